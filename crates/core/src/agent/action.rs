@@ -1,0 +1,74 @@
+//! What the agent asks of the shell.
+
+use crate::agent::{event::RequestId, phase::Saved};
+
+/// Asks the shell to do something. The shell answers each exactly once with `Event::Completed`, within a time-out of its own.
+///
+/// Requests that touch the runner (`Register`, `Drain`, `Undrain`, `Abort`, `Deregister`) are carried out in the order in which they are asked,
+/// except that an `Abort` overtakes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Action {
+    /// Comes back with the answer.
+    pub id: RequestId,
+    /// What to do.
+    pub request: Request,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// Write the journal and flush it to the disk.
+    Save(Saved),
+    /// Register with the platform and start the runner, or adopt the one that runs.
+    Register,
+    /// Tell the platform or the runner: no more jobs. Safe to repeat.
+    Drain,
+    /// Take a drain back.
+    Undrain,
+    /// Make the runner fail its jobs at once, visibly: a spot deadline is near.
+    Abort,
+    /// Remove this instance's registration.
+    Deregister,
+    /// Take a fresh snapshot of all probes.
+    Probe,
+    /// Describe this instance's place in its group.
+    Describe,
+    /// Read the group's bounds and size.
+    Room,
+    /// Set or lift protection from scale-in.
+    Protect(bool),
+    /// Extend the termination hook.
+    Heartbeat,
+    /// Answer the termination hook: go on.
+    CompleteHook,
+    /// One rung of the ladder that ends the instance.
+    End(Rung),
+}
+
+/// The ways to end this instance, gentlest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rung {
+    /// Terminate in the group, desired capacity one lower.
+    Shrink,
+    /// Terminate in the group, desired capacity unchanged: the group replaces it if it must.
+    Replace,
+    /// Tell the group that this instance is unhealthy.
+    Unhealthy,
+    /// Terminate through EC2.
+    Terminate,
+    /// Switch the machine off; its shutdown behaviour ends it.
+    PowerOff,
+}
+
+impl Rung {
+    /// The next, blunter way.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Shrink => Self::Replace,
+            Self::Replace => Self::Unhealthy,
+            Self::Unhealthy => Self::Terminate,
+            Self::Terminate | Self::PowerOff => Self::PowerOff,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What an agent can be doing, and why it leaves.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Tick;
+
+/// A reason to leave, weakest first: a weaker one never replaces a stronger one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// No job for as long as the policy allows. The only reason that a job takes back.
+    Idle,
+    /// It has served as many jobs as the policy allows.
+    Limit,
+    /// It is as old as the policy allows.
+    Age,
+    /// An operator asked for it, or the service was told to stop.
+    Operator,
+    /// The cloud recommends to rebalance: a spot interruption is likely.
+    Rebalance,
+    /// The cloud has scheduled maintenance for this instance.
+    Maintenance,
+    /// The group has chosen this instance for termination.
+    ScaleIn,
+    /// A spot notice: the instance dies at a known time.
+    Spot,
+    /// It cannot do its work.
+    Broken,
+}
+
+impl Why {
+    /// The word that stands in logs, tags and the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Limit => "limit",
+            Self::Age => "age",
+            Self::Operator => "operator",
+            Self::Rebalance => "rebalance",
+            Self::Maintenance => "maintenance",
+            Self::ScaleIn => "scale-in",
+            Self::Spot => "spot",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the agent is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Waiting for the group to put the instance in service: before that it is not protected.
+    Booting,
+    /// Registering and starting the runner.
+    Registering,
+    /// Ready, and every probe has been quiet since then.
+    Idle {
+        /// When it became quiet.
+        since: Tick,
+    },
+    /// At least one job runs, or it is not known that none does.
+    Busy,
+    /// No more jobs wanted; waiting for the proof that none runs.
+    Draining {
+        /// The strongest reason so far.
+        why: Why,
+    },
+    /// Proven empty; deregistering and ending the instance.
+    Retiring {
+        /// The strongest reason so far.
+        why: Why,
+    },
+    /// The agent has nothing left to do and exits.
+    Gone,
+}
+
+impl Phase {
+    /// The word that stands in logs and the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Booting => "booting",
+            Self::Registering => "registering",
+            Self::Idle { .. } => "idle",
+            Self::Busy => "busy",
+            Self::Draining { .. } => "draining",
+            Self::Retiring { .. } => "retiring",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The reason to leave, once there is one.
+    pub fn why(self) -> Option<Why> {
+        match self {
+            Self::Draining { why } | Self::Retiring { why } => Some(why),
+            Self::Booting | Self::Registering | Self::Idle { .. } | Self::Busy | Self::Gone => None,
+        }
+    }
+}
+
+/// What survives a crash of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Saved {
+    /// It serves, or is about to.
+    Serving,
+    /// It serves again once a drain is taken back: a restart takes it back again, which is harmless.
+    Returning,
+    /// It has decided to leave: a restart resumes the drain and never registers again.
+    Leaving {
+        /// The reason.
+        why: Why,
+    },
+}

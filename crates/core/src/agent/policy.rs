@@ -1,0 +1,59 @@
+//! What the operator decides about an agent's behaviour.
+
+use std::time::Duration;
+
+/// When the instance is protected from scale-in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protection {
+    /// From launch until it is gone: no value of the group's desired capacity can end it.
+    #[default]
+    Always,
+    /// Only while jobs run, for groups that something else shrinks. Needs a termination hook.
+    WhileBusy,
+}
+
+/// The agent's policy, validated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AgentPolicy {
+    /// From start until the runner is ready; later the instance retires as broken. Default 10 min.
+    pub boot_deadline: Duration,
+    /// How long without any job before the instance leaves. Default 10 min; `None`: it never leaves for idleness.
+    pub idle_timeout: Option<Duration>,
+    /// The last part of the idle time, in which a fresh snapshot of all probes must have been quiet. Default 5 s.
+    pub confirm: Duration,
+    /// How old the instance may get before it takes no more jobs and leaves. Default `None`: any age.
+    pub max_age: Option<Duration>,
+    /// How many jobs the instance serves before it leaves. Default `None`: any number.
+    pub jobs_per_instance: Option<u32>,
+    /// How long before a spot deadline running jobs are failed visibly. Default 25 s.
+    pub abort_margin: Duration,
+    /// How long doubt may last. After the proof that no job runs: how long the probes may still see or fear one (a remnant) before the
+    /// instance goes on leaving. A runner that was told to exit and has been quiet for this long is ended. Default 15 min.
+    pub unknown_limit: Duration,
+    /// When the instance is protected from scale-in. Default: always.
+    pub protection: Protection,
+    /// Whether a rebalance recommendation is a reason to leave. Default true.
+    pub leave_on_rebalance: bool,
+    /// How often a refused idle leave (group at its floor) is tried again. Default 60 s.
+    pub floor_retry: Duration,
+    /// How long after an accepted termination the next, blunter rung of the ladder is tried. Default 10 min.
+    pub rung_patience: Duration,
+}
+
+impl Default for AgentPolicy {
+    fn default() -> Self {
+        Self {
+            boot_deadline: Duration::from_secs(600),
+            idle_timeout: Some(Duration::from_secs(600)),
+            confirm: Duration::from_secs(5),
+            max_age: None,
+            jobs_per_instance: None,
+            abort_margin: Duration::from_secs(25),
+            unknown_limit: Duration::from_secs(900),
+            protection: Protection::Always,
+            leave_on_rebalance: true,
+            floor_retry: Duration::from_secs(60),
+            rung_patience: Duration::from_secs(600),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! CI platforms as codecs: each turns questions into requests and replies into answers, and does no I/O.
+//!
+//! The scaler asks a [`Queue`] how much work there is. The agent asks a [`Runner`] how to register, launch, watch, drain
+//! and deregister the runner on its instance.
+
+mod answer;
+pub mod buildkite;
+pub mod circleci;
+pub mod command;
+pub mod github;
+pub mod gitlab;
+pub mod mark;
+mod seldom;
+pub mod spacelift;
+pub mod stackguardian;
+mod walk;
+pub mod webhook;
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::activity::Activity;
+use crate::wire::{Conversation, Step, Text, Told};
+
+/// How much work a pool has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Jobs that wait for a runner of this pool, now.
+    pub queued: u32,
+    /// Jobs that run on this pool; `None` when the platform cannot tell.
+    pub running: Option<u32>,
+    /// How long the platform wishes us to wait before the next question.
+    pub poll_after: Option<Duration>,
+}
+
+/// The scaler's side of a platform. `start` begins a new reading; entity tags and tokens live on between readings.
+pub trait Queue: Conversation<Output = Demand> {
+    /// The platform's name in settings and logs.
+    fn platform(&self) -> &'static str;
+}
+
+/// Who the agent is, for the platform.
+#[derive(Clone, Debug)]
+pub struct Me {
+    /// The cloud's id of this instance.
+    pub instance_id: String,
+    /// The group that the instance belongs to, when known.
+    pub group: Option<String>,
+    /// Where the runner's files go; only the agent and the runner may read it.
+    pub runner_dir: PathBuf,
+    /// Jobs that the runner may take at once; at least 1.
+    pub slots: u32,
+    /// Where the runner serves its metrics, as `host:port`, when it can.
+    pub metrics: Option<String>,
+}
+
+/// A file to write before the runner starts.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// The path, below [`Me::runner_dir`] unless the platform demands another.
+    pub path: PathBuf,
+    /// The contents.
+    pub contents: Text,
+    /// The permission bits, such as `0o600`.
+    pub mode: u32,
+}
+
+/// How to start the runner: one long-lived process.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Variables added to the agent's environment.
+    pub env: Vec<(String, Text)>,
+    /// Files that must be there first.
+    pub files: Vec<File>,
+}
+
+/// The signals that runners understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// `SIGTERM`
+    Term,
+    /// `SIGINT`
+    Int,
+    /// `SIGQUIT`
+    Quit,
+}
+
+/// What the platform answered to "send no more jobs".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Drained {
+    /// Proof: no job runs and none can come any more.
+    Empty,
+    /// No more jobs will come, but some still run here.
+    StillBusy,
+    /// Refused because a job runs; more may come (GitHub's 422).
+    Refused,
+}
+
+/// A boxed conversation.
+pub type Talk<T> = Box<dyn Conversation<Output = T>>;
+
+/// How this platform is told to send no more jobs.
+pub enum Drain {
+    /// Signal the runner's main process. It takes no more jobs, ends those that it has, and exits: the exit is the proof.
+    Signal(Signal),
+    /// Ask the platform.
+    Ask(Talk<Drained>),
+}
+
+/// How a drain is taken back.
+pub enum Undrain {
+    /// Let the runner exit, then register and launch it anew. Where the drain was a question to the platform ([`Drain::Ask`]), no signal makes the
+    /// runner exit by itself: once the platform has let it go (any answer but [`Drained::Refused`]) and every probe is quiet, the shell ends it with
+    /// [`Runner::abort`]'s signal; while a job is seen it waits for the exit. A runner that was not let go goes on as it is.
+    Relaunch,
+    /// Ask the platform.
+    Ask(Talk<()>),
+}
+
+/// One source of truth about what runs on the instance. All are asked; any job wins, any doubt counts as busy.
+pub enum Probe {
+    /// Running containers that carry all of these labels (a value of `None`: any value), but not those named in `except`.
+    /// Each is a job; `job_label` names the label that holds the job's id, else the container's name stands for it.
+    Containers {
+        /// Labels to match; empty matches every container.
+        labels: Vec<(String, Option<String>)>,
+        /// Name prefixes of the platform's own infrastructure.
+        except: Vec<String>,
+        /// The label that holds the job's id.
+        job_label: Option<String>,
+    },
+    /// Processes below the runner's main process, at any depth, whose name starts with one of these; empty: any child.
+    Children(Vec<String>),
+    /// Marks that jobs leave in a folder: each regular file names the process of one job, as [`mark::Mark`] reads it. A mark whose process
+    /// is gone is removed and counts for nothing; without the folder there has been no job yet.
+    Files {
+        /// Where the marks are.
+        folder: PathBuf,
+    },
+    /// A question to the runner's own process (its metrics) whose answer is the activity. Without the process there is nothing to ask.
+    Runner(Talk<Activity>),
+    /// A question to someone else (the platform, a program of the user's) whose answer is the activity.
+    Ask(Talk<Activity>),
+}
+
+/// The agent's side of a platform.
+pub trait Runner: Send + Sync {
+    /// The platform's name in settings and logs.
+    fn platform(&self) -> &'static str;
+
+    /// What must happen before the runner starts, and how to start it. Repeating it is harmless.
+    fn register(&self, me: &Me) -> Talk<Launch>;
+
+    /// How to say "no more jobs". Repeating it is harmless.
+    fn drain(&self, me: &Me) -> Drain;
+
+    /// How to take a drain back.
+    fn undrain(&self, me: &Me) -> Undrain;
+
+    /// The signal that makes the runner fail its jobs at once and visibly, for a spot deadline.
+    fn abort(&self) -> Signal;
+
+    /// Removes this instance's registration, and only this one's. Already gone is success.
+    fn deregister(&self, me: &Me) -> Talk<()>;
+
+    /// The probes to ask for a snapshot.
+    fn probes(&self, me: &Me) -> Vec<Probe>;
+}
+
+/// Why a platform could not be asked, or what is wrong with its answer. Each text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct PlatformError {
+    /// What kind of failure it is.
+    pub kind: ErrorKind,
+    /// What happened and what to do, in one sentence, without secrets.
+    pub message: String,
+}
+
+/// Kinds of platform failures, by what the caller should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The token is missing, wrong or expired (401).
+    Unauthorized,
+    /// The token lacks a right (403).
+    Forbidden,
+    /// What was named does not exist (404), or the token may not see it.
+    NotFound,
+    /// Too many requests: ask again after this long (429, or 503 with `Retry-After`).
+    Throttled(Option<Duration>),
+    /// The platform failed (5xx).
+    Server,
+    /// No reply at all.
+    Unreachable,
+    /// A reply that cannot be understood; nothing is concluded from it.
+    Malformed,
+    /// The platform refused for another reason.
+    Refused,
+}
+
+impl PlatformError {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// Whether the same question may succeed later without anyone changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self.kind {
+            ErrorKind::Throttled(_) | ErrorKind::Server | ErrorKind::Unreachable | ErrorKind::Malformed => true,
+            ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Refused => false,
+        }
+    }
+}
+
+/// A conversation that asks nothing: its answer is known.
+pub struct Ready<T>(pub T);
+
+impl<T: Clone + Send> Conversation for Ready<T> {
+    type Output = T;
+
+    fn start(&mut self) -> Step<T> {
+        Step::Done(Ok(self.0.clone()))
+    }
+
+    fn told(&mut self, _: Told) -> Step<T> {
+        self.start()
+    }
+}

@@ -1,0 +1,98 @@
+use serde_json::Value;
+
+use super::Asked;
+use crate::platform::PlatformError;
+
+/// A reply's JSON. What is read from it must be there and of the right type; nothing is assumed.
+pub struct Document {
+    asked: Asked,
+    value: Value,
+}
+
+impl Document {
+    /// The JSON that came as the answer to this question.
+    pub fn new(asked: Asked, value: Value) -> Self {
+        Self { asked, value }
+    }
+
+    /// Its outermost value.
+    pub fn root(&self) -> Node<'_> {
+        Node { asked: &self.asked, value: &self.value, path: String::new() }
+    }
+}
+
+/// One value and where it stands.
+pub struct Node<'a> {
+    asked: &'a Asked,
+    value: &'a Value,
+    path: String,
+}
+
+impl<'a> Node<'a> {
+    /// The value of a key that must be there (it may be `null`).
+    pub fn key(&self, key: &str) -> Result<Node<'a>, PlatformError> {
+        match self.entry(key)? {
+            Some(node) => Ok(node),
+            None => Err(self.asked.malformed(&format!("{} is missing", self.path_to(key)))),
+        }
+    }
+
+    /// The value of a key that may be absent or `null`.
+    pub fn optional(&self, key: &str) -> Result<Option<Node<'a>>, PlatformError> {
+        Ok(self.entry(key)?.filter(|node| !node.value.is_null()))
+    }
+
+    /// `None` for `null`.
+    pub fn not_null(self) -> Option<Node<'a>> {
+        (!self.value.is_null()).then_some(self)
+    }
+
+    /// The values of a list.
+    pub fn list(&self) -> Result<impl ExactSizeIterator<Item = Node<'a>>, PlatformError> {
+        let items = self.value.as_array().ok_or_else(|| self.wrong("a list"))?;
+        let (asked, path) = (self.asked, self.path.clone());
+        Ok(items.iter().enumerate().map(move |(at, value)| Node { asked, value, path: format!("{path}[{at}]") }))
+    }
+
+    /// A text.
+    pub fn text(&self) -> Result<&'a str, PlatformError> {
+        self.value.as_str().ok_or_else(|| self.wrong("a text"))
+    }
+
+    /// A whole number of 0 or more.
+    pub fn number(&self) -> Result<u64, PlatformError> {
+        self.value.as_u64().ok_or_else(|| self.wrong("a whole number of 0 or more"))
+    }
+
+    /// A whole number of 0 or more that fits 32 bits.
+    pub fn count(&self) -> Result<u32, PlatformError> {
+        u32::try_from(self.number()?).map_err(|_| self.wrong("a number below 4294967296"))
+    }
+
+    /// True or false.
+    pub fn flag(&self) -> Result<bool, PlatformError> {
+        self.value.as_bool().ok_or_else(|| self.wrong("true or false"))
+    }
+
+    fn entry(&self, key: &str) -> Result<Option<Node<'a>>, PlatformError> {
+        let object = self.value.as_object().ok_or_else(|| self.wrong("an object"))?;
+        Ok(object.get(key).map(|value| Node { asked: self.asked, value, path: self.path_to(key) }))
+    }
+
+    fn path_to(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn wrong(&self, expected: &str) -> PlatformError {
+        let place = if self.path.is_empty() { "the whole answer" } else { &self.path };
+        let found = match self.value {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        };
+        self.asked.malformed(&format!("{place} is {found}, expected {expected}"))
+    }
+}

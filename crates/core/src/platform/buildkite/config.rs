@@ -1,0 +1,69 @@
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use secrecy::ExposeSecret;
+
+use super::{BuildkiteRunnerSettings, CLOUD};
+use crate::{
+    platform::{File, Me, PlatformError, answer::refuse, mark},
+    wire::Text,
+};
+
+/// The agent's configuration, and the script through which it starts jobs.
+pub(super) fn files(settings: &BuildkiteRunnerSettings, me: &Me) -> Result<Vec<File>, PlatformError> {
+    let script = mark::script(me);
+    let builds = settings.build_path.clone().unwrap_or_else(|| me.runner_dir.join("builds"));
+    let tags = [format!("queue={}", settings.queue)].into_iter().chain(settings.tags.iter().cloned());
+    let mut entries = vec![
+        ("token", settings.token.expose_secret().to_owned()),
+        ("name", format!("{}-%spawn", plain(&me.instance_id)?)),
+        ("tags", tags.collect::<Vec<_>>().join(",")),
+        ("spawn", me.slots.max(1).to_string()),
+        ("build-path", path(&builds)?),
+        ("plugins-path", path(&me.runner_dir.join("plugins"))?),
+        ("hooks-path", path(&settings.hooks_path)?),
+        ("bootstrap-script", format!("{} {} bootstrap", path(&script.path)?, settings.program)),
+        ("cancel-grace-period", settings.cancel_grace_period.as_secs().to_string()),
+    ];
+    if settings.disconnect_after_job {
+        entries.push(("disconnect-after-job", "true".to_owned()));
+    }
+    if let Some(address) = &me.metrics {
+        entries.push(("health-check-addr", plain(address)?));
+    }
+    let url = settings.url.trim_end_matches('/');
+    if url != CLOUD {
+        entries.push(("endpoint", plain(&format!("{url}/v3"))?));
+    }
+    let contents = entries.iter().fold(String::new(), |mut contents, (key, value)| {
+        let _ = writeln!(contents, "{key}=\"{value}\"");
+        contents
+    });
+    Ok(vec![File { path: config_path(me), contents: Text::secret(contents), mode: 0o600 }, script])
+}
+
+/// Where the configuration is.
+pub(super) fn config_path(me: &Me) -> PathBuf {
+    me.runner_dir.join("buildkite-agent.cfg")
+}
+
+/// Whether a text means itself in the configuration file and as one word of a command line: the file knows no escapes, and paths in it are
+/// expanded (`$NAME`, `~`).
+pub(super) fn is_plain(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@+[]".contains(c))
+}
+
+fn path(path: &Path) -> Result<String, PlatformError> {
+    plain(&path.to_string_lossy())
+}
+
+fn plain(text: &str) -> Result<String, PlatformError> {
+    if !text.is_empty() && is_plain(text) {
+        return Ok(text.to_owned());
+    }
+    refuse(format!(
+        "{text:?} cannot stand in buildkite-agent.cfg, which knows no escapes; choose a name with letters, digits and -_./:=,@+[] only"
+    ))
+}

@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+use super::{BuildkiteQueueSettings, NAME};
+use crate::{
+    platform::{
+        Demand, PlatformError, Queue,
+        answer::{Asked, Remedies, percent_encode},
+    },
+    wire::{Ask, Conversation, Reply, Request, Step, Text, Told},
+};
+
+/// The longest wait that is taken on: a mistaken header must not stop us for a day.
+const LONGEST_WAIT: u64 = 3600;
+
+const REMEDIES: Remedies = Remedies {
+    unauthorized: "the agent token is wrong or revoked, or may not be used from this address (its allowed IP addresses); \
+                   create one in Buildkite under Agents > the queue's cluster > Agent Tokens and put it into the secret that the scaler reads",
+    forbidden: "an agent token of the queue's cluster is needed (not an API access token), and its allowed IP addresses must include the scaler's",
+    not_found: "the token's cluster has no such queue: an agent token sees its own cluster only; correct the queue's key, or use an agent token of \
+                the cluster that the queue is in",
+};
+
+/// Reads a queue of Buildkite: see [`crate::platform::buildkite`] for what it can and cannot know.
+#[derive(Debug)]
+pub struct BuildkiteQueue {
+    settings: BuildkiteQueueSettings,
+}
+
+impl BuildkiteQueue {
+    /// A reader with these settings.
+    pub fn new(settings: BuildkiteQueueSettings) -> Self {
+        Self { settings }
+    }
+
+    fn read(&self, told: Told) -> Result<Demand, PlatformError> {
+        let asked = Asked {
+            platform: format!("Buildkite at {}", self.settings.url.trim_end_matches('/')),
+            what: format!("read the metrics of queue {}", self.settings.queue),
+            remedies: REMEDIES,
+            secret: self.settings.token.clone(),
+        };
+        let reply = asked.reply(told)?;
+        if reply.status != 200 {
+            return Err(asked.refusal(&reply));
+        }
+        let metrics = asked.json(&reply)?;
+        let jobs = metrics.root().key("jobs")?;
+        let (scheduled, running) = (jobs.key("scheduled")?.count()?, jobs.key("running")?.count()?);
+        let waiting = if self.settings.include_waiting { jobs.key("waiting")?.count()? } else { 0 };
+        Ok(Demand { queued: scheduled.saturating_add(waiting), running: Some(running), poll_after: poll_after(&reply) })
+    }
+}
+
+/// How long Buildkite wants us to wait; what cannot be read is no wish.
+fn poll_after(reply: &Reply) -> Option<Duration> {
+    let seconds: u64 = reply.header("buildkite-agent-metrics-poll-duration")?.trim().parse().ok()?;
+    (seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST_WAIT)))
+}
+
+impl Conversation for BuildkiteQueue {
+    type Output = Demand;
+
+    fn start(&mut self) -> Step<Demand> {
+        if let Err(error) = self.settings.check() {
+            return Step::Done(Err(error));
+        }
+        let url = format!(
+            "{}/v3/metrics/queue?name={}",
+            self.settings.url.trim_end_matches('/'),
+            percent_encode(&self.settings.queue)
+        );
+        let token = secrecy::ExposeSecret::expose_secret(&self.settings.token);
+        let request = Request::get(url)
+            .header("authorization", Text::secret(format!("Token {token}")))
+            .header("accept", "application/json");
+        Step::Ask(Ask::Http(request))
+    }
+
+    fn told(&mut self, told: Told) -> Step<Demand> {
+        Step::Done(self.read(told))
+    }
+}
+
+impl Queue for BuildkiteQueue {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+}

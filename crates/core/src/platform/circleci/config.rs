@@ -1,0 +1,74 @@
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+use super::CircleCiRunnerSettings;
+use crate::{
+    platform::{File, Me, PlatformError, answer::refuse, mark},
+    wire::Text,
+};
+
+/// The runner's configuration, and the script through which it starts tasks.
+pub(super) fn files(settings: &CircleCiRunnerSettings, me: &Me) -> Result<Vec<File>, PlatformError> {
+    let script = mark::script(me);
+    let folder = |set: &Option<_>, name: &str| path(&set.clone().unwrap_or_else(|| me.runner_dir.join(name)));
+    let prefix =
+        [path(&script.path)?].into_iter().chain(settings.command_prefix.iter().map(|word| word.clone().into()));
+    let mode = if settings.single_task { "single-task" } else { "continuous" };
+    let sections: [(&str, Vec<(&str, Value)>); 2] = [
+        (
+            "api",
+            vec![
+                ("auth_token", settings.token.expose_secret().into()),
+                ("url", settings.url.trim_end_matches('/').into()),
+            ],
+        ),
+        (
+            "runner",
+            vec![
+                ("name", me.instance_id.clone().into()),
+                ("mode", mode.into()),
+                ("max_run_time", format!("{}s", settings.max_run_time.as_secs()).into()),
+                ("working_directory", folder(&settings.working_directory, "work")?),
+                ("cleanup_working_directory", settings.cleanup_working_directory.into()),
+                ("task_agent_directory", folder(&settings.task_agent_directory, "task-agent")?),
+                ("command_prefix", prefix.collect()),
+            ],
+        ),
+    ];
+    let mut yaml = String::new();
+    for (section, entries) in sections {
+        let _ = writeln!(yaml, "{section}:");
+        for (key, value) in entries {
+            // JSON values are YAML values (YAML 1.2.2, section 1.2), quoted and escaped.
+            let _ = writeln!(yaml, "  {key}: {value}");
+        }
+    }
+    let config = File { path: config_path(me), contents: Text::secret(yaml), mode: 0o600 };
+    Ok(vec![config, script])
+}
+
+/// Where the configuration is.
+pub(super) fn config_path(me: &Me) -> PathBuf {
+    me.runner_dir.join("circleci-runner-config.yaml")
+}
+
+fn path(path: &Path) -> Result<Value, PlatformError> {
+    match path.to_str().filter(|text| is_plain(text)) {
+        Some(text) => Ok(text.into()),
+        None => {
+            refuse(format!("the path {} holds a control character or is not UTF-8; choose another", path.display()))
+        }
+    }
+}
+
+/// Whether a text means the same in JSON and in YAML: YAML takes more characters for line breaks and forbids some.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.contains(|c: char| {
+        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    })
+}

@@ -1,0 +1,196 @@
+use std::collections::BTreeSet;
+
+use super::{CircleCiQueueSettings, NAME};
+use crate::{
+    platform::{
+        Demand, PlatformError, Queue,
+        answer::{Asked, Remedies, percent_encode},
+    },
+    wire::{Ask, Conversation, Request, Step, Text, Told},
+};
+
+const RIGHTS: &str = "a personal API token is needed, of a user who may see the namespace: a resource class token, as the runners hold it, \
+                      only claims tasks and cannot read the queue";
+
+const REMEDIES: Remedies = Remedies {
+    unauthorized: RIGHTS,
+    forbidden: RIGHTS,
+    not_found: "there is no such resource class (or the token's user may not see it), or no runner API at this url; \
+                check the class with: circleci runner resource-class list NAMESPACE",
+};
+
+/// Reads the queue of CircleCI: see [`crate::platform::circleci`] for what it can and cannot know.
+#[derive(Debug)]
+pub struct CircleCiQueue {
+    settings: CircleCiQueueSettings,
+    /// The version that answered last.
+    version: Version,
+    reading: Option<Reading>,
+}
+
+/// The versions of the runner API; their answers are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    /// What CircleCI documents now.
+    V3,
+    /// What older servers have.
+    V2,
+}
+
+impl Version {
+    fn other(self) -> Self {
+        match self {
+            Self::V3 => Self::V2,
+            Self::V2 => Self::V3,
+        }
+    }
+
+    fn tasks(self) -> &'static str {
+        match self {
+            Self::V3 => "/api/v3/runner/tasks",
+            Self::V2 => "/api/v2/tasks",
+        }
+    }
+}
+
+/// The two counts of a resource class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Count {
+    Waiting,
+    Running,
+}
+
+impl Count {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Waiting => "",
+            Self::Running => "/running",
+        }
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::Waiting => "unclaimed_task_count",
+            Self::Running => "running_runner_tasks",
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+        }
+    }
+}
+
+/// A reading under way.
+#[derive(Debug)]
+struct Reading {
+    /// The classes that are not yet read through; the last is at hand.
+    classes: Vec<String>,
+    count: Count,
+    /// Whether the other version has answered this very question with 404.
+    turned: bool,
+    waiting: u32,
+    running: u32,
+}
+
+type Next = Result<Step<Demand>, PlatformError>;
+
+impl CircleCiQueue {
+    /// A reader that has remembered nothing yet.
+    pub fn new(settings: CircleCiQueueSettings) -> Self {
+        Self { settings, version: Version::V3, reading: None }
+    }
+
+    fn begin(&mut self) -> Next {
+        self.reading = None;
+        self.settings.check()?;
+        // Each class once, in order from the last.
+        let classes: BTreeSet<_> = self.settings.resource_classes.iter().cloned().collect();
+        let classes = classes.into_iter().rev().collect();
+        Ok(self.ask(Reading { classes, count: Count::Waiting, turned: false, waiting: 0, running: 0 }))
+    }
+
+    fn ask(&mut self, reading: Reading) -> Step<Demand> {
+        let Some(class) = reading.classes.last() else { return Step::Done(Ok(self.demand(&reading))) };
+        let url = format!(
+            "{}{}{}?resource-class={}",
+            self.settings.url.trim_end_matches('/'),
+            self.version.tasks(),
+            reading.count.path(),
+            percent_encode(class)
+        );
+        self.reading = Some(reading);
+        let request = Request::get(url)
+            .header("circle-token", Text::Secret(self.settings.token.clone()))
+            .header("accept", "application/json");
+        Step::Ask(Ask::Http(request))
+    }
+
+    fn go_on(&mut self, told: Told) -> Next {
+        let Some(mut reading) = self.reading.take() else {
+            return Err(self.asked("read the queue".to_owned()).malformed("an answer came that nobody asked for"));
+        };
+        let class = reading.classes.last().map_or("", String::as_str);
+        let asked = self.asked(format!("count the {} tasks of resource class {class}", reading.count.what()));
+        let reply = asked.reply(told)?;
+        if reply.status == 404 {
+            self.version = self.version.other();
+            if reading.turned {
+                return Err(asked.refusal(&reply));
+            }
+            reading.turned = true;
+            return Ok(self.ask(reading));
+        }
+        if reply.status != 200 {
+            return Err(asked.refusal(&reply));
+        }
+        let tasks = asked.json(&reply)?.root().key(reading.count.key())?.count()?;
+        reading.turned = false;
+        match reading.count {
+            Count::Waiting => {
+                reading.waiting = reading.waiting.saturating_add(tasks);
+                reading.count = Count::Running;
+            }
+            Count::Running => {
+                reading.running = reading.running.saturating_add(tasks);
+                reading.count = Count::Waiting;
+                reading.classes.pop();
+            }
+        }
+        Ok(self.ask(reading))
+    }
+
+    fn demand(&self, reading: &Reading) -> Demand {
+        let room = self.settings.max_concurrency.map_or(u32::MAX, |most| most.saturating_sub(reading.running));
+        Demand { queued: reading.waiting.min(room), running: Some(reading.running), poll_after: None }
+    }
+
+    fn asked(&self, what: String) -> Asked {
+        Asked {
+            platform: format!("CircleCI at {}", self.settings.url.trim_end_matches('/')),
+            what,
+            remedies: REMEDIES,
+            secret: self.settings.token.clone(),
+        }
+    }
+}
+
+impl Conversation for CircleCiQueue {
+    type Output = Demand;
+
+    fn start(&mut self) -> Step<Demand> {
+        self.begin().unwrap_or_else(|error| Step::Done(Err(error)))
+    }
+
+    fn told(&mut self, told: Told) -> Step<Demand> {
+        self.go_on(told).unwrap_or_else(|error| Step::Done(Err(error)))
+    }
+}
+
+impl Queue for CircleCiQueue {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+}

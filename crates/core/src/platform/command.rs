@@ -1,0 +1,95 @@
+//! Programs of the user's, for CI systems that lightsout does not know.
+//!
+//! Each is a list: the program and its arguments; no shell is involved. On the instance each program (the runner too)
+//! finds these variables:
+//!
+//! | Variable | Meaning |
+//! |---|---|
+//! | `LIGHTSOUT_INSTANCE_ID` | the cloud's id of this instance |
+//! | `LIGHTSOUT_GROUP` | the group that it belongs to; empty when not known |
+//! | `LIGHTSOUT_RUNNER_DIR` | a directory for the runner's files |
+//! | `LIGHTSOUT_SLOTS` | how many jobs the runner may take at once |
+//!
+//! Exit codes are the answers; what is not listed is an error or unknown, never idle and never zero demand:
+//!
+//! | Program | Exit 0 | 10 | 11 |
+//! |---|---|---|---|
+//! | `queue` | standard output tells the demand | | |
+//! | `register`, `undrain`, `deregister` | done (also when there was nothing to do) | | |
+//! | `busy` | no job | busy; the jobs' names on standard output, one a line | |
+//! | `drain` | no job runs and none can come | none can come, some still run | refused |
+//!
+//! `queue` prints `{"queued":3,"running":1,"poll_after_s":30}` (the last two may be missing or `null`; other keys are
+//! ignored), or just a number
+//! on its first line.
+//!
+//! What it promises is what the programs promise: a `drain` that answers 0 too early loses a job. Without a `drain`
+//! program the runner gets a signal on
+//! which it must end its jobs and exit; only its exit counts as proof. When neither `busy` nor containers nor children
+//! are watched, nothing can be known, so the
+//! instance never counts as idle; [`CommandRunnerSettings::check`] refuses that.
+
+mod queue;
+mod runner;
+
+use std::time::Duration;
+
+pub use queue::{CommandQueue, CommandQueueSettings};
+pub use runner::{CommandRunner, CommandRunnerSettings};
+
+use super::{ErrorKind, PlatformError, answer::excerpt};
+use crate::wire::{Output, Told};
+
+/// The platform's name in settings and logs.
+const NAME: &str = "command";
+
+/// The output of a program that ran to its end.
+fn output(program: &str, told: Told) -> Result<Output, PlatformError> {
+    match told {
+        Told::Program(Ok(output)) => Ok(output),
+        Told::Program(Err(why)) => {
+            let message = format!(
+                "the {program} program gave no answer: {}; check that it exists and ends in time",
+                excerpt(&why)
+            );
+            Err(PlatformError::new(ErrorKind::Unreachable, message))
+        }
+        Told::Http(_) | Told::Clock(_) | Told::Sign(_) => Err(PlatformError::new(
+            ErrorKind::Malformed,
+            format!("the {program} program was asked, but something else came; nothing is concluded from it"),
+        )),
+    }
+}
+
+/// An exit that means failure, with the first line that the program wrote about it.
+fn failure(program: &str, output: &Output) -> PlatformError {
+    let how = match output.status {
+        Some(status) => format!("exited with status {status}"),
+        None => "was ended by a signal".to_owned(),
+    };
+    let why = match first_line(&output.stderr) {
+        Some(line) => format!("it said: {line}"),
+        None => "it wrote nothing to standard error".to_owned(),
+    };
+    PlatformError::new(ErrorKind::Server, format!("the {program} program {how}; {why}"))
+}
+
+fn first_line(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().map(excerpt).find(|line| !line.is_empty())
+}
+
+/// Refuses a program without a name, and a time-out of nothing.
+fn check(program: &str, argv: &[String], timeout: Duration) -> Result<(), PlatformError> {
+    let refuse = |message: String| Err(PlatformError::new(ErrorKind::Refused, message));
+    match argv.first() {
+        Some(name) if !name.trim().is_empty() => {}
+        Some(_) | None => {
+            return refuse(format!("the {program} program is empty; name a program and its arguments as a list"));
+        }
+    }
+    if timeout.is_zero() {
+        return refuse("the time-out of the programs is zero; set it to some seconds, such as 30".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{NAME, check, failure, output};
+use crate::{
+    platform::{
+        Demand, ErrorKind, PlatformError, Queue,
+        answer::{Asked, Document, Remedies},
+    },
+    wire::{Ask, Conversation, Output, Program, Step, Told},
+};
+
+/// How to ask for the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandQueueSettings {
+    /// The program and its arguments.
+    pub queue: Vec<String>,
+    /// When it is killed.
+    pub timeout: Duration,
+}
+
+impl CommandQueueSettings {
+    /// Refuses settings that cannot work, before any program is run.
+    ///
+    /// # Errors
+    /// Names what is wrong and what it should be.
+    pub fn check(&self) -> Result<(), PlatformError> {
+        check("queue", &self.queue, self.timeout)
+    }
+}
+
+/// Reads the queue through a program of the user's: see [`crate::platform::command`].
+#[derive(Clone, Debug)]
+pub struct CommandQueue {
+    settings: CommandQueueSettings,
+}
+
+impl CommandQueue {
+    /// A reader with these settings.
+    pub fn new(settings: CommandQueueSettings) -> Self {
+        Self { settings }
+    }
+}
+
+impl Conversation for CommandQueue {
+    type Output = Demand;
+
+    fn start(&mut self) -> Step<Demand> {
+        match self.settings.check() {
+            Ok(()) => Step::Ask(Ask::Program(Program {
+                argv: self.settings.queue.clone(),
+                env: Vec::new(),
+                timeout: self.settings.timeout,
+            })),
+            Err(error) => Step::Done(Err(error)),
+        }
+    }
+
+    fn told(&mut self, told: Told) -> Step<Demand> {
+        Step::Done(output("queue", told).and_then(|output| demand(&output)))
+    }
+}
+
+impl Queue for CommandQueue {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+}
+
+fn demand(output: &Output) -> Result<Demand, PlatformError> {
+    if output.status != Some(0) {
+        return Err(failure("queue", output));
+    }
+    let malformed = || {
+        PlatformError::new(
+            ErrorKind::Malformed,
+            "the queue program's output is not understood: it must print one JSON object such as {\"queued\":3,\"running\":1}, \
+             or a number on its first line; nothing is concluded from it",
+        )
+    };
+    let text = str::from_utf8(&output.stdout).map_err(|_| malformed())?.trim_start();
+    if text.starts_with('{') {
+        return object(serde_json::from_str(text).map_err(|_| malformed())?);
+    }
+    let number = text.lines().next().unwrap_or_default().trim();
+    // `parse` alone would also take a sign.
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed());
+    }
+    Ok(Demand { queued: number.parse().map_err(|_| malformed())?, running: None, poll_after: None })
+}
+
+fn object(value: serde_json::Value) -> Result<Demand, PlatformError> {
+    let none = "check the queue program";
+    let asked = Asked {
+        platform: "the queue program".to_owned(),
+        what: "tell the demand".to_owned(),
+        remedies: Remedies { unauthorized: none, forbidden: none, not_found: none },
+        secret: SecretString::default(),
+    };
+    let document = Document::new(asked, value);
+    let root = document.root();
+    let count = |key: &str| root.optional(key)?.map(|node| node.count()).transpose();
+    Ok(Demand {
+        queued: root.key("queued")?.count()?,
+        running: count("running")?,
+        poll_after: count("poll_after_s")?.map(|seconds| Duration::from_secs(seconds.into())),
+    })
+}

@@ -1,0 +1,214 @@
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{NAME, check, failure, output};
+use crate::{
+    activity::{Activity, JobId},
+    platform::{
+        Drain, Drained, ErrorKind, Launch, Me, PlatformError, Probe, Ready, Runner, Signal, Talk, Undrain, answer,
+        answer::excerpt,
+    },
+    wire::{Ask, Output, Program, Text},
+};
+
+/// What a `busy` or `drain` program exits with while jobs run.
+const BUSY: i32 = 10;
+
+/// What a `drain` program exits with when it was refused.
+const REFUSED: i32 = 11;
+
+/// The programs that stand for a platform on the instance. Each is a program and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandRunnerSettings {
+    /// Runs before the runner starts; exit 0 is success.
+    pub register: Option<Vec<String>>,
+    /// The runner: one long-lived process.
+    pub run: Vec<String>,
+    /// Exit 0: quiet; 10: busy, with the jobs' names on standard output, one a line; anything else: unknown.
+    pub busy: Option<Vec<String>>,
+    /// Exit 0: no job runs and none can come; 10: no more will come, some still run; 11: refused. Absent:
+    /// `drain_signal`.
+    pub drain: Option<Vec<String>>,
+    /// What makes the runner end its jobs and exit; the exit is the proof. Default: `SIGTERM`.
+    pub drain_signal: Signal,
+    /// Takes a drain back; exit 0 is success. Absent: the runner is launched anew.
+    pub undrain: Option<Vec<String>>,
+    /// What makes the runner fail its jobs at once. Default: `SIGTERM`.
+    pub abort_signal: Signal,
+    /// Removes this instance's registration; exit 0 is success, also when it is already gone.
+    pub deregister: Option<Vec<String>>,
+    /// Running containers with all of these labels are jobs (a value of `None`: any value). `Some` of an empty list:
+    /// every
+    /// container. `None`: containers are not looked at.
+    pub containers: Option<Vec<(String, Option<String>)>>,
+    /// Whether each child process of the runner is a job.
+    pub children: bool,
+    /// When a program is killed (not `run`).
+    pub timeout: Duration,
+}
+
+impl CommandRunnerSettings {
+    /// Only the runner itself, drained and aborted by `SIGTERM`, its children being its jobs; 30 s for each program.
+    pub fn new(run: Vec<String>) -> Self {
+        Self {
+            register: None,
+            run,
+            busy: None,
+            drain: None,
+            drain_signal: Signal::Term,
+            undrain: None,
+            abort_signal: Signal::Term,
+            deregister: None,
+            containers: None,
+            children: true,
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Refuses settings that cannot work, before any program is run.
+    ///
+    /// # Errors
+    /// Names what is wrong and what it should be.
+    pub fn check(&self) -> Result<(), PlatformError> {
+        check("run", &self.run, self.timeout)?;
+        let optional = [
+            ("register", &self.register),
+            ("busy", &self.busy),
+            ("drain", &self.drain),
+            ("undrain", &self.undrain),
+            ("deregister", &self.deregister),
+        ];
+        for (name, argv) in optional {
+            if let Some(argv) = argv {
+                check(name, argv, self.timeout)?;
+            }
+        }
+        if self.busy.is_none() && self.containers.is_none() && !self.children {
+            return Err(PlatformError::new(ErrorKind::Refused, BLIND));
+        }
+        Ok(())
+    }
+}
+
+const BLIND: &str =
+    "nothing tells whether jobs run, so the instance would never be idle; set busy, containers, or children to true";
+
+/// A runner made of the user's programs: see [`crate::platform::command`].
+#[derive(Clone, Debug)]
+pub struct CommandRunner {
+    settings: CommandRunnerSettings,
+}
+
+impl CommandRunner {
+    /// A runner with these settings.
+    pub fn new(settings: CommandRunnerSettings) -> Self {
+        Self { settings }
+    }
+
+    fn ask(&self, argv: &[String], me: &Me) -> Ask {
+        Ask::Program(Program { argv: argv.to_vec(), env: environment(me), timeout: self.settings.timeout })
+    }
+
+    /// Runs a program that must exit with 0.
+    fn must<T: Clone + Send + 'static>(&self, name: &'static str, argv: &[String], me: &Me, then: T) -> Talk<T> {
+        answer::once(self.ask(argv, me), move |told| {
+            let output = output(name, told)?;
+            if output.status == Some(0) { Ok(then.clone()) } else { Err(failure(name, &output)) }
+        })
+    }
+}
+
+impl Runner for CommandRunner {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+
+    fn register(&self, me: &Me) -> Talk<Launch> {
+        if let Err(error) = self.settings.check() {
+            return answer::failed(error);
+        }
+        let launch = Launch { argv: self.settings.run.clone(), env: environment(me), files: Vec::new() };
+        match &self.settings.register {
+            Some(argv) => self.must("register", argv, me, launch),
+            None => Box::new(Ready(launch)),
+        }
+    }
+
+    fn drain(&self, me: &Me) -> Drain {
+        match &self.settings.drain {
+            Some(argv) => Drain::Ask(answer::once(self.ask(argv, me), |told| drained(&output("drain", told)?))),
+            None => Drain::Signal(self.settings.drain_signal),
+        }
+    }
+
+    fn undrain(&self, me: &Me) -> Undrain {
+        match &self.settings.undrain {
+            Some(argv) => Undrain::Ask(self.must("undrain", argv, me, ())),
+            None => Undrain::Relaunch,
+        }
+    }
+
+    fn abort(&self) -> Signal {
+        self.settings.abort_signal
+    }
+
+    fn deregister(&self, me: &Me) -> Talk<()> {
+        match &self.settings.deregister {
+            Some(argv) => self.must("deregister", argv, me, ()),
+            None => Box::new(Ready(())),
+        }
+    }
+
+    fn probes(&self, me: &Me) -> Vec<Probe> {
+        let mut probes = Vec::new();
+        if let Some(labels) = &self.settings.containers {
+            probes.push(Probe::Containers { labels: labels.clone(), except: Vec::new(), job_label: None });
+        }
+        if self.settings.children {
+            probes.push(Probe::Children(Vec::new()));
+        }
+        if let Some(argv) = &self.settings.busy {
+            probes.push(Probe::Ask(answer::once(self.ask(argv, me), |told| {
+                Ok(match output("busy", told) {
+                    Ok(output) => activity(&output),
+                    Err(error) => Activity::Unknown(error.message),
+                })
+            })));
+        }
+        if probes.is_empty() {
+            probes.push(Probe::Ask(Box::new(Ready(Activity::Unknown(BLIND.to_owned())))));
+        }
+        probes
+    }
+}
+
+fn environment(me: &Me) -> Vec<(String, Text)> {
+    [
+        ("LIGHTSOUT_INSTANCE_ID", me.instance_id.clone()),
+        ("LIGHTSOUT_GROUP", me.group.clone().unwrap_or_default()),
+        ("LIGHTSOUT_RUNNER_DIR", me.runner_dir.to_string_lossy().into_owned()),
+        ("LIGHTSOUT_SLOTS", me.slots.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), Text::Plain(value)))
+    .into()
+}
+
+fn drained(output: &Output) -> Result<Drained, PlatformError> {
+    match output.status {
+        Some(0) => Ok(Drained::Empty),
+        Some(BUSY) => Ok(Drained::StillBusy),
+        Some(REFUSED) => Ok(Drained::Refused),
+        Some(_) | None => Err(failure("drain", output)),
+    }
+}
+
+fn activity(output: &Output) -> Activity {
+    match output.status {
+        Some(0) => Activity::Quiet,
+        Some(BUSY) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let names: BTreeSet<_> = text.lines().map(excerpt).filter(|name| !name.is_empty()).map(JobId).collect();
+            if names.is_empty() { Activity::busy("a job without a name") } else { Activity::Busy(names) }
+        }
+        Some(_) | None => Activity::Unknown(failure("busy", output).message),
+    }
+}

@@ -1,0 +1,71 @@
+use super::refuse;
+use crate::platform::{PlatformError, answer::percent_encode};
+
+/// Whose self-hosted runners they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GitHubOwner {
+    /// An organisation's.
+    Organization(String),
+    /// One repository's, as `OWNER/REPO`.
+    Repository(String),
+}
+
+impl GitHubOwner {
+    /// The first part of its calls, such as `orgs/acme`.
+    pub(super) fn path(&self) -> String {
+        match self {
+            Self::Organization(name) => format!("orgs/{}", percent_encode(name)),
+            Self::Repository(name) => format!("repos/{}", repository_path(name)),
+        }
+    }
+
+    /// As it stands in addresses of web pages.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Organization(name) | Self::Repository(name) => name,
+        }
+    }
+
+    /// What a token needs to change its runners.
+    pub(super) fn permission(&self) -> &'static str {
+        match self {
+            Self::Organization(_) => {
+                "the token needs the permission organization_self_hosted_runners: write (a classic token: the scope admin:org)"
+            }
+            Self::Repository(_) => {
+                "the token needs the permission administration: write of the repository (a classic token: the scope repo)"
+            }
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), PlatformError> {
+        match self {
+            Self::Organization(name) => check_organization(name),
+            Self::Repository(name) => check_repository(name),
+        }
+    }
+}
+
+/// `OWNER/REPO` as it stands in URLs.
+pub(super) fn repository_path(name: &str) -> String {
+    name.split('/').map(percent_encode).collect::<Vec<_>>().join("/")
+}
+
+pub(super) fn check_organization(name: &str) -> Result<(), PlatformError> {
+    if is_name(name) {
+        return Ok(());
+    }
+    refuse(format!("{name:?} is no GitHub organization; write its name as in its address, such as acme"))
+}
+
+pub(super) fn check_repository(name: &str) -> Result<(), PlatformError> {
+    match name.split_once('/') {
+        Some((owner, repository)) if is_name(owner) && is_name(repository) => Ok(()),
+        _ => refuse(format!("{name:?} is no GitHub repository; write it as OWNER/REPO, such as acme/app")),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !text.is_empty() && text != "." && text != ".." && text.bytes().all(plain)
+}

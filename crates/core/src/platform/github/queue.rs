@@ -1,0 +1,383 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
+
+use super::{
+    GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED, asked,
+    auth::{Authorised, Wallet},
+    base,
+    jobs::{self, Stage},
+    owner::repository_path,
+    quota::Quota,
+    refusal::refusal,
+};
+use crate::{
+    platform::{
+        Demand, PlatformError, Queue,
+        answer::{Asked, Document, Remedies, next_page, percent_encode},
+    },
+    wire::{Ask, Conversation, Reply, Request, Step, Told},
+};
+
+/// How many pages of one list are read before something must be wrong: 10,000 jobs or repositories.
+const MOST_PAGES: u32 = 100;
+
+/// GitHub's largest page.
+const PAGE: usize = 100;
+
+/// After how many readings the repositories of an organisation or installation are listed again.
+const REMEMBER_REPOSITORIES: u32 = 30;
+
+/// The runs that can hold jobs that wait or run: one with a job that runs can still hold others that wait.
+const STATUSES: [&str; 2] = ["queued", "in_progress"];
+
+const REMEDIES: Remedies = Remedies {
+    unauthorized: UNAUTHORIZED,
+    forbidden: "the token needs the permission actions: read of each repository (a classic token: the scope repo)",
+    not_found: "it does not exist, or the token may not see it; correct its name or give the token the permission actions: read there",
+};
+
+/// Reads the queue of GitHub Actions by listing: see [`crate::platform::github`] for what it can and cannot know.
+#[derive(Debug)]
+pub struct GitHubQueue(Authorised<Lister>);
+
+impl GitHubQueue {
+    /// A reader that has remembered nothing yet.
+    pub fn new(settings: GitHubQueueSettings) -> Self {
+        let (url, auth) = (settings.url.clone(), settings.auth.clone());
+        Self(Authorised::new(&url, &auth, Wallet::default(), Lister::new(settings)))
+    }
+}
+
+impl Conversation for GitHubQueue {
+    type Output = Demand;
+
+    fn start(&mut self) -> Step<Demand> {
+        self.0.start()
+    }
+
+    fn told(&mut self, told: Told) -> Step<Demand> {
+        self.0.told(told)
+    }
+}
+
+impl Queue for GitHubQueue {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+}
+
+#[derive(Debug)]
+struct Lister {
+    settings: GitHubQueueSettings,
+    /// The repositories to read, as `OWNER/REPO`; for an organisation what was listed last.
+    repositories: Vec<String>,
+    /// How many more readings `repositories` is good for.
+    good_for: u32,
+    /// The pages of the last readings, by URL.
+    pages: BTreeMap<String, Page>,
+    reading: Reading,
+}
+
+/// What a page came to, valid as long as its entity tag is.
+#[derive(Clone, Debug)]
+struct Page {
+    tag: String,
+    items: Items,
+    next: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Items {
+    Runs(Vec<u64>),
+    Jobs(Vec<(u64, Stage)>),
+}
+
+/// The reading under way.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Which answer is awaited.
+    at: Option<At>,
+    /// The pages read so far of the list at hand.
+    pages_of_list: u32,
+    /// Whether the repositories were listed in this very reading.
+    listed: bool,
+    /// The runs of the repository at hand whose jobs are still to be read.
+    runs: BTreeSet<u64>,
+    jobs: BTreeMap<u64, Stage>,
+    pages: BTreeMap<String, Page>,
+    quota: Quota,
+}
+
+/// A place in the lists.
+#[derive(Clone, Debug)]
+enum At {
+    /// A page of the repositories.
+    Repositories { url: String, found: Vec<String> },
+    /// A page of the runs in one of the [`STATUSES`] of the repository at this place in the list.
+    Runs { url: String, repository: usize, status: usize },
+    /// A page of the jobs of a run.
+    Jobs { url: String, repository: usize, run: u64 },
+}
+
+impl At {
+    fn url(&self) -> &str {
+        match self {
+            Self::Repositories { url, .. } | Self::Runs { url, .. } | Self::Jobs { url, .. } => url,
+        }
+    }
+
+    /// The same list at another page.
+    fn turned(self, url: String) -> Self {
+        match self {
+            Self::Repositories { found, .. } => Self::Repositories { url, found },
+            Self::Runs { repository, status, .. } => Self::Runs { url, repository, status },
+            Self::Jobs { repository, run, .. } => Self::Jobs { url, repository, run },
+        }
+    }
+}
+
+type Next = Result<Step<Demand>, PlatformError>;
+
+impl Lister {
+    fn new(settings: GitHubQueueSettings) -> Self {
+        Self { settings, repositories: Vec::new(), good_for: 0, pages: BTreeMap::new(), reading: Reading::default() }
+    }
+
+    fn begin(&mut self) -> Next {
+        self.settings.check()?;
+        self.forget_reading();
+        let api = base(&self.settings.url);
+        let url = match &self.settings.scope {
+            GitHubScope::Repositories(names) => {
+                let distinct: BTreeSet<&String> = names.iter().collect();
+                self.repositories = distinct.into_iter().cloned().collect();
+                return Ok(self.runs_of(0, 0));
+            }
+            GitHubScope::Organization(_) | GitHubScope::Installation if self.good_for > 0 => {
+                self.good_for -= 1;
+                return Ok(self.runs_of(0, 0));
+            }
+            GitHubScope::Organization(name) => {
+                format!("{api}/orgs/{}/repos?type=all&per_page={PAGE}", percent_encode(name))
+            }
+            GitHubScope::Installation => format!("{api}/installation/repositories?per_page={PAGE}"),
+        };
+        self.reading.listed = true;
+        Ok(self.ask(At::Repositories { url, found: Vec::new() }))
+    }
+
+    /// Drops the reading under way, but what was read is still true as long as its entity tags are.
+    fn forget_reading(&mut self) {
+        let mut reading = mem::take(&mut self.reading);
+        self.pages.append(&mut reading.pages);
+    }
+
+    /// Goes on with the runs of this repository, or ends when there are no more.
+    fn runs_of(&mut self, repository: usize, status: usize) -> Step<Demand> {
+        self.reading.pages_of_list = 0;
+        let Some(name) = self.repositories.get(repository) else { return Step::Done(Ok(self.finish())) };
+        let Some(word) = STATUSES.get(status) else { return self.jobs_of(repository) };
+        let url = format!(
+            "{}/repos/{}/actions/runs?status={word}&per_page={PAGE}",
+            base(&self.settings.url),
+            repository_path(name)
+        );
+        self.ask(At::Runs { url, repository, status })
+    }
+
+    /// Goes on with the jobs of the next run, or the next repository when there are no more.
+    fn jobs_of(&mut self, repository: usize) -> Step<Demand> {
+        self.reading.pages_of_list = 0;
+        let (Some(name), Some(run)) = (self.repositories.get(repository), self.reading.runs.pop_first()) else {
+            return self.runs_of(repository + 1, 0);
+        };
+        let url = format!(
+            "{}/repos/{}/actions/runs/{run}/jobs?filter=latest&per_page={PAGE}",
+            base(&self.settings.url),
+            repository_path(name)
+        );
+        self.ask(At::Jobs { url, repository, run })
+    }
+
+    fn ask(&mut self, at: At) -> Step<Demand> {
+        let mut request = Request::get(at.url());
+        if let Some(page) = self.pages.get(at.url()) {
+            request = request.header("if-none-match", page.tag.clone());
+        }
+        self.reading.at = Some(at);
+        self.reading.pages_of_list += 1;
+        Step::Ask(Ask::Http(request))
+    }
+
+    fn go_on(&mut self, told: Told) -> Next {
+        let Some(at) = self.reading.at.take() else {
+            return Err(self.asked("read the queue").malformed("an answer came that nobody asked for"));
+        };
+        let asked = self.asked(self.what(&at));
+        let reply = asked.reply(told)?;
+        self.reading.quota.saw(&reply);
+        match at {
+            At::Repositories { url, found } => self.repositories_page(&asked, &reply, &url, found),
+            At::Runs { .. } if reply.status == 404 => self.lost(&asked, &reply),
+            // It was listed a moment ago, so the token may see it: it was deleted since, and its jobs with it.
+            At::Jobs { repository, .. } if reply.status == 404 => Ok(self.jobs_of(repository)),
+            At::Runs { .. } | At::Jobs { .. } => self.page(&asked, &reply, at),
+        }
+    }
+
+    fn repositories_page(&mut self, asked: &Asked, reply: &Reply, url: &str, mut found: Vec<String>) -> Next {
+        if reply.status != 200 {
+            return Err(refusal(asked, reply));
+        }
+        let (names, all) = repositories(&asked.json(reply)?, &self.settings.scope)?;
+        found.extend(names);
+        if let Some(next) = self.next(asked, reply, url, all)? {
+            return Ok(self.ask(At::Repositories { url: next, found }));
+        }
+        self.repositories = found;
+        self.good_for = REMEMBER_REPOSITORIES - 1;
+        Ok(self.runs_of(0, 0))
+    }
+
+    /// A repository that cannot be found may be gone or have moved since it was listed: list again, once in a reading.
+    fn lost(&mut self, asked: &Asked, reply: &Reply) -> Next {
+        let named = matches!(self.settings.scope, GitHubScope::Repositories(_));
+        if named || mem::take(&mut self.reading.listed) {
+            self.good_for = 0;
+            return Err(refusal(asked, reply));
+        }
+        self.good_for = 0;
+        self.begin()
+    }
+
+    fn page(&mut self, asked: &Asked, reply: &Reply, at: At) -> Next {
+        let page = match (reply.status, self.pages.get(at.url())) {
+            (200, _) => {
+                let document = asked.json(reply)?;
+                let (items, all) = match &at {
+                    At::Jobs { .. } => {
+                        let (jobs, all) = jobs::jobs(&document, &self.settings)?;
+                        (Items::Jobs(jobs), all)
+                    }
+                    At::Runs { .. } | At::Repositories { .. } => {
+                        let (runs, all) = jobs::runs(&document)?;
+                        (Items::Runs(runs), all)
+                    }
+                };
+                let next = self.next(asked, reply, at.url(), all)?;
+                // A full last page is not remembered: a page after it could appear without changing it.
+                let tag = reply.header("etag").filter(|_| all < PAGE || next.is_some()).unwrap_or_default();
+                Page { tag: tag.to_owned(), items, next }
+            }
+            (304, Some(page)) => {
+                let page = page.clone();
+                self.next_allowed(asked, page.next.as_deref())?;
+                page
+            }
+            (_, _) => return Err(refusal(asked, reply)),
+        };
+        match &page.items {
+            Items::Runs(runs) => self.reading.runs.extend(runs),
+            Items::Jobs(jobs) => self.reading.jobs.extend(jobs.iter().copied()),
+        }
+        let next = page.next.clone();
+        if !page.tag.is_empty() {
+            self.reading.pages.insert(at.url().to_owned(), page);
+        }
+        Ok(match (next, at) {
+            (Some(url), at) => self.ask(at.turned(url)),
+            (None, At::Runs { repository, status, .. }) => self.runs_of(repository, status + 1),
+            (None, At::Jobs { repository, .. }) => self.jobs_of(repository),
+            (None, At::Repositories { .. }) => self.runs_of(0, 0),
+        })
+    }
+
+    fn next(&self, asked: &Asked, reply: &Reply, url: &str, items: usize) -> Result<Option<String>, PlatformError> {
+        let next = next_page(asked, reply, url, items >= PAGE)?;
+        self.next_allowed(asked, next.as_deref())?;
+        Ok(next)
+    }
+
+    fn next_allowed(&self, asked: &Asked, next: Option<&str>) -> Result<(), PlatformError> {
+        if next.is_some() && self.reading.pages_of_list >= MOST_PAGES {
+            return Err(asked.malformed(&format!(
+                "there is still a next page after {MOST_PAGES} pages of {PAGE}; if there really are that many, split the pool"
+            )));
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Demand {
+        let reading = mem::take(&mut self.reading);
+        self.pages = reading.pages;
+        let count =
+            |stage| u32::try_from(reading.jobs.values().filter(|found| **found == stage).count()).unwrap_or(u32::MAX);
+        Demand {
+            queued: count(Stage::Waiting),
+            running: Some(count(Stage::Running)),
+            poll_after: reading.quota.poll_after(),
+        }
+    }
+
+    fn done(&mut self, next: Next) -> Step<Demand> {
+        next.unwrap_or_else(|error| {
+            self.forget_reading();
+            Step::Done(Err(error))
+        })
+    }
+
+    fn what(&self, at: &At) -> String {
+        let name = |at: usize| self.repositories.get(at).map(String::as_str).unwrap_or_default();
+        match at {
+            At::Repositories { .. } => match &self.settings.scope {
+                GitHubScope::Organization(name) => format!("list the repositories of the organization {name}"),
+                GitHubScope::Installation | GitHubScope::Repositories(_) => {
+                    "list the repositories of the installation".to_owned()
+                }
+            },
+            At::Runs { repository, .. } => format!("read the workflow runs of {}", name(*repository)),
+            At::Jobs { repository, run, .. } => format!("read the jobs of run {run} of {}", name(*repository)),
+        }
+    }
+
+    fn asked(&self, what: impl Into<String>) -> Asked {
+        asked(&self.settings.url, self.settings.auth.secret(), what, REMEDIES)
+    }
+}
+
+impl Conversation for Lister {
+    type Output = Demand;
+
+    fn start(&mut self) -> Step<Demand> {
+        let next = self.begin();
+        self.done(next)
+    }
+
+    fn told(&mut self, told: Told) -> Step<Demand> {
+        let next = self.go_on(told);
+        self.done(next)
+    }
+}
+
+/// The repositories of one page that can have workflows, and how many there are in all.
+fn repositories(page: &Document, scope: &GitHubScope) -> Result<(Vec<String>, usize), PlatformError> {
+    let root = page.root();
+    let list = match scope {
+        GitHubScope::Installation => root.key("repositories")?,
+        GitHubScope::Organization(_) | GitHubScope::Repositories(_) => root,
+    };
+    let list = list.list()?;
+    let (mut found, all) = (Vec::new(), list.len());
+    for repository in list {
+        let name = repository.key("full_name")?.text()?.to_owned();
+        let is = |key: &str| {
+            Ok::<_, PlatformError>(repository.optional(key)?.map(|flag| flag.flag()).transpose()? == Some(true))
+        };
+        if !is("archived")? && !is("disabled")? {
+            found.push(name);
+        }
+    }
+    Ok((found, all))
+}

@@ -1,0 +1,327 @@
+mod session;
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use self::session::{Service, Session, Statistics};
+use super::{
+    GitHubScaleSetSettings, NAME, UNAUTHORIZED, asked,
+    auth::{Authorised, Wallet},
+    base,
+    refusal::refusal,
+};
+use crate::{
+    platform::{
+        Demand, ErrorKind, PlatformError, Queue,
+        answer::{Asked, Document, Remedies, percent_encode},
+    },
+    wire::{Ask, Conversation, Method, Reply, Request, Step, Text, Told, Unreachable},
+};
+
+/// GitHub holds a question for messages open for some 50 s; no message in this time means that nothing changed.
+const LISTEN: Duration = Duration::from_secs(2);
+
+/// How long to wait for another owner's session to end.
+const OWNED: Duration = Duration::from_secs(30);
+
+const FORBIDDEN: &str = "the token needs the permission organization_self_hosted_runners: write for an organization (a classic token: admin:org), \
+                         administration: write for a repository (a classic token: repo)";
+
+const REMEDIES: Remedies = Remedies {
+    unauthorized: UNAUTHORIZED,
+    forbidden: FORBIDDEN,
+    not_found: "the owner, the scale set or its session does not exist, or the token may not see it",
+};
+
+/// Reads the queue of a runner scale set from its message session: see [`crate::platform::github`].
+#[derive(Debug)]
+pub struct GitHubScaleSetQueue(Authorised<Listener>);
+
+impl GitHubScaleSetQueue {
+    /// A reader without a session.
+    pub fn new(settings: GitHubScaleSetSettings) -> Self {
+        let (url, auth) = (settings.url.clone(), settings.auth.clone());
+        let listener = Listener { settings, session: None, at: None, renewed: false };
+        Self(Authorised::new(&url, &auth, Wallet::default(), listener))
+    }
+}
+
+impl Conversation for GitHubScaleSetQueue {
+    type Output = Demand;
+
+    fn start(&mut self) -> Step<Demand> {
+        self.0.start()
+    }
+
+    fn told(&mut self, told: Told) -> Step<Demand> {
+        self.0.told(told)
+    }
+}
+
+impl Queue for GitHubScaleSetQueue {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+}
+
+#[derive(Debug)]
+struct Listener {
+    settings: GitHubScaleSetSettings,
+    session: Option<Session>,
+    at: Option<At>,
+    /// Whether the session was renewed or made in this very reading.
+    renewed: bool,
+}
+
+/// Which answer is awaited.
+#[derive(Debug)]
+enum At {
+    /// The registration token.
+    Registration,
+    /// The address of the service and its token.
+    Service,
+    /// The scale set's number.
+    ScaleSet(Service),
+    /// The new session.
+    Opened { service: Service, scale_set: u64 },
+    /// The renewed session.
+    Renewed(Session),
+    /// A message.
+    Message(Session),
+    /// The acknowledgement of the message with this number.
+    Acknowledged(Session),
+}
+
+type Next = Result<Step<Demand>, PlatformError>;
+
+impl Listener {
+    fn begin(&mut self) -> Next {
+        self.settings.check()?;
+        self.renewed = false;
+        // A reading that was cut short had the session with it.
+        let cut = match self.at.take() {
+            Some(At::Message(session) | At::Acknowledged(session)) => Some(session),
+            Some(At::Registration | At::Service | At::ScaleSet(_) | At::Opened { .. } | At::Renewed(_)) | None => None,
+        };
+        Ok(match self.session.take().or(cut) {
+            Some(session) => self.listen(session),
+            None => self.open(),
+        })
+    }
+
+    /// From the token at hand to a session: four calls.
+    fn open(&mut self) -> Step<Demand> {
+        self.renewed = true;
+        let url =
+            format!("{}/{}/actions/runners/registration-token", base(&self.settings.url), self.settings.owner.path());
+        self.ask(At::Registration, Request::new(Method::Post, url))
+    }
+
+    fn listen(&mut self, session: Session) -> Step<Demand> {
+        let request = Request::get(session.messages())
+            .header("authorization", session.bearer())
+            .header("accept", "application/json; api-version=6.0-preview")
+            .header("x-scalesetmaxcapacity", self.settings.max_jobs.to_string())
+            .within(LISTEN);
+        self.ask(At::Message(session), request)
+    }
+
+    fn ask(&mut self, at: At, request: Request) -> Step<Demand> {
+        self.at = Some(at);
+        Step::Ask(Ask::Http(request))
+    }
+
+    fn go_on(&mut self, told: Told) -> Next {
+        match self.at.take() {
+            None => Err(self.asked("read the queue").malformed("an answer came that nobody asked for")),
+            Some(At::Registration) => self.registration(told),
+            Some(At::Service) => self.service(told),
+            Some(At::ScaleSet(service)) => self.scale_set(told, service),
+            Some(At::Opened { service, scale_set }) => self.opened(told, service, scale_set),
+            Some(At::Renewed(session)) => self.session_renewed(told, session),
+            Some(At::Message(session)) => self.message(told, session),
+            Some(At::Acknowledged(session)) => Ok(self.acknowledged(told, session)),
+        }
+    }
+
+    fn registration(&mut self, told: Told) -> Next {
+        let asked = self.asked("get a registration token");
+        let reply = expect(&asked, told, 201)?;
+        let document = asked.json(&reply)?;
+        let token = document.root().key("token")?.text()?.to_owned();
+        let url = format!("{}/actions/runner-registration", base(&self.settings.url));
+        let body = json!({"url": owner_page(&self.settings), "runner_event": "register"});
+        let request = Request::new(Method::Post, url)
+            .header("authorization", Text::secret(format!("RemoteAuth {token}")))
+            .json(&body, false);
+        Ok(self.ask(At::Service, request))
+    }
+
+    fn service(&mut self, told: Told) -> Next {
+        let asked = self.asked("find the Actions service");
+        let reply = asked.reply(told)?;
+        match reply.status {
+            200 => {}
+            // A fresh registration token is not known everywhere at once (actions/scaleset, client.go).
+            401 | 403 => {
+                return Err(PlatformError { kind: ErrorKind::Server, ..refusal(&asked, &reply) });
+            }
+            _ => return Err(refusal(&asked, &reply)),
+        }
+        let service = Service::read(&asked, &asked.json(&reply)?)?;
+        let list = format!(
+            "runtime/runnerscalesets?runnerGroupId={}&name={}",
+            self.settings.runner_group_id,
+            percent_encode(self.settings.scale_set.trim())
+        );
+        let request = service.request(Method::Get, &list);
+        Ok(self.ask(At::ScaleSet(service), request))
+    }
+
+    fn scale_set(&mut self, told: Told, service: Service) -> Next {
+        let name = self.settings.scale_set.trim();
+        let asked = self.asked(format!("find the runner scale set {name}"));
+        let reply = expect(&asked, told, 200)?;
+        let document = asked.json(&reply)?;
+        let ids =
+            document.root().key("value")?.list()?.map(|one| one.key("id")?.number()).collect::<Result<Vec<_>, _>>()?;
+        let [scale_set] = ids[..] else {
+            let why = format!(
+                "there are {} of this name in the runner group {}; create one, or correct scale_set or runner_group_id",
+                ids.len(),
+                self.settings.runner_group_id
+            );
+            return Err(asked.error(ErrorKind::NotFound, why));
+        };
+        let request = service
+            .request(Method::Post, &format!("runtime/runnerscalesets/{scale_set}/sessions"))
+            .json(&json!({"ownerName": format!("lightsout {name}")}), false);
+        Ok(self.ask(At::Opened { service, scale_set }, request))
+    }
+
+    fn opened(&mut self, told: Told, service: Service, scale_set: u64) -> Next {
+        let asked = self.asked("open a message session of the runner scale set");
+        let reply = asked.reply(told)?;
+        if reply.status == 409 {
+            let why = "another owner holds its one session: a second scaler, Actions Runner Controller, or a scaler that has ended and whose session \
+                       has not yet run out; let one `watch` have it";
+            return Err(asked.error(ErrorKind::Throttled(Some(OWNED)), format!("HTTP 409; {why}")));
+        }
+        let session = Session::read(&asked, &reply, service, scale_set)?;
+        Ok(self.done(session))
+    }
+
+    /// The queue's token has run out: the session is renewed, once in a reading; when it is gone a new one is opened.
+    fn renew(&mut self, session: Session) -> Step<Demand> {
+        if std::mem::replace(&mut self.renewed, true) {
+            let asked = self.asked("read the messages of the runner scale set");
+            return Step::Done(Err(
+                asked.error(ErrorKind::Server, "GitHub refuses the token that it just gave; it is asked again")
+            ));
+        }
+        let request = session.service.request(Method::Patch, &session.path());
+        self.ask(At::Renewed(session), request)
+    }
+
+    fn session_renewed(&mut self, told: Told, session: Session) -> Next {
+        let asked = self.asked("renew the message session of the runner scale set");
+        let reply = asked.reply(told)?;
+        if matches!(reply.status, 401 | 403 | 404) {
+            return Ok(self.open());
+        }
+        let last = session.last;
+        let mut session = Session::read(&asked, &reply, session.service, session.scale_set)?;
+        session.last = last;
+        Ok(self.done(session))
+    }
+
+    fn message(&mut self, told: Told, mut session: Session) -> Next {
+        let asked = self.asked("read the messages of the runner scale set");
+        if let Told::Http(Err(Unreachable::Timeout(_))) = told {
+            return Ok(self.done(session));
+        }
+        let reply = match asked.reply(told) {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.session = Some(session);
+                return Err(error);
+            }
+        };
+        match reply.status {
+            202 => Ok(self.done(session)),
+            401 => Ok(self.renew(session)),
+            404 => Ok(self.open()),
+            200 => {
+                let (number, statistics) = match read_message(&asked, &reply) {
+                    Ok(read) => read,
+                    Err(error) => {
+                        self.session = Some(session);
+                        return Err(error);
+                    }
+                };
+                session.statistics = statistics;
+                session.last = number;
+                let request = Request::new(Method::Delete, session.message(number))
+                    .header("authorization", session.bearer())
+                    .header("accept", "application/json; api-version=6.0-preview");
+                Ok(self.ask(At::Acknowledged(session), request))
+            }
+            _ => {
+                self.session = Some(session);
+                Err(refusal(&asked, &reply))
+            }
+        }
+    }
+
+    /// A message that could not be acknowledged is told again, which changes nothing: its number is remembered.
+    fn acknowledged(&mut self, told: Told, session: Session) -> Step<Demand> {
+        match told {
+            Told::Http(Ok(reply)) if reply.status == 401 => self.renew(session),
+            Told::Http(_) | Told::Program(_) | Told::Clock(_) | Told::Sign(_) => self.done(session),
+        }
+    }
+
+    fn done(&mut self, session: Session) -> Step<Demand> {
+        let Statistics { assigned, running } = session.statistics;
+        self.session = Some(session);
+        Step::Done(Ok(Demand { queued: assigned.saturating_sub(running), running: Some(running), poll_after: None }))
+    }
+
+    fn asked(&self, what: impl Into<String>) -> Asked {
+        asked(&self.settings.url, self.settings.auth.secret(), what, REMEDIES)
+    }
+}
+
+impl Conversation for Listener {
+    type Output = Demand;
+
+    fn start(&mut self) -> Step<Demand> {
+        self.begin().unwrap_or_else(|error| Step::Done(Err(error)))
+    }
+
+    fn told(&mut self, told: Told) -> Step<Demand> {
+        self.go_on(told).unwrap_or_else(|error| Step::Done(Err(error)))
+    }
+}
+
+fn expect(asked: &Asked, told: Told, status: u16) -> Result<Reply, PlatformError> {
+    let reply = asked.reply(told)?;
+    if reply.status == status { Ok(reply) } else { Err(refusal(asked, &reply)) }
+}
+
+fn read_message(asked: &Asked, reply: &Reply) -> Result<(u64, Statistics), PlatformError> {
+    let document: Document = asked.json(reply)?;
+    let root = document.root();
+    Ok((root.key("messageId")?.number()?, Statistics::read(&root)?))
+}
+
+/// The owner's page, by which the Actions service knows it.
+fn owner_page(settings: &GitHubScaleSetSettings) -> String {
+    let api = base(&settings.url);
+    let host = match api.strip_suffix("/api/v3") {
+        Some(host) => host.to_owned(),
+        None => api.replacen("://api.", "://", 1),
+    };
+    format!("{host}/{}", settings.owner.name())
+}

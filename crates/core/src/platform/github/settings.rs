@@ -1,0 +1,180 @@
+use std::{collections::BTreeSet, path::PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    GitHubAuth, GitHubOwner, check_url,
+    owner::{check_organization, check_repository},
+    refuse,
+};
+use crate::platform::PlatformError;
+
+/// Which repositories' jobs are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GitHubScope {
+    /// These, each as `OWNER/REPO`.
+    Repositories(Vec<String>),
+    /// Every repository of this organisation that the token may see.
+    Organization(String),
+    /// Every repository that the GitHub App's installation may see.
+    Installation,
+}
+
+/// Where and how to read the queue by listing.
+#[derive(Clone, Debug)]
+pub struct GitHubQueueSettings {
+    /// The API's address, such as [`super::CLOUD`].
+    pub url: String,
+    /// Who asks.
+    pub auth: GitHubAuth,
+    /// Whose jobs to read.
+    pub scope: GitHubScope,
+    /// The labels of this pool's runners, without `self-hosted`, which is implied.
+    pub labels: BTreeSet<String>,
+    /// The ID of the runner group that the pool's runners are in, when it is known: then only jobs that run there count as running, and jobs that ask
+    /// for a group and no label count as waiting.
+    pub runner_group_id: Option<u64>,
+}
+
+impl GitHubQueueSettings {
+    /// Refuses settings that cannot work, before any call is made.
+    ///
+    /// # Errors
+    /// Names what is wrong and what it should be.
+    pub fn check(&self) -> Result<(), PlatformError> {
+        check_url(&self.url)?;
+        self.auth.check()?;
+        match (&self.scope, &self.auth) {
+            (GitHubScope::Repositories(names), _) if names.is_empty() => {
+                return refuse("no GitHub repository is named; name each as OWNER/REPO, such as acme/app");
+            }
+            (GitHubScope::Repositories(names), _) => names.iter().try_for_each(|name| check_repository(name))?,
+            (GitHubScope::Organization(name), _) => check_organization(name)?,
+            (GitHubScope::Installation, GitHubAuth::App(_)) => {}
+            (GitHubScope::Installation, GitHubAuth::Token(_)) => {
+                return refuse(
+                    "a token has no installation; name repositories or an organization, or use a GitHub App",
+                );
+            }
+        }
+        check_labels(&self.labels)
+    }
+}
+
+/// Where and how to read the queue by a scale set's session.
+#[derive(Clone, Debug)]
+pub struct GitHubScaleSetSettings {
+    /// The API's address, such as [`super::CLOUD`].
+    pub url: String,
+    /// Who asks.
+    pub auth: GitHubAuth,
+    /// Whose runners they are.
+    pub owner: GitHubOwner,
+    /// The scale set's name.
+    pub scale_set: String,
+    /// The ID of the runner group that the scale set is in; 1 is `Default`.
+    pub runner_group_id: u64,
+    /// How many jobs GitHub may assign to the scale set at once; at least 1.
+    pub max_jobs: u32,
+}
+
+impl GitHubScaleSetSettings {
+    /// Refuses settings that cannot work, before any call is made.
+    ///
+    /// # Errors
+    /// Names what is wrong and what it should be.
+    pub fn check(&self) -> Result<(), PlatformError> {
+        check_url(&self.url)?;
+        self.auth.check()?;
+        self.owner.check()?;
+        if self.scale_set.trim().is_empty() {
+            return refuse("the name of the GitHub runner scale set is empty; write it as the workflows do in runs-on");
+        }
+        check_group(self.runner_group_id)?;
+        if self.max_jobs == 0 {
+            return refuse(
+                "with max_jobs = 0 GitHub assigns no job to the scale set; set it to the pool's largest size",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// How the instance's runner comes to its configuration.
+#[derive(Clone, Debug)]
+pub enum GitHubRegistration {
+    /// It asks GitHub for one, as often as it needs one, and removes it.
+    Ask(GitHubAuth),
+    /// It has a ready one (`encoded_jit_config`), for one job, and no right to remove it.
+    Jit(SecretString),
+}
+
+/// How the instance's runner works.
+#[derive(Clone, Debug)]
+pub struct GitHubRunnerSettings {
+    /// The API's address, such as [`super::CLOUD`].
+    pub url: String,
+    /// How it comes to its configuration.
+    pub registration: GitHubRegistration,
+    /// Whose runner it is.
+    pub owner: GitHubOwner,
+    /// The ID of the runner group that it joins; 1 is `Default`, and the only one for a repository.
+    pub runner_group_id: u64,
+    /// Its labels, without `self-hosted`, which is added.
+    pub labels: BTreeSet<String>,
+    /// The folder of the jobs, below the runner's own unless absolute. GitHub's default is `_work`.
+    pub work_folder: String,
+    /// The runner's `run.sh`, by its absolute path. Words before it may change the user (`setpriv`, `sudo -E`); then there is no hook.
+    pub program: Vec<String>,
+}
+
+impl GitHubRunnerSettings {
+    /// Refuses settings that cannot work, before any call is made.
+    ///
+    /// # Errors
+    /// Names what is wrong and what it should be.
+    pub fn check(&self) -> Result<(), PlatformError> {
+        check_url(&self.url)?;
+        match &self.registration {
+            GitHubRegistration::Ask(auth) => auth.check()?,
+            GitHubRegistration::Jit(blob) => check_blob(blob)?,
+        }
+        self.owner.check()?;
+        check_group(self.runner_group_id)?;
+        if matches!(self.owner, GitHubOwner::Repository(_)) && self.runner_group_id != 1 {
+            return refuse("a repository has one GitHub runner group only: set runner_group_id to 1");
+        }
+        check_labels(&self.labels)?;
+        if self.work_folder.trim().is_empty() {
+            return refuse("the GitHub runner's work folder is empty; GitHub's default is _work");
+        }
+        match self.program.last().map(PathBuf::from) {
+            Some(path) if path.is_absolute() => Ok(()),
+            _ => refuse("the GitHub runner program is no absolute path; write for example /opt/actions-runner/run.sh"),
+        }
+    }
+}
+
+fn check_blob(blob: &SecretString) -> Result<(), PlatformError> {
+    let blob = blob.expose_secret();
+    if !blob.is_empty() && blob.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)) {
+        return Ok(());
+    }
+    refuse("the GitHub JIT configuration is not Base64; store encoded_jit_config of GitHub's answer as it is")
+}
+
+fn check_group(id: u64) -> Result<(), PlatformError> {
+    if id == 0 {
+        return refuse(
+            "the GitHub runner group ID is 0; it is the number in the address of the group's page, 1 for Default",
+        );
+    }
+    Ok(())
+}
+
+fn check_labels(labels: &BTreeSet<String>) -> Result<(), PlatformError> {
+    match labels.iter().find(|label| label.trim().is_empty() || label.contains([',', '\n'])) {
+        Some(label) => refuse(format!("{label:?} is no GitHub label; write each label by itself")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,99 @@
+//! GitLab CI: the queue through the REST API, the machine's runner through GitLab Runner itself.
+//!
+//! # The queue
+//! GitLab has no call that tells how many jobs wait for a runner. [`GitLabQueue`] lists the pending and running jobs
+//! of each project
+//! (`GET /projects/:id/jobs`) and matches their tags as GitLab does: a job is ours when each of its tags is, letter by
+//! letter and case
+//! by case, one of ours, or when it has none and the runner takes untagged jobs.
+//! - Every page is read; pages that did not change cost a 304 (entity tags), and a job that moves between two pages is
+//!   counted once.
+//! - Not visible in the API, so not considered: protected runners (`ref_protected`), locks of a runner to projects,
+//!   compute quotas.
+//!   Jobs that the runner may not take are counted as waiting, so give each pool tags of its own.
+//! - Jobs that run are counted exactly with [`GitLabQueueSettings::runner_id`]. Without it they are those that match
+//!   by tag; they may run
+//!   on another fleet's runner with the same tags, and then a few instances too many are started, never too few.
+//! - A project that cannot be read fails the whole reading: it is never counted as zero. For a group, projects whose
+//!   CI is switched off are left out.
+//! - The token needs the scope `read_api` and the role Reporter (Developer where job logs are private).
+//!
+//! # The runner
+//! All instances share one runner authentication token (`glrt-...`); each is a *runner manager* of its own by its
+//! system id
+//! ([`system_id`]). [`GitLabRunner`] verifies the token, writes `config.toml` and `.runner_system_id`, and runs
+//! `gitlab-runner run`.
+//! - Drain: `SIGQUIT`. GitLab Runner asks for no more jobs, ends those that it has, and exits: the exit is the proof.
+//!   Pausing on the server is
+//!   never used: it would pause every machine that shares the token.
+//! - Undrain: the runner is launched anew.
+//! - A spot deadline: `SIGTERM`. The runner fails its jobs at once; a job whose machine only vanishes is failed by
+//!   GitLab an hour later.
+//! - Deregister: only this machine's manager (`DELETE /runners/managers`). `DELETE /runners` with a shared token would
+//!   delete the fleet's runner; it is never sent.
+//! - Busy: the runner's metrics (they also see a job whose image is still pulled), containers with our system id as
+//!   label, and for the shell
+//!   executor the runner's child processes. Set [`crate::platform::Me::metrics`]: without it the docker executor's
+//!   containers are the only sign of a job,
+//!   and old versions of GitLab Runner do not label them with the system id.
+//! - With the shell executor jobs run as the runner's own user and can read its token; prefer docker.
+//!
+//! Sources: GitLab REST API (jobs, projects, runners), GitLab Runner documentation (configuration, commands,
+//! monitoring),
+//! and the source of GitLab and GitLab Runner.
+
+mod config;
+mod jobs;
+mod metrics;
+mod queue;
+mod quota;
+mod runner;
+mod settings;
+
+use secrecy::SecretString;
+
+pub use queue::GitLabQueue;
+pub use runner::{GitLabRunner, system_id};
+pub use settings::{GitLabQueueSettings, GitLabRunnerSettings, Scope};
+
+use super::{
+    ErrorKind, PlatformError,
+    answer::{Asked, Remedies},
+};
+
+/// The platform's name in settings and logs.
+const NAME: &str = "gitlab";
+
+fn asked(url: &str, token: &SecretString, what: String, remedies: Remedies) -> Asked {
+    Asked { platform: format!("GitLab at {}", base(url)), what, remedies, secret: token.clone() }
+}
+
+/// The address without a slash at its end.
+fn base(url: &str) -> &str {
+    url.trim_end_matches('/')
+}
+
+/// Refuses an address that cannot be GitLab's.
+fn check_url(url: &str) -> Result<(), PlatformError> {
+    let refuse = |why: &str| {
+        let message =
+            format!("the GitLab url {why}; set it to GitLab's own address, such as https://gitlab.example.com");
+        Err(PlatformError::new(ErrorKind::Refused, message))
+    };
+    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
+        return refuse("does not start with https:// or http://");
+    };
+    if rest.contains('@') {
+        return refuse("holds a user name or a password");
+    }
+    if rest.contains(['?', '#']) || rest.contains(char::is_whitespace) || rest.contains(char::is_control) {
+        return refuse("holds a query, a fragment or a space");
+    }
+    if base(rest).ends_with("/api") || rest.contains("/api/v4") {
+        return refuse("ends in /api, which is added by itself");
+    }
+    if base(rest).is_empty() || rest.starts_with(['/', ':']) {
+        return refuse("names no host");
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+use secrecy::ExposeSecret;
+use toml::{Table, Value};
+
+use super::{GitLabRunnerSettings, base};
+use crate::{
+    platform::{ErrorKind, File, Me, PlatformError},
+    wire::Text,
+};
+
+/// How long the runner may take to fail its jobs after `SIGTERM`, in seconds: it must fit before a spot deadline.
+const SHUTDOWN_TIMEOUT: u32 = 20;
+
+/// What this entry owns; set elsewhere in the settings.
+const OWNED: [&str; 5] = ["name", "url", "token", "id", "executor"];
+
+/// The two files that make a registered runner manager: `config.toml` and `.runner_system_id` beside it.
+pub(super) fn files(
+    settings: &GitLabRunnerSettings,
+    me: &Me,
+    runner_id: u64,
+    system_id: &str,
+) -> Result<Vec<File>, PlatformError> {
+    let mut entry = Table::new();
+    entry.insert("name".to_owned(), me.instance_id.clone().into());
+    entry.insert("url".to_owned(), base(&settings.url).into());
+    entry.insert("id".to_owned(), i64::try_from(runner_id).unwrap_or(i64::MAX).into());
+    entry.insert("token".to_owned(), settings.token.expose_secret().into());
+    entry.insert("executor".to_owned(), settings.executor.clone().into());
+    if settings.executor == "docker" {
+        entry.insert(
+            "docker".to_owned(),
+            Table::from_iter([("image".to_owned(), settings.image.clone().into())]).into(),
+        );
+    }
+    merge(&mut entry, extra(settings.extra.as_deref())?);
+
+    let mut config = Table::new();
+    config.insert("concurrent".to_owned(), i64::from(me.slots.max(1)).into());
+    config.insert("check_interval".to_owned(), i64::from(settings.check_interval).into());
+    config.insert("shutdown_timeout".to_owned(), i64::from(SHUTDOWN_TIMEOUT).into());
+    if let Some(address) = &me.metrics {
+        config.insert("listen_address".to_owned(), address.clone().into());
+    }
+    config.insert("runners".to_owned(), Value::Array(vec![entry.into()]));
+
+    let file = |name: &str, contents| File { path: me.runner_dir.join(name), contents, mode: 0o600 };
+    Ok(vec![file("config.toml", Text::secret(config.to_string())), file(".runner_system_id", Text::from(system_id))])
+}
+
+/// The user's own part of the `[[runners]]` entry.
+pub(super) fn extra(text: Option<&str>) -> Result<Table, PlatformError> {
+    let refuse =
+        |why: String| Err(PlatformError::new(ErrorKind::Refused, format!("the GitLab runner's extra TOML {why}")));
+    let mut extra: Table = match text.unwrap_or_default().parse() {
+        Ok(extra) => extra,
+        // Not the error's own text: it shows the line, and the line may hold a secret.
+        Err(error) => {
+            let error: toml::de::Error = error;
+            let before = text.unwrap_or_default().get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            return refuse(format!("cannot be read at its line {line}; write it as inside of a [[runners]] entry"));
+        }
+    };
+    match extra.remove("runners") {
+        Some(Value::Table(inner)) => merge(&mut extra, inner),
+        Some(_) => {
+            return refuse("holds a [[runners]] entry of its own; give only what stands inside of one".to_owned());
+        }
+        None => {}
+    }
+    match OWNED.iter().find(|key| extra.contains_key(**key)) {
+        Some(key) => refuse(format!("holds {key}, which is written from the other settings; remove it")),
+        None => Ok(extra),
+    }
+}
+
+/// Puts `from` into `into`, table by table.
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
+            (Some(old), value) => *old = value,
+            (None, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}

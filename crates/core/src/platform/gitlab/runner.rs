@@ -1,0 +1,198 @@
+use std::fmt::Write as _;
+
+use secrecy::ExposeSecret;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{GitLabRunnerSettings, NAME, asked, base, config, metrics};
+use crate::{
+    platform::{
+        Drain, ErrorKind, Launch, Me, PlatformError, Probe, Runner, Signal, Talk, Undrain,
+        answer::{self, Asked, Remedies},
+    },
+    wire::{Ask, Conversation, Method, Reply, Request, Step, Told},
+};
+
+const TOKEN_INVALID: &str = "the runner token is not valid (was its runner deleted, or did it expire?); create a runner in GitLab under Settings > \
+                             CI/CD > Runners and put its glrt- token into the secret that the instances read";
+
+const REMEDIES: Remedies = Remedies {
+    unauthorized: TOKEN_INVALID,
+    forbidden: TOKEN_INVALID,
+    not_found: "there is no runner API there; check the url (GitLab 16 or later is needed)",
+};
+
+/// Runs a GitLab runner on the instance.
+#[derive(Clone, Debug)]
+pub struct GitLabRunner {
+    settings: GitLabRunnerSettings,
+}
+
+impl GitLabRunner {
+    /// A runner with these settings.
+    pub fn new(settings: GitLabRunnerSettings) -> Self {
+        Self { settings }
+    }
+
+    fn request(&self, method: Method, path: &str, me: &Me) -> Ask {
+        let url = format!("{}/api/v4/runners/{path}", base(&self.settings.url));
+        let body = json!({ "token": self.settings.token.expose_secret(), "system_id": system_id(&me.instance_id) });
+        Ask::Http(Request::new(method, url).header("accept", "application/json").json(&body, true))
+    }
+
+    fn verify(&self, me: &Me) -> Ask {
+        self.request(Method::Post, "verify", me)
+    }
+
+    fn asked(&self, what: &str) -> Asked {
+        asked(&self.settings.url, &self.settings.token, what.to_owned(), REMEDIES)
+    }
+
+    fn launch(&self, me: &Me, runner_id: u64) -> Result<Launch, PlatformError> {
+        let config = me.runner_dir.join("config.toml");
+        let argv = [
+            &self.settings.program,
+            "run",
+            "--config",
+            &config.to_string_lossy(),
+            "--working-directory",
+            &me.runner_dir.to_string_lossy(),
+        ];
+        Ok(Launch {
+            argv: argv.map(str::to_owned).into(),
+            env: Vec::new(),
+            files: config::files(&self.settings, me, runner_id, &system_id(&me.instance_id))?,
+        })
+    }
+}
+
+/// The name under which GitLab knows this instance's runner manager: `r_` and 12 hex digits made from the instance's
+/// id.
+///
+/// GitLab Runner accepts `[sr]_` and 12 letters or digits in `.runner_system_id` (its source,
+/// `common/system_id_state.go`) and makes up
+/// another when the file holds anything else.
+pub fn system_id(instance_id: &str) -> String {
+    Sha256::digest(instance_id.as_bytes()).iter().take(6).fold("r_".to_owned(), |mut id, byte| {
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
+}
+
+impl Runner for GitLabRunner {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+
+    fn register(&self, me: &Me) -> Talk<Launch> {
+        if let Err(error) = self.settings.check() {
+            return answer::failed(error);
+        }
+        let (runner, me) = (self.clone(), me.clone());
+        answer::once(self.verify(&me), move |told| {
+            let asked = runner.asked("register this machine's runner");
+            let reply = asked.reply(told)?;
+            let runner_id = verified(&asked, &reply)?;
+            runner.launch(&me, runner_id)
+        })
+    }
+
+    fn drain(&self, _: &Me) -> Drain {
+        Drain::Signal(Signal::Quit)
+    }
+
+    fn undrain(&self, _: &Me) -> Undrain {
+        Undrain::Relaunch
+    }
+
+    fn abort(&self) -> Signal {
+        Signal::Term
+    }
+
+    fn deregister(&self, me: &Me) -> Talk<()> {
+        if let Err(error) = self.settings.check() {
+            return answer::failed(error);
+        }
+        Box::new(Deregister {
+            delete: self.request(Method::Delete, "managers", me),
+            verify: self.verify(me),
+            asked: self.asked("remove this machine's runner manager"),
+            stage: Stage::Delete,
+        })
+    }
+
+    fn probes(&self, me: &Me) -> Vec<Probe> {
+        let label = |name: &str| format!("com.gitlab.gitlab-runner.{name}");
+        let mut probes = vec![Probe::Containers {
+            labels: vec![
+                (label("managed"), Some("true".to_owned())),
+                (label("runner.system_id"), Some(system_id(&me.instance_id))),
+            ],
+            except: Vec::new(),
+            job_label: Some(label("job.id")),
+        }];
+        probes.extend(me.metrics.as_deref().map(|address| Probe::Runner(metrics::probe(address))));
+        if self.settings.executor == "shell" {
+            probes.push(Probe::Children(Vec::new()));
+        }
+        probes
+    }
+}
+
+/// The runner's id, when the token is good.
+fn verified(asked: &Asked, reply: &Reply) -> Result<u64, PlatformError> {
+    match reply.status {
+        200 => asked.json(reply)?.root().key("id")?.number(),
+        // GitLab answers 403 to a token that it does not know (lib/api/ci/runner.rb).
+        403 => Err(PlatformError { kind: ErrorKind::Unauthorized, ..asked.refusal(reply) }),
+        _ => Err(asked.refusal(reply)),
+    }
+}
+
+/// Deletes this machine's manager. A 403 may mean a bad token or, behind some front ends, a manager that is gone; the
+/// token tells. Verifying
+/// it makes GitLab create the manager again, so the deletion is repeated after it.
+struct Deregister {
+    delete: Ask,
+    verify: Ask,
+    asked: Asked,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Delete,
+    Verify,
+    DeleteAgain,
+}
+
+impl Conversation for Deregister {
+    type Output = ();
+
+    fn start(&mut self) -> Step<()> {
+        self.stage = Stage::Delete;
+        Step::Ask(self.delete.clone())
+    }
+
+    fn told(&mut self, told: Told) -> Step<()> {
+        let reply = match self.asked.reply(told) {
+            Ok(reply) => reply,
+            Err(error) => return Step::Done(Err(error)),
+        };
+        match (self.stage, reply.status) {
+            (Stage::Delete | Stage::DeleteAgain, 204 | 404) | (Stage::DeleteAgain, 403) => Step::Done(Ok(())),
+            (Stage::Delete, 403) => {
+                self.stage = Stage::Verify;
+                Step::Ask(self.verify.clone())
+            }
+            (Stage::Verify, _) => match verified(&self.asked, &reply) {
+                Ok(_) => {
+                    self.stage = Stage::DeleteAgain;
+                    Step::Ask(self.delete.clone())
+                }
+                Err(error) => Step::Done(Err(error)),
+            },
+            (Stage::Delete | Stage::DeleteAgain, _) => Step::Done(Err(self.asked.refusal(&reply))),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Marks: how a job makes itself known on the instance, for platforms whose runner starts each job through a program of our choice.
+//!
+//! That program is a small script. It writes an empty file whose name says which process it is, and then *becomes* the job's process (`exec`),
+//! so that signals, standard input and the exit code are the job's own. The mark holds exactly as long as that process lives: there is nothing
+//! to clean up after a job, a job whose runner crashed is still seen, and what a crash leaves behind is told from a live job by the process's
+//! start time. A name is written whole or not at all, so no half-written mark can exist.
+
+use std::path::{Path, PathBuf};
+
+use super::{File, Me};
+
+/// One job's mark: the file name `JOB.PID.START`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The job's id where the platform tells it to the job, else `task`.
+    pub job: String,
+    /// The job's process.
+    pub pid: u32,
+    /// When that process started, in clock ticks after boot: field 22 of `/proc/PID/stat` (proc_pid_stat(5)).
+    pub start: u64,
+}
+
+impl Mark {
+    /// Reads a mark's file name; `None` for any other file.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.rsplitn(3, '.');
+        let (start, pid, job) = (number(parts.next()?)?, number(parts.next()?)?, parts.next()?);
+        let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
+        (!job.is_empty()).then(|| Self { job: job.to_owned(), pid, start })
+    }
+}
+
+/// When a process started, from the text of `/proc/PID/stat`, and whether it still works (is no zombie).
+pub fn start_of(stat: &str) -> Option<(u64, bool)> {
+    // The name in parentheses may hold anything; the state follows the last one.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let works = !matches!(fields.next()?, "Z" | "X" | "x");
+    Some((number(fields.nth(18)?)?, works))
+}
+
+/// Where this instance's marks are.
+pub(super) fn folder(me: &Me) -> PathBuf {
+    me.runner_dir.join("jobs")
+}
+
+/// The script that marks a job and becomes it; its arguments are the job's program and arguments.
+pub(super) fn script(me: &Me) -> File {
+    let contents = include_str!("mark/job.sh").replace("@FOLDER@", &quoted(&folder(me)));
+    File { path: me.runner_dir.join("lightsout-job"), contents: contents.into(), mode: 0o700 }
+}
+
+/// A path as one word of a POSIX shell.
+pub(super) fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mark(job: &str, pid: u32, start: u64) -> Mark {
+        Mark { job: job.to_owned(), pid, start }
+    }
+
+    #[test]
+    fn a_mark_names_a_job_and_its_process() {
+        assert_eq!(Mark::parse("task.17.4711"), Some(mark("task", 17, 4711)));
+        assert_eq!(Mark::parse("0190-ab.c.1.0"), Some(mark("0190-ab.c", 1, 0)));
+        for other in [
+            "",
+            ".",
+            "..",
+            "task",
+            "task.17",
+            "17.4711",
+            ".17.4711",
+            "task.0.1",
+            "task.+1.2",
+            "task.1.-2",
+            "task.1.",
+            "task..1",
+        ] {
+            assert_eq!(Mark::parse(other), None, "{other}");
+        }
+        assert_eq!(Mark::parse("task.4294967296.1"), None);
+        assert_eq!(Mark::parse("task.1.99999999999999999999999"), None);
+    }
+
+    #[test]
+    fn the_start_time_is_found_behind_any_name() {
+        let fields = "S 1 17 17 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 10 20";
+        for name in ["sh", "a) Z 1 (b", "", "x\ny"] {
+            assert_eq!(start_of(&format!("17 ({name}) {fields}")), Some((4711, true)), "{name}");
+        }
+        assert_eq!(start_of(&format!("17 (sh) Z{}", &fields[1..])), Some((4711, false)));
+        for cut in ["", "17", "17 (sh)", "17 (sh) S 1 17 17 0"] {
+            assert_eq!(start_of(cut), None, "{cut}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_mark_or_none(name in ".{0,40}", stat in ".{0,200}") {
+            let _ = start_of(&stat);
+            if let Some(mark) = Mark::parse(&name) {
+                prop_assert!(name.starts_with(&mark.job) && mark.pid > 0);
+            }
+        }
+    }
+}

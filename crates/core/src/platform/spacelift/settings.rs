@@ -1,0 +1,164 @@
+use std::{collections::BTreeMap, fmt};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{base, refuse};
+use crate::platform::PlatformError;
+
+/// The letters and digits of a pool's id (a ULID).
+const ID: usize = 26;
+
+/// A worker pool, and the API key to it: for the queue, and on the instance for draining.
+#[derive(Clone, Debug)]
+pub struct SpaceliftQueueSettings {
+    /// Spacelift's address without `/graphql`, such as `https://ACCOUNT.app.spacelift.io`.
+    pub url: String,
+    /// The API key's id.
+    pub api_key_id: String,
+    /// The API key's secret.
+    pub api_key_secret: SecretString,
+    /// The worker pool's id: 26 letters and digits.
+    pub worker_pool: String,
+}
+
+impl SpaceliftQueueSettings {
+    /// Refuses settings that cannot work, before any call is made.
+    ///
+    /// # Errors
+    /// Names what is wrong and what it should be.
+    pub fn check(&self) -> Result<(), PlatformError> {
+        check_url(&self.url)?;
+        let id = &self.api_key_id;
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+            return refuse(
+                "the Spacelift API key id is empty or no id; it is what Spacelift shows beside the key under API keys, such as \
+                 01HXAMPLE0KEY0ID0000000000",
+            );
+        }
+        let secret = self.api_key_secret.expose_secret();
+        if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return refuse(
+                "the Spacelift API key secret is empty or holds a space or a line break; it is in the file that Spacelift offered once, \
+                 when the key was created",
+            );
+        }
+        if self.worker_pool.len() != ID || !self.worker_pool.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return refuse(
+                "the Spacelift worker pool is no id of 26 letters and digits; take the last part of the pool's address in Spacelift, such as \
+                 01HXAMPLE0P001D00000000000",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// How the instance's worker works.
+#[derive(Clone)]
+pub struct SpaceliftRunnerSettings {
+    /// The pool's token: the text of the file that Spacelift offered when the pool was created (base64).
+    pub token: SecretString,
+    /// The pool's private key, base64-encoded as a whole.
+    pub private_key: SecretString,
+    /// The launcher, such as `spacelift-launcher`.
+    pub program: String,
+    /// More variables for the launcher, such as `SPACELIFT_LAUNCHER_RUN_TIMEOUT`.
+    pub env: BTreeMap<String, String>,
+    /// Name prefixes of containers on this machine that are no runs.
+    pub ignore_containers: Vec<String>,
+    /// The pool and an API key to it, for draining with proof; without it the launcher is drained by a signal.
+    pub api: Option<SpaceliftQueueSettings>,
+}
+
+impl SpaceliftRunnerSettings {
+    /// Refuses settings that cannot work, before any call is made.
+    ///
+    /// # Errors
+    /// Names what is wrong and what it should be.
+    pub fn check(&self) -> Result<(), PlatformError> {
+        if !is_base64(&self.token) {
+            return refuse(
+                "the Spacelift worker pool's token is not base64 text; use the whole text of the .config file that Spacelift offered when \
+                 the pool was created (SPACELIFT_TOKEN)",
+            );
+        }
+        if self.private_key.expose_secret().trim_start().starts_with("-----BEGIN") {
+            return refuse(
+                "the Spacelift worker pool's private key is not encoded; store the output of `base64 -w0 spacelift.key` instead of the file",
+            );
+        }
+        if !is_base64(&self.private_key) {
+            return refuse(
+                "the Spacelift worker pool's private key is not base64 text; store the output of `base64 -w0 spacelift.key`",
+            );
+        }
+        if self.program.trim().is_empty() {
+            return refuse("the Spacelift launcher is empty; set program to spacelift-launcher or its path");
+        }
+        for name in self.env.keys() {
+            if name.is_empty() || name.contains(['=', '\0']) || OWNED.contains(&name.as_str()) {
+                return refuse(&format!(
+                    "env holds {name:?}, which is no name of a variable or is set from the other settings; name a variable of the launcher, \
+                     such as SPACELIFT_LAUNCHER_RUN_TIMEOUT"
+                ));
+            }
+        }
+        if self.ignore_containers.iter().any(|name| name.trim().is_empty()) {
+            return refuse(
+                "ignore_containers holds an empty name, which would ignore every container; write the beginning of each name",
+            );
+        }
+        self.api.as_ref().map_or(Ok(()), SpaceliftQueueSettings::check)
+    }
+}
+
+/// What is set from other settings.
+const OWNED: [&str; 4] =
+    ["SPACELIFT_TOKEN", "SPACELIFT_POOL_PRIVATE_KEY", "SPACELIFT_METADATA_instance_id", "SPACELIFT_METADATA_asg_id"];
+
+impl fmt::Debug for SpaceliftRunnerSettings {
+    /// Without the values of `env`, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpaceliftRunnerSettings")
+            .field("program", &self.program)
+            .field("env", &self.env.keys())
+            .field("ignore_containers", &self.ignore_containers)
+            .field("api", &self.api)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Line breaks may be in it: they are taken out.
+fn is_base64(text: &SecretString) -> bool {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    let text = text.expose_secret();
+    text.bytes().all(|byte| letters(byte) || byte.is_ascii_whitespace()) && text.bytes().any(letters)
+}
+
+/// Refuses an address that cannot be Spacelift's.
+fn check_url(url: &str) -> Result<(), PlatformError> {
+    let wrong = |why: &str| {
+        refuse(&format!(
+            "the Spacelift url {why}; set it to your account's address, such as https://ACCOUNT.app.spacelift.io"
+        ))
+    };
+    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
+        return wrong("does not start with https:// or http://");
+    };
+    let rest = base(rest);
+    if rest.contains('@') {
+        return wrong("holds a user name or a password");
+    }
+    if rest.contains(['?', '#']) || rest.contains(char::is_whitespace) || rest.contains(char::is_control) {
+        return wrong("holds a query, a fragment or a space");
+    }
+    if rest.ends_with("/graphql") {
+        return wrong("ends in /graphql, which is added by itself");
+    }
+    if rest.is_empty() || rest.starts_with(['/', ':']) {
+        return wrong("names no host");
+    }
+    if ["app.spacelift.io", "spacelift.io", "www.spacelift.io"].contains(&rest) {
+        return wrong("names no account");
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+use secrecy::{ExposeSecret, SecretString};
+
+use super::base;
+use crate::{
+    platform::{
+        PlatformError,
+        answer::{Asked, Remedies, percent_encode},
+    },
+    wire::{Ask, Method, Reply, Request, Text, Told},
+};
+
+/// A runner group of an organization, and the key to it.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    pub(super) url: String,
+    pub(super) organization: String,
+    pub(super) runner_group: String,
+    pub(super) key: SecretString,
+    pub(super) remedies: Remedies,
+}
+
+/// What the group's document says.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// `None` when there is no list.
+    pub(super) members: Option<Vec<Member>>,
+}
+
+/// One registered runner.
+#[derive(Debug)]
+pub(super) struct Member {
+    id: Option<String>,
+    status: Option<String>,
+    /// Running and pending tasks; `None` when a count is missing.
+    pub(super) tasks: Option<u32>,
+}
+
+impl Member {
+    /// Whether its status says that no task is placed on it any more (Amazon ECS, container instance states).
+    pub(super) fn takes_no_more(&self) -> bool {
+        matches!(self.status.as_deref(), Some("DRAINING" | "DEREGISTERING" | "INACTIVE"))
+    }
+
+    pub(super) fn status(&self) -> &str {
+        self.status.as_deref().unwrap_or("no status")
+    }
+}
+
+impl Api {
+    /// The group with its counts.
+    pub(super) fn read_group(&self) -> Ask {
+        Ask::Http(self.request(Method::Get, "?getActiveWorkflows=true"))
+    }
+
+    /// Sets the status of a runner: `DRAINING` or `ACTIVE`.
+    pub(super) fn set_status(&self, runner: &str, status: &str) -> Ask {
+        self.post("runner_status/", &[("Status", status), ("RunnerId", runner)])
+    }
+
+    /// Removes a runner.
+    pub(super) fn deregister(&self, runner: &str) -> Ask {
+        self.post("deregister/", &[("RunnerId", runner)])
+    }
+
+    /// The start of every error's text.
+    pub(super) fn asked(&self, what: impl Into<String>) -> Asked {
+        Asked {
+            platform: format!("StackGuardian at {}", base(&self.url)),
+            what: format!("{} (runner group {} of {})", what.into(), self.runner_group, self.organization),
+            remedies: self.remedies,
+            secret: self.key.clone(),
+        }
+    }
+
+    /// As the vendor's autoscaler does, which sends forms.
+    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Ask {
+        let field = |(name, value): &(&str, &str)| format!("{name}={}", percent_encode(value));
+        let mut request = self.request(Method::Post, path).header("content-type", "application/x-www-form-urlencoded");
+        request.body = Some(Text::Plain(fields.iter().map(field).collect::<Vec<_>>().join("&")));
+        Ask::Http(request)
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request {
+        let (organization, group) = (percent_encode(&self.organization), percent_encode(&self.runner_group));
+        let url = format!("{}/api/v1/orgs/{organization}/runnergroups/{group}/{path}", base(&self.url));
+        let key = Text::secret(format!("apikey {}", self.key.expose_secret()));
+        Request::new(method, url).header("authorization", key).header("accept", "application/json")
+    }
+}
+
+/// The group's document, for its members.
+pub(super) fn group(asked: &Asked, told: Told) -> Result<Group, PlatformError> {
+    let reply = asked.reply(told)?;
+    if reply.status != 200 {
+        return Err(asked.refusal(&reply));
+    }
+    members(asked, &reply).map(|members| Group { members })
+}
+
+/// The members that the document lists.
+pub(super) fn members(asked: &Asked, reply: &Reply) -> Result<Option<Vec<Member>>, PlatformError> {
+    let document = asked.json(reply)?;
+    let message = document.root().key("msg")?;
+    let Some(instances) = message.optional("ContainerInstances")? else { return Ok(None) };
+    let mut members = Vec::new();
+    for instance in instances.list()? {
+        let text = |key: &str| Ok(instance.optional(key)?.map(|node| node.text()).transpose()?.map(str::to_owned));
+        let count = |key: &str| instance.optional(key)?.map(|node| node.count()).transpose();
+        let tasks = count("runningTasksCount")?.zip(count("pendingTasksCount")?);
+        members.push(Member {
+            id: text("runnerId")?.filter(|id| !id.is_empty()),
+            status: text("status")?,
+            tasks: tasks.map(|(running, pending)| running.saturating_add(pending)),
+        });
+    }
+    Ok(Some(members))
+}
+
+impl Group {
+    /// The runner with this id, `None` when it is certain that the group has none such.
+    pub(super) fn own(&self, asked: &Asked, id: &str) -> Result<Option<&Member>, PlatformError> {
+        let Some(members) = &self.members else {
+            return Err(asked.malformed("msg.ContainerInstances is missing"));
+        };
+        let own = members.iter().find(|member| member.id.as_deref() == Some(id));
+        if own.is_none() && members.iter().any(|member| member.id.is_none()) {
+            return Err(asked.malformed("an entry of msg.ContainerInstances has no runnerId, and it may be ours"));
+        }
+        Ok(own)
+    }
+}

@@ -1,0 +1,70 @@
+use super::{
+    NAME, StackGuardianQueueSettings,
+    api::{Api, members},
+};
+use crate::{
+    platform::{Demand, PlatformError, Queue, answer::Remedies},
+    wire::{Conversation, Step, Told},
+};
+
+const REMEDIES: Remedies = Remedies {
+    unauthorized: "the API key is wrong, expired or deleted; create one in StackGuardian's settings (sgu_... or sgo_...) and put it into the \
+                   secret that the scaler reads",
+    forbidden: "the API key's role does not allow to read this runner group (GET on it); add it to the role in StackGuardian",
+    not_found: "there is no such organization or runner group, or the key may not see it; correct organization and runner_group, and check \
+                that the url is that of your region",
+};
+
+/// Reads the queue of a runner group: see [`crate::platform::stackguardian`].
+#[derive(Debug)]
+pub struct StackGuardianQueue {
+    settings: StackGuardianQueueSettings,
+    api: Api,
+}
+
+impl StackGuardianQueue {
+    /// A reader with these settings.
+    pub fn new(settings: StackGuardianQueueSettings) -> Self {
+        let api = Api {
+            url: settings.url.clone(),
+            organization: settings.organization.clone(),
+            runner_group: settings.runner_group.clone(),
+            key: settings.api_key.clone(),
+            remedies: REMEDIES,
+        };
+        Self { settings, api }
+    }
+
+    fn demand(&self, told: Told) -> Result<Demand, PlatformError> {
+        let asked = self.api.asked("read the queue");
+        let reply = asked.reply(told)?;
+        if reply.status != 200 {
+            return Err(asked.refusal(&reply));
+        }
+        let queued = asked.json(&reply)?.root().key("msg")?.key("QueuedWorkflowsCount")?.count()?;
+        let running = members(&asked, &reply)?
+            .and_then(|members| members.iter().try_fold(0_u32, |sum, member| Some(sum.saturating_add(member.tasks?))));
+        Ok(Demand { queued, running, poll_after: None })
+    }
+}
+
+impl Conversation for StackGuardianQueue {
+    type Output = Demand;
+
+    fn start(&mut self) -> Step<Demand> {
+        match self.settings.check() {
+            Ok(()) => Step::Ask(self.api.read_group()),
+            Err(error) => Step::Done(Err(error)),
+        }
+    }
+
+    fn told(&mut self, told: Told) -> Step<Demand> {
+        Step::Done(self.demand(told))
+    }
+}
+
+impl Queue for StackGuardianQueue {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+}

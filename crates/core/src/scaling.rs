@@ -1,0 +1,167 @@
+//! The scaler's decision: hold, or raise the desired capacity to an absolute number. There is no lowering.
+//!
+//! ```text
+//! need = ceil((queued + running + free slots that drain) / slots / utilisation) + spare, within the bounds
+//! ```
+//!
+//! The target follows from demand alone, never from the desired capacity that was read plus something. So it does not
+//! matter how often it is planned, by how many scalers, or how stale their readings are. It is compared with the desired
+//! capacity and not with the instances in service: instances that still boot count.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::platform::Demand;
+
+mod why;
+
+pub use why::{Limit, Why};
+
+/// What the operator decides about a pool's growth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalerPolicy {
+    /// Jobs that one instance takes at once; at least 1, which is the default.
+    pub slots: u32,
+    /// Instances kept ready beyond the demand. Default 0.
+    pub spare: u32,
+    /// A lower bound above the group's own. Default `None`.
+    pub min: Option<u32>,
+    /// An upper bound below the group's own. Default `None`.
+    pub max: Option<u32>,
+    /// Whether the platform's number of running jobs is this pool's alone. Default true; false: as if it were not known.
+    pub count_running: bool,
+    /// How full the slots are planned, in percent from 1 to 100, which is the default.
+    pub utilisation: u32,
+    /// Fewer waiting jobs than this count as none. Default 1.
+    pub threshold: u32,
+    /// The most instances that one tick adds. Default `None`: what is needed.
+    pub max_step: Option<u32>,
+    /// How long nothing is raised after a raise by the same process. Default zero.
+    pub cooldown: Duration,
+}
+
+impl Default for ScalerPolicy {
+    fn default() -> Self {
+        Self {
+            slots: 1,
+            spare: 0,
+            min: None,
+            max: None,
+            count_running: true,
+            utilisation: 100,
+            threshold: 1,
+            max_step: None,
+            cooldown: Duration::ZERO,
+        }
+    }
+}
+
+/// A group's capacity as it was read, in instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// The group's smallest size.
+    pub min: u32,
+    /// The group's largest size.
+    pub max: u32,
+    /// The desired capacity: instances that boot count.
+    pub desired: u32,
+    /// Free slots on instances that take no more jobs. An instance that drains behind one job of four hides three dead slots,
+    /// and jobs would wait for them. 0 where nothing reports them, which is exact for one slot an instance.
+    #[serde(default)]
+    pub draining_slots: u32,
+}
+
+/// What to do with the desired capacity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Plan {
+    /// Nothing.
+    Hold(Why),
+    /// Raise it.
+    Raise {
+        /// The new desired capacity; above the one that was read.
+        to: u32,
+        /// How it came about.
+        why: Why,
+    },
+}
+
+impl Plan {
+    /// How it came about.
+    pub fn why(&self) -> &Why {
+        match self {
+            Self::Hold(why) | Self::Raise { why, .. } => why,
+        }
+    }
+}
+
+/// Plans one pool. `since_raise` is how long ago this process raised it, for the cooldown; `None` when it never did.
+///
+/// When the running jobs are not known, waiting jobs alone are counted. It is tempting to take every instance for busy and
+/// to plan `desired + ceil(queued / slots)`, and it would run away: jobs stay queued while instances boot, so that each tick
+/// would add the same instances again. The rule here is bounded by the demand; its price is that jobs may wait for
+/// instances that are busy. A platform that tells its running jobs has no such price.
+pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, since_raise: Option<Duration>) -> Plan {
+    let mut why = weigh(policy, demand, capacity);
+    if why.target <= capacity.desired {
+        return Plan::Hold(why);
+    }
+    if let Some(left) = since_raise.and_then(|since| policy.cooldown.checked_sub(since)).filter(|left| !left.is_zero())
+    {
+        why.limit = Limit::Cooldown { left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1) };
+        return Plan::Hold(why);
+    }
+    let step = policy.max_step.map_or(u32::MAX, |step| capacity.desired.saturating_add(step.max(1)));
+    if step < why.target {
+        why.limit = Limit::Step;
+        why.target = step;
+    }
+    Plan::Raise { to: why.target, why }
+}
+
+/// What idle agents may not undercut, in instances: the need, when some of it is not demand (spare instances, or a minimum above the
+/// group's own), else 0. Without it they would idle out only to be replaced. It is advice: late or lost, it costs money for
+/// a moment and never a job.
+pub fn floor(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> u32 {
+    let kept = policy.spare > 0 || policy.min.is_some_and(|min| min > capacity.min);
+    if kept { weigh(policy, demand, capacity).target } else { 0 }
+}
+
+/// The terms of the formula and the target within the bounds.
+fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Why {
+    let slots = policy.slots.max(1);
+    let utilisation = policy.utilisation.clamp(1, 100);
+    let running = demand.running.filter(|_| policy.count_running);
+    let waiting = if demand.queued < policy.threshold { 0 } else { demand.queued };
+    let jobs = u64::from(waiting) + u64::from(running.unwrap_or(0)) + u64::from(capacity.draining_slots);
+    let instances = (jobs * 100).div_ceil(u64::from(slots) * u64::from(utilisation)) + u64::from(policy.spare);
+    let need = u32::try_from(instances).unwrap_or(u32::MAX);
+
+    // The group's bounds hold in any case; the upper one wins, because a call above it would be refused.
+    let max = policy.max.map_or(capacity.max, |max| max.min(capacity.max));
+    let min = policy.min.map_or(capacity.min, |min| min.max(capacity.min)).min(max);
+    let (target, limit) = match need {
+        need if need < min => (min, Limit::Min),
+        need if need > max => (max, Limit::Max),
+        need => (need, Limit::None),
+    };
+    Why {
+        queued: demand.queued,
+        running,
+        draining_slots: capacity.draining_slots,
+        slots,
+        utilisation,
+        threshold: policy.threshold,
+        spare: policy.spare,
+        need,
+        min,
+        max,
+        desired: capacity.desired,
+        target,
+        limit,
+    }
+}
+
+#[cfg(test)]
+mod tests;

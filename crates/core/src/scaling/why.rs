@@ -1,0 +1,92 @@
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::format_duration;
+
+/// What kept the target from being what is needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Nothing.
+    #[default]
+    None,
+    /// The lower bound is above the need.
+    Min,
+    /// The upper bound is below the need.
+    Max,
+    /// The most that one tick may add.
+    Step,
+    /// The last raise is too fresh.
+    Cooldown {
+        /// How much longer, in milliseconds.
+        left_ms: u64,
+    },
+}
+
+/// Every term of a plan. Prints as one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// Jobs that wait.
+    pub queued: u32,
+    /// Jobs that run; `None` when that is not known or not to be counted.
+    pub running: Option<u32>,
+    /// Free slots on instances that take no more jobs.
+    pub draining_slots: u32,
+    /// Jobs that one instance takes at once.
+    pub slots: u32,
+    /// How full the slots are planned, in percent.
+    pub utilisation: u32,
+    /// Fewer waiting jobs than this count as none.
+    pub threshold: u32,
+    /// Instances kept ready beyond the demand.
+    pub spare: u32,
+    /// Instances needed, before any limit.
+    pub need: u32,
+    /// The lower bound that holds: the group's and the policy's together.
+    pub min: u32,
+    /// The upper bound that holds.
+    pub max: u32,
+    /// The desired capacity that was read.
+    pub desired: u32,
+    /// The need within its limits. Nothing is raised unless it is above `desired`.
+    pub target: u32,
+    /// The limit that took part, if any.
+    pub limit: Limit,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} waiting", self.queued)?;
+        if self.queued > 0 && self.queued < self.threshold {
+            write!(f, " (too few to count, the threshold is {})", self.threshold)?;
+        }
+        match self.running {
+            Some(running) => write!(f, " + {running} running")?,
+            None => f.write_str(" (running not known)")?,
+        }
+        if self.draining_slots > 0 {
+            write!(f, " + {} slots that drain", self.draining_slots)?;
+        }
+        if self.slots > 1 {
+            write!(f, ", {} to an instance", self.slots)?;
+        }
+        if self.utilisation < 100 {
+            write!(f, " filled to {} %", self.utilisation)?;
+        }
+        if self.spare > 0 {
+            write!(f, ", {} spare", self.spare)?;
+        }
+        write!(f, ": need {}", self.need)?;
+        match self.limit {
+            Limit::None => {}
+            Limit::Min => write!(f, ", at least {}", self.min)?,
+            Limit::Max => write!(f, ", at most {}", self.max)?,
+            Limit::Step => write!(f, ", {} more in one tick", self.target.saturating_sub(self.desired))?,
+            Limit::Cooldown { left_ms } => {
+                write!(f, ", but nothing is raised for another {}", format_duration(Duration::from_millis(left_ms)))?;
+            }
+        }
+        write!(f, "; desired is {}", self.desired)
+    }
+}

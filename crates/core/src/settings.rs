@@ -1,0 +1,41 @@
+//! Settings: fragments of TOML in, validated values out, without reading a file.
+//!
+//! The shells read the files and hand over [`Fragment`]s. They are merged in order: tables merge, a list of tables
+//! (`[[pool]]`) grows, any other value replaces the earlier one. Each value remembers the file and line that it came from.
+//! All problems are collected before anything is refused, and each says where it stands, what is wrong and what to write.
+
+mod agent;
+mod build;
+mod duration;
+mod platform;
+mod problem;
+mod reader;
+mod scaler;
+mod secret;
+mod tree;
+
+pub use agent::{AgentSettings, DockerSettings, ImdsSettings, RunnerUnit};
+pub use duration::{BadDuration, format_duration, parse_duration};
+pub use platform::{QueuePlatform, RunnerPlatform};
+pub use problem::{Problem, Problems};
+pub use scaler::{PoolSettings, ScalerSettings, WebhookSettings};
+pub use secret::SecretSource;
+
+/// One file of settings.
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    /// The file's name, for messages.
+    pub path: String,
+    /// Its whole text.
+    pub text: String,
+}
+
+impl Fragment {
+    /// A fragment.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

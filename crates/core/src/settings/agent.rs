@@ -1,0 +1,223 @@
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    Fragment, Problem, Problems, RunnerPlatform,
+    reader::{Layer, Report, Section},
+    tree::{Table, merged},
+};
+use crate::agent::policy::{AgentPolicy, Protection};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Whether the runner gets a systemd unit of its own, so that nothing that happens to the agent touches a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunnerUnit {
+    /// Where systemd runs.
+    #[default]
+    Auto,
+    /// Always; without systemd the agent refuses to start.
+    Always,
+    /// Never: a process group of its own must do.
+    Never,
+}
+
+/// How containers are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerSettings {
+    /// Whether they are watched at all. Default true.
+    pub enabled: bool,
+    /// The engine's socket. Default `/var/run/docker.sock`.
+    pub socket: PathBuf,
+}
+
+impl Default for DockerSettings {
+    fn default() -> Self {
+        Self { enabled: true, socket: "/var/run/docker.sock".into() }
+    }
+}
+
+/// The pauses between two looks at the instance's metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImdsSettings {
+    /// For a spot notice. Default 1 s.
+    pub spot: Duration,
+    /// For the target lifecycle state. Default 2 s.
+    pub target: Duration,
+    /// For a rebalance recommendation. Default 5 s.
+    pub rebalance: Duration,
+    /// For scheduled maintenance. Default 60 s.
+    pub maintenance: Duration,
+}
+
+impl Default for ImdsSettings {
+    fn default() -> Self {
+        Self {
+            spot: Duration::from_secs(1),
+            target: Duration::from_secs(2),
+            rebalance: Duration::from_secs(5),
+            maintenance: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The agent's settings, validated.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    /// When and how the instance leaves.
+    pub policy: AgentPolicy,
+    /// Where the journal and the runner's files live. Default `/var/lib/lightsout`.
+    pub state_dir: PathBuf,
+    /// Where `lightsout-agent status` and its siblings reach the agent. Default `/run/lightsout/agent.sock`.
+    pub socket: PathBuf,
+    /// How many jobs the runner may take at once. Default 1.
+    pub slots: u32,
+    /// Where the runner serves its metrics, as `host:port`. Default `127.0.0.1:9252`; `None` when switched off.
+    pub metrics: Option<String>,
+    /// The termination hook's name; `None`: the agent finds it.
+    pub hook: Option<String>,
+    /// How the instance is switched off, the last rung. Default `systemctl poweroff`.
+    pub power_off: Vec<String>,
+    /// Whether the runner gets a systemd unit of its own.
+    pub runner_unit: RunnerUnit,
+    /// How containers are watched.
+    pub docker: DockerSettings,
+    /// How often the instance's metadata are read.
+    pub imds: ImdsSettings,
+    /// Which CI platform the runner works for.
+    pub platform: RunnerPlatform,
+    /// What is allowed and yet doubtful; for the log.
+    pub warnings: Vec<Problem>,
+}
+
+impl AgentSettings {
+    /// Merges and validates fragments, later ones over earlier ones.
+    ///
+    /// # Errors
+    ///
+    /// With all problems at once.
+    pub fn parse(fragments: &[Fragment]) -> Result<Self, Problems> {
+        let table = merged(fragments).map_err(Problems)?;
+        let report = Report::default();
+        let parts = read(&report, &table, fragments);
+        let warnings = report.finish()?;
+        // A part that is absent has reported a problem.
+        let settings = parts.expect("settings without a problem are complete");
+        Ok(Self { warnings, ..settings })
+    }
+}
+
+fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentSettings> {
+    let mut root = Section::new(report, vec![Layer::root(table, fragments)]);
+    let mut agent = root.child("agent");
+    let policy = policy(&mut agent);
+    let state_dir = agent.absolute("state_dir").unwrap_or_else(|| "/var/lib/lightsout".into());
+    let socket = agent.absolute("socket").unwrap_or_else(|| "/run/lightsout/agent.sock".into());
+    let slots = agent.integer("slots", 1..=1000).unwrap_or(1);
+    let metrics = metrics(&mut agent);
+    let hook = agent.text("hook");
+    let power_off = agent.program("power_off").unwrap_or_else(|| vec!["systemctl".into(), "poweroff".into()]);
+    let runner_unit = runner_unit(&mut agent);
+    agent.finish();
+    let docker = docker(root.child("docker"));
+    let imds = imds(root.child("imds"));
+    let platform = RunnerPlatform::read(report, root.children("platform"), policy.jobs_per_instance == Some(1));
+    root.finish();
+    Some(AgentSettings {
+        policy,
+        state_dir,
+        socket,
+        slots,
+        metrics,
+        hook,
+        power_off,
+        runner_unit,
+        docker,
+        imds,
+        platform: platform?,
+        warnings: Vec::new(),
+    })
+}
+
+fn policy(s: &mut Section<'_>) -> AgentPolicy {
+    let d = AgentPolicy::default();
+    let second = Duration::from_secs(1);
+    let policy = AgentPolicy {
+        boot_deadline: s.duration("boot_deadline", second..=DAY).unwrap_or(d.boot_deadline),
+        idle_timeout: s.duration_or("idle_timeout", second..=30 * DAY, Some("never")).unwrap_or(d.idle_timeout),
+        confirm: s.duration("confirm", Duration::ZERO..=Duration::from_secs(600)).unwrap_or(d.confirm),
+        max_age: s.duration_or("max_age", 60 * second..=365 * DAY, Some("never")).unwrap_or(d.max_age),
+        jobs_per_instance: s.integer("jobs_per_instance", 1..=1_000_000).or(d.jobs_per_instance),
+        abort_margin: s.duration("abort_margin", second..=110 * second).unwrap_or(d.abort_margin),
+        unknown_limit: s.duration("unknown_limit", second..=DAY).unwrap_or(d.unknown_limit),
+        protection: s
+            .word("protection", &[("always", Protection::Always), ("while-busy", Protection::WhileBusy)])
+            .unwrap_or(d.protection),
+        leave_on_rebalance: s.flag("leave_on_rebalance").unwrap_or(d.leave_on_rebalance),
+        floor_retry: s.duration("floor_retry", second..=DAY).unwrap_or(d.floor_retry),
+        rung_patience: s.duration("rung_patience", second..=DAY).unwrap_or(d.rung_patience),
+    };
+    let Some(idle) = policy.idle_timeout else { return policy };
+    if idle < Duration::from_secs(30) {
+        s.doubt(
+            "idle_timeout",
+            "shorter than three ticks of the scaler at its usual 10s: instances may leave just before the next job comes",
+            "write at least \"30s\" outside of tests",
+        );
+    }
+    if !s.has("confirm") {
+        return AgentPolicy { confirm: policy.confirm.min(idle / 2), ..policy };
+    }
+    if policy.confirm >= idle {
+        let what =
+            format!("the confirmation is the last part of the idle time, which is {}", super::format_duration(idle));
+        s.contradiction("confirm", what, "make confirm shorter or idle_timeout longer");
+    }
+    policy
+}
+
+fn metrics(s: &mut Section<'_>) -> Option<String> {
+    let Some(address) = s.text("metrics") else { return Some("127.0.0.1:9252".into()) };
+    if address == "off" {
+        return None;
+    }
+    let port =
+        address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none_or(|port| port == 0) {
+        s.contradiction(
+            "metrics",
+            "expected an address with its port, or \"off\"",
+            "write for example metrics = \"127.0.0.1:9252\"",
+        );
+    }
+    Some(address)
+}
+
+fn runner_unit(s: &mut Section<'_>) -> RunnerUnit {
+    s.flag_or("runner_unit", "auto").map_or(RunnerUnit::Auto, |flag| {
+        flag.map_or(RunnerUnit::Auto, |yes| if yes { RunnerUnit::Always } else { RunnerUnit::Never })
+    })
+}
+
+fn docker(mut s: Section<'_>) -> DockerSettings {
+    let d = DockerSettings::default();
+    let settings = DockerSettings {
+        enabled: s.flag("enabled").unwrap_or(d.enabled),
+        socket: s.absolute("socket").unwrap_or(d.socket),
+    };
+    s.finish();
+    settings
+}
+
+fn imds(mut s: Section<'_>) -> ImdsSettings {
+    let d = ImdsSettings::default();
+    let (least, most) = (Duration::from_millis(100), Duration::from_secs(600));
+    // A spot notice comes two minutes ahead; looking more rarely than every 30 s gives most of that away.
+    let settings = ImdsSettings {
+        spot: s.duration("spot", least..=Duration::from_secs(30)).unwrap_or(d.spot),
+        target: s.duration("target", least..=Duration::from_secs(60)).unwrap_or(d.target),
+        rebalance: s.duration("rebalance", least..=most).unwrap_or(d.rebalance),
+        maintenance: s.duration("maintenance", least..=6 * most).unwrap_or(d.maintenance),
+    };
+    s.finish();
+    settings
+}

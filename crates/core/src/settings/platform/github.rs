@@ -1,0 +1,267 @@
+use std::collections::BTreeSet;
+
+use secrecy::SecretString;
+
+use super::{QueuePlatform, RunnerPlatform, SecretSource, Section, api, checked};
+use crate::platform::{
+    PlatformError,
+    github::{
+        CLOUD, GitHubApp, GitHubAuth, GitHubOwner, GitHubQueueSettings, GitHubRegistration, GitHubRunnerSettings,
+        GitHubScaleSetSettings, GitHubScope,
+    },
+};
+
+const PLACES: &str = "{ file = \"/path\" }, or { env = \"NAME\" }, { ssm = \"/name\" }, { secretsmanager = \"name\" }";
+
+/// Everything right but the key at hand.
+fn right_queue() -> GitHubQueueSettings {
+    GitHubQueueSettings {
+        url: CLOUD.to_owned(),
+        auth: GitHubAuth::Token("x".into()),
+        scope: GitHubScope::Organization("x".to_owned()),
+        labels: BTreeSet::new(),
+        runner_group_id: None,
+    }
+}
+
+fn right_runner() -> GitHubRunnerSettings {
+    GitHubRunnerSettings {
+        url: CLOUD.to_owned(),
+        registration: GitHubRegistration::Ask(GitHubAuth::Token("x".into())),
+        owner: GitHubOwner::Organization("x".to_owned()),
+        runner_group_id: 1,
+        labels: BTreeSet::new(),
+        work_folder: "_work".to_owned(),
+        program: vec!["/opt/actions-runner/run.sh".to_owned()],
+    }
+}
+
+pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
+    let url = url(&mut s);
+    let auth = auth(&mut s, "a personal access token with the permission actions: read, or a GitHub App");
+    let by_scale_set = s.has("scale_set");
+    let repositories = s.texts("repositories");
+    let organization = s.text("organization");
+    let labels = labels(&mut s);
+    let runner_group_id = s.integer("runner_group_id", 1..=999_999_999_999);
+    let scale_set = s.text("scale_set");
+    let max_jobs = s.integer("max_jobs", 1..=10_000);
+    if let Some(names) = &repositories {
+        let with = GitHubQueueSettings { scope: GitHubScope::Repositories(names.clone()), ..right_queue() };
+        checked(&s, "repositories", with.check());
+        if organization.is_some() {
+            s.contradiction(
+                "organization",
+                "repositories and organization cannot both be given",
+                "keep repositories for a few, or organization for all of it",
+            );
+        }
+    }
+    if let Some(name) = &organization {
+        let with = GitHubQueueSettings { scope: GitHubScope::Organization(name.clone()), ..right_queue() };
+        checked(&s, "organization", with.check());
+    }
+    let scope = match (repositories, organization) {
+        (Some(names), _) => Some(GitHubScope::Repositories(names)),
+        (None, Some(name)) => Some(GitHubScope::Organization(name)),
+        (None, None) if s.has("repositories") || s.has("organization") => None,
+        (None, None) if !by_scale_set && matches!(auth, Some((GitHubAuth::App(_), _))) => {
+            Some(GitHubScope::Installation)
+        }
+        (None, None) => {
+            s.missing(
+                "organization",
+                "whose jobs to read",
+                "add organization = \"acme\", or repositories = [\"OWNER/REPO\"]",
+            );
+            None
+        }
+    };
+    let owner = by_scale_set.then(|| owner_of_scale_set(&s, scope.as_ref())).flatten();
+    if !by_scale_set && max_jobs.is_some() {
+        s.contradiction("max_jobs", "max_jobs goes with scale_set only", "remove it, or add scale_set = \"name\"");
+    }
+    s.finish();
+    let (auth, token) = auth?;
+    if by_scale_set {
+        let settings = GitHubScaleSetSettings {
+            url,
+            auth,
+            owner: owner?,
+            scale_set: scale_set?,
+            runner_group_id: runner_group_id.unwrap_or(1),
+            max_jobs: max_jobs.unwrap_or(1000),
+        };
+        return Some(QueuePlatform::GitHubScaleSet { settings, token });
+    }
+    let settings = GitHubQueueSettings { url, auth, scope: scope?, labels, runner_group_id };
+    Some(QueuePlatform::GitHub { settings, token })
+}
+
+fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<GitHubOwner> {
+    if s.has("labels") {
+        s.contradiction(
+            "labels",
+            "a scale set has its own labels",
+            "remove labels, or scale_set to list the jobs instead",
+        );
+    }
+    match scope? {
+        GitHubScope::Organization(name) => Some(GitHubOwner::Organization(name.clone())),
+        GitHubScope::Repositories(names) if names.len() == 1 => Some(GitHubOwner::Repository(names[0].clone())),
+        GitHubScope::Repositories(_) | GitHubScope::Installation => {
+            s.contradiction(
+                "repositories",
+                "a scale set belongs to one organization or one repository",
+                "write organization = \"acme\", or the one repository",
+            );
+            None
+        }
+    }
+}
+
+pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerPlatform> {
+    let url = url(&mut s);
+    let registration = registration(&mut s, single_use);
+    let right = right_runner();
+    let owner = owner(&mut s);
+    let labels = labels(&mut s);
+    let runner_group_id = s.integer("runner_group_id", 1..=999_999_999_999).unwrap_or(1);
+    if let Some(owner) = &owner {
+        let with = GitHubRunnerSettings { runner_group_id, owner: owner.clone(), ..right.clone() };
+        checked(&s, "runner_group_id", with.check());
+    }
+    let work_folder = s.text("work_folder").unwrap_or_else(|| right.work_folder.clone());
+    let program = s.program("program").unwrap_or_else(|| right.program.clone());
+    checked(&s, "program", GitHubRunnerSettings { program: program.clone(), ..right }.check());
+    s.finish();
+    let (registration, token) = registration?;
+    let settings =
+        GitHubRunnerSettings { url, registration, owner: owner?, runner_group_id, labels, work_folder, program };
+    Some(RunnerPlatform::GitHub { settings, token })
+}
+
+fn owner(s: &mut Section<'_>) -> Option<GitHubOwner> {
+    let owner = match (s.text("organization"), s.text("repository")) {
+        (Some(_), Some(_)) => {
+            s.contradiction(
+                "repository",
+                "organization and repository cannot both be given",
+                "keep the one that the runner belongs to",
+            );
+            return None;
+        }
+        (Some(name), None) => GitHubOwner::Organization(name),
+        (None, Some(name)) => GitHubOwner::Repository(name),
+        (None, None) => {
+            if !s.has("organization") && !s.has("repository") {
+                s.missing(
+                    "organization",
+                    "whose runner it is",
+                    "add organization = \"acme\", or repository = \"OWNER/REPO\"",
+                );
+            }
+            return None;
+        }
+    };
+    let key = match owner {
+        GitHubOwner::Organization(_) => "organization",
+        GitHubOwner::Repository(_) => "repository",
+    };
+    let with = GitHubRunnerSettings { owner: owner.clone(), ..right_runner() };
+    if with.check().is_ok() {
+        return Some(owner);
+    }
+    checked(s, key, with.check());
+    None
+}
+
+fn registration(s: &mut Section<'_>, single_use: bool) -> Option<(GitHubRegistration, SecretSource)> {
+    if !s.has("jit_config") {
+        s.know("jit_config");
+        let auth = auth(s, "a token that may change self-hosted runners, or a GitHub App, or jit_config");
+        return auth.map(|(auth, source)| (GitHubRegistration::Ask(auth), source));
+    }
+    let source = s.secret("jit_config");
+    for key in ["token", "app_id", "installation_id", "private_key"] {
+        s.know(key);
+        if s.has(key) {
+            s.hidden(key, "cannot be given beside jit_config", "keep one way to register");
+        }
+    }
+    if !single_use {
+        s.hidden(
+            "jit_config",
+            "is good for one job, and the instance would wait for ever after it",
+            "set jobs_per_instance = 1 below [agent], or give a token instead",
+        );
+    }
+    source.map(|source| (GitHubRegistration::Jit(SecretString::default()), source))
+}
+
+fn auth(s: &mut Section<'_>, what: &str) -> Option<(GitHubAuth, SecretSource)> {
+    let has_app = ["app_id", "installation_id", "private_key"].into_iter().any(|key| s.has(key));
+    if !has_app {
+        for key in ["app_id", "installation_id", "private_key"] {
+            s.know(key);
+        }
+        if s.has("token") {
+            return s.secret("token").map(|source| (GitHubAuth::Token(SecretString::default()), source));
+        }
+        s.know("token");
+        s.missing(
+            "token",
+            what,
+            format!("add token = {PLACES}; for an App add app_id, installation_id and private_key"),
+        );
+        return None;
+    }
+    s.know("token");
+    if s.has("token") {
+        s.hidden(
+            "token",
+            "cannot be given beside a GitHub App",
+            "keep token, or app_id, installation_id and private_key",
+        );
+    }
+    for (key, what, remedy) in [
+        (
+            "app_id",
+            "the App ID (or Client ID) of the GitHub App",
+            "add app_id = \"123456\", from the App's settings page".to_owned(),
+        ),
+        (
+            "installation_id",
+            "the installation ID of the GitHub App",
+            "add installation_id = 12345678, the number at the end of the installation's settings page".to_owned(),
+        ),
+        (
+            "private_key",
+            "the private key of the GitHub App",
+            format!("add private_key = {PLACES}, of the whole .pem file"),
+        ),
+    ] {
+        if !s.has(key) {
+            s.know(key);
+            s.missing(key, what, remedy);
+        }
+    }
+    let app_id = s.has("app_id").then(|| s.text("app_id")).flatten();
+    let installation_id = s.has("installation_id").then(|| s.integer("installation_id", 1..=999_999_999_999)).flatten();
+    let source = s.has("private_key").then(|| s.secret("private_key")).flatten();
+    let app = GitHubApp { app_id: app_id?, installation_id: installation_id?, private_key: SecretString::default() };
+    let with = GitHubAuth::App(GitHubApp { private_key: "-----BEGIN ".into(), ..app.clone() });
+    checked(s, "app_id", GitHubQueueSettings { auth: with, ..right_queue() }.check());
+    Some((GitHubAuth::App(app), source?))
+}
+
+fn url(s: &mut Section<'_>) -> String {
+    api(s, CLOUD, |url| GitHubQueueSettings { url: url.to_owned(), ..right_queue() }.check())
+}
+
+fn labels(s: &mut Section<'_>) -> BTreeSet<String> {
+    let labels: BTreeSet<String> = s.texts("labels").unwrap_or_default().into_iter().collect();
+    let check: Result<(), PlatformError> = GitHubQueueSettings { labels: labels.clone(), ..right_queue() }.check();
+    checked(s, "labels", check);
+    labels
+}

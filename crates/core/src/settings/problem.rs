@@ -1,0 +1,68 @@
+use std::{fmt, sync::Arc};
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The file's name.
+    pub(super) file: Arc<str>,
+    /// The line, from 1.
+    pub(super) line: usize,
+}
+
+/// One thing that is wrong in the settings, or doubtful when it is a warning.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file; empty when the problem is that there is none.
+    pub file: String,
+    /// The line in it, from 1; 0 when no line is meant.
+    pub line: usize,
+    /// The full path of the key, such as `pool[linux].slots`.
+    pub key: String,
+    /// The value as it was written; `None` when there is none or when it may be a secret.
+    pub value: Option<String>,
+    /// What is wrong and what is expected; without a value it goes on from the key, as in "is missing".
+    pub wrong: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.file.as_str(), self.line) {
+            ("", _) => {}
+            (file, 0) => write!(f, "{file}: ")?,
+            (file, line) => write!(f, "{file}:{line}: ")?,
+        }
+        match (self.key.as_str(), &self.value) {
+            ("", _) => {}
+            (key, None) => write!(f, "{key} ")?,
+            (key, Some(value)) => write!(f, "{key} = {value}: ")?,
+        }
+        write!(f, "{}; {}", self.wrong, self.remedy)
+    }
+}
+
+/// Everything that is wrong in the settings. Never empty; sorted by file and line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+/// How many problems are printed; nobody reads a thousand, and the first ones usually explain the rest.
+const PRINTED: usize = 20;
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => f.write_str("the settings have a problem:")?,
+            n => write!(f, "the settings have {n} problems:")?,
+        }
+        for problem in self.0.iter().take(PRINTED) {
+            write!(f, "\n  {problem}")?;
+        }
+        match self.0.len().saturating_sub(PRINTED) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,284 @@
+use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use super::{Section, wrong};
+use crate::settings::{
+    Problem, SecretSource,
+    duration::{format_duration, parse_duration},
+    tree::{Node, Table, Value},
+};
+
+/// One method for each type of value. Each gives `None` when the key is absent or, after noting the problem, wrong.
+impl<'a> Section<'a> {
+    /// A whole number in a range.
+    pub(in crate::settings) fn integer<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
+        self.known.push(key);
+        let (path, node) = self.find(key)?;
+        let number = match &node.value {
+            Value::Integer(number) => T::try_from(*number).ok().filter(|number| range.contains(number)),
+            Value::Text(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+        };
+        if number.is_none() {
+            let remedy = match &node.value {
+                Value::Text(text) if text.trim().parse::<i64>().is_ok() => {
+                    format!("leave out the quotes: {key} = {}", text.trim())
+                }
+                Value::Text(_)
+                | Value::Integer(_)
+                | Value::Bool(_)
+                | Value::List(_)
+                | Value::Table(_)
+                | Value::Other(_) => {
+                    let above = matches!(&node.value, Value::Integer(number) if *number > 0);
+                    format!("write for example {key} = {}", if above { range.end() } else { range.start() })
+                }
+            };
+            self.report.problem(wrong(
+                &path,
+                node,
+                format!("expected a whole number from {} to {}", range.start(), range.end()),
+                remedy,
+            ));
+        }
+        number
+    }
+
+    /// A duration in a range.
+    pub(in crate::settings) fn duration(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        self.duration_or(key, range, None).flatten()
+    }
+
+    /// A duration in a range, or a word that stands for none: `Some(None)`.
+    #[expect(clippy::option_option, reason = "a key is absent, holds the word, or holds a value")]
+    pub(in crate::settings) fn duration_or(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<Duration>,
+        word: Option<&str>,
+    ) -> Option<Option<Duration>> {
+        self.known.push(key);
+        let (path, node) = self.find(key)?;
+        let read = match &node.value {
+            Value::Text(text) if Some(text.as_str()) == word => return Some(None),
+            Value::Text(text) => parse_duration(text).ok(),
+            Value::Integer(0) => Some(Duration::ZERO),
+            Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+        };
+        if let Some(duration) = read.filter(|duration| range.contains(duration)) {
+            return Some(Some(duration));
+        }
+        let or = word.map(|word| format!(" or {word:?}")).unwrap_or_default();
+        let expected = format!(
+            "expected a duration from {} to {}{or}",
+            format_duration(*range.start()),
+            format_duration(*range.end())
+        );
+        let remedy = match (&node.value, read) {
+            (Value::Integer(number), _) if *number > 0 => {
+                format!("a bare number hides its unit: write {key} = \"{number}s\" if seconds are meant")
+            }
+            (_, Some(read)) => {
+                format!("write for example {key} = \"{}\"", format_duration(read.clamp(*range.start(), *range.end())))
+            }
+            (_, None) => format!("write a number with its unit, such as {key} = \"90s\", \"10m\" or \"2h30m\""),
+        };
+        self.report.problem(wrong(&path, node, expected, remedy));
+        None
+    }
+
+    /// Text that is not empty.
+    pub(in crate::settings) fn text(&mut self, key: &'static str) -> Option<String> {
+        self.known.push(key);
+        let (path, node) = self.find(key)?;
+        if let Value::Text(text) = &node.value
+            && !text.trim().is_empty()
+        {
+            return Some(text.clone());
+        }
+        self.report.problem(wrong(
+            &path,
+            node,
+            "expected text that is not empty",
+            format!("write it in quotes: {key} = \"...\""),
+        ));
+        None
+    }
+
+    /// One of a few words.
+    pub(in crate::settings) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        self.known.push(key);
+        let (path, node) = self.find(key)?;
+        let found = match &node.value {
+            Value::Text(text) => words.iter().find(|(word, _)| word == text),
+            Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+        };
+        if found.is_none() {
+            let all: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+            let remedy = format!("write for example {key} = {:?}", words[0].0);
+            self.report.problem(wrong(&path, node, format!("expected {}", all.join(" or ")), remedy));
+        }
+        found.map(|(_, meaning)| *meaning)
+    }
+
+    /// True or false.
+    pub(in crate::settings) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        self.known.push(key);
+        let (path, node) = self.find(key)?;
+        if let Value::Bool(flag) = node.value {
+            return Some(flag);
+        }
+        self.report.problem(wrong(&path, node, "expected true or false", format!("write without quotes {key} = true")));
+        None
+    }
+
+    /// True, false, or a word that stands for neither: `Some(None)`.
+    #[expect(clippy::option_option, reason = "a key is absent, holds the word, or holds a value")]
+    pub(in crate::settings) fn flag_or(&mut self, key: &'static str, word: &str) -> Option<Option<bool>> {
+        self.known.push(key);
+        let (path, node) = self.find(key)?;
+        match &node.value {
+            Value::Bool(flag) => Some(Some(*flag)),
+            Value::Text(text) if text == word => Some(None),
+            Value::Text(_) | Value::Integer(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => {
+                let expected = format!("expected true, false or {word:?}");
+                self.report.problem(wrong(&path, node, expected, format!("write for example {key} = {word:?}")));
+                None
+            }
+        }
+    }
+
+    /// A list of texts, none of them empty.
+    pub(in crate::settings) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
+        self.known.push(key);
+        let (path, node) = self.find(key)?;
+        let item = |item: &Node| match &item.value {
+            Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
+            Value::Text(_)
+            | Value::Integer(_)
+            | Value::Bool(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Other(_) => None,
+        };
+        let texts: Option<Vec<_>> = match &node.value {
+            Value::List(items) => items.iter().map(item).collect(),
+            Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::Table(_) | Value::Other(_) => None,
+        };
+        if texts.is_none() {
+            let example = if let Value::Text(text) = &node.value { text.as_str() } else { "..." };
+            let remedy = format!("write it with brackets and quotes: {key} = [{example:?}]");
+            self.report.problem(wrong(&path, node, "expected a list of texts, none of them empty", remedy));
+        }
+        texts
+    }
+
+    /// A program and its arguments.
+    pub(in crate::settings) fn program(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let argv = self.texts(key)?;
+        if argv.is_empty() {
+            self.contradiction(
+                key,
+                "expected a program and its arguments",
+                "write at least the program: [\"/path/to/program\"]",
+            );
+            return None;
+        }
+        Some(argv)
+    }
+
+    /// An absolute path.
+    pub(in crate::settings) fn absolute(&mut self, key: &'static str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.text(key)?);
+        if !path.is_absolute() {
+            self.contradiction(
+                key,
+                "expected an absolute path",
+                format!("begin it with a slash: {key} = \"/{}\"", path.display()),
+            );
+            return None;
+        }
+        Some(path)
+    }
+
+    /// The tables of a list such as `[[pool]]`. None at all is a problem.
+    pub(in crate::settings) fn tables(&mut self, key: &'static str) -> Vec<(&'a Node, &'a Table)> {
+        self.known.push(key);
+        let Some((path, node)) = self.find(key) else {
+            self.missing(key, "there is nothing to do without one", format!("add a table [[{key}]]"));
+            return Vec::new();
+        };
+        let table = |node: &'a Node| match &node.value {
+            Value::Table(table) => Some((node, table)),
+            Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Other(_) => None,
+        };
+        let tables: Option<Vec<_>> = match &node.value {
+            Value::List(items) if !items.is_empty() => items.iter().map(table).collect(),
+            Value::List(_)
+            | Value::Text(_)
+            | Value::Integer(_)
+            | Value::Bool(_)
+            | Value::Table(_)
+            | Value::Other(_) => None,
+        };
+        if tables.is_none() {
+            let remedy = format!("begin each with a line of its own, with two brackets: [[{key}]]");
+            self.report.problem(wrong(&path, node, "expected one or more tables", remedy));
+        }
+        tables.unwrap_or_default()
+    }
+
+    /// Where a secret comes from.
+    pub(in crate::settings) fn secret(&mut self, key: &'static str) -> Option<SecretSource> {
+        self.known.push(key);
+        let (path, node) = self.find(key)?;
+        let source = match &node.value {
+            Value::Text(text) if !text.trim().is_empty() => Some(SecretSource::Inline(text.trim().into())),
+            Value::Table(table) => match secret_source(table) {
+                Ok(source) => Some(source),
+                // What stands there may be the secret itself.
+                Err(hint) => return self.refuse_secret(&path, node, &hint),
+            },
+            Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Other(_) => None,
+        };
+        if source.is_none() {
+            return self.refuse_secret(&path, node, "is neither text nor a table that says where it is");
+        }
+        source
+    }
+
+    fn refuse_secret(&self, path: &str, node: &Node, what: &str) -> Option<SecretSource> {
+        let remedy = "write the text itself in quotes, or one of { file = \"/path\" }, { env = \"NAME\" }, { ssm = \"/name\" }, \
+                      { secretsmanager = \"name\", key = \"name in it\" }";
+        self.report.problem(Problem { value: None, ..wrong(path, node, what, remedy) });
+        None
+    }
+}
+
+fn secret_source(table: &Table) -> Result<SecretSource, String> {
+    let text = |key: &str| match table.get(key).map(|node| &node.value) {
+        Some(Value::Text(text)) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
+        Some(_) => Err(format!("needs text that is not empty for {key}")),
+        None => Ok(None),
+    };
+    if let Some(unknown) =
+        table.keys().find(|key| !["file", "env", "ssm", "secretsmanager", "key"].contains(&key.as_str()))
+    {
+        return Err(format!("has {unknown}, which is no place for a secret"));
+    }
+    let (file, env, ssm, id, key) = (text("file")?, text("env")?, text("ssm")?, text("secretsmanager")?, text("key")?);
+    match (file, env, ssm, id, key) {
+        (Some(path), None, None, None, None) => Ok(SecretSource::File(path.into())),
+        (None, Some(name), None, None, None) => Ok(SecretSource::Env(name)),
+        (None, None, Some(name), None, None) => Ok(SecretSource::Ssm(name)),
+        (None, None, None, Some(id), key) => Ok(SecretSource::SecretsManager { id, key }),
+        (None, None, None, None, _) => Err("names no place".into()),
+        (_, _, _, None, Some(_)) => Err("has key, which goes with secretsmanager only".into()),
+        _ => Err("names more than one place".into()),
+    }
+}

@@ -1,0 +1,289 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    Fragment, Problem, Problems, QueuePlatform, SecretSource,
+    reader::{Layer, Report, Section, wrong},
+    tree::{Node, Table, Value, merged},
+};
+use crate::{platform::webhook::WebhookKind, scaling::ScalerPolicy};
+
+const WEBHOOKS: [(&str, WebhookKind); 3] =
+    [("buildkite", WebhookKind::Buildkite), ("github", WebhookKind::GitHub), ("gitlab", WebhookKind::GitLab)];
+
+/// The scaler's settings, validated.
+#[derive(Clone, Debug)]
+pub struct ScalerSettings {
+    /// The pause between two ticks of `watch`. Default 10 s.
+    pub tick: Duration,
+    /// How long a pool's tick may take before it counts as failed. Default 8 s.
+    pub deadline: Duration,
+    /// The pools, in the order of the files; at least one.
+    pub pools: Vec<PoolSettings>,
+    /// What is allowed and yet doubtful; for the log.
+    pub warnings: Vec<Problem>,
+}
+
+/// One pool: a group of instances whose runners take the same jobs.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    /// The name in records and messages; unique. Default: the group's.
+    pub name: String,
+    /// The name of the Auto Scaling group.
+    pub group: String,
+    /// The group's region; `None`: the environment's.
+    pub region: Option<String>,
+    /// How the pool grows.
+    pub policy: ScalerPolicy,
+    /// Where its jobs wait.
+    pub platform: QueuePlatform,
+    /// Who may hint that jobs wait; for `watch --listen` only.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// A webhook: a hint that jobs may wait, which makes the scaler look at once.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    /// Whose it is.
+    pub kind: WebhookKind,
+    /// The secret that is set at the platform, too.
+    pub secret: SecretSource,
+    /// The last part of its address, `/hooks/PATH`. Several pools may share one. Default: the pool's name.
+    pub path: String,
+}
+
+impl ScalerSettings {
+    /// Merges and validates fragments, later ones over earlier ones.
+    ///
+    /// # Errors
+    ///
+    /// With all problems at once.
+    pub fn parse(fragments: &[Fragment]) -> Result<Self, Problems> {
+        let table = merged(fragments).map_err(Problems)?;
+        let report = Report::default();
+        let settings = read(&report, &table, fragments);
+        let warnings = report.finish()?;
+        Ok(Self { warnings, ..settings })
+    }
+}
+
+fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> ScalerSettings {
+    let mut root = Section::new(report, vec![Layer::root(table, fragments)]);
+    let second = Duration::from_secs(1);
+    let tick = root.duration("tick", second..=3600 * second).unwrap_or(10 * second);
+    let deadline = root.duration("deadline", second / 10..=300 * second).unwrap_or(8 * second);
+    let shared = Shared {
+        report,
+        defaults: root.children("defaults").remove(0),
+        platforms: root.children("platforms").remove(0),
+    };
+    let mut used = BTreeSet::new();
+    let pools = pools(&mut root, &shared, &mut used);
+    shared.check(&used);
+    root.finish();
+    ScalerSettings { tick, deadline, pools, warnings: Vec::new() }
+}
+
+/// What pools share.
+struct Shared<'a> {
+    report: &'a Report,
+    defaults: Layer<'a>,
+    platforms: Layer<'a>,
+}
+
+fn pools<'a>(root: &mut Section<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -> Vec<PoolSettings> {
+    let mut pools = Vec::new();
+    let mut names = BTreeMap::new();
+    let mut groups = BTreeMap::new();
+    for (number, (node, table)) in root.tables("pool").into_iter().enumerate() {
+        let title = ["name", "group"].into_iter().find_map(|key| text_of(table, key));
+        let title = title.map_or_else(|| format!("#{}", number + 1), str::to_owned);
+        let path = format!("pool[{title}]");
+        let twin = |what: &str, place: &Node, remedy: &str| {
+            let wrong_name = format!("has the same {what} as the pool at {}:{}", place.place.file, place.place.line);
+            shared.report.problem(Problem { value: None, ..wrong(&path, node, wrong_name, remedy) });
+        };
+        if let Some(first) = names.insert(title.clone(), node) {
+            twin("name", first, "give each pool a name of its own: name = \"...\"");
+        } else if let Some(group) = text_of(table, "group")
+            && let Some(first) = groups.insert((text_of(table, "region"), group), node)
+        {
+            twin(
+                "group",
+                first,
+                "give each pool a group of its own, or join the two pools: they would not see each other's jobs",
+            );
+        }
+        let layer = Layer { path: path.clone(), table: Some(table), place: Some(node.place.clone()) };
+        pools.extend(pool(layer, shared, used));
+    }
+    pools
+}
+
+fn pool<'a>(own: Layer<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -> Option<PoolSettings> {
+    let platform = shared.platform(&own, used);
+    let mut identity = Section::new(shared.report, vec![own.clone()]);
+    if !identity.has("group") {
+        identity.missing("group", "the name of the Auto Scaling group", "add group = \"my-group\"");
+    }
+    let group = identity.text("group");
+    let name = identity.text("name");
+    let mut s = Section::new(shared.report, vec![own, shared.defaults.clone()]);
+    for key in ["name", "group", "platform"] {
+        s.know(key);
+    }
+    let region = s.text("region");
+    let policy = policy(&mut s);
+    let webhook = s.has("webhook").then(|| webhook(s.child("webhook"), name.as_ref().or(group.as_ref())));
+    s.know("webhook");
+    s.finish();
+    let group = group?;
+    let name = name.unwrap_or_else(|| group.clone());
+    Some(PoolSettings { name, group, region, policy, platform: platform?, webhook: webhook.flatten() })
+}
+
+fn webhook(mut s: Section<'_>, name: Option<&String>) -> Option<WebhookSettings> {
+    for (key, what, remedy) in [
+        ("kind", "whose webhook it is", "add kind = \"github\", \"gitlab\" or \"buildkite\""),
+        (
+            "secret",
+            "the secret that is set at the platform, too",
+            "add secret = { file = \"/path\" }, or { env = \"NAME\" }, { ssm = \"/name\" }, { secretsmanager = \"name\" }",
+        ),
+    ] {
+        if !s.has(key) {
+            s.missing(key, what, remedy);
+        }
+    }
+    let kind = s.word("kind", &WEBHOOKS);
+    let secret = s.secret("secret");
+    let path = s.text("path").or_else(|| name.cloned());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if path.as_ref().is_some_and(|path| !path.bytes().all(plain)) {
+        let (what, remedy) =
+            ("the address of a webhook has letters, digits, -, _ and . only", "write path = \"my-hook\"");
+        s.contradiction("path", what, remedy);
+    }
+    s.finish();
+    Some(WebhookSettings { kind: kind?, secret: secret?, path: path? })
+}
+
+fn policy(s: &mut Section<'_>) -> ScalerPolicy {
+    let d = ScalerPolicy::default();
+    let policy = ScalerPolicy {
+        slots: s.integer("slots", 1..=1000).unwrap_or(d.slots),
+        spare: s.integer("spare", 0..=10_000).unwrap_or(d.spare),
+        min: s.integer("min", 0..=10_000),
+        max: s.integer("max", 1..=10_000),
+        count_running: s.flag("count_running").unwrap_or(d.count_running),
+        utilisation: s.integer("utilisation", 1..=100).unwrap_or(d.utilisation),
+        threshold: s.integer("threshold", 1..=10_000).unwrap_or(d.threshold),
+        max_step: s.integer("max_step", 1..=10_000),
+        cooldown: s.duration("cooldown", Duration::ZERO..=Duration::from_secs(86_400)).unwrap_or(d.cooldown),
+    };
+    if let (Some(min), Some(max)) = (policy.min, policy.max)
+        && min > max
+    {
+        s.contradiction("min", format!("min is above max, which is {max}"), "lower min or raise max");
+    }
+    if let Some(max) = policy.max
+        && policy.spare > max
+    {
+        s.contradiction(
+            "spare",
+            format!("spare is above max, which is {max}: it could never be kept"),
+            "lower spare or raise max",
+        );
+    }
+    policy
+}
+
+impl<'a> Shared<'a> {
+    /// The platform: the pool's own keys first, then those of the platform that it names, then the defaults.
+    fn platform(&self, own: &Layer<'a>, used: &mut BTreeSet<&'a str>) -> Option<QueuePlatform> {
+        let mut layers = Vec::new();
+        let mut name = None;
+        for layer in [own, &self.defaults] {
+            let Some(node) = layer.table.and_then(|table| table.get("platform")) else { continue };
+            if let Value::Text(text) = &node.value {
+                name = name.or(Some((layer, node, text.as_str())));
+                continue;
+            }
+            let child = layer.child(self.report, "platform");
+            match child.table.and_then(|table| table.get("from")) {
+                Some(from @ Node { value: Value::Text(text), .. }) => {
+                    name = name.or(Some((layer, from, text.as_str())));
+                }
+                Some(from) => {
+                    let remedy = "write for example from = \"main\" for a table [platforms.main.gitlab]";
+                    self.report.problem(wrong(
+                        &format!("{}.from", child.path),
+                        from,
+                        "expected the name of a platform",
+                        remedy,
+                    ));
+                }
+                None => {}
+            }
+            layers.push(child);
+        }
+        if let Some((layer, node, name)) = name {
+            let known = self.platforms.table.is_some_and(|table| table.contains_key(name));
+            if !known {
+                self.report.problem(wrong(
+                    &format!("{}.platform", layer.path),
+                    node,
+                    "there is no such platform",
+                    self.remedy(name),
+                ));
+                return None;
+            }
+            used.insert(name);
+            let shared = self.platforms.child(self.report, name);
+            // A pool's own keys stand above those of the platform that it names; the defaults stand below.
+            let at = layers.iter().take_while(|own| !own.path.starts_with("defaults")).count();
+            layers.insert(at, shared);
+        }
+        if layers.is_empty() {
+            layers.push(own.child(self.report, "platform"));
+        }
+        QueuePlatform::read(self.report, layers)
+    }
+
+    fn remedy(&self, name: &str) -> String {
+        let names: Vec<_> = self.platforms.table.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        if names.is_empty() {
+            format!("add a table [platforms.{name}.gitlab]")
+        } else {
+            format!("add a table [platforms.{name}.gitlab] or name one of: {}", names.join(", "))
+        }
+    }
+
+    /// What nobody reads is checked here: keys that only a pool may have, and platforms that no pool names.
+    fn check(&self, used: &BTreeSet<&str>) {
+        for key in ["name", "group"] {
+            if let Some(node) = self.defaults.table.and_then(|table| table.get(key)) {
+                let what = "each pool has a different one, so that there can be no default";
+                self.report.problem(wrong(&format!("defaults.{key}"), node, what, "write it below [[pool]]"));
+            }
+        }
+        for (name, node) in self.platforms.table.into_iter().flatten() {
+            if !used.contains(name.as_str()) {
+                let path = format!("platforms.{name}");
+                let remedy = format!("write platform = {name:?} below a [[pool]], or remove it");
+                self.report.warning(Problem { value: None, ..wrong(&path, node, "is used by no pool", remedy) });
+            }
+        }
+    }
+}
+
+fn text_of<'a>(table: &'a Table, key: &str) -> Option<&'a str> {
+    match &table.get(key)?.value {
+        Value::Text(text) if !text.trim().is_empty() => Some(text),
+        Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => {
+            None
+        }
+    }
+}

@@ -1,0 +1,169 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    agent::policy::{AgentPolicy, Protection},
+    platform::Signal,
+};
+
+fn parse(text: &str) -> AgentSettings {
+    AgentSettings::parse(&one(text)).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// A valid platform below these lines.
+fn agent(lines: &str) -> String {
+    format!("[agent]\n{lines}\n[platform.command]\nrun = ['worker']\n")
+}
+
+#[test]
+fn an_agent_needs_a_platform_only() {
+    let settings = parse("[platform.gitlab]\nurl = 'https://git.test'\ntoken = { file = '/run/token' }\n");
+    assert_eq!(settings.policy, AgentPolicy::default());
+    assert_eq!(settings.state_dir.to_str(), Some("/var/lib/lightsout"));
+    assert_eq!(settings.socket.to_str(), Some("/run/lightsout/agent.sock"));
+    assert_eq!((settings.slots, settings.metrics.as_deref(), settings.hook), (1, Some("127.0.0.1:9252"), None));
+    assert_eq!(settings.power_off, ["systemctl", "poweroff"]);
+    assert_eq!(settings.runner_unit, RunnerUnit::Auto);
+    assert_eq!((settings.docker, settings.imds), (DockerSettings::default(), ImdsSettings::default()));
+    let RunnerPlatform::GitLab { settings, token } = settings.platform else { panic!("not GitLab") };
+    assert_eq!(token.to_string(), "the file /run/token");
+    assert_eq!(
+        (settings.program.as_str(), settings.executor.as_str(), settings.check_interval),
+        ("gitlab-runner", "docker", 3)
+    );
+}
+
+#[test]
+fn everything_can_be_set() {
+    let settings = parse(
+        "[agent]\nboot_deadline = '5m'\nidle_timeout = 'never'\nconfirm = '7s'\nmax_age = '12h'\njobs_per_instance = 1\nabort_margin = '40s'\n\
+         unknown_limit = '20m'\nprotection = 'while-busy'\nleave_on_rebalance = false\nfloor_retry = '30s'\nrung_patience = '5m'\n\
+         state_dir = '/s'\nsocket = '/r/a.sock'\nslots = 4\nmetrics = 'off'\nhook = 'drain'\npower_off = ['true']\nrunner_unit = false\n\
+         [docker]\nenabled = false\nsocket = '/d.sock'\n[imds]\nspot = '500ms'\ntarget = '1s'\nrebalance = '2s'\nmaintenance = '3s'\n\
+         [platform.command]\nrun = ['worker', '-v']\nbusy = ['busy']\ndrain = ['drain']\nundrain = ['undrain']\nabort_signal = 'QUIT'\n\
+         containers = ['job', 'kind=ci']\nchildren = false\ntimeout = '5s'\n",
+    );
+    let expected = AgentPolicy {
+        boot_deadline: Duration::from_secs(300),
+        idle_timeout: None,
+        confirm: Duration::from_secs(7),
+        max_age: Some(Duration::from_secs(43_200)),
+        jobs_per_instance: Some(1),
+        abort_margin: Duration::from_secs(40),
+        unknown_limit: Duration::from_secs(1200),
+        protection: Protection::WhileBusy,
+        leave_on_rebalance: false,
+        floor_retry: Duration::from_secs(30),
+        rung_patience: Duration::from_secs(300),
+    };
+    assert_eq!(settings.policy, expected);
+    assert_eq!((settings.slots, settings.metrics, settings.hook.as_deref()), (4, None, Some("drain")));
+    assert_eq!((settings.runner_unit, settings.docker.enabled), (RunnerUnit::Never, false));
+    assert_eq!((settings.imds.spot, settings.imds.maintenance), (Duration::from_millis(500), Duration::from_secs(3)));
+    let RunnerPlatform::Command(command) = settings.platform else { panic!("not command") };
+    assert_eq!(command.run, ["worker", "-v"]);
+    assert_eq!(
+        (command.abort_signal, command.children, command.timeout),
+        (Signal::Quit, false, Duration::from_secs(5))
+    );
+    assert_eq!(command.containers, Some(vec![("job".into(), None), ("kind".into(), Some("ci".into()))]));
+}
+
+#[test]
+fn a_short_idle_timeout_is_a_warning_and_shortens_the_confirmation() {
+    let settings = parse(&agent("idle_timeout = '4s'"));
+    assert_eq!(settings.policy.confirm, Duration::from_secs(2));
+    let shown: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "f.toml:2: agent.idle_timeout = \"4s\": shorter than three ticks of the scaler at its usual 10s: instances may leave just before \
+          the next job comes; write at least \"30s\" outside of tests"
+        ]
+    );
+    assert!(parse(&agent("idle_timeout = '30s'")).warnings.is_empty());
+}
+
+#[test]
+fn every_class_of_mistake_has_its_message() {
+    for (text, expected) in [
+        (agent("idle_timeuot = '5m'"), "f.toml:2: agent.idle_timeuot is not a setting; did you mean idle_timeout?"),
+        (
+            agent("idle_timeout = 600"),
+            "f.toml:2: agent.idle_timeout = 600: expected a duration from 1s to 30d or \"never\"; a bare number hides its unit: write \
+             idle_timeout = \"600s\" if seconds are meant",
+        ),
+        (
+            agent("abort_margin = '5m'"),
+            "f.toml:2: agent.abort_margin = \"5m\": expected a duration from 1s to 1m50s; write for example abort_margin = \"1m50s\"",
+        ),
+        (
+            agent("idle_timeout = '1m'\nconfirm = '2m'"),
+            "f.toml:3: agent.confirm = \"2m\": the confirmation is the last part of the idle time, which is 1m; make confirm shorter or \
+             idle_timeout longer",
+        ),
+        (
+            agent("protection = 'sometimes'"),
+            "f.toml:2: agent.protection = \"sometimes\": expected \"always\" or \"while-busy\"; write for example protection = \"always\"",
+        ),
+        (
+            agent("metrics = '9252'"),
+            "f.toml:2: agent.metrics = \"9252\": expected an address with its port, or \"off\"; write for example metrics = \"127.0.0.1:9252\"",
+        ),
+        (
+            agent("state_dir = 'var'"),
+            "f.toml:2: agent.state_dir = \"var\": expected an absolute path; begin it with a slash: state_dir = \"/var\"",
+        ),
+        (
+            agent("power_off = []"),
+            "f.toml:2: agent.power_off = []: expected a program and its arguments; write at least the program: [\"/path/to/program\"]",
+        ),
+        (
+            agent("runner_unit = 'yes'"),
+            "f.toml:2: agent.runner_unit = \"yes\": expected true, false or \"auto\"; write for example runner_unit = \"auto\"",
+        ),
+        (
+            String::new(),
+            "f.toml: platform is missing: no CI platform is named; add a table such as [platform.gitlab]; the \
+             platforms are buildkite, circleci, command, github, gitlab, spacelift, stackguardian",
+        ),
+        (
+            "[platform.command]\n".into(),
+            "f.toml:1: platform.command.run is missing: the runner: one program that keeps running; add run = [\"/path/to/program\", \
+             \"argument\"]",
+        ),
+        (
+            agent("") + "drain = ['x']\ndrain_signal = 'INT'",
+            "f.toml:6: platform.command.drain_signal = \"INT\": drain and drain_signal cannot both be given; keep the one that makes the \
+             runner take no more jobs",
+        ),
+        (
+            agent("") + "undrain = ['x']",
+            "f.toml:5: platform.command.undrain = [...]: undrain goes with drain only; add drain, or leave undrain out: the runner is then \
+             started anew",
+        ),
+        (
+            "[platform.gitlab]\nurl = 'https://git.test'\ntoken = 'glpat-hunter2'".into(),
+            "f.toml:3: platform.gitlab.token is no runner authentication token; create a runner at GitLab and use its token, which begins \
+             with glrt-",
+        ),
+        (
+            "[platform.gitlab]\nurl = 'https://git.test'\ntoken = { env = 'T' }\ncheck_interval = '1500ms'".into(),
+            "f.toml:4: platform.gitlab.check_interval = \"1500ms\": GitLab Runner knows whole seconds only; write for example \
+             check_interval = \"3s\"",
+        ),
+    ] {
+        assert_eq!(problems(AgentSettings::parse(&one(&text))), [expected], "{text}");
+    }
+}
+
+#[test]
+fn wrong_lines_for_the_runner_are_found_and_not_shown() {
+    let text = "[platform.gitlab]\nurl = 'https://git.test'\ntoken = { env = 'T' }\nextra = 'secret_key = hunter2'\n";
+    let shown = problems(AgentSettings::parse(&one(text)));
+    assert_eq!(shown.len(), 1);
+    assert!(
+        shown[0].starts_with("f.toml:4: platform.gitlab.extra cannot be used: ") && !shown[0].contains("hunter2"),
+        "{shown:?}"
+    );
+}

@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use super::*;
+
+const QUEUE: &str = "[[pool]]\ngroup = 'ci'\n[pool.platform.circleci]\n";
+const RUNNER: &str = "[platform.circleci]\n";
+
+fn queue_problem(more: &str) -> String {
+    ScalerSettings::parse(&one(&format!("{QUEUE}{more}"))).expect_err(more).to_string()
+}
+
+fn runner_problem(more: &str) -> String {
+    AgentSettings::parse(&one(&format!("{RUNNER}{more}"))).expect_err(more).to_string()
+}
+
+#[test]
+fn a_queue_is_read() {
+    let text = "token = { env = 'T' }\nresource_classes = ['acme/linux', 'acme/arm']\nmax_concurrency = 30\nurl = 'https://ci.test/'\n";
+    let settings = ScalerSettings::parse(&one(&format!("{QUEUE}{text}"))).unwrap();
+    let platform = &settings.pools[0].platform;
+    assert_eq!((platform.name(), platform.address()), ("circleci", "https://ci.test"));
+    assert!(platform.token().is_some());
+    let QueuePlatform::CircleCi { settings, .. } = platform else { panic!("not CircleCI") };
+    assert_eq!(settings.resource_classes, ["acme/linux", "acme/arm"]);
+    assert_eq!(settings.max_concurrency, Some(30));
+    assert_eq!(platform.build(Some("t".into())).platform(), "circleci");
+}
+
+#[test]
+fn a_runner_is_read() {
+    let text = "token = { env = 'T' }\nmax_run_time = '1h'\nworking_directory = '/srv/w'\ntask_agent_directory = '/srv/a'\n\
+                cleanup_working_directory = false\ncommand_prefix = ['sudo', '--']\nprogram = '/opt/circleci-runner'\n";
+    for (more, single) in
+        [("", false), ("[agent]\njobs_per_instance = 1", true), ("[agent]\njobs_per_instance = 2", false)]
+    {
+        let settings = AgentSettings::parse(&one(&format!("{RUNNER}{text}{more}"))).unwrap();
+        assert_eq!(
+            (settings.platform.name(), settings.platform.build(Some("t".into())).platform()),
+            ("circleci", "circleci")
+        );
+        let RunnerPlatform::CircleCi { settings, .. } = settings.platform else { panic!("not CircleCI") };
+        assert_eq!((settings.single_task, settings.max_run_time), (single, Duration::from_secs(3600)));
+        assert_eq!(settings.url, "https://runner.circleci.com");
+        assert_eq!(settings.working_directory.as_deref(), Some("/srv/w".as_ref()));
+        assert_eq!(settings.task_agent_directory.as_deref(), Some("/srv/a".as_ref()));
+        assert_eq!(settings.command_prefix, ["sudo", "--"]);
+        assert_eq!((settings.program.as_str(), settings.cleanup_working_directory), ("/opt/circleci-runner", false));
+    }
+}
+
+#[test]
+fn each_mistake_names_circlecis_own_word() {
+    let token = "token = { env = 'T' }\n";
+    for (found, expected) in [
+        (
+            queue_problem("resource_classes = ['acme/linux']\n"),
+            "f.toml:3: pool[ci].platform.circleci.token is missing: a personal API token (a resource class token cannot read the queue); \
+             add token = ",
+        ),
+        (
+            queue_problem(token),
+            "f.toml:3: pool[ci].platform.circleci.resource_classes is missing: whose tasks to count; add resource_classes = \
+             [\"namespace/resource-class\"]",
+        ),
+        (
+            queue_problem(&format!("{token}resource_classes = ['linux']\n")),
+            "f.toml:5: pool[ci].platform.circleci.resource_classes = [...]: the CircleCI resource class \"linux\" is not of the form \
+             namespace/resource-class; write for example acme/linux",
+        ),
+        (
+            queue_problem(&format!("{token}resource_classes = ['a/b']\nmax_concurrency = 0\n")),
+            "f.toml:6: pool[ci].platform.circleci.max_concurrency = 0: expected a whole number from 1",
+        ),
+        (
+            queue_problem(&format!("{token}resource_classes = ['a/b']\nurl = 'https://runner.circleci.com/api/v3'\n")),
+            "url = \"https://runner.circleci.com/api/v3\": the CircleCI url holds /api, which is added by itself; write for example https://",
+        ),
+        (
+            queue_problem(&format!("{token}resource_class = 'a/b'\n")),
+            "f.toml:5: pool[ci].platform.circleci.resource_class is not a setting; did you mean resource_classes?",
+        ),
+        (
+            runner_problem(""),
+            "platform.circleci.token is missing: the resource class token that the pool shares; add token = ",
+        ),
+        (
+            runner_problem(&format!("{token}max_run_time = '1500ms'\n")),
+            "max_run_time = \"1500ms\": the CircleCI max_run_time is not a number of whole seconds; write for example 5h",
+        ),
+        (
+            runner_problem(&format!("{token}command_prefix = ['sudo', '--']\n")),
+            "who cannot reach the agent's folder: set working_directory too",
+        ),
+        (
+            runner_problem(&format!("{token}working_directory = 'work'\n")),
+            "f.toml:3: platform.circleci.working_directory = \"work\"",
+        ),
+    ] {
+        assert!(found.contains(expected), "{found}\nlacks\n{expected}");
+    }
+}
+
+#[test]
+fn a_password_in_the_address_is_not_shown() {
+    let found = runner_problem("token = { env = 'T' }\nurl = 'https://me:hunter2@circleci.com'\n");
+    assert!(
+        found.contains("platform.circleci.url holds a user name or a password") && !found.contains("hunter2"),
+        "{found}"
+    );
+}

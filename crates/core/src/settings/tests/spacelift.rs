@@ -1,0 +1,96 @@
+use super::*;
+
+const QUEUE: &str = "[[pool]]\ngroup = 'ci'\n[pool.platform.spacelift]\n";
+const RUNNER: &str = "[platform.spacelift]\n";
+const SECRETS: &str = "token = { env = 'T' }\nprivate_key = { env = 'P' }\n";
+const API: &str = "url = 'https://acme.app.spacelift.io/'\napi_key_id = 'K1'\napi_key_secret = { env = 'S' }\n";
+const POOL: &str = "worker_pool = '01HXAMPLE0P001D00000000000'\n";
+
+fn queue_problem(more: &str) -> String {
+    ScalerSettings::parse(&one(&format!("{QUEUE}{more}"))).expect_err(more).to_string()
+}
+
+fn runner_problem(more: &str) -> String {
+    AgentSettings::parse(&one(&format!("{RUNNER}{more}"))).expect_err(more).to_string()
+}
+
+#[test]
+fn a_queue_is_read() {
+    let settings = ScalerSettings::parse(&one(&format!("{QUEUE}{API}{POOL}"))).unwrap();
+    let platform = &settings.pools[0].platform;
+    assert_eq!((platform.name(), platform.address()), ("spacelift", "https://acme.app.spacelift.io"));
+    assert_eq!(platform.token().map(ToString::to_string).as_deref(), Some("the environment variable S"));
+    assert_eq!(platform.build(Some("s".into())).platform(), "spacelift");
+    let QueuePlatform::Spacelift { settings, .. } = platform else { panic!("not Spacelift") };
+    assert_eq!((settings.api_key_id.as_str(), settings.worker_pool.as_str()), ("K1", "01HXAMPLE0P001D00000000000"));
+}
+
+#[test]
+fn a_runner_is_read_with_and_without_an_api_key() {
+    let settings = AgentSettings::parse(&one(&format!("{RUNNER}{SECRETS}"))).unwrap();
+    let sources = |platform: &RunnerPlatform| platform.secrets().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(sources(&settings.platform), ["the environment variable T", "the environment variable P"]);
+    let RunnerPlatform::Spacelift { settings, .. } = settings.platform else { panic!("not Spacelift") };
+    assert_eq!((settings.program.as_str(), settings.api.is_none()), ("spacelift-launcher", true));
+
+    let more = "program = '/opt/launcher'\nignore_containers = ['datadog']\nenv = ['SPACELIFT_LAUNCHER_RUN_TIMEOUT=30m', 'A=b=c']\n";
+    let settings = AgentSettings::parse(&one(&format!("{RUNNER}{SECRETS}{API}{POOL}{more}"))).unwrap();
+    assert_eq!(sources(&settings.platform)[2..], ["the environment variable S"]);
+    let built = settings.platform.build(["eyJ9", "LS0t", "s"].map(Into::into));
+    assert_eq!((settings.platform.name(), built.platform()), ("spacelift", "spacelift"));
+    let RunnerPlatform::Spacelift { settings, .. } = settings.platform else { panic!("not Spacelift") };
+    assert_eq!((settings.program.as_str(), settings.ignore_containers), ("/opt/launcher", vec!["datadog".to_owned()]));
+    assert_eq!(settings.env["A"], "b=c");
+    assert_eq!(settings.api.map(|api| api.url).as_deref(), Some("https://acme.app.spacelift.io"));
+}
+
+#[test]
+fn each_mistake_names_spacelifts_own_word() {
+    for (found, expected) in [
+        (
+            queue_problem(POOL),
+            "f.toml:3: pool[ci].platform.spacelift.url is missing: your account's address; add url = \"https://ACCOUNT.app.spacelift.io\"",
+        ),
+        (
+            queue_problem(API),
+            "spacelift.worker_pool is missing: the worker pool's id; add worker_pool = \"01HXAMPLE0P001D00000000000\"",
+        ),
+        (
+            queue_problem(&format!("{API}worker_pool = 'my-pool'\n")),
+            "f.toml:7: pool[ci].platform.spacelift.worker_pool = \"my-pool\": the Spacelift worker pool is no id of 26 letters and digits; take \
+             the last part of the pool's address in Spacelift",
+        ),
+        (
+            queue_problem(&format!(
+                "{POOL}api_key_id = 'K1'\napi_key_secret = 's'\nurl = 'https://acme.app.spacelift.io/graphql'\n"
+            )),
+            "f.toml:7: pool[ci].platform.spacelift.url = \"https://acme.app.spacelift.io/graphql\": the Spacelift url ends in /graphql, which is \
+             added by itself; set it to your account's address",
+        ),
+        (
+            queue_problem(&format!(
+                "{POOL}api_key_id = 'K1'\napi_key_secret = 's'\nurl = 'https://me:hunter2@acme.app.spacelift.io'\n"
+            )),
+            "spacelift.url holds a user name or a password",
+        ),
+        (queue_problem(&format!("{API}{POOL}pool = 'x'\n")), "spacelift.pool is not a setting"),
+        (
+            runner_problem("token = { env = 'T' }\n"),
+            "f.toml:1: platform.spacelift.private_key is missing: the worker pool's private key in base64 (SPACELIFT_POOL_PRIVATE_KEY); add ",
+        ),
+        (
+            runner_problem(&format!("{SECRETS}{POOL}")),
+            "f.toml:1: platform.spacelift.api_key_secret is missing: the API key's secret",
+        ),
+        (
+            runner_problem(&format!("{SECRETS}env = ['hunter2']\n")),
+            "f.toml:4: platform.spacelift.env has an entry that is not NAME=value; write for example env = [\"SPACELIFT_LAUNCHER_RUN_TIMEOUT=30m\"]",
+        ),
+        (
+            runner_problem(&format!("{SECRETS}env = ['SPACELIFT_TOKEN=hunter2']\n")),
+            "env holds \"SPACELIFT_TOKEN\", which is no name of a variable or is set from the other settings",
+        ),
+    ] {
+        assert!(found.contains(expected) && !found.contains("hunter2"), "{found}\nlacks\n{expected}");
+    }
+}

@@ -1,0 +1,250 @@
+//! Questions to the outside world as data, and the conversations made of them.
+//!
+//! A codec never does I/O. It says what to ask ([`Ask`]), the shell asks and hands back what came ([`Told`]), and the
+//! codec goes on until it is [`Step::Done`]. So every codec can be tested from recorded replies and fuzzed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+/// Text that may be a secret. Its `Debug` form never shows one.
+#[derive(Clone, Debug)]
+pub enum Text {
+    /// May be logged.
+    Plain(String),
+    /// Must never be logged.
+    Secret(SecretString),
+}
+
+impl Text {
+    /// The text itself, for the wire only.
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Secret(text) => text.expose_secret(),
+        }
+    }
+
+    /// A secret.
+    pub fn secret(text: impl Into<String>) -> Self {
+        Self::Secret(SecretString::from(text.into()))
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::Plain(text.to_owned())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::Plain(text)
+    }
+}
+
+/// The HTTP methods that platforms use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates or acts.
+    Post,
+    /// Replaces.
+    Put,
+    /// Changes a part.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// The method as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// One HTTP request. The shell adds the user agent, time-outs and the body cap.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The absolute URL, with its query. Never holds a secret.
+    pub url: String,
+    /// Headers, names in lower case.
+    pub headers: Vec<(&'static str, Text)>,
+    /// The body; its type goes into the `content-type` header.
+    pub body: Option<Text>,
+    /// How long the whole exchange may take; `None`: the shell's own limit, which is the longest in any case.
+    pub timeout: Option<Duration>,
+}
+
+impl Request {
+    /// A request without headers or body.
+    pub fn new(method: Method, url: impl Into<String>) -> Self {
+        Self { method, url: url.into(), headers: Vec::new(), body: None, timeout: None }
+    }
+
+    /// A GET.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self::new(Method::Get, url)
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<Text>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With less time than usual, for a question whose answer may be long in coming.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// With a JSON body; `secret` when any value in it is one.
+    #[must_use]
+    pub fn json(mut self, body: &serde_json::Value, secret: bool) -> Self {
+        let text = body.to_string();
+        self.body = Some(if secret { Text::secret(text) } else { Text::Plain(text) });
+        self.header("content-type", "application/json")
+    }
+}
+
+/// One HTTP reply, whatever its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// Headers, names in lower case; a repeated header is joined with `, `.
+    pub headers: BTreeMap<String, String>,
+    /// The body, whole.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// One header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+/// Why a request has no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreachable {
+    /// Nothing came in time. Whether the other side acted is not known.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// No connection: the other side did not act.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The reply was longer than the cap, in bytes.
+    #[error("the reply is longer than {0} bytes")]
+    TooLarge(usize),
+    /// The connection broke in the middle. Whether the other side acted is not known.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}
+
+/// One program to run to its end.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The program and its arguments; the first is looked up in `PATH` unless it holds a slash.
+    pub argv: Vec<String>,
+    /// Variables added to the shell's own environment.
+    pub env: Vec<(String, Text)>,
+    /// When it is killed.
+    pub timeout: Duration,
+}
+
+/// What a program left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The exit status; `None` when a signal ended it.
+    pub status: Option<i32>,
+    /// Standard output, at most 1 MiB.
+    pub stdout: Vec<u8>,
+    /// Standard error, at most 64 KiB.
+    pub stderr: Vec<u8>,
+}
+
+/// One question.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// An HTTP request.
+    Http(Request),
+    /// A program of the user's.
+    Program(Program),
+    /// The time of day. Only what others judge by their clocks needs it, such as the validity of a token.
+    Clock,
+    /// A signature: RSASSA-PKCS1-v1_5 with SHA-256 (the `RS256` of RFC 7518). The shell has the cryptography already, for TLS.
+    Sign(Signing),
+}
+
+/// What to sign, and with what.
+#[derive(Clone, Debug)]
+pub struct Signing {
+    /// An RSA private key as PEM (PKCS #1 or PKCS #8).
+    pub key: SecretString,
+    /// The message.
+    pub message: Vec<u8>,
+}
+
+/// What came of an [`Ask`] of the same kind.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// The reply, or why there is none.
+    Http(Result<Reply, Unreachable>),
+    /// The output, or why it did not run or did not end (start failure, time-out).
+    Program(Result<Output, String>),
+    /// The time of day.
+    Clock(Timestamp),
+    /// The signature, or what is wrong with the key, without showing it.
+    Sign(Result<Vec<u8>, String>),
+}
+
+/// What a conversation wants next.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// Ask this, then call [`Conversation::told`].
+    Ask(Ask),
+    /// It is over.
+    Done(Result<T, crate::platform::PlatformError>),
+}
+
+/// A question that may take several requests (pages, a token first, a fallback).
+///
+/// `start` begins it, also a second time: what is worth keeping between two runs (entity tags, tokens) stays in the value.
+/// The shell calls `told` exactly once for each [`Step::Ask`].
+pub trait Conversation: Send {
+    /// What it finds out.
+    type Output;
+
+    /// Begins, dropping a run that was not finished.
+    fn start(&mut self) -> Step<Self::Output>;
+
+    /// Goes on with what came of the last question.
+    fn told(&mut self, told: Told) -> Step<Self::Output>;
+}
+
+impl<C: Conversation + ?Sized> Conversation for Box<C> {
+    type Output = C::Output;
+
+    fn start(&mut self) -> Step<Self::Output> {
+        (**self).start()
+    }
+
+    fn told(&mut self, told: Told) -> Step<Self::Output> {
+        (**self).told(told)
+    }
+}

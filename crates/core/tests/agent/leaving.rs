@@ -1,0 +1,298 @@
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        action::Request,
+        event::{Event, Outcome, Target},
+        phase::{Phase, Saved, Why},
+        policy::AgentPolicy,
+    },
+    platform::Drained,
+};
+
+use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+
+/// An idle agent whose group has room: it has just begun to leave.
+fn idling_out() -> Rig {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.pass(secs(596));
+    rig.answer(Request::Probe, QUIET);
+    rig.pass(secs(4));
+    rig.answer(Request::Room, roomy());
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Idle });
+    rig
+}
+
+const LEAVING_IDLE: Request = Request::Save(Saved::Leaving { why: Why::Idle });
+
+#[test]
+fn the_journal_is_written_before_the_platform_is_told() {
+    let mut rig = idling_out();
+    assert_eq!(rig.open(), [LEAVING_IDLE]);
+    rig.answer(LEAVING_IDLE, Outcome::Done);
+    assert_eq!(rig.open(), [Request::Drain]);
+}
+
+#[test]
+fn it_leaves_only_after_the_proof_and_one_more_quiet_look() {
+    let mut rig = idling_out();
+    rig.answer(LEAVING_IDLE, Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.pass(secs(60));
+    assert_eq!(rig.open(), [], "the exit is the proof, not the time");
+    rig.event(Event::RunnerExited);
+    assert_eq!(rig.open(), [Request::Probe]);
+    rig.answer(Request::Probe, Outcome::Snapshot(Activity::Unknown("docker is gone".into())));
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Idle }, "unknown is not quiet");
+    rig.pass(secs(1));
+    rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.phase(), Phase::Retiring { why: Why::Idle });
+}
+
+#[test]
+fn a_job_that_slips_in_takes_an_idle_leave_back() {
+    for slip in ["before the drain", "in the answer", "while it exits", "after the proof"] {
+        let mut rig = idling_out();
+        rig.answer(LEAVING_IDLE, Outcome::Done);
+        match slip {
+            "before the drain" => rig.event(Event::Activity(busy("sly"))),
+            "in the answer" => rig.answer(Request::Drain, Outcome::Drained(Drained::StillBusy)),
+            "while it exits" => {
+                rig.answer(Request::Drain, Outcome::Signalled);
+                rig.event(Event::Activity(busy("sly")));
+            }
+            _ => {
+                rig.answer(Request::Drain, EMPTY);
+                rig.answer(Request::Probe, Outcome::Snapshot(busy("sly")));
+            }
+        }
+        assert_eq!(rig.phase(), Phase::Busy, "{slip}");
+        assert!(rig.open().contains(&Request::Save(Saved::Returning)), "{slip}: {:?}", rig.open());
+        assert!(!rig.open().contains(&Request::Deregister), "{slip}");
+    }
+}
+
+#[test]
+fn a_platform_that_cannot_be_asked_keeps_an_idle_instance() {
+    let mut rig = idling_out();
+    rig.answer(LEAVING_IDLE, Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Failed("502".into()));
+    assert_eq!(rig.phase(), Phase::Busy);
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Undrain, Outcome::Done);
+    assert!(matches!(rig.phase(), Phase::Idle { .. }));
+}
+
+#[test]
+fn other_reasons_wait_for_the_job_and_keep_the_hook_alive() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Hook { heartbeat: secs(200) });
+    rig.event(Event::Target(Target::Terminated));
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::ScaleIn });
+    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: Why::ScaleIn }), Request::Heartbeat]);
+    rig.answer(Request::Heartbeat, Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: Why::ScaleIn }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    let mut beats = 0;
+    for _ in 0..36 {
+        rig.pass(secs(100));
+        if rig.open() == [Request::Heartbeat] {
+            rig.answer(Request::Heartbeat, Outcome::Done);
+            beats += 1;
+        }
+    }
+    assert_eq!(beats, 18, "one each 200 s for as long as the job takes");
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Probe, QUIET);
+    rig.pass(secs(600));
+    assert!(!rig.open().contains(&Request::Heartbeat), "none once it retires");
+}
+
+#[test]
+fn a_platform_that_says_still_busy_is_asked_again() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Rebalance);
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    for answer in
+        [Outcome::Drained(Drained::StillBusy), Outcome::Drained(Drained::Refused), Outcome::Failed("503".into())]
+    {
+        rig.answer(Request::Drain, answer);
+        rig.pass(secs(15));
+    }
+    rig.answer(Request::Drain, EMPTY);
+    assert_eq!(rig.open(), [Request::Probe]);
+}
+
+#[test]
+fn a_weaker_reason_never_replaces_a_stronger_one() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Target(Target::Terminated));
+    rig.event(Event::Rebalance);
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::ScaleIn });
+    rig.event(Event::Spot { at: rig.now + secs(120) });
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Spot });
+}
+
+#[test]
+fn a_stronger_reason_turns_an_idle_leave_into_one_that_is_not_taken_back() {
+    let mut rig = idling_out();
+    rig.answer(LEAVING_IDLE, Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.event(Event::Rebalance);
+    rig.event(Event::Activity(busy("sly")));
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Rebalance });
+    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: Why::Rebalance })], "written for a restart");
+}
+
+#[test]
+fn a_spot_notice_lets_jobs_run_until_the_margin_and_then_fails_them() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Spot }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.pass(secs(94));
+    assert_eq!(rig.open(), []);
+    rig.pass(secs(1));
+    assert_eq!(rig.open(), [Request::Abort]);
+    rig.answer(Request::Abort, Outcome::Done);
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.open(), [Request::Deregister]);
+}
+
+#[test]
+fn a_spot_deadline_is_kept_even_if_nothing_answers() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Spot }), Outcome::Done);
+    rig.pass(secs(115));
+    assert_eq!(rig.phase(), Phase::Retiring { why: Why::Spot });
+    assert!(rig.open().contains(&Request::Deregister));
+}
+
+#[test]
+fn a_job_that_ends_in_time_is_not_aborted() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Spot }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.pass(secs(50));
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    rig.pass(secs(69));
+    assert!(!rig.open().contains(&Request::Abort));
+}
+
+#[test]
+fn the_same_notice_twice_is_one_notice() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    let at = rig.now + secs(120);
+    rig.event(Event::Spot { at });
+    rig.pass(secs(60));
+    rig.event(Event::Spot { at });
+    rig.pass(secs(35));
+    assert!(rig.open().contains(&Request::Abort), "the budget runs from the first");
+}
+
+#[test]
+fn a_runner_that_was_being_started_is_drained_all_the_same() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.answer(Request::Describe, IN_SERVICE);
+    let starting = rig.take(Request::Register);
+    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Spot }), Outcome::Done);
+    // The shell finishes the start before it drains.
+    rig.event(Event::Completed { id: starting, outcome: Outcome::Registered });
+    rig.answer(Request::Drain, Outcome::Signalled);
+    assert_eq!(rig.open(), [], "told is not proven: the runner lives");
+    rig.event(Event::RunnerExited);
+    assert_eq!(rig.open(), [Request::Probe]);
+}
+
+#[test]
+fn remnants_after_the_proof_do_not_keep_the_instance_for_ever() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Rebalance);
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    let proven = rig.now;
+    while rig.phase() == (Phase::Draining { why: Why::Rebalance }) {
+        if rig.open().contains(&Request::Probe) {
+            rig.answer(Request::Probe, Outcome::Snapshot(busy("orphan")));
+        }
+        rig.pass(secs(5));
+    }
+    let waited = rig.now.since(proven);
+    assert!(waited >= secs(900) && waited < secs(910), "{waited:?}");
+}
+
+#[test]
+fn without_a_runner_the_platforms_silence_does_not_keep_the_instance_for_ever() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Rebalance);
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    let start = rig.now;
+    while !rig.open().contains(&Request::Probe) {
+        rig.answer(Request::Drain, Outcome::Alone("the platform is gone".into()));
+        rig.pass(secs(15));
+    }
+    let waited = rig.now.since(start);
+    assert!(waited >= secs(900) && waited < secs(950), "{waited:?}");
+}
+
+#[test]
+fn without_the_platforms_word_a_job_that_is_seen_is_a_job() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Rebalance);
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    while !rig.open().contains(&Request::Probe) {
+        rig.answer(Request::Drain, Outcome::Alone("the platform is gone".into()));
+        rig.pass(secs(15));
+    }
+    for _ in 0..1_000 {
+        rig.answer(Request::Probe, Outcome::Snapshot(busy("task")));
+        rig.pass(secs(5));
+    }
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Rebalance });
+    rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.phase(), Phase::Retiring { why: Why::Rebalance });
+}
+
+#[test]
+fn with_a_runner_the_platforms_silence_does() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Rebalance);
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    for _ in 0..2_000 {
+        rig.answer(Request::Drain, Outcome::Failed("the platform is gone".into()));
+        rig.event(Event::Activity(Activity::Quiet));
+        rig.pass(secs(15));
+    }
+    assert_eq!(rig.open(), [Request::Drain], "a runner that was not told could take a job at any time");
+}
+
+#[test]
+fn a_stuck_runner_is_ended_only_when_quiet_long_enough_after_it_was_told() {
+    let mut rig = Rig::idle(AgentPolicy { idle_timeout: Some(secs(7200)), ..AgentPolicy::default() });
+    rig.pass(secs(7195));
+    rig.answer(Request::Probe, QUIET);
+    rig.pass(secs(5));
+    rig.answer(Request::Room, roomy());
+    rig.answer(LEAVING_IDLE, Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    for _ in 0..170 {
+        rig.event(Event::Activity(Activity::Quiet));
+        assert_eq!(rig.open(), [], "hours of quiet before it was told do not count");
+        rig.pass(secs(5));
+    }
+    rig.event(Event::Activity(Activity::Unknown("?".into())));
+    rig.pass(secs(100));
+    assert_eq!(rig.open(), [], "doubt starts it anew");
+    rig.event(Event::Activity(Activity::Quiet));
+    rig.pass(secs(899));
+    assert_eq!(rig.open(), []);
+    rig.pass(secs(1));
+    assert_eq!(rig.open(), [Request::Abort]);
+}

@@ -1,0 +1,7 @@
+//! The agent's protocol: events in, actions out, no sleeping, no network.
+
+mod leaving;
+mod model;
+mod retiring;
+mod rig;
+mod serving;

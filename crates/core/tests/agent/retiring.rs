@@ -1,0 +1,277 @@
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        action::{Request, Rung},
+        event::{Event, Member, Order, Outcome, Room, Target},
+        phase::{Phase, Saved, Why},
+        policy::AgentPolicy,
+    },
+};
+
+use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
+
+const GOING: Outcome = Outcome::Member(Member::Terminating { waiting: false });
+const WAITING: Outcome = Outcome::Member(Member::Terminating { waiting: true });
+
+/// An agent that is proven empty and has deregistered, for this reason.
+fn retiring(why: Why) -> Rig {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    match why {
+        Why::Idle => {
+            rig.pass(secs(596));
+            rig.answer(Request::Probe, QUIET);
+            rig.pass(secs(4));
+            rig.answer(Request::Room, Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3 }));
+        }
+        Why::ScaleIn => {
+            rig.event(Event::Target(Target::Terminated));
+            rig.answer(Request::Heartbeat, Outcome::Done);
+        }
+        _ => rig.event(Event::Order(Order::Drain)),
+    }
+    rig.answer(Request::Save(Saved::Leaving { why }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    assert_eq!((rig.phase(), rig.open()), (Phase::Retiring { why }, vec![Request::Describe]));
+    rig
+}
+
+#[test]
+fn the_usual_way_is_to_shrink_and_to_answer_the_hook() {
+    let mut rig = retiring(Why::Idle);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.event(Event::Target(Target::Terminated));
+    assert_eq!(rig.phase(), Phase::Retiring { why: Why::Idle }, "its own request is no other reason");
+    rig.answer(Request::Describe, WAITING);
+    rig.answer(Request::CompleteHook, Outcome::Done);
+    rig.pass(secs(1));
+    rig.answer(Request::Describe, GOING);
+    rig.event(Event::Stop);
+    assert_eq!(rig.phase(), Phase::Gone, "the machine goes down");
+}
+
+#[test]
+fn chosen_by_the_group_it_only_answers_the_hook() {
+    let mut rig = retiring(Why::ScaleIn);
+    rig.answer(Request::Describe, WAITING);
+    rig.answer(Request::CompleteHook, Outcome::NoHook);
+    rig.pass(secs(2));
+    rig.answer(Request::Describe, WAITING);
+    rig.answer(Request::CompleteHook, Outcome::Done);
+    assert!(!rig.open().iter().any(|request| matches!(request, Request::End(_))));
+}
+
+#[test]
+fn an_answer_that_got_lost_leads_to_a_look_not_to_a_second_decrement() {
+    let mut rig = retiring(Why::Idle);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Failed("no answer".into()));
+    rig.pass(secs(2));
+    assert_eq!(rig.open(), [Request::Describe]);
+    rig.answer(Request::Describe, GOING);
+    rig.pass(secs(30));
+    assert_eq!(rig.open(), [Request::Describe]);
+}
+
+#[test]
+fn a_stale_description_does_not_end_it_twice() {
+    let mut rig = retiring(Why::Idle);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    for _ in 0..4 {
+        rig.pass(secs(2));
+        rig.answer(Request::Describe, IN_SERVICE);
+    }
+    rig.pass(secs(10));
+    assert_eq!(rig.open(), [Request::Describe], "it waits for the description to catch up");
+    rig.pass(secs(20));
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(rig.open(), [Request::End(Rung::Shrink)], "and then believes it");
+}
+
+#[test]
+fn at_the_floor_an_idle_one_comes_back_and_registers_anew() {
+    let mut rig = retiring(Why::Idle);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::AtFloor);
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Register, Outcome::Registered);
+    rig.event(Event::Activity(Activity::Quiet));
+    assert!(matches!(rig.phase(), Phase::Idle { .. }));
+}
+
+#[test]
+fn at_the_floor_any_other_one_is_replaced() {
+    let mut rig = retiring(Why::Operator);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::AtFloor);
+    assert_eq!(rig.open(), [Request::End(Rung::Replace)]);
+}
+
+#[test]
+fn a_group_larger_than_desired_is_not_shrunk_further() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.pass(secs(596));
+    rig.answer(Request::Probe, QUIET);
+    rig.pass(secs(4));
+    rig.answer(Request::Room, Outcome::Room(Room { desired: 1, min: 1, floor: 0, members: 3 }));
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Idle }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(rig.open(), [Request::End(Rung::Replace)]);
+}
+
+#[test]
+fn outside_a_group_it_ends_itself_through_ec2() {
+    let mut rig = retiring(Why::Operator);
+    rig.answer(Request::Describe, Outcome::Member(Member::Outside));
+    assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
+    let mut rig = retiring(Why::Operator);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::NotInGroup);
+    assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
+}
+
+/// How often the request is made within ten minutes in which the group always answers this and every end is accepted.
+fn asked(request: Request, says: &Outcome) -> usize {
+    let mut rig = retiring(Why::Operator);
+    let (start, mut count) = (rig.now, 0);
+    while rig.now.since(start) < secs(590) {
+        match rig.open().first() {
+            Some(Request::Describe) => rig.answer(Request::Describe, says.clone()),
+            Some(Request::End(rung)) => {
+                let end = Request::End(*rung);
+                count += usize::from(end == request);
+                rig.answer(end, Outcome::Done);
+            }
+            _ => rig.pass(secs(1)),
+        }
+    }
+    count
+}
+
+#[test]
+fn what_was_accepted_is_not_asked_for_again_at_once() {
+    assert_eq!(asked(Request::End(Rung::Terminate), &Outcome::Member(Member::Outside)), 1);
+    let standby = asked(Request::End(Rung::Replace), &Outcome::Member(Member::Standby));
+    let blind = asked(Request::End(Rung::Shrink), &Outcome::Denied("no right to look".into()));
+    assert!((1..=20).contains(&standby) && (1..=20).contains(&blind), "{standby} {blind}");
+}
+
+#[test]
+fn outside_a_group_it_climbs_as_well() {
+    let mut rig = retiring(Why::Operator);
+    let start = rig.now;
+    while !rig.open().contains(&Request::End(Rung::PowerOff)) {
+        match rig.open().first() {
+            Some(Request::Describe) => rig.answer(Request::Describe, Outcome::Member(Member::Outside)),
+            Some(Request::End(Rung::Terminate)) => {
+                rig.answer(Request::End(Rung::Terminate), Outcome::Failed("unreachable".into()));
+            }
+            _ => rig.pass(secs(1)),
+        }
+        assert!(rig.now.since(start) < secs(900), "{:?}", rig.agent.status());
+    }
+}
+
+#[test]
+fn told_to_stop_it_exits_once_the_cloud_has_agreed_for_a_while() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Stop);
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Operator }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    let agreed = rig.now;
+    while rig.phase() != Phase::Gone {
+        match rig.open().first() {
+            Some(Request::Describe) => rig.answer(Request::Describe, GOING),
+            _ => rig.pass(secs(1)),
+        }
+        assert!(rig.now.since(agreed) < secs(60));
+    }
+    assert!(rig.now.since(agreed) >= secs(30), "the group may still be about to wait at a hook");
+}
+
+#[test]
+fn standby_does_not_count_so_it_does_not_shrink() {
+    let mut rig = retiring(Why::Operator);
+    rig.answer(Request::Describe, Outcome::Member(Member::Standby));
+    assert_eq!(rig.open(), [Request::End(Rung::Replace)]);
+}
+
+#[test]
+fn without_any_right_it_climbs_to_power_off() {
+    let mut rig = retiring(Why::Operator);
+    rig.answer(Request::Describe, Outcome::Denied("no".into()));
+    for rung in [Rung::Shrink, Rung::Replace, Rung::Unhealthy, Rung::Terminate] {
+        rig.answer(Request::End(rung), Outcome::Denied("no".into()));
+    }
+    assert_eq!(rig.open(), [Request::End(Rung::PowerOff)]);
+}
+
+#[test]
+fn with_a_dead_cloud_it_powers_off_at_last() {
+    let mut rig = retiring(Why::Operator);
+    let start = rig.now;
+    loop {
+        match rig.open().first() {
+            Some(Request::Describe) => rig.answer(Request::Describe, Outcome::Failed("unreachable".into())),
+            Some(Request::End(Rung::PowerOff)) => break,
+            Some(Request::End(rung)) => {
+                let rung = *rung;
+                rig.answer(Request::End(rung), Outcome::Failed("unreachable".into()));
+            }
+            _ => rig.pass(secs(1)),
+        }
+        assert!(rig.now.since(start) < secs(7200), "it must end: {:?}", rig.agent.status());
+    }
+}
+
+#[test]
+fn an_accepted_end_that_never_comes_climbs() {
+    let mut rig = retiring(Why::Operator);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    let start = rig.now;
+    while !rig.open().contains(&Request::End(Rung::Replace)) {
+        match rig.open().first() {
+            Some(Request::Describe) => rig.answer(Request::Describe, GOING),
+            _ => rig.pass(secs(1)),
+        }
+        assert!(rig.now.since(start) < secs(900));
+    }
+    assert!(rig.now.since(start) >= secs(600));
+}
+
+#[test]
+fn a_registration_that_cannot_be_removed_does_not_keep_the_instance() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Order(Order::Drain));
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Operator }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    let mut tries = 0;
+    while rig.open() == [Request::Deregister] {
+        rig.answer(Request::Deregister, Outcome::Failed("503".into()));
+        tries += 1;
+        rig.pass(secs(30));
+    }
+    assert_eq!((tries, rig.open()), (4, vec![Request::Describe]));
+    assert!(rig.agent.status().note.unwrap().contains("stays behind"));
+}
+
+#[test]
+fn a_second_stop_exits_at_once_and_a_first_one_drains() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Stop);
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Operator });
+    rig.event(Event::Stop);
+    assert_eq!(rig.phase(), Phase::Gone);
+}

@@ -1,0 +1,137 @@
+//! A bench for one agent: time that is turned by hand, and answers given one by one.
+
+use std::time::Duration;
+
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        Agent,
+        action::{Action, Request},
+        event::{Event, Member, Outcome, RequestId, Room},
+        phase::{Phase, Saved},
+        policy::AgentPolicy,
+    },
+    platform::Drained,
+    time::Tick,
+};
+
+pub const IN_SERVICE: Outcome = Outcome::Member(Member::InService { protected: true });
+pub const EMPTY: Outcome = Outcome::Drained(Drained::Empty);
+pub const QUIET: Outcome = Outcome::Snapshot(Activity::Quiet);
+
+pub fn roomy() -> Outcome {
+    Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3 })
+}
+
+pub fn busy(job: &str) -> Activity {
+    Activity::busy(job)
+}
+
+pub fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// An agent, its clock, and the requests that wait for an answer.
+#[derive(Clone)]
+pub struct Rig {
+    pub agent: Agent,
+    pub now: Tick,
+    open: Vec<Action>,
+}
+
+impl Rig {
+    pub fn new(policy: AgentPolicy) -> Self {
+        Self::with(|now| Agent::new(policy, now))
+    }
+
+    pub fn resumed(policy: AgentPolicy, saved: Saved, runner_alive: bool) -> Self {
+        Self::with(|now| Agent::resume(policy, saved, runner_alive, 0, now, now))
+    }
+
+    fn with(make: impl FnOnce(Tick) -> Agent) -> Self {
+        let now = Tick(1_000_000);
+        let mut rig = Self { agent: make(now), now, open: Vec::new() };
+        rig.collect();
+        rig
+    }
+
+    /// An agent that is idle, its runner registered.
+    pub fn idle(policy: AgentPolicy) -> Self {
+        let mut rig = Self::new(policy);
+        rig.answer(Request::Describe, IN_SERVICE);
+        rig.answer(Request::Register, Outcome::Registered);
+        rig.event(Event::Activity(Activity::Quiet));
+        assert!(matches!(rig.phase(), Phase::Idle { .. }), "{:?}", rig.phase());
+        rig
+    }
+
+    /// An agent with one job.
+    pub fn working(policy: AgentPolicy) -> Self {
+        let mut rig = Self::idle(policy);
+        rig.event(Event::Activity(busy("job-1")));
+        assert_eq!(rig.phase(), Phase::Busy);
+        rig
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.agent.phase()
+    }
+
+    /// The requests that wait for an answer, in order.
+    pub fn open(&self) -> Vec<Request> {
+        self.open.iter().map(|action| action.request).collect()
+    }
+
+    pub fn event(&mut self, event: Event) {
+        self.agent.handle(event, self.now);
+        self.collect();
+    }
+
+    /// Answers the oldest open request of this kind.
+    #[track_caller]
+    pub fn answer(&mut self, request: Request, outcome: Outcome) {
+        let id = self.take(request);
+        self.event(Event::Completed { id, outcome });
+    }
+
+    /// Takes an open request without answering it yet.
+    #[track_caller]
+    pub fn take(&mut self, request: Request) -> RequestId {
+        let found = self.open.iter().position(|action| action.request == request);
+        let Some(index) = found else {
+            panic!("{request:?} was not asked; open: {:?}; {:?}", self.open(), self.agent.status())
+        };
+        self.open.remove(index).id
+    }
+
+    /// Lets time pass, stopping at each timer.
+    pub fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        for _ in 0..100_000 {
+            match self.agent.poll_timeout() {
+                Some(due) if due <= end => {
+                    self.now = self.now.max(due);
+                    self.agent.handle_timeout(self.now);
+                    self.collect();
+                    let again = self.agent.poll_timeout();
+                    assert!(
+                        again.is_none_or(|again| again > self.now),
+                        "a timer that does not go away: {:?}",
+                        self.agent
+                    );
+                }
+                _ => {
+                    self.now = end;
+                    return;
+                }
+            }
+        }
+        panic!("timers without end");
+    }
+
+    fn collect(&mut self) {
+        while let Some(action) = self.agent.poll_action() {
+            self.open.push(action);
+        }
+    }
+}

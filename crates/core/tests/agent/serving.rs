@@ -1,0 +1,312 @@
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        action::Request,
+        event::{Event, Member, Order, Outcome, Room, Target},
+        phase::{Phase, Saved, Why},
+        policy::{AgentPolicy, Protection},
+    },
+};
+
+use crate::rig::{IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+
+#[test]
+fn the_runner_is_registered_only_in_service() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.answer(Request::Describe, Outcome::Member(Member::Pending));
+    assert_eq!(rig.open(), []);
+    rig.pass(secs(5));
+    rig.answer(Request::Describe, Outcome::Failed("throttled".into()));
+    rig.pass(secs(5));
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(rig.phase(), Phase::Registering);
+    assert_eq!(rig.open(), [Request::Register]);
+}
+
+#[test]
+fn a_warm_pool_waits_without_asking_and_without_a_deadline() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.event(Event::Target(Target::Warmed));
+    rig.answer(Request::Describe, Outcome::Member(Member::Pending));
+    rig.pass(secs(86_400));
+    assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![]));
+    rig.event(Event::Target(Target::InService));
+    assert_eq!(rig.open(), [Request::Describe]);
+}
+
+#[test]
+fn not_ready_in_time_is_broken_and_leaves() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.answer(Request::Describe, IN_SERVICE);
+    while rig.phase() == Phase::Registering {
+        rig.answer(Request::Register, Outcome::Denied("403 invalid token".into()));
+        rig.pass(secs(30));
+    }
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Broken });
+    assert!(rig.agent.status().note.unwrap().contains("invalid token"), "it says why");
+}
+
+#[test]
+fn unknown_is_busy() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Activity(Activity::Unknown("docker is gone".into())));
+    assert_eq!(rig.phase(), Phase::Busy);
+    rig.pass(secs(899));
+    assert_eq!(rig.phase(), Phase::Busy, "and stays so");
+    rig.event(Event::Activity(busy("job")));
+    rig.event(Event::Activity(Activity::Unknown("docker is gone".into())));
+    rig.pass(secs(899));
+    assert_eq!(rig.phase(), Phase::Busy, "a job that is seen starts it anew");
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Broken }, "in the end it drains, and waits for the proof");
+    assert!(rig.agent.status().note.unwrap().contains("docker is gone"));
+}
+
+#[test]
+fn a_drain_that_was_being_taken_back_is_taken_back_after_a_restart() {
+    let rig = Rig::resumed(AgentPolicy::default(), Saved::Returning, true);
+    assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![Request::Undrain]));
+    let rig = Rig::resumed(AgentPolicy::default(), Saved::Returning, false);
+    assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![Request::Describe]));
+}
+
+#[test]
+fn a_drain_that_cannot_be_taken_back_is_broken_in_the_end() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Order(Order::Drain));
+    rig.event(Event::Order(Order::Undrain));
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    while rig.phase() == Phase::Busy {
+        rig.answer(Request::Undrain, Outcome::Failed("401".into()));
+        rig.pass(secs(30));
+    }
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Broken });
+}
+
+#[test]
+fn a_runner_that_exits_while_a_drain_is_taken_back_is_started_again() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Order(Order::Drain));
+    rig.event(Event::Order(Order::Undrain));
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Undrain, Outcome::Done);
+    assert_eq!(rig.phase(), Phase::Registering);
+}
+
+#[test]
+fn outside_a_group_no_floor_holds_an_idle_instance() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.pass(secs(596));
+    rig.answer(Request::Probe, QUIET);
+    rig.pass(secs(4));
+    rig.answer(Request::Room, Outcome::NotInGroup);
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Idle });
+}
+
+#[test]
+fn a_restarted_agent_never_assumes_idle() {
+    let mut rig = Rig::resumed(AgentPolicy::default(), Saved::Serving, true);
+    assert_eq!(rig.phase(), Phase::Busy);
+    assert_eq!(rig.open(), []);
+    rig.event(Event::Activity(Activity::Quiet));
+    assert!(matches!(rig.phase(), Phase::Idle { since } if since == rig.now), "the idle clock starts anew");
+}
+
+#[test]
+fn a_restarted_agent_resumes_its_drain() {
+    let rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: Why::ScaleIn }, false);
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::ScaleIn });
+    assert_eq!(rig.open(), [Request::Drain], "and never registers again");
+}
+
+#[test]
+fn every_busy_moment_restarts_the_idle_clock() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.pass(secs(594));
+    rig.event(Event::Activity(busy("late")));
+    rig.pass(secs(1));
+    rig.event(Event::Activity(Activity::Quiet));
+    rig.pass(secs(590));
+    assert_eq!(rig.open(), []);
+    rig.pass(secs(6));
+    assert_eq!(rig.open(), [Request::Probe], "a fresh look opens the confirmation window");
+    rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.open(), []);
+    rig.pass(secs(4));
+    assert_eq!(rig.open(), [Request::Room]);
+}
+
+#[test]
+fn a_job_seen_in_the_confirmation_window_keeps_it() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.pass(secs(596));
+    rig.answer(Request::Probe, Outcome::Snapshot(busy("sneaky")));
+    rig.pass(secs(60));
+    assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![]));
+}
+
+#[test]
+fn at_the_floor_it_stays_and_asks_again_later() {
+    for room in [
+        Room { desired: 1, min: 1, floor: 0, members: 1 },
+        Room { desired: 2, min: 0, floor: 2, members: 2 },
+        Room { desired: 1, min: 0, floor: 5, members: 1 },
+    ] {
+        let mut rig = Rig::idle(AgentPolicy::default());
+        rig.pass(secs(596));
+        rig.answer(Request::Probe, QUIET);
+        rig.pass(secs(4));
+        rig.answer(Request::Room, Outcome::Room(room));
+        assert!(matches!(rig.phase(), Phase::Idle { .. }));
+        rig.pass(secs(59));
+        assert_eq!(rig.open(), [], "nothing was asked of the platform");
+        rig.pass(secs(1));
+        assert_eq!(rig.open(), [Request::Room]);
+    }
+}
+
+#[test]
+fn a_job_that_comes_while_the_group_is_asked_wins() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.pass(secs(596));
+    rig.answer(Request::Probe, QUIET);
+    rig.pass(secs(4));
+    let late = rig.take(Request::Room);
+    rig.event(Event::Activity(busy("job")));
+    rig.event(Event::Completed { id: late, outcome: roomy() });
+    assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![]), "the late answer is dropped");
+}
+
+#[test]
+fn never_idle_out_when_the_policy_says_never() {
+    let mut rig = Rig::idle(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    rig.pass(secs(10 * 86_400));
+    assert_eq!(rig.open(), []);
+}
+
+#[test]
+fn a_hold_keeps_an_idle_instance() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Order(Order::Hold { until: rig.now + secs(7200) }));
+    rig.pass(secs(7000));
+    assert_eq!(rig.open(), []);
+    rig.pass(secs(300));
+    rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.open(), [Request::Room]);
+}
+
+#[test]
+fn a_runner_that_exits_is_started_again_and_given_up_at_last() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    for _ in 0..4 {
+        rig.event(Event::RunnerExited);
+        assert_eq!(rig.phase(), Phase::Registering);
+        rig.pass(secs(30));
+        rig.answer(Request::Register, Outcome::Registered);
+        rig.event(Event::Activity(Activity::Quiet));
+    }
+    rig.event(Event::RunnerExited);
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Broken });
+}
+
+#[test]
+fn a_runner_that_lived_long_is_not_broken() {
+    let mut rig = Rig::idle(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    for _ in 0..20 {
+        rig.pass(secs(700));
+        rig.event(Event::RunnerExited);
+        rig.pass(secs(30));
+        rig.answer(Request::Register, Outcome::Registered);
+        rig.event(Event::Activity(Activity::Quiet));
+        assert!(matches!(rig.phase(), Phase::Idle { .. }));
+    }
+}
+
+#[test]
+fn unprotected_at_birth_is_mended() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.answer(Request::Describe, Outcome::Member(Member::InService { protected: false }));
+    rig.answer(Request::Register, Outcome::Registered);
+    assert_eq!(rig.open(), [Request::Protect(true)]);
+    rig.answer(Request::Protect(true), Outcome::Failed("timeout".into()));
+    rig.pass(secs(5));
+    rig.answer(Request::Protect(true), Outcome::Done);
+    rig.pass(secs(500));
+    assert_eq!(rig.open(), []);
+}
+
+#[test]
+fn while_busy_protection_follows_the_jobs() {
+    let mut rig = Rig::idle(AgentPolicy { protection: Protection::WhileBusy, ..AgentPolicy::default() });
+    rig.answer(Request::Protect(false), Outcome::Done);
+    rig.event(Event::Activity(busy("a")));
+    rig.answer(Request::Protect(true), Outcome::Done);
+    rig.event(Event::Activity(Activity::Quiet));
+    rig.answer(Request::Protect(false), Outcome::Done);
+    assert_eq!(rig.open(), []);
+}
+
+#[test]
+fn the_last_allowed_job_begins_the_drain() {
+    let mut rig = Rig::idle(AgentPolicy { jobs_per_instance: Some(2), ..AgentPolicy::default() });
+    for activity in [busy("job-1"), busy("job-1"), Activity::Quiet] {
+        rig.event(Event::Activity(activity));
+        assert_eq!(rig.phase().why(), None);
+    }
+    rig.event(Event::Activity(busy("job-2")));
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Limit });
+}
+
+#[test]
+fn old_age_waits_for_the_job_and_takes_no_new_one() {
+    let mut rig = Rig::working(AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() });
+    rig.pass(secs(3600));
+    assert_eq!(rig.phase(), Phase::Draining { why: Why::Age });
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Age }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.pass(secs(36_000));
+    assert_eq!((rig.phase(), rig.open()), (Phase::Draining { why: Why::Age }, vec![]), "however long the job takes");
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.open(), [Request::Deregister]);
+}
+
+#[test]
+fn an_operator_may_change_their_mind() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Order(Order::Drain));
+    rig.answer(Request::Save(Saved::Leaving { why: Why::Operator }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    assert!(rig.agent.can_undrain());
+    rig.event(Event::Order(Order::Undrain));
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Undrain, Outcome::Relaunch);
+    assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![]), "the old runner finishes its job first");
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Register, Outcome::Registered);
+    rig.event(Event::Activity(Activity::Quiet));
+    assert!(matches!(rig.phase(), Phase::Idle { .. }));
+}
+
+#[test]
+fn a_drain_that_was_never_told_is_taken_back_at_once() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Order(Order::Drain));
+    rig.event(Event::Order(Order::Undrain));
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Undrain, Outcome::Done);
+    assert_eq!(rig.phase(), Phase::Busy);
+}
+
+#[test]
+fn a_runner_that_exits_after_each_job_is_registered_again_at_once() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    for _ in 0..20 {
+        rig.event(Event::Activity(busy("single")));
+        rig.event(Event::RunnerExited);
+        rig.answer(Request::Register, Outcome::Registered);
+        rig.event(Event::Activity(Activity::Quiet));
+        assert!(matches!(rig.phase(), Phase::Idle { .. }));
+    }
+}

@@ -1,0 +1,165 @@
+//! The Buildkite agent of one machine.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use lightsout_core::{
+    platform::{
+        Drain, ErrorKind, Launch, Me, PlatformError, Probe, Runner, Signal, Undrain,
+        buildkite::{BuildkiteRunner, BuildkiteRunnerSettings},
+    },
+    wire::Text,
+};
+use proptest::prelude::*;
+use secrecy::SecretString;
+
+use crate::talk::{me, script};
+
+const TOKEN: &str = "bkct_very-secret";
+
+fn settings() -> BuildkiteRunnerSettings {
+    BuildkiteRunnerSettings { token: SecretString::from(TOKEN), queue: "linux".to_owned(), ..Default::default() }
+}
+
+fn register(settings: BuildkiteRunnerSettings, me: &Me) -> Result<Launch, PlatformError> {
+    script(&mut *BuildkiteRunner::new(settings).register(me), []).0
+}
+
+/// The configuration as the agent reads it: what stands between the quotes, without escapes.
+fn config(launch: &Launch) -> BTreeMap<String, String> {
+    let lines = launch.files[0].contents.expose().lines().map(|line| {
+        let (key, value) = line.split_once('=').expect("a key and its value");
+        let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).expect("quotes");
+        assert!(!value.contains(['"', '\'', '#', '\\', '$', '~']), "{value}");
+        (key.to_owned(), value.to_owned())
+    });
+    lines.collect()
+}
+
+#[test]
+fn registering_writes_the_configuration_and_the_script_that_marks_jobs() {
+    let launch = register(settings(), &me()).expect("registered");
+    let dir = "/var/lib/lightsout/runner";
+    assert_eq!(launch.argv, ["buildkite-agent", "start", "--config", &format!("{dir}/buildkite-agent.cfg")]);
+    let files: Vec<_> = launch.files.iter().map(|file| (file.path.to_str().expect("UTF-8"), file.mode)).collect();
+    assert_eq!(files, [(launch.argv[3].as_str(), 0o600), (&format!("{dir}/lightsout-job"), 0o700)]);
+    assert!(matches!(launch.files[0].contents, Text::Secret(_)));
+    assert_eq!(
+        launch.files[0].contents.expose(),
+        format!(
+            "token=\"{TOKEN}\"\nname=\"i-0abc-%spawn\"\ntags=\"queue=linux\"\nspawn=\"4\"\nbuild-path=\"{dir}/builds\"\n\
+             plugins-path=\"{dir}/plugins\"\nhooks-path=\"/etc/buildkite-agent/hooks\"\n\
+             bootstrap-script=\"{dir}/lightsout-job buildkite-agent bootstrap\"\ncancel-grace-period=\"8\"\n\
+             health-check-addr=\"127.0.0.1:9252\"\n"
+        )
+    );
+}
+
+#[test]
+fn each_setting_has_its_key() {
+    let settings = BuildkiteRunnerSettings {
+        url: "http://127.0.0.1:8080/".to_owned(),
+        tags: ["os=linux", "size=xl"].map(str::to_owned).into(),
+        program: "/opt/buildkite-agent".to_owned(),
+        disconnect_after_job: true,
+        cancel_grace_period: Duration::from_secs(60),
+        build_path: Some(PathBuf::from("/srv/builds")),
+        hooks_path: PathBuf::from("/srv/hooks"),
+        ..settings()
+    };
+    let launch = register(settings, &Me { metrics: None, slots: 0, ..me() }).expect("registered");
+    assert_eq!(launch.argv[0], "/opt/buildkite-agent");
+    let config = config(&launch);
+    for (key, expected) in [
+        ("endpoint", "http://127.0.0.1:8080/v3"),
+        ("tags", "queue=linux,os=linux,size=xl"),
+        ("spawn", "1"),
+        ("disconnect-after-job", "true"),
+        ("cancel-grace-period", "60"),
+        ("build-path", "/srv/builds"),
+        ("hooks-path", "/srv/hooks"),
+        ("bootstrap-script", "/var/lib/lightsout/runner/lightsout-job /opt/buildkite-agent bootstrap"),
+    ] {
+        assert_eq!(config[key], expected, "{key}");
+    }
+    assert!(!config.contains_key("health-check-addr"), "no port is opened");
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_before_the_start() {
+    let tag = |tag: &str| BuildkiteRunnerSettings { tags: vec![tag.to_owned()], ..settings() };
+    for (settings, part) in [
+        (BuildkiteRunnerSettings { token: SecretString::from(""), ..settings() }, "Agent Tokens"),
+        (BuildkiteRunnerSettings { token: SecretString::from("bkua_x"), ..settings() }, "API access token"),
+        (BuildkiteRunnerSettings { url: "buildkite.com".to_owned(), ..settings() }, "https://"),
+        (BuildkiteRunnerSettings { queue: "queue=linux".to_owned(), ..settings() }, "write the key alone"),
+        (BuildkiteRunnerSettings { queue: String::new(), ..settings() }, "write the key alone"),
+        (tag("queue=other"), "remove it"),
+        (tag("linux"), "key=value"),
+        (tag("a=b,c=d"), "key=value"),
+        (tag("a=\"b\""), "key=value"),
+        (BuildkiteRunnerSettings { program: String::new(), ..settings() }, "buildkite-agent"),
+        (BuildkiteRunnerSettings { program: "buildkite agent".to_owned(), ..settings() }, "a space"),
+        (BuildkiteRunnerSettings { cancel_grace_period: Duration::ZERO, ..settings() }, "cancel_grace_period"),
+        (BuildkiteRunnerSettings { build_path: Some(PathBuf::from("builds")), ..settings() }, "build_path"),
+        (BuildkiteRunnerSettings { hooks_path: PathBuf::from("hooks"), ..settings() }, "hooks_path"),
+    ] {
+        let error = register(settings.clone(), &me()).expect_err(part);
+        assert_eq!((error.kind, settings.check()), (ErrorKind::Refused, Err(error.clone())));
+        assert!(error.message.contains(part) && !error.message.contains("bkua_x"), "{error} lacks {part}");
+    }
+    assert_eq!(settings().check(), Ok(()));
+}
+
+#[test]
+fn what_the_file_cannot_carry_is_refused() {
+    for me in [
+        Me { instance_id: "i%spawn".to_owned(), ..me() },
+        Me { instance_id: String::new(), ..me() },
+        Me { runner_dir: PathBuf::from("/srv/my runner"), ..me() },
+        Me { runner_dir: PathBuf::from("/srv/$HOME"), ..me() },
+        Me { metrics: Some("127.0.0.1:1\"\ntoken=".to_owned()), ..me() },
+    ] {
+        let error = register(settings(), &me).expect_err("refused");
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert!(error.message.contains("cannot stand in buildkite-agent.cfg"), "{error}");
+    }
+}
+
+#[test]
+fn the_runner_drains_by_term_is_aborted_by_quit_and_leaves_nothing_to_deregister() {
+    let runner = BuildkiteRunner::new(settings());
+    assert_eq!(runner.platform(), "buildkite");
+    assert!(matches!(runner.drain(&me()), Drain::Signal(Signal::Term)));
+    assert!(matches!(runner.undrain(&me()), Undrain::Relaunch));
+    assert_eq!(runner.abort(), Signal::Quit);
+    assert_eq!(script(&mut *runner.deregister(&me()), []).0, Ok(()));
+    let probes = runner.probes(&me());
+    let [Probe::Files { folder }, Probe::Children(any)] = &probes[..] else { panic!("other probes") };
+    assert_eq!((folder.to_str(), any.len()), (Some("/var/lib/lightsout/runner/jobs"), 0));
+}
+
+#[test]
+fn the_token_is_never_shown() {
+    let runner = BuildkiteRunner::new(settings());
+    let launch = register(settings(), &me()).expect("registered");
+    let mut talk = runner.register(&me());
+    for text in [format!("{:?} {runner:?}", settings()), format!("{launch:?}"), format!("{:?}", talk.start())] {
+        assert!(!text.contains(TOKEN), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_survives_in_the_configuration_or_is_refused(name in ".{0,12}", folder in "/.{0,20}", tag in "[a-z]=.{1,8}") {
+        let settings = BuildkiteRunnerSettings { tags: vec![tag.clone()], ..settings() };
+        let me = Me { instance_id: name.clone(), runner_dir: PathBuf::from(&folder), ..me() };
+        if let Ok(launch) = register(settings, &me) {
+            let config = config(&launch);
+            prop_assert_eq!(config.len(), 10);
+            prop_assert_eq!(&config["name"], &format!("{name}-%spawn"));
+            prop_assert_eq!(&config["tags"], &format!("queue=linux,{tag}"));
+            let command = config["bootstrap-script"].split(' ').count();
+            prop_assert_eq!(command, 3);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! CircleCI's task counts.
+
+use std::time::Duration;
+
+use lightsout_core::{
+    platform::{
+        Demand, ErrorKind, PlatformError, Queue,
+        circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings},
+    },
+    wire::{Conversation, Method, Reply, Step, Told, Unreachable},
+};
+use proptest::prelude::*;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::{
+    talk::{converse, header, reply, script},
+    wild::any_json,
+};
+
+const TOKEN: &str = "CCIPAT_very-secret";
+
+fn settings() -> CircleCiQueueSettings {
+    CircleCiQueueSettings {
+        url: CLOUD.to_owned(),
+        token: SecretString::from(TOKEN),
+        resource_classes: vec!["acme/linux".to_owned()],
+        max_concurrency: None,
+    }
+}
+
+fn waiting(tasks: u32) -> Reply {
+    reply(200, &[], &json!({ "unclaimed_task_count": tasks }).to_string())
+}
+
+fn running(tasks: u32) -> Reply {
+    reply(200, &[], &json!({ "running_runner_tasks": tasks }).to_string())
+}
+
+fn read(replies: impl IntoIterator<Item = Reply>) -> Result<Demand, PlatformError> {
+    script(&mut CircleCiQueue::new(settings()), replies).0
+}
+
+fn counts(queued: u32, running: u32) -> Demand {
+    Demand { queued, running: Some(running), poll_after: None }
+}
+
+fn paths(asked: &[lightsout_core::wire::Request]) -> Vec<&str> {
+    asked.iter().map(|request| request.url.strip_prefix(CLOUD).expect("at CircleCI")).collect()
+}
+
+const V3: &str = "/api/v3/runner/tasks?resource-class=acme%2Flinux";
+const V3_RUNNING: &str = "/api/v3/runner/tasks/running?resource-class=acme%2Flinux";
+const V2: &str = "/api/v2/tasks?resource-class=acme%2Flinux";
+const V2_RUNNING: &str = "/api/v2/tasks/running?resource-class=acme%2Flinux";
+
+#[test]
+fn two_calls_tell_what_waits_and_what_runs() {
+    let mut queue = CircleCiQueue::new(settings());
+    assert_eq!(queue.platform(), "circleci");
+    let (result, asked) = script(&mut queue, [waiting(7), running(3)]);
+    assert_eq!(result, Ok(counts(7, 3)));
+    assert_eq!(paths(&asked), [V3, V3_RUNNING]);
+    for request in &asked {
+        assert_eq!((request.method, header(request, "circle-token")), (Method::Get, Some(TOKEN)));
+    }
+    assert_eq!(read([waiting(0), running(0)]), Ok(counts(0, 0)));
+}
+
+#[test]
+fn several_classes_are_summed_and_each_is_asked_once() {
+    let classes = ["acme/linux", "acme/arm", "acme/linux"].map(str::to_owned);
+    let mut queue = CircleCiQueue::new(CircleCiQueueSettings { resource_classes: classes.into(), ..settings() });
+    let (result, asked) = script(&mut queue, [waiting(1), running(2), waiting(10), running(u32::MAX)]);
+    assert_eq!(result, Ok(counts(11, u32::MAX)), "no overflow");
+    assert!(asked[0].url.ends_with("acme%2Farm") && asked[3].url.ends_with("acme%2Flinux"), "{asked:#?}");
+}
+
+#[test]
+fn a_404_turns_to_the_other_version_which_is_remembered() {
+    let missing = || reply(404, &[], r#"{"message":"Not found"}"#);
+    let mut queue = CircleCiQueue::new(settings());
+    let (result, asked) = script(&mut queue, [missing(), waiting(2), running(1)]);
+    assert_eq!((result, paths(&asked)), (Ok(counts(2, 1)), vec![V3, V2, V2_RUNNING]));
+    let (result, asked) = script(&mut queue, [waiting(3), running(1)]);
+    assert_eq!((result, paths(&asked)), (Ok(counts(3, 1)), vec![V2, V2_RUNNING]));
+    // The server was brought up to date, in the middle of a reading.
+    let (result, asked) = script(&mut queue, [waiting(4), missing(), running(1)]);
+    assert_eq!((result, paths(&asked)), (Ok(counts(4, 1)), vec![V2, V2_RUNNING, V3_RUNNING]));
+}
+
+#[test]
+fn a_class_that_no_version_knows_is_an_error_and_nothing_is_remembered() {
+    let missing = || reply(404, &[], "");
+    let mut queue = CircleCiQueue::new(settings());
+    for _ in 0..2 {
+        let (result, asked) = script(&mut queue, [missing(), missing()]);
+        let error = result.expect_err("no such class");
+        assert_eq!((error.kind, paths(&asked)), (ErrorKind::NotFound, vec![V3, V2]));
+        assert!(error.message.contains("acme/linux") && error.message.contains("no such resource class"), "{error}");
+    }
+    // A v2 that refuses is believed, and v2 is asked again next time.
+    assert_eq!(script(&mut queue, [missing(), reply(403, &[], "")]).0.expect_err("refused").kind, ErrorKind::Forbidden);
+}
+
+#[test]
+fn what_the_plan_does_not_let_run_is_not_queued() {
+    for (most, waits, runs, queued) in
+        [(10, 7, 3, 7), (10, 8, 3, 7), (10, 8, 10, 0), (10, 8, 12, 0), (1, 0, 0, 0), (u32::MAX, u32::MAX, 0, u32::MAX)]
+    {
+        let settings = CircleCiQueueSettings { max_concurrency: Some(most), ..settings() };
+        let result = script(&mut CircleCiQueue::new(settings), [waiting(waits), running(runs)]).0;
+        assert_eq!(result, Ok(counts(queued, runs)), "{most} {waits} {runs}");
+    }
+}
+
+#[test]
+fn counts_that_are_missing_or_mistyped_are_named() {
+    for (key, first) in [("unclaimed_task_count", true), ("running_runner_tasks", false)] {
+        for (body, part) in [
+            (json!({}), "is missing".to_owned()),
+            (json!({ key: null }), format!("{key} is null, expected a whole number")),
+            (json!({ key: "7" }), format!("{key} is a text, expected a whole number")),
+            (json!({ key: -1 }), format!("{key} is a number, expected a whole number")),
+            (json!({ key: 1.5 }), format!("{key} is a number, expected a whole number")),
+            (json!({ key: 4_294_967_296_u64 }), format!("{key} is a number, expected a number below")),
+            (json!({ key: [7] }), format!("{key} is a list")),
+            (json!([]), "the whole answer is a list, expected an object".to_owned()),
+            (Value::Null, "the whole answer is null".to_owned()),
+        ] {
+            let bad = reply(200, &[], &body.to_string());
+            let error = if first { read([bad]) } else { read([waiting(1), bad]) }.expect_err("malformed");
+            assert_eq!(error.kind, ErrorKind::Malformed);
+            assert!(error.message.contains(&part) && error.message.contains("acme/linux"), "{error} lacks {part}");
+        }
+    }
+}
+
+#[test]
+fn extra_keys_do_not_matter() {
+    let more = |key: &str| reply(200, &[], &json!({ key: 2, "new": { "in": [2030] }, "old": null }).to_string());
+    assert_eq!(read([more("unclaimed_task_count"), more("running_runner_tasks")]), Ok(counts(2, 2)));
+}
+
+#[test]
+fn a_status_that_is_no_success_fails_the_reading() {
+    let wait = [("retry-after", "30")];
+    for (status, headers, kind, part) in [
+        (201, &[][..], ErrorKind::Malformed, "not expected"),
+        (302, &[], ErrorKind::Refused, "another address"),
+        (304, &[], ErrorKind::Malformed, "not expected"),
+        (401, &[], ErrorKind::Unauthorized, "personal API token"),
+        (403, &[], ErrorKind::Forbidden, "personal API token"),
+        (409, &[], ErrorKind::Refused, "settings"),
+        (410, &[], ErrorKind::Refused, "switched off"),
+        (422, &[], ErrorKind::Refused, "settings"),
+        (429, &[], ErrorKind::Throttled(None), "too many"),
+        (429, &wait, ErrorKind::Throttled(Some(Duration::from_secs(30))), "too many"),
+        (500, &[], ErrorKind::Server, "asked again"),
+        (503, &wait, ErrorKind::Throttled(Some(Duration::from_secs(30))), "asks to wait"),
+    ] {
+        let bad = || reply(status, headers, r#"{"message":"its own words"}"#);
+        for error in [read([bad()]), read([waiting(1), bad()])].map(|result| result.expect_err("no success")) {
+            assert_eq!(error.kind, kind, "{status}");
+            for part in [part, "its own words", "CircleCI at https://runner.circleci.com", &status.to_string()] {
+                assert!(error.message.contains(part), "{error} lacks {part}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_is_no_json_is_not_an_empty_queue() {
+    for (body, part) in [
+        ("<html>Sign in</html>", "a web page"),
+        ("", "not JSON"),
+        (r#"{"unclaimed_task_co"#, "not JSON"),
+        ("7", "expected an object"),
+    ] {
+        let error = read([reply(200, &[], body)]).expect_err(body);
+        assert_eq!(error.kind, ErrorKind::Malformed);
+        assert!(error.message.contains(part), "{error} lacks {part}");
+    }
+}
+
+#[test]
+fn no_reply_is_no_reading_and_a_new_one_begins_at_the_start() {
+    let mut queue = CircleCiQueue::new(settings());
+    let mut replies = 0;
+    let error = converse(&mut queue, |_| {
+        replies += 1;
+        Told::Http(if replies == 1 { Ok(waiting(5)) } else { Err(Unreachable::Timeout(Duration::from_secs(10))) })
+    });
+    assert_eq!(error.expect_err("no reply").kind, ErrorKind::Unreachable);
+    let Step::Done(Err(error)) = queue.told(Told::Http(Ok(waiting(1)))) else { panic!("taken as an answer") };
+    assert_eq!(error.kind, ErrorKind::Malformed);
+    assert_eq!(script(&mut queue, [waiting(2), running(0)]).0, Ok(counts(2, 0)));
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_before_any_call() {
+    let classes = |class: &str| CircleCiQueueSettings { resource_classes: vec![class.to_owned()], ..settings() };
+    for (settings, part) in [
+        (CircleCiQueueSettings { url: "runner.circleci.com".to_owned(), ..settings() }, "https://"),
+        (CircleCiQueueSettings { url: format!("{CLOUD}/api/v3"), ..settings() }, "/api"),
+        (CircleCiQueueSettings { url: "https://me@circleci.com".to_owned(), ..settings() }, "user name"),
+        (CircleCiQueueSettings { token: SecretString::from(" "), ..settings() }, "personal API token"),
+        (CircleCiQueueSettings { token: SecretString::from("x\n"), ..settings() }, "line break"),
+        (CircleCiQueueSettings { resource_classes: Vec::new(), ..settings() }, "namespace/resource-class"),
+        (classes("linux"), "\"linux\" is not of the form namespace/resource-class"),
+        (classes("acme/"), "acme/linux"),
+        (classes("acme/linux/x"), "acme/linux"),
+        (classes("acme/li nux"), "acme/linux"),
+        (CircleCiQueueSettings { max_concurrency: Some(0), ..settings() }, "max_concurrency"),
+    ] {
+        let error = script(&mut CircleCiQueue::new(settings), []).0.expect_err(part);
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert!(error.message.contains(part), "{error} lacks {part}");
+    }
+    assert_eq!(CircleCiQueueSettings { url: "http://127.0.0.1:8080/".to_owned(), ..settings() }.check(), Ok(()));
+}
+
+#[test]
+fn the_token_is_never_shown() {
+    let mut queue = CircleCiQueue::new(settings());
+    let step = format!("{:?}", queue.start());
+    let echo = reply(401, &[], &format!("{{\"message\":\"bad token {TOKEN}\"}}"));
+    let error = script(&mut queue, [echo]).0.expect_err("refused");
+    for text in [step, format!("{queue:?}"), format!("{error} {error:?}")] {
+        assert!(!text.contains(TOKEN), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_answers_never_panic_and_never_count(status: u16, body: Vec<u8>) {
+        let bad = Reply { status, body, ..waiting(0) };
+        let mut queue = CircleCiQueue::new(settings());
+        prop_assert!(converse(&mut queue, |_| Told::Http(Ok(bad.clone()))).is_err());
+    }
+
+    /// What is counted stands there as a count.
+    #[test]
+    fn arbitrary_json_never_makes_up_a_count(value in any_json(&["unclaimed_task_count", "running_runner_tasks", "x"])) {
+        let same = reply(200, &[], &value.to_string());
+        if let Ok(found) = converse(&mut CircleCiQueue::new(settings()), |_| Told::Http(Ok(same.clone()))) {
+            prop_assert_eq!(Some(found.queued.into()), value["unclaimed_task_count"].as_u64());
+            prop_assert_eq!(found.running.map(u64::from), value["running_runner_tasks"].as_u64());
+        }
+    }
+
+    #[test]
+    fn a_truncated_answer_is_never_a_count(cut in 0usize..26) {
+        let whole = String::from_utf8(waiting(123).body).expect("text");
+        prop_assert!(read([reply(200, &[], &whole[..cut])]).is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! The CircleCI runner of one machine.
+
+use std::{path::PathBuf, time::Duration};
+
+use lightsout_core::{
+    platform::{
+        Drain, ErrorKind, Launch, Me, PlatformError, Probe, Runner, Signal, Undrain,
+        circleci::{CircleCiRunner, CircleCiRunnerSettings},
+    },
+    wire::Text,
+};
+use proptest::prelude::*;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::talk::{me, script};
+
+const TOKEN: &str = "0123456789abcdef-very-secret";
+
+fn settings() -> CircleCiRunnerSettings {
+    CircleCiRunnerSettings { token: SecretString::from(TOKEN), ..Default::default() }
+}
+
+fn one_slot() -> Me {
+    Me { slots: 1, ..me() }
+}
+
+fn register(settings: CircleCiRunnerSettings, me: &Me) -> Result<Launch, PlatformError> {
+    script(&mut *CircleCiRunner::new(settings).register(me), []).0
+}
+
+/// The configuration as (section, key, value); each value is JSON, as this YAML's are.
+fn config(launch: &Launch) -> Vec<(String, String, Value)> {
+    let (mut section, mut found) = (String::new(), Vec::new());
+    for line in launch.files[0].contents.expose().lines() {
+        match line.strip_prefix("  ") {
+            Some(entry) => {
+                let (key, value) = entry.split_once(": ").expect("a key and its value");
+                found.push((section.clone(), key.to_owned(), serde_json::from_str(value).expect("a JSON value")));
+            }
+            None => line.strip_suffix(':').expect("a section").clone_into(&mut section),
+        }
+    }
+    found
+}
+
+fn value(launch: &Launch, name: &str) -> Value {
+    let found = config(launch).into_iter().find(|(_, key, _)| key == name);
+    found.unwrap_or_else(|| panic!("no {name}")).2
+}
+
+#[test]
+fn registering_writes_the_configuration_and_the_script_that_marks_tasks() {
+    let launch = register(settings(), &one_slot()).expect("registered");
+    let dir = "/var/lib/lightsout/runner";
+    assert_eq!(launch.argv, ["circleci-runner", "machine", "--config", &format!("{dir}/circleci-runner-config.yaml")]);
+    let files: Vec<_> = launch.files.iter().map(|file| (file.path.to_str().expect("UTF-8"), file.mode)).collect();
+    assert_eq!(files, [(launch.argv[3].as_str(), 0o600), (&format!("{dir}/lightsout-job"), 0o700)]);
+    assert!(matches!(launch.files[0].contents, Text::Secret(_)));
+    assert_eq!(
+        launch.files[0].contents.expose(),
+        format!(
+            "api:\n  auth_token: \"{TOKEN}\"\n  url: \"https://runner.circleci.com\"\n\
+             runner:\n  name: \"i-0abc\"\n  mode: \"continuous\"\n  max_run_time: \"18000s\"\n  working_directory: \"{dir}/work\"\n  \
+             cleanup_working_directory: true\n  task_agent_directory: \"{dir}/task-agent\"\n  command_prefix: [\"{dir}/lightsout-job\"]\n"
+        )
+    );
+}
+
+#[test]
+fn a_single_use_runner_and_the_users_own_prefix() {
+    let settings = CircleCiRunnerSettings {
+        url: "https://circleci.example.com/".to_owned(),
+        program: "/opt/circleci-runner".to_owned(),
+        single_task: true,
+        max_run_time: Duration::from_secs(90),
+        working_directory: Some(PathBuf::from("/srv/work")),
+        cleanup_working_directory: false,
+        task_agent_directory: Some(PathBuf::from("/srv/task agent")),
+        command_prefix: ["sudo", "-niHu", "circleci", "--"].map(str::to_owned).into(),
+        ..settings()
+    };
+    let launch = register(settings, &one_slot()).expect("registered");
+    assert_eq!(launch.argv[0], "/opt/circleci-runner");
+    for (key, expected) in [
+        ("url", json!("https://circleci.example.com")),
+        ("mode", json!("single-task")),
+        ("max_run_time", json!("90s")),
+        ("working_directory", json!("/srv/work")),
+        ("cleanup_working_directory", json!(false)),
+        ("task_agent_directory", json!("/srv/task agent")),
+        ("command_prefix", json!(["/var/lib/lightsout/runner/lightsout-job", "sudo", "-niHu", "circleci", "--"])),
+    ] {
+        assert_eq!(value(&launch, key), expected, "{key}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_before_the_start() {
+    let prefix = |words: &[&str]| CircleCiRunnerSettings {
+        command_prefix: words.iter().map(|word| (*word).to_owned()).collect(),
+        working_directory: Some(PathBuf::from("/srv/work")),
+        task_agent_directory: Some(PathBuf::from("/srv/agent")),
+        ..settings()
+    };
+    for (settings, part) in [
+        (CircleCiRunnerSettings { token: SecretString::from(""), ..settings() }, "resource-class create"),
+        (CircleCiRunnerSettings { token: SecretString::from("a\nb"), ..settings() }, "line break"),
+        (CircleCiRunnerSettings { url: "circleci.com".to_owned(), ..settings() }, "https://"),
+        (CircleCiRunnerSettings { program: " ".to_owned(), ..settings() }, "circleci-runner"),
+        (CircleCiRunnerSettings { max_run_time: Duration::ZERO, ..settings() }, "max_run_time"),
+        (CircleCiRunnerSettings { max_run_time: Duration::from_millis(1500), ..settings() }, "whole seconds"),
+        (CircleCiRunnerSettings { working_directory: Some(PathBuf::from("work")), ..settings() }, "absolute"),
+        (CircleCiRunnerSettings { working_directory: None, ..prefix(&["sudo"]) }, "set working_directory too"),
+        (CircleCiRunnerSettings { task_agent_directory: None, ..prefix(&["sudo"]) }, "set task_agent_directory too"),
+        (prefix(&["sudo", ""]), "empty word"),
+        (prefix(&["su\ndo"]), "control character"),
+        (prefix(&["su\u{2028}do"]), "control character"),
+    ] {
+        let error = register(settings.clone(), &one_slot()).expect_err(part);
+        assert_eq!((error.kind, settings.check()), (ErrorKind::Refused, Err(error.clone())));
+        assert!(error.message.contains(part), "{error} lacks {part}");
+    }
+    assert_eq!(settings().check(), Ok(()));
+}
+
+#[test]
+fn a_machine_that_cannot_be_circlecis_is_refused() {
+    for (me, part) in [
+        (Me { slots: 2, ..me() }, "one task at a time"),
+        (Me { instance_id: String::new(), ..one_slot() }, "cannot be a CircleCI runner's name"),
+        (Me { instance_id: "i 0".to_owned(), ..one_slot() }, ".()-_"),
+        (Me { runner_dir: PathBuf::from("/srv/a\nb"), ..one_slot() }, "control character"),
+    ] {
+        let error = register(settings(), &me).expect_err(part);
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert!(error.message.contains(part), "{error} lacks {part}");
+    }
+}
+
+#[test]
+fn the_runner_drains_by_one_term_is_aborted_by_the_next_and_leaves_nothing_to_deregister() {
+    let runner = CircleCiRunner::new(settings());
+    assert_eq!(runner.platform(), "circleci");
+    assert!(matches!(runner.drain(&one_slot()), Drain::Signal(Signal::Term)));
+    assert!(matches!(runner.undrain(&one_slot()), Undrain::Relaunch));
+    assert_eq!(runner.abort(), Signal::Term);
+    assert_eq!(script(&mut *runner.deregister(&one_slot()), []).0, Ok(()));
+    let probes = runner.probes(&one_slot());
+    let [Probe::Files { folder }, Probe::Children(any)] = &probes[..] else { panic!("other probes") };
+    assert_eq!((folder.to_str(), any.len()), (Some("/var/lib/lightsout/runner/jobs"), 0));
+}
+
+#[test]
+fn the_token_is_never_shown() {
+    let runner = CircleCiRunner::new(settings());
+    let launch = register(settings(), &one_slot()).expect("registered");
+    let mut talk = runner.register(&one_slot());
+    for text in [format!("{:?} {runner:?}", settings()), format!("{launch:?}"), format!("{:?}", talk.start())] {
+        assert!(!text.contains(TOKEN), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_survives_in_the_configuration_or_is_refused(name in ".{0,12}", folder in "/.{0,20}", word in ".{1,12}") {
+        let settings = CircleCiRunnerSettings {
+            working_directory: Some(PathBuf::from(&folder)),
+            task_agent_directory: Some(PathBuf::from("/srv/agent")),
+            command_prefix: vec![word.clone()],
+            ..settings()
+        };
+        if let Ok(launch) = register(settings, &Me { instance_id: name.clone(), ..one_slot() }) {
+            prop_assert_eq!(config(&launch).len(), 9);
+            prop_assert_eq!(value(&launch, "name"), json!(name));
+            prop_assert_eq!(value(&launch, "working_directory"), json!(folder));
+            prop_assert_eq!(&value(&launch, "command_prefix")[1], &json!(word));
+        }
+    }
+}

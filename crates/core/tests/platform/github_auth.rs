@@ -1,0 +1,171 @@
+//! A GitHub App's way to a token.
+
+use std::{collections::VecDeque, sync::LazyLock};
+
+use jiff::Timestamp;
+use lightsout_core::{
+    platform::{
+        Demand, ErrorKind, PlatformError,
+        github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope},
+    },
+    wire::{Ask, Conversation, Reply, Request, Step, Told},
+};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::talk::{header, reply};
+
+const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----";
+const NOW: &str = "2026-02-01T10:00:00Z";
+const EMPTY: &str = r#"{"total_count":0,"workflow_runs":[]}"#;
+
+fn queue() -> GitHubQueue {
+    let app = GitHubApp { app_id: "123".to_owned(), installation_id: 77, private_key: KEY.into() };
+    GitHubQueue::new(GitHubQueueSettings {
+        url: CLOUD.to_owned(),
+        auth: GitHubAuth::App(app),
+        scope: GitHubScope::Repositories(vec!["acme/app".to_owned()]),
+        labels: ["linux".to_owned()].into(),
+        runner_group_id: None,
+    })
+}
+
+fn bought(token: &str, until: &str) -> Reply {
+    reply(201, &[], &json!({"token": token, "expires_at": until, "permissions": {"actions": "read"}}).to_string())
+}
+
+fn empty() -> Reply {
+    reply(200, &[], EMPTY)
+}
+
+/// What a conversation asked, signatures and the clock among it.
+#[derive(Default)]
+struct Shell {
+    asked: Vec<Request>,
+    signed: Vec<String>,
+    clocks: u32,
+}
+
+impl Shell {
+    fn hold(
+        &mut self,
+        queue: &mut GitHubQueue,
+        now: &str,
+        signature: &Result<Vec<u8>, String>,
+        replies: impl IntoIterator<Item = Reply>,
+    ) -> Result<Demand, PlatformError> {
+        let mut replies: VecDeque<_> = replies.into_iter().collect();
+        let mut step = queue.start();
+        for _ in 0..100 {
+            step = match step {
+                Step::Done(result) => {
+                    assert!(replies.is_empty(), "more should have been asked than {:#?}", self.asked);
+                    return result;
+                }
+                Step::Ask(Ask::Http(request)) => {
+                    self.asked.push(request);
+                    queue.told(Told::Http(Ok(replies.pop_front().unwrap_or_else(|| reply(500, &[], "")))))
+                }
+                Step::Ask(Ask::Clock) => {
+                    self.clocks += 1;
+                    queue.told(Told::Clock(now.parse::<Timestamp>().expect("a time")))
+                }
+                Step::Ask(Ask::Sign(signing)) => {
+                    self.signed.push(String::from_utf8(signing.message).expect("text"));
+                    queue.told(Told::Sign(signature.clone()))
+                }
+                Step::Ask(Ask::Program(program)) => panic!("{program:?}"),
+            };
+        }
+        panic!("the conversation does not end");
+    }
+}
+
+static SIGNATURE: LazyLock<Result<Vec<u8>, String>> = LazyLock::new(|| Ok(vec![0xfb, 0xff, 1]));
+
+#[test]
+fn the_app_signs_buys_a_token_and_keeps_it() {
+    let (mut queue, mut shell) = (queue(), Shell::default());
+    let replies = [bought("ghs_one", "2026-02-01T11:00:00Z"), empty(), empty()];
+    shell.hold(&mut queue, NOW, &SIGNATURE, replies).expect("read");
+    assert_eq!((shell.clocks, shell.signed.len()), (1, 1));
+    let expected =
+        "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjE3Njk5NDA1NDAsImlhdCI6MTc2OTkzOTk0MCwiaXNzIjoiMTIzIn0";
+    assert_eq!(shell.signed[0], expected);
+    assert_eq!(shell.asked[0].url, "https://api.github.com/app/installations/77/access_tokens");
+    assert_eq!(header(&shell.asked[0], "authorization"), Some(format!("Bearer {expected}.-_8B").as_str()));
+    assert_eq!(header(&shell.asked[1], "authorization"), Some("Bearer ghs_one"));
+    // Good until five minutes before its end.
+    shell.hold(&mut queue, "2026-02-01T10:54:59Z", &SIGNATURE, [empty(), empty()]).expect("read");
+    assert_eq!(shell.signed.len(), 1);
+    let replies = [bought("ghs_two", "2026-02-01T12:00:00Z"), empty(), empty()];
+    shell.hold(&mut queue, "2026-02-01T10:55:01Z", &SIGNATURE, replies).expect("read");
+    assert_eq!((shell.signed.len(), header(&shell.asked[7], "authorization")), (2, Some("Bearer ghs_two")));
+}
+
+#[test]
+fn a_token_that_is_refused_is_renewed_once() {
+    let (mut queue, mut shell) = (queue(), Shell::default());
+    let refused = || reply(401, &[], "{\"message\":\"Bad credentials\"}");
+    let one = || bought("ghs_one", "2026-02-01T11:00:00Z");
+    let replies = [one(), empty(), refused(), bought("ghs_two", "2026-02-01T11:00:00Z"), empty()];
+    shell.hold(&mut queue, NOW, &SIGNATURE, replies).expect("read");
+    assert_eq!(header(&shell.asked[4], "authorization"), Some("Bearer ghs_two"));
+    assert_eq!(shell.asked[2].url, shell.asked[4].url, "the same question again");
+    let error = shell.hold(&mut queue, NOW, &SIGNATURE, [refused(), one(), refused()]).expect_err("refused twice");
+    assert_eq!(error.kind, ErrorKind::Unauthorized);
+}
+
+#[test]
+fn what_is_wrong_with_the_app_is_said_in_its_words() {
+    let now = |answer| Shell::default().hold(&mut queue(), NOW, &SIGNATURE, [answer]).expect_err("no token");
+    for (answer, kind, part) in [
+        (reply(401, &[], "{}"), ErrorKind::Unauthorized, "App ID"),
+        (reply(404, &[], "{}"), ErrorKind::NotFound, "installation ID"),
+        (reply(403, &[], "{\"message\":\"This installation has been suspended\"}"), ErrorKind::Forbidden, "suspended"),
+        (reply(500, &[], ""), ErrorKind::Server, "asked again"),
+        (reply(200, &[], "{}"), ErrorKind::Malformed, "not expected"),
+        (reply(201, &[], "{}"), ErrorKind::Malformed, "token is missing"),
+        (
+            reply(201, &[], r#"{"token":"","expires_at":"2026-02-01T11:00:00Z"}"#),
+            ErrorKind::Malformed,
+            "token is empty",
+        ),
+        (reply(201, &[], r#"{"token":"x","expires_at":"soon"}"#), ErrorKind::Malformed, "expires_at"),
+        (reply(201, &[], r#"{"token":"x","expires_at":null}"#), ErrorKind::Malformed, "expires_at is null"),
+        (reply(201, &[], "<html>"), ErrorKind::Malformed, "a web page"),
+    ] {
+        let error = now(answer);
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.message.contains(part) && !error.message.contains("hunter2"), "{error} lacks {part}");
+    }
+    let error = Shell::default().hold(&mut queue(), NOW, &Err("it is no PEM text".to_owned()), []).expect_err("no key");
+    assert!(error.message.contains("it is no PEM text") && error.message.contains(".pem"), "{error}");
+}
+
+#[test]
+fn the_key_and_the_token_are_never_shown() {
+    let (mut queue, mut shell) = (queue(), Shell::default());
+    shell
+        .hold(&mut queue, NOW, &SIGNATURE, [bought("ghs_one", "2026-02-01T11:00:00Z"), empty(), empty()])
+        .expect("read");
+    queue.start();
+    let signing = queue.told(Told::Clock("2026-02-01T12:00:00Z".parse().expect("a time")));
+    let debug = format!("{queue:?} {signing:?} {:?}", shell.asked);
+    assert!(!debug.contains("hunter2") && !debug.contains("ghs_one") && !debug.contains("-_8B"), "{debug}");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_answers_are_never_a_token(status: u16, body: Vec<u8>) {
+        let answer = Reply { status, body, ..reply(200, &[], "") };
+        prop_assert!(Shell::default().hold(&mut queue(), NOW, &SIGNATURE, [answer]).is_err());
+    }
+
+    #[test]
+    fn any_time_is_a_time(second in -1_000_000_000_000i64..253_402_207_200) {
+        if let Ok(now) = Timestamp::from_second(second) {
+            let _ = Shell::default().hold(&mut queue(), &now.to_string(), &SIGNATURE, [bought("x", "9999-12-30T22:00:00Z")]);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The script that GitHub's runner runs before each job, run by real shells with a stand-in for the worker.
+
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use lightsout_core::{
+    platform::{
+        Me, Runner,
+        github::{CLOUD, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings},
+        mark::{Mark, start_of},
+    },
+    wire::Step,
+};
+
+use crate::talk::me;
+
+/// Runs the hook as the worker does, as a child of its own, and then shows itself as the kernel sees it.
+const WORKER: &str = "#!/bin/sh\n\"$SHELL_OF_HOOK\" -e \"$HOOK\" || echo failed\ncat /proc/$$/stat\n";
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the hook from a process of this name; gives the names of the marks, what was printed, and the worker's place in `/proc`.
+fn marked(folder: &str, worker: &str, env: &[(&str, &str)], spoil: impl Fn(&Path)) -> (Vec<String>, Output) {
+    let folder = Folder(env::temp_dir().join(format!("lightsout-hook-{}-{folder}", std::process::id())));
+    fs::create_dir_all(&folder.0).expect("a folder");
+    let runner = GitHubRunner::new(GitHubRunnerSettings {
+        url: CLOUD.to_owned(),
+        registration: GitHubRegistration::Jit("eyJ9".into()),
+        owner: GitHubOwner::Organization("acme".to_owned()),
+        runner_group_id: 1,
+        labels: [].into(),
+        work_folder: "_work".to_owned(),
+        program: vec!["/opt/actions-runner/run.sh".to_owned()],
+    });
+    let me = Me { runner_dir: folder.0.clone(), ..me() };
+    let Step::Done(Ok(launch)) = runner.register(&me).start() else { panic!("not launched") };
+    let hook = &launch.files[0];
+    fs::write(&hook.path, hook.contents.expose()).expect("the hook");
+    let program = folder.0.join(worker);
+    fs::write(&program, WORKER).expect("the worker");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("executable");
+    spoil(&folder.0);
+    let mut names = Vec::new();
+    let mut output = None;
+    for shell in ["sh", "bash"].into_iter().filter(|shell| Path::new("/bin").join(shell).exists()) {
+        let mut command = Command::new(&program);
+        command.env_remove("GITHUB_RUN_ID").env_remove("GITHUB_JOB").envs(env.iter().copied());
+        let run = command.env("SHELL_OF_HOOK", shell).env("HOOK", &hook.path).output().expect("the worker runs");
+        let jobs = fs::read_dir(folder.0.join("jobs")).into_iter().flatten().flatten();
+        names.extend(jobs.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+        let _ = fs::remove_dir_all(folder.0.join("jobs"));
+        output = Some(run);
+    }
+    (names, output.expect("there is a shell"))
+}
+
+#[test]
+fn the_worker_is_marked_with_its_job() {
+    for (env, job) in [
+        (&[("GITHUB_RUN_ID", "4711"), ("GITHUB_JOB", "unit_test-1")][..], "4711-unit_test-1"),
+        (&[], "task-job"),
+        (&[("GITHUB_RUN_ID", "../x"), ("GITHUB_JOB", "a b")], "task"),
+    ] {
+        let (names, output) = marked("worker with 'quotes'", "Runner.Worker", env, |_| {});
+        let stat = String::from_utf8(output.stdout).expect("text");
+        let (pid, _) = stat.split_once(' ').expect("a stat line");
+        let mark = Mark::parse(names.last().expect("a mark")).expect("well-formed");
+        assert_eq!((mark.job.as_str(), mark.pid.to_string().as_str()), (job, pid));
+        assert_eq!(start_of(&stat).map(|(start, _)| start), Some(mark.start));
+        assert!(names.iter().all(|name| Mark::parse(name).is_some_and(|mark| mark.job == job)), "{names:?}");
+    }
+}
+
+#[test]
+fn the_hook_never_fails_the_job() {
+    let file_in_the_way = |folder: &Path| fs::write(folder.join("jobs"), "").expect("a file");
+    for (name, worker, spoil) in [("other", "Runner.Other", None), ("spoilt", "Runner.Worker", Some(file_in_the_way))] {
+        let (names, output) = marked(name, worker, &[], |folder| {
+            if let Some(spoil) = spoil {
+                spoil(folder);
+            }
+        });
+        let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(names.is_empty() && !out.contains("failed"), "{names:?} {out}");
+        assert!(error.contains("cannot be marked"), "{error}");
+    }
+}

@@ -1,0 +1,354 @@
+//! Reading GitHub's queue by listing.
+
+use std::time::Duration;
+
+use lightsout_core::{
+    platform::{
+        Demand, ErrorKind, PlatformError, Queue,
+        github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope},
+    },
+    wire::{Reply, Told, Unreachable},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::talk::{converse, header, reply, script};
+
+const TOKEN: &str = "github_pat_very-secret";
+const RUNS: &str = "https://api.github.com/repos/acme/app/actions/runs?status=";
+
+fn settings() -> GitHubQueueSettings {
+    GitHubQueueSettings {
+        url: CLOUD.to_owned(),
+        auth: GitHubAuth::Token(TOKEN.into()),
+        scope: GitHubScope::Repositories(vec!["acme/app".to_owned()]),
+        labels: ["linux", "GPU"].map(str::to_owned).into(),
+        runner_group_id: None,
+    }
+}
+
+fn read(settings: GitHubQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Demand, PlatformError> {
+    script(&mut GitHubQueue::new(settings), replies).0
+}
+
+fn ok(body: &Value) -> Reply {
+    reply(200, &[], &body.to_string())
+}
+
+fn runs(ids: &[u64]) -> Value {
+    let runs: Vec<_> =
+        ids.iter().map(|id| json!({"id": id, "status": "queued", "name": "ci", "head_branch": null})).collect();
+    json!({"total_count": ids.len(), "workflow_runs": runs})
+}
+
+fn job(id: u64, status: &str, labels: &[&str], group: Option<u64>) -> Value {
+    json!({"id": id, "run_id": 9, "status": status, "conclusion": null, "labels": labels, "runner_id": null, "runner_name": null,
+           "runner_group_id": group, "created_at": "2026-02-01T10:00:00Z", "started_at": null})
+}
+
+fn jobs(jobs: &[Value]) -> Value {
+    json!({"total_count": jobs.len(), "jobs": jobs})
+}
+
+fn demand(queued: u32, running: u32) -> Demand {
+    Demand { queued, running: Some(running), poll_after: None }
+}
+
+/// One run with these jobs.
+fn one_run(list: &[Value]) -> [Reply; 3] {
+    [ok(&runs(&[9])), ok(&runs(&[])), ok(&jobs(list))]
+}
+
+#[test]
+fn the_jobs_of_all_runs_are_counted() {
+    let mut queue = GitHubQueue::new(settings());
+    let first = jobs(&[job(1, "queued", &["self-hosted", "linux"], None), job(2, "in_progress", &["linux"], Some(1))]);
+    let second = jobs(&[
+        job(3, "queued", &["Self-Hosted", "LINUX", "gpu"], None),
+        job(4, "completed", &["linux"], Some(1)),
+        job(5, "waiting", &["linux"], None),
+        job(6, "a status of the future", &["linux"], None),
+        job(7, "queued", &["ubuntu-latest"], None),
+    ]);
+    let (result, asked) = script(&mut queue, [ok(&runs(&[9, 8])), ok(&runs(&[8])), ok(&first), ok(&second)]);
+    assert_eq!(result, Ok(demand(2, 1)));
+    let urls: Vec<_> = asked.iter().map(|request| request.url.clone()).collect();
+    let of_run =
+        |run: u64| format!("https://api.github.com/repos/acme/app/actions/runs/{run}/jobs?filter=latest&per_page=100");
+    assert_eq!(
+        urls,
+        [format!("{RUNS}queued&per_page=100"), format!("{RUNS}in_progress&per_page=100"), of_run(8), of_run(9)],
+        "a run in both lists is read once"
+    );
+    for request in &asked {
+        assert_eq!(header(request, "authorization"), Some("Bearer github_pat_very-secret"));
+        assert_eq!(header(request, "x-github-api-version"), Some("2022-11-28"));
+        assert_eq!(header(request, "if-none-match"), None);
+    }
+    assert_eq!(queue.platform(), "github");
+}
+
+#[test]
+fn nothing_to_do_is_no_demand() {
+    assert_eq!(read(settings(), [ok(&runs(&[])), ok(&runs(&[]))]), Ok(demand(0, 0)));
+    assert_eq!(read(settings(), one_run(&[])), Ok(demand(0, 0)));
+}
+
+#[test]
+fn labels_match_as_github_matches_them() {
+    for (labels, group, ours) in [
+        (&["self-hosted"][..], None, true),
+        (&["linux", "gpu"], None, true),
+        (&["linux", "arm64"], None, false),
+        (&["lin"], None, false),
+        (&["linux "], None, false),
+        (&[], None, false),
+        (&[], Some(3), true),
+    ] {
+        let settings = GitHubQueueSettings { runner_group_id: group, ..settings() };
+        let result = read(settings, one_run(&[job(1, "queued", labels, None)]));
+        assert_eq!(result, Ok(demand(ours.into(), 0)), "{labels:?}");
+    }
+}
+
+#[test]
+fn with_a_group_only_its_running_jobs_count() {
+    let settings = GitHubQueueSettings { runner_group_id: Some(3), ..settings() };
+    let list = [
+        job(1, "in_progress", &["linux"], Some(3)),
+        job(2, "in_progress", &["linux"], Some(4)),
+        job(3, "in_progress", &["linux"], None),
+    ];
+    assert_eq!(read(settings, one_run(&list)), Ok(demand(0, 1)));
+    assert_eq!(read(self::settings(), one_run(&list)), Ok(demand(0, 3)));
+}
+
+#[test]
+fn every_page_of_every_list_is_read() {
+    let next =
+        |path: &str| format!("<https://api.github.com/{path}>; rel=\"next\", <https://api.github.com/x>; rel=\"last\"");
+    let paged = |path: &str, body: &Value| reply(200, &[("link", &next(path))], &body.to_string());
+    let replies = [
+        paged("repositories/1/actions/runs?page=2", &runs(&[8])),
+        ok(&runs(&[9])),
+        ok(&runs(&[])),
+        paged("repositories/1/actions/runs/8/jobs?page=2", &jobs(&[job(1, "queued", &["linux"], None)])),
+        ok(&jobs(&[job(2, "queued", &["linux"], None), job(1, "queued", &["linux"], None)])),
+        ok(&jobs(&[job(3, "queued", &["linux"], None)])),
+    ];
+    assert_eq!(read(settings(), replies), Ok(demand(3, 0)));
+    let elsewhere = "<https://evil.example/runs>; rel=\"next\"";
+    let error = read(settings(), [reply(200, &[("link", elsewhere)], &runs(&[]).to_string())]).expect_err("refused");
+    assert_eq!(error.kind, ErrorKind::Malformed);
+}
+
+#[test]
+fn unchanged_lists_are_not_read_again_and_not_charged() {
+    let mut queue = GitHubQueue::new(settings());
+    let tagged = |tag: &str, body: &Value| reply(200, &[("etag", tag)], &body.to_string());
+    let first = [
+        tagged("W/\"a\"", &runs(&[9])),
+        tagged("W/\"b\"", &runs(&[])),
+        tagged("W/\"c\"", &jobs(&[job(1, "queued", &["linux"], None)])),
+    ];
+    assert_eq!(script(&mut queue, first).0, Ok(demand(1, 0)));
+    let (result, asked) = script(&mut queue, [304, 304, 304].map(|status| reply(status, &[], "")));
+    assert_eq!(result, Ok(demand(1, 0)));
+    let tags: Vec<_> = asked.iter().map(|request| header(request, "if-none-match").unwrap_or_default()).collect();
+    assert_eq!(tags, ["W/\"a\"", "W/\"b\"", "W/\"c\""]);
+    // A failure in the middle forgets nothing.
+    let broken = [reply(304, &[], ""), reply(500, &[], "")];
+    assert_eq!(script(&mut queue, broken).0.expect_err("failed").kind, ErrorKind::Server);
+    let (result, asked) = script(&mut queue, [304, 304, 304].map(|status| reply(status, &[], "")));
+    assert_eq!((result, asked.len()), (Ok(demand(1, 0)), 3));
+}
+
+#[test]
+fn an_organisation_is_listed_and_remembered() {
+    let scope = GitHubScope::Organization("acme".to_owned());
+    let mut queue = GitHubQueue::new(GitHubQueueSettings { scope, ..settings() });
+    let repositories = json!([
+        {"full_name": "acme/app", "archived": false, "disabled": false},
+        {"full_name": "acme/old", "archived": true, "disabled": false},
+        {"full_name": "acme/off", "disabled": true},
+    ]);
+    let (result, asked) = script(&mut queue, [ok(&repositories), ok(&runs(&[])), ok(&runs(&[]))]);
+    assert_eq!(result, Ok(demand(0, 0)));
+    assert_eq!(asked[0].url, "https://api.github.com/orgs/acme/repos?type=all&per_page=100");
+    let (_, asked) = script(&mut queue, [ok(&runs(&[])), ok(&runs(&[]))]);
+    assert_eq!(asked.len(), 2, "the repositories are remembered");
+    // One that is gone makes it list again, once.
+    let gone = || reply(404, &[], "{\"message\":\"Not Found\"}");
+    let (result, _) = script(&mut queue, [gone(), ok(&repositories), gone()]);
+    assert_eq!(result.expect_err("still gone").kind, ErrorKind::NotFound);
+}
+
+#[test]
+fn an_installation_is_listed_with_an_envelope() {
+    let app = GitHubApp { app_id: "1".to_owned(), installation_id: 2, private_key: "-----BEGIN RSA".into() };
+    let settings = GitHubQueueSettings { scope: GitHubScope::Installation, auth: GitHubAuth::App(app), ..settings() };
+    assert_eq!(settings.check(), Ok(()));
+    let without = GitHubQueueSettings { auth: GitHubAuth::Token(TOKEN.into()), ..settings };
+    assert!(without.check().expect_err("no installation").message.contains("no installation"));
+}
+
+#[test]
+fn a_run_that_was_deleted_since_has_no_jobs() {
+    let replies =
+        [ok(&runs(&[8, 9])), ok(&runs(&[])), reply(404, &[], ""), ok(&jobs(&[job(1, "queued", &["linux"], None)]))];
+    assert_eq!(read(settings(), replies), Ok(demand(1, 0)));
+}
+
+#[test]
+fn limits_and_missing_rights_are_told_apart() {
+    let date = ("date", "Wed, 21 Oct 2015 07:28:00 GMT");
+    let after = |seconds: i64| (1_445_412_480 + seconds).to_string();
+    let reset = after(90);
+    let wait = |seconds| ErrorKind::Throttled(Some(Duration::from_secs(seconds)));
+    let rights = [("x-accepted-github-permissions", "actions=read"), ("x-oauth-scopes", "gist, read:user")];
+    for (status, headers, body, kind, part) in [
+        (403, &[("retry-after", "30")][..], "{}", wait(30), "too many"),
+        (429, &[("retry-after", "7")], "{}", wait(7), "too many"),
+        (429, &[], "{}", wait(60), "too many"),
+        (
+            403,
+            &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", reset.as_str()), date],
+            "{}",
+            wait(90),
+            "too many",
+        ),
+        (403, &[("x-ratelimit-remaining", "0")], "{}", wait(60), "too many"),
+        (403, &[], "{\"message\":\"You have exceeded a secondary rate limit\"}", wait(60), "too many"),
+        (403, &rights, "{\"message\":\"Resource not accessible\"}", ErrorKind::Forbidden, "actions=read"),
+        (403, &rights, "{}", ErrorKind::Forbidden, "the token has gist, read:user"),
+        (403, &[("x-oauth-scopes", "")], "{}", ErrorKind::Forbidden, "no scope"),
+        (403, &[("x-ratelimit-remaining", "12")], "{}", ErrorKind::Forbidden, "actions: read"),
+        (404, &rights, "{}", ErrorKind::NotFound, "actions=read"),
+        (401, &[], "{\"message\":\"Bad credentials\"}", ErrorKind::Unauthorized, "Bad credentials"),
+        (410, &[], "{}", ErrorKind::Refused, "switched off"),
+        (422, &[], "{}", ErrorKind::Refused, "settings"),
+        (500, &[], "<html>", ErrorKind::Server, "a web page"),
+        (502, &[], "", ErrorKind::Server, "asked again"),
+        (302, &[], "", ErrorKind::Refused, "another address"),
+        (304, &[], "", ErrorKind::Malformed, "not expected"),
+    ] {
+        let error = read(settings(), [reply(status, headers, body)]).expect_err(part);
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.message.contains(part) && error.message.contains("GitHub at https://api.github.com"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_left_of_the_hour_is_spread_over_it() {
+    let headers = |left: &'static str| {
+        [
+            ("x-ratelimit-remaining", left),
+            ("x-ratelimit-reset", "1445416080"),
+            ("date", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        ]
+    };
+    for (left, pause) in
+        [("4000", Some(1)), ("400", Some(18)), ("20", Some(360)), ("2", Some(3600)), ("1", Some(3600)), ("9000", None)]
+    {
+        let page = || reply(200, &headers(left), &runs(&[]).to_string());
+        let poll_after = read(settings(), [page(), page()]).expect("read").poll_after;
+        assert_eq!(poll_after.map(|pause| pause.as_secs()), pause, "{left} left, two a reading");
+    }
+}
+
+#[test]
+fn missing_and_mistyped_keys_are_named() {
+    let spoilt = |key: &str, value: Value| {
+        let mut job = job(1, "queued", &["linux"], None);
+        job[key] = value;
+        one_run(&[job])
+    };
+    for (replies, part) in [
+        (vec![ok(&json!({"total_count": 0}))], "workflow_runs is missing"),
+        (vec![ok(&json!({"workflow_runs": null}))], "workflow_runs is null, expected a list"),
+        (vec![ok(&json!([]))], "expected an object"),
+        (vec![ok(&json!({"workflow_runs": [{"id": "9"}]}))], "workflow_runs[0].id is a text"),
+        (vec![reply(200, &[], "<html>Sign in</html>")], "a web page"),
+        (vec![reply(200, &[], "{\"workflow_runs\":[")], "not JSON"),
+        (vec![reply(200, &[], "")], "not JSON"),
+        (spoilt("id", Value::Null).into(), "jobs[0].id is null"),
+        (spoilt("status", json!(1)).into(), "jobs[0].status is a number"),
+        (spoilt("labels", json!("linux")).into(), "jobs[0].labels is a text, expected a list"),
+        (spoilt("labels", json!([1])).into(), "jobs[0].labels[0] is a number"),
+    ] {
+        let error = read(settings(), replies).expect_err(part);
+        assert_eq!(error.kind, ErrorKind::Malformed);
+        assert!(error.message.contains(part), "{error} lacks {part}");
+    }
+    let error = converse(&mut GitHubQueue::new(settings()), |_| Told::Http(Err(Unreachable::TooLarge(8 << 20))));
+    assert_eq!(error.expect_err("no reply").kind, ErrorKind::Unreachable);
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_before_any_call() {
+    let app = |app_id: &str, installation_id, key: &str| {
+        let app = GitHubApp { app_id: app_id.to_owned(), installation_id, private_key: key.into() };
+        GitHubQueueSettings { auth: GitHubAuth::App(app), ..settings() }
+    };
+    let token = |token: &str| GitHubQueueSettings { auth: GitHubAuth::Token(token.into()), ..settings() };
+    let named =
+        |name: &str| GitHubQueueSettings { scope: GitHubScope::Repositories(vec![name.to_owned()]), ..settings() };
+    let url = |url: &str| GitHubQueueSettings { url: url.to_owned(), ..settings() };
+    for (settings, part) in [
+        (url("https://github.com"), "not of the API"),
+        (url("api.github.com"), "https://"),
+        (url("https://me:pw@api.github.com"), "password"),
+        (url("https://"), "names no host"),
+        (token(""), "token is empty"),
+        (token("ghp_x\n"), "line break"),
+        (token("-----BEGIN RSA PRIVATE KEY-----"), "app_id"),
+        (app("", 1, "-----BEGIN "), "App ID"),
+        (app("12 3", 1, "-----BEGIN "), "App ID"),
+        (app("123", 0, "-----BEGIN "), "installation ID"),
+        (app("123", 1, "hunter2"), "whole .pem file"),
+        (named("app"), "OWNER/REPO"),
+        (named("acme/app/x"), "OWNER/REPO"),
+        (named("acme/.."), "OWNER/REPO"),
+        (named(""), "OWNER/REPO"),
+        (GitHubQueueSettings { scope: GitHubScope::Repositories(Vec::new()), ..settings() }, "no GitHub repository"),
+        (GitHubQueueSettings { scope: GitHubScope::Organization("a/b".to_owned()), ..settings() }, "organization"),
+        (GitHubQueueSettings { labels: ["a,b".to_owned()].into(), ..settings() }, "GitHub label"),
+    ] {
+        let error = read(settings, []).expect_err(part);
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert!(error.message.contains(part) && !error.message.contains("hunter2"), "{error} lacks {part}");
+    }
+}
+
+#[test]
+fn the_token_is_never_shown() {
+    let mut queue = GitHubQueue::new(settings());
+    let (echo, asked) = script(&mut queue, [reply(401, &[], &format!("{{\"message\":\"bad {TOKEN}\"}}"))]);
+    let text = format!("{queue:?} {asked:?} {echo:?} {:?}", settings());
+    assert!(!text.contains(TOKEN), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_never_zero_demand(body: Vec<u8>, status: u16) {
+        let result = converse(&mut GitHubQueue::new(settings()), |_| {
+            Told::Http(Ok(Reply { status, body: body.clone(), ..reply(200, &[], "") }))
+        });
+        prop_assert!(result.is_err());
+    }
+
+    #[test]
+    fn a_list_that_is_cut_off_is_an_error(cut in 0usize..250) {
+        let body = jobs(&[job(1, "queued", &["linux"], None)]).to_string();
+        prop_assume!(cut < body.len());
+        let replies = [ok(&runs(&[9])), ok(&runs(&[])), reply(200, &[], &body[..cut])];
+        prop_assert!(read(settings(), replies).is_err());
+    }
+
+    #[test]
+    fn arbitrary_json_is_demand_only_when_well_formed(key in "[a-z_]{0,12}", text in ".{0,20}") {
+        let body = json!({key.clone(): [text], "total_count": 0});
+        let result = read(settings(), [ok(&body)]);
+        prop_assert!(result.is_err(), "{}", body);
+    }
+}

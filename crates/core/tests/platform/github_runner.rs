@@ -1,0 +1,332 @@
+//! The runner on the instance: registration, drain, deregistration, and what it never does.
+
+use std::path::Path;
+
+use lightsout_core::{
+    platform::{
+        Drain, Drained, ErrorKind, Launch, PlatformError, Probe, Runner, Signal, Talk, Undrain,
+        github::{CLOUD, GitHubAuth, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings},
+    },
+    wire::{Method, Reply, Request, Told},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::talk::{body, converse, header, me, reply, script};
+
+const TOKEN: &str = "ghp_very-secret";
+const BLOB: &str = "eyJ2ZXJ5IjoiI3NlY3JldCJ9";
+const LIST: &str = "https://api.github.com/orgs/acme/actions/runners?name=i-0abc&per_page=100";
+
+fn settings() -> GitHubRunnerSettings {
+    GitHubRunnerSettings {
+        url: CLOUD.to_owned(),
+        registration: GitHubRegistration::Ask(GitHubAuth::Token(TOKEN.into())),
+        owner: GitHubOwner::Organization("acme".to_owned()),
+        runner_group_id: 3,
+        labels: ["linux", "Self-Hosted"].map(str::to_owned).into(),
+        work_folder: "_work".to_owned(),
+        program: vec!["/opt/actions-runner/run.sh".to_owned()],
+    }
+}
+
+fn jit() -> GitHubRunnerSettings {
+    GitHubRunnerSettings { registration: GitHubRegistration::Jit(BLOB.into()), ..settings() }
+}
+
+fn ok(status: u16, body: &Value) -> Reply {
+    reply(status, &[], &body.to_string())
+}
+
+fn configured(id: u64) -> Reply {
+    ok(
+        201,
+        &json!({"runner": {"id": id, "name": "i-0abc", "os": "unknown", "status": "offline", "busy": false}, "encoded_jit_config": BLOB}),
+    )
+}
+
+fn listed(runners: &[(u64, &str, &str, bool)]) -> Reply {
+    let one = |(id, name, status, busy): &(u64, &str, &str, bool)| json!({"id": id, "name": name, "os": "linux", "status": status, "busy": busy});
+    ok(200, &json!({"total_count": runners.len(), "runners": runners.iter().map(one).collect::<Vec<_>>()}))
+}
+
+fn empty(status: u16) -> Reply {
+    reply(status, &[], "")
+}
+
+fn calls(asked: &[Request]) -> Vec<String> {
+    asked.iter().map(|request| format!("{} {}", request.method.as_str(), request.url.replace(CLOUD, ""))).collect()
+}
+
+fn register(settings: GitHubRunnerSettings, replies: Vec<Reply>) -> (Result<Launch, PlatformError>, Vec<Request>) {
+    script(&mut *GitHubRunner::new(settings).register(&me()), replies)
+}
+
+fn drain_of(runner: &GitHubRunner) -> Talk<Drained> {
+    match runner.drain(&me()) {
+        Drain::Ask(talk) => talk,
+        Drain::Signal(signal) => panic!("{signal:?} would cancel the job"),
+    }
+}
+
+fn drain(replies: Vec<Reply>) -> (Result<Drained, PlatformError>, Vec<Request>) {
+    script(&mut *drain_of(&GitHubRunner::new(settings())), replies)
+}
+
+#[test]
+fn a_configuration_launches_the_runner_and_stays_out_of_the_arguments() {
+    let (launch, asked) = register(settings(), vec![configured(23)]);
+    let launch = launch.expect("registered");
+    assert_eq!(calls(&asked), ["POST /orgs/acme/actions/runners/generate-jitconfig"]);
+    assert_eq!(header(&asked[0], "authorization"), Some("Bearer ghp_very-secret"));
+    let sent: Value = serde_json::from_str(body(&asked[0])).expect("JSON");
+    assert_eq!(
+        sent,
+        json!({"name": "i-0abc", "runner_group_id": 3, "labels": ["self-hosted", "linux"], "work_folder": "_work"})
+    );
+    assert_eq!(launch.argv, ["/opt/actions-runner/run.sh"]);
+    let env: Vec<_> = launch.env.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    let hook = "/var/lib/lightsout/runner/job-started.sh";
+    assert_eq!(
+        env,
+        [
+            ("ACTIONS_RUNNER_INPUT_JITCONFIG", BLOB),
+            ("RUNNER_MANUALLY_TRAP_SIG", "1"),
+            ("RUNNER_ALLOW_RUNASROOT", "1"),
+            ("ACTIONS_RUNNER_HOOK_JOB_STARTED", hook)
+        ]
+    );
+    assert_eq!((launch.files[0].path.as_path(), launch.files[0].mode), (Path::new(hook), 0o700));
+    assert!(launch.files[0].contents.expose().contains("jobs='/var/lib/lightsout/runner/jobs'"));
+    assert!(!format!("{launch:?}").contains(BLOB));
+}
+
+#[test]
+fn a_program_that_changes_the_user_has_no_hook() {
+    let program = ["setpriv", "--reuid=runner", "/opt/actions-runner/run.sh"].map(str::to_owned).to_vec();
+    let settings = GitHubRunnerSettings { program: program.clone(), ..settings() };
+    let launch = register(settings.clone(), vec![configured(1)]).0.expect("registered");
+    assert_eq!((launch.argv, launch.files.len()), (program, 0));
+    assert!(!launch.env.iter().any(|(name, _)| name.contains("HOOK")));
+    let probes = GitHubRunner::new(settings).probes(&me());
+    assert!(matches!(&probes[..], [Probe::Children(names)] if names[..] == ["Runner.Worker"]));
+}
+
+#[test]
+fn a_leftover_of_this_instance_is_removed_once() {
+    let taken = || ok(409, &json!({"message": "Already exists - A runner with the name already exists."}));
+    let (launch, asked) = register(
+        settings(),
+        vec![
+            taken(),
+            listed(&[(4, "i-0ab", "offline", false), (5, "I-0ABC", "offline", false)]),
+            empty(204),
+            configured(6),
+        ],
+    );
+    assert!(launch.is_ok());
+    let post = "POST /orgs/acme/actions/runners/generate-jitconfig".to_owned();
+    let list = LIST.replace(CLOUD, "GET ");
+    assert_eq!(calls(&asked), [post.clone(), list, "DELETE /orgs/acme/actions/runners/5".to_owned(), post]);
+    let again = vec![taken(), listed(&[(5, "i-0abc", "offline", false)]), empty(404), taken()];
+    assert_eq!(register(settings(), again).0.expect_err("still taken").kind, ErrorKind::Refused);
+    assert!(register(settings(), vec![taken(), listed(&[]), configured(6)]).0.is_ok(), "it went by itself");
+}
+
+#[test]
+fn a_runner_that_is_busy_or_online_is_never_removed_for_its_name() {
+    for (status, busy) in [("online", true), ("offline", true), ("online", false), ("a state of the future", false)] {
+        let replies = vec![ok(409, &json!({})), listed(&[(5, "i-0abc", status, busy)])];
+        let (result, asked) = register(settings(), replies);
+        let error = result.expect_err("left alone");
+        assert!(error.is_transient() && error.message.contains("ID 5"), "{error}");
+        assert!(asked.iter().all(|request| request.method != Method::Delete));
+    }
+}
+
+#[test]
+fn a_registration_that_is_not_confirmed_does_not_launch() {
+    let rights = [("x-accepted-github-permissions", "organization_self_hosted_runners=write")];
+    for (answer, kind, part) in [
+        (empty(401), ErrorKind::Unauthorized, "token is wrong"),
+        (reply(403, &rights, "{}"), ErrorKind::Forbidden, "organization_self_hosted_runners=write"),
+        (empty(403), ErrorKind::Forbidden, "organization_self_hosted_runners: write"),
+        (empty(404), ErrorKind::NotFound, "runner group with the ID 3"),
+        (empty(422), ErrorKind::Refused, "settings"),
+        (
+            reply(429, &[("retry-after", "5")], ""),
+            ErrorKind::Throttled(Some(std::time::Duration::from_secs(5))),
+            "too many",
+        ),
+        (empty(503), ErrorKind::Server, "503"),
+        (ok(200, &json!({})), ErrorKind::Malformed, "not expected"),
+        (reply(201, &[], "<html>"), ErrorKind::Malformed, "a web page"),
+        (ok(201, &json!({"runner": {"id": 1}})), ErrorKind::Malformed, "encoded_jit_config is missing"),
+        (ok(201, &json!({"runner": {"id": 1}, "encoded_jit_config": ""})), ErrorKind::Malformed, "empty"),
+        (ok(201, &json!({"runner": {}, "encoded_jit_config": BLOB})), ErrorKind::Malformed, "runner.id is missing"),
+        (ok(201, &json!({"runner": null, "encoded_jit_config": BLOB})), ErrorKind::Malformed, "runner is null"),
+    ] {
+        let error = register(settings(), vec![answer]).0.expect_err(part);
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.message.contains(part), "{error} lacks {part}");
+    }
+    let repository = GitHubRunnerSettings {
+        owner: GitHubOwner::Repository("acme/app".to_owned()),
+        runner_group_id: 1,
+        ..settings()
+    };
+    let (result, asked) = register(repository, vec![empty(403)]);
+    assert!(result.expect_err("forbidden").message.contains("administration: write"));
+    assert_eq!(calls(&asked), ["POST /repos/acme/app/actions/runners/generate-jitconfig"]);
+}
+
+#[test]
+fn the_drain_is_a_removal_that_github_proves_or_refuses() {
+    let mine = || listed(&[(5, "i-0abc", "online", true)]);
+    let busy = || ok(422, &json!({"message": "Bad request - Runner \"i-0abc\" is still running a job"}));
+    let (result, asked) = drain(vec![mine(), empty(204)]);
+    assert_eq!(result, Ok(Drained::Empty));
+    assert_eq!(calls(&asked), [LIST.replace(CLOUD, "GET "), "DELETE /orgs/acme/actions/runners/5".to_owned()]);
+    assert_eq!(drain(vec![mine(), busy()]).0, Ok(Drained::Refused));
+    assert_eq!(drain(vec![listed(&[])]).0, Ok(Drained::Empty), "it has removed itself");
+    assert_eq!(drain(vec![listed(&[(4, "i-0abcd", "online", true)])]).0, Ok(Drained::Empty), "another's is not ours");
+    assert_eq!(GitHubRunner::new(settings()).abort(), Signal::Int);
+    assert!(matches!(GitHubRunner::new(settings()).undrain(&me()), Undrain::Relaunch));
+}
+
+#[test]
+fn what_was_registered_here_is_removed_by_its_number_and_a_lost_answer_is_repeated() {
+    let runner = GitHubRunner::new(settings());
+    script(&mut *runner.register(&me()), [configured(23)]).0.expect("registered");
+    let mut talk = drain_of(&runner);
+    // The answer is lost; GitHub has removed it.
+    converse(&mut *talk, |_| Told::Http(Err(lightsout_core::wire::Unreachable::Broken("reset".to_owned()))))
+        .expect_err("lost");
+    let (result, asked) = script(&mut *talk, [empty(404), listed(&[])]);
+    assert_eq!(result, Ok(Drained::Empty));
+    assert_eq!(calls(&asked)[0], "DELETE /orgs/acme/actions/runners/23");
+}
+
+#[test]
+fn a_404_alone_is_no_proof() {
+    // GitHub says 404 also to a token that has lost its rights.
+    let runner = GitHubRunner::new(settings());
+    script(&mut *runner.register(&me()), [configured(23)]).0.expect("registered");
+    let (result, _) = script(&mut *drain_of(&runner), [empty(404), empty(404)]);
+    assert_eq!(result.expect_err("no proof").kind, ErrorKind::NotFound);
+    let (result, _) = script(&mut *drain_of(&runner), [empty(404), listed(&[(23, "i-0abc", "online", true)])]);
+    assert_eq!(result.expect_err("no proof").kind, ErrorKind::Malformed);
+}
+
+#[test]
+fn only_this_instances_registration_is_removed() {
+    let deregister = |replies: Vec<Reply>| script(&mut *GitHubRunner::new(settings()).deregister(&me()), replies).0;
+    let mine = || listed(&[(5, "i-0abc", "offline", false)]);
+    assert_eq!(deregister(vec![mine(), empty(204)]), Ok(()));
+    assert_eq!(deregister(vec![mine(), empty(404), listed(&[])]), Ok(()));
+    assert_eq!(deregister(vec![listed(&[])]), Ok(()));
+    for (status, kind) in [
+        (401, ErrorKind::Unauthorized),
+        (403, ErrorKind::Forbidden),
+        (422, ErrorKind::Refused),
+        (500, ErrorKind::Server),
+    ] {
+        assert_eq!(deregister(vec![mine(), empty(status)]).expect_err("not removed").kind, kind, "{status}");
+        if status != 422 {
+            assert_eq!(deregister(vec![empty(status)]).expect_err("not found out").kind, kind, "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_ready_configuration_needs_no_call_and_proves_nothing() {
+    let runner = GitHubRunner::new(jit());
+    let launch = script(&mut *runner.register(&me()), []).0.expect("launched");
+    assert_eq!(launch.env[0].1.expose(), BLOB);
+    let error = script(&mut *drain_of(&runner), []).0.expect_err("no right");
+    assert_eq!(error.kind, ErrorKind::Refused);
+    assert!(error.message.contains("jobs_per_instance = 1"), "{error}");
+    assert_eq!(script(&mut *runner.deregister(&me()), []).0, Ok(()));
+}
+
+#[test]
+fn a_job_is_seen_by_its_process_and_by_its_mark() {
+    let probes = GitHubRunner::new(settings()).probes(&me());
+    let [Probe::Children(names), Probe::Files { folder }] = &probes[..] else { panic!("other probes") };
+    assert_eq!(
+        (names[..].to_vec(), folder.to_str()),
+        (vec!["Runner.Worker".to_owned()], Some("/var/lib/lightsout/runner/jobs"))
+    );
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_before_any_call() {
+    let base = settings;
+    for (settings, part) in [
+        (GitHubRunnerSettings { url: "https://github.com".to_owned(), ..base() }, "not of the API"),
+        (
+            GitHubRunnerSettings { registration: GitHubRegistration::Jit("not base64!".into()), ..base() },
+            "encoded_jit_config",
+        ),
+        (GitHubRunnerSettings { registration: GitHubRegistration::Jit("".into()), ..base() }, "encoded_jit_config"),
+        (GitHubRunnerSettings { owner: GitHubOwner::Organization(String::new()), ..base() }, "organization"),
+        (GitHubRunnerSettings { owner: GitHubOwner::Repository("acme".to_owned()), ..base() }, "OWNER/REPO"),
+        (
+            GitHubRunnerSettings { owner: GitHubOwner::Repository("acme/app".to_owned()), ..base() },
+            "one GitHub runner group",
+        ),
+        (GitHubRunnerSettings { runner_group_id: 0, ..base() }, "runner group ID"),
+        (GitHubRunnerSettings { labels: [" ".to_owned()].into(), ..base() }, "GitHub label"),
+        (GitHubRunnerSettings { work_folder: " ".to_owned(), ..base() }, "_work"),
+        (GitHubRunnerSettings { program: vec!["run.sh".to_owned()], ..base() }, "absolute path"),
+        (GitHubRunnerSettings { program: Vec::new(), ..base() }, "absolute path"),
+    ] {
+        let error = register(settings.clone(), Vec::new()).0.expect_err(part);
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert!(error.message.contains(part), "{error} lacks {part}");
+        script(&mut *drain_of(&GitHubRunner::new(settings)), []).0.expect_err(part);
+    }
+    assert_eq!(settings().check(), Ok(()));
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    for settings in [settings(), jit()] {
+        let runner = GitHubRunner::new(settings.clone());
+        let debug = format!("{settings:?} {runner:?} {:?}", runner.register(&me()).start());
+        assert!(!debug.contains(TOKEN) && !debug.contains(BLOB), "{debug}");
+    }
+    let echo = register(settings(), vec![ok(403, &json!({"message": format!("bad {TOKEN}")}))]).0.expect_err("refused");
+    assert!(!format!("{echo:?}").contains(TOKEN));
+}
+
+proptest! {
+    /// Whatever a server says: no configuration and no proof comes of anything but the answers that mean it.
+    #[test]
+    fn arbitrary_answers_never_launch_and_never_prove(status: u16, bytes: Vec<u8>) {
+        let answer = || Reply { status, body: bytes.clone(), ..empty(200) };
+        let mut talk = GitHubRunner::new(settings()).register(&me());
+        prop_assert!(converse(&mut *talk, |_| Told::Http(Ok(answer()))).is_err());
+        let mut talk = drain_of(&GitHubRunner::new(settings()));
+        prop_assert!(converse(&mut *talk, |_| Told::Http(Ok(answer()))).is_err());
+    }
+
+    /// Only a 204 or a list without the name is a proof; only our own number is ever deleted.
+    #[test]
+    fn only_the_own_number_is_deleted(statuses in prop::collection::vec(prop_oneof![Just(204u16), Just(404), Just(422), any::<u16>()], 1..4), id in 1u64..9) {
+        let mut statuses = statuses.into_iter();
+        let mut deleted = Vec::new();
+        let mut proof = false;
+        let result = converse(&mut *drain_of(&GitHubRunner::new(settings())), |request| {
+            if request.method == Method::Delete {
+                deleted.push(request.url.clone());
+                let status = statuses.next().unwrap_or(500);
+                proof |= status == 204;
+                return Told::Http(Ok(empty(status)));
+            }
+            Told::Http(Ok(listed(&[(id + 1, "i-0abd", "offline", false), (id, "i-0abc", "online", false)])))
+        });
+        prop_assert_eq!(matches!(result, Ok(Drained::Empty)), proof);
+        prop_assert!(deleted.iter().all(|url| url.ends_with(&format!("/{id}"))), "{:?}", deleted);
+    }
+}

@@ -1,0 +1,224 @@
+//! Reading GitHub's queue by the session of a scale set.
+
+use std::time::Duration;
+
+use lightsout_core::{
+    platform::{
+        Demand, ErrorKind, Queue,
+        github::{CLOUD, GitHubAuth, GitHubOwner, GitHubScaleSetQueue, GitHubScaleSetSettings},
+    },
+    wire::{Reply, Told, Unreachable},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::talk::{body, converse, header, reply, script};
+
+const SERVICE: &str = "https://pipelines.example/tenant/";
+
+fn settings() -> GitHubScaleSetSettings {
+    GitHubScaleSetSettings {
+        url: CLOUD.to_owned(),
+        auth: GitHubAuth::Token("ghp_secret".into()),
+        owner: GitHubOwner::Organization("acme".to_owned()),
+        scale_set: "linux large".to_owned(),
+        runner_group_id: 1,
+        max_jobs: 40,
+    }
+}
+
+fn ok(status: u16, body: &Value) -> Reply {
+    reply(status, &[], &body.to_string())
+}
+
+fn statistics(assigned: u32, running: u32) -> Value {
+    json!({"totalAvailableJobs": 9, "totalAcquiredJobs": 0, "totalAssignedJobs": assigned, "totalRunningJobs": running,
+           "totalRegisteredRunners": 1, "totalBusyRunners": running, "totalIdleRunners": 0})
+}
+
+fn session(token: &str, assigned: u32, running: u32) -> Reply {
+    ok(
+        200,
+        &json!({"sessionId": "0190-ab", "ownerName": "x", "runnerScaleSet": {"id": 7}, "statistics": statistics(assigned, running),
+                    "messageQueueUrl": "https://queue.example/messages?x=1", "messageQueueAccessToken": token}),
+    )
+}
+
+fn opening(assigned: u32, running: u32) -> Vec<Reply> {
+    vec![
+        ok(201, &json!({"token": "REG", "expires_at": "2026-02-01T11:00:00Z"})),
+        ok(200, &json!({"url": SERVICE, "token": "admin-token"})),
+        ok(200, &json!({"count": 1, "value": [{"id": 7, "name": "linux large"}]})),
+        session("queue-token", assigned, running),
+    ]
+}
+
+fn message(number: u64, assigned: u32, running: u32) -> Reply {
+    ok(
+        200,
+        &json!({"messageId": number, "messageType": "RunnerScaleSetJobMessages", "body": "[]", "statistics": statistics(assigned, running)}),
+    )
+}
+
+fn demand(queued: u32, running: u32) -> Demand {
+    Demand { queued, running: Some(running), poll_after: None }
+}
+
+fn opened() -> GitHubScaleSetQueue {
+    let mut queue = GitHubScaleSetQueue::new(settings());
+    assert_eq!(script(&mut queue, opening(5, 2)).0, Ok(demand(3, 2)));
+    queue
+}
+
+#[test]
+fn the_chain_leads_to_a_session_and_its_statistics() {
+    let mut queue = GitHubScaleSetQueue::new(settings());
+    let (result, asked) = script(&mut queue, opening(5, 2));
+    assert_eq!((result, queue.platform()), (Ok(demand(3, 2)), "github"));
+    let calls: Vec<_> = asked.iter().map(|request| format!("{} {}", request.method.as_str(), request.url)).collect();
+    assert_eq!(
+        calls,
+        [
+            "POST https://api.github.com/orgs/acme/actions/runners/registration-token",
+            "POST https://api.github.com/actions/runner-registration",
+            "GET https://pipelines.example/tenant/_apis/runtime/runnerscalesets?runnerGroupId=1&name=linux%20large&api-version=6.0-preview",
+            "POST https://pipelines.example/tenant/_apis/runtime/runnerscalesets/7/sessions?api-version=6.0-preview",
+        ]
+    );
+    let authorisations: Vec<_> =
+        asked.iter().map(|request| header(request, "authorization").unwrap_or_default()).collect();
+    assert_eq!(authorisations, ["Bearer ghp_secret", "RemoteAuth REG", "Bearer admin-token", "Bearer admin-token"]);
+    let sent: Value = serde_json::from_str(body(&asked[1])).expect("JSON");
+    assert_eq!(sent, json!({"url": "https://github.com/acme", "runner_event": "register"}));
+}
+
+#[test]
+fn a_message_is_read_and_acknowledged() {
+    let mut queue = opened();
+    let (result, asked) = script(&mut queue, [message(4, 8, 6), reply(204, &[], "")]);
+    assert_eq!(result, Ok(demand(2, 6)));
+    assert_eq!(asked[0].url, "https://queue.example/messages?x=1");
+    assert_eq!(header(&asked[0], "x-scalesetmaxcapacity"), Some("40"));
+    assert_eq!(header(&asked[0], "authorization"), Some("Bearer queue-token"));
+    assert!(asked[0].timeout.is_some_and(|timeout| timeout < Duration::from_secs(5)));
+    assert_eq!((asked[1].method.as_str(), asked[1].url.as_str()), ("DELETE", "https://queue.example/messages/4?x=1"));
+    // Nothing new: what was said last holds, whether GitHub says so or lets us wait.
+    let (result, asked) = script(&mut queue, [reply(202, &[], "")]);
+    assert_eq!(
+        (result, asked[0].url.as_str()),
+        (Ok(demand(2, 6)), "https://queue.example/messages?x=1&lastMessageId=4")
+    );
+    let silent = converse(&mut queue, |_| Told::Http(Err(Unreachable::Timeout(Duration::from_secs(2)))));
+    assert_eq!(silent, Ok(demand(2, 6)));
+    // An acknowledgement that is lost changes nothing.
+    assert_eq!(script(&mut queue, [message(5, 0, 0), reply(500, &[], "")]).0, Ok(demand(0, 0)));
+}
+
+#[test]
+fn a_session_that_has_run_out_is_renewed_or_opened_anew() {
+    let mut queue = opened();
+    let (result, asked) = script(&mut queue, [reply(401, &[], ""), session("queue-token-2", 1, 1)]);
+    assert_eq!(result, Ok(demand(0, 1)));
+    assert_eq!(asked[1].method.as_str(), "PATCH");
+    assert!(asked[1].url.ends_with("/runnerscalesets/7/sessions/0190-ab?api-version=6.0-preview"));
+    let (result, asked) = script(&mut queue, [message(4, 3, 1), reply(204, &[], "")]);
+    assert_eq!((result, header(&asked[0], "authorization")), (Ok(demand(2, 1)), Some("Bearer queue-token-2")));
+    for gone in [401, 403, 404] {
+        let replies = [vec![reply(401, &[], ""), reply(gone, &[], "")], opening(9, 9)].concat();
+        assert_eq!(script(&mut queue, replies).0, Ok(demand(0, 9)), "{gone}");
+    }
+    let replies = [vec![reply(404, &[], "")], opening(4, 4)].concat();
+    assert_eq!(script(&mut queue, replies).0, Ok(demand(0, 4)));
+}
+
+#[test]
+fn another_owner_of_the_session_is_named_as_the_reason() {
+    let mut replies = opening(0, 0);
+    replies[3] = ok(409, &json!({"message": "already has an active session"}));
+    let error = script(&mut GitHubScaleSetQueue::new(settings()), replies).0.expect_err("conflict");
+    assert_eq!(error.kind, ErrorKind::Throttled(Some(Duration::from_secs(30))));
+    assert!(error.message.contains("another owner"), "{error}");
+}
+
+#[test]
+fn no_answer_of_the_chain_is_taken_for_no_demand() {
+    let many = ok(200, &json!({"count": 0, "value": []}));
+    let elsewhere = ok(200, &json!({"url": "http://evil.example", "token": "x"}));
+    let null = ok(
+        200,
+        &json!({"sessionId": "1", "messageQueueUrl": "https://q", "messageQueueAccessToken": "t", "statistics": null}),
+    );
+    for (at, answer, kind, part) in [
+        (0, reply(403, &[], ""), ErrorKind::Forbidden, "organization_self_hosted_runners"),
+        (0, reply(200, &[], "{}"), ErrorKind::Malformed, "not expected"),
+        (1, reply(403, &[], ""), ErrorKind::Server, "403"),
+        (1, elsewhere, ErrorKind::Malformed, "a token may go"),
+        (2, many, ErrorKind::NotFound, "runner group 1"),
+        (2, ok(200, &json!({})), ErrorKind::Malformed, "value is missing"),
+        (3, null, ErrorKind::Malformed, "statistics is null"),
+        (3, reply(200, &[], "<html>"), ErrorKind::Malformed, "a web page"),
+        (3, reply(500, &[], ""), ErrorKind::Server, "asked again"),
+    ] {
+        let mut replies = opening(1, 0);
+        replies.truncate(at);
+        replies.push(answer);
+        let error = script(&mut GitHubScaleSetQueue::new(settings()), replies).0.expect_err(part);
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.message.contains(part), "{error} lacks {part}");
+    }
+}
+
+#[test]
+fn a_message_that_is_not_understood_is_an_error_and_the_session_stays() {
+    let mut queue = opened();
+    for answer in [
+        reply(200, &[], "{}"),
+        reply(200, &[], "<html>"),
+        ok(200, &json!({"messageId": 4, "statistics": {}})),
+        reply(500, &[], ""),
+    ] {
+        script(&mut queue, [answer]).0.expect_err("not understood");
+    }
+    assert_eq!(script(&mut queue, [reply(202, &[], "")]).0, Ok(demand(3, 2)));
+}
+
+#[test]
+fn the_owners_page_follows_from_the_address() {
+    for (url, page) in [
+        ("https://git.test/api/v3", "https://git.test/acme"),
+        ("https://api.acme.ghe.com/", "https://acme.ghe.com/acme"),
+    ] {
+        let mut queue = GitHubScaleSetQueue::new(GitHubScaleSetSettings { url: url.to_owned(), ..settings() });
+        let (_, asked) = script(&mut queue, opening(0, 0));
+        assert!(body(&asked[1]).contains(page), "{}", body(&asked[1]));
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_and_secrets_not_shown() {
+    for (settings, part) in [
+        (GitHubScaleSetSettings { scale_set: " ".to_owned(), ..settings() }, "scale set"),
+        (GitHubScaleSetSettings { runner_group_id: 0, ..settings() }, "runner group ID"),
+        (GitHubScaleSetSettings { max_jobs: 0, ..settings() }, "max_jobs"),
+        (GitHubScaleSetSettings { owner: GitHubOwner::Repository("x".to_owned()), ..settings() }, "OWNER/REPO"),
+    ] {
+        let error = script(&mut GitHubScaleSetQueue::new(settings), []).0.expect_err(part);
+        assert!(error.message.contains(part), "{error}");
+    }
+    let queue = opened();
+    let debug = format!("{queue:?}");
+    assert!(!["ghp_secret", "admin-token", "queue-token"].iter().any(|secret| debug.contains(secret)), "{debug}");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_answers_are_never_no_demand(status: u16, bytes: Vec<u8>, good in 0usize..4) {
+        let mut replies = opening(1, 0).into_iter().take(good);
+        let mut queue = GitHubScaleSetQueue::new(settings());
+        let result = converse(&mut queue, |_| {
+            let spoilt = || Reply { status, body: bytes.clone(), ..reply(200, &[], "") };
+            Told::Http(Ok(replies.next().unwrap_or_else(spoilt)))
+        });
+        prop_assert!(result.is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! The platform codecs against recorded-shape replies: what is understood, what is refused, and what is never concluded.
+
+mod buildkite_queue;
+mod buildkite_runner;
+mod circleci_queue;
+mod circleci_runner;
+mod command;
+mod github_auth;
+mod github_hook;
+mod github_queue;
+mod github_runner;
+mod github_scale_set;
+mod gitlab_metrics;
+mod gitlab_queue;
+mod gitlab_queue_refusals;
+mod gitlab_runner;
+mod spacelift_queue;
+mod spacelift_runner;
+mod stackguardian_probes;
+mod stackguardian_queue;
+mod stackguardian_runner;
+mod stackguardian_supervisor;
+mod talk;
+mod webhook;
+mod wild;

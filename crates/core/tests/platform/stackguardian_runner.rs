@@ -1,0 +1,420 @@
+//! The StackGuardian runner of one machine.
+
+use std::time::Duration;
+
+use lightsout_core::{
+    platform::{
+        Drain, Drained, ErrorKind, Launch, PlatformError, Runner, Signal, Talk, Undrain,
+        stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
+    },
+    wire::{Ask, Method, Reply, Request, Step, Text, Told, Unreachable},
+};
+use proptest::prelude::*;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::{
+    stackguardian_queue::{GROUP, KEY, URL, group, instance},
+    talk::{body, header, me, output, reply},
+    wild::any_json,
+};
+
+const TOKEN: &str = "node-token-very-secret";
+const STATUS: &str =
+    "https://api.app.stackguardian.io/api/v1/orgs/demo-org/runnergroups/private-runners/runner_status/";
+const GONE: &str = "https://api.app.stackguardian.io/api/v1/orgs/demo-org/runnergroups/private-runners/deregister/";
+
+pub fn settings() -> StackGuardianRunnerSettings {
+    StackGuardianRunnerSettings {
+        url: format!("{URL}/"),
+        token: SecretString::from(TOKEN),
+        api_key: Some(SecretString::from(KEY)),
+        organization: "demo-org".to_owned(),
+        runner_group: "private-runners".to_owned(),
+        program: "sg-runner".to_owned(),
+        register_timeout: Duration::from_secs(300),
+        introspection: Some("http://localhost:51678".to_owned()),
+    }
+}
+
+pub fn runner() -> StackGuardianRunner {
+    StackGuardianRunner::new(settings())
+}
+
+const ATTRIBUTES: &str =
+    r#"ECS_INSTANCE_ATTRIBUTES={"sg_organization": "demo-org","sg_runner_id": "r-1", "sg_runner_group_id": "rg-1"}"#;
+
+/// The journal of a machine that serves.
+pub fn registered() -> String {
+    format!("begin i-0abc\n{ATTRIBUTES}\nregistered\n")
+}
+
+/// Holds the whole conversation: the journal holds `journal`, then these replies come in turn.
+pub fn play<T>(
+    talk: &mut Talk<T>,
+    journal: &str,
+    replies: impl IntoIterator<Item = Reply>,
+) -> (Result<T, PlatformError>, Vec<Request>) {
+    let mut asked = Vec::new();
+    let mut replies = replies.into_iter();
+    let mut step = talk.start();
+    loop {
+        let told = match step {
+            Step::Done(result) => {
+                assert_eq!(replies.next(), None, "more should have been asked than {asked:#?}");
+                return (result, asked);
+            }
+            Step::Ask(Ask::Program(program)) => {
+                assert_eq!(program.argv[4], "/var/lib/lightsout/runner/registration");
+                Told::Program(Ok(output(0, journal, "")))
+            }
+            Step::Ask(Ask::Http(request)) => {
+                asked.push(request);
+                Told::Http(Ok(replies.next().unwrap_or_else(|| panic!("nothing was to be asked after {asked:#?}"))))
+            }
+            Step::Ask(other @ (Ask::Clock | Ask::Sign(_))) => panic!("{other:?} was asked"),
+        };
+        step = talk.told(told);
+    }
+}
+
+pub fn ok(body: &Value) -> Reply {
+    reply(200, &[], &body.to_string())
+}
+
+pub fn done() -> Reply {
+    ok(&json!({"msg": "done"}))
+}
+
+/// The group with us in it, between others.
+pub fn listed(status: &str, running: u32, pending: u32) -> Reply {
+    ok(&group(
+        9,
+        &[instance("r-10", "ACTIVE", 5, 5), instance("r-1", status, running, pending), instance("r-2", "ACTIVE", 7, 0)],
+    ))
+}
+
+pub fn unlisted() -> Reply {
+    ok(&group(0, &[instance("r-10", "ACTIVE", 0, 0)]))
+}
+
+fn drain(replies: impl IntoIterator<Item = Reply>) -> (Result<Drained, PlatformError>, Vec<Request>) {
+    let Drain::Ask(mut talk) = runner().drain(&me()) else { panic!("the drain is asked for") };
+    play(&mut talk, &registered(), replies)
+}
+
+fn register(journal: &str, replies: impl IntoIterator<Item = Reply>) -> (Result<Launch, PlatformError>, Vec<Request>) {
+    play(&mut runner().register(&me()), journal, replies)
+}
+
+#[test]
+fn a_fresh_machine_is_launched_with_the_token_in_the_environment_only() {
+    let (launch, asked) = register("", []);
+    let launch = launch.expect("launched");
+    assert!(asked.is_empty());
+    let dir = "/var/lib/lightsout/runner";
+    assert_eq!(
+        launch.argv,
+        [
+            "/bin/sh",
+            &format!("{dir}/supervisor.sh"),
+            "register",
+            &format!("{dir}/registration"),
+            "i-0abc",
+            "sg-runner",
+            "demo-org",
+            "private-runners",
+            "300"
+        ]
+    );
+    let [(token, Text::Secret(_)), (base, Text::Plain(url))] = &launch.env[..] else { panic!("{:?}", launch.env) };
+    assert_eq!((token.as_str(), base.as_str()), ("SG_NODE_TOKEN", "SG_BASE_API"));
+    assert_eq!(launch.env[0].1.expose(), TOKEN);
+    assert_eq!(url, "https://api.app.stackguardian.io/api/v1");
+    assert_eq!((launch.files.len(), launch.files[0].mode), (1, 0o600));
+    assert!(launch.files[0].contents.expose().starts_with("#!/bin/sh\n"));
+}
+
+#[test]
+fn a_registered_machine_is_adopted_and_not_registered_again() {
+    let (launch, asked) = register(&registered(), []);
+    assert_eq!((launch.expect("launched").argv[2].as_str(), asked.len()), ("adopt", 0));
+    // The image was made of another machine that was registered: its id is not ours.
+    let image = registered().replace("i-0abc", "i-0other");
+    let (launch, asked) = register(&image, []);
+    assert_eq!((launch.expect("launched").argv[2].as_str(), asked.len()), ("register", 0));
+}
+
+#[test]
+fn what_an_ended_registration_left_behind_is_removed_first() {
+    for end in ["gone", "failed sg-runner register ended with status 1", ""] {
+        let journal = format!("begin i-0abc\n{ATTRIBUTES}\n{end}\n");
+        for answer in [done(), reply(404, &[], ""), reply(400, &[], "")] {
+            let (launch, asked) = register(&journal, [answer]);
+            assert_eq!(launch.expect("launched").argv[2], "register");
+            assert_eq!((asked[0].url.as_str(), body(&asked[0])), (GONE, "RunnerId=r-1"));
+        }
+        assert_eq!(register(&journal, [reply(503, &[], "")]).0.expect_err("not known").kind, ErrorKind::Server);
+        assert_eq!(register(&journal, [reply(401, &[], "")]).0.expect_err("refused").kind, ErrorKind::Unauthorized);
+    }
+}
+
+#[test]
+fn three_failures_in_a_row_are_the_end() {
+    let failure = "begin i-0abc\nfailed sg-runner register ended with status 1\n";
+    assert!(register(&failure.repeat(2), []).0.is_ok());
+    let error = register(&failure.repeat(3), []).0.expect_err("the end");
+    assert_eq!(error.kind, ErrorKind::Refused);
+    assert!(error.message.contains("3 times") && error.message.contains("ended with status 1"), "{error}");
+    let success = format!("{}{}gone\n{failure}", failure.repeat(2), registered());
+    assert!(register(&success, []).0.is_ok(), "a success begins the count anew");
+    let other = failure.repeat(3).replace("i-0abc", "i-0other");
+    assert!(register(&other, []).0.is_ok(), "another instance's failures do not count");
+}
+
+#[test]
+fn draining_with_nothing_running_and_nothing_pending_twice_is_the_proof() {
+    let (result, asked) = drain([done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 0)]);
+    assert_eq!(result, Ok(Drained::Empty));
+    assert_eq!(
+        (asked[0].method, asked[0].url.as_str(), body(&asked[0])),
+        (Method::Post, STATUS, "Status=DRAINING&RunnerId=r-1")
+    );
+    assert_eq!(header(&asked[0], "content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(header(&asked[0], "authorization"), Some(format!("apikey {KEY}").as_str()));
+    assert_eq!([asked[1].url.as_str(), asked[2].url.as_str()], [GROUP, GROUP]);
+}
+
+#[test]
+fn a_task_that_runs_or_is_only_placed_makes_it_still_busy() {
+    assert_eq!(drain([done(), listed("DRAINING", 1, 0)]).0, Ok(Drained::StillBusy));
+    assert_eq!(drain([done(), listed("DRAINING", 0, 1)]).0, Ok(Drained::StillBusy));
+    // It was placed between the poll and the drain, and shows in the second reading only.
+    assert_eq!(drain([done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 1)]).0, Ok(Drained::StillBusy));
+    assert_eq!(drain([done(), listed("ACTIVE", 2, 0)]).0, Ok(Drained::StillBusy));
+}
+
+#[test]
+fn without_the_proof_there_is_an_error() {
+    let mut uncounted = instance("r-1", "DRAINING", 0, 0);
+    uncounted["pendingTasksCount"] = Value::Null;
+    let nameless = || ok(&group(0, &[json!({"status": "ACTIVE", "runningTasksCount": 1, "pendingTasksCount": 0})]));
+    for (replies, kind, part) in [
+        (vec![done(), listed("ACTIVE", 0, 0)], ErrorKind::Server, "still shown as ACTIVE"),
+        (vec![done(), listed("DRAINING", 0, 0), listed("ACTIVE", 0, 0)], ErrorKind::Server, "still shown as ACTIVE"),
+        (vec![done(), listed("REGISTERING", 0, 0)], ErrorKind::Server, "REGISTERING"),
+        (vec![done(), unlisted()], ErrorKind::Malformed, "not in the group's list"),
+        (vec![done(), ok(&group(0, &[uncounted]))], ErrorKind::Malformed, "task counts"),
+        (vec![done(), nameless()], ErrorKind::Malformed, "no runnerId"),
+        (vec![done(), ok(&json!({"msg": null}))], ErrorKind::Malformed, "msg is null"),
+        (
+            vec![done(), ok(&json!({"msg": {"QueuedWorkflowsCount": 0}}))],
+            ErrorKind::Malformed,
+            "ContainerInstances is missing",
+        ),
+        (vec![done(), reply(404, &[], "")], ErrorKind::NotFound, "404"),
+        (vec![done(), reply(200, &[], "<html>")], ErrorKind::Malformed, "a web page"),
+        (
+            vec![reply(400, &[], r#"{"msg":"instance is not ACTIVE"}"#), listed("REGISTERING", 0, 0)],
+            ErrorKind::Refused,
+            "instance is not ACTIVE",
+        ),
+        (vec![reply(404, &[], ""), unlisted(), listed("ACTIVE", 0, 0)], ErrorKind::NotFound, "404"),
+        (vec![reply(401, &[], "")], ErrorKind::Unauthorized, "api_key"),
+        (vec![reply(403, &[], "")], ErrorKind::Forbidden, "runner_status"),
+        (vec![reply(409, &[], "")], ErrorKind::Refused, "409"),
+        (vec![reply(422, &[], "")], ErrorKind::Refused, "422"),
+        (vec![reply(429, &[("retry-after", "3")], "")], ErrorKind::Throttled(Some(Duration::from_secs(3))), "too many"),
+        (vec![reply(502, &[], "")], ErrorKind::Server, "502"),
+    ] {
+        let error = drain(replies).0.expect_err(part);
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.message.contains(part), "{error} lacks {part}");
+    }
+}
+
+#[test]
+fn a_runner_that_nobody_knows_any_more_takes_no_task() {
+    for status in [400, 404] {
+        assert_eq!(drain([reply(status, &[], ""), unlisted(), unlisted()]).0, Ok(Drained::Empty));
+    }
+}
+
+#[test]
+fn a_drain_whose_answer_was_lost_is_repeated() {
+    let runner = runner();
+    let Drain::Ask(mut talk) = runner.drain(&me()) else { panic!("the drain is asked for") };
+    let Step::Ask(_) = talk.start() else { panic!("the journal") };
+    let Step::Ask(_) = talk.told(Told::Program(Ok(output(0, &registered(), "")))) else { panic!("the status") };
+    let Step::Done(Err(lost)) = talk.told(Told::Http(Err(Unreachable::Timeout(Duration::from_secs(10))))) else {
+        panic!("lost")
+    };
+    assert_eq!(lost.kind, ErrorKind::Unreachable);
+    let (result, asked) = play(&mut talk, &registered(), [done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 0)]);
+    assert_eq!((result, body(&asked[0])), (Ok(Drained::Empty), "Status=DRAINING&RunnerId=r-1"));
+}
+
+#[test]
+fn a_machine_without_an_id_is_never_drained_by_a_blank_one() {
+    let attributes = |id: &str| format!("begin i-0abc\n{}\nregistered\n", ATTRIBUTES.replace("r-1", id));
+    for journal in [
+        "",
+        "begin i-0abc\n",
+        &registered().replace("i-0abc", "i-0other"),
+        &attributes(""),
+        &attributes("null"),
+        &attributes("a b"),
+    ] {
+        for talk in [runner().drain(&me()), runner().drain(&me())] {
+            let Drain::Ask(mut talk) = talk else { panic!("the drain is asked for") };
+            let (result, asked) = play(&mut talk, journal, []);
+            assert!(result.expect_err("no id").is_transient() && asked.is_empty(), "{journal}");
+        }
+        assert_eq!(play(&mut runner().deregister(&me()), journal, []).0, Ok(()), "nothing of ours to remove");
+    }
+}
+
+#[test]
+fn a_drain_is_taken_back_by_active() {
+    let Undrain::Ask(mut talk) = runner().undrain(&me()) else { panic!("the undrain is asked for") };
+    let (result, asked) = play(&mut talk, &registered(), [done()]);
+    assert_eq!((result, body(&asked[0])), (Ok(()), "Status=ACTIVE&RunnerId=r-1"));
+    assert_eq!(play(&mut talk, &registered(), [reply(500, &[], "")]).0.expect_err("not done").kind, ErrorKind::Server);
+    assert_eq!(runner().abort(), Signal::Term);
+}
+
+#[test]
+fn already_gone_is_removed() {
+    let deregister = |replies: Vec<Reply>| play(&mut runner().deregister(&me()), &registered(), replies);
+    let (result, asked) = deregister(vec![done()]);
+    assert_eq!((result, asked[0].url.as_str(), body(&asked[0])), (Ok(()), GONE, "RunnerId=r-1"));
+    for status in [400, 404] {
+        assert_eq!(deregister(vec![reply(status, &[], ""), unlisted()]).0, Ok(()));
+        deregister(vec![reply(status, &[], ""), listed("DRAINING", 0, 0)]).0.expect_err("it is still there");
+        deregister(vec![reply(status, &[], ""), reply(404, &[], "")]).0.expect_err("the group is not found");
+    }
+    for (status, kind) in [(401, ErrorKind::Unauthorized), (403, ErrorKind::Forbidden), (500, ErrorKind::Server)] {
+        assert_eq!(deregister(vec![reply(status, &[], "")]).0.expect_err("not done").kind, kind);
+    }
+}
+
+#[test]
+fn an_unreadable_journal_is_an_error_and_not_an_absent_one() {
+    for told in [
+        Told::Program(Ok(output(1, "", "Permission denied"))),
+        Told::Program(Ok(output(None, "", ""))),
+        Told::Program(Err("no such program".to_owned())),
+        Told::Http(Ok(reply(200, &[], ""))),
+    ] {
+        let mut talk = runner().deregister(&me());
+        let Step::Ask(_) = talk.start() else { panic!("the journal") };
+        let Step::Done(Err(error)) = talk.told(told) else { panic!("taken as absent") };
+        assert_eq!(error.kind, ErrorKind::Malformed);
+    }
+}
+
+#[test]
+fn without_an_api_key_the_groups_token_is_tried_and_its_refusal_says_so() {
+    let runner = StackGuardianRunner::new(StackGuardianRunnerSettings { api_key: None, ..settings() });
+    let Drain::Ask(mut talk) = runner.drain(&me()) else { panic!("the drain is asked for") };
+    let (result, asked) = play(&mut talk, &registered(), [reply(403, &[], "")]);
+    assert_eq!(header(&asked[0], "authorization"), Some(format!("apikey {TOKEN}").as_str()));
+    let error = result.expect_err("refused");
+    assert!(error.kind == ErrorKind::Forbidden && error.message.contains("sgo_...) as api_key"), "{error}");
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_before_any_call() {
+    for (settings, part) in [
+        (
+            StackGuardianRunnerSettings { url: "https://app.stackguardian.io".to_owned(), ..settings() },
+            "api.app.stackguardian.io",
+        ),
+        (StackGuardianRunnerSettings { token: SecretString::from(""), ..settings() }, "--sg-node-token"),
+        (StackGuardianRunnerSettings { token: SecretString::from("a b"), ..settings() }, "--sg-node-token"),
+        (StackGuardianRunnerSettings { api_key: Some(SecretString::from("x")), ..settings() }, "sgu_"),
+        (StackGuardianRunnerSettings { organization: String::new(), ..settings() }, "organization"),
+        (StackGuardianRunnerSettings { runner_group: "a/b".to_owned(), ..settings() }, "runner group"),
+        (StackGuardianRunnerSettings { program: " ".to_owned(), ..settings() }, "sg-runner"),
+        (StackGuardianRunnerSettings { register_timeout: Duration::ZERO, ..settings() }, "minutes"),
+        (
+            StackGuardianRunnerSettings { introspection: Some("localhost".to_owned()), ..settings() },
+            "http://localhost:51678",
+        ),
+    ] {
+        let Step::Done(Err(error)) = StackGuardianRunner::new(settings).register(&me()).start() else {
+            panic!("{part}")
+        };
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert!(error.message.contains(part), "{error} lacks {part}");
+    }
+    assert_eq!(settings().check(), Ok(()));
+}
+
+#[test]
+fn the_token_and_the_key_are_never_shown() {
+    let launch = register("", []).0.expect("launched");
+    let echo = format!(r#"{{"msg":"bad key {KEY}"}}"#);
+    let (result, asked) = drain([reply(403, &[], &echo)]);
+    let error = result.expect_err("refused");
+    for text in [format!("{:?} {:?} {launch:?}", settings(), runner()), format!("{asked:?} {error} {error:?}")] {
+        assert!(!text.contains(TOKEN) && !text.contains(KEY), "{text}");
+    }
+    assert!(!launch.argv.join(" ").contains(TOKEN));
+    assert!(!launch.files[0].contents.expose().contains(TOKEN));
+}
+
+const WORDS: &[&str] = &["msg", "ContainerInstances", "runningTasksCount", "pendingTasksCount", "runnerId", "status"];
+
+proptest! {
+    #[test]
+    fn arbitrary_answers_are_never_a_proof(status in prop_oneof![Just(200), any::<u16>()], bytes: Vec<u8>, value in any_json(WORDS), json: bool) {
+        let answer = Reply { body: if json { value.to_string().into_bytes() } else { bytes }, ..reply(status, &[], "") };
+        let first = drain_with(|at| if at == 0 { done() } else { answer.clone() });
+        prop_assert!(first != Ok(Drained::Empty) && first != Ok(Drained::StillBusy), "{answer:?}");
+        let always = drain_with(|_| answer.clone());
+        prop_assert!(always != Ok(Drained::Empty) && always != Ok(Drained::StillBusy), "{answer:?}");
+    }
+
+    #[test]
+    fn a_member_with_anything_in_it_is_empty_only_with_two_zeros(one in any_json(WORDS), status in prop::sample::select(vec!["ACTIVE", "DRAINING", "x"])) {
+        let mut one = one;
+        if let Some(object) = one.as_object_mut() {
+            object.insert("runnerId".to_owned(), json!("r-1"));
+            object.insert("status".to_owned(), json!(status));
+        }
+        let answer = ok(&group(0, &[one.clone()]));
+        let zeros = one["runningTasksCount"] == 0 && one["pendingTasksCount"] == 0;
+        let drained = drain_with(|at| if at == 0 { done() } else { answer.clone() });
+        prop_assert_eq!(drained == Ok(Drained::Empty), zeros && status == "DRAINING", "{}", one);
+    }
+
+    #[test]
+    fn an_arbitrary_journal_never_panics_and_never_sends_a_blank_id(text in "(begin i-0abc\n)?(.{0,60}\n){0,4}(ECS_INSTANCE_ATTRIBUTES=\\{\"sg_runner_id\": ?\".{0,5}\"\\}\n)?") {
+        let Step::Ask(Ask::Program(_)) = runner().deregister(&me()).start() else { panic!("the journal") };
+        let mut talk = runner().deregister(&me());
+        let _ = talk.start();
+        if let Step::Ask(Ask::Http(request)) = talk.told(Told::Program(Ok(output(0, &text, "")))) {
+            let id = body(&request).strip_prefix("RunnerId=").expect("an id");
+            prop_assert!(!id.is_empty() && id != "null" && !id.contains('%'), "{}", id);
+        }
+    }
+}
+
+/// A drain with as many replies as it asks for.
+fn drain_with(server: impl Fn(usize) -> Reply) -> Result<Drained, PlatformError> {
+    let Drain::Ask(mut talk) = runner().drain(&me()) else { panic!("the drain is asked for") };
+    let (mut step, mut at) = (talk.start(), 0);
+    loop {
+        step = match step {
+            Step::Done(result) => return result,
+            Step::Ask(Ask::Program(_)) => talk.told(Told::Program(Ok(output(0, &registered(), "")))),
+            Step::Ask(Ask::Http(_)) => {
+                at += 1;
+                assert!(at < 10, "the conversation does not end");
+                talk.told(Told::Http(Ok(server(at - 1))))
+            }
+            Step::Ask(other @ (Ask::Clock | Ask::Sign(_))) => panic!("{other:?} was asked"),
+        };
+    }
+}

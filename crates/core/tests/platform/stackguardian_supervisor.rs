@@ -1,0 +1,189 @@
+//! The script that lives as long as the ECS agent, run by a real shell with stand-ins for `docker`, `systemctl` and `sg-runner`.
+
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus},
+    time::{Duration, Instant},
+};
+
+use lightsout_core::{
+    platform::{
+        Me, Runner,
+        stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
+    },
+    wire::{Step, Told},
+};
+use secrecy::SecretString;
+
+use crate::talk::{me, output};
+
+/// The container `ecs-agent` runs as long as the file `running` is there. Each call is noted.
+const DOCKER: &str = r#"#!/bin/sh
+echo "docker $*" >>calls
+case $1 in
+inspect) test -e running && echo true ;;
+rm) rm -f running ;;
+ps) cat tasks 2>/dev/null ;;
+wait) while [ -e running ]; do sleep 0.05; done ;;
+esac
+"#;
+
+const SYSTEMCTL: &str = "#!/bin/sh\necho \"systemctl $*\" >>calls\nrm -f running\n";
+
+/// As the vendor's script: bash, guarded against being sourced from elsewhere. Notes the arguments that any user could read.
+const SG_RUNNER: &str = r#"#!/bin/bash
+if [[ "${BASH_SOURCE[0]}" == "${0}" ]]; then
+  tr '\0' ' ' </proc/$$/cmdline >>seen
+  echo "$@" >>given
+  [ -e fail ] && exit 3
+  echo 'ECS_INSTANCE_ATTRIBUTES={"sg_organization": "demo-org","sg_runner_id": "r-1", "sg_runner_group_id": "rg-1"}' >ecs.config
+  touch running
+fi
+"#;
+
+/// A folder that is removed in the end.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Folder {
+    fn new(name: &str, sg_runner: &str) -> Self {
+        let path = env::temp_dir().join(format!("lightsout-supervisor-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        for (name, text) in [("docker", DOCKER), ("systemctl", SYSTEMCTL), ("sg-runner", sg_runner)] {
+            fs::write(path.join(name), text).expect("a stand-in");
+            fs::set_permissions(path.join(name), fs::Permissions::from_mode(0o755)).expect("executable");
+        }
+        Self(path)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join(name)).unwrap_or_default()
+    }
+
+    /// Launches what the codec says, in this folder.
+    fn launch(&self) -> Child {
+        let me = Me { runner_dir: self.0.clone(), ..me() };
+        let settings = StackGuardianRunnerSettings {
+            url: "http://127.0.0.1:1".to_owned(),
+            token: SecretString::from("hush-token"),
+            api_key: None,
+            organization: "demo-org".to_owned(),
+            runner_group: "private".to_owned(),
+            program: "sg-runner".to_owned(),
+            register_timeout: Duration::from_secs(20),
+            introspection: None,
+        };
+        let mut talk = StackGuardianRunner::new(settings).register(&me);
+        let Step::Ask(_) = talk.start() else { panic!("the journal is read first") };
+        let Step::Done(Ok(launch)) = talk.told(Told::Program(Ok(output(0, &self.read("registration"), "")))) else {
+            panic!("not launched: {}", self.read("registration"))
+        };
+        for file in &launch.files {
+            fs::write(&file.path, file.contents.expose()).expect("written");
+        }
+        let path = format!("{}:{}", self.0.display(), env::var("PATH").unwrap_or_default());
+        Command::new(&launch.argv[0])
+            .args(&launch.argv[1..])
+            .envs(launch.env.iter().map(|(name, value)| (name, value.expose())))
+            .env("PATH", path)
+            .env("ECS_CONFIG_DIR", &self.0)
+            .current_dir(&self.0)
+            .spawn()
+            .expect("started")
+    }
+
+    fn await_text(&self, name: &str, part: &str) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !self.read(name).contains(part) {
+            assert!(Instant::now() < until, "{part} never came into {name}: {}", self.read(name));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn terminate(child: &mut Child) -> ExitStatus {
+    let pid = child.id().to_string();
+    assert!(Command::new("/bin/sh").args(["-c", "kill -TERM \"$1\"", "sh", &pid]).status().expect("kill").success());
+    child.wait().expect("waited for")
+}
+
+fn has_bash() -> bool {
+    Path::new("/bin/bash").exists()
+}
+
+#[test]
+fn it_registers_once_lives_with_the_agent_and_ends_tasks_before_the_agent() {
+    if !has_bash() {
+        return;
+    }
+    let folder = Folder::new("whole", SG_RUNNER);
+    fs::write(folder.0.join("running"), "").expect("left behind by the image");
+    let mut child = folder.launch();
+    folder.await_text("registration", "\nregistered\n");
+    assert!(folder.read("registration").starts_with("begin i-0abc\nECS_INSTANCE_ATTRIBUTES={"));
+    assert_eq!(
+        folder.read("given"),
+        "register --organization demo-org --runner-group private --sg-node-token hush-token\n"
+    );
+    assert!(!folder.read("seen").is_empty() && !folder.read("seen").contains("hush-token"), "{}", folder.read("seen"));
+    let calls = folder.read("calls");
+    assert!(calls.contains("docker rm --force ecs-agent"), "what the image left behind goes: {calls}");
+
+    folder.await_text("calls", "docker wait ecs-agent");
+    fs::write(folder.0.join("tasks"), "t1\nt2\n").expect("tasks");
+    assert!(terminate(&mut child).success());
+    let calls = folder.read("calls");
+    let (stop, agent) = (calls.find("docker stop -t 3 t1 t2"), calls.rfind("systemctl stop ecs"));
+    assert!(stop.is_some() && stop < agent, "{calls}");
+    assert!(folder.read("registration").ends_with("gone\n"));
+}
+
+#[test]
+fn a_second_launch_adopts_the_agent() {
+    if !has_bash() {
+        return;
+    }
+    let folder = Folder::new("adopt", SG_RUNNER);
+    let mut first = folder.launch();
+    folder.await_text("registration", "registered");
+    first.kill().expect("killed");
+    first.wait().expect("waited for");
+    fs::write(folder.0.join("calls"), "").expect("emptied");
+    let mut second = folder.launch();
+    folder.await_text("calls", "docker wait ecs-agent");
+    assert_eq!(folder.read("given").lines().count(), 1, "registered once");
+    assert!(terminate(&mut second).success());
+}
+
+#[test]
+fn a_failure_is_noted_and_ends_it() {
+    if !has_bash() {
+        return;
+    }
+    let folder = Folder::new("fail", SG_RUNNER);
+    fs::write(folder.0.join("fail"), "").expect("told to fail");
+    assert!(!folder.launch().wait().expect("waited for").success());
+    assert_eq!(folder.read("registration"), "begin i-0abc\nfailed sg-runner register ended with status 3\n");
+}
+
+#[test]
+fn a_program_that_is_no_bash_script_finds_the_token_in_its_environment() {
+    let folder = Folder::new("other", "#!/bin/sh\necho \"$* $SG_NODE_TOKEN $SG_BASE_API\" >given\n");
+    assert!(!folder.launch().wait().expect("waited for").success());
+    assert_eq!(
+        folder.read("given"),
+        "register --organization demo-org --runner-group private hush-token http://127.0.0.1:1/api/v1\n"
+    );
+    assert!(
+        folder
+            .read("registration")
+            .contains("failed sg-runner register said that it is done, but no ecs-agent container runs")
+    );
+}
