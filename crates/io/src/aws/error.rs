@@ -1,0 +1,296 @@
+//! What a failed AWS call means to its caller.
+
+use std::{error::Error, fmt};
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use lightsout_core::wire::Unreachable;
+
+/// A failed AWS call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsError {
+    /// What the caller should make of it.
+    pub kind: AwsErrorKind,
+    /// The IAM action of the call, such as `autoscaling:SetDesiredCapacity`.
+    pub action: &'static str,
+    /// AWS's error code, when AWS answered.
+    pub code: Option<String>,
+    /// AWS's own words, or what kept the call from AWS.
+    pub message: String,
+}
+
+/// Kinds of failed AWS calls, by what the caller does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AwsErrorKind {
+    /// The group is at its minimum size and must not shrink.
+    AtFloor,
+    /// The capacity asked for is above the group's maximum.
+    AboveMax,
+    /// The capacity asked for is below the group's minimum.
+    BelowMin,
+    /// What was named does not exist, or the instance is in no group any more.
+    NotFound,
+    /// Something else goes on in the group: describe, then try again.
+    InProgress,
+    /// No lifecycle hook waits for this instance, not yet or not any more.
+    NoActiveHook,
+    /// The instance is in a state that does not allow it.
+    WrongState,
+    /// Too many calls: try again later.
+    Throttled,
+    /// The credentials are missing, expired, or lack a right. Somebody must act.
+    Denied,
+    /// No answer, or none that can be read: whether it was applied is not known. Describe before anything else.
+    Timeout,
+    /// The call never reached AWS, so nothing was applied.
+    Unreachable,
+    /// Anything else.
+    Other,
+}
+
+impl AwsError {
+    /// From what the SDK says of a call of `action`.
+    pub(crate) fn from_sdk<E>(action: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let (kind, code, message) = match error {
+            SdkError::ServiceError(service) => match service.err().code() {
+                Some(code) => {
+                    let message = service.err().message().unwrap_or_default();
+                    (classify(code, message), Some(code), message.to_owned())
+                }
+                None => unreadable(service.raw(), error),
+            },
+            SdkError::ResponseError(response) => unreadable(response.raw(), error),
+            SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => undelivered(error),
+            _ => (AwsErrorKind::Timeout, None, chain(error)),
+        };
+        Self { kind, action, code: code.map(str::to_owned), message }
+    }
+
+    /// A call that was not made because its arguments make no sense.
+    pub(crate) fn invalid(action: &'static str, message: String) -> Self {
+        Self { kind: AwsErrorKind::Other, action, code: None, message }
+    }
+
+    /// A describe that answered without what was asked for.
+    #[cfg(feature = "instance")]
+    pub(crate) fn not_found(action: &'static str, message: String) -> Self {
+        Self { kind: AwsErrorKind::NotFound, action, code: None, message }
+    }
+}
+
+impl fmt::Display for AwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed: {}", self.action, self.meaning())?;
+        match (&self.code, self.message.is_empty()) {
+            (Some(code), true) => write!(f, " ({code})"),
+            (Some(code), false) => write!(f, " ({code}: {})", self.message),
+            (None, true) => Ok(()),
+            (None, false) => write!(f, " ({})", self.message),
+        }
+    }
+}
+
+impl Error for AwsError {}
+
+impl AwsError {
+    fn meaning(&self) -> String {
+        match self.kind {
+            AwsErrorKind::AtFloor => "the group is at its minimum size".into(),
+            AwsErrorKind::AboveMax => "the capacity is above the group's maximum size".into(),
+            AwsErrorKind::BelowMin => "the capacity is below the group's minimum size".into(),
+            AwsErrorKind::NotFound => "it does not exist".into(),
+            AwsErrorKind::InProgress => "another activity of the group is in progress; it passes by itself".into(),
+            AwsErrorKind::NoActiveHook => "no lifecycle hook waits for this instance".into(),
+            AwsErrorKind::WrongState => "the instance's state does not allow it".into(),
+            AwsErrorKind::Throttled => "AWS throttles the account's calls; it passes by itself".into(),
+            AwsErrorKind::Denied => match self.code.as_deref() {
+                Some("AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation") => {
+                    format!("the credentials lack the right {}: allow this action in the role's policy", self.action)
+                }
+                Some(_) => "AWS does not accept the credentials: check that they are current, and the clock".into(),
+                None => {
+                    "there are no credentials: give the instance or function a role, or set AWS_ACCESS_KEY_ID".into()
+                }
+            },
+            AwsErrorKind::Timeout => "no clear answer, so whether it was applied is not known".into(),
+            AwsErrorKind::Unreachable => "AWS cannot be reached: check the region, the endpoint and the network".into(),
+            AwsErrorKind::Other => "AWS refused it".into(),
+        }
+    }
+}
+
+/// Codes that say everything.
+const CODES: &[(&str, AwsErrorKind)] = &[
+    ("AccessDenied", AwsErrorKind::Denied),
+    ("AccessDeniedException", AwsErrorKind::Denied),
+    ("AuthFailure", AwsErrorKind::Denied),
+    ("ExpiredToken", AwsErrorKind::Denied),
+    ("ExpiredTokenException", AwsErrorKind::Denied),
+    ("IncompleteSignature", AwsErrorKind::Denied),
+    ("InvalidClientTokenId", AwsErrorKind::Denied),
+    ("MissingAuthenticationToken", AwsErrorKind::Denied),
+    ("OptInRequired", AwsErrorKind::Denied),
+    ("RequestExpired", AwsErrorKind::Denied),
+    ("SignatureDoesNotMatch", AwsErrorKind::Denied),
+    ("UnauthorizedOperation", AwsErrorKind::Denied),
+    ("UnrecognizedClientException", AwsErrorKind::Denied),
+    ("RequestLimitExceeded", AwsErrorKind::Throttled),
+    ("Throttling", AwsErrorKind::Throttled),
+    ("ThrottlingException", AwsErrorKind::Throttled),
+    ("ThrottledException", AwsErrorKind::Throttled),
+    ("TooManyRequestsException", AwsErrorKind::Throttled),
+    ("ResourceContention", AwsErrorKind::InProgress),
+    ("ScalingActivityInProgress", AwsErrorKind::InProgress),
+    ("IncorrectInstanceState", AwsErrorKind::WrongState),
+    ("InvalidInstanceID.NotFound", AwsErrorKind::NotFound),
+    ("ParameterNotFound", AwsErrorKind::NotFound),
+    ("ParameterVersionNotFound", AwsErrorKind::NotFound),
+    ("ResourceNotFoundException", AwsErrorKind::NotFound),
+];
+
+/// What EC2 Auto Scaling says under the code `ValidationError`, which alone says nothing.
+const VALIDATION: &[(&str, AwsErrorKind)] = &[
+    ("desiredSize equals minSize", AwsErrorKind::AtFloor),
+    ("update the AutoScalingGroup sizes appropriately", AwsErrorKind::AtFloor),
+    ("is above max value", AwsErrorKind::AboveMax),
+    ("is below min value", AwsErrorKind::BelowMin),
+    ("No managed instance found", AwsErrorKind::NotFound),
+    ("is not part of Auto Scaling group", AwsErrorKind::NotFound),
+    ("name not found", AwsErrorKind::NotFound),
+    ("No active Lifecycle Action found", AwsErrorKind::NoActiveHook),
+    ("is not in InService", AwsErrorKind::WrongState),
+];
+
+/// The kind of an error by its code and, where the code does not say it, by the core of its message.
+fn classify(code: &str, message: &str) -> AwsErrorKind {
+    let found = match code {
+        "ValidationError" => VALIDATION.iter().find(|(core, _)| message.contains(core)),
+        code => CODES.iter().find(|(known, _)| *known == code),
+    };
+    found.map_or(AwsErrorKind::Other, |(_, kind)| *kind)
+}
+
+/// What to make of an answer that AWS's own servers would not give: a proxy's, or one cut short.
+fn unreadable<'a>(answer: &HttpResponse, error: &(dyn Error + 'static)) -> (AwsErrorKind, Option<&'a str>, String) {
+    let status = answer.status();
+    let kind = if status.is_client_error() { AwsErrorKind::Other } else { AwsErrorKind::Timeout };
+    (kind, None, format!("the answer with the status {} cannot be read: {}", status.as_u16(), chain(error)))
+}
+
+/// What to make of a call that has no answer. What our HTTP client does not account for was not sent.
+fn undelivered<'a>(error: &(dyn Error + 'static)) -> (AwsErrorKind, Option<&'a str>, String) {
+    for cause in causes(error) {
+        if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
+            let kind = match unreachable {
+                Unreachable::Connect(_) => AwsErrorKind::Unreachable,
+                Unreachable::Timeout(_) | Unreachable::TooLarge(_) | Unreachable::Broken(_) => AwsErrorKind::Timeout,
+            };
+            return (kind, None, unreachable.to_string());
+        }
+        // Asked before the call, and from elsewhere: what went wrong there says nothing about the call.
+        if cause.to_string().contains("credential") {
+            return (AwsErrorKind::Denied, None, chain(error));
+        }
+    }
+    (AwsErrorKind::Unreachable, None, chain(error))
+}
+
+/// All causes in one line, each said once.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in causes(error) {
+        let text = cause.to_string();
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| Error::source(*error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_by_code_and_wording() {
+        // Wordings as real groups answered them.
+        let validation = |message: &str| classify("ValidationError", message);
+        assert_eq!(
+            validation(
+                "Currently, desiredSize equals minSize (3). Terminating instance without replacement will violate group's \
+                 min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size."
+            ),
+            AwsErrorKind::AtFloor
+        );
+        assert_eq!(
+            validation(
+                "AutoScalingGroup G has min-size=1, max-size=50, and desired-size=1. To detach 1 instance, please update \
+                 the AutoScalingGroup sizes appropriately."
+            ),
+            AwsErrorKind::AtFloor
+        );
+        assert_eq!(
+            validation("New SetDesiredCapacity value 3 is above max value 2 for the AutoScalingGroup."),
+            AwsErrorKind::AboveMax
+        );
+        assert_eq!(
+            validation("New SetDesiredCapacity value 0 is below min value 1 for the AutoScalingGroup."),
+            AwsErrorKind::BelowMin
+        );
+        assert_eq!(
+            validation("Instance Id not found - No managed instance found for instance ID i-0123"),
+            AwsErrorKind::NotFound
+        );
+        assert_eq!(validation("The instance i-1 is not part of Auto Scaling group g."), AwsErrorKind::NotFound);
+        assert_eq!(
+            validation("AutoScalingGroup name not found - AutoScalingGroup 'g' not found"),
+            AwsErrorKind::NotFound
+        );
+        assert_eq!(validation("No active Lifecycle Action found with instance ID i-0123"), AwsErrorKind::NoActiveHook);
+        assert_eq!(validation("No active Lifecycle Action found with token 9a1b"), AwsErrorKind::NoActiveHook);
+        for state in ["InService or EnteringStandby or Standby", "InService or Standby", "InService"] {
+            assert_eq!(validation(&format!("The instance i-0123 is not in {state}.")), AwsErrorKind::WrongState);
+        }
+        assert_eq!(validation("1 validation error detected"), AwsErrorKind::Other);
+
+        let by_code = |code| classify(code, "any text");
+        assert_eq!(by_code("ScalingActivityInProgress"), AwsErrorKind::InProgress);
+        assert_eq!(by_code("ResourceContention"), AwsErrorKind::InProgress);
+        assert_eq!(by_code("Throttling"), AwsErrorKind::Throttled);
+        assert_eq!(by_code("RequestLimitExceeded"), AwsErrorKind::Throttled);
+        assert_eq!(by_code("InvalidInstanceID.NotFound"), AwsErrorKind::NotFound);
+        for code in
+            ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "ExpiredToken", "InvalidClientTokenId"]
+        {
+            assert_eq!(by_code(code), AwsErrorKind::Denied, "{code}");
+        }
+        assert_eq!(by_code("InternalFailure"), AwsErrorKind::Other);
+    }
+
+    #[test]
+    fn a_code_under_validation_is_not_found_in_other_codes() {
+        assert_eq!(classify("Other", "No managed instance found"), AwsErrorKind::Other);
+    }
+
+    #[test]
+    fn reads_well() {
+        let error = AwsError {
+            kind: AwsErrorKind::Denied,
+            action: "autoscaling:SetDesiredCapacity",
+            code: Some("AccessDenied".into()),
+            message: "User: arn:aws:sts::1:x is not authorized".into(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "autoscaling:SetDesiredCapacity failed: the credentials lack the right autoscaling:SetDesiredCapacity: allow \
+             this action in the role's policy (AccessDenied: User: arn:aws:sts::1:x is not authorized)"
+        );
+    }
+}

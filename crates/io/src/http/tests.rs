@@ -1,0 +1,233 @@
+use std::sync::{Arc, Mutex};
+
+use lightsout_core::wire::{Method, Output, Program, Text};
+
+use super::*;
+use crate::testing::{Answer, SOON, Seen, Server, nowhere, rerun};
+
+fn driver() -> Driver {
+    Driver::with_limits("lightsout/0.0.0 (test)", Limits { request: SOON, ..Limits::default() })
+}
+
+async fn ask(request: Request) -> Result<Reply, Unreachable> {
+    ask_by(&driver(), request).await
+}
+
+async fn ask_by(driver: &Driver, request: Request) -> Result<Reply, Unreachable> {
+    match driver.ask(Ask::Http(request)).await {
+        Told::Http(result) => result,
+        Told::Program(_) | Told::Clock(_) | Told::Sign(_) => unreachable!("a request was asked"),
+    }
+}
+
+#[tokio::test]
+async fn carries_the_request_and_the_reply_as_they_are() {
+    let server = Server::start(|_, _| {
+        let headers = vec![("Link", "<a>".into()), ("link", "<b>".into()), ("Retry-After", "7".into())];
+        Answer::Reply(418, headers, vec![0xff, 0x00])
+    })
+    .await;
+    let request = Request::new(Method::Post, format!("{}/api?page=2", server.url))
+        .header("private-token", Text::secret("glpat-1"))
+        .json(&serde_json::json!({"a": 1}), true);
+    let reply = ask(request).await.unwrap();
+    assert_eq!((reply.status, reply.body.as_slice()), (418, [0xff, 0x00].as_slice()));
+    assert_eq!(reply.header("link"), Some("<a>, <b>"));
+    assert_eq!(reply.header("retry-after"), Some("7"));
+
+    let seen = &server.seen()[0];
+    assert_eq!((seen.method.as_str(), seen.path.as_str(), seen.body.as_str()), ("POST", "/api?page=2", "{\"a\":1}"));
+    assert_eq!(seen.headers["private-token"], "glpat-1");
+    assert_eq!(seen.headers["content-type"], "application/json");
+    assert_eq!(seen.headers["user-agent"], "lightsout/0.0.0 (test)");
+}
+
+#[tokio::test]
+async fn every_status_is_a_reply() {
+    for status in [200, 204, 304, 400, 401, 403, 404, 409, 422, 429, 500, 502, 503] {
+        let server = Server::start(move |_, _| Answer::status(status, "")).await;
+        assert_eq!(ask(Request::get(&server.url)).await.unwrap().status, status);
+        assert_eq!(server.count(), 1, "{status} is not tried again");
+    }
+}
+
+#[tokio::test]
+async fn slow_replies_time_out() {
+    for script in [|| Answer::Silence, || Answer::HeadOnly] {
+        let server = Server::start(move |_, _| script()).await;
+        assert_eq!(ask(Request::get(&server.url)).await, Err(Unreachable::Timeout(SOON)));
+        assert_eq!(server.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn broken_replies() {
+    let truncated = || Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec());
+    let garbage = || Answer::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec());
+    for script in [truncated, garbage, || Answer::Raw(Vec::new()), || Answer::Reset] {
+        let server = Server::start(move |_, _| script()).await;
+        let error = ask(Request::new(Method::Post, &server.url)).await.unwrap_err();
+        assert!(matches!(error, Unreachable::Broken(_)), "{error:?}");
+        assert_eq!(server.count(), 1, "a POST may have been applied");
+    }
+}
+
+#[tokio::test]
+async fn nothing_listens() {
+    let error = ask(Request::get(nowhere().await)).await.unwrap_err();
+    assert!(matches!(&error, Unreachable::Connect(why) if why.contains("refused")), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_url_is_never_sent() {
+    for url in ["", "gitlab.example/api", "ftp://127.0.0.1/x"] {
+        let error = ask(Request::get(url)).await.unwrap_err();
+        assert!(matches!(error, Unreachable::Connect(_)), "{url}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_huge_body_is_cut_short() {
+    let cap = Limits::default().body;
+    let patient = Driver::new("test");
+    let server = Server::start(|_, _| Answer::Chunks(50)).await;
+    assert_eq!(ask_by(&patient, Request::get(&server.url)).await, Err(Unreachable::TooLarge(cap)));
+    let announced = || Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 50000000\r\n\r\nx".to_vec());
+    let server = Server::start(move |_, _| announced()).await;
+    assert_eq!(ask_by(&patient, Request::get(&server.url)).await, Err(Unreachable::TooLarge(cap)));
+
+    let server = Server::start(|_, _| Answer::Chunks(8)).await;
+    assert_eq!(ask_by(&patient, Request::get(&server.url)).await.unwrap().body.len(), cap);
+}
+
+#[tokio::test]
+async fn redirects_stay_here() {
+    let other = Server::start(|_, _| Answer::ok("elsewhere")).await;
+    let away = format!("{}/steal", other.url);
+    let server = Server::start(move |seen, _| match seen.path.as_str() {
+        "/here" => Answer::with(302, ("location", "/there"), ""),
+        "/away" => Answer::with(302, ("location", &away), ""),
+        "/loop" => Answer::with(302, ("location", "/loop"), ""),
+        _ => Answer::ok("arrived"),
+    })
+    .await;
+    let get =
+        |path: &str| Request::get(format!("{}{path}", server.url)).header("private-token", Text::secret("glpat-1"));
+    assert_eq!(ask(get("/here")).await.unwrap().body, b"arrived");
+    assert_eq!(server.seen()[1].headers["private-token"], "glpat-1");
+
+    assert_eq!(ask(get("/away")).await.unwrap().status, 302);
+    assert_eq!(other.count(), 0);
+
+    let before = server.count();
+    assert_eq!(ask(get("/loop")).await.unwrap().status, 302);
+    assert_eq!(server.count() - before, 4, "three redirects and no more");
+}
+
+#[tokio::test]
+async fn tls_towards_something_else_is_a_connect_error() {
+    let server = Server::start(|_, _| Answer::ok("")).await;
+    let error = ask(Request::get(server.url.replace("http:", "https:"))).await.unwrap_err();
+    assert!(matches!(error, Unreachable::Connect(_)), "{error:?}");
+}
+
+#[test]
+fn logs_hold_no_secrets() {
+    let shown = |url: &str| redact(&Url::parse(url).unwrap());
+    assert_eq!(shown("https://ci.example/api/v4/jobs?scope=pending"), "https://ci.example/api/v4/jobs?scope=pending");
+    assert_eq!(shown("https://me:pw@ci.example/x"), "https://ci.example/x");
+    let redacted = shown("https://ci.example/x?private_token=glpat-1&page=2&X-Amz-Signature=abc");
+    assert!(!redacted.contains("glpat-1") && !redacted.contains("abc") && redacted.contains("page=2"), "{redacted}");
+}
+
+/// Asks for two pages, then runs a program.
+#[derive(Default)]
+struct Pages {
+    told: Arc<Mutex<Vec<Told>>>,
+    url: String,
+}
+
+impl Conversation for Pages {
+    type Output = usize;
+
+    fn start(&mut self) -> Step<usize> {
+        Step::Ask(Ask::Http(Request::get(format!("{}/1", self.url))))
+    }
+
+    fn told(&mut self, told: Told) -> Step<usize> {
+        let mut all = self.told.lock().unwrap();
+        all.push(told);
+        match all.len() {
+            1 => Step::Ask(Ask::Http(Request::get(format!("{}/2", self.url)))),
+            2 => Step::Ask(Ask::Program(Program {
+                argv: vec!["echo".into(), "hi".into()],
+                env: Vec::new(),
+                timeout: Duration::from_secs(10),
+            })),
+            count => Step::Done(Ok(count)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_goes_on_until_it_is_over() {
+    let server = Server::start(|seen: &Seen, _| Answer::ok(seen.path.clone())).await;
+    let mut pages = Pages { url: server.url.clone(), ..Pages::default() };
+    assert_eq!(driver().converse(&mut pages, Duration::from_secs(30)).await, Ok(3));
+    let told = pages.told.lock().unwrap();
+    assert!(matches!(&told[1], Told::Http(Ok(reply)) if reply.body == b"/2"), "{told:?}");
+    assert!(
+        matches!(&told[2], Told::Program(Ok(Output { status: Some(0), stdout, .. })) if stdout == b"hi\n"),
+        "{told:?}"
+    );
+    assert!(server.seen().iter().all(|request| request.connection == 0), "connections are kept");
+}
+
+#[tokio::test]
+async fn a_conversation_has_a_deadline() {
+    let server = Server::start(|_, _| Answer::Silence).await;
+    let mut pages = Pages { url: server.url.clone(), ..Pages::default() };
+    let error = Driver::new("test").converse(&mut pages, SOON).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable);
+    assert!(pages.told.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn without_certificates() {
+    let server = Server::start(|_, _| Answer::ok("plain")).await;
+    let absent = "/nonexistent";
+    let variables = [("SSL_CERT_FILE", absent), ("SSL_CERT_DIR", absent), ("TEST_URL", server.url.as_str())];
+    rerun("http::tests::plain_works_and_tls_says_what_is_missing", &variables).await;
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+#[ignore = "without_certificates runs it with the variables set"]
+async fn plain_works_and_tls_says_what_is_missing() {
+    let url = std::env::var("TEST_URL").unwrap();
+    let driver = driver();
+    let error = ask_by(&driver, Request::get("https://127.0.0.1:1/")).await.unwrap_err();
+    assert!(matches!(&error, Unreachable::Connect(why) if why.contains("package ca-certificates")), "{error}");
+    assert_eq!(ask_by(&driver, Request::get(url)).await.unwrap().body, b"plain");
+}
+
+#[tokio::test]
+async fn proxies_serve_all_but_this_machine() {
+    let proxy = Server::start(|_, _| Answer::ok("from the proxy")).await;
+    let server = Server::start(|_, _| Answer::ok("direct")).await;
+    let variables = [("HTTP_PROXY", proxy.url.as_str()), ("http_proxy", &proxy.url), ("TEST_URL", &server.url)];
+    rerun("http::tests::by_a_proxy", &variables).await;
+    assert_eq!(server.count(), 1);
+    let seen = proxy.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].path, "http://ci.invalid/api");
+}
+
+#[tokio::test]
+#[ignore = "proxies_serve_all_but_this_machine runs it with the variables set"]
+async fn by_a_proxy() {
+    let url = std::env::var("TEST_URL").unwrap();
+    let driver = driver();
+    assert_eq!(ask_by(&driver, Request::get(url)).await.unwrap().body, b"direct");
+    assert_eq!(ask_by(&driver, Request::get("http://ci.invalid/api")).await.unwrap().body, b"from the proxy");
+}

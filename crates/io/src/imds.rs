@@ -1,0 +1,242 @@
+//! The instance metadata service, version 2 (EC2 user guide, "Use the Instance Metadata Service"), over plain HTTP:
+//! small, never through a proxy, and exact about what each status means.
+
+use std::{
+    env,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Method, Request, Response, StatusCode, Uri, body::Incoming, header::HeaderMap};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use tokio::sync::Mutex;
+
+use crate::http::root;
+
+/// Where the service answers on EC2.
+pub const ENDPOINT: &str = "http://169.254.169.254";
+/// The variable that names another endpoint, as the SDKs know it.
+pub const ENDPOINT_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+
+const TIMEOUT: Duration = Duration::from_secs(1);
+const BODY_CAP: usize = 64 << 10;
+const TOKEN_PATH: &str = "/latest/api/token";
+const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
+const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+/// The longest life that a token may have, in seconds.
+const TTL: u64 = 21_600;
+
+/// Why an item could not be read. None of these says anything about the item: keep what was known before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImdsError {
+    /// 401 also with a new token.
+    #[error("the metadata service refuses its own new token (401): is something between the instance and it?")]
+    Unauthorized,
+    /// 403: the request is not allowed, or the service is switched off.
+    #[error("the metadata service refuses the request (403): is it enabled (HttpEndpoint) for this instance?")]
+    Forbidden,
+    /// 429 or 503: too many requests.
+    #[error("the metadata service throttles the instance's requests; it passes by itself")]
+    Throttled,
+    /// Nothing came in time.
+    #[error("the metadata service did not answer within {0:?}: in a container it needs a hop limit of 2")]
+    Timeout(Duration),
+    /// No connection, or it broke.
+    #[error("the metadata service cannot be reached: {0}")]
+    Connect(String),
+    /// Any other status.
+    #[error("the metadata service answered with the status {0}")]
+    Status(u16),
+    /// A body that is longer than any item.
+    #[error("the metadata service sent more than {0} bytes")]
+    TooLarge(usize),
+    /// A body that is no text, or a token that cannot stand in a header.
+    #[error("the metadata service sent something that is not text")]
+    NotText,
+    /// The endpoint is not a plain `http` address.
+    #[error("{ENDPOINT_VARIABLE}={0} is not a URL such as {ENDPOINT}")]
+    Endpoint(String),
+}
+
+/// A client that holds one token, renews it in time, and asks once: what to do after an error is the caller's to decide.
+#[derive(Debug)]
+pub struct Imds {
+    client: Client<HttpConnector, Empty<Bytes>>,
+    endpoint: String,
+    timeout: Duration,
+    token: Mutex<Option<Token>>,
+    requests: AtomicU64,
+}
+
+/// A session token. Its `Debug` form does not show it.
+#[derive(Clone)]
+struct Token {
+    text: String,
+    renew_at: Instant,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").field("renew_at", &self.renew_at).finish_non_exhaustive()
+    }
+}
+
+impl Imds {
+    /// The service at [`ENDPOINT_VARIABLE`], else at [`ENDPOINT`].
+    ///
+    /// # Errors
+    /// [`ImdsError::Endpoint`] when the variable holds no URL.
+    pub fn from_env() -> Result<Self, ImdsError> {
+        Self::new(env::var(ENDPOINT_VARIABLE).ok().as_deref().filter(|url| !url.is_empty()).unwrap_or(ENDPOINT))
+    }
+
+    /// The service at this URL.
+    ///
+    /// # Errors
+    /// [`ImdsError::Endpoint`] when it is not a plain `http` URL.
+    pub fn new(endpoint: &str) -> Result<Self, ImdsError> {
+        let endpoint = endpoint.trim_end_matches('/');
+        let plain = endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+        if !plain {
+            return Err(ImdsError::Endpoint(endpoint.to_owned()));
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(TIMEOUT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(70))
+            .pool_max_idle_per_host(1)
+            .http1_max_buf_size(16 << 10)
+            .build(connector);
+        Ok(Self {
+            client,
+            endpoint: endpoint.to_owned(),
+            timeout: TIMEOUT,
+            token: Mutex::new(None),
+            requests: AtomicU64::new(0),
+        })
+    }
+
+    /// Allows each request this long instead of 1 s.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Reads one item, such as `/latest/meta-data/instance-id`. `None`: the service says that it is absent (404).
+    ///
+    /// # Errors
+    /// Any other answer, or none; see [`ImdsError`].
+    pub async fn get(&self, path: &str) -> Result<Option<String>, ImdsError> {
+        let token = self.token(None).await?;
+        match self.read(path, &token).await {
+            Err(ImdsError::Unauthorized) => {
+                let token = self.token(Some(&token)).await?;
+                self.read(path, &token).await
+            }
+            result => result,
+        }
+    }
+
+    /// How many requests were sent, those for tokens included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The current token, or a new one when it is `refused` or near its end. Concurrent callers share one request.
+    async fn token(&self, refused: Option<&str>) -> Result<String, ImdsError> {
+        let mut held = self.token.lock().await;
+        if let Some(token) = &*held
+            && Some(token.text.as_str()) != refused
+            && Instant::now() < token.renew_at
+        {
+            return Ok(token.text.clone());
+        }
+        *held = None;
+        let asked_at = Instant::now();
+        let (status, headers, text) = self.exchange(Method::PUT, TOKEN_PATH, (TTL_HEADER, &TTL.to_string())).await?;
+        if status != StatusCode::OK {
+            return Err(error(status));
+        }
+        let text = text?;
+        let token = Token { renew_at: asked_at + renew_after(&headers), text };
+        Ok(held.insert(token).text.clone())
+    }
+
+    async fn read(&self, path: &str, token: &str) -> Result<Option<String>, ImdsError> {
+        let (status, _, text) = self.exchange(Method::GET, path, (TOKEN_HEADER, token)).await?;
+        match status {
+            StatusCode::OK => text.map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(error(status)),
+        }
+    }
+
+    /// One request, and its status, headers and text.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        header: (&'static str, &str),
+    ) -> Result<(StatusCode, HeaderMap, Result<String, ImdsError>), ImdsError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/{}", self.endpoint, path.trim_start_matches('/')))
+            .header(header.0, header.1)
+            .body(Empty::new())
+            .map_err(|_| ImdsError::NotText)?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(|error| broken(&error))?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            Ok((status, headers, text(response).await?))
+        };
+        tokio::time::timeout(self.timeout, exchange).await.map_err(|_| ImdsError::Timeout(self.timeout))?
+    }
+}
+
+/// The body. That it is no text matters only where it is used, so that is a result of its own.
+async fn text(response: Response<Incoming>) -> Result<Result<String, ImdsError>, ImdsError> {
+    let mut incoming = response.into_body();
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| broken(&error))?;
+        if let Some(chunk) = frame.data_ref() {
+            if body.len() + chunk.len() > BODY_CAP {
+                return Err(ImdsError::TooLarge(BODY_CAP));
+            }
+            body.extend_from_slice(chunk);
+        }
+    }
+    Ok(String::from_utf8(body).map_err(|_| ImdsError::NotText))
+}
+
+/// When to renew a token: one minute, or for a short-lived one a tenth of its life, before its end.
+fn renew_after(headers: &HeaderMap) -> Duration {
+    let granted = headers.get(TTL_HEADER).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(TTL).min(TTL);
+    let life = Duration::from_secs(granted);
+    life.saturating_sub((life / 10).min(Duration::from_secs(60)))
+}
+
+fn error(status: StatusCode) -> ImdsError {
+    match status {
+        StatusCode::UNAUTHORIZED => ImdsError::Unauthorized,
+        StatusCode::FORBIDDEN => ImdsError::Forbidden,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => ImdsError::Throttled,
+        status => ImdsError::Status(status.as_u16()),
+    }
+}
+
+fn broken(error: &dyn std::error::Error) -> ImdsError {
+    ImdsError::Connect(root(error))
+}
+
+#[cfg(test)]
+mod tests;

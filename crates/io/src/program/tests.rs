@@ -1,0 +1,75 @@
+use std::time::Instant;
+
+use lightsout_core::wire::Text;
+
+use super::*;
+
+fn shell(script: &str, timeout: Duration) -> Program {
+    Program { argv: vec!["sh".into(), "-c".into(), script.into()], env: Vec::new(), timeout }
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn output_and_status() {
+    let output = run(&shell("echo out; echo err >&2; exit 3", LONG)).await.unwrap();
+    assert_eq!(output, Output { status: Some(3), stdout: b"out\n".to_vec(), stderr: b"err\n".to_vec() });
+}
+
+#[tokio::test]
+async fn variables_are_added_and_input_is_empty() {
+    let mut program = shell("cat; printf %s \"$TOKEN:${PATH:+path}\"", LONG);
+    program.env.push(("TOKEN".into(), Text::secret("s3cret")));
+    assert_eq!(run(&program).await.unwrap().stdout, b"s3cret:path");
+    assert!(!format!("{program:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_signal_leaves_no_status() {
+    assert_eq!(run(&shell("kill -9 $$", LONG)).await.unwrap().status, None);
+}
+
+#[tokio::test]
+async fn too_much_output_is_dropped_and_does_not_block() {
+    let output = run(&shell("head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; echo $?", LONG)).await.unwrap();
+    assert_eq!((output.stdout.len(), output.stderr.len(), output.status), (STDOUT, STDERR, Some(0)));
+}
+
+#[tokio::test]
+async fn a_timeout_kills_the_whole_group() {
+    let directory = tempfile::tempdir().unwrap();
+    let pid = directory.path().join("pid");
+    let script = format!("sleep 300 & echo $! > {}; wait", pid.display());
+    let error = run(&shell(&script, Duration::from_millis(500))).await.unwrap_err();
+    assert!(error.contains("did not end within 500ms"), "{error}");
+    let grandchild: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    let gone = || {
+        std::fs::read_to_string(format!("/proc/{grandchild}/stat"))
+            .map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !gone() {
+        assert!(Instant::now() < deadline, "the grandchild {grandchild} still runs");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_stays_behind_does_not_hold_us_up() {
+    let started = Instant::now();
+    let output = run(&shell("sleep 20 & echo done", LONG)).await.unwrap();
+    assert_eq!((output.status, output.stdout.as_slice()), (Some(0), b"done\n".as_slice()));
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn failures_to_start_say_what_to_do() {
+    let start =
+        async |name: &str| run(&Program { argv: vec![name.into()], env: Vec::new(), timeout: LONG }).await.unwrap_err();
+    assert_eq!(
+        start("no-such-program-here").await,
+        "cannot start no-such-program-here: there is no such program in PATH"
+    );
+    assert_eq!(start("/etc/passwd").await, "cannot start /etc/passwd: it is not executable");
+    assert!(run(&Program { argv: Vec::new(), env: Vec::new(), timeout: LONG }).await.unwrap_err().contains("empty"));
+}
