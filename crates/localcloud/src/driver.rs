@@ -1,0 +1,111 @@
+//! Runs the cloud's timers, and a machine for each instance that the cloud launches.
+
+use std::{future::pending, io, net::Ipv4Addr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    fleet::Source,
+    machine::{Boot, Machine},
+    server::{MetadataService, serve},
+    state::{Order, Shared, Stage},
+};
+
+/// Runs until the cloud is closed and every machine is off.
+pub(crate) async fn run(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let mut stage = shared.stage.subscribe();
+    let mut machines = JoinSet::new();
+    loop {
+        let due = shared.advance();
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(Order::Launch { id, stop }) => {
+                    machines.spawn(machine(Arc::clone(&shared), id, stop));
+                }
+                None => return,
+            },
+            Some(ended) = machines.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a machine's task ended badly: it is a bug in localcloud");
+                }
+            }
+            () = shared.changed.notified() => {}
+            () = timer(due) => {}
+            closing = stage.wait_for(|stage| *stage >= Stage::Closing) => {
+                drop(closing);
+                break;
+            }
+        }
+    }
+    // What was launched before the end has its own order to stop already.
+    while let Ok(Order::Launch { id, stop }) = orders.try_recv() {
+        machines.spawn(machine(Arc::clone(&shared), id, stop));
+    }
+    while machines.join_next().await.is_some() {}
+    shared.say(Source::Machine, None, "every machine is off");
+    shared.stage.send_replace(Stage::Dark);
+    // The sockets go on answering until the owner lets go.
+    pending::<()>().await;
+}
+
+async fn timer(due: Option<Duration>) {
+    match due {
+        Some(due) => tokio::time::sleep(due).await,
+        None => pending().await,
+    }
+}
+
+/// One machine from power-on to the end of the last thing that runs on it, with its metadata service.
+async fn machine(shared: Arc<Shared>, id: String, mut stop: watch::Receiver<bool>) {
+    let lived = if *stop.borrow() { Ok(()) } else { live(&shared, &id, &mut stop).await };
+    shared.act(|world, now| {
+        world.machine_gone(&id, now);
+        match lived {
+            Ok(()) => world.cloud.powered_off(&id, now),
+            Err(error) => {
+                tracing::warn!(instance = id, %error, "a machine does not boot");
+                world.cloud.boot_failed(&id, &error.to_string(), now);
+            }
+        }
+    });
+}
+
+async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let boot = boot(shared, id, format!("http://{}", listener.local_addr()?));
+    let service = MetadataService { shared: Arc::clone(shared), instance: id.to_owned() };
+    let life = async {
+        let machine: Arc<dyn Machine> = Arc::from(shared.machines.boot(boot).await?);
+        shared.act(|world, _| {
+            if let Some(guest) = world.guests.get_mut(id) {
+                guest.machine = Some(Arc::clone(&machine));
+            }
+        });
+        tokio::select! {
+            () = machine.off() => shared.act(|world, now| {
+                world.machine_gone(id, now);
+                world.cloud.powered_off(id, now);
+            }),
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        machine.power_off().await;
+        Ok(())
+    };
+    tokio::select! {
+        () = serve(listener, service) => Ok(()),
+        ended = life => ended,
+    }
+}
+
+fn boot(shared: &Shared, id: &str, imds: String) -> Boot {
+    let (group, user_data) = shared.look(|world, _| {
+        let instance = world.cloud.instance(id);
+        let group = instance.and_then(|instance| instance.group.clone()).unwrap_or_default();
+        (group, instance.map(|instance| instance.user_data.clone()).unwrap_or_default())
+    });
+    Boot { id: id.to_owned(), group, imds, aws: shared.url.clone(), region: shared.region.clone(), user_data }
+}

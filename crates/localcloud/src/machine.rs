@@ -1,0 +1,51 @@
+//! The machines behind the instances: what the driver needs of them, whatever they are made of.
+
+use std::io;
+
+use futures_util::future::BoxFuture;
+
+use crate::fleet::AgentReport;
+
+/// What a machine is told when it is powered on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// The instance id, such as `i-0123456789abcdef0`.
+    pub id: String,
+    /// The Auto Scaling group that launched it; empty when none did.
+    pub group: String,
+    /// Where this instance's own metadata service answers, such as `http://127.0.0.1:40123`.
+    pub imds: String,
+    /// Where the cloud's APIs and the CI platform answer: the URL of the [`LocalCloud`](crate::LocalCloud).
+    pub aws: String,
+    /// The region.
+    pub region: String,
+    /// The user data of the launch template, decoded.
+    pub user_data: String,
+}
+
+/// Powers machines on.
+pub trait Machines: Send + Sync + 'static {
+    /// Powers one on. It resolves when the machine runs; an error is a launch failure of the cloud.
+    fn boot(&self, boot: Boot) -> BoxFuture<'static, io::Result<Box<dyn Machine>>>;
+}
+
+/// One machine that was powered on.
+pub trait Machine: Send + Sync + 'static {
+    /// Resolves when the machine powered itself off. It is asked once.
+    fn off(&self) -> BoxFuture<'static, ()>;
+
+    /// The cloud ends it: a clean shutdown for a moment, then a hard one. Resolves when nothing of it runs any more; it may
+    /// be called after the machine powered itself off, and then removes what is left.
+    fn power_off(&self) -> BoxFuture<'static, ()>;
+
+    /// Kills the agent alone, as a crash would; everything else on the machine goes on.
+    ///
+    /// # Errors
+    /// When there is no agent to kill.
+    fn crash_agent(&self) -> io::Result<()>;
+
+    /// What the agent says about itself in its status file, when it says anything.
+    fn report(&self) -> Option<AgentReport> {
+        None
+    }
+}

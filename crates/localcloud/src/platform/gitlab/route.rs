@@ -1,0 +1,136 @@
+//! Which route of the API a request is for.
+
+use crate::http::Request;
+
+/// A route, by whose token opens it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    User(UserRoute),
+    Runner(RunnerRoute),
+}
+
+/// A route for people and scalers, with what its path names. A project or group goes by its number or its full path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum UserRoute {
+    ProjectJobs(String),
+    ProjectJob(String, u64),
+    JobTrace(String, u64),
+    CancelJob(String, u64),
+    GroupProjects(String),
+    CreateRunner,
+    Runner(u64),
+    UpdateRunner(u64),
+    DeleteRunner(u64),
+    RunnerManagers(u64),
+    RunnerJobs(u64),
+}
+
+/// A route for runners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RunnerRoute {
+    RequestJob,
+    UpdateJob(u64),
+    PatchTrace(u64),
+    Artifacts(u64),
+    Verify,
+    Register,
+    Unregister,
+    UnregisterManager,
+}
+
+impl Route {
+    pub fn of(request: &Request) -> Option<Self> {
+        let segments = request.segments();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let ["api", "v4", rest @ ..] = segments.as_slice() else { return None };
+        let method = if request.method == "HEAD" { "GET" } else { &request.method };
+        UserRoute::of(method, rest).map(Self::User).or_else(|| RunnerRoute::of(method, rest).map(Self::Runner))
+    }
+
+    /// The route as GitLab's documentation writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::User(route) => route.name(),
+            Self::Runner(route) => route.name(),
+        }
+    }
+}
+
+impl UserRoute {
+    fn of(method: &str, path: &[&str]) -> Option<Self> {
+        Some(match (method, path) {
+            ("GET", ["projects", project, "jobs"]) => Self::ProjectJobs((*project).into()),
+            ("GET", ["projects", project, "jobs", id]) => Self::ProjectJob((*project).into(), id.parse().ok()?),
+            ("GET", ["projects", project, "jobs", id, "trace"]) => Self::JobTrace((*project).into(), id.parse().ok()?),
+            ("POST", ["projects", project, "jobs", id, "cancel"]) => {
+                Self::CancelJob((*project).into(), id.parse().ok()?)
+            }
+            ("GET", ["groups", group, "projects"]) => Self::GroupProjects((*group).into()),
+            ("POST", ["user", "runners"]) => Self::CreateRunner,
+            ("GET", ["runners", id]) => Self::Runner(id.parse().ok()?),
+            ("PUT", ["runners", id]) => Self::UpdateRunner(id.parse().ok()?),
+            ("DELETE", ["runners", id]) => Self::DeleteRunner(id.parse().ok()?),
+            ("GET", ["runners", id, "managers"]) => Self::RunnerManagers(id.parse().ok()?),
+            ("GET", ["runners", id, "jobs"]) => Self::RunnerJobs(id.parse().ok()?),
+            _ => return None,
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::ProjectJobs(_) => "GET /projects/:id/jobs",
+            Self::ProjectJob(..) => "GET /projects/:id/jobs/:job_id",
+            Self::JobTrace(..) => "GET /projects/:id/jobs/:job_id/trace",
+            Self::CancelJob(..) => "POST /projects/:id/jobs/:job_id/cancel",
+            Self::GroupProjects(_) => "GET /groups/:id/projects",
+            Self::CreateRunner => "POST /user/runners",
+            Self::Runner(_) => "GET /runners/:id",
+            Self::UpdateRunner(_) => "PUT /runners/:id",
+            Self::DeleteRunner(_) => "DELETE /runners/:id",
+            Self::RunnerManagers(_) => "GET /runners/:id/managers",
+            Self::RunnerJobs(_) => "GET /runners/:id/jobs",
+        }
+    }
+
+    /// The scopes of which a token needs one; `api` always does.
+    pub fn scopes(&self) -> &'static [&'static str] {
+        match self {
+            Self::ProjectJobs(_) | Self::ProjectJob(..) | Self::JobTrace(..) | Self::GroupProjects(_) => &["read_api"],
+            Self::CancelJob(..) => &[],
+            Self::CreateRunner => &["create_runner"],
+            Self::UpdateRunner(_) | Self::DeleteRunner(_) => &["manage_runner"],
+            Self::Runner(_) | Self::RunnerManagers(_) | Self::RunnerJobs(_) => &["read_api", "manage_runner"],
+        }
+    }
+}
+
+impl RunnerRoute {
+    fn of(method: &str, path: &[&str]) -> Option<Self> {
+        Some(match (method, path) {
+            ("POST", ["runners", "verify"]) => Self::Verify,
+            ("POST", ["runners"]) => Self::Register,
+            ("DELETE", ["runners"]) => Self::Unregister,
+            ("DELETE", ["runners", "managers"]) => Self::UnregisterManager,
+            ("POST", ["jobs", "request"]) => Self::RequestJob,
+            ("PUT", ["jobs", id]) => Self::UpdateJob(id.parse().ok()?),
+            ("PATCH", ["jobs", id, "trace"]) => Self::PatchTrace(id.parse().ok()?),
+            ("GET" | "POST", ["jobs", id, "artifacts"]) | ("POST", ["jobs", id, "artifacts", "authorize"]) => {
+                Self::Artifacts(id.parse().ok()?)
+            }
+            _ => return None,
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::RequestJob => "POST /jobs/request",
+            Self::UpdateJob(_) => "PUT /jobs/:id",
+            Self::PatchTrace(_) => "PATCH /jobs/:id/trace",
+            Self::Artifacts(_) => "/jobs/:id/artifacts",
+            Self::Verify => "POST /runners/verify",
+            Self::Register => "POST /runners",
+            Self::Unregister => "DELETE /runners",
+            Self::UnregisterManager => "DELETE /runners/managers",
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The cloud as a running thing: its sockets, its driver, and the handle that owns both.
+
+mod aws;
+mod connection;
+mod front;
+mod metadata;
+
+use std::{collections::BTreeMap, io, net::Ipv4Addr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
+
+use self::front::Front;
+pub(crate) use self::{connection::serve, front::Refusal, metadata::MetadataService};
+use crate::{
+    cloud::{Cloud, CloudOptions, Stamp},
+    driver,
+    faults::Faults,
+    fleet::{Counters, FleetEvent, NewJobs, Snapshot},
+    machine::Machines,
+    platform::{
+        BuildkiteOptions, Ci, CircleCiOptions, GitHubOptions, GitLabOptions, PlatformKind, SpaceliftOptions,
+        StackGuardianOptions, Webhook,
+    },
+    post,
+    secrets::Secrets,
+    snapshot,
+    state::{Shared, Stage, World},
+    timeline::Timeline,
+};
+
+/// What a [`LocalCloud`] starts with.
+#[derive(Clone, Debug, Default)]
+pub struct LocalCloudOptions {
+    /// How the cloud behaves.
+    pub cloud: CloudOptions,
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Which CI platform the fleet uses. Only this one answers.
+    pub platform: PlatformKind,
+    /// A connected runner that says nothing for this long is lost to the platform; none: as long as the platform itself
+    /// waits. GitLab goes by its jobs instead.
+    pub lost_after: Option<Duration>,
+    /// Where the platform posts its job events.
+    pub webhook: Option<Webhook>,
+    /// What GitLab holds.
+    pub gitlab: GitLabOptions,
+    /// What StackGuardian holds.
+    pub stackguardian: StackGuardianOptions,
+    /// What Spacelift holds.
+    pub spacelift: SpaceliftOptions,
+    /// What CircleCI holds.
+    pub circleci: CircleCiOptions,
+    /// What GitHub holds.
+    pub github: GitHubOptions,
+    /// What Buildkite holds.
+    pub buildkite: BuildkiteOptions,
+    /// Parameters of SSM and secrets of Secrets Manager, by name.
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// A running cloud with its CI platform: one HTTP listener on 127.0.0.1 for the AWS APIs, the
+/// platform's API and the control
+/// API below `/_lightsout/`, and one more for each instance's metadata service.
+///
+/// Dropping it closes the sockets at once and lets go of the machines; [`LocalCloud::down`] is the orderly end.
+pub struct LocalCloud {
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+    driver: JoinHandle<()>,
+    poster: JoinHandle<()>,
+}
+
+impl LocalCloud {
+    /// Starts it, within a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub async fn start(options: LocalCloudOptions, machines: Arc<dyn Machines>) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let ci = Ci::new(&options, url.clone());
+        let LocalCloudOptions { cloud, secrets, .. } = options;
+        let (region, account) = (cloud.region.clone(), cloud.account.clone());
+        let since = Stamp(jiff::Timestamp::now().as_millisecond());
+        let world = World {
+            faults: Faults::new(cloud.seed),
+            ci,
+            secrets: Secrets::new(secrets, &region, &account, since),
+            cloud: Cloud::new(cloud),
+            counters: Counters::default(),
+            timeline: Timeline::default(),
+            guests: BTreeMap::new(),
+        };
+        let (shared, inboxes) = Shared::new(url, region, account, machines, world);
+        let server = tokio::spawn(serve(listener, Front::new(Arc::clone(&shared))));
+        let driver = tokio::spawn(driver::run(Arc::clone(&shared), inboxes.orders));
+        let poster = tokio::spawn(post::run(inboxes.hooks));
+        Ok(Self { shared, server, driver, poster })
+    }
+
+    /// Where it answers, such as `http://127.0.0.1:40123`.
+    pub fn url(&self) -> String {
+        self.shared.url.clone()
+    }
+
+    /// Everything about the fleet, now.
+    pub fn snapshot(&self) -> Snapshot {
+        snapshot::take(&self.shared)
+    }
+
+    /// The timeline from now on. Whoever falls more than 4,096 events behind misses some.
+    pub fn events(&self) -> broadcast::Receiver<FleetEvent> {
+        self.shared.events.subscribe()
+    }
+
+    /// Puts jobs into the queue and returns their ids.
+    #[expect(clippy::needless_pass_by_value, reason = "a caller has no more use for the order")]
+    pub fn enqueue(&self, jobs: NewJobs) -> Vec<u64> {
+        self.shared.act(|world, now| world.ci.enqueue(&jobs, now))
+    }
+
+    /// From now on the platform posts its job events there; none: nowhere. Also `POST` and `DELETE /_lightsout/webhook`.
+    pub fn post_events(&self, webhook: Option<Webhook>) {
+        self.shared.act(|world, _| world.ci.post_events(webhook));
+    }
+
+    /// Resolves when somebody asked for the end through the control API and every machine is off.
+    pub async fn ended(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.shared.stage.subscribe().wait_for(|stage| *stage == Stage::Dark).await;
+    }
+
+    /// Powers every machine off, waits until nothing of them runs, and closes the sockets.
+    pub async fn down(self) {
+        self.shared.close();
+        self.ended().await;
+        // Whoever asked for the end through the control API is still to hear of it.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl Drop for LocalCloud {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.driver.abort();
+        self.poster.abort();
+    }
+}

@@ -1,0 +1,98 @@
+//! Puts the [`Snapshot`] together.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    cloud::{Instance, LifecycleState},
+    fleet::{GroupView, InstanceView, JobState, NoticeView, QueueView, Snapshot},
+    machine::Machine,
+    state::{Shared, World},
+};
+
+/// Everything about the fleet, now.
+pub(crate) fn take(shared: &Shared) -> Snapshot {
+    let (mut snapshot, machines) = shared.look(|world, now| {
+        let jobs: Vec<_> = world
+            .ci
+            .jobs()
+            .map(|job| {
+                let instance = job.machine.as_deref().and_then(|id| world.instance_of(id));
+                job.view(instance.map(str::to_owned), now)
+            })
+            .collect();
+        let mut running: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        let mut queue = QueueView::default();
+        for job in &jobs {
+            *count(&mut queue, job.state) += 1;
+            if let (JobState::Running, Some(instance)) = (job.state, &job.instance) {
+                running.entry(instance).or_default().push(job.id);
+            }
+        }
+        let mut instances: Vec<_> =
+            world.cloud.instances().map(|instance| view(instance, running.remove(instance.id.as_str()))).collect();
+        instances.sort_by(|a, b| (a.launched_ms, &a.id).cmp(&(b.launched_ms, &b.id)));
+        let snapshot = Snapshot {
+            at_ms: now.0,
+            seq: world.timeline.last(),
+            groups: groups(world),
+            instances,
+            jobs,
+            queue,
+            counters: world.counters.clone(),
+        };
+        let machines = world.guests.iter().filter_map(|(id, guest)| Some((id.clone(), guest.machine.clone()?)));
+        (snapshot, machines.collect::<BTreeMap<String, Arc<dyn Machine>>>())
+    });
+    // A report may read a file, which the lock does not have to wait for.
+    for instance in &mut snapshot.instances {
+        instance.agent = machines.get(&instance.id).and_then(|machine| machine.report());
+    }
+    snapshot
+}
+
+fn groups(world: &World) -> Vec<GroupView> {
+    let groups = world.cloud.groups().map(|group| {
+        let members = world.cloud.instances().filter(|instance| instance.group.as_deref() == Some(&group.name));
+        let in_service = members.filter(|instance| instance.state == LifecycleState::InService).count();
+        GroupView {
+            name: group.name.clone(),
+            min: group.bounds.min,
+            max: group.bounds.max,
+            desired: group.bounds.desired,
+            in_service: u32::try_from(in_service).unwrap_or(u32::MAX),
+        }
+    });
+    groups.collect()
+}
+
+fn view(instance: &Instance, jobs: Option<Vec<u64>>) -> InstanceView {
+    InstanceView {
+        id: instance.id.clone(),
+        group: instance.group.clone(),
+        state: instance.state.as_str().to_owned(),
+        target_state: instance.target_state.map(str::to_owned),
+        protected: instance.protected,
+        healthy: instance.healthy,
+        launched_ms: instance.launched_at.0,
+        in_service_ms: instance.in_service_at.map(|at| at.0),
+        ended_ms: instance.ended_at.map(|at| at.0),
+        cause: instance.cause.clone(),
+        spot_notice: instance
+            .spot_notice
+            .map(|notice| NoticeView { action: notice.action.to_owned(), time_ms: notice.time.0 }),
+        rebalance_ms: instance.rebalance.map(|at| at.0),
+        jobs: jobs.unwrap_or_default(),
+        agent: None,
+    }
+}
+
+fn count(queue: &mut QueueView, state: JobState) -> &mut u32 {
+    match state {
+        JobState::Waiting => &mut queue.waiting,
+        JobState::Running => &mut queue.running,
+        JobState::Done => &mut queue.done,
+        JobState::Failed => &mut queue.failed,
+        JobState::Interrupted => &mut queue.interrupted,
+        JobState::Lost => &mut queue.lost,
+    }
+}

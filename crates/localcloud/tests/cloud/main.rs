@@ -1,0 +1,12 @@
+//! The embedded cloud against the behaviour of the real one: calls and time go in, replies and effects come out.
+
+mod balance;
+mod bench;
+mod calls;
+mod ec2;
+mod hooks;
+mod leaving;
+mod paging;
+mod refresh;
+mod refusals;
+mod walk;

@@ -1,0 +1,284 @@
+//! The whole cloud over real sockets, with machines that run nothing.
+
+mod runners;
+mod support;
+mod webhooks;
+
+use std::time::Duration;
+
+use lightsout_localcloud::{FleetEvent, NewJobs, cloud::CloudOptions, fleet::JobState, system_id};
+use serde_json::json;
+
+use self::support::{Bed, Options};
+
+#[tokio::test]
+async fn a_machine_boots_and_its_metadata_answers() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 1).await;
+    let id = bed.in_service("ci", 1).await.remove(0);
+    let boot = bed.machines.boot(&id);
+    assert_eq!((boot.group.as_str(), boot.region.as_str(), boot.user_data.as_str()), ("ci", "eu-central-1", "#!hello"));
+
+    let imds = bed.imds(&id).await;
+    assert_eq!(imds.get("instance-id").await.text(), id);
+    assert_eq!(imds.get("autoscaling/target-lifecycle-state").await.text(), "InService");
+    assert_eq!(imds.get("tags/instance/aws:autoscaling:groupName").await.text(), "ci");
+    let quiet = imds.get("spot/instance-action").await;
+    assert_eq!(quiet.status, 404);
+    assert!(quiet.text().contains("<title>404 - Not Found</title>"), "{}", quiet.text());
+    assert_eq!(imds.without_token("instance-id").await.status, 401);
+    assert_eq!(imds.with_token("wrong", "instance-id").await.status, 401);
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn a_spot_notice_shows_and_the_machine_is_ended_in_time() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 1).await;
+    let id = bed.in_service("ci", 1).await.remove(0);
+    bed.cloud.enqueue(NewJobs::default());
+    let job = bed.request_job(&id).await.json();
+
+    let told = bed.control("POST", &format!("instances/{id}/interrupt"), &json!({"in_s": 1})).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    let notice = bed.imds(&id).await.get("spot/instance-action").await.json();
+    assert_eq!(notice["action"], "terminate");
+    bed.until("the job to be interrupted", |fleet| fleet.jobs[0].state == JobState::Interrupted).await;
+    assert_eq!(job["id"], 1001);
+    assert_eq!(bed.control("POST", "instances/i-none/interrupt", &json!({})).await.status, 404);
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn a_job_is_requested_and_finished_by_the_runner_of_an_instance() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 1).await;
+    let id = bed.in_service("ci", 1).await.remove(0);
+    let queued = bed.control("POST", "jobs", &json!({"count": 2, "argv": ["true"]})).await.json();
+    assert_eq!(queued, json!({"ids": [1001, 1002]}));
+
+    let job = bed.request_job(&id).await.json();
+    let fleet = bed.cloud.snapshot();
+    assert_eq!((fleet.queue.waiting, fleet.queue.running), (1, 1));
+    assert_eq!(fleet.instances[0].jobs, [1001]);
+    assert_eq!(fleet.jobs[0].instance.as_deref(), Some(id.as_str()));
+    let body = json!({"token": job["token"], "state": "success"}).to_string();
+    assert_eq!(bed.call("PUT", "/api/v4/jobs/1001", &[], &body).await.status, 200);
+    assert_eq!(bed.cloud.snapshot().jobs[0].state, JobState::Done);
+
+    // The next one loses its machine.
+    bed.request_job(&id).await;
+    bed.machines.switch_off(&id);
+    bed.until("the job to be lost", |fleet| fleet.jobs[1].state == JobState::Lost).await;
+    let events = bed.call("GET", "/_lightsout/events?follow=false", &[], "").await;
+    let lost = events.text().lines().any(|line| line.contains("\"job\":1002") && line.contains("lost"));
+    assert!(lost, "{}", events.text());
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn a_system_failure_is_the_machines_fault() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 1).await;
+    let id = bed.in_service("ci", 1).await.remove(0);
+    bed.cloud.enqueue(NewJobs { count: 3, ..NewJobs::default() });
+    let mut fail = Vec::new();
+    for reason in ["runner_system_failure", "script_failure", "runner_system_failure"] {
+        let job = bed.request_job(&id).await.json();
+        let body = json!({"token": job["token"], "state": "failed", "failure_reason": reason}).to_string();
+        fail.push((format!("/api/v4/jobs/{}", job["id"]), body));
+    }
+    for (path, body) in &fail[..2] {
+        assert_eq!(bed.call("PUT", path, &[], body).await.status, 200);
+    }
+    let told = bed.control("POST", &format!("instances/{id}/interrupt"), &json!({"in_s": 60})).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    assert_eq!(bed.call("PUT", &fail[2].0, &[], &fail[2].1).await.status, 200);
+    let states: Vec<JobState> = bed.cloud.snapshot().jobs.iter().map(|job| job.state).collect();
+    assert_eq!(states, [JobState::Lost, JobState::Failed, JobState::Interrupted]);
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn whoever_follows_the_timeline_hears_the_end() {
+    let bed = Bed::start(Options::default()).await;
+    bed.cloud.enqueue(NewJobs::default());
+    let nothing = json!({});
+    let follow = bed.call("GET", "/_lightsout/events?since=0", &[], "");
+    let (events, ended) = tokio::join!(follow, bed.control("POST", "down", &nothing));
+    assert_eq!(ended.status, 200);
+    let lines: Vec<FleetEvent> = events.text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.first().map(|event| (event.seq, event.job)), Some((1, Some(1001))));
+    assert_eq!(lines.last().map(|event| event.what.as_str()), Some("every machine is off"));
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn jobs_are_listed_in_pages_and_not_sent_twice() {
+    let bed = Bed::start(Options::default()).await;
+    bed.cloud.enqueue(NewJobs { count: 3, ..NewJobs::default() });
+    let token = [("private-token", "glpat-lightsout-local")];
+    let page = bed.call("GET", "/api/v4/projects/lightsout%2Fdemo/jobs?scope[]=pending&per_page=2", &token, "").await;
+    assert_eq!((page.status, page.json().as_array().map(Vec::len)), (200, Some(2)));
+    assert_eq!(page.header("x-next-page"), Some("2"));
+    // A list of waiting jobs changes with each look, for it says how long they wait.
+    let target = "/api/v4/projects/lightsout%2Fdemo/jobs?scope[]=running";
+    let empty = bed.call("GET", target, &token, "").await;
+    let tag = empty.header("etag").expect("a tag");
+    let same = bed.call("GET", target, &[token[0], ("if-none-match", tag)], "").await;
+    assert_eq!((same.status, same.body.len()), (304, 0));
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn faults_are_put_in_and_cleared() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 0).await;
+    let fault = json!({"target": "aws", "action": "DescribeAutoScalingGroups", "effect": "throttle", "count": 1});
+    assert_eq!(bed.control("POST", "faults", &fault).await.status, 200);
+    let refused = bed.aws(&[("Action", "DescribeAutoScalingGroups"), ("Version", "2011-01-01")]).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("<Code>Throttling</Code>"), "{}", refused.text());
+    let fine = bed.aws(&[("Action", "DescribeAutoScalingGroups"), ("Version", "2011-01-01")]).await;
+    assert_eq!(fine.status, 200);
+
+    for (effect, broken) in [("drop", true), ("reset", true), ("truncate", false)] {
+        let fault = json!({"target": "gitlab", "effect": effect});
+        assert_eq!(bed.control("POST", "faults", &fault).await.status, 200);
+        let token = [("private-token", "glpat-lightsout-local")];
+        let answer = bed.try_call("GET", "/api/v4/groups/lightsout/projects", &token, "").await;
+        assert_eq!(answer.is_err(), broken, "{effect}: {answer:?}");
+        if let Ok(answer) = answer {
+            assert!(serde_json::from_slice::<serde_json::Value>(&answer.body).is_err(), "{}", answer.text());
+        }
+        assert_eq!(bed.control("DELETE", "faults", &json!(null)).await.json(), json!({"faults": []}));
+        assert_eq!(bed.call("GET", "/api/v4/groups/lightsout/projects", &token, "").await.status, 200);
+    }
+    let nonsense = bed.control("POST", "faults", &json!({"target": "aws", "effect": "explode"})).await;
+    assert_eq!(nonsense.status, 400);
+    assert!(nonsense.json()["error"].as_str().is_some_and(|error| error.contains("explode")), "{}", nonsense.text());
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn faults_of_one_metadata_service_leave_the_others_alone() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 2).await;
+    let ids = bed.in_service("ci", 2).await;
+    let (hit, spared) = (bed.imds(&ids[0]).await, bed.imds(&ids[1]).await);
+    for (effect, status) in [(json!({"status": {"code": 403}}), 403), (json!("throttle"), 429), (json!("expire"), 401)]
+    {
+        let fault = json!({"target": "imds", "instance": ids[0], "effect": effect, "count": 1});
+        assert_eq!(bed.control("POST", "faults", &fault).await.status, 200);
+        assert_eq!(spared.get("instance-id").await.status, 200);
+        assert_eq!(hit.get("instance-id").await.status, status, "{effect}");
+    }
+    // The tokens of the first are gone for good; a new one helps.
+    assert_eq!(hit.get("instance-id").await.status, 401);
+    assert_eq!(bed.imds(&ids[0]).await.get("instance-id").await.status, 200);
+    let hang = json!({"target": "imds", "instance": ids[1], "effect": "hang"});
+    assert_eq!(bed.control("POST", "faults", &hang).await.status, 200);
+    let answer = tokio::time::timeout(Duration::from_millis(200), spared.get("instance-id")).await;
+    assert!(answer.is_err(), "it must hang");
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn a_call_is_counted_for_the_instance_whose_role_signed_it() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 1).await;
+    let id = bed.in_service("ci", 1).await.remove(0);
+    let role = bed.imds(&id).await.get("iam/security-credentials/ci").await.json();
+    let key = role["AccessKeyId"].as_str().expect("a key id");
+    let signature =
+        format!("AWS4-HMAC-SHA256 Credential={key}/20261121/eu-central-1/autoscaling/aws4_request, Signature=0");
+    let body = "Action=DescribeAutoScalingInstances&Version=2011-01-01";
+    let described = bed.call("POST", "/", &[("authorization", &signature)], body).await;
+    assert_eq!(described.status, 200, "{}", described.text());
+    let counters = bed.cloud.snapshot().counters;
+    assert_eq!(counters.aws["DescribeAutoScalingInstances"]["instance"], 1);
+    assert!(counters.imds[&id] >= 2);
+    let expired = json!({"target": "aws", "effect": "expire", "count": 1});
+    assert_eq!(bed.control("POST", "faults", &expired).await.status, 200);
+    let refused = bed.call("POST", "/", &[("authorization", &signature)], body).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("<Code>ExpiredToken</Code>"), "{}", refused.text());
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn secrets_answer_over_the_json_protocol() {
+    let bed = Bed::start(Options::default()).await;
+    let target = [("x-amz-target", "AmazonSSM.GetParameter"), ("content-type", "application/x-amz-json-1.1")];
+    let found = bed.call("POST", "/", &target, r#"{"Name":"/ci/token","WithDecryption":true}"#).await;
+    assert_eq!((found.status, &found.json()["Parameter"]["Value"]), (200, &json!("hush")));
+    let missing = bed.call("POST", "/", &target, r#"{"Name":"/none"}"#).await;
+    assert_eq!((missing.status, &missing.json()["__type"]), (400, &json!("ParameterNotFound")));
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_boot_is_replaced() {
+    let bed = Bed::start(Options::default()).await;
+    bed.machines.fail_next_boot();
+    bed.group("ci", 0, 3, 1).await;
+    let ids = bed.in_service("ci", 1).await;
+    let fleet = bed.cloud.snapshot();
+    let failed: Vec<_> = fleet.instances.iter().filter(|instance| !ids.contains(&instance.id)).collect();
+    assert_eq!(failed.len(), 1, "{:?}", fleet.instances);
+    let history = bed.aws(&[("Action", "DescribeScalingActivities"), ("Version", "2011-01-01")]).await.text();
+    assert!(history.contains("<StatusCode>Failed</StatusCode><StatusMessage>out of machines"), "{history}");
+    assert!(bed.machines.running(&ids[0]));
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn an_operator_scales_in_and_crashes_agents() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 1, 3, 2).await;
+    let ids = bed.in_service("ci", 2).await;
+    assert_eq!(bed.control("POST", &format!("instances/{}/crash", ids[0]), &json!({})).await.status, 200);
+    assert_eq!(bed.machines.crashes(&ids[0]), 1);
+    let lowered = bed.control("POST", "groups/ci/scale-in", &json!({"by": 5})).await.json();
+    assert_eq!((&lowered["before"], &lowered["desired"]), (&json!(2), &json!(1)));
+    assert_eq!(bed.control("POST", "groups/none/scale-in", &json!({})).await.status, 404);
+    assert_eq!(bed.control("POST", "groups/ci/scale-in", &json!({"of": 1})).await.status, 400);
+    assert_eq!(bed.control("GET", "nothing", &json!(null)).await.status, 404);
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn after_down_nothing_runs() {
+    let bed = Bed::start(Options {
+        cloud: CloudOptions { boot: Duration::from_secs(60), ..support::fast() },
+        ..Options::default()
+    })
+    .await;
+    bed.group("ci", 0, 3, 3).await;
+    bed.until("three machines", |fleet| fleet.instances.len() == 3).await;
+    let ended = bed.control("POST", "down", &json!({})).await;
+    assert_eq!(ended.json(), json!({"down": true}));
+    bed.cloud.ended().await;
+    for instance in bed.cloud.snapshot().instances {
+        assert!(!bed.machines.running(&instance.id), "{} runs on", instance.id);
+    }
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn too_long_a_body_is_refused() {
+    let bed = Bed::start(Options::default()).await;
+    let body = "x".repeat((8 << 20) + 1);
+    // The server may close before the client has sent everything.
+    if let Ok(answer) = bed.try_call("POST", "/api/v4/jobs/request", &[], &body).await {
+        assert_eq!(answer.status, 413);
+    }
+    assert_eq!(bed.call("GET", "/_lightsout/fleet", &[], "").await.status, 200);
+    bed.down().await;
+}
+
+#[test]
+fn the_runner_of_an_instance_has_a_name_of_its_own() {
+    assert_ne!(system_id("i-1"), system_id("i-2"));
+    assert_eq!(system_id("i-1").len(), 14);
+}

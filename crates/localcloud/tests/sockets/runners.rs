@@ -1,0 +1,220 @@
+//! Runners of all platforms but GitLab, on machines that come and go.
+
+use lightsout_localcloud::{
+    BuildkiteOptions, CircleCiOptions, GitHubOptions, PlatformKind, SpaceliftOptions, StackGuardianOptions,
+    fleet::{JobState, Snapshot},
+};
+use serde_json::{Value, json};
+
+use super::support::{Answer, Bed, Options};
+
+const GITHUB: [(&str, &str); 2] = [("authorization", "Bearer ghp_lightsoutlocal"), ("user-agent", "test")];
+const STACKGUARDIAN: (&str, &str) = ("authorization", "apikey sgu_lightsoutlocal");
+const GROUP: &str = "/api/v1/orgs/lightsout/runnergroups/demo";
+
+/// A fleet of one instance, its runner, and jobs in the queue.
+struct Shop {
+    bed: Bed,
+    instance: String,
+    runner: String,
+    /// The platform's own name for the runner.
+    name: String,
+}
+
+impl Shop {
+    async fn open(platform: PlatformKind, jobs: u32) -> Self {
+        let bed = Bed::start(Options { platform, ..Options::default() }).await;
+        bed.group("ci", 0, 3, 1).await;
+        let instance = bed.in_service("ci", 1).await.remove(0);
+        let (token, name) = credentials(&bed, platform, &instance).await;
+        let hello = json!({
+            "platform": platform, "token": token, "name": name, "instance_id": instance,
+            "metadata": {"instance_id": instance}, "slots": 1, "mode": "continuous",
+        });
+        let connected = bed.control("POST", "runner/connect", &hello).await;
+        assert_eq!(connected.status, 200, "{platform}: {}", connected.text());
+        let runner = connected.json()["runner"].as_str().expect("an id").to_owned();
+        let queued = bed.control("POST", "jobs", &json!({"count": jobs})).await;
+        assert_eq!(queued.status, 200, "{platform}: {}", queued.text());
+        Self { bed, instance, runner, name }
+    }
+
+    async fn claim(&self) -> Answer {
+        self.bed.control("POST", &format!("runner/{}/claim", self.runner), &Value::Null).await
+    }
+
+    async fn take(&self) -> u64 {
+        let claimed = self.claim().await;
+        assert_eq!(claimed.status, 200, "{}", claimed.text());
+        claimed.json()["job"]["id"].as_u64().expect("an id")
+    }
+
+    async fn report(&self, job: u64, state: &str) -> Value {
+        let path = format!("runner/{}/jobs/{job}", self.runner);
+        self.bed.control("POST", &path, &json!({"state": state})).await.json()
+    }
+
+    fn fleet(&self) -> Snapshot {
+        self.bed.cloud.snapshot()
+    }
+}
+
+/// What a runner on this instance connects with: token and name.
+async fn credentials(bed: &Bed, platform: PlatformKind, instance: &str) -> (String, String) {
+    match platform {
+        PlatformKind::Buildkite => (BuildkiteOptions::default().token, instance.to_owned()),
+        PlatformKind::CircleCi => (CircleCiOptions::default().resource_classes.remove(0).token, instance.to_owned()),
+        PlatformKind::Spacelift => (SpaceliftOptions::default().pool_token, instance.to_owned()),
+        PlatformKind::StackGuardian => {
+            let registered = bed.call("POST", &format!("{GROUP}/register/"), &[STACKGUARDIAN], "").await.json();
+            let name = registered["data"]["RunnerId"].as_str().expect("an id").to_owned();
+            (StackGuardianOptions::default().token, name)
+        }
+        PlatformKind::GitHub => {
+            let labels = GitHubOptions::default().job_labels;
+            let order = json!({"name": instance, "runner_group_id": 1, "labels": labels}).to_string();
+            let target = "/orgs/lightsout/actions/runners/generate-jitconfig";
+            let made = bed.call("POST", target, &GITHUB, &order).await.json();
+            (made["encoded_jit_config"].as_str().expect("a blob").to_owned(), instance.to_owned())
+        }
+        PlatformKind::GitLab => unreachable!("its runners have an API of their own"),
+    }
+}
+
+const OTHERS: [PlatformKind; 5] = [
+    PlatformKind::StackGuardian,
+    PlatformKind::Spacelift,
+    PlatformKind::CircleCi,
+    PlatformKind::GitHub,
+    PlatformKind::Buildkite,
+];
+
+#[tokio::test]
+async fn jobs_are_taken_and_lost_alike_on_every_platform() {
+    for platform in OTHERS {
+        let shop = Shop::open(platform, 2).await;
+        let job = shop.take().await;
+        let fleet = shop.fleet();
+        assert_eq!((fleet.queue.waiting, fleet.queue.running), (1, 1), "{platform}");
+        assert_eq!(fleet.jobs[0].instance.as_deref(), Some(shop.instance.as_str()), "{platform}");
+        assert_eq!(fleet.instances[0].jobs, [job], "{platform}");
+        assert!(fleet.counters.platform["POST /runner/:id/claim"] == 1, "{:?}", fleet.counters.platform);
+        shop.bed.machines.switch_off(&shop.instance);
+        shop.bed.until("the job to be lost", |fleet| fleet.jobs[0].state == JobState::Lost).await;
+        shop.bed.down().await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_its_runner_cuts_is_lost_unless_there_was_a_notice() {
+    for platform in OTHERS {
+        for (notice, expected) in [(false, JobState::Lost), (true, JobState::Interrupted)] {
+            let shop = Shop::open(platform, 1).await;
+            let job = shop.take().await;
+            if notice {
+                let order = json!({"in_s": 60});
+                let told = shop.bed.control("POST", &format!("instances/{}/interrupt", shop.instance), &order).await;
+                assert_eq!(told.status, 200, "{}", told.text());
+            }
+            assert_eq!(shop.report(job, "canceled").await["state"], json!("failed"), "{platform}");
+            assert_eq!(shop.fleet().jobs[0].state, expected, "{platform}");
+            shop.bed.down().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn spacelift_drains_and_undrains() {
+    let shop = Shop::open(PlatformKind::Spacelift, 1).await;
+    let options = SpaceliftOptions::default();
+    let login = "mutation($id: ID!, $secret: String!) { apiKeyUser(id: $id, secret: $secret) { jwt } }";
+    let login = json!({"query": login, "variables": {"id": options.key_id, "secret": options.key_secret}}).to_string();
+    let answer = shop.bed.call("POST", "/graphql", &[], &login).await.json();
+    let bearer = format!("Bearer {}", answer["data"]["apiKeyUser"]["jwt"].as_str().expect("a JWT"));
+    let ask = async |query: String| {
+        let document = json!({"query": query}).to_string();
+        shop.bed.call("POST", "/graphql", &[("authorization", &bearer)], &document).await.json()["data"].clone()
+    };
+    let pool = ask(format!("{{ workerPool(id: \"{}\") {{ workers {{ id }} }} }}", options.pool)).await;
+    let worker = pool["workerPool"]["workers"][0]["id"].as_str().expect("a worker").to_owned();
+    let drain = async |on: bool| {
+        let arguments = format!("workerPool: \"{}\", id: \"{worker}\", drain: {on}", options.pool);
+        ask(format!("mutation {{ workerDrainSet({arguments}) {{ busy drained }} }}")).await["workerDrainSet"].clone()
+    };
+    assert_eq!(drain(true).await, json!({"busy": false, "drained": true}));
+    assert_eq!(shop.claim().await.status, 204);
+    assert_eq!(drain(false).await, json!({"busy": false, "drained": false}));
+    shop.take().await;
+    assert_eq!(drain(true).await, json!({"busy": true, "drained": true}));
+    shop.bed.down().await;
+}
+
+#[tokio::test]
+async fn stackguardian_drains_and_undrains() {
+    let shop = Shop::open(PlatformKind::StackGuardian, 1).await;
+    let set = async |status: &str| {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let body = format!("Status={status}&RunnerId={}", shop.name);
+        shop.bed.call("POST", &format!("{GROUP}/runner_status/"), &[STACKGUARDIAN, form], &body).await.status
+    };
+    assert_eq!(set("DRAINING").await, 200);
+    assert_eq!(shop.claim().await.status, 204);
+    assert_eq!(set("ACTIVE").await, 200);
+    shop.take().await;
+    shop.bed.down().await;
+}
+
+#[tokio::test]
+async fn github_removes_an_idle_runner_only() {
+    let shop = Shop::open(PlatformKind::GitHub, 1).await;
+    let job = shop.take().await;
+    let delete = async || {
+        let target = format!("/orgs/lightsout/actions/runners/{}", shop.runner);
+        shop.bed.call("DELETE", &target, &GITHUB, "").await.status
+    };
+    assert_eq!(delete().await, 422);
+    shop.report(job, "running").await;
+    assert_eq!(shop.report(job, "success").await, json!({"state": "done"}));
+    assert_eq!(delete().await, 404);
+    assert_eq!(shop.claim().await.status, 404);
+    shop.bed.down().await;
+}
+
+#[tokio::test]
+async fn buildkite_pauses_and_stops() {
+    let shop = Shop::open(PlatformKind::Buildkite, 1).await;
+    let user = [("authorization", "Bearer bkua_lightsout-local")];
+    let listed = shop.bed.call("GET", "/v2/organizations/lightsout/agents", &user, "").await.json();
+    let id = listed[0]["id"].as_str().expect("an agent").to_owned();
+    let put = async |what: &str| {
+        shop.bed.call("PUT", &format!("/v2/organizations/lightsout/agents/{id}/{what}"), &user, "{}").await.status
+    };
+    assert_eq!(put("pause").await, 204);
+    assert_eq!(shop.claim().await.status, 204);
+    assert_eq!(put("resume").await, 204);
+    shop.take().await;
+    assert_eq!(put("stop").await, 204);
+    assert_eq!(shop.claim().await.status, 409);
+    shop.bed.down().await;
+}
+
+#[tokio::test]
+async fn faults_hit_platforms_too() {
+    let shop = Shop::open(PlatformKind::CircleCi, 2).await;
+    let fault = json!({"target": "platform", "action": "runner/tasks", "effect": "throttle", "count": 1});
+    assert_eq!(shop.bed.control("POST", "faults", &fault).await.status, 200);
+    let user = [("circle-token", "CCIPAT_lightsout_local")];
+    let target = "/api/v3/runner/tasks?resource-class=lightsout/demo";
+    let refused = shop.bed.call("GET", target, &user, "").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("30")));
+    assert_eq!(shop.bed.call("GET", target, &user, "").await.json(), json!({"unclaimed_task_count": 2}));
+    // The job is handed out, but nobody hears of it: the next claim repeats it.
+    let of = &shop.instance;
+    let fault = json!({"target": "platform", "action": "claim", "instance": of, "effect": "reset", "count": 1});
+    assert_eq!(shop.bed.control("POST", "faults", &fault).await.status, 200);
+    let path = format!("/_lightsout/runner/{}/claim", shop.runner);
+    assert!(shop.bed.try_call("POST", &path, &[], "").await.is_err());
+    assert_eq!(shop.take().await, 1001);
+    assert_eq!(shop.fleet().queue.running, 1);
+    shop.bed.down().await;
+}

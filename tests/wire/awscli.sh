@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# Drives a running localcloud with the vendor's own command-line client, from template to termination, refusals included.
+#
+#   tests/wire/awscli.sh URL
+#
+# The client is installed from PyPI into ${LIGHTSOUT_VENV:-target/venv} when it is not there.
+set -euo pipefail
+
+url=${1:?usage: $0 URL (of a running localcloud)}
+cd "$(dirname "$0")/../.."
+venv=${LIGHTSOUT_VENV:-target/venv}
+aws=$venv/bin/aws
+if [[ ! -x $aws ]]; then
+    echo "installing awscli into $venv"
+    [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check awscli
+fi
+
+export AWS_ENDPOINT_URL=$url AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1
+export AWS_ACCESS_KEY_ID=awscli AWS_SECRET_ACCESS_KEY=none AWS_MAX_ATTEMPTS=1 AWS_EC2_METADATA_DISABLED=true
+export AWS_PAGER='' AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
+unset AWS_PROFILE AWS_SESSION_TOKEN
+group=awscli-$$
+checks=0
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+asg() { "$aws" autoscaling "$@"; }
+ec2() { "$aws" ec2 "$@"; }
+
+# equal WHAT WANTED COMMAND...: the command succeeds and prints this text.
+equal() {
+    local what=$1 wanted=$2 got
+    shift 2
+    got=$("$@") || fail "$what: the command failed: $*"
+    [[ $got == "$wanted" ]] || fail "$what: wanted '$wanted', got '$got'"
+    checks=$((checks + 1))
+}
+
+# refused CODE MESSAGE OPERATION COMMAND...: the command fails with exactly this error.
+refused() {
+    local code=$1 message=$2 operation=$3 got wanted
+    shift 3
+    if got=$("$@" 2>&1); then
+        fail "wanted $code from $operation, but it succeeded: $got"
+    fi
+    wanted="An error occurred ($code) when calling the $operation operation: $message"
+    # Newer clients put a prefix before the error, and how often they tried into it.
+    got=${got/ (reached max retries: 0)/}
+    [[ $got == *"$wanted" ]] || fail "wanted '$wanted', got '$got'"
+    checks=$((checks + 1))
+}
+
+# until_equal WHAT WANTED COMMAND...: the command prints this text within 30 s.
+until_equal() {
+    local what=$1 wanted=$2 got='' n
+    shift 2
+    for ((n = 0; n < 30; n++)); do
+        got=$("$@")
+        if [[ $got == "$wanted" ]]; then
+            checks=$((checks + 1))
+            return
+        fi
+        sleep 0.5
+    done
+    fail "$what: wanted '$wanted', last got '$got'"
+}
+
+members() { asg describe-auto-scaling-groups --auto-scaling-group-names "$group" --query 'AutoScalingGroups[0].Instances[].LifecycleState' --output text; }
+desired() { asg describe-auto-scaling-groups --auto-scaling-group-names "$group" --query 'AutoScalingGroups[0].DesiredCapacity' --output text; }
+state() { asg describe-auto-scaling-instances --instance-ids "$1" --query 'AutoScalingInstances[].LifecycleState' --output text; }
+
+echo "who am I"
+equal 'the account' 123456789012 "$aws" sts get-caller-identity --query Account --output text
+
+echo "launch template and group"
+ec2 create-launch-template --launch-template-name "$group" --launch-template-data '{
+    "ImageId": "ami-0123456789abcdef0", "InstanceType": "m7i.large", "InstanceInitiatedShutdownBehavior": "terminate",
+    "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "InstanceMetadataTags": "enabled"},
+    "UserData": "IyFoZWxsbw=="}' >/dev/null
+equal 'the template' m7i.large ec2 describe-launch-template-versions --launch-template-name "$group" \
+    --query 'LaunchTemplateVersions[0].LaunchTemplateData.InstanceType' --output text
+asg create-auto-scaling-group --auto-scaling-group-name "$group" --launch-template "LaunchTemplateName=$group,Version=\$Latest" \
+    --min-size 0 --max-size 2 --desired-capacity 0 --availability-zones eu-central-1a --new-instances-protected-from-scale-in \
+    --tags "Key=ci-fleet,Value=$group,PropagateAtLaunch=true"
+asg put-lifecycle-hook --auto-scaling-group-name "$group" --lifecycle-hook-name drain \
+    --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 600 --default-result CONTINUE
+equal 'the hook' $'drain\t600\t60000\tCONTINUE' asg describe-lifecycle-hooks --auto-scaling-group-name "$group" \
+    --query 'LifecycleHooks[0].[LifecycleHookName,HeartbeatTimeout,GlobalTimeout,DefaultResult]' --output text
+equal 'the group' $'0\t2\t0\tTrue' asg describe-auto-scaling-groups --auto-scaling-group-names "$group" \
+    --query 'AutoScalingGroups[0].[MinSize,MaxSize,DesiredCapacity,NewInstancesProtectedFromScaleIn]' --output text
+equal 'a group that is not there' '[]' asg describe-auto-scaling-groups --auto-scaling-group-names none-such \
+    --query AutoScalingGroups --output json
+
+echo "scale out"
+refused ValidationError 'New SetDesiredCapacity value 3 is above max value 2 for the AutoScalingGroup.' SetDesiredCapacity \
+    asg set-desired-capacity --auto-scaling-group-name "$group" --desired-capacity 3
+asg set-desired-capacity --auto-scaling-group-name "$group" --desired-capacity 2
+until_equal 'two in service' $'InService\tInService' members
+read -r first second < <(asg describe-auto-scaling-groups --auto-scaling-group-names "$group" \
+    --query 'AutoScalingGroups[0].Instances[].InstanceId' --output text)
+equal 'born protected' 'True' asg describe-auto-scaling-instances --instance-ids "$first" \
+    --query 'AutoScalingInstances[0].ProtectedFromScaleIn' --output text
+equal 'running' 'running' ec2 describe-instances --instance-ids "$first" \
+    --query 'Reservations[0].Instances[0].State.Name' --output text
+equal 'the tag of its group' "$group" ec2 describe-instances --instance-ids "$first" \
+    --query "Reservations[0].Instances[0].Tags[?Key=='aws:autoscaling:groupName'].Value" --output text
+
+echo "protection"
+asg set-instance-protection --auto-scaling-group-name "$group" --instance-ids "$first" --no-protected-from-scale-in
+equal 'no longer protected' 'False' asg describe-auto-scaling-instances --instance-ids "$first" \
+    --query 'AutoScalingInstances[0].ProtectedFromScaleIn' --output text
+asg set-instance-protection --auto-scaling-group-name "$group" --instance-ids "$first" --protected-from-scale-in
+
+echo "terminate with decrement, through the hook"
+refused ValidationError 'Instance Id not found - No managed instance found for instance ID i-0000000000000dead' \
+    TerminateInstanceInAutoScalingGroup \
+    asg terminate-instance-in-auto-scaling-group --instance-id i-0000000000000dead --should-decrement-desired-capacity
+refused ValidationError "No active Lifecycle Action found with instance ID $first" CompleteLifecycleAction \
+    asg complete-lifecycle-action --auto-scaling-group-name "$group" --lifecycle-hook-name drain \
+    --lifecycle-action-result CONTINUE --instance-id "$first"
+equal 'accepted' InProgress asg terminate-instance-in-auto-scaling-group --instance-id "$first" \
+    --should-decrement-desired-capacity --query Activity.StatusCode --output text
+equal 'decremented' 1 desired
+until_equal 'waits at the hook' 'Terminating:Wait' state "$first"
+refused ValidationError "The instance $first is not in InService or EnteringStandby or Standby." SetInstanceProtection \
+    asg set-instance-protection --auto-scaling-group-name "$group" --instance-ids "$first" --protected-from-scale-in
+asg record-lifecycle-action-heartbeat --auto-scaling-group-name "$group" --lifecycle-hook-name drain --instance-id "$first"
+asg complete-lifecycle-action --auto-scaling-group-name "$group" --lifecycle-hook-name drain \
+    --lifecycle-action-result CONTINUE --instance-id "$first"
+until_equal 'gone' '' state "$first"
+until_equal 'terminated' terminated ec2 describe-instances --instance-ids "$first" \
+    --query 'Reservations[0].Instances[0].State.Name' --output text
+
+echo "the floor"
+asg update-auto-scaling-group --auto-scaling-group-name "$group" --min-size 1
+refused ValidationError "Currently, desiredSize equals minSize (1). Terminating instance without replacement will violate \
+group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size." \
+    TerminateInstanceInAutoScalingGroup \
+    asg terminate-instance-in-auto-scaling-group --instance-id "$second" --should-decrement-desired-capacity
+equal 'still in service' InService state "$second"
+
+echo "history, secrets, faults"
+equal 'the newest finished termination' Successful asg describe-scaling-activities --auto-scaling-group-name "$group" \
+    --query "Activities[?starts_with(Description, 'Terminating')] | [0].StatusCode" --output text
+equal 'a parameter' glpat-lightsout-local "$aws" ssm get-parameter --name /ci/gitlab-token --with-decryption \
+    --query Parameter.Value --output text
+equal 'a secret' glpat-lightsout-local "$aws" secretsmanager get-secret-value --secret-id /ci/gitlab-token \
+    --query SecretString --output text
+refused ParameterNotFound '' GetParameter "$aws" ssm get-parameter --name /none
+refused ResourceNotFoundException "Secrets Manager can't find the specified secret." GetSecretValue \
+    "$aws" secretsmanager get-secret-value --secret-id none
+fault() { curl --silent --show-error --fail --output /dev/null -H 'content-type: application/json' "$url/_lightsout/faults" "$@"; }
+fault --data '{"target": "aws", "action": "DescribeAutoScalingGroups", "effect": "throttle"}'
+refused Throttling 'Rate exceeded' DescribeAutoScalingGroups asg describe-auto-scaling-groups
+fault --data '{"target": "aws", "action": "DescribeInstances", "effect": "throttle"}'
+refused RequestLimitExceeded 'Request limit exceeded.' DescribeInstances ec2 describe-instances
+fault -X DELETE
+equal 'no more throttling' 1 desired
+
+echo "clean up"
+asg delete-auto-scaling-group --auto-scaling-group-name "$group" --force-delete
+until_equal 'no group' '[]' asg describe-auto-scaling-groups --auto-scaling-group-names "$group" --query AutoScalingGroups --output json
+ec2 delete-launch-template --launch-template-name "$group" >/dev/null
+echo "ok: $checks checks"
