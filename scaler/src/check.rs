@@ -1,0 +1,136 @@
+//! `check`: looks at everything and changes nothing.
+
+use std::{fmt, rc::Rc, time::Instant};
+
+use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
+use lightsout_core::{platform::Demand, settings::PoolSettings};
+use lightsout_io::group::{Group, GroupView};
+use serde::Serialize;
+
+use crate::{
+    Stop,
+    pool::{Pool, view},
+    summed_up,
+    world::{Describing, World},
+};
+
+/// What was found about one pool.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) pool: String,
+    pub(crate) group: String,
+    /// What does not work.
+    pub(crate) errors: Vec<String>,
+    /// What works and may hurt.
+    pub(crate) warnings: Vec<String>,
+    /// What was seen, in one sentence.
+    pub(crate) seen: Vec<String>,
+}
+
+impl Finding {
+    /// As one line of JSON.
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).expect("a finding has only text keys")
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match (self.errors.is_empty(), self.warnings.is_empty()) {
+            (false, _) => "FAILED",
+            (true, false) => "doubtful",
+            (true, true) => "ok",
+        };
+        write!(f, "{}: {word}", self.pool)?;
+        if !self.seen.is_empty() {
+            write!(f, " ({})", self.seen.join("; "))?;
+        }
+        self.errors.iter().try_for_each(|error| write!(f, "\n  error: {error}"))?;
+        self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
+    }
+}
+
+/// Checks every pool; fails when any has an error.
+pub(crate) async fn check<G: Group + 'static>(
+    world: &Rc<World<G>>,
+    pools: Vec<Pool>,
+    mut done: impl FnMut(&Finding),
+) -> Result<(), Stop> {
+    let count = pools.len();
+    let describing = world.describe(&pools);
+    let mut checks: FuturesUnordered<_> = pools
+        .into_iter()
+        .map(|pool| {
+            let describing = describing[&pool.settings.region].clone();
+            Box::pin(look(Rc::clone(world), pool, describing))
+        })
+        .collect();
+    let mut failed = Vec::new();
+    while let Some(finding) = checks.next().await {
+        done(&finding);
+        if !finding.errors.is_empty() {
+            failed.push((finding.pool, finding.errors.join("; and ")));
+        }
+    }
+    failed.sort();
+    summed_up(count, &failed)
+}
+
+async fn look<G: Group + 'static>(world: Rc<World<G>>, mut pool: Pool, describing: Describing) -> Finding {
+    let until = Instant::now() + world.deadline;
+    let settings = pool.settings.clone();
+    let (group, demand) = join(view(&world, &settings, describing, until), pool.demand(&world, until)).await;
+    let mut finding = Finding { pool: settings.name.clone(), group: settings.group.clone(), ..Finding::default() };
+    match group {
+        Ok(view) => {
+            let GroupView { min, max, desired, .. } = view.group;
+            finding.seen.push(format!("group {} from {min} to {max}, desired {desired}", settings.group));
+            finding.warnings = doubts(&settings, &view.group);
+        }
+        Err(error) => finding.errors.push(error),
+    }
+    match demand {
+        Ok(Demand { queued, running, .. }) => {
+            let running = running.map_or("running not known".into(), |running| format!("{running} running"));
+            finding.seen.push(format!("{}: {queued} waiting, {running}", settings.platform.name()));
+        }
+        Err(error) => finding.errors.push(error),
+    }
+    finding
+}
+
+/// What may hurt, with what could happen and what to do.
+fn doubts(settings: &PoolSettings, group: &GroupView) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if !group.new_instances_protected {
+        doubts.push(
+            "new instances are not protected from scale-in: whoever lowers the desired capacity may end an instance while a job \
+             runs on it; set NewInstancesProtectedFromScaleIn on the group"
+                .into(),
+        );
+    }
+    if group.suspended.iter().any(|process| process == "Launch") {
+        doubts.push("the group's process Launch is suspended: a raise starts nothing; resume it".into());
+    }
+    if group.max == 0 {
+        doubts.push("the group's maximum is 0: nothing can ever start; raise it".into());
+    }
+    let policy = &settings.policy;
+    if let Some(min) = policy.min.filter(|min| *min > group.max) {
+        doubts.push(format!("min = {min} is above the group's maximum of {}, which wins; lower min", group.max));
+    }
+    if let Some(max) = policy.max.filter(|max| *max < group.min) {
+        doubts.push(format!(
+            "max = {max} is below the group's minimum of {}: nothing is ever raised; raise max",
+            group.min
+        ));
+    }
+    if policy.spare > 0 && policy.spare >= group.max {
+        let spare = policy.spare;
+        doubts.push(format!(
+            "spare = {spare} takes all of the group's maximum of {}: jobs have no room beside it",
+            group.max
+        ));
+    }
+    doubts
+}

@@ -1,0 +1,137 @@
+//! All pools together: who ticks when.
+
+use std::{
+    collections::BTreeSet,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use lightsout_core::record::{Outcome, Record};
+use lightsout_io::group::Group;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep_until},
+};
+
+use crate::{pool::Pool, world::World};
+
+/// How long after the beginning of a pool's tick a hint may begin the next one.
+const BETWEEN_HINTS: Duration = Duration::from_secs(1);
+
+/// The pools, those that tick just now and those that do not.
+pub(crate) struct Fleet<G> {
+    world: Rc<World<G>>,
+    idle: Vec<Pool>,
+    busy: FuturesUnordered<LocalBoxFuture<'static, (Pool, Record)>>,
+    /// The pools whose platform hinted at waiting jobs since their last tick began.
+    hinted: BTreeSet<String>,
+}
+
+impl<G: Group + 'static> Fleet<G> {
+    /// A fleet in which nothing ticks yet.
+    pub(crate) fn new(world: Rc<World<G>>, pools: Vec<Pool>) -> Self {
+        Self { world, idle: pools, busy: FuturesUnordered::new(), hinted: BTreeSet::new() }
+    }
+
+    /// One tick of every pool. Gives the names and errors of those that failed.
+    pub(crate) async fn once(&mut self, mut done: impl FnMut(&Record)) -> Vec<(String, String)> {
+        let mut failed = Vec::new();
+        self.tick();
+        while let Some(record) = self.next().await {
+            done(&record);
+            if record.result == Outcome::Failed {
+                failed.push((record.pool, record.error.unwrap_or_default()));
+            }
+        }
+        failed.sort();
+        failed
+    }
+
+    /// A tick of every pool again and again until `stop`; ticks that have begun are ended. A pool that still ticks when the next one is
+    /// due sits that one out, and so does one whose platform asked for patience. `hints` names pools that should not wait for the next tick; one
+    /// that still ticks, or began less than a second ago, follows as soon as it can: any number of hints costs one tick a second at most.
+    pub(crate) async fn watch(
+        &mut self,
+        tick: Duration,
+        mut hints: mpsc::Receiver<String>,
+        stop: impl Future<Output = ()>,
+        mut done: impl FnMut(&Record),
+    ) {
+        let mut clock = interval(tick);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let next_hinted = self.next_hinted();
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some((pool, record)) = self.busy.next(), if !self.busy.is_empty() => {
+                    self.idle.push(pool);
+                    done(&record);
+                }
+                _ = clock.tick() => self.tick(),
+                Some(pool) = hints.recv() => {
+                    self.hinted.insert(pool);
+                }
+                () = until(next_hinted) => self.tick_hinted(),
+            }
+        }
+        while let Some(record) = self.next().await {
+            done(&record);
+        }
+    }
+
+    /// Begins a tick of every pool that is free and may.
+    fn tick(&mut self) {
+        if !self.busy.is_empty() {
+            tracing::debug!(pools = self.busy.len(), "these pools still tick and sit this one out");
+        }
+        self.begin(|_| true);
+    }
+
+    /// When the next of the idle pools may tick for a hint.
+    fn next_hinted(&self) -> Option<Instant> {
+        let hinted = self.idle.iter().filter(|pool| self.hinted.contains(&pool.settings.name));
+        hinted.map(|pool| pool.began.map_or_else(Instant::now, |began| began + BETWEEN_HINTS)).min()
+    }
+
+    /// Begins a tick of the pools that were hinted at and began their last one long enough ago. A pool whose platform asked for patience drops its
+    /// hint.
+    fn tick_hinted(&mut self) {
+        let ready = |pool: &&Pool| pool.began.is_none_or(|began| began.elapsed() >= BETWEEN_HINTS);
+        let hinted = self.idle.iter().filter(|pool| self.hinted.contains(&pool.settings.name)).filter(ready);
+        let ready: BTreeSet<String> = hinted.map(|pool| pool.settings.name.clone()).collect();
+        self.hinted.retain(|name| !ready.contains(name));
+        self.begin(|pool| ready.contains(&pool.settings.name));
+    }
+
+    /// Begins a tick of each of these pools that is free and may.
+    fn begin(&mut self, chosen: impl Fn(&Pool) -> bool) {
+        let (due, idle): (Vec<Pool>, Vec<Pool>) =
+            std::mem::take(&mut self.idle).into_iter().partition(|pool| chosen(pool) && pool.is_due());
+        self.idle = idle;
+        let describing = self.world.describe(&due);
+        for mut pool in due {
+            pool.began = Some(Instant::now());
+            self.hinted.remove(&pool.settings.name);
+            let describing = describing[&pool.settings.region].clone();
+            self.busy.push(pool.tick(Rc::clone(&self.world), describing).boxed_local());
+        }
+    }
+
+    /// The next pool that ends its tick; `None` when none ticks.
+    async fn next(&mut self) -> Option<Record> {
+        let (pool, record) = self.busy.next().await?;
+        self.idle.push(pool);
+        Some(record)
+    }
+}
+
+/// Resolves at this time; never without one.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,77 @@
+//! The pools' webhooks: whose hint is believed, and for which pools.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use lightsout_core::platform::webhook::{Deliveries, Refused, WebhookKind, verify};
+use secrecy::SecretString;
+
+use crate::{pool::Pool, tokens::Tokens};
+
+/// How many deliveries of a pool are told apart from replayed ones.
+const REMEMBERED: usize = 4096;
+
+/// Every pool's webhook, by the last part of its address.
+#[derive(Debug, Default)]
+pub(crate) struct Hooks(BTreeMap<String, Vec<Hook>>);
+
+#[derive(Debug)]
+struct Hook {
+    pool: String,
+    kind: WebhookKind,
+    secret: SecretString,
+    seen: Mutex<Deliveries>,
+}
+
+impl Hooks {
+    /// The webhooks of these pools, their secrets fetched once.
+    pub(crate) async fn resolve(pools: &[Pool], tokens: &Tokens) -> Result<Self, String> {
+        let mut hooks = Self::default();
+        for settings in pools.iter().map(|pool| &pool.settings) {
+            let Some(webhook) = &settings.webhook else { continue };
+            let token = tokens.get(settings.region.as_ref(), &webhook.secret).await;
+            let token = token.map_err(|error| format!("the webhook of the pool {}: {error}", settings.name))?;
+            hooks.add(&webhook.path, &settings.name, webhook.kind, token.secret);
+        }
+        if hooks.0.is_empty() {
+            return Err(
+                "--listen: no pool has a webhook; add webhook = { kind = \"github\", secret = { file = \"/path\" } } to one".into(),
+            );
+        }
+        Ok(hooks)
+    }
+
+    /// With one more.
+    pub(crate) fn add(&mut self, path: &str, pool: &str, kind: WebhookKind, secret: SecretString) {
+        let seen = Mutex::new(Deliveries::new(REMEMBERED));
+        self.0.entry(path.into()).or_default().push(Hook { pool: pool.into(), kind, secret, seen });
+    }
+
+    /// The pools that an authentic webhook makes tick: none when it is about something else, or was here before.
+    pub(crate) fn judge(
+        &self,
+        path: &str,
+        headers: &BTreeMap<String, String>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Vec<&str>, Refused> {
+        let mut refused = Some(Refused::Forged);
+        let mut pools = Vec::new();
+        for hook in self.0.get(path).into_iter().flatten() {
+            match verify(hook.kind, &hook.secret, headers, body, now) {
+                Ok(hint) => {
+                    refused = None;
+                    let mut seen = hook.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    if hint.waiting && seen.is_new(hint.delivery) {
+                        pools.push(hook.pool.as_str());
+                    }
+                }
+                Err(why) => refused = refused.and(Some(why)),
+            }
+        }
+        refused.map_or(Ok(pools), Err)
+    }
+}

@@ -1,0 +1,308 @@
+//! One pool and its tick.
+
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join;
+use lightsout_core::{
+    platform::{Demand, ErrorKind, PlatformError, Queue},
+    record::{Outcome, Record, Spent},
+    scaling::{Capacity, Plan, floor, plan},
+    settings::{PoolSettings, format_duration},
+};
+use lightsout_io::{
+    aws::FLOOR_TAG,
+    group::{Group, GroupView},
+};
+use tokio::{sync::Semaphore, time::timeout_at};
+
+use crate::world::{Describing, World, region_name};
+
+/// How many pools may ask the same address at once. It bounds memory and connections; a platform that is slow delays its own pools only.
+const AT_ONCE: usize = 32;
+/// The longest that a platform's wish to be left alone is honoured.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
+/// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody else raised.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// One pool, and what it remembers between two ticks. All of it may be lost at any time.
+pub(crate) struct Pool {
+    pub(crate) settings: PoolSettings,
+    /// Shared with the pools whose platform has the same address.
+    gate: Rc<Semaphore>,
+    /// How the queue is read, and when its token was fetched.
+    queue: Option<(Box<dyn Queue>, Option<Instant>)>,
+    /// Until when the platform wishes to be left alone.
+    patience: Option<Instant>,
+    /// When it was last raised by us.
+    raised: Option<Instant>,
+    /// When its last tick began.
+    pub(crate) began: Option<Instant>,
+    failing: bool,
+}
+
+impl Pool {
+    /// The pools of these settings.
+    pub(crate) fn all(settings: Vec<PoolSettings>) -> Vec<Self> {
+        let mut gates: BTreeMap<String, Rc<Semaphore>> = BTreeMap::new();
+        let pool = |settings: PoolSettings| {
+            let gate = gates.entry(settings.platform.address().to_owned());
+            let gate = Rc::clone(gate.or_insert_with(|| Rc::new(Semaphore::new(AT_ONCE))));
+            Self { settings, gate, queue: None, patience: None, raised: None, began: None, failing: false }
+        };
+        settings.into_iter().map(pool).collect()
+    }
+
+    /// A pool whose queue is read by this.
+    #[cfg(test)]
+    pub(crate) fn with_queue(mut self, queue: Box<dyn Queue>) -> Self {
+        self.queue = Some((queue, None));
+        self
+    }
+
+    /// Whether its platform may be asked again.
+    pub(crate) fn is_due(&self) -> bool {
+        let left = self.patience.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
+        if !left.is_zero() {
+            tracing::debug!(pool = self.settings.name, ?left, "skipped: the platform wishes to be asked later");
+        }
+        left.is_zero()
+    }
+
+    /// One tick: queue and group at the same time, the plan, the raise, then everything else.
+    pub(crate) async fn tick<G: Group + 'static>(mut self, world: Rc<World<G>>, group: Describing) -> (Self, Record) {
+        let started = Instant::now();
+        let mut record = Record {
+            time: String::new(),
+            pool: self.settings.name.clone(),
+            group: self.settings.group.clone(),
+            platform: self.settings.platform.name().to_owned(),
+            result: Outcome::Held,
+            to: None,
+            why: None,
+            reason: None,
+            error: None,
+            ms: Spent::default(),
+        };
+        if let Err(error) = self.attempt(&world, group, started, &mut record).await {
+            record.result = Outcome::Failed;
+            record.error = Some(error);
+        }
+        self.tell_changes(&record);
+        record.ms.total = millis(started.elapsed());
+        record.time = now();
+        (self, record)
+    }
+
+    async fn attempt<G: Group + 'static>(
+        &mut self,
+        world: &World<G>,
+        group: Describing,
+        started: Instant,
+        record: &mut Record,
+    ) -> Result<(), String> {
+        let until = started + world.deadline;
+        let settings = self.settings.clone();
+        let reading = async { (self.demand(world, until).await, started.elapsed()) };
+        let ((demand, took), view) = join(reading, view(world, &settings, group, until)).await;
+        record.ms.demand = Some(millis(took));
+        record.ms.describe = view.as_ref().ok().map(|view| millis(view.took));
+        let (demand, mut view) = match (demand, view) {
+            (Ok(demand), Ok(view)) => (demand, view),
+            (Ok(_), Err(group)) => return Err(group),
+            (Err(queue), Ok(_)) => return Err(queue),
+            (Err(queue), Err(group)) => return Err(format!("{queue}; and {group}")),
+        };
+
+        let since_raise = self.raised.map(|at| at.elapsed());
+        let mut decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
+        if matches!(decided, Plan::Raise { .. }) && view.at.elapsed() > FRESH {
+            let again = world.describe(std::slice::from_ref(self)).remove(&self.settings.region);
+            if let Some(again) = again {
+                view = self::view(world, &self.settings, again, until).await?;
+                decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
+            }
+        }
+        record.reason = Some(decided.why().to_string());
+        record.why = Some(decided.why().clone());
+        if let Plan::Raise { to, .. } = decided {
+            record.to = Some(to);
+            if world.dry_run {
+                record.result = Outcome::WouldRaise;
+                return Ok(());
+            }
+            let began = Instant::now();
+            let raised = self.raise(world, to, until).await;
+            record.ms.raise = Some(millis(began.elapsed()));
+            raised?;
+            record.result = Outcome::Raised;
+            self.raised = Some(Instant::now());
+            if view.group.suspended.iter().any(|process| process == "Launch") {
+                tracing::warn!(
+                    pool = self.settings.name,
+                    group = self.settings.group,
+                    "the group's process Launch is suspended, so that nothing starts: resume it"
+                );
+            }
+        }
+        if !world.dry_run {
+            self.leave_floor(world, floor(&settings.policy, &demand, capacity(&view.group)), &view.group, until).await;
+        }
+        Ok(())
+    }
+
+    /// Reads the queue, with a fresh token when the one at hand is refused.
+    pub(crate) async fn demand<G: Group + 'static>(
+        &mut self,
+        world: &World<G>,
+        until: Instant,
+    ) -> Result<Demand, String> {
+        let gate = Rc::clone(&self.gate);
+        let Ok(_turn) = timeout_at(until.into(), gate.acquire()).await else {
+            return Err(format!(
+                "no turn within {}: too many pools wait for {}, which is slow; raise `deadline` or give the pools more time with `tick`",
+                format_duration(world.deadline),
+                self.settings.platform.address()
+            ));
+        };
+        let mut again = true;
+        loop {
+            let (mut queue, token_at) = match self.queue.take() {
+                Some(queue) => queue,
+                None => self.open(world, until).await?,
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            let read = Box::pin(world.driver.converse(queue.as_mut(), left)).await;
+            let refused = matches!(&read, Err(PlatformError { kind: ErrorKind::Unauthorized, .. }));
+            let source = self.settings.platform.token().zip(token_at);
+            if refused
+                && std::mem::take(&mut again)
+                && source.is_some_and(|(source, at)| world.tokens.refused(self.settings.region.as_ref(), source, at))
+            {
+                tracing::info!(pool = self.settings.name, "the token was refused and is fetched anew");
+                continue;
+            }
+            self.queue = Some((queue, token_at));
+            let wish = match &read {
+                Ok(demand) => demand.poll_after,
+                Err(PlatformError { kind: ErrorKind::Throttled(wish), .. }) => *wish,
+                Err(_) => None,
+            };
+            self.patience = wish.map(|wish| Instant::now() + wish.min(LONGEST_PATIENCE));
+            return read.map_err(|error| error.message);
+        }
+    }
+
+    async fn open<G: Group + 'static>(
+        &self,
+        world: &World<G>,
+        until: Instant,
+    ) -> Result<(Box<dyn Queue>, Option<Instant>), String> {
+        let platform = &self.settings.platform;
+        let Some(source) = platform.token() else { return Ok((platform.build(None), None)) };
+        let token = timeout_at(until.into(), world.tokens.get(self.settings.region.as_ref(), source))
+            .await
+            .map_err(|_| format!("no secret from {source} within {}", format_duration(world.deadline)))?
+            .map_err(|error| error.to_string())?;
+        Ok((platform.build(Some(token.secret)), Some(token.at)))
+    }
+
+    async fn raise<G: Group + 'static>(&self, world: &World<G>, to: u32, until: Instant) -> Result<(), String> {
+        let region = world.region(self.settings.region.as_ref());
+        let raising = async {
+            let _turn = region.writes.acquire().await;
+            Box::pin(region.groups.raise(&self.settings.group, to)).await
+        };
+        match timeout_at(until.into(), raising).await {
+            Ok(raised) => raised.map_err(|error| error.to_string()),
+            Err(_) => Err(format!(
+                "the raise was not answered within {}; the next tick sees whether it took effect",
+                format_duration(world.deadline)
+            )),
+        }
+    }
+
+    /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.
+    async fn leave_floor<G: Group + 'static>(&self, world: &World<G>, floor: u32, group: &GroupView, until: Instant) {
+        if floor == group.floor() {
+            return;
+        }
+        let region = world.region(self.settings.region.as_ref());
+        let text = floor.to_string();
+        let writing = async {
+            let _turn = region.writes.acquire().await;
+            Box::pin(region.groups.set_tag(&self.settings.group, FLOOR_TAG, &text)).await
+        };
+        let error = match timeout_at(until.into(), writing).await {
+            Ok(Ok(())) => return tracing::debug!(pool = self.settings.name, floor, "left a new floor for the agents"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it was not answered in time".into(),
+        };
+        tracing::warn!(
+            pool = self.settings.name,
+            floor,
+            error,
+            "the floor was not written: spare instances may idle out and be replaced"
+        );
+    }
+
+    fn tell_changes(&mut self, record: &Record) {
+        let failed = record.result == Outcome::Failed;
+        match (self.failing, failed) {
+            (false, true) => {
+                tracing::warn!(pool = record.pool, error = record.error, "the pool cannot be scaled");
+            }
+            (true, false) => tracing::info!(pool = record.pool, "the pool can be scaled again"),
+            (false, false) | (true, true) => {}
+        }
+        self.failing = failed;
+    }
+}
+
+/// One group out of a describe.
+pub(crate) struct View {
+    pub(crate) group: GroupView,
+    at: Instant,
+    took: Duration,
+}
+
+/// Waits for the describe and picks the pool's group.
+pub(crate) async fn view<G>(
+    world: &World<G>,
+    settings: &PoolSettings,
+    describing: Describing,
+    until: Instant,
+) -> Result<View, String> {
+    let region = || region_name(settings.region.as_ref());
+    let views = timeout_at(until.into(), describing)
+        .await
+        .map_err(|_| {
+            format!("AWS did not describe the groups of {} within {}", region(), format_duration(world.deadline))
+        })?
+        .map_err(|error| error.to_string())?;
+    match views.groups.get(&settings.group) {
+        Some(group) => Ok(View { group: group.clone(), at: views.at, took: views.took }),
+        None => Err(format!(
+            "there is no Auto Scaling group {} in {}; create it, or correct group or region of the pool {}",
+            settings.group,
+            region(),
+            settings.name
+        )),
+    }
+}
+
+fn capacity(group: &GroupView) -> Capacity {
+    Capacity { min: group.min, max: group.max, desired: group.desired, draining_slots: 0 }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The time of day, to the millisecond.
+fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}

@@ -1,0 +1,154 @@
+//! Hints: what they make happen, and what they can never cost.
+
+use std::cell::{Cell, RefCell};
+
+use lightsout_core::platform::webhook::WebhookKind;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+};
+
+use super::*;
+use crate::{
+    hooks::Hooks,
+    listener::{Limits, Listening, listen_with},
+};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+fn queued(id: u32) -> String {
+    format!("{{\"object_kind\":\"build\",\"build_status\":\"pending\",\"build_id\":{id}}}")
+}
+
+/// A listener for the pool `a`, and where its hints come out.
+async fn listening(limits: Limits) -> (Listening, mpsc::Receiver<String>) {
+    let mut hooks = Hooks::default();
+    hooks.add("a", "a", WebhookKind::GitLab, "s3cret".into());
+    let (hints, hinted) = mpsc::channel(8);
+    let listening = listen_with(([127, 0, 0, 1], 0).into(), hooks, hints, limits).await.unwrap();
+    (listening, hinted)
+}
+
+/// The first line of what the listener answers, or nothing when it only closes.
+async fn send(listening: &Listening, text: &str) -> String {
+    let mut stream = TcpStream::connect(listening.address).await.unwrap();
+    let _ = stream.write_all(text.as_bytes()).await;
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply).await;
+    String::from_utf8_lossy(&reply).into_owned()
+}
+
+fn post(path: &str, token: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\nhost: x\r\nx-gitlab-token: {token}\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+async fn status(listening: &Listening, text: &str) -> u16 {
+    let reply = send(listening, text).await;
+    reply.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+#[tokio::test]
+async fn an_authentic_webhook_is_a_hint_and_others_are_refused_without_detail() {
+    let (listening, mut hinted) = listening(Limits::default()).await;
+    assert_eq!(status(&listening, &post("/hooks/a", "s3cret", &queued(1))).await, 202);
+    assert_eq!(hinted.try_recv().as_deref(), Ok("a"));
+    let finished = queued(2).replace("pending", "success");
+    for (text, expected) in [
+        (post("/hooks/a", "s3cret", &queued(1)), 202),
+        (post("/hooks/a", "s3cret", &finished), 202),
+        (post("/hooks/a", "wrong", &queued(3)), 401),
+        (post("/hooks/none", "s3cret", &queued(3)), 401),
+        (post("/hooks/a", "s3cret", "no json"), 400),
+        (post("/", "s3cret", &queued(3)), 404),
+        ("GET /hooks/a HTTP/1.1\r\nhost: x\r\n\r\n".into(), 405),
+        (post("/hooks/a", "s3cret", &queued(3)).replace("host: x", "host: x\r\nx-gitlab-token: s3cret"), 401),
+    ] {
+        assert_eq!(status(&listening, &text).await, expected, "{text}");
+        assert!(hinted.try_recv().is_err(), "no hint from {text}");
+    }
+    let refused = send(&listening, &post("/hooks/a", "wrong", &queued(3))).await;
+    assert!(refused.ends_with("\r\n\r\n") && !refused.contains("s3cret"), "no body: {refused}");
+}
+
+#[tokio::test]
+async fn too_much_is_refused() {
+    let (listening, mut hinted) = listening(Limits { body: 64, rate: 0, burst: 3, ..Limits::default() }).await;
+    assert_eq!(status(&listening, &post("/hooks/a", "s3cret", &"x".repeat(65))).await, 413);
+    let chunked = "POST /hooks/a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n50\r\n";
+    let endless = format!("{chunked}{}\r\n50\r\n{}\r\n0\r\n\r\n", "x".repeat(80), "x".repeat(80));
+    assert_eq!(status(&listening, &endless).await, 413);
+    assert_eq!(status(&listening, &post("/hooks/a", "s3cret", "{}")).await, 202);
+    assert_eq!(status(&listening, &post("/hooks/a", "s3cret", &queued(1))).await, 429);
+    assert!(hinted.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_slow_client_is_cut_off_and_the_next_one_served() {
+    let (listening, mut hinted) = listening(Limits { patience: Duration::from_millis(200), ..Limits::default() }).await;
+    let whole = post("/hooks/a", "s3cret", &queued(1));
+    for cut in [10, whole.len() - 5] {
+        let reply = send(&listening, &whole[..cut]).await;
+        assert!(reply.is_empty() || reply.contains(" 408 "), "{reply}");
+    }
+    assert!(hinted.try_recv().is_err());
+    assert_eq!(status(&listening, &whole).await, 202);
+}
+
+#[tokio::test]
+async fn a_hint_makes_its_pool_tick_at_once_and_only_this_one() {
+    let (settings, groups) = (settings(&[("a", ""), ("b", "")]), Groups::of(&["a", "b"]));
+    let mut fleet = fleet(&settings, world(&settings, &groups), vec![waiting(0), waiting(0)]);
+    let (hint, hinted) = mpsc::channel(8);
+    let seen = RefCell::new(Vec::new());
+    let (end, ended) = (tokio::sync::Notify::new(), Cell::new(false));
+    let done = |record: &Record| {
+        let mut seen = seen.borrow_mut();
+        seen.push(record.pool.clone());
+        match seen.len() {
+            2 => hint.try_send("a".into()).unwrap(),
+            3 => {
+                ended.set(true);
+                end.notify_one();
+            }
+            _ => {}
+        }
+    };
+    fleet.watch(LONG, hinted, end.notified(), done).await;
+    assert!(ended.get());
+    let mut seen = seen.into_inner();
+    assert_eq!(seen.remove(2), "a");
+    seen.sort();
+    assert_eq!(seen, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn many_hints_cost_one_more_reading_a_second() {
+    let (settings, groups) = (settings(&[("a", "")]), Groups::of(&["a"]));
+    let mut fleet = fleet(&settings, world(&settings, &groups), vec![waiting(0)]);
+    let (hint, hinted) = mpsc::channel(1000);
+    for _ in 0..1000 {
+        hint.try_send("a".to_owned()).unwrap();
+    }
+    let ticks = Cell::new(0);
+    let stop = tokio::time::sleep(Duration::from_millis(500));
+    fleet.watch(LONG, hinted, stop, |_| ticks.set(ticks.get() + 1)).await;
+    assert_eq!(ticks.get(), 1, "the first tick of all; the hints wait for their second");
+}
+
+#[tokio::test]
+async fn a_hint_for_a_platform_that_wishes_patience_is_dropped() {
+    let (settings, groups) = (settings(&[("a", "")]), Groups::of(&["a"]));
+    let wish = Demand { queued: 0, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
+    let mut fleet = fleet(&settings, world(&settings, &groups), vec![Answers(Ok(wish), None)]);
+    let (hint, hinted) = mpsc::channel(1000);
+    let ticks = Cell::new(0);
+    let stop = tokio::time::sleep(Duration::from_millis(1500));
+    let done = |_: &Record| {
+        ticks.set(ticks.get() + 1);
+        hint.try_send("a".into()).unwrap();
+    };
+    fleet.watch(LONG, hinted, stop, done).await;
+    assert_eq!(ticks.get(), 1);
+}

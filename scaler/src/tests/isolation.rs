@@ -1,0 +1,76 @@
+use lightsout_core::record::Outcome;
+
+use super::*;
+use crate::{Stop, summed_up};
+
+#[tokio::test]
+async fn a_broken_or_slow_pool_hinders_no_other() {
+    let (mut settings, groups) =
+        (settings(&[("slow", ""), ("broken", ""), ("a", "")]), Groups::of(&["slow", "broken", "a"]));
+    settings.deadline = Duration::from_millis(300);
+    let slow = Answers(waiting(1).0, Some("20"));
+    let mut fleet = fleet(&settings, world(&settings, &groups), vec![slow, failing("GitLab answers 502"), waiting(2)]);
+    let records = ticked(&mut fleet).await;
+    let seen: BTreeMap<_, _> =
+        records.iter().map(|record| (record.pool.as_str(), (record.result, record.error.as_deref()))).collect();
+    assert_eq!(seen["a"], (Outcome::Raised, None));
+    assert_eq!(seen["broken"], (Outcome::Failed, Some("GitLab answers 502")));
+    assert_eq!(seen["slow"].0, Outcome::Failed);
+    assert_eq!(records[2].pool, "slow", "the others do not wait for it");
+    assert_eq!(groups.desired("a"), 2);
+    assert_eq!(groups.desired("slow"), 0);
+}
+
+#[tokio::test]
+async fn a_failed_describe_fails_the_pools_of_its_region_only() {
+    let settings = settings(&[("a", "region = 'eu-west-1'"), ("b", "region = 'us-east-1'")]);
+    let (good, bad) = (Groups::of(&["a", "b"]), Groups::of(&["a", "b"]));
+    bad.0.lock().unwrap().broken = Some(throttled());
+    let tokens = Tokens::new(|_, source| async move { panic!("nobody needs {source}") });
+    let open = |region: Option<String>| if region.as_deref() == Some("eu-west-1") { bad.clone() } else { good.clone() };
+    let world = World::new(Driver::new("test"), tokens, &settings, open);
+    let mut fleet = fleet(&settings, world, vec![waiting(1), waiting(1)]);
+    let mut records = ticked(&mut fleet).await;
+    records.sort_by(|a, b| a.pool.cmp(&b.pool));
+    assert_eq!(
+        records[0].error.as_deref(),
+        Some(
+            "autoscaling:DescribeAutoScalingGroups failed: AWS throttles the account's calls; it passes by itself \
+             (Throttling: Rate exceeded)"
+        )
+    );
+    assert_eq!(records[1].result, Outcome::Raised);
+}
+
+#[tokio::test]
+async fn an_unknown_group_is_named_with_its_pool_and_region() {
+    let settings = settings(&[("a", "name = 'linux'\nregion = 'eu-west-1'"), ("b", "region = 'eu-west-1'")]);
+    let groups = Groups::of(&["b"]);
+    let mut fleet = fleet(&settings, world(&settings, &groups), vec![waiting(1), waiting(1)]);
+    let mut records = ticked(&mut fleet).await;
+    records.sort_by(|a, b| b.pool.cmp(&a.pool));
+    assert_eq!(
+        records[0].error.as_deref(),
+        Some("there is no Auto Scaling group a in eu-west-1; create it, or correct group or region of the pool linux")
+    );
+    assert_eq!(groups.desired("b"), 1);
+}
+
+#[tokio::test]
+async fn both_errors_of_a_pool_are_told() {
+    let (settings, groups) = (settings(&[("a", "region = 'eu-west-1'")]), Groups::of(&[]));
+    let mut fleet = fleet(&settings, world(&settings, &groups), vec![failing("GitLab answers 502")]);
+    let error = ticked(&mut fleet).await.remove(0).error.unwrap();
+    assert!(error.starts_with("GitLab answers 502; and there is no Auto Scaling group a in eu-west-1"), "{error}");
+}
+
+#[test]
+fn failures_are_summed_up_and_many_are_cut_short() {
+    assert!(summed_up(3, &[]).is_ok());
+    let few = [("a".to_owned(), "x".to_owned()), ("b".to_owned(), "y".to_owned())];
+    assert_eq!(summed_up(3, &few).unwrap_err().to_string(), "2 of 3 pools failed:\n  a: x\n  b: y");
+    let many: Vec<_> = (0..1000).map(|n| (format!("pool-{n}"), "x".to_owned())).collect();
+    let Err(Stop::Failed(text)) = summed_up(1000, &many) else { panic!("not failed") };
+    assert_eq!(text.lines().count(), 22);
+    assert!(text.ends_with("  and 980 more"));
+}

@@ -1,0 +1,96 @@
+//! Secrets, each fetched once for all pools that need it, and anew when the platform refuses it.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use futures_util::{
+    FutureExt,
+    future::{LocalBoxFuture, Shared},
+};
+use lightsout_core::settings::SecretSource;
+use lightsout_io::secrets::SecretError;
+use secrecy::SecretString;
+
+/// The usual patience: rotation takes its time, and stores throttle.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a failed fetch stands.
+const SETTLE: Duration = Duration::from_secs(5);
+
+type Answer = Result<SecretString, SecretError>;
+type Key = (Option<String>, String);
+
+/// A secret and when it was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) secret: SecretString,
+    pub(crate) at: Instant,
+}
+
+/// Every secret that is known.
+pub(crate) struct Tokens {
+    /// How long a refused secret is not fetched again.
+    pub(crate) patience: Duration,
+    fetch: Box<dyn Fn(Option<String>, SecretSource) -> LocalBoxFuture<'static, Answer>>,
+    known: RefCell<BTreeMap<Key, Fetched>>,
+}
+
+struct Fetched {
+    at: Instant,
+    answer: Shared<LocalBoxFuture<'static, Answer>>,
+}
+
+impl Tokens {
+    /// `fetch` gets the region and the source of a secret.
+    pub(crate) fn new<F>(fetch: impl Fn(Option<String>, SecretSource) -> F + 'static) -> Self
+    where
+        F: Future<Output = Answer> + 'static,
+    {
+        let fetch = Box::new(move |region, source| fetch(region, source).boxed_local());
+        Self { patience: PATIENCE, fetch, known: RefCell::default() }
+    }
+
+    /// The secret, fetched unless it is known.
+    pub(crate) async fn get(&self, region: Option<&String>, source: &SecretSource) -> Result<Token, SecretError> {
+        let (at, answer) = {
+            let mut known = self.known.borrow_mut();
+            let key = key(region, source);
+            if known.get(&key).is_some_and(Fetched::failed) {
+                known.remove(&key);
+            }
+            let fetched = known.entry(key).or_insert_with(|| Fetched {
+                at: Instant::now(),
+                answer: (self.fetch)(region.cloned(), source.clone()).shared(),
+            });
+            (fetched.at, fetched.answer.clone())
+        };
+        Ok(Token { secret: answer.await?, at })
+    }
+
+    /// Forgets a secret that was refused. False when it is too fresh to hope for another, or stands in the settings.
+    pub(crate) fn refused(&self, region: Option<&String>, source: &SecretSource, seen: Instant) -> bool {
+        if matches!(source, SecretSource::Inline(_)) {
+            return false;
+        }
+        let mut known = self.known.borrow_mut();
+        let key = key(region, source);
+        match known.get(&key) {
+            Some(fetched) if fetched.at == seen && seen.elapsed() < self.patience => false,
+            Some(fetched) if fetched.at == seen => known.remove(&key).is_some(),
+            // Another pool was faster.
+            Some(_) | None => true,
+        }
+    }
+}
+
+impl Fetched {
+    fn failed(&self) -> bool {
+        self.at.elapsed() >= SETTLE && matches!(self.answer.peek(), Some(Err(_)))
+    }
+}
+
+fn key(region: Option<&String>, source: &SecretSource) -> Key {
+    (region.cloned(), source.to_string())
+}

@@ -1,0 +1,120 @@
+//! The shipped program as a user meets it: exit codes and messages. There is no cloud here; the endpoint refuses connections.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+const POOL: &str = "[[pool]]\nname = 'linux'\ngroup = 'ci'\nplatform.command.queue = ['sh', '-c', 'echo 3']\n";
+
+fn home(text: &str) -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("scaler.toml"), text).unwrap();
+    home
+}
+
+/// The scaler with these settings, without any other influence of this machine.
+fn scaler(home: &TempDir, line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lightsout-scaler"));
+    command
+        .args(line.split_whitespace())
+        .arg("--config")
+        .arg(home.path().join("scaler.toml"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs([("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")])
+        .envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y"), ("AWS_EC2_METADATA_DISABLED", "true")]);
+    command
+}
+
+fn outcome(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn help_and_version_succeed() {
+    let run = |arg: &str| outcome(Command::new(env!("CARGO_BIN_EXE_lightsout-scaler")).arg(arg).output().unwrap());
+    let (code, out, _) = run("--help");
+    assert!(code == Some(0) && out.contains("Usage: lightsout-scaler once|watch|check"), "{out}");
+    let (code, out, _) = run("--version");
+    assert_eq!((code, out), (Some(0), format!("lightsout-scaler {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_2() {
+    let (code, _, error) = outcome(scaler(&home(POOL), "lower").output().unwrap());
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        error,
+        "lightsout-scaler: there is no command lower: write once, watch or check\nlightsout-scaler --help lists what can be said\n"
+    );
+}
+
+#[test]
+fn wrong_settings_are_refused_with_2_before_any_call() {
+    let home = home("[[pool]]\ngroup = 'ci'\nslots = 0\n");
+    let path = home.path().join("scaler.toml");
+    let (code, out, error) = outcome(scaler(&home, "once").output().unwrap());
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    let path = path.display();
+    let lines: Vec<_> = error.lines().collect();
+    let [title, platform, slots] = lines[..] else { panic!("{error}") };
+    assert_eq!(title, "lightsout-scaler: the settings have 2 problems:");
+    let lacking = format!(
+        "  {path}:1: pool[ci].platform is missing: no CI platform is named; add a table such as [pool.platform."
+    );
+    assert!(platform.starts_with(&lacking), "{platform}");
+    let expected = "pool[ci].slots = 0: expected a whole number from 1 to 1000; write for example slots = 1";
+    assert_eq!(slots, format!("  {path}:3: {expected}"));
+}
+
+#[test]
+fn an_unknown_pool_is_refused_with_2() {
+    let (code, _, error) = outcome(scaler(&home(POOL), "once --pool windows").output().unwrap());
+    assert_eq!(code, Some(2));
+    assert!(error.ends_with("--pool windows: there is no such pool; the settings have linux\n"), "{error}");
+}
+
+#[test]
+fn listening_without_a_webhook_is_refused() {
+    let (code, _, error) = outcome(scaler(&home(POOL), "watch --listen 127.0.0.1:0").output().unwrap());
+    assert_eq!(code, Some(1));
+    assert!(error.contains("no pool has a webhook; add webhook = "), "{error}");
+}
+
+#[test]
+fn once_fails_with_1_and_names_the_pool_and_the_reason() {
+    let (code, out, error) = outcome(scaler(&home(POOL), "once --format json").output().unwrap());
+    assert_eq!(code, Some(1));
+    assert_eq!(out.lines().count(), 1);
+    assert!(out.contains("\"pool\":\"linux\"") && out.contains("\"result\":\"failed\""), "{out}");
+    assert!(
+        error.contains("lightsout-scaler: 1 of 1 pools failed:\n  linux: autoscaling:DescribeAutoScalingGroups failed"),
+        "{error}"
+    );
+}
+
+#[test]
+fn check_fails_with_1_and_shows_what_works() {
+    let (code, out, _) = outcome(scaler(&home(POOL), "check").output().unwrap());
+    assert_eq!(code, Some(1));
+    assert!(out.starts_with("linux: FAILED (command: 3 waiting"), "{out}");
+}
+
+#[test]
+fn watch_goes_on_after_failures_and_stops_with_0_at_sigterm() {
+    let home = home(POOL);
+    let mut child = scaler(&home, "watch --tick 1s").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains(" linux FAILED: autoscaling:DescribeAutoScalingGroups failed"), "{line}");
+    }
+    let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
