@@ -1,0 +1,77 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use lightsout_core::settings::parse_duration;
+use lightsout_io::log::Format;
+
+/// Looks after the CI runner on this instance, and ends the instance when it is no longer needed.
+#[derive(Debug, Parser)]
+#[command(name = "lightsout-agent", version, disable_help_subcommand = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent: register the runner, watch it, leave when it is time
+    ///
+    /// Signals: TERM drains and leaves, a second TERM exits at once (jobs go on), HUP reads the settings again, USR1 drains.
+    Run(Run),
+    /// Show what the agent is doing
+    Status {
+        #[command(flatten)]
+        socket: Socket,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take no more jobs, finish those that run, then end the instance
+    Drain {
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// Take a drain back, as long as the instance has not retired
+    Undrain {
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// Do not leave for idleness or age for this long (say, to look around)
+    Hold {
+        #[command(flatten)]
+        socket: Socket,
+        /// How long, such as 30m or 2h; 0 ends a hold
+        #[arg(value_parser = duration)]
+        duration: Duration,
+    },
+    /// Print the version
+    Version,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Run {
+    /// Settings: a file, or a folder of *.toml; may be repeated, later ones win
+    ///
+    /// Without it: /etc/lightsout/agent.toml, then /etc/lightsout/agent.d/*.toml
+    #[arg(long, value_name = "PATH", env = "LIGHTSOUT_AGENT_CONFIG")]
+    pub config: Vec<PathBuf>,
+    /// What to log: error, warn, info, debug, or a list such as info,lightsout_io=debug
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// How log lines look: text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: Format,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Socket {
+    /// The agent's control socket
+    #[arg(long, value_name = "PATH", default_value = "/run/lightsout/agent.sock", env = "LIGHTSOUT_AGENT_SOCKET")]
+    pub socket: PathBuf,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|_| format!("{text:?} is no duration: write 90s, 30m or 2h"))
+}

@@ -1,0 +1,40 @@
+//! The two clocks: a monotonic one for the core, and the wall's for what the cloud and people say.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use lightsout_core::time::Tick;
+
+/// The agent's clock. Tick 0 lies a year before the start, so that times before it can be named.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+const BEFORE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Clock {
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    pub fn now(self) -> Tick {
+        Tick::ZERO + BEFORE + self.start.elapsed()
+    }
+
+    /// The tick of a moment on the wall's clock. Converted once: a later jump of the wall's clock does not move it.
+    pub fn tick_of(self, unix_ms: i64) -> Tick {
+        let from_now = unix_ms.saturating_sub(unix_ms_now());
+        let span = Duration::from_millis(from_now.unsigned_abs());
+        if from_now >= 0 { self.now() + span } else { self.now() - span }
+    }
+
+    pub fn instant_of(self, tick: Tick) -> Instant {
+        self.start + tick.since(Tick::ZERO + BEFORE)
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub fn unix_ms_now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,136 @@
+//! The Docker engine: the list of containers is the truth, its events are hints.
+
+use std::{collections::HashMap, path::Path, time::Duration};
+
+use bollard::{
+    API_DEFAULT_VERSION, Docker,
+    query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder},
+};
+use futures_util::StreamExt;
+use lightsout_core::activity::{Activity, JobId};
+use tokio::sync::{Mutex, mpsc};
+
+/// How long one question to the engine may take, in seconds.
+const TIMEOUT: u64 = 5;
+
+/// The pauses before the events are subscribed to again.
+const SHORTEST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// A label to match, with any value when `None`.
+pub type Label = (String, Option<String>);
+
+/// Which containers are jobs.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// All of these labels; none matches every container.
+    pub labels: Vec<Label>,
+    /// Name prefixes of the platform's own infrastructure.
+    pub except: Vec<String>,
+    /// The label that holds the job's id.
+    pub job_label: Option<String>,
+}
+
+impl Selection {
+    fn filters(&self) -> HashMap<String, Vec<String>> {
+        let labels = self.labels.iter().map(|(key, value)| match value {
+            Some(value) => format!("{key}={value}"),
+            None => key.clone(),
+        });
+        HashMap::from([("label".to_owned(), labels.collect())])
+    }
+
+    /// The job of a container with this name and these labels; `None` when it is infrastructure.
+    fn job(&self, name: &str, labels: &HashMap<String, String>) -> Option<JobId> {
+        let name = name.trim_start_matches('/');
+        if self.except.iter().any(|prefix| name.starts_with(prefix.as_str())) {
+            return None;
+        }
+        let id = self.job_label.as_ref().and_then(|key| labels.get(key));
+        Some(JobId(id.map_or_else(|| name.to_owned(), Clone::clone)))
+    }
+}
+
+/// The engine, connected at first use and again after it was gone.
+pub struct Engine {
+    socket: String,
+    client: Mutex<Option<Docker>>,
+}
+
+impl Engine {
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_string_lossy().into_owned(), client: Mutex::new(None) }
+    }
+
+    async fn client(&self) -> Result<Docker, bollard::errors::Error> {
+        let mut held = self.client.lock().await;
+        if let Some(client) = &*held {
+            return Ok(client.clone());
+        }
+        // The oldest engine and the newest have no API version in common: ask which one this is.
+        let client = Docker::connect_with_unix(&self.socket, TIMEOUT, API_DEFAULT_VERSION)?.negotiate_version().await?;
+        Ok(held.insert(client).clone())
+    }
+
+    /// The jobs among the running containers. An engine that does not answer makes it unknown.
+    pub async fn activity(&self, selection: &Selection) -> Activity {
+        match self.list(selection).await {
+            Ok(jobs) if jobs.is_empty() => Activity::Quiet,
+            Ok(jobs) => Activity::Busy(jobs.into_iter().collect()),
+            Err(error) => {
+                *self.client.lock().await = None;
+                Activity::Unknown(format!("the Docker engine at {} does not answer: {error}", self.socket))
+            }
+        }
+    }
+
+    async fn list(&self, selection: &Selection) -> Result<Vec<JobId>, bollard::errors::Error> {
+        let mut filters = selection.filters();
+        filters.insert("status".into(), ["running", "paused", "restarting"].map(str::to_owned).to_vec());
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let client = self.client().await?;
+        let listing = tokio::time::timeout(Duration::from_secs(TIMEOUT), client.list_containers(Some(options)));
+        let containers = listing.await.map_err(|_| bollard::errors::Error::RequestTimeoutError)??;
+        Ok(containers
+            .into_iter()
+            .filter_map(|container| {
+                let name = container.names.and_then(|names| names.into_iter().next()).unwrap_or_default();
+                selection.job(&name, &container.labels.unwrap_or_default())
+            })
+            .collect())
+    }
+
+    /// Follows the engine's events for ever. Each says that a look is worth while; a start says which job began.
+    pub async fn follow(&self, selection: &Selection, hints: mpsc::Sender<Option<JobId>>) {
+        let mut filters = selection.filters();
+        filters.insert("type".into(), vec!["container".into()]);
+        filters.insert("event".into(), vec!["start".into(), "die".into()]);
+        let mut pause = SHORTEST;
+        loop {
+            if let Ok(client) = self.client().await {
+                let mut events = client.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
+                // What happened before the subscription began has no event.
+                if hints.send(None).await.is_err() {
+                    return;
+                }
+                while let Some(Ok(event)) = events.next().await {
+                    pause = SHORTEST;
+                    let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
+                    let name = attributes.get("name").cloned().unwrap_or_default();
+                    let began = event.action.as_deref() == Some("start");
+                    let job = began.then(|| selection.job(&name, &attributes)).flatten();
+                    if hints.send(job).await.is_err() {
+                        return;
+                    }
+                }
+                tracing::warn!(socket = self.socket, "lost the Docker engine's events; connecting again");
+            }
+            *self.client.lock().await = None;
+            if hints.send(None).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST);
+        }
+    }
+}

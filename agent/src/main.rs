@@ -1,0 +1,7 @@
+//! `lightsout-agent`: the daemon on the instance, and its operator's commands.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lightsout_agent::main(std::env::args_os().skip(1).collect())
+}

@@ -1,0 +1,121 @@
+//! Snapshots: every local source of truth is asked, any job wins, any doubt counts as busy.
+
+mod marks;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use lightsout_core::{
+    activity::Activity,
+    platform::{ErrorKind, Probe, Talk},
+};
+use lightsout_io::http::Driver;
+use tokio::sync::Mutex;
+
+use crate::{
+    docker::{Engine, Selection},
+    process,
+    runner::Runner,
+};
+
+/// How long one source may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub struct Prober {
+    engine: Option<Arc<Engine>>,
+    runner: Arc<Runner>,
+    driver: Arc<Driver>,
+    /// Locked for a whole snapshot: one that begins later tells of a later moment.
+    probes: Mutex<Vec<Source>>,
+    /// Whether the platform refused the token.
+    refused: AtomicBool,
+}
+
+enum Source {
+    Containers(Selection),
+    Children(Vec<String>),
+    Files(PathBuf),
+    Runner(Talk<Activity>),
+    Ask(Talk<Activity>),
+}
+
+impl Prober {
+    pub fn new(engine: Option<Arc<Engine>>, runner: Arc<Runner>, driver: Arc<Driver>, probes: Vec<Probe>) -> Self {
+        let probes = probes
+            .into_iter()
+            .map(|probe| match probe {
+                Probe::Containers { labels, except, job_label } => {
+                    Source::Containers(Selection { labels, except, job_label })
+                }
+                Probe::Children(names) => Source::Children(names),
+                Probe::Files { folder } => Source::Files(folder),
+                Probe::Runner(talk) => Source::Runner(talk),
+                Probe::Ask(talk) => Source::Ask(talk),
+            })
+            .collect();
+        Self { engine, runner, driver, probes: Mutex::new(probes), refused: AtomicBool::new(false) }
+    }
+
+    /// One snapshot, begun after the call.
+    pub async fn snapshot(&self) -> Activity {
+        let mut probes = self.probes.lock().await;
+        let seen = join_all(probes.iter_mut().map(|source| self.ask(source))).await;
+        seen.into_iter().fold(Activity::Quiet, Activity::and)
+    }
+
+    /// Whether the platform has refused the token since the probes were made.
+    pub fn refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    async fn ask(&self, source: &mut Source) -> Activity {
+        match source {
+            Source::Containers(selection) => match &self.engine {
+                Some(engine) => engine.activity(selection).await,
+                None => Activity::Quiet,
+            },
+            Source::Children(names) => self.children(names),
+            Source::Files(folder) => marks::activity(folder),
+            Source::Ask(talk) => self.converse(talk).await,
+            Source::Runner(talk) => {
+                if self.runner.alive().is_none() {
+                    return Activity::Quiet;
+                }
+                let answer = self.converse(talk).await;
+                // It may have exited while it was asked.
+                if self.runner.alive().is_none() { Activity::Quiet } else { answer }
+            }
+        }
+    }
+
+    async fn converse(&self, talk: &mut Talk<Activity>) -> Activity {
+        match self.driver.converse(talk.as_mut(), PATIENCE).await {
+            Ok(activity) => activity,
+            Err(error) => {
+                self.refused.fetch_or(error.kind == ErrorKind::Unauthorized, Ordering::Relaxed);
+                Activity::Unknown(error.to_string())
+            }
+        }
+    }
+
+    fn children(&self, names: &[String]) -> Activity {
+        let Some(runner) = self.runner.alive() else { return Activity::Quiet };
+        let seen = if names.is_empty() { process::children(runner.pid()) } else { process::descendants(runner.pid()) };
+        match seen {
+            Ok(children) => children
+                .into_iter()
+                .filter(|(_, name)| names.is_empty() || names.iter().any(|prefix| name.starts_with(prefix.as_str())))
+                .map(|(pid, name)| Activity::busy(format!("{name}:{pid}")))
+                .fold(Activity::Quiet, Activity::and),
+            Err(_) if !runner.alive() => Activity::Quiet,
+            Err(error) => Activity::Unknown(format!("cannot read the runner's children: {error}")),
+        }
+    }
+}

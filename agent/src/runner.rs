@@ -1,0 +1,345 @@
+//! The runner's process. It is never our job's executioner by accident: it has a process group (or a systemd unit) of its own and
+//! outlives the agent, which finds it again.
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Mutex,
+    time::Duration,
+};
+
+use lightsout_core::platform::{Launch, Signal};
+
+use crate::{journal::replace, process::Process};
+
+/// The variable by which a runner's process is recognised.
+const MARK: &str = "LIGHTSOUT_RUNNER";
+/// The systemd unit of the runner, where it has one.
+const UNIT: &str = "lightsout-runner";
+/// Writes its own process id before it becomes the runner, so that no runner ever runs that the agent cannot find.
+const STARTER: &str = r#"echo $$ >"$0.draft" && mv "$0.draft" "$0" && exec "$@""#;
+/// How long the start may take.
+const START: Duration = Duration::from_secs(10);
+
+pub struct Runner {
+    folder: PathBuf,
+    unit: bool,
+    current: Mutex<Option<Process>>,
+    /// The process that was told, in case the disk cannot take it.
+    told: Mutex<Option<u32>>,
+}
+
+impl Runner {
+    /// The runner whose files are kept in `folder`; in a systemd unit of its own, if `unit`.
+    pub fn new(folder: &Path, unit: bool) -> Self {
+        Self { folder: folder.to_owned(), unit, current: Mutex::new(None), told: Mutex::new(None) }
+    }
+
+    /// Finds the runner that an earlier agent started.
+    pub fn find(&self) -> io::Result<Option<Process>> {
+        let pid = match fs::read_to_string(self.pid_file()) {
+            Ok(text) => text.trim().parse().unwrap_or(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = Process::find(pid, &self.mark())?;
+        self.hold(found.clone());
+        Ok(found)
+    }
+
+    /// The runner, if it is alive.
+    pub fn alive(&self) -> Option<Process> {
+        self.current.lock().ok()?.clone().filter(Process::alive)
+    }
+
+    /// Starts the runner. `stop_signal` is what its unit gets when the machine shuts down.
+    pub async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
+        self.write_files(launch).map_err(|error| format!("cannot write the runner's files: {error}"))?;
+        remove(&self.pid_file()).and_then(|()| remove(&self.told_file())).map_err(|error| error.to_string())?;
+        let mut command = self.command(launch, stop_signal)?;
+        let mut child = command.spawn().map_err(|error| format!("cannot start {:?}: {error}", command.as_std()))?;
+        let process = tokio::time::timeout(START, async {
+            loop {
+                match self.find() {
+                    Ok(Some(process)) => return Ok(process),
+                    Ok(None) => {}
+                    Err(error) => return Err(error.to_string()),
+                }
+                if let Ok(Some(status)) = child.try_wait()
+                    && (!self.unit || !status.success())
+                {
+                    return Err(format!("{} ended at once with {status}", launch.argv.join(" ")));
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        let Ok(process) = process else {
+            // It must not start later, when nobody expects it.
+            let _ = child.start_kill();
+            if self.unit {
+                let _ = tokio::process::Command::new("systemctl").args(["stop", "--no-block", UNIT]).status().await;
+            }
+            return Err(format!("{} did not start within {START:?}", launch.argv.join(" ")));
+        };
+        let process = process?;
+        // Somebody must collect the exit status of a child, or it stays a zombie.
+        tokio::spawn(async move { child.wait().await });
+        Ok(process)
+    }
+
+    /// Tells the runner to take no more jobs. It is told once: some runners take a second signal for an order to stop at once.
+    /// `None` when there is no runner.
+    pub fn tell(&self, signal: Signal) -> io::Result<Option<Process>> {
+        let Some(process) = self.find()? else { return Ok(None) };
+        if !self.told() {
+            // Noted first: a signal that got lost in a crash leaves a runner to be ended when it is quiet; a second signal could end its job.
+            self.note_told();
+            process.signal(signal)?;
+        }
+        Ok(Some(process))
+    }
+
+    /// Notes that the platform gives the present runner no more jobs, which it was not told by a signal.
+    pub fn note_told(&self) {
+        let Some(process) = self.alive() else { return };
+        if let Ok(mut told) = self.told.lock() {
+            *told = Some(process.pid());
+        }
+        if let Err(error) = replace(&self.told_file(), process.pid().to_string().as_bytes(), 0o600, false) {
+            tracing::warn!(pid = process.pid(), %error, "it is not noted that the runner takes no more jobs");
+        }
+    }
+
+    /// Whether the present runner was told.
+    pub fn told(&self) -> bool {
+        let Some(process) = self.alive() else { return false };
+        let noted = fs::read_to_string(self.told_file()).ok().and_then(|text| text.parse::<u32>().ok());
+        let known = self.told.lock().ok().and_then(|told| *told);
+        [noted, known].contains(&Some(process.pid()))
+    }
+
+    /// Makes the runner end its jobs and exit; after `patience` without being asked.
+    pub async fn end(&self, signal: Signal, patience: Duration) {
+        let Ok(Some(process)) = self.find() else { return };
+        if let Err(error) = process.signal(signal) {
+            tracing::error!(pid = process.pid(), %error, "the runner cannot be signalled");
+        }
+        if tokio::time::timeout(patience, process.exited()).await.is_err() {
+            tracing::warn!(pid = process.pid(), ?patience, "the runner did not exit; killing it");
+            if let Err(error) = process.kill_group() {
+                tracing::error!(pid = process.pid(), %error, "the runner cannot be killed");
+            }
+        }
+    }
+
+    fn command(&self, launch: &Launch, stop_signal: Signal) -> Result<tokio::process::Command, String> {
+        let starter = ["/bin/sh", "-c", STARTER].map(str::to_owned);
+        let pid_file = self.pid_file().to_string_lossy().into_owned();
+        let argv = starter.into_iter().chain([pid_file]).chain(launch.argv.iter().cloned());
+        let mut command;
+        if self.unit {
+            let environment = self.folder.join("runner.env");
+            let lines: String =
+                launch.env.iter().map(|(name, value)| format!("{name}={}\n", quoted(value.expose()))).collect();
+            replace(&environment, lines.as_bytes(), 0o600, false).map_err(|error| error.to_string())?;
+            command = tokio::process::Command::new("systemd-run");
+            command
+                .args(["--unit", UNIT, "--collect", "--quiet", "--service-type=exec"])
+                .args(["--property=KillMode=process", "--property=TimeoutStopSec=infinity"])
+                .arg(format!("--property=KillSignal={}", name(stop_signal)))
+                .args(["--property=After=network-online.target docker.service"])
+                // Stopped in the reverse order: the agent first, which drains.
+                .arg("--property=Before=lightsout-agent.service")
+                .arg(format!("--property=EnvironmentFile={}", environment.display()))
+                .arg(format!("--working-directory={}", self.folder.display()))
+                .arg(format!("--setenv={}", self.mark()))
+                // A system service has none (systemd.exec(5)), and programs that jobs call want one.
+                .arg(format!("--setenv=HOME={}", std::env::var("HOME").unwrap_or_else(|_| "/root".into())))
+                .arg("--")
+                .args(argv.map(|argument| unexpanded(&argument)));
+        } else {
+            let mut argv = argv;
+            command = tokio::process::Command::new(argv.next().unwrap_or_default());
+            command
+                .args(argv)
+                .envs(launch.env.iter().map(|(name, value)| (name, value.expose())))
+                .env(MARK, self.folder.as_os_str())
+                .current_dir(&self.folder)
+                .process_group(0);
+        }
+        // What it says to systemd about itself must not be taken for our word.
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null());
+        Ok(command)
+    }
+
+    fn write_files(&self, launch: &Launch) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        for file in &launch.files {
+            if let Some(folder) = file.path.parent() {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            }
+            replace(&file.path, file.contents.expose().as_bytes(), file.mode, false)?;
+        }
+        Ok(())
+    }
+
+    fn hold(&self, process: Option<Process>) {
+        if let Ok(mut current) = self.current.lock() {
+            *current = process;
+        }
+    }
+
+    fn mark(&self) -> String {
+        format!("{MARK}={}", self.folder.display())
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.folder.join("runner.pid")
+    }
+
+    fn told_file(&self) -> PathBuf {
+        self.folder.join("runner.told")
+    }
+}
+
+/// Whether systemd is this machine's first process (`sd_booted(3)`).
+pub fn systemd_runs() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Term => "SIGTERM",
+        Signal::Int => "SIGINT",
+        Signal::Quit => "SIGQUIT",
+    }
+}
+
+/// An argument in which systemd finds no variable to expand (systemd.service(5), "Command lines").
+fn unexpanded(argument: &str) -> String {
+    argument.replace('$', "$$")
+}
+
+/// A value as `EnvironmentFile=` reads it (systemd.exec(5)).
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('`', "\\`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use lightsout_core::wire::Text;
+
+    use super::*;
+
+    fn launch(script: &str) -> Launch {
+        Launch {
+            argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
+            env: vec![("TOKEN".into(), Text::secret("hush"))],
+            files: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_runner_is_found_again_by_another_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Runner::new(folder.path(), false);
+        let process = first.start(&launch("exec sleep 30"), Signal::Term).await.unwrap();
+        let second = Runner::new(folder.path(), false);
+        assert_eq!(second.find().unwrap().map(|found| found.pid()), Some(process.pid()));
+        second.end(Signal::Term, Duration::from_secs(5)).await;
+        process.exited().await;
+        assert!(Runner::new(folder.path(), false).find().unwrap().is_none(), "a dead runner is not found");
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_process_is_not_the_runner() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("runner.pid"), std::process::id().to_string()).unwrap();
+        assert!(Runner::new(folder.path(), false).find().unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_runner_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = folder.path().join("count");
+        let script = format!("trap 'echo told >>{}' QUIT; while :; do sleep 0.05; done", count.display());
+        let runner = Runner::new(folder.path(), false);
+        runner.start(&launch(&script), Signal::Quit).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!runner.told());
+        assert!(runner.tell(Signal::Quit).unwrap().is_some());
+        assert!(runner.tell(Signal::Quit).unwrap().is_some());
+        let other = Runner::new(folder.path(), false);
+        other.find().unwrap();
+        assert!(other.told(), "an agent after a restart knows");
+        assert!(other.tell(Signal::Quit).unwrap().is_some());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(fs::read_to_string(&count).unwrap(), "told\n");
+        runner.end(Signal::Term, Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test]
+    async fn a_runner_that_the_platform_let_go_counts_as_told_and_is_not_signalled() {
+        let folder = tempfile::tempdir().unwrap();
+        let runner = Runner::new(folder.path(), false);
+        let process = runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
+        runner.note_told();
+        assert!(runner.told() && process.alive());
+        let other = Runner::new(folder.path(), false);
+        other.find().unwrap();
+        assert!(other.told(), "an agent after a restart knows");
+        runner.end(Signal::Term, Duration::from_secs(5)).await;
+        runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
+        assert!(!runner.told(), "the next runner serves");
+        runner.end(Signal::Term, Duration::from_secs(5)).await;
+    }
+
+    #[test]
+    fn systemd_finds_nothing_to_expand() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = Runner::new(folder.path(), true).command(&launch("echo $HOME"), Signal::Term).unwrap();
+        let arguments: Vec<_> = command.as_std().get_args().map(|argument| argument.to_string_lossy()).collect();
+        let program = arguments.iter().skip_while(|argument| *argument != "--").skip(1);
+        let line = program.map(|argument| argument.replace("$$", "\0")).collect::<Vec<_>>().join(" ");
+        assert!(line.contains("echo \0HOME") && !line.contains('$'), "{line}");
+    }
+
+    #[tokio::test]
+    async fn a_runner_is_told_once_even_if_the_disk_takes_no_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = folder.path().join("count");
+        let script = format!("trap 'echo told >>{}' QUIT; while :; do sleep 0.05; done", count.display());
+        let runner = Runner::new(folder.path(), false);
+        runner.start(&launch(&script), Signal::Quit).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // A folder in the note's place: it cannot be written.
+        fs::create_dir(folder.path().join("runner.told")).unwrap();
+        for _ in 0..3 {
+            assert!(runner.tell(Signal::Quit).unwrap().is_some());
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        assert_eq!(fs::read_to_string(&count).unwrap(), "told\n");
+        runner.end(Signal::Term, Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Launch { argv: vec!["/does/not/exist".into()], env: Vec::new(), files: Vec::new() };
+        let error = Runner::new(folder.path(), false).start(&missing, Signal::Term).await.unwrap_err();
+        assert!(error.contains("/does/not/exist"), "{error}");
+    }
+}
