@@ -1,0 +1,29 @@
+//! Job containers of a fleet, found by their labels.
+
+use std::collections::HashMap;
+
+use bollard::{
+    Docker,
+    query_parameters::{ListContainersOptions, RemoveContainerOptions},
+};
+
+/// On each job container: the fleet that it belongs to.
+pub const FLEET_LABEL: &str = "lightsout.fleet";
+/// On each job container: the machine that it runs on, as `FLEET/INSTANCE`.
+pub const MACHINE_LABEL: &str = "lightsout.machine";
+
+/// Kills and removes every container with this label, running or not. Returns how many there were.
+pub async fn remove(docker: &Docker, label: &str, value: &str) -> Result<usize, bollard::errors::Error> {
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])]);
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+    let found: Vec<String> = docker.list_containers(Some(options)).await?.into_iter().filter_map(|it| it.id).collect();
+    for id in &found {
+        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+        match docker.remove_container(id, Some(options)).await {
+            // 404: it is gone; 409: somebody else is just removing it.
+            Ok(()) | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found.len())
+}

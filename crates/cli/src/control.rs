@@ -1,0 +1,294 @@
+//! The commands that talk to the running fleet.
+
+mod logs;
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Subcommand;
+use hyper::Method;
+use lightsout_localcloud::Snapshot;
+use serde_json::{Value, json};
+
+use crate::{duration, http::Http, place::Place};
+
+/// What can be asked of a running fleet.
+#[derive(Subcommand)]
+pub enum Call {
+    /// Put jobs into the queue
+    #[command(after_help = "\
+Examples:
+  lightsout enqueue --count 10 --seconds 20
+  lightsout enqueue -- sh -c 'echo hello; sleep 5'
+  lightsout enqueue --image debian:12 -- cat /etc/os-release")]
+    Enqueue {
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        count: u32,
+        /// The container image; without it the demo's own
+        #[arg(long, value_name = "IMAGE")]
+        image: Option<String>,
+        /// How long a job without a command sleeps
+        #[arg(long, value_name = "SECONDS", default_value_t = 4.0, conflicts_with = "argv")]
+        seconds: f64,
+        /// The tags that a runner must have
+        #[arg(long, value_name = "A,B", value_delimiter = ',')]
+        tags: Vec<String>,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+        /// The command that each job runs
+        #[arg(last = true, value_name = "CMD")]
+        argv: Vec<String>,
+    },
+    /// Give an instance a spot interruption notice
+    #[command(after_help = "Example:\n  lightsout interrupt i-0a1 --in 30s")]
+    Interrupt {
+        #[command(flatten)]
+        target: Target,
+        /// How long until the cloud ends it
+        #[arg(long = "in", value_name = "SPAN", default_value = "120s", value_parser = duration::parse)]
+        within: Duration,
+    },
+    /// Recommend an instance to rebalance: a spot interruption is likely
+    Rebalance(Target),
+    /// Kill an instance's agent with SIGKILL
+    Crash(Target),
+    /// Lower the group's desired capacity, as an operator might
+    ScaleIn {
+        /// By how many instances
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        by: u32,
+        #[command(flatten)]
+        whole: Whole,
+    },
+    /// Start an instance refresh of the group
+    Refresh(Whole),
+    /// Print what an instance's agent has written (also `scaler` or `up`)
+    Logs {
+        /// An instance id or an unambiguous start of one, or `scaler`, or `up`
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Go on as the log grows
+        #[arg(short, long)]
+        follow: bool,
+        /// Print each line as a JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// End the fleet
+    Down(Whole),
+}
+
+/// One instance.
+#[derive(clap::Args)]
+pub struct Target {
+    /// An instance id or an unambiguous start of one
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    whole: Whole,
+}
+
+/// The fleet as a whole.
+#[derive(clap::Args)]
+pub struct Whole {
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A connection to the running fleet.
+pub struct Client {
+    http: Http,
+    base: String,
+}
+
+/// Does what was asked and says so.
+pub async fn run(call: Call, place: &Place) -> Result<ExitCode> {
+    match call {
+        Call::Enqueue { count, image, seconds, tags, json, argv } => {
+            ensure!((0.0..=86_400.0).contains(&seconds), "--seconds is between 0 and 86400");
+            let body = json!({ "count": count, "image": image, "argv": argv, "seconds": seconds, "tags": tags });
+            let answer = Client::find(place)?.post("jobs", &body).await?;
+            let ids: Vec<u64> = answer["ids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+            say(
+                json,
+                &answer,
+                &match ids[..] {
+                    [] => "no job was queued".to_owned(),
+                    [id] => format!("job {id} waits"),
+                    [first, .., last] => format!("{} jobs wait, {first} to {last}", ids.len()),
+                },
+            );
+        }
+        Call::Interrupt { target, within } => {
+            let body = json!({ "in_s": within.as_millis().div_ceil(1000) });
+            let text = |id: &str| format!("{id} has a spot notice: it ends in {}", duration::short(within));
+            on_instance(place, &target, "interrupt", &body, text).await?;
+        }
+        Call::Rebalance(target) => {
+            on_instance(place, &target, "rebalance", &json!({}), |id| format!("{id} is recommended to rebalance"))
+                .await?;
+        }
+        Call::Crash(target) => {
+            on_instance(place, &target, "crash", &json!({}), |id| format!("the agent of {id} is killed")).await?;
+        }
+        Call::ScaleIn { by, whole } => {
+            let client = Client::find(place)?;
+            let group = client.group().await?;
+            let answer = client.post(&format!("groups/{group}/scale-in"), &json!({ "by": by })).await?;
+            say(whole.json, &answer, &format!("desired capacity of {group} is lowered by {by}"));
+        }
+        Call::Refresh(whole) => {
+            let client = Client::find(place)?;
+            let group = client.group().await?;
+            let answer = client.post(&format!("groups/{group}/refresh"), &json!({})).await?;
+            say(whole.json, &answer, &format!("an instance refresh of {group} has begun"));
+        }
+        Call::Logs { id, follow, json } => logs::print(place, &id, follow, json).await?,
+        Call::Down(whole) => down(place, &whole).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Client {
+    /// Finds the fleet of this place.
+    ///
+    /// # Errors
+    /// When none runs, with what to do about it.
+    pub fn find(place: &Place) -> Result<Self> {
+        let fleet = place.running()?;
+        Ok(Self { http: Http::new(Duration::from_secs(10)), base: format!("{}/_lightsout", fleet.url) })
+    }
+
+    /// The fleet as it is now.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        let answer = self.ask(Method::GET, "fleet", &Value::Null).await?;
+        serde_json::from_value(answer)
+            .context("the fleet answers in a form that this version does not know; was it started by another one?")
+    }
+
+    /// Asks for something to be done.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.ask(Method::POST, path, body).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+        let reply = self.http.json(method, &format!("{}/{path}", self.base), body).await?;
+        let answer = if reply.body.is_empty() { json!({}) } else { reply.value()? };
+        if reply.status.is_success() {
+            return Ok(answer);
+        }
+        match answer["error"].as_str() {
+            Some(error) => bail!("{error}"),
+            None => bail!("the fleet answers HTTP {}", reply.status),
+        }
+    }
+
+    async fn group(&self) -> Result<String> {
+        let group = self.snapshot().await?.groups.into_iter().next();
+        Ok(group.context("the fleet has no group yet; try again in a moment")?.name)
+    }
+}
+
+/// The one id that begins like this, with or without its `i-`; living instances are preferred.
+///
+/// # Errors
+/// When there is none or more than one, naming what there is.
+pub fn resolve(snapshot: &Snapshot, wanted: &str) -> Result<String> {
+    let matching = |ended: bool| -> Vec<&str> {
+        let all = snapshot.instances.iter().filter(|instance| instance.ended_ms.is_some() == ended);
+        let ids = all.map(|instance| instance.id.as_str());
+        ids.filter(|id| id.starts_with(wanted) || id.strip_prefix("i-").is_some_and(|id| id.starts_with(wanted)))
+            .collect()
+    };
+    let mut found = matching(false);
+    if found.is_empty() {
+        found = matching(true);
+    }
+    match found[..] {
+        [id] => Ok(id.to_owned()),
+        [] if snapshot.instances.is_empty() => bail!("no instance `{wanted}`: none has been launched yet"),
+        [] => bail!("no instance `{wanted}`; `lightsout ps` lists them"),
+        [..] if wanted.is_empty() => bail!("which instance? `lightsout ps` lists them"),
+        [..] => bail!("`{wanted}` could be {}; write more of it", found.join(" or ")),
+    }
+}
+
+async fn on_instance(
+    place: &Place,
+    target: &Target,
+    what: &str,
+    body: &Value,
+    text: impl Fn(&str) -> String,
+) -> Result<()> {
+    let client = Client::find(place)?;
+    let id = resolve(&client.snapshot().await?, &target.id)?;
+    let answer = client.post(&format!("instances/{id}/{what}"), body).await?;
+    say(target.whole.json, &answer, &text(&id));
+    Ok(())
+}
+
+async fn down(place: &Place, whole: &Whole) -> Result<()> {
+    let client = Client::find(place)?;
+    let answer = client.post("down", &json!({})).await?;
+    let asked = tokio::time::Instant::now();
+    while place.running().is_ok() {
+        ensure!(
+            asked.elapsed() < Duration::from_secs(60),
+            "the fleet was told to end, and has not after a minute; see `lightsout logs up`"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    say(whole.json, &answer, "the fleet is down");
+    Ok(())
+}
+
+fn say(json: bool, answer: &Value, text: &str) {
+    if json {
+        crate::print(&format!("{answer}\n"));
+    } else {
+        crate::print(&format!("{text}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lightsout_localcloud::fleet::InstanceView;
+
+    use super::*;
+
+    fn fleet(ids: &[(&str, bool)]) -> Snapshot {
+        let instances = ids.iter().map(|(id, ended)| InstanceView {
+            id: (*id).to_owned(),
+            ended_ms: ended.then_some(1),
+            ..InstanceView::default()
+        });
+        Snapshot { instances: instances.collect(), ..Snapshot::default() }
+    }
+
+    #[test]
+    fn a_unique_start_is_enough() {
+        let fleet = fleet(&[("i-0aa1", false), ("i-0ab2", false)]);
+        assert_eq!(resolve(&fleet, "i-0aa").unwrap(), "i-0aa1");
+        assert_eq!(resolve(&fleet, "0ab").unwrap(), "i-0ab2");
+        assert_eq!(resolve(&fleet, "i-0aa1").unwrap(), "i-0aa1");
+    }
+
+    #[test]
+    fn the_living_come_first() {
+        let fleet = fleet(&[("i-0aa1", true), ("i-0aa2", false), ("i-0b", true)]);
+        assert_eq!(resolve(&fleet, "i-0a").unwrap(), "i-0aa2");
+        assert_eq!(resolve(&fleet, "i-0b").unwrap(), "i-0b");
+    }
+
+    #[test]
+    fn what_is_unclear_is_refused() {
+        let two = fleet(&[("i-0aa1", false), ("i-0ab2", false)]);
+        assert!(resolve(&two, "i-0a").unwrap_err().to_string().contains("i-0aa1 or i-0ab2"));
+        assert!(resolve(&two, "i-0c").unwrap_err().to_string().contains("lightsout ps"));
+        assert!(resolve(&two, "").is_err());
+        assert!(resolve(&fleet(&[]), "i-0").unwrap_err().to_string().contains("yet"));
+    }
+}

@@ -1,0 +1,102 @@
+//! lightsout on the command line: a whole fleet on this machine.
+//!
+//! One program stands for several: called as `lightsout agent`, `lightsout scaler` and `lightsout runner` (or by the name
+//! of a platform's runner, such as `gitlab-runner`) it is the agent, the scaler and the small built-in runner that `up` starts as processes
+//! of their own.
+
+mod containers;
+mod control;
+mod duration;
+mod http;
+mod image;
+mod place;
+mod processes;
+mod ps;
+mod runner;
+mod up;
+mod words;
+
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{control::Call, place::Place};
+
+/// CI runners that turn their own lights off: try a whole fleet on this machine
+#[derive(Parser)]
+#[command(
+    name = "lightsout",
+    version,
+    propagate_version = true,
+    after_help = "\
+Begin with `lightsout up`. Everything else talks to the fleet that runs, from a second terminal."
+)]
+struct Cli {
+    /// The fleet's directory [default: $XDG_RUNTIME_DIR/lightsout, else /tmp/lightsout-UID]
+    #[arg(
+        long,
+        env = "LIGHTSOUT_DIR",
+        hide_env_values = true,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Up(Box<up::Args>),
+    Ps(ps::Args),
+    #[command(flatten)]
+    Call(Call),
+}
+
+fn main() -> ExitCode {
+    let mut args = env::args_os();
+    let name = args.next().unwrap_or_default();
+    let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if let Some(code) = runner::by_name(name, env::args_os().skip(1)) {
+        return code;
+    }
+    let word = args.next();
+    let rest: Vec<OsString> = args.collect();
+    match word.as_ref().and_then(|word| word.to_str()) {
+        Some("agent") => lightsout_agent::main(rest),
+        Some("scaler") => lightsout_scaler::main(rest),
+        Some("runner") => runner::main(rest),
+        Some(up::MACHINE_OFF) => up::machine_off(&rest),
+        Some(_) | None => command(Cli::parse()),
+    }
+}
+
+fn command(cli: Cli) -> ExitCode {
+    let result = Place::new(cli.dir).and_then(|place| match cli.command {
+        Command::Up(args) => block_on(up::run(*args, place)),
+        Command::Ps(args) => block_on(ps::run(&args, &place)),
+        Command::Call(call) => block_on(control::run(call, &place)),
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints for whoever reads; that nobody reads any more is no error.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Runs on one thread: nothing here is heavy, and the processes that it starts have the cores for themselves.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("the operating system gives an event loop").block_on(future)
+}

@@ -1,0 +1,94 @@
+//! The fleet's group on the embedded cloud, made over the wire as our Terraform makes it.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use hyper::Method;
+
+use crate::http::Http;
+
+/// The group's name.
+pub const GROUP: &str = "lightsout-demo";
+/// The region of the embedded cloud.
+pub const REGION: &str = "eu-central-1";
+
+const TEMPLATE: &str = "lightsout-demo";
+const AUTO_SCALING: &str = "2011-01-01";
+const EC2: &str = "2016-11-15";
+
+/// Creates the launch template and the group: new instances are protected from scale-in, a termination hook gives the agent ten
+/// minutes at a time, and nothing is rebalanced between zones.
+pub async fn create(url: &str, min: u32, max: u32) -> Result<()> {
+    let http = Http::new(Duration::from_secs(10));
+    let call = async |version: &str, action: &str, parameters: &[(&str, &str)]| -> Result<()> {
+        let form = form(&[&[("Action", action), ("Version", version)], parameters].concat());
+        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        let reply = http.send(Method::POST, &format!("{url}/"), &headers, Bytes::from(form)).await?;
+        if !reply.status.is_success() {
+            bail!("the embedded cloud refuses {action}: HTTP {}: {}", reply.status, reply.text());
+        }
+        Ok(())
+    };
+    call(
+        EC2,
+        "CreateLaunchTemplate",
+        &[
+            ("LaunchTemplateName", TEMPLATE),
+            ("LaunchTemplateData.ImageId", "ami-0123456789abcdef0"),
+            ("LaunchTemplateData.InstanceType", "c7i.large"),
+            ("LaunchTemplateData.IamInstanceProfile.Name", "lightsout-agent"),
+            ("LaunchTemplateData.InstanceInitiatedShutdownBehavior", "terminate"),
+            ("LaunchTemplateData.MetadataOptions.HttpTokens", "required"),
+            ("LaunchTemplateData.MetadataOptions.HttpPutResponseHopLimit", "1"),
+            ("LaunchTemplateData.MetadataOptions.InstanceMetadataTags", "enabled"),
+        ],
+    )
+    .await?;
+    let (min, max) = (min.to_string(), max.to_string());
+    call(
+        AUTO_SCALING,
+        "CreateAutoScalingGroup",
+        &[
+            ("AutoScalingGroupName", GROUP),
+            ("MinSize", &min),
+            ("MaxSize", &max),
+            ("LaunchTemplate.LaunchTemplateName", TEMPLATE),
+            ("LaunchTemplate.Version", "$Latest"),
+            ("AvailabilityZones.member.1", &format!("{REGION}a")),
+            ("AvailabilityZones.member.2", &format!("{REGION}b")),
+            ("NewInstancesProtectedFromScaleIn", "true"),
+            ("HealthCheckType", "EC2"),
+            ("DefaultInstanceWarmup", "0"),
+            ("Tags.member.1.Key", "ci-fleet"),
+            ("Tags.member.1.Value", GROUP),
+            ("Tags.member.1.PropagateAtLaunch", "true"),
+            ("LifecycleHookSpecificationList.member.1.LifecycleHookName", "lightsout-drain"),
+            ("LifecycleHookSpecificationList.member.1.LifecycleTransition", "autoscaling:EC2_INSTANCE_TERMINATING"),
+            ("LifecycleHookSpecificationList.member.1.HeartbeatTimeout", "600"),
+            ("LifecycleHookSpecificationList.member.1.DefaultResult", "CONTINUE"),
+        ],
+    )
+    .await?;
+    let processes = [("AutoScalingGroupName", GROUP), ("ScalingProcesses.member.1", "AZRebalance")];
+    call(AUTO_SCALING, "SuspendProcesses", &processes).await
+}
+
+fn form(parameters: &[(&str, &str)]) -> String {
+    parameters.iter().map(|(key, value)| format!("{key}={}", escape(value))).collect::<Vec<_>>().join("&")
+}
+
+fn escape(value: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    value.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_survives_special_characters() {
+        assert_eq!(form(&[("A.member.1", "a b&c=d"), ("V", "$Latest")]), "A.member.1=a%20b%26c%3Dd&V=%24Latest");
+    }
+}

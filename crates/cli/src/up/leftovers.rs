@@ -1,0 +1,91 @@
+//! What a run that was killed has left behind.
+
+use std::{fmt, time::Duration};
+
+use anyhow::{Context, Result};
+use bollard::Docker;
+
+use crate::{
+    containers,
+    place::Held,
+    processes::{self, Of},
+    words::count,
+};
+
+/// How much there was to clean up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// The last run did not end by itself.
+    pub killed: bool,
+    pub processes: usize,
+    pub containers: usize,
+    pub instances: usize,
+}
+
+/// Ends the processes, removes the containers and the files of any earlier run in this place.
+pub async fn clear(held: &Held, docker: Option<&Docker>) -> Result<Leftovers> {
+    let fleet = held.place.fleet();
+    let processes = processes::end(&Of::Fleet(fleet.clone()), Duration::ZERO).await;
+    let containers = match docker {
+        Some(docker) => containers::remove(docker, containers::FLEET_LABEL, &fleet)
+            .await
+            .context("the containers of an earlier run cannot be removed")?,
+        None => 0,
+    };
+    let killed = held.retract();
+    let instances = held.empty().with_context(|| format!("cannot clean up {}", held.place.dir().display()))?;
+    Ok(Leftovers { killed, processes, containers, instances })
+}
+
+impl Leftovers {
+    /// Whether a dead run left more than its logs.
+    pub fn any(&self) -> bool {
+        self.killed || self.processes > 0 || self.containers > 0
+    }
+}
+
+impl fmt::Display for Leftovers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = if self.killed { "an earlier run was killed" } else { "an earlier run left something behind" };
+        write!(
+            f,
+            "{end}: cleaned up {}, {} and the files of {}",
+            count(self.processes, "process", "processes"),
+            count(self.containers, "container", "containers"),
+            count(self.instances, "instance", "instances")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_alone_are_not_worth_a_line() {
+        assert!(!Leftovers { instances: 5, ..Leftovers::default() }.any());
+        assert!(Leftovers { killed: true, ..Leftovers::default() }.any());
+        assert!(Leftovers { containers: 1, ..Leftovers::default() }.any());
+    }
+
+    #[test]
+    fn one_line_says_it_all() {
+        let left = Leftovers { killed: true, processes: 7, containers: 1, instances: 2 };
+        assert_eq!(
+            left.to_string(),
+            "an earlier run was killed: cleaned up 7 processes, 1 container and the files of 2 instances"
+        );
+    }
+
+    #[tokio::test]
+    async fn files_go_and_the_place_can_be_used() {
+        let temp = tempfile::tempdir().unwrap();
+        let place = crate::place::Place::new(Some(temp.path().join("fleet"))).unwrap();
+        let held = place.hold().unwrap();
+        held.announce("http://127.0.0.1:1").unwrap();
+        std::fs::create_dir_all(place.instances().join("i-1")).unwrap();
+        let left = clear(&held, None).await.unwrap();
+        assert_eq!(left, Leftovers { killed: true, processes: 0, containers: 0, instances: 1 });
+        assert_eq!(clear(&held, None).await.unwrap(), Leftovers::default());
+    }
+}

@@ -1,0 +1,130 @@
+//! The real scaler as a process of its own.
+
+use std::{fs, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use lightsout_core::{record::Record, settings::format_duration};
+use lightsout_localcloud::{Webhook, WebhookAuth};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    sync::mpsc,
+};
+
+use super::{
+    environment,
+    fleet::{GROUP, REGION},
+    machine::Site,
+    platform::Platform,
+};
+use crate::processes::Of;
+
+/// How long after the scaler died it is started again.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// What the scaler needs to know.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The embedded cloud.
+    pub url: String,
+    /// The pause between two ticks.
+    pub tick: Duration,
+    /// Where it listens for the platform's webhook, if it does.
+    pub hook: Option<SocketAddr>,
+}
+
+/// What shows that a webhook is genuine; it never leaves this machine.
+const HOOK_SECRET: &str = "lightsout-demo-webhook";
+
+/// What the platform must know to post its webhook to the scaler that listens there.
+pub fn webhook(listen: SocketAddr) -> Webhook {
+    Webhook { url: format!("http://{listen}/hooks/{GROUP}"), secret: HOOK_SECRET.to_owned(), auth: WebhookAuth::Token }
+}
+
+/// Starts the scaler and keeps it. Its decisions come out of the channel; it ends with the fleet's other processes.
+pub fn start(site: &Arc<Site>, wish: &Wish) -> Result<mpsc::UnboundedReceiver<Record>> {
+    let file = site.place.dir().join("scaler.toml");
+    fs::write(&file, settings(wish, &site.platform, site.slots))
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    let (records, decisions) = mpsc::unbounded_channel();
+    let (site, wish) = (Arc::clone(site), wish.clone());
+    tokio::spawn(async move {
+        while !records.is_closed() {
+            if let Err(error) = run(&site, &wish, &records).await {
+                tracing::error!(error = format!("{error:#}"), "the scaler cannot be started");
+            }
+            tokio::time::sleep(RESTART).await;
+        }
+    });
+    Ok(decisions)
+}
+
+/// Runs it until it ends.
+async fn run(site: &Site, wish: &Wish, records: &mpsc::UnboundedSender<Record>) -> Result<()> {
+    let log = fs::OpenOptions::new().create(true).append(true).open(site.place.dir().join("scaler.log"))?;
+    let mut command = site.scaler();
+    environment::prepare(&mut command, &Of::machine(&site.place.fleet(), "scaler"), &wish.url, REGION);
+    let mut child = command
+        .args(["watch", "--format", "json", "--config"])
+        .arg(site.place.dir().join("scaler.toml"))
+        .args(wish.hook.iter().flat_map(|listen| ["--listen".to_owned(), listen.to_string()]))
+        .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTSCALER0")
+        .env("AWS_SECRET_ACCESS_KEY", "lightsout-local")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::from(log))
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let output = child.stdout.take().context("no standard output")?;
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await? {
+        match serde_json::from_str(&line) {
+            Ok(record) => {
+                if records.send(record).is_err() {
+                    return Ok(());
+                }
+            }
+            Err(error) => tracing::warn!(line, %error, "the scaler printed something that is no record"),
+        }
+    }
+    let status = child.wait().await?;
+    if !records.is_closed() {
+        tracing::warn!(%status, "the scaler ended");
+    }
+    Ok(())
+}
+
+fn settings(wish: &Wish, platform: &Platform, slots: u32) -> String {
+    let hook = wish.hook.and(platform.webhook());
+    let hook = hook.map(|kind| format!("webhook = {{ kind = \"{kind}\", secret = \"{HOOK_SECRET}\" }}\n"));
+    format!(
+        "tick = \"{tick}\"\n\n[[pool]]\ngroup = \"{GROUP}\"\nslots = {slots}\n{hook}\n{platform}",
+        hook = hook.unwrap_or_default(),
+        tick = format_duration(wish.tick),
+        platform = platform.scaler_settings(&wish.url),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use lightsout_core::settings::{Fragment, ScalerSettings};
+    use lightsout_localcloud::PlatformKind;
+
+    use super::*;
+
+    #[test]
+    fn the_scaler_takes_its_settings() {
+        let listen = "127.0.0.1:2".parse().unwrap();
+        let wish = Wish { url: "http://127.0.0.1:1".into(), tick: Duration::from_secs(2), hook: Some(listen) };
+        let text = settings(&wish, &Platform::new(PlatformKind::GitLab), 3);
+        let settings = ScalerSettings::parse(&[Fragment::new("scaler.toml", text)]).unwrap();
+        assert_eq!(settings.tick, Duration::from_secs(2));
+        assert_eq!((settings.pools.len(), settings.pools[0].group.as_str()), (1, GROUP));
+        assert_eq!(settings.pools[0].policy.slots, 3);
+        let path = &settings.pools[0].webhook.as_ref().unwrap().path;
+        assert!(
+            webhook(listen).url.ends_with(path.as_str()),
+            "the platform posts to the address that the pool listens at"
+        );
+    }
+}

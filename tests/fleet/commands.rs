@@ -1,0 +1,158 @@
+//! The commands of the second terminal, with and without a fleet, and the agent's own.
+
+use lightsout_localcloud::{Snapshot, fleet::JobState};
+use serde_json::Value;
+
+use crate::rig::{Fleet, instance, lightsout, living, phase};
+
+#[test]
+fn without_a_fleet_each_command_says_so_and_what_to_do() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("fleet");
+    for command in
+        ["ps", "ps --json", "enqueue", "interrupt i-1", "rebalance i-1", "crash i-1", "scale-in 1", "refresh", "down"]
+    {
+        let said = lightsout(&dir, command);
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{command}: {said:?}");
+        let wanted = format!("error: no fleet is running in {}; start one with `lightsout up`", dir.display());
+        assert!(said.err.starts_with(&wanted), "{command}: {}", said.err);
+    }
+    let said = lightsout(&dir, "logs i-1");
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("no log of `i-1`"), "{}", said.err);
+    assert!(!dir.exists(), "asking leaves nothing behind");
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused_with_2() {
+    let temp = tempfile::tempdir().expect("a directory");
+    for (command, wanted) in [
+        ("ups", "unrecognized subcommand"),
+        ("up --jobs many", "--jobs"),
+        ("up --once --keep", "--keep"),
+        ("up --idle-timeout soon", "not a span of time"),
+        ("interrupt", "<ID>"),
+        ("scale-in 0", "0 is not in 1.."),
+        ("enqueue --count 0", "0 is not in 1..=100000"),
+    ] {
+        let said = lightsout(temp.path(), command);
+        assert_eq!(said.code, Some(2), "{command}: {said:?}");
+        assert!(said.err.contains(wanted), "{command}: {}", said.err);
+    }
+}
+
+#[test]
+fn the_second_terminal_sees_and_steers_the_fleet() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --max 2");
+    assert!(fleet.ok("ps").ends_with("no instances\n"));
+    let said = fleet.lightsout("crash i-0");
+    assert_eq!((said.code, said.err.as_str()), (Some(1), "error: no instance `i-0`: none has been launched yet\n"));
+
+    assert_eq!(fleet.ok("enqueue --seconds 4"), "job 1001 waits\n");
+    let answer: Value = serde_json::from_str(&fleet.ok("enqueue --count 2 --json -- true")).expect("JSON");
+    assert_eq!(answer["ids"], serde_json::json!([1002, 1003]));
+    let id = fleet.until_phase("busy");
+    let table = fleet.ok("ps");
+    assert!(
+        table.contains("group lightsout-demo: desired ") && table.contains(&id) && table.contains("busy"),
+        "{table}"
+    );
+    let snapshot: Snapshot = serde_json::from_str(&fleet.ok("ps --json")).expect("a snapshot");
+    assert!(living(&snapshot).any(|it| it.id == id));
+
+    let start = &id[..12];
+    assert!(fleet.ok(&format!("logs {start}")).contains("lightsout-agent starts"));
+    let line: Value =
+        serde_json::from_str(fleet.ok(&format!("logs {start} --json")).lines().next().expect("a line")).expect("JSON");
+    assert_eq!(line["log"], id.as_str());
+    assert!(fleet.ok("logs scaler").contains("watching"));
+
+    // An id may be shortened, also without its prefix.
+    assert_eq!(fleet.ok(&format!("crash {}", &id[2..12])), format!("the agent of {id} is killed\n"));
+    let said = fleet.lightsout("crash i-nobody");
+    assert_eq!((said.code, said.err.as_str()), (Some(1), "error: no instance `i-nobody`; `lightsout ps` lists them\n"));
+
+    fleet.until("all jobs to be done", |fleet| (fleet.queue.done == 3).then_some(()));
+    fleet.until("all instances to end", |fleet| living(fleet).next().is_none().then_some(()));
+    assert!(fleet.ok("ps --all").contains("Terminated"), "{}", fleet.ok("ps --all"));
+    let said = fleet.lightsout(&format!("crash {id}"));
+    assert_eq!((said.code, said.err.as_str()), (Some(1), format!("error: {id} has ended already\n").as_str()));
+    assert_eq!(fleet.ok("down --json"), "{\"down\":true}\n");
+    fleet.ended().all_done();
+}
+
+#[test]
+fn a_job_that_fails_by_itself_is_failed_and_not_lost() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --max 1");
+    fleet.ok("enqueue -- false");
+    let job = fleet.until_job(1001, JobState::Failed);
+    assert_eq!(job.failure.as_deref(), Some("script_failure"));
+    fleet.ok("enqueue -- true");
+    fleet.until_job(1002, JobState::Done);
+    fleet.ok("down");
+    let ended = fleet.ended();
+    let jobs = &ended.well()["jobs"];
+    assert_eq!((&jobs["done"], &jobs["failed"]), (&1.into(), &1.into()), "{jobs}");
+}
+
+#[test]
+fn an_operator_on_the_instance_holds_and_drains_and_takes_it_back() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --max 1 --idle-timeout 2s");
+    let first = fleet.enqueue(1, 0.5)[0];
+    let id = fleet.until_phase("idle");
+    let socket = fleet.socket(&id);
+    let agent = |fleet: &Fleet, what: &str| {
+        let (verb, rest) = what.split_once(' ').unwrap_or((what, ""));
+        fleet.lightsout(&format!("agent {verb} --socket {} {rest}", socket.display()))
+    };
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&socket).expect("a socket").permissions());
+    assert_eq!(mode & 0o777, 0o660, "only its owner and group may give orders");
+
+    let said = agent(&fleet, "hold 10m");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    fleet.until_job(first, JobState::Done);
+    let status: Value = serde_json::from_str(&agent(&fleet, "status --json").out).expect("JSON");
+    assert_eq!((&status["instance"], &status["held"]), (&id.as_str().into(), &true.into()), "{status}");
+    let text = agent(&fleet, "status").out;
+    assert!(text.contains(&format!("instance  {id}\n")) && text.contains("phase  "), "{text}");
+
+    // A drain while a job runs: the job goes on, and the drain can be taken back.
+    let second = fleet.enqueue(1, 5.0)[0];
+    fleet.until_job(second, JobState::Running);
+    let said = agent(&fleet, "drain");
+    assert!(said.code == Some(0) && said.out.starts_with("draining: no more jobs"), "{said:?}");
+    fleet.until_phase("draining");
+    let said = agent(&fleet, "undrain");
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "serving again\n"), "{said:?}");
+    let third = fleet.enqueue(1, 0.5)[0];
+    for job in [second, third] {
+        assert_eq!(fleet.until_job(job, JobState::Done).instance.as_ref(), Some(&id), "the same instance serves on");
+    }
+    fleet.until_phase("idle");
+    let said = agent(&fleet, "undrain");
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("cannot undrain: the agent is idle"), "{said:?}");
+
+    let said = agent(&fleet, "hold 0s");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    fleet.until_ended(&id);
+    let said = agent(&fleet, "status");
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("no agent answers at "), "{said:?}");
+    fleet.ok("down");
+    let ended = fleet.ended();
+    assert_eq!(ended.all_done()["instances"]["launched"], 1);
+}
+
+#[test]
+fn an_idle_instance_that_is_drained_leaves_at_once() {
+    let mut fleet = Fleet::up("--jobs 1 --keep --max 1 --idle-timeout 10m");
+    fleet.until_job(1001, JobState::Done);
+    let id = fleet.until_phase("idle");
+    fleet.ok(&format!("agent drain --socket {}", fleet.socket(&id).display()));
+    fleet.until_ended(&id);
+    let snapshot = fleet.snapshot();
+    assert_eq!(phase(instance(&snapshot, &id)), "gone");
+    fleet.ok("down");
+    fleet.ended().all_done();
+}

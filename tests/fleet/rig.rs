@@ -1,0 +1,381 @@
+//! A fleet under test.
+
+pub mod http;
+mod leftovers;
+mod program;
+mod turn;
+
+use std::{
+    fmt,
+    io::{self, BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use lightsout_localcloud::{
+    Snapshot,
+    fleet::{InstanceView, JobState, JobView},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub use self::program::{Said, command as lightsout_command, lightsout};
+use self::{leftovers::Traces, turn::Turn};
+
+/// How long anything may take. A machine that is busy with other things must not fail a test, so it is long.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The pause between two looks.
+const LOOK: Duration = Duration::from_millis(25);
+/// Quick enough for a test, slow enough that each phase can be seen.
+const QUICK: [(&str, &str); 4] =
+    [("--boot-seconds", "0.3"), ("--idle-timeout", "3s"), ("--tick", "1s"), ("--job-seconds", "2")];
+
+/// A running `lightsout up`. Dropping it kills all of it.
+pub struct Fleet {
+    up: Child,
+    home: Home,
+    url: String,
+    traces: Traces,
+    /// Whether its traces are somebody else's to remove.
+    abandoned: bool,
+    lines: Arc<Mutex<Vec<Value>>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+/// A directory for one fleet after another. It is kept when the test fails, for the logs in it.
+pub struct Home {
+    root: Option<TempDir>,
+    turn: Turn,
+}
+
+/// A fleet that has ended.
+pub struct Ended {
+    /// The exit code of `up`; none when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed to standard error.
+    pub stderr: String,
+    /// The JSON lines that it printed.
+    pub lines: Vec<Value>,
+}
+
+impl Home {
+    /// Waits for its turn, so that only a few fleets run at once.
+    pub fn new() -> Self {
+        let turn = Turn::take();
+        let root = tempfile::Builder::new().prefix("lightsout-").tempdir().expect("a temporary directory");
+        Self { root: Some(root), turn }
+    }
+
+    /// The fleet's directory.
+    pub fn dir(&self) -> PathBuf {
+        self.root().join("fleet")
+    }
+
+    /// A place beside the fleet's directory.
+    pub fn root(&self) -> &Path {
+        self.root.as_ref().expect("it is there until the end").path()
+    }
+
+    /// Starts a fleet with these arguments, and with test speed where they do not say otherwise.
+    pub fn up(self, arguments: &str) -> Fleet {
+        let quick = QUICK.iter().filter(|(name, _)| !arguments.contains(name));
+        let quick: Vec<String> = quick.map(|(name, value)| format!("{name} {value}")).collect();
+        Fleet::start(self, &format!("{} {arguments}", quick.join(" ")))
+    }
+
+    /// The command `lightsout up` in this place.
+    pub fn command(&self, arguments: &str) -> Command {
+        let mut command = program::command(&self.dir(), "up --json");
+        // What the fleet starts inherits the variable, and is found by it.
+        command.args(arguments.split_whitespace()).env(leftovers::MARK, self.dir());
+        command
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if thread::panicking()
+            && let Some(root) = self.root.take()
+        {
+            eprintln!("the fleet's files are kept in {}", root.keep().display());
+        }
+    }
+}
+
+impl Fleet {
+    /// Starts a quick fleet.
+    pub fn up(arguments: &str) -> Self {
+        Home::new().up(arguments)
+    }
+
+    /// Starts a fleet with these arguments only.
+    pub fn start(home: Home, arguments: &str) -> Self {
+        let stderr = std::fs::File::create(home.root().join("up.err")).expect("a file");
+        let mut up = home
+            .command(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("lightsout starts");
+        let lines = Arc::default();
+        let reader = read(up.stdout.take().expect("it is piped"), Arc::clone(&lines));
+        let traces = Traces::of(&home.dir());
+        let mut fleet = Self { up, home, url: String::new(), traces, abandoned: false, lines, reader: Some(reader) };
+        fleet.url = fleet.wait("the embedded cloud to listen", |fleet| {
+            let ended = fleet.up.try_wait().expect("it is ours");
+            assert!(ended.is_none(), "`up` ended at once with {ended:?}: {fleet}");
+            fleet.notes().iter().find_map(|note| {
+                let (_, rest) = note.split_once("embedded cloud at ")?;
+                Some(rest.split_once(',')?.0.to_owned())
+            })
+        });
+        fleet.wait("the scaler to be started", |fleet| fleet.traces.learn());
+        fleet
+    }
+
+    /// The address of the embedded cloud.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The fleet's directory.
+    pub fn dir(&self) -> PathBuf {
+        self.home.dir()
+    }
+
+    /// An instance's control socket.
+    pub fn socket(&self, id: &str) -> PathBuf {
+        self.dir().join("instances").join(id).join("agent.sock")
+    }
+
+    /// The fleet as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        let answer = self.ask("GET", "fleet", &Value::Null).expect("the embedded cloud answers");
+        serde_json::from_value(answer).expect("a snapshot")
+    }
+
+    /// Waits until the look gives something.
+    pub fn until<T>(&mut self, what: &str, mut look: impl FnMut(&Snapshot) -> Option<T>) -> T {
+        self.wait(what, |fleet| look(&fleet.snapshot()))
+    }
+
+    /// Waits for an instance in this phase.
+    pub fn until_phase(&mut self, wanted: &str) -> String {
+        self.until(&format!("an instance that is {wanted}"), |fleet| {
+            living(fleet).find(|it| phase(it) == wanted).map(|it| it.id.clone())
+        })
+    }
+
+    /// Waits until this instance has ended.
+    pub fn until_ended(&mut self, id: &str) {
+        self.until(&format!("{id} to end"), |fleet| instance(fleet, id).ended_ms);
+    }
+
+    /// Waits until the job is in this state.
+    pub fn until_job(&mut self, id: u64, wanted: JobState) -> JobView {
+        self.until(&format!("job {id} to be {wanted:?}"), |fleet| {
+            let job = fleet.jobs.iter().find(|job| job.id == id)?;
+            (job.state == wanted).then(|| job.clone())
+        })
+    }
+
+    /// Queues jobs that sleep for so many seconds.
+    pub fn enqueue(&self, count: u32, seconds: f64) -> Vec<u64> {
+        let answer = self.post("jobs", &json!({ "count": count, "seconds": seconds }));
+        answer["ids"].as_array().expect("ids").iter().filter_map(Value::as_u64).collect()
+    }
+
+    /// Asks the control API for something.
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        self.ask("POST", path, body).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+
+    /// Asks the control API; an error is its text.
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        http::json(method, &format!("{}/_lightsout/{path}", self.url), body)
+    }
+
+    /// Kills an instance's agent, as soon as it has one.
+    pub fn crash(&mut self, id: &str) {
+        let path = format!("instances/{id}/crash");
+        self.wait("the agent to be killed", |fleet| fleet.ask("POST", &path, &json!({})).ok());
+    }
+
+    /// Runs another `lightsout` command in the fleet's place.
+    pub fn lightsout(&self, arguments: &str) -> Said {
+        lightsout(&self.dir(), arguments)
+    }
+
+    /// Runs it and expects success.
+    pub fn ok(&self, arguments: &str) -> String {
+        let said = self.lightsout(arguments);
+        assert_eq!(said.code, Some(0), "lightsout {arguments}: {said:?}");
+        said.out
+    }
+
+    /// Sends `up` itself a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(pid(&self.up), signal).expect("it runs");
+    }
+
+    /// The lines about the run itself.
+    pub fn notes(&self) -> Vec<String> {
+        self.lines.lock().expect("no reader panics").iter().filter_map(|it| Some(it["note"].as_str()?.into())).collect()
+    }
+
+    /// Waits until `up` has ended by itself, and checks that nothing of the fleet is left.
+    pub fn ended(mut self) -> Ended {
+        let code = self.exit();
+        self.traces.none_left();
+        self.reader.take().into_iter().for_each(|reader| reader.join().expect("it does not panic"));
+        Ended {
+            code,
+            stderr: std::fs::read_to_string(self.home.root().join("up.err")).expect("it is there"),
+            lines: std::mem::take(&mut self.lines.lock().expect("no reader panics")),
+        }
+    }
+
+    /// How many processes and containers the fleet has.
+    pub fn traces(&self) -> (usize, usize) {
+        self.traces.count()
+    }
+
+    /// Kills `up` alone with SIGKILL, and gives the place back with all that the fleet leaves in it.
+    pub fn killed(mut self) -> Home {
+        self.signal(Signal::SIGKILL);
+        assert_eq!(self.exit(), None);
+        self.abandoned = true;
+        Home { root: self.home.root.take(), turn: self.home.turn.pass_on() }
+    }
+
+    fn exit(&mut self) -> Option<i32> {
+        self.wait("`up` to end", |fleet| fleet.up.try_wait().expect("it is ours")).code()
+    }
+
+    fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}; the fleet: {self}");
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if thread::panicking() && !self.abandoned {
+            eprintln!("{self}");
+        }
+        let _ = self.up.kill();
+        let _ = self.up.wait();
+        if !self.abandoned {
+            self.traces.clear();
+        }
+    }
+}
+
+impl fmt::Display for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", std::fs::read_to_string(self.home.root().join("up.err")).unwrap_or_default())?;
+        let lines = self.lines.lock().expect("no reader panics");
+        let told = lines.iter().filter(|line| line.get("decision").is_none());
+        told.clone().skip(told.count().saturating_sub(60)).try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+impl Ended {
+    /// That it ended well: exit code 0, every job accounted for, none lost. Gives the summary.
+    pub fn well(&self) -> &Value {
+        let summary = self.summary();
+        assert_eq!(self.code, Some(0), "{summary} {}", self.stderr);
+        assert_eq!(summary["jobs"]["lost"], 0, "{summary}");
+        summary
+    }
+
+    /// That every job is done and no instance is left.
+    pub fn all_done(&self) -> &Value {
+        let summary = self.well();
+        assert_eq!(summary["jobs"]["done"], summary["jobs"]["total"], "{summary}");
+        assert_eq!(summary["instances"]["final"], 0, "{summary}");
+        summary
+    }
+
+    /// The summary, which is the last line.
+    pub fn summary(&self) -> &Value {
+        let last = self.lines.last().unwrap_or_else(|| panic!("no line: {}", self.stderr));
+        last.get("summary").unwrap_or_else(|| panic!("the last line is no summary: {last}; {}", self.stderr))
+    }
+
+    /// What the events say, as `WHO WHAT`.
+    pub fn events(&self) -> Vec<String> {
+        let events = self.lines.iter().filter_map(|line| line.get("event"));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        events.map(|event| format!("{} {}", text(&event["instance"]), text(&event["what"]))).collect()
+    }
+
+    /// The desired capacities that the group had, in order.
+    pub fn desired(&self) -> Vec<u32> {
+        let number = |event: &String| {
+            let (_, change) = event.split_once("desired capacity ")?;
+            let (_, to) = change.split_once(" -> ")?;
+            to.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+        };
+        self.events().iter().filter_map(number).collect()
+    }
+}
+
+/// The instances that have not ended.
+pub fn living(fleet: &Snapshot) -> impl Iterator<Item = &InstanceView> {
+    fleet.instances.iter().filter(|instance| instance.ended_ms.is_none())
+}
+
+/// One instance.
+pub fn instance<'a>(fleet: &'a Snapshot, id: &str) -> &'a InstanceView {
+    fleet.instances.iter().find(|instance| instance.id == id).unwrap_or_else(|| panic!("{id} is unknown"))
+}
+
+/// The phase that an instance's agent reports; empty before its first word.
+pub fn phase(instance: &InstanceView) -> &str {
+    said(instance, "phase")
+}
+
+/// Something that an instance's agent reports.
+pub fn said<'a>(instance: &'a InstanceView, key: &str) -> &'a str {
+    instance.agent.as_ref().and_then(|agent| agent.0.get(key)?.as_str()).unwrap_or_default()
+}
+
+/// True when a Docker engine answers. Where there must be one (`CI=true`) it is an error that there is none.
+pub fn engine_or_skip(test: &str) -> bool {
+    if leftovers::engine_answers() {
+        return true;
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "no Docker engine answers, and CI=true");
+    // Not `eprintln!`, which is shown for failed tests only.
+    let _ = writeln!(io::stderr(), "SKIPPED: {test}: no Docker engine answers");
+    false
+}
+
+fn read(stdout: ChildStdout, lines: Arc<Mutex<Vec<Value>>>) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let value = serde_json::from_str(&line)
+                .unwrap_or_else(|error| json!({ "garbage": line, "error": error.to_string() }));
+            lines.lock().expect("no reader panics").push(value);
+        }
+    })
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().expect("a process id"))
+}
