@@ -1,0 +1,88 @@
+//! Measures what the README promises in numbers: the shipped release binaries, on a fleet of `lightsout up` that is idle and on one
+//! that works. Prints a table and one line of JSON. Nothing is asserted: a slow machine is no broken program.
+
+mod cycle;
+mod fleet;
+#[path = "../../fleet/rig/http.rs"]
+mod http;
+mod idle;
+mod machine;
+mod process;
+mod report;
+mod scaler;
+
+use std::{env, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+
+use crate::{fleet::Programs, report::Report};
+
+/// Measure the agent and the scaler on a fleet of this machine
+#[derive(Parser)]
+struct Args {
+    /// Where `lightsout`, `lightsout-agent` and `lightsout-scaler` are [default: beside this program]
+    #[arg(long, value_name = "DIR")]
+    bin: Option<PathBuf>,
+    /// How often each delay is measured
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    samples: usize,
+    /// How long the idle fleet is watched, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    window: u64,
+    /// How many pools the big scaler has
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pools: u32,
+    /// Print the JSON only
+    #[arg(long)]
+    json: bool,
+    /// What to measure [default: all]
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The agent at rest and at work, and its delays
+    Idle,
+    /// From a waiting job to the raise, from the idle timeout to the end
+    Cycle,
+    /// The scaler with one pool and with many
+    Scaler,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match measure(&args) {
+        Ok(report) => {
+            if !args.json {
+                println!("{report}");
+            }
+            println!("{}", report.json());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &Args) -> Result<Report> {
+    let bin = match &args.bin {
+        Some(bin) => bin.clone(),
+        None => env::current_exe()?.parent().context("this program is in no folder")?.to_owned(),
+    };
+    let programs = Programs::in_folder(&bin)?;
+    let mut report = Report::new(machine::describe());
+    let chosen = |part: Part| args.parts.is_empty() || args.parts.contains(&part);
+    if chosen(Part::Idle) {
+        idle::measure(&programs, Duration::from_secs(args.window), args.samples, &mut report)?;
+    }
+    if chosen(Part::Cycle) {
+        cycle::measure(&programs, args.samples, &mut report)?;
+    }
+    if chosen(Part::Scaler) {
+        scaler::measure(&programs, args.pools, &mut report)?;
+    }
+    Ok(report)
+}

@@ -1,0 +1,135 @@
+//! The scaler with one pool and with many: a tick's time, memory, and the size of its program.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::{
+    fleet::{Fleet, Programs},
+    http, process,
+    report::Report,
+};
+
+/// How many ticks are watched; the first, in which everything is connected and fetched, is told apart.
+const TICKS: usize = 4;
+
+pub fn measure(programs: &Programs, pools: u32, report: &mut Report) -> Result<()> {
+    let fleet = Fleet::start(programs, "--max 1 --tick 1h")?;
+    for number in 1..=pools {
+        create_group(&fleet, &name(number))?;
+    }
+    for count in [1, pools] {
+        watch(&fleet, &programs.scaler, count, report)?;
+    }
+    size(&programs.scaler, "scaler", report)?;
+    size(&programs.agent, "agent", report)
+}
+
+/// Some ticks of `watch` with so many pools.
+fn watch(fleet: &Fleet, scaler: &Path, pools: u32, report: &mut Report) -> Result<()> {
+    let config = fleet.dir().join(format!("bench-{pools}.toml"));
+    fs::write(&config, settings(fleet, pools)?)?;
+    let before = describes(fleet)?;
+    let mut child = Running(
+        Command::new(scaler)
+            .args(["watch", "--tick", "5s", "--format", "json", "--log", "warn", "--config"])
+            .arg(&config)
+            .env_clear()
+            .envs(env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("AWS_ENDPOINT_URL", fleet.url())
+            .env("AWS_REGION", "eu-central-1")
+            .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTBENCH00")
+            .env("AWS_SECRET_ACCESS_KEY", "none")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?,
+    );
+    let lines = BufReader::new(child.0.stdout.take().context("no standard output")?).lines();
+    let size = usize::try_from(pools)?;
+    let mut records = Vec::new();
+    for line in lines.take(size * TICKS) {
+        records.push(serde_json::from_str::<Value>(&line?)?);
+    }
+    ensure!(records.len() == size * TICKS, "the scaler ended after {} records", records.len());
+    let failed = records.iter().filter(|record| record["result"] == "failed").count();
+    let slowest = |tick: &[Value]| tick.iter().filter_map(|record| record["ms"]["total"].as_f64()).fold(0.0, f64::max);
+    let ticks: Vec<f64> = records.chunks(size).map(slowest).collect();
+    let memory = process::memory(child.0.id())?;
+    let calls = describes(fleet)? - before;
+    let title = format!("scaler, {pools} pool{}", if pools == 1 { "" } else { "s" });
+
+    report.add(format!("{title}: first tick"), "ms", ticks[..1].to_vec());
+    report.add(format!("{title}: later ticks"), "ms", ticks[1..].to_vec());
+    report.add(format!("{title}: resident (RSS)"), "MiB", vec![memory.rss]);
+    report.add(format!("{title}: peak"), "MiB", process::peak(child.0.id()).into_iter().collect());
+    report.add(format!("{title}: describe calls a tick"), "", vec![calls / f64::from(u32::try_from(TICKS)?)]);
+    if failed > 0 {
+        report.add(
+            format!("{title}: FAILED records of {}", records.len()),
+            "",
+            vec![f64::from(u32::try_from(failed)?)],
+        );
+    }
+    Ok(())
+}
+
+/// Ends with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn name(number: u32) -> String {
+    format!("bench-{number:04}")
+}
+
+/// The fleet's own settings of the platform, for many pools.
+fn settings(fleet: &Fleet, pools: u32) -> Result<String> {
+    let own = fs::read_to_string(fleet.dir().join("scaler.toml")).context("the fleet has no settings of its scaler")?;
+    let (_, platform) = own.split_once("[pool.platform.gitlab]").context("the fleet's platform is not GitLab")?;
+    let mut text = format!("[defaults.platform.gitlab]{platform}\n");
+    for number in 1..=pools {
+        write!(text, "[[pool]]\ngroup = \"{}\"\n", name(number))?;
+    }
+    Ok(text)
+}
+
+fn create_group(fleet: &Fleet, name: &str) -> Result<()> {
+    let form = format!(
+        "Action=CreateAutoScalingGroup&Version=2011-01-01&AutoScalingGroupName={name}&MinSize=0&MaxSize=5\
+         &LaunchTemplate.LaunchTemplateName=lightsout-demo&AvailabilityZones.member.1=eu-central-1a\
+         &NewInstancesProtectedFromScaleIn=true"
+    );
+    let (status, text) = http::send("POST", fleet.url(), "application/x-www-form-urlencoded", &form)?;
+    ensure!(status == 200, "the group {name} cannot be created: {text}");
+    Ok(())
+}
+
+/// How often groups were described so far.
+fn describes(fleet: &Fleet) -> Result<f64> {
+    let counters = fleet.snapshot()?.counters.aws;
+    let count: u64 = counters.get("DescribeAutoScalingGroups").map_or(0, |callers| callers.values().sum());
+    Ok(f64::from(u32::try_from(count)?))
+}
+
+/// A program's size, as it is and packed as a zip would pack it.
+fn size(program: &Path, title: &str, report: &mut Report) -> Result<()> {
+    let mib = |bytes: u64| f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / f64::from(1 << 20);
+    report.add(format!("{title}: program, stripped"), "MiB", vec![mib(fs::metadata(program)?.len())]);
+    let packed = Command::new("gzip").args(["-9", "--stdout"]).arg(program).output().context("gzip cannot be run")?;
+    ensure!(packed.status.success(), "gzip failed: {}", String::from_utf8_lossy(&packed.stderr));
+    report.add(format!("{title}: program, zipped (deflate)"), "MiB", vec![mib(packed.stdout.len().try_into()?)]);
+    Ok(())
+}
