@@ -138,7 +138,7 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
         platform: Mutex::new(None),
         prober: Mutex::new(None),
         dropped: Mutex::new(None),
-        watched: Mutex::new(None),
+        watched: Arc::default(),
         lane,
         settings,
     });

@@ -58,6 +58,10 @@ impl Runner {
     pub async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
         self.write_files(launch).map_err(|error| format!("cannot write the runner's files: {error}"))?;
         remove(&self.pid_file()).and_then(|()| remove(&self.told_file())).map_err(|error| error.to_string())?;
+        // The new runner may get the old one's number.
+        if let Ok(mut told) = self.told.lock() {
+            *told = None;
+        }
         let mut command = self.command(launch, stop_signal)?;
         let mut child = command.spawn().map_err(|error| format!("cannot start {:?}: {error}", command.as_std()))?;
         let process = tokio::time::timeout(START, async {

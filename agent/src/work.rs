@@ -63,7 +63,7 @@ pub struct Work {
     /// When the platform's token was last dropped because it was refused.
     pub dropped: Mutex<Option<Instant>>,
     /// The process whose exit will be told to the core.
-    pub watched: Mutex<Option<u32>>,
+    pub watched: Arc<Mutex<Option<u32>>>,
     /// Requests that touch the runner go one after the other.
     pub lane: mpsc::UnboundedSender<Action>,
 }
@@ -127,10 +127,14 @@ impl Work {
         {
             return;
         }
-        let inputs = self.inputs.clone();
+        let (inputs, watched) = (self.inputs.clone(), Arc::clone(&self.watched));
         tokio::spawn(async move {
             process.exited().await;
             tracing::info!(pid = process.pid(), "the runner has exited");
+            // From here on its number may mean another process, whose exit must be told as well.
+            if let Ok(mut watched) = watched.lock() {
+                watched.take_if(|pid| *pid == process.pid());
+            }
             let _ = inputs.send(Input::Event(Event::RunnerExited)).await;
         });
     }
