@@ -1,11 +1,9 @@
 //! Carries out what the core asks of the cloud, and says what came of it.
 
+use lightsout_core::cloud::{Membership, Room};
 use std::{future::Future, time::Duration};
 
-use lightsout_core::agent::{
-    action::Rung,
-    event::{Member, Outcome, Room},
-};
+use lightsout_core::agent::{action::Rung, event::Outcome};
 use lightsout_io::{
     aws::{AwsError, AwsErrorKind},
     instance::{AwsInstance, Hook, Instance, SelfView},
@@ -48,8 +46,8 @@ impl Cloud {
         }
     }
 
-    async fn look(&self) -> Result<Member, AwsError> {
-        let Some(view) = self.instance.describe().await? else { return Ok(Member::Outside) };
+    async fn look(&self) -> Result<Membership, AwsError> {
+        let Some(view) = self.instance.describe().await? else { return Ok(Membership::Outside) };
         let member = member(&view);
         if view.group.is_some() {
             *self.group.lock().await = view.group;
@@ -60,7 +58,7 @@ impl Cloud {
     pub async fn room(&self) -> Outcome {
         // Detached meanwhile, it has no part in the group that it once had.
         match self.look().await {
-            Ok(Member::Outside) => return Outcome::NotInGroup,
+            Ok(Membership::Outside) => return Outcome::NotInGroup,
             Ok(_) => {}
             Err(error) => return outcome(&error),
         }
@@ -165,19 +163,19 @@ impl Cloud {
     }
 }
 
-fn member(view: &SelfView) -> Member {
-    let Some(state) = &view.state else { return Member::Outside };
+fn member(view: &SelfView) -> Membership {
+    let Some(state) = &view.state else { return Membership::Outside };
     if state.is_in_service() {
-        Member::InService { protected: view.protected }
+        Membership::InService { protected: view.protected }
     } else if state.is_terminating() {
-        Member::Terminating { waiting: state.0 == "Terminating:Wait" }
+        Membership::Terminating { waiting: state.0 == "Terminating:Wait" }
     } else if state.is_standby() {
-        Member::Standby
+        Membership::Standby
     } else if matches!(state.0.as_str(), "Detaching" | "Detached") {
-        Member::Outside
+        Membership::Outside
     } else {
         // Pending*, Warmed:*, and words that are newer than this program: not in service, so not served.
-        Member::Pending
+        Membership::Pending
     }
 }
 
@@ -204,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    fn seen(state: &str) -> Member {
+    fn seen(state: &str) -> Membership {
         member(&SelfView {
             group: Some("g".into()),
             state: Some(LifecycleState(state.into())),
@@ -215,13 +213,13 @@ mod tests {
 
     #[test]
     fn only_in_service_is_in_service() {
-        assert_eq!(seen("InService"), Member::InService { protected: true });
+        assert_eq!(seen("InService"), Membership::InService { protected: true });
         for state in ["Pending", "Pending:Wait", "Pending:Proceed", "Quarantined", "Warmed:Running", "SomethingNew"] {
-            assert_eq!(seen(state), Member::Pending, "{state}");
+            assert_eq!(seen(state), Membership::Pending, "{state}");
         }
-        assert_eq!(seen("Terminating:Wait"), Member::Terminating { waiting: true });
-        assert_eq!(seen("Terminating:Proceed"), Member::Terminating { waiting: false });
-        assert_eq!(seen("EnteringStandby"), Member::Standby);
-        assert_eq!(seen("Detached"), Member::Outside);
+        assert_eq!(seen("Terminating:Wait"), Membership::Terminating { waiting: true });
+        assert_eq!(seen("Terminating:Proceed"), Membership::Terminating { waiting: false });
+        assert_eq!(seen("EnteringStandby"), Membership::Standby);
+        assert_eq!(seen("Detached"), Membership::Outside);
     }
 }

@@ -92,7 +92,7 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32, durable: bool) -> io::Re
 
 #[cfg(test)]
 mod tests {
-    use lightsout_core::agent::phase::Why;
+    use lightsout_core::agent::phase::LeaveReason;
 
     use super::*;
 
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(journal.read("i-1"), None);
         let entry = Entry {
             instance: "i-1".into(),
-            saved: Saved::Leaving { why: Why::ScaleIn },
+            saved: Saved::Leaving { why: LeaveReason::ScaleIn },
             served: 3,
             registered: true,
             born_ms: 17,
@@ -120,7 +120,7 @@ mod tests {
         journal
             .write(&Entry {
                 instance: "i-1".into(),
-                saved: Saved::Leaving { why: Why::Idle },
+                saved: Saved::Leaving { why: LeaveReason::Idle },
                 served: 0,
                 registered: false,
                 born_ms: 0,

@@ -104,7 +104,7 @@ impl Publisher {
         let report = self.report(agent, group);
         if !same_phase || last.is_some_and(|last| last.jobs != status.jobs) {
             let jobs: Vec<&str> = status.jobs.iter().map(|job| job.0.as_str()).collect();
-            let why = status.why.map(lightsout_core::agent::phase::Why::as_str);
+            let why = status.why.map(lightsout_core::agent::phase::LeaveReason::as_str);
             tracing::info!(
                 phase = status.phase,
                 why,

@@ -1,12 +1,9 @@
 //! Watches the instance's metadata. 200 is a notice, 404 is none; anything else is not known, and changes nothing.
 
+use lightsout_core::cloud::TargetState;
 use std::{sync::Arc, time::Duration};
 
-use lightsout_core::{
-    agent::event::{Event, Target},
-    notice,
-    settings::ImdsSettings,
-};
+use lightsout_core::{agent::event::Event, notice, settings::ImdsSettings};
 use lightsout_io::imds::{Imds, ImdsError};
 use tokio::sync::mpsc;
 
@@ -90,16 +87,16 @@ async fn spot(mut item: Item, clock: Clock, inputs: mpsc::Sender<Input>) {
 }
 
 async fn target(mut item: Item, inputs: mpsc::Sender<Input>) {
-    let mut last = Target::Unknown;
+    let mut last = TargetState::Unknown;
     loop {
-        let target = item.next().await.as_deref().map_or(Target::Unknown, notice::target);
+        let target = item.next().await.as_deref().map_or(TargetState::Unknown, notice::target);
         // An absent state after a known one says nothing new.
-        if target == last || target == Target::Unknown {
+        if target == last || target == TargetState::Unknown {
             continue;
         }
         tracing::info!(?target, "the group moves this instance");
         last = target;
-        if inputs.send(Input::Event(Event::Target(target))).await.is_err() {
+        if inputs.send(Input::Event(Event::TargetState(target))).await.is_err() {
             return;
         }
     }

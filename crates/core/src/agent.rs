@@ -24,6 +24,7 @@ mod serving;
 mod slots;
 mod status;
 
+use crate::cloud::TargetState;
 use std::{collections::VecDeque, time::Duration};
 
 pub use status::Status;
@@ -34,8 +35,8 @@ use crate::{
         action::{Action, Request, Rung},
         backoff::Backoff,
         budget::Budget,
-        event::{Event, Order, Outcome, RequestId, Target},
-        phase::{Phase, Saved, Why},
+        event::{Event, Order, Outcome, RequestId},
+        phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
         slots::Slots,
     },
@@ -121,7 +122,7 @@ pub struct Agent {
     /// The idle period that the confirmation window has checked.
     checked: Option<Tick>,
 
-    target: Target,
+    target: TargetState,
     /// The pause between two heartbeats of the termination hook.
     heartbeat: Duration,
     spot: Option<Budget>,
@@ -187,7 +188,7 @@ impl Agent {
             served,
             idle_retry: now,
             checked: None,
-            target: Target::Unknown,
+            target: TargetState::Unknown,
             heartbeat: HEARTBEAT,
             spot: None,
             aborted: false,
@@ -218,7 +219,7 @@ impl Agent {
 
     /// Whether an operator's undrain would still be heard.
     pub fn can_undrain(&self) -> bool {
-        matches!(self.phase, Phase::Draining { why: Why::Idle | Why::Operator })
+        matches!(self.phase, Phase::Draining { why: LeaveReason::Idle | LeaveReason::Operator })
     }
 
     /// Takes in one event.
@@ -227,7 +228,7 @@ impl Agent {
             Event::Activity(activity) => self.observe(activity, now),
             Event::RunnerFound => self.runner_alive = true,
             Event::RunnerExited => self.runner_exited(now),
-            Event::Target(target) => self.set_target(target, now),
+            Event::TargetState(target) => self.set_target(target, now),
             Event::Spot { at } => {
                 if self.spot.is_none_or(|budget| budget.deadline != at) {
                     self.spot = Some(Budget::new(now, at, self.policy.abort_margin));
@@ -301,20 +302,20 @@ impl Agent {
     }
 
     /// The strongest reason to leave that holds now, idleness aside.
-    fn called_away(&self, now: Tick) -> Option<Why> {
+    fn called_away(&self, now: Tick) -> Option<LeaveReason> {
         let old = self.policy.max_age.is_some_and(|most| now.since(self.born) >= most) && self.hold.is_none();
         let served = self.policy.jobs_per_instance.is_some_and(|most| self.served >= most);
         // Once it retires, the group's choice is the consequence of its own request.
-        let chosen = self.target == Target::Terminated && !matches!(self.phase, Phase::Retiring { .. });
+        let chosen = self.target == TargetState::Terminated && !matches!(self.phase, Phase::Retiring { .. });
         [
-            (self.trouble.is_some(), Why::Broken),
-            (self.spot.is_some(), Why::Spot),
-            (chosen, Why::ScaleIn),
-            (self.maintenance, Why::Maintenance),
-            (self.rebalance && self.policy.leave_on_rebalance, Why::Rebalance),
-            (self.drain_ordered, Why::Operator),
-            (old, Why::Age),
-            (served, Why::Limit),
+            (self.trouble.is_some(), LeaveReason::Broken),
+            (self.spot.is_some(), LeaveReason::Spot),
+            (chosen, LeaveReason::ScaleIn),
+            (self.maintenance, LeaveReason::Maintenance),
+            (self.rebalance && self.policy.leave_on_rebalance, LeaveReason::Rebalance),
+            (self.drain_ordered, LeaveReason::Operator),
+            (old, LeaveReason::Age),
+            (served, LeaveReason::Limit),
         ]
         .into_iter()
         .find_map(|(holds, why)| holds.then_some(why))
@@ -327,7 +328,7 @@ impl Agent {
         }
         let request = match self.step {
             Step::Serve | Step::Exit | Step::OldExit => return,
-            Step::Join if self.target == Target::Warmed => {
+            Step::Join if self.target == TargetState::Warmed => {
                 self.pause = None;
                 return;
             }
@@ -397,17 +398,17 @@ impl Agent {
         self.phase.why().map_or(Saved::Serving, |why| Saved::Leaving { why })
     }
 
-    fn set_target(&mut self, target: Target, now: Tick) {
+    fn set_target(&mut self, target: TargetState, now: Tick) {
         let news = self.target != target;
-        if self.target == Target::Warmed {
+        if self.target == TargetState::Warmed {
             // The time in a warm pool is no delay of ours.
             self.booting_since = now;
         }
         self.target = target;
         // What the metadata announce, the group will say soon: ask at once, and often again.
         let awaited = match self.step {
-            Step::Join => Target::InService,
-            _ => Target::Terminated,
+            Step::Join => TargetState::InService,
+            _ => TargetState::Terminated,
         };
         if news && target == awaited && matches!(self.step, Step::Join | Step::Look) {
             self.backoff = pace(self.step);

@@ -7,6 +7,7 @@
 
 pub mod activity;
 pub mod agent;
+pub mod cloud;
 pub mod notice;
 pub mod platform;
 pub mod record;

@@ -7,7 +7,7 @@
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::Deserialize;
 
-use crate::agent::event::Target;
+use crate::cloud::TargetState;
 
 /// The path of the spot notice below `/latest/meta-data/`.
 pub const SPOT: &str = "spot/instance-action";
@@ -108,15 +108,13 @@ pub fn maintenance(body: &str) -> Result<Vec<Maintenance>, NoticeError> {
         .collect()
 }
 
-/// Reads the body of [`TARGET`]. States that this version does not know are [`Target::Unknown`], which changes nothing.
-pub fn target(body: &str) -> Target {
+/// Reads the body of [`TARGET`]. States that this version does not know are [`TargetState::Unknown`], which changes nothing.
+pub fn target(body: &str) -> TargetState {
     match body.trim() {
-        "InService" => Target::InService,
-        "Terminated" => Target::Terminated,
-        "Detached" => Target::Detached,
-        "Standby" => Target::Standby,
-        state if state.starts_with("Warmed:") => Target::Warmed,
-        _ => Target::Unknown,
+        "InService" => TargetState::InService,
+        "Terminated" => TargetState::Terminated,
+        state if state.starts_with("Warmed:") => TargetState::Warmed,
+        _ => TargetState::Unknown,
     }
 }
 
@@ -162,10 +160,10 @@ mod tests {
 
     #[test]
     fn targets_read_by_their_exact_words() {
-        assert_eq!(target("InService"), Target::InService);
-        assert_eq!(target("Terminated\n"), Target::Terminated);
-        assert_eq!(target("Warmed:Stopped"), Target::Warmed);
-        assert_eq!(target("terminated"), Target::Unknown);
-        assert_eq!(target("<?xml version=\"1.0\"?>404 - Not Found"), Target::Unknown);
+        assert_eq!(target("InService"), TargetState::InService);
+        assert_eq!(target("Terminated\n"), TargetState::Terminated);
+        assert_eq!(target("Warmed:Stopped"), TargetState::Warmed);
+        assert_eq!(target("terminated"), TargetState::Unknown);
+        assert_eq!(target("<?xml version=\"1.0\"?>404 - Not Found"), TargetState::Unknown);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, time::Duration};
 
 use aws_sdk_autoscaling as autoscaling;
 use aws_sdk_ec2 as ec2;
-use lightsout_core::agent::event::Room;
+use lightsout_core::cloud::Room;
 
 use crate::{
     aws::{self, Aws, AwsError},

@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use crate::{activity::Activity, agent::policy::AgentPolicy, platform::Drained, time::Tick};
+use crate::{
+    activity::Activity,
+    agent::policy::AgentPolicy,
+    cloud::{Membership, Room, TargetState},
+    platform::Drained,
+    time::Tick,
+};
 
 /// Names one request, so that a late answer to one that has been superseded is recognised and dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +24,7 @@ pub enum Event {
     /// The runner's main process is gone, for whatever reason.
     RunnerExited,
     /// The lifecycle state that the group moves this instance to, as instance metadata shows it.
-    Target(Target),
+    TargetState(TargetState),
     /// A spot notice: the instance dies at about this time.
     Spot {
         /// When, on the shell's clock.
@@ -48,24 +54,6 @@ pub enum Event {
     },
 }
 
-/// The target lifecycle state (EC2 Auto Scaling User Guide, "Retrieve the target lifecycle state through instance metadata").
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// Not known: absent, unreadable, or a state this version does not know.
-    #[default]
-    Unknown,
-    /// The group wants it in service.
-    InService,
-    /// The group wants it gone.
-    Terminated,
-    /// It is being taken out of the group and goes on running.
-    Detached,
-    /// It is in standby and goes on running.
-    Standby,
-    /// It waits in a warm pool and must not register.
-    Warmed,
-}
-
 /// What an operator may order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
@@ -78,40 +66,6 @@ pub enum Order {
         /// Until when.
         until: Tick,
     },
-}
-
-/// The agent's place in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Member {
-    /// On its way into service (`Pending*`), or in a warm pool.
-    Pending,
-    /// In service.
-    InService {
-        /// Whether it is protected from scale-in.
-        protected: bool,
-    },
-    /// In standby, or entering it.
-    Standby,
-    /// On its way out (`Terminating*`).
-    Terminating {
-        /// Whether a termination hook waits for an answer now (`Terminating:Wait`).
-        waiting: bool,
-    },
-    /// Not in a group: detached, or never in one.
-    Outside,
-}
-
-/// How much room the group has for one instance less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Room {
-    /// The group's desired capacity.
-    pub desired: u32,
-    /// The group's minimum.
-    pub min: u32,
-    /// What the scaler advises to keep; advice only.
-    pub floor: u32,
-    /// Instances that count towards the desired capacity (pending and in service), this one among them.
-    pub members: u32,
 }
 
 /// How a request ended.
@@ -134,7 +88,7 @@ pub enum Outcome {
     /// The group's room.
     Room(Room),
     /// The agent's place in its group.
-    Member(Member),
+    Member(Membership),
     /// The group is at its minimum and refuses to shrink.
     AtFloor,
     /// The group does not know this instance.

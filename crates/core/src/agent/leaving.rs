@@ -6,7 +6,7 @@ use crate::{
         Agent, Step,
         action::Request,
         event::Outcome,
-        phase::{Phase, Why},
+        phase::{LeaveReason, Phase},
         serving::text,
     },
     platform::Drained,
@@ -15,12 +15,12 @@ use crate::{
 
 impl Agent {
     /// Begins to leave, or goes on for a stronger reason.
-    pub(super) fn leave(&mut self, why: Why, now: Tick) {
+    pub(super) fn leave(&mut self, why: LeaveReason, now: Tick) {
         match self.phase {
             Phase::Booting | Phase::Registering | Phase::Idle { .. } | Phase::Busy => {
                 self.phase = Phase::Draining { why };
                 self.proof = None;
-                if why == Why::Broken {
+                if why == LeaveReason::Broken {
                     self.note.clone_from(&self.trouble);
                 }
                 self.go(Step::Save);
@@ -41,7 +41,7 @@ impl Agent {
     }
 
     pub(super) fn leaving_answer(&mut self, outcome: Outcome, now: Tick) {
-        let idle = self.phase == Phase::Draining { why: Why::Idle };
+        let idle = self.phase == Phase::Draining { why: LeaveReason::Idle };
         match (self.step, outcome) {
             (Step::Save, Outcome::Done) => self.go(Step::Ask),
             (Step::Save, other) => {

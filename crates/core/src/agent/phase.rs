@@ -9,7 +9,7 @@ use crate::time::Tick;
 /// A reason to leave, weakest first: a weaker one never replaces a stronger one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Why {
+pub enum LeaveReason {
     /// No job for as long as the policy allows. The only reason that a job takes back.
     Idle,
     /// It has served as many jobs as the policy allows.
@@ -30,7 +30,7 @@ pub enum Why {
     Broken,
 }
 
-impl Why {
+impl LeaveReason {
     /// The word that stands in logs, tags and the status.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl Why {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for LeaveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -70,12 +70,12 @@ pub enum Phase {
     /// No more jobs wanted; waiting for the proof that none runs.
     Draining {
         /// The strongest reason so far.
-        why: Why,
+        why: LeaveReason,
     },
     /// Proven empty; deregistering and ending the instance.
     Retiring {
         /// The strongest reason so far.
-        why: Why,
+        why: LeaveReason,
     },
     /// The agent has nothing left to do and exits.
     Gone,
@@ -96,7 +96,7 @@ impl Phase {
     }
 
     /// The reason to leave, once there is one.
-    pub fn why(self) -> Option<Why> {
+    pub fn why(self) -> Option<LeaveReason> {
         match self {
             Self::Draining { why } | Self::Retiring { why } => Some(why),
             Self::Booting | Self::Registering | Self::Idle { .. } | Self::Busy | Self::Gone => None,
@@ -115,6 +115,6 @@ pub enum Saved {
     /// It has decided to leave: a restart resumes the drain and never registers again.
     Leaving {
         /// The reason.
-        why: Why,
+        why: LeaveReason,
     },
 }

@@ -1,13 +1,14 @@
 //! Retiring: deregister, then end the instance, by ever blunter ways, each verified.
 
+use crate::cloud::{Membership, Room};
 use std::time::Duration;
 
 use crate::{
     agent::{
         Agent, Step,
         action::Rung,
-        event::{Member, Outcome, Room},
-        phase::{Phase, Why},
+        event::Outcome,
+        phase::{LeaveReason, Phase},
         serving::text,
     },
     time::Tick,
@@ -20,7 +21,7 @@ const STALE: Duration = Duration::from_secs(30);
 
 impl Agent {
     pub(super) fn retire(&mut self, now: Tick) {
-        let why = self.phase.why().unwrap_or(Why::Broken);
+        let why = self.phase.why().unwrap_or(LeaveReason::Broken);
         self.phase = Phase::Retiring { why };
         self.rung_since = now;
         self.accepted = None;
@@ -89,18 +90,20 @@ impl Agent {
         // What was accepted a moment ago may not show yet, and is not asked for again.
         let fresh = self.accepted.is_some_and(|at| now.since(at) < STALE);
         match outcome {
-            Outcome::Member(Member::Terminating { waiting: true }) => self.go(Step::Complete),
-            Outcome::Member(Member::Terminating { waiting: false }) => {
+            Outcome::Member(Membership::Terminating { waiting: true }) => self.go(Step::Complete),
+            Outcome::Member(Membership::Terminating { waiting: false }) => {
                 self.accepted.get_or_insert(now);
                 self.await_end(now);
             }
-            Outcome::Member(Member::Outside) if self.rung >= Rung::Terminate && self.accepted.is_some() => {
+            Outcome::Member(Membership::Outside) if self.rung >= Rung::Terminate && self.accepted.is_some() => {
                 self.await_end(now);
             }
-            Outcome::Member(Member::Outside) => self.end_by(self.rung.max(Rung::Terminate), now),
-            Outcome::Member(Member::Pending | Member::InService { .. } | Member::Standby) if fresh => self.again(now),
-            Outcome::Member(Member::Pending | Member::InService { .. }) => self.go(Step::End),
-            Outcome::Member(Member::Standby) => self.end_by(self.rung.max(Rung::Replace), now),
+            Outcome::Member(Membership::Outside) => self.end_by(self.rung.max(Rung::Terminate), now),
+            Outcome::Member(Membership::Pending | Membership::InService { .. } | Membership::Standby) if fresh => {
+                self.again(now)
+            }
+            Outcome::Member(Membership::Pending | Membership::InService { .. }) => self.go(Step::End),
+            Outcome::Member(Membership::Standby) => self.end_by(self.rung.max(Rung::Replace), now),
             // Without the right to look, act.
             Outcome::Denied(why) => {
                 self.note = Some(why);
@@ -120,7 +123,7 @@ impl Agent {
                 self.go(Step::Look);
                 self.again(now);
             }
-            Outcome::AtFloor if self.phase == (Phase::Retiring { why: Why::Idle }) => {
+            Outcome::AtFloor if self.phase == (Phase::Retiring { why: LeaveReason::Idle }) => {
                 self.note = Some("the group reached its floor meanwhile; serving again".into());
                 self.idle_retry = now + self.policy.floor_retry;
                 self.turn_back(now);

@@ -1,12 +1,13 @@
 //! Booting, registering, and the change between idle and busy.
 
+use crate::cloud::{Membership, Room, TargetState};
 use crate::{
     activity::Activity,
     agent::{
         Agent, MOST_EXITS, Step,
         action::{Request, Rung},
-        event::{Member, Outcome, Room, Target},
-        phase::{Phase, Saved, Why},
+        event::Outcome,
+        phase::{LeaveReason, Phase, Saved},
     },
     time::Tick,
 };
@@ -29,7 +30,9 @@ impl Agent {
         match self.phase {
             Phase::Idle { .. } if self.activity != Activity::Quiet => self.serve(now),
             Phase::Busy if self.activity == Activity::Quiet && matches!(self.step, Step::Serve) => self.serve(now),
-            Phase::Draining { why: Why::Idle } if matches!(self.activity, Activity::Busy(_)) => self.turn_back(now),
+            Phase::Draining { why: LeaveReason::Idle } if matches!(self.activity, Activity::Busy(_)) => {
+                self.turn_back(now)
+            }
             Phase::Booting
             | Phase::Registering
             | Phase::Idle { .. }
@@ -110,7 +113,7 @@ impl Agent {
     /// Answers to everything before a drain and after one that was taken back.
     pub(super) fn serving_answer(&mut self, outcome: Outcome, now: Tick) {
         match (self.step, outcome) {
-            (Step::Join, Outcome::Member(Member::InService { protected })) => {
+            (Step::Join, Outcome::Member(Membership::InService { protected })) => {
                 self.slots.protected = Some(protected);
                 self.note = None;
                 self.phase = Phase::Registering;
@@ -118,8 +121,8 @@ impl Agent {
             }
             (Step::Join, Outcome::Member(member)) => {
                 self.note = Some(format!("waiting to be in service; the group says {member:?}"));
-                if matches!(member, Member::Terminating { .. }) {
-                    self.target = Target::Terminated;
+                if matches!(member, Membership::Terminating { .. }) {
+                    self.target = TargetState::Terminated;
                 }
                 self.again(now);
             }
@@ -135,7 +138,7 @@ impl Agent {
             // Detached, or without a group at all: no floor holds it.
             (Step::Room, Outcome::NotInGroup) => {
                 self.rung = Rung::Terminate;
-                self.leave(Why::Idle, now);
+                self.leave(LeaveReason::Idle, now);
             }
             (Step::Room, other) => {
                 self.note = Some(format!("idle, but whether the group has room is not known: {}", text(other)));
@@ -159,7 +162,7 @@ impl Agent {
     fn room(&mut self, room: Room, now: Tick) {
         self.rung_for(room);
         if room.members > room.desired || room.desired > room.min.max(room.floor) {
-            self.leave(Why::Idle, now);
+            self.leave(LeaveReason::Idle, now);
         } else {
             self.note = Some(format!(
                 "idle, but the group is at its floor (desired {}, min {}, floor {})",
@@ -230,7 +233,7 @@ impl Agent {
 
     pub(super) fn boot_timer(&self) -> Option<Tick> {
         match self.phase {
-            Phase::Booting if self.target == Target::Warmed => None,
+            Phase::Booting if self.target == TargetState::Warmed => None,
             Phase::Booting | Phase::Registering => Some(self.booting_since + self.policy.boot_deadline),
             // A drain that cannot be taken back: whether it serves is not known.
             Phase::Busy if matches!(self.step, Step::Return | Step::Undrain) => {

@@ -1,12 +1,13 @@
 //! Requests beside the main line, one of each kind in flight at most: protection, the hook's heartbeat, an early snapshot, a second save, an abort.
 
+use crate::cloud::TargetState;
 use std::time::Duration;
 
 use crate::{
     agent::{
         Agent,
         action::Request,
-        event::{Outcome, RequestId, Target},
+        event::{Outcome, RequestId},
         phase::Phase,
         policy::Protection,
     },
@@ -47,7 +48,8 @@ impl Agent {
             (Protection::WhileBusy, Phase::Idle { .. }) => Some(false),
             (Protection::WhileBusy, Phase::Busy | Phase::Draining { .. }) => Some(true),
         };
-        let Some(want) = want.filter(|want| self.slots.protected != Some(*want) && self.target != Target::Terminated)
+        let Some(want) =
+            want.filter(|want| self.slots.protected != Some(*want) && self.target != TargetState::Terminated)
         else {
             self.slots.protect.due = None;
             return;
@@ -61,7 +63,7 @@ impl Agent {
 
     /// Extends the termination hook for as long as jobs are waited for.
     pub(super) fn keep_hook_alive(&mut self, now: Tick) {
-        if self.target != Target::Terminated || !matches!(self.phase, Phase::Draining { .. }) {
+        if self.target != TargetState::Terminated || !matches!(self.phase, Phase::Draining { .. }) {
             self.slots.heartbeat.due = None;
             return;
         }

@@ -6,7 +6,7 @@ use crate::{
     activity::{Activity, JobId},
     agent::{
         Agent,
-        phase::{Phase, Why},
+        phase::{LeaveReason, Phase},
     },
     time::Tick,
 };
@@ -18,7 +18,7 @@ pub struct Status {
     pub phase: &'static str,
     /// Why it leaves, once it does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<Why>,
+    pub why: Option<LeaveReason>,
     /// The jobs that the last snapshot saw.
     pub jobs: Vec<JobId>,
     /// Why activity is not known, when it is not.

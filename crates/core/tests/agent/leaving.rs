@@ -2,14 +2,15 @@ use lightsout_core::{
     activity::Activity,
     agent::{
         action::Request,
-        event::{Event, Outcome, Target},
-        phase::{Phase, Saved, Why},
+        event::{Event, Outcome},
+        phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
     platform::Drained,
 };
 
 use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+use lightsout_core::cloud::TargetState;
 
 /// An idle agent whose group has room: it has just begun to leave.
 fn idling_out() -> Rig {
@@ -18,11 +19,11 @@ fn idling_out() -> Rig {
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
     rig.answer(Request::Room, roomy());
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Idle });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle });
     rig
 }
 
-const LEAVING_IDLE: Request = Request::Save(Saved::Leaving { why: Why::Idle });
+const LEAVING_IDLE: Request = Request::Save(Saved::Leaving { why: LeaveReason::Idle });
 
 #[test]
 fn the_journal_is_written_before_the_platform_is_told() {
@@ -42,10 +43,10 @@ fn it_leaves_only_after_the_proof_and_one_more_quiet_look() {
     rig.event(Event::RunnerExited);
     assert_eq!(rig.open(), [Request::Probe]);
     rig.answer(Request::Probe, Outcome::Snapshot(Activity::Unknown("docker is gone".into())));
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Idle }, "unknown is not quiet");
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "unknown is not quiet");
     rig.pass(secs(1));
     rig.answer(Request::Probe, QUIET);
-    assert_eq!(rig.phase(), Phase::Retiring { why: Why::Idle });
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Idle });
 }
 
 #[test]
@@ -86,11 +87,11 @@ fn a_platform_that_cannot_be_asked_keeps_an_idle_instance() {
 fn other_reasons_wait_for_the_job_and_keep_the_hook_alive() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Hook { heartbeat: secs(200) });
-    rig.event(Event::Target(Target::Terminated));
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::ScaleIn });
-    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: Why::ScaleIn }), Request::Heartbeat]);
+    rig.event(Event::TargetState(TargetState::Terminated));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
+    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Request::Heartbeat]);
     rig.answer(Request::Heartbeat, Outcome::Done);
-    rig.answer(Request::Save(Saved::Leaving { why: Why::ScaleIn }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     let mut beats = 0;
     for _ in 0..36 {
@@ -111,7 +112,7 @@ fn other_reasons_wait_for_the_job_and_keep_the_hook_alive() {
 fn a_platform_that_says_still_busy_is_asked_again() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Rebalance);
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
     for answer in
         [Outcome::Drained(Drained::StillBusy), Outcome::Drained(Drained::Refused), Outcome::Failed("503".into())]
     {
@@ -125,11 +126,11 @@ fn a_platform_that_says_still_busy_is_asked_again() {
 #[test]
 fn a_weaker_reason_never_replaces_a_stronger_one() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Target(Target::Terminated));
+    rig.event(Event::TargetState(TargetState::Terminated));
     rig.event(Event::Rebalance);
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::ScaleIn });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
     rig.event(Event::Spot { at: rig.now + secs(120) });
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Spot });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Spot });
 }
 
 #[test]
@@ -139,15 +140,15 @@ fn a_stronger_reason_turns_an_idle_leave_into_one_that_is_not_taken_back() {
     rig.answer(Request::Drain, Outcome::Signalled);
     rig.event(Event::Rebalance);
     rig.event(Event::Activity(busy("sly")));
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Rebalance });
-    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: Why::Rebalance })], "written for a restart");
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance });
+    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: LeaveReason::Rebalance })], "written for a restart");
 }
 
 #[test]
 fn a_spot_notice_lets_jobs_run_until_the_margin_and_then_fails_them() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Spot { at: rig.now + secs(120) });
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Spot }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     rig.pass(secs(94));
     assert_eq!(rig.open(), []);
@@ -163,9 +164,9 @@ fn a_spot_notice_lets_jobs_run_until_the_margin_and_then_fails_them() {
 fn a_spot_deadline_is_kept_even_if_nothing_answers() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Spot { at: rig.now + secs(120) });
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Spot }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     rig.pass(secs(115));
-    assert_eq!(rig.phase(), Phase::Retiring { why: Why::Spot });
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Spot });
     assert!(rig.open().contains(&Request::Deregister));
 }
 
@@ -173,7 +174,7 @@ fn a_spot_deadline_is_kept_even_if_nothing_answers() {
 fn a_job_that_ends_in_time_is_not_aborted() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Spot { at: rig.now + secs(120) });
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Spot }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     rig.pass(secs(50));
     rig.event(Event::RunnerExited);
@@ -200,7 +201,7 @@ fn a_runner_that_was_being_started_is_drained_all_the_same() {
     rig.answer(Request::Describe, IN_SERVICE);
     let starting = rig.take(Request::Register);
     rig.event(Event::Spot { at: rig.now + secs(120) });
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Spot }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     // The shell finishes the start before it drains.
     rig.event(Event::Completed { id: starting, outcome: Outcome::Registered });
     rig.answer(Request::Drain, Outcome::Signalled);
@@ -213,10 +214,10 @@ fn a_runner_that_was_being_started_is_drained_all_the_same() {
 fn remnants_after_the_proof_do_not_keep_the_instance_for_ever() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Rebalance);
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);
     let proven = rig.now;
-    while rig.phase() == (Phase::Draining { why: Why::Rebalance }) {
+    while rig.phase() == (Phase::Draining { why: LeaveReason::Rebalance }) {
         if rig.open().contains(&Request::Probe) {
             rig.answer(Request::Probe, Outcome::Snapshot(busy("orphan")));
         }
@@ -231,7 +232,7 @@ fn without_a_runner_the_platforms_silence_does_not_keep_the_instance_for_ever() 
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.event(Event::Rebalance);
     rig.event(Event::RunnerExited);
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
     let start = rig.now;
     while !rig.open().contains(&Request::Probe) {
         rig.answer(Request::Drain, Outcome::Alone("the platform is gone".into()));
@@ -246,7 +247,7 @@ fn without_the_platforms_word_a_job_that_is_seen_is_a_job() {
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.event(Event::Rebalance);
     rig.event(Event::RunnerExited);
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
     while !rig.open().contains(&Request::Probe) {
         rig.answer(Request::Drain, Outcome::Alone("the platform is gone".into()));
         rig.pass(secs(15));
@@ -255,16 +256,16 @@ fn without_the_platforms_word_a_job_that_is_seen_is_a_job() {
         rig.answer(Request::Probe, Outcome::Snapshot(busy("task")));
         rig.pass(secs(5));
     }
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Rebalance });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance });
     rig.answer(Request::Probe, QUIET);
-    assert_eq!(rig.phase(), Phase::Retiring { why: Why::Rebalance });
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Rebalance });
 }
 
 #[test]
 fn with_a_runner_the_platforms_silence_does() {
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.event(Event::Rebalance);
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Rebalance }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
     for _ in 0..2_000 {
         rig.answer(Request::Drain, Outcome::Failed("the platform is gone".into()));
         rig.event(Event::Activity(Activity::Quiet));

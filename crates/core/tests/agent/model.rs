@@ -2,6 +2,7 @@
 //! bound, then long random walks. In every state that is met: no job has died by our own action, and once the faults stop, the
 //! instance ends or serves.
 
+use lightsout_core::cloud::{Membership, Room, TargetState};
 use std::collections::{HashSet, VecDeque};
 
 use lightsout_core::{
@@ -9,7 +10,7 @@ use lightsout_core::{
     agent::{
         Agent,
         action::{Action, Request, Rung},
-        event::{Event, Member, Order, Outcome, Room, Target},
+        event::{Event, Order, Outcome},
         phase::{Phase, Saved},
         policy::{AgentPolicy, Protection},
     },
@@ -277,7 +278,7 @@ impl World {
             }
             Move::TargetNews => {
                 self.target_news = false;
-                self.tell(Event::Target(Target::Terminated));
+                self.tell(Event::TargetState(TargetState::Terminated));
             }
             Move::Spot => {
                 self.notices -= 1;
@@ -397,9 +398,9 @@ impl World {
             }
             Request::Probe => Outcome::Snapshot(self.truth()),
             Request::Describe => Outcome::Member(match self.place {
-                Place::InService => Member::InService { protected: self.protected },
-                Place::Waiting => Member::Terminating { waiting: true },
-                Place::Gone => Member::Outside,
+                Place::InService => Membership::InService { protected: self.protected },
+                Place::Waiting => Membership::Terminating { waiting: true },
+                Place::Gone => Membership::Outside,
             }),
             Request::Room => Outcome::Room(Room { desired: 2, min: 0, floor: 0, members: 2 }),
             Request::Protect(on) => {

@@ -2,29 +2,30 @@ use lightsout_core::{
     activity::Activity,
     agent::{
         action::{Request, Rung},
-        event::{Event, Member, Order, Outcome, Room, Target},
-        phase::{Phase, Saved, Why},
+        event::{Event, Order, Outcome},
+        phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
 };
 
 use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
+use lightsout_core::cloud::{Membership, Room, TargetState};
 
-const GOING: Outcome = Outcome::Member(Member::Terminating { waiting: false });
-const WAITING: Outcome = Outcome::Member(Member::Terminating { waiting: true });
+const GOING: Outcome = Outcome::Member(Membership::Terminating { waiting: false });
+const WAITING: Outcome = Outcome::Member(Membership::Terminating { waiting: true });
 
 /// An agent that is proven empty and has deregistered, for this reason.
-fn retiring(why: Why) -> Rig {
+fn retiring(why: LeaveReason) -> Rig {
     let mut rig = Rig::idle(AgentPolicy::default());
     match why {
-        Why::Idle => {
+        LeaveReason::Idle => {
             rig.pass(secs(596));
             rig.answer(Request::Probe, QUIET);
             rig.pass(secs(4));
             rig.answer(Request::Room, Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3 }));
         }
-        Why::ScaleIn => {
-            rig.event(Event::Target(Target::Terminated));
+        LeaveReason::ScaleIn => {
+            rig.event(Event::TargetState(TargetState::Terminated));
             rig.answer(Request::Heartbeat, Outcome::Done);
         }
         _ => rig.event(Event::Order(Order::Drain)),
@@ -39,11 +40,11 @@ fn retiring(why: Why) -> Rig {
 
 #[test]
 fn the_usual_way_is_to_shrink_and_to_answer_the_hook() {
-    let mut rig = retiring(Why::Idle);
+    let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::End(Rung::Shrink), Outcome::Done);
-    rig.event(Event::Target(Target::Terminated));
-    assert_eq!(rig.phase(), Phase::Retiring { why: Why::Idle }, "its own request is no other reason");
+    rig.event(Event::TargetState(TargetState::Terminated));
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Idle }, "its own request is no other reason");
     rig.answer(Request::Describe, WAITING);
     rig.answer(Request::CompleteHook, Outcome::Done);
     rig.pass(secs(1));
@@ -54,7 +55,7 @@ fn the_usual_way_is_to_shrink_and_to_answer_the_hook() {
 
 #[test]
 fn chosen_by_the_group_it_only_answers_the_hook() {
-    let mut rig = retiring(Why::ScaleIn);
+    let mut rig = retiring(LeaveReason::ScaleIn);
     rig.answer(Request::Describe, WAITING);
     rig.answer(Request::CompleteHook, Outcome::NoHook);
     rig.pass(secs(2));
@@ -65,7 +66,7 @@ fn chosen_by_the_group_it_only_answers_the_hook() {
 
 #[test]
 fn an_answer_that_got_lost_leads_to_a_look_not_to_a_second_decrement() {
-    let mut rig = retiring(Why::Idle);
+    let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::End(Rung::Shrink), Outcome::Failed("no answer".into()));
     rig.pass(secs(2));
@@ -77,7 +78,7 @@ fn an_answer_that_got_lost_leads_to_a_look_not_to_a_second_decrement() {
 
 #[test]
 fn a_stale_description_does_not_end_it_twice() {
-    let mut rig = retiring(Why::Idle);
+    let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::End(Rung::Shrink), Outcome::Done);
     for _ in 0..4 {
@@ -93,7 +94,7 @@ fn a_stale_description_does_not_end_it_twice() {
 
 #[test]
 fn at_the_floor_an_idle_one_comes_back_and_registers_anew() {
-    let mut rig = retiring(Why::Idle);
+    let mut rig = retiring(LeaveReason::Idle);
     rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::End(Rung::Shrink), Outcome::AtFloor);
     rig.answer(Request::Save(Saved::Returning), Outcome::Done);
@@ -104,7 +105,7 @@ fn at_the_floor_an_idle_one_comes_back_and_registers_anew() {
 
 #[test]
 fn at_the_floor_any_other_one_is_replaced() {
-    let mut rig = retiring(Why::Operator);
+    let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::End(Rung::Shrink), Outcome::AtFloor);
     assert_eq!(rig.open(), [Request::End(Rung::Replace)]);
@@ -117,7 +118,7 @@ fn a_group_larger_than_desired_is_not_shrunk_further() {
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
     rig.answer(Request::Room, Outcome::Room(Room { desired: 1, min: 1, floor: 0, members: 3 }));
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Idle }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Idle }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
@@ -127,10 +128,10 @@ fn a_group_larger_than_desired_is_not_shrunk_further() {
 
 #[test]
 fn outside_a_group_it_ends_itself_through_ec2() {
-    let mut rig = retiring(Why::Operator);
-    rig.answer(Request::Describe, Outcome::Member(Member::Outside));
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, Outcome::Member(Membership::Outside));
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
-    let mut rig = retiring(Why::Operator);
+    let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::End(Rung::Shrink), Outcome::NotInGroup);
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
@@ -138,7 +139,7 @@ fn outside_a_group_it_ends_itself_through_ec2() {
 
 /// How often the request is made within ten minutes in which the group always answers this and every end is accepted.
 fn asked(request: Request, says: &Outcome) -> usize {
-    let mut rig = retiring(Why::Operator);
+    let mut rig = retiring(LeaveReason::Operator);
     let (start, mut count) = (rig.now, 0);
     while rig.now.since(start) < secs(590) {
         match rig.open().first() {
@@ -156,19 +157,19 @@ fn asked(request: Request, says: &Outcome) -> usize {
 
 #[test]
 fn what_was_accepted_is_not_asked_for_again_at_once() {
-    assert_eq!(asked(Request::End(Rung::Terminate), &Outcome::Member(Member::Outside)), 1);
-    let standby = asked(Request::End(Rung::Replace), &Outcome::Member(Member::Standby));
+    assert_eq!(asked(Request::End(Rung::Terminate), &Outcome::Member(Membership::Outside)), 1);
+    let standby = asked(Request::End(Rung::Replace), &Outcome::Member(Membership::Standby));
     let blind = asked(Request::End(Rung::Shrink), &Outcome::Denied("no right to look".into()));
     assert!((1..=20).contains(&standby) && (1..=20).contains(&blind), "{standby} {blind}");
 }
 
 #[test]
 fn outside_a_group_it_climbs_as_well() {
-    let mut rig = retiring(Why::Operator);
+    let mut rig = retiring(LeaveReason::Operator);
     let start = rig.now;
     while !rig.open().contains(&Request::End(Rung::PowerOff)) {
         match rig.open().first() {
-            Some(Request::Describe) => rig.answer(Request::Describe, Outcome::Member(Member::Outside)),
+            Some(Request::Describe) => rig.answer(Request::Describe, Outcome::Member(Membership::Outside)),
             Some(Request::End(Rung::Terminate)) => {
                 rig.answer(Request::End(Rung::Terminate), Outcome::Failed("unreachable".into()));
             }
@@ -182,7 +183,7 @@ fn outside_a_group_it_climbs_as_well() {
 fn told_to_stop_it_exits_once_the_cloud_has_agreed_for_a_while() {
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.event(Event::Stop);
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Operator }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Operator }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
@@ -201,14 +202,14 @@ fn told_to_stop_it_exits_once_the_cloud_has_agreed_for_a_while() {
 
 #[test]
 fn standby_does_not_count_so_it_does_not_shrink() {
-    let mut rig = retiring(Why::Operator);
-    rig.answer(Request::Describe, Outcome::Member(Member::Standby));
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, Outcome::Member(Membership::Standby));
     assert_eq!(rig.open(), [Request::End(Rung::Replace)]);
 }
 
 #[test]
 fn without_any_right_it_climbs_to_power_off() {
-    let mut rig = retiring(Why::Operator);
+    let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, Outcome::Denied("no".into()));
     for rung in [Rung::Shrink, Rung::Replace, Rung::Unhealthy, Rung::Terminate] {
         rig.answer(Request::End(rung), Outcome::Denied("no".into()));
@@ -218,7 +219,7 @@ fn without_any_right_it_climbs_to_power_off() {
 
 #[test]
 fn with_a_dead_cloud_it_powers_off_at_last() {
-    let mut rig = retiring(Why::Operator);
+    let mut rig = retiring(LeaveReason::Operator);
     let start = rig.now;
     loop {
         match rig.open().first() {
@@ -236,7 +237,7 @@ fn with_a_dead_cloud_it_powers_off_at_last() {
 
 #[test]
 fn an_accepted_end_that_never_comes_climbs() {
-    let mut rig = retiring(Why::Operator);
+    let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::End(Rung::Shrink), Outcome::Done);
     let start = rig.now;
@@ -254,7 +255,7 @@ fn an_accepted_end_that_never_comes_climbs() {
 fn a_registration_that_cannot_be_removed_does_not_keep_the_instance() {
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.event(Event::Order(Order::Drain));
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Operator }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Operator }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);
     rig.answer(Request::Probe, QUIET);
     let mut tries = 0;
@@ -271,7 +272,7 @@ fn a_registration_that_cannot_be_removed_does_not_keep_the_instance() {
 fn a_second_stop_exits_at_once_and_a_first_one_drains() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Stop);
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Operator });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Operator });
     rig.event(Event::Stop);
     assert_eq!(rig.phase(), Phase::Gone);
 }

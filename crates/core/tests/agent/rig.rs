@@ -1,5 +1,6 @@
 //! A bench for one agent: time that is turned by hand, and answers given one by one.
 
+use lightsout_core::cloud::{Membership, Room};
 use std::time::Duration;
 
 use lightsout_core::{
@@ -7,7 +8,7 @@ use lightsout_core::{
     agent::{
         Agent,
         action::{Action, Request},
-        event::{Event, Member, Outcome, RequestId, Room},
+        event::{Event, Outcome, RequestId},
         phase::{Phase, Saved},
         policy::AgentPolicy,
     },
@@ -15,7 +16,7 @@ use lightsout_core::{
     time::Tick,
 };
 
-pub const IN_SERVICE: Outcome = Outcome::Member(Member::InService { protected: true });
+pub const IN_SERVICE: Outcome = Outcome::Member(Membership::InService { protected: true });
 pub const EMPTY: Outcome = Outcome::Drained(Drained::Empty);
 pub const QUIET: Outcome = Outcome::Snapshot(Activity::Quiet);
 

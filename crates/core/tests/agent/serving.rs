@@ -2,18 +2,19 @@ use lightsout_core::{
     activity::Activity,
     agent::{
         action::Request,
-        event::{Event, Member, Order, Outcome, Room, Target},
-        phase::{Phase, Saved, Why},
+        event::{Event, Order, Outcome},
+        phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
     },
 };
 
 use crate::rig::{IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+use lightsout_core::cloud::{Membership, Room, TargetState};
 
 #[test]
 fn the_runner_is_registered_only_in_service() {
     let mut rig = Rig::new(AgentPolicy::default());
-    rig.answer(Request::Describe, Outcome::Member(Member::Pending));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Pending));
     assert_eq!(rig.open(), []);
     rig.pass(secs(5));
     rig.answer(Request::Describe, Outcome::Failed("throttled".into()));
@@ -26,11 +27,11 @@ fn the_runner_is_registered_only_in_service() {
 #[test]
 fn a_warm_pool_waits_without_asking_and_without_a_deadline() {
     let mut rig = Rig::new(AgentPolicy::default());
-    rig.event(Event::Target(Target::Warmed));
-    rig.answer(Request::Describe, Outcome::Member(Member::Pending));
+    rig.event(Event::TargetState(TargetState::Warmed));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Pending));
     rig.pass(secs(86_400));
     assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![]));
-    rig.event(Event::Target(Target::InService));
+    rig.event(Event::TargetState(TargetState::InService));
     assert_eq!(rig.open(), [Request::Describe]);
 }
 
@@ -42,7 +43,7 @@ fn not_ready_in_time_is_broken_and_leaves() {
         rig.answer(Request::Register, Outcome::Denied("403 invalid token".into()));
         rig.pass(secs(30));
     }
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Broken });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
     assert!(rig.agent.status().note.unwrap().contains("invalid token"), "it says why");
 }
 
@@ -58,7 +59,11 @@ fn unknown_is_busy() {
     rig.pass(secs(899));
     assert_eq!(rig.phase(), Phase::Busy, "a job that is seen starts it anew");
     rig.pass(secs(1));
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Broken }, "in the end it drains, and waits for the proof");
+    assert_eq!(
+        rig.phase(),
+        Phase::Draining { why: LeaveReason::Broken },
+        "in the end it drains, and waits for the proof"
+    );
     assert!(rig.agent.status().note.unwrap().contains("docker is gone"));
 }
 
@@ -80,7 +85,7 @@ fn a_drain_that_cannot_be_taken_back_is_broken_in_the_end() {
         rig.answer(Request::Undrain, Outcome::Failed("401".into()));
         rig.pass(secs(30));
     }
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Broken });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
 }
 
 #[test]
@@ -101,7 +106,7 @@ fn outside_a_group_no_floor_holds_an_idle_instance() {
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
     rig.answer(Request::Room, Outcome::NotInGroup);
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Idle });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle });
 }
 
 #[test]
@@ -115,8 +120,8 @@ fn a_restarted_agent_never_assumes_idle() {
 
 #[test]
 fn a_restarted_agent_resumes_its_drain() {
-    let rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: Why::ScaleIn }, false);
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::ScaleIn });
+    let rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: LeaveReason::ScaleIn }, false);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
     assert_eq!(rig.open(), [Request::Drain], "and never registers again");
 }
 
@@ -207,7 +212,7 @@ fn a_runner_that_exits_is_started_again_and_given_up_at_last() {
         rig.event(Event::Activity(Activity::Quiet));
     }
     rig.event(Event::RunnerExited);
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Broken });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
 }
 
 #[test]
@@ -226,7 +231,7 @@ fn a_runner_that_lived_long_is_not_broken() {
 #[test]
 fn unprotected_at_birth_is_mended() {
     let mut rig = Rig::new(AgentPolicy::default());
-    rig.answer(Request::Describe, Outcome::Member(Member::InService { protected: false }));
+    rig.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
     rig.answer(Request::Register, Outcome::Registered);
     assert_eq!(rig.open(), [Request::Protect(true)]);
     rig.answer(Request::Protect(true), Outcome::Failed("timeout".into()));
@@ -255,18 +260,22 @@ fn the_last_allowed_job_begins_the_drain() {
         assert_eq!(rig.phase().why(), None);
     }
     rig.event(Event::Activity(busy("job-2")));
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Limit });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Limit });
 }
 
 #[test]
 fn old_age_waits_for_the_job_and_takes_no_new_one() {
     let mut rig = Rig::working(AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() });
     rig.pass(secs(3600));
-    assert_eq!(rig.phase(), Phase::Draining { why: Why::Age });
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Age }), Outcome::Done);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age });
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Age }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     rig.pass(secs(36_000));
-    assert_eq!((rig.phase(), rig.open()), (Phase::Draining { why: Why::Age }, vec![]), "however long the job takes");
+    assert_eq!(
+        (rig.phase(), rig.open()),
+        (Phase::Draining { why: LeaveReason::Age }, vec![]),
+        "however long the job takes"
+    );
     rig.event(Event::RunnerExited);
     rig.answer(Request::Probe, QUIET);
     assert_eq!(rig.open(), [Request::Deregister]);
@@ -276,7 +285,7 @@ fn old_age_waits_for_the_job_and_takes_no_new_one() {
 fn an_operator_may_change_their_mind() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Order(Order::Drain));
-    rig.answer(Request::Save(Saved::Leaving { why: Why::Operator }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Operator }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     assert!(rig.agent.can_undrain());
     rig.event(Event::Order(Order::Undrain));

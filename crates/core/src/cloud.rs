@@ -1,0 +1,102 @@
+//! What the core knows of a cloud, in no vendor's words: an instance's place in its group, the group's room, what a failed call means.
+
+use std::fmt;
+
+/// The target lifecycle state that the group moves an instance to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TargetState {
+    /// Not known, or a state that asks for nothing (standby, detached): the agent goes on as it is.
+    #[default]
+    Unknown,
+    /// The group wants it in service.
+    InService,
+    /// The group wants it gone.
+    Terminated,
+    /// It waits in a warm pool and must not register.
+    Warmed,
+}
+
+/// An instance's place in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Membership {
+    /// On its way into service (`Pending*`), or in a warm pool.
+    Pending,
+    /// In service.
+    InService {
+        /// Whether it is protected from scale-in.
+        protected: bool,
+    },
+    /// In standby, or entering it.
+    Standby,
+    /// On its way out (`Terminating*`).
+    Terminating {
+        /// Whether a termination hook waits for an answer now (`Terminating:Wait`).
+        waiting: bool,
+    },
+    /// Not in a group: detached, or never in one.
+    Outside,
+}
+
+/// How much room the group has for one instance less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Room {
+    /// The group's desired capacity.
+    pub desired: u32,
+    /// The group's minimum.
+    pub min: u32,
+    /// What the scaler advises to keep; advice only.
+    pub floor: u32,
+    /// Instances that count towards the desired capacity (pending and in service), this one among them.
+    pub members: u32,
+}
+
+/// What a failed call to the cloud means, by what the caller should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloudErrorKind {
+    /// The group is at its minimum and refuses to shrink: stay, or leave with replacement.
+    AtFloor,
+    /// The group refuses a capacity that is outside its bounds: read them again.
+    OutOfBounds,
+    /// The group, or this instance in it, is not there: leave past the group.
+    NotFound,
+    /// Another activity is in progress, or the instance is in a state in which this cannot be done yet: look, then try again.
+    InProgress,
+    /// Nothing holds off the ending, so there is nothing to extend or to answer.
+    NothingHeld,
+    /// A right is missing: somebody must grant it; the same call will not work.
+    Denied,
+    /// The credentials of this try are missing, expired or mis-signed: the same call may work later.
+    Credentials,
+    /// Too many calls: later.
+    Throttled,
+    /// No answer in time; whether it was applied is not known: look before it is repeated.
+    Timeout,
+    /// No connection; it was not applied.
+    Unreachable,
+    /// Anything else; the text says what.
+    Other,
+}
+
+/// A failed call to the cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CloudError {
+    /// What the caller should do about it.
+    pub kind: CloudErrorKind,
+    /// What was asked, what came of it and the remedy, for an operator. Without secrets.
+    pub message: String,
+}
+
+impl CloudError {
+    /// An error of this kind.
+    pub fn new(kind: CloudErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl fmt::Display for CloudError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CloudError {}
