@@ -1,4 +1,4 @@
-//! The agent's shell: it carries bytes and time between the outside world and [`lightsout_core::agent::Agent`].
+//! The agent's shell: it carries bytes and time between the outside world and [`lightsout_core::agent::Lifecycle`].
 //!
 //! One loop (`run`) takes one event at a time. Sources feed it: instance metadata (`watch`), Docker (`docker`), the runner's
 //! process (`runner`), signals and the control socket (`control`). Requests of the core go out through `work`.

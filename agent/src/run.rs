@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use lightsout_core::{
     activity::Activity,
     agent::{
-        Agent,
+        Lifecycle,
         event::{Event, Order as CoreOrder, Outcome},
         phase::{Phase, Saved},
     },
@@ -40,10 +40,6 @@ use crate::{
     watch,
     work::Work,
 };
-
-/// How often the probes are asked without an occasion: while nothing runs, and while something does.
-const CALM: Duration = Duration::from_secs(5);
-const BRISK: Duration = Duration::from_secs(1);
 
 /// What reaches the loop.
 pub enum Input {
@@ -146,7 +142,8 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
 
     let now = clock.now();
     let born = clock.tick_of(entry.born_ms).min(now);
-    let mut agent = Agent::resume(work.settings.policy.clone(), entry.saved, found.is_some(), entry.served, born, now);
+    let mut agent =
+        Lifecycle::resume(work.settings.policy.clone(), entry.saved, found.is_some(), entry.served, born, now);
     if let Some(process) = found {
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
         work.watch_exit(process);
@@ -155,11 +152,11 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
         .with_context(|| format!("cannot listen at agent.socket {}", work.settings.socket.display()))?;
     signals(inputs.clone())?;
     watch::watch(&imds, &work.settings.imds, clock, &inputs);
-    let (pace, paced) = channel::channel(BRISK);
+    let (pace, paced) = channel::channel(agent.sample_interval());
     look_often(&work, paced);
 
     let mut publisher = Publisher::new(&work.settings.state_dir, instance, clock);
-    let mut shell = Shell { work: Arc::clone(&work), hook_asked: false, tagged: false };
+    let shell = Shell { work: Arc::clone(&work) };
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut watchdog = tokio::time::interval(watchdog_pause());
     loop {
@@ -198,48 +195,20 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
 /// What the shell does of its own accord when the core's phase changes.
 struct Shell {
     work: Arc<Work>,
-    hook_asked: bool,
-    tagged: bool,
 }
 
 impl Shell {
-    fn follow(&mut self, agent: &Agent, pace: &channel::Sender<Duration>) {
-        let phase = agent.phase();
-        let calm = matches!(phase, Phase::Idle { .. } | Phase::Booting | Phase::Registering);
-        pace.send_if_modified(|pace| std::mem::replace(pace, if calm { CALM } else { BRISK }) != *pace);
+    fn follow(&self, agent: &Lifecycle, pace: &channel::Sender<Duration>) {
+        let wanted = agent.sample_interval();
+        pace.send_if_modified(|pace| std::mem::replace(pace, wanted) != wanted);
         if let Ok(mut entry) = self.work.entry.lock() {
             entry.served = agent.served();
         }
-        // Once in service: learn the hook's time-out, then let go of the SDK, which is not needed while jobs run.
-        if !self.hook_asked && !matches!(phase, Phase::Booting | Phase::Registering) {
-            self.hook_asked = true;
-            let work = Arc::clone(&self.work);
-            tokio::spawn(async move { learn_hook(work).await });
-        }
-        if let (Phase::Retiring { why }, false) = (phase, self.tagged) {
-            self.tagged = true;
-            let work = Arc::clone(&self.work);
-            tokio::spawn(async move { work.cloud.tag("lightsout:why", why.as_str()).await });
-        }
     }
-}
-
-async fn learn_hook(work: Arc<Work>) {
-    match work.cloud.heartbeat_pause().await {
-        Ok(Some(pause)) => {
-            let _ = work.inputs.send(Input::Event(Event::Hook { heartbeat: pause })).await;
-        }
-        Ok(None) => tracing::warn!(
-            "the group has no termination hook: when something else than this agent ends the instance, jobs have no time to finish"
-        ),
-        Err(error) => tracing::warn!(%error, "the group's termination hook cannot be read"),
-    }
-    work.cloud.forget().await;
-    work.aws.forget().await;
 }
 
 /// Carries out an operator's order.
-async fn give(agent: &mut Agent, order: &Order, now: Tick, publisher: &Publisher, work: &Work) -> Answer {
+async fn give(agent: &mut Lifecycle, order: &Order, now: Tick, publisher: &Publisher, work: &Work) -> Answer {
     match order {
         Order::Status => {
             let report = publisher.report(agent, work.cloud.group().await);
@@ -275,7 +244,7 @@ async fn give(agent: &mut Agent, order: &Order, now: Tick, publisher: &Publisher
     }
 }
 
-fn reload(agent: &mut Agent, config: &[PathBuf], now: Tick) {
+fn reload(agent: &mut Lifecycle, config: &[PathBuf], now: Tick) {
     if let Ok(moment) = sd_notify::NotifyState::monotonic_usec_now() {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Reloading, moment]);
     }

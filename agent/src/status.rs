@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lightsout_core::{
-    agent::{Agent, Status},
+    agent::{Lifecycle, Status},
     time::Tick,
 };
 use serde::Serialize;
@@ -71,7 +71,7 @@ impl Publisher {
         Self { path: state_dir.join("status.json"), instance, last: None, since_ms: unix_ms_now(), clock }
     }
 
-    pub fn report(&self, agent: &Agent, group: Option<String>) -> Report {
+    pub fn report(&self, agent: &Lifecycle, group: Option<String>) -> Report {
         let status = agent.status();
         let wall = |tick: Tick| {
             let now = self.clock.now();
@@ -91,7 +91,7 @@ impl Publisher {
     }
 
     /// Writes and logs the status, if it is another than the last one.
-    pub fn publish(&mut self, agent: &Agent, group: Option<String>) {
+    pub fn publish(&mut self, agent: &Lifecycle, group: Option<String>) {
         let status = agent.status();
         let last = self.last.replace(status.clone());
         if last.as_ref() == Some(&status) {

@@ -82,7 +82,9 @@ impl Work {
             | Request::Describe
             | Request::Room
             | Request::Protect(_)
+            | Request::FindHook
             | Request::Heartbeat
+            | Request::RecordReason(_)
             | Request::CompleteHook
             | Request::End(_) => {
                 let work = Arc::clone(self);
@@ -152,6 +154,11 @@ impl Work {
             Request::Room => self.cloud.room().await,
             Request::Protect(false) => self.unprotect().await,
             Request::Protect(true) => self.cloud.protect(true).await,
+            Request::FindHook => self.find_hook().await,
+            Request::RecordReason(why) => {
+                self.cloud.tag("lightsout:why", why.as_str()).await;
+                Outcome::Done
+            }
             Request::Heartbeat => self.cloud.heartbeat().await,
             Request::CompleteHook => self.cloud.complete_hook().await,
             Request::End(rung) => self.cloud.end(rung).await,
@@ -267,6 +274,23 @@ impl Work {
             Ok(None) => Outcome::Denied(NO_HOOK.into()),
             Err(error) => Outcome::Failed(error.to_string()),
         }
+    }
+
+    /// Learns the hook's time-out, then lets go of the SDK, which is not needed while jobs run.
+    async fn find_hook(&self) -> Outcome {
+        let outcome = match self.cloud.heartbeat_pause().await {
+            Ok(Some(heartbeat)) => Outcome::HookFound { heartbeat },
+            Ok(None) => {
+                tracing::warn!(
+                    "the group has no termination hook: when something else than this agent ends the instance, jobs have no time to finish"
+                );
+                Outcome::NoHook
+            }
+            Err(error) => Outcome::Failed(format!("the group's termination hook cannot be read: {error}")),
+        };
+        self.cloud.forget().await;
+        self.aws.forget().await;
+        outcome
     }
 
     /// Giving up protection while idle is safe only when a hook lets the instance finish what slipped in.

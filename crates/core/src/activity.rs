@@ -26,6 +26,19 @@ pub enum Activity {
     Unknown(String),
 }
 
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy(jobs) => {
+                f.write_str("jobs")?;
+                jobs.iter().try_for_each(|job| write!(f, " {job}"))
+            }
+            Self::Quiet => f.write_str("nothing"),
+            Self::Unknown(why) => write!(f, "something unknown ({why})"),
+        }
+    }
+}
+
 impl Activity {
     /// Busy with one job.
     pub fn busy(job: impl Into<String>) -> Self {

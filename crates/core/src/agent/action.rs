@@ -1,6 +1,9 @@
 //! What the agent asks of the shell.
 
-use crate::agent::{event::RequestId, phase::Saved};
+use crate::agent::{
+    event::RequestId,
+    phase::{LeaveReason, Saved},
+};
 
 /// Asks the shell to do something. The shell answers each exactly once with `Event::Completed`, within a time-out of its own.
 ///
@@ -37,12 +40,16 @@ pub enum Request {
     Room,
     /// Set or lift protection from scale-in.
     Protect(bool),
+    /// Look the group's termination hook up.
+    FindHook,
     /// Extend the termination hook.
     Heartbeat,
     /// Answer the termination hook: go on.
     CompleteHook,
     /// One rung of the ladder that ends the instance.
     End(Rung),
+    /// Write on the instance why it ends. Best effort: nothing waits for it.
+    RecordReason(LeaveReason),
 }
 
 /// The ways to end this instance, gentlest first.

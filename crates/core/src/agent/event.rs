@@ -38,11 +38,6 @@ pub enum Event {
     Order(Order),
     /// The service is told to stop (`SIGTERM`).
     Stop,
-    /// The group's termination hook is known.
-    Hook {
-        /// How often it wants to be extended: well within its time-out.
-        heartbeat: Duration,
-    },
     /// The settings were read again.
     Policy(AgentPolicy),
     /// A request ended.
@@ -95,7 +90,12 @@ pub enum Outcome {
     NotInGroup,
     /// Another activity on this instance is in progress.
     InProgress,
-    /// No hook waits for an answer.
+    /// The group has a termination hook.
+    HookFound {
+        /// How often it wants to be extended: well within its time-out.
+        heartbeat: Duration,
+    },
+    /// The group has no termination hook, or none waits for an answer.
     NoHook,
     /// It may work later (time-out, throttling, no connection); whether it was applied may be unknown.
     Failed(String),

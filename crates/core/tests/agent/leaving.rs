@@ -86,7 +86,7 @@ fn a_platform_that_cannot_be_asked_keeps_an_idle_instance() {
 #[test]
 fn other_reasons_wait_for_the_job_and_keep_the_hook_alive() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Hook { heartbeat: secs(200) });
+    rig.answer(Request::FindHook, Outcome::HookFound { heartbeat: secs(200) });
     rig.event(Event::TargetState(TargetState::Terminated));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
     assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Request::Heartbeat]);

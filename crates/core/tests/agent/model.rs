@@ -8,7 +8,7 @@ use std::collections::{HashSet, VecDeque};
 use lightsout_core::{
     activity::Activity,
     agent::{
-        Agent,
+        Lifecycle,
         action::{Action, Request, Rung},
         event::{Event, Order, Outcome},
         phase::{Phase, Saved},
@@ -49,7 +49,7 @@ enum Place {
 struct World {
     kind: Kind,
     policy: AgentPolicy,
-    agent: Agent,
+    agent: Lifecycle,
     now: Tick,
     open: Vec<Action>,
     runner: Option<Runner>,
@@ -110,7 +110,7 @@ impl World {
         let now = Tick(1_000_000);
         let mut world = Self {
             kind,
-            agent: Agent::new(policy.clone(), now),
+            agent: Lifecycle::new(policy.clone(), now),
             policy,
             now,
             open: Vec::new(),
@@ -263,7 +263,7 @@ impl World {
                 self.snapshot = None;
                 self.exit_news = false;
                 let alive = self.runner.is_some();
-                self.agent = Agent::resume(self.policy.clone(), self.journal, alive, 0, Tick(1_000_000), self.now);
+                self.agent = Lifecycle::resume(self.policy.clone(), self.journal, alive, 0, Tick(1_000_000), self.now);
                 self.target_news = self.place == Place::Waiting;
                 self.collect();
                 if let Some(at) = self.spot {
@@ -407,7 +407,8 @@ impl World {
                 self.protected = on;
                 Outcome::Done
             }
-            Request::Heartbeat => Outcome::Done,
+            Request::FindHook => Outcome::HookFound { heartbeat: secs(10) },
+            Request::Heartbeat | Request::RecordReason(_) => Outcome::Done,
             Request::CompleteHook => match self.place {
                 Place::Waiting => {
                     self.end();

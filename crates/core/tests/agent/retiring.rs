@@ -175,7 +175,7 @@ fn outside_a_group_it_climbs_as_well() {
             }
             _ => rig.pass(secs(1)),
         }
-        assert!(rig.now.since(start) < secs(900), "{:?}", rig.agent.status());
+        assert!(rig.now.since(start) < secs(900), "{:?}", rig.lifecycle.status());
     }
 }
 
@@ -231,7 +231,7 @@ fn with_a_dead_cloud_it_powers_off_at_last() {
             }
             _ => rig.pass(secs(1)),
         }
-        assert!(rig.now.since(start) < secs(7200), "it must end: {:?}", rig.agent.status());
+        assert!(rig.now.since(start) < secs(7200), "it must end: {:?}", rig.lifecycle.status());
     }
 }
 
@@ -265,7 +265,7 @@ fn a_registration_that_cannot_be_removed_does_not_keep_the_instance() {
         rig.pass(secs(30));
     }
     assert_eq!((tries, rig.open()), (4, vec![Request::Describe]));
-    assert!(rig.agent.status().note.unwrap().contains("stays behind"));
+    assert!(rig.lifecycle.status().note.unwrap().contains("stays behind"));
 }
 
 #[test]

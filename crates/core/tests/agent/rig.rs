@@ -6,7 +6,7 @@ use std::time::Duration;
 use lightsout_core::{
     activity::Activity,
     agent::{
-        Agent,
+        Lifecycle,
         action::{Action, Request},
         event::{Event, Outcome, RequestId},
         phase::{Phase, Saved},
@@ -32,26 +32,26 @@ pub fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// An agent, its clock, and the requests that wait for an answer.
+/// A lifecycle, its clock, and the requests that wait for an answer.
 #[derive(Clone)]
 pub struct Rig {
-    pub agent: Agent,
+    pub lifecycle: Lifecycle,
     pub now: Tick,
     open: Vec<Action>,
 }
 
 impl Rig {
     pub fn new(policy: AgentPolicy) -> Self {
-        Self::with(|now| Agent::new(policy, now))
+        Self::with(|now| Lifecycle::new(policy, now))
     }
 
     pub fn resumed(policy: AgentPolicy, saved: Saved, runner_alive: bool) -> Self {
-        Self::with(|now| Agent::resume(policy, saved, runner_alive, 0, now, now))
+        Self::with(|now| Lifecycle::resume(policy, saved, runner_alive, 0, now, now))
     }
 
-    fn with(make: impl FnOnce(Tick) -> Agent) -> Self {
+    fn with(make: impl FnOnce(Tick) -> Lifecycle) -> Self {
         let now = Tick(1_000_000);
-        let mut rig = Self { agent: make(now), now, open: Vec::new() };
+        let mut rig = Self { lifecycle: make(now), now, open: Vec::new() };
         rig.collect();
         rig
     }
@@ -75,16 +75,21 @@ impl Rig {
     }
 
     pub fn phase(&self) -> Phase {
-        self.agent.phase()
+        self.lifecycle.phase()
     }
 
-    /// The requests that wait for an answer, in order.
+    /// The requests that wait for an answer, in order; but for the two that nothing waits for.
     pub fn open(&self) -> Vec<Request> {
-        self.open.iter().map(|action| action.request).collect()
+        self.all_open().filter(|request| !matches!(request, Request::FindHook | Request::RecordReason(_))).collect()
+    }
+
+    /// All of them.
+    pub fn all_open(&self) -> impl Iterator<Item = Request> {
+        self.open.iter().map(|action| action.request)
     }
 
     pub fn event(&mut self, event: Event) {
-        self.agent.handle(event, self.now);
+        self.lifecycle.handle(event, self.now);
         self.collect();
     }
 
@@ -100,7 +105,7 @@ impl Rig {
     pub fn take(&mut self, request: Request) -> RequestId {
         let found = self.open.iter().position(|action| action.request == request);
         let Some(index) = found else {
-            panic!("{request:?} was not asked; open: {:?}; {:?}", self.open(), self.agent.status())
+            panic!("{request:?} was not asked; open: {:?}; {:?}", self.open(), self.lifecycle.status())
         };
         self.open.remove(index).id
     }
@@ -109,16 +114,16 @@ impl Rig {
     pub fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         for _ in 0..100_000 {
-            match self.agent.poll_timeout() {
+            match self.lifecycle.poll_timeout() {
                 Some(due) if due <= end => {
                     self.now = self.now.max(due);
-                    self.agent.handle_timeout(self.now);
+                    self.lifecycle.handle_timeout(self.now);
                     self.collect();
-                    let again = self.agent.poll_timeout();
+                    let again = self.lifecycle.poll_timeout();
                     assert!(
                         again.is_none_or(|again| again > self.now),
                         "a timer that does not go away: {:?}",
-                        self.agent
+                        self.lifecycle
                     );
                 }
                 _ => {
@@ -131,7 +136,7 @@ impl Rig {
     }
 
     fn collect(&mut self) {
-        while let Some(action) = self.agent.poll_action() {
+        while let Some(action) = self.lifecycle.poll_action() {
             self.open.push(action);
         }
     }

@@ -44,7 +44,7 @@ fn not_ready_in_time_is_broken_and_leaves() {
         rig.pass(secs(30));
     }
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
-    assert!(rig.agent.status().note.unwrap().contains("invalid token"), "it says why");
+    assert!(rig.lifecycle.status().note.unwrap().contains("invalid token"), "it says why");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn unknown_is_busy() {
         Phase::Draining { why: LeaveReason::Broken },
         "in the end it drains, and waits for the proof"
     );
-    assert!(rig.agent.status().note.unwrap().contains("docker is gone"));
+    assert!(rig.lifecycle.status().note.unwrap().contains("docker is gone"));
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn an_operator_may_change_their_mind() {
     rig.event(Event::Order(Order::Drain));
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Operator }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
-    assert!(rig.agent.can_undrain());
+    assert!(rig.lifecycle.can_undrain());
     rig.event(Event::Order(Order::Undrain));
     rig.answer(Request::Save(Saved::Returning), Outcome::Done);
     rig.answer(Request::Undrain, Outcome::Relaunch);

@@ -2,12 +2,10 @@
 
 use serde::Serialize;
 
+use super::Lifecycle;
 use crate::{
     activity::{Activity, JobId},
-    agent::{
-        Agent,
-        phase::{LeaveReason, Phase},
-    },
+    agent::phase::LeaveReason,
     time::Tick,
 };
 
@@ -39,47 +37,25 @@ pub struct Status {
     pub spot_deadline: Option<Tick>,
 }
 
-impl Agent {
+impl Lifecycle {
     /// The present status.
     pub fn status(&self) -> Status {
-        let (jobs, unknown) = match &self.activity {
+        let (jobs, unknown) = match self.observed.activity() {
             Activity::Busy(jobs) => (jobs.iter().cloned().collect(), None),
             Activity::Quiet => (Vec::new(), None),
             Activity::Unknown(why) => (Vec::new(), Some(why.clone())),
         };
+        let phase = self.phase();
         Status {
-            phase: self.phase.as_str(),
-            why: self.phase.why(),
+            phase: phase.as_str(),
+            why: phase.why(),
             jobs,
             unknown,
-            protected: self.slots.protected,
-            served: self.served,
+            protected: self.side.protected(),
+            served: self.served(),
             note: self.note.clone(),
-            held: self.hold.is_some(),
-            spot_deadline: self.spot.map(|budget| budget.deadline),
-        }
-    }
-
-    /// How many busy periods were counted; survives a restart through the shell's journal.
-    pub fn served(&self) -> u32 {
-        self.served
-    }
-
-    /// Whether the runner is believed to be alive.
-    pub fn runner_alive(&self) -> bool {
-        self.runner_alive
-    }
-
-    /// Since when it has been idle.
-    pub fn idle_since(&self) -> Option<Tick> {
-        match self.phase {
-            Phase::Idle { since } => Some(since),
-            Phase::Booting
-            | Phase::Registering
-            | Phase::Busy
-            | Phase::Draining { .. }
-            | Phase::Retiring { .. }
-            | Phase::Gone => None,
+            held: self.reasons.hold.is_some(),
+            spot_deadline: self.reasons.spot.map(|budget| budget.deadline),
         }
     }
 }

@@ -1,0 +1,330 @@
+//! The lifecycle of one instance as a state machine: events in, requests out. It reads no clock and does no I/O.
+//!
+//! ```text
+//! booting -> registering -> idle <-> busy
+//!                             \       /
+//!                             draining --(a job slipped in, or no room)--> busy / registering
+//!                                 |
+//!                             retiring -> gone
+//! ```
+//!
+//! One request of the main line is in flight at a time; what runs beside it (heartbeats, protection, aborts) is kept in
+//! [`side_requests`]. Facts are level-triggered: whatever holds is acted upon whenever [`Lifecycle::decide`] runs.
+//! `docs/protocol.md` tells the protocol in words.
+
+mod draining;
+mod joining;
+mod observed;
+mod reasons;
+mod retiring;
+mod runner;
+mod serving;
+mod side_requests;
+mod state;
+mod status;
+mod timers;
+
+use std::{collections::VecDeque, time::Duration};
+
+pub use status::Status;
+
+use self::{
+    observed::Observed,
+    reasons::Reasons,
+    runner::RunnerRecord,
+    side_requests::SideRequests,
+    state::{DrainStep, Draining, RetireStep, ReturnStep, Serving, State},
+};
+use super::{
+    action::{Action, Request},
+    backoff::Backoff,
+    event::{Event, Order, Outcome, RequestId},
+    phase::{LeaveReason, Phase, Saved},
+    policy::AgentPolicy,
+};
+use crate::{cloud::TargetState, time::Tick};
+
+/// How often the probes are asked without an occasion: while nothing runs, and while something does.
+const IDLE_SAMPLES: Duration = Duration::from_secs(5);
+const BUSY_SAMPLES: Duration = Duration::from_secs(1);
+
+/// One instance's lifecycle. Cheap to clone, so that tests can try several futures.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lifecycle {
+    policy: AgentPolicy,
+    born: Tick,
+    state: State,
+    main_line: MainLine,
+    side: SideRequests,
+    runner: RunnerRecord,
+    observed: Observed,
+    reasons: Reasons,
+    /// Before this an idle leave is not tried again.
+    idle_retry: Tick,
+    /// The last thing that went wrong, for the status.
+    note: Option<String>,
+    out: VecDeque<Action>,
+    next_id: u64,
+}
+
+/// The main line's question: in flight, or waiting for its next try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct MainLine {
+    asked: Option<RequestId>,
+    pause: Option<Tick>,
+    backoff: Backoff,
+}
+
+impl MainLine {
+    fn new(backoff: Backoff) -> Self {
+        Self { asked: None, pause: None, backoff }
+    }
+}
+
+impl Lifecycle {
+    /// A fresh instance.
+    pub fn new(policy: AgentPolicy, now: Tick) -> Self {
+        Self::resume(policy, Saved::Serving, false, 0, now, now)
+    }
+
+    /// After a restart of the agent: what the journal says, whether the runner was found alive, how many jobs were counted, when the
+    /// instance was born. Whatever runs is unknown until the first snapshot, and unknown is busy.
+    pub fn resume(policy: AgentPolicy, saved: Saved, runner_alive: bool, served: u32, born: Tick, now: Tick) -> Self {
+        let state = match (saved, runner_alive) {
+            (Saved::Leaving { why }, _) => State::draining(why, DrainStep::Ask { alone_since: None }),
+            (Saved::Serving, true) => State::Serving(Serving::Busy),
+            (Saved::Returning, true) => State::Returning { since: now, step: ReturnStep::Undrain },
+            (Saved::Serving | Saved::Returning, false) => State::Booting { since: now },
+        };
+        let mut lifecycle = Self {
+            policy,
+            born,
+            main_line: MainLine::new(state.pace()),
+            state,
+            side: SideRequests::default(),
+            runner: RunnerRecord::new(runner_alive, now),
+            observed: Observed::new(served),
+            reasons: Reasons::default(),
+            idle_retry: now,
+            note: None,
+            out: VecDeque::new(),
+            next_id: 0,
+        };
+        lifecycle.decide(now);
+        lifecycle
+    }
+
+    /// The present phase.
+    pub fn phase(&self) -> Phase {
+        self.state.phase()
+    }
+
+    /// Whether an operator's undrain would still be heard.
+    pub fn can_undrain(&self) -> bool {
+        matches!(self.phase(), Phase::Draining { why: LeaveReason::Idle | LeaveReason::Operator })
+    }
+
+    /// Whether the runner is believed to be alive.
+    pub fn runner_alive(&self) -> bool {
+        self.runner.alive()
+    }
+
+    /// How many busy periods were counted.
+    pub fn served(&self) -> u32 {
+        self.observed.served()
+    }
+
+    /// What the journal must say in this phase.
+    pub fn saved(&self) -> Saved {
+        self.phase().why().map_or(Saved::Serving, |why| Saved::Leaving { why })
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &AgentPolicy {
+        &self.policy
+    }
+
+    /// How often the shell samples all probes without an occasion.
+    pub fn sample_interval(&self) -> Duration {
+        match self.phase() {
+            Phase::Booting | Phase::Registering | Phase::Idle { .. } => IDLE_SAMPLES,
+            Phase::Busy | Phase::Draining { .. } | Phase::Retiring { .. } | Phase::Gone => BUSY_SAMPLES,
+        }
+    }
+
+    /// Takes in one event.
+    pub fn handle(&mut self, event: Event, now: Tick) {
+        match event {
+            Event::Activity(activity) => self.observe(activity, now),
+            Event::RunnerFound => self.runner.found(),
+            Event::RunnerExited => self.runner_exited(now),
+            Event::TargetState(target) => self.set_target(target, now),
+            Event::Spot { at } => self.reasons.spot_notice(at, self.policy.abort_margin, now),
+            Event::Rebalance => self.reasons.rebalance = true,
+            Event::Maintenance => self.reasons.maintenance = true,
+            Event::Order(Order::Drain) => self.reasons.drain_ordered = true,
+            Event::Order(Order::Undrain) => self.undrain_ordered(now),
+            Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
+            Event::Stop => self.stop(),
+            Event::Policy(policy) => self.policy = policy,
+            Event::Completed { id, outcome } => self.completed(id, outcome, now),
+        }
+        self.decide(now);
+    }
+
+    /// Must be called when [`Lifecycle::poll_timeout`] is due; calling it earlier is harmless.
+    pub fn handle_timeout(&mut self, now: Tick) {
+        self.decide(now);
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.pop_front()
+    }
+
+    /// Everything that follows from what is known now.
+    fn decide(&mut self, now: Tick) {
+        if self.state == State::Gone {
+            return;
+        }
+        self.reasons.end_hold(now);
+        self.check_boot_deadline(now);
+        self.check_doubt_limit(now);
+        if let Some(why) = self.called_away(now) {
+            self.leave(why, now);
+        }
+        self.check_spot_budget(now);
+        self.check_proof_limit(now);
+        self.check_exit_limit(now);
+        self.check_idle(now);
+        self.advance(now);
+        self.keep_protection(now);
+        self.keep_hook_alive(now);
+        self.keep_record();
+    }
+
+    /// The strongest reason to leave that holds now, idleness aside.
+    fn called_away(&self, now: Tick) -> Option<LeaveReason> {
+        let old = self.policy.max_age.is_some_and(|most| now.since(self.born) >= most) && self.reasons.hold.is_none();
+        let served = self.policy.jobs_per_instance.is_some_and(|most| self.observed.served() >= most);
+        // Once it retires, the group's choice is the consequence of its own request.
+        let retiring = matches!(self.state, State::Retiring(_));
+        self.reasons.strongest(&self.policy, !retiring).or_else(|| {
+            [(old, LeaveReason::Age), (served, LeaveReason::Limit)]
+                .into_iter()
+                .find_map(|(holds, why)| holds.then_some(why))
+        })
+    }
+
+    /// Asks the main line's next question, unless one is in flight or it pauses.
+    fn advance(&mut self, now: Tick) {
+        if self.main_line.asked.is_none() && self.main_line.pause.is_none_or(|until| until <= now) {
+            self.main_line.asked = self.question().map(|request| self.ask(request));
+        }
+    }
+
+    /// What the present state asks, if it asks anything.
+    fn question(&mut self) -> Option<Request> {
+        let request = match &self.state {
+            State::Booting { .. } if self.reasons.target() == TargetState::Warmed => {
+                // Asked again as soon as the metadata announce another state.
+                self.main_line.pause = None;
+                return None;
+            }
+            State::Booting { .. } => Request::Describe,
+            State::Registering { .. } => Request::Register,
+            State::Serving(Serving::Idle { asking_room: true, .. }) => Request::Room,
+            State::Serving(Serving::Idle { .. } | Serving::Busy)
+            | State::Returning { step: ReturnStep::OldExit { .. }, .. }
+            | State::Draining(Draining { step: DrainStep::Exit { .. }, .. })
+            | State::Gone => return None,
+            State::Returning { step: ReturnStep::Save, .. } => Request::Save(Saved::Returning),
+            State::Returning { step: ReturnStep::Undrain, .. } => Request::Undrain,
+            State::Draining(Draining { step: DrainStep::Save, .. }) => Request::Save(self.saved()),
+            State::Draining(Draining { step: DrainStep::Ask { .. }, .. }) => Request::Drain,
+            State::Draining(Draining { step: DrainStep::Confirm { .. }, .. }) => Request::Probe,
+            State::Retiring(retiring) => match retiring.step {
+                RetireStep::Deregister => Request::Deregister,
+                RetireStep::Look => Request::Describe,
+                RetireStep::CompleteHook => Request::CompleteHook,
+                RetireStep::End => Request::End(retiring.rung),
+            },
+        };
+        self.main_line.pause = None;
+        Some(request)
+    }
+
+    fn completed(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
+        if self.main_line.asked == Some(id) {
+            self.main_line.asked = None;
+            match self.state {
+                State::Booting { .. } => self.join_answer(outcome, now),
+                State::Registering { .. } => self.register_answer(outcome, now),
+                State::Serving(_) => self.room_answer(outcome, now),
+                State::Returning { step, .. } => self.return_answer(step, outcome, now),
+                State::Draining(draining) => self.drain_answer(draining, outcome, now),
+                State::Retiring(retiring) => self.retire_answer(retiring, outcome, now),
+                State::Gone => {}
+            }
+        } else if outcome == Outcome::Registered {
+            // Superseded by a drain, but the runner runs: only its exit, or the platform, proves that it takes no job.
+            self.runner.started_late(now);
+        } else {
+            self.side_answer(id, outcome, now);
+        }
+    }
+
+    /// Moves the main line on. An answer to the question that is left will be dropped.
+    fn enter(&mut self, state: State) {
+        self.main_line = MainLine::new(state.pace());
+        self.state = state;
+    }
+
+    /// Repeats the present question after its next pause.
+    fn again(&mut self, now: Tick) {
+        self.main_line.pause = Some(now + self.main_line.backoff.pause());
+    }
+
+    fn ask(&mut self, request: Request) -> RequestId {
+        let id = RequestId(self.next_id);
+        self.next_id += 1;
+        self.out.push_back(Action { id, request });
+        id
+    }
+
+    fn note(&mut self, note: impl Into<String>) {
+        self.note = Some(note.into());
+    }
+
+    fn set_target(&mut self, target: TargetState, now: Tick) {
+        let before = self.reasons.set_target(target);
+        if before == TargetState::Warmed {
+            // The time in a warm pool is no delay of ours.
+            self.state.restart_boot_clock(now);
+        }
+        // What the metadata announce, the group will say soon: ask at once, and often again.
+        let awaited = match self.state {
+            State::Booting { .. } => target == TargetState::InService,
+            State::Retiring(retiring) => retiring.step == RetireStep::Look && target == TargetState::Terminated,
+            State::Registering { .. }
+            | State::Serving(_)
+            | State::Returning { .. }
+            | State::Draining(_)
+            | State::Gone => false,
+        };
+        if awaited && before != target {
+            self.main_line.backoff = self.state.pace();
+            self.main_line.pause = self.main_line.pause.map(|_| now);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.reasons.stops = self.reasons.stops.saturating_add(1);
+        self.reasons.drain_ordered = true;
+        // The cloud has agreed to end the machine, so this signal is the machine going down; a second one is an order.
+        let agreed = matches!(self.state, State::Retiring(retiring) if retiring.accepted.is_some());
+        if self.reasons.stops > 1 || agreed {
+            self.enter(State::Gone);
+        }
+    }
+}

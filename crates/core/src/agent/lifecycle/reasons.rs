@@ -1,0 +1,74 @@
+//! What calls an instance away, idleness, age and count of jobs aside: notices of the cloud, orders of people, its own trouble.
+
+use std::time::Duration;
+
+use crate::{
+    agent::{budget::Budget, phase::LeaveReason, policy::AgentPolicy},
+    cloud::TargetState,
+    time::Tick,
+};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Reasons {
+    target: TargetState,
+    pub(super) spot: Option<Budget>,
+    /// Whether the jobs were failed for the spot deadline.
+    pub(super) aborted: bool,
+    pub(super) rebalance: bool,
+    pub(super) maintenance: bool,
+    pub(super) drain_ordered: bool,
+    /// How often the service was told to stop.
+    pub(super) stops: u8,
+    /// Neither idleness nor age is a reason before.
+    pub(super) hold: Option<Tick>,
+    /// Why it is broken; the first trouble counts.
+    trouble: Option<String>,
+}
+
+impl Reasons {
+    pub(super) fn target(&self) -> TargetState {
+        self.target
+    }
+
+    /// Whether the group has chosen this instance for termination.
+    pub(super) fn chosen(&self) -> bool {
+        self.target == TargetState::Terminated
+    }
+
+    /// The state before.
+    pub(super) fn set_target(&mut self, target: TargetState) -> TargetState {
+        std::mem::replace(&mut self.target, target)
+    }
+
+    pub(super) fn spot_notice(&mut self, at: Tick, margin: Duration, now: Tick) {
+        if self.spot.is_none_or(|budget| budget.deadline != at) {
+            self.spot = Some(Budget::new(now, at, margin));
+        }
+    }
+
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    pub(super) fn break_down(&mut self, trouble: String) {
+        self.trouble.get_or_insert(trouble);
+    }
+
+    pub(super) fn end_hold(&mut self, now: Tick) {
+        self.hold = self.hold.filter(|until| *until > now);
+    }
+
+    /// The strongest one that holds. The group's choice counts only if `choice_counts`.
+    pub(super) fn strongest(&self, policy: &AgentPolicy, choice_counts: bool) -> Option<LeaveReason> {
+        [
+            (self.trouble.is_some(), LeaveReason::Broken),
+            (self.spot.is_some(), LeaveReason::Spot),
+            (self.chosen() && choice_counts, LeaveReason::ScaleIn),
+            (self.maintenance, LeaveReason::Maintenance),
+            (self.rebalance && policy.leave_on_rebalance, LeaveReason::Rebalance),
+            (self.drain_ordered, LeaveReason::Operator),
+        ]
+        .into_iter()
+        .find_map(|(holds, why)| holds.then_some(why))
+    }
+}

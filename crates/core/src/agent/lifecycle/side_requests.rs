@@ -1,0 +1,173 @@
+//! Requests beside the main line, one of each kind in flight at most: protection, the termination hook, an early snapshot, the reason's
+//! record. A second save and an abort are asked once and not waited for.
+
+use std::time::Duration;
+
+use super::{
+    Lifecycle,
+    state::{Serving, State},
+    timers::Timer,
+};
+use crate::{
+    agent::{
+        action::Request,
+        event::{Outcome, RequestId},
+        phase::Phase,
+        policy::Protection,
+    },
+    time::Tick,
+};
+
+/// The pause before protection that could not be set is tried again, and before a heartbeat that failed.
+const RETRY: Duration = Duration::from_secs(5);
+/// The pause between two heartbeats while the hook's time-out is not known: a third of the shortest one that there is.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Repeated {
+    /// The request in flight.
+    asked: Option<RequestId>,
+    /// When the next one is due.
+    due: Option<Tick>,
+}
+
+impl Repeated {
+    fn rests(self, now: Tick) -> bool {
+        self.asked.is_some() || self.due.is_some_and(|due| due > now)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SideRequests {
+    heartbeat: Repeated,
+    /// The pause between two heartbeats of the termination hook.
+    heartbeat_pause: Duration,
+    protection: Repeated,
+    /// What protection was asked for.
+    wanted: bool,
+    /// What protection is known to be.
+    protected: Option<bool>,
+    probe: Option<RequestId>,
+    /// Whether the termination hook was looked up.
+    hook_asked: bool,
+    /// Whether the reason was recorded on the instance.
+    recorded: bool,
+}
+
+impl Default for SideRequests {
+    fn default() -> Self {
+        Self {
+            heartbeat: Repeated::default(),
+            heartbeat_pause: HEARTBEAT,
+            protection: Repeated::default(),
+            wanted: false,
+            protected: None,
+            probe: None,
+            hook_asked: false,
+            recorded: false,
+        }
+    }
+}
+
+impl SideRequests {
+    pub(super) fn protected(&self) -> Option<bool> {
+        self.protected
+    }
+
+    pub(super) fn set_protected(&mut self, protected: bool) {
+        self.protected = Some(protected);
+    }
+
+    pub(super) fn probing(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    pub(super) fn heartbeat_due(&self) -> Option<Tick> {
+        self.heartbeat.due
+    }
+
+    pub(super) fn protection_due(&self) -> Option<Tick> {
+        self.protection.due
+    }
+}
+
+impl Lifecycle {
+    /// Sets or lifts protection where the policy wants it otherwise than it is.
+    pub(super) fn keep_protection(&mut self, now: Tick) {
+        let want = match (self.policy.protection, &self.state) {
+            (_, State::Booting { .. } | State::Registering { .. } | State::Retiring(_) | State::Gone) => None,
+            (Protection::Always, State::Serving(_) | State::Returning { .. } | State::Draining(_)) => {
+                // Never known since a restart: it was born protected, and only this agent could have lifted it.
+                (self.side.protected == Some(false)).then_some(true)
+            }
+            (Protection::WhileBusy, State::Serving(Serving::Idle { .. })) => Some(false),
+            (Protection::WhileBusy, State::Serving(Serving::Busy) | State::Returning { .. } | State::Draining(_)) => {
+                Some(true)
+            }
+        };
+        let Some(want) = want.filter(|want| self.side.protected != Some(*want) && !self.reasons.chosen()) else {
+            self.side.protection.due = None;
+            return;
+        };
+        if self.side.protection.rests(now) {
+            return;
+        }
+        self.side.wanted = want;
+        self.side.protection = Repeated { asked: Some(self.ask(Request::Protect(want))), due: None };
+    }
+
+    /// Looks the termination hook up once in service, and extends it for as long as jobs are waited for.
+    pub(super) fn keep_hook_alive(&mut self, now: Tick) {
+        if !self.side.hook_asked && !matches!(self.phase(), Phase::Booting | Phase::Registering) {
+            self.side.hook_asked = true;
+            self.ask(Request::FindHook);
+        }
+        if !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {
+            self.side.heartbeat.due = None;
+            return;
+        }
+        if self.side.heartbeat.asked.is_none()
+            && (self.side.heartbeat.due.is_none() || self.elapsed(Timer::Heartbeat, now))
+        {
+            self.side.heartbeat = Repeated { asked: Some(self.ask(Request::Heartbeat)), due: None };
+        }
+    }
+
+    /// Writes on the instance why it ends, once it does.
+    pub(super) fn keep_record(&mut self) {
+        if let State::Retiring(retiring) = self.state
+            && !self.side.recorded
+        {
+            self.side.recorded = true;
+            self.ask(Request::RecordReason(retiring.why));
+        }
+    }
+
+    /// An early look at all probes, in the last part of an idle period.
+    pub(super) fn probe_early(&mut self) {
+        if self.side.probe.is_none() {
+            self.side.probe = Some(self.ask(Request::Probe));
+        }
+    }
+
+    pub(super) fn side_answer(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
+        if let Outcome::HookFound { heartbeat } = outcome {
+            self.side.heartbeat_pause = heartbeat;
+        } else if self.side.heartbeat.asked == Some(id) {
+            let pause =
+                if outcome == Outcome::Done { self.side.heartbeat_pause } else { self.side.heartbeat_pause.min(RETRY) };
+            self.side.heartbeat = Repeated { asked: None, due: Some(now + pause) };
+        } else if self.side.protection.asked == Some(id) {
+            let done = outcome == Outcome::Done;
+            self.side.protection = Repeated { asked: None, due: (!done).then(|| now + RETRY) };
+            if done {
+                self.side.protected = Some(self.side.wanted);
+            }
+        } else if self.side.probe == Some(id) {
+            self.side.probe = None;
+            if let Outcome::Snapshot(activity) = outcome {
+                self.observe(activity, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Where an instance stands, and what only that place needs. What cannot be cannot be written.
+
+use std::time::Duration;
+
+use crate::{
+    agent::{
+        action::Rung,
+        backoff::Backoff,
+        phase::{LeaveReason, Phase},
+    },
+    time::Tick,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum State {
+    /// Until the group has put the instance in service.
+    Booting {
+        /// Since when the boot deadline runs.
+        since: Tick,
+    },
+    /// Until the runner runs.
+    Registering {
+        /// Since when the boot deadline runs.
+        since: Tick,
+    },
+    Serving(Serving),
+    /// A drain is being taken back.
+    Returning {
+        /// Since when the boot deadline runs: whether it serves is not known.
+        since: Tick,
+        step: ReturnStep,
+    },
+    Draining(Draining),
+    Retiring(Retiring),
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Serving {
+    /// Every snapshot since then has been quiet.
+    Idle {
+        since: Tick,
+        /// Whether the fresh snapshot at the end of the idle time was asked for.
+        confirmed: bool,
+        /// Whether the group is being asked for room.
+        asking_room: bool,
+    },
+    Busy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum ReturnStep {
+    /// The journal says "returning".
+    Save,
+    /// The drain is taken back.
+    Undrain,
+    /// The old runner must exit before a new one starts.
+    OldExit {
+        /// Since when it has been quiet after it was told.
+        quiet_since: Option<Tick>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Draining {
+    /// The strongest reason so far.
+    pub(super) why: LeaveReason,
+    pub(super) step: DrainStep,
+    /// The gentlest way to end that suits what the group last said of its room.
+    pub(super) gentlest: Rung,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum DrainStep {
+    /// The journal says "leaving".
+    Save,
+    /// The platform or the runner is told "no more jobs".
+    Ask {
+        /// Since when every answer has been that no runner is left to ask about.
+        alone_since: Option<Tick>,
+    },
+    /// The runner's exit will be the proof.
+    Exit {
+        /// Since when it has been quiet after it was told.
+        quiet_since: Option<Tick>,
+    },
+    /// The proof is there; one more snapshot must be quiet.
+    Confirm {
+        /// When the proof came that no job can run.
+        proven_at: Tick,
+        /// The proof is only that no runner was left and the platform said nothing for long.
+        weak: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Retiring {
+    /// The strongest reason so far.
+    pub(super) why: LeaveReason,
+    pub(super) step: RetireStep,
+    pub(super) rung: Rung,
+    pub(super) rung_since: Tick,
+    /// When the cloud accepted to end the instance.
+    pub(super) accepted: Option<Tick>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum RetireStep {
+    /// The registration goes.
+    Deregister,
+    /// What does the group think of this instance?
+    Look,
+    /// The termination hook is answered.
+    CompleteHook,
+    /// One rung of the ladder.
+    End,
+}
+
+impl State {
+    pub(super) fn draining(why: LeaveReason, step: DrainStep) -> Self {
+        Self::Draining(Draining { why, step, gentlest: Rung::Shrink })
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self {
+            Self::Booting { .. } => Phase::Booting,
+            Self::Registering { .. } => Phase::Registering,
+            Self::Serving(Serving::Idle { since, .. }) => Phase::Idle { since: *since },
+            Self::Serving(Serving::Busy) | Self::Returning { .. } => Phase::Busy,
+            Self::Draining(draining) => Phase::Draining { why: draining.why },
+            Self::Retiring(retiring) => Phase::Retiring { why: retiring.why },
+            Self::Gone => Phase::Gone,
+        }
+    }
+
+    /// How fast this place's question is repeated.
+    pub(super) fn pace(&self) -> Backoff {
+        const fn ms(first: u64, most: u64) -> Backoff {
+            Backoff::new(Duration::from_millis(first), Duration::from_millis(most))
+        }
+        match self {
+            Self::Booting { .. } => ms(500, 5_000),
+            Self::Registering { .. } | Self::Returning { .. } => ms(1_000, 30_000),
+            Self::Serving(_) | Self::Gone => ms(1_000, 1_000),
+            Self::Draining(draining) => match draining.step {
+                DrainStep::Ask { .. } => ms(1_000, 15_000),
+                DrainStep::Confirm { .. } => ms(500, 5_000),
+                DrainStep::Save | DrainStep::Exit { .. } => ms(1_000, 1_000),
+            },
+            Self::Retiring(retiring) => match retiring.step {
+                RetireStep::Deregister | RetireStep::End => ms(1_000, 30_000),
+                RetireStep::Look | RetireStep::CompleteHook => ms(200, 10_000),
+            },
+        }
+    }
+
+    pub(super) fn restart_boot_clock(&mut self, now: Tick) {
+        match self {
+            Self::Booting { since } | Self::Registering { since } | Self::Returning { since, .. } => *since = now,
+            Self::Serving(_) | Self::Draining(_) | Self::Retiring(_) | Self::Gone => {}
+        }
+    }
+
+    pub(super) fn restart_exit_clock(&mut self, now: Tick) {
+        if let Self::Draining(Draining { step: DrainStep::Exit { quiet_since }, .. })
+        | Self::Returning { step: ReturnStep::OldExit { quiet_since }, .. } = self
+        {
+            *quiet_since = Some(now);
+        }
+    }
+}

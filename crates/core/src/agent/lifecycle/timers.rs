@@ -1,0 +1,149 @@
+//! Every timer of the lifecycle, in one table: whatever waits for time asks [`Lifecycle::elapsed`] for one of these, so none can be
+//! forgotten when the shell asks how long it may sleep.
+
+use super::{
+    Lifecycle,
+    state::{DrainStep, ReturnStep, Serving, State},
+};
+use crate::{cloud::TargetState, time::Tick};
+
+macro_rules! timers {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Timer { $($(#[$doc])* $name),+ }
+
+        impl Timer {
+            const ALL: &[Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+timers! {
+    /// The main line asks again.
+    MainLine,
+    /// An instance that is not ready by then is broken.
+    BootDeadline,
+    /// An instance of which nothing can be said by then is broken.
+    DoubtLimit,
+    /// The last part of an idle period begins: a fresh snapshot is due.
+    IdleConfirm,
+    /// Idle long enough.
+    IdleTimeout,
+    /// Old enough.
+    Age,
+    /// Jobs that still run are failed: a spot deadline is near.
+    Abort,
+    /// Nothing is waited for any more: a spot deadline is here.
+    SpotLeave,
+    /// What is seen after the proof is a remnant.
+    ProofLimit,
+    /// A runner that was told to exit, has no job and does not exit is stuck.
+    ExitLimit,
+    /// The termination hook is extended.
+    Heartbeat,
+    /// Protection is tried again.
+    Protection,
+}
+
+impl Lifecycle {
+    /// When [`Lifecycle::handle_timeout`] is due. May lie in the past.
+    pub fn poll_timeout(&self) -> Option<Tick> {
+        Timer::ALL.iter().filter_map(|timer| self.due(*timer)).min()
+    }
+
+    pub(super) fn elapsed(&self, timer: Timer, now: Tick) -> bool {
+        self.due(timer).is_some_and(|due| due <= now)
+    }
+
+    fn due(&self, timer: Timer) -> Option<Tick> {
+        if self.state == State::Gone {
+            return None;
+        }
+        match timer {
+            Timer::MainLine => self.main_line.pause,
+            Timer::BootDeadline => self.boot_deadline(),
+            Timer::DoubtLimit => {
+                let serving = self.state == State::Serving(Serving::Busy) && self.reasons.trouble().is_none();
+                self.observed.doubt_since().filter(|_| serving).map(|since| since + self.policy.unknown_limit)
+            }
+            Timer::IdleConfirm => self.idle_confirm(),
+            Timer::IdleTimeout => self.idle_timeout(),
+            Timer::Age => {
+                let due = self.born + self.policy.max_age?;
+                let leaving = self.phase().why().is_some();
+                (!leaving).then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
+            }
+            Timer::Abort => {
+                let State::Draining(draining) = self.state else { return None };
+                let confirming = matches!(draining.step, DrainStep::Confirm { .. });
+                self.reasons.spot.filter(|_| !self.reasons.aborted && !confirming).map(|budget| budget.abort_at)
+            }
+            Timer::SpotLeave => {
+                let draining = matches!(self.state, State::Draining(_));
+                self.reasons.spot.filter(|_| draining).map(|budget| budget.leave_at)
+            }
+            Timer::ProofLimit => self.proof_limit(),
+            Timer::ExitLimit => match self.state {
+                State::Draining(super::state::Draining { step: DrainStep::Exit { quiet_since }, .. })
+                | State::Returning { step: ReturnStep::OldExit { quiet_since }, .. } => {
+                    quiet_since.map(|since| since + self.policy.unknown_limit)
+                }
+                State::Booting { .. }
+                | State::Registering { .. }
+                | State::Serving(_)
+                | State::Returning { .. }
+                | State::Draining(_)
+                | State::Retiring(_)
+                | State::Gone => None,
+            },
+            Timer::Heartbeat => self.side.heartbeat_due(),
+            Timer::Protection => self.side.protection_due(),
+        }
+    }
+
+    fn boot_deadline(&self) -> Option<Tick> {
+        let since = match self.state {
+            State::Booting { .. } if self.reasons.target() == TargetState::Warmed => return None,
+            State::Booting { since }
+            | State::Registering { since }
+            // A drain that cannot be taken back: whether it serves is not known.
+            | State::Returning { since, step: ReturnStep::Save | ReturnStep::Undrain } => since,
+            State::Returning { step: ReturnStep::OldExit { .. }, .. }
+            | State::Serving(_)
+            | State::Draining(_)
+            | State::Retiring(_)
+            | State::Gone => return None,
+        };
+        self.reasons.trouble().is_none().then(|| since + self.policy.boot_deadline)
+    }
+
+    fn idle_confirm(&self) -> Option<Tick> {
+        let State::Serving(Serving::Idle { since, confirmed: false, asking_room: false }) = self.state else {
+            return None;
+        };
+        let limit = self.policy.idle_timeout?;
+        let due = since + limit.saturating_sub(self.policy.confirm);
+        Some(self.reasons.hold.map_or(due, |until| until.max(due)))
+    }
+
+    fn idle_timeout(&self) -> Option<Tick> {
+        let State::Serving(Serving::Idle { since, confirmed: true, asking_room: false }) = self.state else {
+            return None;
+        };
+        let limit = self.policy.idle_timeout?;
+        let due = (since + limit).max(self.idle_retry);
+        // The fresh snapshot decides first.
+        (!self.side.probing()).then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
+    }
+
+    /// When what is still seen after the proof stops counting: nobody is left to finish a job.
+    fn proof_limit(&self) -> Option<Tick> {
+        let State::Draining(draining) = self.state else { return None };
+        match draining.step {
+            // Without the platform's word a job that is seen is a job.
+            DrainStep::Confirm { weak: true, .. } if self.observed.job_seen() => None,
+            DrainStep::Confirm { proven_at, .. } => Some(proven_at + self.policy.unknown_limit),
+            DrainStep::Save | DrainStep::Ask { .. } | DrainStep::Exit { .. } => None,
+        }
+    }
+}
