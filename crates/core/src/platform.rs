@@ -86,6 +86,35 @@ pub enum Signal {
     Quit,
 }
 
+/// How a platform's runner is handled: facts that are known from the settings, without a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handling {
+    /// How it is told to take no more jobs.
+    pub drain: DrainBy,
+    /// How a drain is taken back.
+    pub undrain: UndrainBy,
+    /// The signal that makes the runner fail its jobs at once and visibly.
+    pub abort: Signal,
+}
+
+/// How "no more jobs" is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DrainBy {
+    /// By a signal to the runner's main process. It takes no more jobs, ends those that it has, and exits: the exit is the proof.
+    Signal(Signal),
+    /// By a call to the platform.
+    Call,
+}
+
+/// How a drain is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UndrainBy {
+    /// By a new runner, once the old one is gone.
+    Relaunch,
+    /// By a call to the platform.
+    Call,
+}
+
 /// What the platform answered to "send no more jobs".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Drained {

@@ -19,8 +19,6 @@ pub struct RequestId(pub u64);
 pub enum Event {
     /// A whole snapshot of all probes.
     Activity(Activity),
-    /// A runner was found alive that had started late. Its exit will be told.
-    RunnerFound,
     /// The runner's main process is gone, for whatever reason.
     RunnerExited,
     /// The lifecycle state that the group moves this instance to, as instance metadata shows it.
@@ -40,14 +38,11 @@ pub enum Event {
     Stop,
     /// The settings were read again.
     Policy(AgentPolicy),
-    /// A request ended.
-    Completed {
-        /// Which one.
-        id: RequestId,
-        /// How.
-        outcome: Outcome,
-    },
 }
+
+/// Names one order of an operator, so that the answer finds its way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderId(pub u32);
 
 /// What an operator may order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,4 +96,26 @@ pub enum Outcome {
     Failed(String),
     /// It will not work without someone's help (missing right, wrong token).
     Denied(String),
+}
+
+impl Outcome {
+    /// What an outcome says that does not help.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Failed(why) | Self::Denied(why) | Self::Alone(why) => why,
+            Self::Done
+            | Self::Registered
+            | Self::Drained(_)
+            | Self::Signalled
+            | Self::Relaunch
+            | Self::Snapshot(_)
+            | Self::Room(_)
+            | Self::Member(_)
+            | Self::HookFound { .. }
+            | Self::AtFloor
+            | Self::NotInGroup
+            | Self::InProgress
+            | Self::NoHook => format!("unexpected answer {self:?}"),
+        }
+    }
 }

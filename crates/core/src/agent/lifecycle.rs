@@ -61,6 +61,8 @@ pub struct Lifecycle {
     reasons: Reasons,
     /// Before this an idle leave is not tried again.
     idle_retry: Tick,
+    /// Since when an earlier agent on this instance may have asked the cloud to end it.
+    end_asked: Option<Tick>,
     /// The last thing that went wrong, for the status.
     note: Option<String>,
     out: VecDeque<Action>,
@@ -92,8 +94,10 @@ impl Lifecycle {
     pub fn resume(policy: AgentPolicy, saved: Saved, runner_alive: bool, served: u32, born: Tick, now: Tick) -> Self {
         let state = match (saved, runner_alive) {
             (Saved::Leaving { why }, _) => State::draining(why, DrainStep::Ask { alone_since: None }),
-            (Saved::Serving, true) => State::Serving(Serving::Busy),
-            (Saved::Returning, true) => State::Returning { since: now, step: ReturnStep::Undrain },
+            // A runner that is found is asked back in, which is harmless: a drain that began while the journal could not be written would
+            // else leave one that is alive and is sent no jobs.
+            (Saved::Serving, true) => State::Returning { since: None, step: ReturnStep::Undrain },
+            (Saved::Returning, true) => State::Returning { since: Some(now), step: ReturnStep::Undrain },
             (Saved::Serving | Saved::Returning, false) => State::Booting { since: now },
         };
         let mut lifecycle = Self {
@@ -106,6 +110,7 @@ impl Lifecycle {
             observed: Observed::new(served),
             reasons: Reasons::default(),
             idle_retry: now,
+            end_asked: matches!(saved, Saved::Leaving { .. }).then_some(now),
             note: None,
             out: VecDeque::new(),
             next_id: 0,
@@ -156,7 +161,6 @@ impl Lifecycle {
     pub fn handle(&mut self, event: Event, now: Tick) {
         match event {
             Event::Activity(activity) => self.observe(activity, now),
-            Event::RunnerFound => self.runner.found(),
             Event::RunnerExited => self.runner_exited(now),
             Event::TargetState(target) => self.set_target(target, now),
             Event::Spot { at } => self.reasons.spot_notice(at, self.policy.abort_margin, now),
@@ -167,9 +171,19 @@ impl Lifecycle {
             Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
             Event::Stop => self.stop(),
             Event::Policy(policy) => self.policy = policy,
-            Event::Completed { id, outcome } => self.completed(id, outcome, now),
         }
         self.decide(now);
+    }
+
+    /// Takes in how a request ended. An answer to one that has been superseded is dropped.
+    pub fn complete(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
+        self.completed(id, outcome, now);
+        self.decide(now);
+    }
+
+    /// A runner was found alive; its exit will be an event.
+    pub fn runner_found(&mut self) {
+        self.runner.found();
     }
 
     /// Must be called when [`Lifecycle::poll_timeout`] is due; calling it earlier is harmless.

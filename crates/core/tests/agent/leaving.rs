@@ -203,7 +203,7 @@ fn a_runner_that_was_being_started_is_drained_all_the_same() {
     rig.event(Event::Spot { at: rig.now + secs(120) });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     // The shell finishes the start before it drains.
-    rig.event(Event::Completed { id: starting, outcome: Outcome::Registered });
+    rig.complete(starting, Outcome::Registered);
     rig.answer(Request::Drain, Outcome::Signalled);
     assert_eq!(rig.open(), [], "told is not proven: the runner lives");
     rig.event(Event::RunnerExited);

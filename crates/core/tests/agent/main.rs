@@ -5,3 +5,4 @@ mod model;
 mod retiring;
 mod rig;
 mod serving;
+mod world;

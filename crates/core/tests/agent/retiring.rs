@@ -98,6 +98,7 @@ fn at_the_floor_an_idle_one_comes_back_and_registers_anew() {
     rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::End(Rung::Shrink), Outcome::AtFloor);
     rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::Register, Outcome::Registered);
     rig.event(Event::Activity(Activity::Quiet));
     assert!(matches!(rig.phase(), Phase::Idle { .. }));

@@ -97,7 +97,12 @@ impl Rig {
     #[track_caller]
     pub fn answer(&mut self, request: Request, outcome: Outcome) {
         let id = self.take(request);
-        self.event(Event::Completed { id, outcome });
+        self.complete(id, outcome);
+    }
+
+    pub fn complete(&mut self, id: RequestId, outcome: Outcome) {
+        self.lifecycle.complete(id, outcome, self.now);
+        self.collect();
     }
 
     /// Takes an open request without answering it yet.

@@ -59,7 +59,7 @@ impl Lifecycle {
 
     fn save_answer(&mut self, draining: Draining, outcome: Outcome, now: Tick) {
         if outcome != Outcome::Done {
-            self.note(format!("the journal cannot be written: {}", failure_text(outcome)));
+            self.note(format!("the journal cannot be written: {}", outcome.text()));
             if draining.why == LeaveReason::Idle {
                 // Nothing was asked of the platform yet: the idle leave is tried again later.
                 self.idle_retry = now + self.policy.floor_retry;
@@ -101,7 +101,7 @@ impl Lifecycle {
                 self.idle_retry = now + self.policy.floor_retry;
                 return self.turn_back(now);
             }
-            other => self.note(failure_text(other)),
+            other => self.note(other.text()),
         }
         self.state = State::Draining(Draining { step: DrainStep::Ask { alone_since: alone }, ..draining });
         self.again(now);
@@ -120,7 +120,7 @@ impl Lifecycle {
                 }
             }
             other => {
-                self.note(failure_text(other));
+                self.note(other.text());
                 self.again(now);
             }
         }
@@ -169,25 +169,5 @@ impl Lifecycle {
             self.note("the runner was told to exit, has no job and does not exit; ending it");
             self.ask(Request::Abort);
         }
-    }
-}
-
-/// What an answer says that does not help.
-pub(super) fn failure_text(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Failed(why) | Outcome::Denied(why) | Outcome::Alone(why) => why,
-        Outcome::Done
-        | Outcome::Registered
-        | Outcome::Drained(_)
-        | Outcome::Signalled
-        | Outcome::Relaunch
-        | Outcome::Snapshot(_)
-        | Outcome::Room(_)
-        | Outcome::Member(_)
-        | Outcome::HookFound { .. }
-        | Outcome::AtFloor
-        | Outcome::NotInGroup
-        | Outcome::InProgress
-        | Outcome::NoHook => format!("unexpected answer {outcome:?}"),
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{
     Lifecycle,
-    draining::failure_text,
     state::{ReturnStep, State},
     timers::Timer,
 };
@@ -30,7 +29,7 @@ impl Lifecycle {
                 self.again(now);
             }
             other => {
-                self.note(failure_text(other));
+                self.note(other.text());
                 self.again(now);
             }
         }
@@ -46,14 +45,14 @@ impl Lifecycle {
             self.note = None;
             self.serve(now);
         } else {
-            self.note(failure_text(outcome));
+            self.note(outcome.text());
             self.again(now);
         }
     }
 
     /// Leaves a drain and serves again: a job slipped in, the group has no room, or an operator changed their mind.
     pub(super) fn turn_back(&mut self, now: Tick) {
-        self.enter(State::Returning { since: now, step: ReturnStep::Save });
+        self.enter(State::Returning { since: Some(now), step: ReturnStep::Save });
     }
 
     pub(super) fn undrain_ordered(&mut self, now: Tick) {
@@ -66,7 +65,10 @@ impl Lifecycle {
 
     pub(super) fn return_answer(&mut self, step: ReturnStep, outcome: Outcome, now: Tick) {
         match (step, outcome) {
-            (ReturnStep::Save, Outcome::Done) if self.runner.deregistered() => self.register(now),
+            // It was about to end: back through the same door as a boot, since the group may have moved it meanwhile.
+            (ReturnStep::Save, Outcome::Done) if self.runner.deregistered() => {
+                self.enter(State::Booting { since: now })
+            }
             (ReturnStep::Save, Outcome::Done) => self.return_by(ReturnStep::Undrain),
             (ReturnStep::Undrain, Outcome::Done) => {
                 self.ask(Request::Save(Saved::Serving));
@@ -78,7 +80,7 @@ impl Lifecycle {
             }
             (ReturnStep::Undrain, Outcome::Relaunch) => self.register(now),
             (ReturnStep::Save | ReturnStep::Undrain | ReturnStep::OldExit { .. }, other) => {
-                self.note(failure_text(other));
+                self.note(other.text());
                 self.again(now);
             }
         }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{
     Lifecycle,
-    draining::failure_text,
     state::{Draining, RetireStep, Retiring, State},
 };
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
 
 /// Tries before a registration that cannot be removed is left behind.
 const DEREGISTER_TRIES: u8 = 4;
-/// How long a description may lag behind an accepted termination.
+/// How long a description may lag behind a termination.
 const STALE: Duration = Duration::from_secs(30);
 
 impl Lifecycle {
@@ -26,6 +25,7 @@ impl Lifecycle {
             step: RetireStep::Deregister,
             rung,
             rung_since: now,
+            asked: self.end_asked,
             accepted: None,
         }));
     }
@@ -34,10 +34,7 @@ impl Lifecycle {
         match retiring.step {
             RetireStep::Deregister => self.deregister_answer(retiring, outcome, now),
             RetireStep::Look => self.look_answer(retiring, outcome, now),
-            RetireStep::CompleteHook if outcome == Outcome::Done => {
-                self.retire_by(Retiring { step: RetireStep::Look, accepted: Some(now), ..retiring });
-                self.again(now);
-            }
+            RetireStep::CompleteHook if outcome == Outcome::Done => self.accepted(retiring, now),
             // The wait may not be registered yet, or may be over: look again.
             RetireStep::CompleteHook => self.look_again(retiring, now),
             RetireStep::End => self.end_answer(retiring, outcome, now),
@@ -54,7 +51,7 @@ impl Lifecycle {
                 self.again(now);
                 return;
             }
-            other => self.note(format!("the registration stays behind at the platform: {}", failure_text(other))),
+            other => self.note(format!("the registration stays behind at the platform: {}", other.text())),
         }
         self.runner.deregister();
         self.retire_by(Retiring { step: RetireStep::Look, ..retiring });
@@ -65,8 +62,8 @@ impl Lifecycle {
             self.climb(retiring, now);
             return;
         }
-        // What was accepted a moment ago may not show yet, and is not asked for again.
-        let fresh = retiring.accepted.is_some_and(|at| now.since(at) < STALE);
+        // What was asked for a moment ago may be applied and not show yet: it is not asked for again.
+        let fresh = retiring.asked.is_some_and(|at| now.since(at) < STALE);
         match outcome {
             Outcome::Member(Membership::Terminating { waiting: true }) => {
                 self.retire_by(Retiring { step: RetireStep::CompleteHook, ..retiring });
@@ -78,21 +75,19 @@ impl Lifecycle {
             Outcome::Member(Membership::Outside) if retiring.rung >= Rung::Terminate && retiring.accepted.is_some() => {
                 self.await_end(retiring, now);
             }
-            Outcome::Member(Membership::Outside) => self.end_by(retiring, retiring.rung.max(Rung::Terminate), now),
-            Outcome::Member(Membership::Pending | Membership::InService { .. } | Membership::Standby) if fresh => {
-                self.again(now);
-            }
+            Outcome::Member(_) if fresh => self.again(now),
+            Outcome::Member(Membership::Outside) => self.end_anew(retiring, Rung::Terminate, now),
             Outcome::Member(Membership::Pending | Membership::InService { .. }) => {
-                self.end_by(retiring, retiring.rung, now);
+                self.end_anew(retiring, Rung::Shrink, now);
             }
-            Outcome::Member(Membership::Standby) => self.end_by(retiring, retiring.rung.max(Rung::Replace), now),
+            Outcome::Member(Membership::Standby) => self.end_anew(retiring, Rung::Replace, now),
             // Without the right to look, act.
             Outcome::Denied(why) => {
                 self.note(why);
-                if fresh { self.again(now) } else { self.end_by(retiring, retiring.rung, now) }
+                if fresh { self.again(now) } else { self.end_anew(retiring, Rung::Shrink, now) }
             }
             other => {
-                self.note(failure_text(other));
+                self.note(other.text());
                 self.again(now);
             }
         }
@@ -100,29 +95,41 @@ impl Lifecycle {
 
     fn end_answer(&mut self, retiring: Retiring, outcome: Outcome, now: Tick) {
         match outcome {
-            Outcome::Done => {
-                self.retire_by(Retiring { step: RetireStep::Look, accepted: Some(now), ..retiring });
-                self.again(now);
-            }
-            Outcome::AtFloor if retiring.why == LeaveReason::Idle => {
+            Outcome::Done => self.accepted(retiring, now),
+            // Only if nothing that was asked before can have been applied: else the instance may be on its way out already.
+            Outcome::AtFloor if retiring.why == LeaveReason::Idle && retiring.asked.is_none() => {
                 self.note("the group reached its floor meanwhile; serving again");
                 self.idle_retry = now + self.policy.floor_retry;
                 self.turn_back(now);
             }
+            Outcome::AtFloor if retiring.why == LeaveReason::Idle => self.look_again(retiring, now),
             Outcome::AtFloor => self.end_by(retiring, retiring.rung.max(Rung::Replace), now),
             Outcome::NotInGroup if retiring.rung < Rung::Terminate => self.end_by(retiring, Rung::Terminate, now),
             Outcome::Denied(why) if retiring.rung < Rung::PowerOff => {
                 self.note(why);
                 self.climb(retiring, now);
             }
-            // Whether it was applied is not known: look before it is repeated.
+            // Whether it was applied is not known: it is treated as applied until a description says otherwise that cannot be stale.
+            Outcome::Failed(why) => {
+                self.note(why);
+                self.look_again(Retiring { asked: Some(now), ..retiring }, now);
+            }
+            // It was refused as things stand: look before it is repeated.
             other => {
-                if let Outcome::Failed(why) | Outcome::Denied(why) = other {
-                    self.note(why);
-                }
+                self.note(other.text());
                 self.look_again(retiring, now);
             }
         }
+    }
+
+    fn accepted(&mut self, retiring: Retiring, now: Tick) {
+        self.retire_by(Retiring { step: RetireStep::Look, asked: Some(now), accepted: Some(now), ..retiring });
+        self.again(now);
+    }
+
+    /// A description that cannot be stale shows that nothing was applied: the present rung again, or the first that suits.
+    fn end_anew(&mut self, retiring: Retiring, least: Rung, now: Tick) {
+        self.end_by(Retiring { asked: None, ..retiring }, retiring.rung.max(least), now);
     }
 
     /// The cloud has agreed; the machine ends at any moment. Who was told to stop does not wait for that for ever: the shutdown waits for

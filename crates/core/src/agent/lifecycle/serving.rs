@@ -2,7 +2,6 @@
 
 use super::{
     Lifecycle,
-    draining::failure_text,
     runner::MOST_EXITS,
     state::{DrainStep, Draining, ReturnStep, Serving, State},
     timers::Timer,
@@ -120,7 +119,7 @@ impl Lifecycle {
             // Detached, or without a group at all: no floor holds it.
             Outcome::NotInGroup => self.leave_by(LeaveReason::Idle, Rung::Terminate, now),
             other => {
-                let why = failure_text(other);
+                let why = other.text();
                 self.stay(format!("idle, but whether the group has room is not known: {why}"), now);
             }
         }

@@ -26,8 +26,8 @@ pub(super) enum State {
     Serving(Serving),
     /// A drain is being taken back.
     Returning {
-        /// Since when the boot deadline runs: whether it serves is not known.
-        since: Tick,
+        /// Since when the boot deadline runs. Not after a restart: there may have been no drain to take back.
+        since: Option<Tick>,
         step: ReturnStep,
     },
     Draining(Draining),
@@ -100,6 +100,8 @@ pub(super) struct Retiring {
     pub(super) step: RetireStep,
     pub(super) rung: Rung,
     pub(super) rung_since: Tick,
+    /// When an end was last asked for that was applied, or may have been: descriptions may lag behind it.
+    pub(super) asked: Option<Tick>,
     /// When the cloud accepted to end the instance.
     pub(super) accepted: Option<Tick>,
 }
@@ -156,8 +158,8 @@ impl State {
 
     pub(super) fn restart_boot_clock(&mut self, now: Tick) {
         match self {
-            Self::Booting { since } | Self::Registering { since } | Self::Returning { since, .. } => *since = now,
-            Self::Serving(_) | Self::Draining(_) | Self::Retiring(_) | Self::Gone => {}
+            Self::Booting { since } | Self::Registering { since } => *since = now,
+            Self::Serving(_) | Self::Returning { .. } | Self::Draining(_) | Self::Retiring(_) | Self::Gone => {}
         }
     }
 

@@ -104,10 +104,9 @@ impl Lifecycle {
     fn boot_deadline(&self) -> Option<Tick> {
         let since = match self.state {
             State::Booting { .. } if self.reasons.target() == TargetState::Warmed => return None,
-            State::Booting { since }
-            | State::Registering { since }
+            State::Booting { since } | State::Registering { since } => since,
             // A drain that cannot be taken back: whether it serves is not known.
-            | State::Returning { since, step: ReturnStep::Save | ReturnStep::Undrain } => since,
+            State::Returning { since, step: ReturnStep::Save | ReturnStep::Undrain } => since?,
             State::Returning { step: ReturnStep::OldExit { .. }, .. }
             | State::Serving(_)
             | State::Draining(_)

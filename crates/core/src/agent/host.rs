@@ -1,0 +1,172 @@
+//! What the agent asks of its host, and what the host answers: each effect ends with exactly one result of the same kind.
+//!
+//! An effect holds no secret and no handle, so that a whole agent can be cloned, compared and hashed: a launch with its tokens stays with the
+//! host between [`PlatformCall::Register`] and [`HostEffect::StartRunner`].
+
+use std::time::Duration;
+
+use super::{
+    action::Rung,
+    phase::{LeaveReason, Saved},
+};
+use crate::{
+    activity::Activity,
+    cloud::{CloudError, Membership, Room},
+    platform::{Drained, PlatformError, Signal},
+};
+
+/// Names one effect; comes back with its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EffectId(pub u64);
+
+/// What survives a crash of the agent, beside what the host knows by itself (the instance's id, when it was first seen).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JournalEntry {
+    /// Whether it serves, returns or leaves.
+    pub saved: Saved,
+    /// Busy periods so far.
+    pub served: u32,
+    /// Whether a registration was ever begun: else the platform knows nothing of this instance.
+    pub registered: bool,
+}
+
+/// Something for the host to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HostEffect {
+    /// Write the journal and flush it to the disk, entries in the order in which they were asked for.
+    WriteJournal(JournalEntry),
+    /// Look for the runner. One that is found is watched, and its exit becomes an event.
+    FindRunner,
+    /// Start the runner with what the last registration yielded, and watch it.
+    StartRunner {
+        /// What the runner's unit gets when the machine shuts down.
+        stop_signal: Signal,
+    },
+    /// Note on the disk what the present runner was told.
+    NoteTold(Told),
+    /// Signal the runner's main process, if there is one.
+    SignalRunner(Signal),
+    /// Wait for the runner's exit.
+    AwaitExit {
+        /// How long at most.
+        within: Duration,
+    },
+    /// Kill the runner and whatever it started.
+    KillRunner,
+    /// Wait.
+    Pause(Duration),
+    /// Fetch the platform's token, unless it is held.
+    OpenPlatform,
+    /// Have a conversation with the platform, fetching its token first unless it is held.
+    Platform {
+        /// Which one.
+        call: PlatformCall,
+        /// How long it may take as a whole.
+        within: Duration,
+    },
+    /// Drop the platform's token, so that it is fetched anew: it may have been rotated.
+    ForgetToken,
+    /// Take a snapshot of all probes, begun after this.
+    Snapshot,
+    /// Ask the cloud.
+    Cloud(CloudCall),
+    /// Let go of connections and credentials until they are needed again.
+    ReleaseClients,
+}
+
+/// A conversation with the CI platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PlatformCall {
+    /// Register the runner. The launch that it yields stays with the host.
+    Register,
+    /// Send no more jobs.
+    Drain,
+    /// Take a drain back.
+    Undrain,
+    /// Remove the registration.
+    Deregister,
+}
+
+/// A call to the cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloudCall {
+    /// This instance's place in its group.
+    Membership,
+    /// The group's room.
+    Room,
+    /// Set or lift protection from scale-in.
+    Protect(bool),
+    /// Look for the group's termination hook.
+    FindHook,
+    /// Extend the termination hook.
+    ExtendHook,
+    /// Answer the termination hook: go on.
+    CompleteHook,
+    /// One rung of the ladder.
+    End(Rung),
+    /// Write the reason on the instance.
+    RecordReason(LeaveReason),
+}
+
+/// The runner's process, found alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunnerSeen {
+    /// Whether it was told to take no more jobs.
+    pub told: Told,
+}
+
+/// Whether a runner was told to take no more jobs. Some runners take a second word for "stop now", so it must be known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Told {
+    /// It was not.
+    #[default]
+    No,
+    /// It was about to be: whether the signal arrived is not known.
+    Maybe,
+    /// It was, or the platform has let it go without its knowledge.
+    Yes,
+}
+
+/// What came of an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostResult {
+    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `KillRunner`, `Pause`, `ForgetToken`, `ReleaseClients`.
+    Done(Result<(), String>),
+    /// `FindRunner`: the runner, if there is one.
+    Runner(Result<Option<RunnerSeen>, String>),
+    /// `AwaitExit`: whether it is gone.
+    Exited(bool),
+    /// `OpenPlatform` and `Platform`.
+    Platform(Result<PlatformAnswer, PlatformError>),
+    /// `Snapshot`.
+    Snapshot {
+        /// What was seen.
+        activity: Activity,
+        /// Whether the platform refused the token of a probe.
+        token_refused: bool,
+    },
+    /// `Cloud`.
+    Cloud(Result<CloudAnswer, CloudError>),
+}
+
+/// What the platform said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PlatformAnswer {
+    /// It is done.
+    Done,
+    /// The answer to [`PlatformCall::Drain`].
+    Drained(Drained),
+}
+
+/// What the cloud said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloudAnswer {
+    /// It is done.
+    Done,
+    /// The answer to [`CloudCall::Membership`].
+    Membership(Membership),
+    /// The answer to [`CloudCall::Room`].
+    Room(Room),
+    /// The answer to [`CloudCall::FindHook`]: its time-out, if there is one.
+    Hook(Option<Duration>),
+}

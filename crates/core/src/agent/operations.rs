@@ -1,0 +1,291 @@
+//! How requests are carried out: each is an operation that asks the host for one effect after the other and decides what the results mean.
+//!
+//! Operations that touch the runner run one after the other, in the order in which they were asked for; all others run beside them.
+
+mod abort;
+mod cloud;
+mod deregister;
+mod drain;
+mod ending;
+mod register;
+mod tell;
+mod undrain;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    action::{Action, Request},
+    event::Outcome,
+    host::{EffectId, HostEffect, HostResult, JournalEntry},
+    phase::Saved,
+    policy::Protection,
+};
+use crate::{
+    platform::{DrainBy, ErrorKind, Handling, PlatformError, Signal},
+    time::Tick,
+};
+
+/// How often a refused token is fetched anew, at most.
+const ROTATION: Duration = Duration::from_secs(60);
+
+/// What an operation wants next.
+enum Next<S> {
+    /// This effect; `S` says where the operation is meanwhile.
+    Do(HostEffect, S),
+    /// It is over.
+    Done(Outcome),
+}
+
+impl<S> Next<S> {
+    fn map<T>(self, wrap: impl FnOnce(S) -> T) -> Next<T> {
+        match self {
+            Self::Do(effect, step) => Next::Do(effect, wrap(step)),
+            Self::Done(outcome) => Next::Done(outcome),
+        }
+    }
+}
+
+/// Where an operation is, while an effect is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    Save,
+    Register(register::Step),
+    Drain(drain::Step),
+    Undrain(undrain::Step),
+    Abort(abort::Step),
+    Deregister(deregister::Step),
+    Probe,
+    Cloud(cloud::Step),
+}
+
+/// What operations know beside their own step.
+pub(super) struct Context<'a> {
+    pub(super) protection: Protection,
+    pub(super) served: u32,
+    pub(super) now: Tick,
+    pub(super) facts: &'a mut Facts,
+}
+
+/// What outlives an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Facts {
+    handling: Handling,
+    /// Whether a registration was ever begun.
+    registered: bool,
+    /// What the journal says or is about to say.
+    saved: Saved,
+    /// When the token was last dropped because the platform refused it.
+    token_dropped: Option<Tick>,
+    /// Effects that nothing waits for.
+    aside: VecDeque<HostEffect>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Operations {
+    facts: Facts,
+    running: BTreeMap<EffectId, (Action, Step)>,
+    /// Those that touch the runner and wait for their turn.
+    waiting: VecDeque<Action>,
+    effects: VecDeque<(EffectId, HostEffect)>,
+    next_id: u64,
+}
+
+impl Operations {
+    pub(super) fn new(handling: Handling, entry: JournalEntry) -> Self {
+        let facts = Facts {
+            handling,
+            registered: entry.registered,
+            saved: entry.saved,
+            token_dropped: None,
+            aside: VecDeque::new(),
+        };
+        Self { facts, running: BTreeMap::new(), waiting: VecDeque::new(), effects: VecDeque::new(), next_id: 0 }
+    }
+
+    pub(super) fn poll_effect(&mut self) -> Option<(EffectId, HostEffect)> {
+        self.effects.pop_front()
+    }
+
+    /// The platform refused the token of a probe.
+    pub(super) fn token_refused(&mut self, now: Tick) {
+        self.facts.token_refused(now);
+        self.flush_aside();
+    }
+
+    /// Begins an operation, or has it wait for its turn.
+    pub(super) fn begin(&mut self, action: Action, protection: Protection, served: u32, now: Tick) {
+        if touches_runner(action.request) && self.running.values().any(|(other, _)| touches_runner(other.request)) {
+            self.waiting.push_back(action);
+            return;
+        }
+        let mut cx = Context { protection, served, now, facts: &mut self.facts };
+        let (effect, step) = first(action.request, &mut cx);
+        self.run(action, effect, step);
+    }
+
+    /// Goes on with a result: the operation's outcome, once it is over. A result that nobody waits for is dropped.
+    pub(super) fn resume(
+        &mut self,
+        id: EffectId,
+        result: HostResult,
+        protection: Protection,
+        served: u32,
+        now: Tick,
+    ) -> Option<(Action, Outcome)> {
+        let (action, step) = self.running.remove(&id)?;
+        let mut cx = Context { protection, served, now, facts: &mut self.facts };
+        match next(step, result, &mut cx) {
+            Next::Do(effect, step) => {
+                self.run(action, effect, step);
+                None
+            }
+            Next::Done(outcome) => {
+                self.release_clients_after(action.request, &outcome);
+                if touches_runner(action.request)
+                    && let Some(waiting) = self.waiting.pop_front()
+                {
+                    self.begin(waiting, protection, served, now);
+                }
+                Some((action, outcome))
+            }
+        }
+    }
+
+    fn run(&mut self, action: Action, effect: HostEffect, step: Step) {
+        self.flush_aside();
+        let id = self.take_id();
+        self.running.insert(id, (action, step));
+        self.effects.push_back((id, effect));
+    }
+
+    fn take_id(&mut self) -> EffectId {
+        let id = EffectId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+
+    /// Clients are not needed while jobs run, and those that failed may hold credentials that are refused for as long as they are kept.
+    fn release_clients_after(&mut self, request: Request, outcome: &Outcome) {
+        if request == Request::FindHook || matches!(outcome, Outcome::Failed(_) | Outcome::Denied(_)) {
+            self.facts.aside.push_back(HostEffect::ReleaseClients);
+        }
+        self.flush_aside();
+    }
+
+    fn flush_aside(&mut self) {
+        while let Some(aside) = self.facts.aside.pop_front() {
+            let id = self.take_id();
+            self.effects.push_back((id, aside));
+        }
+    }
+}
+
+/// Those run one after the other.
+fn touches_runner(request: Request) -> bool {
+    match request {
+        Request::Register | Request::Drain | Request::Undrain | Request::Deregister => true,
+        Request::Save(_)
+        | Request::Abort
+        | Request::Probe
+        | Request::Describe
+        | Request::Room
+        | Request::Protect(_)
+        | Request::FindHook
+        | Request::Heartbeat
+        | Request::CompleteHook
+        | Request::End(_)
+        | Request::RecordReason(_) => false,
+    }
+}
+
+fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
+    match request {
+        Request::Save(saved) => {
+            cx.facts.saved = saved;
+            (cx.write_journal(), Step::Save)
+        }
+        Request::Register => (HostEffect::FindRunner, Step::Register(register::Step::Find)),
+        Request::Drain => drain::first(),
+        Request::Undrain => undrain::first(cx),
+        Request::Abort => (HostEffect::FindRunner, Step::Abort(abort::Step::Find)),
+        Request::Deregister => deregister::first(cx),
+        Request::Probe => (HostEffect::Snapshot, Step::Probe),
+        Request::Describe
+        | Request::Room
+        | Request::Protect(_)
+        | Request::FindHook
+        | Request::Heartbeat
+        | Request::CompleteHook
+        | Request::End(_)
+        | Request::RecordReason(_) => {
+            let (call, step) = cloud::first(request);
+            (HostEffect::Cloud(call), Step::Cloud(step))
+        }
+    }
+}
+
+fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
+    match step {
+        Step::Save => Next::Done(match result {
+            HostResult::Done(Ok(())) => Outcome::Done,
+            HostResult::Done(Err(why)) => Outcome::Failed(format!("cannot write the journal: {why}")),
+            other => unexpected(&other),
+        }),
+        Step::Register(step) => register::next(step, result, cx).map(Step::Register),
+        Step::Drain(step) => drain::next(step, result, cx).map(Step::Drain),
+        Step::Undrain(step) => undrain::next(step, result, cx).map(Step::Undrain),
+        Step::Abort(step) => abort::next(step, result, cx).map(Step::Abort),
+        Step::Deregister(step) => deregister::next(step, result, cx).map(Step::Deregister),
+        Step::Probe => Next::Done(match result {
+            HostResult::Snapshot { activity, token_refused } => {
+                if token_refused {
+                    cx.facts.token_refused(cx.now);
+                }
+                Outcome::Snapshot(activity)
+            }
+            other => unexpected(&other),
+        }),
+        Step::Cloud(step) => cloud::next(step, result).map(Step::Cloud),
+    }
+}
+
+impl Context<'_> {
+    fn write_journal(&self) -> HostEffect {
+        let Facts { saved, registered, .. } = *self.facts;
+        HostEffect::WriteJournal(JournalEntry { saved, served: self.served, registered })
+    }
+
+    /// The signal that ends a runner without a job.
+    fn stop_signal(&self) -> Signal {
+        match self.facts.handling.drain {
+            DrainBy::Signal(signal) => signal,
+            DrainBy::Call => self.facts.handling.abort,
+        }
+    }
+
+    /// What a failed conversation with the platform means.
+    fn platform_failed(&mut self, error: &PlatformError) -> Outcome {
+        if error.kind == ErrorKind::Unauthorized {
+            self.facts.token_refused(self.now);
+        }
+        if error.is_transient() { Outcome::Failed(error.to_string()) } else { Outcome::Denied(error.to_string()) }
+    }
+}
+
+impl Facts {
+    /// The token may have been rotated: it is fetched anew, once a minute at most.
+    fn token_refused(&mut self, now: Tick) {
+        if self.token_dropped.is_none_or(|at| now.since(at) >= ROTATION) {
+            self.token_dropped = Some(now);
+            self.aside.push_back(HostEffect::ForgetToken);
+        }
+    }
+}
+
+/// A result of another kind than the effect's: a fault of the host, from which nothing is concluded.
+fn unexpected(result: &HostResult) -> Outcome {
+    Outcome::Failed(format!("the host answered something else than was asked: {result:?}"))
+}

@@ -1,0 +1,98 @@
+//! Draining: the runner or the platform is told "no more jobs", and what comes back is a proof, a refusal, or neither.
+
+use std::time::Duration;
+
+use super::{Context, Next, Step as Operation, tell, unexpected};
+use crate::{
+    agent::{
+        event::Outcome,
+        host::{HostEffect, HostResult, PlatformAnswer, PlatformCall, RunnerSeen, Told},
+    },
+    platform::{DrainBy, Drained, UndrainBy},
+};
+
+/// How long the platform may take.
+pub(super) const WITHIN: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    Find,
+    Tell(tell::Step),
+    Ask {
+        /// Whether a runner was there.
+        runner: bool,
+    },
+    /// It is noted that the platform may let the runner go, without the runner's knowledge.
+    NoteBefore,
+    /// The platform's answer waits until it is noted.
+    NoteAfter(Drained),
+}
+
+pub(super) fn first() -> (HostEffect, Operation) {
+    (HostEffect::FindRunner, Operation::Drain(Step::Find))
+}
+
+pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
+    match (step, result) {
+        (Step::Find, HostResult::Runner(found)) => find(found, cx),
+        (Step::Tell(step), result) => match tell::next(step, result) {
+            tell::Next::Do(effect, step) => Next::Do(effect, Step::Tell(step)),
+            tell::Next::Told => Next::Done(Outcome::Signalled),
+            tell::Next::StillBusy => Next::Done(Outcome::Drained(Drained::StillBusy)),
+            tell::Next::Failed(outcome) => Next::Done(outcome),
+        },
+        (Step::NoteBefore, HostResult::Done(Ok(()))) => ask(true),
+        (Step::Ask { .. }, HostResult::Platform(Ok(PlatformAnswer::Drained(drained)))) => {
+            if lets_go(cx) {
+                Next::Do(HostEffect::NoteTold(told_by(drained)), Step::NoteAfter(drained))
+            } else {
+                Next::Done(Outcome::Drained(drained))
+            }
+        }
+        (Step::NoteAfter(drained), HostResult::Done(Ok(()))) => Next::Done(Outcome::Drained(drained)),
+        (Step::NoteBefore | Step::NoteAfter(_), HostResult::Done(Err(why))) => {
+            Next::Done(Outcome::Failed(format!("that the platform lets the runner go cannot be noted: {why}")))
+        }
+        (Step::Ask { runner: true }, HostResult::Platform(Err(error))) => Next::Done(cx.platform_failed(&error)),
+        (Step::Ask { runner: false }, HostResult::Platform(Err(error))) => {
+            cx.platform_failed(&error);
+            Next::Done(Outcome::Alone(error.to_string()))
+        }
+        (_, other) => Next::Done(unexpected(&other)),
+    }
+}
+
+fn find(found: Result<Option<RunnerSeen>, String>, cx: &Context<'_>) -> Next<Step> {
+    match (cx.facts.handling.drain, found) {
+        // Nothing was ever registered, so the platform knows nothing of this instance.
+        (DrainBy::Call, Ok(None)) if !cx.facts.registered => Next::Done(Outcome::Drained(Drained::Empty)),
+        (DrainBy::Call, Ok(None)) => ask(false),
+        (DrainBy::Call, Ok(Some(_))) if lets_go(cx) => Next::Do(HostEffect::NoteTold(Told::Maybe), Step::NoteBefore),
+        (DrainBy::Call, Ok(Some(_)) | Err(_)) => ask(true),
+        (DrainBy::Signal(_), Ok(None)) => Next::Done(Outcome::Drained(Drained::Empty)),
+        (DrainBy::Signal(signal), Ok(Some(RunnerSeen { told }))) => match tell::first(signal, told) {
+            Some((effect, step)) => Next::Do(effect, Step::Tell(step)),
+            None => Next::Done(Outcome::Signalled),
+        },
+        (DrainBy::Signal(_), Err(why)) => {
+            Next::Done(Outcome::Failed(format!("whether a runner runs is not known: {why}")))
+        }
+    }
+}
+
+fn ask(runner: bool) -> Next<Step> {
+    Next::Do(HostEffect::Platform { call: PlatformCall::Drain, within: WITHIN }, Step::Ask { runner })
+}
+
+/// Whether a drained runner is of no more use, and does not know.
+fn lets_go(cx: &Context<'_>) -> bool {
+    cx.facts.handling.undrain == UndrainBy::Relaunch
+}
+
+/// What the platform's answer means for a runner that it lets go.
+pub(super) fn told_by(drained: Drained) -> Told {
+    match drained {
+        Drained::Empty | Drained::StillBusy => Told::Yes,
+        Drained::Refused => Told::No,
+    }
+}

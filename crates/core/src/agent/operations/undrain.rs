@@ -1,0 +1,93 @@
+//! Taking a drain back: by a call to the platform, or by a new runner once the old one is gone.
+
+use std::time::Duration;
+
+use super::{Context, Next, Step as Operation, drain, ending, tell, unexpected};
+use crate::{
+    activity::Activity,
+    agent::{
+        event::Outcome,
+        host::{HostEffect, HostResult, PlatformAnswer, PlatformCall, RunnerSeen, Told},
+    },
+    platform::{DrainBy, UndrainBy},
+};
+
+/// How long a runner that the platform has let go may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    Ask,
+    Find,
+    Tell(tell::Step),
+    /// Has the platform let it go? Asking again tells.
+    AskAgain,
+    NoteAgain(Told),
+    Look,
+    End(ending::Step),
+}
+
+pub(super) fn first(cx: &Context<'_>) -> (HostEffect, Operation) {
+    match cx.facts.handling.undrain {
+        UndrainBy::Call => {
+            let effect = HostEffect::Platform { call: PlatformCall::Undrain, within: drain::WITHIN };
+            (effect, Operation::Undrain(Step::Ask))
+        }
+        UndrainBy::Relaunch => (HostEffect::FindRunner, Operation::Undrain(Step::Find)),
+    }
+}
+
+pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
+    match (step, result) {
+        (Step::Ask, HostResult::Platform(Ok(_))) => Next::Done(Outcome::Done),
+        (Step::Ask, HostResult::Platform(Err(error))) => Next::Done(cx.platform_failed(&error)),
+        (Step::Find, HostResult::Runner(Ok(None))) => Next::Done(Outcome::Relaunch),
+        (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told })))) => relaunch(told, cx),
+        (Step::Find, HostResult::Runner(Err(why))) => {
+            Next::Done(Outcome::Failed(format!("whether a runner runs is not known: {why}")))
+        }
+        (Step::Tell(step), result) => match tell::next(step, result) {
+            tell::Next::Do(effect, step) => Next::Do(effect, Step::Tell(step)),
+            tell::Next::Told => Next::Done(Outcome::Relaunch),
+            tell::Next::StillBusy => {
+                let why = "whether the runner was told to finish is not known, and it is not quiet";
+                Next::Done(Outcome::Failed(why.into()))
+            }
+            tell::Next::Failed(outcome) => Next::Done(outcome),
+        },
+        (Step::AskAgain, HostResult::Platform(Ok(PlatformAnswer::Drained(drained)))) => {
+            let told = drain::told_by(drained);
+            Next::Do(HostEffect::NoteTold(told), Step::NoteAgain(told))
+        }
+        (Step::AskAgain, HostResult::Platform(Err(error))) => Next::Done(cx.platform_failed(&error)),
+        (Step::NoteAgain(told), HostResult::Done(Ok(()))) => relaunch(told, cx),
+        (Step::NoteAgain(_), HostResult::Done(Err(why))) => Next::Done(Outcome::Failed(why)),
+        (Step::Look, HostResult::Snapshot { activity: Activity::Quiet, .. }) => {
+            let (effect, step) = ending::first(cx.facts.handling.abort, PATIENCE);
+            Next::Do(effect, Step::End(step))
+        }
+        (Step::Look, HostResult::Snapshot { .. }) => Next::Done(Outcome::Relaunch),
+        (Step::End(step), result) => match ending::next(step, &result) {
+            Some((effect, step)) => Next::Do(effect, Step::End(step)),
+            None => Next::Done(Outcome::Relaunch),
+        },
+        (_, other) => Next::Done(unexpected(&other)),
+    }
+}
+
+fn relaunch(told: Told, cx: &Context<'_>) -> Next<Step> {
+    match (told, cx.facts.handling.drain) {
+        // It serves as before.
+        (Told::No, _) => Next::Done(Outcome::Done),
+        // It ends its jobs and exits, once it has heard of it for certain.
+        (Told::Maybe | Told::Yes, DrainBy::Signal(signal)) => match tell::first(signal, told) {
+            Some((effect, step)) => Next::Do(effect, Step::Tell(step)),
+            None => Next::Done(Outcome::Relaunch),
+        },
+        (Told::Maybe, DrainBy::Call) => {
+            Next::Do(HostEffect::Platform { call: PlatformCall::Drain, within: drain::WITHIN }, Step::AskAgain)
+        }
+        // The platform has let it go without its knowledge, so it does not exit by itself: idle, it is ended.
+        (Told::Yes, DrainBy::Call) => Next::Do(HostEffect::Snapshot, Step::Look),
+    }
+}

@@ -1,0 +1,145 @@
+//! What must hold for one instance, whoever looks: stated once, for the model checker, the properties, the simulator and the fleet tests.
+//!
+//! A [`Ledger`] is told what happens to an instance and keeps the first violation.
+
+use std::{fmt, time::Duration};
+
+use crate::{cloud::Membership, time::Tick};
+
+/// A promise that was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Violation {
+    /// A job ended by what the agent did, and no spot deadline was near.
+    JobKilled,
+    /// A second runner was started beside the first.
+    TwoRunners,
+    /// A runner was started before the group had put the instance in service, so before protection held.
+    StartedTooEarly,
+    /// One instance lowered the group's desired capacity more than once.
+    LoweredTwice,
+    /// An instance in standby or outside its group lowered the desired capacity, for which it did not count.
+    LoweredUncounted,
+    /// Nothing is in the way any more, and yet the instance neither serves nor ends.
+    Stuck,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::JobKilled => "a job died by the agent's own action",
+            Self::TwoRunners => "a second runner was started beside the first",
+            Self::StartedTooEarly => "a runner was started before the instance was in service",
+            Self::LoweredTwice => "one instance lowered the desired capacity twice",
+            Self::LoweredUncounted => "an instance that did not count lowered the desired capacity",
+            Self::Stuck => "the instance neither serves nor ends",
+        })
+    }
+}
+
+/// How close a spot deadline must be before running jobs may be failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SpotDeadline {
+    /// When the cloud ends the instance.
+    pub at: Tick,
+    /// How long before that jobs may be failed.
+    pub margin: Duration,
+}
+
+/// What happened to one instance so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    lowered: bool,
+    violation: Option<Violation>,
+}
+
+impl Ledger {
+    /// The first promise that was broken.
+    pub fn violation(&self) -> Option<Violation> {
+        self.violation
+    }
+
+    /// A job was ended by something that the agent did.
+    pub fn job_ended(&mut self, spot: Option<SpotDeadline>, now: Tick) {
+        let allowed = spot.is_some_and(|deadline| deadline.at.since(now) <= deadline.margin);
+        self.check(allowed, Violation::JobKilled);
+    }
+
+    /// A runner was started; `another` tells whether one ran already.
+    pub fn runner_started(&mut self, another: bool, membership: Membership) {
+        self.check(!another, Violation::TwoRunners);
+        self.check(membership != Membership::Pending, Violation::StartedTooEarly);
+    }
+
+    /// The instance left with decrement, from this place in its group.
+    pub fn lowered(&mut self, membership: Membership) {
+        self.check(!self.lowered, Violation::LoweredTwice);
+        let counted = match membership {
+            Membership::Pending | Membership::InService { .. } | Membership::Terminating { .. } => true,
+            Membership::Standby | Membership::Outside => false,
+        };
+        self.check(counted, Violation::LoweredUncounted);
+        self.lowered = true;
+    }
+
+    /// Nothing is pending and time has passed: whether the instance is in a good end.
+    pub fn settled(&mut self, good: bool) {
+        self.check(good, Violation::Stuck);
+    }
+
+    fn check(&mut self, holds: bool, violation: Violation) {
+        if !holds {
+            self.violation.get_or_insert(violation);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVING: Membership = Membership::InService { protected: true };
+
+    fn after(acts: impl FnOnce(&mut Ledger)) -> Option<Violation> {
+        let mut ledger = Ledger::default();
+        acts(&mut ledger);
+        ledger.violation()
+    }
+
+    #[test]
+    fn a_job_may_end_only_when_a_spot_deadline_is_near() {
+        let spot = Some(SpotDeadline { at: Tick(120_000), margin: Duration::from_secs(25) });
+        assert_eq!(after(|ledger| ledger.job_ended(None, Tick(0))), Some(Violation::JobKilled));
+        assert_eq!(after(|ledger| ledger.job_ended(spot, Tick(94_999))), Some(Violation::JobKilled));
+        assert_eq!(after(|ledger| ledger.job_ended(spot, Tick(95_000))), None);
+    }
+
+    #[test]
+    fn capacity_is_lowered_once_and_by_who_counts() {
+        assert_eq!(after(|ledger| ledger.lowered(SERVING)), None);
+        let twice = after(|ledger| {
+            ledger.lowered(SERVING);
+            ledger.lowered(Membership::Terminating { waiting: true });
+        });
+        assert_eq!(twice, Some(Violation::LoweredTwice));
+        for place in [Membership::Standby, Membership::Outside] {
+            assert_eq!(after(|ledger| ledger.lowered(place)), Some(Violation::LoweredUncounted));
+        }
+    }
+
+    #[test]
+    fn a_runner_starts_alone_and_in_service() {
+        assert_eq!(after(|ledger| ledger.runner_started(false, SERVING)), None);
+        assert_eq!(after(|ledger| ledger.runner_started(true, SERVING)), Some(Violation::TwoRunners));
+        let early = after(|ledger| ledger.runner_started(false, Membership::Pending));
+        assert_eq!(early, Some(Violation::StartedTooEarly));
+    }
+
+    #[test]
+    fn the_first_violation_is_kept() {
+        let first = after(|ledger| {
+            ledger.settled(false);
+            ledger.job_ended(None, Tick(0));
+        });
+        assert_eq!(first, Some(Violation::Stuck));
+    }
+}

@@ -1,0 +1,666 @@
+//! A small world around the real agent: one instance, its runner, its group and its platform, in which everything that may happen next is
+//! a move. Whatever the agent asks of its host is answered here, sooner or later, rightly or wrongly.
+
+use std::time::Duration;
+
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        Agent, Output,
+        action::Rung,
+        event::{Event, Order, OrderId},
+        host::{
+            CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
+            RunnerSeen, Told,
+        },
+        phase::Phase,
+        policy::{AgentPolicy, Protection},
+    },
+    cloud::{CloudError, CloudErrorKind, Membership, Room, TargetState},
+    invariants::{Ledger, SpotDeadline},
+    platform::{DrainBy, Drained, ErrorKind, Handling, PlatformError, Signal, UndrainBy},
+    time::Tick,
+};
+
+use crate::rig::secs;
+
+/// How long a description may lag behind the truth.
+const STALE: Duration = Duration::from_secs(30);
+
+/// How the platform is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A signal; the exit is the proof. Another signal cancels the jobs (GitLab).
+    Signal,
+    /// The same signal cancels when it comes again (Buildkite, CircleCI).
+    SameSignal,
+    /// The platform stops sending and says whether a job runs (StackGuardian, Spacelift).
+    Call,
+    /// The platform refuses while a job runs (GitHub).
+    Remove,
+}
+
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Signal, Self::SameSignal, Self::Call, Self::Remove];
+
+    fn handling(self) -> Handling {
+        let (drain, undrain) = match self {
+            Self::Signal => (DrainBy::Signal(Signal::Quit), UndrainBy::Relaunch),
+            Self::SameSignal => (DrainBy::Signal(Signal::Term), UndrainBy::Relaunch),
+            Self::Call => (DrainBy::Call, UndrainBy::Call),
+            Self::Remove => (DrainBy::Call, UndrainBy::Relaunch),
+        };
+        Handling { drain, undrain, abort: Signal::Term }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Runner {
+    pub accepting: bool,
+    /// What the host's memory and its disk say of what it was told.
+    remembered: Told,
+    noted: Told,
+    /// Signalled to finish.
+    finishing: bool,
+    /// Signalled to cancel: it exits at any moment.
+    dying: bool,
+    pub job: bool,
+}
+
+impl Runner {
+    const FRESH: Self =
+        Self { accepting: true, remembered: Told::No, noted: Told::No, finishing: false, dying: false, job: false };
+}
+
+/// The truth about the instance's place in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    Warmed,
+    InService,
+    Standby,
+    /// `Terminating:Wait`.
+    Waiting,
+    Detached,
+    Gone,
+}
+
+/// What may still go wrong or happen, so that a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Budget {
+    pub faults: u8,
+    pub crashes: u8,
+    pub notices: u8,
+    /// What operators do to the instance's place: standby, detach.
+    pub moves: u8,
+    pub orders: u8,
+    pub jobs: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    kind: Kind,
+    policy: AgentPolicy,
+    pub agent: Agent,
+    pub now: Tick,
+    open: Vec<(EffectId, HostEffect)>,
+    /// Whether local effects are answered at once, so that a search gets deeper.
+    coarse: bool,
+    pub runner: Option<Runner>,
+    launch: bool,
+    queued: u8,
+    journal: JournalEntry,
+    pub place: Place,
+    /// The place before, which a stale description may still show, and when it changed.
+    was: (Place, Tick),
+    desired: u8,
+    protected: bool,
+    /// A snapshot that was taken and has not arrived yet.
+    sampled: Option<Activity>,
+    exit_news: bool,
+    target_news: Option<TargetState>,
+    spot: Option<Tick>,
+    pub left: Budget,
+    pub ledger: Ledger,
+}
+
+/// One thing that may happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    Answer(usize),
+    /// It fails and had no effect.
+    Lose(usize),
+    /// It had its effect, but the answer says that it failed.
+    LoseAnswer(usize),
+    /// A right is missing.
+    Deny(usize),
+    /// Another activity is in progress.
+    InProgress(usize),
+    /// The description is older than the last change.
+    Stale(usize),
+    Enqueue,
+    Assign,
+    Finish,
+    Exit,
+    ExitNews,
+    Sample,
+    SampleBlind,
+    Arrive,
+    RunnerDies,
+    Crash,
+    Choose,
+    Activate,
+    EnterStandby,
+    ExitStandby,
+    Detach,
+    TargetNews,
+    Spot,
+    Drain,
+    Undrain,
+    Rebalance,
+    Time,
+}
+
+impl World {
+    /// An instance that has just booted, in a group of `desired` whose minimum is 1.
+    pub fn new(kind: Kind, protection: Protection, place: Place, desired: u8, coarse: bool) -> Self {
+        let policy = AgentPolicy {
+            idle_timeout: Some(secs(60)),
+            protection,
+            boot_deadline: secs(3600),
+            ..AgentPolicy::default()
+        };
+        let now = Tick(1_000_000);
+        let agent = Agent::begin(policy.clone(), kind.handling(), JournalEntry::FRESH, false, now, now);
+        let mut world = Self {
+            kind,
+            agent,
+            policy,
+            now,
+            open: Vec::new(),
+            coarse,
+            runner: None,
+            launch: false,
+            queued: 0,
+            journal: JournalEntry::FRESH,
+            place,
+            was: (place, Tick::ZERO),
+            desired,
+            protected: true,
+            sampled: None,
+            exit_news: false,
+            target_news: (place == Place::Warmed).then_some(TargetState::Warmed),
+            spot: None,
+            left: Budget { faults: 1, crashes: 1, notices: 1, moves: 1, orders: 2, jobs: 2 },
+            ledger: Ledger::default(),
+        };
+        world.collect();
+        world
+    }
+
+    /// The same with its runner registered, once the agent has seen that all is quiet.
+    pub fn idle(kind: Kind, protection: Protection, desired: u8, coarse: bool) -> Self {
+        let mut world = Self::new(kind, protection, Place::InService, desired, coarse);
+        while world.runner.is_none() {
+            world.step(Move::Answer(0));
+        }
+        world.step(Move::Sample);
+        world.step(Move::Arrive);
+        assert!(matches!(world.agent.phase(), Phase::Idle { .. }), "{:?}", world.agent);
+        world
+    }
+
+    /// Everything that may happen next.
+    pub fn moves(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        if self.place == Place::Gone || self.ledger.violation().is_some() {
+            return moves;
+        }
+        // The host writes the journal in the order in which it was asked to.
+        let first_entry = self.open.iter().position(|(_, effect)| is_entry(*effect));
+        for (index, (_, effect)) in self.open.iter().enumerate() {
+            if is_entry(*effect) && Some(index) != first_entry {
+                continue;
+            }
+            moves.push(Move::Answer(index));
+            let stale = self.now.since(self.was.1) < STALE && self.was.0 != self.place;
+            if *effect == HostEffect::Cloud(CloudCall::Membership) && stale {
+                moves.push(Move::Stale(index));
+            }
+            if self.left.faults == 0 {
+                continue;
+            }
+            moves.push(Move::Lose(index));
+            moves.push(Move::LoseAnswer(index));
+            if matches!(effect, HostEffect::Cloud(_) | HostEffect::Platform { .. } | HostEffect::OpenPlatform) {
+                moves.push(Move::Deny(index));
+            }
+            if matches!(effect, HostEffect::Cloud(CloudCall::End(_))) {
+                moves.push(Move::InProgress(index));
+            }
+        }
+        let mut may = |holds: bool, then: Move| {
+            if holds {
+                moves.push(then);
+            }
+        };
+        let (runner, left) = (self.runner, self.left);
+        may(left.jobs > 0, Move::Enqueue);
+        may(self.queued > 0 && runner.is_some_and(|runner| runner.accepting && !runner.job), Move::Assign);
+        may(self.job_runs(), Move::Finish);
+        may(runner.is_some_and(|runner| runner.dying || (runner.finishing && !runner.job)), Move::Exit);
+        may(self.exit_news, Move::ExitNews);
+        may(self.sampled.is_none(), Move::Sample);
+        may(self.sampled.is_none() && left.faults > 0, Move::SampleBlind);
+        may(self.sampled.is_some(), Move::Arrive);
+        may(runner.is_some_and(|runner| !runner.job) && left.faults > 0, Move::RunnerDies);
+        may(left.crashes > 0, Move::Crash);
+        may(left.notices > 0 && self.place == Place::InService, Move::Choose);
+        may(self.place == Place::Warmed, Move::Activate);
+        may(left.moves > 0 && self.place == Place::InService, Move::EnterStandby);
+        may(self.place == Place::Standby, Move::ExitStandby);
+        may(left.moves > 0 && self.place == Place::InService, Move::Detach);
+        may(self.target_news.is_some(), Move::TargetNews);
+        may(left.notices > 0 && self.spot.is_none(), Move::Spot);
+        may(left.notices > 0, Move::Rebalance);
+        may(left.orders > 0, Move::Drain);
+        may(left.orders == 1 && self.agent.can_undrain(), Move::Undrain);
+        may(self.agent.poll_timeout().is_some(), Move::Time);
+        moves
+    }
+
+    pub fn step(&mut self, step: Move) {
+        match step {
+            Move::Answer(index) => {
+                let (id, effect) = self.open.remove(index);
+                let result = self.perform(effect);
+                self.resume(id, result);
+            }
+            Move::Lose(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
+            }
+            Move::LoseAnswer(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                self.perform(effect);
+                self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
+            }
+            Move::Deny(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                self.resume(id, failure(effect, CloudErrorKind::Denied, ErrorKind::Unauthorized));
+            }
+            Move::InProgress(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                self.resume(id, failure(effect, CloudErrorKind::InProgress, ErrorKind::Unreachable));
+            }
+            Move::Stale(index) => {
+                let (id, _) = self.open.remove(index);
+                let membership = membership(self.was.0, self.protected);
+                self.resume(id, HostResult::Cloud(Ok(CloudAnswer::Membership(membership))));
+            }
+            Move::Enqueue => {
+                self.left.jobs -= 1;
+                self.queued += 1;
+            }
+            Move::Assign => {
+                self.queued -= 1;
+                self.runner.as_mut().unwrap().job = true;
+            }
+            Move::Finish => self.runner.as_mut().unwrap().job = false,
+            Move::Exit => self.lose_runner(),
+            Move::ExitNews => {
+                self.exit_news = false;
+                self.tell(Event::RunnerExited);
+            }
+            Move::Sample => self.sampled = Some(self.truth()),
+            Move::SampleBlind => {
+                self.left.faults -= 1;
+                self.sampled = Some(Activity::Unknown("docker".into()));
+            }
+            Move::Arrive => {
+                let activity = self.sampled.take().unwrap();
+                self.agent.sampled(activity, false, self.now);
+                self.collect();
+            }
+            Move::RunnerDies => {
+                self.left.faults -= 1;
+                self.lose_runner();
+            }
+            Move::Crash => self.crash(),
+            Move::Choose => {
+                // A scale-in of an unprotected one, a refresh, an operator: with the hook.
+                self.left.notices -= 1;
+                self.go(Place::Waiting);
+                self.target_news = Some(TargetState::Terminated);
+            }
+            Move::Activate => {
+                self.go(Place::InService);
+                self.target_news = Some(TargetState::InService);
+            }
+            Move::EnterStandby => {
+                self.left.moves -= 1;
+                self.desired = self.desired.saturating_sub(1);
+                self.go(Place::Standby);
+            }
+            Move::ExitStandby => {
+                self.desired += 1;
+                self.go(Place::InService);
+            }
+            Move::Detach => {
+                self.left.moves -= 1;
+                self.go(Place::Detached);
+            }
+            Move::TargetNews => {
+                let target = self.target_news.take().unwrap();
+                self.tell(Event::TargetState(target));
+            }
+            Move::Spot => {
+                self.left.notices -= 1;
+                let at = self.now + secs(120);
+                self.spot = Some(at);
+                self.tell(Event::Spot { at });
+            }
+            Move::Rebalance => {
+                self.left.notices -= 1;
+                self.tell(Event::Rebalance);
+            }
+            Move::Drain => self.order(Order::Drain),
+            Move::Undrain => self.order(Order::Undrain),
+            Move::Time => {
+                self.now = self.agent.poll_timeout().unwrap().max(self.now);
+                self.agent.handle_timeout(self.now);
+                self.collect();
+            }
+        }
+    }
+
+    /// Ended, waiting in the warm pool, or ready for jobs.
+    pub fn good(&self) -> bool {
+        let serves = matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy);
+        self.place == Place::Gone || (serves && self.runner.is_some_and(|runner| runner.accepting))
+    }
+
+    /// Without further faults and notices, everything that is pending happens, jobs end, and time passes: the world at the end, in which no
+    /// promise is broken if all is well.
+    pub fn settle(mut self) -> Self {
+        self.left = Budget { faults: 0, crashes: 0, notices: 0, moves: 0, orders: 0, jobs: 0 };
+        self.queued = 0;
+        for round in 0..4_000 {
+            if self.place == Place::Gone || (self.good() && self.open.is_empty()) {
+                return self;
+            }
+            let moves = self.moves();
+            let pick = |wanted: fn(&Move) -> bool| moves.iter().copied().find(wanted);
+            let next = pick(|step| {
+                matches!(
+                    step,
+                    Move::Finish
+                        | Move::Exit
+                        | Move::ExitNews
+                        | Move::TargetNews
+                        | Move::Arrive
+                        | Move::Activate
+                        | Move::ExitStandby
+                )
+            })
+            .or_else(|| (round % 8 == 0).then(|| pick(|step| *step == Move::Sample)).flatten())
+            .or_else(|| pick(|step| matches!(step, Move::Answer(_))))
+            .or_else(|| pick(|step| *step == Move::Time))
+            .or_else(|| pick(|step| *step == Move::Sample));
+            match next {
+                Some(step) => self.step(step),
+                None => break,
+            }
+        }
+        let good = self.good();
+        self.ledger.settled(good);
+        self
+    }
+
+    /// What an effect does to the world.
+    pub fn perform(&mut self, effect: HostEffect) -> HostResult {
+        match effect {
+            HostEffect::WriteJournal(entry) => self.journal = entry,
+            HostEffect::FindRunner => {
+                return HostResult::Runner(Ok(self
+                    .runner
+                    .map(|runner| RunnerSeen { told: runner.noted.max(runner.remembered) })));
+            }
+            HostEffect::StartRunner { .. } => {
+                self.ledger.runner_started(self.runner.is_some(), membership(self.place, self.protected));
+                assert!(std::mem::take(&mut self.launch), "started without a registration");
+                self.runner = Some(Runner::FRESH);
+            }
+            HostEffect::NoteTold(told) => {
+                if let Some(runner) = &mut self.runner {
+                    (runner.noted, runner.remembered) = (told, told);
+                }
+            }
+            HostEffect::SignalRunner(signal) => self.signal(signal),
+            HostEffect::AwaitExit { .. } => {
+                if self.runner.is_some_and(|runner| runner.dying || (runner.finishing && !runner.job)) {
+                    self.lose_runner();
+                }
+                return HostResult::Exited(self.runner.is_none());
+            }
+            HostEffect::KillRunner => {
+                self.cut();
+                if self.runner.is_some() {
+                    self.lose_runner();
+                }
+            }
+            HostEffect::Pause(_) | HostEffect::ForgetToken | HostEffect::ReleaseClients => {}
+            HostEffect::OpenPlatform => return HostResult::Platform(Ok(PlatformAnswer::Done)),
+            HostEffect::Platform { call, .. } => return HostResult::Platform(Ok(self.platform(call))),
+            HostEffect::Snapshot => {
+                return HostResult::Snapshot { activity: self.truth(), token_refused: false };
+            }
+            HostEffect::Cloud(call) => return HostResult::Cloud(self.cloud(call)),
+        }
+        HostResult::Done(Ok(()))
+    }
+
+    fn platform(&mut self, call: PlatformCall) -> PlatformAnswer {
+        match (call, &mut self.runner, self.kind) {
+            (PlatformCall::Register, ..) => self.launch = true,
+            (PlatformCall::Drain, None, _) => return PlatformAnswer::Drained(Drained::Empty),
+            (PlatformCall::Drain, Some(runner), Kind::Remove) if runner.job => {
+                return PlatformAnswer::Drained(Drained::Refused);
+            }
+            (PlatformCall::Drain, Some(runner), _) => {
+                runner.accepting = false;
+                return PlatformAnswer::Drained(if runner.job { Drained::StillBusy } else { Drained::Empty });
+            }
+            (PlatformCall::Undrain, Some(runner), _) => runner.accepting = !runner.dying,
+            (PlatformCall::Deregister, Some(runner), _) => runner.accepting = false,
+            (PlatformCall::Undrain | PlatformCall::Deregister, None, _) => {}
+        }
+        PlatformAnswer::Done
+    }
+
+    fn cloud(&mut self, call: CloudCall) -> Result<CloudAnswer, CloudError> {
+        let refuse = |kind| Err(CloudError::new(kind, "refused"));
+        match call {
+            CloudCall::Membership => Ok(CloudAnswer::Membership(membership(self.place, self.protected))),
+            CloudCall::Room if matches!(self.place, Place::Detached | Place::Gone) => refuse(CloudErrorKind::NotFound),
+            CloudCall::Room => {
+                let desired = u32::from(self.desired);
+                Ok(CloudAnswer::Room(Room { desired, min: 1, floor: 0, members: desired }))
+            }
+            CloudCall::Protect(on) => {
+                self.protected = on;
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::FindHook => Ok(CloudAnswer::Hook(Some(secs(30)))),
+            CloudCall::ExtendHook if self.place == Place::Waiting => Ok(CloudAnswer::Done),
+            CloudCall::CompleteHook if self.place == Place::Waiting => {
+                self.end();
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::ExtendHook | CloudCall::CompleteHook => refuse(CloudErrorKind::NothingHeld),
+            CloudCall::RecordReason(_) => Ok(CloudAnswer::Done),
+            CloudCall::End(Rung::Terminate | Rung::PowerOff) => {
+                self.end();
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::End(Rung::Shrink | Rung::Replace | Rung::Unhealthy) if self.place == Place::Detached => {
+                refuse(CloudErrorKind::NotFound)
+            }
+            // The group lowers its capacity once for each call, also for an instance that is on its way out already.
+            CloudCall::End(Rung::Shrink) if self.desired <= 1 => refuse(CloudErrorKind::AtFloor),
+            CloudCall::End(rung) => {
+                if rung == Rung::Shrink {
+                    self.ledger.lowered(membership(self.place, self.protected));
+                    self.desired -= 1;
+                }
+                if self.place != Place::Waiting {
+                    self.go(Place::Waiting);
+                    self.target_news = Some(TargetState::Terminated);
+                }
+                Ok(CloudAnswer::Done)
+            }
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let Some(runner) = &mut self.runner else { return };
+        let drains = match self.kind {
+            Kind::Signal => signal == Signal::Quit,
+            Kind::SameSignal => !runner.finishing,
+            Kind::Call | Kind::Remove => false,
+        };
+        (runner.accepting, runner.finishing) = (false, true);
+        if !drains {
+            runner.dying = true;
+            self.cut();
+        }
+    }
+
+    fn crash(&mut self) {
+        self.left.crashes -= 1;
+        self.open.clear();
+        if let Some(runner) = &mut self.runner {
+            runner.remembered = Told::No;
+        }
+        (self.sampled, self.exit_news, self.launch) = (None, false, false);
+        let (policy, handling, born) = (self.policy.clone(), self.kind.handling(), Tick(1_000_000));
+        self.agent = Agent::begin(policy, handling, self.journal, self.runner.is_some(), born, self.now);
+        self.target_news = match self.place {
+            Place::Warmed => Some(TargetState::Warmed),
+            Place::Waiting => Some(TargetState::Terminated),
+            Place::InService | Place::Standby | Place::Detached | Place::Gone => None,
+        };
+        self.collect();
+        if let Some(at) = self.spot {
+            self.tell(Event::Spot { at });
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.left.orders -= 1;
+        self.agent.order(OrderId(u32::from(self.left.orders)), order, self.now);
+        self.collect();
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.agent.handle(event, self.now);
+        self.collect();
+    }
+
+    fn resume(&mut self, id: EffectId, result: HostResult) {
+        self.agent.resume(id, result, self.now);
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        while let Some(output) = self.agent.poll_output() {
+            let Output::Effect { id, effect } = output else { continue };
+            // Nothing waits for the first three; the others are over in no time.
+            match effect {
+                HostEffect::ForgetToken
+                | HostEffect::ReleaseClients
+                | HostEffect::Cloud(CloudCall::RecordReason(_)) => {}
+                HostEffect::FindRunner | HostEffect::NoteTold(_) | HostEffect::Pause(_) | HostEffect::OpenPlatform
+                    if self.coarse =>
+                {
+                    let result = self.perform(effect);
+                    self.agent.resume(id, result, self.now);
+                }
+                _ => self.open.push((id, effect)),
+            }
+        }
+    }
+
+    fn job_runs(&self) -> bool {
+        self.runner.is_some_and(|runner| runner.job)
+    }
+
+    fn truth(&self) -> Activity {
+        if self.job_runs() { Activity::busy("job") } else { Activity::Quiet }
+    }
+
+    fn lose_runner(&mut self) {
+        self.cut();
+        self.runner = None;
+        self.exit_news = true;
+    }
+
+    /// Whatever runs is ended by what the agent did.
+    fn cut(&mut self) {
+        if let Some(runner) = &mut self.runner
+            && std::mem::take(&mut runner.job)
+        {
+            let spot = self.spot.map(|at| SpotDeadline { at, margin: self.policy.abort_margin });
+            self.ledger.job_ended(spot, self.now);
+        }
+    }
+
+    fn go(&mut self, place: Place) {
+        self.was = (self.place, self.now);
+        self.place = place;
+    }
+
+    fn end(&mut self) {
+        self.cut();
+        self.go(Place::Gone);
+    }
+}
+
+fn is_entry(effect: HostEffect) -> bool {
+    matches!(effect, HostEffect::WriteJournal(_))
+}
+
+fn membership(place: Place, protected: bool) -> Membership {
+    match place {
+        Place::Warmed => Membership::Pending,
+        Place::InService => Membership::InService { protected },
+        Place::Standby => Membership::Standby,
+        Place::Waiting => Membership::Terminating { waiting: true },
+        Place::Detached | Place::Gone => Membership::Outside,
+    }
+}
+
+/// The result of an effect that failed in this way.
+fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: ErrorKind) -> HostResult {
+    let why = "no answer";
+    match effect {
+        HostEffect::FindRunner => HostResult::Runner(Err(why.into())),
+        HostEffect::AwaitExit { .. } => HostResult::Exited(false),
+        HostEffect::OpenPlatform | HostEffect::Platform { .. } => {
+            HostResult::Platform(Err(PlatformError::new(platform, why)))
+        }
+        HostEffect::Snapshot => HostResult::Snapshot { activity: Activity::Unknown(why.into()), token_refused: false },
+        HostEffect::Cloud(_) => HostResult::Cloud(Err(CloudError::new(cloud, why))),
+        HostEffect::WriteJournal(_)
+        | HostEffect::StartRunner { .. }
+        | HostEffect::NoteTold(_)
+        | HostEffect::SignalRunner(_)
+        | HostEffect::KillRunner
+        | HostEffect::Pause(_)
+        | HostEffect::ForgetToken
+        | HostEffect::ReleaseClients => HostResult::Done(Err(why.into())),
+    }
+}
