@@ -1,5 +1,6 @@
 //! Carries out the core's requests, each with a time-out, and answers each exactly once.
 
+use lightsout_core::exchange::{ErrorKind, ExchangeError};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -12,8 +13,8 @@ use lightsout_core::{
         event::{Event, Outcome},
         phase::Saved,
     },
-    platform::{Drain, Drained, ErrorKind, Me, PlatformError, Probe, Runner as Platform, Signal, Undrain},
-    settings::{AgentSettings, RunnerPlatform},
+    platform::{Drain, Drained, HostContext, Probe, RunnerPlatform as Platform, Signal, Undrain},
+    settings::{AgentSettings, RunnerConfig},
 };
 use lightsout_io::{aws::Aws, http::Driver, secrets};
 use tokio::sync::mpsc;
@@ -47,7 +48,7 @@ const NO_HOOK: &str = "agent.protection = \"while-busy\" needs a termination hoo
 /// Everything that requests need.
 pub struct Work {
     pub settings: AgentSettings,
-    pub me: Mutex<Me>,
+    pub me: Mutex<HostContext>,
     pub aws: Aws,
     pub cloud: Cloud,
     pub runner: Arc<Runner>,
@@ -171,7 +172,7 @@ impl Work {
         activity
     }
 
-    async fn prober(&self) -> Result<Arc<Prober>, PlatformError> {
+    async fn prober(&self) -> Result<Arc<Prober>, ExchangeError> {
         if let Some(prober) = self.prober.lock().ok().and_then(|held| held.clone()) {
             return Ok(prober);
         }
@@ -240,7 +241,7 @@ impl Work {
         }
         let me = self.me();
         let mut talk = platform.register(&me);
-        let launch = match self.driver.converse(talk.as_mut(), REGISTER).await {
+        let launch = match self.driver.complete(talk.as_mut(), REGISTER).await {
             Ok(launch) => launch,
             Err(error) => {
                 return self.failed(&error);
@@ -303,8 +304,8 @@ impl Work {
                 Ok(None) => Outcome::Drained(Drained::Empty),
                 Err(error) => Outcome::Failed(format!("the runner cannot be signalled: {error}")),
             },
-            Drain::Ask(_) if self.no_runner() && !self.ever_registered() => Outcome::Drained(Drained::Empty),
-            Drain::Ask(mut talk) => match self.driver.converse(talk.as_mut(), DRAIN).await {
+            Drain::Call(_) if self.no_runner() && !self.ever_registered() => Outcome::Drained(Drained::Empty),
+            Drain::Call(mut talk) => match self.driver.complete(talk.as_mut(), DRAIN).await {
                 Ok(drained) => {
                     let let_go = matches!(drained, Drained::Empty | Drained::StillBusy);
                     if let_go && matches!(platform.undrain(&self.me()), Undrain::Relaunch) {
@@ -332,12 +333,12 @@ impl Work {
             Undrain::Relaunch => {
                 // A runner that the platform has let go (GitHub's registration is deleted) was never signalled and does not exit by itself. Idle, it is
                 // ended; else its exit is waited for.
-                if matches!(platform.drain(&self.me()), Drain::Ask(_)) && self.snapshot().await == Activity::Quiet {
+                if matches!(platform.drain(&self.me()), Drain::Call(_)) && self.snapshot().await == Activity::Quiet {
                     self.runner.end(platform.abort(), ABORT).await;
                 }
                 Outcome::Relaunch
             }
-            Undrain::Ask(mut talk) => match self.driver.converse(talk.as_mut(), DRAIN).await {
+            Undrain::Call(mut talk) => match self.driver.complete(talk.as_mut(), DRAIN).await {
                 Ok(()) => Outcome::Done,
                 Err(error) => self.failed(&error),
             },
@@ -372,22 +373,22 @@ impl Work {
         // Proven empty, so this ends no job; a runner that lives on would register itself again.
         self.runner.end(stop_signal(platform.as_ref(), &self.me()), QUICK).await;
         let mut talk = platform.deregister(&self.me());
-        match self.driver.converse(talk.as_mut(), DEREGISTER).await {
+        match self.driver.complete(talk.as_mut(), DEREGISTER).await {
             Ok(()) => Outcome::Done,
             Err(error) => self.failed(&error),
         }
     }
 
-    async fn platform(&self) -> Result<Arc<dyn Platform>, PlatformError> {
+    async fn platform(&self) -> Result<Arc<dyn Platform>, ExchangeError> {
         if let Some(platform) = self.held_platform() {
             return Ok(platform);
         }
-        let source: &RunnerPlatform = &self.settings.platform;
+        let source: &RunnerConfig = &self.settings.platform;
         let mut found = Vec::new();
         for secret in source.secrets() {
             found.push(secrets::resolve(secret, &self.aws).await.map_err(|error| {
                 let kind = if error.transient { ErrorKind::Unreachable } else { ErrorKind::Unauthorized };
-                PlatformError::new(kind, error.to_string())
+                ExchangeError::new(kind, error.to_string())
             })?);
         }
         let platform: Arc<dyn Platform> = Arc::from(source.build(found));
@@ -414,14 +415,14 @@ impl Work {
         }
     }
 
-    fn failed(&self, error: &PlatformError) -> Outcome {
+    fn failed(&self, error: &ExchangeError) -> Outcome {
         if error.kind == ErrorKind::Unauthorized {
             self.forget_platform();
         }
         failed(error)
     }
 
-    fn me(&self) -> Me {
+    fn me(&self) -> HostContext {
         self.me.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
@@ -434,13 +435,13 @@ impl Work {
     }
 }
 
-fn stop_signal(platform: &dyn Platform, me: &Me) -> Signal {
+fn stop_signal(platform: &dyn Platform, me: &HostContext) -> Signal {
     match platform.drain(me) {
         Drain::Signal(signal) => signal,
-        Drain::Ask(_) => platform.abort(),
+        Drain::Call(_) => platform.abort(),
     }
 }
 
-fn failed(error: &PlatformError) -> Outcome {
+fn failed(error: &ExchangeError) -> Outcome {
     if error.is_transient() { Outcome::Failed(error.to_string()) } else { Outcome::Denied(error.to_string()) }
 }

@@ -8,10 +8,10 @@
 pub mod activity;
 pub mod agent;
 pub mod cloud;
+pub mod exchange;
 pub mod notice;
 pub mod platform;
 pub mod record;
 pub mod scaling;
 pub mod settings;
 pub mod time;
-pub mod wire;

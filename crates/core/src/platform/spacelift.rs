@@ -37,7 +37,7 @@ pub use queue::SpaceliftQueue;
 pub use runner::SpaceliftRunner;
 pub use settings::{SpaceliftQueueSettings, SpaceliftRunnerSettings};
 
-use super::{ErrorKind, PlatformError};
+use crate::exchange::{ErrorKind, ExchangeError};
 
 /// The platform's name in settings and logs.
 const NAME: &str = "spacelift";
@@ -47,6 +47,6 @@ fn base(url: &str) -> &str {
     url.trim_end_matches('/')
 }
 
-fn refuse<T>(why: &str) -> Result<T, PlatformError> {
-    Err(PlatformError::new(ErrorKind::Refused, why))
+fn refuse<T>(why: &str) -> Result<T, ExchangeError> {
+    Err(ExchangeError::new(ErrorKind::Refused, why))
 }

@@ -1,12 +1,10 @@
+use crate::exchange::ExchangeError;
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
 use super::{CLOUD, config::is_plain};
-use crate::platform::{
-    PlatformError,
-    answer::{check_token, check_url, refuse},
-};
+use crate::platform::answer::{check_token, check_url, refuse};
 
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]
@@ -26,7 +24,7 @@ impl BuildkiteQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_api(&self.url)?;
         check_agent_token(&self.token)?;
         check_queue(&self.queue)
@@ -79,7 +77,7 @@ impl BuildkiteRunnerSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_api(&self.url)?;
         check_agent_token(&self.token)?;
         check_queue(&self.queue)?;
@@ -115,7 +113,7 @@ impl BuildkiteRunnerSettings {
     }
 }
 
-fn check_api(url: &str) -> Result<(), PlatformError> {
+fn check_api(url: &str) -> Result<(), ExchangeError> {
     check_url("Buildkite", url, CLOUD)?;
     if url.trim_end_matches('/').ends_with("/v3") || url.contains("/v3/") {
         return refuse(format!("the Buildkite url holds /v3, which is added by itself; write for example {CLOUD}"));
@@ -126,7 +124,7 @@ fn check_api(url: &str) -> Result<(), PlatformError> {
     Ok(())
 }
 
-fn check_agent_token(token: &SecretString) -> Result<(), PlatformError> {
+fn check_agent_token(token: &SecretString) -> Result<(), ExchangeError> {
     use secrecy::ExposeSecret;
     check_token(
         "Buildkite agent token",
@@ -145,7 +143,7 @@ fn check_agent_token(token: &SecretString) -> Result<(), PlatformError> {
     Ok(())
 }
 
-fn check_queue(queue: &str) -> Result<(), PlatformError> {
+fn check_queue(queue: &str) -> Result<(), ExchangeError> {
     if queue.is_empty() || !queue.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c)) {
         return refuse(format!(
             "the Buildkite queue {queue:?} is not a queue's key; write the key alone as it stands under Agents > cluster > Queues, such as linux-large"

@@ -1,12 +1,10 @@
+use crate::exchange::ExchangeError;
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
 use super::CLOUD;
-use crate::platform::{
-    PlatformError,
-    answer::{check_token, check_url, refuse},
-};
+use crate::platform::answer::{check_token, check_url, refuse};
 
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]
@@ -26,7 +24,7 @@ impl CircleCiQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_api(&self.url)?;
         check_token(
             "CircleCI token",
@@ -97,7 +95,7 @@ impl CircleCiRunnerSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_api(&self.url)?;
         check_token(
             "CircleCI resource class token",
@@ -138,7 +136,7 @@ impl CircleCiRunnerSettings {
     }
 }
 
-fn check_api(url: &str) -> Result<(), PlatformError> {
+fn check_api(url: &str) -> Result<(), ExchangeError> {
     check_url("CircleCI", url, CLOUD)?;
     if url.contains("/api") {
         return refuse(format!("the CircleCI url holds /api, which is added by itself; write for example {CLOUD}"));

@@ -1,9 +1,9 @@
+use crate::exchange::ExchangeError;
 use std::{collections::BTreeMap, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{base, refuse};
-use crate::platform::PlatformError;
 
 /// The letters and digits of a pool's id (a ULID).
 const ID: usize = 26;
@@ -26,7 +26,7 @@ impl SpaceliftQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_url(&self.url)?;
         let id = &self.api_key_id;
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
@@ -74,7 +74,7 @@ impl SpaceliftRunnerSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         if !is_base64(&self.token) {
             return refuse(
                 "the Spacelift worker pool's token is not base64 text; use the whole text of the .config file that Spacelift offered when \
@@ -135,7 +135,7 @@ fn is_base64(text: &SecretString) -> bool {
 }
 
 /// Refuses an address that cannot be Spacelift's.
-fn check_url(url: &str) -> Result<(), PlatformError> {
+fn check_url(url: &str) -> Result<(), ExchangeError> {
     let wrong = |why: &str| {
         refuse(&format!(
             "the Spacelift url {why}; set it to your account's address, such as https://ACCOUNT.app.spacelift.io"
