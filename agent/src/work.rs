@@ -13,7 +13,7 @@ use lightsout_core::{
         event::{Event, Outcome},
         phase::Saved,
     },
-    platform::{Drain, Drained, HostContext, Probe, RunnerPlatform as Platform, Signal, Undrain},
+    platform::{DrainBy, Drained, HostContext, Probe, RunnerPlatform as Platform, Signal, UndrainBy},
     settings::{AgentSettings, RunnerConfig},
 };
 use lightsout_io::{aws::Aws, http::Driver, secrets};
@@ -247,7 +247,7 @@ impl Work {
                 return self.failed(&error);
             }
         };
-        match self.runner.start(&launch, stop_signal(platform.as_ref(), &me)).await {
+        match self.runner.start(&launch, stop_signal(platform.as_ref())).await {
             Ok(process) => {
                 tracing::info!(
                     pid = process.pid(),
@@ -291,8 +291,8 @@ impl Work {
             Err(_) if !self.ever_registered() => return Outcome::Drained(Drained::Empty),
             Err(error) => return Outcome::Alone(error.to_string()),
         };
-        match platform.drain(&self.me()) {
-            Drain::Signal(signal) => match self.runner.tell(signal) {
+        match platform.drain_rules().drain {
+            DrainBy::Signal(signal) => match self.runner.tell(signal) {
                 Ok(Some(process)) => {
                     // One that started late is news to the core, which will wait for its exit.
                     if self.watched.lock().is_ok_and(|watched| *watched != Some(process.pid())) {
@@ -304,11 +304,11 @@ impl Work {
                 Ok(None) => Outcome::Drained(Drained::Empty),
                 Err(error) => Outcome::Failed(format!("the runner cannot be signalled: {error}")),
             },
-            Drain::Call(_) if self.no_runner() && !self.ever_registered() => Outcome::Drained(Drained::Empty),
-            Drain::Call(mut talk) => match self.driver.complete(talk.as_mut(), DRAIN).await {
+            DrainBy::Call if self.no_runner() && !self.ever_registered() => Outcome::Drained(Drained::Empty),
+            DrainBy::Call => match self.driver.complete(platform.drain_call(&self.me()).as_mut(), DRAIN).await {
                 Ok(drained) => {
                     let let_go = matches!(drained, Drained::Empty | Drained::StillBusy);
-                    if let_go && matches!(platform.undrain(&self.me()), Undrain::Relaunch) {
+                    if let_go && platform.drain_rules().undrain == UndrainBy::Relaunch {
                         self.runner.note_told();
                     }
                     Outcome::Drained(drained)
@@ -327,18 +327,18 @@ impl Work {
             Ok(platform) => platform,
             Err(error) => return self.failed(&error),
         };
-        match platform.undrain(&self.me()) {
+        match platform.drain_rules().undrain {
             // The runner was never told: it serves as before.
-            Undrain::Relaunch if self.runner.alive().is_some() && !self.runner.told() => Outcome::Done,
-            Undrain::Relaunch => {
+            UndrainBy::Relaunch if self.runner.alive().is_some() && !self.runner.told() => Outcome::Done,
+            UndrainBy::Relaunch => {
                 // A runner that the platform has let go (GitHub's registration is deleted) was never signalled and does not exit by itself. Idle, it is
                 // ended; else its exit is waited for.
-                if matches!(platform.drain(&self.me()), Drain::Call(_)) && self.snapshot().await == Activity::Quiet {
-                    self.runner.end(platform.abort(), ABORT).await;
+                if platform.drain_rules().drain == DrainBy::Call && self.snapshot().await == Activity::Quiet {
+                    self.runner.end(platform.drain_rules().abort, ABORT).await;
                 }
                 Outcome::Relaunch
             }
-            Undrain::Call(mut talk) => match self.driver.complete(talk.as_mut(), DRAIN).await {
+            UndrainBy::Call => match self.driver.complete(platform.undrain_call(&self.me()).as_mut(), DRAIN).await {
                 Ok(()) => Outcome::Done,
                 Err(error) => self.failed(&error),
             },
@@ -350,9 +350,9 @@ impl Work {
         let platform = tokio::time::timeout(QUICK, self.platform()).await;
         let mut signal = Signal::Term;
         if let Ok(Ok(platform)) = platform {
-            signal = platform.abort();
+            signal = platform.drain_rules().abort;
             // To some runners the same signal means "finish" at first and "cancel" only when it comes again.
-            if let Drain::Signal(first) = platform.drain(&self.me())
+            if let DrainBy::Signal(first) = platform.drain_rules().drain
                 && first == signal
                 && !self.runner.told()
                 && let Ok(Some(_)) = self.runner.tell(first)
@@ -371,7 +371,7 @@ impl Work {
             Err(error) => return self.failed(&error),
         };
         // Proven empty, so this ends no job; a runner that lives on would register itself again.
-        self.runner.end(stop_signal(platform.as_ref(), &self.me()), QUICK).await;
+        self.runner.end(stop_signal(platform.as_ref()), QUICK).await;
         let mut talk = platform.deregister(&self.me());
         match self.driver.complete(talk.as_mut(), DEREGISTER).await {
             Ok(()) => Outcome::Done,
@@ -435,10 +435,11 @@ impl Work {
     }
 }
 
-fn stop_signal(platform: &dyn Platform, me: &HostContext) -> Signal {
-    match platform.drain(me) {
-        Drain::Signal(signal) => signal,
-        Drain::Call(_) => platform.abort(),
+fn stop_signal(platform: &dyn Platform) -> Signal {
+    let rules = platform.drain_rules();
+    match rules.drain {
+        DrainBy::Signal(signal) => signal,
+        DrainBy::Call => rules.abort,
     }
 }
 

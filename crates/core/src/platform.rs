@@ -20,7 +20,7 @@ pub mod webhook;
 use std::{path::PathBuf, time::Duration};
 
 use crate::activity::Activity;
-use crate::exchange::{Call, EffectResult, Exchange, Step, Text};
+use crate::exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text};
 
 /// How much work a pool has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,22 +98,35 @@ pub enum Drained {
     Refused,
 }
 
-/// How this platform is told to send no more jobs.
-pub enum Drain {
-    /// Signal the runner's main process. It takes no more jobs, ends those that it has, and exits: the exit is the proof.
+/// How a platform's runner is made to take no more jobs and to stop. It follows from the settings alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DrainRules {
+    /// How it takes no more jobs.
+    pub drain: DrainBy,
+    /// How it takes jobs again.
+    pub undrain: UndrainBy,
+    /// The signal that makes it fail its jobs at once and visibly, for a spot deadline.
+    pub abort: Signal,
+}
+
+/// How a runner is made to take no more jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DrainBy {
+    /// By a signal to its main process. It takes no more jobs, ends those that it has, and exits: the exit is the proof.
     Signal(Signal),
-    /// Ask the platform.
-    Call(Call<Drained>),
+    /// By [`RunnerPlatform::drain_call`].
+    Call,
 }
 
 /// How a drain is taken back.
-pub enum Undrain {
-    /// Let the runner exit, then register and launch it anew. Where the drain was a question to the platform ([`Drain::Call`]), no signal makes the
-    /// runner exit by itself: once the platform has let it go (any answer but [`Drained::Refused`]) and every probe is quiet, the shell ends it with
-    /// [`RunnerPlatform::abort`]'s signal; while a job is seen it waits for the exit. A runner that was not let go goes on as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UndrainBy {
+    /// The runner exits, and is registered and launched anew. After [`DrainBy::Call`] no signal makes it exit by itself: once the platform has let it
+    /// go (any answer but [`Drained::Refused`]) and every probe is quiet, the shell ends it with [`DrainRules::abort`]; while a job is seen it waits
+    /// for the exit. A runner that was not let go goes on as it is.
     Relaunch,
-    /// Ask the platform.
-    Call(Call<()>),
+    /// By [`RunnerPlatform::undrain_call`].
+    Call,
 }
 
 /// One source of truth about what runs on the instance. All are asked; any job wins, any doubt counts as busy.
@@ -150,14 +163,19 @@ pub trait RunnerPlatform: Send + Sync {
     /// What must happen before the runner starts, and how to start it. Repeating it is harmless.
     fn register(&self, host: &HostContext) -> Call<Launch>;
 
-    /// How to say "no more jobs". Repeating it is harmless.
-    fn drain(&self, host: &HostContext) -> Drain;
+    /// How the runner is drained and stopped. Asks nobody. Mostly what the settings say; a platform that lost sight of its runner falls back to
+    /// signals until the next [`Self::register`], so ask each time.
+    fn drain_rules(&self) -> DrainRules;
 
-    /// How to take a drain back.
-    fn undrain(&self, host: &HostContext) -> Undrain;
+    /// Tells the platform to send no more jobs, for [`DrainBy::Call`] only. Repeating it is harmless.
+    fn drain_call(&self, _: &HostContext) -> Call<Drained> {
+        answer::failed(by_no_call("drain", self.platform()))
+    }
 
-    /// The signal that makes the runner fail its jobs at once and visibly, for a spot deadline.
-    fn abort(&self) -> Signal;
+    /// Takes a drain back at the platform, for [`UndrainBy::Call`] only. Repeating it is harmless.
+    fn undrain_call(&self, _: &HostContext) -> Call<()> {
+        answer::failed(by_no_call("undrain", self.platform()))
+    }
 
     /// Removes this instance's registration, and only this one's. Already gone is success.
     fn deregister(&self, host: &HostContext) -> Call<()>;
@@ -179,4 +197,8 @@ impl<T: Clone + Send> Exchange for Ready<T> {
     fn resume(&mut self, _: EffectResult) -> Step<T> {
         self.start()
     }
+}
+
+fn by_no_call(what: &str, platform: &str) -> ExchangeError {
+    ExchangeError::new(ErrorKind::Refused, format!("{platform} has no call to {what} a runner; follow its drain rules"))
 }

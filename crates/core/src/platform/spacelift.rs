@@ -15,7 +15,7 @@
 //! by its metadata `instance_id`; a name that instance metadata could not tell is never sent.
 //! - Drain with an API key: `workerDrainSet(true)`. Its `busy` is evaluated after the drain took effect, so `false` is the proof. Undrain:
 //!   `workerDrainSet(false)`.
-//! - Drain without a key, or when three drains in a row did not find the worker in the pool: `SIGTERM`; the launcher's exit is the proof, and
+//! - Drain without a key, or when 60 drains in a row did not find the worker in the pool: `SIGTERM`; the launcher's exit is the proof, and
 //!   undrain starts it anew. Doubt: that the launcher ends a run before it exits is documented for spot notices only.
 //! - Busy: any container that is not in `ignore_containers` (runs have no documented names or labels, so give the machine to Spacelift
 //!   alone), and with a key the worker's own `busy`.

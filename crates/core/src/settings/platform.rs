@@ -276,6 +276,19 @@ impl RunnerConfig {
         }
     }
 
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> crate::platform::DrainRules {
+        match self {
+            Self::Buildkite { settings, .. } => settings.drain_rules(),
+            Self::CircleCi { settings, .. } => settings.drain_rules(),
+            Self::GitHub { settings, .. } => settings.drain_rules(),
+            Self::GitLab { settings, .. } => settings.drain_rules(),
+            Self::Spacelift { settings, .. } => settings.drain_rules(),
+            Self::StackGuardian { settings, .. } => settings.drain_rules(),
+            Self::Command(settings) => settings.drain_rules(),
+        }
+    }
+
     /// The platform's name in settings and logs.
     pub fn name(&self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use lightsout_core::{
     exchange::{ErrorKind, ExchangeError, Text},
     platform::{
-        Drain, HostContext, Launch, Probe, RunnerPlatform, Signal, Undrain,
+        DrainBy, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         buildkite::{BuildkiteRunner, BuildkiteRunnerSettings},
     },
 };
@@ -129,9 +129,9 @@ fn what_the_file_cannot_carry_is_refused() {
 fn the_runner_drains_by_term_is_aborted_by_quit_and_leaves_nothing_to_deregister() {
     let runner = BuildkiteRunner::new(settings());
     assert_eq!(runner.platform(), "buildkite");
-    assert!(matches!(runner.drain(&host()), Drain::Signal(Signal::Term)));
-    assert!(matches!(runner.undrain(&host()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Quit);
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Term));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Quit);
     assert_eq!(script(&mut *runner.deregister(&host()), []).0, Ok(()));
     let probes = runner.probes(&host());
     let [Probe::Files { folder }, Probe::Children(any)] = &probes[..] else { panic!("other probes") };

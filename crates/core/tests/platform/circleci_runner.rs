@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use lightsout_core::{
     exchange::{ErrorKind, ExchangeError, Text},
     platform::{
-        Drain, HostContext, Launch, Probe, RunnerPlatform, Signal, Undrain,
+        DrainBy, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         circleci::{CircleCiRunner, CircleCiRunnerSettings},
     },
 };
@@ -142,9 +142,9 @@ fn a_machine_that_cannot_be_circlecis_is_refused() {
 fn the_runner_drains_by_one_term_is_aborted_by_the_next_and_leaves_nothing_to_deregister() {
     let runner = CircleCiRunner::new(settings());
     assert_eq!(runner.platform(), "circleci");
-    assert!(matches!(runner.drain(&one_slot()), Drain::Signal(Signal::Term)));
-    assert!(matches!(runner.undrain(&one_slot()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Term);
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Term));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Term);
     assert_eq!(script(&mut *runner.deregister(&one_slot()), []).0, Ok(()));
     let probes = runner.probes(&one_slot());
     let [Probe::Files { folder }, Probe::Children(any)] = &probes[..] else { panic!("other probes") };

@@ -6,7 +6,7 @@ use lightsout_core::{
     activity::{Activity, JobId},
     exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
     platform::{
-        Demand, Drain, Drained, HostContext, Probe, Queue, RunnerPlatform, Signal, Undrain,
+        Demand, DrainBy, Drained, HostContext, Probe, Queue, RunnerPlatform, Signal, UndrainBy,
         command::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings},
     },
 };
@@ -173,8 +173,8 @@ fn every_program_knows_where_it_is() {
         })
     };
     let runner = full();
-    let Drain::Call(drain) = runner.drain(&host()) else { panic!("a signal") };
-    let Undrain::Call(undrain) = runner.undrain(&host()) else { panic!("a relaunch") };
+    let drain = runner.drain_call(&host());
+    let undrain = runner.undrain_call(&host());
     for (name, program) in [
         ("register", program(runner.register(&host()))),
         ("drain", program(drain)),
@@ -205,14 +205,14 @@ fn without_programs_there_are_signals() {
     };
     let runner = CommandRunner::new(settings);
     assert_eq!(runner.platform(), "command");
-    assert!(matches!(runner.drain(&host()), Drain::Signal(Signal::Int)));
-    assert!(matches!(runner.undrain(&host()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Quit);
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Int));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Quit);
     assert!(matches!(runner.deregister(&host()).start(), Step::Done(Ok(()))));
     assert!(matches!(runner.register(&host()).start(), Step::Done(Ok(launch)) if launch.argv == ["runner"]));
     let defaults = CommandRunner::new(CommandRunnerSettings::new(argv(&["runner"])));
-    assert!(matches!(defaults.drain(&host()), Drain::Signal(Signal::Term)));
-    assert_eq!(defaults.abort(), Signal::Term);
+    assert_eq!(defaults.drain_rules().drain, DrainBy::Signal(Signal::Term));
+    assert_eq!(defaults.drain_rules().abort, Signal::Term);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_step_that_fails_is_an_error() {
 }
 
 fn drained(ended: Result<Output, String>) -> Result<Drained, ExchangeError> {
-    let Drain::Call(mut call) = full().drain(&host()) else { panic!("a signal") };
+    let mut call = full().drain_call(&host());
     run(&mut *call, ended).1
 }
 

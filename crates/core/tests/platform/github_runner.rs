@@ -5,7 +5,7 @@ use std::path::Path;
 use lightsout_core::{
     exchange::{Call, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request},
     platform::{
-        Drain, Drained, Launch, Probe, RunnerPlatform, Signal, Undrain,
+        DrainBy, Drained, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         github::{CLOUD, GitHubAuth, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings},
     },
 };
@@ -63,10 +63,8 @@ fn register(settings: GitHubRunnerSettings, replies: Vec<Reply>) -> (Result<Laun
 }
 
 fn drain_of(runner: &GitHubRunner) -> Call<Drained> {
-    match runner.drain(&host()) {
-        Drain::Call(call) => call,
-        Drain::Signal(signal) => panic!("{signal:?} would cancel the job"),
-    }
+    assert_eq!(runner.drain_rules().drain, DrainBy::Call, "a signal would cancel the job");
+    runner.drain_call(&host())
 }
 
 fn drain(replies: Vec<Reply>) -> (Result<Drained, ExchangeError>, Vec<Request>) {
@@ -190,8 +188,8 @@ fn the_drain_is_a_removal_that_github_proves_or_refuses() {
     assert_eq!(drain(vec![mine(), busy()]).0, Ok(Drained::Refused));
     assert_eq!(drain(vec![listed(&[])]).0, Ok(Drained::Empty), "it has removed itself");
     assert_eq!(drain(vec![listed(&[(4, "i-0abcd", "online", true)])]).0, Ok(Drained::Empty), "another's is not ours");
-    assert_eq!(GitHubRunner::new(settings()).abort(), Signal::Int);
-    assert!(matches!(GitHubRunner::new(settings()).undrain(&host()), Undrain::Relaunch));
+    assert_eq!(GitHubRunner::new(settings()).drain_rules().abort, Signal::Int);
+    assert_eq!(GitHubRunner::new(settings()).drain_rules().undrain, UndrainBy::Relaunch);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use lightsout_core::{
     exchange::{ErrorKind, ExchangeError, Method, Reply, Request, Text},
     platform::{
-        Drain, HostContext, Launch, Probe, RunnerPlatform, Signal, Undrain,
+        DrainBy, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         gitlab::{GitLabRunner, GitLabRunnerSettings, system_id},
     },
 };
@@ -181,9 +181,9 @@ fn a_registration_that_is_not_confirmed_does_not_launch() {
 fn the_runner_drains_by_quit_and_proves_it_by_its_exit() {
     let runner = GitLabRunner::new(settings());
     assert_eq!(runner.platform(), "gitlab");
-    assert!(matches!(runner.drain(&host()), Drain::Signal(Signal::Quit)));
-    assert!(matches!(runner.undrain(&host()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Term);
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Quit));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Term);
 }
 
 #[test]

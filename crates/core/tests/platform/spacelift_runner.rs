@@ -6,7 +6,7 @@ use lightsout_core::{
     activity::Activity,
     exchange::{Call, EffectResult, ErrorKind, ExchangeError, Reply, Request, Step, Text, Unreachable},
     platform::{
-        Drain, Drained, HostContext, Launch, Probe, RunnerPlatform, Signal, Undrain,
+        DrainBy, Drained, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         spacelift::{SpaceliftQueueSettings, SpaceliftRunner, SpaceliftRunnerSettings},
     },
 };
@@ -71,10 +71,8 @@ fn drain_set(id: &str, busy: bool, drained: bool) -> Reply {
 }
 
 fn drain_of(runner: &SpaceliftRunner) -> Call<Drained> {
-    match runner.drain(&host()) {
-        Drain::Call(call) => call,
-        Drain::Signal(signal) => panic!("it is signalled {signal:?}"),
-    }
+    assert_eq!(runner.drain_rules().drain, DrainBy::Call);
+    runner.drain_call(&host())
 }
 
 fn drain(replies: impl IntoIterator<Item = Reply>) -> (Result<Drained, ExchangeError>, Vec<Request>) {
@@ -234,7 +232,7 @@ fn a_drain_is_taken_back() {
     script(&mut *drain_of(&runner), [login(), listed(false, false), drain_set("w1", true, true)])
         .0
         .expect("refused by a run");
-    let Undrain::Call(mut call) = runner.undrain(&host()) else { panic!("it is asked for") };
+    let mut call = runner.undrain_call(&host());
     let (result, requests) = script(&mut *call, [listed(true, true), drain_set("w1", true, false)]);
     assert_eq!(
         (result, &sent(&requests[1])["variables"]),
@@ -252,27 +250,27 @@ fn a_worker_that_is_not_in_the_pool_is_drained_by_a_signal_in_the_end() {
         assert!(error.is_transient() && error.message.contains("i-0abc"), "{error}");
     }
     assert!(
-        matches!(runner.drain(&host()), Drain::Signal(Signal::Term)),
+        runner.drain_rules().drain == DrainBy::Signal(Signal::Term),
         "the launcher must not be waited for for ever"
     );
-    assert!(matches!(runner.undrain(&host()), Undrain::Relaunch));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
     script(&mut *runner.register(&host()), []).0.expect("launched anew");
-    assert!(matches!(runner.drain(&host()), Drain::Call(_)));
+    assert_eq!(runner.drain_rules().drain, DrainBy::Call);
     for answers in
         [vec![unlisted()], vec![unlisted()], vec![listed(false, false), drain_set("w1", false, true)], vec![unlisted()]]
     {
         let _ = script(&mut *drain_of(&runner), answers);
     }
-    assert!(matches!(runner.drain(&host()), Drain::Call(_)), "only misses in a row count");
+    assert_eq!(runner.drain_rules().drain, DrainBy::Call, "only misses in a row count");
 }
 
 #[test]
 fn without_a_key_the_exit_is_the_proof() {
     let runner = SpaceliftRunner::new(without_key());
     assert_eq!(runner.platform(), "spacelift");
-    assert!(matches!(runner.drain(&host()), Drain::Signal(Signal::Term)));
-    assert!(matches!(runner.undrain(&host()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Term);
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Term));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Term);
     assert_eq!(script(&mut *runner.deregister(&host()), []).0, Ok(()));
     let probes = runner.probes(&host());
     let [Probe::Containers { labels, except, job_label: None }] = &probes[..] else { panic!("other probes") };

@@ -4,7 +4,7 @@ use lightsout_core::{
     activity::Activity,
     exchange::{Call, Reply, Step},
     platform::{
-        Drain, Probe, RunnerPlatform,
+        Probe, RunnerPlatform,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
     },
 };
@@ -87,7 +87,7 @@ fn a_busy_machine_asks_stackguardian_only_now_and_then_and_a_quiet_one_each_time
         );
     }
     play(&mut counts, &registered(), [listed("ACTIVE", 1, 0)]).0.expect("busy");
-    let Drain::Call(mut call) = runner.drain(&host()) else { panic!("the drain is asked for") };
+    let mut call = runner.drain_call(&host());
     play(&mut call, &registered(), [done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 0)]).0.expect("drained");
     assert_eq!(
         play(&mut counts, &registered(), [listed("DRAINING", 0, 0)]).0,

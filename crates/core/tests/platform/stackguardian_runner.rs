@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request, Step, Text, Unreachable},
     platform::{
-        Drain, Drained, Launch, RunnerPlatform, Signal, Undrain,
+        DrainBy, DrainRules, Drained, Launch, RunnerPlatform, Signal, UndrainBy,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
     },
 };
@@ -101,7 +101,7 @@ pub fn unlisted() -> Reply {
 }
 
 fn drain(replies: impl IntoIterator<Item = Reply>) -> (Result<Drained, ExchangeError>, Vec<Request>) {
-    let Drain::Call(mut call) = runner().drain(&host()) else { panic!("the drain is asked for") };
+    let mut call = runner().drain_call(&host());
     play(&mut call, &registered(), replies)
 }
 
@@ -245,7 +245,7 @@ fn a_runner_that_nobody_knows_any_more_takes_no_task() {
 #[test]
 fn a_drain_whose_answer_was_lost_is_repeated() {
     let runner = runner();
-    let Drain::Call(mut call) = runner.drain(&host()) else { panic!("the drain is asked for") };
+    let mut call = runner.drain_call(&host());
     let Step::Perform(_) = call.start() else { panic!("the journal") };
     let Step::Perform(_) = call.resume(EffectResult::Program(Ok(output(0, &registered(), "")))) else {
         panic!("the status")
@@ -271,8 +271,7 @@ fn a_machine_without_an_id_is_never_drained_by_a_blank_one() {
         &attributes("null"),
         &attributes("a b"),
     ] {
-        for call in [runner().drain(&host()), runner().drain(&host())] {
-            let Drain::Call(mut call) = call else { panic!("the drain is asked for") };
+        for mut call in [runner().drain_call(&host()), runner().drain_call(&host())] {
             let (result, requests) = play(&mut call, journal, []);
             assert!(result.expect_err("no id").is_transient() && requests.is_empty(), "{journal}");
         }
@@ -282,11 +281,12 @@ fn a_machine_without_an_id_is_never_drained_by_a_blank_one() {
 
 #[test]
 fn a_drain_is_taken_back_by_active() {
-    let Undrain::Call(mut call) = runner().undrain(&host()) else { panic!("the undrain is asked for") };
+    let mut call = runner().undrain_call(&host());
     let (result, requests) = play(&mut call, &registered(), [done()]);
     assert_eq!((result, body(&requests[0])), (Ok(()), "Status=ACTIVE&RunnerId=r-1"));
     assert_eq!(play(&mut call, &registered(), [reply(500, &[], "")]).0.expect_err("not done").kind, ErrorKind::Server);
-    assert_eq!(runner().abort(), Signal::Term);
+    let rules = DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term };
+    assert_eq!(runner().drain_rules(), rules);
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn an_unreadable_journal_is_an_error_and_not_an_absent_one() {
 #[test]
 fn without_an_api_key_the_groups_token_is_tried_and_its_refusal_says_so() {
     let runner = StackGuardianRunner::new(StackGuardianRunnerSettings { api_key: None, ..settings() });
-    let Drain::Call(mut call) = runner.drain(&host()) else { panic!("the drain is asked for") };
+    let mut call = runner.drain_call(&host());
     let (result, requests) = play(&mut call, &registered(), [reply(403, &[], "")]);
     assert_eq!(header(&requests[0], "authorization"), Some(format!("apikey {TOKEN}").as_str()));
     let error = result.expect_err("refused");
@@ -409,7 +409,7 @@ proptest! {
 
 /// A drain with as many replies as it asks for.
 fn drain_with(server: impl Fn(usize) -> Reply) -> Result<Drained, ExchangeError> {
-    let Drain::Call(mut call) = runner().drain(&host()) else { panic!("the drain is asked for") };
+    let mut call = runner().drain_call(&host());
     let (mut step, mut at) = (call.start(), 0);
     loop {
         step = match step {

@@ -1,8 +1,6 @@
 use super::{BuildkiteRunnerSettings, NAME, config};
 use crate::exchange::{Call, ExchangeError};
-use crate::platform::{
-    Drain, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, Undrain, answer, job_pid_file,
-};
+use crate::platform::{DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform, answer, job_pid_file};
 
 /// Runs Buildkite's agent on the instance.
 #[derive(Clone, Debug)]
@@ -40,16 +38,8 @@ impl RunnerPlatform for BuildkiteRunner {
         }
     }
 
-    fn drain(&self, _: &HostContext) -> Drain {
-        Drain::Signal(Signal::Term)
-    }
-
-    fn undrain(&self, _: &HostContext) -> Undrain {
-        Undrain::Relaunch
-    }
-
-    fn abort(&self) -> Signal {
-        Signal::Quit
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
     }
 
     fn deregister(&self, _: &HostContext) -> Call<()> {

@@ -1,4 +1,5 @@
 use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
@@ -73,6 +74,11 @@ impl Default for BuildkiteRunnerSettings {
 }
 
 impl BuildkiteRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Quit }
+    }
+
     /// Refuses settings that cannot work, before the runner is started.
     ///
     /// # Errors

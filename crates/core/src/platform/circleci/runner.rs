@@ -1,7 +1,7 @@
 use super::{CircleCiRunnerSettings, NAME, config};
 use crate::exchange::{Call, ExchangeError};
 use crate::platform::{
-    Drain, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, Undrain,
+    DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform,
     answer::{self, refuse},
     job_pid_file,
 };
@@ -56,17 +56,8 @@ impl RunnerPlatform for CircleCiRunner {
         }
     }
 
-    fn drain(&self, _: &HostContext) -> Drain {
-        Drain::Signal(Signal::Term)
-    }
-
-    fn undrain(&self, _: &HostContext) -> Undrain {
-        Undrain::Relaunch
-    }
-
-    /// The second one: the first was the drain.
-    fn abort(&self) -> Signal {
-        Signal::Term
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
     }
 
     fn deregister(&self, _: &HostContext) -> Call<()> {

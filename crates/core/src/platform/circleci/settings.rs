@@ -1,4 +1,5 @@
 use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
@@ -91,6 +92,12 @@ impl Default for CircleCiRunnerSettings {
 }
 
 impl CircleCiRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        // The second SIGTERM cancels the task: the first was the drain.
+        DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Term }
+    }
+
     /// Refuses settings that cannot work, before the runner is started.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use crate::{
     activity::{Activity, JobId},
     exchange::{Call, Effect, ErrorKind, ExchangeError, Output, Program, Text},
     platform::{
-        Drain, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, Undrain, answer, answer::excerpt,
+        DrainBy, DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, UndrainBy, answer,
+        answer::excerpt,
     },
 };
 
@@ -46,6 +47,15 @@ pub struct CommandRunnerSettings {
 }
 
 impl CommandRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        DrainRules {
+            drain: if self.drain.is_some() { DrainBy::Call } else { DrainBy::Signal(self.drain_signal) },
+            undrain: if self.undrain.is_some() { UndrainBy::Call } else { UndrainBy::Relaunch },
+            abort: self.abort_signal,
+        }
+    }
+
     /// Only the runner itself, drained and aborted by `SIGTERM`, its children being its jobs; 30 s for each program.
     pub fn new(run: Vec<String>) -> Self {
         Self {
@@ -138,22 +148,28 @@ impl RunnerPlatform for CommandRunner {
         }
     }
 
-    fn drain(&self, host: &HostContext) -> Drain {
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
+    }
+
+    fn drain_call(&self, host: &HostContext) -> Call<Drained> {
         match &self.settings.drain {
-            Some(argv) => Drain::Call(answer::once(self.ask(argv, host), |result| drained(&output("drain", result)?))),
-            None => Drain::Signal(self.settings.drain_signal),
+            Some(argv) => answer::once(self.ask(argv, host), |result| drained(&output("drain", result)?)),
+            None => answer::failed(ExchangeError::new(
+                ErrorKind::Refused,
+                "there is no drain program: the runner is drained by drain_signal",
+            )),
         }
     }
 
-    fn undrain(&self, host: &HostContext) -> Undrain {
+    fn undrain_call(&self, host: &HostContext) -> Call<()> {
         match &self.settings.undrain {
-            Some(argv) => Undrain::Call(self.must("undrain", argv, host, ())),
-            None => Undrain::Relaunch,
+            Some(argv) => self.must("undrain", argv, host, ()),
+            None => answer::failed(ExchangeError::new(
+                ErrorKind::Refused,
+                "there is no undrain program: the runner is started anew",
+            )),
         }
-    }
-
-    fn abort(&self) -> Signal {
-        self.settings.abort_signal
     }
 
     fn deregister(&self, host: &HostContext) -> Call<()> {

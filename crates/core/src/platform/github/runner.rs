@@ -14,7 +14,7 @@ use super::{
 use crate::{
     exchange::{Call, ErrorKind, Exchange, ExchangeError, Text},
     platform::{
-        Drain, File, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, Undrain,
+        DrainRules, Drained, File, HostContext, Launch, Probe, Ready, RunnerPlatform,
         answer::{self, Remedies, RequestContext, percent_encode},
         job_pid_file,
     },
@@ -161,16 +161,12 @@ impl RunnerPlatform for GitHubRunner {
         }
     }
 
-    fn drain(&self, host: &HostContext) -> Drain {
-        Drain::Call(self.removal(host, |removed| Ok(removal::drained(&removed))))
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
     }
 
-    fn undrain(&self, _: &HostContext) -> Undrain {
-        Undrain::Relaunch
-    }
-
-    fn abort(&self) -> Signal {
-        Signal::Int
+    fn drain_call(&self, host: &HostContext) -> Call<Drained> {
+        self.removal(host, |removed| Ok(removal::drained(&removed)))
     }
 
     fn deregister(&self, host: &HostContext) -> Call<()> {

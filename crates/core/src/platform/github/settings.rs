@@ -1,4 +1,5 @@
 use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{collections::BTreeSet, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -129,6 +130,11 @@ pub struct GitHubRunnerSettings {
 }
 
 impl GitHubRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Relaunch, abort: Signal::Int }
+    }
+
     /// Refuses settings that cannot work, before any call is made.
     ///
     /// # Errors

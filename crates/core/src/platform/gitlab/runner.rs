@@ -8,7 +8,7 @@ use super::{GitLabRunnerSettings, NAME, base, config, context, metrics};
 use crate::{
     exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step},
     platform::{
-        Drain, HostContext, Launch, Probe, RunnerPlatform, Signal, Undrain,
+        DrainRules, HostContext, Launch, Probe, RunnerPlatform,
         answer::{self, Remedies, RequestContext},
     },
 };
@@ -97,16 +97,8 @@ impl RunnerPlatform for GitLabRunner {
         })
     }
 
-    fn drain(&self, _: &HostContext) -> Drain {
-        Drain::Signal(Signal::Quit)
-    }
-
-    fn undrain(&self, _: &HostContext) -> Undrain {
-        Undrain::Relaunch
-    }
-
-    fn abort(&self) -> Signal {
-        Signal::Term
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
     }
 
     fn deregister(&self, host: &HostContext) -> Call<()> {

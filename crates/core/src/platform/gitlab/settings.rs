@@ -1,4 +1,5 @@
 use crate::exchange::{ErrorKind, ExchangeError};
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{collections::BTreeSet, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -84,6 +85,11 @@ pub struct GitLabRunnerSettings {
 }
 
 impl GitLabRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        DrainRules { drain: DrainBy::Signal(Signal::Quit), undrain: UndrainBy::Relaunch, abort: Signal::Term }
+    }
+
     /// Refuses settings that cannot work, before any call is made.
     ///
     /// # Errors

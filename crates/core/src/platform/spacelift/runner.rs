@@ -10,12 +10,13 @@ use super::{
     client::Client,
     pool::{Pool, Worker, drain_set, set_drain},
     refuse,
+    settings::BY_SIGNAL,
 };
 use crate::{
     activity::{Activity, JobId},
     exchange::{Call, ErrorKind, ExchangeError, Text},
     platform::{
-        Drain, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, Undrain, answer,
+        DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, answer,
         cached_probe::{ProbeCache, cached_probe},
         steps::Transition,
     },
@@ -24,6 +25,8 @@ use crate::{
 /// After how many drains in a row that did not find the worker the launcher is drained by a signal. The agent asks each 15 s at the end,
 /// so a launcher that only reconnects, or a list that is late, is long back.
 const MOST_MISSES: u32 = 60;
+
+const NO_KEY: &str = "Spacelift: a drain call needs an API key; set api_key_id, api_key_secret, url and worker_pool";
 
 /// Runs a Spacelift worker on the instance: see [`crate::platform::spacelift`].
 #[derive(Clone, Debug)]
@@ -66,14 +69,12 @@ impl SpaceliftRunner {
         Ok(Launch { argv: vec![self.settings.program.clone()], env, files: Vec::new() })
     }
 
-    /// The API, unless the worker was not found too often.
-    fn reachable(&self) -> Option<&Client> {
-        self.client.as_ref().filter(|_| self.misses.load(Ordering::Relaxed) < MOST_MISSES)
-    }
-
     /// Sets the drain of each of this instance's workers. `output` is told whether one is busy then.
-    fn set_drain<T: 'static>(&self, client: &Client, host: &HostContext, on: bool, output: fn(bool) -> T) -> Call<T> {
-        let pool = self.settings.api.as_ref().map_or_else(String::new, |api| api.worker_pool.clone());
+    fn set_drain<T: 'static>(&self, host: &HostContext, on: bool, output: fn(bool) -> T) -> Call<T> {
+        let (Some(client), Some(api)) = (&self.client, &self.settings.api) else {
+            return answer::failed(ExchangeError::new(ErrorKind::Refused, NO_KEY));
+        };
+        let pool = api.worker_pool.clone();
         let question = Pool::question(&pool);
         let (instance, misses, cache) = (host.instance_id.clone(), Arc::clone(&self.misses), self.cache.clone());
         client.call(
@@ -128,22 +129,16 @@ impl RunnerPlatform for SpaceliftRunner {
         }
     }
 
-    fn drain(&self, host: &HostContext) -> Drain {
-        let Some(client) = self.reachable() else { return Drain::Signal(Signal::Term) };
-        let drained = |busy| if busy { Drained::StillBusy } else { Drained::Empty };
-        Drain::Call(self.set_drain(client, host, true, drained))
+    fn drain_rules(&self) -> DrainRules {
+        if self.misses.load(Ordering::Relaxed) < MOST_MISSES { self.settings.drain_rules() } else { BY_SIGNAL }
     }
 
-    fn undrain(&self, host: &HostContext) -> Undrain {
-        match self.reachable() {
-            Some(client) => Undrain::Call(self.set_drain(client, host, false, drop)),
-            None => Undrain::Relaunch,
-        }
+    fn drain_call(&self, host: &HostContext) -> Call<Drained> {
+        self.set_drain(host, true, |busy| if busy { Drained::StillBusy } else { Drained::Empty })
     }
 
-    /// The launcher is told to exit; what it does with a run is its own business, and it is killed when it stays.
-    fn abort(&self) -> Signal {
-        Signal::Term
+    fn undrain_call(&self, host: &HostContext) -> Call<()> {
+        self.set_drain(host, false, drop)
     }
 
     /// The launcher's exit removed the worker.

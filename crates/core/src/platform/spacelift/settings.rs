@@ -1,4 +1,5 @@
 use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{collections::BTreeMap, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -70,6 +71,15 @@ pub struct SpaceliftRunnerSettings {
 }
 
 impl SpaceliftRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        if self.api.is_some() {
+            DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, ..BY_SIGNAL }
+        } else {
+            BY_SIGNAL
+        }
+    }
+
     /// Refuses settings that cannot work, before any call is made.
     ///
     /// # Errors
@@ -110,6 +120,11 @@ impl SpaceliftRunnerSettings {
         self.api.as_ref().map_or(Ok(()), SpaceliftQueueSettings::check)
     }
 }
+
+/// Without an API key, and when the worker cannot be found in the pool. What the launcher does with a run at the signal is its own business; it is
+/// killed when it stays.
+pub(super) const BY_SIGNAL: DrainRules =
+    DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Term };
 
 /// What is set from other settings.
 const OWNED: [&str; 4] =

@@ -8,7 +8,7 @@ use crate::{
     activity::Activity,
     exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Reply, Text},
     platform::{
-        Drain, Drained, File, HostContext, Launch, Probe, RunnerPlatform, Signal, Undrain,
+        DrainRules, Drained, File, HostContext, Launch, Probe, RunnerPlatform,
         answer::{self, Remedies},
         cached_probe::{ProbeCache, cached_probe},
         steps::{Next, Transition, steps},
@@ -148,9 +148,13 @@ impl RunnerPlatform for StackGuardianRunner {
         )
     }
 
-    fn drain(&self, host: &HostContext) -> Drain {
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
+    }
+
+    fn drain_call(&self, host: &HostContext) -> Call<Drained> {
         let (api, cache) = (self.api.clone(), self.cache.clone());
-        Drain::Call(self.about(
+        self.about(
             host,
             {
                 let api = api.clone();
@@ -163,12 +167,12 @@ impl RunnerPlatform for StackGuardianRunner {
                 cache.forget();
                 drain(&api, at, result)
             },
-        ))
+        )
     }
 
-    fn undrain(&self, host: &HostContext) -> Undrain {
+    fn undrain_call(&self, host: &HostContext) -> Call<()> {
         let (api, cache) = (self.api.clone(), self.cache.clone());
-        Undrain::Call(self.about(
+        self.about(
             host,
             {
                 let api = api.clone();
@@ -180,12 +184,7 @@ impl RunnerPlatform for StackGuardianRunner {
                 let reply = context.reply(result)?;
                 if success(&reply) { Ok(Transition::Done(())) } else { Err(context.refusal(&reply)) }
             },
-        ))
-    }
-
-    /// Ends the tasks first, so that the ECS agent can tell that they stopped.
-    fn abort(&self) -> Signal {
-        Signal::Term
+        )
     }
 
     fn deregister(&self, host: &HostContext) -> Call<()> {

@@ -1,4 +1,5 @@
 use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -53,6 +54,12 @@ pub struct StackGuardianRunnerSettings {
 }
 
 impl StackGuardianRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        // SIGTERM ends the tasks first, so that the ECS agent can tell that they stopped.
+        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term }
+    }
+
     /// Refuses settings that cannot work, before any call is made.
     ///
     /// # Errors
