@@ -1,7 +1,8 @@
 //! Snapshots: every local source of truth is asked, any job wins, any doubt counts as busy.
 
-mod marks;
+mod job_pid_files;
 
+use lightsout_core::exchange::{Call, ErrorKind};
 use std::{
     path::PathBuf,
     sync::{
@@ -12,10 +13,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use lightsout_core::{
-    activity::Activity,
-    platform::{ErrorKind, Probe, Talk},
-};
+use lightsout_core::{activity::Activity, platform::Probe};
 use lightsout_io::http::Driver;
 use tokio::sync::Mutex;
 
@@ -42,8 +40,8 @@ enum Source {
     Containers(Selection),
     Children(Vec<String>),
     Files(PathBuf),
-    Runner(Talk<Activity>),
-    Ask(Talk<Activity>),
+    Runner(Call<Activity>),
+    Call(Call<Activity>),
 }
 
 impl Prober {
@@ -57,7 +55,7 @@ impl Prober {
                 Probe::Children(names) => Source::Children(names),
                 Probe::Files { folder } => Source::Files(folder),
                 Probe::Runner(talk) => Source::Runner(talk),
-                Probe::Ask(talk) => Source::Ask(talk),
+                Probe::Call(talk) => Source::Call(talk),
             })
             .collect();
         Self { engine, runner, driver, probes: Mutex::new(probes), refused: AtomicBool::new(false) }
@@ -82,21 +80,21 @@ impl Prober {
                 None => Activity::Quiet,
             },
             Source::Children(names) => self.children(names),
-            Source::Files(folder) => marks::activity(folder),
-            Source::Ask(talk) => self.converse(talk).await,
+            Source::Files(folder) => job_pid_files::activity(folder),
+            Source::Call(talk) => self.complete(talk).await,
             Source::Runner(talk) => {
                 if self.runner.alive().is_none() {
                     return Activity::Quiet;
                 }
-                let answer = self.converse(talk).await;
+                let answer = self.complete(talk).await;
                 // It may have exited while it was asked.
                 if self.runner.alive().is_none() { Activity::Quiet } else { answer }
             }
         }
     }
 
-    async fn converse(&self, talk: &mut Talk<Activity>) -> Activity {
-        match self.driver.converse(talk.as_mut(), PATIENCE).await {
+    async fn complete(&self, talk: &mut Call<Activity>) -> Activity {
+        match self.driver.complete(talk.as_mut(), PATIENCE).await {
             Ok(activity) => activity,
             Err(error) => {
                 self.refused.fetch_or(error.kind == ErrorKind::Unauthorized, Ordering::Relaxed);

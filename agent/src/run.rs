@@ -17,7 +17,7 @@ use lightsout_core::{
         event::{Event, Order as CoreOrder, Outcome},
         phase::{Phase, Saved},
     },
-    platform::{Me, Probe},
+    platform::{HostContext, Probe},
     settings::{AgentSettings, RunnerUnit},
     time::Tick,
 };
@@ -111,7 +111,7 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
     let (lane, lane_end) = mpsc::unbounded_channel();
     let engine = settings.docker.enabled.then(|| Arc::new(Engine::new(&settings.docker.socket)));
     let work = Arc::new(Work {
-        me: Mutex::new(Me {
+        me: Mutex::new(HostContext {
             instance_id: instance.clone(),
             group: group.clone(),
             runner_dir,
@@ -332,7 +332,7 @@ async fn container_selection(work: &Work) -> Selection {
         if let Some(probes) = work.probes().await {
             let mut selections = probes.into_iter().filter_map(|probe| match probe {
                 Probe::Containers { labels, except, job_label } => Some(Selection { labels, except, job_label }),
-                Probe::Children(_) | Probe::Files { .. } | Probe::Runner(_) | Probe::Ask(_) => None,
+                Probe::Children(_) | Probe::Files { .. } | Probe::Runner(_) | Probe::Call(_) => None,
             });
             return selections.next().unwrap_or(Selection { labels: Vec::new(), except: Vec::new(), job_label: None });
         }

@@ -244,7 +244,7 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lightsout_core::wire::Text;
+    use lightsout_core::exchange::Text;
 
     use super::*;
 

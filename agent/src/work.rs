@@ -1,5 +1,6 @@
 //! Carries out the core's requests, each with a time-out, and answers each exactly once.
 
+use lightsout_core::exchange::{ErrorKind, ExchangeError};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -12,8 +13,8 @@ use lightsout_core::{
         event::{Event, Outcome},
         phase::Saved,
     },
-    platform::{Drain, Drained, ErrorKind, Me, PlatformError, Probe, Runner as Platform, Signal, Undrain},
-    settings::{AgentSettings, RunnerPlatform},
+    platform::{DrainBy, Drained, HostContext, Probe, RunnerPlatform as Platform, Signal, UndrainBy},
+    settings::{AgentSettings, RunnerConfig},
 };
 use lightsout_io::{aws::Aws, http::Driver, secrets};
 use tokio::sync::mpsc;
@@ -47,7 +48,7 @@ const NO_HOOK: &str = "agent.protection = \"while-busy\" needs a termination hoo
 /// Everything that requests need.
 pub struct Work {
     pub settings: AgentSettings,
-    pub me: Mutex<Me>,
+    pub me: Mutex<HostContext>,
     pub aws: Aws,
     pub cloud: Cloud,
     pub runner: Arc<Runner>,
@@ -178,7 +179,7 @@ impl Work {
         activity
     }
 
-    async fn prober(&self) -> Result<Arc<Prober>, PlatformError> {
+    async fn prober(&self) -> Result<Arc<Prober>, ExchangeError> {
         if let Some(prober) = self.prober.lock().ok().and_then(|held| held.clone()) {
             return Ok(prober);
         }
@@ -247,13 +248,13 @@ impl Work {
         }
         let me = self.me();
         let mut talk = platform.register(&me);
-        let launch = match self.driver.converse(talk.as_mut(), REGISTER).await {
+        let launch = match self.driver.complete(talk.as_mut(), REGISTER).await {
             Ok(launch) => launch,
             Err(error) => {
                 return self.failed(&error);
             }
         };
-        match self.runner.start(&launch, stop_signal(platform.as_ref(), &me)).await {
+        match self.runner.start(&launch, stop_signal(platform.as_ref())).await {
             Ok(process) => {
                 tracing::info!(
                     pid = process.pid(),
@@ -314,8 +315,8 @@ impl Work {
             Err(_) if !self.ever_registered() => return Outcome::Drained(Drained::Empty),
             Err(error) => return Outcome::Alone(error.to_string()),
         };
-        match platform.drain(&self.me()) {
-            Drain::Signal(signal) => match self.runner.tell(signal) {
+        match platform.drain_rules().drain {
+            DrainBy::Signal(signal) => match self.runner.tell(signal) {
                 Ok(Some(process)) => {
                     // One that started late is news to the core, which will wait for its exit.
                     if self.watched.lock().is_ok_and(|watched| *watched != Some(process.pid())) {
@@ -327,11 +328,11 @@ impl Work {
                 Ok(None) => Outcome::Drained(Drained::Empty),
                 Err(error) => Outcome::Failed(format!("the runner cannot be signalled: {error}")),
             },
-            Drain::Ask(_) if self.no_runner() && !self.ever_registered() => Outcome::Drained(Drained::Empty),
-            Drain::Ask(mut talk) => match self.driver.converse(talk.as_mut(), DRAIN).await {
+            DrainBy::Call if self.no_runner() && !self.ever_registered() => Outcome::Drained(Drained::Empty),
+            DrainBy::Call => match self.driver.complete(platform.drain_call(&self.me()).as_mut(), DRAIN).await {
                 Ok(drained) => {
                     let let_go = matches!(drained, Drained::Empty | Drained::StillBusy);
-                    if let_go && matches!(platform.undrain(&self.me()), Undrain::Relaunch) {
+                    if let_go && platform.drain_rules().undrain == UndrainBy::Relaunch {
                         self.runner.note_told();
                     }
                     Outcome::Drained(drained)
@@ -350,18 +351,18 @@ impl Work {
             Ok(platform) => platform,
             Err(error) => return self.failed(&error),
         };
-        match platform.undrain(&self.me()) {
+        match platform.drain_rules().undrain {
             // The runner was never told: it serves as before.
-            Undrain::Relaunch if self.runner.alive().is_some() && !self.runner.told() => Outcome::Done,
-            Undrain::Relaunch => {
+            UndrainBy::Relaunch if self.runner.alive().is_some() && !self.runner.told() => Outcome::Done,
+            UndrainBy::Relaunch => {
                 // A runner that the platform has let go (GitHub's registration is deleted) was never signalled and does not exit by itself. Idle, it is
                 // ended; else its exit is waited for.
-                if matches!(platform.drain(&self.me()), Drain::Ask(_)) && self.snapshot().await == Activity::Quiet {
-                    self.runner.end(platform.abort(), ABORT).await;
+                if platform.drain_rules().drain == DrainBy::Call && self.snapshot().await == Activity::Quiet {
+                    self.runner.end(platform.drain_rules().abort, ABORT).await;
                 }
                 Outcome::Relaunch
             }
-            Undrain::Ask(mut talk) => match self.driver.converse(talk.as_mut(), DRAIN).await {
+            UndrainBy::Call => match self.driver.complete(platform.undrain_call(&self.me()).as_mut(), DRAIN).await {
                 Ok(()) => Outcome::Done,
                 Err(error) => self.failed(&error),
             },
@@ -373,9 +374,9 @@ impl Work {
         let platform = tokio::time::timeout(QUICK, self.platform()).await;
         let mut signal = Signal::Term;
         if let Ok(Ok(platform)) = platform {
-            signal = platform.abort();
+            signal = platform.drain_rules().abort;
             // To some runners the same signal means "finish" at first and "cancel" only when it comes again.
-            if let Drain::Signal(first) = platform.drain(&self.me())
+            if let DrainBy::Signal(first) = platform.drain_rules().drain
                 && first == signal
                 && !self.runner.told()
                 && let Ok(Some(_)) = self.runner.tell(first)
@@ -394,24 +395,24 @@ impl Work {
             Err(error) => return self.failed(&error),
         };
         // Proven empty, so this ends no job; a runner that lives on would register itself again.
-        self.runner.end(stop_signal(platform.as_ref(), &self.me()), QUICK).await;
+        self.runner.end(stop_signal(platform.as_ref()), QUICK).await;
         let mut talk = platform.deregister(&self.me());
-        match self.driver.converse(talk.as_mut(), DEREGISTER).await {
+        match self.driver.complete(talk.as_mut(), DEREGISTER).await {
             Ok(()) => Outcome::Done,
             Err(error) => self.failed(&error),
         }
     }
 
-    async fn platform(&self) -> Result<Arc<dyn Platform>, PlatformError> {
+    async fn platform(&self) -> Result<Arc<dyn Platform>, ExchangeError> {
         if let Some(platform) = self.held_platform() {
             return Ok(platform);
         }
-        let source: &RunnerPlatform = &self.settings.platform;
+        let source: &RunnerConfig = &self.settings.platform;
         let mut found = Vec::new();
         for secret in source.secrets() {
             found.push(secrets::resolve(secret, &self.aws).await.map_err(|error| {
                 let kind = if error.transient { ErrorKind::Unreachable } else { ErrorKind::Unauthorized };
-                PlatformError::new(kind, error.to_string())
+                ExchangeError::new(kind, error.to_string())
             })?);
         }
         let platform: Arc<dyn Platform> = Arc::from(source.build(found));
@@ -438,14 +439,14 @@ impl Work {
         }
     }
 
-    fn failed(&self, error: &PlatformError) -> Outcome {
+    fn failed(&self, error: &ExchangeError) -> Outcome {
         if error.kind == ErrorKind::Unauthorized {
             self.forget_platform();
         }
         failed(error)
     }
 
-    fn me(&self) -> Me {
+    fn me(&self) -> HostContext {
         self.me.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
@@ -458,13 +459,14 @@ impl Work {
     }
 }
 
-fn stop_signal(platform: &dyn Platform, me: &Me) -> Signal {
-    match platform.drain(me) {
-        Drain::Signal(signal) => signal,
-        Drain::Ask(_) => platform.abort(),
+fn stop_signal(platform: &dyn Platform) -> Signal {
+    let rules = platform.drain_rules();
+    match rules.drain {
+        DrainBy::Signal(signal) => signal,
+        DrainBy::Call => rules.abort,
     }
 }
 
-fn failed(error: &PlatformError) -> Outcome {
+fn failed(error: &ExchangeError) -> Outcome {
     if error.is_transient() { Outcome::Failed(error.to_string()) } else { Outcome::Denied(error.to_string()) }
 }

@@ -1,5 +1,6 @@
 //! One pool and its tick.
 
+use lightsout_core::exchange::{ErrorKind, ExchangeError};
 use std::{
     collections::BTreeMap,
     rc::Rc,
@@ -8,7 +9,7 @@ use std::{
 
 use futures_util::future::join;
 use lightsout_core::{
-    platform::{Demand, ErrorKind, PlatformError, Queue},
+    platform::{Demand, Queue},
     record::{Outcome, Record, Spent},
     scaling::{Capacity, Plan, floor, plan},
     settings::{PoolSettings, format_duration},
@@ -126,8 +127,8 @@ impl Pool {
                 decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
             }
         }
-        record.reason = Some(decided.why().to_string());
-        record.why = Some(decided.why().clone());
+        record.reason = Some(decided.explanation().to_string());
+        record.why = Some(decided.explanation().clone());
         if let Plan::Raise { to, .. } = decided {
             record.to = Some(to);
             if world.dry_run {
@@ -175,8 +176,8 @@ impl Pool {
                 None => self.open(world, until).await?,
             };
             let left = until.saturating_duration_since(Instant::now());
-            let read = Box::pin(world.driver.converse(queue.as_mut(), left)).await;
-            let refused = matches!(&read, Err(PlatformError { kind: ErrorKind::Unauthorized, .. }));
+            let read = Box::pin(world.driver.complete(queue.as_mut(), left)).await;
+            let refused = matches!(&read, Err(ExchangeError { kind: ErrorKind::Unauthorized, .. }));
             let source = self.settings.platform.token().zip(token_at);
             if refused
                 && std::mem::take(&mut again)
@@ -188,7 +189,7 @@ impl Pool {
             self.queue = Some((queue, token_at));
             let wish = match &read {
                 Ok(demand) => demand.poll_after,
-                Err(PlatformError { kind: ErrorKind::Throttled(wish), .. }) => *wish,
+                Err(ExchangeError { kind: ErrorKind::Throttled(wish), .. }) => *wish,
                 Err(_) => None,
             };
             self.patience = wish.map(|wish| Instant::now() + wish.min(LONGEST_PATIENCE));

@@ -15,10 +15,10 @@ use std::{
 };
 
 use lightsout_core::{
-    platform::{Demand, ErrorKind, PlatformError, Queue},
+    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Program, Step},
+    platform::{Demand, Queue},
     record::Record,
     settings::{Fragment, ScalerSettings},
-    wire::{Ask, Conversation, Program, Step, Told},
 };
 use lightsout_io::{
     aws::{AwsError, AwsErrorKind},
@@ -114,18 +114,18 @@ impl Group for Groups {
 
 /// A queue that gives the same answer for ever, after a program that sleeps for so many seconds.
 #[derive(Clone)]
-struct Answers(Result<Demand, PlatformError>, Option<&'static str>);
+struct Answers(Result<Demand, ExchangeError>, Option<&'static str>);
 
-impl Conversation for Answers {
+impl Exchange for Answers {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
         let Some(seconds) = self.1 else { return Step::Done(self.0.clone()) };
         let argv = vec!["sleep".into(), seconds.into()];
-        Step::Ask(Ask::Program(Program { argv, env: Vec::new(), timeout: Duration::from_secs(30) }))
+        Step::Perform(Effect::Program(Program { argv, env: Vec::new(), timeout: Duration::from_secs(30) }))
     }
 
-    fn told(&mut self, _: Told) -> Step<Demand> {
+    fn resume(&mut self, _: EffectResult) -> Step<Demand> {
         Step::Done(self.0.clone())
     }
 }
@@ -141,7 +141,7 @@ fn waiting(queued: u32) -> Answers {
 }
 
 fn failing(message: &str) -> Answers {
-    Answers(Err(PlatformError::new(ErrorKind::Server, message)), None)
+    Answers(Err(ExchangeError::new(ErrorKind::Server, message)), None)
 }
 
 fn throttled() -> AwsError {

@@ -30,7 +30,7 @@ use self::{
     phase::{Phase, Saved},
     policy::AgentPolicy,
 };
-use crate::{activity::Activity, platform::Handling, time::Tick};
+use crate::{activity::Activity, platform::DrainRules, time::Tick};
 
 /// What the shell is to do or to say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +73,7 @@ impl Agent {
     /// `born` is when the instance was first seen.
     pub fn begin(
         policy: AgentPolicy,
-        handling: Handling,
+        rules: DrainRules,
         entry: JournalEntry,
         runner_alive: bool,
         born: Tick,
@@ -81,7 +81,7 @@ impl Agent {
     ) -> Self {
         let mut agent = Self {
             lifecycle: Lifecycle::resume(policy, entry.saved, runner_alive, entry.served, born, now),
-            operations: Operations::new(handling, entry),
+            operations: Operations::new(rules, entry),
             outputs: VecDeque::new(),
             unsaved: BTreeMap::new(),
         };

@@ -8,6 +8,7 @@
 pub mod activity;
 pub mod agent;
 pub mod cloud;
+pub mod exchange;
 pub mod invariants;
 pub mod notice;
 pub mod platform;
@@ -15,4 +16,3 @@ pub mod record;
 pub mod scaling;
 pub mod settings;
 pub mod time;
-pub mod wire;

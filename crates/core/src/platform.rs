@@ -1,25 +1,26 @@
 //! CI platforms as codecs: each turns questions into requests and replies into answers, and does no I/O.
 //!
-//! The scaler asks a [`Queue`] how much work there is. The agent asks a [`Runner`] how to register, launch, watch, drain
+//! The scaler asks a [`Queue`] how much work there is. The agent asks a [`RunnerPlatform`] how to register, launch, watch, drain
 //! and deregister the runner on its instance.
 
 mod answer;
 pub mod buildkite;
+mod cached_probe;
 pub mod circleci;
 pub mod command;
 pub mod github;
 pub mod gitlab;
-pub mod mark;
-mod seldom;
+pub mod job_pid_file;
+
 pub mod spacelift;
 pub mod stackguardian;
-mod walk;
+mod steps;
 pub mod webhook;
 
 use std::{path::PathBuf, time::Duration};
 
 use crate::activity::Activity;
-use crate::wire::{Conversation, Step, Text, Told};
+use crate::exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text};
 
 /// How much work a pool has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,14 +34,14 @@ pub struct Demand {
 }
 
 /// The scaler's side of a platform. `start` begins a new reading; entity tags and tokens live on between readings.
-pub trait Queue: Conversation<Output = Demand> {
+pub trait Queue: Exchange<Output = Demand> {
     /// The platform's name in settings and logs.
     fn platform(&self) -> &'static str;
 }
 
 /// Who the agent is, for the platform.
 #[derive(Clone, Debug)]
-pub struct Me {
+pub struct HostContext {
     /// The cloud's id of this instance.
     pub instance_id: String,
     /// The group that the instance belongs to, when known.
@@ -56,7 +57,7 @@ pub struct Me {
 /// A file to write before the runner starts.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// The path, below [`Me::runner_dir`] unless the platform demands another.
+    /// The path, below [`HostContext::runner_dir`] unless the platform demands another.
     pub path: PathBuf,
     /// The contents.
     pub contents: Text,
@@ -86,35 +87,6 @@ pub enum Signal {
     Quit,
 }
 
-/// How a platform's runner is handled: facts that are known from the settings, without a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Handling {
-    /// How it is told to take no more jobs.
-    pub drain: DrainBy,
-    /// How a drain is taken back.
-    pub undrain: UndrainBy,
-    /// The signal that makes the runner fail its jobs at once and visibly.
-    pub abort: Signal,
-}
-
-/// How "no more jobs" is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DrainBy {
-    /// By a signal to the runner's main process. It takes no more jobs, ends those that it has, and exits: the exit is the proof.
-    Signal(Signal),
-    /// By a call to the platform.
-    Call,
-}
-
-/// How a drain is taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum UndrainBy {
-    /// By a new runner, once the old one is gone.
-    Relaunch,
-    /// By a call to the platform.
-    Call,
-}
-
 /// What the platform answered to "send no more jobs".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Drained {
@@ -126,25 +98,35 @@ pub enum Drained {
     Refused,
 }
 
-/// A boxed conversation.
-pub type Talk<T> = Box<dyn Conversation<Output = T>>;
+/// How a platform's runner is made to take no more jobs and to stop. It follows from the settings alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DrainRules {
+    /// How it takes no more jobs.
+    pub drain: DrainBy,
+    /// How it takes jobs again.
+    pub undrain: UndrainBy,
+    /// The signal that makes it fail its jobs at once and visibly, for a spot deadline.
+    pub abort: Signal,
+}
 
-/// How this platform is told to send no more jobs.
-pub enum Drain {
-    /// Signal the runner's main process. It takes no more jobs, ends those that it has, and exits: the exit is the proof.
+/// How a runner is made to take no more jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DrainBy {
+    /// By a signal to its main process. It takes no more jobs, ends those that it has, and exits: the exit is the proof.
     Signal(Signal),
-    /// Ask the platform.
-    Ask(Talk<Drained>),
+    /// By [`RunnerPlatform::drain_call`].
+    Call,
 }
 
 /// How a drain is taken back.
-pub enum Undrain {
-    /// Let the runner exit, then register and launch it anew. Where the drain was a question to the platform ([`Drain::Ask`]), no signal makes the
-    /// runner exit by itself: once the platform has let it go (any answer but [`Drained::Refused`]) and every probe is quiet, the shell ends it with
-    /// [`Runner::abort`]'s signal; while a job is seen it waits for the exit. A runner that was not let go goes on as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UndrainBy {
+    /// The runner exits, and is registered and launched anew. After [`DrainBy::Call`] no signal makes it exit by itself: once the platform has let it
+    /// go (any answer but [`Drained::Refused`]) and every probe is quiet, the shell ends it with [`DrainRules::abort`]; while a job is seen it waits
+    /// for the exit. A runner that was not let go goes on as it is.
     Relaunch,
-    /// Ask the platform.
-    Ask(Talk<()>),
+    /// By [`RunnerPlatform::undrain_call`].
+    Call,
 }
 
 /// One source of truth about what runs on the instance. All are asked; any job wins, any doubt counts as busy.
@@ -161,99 +143,62 @@ pub enum Probe {
     },
     /// Processes below the runner's main process, at any depth, whose name starts with one of these; empty: any child.
     Children(Vec<String>),
-    /// Marks that jobs leave in a folder: each regular file names the process of one job, as [`mark::Mark`] reads it. A mark whose process
+    /// Marks that jobs leave in a folder: each regular file names the process of one job, as [`job_pid_file::JobPidFile`] reads it. A mark whose process
     /// is gone is removed and counts for nothing; without the folder there has been no job yet.
     Files {
         /// Where the marks are.
         folder: PathBuf,
     },
     /// A question to the runner's own process (its metrics) whose answer is the activity. Without the process there is nothing to ask.
-    Runner(Talk<Activity>),
+    Runner(Call<Activity>),
     /// A question to someone else (the platform, a program of the user's) whose answer is the activity.
-    Ask(Talk<Activity>),
+    Call(Call<Activity>),
 }
 
 /// The agent's side of a platform.
-pub trait Runner: Send + Sync {
+pub trait RunnerPlatform: Send + Sync {
     /// The platform's name in settings and logs.
     fn platform(&self) -> &'static str;
 
     /// What must happen before the runner starts, and how to start it. Repeating it is harmless.
-    fn register(&self, me: &Me) -> Talk<Launch>;
+    fn register(&self, host: &HostContext) -> Call<Launch>;
 
-    /// How to say "no more jobs". Repeating it is harmless.
-    fn drain(&self, me: &Me) -> Drain;
+    /// How the runner is drained and stopped. Asks nobody. Mostly what the settings say; a platform that lost sight of its runner falls back to
+    /// signals until the next [`Self::register`], so ask each time.
+    fn drain_rules(&self) -> DrainRules;
 
-    /// How to take a drain back.
-    fn undrain(&self, me: &Me) -> Undrain;
+    /// Tells the platform to send no more jobs, for [`DrainBy::Call`] only. Repeating it is harmless.
+    fn drain_call(&self, _: &HostContext) -> Call<Drained> {
+        answer::failed(by_no_call("drain", self.platform()))
+    }
 
-    /// The signal that makes the runner fail its jobs at once and visibly, for a spot deadline.
-    fn abort(&self) -> Signal;
+    /// Takes a drain back at the platform, for [`UndrainBy::Call`] only. Repeating it is harmless.
+    fn undrain_call(&self, _: &HostContext) -> Call<()> {
+        answer::failed(by_no_call("undrain", self.platform()))
+    }
 
     /// Removes this instance's registration, and only this one's. Already gone is success.
-    fn deregister(&self, me: &Me) -> Talk<()>;
+    fn deregister(&self, host: &HostContext) -> Call<()>;
 
     /// The probes to ask for a snapshot.
-    fn probes(&self, me: &Me) -> Vec<Probe>;
+    fn probes(&self, host: &HostContext) -> Vec<Probe>;
 }
 
-/// Why a platform could not be asked, or what is wrong with its answer. Each text says what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct PlatformError {
-    /// What kind of failure it is.
-    pub kind: ErrorKind,
-    /// What happened and what to do, in one sentence, without secrets.
-    pub message: String,
-}
-
-/// Kinds of platform failures, by what the caller should do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The token is missing, wrong or expired (401).
-    Unauthorized,
-    /// The token lacks a right (403).
-    Forbidden,
-    /// What was named does not exist (404), or the token may not see it.
-    NotFound,
-    /// Too many requests: ask again after this long (429, or 503 with `Retry-After`).
-    Throttled(Option<Duration>),
-    /// The platform failed (5xx).
-    Server,
-    /// No reply at all.
-    Unreachable,
-    /// A reply that cannot be understood; nothing is concluded from it.
-    Malformed,
-    /// The platform refused for another reason.
-    Refused,
-}
-
-impl PlatformError {
-    /// An error of this kind.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
-
-    /// Whether the same question may succeed later without anyone changing anything.
-    pub fn is_transient(&self) -> bool {
-        match self.kind {
-            ErrorKind::Throttled(_) | ErrorKind::Server | ErrorKind::Unreachable | ErrorKind::Malformed => true,
-            ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Refused => false,
-        }
-    }
-}
-
-/// A conversation that asks nothing: its answer is known.
+/// An exchange that asks nothing: its answer is known.
 pub struct Ready<T>(pub T);
 
-impl<T: Clone + Send> Conversation for Ready<T> {
+impl<T: Clone + Send> Exchange for Ready<T> {
     type Output = T;
 
     fn start(&mut self) -> Step<T> {
         Step::Done(Ok(self.0.clone()))
     }
 
-    fn told(&mut self, _: Told) -> Step<T> {
+    fn resume(&mut self, _: EffectResult) -> Step<T> {
         self.start()
     }
+}
+
+fn by_no_call(what: &str, platform: &str) -> ExchangeError {
+    ExchangeError::new(ErrorKind::Refused, format!("{platform} has no call to {what} a runner; follow its drain rules"))
 }

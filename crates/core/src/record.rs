@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scaling::Why;
+use crate::scaling::Explanation;
 
 /// What became of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub struct Record {
     pub to: Option<u32>,
     /// Inputs, terms and limits of the plan; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<Why>,
+    pub why: Option<Explanation>,
     /// `why` as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -118,7 +118,7 @@ mod tests {
     fn record(result: Outcome, to: Option<u32>) -> Record {
         let demand = Demand { queued: 3, running: Some(4), poll_after: None };
         let capacity = Capacity { min: 0, max: 10, desired: 5, draining_slots: 0 };
-        let why = plan(&ScalerPolicy::default(), &demand, capacity, None).why().clone();
+        let why = plan(&ScalerPolicy::default(), &demand, capacity, None).explanation().clone();
         Record {
             time: "2026-11-21T03:00:00.250Z".into(),
             pool: "linux".into(),

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::platform::Demand;
 
-mod why;
+mod explanation;
 
-pub use why::{Limit, Why};
+pub use explanation::{Explanation, Limit};
 
 /// What the operator decides about a pool's growth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,21 +77,21 @@ pub struct Capacity {
 #[must_use]
 pub enum Plan {
     /// Nothing.
-    Hold(Why),
+    Hold(Explanation),
     /// Raise it.
     Raise {
         /// The new desired capacity; above the one that was read.
         to: u32,
         /// How it came about.
-        why: Why,
+        explanation: Explanation,
     },
 }
 
 impl Plan {
     /// How it came about.
-    pub fn why(&self) -> &Why {
+    pub fn explanation(&self) -> &Explanation {
         match self {
-            Self::Hold(why) | Self::Raise { why, .. } => why,
+            Self::Hold(explanation) | Self::Raise { explanation, .. } => explanation,
         }
     }
 }
@@ -103,21 +103,21 @@ impl Plan {
 /// would add the same instances again. The rule here is bounded by the demand; its price is that jobs may wait for
 /// instances that are busy. A platform that tells its running jobs has no such price.
 pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, since_raise: Option<Duration>) -> Plan {
-    let mut why = weigh(policy, demand, capacity);
-    if why.target <= capacity.desired {
-        return Plan::Hold(why);
+    let mut explanation = weigh(policy, demand, capacity);
+    if explanation.target <= capacity.desired {
+        return Plan::Hold(explanation);
     }
     if let Some(left) = since_raise.and_then(|since| policy.cooldown.checked_sub(since)).filter(|left| !left.is_zero())
     {
-        why.limit = Limit::Cooldown { left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1) };
-        return Plan::Hold(why);
+        explanation.limit = Limit::Cooldown { left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1) };
+        return Plan::Hold(explanation);
     }
     let step = policy.max_step.map_or(u32::MAX, |step| capacity.desired.saturating_add(step.max(1)));
-    if step < why.target {
-        why.limit = Limit::Step;
-        why.target = step;
+    if step < explanation.target {
+        explanation.limit = Limit::Step;
+        explanation.target = step;
     }
-    Plan::Raise { to: why.target, why }
+    Plan::Raise { to: explanation.target, explanation }
 }
 
 /// What idle agents may not undercut, in instances: the need, when some of it is not demand (spare instances, or a minimum above the
@@ -129,7 +129,7 @@ pub fn floor(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> u32 
 }
 
 /// The terms of the formula and the target within the bounds.
-fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Why {
+fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Explanation {
     let slots = policy.slots.max(1);
     let utilisation = policy.utilisation.clamp(1, 100);
     let running = demand.running.filter(|_| policy.count_running);
@@ -146,7 +146,7 @@ fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Why {
         need if need > max => (max, Limit::Max),
         need => (need, Limit::None),
     };
-    Why {
+    Explanation {
         queued: demand.queued,
         running,
         draining_slots: capacity.draining_slots,

@@ -16,7 +16,7 @@ mod tree;
 
 pub use agent::{AgentSettings, DockerSettings, ImdsSettings, RunnerUnit};
 pub use duration::{BadDuration, format_duration, parse_duration};
-pub use platform::{QueuePlatform, RunnerPlatform};
+pub use platform::{QueueConfig, RunnerConfig};
 pub use problem::{Problem, Problems};
 pub use scaler::{PoolSettings, ScalerSettings, WebhookSettings};
 pub use secret::SecretSource;

@@ -5,7 +5,7 @@
 
 use std::{env, fs, time::Duration};
 
-use lightsout_core::wire::{Ask, Request};
+use lightsout_core::exchange::{Effect, Request};
 use lightsout_io::{
     aws::Aws,
     http::Driver,
@@ -25,10 +25,10 @@ async fn main() {
     let item = imds.get("/latest/meta-data/instance-id").await;
     println!("{:>10}  {item:?}", "");
     report("asked the metadata service");
-    driver.ask(Ask::Http(Request::get("http://127.0.0.1:9/"))).await;
+    driver.perform(Effect::Http(Request::get("http://127.0.0.1:9/"))).await;
     report("asked over http");
     for url in env::args().skip(1) {
-        println!("{:>10}  {:?}", "", driver.ask(Ask::Http(Request::get(url))).await);
+        println!("{:>10}  {:?}", "", driver.perform(Effect::Http(Request::get(url))).await);
         report("asked over https");
     }
     match instance.describe().await {

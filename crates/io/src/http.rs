@@ -1,4 +1,4 @@
-//! Performs the core's conversations: HTTP over reqwest, programs over [`crate::program`].
+//! Performs the core's exchanges: HTTP over reqwest, programs over [`crate::program`].
 
 mod clients;
 mod redirect;
@@ -9,9 +9,8 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lightsout_core::{
-    platform::{ErrorKind, PlatformError},
-    wire::{Ask, Conversation, Reply, Request, Step, Told, Unreachable},
+use lightsout_core::exchange::{
+    Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step, Unreachable,
 };
 use reqwest::{Url, header::HeaderMap};
 
@@ -43,29 +42,29 @@ impl Driver {
         Self { clients: Clients::new(limits, Some(user_agent.to_owned())) }
     }
 
-    /// Asks what the conversation wants to ask until it is over.
+    /// Asks what the exchange wants to ask until it is over.
     ///
     /// # Errors
-    /// What the conversation concluded, or [`ErrorKind::Unreachable`] when it was not over at the deadline.
-    pub async fn converse<T>(
+    /// What the exchange concluded, or [`ErrorKind::Unreachable`] when it was not over at the deadline.
+    pub async fn complete<T>(
         &self,
-        talk: &mut dyn Conversation<Output = T>,
+        call: &mut dyn Exchange<Output = T>,
         deadline: Duration,
-    ) -> Result<T, PlatformError> {
+    ) -> Result<T, ExchangeError> {
         let talking = async {
-            let mut step = talk.start();
+            let mut step = call.start();
             loop {
                 match step {
-                    Step::Ask(ask) => {
-                        let told = self.ask(ask).await;
-                        step = talk.told(told);
+                    Step::Perform(effect) => {
+                        let result = self.perform(effect).await;
+                        step = call.resume(result);
                     }
                     Step::Done(result) => return result,
                 }
             }
         };
         tokio::time::timeout(deadline, talking).await.unwrap_or_else(|_| {
-            Err(PlatformError::new(
+            Err(ExchangeError::new(
                 ErrorKind::Unreachable,
                 format!("the conversation with the platform was not over within {deadline:?}: it is slow or hangs"),
             ))
@@ -73,12 +72,12 @@ impl Driver {
     }
 
     /// Asks one question.
-    pub async fn ask(&self, ask: Ask) -> Told {
-        match ask {
-            Ask::Http(request) => Told::Http(self.request(&request).await),
-            Ask::Program(program) => Told::Program(program::run(&program).await),
-            Ask::Clock => Told::Clock(Timestamp::now()),
-            Ask::Sign(signing) => Told::Sign(sign::rs256(&signing.key, &signing.message)),
+    pub async fn perform(&self, effect: Effect) -> EffectResult {
+        match effect {
+            Effect::Http(request) => EffectResult::Http(self.request(&request).await),
+            Effect::Program(program) => EffectResult::Program(program::run(&program).await),
+            Effect::Clock => EffectResult::Clock(Timestamp::now()),
+            Effect::Sign(signing) => EffectResult::Sign(sign::rs256(&signing.key, &signing.message)),
         }
     }
 

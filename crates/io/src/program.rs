@@ -2,7 +2,7 @@
 
 use std::{io, process::Stdio, time::Duration};
 
-use lightsout_core::wire::{Output, Program};
+use lightsout_core::exchange::{Output, Program};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},

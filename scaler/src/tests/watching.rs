@@ -34,7 +34,7 @@ async fn a_platform_that_wishes_patience_gets_it() {
 #[tokio::test]
 async fn a_throttled_platform_is_left_alone() {
     let (settings, groups) = (settings(&[("eager", ""), ("throttled", "")]), Groups::of(&["eager", "throttled"]));
-    let error = PlatformError::new(ErrorKind::Throttled(Some(Duration::from_secs(300))), "429");
+    let error = ExchangeError::new(ErrorKind::Throttled(Some(Duration::from_secs(300))), "429");
     let mut fleet = fleet(&settings, world(&settings, &groups), vec![waiting(1), Answers(Err(error), None)]);
     let (enough, eager, refused) = (Notify::new(), Cell::new(0), Cell::new(0));
     let done = |record: &Record| {

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     activity::Activity,
     cloud::{CloudError, Membership, Room},
-    platform::{Drained, PlatformError, Signal},
+    exchange::ExchangeError,
+    platform::{Drained, Signal},
 };
 
 /// Names one effect; comes back with its result.
@@ -137,7 +138,7 @@ pub enum HostResult {
     /// `AwaitExit`: whether it is gone.
     Exited(bool),
     /// `OpenPlatform` and `Platform`.
-    Platform(Result<PlatformAnswer, PlatformError>),
+    Platform(Result<PlatformAnswer, ExchangeError>),
     /// `Snapshot`.
     Snapshot {
         /// What was seen.

@@ -24,7 +24,8 @@ use super::{
     policy::Protection,
 };
 use crate::{
-    platform::{DrainBy, ErrorKind, Handling, PlatformError, Signal},
+    exchange::{ErrorKind, ExchangeError},
+    platform::{DrainBy, DrainRules, Signal},
     time::Tick,
 };
 
@@ -72,7 +73,7 @@ pub(super) struct Context<'a> {
 /// What outlives an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Facts {
-    handling: Handling,
+    rules: DrainRules,
     /// Whether a registration was ever begun.
     registered: bool,
     /// What the journal says or is about to say.
@@ -94,9 +95,9 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    pub(super) fn new(handling: Handling, entry: JournalEntry) -> Self {
+    pub(super) fn new(rules: DrainRules, entry: JournalEntry) -> Self {
         let facts = Facts {
-            handling,
+            rules,
             registered: entry.registered,
             saved: entry.saved,
             token_dropped: None,
@@ -260,14 +261,14 @@ impl Context<'_> {
 
     /// The signal that ends a runner without a job.
     fn stop_signal(&self) -> Signal {
-        match self.facts.handling.drain {
+        match self.facts.rules.drain {
             DrainBy::Signal(signal) => signal,
-            DrainBy::Call => self.facts.handling.abort,
+            DrainBy::Call => self.facts.rules.abort,
         }
     }
 
     /// What a failed conversation with the platform means.
-    fn platform_failed(&mut self, error: &PlatformError) -> Outcome {
+    fn platform_failed(&mut self, error: &ExchangeError) -> Outcome {
         if error.kind == ErrorKind::Unauthorized {
             self.facts.token_refused(self.now);
         }

@@ -15,8 +15,7 @@ pub use checks::{check_token, check_url, refuse};
 pub use json::{Document, Node};
 pub use paging::{next_page, percent_encode};
 
-use super::{ErrorKind, PlatformError, Talk};
-use crate::wire::{Ask, Conversation, Reply, Step, Told};
+use crate::exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Step};
 
 /// The longest part of a platform's own message that is quoted, in characters.
 const EXCERPT: usize = 200;
@@ -37,7 +36,7 @@ pub struct Remedies {
 
 /// What was asked of whom: the start of every error's text.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RequestContext {
     /// The platform and where it is, such as `GitLab at https://gitlab.example.com`.
     pub platform: String,
     /// What we want of it, as an infinitive, such as `read the jobs of project 12`.
@@ -48,23 +47,23 @@ pub struct Asked {
     pub secret: SecretString,
 }
 
-impl Asked {
+impl RequestContext {
     /// The reply, or why there is none.
-    pub fn reply(&self, told: Told) -> Result<Reply, PlatformError> {
-        match told {
-            Told::Http(Ok(reply)) => Ok(reply),
-            Told::Http(Err(unreachable)) => Err(self.error(
+    pub fn reply(&self, result: EffectResult) -> Result<Reply, ExchangeError> {
+        match result {
+            EffectResult::Http(Ok(reply)) => Ok(reply),
+            EffectResult::Http(Err(unreachable)) => Err(self.error(
                 ErrorKind::Unreachable,
                 format!("{unreachable}; check the address and the network, it is asked again"),
             )),
-            Told::Program(_) | Told::Clock(_) | Told::Sign(_) => {
+            EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
                 Err(self.malformed("something else came instead of an HTTP reply"))
             }
         }
     }
 
     /// What a reply other than the expected one means.
-    pub fn refusal(&self, reply: &Reply) -> PlatformError {
+    pub fn refusal(&self, reply: &Reply) -> ExchangeError {
         let wait = retry_after(reply);
         let (kind, remedy) = match reply.status {
             401 => (ErrorKind::Unauthorized, self.remedies.unauthorized),
@@ -89,7 +88,7 @@ impl Asked {
     }
 
     /// The reply's body as JSON.
-    pub fn json(&self, reply: &Reply) -> Result<Document, PlatformError> {
+    pub fn json(&self, reply: &Reply) -> Result<Document, ExchangeError> {
         if is_web_page(&reply.body) {
             return Err(self.malformed(
                 "a web page came instead of JSON; check the url, and whether a proxy or a login page stands before it",
@@ -108,13 +107,13 @@ impl Asked {
     }
 
     /// An answer that cannot be understood.
-    pub fn malformed(&self, how: &str) -> PlatformError {
+    pub fn malformed(&self, how: &str) -> ExchangeError {
         self.error(ErrorKind::Malformed, format!("{how}; nothing is concluded from this answer"))
     }
 
     /// An error of this kind, with the rest of its sentence.
-    pub fn error(&self, kind: ErrorKind, rest: impl AsRef<str>) -> PlatformError {
-        PlatformError::new(kind, format!("{}: cannot {}: {}", self.platform, self.what, rest.as_ref()))
+    pub fn error(&self, kind: ErrorKind, rest: impl AsRef<str>) -> ExchangeError {
+        ExchangeError::new(kind, format!("{}: cannot {}: {}", self.platform, self.what, rest.as_ref()))
     }
 
     /// The platform's own words about a refusal, short and clean.
@@ -174,43 +173,46 @@ fn is_web_page(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<")
 }
 
-/// A conversation that is over before anything is asked.
-pub fn failed<T: 'static>(error: PlatformError) -> Talk<T> {
+/// An exchange that is over before anything is asked.
+pub fn failed<T: 'static>(error: ExchangeError) -> Call<T> {
     Box::new(Failed(error, PhantomData))
 }
 
-struct Failed<T>(PlatformError, PhantomData<fn() -> T>);
+struct Failed<T>(ExchangeError, PhantomData<fn() -> T>);
 
-impl<T> Conversation for Failed<T> {
+impl<T> Exchange for Failed<T> {
     type Output = T;
 
     fn start(&mut self) -> Step<T> {
         Step::Done(Err(self.0.clone()))
     }
 
-    fn told(&mut self, _: Told) -> Step<T> {
+    fn resume(&mut self, _: EffectResult) -> Step<T> {
         self.start()
     }
 }
 
-/// A conversation of one question.
-pub fn once<T: 'static>(ask: Ask, read: impl FnMut(Told) -> Result<T, PlatformError> + Send + 'static) -> Talk<T> {
+/// An exchange of one question.
+pub fn once<T: 'static>(
+    ask: Effect,
+    read: impl FnMut(EffectResult) -> Result<T, ExchangeError> + Send + 'static,
+) -> Call<T> {
     Box::new(Once { ask, read })
 }
 
 struct Once<F> {
-    ask: Ask,
+    ask: Effect,
     read: F,
 }
 
-impl<T, F: FnMut(Told) -> Result<T, PlatformError> + Send> Conversation for Once<F> {
+impl<T, F: FnMut(EffectResult) -> Result<T, ExchangeError> + Send> Exchange for Once<F> {
     type Output = T;
 
     fn start(&mut self) -> Step<T> {
-        Step::Ask(self.ask.clone())
+        Step::Perform(self.ask.clone())
     }
 
-    fn told(&mut self, told: Told) -> Step<T> {
-        Step::Done((self.read)(told))
+    fn resume(&mut self, result: EffectResult) -> Step<T> {
+        Step::Done((self.read)(result))
     }
 }

@@ -37,24 +37,24 @@ use std::time::Duration;
 pub use queue::{CommandQueue, CommandQueueSettings};
 pub use runner::{CommandRunner, CommandRunnerSettings};
 
-use super::{ErrorKind, PlatformError, answer::excerpt};
-use crate::wire::{Output, Told};
+use super::answer::excerpt;
+use crate::exchange::{EffectResult, ErrorKind, ExchangeError, Output};
 
 /// The platform's name in settings and logs.
 const NAME: &str = "command";
 
 /// The output of a program that ran to its end.
-fn output(program: &str, told: Told) -> Result<Output, PlatformError> {
-    match told {
-        Told::Program(Ok(output)) => Ok(output),
-        Told::Program(Err(why)) => {
+fn output(program: &str, result: EffectResult) -> Result<Output, ExchangeError> {
+    match result {
+        EffectResult::Program(Ok(output)) => Ok(output),
+        EffectResult::Program(Err(why)) => {
             let message = format!(
                 "the {program} program gave no answer: {}; check that it exists and ends in time",
                 excerpt(&why)
             );
-            Err(PlatformError::new(ErrorKind::Unreachable, message))
+            Err(ExchangeError::new(ErrorKind::Unreachable, message))
         }
-        Told::Http(_) | Told::Clock(_) | Told::Sign(_) => Err(PlatformError::new(
+        EffectResult::Http(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => Err(ExchangeError::new(
             ErrorKind::Malformed,
             format!("the {program} program was asked, but something else came; nothing is concluded from it"),
         )),
@@ -62,7 +62,7 @@ fn output(program: &str, told: Told) -> Result<Output, PlatformError> {
 }
 
 /// An exit that means failure, with the first line that the program wrote about it.
-fn failure(program: &str, output: &Output) -> PlatformError {
+fn failure(program: &str, output: &Output) -> ExchangeError {
     let how = match output.status {
         Some(status) => format!("exited with status {status}"),
         None => "was ended by a signal".to_owned(),
@@ -71,7 +71,7 @@ fn failure(program: &str, output: &Output) -> PlatformError {
         Some(line) => format!("it said: {line}"),
         None => "it wrote nothing to standard error".to_owned(),
     };
-    PlatformError::new(ErrorKind::Server, format!("the {program} program {how}; {why}"))
+    ExchangeError::new(ErrorKind::Server, format!("the {program} program {how}; {why}"))
 }
 
 fn first_line(bytes: &[u8]) -> Option<String> {
@@ -80,8 +80,8 @@ fn first_line(bytes: &[u8]) -> Option<String> {
 }
 
 /// Refuses a program without a name, and a time-out of nothing.
-fn check(program: &str, argv: &[String], timeout: Duration) -> Result<(), PlatformError> {
-    let refuse = |message: String| Err(PlatformError::new(ErrorKind::Refused, message));
+fn check(program: &str, argv: &[String], timeout: Duration) -> Result<(), ExchangeError> {
+    let refuse = |message: String| Err(ExchangeError::new(ErrorKind::Refused, message));
     match argv.first() {
         Some(name) if !name.trim().is_empty() => {}
         Some(_) | None => {

@@ -3,7 +3,7 @@
 //! # Who we are
 //! A personal access token, or a GitHub App ([`GitHubAuth`]). The App's key signs a JSON Web Token of nine minutes, which buys an installation
 //! token of an hour; it is renewed five minutes before its end, and once when GitHub refuses it. The codec stays pure: it asks the shell for the time
-//! ([`crate::wire::Ask::Clock`]) and for the RSA signature ([`crate::wire::Ask::Sign`]). The shell has both already (the signature by the
+//! ([`crate::exchange::Effect::Clock`]) and for the RSA signature ([`crate::exchange::Effect::Sign`]). The shell has both already (the signature by the
 //! cryptography that TLS uses), so that no other implementation of RSA is linked.
 //!
 //! # The queue, by listing
@@ -56,6 +56,7 @@ mod runner;
 mod scale_set;
 mod settings;
 
+use crate::exchange::{ErrorKind, ExchangeError};
 use secrecy::SecretString;
 
 pub use access::{GitHubApp, GitHubAuth};
@@ -67,10 +68,7 @@ pub use settings::{
     GitHubQueueSettings, GitHubRegistration, GitHubRunnerSettings, GitHubScaleSetSettings, GitHubScope,
 };
 
-use super::{
-    ErrorKind, PlatformError,
-    answer::{Asked, Remedies},
-};
+use super::answer::{Remedies, RequestContext};
 
 /// The platform's name in settings and logs.
 const NAME: &str = "github";
@@ -80,8 +78,8 @@ pub const CLOUD: &str = "https://api.github.com";
 
 const UNAUTHORIZED: &str = "the token is wrong, expired or revoked; put a valid one into the secret";
 
-fn asked(url: &str, secret: &SecretString, what: impl Into<String>, remedies: Remedies) -> Asked {
-    Asked { platform: format!("GitHub at {}", base(url)), what: what.into(), remedies, secret: secret.clone() }
+fn context(url: &str, secret: &SecretString, what: impl Into<String>, remedies: Remedies) -> RequestContext {
+    RequestContext { platform: format!("GitHub at {}", base(url)), what: what.into(), remedies, secret: secret.clone() }
 }
 
 /// The address without a slash at its end.
@@ -89,12 +87,12 @@ fn base(url: &str) -> &str {
     url.trim_end_matches('/')
 }
 
-fn refuse<T>(why: impl Into<String>) -> Result<T, PlatformError> {
-    Err(PlatformError::new(ErrorKind::Refused, why))
+fn refuse<T>(why: impl Into<String>) -> Result<T, ExchangeError> {
+    Err(ExchangeError::new(ErrorKind::Refused, why))
 }
 
 /// Refuses an address that cannot be that of GitHub's API.
-fn check_url(url: &str) -> Result<(), PlatformError> {
+fn check_url(url: &str) -> Result<(), ExchangeError> {
     let wrong = |why: &str| {
         refuse(format!(
             "the GitHub url {why}; set it to {CLOUD}, to https://HOST/api/v3 of a GitHub Enterprise Server, or to https://api.NAME.ghe.com"

@@ -33,7 +33,7 @@
 //!   delete the fleet's runner; it is never sent.
 //! - Busy: the runner's metrics (they also see a job whose image is still pulled), containers with our system id as
 //!   label, and for the shell
-//!   executor the runner's child processes. Set [`crate::platform::Me::metrics`]: without it the docker executor's
+//!   executor the runner's child processes. Set [`crate::platform::HostContext::metrics`]: without it the docker executor's
 //!   containers are the only sign of a job,
 //!   and old versions of GitLab Runner do not label them with the system id.
 //! - With the shell executor jobs run as the runner's own user and can read its token; prefer docker.
@@ -50,22 +50,20 @@ mod quota;
 mod runner;
 mod settings;
 
+use crate::exchange::{ErrorKind, ExchangeError};
 use secrecy::SecretString;
 
 pub use queue::GitLabQueue;
 pub use runner::{GitLabRunner, system_id};
 pub use settings::{GitLabQueueSettings, GitLabRunnerSettings, Scope};
 
-use super::{
-    ErrorKind, PlatformError,
-    answer::{Asked, Remedies},
-};
+use super::answer::{Remedies, RequestContext};
 
 /// The platform's name in settings and logs.
 const NAME: &str = "gitlab";
 
-fn asked(url: &str, token: &SecretString, what: String, remedies: Remedies) -> Asked {
-    Asked { platform: format!("GitLab at {}", base(url)), what, remedies, secret: token.clone() }
+fn context(url: &str, token: &SecretString, what: String, remedies: Remedies) -> RequestContext {
+    RequestContext { platform: format!("GitLab at {}", base(url)), what, remedies, secret: token.clone() }
 }
 
 /// The address without a slash at its end.
@@ -74,11 +72,11 @@ fn base(url: &str) -> &str {
 }
 
 /// Refuses an address that cannot be GitLab's.
-fn check_url(url: &str) -> Result<(), PlatformError> {
+fn check_url(url: &str) -> Result<(), ExchangeError> {
     let refuse = |why: &str| {
         let message =
             format!("the GitLab url {why}; set it to GitLab's own address, such as https://gitlab.example.com");
-        Err(PlatformError::new(ErrorKind::Refused, message))
+        Err(ExchangeError::new(ErrorKind::Refused, message))
     };
     let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
         return refuse("does not start with https:// or http://");

@@ -15,7 +15,7 @@
 //! by its metadata `instance_id`; a name that instance metadata could not tell is never sent.
 //! - Drain with an API key: `workerDrainSet(true)`. Its `busy` is evaluated after the drain took effect, so `false` is the proof. Undrain:
 //!   `workerDrainSet(false)`.
-//! - Drain without a key, or when three drains in a row did not find the worker in the pool: `SIGTERM`; the launcher's exit is the proof, and
+//! - Drain without a key, or when 60 drains in a row did not find the worker in the pool: `SIGTERM`; the launcher's exit is the proof, and
 //!   undrain starts it anew. Doubt: that the launcher ends a run before it exits is documented for spot notices only.
 //! - Busy: any container that is not in `ignore_containers` (runs have no documented names or labels, so give the machine to Spacelift
 //!   alone), and with a key the worker's own `busy`.
@@ -37,7 +37,7 @@ pub use queue::SpaceliftQueue;
 pub use runner::SpaceliftRunner;
 pub use settings::{SpaceliftQueueSettings, SpaceliftRunnerSettings};
 
-use super::{ErrorKind, PlatformError};
+use crate::exchange::{ErrorKind, ExchangeError};
 
 /// The platform's name in settings and logs.
 const NAME: &str = "spacelift";
@@ -47,6 +47,6 @@ fn base(url: &str) -> &str {
     url.trim_end_matches('/')
 }
 
-fn refuse<T>(why: &str) -> Result<T, PlatformError> {
-    Err(PlatformError::new(ErrorKind::Refused, why))
+fn refuse<T>(why: &str) -> Result<T, ExchangeError> {
+    Err(ExchangeError::new(ErrorKind::Refused, why))
 }

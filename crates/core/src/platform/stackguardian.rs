@@ -39,7 +39,8 @@ pub use queue::StackGuardianQueue;
 pub use runner::StackGuardianRunner;
 pub use settings::{StackGuardianQueueSettings, StackGuardianRunnerSettings};
 
-use super::{ErrorKind, PlatformError, answer::excerpt};
+use super::answer::excerpt;
+use crate::exchange::{ErrorKind, ExchangeError};
 
 /// The API's address in the EU, which the vendor's script takes by default too.
 pub const EU: &str = "https://api.app.stackguardian.io";
@@ -52,6 +53,6 @@ fn base(url: &str) -> &str {
     url.trim_end_matches('/')
 }
 
-fn refuse<T>(why: &str) -> Result<T, PlatformError> {
-    Err(PlatformError::new(ErrorKind::Refused, why))
+fn refuse<T>(why: &str) -> Result<T, ExchangeError> {
+    Err(ExchangeError::new(ErrorKind::Refused, why))
 }

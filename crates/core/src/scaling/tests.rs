@@ -130,7 +130,7 @@ fn the_reason_reads_as_a_sentence() {
         ),
     ] {
         let since = (!policy.cooldown.is_zero()).then_some(Duration::from_secs(10));
-        assert_eq!(plan(policy, &demand, capacity, since).why().to_string(), expected);
+        assert_eq!(plan(policy, &demand, capacity, since).explanation().to_string(), expected);
     }
 }
 
@@ -188,7 +188,7 @@ proptest! {
         policy in any_policy(), demand in any_demand(), capacity in any_capacity(), since in 0..200_u64,
     ) {
         let decided = plan(&policy, &demand, capacity, Some(Duration::from_secs(since)));
-        prop_assert!(!decided.why().to_string().is_empty());
+        prop_assert!(!decided.explanation().to_string().is_empty());
         if let Plan::Raise { to, .. } = decided {
             prop_assert!(to > capacity.desired);
             prop_assert!(to <= capacity.max);
@@ -242,7 +242,7 @@ proptest! {
     ) {
         let mut desired = start.desired;
         let mut read: [Option<(usize, u32)>; 2] = [None, None];
-        let needs = demands.iter().map(|demand| plan(&policy, demand, start, None).why().target);
+        let needs = demands.iter().map(|demand| plan(&policy, demand, start, None).explanation().target);
         let most = needs.max().unwrap_or(0).max(start.desired);
         for (step, (who, write)) in order.into_iter().enumerate() {
             let who = usize::from(who);

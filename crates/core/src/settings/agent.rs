@@ -1,7 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Fragment, Problem, Problems, RunnerPlatform,
+    Fragment, Problem, Problems, RunnerConfig,
     reader::{Layer, Report, Section},
     tree::{Table, merged},
 };
@@ -84,7 +84,7 @@ pub struct AgentSettings {
     /// How often the instance's metadata are read.
     pub imds: ImdsSettings,
     /// Which CI platform the runner works for.
-    pub platform: RunnerPlatform,
+    pub platform: RunnerConfig,
     /// What is allowed and yet doubtful; for the log.
     pub warnings: Vec<Problem>,
 }
@@ -120,7 +120,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     agent.finish();
     let docker = docker(root.child("docker"));
     let imds = imds(root.child("imds"));
-    let platform = RunnerPlatform::read(report, root.children("platform"), policy.jobs_per_instance == Some(1));
+    let platform = RunnerConfig::read(report, root.children("platform"), policy.jobs_per_instance == Some(1));
     root.finish();
     Some(AgentSettings {
         policy,

@@ -1,8 +1,8 @@
 use secrecy::SecretString;
 
-use super::{QueuePlatform, RunnerPlatform};
+use super::{QueueConfig, RunnerConfig};
 use crate::platform::{
-    Queue, Runner,
+    Queue, RunnerPlatform,
     buildkite::{BuildkiteQueue, BuildkiteQueueSettings, BuildkiteRunner, BuildkiteRunnerSettings},
     circleci::{CircleCiQueue, CircleCiQueueSettings, CircleCiRunner, CircleCiRunnerSettings},
     command::{CommandQueue, CommandRunner},
@@ -15,7 +15,7 @@ use crate::platform::{
     stackguardian::{StackGuardianQueue, StackGuardianQueueSettings, StackGuardianRunner, StackGuardianRunnerSettings},
 };
 
-impl QueuePlatform {
+impl QueueConfig {
     /// The reader, with the secret that [`Self::token`] names; `None` where it names none.
     pub fn build(&self, token: Option<SecretString>) -> Box<dyn Queue> {
         match self {
@@ -52,9 +52,9 @@ impl QueuePlatform {
     }
 }
 
-impl RunnerPlatform {
+impl RunnerConfig {
     /// The runner, with the secrets that [`Self::secrets`] names, in its order.
-    pub fn build(&self, secrets: impl IntoIterator<Item = SecretString>) -> Box<dyn Runner> {
+    pub fn build(&self, secrets: impl IntoIterator<Item = SecretString>) -> Box<dyn RunnerPlatform> {
         let mut secrets = secrets.into_iter();
         let token = secrets.next();
         match self {
@@ -69,7 +69,7 @@ impl RunnerPlatform {
             Self::GitHub { settings, .. } => {
                 let secret = token.unwrap_or_default();
                 let registration = match &settings.registration {
-                    GitHubRegistration::Ask(auth) => GitHubRegistration::Ask(auth.with_secret(secret)),
+                    GitHubRegistration::Api(auth) => GitHubRegistration::Api(auth.with_secret(secret)),
                     GitHubRegistration::Jit(_) => GitHubRegistration::Jit(secret),
                 };
                 Box::new(GitHubRunner::new(GitHubRunnerSettings { registration, ..settings.clone() }))

@@ -4,6 +4,7 @@ mod github;
 mod spacelift;
 mod stackguardian;
 
+use crate::exchange::ExchangeError;
 use std::{collections::BTreeSet, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -13,7 +14,7 @@ use super::{
     reader::{Layer, Report, Section, header},
 };
 use crate::platform::{
-    PlatformError, Signal,
+    Signal,
     buildkite::{BuildkiteQueueSettings, BuildkiteRunnerSettings},
     circleci::{CircleCiQueueSettings, CircleCiRunnerSettings},
     command::{CommandQueueSettings, CommandRunnerSettings},
@@ -29,7 +30,7 @@ const SIGNALS: [(&str, Signal); 3] = [("TERM", Signal::Term), ("INT", Signal::In
 
 /// How the scaler reads a pool's queue; its token is not yet resolved.
 #[derive(Clone, Debug)]
-pub enum QueuePlatform {
+pub enum QueueConfig {
     /// Buildkite.
     Buildkite {
         /// Everything but the token, which is empty in here.
@@ -83,7 +84,7 @@ pub enum QueuePlatform {
     Command(CommandQueueSettings),
 }
 
-impl QueuePlatform {
+impl QueueConfig {
     /// The secret that [`Self::build`] needs.
     pub fn token(&self) -> Option<&SecretSource> {
         match self {
@@ -206,7 +207,7 @@ impl QueuePlatform {
 
 /// How the agent runs the runner; its token is not yet resolved.
 #[derive(Clone, Debug)]
-pub enum RunnerPlatform {
+pub enum RunnerConfig {
     /// Buildkite.
     Buildkite {
         /// Everything but the token, which is empty in here.
@@ -259,7 +260,7 @@ pub enum RunnerPlatform {
     Command(CommandRunnerSettings),
 }
 
-impl RunnerPlatform {
+impl RunnerConfig {
     /// The secrets that [`Self::build`] needs, in its order.
     pub fn secrets(&self) -> Vec<&SecretSource> {
         match self {
@@ -272,6 +273,19 @@ impl RunnerPlatform {
             }
             Self::StackGuardian { token, api_key, .. } => [token].into_iter().chain(api_key).collect(),
             Self::Command(_) => Vec::new(),
+        }
+    }
+
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> crate::platform::DrainRules {
+        match self {
+            Self::Buildkite { settings, .. } => settings.drain_rules(),
+            Self::CircleCi { settings, .. } => settings.drain_rules(),
+            Self::GitHub { settings, .. } => settings.drain_rules(),
+            Self::GitLab { settings, .. } => settings.drain_rules(),
+            Self::Spacelift { settings, .. } => settings.drain_rules(),
+            Self::StackGuardian { settings, .. } => settings.drain_rules(),
+            Self::Command(settings) => settings.drain_rules(),
         }
     }
 
@@ -509,7 +523,7 @@ fn label_of(text: &str) -> (String, Option<String>) {
 }
 
 /// Notes what a codec's own check says about the value of a key.
-fn checked(s: &Section<'_>, key: &str, result: Result<(), PlatformError>) {
+fn checked(s: &Section<'_>, key: &str, result: Result<(), ExchangeError>) {
     if let Err(error) = result {
         let (what, remedy) = error.message.rsplit_once("; ").unwrap_or((&error.message, "correct it"));
         s.contradiction(key, what, remedy);
@@ -517,7 +531,7 @@ fn checked(s: &Section<'_>, key: &str, result: Result<(), PlatformError>) {
 }
 
 /// The address of a platform's API, which has a default. An address with a password in it is not shown.
-fn api(s: &mut Section<'_>, default: &str, check: impl Fn(&str) -> Result<(), PlatformError>) -> String {
+fn api(s: &mut Section<'_>, default: &str, check: impl Fn(&str) -> Result<(), ExchangeError>) -> String {
     let url = s.text("url").unwrap_or_else(|| default.to_owned());
     if url.contains('@') {
         refuse_user_info(s);

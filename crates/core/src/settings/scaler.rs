@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    Fragment, Problem, Problems, QueuePlatform, SecretSource,
+    Fragment, Problem, Problems, QueueConfig, SecretSource,
     reader::{Layer, Report, Section, wrong},
     tree::{Node, Table, Value, merged},
 };
@@ -38,7 +38,7 @@ pub struct PoolSettings {
     /// How the pool grows.
     pub policy: ScalerPolicy,
     /// Where its jobs wait.
-    pub platform: QueuePlatform,
+    pub platform: QueueConfig,
     /// Who may hint that jobs wait; for `watch --listen` only.
     pub webhook: Option<WebhookSettings>,
 }
@@ -202,7 +202,7 @@ fn policy(s: &mut Section<'_>) -> ScalerPolicy {
 
 impl<'a> Shared<'a> {
     /// The platform: the pool's own keys first, then those of the platform that it names, then the defaults.
-    fn platform(&self, own: &Layer<'a>, used: &mut BTreeSet<&'a str>) -> Option<QueuePlatform> {
+    fn platform(&self, own: &Layer<'a>, used: &mut BTreeSet<&'a str>) -> Option<QueueConfig> {
         let mut layers = Vec::new();
         let mut name = None;
         for layer in [own, &self.defaults] {
@@ -249,7 +249,7 @@ impl<'a> Shared<'a> {
         if layers.is_empty() {
             layers.push(own.child(self.report, "platform"));
         }
-        QueuePlatform::read(self.report, layers)
+        QueueConfig::read(self.report, layers)
     }
 
     fn remedy(&self, name: &str) -> String {

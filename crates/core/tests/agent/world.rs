@@ -17,8 +17,9 @@ use lightsout_core::{
         policy::{AgentPolicy, Protection},
     },
     cloud::{CloudError, CloudErrorKind, Membership, Room, TargetState},
+    exchange::{ErrorKind, ExchangeError},
     invariants::{Ledger, SpotDeadline},
-    platform::{DrainBy, Drained, ErrorKind, Handling, PlatformError, Signal, UndrainBy},
+    platform::{DrainBy, DrainRules, Drained, Signal, UndrainBy},
     time::Tick,
 };
 
@@ -43,14 +44,14 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 4] = [Self::Signal, Self::SameSignal, Self::Call, Self::Remove];
 
-    fn handling(self) -> Handling {
+    fn rules(self) -> DrainRules {
         let (drain, undrain) = match self {
             Self::Signal => (DrainBy::Signal(Signal::Quit), UndrainBy::Relaunch),
             Self::SameSignal => (DrainBy::Signal(Signal::Term), UndrainBy::Relaunch),
             Self::Call => (DrainBy::Call, UndrainBy::Call),
             Self::Remove => (DrainBy::Call, UndrainBy::Relaunch),
         };
-        Handling { drain, undrain, abort: Signal::Term }
+        DrainRules { drain, undrain, abort: Signal::Term }
     }
 }
 
@@ -170,7 +171,7 @@ impl World {
             ..AgentPolicy::default()
         };
         let now = Tick(1_000_000);
-        let agent = Agent::begin(policy.clone(), kind.handling(), JournalEntry::FRESH, false, now, now);
+        let agent = Agent::begin(policy.clone(), kind.rules(), JournalEntry::FRESH, false, now, now);
         let mut world = Self {
             kind,
             agent,
@@ -546,8 +547,8 @@ impl World {
             runner.remembered = Told::No;
         }
         (self.sampled, self.exit_news, self.launch) = (None, false, false);
-        let (policy, handling, born) = (self.policy.clone(), self.kind.handling(), Tick(1_000_000));
-        self.agent = Agent::begin(policy, handling, self.journal, self.runner.is_some(), born, self.now);
+        let (policy, rules, born) = (self.policy.clone(), self.kind.rules(), Tick(1_000_000));
+        self.agent = Agent::begin(policy, rules, self.journal, self.runner.is_some(), born, self.now);
         self.target_news = match self.place {
             Place::Warmed => Some(TargetState::Warmed),
             Place::Waiting => Some(TargetState::Terminated),
@@ -650,7 +651,7 @@ fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: ErrorKind) -> Ho
         HostEffect::FindRunner => HostResult::Runner(Err(why.into())),
         HostEffect::AwaitExit { .. } => HostResult::Exited(false),
         HostEffect::OpenPlatform | HostEffect::Platform { .. } => {
-            HostResult::Platform(Err(PlatformError::new(platform, why)))
+            HostResult::Platform(Err(ExchangeError::new(platform, why)))
         }
         HostEffect::Snapshot => HostResult::Snapshot { activity: Activity::Unknown(why.into()), token_refused: false },
         HostEffect::Cloud(_) => HostResult::Cloud(Err(CloudError::new(cloud, why))),

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use lightsout_core::{
+    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
     platform::{
-        Demand, ErrorKind, PlatformError, Queue,
+        Demand, Queue,
         buildkite::{BuildkiteQueue, BuildkiteQueueSettings, CLOUD},
     },
-    wire::{Conversation, Method, Reply, Step, Told, Unreachable},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    talk::{converse, header, reply, script},
+    exchange::{complete, header, reply, script},
     wild::any_json,
 };
 
@@ -47,7 +47,7 @@ fn good() -> Reply {
     reply(200, &[], &metrics(&json!({ "scheduled": 5, "running": 2, "waiting": 1, "total": 8 })))
 }
 
-fn read(settings: BuildkiteQueueSettings, reply: Reply) -> Result<Demand, PlatformError> {
+fn read(settings: BuildkiteQueueSettings, reply: Reply) -> Result<Demand, ExchangeError> {
     script(&mut BuildkiteQueue::new(settings), [reply]).0
 }
 
@@ -59,11 +59,11 @@ fn counts(queued: u32, running: u32) -> Demand {
 fn one_call_tells_it_all() {
     let mut queue = BuildkiteQueue::new(settings());
     assert_eq!(queue.platform(), "buildkite");
-    let (result, asked) = script(&mut queue, [good()]);
+    let (result, requests) = script(&mut queue, [good()]);
     assert_eq!(result, Ok(counts(5, 2)));
-    assert_eq!(asked[0].method, Method::Get);
-    assert_eq!(asked[0].url, "https://agent.buildkite.com/v3/metrics/queue?name=linux-large");
-    assert_eq!(header(&asked[0], "authorization"), Some("Token bkct_very-secret"));
+    assert_eq!(requests[0].method, Method::Get);
+    assert_eq!(requests[0].url, "https://agent.buildkite.com/v3/metrics/queue?name=linux-large");
+    assert_eq!(header(&requests[0], "authorization"), Some("Token bkct_very-secret"));
     let empty = metrics(&json!({ "scheduled": 0, "running": 0, "waiting": 0, "total": 0 }));
     assert_eq!(read(settings(), reply(200, &[], &empty)), Ok(counts(0, 0)));
 }
@@ -94,9 +94,9 @@ fn the_wish_for_a_pause_is_passed_on_and_follows_the_platform_down_again() {
         ("", None),
         ("99999999999999999999999", None),
     ] {
-        let told =
+        let result =
             Reply { headers: [("buildkite-agent-metrics-poll-duration".to_owned(), wish.to_owned())].into(), ..good() };
-        let found = script(&mut queue, [told]).0.expect("a reading");
+        let found = script(&mut queue, [result]).0.expect("a reading");
         assert_eq!((found.queued, found.poll_after), (5, wait.map(Duration::from_secs)), "{wish:?}");
     }
     assert_eq!(script(&mut queue, [good()]).0, Ok(counts(5, 2)), "no wish any more");
@@ -166,8 +166,8 @@ fn an_answer_that_is_no_metrics_is_not_an_empty_queue() {
         assert_eq!(error.kind, ErrorKind::Malformed);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
-    let gone = Told::Http(Err(Unreachable::Connect("refused".to_owned())));
-    let error = converse(&mut BuildkiteQueue::new(settings()), |_| gone.clone()).expect_err("no reply");
+    let gone = EffectResult::Http(Err(Unreachable::Connect("refused".to_owned())));
+    let error = complete(&mut BuildkiteQueue::new(settings()), |_| gone.clone()).expect_err("no reply");
     assert_eq!(error.kind, ErrorKind::Unreachable);
 }
 
@@ -198,7 +198,7 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
 #[test]
 fn the_token_is_never_shown() {
     let mut queue = BuildkiteQueue::new(settings());
-    let Step::Ask(ask) = queue.start() else { panic!("nothing is asked") };
+    let Step::Perform(ask) = queue.start() else { panic!("nothing is asked") };
     let echo = reply(401, &[], &format!("{{\"message\":\"bad token {TOKEN}\"}}"));
     let error = script(&mut queue, [echo]).0.expect_err("refused");
     for text in [format!("{ask:?}"), format!("{queue:?}"), format!("{error} {error:?}")] {

@@ -3,16 +3,16 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use lightsout_core::{
+    exchange::{ErrorKind, ExchangeError, Text},
     platform::{
-        Drain, ErrorKind, Launch, Me, PlatformError, Probe, Runner, Signal, Undrain,
+        DrainBy, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         buildkite::{BuildkiteRunner, BuildkiteRunnerSettings},
     },
-    wire::Text,
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 
-use crate::talk::{me, script};
+use crate::exchange::{host, script};
 
 const TOKEN: &str = "bkct_very-secret";
 
@@ -20,8 +20,8 @@ fn settings() -> BuildkiteRunnerSettings {
     BuildkiteRunnerSettings { token: SecretString::from(TOKEN), queue: "linux".to_owned(), ..Default::default() }
 }
 
-fn register(settings: BuildkiteRunnerSettings, me: &Me) -> Result<Launch, PlatformError> {
-    script(&mut *BuildkiteRunner::new(settings).register(me), []).0
+fn register(settings: BuildkiteRunnerSettings, host: &HostContext) -> Result<Launch, ExchangeError> {
+    script(&mut *BuildkiteRunner::new(settings).register(host), []).0
 }
 
 /// The configuration as the agent reads it: what stands between the quotes, without escapes.
@@ -37,7 +37,7 @@ fn config(launch: &Launch) -> BTreeMap<String, String> {
 
 #[test]
 fn registering_writes_the_configuration_and_the_script_that_marks_jobs() {
-    let launch = register(settings(), &me()).expect("registered");
+    let launch = register(settings(), &host()).expect("registered");
     let dir = "/var/lib/lightsout/runner";
     assert_eq!(launch.argv, ["buildkite-agent", "start", "--config", &format!("{dir}/buildkite-agent.cfg")]);
     let files: Vec<_> = launch.files.iter().map(|file| (file.path.to_str().expect("UTF-8"), file.mode)).collect();
@@ -66,7 +66,7 @@ fn each_setting_has_its_key() {
         hooks_path: PathBuf::from("/srv/hooks"),
         ..settings()
     };
-    let launch = register(settings, &Me { metrics: None, slots: 0, ..me() }).expect("registered");
+    let launch = register(settings, &HostContext { metrics: None, slots: 0, ..host() }).expect("registered");
     assert_eq!(launch.argv[0], "/opt/buildkite-agent");
     let config = config(&launch);
     for (key, expected) in [
@@ -103,7 +103,7 @@ fn settings_that_cannot_work_are_refused_before_the_start() {
         (BuildkiteRunnerSettings { build_path: Some(PathBuf::from("builds")), ..settings() }, "build_path"),
         (BuildkiteRunnerSettings { hooks_path: PathBuf::from("hooks"), ..settings() }, "hooks_path"),
     ] {
-        let error = register(settings.clone(), &me()).expect_err(part);
+        let error = register(settings.clone(), &host()).expect_err(part);
         assert_eq!((error.kind, settings.check()), (ErrorKind::Refused, Err(error.clone())));
         assert!(error.message.contains(part) && !error.message.contains("bkua_x"), "{error} lacks {part}");
     }
@@ -112,14 +112,14 @@ fn settings_that_cannot_work_are_refused_before_the_start() {
 
 #[test]
 fn what_the_file_cannot_carry_is_refused() {
-    for me in [
-        Me { instance_id: "i%spawn".to_owned(), ..me() },
-        Me { instance_id: String::new(), ..me() },
-        Me { runner_dir: PathBuf::from("/srv/my runner"), ..me() },
-        Me { runner_dir: PathBuf::from("/srv/$HOME"), ..me() },
-        Me { metrics: Some("127.0.0.1:1\"\ntoken=".to_owned()), ..me() },
+    for host in [
+        HostContext { instance_id: "i%spawn".to_owned(), ..host() },
+        HostContext { instance_id: String::new(), ..host() },
+        HostContext { runner_dir: PathBuf::from("/srv/my runner"), ..host() },
+        HostContext { runner_dir: PathBuf::from("/srv/$HOME"), ..host() },
+        HostContext { metrics: Some("127.0.0.1:1\"\ntoken=".to_owned()), ..host() },
     ] {
-        let error = register(settings(), &me).expect_err("refused");
+        let error = register(settings(), &host).expect_err("refused");
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains("cannot stand in buildkite-agent.cfg"), "{error}");
     }
@@ -129,11 +129,11 @@ fn what_the_file_cannot_carry_is_refused() {
 fn the_runner_drains_by_term_is_aborted_by_quit_and_leaves_nothing_to_deregister() {
     let runner = BuildkiteRunner::new(settings());
     assert_eq!(runner.platform(), "buildkite");
-    assert!(matches!(runner.drain(&me()), Drain::Signal(Signal::Term)));
-    assert!(matches!(runner.undrain(&me()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Quit);
-    assert_eq!(script(&mut *runner.deregister(&me()), []).0, Ok(()));
-    let probes = runner.probes(&me());
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Term));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Quit);
+    assert_eq!(script(&mut *runner.deregister(&host()), []).0, Ok(()));
+    let probes = runner.probes(&host());
     let [Probe::Files { folder }, Probe::Children(any)] = &probes[..] else { panic!("other probes") };
     assert_eq!((folder.to_str(), any.len()), (Some("/var/lib/lightsout/runner/jobs"), 0));
 }
@@ -141,9 +141,9 @@ fn the_runner_drains_by_term_is_aborted_by_quit_and_leaves_nothing_to_deregister
 #[test]
 fn the_token_is_never_shown() {
     let runner = BuildkiteRunner::new(settings());
-    let launch = register(settings(), &me()).expect("registered");
-    let mut talk = runner.register(&me());
-    for text in [format!("{:?} {runner:?}", settings()), format!("{launch:?}"), format!("{:?}", talk.start())] {
+    let launch = register(settings(), &host()).expect("registered");
+    let mut call = runner.register(&host());
+    for text in [format!("{:?} {runner:?}", settings()), format!("{launch:?}"), format!("{:?}", call.start())] {
         assert!(!text.contains(TOKEN), "{text}");
     }
 }
@@ -152,8 +152,8 @@ proptest! {
     #[test]
     fn any_text_survives_in_the_configuration_or_is_refused(name in ".{0,12}", folder in "/.{0,20}", tag in "[a-z]=.{1,8}") {
         let settings = BuildkiteRunnerSettings { tags: vec![tag.clone()], ..settings() };
-        let me = Me { instance_id: name.clone(), runner_dir: PathBuf::from(&folder), ..me() };
-        if let Ok(launch) = register(settings, &me) {
+        let host = HostContext { instance_id: name.clone(), runner_dir: PathBuf::from(&folder), ..host() };
+        if let Ok(launch) = register(settings, &host) {
             let config = config(&launch);
             prop_assert_eq!(config.len(), 10);
             prop_assert_eq!(&config["name"], &format!("{name}-%spawn"));

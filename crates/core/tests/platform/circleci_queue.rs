@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use lightsout_core::{
+    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
     platform::{
-        Demand, ErrorKind, PlatformError, Queue,
+        Demand, Queue,
         circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings},
     },
-    wire::{Conversation, Method, Reply, Step, Told, Unreachable},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    talk::{converse, header, reply, script},
+    exchange::{complete, header, reply, script},
     wild::any_json,
 };
 
@@ -37,7 +37,7 @@ fn running(tasks: u32) -> Reply {
     reply(200, &[], &json!({ "running_runner_tasks": tasks }).to_string())
 }
 
-fn read(replies: impl IntoIterator<Item = Reply>) -> Result<Demand, PlatformError> {
+fn read(replies: impl IntoIterator<Item = Reply>) -> Result<Demand, ExchangeError> {
     script(&mut CircleCiQueue::new(settings()), replies).0
 }
 
@@ -45,8 +45,8 @@ fn counts(queued: u32, running: u32) -> Demand {
     Demand { queued, running: Some(running), poll_after: None }
 }
 
-fn paths(asked: &[lightsout_core::wire::Request]) -> Vec<&str> {
-    asked.iter().map(|request| request.url.strip_prefix(CLOUD).expect("at CircleCI")).collect()
+fn paths(requests: &[lightsout_core::exchange::Request]) -> Vec<&str> {
+    requests.iter().map(|request| request.url.strip_prefix(CLOUD).expect("at CircleCI")).collect()
 }
 
 const V3: &str = "/api/v3/runner/tasks?resource-class=acme%2Flinux";
@@ -58,10 +58,10 @@ const V2_RUNNING: &str = "/api/v2/tasks/running?resource-class=acme%2Flinux";
 fn two_calls_tell_what_waits_and_what_runs() {
     let mut queue = CircleCiQueue::new(settings());
     assert_eq!(queue.platform(), "circleci");
-    let (result, asked) = script(&mut queue, [waiting(7), running(3)]);
+    let (result, requests) = script(&mut queue, [waiting(7), running(3)]);
     assert_eq!(result, Ok(counts(7, 3)));
-    assert_eq!(paths(&asked), [V3, V3_RUNNING]);
-    for request in &asked {
+    assert_eq!(paths(&requests), [V3, V3_RUNNING]);
+    for request in &requests {
         assert_eq!((request.method, header(request, "circle-token")), (Method::Get, Some(TOKEN)));
     }
     assert_eq!(read([waiting(0), running(0)]), Ok(counts(0, 0)));
@@ -71,22 +71,22 @@ fn two_calls_tell_what_waits_and_what_runs() {
 fn several_classes_are_summed_and_each_is_asked_once() {
     let classes = ["acme/linux", "acme/arm", "acme/linux"].map(str::to_owned);
     let mut queue = CircleCiQueue::new(CircleCiQueueSettings { resource_classes: classes.into(), ..settings() });
-    let (result, asked) = script(&mut queue, [waiting(1), running(2), waiting(10), running(u32::MAX)]);
+    let (result, requests) = script(&mut queue, [waiting(1), running(2), waiting(10), running(u32::MAX)]);
     assert_eq!(result, Ok(counts(11, u32::MAX)), "no overflow");
-    assert!(asked[0].url.ends_with("acme%2Farm") && asked[3].url.ends_with("acme%2Flinux"), "{asked:#?}");
+    assert!(requests[0].url.ends_with("acme%2Farm") && requests[3].url.ends_with("acme%2Flinux"), "{requests:#?}");
 }
 
 #[test]
 fn a_404_turns_to_the_other_version_which_is_remembered() {
     let missing = || reply(404, &[], r#"{"message":"Not found"}"#);
     let mut queue = CircleCiQueue::new(settings());
-    let (result, asked) = script(&mut queue, [missing(), waiting(2), running(1)]);
-    assert_eq!((result, paths(&asked)), (Ok(counts(2, 1)), vec![V3, V2, V2_RUNNING]));
-    let (result, asked) = script(&mut queue, [waiting(3), running(1)]);
-    assert_eq!((result, paths(&asked)), (Ok(counts(3, 1)), vec![V2, V2_RUNNING]));
+    let (result, requests) = script(&mut queue, [missing(), waiting(2), running(1)]);
+    assert_eq!((result, paths(&requests)), (Ok(counts(2, 1)), vec![V3, V2, V2_RUNNING]));
+    let (result, requests) = script(&mut queue, [waiting(3), running(1)]);
+    assert_eq!((result, paths(&requests)), (Ok(counts(3, 1)), vec![V2, V2_RUNNING]));
     // The server was brought up to date, in the middle of a reading.
-    let (result, asked) = script(&mut queue, [waiting(4), missing(), running(1)]);
-    assert_eq!((result, paths(&asked)), (Ok(counts(4, 1)), vec![V2, V2_RUNNING, V3_RUNNING]));
+    let (result, requests) = script(&mut queue, [waiting(4), missing(), running(1)]);
+    assert_eq!((result, paths(&requests)), (Ok(counts(4, 1)), vec![V2, V2_RUNNING, V3_RUNNING]));
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn a_class_that_no_version_knows_is_an_error_and_nothing_is_remembered() {
     let missing = || reply(404, &[], "");
     let mut queue = CircleCiQueue::new(settings());
     for _ in 0..2 {
-        let (result, asked) = script(&mut queue, [missing(), missing()]);
+        let (result, requests) = script(&mut queue, [missing(), missing()]);
         let error = result.expect_err("no such class");
-        assert_eq!((error.kind, paths(&asked)), (ErrorKind::NotFound, vec![V3, V2]));
+        assert_eq!((error.kind, paths(&requests)), (ErrorKind::NotFound, vec![V3, V2]));
         assert!(error.message.contains("acme/linux") && error.message.contains("no such resource class"), "{error}");
     }
     // A v2 that refuses is believed, and v2 is asked again next time.
@@ -187,12 +187,16 @@ fn an_answer_that_is_no_json_is_not_an_empty_queue() {
 fn no_reply_is_no_reading_and_a_new_one_begins_at_the_start() {
     let mut queue = CircleCiQueue::new(settings());
     let mut replies = 0;
-    let error = converse(&mut queue, |_| {
+    let error = complete(&mut queue, |_| {
         replies += 1;
-        Told::Http(if replies == 1 { Ok(waiting(5)) } else { Err(Unreachable::Timeout(Duration::from_secs(10))) })
+        EffectResult::Http(if replies == 1 {
+            Ok(waiting(5))
+        } else {
+            Err(Unreachable::Timeout(Duration::from_secs(10)))
+        })
     });
     assert_eq!(error.expect_err("no reply").kind, ErrorKind::Unreachable);
-    let Step::Done(Err(error)) = queue.told(Told::Http(Ok(waiting(1)))) else { panic!("taken as an answer") };
+    let Step::Done(Err(error)) = queue.resume(EffectResult::Http(Ok(waiting(1)))) else { panic!("taken as an answer") };
     assert_eq!(error.kind, ErrorKind::Malformed);
     assert_eq!(script(&mut queue, [waiting(2), running(0)]).0, Ok(counts(2, 0)));
 }
@@ -236,14 +240,14 @@ proptest! {
     fn arbitrary_answers_never_panic_and_never_count(status: u16, body: Vec<u8>) {
         let bad = Reply { status, body, ..waiting(0) };
         let mut queue = CircleCiQueue::new(settings());
-        prop_assert!(converse(&mut queue, |_| Told::Http(Ok(bad.clone()))).is_err());
+        prop_assert!(complete(&mut queue, |_| EffectResult::Http(Ok(bad.clone()))).is_err());
     }
 
     /// What is counted stands there as a count.
     #[test]
     fn arbitrary_json_never_makes_up_a_count(value in any_json(&["unclaimed_task_count", "running_runner_tasks", "x"])) {
         let same = reply(200, &[], &value.to_string());
-        if let Ok(found) = converse(&mut CircleCiQueue::new(settings()), |_| Told::Http(Ok(same.clone()))) {
+        if let Ok(found) = complete(&mut CircleCiQueue::new(settings()), |_| EffectResult::Http(Ok(same.clone()))) {
             prop_assert_eq!(Some(found.queued.into()), value["unclaimed_task_count"].as_u64());
             prop_assert_eq!(found.running.map(u64::from), value["running_runner_tasks"].as_u64());
         }

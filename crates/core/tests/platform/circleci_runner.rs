@@ -3,17 +3,17 @@
 use std::{path::PathBuf, time::Duration};
 
 use lightsout_core::{
+    exchange::{ErrorKind, ExchangeError, Text},
     platform::{
-        Drain, ErrorKind, Launch, Me, PlatformError, Probe, Runner, Signal, Undrain,
+        DrainBy, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         circleci::{CircleCiRunner, CircleCiRunnerSettings},
     },
-    wire::Text,
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::talk::{me, script};
+use crate::exchange::{host, script};
 
 const TOKEN: &str = "0123456789abcdef-very-secret";
 
@@ -21,12 +21,12 @@ fn settings() -> CircleCiRunnerSettings {
     CircleCiRunnerSettings { token: SecretString::from(TOKEN), ..Default::default() }
 }
 
-fn one_slot() -> Me {
-    Me { slots: 1, ..me() }
+fn one_slot() -> HostContext {
+    HostContext { slots: 1, ..host() }
 }
 
-fn register(settings: CircleCiRunnerSettings, me: &Me) -> Result<Launch, PlatformError> {
-    script(&mut *CircleCiRunner::new(settings).register(me), []).0
+fn register(settings: CircleCiRunnerSettings, host: &HostContext) -> Result<Launch, ExchangeError> {
+    script(&mut *CircleCiRunner::new(settings).register(host), []).0
 }
 
 /// The configuration as (section, key, value); each value is JSON, as this YAML's are.
@@ -126,13 +126,13 @@ fn settings_that_cannot_work_are_refused_before_the_start() {
 
 #[test]
 fn a_machine_that_cannot_be_circlecis_is_refused() {
-    for (me, part) in [
-        (Me { slots: 2, ..me() }, "one task at a time"),
-        (Me { instance_id: String::new(), ..one_slot() }, "cannot be a CircleCI runner's name"),
-        (Me { instance_id: "i 0".to_owned(), ..one_slot() }, ".()-_"),
-        (Me { runner_dir: PathBuf::from("/srv/a\nb"), ..one_slot() }, "control character"),
+    for (host, part) in [
+        (HostContext { slots: 2, ..host() }, "one task at a time"),
+        (HostContext { instance_id: String::new(), ..one_slot() }, "cannot be a CircleCI runner's name"),
+        (HostContext { instance_id: "i 0".to_owned(), ..one_slot() }, ".()-_"),
+        (HostContext { runner_dir: PathBuf::from("/srv/a\nb"), ..one_slot() }, "control character"),
     ] {
-        let error = register(settings(), &me).expect_err(part);
+        let error = register(settings(), &host).expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
@@ -142,9 +142,9 @@ fn a_machine_that_cannot_be_circlecis_is_refused() {
 fn the_runner_drains_by_one_term_is_aborted_by_the_next_and_leaves_nothing_to_deregister() {
     let runner = CircleCiRunner::new(settings());
     assert_eq!(runner.platform(), "circleci");
-    assert!(matches!(runner.drain(&one_slot()), Drain::Signal(Signal::Term)));
-    assert!(matches!(runner.undrain(&one_slot()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Term);
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Term));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Term);
     assert_eq!(script(&mut *runner.deregister(&one_slot()), []).0, Ok(()));
     let probes = runner.probes(&one_slot());
     let [Probe::Files { folder }, Probe::Children(any)] = &probes[..] else { panic!("other probes") };
@@ -155,8 +155,8 @@ fn the_runner_drains_by_one_term_is_aborted_by_the_next_and_leaves_nothing_to_de
 fn the_token_is_never_shown() {
     let runner = CircleCiRunner::new(settings());
     let launch = register(settings(), &one_slot()).expect("registered");
-    let mut talk = runner.register(&one_slot());
-    for text in [format!("{:?} {runner:?}", settings()), format!("{launch:?}"), format!("{:?}", talk.start())] {
+    let mut call = runner.register(&one_slot());
+    for text in [format!("{:?} {runner:?}", settings()), format!("{launch:?}"), format!("{:?}", call.start())] {
         assert!(!text.contains(TOKEN), "{text}");
     }
 }
@@ -170,7 +170,7 @@ proptest! {
             command_prefix: vec![word.clone()],
             ..settings()
         };
-        if let Ok(launch) = register(settings, &Me { instance_id: name.clone(), ..one_slot() }) {
+        if let Ok(launch) = register(settings, &HostContext { instance_id: name.clone(), ..one_slot() }) {
             prop_assert_eq!(config(&launch).len(), 9);
             prop_assert_eq!(value(&launch, "name"), json!(name));
             prop_assert_eq!(value(&launch, "working_directory"), json!(folder));

@@ -4,15 +4,15 @@ use std::{collections::BTreeSet, time::Duration};
 
 use lightsout_core::{
     activity::{Activity, JobId},
+    exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
     platform::{
-        Demand, Drain, Drained, ErrorKind, Me, PlatformError, Probe, Queue, Runner, Signal, Talk, Undrain,
+        Demand, DrainBy, Drained, HostContext, Probe, Queue, RunnerPlatform, Signal, UndrainBy,
         command::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings},
     },
-    wire::{Conversation, Output, Program, Step, Told},
 };
 use proptest::prelude::*;
 
-use crate::talk::{me, output, reply, run};
+use crate::exchange::{host, output, reply, run};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,7 @@ fn queue() -> CommandQueue {
     CommandQueue::new(CommandQueueSettings { queue: argv(&["/opt/ci/queue", "--pool", "a b"]), timeout: TIMEOUT })
 }
 
-fn demand(ended: Output) -> Result<Demand, PlatformError> {
+fn demand(ended: Output) -> Result<Demand, ExchangeError> {
     run(&mut queue(), Ok(ended)).1
 }
 
@@ -105,7 +105,7 @@ fn a_queue_program_that_fails_says_why() {
     let error = run(&mut queue(), Err("no such file".to_owned())).1.expect_err("did not run");
     assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.is_transient() && error.message.contains("no such file"), "{error}");
-    let Step::Done(Err(error)) = queue().told(Told::Http(Ok(reply(200, &[], "3")))) else {
+    let Step::Done(Err(error)) = queue().resume(EffectResult::Http(Ok(reply(200, &[], "3")))) else {
         panic!("taken as an answer")
     };
     assert_eq!(error.kind, ErrorKind::Malformed);
@@ -128,7 +128,7 @@ fn settings_that_cannot_work_are_refused_before_anything_runs() {
         CommandRunnerSettings { timeout: Duration::ZERO, ..CommandRunnerSettings::new(argv(&["r"])) },
         CommandRunnerSettings { children: false, ..CommandRunnerSettings::new(argv(&["r"])) },
     ] {
-        let Step::Done(Err(error)) = CommandRunner::new(settings).register(&me()).start() else { panic!("asked") };
+        let Step::Done(Err(error)) = CommandRunner::new(settings).register(&host()).start() else { panic!("asked") };
         assert_eq!(error.kind, ErrorKind::Refused);
     }
     assert_eq!(CommandRunnerSettings::new(argv(&["r"])).check(), Ok(()));
@@ -149,7 +149,7 @@ fn full() -> CommandRunner {
     })
 }
 
-fn assert_environment(env: &[(String, lightsout_core::wire::Text)]) {
+fn assert_environment(env: &[(String, lightsout_core::exchange::Text)]) {
     let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     let expected = [
         ("LIGHTSOUT_INSTANCE_ID", "i-0abc"),
@@ -160,38 +160,38 @@ fn assert_environment(env: &[(String, lightsout_core::wire::Text)]) {
     assert_eq!(env, expected);
 }
 
-fn program<T>(mut talk: Talk<T>) -> Program {
-    run(&mut *talk, Ok(output(0, "", ""))).0
+fn program<T>(mut call: Call<T>) -> Program {
+    run(&mut *call, Ok(output(0, "", ""))).0
 }
 
 #[test]
 fn every_program_knows_where_it_is() {
     let busy = |probes: Vec<Probe>| {
         probes.into_iter().find_map(|probe| match probe {
-            Probe::Ask(talk) => Some(talk),
+            Probe::Call(call) => Some(call),
             Probe::Containers { .. } | Probe::Children(_) | Probe::Files { .. } | Probe::Runner(_) => None,
         })
     };
     let runner = full();
-    let Drain::Ask(drain) = runner.drain(&me()) else { panic!("a signal") };
-    let Undrain::Ask(undrain) = runner.undrain(&me()) else { panic!("a relaunch") };
+    let drain = runner.drain_call(&host());
+    let undrain = runner.undrain_call(&host());
     for (name, program) in [
-        ("register", program(runner.register(&me()))),
+        ("register", program(runner.register(&host()))),
         ("drain", program(drain)),
         ("undrain", program(undrain)),
-        ("deregister", program(runner.deregister(&me()))),
-        ("busy", program(busy(runner.probes(&me())).expect("a busy probe"))),
+        ("deregister", program(runner.deregister(&host()))),
+        ("busy", program(busy(runner.probes(&host())).expect("a busy probe"))),
     ] {
         assert_eq!(program.argv, [name, "now"]);
         assert_eq!(program.timeout, TIMEOUT);
         assert_environment(&program.env);
     }
-    let launch = run(&mut *runner.register(&me()), Ok(output(0, "", ""))).1.expect("registered");
+    let launch = run(&mut *runner.register(&host()), Ok(output(0, "", ""))).1.expect("registered");
     assert_eq!(launch.argv, ["runner", "serve"]);
     assert_environment(&launch.env);
     assert!(launch.files.is_empty());
     // Without a group the variable is there all the same, so that nothing stale is inherited.
-    let alone = Me { group: None, ..me() };
+    let alone = HostContext { group: None, ..host() };
     let launch = run(&mut *runner.register(&alone), Ok(output(0, "", ""))).1.expect("registered");
     assert_eq!((launch.env[1].0.as_str(), launch.env[1].1.expose()), ("LIGHTSOUT_GROUP", ""));
 }
@@ -205,29 +205,29 @@ fn without_programs_there_are_signals() {
     };
     let runner = CommandRunner::new(settings);
     assert_eq!(runner.platform(), "command");
-    assert!(matches!(runner.drain(&me()), Drain::Signal(Signal::Int)));
-    assert!(matches!(runner.undrain(&me()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Quit);
-    assert!(matches!(runner.deregister(&me()).start(), Step::Done(Ok(()))));
-    assert!(matches!(runner.register(&me()).start(), Step::Done(Ok(launch)) if launch.argv == ["runner"]));
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Int));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Quit);
+    assert!(matches!(runner.deregister(&host()).start(), Step::Done(Ok(()))));
+    assert!(matches!(runner.register(&host()).start(), Step::Done(Ok(launch)) if launch.argv == ["runner"]));
     let defaults = CommandRunner::new(CommandRunnerSettings::new(argv(&["runner"])));
-    assert!(matches!(defaults.drain(&me()), Drain::Signal(Signal::Term)));
-    assert_eq!(defaults.abort(), Signal::Term);
+    assert_eq!(defaults.drain_rules().drain, DrainBy::Signal(Signal::Term));
+    assert_eq!(defaults.drain_rules().abort, Signal::Term);
 }
 
 #[test]
 fn a_step_that_fails_is_an_error() {
     for ended in [output(1, "", "no licence"), output(10, "", "no licence"), output(None, "", "no licence")] {
-        let error = run(&mut *full().register(&me()), Ok(ended.clone())).1.expect_err("failed");
+        let error = run(&mut *full().register(&host()), Ok(ended.clone())).1.expect_err("failed");
         assert!(error.message.contains("register program") && error.message.contains("no licence"), "{error}");
-        let error = run(&mut *full().deregister(&me()), Ok(ended)).1.expect_err("failed");
+        let error = run(&mut *full().deregister(&host()), Ok(ended)).1.expect_err("failed");
         assert!(error.message.contains("deregister program"), "{error}");
     }
 }
 
-fn drained(ended: Result<Output, String>) -> Result<Drained, PlatformError> {
-    let Drain::Ask(mut talk) = full().drain(&me()) else { panic!("a signal") };
-    run(&mut *talk, ended).1
+fn drained(ended: Result<Output, String>) -> Result<Drained, ExchangeError> {
+    let mut call = full().drain_call(&host());
+    run(&mut *call, ended).1
 }
 
 #[test]
@@ -241,9 +241,9 @@ fn a_drain_answers_by_its_exit() {
 }
 
 fn busy(ended: Result<Output, String>) -> Activity {
-    let probes = full().probes(&me());
-    let Some(Probe::Ask(mut talk)) = probes.into_iter().next_back() else { panic!("no busy probe") };
-    run(&mut *talk, ended).1.expect("a probe answers what it sees")
+    let probes = full().probes(&host());
+    let Some(Probe::Call(mut call)) = probes.into_iter().next_back() else { panic!("no busy probe") };
+    run(&mut *call, ended).1.expect("a probe answers what it sees")
 }
 
 #[test]
@@ -264,16 +264,16 @@ fn busy_answers_by_its_exit() {
 
 #[test]
 fn the_probes_are_those_that_were_asked_for() {
-    let probes = full().probes(&me());
-    let [Probe::Containers { labels, except, job_label: None }, Probe::Children(names), Probe::Ask(_)] = &probes[..]
+    let probes = full().probes(&host());
+    let [Probe::Containers { labels, except, job_label: None }, Probe::Children(names), Probe::Call(_)] = &probes[..]
     else {
         panic!("other probes")
     };
     assert!(labels == &[("ci".to_owned(), None)] && except.is_empty() && names.is_empty());
     let blind = CommandRunnerSettings { children: false, ..CommandRunnerSettings::new(argv(&["runner"])) };
-    let mut probes = CommandRunner::new(blind).probes(&me());
-    let Some(Probe::Ask(talk)) = probes.last_mut() else { panic!("nothing watched must not look quiet") };
-    assert!(matches!(talk.start(), Step::Done(Ok(Activity::Unknown(_)))));
+    let mut probes = CommandRunner::new(blind).probes(&host());
+    let Some(Probe::Call(call)) = probes.last_mut() else { panic!("nothing watched must not look quiet") };
+    assert!(matches!(call.start(), Step::Done(Ok(Activity::Unknown(_)))));
 }
 
 proptest! {

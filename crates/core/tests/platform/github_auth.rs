@@ -4,16 +4,16 @@ use std::{collections::VecDeque, sync::LazyLock};
 
 use jiff::Timestamp;
 use lightsout_core::{
+    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step},
     platform::{
-        Demand, ErrorKind, PlatformError,
+        Demand,
         github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope},
     },
-    wire::{Ask, Conversation, Reply, Request, Step, Told},
 };
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::talk::{header, reply};
+use crate::exchange::{header, reply};
 
 const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----";
 const NOW: &str = "2026-02-01T10:00:00Z";
@@ -38,10 +38,10 @@ fn empty() -> Reply {
     reply(200, &[], EMPTY)
 }
 
-/// What a conversation asked, signatures and the clock among it.
+/// What an exchange asked, signatures and the clock among it.
 #[derive(Default)]
 struct Shell {
-    asked: Vec<Request>,
+    requests: Vec<Request>,
     signed: Vec<String>,
     clocks: u32,
 }
@@ -53,28 +53,28 @@ impl Shell {
         now: &str,
         signature: &Result<Vec<u8>, String>,
         replies: impl IntoIterator<Item = Reply>,
-    ) -> Result<Demand, PlatformError> {
+    ) -> Result<Demand, ExchangeError> {
         let mut replies: VecDeque<_> = replies.into_iter().collect();
         let mut step = queue.start();
         for _ in 0..100 {
             step = match step {
                 Step::Done(result) => {
-                    assert!(replies.is_empty(), "more should have been asked than {:#?}", self.asked);
+                    assert!(replies.is_empty(), "more should have been asked than {:#?}", self.requests);
                     return result;
                 }
-                Step::Ask(Ask::Http(request)) => {
-                    self.asked.push(request);
-                    queue.told(Told::Http(Ok(replies.pop_front().unwrap_or_else(|| reply(500, &[], "")))))
+                Step::Perform(Effect::Http(request)) => {
+                    self.requests.push(request);
+                    queue.resume(EffectResult::Http(Ok(replies.pop_front().unwrap_or_else(|| reply(500, &[], "")))))
                 }
-                Step::Ask(Ask::Clock) => {
+                Step::Perform(Effect::Clock) => {
                     self.clocks += 1;
-                    queue.told(Told::Clock(now.parse::<Timestamp>().expect("a time")))
+                    queue.resume(EffectResult::Clock(now.parse::<Timestamp>().expect("a time")))
                 }
-                Step::Ask(Ask::Sign(signing)) => {
+                Step::Perform(Effect::Sign(signing)) => {
                     self.signed.push(String::from_utf8(signing.message).expect("text"));
-                    queue.told(Told::Sign(signature.clone()))
+                    queue.resume(EffectResult::Sign(signature.clone()))
                 }
-                Step::Ask(Ask::Program(program)) => panic!("{program:?}"),
+                Step::Perform(Effect::Program(program)) => panic!("{program:?}"),
             };
         }
         panic!("the conversation does not end");
@@ -92,15 +92,15 @@ fn the_app_signs_buys_a_token_and_keeps_it() {
     let expected =
         "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjE3Njk5NDA1NDAsImlhdCI6MTc2OTkzOTk0MCwiaXNzIjoiMTIzIn0";
     assert_eq!(shell.signed[0], expected);
-    assert_eq!(shell.asked[0].url, "https://api.github.com/app/installations/77/access_tokens");
-    assert_eq!(header(&shell.asked[0], "authorization"), Some(format!("Bearer {expected}.-_8B").as_str()));
-    assert_eq!(header(&shell.asked[1], "authorization"), Some("Bearer ghs_one"));
+    assert_eq!(shell.requests[0].url, "https://api.github.com/app/installations/77/access_tokens");
+    assert_eq!(header(&shell.requests[0], "authorization"), Some(format!("Bearer {expected}.-_8B").as_str()));
+    assert_eq!(header(&shell.requests[1], "authorization"), Some("Bearer ghs_one"));
     // Good until five minutes before its end.
     shell.hold(&mut queue, "2026-02-01T10:54:59Z", &SIGNATURE, [empty(), empty()]).expect("read");
     assert_eq!(shell.signed.len(), 1);
     let replies = [bought("ghs_two", "2026-02-01T12:00:00Z"), empty(), empty()];
     shell.hold(&mut queue, "2026-02-01T10:55:01Z", &SIGNATURE, replies).expect("read");
-    assert_eq!((shell.signed.len(), header(&shell.asked[7], "authorization")), (2, Some("Bearer ghs_two")));
+    assert_eq!((shell.signed.len(), header(&shell.requests[7], "authorization")), (2, Some("Bearer ghs_two")));
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn a_token_that_is_refused_is_renewed_once() {
     let one = || bought("ghs_one", "2026-02-01T11:00:00Z");
     let replies = [one(), empty(), refused(), bought("ghs_two", "2026-02-01T11:00:00Z"), empty()];
     shell.hold(&mut queue, NOW, &SIGNATURE, replies).expect("read");
-    assert_eq!(header(&shell.asked[4], "authorization"), Some("Bearer ghs_two"));
-    assert_eq!(shell.asked[2].url, shell.asked[4].url, "the same question again");
+    assert_eq!(header(&shell.requests[4], "authorization"), Some("Bearer ghs_two"));
+    assert_eq!(shell.requests[2].url, shell.requests[4].url, "the same question again");
     let error = shell.hold(&mut queue, NOW, &SIGNATURE, [refused(), one(), refused()]).expect_err("refused twice");
     assert_eq!(error.kind, ErrorKind::Unauthorized);
 }
@@ -150,8 +150,8 @@ fn the_key_and_the_token_are_never_shown() {
         .hold(&mut queue, NOW, &SIGNATURE, [bought("ghs_one", "2026-02-01T11:00:00Z"), empty(), empty()])
         .expect("read");
     queue.start();
-    let signing = queue.told(Told::Clock("2026-02-01T12:00:00Z".parse().expect("a time")));
-    let debug = format!("{queue:?} {signing:?} {:?}", shell.asked);
+    let signing = queue.resume(EffectResult::Clock("2026-02-01T12:00:00Z".parse().expect("a time")));
+    let debug = format!("{queue:?} {signing:?} {:?}", shell.requests);
     assert!(!debug.contains("hunter2") && !debug.contains("ghs_one") && !debug.contains("-_8B"), "{debug}");
 }
 

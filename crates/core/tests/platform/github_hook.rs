@@ -8,15 +8,15 @@ use std::{
 };
 
 use lightsout_core::{
+    exchange::Step,
     platform::{
-        Me, Runner,
+        HostContext, RunnerPlatform,
         github::{CLOUD, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings},
-        mark::{Mark, start_of},
+        job_pid_file::{JobPidFile, start_of},
     },
-    wire::Step,
 };
 
-use crate::talk::me;
+use crate::exchange::host;
 
 /// Runs the hook as the worker does, as a child of its own, and then shows itself as the kernel sees it.
 const WORKER: &str = "#!/bin/sh\n\"$SHELL_OF_HOOK\" -e \"$HOOK\" || echo failed\ncat /proc/$$/stat\n";
@@ -42,8 +42,8 @@ fn marked(folder: &str, worker: &str, env: &[(&str, &str)], spoil: impl Fn(&Path
         work_folder: "_work".to_owned(),
         program: vec!["/opt/actions-runner/run.sh".to_owned()],
     });
-    let me = Me { runner_dir: folder.0.clone(), ..me() };
-    let Step::Done(Ok(launch)) = runner.register(&me).start() else { panic!("not launched") };
+    let host = HostContext { runner_dir: folder.0.clone(), ..host() };
+    let Step::Done(Ok(launch)) = runner.register(&host).start() else { panic!("not launched") };
     let hook = &launch.files[0];
     fs::write(&hook.path, hook.contents.expose()).expect("the hook");
     let program = folder.0.join(worker);
@@ -74,10 +74,10 @@ fn the_worker_is_marked_with_its_job() {
         let (names, output) = marked("worker with 'quotes'", "Runner.Worker", env, |_| {});
         let stat = String::from_utf8(output.stdout).expect("text");
         let (pid, _) = stat.split_once(' ').expect("a stat line");
-        let mark = Mark::parse(names.last().expect("a mark")).expect("well-formed");
+        let mark = JobPidFile::parse(names.last().expect("a mark")).expect("well-formed");
         assert_eq!((mark.job.as_str(), mark.pid.to_string().as_str()), (job, pid));
         assert_eq!(start_of(&stat).map(|(start, _)| start), Some(mark.start));
-        assert!(names.iter().all(|name| Mark::parse(name).is_some_and(|mark| mark.job == job)), "{names:?}");
+        assert!(names.iter().all(|name| JobPidFile::parse(name).is_some_and(|mark| mark.job == job)), "{names:?}");
     }
 }
 

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use lightsout_core::{
+    exchange::{EffectResult, ErrorKind, ExchangeError, Reply, Unreachable},
     platform::{
-        Demand, ErrorKind, PlatformError, Queue,
+        Demand, Queue,
         github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope},
     },
-    wire::{Reply, Told, Unreachable},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::talk::{converse, header, reply, script};
+use crate::exchange::{complete, header, reply, script};
 
 const TOKEN: &str = "github_pat_very-secret";
 const RUNS: &str = "https://api.github.com/repos/acme/app/actions/runs?status=";
@@ -27,7 +27,7 @@ fn settings() -> GitHubQueueSettings {
     }
 }
 
-fn read(settings: GitHubQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Demand, PlatformError> {
+fn read(settings: GitHubQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Demand, ExchangeError> {
     script(&mut GitHubQueue::new(settings), replies).0
 }
 
@@ -70,9 +70,9 @@ fn the_jobs_of_all_runs_are_counted() {
         job(6, "a status of the future", &["linux"], None),
         job(7, "queued", &["ubuntu-latest"], None),
     ]);
-    let (result, asked) = script(&mut queue, [ok(&runs(&[9, 8])), ok(&runs(&[8])), ok(&first), ok(&second)]);
+    let (result, requests) = script(&mut queue, [ok(&runs(&[9, 8])), ok(&runs(&[8])), ok(&first), ok(&second)]);
     assert_eq!(result, Ok(demand(2, 1)));
-    let urls: Vec<_> = asked.iter().map(|request| request.url.clone()).collect();
+    let urls: Vec<_> = requests.iter().map(|request| request.url.clone()).collect();
     let of_run =
         |run: u64| format!("https://api.github.com/repos/acme/app/actions/runs/{run}/jobs?filter=latest&per_page=100");
     assert_eq!(
@@ -80,7 +80,7 @@ fn the_jobs_of_all_runs_are_counted() {
         [format!("{RUNS}queued&per_page=100"), format!("{RUNS}in_progress&per_page=100"), of_run(8), of_run(9)],
         "a run in both lists is read once"
     );
-    for request in &asked {
+    for request in &requests {
         assert_eq!(header(request, "authorization"), Some("Bearer github_pat_very-secret"));
         assert_eq!(header(request, "x-github-api-version"), Some("2022-11-28"));
         assert_eq!(header(request, "if-none-match"), None);
@@ -152,15 +152,15 @@ fn unchanged_lists_are_not_read_again_and_not_charged() {
         tagged("W/\"c\"", &jobs(&[job(1, "queued", &["linux"], None)])),
     ];
     assert_eq!(script(&mut queue, first).0, Ok(demand(1, 0)));
-    let (result, asked) = script(&mut queue, [304, 304, 304].map(|status| reply(status, &[], "")));
+    let (result, requests) = script(&mut queue, [304, 304, 304].map(|status| reply(status, &[], "")));
     assert_eq!(result, Ok(demand(1, 0)));
-    let tags: Vec<_> = asked.iter().map(|request| header(request, "if-none-match").unwrap_or_default()).collect();
+    let tags: Vec<_> = requests.iter().map(|request| header(request, "if-none-match").unwrap_or_default()).collect();
     assert_eq!(tags, ["W/\"a\"", "W/\"b\"", "W/\"c\""]);
     // A failure in the middle forgets nothing.
     let broken = [reply(304, &[], ""), reply(500, &[], "")];
     assert_eq!(script(&mut queue, broken).0.expect_err("failed").kind, ErrorKind::Server);
-    let (result, asked) = script(&mut queue, [304, 304, 304].map(|status| reply(status, &[], "")));
-    assert_eq!((result, asked.len()), (Ok(demand(1, 0)), 3));
+    let (result, requests) = script(&mut queue, [304, 304, 304].map(|status| reply(status, &[], "")));
+    assert_eq!((result, requests.len()), (Ok(demand(1, 0)), 3));
 }
 
 #[test]
@@ -172,11 +172,11 @@ fn an_organisation_is_listed_and_remembered() {
         {"full_name": "acme/old", "archived": true, "disabled": false},
         {"full_name": "acme/off", "disabled": true},
     ]);
-    let (result, asked) = script(&mut queue, [ok(&repositories), ok(&runs(&[])), ok(&runs(&[]))]);
+    let (result, requests) = script(&mut queue, [ok(&repositories), ok(&runs(&[])), ok(&runs(&[]))]);
     assert_eq!(result, Ok(demand(0, 0)));
-    assert_eq!(asked[0].url, "https://api.github.com/orgs/acme/repos?type=all&per_page=100");
-    let (_, asked) = script(&mut queue, [ok(&runs(&[])), ok(&runs(&[]))]);
-    assert_eq!(asked.len(), 2, "the repositories are remembered");
+    assert_eq!(requests[0].url, "https://api.github.com/orgs/acme/repos?type=all&per_page=100");
+    let (_, requests) = script(&mut queue, [ok(&runs(&[])), ok(&runs(&[]))]);
+    assert_eq!(requests.len(), 2, "the repositories are remembered");
     // One that is gone makes it list again, once.
     let gone = || reply(404, &[], "{\"message\":\"Not Found\"}");
     let (result, _) = script(&mut queue, [gone(), ok(&repositories), gone()]);
@@ -280,7 +280,8 @@ fn missing_and_mistyped_keys_are_named() {
         assert_eq!(error.kind, ErrorKind::Malformed);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
-    let error = converse(&mut GitHubQueue::new(settings()), |_| Told::Http(Err(Unreachable::TooLarge(8 << 20))));
+    let error =
+        complete(&mut GitHubQueue::new(settings()), |_| EffectResult::Http(Err(Unreachable::TooLarge(8 << 20))));
     assert_eq!(error.expect_err("no reply").kind, ErrorKind::Unreachable);
 }
 
@@ -323,16 +324,16 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
 #[test]
 fn the_token_is_never_shown() {
     let mut queue = GitHubQueue::new(settings());
-    let (echo, asked) = script(&mut queue, [reply(401, &[], &format!("{{\"message\":\"bad {TOKEN}\"}}"))]);
-    let text = format!("{queue:?} {asked:?} {echo:?} {:?}", settings());
+    let (echo, requests) = script(&mut queue, [reply(401, &[], &format!("{{\"message\":\"bad {TOKEN}\"}}"))]);
+    let text = format!("{queue:?} {requests:?} {echo:?} {:?}", settings());
     assert!(!text.contains(TOKEN), "{text}");
 }
 
 proptest! {
     #[test]
     fn arbitrary_bytes_are_never_zero_demand(body: Vec<u8>, status: u16) {
-        let result = converse(&mut GitHubQueue::new(settings()), |_| {
-            Told::Http(Ok(Reply { status, body: body.clone(), ..reply(200, &[], "") }))
+        let result = complete(&mut GitHubQueue::new(settings()), |_| {
+            EffectResult::Http(Ok(Reply { status, body: body.clone(), ..reply(200, &[], "") }))
         });
         prop_assert!(result.is_err());
     }

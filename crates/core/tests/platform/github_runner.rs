@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use lightsout_core::{
+    exchange::{Call, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request},
     platform::{
-        Drain, Drained, ErrorKind, Launch, PlatformError, Probe, Runner, Signal, Talk, Undrain,
+        DrainBy, Drained, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         github::{CLOUD, GitHubAuth, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings},
     },
-    wire::{Method, Reply, Request, Told},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::talk::{body, converse, header, me, reply, script};
+use crate::exchange::{body, complete, header, host, reply, script};
 
 const TOKEN: &str = "ghp_very-secret";
 const BLOB: &str = "eyJ2ZXJ5IjoiI3NlY3JldCJ9";
@@ -21,7 +21,7 @@ const LIST: &str = "https://api.github.com/orgs/acme/actions/runners?name=i-0abc
 fn settings() -> GitHubRunnerSettings {
     GitHubRunnerSettings {
         url: CLOUD.to_owned(),
-        registration: GitHubRegistration::Ask(GitHubAuth::Token(TOKEN.into())),
+        registration: GitHubRegistration::Api(GitHubAuth::Token(TOKEN.into())),
         owner: GitHubOwner::Organization("acme".to_owned()),
         runner_group_id: 3,
         labels: ["linux", "Self-Hosted"].map(str::to_owned).into(),
@@ -54,32 +54,30 @@ fn empty(status: u16) -> Reply {
     reply(status, &[], "")
 }
 
-fn calls(asked: &[Request]) -> Vec<String> {
-    asked.iter().map(|request| format!("{} {}", request.method.as_str(), request.url.replace(CLOUD, ""))).collect()
+fn calls(requests: &[Request]) -> Vec<String> {
+    requests.iter().map(|request| format!("{} {}", request.method.as_str(), request.url.replace(CLOUD, ""))).collect()
 }
 
-fn register(settings: GitHubRunnerSettings, replies: Vec<Reply>) -> (Result<Launch, PlatformError>, Vec<Request>) {
-    script(&mut *GitHubRunner::new(settings).register(&me()), replies)
+fn register(settings: GitHubRunnerSettings, replies: Vec<Reply>) -> (Result<Launch, ExchangeError>, Vec<Request>) {
+    script(&mut *GitHubRunner::new(settings).register(&host()), replies)
 }
 
-fn drain_of(runner: &GitHubRunner) -> Talk<Drained> {
-    match runner.drain(&me()) {
-        Drain::Ask(talk) => talk,
-        Drain::Signal(signal) => panic!("{signal:?} would cancel the job"),
-    }
+fn drain_of(runner: &GitHubRunner) -> Call<Drained> {
+    assert_eq!(runner.drain_rules().drain, DrainBy::Call, "a signal would cancel the job");
+    runner.drain_call(&host())
 }
 
-fn drain(replies: Vec<Reply>) -> (Result<Drained, PlatformError>, Vec<Request>) {
+fn drain(replies: Vec<Reply>) -> (Result<Drained, ExchangeError>, Vec<Request>) {
     script(&mut *drain_of(&GitHubRunner::new(settings())), replies)
 }
 
 #[test]
 fn a_configuration_launches_the_runner_and_stays_out_of_the_arguments() {
-    let (launch, asked) = register(settings(), vec![configured(23)]);
+    let (launch, requests) = register(settings(), vec![configured(23)]);
     let launch = launch.expect("registered");
-    assert_eq!(calls(&asked), ["POST /orgs/acme/actions/runners/generate-jitconfig"]);
-    assert_eq!(header(&asked[0], "authorization"), Some("Bearer ghp_very-secret"));
-    let sent: Value = serde_json::from_str(body(&asked[0])).expect("JSON");
+    assert_eq!(calls(&requests), ["POST /orgs/acme/actions/runners/generate-jitconfig"]);
+    assert_eq!(header(&requests[0], "authorization"), Some("Bearer ghp_very-secret"));
+    let sent: Value = serde_json::from_str(body(&requests[0])).expect("JSON");
     assert_eq!(
         sent,
         json!({"name": "i-0abc", "runner_group_id": 3, "labels": ["self-hosted", "linux"], "work_folder": "_work"})
@@ -108,14 +106,14 @@ fn a_program_that_changes_the_user_has_no_hook() {
     let launch = register(settings.clone(), vec![configured(1)]).0.expect("registered");
     assert_eq!((launch.argv, launch.files.len()), (program, 0));
     assert!(!launch.env.iter().any(|(name, _)| name.contains("HOOK")));
-    let probes = GitHubRunner::new(settings).probes(&me());
+    let probes = GitHubRunner::new(settings).probes(&host());
     assert!(matches!(&probes[..], [Probe::Children(names)] if names[..] == ["Runner.Worker"]));
 }
 
 #[test]
 fn a_leftover_of_this_instance_is_removed_once() {
     let taken = || ok(409, &json!({"message": "Already exists - A runner with the name already exists."}));
-    let (launch, asked) = register(
+    let (launch, requests) = register(
         settings(),
         vec![
             taken(),
@@ -127,7 +125,7 @@ fn a_leftover_of_this_instance_is_removed_once() {
     assert!(launch.is_ok());
     let post = "POST /orgs/acme/actions/runners/generate-jitconfig".to_owned();
     let list = LIST.replace(CLOUD, "GET ");
-    assert_eq!(calls(&asked), [post.clone(), list, "DELETE /orgs/acme/actions/runners/5".to_owned(), post]);
+    assert_eq!(calls(&requests), [post.clone(), list, "DELETE /orgs/acme/actions/runners/5".to_owned(), post]);
     let again = vec![taken(), listed(&[(5, "i-0abc", "offline", false)]), empty(404), taken()];
     assert_eq!(register(settings(), again).0.expect_err("still taken").kind, ErrorKind::Refused);
     assert!(register(settings(), vec![taken(), listed(&[]), configured(6)]).0.is_ok(), "it went by itself");
@@ -137,10 +135,10 @@ fn a_leftover_of_this_instance_is_removed_once() {
 fn a_runner_that_is_busy_or_online_is_never_removed_for_its_name() {
     for (status, busy) in [("online", true), ("offline", true), ("online", false), ("a state of the future", false)] {
         let replies = vec![ok(409, &json!({})), listed(&[(5, "i-0abc", status, busy)])];
-        let (result, asked) = register(settings(), replies);
+        let (result, requests) = register(settings(), replies);
         let error = result.expect_err("left alone");
         assert!(error.is_transient() && error.message.contains("ID 5"), "{error}");
-        assert!(asked.iter().all(|request| request.method != Method::Delete));
+        assert!(requests.iter().all(|request| request.method != Method::Delete));
     }
 }
 
@@ -175,43 +173,45 @@ fn a_registration_that_is_not_confirmed_does_not_launch() {
         runner_group_id: 1,
         ..settings()
     };
-    let (result, asked) = register(repository, vec![empty(403)]);
+    let (result, requests) = register(repository, vec![empty(403)]);
     assert!(result.expect_err("forbidden").message.contains("administration: write"));
-    assert_eq!(calls(&asked), ["POST /repos/acme/app/actions/runners/generate-jitconfig"]);
+    assert_eq!(calls(&requests), ["POST /repos/acme/app/actions/runners/generate-jitconfig"]);
 }
 
 #[test]
 fn the_drain_is_a_removal_that_github_proves_or_refuses() {
     let mine = || listed(&[(5, "i-0abc", "online", true)]);
     let busy = || ok(422, &json!({"message": "Bad request - Runner \"i-0abc\" is still running a job"}));
-    let (result, asked) = drain(vec![mine(), empty(204)]);
+    let (result, requests) = drain(vec![mine(), empty(204)]);
     assert_eq!(result, Ok(Drained::Empty));
-    assert_eq!(calls(&asked), [LIST.replace(CLOUD, "GET "), "DELETE /orgs/acme/actions/runners/5".to_owned()]);
+    assert_eq!(calls(&requests), [LIST.replace(CLOUD, "GET "), "DELETE /orgs/acme/actions/runners/5".to_owned()]);
     assert_eq!(drain(vec![mine(), busy()]).0, Ok(Drained::Refused));
     assert_eq!(drain(vec![listed(&[])]).0, Ok(Drained::Empty), "it has removed itself");
     assert_eq!(drain(vec![listed(&[(4, "i-0abcd", "online", true)])]).0, Ok(Drained::Empty), "another's is not ours");
-    assert_eq!(GitHubRunner::new(settings()).abort(), Signal::Int);
-    assert!(matches!(GitHubRunner::new(settings()).undrain(&me()), Undrain::Relaunch));
+    assert_eq!(GitHubRunner::new(settings()).drain_rules().abort, Signal::Int);
+    assert_eq!(GitHubRunner::new(settings()).drain_rules().undrain, UndrainBy::Relaunch);
 }
 
 #[test]
 fn what_was_registered_here_is_removed_by_its_number_and_a_lost_answer_is_repeated() {
     let runner = GitHubRunner::new(settings());
-    script(&mut *runner.register(&me()), [configured(23)]).0.expect("registered");
-    let mut talk = drain_of(&runner);
+    script(&mut *runner.register(&host()), [configured(23)]).0.expect("registered");
+    let mut call = drain_of(&runner);
     // The answer is lost; GitHub has removed it.
-    converse(&mut *talk, |_| Told::Http(Err(lightsout_core::wire::Unreachable::Broken("reset".to_owned()))))
-        .expect_err("lost");
-    let (result, asked) = script(&mut *talk, [empty(404), listed(&[])]);
+    complete(&mut *call, |_| {
+        EffectResult::Http(Err(lightsout_core::exchange::Unreachable::Broken("reset".to_owned())))
+    })
+    .expect_err("lost");
+    let (result, requests) = script(&mut *call, [empty(404), listed(&[])]);
     assert_eq!(result, Ok(Drained::Empty));
-    assert_eq!(calls(&asked)[0], "DELETE /orgs/acme/actions/runners/23");
+    assert_eq!(calls(&requests)[0], "DELETE /orgs/acme/actions/runners/23");
 }
 
 #[test]
 fn a_404_alone_is_no_proof() {
     // GitHub says 404 also to a token that has lost its rights.
     let runner = GitHubRunner::new(settings());
-    script(&mut *runner.register(&me()), [configured(23)]).0.expect("registered");
+    script(&mut *runner.register(&host()), [configured(23)]).0.expect("registered");
     let (result, _) = script(&mut *drain_of(&runner), [empty(404), empty(404)]);
     assert_eq!(result.expect_err("no proof").kind, ErrorKind::NotFound);
     let (result, _) = script(&mut *drain_of(&runner), [empty(404), listed(&[(23, "i-0abc", "online", true)])]);
@@ -220,7 +220,7 @@ fn a_404_alone_is_no_proof() {
 
 #[test]
 fn only_this_instances_registration_is_removed() {
-    let deregister = |replies: Vec<Reply>| script(&mut *GitHubRunner::new(settings()).deregister(&me()), replies).0;
+    let deregister = |replies: Vec<Reply>| script(&mut *GitHubRunner::new(settings()).deregister(&host()), replies).0;
     let mine = || listed(&[(5, "i-0abc", "offline", false)]);
     assert_eq!(deregister(vec![mine(), empty(204)]), Ok(()));
     assert_eq!(deregister(vec![mine(), empty(404), listed(&[])]), Ok(()));
@@ -241,17 +241,17 @@ fn only_this_instances_registration_is_removed() {
 #[test]
 fn a_ready_configuration_needs_no_call_and_proves_nothing() {
     let runner = GitHubRunner::new(jit());
-    let launch = script(&mut *runner.register(&me()), []).0.expect("launched");
+    let launch = script(&mut *runner.register(&host()), []).0.expect("launched");
     assert_eq!(launch.env[0].1.expose(), BLOB);
     let error = script(&mut *drain_of(&runner), []).0.expect_err("no right");
     assert_eq!(error.kind, ErrorKind::Refused);
     assert!(error.message.contains("jobs_per_instance = 1"), "{error}");
-    assert_eq!(script(&mut *runner.deregister(&me()), []).0, Ok(()));
+    assert_eq!(script(&mut *runner.deregister(&host()), []).0, Ok(()));
 }
 
 #[test]
 fn a_job_is_seen_by_its_process_and_by_its_mark() {
-    let probes = GitHubRunner::new(settings()).probes(&me());
+    let probes = GitHubRunner::new(settings()).probes(&host());
     let [Probe::Children(names), Probe::Files { folder }] = &probes[..] else { panic!("other probes") };
     assert_eq!(
         (names[..].to_vec(), folder.to_str()),
@@ -293,7 +293,7 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
 fn secrets_are_never_shown() {
     for settings in [settings(), jit()] {
         let runner = GitHubRunner::new(settings.clone());
-        let debug = format!("{settings:?} {runner:?} {:?}", runner.register(&me()).start());
+        let debug = format!("{settings:?} {runner:?} {:?}", runner.register(&host()).start());
         assert!(!debug.contains(TOKEN) && !debug.contains(BLOB), "{debug}");
     }
     let echo = register(settings(), vec![ok(403, &json!({"message": format!("bad {TOKEN}")}))]).0.expect_err("refused");
@@ -305,10 +305,10 @@ proptest! {
     #[test]
     fn arbitrary_answers_never_launch_and_never_prove(status: u16, bytes: Vec<u8>) {
         let answer = || Reply { status, body: bytes.clone(), ..empty(200) };
-        let mut talk = GitHubRunner::new(settings()).register(&me());
-        prop_assert!(converse(&mut *talk, |_| Told::Http(Ok(answer()))).is_err());
-        let mut talk = drain_of(&GitHubRunner::new(settings()));
-        prop_assert!(converse(&mut *talk, |_| Told::Http(Ok(answer()))).is_err());
+        let mut call = GitHubRunner::new(settings()).register(&host());
+        prop_assert!(complete(&mut *call, |_| EffectResult::Http(Ok(answer()))).is_err());
+        let mut call = drain_of(&GitHubRunner::new(settings()));
+        prop_assert!(complete(&mut *call, |_| EffectResult::Http(Ok(answer()))).is_err());
     }
 
     /// Only a 204 or a list without the name is a proof; only our own number is ever deleted.
@@ -317,14 +317,14 @@ proptest! {
         let mut statuses = statuses.into_iter();
         let mut deleted = Vec::new();
         let mut proof = false;
-        let result = converse(&mut *drain_of(&GitHubRunner::new(settings())), |request| {
+        let result = complete(&mut *drain_of(&GitHubRunner::new(settings())), |request| {
             if request.method == Method::Delete {
                 deleted.push(request.url.clone());
                 let status = statuses.next().unwrap_or(500);
                 proof |= status == 204;
-                return Told::Http(Ok(empty(status)));
+                return EffectResult::Http(Ok(empty(status)));
             }
-            Told::Http(Ok(listed(&[(id + 1, "i-0abd", "offline", false), (id, "i-0abc", "online", false)])))
+            EffectResult::Http(Ok(listed(&[(id + 1, "i-0abd", "offline", false), (id, "i-0abc", "online", false)])))
         });
         prop_assert_eq!(matches!(result, Ok(Drained::Empty)), proof);
         prop_assert!(deleted.iter().all(|url| url.ends_with(&format!("/{id}"))), "{:?}", deleted);

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use lightsout_core::{
+    exchange::{EffectResult, ErrorKind, Reply, Unreachable},
     platform::{
-        Demand, ErrorKind, Queue,
+        Demand, Queue,
         github::{CLOUD, GitHubAuth, GitHubOwner, GitHubScaleSetQueue, GitHubScaleSetSettings},
     },
-    wire::{Reply, Told, Unreachable},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::talk::{body, converse, header, reply, script};
+use crate::exchange::{body, complete, header, reply, script};
 
 const SERVICE: &str = "https://pipelines.example/tenant/";
 
@@ -73,9 +73,9 @@ fn opened() -> GitHubScaleSetQueue {
 #[test]
 fn the_chain_leads_to_a_session_and_its_statistics() {
     let mut queue = GitHubScaleSetQueue::new(settings());
-    let (result, asked) = script(&mut queue, opening(5, 2));
+    let (result, requests) = script(&mut queue, opening(5, 2));
     assert_eq!((result, queue.platform()), (Ok(demand(3, 2)), "github"));
-    let calls: Vec<_> = asked.iter().map(|request| format!("{} {}", request.method.as_str(), request.url)).collect();
+    let calls: Vec<_> = requests.iter().map(|request| format!("{} {}", request.method.as_str(), request.url)).collect();
     assert_eq!(
         calls,
         [
@@ -86,29 +86,32 @@ fn the_chain_leads_to_a_session_and_its_statistics() {
         ]
     );
     let authorisations: Vec<_> =
-        asked.iter().map(|request| header(request, "authorization").unwrap_or_default()).collect();
+        requests.iter().map(|request| header(request, "authorization").unwrap_or_default()).collect();
     assert_eq!(authorisations, ["Bearer ghp_secret", "RemoteAuth REG", "Bearer admin-token", "Bearer admin-token"]);
-    let sent: Value = serde_json::from_str(body(&asked[1])).expect("JSON");
+    let sent: Value = serde_json::from_str(body(&requests[1])).expect("JSON");
     assert_eq!(sent, json!({"url": "https://github.com/acme", "runner_event": "register"}));
 }
 
 #[test]
 fn a_message_is_read_and_acknowledged() {
     let mut queue = opened();
-    let (result, asked) = script(&mut queue, [message(4, 8, 6), reply(204, &[], "")]);
+    let (result, requests) = script(&mut queue, [message(4, 8, 6), reply(204, &[], "")]);
     assert_eq!(result, Ok(demand(2, 6)));
-    assert_eq!(asked[0].url, "https://queue.example/messages?x=1");
-    assert_eq!(header(&asked[0], "x-scalesetmaxcapacity"), Some("40"));
-    assert_eq!(header(&asked[0], "authorization"), Some("Bearer queue-token"));
-    assert!(asked[0].timeout.is_some_and(|timeout| timeout < Duration::from_secs(5)));
-    assert_eq!((asked[1].method.as_str(), asked[1].url.as_str()), ("DELETE", "https://queue.example/messages/4?x=1"));
-    // Nothing new: what was said last holds, whether GitHub says so or lets us wait.
-    let (result, asked) = script(&mut queue, [reply(202, &[], "")]);
+    assert_eq!(requests[0].url, "https://queue.example/messages?x=1");
+    assert_eq!(header(&requests[0], "x-scalesetmaxcapacity"), Some("40"));
+    assert_eq!(header(&requests[0], "authorization"), Some("Bearer queue-token"));
+    assert!(requests[0].timeout.is_some_and(|timeout| timeout < Duration::from_secs(5)));
     assert_eq!(
-        (result, asked[0].url.as_str()),
+        (requests[1].method.as_str(), requests[1].url.as_str()),
+        ("DELETE", "https://queue.example/messages/4?x=1")
+    );
+    // Nothing new: what was said last holds, whether GitHub says so or lets us wait.
+    let (result, requests) = script(&mut queue, [reply(202, &[], "")]);
+    assert_eq!(
+        (result, requests[0].url.as_str()),
         (Ok(demand(2, 6)), "https://queue.example/messages?x=1&lastMessageId=4")
     );
-    let silent = converse(&mut queue, |_| Told::Http(Err(Unreachable::Timeout(Duration::from_secs(2)))));
+    let silent = complete(&mut queue, |_| EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(2)))));
     assert_eq!(silent, Ok(demand(2, 6)));
     // An acknowledgement that is lost changes nothing.
     assert_eq!(script(&mut queue, [message(5, 0, 0), reply(500, &[], "")]).0, Ok(demand(0, 0)));
@@ -117,12 +120,12 @@ fn a_message_is_read_and_acknowledged() {
 #[test]
 fn a_session_that_has_run_out_is_renewed_or_opened_anew() {
     let mut queue = opened();
-    let (result, asked) = script(&mut queue, [reply(401, &[], ""), session("queue-token-2", 1, 1)]);
+    let (result, requests) = script(&mut queue, [reply(401, &[], ""), session("queue-token-2", 1, 1)]);
     assert_eq!(result, Ok(demand(0, 1)));
-    assert_eq!(asked[1].method.as_str(), "PATCH");
-    assert!(asked[1].url.ends_with("/runnerscalesets/7/sessions/0190-ab?api-version=6.0-preview"));
-    let (result, asked) = script(&mut queue, [message(4, 3, 1), reply(204, &[], "")]);
-    assert_eq!((result, header(&asked[0], "authorization")), (Ok(demand(2, 1)), Some("Bearer queue-token-2")));
+    assert_eq!(requests[1].method.as_str(), "PATCH");
+    assert!(requests[1].url.ends_with("/runnerscalesets/7/sessions/0190-ab?api-version=6.0-preview"));
+    let (result, requests) = script(&mut queue, [message(4, 3, 1), reply(204, &[], "")]);
+    assert_eq!((result, header(&requests[0], "authorization")), (Ok(demand(2, 1)), Some("Bearer queue-token-2")));
     for gone in [401, 403, 404] {
         let replies = [vec![reply(401, &[], ""), reply(gone, &[], "")], opening(9, 9)].concat();
         assert_eq!(script(&mut queue, replies).0, Ok(demand(0, 9)), "{gone}");
@@ -189,8 +192,8 @@ fn the_owners_page_follows_from_the_address() {
         ("https://api.acme.ghe.com/", "https://acme.ghe.com/acme"),
     ] {
         let mut queue = GitHubScaleSetQueue::new(GitHubScaleSetSettings { url: url.to_owned(), ..settings() });
-        let (_, asked) = script(&mut queue, opening(0, 0));
-        assert!(body(&asked[1]).contains(page), "{}", body(&asked[1]));
+        let (_, requests) = script(&mut queue, opening(0, 0));
+        assert!(body(&requests[1]).contains(page), "{}", body(&requests[1]));
     }
 }
 
@@ -215,9 +218,9 @@ proptest! {
     fn arbitrary_answers_are_never_no_demand(status: u16, bytes: Vec<u8>, good in 0usize..4) {
         let mut replies = opening(1, 0).into_iter().take(good);
         let mut queue = GitHubScaleSetQueue::new(settings());
-        let result = converse(&mut queue, |_| {
+        let result = complete(&mut queue, |_| {
             let spoilt = || Reply { status, body: bytes.clone(), ..reply(200, &[], "") };
-            Told::Http(Ok(replies.next().unwrap_or_else(spoilt)))
+            EffectResult::Http(Ok(replies.next().unwrap_or_else(spoilt)))
         });
         prop_assert!(result.is_err());
     }

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use lightsout_core::{
     activity::Activity,
+    exchange::{EffectResult, Output, Reply, Unreachable},
     platform::{
-        Probe, Runner,
+        Probe, RunnerPlatform,
         gitlab::{GitLabRunner, GitLabRunnerSettings},
     },
-    wire::{Output, Reply, Told, Unreachable},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 
-use crate::talk::{converse, me, reply, script};
+use crate::exchange::{complete, host, reply, script};
 
 const IDLE: &str = "\
 # HELP gitlab_runner_concurrent The current value of concurrent setting
@@ -38,7 +38,7 @@ gitlab_runner_jobs{state=\"running\",stage=\"prepare_executor\",system_id=\"r_0\
 gitlab_runner_jobs{state=\"idle\",stage=\"idle\"} 0
 ";
 
-fn probe() -> lightsout_core::platform::Talk<Activity> {
+fn probe() -> lightsout_core::exchange::Call<Activity> {
     let settings = GitLabRunnerSettings {
         url: "https://gitlab.example.com".to_owned(),
         token: SecretString::from("glrt-x"),
@@ -48,10 +48,10 @@ fn probe() -> lightsout_core::platform::Talk<Activity> {
         extra: None,
         check_interval: 3,
     };
-    let probes = GitLabRunner::new(settings).probes(&me());
+    let probes = GitLabRunner::new(settings).probes(&host());
     let ask = probes.into_iter().find_map(|probe| match probe {
-        Probe::Runner(talk) => Some(talk),
-        Probe::Containers { .. } | Probe::Children(_) | Probe::Files { .. } | Probe::Ask(_) => None,
+        Probe::Runner(call) => Some(call),
+        Probe::Containers { .. } | Probe::Children(_) | Probe::Files { .. } | Probe::Call(_) => None,
     });
     ask.expect("a metrics probe")
 }
@@ -68,8 +68,8 @@ fn metrics(body: &str) -> Activity {
 fn no_family_of_jobs_is_quiet() {
     assert_eq!(metrics(IDLE), Activity::Quiet);
     assert_eq!(metrics(&format!("{IDLE}gitlab_runner_jobs{{state=\"idle\"}} 0\n")), Activity::Quiet);
-    let (_, asked) = script(&mut *probe(), [reply(200, &[], IDLE)]);
-    assert_eq!(asked[0].url, "http://127.0.0.1:9252/metrics");
+    let (_, requests) = script(&mut *probe(), [reply(200, &[], IDLE)]);
+    assert_eq!(requests[0].url, "http://127.0.0.1:9252/metrics");
 }
 
 #[test]
@@ -119,12 +119,12 @@ fn any_doubt_is_unknown() {
 
 #[test]
 fn no_answer_is_unknown() {
-    for told in [
-        Told::Http(Err(Unreachable::Connect("refused".to_owned()))),
-        Told::Http(Err(Unreachable::Timeout(Duration::from_secs(1)))),
-        Told::Program(Ok(Output { status: Some(0), stdout: IDLE.into(), stderr: Vec::new() })),
+    for result in [
+        EffectResult::Http(Err(Unreachable::Connect("refused".to_owned()))),
+        EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(1)))),
+        EffectResult::Program(Ok(Output { status: Some(0), stdout: IDLE.into(), stderr: Vec::new() })),
     ] {
-        assert!(matches!(converse(&mut *probe(), |_| told.clone()), Ok(Activity::Unknown(_))), "{told:?}");
+        assert!(matches!(complete(&mut *probe(), |_| result.clone()), Ok(Activity::Unknown(_))), "{result:?}");
     }
 }
 

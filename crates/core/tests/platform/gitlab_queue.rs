@@ -3,17 +3,17 @@
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use lightsout_core::{
+    exchange::{ExchangeError, Method, Reply, Request},
     platform::{
-        Demand, PlatformError, Queue,
+        Demand, Queue,
         gitlab::{GitLabQueue, GitLabQueueSettings, Scope},
     },
-    wire::{Method, Reply, Request},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::talk::{body, header, reply, script};
+use crate::exchange::{body, header, reply, script};
 
 pub const URL: &str = "https://gitlab.example.com";
 pub const TOKEN: &str = "glpat-very-secret";
@@ -35,7 +35,7 @@ pub fn project(name: &str) -> Scope {
     Scope::Projects(vec![name.to_owned()])
 }
 
-pub fn read(settings: GitLabQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Demand, PlatformError> {
+pub fn read(settings: GitLabQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Demand, ExchangeError> {
     script(&mut GitLabQueue::new(settings), replies).0
 }
 
@@ -61,8 +61,8 @@ fn ok(body: &str) -> Reply {
     reply(200, &[], body)
 }
 
-fn urls(asked: &[Request]) -> Vec<&str> {
-    asked.iter().map(|request| request.url.as_str()).collect()
+fn urls(requests: &[Request]) -> Vec<&str> {
+    requests.iter().map(|request| request.url.as_str()).collect()
 }
 
 fn demand(queued: u32, running: u32) -> Demand {
@@ -81,13 +81,13 @@ fn pending_jobs_wait_and_running_jobs_run() {
         job(7, "a status of the future", &["docker"], None),
     ]);
     let mut queue = GitLabQueue::new(settings(project("12")));
-    let (result, asked) = script(&mut queue, [ok(&jobs)]);
+    let (result, requests) = script(&mut queue, [ok(&jobs)]);
     assert_eq!(result, Ok(demand(2, 1)));
-    assert_eq!(urls(&asked), [JOBS_12]);
-    assert_eq!(asked[0].method, Method::Get);
-    assert_eq!(header(&asked[0], "private-token"), Some(TOKEN));
-    assert_eq!(header(&asked[0], "if-none-match"), None);
-    assert_eq!(body(&asked[0]), "");
+    assert_eq!(urls(&requests), [JOBS_12]);
+    assert_eq!(requests[0].method, Method::Get);
+    assert_eq!(header(&requests[0], "private-token"), Some(TOKEN));
+    assert_eq!(header(&requests[0], "if-none-match"), None);
+    assert_eq!(body(&requests[0]), "");
     assert_eq!(queue.platform(), "gitlab");
 }
 
@@ -139,10 +139,10 @@ fn with_a_runner_id_only_its_jobs_run_whatever_their_tags() {
 #[test]
 fn projects_are_named_by_id_or_path_and_read_once_each() {
     let scope = Scope::Projects(["team/app one", "12", " 12", "12"].map(str::to_owned).into());
-    let (result, asked) =
+    let (result, requests) =
         script(&mut GitLabQueue::new(settings(scope)), [ok(&waiting([1])), ok(&waiting([1])), ok(&waiting([2]))]);
     assert_eq!(result, Ok(demand(2, 0)));
-    assert_eq!(asked[2].url, JOBS_12.replace("/12/", "/team%2Fapp%20one/"));
+    assert_eq!(requests[2].url, JOBS_12.replace("/12/", "/team%2Fapp%20one/"));
 }
 
 #[test]
@@ -150,24 +150,24 @@ fn every_page_is_read_and_a_job_that_moves_between_pages_counts_once() {
     let first = reply(200, &[("x-next-page", "2")], &waiting(1..=100));
     let moved = list([job(100, "running", &["docker"], Some(7)), job(101, "pending", &["docker"], None)]);
     let last = reply(200, &[("x-next-page", "")], &moved);
-    let (result, asked) = script(&mut GitLabQueue::new(settings(project("12"))), [first, last]);
+    let (result, requests) = script(&mut GitLabQueue::new(settings(project("12"))), [first, last]);
     assert_eq!(result, Ok(demand(100, 1)), "job 100 has started in between");
-    assert_eq!(urls(&asked), [JOBS_12.to_owned(), format!("{JOBS_12}&page=2")]);
+    assert_eq!(urls(&requests), [JOBS_12.to_owned(), format!("{JOBS_12}&page=2")]);
 
     let link = format!("<{URL}/api/v4/projects/12/jobs?cursor=x>; rel=\"next\", <{URL}/first>; rel=\"first\"");
     let first = reply(200, &[("link", &link)], &waiting([1]));
-    let (result, asked) = script(&mut GitLabQueue::new(settings(project("12"))), [first, ok(&waiting([2]))]);
+    let (result, requests) = script(&mut GitLabQueue::new(settings(project("12"))), [first, ok(&waiting([2]))]);
     assert_eq!(result, Ok(demand(2, 0)));
-    assert_eq!(asked[1].url, format!("{URL}/api/v4/projects/12/jobs?cursor=x"));
-    assert_eq!(header(&asked[1], "private-token"), Some(TOKEN));
+    assert_eq!(requests[1].url, format!("{URL}/api/v4/projects/12/jobs?cursor=x"));
+    assert_eq!(header(&requests[1], "private-token"), Some(TOKEN));
 }
 
 #[test]
 fn a_full_page_without_paging_headers_is_not_the_last() {
-    let (result, asked) =
+    let (result, requests) =
         script(&mut GitLabQueue::new(settings(project("12"))), [ok(&waiting(1..=100)), ok(&waiting(101..=103))]);
     assert_eq!(result, Ok(demand(103, 0)));
-    assert_eq!(asked[1].url, format!("{JOBS_12}&page=2"));
+    assert_eq!(requests[1].url, format!("{JOBS_12}&page=2"));
 }
 
 #[test]
@@ -177,18 +177,19 @@ fn an_unchanged_page_counts_as_before_with_its_next_page() {
     let second = reply(200, &[("etag", "W/\"two\""), ("x-next-page", "")], &waiting([3]));
     assert_eq!(script(&mut queue, [first, second]).0, Ok(demand(3, 0)));
 
-    let (result, asked) = script(&mut queue, [reply(304, &[], ""), reply(304, &[], "")]);
+    let (result, requests) = script(&mut queue, [reply(304, &[], ""), reply(304, &[], "")]);
     assert_eq!(result, Ok(demand(3, 0)));
-    let tags: Vec<_> = asked.iter().map(|request| header(request, "if-none-match")).collect();
+    let tags: Vec<_> = requests.iter().map(|request| header(request, "if-none-match")).collect();
     assert_eq!(tags, [Some("W/\"one\""), Some("W/\"two\"")]);
 
     // A new first page without a next one: the second is forgotten.
     let changed = reply(200, &[("etag", "W/\"three\""), ("x-next-page", "")], &waiting([9]));
     assert_eq!(script(&mut queue, [changed]).0, Ok(demand(1, 0)));
-    let (result, asked) = script(&mut queue, [reply(200, &[("x-next-page", "2")], &waiting([9])), ok(&waiting([3]))]);
+    let (result, requests) =
+        script(&mut queue, [reply(200, &[("x-next-page", "2")], &waiting([9])), ok(&waiting([3]))]);
     assert_eq!(result, Ok(demand(2, 0)));
-    assert_eq!(header(&asked[0], "if-none-match"), Some("W/\"three\""));
-    assert_eq!(header(&asked[1], "if-none-match"), None);
+    assert_eq!(header(&requests[0], "if-none-match"), Some("W/\"three\""));
+    assert_eq!(header(&requests[1], "if-none-match"), None);
 }
 
 #[test]
@@ -196,9 +197,9 @@ fn entity_tags_outlive_a_failed_reading() {
     let mut queue = GitLabQueue::new(settings(Scope::Projects(["12", "13"].map(str::to_owned).into())));
     let tagged = reply(200, &[("etag", "\"a\"")], &waiting([1]));
     script(&mut queue, [tagged, reply(500, &[], "")]).0.expect_err("the second project failed");
-    let (result, asked) = script(&mut queue, [reply(304, &[], ""), ok(&waiting([2]))]);
+    let (result, requests) = script(&mut queue, [reply(304, &[], ""), ok(&waiting([2]))]);
     assert_eq!(result, Ok(demand(2, 0)));
-    assert_eq!(header(&asked[0], "if-none-match"), Some("\"a\""));
+    assert_eq!(header(&requests[0], "if-none-match"), Some("\"a\""));
 }
 
 #[test]
@@ -206,8 +207,8 @@ fn a_full_last_page_is_always_read_anew() {
     let mut queue = GitLabQueue::new(settings(project("12")));
     let full = reply(200, &[("etag", "\"full\""), ("x-next-page", "")], &waiting(1..=100));
     assert_eq!(script(&mut queue, [full.clone()]).0, Ok(demand(100, 0)));
-    let (_, asked) = script(&mut queue, [full]);
-    assert_eq!(header(&asked[0], "if-none-match"), None, "a second page can appear without a change of the first");
+    let (_, requests) = script(&mut queue, [full]);
+    assert_eq!(header(&requests[0], "if-none-match"), None, "a second page can appear without a change of the first");
 }
 
 const GROUP: &str = "https://gitlab.example.com/api/v4/groups/team%2Fsub/projects?include_subgroups=true&with_shared=false&archived=false&per_page=100";
@@ -226,17 +227,17 @@ fn projects(ids: &[u64]) -> String {
 fn a_groups_projects_are_listed_on_every_page_and_remembered_for_thirty_readings() {
     let mut queue = GitLabQueue::new(settings(group()));
     let first = reply(200, &[("x-next-page", "2")], &projects(&[1]));
-    let (result, asked) = script(&mut queue, [first, ok(&projects(&[2])), ok(&waiting([10])), ok(&waiting([20]))]);
+    let (result, requests) = script(&mut queue, [first, ok(&projects(&[2])), ok(&waiting([10])), ok(&waiting([20]))]);
     assert_eq!(result, Ok(demand(2, 0)));
-    assert_eq!(urls(&asked)[..2], [GROUP.to_owned(), format!("{GROUP}&page=2")]);
+    assert_eq!(urls(&requests)[..2], [GROUP.to_owned(), format!("{GROUP}&page=2")]);
     for reading in 2..=30 {
-        let (result, asked) = script(&mut queue, [ok(&waiting([10])), ok("[]")]);
+        let (result, requests) = script(&mut queue, [ok(&waiting([10])), ok("[]")]);
         assert_eq!(result, Ok(demand(1, 0)), "reading {reading}");
-        assert!(asked.iter().all(|request| request.url.contains("/jobs?")));
+        assert!(requests.iter().all(|request| request.url.contains("/jobs?")));
     }
-    let (result, asked) = script(&mut queue, [ok(&projects(&[2])), ok("[]")]);
+    let (result, requests) = script(&mut queue, [ok(&projects(&[2])), ok("[]")]);
     assert_eq!(result, Ok(demand(0, 0)));
-    assert_eq!(asked[0].url, GROUP);
+    assert_eq!(requests[0].url, GROUP);
 }
 
 #[test]
@@ -252,10 +253,10 @@ fn projects_whose_ci_is_switched_off_are_left_out() {
         {"id": 3, "path_with_namespace": "c", "builds_access_level": "private", "jobs_enabled": true},
         {"id": 4, "path_with_namespace": "d", "builds_access_level": null},
     ]);
-    let (result, asked) =
+    let (result, requests) =
         script(&mut GitLabQueue::new(settings(group())), [ok(&projects.to_string()), ok("[]"), ok("[]")]);
     assert_eq!(result, Ok(demand(0, 0)));
-    assert!(asked[1].url.contains("/projects/3/") && asked[2].url.contains("/projects/4/"));
+    assert!(requests[1].url.contains("/projects/3/") && requests[2].url.contains("/projects/4/"));
 }
 
 #[test]
@@ -272,8 +273,8 @@ fn a_project_that_is_gone_makes_the_group_be_listed_again_once() {
 
     let error = script(&mut queue, [gone(), ok(&projects(&[1])), gone()]).0.expect_err("still gone");
     assert!(error.message.contains("team/sub/p1"), "{error}");
-    let (_, asked) = script(&mut queue, [ok(&projects(&[]))]);
-    assert_eq!(asked[0].url, GROUP, "the list is not trusted after that");
+    let (_, requests) = script(&mut queue, [ok(&projects(&[]))]);
+    assert_eq!(requests[0].url, GROUP, "the list is not trusted after that");
 }
 
 #[test]
@@ -304,11 +305,11 @@ fn the_rate_limit_is_heeded_before_it_is_reached() {
 
 #[test]
 fn a_reading_can_be_begun_anew_in_the_middle() {
-    use lightsout_core::wire::{Ask, Conversation, Step, Told};
+    use lightsout_core::exchange::{Effect, EffectResult, Exchange, Step};
     let mut queue = GitLabQueue::new(settings(project("12")));
-    let Step::Ask(Ask::Http(_)) = queue.start() else { panic!("nothing asked") };
+    let Step::Perform(Effect::Http(_)) = queue.start() else { panic!("nothing asked") };
     let half = reply(200, &[("x-next-page", "2")], &waiting([1, 2, 3]));
-    let Step::Ask(_) = queue.told(Told::Http(Ok(half))) else { panic!("no next page") };
+    let Step::Perform(_) = queue.resume(EffectResult::Http(Ok(half))) else { panic!("no next page") };
     assert_eq!(script(&mut queue, [ok(&waiting([9]))]).0, Ok(demand(1, 0)));
 }
 
@@ -323,9 +324,9 @@ proptest! {
         let mut text = String::new();
         let mut expected = [0, 0, 0];
         for (id, (stage, asks)) in jobs.iter().enumerate() {
-            let asked: Vec<_> = asks.iter().map(String::as_str).collect();
+            let requests: Vec<_> = asks.iter().map(String::as_str).collect();
             let status = ["pending", "running", "created"][usize::from(*stage)];
-            let _ = write!(text, "{}{}", if id == 0 { "" } else { "," }, job(id as u64, status, &asked, None));
+            let _ = write!(text, "{}{}", if id == 0 { "" } else { "," }, job(id as u64, status, &requests, None));
             let ours: BTreeSet<_> = asks.intersection(&tags).collect();
             let fits = if asks.is_empty() { run_untagged } else { ours.len() == asks.len() };
             expected[usize::from(*stage)] += u32::from(fits);

@@ -3,19 +3,16 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    platform::{
-        ErrorKind,
-        gitlab::{GitLabQueue, GitLabQueueSettings, Scope},
-    },
-    wire::{Conversation, Output, Reply, Step, Told, Unreachable},
+    exchange::{EffectResult, ErrorKind, Exchange, Output, Reply, Step, Unreachable},
+    platform::gitlab::{GitLabQueue, GitLabQueueSettings, Scope},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
+    exchange::{complete, reply, script},
     gitlab_queue::{JOBS_12, TOKEN, URL, job, list, project, read, settings},
-    talk::{converse, reply, script},
 };
 
 /// One job with a key replaced or (by `None`) removed.
@@ -145,7 +142,7 @@ fn no_reply_is_no_reading() {
         Unreachable::Broken("reset".to_owned()),
     ] {
         let mut queue = GitLabQueue::new(settings(project("12")));
-        let error = converse(&mut queue, |_| Told::Http(Err(unreachable.clone()))).expect_err("no reply");
+        let error = complete(&mut queue, |_| EffectResult::Http(Err(unreachable.clone()))).expect_err("no reply");
         assert_eq!(error.kind, ErrorKind::Unreachable);
         assert!(error.message.contains(&unreachable.to_string()), "{error}");
     }
@@ -160,10 +157,10 @@ fn the_token_never_follows_a_link_to_another_host() {
         "https://gitlab.example.com:8443/x",
     ] {
         let link = format!("<{target}>; rel=\"next\"");
-        let (result, asked) =
+        let (result, requests) =
             script(&mut GitLabQueue::new(settings(project("12"))), [reply(200, &[("link", &link)], &jobs)]);
         let error = result.expect_err("refused");
-        assert_eq!((error.kind, asked.len()), (ErrorKind::Malformed, 1));
+        assert_eq!((error.kind, requests.len()), (ErrorKind::Malformed, 1));
         assert!(error.message.contains("external_url"), "{error}");
     }
 }
@@ -173,31 +170,31 @@ fn endless_pages_end_with_an_error() {
     let jobs = list([job(1, "pending", &["docker"], None)]);
     let same = format!("<{JOBS_12}>; rel=\"next\"");
     let mut queue = GitLabQueue::new(settings(project("12")));
-    let mut asked = 0;
-    let error = converse(&mut queue, |_| {
-        asked += 1;
-        Told::Http(Ok(reply(200, &[("link", &same), ("etag", "\"x\"")], &jobs)))
+    let mut requests = 0;
+    let error = complete(&mut queue, |_| {
+        requests += 1;
+        EffectResult::Http(Ok(reply(200, &[("link", &same), ("etag", "\"x\"")], &jobs)))
     });
-    assert_eq!(asked, 100);
+    assert_eq!(requests, 100);
     let error = error.expect_err("endless");
     assert_eq!(error.kind, ErrorKind::Malformed);
     assert!(error.message.contains("after 100 pages"), "{error}");
     // Also when every page is unchanged, and for the list of a group.
-    converse(&mut queue, |_| Told::Http(Ok(reply(304, &[], "")))).expect_err("endless");
+    complete(&mut queue, |_| EffectResult::Http(Ok(reply(304, &[], "")))).expect_err("endless");
     let mut group = GitLabQueue::new(settings(Scope::Group("team".to_owned())));
     let projects = json!([{"id": 1, "path_with_namespace": "a"}]).to_string();
-    converse(&mut group, |_| Told::Http(Ok(reply(200, &[("link", &same)], &projects)))).expect_err("endless");
+    complete(&mut group, |_| EffectResult::Http(Ok(reply(200, &[("link", &same)], &projects)))).expect_err("endless");
 }
 
 #[test]
 fn an_answer_that_nobody_asked_for_is_refused() {
     let mut queue = GitLabQueue::new(settings(project("12")));
-    let Step::Done(Err(error)) = queue.told(Told::Http(Ok(reply(200, &[], "[]")))) else {
+    let Step::Done(Err(error)) = queue.resume(EffectResult::Http(Ok(reply(200, &[], "[]")))) else {
         panic!("taken as an answer")
     };
     assert_eq!(error.kind, ErrorKind::Malformed);
     let program = Output { status: Some(0), stdout: b"[]".to_vec(), stderr: Vec::new() };
-    let error = converse(&mut queue, |_| Told::Program(Ok(program.clone()))).expect_err("the wrong kind");
+    let error = complete(&mut queue, |_| EffectResult::Program(Ok(program.clone()))).expect_err("the wrong kind");
     assert_eq!(error.kind, ErrorKind::Malformed);
 }
 

@@ -1,18 +1,18 @@
 //! The GitLab runner of one machine.
 
 use lightsout_core::{
+    exchange::{ErrorKind, ExchangeError, Method, Reply, Request, Text},
     platform::{
-        Drain, ErrorKind, Launch, Me, PlatformError, Probe, Runner, Signal, Undrain,
+        DrainBy, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         gitlab::{GitLabRunner, GitLabRunnerSettings, system_id},
     },
-    wire::{Method, Reply, Request, Text},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::talk::{body, me, reply, script};
+use crate::exchange::{body, host, reply, script};
 
 const TOKEN: &str = "glrt-very-secret";
 const OURS: &str = "r_6b9f8adbef4e";
@@ -35,14 +35,14 @@ fn verified() -> Reply {
 
 fn register(
     settings: GitLabRunnerSettings,
-    me: &Me,
+    host: &HostContext,
     replies: Vec<Reply>,
-) -> (Result<Launch, PlatformError>, Vec<Request>) {
-    script(&mut *GitLabRunner::new(settings).register(me), replies)
+) -> (Result<Launch, ExchangeError>, Vec<Request>) {
+    script(&mut *GitLabRunner::new(settings).register(host), replies)
 }
 
-fn deregister(replies: impl IntoIterator<Item = Reply>) -> (Result<(), PlatformError>, Vec<Request>) {
-    script(&mut *GitLabRunner::new(settings()).deregister(&me()), replies)
+fn deregister(replies: impl IntoIterator<Item = Reply>) -> (Result<(), ExchangeError>, Vec<Request>) {
+    script(&mut *GitLabRunner::new(settings()).deregister(&host()), replies)
 }
 
 fn config(launch: &Launch) -> Table {
@@ -63,13 +63,13 @@ fn the_system_id_is_one_that_gitlab_runner_keeps() {
 
 #[test]
 fn registering_verifies_the_token_and_writes_two_files() {
-    let (launch, asked) = register(settings(), &me(), vec![verified()]);
+    let (launch, requests) = register(settings(), &host(), vec![verified()]);
     let launch = launch.expect("registered");
     assert_eq!(
-        (asked[0].method, asked[0].url.as_str()),
+        (requests[0].method, requests[0].url.as_str()),
         (Method::Post, "https://gitlab.example.com/api/v4/runners/verify")
     );
-    let sent: Value = serde_json::from_str(body(&asked[0])).expect("JSON");
+    let sent: Value = serde_json::from_str(body(&requests[0])).expect("JSON");
     assert_eq!(sent, json!({"token": TOKEN, "system_id": OURS}));
 
     let dir = "/var/lib/lightsout/runner";
@@ -99,10 +99,10 @@ fn registering_verifies_the_token_and_writes_two_files() {
 
 #[test]
 fn without_metrics_no_port_is_opened_and_a_shell_has_no_image() {
-    let me = Me { metrics: None, slots: 0, ..me() };
+    let host = HostContext { metrics: None, slots: 0, ..host() };
     let settings =
         GitLabRunnerSettings { executor: "shell".to_owned(), image: String::new(), check_interval: 10, ..settings() };
-    let config = config(&register(settings, &me, vec![verified()]).0.expect("registered"));
+    let config = config(&register(settings, &host, vec![verified()]).0.expect("registered"));
     assert!(!config.contains_key("listen_address"));
     assert_eq!(config["concurrent"].as_integer(), Some(1), "0 would mean no job at all");
     assert_eq!(config["check_interval"].as_integer(), Some(10));
@@ -114,7 +114,7 @@ fn extra_toml_is_merged_into_the_entry() {
     for tables in ["[docker]", "[runners.docker]"] {
         let extra = format!("limit = 2\n{tables}\npull_policy = \"if-not-present\"\nimage = \"mine\"\n");
         let settings = GitLabRunnerSettings { extra: Some(extra), ..settings() };
-        let config = config(&register(settings, &me(), vec![verified()]).0.expect("registered"));
+        let config = config(&register(settings, &host(), vec![verified()]).0.expect("registered"));
         let entry = &config["runners"][0];
         assert_eq!(entry["limit"].as_integer(), Some(2));
         let docker: Table = "image = \"mine\"\npull_policy = \"if-not-present\"".parse().expect("TOML");
@@ -140,7 +140,7 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
         (extra("[[runners]]\nname = \"x\""), "[[runners]]"),
     ] {
         assert_eq!(settings.check().expect_err(part).kind, ErrorKind::Refused);
-        let error = register(settings, &me(), Vec::new()).0.expect_err(part);
+        let error = register(settings, &host(), Vec::new()).0.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("hunter2"), "{error} lacks {part}");
     }
@@ -171,7 +171,7 @@ fn a_registration_that_is_not_confirmed_does_not_launch() {
         (ok(r#"{"id":"9"}"#), ErrorKind::Malformed, "id is a text"),
         (ok(r#"{"id":9"#), ErrorKind::Malformed, "not JSON"),
     ] {
-        let error = register(settings(), &me(), vec![answer]).0.expect_err(part);
+        let error = register(settings(), &host(), vec![answer]).0.expect_err(part);
         assert_eq!(error.kind, kind, "{error}");
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
@@ -181,19 +181,19 @@ fn a_registration_that_is_not_confirmed_does_not_launch() {
 fn the_runner_drains_by_quit_and_proves_it_by_its_exit() {
     let runner = GitLabRunner::new(settings());
     assert_eq!(runner.platform(), "gitlab");
-    assert!(matches!(runner.drain(&me()), Drain::Signal(Signal::Quit)));
-    assert!(matches!(runner.undrain(&me()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Term);
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Quit));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Term);
 }
 
 #[test]
 fn only_this_machines_manager_is_removed() {
     for (gone, replies) in [("removed", vec![reply(204, &[], "")]), ("was gone", vec![reply(404, &[], "")])] {
-        let (result, asked) = deregister(replies);
+        let (result, requests) = deregister(replies);
         assert_eq!(result, Ok(()), "{gone}");
-        assert_eq!(asked[0].method, Method::Delete);
-        assert_eq!(asked[0].url, "https://gitlab.example.com/api/v4/runners/managers");
-        let sent: Value = serde_json::from_str(body(&asked[0])).expect("JSON");
+        assert_eq!(requests[0].method, Method::Delete);
+        assert_eq!(requests[0].url, "https://gitlab.example.com/api/v4/runners/managers");
+        let sent: Value = serde_json::from_str(body(&requests[0])).expect("JSON");
         assert_eq!(sent, json!({"token": TOKEN, "system_id": OURS}));
     }
 }
@@ -202,10 +202,10 @@ fn only_this_machines_manager_is_removed() {
 fn a_forbidden_removal_is_success_only_when_the_token_is_good() {
     let forbidden = || reply(403, &[], r#"{"message":"403 Forbidden"}"#);
     for last in [reply(204, &[], ""), reply(404, &[], ""), forbidden()] {
-        let (result, asked) = deregister([forbidden(), verified(), last]);
+        let (result, requests) = deregister([forbidden(), verified(), last]);
         assert_eq!(result, Ok(()));
-        assert!(asked[1].url.ends_with("/runners/verify"));
-        assert!(asked[2].url.ends_with("/runners/managers"), "verifying creates the manager again");
+        assert!(requests[1].url.ends_with("/runners/verify"));
+        assert!(requests[2].url.ends_with("/runners/managers"), "verifying creates the manager again");
     }
     for (answer, kind) in [
         (forbidden(), ErrorKind::Unauthorized),
@@ -222,10 +222,10 @@ fn a_forbidden_removal_is_success_only_when_the_token_is_good() {
 
 #[test]
 fn a_removal_can_be_begun_anew_in_the_middle() {
-    let mut talk = GitLabRunner::new(settings()).deregister(&me());
-    script(&mut *talk, [reply(403, &[], ""), reply(502, &[], "")]).0.expect_err("the token is not known to be good");
-    let (result, asked) = script(&mut *talk, [reply(204, &[], "")]);
-    assert_eq!((result, asked[0].method), (Ok(()), Method::Delete));
+    let mut call = GitLabRunner::new(settings()).deregister(&host());
+    script(&mut *call, [reply(403, &[], ""), reply(502, &[], "")]).0.expect_err("the token is not known to be good");
+    let (result, requests) = script(&mut *call, [reply(204, &[], "")]);
+    assert_eq!((result, requests[0].method), (Ok(()), Method::Delete));
 }
 
 #[test]
@@ -247,13 +247,13 @@ proptest! {
     #[test]
     fn the_fleets_runner_is_never_deleted(statuses in prop::collection::vec(prop_oneof![Just(403u16), Just(200), Just(204), any::<u16>()], 3)) {
         let mut statuses = statuses.into_iter();
-        let mut talk = GitLabRunner::new(settings()).deregister(&me());
-        let mut asked = Vec::new();
-        let _ = crate::talk::converse(&mut *talk, |request| {
-            asked.push((request.method, request.url.clone()));
-            lightsout_core::wire::Told::Http(Ok(Reply { status: statuses.next().unwrap_or(403), ..verified() }))
+        let mut call = GitLabRunner::new(settings()).deregister(&host());
+        let mut requests = Vec::new();
+        let _ = crate::exchange::complete(&mut *call, |request| {
+            requests.push((request.method, request.url.clone()));
+            lightsout_core::exchange::EffectResult::Http(Ok(Reply { status: statuses.next().unwrap_or(403), ..verified() }))
         });
-        for (method, url) in asked {
+        for (method, url) in requests {
             let expected = if method == Method::Delete { "/runners/managers" } else { "/runners/verify" };
             prop_assert!(url.ends_with(expected), "{method:?} {url}");
         }
@@ -262,9 +262,9 @@ proptest! {
     #[test]
     fn any_text_survives_in_the_configuration(name in ".*", image in ".+", address in ".*") {
         prop_assume!(!image.trim().is_empty());
-        let me = Me { instance_id: name.clone(), metrics: Some(address.clone()), ..me() };
+        let host = HostContext { instance_id: name.clone(), metrics: Some(address.clone()), ..host() };
         let settings = GitLabRunnerSettings { image: image.clone(), ..settings() };
-        let config = config(&register(settings, &me, vec![verified()]).0.expect("registered"));
+        let config = config(&register(settings, &host, vec![verified()]).0.expect("registered"));
         let entry = &config["runners"][0];
         prop_assert_eq!(entry["name"].as_str(), Some(name.as_str()));
         prop_assert_eq!(entry["docker"]["image"].as_str(), Some(image.as_str()));
@@ -274,13 +274,13 @@ proptest! {
     #[test]
     fn arbitrary_answers_never_panic_and_never_launch(status: u16, bytes: Vec<u8>) {
         let answer = Reply { status, body: bytes, ..verified() };
-        prop_assert!(register(settings(), &me(), vec![answer]).0.is_err());
+        prop_assert!(register(settings(), &host(), vec![answer]).0.is_err());
     }
 }
 
 #[test]
 fn the_probes_cover_containers_metrics_and_a_shells_children() {
-    let probes = GitLabRunner::new(settings()).probes(&me());
+    let probes = GitLabRunner::new(settings()).probes(&host());
     let [Probe::Containers { labels, except, job_label }, Probe::Runner(_)] = &probes[..] else {
         panic!("other probes")
     };
@@ -290,7 +290,7 @@ fn the_probes_cover_containers_metrics_and_a_shells_children() {
     assert_eq!(job_label.as_deref(), Some("com.gitlab.gitlab-runner.job.id"));
 
     let shell = GitLabRunnerSettings { executor: "shell".to_owned(), ..settings() };
-    let probes = GitLabRunner::new(shell).probes(&Me { metrics: None, ..me() });
+    let probes = GitLabRunner::new(shell).probes(&HostContext { metrics: None, ..host() });
     assert!(matches!(&probes[..], [Probe::Containers { .. }, Probe::Children(any)] if any.is_empty()));
 }
 
@@ -298,11 +298,14 @@ fn the_probes_cover_containers_metrics_and_a_shells_children() {
 fn the_token_and_the_extra_toml_are_never_shown() {
     let settings = GitLabRunnerSettings { extra: Some("environment = [\"KEY=hunter2\"]".to_owned()), ..settings() };
     let runner = GitLabRunner::new(settings.clone());
-    let debug =
-        format!("{settings:?} {runner:?} {:?} {:?}", runner.register(&me()).start(), runner.deregister(&me()).start());
-    let launch = format!("{:?}", register(settings, &me(), vec![verified()]).0.expect("registered"));
+    let debug = format!(
+        "{settings:?} {runner:?} {:?} {:?}",
+        runner.register(&host()).start(),
+        runner.deregister(&host()).start()
+    );
+    let launch = format!("{:?}", register(settings, &host(), vec![verified()]).0.expect("registered"));
     let echo = reply(403, &[], &format!("{{\"message\":\"unknown token {TOKEN}\"}}"));
-    let error = register(self::settings(), &me(), vec![echo]).0.expect_err("refused");
+    let error = register(self::settings(), &host(), vec![echo]).0.expect_err("refused");
     for text in [debug, launch, format!("{error:?} {error}")] {
         assert!(!text.contains(TOKEN) && !text.contains("hunter2"), "{text}");
     }

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use lightsout_core::{
+    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Output, Reply, Request, Unreachable},
     platform::{
-        Demand, ErrorKind, PlatformError, Queue,
+        Demand, Queue,
         spacelift::{SpaceliftQueue, SpaceliftQueueSettings},
     },
-    wire::{Conversation, Method, Output, Reply, Request, Told, Unreachable},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    talk::{body, converse, header, reply, script},
+    exchange::{body, complete, header, reply, script},
     wild::any_json,
 };
 
@@ -65,11 +65,11 @@ pub fn errors(message: &str) -> Value {
     json!({"data": null, "errors": [{"message": message, "path": ["workerPool"]}]})
 }
 
-fn read(replies: impl IntoIterator<Item = Reply>) -> (Result<Demand, PlatformError>, Vec<Request>) {
+fn read(replies: impl IntoIterator<Item = Reply>) -> (Result<Demand, ExchangeError>, Vec<Request>) {
     script(&mut SpaceliftQueue::new(settings()), replies)
 }
 
-fn answered(answer: Reply) -> Result<Demand, PlatformError> {
+fn answered(answer: Reply) -> Result<Demand, ExchangeError> {
     read([login(), answer]).0
 }
 
@@ -85,21 +85,21 @@ fn the_key_is_exchanged_and_the_pool_is_read() {
         worker("w3", true, true, &Value::Null),
         worker("w4", false, true, &json!("not JSON")),
     ];
-    let (demand, asked) = read([login(), ok(&pool(3, &workers))]);
+    let (demand, requests) = read([login(), ok(&pool(3, &workers))]);
     assert_eq!(
         demand,
         Ok(Demand { queued: 3, running: Some(2), poll_after: None }),
         "drained but busy counts as running"
     );
-    for request in &asked {
+    for request in &requests {
         assert_eq!((request.method, request.url.as_str()), (Method::Post, "https://acme.app.spacelift.io/graphql"));
         assert_eq!(header(request, "content-type"), Some("application/json"));
     }
-    assert_eq!(sent(&asked[0])["variables"], json!({"keyId": "01HXAMPLE0KEY0ID0000000000", "keySecret": SECRET}));
-    assert_eq!(header(&asked[0], "authorization"), None);
-    assert_eq!(header(&asked[1], "authorization"), Some("Bearer eyJ.very-secret.jwt"));
-    assert_eq!(sent(&asked[1])["variables"], json!({"pool": POOL}));
-    let query = sent(&asked[1])["query"].as_str().expect("a query").to_owned();
+    assert_eq!(sent(&requests[0])["variables"], json!({"keyId": "01HXAMPLE0KEY0ID0000000000", "keySecret": SECRET}));
+    assert_eq!(header(&requests[0], "authorization"), None);
+    assert_eq!(header(&requests[1], "authorization"), Some("Bearer eyJ.very-secret.jwt"));
+    assert_eq!(sent(&requests[1])["variables"], json!({"pool": POOL}));
+    let query = sent(&requests[1])["query"].as_str().expect("a query").to_owned();
     assert!(!query.contains("availableAt"), "older servers do not know it: {query}");
     assert_eq!(answered(ok(&pool(0, &[]))), Ok(Demand { queued: 0, running: Some(0), poll_after: None }));
     assert_eq!(SpaceliftQueue::new(settings()).platform(), "spacelift");
@@ -113,13 +113,13 @@ fn the_token_is_used_until_shortly_before_its_end() {
     assert_eq!(script(&mut queue, [empty()]).1.len(), 1, "still good");
     let late = reply(200, &[("date", "Thu, 01 Jan 2026 00:58:00 GMT")], &pool(0, &[]).to_string());
     assert_eq!(script(&mut queue, [late]).1.len(), 1, "Spacelift's clock comes with the answer");
-    let (demand, asked) = script(&mut queue, [login(), empty()]);
-    assert!(demand.is_ok() && sent(&asked[0])["query"].as_str().is_some_and(|query| query.contains("apiKeyUser")));
+    let (demand, requests) = script(&mut queue, [login(), empty()]);
+    assert!(demand.is_ok() && sent(&requests[0])["query"].as_str().is_some_and(|query| query.contains("apiKeyUser")));
     // One that is over as soon as it came serves for the question that it was fetched for.
     let mut queue = SpaceliftQueue::new(settings());
     for _ in 0..2 {
-        let (demand, asked) = script(&mut queue, [login_until(&json!(NOW)), empty()]);
-        assert!(demand.is_ok() && asked.len() == 2);
+        let (demand, requests) = script(&mut queue, [login_until(&json!(NOW)), empty()]);
+        assert!(demand.is_ok() && requests.len() == 2);
     }
     // Without a time nothing is known: it is used until it is refused.
     let mut queue = SpaceliftQueue::new(settings());
@@ -134,13 +134,13 @@ fn a_refused_token_is_renewed_once() {
     {
         let mut queue = SpaceliftQueue::new(settings());
         script(&mut queue, [login(), ok(&pool(0, &[]))]).0.expect("read");
-        let (demand, asked) = script(&mut queue, [refused.clone(), login(), ok(&pool(7, &[]))]);
-        assert_eq!((demand.expect("read").queued, asked.len()), (7, 3));
-        let (error, asked) = script(&mut queue, [refused.clone(), login(), refused.clone()]);
-        assert_eq!((error.expect_err("refused again").kind, asked.len()), (ErrorKind::Unauthorized, 3));
+        let (demand, requests) = script(&mut queue, [refused.clone(), login(), ok(&pool(7, &[]))]);
+        assert_eq!((demand.expect("read").queued, requests.len()), (7, 3));
+        let (error, requests) = script(&mut queue, [refused.clone(), login(), refused.clone()]);
+        assert_eq!((error.expect_err("refused again").kind, requests.len()), (ErrorKind::Unauthorized, 3));
         // A fresh one that is refused is not asked for again; the next reading begins with a login.
-        let (error, asked) = script(&mut queue, [login(), refused]);
-        assert_eq!((error.expect_err("refused").kind, asked.len()), (ErrorKind::Unauthorized, 2));
+        let (error, requests) = script(&mut queue, [login(), refused]);
+        assert_eq!((error.expect_err("refused").kind, requests.len()), (ErrorKind::Unauthorized, 2));
     }
 }
 
@@ -264,11 +264,11 @@ fn refusals_by_status() {
         assert!(read([reply(status, headers, body)]).0.is_err(), "nor is it a login");
     }
     let mut queue = SpaceliftQueue::new(settings());
-    for told in [
-        Told::Http(Err(Unreachable::Timeout(Duration::from_secs(10)))),
-        Told::Program(Ok(Output { status: Some(0), stdout: Vec::new(), stderr: Vec::new() })),
+    for result in [
+        EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(10)))),
+        EffectResult::Program(Ok(Output { status: Some(0), stdout: Vec::new(), stderr: Vec::new() })),
     ] {
-        converse(&mut queue, |_| told.clone()).expect_err("no reply");
+        complete(&mut queue, |_| result.clone()).expect_err("no reply");
     }
 }
 
@@ -307,11 +307,11 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
 fn secrets_are_never_shown() {
     let mut queue = SpaceliftQueue::new(settings());
     let step = format!("{:?}", queue.start());
-    let (_, asked) = script(&mut queue, [login(), ok(&pool(0, &[]))]);
+    let (_, requests) = script(&mut queue, [login(), ok(&pool(0, &[]))]);
     let echo = ok(&errors(&format!("bad token {JWT}")));
     let refused = script(&mut queue, [echo]).0.expect_err("refused");
     let login = read([ok(&errors(&format!("bad secret {SECRET}")))]).0.expect_err("refused");
-    for text in [step, format!("{queue:?} {:?} {asked:?}", settings()), format!("{refused} {refused:?} {login:?}")] {
+    for text in [step, format!("{queue:?} {:?} {requests:?}", settings()), format!("{refused} {refused:?} {login:?}")] {
         assert!(!text.contains(SECRET) && !text.contains(JWT), "{text}");
     }
 }

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use lightsout_core::{
     activity::Activity,
+    exchange::{Call, EffectResult, ErrorKind, ExchangeError, Reply, Request, Step, Text, Unreachable},
     platform::{
-        Drain, Drained, ErrorKind, Launch, Me, PlatformError, Probe, Runner, Signal, Talk, Undrain,
+        DrainBy, Drained, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         spacelift::{SpaceliftQueueSettings, SpaceliftRunner, SpaceliftRunnerSettings},
     },
-    wire::{Reply, Request, Step, Text, Told, Unreachable},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
+    exchange::{reply, script},
     spacelift_queue::{JWT, POOL, SECRET, errors, login, ok, on, pool, sent, settings as api, worker},
-    talk::{reply, script},
     wild::any_json,
 };
 
@@ -38,12 +38,12 @@ fn without_key() -> SpaceliftRunnerSettings {
     SpaceliftRunnerSettings { api: None, ..settings() }
 }
 
-fn me() -> Me {
-    Me { slots: 1, ..crate::talk::me() }
+fn host() -> HostContext {
+    HostContext { slots: 1, ..crate::exchange::host() }
 }
 
-fn register(settings: SpaceliftRunnerSettings, me: &Me) -> Result<Launch, PlatformError> {
-    script(&mut *SpaceliftRunner::new(settings).register(me), []).0
+fn register(settings: SpaceliftRunnerSettings, host: &HostContext) -> Result<Launch, ExchangeError> {
+    script(&mut *SpaceliftRunner::new(settings).register(host), []).0
 }
 
 fn variable<'a>(launch: &'a Launch, name: &str) -> Option<&'a str> {
@@ -70,14 +70,12 @@ fn drain_set(id: &str, busy: bool, drained: bool) -> Reply {
     ok(&json!({"data": {"workerDrainSet": {"id": id, "busy": busy, "drained": drained}}}))
 }
 
-fn drain_of(runner: &SpaceliftRunner) -> Talk<Drained> {
-    match runner.drain(&me()) {
-        Drain::Ask(talk) => talk,
-        Drain::Signal(signal) => panic!("it is signalled {signal:?}"),
-    }
+fn drain_of(runner: &SpaceliftRunner) -> Call<Drained> {
+    assert_eq!(runner.drain_rules().drain, DrainBy::Call);
+    runner.drain_call(&host())
 }
 
-fn drain(replies: impl IntoIterator<Item = Reply>) -> (Result<Drained, PlatformError>, Vec<Request>) {
+fn drain(replies: impl IntoIterator<Item = Reply>) -> (Result<Drained, ExchangeError>, Vec<Request>) {
     script(&mut *drain_of(&SpaceliftRunner::new(settings())), replies)
 }
 
@@ -85,7 +83,8 @@ fn drain(replies: impl IntoIterator<Item = Reply>) -> (Result<Drained, PlatformE
 fn the_launcher_gets_its_secrets_and_metadata_from_the_environment() {
     let env = BTreeMap::from([("SPACELIFT_LAUNCHER_RUN_TIMEOUT".to_owned(), "30m".to_owned())]);
     let folded = SecretString::from("LS0tLS1CRUdJTiBS\nU0EgUFJJVkFURSBLRVktLS0tLQo=\n");
-    let launch = register(SpaceliftRunnerSettings { env, private_key: folded, ..settings() }, &me()).expect("launched");
+    let launch =
+        register(SpaceliftRunnerSettings { env, private_key: folded, ..settings() }, &host()).expect("launched");
     assert_eq!(launch.argv, ["spacelift-launcher"]);
     assert!(launch.files.is_empty());
     for (name, value) in [
@@ -105,12 +104,14 @@ fn the_launcher_gets_its_secrets_and_metadata_from_the_environment() {
 #[test]
 fn a_worker_never_gets_a_name_that_metadata_could_not_tell() {
     for unknown in ["", " ", "null", "None"] {
-        let error = register(settings(), &Me { instance_id: unknown.to_owned(), ..me() }).expect_err("no name");
+        let error =
+            register(settings(), &HostContext { instance_id: unknown.to_owned(), ..host() }).expect_err("no name");
         assert!(error.is_transient(), "it is asked again: {error}");
-        let launch = register(settings(), &Me { group: Some(unknown.to_owned()), ..me() }).expect("launched");
+        let launch =
+            register(settings(), &HostContext { group: Some(unknown.to_owned()), ..host() }).expect("launched");
         assert_eq!(variable(&launch, "SPACELIFT_METADATA_asg_id"), None);
     }
-    let launch = register(settings(), &Me { group: None, ..me() }).expect("launched");
+    let launch = register(settings(), &HostContext { group: None, ..host() }).expect("launched");
     assert_eq!(variable(&launch, "SPACELIFT_METADATA_asg_id"), None);
 }
 
@@ -144,21 +145,21 @@ fn settings_that_cannot_work_are_refused() {
         (env("SPACELIFT_METADATA_instance_id"), "set from the other settings"),
         (env("A=B"), "no name of a variable"),
     ] {
-        let error = register(settings, &me()).expect_err(part);
+        let error = register(settings, &host()).expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("hunter2"), "{error} lacks {part}");
     }
-    let error = register(settings(), &Me { slots: 4, ..me() }).expect_err("one run at a time");
+    let error = register(settings(), &HostContext { slots: 4, ..host() }).expect_err("one run at a time");
     assert!(error.kind == ErrorKind::Refused && error.message.contains("set slots to 1"), "{error}");
 }
 
 #[test]
 fn a_drained_worker_that_is_not_busy_is_the_proof() {
-    let (result, asked) = drain([login(), listed(false, false), drain_set("w1", false, true)]);
+    let (result, requests) = drain([login(), listed(false, false), drain_set("w1", false, true)]);
     assert_eq!(result, Ok(Drained::Empty));
-    assert_eq!(sent(&asked[2])["variables"], json!({"pool": POOL, "worker": "w1", "on": true}));
+    assert_eq!(sent(&requests[2])["variables"], json!({"pool": POOL, "worker": "w1", "on": true}));
     assert!(
-        sent(&asked[2])["query"]
+        sent(&requests[2])["query"]
             .as_str()
             .is_some_and(|query| query.contains("workerDrainSet") && !query.contains("availableAt"))
     );
@@ -174,8 +175,8 @@ fn a_drained_worker_that_is_not_busy_is_the_proof() {
 #[test]
 fn each_worker_of_this_machine_is_drained() {
     let two = || ok(&pool(0, &[worker("w1", false, false, &on("i-0abc")), worker("old", true, false, &on("i-0abc"))]));
-    let (result, asked) = drain([login(), two(), drain_set("old", true, true), drain_set("w1", false, true)]);
-    assert_eq!((result, asked.len()), (Ok(Drained::StillBusy), 4));
+    let (result, requests) = drain([login(), two(), drain_set("old", true, true), drain_set("w1", false, true)]);
+    assert_eq!((result, requests.len()), (Ok(Drained::StillBusy), 4));
     assert_eq!(
         drain([login(), two(), drain_set("old", false, true), drain_set("w1", false, true)]).0,
         Ok(Drained::Empty)
@@ -212,17 +213,17 @@ fn without_the_proof_there_is_an_error() {
 #[test]
 fn a_drain_whose_answer_was_lost_is_repeated_with_the_same_token() {
     let runner = SpaceliftRunner::new(settings());
-    let mut talk = drain_of(&runner);
-    let mut step = talk.start();
+    let mut call = drain_of(&runner);
+    let mut step = call.start();
     for answer in [login(), listed(false, false)] {
-        let Step::Ask(_) = step else { panic!("asked") };
-        step = talk.told(Told::Http(Ok(answer)));
+        let Step::Perform(_) = step else { panic!("asked") };
+        step = call.resume(EffectResult::Http(Ok(answer)));
     }
-    let Step::Done(Err(_)) = talk.told(Told::Http(Err(Unreachable::Broken("reset".to_owned())))) else {
+    let Step::Done(Err(_)) = call.resume(EffectResult::Http(Err(Unreachable::Broken("reset".to_owned())))) else {
         panic!("lost")
     };
-    let (result, asked) = script(&mut *drain_of(&runner), [listed(false, true), drain_set("w1", false, true)]);
-    assert_eq!((result, asked.len()), (Ok(Drained::Empty), 2));
+    let (result, requests) = script(&mut *drain_of(&runner), [listed(false, true), drain_set("w1", false, true)]);
+    assert_eq!((result, requests.len()), (Ok(Drained::Empty), 2));
 }
 
 #[test]
@@ -231,10 +232,13 @@ fn a_drain_is_taken_back() {
     script(&mut *drain_of(&runner), [login(), listed(false, false), drain_set("w1", true, true)])
         .0
         .expect("refused by a run");
-    let Undrain::Ask(mut talk) = runner.undrain(&me()) else { panic!("it is asked for") };
-    let (result, asked) = script(&mut *talk, [listed(true, true), drain_set("w1", true, false)]);
-    assert_eq!((result, &sent(&asked[1])["variables"]), (Ok(()), &json!({"pool": POOL, "worker": "w1", "on": false})));
-    script(&mut *talk, [listed(true, true), drain_set("w1", true, true)]).0.expect_err("it is still drained");
+    let mut call = runner.undrain_call(&host());
+    let (result, requests) = script(&mut *call, [listed(true, true), drain_set("w1", true, false)]);
+    assert_eq!(
+        (result, &sent(&requests[1])["variables"]),
+        (Ok(()), &json!({"pool": POOL, "worker": "w1", "on": false}))
+    );
+    script(&mut *call, [listed(true, true), drain_set("w1", true, true)]).0.expect_err("it is still drained");
 }
 
 #[test]
@@ -245,36 +249,39 @@ fn a_worker_that_is_not_in_the_pool_is_drained_by_a_signal_in_the_end() {
         let error = script(&mut *drain_of(&runner), replies).0.expect_err("it may be about to connect");
         assert!(error.is_transient() && error.message.contains("i-0abc"), "{error}");
     }
-    assert!(matches!(runner.drain(&me()), Drain::Signal(Signal::Term)), "the launcher must not be waited for for ever");
-    assert!(matches!(runner.undrain(&me()), Undrain::Relaunch));
-    script(&mut *runner.register(&me()), []).0.expect("launched anew");
-    assert!(matches!(runner.drain(&me()), Drain::Ask(_)));
+    assert!(
+        runner.drain_rules().drain == DrainBy::Signal(Signal::Term),
+        "the launcher must not be waited for for ever"
+    );
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    script(&mut *runner.register(&host()), []).0.expect("launched anew");
+    assert_eq!(runner.drain_rules().drain, DrainBy::Call);
     for answers in
         [vec![unlisted()], vec![unlisted()], vec![listed(false, false), drain_set("w1", false, true)], vec![unlisted()]]
     {
         let _ = script(&mut *drain_of(&runner), answers);
     }
-    assert!(matches!(runner.drain(&me()), Drain::Ask(_)), "only misses in a row count");
+    assert_eq!(runner.drain_rules().drain, DrainBy::Call, "only misses in a row count");
 }
 
 #[test]
 fn without_a_key_the_exit_is_the_proof() {
     let runner = SpaceliftRunner::new(without_key());
     assert_eq!(runner.platform(), "spacelift");
-    assert!(matches!(runner.drain(&me()), Drain::Signal(Signal::Term)));
-    assert!(matches!(runner.undrain(&me()), Undrain::Relaunch));
-    assert_eq!(runner.abort(), Signal::Term);
-    assert_eq!(script(&mut *runner.deregister(&me()), []).0, Ok(()));
-    let probes = runner.probes(&me());
+    assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Term));
+    assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner.drain_rules().abort, Signal::Term);
+    assert_eq!(script(&mut *runner.deregister(&host()), []).0, Ok(()));
+    let probes = runner.probes(&host());
     let [Probe::Containers { labels, except, job_label: None }] = &probes[..] else { panic!("other probes") };
     assert!(labels.is_empty(), "any container is a run");
     assert_eq!(except[..], ["datadog"]);
 }
 
-fn busy_probe() -> Talk<Activity> {
-    let mut probes = SpaceliftRunner::new(settings()).probes(&me());
-    let (Some(Probe::Runner(talk)), 1) = (probes.pop(), probes.len()) else { panic!("other probes") };
-    talk
+fn busy_probe() -> Call<Activity> {
+    let mut probes = SpaceliftRunner::new(settings()).probes(&host());
+    let (Some(Probe::Runner(call)), 1) = (probes.pop(), probes.len()) else { panic!("other probes") };
+    call
 }
 
 fn seen(answer: Reply) -> Activity {
@@ -321,10 +328,10 @@ fn secrets_are_never_shown() {
     let env = BTreeMap::from([("AWS_SECRET".to_owned(), "hunter2".to_owned())]);
     let settings = SpaceliftRunnerSettings { env, ..settings() };
     let runner = SpaceliftRunner::new(settings.clone());
-    let launch = register(settings.clone(), &me()).expect("launched");
-    let (result, asked) = script(&mut *drain_of(&runner), [login(), ok(&errors(&format!("bad {JWT}")))]);
+    let launch = register(settings.clone(), &host()).expect("launched");
+    let (result, requests) = script(&mut *drain_of(&runner), [login(), ok(&errors(&format!("bad {JWT}")))]);
     let error = result.expect_err("refused");
-    let text = format!("{settings:?} {runner:?} {launch:?} {asked:?} {error:?}");
+    let text = format!("{settings:?} {runner:?} {launch:?} {requests:?} {error:?}");
     for secret in [TOKEN, PRIVATE_KEY, SECRET, JWT, "hunter2"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }

@@ -2,30 +2,30 @@
 
 use lightsout_core::{
     activity::Activity,
+    exchange::{Call, Reply, Step},
     platform::{
-        Drain, Probe, Runner, Talk,
+        Probe, RunnerPlatform,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
     },
-    wire::{Reply, Step},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
+    exchange::{host, reply, script},
     stackguardian_queue::group,
     stackguardian_runner::{done, listed, ok, play, registered, runner, settings, unlisted},
-    talk::{me, reply, script},
     wild::any_json,
 };
 
 /// What the two probes that ask say: the ECS agent's introspection, and StackGuardian's counts.
-fn ask_probes(runner: &StackGuardianRunner) -> (Talk<Activity>, Talk<Activity>) {
-    let mut probes = runner.probes(&me()).into_iter();
+fn ask_probes(runner: &StackGuardianRunner) -> (Call<Activity>, Call<Activity>) {
+    let mut probes = runner.probes(&host()).into_iter();
     let Some(Probe::Containers { labels, except, job_label }) = probes.next() else { panic!("containers") };
     assert_eq!(labels, [("com.amazonaws.ecs.task-arn".to_owned(), None)]);
     assert_eq!(except, ["ecs-agent", "fluentbit-agent"]);
     assert_eq!(job_label.as_deref(), Some("com.amazonaws.ecs.task-arn"));
-    let (Some(Probe::Runner(introspection)), Some(Probe::Ask(counts)), None) =
+    let (Some(Probe::Runner(introspection)), Some(Probe::Call(counts)), None) =
         (probes.next(), probes.next(), probes.next())
     else {
         panic!("other probes")
@@ -87,8 +87,8 @@ fn a_busy_machine_asks_stackguardian_only_now_and_then_and_a_quiet_one_each_time
         );
     }
     play(&mut counts, &registered(), [listed("ACTIVE", 1, 0)]).0.expect("busy");
-    let Drain::Ask(mut talk) = runner.drain(&me()) else { panic!("the drain is asked for") };
-    play(&mut talk, &registered(), [done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 0)]).0.expect("drained");
+    let mut call = runner.drain_call(&host());
+    play(&mut call, &registered(), [done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 0)]).0.expect("drained");
     assert_eq!(
         play(&mut counts, &registered(), [listed("DRAINING", 0, 0)]).0,
         Ok(Activity::Quiet),
@@ -103,8 +103,8 @@ fn task(arn: &str, known: &str) -> Value {
 #[test]
 fn the_ecs_agent_tells_its_tasks_and_stopped_ones_are_none() {
     let (mut probe, _) = ask_probes(&runner());
-    let (_, asked) = script(&mut *probe, [ok(&json!({"Tasks": []}))]);
-    assert_eq!(asked[0].url, "http://localhost:51678/v1/tasks");
+    let (_, requests) = script(&mut *probe, [ok(&json!({"Tasks": []}))]);
+    assert_eq!(requests[0].url, "http://localhost:51678/v1/tasks");
     assert_eq!(introspected(ok(&json!({"Tasks": []}))), Activity::Quiet);
     assert_eq!(introspected(ok(&json!({"Tasks": [task("arn:1", "STOPPED")]}))), Activity::Quiet);
     for status in ["RUNNING", "NONE", "PENDING", "CREATED", "stopped", ""] {
@@ -129,7 +129,7 @@ fn the_ecs_agent_tells_its_tasks_and_stopped_ones_are_none() {
         assert!(matches!(introspected(answer), Activity::Unknown(_)));
     }
     let without = StackGuardianRunner::new(StackGuardianRunnerSettings { introspection: None, ..settings() });
-    assert!(matches!(&without.probes(&me())[..], [Probe::Containers { .. }, Probe::Ask(_)]));
+    assert!(matches!(&without.probes(&host())[..], [Probe::Containers { .. }, Probe::Call(_)]));
 }
 
 const WORDS: &[&str] =

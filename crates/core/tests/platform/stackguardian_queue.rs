@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use lightsout_core::{
+    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Output, Reply, Unreachable},
     platform::{
-        Demand, ErrorKind, PlatformError, Queue,
+        Demand, Queue,
         stackguardian::{StackGuardianQueue, StackGuardianQueueSettings},
     },
-    wire::{Conversation, Method, Output, Reply, Told, Unreachable},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    talk::{converse, header, reply, script},
+    exchange::{complete, header, reply, script},
     wild::any_json,
 };
 
@@ -32,7 +32,7 @@ fn settings() -> StackGuardianQueueSettings {
     }
 }
 
-fn read(answer: Reply) -> Result<Demand, PlatformError> {
+fn read(answer: Reply) -> Result<Demand, ExchangeError> {
     script(&mut StackGuardianQueue::new(settings()), [answer]).0
 }
 
@@ -59,10 +59,10 @@ fn one_call_tells_what_waits_and_what_runs() {
         [instance("r-1", "ACTIVE", 1, 0), instance("r-2", "DRAINING", 2, 1), instance("r-3", "ACTIVE", 0, 0)];
     let mut queue = StackGuardianQueue::new(settings());
     assert_eq!(queue.platform(), "stackguardian");
-    let (demand, asked) = script(&mut queue, [ok(&group(4, &instances))]);
+    let (demand, requests) = script(&mut queue, [ok(&group(4, &instances))]);
     assert_eq!(demand, Ok(Demand { queued: 4, running: Some(4), poll_after: None }), "draining and pending count");
-    assert_eq!((asked[0].method, asked[0].url.as_str()), (Method::Get, GROUP));
-    assert_eq!(header(&asked[0], "authorization"), Some("apikey sgo_very-secret"));
+    assert_eq!((requests[0].method, requests[0].url.as_str()), (Method::Get, GROUP));
+    assert_eq!(header(&requests[0], "authorization"), Some("apikey sgo_very-secret"));
     assert_eq!(read(ok(&group(0, &[]))), Ok(Demand { queued: 0, running: Some(0), poll_after: None }));
 }
 
@@ -161,10 +161,10 @@ fn refusals_say_what_to_do() {
 fn no_reply_is_no_reading() {
     for unreachable in [Unreachable::Timeout(Duration::from_secs(10)), Unreachable::TooLarge(8 << 20)] {
         let mut queue = StackGuardianQueue::new(settings());
-        let error = converse(&mut queue, |_| Told::Http(Err(unreachable.clone()))).expect_err("no reply");
+        let error = complete(&mut queue, |_| EffectResult::Http(Err(unreachable.clone()))).expect_err("no reply");
         assert_eq!(error.kind, ErrorKind::Unreachable);
         let program = Output { status: Some(0), stdout: group(0, &[]).to_string().into_bytes(), stderr: Vec::new() };
-        converse(&mut queue, |_| Told::Program(Ok(program.clone()))).expect_err("the wrong kind");
+        complete(&mut queue, |_| EffectResult::Program(Ok(program.clone()))).expect_err("the wrong kind");
     }
 }
 

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use lightsout_core::{
+    exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request, Step, Text, Unreachable},
     platform::{
-        Drain, Drained, ErrorKind, Launch, PlatformError, Runner, Signal, Talk, Undrain,
+        DrainBy, DrainRules, Drained, Launch, RunnerPlatform, Signal, UndrainBy,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
     },
-    wire::{Ask, Method, Reply, Request, Step, Text, Told, Unreachable},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
+    exchange::{body, header, host, output, reply},
     stackguardian_queue::{GROUP, KEY, URL, group, instance},
-    talk::{body, header, me, output, reply},
     wild::any_json,
 };
 
@@ -49,32 +49,34 @@ pub fn registered() -> String {
     format!("begin i-0abc\n{ATTRIBUTES}\nregistered\n")
 }
 
-/// Holds the whole conversation: the journal holds `journal`, then these replies come in turn.
+/// Holds the whole exchange: the journal holds `journal`, then these replies come in turn.
 pub fn play<T>(
-    talk: &mut Talk<T>,
+    call: &mut Call<T>,
     journal: &str,
     replies: impl IntoIterator<Item = Reply>,
-) -> (Result<T, PlatformError>, Vec<Request>) {
-    let mut asked = Vec::new();
+) -> (Result<T, ExchangeError>, Vec<Request>) {
+    let mut requests = Vec::new();
     let mut replies = replies.into_iter();
-    let mut step = talk.start();
+    let mut step = call.start();
     loop {
-        let told = match step {
+        let result = match step {
             Step::Done(result) => {
-                assert_eq!(replies.next(), None, "more should have been asked than {asked:#?}");
-                return (result, asked);
+                assert_eq!(replies.next(), None, "more should have been asked than {requests:#?}");
+                return (result, requests);
             }
-            Step::Ask(Ask::Program(program)) => {
+            Step::Perform(Effect::Program(program)) => {
                 assert_eq!(program.argv[4], "/var/lib/lightsout/runner/registration");
-                Told::Program(Ok(output(0, journal, "")))
+                EffectResult::Program(Ok(output(0, journal, "")))
             }
-            Step::Ask(Ask::Http(request)) => {
-                asked.push(request);
-                Told::Http(Ok(replies.next().unwrap_or_else(|| panic!("nothing was to be asked after {asked:#?}"))))
+            Step::Perform(Effect::Http(request)) => {
+                requests.push(request);
+                EffectResult::Http(Ok(replies
+                    .next()
+                    .unwrap_or_else(|| panic!("nothing was to be asked after {requests:#?}"))))
             }
-            Step::Ask(other @ (Ask::Clock | Ask::Sign(_))) => panic!("{other:?} was asked"),
+            Step::Perform(other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
         };
-        step = talk.told(told);
+        step = call.resume(result);
     }
 }
 
@@ -98,20 +100,20 @@ pub fn unlisted() -> Reply {
     ok(&group(0, &[instance("r-10", "ACTIVE", 0, 0)]))
 }
 
-fn drain(replies: impl IntoIterator<Item = Reply>) -> (Result<Drained, PlatformError>, Vec<Request>) {
-    let Drain::Ask(mut talk) = runner().drain(&me()) else { panic!("the drain is asked for") };
-    play(&mut talk, &registered(), replies)
+fn drain(replies: impl IntoIterator<Item = Reply>) -> (Result<Drained, ExchangeError>, Vec<Request>) {
+    let mut call = runner().drain_call(&host());
+    play(&mut call, &registered(), replies)
 }
 
-fn register(journal: &str, replies: impl IntoIterator<Item = Reply>) -> (Result<Launch, PlatformError>, Vec<Request>) {
-    play(&mut runner().register(&me()), journal, replies)
+fn register(journal: &str, replies: impl IntoIterator<Item = Reply>) -> (Result<Launch, ExchangeError>, Vec<Request>) {
+    play(&mut runner().register(&host()), journal, replies)
 }
 
 #[test]
 fn a_fresh_machine_is_launched_with_the_token_in_the_environment_only() {
-    let (launch, asked) = register("", []);
+    let (launch, requests) = register("", []);
     let launch = launch.expect("launched");
-    assert!(asked.is_empty());
+    assert!(requests.is_empty());
     let dir = "/var/lib/lightsout/runner";
     assert_eq!(
         launch.argv,
@@ -137,12 +139,12 @@ fn a_fresh_machine_is_launched_with_the_token_in_the_environment_only() {
 
 #[test]
 fn a_registered_machine_is_adopted_and_not_registered_again() {
-    let (launch, asked) = register(&registered(), []);
-    assert_eq!((launch.expect("launched").argv[2].as_str(), asked.len()), ("adopt", 0));
+    let (launch, requests) = register(&registered(), []);
+    assert_eq!((launch.expect("launched").argv[2].as_str(), requests.len()), ("adopt", 0));
     // The image was made of another machine that was registered: its id is not ours.
     let image = registered().replace("i-0abc", "i-0other");
-    let (launch, asked) = register(&image, []);
-    assert_eq!((launch.expect("launched").argv[2].as_str(), asked.len()), ("register", 0));
+    let (launch, requests) = register(&image, []);
+    assert_eq!((launch.expect("launched").argv[2].as_str(), requests.len()), ("register", 0));
 }
 
 #[test]
@@ -150,9 +152,9 @@ fn what_an_ended_registration_left_behind_is_removed_first() {
     for end in ["gone", "failed sg-runner register ended with status 1", ""] {
         let journal = format!("begin i-0abc\n{ATTRIBUTES}\n{end}\n");
         for answer in [done(), reply(404, &[], ""), reply(400, &[], "")] {
-            let (launch, asked) = register(&journal, [answer]);
+            let (launch, requests) = register(&journal, [answer]);
             assert_eq!(launch.expect("launched").argv[2], "register");
-            assert_eq!((asked[0].url.as_str(), body(&asked[0])), (GONE, "RunnerId=r-1"));
+            assert_eq!((requests[0].url.as_str(), body(&requests[0])), (GONE, "RunnerId=r-1"));
         }
         assert_eq!(register(&journal, [reply(503, &[], "")]).0.expect_err("not known").kind, ErrorKind::Server);
         assert_eq!(register(&journal, [reply(401, &[], "")]).0.expect_err("refused").kind, ErrorKind::Unauthorized);
@@ -174,15 +176,15 @@ fn three_failures_in_a_row_are_the_end() {
 
 #[test]
 fn draining_with_nothing_running_and_nothing_pending_twice_is_the_proof() {
-    let (result, asked) = drain([done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 0)]);
+    let (result, requests) = drain([done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 0)]);
     assert_eq!(result, Ok(Drained::Empty));
     assert_eq!(
-        (asked[0].method, asked[0].url.as_str(), body(&asked[0])),
+        (requests[0].method, requests[0].url.as_str(), body(&requests[0])),
         (Method::Post, STATUS, "Status=DRAINING&RunnerId=r-1")
     );
-    assert_eq!(header(&asked[0], "content-type"), Some("application/x-www-form-urlencoded"));
-    assert_eq!(header(&asked[0], "authorization"), Some(format!("apikey {KEY}").as_str()));
-    assert_eq!([asked[1].url.as_str(), asked[2].url.as_str()], [GROUP, GROUP]);
+    assert_eq!(header(&requests[0], "content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(header(&requests[0], "authorization"), Some(format!("apikey {KEY}").as_str()));
+    assert_eq!([requests[1].url.as_str(), requests[2].url.as_str()], [GROUP, GROUP]);
 }
 
 #[test]
@@ -243,15 +245,19 @@ fn a_runner_that_nobody_knows_any_more_takes_no_task() {
 #[test]
 fn a_drain_whose_answer_was_lost_is_repeated() {
     let runner = runner();
-    let Drain::Ask(mut talk) = runner.drain(&me()) else { panic!("the drain is asked for") };
-    let Step::Ask(_) = talk.start() else { panic!("the journal") };
-    let Step::Ask(_) = talk.told(Told::Program(Ok(output(0, &registered(), "")))) else { panic!("the status") };
-    let Step::Done(Err(lost)) = talk.told(Told::Http(Err(Unreachable::Timeout(Duration::from_secs(10))))) else {
+    let mut call = runner.drain_call(&host());
+    let Step::Perform(_) = call.start() else { panic!("the journal") };
+    let Step::Perform(_) = call.resume(EffectResult::Program(Ok(output(0, &registered(), "")))) else {
+        panic!("the status")
+    };
+    let Step::Done(Err(lost)) = call.resume(EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(10)))))
+    else {
         panic!("lost")
     };
     assert_eq!(lost.kind, ErrorKind::Unreachable);
-    let (result, asked) = play(&mut talk, &registered(), [done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 0)]);
-    assert_eq!((result, body(&asked[0])), (Ok(Drained::Empty), "Status=DRAINING&RunnerId=r-1"));
+    let (result, requests) =
+        play(&mut call, &registered(), [done(), listed("DRAINING", 0, 0), listed("DRAINING", 0, 0)]);
+    assert_eq!((result, body(&requests[0])), (Ok(Drained::Empty), "Status=DRAINING&RunnerId=r-1"));
 }
 
 #[test]
@@ -265,29 +271,29 @@ fn a_machine_without_an_id_is_never_drained_by_a_blank_one() {
         &attributes("null"),
         &attributes("a b"),
     ] {
-        for talk in [runner().drain(&me()), runner().drain(&me())] {
-            let Drain::Ask(mut talk) = talk else { panic!("the drain is asked for") };
-            let (result, asked) = play(&mut talk, journal, []);
-            assert!(result.expect_err("no id").is_transient() && asked.is_empty(), "{journal}");
+        for mut call in [runner().drain_call(&host()), runner().drain_call(&host())] {
+            let (result, requests) = play(&mut call, journal, []);
+            assert!(result.expect_err("no id").is_transient() && requests.is_empty(), "{journal}");
         }
-        assert_eq!(play(&mut runner().deregister(&me()), journal, []).0, Ok(()), "nothing of ours to remove");
+        assert_eq!(play(&mut runner().deregister(&host()), journal, []).0, Ok(()), "nothing of ours to remove");
     }
 }
 
 #[test]
 fn a_drain_is_taken_back_by_active() {
-    let Undrain::Ask(mut talk) = runner().undrain(&me()) else { panic!("the undrain is asked for") };
-    let (result, asked) = play(&mut talk, &registered(), [done()]);
-    assert_eq!((result, body(&asked[0])), (Ok(()), "Status=ACTIVE&RunnerId=r-1"));
-    assert_eq!(play(&mut talk, &registered(), [reply(500, &[], "")]).0.expect_err("not done").kind, ErrorKind::Server);
-    assert_eq!(runner().abort(), Signal::Term);
+    let mut call = runner().undrain_call(&host());
+    let (result, requests) = play(&mut call, &registered(), [done()]);
+    assert_eq!((result, body(&requests[0])), (Ok(()), "Status=ACTIVE&RunnerId=r-1"));
+    assert_eq!(play(&mut call, &registered(), [reply(500, &[], "")]).0.expect_err("not done").kind, ErrorKind::Server);
+    let rules = DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term };
+    assert_eq!(runner().drain_rules(), rules);
 }
 
 #[test]
 fn already_gone_is_removed() {
-    let deregister = |replies: Vec<Reply>| play(&mut runner().deregister(&me()), &registered(), replies);
-    let (result, asked) = deregister(vec![done()]);
-    assert_eq!((result, asked[0].url.as_str(), body(&asked[0])), (Ok(()), GONE, "RunnerId=r-1"));
+    let deregister = |replies: Vec<Reply>| play(&mut runner().deregister(&host()), &registered(), replies);
+    let (result, requests) = deregister(vec![done()]);
+    assert_eq!((result, requests[0].url.as_str(), body(&requests[0])), (Ok(()), GONE, "RunnerId=r-1"));
     for status in [400, 404] {
         assert_eq!(deregister(vec![reply(status, &[], ""), unlisted()]).0, Ok(()));
         deregister(vec![reply(status, &[], ""), listed("DRAINING", 0, 0)]).0.expect_err("it is still there");
@@ -300,15 +306,15 @@ fn already_gone_is_removed() {
 
 #[test]
 fn an_unreadable_journal_is_an_error_and_not_an_absent_one() {
-    for told in [
-        Told::Program(Ok(output(1, "", "Permission denied"))),
-        Told::Program(Ok(output(None, "", ""))),
-        Told::Program(Err("no such program".to_owned())),
-        Told::Http(Ok(reply(200, &[], ""))),
+    for result in [
+        EffectResult::Program(Ok(output(1, "", "Permission denied"))),
+        EffectResult::Program(Ok(output(None, "", ""))),
+        EffectResult::Program(Err("no such program".to_owned())),
+        EffectResult::Http(Ok(reply(200, &[], ""))),
     ] {
-        let mut talk = runner().deregister(&me());
-        let Step::Ask(_) = talk.start() else { panic!("the journal") };
-        let Step::Done(Err(error)) = talk.told(told) else { panic!("taken as absent") };
+        let mut call = runner().deregister(&host());
+        let Step::Perform(_) = call.start() else { panic!("the journal") };
+        let Step::Done(Err(error)) = call.resume(result) else { panic!("taken as absent") };
         assert_eq!(error.kind, ErrorKind::Malformed);
     }
 }
@@ -316,9 +322,9 @@ fn an_unreadable_journal_is_an_error_and_not_an_absent_one() {
 #[test]
 fn without_an_api_key_the_groups_token_is_tried_and_its_refusal_says_so() {
     let runner = StackGuardianRunner::new(StackGuardianRunnerSettings { api_key: None, ..settings() });
-    let Drain::Ask(mut talk) = runner.drain(&me()) else { panic!("the drain is asked for") };
-    let (result, asked) = play(&mut talk, &registered(), [reply(403, &[], "")]);
-    assert_eq!(header(&asked[0], "authorization"), Some(format!("apikey {TOKEN}").as_str()));
+    let mut call = runner.drain_call(&host());
+    let (result, requests) = play(&mut call, &registered(), [reply(403, &[], "")]);
+    assert_eq!(header(&requests[0], "authorization"), Some(format!("apikey {TOKEN}").as_str()));
     let error = result.expect_err("refused");
     assert!(error.kind == ErrorKind::Forbidden && error.message.contains("sgo_...) as api_key"), "{error}");
 }
@@ -342,7 +348,7 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
             "http://localhost:51678",
         ),
     ] {
-        let Step::Done(Err(error)) = StackGuardianRunner::new(settings).register(&me()).start() else {
+        let Step::Done(Err(error)) = StackGuardianRunner::new(settings).register(&host()).start() else {
             panic!("{part}")
         };
         assert_eq!(error.kind, ErrorKind::Refused);
@@ -355,9 +361,9 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
 fn the_token_and_the_key_are_never_shown() {
     let launch = register("", []).0.expect("launched");
     let echo = format!(r#"{{"msg":"bad key {KEY}"}}"#);
-    let (result, asked) = drain([reply(403, &[], &echo)]);
+    let (result, requests) = drain([reply(403, &[], &echo)]);
     let error = result.expect_err("refused");
-    for text in [format!("{:?} {:?} {launch:?}", settings(), runner()), format!("{asked:?} {error} {error:?}")] {
+    for text in [format!("{:?} {:?} {launch:?}", settings(), runner()), format!("{requests:?} {error} {error:?}")] {
         assert!(!text.contains(TOKEN) && !text.contains(KEY), "{text}");
     }
     assert!(!launch.argv.join(" ").contains(TOKEN));
@@ -391,10 +397,10 @@ proptest! {
 
     #[test]
     fn an_arbitrary_journal_never_panics_and_never_sends_a_blank_id(text in "(begin i-0abc\n)?(.{0,60}\n){0,4}(ECS_INSTANCE_ATTRIBUTES=\\{\"sg_runner_id\": ?\".{0,5}\"\\}\n)?") {
-        let Step::Ask(Ask::Program(_)) = runner().deregister(&me()).start() else { panic!("the journal") };
-        let mut talk = runner().deregister(&me());
-        let _ = talk.start();
-        if let Step::Ask(Ask::Http(request)) = talk.told(Told::Program(Ok(output(0, &text, "")))) {
+        let Step::Perform(Effect::Program(_)) = runner().deregister(&host()).start() else { panic!("the journal") };
+        let mut call = runner().deregister(&host());
+        let _ = call.start();
+        if let Step::Perform(Effect::Http(request)) = call.resume(EffectResult::Program(Ok(output(0, &text, "")))) {
             let id = body(&request).strip_prefix("RunnerId=").expect("an id");
             prop_assert!(!id.is_empty() && id != "null" && !id.contains('%'), "{}", id);
         }
@@ -402,19 +408,19 @@ proptest! {
 }
 
 /// A drain with as many replies as it asks for.
-fn drain_with(server: impl Fn(usize) -> Reply) -> Result<Drained, PlatformError> {
-    let Drain::Ask(mut talk) = runner().drain(&me()) else { panic!("the drain is asked for") };
-    let (mut step, mut at) = (talk.start(), 0);
+fn drain_with(server: impl Fn(usize) -> Reply) -> Result<Drained, ExchangeError> {
+    let mut call = runner().drain_call(&host());
+    let (mut step, mut at) = (call.start(), 0);
     loop {
         step = match step {
             Step::Done(result) => return result,
-            Step::Ask(Ask::Program(_)) => talk.told(Told::Program(Ok(output(0, &registered(), "")))),
-            Step::Ask(Ask::Http(_)) => {
+            Step::Perform(Effect::Program(_)) => call.resume(EffectResult::Program(Ok(output(0, &registered(), "")))),
+            Step::Perform(Effect::Http(_)) => {
                 at += 1;
                 assert!(at < 10, "the conversation does not end");
-                talk.told(Told::Http(Ok(server(at - 1))))
+                call.resume(EffectResult::Http(Ok(server(at - 1))))
             }
-            Step::Ask(other @ (Ask::Clock | Ask::Sign(_))) => panic!("{other:?} was asked"),
+            Step::Perform(other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
         };
     }
 }

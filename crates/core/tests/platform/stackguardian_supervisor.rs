@@ -9,15 +9,15 @@ use std::{
 };
 
 use lightsout_core::{
+    exchange::{EffectResult, Step},
     platform::{
-        Me, Runner,
+        HostContext, RunnerPlatform,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
     },
-    wire::{Step, Told},
 };
 use secrecy::SecretString;
 
-use crate::talk::{me, output};
+use crate::exchange::{host, output};
 
 /// The container `ecs-agent` runs as long as the file `running` is there. Each call is noted.
 const DOCKER: &str = r#"#!/bin/sh
@@ -69,7 +69,7 @@ impl Folder {
 
     /// Launches what the codec says, in this folder.
     fn launch(&self) -> Child {
-        let me = Me { runner_dir: self.0.clone(), ..me() };
+        let host = HostContext { runner_dir: self.0.clone(), ..host() };
         let settings = StackGuardianRunnerSettings {
             url: "http://127.0.0.1:1".to_owned(),
             token: SecretString::from("hush-token"),
@@ -80,9 +80,10 @@ impl Folder {
             register_timeout: Duration::from_secs(20),
             introspection: None,
         };
-        let mut talk = StackGuardianRunner::new(settings).register(&me);
-        let Step::Ask(_) = talk.start() else { panic!("the journal is read first") };
-        let Step::Done(Ok(launch)) = talk.told(Told::Program(Ok(output(0, &self.read("registration"), "")))) else {
+        let mut call = StackGuardianRunner::new(settings).register(&host);
+        let Step::Perform(_) = call.start() else { panic!("the journal is read first") };
+        let Step::Done(Ok(launch)) = call.resume(EffectResult::Program(Ok(output(0, &self.read("registration"), ""))))
+        else {
             panic!("not launched: {}", self.read("registration"))
         };
         for file in &launch.files {

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
-use lightsout_core::wire::Unreachable;
+use lightsout_core::exchange::Unreachable;
 
 use crate::{
     aws::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT},

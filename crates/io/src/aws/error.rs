@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use lightsout_core::wire::Unreachable;
+use lightsout_core::exchange::Unreachable;
 
 /// A failed AWS call.
 #[derive(Clone, Debug, PartialEq, Eq)]

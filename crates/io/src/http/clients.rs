@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::wire::Unreachable;
+use lightsout_core::exchange::Unreachable;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
 
 /// How long a request may take and how large its reply may be.

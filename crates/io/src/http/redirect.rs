@@ -1,6 +1,6 @@
 //! Which redirects are followed: those that stay with the same host.
 
-use lightsout_core::wire::{Method, Reply};
+use lightsout_core::exchange::{Method, Reply};
 use reqwest::Url;
 
 /// Where a reply redirects to, when it may be followed with the same headers and body. Any other redirect is the answer.

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use lightsout_core::wire::{Method, Output, Program, Text};
+use lightsout_core::exchange::{Method, Output, Program, Text};
 
 use super::*;
 use crate::testing::{Answer, SOON, Seen, Server, nowhere, rerun};
@@ -9,14 +9,16 @@ fn driver() -> Driver {
     Driver::with_limits("lightsout/0.0.0 (test)", Limits { request: SOON, ..Limits::default() })
 }
 
-async fn ask(request: Request) -> Result<Reply, Unreachable> {
+async fn perform(request: Request) -> Result<Reply, Unreachable> {
     ask_by(&driver(), request).await
 }
 
 async fn ask_by(driver: &Driver, request: Request) -> Result<Reply, Unreachable> {
-    match driver.ask(Ask::Http(request)).await {
-        Told::Http(result) => result,
-        Told::Program(_) | Told::Clock(_) | Told::Sign(_) => unreachable!("a request was asked"),
+    match driver.perform(Effect::Http(request)).await {
+        EffectResult::Http(result) => result,
+        EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
+            unreachable!("a request was asked")
+        }
     }
 }
 
@@ -30,7 +32,7 @@ async fn carries_the_request_and_the_reply_as_they_are() {
     let request = Request::new(Method::Post, format!("{}/api?page=2", server.url))
         .header("private-token", Text::secret("glpat-1"))
         .json(&serde_json::json!({"a": 1}), true);
-    let reply = ask(request).await.unwrap();
+    let reply = perform(request).await.unwrap();
     assert_eq!((reply.status, reply.body.as_slice()), (418, [0xff, 0x00].as_slice()));
     assert_eq!(reply.header("link"), Some("<a>, <b>"));
     assert_eq!(reply.header("retry-after"), Some("7"));
@@ -46,7 +48,7 @@ async fn carries_the_request_and_the_reply_as_they_are() {
 async fn every_status_is_a_reply() {
     for status in [200, 204, 304, 400, 401, 403, 404, 409, 422, 429, 500, 502, 503] {
         let server = Server::start(move |_, _| Answer::status(status, "")).await;
-        assert_eq!(ask(Request::get(&server.url)).await.unwrap().status, status);
+        assert_eq!(perform(Request::get(&server.url)).await.unwrap().status, status);
         assert_eq!(server.count(), 1, "{status} is not tried again");
     }
 }
@@ -55,7 +57,7 @@ async fn every_status_is_a_reply() {
 async fn slow_replies_time_out() {
     for script in [|| Answer::Silence, || Answer::HeadOnly] {
         let server = Server::start(move |_, _| script()).await;
-        assert_eq!(ask(Request::get(&server.url)).await, Err(Unreachable::Timeout(SOON)));
+        assert_eq!(perform(Request::get(&server.url)).await, Err(Unreachable::Timeout(SOON)));
         assert_eq!(server.count(), 1);
     }
 }
@@ -66,7 +68,7 @@ async fn broken_replies() {
     let garbage = || Answer::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec());
     for script in [truncated, garbage, || Answer::Raw(Vec::new()), || Answer::Reset] {
         let server = Server::start(move |_, _| script()).await;
-        let error = ask(Request::new(Method::Post, &server.url)).await.unwrap_err();
+        let error = perform(Request::new(Method::Post, &server.url)).await.unwrap_err();
         assert!(matches!(error, Unreachable::Broken(_)), "{error:?}");
         assert_eq!(server.count(), 1, "a POST may have been applied");
     }
@@ -74,14 +76,14 @@ async fn broken_replies() {
 
 #[tokio::test]
 async fn nothing_listens() {
-    let error = ask(Request::get(nowhere().await)).await.unwrap_err();
+    let error = perform(Request::get(nowhere().await)).await.unwrap_err();
     assert!(matches!(&error, Unreachable::Connect(why) if why.contains("refused")), "{error:?}");
 }
 
 #[tokio::test]
 async fn what_is_no_url_is_never_sent() {
     for url in ["", "gitlab.example/api", "ftp://127.0.0.1/x"] {
-        let error = ask(Request::get(url)).await.unwrap_err();
+        let error = perform(Request::get(url)).await.unwrap_err();
         assert!(matches!(error, Unreachable::Connect(_)), "{url}: {error:?}");
     }
 }
@@ -113,21 +115,21 @@ async fn redirects_stay_here() {
     .await;
     let get =
         |path: &str| Request::get(format!("{}{path}", server.url)).header("private-token", Text::secret("glpat-1"));
-    assert_eq!(ask(get("/here")).await.unwrap().body, b"arrived");
+    assert_eq!(perform(get("/here")).await.unwrap().body, b"arrived");
     assert_eq!(server.seen()[1].headers["private-token"], "glpat-1");
 
-    assert_eq!(ask(get("/away")).await.unwrap().status, 302);
+    assert_eq!(perform(get("/away")).await.unwrap().status, 302);
     assert_eq!(other.count(), 0);
 
     let before = server.count();
-    assert_eq!(ask(get("/loop")).await.unwrap().status, 302);
+    assert_eq!(perform(get("/loop")).await.unwrap().status, 302);
     assert_eq!(server.count() - before, 4, "three redirects and no more");
 }
 
 #[tokio::test]
 async fn tls_towards_something_else_is_a_connect_error() {
     let server = Server::start(|_, _| Answer::ok("")).await;
-    let error = ask(Request::get(server.url.replace("http:", "https:"))).await.unwrap_err();
+    let error = perform(Request::get(server.url.replace("http:", "https:"))).await.unwrap_err();
     assert!(matches!(error, Unreachable::Connect(_)), "{error:?}");
 }
 
@@ -143,23 +145,23 @@ fn logs_hold_no_secrets() {
 /// Asks for two pages, then runs a program.
 #[derive(Default)]
 struct Pages {
-    told: Arc<Mutex<Vec<Told>>>,
+    result: Arc<Mutex<Vec<EffectResult>>>,
     url: String,
 }
 
-impl Conversation for Pages {
+impl Exchange for Pages {
     type Output = usize;
 
     fn start(&mut self) -> Step<usize> {
-        Step::Ask(Ask::Http(Request::get(format!("{}/1", self.url))))
+        Step::Perform(Effect::Http(Request::get(format!("{}/1", self.url))))
     }
 
-    fn told(&mut self, told: Told) -> Step<usize> {
-        let mut all = self.told.lock().unwrap();
-        all.push(told);
+    fn resume(&mut self, result: EffectResult) -> Step<usize> {
+        let mut all = self.result.lock().unwrap();
+        all.push(result);
         match all.len() {
-            1 => Step::Ask(Ask::Http(Request::get(format!("{}/2", self.url)))),
-            2 => Step::Ask(Ask::Program(Program {
+            1 => Step::Perform(Effect::Http(Request::get(format!("{}/2", self.url)))),
+            2 => Step::Perform(Effect::Program(Program {
                 argv: vec!["echo".into(), "hi".into()],
                 env: Vec::new(),
                 timeout: Duration::from_secs(10),
@@ -173,12 +175,12 @@ impl Conversation for Pages {
 async fn a_conversation_goes_on_until_it_is_over() {
     let server = Server::start(|seen: &Seen, _| Answer::ok(seen.path.clone())).await;
     let mut pages = Pages { url: server.url.clone(), ..Pages::default() };
-    assert_eq!(driver().converse(&mut pages, Duration::from_secs(30)).await, Ok(3));
-    let told = pages.told.lock().unwrap();
-    assert!(matches!(&told[1], Told::Http(Ok(reply)) if reply.body == b"/2"), "{told:?}");
+    assert_eq!(driver().complete(&mut pages, Duration::from_secs(30)).await, Ok(3));
+    let result = pages.result.lock().unwrap();
+    assert!(matches!(&result[1], EffectResult::Http(Ok(reply)) if reply.body == b"/2"), "{result:?}");
     assert!(
-        matches!(&told[2], Told::Program(Ok(Output { status: Some(0), stdout, .. })) if stdout == b"hi\n"),
-        "{told:?}"
+        matches!(&result[2], EffectResult::Program(Ok(Output { status: Some(0), stdout, .. })) if stdout == b"hi\n"),
+        "{result:?}"
     );
     assert!(server.seen().iter().all(|request| request.connection == 0), "connections are kept");
 }
@@ -187,9 +189,9 @@ async fn a_conversation_goes_on_until_it_is_over() {
 async fn a_conversation_has_a_deadline() {
     let server = Server::start(|_, _| Answer::Silence).await;
     let mut pages = Pages { url: server.url.clone(), ..Pages::default() };
-    let error = Driver::new("test").converse(&mut pages, SOON).await.unwrap_err();
+    let error = Driver::new("test").complete(&mut pages, SOON).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
-    assert!(pages.told.lock().unwrap().is_empty());
+    assert!(pages.result.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

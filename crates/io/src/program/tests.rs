@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use lightsout_core::wire::Text;
+use lightsout_core::exchange::Text;
 
 use super::*;
 

@@ -67,7 +67,7 @@ pub(in crate::up) fn quoted(text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use lightsout_core::settings::{AgentSettings, Fragment, RunnerPlatform};
+    use lightsout_core::settings::{AgentSettings, Fragment, RunnerConfig};
     use lightsout_localcloud::PlatformKind;
 
     use super::*;
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(settings.metrics.as_deref(), Some("127.0.0.1:9252"));
         assert_eq!(settings.power_off, ["/opt/lightsout", "machine-off", dir.to_str().unwrap()]);
         assert!(!settings.docker.enabled);
-        let RunnerPlatform::GitLab { settings: gitlab, .. } = settings.platform else { panic!("not GitLab") };
+        let RunnerConfig::GitLab { settings: gitlab, .. } = settings.platform else { panic!("not GitLab") };
         assert_eq!((gitlab.url.as_str(), gitlab.executor.as_str()), ("http://127.0.0.1:2", "shell"));
     }
 
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(spacelift.docker.socket, dir.join("engine"));
         let (_, gitlab) = settings(PlatformKind::GitLab, Some("img:1"));
         assert_eq!(gitlab.docker.socket, PathBuf::from("/var/run/docker.sock"));
-        let RunnerPlatform::GitLab { settings: gitlab, .. } = gitlab.platform else { panic!("not GitLab") };
+        let RunnerConfig::GitLab { settings: gitlab, .. } = gitlab.platform else { panic!("not GitLab") };
         assert!(gitlab.extra.unwrap().contains("\"lightsout.machine\" = \"f/i-1\""));
     }
 }

@@ -26,11 +26,11 @@ pub(super) enum Step {
 }
 
 pub(super) fn next(step: Step, result: HostResult, cx: &Context<'_>) -> Next<Step> {
-    let abort = cx.facts.handling.abort;
+    let abort = cx.facts.rules.abort;
     match (step, result) {
         // To some runners the same signal means "finish" at first and "cancel" only when it comes again.
         (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: Told::No }))))
-            if cx.facts.handling.drain == DrainBy::Signal(abort) =>
+            if cx.facts.rules.drain == DrainBy::Signal(abort) =>
         {
             Next::Do(HostEffect::NoteTold(Told::Maybe), Step::Note)
         }

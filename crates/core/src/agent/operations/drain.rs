@@ -63,7 +63,7 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
 }
 
 fn find(found: Result<Option<RunnerSeen>, String>, cx: &Context<'_>) -> Next<Step> {
-    match (cx.facts.handling.drain, found) {
+    match (cx.facts.rules.drain, found) {
         // Nothing was ever registered, so the platform knows nothing of this instance.
         (DrainBy::Call, Ok(None)) if !cx.facts.registered => Next::Done(Outcome::Drained(Drained::Empty)),
         (DrainBy::Call, Ok(None)) => ask(false),
@@ -86,7 +86,7 @@ fn ask(runner: bool) -> Next<Step> {
 
 /// Whether a drained runner is of no more use, and does not know.
 fn lets_go(cx: &Context<'_>) -> bool {
-    cx.facts.handling.undrain == UndrainBy::Relaunch
+    cx.facts.rules.undrain == UndrainBy::Relaunch
 }
 
 /// What the platform's answer means for a runner that it lets go.

@@ -28,7 +28,7 @@ pub(super) enum Step {
 }
 
 pub(super) fn first(cx: &Context<'_>) -> (HostEffect, Operation) {
-    match cx.facts.handling.undrain {
+    match cx.facts.rules.undrain {
         UndrainBy::Call => {
             let effect = HostEffect::Platform { call: PlatformCall::Undrain, within: drain::WITHIN };
             (effect, Operation::Undrain(Step::Ask))
@@ -63,7 +63,7 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         (Step::NoteAgain(told), HostResult::Done(Ok(()))) => relaunch(told, cx),
         (Step::NoteAgain(_), HostResult::Done(Err(why))) => Next::Done(Outcome::Failed(why)),
         (Step::Look, HostResult::Snapshot { activity: Activity::Quiet, .. }) => {
-            let (effect, step) = ending::first(cx.facts.handling.abort, PATIENCE);
+            let (effect, step) = ending::first(cx.facts.rules.abort, PATIENCE);
             Next::Do(effect, Step::End(step))
         }
         (Step::Look, HostResult::Snapshot { .. }) => Next::Done(Outcome::Relaunch),
@@ -76,7 +76,7 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
 }
 
 fn relaunch(told: Told, cx: &Context<'_>) -> Next<Step> {
-    match (told, cx.facts.handling.drain) {
+    match (told, cx.facts.rules.drain) {
         // It serves as before.
         (Told::No, _) => Next::Done(Outcome::Done),
         // It ends its jobs and exits, once it has heard of it for certain.

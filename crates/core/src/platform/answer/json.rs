@@ -1,44 +1,44 @@
+use crate::exchange::ExchangeError;
 use serde_json::Value;
 
-use super::Asked;
-use crate::platform::PlatformError;
+use super::RequestContext;
 
 /// A reply's JSON. What is read from it must be there and of the right type; nothing is assumed.
 pub struct Document {
-    asked: Asked,
+    context: RequestContext,
     value: Value,
 }
 
 impl Document {
     /// The JSON that came as the answer to this question.
-    pub fn new(asked: Asked, value: Value) -> Self {
-        Self { asked, value }
+    pub fn new(context: RequestContext, value: Value) -> Self {
+        Self { context, value }
     }
 
     /// Its outermost value.
     pub fn root(&self) -> Node<'_> {
-        Node { asked: &self.asked, value: &self.value, path: String::new() }
+        Node { context: &self.context, value: &self.value, path: String::new() }
     }
 }
 
 /// One value and where it stands.
 pub struct Node<'a> {
-    asked: &'a Asked,
+    context: &'a RequestContext,
     value: &'a Value,
     path: String,
 }
 
 impl<'a> Node<'a> {
     /// The value of a key that must be there (it may be `null`).
-    pub fn key(&self, key: &str) -> Result<Node<'a>, PlatformError> {
+    pub fn key(&self, key: &str) -> Result<Node<'a>, ExchangeError> {
         match self.entry(key)? {
             Some(node) => Ok(node),
-            None => Err(self.asked.malformed(&format!("{} is missing", self.path_to(key)))),
+            None => Err(self.context.malformed(&format!("{} is missing", self.path_to(key)))),
         }
     }
 
     /// The value of a key that may be absent or `null`.
-    pub fn optional(&self, key: &str) -> Result<Option<Node<'a>>, PlatformError> {
+    pub fn optional(&self, key: &str) -> Result<Option<Node<'a>>, ExchangeError> {
         Ok(self.entry(key)?.filter(|node| !node.value.is_null()))
     }
 
@@ -48,42 +48,42 @@ impl<'a> Node<'a> {
     }
 
     /// The values of a list.
-    pub fn list(&self) -> Result<impl ExactSizeIterator<Item = Node<'a>>, PlatformError> {
+    pub fn list(&self) -> Result<impl ExactSizeIterator<Item = Node<'a>>, ExchangeError> {
         let items = self.value.as_array().ok_or_else(|| self.wrong("a list"))?;
-        let (asked, path) = (self.asked, self.path.clone());
-        Ok(items.iter().enumerate().map(move |(at, value)| Node { asked, value, path: format!("{path}[{at}]") }))
+        let (context, path) = (self.context, self.path.clone());
+        Ok(items.iter().enumerate().map(move |(at, value)| Node { context, value, path: format!("{path}[{at}]") }))
     }
 
     /// A text.
-    pub fn text(&self) -> Result<&'a str, PlatformError> {
+    pub fn text(&self) -> Result<&'a str, ExchangeError> {
         self.value.as_str().ok_or_else(|| self.wrong("a text"))
     }
 
     /// A whole number of 0 or more.
-    pub fn number(&self) -> Result<u64, PlatformError> {
+    pub fn number(&self) -> Result<u64, ExchangeError> {
         self.value.as_u64().ok_or_else(|| self.wrong("a whole number of 0 or more"))
     }
 
     /// A whole number of 0 or more that fits 32 bits.
-    pub fn count(&self) -> Result<u32, PlatformError> {
+    pub fn count(&self) -> Result<u32, ExchangeError> {
         u32::try_from(self.number()?).map_err(|_| self.wrong("a number below 4294967296"))
     }
 
     /// True or false.
-    pub fn flag(&self) -> Result<bool, PlatformError> {
+    pub fn flag(&self) -> Result<bool, ExchangeError> {
         self.value.as_bool().ok_or_else(|| self.wrong("true or false"))
     }
 
-    fn entry(&self, key: &str) -> Result<Option<Node<'a>>, PlatformError> {
+    fn entry(&self, key: &str) -> Result<Option<Node<'a>>, ExchangeError> {
         let object = self.value.as_object().ok_or_else(|| self.wrong("an object"))?;
-        Ok(object.get(key).map(|value| Node { asked: self.asked, value, path: self.path_to(key) }))
+        Ok(object.get(key).map(|value| Node { context: self.context, value, path: self.path_to(key) }))
     }
 
     fn path_to(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    fn wrong(&self, expected: &str) -> PlatformError {
+    fn wrong(&self, expected: &str) -> ExchangeError {
         let place = if self.path.is_empty() { "the whole answer" } else { &self.path };
         let found = match self.value {
             Value::Null => "null",
@@ -93,6 +93,6 @@ impl<'a> Node<'a> {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        self.asked.malformed(&format!("{place} is {found}, expected {expected}"))
+        self.context.malformed(&format!("{place} is {found}, expected {expected}"))
     }
 }

@@ -1,5 +1,5 @@
-use super::Asked;
-use crate::{platform::PlatformError, wire::Reply};
+use super::RequestContext;
+use crate::exchange::{ExchangeError, Reply};
 
 /// The address of the page after this one, `None` after the last.
 ///
@@ -8,7 +8,12 @@ use crate::{platform::PlatformError, wire::Reply};
 /// followed, if it leads to where `url` is: a token must not follow a link to another host. When neither header is
 /// there (a proxy may have
 /// dropped them) a page that is `full` is not taken for the last one.
-pub fn next_page(asked: &Asked, reply: &Reply, url: &str, full: bool) -> Result<Option<String>, PlatformError> {
+pub fn next_page(
+    context: &RequestContext,
+    reply: &Reply,
+    url: &str,
+    full: bool,
+) -> Result<Option<String>, ExchangeError> {
     let page = page_of(url);
     if let Some(next) = reply.header("x-next-page") {
         let next = next.trim();
@@ -17,19 +22,19 @@ pub fn next_page(asked: &Asked, reply: &Reply, url: &str, full: bool) -> Result<
         }
         return match next.parse::<u64>() {
             Ok(number) if number > page => Ok(Some(with_page(url, number))),
-            Ok(_) | Err(_) => Err(asked.malformed(&format!("the header x-next-page after page {page} is nonsense"))),
+            Ok(_) | Err(_) => Err(context.malformed(&format!("the header x-next-page after page {page} is nonsense"))),
         };
     }
     let Some(link) = reply.header("link") else {
         return Ok(full.then(|| with_page(url, page + 1)));
     };
     let Ok(next) = link_next(link) else {
-        return Err(asked.malformed("its link header cannot be read"));
+        return Err(context.malformed("its link header cannot be read"));
     };
     match next {
         None => Ok(None),
         Some(next) if same_origin(next, url) => Ok(Some(next.to_owned())),
-        Some(_) => Err(asked.malformed(
+        Some(_) => Err(context.malformed(
             "the next page is said to be at another address, where the token must not go; \
              set the url to the address by which the platform knows itself (GitLab: external_url)",
         )),

@@ -3,14 +3,11 @@ use std::{collections::BTreeMap, time::Duration};
 use proptest::prelude::*;
 use secrecy::SecretString;
 
-use super::{Asked, Remedies, excerpt, next_page, paging::same_origin, percent_encode, retry_after};
-use crate::{
-    platform::ErrorKind,
-    wire::{Reply, Told, Unreachable},
-};
+use super::{Remedies, RequestContext, excerpt, next_page, paging::same_origin, percent_encode, retry_after};
+use crate::exchange::{EffectResult, ErrorKind, Reply, Unreachable};
 
-fn asked() -> Asked {
-    Asked {
+fn context() -> RequestContext {
+    RequestContext {
         platform: "Somewhere".to_owned(),
         what: "count".to_owned(),
         remedies: Remedies {
@@ -51,7 +48,7 @@ fn a_status_becomes_a_kind_and_a_remedy() {
         (503, &wait[..], ErrorKind::Throttled(seven), "asks to wait"),
         (999, &[], ErrorKind::Malformed, "not expected"),
     ] {
-        let error = asked().refusal(&reply(status, headers, r#"{"message":"its own words"}"#));
+        let error = context().refusal(&reply(status, headers, r#"{"message":"its own words"}"#));
         assert_eq!(error.kind, kind, "{status}");
         for part in [part, "Somewhere: cannot count", "its own words", &status.to_string()] {
             assert!(error.message.contains(part), "{status}: {} lacks {part}", error.message);
@@ -61,7 +58,7 @@ fn a_status_becomes_a_kind_and_a_remedy() {
 
 #[test]
 fn the_platforms_words_are_quoted_short_clean_and_without_the_secret() {
-    let words = |body: &str| asked().refusal(&reply(400, &[], body)).message;
+    let words = |body: &str| context().refusal(&reply(400, &[], body)).message;
     assert!(words(r#"{"error":"a","message":"b"}"#).contains("(b)"));
     assert!(words(r#"{"error":"invalid_token","error_description":"expired"}"#).contains("(expired)"));
     assert!(words(r#"{"message":{"name":["taken"]}}"#).contains(r#"({"name":["taken"]})"#));
@@ -79,10 +76,11 @@ fn the_platforms_words_are_quoted_short_clean_and_without_the_secret() {
 
 #[test]
 fn no_reply_is_unreachable() {
-    let error = asked().reply(Told::Http(Err(Unreachable::Timeout(Duration::from_secs(10))))).expect_err("no reply");
+    let error =
+        context().reply(EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(10))))).expect_err("no reply");
     assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.is_transient() && error.message.contains("no answer within 10s"), "{error}");
-    let error = asked().reply(Told::Program(Err("x".to_owned()))).expect_err("wrong kind");
+    let error = context().reply(EffectResult::Program(Err("x".to_owned()))).expect_err("wrong kind");
     assert_eq!(error.kind, ErrorKind::Malformed);
 }
 
@@ -112,7 +110,7 @@ fn retry_after_is_seconds_or_a_date_and_nonsense_is_ignored() {
 #[test]
 fn missing_and_mistyped_values_are_named_with_their_place() {
     let document =
-        asked().json(&reply(200, &[], r#"{"a":[{"b":1},{"b":"x","c":null}],"n":-1,"f":1.0,"big":4294967296}"#));
+        context().json(&reply(200, &[], r#"{"a":[{"b":1},{"b":"x","c":null}],"n":-1,"f":1.0,"big":4294967296}"#));
     let document = document.expect("JSON");
     let root = document.root();
     let list: Vec<_> = root.key("a").and_then(|a| Ok(a.list()?.collect())).expect("a list");
@@ -146,7 +144,7 @@ fn what_is_not_json_is_said_to_be_so() {
         ("\u{0}", "not JSON"),
         (&"[".repeat(100_000), "not JSON"),
     ] {
-        let error = asked().json(&reply(200, &[], body)).err().expect(part);
+        let error = context().json(&reply(200, &[], body)).err().expect(part);
         assert_eq!(error.kind, ErrorKind::Malformed);
         assert!(error.message.contains(part), "{} lacks {part}", error.message);
     }
@@ -156,7 +154,7 @@ const URL: &str = "https://ci.example.com/api/jobs?scope[]=a&per_page=100";
 
 #[test]
 fn the_next_page_is_found_and_never_elsewhere() {
-    let next = |headers: &[(&str, &str)], full| next_page(&asked(), &reply(200, headers, ""), URL, full);
+    let next = |headers: &[(&str, &str)], full| next_page(&context(), &reply(200, headers, ""), URL, full);
     let page = |n: u32| Ok(Some(format!("{URL}&page={n}")));
     assert_eq!(next(&[], false), Ok(None));
     assert_eq!(next(&[], true), page(2), "a full page without any header is not the last");
@@ -198,7 +196,7 @@ fn the_next_page_is_found_and_never_elsewhere() {
 #[test]
 fn a_page_number_replaces_the_one_before() {
     let url = "https://ci.example.com/j?page=4&per_page=100";
-    let next = next_page(&asked(), &reply(200, &[("x-next-page", "5")], ""), url, true);
+    let next = next_page(&context(), &reply(200, &[("x-next-page", "5")], ""), url, true);
     assert_eq!(next, Ok(Some("https://ci.example.com/j?per_page=100&page=5".to_owned())));
 }
 
@@ -220,7 +218,7 @@ proptest! {
         for headers in [&[("link", link.as_str())][..], &[("x-next-page", page.as_str())], &[("retry-after", page.as_str())]] {
             let reply = reply(200, headers, "");
             let _ = retry_after(&reply);
-            if let Ok(Some(next)) = next_page(&asked(), &reply, URL, full) {
+            if let Ok(Some(next)) = next_page(&context(), &reply, URL, full) {
                 prop_assert!(same_origin(&next, URL));
             }
         }
@@ -229,8 +227,8 @@ proptest! {
     #[test]
     fn arbitrary_bodies_never_panic(body: Vec<u8>, status: u16) {
         let reply = Reply { status, headers: BTreeMap::new(), body };
-        let error = asked().refusal(&reply);
+        let error = context().refusal(&reply);
         prop_assert!(error.message.chars().all(|c| !c.is_control()));
-        let _ = asked().json(&reply);
+        let _ = context().json(&reply);
     }
 }

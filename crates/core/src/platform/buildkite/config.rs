@@ -7,22 +7,22 @@ use secrecy::ExposeSecret;
 
 use super::{BuildkiteRunnerSettings, CLOUD};
 use crate::{
-    platform::{File, Me, PlatformError, answer::refuse, mark},
-    wire::Text,
+    exchange::{ExchangeError, Text},
+    platform::{File, HostContext, answer::refuse, job_pid_file},
 };
 
 /// The agent's configuration, and the script through which it starts jobs.
-pub(super) fn files(settings: &BuildkiteRunnerSettings, me: &Me) -> Result<Vec<File>, PlatformError> {
-    let script = mark::script(me);
-    let builds = settings.build_path.clone().unwrap_or_else(|| me.runner_dir.join("builds"));
+pub(super) fn files(settings: &BuildkiteRunnerSettings, host: &HostContext) -> Result<Vec<File>, ExchangeError> {
+    let script = job_pid_file::script(host);
+    let builds = settings.build_path.clone().unwrap_or_else(|| host.runner_dir.join("builds"));
     let tags = [format!("queue={}", settings.queue)].into_iter().chain(settings.tags.iter().cloned());
     let mut entries = vec![
         ("token", settings.token.expose_secret().to_owned()),
-        ("name", format!("{}-%spawn", plain(&me.instance_id)?)),
+        ("name", format!("{}-%spawn", plain(&host.instance_id)?)),
         ("tags", tags.collect::<Vec<_>>().join(",")),
-        ("spawn", me.slots.max(1).to_string()),
+        ("spawn", host.slots.max(1).to_string()),
         ("build-path", path(&builds)?),
-        ("plugins-path", path(&me.runner_dir.join("plugins"))?),
+        ("plugins-path", path(&host.runner_dir.join("plugins"))?),
         ("hooks-path", path(&settings.hooks_path)?),
         ("bootstrap-script", format!("{} {} bootstrap", path(&script.path)?, settings.program)),
         ("cancel-grace-period", settings.cancel_grace_period.as_secs().to_string()),
@@ -30,7 +30,7 @@ pub(super) fn files(settings: &BuildkiteRunnerSettings, me: &Me) -> Result<Vec<F
     if settings.disconnect_after_job {
         entries.push(("disconnect-after-job", "true".to_owned()));
     }
-    if let Some(address) = &me.metrics {
+    if let Some(address) = &host.metrics {
         entries.push(("health-check-addr", plain(address)?));
     }
     let url = settings.url.trim_end_matches('/');
@@ -41,12 +41,12 @@ pub(super) fn files(settings: &BuildkiteRunnerSettings, me: &Me) -> Result<Vec<F
         let _ = writeln!(contents, "{key}=\"{value}\"");
         contents
     });
-    Ok(vec![File { path: config_path(me), contents: Text::secret(contents), mode: 0o600 }, script])
+    Ok(vec![File { path: config_path(host), contents: Text::secret(contents), mode: 0o600 }, script])
 }
 
 /// Where the configuration is.
-pub(super) fn config_path(me: &Me) -> PathBuf {
-    me.runner_dir.join("buildkite-agent.cfg")
+pub(super) fn config_path(host: &HostContext) -> PathBuf {
+    host.runner_dir.join("buildkite-agent.cfg")
 }
 
 /// Whether a text means itself in the configuration file and as one word of a command line: the file knows no escapes, and paths in it are
@@ -55,11 +55,11 @@ pub(super) fn is_plain(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@+[]".contains(c))
 }
 
-fn path(path: &Path) -> Result<String, PlatformError> {
+fn path(path: &Path) -> Result<String, ExchangeError> {
     plain(&path.to_string_lossy())
 }
 
-fn plain(text: &str) -> Result<String, PlatformError> {
+fn plain(text: &str) -> Result<String, ExchangeError> {
     if !text.is_empty() && is_plain(text) {
         return Ok(text.to_owned());
     }

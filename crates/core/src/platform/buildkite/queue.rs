@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use super::{BuildkiteQueueSettings, NAME};
 use crate::{
+    exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
     platform::{
-        Demand, PlatformError, Queue,
-        answer::{Asked, Remedies, percent_encode},
+        Demand, Queue,
+        answer::{Remedies, RequestContext, percent_encode},
     },
-    wire::{Ask, Conversation, Reply, Request, Step, Text, Told},
 };
 
 /// The longest wait that is taken on: a mistaken header must not stop us for a day.
@@ -32,18 +32,18 @@ impl BuildkiteQueue {
         Self { settings }
     }
 
-    fn read(&self, told: Told) -> Result<Demand, PlatformError> {
-        let asked = Asked {
+    fn read(&self, result: EffectResult) -> Result<Demand, ExchangeError> {
+        let context = RequestContext {
             platform: format!("Buildkite at {}", self.settings.url.trim_end_matches('/')),
             what: format!("read the metrics of queue {}", self.settings.queue),
             remedies: REMEDIES,
             secret: self.settings.token.clone(),
         };
-        let reply = asked.reply(told)?;
+        let reply = context.reply(result)?;
         if reply.status != 200 {
-            return Err(asked.refusal(&reply));
+            return Err(context.refusal(&reply));
         }
-        let metrics = asked.json(&reply)?;
+        let metrics = context.json(&reply)?;
         let jobs = metrics.root().key("jobs")?;
         let (scheduled, running) = (jobs.key("scheduled")?.count()?, jobs.key("running")?.count()?);
         let waiting = if self.settings.include_waiting { jobs.key("waiting")?.count()? } else { 0 };
@@ -57,7 +57,7 @@ fn poll_after(reply: &Reply) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST_WAIT)))
 }
 
-impl Conversation for BuildkiteQueue {
+impl Exchange for BuildkiteQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
@@ -73,11 +73,11 @@ impl Conversation for BuildkiteQueue {
         let request = Request::get(url)
             .header("authorization", Text::secret(format!("Token {token}")))
             .header("accept", "application/json");
-        Step::Ask(Ask::Http(request))
+        Step::Perform(Effect::Http(request))
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        Step::Done(self.read(told))
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        Step::Done(self.read(result))
     }
 }
 

@@ -1,5 +1,6 @@
 use super::{BuildkiteRunnerSettings, NAME, config};
-use crate::platform::{Drain, Launch, Me, PlatformError, Probe, Ready, Runner, Signal, Talk, Undrain, answer, mark};
+use crate::exchange::{Call, ExchangeError};
+use crate::platform::{DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform, answer, job_pid_file};
 
 /// Runs Buildkite's agent on the instance.
 #[derive(Clone, Debug)]
@@ -13,43 +14,39 @@ impl BuildkiteRunner {
         Self { settings }
     }
 
-    fn launch(&self, me: &Me) -> Result<Launch, PlatformError> {
+    fn launch(&self, host: &HostContext) -> Result<Launch, ExchangeError> {
         self.settings.check()?;
-        let config = config::config_path(me);
+        let config = config::config_path(host);
         let argv = [self.settings.program.as_str(), "start", "--config", &config.to_string_lossy()];
-        Ok(Launch { argv: argv.map(str::to_owned).into(), env: Vec::new(), files: config::files(&self.settings, me)? })
+        Ok(Launch {
+            argv: argv.map(str::to_owned).into(),
+            env: Vec::new(),
+            files: config::files(&self.settings, host)?,
+        })
     }
 }
 
-impl Runner for BuildkiteRunner {
+impl RunnerPlatform for BuildkiteRunner {
     fn platform(&self) -> &'static str {
         NAME
     }
 
-    fn register(&self, me: &Me) -> Talk<Launch> {
-        match self.launch(me) {
+    fn register(&self, host: &HostContext) -> Call<Launch> {
+        match self.launch(host) {
             Ok(launch) => Box::new(Ready(launch)),
             Err(error) => answer::failed(error),
         }
     }
 
-    fn drain(&self, _: &Me) -> Drain {
-        Drain::Signal(Signal::Term)
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
     }
 
-    fn undrain(&self, _: &Me) -> Undrain {
-        Undrain::Relaunch
-    }
-
-    fn abort(&self) -> Signal {
-        Signal::Quit
-    }
-
-    fn deregister(&self, _: &Me) -> Talk<()> {
+    fn deregister(&self, _: &HostContext) -> Call<()> {
         Box::new(Ready(()))
     }
 
-    fn probes(&self, me: &Me) -> Vec<Probe> {
-        vec![Probe::Files { folder: mark::folder(me) }, Probe::Children(Vec::new())]
+    fn probes(&self, host: &HostContext) -> Vec<Probe> {
+        vec![Probe::Files { folder: job_pid_file::folder(host) }, Probe::Children(Vec::new())]
     }
 }

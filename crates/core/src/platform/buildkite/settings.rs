@@ -1,12 +1,11 @@
+use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
 use super::{CLOUD, config::is_plain};
-use crate::platform::{
-    PlatformError,
-    answer::{check_token, check_url, refuse},
-};
+use crate::platform::answer::{check_token, check_url, refuse};
 
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ impl BuildkiteQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_api(&self.url)?;
         check_agent_token(&self.token)?;
         check_queue(&self.queue)
@@ -75,11 +74,16 @@ impl Default for BuildkiteRunnerSettings {
 }
 
 impl BuildkiteRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Quit }
+    }
+
     /// Refuses settings that cannot work, before the runner is started.
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_api(&self.url)?;
         check_agent_token(&self.token)?;
         check_queue(&self.queue)?;
@@ -115,7 +119,7 @@ impl BuildkiteRunnerSettings {
     }
 }
 
-fn check_api(url: &str) -> Result<(), PlatformError> {
+fn check_api(url: &str) -> Result<(), ExchangeError> {
     check_url("Buildkite", url, CLOUD)?;
     if url.trim_end_matches('/').ends_with("/v3") || url.contains("/v3/") {
         return refuse(format!("the Buildkite url holds /v3, which is added by itself; write for example {CLOUD}"));
@@ -126,7 +130,7 @@ fn check_api(url: &str) -> Result<(), PlatformError> {
     Ok(())
 }
 
-fn check_agent_token(token: &SecretString) -> Result<(), PlatformError> {
+fn check_agent_token(token: &SecretString) -> Result<(), ExchangeError> {
     use secrecy::ExposeSecret;
     check_token(
         "Buildkite agent token",
@@ -145,7 +149,7 @@ fn check_agent_token(token: &SecretString) -> Result<(), PlatformError> {
     Ok(())
 }
 
-fn check_queue(queue: &str) -> Result<(), PlatformError> {
+fn check_queue(queue: &str) -> Result<(), ExchangeError> {
     if queue.is_empty() || !queue.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c)) {
         return refuse(format!(
             "the Buildkite queue {queue:?} is not a queue's key; write the key alone as it stands under Agents > cluster > Queues, such as linux-large"

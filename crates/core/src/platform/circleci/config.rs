@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::CircleCiRunnerSettings;
 use crate::{
-    platform::{File, Me, PlatformError, answer::refuse, mark},
-    wire::Text,
+    exchange::{ExchangeError, Text},
+    platform::{File, HostContext, answer::refuse, job_pid_file},
 };
 
 /// The runner's configuration, and the script through which it starts tasks.
-pub(super) fn files(settings: &CircleCiRunnerSettings, me: &Me) -> Result<Vec<File>, PlatformError> {
-    let script = mark::script(me);
-    let folder = |set: &Option<_>, name: &str| path(&set.clone().unwrap_or_else(|| me.runner_dir.join(name)));
+pub(super) fn files(settings: &CircleCiRunnerSettings, host: &HostContext) -> Result<Vec<File>, ExchangeError> {
+    let script = job_pid_file::script(host);
+    let folder = |set: &Option<_>, name: &str| path(&set.clone().unwrap_or_else(|| host.runner_dir.join(name)));
     let prefix =
         [path(&script.path)?].into_iter().chain(settings.command_prefix.iter().map(|word| word.clone().into()));
     let mode = if settings.single_task { "single-task" } else { "continuous" };
@@ -30,7 +30,7 @@ pub(super) fn files(settings: &CircleCiRunnerSettings, me: &Me) -> Result<Vec<Fi
         (
             "runner",
             vec![
-                ("name", me.instance_id.clone().into()),
+                ("name", host.instance_id.clone().into()),
                 ("mode", mode.into()),
                 ("max_run_time", format!("{}s", settings.max_run_time.as_secs()).into()),
                 ("working_directory", folder(&settings.working_directory, "work")?),
@@ -48,16 +48,16 @@ pub(super) fn files(settings: &CircleCiRunnerSettings, me: &Me) -> Result<Vec<Fi
             let _ = writeln!(yaml, "  {key}: {value}");
         }
     }
-    let config = File { path: config_path(me), contents: Text::secret(yaml), mode: 0o600 };
+    let config = File { path: config_path(host), contents: Text::secret(yaml), mode: 0o600 };
     Ok(vec![config, script])
 }
 
 /// Where the configuration is.
-pub(super) fn config_path(me: &Me) -> PathBuf {
-    me.runner_dir.join("circleci-runner-config.yaml")
+pub(super) fn config_path(host: &HostContext) -> PathBuf {
+    host.runner_dir.join("circleci-runner-config.yaml")
 }
 
-fn path(path: &Path) -> Result<Value, PlatformError> {
+fn path(path: &Path) -> Result<Value, ExchangeError> {
     match path.to_str().filter(|text| is_plain(text)) {
         Some(text) => Ok(text.into()),
         None => {

@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 
 use super::{CircleCiQueueSettings, NAME};
 use crate::{
+    exchange::{Effect, EffectResult, Exchange, ExchangeError, Request, Step, Text},
     platform::{
-        Demand, PlatformError, Queue,
-        answer::{Asked, Remedies, percent_encode},
+        Demand, Queue,
+        answer::{Remedies, RequestContext, percent_encode},
     },
-    wire::{Ask, Conversation, Request, Step, Text, Told},
 };
 
 const RIGHTS: &str = "a personal API token is needed, of a user who may see the namespace: a resource class token, as the runners hold it, \
@@ -95,7 +95,7 @@ struct Reading {
     running: u32,
 }
 
-type Next = Result<Step<Demand>, PlatformError>;
+type Next = Result<Step<Demand>, ExchangeError>;
 
 impl CircleCiQueue {
     /// A reader that has remembered nothing yet.
@@ -125,28 +125,28 @@ impl CircleCiQueue {
         let request = Request::get(url)
             .header("circle-token", Text::Secret(self.settings.token.clone()))
             .header("accept", "application/json");
-        Step::Ask(Ask::Http(request))
+        Step::Perform(Effect::Http(request))
     }
 
-    fn go_on(&mut self, told: Told) -> Next {
+    fn go_on(&mut self, result: EffectResult) -> Next {
         let Some(mut reading) = self.reading.take() else {
-            return Err(self.asked("read the queue".to_owned()).malformed("an answer came that nobody asked for"));
+            return Err(self.context("read the queue".to_owned()).malformed("an answer came that nobody asked for"));
         };
         let class = reading.classes.last().map_or("", String::as_str);
-        let asked = self.asked(format!("count the {} tasks of resource class {class}", reading.count.what()));
-        let reply = asked.reply(told)?;
+        let context = self.context(format!("count the {} tasks of resource class {class}", reading.count.what()));
+        let reply = context.reply(result)?;
         if reply.status == 404 {
             self.version = self.version.other();
             if reading.turned {
-                return Err(asked.refusal(&reply));
+                return Err(context.refusal(&reply));
             }
             reading.turned = true;
             return Ok(self.ask(reading));
         }
         if reply.status != 200 {
-            return Err(asked.refusal(&reply));
+            return Err(context.refusal(&reply));
         }
-        let tasks = asked.json(&reply)?.root().key(reading.count.key())?.count()?;
+        let tasks = context.json(&reply)?.root().key(reading.count.key())?.count()?;
         reading.turned = false;
         match reading.count {
             Count::Waiting => {
@@ -167,8 +167,8 @@ impl CircleCiQueue {
         Demand { queued: reading.waiting.min(room), running: Some(reading.running), poll_after: None }
     }
 
-    fn asked(&self, what: String) -> Asked {
-        Asked {
+    fn context(&self, what: String) -> RequestContext {
+        RequestContext {
             platform: format!("CircleCI at {}", self.settings.url.trim_end_matches('/')),
             what,
             remedies: REMEDIES,
@@ -177,15 +177,15 @@ impl CircleCiQueue {
     }
 }
 
-impl Conversation for CircleCiQueue {
+impl Exchange for CircleCiQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
         self.begin().unwrap_or_else(|error| Step::Done(Err(error)))
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        self.go_on(told).unwrap_or_else(|error| Step::Done(Err(error)))
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
     }
 }
 

@@ -1,8 +1,9 @@
 use super::{CircleCiRunnerSettings, NAME, config};
+use crate::exchange::{Call, ExchangeError};
 use crate::platform::{
-    Drain, Launch, Me, PlatformError, Probe, Ready, Runner, Signal, Talk, Undrain,
+    DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform,
     answer::{self, refuse},
-    mark,
+    job_pid_file,
 };
 
 /// Runs CircleCI's machine runner on the instance.
@@ -17,58 +18,53 @@ impl CircleCiRunner {
         Self { settings }
     }
 
-    fn launch(&self, me: &Me) -> Result<Launch, PlatformError> {
+    fn launch(&self, host: &HostContext) -> Result<Launch, ExchangeError> {
         self.settings.check()?;
-        if me.slots > 1 {
+        if host.slots > 1 {
             return refuse(format!(
                 "CircleCI's machine runner takes one task at a time, but {} slots are set; set slots to 1",
-                me.slots
+                host.slots
             ));
         }
-        if me.instance_id.is_empty()
-            || !me.instance_id.chars().all(|c| c.is_ascii_alphanumeric() || ".()-_".contains(c))
+        if host.instance_id.is_empty()
+            || !host.instance_id.chars().all(|c| c.is_ascii_alphanumeric() || ".()-_".contains(c))
         {
             return refuse(format!(
                 "the instance's id {:?} cannot be a CircleCI runner's name: only letters, digits and .()-_ can stand in one",
-                me.instance_id
+                host.instance_id
             ));
         }
-        let config = config::config_path(me);
+        let config = config::config_path(host);
         let argv = [self.settings.program.as_str(), "machine", "--config", &config.to_string_lossy()];
-        Ok(Launch { argv: argv.map(str::to_owned).into(), env: Vec::new(), files: config::files(&self.settings, me)? })
+        Ok(Launch {
+            argv: argv.map(str::to_owned).into(),
+            env: Vec::new(),
+            files: config::files(&self.settings, host)?,
+        })
     }
 }
 
-impl Runner for CircleCiRunner {
+impl RunnerPlatform for CircleCiRunner {
     fn platform(&self) -> &'static str {
         NAME
     }
 
-    fn register(&self, me: &Me) -> Talk<Launch> {
-        match self.launch(me) {
+    fn register(&self, host: &HostContext) -> Call<Launch> {
+        match self.launch(host) {
             Ok(launch) => Box::new(Ready(launch)),
             Err(error) => answer::failed(error),
         }
     }
 
-    fn drain(&self, _: &Me) -> Drain {
-        Drain::Signal(Signal::Term)
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
     }
 
-    fn undrain(&self, _: &Me) -> Undrain {
-        Undrain::Relaunch
-    }
-
-    /// The second one: the first was the drain.
-    fn abort(&self) -> Signal {
-        Signal::Term
-    }
-
-    fn deregister(&self, _: &Me) -> Talk<()> {
+    fn deregister(&self, _: &HostContext) -> Call<()> {
         Box::new(Ready(()))
     }
 
-    fn probes(&self, me: &Me) -> Vec<Probe> {
-        vec![Probe::Files { folder: mark::folder(me) }, Probe::Children(Vec::new())]
+    fn probes(&self, host: &HostContext) -> Vec<Probe> {
+        vec![Probe::Files { folder: job_pid_file::folder(host) }, Probe::Children(Vec::new())]
     }
 }

@@ -1,12 +1,11 @@
+use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
 use super::CLOUD;
-use crate::platform::{
-    PlatformError,
-    answer::{check_token, check_url, refuse},
-};
+use crate::platform::answer::{check_token, check_url, refuse};
 
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ impl CircleCiQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_api(&self.url)?;
         check_token(
             "CircleCI token",
@@ -93,11 +92,17 @@ impl Default for CircleCiRunnerSettings {
 }
 
 impl CircleCiRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        // The second SIGTERM cancels the task: the first was the drain.
+        DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Term }
+    }
+
     /// Refuses settings that cannot work, before the runner is started.
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_api(&self.url)?;
         check_token(
             "CircleCI resource class token",
@@ -138,7 +143,7 @@ impl CircleCiRunnerSettings {
     }
 }
 
-fn check_api(url: &str) -> Result<(), PlatformError> {
+fn check_api(url: &str) -> Result<(), ExchangeError> {
     check_url("CircleCI", url, CLOUD)?;
     if url.contains("/api") {
         return refuse(format!("the CircleCI url holds /api, which is added by itself; write for example {CLOUD}"));

@@ -4,11 +4,11 @@ use secrecy::SecretString;
 
 use super::{NAME, check, failure, output};
 use crate::{
+    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
     platform::{
-        Demand, ErrorKind, PlatformError, Queue,
-        answer::{Asked, Document, Remedies},
+        Demand, Queue,
+        answer::{Document, Remedies, RequestContext},
     },
-    wire::{Ask, Conversation, Output, Program, Step, Told},
 };
 
 /// How to ask for the queue.
@@ -25,7 +25,7 @@ impl CommandQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check("queue", &self.queue, self.timeout)
     }
 }
@@ -43,12 +43,12 @@ impl CommandQueue {
     }
 }
 
-impl Conversation for CommandQueue {
+impl Exchange for CommandQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
         match self.settings.check() {
-            Ok(()) => Step::Ask(Ask::Program(Program {
+            Ok(()) => Step::Perform(Effect::Program(Program {
                 argv: self.settings.queue.clone(),
                 env: Vec::new(),
                 timeout: self.settings.timeout,
@@ -57,8 +57,8 @@ impl Conversation for CommandQueue {
         }
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        Step::Done(output("queue", told).and_then(|output| demand(&output)))
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        Step::Done(output("queue", result).and_then(|output| demand(&output)))
     }
 }
 
@@ -68,12 +68,12 @@ impl Queue for CommandQueue {
     }
 }
 
-fn demand(output: &Output) -> Result<Demand, PlatformError> {
+fn demand(output: &Output) -> Result<Demand, ExchangeError> {
     if output.status != Some(0) {
         return Err(failure("queue", output));
     }
     let malformed = || {
-        PlatformError::new(
+        ExchangeError::new(
             ErrorKind::Malformed,
             "the queue program's output is not understood: it must print one JSON object such as {\"queued\":3,\"running\":1}, \
              or a number on its first line; nothing is concluded from it",
@@ -91,15 +91,15 @@ fn demand(output: &Output) -> Result<Demand, PlatformError> {
     Ok(Demand { queued: number.parse().map_err(|_| malformed())?, running: None, poll_after: None })
 }
 
-fn object(value: serde_json::Value) -> Result<Demand, PlatformError> {
+fn object(value: serde_json::Value) -> Result<Demand, ExchangeError> {
     let none = "check the queue program";
-    let asked = Asked {
+    let context = RequestContext {
         platform: "the queue program".to_owned(),
         what: "tell the demand".to_owned(),
         remedies: Remedies { unauthorized: none, forbidden: none, not_found: none },
         secret: SecretString::default(),
     };
-    let document = Document::new(asked, value);
+    let document = Document::new(context, value);
     let root = document.root();
     let count = |key: &str| root.optional(key)?.map(|node| node.count()).transpose();
     Ok(Demand {

@@ -3,11 +3,11 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{NAME, check, failure, output};
 use crate::{
     activity::{Activity, JobId},
+    exchange::{Call, Effect, ErrorKind, ExchangeError, Output, Program, Text},
     platform::{
-        Drain, Drained, ErrorKind, Launch, Me, PlatformError, Probe, Ready, Runner, Signal, Talk, Undrain, answer,
+        DrainBy, DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, UndrainBy, answer,
         answer::excerpt,
     },
-    wire::{Ask, Output, Program, Text},
 };
 
 /// What a `busy` or `drain` program exits with while jobs run.
@@ -47,6 +47,15 @@ pub struct CommandRunnerSettings {
 }
 
 impl CommandRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        DrainRules {
+            drain: if self.drain.is_some() { DrainBy::Call } else { DrainBy::Signal(self.drain_signal) },
+            undrain: if self.undrain.is_some() { UndrainBy::Call } else { UndrainBy::Relaunch },
+            abort: self.abort_signal,
+        }
+    }
+
     /// Only the runner itself, drained and aborted by `SIGTERM`, its children being its jobs; 30 s for each program.
     pub fn new(run: Vec<String>) -> Self {
         Self {
@@ -68,7 +77,7 @@ impl CommandRunnerSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check("run", &self.run, self.timeout)?;
         let optional = [
             ("register", &self.register),
@@ -83,7 +92,7 @@ impl CommandRunnerSettings {
             }
         }
         if self.busy.is_none() && self.containers.is_none() && !self.children {
-            return Err(PlatformError::new(ErrorKind::Refused, BLIND));
+            return Err(ExchangeError::new(ErrorKind::Refused, BLIND));
         }
         Ok(())
     }
@@ -104,61 +113,73 @@ impl CommandRunner {
         Self { settings }
     }
 
-    fn ask(&self, argv: &[String], me: &Me) -> Ask {
-        Ask::Program(Program { argv: argv.to_vec(), env: environment(me), timeout: self.settings.timeout })
+    fn ask(&self, argv: &[String], host: &HostContext) -> Effect {
+        Effect::Program(Program { argv: argv.to_vec(), env: environment(host), timeout: self.settings.timeout })
     }
 
     /// Runs a program that must exit with 0.
-    fn must<T: Clone + Send + 'static>(&self, name: &'static str, argv: &[String], me: &Me, then: T) -> Talk<T> {
-        answer::once(self.ask(argv, me), move |told| {
-            let output = output(name, told)?;
+    fn must<T: Clone + Send + 'static>(
+        &self,
+        name: &'static str,
+        argv: &[String],
+        host: &HostContext,
+        then: T,
+    ) -> Call<T> {
+        answer::once(self.ask(argv, host), move |result| {
+            let output = output(name, result)?;
             if output.status == Some(0) { Ok(then.clone()) } else { Err(failure(name, &output)) }
         })
     }
 }
 
-impl Runner for CommandRunner {
+impl RunnerPlatform for CommandRunner {
     fn platform(&self) -> &'static str {
         NAME
     }
 
-    fn register(&self, me: &Me) -> Talk<Launch> {
+    fn register(&self, host: &HostContext) -> Call<Launch> {
         if let Err(error) = self.settings.check() {
             return answer::failed(error);
         }
-        let launch = Launch { argv: self.settings.run.clone(), env: environment(me), files: Vec::new() };
+        let launch = Launch { argv: self.settings.run.clone(), env: environment(host), files: Vec::new() };
         match &self.settings.register {
-            Some(argv) => self.must("register", argv, me, launch),
+            Some(argv) => self.must("register", argv, host, launch),
             None => Box::new(Ready(launch)),
         }
     }
 
-    fn drain(&self, me: &Me) -> Drain {
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
+    }
+
+    fn drain_call(&self, host: &HostContext) -> Call<Drained> {
         match &self.settings.drain {
-            Some(argv) => Drain::Ask(answer::once(self.ask(argv, me), |told| drained(&output("drain", told)?))),
-            None => Drain::Signal(self.settings.drain_signal),
+            Some(argv) => answer::once(self.ask(argv, host), |result| drained(&output("drain", result)?)),
+            None => answer::failed(ExchangeError::new(
+                ErrorKind::Refused,
+                "there is no drain program: the runner is drained by drain_signal",
+            )),
         }
     }
 
-    fn undrain(&self, me: &Me) -> Undrain {
+    fn undrain_call(&self, host: &HostContext) -> Call<()> {
         match &self.settings.undrain {
-            Some(argv) => Undrain::Ask(self.must("undrain", argv, me, ())),
-            None => Undrain::Relaunch,
+            Some(argv) => self.must("undrain", argv, host, ()),
+            None => answer::failed(ExchangeError::new(
+                ErrorKind::Refused,
+                "there is no undrain program: the runner is started anew",
+            )),
         }
     }
 
-    fn abort(&self) -> Signal {
-        self.settings.abort_signal
-    }
-
-    fn deregister(&self, me: &Me) -> Talk<()> {
+    fn deregister(&self, host: &HostContext) -> Call<()> {
         match &self.settings.deregister {
-            Some(argv) => self.must("deregister", argv, me, ()),
+            Some(argv) => self.must("deregister", argv, host, ()),
             None => Box::new(Ready(())),
         }
     }
 
-    fn probes(&self, me: &Me) -> Vec<Probe> {
+    fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let mut probes = Vec::new();
         if let Some(labels) = &self.settings.containers {
             probes.push(Probe::Containers { labels: labels.clone(), except: Vec::new(), job_label: None });
@@ -167,32 +188,32 @@ impl Runner for CommandRunner {
             probes.push(Probe::Children(Vec::new()));
         }
         if let Some(argv) = &self.settings.busy {
-            probes.push(Probe::Ask(answer::once(self.ask(argv, me), |told| {
-                Ok(match output("busy", told) {
+            probes.push(Probe::Call(answer::once(self.ask(argv, host), |result| {
+                Ok(match output("busy", result) {
                     Ok(output) => activity(&output),
                     Err(error) => Activity::Unknown(error.message),
                 })
             })));
         }
         if probes.is_empty() {
-            probes.push(Probe::Ask(Box::new(Ready(Activity::Unknown(BLIND.to_owned())))));
+            probes.push(Probe::Call(Box::new(Ready(Activity::Unknown(BLIND.to_owned())))));
         }
         probes
     }
 }
 
-fn environment(me: &Me) -> Vec<(String, Text)> {
+fn environment(host: &HostContext) -> Vec<(String, Text)> {
     [
-        ("LIGHTSOUT_INSTANCE_ID", me.instance_id.clone()),
-        ("LIGHTSOUT_GROUP", me.group.clone().unwrap_or_default()),
-        ("LIGHTSOUT_RUNNER_DIR", me.runner_dir.to_string_lossy().into_owned()),
-        ("LIGHTSOUT_SLOTS", me.slots.to_string()),
+        ("LIGHTSOUT_INSTANCE_ID", host.instance_id.clone()),
+        ("LIGHTSOUT_GROUP", host.group.clone().unwrap_or_default()),
+        ("LIGHTSOUT_RUNNER_DIR", host.runner_dir.to_string_lossy().into_owned()),
+        ("LIGHTSOUT_SLOTS", host.slots.to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), Text::Plain(value)))
     .into()
 }
 
-fn drained(output: &Output) -> Result<Drained, PlatformError> {
+fn drained(output: &Output) -> Result<Drained, ExchangeError> {
     match output.status {
         Some(0) => Ok(Drained::Empty),
         Some(BUSY) => Ok(Drained::StillBusy),

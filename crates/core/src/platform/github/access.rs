@@ -1,7 +1,7 @@
+use crate::exchange::ExchangeError;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::refuse;
-use crate::platform::PlatformError;
 
 /// How to be known to GitHub.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl GitHubAuth {
     }
 
     /// Refuses what cannot work, before any call is made.
-    pub(super) fn check(&self) -> Result<(), PlatformError> {
+    pub(super) fn check(&self) -> Result<(), ExchangeError> {
         match self {
             Self::Token(token) => check_token(token),
             Self::App(app) => app.check(),
@@ -51,7 +51,7 @@ impl GitHubAuth {
 }
 
 impl GitHubApp {
-    fn check(&self) -> Result<(), PlatformError> {
+    fn check(&self) -> Result<(), ExchangeError> {
         if self.app_id.is_empty() || !self.app_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
             return refuse(
                 "the GitHub App ID is no App ID; use the number (or the Client ID, Iv...) of the App's settings page",
@@ -71,7 +71,7 @@ impl GitHubApp {
     }
 }
 
-fn check_token(token: &SecretString) -> Result<(), PlatformError> {
+fn check_token(token: &SecretString) -> Result<(), ExchangeError> {
     let token = token.expose_secret();
     if token.trim().is_empty() {
         return refuse("the GitHub token is empty; create a personal access token, or use a GitHub App");

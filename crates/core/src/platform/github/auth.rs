@@ -9,13 +9,10 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::{GitHubApp, GitHubAuth, asked, base, refusal::refusal};
+use super::{GitHubApp, GitHubAuth, base, context, refusal::refusal};
 use crate::{
-    platform::{
-        ErrorKind, PlatformError,
-        answer::{Asked, Remedies},
-    },
-    wire::{Ask, Conversation, Method, Reply, Request, Signing, Step, Text, Told},
+    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Signing, Step, Text},
+    platform::answer::{Remedies, RequestContext},
 };
 
 /// An installation token is renewed this long before its end.
@@ -32,7 +29,7 @@ const REMEDIES: Remedies = Remedies {
     not_found: "there is no such installation of this App; correct the installation ID",
 };
 
-/// The installation token at hand, for all conversations of one runner or queue.
+/// The installation token at hand, for all exchanges of one runner or queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wallet(Arc<Mutex<Option<Held>>>);
 
@@ -52,7 +49,7 @@ impl Wallet {
     }
 }
 
-/// A conversation whose requests are authorised on their way: it gets a token first where it must, and a new one when GitHub refuses the one at hand.
+/// An exchange whose requests are authorised on their way: it gets a token first where it must, and a new one when GitHub refuses the one at hand.
 /// Requests that bring an authorisation of their own pass as they are.
 #[derive(Debug)]
 pub(super) struct Authorised<C> {
@@ -92,12 +89,12 @@ impl<C> Authorised<C> {
             (GitHubAuth::Token(token), _) | (GitHubAuth::App(_), Some(token)) => token,
             (GitHubAuth::App(_), None) => {
                 self.at = At::Clock(request);
-                return Step::Ask(Ask::Clock);
+                return Step::Perform(Effect::Clock);
             }
         };
         let ask = with_headers(request.clone(), token.expose_secret());
         self.at = At::Ours(request);
-        Step::Ask(Ask::Http(ask))
+        Step::Perform(Effect::Http(ask))
     }
 
     /// The time is here: the token at hand is good, or a new one is needed.
@@ -112,7 +109,7 @@ impl<C> Authorised<C> {
         let claims = claims(app, now);
         let signing = Signing { key: app.private_key.clone(), message: claims.clone().into_bytes() };
         self.at = At::Signature(request, claims);
-        Step::Ask(Ask::Sign(signing))
+        Step::Perform(Effect::Sign(signing))
     }
 
     fn signature<T>(&mut self, request: Request, claims: &str, signature: &[u8]) -> Step<T> {
@@ -120,51 +117,53 @@ impl<C> Authorised<C> {
         let jwt = format!("{claims}.{}", URL_SAFE_NO_PAD.encode(signature));
         let url = format!("{}/app/installations/{}/access_tokens", base(&self.url), app.installation_id);
         self.at = At::Token(request);
-        Step::Ask(Ask::Http(with_headers(Request::new(Method::Post, url), &jwt)))
+        Step::Perform(Effect::Http(with_headers(Request::new(Method::Post, url), &jwt)))
     }
 
-    fn bought<T>(&mut self, request: Request, told: Told) -> Result<Step<T>, PlatformError> {
-        let asked = self.asked();
-        let reply = asked.reply(told)?;
-        let held = read(&asked, &reply)?;
+    fn bought<T>(&mut self, request: Request, result: EffectResult) -> Result<Step<T>, ExchangeError> {
+        let context = self.context();
+        let reply = context.reply(result)?;
+        let held = read(&context, &reply)?;
         self.token = Some(held.token.clone());
         self.wallet.hold(Some(held));
         Ok(self.authorise(request))
     }
 
-    fn asked(&self) -> Asked {
-        asked(&self.url, self.auth.secret(), "get an installation token of the GitHub App", REMEDIES)
+    fn context(&self) -> RequestContext {
+        context(&self.url, self.auth.secret(), "get an installation token of the GitHub App", REMEDIES)
     }
 }
 
-impl<C: Conversation> Authorised<C> {
+impl<C: Exchange> Authorised<C> {
     fn pass(&mut self, step: Step<C::Output>) -> Step<C::Output> {
         match step {
-            Step::Ask(Ask::Http(request)) if !request.headers.iter().any(|(name, _)| *name == "authorization") => {
+            Step::Perform(Effect::Http(request))
+                if !request.headers.iter().any(|(name, _)| *name == "authorization") =>
+            {
                 self.authorise(request)
             }
-            Step::Ask(ask) => {
+            Step::Perform(ask) => {
                 self.at = At::Other;
-                Step::Ask(ask)
+                Step::Perform(ask)
             }
             Step::Done(result) => Step::Done(result),
         }
     }
 
-    fn go_on(&mut self, told: Told) -> Result<Step<C::Output>, PlatformError> {
-        match (mem::take(&mut self.at), told) {
-            (At::Clock(request), Told::Clock(now)) => Ok(self.clock(request, now)),
-            (At::Signature(request, claims), Told::Sign(Ok(signature))) => {
+    fn go_on(&mut self, result: EffectResult) -> Result<Step<C::Output>, ExchangeError> {
+        match (mem::take(&mut self.at), result) {
+            (At::Clock(request), EffectResult::Clock(now)) => Ok(self.clock(request, now)),
+            (At::Signature(request, claims), EffectResult::Sign(Ok(signature))) => {
                 Ok(self.signature(request, &claims, &signature))
             }
-            (At::Signature(..), Told::Sign(Err(why))) => {
+            (At::Signature(..), EffectResult::Sign(Err(why))) => {
                 let what = format!(
                     "the GitHub App's private key cannot be used: {why}; store the .pem file that GitHub gave as it is"
                 );
-                Err(PlatformError::new(ErrorKind::Unauthorized, what))
+                Err(ExchangeError::new(ErrorKind::Unauthorized, what))
             }
-            (At::Token(request), told) => self.bought(request, told),
-            (At::Ours(request), Told::Http(Ok(reply)))
+            (At::Token(request), result) => self.bought(request, result),
+            (At::Ours(request), EffectResult::Http(Ok(reply)))
                 if reply.status == 401 && !self.renewed && matches!(self.auth, GitHubAuth::App(_)) =>
             {
                 self.renewed = true;
@@ -172,19 +171,19 @@ impl<C: Conversation> Authorised<C> {
                 self.wallet.hold(None);
                 Ok(self.authorise(request))
             }
-            (At::Ours(_) | At::Other, told) => {
-                let step = self.inner.told(told);
+            (At::Ours(_) | At::Other, result) => {
+                let step = self.inner.resume(result);
                 Ok(self.pass(step))
             }
-            (At::Nowhere, _) => Err(self.asked().malformed("an answer came that nobody asked for")),
+            (At::Nowhere, _) => Err(self.context().malformed("an answer came that nobody asked for")),
             (At::Clock(_) | At::Signature(..), _) => {
-                Err(self.asked().malformed("something else came than what was asked"))
+                Err(self.context().malformed("something else came than what was asked"))
             }
         }
     }
 }
 
-impl<C: Conversation> Conversation for Authorised<C> {
+impl<C: Exchange> Exchange for Authorised<C> {
     type Output = C::Output;
 
     fn start(&mut self) -> Step<C::Output> {
@@ -193,8 +192,8 @@ impl<C: Conversation> Conversation for Authorised<C> {
         self.pass(step)
     }
 
-    fn told(&mut self, told: Told) -> Step<C::Output> {
-        self.go_on(told).unwrap_or_else(|error| Step::Done(Err(error)))
+    fn resume(&mut self, result: EffectResult) -> Step<C::Output> {
+        self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
     }
 }
 
@@ -214,17 +213,17 @@ fn claims(app: &GitHubApp, now: Timestamp) -> String {
     [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".")
 }
 
-fn read(asked: &Asked, reply: &Reply) -> Result<Held, PlatformError> {
+fn read(context: &RequestContext, reply: &Reply) -> Result<Held, ExchangeError> {
     if reply.status != 201 {
-        return Err(refusal(asked, reply));
+        return Err(refusal(context, reply));
     }
-    let document = asked.json(reply)?;
+    let document = context.json(reply)?;
     let root = document.root();
     let token = root.key("token")?.text()?;
     let until = root.key("expires_at")?.text()?;
-    let until = until.parse().map_err(|_| asked.malformed("expires_at is not a time"))?;
+    let until = until.parse().map_err(|_| context.malformed("expires_at is not a time"))?;
     if token.is_empty() {
-        return Err(asked.malformed("token is empty"));
+        return Err(context.malformed("token is empty"));
     }
     Ok(Held { token: token.into(), until })
 }

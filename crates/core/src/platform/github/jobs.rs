@@ -1,5 +1,6 @@
 use super::GitHubQueueSettings;
-use crate::platform::{PlatformError, answer::Document};
+use crate::exchange::ExchangeError;
+use crate::platform::answer::Document;
 
 /// The label that every self-hosted runner has.
 pub(super) const SELF_HOSTED: &str = "self-hosted";
@@ -14,7 +15,7 @@ pub(super) enum Stage {
 }
 
 /// The workflow runs of one page, and how many there are on it.
-pub(super) fn runs(page: &Document) -> Result<(Vec<u64>, usize), PlatformError> {
+pub(super) fn runs(page: &Document) -> Result<(Vec<u64>, usize), ExchangeError> {
     let runs = page.root().key("workflow_runs")?;
     let ids: Vec<u64> = runs.list()?.map(|run| run.key("id")?.number()).collect::<Result<_, _>>()?;
     let all = ids.len();
@@ -25,7 +26,7 @@ pub(super) fn runs(page: &Document) -> Result<(Vec<u64>, usize), PlatformError> 
 pub(super) fn jobs(
     page: &Document,
     settings: &GitHubQueueSettings,
-) -> Result<(Vec<(u64, Stage)>, usize), PlatformError> {
+) -> Result<(Vec<(u64, Stage)>, usize), ExchangeError> {
     let jobs = page.root().key("jobs")?;
     let jobs = jobs.list()?;
     let (mut ours, all) = (Vec::new(), jobs.len());

@@ -1,5 +1,6 @@
 use super::refuse;
-use crate::platform::{PlatformError, answer::percent_encode};
+use crate::exchange::ExchangeError;
+use crate::platform::answer::percent_encode;
 
 /// Whose self-hosted runners they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl GitHubOwner {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), PlatformError> {
+    pub(super) fn check(&self) -> Result<(), ExchangeError> {
         match self {
             Self::Organization(name) => check_organization(name),
             Self::Repository(name) => check_repository(name),
@@ -51,14 +52,14 @@ pub(super) fn repository_path(name: &str) -> String {
     name.split('/').map(percent_encode).collect::<Vec<_>>().join("/")
 }
 
-pub(super) fn check_organization(name: &str) -> Result<(), PlatformError> {
+pub(super) fn check_organization(name: &str) -> Result<(), ExchangeError> {
     if is_name(name) {
         return Ok(());
     }
     refuse(format!("{name:?} is no GitHub organization; write its name as in its address, such as acme"))
 }
 
-pub(super) fn check_repository(name: &str) -> Result<(), PlatformError> {
+pub(super) fn check_repository(name: &str) -> Result<(), ExchangeError> {
     match name.split_once('/') {
         Some((owner, repository)) if is_name(owner) && is_name(repository) => Ok(()),
         _ => refuse(format!("{name:?} is no GitHub repository; write it as OWNER/REPO, such as acme/app")),

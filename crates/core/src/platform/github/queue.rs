@@ -4,20 +4,20 @@ use std::{
 };
 
 use super::{
-    GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED, asked,
+    GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED,
     auth::{Authorised, Wallet},
-    base,
+    base, context,
     jobs::{self, Stage},
     owner::repository_path,
     quota::Quota,
     refusal::refusal,
 };
 use crate::{
+    exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Request, Step},
     platform::{
-        Demand, PlatformError, Queue,
-        answer::{Asked, Document, Remedies, next_page, percent_encode},
+        Demand, Queue,
+        answer::{Document, Remedies, RequestContext, next_page, percent_encode},
     },
-    wire::{Ask, Conversation, Reply, Request, Step, Told},
 };
 
 /// How many pages of one list are read before something must be wrong: 10,000 jobs or repositories.
@@ -50,15 +50,15 @@ impl GitHubQueue {
     }
 }
 
-impl Conversation for GitHubQueue {
+impl Exchange for GitHubQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
         self.0.start()
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        self.0.told(told)
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        self.0.resume(result)
     }
 }
 
@@ -138,7 +138,7 @@ impl At {
     }
 }
 
-type Next = Result<Step<Demand>, PlatformError>;
+type Next = Result<Step<Demand>, ExchangeError>;
 
 impl Lister {
     fn new(settings: GitHubQueueSettings) -> Self {
@@ -208,32 +208,38 @@ impl Lister {
         }
         self.reading.at = Some(at);
         self.reading.pages_of_list += 1;
-        Step::Ask(Ask::Http(request))
+        Step::Perform(Effect::Http(request))
     }
 
-    fn go_on(&mut self, told: Told) -> Next {
+    fn go_on(&mut self, result: EffectResult) -> Next {
         let Some(at) = self.reading.at.take() else {
-            return Err(self.asked("read the queue").malformed("an answer came that nobody asked for"));
+            return Err(self.context("read the queue").malformed("an answer came that nobody asked for"));
         };
-        let asked = self.asked(self.what(&at));
-        let reply = asked.reply(told)?;
+        let context = self.context(self.what(&at));
+        let reply = context.reply(result)?;
         self.reading.quota.saw(&reply);
         match at {
-            At::Repositories { url, found } => self.repositories_page(&asked, &reply, &url, found),
-            At::Runs { .. } if reply.status == 404 => self.lost(&asked, &reply),
+            At::Repositories { url, found } => self.repositories_page(&context, &reply, &url, found),
+            At::Runs { .. } if reply.status == 404 => self.lost(&context, &reply),
             // It was listed a moment ago, so the token may see it: it was deleted since, and its jobs with it.
             At::Jobs { repository, .. } if reply.status == 404 => Ok(self.jobs_of(repository)),
-            At::Runs { .. } | At::Jobs { .. } => self.page(&asked, &reply, at),
+            At::Runs { .. } | At::Jobs { .. } => self.page(&context, &reply, at),
         }
     }
 
-    fn repositories_page(&mut self, asked: &Asked, reply: &Reply, url: &str, mut found: Vec<String>) -> Next {
+    fn repositories_page(
+        &mut self,
+        context: &RequestContext,
+        reply: &Reply,
+        url: &str,
+        mut found: Vec<String>,
+    ) -> Next {
         if reply.status != 200 {
-            return Err(refusal(asked, reply));
+            return Err(refusal(context, reply));
         }
-        let (names, all) = repositories(&asked.json(reply)?, &self.settings.scope)?;
+        let (names, all) = repositories(&context.json(reply)?, &self.settings.scope)?;
         found.extend(names);
-        if let Some(next) = self.next(asked, reply, url, all)? {
+        if let Some(next) = self.next(context, reply, url, all)? {
             return Ok(self.ask(At::Repositories { url: next, found }));
         }
         self.repositories = found;
@@ -242,20 +248,20 @@ impl Lister {
     }
 
     /// A repository that cannot be found may be gone or have moved since it was listed: list again, once in a reading.
-    fn lost(&mut self, asked: &Asked, reply: &Reply) -> Next {
+    fn lost(&mut self, context: &RequestContext, reply: &Reply) -> Next {
         let named = matches!(self.settings.scope, GitHubScope::Repositories(_));
         if named || mem::take(&mut self.reading.listed) {
             self.good_for = 0;
-            return Err(refusal(asked, reply));
+            return Err(refusal(context, reply));
         }
         self.good_for = 0;
         self.begin()
     }
 
-    fn page(&mut self, asked: &Asked, reply: &Reply, at: At) -> Next {
+    fn page(&mut self, context: &RequestContext, reply: &Reply, at: At) -> Next {
         let page = match (reply.status, self.pages.get(at.url())) {
             (200, _) => {
-                let document = asked.json(reply)?;
+                let document = context.json(reply)?;
                 let (items, all) = match &at {
                     At::Jobs { .. } => {
                         let (jobs, all) = jobs::jobs(&document, &self.settings)?;
@@ -266,17 +272,17 @@ impl Lister {
                         (Items::Runs(runs), all)
                     }
                 };
-                let next = self.next(asked, reply, at.url(), all)?;
+                let next = self.next(context, reply, at.url(), all)?;
                 // A full last page is not remembered: a page after it could appear without changing it.
                 let tag = reply.header("etag").filter(|_| all < PAGE || next.is_some()).unwrap_or_default();
                 Page { tag: tag.to_owned(), items, next }
             }
             (304, Some(page)) => {
                 let page = page.clone();
-                self.next_allowed(asked, page.next.as_deref())?;
+                self.next_allowed(context, page.next.as_deref())?;
                 page
             }
-            (_, _) => return Err(refusal(asked, reply)),
+            (_, _) => return Err(refusal(context, reply)),
         };
         match &page.items {
             Items::Runs(runs) => self.reading.runs.extend(runs),
@@ -294,15 +300,21 @@ impl Lister {
         })
     }
 
-    fn next(&self, asked: &Asked, reply: &Reply, url: &str, items: usize) -> Result<Option<String>, PlatformError> {
-        let next = next_page(asked, reply, url, items >= PAGE)?;
-        self.next_allowed(asked, next.as_deref())?;
+    fn next(
+        &self,
+        context: &RequestContext,
+        reply: &Reply,
+        url: &str,
+        items: usize,
+    ) -> Result<Option<String>, ExchangeError> {
+        let next = next_page(context, reply, url, items >= PAGE)?;
+        self.next_allowed(context, next.as_deref())?;
         Ok(next)
     }
 
-    fn next_allowed(&self, asked: &Asked, next: Option<&str>) -> Result<(), PlatformError> {
+    fn next_allowed(&self, context: &RequestContext, next: Option<&str>) -> Result<(), ExchangeError> {
         if next.is_some() && self.reading.pages_of_list >= MOST_PAGES {
-            return Err(asked.malformed(&format!(
+            return Err(context.malformed(&format!(
                 "there is still a next page after {MOST_PAGES} pages of {PAGE}; if there really are that many, split the pool"
             )));
         }
@@ -342,12 +354,12 @@ impl Lister {
         }
     }
 
-    fn asked(&self, what: impl Into<String>) -> Asked {
-        asked(&self.settings.url, self.settings.auth.secret(), what, REMEDIES)
+    fn context(&self, what: impl Into<String>) -> RequestContext {
+        context(&self.settings.url, self.settings.auth.secret(), what, REMEDIES)
     }
 }
 
-impl Conversation for Lister {
+impl Exchange for Lister {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
@@ -355,14 +367,14 @@ impl Conversation for Lister {
         self.done(next)
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        let next = self.go_on(told);
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        let next = self.go_on(result);
         self.done(next)
     }
 }
 
 /// The repositories of one page that can have workflows, and how many there are in all.
-fn repositories(page: &Document, scope: &GitHubScope) -> Result<(Vec<String>, usize), PlatformError> {
+fn repositories(page: &Document, scope: &GitHubScope) -> Result<(Vec<String>, usize), ExchangeError> {
     let root = page.root();
     let list = match scope {
         GitHubScope::Installation => root.key("repositories")?,
@@ -373,7 +385,7 @@ fn repositories(page: &Document, scope: &GitHubScope) -> Result<(Vec<String>, us
     for repository in list {
         let name = repository.key("full_name")?.text()?.to_owned();
         let is = |key: &str| {
-            Ok::<_, PlatformError>(repository.optional(key)?.map(|flag| flag.flag()).transpose()? == Some(true))
+            Ok::<_, ExchangeError>(repository.optional(key)?.map(|flag| flag.flag()).transpose()? == Some(true))
         };
         if !is("archived")? && !is("disabled")? {
             found.push(name);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::refusal::reset;
-use crate::wire::Reply;
+use crate::exchange::Reply;
 
 /// The length of GitHub's window, when its end cannot be told.
 const WINDOW: Duration = Duration::from_secs(3600);

@@ -3,27 +3,24 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    platform::{
-        ErrorKind, PlatformError,
-        answer::{Asked, excerpt, retry_after, sent_at, wait_until},
-    },
-    wire::Reply,
+    exchange::{ErrorKind, ExchangeError, Reply},
+    platform::answer::{RequestContext, excerpt, retry_after, sent_at, wait_until},
 };
 
 /// How long to wait for a limit that does not say so (GitHub REST API, rate limits).
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a reply other than the expected one means: GitHub says with 403 both "no right" and "too many requests".
-pub(super) fn refusal(asked: &Asked, reply: &Reply) -> PlatformError {
+pub(super) fn refusal(context: &RequestContext, reply: &Reply) -> ExchangeError {
     if let Some(wait) = limit(reply) {
         let message = format!(
             "HTTP {}: too many requests; it is asked again in {} s. Fewer repositories, a longer tick or a GitHub App (whose limit is higher) help",
             reply.status,
             wait.as_secs()
         );
-        return asked.error(ErrorKind::Throttled(Some(wait)), message);
+        return context.error(ErrorKind::Throttled(Some(wait)), message);
     }
-    let mut error = asked.refusal(reply);
+    let mut error = context.refusal(reply);
     if matches!(reply.status, 403 | 404) {
         error.message.push_str(&rights(reply));
     }

@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use secrecy::ExposeSecret;
 
 use super::{
-    GitHubAuth, GitHubRegistration, GitHubRunnerSettings, NAME, UNAUTHORIZED, asked,
+    GitHubAuth, GitHubRegistration, GitHubRunnerSettings, NAME, UNAUTHORIZED,
     auth::{Authorised, Wallet},
-    base,
+    base, context,
 };
 use crate::{
+    exchange::{Call, ErrorKind, Exchange, ExchangeError, Text},
     platform::{
-        Drain, ErrorKind, File, Launch, Me, PlatformError, Probe, Ready, Runner, Signal, Talk, Undrain,
-        answer::{self, Asked, Remedies, percent_encode},
-        mark,
+        DrainRules, Drained, File, HostContext, Launch, Probe, Ready, RunnerPlatform,
+        answer::{self, Remedies, RequestContext, percent_encode},
+        job_pid_file,
     },
-    wire::{Conversation, Text},
 };
 
 /// The process that lives exactly as long as a job.
@@ -65,14 +65,14 @@ impl Calls {
         self.runners(&format!("?name={}&per_page=100", percent_encode(&self.name)))
     }
 
-    fn asked(&self, what: &str) -> Asked {
+    fn context(&self, what: &str) -> RequestContext {
         let remedies = Remedies {
             unauthorized: UNAUTHORIZED,
             forbidden: self.settings.owner.permission(),
             not_found: self.settings.owner.permission(),
         };
         let what = format!("{what} at {}", self.settings.owner.name());
-        asked(&self.settings.url, self.auth.secret(), what, remedies)
+        context(&self.settings.url, self.auth.secret(), what, remedies)
     }
 }
 
@@ -82,31 +82,31 @@ impl GitHubRunner {
         Self { settings, wallet: Wallet::default(), registered: Registered::default() }
     }
 
-    fn calls(&self, auth: &GitHubAuth, me: &Me) -> Calls {
+    fn calls(&self, auth: &GitHubAuth, host: &HostContext) -> Calls {
         Calls {
             settings: self.settings.clone(),
             auth: auth.clone(),
-            name: me.instance_id.clone(),
+            name: host.instance_id.clone(),
             registered: self.registered.clone(),
         }
     }
 
-    fn authorised<C: Conversation + 'static>(&self, auth: &GitHubAuth, inner: C) -> Talk<C::Output> {
+    fn authorised<C: Exchange + 'static>(&self, auth: &GitHubAuth, inner: C) -> Call<C::Output> {
         Box::new(Authorised::new(&self.settings.url, auth, self.wallet.clone(), inner))
     }
 
     /// Removes the registration, if we may.
     fn removal<T: 'static>(
         &self,
-        me: &Me,
-        read: impl Fn(removal::Removed) -> Result<T, PlatformError> + Send + 'static,
-    ) -> Talk<T> {
+        host: &HostContext,
+        read: impl Fn(removal::Removed) -> Result<T, ExchangeError> + Send + 'static,
+    ) -> Call<T> {
         if let Err(error) = self.settings.check() {
             return answer::failed(error);
         }
         match &self.settings.registration {
-            GitHubRegistration::Ask(auth) => self.authorised(auth, removal::remove(self.calls(auth, me), read)),
-            GitHubRegistration::Jit(_) => answer::failed(PlatformError::new(
+            GitHubRegistration::Api(auth) => self.authorised(auth, removal::remove(self.calls(auth, host), read)),
+            GitHubRegistration::Jit(_) => answer::failed(ExchangeError::new(
                 ErrorKind::Refused,
                 "this instance has a ready GitHub JIT configuration and no token, so it cannot remove its runner and an idle runner stays; give it                  a token or an App with the permission to change self-hosted runners, or let each instance leave after one job (jobs_per_instance = 1)",
             )),
@@ -118,7 +118,7 @@ impl GitHubRunner {
     }
 
     /// How to start the runner with this configuration.
-    fn launch(&self, me: &Me, jit: &str) -> Launch {
+    fn launch(&self, host: &HostContext, jit: &str) -> Launch {
         let mut env = vec![
             ("ACTIONS_RUNNER_INPUT_JITCONFIG".to_owned(), Text::secret(jit)),
             // Else run.sh keeps a signal to itself until the runner has exited (actions/runner, run.sh).
@@ -127,7 +127,7 @@ impl GitHubRunner {
         ];
         let mut files = Vec::new();
         if self.hooked() {
-            let hook = hook(me);
+            let hook = hook(host);
             env.push(("ACTIONS_RUNNER_HOOK_JOB_STARTED".to_owned(), hook.path.to_string_lossy().into_owned().into()));
             files.push(hook);
         }
@@ -136,55 +136,51 @@ impl GitHubRunner {
 }
 
 /// The script that GitHub's runner runs before each job.
-fn hook(me: &Me) -> File {
-    let folder = mark::quoted(&mark::folder(me));
+fn hook(host: &HostContext) -> File {
+    let folder = job_pid_file::quoted(&job_pid_file::folder(host));
     let contents = include_str!("runner/job-started.sh").replace("@FOLDER@", &folder);
-    File { path: me.runner_dir.join("job-started.sh"), contents: contents.into(), mode: 0o700 }
+    File { path: host.runner_dir.join("job-started.sh"), contents: contents.into(), mode: 0o700 }
 }
 
-impl Runner for GitHubRunner {
+impl RunnerPlatform for GitHubRunner {
     fn platform(&self) -> &'static str {
         NAME
     }
 
-    fn register(&self, me: &Me) -> Talk<Launch> {
+    fn register(&self, host: &HostContext) -> Call<Launch> {
         if let Err(error) = self.settings.check() {
             return answer::failed(error);
         }
         match &self.settings.registration {
-            GitHubRegistration::Jit(blob) => Box::new(Ready(self.launch(me, blob.expose_secret()))),
-            GitHubRegistration::Ask(auth) => {
-                let calls = self.calls(auth, me);
-                let (runner, me) = (self.clone(), me.clone());
-                self.authorised(auth, registration::register(calls, move |jit| runner.launch(&me, jit)))
+            GitHubRegistration::Jit(blob) => Box::new(Ready(self.launch(host, blob.expose_secret()))),
+            GitHubRegistration::Api(auth) => {
+                let calls = self.calls(auth, host);
+                let (runner, host) = (self.clone(), host.clone());
+                self.authorised(auth, registration::register(calls, move |jit| runner.launch(&host, jit)))
             }
         }
     }
 
-    fn drain(&self, me: &Me) -> Drain {
-        Drain::Ask(self.removal(me, |removed| Ok(removal::drained(&removed))))
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
     }
 
-    fn undrain(&self, _: &Me) -> Undrain {
-        Undrain::Relaunch
+    fn drain_call(&self, host: &HostContext) -> Call<Drained> {
+        self.removal(host, |removed| Ok(removal::drained(&removed)))
     }
 
-    fn abort(&self) -> Signal {
-        Signal::Int
-    }
-
-    fn deregister(&self, me: &Me) -> Talk<()> {
+    fn deregister(&self, host: &HostContext) -> Call<()> {
         match &self.settings.registration {
             // It removes itself after its job, and GitHub removes what is offline for a day.
             GitHubRegistration::Jit(_) => Box::new(Ready(())),
-            GitHubRegistration::Ask(_) => self.removal(me, removal::gone),
+            GitHubRegistration::Api(_) => self.removal(host, removal::gone),
         }
     }
 
-    fn probes(&self, me: &Me) -> Vec<Probe> {
+    fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let mut probes = vec![Probe::Children(vec![WORKER.to_owned()])];
         if self.hooked() {
-            probes.push(Probe::Files { folder: mark::folder(me) });
+            probes.push(Probe::Files { folder: job_pid_file::folder(host) });
         }
         probes
     }

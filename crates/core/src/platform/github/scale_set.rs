@@ -6,17 +6,19 @@ use serde_json::json;
 
 use self::session::{Service, Session, Statistics};
 use super::{
-    GitHubScaleSetSettings, NAME, UNAUTHORIZED, asked,
+    GitHubScaleSetSettings, NAME, UNAUTHORIZED,
     auth::{Authorised, Wallet},
-    base,
+    base, context,
     refusal::refusal,
 };
 use crate::{
-    platform::{
-        Demand, ErrorKind, PlatformError, Queue,
-        answer::{Asked, Document, Remedies, percent_encode},
+    exchange::{
+        Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text, Unreachable,
     },
-    wire::{Ask, Conversation, Method, Reply, Request, Step, Text, Told, Unreachable},
+    platform::{
+        Demand, Queue,
+        answer::{Document, Remedies, RequestContext, percent_encode},
+    },
 };
 
 /// GitHub holds a question for messages open for some 50 s; no message in this time means that nothing changed.
@@ -47,15 +49,15 @@ impl GitHubScaleSetQueue {
     }
 }
 
-impl Conversation for GitHubScaleSetQueue {
+impl Exchange for GitHubScaleSetQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
         self.0.start()
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        self.0.told(told)
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        self.0.resume(result)
     }
 }
 
@@ -93,7 +95,7 @@ enum At {
     Acknowledged(Session),
 }
 
-type Next = Result<Step<Demand>, PlatformError>;
+type Next = Result<Step<Demand>, ExchangeError>;
 
 impl Listener {
     fn begin(&mut self) -> Next {
@@ -129,26 +131,26 @@ impl Listener {
 
     fn ask(&mut self, at: At, request: Request) -> Step<Demand> {
         self.at = Some(at);
-        Step::Ask(Ask::Http(request))
+        Step::Perform(Effect::Http(request))
     }
 
-    fn go_on(&mut self, told: Told) -> Next {
+    fn go_on(&mut self, result: EffectResult) -> Next {
         match self.at.take() {
-            None => Err(self.asked("read the queue").malformed("an answer came that nobody asked for")),
-            Some(At::Registration) => self.registration(told),
-            Some(At::Service) => self.service(told),
-            Some(At::ScaleSet(service)) => self.scale_set(told, service),
-            Some(At::Opened { service, scale_set }) => self.opened(told, service, scale_set),
-            Some(At::Renewed(session)) => self.session_renewed(told, session),
-            Some(At::Message(session)) => self.message(told, session),
-            Some(At::Acknowledged(session)) => Ok(self.acknowledged(told, session)),
+            None => Err(self.context("read the queue").malformed("an answer came that nobody asked for")),
+            Some(At::Registration) => self.registration(result),
+            Some(At::Service) => self.service(result),
+            Some(At::ScaleSet(service)) => self.scale_set(result, service),
+            Some(At::Opened { service, scale_set }) => self.opened(result, service, scale_set),
+            Some(At::Renewed(session)) => self.session_renewed(result, session),
+            Some(At::Message(session)) => self.message(result, session),
+            Some(At::Acknowledged(session)) => Ok(self.acknowledged(result, session)),
         }
     }
 
-    fn registration(&mut self, told: Told) -> Next {
-        let asked = self.asked("get a registration token");
-        let reply = expect(&asked, told, 201)?;
-        let document = asked.json(&reply)?;
+    fn registration(&mut self, result: EffectResult) -> Next {
+        let context = self.context("get a registration token");
+        let reply = expect(&context, result, 201)?;
+        let document = context.json(&reply)?;
         let token = document.root().key("token")?.text()?.to_owned();
         let url = format!("{}/actions/runner-registration", base(&self.settings.url));
         let body = json!({"url": owner_page(&self.settings), "runner_event": "register"});
@@ -158,18 +160,18 @@ impl Listener {
         Ok(self.ask(At::Service, request))
     }
 
-    fn service(&mut self, told: Told) -> Next {
-        let asked = self.asked("find the Actions service");
-        let reply = asked.reply(told)?;
+    fn service(&mut self, result: EffectResult) -> Next {
+        let context = self.context("find the Actions service");
+        let reply = context.reply(result)?;
         match reply.status {
             200 => {}
             // A fresh registration token is not known everywhere at once (actions/scaleset, client.go).
             401 | 403 => {
-                return Err(PlatformError { kind: ErrorKind::Server, ..refusal(&asked, &reply) });
+                return Err(ExchangeError { kind: ErrorKind::Server, ..refusal(&context, &reply) });
             }
-            _ => return Err(refusal(&asked, &reply)),
+            _ => return Err(refusal(&context, &reply)),
         }
-        let service = Service::read(&asked, &asked.json(&reply)?)?;
+        let service = Service::read(&context, &context.json(&reply)?)?;
         let list = format!(
             "runtime/runnerscalesets?runnerGroupId={}&name={}",
             self.settings.runner_group_id,
@@ -179,11 +181,11 @@ impl Listener {
         Ok(self.ask(At::ScaleSet(service), request))
     }
 
-    fn scale_set(&mut self, told: Told, service: Service) -> Next {
+    fn scale_set(&mut self, result: EffectResult, service: Service) -> Next {
         let name = self.settings.scale_set.trim();
-        let asked = self.asked(format!("find the runner scale set {name}"));
-        let reply = expect(&asked, told, 200)?;
-        let document = asked.json(&reply)?;
+        let context = self.context(format!("find the runner scale set {name}"));
+        let reply = expect(&context, result, 200)?;
+        let document = context.json(&reply)?;
         let ids =
             document.root().key("value")?.list()?.map(|one| one.key("id")?.number()).collect::<Result<Vec<_>, _>>()?;
         let [scale_set] = ids[..] else {
@@ -192,7 +194,7 @@ impl Listener {
                 ids.len(),
                 self.settings.runner_group_id
             );
-            return Err(asked.error(ErrorKind::NotFound, why));
+            return Err(context.error(ErrorKind::NotFound, why));
         };
         let request = service
             .request(Method::Post, &format!("runtime/runnerscalesets/{scale_set}/sessions"))
@@ -200,48 +202,48 @@ impl Listener {
         Ok(self.ask(At::Opened { service, scale_set }, request))
     }
 
-    fn opened(&mut self, told: Told, service: Service, scale_set: u64) -> Next {
-        let asked = self.asked("open a message session of the runner scale set");
-        let reply = asked.reply(told)?;
+    fn opened(&mut self, result: EffectResult, service: Service, scale_set: u64) -> Next {
+        let context = self.context("open a message session of the runner scale set");
+        let reply = context.reply(result)?;
         if reply.status == 409 {
             let why = "another owner holds its one session: a second scaler, Actions Runner Controller, or a scaler that has ended and whose session \
                        has not yet run out; let one `watch` have it";
-            return Err(asked.error(ErrorKind::Throttled(Some(OWNED)), format!("HTTP 409; {why}")));
+            return Err(context.error(ErrorKind::Throttled(Some(OWNED)), format!("HTTP 409; {why}")));
         }
-        let session = Session::read(&asked, &reply, service, scale_set)?;
+        let session = Session::read(&context, &reply, service, scale_set)?;
         Ok(self.done(session))
     }
 
     /// The queue's token has run out: the session is renewed, once in a reading; when it is gone a new one is opened.
     fn renew(&mut self, session: Session) -> Step<Demand> {
         if std::mem::replace(&mut self.renewed, true) {
-            let asked = self.asked("read the messages of the runner scale set");
+            let context = self.context("read the messages of the runner scale set");
             return Step::Done(Err(
-                asked.error(ErrorKind::Server, "GitHub refuses the token that it just gave; it is asked again")
+                context.error(ErrorKind::Server, "GitHub refuses the token that it just gave; it is asked again")
             ));
         }
         let request = session.service.request(Method::Patch, &session.path());
         self.ask(At::Renewed(session), request)
     }
 
-    fn session_renewed(&mut self, told: Told, session: Session) -> Next {
-        let asked = self.asked("renew the message session of the runner scale set");
-        let reply = asked.reply(told)?;
+    fn session_renewed(&mut self, result: EffectResult, session: Session) -> Next {
+        let context = self.context("renew the message session of the runner scale set");
+        let reply = context.reply(result)?;
         if matches!(reply.status, 401 | 403 | 404) {
             return Ok(self.open());
         }
         let last = session.last;
-        let mut session = Session::read(&asked, &reply, session.service, session.scale_set)?;
+        let mut session = Session::read(&context, &reply, session.service, session.scale_set)?;
         session.last = last;
         Ok(self.done(session))
     }
 
-    fn message(&mut self, told: Told, mut session: Session) -> Next {
-        let asked = self.asked("read the messages of the runner scale set");
-        if let Told::Http(Err(Unreachable::Timeout(_))) = told {
+    fn message(&mut self, result: EffectResult, mut session: Session) -> Next {
+        let context = self.context("read the messages of the runner scale set");
+        if let EffectResult::Http(Err(Unreachable::Timeout(_))) = result {
             return Ok(self.done(session));
         }
-        let reply = match asked.reply(told) {
+        let reply = match context.reply(result) {
             Ok(reply) => reply,
             Err(error) => {
                 self.session = Some(session);
@@ -253,7 +255,7 @@ impl Listener {
             401 => Ok(self.renew(session)),
             404 => Ok(self.open()),
             200 => {
-                let (number, statistics) = match read_message(&asked, &reply) {
+                let (number, statistics) = match read_message(&context, &reply) {
                     Ok(read) => read,
                     Err(error) => {
                         self.session = Some(session);
@@ -269,16 +271,18 @@ impl Listener {
             }
             _ => {
                 self.session = Some(session);
-                Err(refusal(&asked, &reply))
+                Err(refusal(&context, &reply))
             }
         }
     }
 
     /// A message that could not be acknowledged is told again, which changes nothing: its number is remembered.
-    fn acknowledged(&mut self, told: Told, session: Session) -> Step<Demand> {
-        match told {
-            Told::Http(Ok(reply)) if reply.status == 401 => self.renew(session),
-            Told::Http(_) | Told::Program(_) | Told::Clock(_) | Told::Sign(_) => self.done(session),
+    fn acknowledged(&mut self, result: EffectResult, session: Session) -> Step<Demand> {
+        match result {
+            EffectResult::Http(Ok(reply)) if reply.status == 401 => self.renew(session),
+            EffectResult::Http(_) | EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
+                self.done(session)
+            }
         }
     }
 
@@ -288,30 +292,30 @@ impl Listener {
         Step::Done(Ok(Demand { queued: assigned.saturating_sub(running), running: Some(running), poll_after: None }))
     }
 
-    fn asked(&self, what: impl Into<String>) -> Asked {
-        asked(&self.settings.url, self.settings.auth.secret(), what, REMEDIES)
+    fn context(&self, what: impl Into<String>) -> RequestContext {
+        context(&self.settings.url, self.settings.auth.secret(), what, REMEDIES)
     }
 }
 
-impl Conversation for Listener {
+impl Exchange for Listener {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
         self.begin().unwrap_or_else(|error| Step::Done(Err(error)))
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        self.go_on(told).unwrap_or_else(|error| Step::Done(Err(error)))
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
     }
 }
 
-fn expect(asked: &Asked, told: Told, status: u16) -> Result<Reply, PlatformError> {
-    let reply = asked.reply(told)?;
-    if reply.status == status { Ok(reply) } else { Err(refusal(asked, &reply)) }
+fn expect(context: &RequestContext, result: EffectResult, status: u16) -> Result<Reply, ExchangeError> {
+    let reply = context.reply(result)?;
+    if reply.status == status { Ok(reply) } else { Err(refusal(context, &reply)) }
 }
 
-fn read_message(asked: &Asked, reply: &Reply) -> Result<(u64, Statistics), PlatformError> {
-    let document: Document = asked.json(reply)?;
+fn read_message(context: &RequestContext, reply: &Reply) -> Result<(u64, Statistics), ExchangeError> {
+    let document: Document = context.json(reply)?;
     let root = document.root();
     Ok((root.key("messageId")?.number()?, Statistics::read(&root)?))
 }

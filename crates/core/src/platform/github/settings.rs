@@ -1,3 +1,5 @@
+use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{collections::BTreeSet, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -7,7 +9,6 @@ use super::{
     owner::{check_organization, check_repository},
     refuse,
 };
-use crate::platform::PlatformError;
 
 /// Which repositories' jobs are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl GitHubQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_url(&self.url)?;
         self.auth.check()?;
         match (&self.scope, &self.auth) {
@@ -83,7 +84,7 @@ impl GitHubScaleSetSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_url(&self.url)?;
         self.auth.check()?;
         self.owner.check()?;
@@ -104,7 +105,7 @@ impl GitHubScaleSetSettings {
 #[derive(Clone, Debug)]
 pub enum GitHubRegistration {
     /// It asks GitHub for one, as often as it needs one, and removes it.
-    Ask(GitHubAuth),
+    Api(GitHubAuth),
     /// It has a ready one (`encoded_jit_config`), for one job, and no right to remove it.
     Jit(SecretString),
 }
@@ -129,14 +130,19 @@ pub struct GitHubRunnerSettings {
 }
 
 impl GitHubRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Relaunch, abort: Signal::Int }
+    }
+
     /// Refuses settings that cannot work, before any call is made.
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_url(&self.url)?;
         match &self.registration {
-            GitHubRegistration::Ask(auth) => auth.check()?,
+            GitHubRegistration::Api(auth) => auth.check()?,
             GitHubRegistration::Jit(blob) => check_blob(blob)?,
         }
         self.owner.check()?;
@@ -155,7 +161,7 @@ impl GitHubRunnerSettings {
     }
 }
 
-fn check_blob(blob: &SecretString) -> Result<(), PlatformError> {
+fn check_blob(blob: &SecretString) -> Result<(), ExchangeError> {
     let blob = blob.expose_secret();
     if !blob.is_empty() && blob.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)) {
         return Ok(());
@@ -163,7 +169,7 @@ fn check_blob(blob: &SecretString) -> Result<(), PlatformError> {
     refuse("the GitHub JIT configuration is not Base64; store encoded_jit_config of GitHub's answer as it is")
 }
 
-fn check_group(id: u64) -> Result<(), PlatformError> {
+fn check_group(id: u64) -> Result<(), ExchangeError> {
     if id == 0 {
         return refuse(
             "the GitHub runner group ID is 0; it is the number in the address of the group's page, 1 for Default",
@@ -172,7 +178,7 @@ fn check_group(id: u64) -> Result<(), PlatformError> {
     Ok(())
 }
 
-fn check_labels(labels: &BTreeSet<String>) -> Result<(), PlatformError> {
+fn check_labels(labels: &BTreeSet<String>) -> Result<(), ExchangeError> {
     match labels.iter().find(|label| label.trim().is_empty() || label.contains([',', '\n'])) {
         Some(label) => refuse(format!("{label:?} is no GitHub label; write each label by itself")),
         None => Ok(()),

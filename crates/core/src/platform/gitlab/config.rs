@@ -3,8 +3,8 @@ use toml::{Table, Value};
 
 use super::{GitLabRunnerSettings, base};
 use crate::{
-    platform::{ErrorKind, File, Me, PlatformError},
-    wire::Text,
+    exchange::{ErrorKind, ExchangeError, Text},
+    platform::{File, HostContext},
 };
 
 /// How long the runner may take to fail its jobs after `SIGTERM`, in seconds: it must fit before a spot deadline.
@@ -16,12 +16,12 @@ const OWNED: [&str; 5] = ["name", "url", "token", "id", "executor"];
 /// The two files that make a registered runner manager: `config.toml` and `.runner_system_id` beside it.
 pub(super) fn files(
     settings: &GitLabRunnerSettings,
-    me: &Me,
+    host: &HostContext,
     runner_id: u64,
     system_id: &str,
-) -> Result<Vec<File>, PlatformError> {
+) -> Result<Vec<File>, ExchangeError> {
     let mut entry = Table::new();
-    entry.insert("name".to_owned(), me.instance_id.clone().into());
+    entry.insert("name".to_owned(), host.instance_id.clone().into());
     entry.insert("url".to_owned(), base(&settings.url).into());
     entry.insert("id".to_owned(), i64::try_from(runner_id).unwrap_or(i64::MAX).into());
     entry.insert("token".to_owned(), settings.token.expose_secret().into());
@@ -35,22 +35,22 @@ pub(super) fn files(
     merge(&mut entry, extra(settings.extra.as_deref())?);
 
     let mut config = Table::new();
-    config.insert("concurrent".to_owned(), i64::from(me.slots.max(1)).into());
+    config.insert("concurrent".to_owned(), i64::from(host.slots.max(1)).into());
     config.insert("check_interval".to_owned(), i64::from(settings.check_interval).into());
     config.insert("shutdown_timeout".to_owned(), i64::from(SHUTDOWN_TIMEOUT).into());
-    if let Some(address) = &me.metrics {
+    if let Some(address) = &host.metrics {
         config.insert("listen_address".to_owned(), address.clone().into());
     }
     config.insert("runners".to_owned(), Value::Array(vec![entry.into()]));
 
-    let file = |name: &str, contents| File { path: me.runner_dir.join(name), contents, mode: 0o600 };
+    let file = |name: &str, contents| File { path: host.runner_dir.join(name), contents, mode: 0o600 };
     Ok(vec![file("config.toml", Text::secret(config.to_string())), file(".runner_system_id", Text::from(system_id))])
 }
 
 /// The user's own part of the `[[runners]]` entry.
-pub(super) fn extra(text: Option<&str>) -> Result<Table, PlatformError> {
+pub(super) fn extra(text: Option<&str>) -> Result<Table, ExchangeError> {
     let refuse =
-        |why: String| Err(PlatformError::new(ErrorKind::Refused, format!("the GitLab runner's extra TOML {why}")));
+        |why: String| Err(ExchangeError::new(ErrorKind::Refused, format!("the GitLab runner's extra TOML {why}")));
     let mut extra: Table = match text.unwrap_or_default().parse() {
         Ok(extra) => extra,
         // Not the error's own text: it shows the line, and the line may hold a secret.

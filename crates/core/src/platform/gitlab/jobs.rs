@@ -1,7 +1,8 @@
+use crate::exchange::ExchangeError;
 use std::collections::BTreeSet;
 
 use super::GitLabQueueSettings;
-use crate::platform::{PlatformError, answer::Document};
+use crate::platform::answer::Document;
 
 /// What a job of this pool does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(super) enum Stage {
 pub(super) fn read(
     page: &Document,
     settings: &GitLabQueueSettings,
-) -> Result<(Vec<(u64, Stage)>, usize), PlatformError> {
+) -> Result<(Vec<(u64, Stage)>, usize), ExchangeError> {
     let jobs = page.root();
     let jobs = jobs.list()?;
     let (mut ours, all) = (Vec::new(), jobs.len());

@@ -1,17 +1,17 @@
 use crate::{
     activity::Activity,
-    platform::{Talk, answer},
-    wire::{Ask, Reply, Request, Told},
+    exchange::{Call, Effect, EffectResult, Reply, Request},
+    platform::answer,
 };
 
 /// Asks the runner's own metrics how many jobs it has; also sees a job whose container is not there yet.
-pub(super) fn probe(address: &str) -> Talk<Activity> {
-    let ask = Ask::Http(Request::get(format!("http://{address}/metrics")).header("accept", "text/plain"));
-    answer::once(ask, |told| {
-        Ok(match told {
-            Told::Http(Ok(reply)) => activity(&reply),
-            Told::Http(Err(unreachable)) => unknown(&unreachable.to_string()),
-            Told::Program(_) | Told::Clock(_) | Told::Sign(_) => {
+pub(super) fn probe(address: &str) -> Call<Activity> {
+    let ask = Effect::Http(Request::get(format!("http://{address}/metrics")).header("accept", "text/plain"));
+    answer::once(ask, |result| {
+        Ok(match result {
+            EffectResult::Http(Ok(reply)) => activity(&reply),
+            EffectResult::Http(Err(unreachable)) => unknown(&unreachable.to_string()),
+            EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
                 unknown("something else came instead of an HTTP reply")
             }
         })

@@ -4,16 +4,16 @@ use std::{
 };
 
 use super::{
-    GitLabQueueSettings, NAME, Scope, asked, base,
+    GitLabQueueSettings, NAME, Scope, base, context,
     jobs::{self, Stage},
     quota::Quota,
 };
 use crate::{
+    exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
     platform::{
-        Demand, PlatformError, Queue,
-        answer::{Asked, Document, Remedies, next_page, percent_encode},
+        Demand, Queue,
+        answer::{Document, Remedies, RequestContext, next_page, percent_encode},
     },
-    wire::{Ask, Conversation, Reply, Request, Step, Text, Told},
 };
 
 /// How many pages of one list are read before something must be wrong: 10,000 jobs or projects.
@@ -85,7 +85,7 @@ enum At {
     Jobs { url: String, project: usize },
 }
 
-type Next = Result<Step<Demand>, PlatformError>;
+type Next = Result<Step<Demand>, ExchangeError>;
 
 impl GitLabQueue {
     /// A reader that has remembered nothing yet.
@@ -146,28 +146,28 @@ impl GitLabQueue {
         }
         self.reading.at = Some(at);
         self.reading.pages_of_list += 1;
-        Step::Ask(Ask::Http(request))
+        Step::Perform(Effect::Http(request))
     }
 
-    fn go_on(&mut self, told: Told) -> Next {
+    fn go_on(&mut self, result: EffectResult) -> Next {
         match self.reading.at.take() {
-            None => Err(self.asked("read the queue".to_owned()).malformed("an answer came that nobody asked for")),
-            Some(At::Projects { url, found }) => self.projects_page(told, &url, found),
-            Some(At::Jobs { url, project }) => self.jobs_page(told, url, project),
+            None => Err(self.context("read the queue".to_owned()).malformed("an answer came that nobody asked for")),
+            Some(At::Projects { url, found }) => self.projects_page(result, &url, found),
+            Some(At::Jobs { url, project }) => self.jobs_page(result, url, project),
         }
     }
 
-    fn projects_page(&mut self, told: Told, url: &str, mut found: Vec<Project>) -> Next {
+    fn projects_page(&mut self, result: EffectResult, url: &str, mut found: Vec<Project>) -> Next {
         let Scope::Group(group) = &self.settings.scope else { return self.begin() };
-        let asked = self.asked(format!("list the projects of group {group}"));
-        let reply = self.reply(&asked, told)?;
+        let context = self.context(format!("list the projects of group {group}"));
+        let reply = self.reply(&context, result)?;
         if reply.status != 200 {
-            return Err(asked.refusal(&reply));
+            return Err(context.refusal(&reply));
         }
-        let page = asked.json(&reply)?;
+        let page = context.json(&reply)?;
         let (projects, all) = with_ci(&page)?;
         found.extend(projects);
-        if let Some(url) = self.next(&asked, &reply, url, all)? {
+        if let Some(url) = self.next(&context, &reply, url, all)? {
             return Ok(self.ask(At::Projects { url, found }));
         }
         self.projects = found;
@@ -175,21 +175,21 @@ impl GitLabQueue {
         Ok(self.jobs_of(0))
     }
 
-    fn jobs_page(&mut self, told: Told, url: String, project: usize) -> Next {
+    fn jobs_page(&mut self, result: EffectResult, url: String, project: usize) -> Next {
         let name = self.projects.get(project).map(|project| project.name.as_str()).unwrap_or_default();
-        let asked = self.asked(format!("read the jobs of project {name}"));
-        let reply = self.reply(&asked, told)?;
+        let context = self.context(format!("read the jobs of project {name}"));
+        let reply = self.reply(&context, result)?;
         let page = match (reply.status, self.pages.get(&url)) {
             (200, _) => {
-                let (jobs, all) = jobs::read(&asked.json(&reply)?, &self.settings)?;
-                let next = self.next(&asked, &reply, &url, all)?;
+                let (jobs, all) = jobs::read(&context.json(&reply)?, &self.settings)?;
+                let next = self.next(&context, &reply, &url, all)?;
                 // A full last page is not remembered: a page after it could appear without changing it.
                 let tag = reply.header("etag").filter(|_| all < PAGE || next.is_some()).unwrap_or_default();
                 Page { tag: tag.to_owned(), jobs, next }
             }
             (304, Some(page)) => {
                 let page = page.clone();
-                self.next_allowed(&asked, page.next.as_deref())?;
+                self.next_allowed(&context, page.next.as_deref())?;
                 page
             }
             (404, _) if matches!(self.settings.scope, Scope::Group(_)) => {
@@ -198,9 +198,9 @@ impl GitLabQueue {
                 if !self.reading.listed {
                     return self.begin();
                 }
-                return Err(asked.refusal(&reply));
+                return Err(context.refusal(&reply));
             }
-            (_, _) => return Err(asked.refusal(&reply)),
+            (_, _) => return Err(context.refusal(&reply)),
         };
         self.reading.jobs.extend(page.jobs.iter().copied());
         let next = page.next.clone();
@@ -213,21 +213,27 @@ impl GitLabQueue {
         })
     }
 
-    fn reply(&mut self, asked: &Asked, told: Told) -> Result<Reply, PlatformError> {
-        let reply = asked.reply(told)?;
+    fn reply(&mut self, context: &RequestContext, result: EffectResult) -> Result<Reply, ExchangeError> {
+        let reply = context.reply(result)?;
         self.reading.quota.saw(&reply);
         Ok(reply)
     }
 
-    fn next(&self, asked: &Asked, reply: &Reply, url: &str, items: usize) -> Result<Option<String>, PlatformError> {
-        let next = next_page(asked, reply, url, items >= PAGE)?;
-        self.next_allowed(asked, next.as_deref())?;
+    fn next(
+        &self,
+        context: &RequestContext,
+        reply: &Reply,
+        url: &str,
+        items: usize,
+    ) -> Result<Option<String>, ExchangeError> {
+        let next = next_page(context, reply, url, items >= PAGE)?;
+        self.next_allowed(context, next.as_deref())?;
         Ok(next)
     }
 
-    fn next_allowed(&self, asked: &Asked, next: Option<&str>) -> Result<(), PlatformError> {
+    fn next_allowed(&self, context: &RequestContext, next: Option<&str>) -> Result<(), ExchangeError> {
         if next.is_some() && self.reading.pages_of_list >= MOST_PAGES {
-            return Err(asked.malformed(&format!(
+            return Err(context.malformed(&format!(
                 "there is still a next page after {MOST_PAGES} pages of {PAGE}; if there really are that many, split the pool"
             )));
         }
@@ -258,12 +264,12 @@ impl GitLabQueue {
         }
     }
 
-    fn asked(&self, what: String) -> Asked {
-        asked(&self.settings.url, &self.settings.token, what, REMEDIES)
+    fn context(&self, what: String) -> RequestContext {
+        context(&self.settings.url, &self.settings.token, what, REMEDIES)
     }
 }
 
-impl Conversation for GitLabQueue {
+impl Exchange for GitLabQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
@@ -271,8 +277,8 @@ impl Conversation for GitLabQueue {
         self.done(next)
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        let next = self.go_on(told);
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        let next = self.go_on(result);
         self.done(next)
     }
 }
@@ -286,7 +292,7 @@ impl Queue for GitLabQueue {
 /// The projects of one page of a group's list whose CI is switched on, and how many there are in all. GitLab answers
 /// 403 for the jobs of
 /// the others.
-fn with_ci(page: &Document) -> Result<(Vec<Project>, usize), PlatformError> {
+fn with_ci(page: &Document) -> Result<(Vec<Project>, usize), ExchangeError> {
     let projects = page.root();
     let projects = projects.list()?;
     let (mut found, all) = (Vec::new(), projects.len());

@@ -3,8 +3,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
+    exchange::Reply,
     platform::answer::{sent_at, wait_until},
-    wire::Reply,
 };
 
 /// GitLab's window for rate limits, when its end cannot be told.
@@ -13,7 +13,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// What the `RateLimit-*` headers of a reading said (GitLab documentation, user and IP rate limits).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Quota {
-    asked: u64,
+    context: u64,
     lowest: Option<Left>,
 }
 
@@ -27,7 +27,7 @@ struct Left {
 impl Quota {
     /// Takes note of one reply.
     pub(super) fn saw(&mut self, reply: &Reply) {
-        self.asked += 1;
+        self.context += 1;
         let number = |name: &str| reply.header(name).and_then(|value| value.trim().parse::<u64>().ok());
         let Some(remaining) = number("ratelimit-remaining") else { return };
         if self.lowest.is_none_or(|lowest| remaining <= lowest.remaining) {
@@ -39,7 +39,7 @@ impl Quota {
     /// How long to wait when less is left than two more readings need, or than a tenth of the limit.
     pub(super) fn poll_after(&self) -> Option<Duration> {
         let left = self.lowest?;
-        (left.remaining < (2 * self.asked).max(left.limit / 10)).then_some(left.reset)
+        (left.remaining < (2 * self.context).max(left.limit / 10)).then_some(left.reset)
     }
 }
 

@@ -4,13 +4,13 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{GitLabRunnerSettings, NAME, asked, base, config, metrics};
+use super::{GitLabRunnerSettings, NAME, base, config, context, metrics};
 use crate::{
+    exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step},
     platform::{
-        Drain, ErrorKind, Launch, Me, PlatformError, Probe, Runner, Signal, Talk, Undrain,
-        answer::{self, Asked, Remedies},
+        DrainRules, HostContext, Launch, Probe, RunnerPlatform,
+        answer::{self, Remedies, RequestContext},
     },
-    wire::{Ask, Conversation, Method, Reply, Request, Step, Told},
 };
 
 const TOKEN_INVALID: &str = "the runner token is not valid (was its runner deleted, or did it expire?); create a runner in GitLab under Settings > \
@@ -34,34 +34,34 @@ impl GitLabRunner {
         Self { settings }
     }
 
-    fn request(&self, method: Method, path: &str, me: &Me) -> Ask {
+    fn request(&self, method: Method, path: &str, host: &HostContext) -> Effect {
         let url = format!("{}/api/v4/runners/{path}", base(&self.settings.url));
-        let body = json!({ "token": self.settings.token.expose_secret(), "system_id": system_id(&me.instance_id) });
-        Ask::Http(Request::new(method, url).header("accept", "application/json").json(&body, true))
+        let body = json!({ "token": self.settings.token.expose_secret(), "system_id": system_id(&host.instance_id) });
+        Effect::Http(Request::new(method, url).header("accept", "application/json").json(&body, true))
     }
 
-    fn verify(&self, me: &Me) -> Ask {
-        self.request(Method::Post, "verify", me)
+    fn verify(&self, host: &HostContext) -> Effect {
+        self.request(Method::Post, "verify", host)
     }
 
-    fn asked(&self, what: &str) -> Asked {
-        asked(&self.settings.url, &self.settings.token, what.to_owned(), REMEDIES)
+    fn context(&self, what: &str) -> RequestContext {
+        context(&self.settings.url, &self.settings.token, what.to_owned(), REMEDIES)
     }
 
-    fn launch(&self, me: &Me, runner_id: u64) -> Result<Launch, PlatformError> {
-        let config = me.runner_dir.join("config.toml");
+    fn launch(&self, host: &HostContext, runner_id: u64) -> Result<Launch, ExchangeError> {
+        let config = host.runner_dir.join("config.toml");
         let argv = [
             &self.settings.program,
             "run",
             "--config",
             &config.to_string_lossy(),
             "--working-directory",
-            &me.runner_dir.to_string_lossy(),
+            &host.runner_dir.to_string_lossy(),
         ];
         Ok(Launch {
             argv: argv.map(str::to_owned).into(),
             env: Vec::new(),
-            files: config::files(&self.settings, me, runner_id, &system_id(&me.instance_id))?,
+            files: config::files(&self.settings, host, runner_id, &system_id(&host.instance_id))?,
         })
     }
 }
@@ -79,59 +79,51 @@ pub fn system_id(instance_id: &str) -> String {
     })
 }
 
-impl Runner for GitLabRunner {
+impl RunnerPlatform for GitLabRunner {
     fn platform(&self) -> &'static str {
         NAME
     }
 
-    fn register(&self, me: &Me) -> Talk<Launch> {
+    fn register(&self, host: &HostContext) -> Call<Launch> {
         if let Err(error) = self.settings.check() {
             return answer::failed(error);
         }
-        let (runner, me) = (self.clone(), me.clone());
-        answer::once(self.verify(&me), move |told| {
-            let asked = runner.asked("register this machine's runner");
-            let reply = asked.reply(told)?;
-            let runner_id = verified(&asked, &reply)?;
-            runner.launch(&me, runner_id)
+        let (runner, host) = (self.clone(), host.clone());
+        answer::once(self.verify(&host), move |result| {
+            let context = runner.context("register this machine's runner");
+            let reply = context.reply(result)?;
+            let runner_id = verified(&context, &reply)?;
+            runner.launch(&host, runner_id)
         })
     }
 
-    fn drain(&self, _: &Me) -> Drain {
-        Drain::Signal(Signal::Quit)
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
     }
 
-    fn undrain(&self, _: &Me) -> Undrain {
-        Undrain::Relaunch
-    }
-
-    fn abort(&self) -> Signal {
-        Signal::Term
-    }
-
-    fn deregister(&self, me: &Me) -> Talk<()> {
+    fn deregister(&self, host: &HostContext) -> Call<()> {
         if let Err(error) = self.settings.check() {
             return answer::failed(error);
         }
         Box::new(Deregister {
-            delete: self.request(Method::Delete, "managers", me),
-            verify: self.verify(me),
-            asked: self.asked("remove this machine's runner manager"),
+            delete: self.request(Method::Delete, "managers", host),
+            verify: self.verify(host),
+            context: self.context("remove this machine's runner manager"),
             stage: Stage::Delete,
         })
     }
 
-    fn probes(&self, me: &Me) -> Vec<Probe> {
+    fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let label = |name: &str| format!("com.gitlab.gitlab-runner.{name}");
         let mut probes = vec![Probe::Containers {
             labels: vec![
                 (label("managed"), Some("true".to_owned())),
-                (label("runner.system_id"), Some(system_id(&me.instance_id))),
+                (label("runner.system_id"), Some(system_id(&host.instance_id))),
             ],
             except: Vec::new(),
             job_label: Some(label("job.id")),
         }];
-        probes.extend(me.metrics.as_deref().map(|address| Probe::Runner(metrics::probe(address))));
+        probes.extend(host.metrics.as_deref().map(|address| Probe::Runner(metrics::probe(address))));
         if self.settings.executor == "shell" {
             probes.push(Probe::Children(Vec::new()));
         }
@@ -140,12 +132,12 @@ impl Runner for GitLabRunner {
 }
 
 /// The runner's id, when the token is good.
-fn verified(asked: &Asked, reply: &Reply) -> Result<u64, PlatformError> {
+fn verified(context: &RequestContext, reply: &Reply) -> Result<u64, ExchangeError> {
     match reply.status {
-        200 => asked.json(reply)?.root().key("id")?.number(),
+        200 => context.json(reply)?.root().key("id")?.number(),
         // GitLab answers 403 to a token that it does not know (lib/api/ci/runner.rb).
-        403 => Err(PlatformError { kind: ErrorKind::Unauthorized, ..asked.refusal(reply) }),
-        _ => Err(asked.refusal(reply)),
+        403 => Err(ExchangeError { kind: ErrorKind::Unauthorized, ..context.refusal(reply) }),
+        _ => Err(context.refusal(reply)),
     }
 }
 
@@ -153,9 +145,9 @@ fn verified(asked: &Asked, reply: &Reply) -> Result<u64, PlatformError> {
 /// token tells. Verifying
 /// it makes GitLab create the manager again, so the deletion is repeated after it.
 struct Deregister {
-    delete: Ask,
-    verify: Ask,
-    asked: Asked,
+    delete: Effect,
+    verify: Effect,
+    context: RequestContext,
     stage: Stage,
 }
 
@@ -166,16 +158,16 @@ enum Stage {
     DeleteAgain,
 }
 
-impl Conversation for Deregister {
+impl Exchange for Deregister {
     type Output = ();
 
     fn start(&mut self) -> Step<()> {
         self.stage = Stage::Delete;
-        Step::Ask(self.delete.clone())
+        Step::Perform(self.delete.clone())
     }
 
-    fn told(&mut self, told: Told) -> Step<()> {
-        let reply = match self.asked.reply(told) {
+    fn resume(&mut self, result: EffectResult) -> Step<()> {
+        let reply = match self.context.reply(result) {
             Ok(reply) => reply,
             Err(error) => return Step::Done(Err(error)),
         };
@@ -183,16 +175,16 @@ impl Conversation for Deregister {
             (Stage::Delete | Stage::DeleteAgain, 204 | 404) | (Stage::DeleteAgain, 403) => Step::Done(Ok(())),
             (Stage::Delete, 403) => {
                 self.stage = Stage::Verify;
-                Step::Ask(self.verify.clone())
+                Step::Perform(self.verify.clone())
             }
-            (Stage::Verify, _) => match verified(&self.asked, &reply) {
+            (Stage::Verify, _) => match verified(&self.context, &reply) {
                 Ok(_) => {
                     self.stage = Stage::DeleteAgain;
-                    Step::Ask(self.delete.clone())
+                    Step::Perform(self.delete.clone())
                 }
                 Err(error) => Step::Done(Err(error)),
             },
-            (Stage::Delete | Stage::DeleteAgain, _) => Step::Done(Err(self.asked.refusal(&reply))),
+            (Stage::Delete | Stage::DeleteAgain, _) => Step::Done(Err(self.context.refusal(&reply))),
         }
     }
 }

@@ -1,9 +1,10 @@
+use crate::exchange::{ErrorKind, ExchangeError};
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{collections::BTreeSet, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::check_url;
-use crate::platform::{ErrorKind, PlatformError};
 
 /// Which projects' jobs are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl GitLabQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_url(&self.url)?;
         if self.token.expose_secret().trim().is_empty() {
             return refuse("the GitLab token is empty; create an access token with the scope read_api");
@@ -84,11 +85,16 @@ pub struct GitLabRunnerSettings {
 }
 
 impl GitLabRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        DrainRules { drain: DrainBy::Signal(Signal::Quit), undrain: UndrainBy::Relaunch, abort: Signal::Term }
+    }
+
     /// Refuses settings that cannot work, before any call is made.
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_url(&self.url)?;
         if !self.token.expose_secret().starts_with("glrt-") {
             return refuse(
@@ -125,13 +131,13 @@ impl fmt::Debug for GitLabRunnerSettings {
     }
 }
 
-fn check_token(token: &SecretString) -> Result<(), PlatformError> {
+fn check_token(token: &SecretString) -> Result<(), ExchangeError> {
     if token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
     refuse("the GitLab token holds a space, a line break or another character that no token has; store it without them")
 }
 
-fn refuse(why: &str) -> Result<(), PlatformError> {
-    Err(PlatformError::new(ErrorKind::Refused, why))
+fn refuse(why: &str) -> Result<(), ExchangeError> {
+    Err(ExchangeError::new(ErrorKind::Refused, why))
 }

@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 
 use super::{SpaceliftQueueSettings, base, graphql};
 use crate::{
+    exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text},
     platform::{
-        ErrorKind, PlatformError, Talk,
-        answer::{Asked, Document, Remedies, sent_at},
-        walk::{Next, Turn, unasked},
+        answer::{Document, Remedies, RequestContext, sent_at},
+        steps::{Next, Transition, unasked},
     },
-    wire::{Ask, Conversation, Method, Reply, Request, Step, Text, Told},
 };
 
 /// A token that is valid for less than this is not used any more, in seconds. Our clock is the last answer's, so it covers the time
@@ -63,13 +62,13 @@ impl Client {
         Self { settings, session: Arc::default() }
     }
 
-    /// A conversation of questions: `begin` asks the first, `go` reads each answer's document. The token is seen to in between.
-    pub(super) fn talk<S: Send + 'static, T: 'static>(
+    /// An exchange of questions: `first` asks the first, `next` reads each answer's document. The token is seen to in between.
+    pub(super) fn call<S: Send + 'static, T: 'static>(
         &self,
-        begin: impl FnMut() -> Next<Question, S, T> + Send + 'static,
-        go: impl FnMut(S, &Document) -> Next<Question, S, T> + Send + 'static,
-    ) -> Talk<T> {
-        Box::new(Exchange { client: self.clone(), begin, go, open: None, fresh: false, output: PhantomData })
+        first: impl FnMut() -> Next<Question, S, T> + Send + 'static,
+        next: impl FnMut(S, &Document) -> Next<Question, S, T> + Send + 'static,
+    ) -> Call<T> {
+        Box::new(QueryExchange { client: self.clone(), first, next, open: None, fresh: false, output: PhantomData })
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {
@@ -90,8 +89,8 @@ impl Client {
         }
     }
 
-    fn asked(&self, what: &str, remedies: Remedies, secret: SecretString) -> Asked {
-        Asked {
+    fn context(&self, what: &str, remedies: Remedies, secret: SecretString) -> RequestContext {
+        RequestContext {
             platform: format!("Spacelift at {}", base(&self.settings.url)),
             what: what.to_owned(),
             remedies,
@@ -99,8 +98,8 @@ impl Client {
         }
     }
 
-    fn asked_login(&self) -> Asked {
-        self.asked("log in with the API key", LOGIN_REMEDIES, self.settings.api_key_secret.clone())
+    fn asked_login(&self) -> RequestContext {
+        self.context("log in with the API key", LOGIN_REMEDIES, self.settings.api_key_secret.clone())
     }
 
     fn request(&self) -> Request {
@@ -108,30 +107,30 @@ impl Client {
         Request::new(Method::Post, url).header("accept", "application/json")
     }
 
-    fn login(&self) -> Ask {
+    fn login(&self) -> Effect {
         let secret = self.settings.api_key_secret.expose_secret();
         let variables = json!({ "keyId": self.settings.api_key_id, "keySecret": secret });
-        Ask::Http(self.request().json(&json!({ "query": LOGIN, "variables": variables }), true))
+        Effect::Http(self.request().json(&json!({ "query": LOGIN, "variables": variables }), true))
     }
 
-    fn question(&self, question: &Question, jwt: &SecretString) -> Ask {
+    fn question(&self, question: &Question, jwt: &SecretString) -> Effect {
         let bearer = Text::secret(format!("Bearer {}", jwt.expose_secret()));
         let body = json!({ "query": question.query, "variables": question.variables });
-        Ask::Http(self.request().header("authorization", bearer).json(&body, false))
+        Effect::Http(self.request().header("authorization", bearer).json(&body, false))
     }
 
     /// Takes the token out of the answer to a login.
-    fn logged_in(&self, told: Told) -> Result<SecretString, PlatformError> {
-        let asked = self.asked_login();
-        let reply = asked.reply(told)?;
+    fn logged_in(&self, result: EffectResult) -> Result<SecretString, ExchangeError> {
+        let context = self.asked_login();
+        let reply = context.reply(result)?;
         self.saw(&reply);
-        let document = graphql::read(&asked, &reply)?;
+        let document = graphql::read(&context, &reply)?;
         let Some(user) = document.root().key("data")?.key("apiKeyUser")?.not_null() else {
-            return Err(asked.error(ErrorKind::Unauthorized, BAD_KEY));
+            return Err(context.error(ErrorKind::Unauthorized, BAD_KEY));
         };
         let jwt = user.key("jwt")?.text()?;
         if jwt.is_empty() || !jwt.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(asked.malformed("data.apiKeyUser.jwt is no token"));
+            return Err(context.malformed("data.apiKeyUser.jwt is no token"));
         }
         let valid_until = user.optional("validUntil")?.map(|until| until.number()).transpose()?;
         let jwt = SecretString::from(jwt);
@@ -146,63 +145,63 @@ impl fmt::Debug for Client {
     }
 }
 
-struct Exchange<B, G, S, T> {
+struct QueryExchange<B, G, S, T> {
     client: Client,
-    begin: B,
-    go: G,
+    first: B,
+    next: G,
     /// The question that is open, and the token that it was asked with; without one the login is open.
     open: Option<(Question, S, Option<SecretString>)>,
-    /// Whether this very conversation logged in: then a refusal is no longer the token's age.
+    /// Whether this very exchange logged in: then a refusal is no longer the token's age.
     fresh: bool,
     output: PhantomData<fn() -> T>,
 }
 
-impl<B, G, S, T> Exchange<B, G, S, T>
+impl<B, G, S, T> QueryExchange<B, G, S, T>
 where
     G: FnMut(S, &Document) -> Next<Question, S, T> + Send,
 {
     fn step(&mut self, next: Next<Question, S, T>) -> Step<T> {
         match next {
-            Ok(Turn::Ask(question, at)) => {
+            Ok(Transition::Perform(question, at)) => {
                 let token = self.client.token();
                 let ask = match &token {
                     Some(jwt) => self.client.question(&question, jwt),
                     None => self.client.login(),
                 };
                 self.open = Some((question, at, token));
-                Step::Ask(ask)
+                Step::Perform(ask)
             }
-            Ok(Turn::Done(output)) => Step::Done(Ok(output)),
+            Ok(Transition::Done(output)) => Step::Done(Ok(output)),
             Err(error) => Step::Done(Err(error)),
         }
     }
 
-    fn go_on(&mut self, told: Told) -> Result<Step<T>, PlatformError> {
+    fn go_on(&mut self, result: EffectResult) -> Result<Step<T>, ExchangeError> {
         let (question, at, token) = self.open.take().ok_or_else(unasked)?;
         let Some(jwt) = token else {
-            let jwt = self.client.logged_in(told)?;
+            let jwt = self.client.logged_in(result)?;
             self.fresh = true;
             let ask = self.client.question(&question, &jwt);
             self.open = Some((question, at, Some(jwt)));
-            return Ok(Step::Ask(ask));
+            return Ok(Step::Perform(ask));
         };
-        let asked = self.client.asked(question.what, question.remedies, jwt);
-        let reply = asked.reply(told)?;
+        let context = self.client.context(question.what, question.remedies, jwt);
+        let reply = context.reply(result)?;
         self.client.saw(&reply);
         if graphql::unauthorized(&reply) {
             self.client.session().token = None;
             if !self.fresh {
                 self.open = Some((question, at, None));
-                return Ok(Step::Ask(self.client.login()));
+                return Ok(Step::Perform(self.client.login()));
             }
         }
-        let document = graphql::read(&asked, &reply)?;
-        let next = (self.go)(at, &document);
+        let document = graphql::read(&context, &reply)?;
+        let next = (self.next)(at, &document);
         Ok(self.step(next))
     }
 }
 
-impl<B, G, S, T> Conversation for Exchange<B, G, S, T>
+impl<B, G, S, T> Exchange for QueryExchange<B, G, S, T>
 where
     B: FnMut() -> Next<Question, S, T> + Send,
     G: FnMut(S, &Document) -> Next<Question, S, T> + Send,
@@ -216,11 +215,11 @@ where
         if let Err(error) = self.client.settings.check() {
             return Step::Done(Err(error));
         }
-        let next = (self.begin)();
+        let next = (self.first)();
         self.step(next)
     }
 
-    fn told(&mut self, told: Told) -> Step<T> {
-        self.go_on(told).unwrap_or_else(|error| Step::Done(Err(error)))
+    fn resume(&mut self, result: EffectResult) -> Step<T> {
+        self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
     }
 }

@@ -1,24 +1,21 @@
 use serde_json::Value;
 
 use crate::{
-    platform::{
-        ErrorKind, PlatformError,
-        answer::{Asked, Document, excerpt},
-    },
-    wire::Reply,
+    exchange::{ErrorKind, ExchangeError, Reply},
+    platform::answer::{Document, RequestContext, excerpt},
 };
 use secrecy::ExposeSecret;
 
 /// The data of an answer without errors.
-pub(super) fn read(asked: &Asked, reply: &Reply) -> Result<Document, PlatformError> {
+pub(super) fn read(context: &RequestContext, reply: &Reply) -> Result<Document, ExchangeError> {
     // Errors come with HTTP 200 as well as with 400 and 422.
     if let Some(message) = first_error(&reply.body) {
-        return Err(failure(asked, reply.status, &message));
+        return Err(failure(context, reply.status, &message));
     }
     if reply.status != 200 {
-        return Err(asked.refusal(reply));
+        return Err(context.refusal(reply));
     }
-    asked.json(reply)
+    context.json(reply)
 }
 
 /// Whether the token was refused: by the status or in words.
@@ -37,13 +34,13 @@ fn first_error(body: &[u8]) -> Option<String> {
     Some(errors.pointer("/0/message").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
-fn failure(asked: &Asked, status: u16, message: &str) -> PlatformError {
+fn failure(context: &RequestContext, status: u16, message: &str) -> ExchangeError {
     let (kind, remedy) = if says(message, &["unauthorized", "unauthenticated"]) || status == 401 {
-        (ErrorKind::Unauthorized, asked.remedies.unauthorized)
+        (ErrorKind::Unauthorized, context.remedies.unauthorized)
     } else if says(message, &["forbidden", "permission", "access denied", "not allowed"]) || status == 403 {
-        (ErrorKind::Forbidden, asked.remedies.forbidden)
+        (ErrorKind::Forbidden, context.remedies.forbidden)
     } else if says(message, &["not found", "does not exist", "no such"]) {
-        (ErrorKind::NotFound, asked.remedies.not_found)
+        (ErrorKind::NotFound, context.remedies.not_found)
     } else if says(message, &["rate limit", "too many requests"]) || status == 429 {
         (ErrorKind::Throttled(None), "too many requests; it is asked again later")
     } else if says(message, &["cannot query field", "unknown argument", "unknown type"]) {
@@ -54,10 +51,10 @@ fn failure(asked: &Asked, status: u16, message: &str) -> PlatformError {
     } else {
         (ErrorKind::Server, "it is asked again")
     };
-    let secret = asked.secret.expose_secret();
+    let secret = context.secret.expose_secret();
     let message = if secret.is_empty() { message.to_owned() } else { message.replace(secret, "***") };
     let words = if message.is_empty() { "an error without words".to_owned() } else { excerpt(&message) };
-    asked.error(kind, format!("its answer is an error ({words}); {remedy}"))
+    context.error(kind, format!("its answer is an error ({words}); {remedy}"))
 }
 
 fn says(message: &str, words: &[&str]) -> bool {

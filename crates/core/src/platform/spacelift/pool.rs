@@ -1,10 +1,8 @@
+use crate::exchange::{ErrorKind, ExchangeError};
 use serde_json::{Value, json};
 
 use super::client::Question;
-use crate::platform::{
-    ErrorKind, PlatformError,
-    answer::{Document, Remedies},
-};
+use crate::platform::answer::{Document, Remedies};
 
 const POOL: &str =
     "query Pool($pool: ID!) { workerPool(id: $pool) { pendingRuns workers { id busy drained metadata } } }";
@@ -49,9 +47,9 @@ impl Pool {
         Question { what: "read the worker pool", query: POOL, variables: json!({ "pool": pool }), remedies: READ }
     }
 
-    pub(super) fn read(document: &Document) -> Result<Self, PlatformError> {
+    pub(super) fn read(document: &Document) -> Result<Self, ExchangeError> {
         let Some(pool) = document.root().key("data")?.key("workerPool")?.not_null() else {
-            return Err(PlatformError::new(
+            return Err(ExchangeError::new(
                 ErrorKind::NotFound,
                 format!("Spacelift: cannot read the worker pool: {NO_POOL}"),
             ));
@@ -91,9 +89,9 @@ pub(super) fn set_drain(pool: &str, worker: &str, on: bool) -> Question {
 }
 
 /// Whether the worker is busy now that its drain is as it was asked for.
-pub(super) fn drain_set(document: &Document, worker: &str, on: bool) -> Result<bool, PlatformError> {
+pub(super) fn drain_set(document: &Document, worker: &str, on: bool) -> Result<bool, ExchangeError> {
     let fail = |kind, why: &str| {
-        Err(PlatformError::new(kind, format!("Spacelift: cannot set the drain of worker {worker} to {on}: {why}")))
+        Err(ExchangeError::new(kind, format!("Spacelift: cannot set the drain of worker {worker} to {on}: {why}")))
     };
     let Some(answer) = document.root().key("data")?.key("workerDrainSet")?.not_null() else {
         return fail(ErrorKind::NotFound, LACKS_DRAIN);

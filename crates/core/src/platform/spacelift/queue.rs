@@ -2,14 +2,14 @@ use std::fmt;
 
 use super::{NAME, SpaceliftQueueSettings, client::Client, pool::Pool};
 use crate::{
-    platform::{Demand, Queue, Talk, walk::Turn},
-    wire::{Conversation, Step, Told},
+    exchange::{Call, EffectResult, Exchange, Step},
+    platform::{Demand, Queue, steps::Transition},
 };
 
 /// Reads the queue of a worker pool: see [`crate::platform::spacelift`].
 pub struct SpaceliftQueue {
     client: Client,
-    talk: Talk<Demand>,
+    call: Call<Demand>,
 }
 
 impl SpaceliftQueue {
@@ -17,14 +17,14 @@ impl SpaceliftQueue {
     pub fn new(settings: SpaceliftQueueSettings) -> Self {
         let question = Pool::question(&settings.worker_pool);
         let client = Client::new(settings);
-        let talk = client.talk(
-            move || Ok(Turn::Ask(question.clone(), ())),
+        let call = client.call(
+            move || Ok(Transition::Perform(question.clone(), ())),
             |(), document| {
                 let pool = Pool::read(document)?;
-                Ok(Turn::Done(Demand { queued: pool.pending, running: pool.busy(), poll_after: None }))
+                Ok(Transition::Done(Demand { queued: pool.pending, running: pool.busy(), poll_after: None }))
             },
         );
-        Self { client, talk }
+        Self { client, call }
     }
 }
 
@@ -34,15 +34,15 @@ impl fmt::Debug for SpaceliftQueue {
     }
 }
 
-impl Conversation for SpaceliftQueue {
+impl Exchange for SpaceliftQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
-        self.talk.start()
+        self.call.start()
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        self.talk.told(told)
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        self.call.resume(result)
     }
 }
 

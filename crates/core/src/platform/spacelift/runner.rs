@@ -10,20 +10,23 @@ use super::{
     client::Client,
     pool::{Pool, Worker, drain_set, set_drain},
     refuse,
+    settings::BY_SIGNAL,
 };
 use crate::{
     activity::{Activity, JobId},
+    exchange::{Call, ErrorKind, ExchangeError, Text},
     platform::{
-        Drain, Drained, ErrorKind, Launch, Me, PlatformError, Probe, Ready, Runner, Signal, Talk, Undrain, answer,
-        seldom::{Memory, seldom},
-        walk::Turn,
+        DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, answer,
+        cached_probe::{ProbeCache, cached_probe},
+        steps::Transition,
     },
-    wire::Text,
 };
 
 /// After how many drains in a row that did not find the worker the launcher is drained by a signal. The agent asks each 15 s at the end,
 /// so a launcher that only reconnects, or a list that is late, is long back.
 const MOST_MISSES: u32 = 60;
+
+const NO_KEY: &str = "Spacelift: a drain call needs an API key; set api_key_id, api_key_secret, url and worker_pool";
 
 /// Runs a Spacelift worker on the instance: see [`crate::platform::spacelift`].
 #[derive(Clone, Debug)]
@@ -32,54 +35,52 @@ pub struct SpaceliftRunner {
     client: Option<Client>,
     /// Drains in a row that did not find this instance's worker.
     misses: Arc<AtomicU32>,
-    memory: Memory,
+    cache: ProbeCache,
 }
 
 impl SpaceliftRunner {
     /// A runner with these settings.
     pub fn new(settings: SpaceliftRunnerSettings) -> Self {
         let client = settings.api.clone().map(Client::new);
-        Self { settings, client, misses: Arc::default(), memory: Memory::default() }
+        Self { settings, client, misses: Arc::default(), cache: ProbeCache::default() }
     }
 
-    fn launch(&self, me: &Me) -> Result<Launch, PlatformError> {
+    fn launch(&self, host: &HostContext) -> Result<Launch, ExchangeError> {
         self.settings.check()?;
-        if me.slots != 1 {
+        if host.slots != 1 {
             return refuse(&format!(
                 "slots is {}, but a Spacelift launcher takes one run at a time; set slots to 1 for the agent and for the pool",
-                me.slots
+                host.slots
             ));
         }
-        let Some(instance) = known(&me.instance_id) else {
+        let Some(instance) = known(&host.instance_id) else {
             // Metadata fails at times; a worker with such a name could never be found again.
             let message = "Spacelift: the instance's id is not known, so no worker is started; it is asked again";
-            return Err(PlatformError::new(ErrorKind::Unreachable, message));
+            return Err(ExchangeError::new(ErrorKind::Unreachable, message));
         };
         let mut env: Vec<(String, Text)> =
             self.settings.env.iter().map(|(name, value)| (name.clone(), Text::secret(value.clone()))).collect();
         env.push(("SPACELIFT_TOKEN".to_owned(), joined(self.settings.token.expose_secret())));
         env.push(("SPACELIFT_POOL_PRIVATE_KEY".to_owned(), joined(self.settings.private_key.expose_secret())));
         env.push(("SPACELIFT_METADATA_instance_id".to_owned(), instance.into()));
-        if let Some(group) = me.group.as_deref().and_then(known) {
+        if let Some(group) = host.group.as_deref().and_then(known) {
             env.push(("SPACELIFT_METADATA_asg_id".to_owned(), group.into()));
         }
         Ok(Launch { argv: vec![self.settings.program.clone()], env, files: Vec::new() })
     }
 
-    /// The API, unless the worker was not found too often.
-    fn reachable(&self) -> Option<&Client> {
-        self.client.as_ref().filter(|_| self.misses.load(Ordering::Relaxed) < MOST_MISSES)
-    }
-
     /// Sets the drain of each of this instance's workers. `output` is told whether one is busy then.
-    fn set_drain<T: 'static>(&self, client: &Client, me: &Me, on: bool, output: fn(bool) -> T) -> Talk<T> {
-        let pool = self.settings.api.as_ref().map_or_else(String::new, |api| api.worker_pool.clone());
+    fn set_drain<T: 'static>(&self, host: &HostContext, on: bool, output: fn(bool) -> T) -> Call<T> {
+        let (Some(client), Some(api)) = (&self.client, &self.settings.api) else {
+            return answer::failed(ExchangeError::new(ErrorKind::Refused, NO_KEY));
+        };
+        let pool = api.worker_pool.clone();
         let question = Pool::question(&pool);
-        let (instance, misses, memory) = (me.instance_id.clone(), Arc::clone(&self.misses), self.memory.clone());
-        client.talk(
-            move || Ok(Turn::Ask(question.clone(), None)),
+        let (instance, misses, cache) = (host.instance_id.clone(), Arc::clone(&self.misses), self.cache.clone());
+        client.call(
+            move || Ok(Transition::Perform(question.clone(), None)),
             move |at: Option<Setting>, document| {
-                memory.forget();
+                cache.forget();
                 let setting = match at {
                     None => {
                         let workers = Pool::read(document)?.own(&instance);
@@ -98,8 +99,8 @@ impl SpaceliftRunner {
                     }
                 };
                 match setting.left.last() {
-                    Some(worker) => Ok(Turn::Ask(set_drain(&pool, worker, on), Some(setting))),
-                    None => Ok(Turn::Done(output(setting.busy))),
+                    Some(worker) => Ok(Transition::Perform(set_drain(&pool, worker, on), Some(setting))),
+                    None => Ok(Transition::Done(output(setting.busy))),
                 }
             },
         )
@@ -114,63 +115,57 @@ struct Setting {
     busy: bool,
 }
 
-impl Runner for SpaceliftRunner {
+impl RunnerPlatform for SpaceliftRunner {
     fn platform(&self) -> &'static str {
         NAME
     }
 
-    fn register(&self, me: &Me) -> Talk<Launch> {
+    fn register(&self, host: &HostContext) -> Call<Launch> {
         self.misses.store(0, Ordering::Relaxed);
-        self.memory.forget();
-        match self.launch(me) {
+        self.cache.forget();
+        match self.launch(host) {
             Ok(launch) => Box::new(Ready(launch)),
             Err(error) => answer::failed(error),
         }
     }
 
-    fn drain(&self, me: &Me) -> Drain {
-        let Some(client) = self.reachable() else { return Drain::Signal(Signal::Term) };
-        let drained = |busy| if busy { Drained::StillBusy } else { Drained::Empty };
-        Drain::Ask(self.set_drain(client, me, true, drained))
+    fn drain_rules(&self) -> DrainRules {
+        if self.misses.load(Ordering::Relaxed) < MOST_MISSES { self.settings.drain_rules() } else { BY_SIGNAL }
     }
 
-    fn undrain(&self, me: &Me) -> Undrain {
-        match self.reachable() {
-            Some(client) => Undrain::Ask(self.set_drain(client, me, false, drop)),
-            None => Undrain::Relaunch,
-        }
+    fn drain_call(&self, host: &HostContext) -> Call<Drained> {
+        self.set_drain(host, true, |busy| if busy { Drained::StillBusy } else { Drained::Empty })
     }
 
-    /// The launcher is told to exit; what it does with a run is its own business, and it is killed when it stays.
-    fn abort(&self) -> Signal {
-        Signal::Term
+    fn undrain_call(&self, host: &HostContext) -> Call<()> {
+        self.set_drain(host, false, drop)
     }
 
     /// The launcher's exit removed the worker.
-    fn deregister(&self, _: &Me) -> Talk<()> {
+    fn deregister(&self, _: &HostContext) -> Call<()> {
         Box::new(Ready(()))
     }
 
-    fn probes(&self, me: &Me) -> Vec<Probe> {
+    fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let mut probes = vec![Probe::Containers {
             labels: Vec::new(),
             except: self.settings.ignore_containers.clone(),
             job_label: None,
         }];
         if let (Some(client), Some(api)) = (&self.client, &self.settings.api) {
-            let (question, instance) = (Pool::question(&api.worker_pool), me.instance_id.clone());
-            let busy = client.talk(
-                move || Ok(Turn::Ask(question.clone(), ())),
-                move |(), document| activity(&Pool::read(document)?.own(&instance), &instance).map(Turn::Done),
+            let (question, instance) = (Pool::question(&api.worker_pool), host.instance_id.clone());
+            let busy = client.call(
+                move || Ok(Transition::Perform(question.clone(), ())),
+                move |(), document| activity(&Pool::read(document)?.own(&instance), &instance).map(Transition::Done),
             );
             // Without the launcher there is no worker that could get a run.
-            probes.push(Probe::Runner(seldom(busy, self.memory.clone())));
+            probes.push(Probe::Runner(cached_probe(busy, self.cache.clone())));
         }
         probes
     }
 }
 
-fn activity(workers: &[Worker], instance: &str) -> Result<Activity, PlatformError> {
+fn activity(workers: &[Worker], instance: &str) -> Result<Activity, ExchangeError> {
     if workers.is_empty() {
         return Err(no_worker(instance));
     }
@@ -178,12 +173,12 @@ fn activity(workers: &[Worker], instance: &str) -> Result<Activity, PlatformErro
     Ok(busy.map(|job| Activity::Busy([job].into())).fold(Activity::Quiet, Activity::and))
 }
 
-fn no_worker(instance: &str) -> PlatformError {
+fn no_worker(instance: &str) -> ExchangeError {
     let message = format!(
         "Spacelift: no worker of the pool has the metadata instance_id {instance}: the launcher has not connected yet, or it works for another \
          pool than worker_pool names; check that token and worker_pool are of the same pool"
     );
-    PlatformError::new(ErrorKind::Unreachable, message)
+    ExchangeError::new(ErrorKind::Unreachable, message)
 }
 
 /// What instance metadata really told: at times it answers with nothing or a word for nothing.

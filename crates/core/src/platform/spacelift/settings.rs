@@ -1,9 +1,10 @@
+use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::{collections::BTreeMap, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{base, refuse};
-use crate::platform::PlatformError;
 
 /// The letters and digits of a pool's id (a ULID).
 const ID: usize = 26;
@@ -26,7 +27,7 @@ impl SpaceliftQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_url(&self.url)?;
         let id = &self.api_key_id;
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
@@ -70,11 +71,20 @@ pub struct SpaceliftRunnerSettings {
 }
 
 impl SpaceliftRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        if self.api.is_some() {
+            DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, ..BY_SIGNAL }
+        } else {
+            BY_SIGNAL
+        }
+    }
+
     /// Refuses settings that cannot work, before any call is made.
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         if !is_base64(&self.token) {
             return refuse(
                 "the Spacelift worker pool's token is not base64 text; use the whole text of the .config file that Spacelift offered when \
@@ -111,6 +121,11 @@ impl SpaceliftRunnerSettings {
     }
 }
 
+/// Without an API key, and when the worker cannot be found in the pool. What the launcher does with a run at the signal is its own business; it is
+/// killed when it stays.
+pub(super) const BY_SIGNAL: DrainRules =
+    DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Term };
+
 /// What is set from other settings.
 const OWNED: [&str; 4] =
     ["SPACELIFT_TOKEN", "SPACELIFT_POOL_PRIVATE_KEY", "SPACELIFT_METADATA_instance_id", "SPACELIFT_METADATA_asg_id"];
@@ -135,7 +150,7 @@ fn is_base64(text: &SecretString) -> bool {
 }
 
 /// Refuses an address that cannot be Spacelift's.
-fn check_url(url: &str) -> Result<(), PlatformError> {
+fn check_url(url: &str) -> Result<(), ExchangeError> {
     let wrong = |why: &str| {
         refuse(&format!(
             "the Spacelift url {why}; set it to your account's address, such as https://ACCOUNT.app.spacelift.io"

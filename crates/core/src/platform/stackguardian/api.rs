@@ -2,11 +2,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::base;
 use crate::{
-    platform::{
-        PlatformError,
-        answer::{Asked, Remedies, percent_encode},
-    },
-    wire::{Ask, Method, Reply, Request, Text, Told},
+    exchange::{Effect, EffectResult, ExchangeError, Method, Reply, Request, Text},
+    platform::answer::{Remedies, RequestContext, percent_encode},
 };
 
 /// A runner group of an organization, and the key to it.
@@ -48,23 +45,23 @@ impl Member {
 
 impl Api {
     /// The group with its counts.
-    pub(super) fn read_group(&self) -> Ask {
-        Ask::Http(self.request(Method::Get, "?getActiveWorkflows=true"))
+    pub(super) fn read_group(&self) -> Effect {
+        Effect::Http(self.request(Method::Get, "?getActiveWorkflows=true"))
     }
 
     /// Sets the status of a runner: `DRAINING` or `ACTIVE`.
-    pub(super) fn set_status(&self, runner: &str, status: &str) -> Ask {
+    pub(super) fn set_status(&self, runner: &str, status: &str) -> Effect {
         self.post("runner_status/", &[("Status", status), ("RunnerId", runner)])
     }
 
     /// Removes a runner.
-    pub(super) fn deregister(&self, runner: &str) -> Ask {
+    pub(super) fn deregister(&self, runner: &str) -> Effect {
         self.post("deregister/", &[("RunnerId", runner)])
     }
 
     /// The start of every error's text.
-    pub(super) fn asked(&self, what: impl Into<String>) -> Asked {
-        Asked {
+    pub(super) fn context(&self, what: impl Into<String>) -> RequestContext {
+        RequestContext {
             platform: format!("StackGuardian at {}", base(&self.url)),
             what: format!("{} (runner group {} of {})", what.into(), self.runner_group, self.organization),
             remedies: self.remedies,
@@ -73,11 +70,11 @@ impl Api {
     }
 
     /// As the vendor's autoscaler does, which sends forms.
-    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Ask {
+    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Effect {
         let field = |(name, value): &(&str, &str)| format!("{name}={}", percent_encode(value));
         let mut request = self.request(Method::Post, path).header("content-type", "application/x-www-form-urlencoded");
         request.body = Some(Text::Plain(fields.iter().map(field).collect::<Vec<_>>().join("&")));
-        Ask::Http(request)
+        Effect::Http(request)
     }
 
     fn request(&self, method: Method, path: &str) -> Request {
@@ -89,17 +86,17 @@ impl Api {
 }
 
 /// The group's document, for its members.
-pub(super) fn group(asked: &Asked, told: Told) -> Result<Group, PlatformError> {
-    let reply = asked.reply(told)?;
+pub(super) fn group(context: &RequestContext, result: EffectResult) -> Result<Group, ExchangeError> {
+    let reply = context.reply(result)?;
     if reply.status != 200 {
-        return Err(asked.refusal(&reply));
+        return Err(context.refusal(&reply));
     }
-    members(asked, &reply).map(|members| Group { members })
+    members(context, &reply).map(|members| Group { members })
 }
 
 /// The members that the document lists.
-pub(super) fn members(asked: &Asked, reply: &Reply) -> Result<Option<Vec<Member>>, PlatformError> {
-    let document = asked.json(reply)?;
+pub(super) fn members(context: &RequestContext, reply: &Reply) -> Result<Option<Vec<Member>>, ExchangeError> {
+    let document = context.json(reply)?;
     let message = document.root().key("msg")?;
     let Some(instances) = message.optional("ContainerInstances")? else { return Ok(None) };
     let mut members = Vec::new();
@@ -118,13 +115,13 @@ pub(super) fn members(asked: &Asked, reply: &Reply) -> Result<Option<Vec<Member>
 
 impl Group {
     /// The runner with this id, `None` when it is certain that the group has none such.
-    pub(super) fn own(&self, asked: &Asked, id: &str) -> Result<Option<&Member>, PlatformError> {
+    pub(super) fn own(&self, context: &RequestContext, id: &str) -> Result<Option<&Member>, ExchangeError> {
         let Some(members) = &self.members else {
-            return Err(asked.malformed("msg.ContainerInstances is missing"));
+            return Err(context.malformed("msg.ContainerInstances is missing"));
         };
         let own = members.iter().find(|member| member.id.as_deref() == Some(id));
         if own.is_none() && members.iter().any(|member| member.id.is_none()) {
-            return Err(asked.malformed("an entry of msg.ContainerInstances has no runnerId, and it may be ours"));
+            return Err(context.malformed("an entry of msg.ContainerInstances has no runnerId, and it may be ours"));
         }
         Ok(own)
     }

@@ -3,8 +3,8 @@ use super::{
     api::{Api, members},
 };
 use crate::{
-    platform::{Demand, PlatformError, Queue, answer::Remedies},
-    wire::{Conversation, Step, Told},
+    exchange::{EffectResult, Exchange, ExchangeError, Step},
+    platform::{Demand, Queue, answer::Remedies},
 };
 
 const REMEDIES: Remedies = Remedies {
@@ -35,31 +35,31 @@ impl StackGuardianQueue {
         Self { settings, api }
     }
 
-    fn demand(&self, told: Told) -> Result<Demand, PlatformError> {
-        let asked = self.api.asked("read the queue");
-        let reply = asked.reply(told)?;
+    fn demand(&self, result: EffectResult) -> Result<Demand, ExchangeError> {
+        let context = self.api.context("read the queue");
+        let reply = context.reply(result)?;
         if reply.status != 200 {
-            return Err(asked.refusal(&reply));
+            return Err(context.refusal(&reply));
         }
-        let queued = asked.json(&reply)?.root().key("msg")?.key("QueuedWorkflowsCount")?.count()?;
-        let running = members(&asked, &reply)?
+        let queued = context.json(&reply)?.root().key("msg")?.key("QueuedWorkflowsCount")?.count()?;
+        let running = members(&context, &reply)?
             .and_then(|members| members.iter().try_fold(0_u32, |sum, member| Some(sum.saturating_add(member.tasks?))));
         Ok(Demand { queued, running, poll_after: None })
     }
 }
 
-impl Conversation for StackGuardianQueue {
+impl Exchange for StackGuardianQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
         match self.settings.check() {
-            Ok(()) => Step::Ask(self.api.read_group()),
+            Ok(()) => Step::Perform(self.api.read_group()),
             Err(error) => Step::Done(Err(error)),
         }
     }
 
-    fn told(&mut self, told: Told) -> Step<Demand> {
-        Step::Done(self.demand(told))
+    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+        Step::Done(self.demand(result))
     }
 }
 

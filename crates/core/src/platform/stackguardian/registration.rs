@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::{
-    platform::{ErrorKind, Me, PlatformError},
-    wire::{Ask, Program, Told},
+    exchange::{Effect, EffectResult, ErrorKind, ExchangeError, Program},
+    platform::HostContext,
 };
 
 /// How long reading a small local file may take.
@@ -40,34 +40,34 @@ pub(super) enum Stage {
 }
 
 /// Where the supervisor keeps its journal.
-pub(super) fn journal(me: &Me) -> PathBuf {
-    me.runner_dir.join("registration")
+pub(super) fn journal(host: &HostContext) -> PathBuf {
+    host.runner_dir.join("registration")
 }
 
 /// Asks for the journal: a codec cannot read files.
-pub(super) fn ask(me: &Me) -> Ask {
-    let path = journal(me).to_string_lossy().into_owned();
+pub(super) fn ask(host: &HostContext) -> Effect {
+    let path = journal(host).to_string_lossy().into_owned();
     let argv = ["/bin/sh", "-c", READ, "sh", &path].map(str::to_owned).into();
-    Ask::Program(Program { argv, env: Vec::new(), timeout: TIMEOUT })
+    Effect::Program(Program { argv, env: Vec::new(), timeout: TIMEOUT })
 }
 
 /// The journal as it was read.
-pub(super) fn read(told: Told, me: &Me) -> Result<Registration, PlatformError> {
+pub(super) fn read(result: EffectResult, host: &HostContext) -> Result<Registration, ExchangeError> {
     let refuse = |how: &str| {
-        let path = journal(me);
+        let path = journal(host);
         let message = format!(
             "this machine's StackGuardian registration cannot be read from {}: {how}; nothing is concluded",
             path.display()
         );
-        Err(PlatformError::new(ErrorKind::Malformed, message))
+        Err(ExchangeError::new(ErrorKind::Malformed, message))
     };
-    match told {
-        Told::Program(Ok(output)) if output.status == Some(0) => {
-            Ok(parse(&String::from_utf8_lossy(&output.stdout), &me.instance_id))
+    match result {
+        EffectResult::Program(Ok(output)) if output.status == Some(0) => {
+            Ok(parse(&String::from_utf8_lossy(&output.stdout), &host.instance_id))
         }
-        Told::Program(Ok(_)) => refuse("the file is there, but not readable"),
-        Told::Program(Err(why)) => refuse(&super::excerpt(&why)),
-        Told::Http(_) | Told::Clock(_) | Told::Sign(_) => refuse("something else came instead"),
+        EffectResult::Program(Ok(_)) => refuse("the file is there, but not readable"),
+        EffectResult::Program(Err(why)) => refuse(&super::excerpt(&why)),
+        EffectResult::Http(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => refuse("something else came instead"),
     }
 }
 

@@ -6,13 +6,13 @@ use super::{
 };
 use crate::{
     activity::Activity,
+    exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Reply, Text},
     platform::{
-        Drain, Drained, ErrorKind, File, Launch, Me, PlatformError, Probe, Runner, Signal, Talk, Undrain,
+        DrainRules, Drained, File, HostContext, Launch, Probe, RunnerPlatform,
         answer::{self, Remedies},
-        seldom::{Memory, seldom},
-        walk::{Next, Turn, walk},
+        cached_probe::{ProbeCache, cached_probe},
+        steps::{Next, Transition, steps},
     },
-    wire::{Ask, Reply, Text, Told},
 };
 
 const SUPERVISOR: &str = include_str!("supervisor.sh");
@@ -43,7 +43,7 @@ const WITH_TOKEN: Remedies = Remedies {
 pub struct StackGuardianRunner {
     settings: StackGuardianRunnerSettings,
     api: Api,
-    memory: Memory,
+    cache: ProbeCache,
 }
 
 impl StackGuardianRunner {
@@ -60,44 +60,44 @@ impl StackGuardianRunner {
             key,
             remedies,
         };
-        Self { settings, api, memory: Memory::default() }
+        Self { settings, api, cache: ProbeCache::default() }
     }
 
-    /// A conversation about this machine's registration: reads the journal first.
+    /// An exchange about this machine's registration: reads the journal first.
     fn about<S: Send + 'static, T: 'static>(
         &self,
-        me: &Me,
-        mut registered: impl FnMut(Registration) -> Next<Ask, S, T> + Send + 'static,
-        mut go: impl FnMut(S, Told) -> Next<Ask, S, T> + Send + 'static,
-    ) -> Talk<T> {
+        host: &HostContext,
+        mut registered: impl FnMut(Registration) -> Next<Effect, S, T> + Send + 'static,
+        mut next: impl FnMut(S, EffectResult) -> Next<Effect, S, T> + Send + 'static,
+    ) -> Call<T> {
         if let Err(error) = self.settings.check() {
             return answer::failed(error);
         }
-        let (journal, me) = (registration::ask(me), me.clone());
-        walk(
-            move || Ok(Turn::Ask(journal.clone(), None)),
-            move |at, told| {
+        let (journal, host) = (registration::ask(host), host.clone());
+        steps(
+            move || Ok(Transition::Perform(journal.clone(), None)),
+            move |at, result| {
                 let next = match at {
-                    None => registered(registration::read(told, &me)?)?,
-                    Some(at) => go(at, told)?,
+                    None => registered(registration::read(result, &host)?)?,
+                    Some(at) => next(at, result)?,
                 };
                 Ok(match next {
-                    Turn::Ask(ask, at) => Turn::Ask(ask, Some(at)),
-                    Turn::Done(output) => Turn::Done(output),
+                    Transition::Perform(ask, at) => Transition::Perform(ask, Some(at)),
+                    Transition::Done(output) => Transition::Done(output),
                 })
             },
         )
     }
 
-    fn launch(&self, me: &Me, mode: &str) -> Launch {
-        let (script, journal) = (me.runner_dir.join("supervisor.sh"), registration::journal(me));
+    fn launch(&self, host: &HostContext, mode: &str) -> Launch {
+        let (script, journal) = (host.runner_dir.join("supervisor.sh"), registration::journal(host));
         let settings = &self.settings;
         let argv = [
             "/bin/sh",
             &script.to_string_lossy(),
             mode,
             &journal.to_string_lossy(),
-            &me.instance_id,
+            &host.instance_id,
             &settings.program,
             &settings.organization,
             &settings.runner_group,
@@ -114,114 +114,116 @@ impl StackGuardianRunner {
     }
 }
 
-impl Runner for StackGuardianRunner {
+impl RunnerPlatform for StackGuardianRunner {
     fn platform(&self) -> &'static str {
         NAME
     }
 
-    fn register(&self, me: &Me) -> Talk<Launch> {
-        let (adopt, register) = (self.launch(me, "adopt"), self.launch(me, "register"));
+    fn register(&self, host: &HostContext) -> Call<Launch> {
+        let (adopt, register) = (self.launch(host, "adopt"), self.launch(host, "register"));
         let api = self.api.clone();
-        self.memory.forget();
+        self.cache.forget();
         self.about(
-            me,
+            host,
             move |found| match found {
                 Registration { failures: failures @ MOST_FAILURES.., why, .. } => refuse(&format!(
                     "StackGuardian: this machine's registration failed {failures} times in a row, last: {why}; look into \
                      /var/log/sg_runner.log, check token, organization and runner_group, and the group's maximum of runners",
                 )),
-                Registration { stage: Stage::Registered, .. } => Ok(Turn::Done(adopt.clone())),
-                Registration { runner: Some(old), .. } => Ok(Turn::Ask(api.deregister(&old), ())),
-                Registration { runner: None, .. } => Ok(Turn::Done(register.clone())),
+                Registration { stage: Stage::Registered, .. } => Ok(Transition::Done(adopt.clone())),
+                Registration { runner: Some(old), .. } => Ok(Transition::Perform(api.deregister(&old), ())),
+                Registration { runner: None, .. } => Ok(Transition::Done(register.clone())),
             },
             {
-                let (api, register) = (self.api.clone(), self.launch(me, "register"));
-                move |(), told| {
-                    let asked = api.asked("remove an earlier registration of this machine");
-                    let reply = asked.reply(told)?;
+                let (api, register) = (self.api.clone(), self.launch(host, "register"));
+                move |(), result| {
+                    let context = api.context("remove an earlier registration of this machine");
+                    let reply = context.reply(result)?;
                     if success(&reply) || unknown(&reply) {
-                        return Ok(Turn::Done(register.clone()));
+                        return Ok(Transition::Done(register.clone()));
                     }
-                    Err(asked.refusal(&reply))
+                    Err(context.refusal(&reply))
                 }
             },
         )
     }
 
-    fn drain(&self, me: &Me) -> Drain {
-        let (api, memory) = (self.api.clone(), self.memory.clone());
-        Drain::Ask(self.about(
-            me,
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
+    }
+
+    fn drain_call(&self, host: &HostContext) -> Call<Drained> {
+        let (api, cache) = (self.api.clone(), self.cache.clone());
+        self.about(
+            host,
             {
                 let api = api.clone();
                 move |found| {
                     let id = own_id(found)?;
-                    Ok(Turn::Ask(api.set_status(&id, "DRAINING"), Draining::Status { id }))
+                    Ok(Transition::Perform(api.set_status(&id, "DRAINING"), Draining::Status { id }))
                 }
             },
-            move |at, told| {
-                memory.forget();
-                drain(&api, at, told)
+            move |at, result| {
+                cache.forget();
+                drain(&api, at, result)
             },
-        ))
+        )
     }
 
-    fn undrain(&self, me: &Me) -> Undrain {
-        let (api, memory) = (self.api.clone(), self.memory.clone());
-        Undrain::Ask(self.about(
-            me,
+    fn undrain_call(&self, host: &HostContext) -> Call<()> {
+        let (api, cache) = (self.api.clone(), self.cache.clone());
+        self.about(
+            host,
             {
                 let api = api.clone();
-                move |found| Ok(Turn::Ask(api.set_status(&own_id(found)?, "ACTIVE"), ()))
+                move |found| Ok(Transition::Perform(api.set_status(&own_id(found)?, "ACTIVE"), ()))
             },
-            move |(), told| {
-                memory.forget();
-                let asked = api.asked("take the drain of this machine back");
-                let reply = asked.reply(told)?;
-                if success(&reply) { Ok(Turn::Done(())) } else { Err(asked.refusal(&reply)) }
+            move |(), result| {
+                cache.forget();
+                let context = api.context("take the drain of this machine back");
+                let reply = context.reply(result)?;
+                if success(&reply) { Ok(Transition::Done(())) } else { Err(context.refusal(&reply)) }
             },
-        ))
+        )
     }
 
-    /// Ends the tasks first, so that the ECS agent can tell that they stopped.
-    fn abort(&self) -> Signal {
-        Signal::Term
-    }
-
-    fn deregister(&self, me: &Me) -> Talk<()> {
+    fn deregister(&self, host: &HostContext) -> Call<()> {
         let api = self.api.clone();
         self.about(
-            me,
+            host,
             {
                 let api = api.clone();
                 move |found| match found.runner {
-                    Some(id) => Ok(Turn::Ask(api.deregister(&id), Removing::Deregister { id })),
-                    None => Ok(Turn::Done(())),
+                    Some(id) => Ok(Transition::Perform(api.deregister(&id), Removing::Deregister { id })),
+                    None => Ok(Transition::Done(())),
                 }
             },
-            move |at, told| {
-                let asked = api.asked("deregister this machine");
+            move |at, result| {
+                let context = api.context("deregister this machine");
                 match at {
                     Removing::Deregister { id } => {
-                        let reply = asked.reply(told)?;
+                        let reply = context.reply(result)?;
                         if success(&reply) {
-                            Ok(Turn::Done(()))
+                            Ok(Transition::Done(()))
                         } else if unknown(&reply) {
-                            Ok(Turn::Ask(api.read_group(), Removing::Look { id, refusal: asked.refusal(&reply) }))
+                            Ok(Transition::Perform(
+                                api.read_group(),
+                                Removing::Look { id, refusal: context.refusal(&reply) },
+                            ))
                         } else {
-                            Err(asked.refusal(&reply))
+                            Err(context.refusal(&reply))
                         }
                     }
-                    Removing::Look { id, refusal } => match group(&asked, told)?.own(&asked, &id)? {
+                    Removing::Look { id, refusal } => match group(&context, result)?.own(&context, &id)? {
                         Some(_) => Err(refusal),
-                        None => Ok(Turn::Done(())),
+                        None => Ok(Transition::Done(())),
                     },
                 }
             },
         )
     }
 
-    fn probes(&self, me: &Me) -> Vec<Probe> {
+    fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let label = "com.amazonaws.ecs.task-arn".to_owned();
         let mut probes = vec![Probe::Containers {
             labels: vec![(label.clone(), None)],
@@ -231,21 +233,23 @@ impl Runner for StackGuardianRunner {
         probes.extend(self.settings.introspection.as_deref().map(|at| Probe::Runner(introspection::probe(at))));
         let api = self.api.clone();
         let counts = self.about(
-            me,
+            host,
             {
                 let api = api.clone();
                 move |found| match found {
-                    Registration { runner: Some(id), stage, .. } => Ok(Turn::Ask(api.read_group(), (id, stage))),
-                    Registration { stage: Stage::None | Stage::Over, .. } => Ok(Turn::Done(Activity::Quiet)),
+                    Registration { runner: Some(id), stage, .. } => {
+                        Ok(Transition::Perform(api.read_group(), (id, stage)))
+                    }
+                    Registration { stage: Stage::None | Stage::Over, .. } => Ok(Transition::Done(Activity::Quiet)),
                     Registration { stage: Stage::Begun | Stage::Registered, .. } => {
-                        own_id(found).map(|_| Turn::Done(Activity::Unknown(String::new())))
+                        own_id(found).map(|_| Transition::Done(Activity::Unknown(String::new())))
                     }
                 }
             },
-            move |(id, stage), told| counts(&api, &id, stage, told).map(Turn::Done),
+            move |(id, stage), result| counts(&api, &id, stage, result).map(Transition::Done),
         );
         // Not Probe::Runner: the ECS agent may outlive the supervisor.
-        probes.push(Probe::Ask(seldom(counts, self.memory.clone())));
+        probes.push(Probe::Call(cached_probe(counts, self.cache.clone())));
         probes
     }
 }
@@ -258,7 +262,7 @@ enum Draining {
     Counts {
         id: String,
         /// Why the status could not be set, when StackGuardian does not seem to know the runner.
-        refusal: Option<PlatformError>,
+        refusal: Option<ExchangeError>,
         /// Whether a reading before this one said the same.
         again: bool,
     },
@@ -266,73 +270,73 @@ enum Draining {
 
 enum Removing {
     Deregister { id: String },
-    Look { id: String, refusal: PlatformError },
+    Look { id: String, refusal: ExchangeError },
 }
 
-fn drain(api: &Api, at: Draining, told: Told) -> Next<Ask, Draining, Drained> {
-    let asked = api.asked("drain this machine");
+fn drain(api: &Api, at: Draining, result: EffectResult) -> Next<Effect, Draining, Drained> {
+    let context = api.context("drain this machine");
     let (id, refusal, again) = match at {
         Draining::Status { id } => {
-            let reply = asked.reply(told)?;
-            let refusal = if success(&reply) { None } else { Some(asked.refusal(&reply)) };
+            let reply = context.reply(result)?;
+            let refusal = if success(&reply) { None } else { Some(context.refusal(&reply)) };
             return match refusal {
                 Some(refusal) if !unknown(&reply) => Err(refusal),
-                refusal => Ok(Turn::Ask(api.read_group(), Draining::Counts { id, refusal, again: false })),
+                refusal => Ok(Transition::Perform(api.read_group(), Draining::Counts { id, refusal, again: false })),
             };
         }
         Draining::Counts { id, refusal, again } => (id, refusal, again),
     };
-    let group = group(&asked, told)?;
-    match (group.own(&asked, &id)?, &refusal) {
+    let group = group(&context, result)?;
+    match (group.own(&context, &id)?, &refusal) {
         // It is there, so the refusal meant something else: for instance that it is not ready to be drained yet.
         (Some(_), Some(refusal)) => return Err(refusal.clone()),
         (Some(own), None) => {
             let Some(tasks) = own.tasks else {
-                return Err(asked.malformed("the task counts of this machine are missing"));
+                return Err(context.malformed("the task counts of this machine are missing"));
             };
             if tasks > 0 {
-                return Ok(Turn::Done(Drained::StillBusy));
+                return Ok(Transition::Done(Drained::StillBusy));
             }
             if !own.takes_no_more() {
                 let rest =
                     format!("it was accepted, but the runner is still shown as {}; it is asked again", own.status());
-                return Err(asked.error(ErrorKind::Server, rest));
+                return Err(context.error(ErrorKind::Server, rest));
             }
         }
         (None, Some(_)) => {}
         (None, None) => {
             let rest = format!("it was accepted, but runner {id} is not in the group's list; it is asked again");
-            return Err(asked.error(ErrorKind::Malformed, rest));
+            return Err(context.error(ErrorKind::Malformed, rest));
         }
     }
     Ok(if again {
-        Turn::Done(Drained::Empty)
+        Transition::Done(Drained::Empty)
     } else {
-        Turn::Ask(api.read_group(), Draining::Counts { id, refusal, again: true })
+        Transition::Perform(api.read_group(), Draining::Counts { id, refusal, again: true })
     })
 }
 
 /// What StackGuardian counts on this machine.
-fn counts(api: &Api, id: &str, stage: Stage, told: Told) -> Result<Activity, PlatformError> {
-    let asked = api.asked("count this machine's tasks");
-    let group = group(&asked, told)?;
-    match group.own(&asked, id)? {
+fn counts(api: &Api, id: &str, stage: Stage, result: EffectResult) -> Result<Activity, ExchangeError> {
+    let context = api.context("count this machine's tasks");
+    let group = group(&context, result)?;
+    match group.own(&context, id)? {
         Some(own) => match own.tasks {
             Some(0) => Ok(Activity::Quiet),
             Some(tasks) => Ok(Activity::busy(format!("stackguardian-tasks={tasks}"))),
-            None => Err(asked.malformed("the task counts of this machine are missing")),
+            None => Err(context.malformed("the task counts of this machine are missing")),
         },
         None if stage == Stage::Over => Ok(Activity::Quiet),
-        None => Err(asked.malformed(&format!("runner {id} is not in the group's list"))),
+        None => Err(context.malformed(&format!("runner {id} is not in the group's list"))),
     }
 }
 
 /// The id, which is never sent blank.
-fn own_id(found: Registration) -> Result<String, PlatformError> {
+fn own_id(found: Registration) -> Result<String, ExchangeError> {
     found.runner.ok_or_else(|| {
         let message =
             "StackGuardian: this machine has no runner id yet, its registration is under way; it is asked again";
-        PlatformError::new(ErrorKind::Unreachable, message)
+        ExchangeError::new(ErrorKind::Unreachable, message)
     })
 }
 

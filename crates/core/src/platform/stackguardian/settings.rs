@@ -1,9 +1,10 @@
+use crate::exchange::ExchangeError;
+use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{base, refuse};
-use crate::platform::PlatformError;
 
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ impl StackGuardianQueueSettings {
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_url(&self.url)?;
         check_api_key(&self.api_key)?;
         check_name("organization", &self.organization, "demo-org")?;
@@ -53,11 +54,17 @@ pub struct StackGuardianRunnerSettings {
 }
 
 impl StackGuardianRunnerSettings {
+    /// How the runner is drained and stopped.
+    pub fn drain_rules(&self) -> DrainRules {
+        // SIGTERM ends the tasks first, so that the ECS agent can tell that they stopped.
+        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term }
+    }
+
     /// Refuses settings that cannot work, before any call is made.
     ///
     /// # Errors
     /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), PlatformError> {
+    pub fn check(&self) -> Result<(), ExchangeError> {
         check_url(&self.url)?;
         let token = self.token.expose_secret();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -85,7 +92,7 @@ impl StackGuardianRunnerSettings {
 }
 
 /// Refuses an address that cannot be the API's.
-fn check_url(url: &str) -> Result<(), PlatformError> {
+fn check_url(url: &str) -> Result<(), ExchangeError> {
     let wrong = |why: &str| {
         refuse(&format!(
             "the StackGuardian url {why}; set it to https://api.app.stackguardian.io (EU) or https://api.us.stackguardian.io (US)"
@@ -113,7 +120,7 @@ fn check_url(url: &str) -> Result<(), PlatformError> {
     Ok(())
 }
 
-fn check_api_key(key: &SecretString) -> Result<(), PlatformError> {
+fn check_api_key(key: &SecretString) -> Result<(), ExchangeError> {
     let key = key.expose_secret();
     if !key.starts_with("sgu_") && !key.starts_with("sgo_") {
         return refuse(
@@ -129,7 +136,7 @@ fn check_api_key(key: &SecretString) -> Result<(), PlatformError> {
 }
 
 /// A name as it stands in addresses.
-fn check_name(what: &str, name: &str, example: &str) -> Result<(), PlatformError> {
+fn check_name(what: &str, name: &str, example: &str) -> Result<(), ExchangeError> {
     let valid =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     if valid && name.bytes().any(|byte| byte.is_ascii_alphanumeric()) {

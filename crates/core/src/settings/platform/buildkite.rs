@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{QueuePlatform, RunnerPlatform, Section, api, checked, token};
+use super::{QueueConfig, RunnerConfig, Section, api, checked, token};
 use crate::platform::buildkite::{BuildkiteQueueSettings, BuildkiteRunnerSettings, CLOUD};
 
 const TOKEN: &str = "an agent token of the queue's cluster";
 
-pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
+pub(super) fn queue(mut s: Section<'_>) -> Option<QueueConfig> {
     // Everything right but the key at hand.
     let right = BuildkiteQueueSettings {
         url: CLOUD.to_owned(),
@@ -21,10 +21,10 @@ pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
     let include_waiting = s.flag("include_waiting").unwrap_or(false);
     s.finish();
     let settings = BuildkiteQueueSettings { url, token: SecretString::default(), queue: queue?, include_waiting };
-    Some(QueuePlatform::Buildkite { settings, token: token? })
+    Some(QueueConfig::Buildkite { settings, token: token? })
 }
 
-pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerPlatform> {
+pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerConfig> {
     let right = BuildkiteRunnerSettings { token: "x".into(), queue: "default".to_owned(), ..Default::default() };
     let url = api(&mut s, CLOUD, |url| BuildkiteRunnerSettings { url: url.to_owned(), ..right.clone() }.check());
     let token = token(&mut s, TOKEN);
@@ -48,7 +48,7 @@ pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerPlatf
     checked(&s, "cancel_grace_period", grace.check());
     s.finish();
     queue?;
-    Some(RunnerPlatform::Buildkite { settings, token: token? })
+    Some(RunnerConfig::Buildkite { settings, token: token? })
 }
 
 /// The queue's key.

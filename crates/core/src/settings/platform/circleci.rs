@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{QueuePlatform, RunnerPlatform, Section, api, checked, token};
+use super::{QueueConfig, RunnerConfig, Section, api, checked, token};
 use crate::platform::circleci::{CLOUD, CircleCiQueueSettings, CircleCiRunnerSettings};
 
-pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
+pub(super) fn queue(mut s: Section<'_>) -> Option<QueueConfig> {
     // Everything right but the key at hand.
     let right = CircleCiQueueSettings {
         url: CLOUD.to_owned(),
@@ -32,10 +32,10 @@ pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
     s.finish();
     let settings =
         CircleCiQueueSettings { url, token: SecretString::default(), resource_classes: classes?, max_concurrency };
-    Some(QueuePlatform::CircleCi { settings, token: token? })
+    Some(QueueConfig::CircleCi { settings, token: token? })
 }
 
-pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerPlatform> {
+pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerConfig> {
     let right = CircleCiRunnerSettings { token: "x".into(), ..Default::default() };
     let url = api(&mut s, CLOUD, |url| CircleCiRunnerSettings { url: url.to_owned(), ..right.clone() }.check());
     let token = token(&mut s, "the resource class token that the pool shares");
@@ -64,5 +64,5 @@ pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerPlatf
     };
     checked(&s, "command_prefix", prefix.check());
     s.finish();
-    Some(RunnerPlatform::CircleCi { settings, token: token? })
+    Some(RunnerConfig::CircleCi { settings, token: token? })
 }

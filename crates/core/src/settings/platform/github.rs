@@ -1,14 +1,12 @@
+use crate::exchange::ExchangeError;
 use std::collections::BTreeSet;
 
 use secrecy::SecretString;
 
-use super::{QueuePlatform, RunnerPlatform, SecretSource, Section, api, checked};
-use crate::platform::{
-    PlatformError,
-    github::{
-        CLOUD, GitHubApp, GitHubAuth, GitHubOwner, GitHubQueueSettings, GitHubRegistration, GitHubRunnerSettings,
-        GitHubScaleSetSettings, GitHubScope,
-    },
+use super::{QueueConfig, RunnerConfig, SecretSource, Section, api, checked};
+use crate::platform::github::{
+    CLOUD, GitHubApp, GitHubAuth, GitHubOwner, GitHubQueueSettings, GitHubRegistration, GitHubRunnerSettings,
+    GitHubScaleSetSettings, GitHubScope,
 };
 
 const PLACES: &str = "{ file = \"/path\" }, or { env = \"NAME\" }, { ssm = \"/name\" }, { secretsmanager = \"name\" }";
@@ -27,7 +25,7 @@ fn right_queue() -> GitHubQueueSettings {
 fn right_runner() -> GitHubRunnerSettings {
     GitHubRunnerSettings {
         url: CLOUD.to_owned(),
-        registration: GitHubRegistration::Ask(GitHubAuth::Token("x".into())),
+        registration: GitHubRegistration::Api(GitHubAuth::Token("x".into())),
         owner: GitHubOwner::Organization("x".to_owned()),
         runner_group_id: 1,
         labels: BTreeSet::new(),
@@ -36,7 +34,7 @@ fn right_runner() -> GitHubRunnerSettings {
     }
 }
 
-pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
+pub(super) fn queue(mut s: Section<'_>) -> Option<QueueConfig> {
     let url = url(&mut s);
     let auth = auth(&mut s, "a personal access token with the permission actions: read, or a GitHub App");
     let by_scale_set = s.has("scale_set");
@@ -92,10 +90,10 @@ pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
             runner_group_id: runner_group_id.unwrap_or(1),
             max_jobs: max_jobs.unwrap_or(1000),
         };
-        return Some(QueuePlatform::GitHubScaleSet { settings, token });
+        return Some(QueueConfig::GitHubScaleSet { settings, token });
     }
     let settings = GitHubQueueSettings { url, auth, scope: scope?, labels, runner_group_id };
-    Some(QueuePlatform::GitHub { settings, token })
+    Some(QueueConfig::GitHub { settings, token })
 }
 
 fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<GitHubOwner> {
@@ -120,7 +118,7 @@ fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<Gi
     }
 }
 
-pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerPlatform> {
+pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerConfig> {
     let url = url(&mut s);
     let registration = registration(&mut s, single_use);
     let right = right_runner();
@@ -138,7 +136,7 @@ pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerPlatf
     let (registration, token) = registration?;
     let settings =
         GitHubRunnerSettings { url, registration, owner: owner?, runner_group_id, labels, work_folder, program };
-    Some(RunnerPlatform::GitHub { settings, token })
+    Some(RunnerConfig::GitHub { settings, token })
 }
 
 fn owner(s: &mut Section<'_>) -> Option<GitHubOwner> {
@@ -180,7 +178,7 @@ fn registration(s: &mut Section<'_>, single_use: bool) -> Option<(GitHubRegistra
     if !s.has("jit_config") {
         s.know("jit_config");
         let auth = auth(s, "a token that may change self-hosted runners, or a GitHub App, or jit_config");
-        return auth.map(|(auth, source)| (GitHubRegistration::Ask(auth), source));
+        return auth.map(|(auth, source)| (GitHubRegistration::Api(auth), source));
     }
     let source = s.secret("jit_config");
     for key in ["token", "app_id", "installation_id", "private_key"] {
@@ -261,7 +259,7 @@ fn url(s: &mut Section<'_>) -> String {
 
 fn labels(s: &mut Section<'_>) -> BTreeSet<String> {
     let labels: BTreeSet<String> = s.texts("labels").unwrap_or_default().into_iter().collect();
-    let check: Result<(), PlatformError> = GitHubQueueSettings { labels: labels.clone(), ..right_queue() }.check();
+    let check: Result<(), ExchangeError> = GitHubQueueSettings { labels: labels.clone(), ..right_queue() }.check();
     checked(s, "labels", check);
     labels
 }

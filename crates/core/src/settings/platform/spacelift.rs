@@ -3,22 +3,21 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::{
-    QueuePlatform, RunnerPlatform, SecretSource, Section, checked, refuse_user_info, required_secret, required_text,
-    token,
+    QueueConfig, RunnerConfig, SecretSource, Section, checked, refuse_user_info, required_secret, required_text, token,
 };
 use crate::platform::spacelift::{SpaceliftQueueSettings, SpaceliftRunnerSettings};
 
 /// The keys that name the pool and the API key to it.
 const API: [&str; 4] = ["url", "api_key_id", "api_key_secret", "worker_pool"];
 
-pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
+pub(super) fn queue(mut s: Section<'_>) -> Option<QueueConfig> {
     let api = api(&mut s);
     s.finish();
     let (settings, api_key_secret) = api?;
-    Some(QueuePlatform::Spacelift { settings, api_key_secret })
+    Some(QueueConfig::Spacelift { settings, api_key_secret })
 }
 
-pub(super) fn runner(mut s: Section<'_>) -> Option<RunnerPlatform> {
+pub(super) fn runner(mut s: Section<'_>) -> Option<RunnerConfig> {
     let token = token(&mut s, "the worker pool's token (SPACELIFT_TOKEN)");
     let private_key =
         required_secret(&mut s, "private_key", "the worker pool's private key in base64 (SPACELIFT_POOL_PRIVATE_KEY)");
@@ -56,7 +55,7 @@ pub(super) fn runner(mut s: Section<'_>) -> Option<RunnerPlatform> {
         None if with_key => return None,
         None => None,
     };
-    Some(RunnerPlatform::Spacelift { settings, token: token?, private_key: private_key?, api_key_secret })
+    Some(RunnerConfig::Spacelift { settings, token: token?, private_key: private_key?, api_key_secret })
 }
 
 fn api(s: &mut Section<'_>) -> Option<(SpaceliftQueueSettings, SecretSource)> {

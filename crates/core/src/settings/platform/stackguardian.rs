@@ -1,14 +1,12 @@
+use crate::exchange::ExchangeError;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{
-    PlatformError, QueuePlatform, RunnerPlatform, SecretSource, Section, api, checked, required_secret, required_text,
-    token,
-};
+use super::{QueueConfig, RunnerConfig, SecretSource, Section, api, checked, required_secret, required_text, token};
 use crate::platform::stackguardian::{EU, StackGuardianQueueSettings, StackGuardianRunnerSettings};
 
-pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
+pub(super) fn queue(mut s: Section<'_>) -> Option<QueueConfig> {
     let url = address(&mut s);
     let api_key = required_secret(&mut s, "api_key", "an API key of a user (sgu_...) or of the organization (sgo_...)");
     check_api_key(&s, api_key.as_ref());
@@ -21,10 +19,10 @@ pub(super) fn queue(mut s: Section<'_>) -> Option<QueuePlatform> {
         organization: organization?,
         runner_group: runner_group?,
     };
-    Some(QueuePlatform::StackGuardian { settings, api_key: api_key? })
+    Some(QueueConfig::StackGuardian { settings, api_key: api_key? })
 }
 
-pub(super) fn runner(mut s: Section<'_>) -> Option<RunnerPlatform> {
+pub(super) fn runner(mut s: Section<'_>) -> Option<RunnerConfig> {
     let url = address(&mut s);
     let token = token(&mut s, "the runner group's token (sg-runner: --sg-node-token)");
     let api_key = s.secret("api_key");
@@ -54,7 +52,7 @@ pub(super) fn runner(mut s: Section<'_>) -> Option<RunnerPlatform> {
         register_timeout,
         introspection: (introspection != "off").then_some(introspection),
     };
-    Some(RunnerPlatform::StackGuardian { settings, token: token?, api_key })
+    Some(RunnerConfig::StackGuardian { settings, token: token?, api_key })
 }
 
 /// Everything right but the key at hand.
@@ -73,7 +71,7 @@ fn address(s: &mut Section<'_>) -> String {
 
 fn name(s: &mut Section<'_>, key: &'static str, what: &str, example: &str) -> Option<String> {
     let name = required_text(s, key, what, example)?;
-    let with: Result<(), PlatformError> = if key == "organization" {
+    let with: Result<(), ExchangeError> = if key == "organization" {
         StackGuardianQueueSettings { organization: name.clone(), ..right() }.check()
     } else {
         StackGuardianQueueSettings { runner_group: name.clone(), ..right() }.check()

@@ -21,7 +21,7 @@ fn a_queue_is_read() {
         let platform = &settings.pools[0].platform;
         assert_eq!((platform.name(), platform.address()), ("buildkite", "https://agent.buildkite.com"));
         assert!(platform.token().is_some());
-        let QueuePlatform::Buildkite { settings, .. } = platform else { panic!("not Buildkite") };
+        let QueueConfig::Buildkite { settings, .. } = platform else { panic!("not Buildkite") };
         assert_eq!((settings.queue.as_str(), settings.include_waiting), ("linux", waiting));
         assert_eq!(platform.build(Some("t".into())).platform(), "buildkite");
     }
@@ -37,7 +37,7 @@ fn a_runner_is_read() {
             (settings.platform.name(), settings.platform.build(Some("t".into())).platform()),
             ("buildkite", "buildkite")
         );
-        let RunnerPlatform::Buildkite { settings, .. } = settings.platform else { panic!("not Buildkite") };
+        let RunnerConfig::Buildkite { settings, .. } = settings.platform else { panic!("not Buildkite") };
         assert_eq!((settings.disconnect_after_job, settings.cancel_grace_period), (single, Duration::from_secs(60)));
         assert_eq!((settings.url.as_str(), settings.queue.as_str()), ("http://127.0.0.1:1", "linux"));
         assert_eq!((settings.tags, settings.program.as_str()), (vec!["os=linux".to_owned()], "/opt/buildkite-agent"));

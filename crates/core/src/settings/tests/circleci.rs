@@ -20,7 +20,7 @@ fn a_queue_is_read() {
     let platform = &settings.pools[0].platform;
     assert_eq!((platform.name(), platform.address()), ("circleci", "https://ci.test"));
     assert!(platform.token().is_some());
-    let QueuePlatform::CircleCi { settings, .. } = platform else { panic!("not CircleCI") };
+    let QueueConfig::CircleCi { settings, .. } = platform else { panic!("not CircleCI") };
     assert_eq!(settings.resource_classes, ["acme/linux", "acme/arm"]);
     assert_eq!(settings.max_concurrency, Some(30));
     assert_eq!(platform.build(Some("t".into())).platform(), "circleci");
@@ -38,7 +38,7 @@ fn a_runner_is_read() {
             (settings.platform.name(), settings.platform.build(Some("t".into())).platform()),
             ("circleci", "circleci")
         );
-        let RunnerPlatform::CircleCi { settings, .. } = settings.platform else { panic!("not CircleCI") };
+        let RunnerConfig::CircleCi { settings, .. } = settings.platform else { panic!("not CircleCI") };
         assert_eq!((settings.single_task, settings.max_run_time), (single, Duration::from_secs(3600)));
         assert_eq!(settings.url, "https://runner.circleci.com");
         assert_eq!(settings.working_directory.as_deref(), Some("/srv/w".as_ref()));

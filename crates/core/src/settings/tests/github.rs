@@ -9,7 +9,7 @@ const RUNNER: &str = "[platform.github]\n";
 const APP: &str = "app_id = '123'\ninstallation_id = 77\nprivate_key = { ssm = '/ci/key' }\n";
 const TOKEN: &str = "token = { env = 'T' }\n";
 
-fn queue(more: &str) -> QueuePlatform {
+fn queue(more: &str) -> QueueConfig {
     let settings =
         ScalerSettings::parse(&one(&format!("{QUEUE}{more}"))).unwrap_or_else(|problems| panic!("{problems}"));
     settings.pools[0].platform.clone()
@@ -28,11 +28,11 @@ fn a_queue_is_read() {
     let platform = queue(&format!("{TOKEN}repositories = ['acme/app']\nlabels = ['linux']\nrunner_group_id = 3\n"));
     assert_eq!((platform.name(), platform.address()), ("github", "https://api.github.com"));
     assert_eq!(platform.build(Some("t".into())).platform(), "github");
-    let QueuePlatform::GitHub { settings, token } = platform else { panic!("not GitHub") };
+    let QueueConfig::GitHub { settings, token } = platform else { panic!("not GitHub") };
     assert_eq!(token.to_string(), "the environment variable T");
     assert_eq!(settings.scope, GitHubScope::Repositories(vec!["acme/app".into()]));
     assert_eq!((settings.labels.len(), settings.runner_group_id), (1, Some(3)));
-    let QueuePlatform::GitHub { settings, token } = queue(APP) else { panic!("not GitHub") };
+    let QueueConfig::GitHub { settings, token } = queue(APP) else { panic!("not GitHub") };
     assert_eq!((settings.scope, token.to_string().as_str()), (GitHubScope::Installation, "the SSM parameter /ci/key"));
     let GitHubAuth::App(app) = settings.auth else { panic!("no App") };
     assert_eq!((app.app_id.as_str(), app.installation_id), ("123", 77));
@@ -45,7 +45,7 @@ fn a_scale_set_is_read() {
     ));
     assert_eq!((platform.name(), platform.address()), ("github", "https://git.test/api/v3"));
     assert_eq!(platform.build(Some("t".into())).platform(), "github");
-    let QueuePlatform::GitHubScaleSet { settings, .. } = platform else { panic!("no scale set") };
+    let QueueConfig::GitHubScaleSet { settings, .. } = platform else { panic!("no scale set") };
     assert_eq!(settings.owner, GitHubOwner::Organization("acme".into()));
     assert_eq!((settings.scale_set.as_str(), settings.runner_group_id, settings.max_jobs), ("linux", 1, 40));
 }
@@ -58,11 +58,11 @@ fn a_runner_is_read() {
     let settings =
         parse(&format!("{TOKEN}repository = 'acme/app'\nlabels = ['linux']\nprogram = ['sudo', '-E', '/r/run.sh']\n"));
     assert_eq!(settings.platform.build(Some("t".into())).platform(), "github");
-    let RunnerPlatform::GitHub { settings, .. } = settings.platform else { panic!("not GitHub") };
+    let RunnerConfig::GitHub { settings, .. } = settings.platform else { panic!("not GitHub") };
     assert_eq!(settings.owner, GitHubOwner::Repository("acme/app".into()));
     assert_eq!((settings.runner_group_id, settings.work_folder.as_str(), settings.program.len()), (1, "_work", 3));
     let settings = parse("jit_config = { file = '/jit' }\norganization = 'acme'\n[agent]\njobs_per_instance = 1\n");
-    let RunnerPlatform::GitHub { settings, token } = settings.platform else { panic!("not GitHub") };
+    let RunnerConfig::GitHub { settings, token } = settings.platform else { panic!("not GitHub") };
     assert!(matches!(settings.registration, GitHubRegistration::Jit(_)) && token.to_string() == "the file /jit");
     assert_eq!(settings.program, ["/opt/actions-runner/run.sh"]);
 }

@@ -52,7 +52,7 @@ fn everything_can_be_set() {
     };
     assert_eq!(*policy, expected);
     assert!(webhook.is_none());
-    let QueuePlatform::GitLab { settings, token } = platform else { panic!("not GitLab") };
+    let QueueConfig::GitLab { settings, token } = platform else { panic!("not GitLab") };
     assert_eq!(settings.url, "https://git.test");
     assert_eq!(settings.scope, Scope::Projects(vec!["a/b".into(), "7".into()]));
     assert_eq!(settings.tags, BTreeSet::from(["x".into(), "y".into()]));
@@ -72,8 +72,8 @@ fn defaults_and_named_platforms_stand_below_a_pools_own_keys() {
         .iter()
         .map(|pool| {
             let tags = match &pool.platform {
-                QueuePlatform::GitLab { settings, .. } => settings.tags.iter().cloned().collect::<Vec<_>>().join(","),
-                QueuePlatform::Command(command) => command.queue.join(" "),
+                QueueConfig::GitLab { settings, .. } => settings.tags.iter().cloned().collect::<Vec<_>>().join(","),
+                QueueConfig::Command(command) => command.queue.join(" "),
                 other => panic!("{other:?}"),
             };
             (pool.name.as_str(), pool.policy.slots, pool.region.as_deref().unwrap_or_default(), tags)

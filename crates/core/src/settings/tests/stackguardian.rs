@@ -22,7 +22,7 @@ fn a_queue_is_read() {
     assert_eq!((platform.name(), platform.address()), ("stackguardian", "https://api.us.stackguardian.io"));
     assert_eq!(platform.token().map(ToString::to_string).as_deref(), Some("the environment variable K"));
     assert_eq!(platform.build(Some("sgu_x".into())).platform(), "stackguardian");
-    let QueuePlatform::StackGuardian { settings, .. } = platform else { panic!("not StackGuardian") };
+    let QueueConfig::StackGuardian { settings, .. } = platform else { panic!("not StackGuardian") };
     assert_eq!((settings.organization.as_str(), settings.runner_group.as_str()), ("demo-org", "private-runners"));
 }
 
@@ -31,7 +31,7 @@ fn a_runner_is_read() {
     let text = format!("{RUNNER}{NAMES}token = {{ env = 'T' }}\n");
     let settings = AgentSettings::parse(&one(&text)).unwrap();
     assert_eq!(settings.platform.secrets().len(), 1);
-    let RunnerPlatform::StackGuardian { settings, .. } = settings.platform else { panic!("not StackGuardian") };
+    let RunnerConfig::StackGuardian { settings, .. } = settings.platform else { panic!("not StackGuardian") };
     assert_eq!((settings.url.as_str(), settings.program.as_str()), ("https://api.app.stackguardian.io", "sg-runner"));
     assert_eq!(settings.introspection.as_deref(), Some("http://localhost:51678"));
 
@@ -41,7 +41,7 @@ fn a_runner_is_read() {
     assert_eq!((platform.name(), platform.secrets().len()), ("stackguardian", 2));
     let built = format!("{:?}", platform.build(["t", "sgo_x"].map(Into::into)).platform());
     assert_eq!(built, "\"stackguardian\"");
-    let RunnerPlatform::StackGuardian { settings, .. } = platform else { panic!("not StackGuardian") };
+    let RunnerConfig::StackGuardian { settings, .. } = platform else { panic!("not StackGuardian") };
     assert_eq!((settings.program.as_str(), settings.register_timeout), ("/opt/sg", Duration::from_secs(600)));
     assert_eq!(settings.introspection, None);
 }

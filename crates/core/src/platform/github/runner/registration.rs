@@ -5,12 +5,12 @@ use super::{
     search::{Found, Search},
 };
 use crate::{
+    exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request},
     platform::{
-        ErrorKind, Launch, PlatformError, Talk,
+        Launch,
         github::{jobs::SELF_HOSTED, refusal::refusal},
-        walk::{Next, Turn, walk},
+        steps::{Next, Transition, steps},
     },
-    wire::{Ask, Method, Reply, Request, Told},
 };
 
 /// Which answer is awaited.
@@ -23,30 +23,30 @@ enum At {
     Leftover,
 }
 
-type Going = Next<Ask, At, Launch>;
+type Going = Next<Effect, At, Launch>;
 
 /// Asks for a just-in-time configuration; a leftover of this instance that has its name is removed first.
-pub(super) fn register(calls: Calls, launch: impl Fn(&str) -> Launch + Send + 'static) -> Talk<Launch> {
+pub(super) fn register(calls: Calls, launch: impl Fn(&str) -> Launch + Send + 'static) -> Call<Launch> {
     let ask = configuration(&calls);
     let begin = {
         let ask = ask.clone();
-        move || Ok(Turn::Ask(ask.clone(), At::Configuration { again: false }))
+        move || Ok(Transition::Perform(ask.clone(), At::Configuration { again: false }))
     };
-    walk(begin, move |at, told| match at {
-        At::Configuration { again } => configured(&calls, again, told, &launch),
-        At::Name(search) => named(&calls, &search, told),
+    steps(begin, move |at, result| match at {
+        At::Configuration { again } => configured(&calls, again, result, &launch),
+        At::Name(search) => named(&calls, &search, result),
         At::Leftover => {
-            let asked = calls.asked("remove the leftover of this instance's last runner");
-            let reply = asked.reply(told)?;
+            let context = calls.context("remove the leftover of this instance's last runner");
+            let reply = context.reply(result)?;
             match reply.status {
-                204 | 404 => Ok(Turn::Ask(ask.clone(), At::Configuration { again: true })),
-                _ => Err(refusal(&asked, &reply)),
+                204 | 404 => Ok(Transition::Perform(ask.clone(), At::Configuration { again: true })),
+                _ => Err(refusal(&context, &reply)),
             }
         }
     })
 }
 
-fn configuration(calls: &Calls) -> Ask {
+fn configuration(calls: &Calls) -> Effect {
     let settings = &calls.settings;
     let others = settings.labels.iter().filter(|label| !label.eq_ignore_ascii_case(SELF_HOSTED));
     let labels: Vec<&str> = [SELF_HOSTED].into_iter().chain(others.map(String::as_str)).collect();
@@ -56,57 +56,57 @@ fn configuration(calls: &Calls) -> Ask {
         "labels": labels,
         "work_folder": settings.work_folder,
     });
-    Ask::Http(Request::new(Method::Post, calls.runners("/generate-jitconfig")).json(&body, false))
+    Effect::Http(Request::new(Method::Post, calls.runners("/generate-jitconfig")).json(&body, false))
 }
 
-fn configured(calls: &Calls, again: bool, told: Told, launch: &dyn Fn(&str) -> Launch) -> Going {
-    let asked = calls.asked("register this machine's runner");
-    let reply = asked.reply(told)?;
+fn configured(calls: &Calls, again: bool, result: EffectResult, launch: &dyn Fn(&str) -> Launch) -> Going {
+    let context = calls.context("register this machine's runner");
+    let reply = context.reply(result)?;
     match reply.status {
         201 => {
             let (id, blob) = read(calls, &reply)?;
             calls.registered.set(Some(id));
-            Ok(Turn::Done(launch(&blob)))
+            Ok(Transition::Done(launch(&blob)))
         }
         409 if !again => {
             let search = Search::new(calls.list());
-            Ok(Turn::Ask(search.ask(), At::Name(search)))
+            Ok(Transition::Perform(search.ask(), At::Name(search)))
         }
         // The answer to a group that is not there, or that the token may not see.
         404 if calls.settings.runner_group_id != 1 => {
-            let mut error = refusal(&asked, &reply);
+            let mut error = refusal(&context, &reply);
             error.message.push_str(&format!(
                 "; or there is no runner group with the ID {}: correct runner_group_id",
                 calls.settings.runner_group_id
             ));
             Err(error)
         }
-        _ => Err(refusal(&asked, &reply)),
+        _ => Err(refusal(&context, &reply)),
     }
 }
 
-fn read(calls: &Calls, reply: &Reply) -> Result<(u64, String), PlatformError> {
-    let asked = calls.asked("register this machine's runner");
-    let document = asked.json(reply)?;
+fn read(calls: &Calls, reply: &Reply) -> Result<(u64, String), ExchangeError> {
+    let context = calls.context("register this machine's runner");
+    let document = context.json(reply)?;
     let root = document.root();
     let id = root.key("runner")?.key("id")?.number()?;
     let blob = root.key("encoded_jit_config")?.text()?;
     if blob.is_empty() || !blob.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(asked.malformed("encoded_jit_config is empty or no Base64"));
+        return Err(context.malformed("encoded_jit_config is empty or no Base64"));
     }
     Ok((id, blob.to_owned()))
 }
 
-fn named(calls: &Calls, search: &Search, told: Told) -> Going {
-    let asked = calls.asked("find out who has this instance's name");
-    let reply = asked.reply(told)?;
-    match search.read(&asked, &reply, &calls.name)? {
-        Found::More(search) => Ok(Turn::Ask(search.ask(), At::Name(search))),
+fn named(calls: &Calls, search: &Search, result: EffectResult) -> Going {
+    let context = calls.context("find out who has this instance's name");
+    let reply = context.reply(result)?;
+    match search.read(&context, &reply, &calls.name)? {
+        Found::More(search) => Ok(Transition::Perform(search.ask(), At::Name(search))),
         // It went by itself since.
-        Found::None => Ok(Turn::Ask(configuration(calls), At::Configuration { again: true })),
+        Found::None => Ok(Transition::Perform(configuration(calls), At::Configuration { again: true })),
         Found::One(found) if found.busy || found.online => {
             let state = if found.busy { "busy" } else { "online" };
-            Err(asked.error(
+            Err(context.error(
                 ErrorKind::Throttled(None),
                 format!(
                     "a runner named {} (ID {}) is {state} there, so it is not removed; GitHub frees the name of a runner that is gone after some \
@@ -117,7 +117,7 @@ fn named(calls: &Calls, search: &Search, told: Told) -> Going {
         }
         Found::One(found) => {
             let ask = Request::new(Method::Delete, calls.runners(&format!("/{}", found.id)));
-            Ok(Turn::Ask(Ask::Http(ask), At::Leftover))
+            Ok(Transition::Perform(Effect::Http(ask), At::Leftover))
         }
     }
 }

@@ -3,12 +3,12 @@ use super::{
     search::{Found, Search},
 };
 use crate::{
+    exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Method, Request},
     platform::{
-        Drained, ErrorKind, PlatformError, Talk,
+        Drained,
         github::refusal::refusal,
-        walk::{Next, Turn, walk},
+        steps::{Next, Transition, steps},
     },
-    wire::{Ask, Method, Request, Told},
 };
 
 /// What became of the registration.
@@ -16,7 +16,7 @@ pub(super) enum Removed {
     /// It is not there: nothing runs and nothing can come.
     Gone,
     /// It stays, because a job runs.
-    Busy(PlatformError),
+    Busy(ExchangeError),
 }
 
 /// As the answer to a drain.
@@ -28,7 +28,7 @@ pub(super) fn drained(removed: &Removed) -> Drained {
 }
 
 /// As the answer to a deregistration.
-pub(super) fn gone(removed: Removed) -> Result<(), PlatformError> {
+pub(super) fn gone(removed: Removed) -> Result<(), ExchangeError> {
     match removed {
         Removed::Gone => Ok(()),
         Removed::Busy(error) => Err(error),
@@ -48,8 +48,8 @@ enum At {
 /// A 404 alone proves nothing, because GitHub also says so to a token that may not see the runner: only a list without the name does.
 pub(super) fn remove<T: 'static>(
     calls: Calls,
-    read: impl Fn(Removed) -> Result<T, PlatformError> + Send + 'static,
-) -> Talk<T> {
+    read: impl Fn(Removed) -> Result<T, ExchangeError> + Send + 'static,
+) -> Call<T> {
     let begin = {
         let calls = calls.clone();
         move || {
@@ -59,44 +59,47 @@ pub(super) fn remove<T: 'static>(
             })
         }
     };
-    walk(begin, move |at, told| match go(&calls, at, told)? {
-        Turn::Ask(ask, at) => Ok(Turn::Ask(ask, at)),
-        Turn::Done(removed) => Ok(Turn::Done(read(removed)?)),
+    steps(begin, move |at, result| match advance(&calls, at, result)? {
+        Transition::Perform(ask, at) => Ok(Transition::Perform(ask, at)),
+        Transition::Done(removed) => Ok(Transition::Done(read(removed)?)),
     })
 }
 
-fn go(calls: &Calls, at: At, told: Told) -> Next<Ask, At, Removed> {
-    let asked = calls.asked("remove this machine's runner");
-    let reply = asked.reply(told)?;
+fn advance(calls: &Calls, at: At, result: EffectResult) -> Next<Effect, At, Removed> {
+    let context = calls.context("remove this machine's runner");
+    let reply = context.reply(result)?;
     match at {
-        At::Number { search, lost } => match search.read(&asked, &reply, &calls.name)? {
-            Found::More(search) => Ok(Turn::Ask(search.ask(), At::Number { search, lost })),
+        At::Number { search, lost } => match search.read(&context, &reply, &calls.name)? {
+            Found::More(search) => Ok(Transition::Perform(search.ask(), At::Number { search, lost })),
             Found::None => Ok(removed(calls)),
             Found::One(found) if lost && calls.registered.id() == Some(found.id) => {
-                Err(asked.malformed("GitHub lists this runner, but does not find it when it is to be removed"))
+                Err(context.malformed("GitHub lists this runner, but does not find it when it is to be removed"))
             }
             Found::One(found) => Ok(delete(calls, found.id, lost)),
         },
         At::Deletion { lost } => match reply.status {
             204 => Ok(removed(calls)),
             404 if !lost => Ok(search(calls, true)),
-            422 => Ok(Turn::Done(Removed::Busy(PlatformError { kind: ErrorKind::Refused, ..refusal(&asked, &reply) }))),
-            _ => Err(refusal(&asked, &reply)),
+            422 => Ok(Transition::Done(Removed::Busy(ExchangeError {
+                kind: ErrorKind::Refused,
+                ..refusal(&context, &reply)
+            }))),
+            _ => Err(refusal(&context, &reply)),
         },
     }
 }
 
-fn removed<A, S>(calls: &Calls) -> Turn<A, S, Removed> {
+fn removed<A, S>(calls: &Calls) -> Transition<A, S, Removed> {
     calls.registered.set(None);
-    Turn::Done(Removed::Gone)
+    Transition::Done(Removed::Gone)
 }
 
-fn search<T>(calls: &Calls, lost: bool) -> Turn<Ask, At, T> {
+fn search<T>(calls: &Calls, lost: bool) -> Transition<Effect, At, T> {
     let search = Search::new(calls.list());
-    Turn::Ask(search.ask(), At::Number { search, lost })
+    Transition::Perform(search.ask(), At::Number { search, lost })
 }
 
-fn delete<T>(calls: &Calls, id: u64, lost: bool) -> Turn<Ask, At, T> {
+fn delete<T>(calls: &Calls, id: u64, lost: bool) -> Transition<Effect, At, T> {
     let request = Request::new(Method::Delete, calls.runners(&format!("/{id}")));
-    Turn::Ask(Ask::Http(request), At::Deletion { lost })
+    Transition::Perform(Effect::Http(request), At::Deletion { lost })
 }

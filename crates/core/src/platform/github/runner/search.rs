@@ -1,10 +1,9 @@
 use crate::{
+    exchange::{Effect, ExchangeError, Reply, Request},
     platform::{
-        PlatformError,
-        answer::{Asked, next_page},
+        answer::{RequestContext, next_page},
         github::refusal::refusal,
     },
-    wire::{Ask, Reply, Request},
 };
 
 /// How many pages are read before something must be wrong: old versions of GitHub Enterprise Server ignore the name and list all runners.
@@ -38,16 +37,16 @@ impl Search {
         Self { url, pages: 1 }
     }
 
-    pub(super) fn ask(&self) -> Ask {
-        Ask::Http(Request::get(&self.url))
+    pub(super) fn ask(&self) -> Effect {
+        Effect::Http(Request::get(&self.url))
     }
 
     /// Reads the page that was asked for. GitHub compares names without regard to case.
-    pub(super) fn read(&self, asked: &Asked, reply: &Reply, name: &str) -> Result<Found, PlatformError> {
+    pub(super) fn read(&self, context: &RequestContext, reply: &Reply, name: &str) -> Result<Found, ExchangeError> {
         if reply.status != 200 {
-            return Err(refusal(asked, reply));
+            return Err(refusal(context, reply));
         }
-        let document = asked.json(reply)?;
+        let document = context.json(reply)?;
         let runners = document.root().key("runners")?;
         let runners = runners.list()?;
         let all = runners.len();
@@ -59,10 +58,10 @@ impl Search {
                 return Ok(Found::One(Entry { id, online, busy }));
             }
         }
-        match next_page(asked, reply, &self.url, all >= 100)? {
+        match next_page(context, reply, &self.url, all >= 100)? {
             None => Ok(Found::None),
             Some(_) if self.pages >= MOST_PAGES => {
-                Err(asked.malformed(&format!("there is still a next page after {MOST_PAGES} pages of runners")))
+                Err(context.malformed(&format!("there is still a next page after {MOST_PAGES} pages of runners")))
             }
             Some(url) => Ok(Found::More(Self { url, pages: self.pages + 1 })),
         }

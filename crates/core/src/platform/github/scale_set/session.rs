@@ -1,12 +1,11 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    exchange::{ExchangeError, Method, Reply, Request, Text},
     platform::{
-        PlatformError,
-        answer::{Asked, Document, Node},
+        answer::{Document, Node, RequestContext},
         github::{base, refusal::refusal},
     },
-    wire::{Method, Reply, Request, Text},
 };
 
 /// The Actions service, which has an address and a token of its own.
@@ -39,11 +38,11 @@ pub(super) struct Statistics {
 }
 
 impl Service {
-    pub(super) fn read(asked: &Asked, document: &Document) -> Result<Self, PlatformError> {
+    pub(super) fn read(context: &RequestContext, document: &Document) -> Result<Self, ExchangeError> {
         let root = document.root();
         let url = root.key("url")?.text()?;
         let token = root.key("token")?.text()?;
-        Ok(Self { url: address(asked, "url", url)?, token: token.into() })
+        Ok(Self { url: address(context, "url", url)?, token: token.into() })
     }
 
     /// A call of the service; `path` may have a query.
@@ -57,22 +56,27 @@ impl Service {
 
 impl Session {
     /// The answer to an opening or a renewal.
-    pub(super) fn read(asked: &Asked, reply: &Reply, service: Service, scale_set: u64) -> Result<Self, PlatformError> {
+    pub(super) fn read(
+        context: &RequestContext,
+        reply: &Reply,
+        service: Service,
+        scale_set: u64,
+    ) -> Result<Self, ExchangeError> {
         if reply.status != 200 {
-            return Err(refusal(asked, reply));
+            return Err(refusal(context, reply));
         }
-        let document = asked.json(reply)?;
+        let document = context.json(reply)?;
         let root = document.root();
-        let text = |key: &str| Ok::<_, PlatformError>(root.key(key)?.text()?.to_owned());
+        let text = |key: &str| Ok::<_, ExchangeError>(root.key(key)?.text()?.to_owned());
         let id = text("sessionId")?;
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(asked.malformed("sessionId is no id"));
+            return Err(context.malformed("sessionId is no id"));
         }
         Ok(Self {
             service,
             scale_set,
             id,
-            queue: address(asked, "messageQueueUrl", &text("messageQueueUrl")?)?,
+            queue: address(context, "messageQueueUrl", &text("messageQueueUrl")?)?,
             token: text("messageQueueAccessToken")?.into(),
             last: 0,
             statistics: Statistics::read(&root)?,
@@ -107,7 +111,7 @@ impl Session {
 
 impl Statistics {
     /// The statistics that stand in this object.
-    pub(super) fn read(root: &Node<'_>) -> Result<Self, PlatformError> {
+    pub(super) fn read(root: &Node<'_>) -> Result<Self, ExchangeError> {
         let statistics = root.key("statistics")?;
         Ok(Self {
             assigned: statistics.key("totalAssignedJobs")?.count()?,
@@ -117,11 +121,11 @@ impl Statistics {
 }
 
 /// An address that GitHub gave, to which a token will go.
-fn address(asked: &Asked, key: &str, url: &str) -> Result<String, PlatformError> {
-    let tls = !asked.platform.contains("http://");
+fn address(context: &RequestContext, key: &str, url: &str) -> Result<String, ExchangeError> {
+    let tls = !context.platform.contains("http://");
     let fits = url.starts_with("https://") || (!tls && url.starts_with("http://"));
     if fits && !url.contains(['@', '#']) && !url.contains(char::is_whitespace) {
         return Ok(url.to_owned());
     }
-    Err(asked.malformed(&format!("{key} is no address to which a token may go")))
+    Err(context.malformed(&format!("{key} is no address to which a token may go")))
 }

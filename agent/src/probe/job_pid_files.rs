@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use lightsout_core::{
     activity::Activity,
-    platform::mark::{Mark, start_of},
+    platform::job_pid_file::{JobPidFile, start_of},
 };
 use rustix::process::{Pid, test_kill_process};
 
@@ -34,7 +34,7 @@ fn look(folder: &Path) -> io::Result<Activity> {
 
 fn one(path: &Path) -> Activity {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let Some(mark) = Mark::parse(&name) else {
+    let Some(mark) = JobPidFile::parse(&name) else {
         return Activity::Unknown(format!("{} is no job's mark; remove it if no job runs", path.display()));
     };
     match lives(&mark) {
@@ -51,7 +51,7 @@ fn one(path: &Path) -> Activity {
 }
 
 /// Whether the marked process is still there, and not another one with its number.
-fn lives(mark: &Mark) -> io::Result<bool> {
+fn lives(mark: &JobPidFile) -> io::Result<bool> {
     match fs::read(format!("/proc/{}/stat", mark.pid)) {
         Ok(text) => match start_of(&String::from_utf8_lossy(&text)) {
             Some((start, works)) => Ok(works && start == mark.start),

@@ -7,11 +7,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{File, Me};
+use super::{File, HostContext};
 
 /// One job's mark: the file name `JOB.PID.START`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct JobPidFile {
     /// The job's id where the platform tells it to the job, else `task`.
     pub job: String,
     /// The job's process.
@@ -20,7 +20,7 @@ pub struct Mark {
     pub start: u64,
 }
 
-impl Mark {
+impl JobPidFile {
     /// Reads a mark's file name; `None` for any other file.
     pub fn parse(name: &str) -> Option<Self> {
         let mut parts = name.rsplitn(3, '.');
@@ -40,14 +40,14 @@ pub fn start_of(stat: &str) -> Option<(u64, bool)> {
 }
 
 /// Where this instance's marks are.
-pub(super) fn folder(me: &Me) -> PathBuf {
-    me.runner_dir.join("jobs")
+pub(super) fn folder(host: &HostContext) -> PathBuf {
+    host.runner_dir.join("jobs")
 }
 
 /// The script that marks a job and becomes it; its arguments are the job's program and arguments.
-pub(super) fn script(me: &Me) -> File {
-    let contents = include_str!("mark/job.sh").replace("@FOLDER@", &quoted(&folder(me)));
-    File { path: me.runner_dir.join("lightsout-job"), contents: contents.into(), mode: 0o700 }
+pub(super) fn script(host: &HostContext) -> File {
+    let contents = include_str!("job_pid_file/job.sh").replace("@FOLDER@", &quoted(&folder(host)));
+    File { path: host.runner_dir.join("lightsout-job"), contents: contents.into(), mode: 0o700 }
 }
 
 /// A path as one word of a POSIX shell.
@@ -65,14 +65,14 @@ mod tests {
 
     use super::*;
 
-    fn mark(job: &str, pid: u32, start: u64) -> Mark {
-        Mark { job: job.to_owned(), pid, start }
+    fn mark(job: &str, pid: u32, start: u64) -> JobPidFile {
+        JobPidFile { job: job.to_owned(), pid, start }
     }
 
     #[test]
     fn a_mark_names_a_job_and_its_process() {
-        assert_eq!(Mark::parse("task.17.4711"), Some(mark("task", 17, 4711)));
-        assert_eq!(Mark::parse("0190-ab.c.1.0"), Some(mark("0190-ab.c", 1, 0)));
+        assert_eq!(JobPidFile::parse("task.17.4711"), Some(mark("task", 17, 4711)));
+        assert_eq!(JobPidFile::parse("0190-ab.c.1.0"), Some(mark("0190-ab.c", 1, 0)));
         for other in [
             "",
             ".",
@@ -87,10 +87,10 @@ mod tests {
             "task.1.",
             "task..1",
         ] {
-            assert_eq!(Mark::parse(other), None, "{other}");
+            assert_eq!(JobPidFile::parse(other), None, "{other}");
         }
-        assert_eq!(Mark::parse("task.4294967296.1"), None);
-        assert_eq!(Mark::parse("task.1.99999999999999999999999"), None);
+        assert_eq!(JobPidFile::parse("task.4294967296.1"), None);
+        assert_eq!(JobPidFile::parse("task.1.99999999999999999999999"), None);
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         #[test]
         fn any_text_is_a_mark_or_none(name in ".{0,40}", stat in ".{0,200}") {
             let _ = start_of(&stat);
-            if let Some(mark) = Mark::parse(&name) {
+            if let Some(mark) = JobPidFile::parse(&name) {
                 prop_assert!(name.starts_with(&mark.job) && mark.pid > 0);
             }
         }

@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Talk;
 use crate::{
     activity::Activity,
-    wire::{Conversation, Step, Told},
+    exchange::{Call, EffectResult, Exchange, Step},
 };
 
 /// How many snapshots an answer other than quiet stands for, the one that it came in among them.
@@ -13,9 +12,9 @@ const GOOD_FOR: u8 = 15;
 
 /// What a probe saw last, if it was not quiet. Shared by its clones.
 #[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<Option<(Activity, u8)>>>);
+pub struct ProbeCache(Arc<Mutex<Option<(Activity, u8)>>>);
 
-impl Memory {
+impl ProbeCache {
     /// Makes the next snapshot ask again.
     pub fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -40,41 +39,41 @@ impl Memory {
 
 /// A probe that asks only at every 15th snapshot while it sees a job or nothing certain: both are safe to believe for a
 /// while. Quiet is never taken from memory. A failure is unknown.
-pub fn seldom(probe: Talk<Activity>, memory: Memory) -> Talk<Activity> {
-    Box::new(Seldom { probe, memory })
+pub fn cached_probe(probe: Call<Activity>, cache: ProbeCache) -> Call<Activity> {
+    Box::new(CachedProbe { probe, cache })
 }
 
-struct Seldom {
-    probe: Talk<Activity>,
-    memory: Memory,
+struct CachedProbe {
+    probe: Call<Activity>,
+    cache: ProbeCache,
 }
 
-impl Seldom {
+impl CachedProbe {
     fn step(&self, step: Step<Activity>) -> Step<Activity> {
         match step {
-            Step::Ask(ask) => Step::Ask(ask),
+            Step::Perform(ask) => Step::Perform(ask),
             Step::Done(result) => {
                 let activity = result.unwrap_or_else(|error| Activity::Unknown(error.message));
-                self.memory.keep(&activity);
+                self.cache.keep(&activity);
                 Step::Done(Ok(activity))
             }
         }
     }
 }
 
-impl Conversation for Seldom {
+impl Exchange for CachedProbe {
     type Output = Activity;
 
     fn start(&mut self) -> Step<Activity> {
-        if let Some(activity) = self.memory.recall() {
+        if let Some(activity) = self.cache.recall() {
             return Step::Done(Ok(activity));
         }
         let step = self.probe.start();
         self.step(step)
     }
 
-    fn told(&mut self, told: Told) -> Step<Activity> {
-        let step = self.probe.told(told);
+    fn resume(&mut self, result: EffectResult) -> Step<Activity> {
+        let step = self.probe.resume(result);
         self.step(step)
     }
 }

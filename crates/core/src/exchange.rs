@@ -1,7 +1,7 @@
-//! Questions to the outside world as data, and the conversations made of them.
+//! Effects on the outside world as data, and the exchanges made of them.
 //!
-//! A codec never does I/O. It says what to ask ([`Ask`]), the shell asks and hands back what came ([`Told`]), and the
-//! codec goes on until it is [`Step::Done`]. So every codec can be tested from recorded replies and fuzzed.
+//! A codec never does I/O. It says what is to be performed ([`Effect`]), the shell performs it and hands back what came of it
+//! ([`EffectResult`]), and the codec goes on until it is [`Step::Done`]. So every codec can be tested from recorded replies and fuzzed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -178,9 +178,9 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
-/// One question.
+/// One thing to perform.
 #[derive(Clone, Debug)]
-pub enum Ask {
+pub enum Effect {
     /// An HTTP request.
     Http(Request),
     /// A program of the user's.
@@ -200,9 +200,9 @@ pub struct Signing {
     pub message: Vec<u8>,
 }
 
-/// What came of an [`Ask`] of the same kind.
+/// What came of an [`Effect`] of the same kind.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum EffectResult {
     /// The reply, or why there is none.
     Http(Result<Reply, Unreachable>),
     /// The output, or why it did not run or did not end (start failure, time-out).
@@ -213,20 +213,20 @@ pub enum Told {
     Sign(Result<Vec<u8>, String>),
 }
 
-/// What a conversation wants next.
+/// What an exchange wants next.
 #[derive(Debug)]
 pub enum Step<T> {
-    /// Ask this, then call [`Conversation::told`].
-    Ask(Ask),
+    /// Perform this, then call [`Exchange::resume`].
+    Perform(Effect),
     /// It is over.
-    Done(Result<T, crate::platform::PlatformError>),
+    Done(Result<T, ExchangeError>),
 }
 
 /// A question that may take several requests (pages, a token first, a fallback).
 ///
 /// `start` begins it, also a second time: what is worth keeping between two runs (entity tags, tokens) stays in the value.
-/// The shell calls `told` exactly once for each [`Step::Ask`].
-pub trait Conversation: Send {
+/// The shell calls `result` exactly once for each [`Step::Perform`].
+pub trait Exchange: Send {
     /// What it finds out.
     type Output;
 
@@ -234,17 +234,66 @@ pub trait Conversation: Send {
     fn start(&mut self) -> Step<Self::Output>;
 
     /// Goes on with what came of the last question.
-    fn told(&mut self, told: Told) -> Step<Self::Output>;
+    fn resume(&mut self, result: EffectResult) -> Step<Self::Output>;
 }
 
-impl<C: Conversation + ?Sized> Conversation for Box<C> {
+impl<C: Exchange + ?Sized> Exchange for Box<C> {
     type Output = C::Output;
 
     fn start(&mut self) -> Step<Self::Output> {
         (**self).start()
     }
 
-    fn told(&mut self, told: Told) -> Step<Self::Output> {
-        (**self).told(told)
+    fn resume(&mut self, result: EffectResult) -> Step<Self::Output> {
+        (**self).resume(result)
+    }
+}
+
+/// A boxed exchange.
+pub type Call<T> = Box<dyn Exchange<Output = T>>;
+
+/// Why a platform could not be asked, or what is wrong with its answer. Each text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ExchangeError {
+    /// What kind of failure it is.
+    pub kind: ErrorKind,
+    /// What happened and what to do, in one sentence, without secrets.
+    pub message: String,
+}
+
+/// Kinds of platform failures, by what the caller should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The token is missing, wrong or expired (401).
+    Unauthorized,
+    /// The token lacks a right (403).
+    Forbidden,
+    /// What was named does not exist (404), or the token may not see it.
+    NotFound,
+    /// Too many requests: ask again after this long (429, or 503 with `Retry-After`).
+    Throttled(Option<Duration>),
+    /// The platform failed (5xx).
+    Server,
+    /// No reply at all.
+    Unreachable,
+    /// A reply that cannot be understood; nothing is concluded from it.
+    Malformed,
+    /// The platform refused for another reason.
+    Refused,
+}
+
+impl ExchangeError {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// Whether the same question may succeed later without anyone changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self.kind {
+            ErrorKind::Throttled(_) | ErrorKind::Server | ErrorKind::Unreachable | ErrorKind::Malformed => true,
+            ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Refused => false,
+        }
     }
 }

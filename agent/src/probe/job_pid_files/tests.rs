@@ -4,11 +4,11 @@ use std::{
 };
 
 use lightsout_core::{
+    exchange::Step,
     platform::{
-        Launch, Me, Probe, Runner,
+        HostContext, Launch, Probe, RunnerPlatform,
         circleci::{CircleCiRunner, CircleCiRunnerSettings},
     },
-    wire::Step,
 };
 use tempfile::TempDir;
 
@@ -28,8 +28,13 @@ impl Machine {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runner_dir = dir.path().join(NAME);
-        let me =
-            Me { instance_id: "i-0abc".into(), group: None, runner_dir: runner_dir.clone(), slots: 1, metrics: None };
+        let me = HostContext {
+            instance_id: "i-0abc".into(),
+            group: None,
+            runner_dir: runner_dir.clone(),
+            slots: 1,
+            metrics: None,
+        };
         let runner = CircleCiRunner::new(CircleCiRunnerSettings { token: "hush".into(), ..Default::default() });
         let Step::Done(Ok(Launch { files, .. })) = runner.register(&me).start() else { panic!("not registered") };
         let script = files.iter().find(|file| file.mode == 0o700).expect("a wrapper");
@@ -38,7 +43,7 @@ impl Machine {
         fs::write(&script.path, script.contents.expose()).unwrap();
         let folder = runner.probes(&me).into_iter().find_map(|probe| match probe {
             Probe::Files { folder } => Some(folder),
-            Probe::Containers { .. } | Probe::Children(_) | Probe::Runner(_) | Probe::Ask(_) => None,
+            Probe::Containers { .. } | Probe::Children(_) | Probe::Runner(_) | Probe::Call(_) => None,
         });
         Self { dir, wrapper: script.path.clone(), jobs: folder.expect("a folder of marks") }
     }

@@ -26,7 +26,7 @@ pub enum Limit {
 
 /// Every term of a plan. Prints as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Why {
+pub struct Explanation {
     /// Jobs that wait.
     pub queued: u32,
     /// Jobs that run; `None` when that is not known or not to be counted.
@@ -55,7 +55,7 @@ pub struct Why {
     pub limit: Limit,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} waiting", self.queued)?;
         if self.queued > 0 && self.queued < self.threshold {

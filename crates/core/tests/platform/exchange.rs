@@ -1,0 +1,83 @@
+//! Plays the shell's part in an exchange.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use lightsout_core::{
+    exchange::{Effect, EffectResult, Exchange, ExchangeError, Output, Program, Reply, Request, Step, Text},
+    platform::HostContext,
+};
+
+/// More questions than any exchange under test may ask.
+const ENOUGH: usize = 10_000;
+
+pub fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
+    let headers: BTreeMap<_, _> =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Reply { status, headers, body: body.as_bytes().to_vec() }
+}
+
+/// Holds the whole exchange, each request answered by `server`.
+pub fn complete<T>(
+    call: &mut dyn Exchange<Output = T>,
+    mut server: impl FnMut(&Request) -> EffectResult,
+) -> Result<T, ExchangeError> {
+    let mut step = call.start();
+    for _ in 0..ENOUGH {
+        match step {
+            Step::Done(result) => return result,
+            Step::Perform(Effect::Http(request)) => step = call.resume(server(&request)),
+            Step::Perform(ask @ (Effect::Program(_) | Effect::Clock | Effect::Sign(_))) => {
+                panic!("{ask:?} was to be done")
+            }
+        }
+    }
+    panic!("the conversation does not end");
+}
+
+/// The same with these replies in turn; also says what was asked.
+pub fn script<T>(
+    call: &mut dyn Exchange<Output = T>,
+    replies: impl IntoIterator<Item = Reply>,
+) -> (Result<T, ExchangeError>, Vec<Request>) {
+    let (mut replies, mut requests) = (replies.into_iter(), Vec::new());
+    let result = complete(call, |request| {
+        requests.push(request.clone());
+        EffectResult::Http(Ok(replies.next().unwrap_or_else(|| panic!("nothing was to be asked after {requests:#?}"))))
+    });
+    assert_eq!(replies.next(), None, "more should have been asked than {requests:#?}");
+    (result, requests)
+}
+
+/// The one program that an exchange runs, and what it makes of its end.
+pub fn run<T>(
+    call: &mut dyn Exchange<Output = T>,
+    ended: Result<Output, String>,
+) -> (Program, Result<T, ExchangeError>) {
+    let Step::Perform(Effect::Program(program)) = call.start() else { panic!("no program was run") };
+    match call.resume(EffectResult::Program(ended)) {
+        Step::Done(result) => (program, result),
+        Step::Perform(ask) => panic!("it goes on with {ask:?}"),
+    }
+}
+
+pub fn output(status: impl Into<Option<i32>>, stdout: &str, stderr: &str) -> Output {
+    Output { status: status.into(), stdout: stdout.into(), stderr: stderr.into() }
+}
+
+pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.expose())
+}
+
+pub fn body(request: &Request) -> &str {
+    request.body.as_ref().map_or("", Text::expose)
+}
+
+pub fn host() -> HostContext {
+    HostContext {
+        instance_id: "i-0abc".to_owned(),
+        group: Some("runners".to_owned()),
+        runner_dir: PathBuf::from("/var/lib/lightsout/runner"),
+        slots: 4,
+        metrics: Some("127.0.0.1:9252".to_owned()),
+    }
+}
