@@ -11,7 +11,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::run::Input;
+use crate::input::{Input, Inputs};
 
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ const LONGEST: u64 = 4096;
 /// What may be asked of a running agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
-pub enum Order {
+pub enum Request {
     /// The status.
     Status,
     /// Take no more jobs, finish, leave.
@@ -35,11 +35,8 @@ pub enum Order {
     },
 }
 
-/// The answer to an [`Order`].
-pub type Answer = Result<Value, String>;
-
-/// Listens at `path`, which only its owner and group may use, and hands each order to the loop.
-pub fn listen(path: &Path, inputs: mpsc::Sender<Input>) -> io::Result<()> {
+/// Listens at `path`, which only its owner and group may use, and hands each request to the loop.
+pub fn listen(path: &Path, inputs: Inputs) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -65,15 +62,15 @@ pub fn listen(path: &Path, inputs: mpsc::Sender<Input>) -> io::Result<()> {
     Ok(())
 }
 
-async fn serve(mut stream: UnixStream, inputs: mpsc::Sender<Input>) {
+async fn serve(mut stream: UnixStream, inputs: Inputs) {
     let answering = async {
         let mut line = String::new();
         let (reader, mut writer) = stream.split();
         BufReader::new(reader.take(LONGEST)).read_line(&mut line).await?;
-        let answer = match serde_json::from_str::<Order>(&line) {
-            Ok(order) => {
+        let answer = match serde_json::from_str::<Request>(&line) {
+            Ok(request) => {
                 let (sender, receiver) = oneshot::channel();
-                let _ = inputs.send(Input::Order(order, sender)).await;
+                let _ = inputs.send(Input::Request(request, sender)).await;
                 receiver.await.unwrap_or_else(|_| Err("the agent is exiting".into()))
             }
             Err(error) => Err(format!("this order is not understood: {error}")),
@@ -90,7 +87,7 @@ async fn serve(mut stream: UnixStream, inputs: mpsc::Sender<Input>) {
 }
 
 /// Asks the agent behind `socket`.
-async fn ask(socket: &Path, order: &Order) -> anyhow::Result<Value> {
+async fn ask(socket: &Path, request: &Request) -> anyhow::Result<Value> {
     let asking = async {
         let mut stream = UnixStream::connect(socket).await.with_context(|| {
             format!(
@@ -98,7 +95,7 @@ async fn ask(socket: &Path, order: &Order) -> anyhow::Result<Value> {
                 socket.display()
             )
         })?;
-        stream.write_all(format!("{}\n", serde_json::to_string(order)?).as_bytes()).await?;
+        stream.write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes()).await?;
         let mut text = String::new();
         stream.read_to_string(&mut text).await?;
         let answer: Value = serde_json::from_str(&text).context("the agent's answer cannot be read")?;
@@ -113,14 +110,14 @@ async fn ask(socket: &Path, order: &Order) -> anyhow::Result<Value> {
 }
 
 /// Gives an order; the agent's words about it.
-pub async fn order(socket: &Path, order: &Order) -> anyhow::Result<String> {
-    let answer = ask(socket, order).await?;
+pub async fn order(socket: &Path, request: &Request) -> anyhow::Result<String> {
+    let answer = ask(socket, request).await?;
     Ok(answer.as_str().map_or_else(|| answer.to_string(), str::to_owned))
 }
 
 /// The agent's status, as JSON or as a few lines for a person.
 pub async fn status(socket: &Path, json: bool) -> anyhow::Result<String> {
-    let status = ask(socket, &Order::Status).await?;
+    let status = ask(socket, &Request::Status).await?;
     if json {
         return Ok(serde_json::to_string_pretty(&status)?);
     }

@@ -7,40 +7,62 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lightsout_core::agent::phase::Saved;
+use lightsout_core::agent::{host::JournalEntry, phase::Saved};
 use serde::{Deserialize, Serialize};
+
+use crate::clock::unix_ms_now;
 
 /// The file's contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+struct Contents {
     /// Which instance wrote it: an image with somebody else's journal in it must not drain at its first boot.
-    pub instance: String,
+    instance: String,
     /// Serving, or leaving and why.
     #[serde(flatten)]
-    pub saved: Saved,
+    saved: Saved,
     /// Busy periods so far.
-    pub served: u32,
+    served: u32,
     /// Whether a registration was ever begun on this instance.
     #[serde(default)]
-    pub registered: bool,
+    registered: bool,
     /// When the instance was first seen, in milliseconds since the Unix epoch.
-    pub born_ms: i64,
+    born_ms: i64,
 }
 
 /// The journal's file.
 #[derive(Clone, Debug)]
 pub struct Journal {
     path: PathBuf,
+    instance: String,
+    born_ms: i64,
 }
 
 impl Journal {
-    pub fn new(state_dir: &Path) -> Self {
-        Self { path: state_dir.join("journal.json") }
+    /// Opens the journal of this instance, and reads its last entry. A journal that cannot be read is reported and counts as none: then
+    /// whatever runs is found by looking, and counts as busy. The first entry of a fresh instance is written at once.
+    pub fn open(state_dir: &Path, instance: &str) -> (Self, JournalEntry) {
+        let mut journal =
+            Self { path: state_dir.join("journal.json"), instance: instance.to_owned(), born_ms: unix_ms_now() };
+        let entry = match journal.read() {
+            Some(Contents { saved, served, registered, born_ms, .. }) => {
+                journal.born_ms = born_ms;
+                JournalEntry { saved, served, registered }
+            }
+            None => JournalEntry::FRESH,
+        };
+        if let Err(error) = journal.write(entry) {
+            // A full disk must not blind the agent: what it must not forget it finds again, or says so when it cannot.
+            tracing::error!(%error, "the journal cannot be written; a crash would forget a drain");
+        }
+        (journal, entry)
     }
 
-    /// The last entry of this instance. A journal that cannot be read is reported and counts as none: then whatever runs
-    /// is found by looking, and counts as busy.
-    pub fn read(&self, instance: &str) -> Option<Entry> {
+    /// When the instance was first seen, in milliseconds since the Unix epoch.
+    pub fn born_ms(&self) -> i64 {
+        self.born_ms
+    }
+
+    fn read(&self) -> Option<Contents> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -49,10 +71,10 @@ impl Journal {
                 return None;
             }
         };
-        match serde_json::from_str::<Entry>(&text) {
-            Ok(entry) if entry.instance == instance => Some(entry),
-            Ok(entry) => {
-                tracing::warn!(of = entry.instance, "the journal belongs to another instance; starting without it");
+        match serde_json::from_str::<Contents>(&text) {
+            Ok(contents) if contents.instance == self.instance => Some(contents),
+            Ok(contents) => {
+                tracing::warn!(of = contents.instance, "the journal belongs to another instance; starting without it");
                 None
             }
             Err(error) => {
@@ -63,8 +85,10 @@ impl Journal {
     }
 
     /// Writes an entry and flushes it to the disk before it takes the old one's place.
-    pub fn write(&self, entry: &Entry) -> io::Result<()> {
-        let text = serde_json::to_vec(entry)?;
+    pub fn write(&self, entry: JournalEntry) -> io::Result<()> {
+        let JournalEntry { saved, served, registered } = entry;
+        let (instance, born_ms) = (self.instance.clone(), self.born_ms);
+        let text = serde_json::to_vec(&Contents { instance, saved, served, registered, born_ms })?;
         replace(&self.path, &text, 0o600, true)
     }
 }
@@ -96,40 +120,38 @@ mod tests {
 
     use super::*;
 
+    const LEAVING: JournalEntry =
+        JournalEntry { saved: Saved::Leaving { why: LeaveReason::ScaleIn }, served: 3, registered: true };
+
     #[test]
     fn an_entry_survives() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::new(folder.path());
-        assert_eq!(journal.read("i-1"), None);
-        let entry = Entry {
-            instance: "i-1".into(),
-            saved: Saved::Leaving { why: LeaveReason::ScaleIn },
-            served: 3,
-            registered: true,
-            born_ms: 17,
-        };
-        journal.write(&entry).unwrap();
-        journal.write(&entry).unwrap();
-        assert_eq!(journal.read("i-1"), Some(entry));
+        let (journal, entry) = Journal::open(folder.path(), "i-1");
+        assert_eq!(entry, JournalEntry::FRESH);
+        journal.write(LEAVING).unwrap();
+        journal.write(LEAVING).unwrap();
+        let (again, entry) = Journal::open(folder.path(), "i-1");
+        assert_eq!((again.born_ms(), entry), (journal.born_ms(), LEAVING));
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"instance":"i-1","state":"leaving","why":"scale-in","served":3,"registered":true,"born_ms":17}"#;
+        fs::write(folder.path().join("journal.json"), text).unwrap();
+        let (journal, entry) = Journal::open(folder.path(), "i-1");
+        assert_eq!((journal.born_ms(), entry), (17, LEAVING));
+        assert_eq!(fs::read_to_string(folder.path().join("journal.json")).unwrap(), text, "and stays as it is");
     }
 
     #[test]
     fn a_strange_or_damaged_journal_counts_as_none() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::new(folder.path());
-        journal
-            .write(&Entry {
-                instance: "i-1".into(),
-                saved: Saved::Leaving { why: LeaveReason::Idle },
-                served: 0,
-                registered: false,
-                born_ms: 0,
-            })
-            .unwrap();
-        assert_eq!(journal.read("i-2"), None, "baked into an image by mistake");
+        Journal::open(folder.path(), "i-1").0.write(LEAVING).unwrap();
+        assert_eq!(Journal::open(folder.path(), "i-2").1, JournalEntry::FRESH, "baked into an image by mistake");
         for damage in ["", "{", "{}", "null", r#"{"instance":"i-1","state":"elsewhere","served":0,"born_ms":0}"#] {
             fs::write(folder.path().join("journal.json"), damage).unwrap();
-            assert_eq!(journal.read("i-1"), None, "{damage}");
+            assert_eq!(Journal::open(folder.path(), "i-1").1, JournalEntry::FRESH, "{damage}");
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use crate::{
     docker::{Engine, Selection},
     process,
-    runner::Runner,
+    runner_process::RunnerProcess,
 };
 
 /// How long one source may take.
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub struct Prober {
     engine: Option<Arc<Engine>>,
-    runner: Arc<Runner>,
+    runner: Arc<RunnerProcess>,
     driver: Arc<Driver>,
     /// Locked for a whole snapshot: one that begins later tells of a later moment.
     probes: Mutex<Vec<Source>>,
@@ -45,7 +45,7 @@ enum Source {
 }
 
 impl Prober {
-    pub fn new(engine: Option<Arc<Engine>>, runner: Arc<Runner>, driver: Arc<Driver>, probes: Vec<Probe>) -> Self {
+    pub fn new(engine: Option<Arc<Engine>>, runner: Arc<RunnerProcess>, driver: Arc<Driver>, probes: Vec<Probe>) -> Self {
         let probes = probes
             .into_iter()
             .map(|probe| match probe {
@@ -61,16 +61,11 @@ impl Prober {
         Self { engine, runner, driver, probes: Mutex::new(probes), refused: AtomicBool::new(false) }
     }
 
-    /// One snapshot, begun after the call.
-    pub async fn snapshot(&self) -> Activity {
+    /// One snapshot, begun after the call, and whether the platform has refused the token since the probes were made.
+    pub async fn snapshot(&self) -> (Activity, bool) {
         let mut probes = self.probes.lock().await;
         let seen = join_all(probes.iter_mut().map(|source| self.ask(source))).await;
-        seen.into_iter().fold(Activity::Quiet, Activity::and)
-    }
-
-    /// Whether the platform has refused the token since the probes were made.
-    pub fn refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed)
+        (seen.into_iter().fold(Activity::Quiet, Activity::and), self.refused.load(Ordering::Relaxed))
     }
 
     async fn ask(&self, source: &mut Source) -> Activity {
@@ -83,12 +78,12 @@ impl Prober {
             Source::Files(folder) => job_pid_files::activity(folder),
             Source::Call(talk) => self.complete(talk).await,
             Source::Runner(talk) => {
-                if self.runner.alive().is_none() {
+                if self.runner.held().is_none() {
                     return Activity::Quiet;
                 }
                 let answer = self.complete(talk).await;
                 // It may have exited while it was asked.
-                if self.runner.alive().is_none() { Activity::Quiet } else { answer }
+                if self.runner.held().is_none() { Activity::Quiet } else { answer }
             }
         }
     }
@@ -104,7 +99,7 @@ impl Prober {
     }
 
     fn children(&self, names: &[String]) -> Activity {
-        let Some(runner) = self.runner.alive() else { return Activity::Quiet };
+        let Some(runner) = self.runner.held() else { return Activity::Quiet };
         let seen = if names.is_empty() { process::children(runner.pid()) } else { process::descendants(runner.pid()) };
         match seen {
             Ok(children) => children

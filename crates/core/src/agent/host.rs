@@ -157,6 +157,8 @@ pub enum PlatformAnswer {
     Done,
     /// The answer to [`PlatformCall::Drain`].
     Drained(Drained),
+    /// The platform has lost sight of the runner: it is drained by this signal, and a new one takes its place.
+    BySignal(Signal),
 }
 
 /// What the cloud said.

@@ -8,7 +8,7 @@ use crate::{
         event::Outcome,
         host::{HostEffect, HostResult, PlatformAnswer, PlatformCall, RunnerSeen, Told},
     },
-    platform::{DrainBy, Drained, UndrainBy},
+    platform::{DrainBy, Drained, Signal, UndrainBy},
 };
 
 /// How long the platform may take.
@@ -22,6 +22,8 @@ pub(super) enum Step {
         /// Whether a runner was there.
         runner: bool,
     },
+    /// The platform has lost sight of the runner, which is told by this signal.
+    FindToTell(Signal),
     /// It is noted that the platform may let the runner go, without the runner's knowledge.
     NoteBefore,
     /// The platform's answer waits until it is noted.
@@ -49,6 +51,10 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
                 Next::Done(Outcome::Drained(drained))
             }
         }
+        (Step::Ask { .. }, HostResult::Platform(Ok(PlatformAnswer::BySignal(signal)))) => {
+            Next::Do(HostEffect::FindRunner, Step::FindToTell(signal))
+        }
+        (Step::FindToTell(signal), HostResult::Runner(found)) => by_signal(signal, found),
         (Step::NoteAfter(drained), HostResult::Done(Ok(()))) => Next::Done(Outcome::Drained(drained)),
         (Step::NoteBefore | Step::NoteAfter(_), HostResult::Done(Err(why))) => {
             Next::Done(Outcome::Failed(format!("that the platform lets the runner go cannot be noted: {why}")))
@@ -69,14 +75,18 @@ fn find(found: Result<Option<RunnerSeen>, String>, cx: &Context<'_>) -> Next<Ste
         (DrainBy::Call, Ok(None)) => ask(false),
         (DrainBy::Call, Ok(Some(_))) if lets_go(cx) => Next::Do(HostEffect::NoteTold(Told::Maybe), Step::NoteBefore),
         (DrainBy::Call, Ok(Some(_)) | Err(_)) => ask(true),
-        (DrainBy::Signal(_), Ok(None)) => Next::Done(Outcome::Drained(Drained::Empty)),
-        (DrainBy::Signal(signal), Ok(Some(RunnerSeen { told }))) => match tell::first(signal, told) {
+        (DrainBy::Signal(signal), found) => by_signal(signal, found),
+    }
+}
+
+fn by_signal(signal: Signal, found: Result<Option<RunnerSeen>, String>) -> Next<Step> {
+    match found {
+        Ok(None) => Next::Done(Outcome::Drained(Drained::Empty)),
+        Ok(Some(RunnerSeen { told })) => match tell::first(signal, told) {
             Some((effect, step)) => Next::Do(effect, Step::Tell(step)),
             None => Next::Done(Outcome::Signalled),
         },
-        (DrainBy::Signal(_), Err(why)) => {
-            Next::Done(Outcome::Failed(format!("whether a runner runs is not known: {why}")))
-        }
+        Err(why) => Next::Done(Outcome::Failed(format!("whether a runner runs is not known: {why}"))),
     }
 }
 

@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Ask,
-    Find,
+    /// What was told to a runner that was drained in this way?
+    Find(DrainBy),
     Tell(tell::Step),
     /// Has the platform let it go? Asking again tells.
     AskAgain,
@@ -33,17 +34,20 @@ pub(super) fn first(cx: &Context<'_>) -> (HostEffect, Operation) {
             let effect = HostEffect::Platform { call: PlatformCall::Undrain, within: drain::WITHIN };
             (effect, Operation::Undrain(Step::Ask))
         }
-        UndrainBy::Relaunch => (HostEffect::FindRunner, Operation::Undrain(Step::Find)),
+        UndrainBy::Relaunch => (HostEffect::FindRunner, Operation::Undrain(Step::Find(cx.facts.rules.drain))),
     }
 }
 
 pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
     match (step, result) {
+        (Step::Ask, HostResult::Platform(Ok(PlatformAnswer::BySignal(signal)))) => {
+            Next::Do(HostEffect::FindRunner, Step::Find(DrainBy::Signal(signal)))
+        }
         (Step::Ask, HostResult::Platform(Ok(_))) => Next::Done(Outcome::Done),
         (Step::Ask, HostResult::Platform(Err(error))) => Next::Done(cx.platform_failed(&error)),
-        (Step::Find, HostResult::Runner(Ok(None))) => Next::Done(Outcome::Relaunch),
-        (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told })))) => relaunch(told, cx),
-        (Step::Find, HostResult::Runner(Err(why))) => {
+        (Step::Find(_), HostResult::Runner(Ok(None))) => Next::Done(Outcome::Relaunch),
+        (Step::Find(drained_by), HostResult::Runner(Ok(Some(RunnerSeen { told })))) => relaunch(told, drained_by),
+        (Step::Find(_), HostResult::Runner(Err(why))) => {
             Next::Done(Outcome::Failed(format!("whether a runner runs is not known: {why}")))
         }
         (Step::Tell(step), result) => match tell::next(step, result) {
@@ -60,7 +64,7 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
             Next::Do(HostEffect::NoteTold(told), Step::NoteAgain(told))
         }
         (Step::AskAgain, HostResult::Platform(Err(error))) => Next::Done(cx.platform_failed(&error)),
-        (Step::NoteAgain(told), HostResult::Done(Ok(()))) => relaunch(told, cx),
+        (Step::NoteAgain(told), HostResult::Done(Ok(()))) => relaunch(told, DrainBy::Call),
         (Step::NoteAgain(_), HostResult::Done(Err(why))) => Next::Done(Outcome::Failed(why)),
         (Step::Look, HostResult::Snapshot { activity: Activity::Quiet, .. }) => {
             let (effect, step) = ending::first(cx.facts.rules.abort, PATIENCE);
@@ -75,8 +79,8 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
     }
 }
 
-fn relaunch(told: Told, cx: &Context<'_>) -> Next<Step> {
-    match (told, cx.facts.rules.drain) {
+fn relaunch(told: Told, drained_by: DrainBy) -> Next<Step> {
+    match (told, drained_by) {
         // It serves as before.
         (Told::No, _) => Next::Done(Outcome::Done),
         // It ends its jobs and exits, once it has heard of it for certain.

@@ -1,16 +1,19 @@
-//! The runner's process. It is never our job's executioner by accident: it has a process group (or a systemd unit) of its own and
-//! outlives the agent, which finds it again.
+//! The runner's process. It has a process group (or a systemd unit) of its own and outlives the agent, which finds it again.
 
 use std::{
-    fs, io,
-    os::unix::fs::DirBuilderExt,
+    fs::{self, File},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt},
     path::{Path, PathBuf},
     process::Stdio,
     sync::Mutex,
     time::Duration,
 };
 
-use lightsout_core::platform::{Launch, Signal};
+use lightsout_core::{
+    agent::host::Told,
+    platform::{Launch, Signal},
+};
 
 use crate::{journal::replace, process::Process};
 
@@ -23,15 +26,15 @@ const STARTER: &str = r#"echo $$ >"$0.draft" && mv "$0.draft" "$0" && exec "$@""
 /// How long the start may take.
 const START: Duration = Duration::from_secs(10);
 
-pub struct Runner {
+pub struct RunnerProcess {
     folder: PathBuf,
     unit: bool,
     current: Mutex<Option<Process>>,
-    /// The process that was told, in case the disk cannot take it.
-    told: Mutex<Option<u32>>,
+    /// What this agent's runner was told, in case the disk forgets it.
+    told: Mutex<Option<(u32, Told)>>,
 }
 
-impl Runner {
+impl RunnerProcess {
     /// The runner whose files are kept in `folder`; in a systemd unit of its own, if `unit`.
     pub fn new(folder: &Path, unit: bool) -> Self {
         Self { folder: folder.to_owned(), unit, current: Mutex::new(None), told: Mutex::new(None) }
@@ -49,19 +52,20 @@ impl Runner {
         Ok(found)
     }
 
-    /// The runner, if it is alive.
-    pub fn alive(&self) -> Option<Process> {
+    /// The runner that was last found or started, if it is alive.
+    pub fn held(&self) -> Option<Process> {
         self.current.lock().ok()?.clone().filter(Process::alive)
     }
 
     /// Starts the runner. `stop_signal` is what its unit gets when the machine shuts down.
     pub async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
         self.write_files(launch).map_err(|error| format!("cannot write the runner's files: {error}"))?;
-        remove(&self.pid_file()).and_then(|()| remove(&self.told_file())).map_err(|error| error.to_string())?;
-        // The new runner may get the old one's number.
+        remove(&self.pid_file()).map_err(|error| error.to_string())?;
+        // The new runner may get the old one's number. The note's room on the disk is taken now, while there is some.
         if let Ok(mut told) = self.told.lock() {
             *told = None;
         }
+        replace(&self.told_file(), note(0, Told::No).as_bytes(), 0o600, false).map_err(|error| error.to_string())?;
         let mut command = self.command(launch, stop_signal)?;
         let mut child = command.spawn().map_err(|error| format!("cannot start {:?}: {error}", command.as_std()))?;
         let process = tokio::time::timeout(START, async {
@@ -94,48 +98,66 @@ impl Runner {
         Ok(process)
     }
 
-    /// Tells the runner to take no more jobs. It is told once: some runners take a second signal for an order to stop at once.
-    /// `None` when there is no runner.
-    pub fn tell(&self, signal: Signal) -> io::Result<Option<Process>> {
-        let Some(process) = self.find()? else { return Ok(None) };
-        if !self.told() {
-            // Noted first: a signal that got lost in a crash leaves a runner to be ended when it is quiet; a second signal could end its job.
-            self.note_told();
-            process.signal(signal)?;
-        }
-        Ok(Some(process))
-    }
-
-    /// Notes that the platform gives the present runner no more jobs, which it was not told by a signal.
-    pub fn note_told(&self) {
-        let Some(process) = self.alive() else { return };
-        if let Ok(mut told) = self.told.lock() {
-            *told = Some(process.pid());
-        }
-        if let Err(error) = replace(&self.told_file(), process.pid().to_string().as_bytes(), 0o600, false) {
-            tracing::warn!(pid = process.pid(), %error, "it is not noted that the runner takes no more jobs");
+    /// Signals the runner's main process; no runner is no error.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match self.find()? {
+            Some(process) => process.signal(signal),
+            None => Ok(()),
         }
     }
 
-    /// Whether the present runner was told.
-    pub fn told(&self) -> bool {
-        let Some(process) = self.alive() else { return false };
-        let noted = fs::read_to_string(self.told_file()).ok().and_then(|text| text.parse::<u32>().ok());
-        let known = self.told.lock().ok().and_then(|told| *told);
-        [noted, known].contains(&Some(process.pid()))
-    }
-
-    /// Makes the runner end its jobs and exit; after `patience` without being asked.
-    pub async fn end(&self, signal: Signal, patience: Duration) {
-        let Ok(Some(process)) = self.find() else { return };
-        if let Err(error) = process.signal(signal) {
-            tracing::error!(pid = process.pid(), %error, "the runner cannot be signalled");
+    /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so that it takes no room
+    /// that a full disk would not have.
+    pub fn note_told(&self, told: Told) -> io::Result<()> {
+        let Some(process) = self.held() else { return Ok(()) };
+        if let Ok(mut held) = self.told.lock() {
+            *held = Some((process.pid(), told));
         }
-        if tokio::time::timeout(patience, process.exited()).await.is_err() {
-            tracing::warn!(pid = process.pid(), ?patience, "the runner did not exit; killing it");
-            if let Err(error) = process.kill_group() {
-                tracing::error!(pid = process.pid(), %error, "the runner cannot be killed");
+        let text = note(process.pid(), told);
+        match File::options().write(true).open(self.told_file()) {
+            Ok(file) => {
+                file.write_all_at(text.as_bytes(), 0)?;
+                file.sync_data()
             }
+            // The runner of an earlier version: it has no note yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                replace(&self.told_file(), text.as_bytes(), 0o600, true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What this runner was told.
+    pub fn told(&self, process: &Process) -> Told {
+        let known = self.told.lock().ok().and_then(|told| *told).filter(|(pid, _)| *pid == process.pid());
+        if let Some((_, told)) = known {
+            return told;
+        }
+        match fs::read_to_string(self.told_file()) {
+            Ok(text) => read_note(&text, process.pid()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Told::No,
+            Err(error) => {
+                tracing::warn!(%error, "what the runner was told cannot be read");
+                Told::Maybe
+            }
+        }
+    }
+
+    /// Whether the runner is gone, at the latest after this time.
+    pub async fn exited_within(&self, patience: Duration) -> bool {
+        match self.find() {
+            Ok(Some(process)) => tokio::time::timeout(patience, process.exited()).await.is_ok(),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Kills the runner and its process group.
+    pub fn kill(&self) {
+        let Some(process) = self.held() else { return };
+        tracing::warn!(pid = process.pid(), "the runner did not exit; killing it");
+        if let Err(error) = process.kill_group() {
+            tracing::error!(pid = process.pid(), %error, "the runner cannot be killed");
         }
     }
 
@@ -212,6 +234,29 @@ impl Runner {
     }
 }
 
+/// The note of what a runner was told. Always of one length, so that it can be overwritten in place.
+fn note(pid: u32, told: Told) -> String {
+    let word = match told {
+        Told::No => "no",
+        Told::Maybe => "maybe",
+        Told::Yes => "yes",
+    };
+    format!("{pid:<10} {word:<5}\n")
+}
+
+/// What a note says of this process. An earlier version wrote the process id alone, before it signalled.
+fn read_note(text: &str, pid: u32) -> Told {
+    let mut words = text.split_ascii_whitespace();
+    if words.next().and_then(|word| word.parse().ok()) != Some(pid) {
+        return Told::No;
+    }
+    match words.next() {
+        Some("no") => Told::No,
+        Some("yes") => Told::Yes,
+        _ => Told::Maybe,
+    }
+}
+
 /// Whether systemd is this machine's first process (`sd_booted(3)`).
 pub fn systemd_runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
@@ -259,62 +304,75 @@ mod tests {
     #[tokio::test]
     async fn a_runner_is_found_again_by_another_agent() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Runner::new(folder.path(), false);
+        let first = RunnerProcess::new(folder.path(), false);
         let process = first.start(&launch("exec sleep 30"), Signal::Term).await.unwrap();
-        let second = Runner::new(folder.path(), false);
+        let second = RunnerProcess::new(folder.path(), false);
         assert_eq!(second.find().unwrap().map(|found| found.pid()), Some(process.pid()));
-        second.end(Signal::Term, Duration::from_secs(5)).await;
-        process.exited().await;
-        assert!(Runner::new(folder.path(), false).find().unwrap().is_none(), "a dead runner is not found");
+        end(&second, &process).await;
+        assert!(RunnerProcess::new(folder.path(), false).find().unwrap().is_none(), "a dead runner is not found");
     }
 
     #[tokio::test]
     async fn somebody_elses_process_is_not_the_runner() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("runner.pid"), std::process::id().to_string()).unwrap();
-        assert!(Runner::new(folder.path(), false).find().unwrap().is_none());
+        assert!(RunnerProcess::new(folder.path(), false).find().unwrap().is_none());
     }
 
     #[tokio::test]
-    async fn a_runner_is_told_once() {
+    async fn what_a_runner_was_told_is_known_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let count = folder.path().join("count");
-        let script = format!("trap 'echo told >>{}' QUIT; while :; do sleep 0.05; done", count.display());
-        let runner = Runner::new(folder.path(), false);
-        runner.start(&launch(&script), Signal::Quit).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert!(!runner.told());
-        assert!(runner.tell(Signal::Quit).unwrap().is_some());
-        assert!(runner.tell(Signal::Quit).unwrap().is_some());
-        let other = Runner::new(folder.path(), false);
-        other.find().unwrap();
-        assert!(other.told(), "an agent after a restart knows");
-        assert!(other.tell(Signal::Quit).unwrap().is_some());
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(fs::read_to_string(&count).unwrap(), "told\n");
-        runner.end(Signal::Term, Duration::from_secs(5)).await;
-    }
-
-    #[tokio::test]
-    async fn a_runner_that_the_platform_let_go_counts_as_told_and_is_not_signalled() {
-        let folder = tempfile::tempdir().unwrap();
-        let runner = Runner::new(folder.path(), false);
+        let runner = RunnerProcess::new(folder.path(), false);
         let process = runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
-        runner.note_told();
-        assert!(runner.told() && process.alive());
-        let other = Runner::new(folder.path(), false);
-        other.find().unwrap();
-        assert!(other.told(), "an agent after a restart knows");
-        runner.end(Signal::Term, Duration::from_secs(5)).await;
-        runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
-        assert!(!runner.told(), "the next runner serves");
-        runner.end(Signal::Term, Duration::from_secs(5)).await;
+        let after_restart = || RunnerProcess::new(folder.path(), false).told(&process);
+        assert_eq!((runner.told(&process), after_restart()), (Told::No, Told::No));
+        for told in [Told::Maybe, Told::Yes, Told::No, Told::Maybe] {
+            runner.note_told(told).unwrap();
+            assert_eq!((runner.told(&process), after_restart()), (told, told));
+        }
+        assert!(process.alive(), "a note is no signal");
+        end(&runner, &process).await;
+        let next = runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
+        assert_eq!(runner.told(&next), Told::No, "the next runner serves");
+        end(&runner, &next).await;
+    }
+
+    #[test]
+    fn a_note_is_of_one_length_and_older_ones_are_understood() {
+        for told in [Told::No, Told::Maybe, Told::Yes] {
+            for pid in [1, 4_194_304, u32::MAX] {
+                assert_eq!(note(pid, told).len(), 17);
+                assert_eq!(read_note(&note(pid, told), pid), told);
+                assert_eq!(read_note(&note(pid, told), 17), Told::No, "of another process");
+            }
+        }
+        assert_eq!(read_note("4711", 4711), Told::Maybe, "an earlier version noted before it signalled, and not after");
+    }
+
+    #[tokio::test]
+    async fn a_note_that_the_disk_does_not_take_is_an_error_and_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let runner = RunnerProcess::new(folder.path(), false);
+        let process = runner.start(&launch("exec sleep 30"), Signal::Quit).await.unwrap();
+        // A folder in the note's place: it cannot be written.
+        fs::remove_file(folder.path().join("runner.told")).unwrap();
+        fs::create_dir(folder.path().join("runner.told")).unwrap();
+        assert!(runner.note_told(Told::Maybe).is_err());
+        assert_eq!(runner.told(&process), Told::Maybe);
+        assert_eq!(RunnerProcess::new(folder.path(), false).told(&process), Told::Maybe, "unreadable is not no");
+        end(&runner, &process).await;
+    }
+
+    async fn end(runner: &RunnerProcess, process: &Process) {
+        runner.signal(Signal::Term).unwrap();
+        assert!(runner.exited_within(Duration::from_secs(5)).await);
+        process.exited().await;
     }
 
     #[test]
     fn systemd_finds_nothing_to_expand() {
         let folder = tempfile::tempdir().unwrap();
-        let command = Runner::new(folder.path(), true).command(&launch("echo $HOME"), Signal::Term).unwrap();
+        let command = RunnerProcess::new(folder.path(), true).command(&launch("echo $HOME"), Signal::Term).unwrap();
         let arguments: Vec<_> = command.as_std().get_args().map(|argument| argument.to_string_lossy()).collect();
         let program = arguments.iter().skip_while(|argument| *argument != "--").skip(1);
         let line = program.map(|argument| argument.replace("$$", "\0")).collect::<Vec<_>>().join(" ");
@@ -326,7 +384,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let count = folder.path().join("count");
         let script = format!("trap 'echo told >>{}' QUIT; while :; do sleep 0.05; done", count.display());
-        let runner = Runner::new(folder.path(), false);
+        let runner = RunnerProcess::new(folder.path(), false);
         runner.start(&launch(&script), Signal::Quit).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         // A folder in the note's place: it cannot be written.
@@ -343,7 +401,7 @@ mod tests {
     async fn a_program_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Launch { argv: vec!["/does/not/exist".into()], env: Vec::new(), files: Vec::new() };
-        let error = Runner::new(folder.path(), false).start(&missing, Signal::Term).await.unwrap_err();
+        let error = RunnerProcess::new(folder.path(), false).start(&missing, Signal::Term).await.unwrap_err();
         assert!(error.contains("/does/not/exist"), "{error}");
     }
 }

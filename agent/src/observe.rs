@@ -1,12 +1,17 @@
 //! What operators and systemd see: a status file that is always whole, the unit's status line, and one log line for each change.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use lightsout_cloud::Host;
 use lightsout_core::{
-    agent::{Lifecycle, Status},
+    agent::{Status, phase::LeaveReason},
     time::Tick,
 };
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::{
     clock::{Clock, unix_ms_now},
@@ -57,22 +62,24 @@ impl Report {
     }
 }
 
-/// Publishes the status whenever it has changed.
-pub struct Publisher {
-    path: PathBuf,
+/// Shows the status to whoever looks: a task of its own, so that no slow disk or socket keeps the loop waiting.
+pub struct Observers {
     instance: String,
-    last: Option<Status>,
-    since_ms: i64,
+    host: Arc<dyn Host>,
     clock: Clock,
+    since_ms: i64,
+    last: Option<Status>,
+    reports: watch::Sender<Option<Report>>,
 }
 
-impl Publisher {
-    pub fn new(state_dir: &Path, instance: String, clock: Clock) -> Self {
-        Self { path: state_dir.join("status.json"), instance, last: None, since_ms: unix_ms_now(), clock }
+impl Observers {
+    pub fn spawn(state_dir: &Path, instance: String, host: Arc<dyn Host>, clock: Clock) -> Self {
+        let (reports, seen) = watch::channel(None);
+        tokio::spawn(show(seen, state_dir.join("status.json")));
+        Self { instance, host, clock, since_ms: unix_ms_now(), last: None, reports }
     }
 
-    pub fn report(&self, agent: &Lifecycle, group: Option<String>) -> Report {
-        let status = agent.status();
+    pub fn report(&self, status: Status) -> Report {
         let wall = |tick: Tick| {
             let now = self.clock.now();
             let ahead = i64::try_from(tick.since(now).as_millis()).unwrap_or(i64::MAX);
@@ -81,7 +88,7 @@ impl Publisher {
         };
         Report {
             instance: self.instance.clone(),
-            group,
+            group: self.host.group(),
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             since_ms: self.since_ms,
@@ -90,9 +97,8 @@ impl Publisher {
         }
     }
 
-    /// Writes and logs the status, if it is another than the last one.
-    pub fn publish(&mut self, agent: &Lifecycle, group: Option<String>) {
-        let status = agent.status();
+    /// Logs the status and has it shown, if it is another than the last one. Never waits.
+    pub fn publish(&mut self, status: Status) {
         let last = self.last.replace(status.clone());
         if last.as_ref() == Some(&status) {
             return;
@@ -101,24 +107,36 @@ impl Publisher {
         if !same_phase {
             self.since_ms = unix_ms_now();
         }
-        let report = self.report(agent, group);
         if !same_phase || last.is_some_and(|last| last.jobs != status.jobs) {
-            let jobs: Vec<&str> = status.jobs.iter().map(|job| job.0.as_str()).collect();
-            let why = status.why.map(lightsout_core::agent::phase::LeaveReason::as_str);
-            tracing::info!(
-                phase = status.phase,
-                why,
-                jobs = (!jobs.is_empty()).then(|| jobs.join(" ")),
-                unknown = status.unknown,
-                note = status.note,
-                "now {}",
-                status.phase
-            );
+            log(&status);
         }
+        self.reports.send_replace(Some(self.report(status)));
+    }
+}
+
+fn log(status: &Status) {
+    let jobs: Vec<&str> = status.jobs.iter().map(|job| job.0.as_str()).collect();
+    tracing::info!(
+        phase = status.phase,
+        why = status.why.map(LeaveReason::as_str),
+        jobs = (!jobs.is_empty()).then(|| jobs.join(" ")),
+        unknown = status.unknown,
+        note = status.note,
+        "now {}",
+        status.phase
+    );
+}
+
+/// Shows the newest report in systemd's status line and in the status file. One that is overtaken is skipped.
+async fn show(mut reports: watch::Receiver<Option<Report>>, path: PathBuf) {
+    while reports.changed().await.is_ok() {
+        let Some(report) = reports.borrow_and_update().clone() else { continue };
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Status(&report.line())]);
         let text = serde_json::to_vec(&report).unwrap_or_default();
-        if let Err(error) = replace(&self.path, &text, 0o644, false) {
-            tracing::warn!(path = %self.path.display(), %error, "the status file cannot be written");
+        let file = path.clone();
+        let written = tokio::task::spawn_blocking(move || replace(&file, &text, 0o644, false)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(path = %path.display(), %error, "the status file cannot be written");
         }
     }
 }

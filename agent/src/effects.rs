@@ -1,0 +1,203 @@
+//! Carries out the agent's effects, each in a task of its own, and answers each exactly once. It decides nothing.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use lightsout_cloud::Host;
+use lightsout_core::{
+    agent::{
+        action::Rung,
+        event::Event,
+        host::{CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, RunnerSeen},
+    },
+    cloud::{CloudError, CloudErrorKind, Leave},
+    platform::Launch,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    input::{Input, Inputs},
+    journal::Journal,
+    platform_access::PlatformAccess,
+    process::Process,
+    runner_process::RunnerProcess,
+};
+
+/// How long the disk may take for the journal: well within systemd's patience with the agent.
+const DISK: Duration = Duration::from_secs(5);
+/// How long the command that switches the machine off may take.
+const POWER_OFF: Duration = Duration::from_secs(60);
+
+/// Everything that effects need. Cheap to clone: each effect's task holds one.
+#[derive(Clone)]
+pub struct Effects {
+    pub host: Arc<dyn Host>,
+    pub platform: Arc<PlatformAccess>,
+    pub runner: Arc<RunnerProcess>,
+    pub power_off: Arc<[String]>,
+    pub inputs: Inputs,
+    /// Entries on their way to the disk, in order.
+    pub journal: mpsc::UnboundedSender<(EffectId, JournalEntry)>,
+    /// What the last registration yielded; it holds secrets, so it stays here until the runner starts.
+    pub launch: Arc<Mutex<Option<Launch>>>,
+    /// The process whose exit will be told.
+    pub watched: Arc<Mutex<Option<u32>>>,
+}
+
+impl Effects {
+    /// Takes an effect on. Never waits.
+    pub fn perform(&self, id: EffectId, effect: HostEffect) {
+        if let HostEffect::WriteJournal(entry) = effect {
+            // The writer lives as long as the program.
+            let _ = self.journal.send((id, entry));
+            return;
+        }
+        let effects = self.clone();
+        tokio::spawn(async move {
+            let result = effects.carry_out(effect).await;
+            tracing::trace!(?effect, ?result, "effect");
+            let _ = effects.inputs.send(Input::Result(id, result)).await;
+            // After the result, so that an exit is told of a runner that the agent has heard of.
+            match effect {
+                HostEffect::FindRunner | HostEffect::StartRunner { .. } => effects.watch_exit(),
+                HostEffect::WriteJournal(_)
+                | HostEffect::NoteTold(_)
+                | HostEffect::SignalRunner(_)
+                | HostEffect::AwaitExit { .. }
+                | HostEffect::KillRunner
+                | HostEffect::Pause(_)
+                | HostEffect::OpenPlatform
+                | HostEffect::Platform { .. }
+                | HostEffect::ForgetToken
+                | HostEffect::Snapshot
+                | HostEffect::Cloud(_)
+                | HostEffect::ReleaseClients => {}
+            }
+        });
+    }
+
+    async fn carry_out(&self, effect: HostEffect) -> HostResult {
+        match effect {
+            HostEffect::WriteJournal(_) => return HostResult::Done(Err("the journal has a writer of its own".into())),
+            HostEffect::FindRunner => {
+                let found = self.runner.find().map_err(|error| error.to_string());
+                return HostResult::Runner(found.map(|process| {
+                    process.map(|process| RunnerSeen { told: self.runner.told(&process) })
+                }));
+            }
+            HostEffect::StartRunner { stop_signal } => {
+                let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
+                let Some(launch) = launch else {
+                    return HostResult::Done(Err("nothing was registered that could be started".into()));
+                };
+                return HostResult::Done(self.runner.start(&launch, stop_signal).await.map(drop));
+            }
+            HostEffect::NoteTold(told) => {
+                return HostResult::Done(self.runner.note_told(told).map_err(|error| error.to_string()));
+            }
+            HostEffect::SignalRunner(signal) => {
+                return HostResult::Done(self.runner.signal(signal).map_err(|error| error.to_string()));
+            }
+            HostEffect::AwaitExit { within } => return HostResult::Exited(self.runner.exited_within(within).await),
+            HostEffect::KillRunner => self.runner.kill(),
+            HostEffect::Pause(pause) => tokio::time::sleep(pause).await,
+            HostEffect::OpenPlatform => {
+                return HostResult::Platform(self.platform.open().await.map(|_| PlatformAnswer::Done));
+            }
+            HostEffect::Platform { call, within } => {
+                return HostResult::Platform(self.platform.call(call, within, &self.launch).await);
+            }
+            HostEffect::ForgetToken => self.platform.forget_token(),
+            HostEffect::Snapshot => {
+                let (activity, token_refused) = self.platform.snapshot().await;
+                return HostResult::Snapshot { activity, token_refused };
+            }
+            HostEffect::Cloud(call) => return HostResult::Cloud(self.cloud(call).await),
+            HostEffect::ReleaseClients => {
+                self.host.forget();
+                self.platform.forget_clients();
+            }
+        }
+        HostResult::Done(Ok(()))
+    }
+
+    async fn cloud(&self, call: CloudCall) -> Result<CloudAnswer, CloudError> {
+        let host = &self.host;
+        match call {
+            CloudCall::Membership => return host.membership().await.map(CloudAnswer::Membership),
+            CloudCall::Room => return host.room().await.map(CloudAnswer::Room),
+            CloudCall::FindHook => {
+                return host.lifecycle_hook().await.map(|hook| CloudAnswer::Hook(hook.map(|hook| hook.timeout)));
+            }
+            CloudCall::Protect(on) => host.protect(on).await,
+            CloudCall::ExtendHook => host.extend_hold().await,
+            CloudCall::CompleteHook => host.complete_hold().await,
+            CloudCall::End(Rung::Shrink) => host.leave(Leave::Decrement).await,
+            CloudCall::End(Rung::Replace) => host.leave(Leave::Replace).await,
+            CloudCall::End(Rung::Unhealthy) => host.report_unhealthy().await,
+            CloudCall::End(Rung::Terminate) => host.terminate().await,
+            CloudCall::End(Rung::PowerOff) => self.power_off().await,
+            CloudCall::RecordReason(why) => host.record_reason(why.as_str()).await,
+        }
+        .map(|()| CloudAnswer::Done)
+    }
+
+    async fn power_off(&self) -> Result<(), CloudError> {
+        let failed = |why: String| Err(CloudError::new(CloudErrorKind::Other, why));
+        tracing::error!(command = ?self.power_off, "switching the machine off: no gentler way worked");
+        let Some((program, arguments)) = self.power_off.split_first() else {
+            let why = "agent.power_off is empty: nothing is left to try; write [\"systemctl\", \"poweroff\"]";
+            return Err(CloudError::new(CloudErrorKind::Denied, why));
+        };
+        let running = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).status();
+        match tokio::time::timeout(POWER_OFF, running).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => failed(format!("{program}: {status}")),
+            Ok(Err(error)) => failed(format!("{program}: {error}")),
+            Err(_) => failed(format!("{program} did not end within {POWER_OFF:?}")),
+        }
+    }
+
+    /// Has the exit of the present runner told, once.
+    pub fn watch_exit(&self) {
+        let Some(process) = self.runner.held() else { return };
+        if let Ok(mut watched) = self.watched.lock()
+            && watched.replace(process.pid()) == Some(process.pid())
+        {
+            return;
+        }
+        let (inputs, watched) = (self.inputs.clone(), Arc::clone(&self.watched));
+        tokio::spawn(async move { tell_exit(process, &watched, &inputs).await });
+    }
+}
+
+async fn tell_exit(process: Process, watched: &Mutex<Option<u32>>, inputs: &Inputs) {
+    process.exited().await;
+    tracing::info!(pid = process.pid(), "the runner has exited");
+    // From here on its number may mean another process, whose exit must be told as well.
+    if let Ok(mut watched) = watched.lock() {
+        watched.take_if(|pid| *pid == process.pid());
+    }
+    let _ = inputs.send(Input::Event(Event::RunnerExited)).await;
+}
+
+/// Writes entries one after the other, in the order in which they were asked for, for ever.
+pub async fn write_journal(
+    journal: Journal,
+    mut entries: mpsc::UnboundedReceiver<(EffectId, JournalEntry)>,
+    inputs: Inputs,
+) {
+    while let Some((id, entry)) = entries.recv().await {
+        let file = journal.clone();
+        let writing = tokio::task::spawn_blocking(move || file.write(entry));
+        let written = match tokio::time::timeout(DISK, writing).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("the disk did not take it within {} s", DISK.as_secs())),
+        };
+        let _ = inputs.send(Input::Result(id, HostResult::Done(written))).await;
+    }
+}

@@ -1,0 +1,149 @@
+//! The event loop: it takes one input, hands it to the agent, and passes on what the agent wants. It decides nothing, waits for nothing
+//! else and writes no file, so that nothing keeps a notice waiting.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use lightsout_core::{
+    agent::{
+        Agent, Output,
+        action::Request as AgentRequest,
+        event::{Order, OrderId, Outcome},
+        phase::Phase,
+    },
+    time::Tick,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+use crate::{
+    clock::Clock,
+    control::Request,
+    effects::Effects,
+    input::{Answer, Input},
+    observe::{Observers, Report},
+};
+
+/// The loop and what it feeds.
+pub struct EventLoop {
+    pub agent: Agent,
+    pub effects: Effects,
+    pub observers: Observers,
+    /// How often the probes are sampled.
+    pub sample_interval: watch::Sender<Duration>,
+    pub clock: Clock,
+    pub waiting: BTreeMap<OrderId, oneshot::Sender<Answer>>,
+}
+
+impl EventLoop {
+    /// Runs until the instance is gone, or the second TERM.
+    pub async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        let mut watchdog = tokio::time::interval(watchdog_pause());
+        loop {
+            while let Some(output) = self.agent.poll_output() {
+                self.pass_on(output);
+            }
+            let interval = self.agent.sample_interval();
+            self.sample_interval.send_if_modified(|held| std::mem::replace(held, interval) != interval);
+            self.observers.publish(self.agent.status());
+            if self.agent.phase() == Phase::Gone {
+                return;
+            }
+            tokio::select! {
+                biased;
+                _ = watchdog.tick() => {
+                    let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                }
+                input = inputs.recv() => match input {
+                    Some(input) => self.take_in(input),
+                    None => return,
+                },
+                () = sleep_until(self.agent.poll_timeout(), self.clock) => self.agent.handle_timeout(self.clock.now()),
+            }
+        }
+    }
+
+    fn take_in(&mut self, input: Input) {
+        let now = self.clock.now();
+        match input {
+            Input::Event(event) => self.agent.handle(event, now),
+            Input::Sampled(activity, token_refused) => self.agent.sampled(activity, token_refused, now),
+            Input::Result(id, result) => self.agent.resume(id, result, now),
+            Input::Request(request, answer) => self.take_request(&request, answer, now),
+            Input::Reloaded(Ok(policy)) => {
+                self.agent.handle(lightsout_core::agent::event::Event::Policy(policy), now);
+                tracing::info!("read the settings again; [agent] policy is in force, everything else at the next start");
+            }
+            Input::Reloaded(Err(problems)) => {
+                tracing::error!("the settings are wrong; the old ones stay in force:\n{problems}");
+            }
+        }
+    }
+
+    fn take_request(&mut self, request: &Request, answer: oneshot::Sender<Answer>, now: Tick) {
+        let order = match request {
+            Request::Status => {
+                let report: Report = self.observers.report(self.agent.status());
+                let _ = answer.send(serde_json::to_value(report).map_err(|error| error.to_string()));
+                return;
+            }
+            Request::Drain => Order::Drain,
+            Request::Undrain => Order::Undrain,
+            Request::Hold { seconds } => Order::Hold { until: now + Duration::from_secs(*seconds) },
+        };
+        tracing::info!(?request, "an operator's order");
+        let id = OrderId(self.waiting.last_key_value().map_or(0, |(last, _)| last.0.wrapping_add(1)));
+        self.waiting.insert(id, answer);
+        self.agent.order(id, order, now);
+    }
+
+    fn pass_on(&mut self, output: Output) {
+        match output {
+            Output::Effect { id, effect } => self.effects.perform(id, effect),
+            Output::Reply { id, answer } => {
+                if let Some(waiting) = self.waiting.remove(&id) {
+                    let _ = waiting.send(answer.map(Into::into));
+                }
+            }
+            Output::Finished { request, outcome } => log(request, &outcome),
+        }
+    }
+}
+
+/// One line for each request that ended otherwise than it should.
+fn log(request: AgentRequest, outcome: &Outcome) {
+    match outcome {
+        Outcome::Alone(why) => tracing::warn!(why, "no runner is left here, but the platform cannot confirm it"),
+        Outcome::NoHook if request == AgentRequest::FindHook => tracing::warn!(
+            "the group has no termination hook: when something else than this agent ends the instance, jobs have no time to finish"
+        ),
+        Outcome::Denied(why) => tracing::error!(?request, why, "refused"),
+        Outcome::Failed(why) => tracing::warn!(?request, why, "failed"),
+        Outcome::Registered => tracing::info!("the runner is registered and runs"),
+        Outcome::Done
+        | Outcome::Drained(_)
+        | Outcome::Signalled
+        | Outcome::Relaunch
+        | Outcome::Snapshot(_)
+        | Outcome::Room(_)
+        | Outcome::Member(_)
+        | Outcome::HookFound { .. }
+        | Outcome::AtFloor
+        | Outcome::NotInGroup
+        | Outcome::InProgress
+        | Outcome::NoHook => tracing::debug!(?request, ?outcome, "done"),
+    }
+}
+
+async fn sleep_until(tick: Option<Tick>, clock: Clock) {
+    match tick {
+        Some(tick) => tokio::time::sleep_until(Instant::from_std(clock.instant_of(tick))).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Half of what systemd allows, or seldom when it does not watch.
+fn watchdog_pause() -> Duration {
+    sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |allowed| allowed / 2)
+}

@@ -1,0 +1,33 @@
+//! Everything that reaches the event loop, from whatever source.
+
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        event::Event,
+        host::{EffectId, HostResult},
+        policy::AgentPolicy,
+    },
+};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::control::Request;
+
+/// The answer to an operator.
+pub type Answer = Result<Value, String>;
+
+/// Where inputs go.
+pub type Inputs = mpsc::Sender<Input>;
+
+pub enum Input {
+    /// Something happened.
+    Event(Event),
+    /// A snapshot of all probes that nobody asked for, and whether the platform refused the token of one.
+    Sampled(Activity, bool),
+    /// What came of an effect.
+    Result(EffectId, HostResult),
+    /// An operator asks, over the control socket.
+    Request(Request, oneshot::Sender<Answer>),
+    /// The settings were read again, or what is wrong with them.
+    Reloaded(Result<AgentPolicy, String>),
+}

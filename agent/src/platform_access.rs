@@ -1,0 +1,139 @@
+//! The way to the CI platform: its token, fetched at first use and again after it was refused, its conversations and its probes.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use lightsout_cloud::Secrets;
+use lightsout_core::{
+    activity::Activity,
+    agent::host::{PlatformAnswer, PlatformCall},
+    exchange::{ErrorKind, ExchangeError},
+    platform::{DrainBy, HostContext, Launch, Probe, RunnerPlatform, UndrainBy},
+    settings::AgentSettings,
+};
+use lightsout_io::http::Driver;
+
+use crate::{docker::Engine, probe::Prober, runner_process::RunnerProcess};
+
+pub struct PlatformAccess {
+    settings: Arc<AgentSettings>,
+    context: HostContext,
+    secrets: Box<dyn Secrets>,
+    driver: Arc<Driver>,
+    engine: Option<Arc<Engine>>,
+    runner: Arc<RunnerProcess>,
+    opened: Mutex<Option<Opened>>,
+}
+
+/// What was made with one token.
+#[derive(Clone)]
+struct Opened {
+    platform: Arc<dyn RunnerPlatform>,
+    prober: Arc<Prober>,
+}
+
+impl PlatformAccess {
+    pub fn new(
+        settings: Arc<AgentSettings>,
+        context: HostContext,
+        secrets: Box<dyn Secrets>,
+        engine: Option<Arc<Engine>>,
+        runner: Arc<RunnerProcess>,
+    ) -> Self {
+        let driver = Arc::new(Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (agent)")));
+        Self { settings, context, secrets, driver, engine, runner, opened: Mutex::new(None) }
+    }
+
+    /// Fetches the token, unless it is held.
+    pub async fn open(&self) -> Result<Arc<dyn RunnerPlatform>, ExchangeError> {
+        self.opened().await.map(|opened| opened.platform)
+    }
+
+    async fn opened(&self) -> Result<Opened, ExchangeError> {
+        if let Some(opened) = self.held() {
+            return Ok(opened);
+        }
+        let mut found = Vec::new();
+        for secret in self.settings.platform.secrets() {
+            found.push(self.secrets.resolve(secret).await.map_err(|error| {
+                let kind = if error.transient { ErrorKind::Unreachable } else { ErrorKind::Unauthorized };
+                ExchangeError::new(kind, error.to_string())
+            })?);
+        }
+        let platform: Arc<dyn RunnerPlatform> = Arc::from(self.settings.platform.build(found));
+        let (engine, runner, driver) = (self.engine.clone(), Arc::clone(&self.runner), Arc::clone(&self.driver));
+        let prober = Arc::new(Prober::new(engine, runner, driver, platform.probes(&self.context)));
+        let opened = Opened { platform, prober };
+        if let Ok(mut held) = self.opened.lock() {
+            *held = Some(opened.clone());
+        }
+        Ok(opened)
+    }
+
+    fn held(&self) -> Option<Opened> {
+        self.opened.lock().ok()?.clone()
+    }
+
+    /// Has one conversation with the platform.
+    pub async fn call(
+        &self,
+        call: PlatformCall,
+        within: Duration,
+        launch: &Mutex<Option<Launch>>,
+    ) -> Result<PlatformAnswer, ExchangeError> {
+        let platform = self.open().await?;
+        let rules = platform.drain_rules();
+        match (call, rules.drain, rules.undrain) {
+            (PlatformCall::Register, ..) => {
+                let registered = self.driver.complete(platform.register(&self.context).as_mut(), within).await?;
+                if let Ok(mut launch) = launch.lock() {
+                    *launch = Some(registered);
+                }
+            }
+            // A platform that lost sight of its runner falls back to signals.
+            (PlatformCall::Drain, DrainBy::Signal(signal), _)
+            | (PlatformCall::Undrain, DrainBy::Signal(signal), UndrainBy::Relaunch) => {
+                return Ok(PlatformAnswer::BySignal(signal));
+            }
+            (PlatformCall::Drain, DrainBy::Call, _) => {
+                let drained = self.driver.complete(platform.drain_call(&self.context).as_mut(), within).await?;
+                return Ok(PlatformAnswer::Drained(drained));
+            }
+            (PlatformCall::Undrain, ..) => {
+                self.driver.complete(platform.undrain_call(&self.context).as_mut(), within).await?;
+            }
+            (PlatformCall::Deregister, ..) => {
+                self.driver.complete(platform.deregister(&self.context).as_mut(), within).await?;
+            }
+        }
+        Ok(PlatformAnswer::Done)
+    }
+
+    /// One snapshot of all probes, begun after the call, and whether the platform refused the token of one.
+    pub async fn snapshot(&self) -> (Activity, bool) {
+        match self.opened().await {
+            Ok(opened) => opened.prober.snapshot().await,
+            Err(error) => (Activity::Unknown(error.to_string()), error.kind == ErrorKind::Unauthorized),
+        }
+    }
+
+    /// The platform's probes, once its token is there.
+    pub async fn probes(&self) -> Option<Vec<Probe>> {
+        Some(self.open().await.ok()?.probes(&self.context))
+    }
+
+    /// Drops the token and what was made with it.
+    pub fn forget_token(&self) {
+        tracing::info!("the platform refuses the token; it is fetched anew");
+        if let Ok(mut held) = self.opened.lock() {
+            *held = None;
+        }
+    }
+
+    /// Lets go of what fetching a token took.
+    pub fn forget_clients(&self) {
+        self.secrets.forget();
+    }
+}

@@ -1,0 +1,195 @@
+//! Puts the agent together: who this instance is, what an earlier agent left behind, and every source and sink around the loop.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use anyhow::Context;
+use lightsout_cloud::{Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
+use lightsout_core::{
+    agent::{Agent, event::Event},
+    cloud::Notice,
+    platform::HostContext,
+    settings::{AgentSettings, RunnerUnit},
+};
+use lightsout_io::files;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    clock::Clock,
+    control,
+    docker::Engine,
+    effects::{self, Effects},
+    event_loop::EventLoop,
+    input::{Input, Inputs},
+    journal::Journal,
+    observe::Observers,
+    platform_access::PlatformAccess,
+    runner_process::{RunnerProcess, systemd_runs},
+    sampler, signals,
+};
+
+/// The cloud on which this instance runs.
+pub struct Surroundings {
+    pub identity: Identity,
+    pub host: Arc<dyn Host>,
+    pub notices: Box<dyn Notices>,
+    pub secrets: Box<dyn Secrets>,
+}
+
+impl Surroundings {
+    /// Finds out on which instance this runs. Metadata may need a moment after boot.
+    pub async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
+        let [provider] = PROVIDERS;
+        let notices = (provider.notices)()?;
+        let identity = notices.identity(settings.policy.boot_deadline).await?;
+        Ok(Self {
+            host: Arc::from((provider.host)(&identity, settings.hook.clone())),
+            secrets: (provider.secrets)(Some(identity.location.clone())),
+            notices,
+            identity,
+        })
+    }
+}
+
+/// Reads and checks the settings.
+///
+/// # Errors
+/// With a text for the operator that names every problem.
+pub fn load(paths: &[PathBuf]) -> Result<AgentSettings, String> {
+    let fragments = files::read(paths, "agent")?;
+    AgentSettings::parse(&fragments).map_err(|problems| problems.to_string())
+}
+
+/// Runs until the instance is gone, or the second TERM.
+///
+/// # Errors
+/// When the agent cannot begin.
+pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<()> {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let surroundings = Surroundings::find(&settings).await?;
+    let (inputs, incoming) = mpsc::channel(64);
+    signals::listen(inputs.clone(), config.to_owned())?;
+    run_in(settings, surroundings, inputs, incoming).await
+}
+
+/// The same in these surroundings, with these sources beside its own.
+///
+/// # Errors
+/// When the agent cannot begin.
+pub async fn run_in(
+    settings: AgentSettings,
+    surroundings: Surroundings,
+    inputs: Inputs,
+    incoming: mpsc::Receiver<Input>,
+) -> anyhow::Result<()> {
+    let settings = Arc::new(settings);
+    let Surroundings { identity, host, notices, secrets } = surroundings;
+    let Identity { instance, location, group } = identity;
+    tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
+    let clock = Clock::start();
+
+    let runner_dir = make_dirs(&settings.state_dir)?;
+    let runner = Arc::new(RunnerProcess::new(&runner_dir, runs_in_unit(settings.runner_unit)?));
+    let found = runner.find().context("whether a runner runs already cannot be told")?;
+    let (journal, entry) = Journal::open(&settings.state_dir, &instance);
+    let born = clock.tick_of(journal.born_ms()).min(clock.now());
+    if let Some(process) = &found {
+        tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
+    }
+
+    let engine = settings.docker.enabled.then(|| Arc::new(Engine::new(&settings.docker.socket)));
+    let context = HostContext {
+        instance_id: instance.clone(),
+        group,
+        runner_dir,
+        slots: settings.slots,
+        metrics: settings.metrics.clone(),
+    };
+    let platform =
+        Arc::new(PlatformAccess::new(Arc::clone(&settings), context, secrets, engine.clone(), Arc::clone(&runner)));
+    let (entries, entries_end) = mpsc::unbounded_channel();
+    tokio::spawn(effects::write_journal(journal, entries_end, inputs.clone()));
+    let effects = Effects {
+        host: Arc::clone(&host),
+        platform: Arc::clone(&platform),
+        runner,
+        power_off: settings.power_off.clone().into(),
+        inputs: inputs.clone(),
+        journal: entries,
+        launch: Arc::default(),
+        watched: Arc::new(Mutex::new(None)),
+    };
+    effects.watch_exit();
+
+    let rules = settings.platform.drain_rules();
+    let agent = Agent::begin(settings.policy.clone(), rules, entry, found.is_some(), born, clock.now());
+    let (sample_interval, interval) = watch::channel(agent.sample_interval());
+    control::listen(&settings.socket, inputs.clone())
+        .with_context(|| format!("cannot listen at agent.socket {}", settings.socket.display()))?;
+    let every = &settings.imds;
+    tokio::spawn(pass_notices(
+        notices.watch(NoticeIntervals {
+            interruption: every.spot,
+            target: every.target,
+            rebalance: every.rebalance,
+            maintenance: every.maintenance,
+        }),
+        clock,
+        inputs.clone(),
+    ));
+    sampler::spawn(&platform, engine, &inputs, interval);
+    let observers = Observers::spawn(&settings.state_dir, instance, host, clock);
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    EventLoop { agent, effects, observers, sample_interval, clock, waiting: BTreeMap::new() }.run(incoming).await;
+
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    let _ = fs::remove_file(&settings.socket);
+    tracing::info!("lightsout-agent exits");
+    Ok(())
+}
+
+/// The cloud's notices as events. Times of the wall's clock are turned into ticks here, once.
+async fn pass_notices(mut notices: mpsc::Receiver<Notice>, clock: Clock, inputs: Inputs) {
+    while let Some(notice) = notices.recv().await {
+        let event = match notice {
+            Notice::Interruption { at } => Event::Spot { at: clock.tick_of(at.as_millisecond()) },
+            Notice::Rebalance => Event::Rebalance,
+            Notice::Maintenance => Event::Maintenance,
+            Notice::Target(target) => Event::TargetState(target),
+        };
+        if inputs.send(Input::Event(event)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Makes the state folder, which operators may read, and the runner's in it, which they may not.
+fn make_dirs(state_dir: &Path) -> anyhow::Result<PathBuf> {
+    let make = |path: &Path, mode| {
+        let made = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+        made.with_context(|| format!("cannot make {} (agent.state_dir)", path.display()))
+    };
+    let runner_dir = state_dir.join("runner");
+    make(state_dir, 0o755)?;
+    make(&runner_dir, 0o700)?;
+    Ok(runner_dir)
+}
+
+fn runs_in_unit(wanted: RunnerUnit) -> anyhow::Result<bool> {
+    match wanted {
+        RunnerUnit::Always if !systemd_runs() => anyhow::bail!(
+            "agent.runner_unit asks for a systemd unit, but systemd does not run here: write \"auto\" or false"
+        ),
+        RunnerUnit::Always => Ok(true),
+        RunnerUnit::Auto => Ok(systemd_runs()),
+        RunnerUnit::Never => Ok(false),
+    }
+}
