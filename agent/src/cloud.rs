@@ -3,11 +3,11 @@
 use lightsout_core::cloud::{Membership, Room};
 use std::{future::Future, time::Duration};
 
-use lightsout_core::agent::{action::Rung, event::Outcome};
-use lightsout_io::{
-    aws::{AwsError, AwsErrorKind},
-    instance::{AwsInstance, Hook, Instance, SelfView},
+use lightsout_cloud::aws::{
+    AwsError, AwsErrorKind,
+    host::{AwsInstance, Hook, Instance, SelfView},
 };
+use lightsout_core::agent::{action::Rung, event::Outcome};
 use tokio::sync::Mutex;
 
 /// The part of the hook's time-out after which it is extended.
@@ -198,7 +198,7 @@ fn outcome(error: &AwsError) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use lightsout_io::instance::LifecycleState;
+    use lightsout_cloud::aws::host::LifecycleState;
 
     use super::*;
 

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use futures_util::StreamExt;
+use lightsout_cloud::aws::{Aws, host::AwsInstance, metadata::Imds};
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -21,7 +22,7 @@ use lightsout_core::{
     settings::{AgentSettings, RunnerUnit},
     time::Tick,
 };
-use lightsout_io::{aws::Aws, files, http::Driver, imds::Imds, instance::AwsInstance};
+use lightsout_io::{files, http::Driver};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_tokio::Signals;
 use tokio::{

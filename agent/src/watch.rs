@@ -3,8 +3,9 @@
 use lightsout_core::cloud::TargetState;
 use std::{sync::Arc, time::Duration};
 
-use lightsout_core::{agent::event::Event, notice, settings::ImdsSettings};
-use lightsout_io::imds::{Imds, ImdsError};
+use lightsout_cloud::aws::metadata::{Imds, ImdsError};
+use lightsout_cloud::aws::notices as notice;
+use lightsout_core::{agent::event::Event, settings::ImdsSettings};
 use tokio::sync::mpsc;
 
 use crate::{clock::Clock, run::Input};

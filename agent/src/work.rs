@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lightsout_cloud::aws::{Aws, secrets};
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -15,7 +16,7 @@ use lightsout_core::{
     platform::{Drain, Drained, ErrorKind, Me, PlatformError, Probe, Runner as Platform, Signal, Undrain},
     settings::{AgentSettings, RunnerPlatform},
 };
-use lightsout_io::{aws::Aws, http::Driver, secrets};
+use lightsout_io::http::Driver;
 use tokio::sync::mpsc;
 
 use crate::{

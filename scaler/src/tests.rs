@@ -14,17 +14,17 @@ use std::{
     time::Duration,
 };
 
+use lightsout_cloud::aws::{
+    AwsError, AwsErrorKind,
+    groups::{Group, GroupView},
+};
 use lightsout_core::{
     platform::{Demand, ErrorKind, PlatformError, Queue},
     record::Record,
     settings::{Fragment, ScalerSettings},
     wire::{Ask, Conversation, Program, Step, Told},
 };
-use lightsout_io::{
-    aws::{AwsError, AwsErrorKind},
-    group::{Group, GroupView},
-    http::Driver,
-};
+use lightsout_io::http::Driver;
 
 use crate::{fleet::Fleet, pool::Pool, tokens::Tokens, world::World};
 

@@ -2,13 +2,12 @@
 //!
 //! Two decisions live here: [`agent`], the state machine of one instance, and [`scaling`], the plan of the scaler.
 //! Around them stand the codecs that turn questions to CI platforms into requests and replies into answers
-//! ([`platform`]), the parsers of the cloud's notices ([`notice`]) and the settings ([`settings`]).
+//! ([`platform`]) and the settings ([`settings`]).
 //! The shells (`agent`, `scaler`) carry bytes and time.
 
 pub mod activity;
 pub mod agent;
 pub mod cloud;
-pub mod notice;
 pub mod platform;
 pub mod record;
 pub mod scaling;
