@@ -3,8 +3,8 @@
 use std::{fmt, rc::Rc, time::Instant};
 
 use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
+use lightsout_cloud::aws::groups::{Group, GroupView};
 use lightsout_core::{platform::Demand, settings::PoolSettings};
-use lightsout_io::group::{Group, GroupView};
 use serde::Serialize;
 
 use crate::{

@@ -7,8 +7,8 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use lightsout_cloud::aws::groups::Group;
 use lightsout_core::record::{Outcome, Record};
-use lightsout_io::group::Group;
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, sleep_until},

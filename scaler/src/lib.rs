@@ -24,14 +24,13 @@ use std::{
     rc::Rc,
 };
 
-use lightsout_core::settings::{PoolSettings, ScalerSettings};
-use lightsout_io::{
-    aws::Aws,
-    files,
-    group::{AwsGroup, Group},
-    http::Driver,
-    log, secrets,
+use lightsout_cloud::aws::{
+    Aws,
+    groups::{AwsGroup, Group},
+    secrets,
 };
+use lightsout_core::settings::{PoolSettings, ScalerSettings};
+use lightsout_io::{files, http::Driver, log};
 
 use tokio::sync::mpsc;
 

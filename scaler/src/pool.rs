@@ -8,15 +8,15 @@ use std::{
 };
 
 use futures_util::future::join;
+use lightsout_cloud::aws::{
+    FLOOR_TAG,
+    groups::{Group, GroupView},
+};
 use lightsout_core::{
     platform::{Demand, Queue},
     record::{Outcome, Record, Spent},
     scaling::{Capacity, Plan, floor, plan},
     settings::{PoolSettings, format_duration},
-};
-use lightsout_io::{
-    aws::FLOOR_TAG,
-    group::{Group, GroupView},
 };
 use tokio::{sync::Semaphore, time::timeout_at};
 

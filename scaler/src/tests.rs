@@ -14,17 +14,17 @@ use std::{
     time::Duration,
 };
 
+use lightsout_cloud::aws::{
+    AwsError, AwsErrorKind,
+    groups::{Group, GroupView},
+};
 use lightsout_core::{
     exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Program, Step},
     platform::{Demand, Queue},
     record::Record,
     settings::{Fragment, ScalerSettings},
 };
-use lightsout_io::{
-    aws::{AwsError, AwsErrorKind},
-    group::{Group, GroupView},
-    http::Driver,
-};
+use lightsout_io::http::Driver;
 
 use crate::{fleet::Fleet, pool::Pool, tokens::Tokens, world::World};
 

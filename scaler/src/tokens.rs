@@ -10,8 +10,8 @@ use futures_util::{
     FutureExt,
     future::{LocalBoxFuture, Shared},
 };
+use lightsout_cloud::aws::secrets::SecretError;
 use lightsout_core::settings::SecretSource;
-use lightsout_io::secrets::SecretError;
 use secrecy::SecretString;
 
 /// The usual patience: rotation takes its time, and stores throttle.

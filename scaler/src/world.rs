@@ -11,12 +11,12 @@ use futures_util::{
     FutureExt,
     future::{LocalBoxFuture, Shared},
 };
-use lightsout_core::settings::ScalerSettings;
-use lightsout_io::{
-    aws::AwsError,
-    group::{Group, GroupView},
-    http::Driver,
+use lightsout_cloud::aws::{
+    AwsError,
+    groups::{Group, GroupView},
 };
+use lightsout_core::settings::ScalerSettings;
+use lightsout_io::http::Driver;
 use tokio::sync::Semaphore;
 
 use crate::{pool::Pool, tokens::Tokens};

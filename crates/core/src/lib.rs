@@ -2,7 +2,7 @@
 //!
 //! Two decisions live here: [`agent`], the state machine of one instance, and [`scaling`], the plan of the scaler.
 //! Around them stand the codecs that turn questions to CI platforms into requests and replies into answers
-//! ([`platform`]), the parsers of the cloud's notices ([`notice`]) and the settings ([`settings`]).
+//! ([`platform`]) and the settings ([`settings`]).
 //! The shells (`agent`, `scaler`) carry bytes and time.
 
 pub mod activity;
@@ -10,7 +10,6 @@ pub mod agent;
 pub mod cloud;
 pub mod exchange;
 pub mod invariants;
-pub mod notice;
 pub mod platform;
 pub mod record;
 pub mod scaling;

@@ -14,8 +14,7 @@ use lightsout_core::exchange::{
 };
 use reqwest::{Url, header::HeaderMap};
 
-pub use clients::Limits;
-pub(crate) use clients::{Clients, root};
+pub use clients::{Clients, Limits, root};
 
 use crate::{program, sign};
 

@@ -1,4 +1,5 @@
-//! A small scripted HTTP server for the tests of this crate.
+//! A small scripted HTTP server for the tests of this crate and of those above it.
+#![allow(missing_docs, reason = "only tests see it")]
 
 use std::{
     collections::BTreeMap,
@@ -187,7 +188,7 @@ async fn read(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<Se
 /// Short enough for a test to wait for, long enough for a busy machine to answer on loopback.
 pub const SOON: Duration = Duration::from_millis(400);
 
-/// Runs one ignored test of this crate in a process of its own, with these variables and nearly no others.
+/// Runs one ignored test of the same program in a process of its own, with these variables and nearly no others.
 pub async fn rerun(name: &str, variables: &[(&str, &str)]) {
     let output = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--ignored"])

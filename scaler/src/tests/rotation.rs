@@ -69,7 +69,7 @@ async fn a_token_that_is_a_moment_old_is_not_fetched_again() {
 #[tokio::test]
 async fn a_token_that_cannot_be_had_fails_the_tick_and_is_named() {
     let tokens = Tokens::new(|_, source| async move {
-        Err(lightsout_io::secrets::SecretError {
+        Err(lightsout_cloud::aws::secrets::SecretError {
             from: source.to_string(),
             why: "it is empty".into(),
             transient: false,

@@ -5,13 +5,13 @@
 
 use std::{env, fs, time::Duration};
 
-use lightsout_core::exchange::{Effect, Request};
-use lightsout_io::{
-    aws::Aws,
-    http::Driver,
-    imds::Imds,
-    instance::{AwsInstance, Instance},
+use lightsout_cloud::aws::{
+    Aws,
+    host::{AwsInstance, Instance},
+    metadata::Imds,
 };
+use lightsout_core::exchange::{Effect, Request};
+use lightsout_io::http::Driver;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {

@@ -2,11 +2,10 @@ use std::{io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
 use secrecy::ExposeSecret;
 
+use lightsout_io::testing::{Answer, Server, Sink};
+
 use super::*;
-use crate::{
-    aws::tests::towards,
-    testing::{Answer, Server, Sink},
-};
+use crate::aws::tests::towards;
 
 async fn local(source: SecretSource) -> Result<String, SecretError> {
     resolve(&source, &Aws::default()).await.map(|secret| secret.expose_secret().to_owned())
@@ -52,7 +51,7 @@ async fn from_a_file() {
 #[tokio::test]
 async fn from_the_environment() {
     // Cargo sets this one for every test.
-    assert_eq!(local(SecretSource::Env("CARGO_PKG_NAME".into())).await.unwrap(), "lightsout-io");
+    assert_eq!(local(SecretSource::Env("CARGO_PKG_NAME".into())).await.unwrap(), "lightsout-cloud");
     let error = local(SecretSource::Env("LIGHTSOUT_NO_SUCH_VARIABLE".into())).await.unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -1,7 +1,13 @@
 //! The AWS SDK, set up once for everything that lightsout does with it.
 
-mod bridge;
-mod error;
+pub mod error;
+pub mod groups;
+#[cfg(feature = "host")]
+pub mod host;
+mod http;
+pub mod metadata;
+pub mod notices;
+pub mod secrets;
 
 use std::time::Duration;
 
@@ -101,7 +107,7 @@ fn loader() -> ConfigLoader {
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
     aws_config::defaults(BehaviorVersion::latest())
-        .http_client(bridge::client())
+        .http_client(http::client())
         .identity_cache(IdentityCache::lazy().build())
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Answer, SOON, Seen, Server, nowhere};
+use lightsout_io::testing::{Answer, SOON, Seen, Server, nowhere};
 
 /// A service that hands out `token-1`, `token-2`, ... and answers items by the script.
 async fn service(script: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static) -> Server {

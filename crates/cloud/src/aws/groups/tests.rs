@@ -1,12 +1,11 @@
 use std::time::Duration;
 
+use lightsout_io::testing::{Answer, SOON, Server};
+
 use super::*;
-use crate::{
-    aws::{
-        AwsErrorKind,
-        tests::{refusal, towards, towards_within},
-    },
-    testing::{Answer, SOON, Server},
+use crate::aws::{
+    AwsErrorKind,
+    tests::{refusal, towards, towards_within},
 };
 
 fn member(name: &str, rest: &str) -> String {

@@ -6,10 +6,7 @@ use aws_sdk_autoscaling as autoscaling;
 use aws_sdk_ec2 as ec2;
 use lightsout_core::cloud::Room;
 
-use crate::{
-    aws::{self, Aws, AwsError},
-    group,
-};
+use crate::aws::{self, Aws, AwsError, groups};
 
 /// The state of an instance in its group, in the words of the EC2 Auto Scaling API reference (`LifecycleState`).
 /// A word that came later than this program is kept as it is.
@@ -174,7 +171,7 @@ impl Instance for AwsInstance {
             let page = page.map_err(|error| AwsError::from_sdk(ACTION, &error))?;
             for mut found in page.auto_scaling_groups.unwrap_or_default() {
                 let instances = found.instances.take().unwrap_or_default();
-                let view = group::view(found);
+                let view = groups::view(found);
                 if view.name == group {
                     let members = instances.iter().filter(|instance| counts(instance)).count();
                     let members = u32::try_from(members).unwrap_or(u32::MAX);

@@ -3,10 +3,9 @@ use std::time::Duration;
 use aws_sdk_autoscaling::config::Credentials;
 
 use super::*;
-use crate::{
-    group::{AwsGroup, Group},
-    testing::{Answer, Server, nowhere, rerun},
-};
+use lightsout_io::testing::{Answer, Server, nowhere, rerun};
+
+use super::groups::{AwsGroup, Group};
 
 /// The usual configuration, but towards this server.
 pub async fn towards(url: &str) -> Aws {
@@ -73,7 +72,7 @@ async fn without_credentials() {
     let server = Server::start(|_, _| Answer::ok("")).await;
     let config = loader().region(Region::new("eu-north-1")).endpoint_url(&server.url);
     let nobody = aws_config::profile::ProfileFileCredentialsProvider::builder()
-        .configure(&aws_config::provider_config::ProviderConfig::without_region().with_http_client(bridge::client()))
+        .configure(&aws_config::provider_config::ProviderConfig::without_region().with_http_client(http::client()))
         .profile_name("nobody-of-that-name")
         .build();
     let error = describe(Aws::with_config(config.credentials_provider(nobody).load().await)).await;

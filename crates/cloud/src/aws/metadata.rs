@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use tokio::sync::Mutex;
 
-use crate::http::root;
+use lightsout_io::http::root;
 
 /// Where the service answers on EC2.
 pub const ENDPOINT: &str = "http://169.254.169.254";

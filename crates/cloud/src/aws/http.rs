@@ -13,11 +13,9 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 use lightsout_core::exchange::Unreachable;
+use lightsout_io::http::{Clients, Limits};
 
-use crate::{
-    aws::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT},
-    http::{Clients, Limits},
-};
+use crate::aws::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT};
 
 /// A client whose connections are shared by all SDK clients that use it.
 pub fn client() -> SharedHttpClient {

@@ -7,7 +7,7 @@
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::Deserialize;
 
-use crate::cloud::TargetState;
+use lightsout_core::cloud::TargetState;
 
 /// The path of the spot notice below `/latest/meta-data/`.
 pub const SPOT: &str = "spot/instance-action";

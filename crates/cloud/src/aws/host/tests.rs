@@ -1,10 +1,9 @@
+use lightsout_io::testing::{Answer, SOON, Seen, Server, rerun};
+
 use super::*;
-use crate::{
-    aws::{
-        AwsErrorKind,
-        tests::{refusal, towards, towards_within},
-    },
-    testing::{Answer, SOON, Seen, Server, rerun},
+use crate::aws::{
+    AwsErrorKind,
+    tests::{refusal, towards, towards_within},
 };
 
 const NAMESPACE: &str = "xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\"";
@@ -237,7 +236,7 @@ async fn ec2_errors_come_in_their_own_shape() {
 
 #[tokio::test]
 async fn costs_nothing_until_it_is_used() {
-    rerun("instance::tests::made_but_not_used", &[]).await;
+    rerun("aws::host::tests::made_but_not_used", &[]).await;
 }
 
 #[tokio::test]
@@ -252,7 +251,7 @@ async fn made_but_not_used() {
     resident();
     let before = resident();
     let me = AwsInstance::new("i-0123", Some("eu-north-1".into()));
-    let driver = crate::http::Driver::new("test");
+    let driver = lightsout_io::http::Driver::new("test");
     let grown = resident().saturating_sub(before);
     assert!(grown < 256, "{grown} kB for nothing");
     drop((me, driver));

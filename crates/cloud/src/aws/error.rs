@@ -75,7 +75,7 @@ impl AwsError {
     }
 
     /// A describe that answered without what was asked for.
-    #[cfg(feature = "instance")]
+    #[cfg(feature = "host")]
     pub(crate) fn not_found(action: &'static str, message: String) -> Self {
         Self { kind: AwsErrorKind::NotFound, action, code: None, message }
     }

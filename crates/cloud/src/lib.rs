@@ -1,0 +1,3 @@
+//! The clouds: groups as the scaler sees them, an instance as its agent sees it.
+
+pub mod aws;
