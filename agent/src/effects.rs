@@ -83,9 +83,9 @@ impl Effects {
             HostEffect::WriteJournal(_) => return HostResult::Done(Err("the journal has a writer of its own".into())),
             HostEffect::FindRunner => {
                 let found = self.runner.find().map_err(|error| error.to_string());
-                return HostResult::Runner(found.map(|process| {
-                    process.map(|process| RunnerSeen { told: self.runner.told(&process) })
-                }));
+                return HostResult::Runner(
+                    found.map(|process| process.map(|process| RunnerSeen { told: self.runner.told(&process) })),
+                );
             }
             HostEffect::StartRunner { stop_signal } => {
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());

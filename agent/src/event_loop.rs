@@ -73,7 +73,9 @@ impl EventLoop {
             Input::Request(request, answer) => self.take_request(&request, answer, now),
             Input::Reloaded(Ok(policy)) => {
                 self.agent.handle(lightsout_core::agent::event::Event::Policy(policy), now);
-                tracing::info!("read the settings again; [agent] policy is in force, everything else at the next start");
+                tracing::info!(
+                    "read the settings again; [agent] policy is in force, everything else at the next start"
+                );
             }
             Input::Reloaded(Err(problems)) => {
                 tracing::error!("the settings are wrong; the old ones stay in force:\n{problems}");

@@ -5,17 +5,20 @@
 
 mod args;
 mod clock;
-mod cloud;
 mod control;
 mod docker;
+mod effects;
+mod event_loop;
+mod input;
 mod journal;
+mod observe;
+mod platform_access;
 mod probe;
 mod process;
-mod run;
-mod runner;
-mod status;
-mod watch;
-mod work;
+mod runner_process;
+mod sampler;
+mod signals;
+mod start;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -45,11 +48,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             if let Err(error) = log::init(options.log_format, options.log.as_deref()) {
                 return fail(2, &error.to_string());
             }
-            let settings = match run::load(&options.config) {
+            let settings = match start::load(&options.config) {
                 Ok(settings) => settings,
                 Err(error) => return fail(2, &error),
             };
-            let code = match runtime.block_on(run::run(settings, &options.config)) {
+            let code = match runtime.block_on(start::run(settings, &options.config)) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     tracing::error!("{error:#}");
@@ -65,11 +68,13 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Status { socket, json } => told(runtime.block_on(control::status(&socket.socket, json))),
-        Command::Drain { socket } => told(runtime.block_on(control::order(&socket.socket, &control::Order::Drain))),
-        Command::Undrain { socket } => told(runtime.block_on(control::order(&socket.socket, &control::Order::Undrain))),
+        Command::Drain { socket } => told(runtime.block_on(control::order(&socket.socket, &control::Request::Drain))),
+        Command::Undrain { socket } => {
+            told(runtime.block_on(control::order(&socket.socket, &control::Request::Undrain)))
+        }
         Command::Hold { socket, duration } => {
             let seconds = duration.as_secs();
-            told(runtime.block_on(control::order(&socket.socket, &control::Order::Hold { seconds })))
+            told(runtime.block_on(control::order(&socket.socket, &control::Request::Hold { seconds })))
         }
     }
 }

@@ -45,7 +45,12 @@ enum Source {
 }
 
 impl Prober {
-    pub fn new(engine: Option<Arc<Engine>>, runner: Arc<RunnerProcess>, driver: Arc<Driver>, probes: Vec<Probe>) -> Self {
+    pub fn new(
+        engine: Option<Arc<Engine>>,
+        runner: Arc<RunnerProcess>,
+        driver: Arc<Driver>,
+        probes: Vec<Probe>,
+    ) -> Self {
         let probes = probes
             .into_iter()
             .map(|probe| match probe {

@@ -380,24 +380,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_runner_is_told_once_even_if_the_disk_takes_no_note() {
-        let folder = tempfile::tempdir().unwrap();
-        let count = folder.path().join("count");
-        let script = format!("trap 'echo told >>{}' QUIT; while :; do sleep 0.05; done", count.display());
-        let runner = RunnerProcess::new(folder.path(), false);
-        runner.start(&launch(&script), Signal::Quit).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        // A folder in the note's place: it cannot be written.
-        fs::create_dir(folder.path().join("runner.told")).unwrap();
-        for _ in 0..3 {
-            assert!(runner.tell(Signal::Quit).unwrap().is_some());
-            tokio::time::sleep(Duration::from_millis(150)).await;
-        }
-        assert_eq!(fs::read_to_string(&count).unwrap(), "told\n");
-        runner.end(Signal::Term, Duration::from_secs(5)).await;
-    }
-
-    #[tokio::test]
     async fn a_program_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Launch { argv: vec!["/does/not/exist".into()], env: Vec::new(), files: Vec::new() };

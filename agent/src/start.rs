@@ -193,3 +193,6 @@ fn runs_in_unit(wanted: RunnerUnit) -> anyhow::Result<bool> {
         RunnerUnit::Never => Ok(false),
     }
 }
+
+#[cfg(test)]
+mod tests;

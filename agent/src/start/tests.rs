@@ -1,0 +1,222 @@
+//! The whole agent in one process: a cloud in memory, a runner that is a shell script, no network.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use lightsout_cloud::{
+    Identity,
+    fake::{FakeHost, FakeNotices, FakeSecrets, Fault, HostCall},
+};
+use lightsout_core::{
+    cloud::{CloudError, CloudErrorKind, Leave, Membership, Notice, TargetState},
+    settings::{AgentSettings, Fragment},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::*;
+use crate::control::Request;
+
+/// Takes a job when the file `job` appears beside it, ends it when the file goes, and leaves when it is told to.
+const RUNNER: &str = r#"cd "$0"; echo start >>log
+trap 'echo told >>log; told=1' INT
+while [ -z "$told" ] || [ -e job ]; do sleep 0.05; done; echo exit >>log"#;
+const BUSY: &str = r#"cd "$0"; if [ -e job ]; then echo job-1; exit 10; fi"#;
+
+struct Shell {
+    folder: TempDir,
+    host: FakeHost,
+    notices: FakeNotices,
+    inputs: Inputs,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Shell {
+    fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), FakeHost::default())
+    }
+
+    fn start_in(folder: TempDir, host: FakeHost) -> Self {
+        let (state, socket) = (folder.path().join("state"), folder.path().join("agent.sock"));
+        let place = folder.path().display();
+        let text = format!(
+            "[agent]\nstate_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
+             confirm = \"200ms\"\nfloor_retry = \"1s\"\n[docker]\nenabled = false\n\
+             [platform.command]\nrun = [\"/bin/sh\", \"-c\", {RUNNER:?}, \"{place}\"]\n\
+             busy = [\"/bin/sh\", \"-c\", {BUSY:?}, \"{place}\"]\ndrain_signal = \"INT\"\n"
+        );
+        let fragment = Fragment { path: "agent.toml".into(), text };
+        let settings = AgentSettings::parse(&[fragment]).unwrap_or_else(|problems| panic!("{problems}"));
+        let identity = Identity { instance: "i-1".into(), location: "here".into(), group: Some("g".into()) };
+        let notices = FakeNotices::new(identity.clone());
+        let surroundings = Surroundings {
+            identity,
+            host: Arc::new(host.clone()),
+            notices: Box::new(notices.clone()),
+            secrets: Box::new(FakeSecrets),
+        };
+        let (inputs, incoming) = mpsc::channel(64);
+        let task = tokio::spawn(run_in(settings, surroundings, inputs.clone(), incoming));
+        Self { folder, host, notices, inputs, task }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..1_000 {
+            if holds(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not within 10 s: {what}; calls {:?}, log {:?}", self.host.calls(), self.log());
+    }
+
+    async fn request(&self, request: Request) -> Result<Value, String> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.inputs.send(Input::Request(request, answer)).await.unwrap();
+        answered.await.unwrap()
+    }
+
+    async fn phase(&self) -> String {
+        self.request(Request::Status).await.unwrap()["phase"].as_str().unwrap().to_owned()
+    }
+
+    async fn until_phase(&self, phase: &str) {
+        for _ in 0..1_000 {
+            if self.phase().await == phase {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not {phase} within 10 s: {:?}", self.request(Request::Status).await);
+    }
+
+    fn begin_job(&self) {
+        fs::write(self.path("job"), "").unwrap();
+    }
+
+    fn end_job(&self) {
+        fs::remove_file(self.path("job")).unwrap();
+    }
+
+    fn leaves(&self) -> usize {
+        self.host.calls().iter().filter(|call| **call == HostCall::Leave(Leave::Decrement)).count()
+    }
+}
+
+#[tokio::test]
+async fn an_idle_instance_leaves_with_decrement_once_its_runner_is_gone() {
+    let shell = Shell::start();
+    shell.until("it leaves", |shell| shell.leaves() > 0).await;
+    assert_eq!(shell.log(), "start\ntold\nexit\n", "the exit is the proof");
+    shell.until("the reason is recorded", |shell| shell.host.state().reason.as_deref() == Some("idle")).await;
+    shell.task.abort();
+}
+
+#[tokio::test]
+async fn a_job_keeps_it_and_the_hook_while_the_group_wants_it_gone() {
+    let shell = Shell::start();
+    shell.until("it serves", |shell| shell.log() == "start\n").await;
+    shell.begin_job();
+    shell.until_phase("busy").await;
+    shell.host.change(|state| state.membership = Membership::Terminating { waiting: true });
+    shell.notices.send(Notice::Target(TargetState::Terminated)).await;
+    shell
+        .until("it is told and the hook is extended", |shell| {
+            shell.log() == "start\ntold\n" && shell.host.calls().contains(&HostCall::ExtendHold)
+        })
+        .await;
+    assert_eq!(shell.phase().await, "draining");
+    assert!(!shell.host.calls().contains(&HostCall::CompleteHold));
+    shell.end_job();
+    shell.until("the hook is completed", |shell| shell.host.calls().contains(&HostCall::CompleteHold)).await;
+    assert_eq!(shell.leaves(), 0, "the group had chosen it: nothing is lowered");
+    shell.task.abort();
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_followed_by_a_look_and_no_second_decrement() {
+    let host = FakeHost::default();
+    host.inject(HostCall::Leave(Leave::Decrement), Fault::Lost { applied: true });
+    let shell = Shell::start_in(tempfile::tempdir().unwrap(), host);
+    shell.until("it leaves", |shell| shell.leaves() > 0).await;
+    let looks = |shell: &Shell| shell.host.calls().iter().filter(|call| **call == HostCall::Membership).count();
+    let before = looks(&shell);
+    shell.until("it looks", |shell| looks(shell) > before + 1).await;
+    assert_eq!(shell.leaves(), 1);
+    shell.task.abort();
+}
+
+#[tokio::test]
+async fn an_order_is_acknowledged_once_it_is_on_the_disk_and_can_be_taken_back() {
+    let shell = Shell::start();
+    shell.until("it serves", |shell| shell.log() == "start\n").await;
+    shell.begin_job();
+    shell.until_phase("busy").await;
+    let said = shell.request(Request::Drain).await.unwrap();
+    assert!(said.as_str().unwrap().starts_with("draining"), "{said}");
+    let journal = fs::read_to_string(shell.path("state/journal.json")).unwrap();
+    assert!(journal.contains(r#""state":"leaving","why":"operator""#), "{journal}");
+    shell.until("the runner is told", |shell| shell.log().ends_with("told\n")).await;
+    assert_eq!(shell.request(Request::Undrain).await.unwrap(), "serving again");
+    shell.end_job();
+    shell.until("a new runner starts", |shell| shell.log() == "start\ntold\nexit\nstart\n").await;
+    let refused = shell.request(Request::Undrain).await.unwrap_err();
+    assert!(refused.contains("cannot undrain"), "{refused}");
+    shell.task.abort();
+}
+
+#[tokio::test]
+async fn a_cloud_that_refuses_everything_is_climbed_to_power_off() {
+    let host = FakeHost::default();
+    for call in [
+        HostCall::Leave(Leave::Decrement),
+        HostCall::Leave(Leave::Replace),
+        HostCall::ReportUnhealthy,
+        HostCall::Terminate,
+    ] {
+        host.inject(call, Fault::Refused(CloudError::new(CloudErrorKind::Denied, "a right is missing")));
+    }
+    let shell = Shell::start_in(tempfile::tempdir().unwrap(), host);
+    shell.until("the blunter ways are tried", |shell| shell.host.calls().contains(&HostCall::Terminate)).await;
+    shell.task.abort();
+}
+
+#[tokio::test]
+async fn a_runner_of_an_earlier_agent_is_found_and_not_started_again() {
+    let shell = Shell::start();
+    shell.until("it serves", |shell| shell.log() == "start\n").await;
+    shell.begin_job();
+    shell.until_phase("busy").await;
+    let Shell { folder, host, task, .. } = shell;
+    task.abort();
+    let _ = task.await;
+    let shell = Shell::start_in(folder, host);
+    shell.until_phase("busy").await;
+    shell.end_job();
+    shell.until("it leaves", |shell| shell.leaves() > 0).await;
+    assert_eq!(shell.log(), "start\ntold\nexit\n");
+    shell.task.abort();
+}
+
+#[tokio::test]
+async fn the_status_file_follows() {
+    let shell = Shell::start();
+    let phase = |path: &Path| {
+        let text = fs::read(path).unwrap_or_default();
+        serde_json::from_slice::<Value>(&text).ok().and_then(|status| Some(status["phase"].as_str()?.to_owned()))
+    };
+    shell.until("idle", |shell| phase(&shell.path("state/status.json")).as_deref() == Some("idle")).await;
+    shell.task.abort();
+}
