@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use futures_util::StreamExt;
-use lightsout_cloud::aws::{Aws, host::AwsInstance, metadata::Imds};
+use lightsout_cloud::{Identity, PROVIDERS, Provider};
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -32,7 +32,6 @@ use tokio::{
 
 use crate::{
     clock::{Clock, unix_ms_now},
-    cloud::Cloud,
     control::{self, Answer, Order},
     docker::{Engine, Selection},
     journal::{Entry, Journal},
@@ -45,6 +44,11 @@ use crate::{
 /// How often the probes are asked without an occasion: while nothing runs, and while something does.
 const CALM: Duration = Duration::from_secs(5);
 const BRISK: Duration = Duration::from_secs(1);
+
+/// How often within its time-out a lifecycle hook is extended.
+const HEARTBEATS: u32 = 3;
+/// The cloud that this instance is in: no setting names one yet.
+const CLOUD: &Provider = PROVIDERS[0];
 
 /// What reaches the loop.
 pub enum Input {
@@ -74,10 +78,11 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
         tracing::warn!("{warning}");
     }
     let clock = Clock::start();
-    let imds = Arc::new(Imds::from_env()?);
-    let (instance, region) = who_am_i(&imds, settings.policy.boot_deadline).await?;
-    let group = imds.get("/latest/meta-data/tags/instance/aws:autoscaling:groupName").await.ok().flatten();
-    tracing::info!(instance, region, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
+    let notices = (CLOUD.notices)()?;
+    let identity = notices.identity(settings.policy.boot_deadline).await?;
+    let host = (CLOUD.host)(&identity, settings.hook.clone());
+    let Identity { instance, location, group } = identity;
+    tracing::info!(instance, region = location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
 
     fs::DirBuilder::new()
         .recursive(true)
@@ -118,18 +123,13 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
     let work = Arc::new(Work {
         me: Mutex::new(Me {
             instance_id: instance.clone(),
-            group: group.clone(),
+            group,
             runner_dir,
             slots: settings.slots,
             metrics: settings.metrics.clone(),
         }),
-        aws: Aws::new(Some(region.clone())),
-        cloud: Cloud::new(
-            AwsInstance::new(instance.clone(), Some(region)),
-            group,
-            settings.hook.clone(),
-            settings.power_off.clone(),
-        ),
+        secrets: (CLOUD.secrets)(Some(location)),
+        host,
         runner: Arc::clone(&runner),
         engine,
         driver: Arc::new(Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (agent)"))),
@@ -155,7 +155,7 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
     control::listen(&work.settings.socket, inputs.clone())
         .with_context(|| format!("cannot listen at agent.socket {}", work.settings.socket.display()))?;
     signals(inputs.clone())?;
-    watch::watch(&imds, &work.settings.imds, clock, &inputs);
+    watch::watch(notices.as_ref(), &work.settings.imds, clock, inputs);
     let (pace, paced) = channel::channel(BRISK);
     look_often(&work, paced);
 
@@ -168,7 +168,7 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
             work.perform(action);
         }
         shell.follow(&agent, &pace);
-        publisher.publish(&agent, work.cloud.group().await);
+        publisher.publish(&agent, work.host.group());
         if agent.phase() == Phase::Gone {
             break;
         }
@@ -220,30 +220,34 @@ impl Shell {
         if let (Phase::Retiring { why }, false) = (phase, self.tagged) {
             self.tagged = true;
             let work = Arc::clone(&self.work);
-            tokio::spawn(async move { work.cloud.tag("lightsout:why", why.as_str()).await });
+            tokio::spawn(async move {
+                if let Err(error) = work.host.record_reason(why.as_str()).await {
+                    tracing::warn!(%error, why = why.as_str(), "the instance could not be tagged");
+                }
+            });
         }
     }
 }
 
 async fn learn_hook(work: Arc<Work>) {
-    match work.cloud.heartbeat_pause().await {
-        Ok(Some(pause)) => {
-            let _ = work.inputs.send(Input::Event(Event::Hook { heartbeat: pause })).await;
+    match work.host.lifecycle_hook().await {
+        Ok(Some(hook)) => {
+            let _ = work.inputs.send(Input::Event(Event::Hook { heartbeat: hook.timeout / HEARTBEATS })).await;
         }
         Ok(None) => tracing::warn!(
             "the group has no termination hook: when something else than this agent ends the instance, jobs have no time to finish"
         ),
         Err(error) => tracing::warn!(%error, "the group's termination hook cannot be read"),
     }
-    work.cloud.forget().await;
-    work.aws.forget().await;
+    work.host.forget();
+    work.secrets.forget();
 }
 
 /// Carries out an operator's order.
 async fn give(agent: &mut Agent, order: &Order, now: Tick, publisher: &Publisher, work: &Work) -> Answer {
     match order {
         Order::Status => {
-            let report = publisher.report(agent, work.cloud.group().await);
+            let report = publisher.report(agent, work.host.group());
             serde_json::to_value(report).map_err(|error| error.to_string())
         }
         Order::Drain => {
@@ -288,36 +292,6 @@ fn reload(agent: &mut Agent, config: &[PathBuf], now: Tick) {
         Err(problems) => tracing::error!("the settings are wrong; the old ones stay in force:\n{problems}"),
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-}
-
-/// The instance's id and region. Metadata may need a moment after boot.
-async fn who_am_i(imds: &Imds, patience: Duration) -> anyhow::Result<(String, String)> {
-    let asking = async {
-        let mut told = false;
-        loop {
-            let id = imds.get("/latest/meta-data/instance-id").await;
-            let region = imds.get("/latest/meta-data/placement/region").await;
-            match (id, region) {
-                (Ok(Some(id)), Ok(Some(region))) => return (id, region),
-                (id, region) => {
-                    if !told {
-                        told = true;
-                        tracing::warn!(
-                            ?id,
-                            ?region,
-                            "instance metadata does not say who this instance is; asking again"
-                        );
-                    }
-                }
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    };
-    tokio::time::timeout(patience, asking).await.with_context(|| {
-        format!(
-            "instance metadata did not say within {patience:?} who this instance is: is this an EC2 instance with IMDSv2 enabled, and is its hop limit reached?"
-        )
-    })
 }
 
 /// Asks the probes at the given pace, and at once when Docker says that a container began or ended.

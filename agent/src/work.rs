@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lightsout_cloud::aws::{Aws, secrets};
+use lightsout_cloud::{Host, Secrets};
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -20,7 +20,7 @@ use lightsout_io::http::Driver;
 use tokio::sync::mpsc;
 
 use crate::{
-    cloud::Cloud,
+    cloud::{self, done, outcome},
     docker::Engine,
     journal::{Entry, Journal},
     probe::Prober,
@@ -49,8 +49,8 @@ const NO_HOOK: &str = "agent.protection = \"while-busy\" needs a termination hoo
 pub struct Work {
     pub settings: AgentSettings,
     pub me: Mutex<Me>,
-    pub aws: Aws,
-    pub cloud: Cloud,
+    pub secrets: Box<dyn Secrets>,
+    pub host: Box<dyn Host>,
     pub runner: Arc<Runner>,
     pub engine: Option<Arc<Engine>>,
     pub driver: Arc<Driver>,
@@ -109,8 +109,8 @@ impl Work {
         }
         if matches!(outcome, Outcome::Denied(_) | Outcome::Failed(_)) {
             // The SDK keeps a metadata session token until its time is up, even when the metadata service refuses it.
-            self.aws.forget().await;
-            self.cloud.forget().await;
+            self.secrets.forget();
+            self.host.forget();
         }
         let registered = outcome == Outcome::Registered;
         let _ = self.inputs.send(Input::Event(Event::Completed { id: action.id, outcome })).await;
@@ -149,13 +149,13 @@ impl Work {
             Request::Abort => self.abort().await,
             Request::Deregister => self.deregister().await,
             Request::Probe => Outcome::Snapshot(self.snapshot().await),
-            Request::Describe => self.cloud.describe().await,
-            Request::Room => self.cloud.room().await,
+            Request::Describe => outcome(self.host.membership().await, Outcome::Member),
+            Request::Room => outcome(self.host.room().await, Outcome::Room),
             Request::Protect(false) => self.unprotect().await,
-            Request::Protect(true) => self.cloud.protect(true).await,
-            Request::Heartbeat => self.cloud.heartbeat().await,
-            Request::CompleteHook => self.cloud.complete_hook().await,
-            Request::End(rung) => self.cloud.end(rung).await,
+            Request::Protect(true) => done(self.host.protect(true).await),
+            Request::Heartbeat => done(self.host.extend_hold().await),
+            Request::CompleteHook => done(self.host.complete_hold().await),
+            Request::End(rung) => cloud::end(self.host.as_ref(), rung, &self.settings.power_off).await,
         }
     }
 
@@ -262,9 +262,8 @@ impl Work {
 
     /// Gives up protection, if a hook would let the instance finish what slips in. Asked afresh each time: it may have been removed.
     async fn unprotect(&self) -> Outcome {
-        self.cloud.forget_hook().await;
-        match self.cloud.heartbeat_pause().await {
-            Ok(Some(_)) => self.cloud.protect(false).await,
+        match self.host.lifecycle_hook().await {
+            Ok(Some(_)) => done(self.host.protect(false).await),
             Ok(None) => Outcome::Denied(NO_HOOK.into()),
             Err(error) => Outcome::Failed(error.to_string()),
         }
@@ -276,7 +275,7 @@ impl Work {
         if self.settings.policy.protection == Protection::Always {
             return None;
         }
-        match self.cloud.heartbeat_pause().await {
+        match self.host.lifecycle_hook().await {
             Ok(Some(_)) => None,
             Ok(None) => Some(Outcome::Denied(NO_HOOK.into())),
             Err(error) => Some(Outcome::Failed(error.to_string())),
@@ -386,7 +385,7 @@ impl Work {
         let source: &RunnerPlatform = &self.settings.platform;
         let mut found = Vec::new();
         for secret in source.secrets() {
-            found.push(secrets::resolve(secret, &self.aws).await.map_err(|error| {
+            found.push(self.secrets.resolve(secret).await.map_err(|error| {
                 let kind = if error.transient { ErrorKind::Unreachable } else { ErrorKind::Unauthorized };
                 PlatformError::new(kind, error.to_string())
             })?);
