@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What each part links, as `cargo tree` tells it: the scaler stays small enough for a Lambda, the core does no I/O, and there is one TLS stack.
+# What each part links, as `cargo tree` tells it: the scaler stays small enough for a Lambda, the core does no I/O, one crate knows the
+# clouds, and there is one TLS stack.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,6 +46,18 @@ allowed=(base64 hmac jiff lightsout-core secrecy serde serde_json sha2 thiserror
 for crate in $(crates -p lightsout-core --depth 1); do
     [[ " ${allowed[*]} " == *" $crate "* ]] || fail "the core depends on $crate: does it do no I/O and read no clock? Then allow it in $0"
 done
+
+# A cloud is a folder of crates/cloud: nothing else speaks to one, not even in its tests.
+members=$(cargo tree --locked --workspace --depth 0 --prefix none --format '{p}' | awk 'NF { print $1 }' | sort -u)
+for member in $members; do
+    sdks=$(cargo tree --locked -e all -p "$member" --depth 1 --prefix none --format '{p}' | awk '$1 ~ /^aws-/ { print $1 }' | sort -u)
+    if [[ $member == lightsout-cloud ]]; then
+        [[ -n $sdks ]] || fail "lightsout-cloud depends on no aws- crate: is this still their name?"
+    else
+        [[ -z $sdks ]] || fail "$member depends on ${sdks//$'\n'/ }: only lightsout-cloud may"
+    fi
+done
+without "the core" "$core" lightsout-cloud lightsout-io
 
 all=$(crates --workspace)
 without "lightsout" "$all" "${tls[@]}"

@@ -3,15 +3,14 @@
 use std::{fmt, rc::Rc, time::Instant};
 
 use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
-use lightsout_cloud::aws::groups::{Group, GroupView};
+use lightsout_cloud::GroupView;
 use lightsout_core::{platform::Demand, settings::PoolSettings};
 use serde::Serialize;
 
 use crate::{
-    Stop,
-    pool::{Pool, view},
-    summed_up,
-    world::{Describing, World},
+    pool::{Pool, TickContext, groups_of, view},
+    regions::Describing,
+    stop::{Stop, summed_up},
 };
 
 /// What was found about one pool.
@@ -51,18 +50,18 @@ impl fmt::Display for Finding {
 }
 
 /// Checks every pool; fails when any has an error.
-pub(crate) async fn check<G: Group + 'static>(
-    world: &Rc<World<G>>,
+pub(crate) async fn check(
+    context: &Rc<TickContext>,
     pools: Vec<Pool>,
     mut done: impl FnMut(&Finding),
 ) -> Result<(), Stop> {
     let count = pools.len();
-    let describing = world.describe(&pools);
+    let describing = context.regions.describe(groups_of(&pools));
     let mut checks: FuturesUnordered<_> = pools
         .into_iter()
         .map(|pool| {
             let describing = describing[&pool.settings.region].clone();
-            Box::pin(look(Rc::clone(world), pool, describing))
+            Box::pin(look(Rc::clone(context), pool, describing))
         })
         .collect();
     let mut failed = Vec::new();
@@ -76,10 +75,10 @@ pub(crate) async fn check<G: Group + 'static>(
     summed_up(count, &failed)
 }
 
-async fn look<G: Group + 'static>(world: Rc<World<G>>, mut pool: Pool, describing: Describing) -> Finding {
-    let until = Instant::now() + world.deadline;
+async fn look(context: Rc<TickContext>, mut pool: Pool, describing: Describing) -> Finding {
+    let until = Instant::now() + context.deadline;
     let settings = pool.settings.clone();
-    let (group, demand) = join(view(&world, &settings, describing, until), pool.demand(&world, until)).await;
+    let (group, demand) = join(view(&context, &settings, describing, until), pool.demand(&context, until)).await;
     let mut finding = Finding { pool: settings.name.clone(), group: settings.group.clone(), ..Finding::default() };
     match group {
         Ok(view) => {
@@ -101,17 +100,7 @@ async fn look<G: Group + 'static>(world: Rc<World<G>>, mut pool: Pool, describin
 
 /// What may hurt, with what could happen and what to do.
 fn doubts(settings: &PoolSettings, group: &GroupView) -> Vec<String> {
-    let mut doubts = Vec::new();
-    if !group.new_instances_protected {
-        doubts.push(
-            "new instances are not protected from scale-in: whoever lowers the desired capacity may end an instance while a job \
-             runs on it; set NewInstancesProtectedFromScaleIn on the group"
-                .into(),
-        );
-    }
-    if group.suspended.iter().any(|process| process == "Launch") {
-        doubts.push("the group's process Launch is suspended: a raise starts nothing; resume it".into());
-    }
+    let mut doubts: Vec<String> = group.doubts.iter().map(|doubt| doubt.text.clone()).collect();
     if group.max == 0 {
         doubts.push("the group's maximum is 0: nothing can ever start; raise it".into());
     }

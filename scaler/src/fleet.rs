@@ -7,31 +7,30 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
-use lightsout_cloud::aws::groups::Group;
 use lightsout_core::record::{Outcome, Record};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
-use crate::{pool::Pool, world::World};
+use crate::pool::{Pool, TickContext, groups_of};
 
 /// How long after the beginning of a pool's tick a hint may begin the next one.
 const BETWEEN_HINTS: Duration = Duration::from_secs(1);
 
 /// The pools, those that tick just now and those that do not.
-pub(crate) struct Fleet<G> {
-    world: Rc<World<G>>,
+pub(crate) struct Fleet {
+    context: Rc<TickContext>,
     idle: Vec<Pool>,
     busy: FuturesUnordered<LocalBoxFuture<'static, (Pool, Record)>>,
     /// The pools whose platform hinted at waiting jobs since their last tick began.
     hinted: BTreeSet<String>,
 }
 
-impl<G: Group + 'static> Fleet<G> {
+impl Fleet {
     /// A fleet in which nothing ticks yet.
-    pub(crate) fn new(world: Rc<World<G>>, pools: Vec<Pool>) -> Self {
-        Self { world, idle: pools, busy: FuturesUnordered::new(), hinted: BTreeSet::new() }
+    pub(crate) fn new(context: Rc<TickContext>, pools: Vec<Pool>) -> Self {
+        Self { context, idle: pools, busy: FuturesUnordered::new(), hinted: BTreeSet::new() }
     }
 
     /// One tick of every pool. Gives the names and errors of those that failed.
@@ -111,12 +110,12 @@ impl<G: Group + 'static> Fleet<G> {
         let (due, idle): (Vec<Pool>, Vec<Pool>) =
             std::mem::take(&mut self.idle).into_iter().partition(|pool| chosen(pool) && pool.is_due());
         self.idle = idle;
-        let describing = self.world.describe(&due);
+        let describing = self.context.regions.describe(groups_of(&due));
         for mut pool in due {
             pool.began = Some(Instant::now());
             self.hinted.remove(&pool.settings.name);
             let describing = describing[&pool.settings.region].clone();
-            self.busy.push(pool.tick(Rc::clone(&self.world), describing).boxed_local());
+            self.busy.push(pool.tick(Rc::clone(&self.context), describing).boxed_local());
         }
     }
 

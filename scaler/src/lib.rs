@@ -10,8 +10,9 @@ mod fleet;
 mod hooks;
 mod listener;
 mod pool;
+mod regions;
+mod stop;
 mod tokens;
-mod world;
 
 #[cfg(test)]
 mod tests;
@@ -24,33 +25,20 @@ use std::{
     rc::Rc,
 };
 
-use lightsout_cloud::aws::{
-    Aws,
-    groups::{AwsGroup, Group},
-    secrets,
-};
+use lightsout_cloud::{PROVIDERS, Provider};
 use lightsout_core::settings::{PoolSettings, ScalerSettings};
 use lightsout_io::{files, http::Driver, log};
-
 use tokio::sync::mpsc;
 
 use args::{Args, Format, Options, Verb};
 use fleet::Fleet;
 use hooks::Hooks;
-use pool::Pool;
+use pool::{Pool, TickContext};
+use stop::{Stop, summed_up};
 use tokens::Tokens;
-use world::World;
 
-/// Why the scaler stops without success.
-#[derive(Debug, thiserror::Error)]
-enum Stop {
-    /// Nothing was tried: the arguments or the settings cannot work.
-    #[error("{0}")]
-    Refused(String),
-    /// Something was tried and failed.
-    #[error("{0}")]
-    Failed(String),
-}
+/// The cloud of all pools: no setting names one yet.
+const CLOUD: &Provider = PROVIDERS[0];
 
 /// Runs the scaler with these arguments, the program's name not among them.
 ///
@@ -114,21 +102,21 @@ fn run(options: &Options, settings: ScalerSettings) -> Result<(), Stop> {
         .build()
         .map_err(|error| Stop::Failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
-        let tokens = Tokens::new(|region, source| async move { secrets::resolve(&source, &Aws::new(region)).await });
+        let tokens = Tokens::new(|region, source| async move { (CLOUD.secrets)(region).resolve(&source).await });
         let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
-        let mut world = World::new(driver, tokens, &settings, AwsGroup::new);
-        world.dry_run = options.dry_run;
-        act(options, settings, Rc::new(world)).await
+        let mut context = TickContext::new(driver, tokens, &settings, CLOUD.groups);
+        context.dry_run = options.dry_run;
+        act(options, settings, Rc::new(context)).await
     })
 }
 
-async fn act<G: Group + 'static>(options: &Options, settings: ScalerSettings, world: Rc<World<G>>) -> Result<(), Stop> {
+async fn act(options: &Options, settings: ScalerSettings, context: Rc<TickContext>) -> Result<(), Stop> {
     let pools = Pool::all(settings.pools);
     let count = pools.len();
     match options.verb {
-        Verb::Check => check::check(&world, pools, |finding| print(options.format, finding, &finding.json())).await,
+        Verb::Check => check::check(&context, pools, |finding| print(options.format, finding, &finding.json())).await,
         Verb::Once => {
-            let mut fleet = Fleet::new(world, pools);
+            let mut fleet = Fleet::new(context, pools);
             let failed = fleet.once(|record| print(options.format, record, &record.json())).await;
             tracing::debug!(pools = count, failed = failed.len(), "ticked once");
             summed_up(count, &failed)
@@ -139,33 +127,18 @@ async fn act<G: Group + 'static>(options: &Options, settings: ScalerSettings, wo
             // It lives until the watching ends; so must the channel's sender where there is none.
             let _listening = match options.listen {
                 Some(address) => {
-                    let hooks = Hooks::resolve(&pools, &world.tokens).await.map_err(Stop::Failed)?;
+                    let hooks = Hooks::resolve(&pools, &context.tokens).await.map_err(Stop::Failed)?;
                     Ok(listener::listen(address, hooks, hints).await.map_err(Stop::Failed)?)
                 }
                 None => Err(hints),
             };
             tracing::info!(pools = count, tick = ?settings.tick, dry_run = options.dry_run, "watching");
-            let mut fleet = Fleet::new(world, pools);
+            let mut fleet = Fleet::new(context, pools);
             fleet.watch(settings.tick, hinted, stop, |record| print(options.format, record, &record.json())).await;
             tracing::info!("stopped");
             Ok(())
         }
     }
-}
-
-/// How many failures are printed in full.
-const PRINTED: usize = 20;
-
-fn summed_up(count: usize, failed: &[(String, String)]) -> Result<(), Stop> {
-    if failed.is_empty() {
-        return Ok(());
-    }
-    let mut lines = vec![format!("{} of {count} pools failed:", failed.len())];
-    lines.extend(failed.iter().take(PRINTED).map(|(pool, error)| format!("{pool}: {error}")));
-    if failed.len() > PRINTED {
-        lines.push(format!("and {} more", failed.len() - PRINTED));
-    }
-    Err(Stop::Failed(lines.join("\n  ")))
 }
 
 /// Becomes ready at the first `SIGTERM` or `SIGINT`.

@@ -2,25 +2,26 @@
 
 use lightsout_core::exchange::{ErrorKind, ExchangeError};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use futures_util::future::join;
-use lightsout_cloud::aws::{
-    FLOOR_TAG,
-    groups::{Group, GroupView},
-};
+use lightsout_cloud::{DoubtKind, GroupView, Groups};
 use lightsout_core::{
     platform::{Demand, Queue},
     record::{Outcome, Record, Spent},
     scaling::{Capacity, Plan, floor, plan},
-    settings::{PoolSettings, format_duration},
+    settings::{PoolSettings, ScalerSettings, format_duration},
 };
+use lightsout_io::http::Driver;
 use tokio::{sync::Semaphore, time::timeout_at};
 
-use crate::world::{Describing, World, region_name};
+use crate::{
+    regions::{Describing, RegionName, Regions},
+    tokens::Tokens,
+};
 
 /// How many pools may ask the same address at once. It bounds memory and connections; a platform that is slow delays its own pools only.
 const AT_ONCE: usize = 32;
@@ -28,6 +29,30 @@ const AT_ONCE: usize = 32;
 const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
 /// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody else raised.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// What a tick needs besides its pool: shared by all.
+pub(crate) struct TickContext {
+    pub(crate) driver: Driver,
+    pub(crate) tokens: Tokens,
+    pub(crate) regions: Regions,
+    /// How long one tick of one pool may take.
+    pub(crate) deadline: Duration,
+    /// Whether nothing may be changed.
+    pub(crate) dry_run: bool,
+}
+
+impl TickContext {
+    /// For the pools of these settings, in regions whose groups `open` gives.
+    pub(crate) fn new(
+        driver: Driver,
+        tokens: Tokens,
+        settings: &ScalerSettings,
+        open: impl Fn(RegionName) -> Box<dyn Groups>,
+    ) -> Self {
+        let names = settings.pools.iter().map(|pool| pool.region.clone()).collect();
+        Self { driver, tokens, regions: Regions::open(names, open), deadline: settings.deadline, dry_run: false }
+    }
+}
 
 /// One pool, and what it remembers between two ticks. All of it may be lost at any time.
 pub(crate) struct Pool {
@@ -74,7 +99,7 @@ impl Pool {
     }
 
     /// One tick: queue and group at the same time, the plan, the raise, then everything else.
-    pub(crate) async fn tick<G: Group + 'static>(mut self, world: Rc<World<G>>, group: Describing) -> (Self, Record) {
+    pub(crate) async fn tick(mut self, context: Rc<TickContext>, group: Describing) -> (Self, Record) {
         let started = Instant::now();
         let mut record = Record {
             time: String::new(),
@@ -88,7 +113,7 @@ impl Pool {
             error: None,
             ms: Spent::default(),
         };
-        if let Err(error) = self.attempt(&world, group, started, &mut record).await {
+        if let Err(error) = self.attempt(&context, group, started, &mut record).await {
             record.result = Outcome::Failed;
             record.error = Some(error);
         }
@@ -98,17 +123,17 @@ impl Pool {
         (self, record)
     }
 
-    async fn attempt<G: Group + 'static>(
+    async fn attempt(
         &mut self,
-        world: &World<G>,
+        context: &TickContext,
         group: Describing,
         started: Instant,
         record: &mut Record,
     ) -> Result<(), String> {
-        let until = started + world.deadline;
+        let until = started + context.deadline;
         let settings = self.settings.clone();
-        let reading = async { (self.demand(world, until).await, started.elapsed()) };
-        let ((demand, took), view) = join(reading, view(world, &settings, group, until)).await;
+        let reading = async { (self.demand(context, until).await, started.elapsed()) };
+        let ((demand, took), view) = join(reading, view(context, &settings, group, until)).await;
         record.ms.demand = Some(millis(took));
         record.ms.describe = view.as_ref().ok().map(|view| millis(view.took));
         let (demand, mut view) = match (demand, view) {
@@ -121,51 +146,43 @@ impl Pool {
         let since_raise = self.raised.map(|at| at.elapsed());
         let mut decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
         if matches!(decided, Plan::Raise { .. }) && view.at.elapsed() > FRESH {
-            let again = world.describe(std::slice::from_ref(self)).remove(&self.settings.region);
-            if let Some(again) = again {
-                view = self::view(world, &self.settings, again, until).await?;
-                decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
-            }
+            let again = BTreeSet::from([settings.group.clone()]);
+            let again = context.regions.describe_one(settings.region.clone(), again);
+            view = self::view(context, &settings, again, until).await?;
+            decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
         }
         record.reason = Some(decided.explanation().to_string());
         record.why = Some(decided.explanation().clone());
         if let Plan::Raise { to, .. } = decided {
             record.to = Some(to);
-            if world.dry_run {
+            if context.dry_run {
                 record.result = Outcome::WouldRaise;
                 return Ok(());
             }
             let began = Instant::now();
-            let raised = self.raise(world, to, until).await;
+            let raised = self.raise(context, &view.group, to, until).await;
             record.ms.raise = Some(millis(began.elapsed()));
             raised?;
             record.result = Outcome::Raised;
             self.raised = Some(Instant::now());
-            if view.group.suspended.iter().any(|process| process == "Launch") {
-                tracing::warn!(
-                    pool = self.settings.name,
-                    group = self.settings.group,
-                    "the group's process Launch is suspended, so that nothing starts: resume it"
-                );
+            for doubt in view.group.doubts.iter().filter(|doubt| doubt.kind == DoubtKind::LaunchesSuspended) {
+                tracing::warn!(pool = self.settings.name, group = self.settings.group, "{}", doubt.text);
             }
         }
-        if !world.dry_run {
-            self.leave_floor(world, floor(&settings.policy, &demand, capacity(&view.group)), &view.group, until).await;
+        if !context.dry_run {
+            self.leave_floor(context, floor(&settings.policy, &demand, capacity(&view.group)), &view.group, until)
+                .await;
         }
         Ok(())
     }
 
     /// Reads the queue, with a fresh token when the one at hand is refused.
-    pub(crate) async fn demand<G: Group + 'static>(
-        &mut self,
-        world: &World<G>,
-        until: Instant,
-    ) -> Result<Demand, String> {
+    pub(crate) async fn demand(&mut self, context: &TickContext, until: Instant) -> Result<Demand, String> {
         let gate = Rc::clone(&self.gate);
         let Ok(_turn) = timeout_at(until.into(), gate.acquire()).await else {
             return Err(format!(
                 "no turn within {}: too many pools wait for {}, which is slow; raise `deadline` or give the pools more time with `tick`",
-                format_duration(world.deadline),
+                format_duration(context.deadline),
                 self.settings.platform.address()
             ));
         };
@@ -173,15 +190,15 @@ impl Pool {
         loop {
             let (mut queue, token_at) = match self.queue.take() {
                 Some(queue) => queue,
-                None => self.open(world, until).await?,
+                None => self.open(context, until).await?,
             };
             let left = until.saturating_duration_since(Instant::now());
-            let read = Box::pin(world.driver.complete(queue.as_mut(), left)).await;
+            let read = Box::pin(context.driver.complete(queue.as_mut(), left)).await;
             let refused = matches!(&read, Err(ExchangeError { kind: ErrorKind::Unauthorized, .. }));
             let source = self.settings.platform.token().zip(token_at);
             if refused
                 && std::mem::take(&mut again)
-                && source.is_some_and(|(source, at)| world.tokens.refused(self.settings.region.as_ref(), source, at))
+                && source.is_some_and(|(source, at)| context.tokens.refused(self.settings.region.as_ref(), source, at))
             {
                 tracing::info!(pool = self.settings.name, "the token was refused and is fetched anew");
                 continue;
@@ -197,45 +214,40 @@ impl Pool {
         }
     }
 
-    async fn open<G: Group + 'static>(
-        &self,
-        world: &World<G>,
-        until: Instant,
-    ) -> Result<(Box<dyn Queue>, Option<Instant>), String> {
+    async fn open(&self, context: &TickContext, until: Instant) -> Result<(Box<dyn Queue>, Option<Instant>), String> {
         let platform = &self.settings.platform;
         let Some(source) = platform.token() else { return Ok((platform.build(None), None)) };
-        let token = timeout_at(until.into(), world.tokens.get(self.settings.region.as_ref(), source))
+        let token = timeout_at(until.into(), context.tokens.get(self.settings.region.as_ref(), source))
             .await
-            .map_err(|_| format!("no secret from {source} within {}", format_duration(world.deadline)))?
+            .map_err(|_| format!("no secret from {source} within {}", format_duration(context.deadline)))?
             .map_err(|error| error.to_string())?;
         Ok((platform.build(Some(token.secret)), Some(token.at)))
     }
 
-    async fn raise<G: Group + 'static>(&self, world: &World<G>, to: u32, until: Instant) -> Result<(), String> {
-        let region = world.region(self.settings.region.as_ref());
+    async fn raise(&self, context: &TickContext, seen: &GroupView, to: u32, until: Instant) -> Result<(), String> {
+        let region = context.regions.region(&self.settings.region);
         let raising = async {
             let _turn = region.writes.acquire().await;
-            Box::pin(region.groups.raise(&self.settings.group, to)).await
+            region.groups.raise(seen, to).await
         };
         match timeout_at(until.into(), raising).await {
             Ok(raised) => raised.map_err(|error| error.to_string()),
             Err(_) => Err(format!(
                 "the raise was not answered within {}; the next tick sees whether it took effect",
-                format_duration(world.deadline)
+                format_duration(context.deadline)
             )),
         }
     }
 
     /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.
-    async fn leave_floor<G: Group + 'static>(&self, world: &World<G>, floor: u32, group: &GroupView, until: Instant) {
-        if floor == group.floor() {
+    async fn leave_floor(&self, context: &TickContext, floor: u32, group: &GroupView, until: Instant) {
+        if floor == group.floor {
             return;
         }
-        let region = world.region(self.settings.region.as_ref());
-        let text = floor.to_string();
+        let region = context.regions.region(&self.settings.region);
         let writing = async {
             let _turn = region.writes.acquire().await;
-            Box::pin(region.groups.set_tag(&self.settings.group, FLOOR_TAG, &text)).await
+            region.groups.leave_floor(&self.settings.group, floor).await
         };
         let error = match timeout_at(until.into(), writing).await {
             Ok(Ok(())) => return tracing::debug!(pool = self.settings.name, floor, "left a new floor for the agents"),
@@ -263,6 +275,15 @@ impl Pool {
     }
 }
 
+/// The groups of these pools, by region.
+pub(crate) fn groups_of(pools: &[Pool]) -> BTreeMap<RegionName, BTreeSet<String>> {
+    let mut groups: BTreeMap<RegionName, BTreeSet<String>> = BTreeMap::new();
+    for Pool { settings, .. } in pools {
+        groups.entry(settings.region.clone()).or_default().insert(settings.group.clone());
+    }
+    groups
+}
+
 /// One group out of a describe.
 pub(crate) struct View {
     pub(crate) group: GroupView,
@@ -271,25 +292,25 @@ pub(crate) struct View {
 }
 
 /// Waits for the describe and picks the pool's group.
-pub(crate) async fn view<G>(
-    world: &World<G>,
+pub(crate) async fn view(
+    context: &TickContext,
     settings: &PoolSettings,
     describing: Describing,
     until: Instant,
 ) -> Result<View, String> {
-    let region = || region_name(settings.region.as_ref());
+    let location = || context.regions.region(&settings.region).groups.location();
     let views = timeout_at(until.into(), describing)
         .await
         .map_err(|_| {
-            format!("AWS did not describe the groups of {} within {}", region(), format_duration(world.deadline))
+            format!("the groups of {} were not described within {}", location(), format_duration(context.deadline))
         })?
         .map_err(|error| error.to_string())?;
     match views.groups.get(&settings.group) {
         Some(group) => Ok(View { group: group.clone(), at: views.at, took: views.took }),
         None => Err(format!(
-            "there is no Auto Scaling group {} in {}; create it, or correct group or region of the pool {}",
+            "there is no group {} in {}; create it, or correct group or region of the pool {}",
             settings.group,
-            region(),
+            location(),
             settings.name
         )),
     }

@@ -10,7 +10,7 @@ use futures_util::{
     FutureExt,
     future::{LocalBoxFuture, Shared},
 };
-use lightsout_cloud::aws::secrets::SecretError;
+use lightsout_cloud::SecretError;
 use lightsout_core::settings::SecretSource;
 use secrecy::SecretString;
 

@@ -1,29 +1,31 @@
-//! Prints how much resident memory the parts of this crate take: made, used once, and given back.
+//! Prints how much resident memory a cloud and the HTTP driver take: made, used once, and given back.
 //!
 //! `AWS_ENDPOINT_URL`, `AWS_REGION` and credentials in the environment say which AWS to ask; without a reachable one the
 //! failed call is measured. A second argument such as `https://ci.example` is asked for once, too.
 
 use std::{env, fs, time::Duration};
 
-use lightsout_cloud::aws::{
-    Aws,
-    host::{AwsInstance, Instance},
-    metadata::Imds,
-};
+use lightsout_cloud::{Identity, PROVIDERS};
 use lightsout_core::exchange::{Effect, Request};
 use lightsout_io::http::Driver;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     report("started");
-    let instance = AwsInstance::new("i-0123456789abcdef0", env::var("AWS_REGION").ok());
+    let cloud = PROVIDERS[0];
+    let identity = Identity {
+        instance: "i-0123456789abcdef0".into(),
+        location: env::var("AWS_REGION").unwrap_or_else(|_| "eu-north-1".into()),
+        group: None,
+    };
+    let host = (cloud.host)(&identity, None);
     let driver = Driver::new("lightsout/0 (footprint)");
-    let imds = Imds::new("http://127.0.0.1:9").expect("a plain URL");
-    let _aws = Aws::new(None);
-    report("made AwsInstance, Driver, Imds, Aws");
+    let notices = (cloud.notices)().expect("a plain URL");
+    let _secrets = (cloud.secrets)(None);
+    report("made host, driver, notices, secrets");
 
-    let item = imds.get("/latest/meta-data/instance-id").await;
-    println!("{:>10}  {item:?}", "");
+    let told = notices.identity(Duration::from_millis(10)).await;
+    println!("{:>10}  {told:?}", "");
     report("asked the metadata service");
     driver.perform(Effect::Http(Request::get("http://127.0.0.1:9/"))).await;
     report("asked over http");
@@ -31,12 +33,12 @@ async fn main() {
         println!("{:>10}  {:?}", "", driver.perform(Effect::Http(Request::get(url))).await);
         report("asked over https");
     }
-    match instance.describe().await {
-        Ok(view) => println!("{:>10}  {view:?}", ""),
+    match host.membership().await {
+        Ok(membership) => println!("{:>10}  {membership:?}", ""),
         Err(error) => println!("{:>10}  {error}", ""),
     }
-    report("described itself");
-    instance.forget().await;
+    report("asked for its place in its group");
+    host.forget();
     tokio::time::sleep(Duration::from_millis(100)).await;
     report("forgot it");
 }

@@ -1,32 +1,62 @@
-//! The AWS SDK, set up once for everything that lightsout does with it.
+//! AWS: EC2 Auto Scaling groups, EC2 instances and their metadata, Systems Manager and Secrets Manager.
+//!
+//! This file sets the SDK up, once for everything that is done with it.
 
-pub mod error;
-pub mod groups;
+mod error;
+mod groups;
 #[cfg(feature = "host")]
-pub mod host;
+mod host;
 mod http;
-pub mod metadata;
-pub mod notices;
-pub mod secrets;
+#[cfg(feature = "host")]
+mod metadata;
+#[cfg(feature = "host")]
+mod notices;
+mod secrets;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use aws_config::{
     BehaviorVersion, ConfigLoader, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig,
     timeout::TimeoutConfig,
 };
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
-use tokio::sync::Mutex;
+use lightsout_core::cloud::{Capabilities, HoldRules, ProtectionSupport};
+use tokio::sync::OnceCell;
 
-pub use error::{AwsError, AwsErrorKind};
+use crate::Provider;
+use error::{AwsError, AwsErrorKind};
+
+/// How AWS is reached.
+pub(crate) const PROVIDER: Provider = Provider {
+    name: "aws",
+    groups: |region| Box::new(groups::AwsGroups::new(region)),
+    secrets: |region| Box::new(secrets::AwsSecrets::new(region)),
+    #[cfg(feature = "host")]
+    notices: notices::open,
+    #[cfg(feature = "host")]
+    host: |identity, hook| Box::new(host::AwsHost::new(identity, hook)),
+};
+
+/// What EC2 Auto Scaling can do (EC2 Auto Scaling User Guide, "Use instance scale-in protection", "Lifecycle hooks": 48 hours or 100 times
+/// the time-out, whichever is less).
+const CAPABILITIES: Capabilities = Capabilities {
+    protection: ProtectionSupport::AtLaunch,
+    hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
+    leaving_lowers_capacity: false,
+    power_off_ends_billing: true,
+    conditional_raise: false,
+};
 
 /// The tag on a group that holds the scaler's floor: idle agents leave only while `desired` is above it.
-pub const FLOOR_TAG: &str = "lightsout:floor";
+const FLOOR_TAG: &str = "lightsout:floor";
 
 /// How long a connection may take to come about.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one attempt of a call may take.
-pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may take with all its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// The first attempt of a read and at most two more.
@@ -38,55 +68,53 @@ const ATTEMPTS: u32 = 3;
 ///
 /// It costs nothing until it is used, and [`Aws::forget`] gives back what it then took.
 #[derive(Debug, Default)]
-pub struct Aws {
+struct Aws {
     region: Option<String>,
-    config: Mutex<Option<SdkConfig>>,
+    /// Filled at first use, and replaced to forget it.
+    config: Mutex<Arc<OnceCell<SdkConfig>>>,
 }
 
 impl Aws {
     /// For this region; `None` leaves the choice to the environment.
-    pub fn new(region: Option<String>) -> Self {
-        Self { region, config: Mutex::new(None) }
+    fn new(region: Option<String>) -> Self {
+        Self { region, config: Mutex::default() }
     }
 
     /// With a configuration that is there already.
     #[cfg(test)]
-    pub(crate) fn with_config(config: SdkConfig) -> Self {
-        Self { region: None, config: Mutex::new(Some(config)) }
+    fn with_config(config: SdkConfig) -> Self {
+        Self { region: None, config: Mutex::new(Arc::new(OnceCell::new_with(Some(config)))) }
     }
 
     /// The configuration. Clients made from it share connections and credentials, so they are cheap to make for each call.
-    pub async fn config(&self) -> SdkConfig {
-        let mut config = self.config.lock().await;
-        if let Some(config) = &*config {
-            return config.clone();
-        }
-        config.insert(load(self.region.clone()).await).clone()
+    async fn config(&self) -> SdkConfig {
+        let config = Arc::clone(&*self.config.lock().unwrap_or_else(PoisonError::into_inner));
+        config.get_or_init(|| load(self.region.clone())).await.clone()
     }
 
-    /// Makes a call, and drops the credentials when AWS refuses it: the SDK keeps a metadata session token until its time is up, even
+    /// Makes a call, and drops the credentials when AWS refuses them: the SDK keeps a metadata session token until its time is up, even
     /// when the metadata service refuses it, and could then not renew them.
-    pub(crate) async fn minding<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
+    async fn forget_on_refusal<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
         let result = call.await;
-        if result.as_ref().is_err_and(|error| error.kind == AwsErrorKind::Denied) {
-            self.forget().await;
+        if result.as_ref().is_err_and(|error| matches!(error.kind, AwsErrorKind::Denied | AwsErrorKind::Credentials)) {
+            self.forget();
         }
         result
     }
 
     /// Drops connections, credentials and certificates. The next use makes them anew.
-    pub async fn forget(&self) {
-        *self.config.lock().await = None;
+    fn forget(&self) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 }
 
 /// For calls that must not be sent twice: a lost answer leads to a describe, not to a resend.
-pub(crate) fn once() -> RetryConfig {
+fn once() -> RetryConfig {
     RetryConfig::disabled()
 }
 
 /// A count as AWS sends it, where a missing or negative one can only mean zero.
-pub(crate) fn count(value: Option<i32>) -> u32 {
+fn count(value: Option<i32>) -> u32 {
     value.and_then(|value| u32::try_from(value).ok()).unwrap_or(0)
 }
 
@@ -115,4 +143,4 @@ fn loader() -> ConfigLoader {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -1,3 +1,45 @@
-//! The clouds: groups as the scaler sees them, an instance as its agent sees it.
+//! The clouds, each behind the same four traits, in no vendor's words: [`Groups`] is what the scaler may do, [`Host`] what an instance may do
+//! to itself, [`Notices`] what it is told, [`Secrets`] where tokens come from. What a cloud can do it states as
+//! [`Capabilities`](lightsout_core::cloud::Capabilities), and what a failed call means as a [`CloudError`].
+//!
+//! A cloud is a folder beside this file and a line in [`PROVIDERS`]. `fake` (a feature) is one in memory, for the tests of agent and scaler.
 
-pub mod aws;
+mod aws;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+mod groups;
+mod host;
+mod notices;
+mod secrets;
+
+use std::pin::Pin;
+
+use lightsout_core::cloud::CloudError;
+
+pub use groups::{Doubt, DoubtKind, GroupView, Groups};
+pub use host::Host;
+pub use notices::{Identity, NoticeIntervals, Notices};
+pub use secrets::{SecretError, Secrets, local};
+
+/// The answer to a call to a cloud.
+pub type CloudFuture<'a, T, E = CloudError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+
+/// How one cloud is reached. Making any of these costs nothing; the first call does.
+#[derive(Clone, Copy, Debug)]
+pub struct Provider {
+    /// Its name in settings.
+    pub name: &'static str,
+    /// The groups of a location; without one the environment decides.
+    pub groups: fn(location: Option<String>) -> Box<dyn Groups>,
+    /// The secrets of a location; without one the environment decides.
+    pub secrets: fn(location: Option<String>) -> Box<dyn Secrets>,
+    /// What the instance on which this runs is told. It fails when the environment points elsewhere and makes no sense.
+    #[cfg(feature = "host")]
+    pub notices: fn() -> Result<Box<dyn Notices>, CloudError>,
+    /// What this instance may do to itself. The second is the name of the lifecycle hook to answer, where the cloud has several.
+    #[cfg(feature = "host")]
+    pub host: fn(identity: &Identity, lifecycle_hook: Option<String>) -> Box<dyn Host>,
+}
+
+/// Every cloud. The first is meant where nothing says which.
+pub const PROVIDERS: [&Provider; 1] = [&aws::PROVIDER];

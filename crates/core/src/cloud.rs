@@ -1,6 +1,78 @@
-//! What the core knows of a cloud, in no vendor's words: an instance's place in its group, the group's room, what a failed call means.
+//! What the core knows of a cloud, in no vendor's words: what it can do, an instance's place in its group, the group's room, notices, and
+//! what a failed call means.
 
-use std::fmt;
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+
+/// What a cloud can do. The implementation states it; whoever decides asks it, and never for the cloud's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Capabilities {
+    /// How an instance is protected from being chosen when its group shrinks.
+    pub protection: ProtectionSupport,
+    /// Whether an ending that somebody else begins can be held off until the jobs have finished; `None`: not at all.
+    pub hold: Option<HoldRules>,
+    /// Whether the group's capacity always falls when an instance leaves it, so that [`Leave::Replace`] is not to be had: then only the
+    /// scaler's next raise replaces it.
+    pub leaving_lowers_capacity: bool,
+    /// Whether an instance that switches itself off is billed no more. Where it is, that is the last way to leave.
+    pub power_off_ends_billing: bool,
+    /// Whether a raise can be refused when somebody else changed the group since it was read. Where it cannot, a raise is only as good as
+    /// the reading is fresh.
+    pub conditional_raise: bool,
+}
+
+/// When an instance's protection from scale-in begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProtectionSupport {
+    /// The group launches instances protected: there is no moment at which a job could run unprotected.
+    AtLaunch,
+    /// Nothing is protected when it is launched: the instance protects itself, and sees that it is, before it takes a job.
+    OnDemand,
+    /// The cloud knows no protection: whoever shrinks the group may end any instance, and the fleet must be set up so that nobody does.
+    Never,
+}
+
+/// How an ending can be held off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HoldRules {
+    /// Whether holding it off can be extended again and again. If not, the first time-out is the only one.
+    pub extendable: bool,
+    /// How long an ending can be held off at most, with all extensions.
+    pub longest: Duration,
+}
+
+/// What holds off the endings of a group's instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LifecycleHook {
+    /// How long an ending waits from its beginning, or from the last extension.
+    pub timeout: Duration,
+}
+
+/// What becomes of the group's capacity when an instance leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Leave {
+    /// It falls by one.
+    Decrement,
+    /// It stays, so that the group launches another instance if it must.
+    Replace,
+}
+
+/// News about this instance from its cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Notice {
+    /// The cloud takes the instance away.
+    Interruption {
+        /// When, about.
+        at: Timestamp,
+    },
+    /// An interruption is likely.
+    Rebalance,
+    /// Maintenance is scheduled that stops or reboots it.
+    Maintenance,
+    /// Its group moves it to this state.
+    Target(TargetState),
+}
 
 /// The target lifecycle state that the group moves an instance to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

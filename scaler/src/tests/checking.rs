@@ -1,5 +1,7 @@
 use std::cell::RefCell;
 
+use lightsout_cloud::{Doubt, DoubtKind};
+
 use super::*;
 use crate::check::check;
 
@@ -10,17 +12,20 @@ async fn tells_errors_doubts_and_what_it_saw_and_writes_nothing() {
         ("bare", "region = 'eu-west-1'\nspare = 4\nmin = 5"),
         ("none", "region = 'eu-west-1'"),
     ]);
-    let groups = Groups::of(&["good", "bare"]);
+    let groups = FakeGroups::of(&["good", "bare"]);
     groups.change("bare", |view| {
-        view.new_instances_protected = false;
-        view.suspended = vec!["Launch".into()];
+        let doubt = |kind, text: &str| Doubt { kind, text: text.into() };
+        view.doubts = vec![
+            doubt(DoubtKind::Unprotected, "new instances are not protected"),
+            doubt(DoubtKind::LaunchesSuspended, "launches are suspended"),
+        ];
         view.max = 4;
     });
     let queues = [waiting(2), waiting(0), failing("GitLab answers 403")];
     let pools = Pool::all(settings.pools.clone()).into_iter().zip(queues);
     let pools = pools.map(|(pool, queue)| pool.with_queue(Box::new(queue))).collect();
     let texts = RefCell::new(BTreeMap::new());
-    let told = check(&Rc::new(world(&settings, &groups)), pools, |finding| {
+    let told = check(&Rc::new(context(&settings, &groups)), pools, |finding| {
         texts.borrow_mut().insert(finding.pool.clone(), finding.to_string());
     })
     .await;
@@ -29,15 +34,13 @@ async fn tells_errors_doubts_and_what_it_saw_and_writes_nothing() {
     assert_eq!(
         texts["bare"],
         "bare: doubtful (group bare from 0 to 4, desired 0; command: 0 waiting, 0 running)\n  \
-         warning: new instances are not protected from scale-in: whoever lowers the desired capacity may end an instance while a \
-         job runs on it; set NewInstancesProtectedFromScaleIn on the group\n  \
-         warning: the group's process Launch is suspended: a raise starts nothing; resume it\n  \
+         warning: new instances are not protected\n  \
+         warning: launches are suspended\n  \
          warning: min = 5 is above the group's maximum of 4, which wins; lower min\n  \
          warning: spare = 4 takes all of the group's maximum of 4: jobs have no room beside it"
     );
-    let none =
-        "there is no Auto Scaling group none in eu-west-1; create it, or correct group or region of the pool none";
+    let none = "there is no group none in eu-west-1; create it, or correct group or region of the pool none";
     assert_eq!(texts["none"], format!("none: FAILED\n  error: {none}\n  error: GitLab answers 403"));
     assert_eq!(told.unwrap_err().to_string(), format!("1 of 3 pools failed:\n  none: {none}; and GitLab answers 403"));
-    assert_eq!(groups.calls(), ["describe good,bare,none"]);
+    assert_eq!(calls(&groups), ["describe bare,good,none"]);
 }

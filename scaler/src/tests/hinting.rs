@@ -98,8 +98,8 @@ async fn a_slow_client_is_cut_off_and_the_next_one_served() {
 
 #[tokio::test]
 async fn a_hint_makes_its_pool_tick_at_once_and_only_this_one() {
-    let (settings, groups) = (settings(&[("a", ""), ("b", "")]), Groups::of(&["a", "b"]));
-    let mut fleet = fleet(&settings, world(&settings, &groups), vec![waiting(0), waiting(0)]);
+    let (settings, groups) = (settings(&[("a", ""), ("b", "")]), FakeGroups::of(&["a", "b"]));
+    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(0), waiting(0)]);
     let (hint, hinted) = mpsc::channel(8);
     let seen = RefCell::new(Vec::new());
     let (end, ended) = (tokio::sync::Notify::new(), Cell::new(false));
@@ -125,8 +125,8 @@ async fn a_hint_makes_its_pool_tick_at_once_and_only_this_one() {
 
 #[tokio::test]
 async fn many_hints_cost_one_more_reading_a_second() {
-    let (settings, groups) = (settings(&[("a", "")]), Groups::of(&["a"]));
-    let mut fleet = fleet(&settings, world(&settings, &groups), vec![waiting(0)]);
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(0)]);
     let (hint, hinted) = mpsc::channel(1000);
     for _ in 0..1000 {
         hint.try_send("a".to_owned()).unwrap();
@@ -139,9 +139,9 @@ async fn many_hints_cost_one_more_reading_a_second() {
 
 #[tokio::test]
 async fn a_hint_for_a_platform_that_wishes_patience_is_dropped() {
-    let (settings, groups) = (settings(&[("a", "")]), Groups::of(&["a"]));
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
     let wish = Demand { queued: 0, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
-    let mut fleet = fleet(&settings, world(&settings, &groups), vec![Answers(Ok(wish), None)]);
+    let mut fleet = fleet(&settings, context(&settings, &groups), vec![Answers(Ok(wish), None)]);
     let (hint, hinted) = mpsc::channel(1000);
     let ticks = Cell::new(0);
     let stop = tokio::time::sleep(Duration::from_millis(1500));

@@ -38,7 +38,7 @@ async fn ticked_after_rotation(patience: Option<Duration>) -> (Vec<Record>, u32)
         )
     };
     let settings = ScalerSettings::parse(&[Fragment::new("test.toml", pool("a") + &pool("b"))]).unwrap();
-    let groups = Groups::of(&["a", "b"]);
+    let groups = FakeGroups::of(&["a", "b"]);
     let fetched = Rc::new(Cell::new(0));
     let count = Rc::clone(&fetched);
     let mut tokens = Tokens::new(move |_, _| {
@@ -47,8 +47,9 @@ async fn ticked_after_rotation(patience: Option<Duration>) -> (Vec<Record>, u32)
         async move { Ok(token.into()) }
     });
     tokens.patience = patience.unwrap_or(tokens.patience);
-    let world = Rc::new(World::new(Driver::new("test"), tokens, &settings, |_| groups.clone()));
-    let records = ticked(&mut Fleet::new(world, Pool::all(settings.pools.clone()))).await;
+    let open = |_| Box::new(groups.clone()) as Box<dyn Groups>;
+    let context = Rc::new(TickContext::new(Driver::new("test"), tokens, &settings, open));
+    let records = ticked(&mut Fleet::new(context, Pool::all(settings.pools.clone()))).await;
     (records, fetched.get())
 }
 
@@ -69,11 +70,7 @@ async fn a_token_that_is_a_moment_old_is_not_fetched_again() {
 #[tokio::test]
 async fn a_token_that_cannot_be_had_fails_the_tick_and_is_named() {
     let tokens = Tokens::new(|_, source| async move {
-        Err(lightsout_cloud::aws::secrets::SecretError {
-            from: source.to_string(),
-            why: "it is empty".into(),
-            transient: false,
-        })
+        Err(lightsout_cloud::SecretError { from: source.to_string(), why: "it is empty".into(), transient: false })
     });
     let error = tokens.get(None, &SecretSource::Env("TOKEN".into())).await.unwrap_err();
     assert_eq!(error.to_string(), "no secret from the environment variable TOKEN: it is empty");

@@ -14,9 +14,9 @@ const TICK: Duration = Duration::from_millis(5);
 
 #[tokio::test]
 async fn a_platform_that_wishes_patience_gets_it() {
-    let (settings, groups) = (settings(&[("eager", ""), ("patient", "")]), Groups::of(&["eager", "patient"]));
+    let (settings, groups) = (settings(&[("eager", ""), ("patient", "")]), FakeGroups::of(&["eager", "patient"]));
     let wish = Demand { queued: 1, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
-    let mut fleet = fleet(&settings, world(&settings, &groups), vec![waiting(1), Answers(Ok(wish), None)]);
+    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(1), Answers(Ok(wish), None)]);
     let (enough, seen) = (Notify::new(), RefCell::new(BTreeMap::<String, u32>::new()));
     let done = |record: &Record| {
         let mut seen = seen.borrow_mut();
@@ -33,9 +33,9 @@ async fn a_platform_that_wishes_patience_gets_it() {
 
 #[tokio::test]
 async fn a_throttled_platform_is_left_alone() {
-    let (settings, groups) = (settings(&[("eager", ""), ("throttled", "")]), Groups::of(&["eager", "throttled"]));
+    let (settings, groups) = (settings(&[("eager", ""), ("throttled", "")]), FakeGroups::of(&["eager", "throttled"]));
     let error = ExchangeError::new(ErrorKind::Throttled(Some(Duration::from_secs(300))), "429");
-    let mut fleet = fleet(&settings, world(&settings, &groups), vec![waiting(1), Answers(Err(error), None)]);
+    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(1), Answers(Err(error), None)]);
     let (enough, eager, refused) = (Notify::new(), Cell::new(0), Cell::new(0));
     let done = |record: &Record| {
         let count = if record.pool == "eager" { &eager } else { &refused };
@@ -50,12 +50,12 @@ async fn a_throttled_platform_is_left_alone() {
 
 #[tokio::test]
 async fn a_tick_that_has_begun_is_ended_before_it_stops() {
-    let (settings, groups) = (settings(&[("a", "")]), Groups::of(&["a"]));
-    groups.0.lock().unwrap().raise_takes = Duration::from_millis(100);
-    let mut fleet = fleet(&settings, world(&settings, &groups), vec![waiting(2)]);
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    groups.inject(GroupsCall::Raise { group: "a".into(), to: 2 }, Fault::Slow(Duration::from_millis(100)));
+    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(2)]);
     let raising = groups.clone();
     let stop = async move {
-        while !raising.calls().iter().any(|call| call.starts_with("raise")) {
+        while !calls(&raising).iter().any(|call| call.starts_with("raise")) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -67,9 +67,9 @@ async fn a_tick_that_has_begun_is_ended_before_it_stops() {
 
 #[tokio::test]
 async fn a_pool_that_still_ticks_sits_the_next_one_out() {
-    let (settings, groups) = (settings(&[("slow", ""), ("eager", "")]), Groups::of(&["slow", "eager"]));
+    let (settings, groups) = (settings(&[("slow", ""), ("eager", "")]), FakeGroups::of(&["slow", "eager"]));
     let slow = Answers(waiting(1).0, Some("0.3"));
-    let mut fleet = fleet(&settings, world(&settings, &groups), vec![slow, waiting(0)]);
+    let mut fleet = fleet(&settings, context(&settings, &groups), vec![slow, waiting(0)]);
     let (enough, order) = (Notify::new(), RefCell::new(Vec::new()));
     let done = |record: &Record| {
         order.borrow_mut().push(record.pool.clone());

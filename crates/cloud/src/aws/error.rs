@@ -4,24 +4,27 @@ use std::{error::Error, fmt};
 
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use lightsout_core::exchange::Unreachable;
+use lightsout_core::{
+    cloud::{CloudError, CloudErrorKind},
+    exchange::Unreachable,
+};
 
 /// A failed AWS call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AwsError {
+pub(super) struct AwsError {
     /// What the caller should make of it.
-    pub kind: AwsErrorKind,
+    pub(super) kind: AwsErrorKind,
     /// The IAM action of the call, such as `autoscaling:SetDesiredCapacity`.
-    pub action: &'static str,
+    pub(super) action: &'static str,
     /// AWS's error code, when AWS answered.
-    pub code: Option<String>,
+    pub(super) code: Option<String>,
     /// AWS's own words, or what kept the call from AWS.
-    pub message: String,
+    pub(super) message: String,
 }
 
 /// Kinds of failed AWS calls, by what the caller does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AwsErrorKind {
+pub(super) enum AwsErrorKind {
     /// The group is at its minimum size and must not shrink.
     AtFloor,
     /// The capacity asked for is above the group's maximum.
@@ -38,8 +41,10 @@ pub enum AwsErrorKind {
     WrongState,
     /// Too many calls: try again later.
     Throttled,
-    /// The credentials are missing, expired, or lack a right. Somebody must act.
+    /// The credentials lack a right. Somebody must grant it.
     Denied,
+    /// The credentials are missing, expired or not accepted: new ones may be.
+    Credentials,
     /// No answer, or none that can be read: whether it was applied is not known. Describe before anything else.
     Timeout,
     /// The call never reached AWS, so nothing was applied.
@@ -50,7 +55,7 @@ pub enum AwsErrorKind {
 
 impl AwsError {
     /// From what the SDK says of a call of `action`.
-    pub(crate) fn from_sdk<E>(action: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    pub(super) fn from_sdk<E>(action: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -69,15 +74,9 @@ impl AwsError {
         Self { kind, action, code: code.map(str::to_owned), message }
     }
 
-    /// A call that was not made because its arguments make no sense.
-    pub(crate) fn invalid(action: &'static str, message: String) -> Self {
-        Self { kind: AwsErrorKind::Other, action, code: None, message }
-    }
-
-    /// A describe that answered without what was asked for.
-    #[cfg(feature = "host")]
-    pub(crate) fn not_found(action: &'static str, message: String) -> Self {
-        Self { kind: AwsErrorKind::NotFound, action, code: None, message }
+    /// One that AWS did not say: the call makes no sense, or its answer lacks what was asked for.
+    pub(super) fn without_code(kind: AwsErrorKind, action: &'static str, message: String) -> Self {
+        Self { kind, action, code: None, message }
     }
 }
 
@@ -95,6 +94,25 @@ impl fmt::Display for AwsError {
 
 impl Error for AwsError {}
 
+impl From<AwsError> for CloudError {
+    fn from(error: AwsError) -> Self {
+        let kind = match error.kind {
+            AwsErrorKind::AtFloor => CloudErrorKind::AtFloor,
+            AwsErrorKind::AboveMax | AwsErrorKind::BelowMin => CloudErrorKind::OutOfBounds,
+            AwsErrorKind::NotFound => CloudErrorKind::NotFound,
+            AwsErrorKind::InProgress | AwsErrorKind::WrongState => CloudErrorKind::InProgress,
+            AwsErrorKind::NoActiveHook => CloudErrorKind::NothingHeld,
+            AwsErrorKind::Throttled => CloudErrorKind::Throttled,
+            AwsErrorKind::Denied => CloudErrorKind::Denied,
+            AwsErrorKind::Credentials => CloudErrorKind::Credentials,
+            AwsErrorKind::Timeout => CloudErrorKind::Timeout,
+            AwsErrorKind::Unreachable => CloudErrorKind::Unreachable,
+            AwsErrorKind::Other => CloudErrorKind::Other,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
 impl AwsError {
     fn meaning(&self) -> String {
         match self.kind {
@@ -106,15 +124,18 @@ impl AwsError {
             AwsErrorKind::NoActiveHook => "no lifecycle hook waits for this instance".into(),
             AwsErrorKind::WrongState => "the instance's state does not allow it".into(),
             AwsErrorKind::Throttled => "AWS throttles the account's calls; it passes by itself".into(),
-            AwsErrorKind::Denied => match self.code.as_deref() {
-                Some("AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation") => {
-                    format!("the credentials lack the right {}: allow this action in the role's policy", self.action)
-                }
-                Some(_) => "AWS does not accept the credentials: check that they are current, and the clock".into(),
-                None => {
-                    "there are no credentials: give the instance or function a role, or set AWS_ACCESS_KEY_ID".into()
-                }
-            },
+            AwsErrorKind::Denied if self.code.as_deref() == Some("OptInRequired") => {
+                "the account has no access to this service or region: sign up, or opt in to it".into()
+            }
+            AwsErrorKind::Denied => {
+                format!("the credentials lack the right {}: allow this action in the role's policy", self.action)
+            }
+            AwsErrorKind::Credentials if self.code.is_some() => {
+                "AWS does not accept the credentials: check that they are current, and the clock".into()
+            }
+            AwsErrorKind::Credentials => {
+                "there are no credentials: give the instance or function a role, or set AWS_ACCESS_KEY_ID".into()
+            }
             AwsErrorKind::Timeout => "no clear answer, so whether it was applied is not known".into(),
             AwsErrorKind::Unreachable => "AWS cannot be reached: check the region, the endpoint and the network".into(),
             AwsErrorKind::Other => "AWS refused it".into(),
@@ -126,17 +147,17 @@ impl AwsError {
 const CODES: &[(&str, AwsErrorKind)] = &[
     ("AccessDenied", AwsErrorKind::Denied),
     ("AccessDeniedException", AwsErrorKind::Denied),
-    ("AuthFailure", AwsErrorKind::Denied),
-    ("ExpiredToken", AwsErrorKind::Denied),
-    ("ExpiredTokenException", AwsErrorKind::Denied),
-    ("IncompleteSignature", AwsErrorKind::Denied),
-    ("InvalidClientTokenId", AwsErrorKind::Denied),
-    ("MissingAuthenticationToken", AwsErrorKind::Denied),
+    ("AuthFailure", AwsErrorKind::Credentials),
+    ("ExpiredToken", AwsErrorKind::Credentials),
+    ("ExpiredTokenException", AwsErrorKind::Credentials),
+    ("IncompleteSignature", AwsErrorKind::Credentials),
+    ("InvalidClientTokenId", AwsErrorKind::Credentials),
+    ("MissingAuthenticationToken", AwsErrorKind::Credentials),
     ("OptInRequired", AwsErrorKind::Denied),
-    ("RequestExpired", AwsErrorKind::Denied),
-    ("SignatureDoesNotMatch", AwsErrorKind::Denied),
+    ("RequestExpired", AwsErrorKind::Credentials),
+    ("SignatureDoesNotMatch", AwsErrorKind::Credentials),
     ("UnauthorizedOperation", AwsErrorKind::Denied),
-    ("UnrecognizedClientException", AwsErrorKind::Denied),
+    ("UnrecognizedClientException", AwsErrorKind::Credentials),
     ("RequestLimitExceeded", AwsErrorKind::Throttled),
     ("Throttling", AwsErrorKind::Throttled),
     ("ThrottlingException", AwsErrorKind::Throttled),
@@ -192,7 +213,7 @@ fn undelivered<'a>(error: &(dyn Error + 'static)) -> (AwsErrorKind, Option<&'a s
         }
         // Asked before the call, and from elsewhere: what went wrong there says nothing about the call.
         if cause.to_string().contains("credential") {
-            return (AwsErrorKind::Denied, None, chain(error));
+            return (AwsErrorKind::Credentials, None, chain(error));
         }
     }
     (AwsErrorKind::Unreachable, None, chain(error))
@@ -266,12 +287,66 @@ mod tests {
         assert_eq!(by_code("Throttling"), AwsErrorKind::Throttled);
         assert_eq!(by_code("RequestLimitExceeded"), AwsErrorKind::Throttled);
         assert_eq!(by_code("InvalidInstanceID.NotFound"), AwsErrorKind::NotFound);
-        for code in
-            ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "ExpiredToken", "InvalidClientTokenId"]
-        {
-            assert_eq!(by_code(code), AwsErrorKind::Denied, "{code}");
-        }
         assert_eq!(by_code("InternalFailure"), AwsErrorKind::Other);
+    }
+
+    #[test]
+    fn a_missing_right_is_not_a_refused_credential() {
+        let error = |code: Option<&str>, kind| AwsError {
+            kind,
+            action: "autoscaling:SetDesiredCapacity",
+            code: code.map(str::to_owned),
+            message: String::new(),
+        };
+        let told = |code: &str| {
+            let error = CloudError::from(error(Some(code), classify(code, "any text")));
+            (error.kind, error.message)
+        };
+        for code in ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"] {
+            let (kind, message) = told(code);
+            assert_eq!(kind, CloudErrorKind::Denied, "{code}");
+            assert!(message.contains("lack the right autoscaling:SetDesiredCapacity"), "{message}");
+        }
+        let (kind, message) = told("OptInRequired");
+        assert_eq!(kind, CloudErrorKind::Denied);
+        assert!(message.contains("opt in"), "{message}");
+        for code in [
+            "AuthFailure",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "InvalidClientTokenId",
+            "MissingAuthenticationToken",
+            "RequestExpired",
+            "SignatureDoesNotMatch",
+            "UnrecognizedClientException",
+        ] {
+            let (kind, message) = told(code);
+            assert_eq!(kind, CloudErrorKind::Credentials, "{code}");
+            assert!(message.contains("does not accept the credentials"), "{message}");
+        }
+        let none = CloudError::from(error(None, AwsErrorKind::Credentials));
+        assert!(none.message.contains("there are no credentials"), "{none}");
+    }
+
+    #[test]
+    fn kinds_say_what_the_caller_should_do() {
+        for (kind, said) in [
+            (AwsErrorKind::AtFloor, CloudErrorKind::AtFloor),
+            (AwsErrorKind::AboveMax, CloudErrorKind::OutOfBounds),
+            (AwsErrorKind::BelowMin, CloudErrorKind::OutOfBounds),
+            (AwsErrorKind::NotFound, CloudErrorKind::NotFound),
+            (AwsErrorKind::InProgress, CloudErrorKind::InProgress),
+            (AwsErrorKind::WrongState, CloudErrorKind::InProgress),
+            (AwsErrorKind::NoActiveHook, CloudErrorKind::NothingHeld),
+            (AwsErrorKind::Throttled, CloudErrorKind::Throttled),
+            (AwsErrorKind::Timeout, CloudErrorKind::Timeout),
+            (AwsErrorKind::Unreachable, CloudErrorKind::Unreachable),
+            (AwsErrorKind::Other, CloudErrorKind::Other),
+        ] {
+            let error = AwsError { kind, action: "a:B", code: None, message: "why".into() };
+            assert_eq!(CloudError::from(error.clone()), CloudError::new(said, error.to_string()));
+        }
     }
 
     #[test]

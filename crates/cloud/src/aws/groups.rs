@@ -1,67 +1,33 @@
-//! What the scaler may do: read groups, and raise them. Nothing here can lower a capacity or end an instance.
+//! Auto Scaling groups.
 
-use std::{collections::BTreeMap, future::Future};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+};
 
 use aws_sdk_autoscaling::{Client, config, types};
+use lightsout_core::cloud::Capabilities;
 
-use crate::aws::{self, Aws, AwsError};
+use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, FLOOR_TAG, count, once};
+use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups};
 
 /// How many groups one describe may name (EC2 Auto Scaling API reference, `MaxRecords`).
 const GROUPS_PER_CALL: usize = 100;
 
-/// One Auto Scaling group as the scaler sees it, without its instances.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GroupView {
-    /// The group's name.
-    pub name: String,
-    /// The fewest instances that it keeps.
-    pub min: u32,
-    /// The most instances that it may have.
-    pub max: u32,
-    /// How many instances it should have now; instances that still boot count.
-    pub desired: u32,
-    /// Whether instances are born protected from scale-in.
-    pub new_instances_protected: bool,
-    /// Processes that an operator suspended, such as `Launch`.
-    pub suspended: Vec<String>,
-    /// The group's tags.
-    pub tags: BTreeMap<String, String>,
-}
-
-impl GroupView {
-    /// The floor that the scaler left for idle agents; 0 when there is none or it cannot be read.
-    pub fn floor(&self) -> u32 {
-        self.tags.get(aws::FLOOR_TAG).and_then(|floor| floor.trim().parse().ok()).unwrap_or(0)
-    }
-}
-
-/// The scaler's rights over the groups of one region.
-pub trait Group: Send + Sync {
-    /// Reads these groups in as few calls as possible. A group that does not exist is missing from the map.
-    fn describe(&self, names: &[String]) -> impl Future<Output = Result<BTreeMap<String, GroupView>, AwsError>> + Send;
-
-    /// Sets the desired capacity, an absolute number. Sent once: after [`aws::AwsErrorKind::Timeout`] the next describe
-    /// tells whether it was applied. The caller checks that `to` is above what was last read.
-    fn raise(&self, name: &str, to: u32) -> impl Future<Output = Result<(), AwsError>> + Send;
-
-    /// Writes a tag on the group, not on its instances.
-    fn set_tag(&self, group: &str, key: &str, value: &str) -> impl Future<Output = Result<(), AwsError>> + Send;
-}
-
-/// [`Group`] over EC2 Auto Scaling.
+/// The groups of one region.
 #[derive(Debug, Default)]
-pub struct AwsGroup {
+pub(super) struct AwsGroups {
     aws: Aws,
 }
 
-impl AwsGroup {
+impl AwsGroups {
     /// The groups of this region; `None` leaves the choice to the environment.
-    pub fn new(region: Option<String>) -> Self {
+    pub(super) fn new(region: Option<String>) -> Self {
         Self { aws: Aws::new(region) }
     }
 
     #[cfg(test)]
-    pub(crate) fn with(aws: Aws) -> Self {
+    pub(super) fn with(aws: Aws) -> Self {
         Self { aws }
     }
 
@@ -70,24 +36,36 @@ impl AwsGroup {
     }
 }
 
-impl Group for AwsGroup {
-    async fn describe(&self, names: &[String]) -> Result<BTreeMap<String, GroupView>, AwsError> {
-        self.aws.minding(Box::pin(self.read(names))).await
+impl Groups for AwsGroups {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
     }
 
-    async fn raise(&self, name: &str, to: u32) -> Result<(), AwsError> {
-        self.aws.minding(Box::pin(self.write_capacity(name, to))).await
+    fn location(&self) -> String {
+        let of_environment = || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| env::var(name).ok());
+        self.aws.region.clone().or_else(of_environment).unwrap_or_else(|| "the environment's region".into())
     }
 
-    async fn set_tag(&self, group: &str, key: &str, value: &str) -> Result<(), AwsError> {
-        self.aws.minding(Box::pin(self.write_tag(group, key, value))).await
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>> {
+        Box::pin(async move { Ok(self.aws.forget_on_refusal(self.read(names)).await?) })
+    }
+
+    fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {
+        Box::pin(async move { Ok(self.aws.forget_on_refusal(self.write_capacity(&seen.name, to)).await?) })
+    }
+
+    fn leave_floor<'a>(&'a self, name: &'a str, floor: u32) -> CloudFuture<'a, ()> {
+        Box::pin(
+            async move { Ok(self.aws.forget_on_refusal(self.write_tag(name, FLOOR_TAG, &floor.to_string())).await?) },
+        )
     }
 }
 
-impl AwsGroup {
-    async fn read(&self, names: &[String]) -> Result<BTreeMap<String, GroupView>, AwsError> {
+impl AwsGroups {
+    pub(super) async fn read(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, GroupView>, AwsError> {
         const ACTION: &str = "autoscaling:DescribeAutoScalingGroups";
         let client = self.client().await;
+        let names: Vec<String> = names.iter().cloned().collect();
         let mut groups = BTreeMap::new();
         for names in names.chunks(GROUPS_PER_CALL) {
             let mut pages = client
@@ -110,7 +88,8 @@ impl AwsGroup {
 
     async fn write_capacity(&self, name: &str, to: u32) -> Result<(), AwsError> {
         const ACTION: &str = "autoscaling:SetDesiredCapacity";
-        let to = i32::try_from(to).map_err(|_| AwsError::invalid(ACTION, format!("{to} instances are too many")))?;
+        let to = i32::try_from(to)
+            .map_err(|_| AwsError::without_code(AwsErrorKind::Other, ACTION, format!("{to} instances are too many")))?;
         self.client()
             .await
             .set_desired_capacity()
@@ -118,7 +97,7 @@ impl AwsGroup {
             .desired_capacity(to)
             .honor_cooldown(false)
             .customize()
-            .config_override(config::Builder::new().retry_config(aws::once()))
+            .config_override(config::Builder::new().retry_config(once()))
             .send()
             .await
             .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
@@ -146,18 +125,33 @@ impl AwsGroup {
 }
 
 /// One group of a describe, without its instances.
-pub(crate) fn view(group: types::AutoScalingGroup) -> GroupView {
+pub(super) fn view(group: types::AutoScalingGroup) -> GroupView {
+    let doubts = doubts(&group);
     let tags = group.tags.unwrap_or_default();
-    let suspended = group.suspended_processes.unwrap_or_default();
+    let floor = tags.into_iter().find(|tag| tag.key.as_deref() == Some(FLOOR_TAG)).and_then(|tag| tag.value);
     GroupView {
         name: group.auto_scaling_group_name.unwrap_or_default(),
-        min: aws::count(group.min_size),
-        max: aws::count(group.max_size),
-        desired: aws::count(group.desired_capacity),
-        new_instances_protected: group.new_instances_protected_from_scale_in.unwrap_or(false),
-        suspended: suspended.into_iter().filter_map(|process| process.process_name).collect(),
-        tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect(),
+        min: count(group.min_size),
+        max: count(group.max_size),
+        desired: count(group.desired_capacity),
+        floor: floor.and_then(|floor| floor.trim().parse().ok()).unwrap_or(0),
+        version: None,
+        doubts,
     }
+}
+
+fn doubts(group: &types::AutoScalingGroup) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    if !group.new_instances_protected_from_scale_in.unwrap_or(false) {
+        let text = "new instances are not protected from scale-in: whoever lowers the desired capacity may end an instance while a job \
+                    runs on it; set NewInstancesProtectedFromScaleIn on the group";
+        doubts.push(Doubt { kind: DoubtKind::Unprotected, text: text.into() });
+    }
+    if group.suspended_processes().iter().any(|process| process.process_name() == Some("Launch")) {
+        let text = "the group's process Launch is suspended: a raise starts nothing; resume it";
+        doubts.push(Doubt { kind: DoubtKind::LaunchesSuspended, text: text.into() });
+    }
+    doubts
 }
 
 #[cfg(test)]

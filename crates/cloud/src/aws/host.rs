@@ -1,306 +1,192 @@
-//! What an agent may do: read its own state, and act on its own instance.
+//! What an EC2 instance may do to itself.
 
-use std::{fmt, future::Future, time::Duration};
-
-use aws_sdk_autoscaling as autoscaling;
-use aws_sdk_ec2 as ec2;
-use lightsout_core::cloud::Room;
-
-use crate::aws::{self, Aws, AwsError, groups};
-
-/// The state of an instance in its group, in the words of the EC2 Auto Scaling API reference (`LifecycleState`).
-/// A word that came later than this program is kept as it is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LifecycleState(pub String);
-
-impl LifecycleState {
-    /// Whether it serves: `InService`.
-    pub fn is_in_service(&self) -> bool {
-        self.0 == "InService"
-    }
-
-    /// Whether it is on its way out of the group for good: `Terminating`, `Terminating:Wait`, `Terminated`, ...
-    pub fn is_terminating(&self) -> bool {
-        self.0.starts_with("Terminating") || self.0 == "Terminated"
-    }
-
-    /// Whether an operator took it aside: `EnteringStandby`, `Standby`.
-    pub fn is_standby(&self) -> bool {
-        matches!(self.0.as_str(), "EnteringStandby" | "Standby")
-    }
-
-    /// Whether it does not serve yet: `Pending`, `Pending:Wait`, `Pending:Proceed`.
-    pub fn is_pending(&self) -> bool {
-        self.0.starts_with("Pending")
-    }
-}
-
-impl fmt::Display for LifecycleState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// This instance as its group sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SelfView {
-    /// The group's name.
-    pub group: Option<String>,
-    /// The state in the group.
-    pub state: Option<LifecycleState>,
-    /// Whether it is protected from scale-in.
-    pub protected: bool,
-    /// Whether the group takes it for healthy.
-    pub healthy: bool,
-}
-
-/// The group's hook that waits for an instance to finish before it ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hook {
-    /// The hook's name.
-    pub name: String,
-    /// How long the group waits after the last heartbeat.
-    pub heartbeat_timeout: Duration,
-}
-
-/// An agent's rights over its own instance.
-pub trait Instance: Send + Sync {
-    /// How the group sees this instance; `None` when it is in no group.
-    fn describe(&self) -> impl Future<Output = Result<Option<SelfView>, AwsError>> + Send;
-
-    /// Whether the group can shrink. A group that does not exist is [`aws::AwsErrorKind::NotFound`].
-    fn room(&self, group: &str) -> impl Future<Output = Result<Room, AwsError>> + Send;
-
-    /// Takes or gives up protection from scale-in.
-    fn protect(&self, group: &str, protected: bool) -> impl Future<Output = Result<(), AwsError>> + Send;
-
-    /// The group's hook for instances that end; the one that waits longest when there are several.
-    fn hook(&self, group: &str) -> impl Future<Output = Result<Option<Hook>, AwsError>> + Send;
-
-    /// Asks the hook to wait on.
-    fn heartbeat(&self, group: &str, hook: &str) -> impl Future<Output = Result<(), AwsError>> + Send;
-
-    /// Tells the hook that it need not wait any more (`CONTINUE`).
-    fn complete(&self, group: &str, hook: &str) -> impl Future<Output = Result<(), AwsError>> + Send;
-
-    /// Ends this instance through its group, which shrinks by one when `decrement`, and else replaces it. Sent once:
-    /// after [`aws::AwsErrorKind::Timeout`] a describe tells whether it was applied.
-    fn terminate(&self, decrement: bool) -> impl Future<Output = Result<(), AwsError>> + Send;
-
-    /// Has the group take this instance for unhealthy, at once, so that it is replaced.
-    fn unhealthy(&self) -> impl Future<Output = Result<(), AwsError>> + Send;
-
-    /// Ends this instance past its group. Repeating it is harmless (EC2 API reference, `TerminateInstances`).
-    fn ec2_terminate(&self) -> impl Future<Output = Result<(), AwsError>> + Send;
-
-    /// Writes a tag on this instance.
-    fn tag(&self, key: &str, value: &str) -> impl Future<Output = Result<(), AwsError>> + Send;
-}
-
-/// Whether an instance counts towards the desired capacity (EC2 Auto Scaling User Guide, "instance lifecycle").
-fn counts(instance: &autoscaling::types::Instance) -> bool {
-    instance.lifecycle_state.as_ref().is_some_and(|state| {
-        let state = LifecycleState(state.as_str().to_owned());
-        state.is_in_service() || state.is_pending()
-    })
-}
-
-/// [`Instance`] over EC2 Auto Scaling and EC2.
-#[derive(Debug)]
-pub struct AwsInstance {
-    id: String,
-    aws: Aws,
-}
-
-impl AwsInstance {
-    /// The instance with this id, in this region; `None` leaves the region to the environment.
-    pub fn new(id: impl Into<String>, region: Option<String>) -> Self {
-        Self { id: id.into(), aws: Aws::new(region) }
-    }
-
-    /// Drops connections, credentials and certificates until the next call.
-    pub async fn forget(&self) {
-        self.aws.forget().await;
-    }
-
-    #[cfg(test)]
-    pub(crate) fn with(id: &str, aws: Aws) -> Self {
-        Self { id: id.to_owned(), aws }
-    }
-
-    async fn autoscaling(&self) -> autoscaling::Client {
-        autoscaling::Client::new(&self.aws.config().await)
-    }
-
-    async fn ec2(&self) -> ec2::Client {
-        ec2::Client::new(&self.aws.config().await)
-    }
-}
-
-impl Instance for AwsInstance {
-    async fn describe(&self) -> Result<Option<SelfView>, AwsError> {
-        const ACTION: &str = "autoscaling:DescribeAutoScalingInstances";
-        let client = self.autoscaling().await;
-        let mut pages = client.describe_auto_scaling_instances().instance_ids(&self.id).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-            for details in page.auto_scaling_instances.unwrap_or_default() {
-                if details.instance_id.as_deref() == Some(self.id.as_str()) {
-                    return Ok(Some(SelfView {
-                        group: details.auto_scaling_group_name,
-                        state: details.lifecycle_state.map(LifecycleState),
-                        protected: details.protected_from_scale_in.unwrap_or(false),
-                        healthy: details.health_status.is_some_and(|health| health.eq_ignore_ascii_case("healthy")),
-                    }));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    async fn room(&self, group: &str) -> Result<Room, AwsError> {
-        const ACTION: &str = "autoscaling:DescribeAutoScalingGroups";
-        let client = self.autoscaling().await;
-        let mut pages = client
-            .describe_auto_scaling_groups()
-            .auto_scaling_group_names(group)
-            .include_instances(true)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-            for mut found in page.auto_scaling_groups.unwrap_or_default() {
-                let instances = found.instances.take().unwrap_or_default();
-                let view = groups::view(found);
-                if view.name == group {
-                    let members = instances.iter().filter(|instance| counts(instance)).count();
-                    let members = u32::try_from(members).unwrap_or(u32::MAX);
-                    return Ok(Room { desired: view.desired, min: view.min, floor: view.floor(), members });
-                }
-            }
-        }
-        Err(AwsError::not_found(ACTION, format!("there is no group {group} in this account and region")))
-    }
-
-    async fn protect(&self, group: &str, protected: bool) -> Result<(), AwsError> {
-        const ACTION: &str = "autoscaling:SetInstanceProtection";
-        self.autoscaling()
-            .await
-            .set_instance_protection()
-            .auto_scaling_group_name(group)
-            .instance_ids(&self.id)
-            .protected_from_scale_in(protected)
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(())
-    }
-
-    async fn hook(&self, group: &str) -> Result<Option<Hook>, AwsError> {
-        const ACTION: &str = "autoscaling:DescribeLifecycleHooks";
-        let hooks = self
-            .autoscaling()
-            .await
-            .describe_lifecycle_hooks()
-            .auto_scaling_group_name(group)
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(hooks
-            .lifecycle_hooks
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|hook| hook.lifecycle_transition.as_deref() == Some("autoscaling:EC2_INSTANCE_TERMINATING"))
-            .filter_map(|hook| {
-                let seconds = hook.heartbeat_timeout.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(3600);
-                Some(Hook { name: hook.lifecycle_hook_name?, heartbeat_timeout: Duration::from_secs(seconds) })
-            })
-            .max_by_key(|hook| hook.heartbeat_timeout))
-    }
-
-    async fn heartbeat(&self, group: &str, hook: &str) -> Result<(), AwsError> {
-        const ACTION: &str = "autoscaling:RecordLifecycleActionHeartbeat";
-        self.autoscaling()
-            .await
-            .record_lifecycle_action_heartbeat()
-            .auto_scaling_group_name(group)
-            .lifecycle_hook_name(hook)
-            .instance_id(&self.id)
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(())
-    }
-
-    async fn complete(&self, group: &str, hook: &str) -> Result<(), AwsError> {
-        const ACTION: &str = "autoscaling:CompleteLifecycleAction";
-        self.autoscaling()
-            .await
-            .complete_lifecycle_action()
-            .auto_scaling_group_name(group)
-            .lifecycle_hook_name(hook)
-            .lifecycle_action_result("CONTINUE")
-            .instance_id(&self.id)
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(())
-    }
-
-    async fn terminate(&self, decrement: bool) -> Result<(), AwsError> {
-        const ACTION: &str = "autoscaling:TerminateInstanceInAutoScalingGroup";
-        self.autoscaling()
-            .await
-            .terminate_instance_in_auto_scaling_group()
-            .instance_id(&self.id)
-            .should_decrement_desired_capacity(decrement)
-            .customize()
-            .config_override(autoscaling::config::Builder::new().retry_config(aws::once()))
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(())
-    }
-
-    async fn unhealthy(&self) -> Result<(), AwsError> {
-        const ACTION: &str = "autoscaling:SetInstanceHealth";
-        self.autoscaling()
-            .await
-            .set_instance_health()
-            .instance_id(&self.id)
-            .health_status("Unhealthy")
-            .should_respect_grace_period(false)
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(())
-    }
-
-    async fn ec2_terminate(&self) -> Result<(), AwsError> {
-        const ACTION: &str = "ec2:TerminateInstances";
-        self.ec2()
-            .await
-            .terminate_instances()
-            .instance_ids(&self.id)
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(())
-    }
-
-    async fn tag(&self, key: &str, value: &str) -> Result<(), AwsError> {
-        const ACTION: &str = "ec2:CreateTags";
-        self.ec2()
-            .await
-            .create_tags()
-            .resources(&self.id)
-            .tags(ec2::types::Tag::builder().key(key).value(value).build())
-            .send()
-            .await
-            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(())
-    }
-}
-
+mod calls;
 #[cfg(test)]
 mod tests;
+
+use std::sync::{Mutex, PoisonError};
+
+use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
+
+use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES};
+use crate::{CloudFuture, Host, Identity};
+use calls::{Calls, SelfView, TerminationHook};
+
+/// The tag on an instance that says why it ends.
+const REASON_TAG: &str = "lightsout:why";
+
+/// This instance.
+#[derive(Debug)]
+pub(super) struct AwsHost {
+    calls: Calls,
+    /// The group's name: at first as metadata told it, then as the group itself does.
+    group: Mutex<Option<String>>,
+    /// The hook to answer, where the settings name one.
+    chosen_hook: Option<String>,
+    /// The hook that was found last.
+    found_hook: Mutex<Option<String>>,
+}
+
+impl AwsHost {
+    /// This instance, with the name of the hook to answer where it is not to be the one that waits longest.
+    pub(super) fn new(identity: &Identity, chosen_hook: Option<String>) -> Self {
+        Self::with(identity, chosen_hook, Aws::new(Some(identity.location.clone())))
+    }
+
+    fn with(identity: &Identity, chosen_hook: Option<String>, aws: Aws) -> Self {
+        Self {
+            calls: Calls::new(&identity.instance, aws),
+            group: Mutex::new(identity.group.clone()),
+            chosen_hook,
+            found_hook: Mutex::new(None),
+        }
+    }
+
+    fn call<'a, T: 'a>(&'a self, call: impl Future<Output = Result<T, AwsError>> + Send + 'a) -> CloudFuture<'a, T> {
+        Box::pin(async { Ok(self.calls.aws().forget_on_refusal(call).await?) })
+    }
+
+    fn known_group(&self) -> Option<String> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn look(&self) -> Result<Membership, AwsError> {
+        let Some(view) = self.calls.describe().await? else { return Ok(Membership::Outside) };
+        let membership = membership(&view);
+        if view.group.is_some() {
+            *self.group.lock().unwrap_or_else(PoisonError::into_inner) = view.group;
+        }
+        Ok(membership)
+    }
+
+    /// The group's name, found out if it is not known; `None` when the instance never was in one.
+    async fn find_group(&self) -> Result<Option<String>, AwsError> {
+        if let Some(group) = self.known_group() {
+            return Ok(Some(group));
+        }
+        self.look().await?;
+        Ok(self.known_group())
+    }
+
+    async fn group_or_fail(&self) -> Result<String, AwsError> {
+        self.find_group().await?.ok_or_else(no_group)
+    }
+
+    async fn find_hook(&self) -> Result<Option<TerminationHook>, AwsError> {
+        let Some(group) = self.find_group().await? else { return Ok(None) };
+        let hooks = self.calls.hooks(&group).await?.into_iter();
+        let hook = hooks
+            .filter(|hook| self.chosen_hook.as_ref().is_none_or(|chosen| *chosen == hook.name))
+            .max_by_key(|hook| hook.timeout);
+        *self.found_hook.lock().unwrap_or_else(PoisonError::into_inner) = hook.as_ref().map(|hook| hook.name.clone());
+        Ok(hook)
+    }
+
+    /// The group and the hook that hold this instance's ending off.
+    async fn group_and_hook(&self) -> Result<(String, String), AwsError> {
+        let group = self.group_or_fail().await?;
+        let found = self.found_hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let hook = match found {
+            Some(hook) => Some(hook),
+            None => self.find_hook().await?.map(|hook| hook.name),
+        };
+        Ok((group, hook.ok_or_else(no_hook)?))
+    }
+}
+
+impl Host for AwsHost {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    fn group(&self) -> Option<String> {
+        self.known_group()
+    }
+
+    fn membership(&self) -> CloudFuture<'_, Membership> {
+        self.call(self.look())
+    }
+
+    fn room(&self) -> CloudFuture<'_, Room> {
+        self.call(async {
+            // Detached meanwhile, it has no part in the group that it once had.
+            if self.look().await? == Membership::Outside {
+                return Err(no_group());
+            }
+            self.calls.room(&self.group_or_fail().await?).await
+        })
+    }
+
+    fn protect(&self, on: bool) -> CloudFuture<'_, ()> {
+        self.call(async move { self.calls.protect(&self.group_or_fail().await?, on).await })
+    }
+
+    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
+        self.call(async { Ok(self.find_hook().await?.map(|hook| LifecycleHook { timeout: hook.timeout })) })
+    }
+
+    fn extend_hold(&self) -> CloudFuture<'_, ()> {
+        self.call(async {
+            let (group, hook) = self.group_and_hook().await?;
+            self.calls.heartbeat(&group, &hook).await
+        })
+    }
+
+    fn complete_hold(&self) -> CloudFuture<'_, ()> {
+        self.call(async {
+            let (group, hook) = self.group_and_hook().await?;
+            self.calls.complete(&group, &hook).await
+        })
+    }
+
+    fn leave(&self, how: Leave) -> CloudFuture<'_, ()> {
+        self.call(self.calls.terminate(how == Leave::Decrement))
+    }
+
+    fn report_unhealthy(&self) -> CloudFuture<'_, ()> {
+        self.call(self.calls.unhealthy())
+    }
+
+    fn terminate(&self) -> CloudFuture<'_, ()> {
+        self.call(self.calls.ec2_terminate())
+    }
+
+    fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()> {
+        self.call(self.calls.tag(REASON_TAG, reason))
+    }
+
+    fn forget(&self) {
+        self.calls.aws().forget();
+    }
+}
+
+/// What the group's word for this instance means.
+fn membership(view: &SelfView) -> Membership {
+    match view.state.as_deref() {
+        None | Some("Detaching" | "Detached") => Membership::Outside,
+        Some("InService") => Membership::InService { protected: view.protected },
+        Some("EnteringStandby" | "Standby") => Membership::Standby,
+        Some("Terminating:Wait") => Membership::Terminating { waiting: true },
+        Some(state) if state.starts_with("Terminating") || state == "Terminated" => {
+            Membership::Terminating { waiting: false }
+        }
+        // Pending*, Warmed:*, and words that are newer than this program: not in service, so not served.
+        Some(_) => Membership::Pending,
+    }
+}
+
+fn no_group() -> AwsError {
+    AwsError::without_code(
+        AwsErrorKind::NotFound,
+        "autoscaling:DescribeAutoScalingInstances",
+        "this instance is in no Auto Scaling group".into(),
+    )
+}
+
+fn no_hook() -> AwsError {
+    AwsError::without_code(
+        AwsErrorKind::NoActiveHook,
+        "autoscaling:DescribeLifecycleHooks",
+        "the group has no hook for instances that terminate, or not the one that agent.hook names".into(),
+    )
+}

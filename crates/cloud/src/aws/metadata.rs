@@ -3,7 +3,6 @@
 
 use std::{
     env,
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -19,9 +18,9 @@ use tokio::sync::Mutex;
 use lightsout_io::http::root;
 
 /// Where the service answers on EC2.
-pub const ENDPOINT: &str = "http://169.254.169.254";
+pub(super) const ENDPOINT: &str = "http://169.254.169.254";
 /// The variable that names another endpoint, as the SDKs know it.
-pub const ENDPOINT_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+pub(super) const ENDPOINT_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 const BODY_CAP: usize = 64 << 10;
@@ -33,7 +32,7 @@ const TTL: u64 = 21_600;
 
 /// Why an item could not be read. None of these says anything about the item: keep what was known before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ImdsError {
+pub(super) enum ImdsError {
     /// 401 also with a new token.
     #[error("the metadata service refuses its own new token (401): is something between the instance and it?")]
     Unauthorized,
@@ -65,12 +64,11 @@ pub enum ImdsError {
 
 /// A client that holds one token, renews it in time, and asks once: what to do after an error is the caller's to decide.
 #[derive(Debug)]
-pub struct Imds {
+pub(super) struct Imds {
     client: Client<HttpConnector, Empty<Bytes>>,
     endpoint: String,
     timeout: Duration,
     token: Mutex<Option<Token>>,
-    requests: AtomicU64,
 }
 
 /// A session token. Its `Debug` form does not show it.
@@ -91,7 +89,7 @@ impl Imds {
     ///
     /// # Errors
     /// [`ImdsError::Endpoint`] when the variable holds no URL.
-    pub fn from_env() -> Result<Self, ImdsError> {
+    pub(super) fn from_env() -> Result<Self, ImdsError> {
         Self::new(env::var(ENDPOINT_VARIABLE).ok().as_deref().filter(|url| !url.is_empty()).unwrap_or(ENDPOINT))
     }
 
@@ -99,7 +97,7 @@ impl Imds {
     ///
     /// # Errors
     /// [`ImdsError::Endpoint`] when it is not a plain `http` URL.
-    pub fn new(endpoint: &str) -> Result<Self, ImdsError> {
+    pub(super) fn new(endpoint: &str) -> Result<Self, ImdsError> {
         let endpoint = endpoint.trim_end_matches('/');
         let plain = endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
         if !plain {
@@ -114,18 +112,12 @@ impl Imds {
             .pool_max_idle_per_host(1)
             .http1_max_buf_size(16 << 10)
             .build(connector);
-        Ok(Self {
-            client,
-            endpoint: endpoint.to_owned(),
-            timeout: TIMEOUT,
-            token: Mutex::new(None),
-            requests: AtomicU64::new(0),
-        })
+        Ok(Self { client, endpoint: endpoint.to_owned(), timeout: TIMEOUT, token: Mutex::new(None) })
     }
 
     /// Allows each request this long instead of 1 s.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+    #[cfg(test)]
+    pub(super) fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
@@ -134,7 +126,7 @@ impl Imds {
     ///
     /// # Errors
     /// Any other answer, or none; see [`ImdsError`].
-    pub async fn get(&self, path: &str) -> Result<Option<String>, ImdsError> {
+    pub(super) async fn get(&self, path: &str) -> Result<Option<String>, ImdsError> {
         let token = self.token(None).await?;
         match self.read(path, &token).await {
             Err(ImdsError::Unauthorized) => {
@@ -143,11 +135,6 @@ impl Imds {
             }
             result => result,
         }
-    }
-
-    /// How many requests were sent, those for tokens included.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
     }
 
     /// The current token, or a new one when it is `refused` or near its end. Concurrent callers share one request.
@@ -192,7 +179,6 @@ impl Imds {
             .header(header.0, header.1)
             .body(Empty::new())
             .map_err(|_| ImdsError::NotText)?;
-        self.requests.fetch_add(1, Ordering::Relaxed);
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| broken(&error))?;
             let (status, headers) = (response.status(), response.headers().clone());

@@ -1,169 +1,193 @@
-//! The cloud's notices, as instance metadata shows them.
-//!
-//! Sources: EC2 User Guide, "Spot Instance interruption notices", "EC2 instance rebalance recommendations", "Scheduled events for your
-//! instances"; EC2 Auto Scaling User Guide, "Retrieve the target lifecycle state through instance metadata".
-//! What cannot be understood is an error, and never a notice.
+//! Watches the instance's metadata. 200 is a notice, 404 is none; anything else is not known, and changes nothing.
 
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use serde::Deserialize;
-
-use lightsout_core::cloud::TargetState;
-
-/// The path of the spot notice below `/latest/meta-data/`.
-pub const SPOT: &str = "spot/instance-action";
-/// The path of the rebalance recommendation.
-pub const REBALANCE: &str = "events/recommendations/rebalance";
-/// The path of scheduled maintenance.
-pub const MAINTENANCE: &str = "events/maintenance/scheduled";
-/// The path of the target lifecycle state.
-pub const TARGET: &str = "autoscaling/target-lifecycle-state";
-
-/// A spot notice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpotNotice {
-    /// `terminate`, `stop` or `hibernate`: for jobs they are the same.
-    pub action: String,
-    /// When the instance goes, about.
-    pub at: Timestamp,
-}
-
-/// One scheduled event of the instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Maintenance {
-    /// The code, such as `instance-retirement`.
-    pub code: String,
-    /// When it may begin.
-    pub not_before: Timestamp,
-}
-
-/// A notice that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: cannot read {body:?}: {why}")]
-pub struct NoticeError {
-    path: &'static str,
-    body: String,
-    why: String,
-}
-
-impl NoticeError {
-    fn new(path: &'static str, body: &str, why: &impl ToString) -> Self {
-        Self { path, body: body.chars().take(200).collect(), why: why.to_string() }
-    }
-}
-
-/// Reads the body of [`SPOT`].
-///
-/// # Errors
-/// When it is not a JSON object with `action` and an RFC 3339 `time`.
-pub fn spot(body: &str) -> Result<SpotNotice, NoticeError> {
-    #[derive(Deserialize)]
-    struct Raw {
-        action: String,
-        time: Timestamp,
-    }
-    let raw: Raw = serde_json::from_str(body).map_err(|error| NoticeError::new(SPOT, body, &error))?;
-    Ok(SpotNotice { action: raw.action, at: raw.time })
-}
-
-/// Reads the body of [`REBALANCE`]: when the recommendation was given.
-///
-/// # Errors
-/// When it is not a JSON object with an RFC 3339 `noticeTime`.
-pub fn rebalance(body: &str) -> Result<Timestamp, NoticeError> {
-    #[derive(Deserialize)]
-    struct Raw {
-        #[serde(rename = "noticeTime")]
-        notice_time: Timestamp,
-    }
-    let raw: Raw = serde_json::from_str(body).map_err(|error| NoticeError::new(REBALANCE, body, &error))?;
-    Ok(raw.notice_time)
-}
-
-/// Reads the body of [`MAINTENANCE`]: the events that are still to come. An empty body or list means none.
-///
-/// # Errors
-/// When it is not a JSON list of events with `Code`, `State` and `NotBefore`.
-pub fn maintenance(body: &str) -> Result<Vec<Maintenance>, NoticeError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Raw {
-        code: String,
-        state: Option<String>,
-        not_before: String,
-    }
-    if body.trim().is_empty() {
-        return Ok(Vec::new());
-    }
-    let error = |why: &dyn ToString| NoticeError::new(MAINTENANCE, body, &why.to_string());
-    let raw: Vec<Raw> = serde_json::from_str(body).map_err(|why| error(&why))?;
-    raw.into_iter()
-        .filter(|event| event.state.as_deref().is_none_or(|state| state.eq_ignore_ascii_case("active")))
-        .map(|event| {
-            let not_before = DateTime::strptime("%d %b %Y %H:%M:%S GMT", event.not_before.trim())
-                .and_then(|civil| civil.to_zoned(TimeZone::UTC))
-                .map_err(|why| error(&why))?
-                .timestamp();
-            Ok(Maintenance { code: event.code, not_before })
-        })
-        .collect()
-}
-
-/// Reads the body of [`TARGET`]. States that this version does not know are [`TargetState::Unknown`], which changes nothing.
-pub fn target(body: &str) -> TargetState {
-    match body.trim() {
-        "InService" => TargetState::InService,
-        "Terminated" => TargetState::Terminated,
-        state if state.starts_with("Warmed:") => TargetState::Warmed,
-        _ => TargetState::Unknown,
-    }
-}
-
+mod parse;
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod tests;
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
+use std::{sync::Arc, time::Duration};
+
+use lightsout_core::cloud::{CloudError, CloudErrorKind, Notice, TargetState};
+use tokio::sync::mpsc;
+
+use super::metadata::{Imds, ImdsError};
+use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
+
+/// The tag that an Auto Scaling group puts on its instances; metadata shows it where tags are enabled there.
+const GROUP_TAG: &str = "/latest/meta-data/tags/instance/aws:autoscaling:groupName";
+/// The pause between two tries to learn who this instance is.
+const PAUSE: Duration = Duration::from_secs(1);
+/// After this many failed looks in a row someone will want to know.
+const SILENT: u32 = 30;
+
+/// The metadata service at the address that the environment names, else at the usual one.
+///
+/// # Errors
+/// When the environment's address is no URL.
+pub(super) fn open() -> Result<Box<dyn Notices>, CloudError> {
+    let imds = Imds::from_env().map_err(|error| CloudError::new(CloudErrorKind::Other, error.to_string()))?;
+    Ok(Box::new(AwsNotices { imds: Arc::new(imds) }))
+}
+
+#[derive(Debug)]
+struct AwsNotices {
+    imds: Arc<Imds>,
+}
+
+impl Notices for AwsNotices {
+    fn identity(&self, patience: Duration) -> CloudFuture<'_, Identity> {
+        Box::pin(async move {
+            let asking = tokio::time::timeout(patience, self.ask_identity());
+            let (instance, location) = asking.await.map_err(|_| {
+                let why = format!(
+                    "instance metadata did not say within {patience:?} who this instance is: is this an EC2 instance with IMDSv2 enabled, and \
+                     is its hop limit reached?"
+                );
+                CloudError::new(CloudErrorKind::Unreachable, why)
+            })?;
+            let group = self.imds.get(GROUP_TAG).await.ok().flatten();
+            Ok(Identity { instance, location, group })
+        })
     }
 
-    #[test]
-    fn notices_read_as_the_vendor_writes_them() {
-        let notice = spot(r#"{"action": "terminate", "time": "2017-09-18T08:22:00Z"}"#).unwrap();
-        assert_eq!(notice, SpotNotice { action: "terminate".into(), at: at("2017-09-18T08:22:00Z") });
-        assert_eq!(rebalance(r#"{"noticeTime": "2020-10-27T08:22:00Z"}"#), Ok(at("2020-10-27T08:22:00Z")));
-        let events = maintenance(
-            r#"[{"NotBefore":"21 Jan 2019 09:00:43 GMT","Code":"system-reboot","Description":"scheduled reboot",
-                "EventId":"instance-event-0d59937288b749b32","NotAfter":"21 Jan 2019 09:17:23 GMT","State":"active"},
-                {"NotBefore":"1 Jan 2019 09:00:43 GMT","Code":"system-reboot","State":"completed"}]"#,
-        )
-        .unwrap();
-        assert_eq!(events, [Maintenance { code: "system-reboot".into(), not_before: at("2019-01-21T09:00:43Z") }]);
-        assert_eq!(maintenance("[]"), Ok(Vec::new()));
+    fn watch(&self, every: NoticeIntervals) -> mpsc::Receiver<Notice> {
+        let (notices, receiver) = mpsc::channel(16);
+        let item = |path, every| Item::new(&self.imds, path, every);
+        tokio::spawn(spot(item(parse::SPOT, every.interruption), notices.clone()));
+        tokio::spawn(target(item(parse::TARGET, every.target), notices.clone()));
+        tokio::spawn(rebalance(item(parse::REBALANCE, every.rebalance), notices.clone()));
+        tokio::spawn(maintenance(item(parse::MAINTENANCE, every.maintenance), notices));
+        receiver
     }
+}
 
-    #[test]
-    fn what_cannot_be_read_is_no_notice() {
-        for body in [
-            "",
-            "null",
-            "{}",
-            "<html/>",
-            r#"{"action":"terminate","time":"soon"}"#,
-            r#"{"action":1,"time":"2017-09-18T08:22:00Z"}"#,
-        ] {
-            assert!(spot(body).is_err(), "{body}");
-            assert!(rebalance(body).is_err(), "{body}");
+impl AwsNotices {
+    /// The instance's id and region, asked for until both are told.
+    async fn ask_identity(&self) -> (String, String) {
+        let mut warned = false;
+        loop {
+            let id = self.imds.get("/latest/meta-data/instance-id").await;
+            let region = self.imds.get("/latest/meta-data/placement/region").await;
+            match (id, region) {
+                (Ok(Some(id)), Ok(Some(region))) => return (id, region),
+                (id, region) if !warned => {
+                    warned = true;
+                    tracing::warn!(?id, ?region, "instance metadata does not say who this instance is; asking again");
+                }
+                (Ok(_) | Err(_), _) => {}
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        assert!(maintenance("{}").is_err());
-        assert!(maintenance(r#"[{"Code":"x","NotBefore":"2019-01-21T09:00:43Z"}]"#).is_err());
+    }
+}
+
+/// One item that is looked at again and again.
+struct Item {
+    imds: Arc<Imds>,
+    path: String,
+    every: Duration,
+    failures: u32,
+}
+
+impl Item {
+    fn new(imds: &Arc<Imds>, path: &str, every: Duration) -> Self {
+        Self { imds: Arc::clone(imds), path: format!("/latest/meta-data/{path}"), every, failures: 0 }
     }
 
-    #[test]
-    fn targets_read_by_their_exact_words() {
-        assert_eq!(target("InService"), TargetState::InService);
-        assert_eq!(target("Terminated\n"), TargetState::Terminated);
-        assert_eq!(target("Warmed:Stopped"), TargetState::Warmed);
-        assert_eq!(target("terminated"), TargetState::Unknown);
-        assert_eq!(target("<?xml version=\"1.0\"?>404 - Not Found"), TargetState::Unknown);
+    /// The item's next known value.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            tokio::time::sleep(self.pause()).await;
+            match self.imds.get(&self.path).await {
+                Ok(value) => {
+                    if self.failures >= SILENT {
+                        tracing::info!(path = self.path, "instance metadata answers again");
+                    }
+                    self.failures = 0;
+                    return value;
+                }
+                Err(error) => self.failed(&error),
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &ImdsError) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == SILENT {
+            tracing::warn!(path = self.path, %error, "instance metadata does not answer; notices may be missed");
+        } else {
+            tracing::debug!(path = self.path, %error, "instance metadata did not answer");
+        }
+    }
+
+    /// Looks less often while the service refuses or does not answer: it is throttled for each instance.
+    fn pause(&self) -> Duration {
+        self.every * (1 << (self.failures / 3).min(4))
+    }
+}
+
+async fn spot(mut item: Item, notices: mpsc::Sender<Notice>) {
+    let mut last = None;
+    loop {
+        let Some(body) = item.next().await else { continue };
+        if last.as_ref() == Some(&body) {
+            continue;
+        }
+        match parse::spot(&body) {
+            Ok(notice) => {
+                tracing::warn!(action = notice.action, at = %notice.at, "spot notice: the cloud takes this instance away");
+                if notices.send(Notice::Interruption { at: notice.at }).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::error!(%error, "a spot notice cannot be read; ignored"),
+        }
+        last = Some(body);
+    }
+}
+
+async fn target(mut item: Item, notices: mpsc::Sender<Notice>) {
+    let mut last = TargetState::Unknown;
+    loop {
+        let target = item.next().await.as_deref().map_or(TargetState::Unknown, parse::target);
+        // An absent state after a known one says nothing new.
+        if target == last || target == TargetState::Unknown {
+            continue;
+        }
+        tracing::info!(?target, "the group moves this instance");
+        last = target;
+        if notices.send(Notice::Target(target)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn rebalance(mut item: Item, notices: mpsc::Sender<Notice>) {
+    loop {
+        let Some(body) = item.next().await else { continue };
+        match parse::rebalance(&body) {
+            Ok(at) => {
+                tracing::warn!(%at, "rebalance recommendation: an interruption is likely");
+                // It is never taken back: once is enough.
+                let _ = notices.send(Notice::Rebalance).await;
+                return;
+            }
+            Err(error) => tracing::error!(%error, "a rebalance recommendation cannot be read; ignored"),
+        }
+    }
+}
+
+async fn maintenance(mut item: Item, notices: mpsc::Sender<Notice>) {
+    loop {
+        let Some(body) = item.next().await else { continue };
+        match parse::maintenance(&body) {
+            Ok(events) => {
+                if let Some(event) = events.first() {
+                    tracing::warn!(code = event.code, not_before = %event.not_before, "maintenance is scheduled for this instance");
+                    let _ = notices.send(Notice::Maintenance).await;
+                    return;
+                }
+            }
+            Err(error) => tracing::error!(%error, "scheduled maintenance cannot be read; ignored"),
+        }
     }
 }

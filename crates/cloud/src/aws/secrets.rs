@@ -1,56 +1,41 @@
-//! Fetches the secrets that settings point to.
-
-use std::{env, os::unix::fs::PermissionsExt, path::Path};
+//! Secrets of Systems Manager and Secrets Manager.
 
 use lightsout_core::settings::SecretSource;
-use secrecy::{SecretString, zeroize::Zeroize};
+use secrecy::SecretString;
 
-use crate::aws::{Aws, AwsError, AwsErrorKind};
+use super::{Aws, AwsError, AwsErrorKind};
+use crate::{
+    CloudFuture, SecretError, Secrets,
+    secrets::{Failure, finish, local},
+};
 
-/// A secret that cannot be had: from where, why, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no secret from {from}: {why}")]
-pub struct SecretError {
-    /// Where it should have come from.
-    pub from: String,
-    /// Why it did not, and the remedy.
-    pub why: String,
-    /// Whether the same attempt may succeed later without anyone changing anything.
-    pub transient: bool,
+/// The secrets of one region.
+#[derive(Debug, Default)]
+pub(super) struct AwsSecrets {
+    aws: Aws,
 }
 
-/// Fetches one secret. A trailing line break is no part of it.
-///
-/// # Errors
-/// When it is missing, empty, or cannot be read.
-pub async fn resolve(source: &SecretSource, aws: &Aws) -> Result<SecretString, SecretError> {
-    let fetched = match source {
-        SecretSource::Inline(secret) => return Ok(secret.clone()),
-        SecretSource::File(path) => file(path).await,
-        SecretSource::Env(name) => env::var(name)
-            .map_err(|_| Failure::lasting("it is not set (or no text): set it where the program is started")),
-        SecretSource::Ssm(name) => parameter(aws, name).await,
-        SecretSource::SecretsManager { id, key } => secret(aws, id, key.as_deref()).await,
-    };
-    let trimmed = fetched.and_then(|mut text| {
-        let secret = text.trim_end_matches(['\r', '\n']).to_owned();
-        text.zeroize();
-        if secret.trim().is_empty() { Err(Failure::lasting("it is empty: put the token there")) } else { Ok(secret) }
-    });
-    match trimmed {
-        Ok(secret) => Ok(secret.into()),
-        Err(Failure { why, transient }) => Err(SecretError { from: source.to_string(), why, transient }),
+impl AwsSecrets {
+    /// The secrets of this region; `None` leaves the choice to the environment.
+    pub(super) fn new(region: Option<String>) -> Self {
+        Self { aws: Aws::new(region) }
     }
 }
 
-struct Failure {
-    why: String,
-    transient: bool,
-}
+impl Secrets for AwsSecrets {
+    fn resolve<'a>(&'a self, source: &'a SecretSource) -> CloudFuture<'a, SecretString, SecretError> {
+        Box::pin(async move {
+            let fetched = match source {
+                SecretSource::Ssm(name) => parameter(&self.aws, name).await,
+                SecretSource::SecretsManager { id, key } => secret(&self.aws, id, key.as_deref()).await,
+                SecretSource::Inline(_) | SecretSource::File(_) | SecretSource::Env(_) => return local(source).await,
+            };
+            finish(source, fetched)
+        })
+    }
 
-impl Failure {
-    fn lasting(why: impl Into<String>) -> Self {
-        Self { why: why.into(), transient: false }
+    fn forget(&self) {
+        self.aws.forget();
     }
 }
 
@@ -67,41 +52,30 @@ impl From<AwsError> for Failure {
             | AwsErrorKind::NoActiveHook
             | AwsErrorKind::WrongState
             | AwsErrorKind::Denied
+            | AwsErrorKind::Credentials
             | AwsErrorKind::Other => false,
         };
         Self { why: error.to_string(), transient }
     }
 }
 
-async fn file(path: &Path) -> Result<String, Failure> {
-    let unreadable = |error: std::io::Error| {
-        Failure::lasting(format!("{error}: create it, readable by the user that runs lightsout (mode 0600)"))
-    };
-    let mode = tokio::fs::metadata(path).await.map_err(unreadable)?.permissions().mode();
-    if mode & 0o004 != 0 {
-        tracing::warn!(path = %path.display(), mode = format!("{:04o}", mode & 0o7777), "everybody on this machine can read the secret: chmod 600");
-    }
-    tokio::fs::read_to_string(path).await.map_err(unreadable)
-}
-
 async fn parameter(aws: &Aws, name: &str) -> Result<String, Failure> {
-    let answer = aws_sdk_ssm::Client::new(&aws.config().await)
-        .get_parameter()
-        .name(name)
-        .with_decryption(true)
-        .send()
-        .await
-        .map_err(|error| AwsError::from_sdk("ssm:GetParameter", &error))?;
+    let client = aws_sdk_ssm::Client::new(&aws.config().await);
+    let getting = async {
+        let answer = client.get_parameter().name(name).with_decryption(true).send().await;
+        answer.map_err(|error| AwsError::from_sdk("ssm:GetParameter", &error))
+    };
+    let answer = aws.forget_on_refusal(getting).await?;
     Ok(answer.parameter.and_then(|parameter| parameter.value).unwrap_or_default())
 }
 
 async fn secret(aws: &Aws, id: &str, key: Option<&str>) -> Result<String, Failure> {
-    let answer = aws_sdk_secretsmanager::Client::new(&aws.config().await)
-        .get_secret_value()
-        .secret_id(id)
-        .send()
-        .await
-        .map_err(|error| AwsError::from_sdk("secretsmanager:GetSecretValue", &error))?;
+    let client = aws_sdk_secretsmanager::Client::new(&aws.config().await);
+    let getting = async {
+        let answer = client.get_secret_value().secret_id(id).send().await;
+        answer.map_err(|error| AwsError::from_sdk("secretsmanager:GetSecretValue", &error))
+    };
+    let answer = aws.forget_on_refusal(getting).await?;
     let text = answer.secret_string.ok_or_else(|| Failure::lasting("it holds bytes: store it as text"))?;
     let Some(key) = key else { return Ok(text) };
     // What the parser says may quote the secret, so it is not passed on.

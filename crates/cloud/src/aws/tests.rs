@@ -1,11 +1,11 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_autoscaling::config::Credentials;
 
 use super::*;
 use lightsout_io::testing::{Answer, Server, nowhere, rerun};
 
-use super::groups::{AwsGroup, Group};
+use super::groups::AwsGroups;
 
 /// The usual configuration, but towards this server.
 pub async fn towards(url: &str) -> Aws {
@@ -37,7 +37,7 @@ pub fn refusal(status: u16, code: &str, message: &str) -> Answer {
 }
 
 async fn describe(aws: Aws) -> AwsError {
-    AwsGroup::with(aws).describe(&["g".into()]).await.unwrap_err()
+    AwsGroups::with(aws).read(&BTreeSet::from(["g".into()])).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn without_credentials() {
         .profile_name("nobody-of-that-name")
         .build();
     let error = describe(Aws::with_config(config.credentials_provider(nobody).load().await)).await;
-    assert_eq!(error.kind, AwsErrorKind::Denied, "{error:?}");
+    assert_eq!(error.kind, AwsErrorKind::Credentials, "{error:?}");
     assert_eq!(server.count(), 0);
 }
 
@@ -101,8 +101,8 @@ async fn throttling_is_waited_out_a_little() {
 async fn forgetting_makes_the_configuration_anew() {
     let aws = Aws::new(Some("eu-north-1".into()));
     assert_eq!(aws.config().await.region().unwrap().as_ref(), "eu-north-1");
-    aws.forget().await;
-    assert!(aws.config.lock().await.is_none());
+    aws.forget();
+    assert!(!aws.config.lock().unwrap().initialized());
     assert_eq!(aws.config().await.region().unwrap().as_ref(), "eu-north-1");
 }
 
@@ -199,6 +199,6 @@ async fn an_unreachable_metadata_service_means_no_credentials() {
 #[ignore = "an_unreachable_metadata_service_means_no_credentials runs it with the variables set"]
 async fn by_nobody() {
     let error = describe(Aws::new(None)).await;
-    assert_eq!(error.kind, AwsErrorKind::Denied, "{error}");
+    assert_eq!(error.kind, AwsErrorKind::Credentials, "{error}");
     assert!(error.to_string().contains("there are no credentials"), "{error}");
 }

@@ -1,258 +1,145 @@
-use lightsout_io::testing::{Answer, SOON, Seen, Server, rerun};
+use lightsout_core::cloud::CloudErrorKind;
+use lightsout_io::testing::{Answer, Server};
 
 use super::*;
-use crate::aws::{
-    AwsErrorKind,
-    tests::{refusal, towards, towards_within},
-};
+use crate::aws::tests::{refusal, towards};
 
 const NAMESPACE: &str = "xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\"";
 
-async fn me(server: &Server) -> AwsInstance {
-    AwsInstance::with("i-0123", towards(&server.url).await)
-}
-
-async fn empty() -> Server {
-    Server::start(|seen, _| {
+/// An Auto Scaling service with one group `g` that has two hooks, and this instance in it in this state, or not at all.
+async fn service(state: Option<&'static str>) -> Server {
+    Server::start(move |seen, _| {
         let action = seen.body.split('&').find_map(|field| field.strip_prefix("Action=")).unwrap();
-        Answer::ok(format!("<{action}Response {NAMESPACE}><{action}Result/></{action}Response>"))
+        let result = match (action, state) {
+            ("DescribeAutoScalingInstances", Some(state)) => format!(
+                "<AutoScalingInstances><member><InstanceId>i-0123</InstanceId><AutoScalingGroupName>g</AutoScalingGroupName>\
+                 <LifecycleState>{state}</LifecycleState><ProtectedFromScaleIn>true</ProtectedFromScaleIn></member></AutoScalingInstances>"
+            ),
+            ("DescribeAutoScalingGroups", _) => "<AutoScalingGroups><member><AutoScalingGroupName>g</AutoScalingGroupName>\
+                 <MinSize>1</MinSize><MaxSize>5</MaxSize><DesiredCapacity>4</DesiredCapacity></member></AutoScalingGroups>"
+                .into(),
+            ("DescribeLifecycleHooks", _) => {
+                let hook = |name: &str, seconds: u32| {
+                    format!(
+                        "<member><LifecycleHookName>{name}</LifecycleHookName><HeartbeatTimeout>{seconds}</HeartbeatTimeout>\
+                         <LifecycleTransition>autoscaling:EC2_INSTANCE_TERMINATING</LifecycleTransition></member>"
+                    )
+                };
+                format!("<LifecycleHooks>{}{}</LifecycleHooks>", hook("drain", 900), hook("logs", 60))
+            }
+            _ => String::new(),
+        };
+        Answer::ok(format!("<{action}Response {NAMESPACE}><{action}Result>{result}</{action}Result></{action}Response>"))
     })
     .await
 }
 
-fn assert_fields(seen: &Seen, fields: &[&str]) {
-    for field in fields {
-        assert!(seen.has(field), "{field} in {}", seen.body);
-    }
+async fn host(server: &Server, group: Option<&str>, chosen_hook: Option<&str>) -> AwsHost {
+    let identity =
+        Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: group.map(str::to_owned) };
+    AwsHost::with(&identity, chosen_hook.map(str::to_owned), towards(&server.url).await)
+}
+
+/// The actions that were called, in order.
+fn actions(server: &Server) -> Vec<String> {
+    let action = |body: &str| body.split('&').find_map(|field| field.strip_prefix("Action=")).map(str::to_owned);
+    server.seen().iter().filter_map(|request| action(&request.body)).collect()
 }
 
 #[test]
-fn states() {
-    let state = |text: &str| LifecycleState(text.into());
-    assert!(state("InService").is_in_service());
-    for text in ["Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminating:Retained", "Terminated"] {
-        assert!(state(text).is_terminating() && !state(text).is_in_service(), "{text}");
-    }
-    assert!(state("Standby").is_standby() && state("EnteringStandby").is_standby());
-    assert!(state("Pending:Wait").is_pending() && !state("Warmed:Pending").is_pending());
-    let new = state("Levitating");
-    assert!(!new.is_in_service() && !new.is_terminating() && !new.is_standby() && !new.is_pending());
-    assert_eq!(new.to_string(), "Levitating");
-}
-
-fn described(members: &str, next: &str) -> Answer {
-    Answer::ok(format!(
-        "<DescribeAutoScalingInstancesResponse {NAMESPACE}><DescribeAutoScalingInstancesResult><AutoScalingInstances>\
-         {members}</AutoScalingInstances>{next}</DescribeAutoScalingInstancesResult></DescribeAutoScalingInstancesResponse>"
-    ))
-}
-
-const MEMBER: &str = "<member><InstanceId>i-0123</InstanceId><AutoScalingGroupName>g</AutoScalingGroupName>\
-     <AvailabilityZone>a</AvailabilityZone><LifecycleState>Terminating:Wait</LifecycleState>\
-     <HealthStatus>HEALTHY</HealthStatus><ProtectedFromScaleIn>true</ProtectedFromScaleIn></member>";
-
-#[tokio::test]
-async fn sees_itself_also_on_a_later_page() {
-    let server = Server::start(|_, before| match before {
-        0 => described("", "<NextToken>t</NextToken>"),
-        _ => described(MEMBER, ""),
-    })
-    .await;
-    let view = me(&server).await.describe().await.unwrap().unwrap();
-    assert_eq!(
-        view,
-        SelfView {
-            group: Some("g".into()),
-            state: Some(LifecycleState("Terminating:Wait".into())),
-            protected: true,
-            healthy: true
-        }
-    );
-    assert_fields(&server.seen()[0], &["InstanceIds.member.1=i-0123"]);
-}
-
-#[tokio::test]
-async fn in_no_group() {
-    let server = Server::start(|_, _| described("", "")).await;
-    assert_eq!(me(&server).await.describe().await, Ok(None));
-}
-
-fn group(tags: &str) -> Answer {
-    let instances: String = ["InService", "Pending:Wait", "Terminating:Wait", "Standby"]
-        .map(|state| format!("<member><InstanceId>i-1</InstanceId><LifecycleState>{state}</LifecycleState></member>"))
-        .concat();
-    Answer::ok(format!(
-        "<DescribeAutoScalingGroupsResponse {NAMESPACE}><DescribeAutoScalingGroupsResult><AutoScalingGroups><member>\
-         <AutoScalingGroupName>g</AutoScalingGroupName><MinSize>1</MinSize><MaxSize>5</MaxSize>\
-         <DesiredCapacity>4</DesiredCapacity><Instances>{instances}</Instances><Tags>{tags}</Tags></member></AutoScalingGroups>\
-         </DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>"
-    ))
-}
-
-#[tokio::test]
-async fn room_reads_the_scalers_floor() {
-    for (tags, floor) in [
-        ("<member><Key>lightsout:floor</Key><Value>2</Value></member>", 2),
-        ("<member><Key>lightsout:floor</Key><Value>many</Value></member>", 0),
-        ("<member><Key>lightsout:floor</Key><Value>-1</Value></member>", 0),
-        ("", 0),
+fn only_in_service_is_in_service() {
+    let seen =
+        |state: &str| membership(&SelfView { group: Some("g".into()), state: Some(state.into()), protected: true });
+    assert_eq!(seen("InService"), Membership::InService { protected: true });
+    for state in [
+        "Pending",
+        "Pending:Wait",
+        "Pending:Proceed",
+        "Quarantined",
+        "Warmed:Running",
+        "Warmed:Pending",
+        "SomethingNew",
     ] {
-        let server = Server::start(move |_, _| group(tags)).await;
-        assert_eq!(me(&server).await.room("g").await, Ok(Room { desired: 4, min: 1, floor, members: 2 }));
-        assert_fields(&server.seen()[0], &["AutoScalingGroupNames.member.1=g", "IncludeInstances=true"]);
+        assert_eq!(seen(state), Membership::Pending, "{state}");
+    }
+    assert_eq!(seen("Terminating:Wait"), Membership::Terminating { waiting: true });
+    for state in ["Terminating", "Terminating:Proceed", "Terminating:Retained", "Terminated"] {
+        assert_eq!(seen(state), Membership::Terminating { waiting: false }, "{state}");
+    }
+    for state in ["EnteringStandby", "Standby"] {
+        assert_eq!(seen(state), Membership::Standby, "{state}");
+    }
+    for state in ["Detaching", "Detached"] {
+        assert_eq!(seen(state), Membership::Outside, "{state}");
     }
 }
 
 #[tokio::test]
-async fn no_room_in_a_group_that_does_not_exist() {
-    let server = Server::start(|_, _| group("")).await;
-    let error = me(&server).await.room("other").await.unwrap_err();
-    assert_eq!(error.kind, AwsErrorKind::NotFound);
-    assert!(error.to_string().contains("no group other"), "{error}");
+async fn the_group_that_metadata_does_not_tell_is_asked_for_once() {
+    let server = service(Some("InService")).await;
+    let host = host(&server, None, None).await;
+    assert_eq!(host.group(), None);
+    host.protect(true).await.unwrap();
+    host.protect(false).await.unwrap();
+    assert_eq!(host.group().as_deref(), Some("g"));
+    assert_eq!(actions(&server), ["DescribeAutoScalingInstances", "SetInstanceProtection", "SetInstanceProtection"]);
 }
 
 #[tokio::test]
-async fn finds_the_termination_hook() {
-    let server = Server::start(|_, _| {
-        let hook = |name: &str, transition: &str, timeout: u32| {
-            format!(
-                "<member><LifecycleHookName>{name}</LifecycleHookName><AutoScalingGroupName>g</AutoScalingGroupName>\
-                 <LifecycleTransition>autoscaling:EC2_INSTANCE_{transition}</LifecycleTransition>\
-                 <HeartbeatTimeout>{timeout}</HeartbeatTimeout></member>"
-            )
-        };
-        Answer::ok(format!(
-            "<DescribeLifecycleHooksResponse {NAMESPACE}><DescribeLifecycleHooksResult><LifecycleHooks>{}{}{}\
-             </LifecycleHooks></DescribeLifecycleHooksResult></DescribeLifecycleHooksResponse>",
-            hook("boot", "LAUNCHING", 7200),
-            hook("logs", "TERMINATING", 60),
-            hook("drain", "TERMINATING", 900),
-        ))
-    })
-    .await;
-    let hook = me(&server).await.hook("g").await.unwrap();
-    assert_eq!(hook, Some(Hook { name: "drain".into(), heartbeat_timeout: Duration::from_secs(900) }));
-
-    let server = empty().await;
-    assert_eq!(me(&server).await.hook("g").await, Ok(None));
+async fn without_a_group_there_is_no_room_no_protection_and_no_hook() {
+    let server = service(None).await;
+    let host = host(&server, None, None).await;
+    assert_eq!(host.membership().await, Ok(Membership::Outside));
+    assert_eq!(host.room().await.unwrap_err().kind, CloudErrorKind::NotFound);
+    assert_eq!(host.protect(true).await.unwrap_err().kind, CloudErrorKind::NotFound);
+    assert_eq!(host.lifecycle_hook().await, Ok(None));
+    assert!(actions(&server).iter().all(|action| action == "DescribeAutoScalingInstances"), "{:?}", actions(&server));
 }
 
 #[tokio::test]
-async fn says_what_the_api_wants_to_hear() {
-    let server = empty().await;
-    let me = me(&server).await;
-    me.protect("g", false).await.unwrap();
-    me.heartbeat("g", "h").await.unwrap();
-    me.complete("g", "h").await.unwrap();
-    me.terminate(true).await.unwrap();
-    me.terminate(false).await.unwrap();
-    me.unhealthy().await.unwrap();
-    me.ec2_terminate().await.unwrap();
-    me.tag("lightsout:why", "idle").await.unwrap();
+async fn a_detached_instance_has_no_part_in_the_room_of_the_group_that_it_had() {
+    let server = service(Some("Detached")).await;
+    let detached = host(&server, Some("g"), None).await;
+    assert_eq!(detached.room().await.unwrap_err().kind, CloudErrorKind::NotFound);
 
-    let seen = server.seen();
-    assert_eq!(seen.len(), 8);
-    assert_fields(
-        &seen[0],
-        &[
-            "Action=SetInstanceProtection",
-            "InstanceIds.member.1=i-0123",
-            "AutoScalingGroupName=g",
-            "ProtectedFromScaleIn=false",
-        ],
-    );
-    let hook = ["AutoScalingGroupName=g", "LifecycleHookName=h", "InstanceId=i-0123"];
-    assert_fields(&seen[1], &[&hook[..], &["Action=RecordLifecycleActionHeartbeat"]].concat());
-    assert_fields(
-        &seen[2],
-        &[&hook[..], &["Action=CompleteLifecycleAction", "LifecycleActionResult=CONTINUE"]].concat(),
-    );
-    let terminate = ["Action=TerminateInstanceInAutoScalingGroup", "InstanceId=i-0123"];
-    assert_fields(&seen[3], &[&terminate[..], &["ShouldDecrementDesiredCapacity=true"]].concat());
-    assert_fields(&seen[4], &[&terminate[..], &["ShouldDecrementDesiredCapacity=false"]].concat());
-    assert_fields(
-        &seen[5],
-        &["Action=SetInstanceHealth", "InstanceId=i-0123", "HealthStatus=Unhealthy", "ShouldRespectGracePeriod=false"],
-    );
-    assert_fields(&seen[6], &["Action=TerminateInstances", "InstanceId.1=i-0123"]);
-    assert_fields(
-        &seen[7],
-        &["Action=CreateTags", "ResourceId.1=i-0123", "Tag.1.Key=lightsout%3Awhy", "Tag.1.Value=idle"],
-    );
+    let server = service(Some("InService")).await;
+    let member = host(&server, Some("g"), None).await;
+    assert_eq!(member.room().await, Ok(Room { desired: 4, min: 1, floor: 0, members: 0 }));
 }
 
 #[tokio::test]
-async fn a_terminate_without_an_answer_is_not_sent_again() {
-    for script in [|| Answer::Silence, || Answer::HeadOnly, || Answer::Reset] {
-        let server = Server::start(move |_, _| script()).await;
-        let me = AwsInstance::with("i-0123", towards_within(&server.url, SOON).await);
-        let error = me.terminate(true).await.unwrap_err();
-        assert_eq!(error.kind, AwsErrorKind::Timeout, "{error}");
-        assert!(error.to_string().contains("whether it was applied is not known"), "{error}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(server.count(), 1);
-    }
-    for status in [500, 503] {
-        let server = Server::start(move |_, _| refusal(status, "ResourceContention", "pending update")).await;
-        let error = me(&server).await.terminate(true).await.unwrap_err();
-        assert_eq!(error.kind, AwsErrorKind::InProgress);
-        assert_eq!(server.count(), 1);
+async fn the_hook_is_the_one_that_is_named_else_the_one_that_waits_longest() {
+    for (chosen, name, seconds) in [(None, "drain", 900), (Some("logs"), "logs", 60)] {
+        let server = service(Some("Terminating:Wait")).await;
+        let host = host(&server, Some("g"), chosen).await;
+        let timeout = std::time::Duration::from_secs(seconds);
+        assert_eq!(host.lifecycle_hook().await, Ok(Some(LifecycleHook { timeout })));
+        host.extend_hold().await.unwrap();
+        host.complete_hold().await.unwrap();
+        assert_eq!(
+            actions(&server),
+            ["DescribeLifecycleHooks", "RecordLifecycleActionHeartbeat", "CompleteLifecycleAction"]
+        );
+        let field = format!("LifecycleHookName={name}");
+        assert!(server.seen()[1..].iter().all(|request| request.has(&field)), "{:?}", server.seen());
     }
 }
 
 #[tokio::test]
-async fn refusals_of_a_terminate() {
-    let floor = "Currently, desiredSize equals minSize (3). Terminating instance without replacement will violate group's min \
-                 size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size.";
-    for (code, message, kind) in [
-        ("ValidationError", floor, AwsErrorKind::AtFloor),
-        (
-            "ValidationError",
-            "Instance Id not found - No managed instance found for instance ID i-0123",
-            AwsErrorKind::NotFound,
-        ),
-        ("ScalingActivityInProgress", "Activity 12 is in progress.", AwsErrorKind::InProgress),
-    ] {
-        let server = Server::start(move |_, _| refusal(400, code, message)).await;
-        let error = me(&server).await.terminate(true).await.unwrap_err();
-        assert_eq!((error.kind, error.message.as_str()), (kind, message));
-    }
+async fn a_hook_that_is_not_there_holds_nothing() {
+    let server = service(Some("Terminating:Wait")).await;
+    let host = host(&server, Some("g"), Some("mistyped")).await;
+    assert_eq!(host.lifecycle_hook().await, Ok(None));
+    let error = host.complete_hold().await.unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::NothingHeld);
+    assert!(error.message.contains("agent.hook"), "{error}");
 }
 
 #[tokio::test]
-async fn ec2_errors_come_in_their_own_shape() {
-    let server = Server::start(|_, _| {
-        Answer::status(
-            403,
-            "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>You are not authorized</Message></Error>\
-             </Errors><RequestID>r</RequestID></Response>",
-        )
-    })
-    .await;
-    let error = me(&server).await.ec2_terminate().await.unwrap_err();
-    assert_eq!(error.kind, AwsErrorKind::Denied);
-    assert!(error.to_string().contains("lack the right ec2:TerminateInstances"), "{error}");
-}
-
-#[tokio::test]
-async fn costs_nothing_until_it_is_used() {
-    rerun("aws::host::tests::made_but_not_used", &[]).await;
-}
-
-#[tokio::test]
-#[ignore = "costs_nothing_until_it_is_used runs it alone, so that only its own memory counts"]
-async fn made_but_not_used() {
-    // Of its own: how many pages of the program the kernel maps around a fault is not ours to say.
-    let resident = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
-    };
-    resident();
-    let before = resident();
-    let me = AwsInstance::new("i-0123", Some("eu-north-1".into()));
-    let driver = lightsout_io::http::Driver::new("test");
-    let grown = resident().saturating_sub(before);
-    assert!(grown < 256, "{grown} kB for nothing");
-    drop((me, driver));
+async fn refused_credentials_are_forgotten() {
+    let server = Server::start(|_, _| refusal(403, "ExpiredToken", "The security token is expired")).await;
+    let host = host(&server, Some("g"), None).await;
+    assert!(host.calls.aws().config.lock().unwrap().initialized());
+    assert_eq!(host.membership().await.unwrap_err().kind, CloudErrorKind::Credentials);
+    assert!(!host.calls.aws().config.lock().unwrap().initialized());
 }

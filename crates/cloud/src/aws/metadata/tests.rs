@@ -36,7 +36,7 @@ async fn one_token_and_one_connection_serve_many_reads() {
     for _ in 0..3 {
         assert_eq!(imds.get(ITEM).await, Ok(Some("i-0123".into())));
     }
-    assert_eq!(imds.requests(), 4);
+    assert_eq!(server.count(), 4);
     let seen = server.seen();
     assert_eq!(seen.len(), 4);
     assert!(seen.iter().all(|request| request.connection == 0), "{seen:?}");
@@ -67,9 +67,9 @@ async fn a_refused_token_is_renewed_once_at_once() {
     .await;
     let imds = imds(&server);
     assert_eq!(imds.get(ITEM).await, Ok(Some("i-0123".into())));
-    assert_eq!(imds.requests(), 4);
+    assert_eq!(server.count(), 4);
     assert_eq!(imds.get(ITEM).await, Ok(Some("i-0123".into())));
-    assert_eq!(imds.requests(), 5, "the new token is kept");
+    assert_eq!(server.count(), 5, "the new token is kept");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn refused_again_is_an_error() {
     let server = service(|_, _| Answer::status(401, "")).await;
     let imds = imds(&server);
     assert_eq!(imds.get(ITEM).await, Err(ImdsError::Unauthorized));
-    assert_eq!(imds.requests(), 4);
+    assert_eq!(server.count(), 4);
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn each_failure_has_its_own_name() {
         let server = service(move |_, _| Answer::status(status, "")).await;
         let imds = imds(&server);
         assert_eq!(imds.get(ITEM).await, Err(expected));
-        assert_eq!(imds.requests(), 2, "one try");
+        assert_eq!(server.count(), 2, "one try");
     }
 }
 
@@ -131,7 +131,7 @@ async fn failures_to_get_a_token_never_mean_absent() {
         let server = Server::start(move |_, _| Answer::status(status, "")).await;
         let imds = imds(&server);
         assert_eq!(imds.get(ITEM).await, Err(expected));
-        assert!(imds.requests() <= 2);
+        assert!(server.count() <= 2);
     }
 }
 
@@ -141,7 +141,7 @@ async fn silence_is_a_timeout() {
         let server = service(move |_, _| script()).await;
         let imds = imds(&server);
         assert_eq!(imds.get(ITEM).await, Err(ImdsError::Timeout(SOON)));
-        assert_eq!(imds.requests(), 2, "one try");
+        assert_eq!(server.count(), 2, "one try");
     }
 }
 

@@ -1,0 +1,118 @@
+use jiff::Timestamp;
+use lightsout_io::testing::{Answer, Seen, Server, Sink, nowhere};
+
+use super::*;
+
+/// A metadata service that gives tokens, and these answers.
+async fn service(script: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static) -> Server {
+    Server::start(move |seen, before| match seen.method.as_str() {
+        "PUT" => Answer::with(200, ("x-aws-ec2-metadata-token-ttl-seconds", "21600"), "token"),
+        _ => script(seen, before),
+    })
+    .await
+}
+
+fn notices(url: &str) -> AwsNotices {
+    AwsNotices { imds: Arc::new(Imds::new(url).unwrap()) }
+}
+
+const OFTEN: Duration = Duration::from_millis(1);
+const EVERY: NoticeIntervals =
+    NoticeIntervals { interruption: OFTEN, target: OFTEN, rebalance: OFTEN, maintenance: OFTEN };
+
+#[tokio::test]
+async fn who_it_is_is_asked_for_until_it_is_told() {
+    let server = service(|seen, before| match seen.path.as_str() {
+        "/latest/meta-data/instance-id" if before < 2 => Answer::status(503, ""),
+        "/latest/meta-data/instance-id" => Answer::ok("i-0123"),
+        "/latest/meta-data/placement/region" => Answer::ok("eu-north-1"),
+        GROUP_TAG => Answer::ok("g"),
+        _ => Answer::status(404, ""),
+    })
+    .await;
+    let identity = notices(&server.url).identity(Duration::from_secs(30)).await.unwrap();
+    let expected = Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: Some("g".into()) };
+    assert_eq!(identity, expected);
+}
+
+#[tokio::test]
+async fn patience_ends_with_a_remedy() {
+    let error = notices(&nowhere().await).identity(Duration::from_millis(50)).await.unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Unreachable);
+    assert!(error.message.contains("within 50ms") && error.message.contains("IMDSv2"), "{error}");
+}
+
+#[tokio::test]
+async fn each_notice_is_told_once_and_one_that_changes_again() {
+    let server = service(|seen, before| match seen.path.as_str() {
+        "/latest/meta-data/spot/instance-action" if before < 20 => {
+            Answer::ok(r#"{"action":"terminate","time":"2030-01-01T00:00:00Z"}"#)
+        }
+        "/latest/meta-data/spot/instance-action" => Answer::ok(r#"{"action":"stop","time":"2030-01-01T00:02:00Z"}"#),
+        "/latest/meta-data/autoscaling/target-lifecycle-state" if before % 2 == 0 => Answer::ok("Terminated"),
+        "/latest/meta-data/events/recommendations/rebalance" => Answer::ok(r#"{"noticeTime":"2030-01-01T00:00:00Z"}"#),
+        "/latest/meta-data/events/maintenance/scheduled" => {
+            Answer::ok(r#"[{"Code":"system-reboot","State":"active","NotBefore":"1 Jan 2030 00:00:00 GMT"}]"#)
+        }
+        _ => Answer::status(404, ""),
+    })
+    .await;
+    let mut watched = notices(&server.url).watch(EVERY);
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        told.push(watched.recv().await.unwrap());
+    }
+    let at = |text: &str| Notice::Interruption { at: text.parse::<Timestamp>().unwrap() };
+    for notice in [
+        at("2030-01-01T00:00:00Z"),
+        at("2030-01-01T00:02:00Z"),
+        Notice::Rebalance,
+        Notice::Maintenance,
+        Notice::Target(TargetState::Terminated),
+    ] {
+        assert_eq!(told.iter().filter(|other| **other == notice).count(), 1, "{notice:?} in {told:?}");
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(50), watched.recv()).await.is_err());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_notice_is_none() {
+    let server = service(|_, before| match before % 3 {
+        0 => Answer::ok("<html/>"),
+        1 => Answer::status(500, ""),
+        _ => Answer::status(404, ""),
+    })
+    .await;
+    let mut watched = notices(&server.url).watch(EVERY);
+    assert!(tokio::time::timeout(Duration::from_millis(200), watched.recv()).await.is_err());
+    assert!(server.count() > 10, "it looks on");
+}
+
+#[tokio::test]
+async fn a_long_silence_is_worth_one_warning() {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server =
+        service(|_, before| if before < 50 { Answer::status(500, "") } else { Answer::ok("Terminated") }).await;
+    let imds = Arc::new(Imds::new(&server.url).unwrap());
+    let mut item = Item::new(&imds, "autoscaling/target-lifecycle-state", OFTEN);
+    assert_eq!(item.next().await.as_deref(), Some("Terminated"));
+    let text = sink.text();
+    assert_eq!(text.matches("notices may be missed").count(), 1, "{text}");
+    assert_eq!(text.matches("answers again").count(), 1, "{text}");
+}
+
+#[test]
+fn it_looks_less_often_while_there_is_no_answer() {
+    let imds = Arc::new(Imds::new("http://127.0.0.1:9").unwrap());
+    let mut item = Item::new(&imds, "x", Duration::from_secs(1));
+    let pauses: Vec<u64> = (0..20)
+        .map(|failures| {
+            item.failures = failures;
+            item.pause().as_secs()
+        })
+        .collect();
+    assert_eq!(pauses, [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 16, 16, 16, 16, 16, 16, 16, 16]);
+}

@@ -1,0 +1,185 @@
+//! Groups in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind};
+
+use crate::{
+    CloudFuture, GroupView, Groups,
+    fake::{CAPABILITIES, Fault, Script},
+};
+
+/// One call of [`Groups`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupsCall {
+    /// [`Groups::describe`].
+    Describe(BTreeSet<String>),
+    /// [`Groups::raise`].
+    Raise {
+        /// The group.
+        group: String,
+        /// The capacity asked for.
+        to: u32,
+    },
+    /// [`Groups::leave_floor`].
+    LeaveFloor {
+        /// The group.
+        group: String,
+        /// The floor.
+        floor: u32,
+    },
+}
+
+impl fmt::Display for GroupsCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Describe(names) => {
+                write!(f, "describe {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(","))
+            }
+            Self::Raise { group, to } => write!(f, "raise {group} {to}"),
+            Self::LeaveFloor { group, floor } => write!(f, "floor {group} {floor}"),
+        }
+    }
+}
+
+/// Groups from 0 to 10 with nothing desired, and what was asked of them. Clones share them.
+#[derive(Clone, Debug)]
+pub struct FakeGroups {
+    script: Script<State, GroupsCall>,
+    capabilities: Capabilities,
+    location: String,
+}
+
+type Change = Box<dyn FnOnce(&mut BTreeMap<String, GroupView>) + Send>;
+
+#[derive(Default)]
+struct State {
+    groups: BTreeMap<String, GroupView>,
+    after_describe: Option<Change>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("groups", &self.groups).finish_non_exhaustive()
+    }
+}
+
+impl FakeGroups {
+    /// Groups of these names, somewhere.
+    pub fn of(names: &[&str]) -> Self {
+        let view =
+            |name: &&str| ((*name).to_owned(), GroupView { name: (*name).to_owned(), max: 10, ..GroupView::default() });
+        let state = State { groups: names.iter().map(view).collect(), after_describe: None };
+        Self { script: Script::new(state), capabilities: CAPABILITIES, location: "somewhere".into() }
+    }
+
+    /// The same groups, here.
+    #[must_use]
+    pub fn at(mut self, location: &str) -> Self {
+        location.clone_into(&mut self.location);
+        self
+    }
+
+    /// In a cloud that can do this.
+    #[must_use]
+    pub fn with(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// Changes a group, as somebody else would.
+    ///
+    /// # Panics
+    /// When there is no such group.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut GroupView)) {
+        change(self.script.lock().state.groups.get_mut(name).expect("a group of this name"));
+    }
+
+    /// Changes the groups after the next describe was answered.
+    pub fn after_describe(&self, change: impl FnOnce(&mut BTreeMap<String, GroupView>) + Send + 'static) {
+        self.script.lock().state.after_describe = Some(Box::new(change));
+    }
+
+    /// The desired capacity of a group.
+    ///
+    /// # Panics
+    /// When there is no such group.
+    pub fn desired(&self, name: &str) -> u32 {
+        self.script.lock().state.groups[name].desired
+    }
+
+    /// What was asked so far, in order.
+    pub fn calls(&self) -> Vec<GroupsCall> {
+        self.script.calls()
+    }
+
+    /// Has the next call that is exactly this one go wrong.
+    pub fn inject(&self, call: GroupsCall, fault: Fault) {
+        self.script.inject(call, fault);
+    }
+
+    /// Has every call fail with this until it is taken back.
+    pub fn break_all(&self, error: Option<CloudError>) {
+        self.script.lock().broken = error;
+    }
+}
+
+impl Groups for FakeGroups {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>> {
+        let conditional = self.capabilities.conditional_raise;
+        Box::pin(self.script.call(GroupsCall::Describe(names.clone()), move |state| {
+            let seen = state.groups.iter().filter(|(name, _)| names.contains(*name));
+            let seen = seen.map(|(name, view)| {
+                (name.clone(), GroupView { version: conditional.then(|| version(view)), ..view.clone() })
+            });
+            let seen = seen.collect();
+            if let Some(change) = state.after_describe.take() {
+                change(&mut state.groups);
+            }
+            Ok(seen)
+        }))
+    }
+
+    fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {
+        let call = GroupsCall::Raise { group: seen.name.clone(), to };
+        Box::pin(self.script.call(call, move |state| {
+            let group = find(state, &seen.name)?;
+            if seen.version.as_ref().is_some_and(|seen| *seen != version(group)) {
+                return Err(CloudError::new(CloudErrorKind::InProgress, "the group has changed since it was seen"));
+            }
+            if to < group.min || to > group.max {
+                return Err(CloudError::new(CloudErrorKind::OutOfBounds, "the capacity is outside the group's bounds"));
+            }
+            group.desired = to;
+            Ok(())
+        }))
+    }
+
+    fn leave_floor<'a>(&'a self, name: &'a str, floor: u32) -> CloudFuture<'a, ()> {
+        let call = GroupsCall::LeaveFloor { group: name.to_owned(), floor };
+        Box::pin(self.script.call(call, move |state| {
+            find(state, name)?.floor = floor;
+            Ok(())
+        }))
+    }
+}
+
+fn find<'a>(state: &'a mut State, name: &str) -> Result<&'a mut GroupView, CloudError> {
+    let missing = || CloudError::new(CloudErrorKind::NotFound, format!("there is no group {name}"));
+    state.groups.get_mut(name).ok_or_else(missing)
+}
+
+fn version(view: &GroupView) -> String {
+    format!("{}-{}-{}", view.min, view.max, view.desired)
+}

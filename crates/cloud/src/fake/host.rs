@@ -1,0 +1,249 @@
+//! An instance in memory.
+
+use std::time::Duration;
+
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room};
+
+use crate::{
+    CloudFuture, Host,
+    fake::{CAPABILITIES, Fault, Script},
+};
+
+/// One call of [`Host`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostCall {
+    /// [`Host::membership`].
+    Membership,
+    /// [`Host::room`].
+    Room,
+    /// [`Host::protect`].
+    Protect(bool),
+    /// [`Host::lifecycle_hook`].
+    LifecycleHook,
+    /// [`Host::extend_hold`].
+    ExtendHold,
+    /// [`Host::complete_hold`].
+    CompleteHold,
+    /// [`Host::leave`].
+    Leave(Leave),
+    /// [`Host::report_unhealthy`].
+    ReportUnhealthy,
+    /// [`Host::terminate`].
+    Terminate,
+    /// [`Host::record_reason`].
+    RecordReason(String),
+}
+
+/// What there is to know of the instance and its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostState {
+    /// The group's name.
+    pub group: Option<String>,
+    /// Its place in it.
+    pub membership: Membership,
+    /// The group's room.
+    pub room: Room,
+    /// What holds endings off.
+    pub hook: Option<LifecycleHook>,
+    /// Whether it was reported unhealthy.
+    pub unhealthy: bool,
+    /// Why it ends.
+    pub reason: Option<String>,
+}
+
+impl Default for HostState {
+    /// Alone, in service and protected, in the group `g`, which may shrink to nothing; endings are held off for ten minutes.
+    fn default() -> Self {
+        Self {
+            group: Some("g".into()),
+            membership: Membership::InService { protected: true },
+            room: Room { desired: 1, min: 0, floor: 0, members: 1 },
+            hook: Some(LifecycleHook { timeout: Duration::from_secs(600) }),
+            unhealthy: false,
+            reason: None,
+        }
+    }
+}
+
+/// An instance, and what it asked for. Clones are the same instance.
+#[derive(Clone, Debug)]
+pub struct FakeHost {
+    script: Script<HostState, HostCall>,
+    capabilities: Capabilities,
+}
+
+impl Default for FakeHost {
+    fn default() -> Self {
+        Self { script: Script::new(HostState::default()), capabilities: CAPABILITIES }
+    }
+}
+
+impl FakeHost {
+    /// In a cloud that can do this.
+    #[must_use]
+    pub fn with(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// Changes what there is, as somebody else would.
+    pub fn change(&self, change: impl FnOnce(&mut HostState)) {
+        change(&mut self.script.lock().state);
+    }
+
+    /// What there is now.
+    pub fn state(&self) -> HostState {
+        self.script.lock().state.clone()
+    }
+
+    /// What was asked so far, in order.
+    pub fn calls(&self) -> Vec<HostCall> {
+        self.script.calls()
+    }
+
+    /// Has the next call that is exactly this one go wrong.
+    pub fn inject(&self, call: HostCall, fault: Fault) {
+        self.script.inject(call, fault);
+    }
+
+    /// Has every call fail with this until it is taken back.
+    pub fn break_all(&self, error: Option<CloudError>) {
+        self.script.lock().broken = error;
+    }
+}
+
+impl Host for FakeHost {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn group(&self) -> Option<String> {
+        self.script.lock().state.group.clone()
+    }
+
+    fn membership(&self) -> CloudFuture<'_, Membership> {
+        Box::pin(self.script.call(HostCall::Membership, |state| Ok(state.membership)))
+    }
+
+    fn room(&self) -> CloudFuture<'_, Room> {
+        Box::pin(self.script.call(HostCall::Room, |state| {
+            inside(state)?;
+            Ok(state.room)
+        }))
+    }
+
+    fn protect(&self, on: bool) -> CloudFuture<'_, ()> {
+        Box::pin(self.script.call(HostCall::Protect(on), move |state| {
+            inside(state)?;
+            match &mut state.membership {
+                Membership::InService { protected } => *protected = on,
+                Membership::Pending | Membership::Standby | Membership::Terminating { .. } | Membership::Outside => {
+                    return Err(in_progress());
+                }
+            }
+            Ok(())
+        }))
+    }
+
+    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
+        Box::pin(self.script.call(HostCall::LifecycleHook, |state| Ok(state.hook)))
+    }
+
+    fn extend_hold(&self) -> CloudFuture<'_, ()> {
+        let extendable = self.capabilities.hold.is_some_and(|rules| rules.extendable);
+        Box::pin(self.script.call(HostCall::ExtendHold, move |state| {
+            if extendable && state.membership == (Membership::Terminating { waiting: true }) {
+                Ok(())
+            } else {
+                Err(nothing_held())
+            }
+        }))
+    }
+
+    fn complete_hold(&self) -> CloudFuture<'_, ()> {
+        Box::pin(self.script.call(HostCall::CompleteHold, |state| {
+            if state.membership != (Membership::Terminating { waiting: true }) {
+                return Err(nothing_held());
+            }
+            state.membership = Membership::Terminating { waiting: false };
+            Ok(())
+        }))
+    }
+
+    fn leave(&self, how: Leave) -> CloudFuture<'_, ()> {
+        let always_lowers = self.capabilities.leaving_lowers_capacity;
+        Box::pin(self.script.call(HostCall::Leave(how), move |state| {
+            inside(state)?;
+            if let Membership::Terminating { .. } = state.membership {
+                return Err(in_progress());
+            }
+            if how == Leave::Decrement && state.room.desired <= state.room.min {
+                return Err(CloudError::new(CloudErrorKind::AtFloor, "the group is at its minimum"));
+            }
+            if how == Leave::Decrement || always_lowers {
+                state.room.desired = state.room.desired.saturating_sub(1);
+            }
+            end(state);
+            Ok(())
+        }))
+    }
+
+    fn report_unhealthy(&self) -> CloudFuture<'_, ()> {
+        Box::pin(self.script.call(HostCall::ReportUnhealthy, |state| {
+            inside(state)?;
+            state.unhealthy = true;
+            end(state);
+            Ok(())
+        }))
+    }
+
+    fn terminate(&self) -> CloudFuture<'_, ()> {
+        Box::pin(self.script.call(HostCall::Terminate, |state| {
+            // Past the group nothing is held off.
+            state.membership = match state.membership {
+                Membership::Outside => Membership::Outside,
+                Membership::Pending
+                | Membership::InService { .. }
+                | Membership::Standby
+                | Membership::Terminating { .. } => Membership::Terminating { waiting: false },
+            };
+            Ok(())
+        }))
+    }
+
+    fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()> {
+        Box::pin(self.script.call(HostCall::RecordReason(reason.to_owned()), move |state| {
+            state.reason = Some(reason.to_owned());
+            Ok(())
+        }))
+    }
+
+    fn forget(&self) {}
+}
+
+/// Begins the ending, which the hook holds off.
+fn end(state: &mut HostState) {
+    let count = matches!(state.membership, Membership::InService { .. } | Membership::Pending);
+    state.room.members = state.room.members.saturating_sub(u32::from(count));
+    state.membership = Membership::Terminating { waiting: state.hook.is_some() };
+}
+
+fn inside(state: &HostState) -> Result<(), CloudError> {
+    match (state.membership, &state.group) {
+        (Membership::Outside, _) | (_, None) => {
+            Err(CloudError::new(CloudErrorKind::NotFound, "the instance is in no group"))
+        }
+        (
+            Membership::Pending | Membership::InService { .. } | Membership::Standby | Membership::Terminating { .. },
+            Some(_),
+        ) => Ok(()),
+    }
+}
+
+fn in_progress() -> CloudError {
+    CloudError::new(CloudErrorKind::InProgress, "the instance is in a state in which this cannot be done")
+}
+
+fn nothing_held() -> CloudError {
+    CloudError::new(CloudErrorKind::NothingHeld, "no ending of this instance is held off")
+}

@@ -1,0 +1,65 @@
+//! What the scaler may do: read groups, raise them, and leave advice for their agents. Nothing here can lower a capacity or end an instance.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lightsout_core::cloud::Capabilities;
+
+use crate::CloudFuture;
+
+/// The scaler's rights over the groups of one location.
+pub trait Groups: Send + Sync {
+    /// What this cloud can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Where these groups are, for messages, such as `eu-north-1`.
+    fn location(&self) -> String;
+
+    /// Reads these groups in as few calls as possible. A group that does not exist is missing from the map.
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>>;
+
+    /// Sets the capacity of a group that was seen like this, to an absolute number above what was seen. Sent once: after
+    /// [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the next describe tells whether it was applied. With
+    /// [`Capabilities::conditional_raise`] it is refused as [`InProgress`](lightsout_core::cloud::CloudErrorKind::InProgress) when the group
+    /// has changed since it was seen.
+    fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()>;
+
+    /// Leaves the floor for the group's agents: advice, which idle ones read as [`Room::floor`](lightsout_core::cloud::Room::floor).
+    fn leave_floor<'a>(&'a self, name: &'a str, floor: u32) -> CloudFuture<'a, ()>;
+}
+
+/// One group as the scaler sees it, without its instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupView {
+    /// The group's name.
+    pub name: String,
+    /// The fewest instances that it keeps.
+    pub min: u32,
+    /// The most instances that it may have.
+    pub max: u32,
+    /// How many instances it should have now; instances that still boot count.
+    pub desired: u32,
+    /// The floor that was left for its agents; 0 when there is none or it cannot be read.
+    pub floor: u32,
+    /// What tells this state of the group from a later one, where the cloud can refuse a raise by it.
+    pub version: Option<String>,
+    /// What an operator should know about it.
+    pub doubts: Vec<Doubt>,
+}
+
+/// Something about a group that works and may hurt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// What it is about.
+    pub kind: DoubtKind,
+    /// What it is, what could happen and what to do, in the cloud's own words.
+    pub text: String,
+}
+
+/// What can be doubted about a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DoubtKind {
+    /// New instances are not protected from scale-in.
+    Unprotected,
+    /// A raise starts nothing.
+    LaunchesSuspended,
+}

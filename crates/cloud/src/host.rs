@@ -1,0 +1,52 @@
+//! What an instance may do: read its own state, and act on itself.
+
+use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
+
+use crate::CloudFuture;
+
+/// An instance's rights over itself. Which group it is in, and what holds its ending off, the implementation finds out.
+///
+/// Every call ends within a time-out of its own.
+pub trait Host: Send + Sync {
+    /// What this cloud can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The name of the group, as far as known.
+    fn group(&self) -> Option<String>;
+
+    /// This instance's place in its group.
+    fn membership(&self) -> CloudFuture<'_, Membership>;
+
+    /// Whether the group can shrink. [`NotFound`](lightsout_core::cloud::CloudErrorKind::NotFound) when the instance is in none, or not any more.
+    fn room(&self) -> CloudFuture<'_, Room>;
+
+    /// Takes or gives up protection from scale-in.
+    fn protect(&self, on: bool) -> CloudFuture<'_, ()>;
+
+    /// What would hold this instance's ending off, asked afresh; `None`: nothing.
+    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>>;
+
+    /// Holds off, for another time-out, an ending that is under way.
+    /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
+    fn extend_hold(&self) -> CloudFuture<'_, ()>;
+
+    /// Lets an ending that is held off go on.
+    /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
+    fn complete_hold(&self) -> CloudFuture<'_, ()>;
+
+    /// Leaves the group and ends. Sent once: after [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the membership tells whether
+    /// it was applied.
+    fn leave(&self, how: Leave) -> CloudFuture<'_, ()>;
+
+    /// Has the group take this instance for unhealthy, at once, so that it is replaced.
+    fn report_unhealthy(&self) -> CloudFuture<'_, ()>;
+
+    /// Ends this instance past its group. Repeating it is harmless.
+    fn terminate(&self) -> CloudFuture<'_, ()>;
+
+    /// Writes on the instance, for whoever looks at it later, why it ends.
+    fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()>;
+
+    /// Drops connections, credentials and certificates until the next call.
+    fn forget(&self);
+}

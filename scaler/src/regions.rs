@@ -1,0 +1,72 @@
+//! The groups of each region, described at once for all pools that have one there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{
+    FutureExt,
+    future::{LocalBoxFuture, Shared},
+};
+use lightsout_cloud::{GroupView, Groups};
+use lightsout_core::cloud::CloudError;
+use tokio::sync::Semaphore;
+
+/// How many changes are sent to one region at once; clouds have one budget for all calls of an account in a region.
+const WRITES_AT_ONCE: usize = 16;
+
+/// A region as the settings name it; `None` leaves the choice to the environment.
+pub(crate) type RegionName = Option<String>;
+
+/// All regions in which pools have groups.
+pub(crate) struct Regions(Rc<BTreeMap<RegionName, Region>>);
+
+/// One region's groups.
+pub(crate) struct Region {
+    pub(crate) groups: Box<dyn Groups>,
+    pub(crate) writes: Semaphore,
+}
+
+/// What one describe said.
+#[derive(Debug)]
+pub(crate) struct Views {
+    pub(crate) groups: BTreeMap<String, GroupView>,
+    /// When it was answered.
+    pub(crate) at: Instant,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+/// A describe under way, for all who wait for it.
+pub(crate) type Describing = Shared<LocalBoxFuture<'static, Result<Rc<Views>, CloudError>>>;
+
+impl Regions {
+    /// These regions, each with the groups that `open` gives.
+    pub(crate) fn open(names: BTreeSet<RegionName>, open: impl Fn(RegionName) -> Box<dyn Groups>) -> Self {
+        let region = |name: RegionName| Region { groups: open(name), writes: Semaphore::new(WRITES_AT_ONCE) };
+        Self(Rc::new(names.into_iter().map(|name| (name.clone(), region(name))).collect()))
+    }
+
+    /// One of the regions that were opened.
+    pub(crate) fn region(&self, name: &RegionName) -> &Region {
+        &self.0[name]
+    }
+
+    /// Begins one describe a region.
+    pub(crate) fn describe(&self, groups: BTreeMap<RegionName, BTreeSet<String>>) -> BTreeMap<RegionName, Describing> {
+        groups.into_iter().map(|(name, groups)| (name.clone(), self.describe_one(name, groups))).collect()
+    }
+
+    /// Begins a describe of these groups of one region.
+    pub(crate) fn describe_one(&self, name: RegionName, groups: BTreeSet<String>) -> Describing {
+        let regions = Rc::clone(&self.0);
+        let describing = async move {
+            let started = Instant::now();
+            let groups = regions[&name].groups.describe(&groups).await?;
+            Ok(Rc::new(Views { groups, at: Instant::now(), took: started.elapsed() }))
+        };
+        describing.boxed_local().shared()
+    }
+}
