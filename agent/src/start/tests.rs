@@ -22,9 +22,9 @@ use super::*;
 use crate::control::Request;
 
 /// Takes a job when the file `job` appears beside it, ends it when the file goes, and leaves when it is told to.
-const RUNNER: &str = r#"cd "$0"; echo start >>log
+const RUNNER: &str = r#"cd "$0"; exec >/dev/null 2>&1; echo start >>log
 trap 'echo told >>log; told=1' INT
-while [ -z "$told" ] || [ -e job ]; do sleep 0.05; done; echo exit >>log"#;
+while { [ -z "$told" ] || [ -e job ]; }; do sleep 0.05; done; echo exit >>log"#;
 const BUSY: &str = r#"cd "$0"; if [ -e job ]; then echo job-1; exit 10; fi"#;
 
 struct Shell {
@@ -47,7 +47,7 @@ impl Shell {
             "[agent]\nstate_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
              confirm = \"200ms\"\nfloor_retry = \"1s\"\n[docker]\nenabled = false\n\
              [platform.command]\nrun = [\"/bin/sh\", \"-c\", {RUNNER:?}, \"{place}\"]\n\
-             busy = [\"/bin/sh\", \"-c\", {BUSY:?}, \"{place}\"]\ndrain_signal = \"INT\"\n"
+             busy = [\"/bin/sh\", \"-c\", {BUSY:?}, \"{place}\"]\ndrain_signal = \"INT\"\nchildren = false\n"
         );
         let fragment = Fragment { path: "agent.toml".into(), text };
         let settings = AgentSettings::parse(&[fragment]).unwrap_or_else(|problems| panic!("{problems}"));
@@ -62,6 +62,14 @@ impl Shell {
         let (inputs, incoming) = mpsc::channel(64);
         let task = tokio::spawn(run_in(settings, surroundings, inputs.clone(), incoming));
         Self { folder, host, notices, inputs, task }
+    }
+
+    /// Another agent after a crash of this one.
+    async fn restart(mut self) -> Self {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        Self::start_in(folder, self.host.clone())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -79,7 +87,8 @@ impl Shell {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("not within 10 s: {what}; calls {:?}, log {:?}", self.host.calls(), self.log());
+        let status = self.request(Request::Status).await;
+        panic!("not within 10 s: {what}; calls {:?}, log {:?}, {status:?}", self.host.calls(), self.log());
     }
 
     async fn request(&self, request: Request) -> Result<Value, String> {
@@ -115,13 +124,23 @@ impl Shell {
     }
 }
 
+/// The runner is nobody's child any more: what a failed test leaves behind ends here.
+impl Drop for Shell {
+    fn drop(&mut self) {
+        self.task.abort();
+        let pid = fs::read_to_string(self.path("state/runner/runner.pid")).ok();
+        if let Some(pid) = pid.and_then(|pid| pid.trim().parse().ok()).and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_idle_instance_leaves_with_decrement_once_its_runner_is_gone() {
     let shell = Shell::start();
     shell.until("it leaves", |shell| shell.leaves() > 0).await;
     assert_eq!(shell.log(), "start\ntold\nexit\n", "the exit is the proof");
     shell.until("the reason is recorded", |shell| shell.host.state().reason.as_deref() == Some("idle")).await;
-    shell.task.abort();
 }
 
 #[tokio::test]
@@ -142,7 +161,6 @@ async fn a_job_keeps_it_and_the_hook_while_the_group_wants_it_gone() {
     shell.end_job();
     shell.until("the hook is completed", |shell| shell.host.calls().contains(&HostCall::CompleteHold)).await;
     assert_eq!(shell.leaves(), 0, "the group had chosen it: nothing is lowered");
-    shell.task.abort();
 }
 
 #[tokio::test]
@@ -155,7 +173,6 @@ async fn a_lost_answer_is_followed_by_a_look_and_no_second_decrement() {
     let before = looks(&shell);
     shell.until("it looks", |shell| looks(shell) > before + 1).await;
     assert_eq!(shell.leaves(), 1);
-    shell.task.abort();
 }
 
 #[tokio::test]
@@ -174,7 +191,6 @@ async fn an_order_is_acknowledged_once_it_is_on_the_disk_and_can_be_taken_back()
     shell.until("a new runner starts", |shell| shell.log() == "start\ntold\nexit\nstart\n").await;
     let refused = shell.request(Request::Undrain).await.unwrap_err();
     assert!(refused.contains("cannot undrain"), "{refused}");
-    shell.task.abort();
 }
 
 #[tokio::test]
@@ -190,7 +206,6 @@ async fn a_cloud_that_refuses_everything_is_climbed_to_power_off() {
     }
     let shell = Shell::start_in(tempfile::tempdir().unwrap(), host);
     shell.until("the blunter ways are tried", |shell| shell.host.calls().contains(&HostCall::Terminate)).await;
-    shell.task.abort();
 }
 
 #[tokio::test]
@@ -199,15 +214,11 @@ async fn a_runner_of_an_earlier_agent_is_found_and_not_started_again() {
     shell.until("it serves", |shell| shell.log() == "start\n").await;
     shell.begin_job();
     shell.until_phase("busy").await;
-    let Shell { folder, host, task, .. } = shell;
-    task.abort();
-    let _ = task.await;
-    let shell = Shell::start_in(folder, host);
+    let shell = shell.restart().await;
     shell.until_phase("busy").await;
     shell.end_job();
     shell.until("it leaves", |shell| shell.leaves() > 0).await;
     assert_eq!(shell.log(), "start\ntold\nexit\n");
-    shell.task.abort();
 }
 
 #[tokio::test]
@@ -218,5 +229,4 @@ async fn the_status_file_follows() {
         serde_json::from_slice::<Value>(&text).ok().and_then(|status| Some(status["phase"].as_str()?.to_owned()))
     };
     shell.until("idle", |shell| phase(&shell.path("state/status.json")).as_deref() == Some("idle")).await;
-    shell.task.abort();
 }
