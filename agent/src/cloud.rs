@@ -1,9 +1,11 @@
 //! Carries out what the core asks of the cloud, and says what came of it.
 
-use lightsout_core::cloud::{Membership, Room};
 use std::{future::Future, time::Duration};
 
-use lightsout_core::agent::{action::Rung, event::Outcome};
+use lightsout_core::{
+    agent::{action::Rung, event::Outcome},
+    cloud::{Membership, Room},
+};
 use lightsout_io::{
     aws::{AwsError, AwsErrorKind},
     instance::{AwsInstance, Hook, Instance, SelfView},

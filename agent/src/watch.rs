@@ -1,13 +1,12 @@
 //! Watches the instance's metadata. 200 is a notice, 404 is none; anything else is not known, and changes nothing.
 
-use lightsout_core::cloud::TargetState;
 use std::{sync::Arc, time::Duration};
 
-use lightsout_core::{agent::event::Event, notice, settings::ImdsSettings};
 use lightsout_io::imds::{Imds, ImdsError};
 use tokio::sync::mpsc;
 
 use crate::{clock::Clock, run::Input};
+use lightsout_core::{agent::event::Event, cloud::TargetState, notice, settings::ImdsSettings};
 
 /// After this many failed looks in a row someone will want to know.
 const SILENT: u32 = 30;

@@ -1,21 +1,10 @@
 //! Carries out the core's requests, each with a time-out, and answers each exactly once.
 
-use lightsout_core::exchange::{ErrorKind, ExchangeError};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use lightsout_core::{
-    activity::Activity,
-    agent::{
-        action::{Action, Request},
-        event::{Event, Outcome},
-        phase::Saved,
-    },
-    platform::{DrainBy, Drained, HostContext, Probe, RunnerPlatform as Platform, Signal, UndrainBy},
-    settings::{AgentSettings, RunnerConfig},
-};
 use lightsout_io::{aws::Aws, http::Driver, secrets};
 use tokio::sync::mpsc;
 
@@ -27,6 +16,17 @@ use crate::{
     process::Process,
     run::Input,
     runner::Runner,
+};
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        action::{Action, Request},
+        event::{Event, Outcome},
+        phase::Saved,
+    },
+    exchange::{ErrorKind, ExchangeError},
+    platform::{DrainBy, Drained, HostContext, Probe, RunnerPlatform as Platform, Signal, UndrainBy},
+    settings::AgentSettings,
 };
 
 /// How long each kind of request to the platform may take.
@@ -383,7 +383,7 @@ impl Work {
         if let Some(platform) = self.held_platform() {
             return Ok(platform);
         }
-        let source: &RunnerConfig = &self.settings.platform;
+        let source = &self.settings.platform;
         let mut found = Vec::new();
         for secret in source.secrets() {
             found.push(secrets::resolve(secret, &self.aws).await.map_err(|error| {
@@ -391,7 +391,7 @@ impl Work {
                 ExchangeError::new(kind, error.to_string())
             })?);
         }
-        let platform: Arc<dyn Platform> = Arc::from(source.build(found));
+        let platform: Arc<dyn Platform> = Arc::from(source.open(found));
         if let Ok(mut held) = self.platform.lock() {
             *held = Some(Arc::clone(&platform));
         }

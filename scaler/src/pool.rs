@@ -1,6 +1,5 @@
 //! One pool and its tick.
 
-use lightsout_core::exchange::{ErrorKind, ExchangeError};
 use std::{
     collections::BTreeMap,
     rc::Rc,
@@ -8,12 +7,6 @@ use std::{
 };
 
 use futures_util::future::join;
-use lightsout_core::{
-    platform::{Demand, Queue},
-    record::{Outcome, Record, Spent},
-    scaling::{Capacity, Plan, floor, plan},
-    settings::{PoolSettings, format_duration},
-};
 use lightsout_io::{
     aws::FLOOR_TAG,
     group::{Group, GroupView},
@@ -21,6 +14,14 @@ use lightsout_io::{
 use tokio::{sync::Semaphore, time::timeout_at};
 
 use crate::world::{Describing, World, region_name};
+use lightsout_core::{
+    duration::format_duration,
+    exchange::{ErrorKind, ExchangeError},
+    platform::{Demand, Queue},
+    record::{Outcome, Record, Spent},
+    scaling::{Capacity, Plan, floor, plan},
+    settings::PoolSettings,
+};
 
 /// How many pools may ask the same address at once. It bounds memory and connections; a platform that is slow delays its own pools only.
 const AT_ONCE: usize = 32;
@@ -80,7 +81,7 @@ impl Pool {
             time: String::new(),
             pool: self.settings.name.clone(),
             group: self.settings.group.clone(),
-            platform: self.settings.platform.name().to_owned(),
+            platform: self.settings.platform.platform().to_owned(),
             result: Outcome::Held,
             to: None,
             why: None,
@@ -178,7 +179,7 @@ impl Pool {
             let left = until.saturating_duration_since(Instant::now());
             let read = Box::pin(world.driver.complete(queue.as_mut(), left)).await;
             let refused = matches!(&read, Err(ExchangeError { kind: ErrorKind::Unauthorized, .. }));
-            let source = self.settings.platform.token().zip(token_at);
+            let source = self.settings.platform.secret().zip(token_at);
             if refused
                 && std::mem::take(&mut again)
                 && source.is_some_and(|(source, at)| world.tokens.refused(self.settings.region.as_ref(), source, at))
@@ -203,12 +204,12 @@ impl Pool {
         until: Instant,
     ) -> Result<(Box<dyn Queue>, Option<Instant>), String> {
         let platform = &self.settings.platform;
-        let Some(source) = platform.token() else { return Ok((platform.build(None), None)) };
+        let Some(source) = platform.secret() else { return Ok((platform.open(None), None)) };
         let token = timeout_at(until.into(), world.tokens.get(self.settings.region.as_ref(), source))
             .await
             .map_err(|_| format!("no secret from {source} within {}", format_duration(world.deadline)))?
             .map_err(|error| error.to_string())?;
-        Ok((platform.build(Some(token.secret)), Some(token.at)))
+        Ok((platform.open(Some(token.secret)), Some(token.at)))
     }
 
     async fn raise<G: Group + 'static>(&self, world: &World<G>, to: u32, until: Instant) -> Result<(), String> {
@@ -296,7 +297,7 @@ pub(crate) async fn view<G>(
 }
 
 fn capacity(group: &GroupView) -> Capacity {
-    Capacity { min: group.min, max: group.max, desired: group.desired, draining_slots: 0 }
+    Capacity { min: group.min, max: group.max, desired: group.desired }
 }
 
 fn millis(span: Duration) -> u64 {

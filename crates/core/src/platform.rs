@@ -17,10 +17,79 @@ pub mod stackguardian;
 mod steps;
 pub mod webhook;
 
-use std::{path::PathBuf, time::Duration};
+use std::{any::Any, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::activity::Activity;
-use crate::exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text};
+use secrecy::SecretString;
+
+use self::webhook::Webhook;
+use crate::{
+    activity::Activity,
+    exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text},
+    settings::{Key, SecretSource, Section},
+};
+
+/// Every platform that settings can name.
+pub const KINDS: [&Kind; 7] = [
+    &buildkite::KIND,
+    &circleci::KIND,
+    &command::KIND,
+    &github::KIND,
+    &gitlab::KIND,
+    &spacelift::KIND,
+    &stackguardian::KIND,
+];
+
+/// A CI platform: all that the rest of lightsout knows of it before its settings are read.
+pub struct Kind {
+    /// The name in settings and logs.
+    pub name: &'static str,
+    /// The name that its vendor gives it.
+    pub title: &'static str,
+    /// Its keys in the settings of the scaler and of the agent.
+    pub keys: &'static [Key],
+    /// Its webhooks, if any say that a job waits.
+    pub webhook: Option<&'static Webhook>,
+    /// Reads the scaler's settings; `None` after a problem was noted.
+    pub(crate) queue: fn(Section<'_>) -> Option<Arc<dyn QueueConfig>>,
+    /// Reads the agent's settings; `None` after a problem was noted. The flag: each instance serves one job and leaves.
+    pub(crate) runner: fn(Section<'_>, bool) -> Option<Arc<dyn RunnerConfig>>,
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A pool's queue as the settings name it, its secret not yet resolved.
+pub trait QueueConfig: Any + fmt::Debug + Send + Sync {
+    /// The platform's name in settings and logs.
+    fn platform(&self) -> &'static str;
+
+    /// What answers: pools with the same address share its speed and its limits.
+    fn address(&self) -> &str;
+
+    /// Where the secret is that [`Self::open`] needs.
+    fn secret(&self) -> Option<&SecretSource>;
+
+    /// The queue, with the secret that [`Self::secret`] names.
+    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue>;
+}
+
+/// A runner as the settings name it, its secrets not yet resolved.
+pub trait RunnerConfig: Any + fmt::Debug + Send + Sync {
+    /// The platform's name in settings and logs.
+    fn platform(&self) -> &'static str;
+
+    /// How the runner is drained and stopped.
+    fn drain_rules(&self) -> DrainRules;
+
+    /// Where the secrets are that [`Self::open`] needs.
+    fn secrets(&self) -> Vec<&SecretSource>;
+
+    /// The runner, with the secrets that [`Self::secrets`] names, in its order.
+    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform>;
+}
 
 /// How much work a pool has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +163,7 @@ pub enum Drained {
     Empty,
     /// No more jobs will come, but some still run here.
     StillBusy,
-    /// Refused because a job runs; more may come (GitHub's 422).
+    /// Refused because a job runs; more may come.
     Refused,
 }
 

@@ -7,7 +7,7 @@ use lightsout_core::{
     exchange::Step,
     platform::{
         HostContext, Launch, Probe, RunnerPlatform,
-        circleci::{CircleCiRunner, CircleCiRunnerSettings},
+        buildkite::{BuildkiteRunner, BuildkiteRunnerSettings},
     },
 };
 use tempfile::TempDir;
@@ -35,7 +35,11 @@ impl Machine {
             slots: 1,
             metrics: None,
         };
-        let runner = CircleCiRunner::new(CircleCiRunnerSettings { token: "hush".into(), ..Default::default() });
+        let runner = BuildkiteRunner::new(BuildkiteRunnerSettings {
+            token: "hush".into(),
+            queue: "linux".into(),
+            ..Default::default()
+        });
         let Step::Done(Ok(Launch { files, .. })) = runner.register(&me).start() else { panic!("not registered") };
         let script = files.iter().find(|file| file.mode == 0o700).expect("a wrapper");
         assert!(script.contents.expose().starts_with("#!/bin/sh\n"));

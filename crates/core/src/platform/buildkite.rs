@@ -29,13 +29,27 @@ mod config;
 mod queue;
 mod runner;
 mod settings;
+mod webhook;
 
 pub use queue::BuildkiteQueue;
 pub use runner::BuildkiteRunner;
-pub use settings::{BuildkiteQueueSettings, BuildkiteRunnerSettings};
+pub use settings::{BuildkiteQueueConfig, BuildkiteQueueSettings, BuildkiteRunnerConfig, BuildkiteRunnerSettings};
+pub use webhook::WEBHOOK;
+
+use super::Kind;
 
 /// The platform's name in settings and logs.
 const NAME: &str = "buildkite";
+
+/// Buildkite.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "Buildkite",
+    keys: settings::KEYS,
+    webhook: Some(&WEBHOOK),
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 /// The address of Buildkite's agent API.
 pub const CLOUD: &str = "https://agent.buildkite.com";

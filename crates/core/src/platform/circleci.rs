@@ -36,10 +36,22 @@ mod settings;
 
 pub use queue::CircleCiQueue;
 pub use runner::CircleCiRunner;
-pub use settings::{CircleCiQueueSettings, CircleCiRunnerSettings};
+pub use settings::{CircleCiQueueConfig, CircleCiQueueSettings, CircleCiRunnerConfig, CircleCiRunnerSettings};
+
+use super::Kind;
 
 /// The platform's name in settings and logs.
 const NAME: &str = "circleci";
+
+/// CircleCI.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "CircleCI",
+    keys: settings::KEYS,
+    webhook: None,
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 /// The address of CircleCI's cloud; a CircleCI server has its own.
 pub const CLOUD: &str = "https://runner.circleci.com";

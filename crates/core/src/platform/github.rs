@@ -55,6 +55,7 @@ mod refusal;
 mod runner;
 mod scale_set;
 mod settings;
+mod webhook;
 
 use crate::exchange::{ErrorKind, ExchangeError};
 use secrecy::SecretString;
@@ -65,13 +66,27 @@ pub use queue::GitHubQueue;
 pub use runner::GitHubRunner;
 pub use scale_set::GitHubScaleSetQueue;
 pub use settings::{
-    GitHubQueueSettings, GitHubRegistration, GitHubRunnerSettings, GitHubScaleSetSettings, GitHubScope,
+    GitHubQueueConfig, GitHubQueueSettings, GitHubRegistration, GitHubRunnerConfig, GitHubRunnerSettings,
+    GitHubScaleSetQueueConfig, GitHubScaleSetSettings, GitHubScope,
 };
+pub use webhook::WEBHOOK;
 
 use super::answer::{Remedies, RequestContext};
 
+use super::Kind;
+
 /// The platform's name in settings and logs.
 const NAME: &str = "github";
+
+/// GitHub Actions.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "GitHub Actions",
+    keys: settings::KEYS,
+    webhook: Some(&WEBHOOK),
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 /// The address of GitHub's API.
 pub const CLOUD: &str = "https://api.github.com";

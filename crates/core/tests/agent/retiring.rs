@@ -1,3 +1,4 @@
+use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -6,10 +7,8 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
+    cloud::{Membership, Room, TargetState},
 };
-
-use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
-use lightsout_core::cloud::{Membership, Room, TargetState};
 
 const GOING: Outcome = Outcome::Member(Membership::Terminating { waiting: false });
 const WAITING: Outcome = Outcome::Member(Membership::Terminating { waiting: true });

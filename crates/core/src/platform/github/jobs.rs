@@ -1,6 +1,5 @@
 use super::GitHubQueueSettings;
-use crate::exchange::ExchangeError;
-use crate::platform::answer::Document;
+use crate::{exchange::ExchangeError, platform::answer::Document};
 
 /// The label that every self-hosted runner has.
 pub(super) const SELF_HOSTED: &str = "self-hosted";
