@@ -24,6 +24,11 @@ mod serving;
 mod slots;
 mod status;
 
+use crate::cloud::TargetState;
+use std::{collections::VecDeque, time::Duration};
+
+pub use status::Status;
+
 use crate::{
     activity::Activity,
     agent::{
@@ -35,12 +40,8 @@ use crate::{
         policy::AgentPolicy,
         slots::Slots,
     },
-    cloud::TargetState,
     time::Tick,
 };
-use std::{collections::VecDeque, time::Duration};
-
-pub use status::Status;
 
 /// The pause between two heartbeats while the hook's time-out is not known: a third of the shortest one that there is.
 const HEARTBEAT: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! CI platforms as codecs: each turns questions into requests and replies into answers, and does no I/O.
 //!
-//! The scaler asks a [`Queue`] how much work there is. The agent asks a [`RunnerPlatform`] how to register, launch, watch, drain
-//! and deregister the runner on its instance.
+//! The scaler asks a [`Queue`] how much work there is. The agent asks a [`RunnerPlatform`] how to register, launch,
+//! watch, drain and deregister the runner on its instance.
 
 mod answer;
 pub mod buildkite;
@@ -190,9 +190,10 @@ pub enum DrainBy {
 /// How a drain is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UndrainBy {
-    /// The runner exits, and is registered and launched anew. After [`DrainBy::Call`] no signal makes it exit by itself: once the platform has let it
-    /// go (any answer but [`Drained::Refused`]) and every probe is quiet, the shell ends it with [`DrainRules::abort`]; while a job is seen it waits
-    /// for the exit. A runner that was not let go goes on as it is.
+    /// The runner exits, and is registered and launched anew. After [`DrainBy::Call`] no signal makes it exit by
+    /// itself: once the platform has let it go (any answer but [`Drained::Refused`]) and every probe is quiet, the
+    /// shell ends it with [`DrainRules::abort`]; while a job is seen it waits for the exit. A runner that was not let
+    /// go goes on as it is.
     Relaunch,
     /// By [`RunnerPlatform::undrain_call`].
     Call,
@@ -212,13 +213,15 @@ pub enum Probe {
     },
     /// Processes below the runner's main process, at any depth, whose name starts with one of these; empty: any child.
     Children(Vec<String>),
-    /// Marks that jobs leave in a folder: each regular file names the process of one job, as [`job_pid_file::JobPidFile`] reads it. A mark whose process
-    /// is gone is removed and counts for nothing; without the folder there has been no job yet.
+    /// Marks that jobs leave in a folder: each regular file names the process of one job, as
+    /// [`job_pid_file::JobPidFile`] reads it. A mark whose process is gone is removed and counts for nothing; without
+    /// the folder there has been no job yet.
     Files {
         /// Where the marks are.
         folder: PathBuf,
     },
-    /// A question to the runner's own process (its metrics) whose answer is the activity. Without the process there is nothing to ask.
+    /// A question to the runner's own process (its metrics) whose answer is the activity. Without the process there is
+    /// nothing to ask.
     Runner(Call<Activity>),
     /// A question to someone else (the platform, a program of the user's) whose answer is the activity.
     Call(Call<Activity>),
@@ -232,8 +235,8 @@ pub trait RunnerPlatform: Send + Sync {
     /// What must happen before the runner starts, and how to start it. Repeating it is harmless.
     fn register(&self, host: &HostContext) -> Call<Launch>;
 
-    /// How the runner is drained and stopped. Asks nobody. Mostly what the settings say; a platform that lost sight of its runner falls back to
-    /// signals until the next [`Self::register`], so ask each time.
+    /// How the runner is drained and stopped. Asks nobody. Mostly what the settings say; a platform that lost sight of
+    /// its runner falls back to signals until the next [`Self::register`], so ask each time.
     fn drain_rules(&self) -> DrainRules;
 
     /// Tells the platform to send no more jobs, for [`DrainBy::Call`] only. Repeating it is harmless.

@@ -1,5 +1,8 @@
 //! Retiring: deregister, then end the instance, by ever blunter ways, each verified.
 
+use crate::cloud::{Membership, Room};
+use std::time::Duration;
+
 use crate::{
     agent::{
         Agent, Step,
@@ -8,10 +11,8 @@ use crate::{
         phase::{LeaveReason, Phase},
         serving::text,
     },
-    cloud::{Membership, Room},
     time::Tick,
 };
-use std::time::Duration;
 
 /// Tries before a registration that cannot be removed is left behind.
 const DEREGISTER_TRIES: u8 = 4;

@@ -1,5 +1,6 @@
 //! Booting, registering, and the change between idle and busy.
 
+use crate::cloud::{Membership, Room, TargetState};
 use crate::{
     activity::Activity,
     agent::{
@@ -8,9 +9,9 @@ use crate::{
         event::Outcome,
         phase::{LeaveReason, Phase, Saved},
     },
-    cloud::{Membership, Room, TargetState},
     time::Tick,
 };
+
 impl Agent {
     /// Takes in a snapshot.
     pub(super) fn observe(&mut self, activity: Activity, now: Tick) {

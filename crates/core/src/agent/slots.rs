@@ -1,5 +1,8 @@
 //! Requests beside the main line, one of each kind in flight at most: protection, the hook's heartbeat, an early snapshot, a second save, an abort.
 
+use crate::cloud::TargetState;
+use std::time::Duration;
+
 use crate::{
     agent::{
         Agent,
@@ -8,10 +11,8 @@ use crate::{
         phase::Phase,
         policy::Protection,
     },
-    cloud::TargetState,
     time::Tick,
 };
-use std::time::Duration;
 
 /// The pause before protection that could not be set is tried again, and before a heartbeat that failed.
 const RETRY: Duration = Duration::from_secs(5);

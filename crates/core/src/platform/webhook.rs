@@ -1,9 +1,10 @@
 //! Webhooks as hints: who sent it is verified, and then it says no more than "jobs may wait; look now".
 //!
-//! What a platform tells in a webhook may be late, doubled or lost, and its sender may be an attacker who has an old one. So nothing in it is
-//! believed: an authentic hint about waiting jobs makes the scaler read the queue once more, which any tick does anyway. A forged one is refused
-//! ([`verify`]), a replayed one is recognised ([`Deliveries`]), and the scaler takes at most one hint a second for each pool.
-//! How a sender is known is the platform's own: `platform/NAME/webhook.rs`.
+//! What a platform tells in a webhook may be late, doubled or lost, and its sender may be an attacker who has an old
+//! one. So nothing in it is believed: an authentic hint about waiting jobs makes the scaler read the queue once more,
+//! which any tick does anyway. A forged one is refused ([`verify`]), a replayed one is recognised ([`Deliveries`]), and
+//! the scaler takes at most one hint a second for each pool. How a sender is known is the platform's own:
+//! `platform/NAME/webhook.rs`.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -48,7 +49,8 @@ pub struct Hint {
     pub waiting: bool,
 }
 
-/// Names a delivery by what its sender vouched for. The platforms' own delivery ids are mostly not signed, so that whoever replays one could change them.
+/// Names a delivery by what its sender vouched for. The platforms' own delivery ids are mostly not signed, so that
+/// whoever replays one could change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Delivery([u8; 32]);
 

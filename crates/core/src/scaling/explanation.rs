@@ -1,3 +1,5 @@
+//! Every term of a plan, as data and as one sentence.
+
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! The agent's settings.
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{

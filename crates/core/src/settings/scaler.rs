@@ -1,3 +1,5 @@
+//! The scaler's settings: its pools, what they share, and their webhooks.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

@@ -1,4 +1,3 @@
-use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -7,9 +6,11 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
-    cloud::TargetState,
     platform::Drained,
 };
+
+use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+use lightsout_core::cloud::TargetState;
 
 /// An idle agent whose group has room: it has just begun to leave.
 fn idling_out() -> Rig {

@@ -2,9 +2,9 @@
 //! bound, then long random walks. In every state that is met: no job has died by our own action, and once the faults stop, the
 //! instance ends or serves.
 
+use lightsout_core::cloud::{Membership, Room, TargetState};
 use std::collections::{HashSet, VecDeque};
 
-use crate::rig::secs;
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -14,10 +14,11 @@ use lightsout_core::{
         phase::{Phase, Saved},
         policy::{AgentPolicy, Protection},
     },
-    cloud::{Membership, Room, TargetState},
     platform::Drained,
     time::Tick,
 };
+
+use crate::rig::secs;
 
 /// How the platform is drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

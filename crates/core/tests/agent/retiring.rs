@@ -1,4 +1,3 @@
-use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -7,8 +6,10 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
-    cloud::{Membership, Room, TargetState},
 };
+
+use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
+use lightsout_core::cloud::{Membership, Room, TargetState};
 
 const GOING: Outcome = Outcome::Member(Membership::Terminating { waiting: false });
 const WAITING: Outcome = Outcome::Member(Membership::Terminating { waiting: true });

@@ -1,5 +1,8 @@
 //! A bench for one agent: time that is turned by hand, and answers given one by one.
 
+use lightsout_core::cloud::{Membership, Room};
+use std::time::Duration;
+
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -9,11 +12,9 @@ use lightsout_core::{
         phase::{Phase, Saved},
         policy::AgentPolicy,
     },
-    cloud::{Membership, Room},
     platform::Drained,
     time::Tick,
 };
-use std::time::Duration;
 
 pub const IN_SERVICE: Outcome = Outcome::Member(Membership::InService { protected: true });
 pub const EMPTY: Outcome = Outcome::Drained(Drained::Empty);

@@ -1,4 +1,3 @@
-use crate::rig::{IN_SERVICE, QUIET, Rig, busy, roomy, secs};
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -7,8 +6,10 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
     },
-    cloud::{Membership, Room, TargetState},
 };
+
+use crate::rig::{IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+use lightsout_core::cloud::{Membership, Room, TargetState};
 
 #[test]
 fn the_runner_is_registered_only_in_service() {

@@ -1,3 +1,5 @@
+//! The files that a Buildkite agent starts with.
+
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},

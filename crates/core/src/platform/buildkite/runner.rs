@@ -1,3 +1,5 @@
+//! A Buildkite agent on the instance.
+
 use super::{BuildkiteRunnerSettings, NAME, config};
 use crate::{
     exchange::{Call, ExchangeError},

@@ -1,3 +1,5 @@
+//! The file that machine runner 3 starts with.
+
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},

@@ -1,3 +1,5 @@
+//! A CircleCI machine runner on the instance.
+
 use super::{CircleCiRunnerSettings, NAME, config};
 use crate::{
     exchange::{Call, ExchangeError},

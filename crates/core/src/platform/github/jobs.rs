@@ -1,3 +1,5 @@
+//! Which of the listed jobs are this pool's.
+
 use super::GitHubQueueSettings;
 use crate::{exchange::ExchangeError, platform::answer::Document};
 

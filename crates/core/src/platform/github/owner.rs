@@ -1,3 +1,5 @@
+//! Whose runners they are: an organization's or a repository's.
+
 use super::refuse;
 use crate::{exchange::ExchangeError, platform::answer::percent_encode};
 

@@ -1,3 +1,5 @@
+//! Which of the listed jobs are this pool's.
+
 use std::collections::BTreeSet;
 
 use super::GitLabQueueSettings;

@@ -1,3 +1,5 @@
+//! A worker pool as Spacelift shows it.
+
 use serde_json::{Value, json};
 
 use super::client::Question;
