@@ -18,7 +18,7 @@
 //! - A spot deadline: `SIGQUIT` cancels the jobs and disconnects at once. A job whose machine only vanishes is lost after some four minutes.
 //! - Undrain: the runner is launched anew.
 //! - Deregister: there is nothing to call; the agent disconnects when it exits.
-//! - Busy: each job is started through `bootstrap-script`, by a script that marks it (see [`super::mark`]), and any child process of the agent counts
+//! - Busy: each job is started through `bootstrap-script`, by a script that marks it (see [`super::job_pid_file`]), and any child process of the agent counts
 //!   too. Not by the hooks `environment` and `pre-exit`: the agent's own `pre-exit` hook runs *before* those of the repository and the plugins, so a
 //!   mark removed there would say idle too early; a bootstrap that is killed runs none; and the user's hooks stay where they are.
 //! - Jobs run as the agent's user and can read its token.

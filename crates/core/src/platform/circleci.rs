@@ -20,7 +20,7 @@
 //! - A spot deadline: the second `SIGTERM` cancels the task.
 //! - Undrain: the runner is launched anew.
 //! - Deregister: there is nothing to call. CircleCI forgets a runner that it has not seen for 12 hours.
-//! - Busy: each task is started through `command_prefix`, by a script that marks it (see [`super::mark`]), and any child process of the runner
+//! - Busy: each task is started through `command_prefix`, by a script that marks it (see [`super::job_pid_file`]), and any child process of the runner
 //!   counts too.
 //! - One task at a time: a pool of this platform has one slot an instance.
 //! - A task whose machine vanishes looks as if it ran until CircleCI's time-out and then fails; nothing reruns it by itself.
