@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use lightsout_core::settings::parse_duration;
+use lightsout_core::duration::parse_duration;
 use lightsout_io::log::Format;
 
 /// Looks after the CI runner on this instance, and ends the instance when it is no longer needed.

@@ -2,7 +2,6 @@
 
 mod job_pid_files;
 
-use lightsout_core::exchange::{Call, ErrorKind};
 use std::{
     path::PathBuf,
     sync::{
@@ -13,7 +12,6 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use lightsout_core::{activity::Activity, platform::Probe};
 use lightsout_io::http::Driver;
 use tokio::sync::Mutex;
 
@@ -21,6 +19,11 @@ use crate::{
     docker::{Engine, Selection},
     process,
     runner_process::RunnerProcess,
+};
+use lightsout_core::{
+    activity::Activity,
+    exchange::{Call, ErrorKind},
+    platform::Probe,
 };
 
 /// How long one source may take.

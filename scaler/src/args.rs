@@ -3,7 +3,7 @@
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use lexopt::prelude::*;
-use lightsout_core::settings::{format_duration, parse_duration};
+use lightsout_core::duration::{format_duration, parse_duration};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\

@@ -91,7 +91,7 @@ async fn look(context: Rc<TickContext>, mut pool: Pool, describing: Describing) 
     match demand {
         Ok(Demand { queued, running, .. }) => {
             let running = running.map_or("running not known".into(), |running| format!("{running} running"));
-            finding.seen.push(format!("{}: {queued} waiting, {running}", settings.platform.name()));
+            finding.seen.push(format!("{}: {queued} waiting, {running}", settings.platform.platform()));
         }
         Err(error) => finding.errors.push(error),
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lightsout_core::platform::webhook::{Deliveries, Refused, WebhookKind, verify};
+use lightsout_core::platform::webhook::{Deliveries, Refused, Webhook, verify};
 use secrecy::SecretString;
 
 use crate::{pool::Pool, tokens::Tokens};
@@ -21,7 +21,7 @@ pub(crate) struct Hooks(BTreeMap<String, Vec<Hook>>);
 #[derive(Debug)]
 struct Hook {
     pool: String,
-    kind: WebhookKind,
+    kind: &'static Webhook,
     secret: SecretString,
     seen: Mutex<Deliveries>,
 }
@@ -45,7 +45,7 @@ impl Hooks {
     }
 
     /// With one more.
-    pub(crate) fn add(&mut self, path: &str, pool: &str, kind: WebhookKind, secret: SecretString) {
+    pub(crate) fn add(&mut self, path: &str, pool: &str, kind: &'static Webhook, secret: SecretString) {
         let seen = Mutex::new(Deliveries::new(REMEMBERED));
         self.0.entry(path.into()).or_default().push(Hook { pool: pool.into(), kind, secret, seen });
     }

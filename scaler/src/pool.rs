@@ -1,6 +1,5 @@
 //! One pool and its tick.
 
-use lightsout_core::exchange::{ErrorKind, ExchangeError};
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
@@ -10,10 +9,12 @@ use std::{
 use futures_util::future::join;
 use lightsout_cloud::{DoubtKind, GroupView, Groups};
 use lightsout_core::{
+    duration::format_duration,
+    exchange::{ErrorKind, ExchangeError},
     platform::{Demand, Queue},
     record::{Outcome, Record, Spent},
     scaling::{Capacity, Plan, floor, plan},
-    settings::{PoolSettings, ScalerSettings, format_duration},
+    settings::{PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
 use tokio::{sync::Semaphore, time::timeout_at};
@@ -105,7 +106,7 @@ impl Pool {
             time: String::new(),
             pool: self.settings.name.clone(),
             group: self.settings.group.clone(),
-            platform: self.settings.platform.name().to_owned(),
+            platform: self.settings.platform.platform().to_owned(),
             result: Outcome::Held,
             to: None,
             why: None,
@@ -195,7 +196,7 @@ impl Pool {
             let left = until.saturating_duration_since(Instant::now());
             let read = Box::pin(context.driver.complete(queue.as_mut(), left)).await;
             let refused = matches!(&read, Err(ExchangeError { kind: ErrorKind::Unauthorized, .. }));
-            let source = self.settings.platform.token().zip(token_at);
+            let source = self.settings.platform.secret().zip(token_at);
             if refused
                 && std::mem::take(&mut again)
                 && source.is_some_and(|(source, at)| context.tokens.refused(self.settings.region.as_ref(), source, at))
@@ -216,12 +217,12 @@ impl Pool {
 
     async fn open(&self, context: &TickContext, until: Instant) -> Result<(Box<dyn Queue>, Option<Instant>), String> {
         let platform = &self.settings.platform;
-        let Some(source) = platform.token() else { return Ok((platform.build(None), None)) };
+        let Some(source) = platform.secret() else { return Ok((platform.open(None), None)) };
         let token = timeout_at(until.into(), context.tokens.get(self.settings.region.as_ref(), source))
             .await
             .map_err(|_| format!("no secret from {source} within {}", format_duration(context.deadline)))?
             .map_err(|error| error.to_string())?;
-        Ok((platform.build(Some(token.secret)), Some(token.at)))
+        Ok((platform.open(Some(token.secret)), Some(token.at)))
     }
 
     async fn raise(&self, context: &TickContext, seen: &GroupView, to: u32, until: Instant) -> Result<(), String> {
@@ -317,7 +318,7 @@ pub(crate) async fn view(
 }
 
 fn capacity(group: &GroupView) -> Capacity {
-    Capacity { min: group.min, max: group.max, desired: group.desired, draining_slots: 0 }
+    Capacity { min: group.min, max: group.max, desired: group.desired }
 }
 
 fn millis(span: Duration) -> u64 {

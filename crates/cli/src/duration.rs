@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_core::settings::parse_duration;
+use lightsout_core::duration::parse_duration;
 
 /// Reads `90s`, `500ms`, `2m`, `1h30m` as the settings do, and a bare number as seconds.
 ///

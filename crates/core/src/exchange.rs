@@ -1,7 +1,8 @@
 //! Effects on the outside world as data, and the exchanges made of them.
 //!
-//! A codec never does I/O. It says what is to be performed ([`Effect`]), the shell performs it and hands back what came of it
-//! ([`EffectResult`]), and the codec goes on until it is [`Step::Done`]. So every codec can be tested from recorded replies and fuzzed.
+//! A codec never does I/O. It says what is to be performed ([`Effect`]), the shell performs it and hands back what came
+//! of it ([`EffectResult`]), and the codec goes on until it is [`Step::Done`]. So every codec can be tested from
+//! recorded replies and fuzzed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -187,7 +188,8 @@ pub enum Effect {
     Program(Program),
     /// The time of day. Only what others judge by their clocks needs it, such as the validity of a token.
     Clock,
-    /// A signature: RSASSA-PKCS1-v1_5 with SHA-256 (the `RS256` of RFC 7518). The shell has the cryptography already, for TLS.
+    /// A signature: RSASSA-PKCS1-v1_5 with SHA-256 (the `RS256` of RFC 7518). The shell has the cryptography already,
+    /// for TLS.
     Sign(Signing),
 }
 

@@ -8,6 +8,7 @@
 pub mod activity;
 pub mod agent;
 pub mod cloud;
+pub mod duration;
 pub mod exchange;
 pub mod invariants;
 pub mod platform;

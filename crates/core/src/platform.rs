@@ -1,7 +1,7 @@
 //! CI platforms as codecs: each turns questions into requests and replies into answers, and does no I/O.
 //!
-//! The scaler asks a [`Queue`] how much work there is. The agent asks a [`RunnerPlatform`] how to register, launch, watch, drain
-//! and deregister the runner on its instance.
+//! The scaler asks a [`Queue`] how much work there is. The agent asks a [`RunnerPlatform`] how to register, launch,
+//! watch, drain and deregister the runner on its instance.
 
 mod answer;
 pub mod buildkite;
@@ -17,10 +17,79 @@ pub mod stackguardian;
 mod steps;
 pub mod webhook;
 
-use std::{path::PathBuf, time::Duration};
+use std::{any::Any, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::activity::Activity;
-use crate::exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text};
+use secrecy::SecretString;
+
+use self::webhook::Webhook;
+use crate::{
+    activity::Activity,
+    exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text},
+    settings::{Key, SecretSource, Section},
+};
+
+/// Every platform that settings can name.
+pub const KINDS: [&Kind; 7] = [
+    &buildkite::KIND,
+    &circleci::KIND,
+    &command::KIND,
+    &github::KIND,
+    &gitlab::KIND,
+    &spacelift::KIND,
+    &stackguardian::KIND,
+];
+
+/// A CI platform: all that the rest of lightsout knows of it before its settings are read.
+pub struct Kind {
+    /// The name in settings and logs.
+    pub name: &'static str,
+    /// The name that its vendor gives it.
+    pub title: &'static str,
+    /// Its keys in the settings of the scaler and of the agent.
+    pub keys: &'static [Key],
+    /// Its webhooks, if any say that a job waits.
+    pub webhook: Option<&'static Webhook>,
+    /// Reads the scaler's settings; `None` after a problem was noted.
+    pub(crate) queue: fn(Section<'_>) -> Option<Arc<dyn QueueConfig>>,
+    /// Reads the agent's settings; `None` after a problem was noted. The flag: each instance serves one job and leaves.
+    pub(crate) runner: fn(Section<'_>, bool) -> Option<Arc<dyn RunnerConfig>>,
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A pool's queue as the settings name it, its secret not yet resolved.
+pub trait QueueConfig: Any + fmt::Debug + Send + Sync {
+    /// The platform's name in settings and logs.
+    fn platform(&self) -> &'static str;
+
+    /// What answers: pools with the same address share its speed and its limits.
+    fn address(&self) -> &str;
+
+    /// Where the secret is that [`Self::open`] needs.
+    fn secret(&self) -> Option<&SecretSource>;
+
+    /// The queue, with the secret that [`Self::secret`] names.
+    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue>;
+}
+
+/// A runner as the settings name it, its secrets not yet resolved.
+pub trait RunnerConfig: Any + fmt::Debug + Send + Sync {
+    /// The platform's name in settings and logs.
+    fn platform(&self) -> &'static str;
+
+    /// How the runner is drained and stopped.
+    fn drain_rules(&self) -> DrainRules;
+
+    /// Where the secrets are that [`Self::open`] needs.
+    fn secrets(&self) -> Vec<&SecretSource>;
+
+    /// The runner, with the secrets that [`Self::secrets`] names, in its order.
+    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform>;
+}
 
 /// How much work a pool has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +163,7 @@ pub enum Drained {
     Empty,
     /// No more jobs will come, but some still run here.
     StillBusy,
-    /// Refused because a job runs; more may come (GitHub's 422).
+    /// Refused because a job runs; more may come.
     Refused,
 }
 
@@ -121,9 +190,10 @@ pub enum DrainBy {
 /// How a drain is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UndrainBy {
-    /// The runner exits, and is registered and launched anew. After [`DrainBy::Call`] no signal makes it exit by itself: once the platform has let it
-    /// go (any answer but [`Drained::Refused`]) and every probe is quiet, the shell ends it with [`DrainRules::abort`]; while a job is seen it waits
-    /// for the exit. A runner that was not let go goes on as it is.
+    /// The runner exits, and is registered and launched anew. After [`DrainBy::Call`] no signal makes it exit by
+    /// itself: once the platform has let it go (any answer but [`Drained::Refused`]) and every probe is quiet, the
+    /// shell ends it with [`DrainRules::abort`]; while a job is seen it waits for the exit. A runner that was not let
+    /// go goes on as it is.
     Relaunch,
     /// By [`RunnerPlatform::undrain_call`].
     Call,
@@ -143,13 +213,15 @@ pub enum Probe {
     },
     /// Processes below the runner's main process, at any depth, whose name starts with one of these; empty: any child.
     Children(Vec<String>),
-    /// Marks that jobs leave in a folder: each regular file names the process of one job, as [`job_pid_file::JobPidFile`] reads it. A mark whose process
-    /// is gone is removed and counts for nothing; without the folder there has been no job yet.
+    /// Marks that jobs leave in a folder: each regular file names the process of one job, as
+    /// [`job_pid_file::JobPidFile`] reads it. A mark whose process is gone is removed and counts for nothing; without
+    /// the folder there has been no job yet.
     Files {
         /// Where the marks are.
         folder: PathBuf,
     },
-    /// A question to the runner's own process (its metrics) whose answer is the activity. Without the process there is nothing to ask.
+    /// A question to the runner's own process (its metrics) whose answer is the activity. Without the process there is
+    /// nothing to ask.
     Runner(Call<Activity>),
     /// A question to someone else (the platform, a program of the user's) whose answer is the activity.
     Call(Call<Activity>),
@@ -163,8 +235,8 @@ pub trait RunnerPlatform: Send + Sync {
     /// What must happen before the runner starts, and how to start it. Repeating it is harmless.
     fn register(&self, host: &HostContext) -> Call<Launch>;
 
-    /// How the runner is drained and stopped. Asks nobody. Mostly what the settings say; a platform that lost sight of its runner falls back to
-    /// signals until the next [`Self::register`], so ask each time.
+    /// How the runner is drained and stopped. Asks nobody. Mostly what the settings say; a platform that lost sight of
+    /// its runner falls back to signals until the next [`Self::register`], so ask each time.
     fn drain_rules(&self) -> DrainRules;
 
     /// Tells the platform to send no more jobs, for [`DrainBy::Call`] only. Repeating it is harmless.

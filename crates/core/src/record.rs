@@ -117,7 +117,7 @@ mod tests {
 
     fn record(result: Outcome, to: Option<u32>) -> Record {
         let demand = Demand { queued: 3, running: Some(4), poll_after: None };
-        let capacity = Capacity { min: 0, max: 10, desired: 5, draining_slots: 0 };
+        let capacity = Capacity { min: 0, max: 10, desired: 5 };
         let why = plan(&ScalerPolicy::default(), &demand, capacity, None).explanation().clone();
         Record {
             time: "2026-11-21T03:00:00.250Z".into(),
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(
             json,
             "{\"time\":\"2026-11-21T03:00:00.250Z\",\"pool\":\"linux\",\"group\":\"linux\",\"platform\":\"gitlab\",\"result\":\"raised\",\
-             \"to\":7,\"why\":{\"queued\":3,\"running\":4,\"draining_slots\":0,\"slots\":1,\"utilisation\":100,\"threshold\":1,\"spare\":0,\
+             \"to\":7,\"why\":{\"queued\":3,\"running\":4,\"slots\":1,\"utilisation\":100,\"threshold\":1,\"spare\":0,\
              \"need\":7,\"min\":0,\"max\":10,\"desired\":5,\"target\":7,\"limit\":\"none\"},\
              \"reason\":\"3 waiting + 4 running: need 7; desired is 5\",\
              \"ms\":{\"demand\":31,\"describe\":12,\"raise\":null,\"total\":43}}"

@@ -1,7 +1,7 @@
 //! The scaler's decision: hold, or raise the desired capacity to an absolute number. There is no lowering.
 //!
 //! ```text
-//! need = ceil((queued + running + free slots that drain) / slots / utilisation) + spare, within the bounds
+//! need = ceil((queued + running) / slots / utilisation) + spare, within the bounds
 //! ```
 //!
 //! The target follows from demand alone, never from the desired capacity that was read plus something. So it does not
@@ -66,10 +66,6 @@ pub struct Capacity {
     pub max: u32,
     /// The desired capacity: instances that boot count.
     pub desired: u32,
-    /// Free slots on instances that take no more jobs. An instance that drains behind one job of four hides three dead slots,
-    /// and jobs would wait for them. 0 where nothing reports them, which is exact for one slot an instance.
-    #[serde(default)]
-    pub draining_slots: u32,
 }
 
 /// What to do with the desired capacity.
@@ -134,7 +130,7 @@ fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Explanat
     let utilisation = policy.utilisation.clamp(1, 100);
     let running = demand.running.filter(|_| policy.count_running);
     let waiting = if demand.queued < policy.threshold { 0 } else { demand.queued };
-    let jobs = u64::from(waiting) + u64::from(running.unwrap_or(0)) + u64::from(capacity.draining_slots);
+    let jobs = u64::from(waiting) + u64::from(running.unwrap_or(0));
     let instances = (jobs * 100).div_ceil(u64::from(slots) * u64::from(utilisation)) + u64::from(policy.spare);
     let need = u32::try_from(instances).unwrap_or(u32::MAX);
 
@@ -149,7 +145,6 @@ fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Explanat
     Explanation {
         queued: demand.queued,
         running,
-        draining_slots: capacity.draining_slots,
         slots,
         utilisation,
         threshold: policy.threshold,

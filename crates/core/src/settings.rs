@@ -5,8 +5,7 @@
 //! All problems are collected before anything is refused, and each says where it stands, what is wrong and what to write.
 
 mod agent;
-mod build;
-mod duration;
+mod keys;
 mod platform;
 mod problem;
 mod reader;
@@ -14,11 +13,11 @@ mod scaler;
 mod secret;
 mod tree;
 
-pub use agent::{AgentSettings, DockerSettings, ImdsSettings, RunnerUnit};
-pub use duration::{BadDuration, format_duration, parse_duration};
-pub use platform::{QueueConfig, RunnerConfig};
+pub use agent::{AGENT_KEYS, AgentSettings, DOCKER_KEYS, DockerSettings, IMDS_KEYS, ImdsSettings, RunnerUnit};
+pub use keys::{Key, Side, platform_table, section_table};
 pub use problem::{Problem, Problems};
-pub use scaler::{PoolSettings, ScalerSettings, WebhookSettings};
+pub(crate) use reader::{PLACES, Section};
+pub use scaler::{POOL_KEYS, PoolSettings, SCALER_KEYS, ScalerSettings, WEBHOOK_KEYS, WebhookSettings};
 pub use secret::SecretSource;
 
 /// One file of settings.
@@ -36,6 +35,3 @@ impl Fragment {
         Self { path: path.into(), text: text.into() }
     }
 }
-
-#[cfg(test)]
-mod tests;

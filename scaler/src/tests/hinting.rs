@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use lightsout_core::platform::webhook::WebhookKind;
+use lightsout_core::platform;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -24,7 +24,7 @@ fn queued(id: u32) -> String {
 /// A listener for the pool `a`, and where its hints come out.
 async fn listening(limits: Limits) -> (Listening, mpsc::Receiver<String>) {
     let mut hooks = Hooks::default();
-    hooks.add("a", "a", WebhookKind::GitLab, "s3cret".into());
+    hooks.add("a", "a", &platform::gitlab::WEBHOOK, "s3cret".into());
     let (hints, hinted) = mpsc::channel(8);
     let listening = listen_with(([127, 0, 0, 1], 0).into(), hooks, hints, limits).await.unwrap();
     (listening, hinted)

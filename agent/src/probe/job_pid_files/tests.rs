@@ -3,13 +3,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use lightsout_core::{
-    exchange::Step,
-    platform::{
-        HostContext, Launch, Probe, RunnerPlatform,
-        circleci::{CircleCiRunner, CircleCiRunnerSettings},
-    },
-};
+use lightsout_core::platform::{HostContext, job_pid_file};
 use tempfile::TempDir;
 
 use super::*;
@@ -35,17 +29,11 @@ impl Machine {
             slots: 1,
             metrics: None,
         };
-        let runner = CircleCiRunner::new(CircleCiRunnerSettings { token: "hush".into(), ..Default::default() });
-        let Step::Done(Ok(Launch { files, .. })) = runner.register(&me).start() else { panic!("not registered") };
-        let script = files.iter().find(|file| file.mode == 0o700).expect("a wrapper");
+        let script = job_pid_file::script(&me, Some("BUILDKITE_JOB_ID"));
         assert!(script.contents.expose().starts_with("#!/bin/sh\n"));
         fs::create_dir_all(&runner_dir).unwrap();
         fs::write(&script.path, script.contents.expose()).unwrap();
-        let folder = runner.probes(&me).into_iter().find_map(|probe| match probe {
-            Probe::Files { folder } => Some(folder),
-            Probe::Containers { .. } | Probe::Children(_) | Probe::Runner(_) | Probe::Call(_) => None,
-        });
-        Self { dir, wrapper: script.path.clone(), jobs: folder.expect("a folder of marks") }
+        Self { dir, wrapper: script.path.clone(), jobs: job_pid_file::folder(&me) }
     }
 
     fn job(&self, id: &str, program: &str) -> Child {

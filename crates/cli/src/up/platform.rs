@@ -340,12 +340,12 @@ mod tests {
                 };
                 let agent = platform.agent_settings(&machine);
                 let settings = AgentSettings::parse(&[Fragment::new("agent.toml", agent.clone())]).unwrap();
-                assert_eq!(settings.platform.name(), kind.as_str());
+                assert_eq!(settings.platform.platform(), kind.as_str());
                 assert!(named(&agent).all(|name| secrets.contains_key(name)), "{agent}");
             }
             let pool = format!("[[pool]]\ngroup = \"g\"\n{}", platform.scaler_settings("http://127.0.0.1:2"));
             let settings = ScalerSettings::parse(&[Fragment::new("scaler.toml", pool.clone())]).unwrap();
-            assert_eq!(settings.pools[0].platform.name(), kind.as_str());
+            assert_eq!(settings.pools[0].platform.platform(), kind.as_str());
             assert!(named(&pool).all(|name| secrets.contains_key(name)), "{pool}");
         }
     }

@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use lightsout_core::{record::Record, settings::format_duration};
+use lightsout_core::{duration::format_duration, record::Record};
 use lightsout_localcloud::{Webhook, WebhookAuth};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},

@@ -18,7 +18,7 @@
 //! - A spot deadline: `SIGQUIT` cancels the jobs and disconnects at once. A job whose machine only vanishes is lost after some four minutes.
 //! - Undrain: the runner is launched anew.
 //! - Deregister: there is nothing to call; the agent disconnects when it exits.
-//! - Busy: each job is started through `bootstrap-script`, by a script that marks it (see [`super::mark`]), and any child process of the agent counts
+//! - Busy: each job is started through `bootstrap-script`, by a script that marks it (see [`super::job_pid_file`]), and any child process of the agent counts
 //!   too. Not by the hooks `environment` and `pre-exit`: the agent's own `pre-exit` hook runs *before* those of the repository and the plugins, so a
 //!   mark removed there would say idle too early; a bootstrap that is killed runs none; and the user's hooks stay where they are.
 //! - Jobs run as the agent's user and can read its token.
@@ -29,13 +29,27 @@ mod config;
 mod queue;
 mod runner;
 mod settings;
+mod webhook;
 
 pub use queue::BuildkiteQueue;
 pub use runner::BuildkiteRunner;
-pub use settings::{BuildkiteQueueSettings, BuildkiteRunnerSettings};
+pub use settings::{BuildkiteQueueConfig, BuildkiteQueueSettings, BuildkiteRunnerConfig, BuildkiteRunnerSettings};
+pub use webhook::WEBHOOK;
+
+use super::Kind;
 
 /// The platform's name in settings and logs.
 const NAME: &str = "buildkite";
+
+/// Buildkite.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "Buildkite",
+    keys: settings::KEYS,
+    webhook: Some(&WEBHOOK),
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 /// The address of Buildkite's agent API.
 pub const CLOUD: &str = "https://agent.buildkite.com";

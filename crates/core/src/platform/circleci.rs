@@ -20,7 +20,7 @@
 //! - A spot deadline: the second `SIGTERM` cancels the task.
 //! - Undrain: the runner is launched anew.
 //! - Deregister: there is nothing to call. CircleCI forgets a runner that it has not seen for 12 hours.
-//! - Busy: each task is started through `command_prefix`, by a script that marks it (see [`super::mark`]), and any child process of the runner
+//! - Busy: each task is started through `command_prefix`, by a script that marks it (see [`super::job_pid_file`]), and any child process of the runner
 //!   counts too.
 //! - One task at a time: a pool of this platform has one slot an instance.
 //! - A task whose machine vanishes looks as if it ran until CircleCI's time-out and then fails; nothing reruns it by itself.
@@ -36,10 +36,22 @@ mod settings;
 
 pub use queue::CircleCiQueue;
 pub use runner::CircleCiRunner;
-pub use settings::{CircleCiQueueSettings, CircleCiRunnerSettings};
+pub use settings::{CircleCiQueueConfig, CircleCiQueueSettings, CircleCiRunnerConfig, CircleCiRunnerSettings};
+
+use super::Kind;
 
 /// The platform's name in settings and logs.
 const NAME: &str = "circleci";
+
+/// CircleCI.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "CircleCI",
+    keys: settings::KEYS,
+    webhook: None,
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 /// The address of CircleCI's cloud; a CircleCI server has its own.
 pub const CLOUD: &str = "https://runner.circleci.com";

@@ -31,17 +31,28 @@
 
 mod queue;
 mod runner;
+mod settings;
 
 use std::time::Duration;
 
 pub use queue::{CommandQueue, CommandQueueSettings};
 pub use runner::{CommandRunner, CommandRunnerSettings};
 
-use super::answer::excerpt;
+use super::{Kind, answer::excerpt};
 use crate::exchange::{EffectResult, ErrorKind, ExchangeError, Output};
 
 /// The platform's name in settings and logs.
 const NAME: &str = "command";
+
+/// A CI system that only programs of the user know.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "Your own programs",
+    keys: settings::KEYS,
+    webhook: None,
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 /// The output of a program that ran to its end.
 fn output(program: &str, result: EffectResult) -> Result<Output, ExchangeError> {

@@ -32,7 +32,7 @@
 //! - A spot deadline: `SIGINT` cancels the job, visibly.
 //! - A name that is taken (409): the registration that is offline and idle is a leftover of this very instance and is deleted; any other is left alone.
 //! - Busy: the process `Runner.Worker` below the runner lives exactly as long as a job. The hook `ACTIONS_RUNNER_HOOK_JOB_STARTED` marks it as well
-//!   (see [`super::mark`]), so that a job is seen even when its runner crashed. There is no hook when
+//!   (see [`super::job_pid_file`]), so that a job is seen even when its runner crashed. There is no hook when
 //!   [`GitHubRunnerSettings::program`] has arguments, which may change the user to one that cannot read it; a hook in the runner's own `.env` file wins.
 //!
 //! ## What the instance must hold
@@ -55,6 +55,7 @@ mod refusal;
 mod runner;
 mod scale_set;
 mod settings;
+mod webhook;
 
 use crate::exchange::{ErrorKind, ExchangeError};
 use secrecy::SecretString;
@@ -65,13 +66,27 @@ pub use queue::GitHubQueue;
 pub use runner::GitHubRunner;
 pub use scale_set::GitHubScaleSetQueue;
 pub use settings::{
-    GitHubQueueSettings, GitHubRegistration, GitHubRunnerSettings, GitHubScaleSetSettings, GitHubScope,
+    GitHubQueueConfig, GitHubQueueSettings, GitHubRegistration, GitHubRunnerConfig, GitHubRunnerSettings,
+    GitHubScaleSetQueueConfig, GitHubScaleSetSettings, GitHubScope,
 };
+pub use webhook::WEBHOOK;
 
 use super::answer::{Remedies, RequestContext};
 
+use super::Kind;
+
 /// The platform's name in settings and logs.
 const NAME: &str = "github";
+
+/// GitHub Actions.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "GitHub Actions",
+    keys: settings::KEYS,
+    webhook: Some(&WEBHOOK),
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 /// The address of GitHub's API.
 pub const CLOUD: &str = "https://api.github.com";

@@ -49,18 +49,32 @@ mod queue;
 mod quota;
 mod runner;
 mod settings;
+mod webhook;
 
 use crate::exchange::{ErrorKind, ExchangeError};
 use secrecy::SecretString;
 
 pub use queue::GitLabQueue;
 pub use runner::{GitLabRunner, system_id};
-pub use settings::{GitLabQueueSettings, GitLabRunnerSettings, Scope};
+pub use settings::{GitLabQueueConfig, GitLabQueueSettings, GitLabRunnerConfig, GitLabRunnerSettings, Scope};
+pub use webhook::WEBHOOK;
 
 use super::answer::{Remedies, RequestContext};
 
+use super::Kind;
+
 /// The platform's name in settings and logs.
 const NAME: &str = "gitlab";
+
+/// GitLab CI.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "GitLab CI",
+    keys: settings::KEYS,
+    webhook: Some(&WEBHOOK),
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 fn context(url: &str, token: &SecretString, what: String, remedies: Remedies) -> RequestContext {
     RequestContext { platform: format!("GitLab at {}", base(url)), what, remedies, secret: token.clone() }

@@ -40,13 +40,16 @@ pub fn start_of(stat: &str) -> Option<(u64, bool)> {
 }
 
 /// Where this instance's marks are.
-pub(super) fn folder(host: &HostContext) -> PathBuf {
+pub fn folder(host: &HostContext) -> PathBuf {
     host.runner_dir.join("jobs")
 }
 
-/// The script that marks a job and becomes it; its arguments are the job's program and arguments.
-pub(super) fn script(host: &HostContext) -> File {
-    let contents = include_str!("job_pid_file/job.sh").replace("@FOLDER@", &quoted(&folder(host)));
+/// The script that marks a job and becomes it; its arguments are the job's program and arguments. `id` is the variable in which the platform tells
+/// the job its id, if it does.
+pub fn script(host: &HostContext, id: Option<&str>) -> File {
+    let job = id.map_or_else(|| "task".to_owned(), |id| format!("${{{id}:-task}}"));
+    let contents =
+        include_str!("job_pid_file/job.sh").replace("@JOB@", &job).replace("@FOLDER@", &quoted(&folder(host)));
     File { path: host.runner_dir.join("lightsout-job"), contents: contents.into(), mode: 0o700 }
 }
 

@@ -35,12 +35,24 @@ mod settings;
 
 pub use queue::SpaceliftQueue;
 pub use runner::SpaceliftRunner;
-pub use settings::{SpaceliftQueueSettings, SpaceliftRunnerSettings};
+pub use settings::{SpaceliftQueueConfig, SpaceliftQueueSettings, SpaceliftRunnerConfig, SpaceliftRunnerSettings};
 
 use crate::exchange::{ErrorKind, ExchangeError};
 
+use super::Kind;
+
 /// The platform's name in settings and logs.
 const NAME: &str = "spacelift";
+
+/// Spacelift.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "Spacelift",
+    keys: settings::KEYS,
+    webhook: None,
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 /// The address without a slash at its end.
 fn base(url: &str) -> &str {

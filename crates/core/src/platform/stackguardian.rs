@@ -37,9 +37,11 @@ mod settings;
 
 pub use queue::StackGuardianQueue;
 pub use runner::StackGuardianRunner;
-pub use settings::{StackGuardianQueueSettings, StackGuardianRunnerSettings};
+pub use settings::{
+    StackGuardianQueueConfig, StackGuardianQueueSettings, StackGuardianRunnerConfig, StackGuardianRunnerSettings,
+};
 
-use super::answer::excerpt;
+use super::{Kind, answer::excerpt};
 use crate::exchange::{ErrorKind, ExchangeError};
 
 /// The API's address in the EU, which the vendor's script takes by default too.
@@ -47,6 +49,16 @@ pub const EU: &str = "https://api.app.stackguardian.io";
 
 /// The platform's name in settings and logs.
 const NAME: &str = "stackguardian";
+
+/// StackGuardian.
+pub static KIND: Kind = Kind {
+    name: NAME,
+    title: "StackGuardian",
+    keys: settings::KEYS,
+    webhook: None,
+    queue: settings::queue,
+    runner: settings::runner,
+};
 
 /// The address without a slash at its end.
 fn base(url: &str) -> &str {

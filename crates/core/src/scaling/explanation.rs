@@ -1,8 +1,10 @@
+//! Every term of a plan, as data and as one sentence.
+
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::format_duration;
+use crate::duration::format_duration;
 
 /// What kept the target from being what is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +33,6 @@ pub struct Explanation {
     pub queued: u32,
     /// Jobs that run; `None` when that is not known or not to be counted.
     pub running: Option<u32>,
-    /// Free slots on instances that take no more jobs.
-    pub draining_slots: u32,
     /// Jobs that one instance takes at once.
     pub slots: u32,
     /// How full the slots are planned, in percent.
@@ -64,9 +64,6 @@ impl fmt::Display for Explanation {
         match self.running {
             Some(running) => write!(f, " + {running} running")?,
             None => f.write_str(" (running not known)")?,
-        }
-        if self.draining_slots > 0 {
-            write!(f, " + {} slots that drain", self.draining_slots)?;
         }
         if self.slots > 1 {
             write!(f, ", {} to an instance", self.slots)?;

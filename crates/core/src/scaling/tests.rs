@@ -11,7 +11,7 @@ fn unknown(queued: u32) -> Demand {
 }
 
 fn at(desired: u32) -> Capacity {
-    Capacity { min: 0, max: 10, desired, draining_slots: 0 }
+    Capacity { min: 0, max: 10, desired }
 }
 
 fn to(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Option<u32> {
@@ -38,7 +38,6 @@ fn raises_to_what_is_needed() {
         ("more than needed stays", &plain, demand(1, 1), at(7), None),
         ("slots are shared out", &four, demand(5, 0), at(0), Some(2)),
         ("a full slot table needs no more", &four, demand(0, 8), at(2), None),
-        ("draining slots are lost", &four, demand(4, 1), Capacity { draining_slots: 3, ..at(1) }, Some(2)),
         ("spare without any demand", &spare, demand(0, 0), at(0), Some(2)),
         ("spare on top of demand", &spare, demand(1, 2), at(3), Some(5)),
         ("head-room", &roomy, demand(6, 0), at(0), Some(2)),
@@ -124,9 +123,8 @@ fn the_reason_reads_as_a_sentence() {
         (
             &rich,
             demand(1, 5),
-            Capacity { draining_slots: 3, ..at(2) },
-            "1 waiting (too few to count, the threshold is 2) + 5 running + 3 slots that drain, 4 to an instance filled to 80 %, \
-             1 spare: need 4; desired is 2",
+            at(2),
+            "1 waiting (too few to count, the threshold is 2) + 5 running, 4 to an instance filled to 80 %, 1 spare: need 3; desired is 2",
         ),
     ] {
         let since = (!policy.cooldown.is_zero()).then_some(Duration::from_secs(10));
@@ -170,14 +168,14 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_capacity()((min, max, desired, draining_slots) in any::<(u32, u32, u32, u32)>()) -> Capacity {
-        Capacity { min, max, desired, draining_slots }
+    fn any_capacity()((min, max, desired) in any::<(u32, u32, u32)>()) -> Capacity {
+        Capacity { min, max, desired }
     }
 }
 
 prop_compose! {
-    fn real_capacity()(min in 0..10_u32, room in 0..50_u32, above in 0..50_u32, draining_slots in 0..9_u32) -> Capacity {
-        Capacity { min, max: min + room, desired: min + above.min(room), draining_slots }
+    fn real_capacity()(min in 0..10_u32, room in 0..50_u32, above in 0..50_u32) -> Capacity {
+        Capacity { min, max: min + room, desired: min + above.min(room) }
     }
 }
 

@@ -1,11 +1,157 @@
-use std::{path::PathBuf, time::Duration};
+//! The agent's settings.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    Fragment, Problem, Problems, RunnerConfig,
+    Fragment, Key, Problem, Problems, Side,
+    keys::names,
+    platform,
     reader::{Layer, Report, Section},
     tree::{Table, merged},
 };
-use crate::agent::policy::{AgentPolicy, Protection};
+use crate::{
+    agent::policy::{AgentPolicy, Protection},
+    duration::format_duration,
+    platform::RunnerConfig,
+};
+
+/// The keys below `[agent]`.
+pub const AGENT_KEYS: &[Key] = &[
+    Key::optional(
+        "idle_timeout",
+        Side::Agent,
+        "duration or `\"never\"`",
+        "`\"10m\"`",
+        "how long without a job before the instance leaves",
+    ),
+    Key::optional(
+        "confirm",
+        Side::Agent,
+        "duration",
+        "`\"5s\"`, or half of `idle_timeout` if that is shorter",
+        "the last part of `idle_timeout`, in which a fresh look at everything must be quiet; shorter than `idle_timeout`, at most 10 min",
+    ),
+    Key::optional(
+        "slots",
+        Side::Agent,
+        "1 to 1000",
+        "`1`",
+        "jobs that the runner takes at once; some platforms' runners take one only",
+    ),
+    Key::optional(
+        "jobs_per_instance",
+        Side::Agent,
+        "number",
+        "any",
+        "after so many jobs (busy periods, with several slots) the instance leaves",
+    ),
+    Key::optional(
+        "max_age",
+        Side::Agent,
+        "duration or `\"never\"`",
+        "`\"never\"`",
+        "after this it takes no more jobs and leaves",
+    ),
+    Key::optional(
+        "boot_deadline",
+        Side::Agent,
+        "duration",
+        "`\"10m\"`",
+        "not ready by then: broken, the instance leaves",
+    ),
+    Key::optional(
+        "abort_margin",
+        Side::Agent,
+        "1 s to 110 s",
+        "`\"25s\"`",
+        "how long before a spot deadline jobs that still run are failed visibly",
+    ),
+    Key::optional(
+        "unknown_limit",
+        Side::Agent,
+        "duration",
+        "`\"15m\"`",
+        "how long doubt may last: while serving, after the proof, or with a quiet runner after it was told to exit",
+    ),
+    Key::optional(
+        "protection",
+        Side::Agent,
+        "`\"always\"`, `\"while-busy\"`",
+        "`\"always\"`",
+        "`while-busy` is for groups that something else shrinks; it needs a termination hook",
+    ),
+    Key::optional(
+        "leave_on_rebalance",
+        Side::Agent,
+        "true, false",
+        "`true`",
+        "whether a rebalance recommendation is a reason to leave",
+    ),
+    Key::optional(
+        "floor_retry",
+        Side::Agent,
+        "duration",
+        "`\"60s\"`",
+        "how often an idle instance at the group's floor asks again",
+    ),
+    Key::optional(
+        "rung_patience",
+        Side::Agent,
+        "duration",
+        "`\"10m\"`",
+        "how long one way to end the instance may take before a blunter one is tried",
+    ),
+    Key::optional("hook", Side::Agent, "text", "found", "the termination hook's name"),
+    Key::optional(
+        "metrics",
+        Side::Agent,
+        "`host:port` or `\"off\"`",
+        "`\"127.0.0.1:9252\"`",
+        "where the runner serves its metrics",
+    ),
+    Key::optional(
+        "runner_unit",
+        Side::Agent,
+        "`\"auto\"`, true, false",
+        "`\"auto\"`",
+        "whether the runner gets a systemd unit of its own; auto: where systemd runs",
+    ),
+    Key::optional(
+        "power_off",
+        Side::Agent,
+        "program",
+        "`[\"systemctl\", \"poweroff\"]`",
+        "the last way to end the machine",
+    ),
+    Key::optional("state_dir", Side::Agent, "path", "`/var/lib/lightsout`", "journal, status file, the runner's files"),
+    Key::optional(
+        "socket",
+        Side::Agent,
+        "path",
+        "`/run/lightsout/agent.sock`",
+        "where `status`, `drain`, `hold` reach the agent",
+    ),
+];
+
+/// The keys below `[docker]`.
+pub const DOCKER_KEYS: &[Key] = &[
+    Key::optional("enabled", Side::Agent, "true, false", "`true`", "whether containers are watched"),
+    Key::optional("socket", Side::Agent, "path", "`/var/run/docker.sock`", "the engine"),
+];
+
+/// The keys below `[imds]`.
+pub const IMDS_KEYS: &[Key] = &[
+    Key::optional(
+        "spot",
+        Side::Agent,
+        "duration",
+        "`\"1s\"`",
+        "how often the metadata service is asked for a spot notice",
+    ),
+    Key::optional("target", Side::Agent, "duration", "`\"2s\"`", "the same for the target lifecycle state"),
+    Key::optional("rebalance", Side::Agent, "duration", "`\"5s\"`", "the same for a rebalance recommendation"),
+    Key::optional("maintenance", Side::Agent, "duration", "`\"60s\"`", "the same for scheduled maintenance"),
+];
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -84,7 +230,7 @@ pub struct AgentSettings {
     /// How often the instance's metadata are read.
     pub imds: ImdsSettings,
     /// Which CI platform the runner works for.
-    pub platform: RunnerConfig,
+    pub platform: Arc<dyn RunnerConfig>,
     /// What is allowed and yet doubtful; for the log.
     pub warnings: Vec<Problem>,
 }
@@ -107,20 +253,20 @@ impl AgentSettings {
 }
 
 fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentSettings> {
-    let mut root = Section::new(report, vec![Layer::root(table, fragments)]);
-    let mut agent = root.child("agent");
-    let policy = policy(&mut agent);
+    let root = Section::new(report, vec![Layer::root(table, fragments)], ["agent", "docker", "imds", "platform"]);
+    let agent = root.child("agent", names(AGENT_KEYS, Side::Agent));
+    let policy = policy(&agent);
     let state_dir = agent.absolute("state_dir").unwrap_or_else(|| "/var/lib/lightsout".into());
     let socket = agent.absolute("socket").unwrap_or_else(|| "/run/lightsout/agent.sock".into());
     let slots = agent.integer("slots", 1..=1000).unwrap_or(1);
-    let metrics = metrics(&mut agent);
+    let metrics = metrics(&agent);
     let hook = agent.text("hook");
     let power_off = agent.program("power_off").unwrap_or_else(|| vec!["systemctl".into(), "poweroff".into()]);
-    let runner_unit = runner_unit(&mut agent);
+    let runner_unit = runner_unit(&agent);
     agent.finish();
-    let docker = docker(root.child("docker"));
-    let imds = imds(root.child("imds"));
-    let platform = RunnerConfig::read(report, root.children("platform"), policy.jobs_per_instance == Some(1));
+    let docker = docker(root.child("docker", names(DOCKER_KEYS, Side::Agent)));
+    let imds = imds(root.child("imds", names(IMDS_KEYS, Side::Agent)));
+    let platform = platform::runner(report, root.children("platform"), policy.jobs_per_instance == Some(1));
     root.finish();
     Some(AgentSettings {
         policy,
@@ -138,7 +284,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     })
 }
 
-fn policy(s: &mut Section<'_>) -> AgentPolicy {
+fn policy(s: &Section<'_>) -> AgentPolicy {
     let d = AgentPolicy::default();
     let second = Duration::from_secs(1);
     let policy = AgentPolicy {
@@ -168,14 +314,13 @@ fn policy(s: &mut Section<'_>) -> AgentPolicy {
         return AgentPolicy { confirm: policy.confirm.min(idle / 2), ..policy };
     }
     if policy.confirm >= idle {
-        let what =
-            format!("the confirmation is the last part of the idle time, which is {}", super::format_duration(idle));
+        let what = format!("the confirmation is the last part of the idle time, which is {}", format_duration(idle));
         s.contradiction("confirm", what, "make confirm shorter or idle_timeout longer");
     }
     policy
 }
 
-fn metrics(s: &mut Section<'_>) -> Option<String> {
+fn metrics(s: &Section<'_>) -> Option<String> {
     let Some(address) = s.text("metrics") else { return Some("127.0.0.1:9252".into()) };
     if address == "off" {
         return None;
@@ -192,13 +337,13 @@ fn metrics(s: &mut Section<'_>) -> Option<String> {
     Some(address)
 }
 
-fn runner_unit(s: &mut Section<'_>) -> RunnerUnit {
+fn runner_unit(s: &Section<'_>) -> RunnerUnit {
     s.flag_or("runner_unit", "auto").map_or(RunnerUnit::Auto, |flag| {
         flag.map_or(RunnerUnit::Auto, |yes| if yes { RunnerUnit::Always } else { RunnerUnit::Never })
     })
 }
 
-fn docker(mut s: Section<'_>) -> DockerSettings {
+fn docker(s: Section<'_>) -> DockerSettings {
     let d = DockerSettings::default();
     let settings = DockerSettings {
         enabled: s.flag("enabled").unwrap_or(d.enabled),
@@ -208,7 +353,7 @@ fn docker(mut s: Section<'_>) -> DockerSettings {
     settings
 }
 
-fn imds(mut s: Section<'_>) -> ImdsSettings {
+fn imds(s: Section<'_>) -> ImdsSettings {
     let d = ImdsSettings::default();
     let (least, most) = (Duration::from_millis(100), Duration::from_secs(600));
     // A spot notice comes two minutes ahead; looking more rarely than every 30 s gives most of that away.

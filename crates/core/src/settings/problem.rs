@@ -1,3 +1,5 @@
+//! What is wrong in the settings: place, key, value and remedy.
+
 use std::{fmt, sync::Arc};
 
 /// Where a value stands.

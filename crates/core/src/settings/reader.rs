@@ -1,4 +1,7 @@
+//! Reads tables of settings key by key and collects everything that is wrong with them.
+
 mod distance;
+mod required;
 mod values;
 
 use std::cell::RefCell;
@@ -9,27 +12,28 @@ use super::{
     tree::{Node, Table, Value},
 };
 use distance::distance;
+pub(crate) use required::PLACES;
 
 /// Collects what is wrong.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
 }
 
 impl Report {
     /// Notes a problem.
-    pub(super) fn problem(&self, problem: Problem) {
+    pub(crate) fn problem(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
     }
 
     /// Notes a warning.
-    pub(super) fn warning(&self, problem: Problem) {
+    pub(crate) fn warning(&self, problem: Problem) {
         self.warnings.borrow_mut().push(problem);
     }
 
     /// The warnings, or the problems when there are any; sorted, each once (a default is read for every pool).
-    pub(super) fn finish(self) -> Result<Vec<Problem>, Problems> {
+    pub(crate) fn finish(self) -> Result<Vec<Problem>, Problems> {
         let tidy = |list: RefCell<Vec<Problem>>| {
             let mut list = list.into_inner();
             list.sort();
@@ -43,24 +47,24 @@ impl Report {
 
 /// One table and what stands in for keys that it lacks.
 #[derive(Clone)]
-pub(super) struct Layer<'a> {
+pub(crate) struct Layer<'a> {
     /// The table's path, such as `pool[linux].platform`; empty for the root.
-    pub(super) path: String,
+    pub(in crate::settings) path: String,
     /// The table; `None` when it is absent.
-    pub(super) table: Option<&'a Table>,
+    pub(in crate::settings) table: Option<&'a Table>,
     /// Where it stands, for what it lacks.
-    pub(super) place: Option<Place>,
+    pub(in crate::settings) place: Option<Place>,
 }
 
 impl<'a> Layer<'a> {
     /// The whole of the settings, which lack what the first file lacks.
-    pub(super) fn root(table: &'a Table, fragments: &[Fragment]) -> Self {
+    pub(in crate::settings) fn root(table: &'a Table, fragments: &[Fragment]) -> Self {
         let place = fragments.first().map(|fragment| Place { file: fragment.path.as_str().into(), line: 0 });
         Self { path: String::new(), table: Some(table), place }
     }
 
     /// The table at `key`; another type of value is a problem.
-    pub(super) fn child(&self, report: &Report, key: &str) -> Self {
+    pub(crate) fn child(&self, report: &Report, key: &str) -> Self {
         let path = joined(&self.path, key);
         let node = self.table.and_then(|table| table.get(key));
         let table = match node.map(|node| (&node.value, node)) {
@@ -76,26 +80,30 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// Reads the keys of a table that may have tables of defaults below it; the first that has a key wins. What is not read is unknown.
-pub(super) struct Section<'a> {
+/// Reads the keys of a table that may have tables of defaults below it; the first that has a key wins.
+pub(crate) struct Section<'a> {
     report: &'a Report,
     layers: Vec<Layer<'a>>,
     known: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
-    /// A reader of these layers; the first names what is missing. There is at least one.
-    pub(super) fn new(report: &'a Report, layers: Vec<Layer<'a>>) -> Self {
-        Self { report, layers, known: Vec::new() }
+    /// A reader of these layers and keys; the first layer names what is missing. There is at least one.
+    pub(crate) fn new(
+        report: &'a Report,
+        layers: Vec<Layer<'a>>,
+        known: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        Self { report, layers, known: known.into_iter().collect() }
     }
 
     /// Whether any layer has the key.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
 
     /// The path of the first layer.
-    pub(super) fn own_path(&self) -> &str {
+    pub(crate) fn own_path(&self) -> &str {
         &self.layers[0].path
     }
 
@@ -105,8 +113,7 @@ impl<'a> Section<'a> {
     }
 
     /// The tables at `key` in every layer that has one, or the absent one of the first layer.
-    pub(super) fn children(&mut self, key: &'static str) -> Vec<Layer<'a>> {
-        self.known.push(key);
+    pub(crate) fn children(&self, key: &str) -> Vec<Layer<'a>> {
         let all: Vec<_> = self.layers.iter().map(|layer| layer.child(self.report, key)).collect();
         let first = all[0].clone();
         let mut present: Vec<_> = all.into_iter().filter(|layer| layer.table.is_some()).collect();
@@ -117,22 +124,17 @@ impl<'a> Section<'a> {
     }
 
     /// The section at `key`.
-    pub(super) fn child(&mut self, key: &'static str) -> Self {
-        Self::new(self.report, self.children(key))
-    }
-
-    /// Counts a key as known that is read elsewhere.
-    pub(super) fn know(&mut self, key: &'static str) {
-        self.known.push(key);
+    pub(crate) fn child(&self, key: &str, known: impl IntoIterator<Item = &'static str>) -> Self {
+        Self::new(self.report, self.children(key), known)
     }
 
     /// Notes that a key is missing.
-    pub(super) fn missing(&self, key: &str, what: &str, remedy: impl Into<String>) {
+    pub(crate) fn missing(&self, key: &str, what: &str, remedy: impl Into<String>) {
         self.lacking(&self.path(key), what, remedy);
     }
 
     /// Notes that what has this path is missing.
-    pub(super) fn lacking(&self, path: &str, what: &str, remedy: impl Into<String>) {
+    pub(crate) fn lacking(&self, path: &str, what: &str, remedy: impl Into<String>) {
         let place = self.layers[0].place.as_ref();
         self.report.problem(Problem {
             file: place.map(|place| place.file.to_string()).unwrap_or_default(),
@@ -145,7 +147,7 @@ impl<'a> Section<'a> {
     }
 
     /// Notes that a key's value cannot be, beside the others.
-    pub(super) fn contradiction(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn contradiction(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
         match self.find(key) {
             Some((path, node)) => self.report.problem(wrong(&path, node, what, remedy)),
             None => self.missing(key, &what.into(), remedy),
@@ -153,21 +155,21 @@ impl<'a> Section<'a> {
     }
 
     /// Notes that a key's value cannot be, without showing it.
-    pub(super) fn hidden(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn hidden(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
         if let Some((path, node)) = self.find(key) {
             self.report.problem(Problem { value: None, ..wrong(&path, node, what, remedy) });
         }
     }
 
     /// Notes a doubt about a key that is there.
-    pub(super) fn doubt(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn doubt(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
         if let Some((path, node)) = self.find(key) {
             self.report.warning(wrong(&path, node, what, remedy));
         }
     }
 
-    /// Ends the reading: what was not asked for is unknown.
-    pub(super) fn finish(self) {
+    /// Ends the reading: what is not among the keys is unknown.
+    pub(crate) fn finish(self) {
         for layer in &self.layers {
             for (key, node) in layer.table.into_iter().flatten() {
                 if !self.known.contains(&key.as_str()) {
@@ -205,7 +207,7 @@ impl<'a> Section<'a> {
 }
 
 /// A problem with a value that is there.
-pub(super) fn wrong(path: &str, node: &Node, what: impl Into<String>, remedy: impl Into<String>) -> Problem {
+pub(crate) fn wrong(path: &str, node: &Node, what: impl Into<String>, remedy: impl Into<String>) -> Problem {
     Problem {
         file: node.place.file.to_string(),
         line: node.place.line,
@@ -217,7 +219,7 @@ pub(super) fn wrong(path: &str, node: &Node, what: impl Into<String>, remedy: im
 }
 
 /// A path as it stands in the brackets of a TOML header: without the names of pools.
-pub(super) fn header(path: &str) -> String {
+pub(crate) fn header(path: &str) -> String {
     let mut depth = 0;
     let outside = |c: &char| {
         depth += i32::from(*c == '[');

@@ -1,17 +1,82 @@
+//! The scaler's settings: its pools, what they share, and their webhooks.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
-    Fragment, Problem, Problems, QueueConfig, SecretSource,
+    Fragment, Key, Problem, Problems, SecretSource, Side,
+    keys::names,
+    platform,
     reader::{Layer, Report, Section, wrong},
     tree::{Node, Table, Value, merged},
 };
-use crate::{platform::webhook::WebhookKind, scaling::ScalerPolicy};
+use crate::{
+    platform::{KINDS, QueueConfig, webhook::Webhook},
+    scaling::ScalerPolicy,
+};
 
-const WEBHOOKS: [(&str, WebhookKind); 3] =
-    [("buildkite", WebhookKind::Buildkite), ("github", WebhookKind::GitHub), ("gitlab", WebhookKind::GitLab)];
+/// The keys at the top of the file.
+pub const SCALER_KEYS: &[Key] = &[
+    Key::optional("tick", Side::Scaler, "1 s to 1 h", "`\"10s\"`", "the pause between two ticks of `watch`"),
+    Key::optional(
+        "deadline",
+        Side::Scaler,
+        "100 ms to 5 min",
+        "`\"8s\"`",
+        "how long one pool's tick may take before it counts as failed",
+    ),
+];
+
+/// The keys below `[[pool]]`; all but `group` and `name` may stand below `[defaults]`.
+pub const POOL_KEYS: &[Key] = &[
+    Key::required("group", Side::Scaler, "text", "the Auto Scaling group"),
+    Key::optional("name", Side::Scaler, "text", "the group's", "the name in records; unique"),
+    Key::optional("region", Side::Scaler, "text", "the environment's", "the group's region"),
+    Key::optional("slots", Side::Scaler, "1 to 1000", "`1`", "jobs that one instance takes at once; as on the agents"),
+    Key::optional("spare", Side::Scaler, "number", "`0`", "instances kept ready beyond the demand"),
+    Key::optional("min", Side::Scaler, "number", "the group's", "a higher lower bound than the group's"),
+    Key::optional("max", Side::Scaler, "number", "the group's", "a lower upper bound than the group's"),
+    Key::optional("utilisation", Side::Scaler, "1 to 100", "`100`", "how full the slots are planned, in percent"),
+    Key::optional("threshold", Side::Scaler, "number", "`1`", "fewer waiting jobs than this count as none"),
+    Key::optional("max_step", Side::Scaler, "number", "none", "the most instances that one tick adds"),
+    Key::optional(
+        "cooldown",
+        Side::Scaler,
+        "duration",
+        "`\"0s\"`",
+        "how long nothing is raised after a raise (`watch` only)",
+    ),
+    Key::optional(
+        "count_running",
+        Side::Scaler,
+        "true, false",
+        "`true`",
+        "false if the platform's running jobs are not this pool's alone",
+    ),
+    Key::required(
+        "platform",
+        Side::Scaler,
+        "table, or a name",
+        "the CI platform; a name, or `platform.from = \"NAME\"`, refers to `[platforms.NAME.KIND]`, and the pool's own keys go first",
+    ),
+    Key::optional(
+        "webhook",
+        Side::Scaler,
+        "table",
+        "none",
+        "a webhook that makes the scaler look at once; its keys are below",
+    ),
+];
+
+/// The keys below `pool.webhook`.
+pub const WEBHOOK_KEYS: &[Key] = &[
+    Key::required("kind", Side::Scaler, "a platform's name", "whose webhook it is"),
+    Key::required("secret", Side::Scaler, "secret", "set at the platform, too"),
+    Key::optional("path", Side::Scaler, "text", "the pool's name", "the last part of its address"),
+];
 
 /// The scaler's settings, validated.
 #[derive(Clone, Debug)]
@@ -38,7 +103,7 @@ pub struct PoolSettings {
     /// How the pool grows.
     pub policy: ScalerPolicy,
     /// Where its jobs wait.
-    pub platform: QueueConfig,
+    pub platform: Arc<dyn QueueConfig>,
     /// Who may hint that jobs wait; for `watch --listen` only.
     pub webhook: Option<WebhookSettings>,
 }
@@ -47,7 +112,7 @@ pub struct PoolSettings {
 #[derive(Clone, Debug)]
 pub struct WebhookSettings {
     /// Whose it is.
-    pub kind: WebhookKind,
+    pub kind: &'static Webhook,
     /// The secret that is set at the platform, too.
     pub secret: SecretSource,
     /// The last part of its address, `/hooks/PATH`. Several pools may share one. Default: the pool's name.
@@ -70,7 +135,8 @@ impl ScalerSettings {
 }
 
 fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> ScalerSettings {
-    let mut root = Section::new(report, vec![Layer::root(table, fragments)]);
+    let top = names(SCALER_KEYS, Side::Scaler).chain(["defaults", "platforms", "pool"]);
+    let root = Section::new(report, vec![Layer::root(table, fragments)], top);
     let second = Duration::from_secs(1);
     let tick = root.duration("tick", second..=3600 * second).unwrap_or(10 * second);
     let deadline = root.duration("deadline", second / 10..=300 * second).unwrap_or(8 * second);
@@ -80,7 +146,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> ScalerSetting
         platforms: root.children("platforms").remove(0),
     };
     let mut used = BTreeSet::new();
-    let pools = pools(&mut root, &shared, &mut used);
+    let pools = pools(&root, &shared, &mut used);
     shared.check(&used);
     root.finish();
     ScalerSettings { tick, deadline, pools, warnings: Vec::new() }
@@ -93,7 +159,7 @@ struct Shared<'a> {
     platforms: Layer<'a>,
 }
 
-fn pools<'a>(root: &mut Section<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -> Vec<PoolSettings> {
+fn pools<'a>(root: &Section<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -> Vec<PoolSettings> {
     let mut pools = Vec::new();
     let mut names = BTreeMap::new();
     let mut groups = BTreeMap::new();
@@ -124,41 +190,32 @@ fn pools<'a>(root: &mut Section<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'
 
 fn pool<'a>(own: Layer<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -> Option<PoolSettings> {
     let platform = shared.platform(&own, used);
-    let mut identity = Section::new(shared.report, vec![own.clone()]);
+    let identity = Section::new(shared.report, vec![own.clone()], []);
     if !identity.has("group") {
         identity.missing("group", "the name of the Auto Scaling group", "add group = \"my-group\"");
     }
     let group = identity.text("group");
     let name = identity.text("name");
-    let mut s = Section::new(shared.report, vec![own, shared.defaults.clone()]);
-    for key in ["name", "group", "platform"] {
-        s.know(key);
-    }
+    let s = Section::new(shared.report, vec![own, shared.defaults.clone()], names(POOL_KEYS, Side::Scaler));
     let region = s.text("region");
-    let policy = policy(&mut s);
-    let webhook = s.has("webhook").then(|| webhook(s.child("webhook"), name.as_ref().or(group.as_ref())));
-    s.know("webhook");
+    let policy = policy(&s);
+    let webhook = s
+        .has("webhook")
+        .then(|| webhook(s.child("webhook", names(WEBHOOK_KEYS, Side::Scaler)), name.as_ref().or(group.as_ref())));
     s.finish();
     let group = group?;
     let name = name.unwrap_or_else(|| group.clone());
     Some(PoolSettings { name, group, region, policy, platform: platform?, webhook: webhook.flatten() })
 }
 
-fn webhook(mut s: Section<'_>, name: Option<&String>) -> Option<WebhookSettings> {
-    for (key, what, remedy) in [
-        ("kind", "whose webhook it is", "add kind = \"github\", \"gitlab\" or \"buildkite\""),
-        (
-            "secret",
-            "the secret that is set at the platform, too",
-            "add secret = { file = \"/path\" }, or { env = \"NAME\" }, { ssm = \"/name\" }, { secretsmanager = \"name\" }",
-        ),
-    ] {
-        if !s.has(key) {
-            s.missing(key, what, remedy);
-        }
+fn webhook(s: Section<'_>, name: Option<&String>) -> Option<WebhookSettings> {
+    let webhooks: Vec<_> = KINDS.iter().filter_map(|kind| Some((kind.name, kind.webhook?))).collect();
+    if !s.has("kind") {
+        let names: Vec<_> = webhooks.iter().map(|(name, _)| format!("{name:?}")).collect();
+        s.missing("kind", "whose webhook it is", format!("add kind = one of {}", names.join(", ")));
     }
-    let kind = s.word("kind", &WEBHOOKS);
-    let secret = s.secret("secret");
+    let kind = s.word("kind", &webhooks);
+    let secret = s.required_secret("secret", "the secret that is set at the platform, too");
     let path = s.text("path").or_else(|| name.cloned());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if path.as_ref().is_some_and(|path| !path.bytes().all(plain)) {
@@ -170,7 +227,7 @@ fn webhook(mut s: Section<'_>, name: Option<&String>) -> Option<WebhookSettings>
     Some(WebhookSettings { kind: kind?, secret: secret?, path: path? })
 }
 
-fn policy(s: &mut Section<'_>) -> ScalerPolicy {
+fn policy(s: &Section<'_>) -> ScalerPolicy {
     let d = ScalerPolicy::default();
     let policy = ScalerPolicy {
         slots: s.integer("slots", 1..=1000).unwrap_or(d.slots),
@@ -202,7 +259,7 @@ fn policy(s: &mut Section<'_>) -> ScalerPolicy {
 
 impl<'a> Shared<'a> {
     /// The platform: the pool's own keys first, then those of the platform that it names, then the defaults.
-    fn platform(&self, own: &Layer<'a>, used: &mut BTreeSet<&'a str>) -> Option<QueueConfig> {
+    fn platform(&self, own: &Layer<'a>, used: &mut BTreeSet<&'a str>) -> Option<Arc<dyn QueueConfig>> {
         let mut layers = Vec::new();
         let mut name = None;
         for layer in [own, &self.defaults] {
@@ -249,7 +306,7 @@ impl<'a> Shared<'a> {
         if layers.is_empty() {
             layers.push(own.child(self.report, "platform"));
         }
-        QueueConfig::read(self.report, layers)
+        platform::queue(self.report, layers)
     }
 
     fn remedy(&self, name: &str) -> String {

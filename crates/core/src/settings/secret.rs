@@ -1,3 +1,5 @@
+//! Where a secret comes from.
+
 use std::{fmt, path::PathBuf};
 
 use secrecy::SecretString;

@@ -1,3 +1,5 @@
+//! TOML as a tree in which each value knows its place, and the merging of files.
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,

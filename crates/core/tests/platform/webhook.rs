@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
-use lightsout_core::platform::webhook::{Deliveries, Hint, Refused, WebhookKind, verify};
+use lightsout_core::platform::{
+    self,
+    webhook::{Deliveries, Hint, Refused, Webhook, verify},
+};
 use proptest::prelude::*;
 use sha2::Sha256;
 
@@ -12,7 +15,7 @@ const NOW: i64 = 1_769_940_000;
 const QUEUED: &str = r#"{"action":"queued","workflow_job":{"id":1,"labels":["linux"]}}"#;
 const PENDING: &str = r#"{"object_kind":"build","build_status":"pending","build_id":1}"#;
 const SCHEDULED: &str = r#"{"event":"job.scheduled","job":{"id":"1"}}"#;
-const KINDS: [WebhookKind; 3] = [WebhookKind::GitLab, WebhookKind::GitHub, WebhookKind::Buildkite];
+const KINDS: [&Webhook; 3] = [&platform::gitlab::WEBHOOK, &platform::github::WEBHOOK, &platform::buildkite::WEBHOOK];
 
 fn hmac(key: &[u8], message: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
@@ -29,7 +32,7 @@ fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-fn check(kind: WebhookKind, secret: &str, headers: &[(&str, &str)], body: &str) -> Result<Hint, Refused> {
+fn check(kind: &Webhook, secret: &str, headers: &[(&str, &str)], body: &str) -> Result<Hint, Refused> {
     let headers: BTreeMap<_, _> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     verify(kind, &secret.into(), &headers, body.as_bytes(), Timestamp::from_second(NOW).expect("a time"))
@@ -37,12 +40,12 @@ fn check(kind: WebhookKind, secret: &str, headers: &[(&str, &str)], body: &str) 
 
 fn github(secret: &str, event: &str, body: &str) -> Result<Hint, Refused> {
     let signature = format!("sha256={}", hex(&hmac(secret.as_bytes(), body)));
-    check(WebhookKind::GitHub, "s3cret", &[("x-hub-signature-256", &signature), ("x-github-event", event)], body)
+    check(&platform::github::WEBHOOK, "s3cret", &[("x-hub-signature-256", &signature), ("x-github-event", event)], body)
 }
 
 fn buildkite(secret: &str, at: i64, body: &str) -> Result<Hint, Refused> {
     let signature = format!("timestamp={at},signature={}", hex(&hmac(secret.as_bytes(), &format!("{at}.{body}"))));
-    check(WebhookKind::Buildkite, "s3cret", &[("x-buildkite-signature", &signature)], body)
+    check(&platform::buildkite::WEBHOOK, "s3cret", &[("x-buildkite-signature", &signature)], body)
 }
 
 fn gitlab(key: &[u8], at: i64, body: &str) -> Result<Hint, Refused> {
@@ -50,7 +53,7 @@ fn gitlab(key: &[u8], at: i64, body: &str) -> Result<Hint, Refused> {
     let signature = format!("v1,bm90aGluZw== v2,x v1,{}", base64(&hmac(key, &format!("msg_1.{at}.{body}"))));
     let headers =
         [("webhook-id", "msg_1"), ("webhook-timestamp", time.as_str()), ("webhook-signature", signature.as_str())];
-    check(WebhookKind::GitLab, &secret, &headers, body)
+    check(&platform::gitlab::WEBHOOK, &secret, &headers, body)
 }
 
 #[test]
@@ -58,9 +61,9 @@ fn the_example_of_githubs_documentation_is_accepted() {
     // GitHub documentation, "Validating webhook deliveries": secret, payload and signature for testing.
     let secret = "It's a Secret to Everybody";
     let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
-    let result = check(WebhookKind::GitHub, secret, &[("x-hub-signature-256", signature)], "Hello, World!");
+    let result = check(&platform::github::WEBHOOK, secret, &[("x-hub-signature-256", signature)], "Hello, World!");
     assert_eq!(result, Err(Refused::Malformed), "authentic, and no JSON");
-    let result = check(WebhookKind::GitHub, secret, &[("x-hub-signature-256", signature)], "Hello, World?");
+    let result = check(&platform::github::WEBHOOK, secret, &[("x-hub-signature-256", signature)], "Hello, World?");
     assert_eq!(result, Err(Refused::Forged));
 }
 
@@ -90,15 +93,19 @@ fn jobs_that_may_wait_are_a_hint_and_other_events_are_none() {
 
 #[test]
 fn plain_tokens_are_accepted_where_the_platform_has_them() {
-    for (kind, header, body) in
-        [(WebhookKind::GitLab, "x-gitlab-token", PENDING), (WebhookKind::Buildkite, "x-buildkite-token", SCHEDULED)]
-    {
+    for (kind, header, body) in [
+        (&platform::gitlab::WEBHOOK, "x-gitlab-token", PENDING),
+        (&platform::buildkite::WEBHOOK, "x-buildkite-token", SCHEDULED),
+    ] {
         assert!(check(kind, "s3cret", &[(header, "s3cret")], body).expect("authentic").waiting);
         for wrong in ["", "s3cre", "s3crets", "S3CRET", " s3cret"] {
             assert_eq!(check(kind, "s3cret", &[(header, wrong)], body), Err(Refused::Forged), "{wrong}");
         }
     }
-    assert_eq!(check(WebhookKind::GitHub, "s3cret", &[("x-gitlab-token", "s3cret")], QUEUED), Err(Refused::Unsigned));
+    assert_eq!(
+        check(&platform::github::WEBHOOK, "s3cret", &[("x-gitlab-token", "s3cret")], QUEUED),
+        Err(Refused::Unsigned)
+    );
 }
 
 #[test]
@@ -111,28 +118,34 @@ fn forged_unsigned_and_broken_ones_are_refused() {
     }
     for signature in ["", "sha256=", "sha256=zz", "sha256=0", "sha1=00", "757107"] {
         assert_eq!(
-            check(WebhookKind::GitHub, "s3cret", &[("x-hub-signature-256", signature)], QUEUED),
+            check(&platform::github::WEBHOOK, "s3cret", &[("x-hub-signature-256", signature)], QUEUED),
             Err(Refused::Forged),
             "{signature}"
         );
     }
     for signature in ["", "timestamp=1", "signature=00", "timestamp=,signature="] {
         assert_eq!(
-            check(WebhookKind::Buildkite, "s3cret", &[("x-buildkite-signature", signature)], SCHEDULED),
+            check(&platform::buildkite::WEBHOOK, "s3cret", &[("x-buildkite-signature", signature)], SCHEDULED),
             Err(Refused::Forged)
         );
     }
     // An empty secret vouches for nobody.
     let signature = format!("sha256={}", hex(&hmac(b"", QUEUED)));
-    assert_eq!(check(WebhookKind::GitHub, "", &[("x-hub-signature-256", &signature)], QUEUED), Err(Refused::Forged));
+    assert_eq!(
+        check(&platform::github::WEBHOOK, "", &[("x-hub-signature-256", &signature)], QUEUED),
+        Err(Refused::Forged)
+    );
 }
 
 #[test]
 fn a_signing_token_cannot_be_evaded_by_a_plain_one() {
     let secret = format!("whsec_{}", base64(b"signing-key"));
-    assert_eq!(check(WebhookKind::GitLab, &secret, &[("x-gitlab-token", &secret)], PENDING), Err(Refused::Unsigned));
+    assert_eq!(
+        check(&platform::gitlab::WEBHOOK, &secret, &[("x-gitlab-token", &secret)], PENDING),
+        Err(Refused::Unsigned)
+    );
     let both = [("x-buildkite-signature", "timestamp=1,signature=00"), ("x-buildkite-token", "s3cret")];
-    assert_eq!(check(WebhookKind::Buildkite, "s3cret", &both, SCHEDULED), Err(Refused::Forged));
+    assert_eq!(check(&platform::buildkite::WEBHOOK, "s3cret", &both, SCHEDULED), Err(Refused::Forged));
 }
 
 #[test]
@@ -158,7 +171,7 @@ fn a_replayed_delivery_is_recognised_whatever_its_unsigned_headers_say() {
             ("x-github-event", "workflow_job"),
             ("x-github-delivery", id),
         ];
-        check(WebhookKind::GitHub, "s3cret", &headers, QUEUED).expect("authentic").delivery
+        check(&platform::github::WEBHOOK, "s3cret", &headers, QUEUED).expect("authentic").delivery
     };
     let mut deliveries = Deliveries::new(2);
     assert!(deliveries.is_new(with_id("a")));

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use lightsout_core::settings::format_duration;
+use lightsout_core::duration::format_duration;
 
 use super::{MACHINE_OFF, Site};
 use crate::{
@@ -65,13 +65,23 @@ pub(in crate::up) fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{any::Any, time::Duration};
 
-    use lightsout_core::settings::{AgentSettings, Fragment, RunnerConfig};
+    use lightsout_core::{
+        platform::{
+            RunnerConfig,
+            gitlab::{GitLabRunnerConfig, GitLabRunnerSettings},
+        },
+        settings::{AgentSettings, Fragment},
+    };
     use lightsout_localcloud::PlatformKind;
 
     use super::*;
     use crate::{place::Place, up::platform::Platform};
+
+    fn gitlab_of(platform: &dyn RunnerConfig) -> &GitLabRunnerSettings {
+        &(platform as &dyn Any).downcast_ref::<GitLabRunnerConfig>().expect("GitLab").settings
+    }
 
     fn settings(kind: PlatformKind, image: Option<&str>) -> (PathBuf, AgentSettings) {
         let site = Site {
@@ -108,7 +118,7 @@ mod tests {
         assert_eq!(settings.metrics.as_deref(), Some("127.0.0.1:9252"));
         assert_eq!(settings.power_off, ["/opt/lightsout", "machine-off", dir.to_str().unwrap()]);
         assert!(!settings.docker.enabled);
-        let RunnerConfig::GitLab { settings: gitlab, .. } = settings.platform else { panic!("not GitLab") };
+        let gitlab = gitlab_of(&*settings.platform);
         assert_eq!((gitlab.url.as_str(), gitlab.executor.as_str()), ("http://127.0.0.1:2", "shell"));
     }
 
@@ -119,7 +129,7 @@ mod tests {
         assert_eq!(spacelift.docker.socket, dir.join("engine"));
         let (_, gitlab) = settings(PlatformKind::GitLab, Some("img:1"));
         assert_eq!(gitlab.docker.socket, PathBuf::from("/var/run/docker.sock"));
-        let RunnerConfig::GitLab { settings: gitlab, .. } = gitlab.platform else { panic!("not GitLab") };
-        assert!(gitlab.extra.unwrap().contains("\"lightsout.machine\" = \"f/i-1\""));
+        let gitlab = gitlab_of(&*gitlab.platform);
+        assert!(gitlab.extra.as_ref().unwrap().contains("\"lightsout.machine\" = \"f/i-1\""));
     }
 }

@@ -1,3 +1,5 @@
+//! Checks of addresses and tokens before any call.
+
 use crate::exchange::{ErrorKind, ExchangeError};
 use secrecy::{ExposeSecret, SecretString};
 

@@ -1,3 +1,5 @@
+//! Strict access to JSON: what is read must be there and of the right type.
+
 use crate::exchange::ExchangeError;
 use serde_json::Value;
 

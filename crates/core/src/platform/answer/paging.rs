@@ -1,3 +1,5 @@
+//! The address of the next page, which never leads the token to another host.
+
 use super::RequestContext;
 use crate::exchange::{ExchangeError, Reply};
 

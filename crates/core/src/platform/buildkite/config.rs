@@ -1,3 +1,5 @@
+//! The files that a Buildkite agent starts with.
+
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
@@ -13,7 +15,7 @@ use crate::{
 
 /// The agent's configuration, and the script through which it starts jobs.
 pub(super) fn files(settings: &BuildkiteRunnerSettings, host: &HostContext) -> Result<Vec<File>, ExchangeError> {
-    let script = job_pid_file::script(host);
+    let script = job_pid_file::script(host, Some("BUILDKITE_JOB_ID"));
     let builds = settings.build_path.clone().unwrap_or_else(|| host.runner_dir.join("builds"));
     let tags = [format!("queue={}", settings.queue)].into_iter().chain(settings.tags.iter().cloned());
     let mut entries = vec![

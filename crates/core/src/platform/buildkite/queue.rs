@@ -1,3 +1,5 @@
+//! How many jobs wait in a Buildkite queue.
+
 use std::time::Duration;
 
 use super::{BuildkiteQueueSettings, NAME};

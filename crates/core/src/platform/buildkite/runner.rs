@@ -1,6 +1,10 @@
+//! A Buildkite agent on the instance.
+
 use super::{BuildkiteRunnerSettings, NAME, config};
-use crate::exchange::{Call, ExchangeError};
-use crate::platform::{DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform, answer, job_pid_file};
+use crate::{
+    exchange::{Call, ExchangeError},
+    platform::{DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform, answer, job_pid_file},
+};
 
 /// Runs Buildkite's agent on the instance.
 #[derive(Clone, Debug)]

@@ -1,11 +1,45 @@
-use crate::exchange::ExchangeError;
-use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
+//! What Buildkite's codecs need to know, and the keys that say it.
+
+mod read;
+
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
 use super::{CLOUD, config::is_plain};
-use crate::platform::answer::{check_token, check_url, refuse};
+use crate::{
+    exchange::ExchangeError,
+    platform::answer::{check_token, check_url, refuse},
+    platform::{DrainBy, DrainRules, Signal, UndrainBy},
+    settings::{Key, Side},
+};
+
+pub use read::{BuildkiteQueueConfig, BuildkiteRunnerConfig, queue, runner};
+
+/// The keys of both sides.
+pub const KEYS: &[Key] = &[
+    Key::optional("url", Side::Both, "text", "`https://agent.buildkite.com`", "the agent API"),
+    Key::required("token", Side::Both, "secret", "an agent token of the queue's cluster"),
+    Key::required("queue", Side::Both, "text", "the queue's key"),
+    Key::optional(
+        "include_waiting",
+        Side::Scaler,
+        "true, false",
+        "`false`",
+        "count jobs that wait for a step before them",
+    ),
+    Key::optional("tags", Side::Agent, "list", "none", "tags beside the queue's"),
+    Key::optional("program", Side::Agent, "text", "`buildkite-agent`", "the agent"),
+    Key::optional(
+        "cancel_grace_period",
+        Side::Agent,
+        "duration",
+        "`\"8s\"`",
+        "how long a cancelled job may take to end",
+    ),
+    Key::optional("build_path", Side::Agent, "path", "below the runner's folder", "where jobs are built"),
+    Key::optional("hooks_path", Side::Agent, "path", "`/etc/buildkite-agent/hooks`", "the agent's hooks"),
+];
 
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]

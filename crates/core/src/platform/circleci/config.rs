@@ -1,3 +1,5 @@
+//! The file that machine runner 3 starts with.
+
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
@@ -14,7 +16,7 @@ use crate::{
 
 /// The runner's configuration, and the script through which it starts tasks.
 pub(super) fn files(settings: &CircleCiRunnerSettings, host: &HostContext) -> Result<Vec<File>, ExchangeError> {
-    let script = job_pid_file::script(host);
+    let script = job_pid_file::script(host, None);
     let folder = |set: &Option<_>, name: &str| path(&set.clone().unwrap_or_else(|| host.runner_dir.join(name)));
     let prefix =
         [path(&script.path)?].into_iter().chain(settings.command_prefix.iter().map(|word| word.clone().into()));

@@ -1,3 +1,5 @@
+//! How many tasks of the resource classes wait and run.
+
 use std::collections::BTreeSet;
 
 use super::{CircleCiQueueSettings, NAME};

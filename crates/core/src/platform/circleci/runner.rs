@@ -1,9 +1,13 @@
+//! A CircleCI machine runner on the instance.
+
 use super::{CircleCiRunnerSettings, NAME, config};
-use crate::exchange::{Call, ExchangeError};
-use crate::platform::{
-    DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform,
-    answer::{self, refuse},
-    job_pid_file,
+use crate::{
+    exchange::{Call, ExchangeError},
+    platform::{
+        DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform,
+        answer::{self, refuse},
+        job_pid_file,
+    },
 };
 
 /// Runs CircleCI's machine runner on the instance.

@@ -1,11 +1,47 @@
-use crate::exchange::ExchangeError;
-use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
+//! What CircleCI's codecs need to know, and the keys that say it.
+
+mod read;
+
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
 use super::CLOUD;
-use crate::platform::answer::{check_token, check_url, refuse};
+use crate::{
+    exchange::ExchangeError,
+    platform::answer::{check_token, check_url, refuse},
+    platform::{DrainBy, DrainRules, Signal, UndrainBy},
+    settings::{Key, Side},
+};
+
+pub use read::{CircleCiQueueConfig, CircleCiRunnerConfig, queue, runner};
+
+/// The keys of both sides.
+pub const KEYS: &[Key] = &[
+    Key::optional("url", Side::Both, "text", "`https://runner.circleci.com`", "or a CircleCI server's"),
+    Key::required("token", Side::Scaler, "secret", "a *personal* API token"),
+    Key::required("token", Side::Agent, "secret", "the resource class token"),
+    Key::required("resource_classes", Side::Scaler, "list of `namespace/class`", "whose tasks to count"),
+    Key::optional("max_concurrency", Side::Scaler, "number", "none", "the plan's concurrency"),
+    Key::optional("program", Side::Agent, "text", "`circleci-runner`", "the runner"),
+    Key::optional("command_prefix", Side::Agent, "program", "none", "starts each task, say as another user"),
+    Key::optional("max_run_time", Side::Agent, "duration", "`\"5h\"`", "the longest task"),
+    Key::optional("working_directory", Side::Agent, "path", "below the runner's folder", "where tasks work"),
+    Key::optional(
+        "task_agent_directory",
+        Side::Agent,
+        "path",
+        "below the runner's folder",
+        "where the runner keeps the task agent",
+    ),
+    Key::optional(
+        "cleanup_working_directory",
+        Side::Agent,
+        "true, false",
+        "`true`",
+        "whether it is emptied after each task",
+    ),
+];
 
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]

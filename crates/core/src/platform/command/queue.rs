@@ -1,3 +1,5 @@
+//! The queue as a program of the user tells it.
+
 use std::time::Duration;
 
 use secrecy::SecretString;

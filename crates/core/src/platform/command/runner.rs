@@ -1,3 +1,5 @@
+//! A runner that is started, watched and drained by programs of the user.
+
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{NAME, check, failure, output};

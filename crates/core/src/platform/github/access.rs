@@ -1,3 +1,5 @@
+//! Who asks GitHub: a token, or an App.
+
 use crate::exchange::ExchangeError;
 use secrecy::{ExposeSecret, SecretString};
 

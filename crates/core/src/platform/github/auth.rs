@@ -1,3 +1,5 @@
+//! Gets and renews the installation token of a GitHub App around another exchange.
+
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},

@@ -1,6 +1,7 @@
+//! Which of the listed jobs are this pool's.
+
 use super::GitHubQueueSettings;
-use crate::exchange::ExchangeError;
-use crate::platform::answer::Document;
+use crate::{exchange::ExchangeError, platform::answer::Document};
 
 /// The label that every self-hosted runner has.
 pub(super) const SELF_HOSTED: &str = "self-hosted";

@@ -1,6 +1,7 @@
+//! Whose runners they are: an organization's or a repository's.
+
 use super::refuse;
-use crate::exchange::ExchangeError;
-use crate::platform::answer::percent_encode;
+use crate::{exchange::ExchangeError, platform::answer::percent_encode};
 
 /// Whose self-hosted runners they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,3 +1,5 @@
+//! The queue by listing runs and their jobs.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,

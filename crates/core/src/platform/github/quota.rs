@@ -1,3 +1,5 @@
+//! The pause that keeps the readings within GitHub's hourly limit.
+
 use std::time::Duration;
 
 use super::refusal::reset;

@@ -1,3 +1,5 @@
+//! What GitHub's refusals mean, its two kinds of rate limits among them.
+
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! A GitHub Actions runner on the instance.
+
 mod registration;
 mod removal;
 mod search;

@@ -1,3 +1,5 @@
+//! The queue by the session of a runner scale set.
+
 mod session;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
-use crate::exchange::ExchangeError;
-use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
+//! What GitHub's codecs need to know, and the keys that say it.
+
+mod read;
+
 use std::{collections::BTreeSet, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -9,6 +11,66 @@ use super::{
     owner::{check_organization, check_repository},
     refuse,
 };
+use crate::{
+    exchange::ExchangeError,
+    platform::{DrainBy, DrainRules, Signal, UndrainBy},
+    settings::{Key, Side},
+};
+
+pub use read::{GitHubQueueConfig, GitHubRunnerConfig, GitHubScaleSetQueueConfig, queue, runner};
+
+/// The keys of both sides.
+pub const KEYS: &[Key] = &[
+    Key::optional("url", Side::Both, "text", "`https://api.github.com`", "or a GitHub Enterprise Server's API"),
+    Key::required(
+        "token",
+        Side::Both,
+        "secret",
+        "a personal access token, or a GitHub App with: `actions: read` to list jobs; on the agent and for `scale_set` `organization_self_hosted_runners: write`, or `administration: write` for one repository",
+    ),
+    Key::required("app_id", Side::Both, "text", "the App ID of a GitHub App, with the two below instead of `token`"),
+    Key::required("installation_id", Side::Both, "number", "the ID of its installation"),
+    Key::required("private_key", Side::Both, "secret", "its private key, the whole `.pem` file"),
+    Key::required("organization", Side::Both, "text", "whose jobs, whose runner"),
+    Key::optional(
+        "repositories",
+        Side::Scaler,
+        "list of `OWNER/REPO`",
+        "all that the App's installation sees",
+        "instead of `organization`",
+    ),
+    Key::required("repository", Side::Agent, "`OWNER/REPO`", "instead of `organization`"),
+    Key::optional("labels", Side::Both, "list", "none", "a job is ours if each of its labels is one of these"),
+    Key::optional(
+        "runner_group_id",
+        Side::Both,
+        "number",
+        "any; 1 on the agent and with `scale_set`",
+        "the runner group",
+    ),
+    Key::optional(
+        "scale_set",
+        Side::Scaler,
+        "text",
+        "none",
+        "read the queue from a scale set's session instead of listing; without `labels`, for an `organization` or exactly one repository",
+    ),
+    Key::optional(
+        "max_jobs",
+        Side::Scaler,
+        "number",
+        "1000",
+        "how many jobs GitHub may assign to the scale set at once",
+    ),
+    Key::required(
+        "jit_config",
+        Side::Agent,
+        "secret",
+        "a ready configuration instead of a token; needs `jobs_per_instance = 1`",
+    ),
+    Key::optional("program", Side::Agent, "program", "`[\"/opt/actions-runner/run.sh\"]`", "the runner"),
+    Key::optional("work_folder", Side::Agent, "text", "`\"_work\"`", "below the runner's folder"),
+];
 
 /// Which repositories' jobs are read.
 #[derive(Clone, Debug, PartialEq, Eq)]

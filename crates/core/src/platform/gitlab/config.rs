@@ -1,3 +1,5 @@
+//! The `config.toml` that GitLab Runner starts with.
+
 use secrecy::ExposeSecret;
 use toml::{Table, Value};
 

@@ -1,8 +1,9 @@
-use crate::exchange::ExchangeError;
+//! Which of the listed jobs are this pool's.
+
 use std::collections::BTreeSet;
 
 use super::GitLabQueueSettings;
-use crate::platform::answer::Document;
+use crate::{exchange::ExchangeError, platform::answer::Document};
 
 /// What a job of this pool does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

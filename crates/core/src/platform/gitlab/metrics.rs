@@ -1,3 +1,5 @@
+//! The activity that GitLab Runner's metrics show.
+
 use crate::{
     activity::Activity,
     exchange::{Call, Effect, EffectResult, Reply, Request},

@@ -1,3 +1,5 @@
+//! The queue by listing the pending and running jobs of projects.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,

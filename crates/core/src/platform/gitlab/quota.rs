@@ -1,3 +1,5 @@
+//! The pause that keeps the readings within GitLab's rate limit.
+
 use std::time::Duration;
 
 use jiff::Timestamp;

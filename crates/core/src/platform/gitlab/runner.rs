@@ -1,3 +1,5 @@
+//! GitLab Runner on the instance.
+
 use std::fmt::Write as _;
 
 use secrecy::ExposeSecret;

@@ -1,10 +1,47 @@
-use crate::exchange::{ErrorKind, ExchangeError};
-use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
+//! What GitLab's codecs need to know, and the keys that say it.
+
+mod read;
+
 use std::{collections::BTreeSet, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::check_url;
+use crate::{
+    exchange::{ErrorKind, ExchangeError},
+    platform::{DrainBy, DrainRules, Signal, UndrainBy},
+    settings::{Key, Side},
+};
+
+pub use read::{GitLabQueueConfig, GitLabRunnerConfig, queue, runner};
+
+/// The keys of both sides.
+pub const KEYS: &[Key] = &[
+    Key::required("url", Side::Both, "text", "GitLab's address, without `/api`"),
+    Key::required("token", Side::Agent, "secret", "the runner authentication token (`glrt-...`) that the pool shares"),
+    Key::required(
+        "token",
+        Side::Scaler,
+        "secret",
+        "an access token with `read_api`, and a role that sees the jobs: Reporter",
+    ),
+    Key::required("projects", Side::Scaler, "list of ids or paths", "whose jobs to read"),
+    Key::required("group", Side::Scaler, "id or path", "instead of `projects`: all below it"),
+    Key::optional("tags", Side::Scaler, "list", "none", "a job is ours if each of its tags is one of these"),
+    Key::optional("run_untagged", Side::Scaler, "true, false", "`false`", "whether the runner takes jobs without tags"),
+    Key::optional("runner_id", Side::Scaler, "number", "unknown", "makes the count of running jobs exact"),
+    Key::optional("program", Side::Agent, "text", "`\"gitlab-runner\"`", "the runner"),
+    Key::optional("executor", Side::Agent, "`\"docker\"`, `\"shell\"`", "`\"docker\"`", "where jobs run"),
+    Key::optional("image", Side::Agent, "text", "`\"alpine:latest\"`", "for jobs that name none"),
+    Key::optional(
+        "check_interval",
+        Side::Agent,
+        "duration, whole seconds",
+        "`\"3s\"`",
+        "the pause between two requests for a job",
+    ),
+    Key::optional("extra", Side::Agent, "text", "none", "TOML that is merged into the runner's `[[runners]]` entry"),
+];
 
 /// Which projects' jobs are read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 jobs=@FOLDER@
 
 mark() {
-    job=${BUILDKITE_JOB_ID:-task}
+    job=@JOB@
     case $job in
     .* | *[!A-Za-z0-9_.-]*) job=task ;;
     esac

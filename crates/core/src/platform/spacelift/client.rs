@@ -1,3 +1,5 @@
+//! GraphQL exchanges behind the login with an API key.
+
 use std::{
     fmt,
     marker::PhantomData,

@@ -1,3 +1,5 @@
+//! GraphQL questions, and what their errors mean.
+
 use serde_json::Value;
 
 use crate::{

@@ -1,8 +1,12 @@
-use crate::exchange::{ErrorKind, ExchangeError};
+//! A worker pool as Spacelift shows it.
+
 use serde_json::{Value, json};
 
 use super::client::Question;
-use crate::platform::answer::{Document, Remedies};
+use crate::{
+    exchange::{ErrorKind, ExchangeError},
+    platform::answer::{Document, Remedies},
+};
 
 const POOL: &str =
     "query Pool($pool: ID!) { workerPool(id: $pool) { pendingRuns workers { id busy drained metadata } } }";

@@ -1,3 +1,5 @@
+//! How many runs of a worker pool wait and run.
+
 use std::fmt;
 
 use super::{NAME, SpaceliftQueueSettings, client::Client, pool::Pool};

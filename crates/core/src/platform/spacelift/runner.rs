@@ -1,3 +1,5 @@
+//! A Spacelift launcher on the instance.
+
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},

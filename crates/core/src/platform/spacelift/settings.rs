@@ -1,10 +1,37 @@
-use crate::exchange::ExchangeError;
-use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
+//! What Spacelift's codecs need to know, and the keys that say it.
+
+mod read;
+
 use std::{collections::BTreeMap, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{base, refuse};
+use crate::{
+    exchange::ExchangeError,
+    platform::{DrainBy, DrainRules, Signal, UndrainBy},
+    settings::{Key, Side},
+};
+
+pub use read::{SpaceliftQueueConfig, SpaceliftRunnerConfig, queue, runner};
+
+/// The keys of both sides.
+pub const KEYS: &[Key] = &[
+    Key::required("url", Side::Both, "text", "the account's address; on the agent it and the three below all or none"),
+    Key::required(
+        "api_key_id",
+        Side::Both,
+        "text",
+        "the id of an API key (`Space: Read`; on the agent also `Worker Pool: Drain Worker`)",
+    ),
+    Key::required("api_key_secret", Side::Both, "secret", "its secret"),
+    Key::required("worker_pool", Side::Both, "text", "the worker pool's id"),
+    Key::required("token", Side::Agent, "secret", "the worker pool's token"),
+    Key::required("private_key", Side::Agent, "secret", "the worker pool's private key, in base64"),
+    Key::optional("program", Side::Agent, "text", "`spacelift-launcher`", "the launcher"),
+    Key::optional("env", Side::Agent, "list of `NAME=value`", "none", "more variables for it"),
+    Key::optional("ignore_containers", Side::Agent, "list", "none", "names of containers that are no runs"),
+];
 
 /// The letters and digits of a pool's id (a ULID).
 const ID: usize = 26;

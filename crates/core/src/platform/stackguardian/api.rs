@@ -1,3 +1,5 @@
+//! The requests to StackGuardian's API, and its runner groups.
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::base;

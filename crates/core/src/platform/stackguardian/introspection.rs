@@ -1,3 +1,5 @@
+//! The activity that the ECS agent's introspection shows.
+
 use std::collections::BTreeSet;
 
 use secrecy::SecretString;

@@ -1,3 +1,5 @@
+//! How many workflows of a runner group wait and run.
+
 use super::{
     NAME, StackGuardianQueueSettings,
     api::{Api, members},

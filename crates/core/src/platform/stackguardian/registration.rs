@@ -1,3 +1,5 @@
+//! The journal that the supervisor script keeps of this machine's registration.
+
 use std::path::PathBuf;
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! A StackGuardian runner on the instance.
+
 use super::{
     NAME, StackGuardianRunnerSettings,
     api::{Api, group},

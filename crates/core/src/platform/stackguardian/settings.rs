@@ -1,10 +1,36 @@
-use crate::exchange::ExchangeError;
-use crate::platform::{DrainBy, DrainRules, Signal, UndrainBy};
+//! What StackGuardian's codecs need to know, and the keys that say it.
+
+mod read;
+
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{base, refuse};
+use crate::{
+    exchange::ExchangeError,
+    platform::{DrainBy, DrainRules, Signal, UndrainBy},
+    settings::{Key, Side},
+};
+
+pub use read::{StackGuardianQueueConfig, StackGuardianRunnerConfig, queue, runner};
+
+/// The keys of both sides.
+pub const KEYS: &[Key] = &[
+    Key::optional("url", Side::Both, "text", "`https://api.app.stackguardian.io`", "the API"),
+    Key::required(
+        "api_key",
+        Side::Both,
+        "secret",
+        "`sgu_...` or `sgo_...`; optional on the agent, where the drain needs it unless the runner group's token may drain",
+    ),
+    Key::required("organization", Side::Both, "text", "the organization's name"),
+    Key::required("runner_group", Side::Both, "text", "the runner group's name"),
+    Key::required("token", Side::Agent, "secret", "the runner group's"),
+    Key::optional("program", Side::Agent, "text", "`sg-runner`", ""),
+    Key::optional("register_timeout", Side::Agent, "duration", "`\"5m\"`", "how long a registration may take"),
+    Key::optional("introspection", Side::Agent, "address or `\"off\"`", "`http://localhost:51678`", "the ECS agent's"),
+];
 
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]

@@ -1,3 +1,5 @@
+//! How far two names are apart, for suggestions.
+
 /// How many letters must be added, removed, changed or swapped with their neighbour.
 pub(super) fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<_>, Vec<_>) = (a.chars().collect(), b.chars().collect());

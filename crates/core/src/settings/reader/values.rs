@@ -1,20 +1,23 @@
+//! One method for each type of value.
+
 use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{Section, wrong};
-use crate::settings::{
-    Problem, SecretSource,
+use crate::{
     duration::{format_duration, parse_duration},
-    tree::{Node, Table, Value},
+    settings::{
+        Problem, SecretSource,
+        tree::{Node, Table, Value},
+    },
 };
 
 /// One method for each type of value. Each gives `None` when the key is absent or, after noting the problem, wrong.
 impl<'a> Section<'a> {
     /// A whole number in a range.
-    pub(in crate::settings) fn integer<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
+    pub(crate) fn integer<T>(&self, key: &str, range: RangeInclusive<T>) -> Option<T>
     where
         T: TryFrom<i64> + PartialOrd + Display,
     {
-        self.known.push(key);
         let (path, node) = self.find(key)?;
         let number = match &node.value {
             Value::Integer(number) => T::try_from(*number).ok().filter(|number| range.contains(number)),
@@ -46,23 +49,18 @@ impl<'a> Section<'a> {
     }
 
     /// A duration in a range.
-    pub(in crate::settings) fn duration(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
+    pub(crate) fn duration(&self, key: &str, range: RangeInclusive<Duration>) -> Option<Duration> {
         self.duration_or(key, range, None).flatten()
     }
 
     /// A duration in a range, or a word that stands for none: `Some(None)`.
     #[expect(clippy::option_option, reason = "a key is absent, holds the word, or holds a value")]
-    pub(in crate::settings) fn duration_or(
-        &mut self,
-        key: &'static str,
+    pub(crate) fn duration_or(
+        &self,
+        key: &str,
         range: RangeInclusive<Duration>,
         word: Option<&str>,
     ) -> Option<Option<Duration>> {
-        self.known.push(key);
         let (path, node) = self.find(key)?;
         let read = match &node.value {
             Value::Text(text) if Some(text.as_str()) == word => return Some(None),
@@ -93,8 +91,7 @@ impl<'a> Section<'a> {
     }
 
     /// Text that is not empty.
-    pub(in crate::settings) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.known.push(key);
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         let (path, node) = self.find(key)?;
         if let Value::Text(text) = &node.value
             && !text.trim().is_empty()
@@ -111,8 +108,7 @@ impl<'a> Section<'a> {
     }
 
     /// One of a few words.
-    pub(in crate::settings) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
-        self.known.push(key);
+    pub(crate) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
         let (path, node) = self.find(key)?;
         let found = match &node.value {
             Value::Text(text) => words.iter().find(|(word, _)| word == text),
@@ -127,8 +123,7 @@ impl<'a> Section<'a> {
     }
 
     /// True or false.
-    pub(in crate::settings) fn flag(&mut self, key: &'static str) -> Option<bool> {
-        self.known.push(key);
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         let (path, node) = self.find(key)?;
         if let Value::Bool(flag) = node.value {
             return Some(flag);
@@ -139,8 +134,7 @@ impl<'a> Section<'a> {
 
     /// True, false, or a word that stands for neither: `Some(None)`.
     #[expect(clippy::option_option, reason = "a key is absent, holds the word, or holds a value")]
-    pub(in crate::settings) fn flag_or(&mut self, key: &'static str, word: &str) -> Option<Option<bool>> {
-        self.known.push(key);
+    pub(crate) fn flag_or(&self, key: &str, word: &str) -> Option<Option<bool>> {
         let (path, node) = self.find(key)?;
         match &node.value {
             Value::Bool(flag) => Some(Some(*flag)),
@@ -154,8 +148,7 @@ impl<'a> Section<'a> {
     }
 
     /// A list of texts, none of them empty.
-    pub(in crate::settings) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
-        self.known.push(key);
+    pub(crate) fn texts(&self, key: &str) -> Option<Vec<String>> {
         let (path, node) = self.find(key)?;
         let item = |item: &Node| match &item.value {
             Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
@@ -179,7 +172,7 @@ impl<'a> Section<'a> {
     }
 
     /// A program and its arguments.
-    pub(in crate::settings) fn program(&mut self, key: &'static str) -> Option<Vec<String>> {
+    pub(crate) fn program(&self, key: &str) -> Option<Vec<String>> {
         let argv = self.texts(key)?;
         if argv.is_empty() {
             self.contradiction(
@@ -193,7 +186,7 @@ impl<'a> Section<'a> {
     }
 
     /// An absolute path.
-    pub(in crate::settings) fn absolute(&mut self, key: &'static str) -> Option<PathBuf> {
+    pub(crate) fn absolute(&self, key: &str) -> Option<PathBuf> {
         let path = PathBuf::from(self.text(key)?);
         if !path.is_absolute() {
             self.contradiction(
@@ -207,8 +200,7 @@ impl<'a> Section<'a> {
     }
 
     /// The tables of a list such as `[[pool]]`. None at all is a problem.
-    pub(in crate::settings) fn tables(&mut self, key: &'static str) -> Vec<(&'a Node, &'a Table)> {
-        self.known.push(key);
+    pub(in crate::settings) fn tables(&self, key: &str) -> Vec<(&'a Node, &'a Table)> {
         let Some((path, node)) = self.find(key) else {
             self.missing(key, "there is nothing to do without one", format!("add a table [[{key}]]"));
             return Vec::new();
@@ -234,8 +226,7 @@ impl<'a> Section<'a> {
     }
 
     /// Where a secret comes from.
-    pub(in crate::settings) fn secret(&mut self, key: &'static str) -> Option<SecretSource> {
-        self.known.push(key);
+    pub(crate) fn secret(&self, key: &str) -> Option<SecretSource> {
         let (path, node) = self.find(key)?;
         let source = match &node.value {
             Value::Text(text) if !text.trim().is_empty() => Some(SecretSource::Inline(text.trim().into())),

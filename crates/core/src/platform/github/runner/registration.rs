@@ -1,3 +1,5 @@
+//! Registers a runner by a just-in-time configuration.
+
 use serde_json::json;
 
 use super::{

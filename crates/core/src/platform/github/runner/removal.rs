@@ -1,3 +1,5 @@
+//! Removes the registration of this instance, which is the drain.
+
 use super::{
     Calls,
     search::{Found, Search},

@@ -1,3 +1,5 @@
+//! Finds a runner by its name.
+
 use crate::{
     exchange::{Effect, ExchangeError, Reply, Request},
     platform::{

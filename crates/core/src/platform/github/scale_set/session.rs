@@ -1,3 +1,5 @@
+//! What GitHub says of a scale set and of its session.
+
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{

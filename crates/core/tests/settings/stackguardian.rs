@@ -19,10 +19,10 @@ fn a_queue_is_read() {
     let text = format!("{QUEUE}{NAMES}api_key = {{ env = 'K' }}\nurl = 'https://api.us.stackguardian.io/'\n");
     let settings = ScalerSettings::parse(&one(&text)).unwrap();
     let platform = &settings.pools[0].platform;
-    assert_eq!((platform.name(), platform.address()), ("stackguardian", "https://api.us.stackguardian.io"));
-    assert_eq!(platform.token().map(ToString::to_string).as_deref(), Some("the environment variable K"));
-    assert_eq!(platform.build(Some("sgu_x".into())).platform(), "stackguardian");
-    let QueueConfig::StackGuardian { settings, .. } = platform else { panic!("not StackGuardian") };
+    assert_eq!((platform.platform(), platform.address()), ("stackguardian", "https://api.us.stackguardian.io"));
+    assert_eq!(platform.secret().map(ToString::to_string).as_deref(), Some("the environment variable K"));
+    assert_eq!(platform.open(Some("sgu_x".into())).platform(), "stackguardian");
+    let settings = &queue_of::<platform::stackguardian::StackGuardianQueueConfig>(&**platform).settings;
     assert_eq!((settings.organization.as_str(), settings.runner_group.as_str()), ("demo-org", "private-runners"));
 }
 
@@ -31,17 +31,17 @@ fn a_runner_is_read() {
     let text = format!("{RUNNER}{NAMES}token = {{ env = 'T' }}\n");
     let settings = AgentSettings::parse(&one(&text)).unwrap();
     assert_eq!(settings.platform.secrets().len(), 1);
-    let RunnerConfig::StackGuardian { settings, .. } = settings.platform else { panic!("not StackGuardian") };
+    let settings = &runner_of::<platform::stackguardian::StackGuardianRunnerConfig>(&*settings.platform).settings;
     assert_eq!((settings.url.as_str(), settings.program.as_str()), ("https://api.app.stackguardian.io", "sg-runner"));
     assert_eq!(settings.introspection.as_deref(), Some("http://localhost:51678"));
 
     let more = "api_key = 'sgo_x'\nprogram = '/opt/sg'\nregister_timeout = '10m'\nintrospection = 'off'\n";
     let settings = AgentSettings::parse(&one(&format!("{text}{more}"))).unwrap();
     let platform = settings.platform;
-    assert_eq!((platform.name(), platform.secrets().len()), ("stackguardian", 2));
-    let built = format!("{:?}", platform.build(["t", "sgo_x"].map(Into::into)).platform());
+    assert_eq!((platform.platform(), platform.secrets().len()), ("stackguardian", 2));
+    let built = format!("{:?}", platform.open(["t", "sgo_x"].map(Into::into).to_vec()).platform());
     assert_eq!(built, "\"stackguardian\"");
-    let RunnerConfig::StackGuardian { settings, .. } = platform else { panic!("not StackGuardian") };
+    let settings = &runner_of::<platform::stackguardian::StackGuardianRunnerConfig>(&*platform).settings;
     assert_eq!((settings.program.as_str(), settings.register_timeout), ("/opt/sg", Duration::from_secs(600)));
     assert_eq!(settings.introspection, None);
 }

@@ -19,11 +19,11 @@ fn a_queue_is_read() {
     for (more, waiting) in [("", false), ("include_waiting = true\n", true)] {
         let settings = ScalerSettings::parse(&one(&format!("{QUEUE}{TOKEN}queue = 'linux'\n{more}"))).unwrap();
         let platform = &settings.pools[0].platform;
-        assert_eq!((platform.name(), platform.address()), ("buildkite", "https://agent.buildkite.com"));
-        assert!(platform.token().is_some());
-        let QueueConfig::Buildkite { settings, .. } = platform else { panic!("not Buildkite") };
+        assert_eq!((platform.platform(), platform.address()), ("buildkite", "https://agent.buildkite.com"));
+        assert!(platform.secret().is_some());
+        let settings = &queue_of::<platform::buildkite::BuildkiteQueueConfig>(&**platform).settings;
         assert_eq!((settings.queue.as_str(), settings.include_waiting), ("linux", waiting));
-        assert_eq!(platform.build(Some("t".into())).platform(), "buildkite");
+        assert_eq!(platform.open(Some("t".into())).platform(), "buildkite");
     }
 }
 
@@ -34,13 +34,16 @@ fn a_runner_is_read() {
     for (more, single) in [("", false), ("[agent]\njobs_per_instance = 1", true)] {
         let settings = AgentSettings::parse(&one(&format!("{RUNNER}{TOKEN}{text}{more}"))).unwrap();
         assert_eq!(
-            (settings.platform.name(), settings.platform.build(Some("t".into())).platform()),
+            (settings.platform.platform(), settings.platform.open(vec!["t".into()]).platform()),
             ("buildkite", "buildkite")
         );
-        let RunnerConfig::Buildkite { settings, .. } = settings.platform else { panic!("not Buildkite") };
+        let settings = &runner_of::<platform::buildkite::BuildkiteRunnerConfig>(&*settings.platform).settings;
         assert_eq!((settings.disconnect_after_job, settings.cancel_grace_period), (single, Duration::from_secs(60)));
         assert_eq!((settings.url.as_str(), settings.queue.as_str()), ("http://127.0.0.1:1", "linux"));
-        assert_eq!((settings.tags, settings.program.as_str()), (vec!["os=linux".to_owned()], "/opt/buildkite-agent"));
+        assert_eq!(
+            (settings.tags.as_slice(), settings.program.as_str()),
+            (&["os=linux".to_owned()][..], "/opt/buildkite-agent")
+        );
         assert_eq!(settings.build_path.as_deref(), Some("/srv/b".as_ref()));
         assert_eq!(settings.hooks_path.as_path(), std::path::Path::new("/srv/h"));
     }

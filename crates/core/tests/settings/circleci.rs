@@ -18,12 +18,12 @@ fn a_queue_is_read() {
     let text = "token = { env = 'T' }\nresource_classes = ['acme/linux', 'acme/arm']\nmax_concurrency = 30\nurl = 'https://ci.test/'\n";
     let settings = ScalerSettings::parse(&one(&format!("{QUEUE}{text}"))).unwrap();
     let platform = &settings.pools[0].platform;
-    assert_eq!((platform.name(), platform.address()), ("circleci", "https://ci.test"));
-    assert!(platform.token().is_some());
-    let QueueConfig::CircleCi { settings, .. } = platform else { panic!("not CircleCI") };
+    assert_eq!((platform.platform(), platform.address()), ("circleci", "https://ci.test"));
+    assert!(platform.secret().is_some());
+    let settings = &queue_of::<platform::circleci::CircleCiQueueConfig>(&**platform).settings;
     assert_eq!(settings.resource_classes, ["acme/linux", "acme/arm"]);
     assert_eq!(settings.max_concurrency, Some(30));
-    assert_eq!(platform.build(Some("t".into())).platform(), "circleci");
+    assert_eq!(platform.open(Some("t".into())).platform(), "circleci");
 }
 
 #[test]
@@ -35,10 +35,10 @@ fn a_runner_is_read() {
     {
         let settings = AgentSettings::parse(&one(&format!("{RUNNER}{text}{more}"))).unwrap();
         assert_eq!(
-            (settings.platform.name(), settings.platform.build(Some("t".into())).platform()),
+            (settings.platform.platform(), settings.platform.open(vec!["t".into()]).platform()),
             ("circleci", "circleci")
         );
-        let RunnerConfig::CircleCi { settings, .. } = settings.platform else { panic!("not CircleCI") };
+        let settings = &runner_of::<platform::circleci::CircleCiRunnerConfig>(&*settings.platform).settings;
         assert_eq!((settings.single_task, settings.max_run_time), (single, Duration::from_secs(3600)));
         assert_eq!(settings.url, "https://runner.circleci.com");
         assert_eq!(settings.working_directory.as_deref(), Some("/srv/w".as_ref()));

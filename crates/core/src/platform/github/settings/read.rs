@@ -1,15 +1,106 @@
-use crate::exchange::ExchangeError;
-use std::collections::BTreeSet;
+//! GitHub's keys in the settings, read into what its codecs need.
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use secrecy::SecretString;
 
-use super::{QueueConfig, RunnerConfig, SecretSource, Section, api, checked};
-use crate::platform::github::{
-    CLOUD, GitHubApp, GitHubAuth, GitHubOwner, GitHubQueueSettings, GitHubRegistration, GitHubRunnerSettings,
-    GitHubScaleSetSettings, GitHubScope,
+use super::{GitHubQueueSettings, GitHubRegistration, GitHubRunnerSettings, GitHubScaleSetSettings, GitHubScope};
+use crate::{
+    exchange::ExchangeError,
+    platform::{
+        DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
+        github::{CLOUD, GitHubApp, GitHubAuth, GitHubOwner, GitHubQueue, GitHubRunner, GitHubScaleSetQueue, NAME},
+    },
+    settings::{PLACES, SecretSource, Section},
 };
 
-const PLACES: &str = "{ file = \"/path\" }, or { env = \"NAME\" }, { ssm = \"/name\" }, { secretsmanager = \"name\" }";
+/// A pool's queue as the settings name it.
+#[derive(Clone, Debug)]
+pub struct GitHubQueueConfig {
+    /// Everything but the secret.
+    pub settings: GitHubQueueSettings,
+    /// Where the secret is.
+    pub token: SecretSource,
+}
+
+impl QueueConfig for GitHubQueueConfig {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+
+    fn address(&self) -> &str {
+        &self.settings.url
+    }
+
+    fn secret(&self) -> Option<&SecretSource> {
+        Some(&self.token)
+    }
+
+    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue> {
+        let auth = self.settings.auth.with_secret(secret.unwrap_or_default());
+        Box::new(GitHubQueue::new(GitHubQueueSettings { auth, ..self.settings.clone() }))
+    }
+}
+
+/// A pool's queue as the settings name it.
+#[derive(Clone, Debug)]
+pub struct GitHubScaleSetQueueConfig {
+    /// Everything but the secret.
+    pub settings: GitHubScaleSetSettings,
+    /// Where the secret is.
+    pub token: SecretSource,
+}
+
+impl QueueConfig for GitHubScaleSetQueueConfig {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+
+    fn address(&self) -> &str {
+        &self.settings.url
+    }
+
+    fn secret(&self) -> Option<&SecretSource> {
+        Some(&self.token)
+    }
+
+    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue> {
+        let auth = self.settings.auth.with_secret(secret.unwrap_or_default());
+        Box::new(GitHubScaleSetQueue::new(GitHubScaleSetSettings { auth, ..self.settings.clone() }))
+    }
+}
+
+/// A runner as the settings name it.
+#[derive(Clone, Debug)]
+pub struct GitHubRunnerConfig {
+    /// Everything but the secrets.
+    pub settings: GitHubRunnerSettings,
+    /// Where the token is.
+    pub token: SecretSource,
+}
+
+impl RunnerConfig for GitHubRunnerConfig {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+
+    fn drain_rules(&self) -> DrainRules {
+        self.settings.drain_rules()
+    }
+
+    fn secrets(&self) -> Vec<&SecretSource> {
+        vec![&self.token]
+    }
+
+    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform> {
+        let secret = secrets.into_iter().next().unwrap_or_default();
+        let registration = match &self.settings.registration {
+            GitHubRegistration::Api(auth) => GitHubRegistration::Api(auth.with_secret(secret)),
+            GitHubRegistration::Jit(_) => GitHubRegistration::Jit(secret),
+        };
+        Box::new(GitHubRunner::new(GitHubRunnerSettings { registration, ..self.settings.clone() }))
+    }
+}
 
 /// Everything right but the key at hand.
 fn right_queue() -> GitHubQueueSettings {
@@ -34,19 +125,19 @@ fn right_runner() -> GitHubRunnerSettings {
     }
 }
 
-pub(super) fn queue(mut s: Section<'_>) -> Option<QueueConfig> {
-    let url = url(&mut s);
-    let auth = auth(&mut s, "a personal access token with the permission actions: read, or a GitHub App");
+pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
+    let url = url(&s);
+    let auth = auth(&s, "a personal access token with the permission actions: read, or a GitHub App");
     let by_scale_set = s.has("scale_set");
     let repositories = s.texts("repositories");
     let organization = s.text("organization");
-    let labels = labels(&mut s);
+    let labels = labels(&s);
     let runner_group_id = s.integer("runner_group_id", 1..=999_999_999_999);
     let scale_set = s.text("scale_set");
     let max_jobs = s.integer("max_jobs", 1..=10_000);
     if let Some(names) = &repositories {
         let with = GitHubQueueSettings { scope: GitHubScope::Repositories(names.clone()), ..right_queue() };
-        checked(&s, "repositories", with.check());
+        s.checked("repositories", with.check());
         if organization.is_some() {
             s.contradiction(
                 "organization",
@@ -57,7 +148,7 @@ pub(super) fn queue(mut s: Section<'_>) -> Option<QueueConfig> {
     }
     if let Some(name) = &organization {
         let with = GitHubQueueSettings { scope: GitHubScope::Organization(name.clone()), ..right_queue() };
-        checked(&s, "organization", with.check());
+        s.checked("organization", with.check());
     }
     let scope = match (repositories, organization) {
         (Some(names), _) => Some(GitHubScope::Repositories(names)),
@@ -90,10 +181,10 @@ pub(super) fn queue(mut s: Section<'_>) -> Option<QueueConfig> {
             runner_group_id: runner_group_id.unwrap_or(1),
             max_jobs: max_jobs.unwrap_or(1000),
         };
-        return Some(QueueConfig::GitHubScaleSet { settings, token });
+        return Some(Arc::new(GitHubScaleSetQueueConfig { settings, token }));
     }
     let settings = GitHubQueueSettings { url, auth, scope: scope?, labels, runner_group_id };
-    Some(QueueConfig::GitHub { settings, token })
+    Some(Arc::new(GitHubQueueConfig { settings, token }))
 }
 
 fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<GitHubOwner> {
@@ -118,28 +209,28 @@ fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<Gi
     }
 }
 
-pub(super) fn runner(mut s: Section<'_>, single_use: bool) -> Option<RunnerConfig> {
-    let url = url(&mut s);
-    let registration = registration(&mut s, single_use);
+pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
+    let url = url(&s);
+    let registration = registration(&s, single_use);
     let right = right_runner();
-    let owner = owner(&mut s);
-    let labels = labels(&mut s);
+    let owner = owner(&s);
+    let labels = labels(&s);
     let runner_group_id = s.integer("runner_group_id", 1..=999_999_999_999).unwrap_or(1);
     if let Some(owner) = &owner {
         let with = GitHubRunnerSettings { runner_group_id, owner: owner.clone(), ..right.clone() };
-        checked(&s, "runner_group_id", with.check());
+        s.checked("runner_group_id", with.check());
     }
     let work_folder = s.text("work_folder").unwrap_or_else(|| right.work_folder.clone());
     let program = s.program("program").unwrap_or_else(|| right.program.clone());
-    checked(&s, "program", GitHubRunnerSettings { program: program.clone(), ..right }.check());
+    s.checked("program", GitHubRunnerSettings { program: program.clone(), ..right }.check());
     s.finish();
     let (registration, token) = registration?;
     let settings =
         GitHubRunnerSettings { url, registration, owner: owner?, runner_group_id, labels, work_folder, program };
-    Some(RunnerConfig::GitHub { settings, token })
+    Some(Arc::new(GitHubRunnerConfig { settings, token }))
 }
 
-fn owner(s: &mut Section<'_>) -> Option<GitHubOwner> {
+fn owner(s: &Section<'_>) -> Option<GitHubOwner> {
     let owner = match (s.text("organization"), s.text("repository")) {
         (Some(_), Some(_)) => {
             s.contradiction(
@@ -170,19 +261,17 @@ fn owner(s: &mut Section<'_>) -> Option<GitHubOwner> {
     if with.check().is_ok() {
         return Some(owner);
     }
-    checked(s, key, with.check());
+    s.checked(key, with.check());
     None
 }
 
-fn registration(s: &mut Section<'_>, single_use: bool) -> Option<(GitHubRegistration, SecretSource)> {
+fn registration(s: &Section<'_>, single_use: bool) -> Option<(GitHubRegistration, SecretSource)> {
     if !s.has("jit_config") {
-        s.know("jit_config");
         let auth = auth(s, "a token that may change self-hosted runners, or a GitHub App, or jit_config");
         return auth.map(|(auth, source)| (GitHubRegistration::Api(auth), source));
     }
     let source = s.secret("jit_config");
     for key in ["token", "app_id", "installation_id", "private_key"] {
-        s.know(key);
         if s.has(key) {
             s.hidden(key, "cannot be given beside jit_config", "keep one way to register");
         }
@@ -197,16 +286,12 @@ fn registration(s: &mut Section<'_>, single_use: bool) -> Option<(GitHubRegistra
     source.map(|source| (GitHubRegistration::Jit(SecretString::default()), source))
 }
 
-fn auth(s: &mut Section<'_>, what: &str) -> Option<(GitHubAuth, SecretSource)> {
+fn auth(s: &Section<'_>, what: &str) -> Option<(GitHubAuth, SecretSource)> {
     let has_app = ["app_id", "installation_id", "private_key"].into_iter().any(|key| s.has(key));
     if !has_app {
-        for key in ["app_id", "installation_id", "private_key"] {
-            s.know(key);
-        }
         if s.has("token") {
             return s.secret("token").map(|source| (GitHubAuth::Token(SecretString::default()), source));
         }
-        s.know("token");
         s.missing(
             "token",
             what,
@@ -214,7 +299,6 @@ fn auth(s: &mut Section<'_>, what: &str) -> Option<(GitHubAuth, SecretSource)> {
         );
         return None;
     }
-    s.know("token");
     if s.has("token") {
         s.hidden(
             "token",
@@ -240,7 +324,6 @@ fn auth(s: &mut Section<'_>, what: &str) -> Option<(GitHubAuth, SecretSource)> {
         ),
     ] {
         if !s.has(key) {
-            s.know(key);
             s.missing(key, what, remedy);
         }
     }
@@ -249,17 +332,17 @@ fn auth(s: &mut Section<'_>, what: &str) -> Option<(GitHubAuth, SecretSource)> {
     let source = s.has("private_key").then(|| s.secret("private_key")).flatten();
     let app = GitHubApp { app_id: app_id?, installation_id: installation_id?, private_key: SecretString::default() };
     let with = GitHubAuth::App(GitHubApp { private_key: "-----BEGIN ".into(), ..app.clone() });
-    checked(s, "app_id", GitHubQueueSettings { auth: with, ..right_queue() }.check());
+    s.checked("app_id", GitHubQueueSettings { auth: with, ..right_queue() }.check());
     Some((GitHubAuth::App(app), source?))
 }
 
-fn url(s: &mut Section<'_>) -> String {
-    api(s, CLOUD, |url| GitHubQueueSettings { url: url.to_owned(), ..right_queue() }.check())
+fn url(s: &Section<'_>) -> String {
+    s.api(CLOUD, |url| GitHubQueueSettings { url: url.to_owned(), ..right_queue() }.check())
 }
 
-fn labels(s: &mut Section<'_>) -> BTreeSet<String> {
+fn labels(s: &Section<'_>) -> BTreeSet<String> {
     let labels: BTreeSet<String> = s.texts("labels").unwrap_or_default().into_iter().collect();
     let check: Result<(), ExchangeError> = GitHubQueueSettings { labels: labels.clone(), ..right_queue() }.check();
-    checked(s, "labels", check);
+    s.checked("labels", check);
     labels
 }

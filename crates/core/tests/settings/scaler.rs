@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::*;
-use crate::{platform::gitlab::Scope, scaling::ScalerPolicy};
+use lightsout_core::{platform::gitlab::Scope, scaling::ScalerPolicy};
 
 fn parse(text: &str) -> ScalerSettings {
     ScalerSettings::parse(&one(text)).unwrap_or_else(|problems| panic!("{problems}"))
@@ -24,7 +24,7 @@ fn a_pool_needs_little() {
     let only = &settings.pools[0];
     assert_eq!((only.name.as_str(), only.group.as_str(), &only.region), ("ci", "ci", &None));
     assert_eq!(only.policy, ScalerPolicy::default());
-    assert_eq!((only.platform.name(), only.platform.address()), ("command", "depth"));
+    assert_eq!((only.platform.platform(), only.platform.address()), ("command", "depth"));
     assert!(settings.warnings.is_empty());
 }
 
@@ -52,7 +52,7 @@ fn everything_can_be_set() {
     };
     assert_eq!(*policy, expected);
     assert!(webhook.is_none());
-    let QueueConfig::GitLab { settings, token } = platform else { panic!("not GitLab") };
+    let platform::gitlab::GitLabQueueConfig { settings, token } = queue_of(&**platform);
     assert_eq!(settings.url, "https://git.test");
     assert_eq!(settings.scope, Scope::Projects(vec!["a/b".into(), "7".into()]));
     assert_eq!(settings.tags, BTreeSet::from(["x".into(), "y".into()]));
@@ -71,10 +71,11 @@ fn defaults_and_named_platforms_stand_below_a_pools_own_keys() {
         .pools
         .iter()
         .map(|pool| {
-            let tags = match &pool.platform {
-                QueueConfig::GitLab { settings, .. } => settings.tags.iter().cloned().collect::<Vec<_>>().join(","),
-                QueueConfig::Command(command) => command.queue.join(" "),
-                other => panic!("{other:?}"),
+            let tags = if pool.platform.platform() == "gitlab" {
+                let gitlab: &platform::gitlab::GitLabQueueConfig = queue_of(&*pool.platform);
+                gitlab.settings.tags.iter().cloned().collect::<Vec<_>>().join(",")
+            } else {
+                queue_of::<platform::command::CommandQueueSettings>(&*pool.platform).queue.join(" ")
             };
             (pool.name.as_str(), pool.policy.slots, pool.region.as_deref().unwrap_or_default(), tags)
         })

@@ -1,15 +1,12 @@
 use super::*;
-use crate::platform::{
-    github::{GitHubAuth, GitHubOwner, GitHubRegistration, GitHubScope},
-    webhook::WebhookKind,
-};
+use lightsout_core::platform::github::{GitHubAuth, GitHubOwner, GitHubRegistration, GitHubScope};
 
 const QUEUE: &str = "[[pool]]\ngroup = 'ci'\n[pool.platform.github]\n";
 const RUNNER: &str = "[platform.github]\n";
 const APP: &str = "app_id = '123'\ninstallation_id = 77\nprivate_key = { ssm = '/ci/key' }\n";
 const TOKEN: &str = "token = { env = 'T' }\n";
 
-fn queue(more: &str) -> QueueConfig {
+fn queue(more: &str) -> Arc<dyn QueueConfig> {
     let settings =
         ScalerSettings::parse(&one(&format!("{QUEUE}{more}"))).unwrap_or_else(|problems| panic!("{problems}"));
     settings.pools[0].platform.clone()
@@ -26,15 +23,19 @@ fn runner_problem(more: &str) -> String {
 #[test]
 fn a_queue_is_read() {
     let platform = queue(&format!("{TOKEN}repositories = ['acme/app']\nlabels = ['linux']\nrunner_group_id = 3\n"));
-    assert_eq!((platform.name(), platform.address()), ("github", "https://api.github.com"));
-    assert_eq!(platform.build(Some("t".into())).platform(), "github");
-    let QueueConfig::GitHub { settings, token } = platform else { panic!("not GitHub") };
+    assert_eq!((platform.platform(), platform.address()), ("github", "https://api.github.com"));
+    assert_eq!(platform.open(Some("t".into())).platform(), "github");
+    let platform::github::GitHubQueueConfig { settings, token } = queue_of(&*platform);
     assert_eq!(token.to_string(), "the environment variable T");
     assert_eq!(settings.scope, GitHubScope::Repositories(vec!["acme/app".into()]));
     assert_eq!((settings.labels.len(), settings.runner_group_id), (1, Some(3)));
-    let QueueConfig::GitHub { settings, token } = queue(APP) else { panic!("not GitHub") };
-    assert_eq!((settings.scope, token.to_string().as_str()), (GitHubScope::Installation, "the SSM parameter /ci/key"));
-    let GitHubAuth::App(app) = settings.auth else { panic!("no App") };
+    let platform = queue(APP);
+    let platform::github::GitHubQueueConfig { settings, token } = queue_of(&*platform);
+    assert_eq!(
+        (settings.scope.clone(), token.to_string().as_str()),
+        (GitHubScope::Installation, "the SSM parameter /ci/key")
+    );
+    let GitHubAuth::App(app) = &settings.auth else { panic!("no App") };
     assert_eq!((app.app_id.as_str(), app.installation_id), ("123", 77));
 }
 
@@ -43,9 +44,9 @@ fn a_scale_set_is_read() {
     let platform = queue(&format!(
         "{APP}organization = 'acme'\nscale_set = 'linux'\nmax_jobs = 40\nurl = 'https://git.test/api/v3/'\n"
     ));
-    assert_eq!((platform.name(), platform.address()), ("github", "https://git.test/api/v3"));
-    assert_eq!(platform.build(Some("t".into())).platform(), "github");
-    let QueueConfig::GitHubScaleSet { settings, .. } = platform else { panic!("no scale set") };
+    assert_eq!((platform.platform(), platform.address()), ("github", "https://git.test/api/v3"));
+    assert_eq!(platform.open(Some("t".into())).platform(), "github");
+    let settings = &queue_of::<platform::github::GitHubScaleSetQueueConfig>(&*platform).settings;
     assert_eq!(settings.owner, GitHubOwner::Organization("acme".into()));
     assert_eq!((settings.scale_set.as_str(), settings.runner_group_id, settings.max_jobs), ("linux", 1, 40));
 }
@@ -57,12 +58,12 @@ fn a_runner_is_read() {
     };
     let settings =
         parse(&format!("{TOKEN}repository = 'acme/app'\nlabels = ['linux']\nprogram = ['sudo', '-E', '/r/run.sh']\n"));
-    assert_eq!(settings.platform.build(Some("t".into())).platform(), "github");
-    let RunnerConfig::GitHub { settings, .. } = settings.platform else { panic!("not GitHub") };
+    assert_eq!(settings.platform.open(vec!["t".into()]).platform(), "github");
+    let settings = &runner_of::<platform::github::GitHubRunnerConfig>(&*settings.platform).settings;
     assert_eq!(settings.owner, GitHubOwner::Repository("acme/app".into()));
     assert_eq!((settings.runner_group_id, settings.work_folder.as_str(), settings.program.len()), (1, "_work", 3));
     let settings = parse("jit_config = { file = '/jit' }\norganization = 'acme'\n[agent]\njobs_per_instance = 1\n");
-    let RunnerConfig::GitHub { settings, token } = settings.platform else { panic!("not GitHub") };
+    let platform::github::GitHubRunnerConfig { settings, token } = runner_of(&*settings.platform);
     assert!(matches!(settings.registration, GitHubRegistration::Jit(_)) && token.to_string() == "the file /jit");
     assert_eq!(settings.program, ["/opt/actions-runner/run.sh"]);
 }
@@ -142,13 +143,16 @@ fn a_webhook_is_read_from_the_pool_or_the_defaults() {
         .pools
         .iter()
         .filter_map(|pool| pool.webhook.as_ref())
-        .map(|hook| (hook.kind, hook.path.as_str()))
+        .map(|hook| (hook.kind.platform, hook.path.as_str()))
         .collect();
-    assert_eq!(hooks, [(WebhookKind::GitHub, "org"), (WebhookKind::Buildkite, "org")]);
+    assert_eq!(hooks, [("github", "org"), ("buildkite", "org")]);
     let alone = ScalerSettings::parse(&one(&pool("a", own))).unwrap();
     assert_eq!(alone.pools[0].webhook.as_ref().unwrap().path, "a");
     for (more, expected) in [
-        ("webhook = { secret = { env = 'W' } }", "webhook.kind is missing: whose webhook it is; add kind = \"github\""),
+        (
+            "webhook = { secret = { env = 'W' } }",
+            "webhook.kind is missing: whose webhook it is; add kind = one of \"buildkite\", \"github\", \"gitlab\"",
+        ),
         ("webhook = { kind = 'github' }", "webhook.secret is missing: the secret that is set at the platform, too"),
         ("webhook = { kind = 'svn', secret = 'hunter2' }", "expected \"buildkite\" or \"github\" or \"gitlab\""),
         ("webhook = { kind = 'github', secret = 'hunter2', path = 'a/b' }", "letters, digits, -, _ and . only"),

@@ -18,30 +18,34 @@ fn runner_problem(more: &str) -> String {
 fn a_queue_is_read() {
     let settings = ScalerSettings::parse(&one(&format!("{QUEUE}{API}{POOL}"))).unwrap();
     let platform = &settings.pools[0].platform;
-    assert_eq!((platform.name(), platform.address()), ("spacelift", "https://acme.app.spacelift.io"));
-    assert_eq!(platform.token().map(ToString::to_string).as_deref(), Some("the environment variable S"));
-    assert_eq!(platform.build(Some("s".into())).platform(), "spacelift");
-    let QueueConfig::Spacelift { settings, .. } = platform else { panic!("not Spacelift") };
+    assert_eq!((platform.platform(), platform.address()), ("spacelift", "https://acme.app.spacelift.io"));
+    assert_eq!(platform.secret().map(ToString::to_string).as_deref(), Some("the environment variable S"));
+    assert_eq!(platform.open(Some("s".into())).platform(), "spacelift");
+    let settings = &queue_of::<platform::spacelift::SpaceliftQueueConfig>(&**platform).settings;
     assert_eq!((settings.api_key_id.as_str(), settings.worker_pool.as_str()), ("K1", "01HXAMPLE0P001D00000000000"));
 }
 
 #[test]
 fn a_runner_is_read_with_and_without_an_api_key() {
     let settings = AgentSettings::parse(&one(&format!("{RUNNER}{SECRETS}"))).unwrap();
-    let sources = |platform: &RunnerConfig| platform.secrets().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let sources =
+        |platform: &Arc<dyn RunnerConfig>| platform.secrets().iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(sources(&settings.platform), ["the environment variable T", "the environment variable P"]);
-    let RunnerConfig::Spacelift { settings, .. } = settings.platform else { panic!("not Spacelift") };
+    let settings = &runner_of::<platform::spacelift::SpaceliftRunnerConfig>(&*settings.platform).settings;
     assert_eq!((settings.program.as_str(), settings.api.is_none()), ("spacelift-launcher", true));
 
     let more = "program = '/opt/launcher'\nignore_containers = ['datadog']\nenv = ['SPACELIFT_LAUNCHER_RUN_TIMEOUT=30m', 'A=b=c']\n";
     let settings = AgentSettings::parse(&one(&format!("{RUNNER}{SECRETS}{API}{POOL}{more}"))).unwrap();
     assert_eq!(sources(&settings.platform)[2..], ["the environment variable S"]);
-    let built = settings.platform.build(["eyJ9", "LS0t", "s"].map(Into::into));
-    assert_eq!((settings.platform.name(), built.platform()), ("spacelift", "spacelift"));
-    let RunnerConfig::Spacelift { settings, .. } = settings.platform else { panic!("not Spacelift") };
-    assert_eq!((settings.program.as_str(), settings.ignore_containers), ("/opt/launcher", vec!["datadog".to_owned()]));
+    let built = settings.platform.open(["eyJ9", "LS0t", "s"].map(Into::into).to_vec());
+    assert_eq!((settings.platform.platform(), built.platform()), ("spacelift", "spacelift"));
+    let settings = &runner_of::<platform::spacelift::SpaceliftRunnerConfig>(&*settings.platform).settings;
+    assert_eq!(
+        (settings.program.as_str(), settings.ignore_containers.as_slice()),
+        ("/opt/launcher", &["datadog".to_owned()][..])
+    );
     assert_eq!(settings.env["A"], "b=c");
-    assert_eq!(settings.api.map(|api| api.url).as_deref(), Some("https://acme.app.spacelift.io"));
+    assert_eq!(settings.api.as_ref().map(|api| api.url.as_str()), Some("https://acme.app.spacelift.io"));
 }
 
 #[test]

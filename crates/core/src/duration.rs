@@ -1,3 +1,5 @@
+//! Spans of time as text: the one grammar of settings, flags and messages.
+
 use std::{fmt::Write, time::Duration};
 
 /// A text that is not a duration.

@@ -1,0 +1,145 @@
+//! The keys of `command` in the settings, read into what its codecs need.
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+
+use super::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings, NAME};
+use crate::{
+    platform::{DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform, Signal},
+    settings::{Key, SecretSource, Section, Side},
+};
+
+/// The keys of both sides.
+pub const KEYS: &[Key] = &[
+    Key::required("queue", Side::Scaler, "program", "prints `{\"queued\": 3, \"running\": 1}` or just a number"),
+    Key::required("run", Side::Agent, "program", "the runner: one process that keeps running"),
+    Key::optional("register", Side::Agent, "program", "none", "runs before the runner starts"),
+    Key::optional("deregister", Side::Agent, "program", "none", "runs after it has ended"),
+    Key::optional("busy", Side::Agent, "program", "none", "0 quiet, 10 busy, anything else unknown"),
+    Key::optional("drain", Side::Agent, "program", "none", "makes the runner take no more jobs"),
+    Key::optional("undrain", Side::Agent, "program", "none", "takes that back; without it the runner is started anew"),
+    Key::optional(
+        "drain_signal",
+        Side::Agent,
+        "`\"TERM\"`, `\"INT\"`, `\"QUIT\"`",
+        "`\"TERM\"`",
+        "instead of `drain`: finish and exit",
+    ),
+    Key::optional("abort_signal", Side::Agent, "`\"TERM\"`, `\"INT\"`, `\"QUIT\"`", "`\"TERM\"`", "fail what runs"),
+    Key::optional(
+        "containers",
+        Side::Agent,
+        "list of `name` or `name=value`",
+        "not looked at",
+        "containers with these labels are jobs; `[]`: every container",
+    ),
+    Key::optional("children", Side::Agent, "true, false", "`true`", "whether each child of the runner is a job"),
+    Key::optional(
+        "timeout",
+        Side::Both,
+        "duration",
+        "`\"30s\"`",
+        "for each program but `run`; the scaler's `deadline` ends it earlier, so raise both",
+    ),
+];
+
+const SIGNALS: [(&str, Signal); 3] = [("TERM", Signal::Term), ("INT", Signal::Int), ("QUIT", Signal::Quit)];
+
+impl QueueConfig for CommandQueueSettings {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+
+    fn address(&self) -> &str {
+        &self.queue[0]
+    }
+
+    fn secret(&self) -> Option<&SecretSource> {
+        None
+    }
+
+    fn open(&self, _: Option<SecretString>) -> Box<dyn Queue> {
+        Box::new(CommandQueue::new(self.clone()))
+    }
+}
+
+impl RunnerConfig for CommandRunnerSettings {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+
+    fn drain_rules(&self) -> DrainRules {
+        self.drain_rules()
+    }
+
+    fn secrets(&self) -> Vec<&SecretSource> {
+        Vec::new()
+    }
+
+    fn open(&self, _: Vec<SecretString>) -> Box<dyn RunnerPlatform> {
+        Box::new(CommandRunner::new(self.clone()))
+    }
+}
+
+pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
+    let queue = s.required_program("queue", "the program that prints the queue");
+    let timeout = timeout(&s);
+    s.finish();
+    Some(Arc::new(CommandQueueSettings { queue: queue?, timeout }))
+}
+
+pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
+    let run = s.required_program("run", "the runner: one program that keeps running");
+    let register = s.program("register");
+    let busy = s.program("busy");
+    let drain = s.program("drain");
+    let drain_signal = s.word("drain_signal", &SIGNALS);
+    if drain.is_some() && drain_signal.is_some() {
+        s.contradiction(
+            "drain_signal",
+            "drain and drain_signal cannot both be given",
+            "keep the one that makes the runner take no more jobs",
+        );
+    }
+    let undrain = s.program("undrain");
+    if undrain.is_some() && drain.is_none() {
+        s.contradiction(
+            "undrain",
+            "undrain goes with drain only",
+            "add drain, or leave undrain out: the runner is then started anew",
+        );
+    }
+    let abort_signal = s.word("abort_signal", &SIGNALS).unwrap_or(Signal::Term);
+    let deregister = s.program("deregister");
+    let containers = s.texts("containers").map(|labels| labels.iter().map(|label| label_of(label)).collect());
+    let children = s.flag("children").unwrap_or(true);
+    let timeout = timeout(&s);
+    s.finish();
+    let drain_signal = drain_signal.unwrap_or(Signal::Term);
+    Some(Arc::new(CommandRunnerSettings {
+        register,
+        run: run?,
+        busy,
+        drain,
+        drain_signal,
+        undrain,
+        abort_signal,
+        deregister,
+        containers,
+        children,
+        timeout,
+    }))
+}
+
+fn timeout(s: &Section<'_>) -> Duration {
+    s.duration("timeout", Duration::from_millis(100)..=Duration::from_secs(600)).unwrap_or(Duration::from_secs(30))
+}
+
+/// `name=value`, or `name` for any value.
+fn label_of(text: &str) -> (String, Option<String>) {
+    match text.split_once('=') {
+        Some((name, value)) => (name.into(), Some(value.into())),
+        None => (text.into(), None),
+    }
+}

@@ -1,0 +1,83 @@
+//! Keys as data: what the reader knows, what it suggests, and what the documentation lists come from one table.
+
+/// One key of a table of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Whose settings have it.
+    pub side: Side,
+    /// The type of its value, in words.
+    pub kind: &'static str,
+    /// What holds when it is absent, as Markdown; `None`: it must be there.
+    pub default: Option<&'static str>,
+    /// What it is for, as Markdown.
+    pub meaning: &'static str,
+}
+
+/// Whose settings have a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The scaler's.
+    Scaler,
+    /// The agent's.
+    Agent,
+    /// Both have it.
+    Both,
+}
+
+impl Key {
+    /// A key that must be there, or that depends on others as its meaning says.
+    pub const fn required(name: &'static str, side: Side, kind: &'static str, meaning: &'static str) -> Self {
+        Self { name, side, kind, default: None, meaning }
+    }
+
+    /// A key that has a default.
+    pub const fn optional(
+        name: &'static str,
+        side: Side,
+        kind: &'static str,
+        default: &'static str,
+        meaning: &'static str,
+    ) -> Self {
+        Self { name, side, kind, default: Some(default), meaning }
+    }
+}
+
+impl Side {
+    /// The word in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scaler => "scaler",
+            Self::Agent => "agent",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// The names of a side's keys.
+pub(crate) fn names(keys: &'static [Key], side: Side) -> impl Iterator<Item = &'static str> {
+    keys.iter().filter(move |key| key.side == side || key.side == Side::Both).map(|key| key.name)
+}
+
+/// The keys of a platform as a Markdown table.
+pub fn platform_table(keys: &[Key]) -> String {
+    let mut table = String::from("| Key | Side | Type | Default | Meaning |\n|---|---|---|---|---|\n");
+    for key in keys {
+        let default = key.default.unwrap_or_default();
+        table += &format!("| `{}` | {} | {} | {default} | {} |\n", key.name, key.side.as_str(), key.kind, key.meaning);
+    }
+    table.replace("|  |", "| |")
+}
+
+/// The keys of several tables as one Markdown table; each name gets the path of its table, such as `agent.`.
+pub fn section_table(sections: &[(&str, &[Key])]) -> String {
+    let mut table = String::from("| Key | Type | Default | Meaning |\n|---|---|---|---|\n");
+    for (path, keys) in sections {
+        for key in *keys {
+            let default = key.default.unwrap_or_default();
+            table += &format!("| `{path}{}` | {} | {default} | {} |\n", key.name, key.kind, key.meaning);
+        }
+    }
+    table.replace("|  |", "| |")
+}

@@ -1,0 +1,81 @@
+//! What the documentation says of settings and platforms is what the code says.
+
+use std::{env, fs, path::Path};
+
+use lightsout_core::{
+    platform::KINDS,
+    settings::{
+        AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, POOL_KEYS, SCALER_KEYS, WEBHOOK_KEYS, platform_table, section_table,
+    },
+};
+
+/// Replaces what stands between the markers of a table; panics when a marker is missing.
+fn with_table(text: &str, name: &str, table: &str) -> String {
+    let (open, close) = (format!("<!-- keys:{name} -->\n"), "<!-- /keys -->");
+    let start = text.find(&open).unwrap_or_else(|| panic!("no {open:?}")) + open.len();
+    let end = start + text[start..].find(close).unwrap_or_else(|| panic!("no {close:?} after {name}"));
+    format!("{}\n{table}\n{}", &text[..start], &text[end..])
+}
+
+/// Compares a file with its tables as they should be; rewrites it when `UPDATE_DOCS` is set.
+fn check(file: &str, tables: &[(&str, String)]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+    let found = fs::read_to_string(&path).expect(file);
+    let expected = tables.iter().fold(found.clone(), |text, (name, table)| with_table(&text, name, table));
+    if env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, expected).expect(file);
+        return;
+    }
+    let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+    assert!(found == expected, "{file}: run the test with UPDATE_DOCS=1; the first difference: {differs:#?}");
+}
+
+#[test]
+fn the_tables_of_platforms_list_their_keys() {
+    let tables: Vec<_> = KINDS.iter().map(|kind| (kind.name, platform_table(kind.keys))).collect();
+    check("docs/platforms.md", &tables);
+}
+
+#[test]
+fn the_tables_of_the_readme_list_their_keys() {
+    let agent = section_table(&[("agent.", AGENT_KEYS), ("docker.", DOCKER_KEYS), ("imds.", IMDS_KEYS)]);
+    let scaler = section_table(&[("", SCALER_KEYS), ("pool.", POOL_KEYS), ("pool.webhook.", WEBHOOK_KEYS)]);
+    check("README.md", &[("agent", agent), ("scaler", scaler)]);
+}
+
+#[test]
+fn a_platform_is_a_folder_and_two_lines() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for kind in KINDS {
+        if ["command", "gitlab"].contains(&kind.name) {
+            // A word of everyday language, and the example in the remedy for settings without any platform.
+            continue;
+        }
+        let mut found = Vec::new();
+        mentions(&source, kind.name, &mut found);
+        let own = format!("platform/{}", kind.name);
+        found.retain(|mention| !mention.starts_with(&own));
+        let module = format!("platform.rs: pub mod {};", kind.name);
+        let entry = format!("platform.rs: &{}::KIND,", kind.name);
+        assert_eq!(found, [module, entry], "{} stands elsewhere", kind.name);
+    }
+}
+
+/// Each line below a folder that names the platform, as `file: line`.
+fn mentions(folder: &Path, name: &str, found: &mut Vec<String>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            mentions(&path, name, found);
+            continue;
+        }
+        let file = path.strip_prefix(&root).expect("below the source").display().to_string();
+        let text = fs::read_to_string(&path).expect("text");
+        for line in text.lines().filter(|line| line.to_lowercase().contains(name)) {
+            found.push(format!("{file}: {}", line.trim()));
+        }
+    }
+}
