@@ -26,7 +26,7 @@ use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProt
 use lightsout_core::cloud::{Capabilities, HoldRules, ProtectionSupport};
 use tokio::sync::OnceCell;
 
-use crate::Provider;
+use crate::{CloudFuture, Provider};
 use error::{AwsError, AwsErrorKind};
 
 /// How AWS is reached.
@@ -100,6 +100,12 @@ impl Aws {
             self.forget();
         }
         result
+    }
+
+    /// The same for a call that a trait promises. The SDK's futures are large: boxed here, they are moved nowhere.
+    fn call<'a, T: 'a>(&'a self, call: impl Future<Output = Result<T, AwsError>> + Send + 'a) -> CloudFuture<'a, T> {
+        let call = Box::pin(call);
+        Box::pin(async move { Ok(self.forget_on_refusal(call).await?) })
     }
 
     /// Drops connections, credentials and certificates. The next use makes them anew.

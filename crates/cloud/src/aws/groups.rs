@@ -47,17 +47,15 @@ impl Groups for AwsGroups {
     }
 
     fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>> {
-        Box::pin(async move { Ok(self.aws.forget_on_refusal(self.read(names)).await?) })
+        self.aws.call(self.read(names))
     }
 
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {
-        Box::pin(async move { Ok(self.aws.forget_on_refusal(self.write_capacity(&seen.name, to)).await?) })
+        self.aws.call(self.write_capacity(&seen.name, to))
     }
 
     fn leave_floor<'a>(&'a self, name: &'a str, floor: u32) -> CloudFuture<'a, ()> {
-        Box::pin(
-            async move { Ok(self.aws.forget_on_refusal(self.write_tag(name, FLOOR_TAG, &floor.to_string())).await?) },
-        )
+        self.aws.call(async move { self.write_tag(name, FLOOR_TAG, &floor.to_string()).await })
     }
 }
 

@@ -43,7 +43,7 @@ impl AwsHost {
     }
 
     fn call<'a, T: 'a>(&'a self, call: impl Future<Output = Result<T, AwsError>> + Send + 'a) -> CloudFuture<'a, T> {
-        Box::pin(async { Ok(self.calls.aws().forget_on_refusal(call).await?) })
+        self.calls.aws().call(call)
     }
 
     fn known_group(&self) -> Option<String> {
