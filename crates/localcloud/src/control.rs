@@ -30,9 +30,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    ci::Webhook,
     faults::{Fault, FaultEffect},
     fleet::{NewJobs, Snapshot, Source},
-    platform::Webhook,
     snapshot,
     state::Shared,
 };

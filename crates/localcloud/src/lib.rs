@@ -1,32 +1,29 @@
 //! An embedded cloud and CI platform on their real wire protocols, with faults on request.
 
-pub mod cloud;
+pub mod aws;
+mod ci;
 mod control;
 mod driver;
 mod faults;
 pub mod fleet;
 mod hex;
 mod http;
-mod imds;
-mod jobs;
 pub mod machine;
-mod platform;
-mod post;
-pub mod query;
-mod secrets;
 mod server;
 mod snapshot;
 mod state;
+mod time;
 mod timeline;
+mod webhooks;
 
 pub use self::{
-    cloud::CloudOptions,
-    faults::{Fault, FaultEffect, Target},
-    fleet::{FleetEvent, NewJobs, Snapshot},
-    machine::{Boot, Machine, Machines},
-    platform::{
+    aws::model::CloudOptions,
+    ci::{
         BuildkiteOptions, CircleCiOptions, GitHubOptions, GitLabOptions, PlatformKind, Repository, ResourceClass,
         SpaceliftOptions, StackGuardianOptions, Webhook, WebhookAuth, system_id,
     },
+    faults::{Fault, FaultEffect, Target},
+    fleet::{FleetEvent, NewJobs, Snapshot},
+    machine::{Boot, Machine, Machines},
     server::{LocalCloud, LocalCloudOptions},
 };

@@ -12,20 +12,20 @@ use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 use self::front::Front;
 pub(crate) use self::{connection::serve, front::Refusal, metadata::MetadataService};
 use crate::{
-    cloud::{Cloud, CloudOptions, Stamp},
+    aws::model::{Cloud, CloudOptions, Stamp},
+    aws::secrets::Secrets,
+    ci::{
+        BuildkiteOptions, Ci, CircleCiOptions, GitHubOptions, GitLabOptions, PlatformKind, SpaceliftOptions,
+        StackGuardianOptions, Webhook,
+    },
     driver,
     faults::Faults,
     fleet::{Counters, FleetEvent, NewJobs, Snapshot},
     machine::Machines,
-    platform::{
-        BuildkiteOptions, Ci, CircleCiOptions, GitHubOptions, GitLabOptions, PlatformKind, SpaceliftOptions,
-        StackGuardianOptions, Webhook,
-    },
-    post,
-    secrets::Secrets,
     snapshot,
     state::{Shared, Stage, World},
     timeline::Timeline,
+    webhooks,
 };
 
 /// What a [`LocalCloud`] starts with.
@@ -94,7 +94,7 @@ impl LocalCloud {
         let (shared, inboxes) = Shared::new(url, region, account, machines, world);
         let server = tokio::spawn(serve(listener, Front::new(Arc::clone(&shared))));
         let driver = tokio::spawn(driver::run(Arc::clone(&shared), inboxes.orders));
-        let poster = tokio::spawn(post::run(inboxes.hooks));
+        let poster = tokio::spawn(webhooks::run(inboxes.hooks));
         Ok(Self { shared, server, driver, poster })
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    cloud::{Instance, LifecycleState},
+    aws::model::{Instance, LifecycleState},
     fleet::{GroupView, InstanceView, JobState, NoticeView, QueueView, Snapshot},
     machine::Machine,
     state::{Shared, World},

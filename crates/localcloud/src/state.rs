@@ -9,14 +9,14 @@ use std::{
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::{
-    cloud::{Cloud, Effect, Stamp},
+    aws::metadata::Metadata,
+    aws::model::{Cloud, Effect, Stamp},
+    aws::secrets::Secrets,
+    ci::jobs::{Blame, End, Fate, News, What},
+    ci::{self, Ci, Hook},
     faults::Faults,
     fleet::{Counters, FleetEvent, Source},
-    imds::Metadata,
-    jobs::{Blame, End, Fate, News, What},
     machine::{Machine, Machines},
-    platform::{self, Ci, Hook},
-    secrets::Secrets,
     timeline::Timeline,
 };
 
@@ -159,7 +159,7 @@ impl Shared {
             match effect {
                 Effect::Launch { id } => {
                     let (stop, stopped) = watch::channel(*self.stage.borrow() != Stage::Up);
-                    let system_id = platform::system_id(&id);
+                    let system_id = ci::system_id(&id);
                     let metadata = Metadata::new(&id);
                     world.guests.insert(id.clone(), Guest { system_id, metadata, machine: None, stop });
                     // The driver is gone only after everything ended.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Api, Refused, optional};
-use crate::{cloud::Stamp, state::World};
+use crate::{aws::model::Stamp, state::World};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]

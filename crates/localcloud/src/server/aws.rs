@@ -11,11 +11,11 @@ use super::{
     front::{Refusal, with_faults},
 };
 use crate::{
-    cloud::Stamp,
+    aws::model::Stamp,
+    aws::{query, secrets},
     faults::{Call, Target},
     hex::hex,
     http::{self, Answer, Request},
-    query, secrets,
     state::{Shared, World},
 };
 

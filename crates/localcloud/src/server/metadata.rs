@@ -10,9 +10,9 @@ use super::{
     front::{Refusal, with_faults},
 };
 use crate::{
+    aws::metadata::{self, Place},
     faults::{Call, Target},
     http::{Answer, Request},
-    imds::{self, Place},
     state::Shared,
 };
 
@@ -41,7 +41,7 @@ impl MetadataService {
             let found = world.cloud.instance(&self.instance).zip(world.guests.get_mut(&self.instance));
             match found {
                 Some((instance, guest)) => guest.metadata.handle(request, instance, &place, now),
-                None => imds::page(404, "Not Found"),
+                None => metadata::page(404, "Not Found"),
             }
         })
     }
@@ -50,9 +50,9 @@ impl MetadataService {
         match why {
             Refusal::Status(code) => {
                 let title = hyper::StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason());
-                imds::page(code, title.unwrap_or("Error"))
+                metadata::page(code, title.unwrap_or("Error"))
             }
-            Refusal::Throttled => imds::page(429, "Too Many Requests"),
+            Refusal::Throttled => metadata::page(429, "Too Many Requests"),
             Refusal::Expired => {
                 self.shared.act(|world, _| {
                     if let Some(guest) = world.guests.get_mut(&self.instance) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lightsout_localcloud::cloud::{Activity, Cloud, CloudOptions, Effect, Instance, LifecycleState, Stamp};
+use lightsout_localcloud::aws::model::{Activity, Cloud, CloudOptions, Effect, Instance, LifecycleState, Stamp};
 
 /// Boot takes 20 s, a reaction half a second, and a stopped member is seen after 30 s, as by default.
 pub(crate) struct Bench {

@@ -1,6 +1,6 @@
 //! What calls give back: shapes, tags, who is calling, the same run again.
 
-use lightsout_localcloud::{cloud::Stamp, query};
+use lightsout_localcloud::{aws::model::Stamp, aws::query};
 
 use crate::bench::{Bench, all, one};
 

@@ -1,6 +1,6 @@
 //! The part of EC2 around a group.
 
-use lightsout_localcloud::cloud::Ec2State;
+use lightsout_localcloud::aws::model::Ec2State;
 
 use crate::bench::{Bench, all, one};
 
@@ -150,7 +150,7 @@ fn instances_carry_tags() {
 
 #[test]
 fn a_machine_that_never_reports_its_end_is_given_up() {
-    use lightsout_localcloud::cloud::{Cloud, CloudOptions};
+    use lightsout_localcloud::aws::model::{Cloud, CloudOptions};
     // The bench obeys at once, so this one does not use it to drain effects.
     let mut bench = Bench::in_service(1, 1, &[]);
     let id = bench.launched[0].clone();

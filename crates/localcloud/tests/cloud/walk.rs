@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_localcloud::cloud::{Effect, LifecycleState, Stamp};
+use lightsout_localcloud::aws::model::{Effect, LifecycleState, Stamp};
 
 use crate::bench::Bench;
 

@@ -5,7 +5,9 @@ mod machines;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use lightsout_localcloud::{LocalCloud, LocalCloudOptions, PlatformKind, Snapshot, cloud::CloudOptions, system_id};
+use lightsout_localcloud::{
+    LocalCloud, LocalCloudOptions, PlatformKind, Snapshot, aws::model::CloudOptions, system_id,
+};
 use serde_json::{Value, json};
 
 pub use self::{client::Answer, machines::FakeMachines};

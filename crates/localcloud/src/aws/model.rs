@@ -1,0 +1,293 @@
+//! The embedded cloud as a pure model: EC2 Auto Scaling, the part of EC2 around it, and STS, without clock, sockets or async.
+//!
+//! Calls of the query protocol go in through [`Cloud::call`], time through [`Cloud::advance`], and what the world has to do
+//! comes out of [`Cloud::poll_effect`]. Everything that looks random comes from the seed, so that a run can be repeated.
+
+mod activity;
+mod group;
+mod instance;
+mod launch;
+mod leave;
+mod lifecycle_hooks;
+mod members;
+mod power;
+mod random;
+mod reconcile;
+mod refresh;
+mod steps;
+mod template;
+mod timers;
+mod world;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use self::random::Random;
+pub use self::{
+    activity::{Activity, ActivityId, ActivityStatus},
+    group::{Bounds, Group, GroupTag, LifecycleHook, MixedInstances, Outcome, Process, Transition},
+    instance::{Ec2State, Instance, LifecycleState, MaintenanceEvent, MetadataOptions, SpotNotice, StateReason},
+    refresh::{Blocked, Refresh, RefreshStatus},
+    template::{LaunchTemplate, ShutdownBehavior, TemplateData, TemplateVersion},
+};
+pub(crate) use self::{lifecycle_hooks::Handle, world::World};
+pub use crate::time::Stamp;
+
+use self::world::Past;
+use crate::aws::query;
+
+/// How the cloud behaves.
+#[derive(Clone, Debug)]
+pub struct CloudOptions {
+    /// Such as `eu-central-1`.
+    pub region: String,
+    /// Twelve digits.
+    pub account: String,
+    /// Where all ids come from.
+    pub seed: u64,
+    /// From the launch to `InService` (or to the launch hook).
+    pub boot: Duration,
+    /// How long a group needs to see that a member does not run.
+    pub notice_power_off: Duration,
+    /// How long a group needs to act on a change, such as a new desired capacity; also the length of each short step.
+    pub react: Duration,
+    /// When a machine that was told to end counts as off even if nobody says so through [`Cloud::powered_off`].
+    pub shutdown: Duration,
+    /// Pause after the first failed launch; it doubles with each failure, up to 16 times this.
+    pub launch_retry: Duration,
+}
+
+impl Default for CloudOptions {
+    fn default() -> Self {
+        Self {
+            region: "eu-central-1".to_owned(),
+            account: "123456789012".to_owned(),
+            seed: 1,
+            boot: Duration::from_secs(20),
+            notice_power_off: Duration::from_secs(30),
+            react: Duration::from_millis(500),
+            shutdown: Duration::from_secs(30),
+            launch_retry: Duration::from_secs(15),
+        }
+    }
+}
+
+/// An answer of the query protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// XML.
+    pub body: String,
+}
+
+/// What the world around the model has to do, or may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Power a machine on; everything about it is in [`Cloud::instance`].
+    Launch {
+        /// Instance id.
+        id: String,
+    },
+    /// End the machine: a clean shutdown for a moment, then hard off. Report the end with [`Cloud::powered_off`].
+    PowerOff {
+        /// Instance id.
+        id: String,
+    },
+    /// For the timeline.
+    Happened(Happening),
+}
+
+/// One line of the timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// When.
+    pub at: Stamp,
+    /// Which group, if it concerns one.
+    pub group: Option<String>,
+    /// Which instance, if it concerns one.
+    pub instance: Option<String>,
+    /// What, in a short sentence.
+    pub what: String,
+}
+
+/// The cloud.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    options: CloudOptions,
+    pub(crate) world: World,
+    past: Past,
+    effects: VecDeque<Effect>,
+    pub(crate) ids: Random,
+    /// Apart from `ids`, so that the number of calls does not change which instances come out.
+    request_ids: Random,
+    launches: u64,
+    launch_failure: Option<String>,
+    now: Stamp,
+}
+
+impl Cloud {
+    /// An empty cloud.
+    pub fn new(options: CloudOptions) -> Self {
+        let ids = Random::new(options.seed);
+        let request_ids = Random::new(!options.seed);
+        Self {
+            options,
+            world: World::default(),
+            past: Past::default(),
+            effects: VecDeque::new(),
+            ids,
+            request_ids,
+            launches: 0,
+            launch_failure: None,
+            now: Stamp::default(),
+        }
+    }
+
+    /// Answers one call of the query protocol: Auto Scaling (2011-01-01), EC2 (2016-11-15) or STS (2011-06-15).
+    /// `caller` is the instance whose role credentials signed it, if any.
+    pub fn call(&mut self, form: &BTreeMap<String, String>, caller: Option<&str>, now: Stamp) -> Reply {
+        self.advance(now);
+        let reply = query::answer(self, form, caller, self.now);
+        self.remember();
+        reply
+    }
+
+    /// Runs every timer that is due, each at its own time. Time never goes back: an earlier `now` counts as the last one.
+    pub fn advance(&mut self, now: Stamp) {
+        while let Some((at, due)) = self.next_due()
+            && at <= now
+        {
+            self.now = self.now.max(at);
+            self.run(due, self.now);
+            self.remember();
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// When [`Cloud::advance`] next has something to do.
+    pub fn next_timer(&self) -> Option<Stamp> {
+        self.next_due().map(|(at, _)| at)
+    }
+
+    /// The next thing for the world to do; drain it after each call and each advance.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The machine is off: it switched itself off, or it finished what [`Effect::PowerOff`] asked for.
+    pub fn powered_off(&mut self, id: &str, now: Stamp) {
+        self.advance(now);
+        self.machine_off(id, self.now);
+        self.remember();
+    }
+
+    /// The machine could not be powered on: a launch failure in the group's activity history, with a pause before the next
+    /// try. An instance that serves already was too slow, and counts as powered off.
+    pub fn boot_failed(&mut self, id: &str, why: &str, now: Stamp) {
+        self.advance(now);
+        self.no_boot(id, why, self.now);
+        self.remember();
+    }
+
+    /// Gives a Spot interruption notice now; the instance ends at `at`, whatever it does. On-demand instances take it too,
+    /// so that a fleet without Spot can be tried.
+    ///
+    /// # Errors
+    /// There is no such instance, it does not run, or it already has a notice.
+    pub fn interrupt(&mut self, id: &str, at: Stamp, now: Stamp) -> Result<(), String> {
+        self.advance(now);
+        self.give_spot_notice(id, at, self.now)?;
+        self.remember();
+        Ok(())
+    }
+
+    /// Gives a rebalance recommendation now; a second one changes nothing.
+    ///
+    /// # Errors
+    /// There is no such instance, or it does not run.
+    pub fn rebalance(&mut self, id: &str, now: Stamp) -> Result<(), String> {
+        self.advance(now);
+        self.recommend_rebalance(id, self.now)?;
+        self.remember();
+        Ok(())
+    }
+
+    /// Schedules the retirement of the hardware under an instance: EC2 stops it at `not_before`.
+    ///
+    /// # Errors
+    /// There is no such instance, or it does not run.
+    pub fn maintenance(&mut self, id: &str, not_before: Stamp, now: Stamp) -> Result<(), String> {
+        self.advance(now);
+        self.schedule_retirement(id, not_before, self.now)?;
+        self.remember();
+        Ok(())
+    }
+
+    /// From now on launches fail with this status message in the activity history, until none.
+    pub fn fail_launches(&mut self, message: Option<String>) {
+        self.launch_failure = message;
+    }
+
+    /// From now on describes answer with the state of `by` ago; zero ends it.
+    pub fn stale_describes(&mut self, by: Duration) {
+        self.past.keep(by);
+        self.remember();
+    }
+
+    /// An instance, ended ones included.
+    pub fn instance(&self, id: &str) -> Option<&Instance> {
+        self.world.instances.get(id)
+    }
+
+    /// All instances of this run, ended ones included, by id.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.world.instances.values()
+    }
+
+    /// A group.
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        self.world.groups.get(name)
+    }
+
+    /// All groups, by name.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.world.groups.values()
+    }
+
+    /// The activity history of a group, oldest first.
+    pub fn activities(&self, group: &str) -> impl Iterator<Item = &Activity> {
+        self.world.activities.iter().filter(move |activity| activity.group == group)
+    }
+
+    /// How the cloud behaves.
+    pub fn options(&self) -> &CloudOptions {
+        &self.options
+    }
+
+    /// What a describe sees now.
+    pub(crate) fn view(&self) -> &World {
+        self.past.view(self.now).unwrap_or(&self.world)
+    }
+
+    pub(crate) fn request_id(&mut self) -> String {
+        self.request_ids.uuid()
+    }
+
+    fn remember(&mut self) {
+        self.past.remember(self.now, &self.world);
+    }
+
+    fn happened(&mut self, instance: &str, what: impl Into<String>, at: Stamp) {
+        let group = self.world.instances.get(instance).and_then(|instance| instance.group.clone());
+        let instance = Some(instance.to_owned());
+        self.effects.push_back(Effect::Happened(Happening { at, group, instance, what: what.into() }));
+    }
+
+    pub(crate) fn group_happened(&mut self, group: &str, what: impl Into<String>, at: Stamp) {
+        let group = Some(group.to_owned());
+        self.effects.push_back(Effect::Happened(Happening { at, group, instance: None, what: what.into() }));
+    }
+}

@@ -1,0 +1,80 @@
+//! The part of EC2 that lives around an Auto Scaling group.
+
+mod instances;
+mod tags;
+mod templates;
+
+use super::{Answer, EC2, error::Fault, form::Form, unknown_action};
+use crate::aws::model::{Cloud, Stamp};
+
+pub(crate) fn answer(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Stamp) -> Answer {
+    // A dry run asks only whether the call would be allowed, and here everything is.
+    if form.flag("DryRun")?.unwrap_or(false) {
+        return Err(Fault {
+            status: 412,
+            code: "DryRunOperation",
+            message: "Request would have succeeded, but DryRun flag is set.".to_owned(),
+        });
+    }
+    match action {
+        "CreateLaunchTemplate" => templates::create(cloud, form, now),
+        "CreateLaunchTemplateVersion" => templates::create_version(cloud, form, now),
+        "ModifyLaunchTemplate" => templates::modify(cloud, form),
+        "DeleteLaunchTemplate" => templates::delete(cloud, form),
+        "DescribeLaunchTemplates" => templates::describe(cloud, form),
+        "DescribeLaunchTemplateVersions" => templates::describe_versions(cloud, form),
+        "DescribeInstances" => instances::describe(cloud, form, now),
+        "TerminateInstances" => instances::terminate(cloud, form, now),
+        "StopInstances" => instances::stop(cloud, form, now),
+        "CreateTags" => tags::create(cloud, form),
+        "DeleteTags" => tags::delete(cloud, form),
+        "DescribeTags" => tags::describe(cloud, form),
+        _ => Err(unknown_action(action, EC2)),
+    }
+}
+
+/// A filter of a describe: a name and the values that match, any of them.
+pub(crate) struct Filter<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) values: Vec<&'a str>,
+}
+
+impl Filter<'_> {
+    /// Whether a value matches; `*` stands for any text, `?` for any letter.
+    pub(crate) fn accepts(&self, value: &str) -> bool {
+        self.values.iter().any(|pattern| wildcard(pattern.as_bytes(), value.as_bytes()))
+    }
+
+    pub(crate) fn unknown(&self) -> Fault {
+        Fault::new("InvalidParameterValue", format!("The filter '{}' is invalid", self.name))
+    }
+}
+
+pub(crate) fn filters<'a>(form: &Form<'a>) -> Result<Vec<Filter<'a>>, Fault> {
+    let filters = form.structures("Filter");
+    filters.iter().map(|filter| Ok(Filter { name: filter.need("Name")?, values: filter.list("Value") })).collect()
+}
+
+fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => (0..=text.len()).any(|skip| wildcard(rest, &text[skip..])),
+        (Some((b'?', rest)), Some((_, text))) => wildcard(rest, text),
+        (Some((letter, rest)), Some((first, text))) => letter == first && wildcard(rest, text),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wildcard;
+
+    #[test]
+    fn wildcards_match_as_documented() {
+        assert!(wildcard(b"a*c", b"abbbc"));
+        assert!(wildcard(b"*", b""));
+        assert!(wildcard(b"a?c", b"abc"));
+        assert!(!wildcard(b"a?c", b"ac"));
+        assert!(!wildcard(b"abc", b"abcd"));
+    }
+}

@@ -1,0 +1,266 @@
+//! The part of Buildkite that agents and scalers use: the agent API's metrics, and the agents of the REST API.
+//!
+//! Source: Buildkite documentation (agent metrics, REST API "Agents", webhooks, agent lifecycle).
+
+mod rest;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{
+    Connect, Floor, Habits, Hook, Platform, Refused, Standing, Takes, Webhook, WebhookAuth, Words, Worker,
+    webhook::delivery,
+};
+use crate::{
+    aws::model::Stamp,
+    ci::jobs::{Job, News, What},
+    http::{Answer, Request, reason_phrase},
+    server::Refusal,
+};
+
+/// What Buildkite holds when it starts: one cluster with some queues.
+#[derive(Clone, Debug)]
+pub struct BuildkiteOptions {
+    /// The organization's slug.
+    pub organization: String,
+    /// The cluster's agent token.
+    pub token: String,
+    /// An API access token for the REST API below `/v2`.
+    pub api_token: String,
+    /// The keys of the cluster's queues. Jobs without a tag `queue=...` go to the first.
+    pub queues: Vec<String>,
+    /// How often the metrics want to be asked for: `Buildkite-Agent-Metrics-Poll-Duration`, whole seconds.
+    pub poll_duration: Option<Duration>,
+}
+
+impl Default for BuildkiteOptions {
+    fn default() -> Self {
+        Self {
+            organization: "lightsout".into(),
+            token: "bkct_lightsout-local".into(),
+            api_token: "bkua_lightsout-local".into(),
+            queues: vec!["default".into()],
+            poll_duration: None,
+        }
+    }
+}
+
+pub(super) struct Buildkite {
+    options: BuildkiteOptions,
+}
+
+enum Route {
+    Metrics,
+    QueueMetrics,
+    Rest(rest::Route),
+}
+
+impl Route {
+    fn of(request: &Request) -> Option<Self> {
+        let segments = request.segments();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match (request.method.as_str(), segments.as_slice()) {
+            ("GET", ["v3", "metrics"]) => Some(Self::Metrics),
+            ("GET", ["v3", "metrics", "queue"]) => Some(Self::QueueMetrics),
+            (method, ["v2", "organizations", organization, "agents", rest @ ..]) => {
+                rest::Route::of(method, organization, rest).map(Self::Rest)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Buildkite {
+    pub fn new(options: BuildkiteOptions) -> Self {
+        Self { options }
+    }
+
+    fn metrics(&self, request: &Request, floor: &Floor) -> Answer {
+        if request.header("authorization").and_then(|value| value.strip_prefix("Token ")) != Some(&self.options.token) {
+            return refuse(401, "Unauthorized");
+        }
+        let mut body = json!({"organization": {"slug": self.options.organization}});
+        let only = request.query("name");
+        match (request.path.trim_end_matches('/').ends_with("/queue"), only) {
+            (true, None | Some("")) => return refuse(422, "name is missing"),
+            (true, Some(name)) if !self.options.queues.iter().any(|queue| queue == name) => {
+                return refuse(404, "No queue found with that key");
+            }
+            (true, Some(name)) => {
+                body["agents"] = agents(floor, Some(name));
+                body["jobs"] = self.jobs(floor, Some(name));
+            }
+            (false, _) => {
+                body["agents"] = agents(floor, None);
+                body["jobs"] = self.jobs(floor, None);
+                for queue in &self.options.queues {
+                    body["agents"]["queues"][queue] = agents(floor, Some(queue));
+                    body["jobs"]["queues"][queue] = self.jobs(floor, Some(queue));
+                }
+            }
+        }
+        let answer = Answer::json(200, &body);
+        match self.options.poll_duration {
+            Some(wish) => answer.header("buildkite-agent-metrics-poll-duration", wish.as_secs().to_string()),
+            None => answer,
+        }
+    }
+
+    fn jobs(&self, floor: &Floor, queue: Option<&str>) -> Value {
+        let here = |job: &&Job| queue.is_none_or(|queue| self.queue_of(job) == queue);
+        let (scheduled, running) =
+            (floor.jobs.waiting().filter(here).count(), floor.jobs.running().filter(here).count());
+        json!({"scheduled": scheduled, "running": running, "waiting": 0, "total": scheduled + running})
+    }
+
+    fn queue_of<'a>(&'a self, job: &'a Job) -> &'a str {
+        let named = job.tags.iter().find_map(|tag| tag.strip_prefix("queue="));
+        named.or(self.options.queues.first().map(String::as_str)).unwrap_or("default")
+    }
+}
+
+/// The agents that are connected, and those of a queue only. One that was told to spawn several counts as several.
+fn agents(floor: &Floor, queue: Option<&str>) -> Value {
+    let wanted = queue.map(|queue| format!("queue={queue}"));
+    let here = |worker: &&Worker| match (&wanted, &worker.takes) {
+        (Some(wanted), Takes::Tagged(held)) => held.contains(wanted),
+        (None, _) | (Some(_), Takes::Everything) => true,
+    };
+    let (mut total, mut busy) = (0, 0);
+    for worker in floor.workers.iter().filter(here) {
+        total += usize::try_from(worker.slots).unwrap_or(usize::MAX);
+        busy += floor.load(worker.id);
+    }
+    json!({"idle": total.saturating_sub(busy), "busy": busy, "total": total})
+}
+
+impl Platform for Buildkite {
+    fn route(&self, request: &Request) -> &'static str {
+        Route::of(request).map_or("other", |route| match route {
+            Route::Metrics => "GET /v3/metrics",
+            Route::QueueMetrics => "GET /v3/metrics/queue",
+            Route::Rest(route) => route.name(),
+        })
+    }
+
+    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
+        match Route::of(request) {
+            Some(Route::Metrics | Route::QueueMetrics) => self.metrics(request, floor),
+            Some(Route::Rest(route)) => {
+                rest::answer(&self.options, &route, request, floor, now).unwrap_or_else(|refusal| refusal)
+            }
+            None => refuse(404, "Not Found"),
+        }
+    }
+
+    fn refuse(&self, why: Refusal, _: Stamp) -> Answer {
+        match why {
+            Refusal::Status(status) => refuse(status, reason_phrase(status)),
+            Refusal::Throttled | Refusal::Expired => refuse(429, "You have exceeded your API rate limit. Please wait.")
+                .header("ratelimit-remaining", "0")
+                .header("ratelimit-limit", "200")
+                .header("ratelimit-reset", "30")
+                .header("retry-after", "30"),
+        }
+    }
+
+    fn connect(&mut self, ask: &Connect, floor: &mut Floor, now: Stamp) -> Result<u64, Refused> {
+        if ask.token != self.options.token {
+            return Err(Refused(401, "the agent token is not one of this cluster".into()));
+        }
+        let mut tags = ask.metadata.clone();
+        let queue = tags.entry("queue".to_owned()).or_insert_with(|| "default".to_owned());
+        if !self.options.queues.contains(queue) {
+            return Err(Refused(403, format!("the cluster has no queue {queue}")));
+        }
+        let takes = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let worker = Worker { metadata: tags, takes: Takes::Tagged(takes), ..Worker::new(ask.name.clone(), now) };
+        Ok(floor.workers.add(worker))
+    }
+
+    fn tags_of(&self, job: &Job) -> Vec<String> {
+        let others = job.tags.iter().filter(|tag| !tag.starts_with("queue=")).cloned();
+        std::iter::once(format!("queue={}", self.queue_of(job))).chain(others).collect()
+    }
+
+    fn environment(&self, job: &Job, worker: &Worker) -> BTreeMap<String, String> {
+        let variables = [
+            ("BUILDKITE", "true".to_owned()),
+            ("BUILDKITE_JOB_ID", job_uuid(job.id)),
+            ("BUILDKITE_BUILD_NUMBER", job.batch.to_string()),
+            ("BUILDKITE_LABEL", job.name()),
+            ("BUILDKITE_ORGANIZATION_SLUG", self.options.organization.clone()),
+            ("BUILDKITE_AGENT_NAME", worker.name.clone()),
+            ("BUILDKITE_AGENT_META_DATA_QUEUE", self.queue_of(job).to_owned()),
+        ];
+        variables.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
+    fn words(&self) -> Words {
+        Words {
+            failed: "exit status 1",
+            system_failure: "exit status -1: agent refused",
+            gone: "exit status -1: agent lost",
+        }
+    }
+
+    fn habits(&self) -> Habits {
+        // No heartbeat for 3 min, and another minute until an agent is lost.
+        Habits { keeps: false, forgets_used: false, lost_after: Duration::from_secs(240) }
+    }
+
+    fn hook(&self, news: &News, floor: &Floor, to: &Webhook, now: Stamp) -> Option<Hook> {
+        let job = floor.jobs.get(news.job)?;
+        let event = match news.what {
+            What::Queued => "job.scheduled",
+            What::Picked => "job.started",
+            What::Ended(_) => "job.finished",
+        };
+        let document = json!({
+            "event": event,
+            "job": {
+                "id": job_uuid(job.id),
+                "type": "script",
+                "name": job.name(),
+                "agent_query_rules": self.tags_of(job),
+                "state": match news.what {
+                    What::Queued => "scheduled",
+                    What::Picked => "running",
+                    What::Ended(_) => "finished",
+                },
+                "created_at": job.queued_at.to_string(),
+                "scheduled_at": job.queued_at.to_string(),
+                "started_at": job.started_at.map(|at| at.to_string()),
+                "finished_at": job.finished_at.map(|at| at.to_string()),
+                "cluster_queue_id": null,
+            },
+            "build": {"number": job.batch, "state": "running"},
+            "pipeline": {"slug": "demo", "name": "demo"},
+            "sender": {"name": "lightsout"},
+        });
+        let hook = Hook::new(to, &document)
+            .header("user-agent", "Buildkite-Request")
+            .header("x-buildkite-event", event)
+            .header("x-buildkite-request", delivery(job.id, event, news.at));
+        Some(match to.auth {
+            WebhookAuth::Token => hook.header("x-buildkite-token", to.secret.clone()),
+            WebhookAuth::Signature => {
+                let timestamp = now.0.div_euclid(1000);
+                let signature = hook.signature(&to.secret, &format!("{timestamp}."));
+                hook.header("x-buildkite-signature", format!("timestamp={timestamp},signature={signature}"))
+            }
+        })
+    }
+}
+
+fn job_uuid(id: u64) -> String {
+    format!("01900000-0000-4000-8000-{id:012x}")
+}
+
+fn refuse(status: u16, message: &str) -> Answer {
+    Answer::json(status, &json!({"message": message}))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! The part of CircleCI's runner API that scalers use: waiting and running tasks, and the inventory of runners.
+//!
+//! Source: CircleCI documentation (runner API, machine runner 3).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::{Connect, Floor, Habits, Platform, Refused, Takes, Words, Worker, one_slot};
+use crate::{
+    aws::model::Stamp,
+    ci::jobs::Job,
+    http::{Answer, Request, reason_phrase},
+    server::Refusal,
+};
+
+/// What CircleCI holds when it starts.
+#[derive(Clone, Debug)]
+pub struct CircleCiOptions {
+    /// The personal API token that reads the queue.
+    pub token: String,
+    /// The resource classes. Jobs without a tag that names one want the first.
+    pub resource_classes: Vec<ResourceClass>,
+    /// Whether the paths below `/api/v3/runner` are there; a CircleCI server that is not new has those of `/api/v2` only.
+    pub v3: bool,
+}
+
+/// A resource class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceClass {
+    /// Its name, as `namespace/class`.
+    pub name: String,
+    /// The token with which its runners connect.
+    pub token: String,
+}
+
+impl Default for CircleCiOptions {
+    fn default() -> Self {
+        let class = ResourceClass { name: "lightsout/demo".into(), token: "lightsout-local-resource-class".into() };
+        Self { token: "CCIPAT_lightsout_local".into(), resource_classes: vec![class], v3: true }
+    }
+}
+
+/// Runners that were not seen for this long leave the inventory.
+const LISTED_FOR: Duration = Duration::from_secs(12 * 3600);
+
+pub(super) struct CircleCi {
+    options: CircleCiOptions,
+}
+
+#[derive(Clone, Copy)]
+enum Version {
+    V2,
+    V3,
+}
+
+#[derive(Clone, Copy)]
+enum Route {
+    Waiting(Version),
+    Running(Version),
+    Runners(Version),
+}
+
+impl Route {
+    fn of(request: &Request) -> Option<Self> {
+        let segments = request.segments();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if request.method != "GET" {
+            return None;
+        }
+        Some(match segments.as_slice() {
+            ["api", "v3", "runner", "tasks"] => Self::Waiting(Version::V3),
+            ["api", "v3", "runner", "tasks", "running"] => Self::Running(Version::V3),
+            ["api", "v3", "runner"] => Self::Runners(Version::V3),
+            ["api", "v2", "tasks"] => Self::Waiting(Version::V2),
+            ["api", "v2", "tasks", "running"] => Self::Running(Version::V2),
+            ["api", "v2", "runner"] => Self::Runners(Version::V2),
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Waiting(Version::V3) => "GET /api/v3/runner/tasks",
+            Self::Running(Version::V3) => "GET /api/v3/runner/tasks/running",
+            Self::Runners(Version::V3) => "GET /api/v3/runner",
+            Self::Waiting(Version::V2) => "GET /api/v2/tasks",
+            Self::Running(Version::V2) => "GET /api/v2/tasks/running",
+            Self::Runners(Version::V2) => "GET /api/v2/runner",
+        }
+    }
+
+    fn version(self) -> Version {
+        match self {
+            Self::Waiting(version) | Self::Running(version) | Self::Runners(version) => version,
+        }
+    }
+}
+
+impl CircleCi {
+    pub fn new(options: CircleCiOptions) -> Self {
+        Self { options }
+    }
+
+    fn answer(&self, request: &Request, floor: &Floor, now: Stamp) -> Result<Answer, Answer> {
+        let route = Route::of(request).ok_or_else(|| refuse(404, "Not found"))?;
+        if matches!(route.version(), Version::V3) && !self.options.v3 {
+            return Err(refuse(404, "Not found"));
+        }
+        if token_of(request).as_deref() != Some(&self.options.token) {
+            return Err(refuse(401, "You must log in first."));
+        }
+        let class = request.query("resource-class").filter(|class| !class.is_empty());
+        let body = match route {
+            Route::Waiting(_) => {
+                let class = self.known(class)?;
+                let waiting = floor.jobs.waiting().filter(|job| self.class_of(job) == class).count();
+                json!({"unclaimed_task_count": waiting})
+            }
+            Route::Running(_) => {
+                let class = self.known(class)?;
+                let running = floor.jobs.running().filter(|job| self.class_of(job) == class).count();
+                json!({"running_runner_tasks": running})
+            }
+            Route::Runners(_) => {
+                let namespace = request.query("namespace").filter(|namespace| !namespace.is_empty());
+                if class.is_none() && namespace.is_none() {
+                    return Err(refuse(400, "either resource-class or namespace is required"));
+                }
+                let listed = |worker: &&Worker| {
+                    let own = class_name(worker);
+                    now.since(worker.heard_at) < LISTED_FOR
+                        && class.is_none_or(|class| class == own)
+                        && namespace.is_none_or(|namespace| own.split('/').next() == Some(namespace))
+                };
+                json!({"items": floor.workers.iter().filter(listed).map(show).collect::<Vec<_>>()})
+            }
+        };
+        Ok(Answer::json(200, &body))
+    }
+
+    fn known<'a>(&self, class: Option<&'a str>) -> Result<&'a str, Answer> {
+        let class = class.ok_or_else(|| refuse(400, "resource-class is required"))?;
+        let known = self.options.resource_classes.iter().any(|known| known.name == class);
+        if known { Ok(class) } else { Err(refuse(404, "resource class not found")) }
+    }
+
+    fn class_of<'a>(&'a self, job: &'a Job) -> &'a str {
+        let named = job.tags.iter().find(|tag| tag.contains('/'));
+        named.or(self.options.resource_classes.first().map(|class| &class.name)).map_or("", String::as_str)
+    }
+}
+
+impl Platform for CircleCi {
+    fn route(&self, request: &Request) -> &'static str {
+        Route::of(request).map_or("other", Route::name)
+    }
+
+    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
+        self.answer(request, floor, now).unwrap_or_else(|refusal| refusal)
+    }
+
+    fn refuse(&self, why: Refusal, _: Stamp) -> Answer {
+        match why {
+            Refusal::Status(status) => refuse(status, reason_phrase(status)),
+            Refusal::Throttled | Refusal::Expired => refuse(429, "Rate Limit Exceeded")
+                .header("retry-after", "30")
+                .header("x-ratelimit-limit", "100")
+                .header("x-ratelimit-remaining", "0")
+                .header("x-ratelimit-reset", "30"),
+        }
+    }
+
+    fn connect(&mut self, ask: &Connect, floor: &mut Floor, now: Stamp) -> Result<u64, Refused> {
+        one_slot(ask, "a machine runner")?;
+        let class = self.options.resource_classes.iter().find(|class| class.token == ask.token);
+        let class = class.ok_or_else(|| Refused(401, "the token belongs to no resource class".into()))?;
+        let takes = Takes::Tagged(BTreeSet::from([class.name.clone()]));
+        let known = floor.workers.named(&ask.name).filter(|worker| worker.takes == takes).map(|worker| worker.id);
+        if let Some(worker) = known.and_then(|id| floor.workers.get_mut(id)) {
+            worker.used_at = None;
+            return Ok(worker.id);
+        }
+        let worker = Worker { metadata: ask.metadata.clone(), takes, ..Worker::new(ask.name.clone(), now) };
+        Ok(floor.workers.add(worker))
+    }
+
+    fn tags_of(&self, job: &Job) -> Vec<String> {
+        vec![self.class_of(job).to_owned()]
+    }
+
+    fn environment(&self, job: &Job, worker: &Worker) -> BTreeMap<String, String> {
+        let variables = [
+            ("CI", "true".to_owned()),
+            ("CIRCLECI", "true".to_owned()),
+            ("CIRCLE_BUILD_NUM", job.id.to_string()),
+            ("CIRCLE_JOB", job.name()),
+            ("CIRCLE_WORKFLOW_ID", format!("01900000-0000-4000-8000-{:012x}", job.batch)),
+            ("CIRCLECI_RUNNER_NAME", worker.name.clone()),
+        ];
+        variables.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
+    fn words(&self) -> Words {
+        Words { failed: "failed", system_failure: "infrastructure_fail", gone: "infrastructure_fail" }
+    }
+
+    fn habits(&self) -> Habits {
+        // How long CircleCI really waits is not documented.
+        Habits { keeps: true, forgets_used: false, lost_after: Duration::from_secs(300) }
+    }
+}
+
+/// The token of a user: a header of its own, or the user's name of HTTP Basic.
+fn token_of(request: &Request) -> Option<String> {
+    if let Some(token) = request.header("circle-token") {
+        return Some(token.to_owned());
+    }
+    let basic = request.header("authorization")?.strip_prefix("Basic ")?;
+    let pair = String::from_utf8(STANDARD.decode(basic).ok()?).ok()?;
+    pair.split(':').next().map(str::to_owned)
+}
+
+fn class_name(worker: &Worker) -> String {
+    worker.takes.tags().into_iter().next().unwrap_or_default()
+}
+
+fn show(worker: &Worker) -> Value {
+    json!({
+        "resource_class": class_name(worker),
+        "hostname": worker.instance.as_ref().unwrap_or(&worker.name),
+        "name": worker.name,
+        "first_connected": worker.created_at.to_string(),
+        "last_connected": worker.heard_at.to_string(),
+        "last_used": worker.used_at.map(|at| at.to_string()),
+        "version": "3.1.4",
+    })
+}
+
+fn refuse(status: u16, message: &str) -> Answer {
+    Answer::json(status, &json!({"message": message}))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! The part of GitLab that runners and scalers use, as a pure model: requests and time go in, answers come out.
+//!
+//! Routes, status codes and bodies are those of GitLab 17 and later (`doc/api` and `lib/api/ci` of GitLab itself).
+
+mod auth;
+mod jobs;
+mod page;
+mod payload;
+mod project_api;
+mod route;
+mod runner_api;
+mod runners;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use self::{
+    auth::{Limiter, Pat},
+    route::{Route, RunnerRoute},
+    runners::Runner,
+};
+use super::{
+    Connect, Floor, Habits, Hook, Platform, Refused, Webhook, Words, Worker, etag::conditional, webhook::delivery,
+};
+use crate::{
+    aws::model::Stamp,
+    ci::jobs::{Blame, End, Job, News, Status, seconds},
+    hex::hex,
+    http::{Answer, Request, reason_phrase},
+    server::Refusal,
+};
+
+/// What the GitLab holds when it starts: one group with one project, one runner record and one access token.
+#[derive(Clone, Debug)]
+pub struct GitLabOptions {
+    /// The group's full path.
+    pub group: String,
+    /// The project's full path, below the group.
+    pub project: String,
+    /// The personal access token that the API accepts.
+    pub token: String,
+    /// What that token may do, in GitLab's words, such as `read_api`.
+    pub scopes: Vec<String>,
+    /// The authentication token of the runner record; it starts with `glrt-`.
+    pub runner_token: String,
+    /// The tags of the runner record.
+    pub runner_tags: Vec<String>,
+    /// Whether the runner record takes jobs without tags.
+    pub run_untagged: bool,
+    /// A running job that nobody updated for this long is failed with `stuck_or_timeout_failure`; GitLab takes an hour.
+    pub stuck_after: Duration,
+    /// API requests that one access token may make in a minute; none: any number. GitLab.com allows 2,000.
+    pub requests_per_minute: Option<u32>,
+    /// A repository for runners that insist on a clone; without one jobs say `GIT_STRATEGY=none`.
+    pub repository: Option<Repository>,
+}
+
+/// A git repository that jobs are told to clone.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// What `git clone` is given.
+    pub url: String,
+    /// The commit to check out.
+    pub sha: String,
+}
+
+impl Default for GitLabOptions {
+    fn default() -> Self {
+        Self {
+            group: "lightsout".into(),
+            project: "lightsout/demo".into(),
+            token: "glpat-lightsout-local".into(),
+            scopes: ["read_api", "create_runner", "manage_runner"].map(String::from).to_vec(),
+            runner_token: "glrt-lightsout-local".into(),
+            runner_tags: Vec::new(),
+            run_untagged: true,
+            stuck_after: Duration::from_secs(3600),
+            requests_per_minute: None,
+            repository: None,
+        }
+    }
+}
+
+/// The `system_id` that the runner on an instance goes by: `r_` and the first 12 hexadecimal digits of the SHA-256 of the
+/// instance id. The agent writes it to `.runner_system_id`, so that a job can be traced to its machine.
+pub fn system_id(instance_id: &str) -> String {
+    format!("r_{}", hex(&Sha256::digest(instance_id)[..6]))
+}
+
+/// The whole GitLab, but for its jobs.
+pub(crate) struct GitLab {
+    options: GitLabOptions,
+    groups: BTreeMap<u64, String>,
+    projects: BTreeMap<u64, Project>,
+    runners: BTreeMap<u64, Runner>,
+    pats: Vec<Pat>,
+    limiter: Limiter,
+    /// How many were made up.
+    tokens: u64,
+}
+
+pub(crate) struct Project {
+    pub id: u64,
+    pub path: String,
+    pub group: u64,
+}
+
+const GROUP_ID: u64 = 10;
+const PROJECT_ID: u64 = 20;
+const RUNNER_ID: u64 = 1;
+
+impl GitLab {
+    pub fn new(options: GitLabOptions) -> Self {
+        let project = Project { id: PROJECT_ID, path: options.project.clone(), group: GROUP_ID };
+        let runner = Runner {
+            description: "lightsout".into(),
+            tags: options.runner_tags.clone(),
+            run_untagged: options.run_untagged,
+            ..Runner::new(RUNNER_ID, options.runner_token.clone())
+        };
+        let pat = Pat { token: options.token.clone(), scopes: options.scopes.clone() };
+        Self {
+            groups: BTreeMap::from([(GROUP_ID, options.group.clone())]),
+            projects: BTreeMap::from([(PROJECT_ID, project)]),
+            runners: BTreeMap::from([(RUNNER_ID, runner)]),
+            pats: vec![pat],
+            limiter: Limiter::new(options.requests_per_minute),
+            tokens: 0,
+            options,
+        }
+    }
+
+    /// A job's own token, with which its runner reports on it.
+    fn job_token(&self, job: u64) -> String {
+        self.derived("glcbt-", &format!("job {job}"))
+    }
+
+    /// A token that nobody has guessed by accident; this is an emulator on loopback, not a vault.
+    fn secret(&mut self, prefix: &str, salt: u64) -> String {
+        self.tokens += 1;
+        self.derived(prefix, &format!("{salt}/{}", self.tokens))
+    }
+
+    fn derived(&self, prefix: &str, salt: &str) -> String {
+        let digest = Sha256::digest(format!("{}/{salt}", self.options.runner_token));
+        format!("{prefix}{}", hex(&digest[..10]))
+    }
+}
+
+impl Platform for GitLab {
+    fn route(&self, request: &Request) -> &'static str {
+        Route::of(request).map_or("other", |route| route.name())
+    }
+
+    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
+        let Some(route) = Route::of(request) else {
+            return Answer::json(404, &json!({"error": "404 Not Found"}));
+        };
+        let answered = match &route {
+            Route::User(route) => self.user_side(route, request, floor, now),
+            Route::Runner(route) => self.runner_side(route, request, floor, now),
+        };
+        conditional(request, answered.unwrap_or_else(|refusal| refusal))
+    }
+
+    fn refuse(&self, why: Refusal, now: Stamp) -> Answer {
+        match why {
+            Refusal::Status(status) => refuse(status, &format!("{status} {}", reason_phrase(status))),
+            Refusal::Throttled | Refusal::Expired => auth::throttled(2000, 2001, now),
+        }
+    }
+
+    fn machine_of(&self, request: &Request, floor: &Floor) -> Option<String> {
+        let named = || request.params().get("system_id").and_then(Value::as_str).map(str::to_owned);
+        match Route::of(request)? {
+            Route::Runner(RunnerRoute::UpdateJob(id) | RunnerRoute::PatchTrace(id) | RunnerRoute::Artifacts(id)) => {
+                floor.jobs.get(id)?.machine.clone()
+            }
+            Route::Runner(_) => named(),
+            Route::User(_) => None,
+        }
+    }
+
+    fn connect(&mut self, _: &Connect, _: &mut Floor, _: Stamp) -> Result<u64, Refused> {
+        Err(Refused(409, "GitLab's runners take their jobs through GitLab's own API: POST /api/v4/jobs/request".into()))
+    }
+
+    fn tags_of(&self, job: &Job) -> Vec<String> {
+        job.tags.clone()
+    }
+
+    fn environment(&self, _: &Job, _: &Worker) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    fn words(&self) -> Words {
+        Words { failed: "script_failure", system_failure: "runner_system_failure", gone: "stuck_or_timeout_failure" }
+    }
+
+    fn habits(&self) -> Habits {
+        Habits { keeps: true, forgets_used: false, lost_after: self.options.stuck_after }
+    }
+
+    fn hook(&self, news: &News, floor: &Floor, to: &Webhook, _: Stamp) -> Option<Hook> {
+        let job = floor.jobs.get(news.job)?;
+        let id = delivery(job.id, "job", news.at);
+        let hook = Hook::new(to, &job.event(self));
+        Some(
+            hook.header("user-agent", "GitLab/18.0.0")
+                .header("x-gitlab-event", "Job Hook")
+                .header("x-gitlab-event-uuid", id.clone())
+                .header("x-gitlab-webhook-uuid", delivery(0, &to.url, Stamp(0)))
+                .header("idempotency-key", id)
+                .header("x-gitlab-instance", floor.url.clone())
+                .header("x-gitlab-token", to.secret.clone()),
+        )
+    }
+
+    /// Fails the jobs that nobody updated for too long.
+    fn advance(&mut self, floor: &mut Floor, now: Stamp) {
+        let limit = self.options.stuck_after;
+        let stuck: Vec<u64> =
+            floor.jobs.running().filter(|job| now.since(job.updated_at) >= limit).map(|job| job.id).collect();
+        for id in stuck {
+            let reason = "stuck_or_timeout_failure".to_owned();
+            floor.jobs.finish(id, End::Failed { reason, blame: Blame::Machine }, now);
+        }
+    }
+
+    fn next_timer(&self, floor: &Floor) -> Option<Stamp> {
+        floor.jobs.running().map(|job| job.updated_at + self.options.stuck_after).min()
+    }
+}
+
+/// A flag, as JSON or as the text that a form carries.
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(text) => match text.as_str() {
+            "true" | "1" | "t" | "on" | "yes" => Some(true),
+            "false" | "0" | "f" | "off" | "no" => Some(false),
+            _ => None,
+        },
+        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A list, as JSON or separated by commas.
+fn list(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) => values.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::String(text) => {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    }
+}
+
+fn refuse(status: u16, message: &str) -> Answer {
+    Answer::json(status, &json!({"message": message}))
+}
+
+fn invalid(what: &str) -> Answer {
+    Answer::json(400, &json!({"error": what}))
+}
+
+/// A time as GitLab writes it: RFC 3339 with milliseconds.
+fn time(at: Stamp) -> String {
+    at.to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! The part of Spacelift's GraphQL API that scalers and agents use: log in, look at a worker pool, drain a worker.
+//!
+//! Source: Spacelift documentation (API, worker pools) and its public autoscaler.
+
+mod graphql;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use serde_json::{Map, Value, json};
+
+use self::graphql::{Field, Operation};
+use super::{Connect, Floor, Habits, Platform, Refused, Standing, Words, Worker, hmac::hmac_sha256, one_slot};
+use crate::{
+    aws::model::Stamp,
+    ci::jobs::Job,
+    http::{Answer, Request, reason_phrase},
+    server::Refusal,
+};
+
+/// What Spacelift holds when it starts: one worker pool.
+#[derive(Clone, Debug)]
+pub struct SpaceliftOptions {
+    /// The worker pool's id.
+    pub pool: String,
+    /// The pool's token (`SPACELIFT_TOKEN`), with which workers connect: base64 of a JSON document.
+    pub pool_token: String,
+    /// The id of an API key that may read the pool and drain its workers.
+    pub key_id: String,
+    /// Its secret.
+    pub key_secret: String,
+    /// How long a login is good for.
+    pub session: Duration,
+    /// Whether workers have `availableAt`; servers of one's own that are not new do not.
+    pub available_at: bool,
+}
+
+impl Default for SpaceliftOptions {
+    fn default() -> Self {
+        Self {
+            pool: "01LIGHTSOUTP00LDEM00000000".into(),
+            pool_token: STANDARD
+                .encode(r#"{"broker":{"endpoint":"worker-iot.lightsout.invalid"},"poolId":"lightsout"}"#),
+            key_id: "01LIGHTSOUTAP1KEY000000000".into(),
+            key_secret: "lightsout-local-key-secret".into(),
+            session: Duration::from_secs(3600),
+            available_at: true,
+        }
+    }
+}
+
+pub(super) struct Spacelift {
+    options: SpaceliftOptions,
+}
+
+/// What a request wants, for counters and faults.
+const LOGIN: &str = "apiKeyUser";
+const POOL: &str = "workerPool";
+const DRAIN: &str = "workerDrainSet";
+
+impl Spacelift {
+    pub fn new(options: SpaceliftOptions) -> Self {
+        Self { options }
+    }
+
+    fn execute(&self, request: &Request, floor: &mut Floor, now: Stamp) -> Result<Value, String> {
+        let operation = operation_of(request)?;
+        // A call without a login is refused as a whole.
+        let logged_in = self.is_logged_in(request, now);
+        let mut data = Map::new();
+        for field in &operation.fields {
+            let value = match (operation.mutation, field.name.as_str()) {
+                (true, LOGIN) => self.login(field, now)?,
+                (_, POOL | DRAIN) if !logged_in => return Err("unauthorized".to_owned()),
+                (false, POOL) => self.pool(field, floor)?,
+                (true, DRAIN) => self.drain(field, floor)?,
+                (true, other) => return Err(format!("Cannot query field \"{other}\" on type \"Mutation\".")),
+                (false, other) => return Err(format!("Cannot query field \"{other}\" on type \"Query\".")),
+            };
+            data.insert(field.alias.clone(), value);
+        }
+        Ok(Value::Object(data))
+    }
+
+    fn login(&self, field: &Field, now: Stamp) -> Result<Value, String> {
+        if field.text("id") != Some(&self.options.key_id) || field.text("secret") != Some(&self.options.key_secret) {
+            return Ok(Value::Null);
+        }
+        let until = (now + self.options.session).0.div_euclid(1000);
+        select(field, "User", |name| match name {
+            "jwt" => Some(json!(self.token(until))),
+            "validUntil" => Some(json!(until)),
+            "id" => Some(json!(format!("api::{}", self.options.key_id))),
+            _ => None,
+        })
+    }
+
+    /// Something in the shape of a JWT that is good until then.
+    fn token(&self, until: i64) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let claims = part(&json!({"sub": format!("api::{}", self.options.key_id), "exp": until}));
+        let unsigned = format!("{}.{claims}", part(&json!({"alg": "HS256", "typ": "JWT"})));
+        let signature = hmac_sha256(self.options.key_secret.as_bytes(), unsigned.as_bytes());
+        format!("{unsigned}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn is_logged_in(&self, request: &Request, now: Stamp) -> bool {
+        let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let claims = bearer.and_then(|token| URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok());
+        let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+        let until = claims.and_then(|claims| claims.get("exp")?.as_i64());
+        until.is_some_and(|until| bearer == Some(&self.token(until)) && until * 1000 > now.0)
+    }
+
+    fn pool(&self, field: &Field, floor: &Floor) -> Result<Value, String> {
+        if field.text("id") != Some(&self.options.pool) {
+            return Ok(Value::Null);
+        }
+        if field.selection.is_empty() {
+            return Err("Field \"workerPool\" of type \"WorkerPool\" must have a selection of subfields.".to_owned());
+        }
+        let mut pool = Map::new();
+        for inner in &field.selection {
+            let value = match inner.name.as_str() {
+                "workers" => {
+                    floor.workers.iter().map(|worker| self.worker(inner, worker, floor)).collect::<Result<_, _>>()?
+                }
+                "id" => json!(self.options.pool),
+                "name" => json!("lightsout"),
+                "pendingRuns" => json!(floor.jobs.waiting().count()),
+                "busyWorkers" => json!(floor.workers.iter().filter(|worker| floor.load(worker.id) > 0).count()),
+                other => return Err(format!("Cannot query field \"{other}\" on type \"WorkerPool\".")),
+            };
+            pool.insert(inner.alias.clone(), value);
+        }
+        Ok(Value::Object(pool))
+    }
+
+    /// Busy is looked at after the drain took effect, so that `busy: false` proves that nothing comes any more.
+    fn drain(&self, field: &Field, floor: &mut Floor) -> Result<Value, String> {
+        let on = field.arguments.get("drain").and_then(Value::as_bool).ok_or("Argument \"drain\" is missing.")?;
+        let id = field.text("id").and_then(number).filter(|id| floor.workers.get(*id).is_some());
+        let id = id.filter(|_| field.text("workerPool") == Some(&self.options.pool)).ok_or("worker not found")?;
+        if let Some(worker) = floor.workers.get_mut(id) {
+            worker.standing = if on { Standing::Drained } else { Standing::Serving };
+        }
+        let worker = floor.workers.get(id).ok_or("worker not found")?;
+        if field.selection.iter().any(|inner| inner.name == "availableAt") {
+            return Err("Cannot query field \"availableAt\" on type \"Worker\".".to_owned());
+        }
+        self.worker(field, worker, floor)
+    }
+
+    fn worker(&self, field: &Field, worker: &Worker, floor: &Floor) -> Result<Value, String> {
+        let busy = floor.load(worker.id) > 0;
+        let seconds = |at: Stamp| at.0.div_euclid(1000);
+        select(field, "Worker", |name| {
+            Some(match name {
+                "id" => json!(ulid(worker.id)),
+                "busy" => json!(busy),
+                "drained" => json!(worker.standing == Standing::Drained),
+                "createdAt" => json!(seconds(worker.created_at)),
+                "availableAt" if self.options.available_at => json!((!busy).then(|| seconds(worker.free_since))),
+                // JSON inside JSON.
+                "metadata" => json!(json!(worker.metadata).to_string()),
+                "status" => json!(if worker.standing == Standing::Drained { "DRAINED" } else { "IDLE" }),
+                _ => return None,
+            })
+        })
+    }
+}
+
+fn operation_of(request: &Request) -> Result<Operation, String> {
+    let body: Value = serde_json::from_slice(&request.body).map_err(|_| "the body is not JSON".to_owned())?;
+    let query = body.get("query").and_then(Value::as_str).ok_or("Must provide query string.")?;
+    let variables = body.get("variables").and_then(Value::as_object).cloned().unwrap_or_default();
+    graphql::parse(query, &variables)
+}
+
+/// The selected fields of an object.
+fn select(field: &Field, kind: &str, value: impl Fn(&str) -> Option<Value>) -> Result<Value, String> {
+    if field.selection.is_empty() {
+        return Err(format!("Field \"{}\" of type \"{kind}\" must have a selection of subfields.", field.name));
+    }
+    let selected = field.selection.iter().map(|inner| {
+        let found =
+            value(&inner.name).ok_or_else(|| format!("Cannot query field \"{}\" on type \"{kind}\".", inner.name));
+        Ok((inner.alias.clone(), found?))
+    });
+    selected.collect::<Result<Map<_, _>, String>>().map(Value::Object)
+}
+
+impl Platform for Spacelift {
+    fn route(&self, request: &Request) -> &'static str {
+        if request.path != "/graphql" {
+            return "other";
+        }
+        let operation = operation_of(request).ok();
+        let first = operation.as_ref().and_then(|operation| operation.fields.first());
+        match first.map(|field| field.name.as_str()) {
+            Some(LOGIN) => LOGIN,
+            Some(POOL) => POOL,
+            Some(DRAIN) => DRAIN,
+            Some(_) | None => "POST /graphql",
+        }
+    }
+
+    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
+        if request.path != "/graphql" {
+            return Answer::new(404, "text/plain", "404 page not found\n");
+        }
+        if request.method != "POST" {
+            return Answer::new(405, "text/plain", "405 method not allowed\n");
+        }
+        match self.execute(request, floor, now) {
+            Ok(data) => Answer::json(200, &json!({"data": data})),
+            Err(message) => Answer::json(200, &json!({"data": null, "errors": [{"message": message}]})),
+        }
+    }
+
+    fn refuse(&self, why: Refusal, _: Stamp) -> Answer {
+        match why {
+            Refusal::Status(status) => {
+                Answer::new(status, "text/plain", format!("{status} {}\n", reason_phrase(status)))
+            }
+            Refusal::Throttled | Refusal::Expired => {
+                Answer::new(429, "text/plain", "Too Many Requests\n").header("retry-after", "10")
+            }
+        }
+    }
+
+    fn machine_of(&self, request: &Request, floor: &Floor) -> Option<String> {
+        let operation = operation_of(request).ok()?;
+        let drain = operation.fields.iter().find(|field| field.name == DRAIN)?;
+        floor.workers.get(number(drain.text("id")?)?)?.instance.clone()
+    }
+
+    fn connect(&mut self, ask: &Connect, floor: &mut Floor, now: Stamp) -> Result<u64, Refused> {
+        one_slot(ask, "a worker")?;
+        if ask.token != self.options.pool_token {
+            return Err(Refused(401, "the token is not that of the worker pool".into()));
+        }
+        let worker = Worker { metadata: ask.metadata.clone(), ..Worker::new(ask.name.clone(), now) };
+        Ok(floor.workers.add(worker))
+    }
+
+    fn tags_of(&self, _: &Job) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn environment(&self, job: &Job, worker: &Worker) -> BTreeMap<String, String> {
+        let variables = [
+            ("SPACELIFT", "true".to_owned()),
+            ("TF_VAR_spacelift_run_id", ulid(job.id)),
+            ("SPACELIFT_WORKER_ID", ulid(worker.id)),
+        ];
+        variables.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
+    fn words(&self) -> Words {
+        Words { failed: "FAILED", system_failure: "worker failed", gone: "worker node crashed" }
+    }
+
+    fn habits(&self) -> Habits {
+        // How long Spacelift really waits is not documented.
+        Habits { keeps: false, forgets_used: false, lost_after: Duration::from_secs(180) }
+    }
+}
+
+/// An id as Spacelift makes them.
+fn ulid(id: u64) -> String {
+    format!("01LIGHTSOUT{id:015}")
+}
+
+fn number(id: &str) -> Option<u64> {
+    id.strip_prefix("01LIGHTSOUT")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

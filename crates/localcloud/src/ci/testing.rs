@@ -1,0 +1,105 @@
+//! A platform on the bench: requests in, answers out, no sockets.
+
+use serde_json::{Value, json};
+
+use super::{Ci, PlatformKind};
+use crate::{
+    LocalCloudOptions,
+    aws::model::Stamp,
+    ci::jobs::Job,
+    fleet::{JobState, NewJobs},
+    http::{self, Answer, Request},
+};
+
+pub(crate) const NOW: Stamp = Stamp(1_790_000_000_000);
+pub(crate) const URL: &str = "http://127.0.0.1:8080";
+
+/// An instance, and its runner's usual name.
+pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
+
+pub(crate) fn later(seconds: i64) -> Stamp {
+    Stamp(NOW.0 + seconds * 1000)
+}
+
+pub(crate) struct Bench {
+    pub ci: Ci,
+    pub now: Stamp,
+}
+
+impl Bench {
+    pub fn new(platform: PlatformKind) -> Self {
+        Self::with(LocalCloudOptions { platform, ..LocalCloudOptions::default() })
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "a test has no more use for them")]
+    pub fn with(options: LocalCloudOptions) -> Self {
+        Self { ci: Ci::new(&options, URL), now: NOW }
+    }
+
+    pub fn call(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.ci.handle(&request(method, target, headers, body), self.now)
+    }
+
+    pub fn json(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let headers: Vec<_> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
+        self.call(method, target, &headers, &body.to_string())
+    }
+
+    pub fn enqueue(&mut self, count: u32, tags: &[&str]) -> Vec<u64> {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        self.ci.enqueue(&NewJobs { count, tags, ..NewJobs::default() }, self.now)
+    }
+
+    /// Connects a runner that goes by the instance's id, with what is special about it.
+    pub fn try_connect(&mut self, token: &str, special: &Value) -> Answer {
+        let mut body = json!({"platform": self.ci.kind, "token": token, "name": INSTANCE});
+        for (key, value) in special.as_object().into_iter().flatten() {
+            body[key] = value.clone();
+        }
+        self.json("POST", "/_lightsout/runner/connect", &[], &body)
+    }
+
+    pub fn connect(&mut self, token: &str, special: &Value) -> String {
+        let answer = self.try_connect(token, special);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        body(&answer)["runner"].as_str().expect("an id").to_owned()
+    }
+
+    pub fn claim(&mut self, runner: &str) -> Answer {
+        self.call("POST", &format!("/_lightsout/runner/{runner}/claim"), &[], "")
+    }
+
+    /// Claims a job that must be there.
+    pub fn take(&mut self, runner: &str) -> u64 {
+        let answer = self.claim(runner);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        body(&answer)["job"]["id"].as_u64().expect("an id")
+    }
+
+    pub fn report(&mut self, runner: &str, job: u64, state: &str) -> Answer {
+        self.json("POST", &format!("/_lightsout/runner/{runner}/jobs/{job}"), &[], &json!({"state": state}))
+    }
+
+    pub fn disconnect(&mut self, runner: &str) -> Answer {
+        self.call("POST", &format!("/_lightsout/runner/{runner}/disconnect"), &[], "")
+    }
+
+    pub fn states(&self) -> Vec<JobState> {
+        self.ci.jobs().map(Job::state).collect()
+    }
+}
+
+pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        query: http::pairs(query.as_bytes()),
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body: body.to_owned().into(),
+    }
+}
+
+pub(crate) fn body(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("not JSON: {}", answer.text()))
+}

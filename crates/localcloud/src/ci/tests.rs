@@ -1,0 +1,150 @@
+//! The private runner API, which is the same on every platform but GitLab.
+
+use serde_json::json;
+
+use super::{
+    PlatformKind,
+    testing::{Bench, INSTANCE, NOW, body, later},
+};
+use crate::{
+    LocalCloudOptions,
+    ci::jobs::{Blame, End, What},
+    fleet::JobState,
+};
+
+const TOKEN: &str = "bkct_lightsout-local";
+
+fn bench() -> Bench {
+    Bench::new(PlatformKind::Buildkite)
+}
+
+#[test]
+fn a_job_goes_from_queue_to_success() {
+    let mut bench = bench();
+    bench.enqueue(1, &[]);
+    let runner = bench.connect(TOKEN, &json!({}));
+    bench.now = later(5);
+    let job = body(&bench.claim(&runner))["job"].clone();
+    assert_eq!((&job["id"], &job["argv"], &job["image"]), (&json!(1001), &json!(["sleep", "3"]), &json!(null)));
+    assert_eq!(job["env"]["BUILDKITE_AGENT_NAME"], INSTANCE);
+    assert_eq!(bench.ci.jobs().next().and_then(|job| job.machine.as_deref()), Some(INSTANCE));
+    let running = bench.json(
+        "POST",
+        &format!("/_lightsout/runner/{runner}/jobs/1001"),
+        &[],
+        &json!({"state": "running", "trace": "hello "}),
+    );
+    assert_eq!((running.status, body(&running)), (200, json!({"state": "running"})));
+    bench.now = later(9);
+    assert_eq!(body(&bench.report(&runner, 1001, "success")), json!({"state": "done"}));
+    // The report came twice, because its answer was lost: nothing changes.
+    assert_eq!(body(&bench.report(&runner, 1001, "failed")), json!({"state": "done"}));
+    let view = bench.ci.jobs().next().expect("the job").view(None, later(99));
+    assert_eq!((view.waited_s, view.ran_s), (5.0, Some(4.0)));
+    assert_eq!(bench.claim(&runner).status, 204);
+}
+
+#[test]
+fn a_lost_answer_to_a_claim_is_repeated_and_slots_hold() {
+    let mut bench = bench();
+    bench.enqueue(3, &[]);
+    let runner = bench.connect(TOKEN, &json!({"slots": 2}));
+    assert_eq!((bench.take(&runner), bench.take(&runner)), (1001, 1002));
+    assert_eq!(bench.take(&runner), 1002, "nobody ever reported on it");
+    bench.report(&runner, 1001, "running");
+    bench.report(&runner, 1002, "running");
+    assert_eq!(bench.claim(&runner).status, 204, "both slots are taken");
+    bench.report(&runner, 1001, "success");
+    assert_eq!(bench.take(&runner), 1003);
+}
+
+#[test]
+fn who_is_to_blame_decides_between_failed_and_lost() {
+    let mut bench = bench();
+    bench.enqueue(3, &[]);
+    let runner = bench.connect(TOKEN, &json!({"slots": 3}));
+    for state in ["failed", "system_failure", "canceled"] {
+        let job = bench.take(&runner);
+        bench.report(&runner, job, state);
+    }
+    let ends: Vec<End> = std::iter::from_fn(|| bench.ci.poll_news())
+        .filter_map(|news| match news.what {
+            What::Ended(end) => Some(end),
+            What::Queued | What::Picked => None,
+        })
+        .collect();
+    assert_eq!(ends.iter().map(End::by_machine).collect::<Vec<_>>(), [false, true, true]);
+    // With nobody to say what became of the machine they are only failed.
+    assert_eq!(bench.states(), [JobState::Failed; 3]);
+}
+
+#[test]
+fn strangers_are_refused() {
+    let mut bench = bench();
+    bench.enqueue(1, &[]);
+    assert_eq!(bench.try_connect("wrong", &json!({})).status, 401);
+    assert_eq!(bench.try_connect(TOKEN, &json!({"platform": "github"})).status, 403);
+    assert_eq!(bench.try_connect(TOKEN, &json!({"platform": "none"})).status, 400);
+    assert_eq!(bench.try_connect(TOKEN, &json!({"slots": 0})).status, 400);
+    assert_eq!(bench.claim("7").status, 404);
+    assert_eq!(bench.claim("x").status, 404);
+    let runner = bench.connect(TOKEN, &json!({}));
+    assert_eq!(bench.report(&runner, 1001, "success").status, 404, "it does not have this job");
+    assert_eq!(bench.report(&runner, 9, "success").status, 404);
+    assert_eq!(bench.call("GET", "/_lightsout/runner/connect", &[], "").status, 404);
+    let mut gitlab = Bench::new(PlatformKind::GitLab);
+    assert_eq!(gitlab.try_connect("glrt-lightsout-local", &json!({})).status, 409);
+}
+
+#[test]
+fn a_runner_that_leaves_or_falls_silent_loses_its_job() {
+    let mut bench = bench();
+    bench.enqueue(2, &[]);
+    let first = bench.connect(TOKEN, &json!({}));
+    bench.take(&first);
+    assert_eq!(bench.disconnect(&first).status, 200);
+    assert_eq!(bench.claim(&first).status, 404);
+    let second = bench.connect(TOKEN, &json!({}));
+    bench.take(&second);
+    assert_eq!(bench.ci.next_timer(), Some(later(240)));
+    bench.ci.advance(later(239));
+    assert_eq!(bench.states(), [JobState::Failed, JobState::Running]);
+    bench.ci.advance(later(240));
+    let gone = End::Failed { reason: "exit status -1: agent lost".into(), blame: Blame::Machine };
+    let last = std::iter::from_fn(|| bench.ci.poll_news()).last().expect("news");
+    assert_eq!((last.what, last.machine.as_deref()), (What::Ended(gone), Some(INSTANCE)));
+    bench.now = later(241);
+    assert_eq!(bench.report(&second, 1002, "success").status, 200);
+    assert_eq!(bench.states(), [JobState::Failed; 2], "too late");
+}
+
+#[test]
+fn how_long_a_runner_may_be_silent_can_be_set() {
+    let options = LocalCloudOptions {
+        platform: PlatformKind::GitHub,
+        lost_after: Some(std::time::Duration::from_secs(2)),
+        ..LocalCloudOptions::default()
+    };
+    let mut bench = Bench::with(options);
+    assert_eq!(bench.ci.next_timer(), None);
+    let token = super::github::testing::registration_token(&mut bench);
+    bench.connect(&token, &json!({}));
+    assert_eq!(bench.ci.next_timer(), Some(later(2)));
+}
+
+#[test]
+fn the_instance_is_told_or_found() {
+    let mut bench = bench();
+    let cases = [
+        (json!({"name": "agent"}), None),
+        (json!({"name": format!("agent-{INSTANCE}-1")}), Some(INSTANCE)),
+        (json!({"metadata": {"instance_id": "i-00000000"}}), Some("i-00000000")),
+        (json!({"metadata": {"instance_id": "i-00000000"}, "instance_id": "i-11111111"}), Some("i-11111111")),
+    ];
+    for (special, expected) in cases {
+        let id = bench.connect(TOKEN, &special).parse().expect("a number");
+        let worker = bench.ci.floor.workers.get(id).expect("the worker");
+        assert_eq!(worker.instance.as_deref(), expected, "{special}");
+        assert_eq!(worker.heard_at, NOW);
+    }
+}
