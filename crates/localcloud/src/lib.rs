@@ -26,4 +26,5 @@ pub use self::{
     fleet::{FleetEvent, NewJobs, Snapshot},
     machine::{Boot, Machine, Machines},
     server::{LocalCloud, LocalCloudOptions},
+    time::Timestamp,
 };

@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 use self::front::Front;
 pub(crate) use self::{connection::serve, front::Refusal, metadata::MetadataService};
 use crate::{
-    aws::model::{Cloud, CloudOptions, Stamp},
+    aws::model::{Cloud, CloudOptions},
     aws::secrets::Secrets,
     ci::{
         BuildkiteOptions, Ci, CircleCiOptions, GitHubOptions, GitLabOptions, PlatformKind, SpaceliftOptions,
@@ -23,7 +23,8 @@ use crate::{
     fleet::{Counters, FleetEvent, NewJobs, Snapshot},
     machine::Machines,
     snapshot,
-    state::{Shared, Stage, World},
+    state::{FleetState, RunState, Shared},
+    time::Timestamp,
     timeline::Timeline,
     webhooks,
 };
@@ -81,20 +82,20 @@ impl LocalCloud {
         let ci = Ci::new(&options, url.clone());
         let LocalCloudOptions { cloud, secrets, .. } = options;
         let (region, account) = (cloud.region.clone(), cloud.account.clone());
-        let since = Stamp(jiff::Timestamp::now().as_millisecond());
-        let world = World {
+        let since = Timestamp(jiff::Timestamp::now().as_millisecond());
+        let state = FleetState {
             faults: Faults::new(cloud.seed),
             ci,
             secrets: Secrets::new(secrets, &region, &account, since),
             cloud: Cloud::new(cloud),
             counters: Counters::default(),
             timeline: Timeline::default(),
-            guests: BTreeMap::new(),
+            hosts: BTreeMap::new(),
         };
-        let (shared, inboxes) = Shared::new(url, region, account, machines, world);
+        let (shared, inboxes) = Shared::new(url, region, account, machines, state);
         let server = tokio::spawn(serve(listener, Front::new(Arc::clone(&shared))));
         let driver = tokio::spawn(driver::run(Arc::clone(&shared), inboxes.orders));
-        let poster = tokio::spawn(webhooks::run(inboxes.hooks));
+        let poster = tokio::spawn(webhooks::run(inboxes.deliveries));
         Ok(Self { shared, server, driver, poster })
     }
 
@@ -116,18 +117,18 @@ impl LocalCloud {
     /// Puts jobs into the queue and returns their ids.
     #[expect(clippy::needless_pass_by_value, reason = "a caller has no more use for the order")]
     pub fn enqueue(&self, jobs: NewJobs) -> Vec<u64> {
-        self.shared.act(|world, now| world.ci.enqueue(&jobs, now))
+        self.shared.update(|state, now| state.ci.enqueue(&jobs, now))
     }
 
     /// From now on the platform posts its job events there; none: nowhere. Also `POST` and `DELETE /_lightsout/webhook`.
     pub fn post_events(&self, webhook: Option<Webhook>) {
-        self.shared.act(|world, _| world.ci.post_events(webhook));
+        self.shared.update(|state, _| state.ci.post_events(webhook));
     }
 
     /// Resolves when somebody asked for the end through the control API and every machine is off.
     pub async fn ended(&self) {
         // The sender lives as long as `self`.
-        let _ = self.shared.stage.subscribe().wait_for(|stage| *stage == Stage::Dark).await;
+        let _ = self.shared.run_state.subscribe().wait_for(|run_state| *run_state == RunState::Off).await;
     }
 
     /// Powers every machine off, waits until nothing of them runs, and closes the sockets.

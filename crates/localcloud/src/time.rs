@@ -8,16 +8,16 @@ use std::{
 
 /// A point in wall-clock time, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Stamp(pub i64);
+pub struct Timestamp(pub i64);
 
-impl Stamp {
+impl Timestamp {
     /// How long ago `earlier` was; zero when it lies in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-impl Add<Duration> for Stamp {
+impl Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, span: Duration) -> Self {
@@ -25,7 +25,7 @@ impl Add<Duration> for Stamp {
     }
 }
 
-impl Sub<Duration> for Stamp {
+impl Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, span: Duration) -> Self {
@@ -33,7 +33,7 @@ impl Sub<Duration> for Stamp {
     }
 }
 
-impl fmt::Display for Stamp {
+impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds, as the query APIs print times: `2026-11-21T09:18:18.227Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
@@ -43,7 +43,7 @@ impl fmt::Display for Stamp {
     }
 }
 
-impl Stamp {
+impl Timestamp {
     /// RFC 3339 in UTC, whole seconds, as activity causes and IMDS print times: `2026-11-21T09:18:18Z`.
     pub fn to_seconds(self) -> String {
         match jiff::Timestamp::from_second(self.0.div_euclid(1000)) {
@@ -63,14 +63,14 @@ mod tests {
 
     #[test]
     fn prints_as_the_query_apis_do() {
-        let stamp = Stamp(1_763_716_698_007);
+        let stamp = Timestamp(1_763_716_698_007);
         assert_eq!(stamp.to_string(), "2025-11-21T09:18:18.007Z");
         assert_eq!(stamp.to_seconds(), "2025-11-21T09:18:18Z");
     }
 
     #[test]
     fn spans_do_not_wrap() {
-        assert_eq!(Stamp(5).since(Stamp(7)), Duration::ZERO);
-        assert_eq!(Stamp(i64::MAX) + Duration::MAX, Stamp(i64::MAX));
+        assert_eq!(Timestamp(5).since(Timestamp(7)), Duration::ZERO);
+        assert_eq!(Timestamp(i64::MAX) + Duration::MAX, Timestamp(i64::MAX));
     }
 }

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 use self::tree::Node;
 use crate::{
-    aws::model::{Instance, Stamp},
-    http::{Answer, Request},
+    aws::model::Instance,
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -26,7 +27,7 @@ const CREDENTIALS_OVERLAP: Duration = Duration::from_secs(3600);
 pub(crate) struct Metadata {
     instance: String,
     /// Live session tokens and when they die.
-    tokens: BTreeMap<String, Stamp>,
+    tokens: BTreeMap<String, Timestamp>,
     /// Every set of credentials that was handed out, newest last.
     credentials: Vec<Credentials>,
     issued: u64,
@@ -38,12 +39,12 @@ pub(crate) struct Credentials {
     pub key: String,
     pub secret: String,
     pub token: String,
-    pub from: Stamp,
-    pub until: Stamp,
+    pub from: Timestamp,
+    pub until: Timestamp,
 }
 
 /// Where the instance is.
-pub(crate) struct Place<'a> {
+pub(crate) struct Location<'a> {
     pub region: &'a str,
     pub account: &'a str,
 }
@@ -54,7 +55,13 @@ impl Metadata {
     }
 
     /// Answers one request of the instance's own software.
-    pub fn handle(&mut self, request: &Request, instance: &Instance, place: &Place<'_>, now: Stamp) -> Answer {
+    pub fn handle(
+        &mut self,
+        request: &Request,
+        instance: &Instance,
+        location: &Location<'_>,
+        now: Timestamp,
+    ) -> Response {
         if !instance.metadata.enabled || request.header("x-forwarded-for").is_some() {
             return page(403, "Forbidden");
         }
@@ -64,7 +71,7 @@ impl Metadata {
             "PUT" if path == "latest/api/token" => self.grant(request, now),
             // Only `latest` hands out tokens; dated versions refuse.
             "PUT" => page(403, "Forbidden"),
-            "GET" | "HEAD" => self.read(request, instance, place, now),
+            "GET" | "HEAD" => self.read(request, instance, location, now),
             _ => page(405, "Method Not Allowed"),
         }
     }
@@ -75,11 +82,11 @@ impl Metadata {
     }
 
     /// When these credentials expire, if they were ever handed out here.
-    pub fn expiry_of(&self, key: &str) -> Option<Stamp> {
+    pub fn expiry_of(&self, key: &str) -> Option<Timestamp> {
         self.credentials.iter().find(|credentials| credentials.key == key).map(|credentials| credentials.until)
     }
 
-    fn grant(&mut self, request: &Request, now: Stamp) -> Answer {
+    fn grant(&mut self, request: &Request, now: Timestamp) -> Response {
         let ttl = request.header(TTL).and_then(|text| text.trim().parse().ok());
         let Some(ttl) = ttl.filter(|ttl| (1..=LONGEST).contains(ttl)) else { return page(400, "Bad Request") };
         let token = URL_SAFE.encode(&self.random("token")[..30]) + "==";
@@ -87,7 +94,7 @@ impl Metadata {
         text(token).header(TTL, ttl.to_string())
     }
 
-    fn read(&mut self, request: &Request, instance: &Instance, place: &Place<'_>, now: Stamp) -> Answer {
+    fn read(&mut self, request: &Request, instance: &Instance, location: &Location<'_>, now: Timestamp) -> Response {
         let remaining =
             request.header(TOKEN).map(|token| self.tokens.get(token).map(|until| until.since(now).as_secs()));
         let remaining = match remaining {
@@ -96,14 +103,14 @@ impl Metadata {
             None if instance.metadata.tokens_required => return page(401, "Unauthorized"),
             None => None,
         };
-        let answer = self.show(request, instance, place, now);
+        let response = self.show(request, instance, location, now);
         match remaining {
-            Some(remaining) => answer.header(TTL, remaining.to_string()),
-            None => answer,
+            Some(remaining) => response.header(TTL, remaining.to_string()),
+            None => response,
         }
     }
 
-    fn show(&mut self, request: &Request, instance: &Instance, place: &Place<'_>, now: Stamp) -> Answer {
+    fn show(&mut self, request: &Request, instance: &Instance, location: &Location<'_>, now: Timestamp) -> Response {
         let segments = request.segments();
         let Some((version, path)) = segments.split_first() else { return text(tree::VERSIONS.join("\n")) };
         if !tree::VERSIONS.contains(&version.as_str()) {
@@ -114,17 +121,17 @@ impl Metadata {
         }
         let credentials = self.credentials(now);
         let directory = request.path.ends_with('/');
-        match tree::find(instance, place, &credentials, path) {
+        match tree::find(instance, location, &credentials, path) {
             Some(Node::Item(_)) if directory => page(404, "Not Found"),
             Some(Node::Item(body)) => text(body),
-            Some(Node::Bytes(body)) => Answer::new(200, "application/octet-stream", body),
+            Some(Node::Bytes(body)) => Response::new(200, "application/octet-stream", body),
             Some(Node::Directory(entries)) => text(entries.join("\n")),
             None => page(404, "Not Found"),
         }
     }
 
     /// The role's credentials, new ones in time before the old ones expire.
-    fn credentials(&mut self, now: Stamp) -> Credentials {
+    fn credentials(&mut self, now: Timestamp) -> Credentials {
         if let Some(last) = self.credentials.last()
             && last.until > now + CREDENTIALS_OVERLAP
         {
@@ -149,12 +156,12 @@ impl Metadata {
     }
 }
 
-fn text(body: impl Into<bytes::Bytes>) -> Answer {
-    Answer::new(200, "text/plain", body)
+fn text(body: impl Into<bytes::Bytes>) -> Response {
+    Response::new(200, "text/plain", body)
 }
 
 /// An error, as the small XHTML page that the real service sends.
-pub(crate) fn page(status: u16, title: &str) -> Answer {
+pub(crate) fn page(status: u16, title: &str) -> Response {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>\n\
          <!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Transitional//EN\"\n\
@@ -162,7 +169,7 @@ pub(crate) fn page(status: u16, title: &str) -> Answer {
          <html xmlns=\"http://www.w3.org/1999/xhtml\" xml:lang=\"en\" lang=\"en\">\n\
          \x20<head>\n  <title>{status} - {title}</title>\n </head>\n <body>\n  <h1>{status} - {title}</h1>\n </body>\n</html>\n"
     );
-    Answer::new(status, "text/html", body)
+    Response::new(status, "text/html", body)
 }
 
 #[cfg(test)]

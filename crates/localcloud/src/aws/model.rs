@@ -6,8 +6,8 @@
 mod activity;
 mod group;
 mod instance;
+mod inventory;
 mod launch;
-mod leave;
 mod lifecycle_hooks;
 mod members;
 mod power;
@@ -16,8 +16,8 @@ mod reconcile;
 mod refresh;
 mod steps;
 mod template;
+mod termination;
 mod timers;
-mod world;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -27,16 +27,17 @@ use std::{
 use self::random::Random;
 pub use self::{
     activity::{Activity, ActivityId, ActivityStatus},
-    group::{Bounds, Group, GroupTag, LifecycleHook, MixedInstances, Outcome, Process, Transition},
+    group::{
+        Bounds, Group, GroupTag, LifecycleActionResult, LifecycleHook, LifecycleTransition, MixedInstances, Process,
+    },
     instance::{Ec2State, Instance, LifecycleState, MaintenanceEvent, MetadataOptions, SpotNotice, StateReason},
     refresh::{Blocked, Refresh, RefreshStatus},
     template::{LaunchTemplate, ShutdownBehavior, TemplateData, TemplateVersion},
 };
-pub(crate) use self::{lifecycle_hooks::Handle, world::World};
-pub use crate::time::Stamp;
+pub(crate) use self::{inventory::Inventory, lifecycle_hooks::LifecycleActionKey};
 
-use self::world::Past;
-use crate::aws::query;
+use self::inventory::InventoryHistory;
+use crate::{aws::query, time::Timestamp};
 
 /// How the cloud behaves.
 #[derive(Clone, Debug)]
@@ -104,7 +105,7 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
     /// When.
-    pub at: Stamp,
+    pub at: Timestamp,
     /// Which group, if it concerns one.
     pub group: Option<String>,
     /// Which instance, if it concerns one.
@@ -117,15 +118,15 @@ pub struct Happening {
 #[derive(Clone, Debug)]
 pub struct Cloud {
     options: CloudOptions,
-    pub(crate) world: World,
-    past: Past,
+    pub(crate) inventory: Inventory,
+    history: InventoryHistory,
     effects: VecDeque<Effect>,
     pub(crate) ids: Random,
     /// Apart from `ids`, so that the number of calls does not change which instances come out.
     request_ids: Random,
     launches: u64,
     launch_failure: Option<String>,
-    now: Stamp,
+    now: Timestamp,
 }
 
 impl Cloud {
@@ -135,20 +136,20 @@ impl Cloud {
         let request_ids = Random::new(!options.seed);
         Self {
             options,
-            world: World::default(),
-            past: Past::default(),
+            inventory: Inventory::default(),
+            history: InventoryHistory::default(),
             effects: VecDeque::new(),
             ids,
             request_ids,
             launches: 0,
             launch_failure: None,
-            now: Stamp::default(),
+            now: Timestamp::default(),
         }
     }
 
     /// Answers one call of the query protocol: Auto Scaling (2011-01-01), EC2 (2016-11-15) or STS (2011-06-15).
     /// `caller` is the instance whose role credentials signed it, if any.
-    pub fn call(&mut self, form: &BTreeMap<String, String>, caller: Option<&str>, now: Stamp) -> Reply {
+    pub fn call(&mut self, form: &BTreeMap<String, String>, caller: Option<&str>, now: Timestamp) -> Reply {
         self.advance(now);
         let reply = query::answer(self, form, caller, self.now);
         self.remember();
@@ -156,7 +157,7 @@ impl Cloud {
     }
 
     /// Runs every timer that is due, each at its own time. Time never goes back: an earlier `now` counts as the last one.
-    pub fn advance(&mut self, now: Stamp) {
+    pub fn advance(&mut self, now: Timestamp) {
         while let Some((at, due)) = self.next_due()
             && at <= now
         {
@@ -168,7 +169,7 @@ impl Cloud {
     }
 
     /// When [`Cloud::advance`] next has something to do.
-    pub fn next_timer(&self) -> Option<Stamp> {
+    pub fn next_timer(&self) -> Option<Timestamp> {
         self.next_due().map(|(at, _)| at)
     }
 
@@ -178,7 +179,7 @@ impl Cloud {
     }
 
     /// The machine is off: it switched itself off, or it finished what [`Effect::PowerOff`] asked for.
-    pub fn powered_off(&mut self, id: &str, now: Stamp) {
+    pub fn powered_off(&mut self, id: &str, now: Timestamp) {
         self.advance(now);
         self.machine_off(id, self.now);
         self.remember();
@@ -186,7 +187,7 @@ impl Cloud {
 
     /// The machine could not be powered on: a launch failure in the group's activity history, with a pause before the next
     /// try. An instance that serves already was too slow, and counts as powered off.
-    pub fn boot_failed(&mut self, id: &str, why: &str, now: Stamp) {
+    pub fn boot_failed(&mut self, id: &str, why: &str, now: Timestamp) {
         self.advance(now);
         self.no_boot(id, why, self.now);
         self.remember();
@@ -197,7 +198,7 @@ impl Cloud {
     ///
     /// # Errors
     /// There is no such instance, it does not run, or it already has a notice.
-    pub fn interrupt(&mut self, id: &str, at: Stamp, now: Stamp) -> Result<(), String> {
+    pub fn interrupt(&mut self, id: &str, at: Timestamp, now: Timestamp) -> Result<(), String> {
         self.advance(now);
         self.give_spot_notice(id, at, self.now)?;
         self.remember();
@@ -208,7 +209,7 @@ impl Cloud {
     ///
     /// # Errors
     /// There is no such instance, or it does not run.
-    pub fn rebalance(&mut self, id: &str, now: Stamp) -> Result<(), String> {
+    pub fn rebalance(&mut self, id: &str, now: Timestamp) -> Result<(), String> {
         self.advance(now);
         self.recommend_rebalance(id, self.now)?;
         self.remember();
@@ -219,7 +220,7 @@ impl Cloud {
     ///
     /// # Errors
     /// There is no such instance, or it does not run.
-    pub fn maintenance(&mut self, id: &str, not_before: Stamp, now: Stamp) -> Result<(), String> {
+    pub fn maintenance(&mut self, id: &str, not_before: Timestamp, now: Timestamp) -> Result<(), String> {
         self.advance(now);
         self.schedule_retirement(id, not_before, self.now)?;
         self.remember();
@@ -233,33 +234,33 @@ impl Cloud {
 
     /// From now on describes answer with the state of `by` ago; zero ends it.
     pub fn stale_describes(&mut self, by: Duration) {
-        self.past.keep(by);
+        self.history.keep(by);
         self.remember();
     }
 
     /// An instance, ended ones included.
     pub fn instance(&self, id: &str) -> Option<&Instance> {
-        self.world.instances.get(id)
+        self.inventory.instances.get(id)
     }
 
     /// All instances of this run, ended ones included, by id.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
-        self.world.instances.values()
+        self.inventory.instances.values()
     }
 
     /// A group.
     pub fn group(&self, name: &str) -> Option<&Group> {
-        self.world.groups.get(name)
+        self.inventory.groups.get(name)
     }
 
     /// All groups, by name.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
-        self.world.groups.values()
+        self.inventory.groups.values()
     }
 
     /// The activity history of a group, oldest first.
     pub fn activities(&self, group: &str) -> impl Iterator<Item = &Activity> {
-        self.world.activities.iter().filter(move |activity| activity.group == group)
+        self.inventory.activities.iter().filter(move |activity| activity.group == group)
     }
 
     /// How the cloud behaves.
@@ -268,8 +269,8 @@ impl Cloud {
     }
 
     /// What a describe sees now.
-    pub(crate) fn view(&self) -> &World {
-        self.past.view(self.now).unwrap_or(&self.world)
+    pub(crate) fn view(&self) -> &Inventory {
+        self.history.view(self.now).unwrap_or(&self.inventory)
     }
 
     pub(crate) fn request_id(&mut self) -> String {
@@ -277,16 +278,16 @@ impl Cloud {
     }
 
     fn remember(&mut self) {
-        self.past.remember(self.now, &self.world);
+        self.history.remember(self.now, &self.inventory);
     }
 
-    fn happened(&mut self, instance: &str, what: impl Into<String>, at: Stamp) {
-        let group = self.world.instances.get(instance).and_then(|instance| instance.group.clone());
+    fn happened(&mut self, instance: &str, what: impl Into<String>, at: Timestamp) {
+        let group = self.inventory.instances.get(instance).and_then(|instance| instance.group.clone());
         let instance = Some(instance.to_owned());
         self.effects.push_back(Effect::Happened(Happening { at, group, instance, what: what.into() }));
     }
 
-    pub(crate) fn group_happened(&mut self, group: &str, what: impl Into<String>, at: Stamp) {
+    pub(crate) fn group_happened(&mut self, group: &str, what: impl Into<String>, at: Timestamp) {
         let group = Some(group.to_owned());
         self.effects.push_back(Effect::Happened(Happening { at, group, instance: None, what: what.into() }));
     }

@@ -19,26 +19,32 @@ mod xml;
 use std::collections::BTreeMap;
 
 use self::{
-    error::Fault,
+    error::AwsError,
     form::{Form, Service},
     xml::Xml,
 };
-use crate::aws::model::{Cloud, Reply, Stamp};
+use crate::aws::model::{Cloud, Reply};
+use crate::time::Timestamp;
 
 /// What a call gives: the content of its result element, or nothing at all for calls without output.
-type Answer = Result<Option<Xml>, Fault>;
+type CallResult = Result<Option<Xml>, AwsError>;
 
 const AUTO_SCALING: &str = "2011-01-01";
 const EC2: &str = "2016-11-15";
 const STS: &str = "2011-06-15";
 
 /// Answers one call.
-pub(crate) fn answer(cloud: &mut Cloud, fields: &BTreeMap<String, String>, caller: Option<&str>, now: Stamp) -> Reply {
+pub(crate) fn answer(
+    cloud: &mut Cloud,
+    fields: &BTreeMap<String, String>,
+    caller: Option<&str>,
+    now: Timestamp,
+) -> Reply {
     let request = cloud.request_id();
     let Some(service) = service_of(fields) else {
         let version = fields.get("Version").map_or("", String::as_str);
         let message = format!("The requested version ({version}) is not valid.");
-        return refusal(Service::AutoScaling, &Fault::new("NoSuchVersion", message), &request);
+        return refusal(Service::AutoScaling, &AwsError::new("NoSuchVersion", message), &request);
     };
     let form = Form::new(fields, service);
     let action = form.text("Action").unwrap_or_default();
@@ -57,13 +63,13 @@ pub(crate) fn answer(cloud: &mut Cloud, fields: &BTreeMap<String, String>, calle
 /// throttling.
 pub fn refuse(fields: &BTreeMap<String, String>, status: u16, code: &'static str, message: &str) -> Reply {
     let service = service_of(fields).unwrap_or(Service::AutoScaling);
-    let fault = Fault { status, code, message: message.to_owned() };
+    let fault = AwsError { status, code, message: message.to_owned() };
     refusal(service, &fault, "00000000-0000-4000-8000-000000000000")
 }
 
 /// The refusal of an action that a service does not have.
-fn unknown_action(action: &str, version: &str) -> Fault {
-    Fault::new("InvalidAction", format!("Could not find operation {action} for version {version}"))
+fn unknown_action(action: &str, version: &str) -> AwsError {
+    AwsError::new("InvalidAction", format!("Could not find operation {action} for version {version}"))
 }
 
 fn service_of(fields: &BTreeMap<String, String>) -> Option<Service> {
@@ -101,7 +107,7 @@ fn success(service: Service, action: &str, content: Option<&Xml>, request: &str)
     Reply { status: 200, body }
 }
 
-fn refusal(service: Service, fault: &Fault, request: &str) -> Reply {
+fn refusal(service: Service, fault: &AwsError, request: &str) -> Reply {
     let error = |xml: &mut Xml, with_type: bool| {
         xml.node("Error", |xml| {
             if with_type {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    aws::model::Stamp,
-    http::{Answer, Request},
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 /// The secrets that both services hold, by name. In SSM each is a `SecureString`.
@@ -16,16 +16,16 @@ pub(crate) struct Secrets {
     values: BTreeMap<String, String>,
     region: String,
     account: String,
-    since: Stamp,
+    since: Timestamp,
 }
 
 impl Secrets {
-    pub fn new(values: BTreeMap<String, String>, region: &str, account: &str, since: Stamp) -> Self {
+    pub fn new(values: BTreeMap<String, String>, region: &str, account: &str, since: Timestamp) -> Self {
         Self { values, region: region.to_owned(), account: account.to_owned(), since }
     }
 
     /// Answers the call that `X-Amz-Target` names.
-    pub fn handle(&self, target: &str, request: &Request) -> Answer {
+    pub fn handle(&self, target: &str, request: &Request) -> Response {
         let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
             return error("SerializationException", "the body is not JSON");
         };
@@ -37,7 +37,7 @@ impl Secrets {
         }
     }
 
-    fn parameter(&self, body: &Value) -> Answer {
+    fn parameter(&self, body: &Value) -> Response {
         let Some(name) = body["Name"].as_str() else {
             return error(
                 "ValidationException",
@@ -45,12 +45,12 @@ impl Secrets {
             );
         };
         match self.show(name, decrypts(body)) {
-            Some(parameter) => answer(&json!({"Parameter": parameter})),
+            Some(parameter) => respond(&json!({"Parameter": parameter})),
             None => error("ParameterNotFound", ""),
         }
     }
 
-    fn parameters(&self, body: &Value) -> Answer {
+    fn parameters(&self, body: &Value) -> Response {
         let names: Vec<&str> = body["Names"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if names.is_empty() || names.len() > 10 {
             return error(
@@ -60,7 +60,7 @@ impl Secrets {
         }
         let (found, missing): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| self.key(name).is_some());
         let found: Vec<Value> = found.iter().filter_map(|name| self.show(name, decrypts(body))).collect();
-        answer(&json!({"Parameters": found, "InvalidParameters": missing}))
+        respond(&json!({"Parameters": found, "InvalidParameters": missing}))
     }
 
     fn show(&self, name: &str, decrypt: bool) -> Option<Value> {
@@ -87,14 +87,14 @@ impl Secrets {
         self.values.iter().find(|(key, _)| same(key)).map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    fn secret(&self, body: &Value) -> Answer {
+    fn secret(&self, body: &Value) -> Response {
         let Some(id) = body["SecretId"].as_str() else {
             return error("InvalidParameterException", "You must provide a value for the SecretId parameter.");
         };
         let stage = body["VersionStage"].as_str().unwrap_or("AWSCURRENT");
         let found = self.values.iter().find(|(name, _)| *name == id || self.secret_arn(name) == id);
         match found {
-            Some((name, value)) if stage == "AWSCURRENT" => answer(&json!({
+            Some((name, value)) if stage == "AWSCURRENT" => respond(&json!({
                 "ARN": self.secret_arn(name),
                 "Name": name,
                 "VersionId": "00000000-0000-4000-8000-000000000001",
@@ -126,26 +126,26 @@ fn ciphertext(value: &str) -> String {
     STANDARD.encode(blob)
 }
 
-fn seconds(at: Stamp) -> f64 {
+fn seconds(at: Timestamp) -> f64 {
     std::time::Duration::from_millis(u64::try_from(at.0).unwrap_or(0)).as_secs_f64()
 }
 
-fn answer(body: &Value) -> Answer {
-    Answer::new(200, "application/x-amz-json-1.1", body.to_string())
+fn respond(body: &Value) -> Response {
+    Response::new(200, "application/x-amz-json-1.1", body.to_string())
 }
 
 /// An error as both services send it: 400, with its name in `__type`.
-pub(crate) fn error(code: &str, message: &str) -> Answer {
+pub(crate) fn error(code: &str, message: &str) -> Response {
     fault(400, code, message)
 }
 
 /// An error with a status of its own.
-pub(crate) fn fault(status: u16, code: &str, message: &str) -> Answer {
+pub(crate) fn fault(status: u16, code: &str, message: &str) -> Response {
     let mut body = json!({"__type": code});
     if !message.is_empty() {
         body["message"] = json!(message);
     }
-    Answer::new(status, "application/x-amz-json-1.1", body.to_string()).header("x-amzn-errortype", code)
+    Response::new(status, "application/x-amz-json-1.1", body.to_string()).header("x-amzn-errortype", code)
 }
 
 #[cfg(test)]
@@ -154,10 +154,10 @@ mod tests {
 
     fn ask(target: &str, body: &Value) -> (u16, Value) {
         let values = BTreeMap::from([("/ci/token".to_owned(), "s3cret".to_owned())]);
-        let secrets = Secrets::new(values, "eu-central-1", "123456789012", Stamp(0));
+        let secrets = Secrets::new(values, "eu-central-1", "123456789012", Timestamp(0));
         let request = Request { body: body.to_string().into(), ..Request::default() };
-        let answer = secrets.handle(target, &request);
-        (answer.status, serde_json::from_slice(&answer.body).expect("JSON"))
+        let response = secrets.handle(target, &request);
+        (response.status, serde_json::from_slice(&response.body).expect("JSON"))
     }
 
     #[test]

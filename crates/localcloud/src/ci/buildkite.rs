@@ -9,14 +9,14 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    Connect, Floor, Habits, Hook, Platform, Refused, Standing, Takes, Webhook, WebhookAuth, Words, Worker,
-    webhook::delivery,
+    CiState, Connect, DrainState, FailureTexts, JobFilter, Platform, RetentionRules, RunnerApiError, Webhook,
+    WebhookAuth, WebhookDelivery, Worker, webhook::delivery_id,
 };
 use crate::{
-    aws::model::Stamp,
-    ci::jobs::{Job, News, What},
-    http::{Answer, Request, reason_phrase},
+    ci::jobs::{Job, JobEvent, JobEventKind},
+    http::{Request, Response, reason_phrase},
     server::Refusal,
+    time::Timestamp,
 };
 
 /// What Buildkite holds when it starts: one cluster with some queues.
@@ -76,7 +76,7 @@ impl Buildkite {
         Self { options }
     }
 
-    fn metrics(&self, request: &Request, floor: &Floor) -> Answer {
+    fn metrics(&self, request: &Request, state: &CiState) -> Response {
         if request.header("authorization").and_then(|value| value.strip_prefix("Token ")) != Some(&self.options.token) {
             return refuse(401, "Unauthorized");
         }
@@ -88,29 +88,29 @@ impl Buildkite {
                 return refuse(404, "No queue found with that key");
             }
             (true, Some(name)) => {
-                body["agents"] = agents(floor, Some(name));
-                body["jobs"] = self.jobs(floor, Some(name));
+                body["agents"] = agents(state, Some(name));
+                body["jobs"] = self.jobs(state, Some(name));
             }
             (false, _) => {
-                body["agents"] = agents(floor, None);
-                body["jobs"] = self.jobs(floor, None);
+                body["agents"] = agents(state, None);
+                body["jobs"] = self.jobs(state, None);
                 for queue in &self.options.queues {
-                    body["agents"]["queues"][queue] = agents(floor, Some(queue));
-                    body["jobs"]["queues"][queue] = self.jobs(floor, Some(queue));
+                    body["agents"]["queues"][queue] = agents(state, Some(queue));
+                    body["jobs"]["queues"][queue] = self.jobs(state, Some(queue));
                 }
             }
         }
-        let answer = Answer::json(200, &body);
+        let response = Response::json(200, &body);
         match self.options.poll_duration {
-            Some(wish) => answer.header("buildkite-agent-metrics-poll-duration", wish.as_secs().to_string()),
-            None => answer,
+            Some(wish) => response.header("buildkite-agent-metrics-poll-duration", wish.as_secs().to_string()),
+            None => response,
         }
     }
 
-    fn jobs(&self, floor: &Floor, queue: Option<&str>) -> Value {
+    fn jobs(&self, state: &CiState, queue: Option<&str>) -> Value {
         let here = |job: &&Job| queue.is_none_or(|queue| self.queue_of(job) == queue);
         let (scheduled, running) =
-            (floor.jobs.waiting().filter(here).count(), floor.jobs.running().filter(here).count());
+            (state.jobs.waiting().filter(here).count(), state.jobs.running().filter(here).count());
         json!({"scheduled": scheduled, "running": running, "waiting": 0, "total": scheduled + running})
     }
 
@@ -121,16 +121,16 @@ impl Buildkite {
 }
 
 /// The agents that are connected, and those of a queue only. One that was told to spawn several counts as several.
-fn agents(floor: &Floor, queue: Option<&str>) -> Value {
+fn agents(state: &CiState, queue: Option<&str>) -> Value {
     let wanted = queue.map(|queue| format!("queue={queue}"));
-    let here = |worker: &&Worker| match (&wanted, &worker.takes) {
-        (Some(wanted), Takes::Tagged(held)) => held.contains(wanted),
-        (None, _) | (Some(_), Takes::Everything) => true,
+    let here = |worker: &&Worker| match (&wanted, &worker.filter) {
+        (Some(wanted), JobFilter::Tagged(held)) => held.contains(wanted),
+        (None, _) | (Some(_), JobFilter::Everything) => true,
     };
     let (mut total, mut busy) = (0, 0);
-    for worker in floor.workers.iter().filter(here) {
+    for worker in state.workers.iter().filter(here) {
         total += usize::try_from(worker.slots).unwrap_or(usize::MAX);
-        busy += floor.load(worker.id);
+        busy += state.load(worker.id);
     }
     json!({"idle": total.saturating_sub(busy), "busy": busy, "total": total})
 }
@@ -144,17 +144,17 @@ impl Platform for Buildkite {
         })
     }
 
-    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
+    fn handle(&mut self, request: &Request, state: &mut CiState, now: Timestamp) -> Response {
         match Route::of(request) {
-            Some(Route::Metrics | Route::QueueMetrics) => self.metrics(request, floor),
+            Some(Route::Metrics | Route::QueueMetrics) => self.metrics(request, state),
             Some(Route::Rest(route)) => {
-                rest::answer(&self.options, &route, request, floor, now).unwrap_or_else(|refusal| refusal)
+                rest::respond(&self.options, &route, request, state, now).unwrap_or_else(|refusal| refusal)
             }
             None => refuse(404, "Not Found"),
         }
     }
 
-    fn refuse(&self, why: Refusal, _: Stamp) -> Answer {
+    fn refuse(&self, why: Refusal, _: Timestamp) -> Response {
         match why {
             Refusal::Status(status) => refuse(status, reason_phrase(status)),
             Refusal::Throttled | Refusal::Expired => refuse(429, "You have exceeded your API rate limit. Please wait.")
@@ -165,18 +165,19 @@ impl Platform for Buildkite {
         }
     }
 
-    fn connect(&mut self, ask: &Connect, floor: &mut Floor, now: Stamp) -> Result<u64, Refused> {
-        if ask.token != self.options.token {
-            return Err(Refused(401, "the agent token is not one of this cluster".into()));
+    fn connect(&mut self, connect: &Connect, state: &mut CiState, now: Timestamp) -> Result<u64, RunnerApiError> {
+        if connect.token != self.options.token {
+            return Err(RunnerApiError(401, "the agent token is not one of this cluster".into()));
         }
-        let mut tags = ask.metadata.clone();
+        let mut tags = connect.metadata.clone();
         let queue = tags.entry("queue".to_owned()).or_insert_with(|| "default".to_owned());
         if !self.options.queues.contains(queue) {
-            return Err(Refused(403, format!("the cluster has no queue {queue}")));
+            return Err(RunnerApiError(403, format!("the cluster has no queue {queue}")));
         }
-        let takes = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let worker = Worker { metadata: tags, takes: Takes::Tagged(takes), ..Worker::new(ask.name.clone(), now) };
-        Ok(floor.workers.add(worker))
+        let filter = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let worker =
+            Worker { metadata: tags, filter: JobFilter::Tagged(filter), ..Worker::new(connect.name.clone(), now) };
+        Ok(state.workers.add(worker))
     }
 
     fn tags_of(&self, job: &Job) -> Vec<String> {
@@ -197,25 +198,31 @@ impl Platform for Buildkite {
         variables.map(|(key, value)| (key.to_owned(), value)).into()
     }
 
-    fn words(&self) -> Words {
-        Words {
+    fn failure_texts(&self) -> FailureTexts {
+        FailureTexts {
             failed: "exit status 1",
             system_failure: "exit status -1: agent refused",
             gone: "exit status -1: agent lost",
         }
     }
 
-    fn habits(&self) -> Habits {
+    fn retention(&self) -> RetentionRules {
         // No heartbeat for 3 min, and another minute until an agent is lost.
-        Habits { keeps: false, forgets_used: false, lost_after: Duration::from_secs(240) }
+        RetentionRules { keeps: false, forgets_used: false, lost_after: Duration::from_secs(240) }
     }
 
-    fn hook(&self, news: &News, floor: &Floor, to: &Webhook, now: Stamp) -> Option<Hook> {
-        let job = floor.jobs.get(news.job)?;
-        let event = match news.what {
-            What::Queued => "job.scheduled",
-            What::Picked => "job.started",
-            What::Ended(_) => "job.finished",
+    fn webhook_delivery(
+        &self,
+        job_event: &JobEvent,
+        state: &CiState,
+        to: &Webhook,
+        now: Timestamp,
+    ) -> Option<WebhookDelivery> {
+        let job = state.jobs.get(job_event.job)?;
+        let event = match job_event.kind {
+            JobEventKind::Queued => "job.scheduled",
+            JobEventKind::Picked => "job.started",
+            JobEventKind::Ended(_) => "job.finished",
         };
         let document = json!({
             "event": event,
@@ -224,10 +231,10 @@ impl Platform for Buildkite {
                 "type": "script",
                 "name": job.name(),
                 "agent_query_rules": self.tags_of(job),
-                "state": match news.what {
-                    What::Queued => "scheduled",
-                    What::Picked => "running",
-                    What::Ended(_) => "finished",
+                "state": match job_event.kind {
+                    JobEventKind::Queued => "scheduled",
+                    JobEventKind::Picked => "running",
+                    JobEventKind::Ended(_) => "finished",
                 },
                 "created_at": job.queued_at.to_string(),
                 "scheduled_at": job.queued_at.to_string(),
@@ -239,16 +246,16 @@ impl Platform for Buildkite {
             "pipeline": {"slug": "demo", "name": "demo"},
             "sender": {"name": "lightsout"},
         });
-        let hook = Hook::new(to, &document)
+        let delivery = WebhookDelivery::new(to, &document)
             .header("user-agent", "Buildkite-Request")
             .header("x-buildkite-event", event)
-            .header("x-buildkite-request", delivery(job.id, event, news.at));
+            .header("x-buildkite-request", delivery_id(job.id, event, job_event.at));
         Some(match to.auth {
-            WebhookAuth::Token => hook.header("x-buildkite-token", to.secret.clone()),
+            WebhookAuth::Token => delivery.header("x-buildkite-token", to.secret.clone()),
             WebhookAuth::Signature => {
                 let timestamp = now.0.div_euclid(1000);
-                let signature = hook.signature(&to.secret, &format!("{timestamp}."));
-                hook.header("x-buildkite-signature", format!("timestamp={timestamp},signature={signature}"))
+                let signature = delivery.signature(&to.secret, &format!("{timestamp}."));
+                delivery.header("x-buildkite-signature", format!("timestamp={timestamp},signature={signature}"))
             }
         })
     }
@@ -258,8 +265,8 @@ fn job_uuid(id: u64) -> String {
     format!("01900000-0000-4000-8000-{id:012x}")
 }
 
-fn refuse(status: u16, message: &str) -> Answer {
-    Answer::json(status, &json!({"message": message}))
+fn refuse(status: u16, message: &str) -> Response {
+    Response::json(status, &json!({"message": message}))
 }
 
 #[cfg(test)]

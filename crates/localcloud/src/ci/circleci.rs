@@ -10,12 +10,12 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{Connect, Floor, Habits, Platform, Refused, Takes, Words, Worker, one_slot};
+use super::{CiState, Connect, FailureTexts, JobFilter, Platform, RetentionRules, RunnerApiError, Worker, one_slot};
 use crate::{
-    aws::model::Stamp,
     ci::jobs::Job,
-    http::{Answer, Request, reason_phrase},
+    http::{Request, Response, reason_phrase},
     server::Refusal,
+    time::Timestamp,
 };
 
 /// What CircleCI holds when it starts.
@@ -106,7 +106,7 @@ impl CircleCi {
         Self { options }
     }
 
-    fn answer(&self, request: &Request, floor: &Floor, now: Stamp) -> Result<Answer, Answer> {
+    fn respond(&self, request: &Request, state: &CiState, now: Timestamp) -> Result<Response, Response> {
         let route = Route::of(request).ok_or_else(|| refuse(404, "Not found"))?;
         if matches!(route.version(), Version::V3) && !self.options.v3 {
             return Err(refuse(404, "Not found"));
@@ -118,12 +118,12 @@ impl CircleCi {
         let body = match route {
             Route::Waiting(_) => {
                 let class = self.known(class)?;
-                let waiting = floor.jobs.waiting().filter(|job| self.class_of(job) == class).count();
+                let waiting = state.jobs.waiting().filter(|job| self.class_of(job) == class).count();
                 json!({"unclaimed_task_count": waiting})
             }
             Route::Running(_) => {
                 let class = self.known(class)?;
-                let running = floor.jobs.running().filter(|job| self.class_of(job) == class).count();
+                let running = state.jobs.running().filter(|job| self.class_of(job) == class).count();
                 json!({"running_runner_tasks": running})
             }
             Route::Runners(_) => {
@@ -137,13 +137,13 @@ impl CircleCi {
                         && class.is_none_or(|class| class == own)
                         && namespace.is_none_or(|namespace| own.split('/').next() == Some(namespace))
                 };
-                json!({"items": floor.workers.iter().filter(listed).map(show).collect::<Vec<_>>()})
+                json!({"items": state.workers.iter().filter(listed).map(show).collect::<Vec<_>>()})
             }
         };
-        Ok(Answer::json(200, &body))
+        Ok(Response::json(200, &body))
     }
 
-    fn known<'a>(&self, class: Option<&'a str>) -> Result<&'a str, Answer> {
+    fn known<'a>(&self, class: Option<&'a str>) -> Result<&'a str, Response> {
         let class = class.ok_or_else(|| refuse(400, "resource-class is required"))?;
         let known = self.options.resource_classes.iter().any(|known| known.name == class);
         if known { Ok(class) } else { Err(refuse(404, "resource class not found")) }
@@ -160,11 +160,11 @@ impl Platform for CircleCi {
         Route::of(request).map_or("other", Route::name)
     }
 
-    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
-        self.answer(request, floor, now).unwrap_or_else(|refusal| refusal)
+    fn handle(&mut self, request: &Request, state: &mut CiState, now: Timestamp) -> Response {
+        self.respond(request, state, now).unwrap_or_else(|refusal| refusal)
     }
 
-    fn refuse(&self, why: Refusal, _: Stamp) -> Answer {
+    fn refuse(&self, why: Refusal, _: Timestamp) -> Response {
         match why {
             Refusal::Status(status) => refuse(status, reason_phrase(status)),
             Refusal::Throttled | Refusal::Expired => refuse(429, "Rate Limit Exceeded")
@@ -175,18 +175,18 @@ impl Platform for CircleCi {
         }
     }
 
-    fn connect(&mut self, ask: &Connect, floor: &mut Floor, now: Stamp) -> Result<u64, Refused> {
-        one_slot(ask, "a machine runner")?;
-        let class = self.options.resource_classes.iter().find(|class| class.token == ask.token);
-        let class = class.ok_or_else(|| Refused(401, "the token belongs to no resource class".into()))?;
-        let takes = Takes::Tagged(BTreeSet::from([class.name.clone()]));
-        let known = floor.workers.named(&ask.name).filter(|worker| worker.takes == takes).map(|worker| worker.id);
-        if let Some(worker) = known.and_then(|id| floor.workers.get_mut(id)) {
+    fn connect(&mut self, connect: &Connect, state: &mut CiState, now: Timestamp) -> Result<u64, RunnerApiError> {
+        one_slot(connect, "a machine runner")?;
+        let class = self.options.resource_classes.iter().find(|class| class.token == connect.token);
+        let class = class.ok_or_else(|| RunnerApiError(401, "the token belongs to no resource class".into()))?;
+        let filter = JobFilter::Tagged(BTreeSet::from([class.name.clone()]));
+        let known = state.workers.named(&connect.name).filter(|worker| worker.filter == filter).map(|worker| worker.id);
+        if let Some(worker) = known.and_then(|id| state.workers.get_mut(id)) {
             worker.used_at = None;
             return Ok(worker.id);
         }
-        let worker = Worker { metadata: ask.metadata.clone(), takes, ..Worker::new(ask.name.clone(), now) };
-        Ok(floor.workers.add(worker))
+        let worker = Worker { metadata: connect.metadata.clone(), filter, ..Worker::new(connect.name.clone(), now) };
+        Ok(state.workers.add(worker))
     }
 
     fn tags_of(&self, job: &Job) -> Vec<String> {
@@ -205,13 +205,13 @@ impl Platform for CircleCi {
         variables.map(|(key, value)| (key.to_owned(), value)).into()
     }
 
-    fn words(&self) -> Words {
-        Words { failed: "failed", system_failure: "infrastructure_fail", gone: "infrastructure_fail" }
+    fn failure_texts(&self) -> FailureTexts {
+        FailureTexts { failed: "failed", system_failure: "infrastructure_fail", gone: "infrastructure_fail" }
     }
 
-    fn habits(&self) -> Habits {
+    fn retention(&self) -> RetentionRules {
         // How long CircleCI really waits is not documented.
-        Habits { keeps: true, forgets_used: false, lost_after: Duration::from_secs(300) }
+        RetentionRules { keeps: true, forgets_used: false, lost_after: Duration::from_secs(300) }
     }
 }
 
@@ -226,7 +226,7 @@ fn token_of(request: &Request) -> Option<String> {
 }
 
 fn class_name(worker: &Worker) -> String {
-    worker.takes.tags().into_iter().next().unwrap_or_default()
+    worker.filter.tags().into_iter().next().unwrap_or_default()
 }
 
 fn show(worker: &Worker) -> Value {
@@ -241,8 +241,8 @@ fn show(worker: &Worker) -> Value {
     })
 }
 
-fn refuse(status: u16, message: &str) -> Answer {
-    Answer::json(status, &json!({"message": message}))
+fn refuse(status: u16, message: &str) -> Response {
+    Response::json(status, &json!({"message": message}))
 }
 
 #[cfg(test)]

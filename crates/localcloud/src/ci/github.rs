@@ -24,14 +24,14 @@ use self::{
     scale_set::ScaleSet,
 };
 use super::{
-    Connect, Floor, Habits, Hook, Platform, Refused, Takes, Webhook, Words, Worker, etag::conditional,
-    hmac::hmac_sha256, one_slot,
+    CiState, Connect, FailureTexts, JobFilter, Platform, RetentionRules, RunnerApiError, Webhook, WebhookDelivery,
+    Worker, etag::conditional, hmac::hmac_sha256, one_slot,
 };
 use crate::{
-    aws::model::Stamp,
-    ci::jobs::{Job, News},
-    http::{Answer, Request, reason_phrase},
+    ci::jobs::{Job, JobEvent},
+    http::{Request, Response, reason_phrase},
     server::Refusal,
+    time::Timestamp,
 };
 
 /// What GitHub holds when it starts: one organization with one repository, and one App that is installed there.
@@ -101,44 +101,50 @@ impl GitHub {
         }
     }
 
-    fn answer(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Result<Answer, Answer> {
+    fn respond(&mut self, request: &Request, state: &mut CiState, now: Timestamp) -> Result<Response, Response> {
         let route = Route::of(request).ok_or_else(not_found)?;
         if request.header("user-agent").is_none() {
             let text =
                 "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
-            return Err(Answer::new(403, "text/plain", text));
+            return Err(Response::new(403, "text/plain", text));
         }
         match route {
             Route::AccessToken(installation) => self.access_token(installation, request, now),
-            Route::RunnerRegistration => self.runner_registration(request, floor, now),
-            Route::ScaleSet(route) => self.scale_set(&route, request, floor, now),
+            Route::RunnerRegistration => self.runner_registration(request, state, now),
+            Route::ScaleSet(route) => self.scale_set(&route, request, state, now),
             Route::Rest(scope, route) => {
                 let token = self.user(request, now)?;
                 self.known(&scope)?;
-                let answer = self.rest(route, request, floor, now).unwrap_or_else(|refusal| refusal);
-                let answer = conditional(request, answer);
-                Ok(self.limiter.charge(&token, answer, self.options.requests_per_hour, now))
+                let response = self.rest(route, request, state, now).unwrap_or_else(|refusal| refusal);
+                let response = conditional(request, response);
+                Ok(self.limiter.charge(&token, response, self.options.requests_per_hour, now))
             }
         }
     }
 
-    fn rest(&mut self, route: RestRoute, request: &Request, floor: &mut Floor, now: Stamp) -> Result<Answer, Answer> {
+    fn rest(
+        &mut self,
+        route: RestRoute,
+        request: &Request,
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         match route {
-            RestRoute::Repositories => Ok(self.repositories(request, floor)),
-            RestRoute::Runs => Ok(self.runs(request, floor)),
-            RestRoute::RunJobs(run) => self.run_jobs(run, request, floor),
-            RestRoute::Job(id) => self.job(id, floor),
-            RestRoute::Runners => Ok(runners::list(request, floor, now)),
-            RestRoute::Runner(id) => runners::runner(id, floor, now),
-            RestRoute::DeleteRunner(id) => runners::delete(id, floor),
-            RestRoute::JitConfig => self.jit_config(request, floor, now),
+            RestRoute::Repositories => Ok(self.repositories(request, state)),
+            RestRoute::Runs => Ok(self.runs(request, state)),
+            RestRoute::RunJobs(run) => self.run_jobs(run, request, state),
+            RestRoute::Job(id) => self.job(id, state),
+            RestRoute::Runners => Ok(runners::list(request, state, now)),
+            RestRoute::Runner(id) => runners::runner(id, state, now),
+            RestRoute::DeleteRunner(id) => runners::delete(id, state),
+            RestRoute::JitConfig => self.jit_config(request, state, now),
             RestRoute::RegistrationToken => Ok(self.short_token(auth::Right::Register, now)),
             RestRoute::RemoveToken => Ok(self.short_token(auth::Right::Remove, now)),
         }
     }
 
     /// GitHub hides what a token may not see.
-    fn known(&self, scope: &Scope) -> Result<(), Answer> {
+    fn known(&self, scope: &Scope) -> Result<(), Response> {
         let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
         let known = match scope {
             Scope::Organization(name) => same(name, &self.options.organization),
@@ -171,21 +177,21 @@ impl Platform for GitHub {
         Route::of(request).map_or("other", |route| route.name())
     }
 
-    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
-        self.answer(request, floor, now).unwrap_or_else(|refusal| refusal)
+    fn handle(&mut self, request: &Request, state: &mut CiState, now: Timestamp) -> Response {
+        self.respond(request, state, now).unwrap_or_else(|refusal| refusal)
     }
 
-    fn refuse(&self, why: Refusal, now: Stamp) -> Answer {
+    fn refuse(&self, why: Refusal, now: Timestamp) -> Response {
         match why {
             Refusal::Status(status) => refuse(status, reason_phrase(status)),
             Refusal::Throttled | Refusal::Expired => auth::secondary_limit(now),
         }
     }
 
-    fn machine_of(&self, request: &Request, floor: &Floor) -> Option<String> {
+    fn machine_of(&self, request: &Request, state: &CiState) -> Option<String> {
         let Route::Rest(_, route) = Route::of(request)? else { return None };
         match route {
-            RestRoute::Runner(id) | RestRoute::DeleteRunner(id) => floor.workers.get(id)?.instance.clone(),
+            RestRoute::Runner(id) | RestRoute::DeleteRunner(id) => state.workers.get(id)?.instance.clone(),
             RestRoute::JitConfig => {
                 let params = request.params();
                 super::workers::instance_in(params.get("name")?.as_str()?)
@@ -200,30 +206,34 @@ impl Platform for GitHub {
         }
     }
 
-    fn connect(&mut self, ask: &Connect, floor: &mut Floor, now: Stamp) -> Result<u64, Refused> {
-        one_slot(ask, "a runner")?;
-        if let Some(id) = self.jit.get(&ask.token) {
-            let worker = floor.workers.get(*id);
-            let worker = worker.ok_or_else(|| Refused(403, "the JIT configuration's runner was removed".into()))?;
+    fn connect(&mut self, connect: &Connect, state: &mut CiState, now: Timestamp) -> Result<u64, RunnerApiError> {
+        one_slot(connect, "a runner")?;
+        if let Some(id) = self.jit.get(&connect.token) {
+            let worker = state.workers.get(*id);
+            let worker =
+                worker.ok_or_else(|| RunnerApiError(403, "the JIT configuration's runner was removed".into()))?;
             if worker.connected && now.since(worker.heard_at) < ONLINE_FOR {
-                return Err(Refused(409, "a session for this runner already exists".into()));
+                return Err(RunnerApiError(409, "a session for this runner already exists".into()));
             }
             return Ok(worker.id);
         }
-        if !self.allows(&ask.token, auth::Right::Register, now) {
-            return Err(Refused(401, "the token is neither a JIT configuration nor a registration token".into()));
+        if !self.allows(&connect.token, auth::Right::Register, now) {
+            return Err(RunnerApiError(
+                401,
+                "the token is neither a JIT configuration nor a registration token".into(),
+            ));
         }
-        let own = ask.metadata.get("labels").map_or("", String::as_str).split(',').map(str::trim);
+        let own = connect.metadata.get("labels").map_or("", String::as_str).split(',').map(str::trim);
         let labels: BTreeSet<String> =
             ["self-hosted", "linux", "x64"].into_iter().chain(own).map(str::to_owned).collect();
-        let takes = Takes::Tagged(labels.into_iter().filter(|label| !label.is_empty()).collect());
-        let known = floor.workers.named(&ask.name).map(|worker| worker.id);
-        if let Some(worker) = known.and_then(|id| floor.workers.get_mut(id)) {
+        let filter = JobFilter::Tagged(labels.into_iter().filter(|label| !label.is_empty()).collect());
+        let known = state.workers.named(&connect.name).map(|worker| worker.id);
+        if let Some(worker) = known.and_then(|id| state.workers.get_mut(id)) {
             // As with `config.sh --replace`.
-            (worker.takes, worker.used_at, worker.single) = (takes, None, false);
+            (worker.filter, worker.used_at, worker.single) = (filter, None, false);
             return Ok(worker.id);
         }
-        Ok(floor.workers.add(Worker { takes, ..Worker::new(ask.name.clone(), now) }))
+        Ok(state.workers.add(Worker { filter, ..Worker::new(connect.name.clone(), now) }))
     }
 
     fn tags_of(&self, job: &Job) -> Vec<String> {
@@ -243,29 +253,35 @@ impl Platform for GitHub {
         variables.map(|(key, value)| (key.to_owned(), value)).into()
     }
 
-    fn words(&self) -> Words {
-        Words {
+    fn failure_texts(&self) -> FailureTexts {
+        FailureTexts {
             failed: "failure",
             system_failure: "failure: the runner could not run the job",
             gone: "failure: the self-hosted runner lost communication with the server",
         }
     }
 
-    fn habits(&self) -> Habits {
+    fn retention(&self) -> RetentionRules {
         // The lock on a job expires after about ten minutes.
-        Habits { keeps: true, forgets_used: true, lost_after: Duration::from_secs(600) }
+        RetentionRules { keeps: true, forgets_used: true, lost_after: Duration::from_secs(600) }
     }
 
-    fn hook(&self, news: &News, floor: &Floor, to: &Webhook, _: Stamp) -> Option<Hook> {
-        self.workflow_job(news, floor, to)
+    fn webhook_delivery(
+        &self,
+        job_event: &JobEvent,
+        state: &CiState,
+        to: &Webhook,
+        _: Timestamp,
+    ) -> Option<WebhookDelivery> {
+        self.workflow_job(job_event, state, to)
     }
 }
 
-fn refuse(status: u16, message: &str) -> Answer {
-    Answer::json(status, &json!({"message": message, "documentation_url": "https://docs.github.com/rest"}))
+fn refuse(status: u16, message: &str) -> Response {
+    Response::json(status, &json!({"message": message, "documentation_url": "https://docs.github.com/rest"}))
 }
 
-fn not_found() -> Answer {
+fn not_found() -> Response {
     refuse(404, "Not Found")
 }
 

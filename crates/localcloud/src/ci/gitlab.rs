@@ -22,14 +22,15 @@ use self::{
     runners::Runner,
 };
 use super::{
-    Connect, Floor, Habits, Hook, Platform, Refused, Webhook, Words, Worker, etag::conditional, webhook::delivery,
+    CiState, Connect, FailureTexts, Platform, RetentionRules, RunnerApiError, Webhook, WebhookDelivery, Worker,
+    etag::conditional, webhook::delivery_id,
 };
 use crate::{
-    aws::model::Stamp,
-    ci::jobs::{Blame, End, Job, News, Status, seconds},
+    ci::jobs::{Cause, Job, JobEvent, JobOutcome, Status, seconds},
     hex::hex,
-    http::{Answer, Request, reason_phrase},
+    http::{Request, Response, reason_phrase},
     server::Refusal,
+    time::Timestamp,
 };
 
 /// What the GitLab holds when it starts: one group with one project, one runner record and one access token.
@@ -154,37 +155,40 @@ impl Platform for GitLab {
         Route::of(request).map_or("other", |route| route.name())
     }
 
-    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
+    fn handle(&mut self, request: &Request, state: &mut CiState, now: Timestamp) -> Response {
         let Some(route) = Route::of(request) else {
-            return Answer::json(404, &json!({"error": "404 Not Found"}));
+            return Response::json(404, &json!({"error": "404 Not Found"}));
         };
-        let answered = match &route {
-            Route::User(route) => self.user_side(route, request, floor, now),
-            Route::Runner(route) => self.runner_side(route, request, floor, now),
+        let response = match &route {
+            Route::User(route) => self.user_side(route, request, state, now),
+            Route::Runner(route) => self.runner_side(route, request, state, now),
         };
-        conditional(request, answered.unwrap_or_else(|refusal| refusal))
+        conditional(request, response.unwrap_or_else(|refusal| refusal))
     }
 
-    fn refuse(&self, why: Refusal, now: Stamp) -> Answer {
+    fn refuse(&self, why: Refusal, now: Timestamp) -> Response {
         match why {
             Refusal::Status(status) => refuse(status, &format!("{status} {}", reason_phrase(status))),
             Refusal::Throttled | Refusal::Expired => auth::throttled(2000, 2001, now),
         }
     }
 
-    fn machine_of(&self, request: &Request, floor: &Floor) -> Option<String> {
+    fn machine_of(&self, request: &Request, state: &CiState) -> Option<String> {
         let named = || request.params().get("system_id").and_then(Value::as_str).map(str::to_owned);
         match Route::of(request)? {
             Route::Runner(RunnerRoute::UpdateJob(id) | RunnerRoute::PatchTrace(id) | RunnerRoute::Artifacts(id)) => {
-                floor.jobs.get(id)?.machine.clone()
+                state.jobs.get(id)?.machine.clone()
             }
             Route::Runner(_) => named(),
             Route::User(_) => None,
         }
     }
 
-    fn connect(&mut self, _: &Connect, _: &mut Floor, _: Stamp) -> Result<u64, Refused> {
-        Err(Refused(409, "GitLab's runners take their jobs through GitLab's own API: POST /api/v4/jobs/request".into()))
+    fn connect(&mut self, _: &Connect, _: &mut CiState, _: Timestamp) -> Result<u64, RunnerApiError> {
+        Err(RunnerApiError(
+            409,
+            "GitLab's runners take their jobs through GitLab's own API: POST /api/v4/jobs/request".into(),
+        ))
     }
 
     fn tags_of(&self, job: &Job) -> Vec<String> {
@@ -195,42 +199,53 @@ impl Platform for GitLab {
         BTreeMap::new()
     }
 
-    fn words(&self) -> Words {
-        Words { failed: "script_failure", system_failure: "runner_system_failure", gone: "stuck_or_timeout_failure" }
+    fn failure_texts(&self) -> FailureTexts {
+        FailureTexts {
+            failed: "script_failure",
+            system_failure: "runner_system_failure",
+            gone: "stuck_or_timeout_failure",
+        }
     }
 
-    fn habits(&self) -> Habits {
-        Habits { keeps: true, forgets_used: false, lost_after: self.options.stuck_after }
+    fn retention(&self) -> RetentionRules {
+        RetentionRules { keeps: true, forgets_used: false, lost_after: self.options.stuck_after }
     }
 
-    fn hook(&self, news: &News, floor: &Floor, to: &Webhook, _: Stamp) -> Option<Hook> {
-        let job = floor.jobs.get(news.job)?;
-        let id = delivery(job.id, "job", news.at);
-        let hook = Hook::new(to, &job.event(self));
+    fn webhook_delivery(
+        &self,
+        job_event: &JobEvent,
+        state: &CiState,
+        to: &Webhook,
+        _: Timestamp,
+    ) -> Option<WebhookDelivery> {
+        let job = state.jobs.get(job_event.job)?;
+        let id = delivery_id(job.id, "job", job_event.at);
+        let delivery = WebhookDelivery::new(to, &job.event(self));
         Some(
-            hook.header("user-agent", "GitLab/18.0.0")
+            delivery
+                .header("user-agent", "GitLab/18.0.0")
                 .header("x-gitlab-event", "Job Hook")
                 .header("x-gitlab-event-uuid", id.clone())
-                .header("x-gitlab-webhook-uuid", delivery(0, &to.url, Stamp(0)))
+                .header("x-gitlab-webhook-uuid", delivery_id(0, &to.url, Timestamp(0)))
                 .header("idempotency-key", id)
-                .header("x-gitlab-instance", floor.url.clone())
+                .header("x-gitlab-instance", state.url.clone())
                 .header("x-gitlab-token", to.secret.clone()),
         )
     }
 
     /// Fails the jobs that nobody updated for too long.
-    fn advance(&mut self, floor: &mut Floor, now: Stamp) {
+    fn advance(&mut self, state: &mut CiState, now: Timestamp) {
         let limit = self.options.stuck_after;
         let stuck: Vec<u64> =
-            floor.jobs.running().filter(|job| now.since(job.updated_at) >= limit).map(|job| job.id).collect();
+            state.jobs.running().filter(|job| now.since(job.updated_at) >= limit).map(|job| job.id).collect();
         for id in stuck {
             let reason = "stuck_or_timeout_failure".to_owned();
-            floor.jobs.finish(id, End::Failed { reason, blame: Blame::Machine }, now);
+            state.jobs.finish(id, JobOutcome::Failed { reason, cause: Cause::Machine }, now);
         }
     }
 
-    fn next_timer(&self, floor: &Floor) -> Option<Stamp> {
-        floor.jobs.running().map(|job| job.updated_at + self.options.stuck_after).min()
+    fn next_timer(&self, state: &CiState) -> Option<Timestamp> {
+        state.jobs.running().map(|job| job.updated_at + self.options.stuck_after).min()
     }
 }
 
@@ -258,16 +273,16 @@ fn list(value: &Value) -> Vec<String> {
     }
 }
 
-fn refuse(status: u16, message: &str) -> Answer {
-    Answer::json(status, &json!({"message": message}))
+fn refuse(status: u16, message: &str) -> Response {
+    Response::json(status, &json!({"message": message}))
 }
 
-fn invalid(what: &str) -> Answer {
-    Answer::json(400, &json!({"error": what}))
+fn invalid(what: &str) -> Response {
+    Response::json(400, &json!({"error": what}))
 }
 
 /// A time as GitLab writes it: RFC 3339 with milliseconds.
-fn time(at: Stamp) -> String {
+fn time(at: Timestamp) -> String {
     at.to_string()
 }
 

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
-    aws::model::Stamp,
     fleet::{JobState, JobView, NewJobs},
+    time::Timestamp,
 };
 
 /// All jobs of the run, and what happened to them.
 #[derive(Default)]
 pub(crate) struct Jobs {
     all: BTreeMap<u64, Job>,
-    news: VecDeque<News>,
+    events: VecDeque<JobEvent>,
 }
 
 /// One job.
@@ -25,11 +25,11 @@ pub(crate) struct Job {
     pub argv: Vec<String>,
     pub seconds: f64,
     pub status: Status,
-    pub queued_at: Stamp,
-    pub started_at: Option<Stamp>,
-    pub finished_at: Option<Stamp>,
+    pub queued_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
     /// When the runner last said anything about it.
-    pub updated_at: Stamp,
+    pub updated_at: Timestamp,
     /// In the platform's words.
     pub failure_reason: Option<String>,
     pub exit_code: Option<i64>,
@@ -39,7 +39,7 @@ pub(crate) struct Job {
     pub machine: Option<String>,
     pub trace: Vec<u8>,
     /// What became of it when its machine failed it, whatever the platform still believes.
-    pub fate: Option<(Fate, Stamp)>,
+    pub loss: Option<(JobLoss, Timestamp)>,
 }
 
 /// A job's status, as the platform believes it to be.
@@ -54,7 +54,7 @@ pub(crate) enum Status {
 
 /// How a machine failed a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum JobLoss {
     /// Without warning.
     Lost,
     /// After a spot notice.
@@ -63,19 +63,19 @@ pub(crate) enum Fate {
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum JobOutcome {
     Success,
     Failed {
         /// In the platform's words.
         reason: String,
-        blame: Blame,
+        cause: Cause,
     },
-    Canceled(Blame),
+    Canceled(Cause),
 }
 
 /// Whose doing a bad end was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blame {
+pub(crate) enum Cause {
     /// The job's own, or that of somebody who wanted it so.
     Job,
     /// The machine's or its runner's.
@@ -84,18 +84,18 @@ pub(crate) enum Blame {
 
 /// Something that happened to a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct News {
-    pub at: Stamp,
+pub(crate) struct JobEvent {
+    pub at: Timestamp,
     pub job: u64,
     pub machine: Option<String>,
-    pub what: What,
+    pub kind: JobEventKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum JobEventKind {
     Queued,
     Picked,
-    Ended(End),
+    Ended(JobOutcome),
 }
 
 /// The longest trace that is kept of a job, in bytes.
@@ -105,12 +105,12 @@ const FIRST_ID: u64 = 1001;
 
 impl Jobs {
     /// Puts jobs into the queue.
-    pub fn enqueue(&mut self, new: &NewJobs, now: Stamp) -> Vec<u64> {
+    pub fn enqueue(&mut self, new: &NewJobs, now: Timestamp) -> Vec<u64> {
         let batch = self.all.last_key_value().map_or(FIRST_ID, |(last, _)| last + 1);
         let ids: Vec<u64> = (batch..batch + u64::from(new.count)).collect();
         for id in &ids {
             self.all.insert(*id, Job::new(*id, batch, new, now));
-            self.tell(*id, What::Queued, now);
+            self.emit(*id, JobEventKind::Queued, now);
         }
         ids
     }
@@ -144,64 +144,64 @@ impl Jobs {
     }
 
     /// Gives a waiting job to a runner.
-    pub fn hand_out(&mut self, id: u64, runner: u64, machine: Option<&str>, now: Stamp) {
+    pub fn hand_out(&mut self, id: u64, runner: u64, machine: Option<&str>, now: Timestamp) {
         let Some(job) = self.all.get_mut(&id) else { return };
         job.status = Status::Running;
         job.started_at = Some(now);
         job.updated_at = now;
         job.runner = Some(runner);
         job.machine = machine.map(str::to_owned);
-        self.tell(id, What::Picked, now);
+        self.emit(id, JobEventKind::Picked, now);
     }
 
     /// Ends a job that waits or runs; one that has ended stays as it is.
-    pub fn finish(&mut self, id: u64, end: End, now: Stamp) {
+    pub fn finish(&mut self, id: u64, end: JobOutcome, now: Timestamp) {
         let Some(job) = self.all.get_mut(&id).filter(|job| !job.status.is_over()) else { return };
         let (status, reason) = match &end {
-            End::Success => (Status::Success, None),
-            End::Failed { reason, .. } => (Status::Failed, Some(reason.clone())),
-            End::Canceled(_) => (Status::Canceled, None),
+            JobOutcome::Success => (Status::Success, None),
+            JobOutcome::Failed { reason, .. } => (Status::Failed, Some(reason.clone())),
+            JobOutcome::Canceled(_) => (Status::Canceled, None),
         };
         job.status = status;
         job.finished_at = Some(now);
         job.updated_at = now;
         job.failure_reason = reason;
-        self.tell(id, What::Ended(end), now);
+        self.emit(id, JobEventKind::Ended(end), now);
     }
 
     /// The machine that goes by one of these names is gone: its running jobs meet this fate.
-    pub fn machine_gone(&mut self, names: &[&str], fate: Fate, now: Stamp) -> Vec<u64> {
+    pub fn machine_gone(&mut self, names: &[&str], loss: JobLoss, now: Timestamp) -> Vec<u64> {
         let here = |job: &&mut Job| {
             job.status == Status::Running && job.machine.as_deref().is_some_and(|machine| names.contains(&machine))
         };
-        let gone = self.all.values_mut().filter(here).filter(|job| job.fate.is_none());
+        let gone = self.all.values_mut().filter(here).filter(|job| job.loss.is_none());
         gone.map(|job| {
-            job.fate = Some((fate, now));
+            job.loss = Some((loss, now));
             job.id
         })
         .collect()
     }
 
     /// What became of a job that its machine failed.
-    pub fn set_fate(&mut self, id: u64, fate: Fate, now: Stamp) {
+    pub fn set_loss(&mut self, id: u64, loss: JobLoss, now: Timestamp) {
         if let Some(job) = self.all.get_mut(&id) {
-            job.fate.get_or_insert((fate, now));
+            job.loss.get_or_insert((loss, now));
         }
     }
 
     /// The next piece of news.
-    pub fn poll_news(&mut self) -> Option<News> {
-        self.news.pop_front()
+    pub fn poll_event(&mut self) -> Option<JobEvent> {
+        self.events.pop_front()
     }
 
-    fn tell(&mut self, job: u64, what: What, at: Stamp) {
+    fn emit(&mut self, job: u64, kind: JobEventKind, at: Timestamp) {
         let machine = self.all.get(&job).and_then(|job| job.machine.clone());
-        self.news.push_back(News { at, job, machine, what });
+        self.events.push_back(JobEvent { at, job, machine, kind });
     }
 }
 
 impl Job {
-    fn new(id: u64, batch: u64, new: &NewJobs, now: Stamp) -> Self {
+    fn new(id: u64, batch: u64, new: &NewJobs, now: Timestamp) -> Self {
         Self {
             id,
             batch,
@@ -219,7 +219,7 @@ impl Job {
             runner: None,
             machine: None,
             trace: Vec::new(),
-            fate: None,
+            loss: None,
         }
     }
 
@@ -239,9 +239,9 @@ impl Job {
 
     /// How it stands for whoever waits for it.
     pub fn state(&self) -> JobState {
-        match (self.fate, self.status) {
-            (Some((Fate::Lost, _)), _) => JobState::Lost,
-            (Some((Fate::Interrupted, _)), _) => JobState::Interrupted,
+        match (self.loss, self.status) {
+            (Some((JobLoss::Lost, _)), _) => JobState::Lost,
+            (Some((JobLoss::Interrupted, _)), _) => JobState::Interrupted,
             (None, Status::Pending) => JobState::Waiting,
             (None, Status::Running) => JobState::Running,
             (None, Status::Success) => JobState::Done,
@@ -250,8 +250,8 @@ impl Job {
     }
 
     /// The job for people; `instance` is the one that its runner was matched to.
-    pub fn view(&self, instance: Option<String>, now: Stamp) -> JobView {
-        let ended = self.fate.map(|(_, at)| at).or(self.finished_at);
+    pub fn view(&self, instance: Option<String>, now: Timestamp) -> JobView {
+        let ended = self.loss.map(|(_, at)| at).or(self.finished_at);
         JobView {
             id: self.id,
             state: self.state(),
@@ -274,18 +274,18 @@ impl Status {
     }
 }
 
-impl End {
+impl JobOutcome {
     /// Whether the machine is to blame.
     pub fn by_machine(&self) -> bool {
         match self {
             Self::Success => false,
-            Self::Failed { blame, .. } | Self::Canceled(blame) => *blame == Blame::Machine,
+            Self::Failed { cause, .. } | Self::Canceled(cause) => *cause == Cause::Machine,
         }
     }
 }
 
 /// Seconds between two stamps, to the millisecond; never negative.
-pub(crate) fn seconds(from: Stamp, to: Stamp) -> f64 {
+pub(crate) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     std::time::Duration::from_millis(u64::try_from(to.0 - from.0).unwrap_or(0)).as_secs_f64()
 }
 
@@ -315,23 +315,24 @@ mod tests {
     #[test]
     fn an_end_is_final() {
         let mut jobs = Jobs::default();
-        jobs.enqueue(&NewJobs::default(), Stamp(0));
-        jobs.hand_out(FIRST_ID, 1, Some("i-1"), Stamp(5000));
-        jobs.finish(FIRST_ID, End::Success, Stamp(9000));
-        jobs.finish(FIRST_ID, End::Canceled(Blame::Machine), Stamp(10_000));
-        let view = jobs.get(FIRST_ID).expect("the job").view(None, Stamp(99_000));
+        jobs.enqueue(&NewJobs::default(), Timestamp(0));
+        jobs.hand_out(FIRST_ID, 1, Some("i-1"), Timestamp(5000));
+        jobs.finish(FIRST_ID, JobOutcome::Success, Timestamp(9000));
+        jobs.finish(FIRST_ID, JobOutcome::Canceled(Cause::Machine), Timestamp(10_000));
+        let view = jobs.get(FIRST_ID).expect("the job").view(None, Timestamp(99_000));
         assert_eq!((view.state, view.waited_s, view.ran_s), (JobState::Done, 5.0, Some(4.0)));
-        let news: Vec<What> = std::iter::from_fn(|| jobs.poll_news()).map(|news| news.what).collect();
-        assert_eq!(news, [What::Queued, What::Picked, What::Ended(End::Success)]);
+        let job_event: Vec<JobEventKind> =
+            std::iter::from_fn(|| jobs.poll_event()).map(|job_event| job_event.kind).collect();
+        assert_eq!(job_event, [JobEventKind::Queued, JobEventKind::Picked, JobEventKind::Ended(JobOutcome::Success)]);
     }
 
     #[test]
     fn a_job_is_lost_the_moment_its_machine_is_gone() {
         let mut jobs = Jobs::default();
-        jobs.enqueue(&NewJobs { count: 2, ..NewJobs::default() }, Stamp(0));
-        jobs.hand_out(FIRST_ID, 1, Some("i-1"), Stamp(0));
-        assert_eq!(jobs.machine_gone(&["i-2", "r_2"], Fate::Lost, Stamp(3000)), [0; 0]);
-        assert_eq!(jobs.machine_gone(&["i-1", "r_1"], Fate::Interrupted, Stamp(3000)), [FIRST_ID]);
+        jobs.enqueue(&NewJobs { count: 2, ..NewJobs::default() }, Timestamp(0));
+        jobs.hand_out(FIRST_ID, 1, Some("i-1"), Timestamp(0));
+        assert_eq!(jobs.machine_gone(&["i-2", "r_2"], JobLoss::Lost, Timestamp(3000)), [0; 0]);
+        assert_eq!(jobs.machine_gone(&["i-1", "r_1"], JobLoss::Interrupted, Timestamp(3000)), [FIRST_ID]);
         let states: Vec<JobState> = jobs.iter().map(Job::state).collect();
         assert_eq!(states, [JobState::Interrupted, JobState::Waiting]);
         // The platform itself does not know yet.

@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Ci, Floor, PlatformKind, Refused, Standing, Worker, workers::instance_in};
+use super::{Ci, CiState, DrainState, PlatformKind, RunnerApiError, Worker, workers::instance_in};
 use crate::{
-    aws::model::Stamp,
-    ci::jobs::{Blame, End, Job, TRACE_CAP},
-    http::{Answer, Request},
+    ci::jobs::{Cause, Job, JobOutcome, TRACE_CAP},
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 /// What a runner says when it connects.
@@ -121,88 +121,88 @@ pub(super) fn route(request: &Request) -> Option<&'static str> {
 }
 
 /// The instance whose runner makes the request.
-pub(super) fn machine_of(floor: &Floor, request: &Request) -> Option<String> {
+pub(super) fn machine_of(state: &CiState, request: &Request) -> Option<String> {
     match Route::of(request)? {
         Route::Connect => host(&serde_json::from_slice(&request.body).ok()?),
-        Route::Claim(id) | Route::Report(id, _) | Route::Disconnect(id) => floor.workers.get(id)?.instance.clone(),
+        Route::Claim(id) | Route::Report(id, _) | Route::Disconnect(id) => state.workers.get(id)?.instance.clone(),
         Route::Unknown => None,
     }
 }
 
 /// Answers the request when it is for this API.
-pub(super) fn answer(ci: &mut Ci, request: &Request, now: Stamp) -> Option<Answer> {
-    let answered = match Route::of(request)? {
+pub(super) fn respond(ci: &mut Ci, request: &Request, now: Timestamp) -> Option<Response> {
+    let response = match Route::of(request)? {
         Route::Connect => connect(ci, request, now),
         Route::Claim(id) => claim(ci, id, now),
         Route::Report(id, job) => report(ci, id, job, request, now),
         Route::Disconnect(id) => worker(ci, id).map(|_| ()).map(|()| {
             ci.worker_gone(id, now);
-            Answer::json(200, &json!({}))
+            Response::json(200, &json!({}))
         }),
-        Route::Unknown => Err(Refused(404, "there is no such path in the runner API".into())),
+        Route::Unknown => Err(RunnerApiError(404, "there is no such path in the runner API".into())),
     };
-    Some(answered.unwrap_or_else(|Refused(status, why)| Answer::json(status, &json!({"error": why}))))
+    Some(response.unwrap_or_else(|RunnerApiError(status, why)| Response::json(status, &json!({"error": why}))))
 }
 
-fn connect(ci: &mut Ci, request: &Request, now: Stamp) -> Result<Answer, Refused> {
-    let ask: Connect = body(request)?;
-    if ask.platform != ci.kind {
-        return Err(Refused(403, format!("this fleet's platform is {}, not {}", ci.kind, ask.platform)));
+fn connect(ci: &mut Ci, request: &Request, now: Timestamp) -> Result<Response, RunnerApiError> {
+    let connect: Connect = body(request)?;
+    if connect.platform != ci.kind {
+        return Err(RunnerApiError(403, format!("this fleet's platform is {}, not {}", ci.kind, connect.platform)));
     }
-    if ask.slots == 0 {
-        return Err(Refused(400, "slots is 0: a runner takes at least one job at once".into()));
+    if connect.slots == 0 {
+        return Err(RunnerApiError(400, "slots is 0: a runner takes at least one job at once".into()));
     }
-    let id = ci.platform.connect(&ask, &mut ci.floor, now)?;
+    let id = ci.platform.connect(&connect, &mut ci.state, now)?;
     // A runner that comes back after a crash has lost what it had.
     ci.fail_held(id, now);
-    if let Some(worker) = ci.floor.workers.get_mut(id) {
+    if let Some(worker) = ci.state.workers.get_mut(id) {
         worker.connected = true;
         worker.heard_at = now;
-        worker.instance = host(&ask).or(worker.instance.take());
-        worker.slots = ask.slots;
-        worker.single |= ask.mode == Mode::Single;
+        worker.instance = host(&connect).or(worker.instance.take());
+        worker.slots = connect.slots;
+        worker.single |= connect.mode == Mode::Single;
     }
-    Ok(Answer::json(200, &json!({"runner": id.to_string()})))
+    Ok(Response::json(200, &json!({"runner": id.to_string()})))
 }
 
-fn host(ask: &Connect) -> Option<String> {
-    let told = ask.instance_id.as_ref().or_else(|| ask.metadata.get("instance_id")).filter(|id| !id.is_empty());
-    told.cloned().or_else(|| instance_in(&ask.name))
+fn host(connect: &Connect) -> Option<String> {
+    let told = connect.instance_id.as_ref().or_else(|| connect.metadata.get("instance_id")).filter(|id| !id.is_empty());
+    told.cloned().or_else(|| instance_in(&connect.name))
 }
 
-fn claim(ci: &mut Ci, id: u64, now: Stamp) -> Result<Answer, Refused> {
+fn claim(ci: &mut Ci, id: u64, now: Timestamp) -> Result<Response, RunnerApiError> {
     let worker = worker(ci, id)?;
     worker.heard_at = now;
-    let (standing, takes) = (worker.standing, worker.takes.clone());
+    let (drain, filter) = (worker.drain, worker.filter.clone());
     let (slots, used_up) = (worker.slots, worker.single && worker.used_at.is_some());
-    match standing {
-        Standing::Serving => {}
-        Standing::Drained => return Ok(Answer::empty(204)),
-        Standing::Stopped => return Err(Refused(409, "this runner was told to stop".into())),
+    match drain {
+        DrainState::Serving => {}
+        DrainState::Drained => return Ok(Response::empty(204)),
+        DrainState::Stopped => return Err(RunnerApiError(409, "this runner was told to stop".into())),
     }
-    let held: Vec<&Job> = ci.floor.jobs.held_by(id).collect();
+    let held: Vec<&Job> = ci.state.jobs.held_by(id).collect();
     let chosen = if held.len() >= usize::try_from(slots).unwrap_or(usize::MAX) {
         held.iter().rev().find(|job| job.started_at == Some(job.updated_at)).map(|job| job.id)
     } else if used_up {
-        return Err(Refused(409, "this runner has taken its only job".into()));
+        return Err(RunnerApiError(409, "this runner has taken its only job".into()));
     } else {
-        let next = ci.floor.jobs.waiting().find(|job| takes.fits(&ci.platform.tags_of(job))).map(|job| job.id);
+        let next = ci.state.jobs.waiting().find(|job| filter.fits(&ci.platform.tags_of(job))).map(|job| job.id);
         if let Some(job) = next {
-            hand_out(&mut ci.floor, job, id, now);
+            hand_out(&mut ci.state, job, id, now);
         }
         next
     };
-    let found = chosen.and_then(|job| ci.floor.jobs.get(job)).zip(ci.floor.workers.get(id));
-    Ok(found.map_or_else(|| Answer::empty(204), |(job, worker)| ticket(ci, job, worker)))
+    let found = chosen.and_then(|job| ci.state.jobs.get(job)).zip(ci.state.workers.get(id));
+    Ok(found.map_or_else(|| Response::empty(204), |(job, worker)| ticket(ci, job, worker)))
 }
 
-fn hand_out(floor: &mut Floor, job: u64, id: u64, now: Stamp) {
-    let Some(worker) = floor.workers.get_mut(id) else { return };
+fn hand_out(state: &mut CiState, job: u64, id: u64, now: Timestamp) {
+    let Some(worker) = state.workers.get_mut(id) else { return };
     worker.used_at = Some(now);
-    floor.jobs.hand_out(job, id, worker.instance.as_deref(), now);
+    state.jobs.hand_out(job, id, worker.instance.as_deref(), now);
 }
 
-fn ticket(ci: &Ci, job: &Job, worker: &Worker) -> Answer {
+fn ticket(ci: &Ci, job: &Job, worker: &Worker) -> Response {
     let job = json!({
         "id": job.id,
         "name": job.name(),
@@ -212,59 +212,59 @@ fn ticket(ci: &Ci, job: &Job, worker: &Worker) -> Answer {
         "tags": ci.platform.tags_of(job),
         "env": ci.platform.environment(job, worker),
     });
-    Answer::json(200, &json!({"job": job}))
+    Response::json(200, &json!({"job": job}))
 }
 
-fn report(ci: &mut Ci, id: u64, job_id: u64, request: &Request, now: Stamp) -> Result<Answer, Refused> {
+fn report(ci: &mut Ci, id: u64, job_id: u64, request: &Request, now: Timestamp) -> Result<Response, RunnerApiError> {
     let report: Report = body(request)?;
-    if let Some(worker) = ci.floor.workers.get_mut(id) {
+    if let Some(worker) = ci.state.workers.get_mut(id) {
         worker.heard_at = now;
     }
-    let job = ci.floor.jobs.get_mut(job_id).filter(|job| job.runner == Some(id));
-    let job = job.ok_or_else(|| Refused(404, format!("runner {id} does not have job {job_id}")))?;
+    let job = ci.state.jobs.get_mut(job_id).filter(|job| job.runner == Some(id));
+    let job = job.ok_or_else(|| RunnerApiError(404, format!("runner {id} does not have job {job_id}")))?;
     if !job.status.is_over() {
-        job.updated_at = Stamp(now.0.max(job.updated_at.0 + 1));
+        job.updated_at = Timestamp(now.0.max(job.updated_at.0 + 1));
         job.exit_code = report.exit_code.or(job.exit_code);
         let room = TRACE_CAP.saturating_sub(job.trace.len());
         job.trace.extend(report.trace.bytes().take(room));
         if let Some(end) = end(ci, report.state) {
-            ci.floor.jobs.finish(job_id, end, now);
+            ci.state.jobs.finish(job_id, end, now);
             free(ci, id, now);
         }
     }
-    let state = ci.floor.jobs.get(job_id).map(Job::state);
-    Ok(Answer::json(200, &json!({"state": state})))
+    let state = ci.state.jobs.get(job_id).map(Job::state);
+    Ok(Response::json(200, &json!({"state": state})))
 }
 
-fn end(ci: &Ci, state: ReportState) -> Option<End> {
-    let words = ci.platform.words();
+fn end(ci: &Ci, state: ReportState) -> Option<JobOutcome> {
+    let texts = ci.platform.failure_texts();
     match state {
         ReportState::Running => None,
-        ReportState::Success => Some(End::Success),
-        ReportState::Failed => Some(End::Failed { reason: words.failed.to_owned(), blame: Blame::Job }),
+        ReportState::Success => Some(JobOutcome::Success),
+        ReportState::Failed => Some(JobOutcome::Failed { reason: texts.failed.to_owned(), cause: Cause::Job }),
         ReportState::SystemFailure => {
-            Some(End::Failed { reason: words.system_failure.to_owned(), blame: Blame::Machine })
+            Some(JobOutcome::Failed { reason: texts.system_failure.to_owned(), cause: Cause::Machine })
         }
         // Nobody can cancel a job here but the runner itself.
-        ReportState::Canceled => Some(End::Canceled(Blame::Machine)),
+        ReportState::Canceled => Some(JobOutcome::Canceled(Cause::Machine)),
     }
 }
 
 /// A job of this runner has ended.
-fn free(ci: &mut Ci, id: u64, now: Stamp) {
-    let Some(worker) = ci.floor.workers.get_mut(id) else { return };
+fn free(ci: &mut Ci, id: u64, now: Timestamp) {
+    let Some(worker) = ci.state.workers.get_mut(id) else { return };
     worker.free_since = now;
-    if worker.single && ci.platform.habits().forgets_used {
-        ci.floor.workers.remove(id);
+    if worker.single && ci.platform.retention().forgets_used {
+        ci.state.workers.remove(id);
     }
 }
 
-fn worker(ci: &mut Ci, id: u64) -> Result<&mut Worker, Refused> {
-    let found = ci.floor.workers.get_mut(id).filter(|worker| worker.connected);
-    found.ok_or_else(|| Refused(404, "this runner is not connected, or the platform removed it".into()))
+fn worker(ci: &mut Ci, id: u64) -> Result<&mut Worker, RunnerApiError> {
+    let found = ci.state.workers.get_mut(id).filter(|worker| worker.connected);
+    found.ok_or_else(|| RunnerApiError(404, "this runner is not connected, or the platform removed it".into()))
 }
 
-fn body<T: for<'de> Deserialize<'de>>(request: &Request) -> Result<T, Refused> {
+fn body<T: for<'de> Deserialize<'de>>(request: &Request) -> Result<T, RunnerApiError> {
     let parsed: Result<T, _> = serde_json::from_slice(&request.body);
-    parsed.map_err(|error| Refused(400, format!("the body is not understood: {error}")))
+    parsed.map_err(|error| RunnerApiError(400, format!("the body is not understood: {error}")))
 }

@@ -13,12 +13,15 @@ use base64::{
 use serde_json::{Map, Value, json};
 
 use self::graphql::{Field, Operation};
-use super::{Connect, Floor, Habits, Platform, Refused, Standing, Words, Worker, hmac::hmac_sha256, one_slot};
+use super::{
+    CiState, Connect, DrainState, FailureTexts, Platform, RetentionRules, RunnerApiError, Worker, hmac::hmac_sha256,
+    one_slot,
+};
 use crate::{
-    aws::model::Stamp,
     ci::jobs::Job,
-    http::{Answer, Request, reason_phrase},
+    http::{Request, Response, reason_phrase},
     server::Refusal,
+    time::Timestamp,
 };
 
 /// What Spacelift holds when it starts: one worker pool.
@@ -66,7 +69,7 @@ impl Spacelift {
         Self { options }
     }
 
-    fn execute(&self, request: &Request, floor: &mut Floor, now: Stamp) -> Result<Value, String> {
+    fn execute(&self, request: &Request, state: &mut CiState, now: Timestamp) -> Result<Value, String> {
         let operation = operation_of(request)?;
         // A call without a login is refused as a whole.
         let logged_in = self.is_logged_in(request, now);
@@ -75,8 +78,8 @@ impl Spacelift {
             let value = match (operation.mutation, field.name.as_str()) {
                 (true, LOGIN) => self.login(field, now)?,
                 (_, POOL | DRAIN) if !logged_in => return Err("unauthorized".to_owned()),
-                (false, POOL) => self.pool(field, floor)?,
-                (true, DRAIN) => self.drain(field, floor)?,
+                (false, POOL) => self.pool(field, state)?,
+                (true, DRAIN) => self.drain(field, state)?,
                 (true, other) => return Err(format!("Cannot query field \"{other}\" on type \"Mutation\".")),
                 (false, other) => return Err(format!("Cannot query field \"{other}\" on type \"Query\".")),
             };
@@ -85,7 +88,7 @@ impl Spacelift {
         Ok(Value::Object(data))
     }
 
-    fn login(&self, field: &Field, now: Stamp) -> Result<Value, String> {
+    fn login(&self, field: &Field, now: Timestamp) -> Result<Value, String> {
         if field.text("id") != Some(&self.options.key_id) || field.text("secret") != Some(&self.options.key_secret) {
             return Ok(Value::Null);
         }
@@ -107,7 +110,7 @@ impl Spacelift {
         format!("{unsigned}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    fn is_logged_in(&self, request: &Request, now: Stamp) -> bool {
+    fn is_logged_in(&self, request: &Request, now: Timestamp) -> bool {
         let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let claims = bearer.and_then(|token| URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok());
         let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
@@ -115,7 +118,7 @@ impl Spacelift {
         until.is_some_and(|until| bearer == Some(&self.token(until)) && until * 1000 > now.0)
     }
 
-    fn pool(&self, field: &Field, floor: &Floor) -> Result<Value, String> {
+    fn pool(&self, field: &Field, state: &CiState) -> Result<Value, String> {
         if field.text("id") != Some(&self.options.pool) {
             return Ok(Value::Null);
         }
@@ -126,12 +129,12 @@ impl Spacelift {
         for inner in &field.selection {
             let value = match inner.name.as_str() {
                 "workers" => {
-                    floor.workers.iter().map(|worker| self.worker(inner, worker, floor)).collect::<Result<_, _>>()?
+                    state.workers.iter().map(|worker| self.worker(inner, worker, state)).collect::<Result<_, _>>()?
                 }
                 "id" => json!(self.options.pool),
                 "name" => json!("lightsout"),
-                "pendingRuns" => json!(floor.jobs.waiting().count()),
-                "busyWorkers" => json!(floor.workers.iter().filter(|worker| floor.load(worker.id) > 0).count()),
+                "pendingRuns" => json!(state.jobs.waiting().count()),
+                "busyWorkers" => json!(state.workers.iter().filter(|worker| state.load(worker.id) > 0).count()),
                 other => return Err(format!("Cannot query field \"{other}\" on type \"WorkerPool\".")),
             };
             pool.insert(inner.alias.clone(), value);
@@ -140,33 +143,33 @@ impl Spacelift {
     }
 
     /// Busy is looked at after the drain took effect, so that `busy: false` proves that nothing comes any more.
-    fn drain(&self, field: &Field, floor: &mut Floor) -> Result<Value, String> {
+    fn drain(&self, field: &Field, state: &mut CiState) -> Result<Value, String> {
         let on = field.arguments.get("drain").and_then(Value::as_bool).ok_or("Argument \"drain\" is missing.")?;
-        let id = field.text("id").and_then(number).filter(|id| floor.workers.get(*id).is_some());
+        let id = field.text("id").and_then(number).filter(|id| state.workers.get(*id).is_some());
         let id = id.filter(|_| field.text("workerPool") == Some(&self.options.pool)).ok_or("worker not found")?;
-        if let Some(worker) = floor.workers.get_mut(id) {
-            worker.standing = if on { Standing::Drained } else { Standing::Serving };
+        if let Some(worker) = state.workers.get_mut(id) {
+            worker.drain = if on { DrainState::Drained } else { DrainState::Serving };
         }
-        let worker = floor.workers.get(id).ok_or("worker not found")?;
+        let worker = state.workers.get(id).ok_or("worker not found")?;
         if field.selection.iter().any(|inner| inner.name == "availableAt") {
             return Err("Cannot query field \"availableAt\" on type \"Worker\".".to_owned());
         }
-        self.worker(field, worker, floor)
+        self.worker(field, worker, state)
     }
 
-    fn worker(&self, field: &Field, worker: &Worker, floor: &Floor) -> Result<Value, String> {
-        let busy = floor.load(worker.id) > 0;
-        let seconds = |at: Stamp| at.0.div_euclid(1000);
+    fn worker(&self, field: &Field, worker: &Worker, state: &CiState) -> Result<Value, String> {
+        let busy = state.load(worker.id) > 0;
+        let seconds = |at: Timestamp| at.0.div_euclid(1000);
         select(field, "Worker", |name| {
             Some(match name {
                 "id" => json!(ulid(worker.id)),
                 "busy" => json!(busy),
-                "drained" => json!(worker.standing == Standing::Drained),
+                "drained" => json!(worker.drain == DrainState::Drained),
                 "createdAt" => json!(seconds(worker.created_at)),
                 "availableAt" if self.options.available_at => json!((!busy).then(|| seconds(worker.free_since))),
                 // JSON inside JSON.
                 "metadata" => json!(json!(worker.metadata).to_string()),
-                "status" => json!(if worker.standing == Standing::Drained { "DRAINED" } else { "IDLE" }),
+                "status" => json!(if worker.drain == DrainState::Drained { "DRAINED" } else { "IDLE" }),
                 _ => return None,
             })
         })
@@ -208,43 +211,43 @@ impl Platform for Spacelift {
         }
     }
 
-    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
+    fn handle(&mut self, request: &Request, state: &mut CiState, now: Timestamp) -> Response {
         if request.path != "/graphql" {
-            return Answer::new(404, "text/plain", "404 page not found\n");
+            return Response::new(404, "text/plain", "404 page not found\n");
         }
         if request.method != "POST" {
-            return Answer::new(405, "text/plain", "405 method not allowed\n");
+            return Response::new(405, "text/plain", "405 method not allowed\n");
         }
-        match self.execute(request, floor, now) {
-            Ok(data) => Answer::json(200, &json!({"data": data})),
-            Err(message) => Answer::json(200, &json!({"data": null, "errors": [{"message": message}]})),
+        match self.execute(request, state, now) {
+            Ok(data) => Response::json(200, &json!({"data": data})),
+            Err(message) => Response::json(200, &json!({"data": null, "errors": [{"message": message}]})),
         }
     }
 
-    fn refuse(&self, why: Refusal, _: Stamp) -> Answer {
+    fn refuse(&self, why: Refusal, _: Timestamp) -> Response {
         match why {
             Refusal::Status(status) => {
-                Answer::new(status, "text/plain", format!("{status} {}\n", reason_phrase(status)))
+                Response::new(status, "text/plain", format!("{status} {}\n", reason_phrase(status)))
             }
             Refusal::Throttled | Refusal::Expired => {
-                Answer::new(429, "text/plain", "Too Many Requests\n").header("retry-after", "10")
+                Response::new(429, "text/plain", "Too Many Requests\n").header("retry-after", "10")
             }
         }
     }
 
-    fn machine_of(&self, request: &Request, floor: &Floor) -> Option<String> {
+    fn machine_of(&self, request: &Request, state: &CiState) -> Option<String> {
         let operation = operation_of(request).ok()?;
         let drain = operation.fields.iter().find(|field| field.name == DRAIN)?;
-        floor.workers.get(number(drain.text("id")?)?)?.instance.clone()
+        state.workers.get(number(drain.text("id")?)?)?.instance.clone()
     }
 
-    fn connect(&mut self, ask: &Connect, floor: &mut Floor, now: Stamp) -> Result<u64, Refused> {
-        one_slot(ask, "a worker")?;
-        if ask.token != self.options.pool_token {
-            return Err(Refused(401, "the token is not that of the worker pool".into()));
+    fn connect(&mut self, connect: &Connect, state: &mut CiState, now: Timestamp) -> Result<u64, RunnerApiError> {
+        one_slot(connect, "a worker")?;
+        if connect.token != self.options.pool_token {
+            return Err(RunnerApiError(401, "the token is not that of the worker pool".into()));
         }
-        let worker = Worker { metadata: ask.metadata.clone(), ..Worker::new(ask.name.clone(), now) };
-        Ok(floor.workers.add(worker))
+        let worker = Worker { metadata: connect.metadata.clone(), ..Worker::new(connect.name.clone(), now) };
+        Ok(state.workers.add(worker))
     }
 
     fn tags_of(&self, _: &Job) -> Vec<String> {
@@ -260,13 +263,13 @@ impl Platform for Spacelift {
         variables.map(|(key, value)| (key.to_owned(), value)).into()
     }
 
-    fn words(&self) -> Words {
-        Words { failed: "FAILED", system_failure: "worker failed", gone: "worker node crashed" }
+    fn failure_texts(&self) -> FailureTexts {
+        FailureTexts { failed: "FAILED", system_failure: "worker failed", gone: "worker node crashed" }
     }
 
-    fn habits(&self) -> Habits {
+    fn retention(&self) -> RetentionRules {
         // How long Spacelift really waits is not documented.
-        Habits { keeps: false, forgets_used: false, lost_after: Duration::from_secs(180) }
+        RetentionRules { keeps: false, forgets_used: false, lost_after: Duration::from_secs(180) }
     }
 }
 

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use self::route::Route;
-use super::{Connect, Floor, Habits, Platform, Refused, Standing, Words, Worker};
+use super::{CiState, Connect, DrainState, FailureTexts, Platform, RetentionRules, RunnerApiError, Worker};
 use crate::{
-    aws::model::Stamp,
     ci::jobs::Job,
     hex::hex,
-    http::{Answer, Request, reason_phrase},
+    http::{Request, Response, reason_phrase},
     server::Refusal,
+    time::Timestamp,
 };
 
 /// What StackGuardian holds when it starts: one runner group.
@@ -61,28 +61,28 @@ impl StackGuardian {
         Self { options }
     }
 
-    fn answer(&self, request: &Request, floor: &mut Floor, now: Stamp) -> Result<Answer, Answer> {
+    fn respond(&self, request: &Request, state: &mut CiState, now: Timestamp) -> Result<Response, Response> {
         let (organization, group, route) = Route::of(request).ok_or_else(|| refuse(404, "Not found."))?;
         self.authorize(request, route)?;
         if organization != self.options.organization || group != self.options.runner_group {
             return Err(refuse(404, "Not found."));
         }
         match route {
-            Route::Group => Ok(self.group(request, floor)),
-            Route::ChangeGroup => Ok(Answer::json(200, &json!({"msg": "Runner group updated"}))),
-            Route::Register => self.register(floor, now),
-            Route::Status => set_status(request, floor),
+            Route::Group => Ok(self.group(request, state)),
+            Route::ChangeGroup => Ok(Response::json(200, &json!({"msg": "Runner group updated"}))),
+            Route::Register => self.register(state, now),
+            Route::Status => set_status(request, state),
             Route::Deregister => {
-                let id = runner_of(request, floor)?;
+                let id = runner_of(request, state)?;
                 // Whoever takes a machine away with its tasks loses them.
-                floor.fail_held(id, GONE, now);
-                floor.workers.remove(id);
-                Ok(Answer::json(200, &json!({"msg": "Runner deregistered"})))
+                state.fail_held(id, GONE, now);
+                state.workers.remove(id);
+                Ok(Response::json(200, &json!({"msg": "Runner deregistered"})))
             }
         }
     }
 
-    fn authorize(&self, request: &Request, route: Route) -> Result<(), Answer> {
+    fn authorize(&self, request: &Request, route: Route) -> Result<(), Response> {
         let header = request.header("authorization");
         let header = header.ok_or_else(|| refuse(401, "Authentication credentials were not provided."))?;
         let key = header.strip_prefix("apikey ").unwrap_or_default();
@@ -99,26 +99,26 @@ impl StackGuardian {
         }
     }
 
-    fn group(&self, request: &Request, floor: &Floor) -> Answer {
+    fn group(&self, request: &Request, state: &CiState) -> Response {
         let mut group = json!({
             "ResourceName": self.options.runner_group,
             "MaxNumberOfRunners": self.options.most_runners,
             "DocVersion": "V4",
         });
         if request.query("getActiveWorkflows") == Some("true") {
-            group["QueuedWorkflowsCount"] = json!(floor.jobs.waiting().count());
-            group["ContainerInstances"] = floor.workers.iter().map(|worker| show(floor, worker)).collect();
+            group["QueuedWorkflowsCount"] = json!(state.jobs.waiting().count());
+            group["ContainerInstances"] = state.workers.iter().map(|worker| show(state, worker)).collect();
         }
-        Answer::json(200, &json!({"msg": group}))
+        Response::json(200, &json!({"msg": group}))
     }
 
-    fn register(&self, floor: &mut Floor, now: Stamp) -> Result<Answer, Answer> {
-        if floor.workers.iter().count() >= self.options.most_runners {
+    fn register(&self, state: &mut CiState, now: Timestamp) -> Result<Response, Response> {
+        if state.workers.iter().count() >= self.options.most_runners {
             return Err(refuse(400, "Maximum number of runners reached for this runner group"));
         }
-        let id = floor.workers.add(Worker::new("", now));
+        let id = state.workers.add(Worker::new("", now));
         let name = format!("r-{}", &hex(&Sha256::digest(format!("{}/{id}", self.options.runner_group)))[..12]);
-        if let Some(worker) = floor.workers.get_mut(id) {
+        if let Some(worker) = state.workers.get_mut(id) {
             worker.name.clone_from(&name);
         }
         let data = json!({
@@ -138,7 +138,7 @@ impl StackGuardian {
                 "SSMActivationCode": "lightsout-local",
             }],
         });
-        Ok(Answer::json(200, &json!({"msg": "Runner registered", "data": data})))
+        Ok(Response::json(200, &json!({"msg": "Runner registered", "data": data})))
     }
 }
 
@@ -149,11 +149,11 @@ impl Platform for StackGuardian {
         Route::of(request).map_or("other", |(_, _, route)| route.name())
     }
 
-    fn handle(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Answer {
-        self.answer(request, floor, now).unwrap_or_else(|refusal| refusal)
+    fn handle(&mut self, request: &Request, state: &mut CiState, now: Timestamp) -> Response {
+        self.respond(request, state, now).unwrap_or_else(|refusal| refusal)
     }
 
-    fn refuse(&self, why: Refusal, _: Stamp) -> Answer {
+    fn refuse(&self, why: Refusal, _: Timestamp) -> Response {
         match why {
             Refusal::Status(status) => refuse(status, reason_phrase(status)),
             Refusal::Throttled | Refusal::Expired => {
@@ -162,21 +162,21 @@ impl Platform for StackGuardian {
         }
     }
 
-    fn machine_of(&self, request: &Request, floor: &Floor) -> Option<String> {
+    fn machine_of(&self, request: &Request, state: &CiState) -> Option<String> {
         let params = request.params();
         let name = params.get("RunnerId").or_else(|| params.get("runner_id"))?.as_str()?.to_owned();
-        floor.workers.named(&name)?.instance.clone()
+        state.workers.named(&name)?.instance.clone()
     }
 
-    fn connect(&mut self, ask: &Connect, floor: &mut Floor, _: Stamp) -> Result<u64, Refused> {
-        if ask.token != self.options.token {
-            return Err(Refused(401, "the token is not that of the runner group".into()));
+    fn connect(&mut self, connect: &Connect, state: &mut CiState, _: Timestamp) -> Result<u64, RunnerApiError> {
+        if connect.token != self.options.token {
+            return Err(RunnerApiError(401, "the token is not that of the runner group".into()));
         }
-        let name = ask.metadata.get("runner_id").unwrap_or(&ask.name);
-        let id = floor.workers.named(name).map(|worker| worker.id);
-        let worker = id.and_then(|id| floor.workers.get_mut(id));
+        let name = connect.metadata.get("runner_id").unwrap_or(&connect.name);
+        let id = state.workers.named(name).map(|worker| worker.id);
+        let worker = id.and_then(|id| state.workers.get_mut(id));
         let worker = worker.ok_or_else(|| {
-            Refused(403, format!("there is no runner {name}: register first, and give its RunnerId as the name"))
+            RunnerApiError(403, format!("there is no runner {name}: register first, and give its RunnerId as the name"))
         })?;
         worker.metadata.insert(SEEN.to_owned(), "true".to_owned());
         Ok(worker.id)
@@ -195,56 +195,56 @@ impl Platform for StackGuardian {
         variables.map(|(key, value)| (key.to_owned(), value)).into()
     }
 
-    fn words(&self) -> Words {
-        Words { failed: "ERRORED", system_failure: "RUNNER_ERROR", gone: GONE }
+    fn failure_texts(&self) -> FailureTexts {
+        FailureTexts { failed: "ERRORED", system_failure: "RUNNER_ERROR", gone: GONE }
     }
 
-    fn habits(&self) -> Habits {
+    fn retention(&self) -> RetentionRules {
         // How long StackGuardian really waits is not documented.
-        Habits { keeps: true, forgets_used: false, lost_after: Duration::from_secs(180) }
+        RetentionRules { keeps: true, forgets_used: false, lost_after: Duration::from_secs(180) }
     }
 }
 
-fn set_status(request: &Request, floor: &mut Floor) -> Result<Answer, Answer> {
-    let id = runner_of(request, floor)?;
+fn set_status(request: &Request, state: &mut CiState) -> Result<Response, Response> {
+    let id = runner_of(request, state)?;
     let params = request.params();
-    let standing = match params.get("Status").and_then(Value::as_str) {
-        Some("DRAINING") => Standing::Drained,
-        Some("ACTIVE") => Standing::Serving,
+    let drain = match params.get("Status").and_then(Value::as_str) {
+        Some("DRAINING") => DrainState::Drained,
+        Some("ACTIVE") => DrainState::Serving,
         _ => return Err(refuse(400, "Status must be ACTIVE or DRAINING")),
     };
-    let worker = floor.workers.get_mut(id).ok_or_else(|| refuse(404, "Runner not found"))?;
+    let worker = state.workers.get_mut(id).ok_or_else(|| refuse(404, "Runner not found"))?;
     // An instance of ECS can be drained only once it was active.
     if !worker.metadata.contains_key(SEEN) {
         return Err(refuse(400, "The runner is not ACTIVE"));
     }
-    worker.standing = standing;
+    worker.drain = drain;
     let status = status(worker);
-    Ok(Answer::json(200, &json!({"msg": format!("Runner status set to {status}")})))
+    Ok(Response::json(200, &json!({"msg": format!("Runner status set to {status}")})))
 }
 
 /// The runner that a JSON or form body names.
-fn runner_of(request: &Request, floor: &Floor) -> Result<u64, Answer> {
+fn runner_of(request: &Request, state: &CiState) -> Result<u64, Response> {
     let params = request.params();
     let name = params.get("RunnerId").and_then(Value::as_str).unwrap_or_default();
     if name.is_empty() {
         return Err(refuse(400, "RunnerId is required"));
     }
-    floor.workers.named(name).map(|worker| worker.id).ok_or_else(|| refuse(404, "Runner not found"))
+    state.workers.named(name).map(|worker| worker.id).ok_or_else(|| refuse(404, "Runner not found"))
 }
 
 fn status(worker: &Worker) -> &'static str {
-    match worker.standing {
-        Standing::Serving if worker.metadata.contains_key(SEEN) => "ACTIVE",
-        Standing::Serving => "REGISTERING",
-        Standing::Drained | Standing::Stopped => "DRAINING",
+    match worker.drain {
+        DrainState::Serving if worker.metadata.contains_key(SEEN) => "ACTIVE",
+        DrainState::Serving => "REGISTERING",
+        DrainState::Drained | DrainState::Stopped => "DRAINING",
     }
 }
 
 /// A task that was placed counts as pending until its runner says something about it.
-fn show(floor: &Floor, worker: &Worker) -> Value {
+fn show(state: &CiState, worker: &Worker) -> Value {
     let (mut pending, mut running) = (0, 0);
-    for job in floor.jobs.held_by(worker.id) {
+    for job in state.jobs.held_by(worker.id) {
         *(if job.started_at == Some(job.updated_at) { &mut pending } else { &mut running }) += 1;
     }
     let arn = format!("arn:aws:ecs:eu-central-1:111122223333:container-instance/lightsout/{}", worker.name);
@@ -261,8 +261,8 @@ fn show(floor: &Floor, worker: &Worker) -> Value {
     })
 }
 
-fn refuse(status: u16, detail: &str) -> Answer {
-    Answer::json(status, &json!({"detail": detail}))
+fn refuse(status: u16, detail: &str) -> Response {
+    Response::json(status, &json!({"detail": detail}))
 }
 
 #[cfg(test)]

@@ -5,25 +5,25 @@ use serde_json::{Value, json};
 use super::{Ci, PlatformKind};
 use crate::{
     LocalCloudOptions,
-    aws::model::Stamp,
     ci::jobs::Job,
     fleet::{JobState, NewJobs},
-    http::{self, Answer, Request},
+    http::{self, Request, Response},
+    time::Timestamp,
 };
 
-pub(crate) const NOW: Stamp = Stamp(1_790_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
 pub(crate) const URL: &str = "http://127.0.0.1:8080";
 
 /// An instance, and its runner's usual name.
 pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
 
-pub(crate) fn later(seconds: i64) -> Stamp {
-    Stamp(NOW.0 + seconds * 1000)
+pub(crate) fn later(seconds: i64) -> Timestamp {
+    Timestamp(NOW.0 + seconds * 1000)
 }
 
 pub(crate) struct Bench {
     pub ci: Ci,
-    pub now: Stamp,
+    pub now: Timestamp,
 }
 
 impl Bench {
@@ -36,11 +36,11 @@ impl Bench {
         Self { ci: Ci::new(&options, URL), now: NOW }
     }
 
-    pub fn call(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn call(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Response {
         self.ci.handle(&request(method, target, headers, body), self.now)
     }
 
-    pub fn json(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    pub fn json(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Response {
         let headers: Vec<_> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
         self.call(method, target, &headers, &body.to_string())
     }
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     /// Connects a runner that goes by the instance's id, with what is special about it.
-    pub fn try_connect(&mut self, token: &str, special: &Value) -> Answer {
+    pub fn try_connect(&mut self, token: &str, special: &Value) -> Response {
         let mut body = json!({"platform": self.ci.kind, "token": token, "name": INSTANCE});
         for (key, value) in special.as_object().into_iter().flatten() {
             body[key] = value.clone();
@@ -60,27 +60,27 @@ impl Bench {
     }
 
     pub fn connect(&mut self, token: &str, special: &Value) -> String {
-        let answer = self.try_connect(token, special);
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        body(&answer)["runner"].as_str().expect("an id").to_owned()
+        let response = self.try_connect(token, special);
+        assert_eq!(response.status, 200, "{}", response.text());
+        body(&response)["runner"].as_str().expect("an id").to_owned()
     }
 
-    pub fn claim(&mut self, runner: &str) -> Answer {
+    pub fn claim(&mut self, runner: &str) -> Response {
         self.call("POST", &format!("/_lightsout/runner/{runner}/claim"), &[], "")
     }
 
     /// Claims a job that must be there.
     pub fn take(&mut self, runner: &str) -> u64 {
-        let answer = self.claim(runner);
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        body(&answer)["job"]["id"].as_u64().expect("an id")
+        let response = self.claim(runner);
+        assert_eq!(response.status, 200, "{}", response.text());
+        body(&response)["job"]["id"].as_u64().expect("an id")
     }
 
-    pub fn report(&mut self, runner: &str, job: u64, state: &str) -> Answer {
+    pub fn report(&mut self, runner: &str, job: u64, state: &str) -> Response {
         self.json("POST", &format!("/_lightsout/runner/{runner}/jobs/{job}"), &[], &json!({"state": state}))
     }
 
-    pub fn disconnect(&mut self, runner: &str) -> Answer {
+    pub fn disconnect(&mut self, runner: &str) -> Response {
         self.call("POST", &format!("/_lightsout/runner/{runner}/disconnect"), &[], "")
     }
 
@@ -100,6 +100,6 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
     }
 }
 
-pub(crate) fn body(answer: &Answer) -> Value {
-    serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("not JSON: {}", answer.text()))
+pub(crate) fn body(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("not JSON: {}", response.text()))
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     LocalCloudOptions,
-    ci::jobs::{Blame, End, What},
+    ci::jobs::{Cause, JobEventKind, JobOutcome},
     fleet::JobState,
 };
 
@@ -67,13 +67,13 @@ fn who_is_to_blame_decides_between_failed_and_lost() {
         let job = bench.take(&runner);
         bench.report(&runner, job, state);
     }
-    let ends: Vec<End> = std::iter::from_fn(|| bench.ci.poll_news())
-        .filter_map(|news| match news.what {
-            What::Ended(end) => Some(end),
-            What::Queued | What::Picked => None,
+    let ends: Vec<JobOutcome> = std::iter::from_fn(|| bench.ci.poll_event())
+        .filter_map(|job_event| match job_event.kind {
+            JobEventKind::Ended(end) => Some(end),
+            JobEventKind::Queued | JobEventKind::Picked => None,
         })
         .collect();
-    assert_eq!(ends.iter().map(End::by_machine).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(ends.iter().map(JobOutcome::by_machine).collect::<Vec<_>>(), [false, true, true]);
     // With nobody to say what became of the machine they are only failed.
     assert_eq!(bench.states(), [JobState::Failed; 3]);
 }
@@ -110,9 +110,9 @@ fn a_runner_that_leaves_or_falls_silent_loses_its_job() {
     bench.ci.advance(later(239));
     assert_eq!(bench.states(), [JobState::Failed, JobState::Running]);
     bench.ci.advance(later(240));
-    let gone = End::Failed { reason: "exit status -1: agent lost".into(), blame: Blame::Machine };
-    let last = std::iter::from_fn(|| bench.ci.poll_news()).last().expect("news");
-    assert_eq!((last.what, last.machine.as_deref()), (What::Ended(gone), Some(INSTANCE)));
+    let gone = JobOutcome::Failed { reason: "exit status -1: agent lost".into(), cause: Cause::Machine };
+    let last = std::iter::from_fn(|| bench.ci.poll_event()).last().expect("an event");
+    assert_eq!((last.kind, last.machine.as_deref()), (JobEventKind::Ended(gone), Some(INSTANCE)));
     bench.now = later(241);
     assert_eq!(bench.report(&second, 1002, "success").status, 200);
     assert_eq!(bench.states(), [JobState::Failed; 2], "too late");
@@ -143,7 +143,7 @@ fn the_instance_is_told_or_found() {
     ];
     for (special, expected) in cases {
         let id = bench.connect(TOKEN, &special).parse().expect("a number");
-        let worker = bench.ci.floor.workers.get(id).expect("the worker");
+        let worker = bench.ci.state.workers.get(id).expect("the worker");
         assert_eq!(worker.instance.as_deref(), expected, "{special}");
         assert_eq!(worker.heard_at, NOW);
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aws::model::Stamp;
+use crate::time::Timestamp;
 
 use super::hmac::hmac_sha256;
 
@@ -33,13 +33,13 @@ pub enum WebhookAuth {
 
 /// One event to post.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Hook {
+pub(crate) struct WebhookDelivery {
     pub url: String,
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
 }
 
-impl Hook {
+impl WebhookDelivery {
     /// An event that carries this document.
     pub fn new(to: &Webhook, document: &serde_json::Value) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
@@ -64,7 +64,7 @@ impl Hook {
 }
 
 /// A delivery's id, in the shape of a UUID: the same event always has the same.
-pub(super) fn delivery(job: u64, event: &str, at: Stamp) -> String {
+pub(super) fn delivery_id(job: u64, event: &str, at: Timestamp) -> String {
     let hex = hmac_sha256(event.as_bytes(), format!("{job}/{}", at.0).as_bytes());
     format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }

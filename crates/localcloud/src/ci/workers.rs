@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::aws::model::Stamp;
+use crate::time::Timestamp;
 
 /// One runner of a fleet, whatever its platform calls it: agent, worker, container instance.
 #[derive(Clone, Debug)]
@@ -15,26 +15,26 @@ pub(crate) struct Worker {
     pub instance: Option<String>,
     pub metadata: BTreeMap<String, String>,
     /// What a job may ask for.
-    pub takes: Takes,
+    pub filter: JobFilter,
     /// Jobs at once, at least 1.
     pub slots: u32,
     /// Whether it is done after one job.
     pub single: bool,
-    pub standing: Standing,
+    pub drain: DrainState,
     /// Whether a runner is behind it.
     pub connected: bool,
-    pub created_at: Stamp,
+    pub created_at: Timestamp,
     /// When the runner last said anything.
-    pub heard_at: Stamp,
+    pub heard_at: Timestamp,
     /// When it last became free.
-    pub free_since: Stamp,
+    pub free_since: Timestamp,
     /// When it last took a job.
-    pub used_at: Option<Stamp>,
+    pub used_at: Option<Timestamp>,
 }
 
 /// Which jobs a runner takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Takes {
+pub(crate) enum JobFilter {
     /// Whatever the pool has.
     Everything,
     /// Jobs all of whose tags are among these.
@@ -43,7 +43,7 @@ pub(crate) enum Takes {
 
 /// Whether the platform gives it jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum DrainState {
     /// It does.
     Serving,
     /// It does not, until somebody takes that back.
@@ -93,16 +93,16 @@ impl Workers {
 impl Worker {
     /// A runner that serves, takes everything, one job at a time, and that nobody is behind yet. It has no number until it is
     /// taken in.
-    pub fn new(name: impl Into<String>, now: Stamp) -> Self {
+    pub fn new(name: impl Into<String>, now: Timestamp) -> Self {
         Self {
             id: 0,
             name: name.into(),
             instance: None,
             metadata: BTreeMap::new(),
-            takes: Takes::Everything,
+            filter: JobFilter::Everything,
             slots: 1,
             single: false,
-            standing: Standing::Serving,
+            drain: DrainState::Serving,
             connected: false,
             created_at: now,
             heard_at: now,
@@ -112,7 +112,7 @@ impl Worker {
     }
 }
 
-impl Takes {
+impl JobFilter {
     /// Whether this job may run there; `tags` are those that the platform gives it.
     pub fn fits(&self, tags: &[String]) -> bool {
         match self {

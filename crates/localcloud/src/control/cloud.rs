@@ -10,8 +10,8 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, Refused, optional};
-use crate::{aws::model::Stamp, state::World};
+use super::{Api, ApiError, optional};
+use crate::{state::FleetState, time::Timestamp};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,15 +30,15 @@ pub(super) async fn scale_in(
     State(shared): Api,
     Path(name): Path<String>,
     body: bytes::Bytes,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Json<Value>, ApiError> {
     let By { by } = optional(&body)?;
-    shared.act(|world, now| {
-        let bounds = world.cloud.group(&name).ok_or_else(|| no_group(&name))?.bounds;
+    shared.update(|state, now| {
+        let bounds = state.cloud.group(&name).ok_or_else(|| no_group(&name))?.bounds;
         let desired = bounds.desired.saturating_sub(by).max(bounds.min);
         let number = desired.to_string();
         let form = [("AutoScalingGroupName", name.as_str()), ("DesiredCapacity", number.as_str())];
-        call(world, "SetDesiredCapacity", &form, now)?;
-        world.say_of_group(&name, format!("desired {} -> {desired} by an operator", bounds.desired), now);
+        call(state, "SetDesiredCapacity", &form, now)?;
+        state.record_for_group(&name, format!("desired {} -> {desired} by an operator", bounds.desired), now);
         Ok(Json(json!({"group": name, "before": bounds.desired, "desired": desired})))
     })
 }
@@ -55,32 +55,32 @@ pub(super) async fn refresh(
     State(shared): Api,
     Path(name): Path<String>,
     body: bytes::Bytes,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Json<Value>, ApiError> {
     let how: RefreshHow = optional(&body)?;
     // Every instance of ours is protected: with AWS's own default, `Wait`, nothing would happen for an hour.
     let protected = how.scale_in_protected.as_deref().unwrap_or("Refresh");
-    shared.act(|world, now| {
-        world.cloud.group(&name).ok_or_else(|| no_group(&name))?;
+    shared.update(|state, now| {
+        state.cloud.group(&name).ok_or_else(|| no_group(&name))?;
         let form = [("AutoScalingGroupName", name.as_str()), ("Preferences.ScaleInProtectedInstances", protected)];
-        let reply = call(world, "StartInstanceRefresh", &form, now)?;
+        let reply = call(state, "StartInstanceRefresh", &form, now)?;
         Ok(Json(json!({"group": name, "refresh": element(&reply, "InstanceRefreshId")})))
     })
 }
 
-fn call(world: &mut World, action: &str, form: &[(&str, &str)], now: Stamp) -> Result<String, Refused> {
+fn call(state: &mut FleetState, action: &str, form: &[(&str, &str)], now: Timestamp) -> Result<String, ApiError> {
     let common = [("Action", action), ("Version", "2011-01-01")];
     let form: BTreeMap<String, String> =
         common.iter().chain(form).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let reply = world.cloud.call(&form, None, now);
+    let reply = state.cloud.call(&form, None, now);
     if reply.status == 200 {
         return Ok(reply.body);
     }
     let message = element(&reply.body, "Message").unwrap_or(&reply.body);
-    Err(Refused(StatusCode::CONFLICT, message.to_owned()))
+    Err(ApiError(StatusCode::CONFLICT, message.to_owned()))
 }
 
-fn no_group(name: &str) -> Refused {
-    Refused(StatusCode::NOT_FOUND, format!("there is no group {name}"))
+fn no_group(name: &str) -> ApiError {
+    ApiError(StatusCode::NOT_FOUND, format!("there is no group {name}"))
 }
 
 /// The text of the first element with this name.

@@ -3,7 +3,7 @@
 use std::{future::pending, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
-use hyper::{Response, body::Incoming};
+use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     control,
     faults::{Call, FaultEffect, Target},
-    http::{Answer, Request},
+    http::{Request, Response},
     state::Shared,
 };
 
@@ -30,7 +30,7 @@ impl Front {
 }
 
 impl Service for Front {
-    async fn answer(&self, request: hyper::Request<Incoming>) -> Result<Response<Body>, Cut> {
+    async fn answer(&self, request: hyper::Request<Incoming>) -> Result<hyper::Response<Body>, Cut> {
         let path = request.uri().path();
         if path.starts_with("/_lightsout") && !path.starts_with("/_lightsout/runner/") {
             return Ok(unfailing(hyper::service::Service::call(&self.control, request).await));
@@ -47,16 +47,16 @@ impl Service for Front {
     }
 }
 
-async fn platform(shared: &Shared, request: Request) -> Result<Response<Body>, Cut> {
-    let (name, instance) = shared.act(|world, _| {
-        let name = world.ci.route(&request);
-        *world.counters.platform.entry(name.to_owned()).or_default() += 1;
-        let machine = world.ci.machine_of(&request);
-        (name, machine.and_then(|machine| world.instance_of(&machine).map(str::to_owned)))
+async fn platform(shared: &Shared, request: Request) -> Result<hyper::Response<Body>, Cut> {
+    let (name, instance) = shared.update(|state, _| {
+        let name = state.ci.route(&request);
+        *state.counters.platform.entry(name.to_owned()).or_default() += 1;
+        let machine = state.ci.machine_of(&request);
+        (name, machine.and_then(|machine| state.instance_of(&machine).map(str::to_owned)))
     });
     let call = Call { target: Target::Platform, name, instance: instance.as_deref() };
-    let refuse = |why| shared.look(|world, now| world.ci.refuse(why, now));
-    with_faults(shared, call, refuse, || shared.act(|world, now| world.ci.handle(&request, now))).await
+    let refuse = |why| shared.read(|state, now| state.ci.refuse(why, now));
+    with_faults(shared, call, refuse, || shared.update(|state, now| state.ci.handle(&request, now))).await
 }
 
 /// Why a fault refuses a call.
@@ -71,10 +71,10 @@ pub(crate) enum Refusal {
 pub(super) async fn with_faults(
     shared: &Shared,
     call: Call<'_>,
-    refuse: impl FnOnce(Refusal) -> Answer,
-    carry_out: impl FnOnce() -> Answer,
-) -> Result<Response<Body>, Cut> {
-    let hit = shared.act(|world, _| world.faults.hit(call));
+    refuse: impl FnOnce(Refusal) -> Response,
+    carry_out: impl FnOnce() -> Response,
+) -> Result<hyper::Response<Body>, Cut> {
+    let hit = shared.update(|state, _| state.faults.hit(call));
     if hit.delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(hit.delay_ms)).await;
     }
@@ -91,7 +91,7 @@ pub(super) async fn with_faults(
         Some(FaultEffect::Truncate) => {
             let answer = carry_out();
             let half = answer.body.slice(..answer.body.len() / 2);
-            Ok(response(Answer { body: half, ..answer }))
+            Ok(response(Response { body: half, ..answer }))
         }
         Some(FaultEffect::Hang) => {
             drop(carry_out());

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lightsout_localcloud::aws::model::{Activity, Cloud, CloudOptions, Effect, Instance, LifecycleState, Stamp};
+use lightsout_localcloud::Timestamp;
+use lightsout_localcloud::aws::model::{Activity, Cloud, CloudOptions, Effect, Instance, LifecycleState};
 
 /// Boot takes 20 s, a reaction half a second, and a stopped member is seen after 30 s, as by default.
 pub(crate) struct Bench {
     pub(crate) cloud: Cloud,
-    pub(crate) now: Stamp,
+    pub(crate) now: Timestamp,
     /// Ids in the order of their launch.
     pub(crate) launched: Vec<String>,
     /// Sentences of the timeline.
@@ -24,7 +25,7 @@ impl Bench {
 
     pub(crate) fn seeded(seed: u64) -> Self {
         let cloud = Cloud::new(CloudOptions { seed, ..CloudOptions::default() });
-        Self { cloud, now: Stamp(1_800_000_000_000), launched: Vec::new(), timeline: Vec::new() }
+        Self { cloud, now: Timestamp(1_800_000_000_000), launched: Vec::new(), timeline: Vec::new() }
     }
 
     /// A cloud with launch template `t` and group `g`: one zone, minimum 0, new instances not protected.

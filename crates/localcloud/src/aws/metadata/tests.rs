@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::aws::model::{Cloud, CloudOptions};
 
-const NOW: Stamp = Stamp(1_790_000_000_000);
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
-fn later(seconds: u64) -> Stamp {
+fn later(seconds: u64) -> Timestamp {
     NOW + Duration::from_secs(seconds)
 }
 
@@ -73,21 +73,21 @@ impl Bed {
         ])
     }
 
-    fn ask(&mut self, request: &Request, now: Stamp) -> Answer {
+    fn ask(&mut self, request: &Request, now: Timestamp) -> Response {
         let instance = self.cloud.instance(&self.id).expect("the instance");
-        let place = Place { region: "eu-central-1", account: "123456789012" };
-        self.metadata.handle(request, instance, &place, now)
+        let location = Location { region: "eu-central-1", account: "123456789012" };
+        self.metadata.handle(request, instance, &location, now)
     }
 
-    fn get(&mut self, path: &str) -> Answer {
+    fn get(&mut self, path: &str) -> Response {
         let token = self.token.clone();
         self.ask(&request("GET", path, &[(TOKEN, &token)]), later(61))
     }
 
     fn text(&mut self, path: &str) -> String {
-        let answer = self.get(path);
-        assert_eq!(answer.status, 200, "{path}");
-        answer.text().to_owned()
+        let response = self.get(path);
+        assert_eq!(response.status, 200, "{path}");
+        response.text().to_owned()
     }
 
     fn json(&mut self, path: &str) -> Value {
@@ -99,9 +99,9 @@ impl Bed {
 fn a_token_has_a_life_of_one_second_to_six_hours() {
     let mut bed = Bed::required();
     for (ttl, status) in [("0", 400), ("1", 200), ("21600", 200), ("21601", 400), ("soon", 400), ("-1", 400)] {
-        let answer = bed.ask(&request("PUT", "/latest/api/token", &[(TTL, ttl)]), NOW);
-        assert_eq!(answer.status, status, "{ttl}");
-        assert_eq!(answer.get(TTL), (status == 200).then_some(ttl));
+        let response = bed.ask(&request("PUT", "/latest/api/token", &[(TTL, ttl)]), NOW);
+        assert_eq!(response.status, status, "{ttl}");
+        assert_eq!(response.get(TTL), (status == 200).then_some(ttl));
     }
     assert_eq!(bed.ask(&request("PUT", "/latest/api/token", &[]), NOW).status, 400);
     assert_eq!(bed.ask(&request("PUT", "/2021-07-15/api/token", &[(TTL, "60")]), NOW).status, 403);
@@ -137,9 +137,9 @@ fn the_metadata_can_be_switched_off() {
     let mut bed = Bed::required();
     let mut instance = bed.cloud.instance(&bed.id).expect("the instance").clone();
     instance.metadata.enabled = false;
-    let place = Place { region: "eu-central-1", account: "123456789012" };
+    let location = Location { region: "eu-central-1", account: "123456789012" };
     let get = request("GET", "/latest/meta-data/instance-id", &[(TOKEN, &bed.token)]);
-    assert_eq!(bed.metadata.handle(&get, &instance, &place, NOW).status, 403);
+    assert_eq!(bed.metadata.handle(&get, &instance, &location, NOW).status, 403);
 }
 
 #[test]
@@ -184,9 +184,9 @@ fn notices_are_absent_until_they_are_given() {
     }
     assert_eq!(bed.json("/latest/meta-data/events/maintenance/scheduled"), json!([]));
     let id = bed.id.clone();
-    bed.cloud.rebalance(&id, Stamp(1_790_000_070_000)).expect("a recommendation");
-    bed.cloud.maintenance(&id, Stamp(1_790_099_999_000), Stamp(1_790_000_070_000)).expect("an event");
-    bed.cloud.interrupt(&id, Stamp(1_790_000_200_000), Stamp(1_790_000_080_000)).expect("a notice");
+    bed.cloud.rebalance(&id, Timestamp(1_790_000_070_000)).expect("a recommendation");
+    bed.cloud.maintenance(&id, Timestamp(1_790_099_999_000), Timestamp(1_790_000_070_000)).expect("an event");
+    bed.cloud.interrupt(&id, Timestamp(1_790_000_200_000), Timestamp(1_790_000_080_000)).expect("a notice");
     let action = bed.text("/latest/meta-data/spot/instance-action");
     assert_eq!(action, r#"{"action":"terminate","time":"2026-09-21T14:16:40Z"}"#);
     assert_eq!(bed.text("/latest/meta-data/spot/termination-time"), "2026-09-21T14:16:40Z");

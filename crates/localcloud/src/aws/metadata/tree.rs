@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{Credentials, Place};
-use crate::aws::model::{Instance, Stamp};
+use super::{Credentials, Location};
+use crate::aws::model::Instance;
+use crate::time::Timestamp;
 
 /// The versions that can stand before a path, as the service lists them.
 pub(super) const VERSIONS: [&str; 23] = [
@@ -42,12 +43,17 @@ pub(super) enum Node {
 }
 
 /// What stands at this path below a version.
-pub(super) fn find(instance: &Instance, place: &Place<'_>, credentials: &Credentials, path: &[String]) -> Option<Node> {
+pub(super) fn find(
+    instance: &Instance,
+    location: &Location<'_>,
+    credentials: &Credentials,
+    path: &[String],
+) -> Option<Node> {
     if path == ["user-data"] {
         let data = instance.user_data.clone().into_bytes();
         return (!data.is_empty()).then_some(Node::Bytes(data));
     }
-    let mut items = items(instance, place, credentials);
+    let mut items = items(instance, location, credentials);
     let path = path.join("/");
     if let Some(item) = items.remove(&path) {
         return Some(Node::Item(item));
@@ -68,13 +74,13 @@ pub(super) fn find(instance: &Instance, place: &Place<'_>, credentials: &Credent
 }
 
 /// Every item by its path. What does not apply now is left out: a 404.
-fn items(instance: &Instance, place: &Place<'_>, credentials: &Credentials) -> BTreeMap<String, String> {
+fn items(instance: &Instance, location: &Location<'_>, credentials: &Credentials) -> BTreeMap<String, String> {
     let mut items = BTreeMap::new();
     let mut add = |path: &str, value: String| {
         items.insert(format!("meta-data/{path}"), value);
     };
     let host = format!("ip-{}", instance.private_ip.replace('.', "-"));
-    let domain = format!("{host}.{}.compute.internal", place.region);
+    let domain = format!("{host}.{}.compute.internal", location.region);
     add("ami-id", instance.image.clone());
     add("instance-id", instance.id.clone());
     add("instance-type", instance.instance_type.clone());
@@ -84,9 +90,9 @@ fn items(instance: &Instance, place: &Place<'_>, credentials: &Credentials) -> B
     add("local-hostname", domain);
     add("local-ipv4", instance.private_ip.clone());
     add("mac", mac(&instance.private_ip));
-    add("placement/region", place.region.into());
+    add("placement/region", location.region.into());
     add("placement/availability-zone", instance.availability_zone.clone());
-    add("placement/availability-zone-id", zone_id(place.region, &instance.availability_zone));
+    add("placement/availability-zone-id", zone_id(location.region, &instance.availability_zone));
     add("services/domain", "amazonaws.com".into());
     add("services/partition", "aws".into());
     if let Some(notice) = instance.spot_notice {
@@ -113,7 +119,7 @@ fn items(instance: &Instance, place: &Place<'_>, credentials: &Credentials) -> B
         let info = json!({
             "Code": "Success",
             "LastUpdated": credentials.from.to_seconds(),
-            "InstanceProfileArn": format!("arn:aws:iam::{}:instance-profile/{profile}", place.account),
+            "InstanceProfileArn": format!("arn:aws:iam::{}:instance-profile/{profile}", location.account),
             "InstanceProfileId": "AIPALIGHTSOUTLOCAL001",
         });
         add("iam/info", pretty(&info));
@@ -128,7 +134,7 @@ fn items(instance: &Instance, place: &Place<'_>, credentials: &Credentials) -> B
         });
         add(&format!("iam/security-credentials/{profile}"), pretty(&role));
     }
-    items.insert("dynamic/instance-identity/document".into(), identity(instance, place));
+    items.insert("dynamic/instance-identity/document".into(), identity(instance, location));
     items
 }
 
@@ -146,14 +152,14 @@ fn maintenance(instance: &Instance) -> String {
 }
 
 /// Maintenance events alone have times like `21 Jan 2019 09:00:43 GMT`.
-fn maintenance_time(at: Stamp) -> String {
+fn maintenance_time(at: Timestamp) -> String {
     let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
     at.strftime("%-d %b %Y %H:%M:%S GMT").to_string()
 }
 
-fn identity(instance: &Instance, place: &Place<'_>) -> String {
+fn identity(instance: &Instance, location: &Location<'_>) -> String {
     pretty(&json!({
-        "accountId": place.account,
+        "accountId": location.account,
         "architecture": "x86_64",
         "availabilityZone": instance.availability_zone,
         "billingProducts": null,
@@ -166,7 +172,7 @@ fn identity(instance: &Instance, place: &Place<'_>) -> String {
         "pendingTime": instance.launched_at.to_seconds(),
         "privateIp": instance.private_ip,
         "ramdiskId": null,
-        "region": place.region,
+        "region": location.region,
         "version": "2017-09-30",
     }))
 }

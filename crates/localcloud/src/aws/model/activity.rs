@@ -1,6 +1,6 @@
 //! The activity history of groups.
 
-use super::Stamp;
+use super::Timestamp;
 
 /// Names an activity within one cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,9 +20,9 @@ pub struct Activity {
     /// Why it was started.
     pub cause: String,
     /// When it was started.
-    pub start: Stamp,
+    pub start: Timestamp,
     /// When it ended, unless it is under way.
-    pub end: Option<Stamp>,
+    pub end: Option<Timestamp>,
     /// Where it stands.
     pub status: ActivityStatus,
     /// Why it failed, or what it waits for.

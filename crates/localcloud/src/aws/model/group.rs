@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Refresh, Stamp};
+use super::{Refresh, Timestamp};
 
 /// No hook keeps an instance waiting for longer (EC2 Auto Scaling User Guide, lifecycle hooks): 48 h.
 const LONGEST_WAIT: Duration = Duration::from_secs(48 * 3600);
@@ -19,7 +19,7 @@ pub struct Group {
     /// The UUID inside its ARN.
     pub uuid: String,
     /// When it was made.
-    pub created: Stamp,
+    pub created: Timestamp,
     /// Smallest, largest and wanted number of instances.
     pub bounds: Bounds,
     /// Launch template by id, and the version as it was asked for: a number, `$Default` or `$Latest`.
@@ -51,7 +51,7 @@ pub struct Group {
     /// By key.
     pub tags: BTreeMap<String, GroupTag>,
     /// By name.
-    pub hooks: BTreeMap<String, LifecycleHook>,
+    pub lifecycle_hooks: BTreeMap<String, LifecycleHook>,
     /// Processes that do not run now.
     pub suspended: BTreeSet<Process>,
     /// Whether the group goes away with its last instance.
@@ -59,15 +59,15 @@ pub struct Group {
     /// Instance refreshes, oldest first.
     pub refreshes: Vec<Refresh>,
     /// When the group next compares what it has with what it wants.
-    pub(crate) act_due: Option<Stamp>,
+    pub(crate) act_due: Option<Timestamp>,
     /// When a failed launch is tried again, and how many failed in a row.
-    pub(crate) backoff: Option<(Stamp, u32)>,
+    pub(crate) backoff: Option<(Timestamp, u32)>,
     /// Who changed the desired capacity last, in the words of the activity history.
     pub(crate) last_change: Option<String>,
     /// Whether the history already tells that protection keeps the group larger than wanted.
-    pub(crate) surplus_told: bool,
+    pub(crate) surplus_reported: bool,
     /// End of the last scaling activity, for `HonorCooldown`.
-    pub(crate) last_scaled: Option<Stamp>,
+    pub(crate) last_scaled: Option<Timestamp>,
 }
 
 impl Group {
@@ -78,12 +78,12 @@ impl Group {
     }
 
     /// Hooks of one transition, by name.
-    pub fn hooks_for(&self, transition: Transition) -> impl Iterator<Item = &LifecycleHook> {
-        self.hooks.values().filter(move |hook| hook.transition == transition)
+    pub fn lifecycle_hooks_for(&self, transition: LifecycleTransition) -> impl Iterator<Item = &LifecycleHook> {
+        self.lifecycle_hooks.values().filter(move |hook| hook.transition == transition)
     }
 
     /// Whether the default cooldown after the last scaling activity is still on.
-    pub(crate) fn cooling(&self, now: Stamp) -> bool {
+    pub(crate) fn cooling(&self, now: Timestamp) -> bool {
         self.last_scaled.is_some_and(|last| last + self.default_cooldown > now)
     }
 
@@ -132,11 +132,11 @@ pub struct LifecycleHook {
     /// Unique within the group.
     pub name: String,
     /// When it runs.
-    pub transition: Transition,
+    pub transition: LifecycleTransition,
     /// How long one heartbeat lasts, 30 s to 7,200 s.
     pub heartbeat: Duration,
     /// What happens when nobody answers in time.
-    pub default: Outcome,
+    pub default: LifecycleActionResult,
     /// Kept and given back.
     pub metadata: Option<String>,
     /// Kept and given back.
@@ -154,14 +154,14 @@ impl LifecycleHook {
 
 /// Which way an instance goes when a hook runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Transition {
+pub enum LifecycleTransition {
     /// `autoscaling:EC2_INSTANCE_LAUNCHING`.
     Launching,
     /// `autoscaling:EC2_INSTANCE_TERMINATING`.
     Terminating,
 }
 
-impl Transition {
+impl LifecycleTransition {
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -173,14 +173,14 @@ impl Transition {
 
 /// How a lifecycle action ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LifecycleActionResult {
     /// `CONTINUE`.
     Continue,
     /// `ABANDON`.
     Abandon,
 }
 
-impl Outcome {
+impl LifecycleActionResult {
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

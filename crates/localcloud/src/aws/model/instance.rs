@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{ActivityId, Stamp, lifecycle_hooks::Wait, template::ShutdownBehavior};
+use super::{ActivityId, Timestamp, lifecycle_hooks::LifecycleAction, template::ShutdownBehavior};
 
 /// A machine of the cloud. It stays listed after its end, so that a run can be looked back at.
 #[derive(Clone, Debug)]
@@ -20,17 +20,17 @@ pub struct Instance {
     /// What its group believes of its health.
     pub healthy: bool,
     /// When EC2 accepted the launch.
-    pub launched_at: Stamp,
+    pub launched_at: Timestamp,
     /// When it first reached `InService`.
-    pub in_service_at: Option<Stamp>,
+    pub in_service_at: Option<Timestamp>,
     /// When EC2 called it terminated.
-    pub ended_at: Option<Stamp>,
+    pub ended_at: Option<Timestamp>,
     /// What IMDS shows in `autoscaling/target-lifecycle-state`; 404 while none.
     pub target_state: Option<&'static str>,
     /// What IMDS shows in `spot/instance-action`; 404 while none.
     pub spot_notice: Option<SpotNotice>,
     /// The time in IMDS `events/recommendations/rebalance`; 404 while none.
-    pub rebalance: Option<Stamp>,
+    pub rebalance: Option<Timestamp>,
     /// What IMDS shows in `events/maintenance/scheduled`.
     pub maintenance: Vec<MaintenanceEvent>,
     /// Its EC2 tags.
@@ -68,17 +68,17 @@ pub struct Instance {
     /// Order of launch in this run; breaks ties between instances of the same age.
     pub(crate) serial: u64,
     /// When its life cycle takes the next step by itself.
-    pub(crate) step_due: Option<Stamp>,
+    pub(crate) step_due: Option<Timestamp>,
     /// When a machine that was told to end counts as off even if nobody reports it.
-    pub(crate) power_due: Option<Stamp>,
+    pub(crate) power_due: Option<Timestamp>,
     /// When its group notices that it does not run.
-    pub(crate) notice_due: Option<Stamp>,
+    pub(crate) notice_due: Option<Timestamp>,
     /// Whether its machine is powered on, as far as the model knows.
     pub(crate) machine_on: bool,
     /// Whether hooks run on its way in and out.
     pub(crate) hooked: bool,
     /// Lifecycle actions that it waits for.
-    pub(crate) waits: Vec<Wait>,
+    pub(crate) lifecycle_actions: Vec<LifecycleAction>,
     /// The activity under way for it.
     pub(crate) activity: Option<ActivityId>,
     /// Whether its group replaces it although it still works (capacity rebalancing): a new one comes first.
@@ -248,7 +248,7 @@ pub struct SpotNotice {
     /// `terminate`; what EC2 will do.
     pub action: &'static str,
     /// When EC2 will do it.
-    pub time: Stamp,
+    pub time: Timestamp,
 }
 
 /// A scheduled event of EC2: the hardware of the instance retires.
@@ -263,7 +263,7 @@ pub struct MaintenanceEvent {
     /// `active` or `completed`.
     pub state: &'static str,
     /// Not before this time does EC2 act.
-    pub not_before: Stamp,
+    pub not_before: Timestamp,
 }
 
 /// The `MetadataOptions` of a launch template, with EC2's own defaults where nothing was said.

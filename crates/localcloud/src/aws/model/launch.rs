@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
-    Activity, ActivityStatus, Cloud, Ec2State, Effect, Group, Instance, LifecycleState, MixedInstances, Process, Stamp,
-    StateReason, TemplateData, World,
+    Activity, ActivityStatus, Cloud, Ec2State, Effect, Group, Instance, Inventory, LifecycleState, MixedInstances,
+    Process, StateReason, TemplateData, Timestamp,
 };
 
 /// The tag that tells an instance which group it belongs to.
@@ -14,12 +14,12 @@ pub(crate) const GROUP_TAG: &str = "aws:autoscaling:groupName";
 
 impl Cloud {
     /// Launches `missing` instances, unless launching is suspended or earlier failures say to wait.
-    pub(crate) fn launch_missing(&mut self, name: &str, missing: u32, now: Stamp) {
+    pub(crate) fn launch_missing(&mut self, name: &str, missing: u32, now: Timestamp) {
         let waits = |group: &Group| {
             let pause = group.backoff.is_some_and(|(until, _)| until > now);
             pause || !group.runs(Process::Launch)
         };
-        if self.world.groups.get(name).is_none_or(waits) {
+        if self.inventory.groups.get(name).is_none_or(waits) {
             return;
         }
         for _ in 0..missing {
@@ -31,23 +31,24 @@ impl Cloud {
     }
 
     /// Launches one instance. Its way into service begins with `Pending`.
-    fn launch(&mut self, name: &str, now: Stamp) -> Result<(), String> {
+    fn launch(&mut self, name: &str, now: Timestamp) -> Result<(), String> {
         if let Some(why) = &self.launch_failure {
             return Err(why.clone());
         }
-        let group = self.world.groups.get(name).ok_or("The group is gone.")?;
+        let group = self.inventory.groups.get(name).ok_or("The group is gone.")?;
         let (template_id, wanted) = &group.template;
-        let template = self.world.templates.get(template_id).ok_or("The specified launch template does not exist.")?;
+        let template =
+            self.inventory.templates.get(template_id).ok_or("The specified launch template does not exist.")?;
         let version = template.version(wanted).ok_or("The specified launch template version does not exist.")?;
         let data = version.data.clone();
         let (template_id, template_name, template_version) =
             (template.id.clone(), template.name.clone(), version.number);
-        let place = thinnest_zone(&self.world, group);
+        let place = thinnest_zone(&self.inventory, group);
         let mixed = group.mixed.clone();
-        let spot = mixed.as_ref().map_or(data.spot, |mixed| wants_spot(&self.world, name, mixed));
+        let spot = mixed.as_ref().map_or(data.spot, |mixed| wants_spot(&self.inventory, name, mixed));
         let preferred = mixed.and_then(|mixed| mixed.types.into_iter().next());
         let instance_type = preferred.or_else(|| data.instance_type.clone()).unwrap_or_else(|| "m5.large".to_owned());
-        let cause = launch_cause(&self.world, group, now);
+        let cause = launch_cause(&self.inventory, group, now);
         let (zone, subnet) = (group.zones[place].clone(), group.subnets.get(place).cloned());
 
         let mut tags = instance_tags(group, &data);
@@ -95,29 +96,29 @@ impl Cloud {
             notice_due: None,
             machine_on: true,
             hooked: true,
-            waits: Vec::new(),
+            lifecycle_actions: Vec::new(),
             activity: Some(activity),
             outgoing: false,
         };
-        self.world.instances.insert(id.clone(), instance);
+        self.inventory.instances.insert(id.clone(), instance);
         self.effects.push_back(Effect::Launch { id: id.clone() });
         let market = if spot { "Spot" } else { "on-demand" };
         self.happened(&id, format!("launched as {market} {instance_type} in {zone}"), now);
         Ok(())
     }
 
-    fn launch_failed(&mut self, name: &str, why: &str, now: Stamp) {
-        let Some(group) = self.world.groups.get(name) else { return };
-        let cause = launch_cause(&self.world, group, now);
+    fn launch_failed(&mut self, name: &str, why: &str, now: Timestamp) {
+        let Some(group) = self.inventory.groups.get(name) else { return };
+        let cause = launch_cause(&self.inventory, group, now);
         let description = format!("Launching a new EC2 instance.  Status Reason: {why}");
         let activity = self.begin_activity(name, None, description, cause, now);
-        self.world.finish(activity, ActivityStatus::Failed, Some(why.to_owned()), now);
+        self.inventory.finish(activity, ActivityStatus::Failed, Some(why.to_owned()), now);
         self.back_off(name, why, now);
     }
 
     /// EC2 gave an instance that does not start: it is gone, and its launch has failed.
-    pub(crate) fn no_boot(&mut self, id: &str, why: &str, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id).filter(|instance| instance.state.is_pending()) else {
+    pub(crate) fn no_boot(&mut self, id: &str, why: &str, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id).filter(|instance| instance.state.is_pending()) else {
             return self.machine_off(id, now);
         };
         instance.state = LifecycleState::Terminated;
@@ -128,10 +129,10 @@ impl Cloud {
         instance.ended_at = Some(now);
         instance.machine_on = false;
         (instance.step_due, instance.power_due, instance.notice_due) = (None, None, None);
-        instance.waits.clear();
+        instance.lifecycle_actions.clear();
         let (activity, group) = (instance.activity.take(), instance.group.clone());
         if let Some(activity) = activity {
-            self.world.finish(activity, ActivityStatus::Failed, Some(why.to_owned()), now);
+            self.inventory.finish(activity, ActivityStatus::Failed, Some(why.to_owned()), now);
         }
         self.happened(id, format!("did not boot: {why}"), now);
         if let Some(group) = group {
@@ -140,9 +141,9 @@ impl Cloud {
     }
 
     /// Pauses launching after a failure, longer each time until an instance comes into service.
-    fn back_off(&mut self, name: &str, why: &str, now: Stamp) {
+    fn back_off(&mut self, name: &str, why: &str, now: Timestamp) {
         let first = self.options.launch_retry;
-        if let Some(group) = self.world.groups.get_mut(name) {
+        if let Some(group) = self.inventory.groups.get_mut(name) {
             let failures = group.backoff.map_or(0, |(_, failures)| failures) + 1;
             let pause: Duration = first * 2_u32.pow((failures - 1).min(4));
             group.backoff = Some((now + pause, failures));
@@ -158,7 +159,7 @@ impl Cloud {
         instance: Option<&str>,
         description: String,
         cause: String,
-        now: Stamp,
+        now: Timestamp,
     ) -> super::ActivityId {
         let id = self.ids.uuid();
         let status = if instance.is_some() && description.starts_with("Launching") {
@@ -166,7 +167,7 @@ impl Cloud {
         } else {
             ActivityStatus::InProgress
         };
-        self.world.record(Activity {
+        self.inventory.record(Activity {
             id,
             group: group.to_owned(),
             instance: instance.map(str::to_owned),
@@ -180,8 +181,8 @@ impl Cloud {
     }
 }
 
-fn launch_cause(world: &World, group: &Group, now: Stamp) -> String {
-    let count = world.count(&group.name);
+fn launch_cause(inventory: &Inventory, group: &Group, now: Timestamp) -> String {
+    let count = inventory.count(&group.name);
     let why = group.last_change.as_deref().map_or(String::new(), |change| format!("{change}  "));
     format!(
         "{why}At {} an instance was started in response to a difference between desired and actual capacity, \
@@ -192,15 +193,15 @@ fn launch_cause(world: &World, group: &Group, now: Stamp) -> String {
 }
 
 /// The zone with the fewest counted members; the first of them as the group names them.
-fn thinnest_zone(world: &World, group: &Group) -> usize {
-    let held = |zone: &str| world.counted(&group.name).filter(|member| member.availability_zone == zone).count();
+fn thinnest_zone(inventory: &Inventory, group: &Group) -> usize {
+    let held = |zone: &str| inventory.counted(&group.name).filter(|member| member.availability_zone == zone).count();
     let thinnest = group.zones.iter().enumerate().min_by_key(|(_, zone)| held(zone));
     thinnest.map_or(0, |(at, _)| at)
 }
 
 /// Whether the next instance of a mixed group is a Spot instance.
-fn wants_spot(world: &World, group: &str, mixed: &MixedInstances) -> bool {
-    let (spot, on_demand) = world.counted(group).fold((0_u32, 0_u32), |(spot, on_demand), member| {
+fn wants_spot(inventory: &Inventory, group: &str, mixed: &MixedInstances) -> bool {
+    let (spot, on_demand) = inventory.counted(group).fold((0_u32, 0_u32), |(spot, on_demand), member| {
         if member.spot { (spot + 1, on_demand) } else { (spot, on_demand + 1) }
     });
     if on_demand < mixed.on_demand_base {

@@ -1,15 +1,15 @@
 //! What happens to the machine under an instance: EC2's own calls, power-off, Spot, and failing hardware.
 
 use super::{
-    Cloud, Ec2State, Effect, Instance, LifecycleState, MaintenanceEvent, Process, SpotNotice, Stamp, StateReason,
-    leave::Leave, template::ShutdownBehavior,
+    Cloud, Ec2State, Effect, Instance, LifecycleState, MaintenanceEvent, Process, SpotNotice, StateReason, Timestamp,
+    template::ShutdownBehavior, termination::TerminationReason,
 };
 
 impl Cloud {
     /// Ends the machine for good; nothing happens when EC2 already does.
-    pub(crate) fn terminate_machine(&mut self, id: &str, reason: StateReason, now: Stamp) {
+    pub(crate) fn terminate_machine(&mut self, id: &str, reason: StateReason, now: Timestamp) {
         let grace = self.options.shutdown;
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         if instance.ec2_state.is_ending() {
             return;
         }
@@ -28,9 +28,9 @@ impl Cloud {
     }
 
     /// Stops the machine, so that it could be started again.
-    pub(crate) fn stop_machine(&mut self, id: &str, reason: StateReason, now: Stamp) {
+    pub(crate) fn stop_machine(&mut self, id: &str, reason: StateReason, now: Timestamp) {
         let grace = self.options.shutdown;
-        let Some(instance) = self.world.instances.get_mut(id).filter(|instance| instance.ec2_state.is_up()) else {
+        let Some(instance) = self.inventory.instances.get_mut(id).filter(|instance| instance.ec2_state.is_up()) else {
             return;
         };
         instance.state_reason.get_or_insert(reason);
@@ -41,8 +41,8 @@ impl Cloud {
     }
 
     /// The machine is off, by itself or because it was told to.
-    pub(crate) fn machine_off(&mut self, id: &str, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+    pub(crate) fn machine_off(&mut self, id: &str, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         instance.machine_on = false;
         instance.power_due = None;
         let ends = match instance.ec2_state {
@@ -59,13 +59,13 @@ impl Cloud {
         };
         if ends {
             self.terminated(id, now);
-        } else if let Some(instance) = self.world.instances.get_mut(id) {
+        } else if let Some(instance) = self.inventory.instances.get_mut(id) {
             instance.ec2_state = Ec2State::Stopped;
             self.not_running(id, now);
         }
     }
 
-    pub(crate) fn give_spot_notice(&mut self, id: &str, at: Stamp, now: Stamp) -> Result<(), String> {
+    pub(crate) fn give_spot_notice(&mut self, id: &str, at: Timestamp, now: Timestamp) -> Result<(), String> {
         let instance = self.running(id)?;
         if let Some(notice) = instance.spot_notice {
             return Err(format!("instance {id} already has a Spot notice for {}", notice.time.to_seconds()));
@@ -77,7 +77,7 @@ impl Cloud {
         Ok(())
     }
 
-    pub(crate) fn recommend_rebalance(&mut self, id: &str, now: Stamp) -> Result<(), String> {
+    pub(crate) fn recommend_rebalance(&mut self, id: &str, now: Timestamp) -> Result<(), String> {
         let instance = self.running(id)?;
         if instance.rebalance.is_none() {
             instance.rebalance = Some(now);
@@ -87,7 +87,12 @@ impl Cloud {
         Ok(())
     }
 
-    pub(crate) fn schedule_retirement(&mut self, id: &str, not_before: Stamp, now: Stamp) -> Result<(), String> {
+    pub(crate) fn schedule_retirement(
+        &mut self,
+        id: &str,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let event_id = self.ids.resource("instance-event");
         let instance = self.running(id)?;
         instance.maintenance.push(MaintenanceEvent {
@@ -103,16 +108,16 @@ impl Cloud {
     }
 
     /// The end that a Spot notice announced; no hook and no protection delays it.
-    pub(crate) fn end_spot(&mut self, id: &str, now: Stamp) {
+    pub(crate) fn end_spot(&mut self, id: &str, now: Timestamp) {
         self.because(id, "Spot interruption");
         self.happened(id, "EC2 takes the Spot instance back", now);
         self.terminate_machine(id, StateReason::Spot, now);
     }
 
     /// The end of the hardware: EC2 stops the instance.
-    pub(crate) fn retire_hardware(&mut self, id: &str, now: Stamp) {
+    pub(crate) fn retire_hardware(&mut self, id: &str, now: Timestamp) {
         self.because(id, "hardware retired");
-        if let Some(instance) = self.world.instances.get_mut(id) {
+        if let Some(instance) = self.inventory.instances.get_mut(id) {
             for event in instance.maintenance.iter_mut().filter(|event| event.not_before <= now) {
                 event.state = "completed";
             }
@@ -122,10 +127,10 @@ impl Cloud {
     }
 
     /// The health check of the group sees that a member does not run. Instances in standby are not looked at.
-    pub(crate) fn notice_not_running(&mut self, id: &str, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+    pub(crate) fn notice_not_running(&mut self, id: &str, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         instance.notice_due = None;
-        let group = instance.group.as_ref().and_then(|name| self.world.groups.get(name));
+        let group = instance.group.as_ref().and_then(|name| self.inventory.groups.get(name));
         let checked = group.is_some_and(|group| group.runs(Process::HealthCheck));
         if !checked || !(instance.state.is_counted() || instance.state.is_terminating()) {
             return;
@@ -133,36 +138,36 @@ impl Cloud {
         instance.healthy = false;
         if instance.state.is_counted() {
             self.happened(id, "unhealthy: the group sees that it does not run", now);
-            self.poke_group_of(id, now);
+            self.schedule_reconcile_of(id, now);
         }
     }
 
     /// Records why an instance ends, unless that is known already.
     pub(crate) fn because(&mut self, id: &str, why: &str) {
-        if let Some(instance) = self.world.instances.get_mut(id) {
+        if let Some(instance) = self.inventory.instances.get_mut(id) {
             instance.cause.get_or_insert_with(|| why.to_owned());
         }
     }
 
     /// Capacity rebalancing: a new instance comes first. On the final notice there is no time left, and the way out begins
     /// at once. Neither ends an instance that is protected (EC2 Auto Scaling User Guide, capacity rebalancing).
-    fn at_risk(&mut self, id: &str, at_once: bool, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
-        let group = instance.group.as_ref().and_then(|name| self.world.groups.get(name));
+    fn at_risk(&mut self, id: &str, at_once: bool, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
+        let group = instance.group.as_ref().and_then(|name| self.inventory.groups.get(name));
         if !group.is_some_and(|group| group.capacity_rebalance) || instance.state != LifecycleState::InService {
             return;
         }
         let free = group.is_some_and(|group| group.runs(Process::Terminate)) && !instance.protected;
         if at_once && free {
-            self.begin_termination(id, Leave::Rebalance, now);
+            self.begin_termination(id, TerminationReason::Rebalance, now);
         } else {
             instance.outgoing = true;
-            self.poke_group_of(id, now);
+            self.schedule_reconcile_of(id, now);
         }
     }
 
     fn running(&mut self, id: &str) -> Result<&mut Instance, String> {
-        let instance = self.world.instances.get_mut(id).ok_or_else(|| format!("there is no instance {id}"))?;
+        let instance = self.inventory.instances.get_mut(id).ok_or_else(|| format!("there is no instance {id}"))?;
         if instance.ec2_state.is_up() {
             Ok(instance)
         } else {
@@ -170,8 +175,8 @@ impl Cloud {
         }
     }
 
-    fn terminated(&mut self, id: &str, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+    fn terminated(&mut self, id: &str, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         instance.ec2_state = Ec2State::Terminated;
         instance.ended_at = Some(now);
         instance.machine_on = false;
@@ -181,9 +186,9 @@ impl Cloud {
     }
 
     /// Starts the clock until the group sees it.
-    fn not_running(&mut self, id: &str, now: Stamp) {
+    fn not_running(&mut self, id: &str, now: Timestamp) {
         let due = now + self.options.notice_power_off;
-        if let Some(instance) = self.world.instances.get_mut(id)
+        if let Some(instance) = self.inventory.instances.get_mut(id)
             && instance.healthy
             && instance.group.is_some()
             && instance.state.is_member()

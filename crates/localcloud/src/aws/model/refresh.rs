@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cloud, Instance, LifecycleState, Process, Stamp, leave::Leave};
+use super::{Cloud, Instance, LifecycleState, Process, Timestamp, termination::TerminationReason};
 
 /// How long a refresh waits for protected and standby instances (EC2 Auto Scaling API reference, `RefreshPreferences`): 1 h.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -19,9 +19,9 @@ pub struct Refresh {
     /// A sentence for people.
     pub reason: Option<String>,
     /// When it was asked for.
-    pub start: Stamp,
+    pub start: Timestamp,
     /// When it was over.
-    pub end: Option<Stamp>,
+    pub end: Option<Timestamp>,
     /// Percent of the desired capacity that must stay in service, 0 to 100.
     pub min_healthy: u32,
     /// What to do about instances that are protected from scale-in.
@@ -37,7 +37,7 @@ pub struct Refresh {
     /// How many there were at the start.
     pub(crate) total: usize,
     /// Since when nothing but protection or standby holds it up.
-    pub(crate) blocked_since: Option<Stamp>,
+    pub(crate) blocked_since: Option<Timestamp>,
 }
 
 /// Status of an instance refresh (EC2 Auto Scaling API reference, `InstanceRefreshStatus`), as far as it occurs here.
@@ -77,7 +77,7 @@ pub enum Blocked {
     /// Wait for them, 1 h at most; the API's default.
     #[default]
     Wait,
-    /// Leave them as they are.
+    /// TerminationReason them as they are.
     Ignore,
     /// Replace them all the same: `Refresh` for protected instances, `Terminate` for those in standby.
     Replace,
@@ -85,7 +85,7 @@ pub enum Blocked {
 
 impl Refresh {
     /// When it gives up waiting for protected or standby instances: an hour after nothing else was left to do.
-    pub(crate) fn patience_ends(&self) -> Option<Stamp> {
+    pub(crate) fn patience_ends(&self) -> Option<Timestamp> {
         self.blocked_since.map(|since| since + PATIENCE)
     }
 
@@ -103,12 +103,13 @@ impl Refresh {
 
 impl Cloud {
     /// Starts a refresh of everything that a group has now.
-    pub(crate) fn start_refresh(&mut self, name: &str, mut refresh: Refresh, now: Stamp) {
-        let Some(group) = self.world.groups.get(name) else { return };
-        let wanted = self.world.template(&group.template.0).and_then(|template| template.version(&group.template.1));
+    pub(crate) fn start_refresh(&mut self, name: &str, mut refresh: Refresh, now: Timestamp) {
+        let Some(group) = self.inventory.groups.get(name) else { return };
+        let wanted =
+            self.inventory.template(&group.template.0).and_then(|template| template.version(&group.template.1));
         let wanted = wanted.map(|version| (group.template.0.clone(), version.number));
         let matches = |member: &Instance| wanted == Some((member.template_id.clone(), member.template_version));
-        let members = self.world.members(name).filter(|member| remains(member));
+        let members = self.inventory.members(name).filter(|member| remains(member));
         let mut remaining: Vec<_> = members
             .filter(|member| !(refresh.skip_matching && matches(member)))
             .map(|member| (member.serial, member.id.clone()))
@@ -116,24 +117,24 @@ impl Cloud {
         remaining.sort();
         refresh.total = remaining.len();
         refresh.remaining = remaining.into_iter().map(|(_, id)| id).collect();
-        if let Some(group) = self.world.groups.get_mut(name) {
+        if let Some(group) = self.inventory.groups.get_mut(name) {
             group.refreshes.push(refresh);
         }
         self.group_happened(name, "instance refresh started", now);
-        self.poke(name, now);
+        self.schedule_reconcile(name, now);
     }
 
     /// Asks the running refresh of a group to end; what is under way is completed.
-    pub(crate) fn cancel_refresh(&mut self, name: &str, now: Stamp) {
+    pub(crate) fn cancel_refresh(&mut self, name: &str, now: Timestamp) {
         if let Some(refresh) = self.active_refresh(name) {
             refresh.status = RefreshStatus::Cancelling;
-            self.poke(name, now);
+            self.schedule_reconcile(name, now);
         }
     }
 
     /// Takes a refresh as far as the number of healthy instances allows.
-    pub(crate) fn progress_refresh(&mut self, name: &str, now: Stamp) {
-        let Some(group) = self.world.groups.get(name) else { return };
+    pub(crate) fn progress_refresh(&mut self, name: &str, now: Timestamp) {
+        let Some(group) = self.inventory.groups.get(name) else { return };
         if !group.runs(Process::InstanceRefresh) || !group.runs(Process::Terminate) {
             return;
         }
@@ -141,7 +142,7 @@ impl Cloud {
         let Some(mut refresh) = group.refreshes.last().filter(|refresh| refresh.status.is_active()).cloned() else {
             return;
         };
-        let members: Vec<_> = self.world.members(name).collect();
+        let members: Vec<_> = self.inventory.members(name).collect();
         refresh.remaining.retain(|id| members.iter().any(|member| member.id == *id && remains(member)));
         let serving = members.iter().filter(|member| warm(member, &refresh, now)).count();
         let serving = u32::try_from(serving).unwrap_or(u32::MAX);
@@ -154,7 +155,7 @@ impl Cloud {
                 Next::Replace => free.push(member.id.clone()),
                 Next::Wait => blocked = true,
                 Next::Later => later = true,
-                Next::Leave => {}
+                Next::TerminationReason => {}
             }
         }
 
@@ -183,7 +184,7 @@ impl Cloud {
             *slot = refresh;
         }
         for id in victims {
-            self.begin_termination(&id, Leave::Refresh, now);
+            self.begin_termination(&id, TerminationReason::Refresh, now);
         }
         if let Some(status) = over {
             self.group_happened(name, format!("instance refresh: {}", status.as_str()), now);
@@ -191,7 +192,7 @@ impl Cloud {
     }
 
     fn active_refresh(&mut self, name: &str) -> Option<&mut Refresh> {
-        let group = self.world.groups.get_mut(name)?;
+        let group = self.inventory.groups.get_mut(name)?;
         group.refreshes.last_mut().filter(|refresh| refresh.status.is_active())
     }
 }
@@ -204,11 +205,11 @@ enum Next {
     /// It is on its way in.
     Later,
     /// It may stay as it is.
-    Leave,
+    TerminationReason,
 }
 
 impl Refresh {
-    fn finish(&mut self, status: RefreshStatus, reason: &str, now: Stamp) {
+    fn finish(&mut self, status: RefreshStatus, reason: &str, now: Timestamp) {
         self.status = status;
         self.reason = Some(reason.to_owned());
         self.end = Some(now);
@@ -218,7 +219,7 @@ impl Refresh {
 fn what_now(member: &Instance, refresh: &Refresh) -> Next {
     let by = |blocked: Blocked| match blocked {
         Blocked::Wait => Next::Wait,
-        Blocked::Ignore => Next::Leave,
+        Blocked::Ignore => Next::TerminationReason,
         Blocked::Replace => Next::Replace,
     };
     match member.state {
@@ -244,7 +245,7 @@ fn remains(member: &Instance) -> bool {
 }
 
 /// In service, healthy, and warmed up if it is new.
-fn warm(member: &Instance, refresh: &Refresh, now: Stamp) -> bool {
+fn warm(member: &Instance, refresh: &Refresh, now: Timestamp) -> bool {
     let span = Duration::from_secs(refresh.warmup.into());
     let new = member.in_service_at.is_some_and(|since| since >= refresh.start && since + span > now);
     member.state == LifecycleState::InService && member.healthy && !new

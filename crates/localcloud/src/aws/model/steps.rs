@@ -1,12 +1,12 @@
 //! The life cycle of an instance, one step at a time.
 
-use super::{ActivityStatus, Cloud, Ec2State, LifecycleState, Stamp, Transition, launch::GROUP_TAG};
+use super::{ActivityStatus, Cloud, Ec2State, LifecycleState, LifecycleTransition, Timestamp, launch::GROUP_TAG};
 
 impl Cloud {
     /// Takes the step that is due for an instance.
-    pub(crate) fn step(&mut self, id: &str, now: Stamp) {
+    pub(crate) fn step(&mut self, id: &str, now: Timestamp) {
         let boot = self.options.boot;
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         instance.step_due = None;
         match instance.state {
             LifecycleState::Pending if instance.ec2_state == Ec2State::Pending => {
@@ -15,13 +15,13 @@ impl Cloud {
                 instance.step_due = Some(now.max(instance.launched_at + boot));
             }
             LifecycleState::Pending => {
-                if !self.begin_waiting(id, Transition::Launching, now) {
+                if !self.begin_waiting(id, LifecycleTransition::Launching, now) {
                     self.enter_service(id, now);
                 }
             }
             LifecycleState::PendingProceed => self.enter_service(id, now),
             LifecycleState::Terminating => {
-                if !self.begin_waiting(id, Transition::Terminating, now) {
+                if !self.begin_waiting(id, LifecycleTransition::Terminating, now) {
                     self.end_member(id, now);
                 }
             }
@@ -37,8 +37,8 @@ impl Cloud {
         }
     }
 
-    fn enter_service(&mut self, id: &str, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+    fn enter_service(&mut self, id: &str, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         let Some(name) = instance.group.clone() else { return };
         if !instance.ec2_state.is_up() {
             // A dead machine does not come into service; its group notices and replaces it.
@@ -49,33 +49,33 @@ impl Cloud {
         instance.hooked = true;
         if instance.in_service_at.is_none() {
             instance.in_service_at = Some(now);
-            instance.protected = self.world.groups.get(&name).is_some_and(|group| group.protect_new);
+            instance.protected = self.inventory.groups.get(&name).is_some_and(|group| group.protect_new);
         }
         let protection = if instance.protected { "protected from scale-in" } else { "not protected from scale-in" };
         if let Some(activity) = instance.activity.take() {
-            self.world.finish(activity, ActivityStatus::Successful, None, now);
+            self.inventory.finish(activity, ActivityStatus::Successful, None, now);
         }
-        if let Some(group) = self.world.groups.get_mut(&name) {
+        if let Some(group) = self.inventory.groups.get_mut(&name) {
             group.last_scaled = Some(now);
             group.backoff = None;
         }
         self.happened(id, format!("in service, {protection}"), now);
-        self.poke(&name, now);
+        self.schedule_reconcile(&name, now);
     }
 
-    fn reach_standby(&mut self, id: &str, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+    fn reach_standby(&mut self, id: &str, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         instance.state = LifecycleState::Standby;
         instance.target_state = Some("Standby");
         if let Some(activity) = instance.activity.take() {
-            self.world.finish(activity, ActivityStatus::Successful, None, now);
+            self.inventory.finish(activity, ActivityStatus::Successful, None, now);
         }
         self.happened(id, "in standby", now);
-        self.poke_group_of(id, now);
+        self.schedule_reconcile_of(id, now);
     }
 
-    fn detached(&mut self, id: &str, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+    fn detached(&mut self, id: &str, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         let Some(name) = instance.group.take() else { return };
         instance.state = LifecycleState::Detached;
         instance.target_state = Some("Detached");
@@ -83,21 +83,21 @@ impl Cloud {
         instance.notice_due = None;
         instance.tags.remove(GROUP_TAG);
         if let Some(activity) = instance.activity.take() {
-            self.world.finish(activity, ActivityStatus::Successful, None, now);
+            self.inventory.finish(activity, ActivityStatus::Successful, None, now);
         }
         self.happened(id, format!("detached from {name}"), now);
-        self.poke(&name, now);
+        self.schedule_reconcile(&name, now);
     }
 
     /// The group has no more business with the instance: EC2 ends it, and then it is gone.
-    fn end_member(&mut self, id: &str, now: Stamp) {
+    fn end_member(&mut self, id: &str, now: Timestamp) {
         self.terminate_machine(id, super::StateReason::User, now);
         self.forget_if_over(id, now);
     }
 
     /// Takes an instance out of the books of its group once both its life cycle and its machine are at their end.
-    pub(crate) fn forget_if_over(&mut self, id: &str, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+    pub(crate) fn forget_if_over(&mut self, id: &str, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         let at_end = matches!(instance.state, LifecycleState::Terminating | LifecycleState::TerminatingProceed)
             && instance.step_due.is_none();
         if !at_end || instance.ec2_state != Ec2State::Terminated {
@@ -107,14 +107,14 @@ impl Cloud {
         instance.notice_due = None;
         let (activity, name) = (instance.activity.take(), instance.group.clone());
         if let Some(activity) = activity {
-            self.world.finish(activity, ActivityStatus::Successful, None, now);
+            self.inventory.finish(activity, ActivityStatus::Successful, None, now);
         }
         self.happened(id, "gone", now);
         if let Some(name) = name {
-            if let Some(group) = self.world.groups.get_mut(&name) {
+            if let Some(group) = self.inventory.groups.get_mut(&name) {
                 group.last_scaled = Some(now);
             }
-            self.poke(&name, now);
+            self.schedule_reconcile(&name, now);
         }
     }
 }

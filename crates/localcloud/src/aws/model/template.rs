@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MetadataOptions, Stamp};
+use super::{MetadataOptions, Timestamp};
 
 /// A launch template with all its versions, oldest first.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct LaunchTemplate {
     /// Unique name.
     pub name: String,
     /// When it was made.
-    pub created: Stamp,
+    pub created: Timestamp,
     /// The version that `$Default` means.
     pub default_version: u64,
     /// Version 1 comes first; never empty.
@@ -46,7 +46,7 @@ pub struct TemplateVersion {
     /// Free text.
     pub description: Option<String>,
     /// When it was made.
-    pub created: Stamp,
+    pub created: Timestamp,
     /// What it says.
     pub data: TemplateData,
 }

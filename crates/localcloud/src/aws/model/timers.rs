@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cloud, Group, Instance, LifecycleState, Stamp};
+use super::{Cloud, Group, Instance, LifecycleState, Timestamp};
 
 /// Something that happens by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +16,7 @@ pub(crate) enum Due {
     /// A group sees that a member does not run.
     Notice(String),
     /// A heartbeat of a lifecycle action runs out.
-    Hook(String),
+    LifecycleHook(String),
     /// The next step of a life cycle.
     Step(String),
     /// A group compares what it has with what it wants.
@@ -24,49 +24,52 @@ pub(crate) enum Due {
 }
 
 impl Cloud {
-    pub(crate) fn next_due(&self) -> Option<(Stamp, Due)> {
-        let instances = self.world.instances.values().flat_map(instance_dues);
-        let groups =
-            self.world.groups.values().filter_map(|group| Some((self.group_due(group)?, Due::Act(group.name.clone()))));
+    pub(crate) fn next_due(&self) -> Option<(Timestamp, Due)> {
+        let instances = self.inventory.instances.values().flat_map(instance_dues);
+        let groups = self
+            .inventory
+            .groups
+            .values()
+            .filter_map(|group| Some((self.group_due(group)?, Due::Act(group.name.clone()))));
         instances.chain(groups).min()
     }
 
-    pub(crate) fn run(&mut self, due: Due, now: Stamp) {
+    pub(crate) fn run(&mut self, due: Due, now: Timestamp) {
         match due {
             Due::Spot(id) => self.end_spot(&id, now),
             Due::Retirement(id) => self.retire_hardware(&id, now),
             Due::Power(id) => self.machine_off(&id, now),
             Due::Notice(id) => self.notice_not_running(&id, now),
-            Due::Hook(id) => self.hook_timed_out(&id, now),
+            Due::LifecycleHook(id) => self.hook_timed_out(&id, now),
             Due::Step(id) => self.step(&id, now),
             Due::Act(name) => self.reconcile(&name, now),
         }
     }
 
     /// Makes a group look at itself soon.
-    pub(crate) fn poke(&mut self, group: &str, now: Stamp) {
+    pub(crate) fn schedule_reconcile(&mut self, group: &str, now: Timestamp) {
         let due = now + self.options.react;
-        if let Some(group) = self.world.groups.get_mut(group) {
+        if let Some(group) = self.inventory.groups.get_mut(group) {
             group.act_due = Some(group.act_due.map_or(due, |set| set.min(due)));
         }
     }
 
     /// Makes the group of an instance look at itself soon.
-    pub(crate) fn poke_group_of(&mut self, id: &str, now: Stamp) {
-        if let Some(group) = self.world.instances.get(id).and_then(|instance| instance.group.clone()) {
-            self.poke(&group, now);
+    pub(crate) fn schedule_reconcile_of(&mut self, id: &str, now: Timestamp) {
+        if let Some(group) = self.inventory.instances.get(id).and_then(|instance| instance.group.clone()) {
+            self.schedule_reconcile(&group, now);
         }
     }
 
     /// When a group next looks at itself. What is derived from other times counts only while it lies ahead: once it has
     /// passed, each look takes it into account.
-    fn group_due(&self, group: &Group) -> Option<Stamp> {
+    fn group_due(&self, group: &Group) -> Option<Timestamp> {
         let retry = group.backoff.map(|(until, _)| until);
         let refresh = group.refreshes.last().filter(|refresh| refresh.status.is_active());
         let warmup = refresh.map(|refresh| Duration::from_secs(refresh.warmup.into()));
         let patience = refresh.and_then(super::Refresh::patience_ends);
         let members = (group.max_lifetime.is_some() || warmup.is_some())
-            .then(|| self.world.members(&group.name).filter(|member| member.state == LifecycleState::InService))
+            .then(|| self.inventory.members(&group.name).filter(|member| member.state == LifecycleState::InService))
             .into_iter()
             .flatten();
         let of_members = members.flat_map(|member| {
@@ -74,19 +77,19 @@ impl Cloud {
             let warm = warmup.zip(member.in_service_at).map(|(span, since)| since + span);
             [old, warm]
         });
-        let ahead = |at: &Stamp| *at > self.now;
+        let ahead = |at: &Timestamp| *at > self.now;
         of_members.chain([retry, patience]).flatten().filter(ahead).chain(group.act_due).min()
     }
 }
 
-fn instance_dues(instance: &Instance) -> impl Iterator<Item = (Stamp, Due)> {
+fn instance_dues(instance: &Instance) -> impl Iterator<Item = (Timestamp, Due)> {
     let id = || instance.id.clone();
     let up = instance.ec2_state.is_up();
     let spot = instance.spot_notice.filter(|_| up).map(|notice| (notice.time, Due::Spot(id())));
     let retirement =
         instance.maintenance.iter().filter(|event| up && event.state == "active").map(|event| event.not_before);
     let retirement = retirement.min().map(|at| (at, Due::Retirement(id())));
-    let hook = instance.waits.iter().map(|wait| wait.due).min().map(|at| (at, Due::Hook(id())));
+    let hook = instance.lifecycle_actions.iter().map(|wait| wait.due).min().map(|at| (at, Due::LifecycleHook(id())));
     let power = instance.power_due.map(|at| (at, Due::Power(id())));
     let notice = instance.notice_due.map(|at| (at, Due::Notice(id())));
     let step = instance.step_due.map(|at| (at, Due::Step(id())));

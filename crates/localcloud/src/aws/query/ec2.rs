@@ -4,13 +4,14 @@ mod instances;
 mod tags;
 mod templates;
 
-use super::{Answer, EC2, error::Fault, form::Form, unknown_action};
-use crate::aws::model::{Cloud, Stamp};
+use super::{CallResult, EC2, error::AwsError, form::Form, unknown_action};
+use crate::aws::model::Cloud;
+use crate::time::Timestamp;
 
-pub(crate) fn answer(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn answer(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timestamp) -> CallResult {
     // A dry run asks only whether the call would be allowed, and here everything is.
     if form.flag("DryRun")?.unwrap_or(false) {
-        return Err(Fault {
+        return Err(AwsError {
             status: 412,
             code: "DryRunOperation",
             message: "Request would have succeeded, but DryRun flag is set.".to_owned(),
@@ -45,12 +46,12 @@ impl Filter<'_> {
         self.values.iter().any(|pattern| wildcard(pattern.as_bytes(), value.as_bytes()))
     }
 
-    pub(crate) fn unknown(&self) -> Fault {
-        Fault::new("InvalidParameterValue", format!("The filter '{}' is invalid", self.name))
+    pub(crate) fn unknown(&self) -> AwsError {
+        AwsError::new("InvalidParameterValue", format!("The filter '{}' is invalid", self.name))
     }
 }
 
-pub(crate) fn filters<'a>(form: &Form<'a>) -> Result<Vec<Filter<'a>>, Fault> {
+pub(crate) fn filters<'a>(form: &Form<'a>) -> Result<Vec<Filter<'a>>, AwsError> {
     let filters = form.structures("Filter");
     filters.iter().map(|filter| Ok(Filter { name: filter.need("Name")?, values: filter.list("Value") })).collect()
 }

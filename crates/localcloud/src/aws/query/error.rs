@@ -2,13 +2,13 @@
 
 /// A refusal: HTTP status, error code, message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct AwsError {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
     pub(crate) message: String,
 }
 
-impl Fault {
+impl AwsError {
     /// HTTP 400 with a code of its own.
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { status: 400, code, message: message.into() }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet, ops::RangeInclusive};
 
-use super::error::Fault;
+use super::error::AwsError;
 
 /// The service that a call is for. Each has its own way to write lists and to refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl<'a> Form<'a> {
         self.fields.get(&format!("{}{name}", self.prefix)).map(String::as_str)
     }
 
-    pub(crate) fn need(&self, name: &str) -> Result<&'a str, Fault> {
+    pub(crate) fn need(&self, name: &str) -> Result<&'a str, AwsError> {
         self.text(name).filter(|value| !value.is_empty()).ok_or_else(|| self.missing(name))
     }
 
@@ -38,7 +38,7 @@ impl<'a> Form<'a> {
         self.text(name).map(str::to_owned)
     }
 
-    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Fault> {
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, AwsError> {
         match self.text(name) {
             None => Ok(None),
             Some(value) if value.eq_ignore_ascii_case("true") => Ok(Some(true)),
@@ -47,12 +47,12 @@ impl<'a> Form<'a> {
         }
     }
 
-    pub(crate) fn need_flag(&self, name: &str) -> Result<bool, Fault> {
+    pub(crate) fn need_flag(&self, name: &str) -> Result<bool, AwsError> {
         self.flag(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// A whole number within limits.
-    pub(crate) fn number(&self, name: &str, limits: RangeInclusive<u32>) -> Result<Option<u32>, Fault> {
+    pub(crate) fn number(&self, name: &str, limits: RangeInclusive<u32>) -> Result<Option<u32>, AwsError> {
         let Some(value) = self.text(name) else { return Ok(None) };
         let number: i64 = value.parse().map_err(|_| self.malformed(name, value))?;
         let limit = match u32::try_from(number) {
@@ -62,7 +62,7 @@ impl<'a> Form<'a> {
             Ok(_) | Err(_) => format!("greater than or equal to {}", limits.start()),
         };
         Err(match self.service {
-            Service::AutoScaling | Service::Sts => Fault::validation(format!(
+            Service::AutoScaling | Service::Sts => AwsError::validation(format!(
                 "1 validation error detected: Value '{value}' at '{}' failed to satisfy constraint: Member must have \
                  value {limit}",
                 camel(name)
@@ -71,7 +71,7 @@ impl<'a> Form<'a> {
         })
     }
 
-    pub(crate) fn need_number(&self, name: &str, limits: RangeInclusive<u32>) -> Result<u32, Fault> {
+    pub(crate) fn need_number(&self, name: &str, limits: RangeInclusive<u32>) -> Result<u32, AwsError> {
         self.number(name, limits)?.ok_or_else(|| self.missing(name))
     }
 
@@ -83,12 +83,12 @@ impl<'a> Form<'a> {
     }
 
     /// Like [`Form::list`], but no longer than the API allows.
-    pub(crate) fn list_up_to(&self, name: &str, limit: usize) -> Result<Vec<&'a str>, Fault> {
+    pub(crate) fn list_up_to(&self, name: &str, limit: usize) -> Result<Vec<&'a str>, AwsError> {
         let values = self.list(name);
         if values.len() <= limit {
             return Ok(values);
         }
-        Err(Fault::validation(format!(
+        Err(AwsError::validation(format!(
             "1 validation error detected: Value '[{}]' at '{}' failed to satisfy constraint: Member must have length \
              less than or equal to {limit}",
             values.join(", "),
@@ -112,26 +112,26 @@ impl<'a> Form<'a> {
         !self.fields.range(self.prefix.clone()..).next().is_some_and(|(key, _)| key.starts_with(&self.prefix))
     }
 
-    pub(crate) fn missing(&self, name: &str) -> Fault {
+    pub(crate) fn missing(&self, name: &str) -> AwsError {
         match self.service {
-            Service::AutoScaling | Service::Sts => Fault::validation(format!(
+            Service::AutoScaling | Service::Sts => AwsError::validation(format!(
                 "1 validation error detected: Value null at '{}' failed to satisfy constraint: Member must not be null",
                 camel(&format!("{}{name}", self.prefix))
             )),
             Service::Ec2 => {
                 let name = format!("{}{name}", self.prefix);
-                Fault::new("MissingParameter", format!("The request must contain the parameter {name}"))
+                AwsError::new("MissingParameter", format!("The request must contain the parameter {name}"))
             }
         }
     }
 
-    fn malformed(&self, name: &str, value: &str) -> Fault {
+    fn malformed(&self, name: &str, value: &str) -> AwsError {
         match self.service {
             Service::AutoScaling | Service::Sts => {
-                Fault::new("MalformedInput", format!("Value '{value}' at '{}' is malformed", camel(name)))
+                AwsError::new("MalformedInput", format!("Value '{value}' at '{}' is malformed", camel(name)))
             }
             Service::Ec2 => {
-                Fault::new("InvalidParameterValue", format!("Value ({value}) for parameter {name} is invalid."))
+                AwsError::new("InvalidParameterValue", format!("Value ({value}) for parameter {name} is invalid."))
             }
         }
     }

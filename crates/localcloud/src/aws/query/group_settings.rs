@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{error::Fault, form::Form};
+use super::{error::AwsError, form::Form};
 use crate::aws::model::{Bounds, Cloud, Group, MixedInstances};
 
 /// Sets every field of a group that the form has, and leaves the others as they are. Sizes are not among them.
-pub(crate) fn apply(group: &mut Group, cloud: &Cloud, form: &Form<'_>) -> Result<(), Fault> {
-    let seconds = |name: &str| -> Result<Option<Duration>, Fault> {
+pub(crate) fn apply(group: &mut Group, cloud: &Cloud, form: &Form<'_>) -> Result<(), AwsError> {
+    let seconds = |name: &str| -> Result<Option<Duration>, AwsError> {
         Ok(form.number(name, 0..=u32::MAX)?.map(|seconds| Duration::from_secs(seconds.into())))
     };
     if let Some((template, mixed)) = source(cloud, form)? {
@@ -21,7 +21,7 @@ pub(crate) fn apply(group: &mut Group, cloud: &Cloud, form: &Form<'_>) -> Result
     let retention = form.part("InstanceLifecyclePolicy").part("RetentionTriggers").text("TerminateHookAbandon");
     if retention == Some("retain") {
         let message = "Retaining instances (InstanceLifecyclePolicy) is not available here; leave it at terminate.";
-        return Err(Fault::validation(message));
+        return Err(AwsError::validation(message));
     }
     set(&mut group.protect_new, form.flag("NewInstancesProtectedFromScaleIn")?);
     set(&mut group.capacity_rebalance, form.flag("CapacityRebalance")?);
@@ -35,7 +35,7 @@ pub(crate) fn apply(group: &mut Group, cloud: &Cloud, form: &Form<'_>) -> Result
     if let Some(lifetime) = seconds("MaxInstanceLifetime")? {
         let day = Duration::from_secs(24 * 3600);
         if !lifetime.is_zero() && lifetime < day {
-            return Err(Fault::validation("Max instance lifetime must be 0 or at least 86400 seconds."));
+            return Err(AwsError::validation("Max instance lifetime must be 0 or at least 86400 seconds."));
         }
         group.max_lifetime = Some(lifetime).filter(|lifetime| !lifetime.is_zero());
     }
@@ -50,7 +50,7 @@ pub(crate) fn apply(group: &mut Group, cloud: &Cloud, form: &Form<'_>) -> Result
 }
 
 /// `MinSize`, `MaxSize` and `DesiredCapacity` of a new group.
-pub(crate) fn bounds_of_new_group(form: &Form<'_>) -> Result<Bounds, Fault> {
+pub(crate) fn bounds_of_new_group(form: &Form<'_>) -> Result<Bounds, AwsError> {
     let min = form.need_number("MinSize", 0..=u32::MAX)?;
     let max = form.need_number("MaxSize", 0..=u32::MAX)?;
     let desired = form.number("DesiredCapacity", 0..=u32::MAX)?.unwrap_or(min);
@@ -58,7 +58,7 @@ pub(crate) fn bounds_of_new_group(form: &Form<'_>) -> Result<Bounds, Fault> {
 }
 
 /// The sizes of a group after a change. A desired capacity that nobody spoke of moves to the bound that it would break.
-pub(crate) fn changed_bounds(old: Bounds, form: &Form<'_>) -> Result<Bounds, Fault> {
+pub(crate) fn changed_bounds(old: Bounds, form: &Form<'_>) -> Result<Bounds, AwsError> {
     let min = form.number("MinSize", 0..=u32::MAX)?.unwrap_or(old.min);
     let max = form.number("MaxSize", 0..=u32::MAX)?.unwrap_or(old.max);
     if min > max {
@@ -69,20 +69,20 @@ pub(crate) fn changed_bounds(old: Bounds, form: &Form<'_>) -> Result<Bounds, Fau
 }
 
 /// Id and version of the launch template that a `LaunchTemplateSpecification` means.
-pub(crate) fn template(cloud: &Cloud, form: &Form<'_>) -> Result<(String, String), Fault> {
+pub(crate) fn template(cloud: &Cloud, form: &Form<'_>) -> Result<(String, String), AwsError> {
     let (id, name) = (form.text("LaunchTemplateId"), form.text("LaunchTemplateName"));
     let ((Some(wanted), None) | (None, Some(wanted))) = (id, name) else {
-        return Err(Fault::validation("Valid requests must contain either launchTemplateId or LaunchTemplateName"));
+        return Err(AwsError::validation("Valid requests must contain either launchTemplateId or LaunchTemplateName"));
     };
-    let template = cloud.world.template(wanted).ok_or_else(|| {
+    let template = cloud.inventory.template(wanted).ok_or_else(|| {
         let what = if id.is_some() { "launch template ID" } else { "launch template name" };
-        Fault::validation(format!(
+        AwsError::validation(format!(
             "You must use a valid fully-formed launch template. The specified {what}, {wanted}, does not exist."
         ))
     })?;
     let version = form.text("Version").unwrap_or("$Default");
     if template.version(version).is_none() {
-        return Err(Fault::validation(format!(
+        return Err(AwsError::validation(format!(
             "You must use a valid fully-formed launch template. Could not find the specified version {version} for the \
              launch template with ID {}.",
             template.id
@@ -94,10 +94,10 @@ pub(crate) fn template(cloud: &Cloud, form: &Form<'_>) -> Result<(String, String
 type Source = ((String, String), Option<MixedInstances>);
 
 /// Where instances come from, if the form says anything about it.
-fn source(cloud: &Cloud, form: &Form<'_>) -> Result<Option<Source>, Fault> {
+fn source(cloud: &Cloud, form: &Form<'_>) -> Result<Option<Source>, AwsError> {
     let (plain, policy) = (form.part("LaunchTemplate"), form.part("MixedInstancesPolicy"));
     if form.text("LaunchConfigurationName").is_some() || form.text("InstanceId").is_some() {
-        return Err(Fault::validation("Launch configurations are not available; use a launch template."));
+        return Err(AwsError::validation("Launch configurations are not available; use a launch template."));
     }
     if !plain.is_empty() {
         return Ok(Some((template(cloud, &plain)?, None)));
@@ -134,21 +134,21 @@ fn places(cloud: &Cloud, form: &Form<'_>) -> Option<(Vec<String>, Vec<String>)> 
     Some(((0..subnets.len()).map(zone).collect(), subnets))
 }
 
-fn check(bounds: Bounds) -> Result<Bounds, Fault> {
+fn check(bounds: Bounds) -> Result<Bounds, AwsError> {
     let Bounds { min, max, desired } = bounds;
     if min > max {
         return Err(crossed(min, max));
     }
     if !(min..=max).contains(&desired) {
-        return Err(Fault::validation(format!(
+        return Err(AwsError::validation(format!(
             "Desired capacity:{desired} must be between the specified min size:{min} and max size:{max}"
         )));
     }
     Ok(bounds)
 }
 
-fn crossed(min: u32, max: u32) -> Fault {
-    Fault::validation(format!("Max bound, {max}, must be greater than or equal to min bound, {min}"))
+fn crossed(min: u32, max: u32) -> AwsError {
+    AwsError::validation(format!("Max bound, {max}, must be greater than or equal to min bound, {min}"))
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    Answer,
+    CallResult,
     autoscaling::{LARGEST_PAGE, PAGE, group},
-    error::Fault,
+    error::AwsError,
     form::Form,
     group_settings::{apply, bounds_of_new_group, changed_bounds},
     lifecycle_hooks, members,
@@ -16,13 +16,14 @@ use super::{
     tags,
     xml::Xml,
 };
-use crate::aws::model::{Bounds, Cloud, Group, MixedInstances, Stamp};
+use crate::aws::model::{Bounds, Cloud, Group, MixedInstances};
+use crate::time::Timestamp;
 
 /// `CreateAutoScalingGroup`.
-pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let name = form.need("AutoScalingGroupName")?;
-    if cloud.world.groups.contains_key(name) {
-        return Err(Fault::new(
+    if cloud.inventory.groups.contains_key(name) {
+        return Err(AwsError::new(
             "AlreadyExists",
             format!("AutoScalingGroup by this name already exists - A group with the name {name} already exists"),
         ));
@@ -31,48 +32,48 @@ pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
     let mut group = blank(name, Bounds { desired: 0, ..bounds }, now);
     apply(&mut group, cloud, form)?;
     if group.template.0.is_empty() {
-        return Err(Fault::validation(
+        return Err(AwsError::validation(
             "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or \
              MixedInstancesPolicy parameter.",
         ));
     }
     if group.zones.is_empty() {
-        return Err(Fault::validation("At least one Availability Zone or VPC Subnet is required."));
+        return Err(AwsError::validation("At least one Availability Zone or VPC Subnet is required."));
     }
     group.tags = tags::of_new_group(form)?;
     for hook in form.structures("LifecycleHookSpecificationList") {
         let hook = lifecycle_hooks::read(&hook, None)?;
-        group.hooks.insert(hook.name.clone(), hook);
+        group.lifecycle_hooks.insert(hook.name.clone(), hook);
     }
     group.uuid = cloud.ids.uuid();
     let Bounds { min, max, desired } = bounds;
-    cloud.world.groups.insert(name.to_owned(), group);
+    cloud.inventory.groups.insert(name.to_owned(), group);
     cloud.group_happened(name, format!("group created: min {min}, max {max}, desired {desired}"), now);
     cloud.set_desired(name, desired, "a user request created an AutoScalingGroup", now);
     Ok(None)
 }
 
 /// `UpdateAutoScalingGroup`.
-pub(crate) fn update(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn update(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let mut group = group(cloud, form)?.clone();
     let bounds = changed_bounds(group.bounds, form)?;
     apply(&mut group, cloud, form)?;
     let (name, old) = (group.name.clone(), group.bounds);
     group.bounds = Bounds { desired: old.desired, ..bounds };
-    cloud.world.groups.insert(name.clone(), group);
+    cloud.inventory.groups.insert(name.clone(), group);
     cloud.group_happened(&name, format!("group updated: min {}, max {}", bounds.min, bounds.max), now);
     let Bounds { min, max, desired } = bounds;
     let change =
         format!("a user request update of AutoScalingGroup constraints to min: {min}, max: {max}, desired: {desired}");
     cloud.set_desired(&name, desired, &change, now);
-    cloud.poke(&name, now);
+    cloud.schedule_reconcile(&name, now);
     Ok(None)
 }
 
 /// `DeleteAutoScalingGroup`: an empty group goes at once; by force, its instances go first, without their hooks.
-pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let name = form.need("AutoScalingGroupName")?;
-    let group = cloud.world.groups.get(name).ok_or_else(|| Fault::no_group(name))?;
+    let group = cloud.inventory.groups.get(name).ok_or_else(|| AwsError::no_group(name))?;
     let force = form.flag("ForceDelete")?.unwrap_or(false);
     let forbidden = match group.deletion_protection.as_deref() {
         Some("prevent-all-deletion") => true,
@@ -82,22 +83,22 @@ pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
     if forbidden {
         let message =
             format!("The AutoScalingGroup {name} is protected from deletion; change DeletionProtection first.");
-        return Err(Fault::validation(message));
+        return Err(AwsError::validation(message));
     }
-    let ids: Vec<_> = cloud.world.members(name).map(|member| member.id.clone()).collect();
+    let ids: Vec<_> = cloud.inventory.members(name).map(|member| member.id.clone()).collect();
     if !force && !ids.is_empty() {
-        return Err(Fault::new(
+        return Err(AwsError::new(
             "ResourceInUse",
             "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still \
              in the group.",
         ));
     }
     if ids.is_empty() {
-        cloud.world.groups.remove(name);
+        cloud.inventory.groups.remove(name);
         cloud.group_happened(name, "group deleted", now);
         return Ok(None);
     }
-    if let Some(group) = cloud.world.groups.get_mut(name) {
+    if let Some(group) = cloud.inventory.groups.get_mut(name) {
         group.deleting = true;
         group.bounds = Bounds { min: 0, max: 0, desired: 0 };
     }
@@ -109,17 +110,17 @@ pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
 }
 
 /// `SetDesiredCapacity`.
-pub(crate) fn set_desired_capacity(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn set_desired_capacity(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let group = group(cloud, form)?;
     let (name, Bounds { min, max, desired: before }) = (group.name.clone(), group.bounds);
     let desired = form.need_number("DesiredCapacity", 0..=u32::MAX)?;
     if desired > max {
-        return Err(Fault::validation(format!(
+        return Err(AwsError::validation(format!(
             "New SetDesiredCapacity value {desired} is above max value {max} for the AutoScalingGroup."
         )));
     }
     if desired < min {
-        return Err(Fault::validation(format!(
+        return Err(AwsError::validation(format!(
             "New SetDesiredCapacity value {desired} is below min value {min} for the AutoScalingGroup."
         )));
     }
@@ -130,7 +131,7 @@ pub(crate) fn set_desired_capacity(cloud: &mut Cloud, form: &Form<'_>, now: Stam
         let running = cloud.activities(&name).filter(|activity| activity.end.is_none()).last();
         let cooling = group.cooling(now).then(|| cloud.activities(&name).last()).flatten();
         if let Some(activity) = running.or(cooling) {
-            return Err(Fault::new(
+            return Err(AwsError::new(
                 "ScalingActivityInProgress",
                 format!("Scaling activity {} is in progress and blocks this action", activity.id),
             ));
@@ -141,7 +142,7 @@ pub(crate) fn set_desired_capacity(cloud: &mut Cloud, form: &Form<'_>, now: Stam
 }
 
 /// `DescribeAutoScalingGroups`: unknown names are left out.
-pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     let names = form.list("AutoScalingGroupNames");
     let filters = form.structures("Filters");
     let with_instances = form.flag("IncludeInstances")?.unwrap_or(true);
@@ -159,7 +160,7 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
     Ok(Some(xml))
 }
 
-fn has_tags(group: &Group, filters: &[Form<'_>]) -> Result<bool, Fault> {
+fn has_tags(group: &Group, filters: &[Form<'_>]) -> Result<bool, AwsError> {
     for filter in filters {
         let (name, values) = (filter.need("Name")?, filter.list("Values"));
         let found = match name {
@@ -167,7 +168,7 @@ fn has_tags(group: &Group, filters: &[Form<'_>]) -> Result<bool, Fault> {
             "tag-value" => group.tags.values().any(|tag| values.contains(&tag.value.as_str())),
             _ => match name.strip_prefix("tag:") {
                 Some(key) => group.tags.get(key).is_some_and(|tag| values.contains(&tag.value.as_str())),
-                None => return Err(Fault::validation(format!("Invalid filter type: {name}"))),
+                None => return Err(AwsError::validation(format!("Invalid filter type: {name}"))),
             },
         };
         if !found {
@@ -233,7 +234,7 @@ fn write(xml: &mut Xml, cloud: &Cloud, group: &Group, with_instances: bool) {
 fn write_template(xml: &mut Xml, cloud: &Cloud, group: &Group) {
     let (id, version) = &group.template;
     xml.text("LaunchTemplateId", id);
-    xml.optional("LaunchTemplateName", cloud.world.templates.get(id).map(|template| template.name.as_str()));
+    xml.optional("LaunchTemplateName", cloud.inventory.templates.get(id).map(|template| template.name.as_str()));
     xml.text("Version", version);
 }
 
@@ -251,7 +252,7 @@ fn write_mixed(xml: &mut Xml, cloud: &Cloud, group: &Group, mixed: &MixedInstanc
 }
 
 /// A group with the defaults of the API.
-fn blank(name: &str, bounds: Bounds, now: Stamp) -> Group {
+fn blank(name: &str, bounds: Bounds, now: Timestamp) -> Group {
     Group {
         name: name.to_owned(),
         uuid: String::new(),
@@ -271,14 +272,14 @@ fn blank(name: &str, bounds: Bounds, now: Stamp) -> Group {
         termination_policies: Vec::new(),
         deletion_protection: None,
         tags: BTreeMap::new(),
-        hooks: BTreeMap::new(),
+        lifecycle_hooks: BTreeMap::new(),
         suspended: BTreeSet::new(),
         deleting: false,
         refreshes: Vec::new(),
         act_due: None,
         backoff: None,
         last_change: None,
-        surplus_told: false,
+        surplus_reported: false,
         last_scaled: None,
     }
 }

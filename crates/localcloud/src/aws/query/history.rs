@@ -1,15 +1,15 @@
 //! The activity history on the wire.
 
-use super::{Answer, autoscaling::LARGEST_PAGE, form::Form, page::page, xml::Xml};
+use super::{CallResult, autoscaling::LARGEST_PAGE, form::Form, page::page, xml::Xml};
 use crate::aws::model::{Activity, ActivityId, Cloud};
 
 /// `DescribeScalingActivities`: what is under way first, then the newest.
-pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     let ids = form.list("ActivityIds");
     let group = form.text("AutoScalingGroupName");
     let size = form.number("MaxRecords", 1..=LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
-    let world = cloud.view();
-    let mut shown: Vec<&Activity> = world
+    let inventory = cloud.view();
+    let mut shown: Vec<&Activity> = inventory
         .activities
         .iter()
         .rev()
@@ -17,7 +17,7 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
         .filter(|activity| ids.is_empty() || ids.contains(&activity.id.as_str()))
         // History of a group that is gone is shown only with `IncludeDeletedGroups`.
         .filter(|activity| {
-            form.text("IncludeDeletedGroups") == Some("true") || world.groups.contains_key(&activity.group)
+            form.text("IncludeDeletedGroups") == Some("true") || inventory.groups.contains_key(&activity.group)
         })
         .collect();
     shown.sort_by_key(|activity| activity.end.is_some());
@@ -31,7 +31,7 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
 /// `<name><member>…</member></name>` for activities that a call has just begun.
 pub(crate) fn list(cloud: &Cloud, ids: &[ActivityId]) -> Xml {
     let mut xml = Xml::default();
-    xml.list("Activities", "member", ids.iter().filter_map(|id| cloud.world.activity(*id)), write);
+    xml.list("Activities", "member", ids.iter().filter_map(|id| cloud.inventory.activity(*id)), write);
     xml
 }
 

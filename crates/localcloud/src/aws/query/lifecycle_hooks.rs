@@ -2,39 +2,43 @@
 
 use std::time::Duration;
 
-use super::{Answer, autoscaling::group, error::Fault, form::Form, xml::Xml};
-use crate::aws::model::{Cloud, Group, Handle, LifecycleHook, Outcome, Stamp, Transition};
+use super::{CallResult, autoscaling::group, error::AwsError, form::Form, xml::Xml};
+use crate::aws::model::{Cloud, Group, LifecycleActionKey, LifecycleActionResult, LifecycleHook, LifecycleTransition};
+use crate::time::Timestamp;
 
 /// Hooks that a group can have at most (EC2 Auto Scaling quotas).
 const MOST_HOOKS: usize = 50;
 
 /// `PutLifecycleHook`: makes a hook, or changes the fields that are given.
-pub(crate) fn put(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn put(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let group = group(cloud, form)?;
     let name = group.name.clone();
-    let hook = read(form, group.hooks.get(form.need("LifecycleHookName")?))?;
-    if group.hooks.len() >= MOST_HOOKS && !group.hooks.contains_key(&hook.name) {
-        return Err(Fault::new("LimitExceeded", format!("The group {name} already has {MOST_HOOKS} lifecycle hooks.")));
+    let hook = read(form, group.lifecycle_hooks.get(form.need("LifecycleHookName")?))?;
+    if group.lifecycle_hooks.len() >= MOST_HOOKS && !group.lifecycle_hooks.contains_key(&hook.name) {
+        return Err(AwsError::new(
+            "LimitExceeded",
+            format!("The group {name} already has {MOST_HOOKS} lifecycle hooks."),
+        ));
     }
     let text = format!("lifecycle hook {} set for {}", hook.name, hook.transition.as_str());
-    if let Some(group) = cloud.world.groups.get_mut(&name) {
-        group.hooks.insert(hook.name.clone(), hook);
+    if let Some(group) = cloud.inventory.groups.get_mut(&name) {
+        group.lifecycle_hooks.insert(hook.name.clone(), hook);
     }
     cloud.group_happened(&name, text, now);
     Ok(Some(Xml::default()))
 }
 
 /// Reads a hook; fields that are absent come from `old`, or from the defaults of the API.
-pub(crate) fn read(form: &Form<'_>, old: Option<&LifecycleHook>) -> Result<LifecycleHook, Fault> {
+pub(crate) fn read(form: &Form<'_>, old: Option<&LifecycleHook>) -> Result<LifecycleHook, AwsError> {
     let transition = match form.text("LifecycleTransition") {
-        Some("autoscaling:EC2_INSTANCE_LAUNCHING") => Transition::Launching,
-        Some("autoscaling:EC2_INSTANCE_TERMINATING") => Transition::Terminating,
-        Some(other) => return Err(Fault::validation(format!("Invalid lifecycle transition: {other}"))),
+        Some("autoscaling:EC2_INSTANCE_LAUNCHING") => LifecycleTransition::Launching,
+        Some("autoscaling:EC2_INSTANCE_TERMINATING") => LifecycleTransition::Terminating,
+        Some(other) => return Err(AwsError::validation(format!("Invalid lifecycle transition: {other}"))),
         None => old.map(|hook| hook.transition).ok_or_else(|| form.missing("LifecycleTransition"))?,
     };
     let default = match form.text("DefaultResult") {
         Some(result) => outcome(result)?,
-        None => old.map_or(Outcome::Abandon, |hook| hook.default),
+        None => old.map_or(LifecycleActionResult::Abandon, |hook| hook.default),
     };
     let heartbeat = form.number("HeartbeatTimeout", 30..=7200)?.map(|seconds| Duration::from_secs(seconds.into()));
     let kept = |name: &str, old: Option<&String>| form.owned(name).or_else(|| old.cloned());
@@ -50,11 +54,11 @@ pub(crate) fn read(form: &Form<'_>, old: Option<&LifecycleHook>) -> Result<Lifec
 }
 
 /// `DescribeLifecycleHooks`.
-pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     let name = form.need("AutoScalingGroupName")?;
     let wanted = form.list("LifecycleHookNames");
-    let group: &Group = cloud.view().groups.get(name).ok_or_else(|| Fault::no_group(name))?;
-    let hooks = group.hooks.values().filter(|hook| wanted.is_empty() || wanted.contains(&hook.name.as_str()));
+    let group: &Group = cloud.view().groups.get(name).ok_or_else(|| AwsError::no_group(name))?;
+    let hooks = group.lifecycle_hooks.values().filter(|hook| wanted.is_empty() || wanted.contains(&hook.name.as_str()));
     let mut xml = Xml::default();
     xml.list("LifecycleHooks", "member", hooks, |xml, hook| {
         xml.text("LifecycleHookName", &hook.name);
@@ -73,25 +77,25 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
 /// `DescribeLifecycleHookTypes`.
 pub(crate) fn types() -> Xml {
     let mut xml = Xml::default();
-    let types = [Transition::Launching, Transition::Terminating];
-    xml.texts("LifecycleHookTypes", "member", types.map(Transition::as_str));
+    let types = [LifecycleTransition::Launching, LifecycleTransition::Terminating];
+    xml.texts("LifecycleHookTypes", "member", types.map(LifecycleTransition::as_str));
     xml
 }
 
 /// `DeleteLifecycleHook`.
-pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let name = group(cloud, form)?.name.clone();
     let hook = form.need("LifecycleHookName")?;
-    let removed = cloud.world.groups.get_mut(&name).and_then(|group| group.hooks.remove(hook));
+    let removed = cloud.inventory.groups.get_mut(&name).and_then(|group| group.lifecycle_hooks.remove(hook));
     let removed = removed
-        .ok_or_else(|| Fault::validation(format!("No Lifecycle Hook found with name: {hook} for group: {name}")))?;
+        .ok_or_else(|| AwsError::validation(format!("No Lifecycle Hook found with name: {hook} for group: {name}")))?;
     cloud.group_happened(&name, format!("lifecycle hook {hook} deleted"), now);
     cloud.release_hook(&name, &removed, now);
     Ok(Some(Xml::default()))
 }
 
 /// `CompleteLifecycleAction`.
-pub(crate) fn complete(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn complete(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let outcome = outcome(form.need("LifecycleActionResult")?)?;
     let (id, hook) = waiting(cloud, form)?;
     let how = format!("Lifecycle Action Completed with {} Result", outcome.as_str());
@@ -100,40 +104,40 @@ pub(crate) fn complete(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer
 }
 
 /// `RecordLifecycleActionHeartbeat`.
-pub(crate) fn heartbeat(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn heartbeat(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let (id, hook) = waiting(cloud, form)?;
     cloud.heartbeat(&id, &hook, now);
     Ok(Some(Xml::default()))
 }
 
 /// The instance and the hook that a call is about, if such an action is really waited for.
-fn waiting(cloud: &Cloud, form: &Form<'_>) -> Result<(String, String), Fault> {
+fn waiting(cloud: &Cloud, form: &Form<'_>) -> Result<(String, String), AwsError> {
     let group = group(cloud, form)?;
     let hook = form.need("LifecycleHookName")?;
     let handle = match (form.text("LifecycleActionToken"), form.text("InstanceId")) {
-        (Some(token), _) => Handle::Token(token),
-        (None, Some(id)) => Handle::Instance(id),
+        (Some(token), _) => LifecycleActionKey::Token(token),
+        (None, Some(id)) => LifecycleActionKey::Instance(id),
         (None, None) => {
-            return Err(Fault::validation("Either InstanceId or LifecycleActionToken must be specified"));
+            return Err(AwsError::validation("Either InstanceId or LifecycleActionToken must be specified"));
         }
     };
     if let Some(id) = cloud.waiting(&group.name, hook, handle) {
         return Ok((id, hook.to_owned()));
     }
-    Err(Fault::validation(match handle {
-        Handle::Token(token) => format!("No active Lifecycle Action found with token {token}"),
-        Handle::Instance(id) => {
+    Err(AwsError::validation(match handle {
+        LifecycleActionKey::Token(token) => format!("No active Lifecycle Action found with token {token}"),
+        LifecycleActionKey::Instance(id) => {
             format!("No active Lifecycle Action found with instance ID {id}")
         }
     }))
 }
 
-fn outcome(result: &str) -> Result<Outcome, Fault> {
+fn outcome(result: &str) -> Result<LifecycleActionResult, AwsError> {
     match result {
-        "CONTINUE" => Ok(Outcome::Continue),
-        "ABANDON" => Ok(Outcome::Abandon),
-        other => {
-            Err(Fault::validation(format!("Invalid lifecycle action result: {other}. It must be CONTINUE or ABANDON.")))
-        }
+        "CONTINUE" => Ok(LifecycleActionResult::Continue),
+        "ABANDON" => Ok(LifecycleActionResult::Abandon),
+        other => Err(AwsError::validation(format!(
+            "Invalid lifecycle action result: {other}. It must be CONTINUE or ABANDON."
+        ))),
     }
 }

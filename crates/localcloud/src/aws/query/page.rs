@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::error::Fault;
+use super::error::AwsError;
 
 /// Takes one page out of `all`, which is ordered; `key` names an entry for good. The token of the next page comes with it.
 pub(crate) fn page<T>(
@@ -10,7 +10,7 @@ pub(crate) fn page<T>(
     size: u32,
     token: Option<&str>,
     key: impl Fn(&T) -> &str,
-) -> Result<(Vec<T>, Option<String>), Fault> {
+) -> Result<(Vec<T>, Option<String>), AwsError> {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let skip = match token.filter(|token| !token.is_empty()) {
         None => 0,
@@ -31,8 +31,8 @@ fn decode(token: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()
 }
 
-fn invalid(token: &str) -> Fault {
-    Fault::new("InvalidNextToken", format!("The token '{token}' is invalid."))
+fn invalid(token: &str) -> AwsError {
+    AwsError::new("InvalidNextToken", format!("The token '{token}' is invalid."))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Suspended processes on the wire.
 
-use super::{Answer, autoscaling::group, error::Fault, form::Form};
-use crate::aws::model::{Cloud, Process, Stamp};
+use super::{CallResult, autoscaling::group, error::AwsError, form::Form};
+use crate::aws::model::{Cloud, Process};
+use crate::time::Timestamp;
 
 /// `SuspendProcesses`; no names means all of them.
-pub(crate) fn suspend(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn suspend(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let (name, processes) = read(cloud, form)?;
-    if let Some(group) = cloud.world.groups.get_mut(&name) {
+    if let Some(group) = cloud.inventory.groups.get_mut(&name) {
         group.suspended.extend(&processes);
     }
     cloud.group_happened(&name, format!("suspended: {}", names(&processes)), now);
@@ -14,9 +15,9 @@ pub(crate) fn suspend(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer 
 }
 
 /// `ResumeProcesses`; no names means all of them.
-pub(crate) fn resume(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn resume(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let (name, processes) = read(cloud, form)?;
-    if let Some(group) = cloud.world.groups.get_mut(&name) {
+    if let Some(group) = cloud.inventory.groups.get_mut(&name) {
         group.suspended.retain(|process| !processes.contains(process));
     }
     cloud.group_happened(&name, format!("resumed: {}", names(&processes)), now);
@@ -24,10 +25,11 @@ pub(crate) fn resume(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
     Ok(None)
 }
 
-fn read(cloud: &Cloud, form: &Form<'_>) -> Result<(String, Vec<Process>), Fault> {
+fn read(cloud: &Cloud, form: &Form<'_>) -> Result<(String, Vec<Process>), AwsError> {
     let group = group(cloud, form)?;
     let named = form.list("ScalingProcesses").into_iter().map(|name| {
-        Process::named(name).ok_or_else(|| Fault::validation(format!("The scaling process named {name} is not valid.")))
+        Process::named(name)
+            .ok_or_else(|| AwsError::validation(format!("The scaling process named {name} is not valid.")))
     });
     let named: Vec<Process> = named.collect::<Result<_, _>>()?;
     Ok((group.name.clone(), if named.is_empty() { Process::ALL.to_vec() } else { named }))

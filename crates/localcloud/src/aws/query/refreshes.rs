@@ -1,28 +1,29 @@
 //! Instance refreshes on the wire.
 
 use super::{
-    Answer,
+    CallResult,
     autoscaling::{LARGEST_PAGE, PAGE, group},
-    error::Fault,
+    error::AwsError,
     form::Form,
     group_settings,
     page::page,
     xml::Xml,
 };
-use crate::aws::model::{Blocked, Cloud, Refresh, RefreshStatus, Stamp};
+use crate::aws::model::{Blocked, Cloud, Refresh, RefreshStatus};
+use crate::time::Timestamp;
 
 /// `StartInstanceRefresh`; one at a time.
-pub(crate) fn start(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn start(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let group = group(cloud, form)?;
     let name = group.name.clone();
     if group.refreshes.iter().any(|refresh| refresh.status.is_active()) {
-        return Err(Fault::new(
+        return Err(AwsError::new(
             "InstanceRefreshInProgress",
             "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.",
         ));
     }
     if let Some(other) = form.text("Strategy").filter(|strategy| *strategy != "Rolling") {
-        return Err(Fault::validation(format!("The refresh strategy {other} is not supported; use Rolling.")));
+        return Err(AwsError::validation(format!("The refresh strategy {other} is not supported; use Rolling.")));
     }
     let preferences = form.part("Preferences");
     let default_warmup = u32::try_from(group.warmup.unwrap_or(group.grace).as_secs()).unwrap_or(u32::MAX);
@@ -45,7 +46,7 @@ pub(crate) fn start(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
     let template = if desired.is_empty() { None } else { Some(group_settings::template(cloud, &desired)?) };
     let id = cloud.ids.uuid();
     if let Some(template) = template
-        && let Some(group) = cloud.world.groups.get_mut(&name)
+        && let Some(group) = cloud.inventory.groups.get_mut(&name)
     {
         group.template = template;
     }
@@ -54,12 +55,12 @@ pub(crate) fn start(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
 }
 
 /// `CancelInstanceRefresh`.
-pub(crate) fn cancel(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn cancel(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let group = group(cloud, form)?;
     let name = group.name.clone();
     let active = group.refreshes.last().filter(|refresh| refresh.status.is_active()).ok_or_else(|| {
         let message = format!("No in progress or pending Instance Refresh found for Auto Scaling group {name}");
-        Fault::new("ActiveInstanceRefreshNotFound", message)
+        AwsError::new("ActiveInstanceRefreshNotFound", message)
     })?;
     let id = active.id.clone();
     cloud.cancel_refresh(&name, now);
@@ -67,9 +68,9 @@ pub(crate) fn cancel(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
 }
 
 /// `DescribeInstanceRefreshes`: the newest first.
-pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     let name = form.need("AutoScalingGroupName")?;
-    let group = cloud.view().groups.get(name).ok_or_else(|| Fault::no_group(name))?;
+    let group = cloud.view().groups.get(name).ok_or_else(|| AwsError::no_group(name))?;
     let ids = form.list("InstanceRefreshIds");
     let size = form.number("MaxRecords", 1..=LARGEST_PAGE)?.unwrap_or(PAGE);
     let wanted = |refresh: &&Refresh| ids.is_empty() || ids.contains(&refresh.id.as_str());
@@ -98,12 +99,12 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
     Ok(Some(xml))
 }
 
-fn blocked(preferences: &Form<'_>, name: &str, replace: &str) -> Result<Blocked, Fault> {
+fn blocked(preferences: &Form<'_>, name: &str, replace: &str) -> Result<Blocked, AwsError> {
     match preferences.text(name) {
         None | Some("Wait") => Ok(Blocked::Wait),
         Some("Ignore") => Ok(Blocked::Ignore),
         Some(value) if value == replace => Ok(Blocked::Replace),
-        Some(other) => Err(Fault::validation(format!(
+        Some(other) => Err(AwsError::validation(format!(
             "1 validation error detected: Value '{other}' at 'preferences.{name}' failed to satisfy constraint: Member \
              must satisfy enum value set: [{replace}, Ignore, Wait]"
         ))),

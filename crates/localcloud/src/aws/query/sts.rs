@@ -1,9 +1,9 @@
 //! STS: who is calling.
 
-use super::{Answer, STS, unknown_action, xml::Xml};
+use super::{CallResult, STS, unknown_action, xml::Xml};
 use crate::aws::model::Cloud;
 
-pub(crate) fn answer(cloud: &Cloud, action: &str, caller: Option<&str>) -> Answer {
+pub(crate) fn answer(cloud: &Cloud, action: &str, caller: Option<&str>) -> CallResult {
     if action != "GetCallerIdentity" {
         return Err(unknown_action(action, STS));
     }

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Answer,
+    CallResult,
     autoscaling::{LARGEST_PAGE, PAGE},
-    error::Fault,
+    error::AwsError,
     form::Form,
     page::page,
     xml::Xml,
 };
-use crate::aws::model::{Cloud, Group, GroupTag, Stamp};
+use crate::aws::model::{Cloud, Group, GroupTag};
+use crate::time::Timestamp;
 
 /// `CreateOrUpdateTags`. Instances that run already do not get them.
-pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let tags = form.structures("Tags");
     for tag in &tags {
         known_group(cloud, tag)?;
@@ -23,7 +24,7 @@ pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
         let name = tag.need("ResourceId")?;
         let (key, value) = read(tag)?;
         let text = format!("tag {key} = {}", value.value);
-        if let Some(group) = cloud.world.groups.get_mut(name) {
+        if let Some(group) = cloud.inventory.groups.get_mut(name) {
             group.tags.insert(key, value);
         }
         cloud.group_happened(name, text, now);
@@ -32,11 +33,11 @@ pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
 }
 
 /// `DeleteTags`; a value, when given, must be the present one.
-pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     for tag in form.structures("Tags") {
         known_group(cloud, &tag)?;
         let (name, key) = (tag.need("ResourceId")?, tag.need("Key")?);
-        let Some(group) = cloud.world.groups.get_mut(name) else { continue };
+        let Some(group) = cloud.inventory.groups.get_mut(name) else { continue };
         if tag.text("Value").is_none_or(|value| group.tags.get(key).is_some_and(|tag| tag.value == value)) {
             group.tags.remove(key);
             cloud.group_happened(name, format!("tag {key} deleted"), now);
@@ -46,7 +47,7 @@ pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
 }
 
 /// `DescribeTags`.
-pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     let filters: Vec<_> =
         form.structures("Filters").into_iter().map(|filter| (filter.text("Name"), filter.list("Values"))).collect();
     let size = form.number("MaxRecords", 1..=LARGEST_PAGE)?.unwrap_or(PAGE);
@@ -66,7 +67,7 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
 }
 
 /// Reads the tags of a new group.
-pub(crate) fn of_new_group(form: &Form<'_>) -> Result<BTreeMap<String, GroupTag>, Fault> {
+pub(crate) fn of_new_group(form: &Form<'_>) -> Result<BTreeMap<String, GroupTag>, AwsError> {
     form.structures("Tags").iter().map(read).collect()
 }
 
@@ -79,26 +80,28 @@ pub(crate) fn write(xml: &mut Xml, group: &Group, key: &str, tag: &GroupTag) {
     xml.text("PropagateAtLaunch", tag.propagate);
 }
 
-fn read(tag: &Form<'_>) -> Result<(String, GroupTag), Fault> {
+fn read(tag: &Form<'_>) -> Result<(String, GroupTag), AwsError> {
     let key = tag.need("Key")?;
     if key.starts_with("aws:") {
-        return Err(Fault::validation(format!("Tag key {key} is not valid: keys that start with aws: are reserved.")));
+        return Err(AwsError::validation(format!(
+            "Tag key {key} is not valid: keys that start with aws: are reserved."
+        )));
     }
     let value = tag.text("Value").unwrap_or_default().to_owned();
     Ok((key.to_owned(), GroupTag { value, propagate: tag.flag("PropagateAtLaunch")?.unwrap_or(false) }))
 }
 
-fn known_group(cloud: &Cloud, tag: &Form<'_>) -> Result<(), Fault> {
+fn known_group(cloud: &Cloud, tag: &Form<'_>) -> Result<(), AwsError> {
     let name = tag.need("ResourceId")?;
-    if cloud.world.groups.contains_key(name) {
+    if cloud.inventory.groups.contains_key(name) {
         return Ok(());
     }
-    Err(Fault::validation(format!("AutoScalingGroup not found - AutoScaling Group {name} not found")))
+    Err(AwsError::validation(format!("AutoScalingGroup not found - AutoScaling Group {name} not found")))
 }
 
 type Filters<'a> = [(Option<&'a str>, Vec<&'a str>)];
 
-fn matches(filters: &Filters<'_>, group: &Group, key: &str, tag: &GroupTag) -> Result<bool, Fault> {
+fn matches(filters: &Filters<'_>, group: &Group, key: &str, tag: &GroupTag) -> Result<bool, AwsError> {
     for (name, values) in filters {
         let actual = match *name {
             Some("auto-scaling-group") => &group.name,
@@ -106,7 +109,7 @@ fn matches(filters: &Filters<'_>, group: &Group, key: &str, tag: &GroupTag) -> R
             Some("value") => &tag.value,
             Some("propagate-at-launch") => &tag.propagate.to_string(),
             other => {
-                return Err(Fault::validation(format!("Invalid filter type: {}", other.unwrap_or_default())));
+                return Err(AwsError::validation(format!("Invalid filter type: {}", other.unwrap_or_default())));
             }
         };
         if !values.contains(&actual) {

@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{BuildkiteOptions, Floor, Standing, Worker, job_uuid, refuse};
+use super::{BuildkiteOptions, CiState, DrainState, Worker, job_uuid, refuse};
 use crate::{
-    aws::model::Stamp,
-    ci::jobs::{Blame, End},
-    http::{Answer, Request},
+    ci::jobs::{Cause, JobOutcome},
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 pub(super) struct Route {
     organization: String,
-    what: What,
+    what: JobEventKind,
 }
 
-enum What {
+enum JobEventKind {
     List,
     Get(u64),
     Stop(u64),
@@ -26,11 +26,11 @@ impl Route {
     /// `rest` is what follows `/agents`.
     pub fn of(method: &str, organization: &str, rest: &[&str]) -> Option<Self> {
         let what = match (method, rest) {
-            ("GET", []) => What::List,
-            ("GET", [id]) => What::Get(number(id)),
-            ("PUT", [id, "stop"]) => What::Stop(number(id)),
-            ("PUT", [id, "pause"]) => What::Pause(number(id)),
-            ("PUT", [id, "resume"]) => What::Resume(number(id)),
+            ("GET", []) => JobEventKind::List,
+            ("GET", [id]) => JobEventKind::Get(number(id)),
+            ("PUT", [id, "stop"]) => JobEventKind::Stop(number(id)),
+            ("PUT", [id, "pause"]) => JobEventKind::Pause(number(id)),
+            ("PUT", [id, "resume"]) => JobEventKind::Resume(number(id)),
             _ => return None,
         };
         Some(Self { organization: organization.to_owned(), what })
@@ -38,23 +38,23 @@ impl Route {
 
     pub fn name(&self) -> &'static str {
         match self.what {
-            What::List => "GET /v2/organizations/:org/agents",
-            What::Get(_) => "GET /v2/organizations/:org/agents/:id",
-            What::Stop(_) => "PUT /v2/organizations/:org/agents/:id/stop",
-            What::Pause(_) => "PUT /v2/organizations/:org/agents/:id/pause",
-            What::Resume(_) => "PUT /v2/organizations/:org/agents/:id/resume",
+            JobEventKind::List => "GET /v2/organizations/:org/agents",
+            JobEventKind::Get(_) => "GET /v2/organizations/:org/agents/:id",
+            JobEventKind::Stop(_) => "PUT /v2/organizations/:org/agents/:id/stop",
+            JobEventKind::Pause(_) => "PUT /v2/organizations/:org/agents/:id/pause",
+            JobEventKind::Resume(_) => "PUT /v2/organizations/:org/agents/:id/resume",
         }
     }
 }
 
 /// Answers a request; an `Err` is an answer too: the refusal.
-pub(super) fn answer(
+pub(super) fn respond(
     options: &BuildkiteOptions,
     route: &Route,
     request: &Request,
-    floor: &mut Floor,
-    now: Stamp,
-) -> Result<Answer, Answer> {
+    state: &mut CiState,
+    now: Timestamp,
+) -> Result<Response, Response> {
     let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     if bearer != Some(&options.api_token) {
         return Err(refuse(401, "Authentication required. Please supply a valid API Access Token."));
@@ -63,61 +63,61 @@ pub(super) fn answer(
         return Err(refuse(404, "No organization found"));
     }
     match route.what {
-        What::List => {
+        JobEventKind::List => {
             let named = |worker: &&Worker| request.query("name").is_none_or(|name| worker.name == name);
-            let agents = floor.workers.iter().rev().filter(named).map(|worker| show(floor, worker));
-            Ok(Answer::json(200, &agents.collect()))
+            let agents = state.workers.iter().rev().filter(named).map(|worker| show(state, worker));
+            Ok(Response::json(200, &agents.collect()))
         }
-        What::Get(id) => Ok(Answer::json(200, &show(floor, agent(floor, id)?))),
-        What::Stop(id) => {
-            agent(floor, id)?;
+        JobEventKind::Get(id) => Ok(Response::json(200, &show(state, agent(state, id)?))),
+        JobEventKind::Stop(id) => {
+            agent(state, id)?;
             if request.params().get("force") == Some(&json!(true)) {
-                let held: Vec<u64> = floor.jobs.held_by(id).map(|job| job.id).collect();
+                let held: Vec<u64> = state.jobs.held_by(id).map(|job| job.id).collect();
                 for job in held {
-                    floor.jobs.finish(job, End::Canceled(Blame::Job), now);
+                    state.jobs.finish(job, JobOutcome::Canceled(Cause::Job), now);
                 }
             }
-            stand(floor, id, Standing::Stopped);
-            Ok(Answer::empty(204))
+            stand(state, id, DrainState::Stopped);
+            Ok(Response::empty(204))
         }
-        What::Pause(id) => {
-            if agent(floor, id)?.standing != Standing::Serving {
+        JobEventKind::Pause(id) => {
+            if agent(state, id)?.drain != DrainState::Serving {
                 return Err(refuse(422, "Agent is already paused or stopping"));
             }
-            stand(floor, id, Standing::Drained);
-            Ok(Answer::empty(204))
+            stand(state, id, DrainState::Drained);
+            Ok(Response::empty(204))
         }
-        What::Resume(id) => {
-            if agent(floor, id)?.standing != Standing::Drained {
+        JobEventKind::Resume(id) => {
+            if agent(state, id)?.drain != DrainState::Drained {
                 return Err(refuse(422, "Agent is not paused"));
             }
-            stand(floor, id, Standing::Serving);
-            Ok(Answer::empty(204))
+            stand(state, id, DrainState::Serving);
+            Ok(Response::empty(204))
         }
     }
 }
 
-fn agent(floor: &Floor, id: u64) -> Result<&Worker, Answer> {
-    floor.workers.get(id).ok_or_else(|| refuse(404, "No agent found"))
+fn agent(state: &CiState, id: u64) -> Result<&Worker, Response> {
+    state.workers.get(id).ok_or_else(|| refuse(404, "No agent found"))
 }
 
-fn stand(floor: &mut Floor, id: u64, standing: Standing) {
-    if let Some(worker) = floor.workers.get_mut(id) {
-        worker.standing = standing;
+fn stand(state: &mut CiState, id: u64, drain: DrainState) {
+    if let Some(worker) = state.workers.get_mut(id) {
+        worker.drain = drain;
     }
 }
 
-fn show(floor: &Floor, worker: &Worker) -> Value {
-    let tags: Vec<String> = worker.takes.tags();
+fn show(state: &CiState, worker: &Worker) -> Value {
+    let tags: Vec<String> = worker.filter.tags();
     json!({
         "id": uuid(worker.id),
         "name": worker.name,
-        "connection_state": if worker.standing == Standing::Stopped { "stopping" } else { "connected" },
-        "paused": worker.standing == Standing::Drained,
+        "connection_state": if worker.drain == DrainState::Stopped { "stopping" } else { "connected" },
+        "paused": worker.drain == DrainState::Drained,
         "created_at": worker.created_at.to_string(),
         "last_job_finished_at": worker.used_at.map(|_| worker.free_since.to_string()),
         "meta_data": tags,
-        "job": floor.jobs.held_by(worker.id).next().map(|job| json!({"id": job_uuid(job.id), "name": job.name()})),
+        "job": state.jobs.held_by(worker.id).next().map(|job| json!({"id": job_uuid(job.id), "name": job.name()})),
     })
 }
 

@@ -3,13 +3,13 @@ use serde_json::json;
 use super::BuildkiteOptions;
 use crate::{
     LocalCloudOptions, PlatformKind, Webhook, WebhookAuth,
-    aws::model::Stamp,
     ci::{
-        Hook,
+        WebhookDelivery,
         hmac::hmac_sha256,
         testing::{Bench, NOW, body, later},
     },
     fleet::JobState,
+    time::Timestamp,
 };
 
 const AGENT: (&str, &str) = ("authorization", "Token bkct_lightsout-local");
@@ -32,10 +32,10 @@ fn metrics_tell_queues_apart() {
     bench.connect(TOKEN, &json!({"metadata": {"queue": "gpu"}, "slots": 2}));
     bench.take(&runner);
 
-    let answer = bench.call("GET", "/v3/metrics/queue?name=default", &[AGENT], "");
-    assert_eq!(answer.get("buildkite-agent-metrics-poll-duration"), Some("10"));
-    assert_eq!(body(&answer)["jobs"], json!({"scheduled": 2, "running": 1, "waiting": 0, "total": 3}));
-    assert_eq!(body(&answer)["agents"], json!({"idle": 0, "busy": 1, "total": 1}));
+    let response = bench.call("GET", "/v3/metrics/queue?name=default", &[AGENT], "");
+    assert_eq!(response.get("buildkite-agent-metrics-poll-duration"), Some("10"));
+    assert_eq!(body(&response)["jobs"], json!({"scheduled": 2, "running": 1, "waiting": 0, "total": 3}));
+    assert_eq!(body(&response)["agents"], json!({"idle": 0, "busy": 1, "total": 1}));
     let all = body(&bench.call("GET", "/v3/metrics", &[AGENT], ""));
     assert_eq!((&all["jobs"]["total"], &all["agents"]["total"]), (&json!(5), &json!(3)));
     assert_eq!(all["jobs"]["queues"]["gpu"]["scheduled"], 2);
@@ -105,19 +105,19 @@ fn a_single_use_agent_takes_one_job() {
 
 #[test]
 fn events_are_genuine() {
-    let hook = |auth| {
+    let delivery = |auth| {
         let webhook = Some(Webhook { url: "http://127.0.0.1:9/".into(), secret: "hush".into(), auth });
         let platform = PlatformKind::Buildkite;
         let mut bench = Bench::with(LocalCloudOptions { platform, webhook, ..LocalCloudOptions::default() });
         bench.enqueue(1, &[]);
-        let news = bench.ci.poll_news().expect("news");
-        bench.ci.hook(&news, later(1)).expect("an event")
+        let job_event = bench.ci.poll_event().expect("an event");
+        bench.ci.webhook_delivery(&job_event, later(1)).expect("an event")
     };
-    let plain: Hook = hook(WebhookAuth::Token);
+    let plain: WebhookDelivery = delivery(WebhookAuth::Token);
     assert_eq!((plain.get("x-buildkite-event"), plain.get("x-buildkite-token")), (Some("job.scheduled"), Some("hush")));
     assert_eq!(plain.get("x-buildkite-signature"), None);
-    let signed = hook(WebhookAuth::Signature);
-    let Stamp(at) = later(1);
+    let signed = delivery(WebhookAuth::Signature);
+    let Timestamp(at) = later(1);
     let signature = hmac_sha256(b"hush", format!("{}.{}", at / 1000, signed.body).as_bytes());
     let expected = format!("timestamp={},signature={signature}", NOW.0 / 1000 + 1);
     assert_eq!(signed.get("x-buildkite-signature"), Some(expected.as_str()));

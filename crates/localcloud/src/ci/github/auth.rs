@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::{GitHub, not_found, refuse};
 use crate::{
-    aws::model::Stamp,
-    http::{Answer, Request},
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 /// A token that was given out.
 pub(super) struct Issued {
     pub right: Right,
-    pub until: Stamp,
+    pub until: Timestamp,
 }
 
 /// What a token is good for.
@@ -40,7 +40,7 @@ const JWT_SKEW: i64 = 60;
 
 impl GitHub {
     /// The token of a request to the REST API, if it is good.
-    pub(super) fn user(&self, request: &Request, now: Stamp) -> Result<String, Answer> {
+    pub(super) fn user(&self, request: &Request, now: Timestamp) -> Result<String, Response> {
         let header = request.header("authorization").ok_or_else(|| refuse(401, "Requires authentication"))?;
         let token = header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("token ")).unwrap_or_default();
         if token == self.options.token || self.allows(token, Right::Api, now) {
@@ -50,19 +50,24 @@ impl GitHub {
         }
     }
 
-    pub(super) fn allows(&self, token: &str, right: Right, now: Stamp) -> bool {
+    pub(super) fn allows(&self, token: &str, right: Right, now: Timestamp) -> bool {
         self.issued.get(token).is_some_and(|issued| issued.right == right && issued.until > now)
     }
 
     /// Gives out a token that is good for an hour.
-    pub(super) fn issue(&mut self, prefix: &str, right: Right, now: Stamp) -> (String, Stamp) {
+    pub(super) fn issue(&mut self, prefix: &str, right: Right, now: Timestamp) -> (String, Timestamp) {
         self.issued.retain(|_, issued| issued.until > now);
         let (token, until) = (self.make(prefix), now + HOUR);
         self.issued.insert(token.clone(), Issued { right, until });
         (token, until)
     }
 
-    pub(super) fn access_token(&mut self, installation: u64, request: &Request, now: Stamp) -> Result<Answer, Answer> {
+    pub(super) fn access_token(
+        &mut self,
+        installation: u64,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         let jwt = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         self.check_jwt(jwt.unwrap_or_default(), now).map_err(|why| refuse(401, why))?;
         if installation != self.options.installation_id {
@@ -75,11 +80,11 @@ impl GitHub {
             "permissions": {"actions": "read", "metadata": "read", "organization_self_hosted_runners": "write", "administration": "write"},
             "repository_selection": "all",
         });
-        Ok(Answer::json(201, &body))
+        Ok(Response::json(201, &body))
     }
 
     /// Whether this is an App's JWT by its looks: nobody here knows the App's key, so the signature itself is not checked.
-    fn check_jwt(&self, jwt: &str, now: Stamp) -> Result<(), &'static str> {
+    fn check_jwt(&self, jwt: &str, now: Timestamp) -> Result<(), &'static str> {
         const UNDECODED: &str = "A JSON web token could not be decoded";
         let parts: Vec<&str> = jwt.split('.').collect();
         let [header, claims, signature] = parts.as_slice() else { return Err(UNDECODED) };
@@ -109,9 +114,9 @@ impl GitHub {
         Ok(())
     }
 
-    pub(super) fn short_token(&mut self, right: Right, now: Stamp) -> Answer {
+    pub(super) fn short_token(&mut self, right: Right, now: Timestamp) -> Response {
         let (token, until) = self.issue("A", right, now);
-        Answer::json(201, &json!({"token": token, "expires_at": until.to_seconds()}))
+        Response::json(201, &json!({"token": token, "expires_at": until.to_seconds()}))
     }
 }
 
@@ -124,20 +129,20 @@ pub(super) struct Limiter {
 
 impl Limiter {
     /// Charges for an answer and says how much is left. What the client has already is free.
-    pub fn charge(&mut self, token: &str, answer: Answer, limit: u32, now: Stamp) -> Answer {
+    pub fn charge(&mut self, token: &str, response: Response, limit: u32, now: Timestamp) -> Response {
         let window = now.0.div_euclid(3_600_000);
         if window != self.window {
             self.window = window;
             self.used.clear();
         }
         let used = self.used.entry(token.to_owned()).or_default();
-        let answer = if *used >= limit {
+        let response = if *used >= limit {
             refuse(403, "API rate limit exceeded for user ID 1.")
         } else {
-            *used += u32::from(answer.status != 304);
-            answer
+            *used += u32::from(response.status != 304);
+            response
         };
-        answer
+        response
             .header("x-ratelimit-limit", limit.to_string())
             .header("x-ratelimit-remaining", limit.saturating_sub(*used).to_string())
             .header("x-ratelimit-used", used.to_string())
@@ -147,7 +152,7 @@ impl Limiter {
 }
 
 /// GitHub's answer to too many requests in a short time.
-pub(super) fn secondary_limit(now: Stamp) -> Answer {
+pub(super) fn secondary_limit(now: Timestamp) -> Response {
     refuse(403, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
         .header("retry-after", "60")
         .header("x-ratelimit-remaining", "4000")

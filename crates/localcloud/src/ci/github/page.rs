@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Request};
+use crate::http::{Request, Response};
 
 /// One page of these items below `key`, with the total.
-pub(super) fn page<T>(request: &Request, base: &str, key: &str, items: &[T], show: impl Fn(&T) -> Value) -> Answer {
+pub(super) fn page<T>(request: &Request, base: &str, key: &str, items: &[T], show: impl Fn(&T) -> Value) -> Response {
     let (from, to, links) = cut(request, base, items.len());
     let shown: Vec<Value> = items[from..to].iter().map(show).collect();
-    linked(Answer::json(200, &json!({"total_count": items.len(), key: shown})), &links)
+    linked(Response::json(200, &json!({"total_count": items.len(), key: shown})), &links)
 }
 
 /// One page of these items, as a bare list.
-pub(super) fn bare<T>(request: &Request, base: &str, items: &[T], show: impl Fn(&T) -> Value) -> Answer {
+pub(super) fn bare<T>(request: &Request, base: &str, items: &[T], show: impl Fn(&T) -> Value) -> Response {
     let (from, to, links) = cut(request, base, items.len());
-    linked(Answer::json(200, &items[from..to].iter().map(show).collect()), &links)
+    linked(Response::json(200, &items[from..to].iter().map(show).collect()), &links)
 }
 
 /// What a page holds, and the links to the others. What makes no sense counts as left out, as GitHub has it.
@@ -43,6 +43,6 @@ fn cut(request: &Request, base: &str, total: usize) -> (usize, usize, Vec<String
     (from, from.saturating_add(size).min(total), links)
 }
 
-fn linked(answer: Answer, links: &[String]) -> Answer {
-    if links.is_empty() { answer } else { answer.header("link", links.join(", ")) }
+fn linked(response: Response, links: &[String]) -> Response {
+    if links.is_empty() { response } else { response.header("link", links.join(", ")) }
 }

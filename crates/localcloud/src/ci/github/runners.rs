@@ -7,13 +7,18 @@ use serde_json::{Value, json};
 
 use super::{GitHub, ONLINE_FOR, not_found, number, page, refuse};
 use crate::{
-    aws::model::Stamp,
-    ci::{Floor, Takes, Worker},
-    http::{Answer, Request},
+    ci::{CiState, JobFilter, Worker},
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 impl GitHub {
-    pub(super) fn jit_config(&mut self, request: &Request, floor: &mut Floor, now: Stamp) -> Result<Answer, Answer> {
+    pub(super) fn jit_config(
+        &mut self,
+        request: &Request,
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         let params = request.params();
         let invalid = |what: &str| refuse(422, &format!("Invalid request.\n\n{what}"));
         let name = params.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
@@ -29,9 +34,9 @@ impl GitHub {
         if labels.is_empty() || labels.len() > 100 {
             return Err(invalid("\"labels\" must hold 1 to 100 labels."));
         }
-        let (id, blob) = self.new_jit(name, labels, floor, now)?;
-        let runner = floor.workers.get(id).map(|worker| show(worker, floor, now));
-        Ok(Answer::json(201, &json!({"runner": runner, "encoded_jit_config": blob})))
+        let (id, blob) = self.new_jit(name, labels, state, now)?;
+        let runner = state.workers.get(id).map(|worker| show(worker, state, now));
+        Ok(Response::json(201, &json!({"runner": runner, "encoded_jit_config": blob})))
     }
 
     /// A runner that takes one job, and the blob with which it connects.
@@ -39,14 +44,14 @@ impl GitHub {
         &mut self,
         name: &str,
         labels: BTreeSet<String>,
-        floor: &mut Floor,
-        now: Stamp,
-    ) -> Result<(u64, String), Answer> {
-        if floor.workers.named(name).is_some() {
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<(u64, String), Response> {
+        if state.workers.named(name).is_some() {
             return Err(refuse(409, &format!("Already exists - A runner with the name {name} already exists.")));
         }
-        let worker = Worker { single: true, takes: Takes::Tagged(labels), ..Worker::new(name, now) };
-        let id = floor.workers.add(worker);
+        let worker = Worker { single: true, filter: JobFilter::Tagged(labels), ..Worker::new(name, now) };
+        let id = state.workers.add(worker);
         let blob = STANDARD
             .encode(json!({".runner": {"AgentId": id, "AgentName": name}, ".credentials": self.make("")}).to_string());
         self.jit.insert(blob.clone(), id);
@@ -54,30 +59,30 @@ impl GitHub {
     }
 }
 
-pub(super) fn list(request: &Request, floor: &Floor, now: Stamp) -> Answer {
+pub(super) fn list(request: &Request, state: &CiState, now: Timestamp) -> Response {
     let named = |worker: &&Worker| request.query("name").is_none_or(|name| worker.name == name);
-    let workers: Vec<&Worker> = floor.workers.iter().filter(named).collect();
-    page::page(request, &floor.url, "runners", &workers, |worker| show(worker, floor, now))
+    let workers: Vec<&Worker> = state.workers.iter().filter(named).collect();
+    page::page(request, &state.url, "runners", &workers, |worker| show(worker, state, now))
 }
 
-pub(super) fn runner(id: u64, floor: &Floor, now: Stamp) -> Result<Answer, Answer> {
-    let worker = floor.workers.get(id).ok_or_else(not_found)?;
-    Ok(Answer::json(200, &show(worker, floor, now)))
+pub(super) fn runner(id: u64, state: &CiState, now: Timestamp) -> Result<Response, Response> {
+    let worker = state.workers.get(id).ok_or_else(not_found)?;
+    Ok(Response::json(200, &show(worker, state, now)))
 }
 
 /// Removes a runner, unless it has a job: after the answer 204 it gets none.
-pub(super) fn delete(id: u64, floor: &mut Floor) -> Result<Answer, Answer> {
-    let worker = floor.workers.get(id).ok_or_else(not_found)?;
-    if floor.load(id) > 0 {
+pub(super) fn delete(id: u64, state: &mut CiState) -> Result<Response, Response> {
+    let worker = state.workers.get(id).ok_or_else(not_found)?;
+    if state.load(id) > 0 {
         return Err(refuse(422, &format!("Bad request - Runner \"{}\" is still running a job", worker.name)));
     }
-    floor.workers.remove(id);
-    Ok(Answer::empty(204))
+    state.workers.remove(id);
+    Ok(Response::empty(204))
 }
 
-fn show(worker: &Worker, floor: &Floor, now: Stamp) -> Value {
+fn show(worker: &Worker, state: &CiState, now: Timestamp) -> Value {
     let online = worker.connected && now.since(worker.heard_at) < ONLINE_FOR;
-    let labels = worker.takes.tags().into_iter().enumerate();
+    let labels = worker.filter.tags().into_iter().enumerate();
     let labels = labels.map(|(at, name)| {
         let kind = if ["self-hosted", "linux", "x64"].contains(&name.as_str()) { "read-only" } else { "custom" };
         json!({"id": at + 1, "name": name, "type": kind})
@@ -87,7 +92,7 @@ fn show(worker: &Worker, floor: &Floor, now: Stamp) -> Value {
         "name": worker.name,
         "os": "linux",
         "status": if online { "online" } else { "offline" },
-        "busy": floor.load(worker.id) > 0,
+        "busy": state.load(worker.id) > 0,
         "ephemeral": worker.single,
         "runner_group_id": 1,
         "labels": labels.collect::<Vec<_>>(),

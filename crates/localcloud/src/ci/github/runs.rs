@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{GitHub, not_found, page};
 use crate::{
     ci::jobs::{Job, Status},
-    ci::{Floor, Worker},
-    http::{Answer, Request},
+    ci::{CiState, Worker},
+    http::{Request, Response},
 };
 
 /// A search finds this many runs at most.
@@ -22,7 +22,7 @@ pub(super) fn run_id(job: &Job) -> u64 {
 }
 
 /// The words for a job's status and conclusion.
-pub(super) fn words(job: &Job) -> (&'static str, Option<&'static str>) {
+pub(super) fn status_and_conclusion(job: &Job) -> (&'static str, Option<&'static str>) {
     match job.status {
         Status::Pending => ("queued", None),
         Status::Running => ("in_progress", None),
@@ -33,7 +33,7 @@ pub(super) fn words(job: &Job) -> (&'static str, Option<&'static str>) {
 }
 
 impl GitHub {
-    pub(super) fn repositories(&self, request: &Request, floor: &Floor) -> Answer {
+    pub(super) fn repositories(&self, request: &Request, state: &CiState) -> Response {
         let repository = json!({
             "id": 1,
             "name": self.options.repository,
@@ -44,15 +44,15 @@ impl GitHub {
             "owner": {"login": self.options.organization},
         });
         if request.path.ends_with("/installation/repositories") {
-            page::page(request, &floor.url, "repositories", &[repository], Clone::clone)
+            page::page(request, &state.url, "repositories", &[repository], Clone::clone)
         } else {
-            page::bare(request, &floor.url, &[repository], Clone::clone)
+            page::bare(request, &state.url, &[repository], Clone::clone)
         }
     }
 
-    pub(super) fn runs(&self, request: &Request, floor: &Floor) -> Answer {
+    pub(super) fn runs(&self, request: &Request, state: &CiState) -> Response {
         let mut batches: BTreeMap<u64, Vec<&Job>> = BTreeMap::new();
-        for job in floor.jobs.iter() {
+        for job in state.jobs.iter() {
             batches.entry(job.batch).or_default().push(job);
         }
         let wanted = request.query("status");
@@ -61,7 +61,7 @@ impl GitHub {
             wanted.is_none_or(|wanted| wanted == *status || Some(wanted) == *conclusion)
         });
         let runs: Vec<_> = runs.take(MOST_RUNS).collect();
-        page::page(request, &floor.url, "workflow_runs", &runs, |(first, (status, conclusion))| {
+        page::page(request, &state.url, "workflow_runs", &runs, |(first, (status, conclusion))| {
             json!({
                 "id": run_id(first),
                 "name": "CI",
@@ -72,28 +72,28 @@ impl GitHub {
                 "status": status,
                 "conclusion": conclusion,
                 "created_at": first.queued_at.to_seconds(),
-                "jobs_url": format!("{}/repos/{}/actions/runs/{}/jobs", floor.url, self.full_name(), run_id(first)),
+                "jobs_url": format!("{}/repos/{}/actions/runs/{}/jobs", state.url, self.full_name(), run_id(first)),
                 "repository": {"full_name": self.full_name()},
             })
         })
     }
 
-    pub(super) fn run_jobs(&self, run: u64, request: &Request, floor: &Floor) -> Result<Answer, Answer> {
-        let jobs: Vec<&Job> = floor.jobs.iter().filter(|job| run_id(job) == run).collect();
+    pub(super) fn run_jobs(&self, run: u64, request: &Request, state: &CiState) -> Result<Response, Response> {
+        let jobs: Vec<&Job> = state.jobs.iter().filter(|job| run_id(job) == run).collect();
         if jobs.is_empty() {
             return Err(not_found());
         }
-        Ok(page::page(request, &floor.url, "jobs", &jobs, |job| self.show_job(job, floor)))
+        Ok(page::page(request, &state.url, "jobs", &jobs, |job| self.show_job(job, state)))
     }
 
-    pub(super) fn job(&self, id: u64, floor: &Floor) -> Result<Answer, Answer> {
-        let job = floor.jobs.get(id).ok_or_else(not_found)?;
-        Ok(Answer::json(200, &self.show_job(job, floor)))
+    pub(super) fn job(&self, id: u64, state: &CiState) -> Result<Response, Response> {
+        let job = state.jobs.get(id).ok_or_else(not_found)?;
+        Ok(Response::json(200, &self.show_job(job, state)))
     }
 
-    pub(super) fn show_job(&self, job: &Job, floor: &Floor) -> Value {
-        let (status, conclusion) = words(job);
-        let runner = job.runner.and_then(|id| floor.workers.get(id));
+    pub(super) fn show_job(&self, job: &Job, state: &CiState) -> Value {
+        let (status, conclusion) = status_and_conclusion(job);
+        let runner = job.runner.and_then(|id| state.workers.get(id));
         json!({
             "id": job.id,
             "run_id": run_id(job),
@@ -110,7 +110,7 @@ impl GitHub {
             "runner_group_id": job.runner.map(|_| self.options.runner_group),
             "created_at": job.queued_at.to_seconds(),
             "started_at": job.started_at.unwrap_or(job.queued_at).to_seconds(),
-            "completed_at": job.finished_at.map(crate::aws::model::Stamp::to_seconds),
+            "completed_at": job.finished_at.map(crate::time::Timestamp::to_seconds),
         })
     }
 }

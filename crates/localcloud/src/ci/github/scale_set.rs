@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::{GitHub, GitHubOptions, auth::Right, number, refuse, route::ScaleSetRoute};
 use crate::{
-    aws::model::Stamp,
-    ci::Floor,
-    http::{Answer, Request},
+    ci::CiState,
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 /// One scale set.
@@ -52,9 +52,9 @@ impl GitHub {
     pub(super) fn runner_registration(
         &mut self,
         request: &Request,
-        floor: &Floor,
-        now: Stamp,
-    ) -> Result<Answer, Answer> {
+        state: &CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         let token = request.header("authorization").and_then(|value| value.strip_prefix("RemoteAuth "));
         if !token.is_some_and(|token| self.allows(token, Right::Register, now)) {
             return Err(refuse(401, "Bad credentials"));
@@ -65,73 +65,73 @@ impl GitHub {
             return Err(refuse(404, "Not Found"));
         }
         let (token, _) = self.issue("eyJ", Right::Admin, now);
-        Ok(Answer::json(200, &json!({"url": format!("{}/actions-service/", floor.url), "token": token})))
+        Ok(Response::json(200, &json!({"url": format!("{}/actions-service/", state.url), "token": token})))
     }
 
     pub(super) fn scale_set(
         &mut self,
         route: &ScaleSetRoute,
         request: &Request,
-        floor: &mut Floor,
-        now: Stamp,
-    ) -> Result<Answer, Answer> {
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         let right = route.right();
         let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         if !token.is_some_and(|token| self.allows(token, right, now)) {
             return Err(fault(401, "UnauthorizedException", "the token is not good for this"));
         }
         match route {
-            ScaleSetRoute::List => Ok(self.list(request, floor)),
-            ScaleSetRoute::Create => self.create(request, floor),
-            ScaleSetRoute::Get(id) => Ok(Answer::json(200, &self.show(self.set(*id)?, floor))),
+            ScaleSetRoute::List => Ok(self.list(request, state)),
+            ScaleSetRoute::Create => self.create(request, state),
+            ScaleSetRoute::Get(id) => Ok(Response::json(200, &self.show(self.set(*id)?, state))),
             ScaleSetRoute::Change(id) => {
                 let labels = labels_of(request);
                 let set = self.set_mut(*id)?;
                 if !labels.is_empty() {
                     set.labels = labels;
                 }
-                Ok(Answer::json(200, &self.show(self.set(*id)?, floor)))
+                Ok(Response::json(200, &self.show(self.set(*id)?, state)))
             }
             ScaleSetRoute::Delete(id) => {
                 self.set(*id)?;
                 self.scale_sets.remove(id);
-                Ok(Answer::empty(204))
+                Ok(Response::empty(204))
             }
-            ScaleSetRoute::OpenSession(id) => self.open_session(*id, request, floor, now),
+            ScaleSetRoute::OpenSession(id) => self.open_session(*id, request, state, now),
             ScaleSetRoute::RenewSession(id, session) => {
                 self.session(*id, session)?;
-                self.show_session(*id, floor, now)
+                self.show_session(*id, state, now)
             }
             ScaleSetRoute::CloseSession(id, session) => {
                 self.session(*id, session)?;
                 self.set_mut(*id)?.session = None;
-                Ok(Answer::empty(204))
+                Ok(Response::empty(204))
             }
             ScaleSetRoute::JitConfig(id) => {
                 let params = request.params();
                 let name = params.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
                 let name = name.ok_or_else(|| fault(400, "ArgumentException", "name is missing"))?;
                 let labels = self.set(*id)?.labels.clone();
-                let (runner, blob) = self.new_jit(name, labels, floor, now)?;
+                let (runner, blob) = self.new_jit(name, labels, state, now)?;
                 self.set_mut(*id)?.runners.insert(runner);
                 let runner = json!({"id": runner, "name": name, "runnerScaleSetId": id});
-                Ok(Answer::json(200, &json!({"runner": runner, "encodedJITConfig": blob})))
+                Ok(Response::json(200, &json!({"runner": runner, "encodedJITConfig": blob})))
             }
-            ScaleSetRoute::NextMessage(id) => self.next_message(*id, request, floor),
+            ScaleSetRoute::NextMessage(id) => self.next_message(*id, request, state),
             ScaleSetRoute::DeleteMessage(id, _) => {
                 self.set(*id)?;
-                Ok(Answer::empty(204))
+                Ok(Response::empty(204))
             }
         }
     }
 
-    fn list(&self, request: &Request, floor: &Floor) -> Answer {
+    fn list(&self, request: &Request, state: &CiState) -> Response {
         let named = |set: &&ScaleSet| request.query("name").is_none_or(|name| set.name == name);
-        let sets: Vec<Value> = self.scale_sets.values().filter(named).map(|set| self.show(set, floor)).collect();
-        Answer::json(200, &json!({"count": sets.len(), "value": sets}))
+        let sets: Vec<Value> = self.scale_sets.values().filter(named).map(|set| self.show(set, state)).collect();
+        Response::json(200, &json!({"count": sets.len(), "value": sets}))
     }
 
-    fn create(&mut self, request: &Request, floor: &Floor) -> Result<Answer, Answer> {
+    fn create(&mut self, request: &Request, state: &CiState) -> Result<Response, Response> {
         let params = request.params();
         let name = params.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| fault(400, "ArgumentException", "name is missing"))?.to_owned();
@@ -147,12 +147,18 @@ impl GitHub {
             labels.insert(name.clone());
         }
         let set = ScaleSet { id, name, labels, session: None, runners: BTreeSet::new() };
-        let answer = Answer::json(200, &self.show(&set, floor));
+        let response = Response::json(200, &self.show(&set, state));
         self.scale_sets.insert(id, set);
-        Ok(answer)
+        Ok(response)
     }
 
-    fn open_session(&mut self, id: u64, request: &Request, floor: &Floor, now: Stamp) -> Result<Answer, Answer> {
+    fn open_session(
+        &mut self,
+        id: u64,
+        request: &Request,
+        state: &CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         let owner = request.params().get("ownerName").and_then(Value::as_str).unwrap_or_default().to_owned();
         let session = format!("00000000-0000-4000-8000-{:012x}", self.made + 1);
         let set = self.set_mut(id)?;
@@ -161,27 +167,27 @@ impl GitHub {
             return Err(fault(409, "RunnerScaleSetSessionConflictException", &message));
         }
         set.session = Some(Session { id: session, owner, message: 0, told: None });
-        self.show_session(id, floor, now)
+        self.show_session(id, state, now)
     }
 
-    fn show_session(&mut self, id: u64, floor: &Floor, now: Stamp) -> Result<Answer, Answer> {
+    fn show_session(&mut self, id: u64, state: &CiState, now: Timestamp) -> Result<Response, Response> {
         let (token, _) = self.issue("eyJ", Right::Queue, now);
         let set = self.set(id)?;
         let session = set.session.as_ref().ok_or_else(no_session)?;
         let body = json!({
             "sessionId": session.id,
             "ownerName": session.owner,
-            "runnerScaleSet": self.show(set, floor),
-            "messageQueueUrl": format!("{}/actions-service/_apis/messages/{id}?sessionId={}", floor.url, session.id),
+            "runnerScaleSet": self.show(set, state),
+            "messageQueueUrl": format!("{}/actions-service/_apis/messages/{id}?sessionId={}", state.url, session.id),
             "messageQueueAccessToken": token,
-            "statistics": self.statistics(set, floor),
+            "statistics": self.statistics(set, state),
         });
-        Ok(Answer::json(200, &body))
+        Ok(Response::json(200, &body))
     }
 
-    fn next_message(&mut self, id: u64, request: &Request, floor: &Floor) -> Result<Answer, Answer> {
+    fn next_message(&mut self, id: u64, request: &Request, state: &CiState) -> Result<Response, Response> {
         let set = self.set(id)?;
-        let statistics = self.statistics(set, floor);
+        let statistics = self.statistics(set, state);
         let wanted = request.query("sessionId").map(str::to_owned);
         let session = self.set_mut(id)?.session.as_mut();
         let session = session.filter(|session| wanted.as_ref() == Some(&session.id)).ok_or_else(no_session)?;
@@ -190,7 +196,7 @@ impl GitHub {
             session.message += 1;
             session.told = Some(statistics.clone());
         } else if last >= session.message {
-            return Ok(Answer::empty(202));
+            return Ok(Response::empty(202));
         }
         let body = json!({
             "messageId": session.message,
@@ -198,15 +204,15 @@ impl GitHub {
             "body": "[]",
             "statistics": statistics,
         });
-        Ok(Answer::json(200, &body))
+        Ok(Response::json(200, &body))
     }
 
-    fn statistics(&self, set: &ScaleSet, floor: &Floor) -> Value {
+    fn statistics(&self, set: &ScaleSet, state: &CiState) -> Value {
         let fits = |labels: Vec<String>| labels.iter().all(|label| set.labels.contains(label));
-        let waiting = floor.jobs.waiting().filter(|job| fits(self.labels_of(job))).count();
-        let running = floor.jobs.running().filter(|job| fits(self.labels_of(job))).count();
-        let runners: Vec<u64> = set.runners.iter().copied().filter(|id| floor.workers.get(*id).is_some()).collect();
-        let busy = runners.iter().filter(|id| floor.load(**id) > 0).count();
+        let waiting = state.jobs.waiting().filter(|job| fits(self.labels_of(job))).count();
+        let running = state.jobs.running().filter(|job| fits(self.labels_of(job))).count();
+        let runners: Vec<u64> = set.runners.iter().copied().filter(|id| state.workers.get(*id).is_some()).collect();
+        let busy = runners.iter().filter(|id| state.load(**id) > 0).count();
         json!({
             "totalAvailableJobs": 0,
             "totalAcquiredJobs": waiting + running,
@@ -218,7 +224,7 @@ impl GitHub {
         })
     }
 
-    fn show(&self, set: &ScaleSet, floor: &Floor) -> Value {
+    fn show(&self, set: &ScaleSet, state: &CiState) -> Value {
         let labels: Vec<Value> = set.labels.iter().map(|name| json!({"type": "System", "name": name})).collect();
         json!({
             "id": set.id,
@@ -227,19 +233,19 @@ impl GitHub {
             "runnerGroupName": "Default",
             "labels": labels,
             "RunnerSetting": {"disableUpdate": true},
-            "statistics": self.statistics(set, floor),
+            "statistics": self.statistics(set, state),
         })
     }
 
-    fn set(&self, id: u64) -> Result<&ScaleSet, Answer> {
+    fn set(&self, id: u64) -> Result<&ScaleSet, Response> {
         self.scale_sets.get(&id).ok_or_else(no_set)
     }
 
-    fn set_mut(&mut self, id: u64) -> Result<&mut ScaleSet, Answer> {
+    fn set_mut(&mut self, id: u64) -> Result<&mut ScaleSet, Response> {
         self.scale_sets.get_mut(&id).ok_or_else(no_set)
     }
 
-    fn session(&self, id: u64, session: &str) -> Result<&Session, Answer> {
+    fn session(&self, id: u64, session: &str) -> Result<&Session, Response> {
         let open = self.set(id)?.session.as_ref();
         open.filter(|open| open.id == session).ok_or_else(no_session)
     }
@@ -251,15 +257,15 @@ fn labels_of(request: &Request) -> BTreeSet<String> {
     labels.filter_map(|label| label.get("name")?.as_str()).map(str::to_owned).collect()
 }
 
-fn no_set() -> Answer {
+fn no_set() -> Response {
     fault(404, "RunnerScaleSetNotFoundException", "there is no such runner scale set")
 }
 
-fn no_session() -> Answer {
+fn no_session() -> Response {
     fault(404, "RunnerScaleSetSessionNotFoundException", "there is no such session")
 }
 
 /// An error as the Actions service sends it.
-fn fault(status: u16, kind: &str, message: &str) -> Answer {
-    Answer::json(status, &json!({"typeName": kind, "typeKey": kind, "message": message}))
+fn fault(status: u16, kind: &str, message: &str) -> Response {
+    Response::json(status, &json!({"typeName": kind, "typeKey": kind, "message": message}))
 }

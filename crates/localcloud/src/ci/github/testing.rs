@@ -8,9 +8,9 @@ use crate::ci::testing::{Bench, body};
 pub(crate) const USER: [(&str, &str); 2] = [("authorization", "Bearer ghp_lightsoutlocal"), ("user-agent", "test")];
 
 pub(crate) fn registration_token(bench: &mut Bench) -> String {
-    let answer = bench.call("POST", "/orgs/lightsout/actions/runners/registration-token", &USER, "");
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    body(&answer)["token"].as_str().expect("a token").to_owned()
+    let response = bench.call("POST", "/orgs/lightsout/actions/runners/registration-token", &USER, "");
+    assert_eq!(response.status, 201, "{}", response.text());
+    body(&response)["token"].as_str().expect("a token").to_owned()
 }
 
 /// A JWT with these claims and a signature that is long enough.
@@ -24,7 +24,7 @@ pub(super) fn access_token(bench: &mut Bench) -> String {
     let jwt = jwt(&json!({"alg": "RS256", "typ": "JWT"}), &json!({"iat": now - 60, "exp": now + 540, "iss": "4711"}));
     let bearer = format!("Bearer {jwt}");
     let headers = [("authorization", bearer.as_str()), ("user-agent", "test")];
-    let answer = bench.call("POST", "/app/installations/815/access_tokens", &headers, "");
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    body(&answer)["token"].as_str().expect("a token").to_owned()
+    let response = bench.call("POST", "/app/installations/815/access_tokens", &headers, "");
+    assert_eq!(response.status, 201, "{}", response.text());
+    body(&response)["token"].as_str().expect("a token").to_owned()
 }

@@ -11,18 +11,18 @@ use crate::{
         testing::{Bench, INSTANCE, URL, body, later},
     },
     fleet::JobState,
-    http::Answer,
+    http::Response,
 };
 
 fn bench() -> Bench {
     Bench::new(PlatformKind::GitHub)
 }
 
-fn get(bench: &mut Bench, target: &str) -> Answer {
+fn get(bench: &mut Bench, target: &str) -> Response {
     bench.call("GET", target, &USER, "")
 }
 
-fn jit(bench: &mut Bench, name: &str, labels: &[&str]) -> Answer {
+fn jit(bench: &mut Bench, name: &str, labels: &[&str]) -> Response {
     let order = json!({"name": name, "runner_group_id": 1, "labels": labels, "work_folder": "_work"});
     bench.json("POST", "/orgs/lightsout/actions/runners/generate-jitconfig", &USER, &order)
 }
@@ -41,8 +41,8 @@ fn runs_and_jobs_are_listed_in_pages() {
     bench.enqueue(1, &["gpu"]);
     let (_, runner) = jit_runner(&mut bench);
     bench.take(&runner);
-    let ids = |answer: &Answer, key: &str| -> Vec<u64> {
-        body(answer)[key].as_array().expect("a list").iter().map(|item| item["id"].as_u64().expect("an id")).collect()
+    let ids = |response: &Response, key: &str| -> Vec<u64> {
+        body(response)[key].as_array().expect("a list").iter().map(|item| item["id"].as_u64().expect("an id")).collect()
     };
     let runs = |bench: &mut Bench, status: &str| {
         ids(&get(bench, &format!("/repos/lightsout/demo/actions/runs?status={status}&per_page=100")), "workflow_runs")
@@ -277,12 +277,12 @@ fn events_are_signed() {
     let platform = PlatformKind::GitHub;
     let mut bench = Bench::with(LocalCloudOptions { platform, webhook, ..LocalCloudOptions::default() });
     bench.enqueue(1, &["linux"]);
-    let news = bench.ci.poll_news().expect("news");
-    let hook = bench.ci.hook(&news, bench.now).expect("an event");
-    assert_eq!(hook.get("x-github-event"), Some("workflow_job"));
-    let signature = format!("sha256={}", hmac_sha256(b"hush", hook.body.as_bytes()));
-    assert_eq!(hook.get("x-hub-signature-256"), Some(signature.as_str()));
-    let event: Value = serde_json::from_str(&hook.body).expect("JSON");
+    let job_event = bench.ci.poll_event().expect("an event");
+    let delivery = bench.ci.webhook_delivery(&job_event, bench.now).expect("an event");
+    assert_eq!(delivery.get("x-github-event"), Some("workflow_job"));
+    let signature = format!("sha256={}", hmac_sha256(b"hush", delivery.body.as_bytes()));
+    assert_eq!(delivery.get("x-hub-signature-256"), Some(signature.as_str()));
+    let event: Value = serde_json::from_str(&delivery.body).expect("JSON");
     assert_eq!((&event["action"], &event["workflow_job"]["status"]), (&json!("queued"), &json!("queued")));
     assert_eq!(event["workflow_job"]["labels"], json!(["self-hosted", "linux"]));
     assert_eq!(event["workflow_job"]["runner_id"], json!(null));

@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{GitLab, Job, Runner, Status, refuse};
 use crate::{
-    aws::model::Stamp,
     ci::jobs::Jobs,
-    http::{Answer, Request},
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 /// A personal access token.
@@ -17,7 +17,7 @@ pub(super) struct Pat {
 
 impl GitLab {
     /// Lets a user's request pass when its token is known, has one of these scopes, and did not ask too often.
-    pub(super) fn authorize(&mut self, request: &Request, scopes: &[&str], now: Stamp) -> Result<(), Answer> {
+    pub(super) fn authorize(&mut self, request: &Request, scopes: &[&str], now: Timestamp) -> Result<(), Response> {
         let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let token = request.header("private-token").or(bearer).or_else(|| request.query("private_token"));
         let pat = self.pats.iter().find(|pat| Some(pat.token.as_str()) == token);
@@ -31,11 +31,11 @@ impl GitLab {
             "error_description": "The request requires higher privileges than provided by the access token.",
             "scope": format!("api {}", scopes.join(" ")),
         });
-        Err(Answer::json(403, &body))
+        Err(Response::json(403, &body))
     }
 
     /// The runner record whose token this is.
-    pub(super) fn runner_of(&self, request: &Request, params: &Map<String, Value>) -> Result<u64, Answer> {
+    pub(super) fn runner_of(&self, request: &Request, params: &Map<String, Value>) -> Result<u64, Response> {
         let token = params.get("token").and_then(Value::as_str).or_else(|| request.header("runner-token"));
         let Some(token) = token else { return Err(super::invalid("token is missing")) };
         let runner = self.runners.values().find(|runner: &&Runner| runner.token == token);
@@ -49,7 +49,7 @@ impl GitLab {
         request: &Request,
         params: &Map<String, Value>,
         jobs: &'a mut Jobs,
-    ) -> Result<&'a mut Job, Answer> {
+    ) -> Result<&'a mut Job, Response> {
         let token = request.header("job-token").or_else(|| params.get("token").and_then(Value::as_str));
         let job = jobs.get_mut(id).filter(|_| token == Some(self.job_token(id).as_str()));
         let Some(job) = job else { return Err(refuse(403, "403 Forbidden")) };
@@ -73,7 +73,7 @@ impl Limiter {
         Self { per_minute, window: 0, seen: std::collections::BTreeMap::new() }
     }
 
-    fn pass(&mut self, token: &str, now: Stamp) -> Result<(), Answer> {
+    fn pass(&mut self, token: &str, now: Timestamp) -> Result<(), Response> {
         let Some(limit) = self.per_minute else { return Ok(()) };
         let window = now.0.div_euclid(60_000);
         if window != self.window {
@@ -87,11 +87,11 @@ impl Limiter {
 }
 
 /// GitLab's answer to too many requests.
-pub(crate) fn throttled(limit: u32, observed: u32, now: Stamp) -> Answer {
+pub(crate) fn throttled(limit: u32, observed: u32, now: Timestamp) -> Response {
     let reset = (now.0.div_euclid(60_000) + 1) * 60;
     let wait = (reset - now.0.div_euclid(1000)).max(1);
     let reset_time = jiff::Timestamp::from_second(reset).unwrap_or_default();
-    Answer::new(429, "text/plain", "Retry later\n")
+    Response::new(429, "text/plain", "Retry later\n")
         .header("ratelimit-limit", limit.to_string())
         .header("ratelimit-name", "throttle_authenticated_api")
         .header("ratelimit-observed", observed.to_string())

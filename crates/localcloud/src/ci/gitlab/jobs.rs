@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{GitLab, Job, PROJECT_ID, Status, seconds, time};
-use crate::aws::model::Stamp;
+use crate::time::Timestamp;
 
 /// Every scope that the jobs API accepts; this GitLab never has jobs in most of them.
 pub(super) const SCOPES: [&str; 12] = [
@@ -50,7 +50,7 @@ impl Job {
     }
 
     /// The job as the API shows it.
-    pub(super) fn entity(&self, gitlab: &GitLab, url: &str, now: Stamp) -> Value {
+    pub(super) fn entity(&self, gitlab: &GitLab, url: &str, now: Timestamp) -> Value {
         let project = gitlab.projects.get(&PROJECT_ID).map_or("", |project| project.path.as_str());
         let sha = sha(gitlab);
         let queued = seconds(self.queued_at, self.started_at.unwrap_or(now));
@@ -100,7 +100,7 @@ impl Job {
         let path = gitlab.projects.get(&PROJECT_ID).map_or("", |project| project.path.as_str());
         let sha = sha(gitlab);
         let runner = self.runner.and_then(|id| gitlab.runners.get(&id));
-        let until = |to: Option<Stamp>| to.map(|to| seconds(self.queued_at, to));
+        let until = |to: Option<Timestamp>| to.map(|to| seconds(self.queued_at, to));
         json!({
             "object_kind": "build",
             "ref": "main",

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use super::{Job, invalid};
-use crate::http::{Answer, Request};
+use crate::http::{Request, Response};
 
 /// Whether the total is told; GitLab leaves it out for lists that are costly to count, jobs among them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,13 @@ pub(super) enum Total {
 }
 
 /// One page of these items, as `show` shows them. `base` is the server's own address.
-pub(super) fn page<T>(request: &Request, base: &str, items: &[T], total: Total, show: impl Fn(&T) -> Value) -> Answer {
+pub(super) fn page<T>(
+    request: &Request,
+    base: &str,
+    items: &[T],
+    total: Total,
+    show: impl Fn(&T) -> Value,
+) -> Response {
     let (number, size) = match (positive(request, "page", 1), positive(request, "per_page", 20)) {
         (Ok(number), Ok(size)) => (number, size.min(100)),
         (Err(refusal), _) | (_, Err(refusal)) => return refusal,
@@ -32,7 +38,7 @@ pub(super) fn page<T>(request: &Request, base: &str, items: &[T], total: Total, 
     links.extend(next.map(|page| link(page, "next")));
     links.push(link(1, "first"));
     let number_of = |page: Option<usize>| page.map_or_else(String::new, |page| page.to_string());
-    let answer = Answer::json(200, &items[from..to].iter().map(show).collect())
+    let response = Response::json(200, &items[from..to].iter().map(show).collect())
         .header("x-page", number.to_string())
         .header("x-per-page", size.to_string())
         .header("x-next-page", number_of(next))
@@ -40,17 +46,17 @@ pub(super) fn page<T>(request: &Request, base: &str, items: &[T], total: Total, 
     match total {
         Total::Told => {
             links.push(link(pages, "last"));
-            answer
+            response
                 .header("link", links.join(", "))
                 .header("x-total", items.len().to_string())
                 .header("x-total-pages", pages.to_string())
         }
-        Total::Untold => answer.header("link", links.join(", ")),
+        Total::Untold => response.header("link", links.join(", ")),
     }
 }
 
 /// One page of jobs, newest first, by cursor: only a link to the next.
-pub(super) fn keyset(request: &Request, base: &str, jobs: &[&Job], show: impl Fn(&&Job) -> Value) -> Answer {
+pub(super) fn keyset(request: &Request, base: &str, jobs: &[&Job], show: impl Fn(&&Job) -> Value) -> Response {
     let size = match positive(request, "per_page", 20) {
         Ok(size) => size.min(100),
         Err(refusal) => return refusal,
@@ -62,17 +68,17 @@ pub(super) fn keyset(request: &Request, base: &str, jobs: &[&Job], show: impl Fn
     };
     let rest = &jobs[jobs.partition_point(|job| job.id >= before)..];
     let shown = &rest[..size.min(rest.len())];
-    let answer = Answer::json(200, &shown.iter().map(show).collect());
+    let response = Response::json(200, &shown.iter().map(show).collect());
     match shown.last() {
         Some(last) if rest.len() > size => {
             let cursor = URL_SAFE_NO_PAD.encode(last.id.to_string());
-            answer.header("link", format!("<{}>; rel=\"next\"", address(request, base, "cursor", &cursor)))
+            response.header("link", format!("<{}>; rel=\"next\"", address(request, base, "cursor", &cursor)))
         }
-        Some(_) | None => answer,
+        Some(_) | None => response,
     }
 }
 
-fn positive(request: &Request, name: &str, default: usize) -> Result<usize, Answer> {
+fn positive(request: &Request, name: &str, default: usize) -> Result<usize, Response> {
     match request.query(name) {
         None => Ok(default),
         Some(text) => match text.parse() {

@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::{Floor, GitLab, Job, PROJECT_ID, jobs::sha};
+use super::{CiState, GitLab, Job, PROJECT_ID, jobs::sha};
 
 /// The payload of the job with this id; it must be there.
-pub(super) fn of(gitlab: &GitLab, floor: &Floor, id: u64) -> Value {
-    let Some(job) = floor.jobs.get(id) else { return Value::Null };
+pub(super) fn of(gitlab: &GitLab, state: &CiState, id: u64) -> Value {
+    let Some(job) = state.jobs.get(id) else { return Value::Null };
     let project = gitlab.projects.get(&PROJECT_ID).map_or("", |project| project.path.as_str());
     let name = project.rsplit('/').next().unwrap_or_default();
     let runner = job.runner.and_then(|id| gitlab.runners.get(&id));
     let sha = sha(gitlab);
     let repository = gitlab.options.repository.as_ref();
-    let clone = repository.map_or_else(|| format!("{}/{project}.git", floor.url), |repository| repository.url.clone());
+    let clone = repository.map_or_else(|| format!("{}/{project}.git", state.url), |repository| repository.url.clone());
     let timeout = runner.and_then(|runner| runner.maximum_timeout).unwrap_or(3600);
     json!({
         "id": job.id,
@@ -42,7 +42,7 @@ pub(super) fn of(gitlab: &GitLab, floor: &Floor, id: u64) -> Value {
             "protected": false,
         },
         "runner_info": {"timeout": timeout, "runner_session_url": null},
-        "variables": variables(gitlab, floor, job, project, &clone, &sha),
+        "variables": variables(gitlab, state, job, project, &clone, &sha),
         "steps": [
             {"name": "script", "script": [job.script()], "timeout": timeout, "when": "on_success", "allow_failure": false},
         ],
@@ -67,9 +67,9 @@ pub(super) fn of(gitlab: &GitLab, floor: &Floor, id: u64) -> Value {
     })
 }
 
-fn variables(gitlab: &GitLab, floor: &Floor, job: &Job, project: &str, clone: &str, sha: &str) -> Vec<Value> {
+fn variables(gitlab: &GitLab, state: &CiState, job: &Job, project: &str, clone: &str, sha: &str) -> Vec<Value> {
     let (namespace, name) = project.rsplit_once('/').unwrap_or(("", project));
-    let server = floor.url.as_str();
+    let server = state.url.as_str();
     let host = server.trim_start_matches("http://").split(':').next().unwrap_or_default();
     let plain = |key: &str, value: String| json!({"key": key, "value": value, "public": true, "masked": false});
     let mut variables = vec![

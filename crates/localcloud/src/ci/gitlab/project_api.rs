@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{
-    Blame, End, Floor, GitLab, Job, PROJECT_ID, Project, Runner, flag, invalid,
+    Cause, CiState, GitLab, Job, JobOutcome, PROJECT_ID, Project, Runner, flag, invalid,
     jobs::SCOPES,
     page::{Total, keyset, page},
     refuse,
     route::UserRoute,
 };
 use crate::{
-    aws::model::Stamp,
     ci::jobs::Jobs,
-    http::{Answer, Request},
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 impl GitLab {
@@ -21,73 +21,79 @@ impl GitLab {
         &mut self,
         route: &UserRoute,
         request: &Request,
-        floor: &mut Floor,
-        now: Stamp,
-    ) -> Result<Answer, Answer> {
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         self.authorize(request, route.scopes(), now)?;
         match route {
-            UserRoute::ProjectJobs(project) => self.project_jobs(self.project(project)?.id, request, floor, now),
+            UserRoute::ProjectJobs(project) => self.project_jobs(self.project(project)?.id, request, state, now),
             UserRoute::ProjectJob(project, id) => {
                 let project = self.project(project)?.id;
-                Ok(Answer::json(200, &job(project, *id, &floor.jobs)?.entity(self, &floor.url, now)))
+                Ok(Response::json(200, &job(project, *id, &state.jobs)?.entity(self, &state.url, now)))
             }
             UserRoute::JobTrace(project, id) => {
                 let project = self.project(project)?.id;
-                Ok(Answer::new(200, "text/plain", job(project, *id, &floor.jobs)?.trace.clone()))
+                Ok(Response::new(200, "text/plain", job(project, *id, &state.jobs)?.trace.clone()))
             }
-            UserRoute::CancelJob(project, id) => self.cancel(project, *id, floor, now),
-            UserRoute::GroupProjects(group) => self.group_projects(group, request, &floor.url),
+            UserRoute::CancelJob(project, id) => self.cancel(project, *id, state, now),
+            UserRoute::GroupProjects(group) => self.group_projects(group, request, &state.url),
             UserRoute::CreateRunner => self.create_runner(request),
-            UserRoute::Runner(id) => Ok(Answer::json(200, &self.runner(*id)?.details(now))),
+            UserRoute::Runner(id) => Ok(Response::json(200, &self.runner(*id)?.details(now))),
             UserRoute::UpdateRunner(id) => {
                 let params = request.params();
                 let runner = self.runner_mut(*id)?;
                 runner.change(&params).map_err(|what| refuse(400, &what))?;
-                Ok(Answer::json(200, &runner.details(now)))
+                Ok(Response::json(200, &runner.details(now)))
             }
             UserRoute::DeleteRunner(id) => {
                 self.runner(*id)?;
                 self.runners.remove(id);
-                Ok(Answer::empty(204))
+                Ok(Response::empty(204))
             }
             UserRoute::RunnerManagers(id) => {
                 let managers = self.runner(*id)?.managers.values().rev();
-                Ok(Answer::json(200, &managers.map(|manager| manager.entity(now)).collect()))
+                Ok(Response::json(200, &managers.map(|manager| manager.entity(now)).collect()))
             }
-            UserRoute::RunnerJobs(id) => self.runner_jobs(*id, request, floor, now),
+            UserRoute::RunnerJobs(id) => self.runner_jobs(*id, request, state, now),
         }
     }
 
-    fn project_jobs(&self, project: u64, request: &Request, floor: &Floor, now: Stamp) -> Result<Answer, Answer> {
+    fn project_jobs(
+        &self,
+        project: u64,
+        request: &Request,
+        state: &CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         let scopes = super::list(request.params().get("scope").unwrap_or(&Value::Null));
         if scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
             return Err(invalid("scope does not have a valid value"));
         }
-        let jobs = floor.jobs.iter().rev().filter(|_| project == PROJECT_ID);
+        let jobs = state.jobs.iter().rev().filter(|_| project == PROJECT_ID);
         let jobs = jobs.filter(|job| scopes.is_empty() || scopes.iter().any(|scope| scope == job.status.as_str()));
         let jobs: Vec<&Job> = jobs.collect();
-        let show = |job: &&Job| job.entity(self, &floor.url, now);
+        let show = |job: &&Job| job.entity(self, &state.url, now);
         Ok(match request.query("pagination") {
-            Some("keyset") => keyset(request, &floor.url, &jobs, show),
-            Some(_) | None => page(request, &floor.url, &jobs, Total::Untold, show),
+            Some("keyset") => keyset(request, &state.url, &jobs, show),
+            Some(_) | None => page(request, &state.url, &jobs, Total::Untold, show),
         })
     }
 
-    fn runner_jobs(&self, id: u64, request: &Request, floor: &Floor, now: Stamp) -> Result<Answer, Answer> {
+    fn runner_jobs(&self, id: u64, request: &Request, state: &CiState, now: Timestamp) -> Result<Response, Response> {
         self.runner(id)?;
         let status = request.query("status");
         if status.is_some_and(|status| !SCOPES.contains(&status)) {
             return Err(invalid("status does not have a valid value"));
         }
-        let jobs = floor.jobs.iter().rev().filter(|job| job.runner == Some(id));
+        let jobs = state.jobs.iter().rev().filter(|job| job.runner == Some(id));
         let jobs = jobs.filter(|job| status.is_none_or(|status| status == job.status.as_str()));
         let system_id = request.query("system_id");
         let jobs = jobs.filter(|job| system_id.is_none_or(|wanted| job.machine.as_deref() == Some(wanted)));
         let jobs: Vec<&Job> = jobs.collect();
-        Ok(page(request, &floor.url, &jobs, Total::Told, |job| job.entity(self, &floor.url, now)))
+        Ok(page(request, &state.url, &jobs, Total::Told, |job| job.entity(self, &state.url, now)))
     }
 
-    fn group_projects(&self, group: &str, request: &Request, url: &str) -> Result<Answer, Answer> {
+    fn group_projects(&self, group: &str, request: &Request, url: &str) -> Result<Response, Response> {
         let named = |id: &u64, path: &String| group.parse() == Ok(*id) || path == group;
         let found = self.groups.iter().find(|(id, path)| named(id, path));
         let (group, group_path) = found.ok_or_else(|| refuse(404, "404 Group Not Found"))?;
@@ -121,7 +127,7 @@ impl GitLab {
         })
     }
 
-    fn create_runner(&mut self, request: &Request) -> Result<Answer, Answer> {
+    fn create_runner(&mut self, request: &Request) -> Result<Response, Response> {
         let params = request.params();
         let kind = params.get("runner_type").and_then(Value::as_str).unwrap_or_default().to_owned();
         let owner = |key: &str| params.get(key).and_then(|id| id.as_u64().or_else(|| id.as_str()?.parse().ok()));
@@ -140,34 +146,34 @@ impl GitLab {
         let mut runner = Runner { kind, ..Runner::new(id, token.clone()) };
         runner.change(&params).map_err(|what| refuse(400, &what))?;
         self.runners.insert(id, runner);
-        Ok(Answer::json(201, &json!({"id": id, "token": token, "token_expires_at": null})))
+        Ok(Response::json(201, &json!({"id": id, "token": token, "token_expires_at": null})))
     }
 
-    fn cancel(&mut self, project: &str, id: u64, floor: &mut Floor, now: Stamp) -> Result<Answer, Answer> {
+    fn cancel(&mut self, project: &str, id: u64, state: &mut CiState, now: Timestamp) -> Result<Response, Response> {
         let project = self.project(project)?.id;
-        if job(project, id, &floor.jobs)?.status.is_over() {
+        if job(project, id, &state.jobs)?.status.is_over() {
             return Err(refuse(403, "403 Forbidden"));
         }
-        floor.jobs.finish(id, End::Canceled(Blame::Job), now);
-        Ok(Answer::json(201, &job(project, id, &floor.jobs)?.entity(self, &floor.url, now)))
+        state.jobs.finish(id, JobOutcome::Canceled(Cause::Job), now);
+        Ok(Response::json(201, &job(project, id, &state.jobs)?.entity(self, &state.url, now)))
     }
 
     /// The project with this number or full path.
-    fn project(&self, name: &str) -> Result<&Project, Answer> {
+    fn project(&self, name: &str) -> Result<&Project, Response> {
         let found = self.projects.values().find(|project| name.parse() == Ok(project.id) || project.path == name);
         found.ok_or_else(|| refuse(404, "404 Project Not Found"))
     }
 
-    fn runner(&self, id: u64) -> Result<&Runner, Answer> {
+    fn runner(&self, id: u64) -> Result<&Runner, Response> {
         self.runners.get(&id).ok_or_else(|| refuse(404, "404 Runner Not Found"))
     }
 
-    fn runner_mut(&mut self, id: u64) -> Result<&mut Runner, Answer> {
+    fn runner_mut(&mut self, id: u64) -> Result<&mut Runner, Response> {
         self.runners.get_mut(&id).ok_or_else(|| refuse(404, "404 Runner Not Found"))
     }
 }
 
-fn job(project: u64, id: u64, jobs: &Jobs) -> Result<&Job, Answer> {
+fn job(project: u64, id: u64, jobs: &Jobs) -> Result<&Job, Response> {
     let found = jobs.get(id).filter(|_| project == PROJECT_ID);
     found.ok_or_else(|| refuse(404, "404 Job Not Found"))
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Blame, End, Floor, GitLab, Runner, Status, invalid, payload, refuse, route::RunnerRoute};
+use super::{Cause, CiState, GitLab, JobOutcome, Runner, Status, invalid, payload, refuse, route::RunnerRoute};
 use crate::{
-    aws::model::Stamp,
     ci::jobs::{Jobs, TRACE_CAP},
-    http::{Answer, Request},
+    http::{Request, Response},
+    time::Timestamp,
 };
 
 /// How often a runner should send its trace, in seconds.
@@ -18,33 +18,33 @@ impl GitLab {
         &mut self,
         route: &RunnerRoute,
         request: &Request,
-        floor: &mut Floor,
-        now: Stamp,
-    ) -> Result<Answer, Answer> {
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         let params = request.params();
         match route {
-            RunnerRoute::RequestJob => self.request_job(request, &params, floor, now),
-            RunnerRoute::UpdateJob(id) => self.update_job(*id, request, &params, &mut floor.jobs, now),
-            RunnerRoute::PatchTrace(id) => self.patch_trace(*id, request, &mut floor.jobs, now),
+            RunnerRoute::RequestJob => self.request_job(request, &params, state, now),
+            RunnerRoute::UpdateJob(id) => self.update_job(*id, request, &params, &mut state.jobs, now),
+            RunnerRoute::PatchTrace(id) => self.patch_trace(*id, request, &mut state.jobs, now),
             RunnerRoute::Artifacts(_) => Err(refuse(404, "404 Not Found")),
             RunnerRoute::Verify => {
                 let id = self.runner_of(request, &params)?;
                 self.hear(id, &params, now);
                 let token = self.runners.get(&id).map(|runner| runner.token.clone());
-                Ok(Answer::json(200, &json!({"id": id, "token": token, "token_expires_at": null})))
+                Ok(Response::json(200, &json!({"id": id, "token": token, "token_expires_at": null})))
             }
             RunnerRoute::Register => Err(refuse(410, "410 Gone - Runner registration token is disallowed")),
             RunnerRoute::Unregister => {
                 let id = self.runner_of(request, &params)?;
                 self.runners.remove(&id);
-                Ok(Answer::empty(204))
+                Ok(Response::empty(204))
             }
             RunnerRoute::UnregisterManager => {
                 let id = self.runner_of(request, &params)?;
                 let system_id = system_id(&params).ok_or_else(|| invalid("system_id is missing"))?;
                 let removed = self.runners.get_mut(&id).and_then(|runner| runner.managers.remove(&system_id));
                 match removed {
-                    Some(_) => Ok(Answer::empty(204)),
+                    Some(_) => Ok(Response::empty(204)),
                     None => Err(refuse(404, "404 Runner manager not found Not Found")),
                 }
             }
@@ -55,18 +55,18 @@ impl GitLab {
         &mut self,
         request: &Request,
         params: &Map<String, Value>,
-        floor: &mut Floor,
-        now: Stamp,
-    ) -> Result<Answer, Answer> {
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         let runner_id = self.runner_of(request, params)?;
         self.hear(runner_id, params, now);
-        let nothing = Answer::empty(204).header("x-gitlab-last-update", format!("{:x}", now.0));
+        let nothing = Response::empty(204).header("x-gitlab-last-update", format!("{:x}", now.0));
         let Some(runner) = self.runners.get(&runner_id).filter(|runner| !runner.paused) else { return Ok(nothing) };
         let fits = |job: &&super::Job| job.matches(&runner.tags, runner.run_untagged);
-        let Some(id) = floor.jobs.waiting().find(fits).map(|job| job.id) else { return Ok(nothing) };
-        floor.jobs.hand_out(id, runner_id, system_id(params).as_deref(), now);
-        self.note_busy(id, &floor.jobs);
-        Ok(Answer::json(201, &payload::of(self, floor, id)))
+        let Some(id) = state.jobs.waiting().find(fits).map(|job| job.id) else { return Ok(nothing) };
+        state.jobs.hand_out(id, runner_id, system_id(params).as_deref(), now);
+        self.note_busy(id, &state.jobs);
+        Ok(Response::json(201, &payload::of(self, state, id)))
     }
 
     fn update_job(
@@ -75,8 +75,8 @@ impl GitLab {
         request: &Request,
         params: &Map<String, Value>,
         jobs: &mut Jobs,
-        now: Stamp,
-    ) -> Result<Answer, Answer> {
+        now: Timestamp,
+    ) -> Result<Response, Response> {
         let job = self.running_job(id, request, params, jobs)?;
         job.updated_at = now;
         job.exit_code = params.get("exit_code").and_then(Value::as_i64);
@@ -88,21 +88,21 @@ impl GitLab {
             Some(_) => return Err(invalid("state does not have a valid value")),
         };
         match status {
-            Status::Success => jobs.finish(id, End::Success, now),
+            Status::Success => jobs.finish(id, JobOutcome::Success, now),
             Status::Failed => {
                 let reason = reason.unwrap_or("script_failure").to_owned();
-                let blame = if reason == "runner_system_failure" { Blame::Machine } else { Blame::Job };
-                jobs.finish(id, End::Failed { reason, blame }, now);
+                let cause = if reason == "runner_system_failure" { Cause::Machine } else { Cause::Job };
+                jobs.finish(id, JobOutcome::Failed { reason, cause }, now);
             }
             Status::Running | Status::Pending | Status::Canceled => {}
         }
         self.note_busy(id, jobs);
-        Ok(Answer::json(200, &json!(200))
+        Ok(Response::json(200, &json!(200))
             .header("job-status", status.as_str())
             .header("x-gitlab-trace-update-interval", TRACE_INTERVAL))
     }
 
-    fn patch_trace(&self, id: u64, request: &Request, jobs: &mut Jobs, now: Stamp) -> Result<Answer, Answer> {
+    fn patch_trace(&self, id: u64, request: &Request, jobs: &mut Jobs, now: Timestamp) -> Result<Response, Response> {
         // The body is the trace itself, so the token can only stand in the header or the query.
         let query: Map<String, Value> = request.query.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         let job = self.running_job(id, request, &query, jobs)?;
@@ -115,18 +115,18 @@ impl GitLab {
         }
         if job.trace.len() + request.body.len() > TRACE_CAP {
             let reason = "trace_size_exceeded".to_owned();
-            jobs.finish(id, End::Failed { reason, blame: Blame::Job }, now);
+            jobs.finish(id, JobOutcome::Failed { reason, cause: Cause::Job }, now);
             return Err(refuse(403, "403 Forbidden"));
         }
         job.trace.extend_from_slice(&request.body);
-        Ok(Answer::empty(202)
+        Ok(Response::empty(202)
             .header("job-status", job.status.as_str())
             .header("range", format!("0-{}", job.trace.len()))
             .header("x-gitlab-trace-update-interval", TRACE_INTERVAL))
     }
 
     /// Notes that the machine behind this request called; one that names no `system_id` has no manager.
-    fn hear(&mut self, runner: u64, params: &Map<String, Value>, now: Stamp) {
+    fn hear(&mut self, runner: u64, params: &Map<String, Value>, now: Timestamp) {
         let managers = self.runners.values().flat_map(|runner| runner.managers.values());
         let next = managers.map(|manager| manager.id).max().unwrap_or(0) + 1;
         let Some(runner) = self.runners.get_mut(&runner) else { return };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{flag, list, time};
-use crate::aws::model::Stamp;
+use crate::time::Timestamp;
 
 /// A runner record: one token, shared by any number of machines.
 pub(super) struct Runner {
@@ -20,7 +20,7 @@ pub(super) struct Runner {
     pub access_level: String,
     pub maximum_timeout: Option<u64>,
     pub maintenance_note: Option<String>,
-    pub contacted_at: Option<Stamp>,
+    pub contacted_at: Option<Timestamp>,
     /// By `system_id`.
     pub managers: BTreeMap<String, Manager>,
 }
@@ -29,8 +29,8 @@ pub(super) struct Runner {
 pub(super) struct Manager {
     pub id: u64,
     pub system_id: String,
-    pub created_at: Stamp,
-    pub contacted_at: Stamp,
+    pub created_at: Timestamp,
+    pub contacted_at: Timestamp,
     pub info: Map<String, Value>,
     pub busy: bool,
 }
@@ -87,7 +87,7 @@ impl Runner {
     }
 
     /// Notes that the machine with this `system_id` called. `id` is for a new one.
-    pub fn heard(&mut self, system_id: &str, info: Option<&Map<String, Value>>, id: u64, now: Stamp) {
+    pub fn heard(&mut self, system_id: &str, info: Option<&Map<String, Value>>, id: u64, now: Timestamp) {
         self.contacted_at = Some(now);
         let manager = self.managers.entry(system_id.to_owned()).or_insert_with(|| Manager {
             id,
@@ -104,7 +104,7 @@ impl Runner {
     }
 
     /// The short form, as it stands in a job.
-    pub fn entity(&self, now: Stamp) -> Value {
+    pub fn entity(&self, now: Timestamp) -> Value {
         let online = self.contacted_at.is_some_and(|at| now.0 - at.0 < ONLINE_FOR);
         json!({
             "id": self.id,
@@ -125,7 +125,7 @@ impl Runner {
     }
 
     /// The long form.
-    pub fn details(&self, now: Stamp) -> Value {
+    pub fn details(&self, now: Timestamp) -> Value {
         let mut entity = self.entity(now);
         entity["tag_list"] = json!(self.tags);
         entity["run_untagged"] = json!(self.run_untagged);
@@ -141,7 +141,7 @@ impl Runner {
 }
 
 impl Manager {
-    pub fn entity(&self, now: Stamp) -> Value {
+    pub fn entity(&self, now: Timestamp) -> Value {
         let text = |key: &str| self.info.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         json!({
             "id": self.id,

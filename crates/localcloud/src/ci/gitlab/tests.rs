@@ -2,15 +2,15 @@ use super::*;
 use crate::{
     LocalCloudOptions, PlatformKind,
     ci::Ci,
-    ci::jobs::{Fate, What},
+    ci::jobs::{JobEventKind, JobLoss},
     fleet::{JobState, NewJobs},
     http,
 };
 
-const NOW: Stamp = Stamp(1_790_000_000_000);
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
-fn later(seconds: i64) -> Stamp {
-    Stamp(NOW.0 + seconds * 1000)
+fn later(seconds: i64) -> Timestamp {
+    Timestamp(NOW.0 + seconds * 1000)
 }
 
 fn gitlab(gitlab: GitLabOptions) -> Ci {
@@ -29,25 +29,25 @@ fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> 
     }
 }
 
-fn get(gitlab: &mut Ci, target: &str) -> Answer {
+fn get(gitlab: &mut Ci, target: &str) -> Response {
     gitlab.handle(&request("GET", target, &[("private-token", "glpat-lightsout-local")], ""), NOW)
 }
 
-fn runner(gitlab: &mut Ci, method: &str, target: &str, body: &Value, now: Stamp) -> Answer {
+fn runner(gitlab: &mut Ci, method: &str, target: &str, body: &Value, now: Timestamp) -> Response {
     gitlab.handle(&request(method, target, &[("content-type", "application/json")], &body.to_string()), now)
 }
 
-fn ask_for_job(gitlab: &mut Ci, now: Stamp) -> Answer {
+fn ask_for_job(gitlab: &mut Ci, now: Timestamp) -> Response {
     let body = json!({"token": "glrt-lightsout-local", "system_id": "r_1", "info": {"version": "18.0.0"}});
     runner(gitlab, "POST", "/jobs/request", &body, now)
 }
 
-fn body(answer: &Answer) -> Value {
-    serde_json::from_slice(&answer.body).expect("JSON")
+fn body(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).expect("JSON")
 }
 
-fn ids(answer: &Answer) -> Vec<u64> {
-    body(answer).as_array().expect("a list").iter().map(|item| item["id"].as_u64().expect("an id")).collect()
+fn ids(response: &Response) -> Vec<u64> {
+    body(response).as_array().expect("a list").iter().map(|item| item["id"].as_u64().expect("an id")).collect()
 }
 
 fn states(gitlab: &Ci) -> Vec<JobState> {
@@ -65,9 +65,9 @@ fn a_job_goes_from_queue_to_success() {
     let mut gitlab = gitlab(GitLabOptions::default());
     let new = NewJobs { argv: vec!["echo".into(), "a b".into()], image: Some("busybox".into()), ..NewJobs::default() };
     assert_eq!(gitlab.enqueue(&new, NOW), [1001]);
-    let answer = ask_for_job(&mut gitlab, later(5));
-    assert_eq!(answer.status, 201);
-    let job = body(&answer);
+    let response = ask_for_job(&mut gitlab, later(5));
+    assert_eq!(response.status, 201);
+    let job = body(&response);
     assert_eq!(job["id"], 1001);
     assert_eq!(job["steps"][0]["script"], json!(["echo 'a b'"]));
     assert_eq!(job["image"]["name"], "busybox");
@@ -92,8 +92,9 @@ fn a_job_goes_from_queue_to_success() {
 
     let view = gitlab.jobs().next().expect("the job").view(None, later(99));
     assert_eq!((view.waited_s, view.ran_s), (5.0, Some(4.0)));
-    let news: Vec<What> = std::iter::from_fn(|| gitlab.poll_news()).map(|news| news.what).collect();
-    assert_eq!(news, [What::Queued, What::Picked, What::Ended(End::Success)]);
+    let job_event: Vec<JobEventKind> =
+        std::iter::from_fn(|| gitlab.poll_event()).map(|job_event| job_event.kind).collect();
+    assert_eq!(job_event, [JobEventKind::Queued, JobEventKind::Picked, JobEventKind::Ended(JobOutcome::Success)]);
 }
 
 #[test]
@@ -208,8 +209,8 @@ fn a_job_is_lost_the_moment_its_machine_is_gone() {
     let mut gitlab = gitlab(GitLabOptions::default());
     gitlab.enqueue(&NewJobs { count: 2, ..NewJobs::default() }, NOW);
     ask_for_job(&mut gitlab, NOW);
-    assert_eq!(gitlab.machine_gone(&["r_2"], Fate::Lost, later(3)), [0; 0]);
-    assert_eq!(gitlab.machine_gone(&["r_1"], Fate::Lost, later(3)), [1001]);
+    assert_eq!(gitlab.machine_gone(&["r_2"], JobLoss::Lost, later(3)), [0; 0]);
+    assert_eq!(gitlab.machine_gone(&["r_1"], JobLoss::Lost, later(3)), [1001]);
     assert_eq!(states(&gitlab), [JobState::Lost, JobState::Waiting]);
     // GitLab itself does not know yet.
     assert_eq!(body(&get(&mut gitlab, "/projects/20/jobs/1001"))["status"], "running");

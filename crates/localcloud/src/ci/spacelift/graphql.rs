@@ -38,9 +38,9 @@ const DEEPEST: usize = 16;
 /// # Errors
 /// What is wrong, as a GraphQL error says it.
 pub(super) fn parse(document: &str, variables: &Map<String, Value>) -> Result<Operation, String> {
-    let mut parser = Parser { words: words(document)?, at: 0, variables };
+    let mut parser = Parser { tokens: tokens(document)?, at: 0, variables };
     let mutation = match parser.peek() {
-        Some(Word::Name(kind)) if kind == "query" || kind == "mutation" => {
+        Some(Token::Name(kind)) if kind == "query" || kind == "mutation" => {
             let mutation = kind == "mutation";
             parser.at += 1;
             parser.declarations()?;
@@ -51,12 +51,12 @@ pub(super) fn parse(document: &str, variables: &Map<String, Value>) -> Result<Op
     let fields = parser.selection(0)?;
     match parser.peek() {
         None => Ok(Operation { mutation, fields }),
-        Some(word) => Err(format!("Syntax Error: Unexpected {word:?}.")),
+        Some(token) => Err(format!("Syntax Error: Unexpected {token:?}.")),
     }
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Word {
+enum Token {
     Name(String),
     Text(String),
     Number(i64),
@@ -64,25 +64,25 @@ enum Word {
 }
 
 struct Parser<'a> {
-    words: Vec<Word>,
+    tokens: Vec<Token>,
     at: usize,
     variables: &'a Map<String, Value>,
 }
 
 impl Parser<'_> {
-    fn peek(&self) -> Option<&Word> {
-        self.words.get(self.at)
+    fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.at)
     }
 
-    fn next(&mut self) -> Result<Word, String> {
-        let word = self.words.get(self.at).cloned().ok_or("Syntax Error: Unexpected <EOF>.")?;
+    fn next(&mut self) -> Result<Token, String> {
+        let token = self.tokens.get(self.at).cloned().ok_or("Syntax Error: Unexpected <EOF>.")?;
         self.at += 1;
-        Ok(word)
+        Ok(token)
     }
 
     /// Whether this sign comes next; if so it is taken.
     fn took(&mut self, sign: char) -> bool {
-        let here = self.peek() == Some(&Word::Sign(sign));
+        let here = self.peek() == Some(&Token::Sign(sign));
         self.at += usize::from(here);
         here
     }
@@ -93,14 +93,14 @@ impl Parser<'_> {
 
     fn name(&mut self) -> Result<String, String> {
         match self.next()? {
-            Word::Name(name) => Ok(name),
+            Token::Name(name) => Ok(name),
             other => Err(format!("Syntax Error: Expected a name, found {other:?}.")),
         }
     }
 
     /// The operation's name and its variables, whose types are taken on trust.
     fn declarations(&mut self) -> Result<(), String> {
-        if matches!(self.peek(), Some(Word::Name(_))) {
+        if matches!(self.peek(), Some(Token::Name(_))) {
             self.at += 1;
         }
         if self.took('(') {
@@ -121,7 +121,7 @@ impl Parser<'_> {
             let first = self.name()?;
             let (alias, name) = if self.took(':') { (first, self.name()?) } else { (first.clone(), first) };
             let arguments = self.arguments()?;
-            let nested = self.peek() == Some(&Word::Sign('{'));
+            let nested = self.peek() == Some(&Token::Sign('{'));
             let selection = if nested { self.selection(depth + 1)? } else { Vec::new() };
             fields.push(Field { alias, name, arguments, selection });
         }
@@ -143,58 +143,58 @@ impl Parser<'_> {
 
     fn value(&mut self) -> Result<Value, String> {
         match self.next()? {
-            Word::Text(text) => Ok(json!(text)),
-            Word::Number(number) => Ok(json!(number)),
-            Word::Name(name) => Ok(match name.as_str() {
+            Token::Text(text) => Ok(json!(text)),
+            Token::Number(number) => Ok(json!(number)),
+            Token::Name(name) => Ok(match name.as_str() {
                 "true" => json!(true),
                 "false" => json!(false),
                 "null" => Value::Null,
                 other => json!(other),
             }),
-            Word::Sign('$') => {
+            Token::Sign('$') => {
                 let name = self.name()?;
                 let value = self.variables.get(&name).cloned();
                 value.ok_or_else(|| format!("Variable \"${name}\" of required type was not provided."))
             }
-            Word::Sign(sign) => Err(format!("Syntax Error: Unexpected \"{sign}\".")),
+            Token::Sign(sign) => Err(format!("Syntax Error: Unexpected \"{sign}\".")),
         }
     }
 }
 
-fn words(document: &str) -> Result<Vec<Word>, String> {
-    let mut words = Vec::new();
+fn tokens(document: &str) -> Result<Vec<Token>, String> {
+    let mut tokens = Vec::new();
     let mut rest = document;
     while let Some(first) = rest.chars().next() {
         let length = match first {
             ' ' | '\t' | '\r' | '\n' | ',' | '\u{feff}' => first.len_utf8(),
             '#' => rest.find('\n').unwrap_or(rest.len()),
             '{' | '}' | '(' | ')' | ':' | '$' | '!' | '[' | ']' | '=' => {
-                words.push(Word::Sign(first));
+                tokens.push(Token::Sign(first));
                 1
             }
             '"' => {
                 // A text of GraphQL without block quotes is a text of JSON.
                 let mut texts = serde_json::Deserializer::from_str(rest).into_iter::<String>();
                 let text = texts.next().and_then(Result::ok).ok_or("Syntax Error: Unterminated string.")?;
-                words.push(Word::Text(text));
+                tokens.push(Token::Text(text));
                 texts.byte_offset()
             }
             '-' | '0'..='9' => {
                 let length = 1 + rest[1..].bytes().take_while(u8::is_ascii_digit).count();
                 let number = rest[..length].parse().map_err(|_| "Syntax Error: Invalid number.")?;
-                words.push(Word::Number(number));
+                tokens.push(Token::Number(number));
                 length
             }
             '_' | 'a'..='z' | 'A'..='Z' => {
                 let length = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
-                words.push(Word::Name(rest[..length].to_owned()));
+                tokens.push(Token::Name(rest[..length].to_owned()));
                 length
             }
             other => return Err(format!("Syntax Error: Cannot parse the unexpected character {other:?}.")),
         };
         rest = &rest[length..];
     }
-    Ok(words)
+    Ok(tokens)
 }
 
 #[cfg(test)]

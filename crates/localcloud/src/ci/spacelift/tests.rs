@@ -20,15 +20,15 @@ fn bench(options: SpaceliftOptions) -> Bench {
 fn ask(bench: &mut Bench, jwt: &str, query: &str, variables: &Value) -> Value {
     let bearer = format!("Bearer {jwt}");
     let document = json!({"query": query, "variables": variables});
-    let answer = bench.json("POST", "/graphql", &[("authorization", &bearer)], &document);
-    assert_eq!(answer.status, 200, "GraphQL errors come with 200 too");
-    body(&answer)
+    let response = bench.json("POST", "/graphql", &[("authorization", &bearer)], &document);
+    assert_eq!(response.status, 200, "GraphQL errors come with 200 too");
+    body(&response)
 }
 
 fn login(bench: &mut Bench) -> String {
     let options = SpaceliftOptions::default();
-    let answer = ask(bench, "", LOGIN, &json!({"id": options.key_id, "secret": options.key_secret}));
-    answer["data"]["apiKeyUser"]["jwt"].as_str().expect("a JWT").to_owned()
+    let response = ask(bench, "", LOGIN, &json!({"id": options.key_id, "secret": options.key_secret}));
+    response["data"]["apiKeyUser"]["jwt"].as_str().expect("a JWT").to_owned()
 }
 
 fn pool() -> Value {

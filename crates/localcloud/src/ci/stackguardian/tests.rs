@@ -5,7 +5,7 @@ use crate::{
     LocalCloudOptions, PlatformKind,
     ci::testing::{Bench, INSTANCE, body, later},
     fleet::JobState,
-    http::Answer,
+    http::Response,
 };
 
 const USER: (&str, &str) = ("authorization", "apikey sgu_lightsoutlocal");
@@ -23,16 +23,16 @@ fn group(bench: &mut Bench) -> Value {
 }
 
 fn register(bench: &mut Bench) -> String {
-    let answer = bench.call("POST", &format!("{GROUP}/register/"), &[NODE], "");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    body(&answer)["data"]["RunnerId"].as_str().expect("an id").to_owned()
+    let response = bench.call("POST", &format!("{GROUP}/register/"), &[NODE], "");
+    assert_eq!(response.status, 200, "{}", response.text());
+    body(&response)["data"]["RunnerId"].as_str().expect("an id").to_owned()
 }
 
 fn connect(bench: &mut Bench, runner: &str) -> String {
     bench.connect(TOKEN, &json!({"name": runner, "instance_id": INSTANCE, "slots": 2}))
 }
 
-fn set_status(bench: &mut Bench, runner: &str, status: &str) -> Answer {
+fn set_status(bench: &mut Bench, runner: &str, status: &str) -> Response {
     let form = ("content-type", "application/x-www-form-urlencoded");
     bench.call("POST", &format!("{GROUP}/runner_status/"), &[USER, form], &format!("Status={status}&RunnerId={runner}"))
 }

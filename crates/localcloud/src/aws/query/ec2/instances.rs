@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{Filter, filters};
 use crate::{
-    aws::model::{Cloud, Ec2State, Instance, Stamp, StateReason},
-    aws::query::{Answer, error::Fault, form::Form, page::page, xml::Xml},
+    aws::model::{Cloud, Ec2State, Instance, StateReason},
+    aws::query::{CallResult, error::AwsError, form::Form, page::page, xml::Xml},
+    time::Timestamp,
 };
 
 /// How long a terminated instance stays visible (EC2 User Guide: about an hour).
@@ -13,7 +14,7 @@ const AFTERGLOW: Duration = Duration::from_secs(3600);
 const LARGEST_PAGE: u32 = 1000;
 
 /// `DescribeInstances`.
-pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let ids = form.list("InstanceId");
     let filters = filters(form)?;
     let size = form.number("MaxResults", 5..=LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
@@ -39,7 +40,7 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>, now: Stamp) -> Answer {
 }
 
 /// `TerminateInstances`: ending an ended instance succeeds.
-pub(crate) fn terminate(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn terminate(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     change(cloud, form, |cloud, id| {
         if cloud.instance(id).is_some_and(|instance| !instance.ec2_state.is_ending()) {
             cloud.because(id, "terminated through EC2");
@@ -49,18 +50,18 @@ pub(crate) fn terminate(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answe
 }
 
 /// `StopInstances`: stopping a stopped instance succeeds.
-pub(crate) fn stop(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn stop(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let ids = form.list("InstanceId");
     for id in &ids {
         let Some(instance) = cloud.instance(id) else { continue };
         if instance.ec2_state.is_ending() {
-            return Err(Fault::new(
+            return Err(AwsError::new(
                 "IncorrectInstanceState",
                 format!("This instance '{id}' is not in a state from which it can be stopped."),
             ));
         }
         if instance.spot {
-            return Err(Fault::new(
+            return Err(AwsError::new(
                 "UnsupportedOperation",
                 format!(
                     "You can't stop the Spot Instance '{id}' because it is associated with a one-time Spot Instance \
@@ -75,7 +76,7 @@ pub(crate) fn stop(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
     })
 }
 
-fn change(cloud: &mut Cloud, form: &Form<'_>, act: impl Fn(&mut Cloud, &str)) -> Answer {
+fn change(cloud: &mut Cloud, form: &Form<'_>, act: impl Fn(&mut Cloud, &str)) -> CallResult {
     let ids = form.list("InstanceId");
     if ids.is_empty() {
         return Err(form.missing("InstanceId"));
@@ -98,27 +99,27 @@ fn change(cloud: &mut Cloud, form: &Form<'_>, act: impl Fn(&mut Cloud, &str)) ->
 }
 
 /// Refuses ids that cannot be ids, and then ids that nothing has.
-pub(crate) fn check(ids: &[&str], exists: impl Fn(&str) -> bool) -> Result<(), Fault> {
+pub(crate) fn check(ids: &[&str], exists: impl Fn(&str) -> bool) -> Result<(), AwsError> {
     let well_formed = |id: &str| {
         id.strip_prefix("i-").is_some_and(|digits| {
             matches!(digits.len(), 8 | 17) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
         })
     };
     if let Some(id) = ids.iter().find(|id| !well_formed(id)) {
-        return Err(Fault::new("InvalidInstanceID.Malformed", format!("Invalid id: \"{id}\"")));
+        return Err(AwsError::new("InvalidInstanceID.Malformed", format!("Invalid id: \"{id}\"")));
     }
     let missing: Vec<_> = ids.iter().copied().filter(|id| !exists(id)).collect();
     match missing.as_slice() {
         [] => Ok(()),
-        [id] => Err(Fault::new("InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"))),
-        several => Err(Fault::new(
+        [id] => Err(AwsError::new("InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"))),
+        several => Err(AwsError::new(
             "InvalidInstanceID.NotFound",
             format!("The instance IDs '{}' do not exist", several.join(", ")),
         )),
     }
 }
 
-fn accepted(filters: &[Filter<'_>], instance: &Instance) -> Result<bool, Fault> {
+fn accepted(filters: &[Filter<'_>], instance: &Instance) -> Result<bool, AwsError> {
     for filter in filters {
         let matches = match filter.name {
             "instance-id" => filter.accepts(&instance.id),

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::{filters, instances::check};
 use crate::{
     aws::model::Cloud,
-    aws::query::{Answer, error::Fault, form::Form, page::page, xml::Xml},
+    aws::query::{CallResult, error::AwsError, form::Form, page::page, xml::Xml},
 };
 
 /// `CreateTags`: all resources or none.
-pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
     let ids = resources(cloud, form)?;
     let mut tags = Vec::new();
     for tag in form.structures("Tag") {
@@ -26,7 +26,7 @@ pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>) -> Answer {
 }
 
 /// `DeleteTags`; a value, when given, must be the present one.
-pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
     let ids = resources(cloud, form)?;
     for tag in form.structures("Tag") {
         let key = own_key(&tag)?;
@@ -42,12 +42,12 @@ pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>) -> Answer {
 }
 
 /// `DescribeTags`.
-pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     let filters = filters(form)?;
     let size = form.number("MaxResults", 5..=1000)?.unwrap_or(1000);
-    let world = cloud.view();
-    let instances = world.instances.values().map(|instance| (&instance.id, "instance", &instance.tags));
-    let templates = world.templates.values().map(|template| (&template.id, "launch-template", &template.tags));
+    let inventory = cloud.view();
+    let instances = inventory.instances.values().map(|instance| (&instance.id, "instance", &instance.tags));
+    let templates = inventory.templates.values().map(|template| (&template.id, "launch-template", &template.tags));
     let mut shown = Vec::new();
     for (id, kind, tags) in instances.chain(templates) {
         for (key, value) in tags {
@@ -82,13 +82,13 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
 }
 
 /// The resources of a call; all of them exist.
-fn resources<'a>(cloud: &Cloud, form: &Form<'a>) -> Result<Vec<&'a str>, Fault> {
+fn resources<'a>(cloud: &Cloud, form: &Form<'a>) -> Result<Vec<&'a str>, AwsError> {
     let ids = form.list("ResourceId");
     if ids.is_empty() {
         return Err(form.missing("ResourceId"));
     }
     for id in &ids {
-        if !cloud.world.templates.contains_key(*id) {
+        if !cloud.inventory.templates.contains_key(*id) {
             check(&[id], |id| cloud.instance(id).is_some())?;
         }
     }
@@ -96,18 +96,18 @@ fn resources<'a>(cloud: &Cloud, form: &Form<'a>) -> Result<Vec<&'a str>, Fault> 
 }
 
 fn tags_of<'c>(cloud: &'c mut Cloud, id: &str) -> Option<&'c mut BTreeMap<String, String>> {
-    let world = &mut cloud.world;
-    match world.instances.get_mut(id) {
+    let inventory = &mut cloud.inventory;
+    match inventory.instances.get_mut(id) {
         Some(instance) => Some(&mut instance.tags),
-        None => world.templates.get_mut(id).map(|template| &mut template.tags),
+        None => inventory.templates.get_mut(id).map(|template| &mut template.tags),
     }
 }
 
-fn own_key<'a>(tag: &Form<'a>) -> Result<&'a str, Fault> {
+fn own_key<'a>(tag: &Form<'a>) -> Result<&'a str, AwsError> {
     let key = tag.need("Key")?;
     if key.starts_with("aws:") {
         let message = "Tag keys starting with 'aws:' are reserved for internal use";
-        return Err(Fault::new("InvalidParameterValue", message));
+        return Err(AwsError::new("InvalidParameterValue", message));
     }
     Ok(key)
 }

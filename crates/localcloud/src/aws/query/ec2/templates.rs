@@ -6,8 +6,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::filters;
 use crate::{
-    aws::model::{Cloud, LaunchTemplate, MetadataOptions, ShutdownBehavior, Stamp, TemplateData, TemplateVersion},
-    aws::query::{Answer, error::Fault, form::Form, page::page, xml::Xml},
+    aws::model::{Cloud, LaunchTemplate, MetadataOptions, ShutdownBehavior, TemplateData, TemplateVersion},
+    aws::query::{CallResult, error::AwsError, form::Form, page::page, xml::Xml},
+    time::Timestamp,
 };
 
 /// User data may have so many bytes before base64 (EC2 User Guide).
@@ -15,10 +16,10 @@ const MOST_USER_DATA: usize = 16 * 1024;
 const LARGEST_PAGE: u32 = 200;
 
 /// `CreateLaunchTemplate`.
-pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let name = form.need("LaunchTemplateName")?;
-    if cloud.world.templates.values().any(|template| template.name == name) {
-        return Err(Fault::new(
+    if cloud.inventory.templates.values().any(|template| template.name == name) {
+        return Err(AwsError::new(
             "InvalidLaunchTemplateName.AlreadyExistsException",
             "Launch template name already in use.",
         ));
@@ -35,12 +36,12 @@ pub(crate) fn create(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
     };
     let mut xml = Xml::default();
     xml.node("launchTemplate", |xml| write(xml, cloud, &template));
-    cloud.world.templates.insert(template.id.clone(), template);
+    cloud.inventory.templates.insert(template.id.clone(), template);
     Ok(Some(xml))
 }
 
 /// `CreateLaunchTemplateVersion`; what the new version does not say comes from `SourceVersion`, if one is named.
-pub(crate) fn create_version(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> Answer {
+pub(crate) fn create_version(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
     let template = named(cloud, form)?;
     let (id, number) = (template.id.clone(), template.latest() + 1);
     let mut version = read_version(form, number, now)?;
@@ -50,45 +51,45 @@ pub(crate) fn create_version(cloud: &mut Cloud, form: &Form<'_>, now: Stamp) -> 
     }
     let mut xml = Xml::default();
     xml.node("launchTemplateVersion", |xml| write_version(xml, cloud, template, &version));
-    if let Some(template) = cloud.world.templates.get_mut(&id) {
+    if let Some(template) = cloud.inventory.templates.get_mut(&id) {
         template.versions.push(version);
     }
     Ok(Some(xml))
 }
 
 /// `ModifyLaunchTemplate`: sets the default version.
-pub(crate) fn modify(cloud: &mut Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn modify(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
     let template = named(cloud, form)?;
     let wanted = form.need("SetDefaultVersion")?;
     let number = template.version(wanted).ok_or_else(|| no_version(template, wanted))?.number;
     let changed = LaunchTemplate { default_version: number, ..template.clone() };
     let mut xml = Xml::default();
     xml.node("launchTemplate", |xml| write(xml, cloud, &changed));
-    cloud.world.templates.insert(changed.id.clone(), changed);
+    cloud.inventory.templates.insert(changed.id.clone(), changed);
     Ok(Some(xml))
 }
 
 /// `DeleteLaunchTemplate`.
-pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn delete(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
     let id = named(cloud, form)?.id.clone();
     let mut xml = Xml::default();
-    if let Some(template) = cloud.world.templates.remove(&id) {
+    if let Some(template) = cloud.inventory.templates.remove(&id) {
         xml.node("launchTemplate", |xml| write(xml, cloud, &template));
     }
     Ok(Some(xml))
 }
 
 /// `DescribeLaunchTemplates`.
-pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     let (ids, names) = (form.list("LaunchTemplateId"), form.list("LaunchTemplateName"));
-    let world = cloud.view();
+    let inventory = cloud.view();
     for wanted in ids.iter().chain(&names) {
-        world.template(wanted).ok_or_else(|| not_found(wanted))?;
+        inventory.template(wanted).ok_or_else(|| not_found(wanted))?;
     }
     let filters = filters(form)?;
     let size = form.number("MaxResults", 1..=LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
     let mut shown = Vec::new();
-    for template in world.templates.values() {
+    for template in inventory.templates.values() {
         let mut wanted = ids.is_empty() && names.is_empty()
             || ids.contains(&template.id.as_str())
             || names.contains(&template.name.as_str());
@@ -114,7 +115,7 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> Answer {
 }
 
 /// `DescribeLaunchTemplateVersions` of one template.
-pub(crate) fn describe_versions(cloud: &Cloud, form: &Form<'_>) -> Answer {
+pub(crate) fn describe_versions(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     let template = named(cloud, form)?;
     let wanted = form.list("LaunchTemplateVersion");
     let shown: Vec<&TemplateVersion> = if wanted.is_empty() {
@@ -130,30 +131,30 @@ pub(crate) fn describe_versions(cloud: &Cloud, form: &Form<'_>) -> Answer {
     Ok(Some(xml))
 }
 
-fn named<'c>(cloud: &'c Cloud, form: &Form<'_>) -> Result<&'c LaunchTemplate, Fault> {
+fn named<'c>(cloud: &'c Cloud, form: &Form<'_>) -> Result<&'c LaunchTemplate, AwsError> {
     let wanted = form.text("LaunchTemplateId").or_else(|| form.text("LaunchTemplateName"));
     let wanted = wanted.ok_or_else(|| form.missing("LaunchTemplateId"))?;
-    cloud.world.template(wanted).ok_or_else(|| not_found(wanted))
+    cloud.inventory.template(wanted).ok_or_else(|| not_found(wanted))
 }
 
-fn not_found(wanted: &str) -> Fault {
+fn not_found(wanted: &str) -> AwsError {
     if wanted.starts_with("lt-") {
         let message = format!("The specified launch template, with template ID {wanted}, does not exist.");
-        Fault::new("InvalidLaunchTemplateId.NotFound", message)
+        AwsError::new("InvalidLaunchTemplateId.NotFound", message)
     } else {
         let message = format!("The specified launch template, with template name {wanted}, does not exist.");
-        Fault::new("InvalidLaunchTemplateName.NotFoundException", message)
+        AwsError::new("InvalidLaunchTemplateName.NotFoundException", message)
     }
 }
 
-fn no_version(template: &LaunchTemplate, wanted: &str) -> Fault {
-    Fault::new(
+fn no_version(template: &LaunchTemplate, wanted: &str) -> AwsError {
+    AwsError::new(
         "InvalidLaunchTemplateId.VersionNotFound",
         format!("Could not find the specified version {wanted} for the launch template with ID {}.", template.id),
     )
 }
 
-fn read_version(form: &Form<'_>, number: u64, now: Stamp) -> Result<TemplateVersion, Fault> {
+fn read_version(form: &Form<'_>, number: u64, now: Timestamp) -> Result<TemplateVersion, AwsError> {
     let data = form.part("LaunchTemplateData");
     if data.is_empty() {
         return Err(form.missing("LaunchTemplateData"));
@@ -162,9 +163,9 @@ fn read_version(form: &Form<'_>, number: u64, now: Stamp) -> Result<TemplateVers
     Ok(TemplateVersion { number, description: form.owned("VersionDescription"), created: now, data })
 }
 
-fn read(form: &Form<'_>) -> Result<TemplateData, Fault> {
+fn read(form: &Form<'_>) -> Result<TemplateData, AwsError> {
     let invalid = |what: &str, value: &str| {
-        Fault::new("InvalidParameterValue", format!("Value ({value}) for parameter {what} is invalid."))
+        AwsError::new("InvalidParameterValue", format!("Value ({value}) for parameter {what} is invalid."))
     };
     let shutdown = match form.text("InstanceInitiatedShutdownBehavior") {
         None => None,
@@ -174,9 +175,9 @@ fn read(form: &Form<'_>) -> Result<TemplateData, Fault> {
     };
     if let Some(user_data) = form.text("UserData") {
         match STANDARD.decode(user_data.trim()) {
-            Err(_) => return Err(Fault::new("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.")),
+            Err(_) => return Err(AwsError::new("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.")),
             Ok(bytes) if bytes.len() > MOST_USER_DATA => {
-                return Err(Fault::new("InvalidParameterValue", "User data is limited to 16384 bytes"));
+                return Err(AwsError::new("InvalidParameterValue", "User data is limited to 16384 bytes"));
             }
             Ok(_) => {}
         }

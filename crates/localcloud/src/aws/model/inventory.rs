@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Activity, ActivityId, ActivityStatus, Group, Instance, LaunchTemplate, Stamp};
+use super::{Activity, ActivityId, ActivityStatus, Group, Instance, LaunchTemplate, Timestamp};
 
 /// The state of the cloud.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct World {
+pub(crate) struct Inventory {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) groups: BTreeMap<String, Group>,
     /// By id.
@@ -18,7 +18,7 @@ pub(crate) struct World {
     pub(crate) activities: Vec<Activity>,
 }
 
-impl World {
+impl Inventory {
     /// The instances that a group lists, by id.
     pub(crate) fn members<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Instance> {
         self.instances
@@ -60,7 +60,7 @@ impl World {
     }
 
     /// Ends an activity; the first end stays.
-    pub(crate) fn finish(&mut self, id: ActivityId, status: ActivityStatus, message: Option<String>, now: Stamp) {
+    pub(crate) fn finish(&mut self, id: ActivityId, status: ActivityStatus, message: Option<String>, now: Timestamp) {
         if let Some(activity) = self.activities.get_mut(id.0)
             && activity.end.is_none()
         {
@@ -73,13 +73,13 @@ impl World {
 
 /// Earlier states, kept only while describes are to be stale.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct InventoryHistory {
     by: Duration,
     /// Each state with the time from which it held, oldest first.
-    states: VecDeque<(Stamp, World)>,
+    states: VecDeque<(Timestamp, Inventory)>,
 }
 
-impl Past {
+impl InventoryHistory {
     pub(crate) fn keep(&mut self, by: Duration) {
         self.by = by;
         if by.is_zero() {
@@ -87,19 +87,19 @@ impl Past {
         }
     }
 
-    pub(crate) fn remember(&mut self, now: Stamp, world: &World) {
+    pub(crate) fn remember(&mut self, now: Timestamp, inventory: &Inventory) {
         if self.by.is_zero() {
             return;
         }
-        self.states.push_back((now, world.clone()));
+        self.states.push_back((now, inventory.clone()));
         while self.states.get(1).is_some_and(|(from, _)| *from <= now - self.by) {
             self.states.pop_front();
         }
     }
 
     /// The state of a while ago, or the oldest one kept.
-    pub(crate) fn view(&self, now: Stamp) -> Option<&World> {
+    pub(crate) fn view(&self, now: Timestamp) -> Option<&Inventory> {
         let held = self.states.iter().rev().find(|(from, _)| *from <= now - self.by);
-        held.or_else(|| self.states.front()).map(|(_, world)| world)
+        held.or_else(|| self.states.front()).map(|(_, inventory)| inventory)
     }
 }

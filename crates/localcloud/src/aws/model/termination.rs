@@ -1,10 +1,10 @@
 //! How an instance leaves its group.
 
-use super::{ActivityId, ActivityStatus, Cloud, LifecycleState, Stamp};
+use super::{ActivityId, ActivityStatus, Cloud, LifecycleState, Timestamp};
 
 /// Why a group ends an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leave {
+pub(crate) enum TerminationReason {
     /// Somebody called `TerminateInstanceInAutoScalingGroup`; with the old desired capacity when it was decremented.
     Asked { decremented_from: Option<u32> },
     /// The group is larger than it should be.
@@ -25,7 +25,7 @@ pub(crate) enum Leave {
     GroupDeleted,
 }
 
-impl Leave {
+impl TerminationReason {
     /// Why it left, in few words.
     fn short(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Leave {
     }
 
     /// The sentence of the activity history. `count` is the number of members that counted before.
-    fn sentence(self, id: &str, count: u32, now: Stamp) -> String {
+    fn sentence(self, id: &str, count: u32, now: Timestamp) -> String {
         let at = now.to_seconds();
         let lower = count.saturating_sub(1);
         let out = format!("At {at} an instance was taken out of service in response to");
@@ -80,29 +80,36 @@ impl Leave {
 
 impl Cloud {
     /// Somebody asks a member to leave; with `decrement` nobody takes its place.
-    pub(crate) fn ask_to_leave(&mut self, name: &str, id: &str, decrement: bool, now: Stamp) -> Option<ActivityId> {
+    pub(crate) fn ask_to_leave(&mut self, name: &str, id: &str, decrement: bool, now: Timestamp) -> Option<ActivityId> {
         // An instance in standby does not count, so that there is nothing to lower.
-        let counted = self.world.instances.get(id).is_some_and(|instance| instance.state.is_counted());
-        let desired = self.world.groups.get(name).map_or(0, |group| group.bounds.desired);
+        let counted = self.inventory.instances.get(id).is_some_and(|instance| instance.state.is_counted());
+        let desired = self.inventory.groups.get(name).map_or(0, |group| group.bounds.desired);
         let decremented_from = Some(desired).filter(|_| decrement && counted);
         if decremented_from.is_some() {
             self.decrement(name, 1, now);
         }
-        self.begin_termination(id, Leave::Asked { decremented_from }, now)
+        self.begin_termination(id, TerminationReason::Asked { decremented_from }, now)
     }
 
     /// Starts the way out of a member: `Terminating`, then the hooks, then EC2. Nothing can call it back.
-    pub(crate) fn begin_termination(&mut self, id: &str, leave: Leave, now: Stamp) -> Option<ActivityId> {
+    pub(crate) fn begin_termination(
+        &mut self,
+        id: &str,
+        reason: TerminationReason,
+        now: Timestamp,
+    ) -> Option<ActivityId> {
         let react = self.options.react;
-        let instance = self.world.instances.get(id)?;
+        let instance = self.inventory.instances.get(id)?;
         let name = instance.group.clone()?;
-        let change = self.world.groups.get(&name).and_then(|group| group.last_change.clone());
-        let change = change.filter(|_| leave == Leave::ScaleIn).map_or(String::new(), |change| format!("{change}  "));
-        let cause = change + &leave.sentence(id, self.world.count(&name), now);
+        let change = self.inventory.groups.get(&name).and_then(|group| group.last_change.clone());
+        let change = change
+            .filter(|_| reason == TerminationReason::ScaleIn)
+            .map_or(String::new(), |change| format!("{change}  "));
+        let cause = change + &reason.sentence(id, self.inventory.count(&name), now);
         let own = instance.state_reason;
         if let Some(activity) = instance.activity {
             let why = own.filter(|_| instance.state.is_pending()).map_or_else(
-                || format!("Instance was taken out of service: {}.", leave.short()),
+                || format!("Instance was taken out of service: {}.", reason.short()),
                 |own| {
                     let (code, message) = (own.code(), own.message());
                     format!(
@@ -111,35 +118,35 @@ impl Cloud {
                     )
                 },
             );
-            self.world.finish(activity, ActivityStatus::Cancelled, Some(why), now);
+            self.inventory.finish(activity, ActivityStatus::Cancelled, Some(why), now);
         }
         let activity = self.begin_activity(&name, Some(id), format!("Terminating EC2 instance: {id}"), cause, now);
-        let instance = self.world.instances.get_mut(id)?;
+        let instance = self.inventory.instances.get_mut(id)?;
         instance.activity = Some(activity);
         instance.state = LifecycleState::Terminating;
         instance.target_state = Some("Terminated");
-        instance.waits.clear();
+        instance.lifecycle_actions.clear();
         instance.outgoing = false;
-        instance.hooked = leave.runs_hooks();
+        instance.hooked = reason.runs_hooks();
         instance.step_due = Some(now + react);
-        instance.cause.get_or_insert_with(|| leave.short().to_owned());
-        self.happened(id, format!("terminating: {}", leave.short()), now);
-        self.poke(&name, now);
+        instance.cause.get_or_insert_with(|| reason.short().to_owned());
+        self.happened(id, format!("terminating: {}", reason.short()), now);
+        self.schedule_reconcile(&name, now);
         Some(activity)
     }
 
     /// Ends a member that may already be on its way out, without any more hooks.
-    pub(crate) fn force_out(&mut self, id: &str, now: Stamp) {
-        let Some(instance) = self.world.instances.get_mut(id) else { return };
+    pub(crate) fn force_out(&mut self, id: &str, now: Timestamp) {
+        let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         if instance.state.is_terminating() {
-            instance.waits.clear();
+            instance.lifecycle_actions.clear();
             instance.hooked = false;
             if instance.state == LifecycleState::TerminatingWait {
                 instance.state = LifecycleState::TerminatingProceed;
                 instance.step_due = Some(now);
             }
         } else if instance.state.is_member() {
-            self.begin_termination(id, Leave::GroupDeleted, now);
+            self.begin_termination(id, TerminationReason::GroupDeleted, now);
         }
     }
 }
