@@ -8,7 +8,6 @@ mod circleci;
 mod etag;
 mod github;
 mod gitlab;
-mod hmac;
 pub(crate) mod jobs;
 mod kind;
 mod runner_api;

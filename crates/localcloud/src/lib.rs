@@ -3,10 +3,10 @@
 pub mod aws;
 mod ci;
 mod control;
+mod digest;
 mod driver;
 mod faults;
 pub mod fleet;
-mod hex;
 mod http;
 pub mod machine;
 mod server;

@@ -1,7 +1,7 @@
 //! The embedded cloud as a pure model: EC2 Auto Scaling, the part of EC2 around it, and STS, without clock, sockets or async.
 //!
-//! Calls of the query protocol go in through [`Cloud::call`], time through [`Cloud::advance`], and what the world has to do
-//! comes out of [`Cloud::poll_effect`]. Everything that looks random comes from the seed, so that a run can be repeated.
+//! Calls come in through a wire such as [`query`](super::query), time through [`Cloud::advance`], and what the surroundings
+//! have to do comes out of [`Cloud::poll_effect`]. Everything that looks random comes from the seed, so that a run can be repeated.
 
 mod activity;
 mod group;
@@ -19,10 +19,7 @@ mod template;
 mod termination;
 mod timers;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use self::random::Random;
 pub use self::{
@@ -37,7 +34,7 @@ pub use self::{
 pub(crate) use self::{inventory::Inventory, lifecycle_hooks::LifecycleActionKey};
 
 use self::inventory::InventoryHistory;
-use crate::{aws::query, time::Timestamp};
+use crate::time::Timestamp;
 
 /// How the cloud behaves.
 #[derive(Clone, Debug)]
@@ -75,16 +72,7 @@ impl Default for CloudOptions {
     }
 }
 
-/// An answer of the query protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// XML.
-    pub body: String,
-}
-
-/// What the world around the model has to do, or may want to know.
+/// What the surroundings of the model have to do, or may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Power a machine on; everything about it is in [`Cloud::instance`].
@@ -147,15 +135,6 @@ impl Cloud {
         }
     }
 
-    /// Answers one call of the query protocol: Auto Scaling (2011-01-01), EC2 (2016-11-15) or STS (2011-06-15).
-    /// `caller` is the instance whose role credentials signed it, if any.
-    pub fn call(&mut self, form: &BTreeMap<String, String>, caller: Option<&str>, now: Timestamp) -> Reply {
-        self.advance(now);
-        let reply = query::answer(self, form, caller, self.now);
-        self.remember();
-        reply
-    }
-
     /// Runs every timer that is due, each at its own time. Time never goes back: an earlier `now` counts as the last one.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some((at, due)) = self.next_due()
@@ -173,7 +152,7 @@ impl Cloud {
         self.next_due().map(|(at, _)| at)
     }
 
-    /// The next thing for the world to do; drain it after each call and each advance.
+    /// The next thing for the surroundings to do; drain it after each call and each advance.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -277,7 +256,13 @@ impl Cloud {
         self.request_ids.uuid()
     }
 
-    fn remember(&mut self) {
+    /// The time up to which the timers ran.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Keeps the state after a change, for as long as describes are to be stale.
+    pub(crate) fn remember(&mut self) {
         self.history.remember(self.now, &self.inventory);
     }
 

@@ -8,6 +8,7 @@ mod group_settings;
 mod groups;
 mod history;
 mod lifecycle_hooks;
+mod lookup;
 mod members;
 mod page;
 mod processes;
@@ -23,62 +24,48 @@ use self::{
     form::{Form, Service},
     xml::Xml,
 };
-use crate::aws::model::{Cloud, Reply};
-use crate::time::Timestamp;
+use crate::{aws::model::Cloud, time::Timestamp};
 
-/// What a call gives: the content of its result element, or nothing at all for calls without output.
-type CallResult = Result<Option<Xml>, AwsError>;
+/// A reply of the query protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// XML.
+    pub body: String,
+}
 
-const AUTO_SCALING: &str = "2011-01-01";
-const EC2: &str = "2016-11-15";
-const STS: &str = "2011-06-15";
-
-/// Answers one call.
-pub(crate) fn answer(
-    cloud: &mut Cloud,
-    fields: &BTreeMap<String, String>,
-    caller: Option<&str>,
-    now: Timestamp,
-) -> Reply {
+/// Carries out one call: Auto Scaling (2011-01-01), EC2 (2016-11-15) or STS (2011-06-15). `caller` is the instance whose role
+/// credentials signed it, if any.
+pub fn call(cloud: &mut Cloud, fields: &BTreeMap<String, String>, caller: Option<&str>, now: Timestamp) -> Reply {
+    cloud.advance(now);
+    let now = cloud.now();
     let request = cloud.request_id();
-    let Some(service) = service_of(fields) else {
+    let Some(service) = Service::of(fields) else {
         let version = fields.get("Version").map_or("", String::as_str);
         let message = format!("The requested version ({version}) is not valid.");
         return refusal(Service::AutoScaling, &AwsError::new("NoSuchVersion", message), &request);
     };
     let form = Form::new(fields, service);
     let action = form.text("Action").unwrap_or_default();
-    let answer = match service {
-        Service::AutoScaling => autoscaling::answer(cloud, action, &form, now),
-        Service::Ec2 => ec2::answer(cloud, action, &form, now),
-        Service::Sts => sts::answer(cloud, action, caller),
+    let result = match service {
+        Service::AutoScaling => autoscaling::call(cloud, action, &form, now),
+        Service::Ec2 => ec2::call(cloud, action, &form, now),
+        Service::Sts => sts::call(cloud, action, caller),
     };
-    match answer {
+    cloud.remember();
+    match result {
         Ok(content) => success(service, action, content.as_ref(), &request),
-        Err(fault) => refusal(service, &fault, &request),
+        Err(error) => refusal(service, &error, &request),
     }
 }
 
-/// A refusal in the shape of the service that the call is for, for faults that the model knows nothing of, such as
+/// A refusal in the shape of the service that the call is for, for errors that the model knows nothing of, such as
 /// throttling.
 pub fn refuse(fields: &BTreeMap<String, String>, status: u16, code: &'static str, message: &str) -> Reply {
-    let service = service_of(fields).unwrap_or(Service::AutoScaling);
-    let fault = AwsError { status, code, message: message.to_owned() };
-    refusal(service, &fault, "00000000-0000-4000-8000-000000000000")
-}
-
-/// The refusal of an action that a service does not have.
-fn unknown_action(action: &str, version: &str) -> AwsError {
-    AwsError::new("InvalidAction", format!("Could not find operation {action} for version {version}"))
-}
-
-fn service_of(fields: &BTreeMap<String, String>) -> Option<Service> {
-    match fields.get("Version")?.as_str() {
-        AUTO_SCALING => Some(Service::AutoScaling),
-        EC2 => Some(Service::Ec2),
-        STS => Some(Service::Sts),
-        _ => None,
-    }
+    let service = Service::of(fields).unwrap_or(Service::AutoScaling);
+    let error = AwsError { status, code, message: message.to_owned() };
+    refusal(service, &error, "00000000-0000-4000-8000-000000000000")
 }
 
 fn namespace(service: Service) -> &'static str {
@@ -107,14 +94,14 @@ fn success(service: Service, action: &str, content: Option<&Xml>, request: &str)
     Reply { status: 200, body }
 }
 
-fn refusal(service: Service, fault: &AwsError, request: &str) -> Reply {
-    let error = |xml: &mut Xml, with_type: bool| {
+fn refusal(service: Service, error: &AwsError, request: &str) -> Reply {
+    let element = |xml: &mut Xml, with_type: bool| {
         xml.node("Error", |xml| {
             if with_type {
-                xml.text("Type", if fault.status < 500 { "Sender" } else { "Receiver" });
+                xml.text("Type", if error.status < 500 { "Sender" } else { "Receiver" });
             }
-            xml.text("Code", fault.code);
-            xml.text("Message", &fault.message);
+            xml.text("Code", error.code);
+            xml.text("Message", &error.message);
         });
     };
     let body = match service {
@@ -122,15 +109,15 @@ fn refusal(service: Service, fault: &AwsError, request: &str) -> Reply {
             // EC2 declares no namespace on its refusals.
             let mut xml = Xml::default();
             xml.node("Response", |xml| {
-                xml.node("Errors", |xml| error(xml, false));
+                xml.node("Errors", |xml| element(xml, false));
                 xml.text("RequestID", request);
             });
             xml.into_document()
         }
         Service::AutoScaling | Service::Sts => Xml::document("ErrorResponse", namespace(service), |xml| {
-            error(xml, true);
+            element(xml, true);
             xml.text("RequestId", request);
         }),
     };
-    Reply { status: fault.status, body }
+    Reply { status: error.status, body }
 }

@@ -25,10 +25,11 @@ use self::{
 };
 use super::{
     CiState, Connect, FailureTexts, JobFilter, Platform, RetentionRules, RunnerApiError, Webhook, WebhookDelivery,
-    Worker, etag::conditional, hmac::hmac_sha256, one_slot,
+    Worker, etag::conditional, one_slot,
 };
 use crate::{
     ci::jobs::{Job, JobEvent},
+    digest::hmac_sha256,
     http::{Request, Response, reason_phrase},
     server::Refusal,
     time::Timestamp,

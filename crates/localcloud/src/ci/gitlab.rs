@@ -27,7 +27,6 @@ use super::{
 };
 use crate::{
     ci::jobs::{Cause, Job, JobEvent, JobOutcome, Status, seconds},
-    hex::hex,
     http::{Request, Response, reason_phrase},
     server::Refusal,
     time::Timestamp,
@@ -87,7 +86,7 @@ impl Default for GitLabOptions {
 /// The `system_id` that the runner on an instance goes by: `r_` and the first 12 hexadecimal digits of the SHA-256 of the
 /// instance id. The agent writes it to `.runner_system_id`, so that a job can be traced to its machine.
 pub fn system_id(instance_id: &str) -> String {
-    format!("r_{}", hex(&Sha256::digest(instance_id)[..6]))
+    format!("r_{}", hex::encode(&Sha256::digest(instance_id)[..6]))
 }
 
 /// The whole GitLab, but for its jobs.
@@ -146,7 +145,7 @@ impl GitLab {
 
     fn derived(&self, prefix: &str, salt: &str) -> String {
         let digest = Sha256::digest(format!("{}/{salt}", self.options.runner_token));
-        format!("{prefix}{}", hex(&digest[..10]))
+        format!("{prefix}{}", hex::encode(&digest[..10]))
     }
 }
 

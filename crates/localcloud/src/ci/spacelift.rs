@@ -13,12 +13,10 @@ use base64::{
 use serde_json::{Map, Value, json};
 
 use self::graphql::{Field, Operation};
-use super::{
-    CiState, Connect, DrainState, FailureTexts, Platform, RetentionRules, RunnerApiError, Worker, hmac::hmac_sha256,
-    one_slot,
-};
+use super::{CiState, Connect, DrainState, FailureTexts, Platform, RetentionRules, RunnerApiError, Worker, one_slot};
 use crate::{
     ci::jobs::Job,
+    digest::hmac_sha256,
     http::{Request, Response, reason_phrase},
     server::Refusal,
     time::Timestamp,

@@ -13,7 +13,6 @@ use self::route::Route;
 use super::{CiState, Connect, DrainState, FailureTexts, Platform, RetentionRules, RunnerApiError, Worker};
 use crate::{
     ci::jobs::Job,
-    hex::hex,
     http::{Request, Response, reason_phrase},
     server::Refusal,
     time::Timestamp,
@@ -117,7 +116,7 @@ impl StackGuardian {
             return Err(refuse(400, "Maximum number of runners reached for this runner group"));
         }
         let id = state.workers.add(Worker::new("", now));
-        let name = format!("r-{}", &hex(&Sha256::digest(format!("{}/{id}", self.options.runner_group)))[..12]);
+        let name = format!("r-{}", &hex::encode(&Sha256::digest(format!("{}/{id}", self.options.runner_group)))[..12]);
         if let Some(worker) = state.workers.get_mut(id) {
             worker.name.clone_from(&name);
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
-use super::hmac::hmac_sha256;
+use crate::digest::hmac_sha256;
 
 /// Where a platform posts its job events. GitLab posts `Job Hook`, GitHub `workflow_job`, Buildkite `job.*`; the others post
 /// nothing that a scaler could use.

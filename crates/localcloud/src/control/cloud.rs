@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Api, ApiError, optional};
-use crate::{state::FleetState, time::Timestamp};
+use crate::{aws::query, state::FleetState, time::Timestamp};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -71,7 +71,7 @@ fn call(state: &mut FleetState, action: &str, form: &[(&str, &str)], now: Timest
     let common = [("Action", action), ("Version", "2011-01-01")];
     let form: BTreeMap<String, String> =
         common.iter().chain(form).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let reply = state.cloud.call(&form, None, now);
+    let reply = query::call(&mut state.cloud, &form, None, now);
     if reply.status == 200 {
         return Ok(reply.body);
     }

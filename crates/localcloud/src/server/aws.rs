@@ -13,7 +13,6 @@ use super::{
 use crate::{
     aws::{query, secrets},
     faults::{Call, Target},
-    hex::hex,
     http::{self, Request, Response},
     state::{FleetState, Shared},
     time::Timestamp,
@@ -117,7 +116,7 @@ impl Protocol {
         match self {
             Self::Json(target) => state.secrets.handle(target, request).header("x-amzn-requestid", request_id(now)),
             Self::Query(form) => {
-                let reply = state.cloud.call(form, caller.instance(), now);
+                let reply = query::call(&mut state.cloud, form, caller.instance(), now);
                 Response::new(reply.status, "text/xml", reply.body)
             }
         }
@@ -170,7 +169,7 @@ fn query_fault(form: &BTreeMap<String, String>, why: Refusal) -> (u16, &'static 
 
 /// Something in the shape of a request id.
 fn request_id(salt: Timestamp) -> String {
-    let hex = hex(&Sha256::digest(salt.0.to_le_bytes())[..16]);
+    let hex = hex::encode(&Sha256::digest(salt.0.to_le_bytes())[..16]);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lightsout_localcloud::Timestamp;
 use lightsout_localcloud::aws::model::{Activity, Cloud, CloudOptions, Effect, Instance, LifecycleState};
+use lightsout_localcloud::{Timestamp, aws::query};
 
 /// Boot takes 20 s, a reaction half a second, and a stopped member is seen after 30 s, as by default.
 pub(crate) struct Bench {
@@ -103,7 +103,7 @@ impl Bench {
         let mut fields = fields(more);
         fields.insert("Action".to_owned(), action.to_owned());
         fields.insert("Version".to_owned(), version.to_owned());
-        let reply = self.cloud.call(&fields, caller, self.now);
+        let reply = query::call(&mut self.cloud, &fields, caller, self.now);
         self.drain();
         (reply.status, reply.body)
     }

@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::aws::model::{Cloud, CloudOptions};
+use crate::aws::{
+    model::{Cloud, CloudOptions},
+    query,
+};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -41,7 +44,7 @@ impl Bed {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .chain(data)
             .collect();
-        let reply = cloud.call(&form, None, NOW);
+        let reply = query::call(&mut cloud, &form, None, NOW);
         assert_eq!(reply.status, 200, "{}", reply.body);
         let group = [
             ("Action", "CreateAutoScalingGroup"),
@@ -53,7 +56,7 @@ impl Bed {
             ("AvailabilityZones.member.1", "eu-central-1b"),
         ];
         let form = group.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let reply = cloud.call(&form, None, NOW);
+        let reply = query::call(&mut cloud, &form, None, NOW);
         assert_eq!(reply.status, 200, "{}", reply.body);
         cloud.advance(later(60));
         let id = cloud.instances().next().expect("an instance").id.clone();

@@ -1,18 +1,14 @@
 //! EC2 Auto Scaling: which action is answered where.
 
 use super::{
-    AUTO_SCALING, CallResult, form::Form, groups, history, lifecycle_hooks, members, processes, refreshes, tags,
-    unknown_action,
+    error::{AwsError, CallResult},
+    form::{Form, Service},
+    groups, history, lifecycle_hooks, members, processes, refreshes, tags,
+    xml::Xml,
 };
-use super::{error::AwsError, xml::Xml};
-use crate::aws::model::{Cloud, Group, Instance};
-use crate::time::Timestamp;
+use crate::{aws::model::Cloud, time::Timestamp};
 
-/// The default and the largest `MaxRecords` of most describes (EC2 Auto Scaling API reference).
-pub(crate) const PAGE: u32 = 50;
-pub(crate) const LARGEST_PAGE: u32 = 100;
-
-pub(crate) fn answer(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timestamp) -> CallResult {
+pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timestamp) -> CallResult {
     match action {
         "CreateAutoScalingGroup" => groups::create(cloud, form, now),
         "UpdateAutoScalingGroup" => groups::update(cloud, form, now),
@@ -45,26 +41,8 @@ pub(crate) fn answer(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Time
         // Nothing can create these here, so that there are none.
         "DescribePolicies" => Ok(Some(empty("ScalingPolicies"))),
         "DescribeScheduledActions" => Ok(Some(empty("ScheduledUpdateGroupActions"))),
-        _ => Err(unknown_action(action, AUTO_SCALING)),
+        _ => Err(AwsError::unknown_action(action, Service::AutoScaling.version())),
     }
-}
-
-/// The group that a call names. A group that is being deleted takes no more calls.
-pub(crate) fn group<'c>(cloud: &'c Cloud, form: &Form<'_>) -> Result<&'c Group, AwsError> {
-    let name = form.need("AutoScalingGroupName")?;
-    let group = cloud.inventory.groups.get(name).ok_or_else(|| AwsError::no_group(name))?;
-    if group.deleting {
-        return Err(AwsError::validation(format!("AutoScalingGroup {name} is pending delete")));
-    }
-    Ok(group)
-}
-
-/// The member that an id means, in any group.
-pub(crate) fn member<'c>(cloud: &'c Cloud, id: &str) -> Result<&'c Instance, AwsError> {
-    let listed = |instance: &&Instance| instance.state.is_member() && instance.group.is_some();
-    cloud.inventory.instances.get(id).filter(listed).ok_or_else(|| {
-        AwsError::validation(format!("Instance Id not found - No managed instance found for instance ID {id}"))
-    })
 }
 
 fn empty(list: &str) -> Xml {

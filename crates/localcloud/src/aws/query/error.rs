@@ -1,5 +1,10 @@
 //! Refusals, as the services word them.
 
+use super::xml::Xml;
+
+/// What a call gives: the content of its result element, or nothing at all for calls without output.
+pub(crate) type CallResult = Result<Option<Xml>, AwsError>;
+
 /// A refusal: HTTP status, error code, message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AwsError {
@@ -17,6 +22,11 @@ impl AwsError {
     /// `ValidationError`, the refusal of EC2 Auto Scaling for nearly everything.
     pub(crate) fn validation(message: impl Into<String>) -> Self {
         Self::new("ValidationError", message)
+    }
+
+    /// The refusal of an action that a service does not have.
+    pub(crate) fn unknown_action(action: &str, version: &str) -> Self {
+        Self::new("InvalidAction", format!("Could not find operation {action} for version {version}"))
     }
 
     pub(crate) fn no_group(name: &str) -> Self {

@@ -12,6 +12,23 @@ pub(crate) enum Service {
     Sts,
 }
 
+impl Service {
+    /// The service that a call is for, by its version.
+    pub(crate) fn of(fields: &BTreeMap<String, String>) -> Option<Self> {
+        let version = fields.get("Version")?;
+        [Self::AutoScaling, Self::Ec2, Self::Sts].into_iter().find(|service| service.version() == version)
+    }
+
+    /// The version of its API.
+    pub(crate) fn version(self) -> &'static str {
+        match self {
+            Self::AutoScaling => "2011-01-01",
+            Self::Ec2 => "2016-11-15",
+            Self::Sts => "2011-06-15",
+        }
+    }
+}
+
 /// The fields of a call, or of one structure within it.
 #[derive(Clone, Debug)]
 pub(crate) struct Form<'a> {

@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::{
-    CallResult,
-    autoscaling::{LARGEST_PAGE, PAGE, group},
-    error::AwsError,
+    error::{AwsError, CallResult},
     form::Form,
     group_settings::{apply, bounds_of_new_group, changed_bounds},
-    lifecycle_hooks, members,
+    lifecycle_hooks,
+    lookup::{LARGEST_PAGE, PAGE, group},
+    members,
     page::page,
     tags,
     xml::Xml,

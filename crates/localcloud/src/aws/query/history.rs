@@ -1,6 +1,6 @@
 //! The activity history on the wire.
 
-use super::{CallResult, autoscaling::LARGEST_PAGE, form::Form, page::page, xml::Xml};
+use super::{error::CallResult, form::Form, lookup::LARGEST_PAGE, page::page, xml::Xml};
 use crate::aws::model::{Activity, ActivityId, Cloud};
 
 /// `DescribeScalingActivities`: what is under way first, then the newest.

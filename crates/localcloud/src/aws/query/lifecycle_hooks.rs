@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{CallResult, autoscaling::group, error::AwsError, form::Form, xml::Xml};
+use super::{
+    error::{AwsError, CallResult},
+    form::Form,
+    lookup::group,
+    xml::Xml,
+};
 use crate::aws::model::{Cloud, Group, LifecycleActionKey, LifecycleActionResult, LifecycleHook, LifecycleTransition};
 use crate::time::Timestamp;
 

@@ -1,11 +1,10 @@
 //! Members of groups on the wire.
 
 use super::{
-    CallResult,
-    autoscaling::{PAGE, group, member},
-    error::AwsError,
+    error::{AwsError, CallResult},
     form::Form,
     history,
+    lookup::{PAGE, group, member},
     page::page,
     xml::Xml,
 };

@@ -1,6 +1,10 @@
 //! Suspended processes on the wire.
 
-use super::{CallResult, autoscaling::group, error::AwsError, form::Form};
+use super::{
+    error::{AwsError, CallResult},
+    form::Form,
+    lookup::group,
+};
 use crate::aws::model::{Cloud, Process};
 use crate::time::Timestamp;
 

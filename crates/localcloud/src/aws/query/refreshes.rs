@@ -1,11 +1,10 @@
 //! Instance refreshes on the wire.
 
 use super::{
-    CallResult,
-    autoscaling::{LARGEST_PAGE, PAGE, group},
-    error::AwsError,
+    error::{AwsError, CallResult},
     form::Form,
     group_settings,
+    lookup::{LARGEST_PAGE, PAGE, group},
     page::page,
     xml::Xml,
 };

@@ -1,11 +1,15 @@
 //! STS: who is calling.
 
-use super::{CallResult, STS, unknown_action, xml::Xml};
+use super::{
+    error::{AwsError, CallResult},
+    form::Service,
+    xml::Xml,
+};
 use crate::aws::model::Cloud;
 
-pub(crate) fn answer(cloud: &Cloud, action: &str, caller: Option<&str>) -> CallResult {
+pub(crate) fn call(cloud: &Cloud, action: &str, caller: Option<&str>) -> CallResult {
     if action != "GetCallerIdentity" {
-        return Err(unknown_action(action, STS));
+        return Err(AwsError::unknown_action(action, Service::Sts.version()));
     }
     let account = &cloud.options().account;
     let (user, arn) = match caller {

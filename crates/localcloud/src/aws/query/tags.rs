@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CallResult,
-    autoscaling::{LARGEST_PAGE, PAGE},
-    error::AwsError,
+    error::{AwsError, CallResult},
     form::Form,
+    lookup::{LARGEST_PAGE, PAGE},
     page::page,
     xml::Xml,
 };

@@ -5,9 +5,9 @@ use crate::{
     LocalCloudOptions, PlatformKind, Webhook, WebhookAuth,
     ci::{
         WebhookDelivery,
-        hmac::hmac_sha256,
         testing::{Bench, NOW, body, later},
     },
+    digest::hmac_sha256,
     fleet::JobState,
     time::Timestamp,
 };

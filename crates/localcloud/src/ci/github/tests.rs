@@ -6,10 +6,8 @@ use super::{
 };
 use crate::{
     LocalCloudOptions, PlatformKind, Webhook, WebhookAuth,
-    ci::{
-        hmac::hmac_sha256,
-        testing::{Bench, INSTANCE, URL, body, later},
-    },
+    ci::testing::{Bench, INSTANCE, URL, body, later},
+    digest::hmac_sha256,
     fleet::JobState,
     http::Response,
 };

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use super::{Filter, filters};
+use super::filter::{Filter, filters};
 use crate::{
     aws::model::{Cloud, Ec2State, Instance, StateReason},
-    aws::query::{CallResult, error::AwsError, form::Form, page::page, xml::Xml},
+    aws::query::{
+        error::{AwsError, CallResult},
+        form::Form,
+        page::page,
+        xml::Xml,
+    },
     time::Timestamp,
 };
 

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{filters, instances::check};
+use super::{filter::filters, instances::check};
 use crate::{
     aws::model::Cloud,
-    aws::query::{CallResult, error::AwsError, form::Form, page::page, xml::Xml},
+    aws::query::{
+        error::{AwsError, CallResult},
+        form::Form,
+        page::page,
+        xml::Xml,
+    },
 };
 
 /// `CreateTags`: all resources or none.

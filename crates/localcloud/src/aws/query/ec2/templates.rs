@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::filters;
+use super::filter::filters;
 use crate::{
     aws::model::{Cloud, LaunchTemplate, MetadataOptions, ShutdownBehavior, TemplateData, TemplateVersion},
-    aws::query::{CallResult, error::AwsError, form::Form, page::page, xml::Xml},
+    aws::query::{
+        error::{AwsError, CallResult},
+        form::Form,
+        page::page,
+        xml::Xml,
+    },
     time::Timestamp,
 };
 
