@@ -14,8 +14,9 @@
 //! | `POST webhook`, `DELETE webhook` | [`Webhook`] | `{"webhook": ..}` |
 //! | `POST down` | | `{"down": true}`, at once: the machines are being powered off |
 
-mod cloud;
+mod api;
 mod events;
+mod groups;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,21 +24,19 @@ use axum::{
     Json, Router,
     extract::{Path, State, rejection::JsonRejection},
     http::StatusCode,
-    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::api::{Api, ApiError, conflict, optional};
 use crate::{
-    ci::Webhook,
+    ci::webhook::Webhook,
     faults::{Fault, FaultEffect},
     fleet::{NewJobs, Snapshot, Source},
     snapshot,
     state::Shared,
 };
-
-type Api = State<Arc<Shared>>;
 
 /// Jobs of one request at most, so that a slip of the finger does not fill the memory.
 const MOST_JOBS: u32 = 100_000;
@@ -51,8 +50,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/instances/{id}/rebalance", post(rebalance))
         .route("/instances/{id}/maintenance", post(maintenance))
         .route("/instances/{id}/crash", post(crash))
-        .route("/groups/{name}/scale-in", post(cloud::scale_in))
-        .route("/groups/{name}/refresh", post(cloud::refresh))
+        .route("/groups/{name}/scale-in", post(groups::scale_in))
+        .route("/groups/{name}/refresh", post(groups::refresh))
         .route("/faults", get(list_faults).post(add_fault).delete(clear_faults))
         .route("/webhook", post(set_webhook).delete(clear_webhook))
         .route("/down", post(down));
@@ -63,35 +62,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             ApiError(StatusCode::METHOD_NOT_ALLOWED, "this path wants another method".into())
         })
         .with_state(shared)
-}
-
-/// An error: a status and a sentence, sent as `{"error": "..."}`.
-struct ApiError(StatusCode, String);
-
-impl ApiError {
-    fn bad(what: impl Into<String>) -> Self {
-        Self(StatusCode::BAD_REQUEST, what.into())
-    }
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        (self.0, Json(json!({"error": self.1}))).into_response()
-    }
-}
-
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> Self {
-        Self(StatusCode::BAD_REQUEST, rejection.body_text())
-    }
-}
-
-/// A body that may be left out: empty means the defaults.
-fn optional<T: Default + for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ApiError> {
-    if body.is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(body).map_err(|error| ApiError::bad(format!("the body is not understood: {error}")))
 }
 
 async fn fleet(State(shared): Api) -> Json<Snapshot> {
@@ -222,8 +192,4 @@ fn about(shared: &Shared, id: &str) -> Result<(), ApiError> {
         Some(true) => Err(conflict(format!("{id} has ended already"))),
         None => Err(ApiError(StatusCode::NOT_FOUND, format!("there is no instance {id}"))),
     }
-}
-
-fn conflict(what: String) -> ApiError {
-    ApiError(StatusCode::CONFLICT, what)
 }

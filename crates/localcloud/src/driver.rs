@@ -12,18 +12,18 @@ use crate::{
     fleet::Source,
     machine::{Boot, Machine},
     server::{MetadataService, serve},
-    state::{Order, RunState, Shared},
+    state::{Launch, RunState, Shared},
 };
 
 /// Runs until the cloud is closed and every machine is off.
-pub(crate) async fn run(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
+pub(crate) async fn run(shared: Arc<Shared>, mut launches: mpsc::UnboundedReceiver<Launch>) {
     let mut run_state = shared.run_state.subscribe();
     let mut machines = JoinSet::new();
     loop {
         let due = shared.advance();
         tokio::select! {
-            order = orders.recv() => match order {
-                Some(Order::Launch { id, stop }) => {
+            launch = launches.recv() => match launch {
+                Some(Launch { id, stop }) => {
                     machines.spawn(machine(Arc::clone(&shared), id, stop));
                 }
                 None => return,
@@ -41,8 +41,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver
             }
         }
     }
-    // What was launched before the end has its own order to stop already.
-    while let Ok(Order::Launch { id, stop }) = orders.try_recv() {
+    // What was launched before the end has its own signal to stop already.
+    while let Ok(Launch { id, stop }) = launches.try_recv() {
         machines.spawn(machine(Arc::clone(&shared), id, stop));
     }
     while machines.join_next().await.is_some() {}

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ci::contract::PlatformKind;
+
 /// A fault: `POST /_lightsout/faults`. It stays until its count is used up or the faults are cleared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,17 +29,31 @@ pub struct Fault {
 
 /// The services that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", try_from = "String")]
 pub enum Target {
     /// The AWS APIs.
     Aws,
-    /// The CI platform's API; by its old name `gitlab` too.
-    #[serde(alias = "gitlab")]
+    /// The CI platform's API; by the name of a platform too.
     Platform,
     /// The instances' metadata services.
     Imds,
     /// The cloud behind the AWS APIs, for `stale-describes` and `launch-failures`.
     Cloud,
+}
+
+impl TryFrom<String> for Target {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.as_str() {
+            "aws" => Ok(Self::Aws),
+            "imds" => Ok(Self::Imds),
+            "cloud" => Ok(Self::Cloud),
+            "platform" => Ok(Self::Platform),
+            _ if name.parse::<PlatformKind>().is_ok() => Ok(Self::Platform),
+            _ => Err(format!("target is {name:?}: it is one of aws, platform, imds, cloud")),
+        }
+    }
 }
 
 /// What goes wrong.
@@ -226,7 +242,12 @@ mod tests {
     #[test]
     fn routes_and_paths_match_by_their_end() {
         let mut faults = Faults::new(1);
-        faults.add(fault(r#"{"target":"gitlab","action":"jobs/request","effect":"drop"}"#)).expect("valid");
+        faults
+            .add(fault(&format!(
+                r#"{{"target":"{}","action":"jobs/request","effect":"drop"}}"#,
+                PlatformKind::default()
+            )))
+            .expect("valid");
         faults.add(fault(r#"{"target":"imds","action":"spot/instance-action","effect":"hang"}"#)).expect("valid");
         assert!(faults.hit(call(Target::Platform, "POST /jobs/request", None)).effect.is_some());
         assert!(faults.hit(call(Target::Platform, "GET /projects/:id/jobs", None)).effect.is_none());
@@ -268,7 +289,7 @@ mod tests {
             (r#"{"target":"aws","effect":{"status":{"code":200}}}"#, "from 400 to 599"),
             (r#"{"target":"aws","effect":{"stale-describes":{"ms":5}}}"#, "target cloud"),
             (r#"{"target":"cloud","effect":"drop"}"#, "only"),
-            (r#"{"target":"gitlab","effect":"expire"}"#, "aws and imds"),
+            (r#"{"target":"platform","effect":"expire"}"#, "aws and imds"),
         ] {
             let refusal = faults.add(fault(json)).expect_err(json);
             assert!(refusal.contains(remedy), "{refusal}");

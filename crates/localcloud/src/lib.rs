@@ -1,14 +1,20 @@
 //! An embedded cloud and CI platform on their real wire protocols, with faults on request.
+//!
+//! [`aws`] is the cloud and [`ci`] the platforms: pure models with their wires. Around them, from the ground up: the state that
+//! all share, the control API, the sockets, the driver of the machines, and on top the handle [`LocalCloud`].
 
 pub mod aws;
-mod ci;
+pub mod ci;
 mod control;
 mod digest;
 mod driver;
 mod faults;
 pub mod fleet;
+mod host;
 mod http;
 pub mod machine;
+mod options;
+mod refusal;
 mod server;
 mod snapshot;
 mod state;
@@ -19,12 +25,14 @@ mod webhooks;
 pub use self::{
     aws::model::CloudOptions,
     ci::{
-        BuildkiteOptions, CircleCiOptions, GitHubOptions, GitLabOptions, PlatformKind, Repository, ResourceClass,
-        SpaceliftOptions, StackGuardianOptions, Webhook, WebhookAuth, system_id,
+        contract::{PlatformKind, PlatformOptions},
+        protocol as runner_protocol,
+        webhook::{Webhook, WebhookAuth},
     },
     faults::{Fault, FaultEffect, Target},
     fleet::{FleetEvent, NewJobs, Snapshot},
+    host::LocalCloud,
     machine::{Boot, Machine, Machines},
-    server::{LocalCloud, LocalCloudOptions},
+    options::LocalCloudOptions,
     time::Timestamp,
 };

@@ -12,8 +12,11 @@ use crate::{
     aws::metadata::Metadata,
     aws::model::{Cloud, Effect},
     aws::secrets::Secrets,
-    ci::jobs::{Cause, JobEvent, JobEventKind, JobLoss, JobOutcome},
-    ci::{self, Ci, WebhookDelivery},
+    ci::{
+        Ci,
+        jobs::{Cause, JobEvent, JobEventKind, JobLoss, JobOutcome},
+        webhook::WebhookDelivery,
+    },
     faults::Faults,
     fleet::{Counters, FleetEvent, Source},
     machine::{Machine, Machines},
@@ -33,14 +36,14 @@ pub(crate) struct Shared {
     /// Told whenever the state may have changed, so that the driver looks at its timers again.
     pub changed: Notify,
     state: Mutex<FleetState>,
-    orders: mpsc::UnboundedSender<Order>,
+    launches: mpsc::UnboundedSender<Launch>,
     deliveries: mpsc::UnboundedSender<WebhookDelivery>,
     clock: Clock,
 }
 
 /// What the tasks of the shell are fed with.
 pub(crate) struct Inboxes {
-    pub orders: mpsc::UnboundedReceiver<Order>,
+    pub launches: mpsc::UnboundedReceiver<Launch>,
     pub deliveries: mpsc::UnboundedReceiver<WebhookDelivery>,
 }
 
@@ -55,10 +58,11 @@ pub(crate) enum RunState {
     Off,
 }
 
-/// What the driver is told to do. The order of orders is the order of events.
+/// A machine that the driver is to power on. They come in the order of events.
 #[derive(Debug)]
-pub(crate) enum Order {
-    Launch { id: String, stop: watch::Receiver<bool> },
+pub(crate) struct Launch {
+    pub id: String,
+    pub stop: watch::Receiver<bool>,
 }
 
 /// Everything that changes.
@@ -74,7 +78,8 @@ pub(crate) struct FleetState {
 
 /// What the shell knows about an instance, beside the cloud's own model.
 pub(crate) struct Host {
-    pub system_id: String,
+    /// What its runner goes by at the CI platform.
+    pub machine_id: String,
     pub metadata: Metadata,
     /// Set once it was powered on, and kept after its end.
     pub machine: Option<Arc<dyn Machine>>,
@@ -89,7 +94,7 @@ impl Shared {
         machines: Arc<dyn Machines>,
         state: FleetState,
     ) -> (Arc<Self>, Inboxes) {
-        let (orders, order_inbox) = mpsc::unbounded_channel();
+        let (launches, launch_inbox) = mpsc::unbounded_channel();
         let (deliveries, delivery_inbox) = mpsc::unbounded_channel();
         let shared = Self {
             url,
@@ -100,11 +105,11 @@ impl Shared {
             run_state: watch::channel(RunState::Running).0,
             changed: Notify::new(),
             state: Mutex::new(state),
-            orders,
+            launches,
             deliveries,
             clock: Clock::start(),
         };
-        (Arc::new(shared), Inboxes { orders: order_inbox, deliveries: delivery_inbox })
+        (Arc::new(shared), Inboxes { launches: launch_inbox, deliveries: delivery_inbox })
     }
 
     /// Does something to the world, now, and passes on everything that follows from it before anybody else gets a turn.
@@ -160,11 +165,11 @@ impl Shared {
             match effect {
                 Effect::Launch { id } => {
                     let (stop, stopped) = watch::channel(*self.run_state.borrow() != RunState::Running);
-                    let system_id = ci::system_id(&id);
+                    let machine_id = state.ci.machine_id(&id);
                     let metadata = Metadata::new(&id);
-                    state.hosts.insert(id.clone(), Host { system_id, metadata, machine: None, stop });
+                    state.hosts.insert(id.clone(), Host { machine_id, metadata, machine: None, stop });
                     // The driver is gone only after everything ended.
-                    let _ = self.orders.send(Order::Launch { id, stop: stopped });
+                    let _ = self.launches.send(Launch { id, stop: stopped });
                 }
                 Effect::PowerOff { id } => {
                     if let Some(host) = state.hosts.get(&id) {
@@ -216,7 +221,7 @@ impl FleetState {
     pub fn machine_gone(&mut self, id: &str, now: Timestamp) {
         let loss = self.loss(Some(id));
         let Some(host) = self.hosts.get(id) else { return };
-        for job in self.ci.machine_gone(&[id, &host.system_id], loss, now) {
+        for job in self.ci.machine_gone(&[id, &host.machine_id], loss, now) {
             let what = match loss {
                 JobLoss::Lost => "lost with its machine",
                 JobLoss::Interrupted => "interrupted: its machine is gone after a spot notice",
@@ -225,9 +230,9 @@ impl FleetState {
         }
     }
 
-    /// The instance whose runner goes by this: its id, or GitLab's `system_id`.
+    /// The instance whose runner goes by this at the platform, or whose id it is.
     pub fn instance_of(&self, machine: &str) -> Option<&str> {
-        let known = self.hosts.iter().find(|(id, host)| *id == machine || host.system_id == machine);
+        let known = self.hosts.iter().find(|(id, host)| *id == machine || host.machine_id == machine);
         known.map(|(id, _)| id.as_str())
     }
 

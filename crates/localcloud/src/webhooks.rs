@@ -10,9 +10,9 @@ use hyper_util::{
 };
 use tokio::sync::mpsc;
 
-use crate::ci::WebhookDelivery;
+use crate::ci::webhook::WebhookDelivery;
 
-/// How long an answer may take: GitHub and GitLab wait 10 s.
+/// How long an answer may take; the vendors wait as long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Posts what comes, one event after another, until nobody sends any more. What nobody takes is not posted again: the

@@ -2,47 +2,44 @@
 //!
 //! Source: Buildkite documentation (agent metrics, REST API "Agents", webhooks, agent lifecycle).
 
+pub mod demo;
+mod options;
 mod rest;
+mod webhook;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
+pub use self::options::BuildkiteOptions;
 use super::{
-    CiState, Connect, DrainState, FailureTexts, JobFilter, Platform, RetentionRules, RunnerApiError, Webhook,
-    WebhookAuth, WebhookDelivery, Worker, webhook::delivery_id,
+    contract::{CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions},
+    demo::Demo,
+    jobs::{Job, JobEvent},
+    protocol::Connect,
+    webhook::{Webhook, WebhookDelivery},
+    workers::{JobFilter, Worker},
 };
 use crate::{
-    ci::jobs::{Job, JobEvent, JobEventKind},
     http::{Request, Response, reason_phrase},
-    server::Refusal,
+    refusal::Refusal,
     time::Timestamp,
 };
 
-/// What Buildkite holds when it starts: one cluster with some queues.
-#[derive(Clone, Debug)]
-pub struct BuildkiteOptions {
-    /// The organization's slug.
-    pub organization: String,
-    /// The cluster's agent token.
-    pub token: String,
-    /// An API access token for the REST API below `/v2`.
-    pub api_token: String,
-    /// The keys of the cluster's queues. Jobs without a tag `queue=...` go to the first.
-    pub queues: Vec<String>,
-    /// How often the metrics want to be asked for: `Buildkite-Agent-Metrics-Poll-Duration`, whole seconds.
-    pub poll_duration: Option<Duration>,
-}
+/// Buildkite.
+pub const KIND: PlatformKind = PlatformKind::new("buildkite", "Buildkite", || BuildkiteOptions::default().into());
 
-impl Default for BuildkiteOptions {
-    fn default() -> Self {
-        Self {
-            organization: "lightsout".into(),
-            token: "bkct_lightsout-local".into(),
-            api_token: "bkua_lightsout-local".into(),
-            queues: vec!["default".into()],
-            poll_duration: None,
-        }
+impl VendorOptions for BuildkiteOptions {
+    fn open(&self) -> Box<dyn Platform> {
+        Box::new(Buildkite::new(self.clone()))
+    }
+
+    fn demo(&self) -> &dyn Demo {
+        self
+    }
+
+    fn boxed(&self) -> Box<dyn VendorOptions> {
+        Box::new(self.clone())
     }
 }
 
@@ -136,6 +133,10 @@ fn agents(state: &CiState, queue: Option<&str>) -> Value {
 }
 
 impl Platform for Buildkite {
+    fn kind(&self) -> PlatformKind {
+        KIND
+    }
+
     fn route(&self, request: &Request) -> &'static str {
         Route::of(request).map_or("other", |route| match route {
             Route::Metrics => "GET /v3/metrics",
@@ -213,51 +214,12 @@ impl Platform for Buildkite {
 
     fn webhook_delivery(
         &self,
-        job_event: &JobEvent,
+        event: &JobEvent,
         state: &CiState,
         to: &Webhook,
         now: Timestamp,
     ) -> Option<WebhookDelivery> {
-        let job = state.jobs.get(job_event.job)?;
-        let event = match job_event.kind {
-            JobEventKind::Queued => "job.scheduled",
-            JobEventKind::Picked => "job.started",
-            JobEventKind::Ended(_) => "job.finished",
-        };
-        let document = json!({
-            "event": event,
-            "job": {
-                "id": job_uuid(job.id),
-                "type": "script",
-                "name": job.name(),
-                "agent_query_rules": self.tags_of(job),
-                "state": match job_event.kind {
-                    JobEventKind::Queued => "scheduled",
-                    JobEventKind::Picked => "running",
-                    JobEventKind::Ended(_) => "finished",
-                },
-                "created_at": job.queued_at.to_string(),
-                "scheduled_at": job.queued_at.to_string(),
-                "started_at": job.started_at.map(|at| at.to_string()),
-                "finished_at": job.finished_at.map(|at| at.to_string()),
-                "cluster_queue_id": null,
-            },
-            "build": {"number": job.batch, "state": "running"},
-            "pipeline": {"slug": "demo", "name": "demo"},
-            "sender": {"name": "lightsout"},
-        });
-        let delivery = WebhookDelivery::new(to, &document)
-            .header("user-agent", "Buildkite-Request")
-            .header("x-buildkite-event", event)
-            .header("x-buildkite-request", delivery_id(job.id, event, job_event.at));
-        Some(match to.auth {
-            WebhookAuth::Token => delivery.header("x-buildkite-token", to.secret.clone()),
-            WebhookAuth::Signature => {
-                let timestamp = now.0.div_euclid(1000);
-                let signature = delivery.signature(&to.secret, &format!("{timestamp}."));
-                delivery.header("x-buildkite-signature", format!("timestamp={timestamp},signature={signature}"))
-            }
-        })
+        self.job_webhook(event, state, to, now)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Source: CircleCI documentation (runner API, machine runner 3).
 
+pub mod demo;
+mod options;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -10,43 +12,41 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{CiState, Connect, FailureTexts, JobFilter, Platform, RetentionRules, RunnerApiError, Worker, one_slot};
+pub use self::options::{CircleCiOptions, ResourceClass};
+use super::{
+    contract::{
+        CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions, one_slot,
+    },
+    demo::Demo,
+    jobs::Job,
+    protocol::Connect,
+    workers::{JobFilter, Worker},
+};
 use crate::{
-    ci::jobs::Job,
     http::{Request, Response, reason_phrase},
-    server::Refusal,
+    refusal::Refusal,
     time::Timestamp,
 };
 
-/// What CircleCI holds when it starts.
-#[derive(Clone, Debug)]
-pub struct CircleCiOptions {
-    /// The personal API token that reads the queue.
-    pub token: String,
-    /// The resource classes. Jobs without a tag that names one want the first.
-    pub resource_classes: Vec<ResourceClass>,
-    /// Whether the paths below `/api/v3/runner` are there; a CircleCI server that is not new has those of `/api/v2` only.
-    pub v3: bool,
-}
-
-/// A resource class.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceClass {
-    /// Its name, as `namespace/class`.
-    pub name: String,
-    /// The token with which its runners connect.
-    pub token: String,
-}
-
-impl Default for CircleCiOptions {
-    fn default() -> Self {
-        let class = ResourceClass { name: "lightsout/demo".into(), token: "lightsout-local-resource-class".into() };
-        Self { token: "CCIPAT_lightsout_local".into(), resource_classes: vec![class], v3: true }
-    }
-}
-
 /// Runners that were not seen for this long leave the inventory.
 const LISTED_FOR: Duration = Duration::from_secs(12 * 3600);
+
+/// CircleCI.
+pub const KIND: PlatformKind = PlatformKind::new("circleci", "CircleCI", || CircleCiOptions::default().into());
+
+impl VendorOptions for CircleCiOptions {
+    fn open(&self) -> Box<dyn Platform> {
+        Box::new(CircleCi::new(self.clone()))
+    }
+
+    fn demo(&self) -> &dyn Demo {
+        self
+    }
+
+    fn boxed(&self) -> Box<dyn VendorOptions> {
+        Box::new(self.clone())
+    }
+}
 
 pub(super) struct CircleCi {
     options: CircleCiOptions,
@@ -156,6 +156,10 @@ impl CircleCi {
 }
 
 impl Platform for CircleCi {
+    fn kind(&self) -> PlatformKind {
+        KIND
+    }
+
     fn route(&self, request: &Request) -> &'static str {
         Route::of(request).map_or("other", Route::name)
     }

@@ -4,6 +4,8 @@
 //! Source: GitHub REST API documentation (2022-11-28) and GitHub's public scale set client.
 
 mod auth;
+pub mod demo;
+mod options;
 mod page;
 mod route;
 mod runners;
@@ -18,59 +20,44 @@ use std::{
 
 use serde_json::{Value, json};
 
+pub use self::options::GitHubOptions;
 use self::{
     auth::{Issued, Limiter},
     route::{RestRoute, Route, Scope},
     scale_set::ScaleSet,
 };
 use super::{
-    CiState, Connect, FailureTexts, JobFilter, Platform, RetentionRules, RunnerApiError, Webhook, WebhookDelivery,
-    Worker, etag::conditional, one_slot,
+    contract::{
+        CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions, one_slot,
+    },
+    demo::Demo,
+    etag::conditional,
+    jobs::{Job, JobEvent},
+    protocol::Connect,
+    webhook::{Webhook, WebhookDelivery},
+    workers::{JobFilter, Worker},
 };
 use crate::{
-    ci::jobs::{Job, JobEvent},
     digest::hmac_sha256,
     http::{Request, Response, reason_phrase},
-    server::Refusal,
+    refusal::Refusal,
     time::Timestamp,
 };
 
-/// What GitHub holds when it starts: one organization with one repository, and one App that is installed there.
-#[derive(Clone, Debug)]
-pub struct GitHubOptions {
-    /// The organization.
-    pub organization: String,
-    /// The repository, without the organization.
-    pub repository: String,
-    /// A personal access token with all rights that this needs.
-    pub token: String,
-    /// The App's id, which signs its requests as `iss`.
-    pub app_id: u64,
-    /// Its installation.
-    pub installation_id: u64,
-    /// The labels of each job, before those that it is queued with.
-    pub job_labels: Vec<String>,
-    /// The id of the runner group.
-    pub runner_group: u64,
-    /// The names of the runner scale sets that are there from the start; jobs without labels of their own fit each.
-    pub scale_sets: Vec<String>,
-    /// Requests that one token may make in an hour.
-    pub requests_per_hour: u32,
-}
+/// GitHub Actions.
+pub const KIND: PlatformKind = PlatformKind::new("github", "GitHub Actions", || GitHubOptions::default().into());
 
-impl Default for GitHubOptions {
-    fn default() -> Self {
-        Self {
-            organization: "lightsout".into(),
-            repository: "demo".into(),
-            token: "ghp_lightsoutlocal".into(),
-            app_id: 4711,
-            installation_id: 815,
-            job_labels: vec!["self-hosted".into()],
-            runner_group: 1,
-            scale_sets: vec!["lightsout".into()],
-            requests_per_hour: 15_000,
-        }
+impl VendorOptions for GitHubOptions {
+    fn open(&self) -> Box<dyn Platform> {
+        Box::new(GitHub::new(self.clone()))
+    }
+
+    fn demo(&self) -> &dyn Demo {
+        self
+    }
+
+    fn boxed(&self) -> Box<dyn VendorOptions> {
+        Box::new(self.clone())
     }
 }
 
@@ -174,6 +161,10 @@ impl GitHub {
 }
 
 impl Platform for GitHub {
+    fn kind(&self) -> PlatformKind {
+        KIND
+    }
+
     fn route(&self, request: &Request) -> &'static str {
         Route::of(request).map_or("other", |route| route.name())
     }

@@ -3,90 +3,64 @@
 //! Routes, status codes and bodies are those of GitLab 17 and later (`doc/api` and `lib/api/ci` of GitLab itself).
 
 mod auth;
+pub mod demo;
 mod jobs;
+mod options;
 mod page;
 mod payload;
 mod project_api;
 mod route;
 mod runner_api;
 mod runners;
+mod webhook;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub use self::options::{GitLabOptions, Repository};
 use self::{
     auth::{Limiter, Pat},
     route::{Route, RunnerRoute},
     runners::Runner,
 };
 use super::{
-    CiState, Connect, FailureTexts, Platform, RetentionRules, RunnerApiError, Webhook, WebhookDelivery, Worker,
-    etag::conditional, webhook::delivery_id,
+    contract::{CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions},
+    demo::Demo,
+    etag::conditional,
+    jobs::{Cause, Job, JobEvent, JobOutcome},
+    protocol::Connect,
+    webhook::{Webhook, WebhookDelivery},
+    workers::Worker,
 };
 use crate::{
-    ci::jobs::{Cause, Job, JobEvent, JobOutcome, Status, seconds},
     http::{Request, Response, reason_phrase},
-    server::Refusal,
+    refusal::Refusal,
     time::Timestamp,
 };
-
-/// What the GitLab holds when it starts: one group with one project, one runner record and one access token.
-#[derive(Clone, Debug)]
-pub struct GitLabOptions {
-    /// The group's full path.
-    pub group: String,
-    /// The project's full path, below the group.
-    pub project: String,
-    /// The personal access token that the API accepts.
-    pub token: String,
-    /// What that token may do, in GitLab's words, such as `read_api`.
-    pub scopes: Vec<String>,
-    /// The authentication token of the runner record; it starts with `glrt-`.
-    pub runner_token: String,
-    /// The tags of the runner record.
-    pub runner_tags: Vec<String>,
-    /// Whether the runner record takes jobs without tags.
-    pub run_untagged: bool,
-    /// A running job that nobody updated for this long is failed with `stuck_or_timeout_failure`; GitLab takes an hour.
-    pub stuck_after: Duration,
-    /// API requests that one access token may make in a minute; none: any number. GitLab.com allows 2,000.
-    pub requests_per_minute: Option<u32>,
-    /// A repository for runners that insist on a clone; without one jobs say `GIT_STRATEGY=none`.
-    pub repository: Option<Repository>,
-}
-
-/// A git repository that jobs are told to clone.
-#[derive(Clone, Debug)]
-pub struct Repository {
-    /// What `git clone` is given.
-    pub url: String,
-    /// The commit to check out.
-    pub sha: String,
-}
-
-impl Default for GitLabOptions {
-    fn default() -> Self {
-        Self {
-            group: "lightsout".into(),
-            project: "lightsout/demo".into(),
-            token: "glpat-lightsout-local".into(),
-            scopes: ["read_api", "create_runner", "manage_runner"].map(String::from).to_vec(),
-            runner_token: "glrt-lightsout-local".into(),
-            runner_tags: Vec::new(),
-            run_untagged: true,
-            stuck_after: Duration::from_secs(3600),
-            requests_per_minute: None,
-            repository: None,
-        }
-    }
-}
 
 /// The `system_id` that the runner on an instance goes by: `r_` and the first 12 hexadecimal digits of the SHA-256 of the
 /// instance id. The agent writes it to `.runner_system_id`, so that a job can be traced to its machine.
 pub fn system_id(instance_id: &str) -> String {
     format!("r_{}", hex::encode(&Sha256::digest(instance_id)[..6]))
+}
+
+/// GitLab.
+pub const KIND: PlatformKind = PlatformKind::new("gitlab", "GitLab", || GitLabOptions::default().into());
+
+impl VendorOptions for GitLabOptions {
+    fn open(&self) -> Box<dyn Platform> {
+        Box::new(GitLab::new(self.clone()))
+    }
+
+    fn demo(&self) -> &dyn Demo {
+        self
+    }
+
+    fn boxed(&self) -> Box<dyn VendorOptions> {
+        Box::new(self.clone())
+    }
 }
 
 /// The whole GitLab, but for its jobs.
@@ -150,6 +124,10 @@ impl GitLab {
 }
 
 impl Platform for GitLab {
+    fn kind(&self) -> PlatformKind {
+        KIND
+    }
+
     fn route(&self, request: &Request) -> &'static str {
         Route::of(request).map_or("other", |route| route.name())
     }
@@ -170,6 +148,10 @@ impl Platform for GitLab {
             Refusal::Status(status) => refuse(status, &format!("{status} {}", reason_phrase(status))),
             Refusal::Throttled | Refusal::Expired => auth::throttled(2000, 2001, now),
         }
+    }
+
+    fn machine_id(&self, instance: &str) -> String {
+        system_id(instance)
     }
 
     fn machine_of(&self, request: &Request, state: &CiState) -> Option<String> {
@@ -212,24 +194,12 @@ impl Platform for GitLab {
 
     fn webhook_delivery(
         &self,
-        job_event: &JobEvent,
+        event: &JobEvent,
         state: &CiState,
         to: &Webhook,
         _: Timestamp,
     ) -> Option<WebhookDelivery> {
-        let job = state.jobs.get(job_event.job)?;
-        let id = delivery_id(job.id, "job", job_event.at);
-        let delivery = WebhookDelivery::new(to, &job.event(self));
-        Some(
-            delivery
-                .header("user-agent", "GitLab/18.0.0")
-                .header("x-gitlab-event", "Job Hook")
-                .header("x-gitlab-event-uuid", id.clone())
-                .header("x-gitlab-webhook-uuid", delivery_id(0, &to.url, Timestamp(0)))
-                .header("idempotency-key", id)
-                .header("x-gitlab-instance", state.url.clone())
-                .header("x-gitlab-token", to.secret.clone()),
-        )
+        self.job_hook(event, state, to)
     }
 
     /// Fails the jobs that nobody updated for too long.

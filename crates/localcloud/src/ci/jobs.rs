@@ -35,7 +35,7 @@ pub(crate) struct Job {
     pub exit_code: Option<i64>,
     /// The platform's number for the runner that has it or had it.
     pub runner: Option<u64>,
-    /// What the machine that has it goes by: an instance id, or GitLab's `system_id`.
+    /// What the machine that has it goes by at the platform.
     pub machine: Option<String>,
     pub trace: Vec<u8>,
     /// What became of it when its machine failed it, whatever the platform still believes.

@@ -1,86 +1,25 @@
-//! The private runner API, below `/_lightsout/runner/`: through it the built-in runner takes jobs on every platform but
-//! GitLab, whose own runner API is open. The vendor's rules hold behind it.
-//!
-//! | Request | Body | Answer |
-//! | --- | --- | --- |
-//! | `POST connect` | [`Connect`] | 200 `{"runner": "ID"}`; 401 wrong token, 403 not allowed, 409 not now |
-//! | `POST ID/claim` | | 200 `{"job": {..}}`; 204 nothing, or drained; 409 stopped: never again; 404 unknown or removed |
-//! | `POST ID/jobs/JOB` | [`Report`] | 200 `{"state": ".."}`, as the platform sees the job now; 404 not this runner's |
-//! | `POST ID/disconnect` | | 200 `{}`; jobs that it still has fail |
-//!
-//! A claim by a runner whose slots are all taken repeats the job that it never reported on, for the answer may have been
-//! lost. Each request is a sign of life; a runner with a long job reports `running` now and then.
+//! The private runner API on the platform's side: [`protocol`](super::protocol) says what it is.
 
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use serde::Deserialize;
-use serde_json::json;
-
-use super::{Ci, CiState, DrainState, PlatformKind, RunnerApiError, Worker, workers::instance_in};
+use super::{
+    contract::{CiState, Platform, PlatformKind, RunnerApiError},
+    jobs::{Cause, Job, JobOutcome, TRACE_CAP},
+    protocol::{Claimed, ClaimedJob, Connect, Connected, Mode, Report, ReportState, Reported},
+    workers::{DrainState, Worker, instance_in},
+};
 use crate::{
-    ci::jobs::{Cause, Job, JobOutcome, TRACE_CAP},
     http::{Request, Response},
     time::Timestamp,
 };
 
-/// What a runner says when it connects.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Connect {
-    /// The platform that it believes in.
-    pub platform: PlatformKind,
-    /// The token that the vendor's runner would be given.
-    pub token: String,
-    /// Its name.
-    pub name: String,
-    /// The instance that it runs on; when left out, that of the metadata or in the name.
-    #[serde(default)]
-    pub instance_id: Option<String>,
-    /// What the vendor's runner tells about itself: Spacelift's worker metadata, Buildkite's tags.
-    #[serde(default)]
-    pub metadata: BTreeMap<String, String>,
-    /// Jobs at once; where a runner of the platform takes one job at once, more is refused.
-    #[serde(default = "one")]
-    pub slots: u32,
-    #[serde(default)]
-    pub mode: Mode,
-}
-
-/// Whether a runner goes on after a job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Mode {
-    #[default]
-    Continuous,
-    Single,
-}
-
-/// What a runner says about a job of its.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Report {
-    state: ReportState,
-    /// More of its output.
-    #[serde(default)]
-    trace: String,
-    #[serde(default)]
-    exit_code: Option<i64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ReportState {
-    Running,
-    Success,
-    Failed,
-    /// The runner could not run it, or lost it.
-    SystemFailure,
-    /// The runner was told to end and cut it.
-    Canceled,
-}
-
-fn one() -> u32 {
-    1
+/// The API over one vendor's platform.
+pub(super) struct RunnerApi<'a> {
+    pub platform: &'a mut dyn Platform,
+    pub state: &'a mut CiState,
+    /// All platforms that there are, for whoever takes this one for another.
+    pub kinds: &'a [PlatformKind],
 }
 
 enum Route {
@@ -130,13 +69,13 @@ pub(super) fn machine_of(state: &CiState, request: &Request) -> Option<String> {
 }
 
 /// Answers the request when it is for this API.
-pub(super) fn respond(ci: &mut Ci, request: &Request, now: Timestamp) -> Option<Response> {
+pub(super) fn respond(api: &mut RunnerApi<'_>, request: &Request, now: Timestamp) -> Option<Response> {
     let response = match Route::of(request)? {
-        Route::Connect => connect(ci, request, now),
-        Route::Claim(id) => claim(ci, id, now),
-        Route::Report(id, job) => report(ci, id, job, request, now),
-        Route::Disconnect(id) => worker(ci, id).map(|_| ()).map(|()| {
-            ci.worker_gone(id, now);
+        Route::Connect => connect(api, request, now),
+        Route::Claim(id) => claim(api, id, now),
+        Route::Report(id, job) => report(api, id, job, request, now),
+        Route::Disconnect(id) => worker(api, id).map(|_| ()).map(|()| {
+            api.state.worker_gone(id, api.platform, now);
             Response::json(200, &json!({}))
         }),
         Route::Unknown => Err(RunnerApiError(404, "there is no such path in the runner API".into())),
@@ -144,25 +83,28 @@ pub(super) fn respond(ci: &mut Ci, request: &Request, now: Timestamp) -> Option<
     Some(response.unwrap_or_else(|RunnerApiError(status, why)| Response::json(status, &json!({"error": why}))))
 }
 
-fn connect(ci: &mut Ci, request: &Request, now: Timestamp) -> Result<Response, RunnerApiError> {
+fn connect(api: &mut RunnerApi<'_>, request: &Request, now: Timestamp) -> Result<Response, RunnerApiError> {
     let connect: Connect = body(request)?;
-    if connect.platform != ci.kind {
-        return Err(RunnerApiError(403, format!("this fleet's platform is {}, not {}", ci.kind, connect.platform)));
+    let kind = api.platform.kind();
+    if connect.platform != kind.as_str() {
+        let known = api.kinds.iter().any(|kind| kind.as_str() == connect.platform);
+        let status = if known { 403 } else { 400 };
+        return Err(RunnerApiError(status, format!("this fleet's platform is {kind}, not {}", connect.platform)));
     }
     if connect.slots == 0 {
         return Err(RunnerApiError(400, "slots is 0: a runner takes at least one job at once".into()));
     }
-    let id = ci.platform.connect(&connect, &mut ci.state, now)?;
+    let id = api.platform.connect(&connect, api.state, now)?;
     // A runner that comes back after a crash has lost what it had.
-    ci.fail_held(id, now);
-    if let Some(worker) = ci.state.workers.get_mut(id) {
+    api.state.fail_held(id, api.platform.failure_texts().gone, now);
+    if let Some(worker) = api.state.workers.get_mut(id) {
         worker.connected = true;
         worker.heard_at = now;
         worker.instance = host(&connect).or(worker.instance.take());
         worker.slots = connect.slots;
         worker.single |= connect.mode == Mode::Single;
     }
-    Ok(Response::json(200, &json!({"runner": id.to_string()})))
+    Ok(ok(&Connected { runner: id.to_string() }))
 }
 
 fn host(connect: &Connect) -> Option<String> {
@@ -170,8 +112,8 @@ fn host(connect: &Connect) -> Option<String> {
     told.cloned().or_else(|| instance_in(&connect.name))
 }
 
-fn claim(ci: &mut Ci, id: u64, now: Timestamp) -> Result<Response, RunnerApiError> {
-    let worker = worker(ci, id)?;
+fn claim(api: &mut RunnerApi<'_>, id: u64, now: Timestamp) -> Result<Response, RunnerApiError> {
+    let worker = worker(api, id)?;
     worker.heard_at = now;
     let (drain, filter) = (worker.drain, worker.filter.clone());
     let (slots, used_up) = (worker.slots, worker.single && worker.used_at.is_some());
@@ -180,20 +122,20 @@ fn claim(ci: &mut Ci, id: u64, now: Timestamp) -> Result<Response, RunnerApiErro
         DrainState::Drained => return Ok(Response::empty(204)),
         DrainState::Stopped => return Err(RunnerApiError(409, "this runner was told to stop".into())),
     }
-    let held: Vec<&Job> = ci.state.jobs.held_by(id).collect();
+    let held: Vec<&Job> = api.state.jobs.held_by(id).collect();
     let chosen = if held.len() >= usize::try_from(slots).unwrap_or(usize::MAX) {
         held.iter().rev().find(|job| job.started_at == Some(job.updated_at)).map(|job| job.id)
     } else if used_up {
         return Err(RunnerApiError(409, "this runner has taken its only job".into()));
     } else {
-        let next = ci.state.jobs.waiting().find(|job| filter.fits(&ci.platform.tags_of(job))).map(|job| job.id);
+        let next = api.state.jobs.waiting().find(|job| filter.fits(&api.platform.tags_of(job))).map(|job| job.id);
         if let Some(job) = next {
-            hand_out(&mut ci.state, job, id, now);
+            hand_out(api.state, job, id, now);
         }
         next
     };
-    let found = chosen.and_then(|job| ci.state.jobs.get(job)).zip(ci.state.workers.get(id));
-    Ok(found.map_or_else(|| Response::empty(204), |(job, worker)| ticket(ci, job, worker)))
+    let found = chosen.and_then(|job| api.state.jobs.get(job)).zip(api.state.workers.get(id));
+    Ok(found.map_or_else(|| Response::empty(204), |(job, worker)| claimed(api, job, worker)))
 }
 
 fn hand_out(state: &mut CiState, job: u64, id: u64, now: Timestamp) {
@@ -202,42 +144,49 @@ fn hand_out(state: &mut CiState, job: u64, id: u64, now: Timestamp) {
     state.jobs.hand_out(job, id, worker.instance.as_deref(), now);
 }
 
-fn ticket(ci: &Ci, job: &Job, worker: &Worker) -> Response {
-    let job = json!({
-        "id": job.id,
-        "name": job.name(),
-        "argv": job.command(),
-        "image": job.image,
-        "seconds": job.seconds,
-        "tags": ci.platform.tags_of(job),
-        "env": ci.platform.environment(job, worker),
-    });
-    Response::json(200, &json!({"job": job}))
+fn claimed(api: &RunnerApi<'_>, job: &Job, worker: &Worker) -> Response {
+    let job = ClaimedJob {
+        id: job.id,
+        name: job.name(),
+        argv: job.command(),
+        image: job.image.clone(),
+        seconds: job.seconds,
+        tags: api.platform.tags_of(job),
+        env: api.platform.environment(job, worker),
+    };
+    ok(&Claimed { job })
 }
 
-fn report(ci: &mut Ci, id: u64, job_id: u64, request: &Request, now: Timestamp) -> Result<Response, RunnerApiError> {
+fn report(
+    api: &mut RunnerApi<'_>,
+    id: u64,
+    job_id: u64,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Response, RunnerApiError> {
     let report: Report = body(request)?;
-    if let Some(worker) = ci.state.workers.get_mut(id) {
+    if let Some(worker) = api.state.workers.get_mut(id) {
         worker.heard_at = now;
     }
-    let job = ci.state.jobs.get_mut(job_id).filter(|job| job.runner == Some(id));
-    let job = job.ok_or_else(|| RunnerApiError(404, format!("runner {id} does not have job {job_id}")))?;
+    let job = api.state.jobs.get_mut(job_id).filter(|job| job.runner == Some(id));
+    let unknown = || RunnerApiError(404, format!("runner {id} does not have job {job_id}"));
+    let job = job.ok_or_else(unknown)?;
     if !job.status.is_over() {
         job.updated_at = Timestamp(now.0.max(job.updated_at.0 + 1));
         job.exit_code = report.exit_code.or(job.exit_code);
         let room = TRACE_CAP.saturating_sub(job.trace.len());
         job.trace.extend(report.trace.bytes().take(room));
-        if let Some(end) = end(ci, report.state) {
-            ci.state.jobs.finish(job_id, end, now);
-            free(ci, id, now);
+        if let Some(outcome) = outcome(api, report.state) {
+            api.state.jobs.finish(job_id, outcome, now);
+            free(api, id, now);
         }
     }
-    let state = ci.state.jobs.get(job_id).map(Job::state);
-    Ok(Response::json(200, &json!({"state": state})))
+    let state = api.state.jobs.get(job_id).ok_or_else(unknown)?.state();
+    Ok(ok(&Reported { state }))
 }
 
-fn end(ci: &Ci, state: ReportState) -> Option<JobOutcome> {
-    let texts = ci.platform.failure_texts();
+fn outcome(api: &RunnerApi<'_>, state: ReportState) -> Option<JobOutcome> {
+    let texts = api.platform.failure_texts();
     match state {
         ReportState::Running => None,
         ReportState::Success => Some(JobOutcome::Success),
@@ -251,20 +200,25 @@ fn end(ci: &Ci, state: ReportState) -> Option<JobOutcome> {
 }
 
 /// A job of this runner has ended.
-fn free(ci: &mut Ci, id: u64, now: Timestamp) {
-    let Some(worker) = ci.state.workers.get_mut(id) else { return };
+fn free(api: &mut RunnerApi<'_>, id: u64, now: Timestamp) {
+    let Some(worker) = api.state.workers.get_mut(id) else { return };
     worker.free_since = now;
-    if worker.single && ci.platform.retention().forgets_used {
-        ci.state.workers.remove(id);
+    if worker.single && api.platform.retention().forgets_used {
+        api.state.workers.remove(id);
     }
 }
 
-fn worker(ci: &mut Ci, id: u64) -> Result<&mut Worker, RunnerApiError> {
-    let found = ci.state.workers.get_mut(id).filter(|worker| worker.connected);
+fn worker<'a>(api: &'a mut RunnerApi<'_>, id: u64) -> Result<&'a mut Worker, RunnerApiError> {
+    let found = api.state.workers.get_mut(id).filter(|worker| worker.connected);
     found.ok_or_else(|| RunnerApiError(404, "this runner is not connected, or the platform removed it".into()))
 }
 
 fn body<T: for<'de> Deserialize<'de>>(request: &Request) -> Result<T, RunnerApiError> {
     let parsed: Result<T, _> = serde_json::from_slice(&request.body);
     parsed.map_err(|error| RunnerApiError(400, format!("the body is not understood: {error}")))
+}
+
+fn ok(body: &impl Serialize) -> Response {
+    // None of these types can fail to be JSON.
+    Response::json(200, &serde_json::to_value(body).unwrap_or(Value::Null))
 }

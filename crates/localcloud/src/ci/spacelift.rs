@@ -2,54 +2,47 @@
 //!
 //! Source: Spacelift documentation (API, worker pools) and its public autoscaler.
 
+pub mod demo;
 mod graphql;
+mod options;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 
 use self::graphql::{Field, Operation};
-use super::{CiState, Connect, DrainState, FailureTexts, Platform, RetentionRules, RunnerApiError, Worker, one_slot};
+pub use self::options::SpaceliftOptions;
+use super::{
+    contract::{
+        CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions, one_slot,
+    },
+    demo::Demo,
+    jobs::Job,
+    protocol::Connect,
+    workers::{DrainState, Worker},
+};
 use crate::{
-    ci::jobs::Job,
     digest::hmac_sha256,
     http::{Request, Response, reason_phrase},
-    server::Refusal,
+    refusal::Refusal,
     time::Timestamp,
 };
 
-/// What Spacelift holds when it starts: one worker pool.
-#[derive(Clone, Debug)]
-pub struct SpaceliftOptions {
-    /// The worker pool's id.
-    pub pool: String,
-    /// The pool's token (`SPACELIFT_TOKEN`), with which workers connect: base64 of a JSON document.
-    pub pool_token: String,
-    /// The id of an API key that may read the pool and drain its workers.
-    pub key_id: String,
-    /// Its secret.
-    pub key_secret: String,
-    /// How long a login is good for.
-    pub session: Duration,
-    /// Whether workers have `availableAt`; servers of one's own that are not new do not.
-    pub available_at: bool,
-}
+/// Spacelift.
+pub const KIND: PlatformKind = PlatformKind::new("spacelift", "Spacelift", || SpaceliftOptions::default().into());
 
-impl Default for SpaceliftOptions {
-    fn default() -> Self {
-        Self {
-            pool: "01LIGHTSOUTP00LDEM00000000".into(),
-            pool_token: STANDARD
-                .encode(r#"{"broker":{"endpoint":"worker-iot.lightsout.invalid"},"poolId":"lightsout"}"#),
-            key_id: "01LIGHTSOUTAP1KEY000000000".into(),
-            key_secret: "lightsout-local-key-secret".into(),
-            session: Duration::from_secs(3600),
-            available_at: true,
-        }
+impl VendorOptions for SpaceliftOptions {
+    fn open(&self) -> Box<dyn Platform> {
+        Box::new(Spacelift::new(self.clone()))
+    }
+
+    fn demo(&self) -> &dyn Demo {
+        self
+    }
+
+    fn boxed(&self) -> Box<dyn VendorOptions> {
+        Box::new(self.clone())
     }
 }
 
@@ -195,6 +188,10 @@ fn select(field: &Field, kind: &str, value: impl Fn(&str) -> Option<Value>) -> R
 }
 
 impl Platform for Spacelift {
+    fn kind(&self) -> PlatformKind {
+        KIND
+    }
+
     fn route(&self, request: &Request) -> &'static str {
         if request.path != "/graphql" {
             return "other";

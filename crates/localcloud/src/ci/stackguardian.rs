@@ -2,6 +2,8 @@
 //!
 //! Source: StackGuardian's public autoscaler and registration script.
 
+pub mod demo;
+mod options;
 mod route;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -9,42 +11,36 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub use self::options::StackGuardianOptions;
 use self::route::Route;
-use super::{CiState, Connect, DrainState, FailureTexts, Platform, RetentionRules, RunnerApiError, Worker};
+use super::{
+    contract::{CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions},
+    demo::Demo,
+    jobs::Job,
+    protocol::Connect,
+    workers::{DrainState, Worker},
+};
 use crate::{
-    ci::jobs::Job,
     http::{Request, Response, reason_phrase},
-    server::Refusal,
+    refusal::Refusal,
     time::Timestamp,
 };
 
-/// What StackGuardian holds when it starts: one runner group.
-#[derive(Clone, Debug)]
-pub struct StackGuardianOptions {
-    /// The organization's name.
-    pub organization: String,
-    /// The runner group's name.
-    pub runner_group: String,
-    /// An API key of a user (`sgu_...`) or of the organization (`sgo_...`).
-    pub api_key: String,
-    /// The runner group's token, with which machines register.
-    pub token: String,
-    /// Whether the runner group's token may read the group and drain, which the vendor does not document.
-    pub token_reads: bool,
-    /// How many runners may be registered (`max_number_of_runners`).
-    pub most_runners: usize,
-}
+/// StackGuardian.
+pub const KIND: PlatformKind =
+    PlatformKind::new("stackguardian", "StackGuardian", || StackGuardianOptions::default().into());
 
-impl Default for StackGuardianOptions {
-    fn default() -> Self {
-        Self {
-            organization: "lightsout".into(),
-            runner_group: "demo".into(),
-            api_key: "sgu_lightsoutlocal".into(),
-            token: "lightsout-local-node-token".into(),
-            token_reads: false,
-            most_runners: 100,
-        }
+impl VendorOptions for StackGuardianOptions {
+    fn open(&self) -> Box<dyn Platform> {
+        Box::new(StackGuardian::new(self.clone()))
+    }
+
+    fn demo(&self) -> &dyn Demo {
+        self
+    }
+
+    fn boxed(&self) -> Box<dyn VendorOptions> {
+        Box::new(self.clone())
     }
 }
 
@@ -116,7 +112,7 @@ impl StackGuardian {
             return Err(refuse(400, "Maximum number of runners reached for this runner group"));
         }
         let id = state.workers.add(Worker::new("", now));
-        let name = format!("r-{}", &hex::encode(&Sha256::digest(format!("{}/{id}", self.options.runner_group)))[..12]);
+        let name = format!("r-{}", &hex::encode(Sha256::digest(format!("{}/{id}", self.options.runner_group)))[..12]);
         if let Some(worker) = state.workers.get_mut(id) {
             worker.name.clone_from(&name);
         }
@@ -144,6 +140,10 @@ impl StackGuardian {
 const GONE: &str = "RUNNER_DISCONNECTED";
 
 impl Platform for StackGuardian {
+    fn kind(&self) -> PlatformKind {
+        KIND
+    }
+
     fn route(&self, request: &Request) -> &'static str {
         Route::of(request).map_or("other", |(_, _, route)| route.name())
     }

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Ci, PlatformKind};
+use super::{
+    Ci,
+    contract::{PlatformKind, PlatformOptions},
+    webhook::Webhook,
+};
 use crate::{
-    LocalCloudOptions,
     ci::jobs::Job,
     fleet::{JobState, NewJobs},
     http::{self, Request, Response},
@@ -27,13 +30,19 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub fn new(platform: PlatformKind) -> Self {
-        Self::with(LocalCloudOptions { platform, ..LocalCloudOptions::default() })
+    pub fn new(kind: PlatformKind) -> Self {
+        Self::with(kind.options())
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "a test has no more use for them")]
-    pub fn with(options: LocalCloudOptions) -> Self {
-        Self { ci: Ci::new(&options, URL), now: NOW }
+    pub fn with(options: impl Into<PlatformOptions>) -> Self {
+        Self { ci: Ci::new(options.into().open(), URL, None, None), now: NOW }
+    }
+
+    /// A platform that posts its job events.
+    pub fn posting(kind: PlatformKind, to: Webhook) -> Self {
+        let mut bench = Self::new(kind);
+        bench.ci.post_events(Some(to));
+        bench
     }
 
     pub fn call(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Response {
@@ -52,7 +61,7 @@ impl Bench {
 
     /// Connects a runner that goes by the instance's id, with what is special about it.
     pub fn try_connect(&mut self, token: &str, special: &Value) -> Response {
-        let mut body = json!({"platform": self.ci.kind, "token": token, "name": INSTANCE});
+        let mut body = json!({"platform": self.ci.platform.kind(), "token": token, "name": INSTANCE});
         for (key, value) in special.as_object().into_iter().flatten() {
             body[key] = value.clone();
         }

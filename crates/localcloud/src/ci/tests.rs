@@ -1,21 +1,72 @@
-//! The private runner API, which is the same on every platform but GitLab.
+//! The private runner API, which is the same on every platform that has it, and the table of platforms.
+
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 
 use super::{
-    PlatformKind,
-    testing::{Bench, INSTANCE, NOW, body, later},
+    Ci, KINDS,
+    contract::{CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError},
+    jobs::{Cause, Job, JobEventKind, JobOutcome},
+    protocol::Connect,
+    testing::{Bench, INSTANCE, NOW, URL, body, later},
+    workers::Worker,
 };
 use crate::{
-    LocalCloudOptions,
-    ci::jobs::{Cause, JobEventKind, JobOutcome},
     fleet::JobState,
+    http::{Request, Response},
+    refusal::Refusal,
+    time::Timestamp,
 };
 
-const TOKEN: &str = "bkct_lightsout-local";
+const TOKEN: &str = "token";
+
+/// A platform without an API of its own.
+struct Plain;
+
+impl Platform for Plain {
+    fn kind(&self) -> PlatformKind {
+        PlatformKind::new("plain", "Plain", || unreachable!("nobody asks for it by name"))
+    }
+
+    fn route(&self, _: &Request) -> &'static str {
+        "other"
+    }
+
+    fn handle(&mut self, _: &Request, _: &mut CiState, _: Timestamp) -> Response {
+        Response::empty(404)
+    }
+
+    fn refuse(&self, _: Refusal, _: Timestamp) -> Response {
+        Response::empty(503)
+    }
+
+    fn connect(&mut self, connect: &Connect, state: &mut CiState, now: Timestamp) -> Result<u64, RunnerApiError> {
+        if connect.token != TOKEN {
+            return Err(RunnerApiError(401, "wrong token".into()));
+        }
+        Ok(state.workers.add(Worker::new(connect.name.clone(), now)))
+    }
+
+    fn tags_of(&self, _: &Job) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn environment(&self, _: &Job, worker: &Worker) -> BTreeMap<String, String> {
+        BTreeMap::from([("RUNNER_NAME".to_owned(), worker.name.clone())])
+    }
+
+    fn failure_texts(&self) -> FailureTexts {
+        FailureTexts { failed: "failed", system_failure: "broken", gone: "gone" }
+    }
+
+    fn retention(&self) -> RetentionRules {
+        RetentionRules { keeps: false, forgets_used: false, lost_after: Duration::from_secs(240) }
+    }
+}
 
 fn bench() -> Bench {
-    Bench::new(PlatformKind::Buildkite)
+    Bench { ci: Ci::new(Box::new(Plain), URL, None, None), now: NOW }
 }
 
 #[test]
@@ -26,7 +77,7 @@ fn a_job_goes_from_queue_to_success() {
     bench.now = later(5);
     let job = body(&bench.claim(&runner))["job"].clone();
     assert_eq!((&job["id"], &job["argv"], &job["image"]), (&json!(1001), &json!(["sleep", "3"]), &json!(null)));
-    assert_eq!(job["env"]["BUILDKITE_AGENT_NAME"], INSTANCE);
+    assert_eq!(job["env"]["RUNNER_NAME"], INSTANCE);
     assert_eq!(bench.ci.jobs().next().and_then(|job| job.machine.as_deref()), Some(INSTANCE));
     let running = bench.json(
         "POST",
@@ -83,7 +134,7 @@ fn strangers_are_refused() {
     let mut bench = bench();
     bench.enqueue(1, &[]);
     assert_eq!(bench.try_connect("wrong", &json!({})).status, 401);
-    assert_eq!(bench.try_connect(TOKEN, &json!({"platform": "github"})).status, 403);
+    assert_eq!(bench.try_connect(TOKEN, &json!({"platform": KINDS[0]})).status, 403);
     assert_eq!(bench.try_connect(TOKEN, &json!({"platform": "none"})).status, 400);
     assert_eq!(bench.try_connect(TOKEN, &json!({"slots": 0})).status, 400);
     assert_eq!(bench.claim("7").status, 404);
@@ -92,8 +143,6 @@ fn strangers_are_refused() {
     assert_eq!(bench.report(&runner, 1001, "success").status, 404, "it does not have this job");
     assert_eq!(bench.report(&runner, 9, "success").status, 404);
     assert_eq!(bench.call("GET", "/_lightsout/runner/connect", &[], "").status, 404);
-    let mut gitlab = Bench::new(PlatformKind::GitLab);
-    assert_eq!(gitlab.try_connect("glrt-lightsout-local", &json!({})).status, 409);
 }
 
 #[test]
@@ -110,7 +159,7 @@ fn a_runner_that_leaves_or_falls_silent_loses_its_job() {
     bench.ci.advance(later(239));
     assert_eq!(bench.states(), [JobState::Failed, JobState::Running]);
     bench.ci.advance(later(240));
-    let gone = JobOutcome::Failed { reason: "exit status -1: agent lost".into(), cause: Cause::Machine };
+    let gone = JobOutcome::Failed { reason: "gone".into(), cause: Cause::Machine };
     let last = std::iter::from_fn(|| bench.ci.poll_event()).last().expect("an event");
     assert_eq!((last.kind, last.machine.as_deref()), (JobEventKind::Ended(gone), Some(INSTANCE)));
     bench.now = later(241);
@@ -120,15 +169,10 @@ fn a_runner_that_leaves_or_falls_silent_loses_its_job() {
 
 #[test]
 fn how_long_a_runner_may_be_silent_can_be_set() {
-    let options = LocalCloudOptions {
-        platform: PlatformKind::GitHub,
-        lost_after: Some(std::time::Duration::from_secs(2)),
-        ..LocalCloudOptions::default()
-    };
-    let mut bench = Bench::with(options);
+    let ci = Ci::new(Box::new(Plain), URL, Some(Duration::from_secs(2)), None);
+    let mut bench = Bench { ci, now: NOW };
     assert_eq!(bench.ci.next_timer(), None);
-    let token = super::github::testing::registration_token(&mut bench);
-    bench.connect(&token, &json!({}));
+    bench.connect(TOKEN, &json!({}));
     assert_eq!(bench.ci.next_timer(), Some(later(2)));
 }
 
@@ -147,4 +191,15 @@ fn the_instance_is_told_or_found() {
         assert_eq!(worker.instance.as_deref(), expected, "{special}");
         assert_eq!(worker.heard_at, NOW);
     }
+}
+
+#[test]
+fn a_platforms_name_is_the_same_in_settings_and_in_json() {
+    for kind in KINDS {
+        assert_eq!(kind.as_str().parse(), Ok(kind));
+        assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.as_str());
+        assert_eq!(kind.options().open().kind(), kind);
+    }
+    let refusal = "nobody".parse::<PlatformKind>().expect_err("no such platform").to_string();
+    assert!(refusal.contains("\"nobody\"") && refusal.contains(KINDS[5].as_str()), "{refusal}");
 }

@@ -2,12 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Timestamp;
+use crate::{digest::hmac_sha256, time::Timestamp};
 
-use crate::digest::hmac_sha256;
-
-/// Where a platform posts its job events. GitLab posts `Job Hook`, GitHub `workflow_job`, Buildkite `job.*`; the others post
-/// nothing that a scaler could use.
+/// Where a platform posts its job events, if it has any that a scaler could use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
@@ -20,14 +17,14 @@ pub struct Webhook {
     pub auth: WebhookAuth,
 }
 
-/// How an event shows that it is genuine. Only Buildkite leaves the choice: GitLab sends the secret, GitHub a signature.
+/// How an event shows that it is genuine, on platforms that leave the choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WebhookAuth {
-    /// The secret itself (`X-Gitlab-Token`, `X-Buildkite-Token`).
+    /// It carries the secret itself.
     #[default]
     Token,
-    /// A signature over the body (`X-Hub-Signature-256`, `X-Buildkite-Signature`).
+    /// It carries a signature over the body.
     Signature,
 }
 

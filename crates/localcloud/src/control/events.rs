@@ -15,7 +15,7 @@ use tokio::sync::{
     watch,
 };
 
-use super::{Api, ApiError};
+use super::api::{Api, ApiError};
 use crate::{
     fleet::FleetEvent,
     state::{RunState, Shared},
@@ -41,9 +41,9 @@ pub(super) async fn events(
     range: Result<Query<Range>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(range) = range.map_err(|rejection| ApiError::bad(rejection.body_text()))?;
-    let live = range.follow.then(|| shared.events.subscribe());
+    let updates = range.follow.then(|| shared.events.subscribe());
     let end = shared.run_state.subscribe();
-    let reader = Reader { last: range.since, backlog: VecDeque::new(), live, end, shared };
+    let reader = Reader { last: range.since, backlog: VecDeque::new(), updates, end, shared };
     let lines = stream::unfold(reader.refill(), |mut reader| async {
         let event = reader.next().await?;
         let line = serde_json::to_string(&event).unwrap_or_default() + "\n";
@@ -58,7 +58,7 @@ struct Reader {
     last: u64,
     backlog: VecDeque<FleetEvent>,
     /// What happens from now on; none when only the past is wanted.
-    live: Option<broadcast::Receiver<FleetEvent>>,
+    updates: Option<broadcast::Receiver<FleetEvent>>,
     end: watch::Receiver<RunState>,
 }
 
@@ -74,10 +74,10 @@ impl Reader {
                 self.last = event.seq;
                 return Some(event);
             }
-            let live = self.live.as_mut()?;
+            let updates = self.updates.as_mut()?;
             let event = tokio::select! {
                 biased;
-                event = live.recv() => event,
+                event = updates.recv() => event,
                 // The last event came before this.
                 _ = self.end.wait_for(|run_state| *run_state == RunState::Off) => return None,
             };

@@ -8,12 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::{
     connection::{Cut, response},
-    front::{Refusal, with_faults},
+    injection::with_faults,
 };
 use crate::{
     aws::{query, secrets},
     faults::{Call, Target},
     http::{self, Request, Response},
+    refusal::Refusal,
     state::{FleetState, Shared},
     time::Timestamp,
 };

@@ -1,6 +1,6 @@
 //! The one listener for AWS, the CI platform and control: who is asked, and what goes wrong with the question.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{Router, body::Body};
 use hyper::body::Incoming;
@@ -8,16 +8,17 @@ use hyper_util::service::TowerToHyperService;
 
 use super::{
     aws,
-    connection::{Cut, Service, broken, read, response, unfailing},
+    connection::{Cut, Service, read, response, unfailing},
+    injection::with_faults,
 };
 use crate::{
     control,
-    faults::{Call, FaultEffect, Target},
-    http::{Request, Response},
+    faults::{Call, Target},
+    http::Request,
     state::Shared,
 };
 
-pub(super) struct Front {
+pub(crate) struct Front {
     shared: Arc<Shared>,
     control: TowerToHyperService<Router>,
 }
@@ -57,45 +58,4 @@ async fn platform(shared: &Shared, request: Request) -> Result<hyper::Response<B
     let call = Call { target: Target::Platform, name, instance: instance.as_deref() };
     let refuse = |why| shared.read(|state, now| state.ci.refuse(why, now));
     with_faults(shared, call, refuse, || shared.update(|state, now| state.ci.handle(&request, now))).await
-}
-
-/// Why a fault refuses a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    Status(u16),
-    Throttled,
-    Expired,
-}
-
-/// Carries a call out, unless a fault says otherwise.
-pub(super) async fn with_faults(
-    shared: &Shared,
-    call: Call<'_>,
-    refuse: impl FnOnce(Refusal) -> Response,
-    carry_out: impl FnOnce() -> Response,
-) -> Result<hyper::Response<Body>, Cut> {
-    let hit = shared.update(|state, _| state.faults.hit(call));
-    if hit.delay_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(hit.delay_ms)).await;
-    }
-    match hit.effect {
-        None
-        | Some(FaultEffect::Latency { .. } | FaultEffect::StaleDescribes { .. } | FaultEffect::LaunchFailures { .. }) => {
-            Ok(response(carry_out()))
-        }
-        Some(FaultEffect::Status { code }) => Ok(response(refuse(Refusal::Status(code)))),
-        Some(FaultEffect::Throttle) => Ok(response(refuse(Refusal::Throttled))),
-        Some(FaultEffect::Expire) => Ok(response(refuse(Refusal::Expired))),
-        Some(FaultEffect::Drop) => Err(Cut),
-        Some(FaultEffect::Reset) => Ok(broken(carry_out())),
-        Some(FaultEffect::Truncate) => {
-            let answer = carry_out();
-            let half = answer.body.slice(..answer.body.len() / 2);
-            Ok(response(Response { body: half, ..answer }))
-        }
-        Some(FaultEffect::Hang) => {
-            drop(carry_out());
-            pending().await
-        }
-    }
 }

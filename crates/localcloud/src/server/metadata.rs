@@ -7,12 +7,13 @@ use hyper::body::Incoming;
 
 use super::{
     connection::{Cut, Service, read, response},
-    front::{Refusal, with_faults},
+    injection::with_faults,
 };
 use crate::{
     aws::metadata::{self, Location},
     faults::{Call, Target},
     http::{Request, Response},
+    refusal::Refusal,
     state::Shared,
 };
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{BuildkiteOptions, CiState, DrainState, Worker, job_uuid, refuse};
+use super::{BuildkiteOptions, job_uuid, refuse};
+use crate::ci::contract::CiState;
+use crate::ci::workers::{DrainState, Worker};
 use crate::{
     ci::jobs::{Cause, JobOutcome},
     http::{Request, Response},

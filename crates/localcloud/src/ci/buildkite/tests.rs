@@ -1,11 +1,10 @@
 use serde_json::json;
 
-use super::BuildkiteOptions;
+use super::{BuildkiteOptions, KIND};
 use crate::{
-    LocalCloudOptions, PlatformKind, Webhook, WebhookAuth,
     ci::{
-        WebhookDelivery,
         testing::{Bench, NOW, body, later},
+        webhook::{Webhook, WebhookAuth, WebhookDelivery},
     },
     digest::hmac_sha256,
     fleet::JobState,
@@ -17,8 +16,7 @@ const USER: (&str, &str) = ("authorization", "Bearer bkua_lightsout-local");
 const TOKEN: &str = "bkct_lightsout-local";
 
 fn bench(options: BuildkiteOptions) -> Bench {
-    let platform = PlatformKind::Buildkite;
-    Bench::with(LocalCloudOptions { platform, buildkite: options, ..LocalCloudOptions::default() })
+    Bench::with(options)
 }
 
 #[test]
@@ -106,9 +104,8 @@ fn a_single_use_agent_takes_one_job() {
 #[test]
 fn events_are_genuine() {
     let delivery = |auth| {
-        let webhook = Some(Webhook { url: "http://127.0.0.1:9/".into(), secret: "hush".into(), auth });
-        let platform = PlatformKind::Buildkite;
-        let mut bench = Bench::with(LocalCloudOptions { platform, webhook, ..LocalCloudOptions::default() });
+        let webhook = Webhook { url: "http://127.0.0.1:9/".into(), secret: "hush".into(), auth };
+        let mut bench = Bench::posting(KIND, webhook);
         bench.enqueue(1, &[]);
         let job_event = bench.ci.poll_event().expect("an event");
         bench.ci.webhook_delivery(&job_event, later(1)).expect("an event")

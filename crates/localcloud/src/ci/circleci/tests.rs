@@ -2,7 +2,6 @@ use serde_json::json;
 
 use super::{CircleCiOptions, ResourceClass};
 use crate::{
-    LocalCloudOptions, PlatformKind,
     ci::testing::{Bench, INSTANCE, body, later},
     fleet::JobState,
 };
@@ -11,8 +10,7 @@ const USER: (&str, &str) = ("circle-token", "CCIPAT_lightsout_local");
 const TOKEN: &str = "lightsout-local-resource-class";
 
 fn bench(options: CircleCiOptions) -> Bench {
-    let platform = PlatformKind::CircleCi;
-    Bench::with(LocalCloudOptions { platform, circleci: options, ..LocalCloudOptions::default() })
+    Bench::with(options)
 }
 
 fn two_classes() -> CircleCiOptions {

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{GitHub, ONLINE_FOR, not_found, number, page, refuse};
 use crate::{
-    ci::{CiState, JobFilter, Worker},
+    ci::contract::CiState,
+    ci::workers::{JobFilter, Worker},
     http::{Request, Response},
     time::Timestamp,
 };

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::{GitHub, not_found, page};
 use crate::{
+    ci::contract::CiState,
     ci::jobs::{Job, Status},
-    ci::{CiState, Worker},
+    ci::workers::Worker,
     http::{Request, Response},
 };
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{GitHub, GitHubOptions, auth::Right, number, refuse, route::ScaleSetRoute};
 use crate::{
-    ci::CiState,
+    ci::contract::CiState,
     http::{Request, Response},
     time::Timestamp,
 };

@@ -1,19 +1,21 @@
 use serde_json::{Value, json};
 
 use super::{
-    GitHubOptions,
+    GitHubOptions, KIND,
     testing::{USER, access_token, jwt, registration_token},
 };
 use crate::{
-    LocalCloudOptions, PlatformKind, Webhook, WebhookAuth,
-    ci::testing::{Bench, INSTANCE, URL, body, later},
+    ci::{
+        testing::{Bench, INSTANCE, URL, body, later},
+        webhook::{Webhook, WebhookAuth},
+    },
     digest::hmac_sha256,
     fleet::JobState,
     http::Response,
 };
 
 fn bench() -> Bench {
-    Bench::new(PlatformKind::GitHub)
+    Bench::new(KIND)
 }
 
 fn get(bench: &mut Bench, target: &str) -> Response {
@@ -68,8 +70,7 @@ fn runs_and_jobs_are_listed_in_pages() {
 #[test]
 fn what_did_not_change_is_free() {
     let options = GitHubOptions { requests_per_hour: 2, ..GitHubOptions::default() };
-    let platform = PlatformKind::GitHub;
-    let mut bench = Bench::with(LocalCloudOptions { platform, github: options, ..LocalCloudOptions::default() });
+    let mut bench = Bench::with(options);
     let target = "/repos/lightsout/demo/actions/runs?status=queued";
     let first = get(&mut bench, target);
     assert_eq!(first.get("x-ratelimit-remaining"), Some("1"));
@@ -271,9 +272,8 @@ fn a_scale_set_tells_its_statistics() {
 #[test]
 fn events_are_signed() {
     let auth = WebhookAuth::Signature;
-    let webhook = Some(Webhook { url: "http://127.0.0.1:9/".into(), secret: "hush".into(), auth });
-    let platform = PlatformKind::GitHub;
-    let mut bench = Bench::with(LocalCloudOptions { platform, webhook, ..LocalCloudOptions::default() });
+    let webhook = Webhook { url: "http://127.0.0.1:9/".into(), secret: "hush".into(), auth };
+    let mut bench = Bench::posting(KIND, webhook);
     bench.enqueue(1, &["linux"]);
     let job_event = bench.ci.poll_event().expect("an event");
     let delivery = bench.ci.webhook_delivery(&job_event, bench.now).expect("an event");

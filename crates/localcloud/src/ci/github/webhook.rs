@@ -1,11 +1,12 @@
-//! The webhook `workflow_job`.
+//! The webhook `workflow_job`, which is signed.
 
 use serde_json::json;
 
 use super::GitHub;
 use crate::{
+    ci::contract::CiState,
     ci::jobs::{JobEvent, JobEventKind},
-    ci::{CiState, Webhook, WebhookDelivery, webhook::delivery_id},
+    ci::webhook::{Webhook, WebhookDelivery, delivery_id},
 };
 
 impl GitHub {

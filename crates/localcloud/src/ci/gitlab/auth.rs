@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{GitLab, Job, Runner, Status, refuse};
+use super::{GitLab, Runner, refuse};
+use crate::ci::jobs::{Job, Status};
 use crate::{
     ci::jobs::Jobs,
     http::{Request, Response},

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{GitLab, Job, PROJECT_ID, Status, seconds, time};
+use super::{GitLab, PROJECT_ID, time};
+use crate::ci::jobs::{Job, Status, seconds};
 use crate::time::Timestamp;
 
 /// Every scope that the jobs API accepts; this GitLab never has jobs in most of them.

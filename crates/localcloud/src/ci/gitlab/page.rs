@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use super::{Job, invalid};
+use super::invalid;
+use crate::ci::jobs::Job;
 use crate::http::{Request, Response};
 
 /// Whether the total is told; GitLab leaves it out for lists that are costly to count, jobs among them.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{CiState, GitLab, Job, PROJECT_ID, jobs::sha};
+use super::{GitLab, PROJECT_ID, jobs::sha};
+use crate::ci::contract::CiState;
+use crate::ci::jobs::Job;
 
 /// The payload of the job with this id; it must be there.
 pub(super) fn of(gitlab: &GitLab, state: &CiState, id: u64) -> Value {

@@ -3,14 +3,17 @@
 use serde_json::{Value, json};
 
 use super::{
-    Cause, CiState, GitLab, Job, JobOutcome, PROJECT_ID, Project, Runner, flag, invalid,
+    GitLab, PROJECT_ID, Project, Runner, flag, invalid,
     jobs::SCOPES,
     page::{Total, keyset, page},
     refuse,
     route::UserRoute,
 };
 use crate::{
-    ci::jobs::Jobs,
+    ci::{
+        contract::CiState,
+        jobs::{Cause, Job, JobOutcome, Jobs},
+    },
     http::{Request, Response},
     time::Timestamp,
 };

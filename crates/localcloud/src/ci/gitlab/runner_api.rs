@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Cause, CiState, GitLab, JobOutcome, Runner, Status, invalid, payload, refuse, route::RunnerRoute};
+use super::{GitLab, Runner, invalid, payload, refuse, route::RunnerRoute};
+use crate::ci::contract::CiState;
+use crate::ci::jobs::{Cause, JobOutcome, Status};
 use crate::{
     ci::jobs::{Jobs, TRACE_CAP},
     http::{Request, Response},

@@ -1,8 +1,11 @@
 use super::*;
 use crate::{
-    LocalCloudOptions, PlatformKind,
-    ci::Ci,
-    ci::jobs::{JobEventKind, JobLoss},
+    ci::{
+        Ci,
+        contract::PlatformOptions,
+        jobs::{JobEventKind, JobLoss},
+        testing::Bench,
+    },
     fleet::{JobState, NewJobs},
     http,
 };
@@ -13,9 +16,8 @@ fn later(seconds: i64) -> Timestamp {
     Timestamp(NOW.0 + seconds * 1000)
 }
 
-fn gitlab(gitlab: GitLabOptions) -> Ci {
-    let options = LocalCloudOptions { platform: PlatformKind::GitLab, gitlab, ..LocalCloudOptions::default() };
-    Ci::new(&options, "http://127.0.0.1:8080")
+fn gitlab(options: GitLabOptions) -> Ci {
+    Ci::new(PlatformOptions::from(options).open(), "http://127.0.0.1:8080", None, None)
 }
 
 fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
@@ -329,4 +331,10 @@ fn a_new_runner_record_has_its_own_token_and_tags() {
 fn a_registration_token_is_refused_as_gitlab_17_does() {
     let mut gitlab = gitlab(GitLabOptions::default());
     assert_eq!(runner(&mut gitlab, "POST", "/runners", &json!({"token": "GR1348941abc"}), NOW).status, 410);
+}
+
+#[test]
+fn its_runners_have_an_api_of_their_own() {
+    let mut bench = Bench::new(KIND);
+    assert_eq!(bench.try_connect("glrt-lightsout-local", &json!({})).status, 409);
 }

@@ -2,7 +2,6 @@ use serde_json::{Value, json};
 
 use super::SpaceliftOptions;
 use crate::{
-    LocalCloudOptions, PlatformKind,
     ci::testing::{Bench, INSTANCE, body, later},
     fleet::JobState,
 };
@@ -13,8 +12,7 @@ const POOL: &str = "query P($pool: ID!) { workerPool(id: $pool) { pendingRuns bu
 const DRAIN: &str = "mutation D($pool: ID!, $worker: ID!, $on: Boolean!) { workerDrainSet(workerPool: $pool, id: $worker, drain: $on) { id busy drained } }";
 
 fn bench(options: SpaceliftOptions) -> Bench {
-    let platform = PlatformKind::Spacelift;
-    Bench::with(LocalCloudOptions { platform, spacelift: options, ..LocalCloudOptions::default() })
+    Bench::with(options)
 }
 
 fn ask(bench: &mut Bench, jwt: &str, query: &str, variables: &Value) -> Value {

@@ -2,7 +2,6 @@ use serde_json::{Value, json};
 
 use super::StackGuardianOptions;
 use crate::{
-    LocalCloudOptions, PlatformKind,
     ci::testing::{Bench, INSTANCE, body, later},
     fleet::JobState,
     http::Response,
@@ -14,8 +13,7 @@ const TOKEN: &str = "lightsout-local-node-token";
 const GROUP: &str = "/api/v1/orgs/lightsout/runnergroups/demo";
 
 fn bench(options: StackGuardianOptions) -> Bench {
-    let platform = PlatformKind::StackGuardian;
-    Bench::with(LocalCloudOptions { platform, stackguardian: options, ..LocalCloudOptions::default() })
+    Bench::with(options)
 }
 
 fn group(bench: &mut Bench) -> Value {

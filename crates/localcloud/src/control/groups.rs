@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, ApiError, optional};
+use super::api::{Api, ApiError, optional};
 use crate::{aws::query, state::FleetState, time::Timestamp};
 
 #[derive(Deserialize)]
