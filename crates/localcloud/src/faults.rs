@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ci::contract::PlatformKind;
+use crate::{aws::model::Injected, ci::contract::PlatformKind};
 
 /// A fault: `POST /_lightsout/faults`. It stays until its count is used up or the faults are cleared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,15 @@ pub struct Fault {
     /// How likely it hits a call, above 0 and up to 1; drawn from the seed.
     #[serde(default = "always")]
     pub probability: f64,
+}
+
+/// A fault in force, and how often it hit: `GET /_lightsout/faults`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct ActiveFault {
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// Calls, or for the target cloud describes and launches.
+    pub hits: u64,
 }
 
 /// The services that can be made to fail.
@@ -106,7 +115,7 @@ pub(crate) struct Call<'a> {
 
 /// The faults that are in force.
 pub(crate) struct Faults {
-    active: Vec<Fault>,
+    active: Vec<ActiveFault>,
     /// A splitmix64 state.
     seed: u64,
 }
@@ -139,12 +148,12 @@ impl Faults {
             (FaultEffect::Expire, Target::Platform) => return Err("expire is for the targets aws and imds".into()),
             (_, Target::Aws | Target::Platform | Target::Imds) => {}
         }
-        self.active.push(fault);
+        self.active.push(ActiveFault { fault, hits: 0 });
         Ok(())
     }
 
     /// The faults in force.
-    pub fn list(&self) -> &[Fault] {
+    pub fn list(&self) -> &[ActiveFault] {
         &self.active
     }
 
@@ -157,10 +166,13 @@ impl Faults {
     pub fn hit(&mut self, call: Call<'_>) -> Hit {
         let mut hit = Hit::default();
         for index in 0..self.active.len() {
-            if !self.active[index].matches(call) || !self.draw(self.active[index].probability) {
+            let fault = &self.active[index].fault;
+            let (matches, probability) = (fault.matches(call), fault.probability);
+            if !matches || !self.draw(probability) {
                 continue;
             }
-            let fault = &mut self.active[index];
+            let ActiveFault { fault, hits } = &mut self.active[index];
+            *hits += 1;
             if let Some(left) = &mut fault.count {
                 *left -= 1;
             }
@@ -172,8 +184,19 @@ impl Faults {
                 }
             }
         }
-        self.active.retain(|fault| fault.count != Some(0));
+        self.active.retain(|active| active.fault.count != Some(0));
         hit
+    }
+
+    /// Counts what the cloud did wrong on request; of two faults of one kind the newer is in force.
+    pub fn count(&mut self, injected: Injected) {
+        let mut newest = |of: fn(&FaultEffect) -> bool, hits: u64| {
+            if let Some(active) = self.active.iter_mut().rev().find(|active| of(&active.fault.effect)) {
+                active.hits += hits;
+            }
+        };
+        newest(|effect| matches!(effect, FaultEffect::StaleDescribes { .. }), injected.stale_describes);
+        newest(|effect| matches!(effect, FaultEffect::LaunchFailures { .. }), injected.failed_launches);
     }
 
     fn draw(&mut self, probability: f64) -> bool {
@@ -265,6 +288,27 @@ mod tests {
         assert_eq!(faults.hit(describe), Hit { delay_ms: 20, effect: None });
         assert_eq!(faults.hit(describe), Hit::default());
         assert!(faults.list().is_empty());
+    }
+
+    #[test]
+    fn hits_are_counted_for_each_fault() {
+        let mut faults = Faults::new(1);
+        faults.add(fault(r#"{"target":"aws","effect":{"latency":{"ms":20}}}"#)).expect("valid");
+        faults.add(fault(r#"{"target":"aws","action":"X","effect":"throttle"}"#)).expect("valid");
+        faults.add(fault(r#"{"target":"aws","effect":"drop"}"#)).expect("valid");
+        faults.add(fault(r#"{"target":"cloud","effect":{"stale-describes":{"ms":9}}}"#)).expect("valid");
+        faults.add(fault(r#"{"target":"cloud","effect":{"launch-failures":{"message":"full"}}}"#)).expect("valid");
+        faults.hit(call(Target::Aws, "X", None));
+        faults.hit(call(Target::Aws, "Y", None));
+        faults.hit(call(Target::Imds, "X", None));
+        faults.count(Injected { stale_describes: 4, failed_launches: 5 });
+        let hits: Vec<u64> = faults.list().iter().map(|active| active.hits).collect();
+        assert_eq!(hits, [2, 1, 1, 4, 5]);
+        let shown = serde_json::to_value(&faults.list()[1]).expect("JSON");
+        let expected = serde_json::json!({
+            "target": "aws", "action": "X", "effect": "throttle", "probability": 1.0, "hits": 1,
+        });
+        assert_eq!(shown, expected);
     }
 
     #[test]

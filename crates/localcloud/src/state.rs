@@ -161,6 +161,8 @@ impl Shared {
     }
 
     fn dispatch(&self, state: &mut FleetState, now: Timestamp) {
+        let injected = state.cloud.take_injected();
+        state.faults.count(injected);
         while let Some(effect) = state.cloud.poll_effect() {
             match effect {
                 Effect::Launch { id } => {

@@ -19,7 +19,7 @@ mod template;
 mod termination;
 mod timers;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{cell::Cell, collections::VecDeque, time::Duration};
 
 use self::random::Random;
 pub use self::{
@@ -102,6 +102,15 @@ pub struct Happening {
     pub what: String,
 }
 
+/// How often the cloud did wrong on request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Injected {
+    /// Looks of describes at an earlier state.
+    pub(crate) stale_describes: u64,
+    /// Launches that failed.
+    pub(crate) failed_launches: u64,
+}
+
 /// The cloud.
 #[derive(Clone, Debug)]
 pub struct Cloud {
@@ -114,6 +123,8 @@ pub struct Cloud {
     request_ids: Random,
     launches: u64,
     launch_failure: Option<String>,
+    /// In a cell, since a describe only looks.
+    injected: Cell<Injected>,
     now: Timestamp,
 }
 
@@ -131,6 +142,7 @@ impl Cloud {
             request_ids,
             launches: 0,
             launch_failure: None,
+            injected: Cell::default(),
             now: Timestamp::default(),
         }
     }
@@ -249,7 +261,20 @@ impl Cloud {
 
     /// What a describe sees now.
     pub(crate) fn view(&self) -> &Inventory {
-        self.history.view(self.now).unwrap_or(&self.inventory)
+        let Some(earlier) = self.history.view(self.now) else { return &self.inventory };
+        self.count_injected(|injected| injected.stale_describes += 1);
+        earlier
+    }
+
+    /// How often the cloud did wrong on request since this was last asked.
+    pub(crate) fn take_injected(&mut self) -> Injected {
+        self.injected.take()
+    }
+
+    fn count_injected(&self, count: impl FnOnce(&mut Injected)) {
+        let mut injected = self.injected.get();
+        count(&mut injected);
+        self.injected.set(injected);
     }
 
     pub(crate) fn request_id(&mut self) -> String {

@@ -33,6 +33,7 @@ impl Cloud {
     /// Launches one instance. Its way into service begins with `Pending`.
     fn launch(&mut self, name: &str, now: Timestamp) -> Result<(), String> {
         if let Some(why) = &self.launch_failure {
+            self.count_injected(|injected| injected.failed_launches += 1);
             return Err(why.clone());
         }
         let group = self.inventory.groups.get(name).ok_or("The group is gone.")?;
