@@ -10,8 +10,8 @@ use crate::{aws::model::Injected, ci::contract::PlatformKind};
 pub struct Fault {
     /// Which service has it.
     pub target: Target,
-    /// Only this action (AWS), route (platform, such as `POST /jobs/request` or `jobs/request`) or path (metadata service, such
-    /// as `spot/instance-action`); all of them when left out.
+    /// Only this action (AWS), route (platform, such as `POST /jobs/request` or `jobs/request`) or path (metadata service,
+    /// such as `spot/instance-action`); all of them when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
     /// Only calls of this instance.

@@ -1,7 +1,7 @@
 //! An embedded cloud and CI platform on their real wire protocols, with faults on request.
 //!
-//! [`aws`] is the cloud and [`ci`] the platforms: pure models with their wires. Around them, from the ground up: the state that
-//! all share, the control API, the sockets, the driver of the machines, and on top the handle [`LocalCloud`].
+//! [`aws`] is the cloud and [`ci`] the platforms: pure models with their wires. Around them, from the ground up: the state
+//! that all share, the control API, the sockets, the driver of the machines, and on top the handle [`LocalCloud`].
 
 pub mod aws;
 pub mod ci;

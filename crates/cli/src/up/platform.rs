@@ -37,7 +37,7 @@ impl Platform {
         self.options.demo()
     }
 
-    /// What the embedded cloud starts with: the platform, and the secrets that agents and scaler read from its parameter store.
+    /// What the embedded cloud starts with: the platform, and the secrets that agents and scaler read from its parameters.
     pub fn embedded(&self) -> LocalCloudOptions {
         let secrets = self.demo().secrets().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         LocalCloudOptions { platform: self.options.clone(), secrets, ..LocalCloudOptions::default() }

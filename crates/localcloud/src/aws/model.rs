@@ -1,7 +1,9 @@
-//! The embedded cloud as a pure model: EC2 Auto Scaling, the part of EC2 around it, and STS, without clock, sockets or async.
+//! The embedded cloud as a pure model: EC2 Auto Scaling, the part of EC2 around it, and STS, without clock, sockets or
+//! async.
 //!
 //! Calls come in through a wire such as [`query`](super::query), time through [`Cloud::advance`], and what the surroundings
-//! have to do comes out of [`Cloud::poll_effect`]. Everything that looks random comes from the seed, so that a run can be repeated.
+//! have to do comes out of [`Cloud::poll_effect`]. Everything that looks random comes from the seed, so that a run can be
+//! repeated.
 
 mod activity;
 mod group;

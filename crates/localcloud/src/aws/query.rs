@@ -35,8 +35,8 @@ pub struct Reply {
     pub body: String,
 }
 
-/// Carries out one call: Auto Scaling (2011-01-01), EC2 (2016-11-15) or STS (2011-06-15). `caller` is the instance whose role
-/// credentials signed it, if any.
+/// Carries out one call: Auto Scaling (2011-01-01), EC2 (2016-11-15) or STS (2011-06-15). `caller` is the instance whose
+/// role credentials signed it, if any.
 pub fn call(cloud: &mut Cloud, fields: &BTreeMap<String, String>, caller: Option<&str>, now: Timestamp) -> Reply {
     cloud.advance(now);
     let now = cloud.now();

@@ -169,7 +169,7 @@ impl Jobs {
         self.emit(id, JobEventKind::Ended(end), now);
     }
 
-    /// The machine that goes by one of these names is gone: its running jobs meet this fate.
+    /// The machine that goes by one of these names is gone, and its running jobs with it.
     pub fn machine_gone(&mut self, names: &[&str], loss: JobLoss, now: Timestamp) -> Vec<u64> {
         let here = |job: &&mut Job| {
             job.status == Status::Running && job.machine.as_deref().is_some_and(|machine| names.contains(&machine))
@@ -189,7 +189,7 @@ impl Jobs {
         }
     }
 
-    /// The next piece of news.
+    /// The next thing that happened to a job.
     pub fn poll_event(&mut self) -> Option<JobEvent> {
         self.events.pop_front()
     }

@@ -91,8 +91,8 @@ impl Workers {
 }
 
 impl Worker {
-    /// A runner that serves, takes everything, one job at a time, and that nobody is behind yet. It has no number until it is
-    /// taken in.
+    /// A runner that serves, takes everything, one job at a time, and that nobody is behind yet. It has no number until it
+    /// is taken in.
     pub fn new(name: impl Into<String>, now: Timestamp) -> Self {
         Self {
             id: 0,

@@ -1,3 +1,5 @@
+//! The metadata service of one instance: requests and time in, responses out.
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! The embedded Buildkite: requests and time in, responses out.
+
 use serde_json::json;
 
 use super::{BuildkiteOptions, KIND};

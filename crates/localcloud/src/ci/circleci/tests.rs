@@ -1,3 +1,5 @@
+//! The embedded CircleCI: requests and time in, responses out.
+
 use serde_json::json;
 
 use super::{CircleCiOptions, ResourceClass};

@@ -1,3 +1,5 @@
+//! The embedded GitHub: requests and time in, responses out.
+
 use serde_json::{Value, json};
 
 use super::{

@@ -1,3 +1,5 @@
+//! The embedded GitLab: requests and time in, responses out.
+
 use super::*;
 use crate::{
     ci::{

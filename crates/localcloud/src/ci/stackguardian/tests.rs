@@ -1,3 +1,5 @@
+//! The embedded StackGuardian: requests and time in, responses out.
+
 use serde_json::{Value, json};
 
 use super::StackGuardianOptions;
