@@ -78,8 +78,13 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Work")]
     seed: u64,
 
-    /// The CI platform: gitlab, stackguardian, spacelift, circleci, github or buildkite
-    #[arg(long, value_name = "NAME", default_value_t = PlatformKind::default(), help_heading = "Fleet")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value_t = PlatformKind::default(),
+        help_heading = "Fleet",
+        help = format!("The CI platform: {}", PlatformKind::names())
+    )]
     platform: PlatformKind,
     /// The group's smallest size
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Fleet")]
@@ -99,7 +104,7 @@ pub struct Args {
     /// The pause between two looks of the scaler at the queue; quick for the demo, 10s is the default in production
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = duration::parse, help_heading = "Fleet")]
     tick: Duration,
-    /// Have the platform post its webhook to the scaler, which then looks at once (gitlab, github, buildkite)
+    /// Have the platform post its webhook to the scaler, which then looks at once (where it has one)
     #[arg(long, help_heading = "Fleet")]
     webhook: bool,
     /// Use a genuine gitlab-runner instead of the small built-in one (with --platform gitlab)
