@@ -260,7 +260,8 @@ impl Fleet {
         self.wait("`up` to end", |fleet| fleet.up.try_wait().expect("it is ours")).code()
     }
 
-    fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+    /// Waits until the look at the fleet gives something.
+    pub fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
         let begun = Instant::now();
         loop {
             if let Some(found) = look(self) {

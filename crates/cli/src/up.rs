@@ -10,6 +10,7 @@ mod scaler;
 mod screen;
 mod story;
 mod summary;
+mod toml;
 mod view;
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -77,8 +78,13 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Work")]
     seed: u64,
 
-    /// The CI platform: gitlab, stackguardian, spacelift, circleci, github or buildkite
-    #[arg(long, value_name = "NAME", default_value_t = PlatformKind::GitLab, help_heading = "Fleet")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value_t = PlatformKind::default(),
+        help_heading = "Fleet",
+        help = format!("The CI platform: {}", PlatformKind::names())
+    )]
     platform: PlatformKind,
     /// The group's smallest size
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Fleet")]
@@ -98,7 +104,7 @@ pub struct Args {
     /// The pause between two looks of the scaler at the queue; quick for the demo, 10s is the default in production
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = duration::parse, help_heading = "Fleet")]
     tick: Duration,
-    /// Have the platform post its webhook to the scaler, which then looks at once (gitlab, github, buildkite)
+    /// Have the platform post its webhook to the scaler, which then looks at once (where it has one)
     #[arg(long, help_heading = "Fleet")]
     webhook: bool,
     /// Use a genuine gitlab-runner instead of the small built-in one (with --platform gitlab)
@@ -146,7 +152,11 @@ pub async fn run(args: Args, place: Place) -> Result<ExitCode> {
     let fine =
         args.check().and_then(|()| platform.check(args.slots, args.runner.as_deref(), place.dir())).and_then(|()| {
             let deaf = args.webhook && platform.webhook().is_none();
-            ensure!(!deaf, "--webhook: {} has no webhook that tells of waiting jobs; leave it out", platform.title());
+            ensure!(
+                !deaf,
+                "--webhook: {} has no webhook that tells of waiting jobs; leave it out",
+                platform.kind.title()
+            );
             Ok(())
         });
     if let Err(error) = fine {
@@ -190,7 +200,7 @@ async fn live(
         decisions: begin(args, &cloud, site, hook).await?,
         story: Story::default(),
     };
-    let title = site.platform.title();
+    let title = site.platform.kind.title();
     screen.note(&format!("embedded cloud at {}, with {title}, files in {}", cloud.url(), held.place.dir().display()));
     screen.open(&format!("{} for {title} on {}", fleet::GROUP, cloud.url()), args.max)?;
     let end = watch.until_end(signals, screen).await;

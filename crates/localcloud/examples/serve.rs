@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, env, io, process::ExitCode, sync::Arc, time::Du
 
 use futures_util::future::{self, BoxFuture};
 use lightsout_localcloud::{
-    Boot, CloudOptions, GitLabOptions, LocalCloud, LocalCloudOptions, Machine, Machines, PlatformKind, Repository,
+    Boot, CloudOptions, LocalCloud, LocalCloudOptions, Machine, Machines, PlatformKind,
+    ci::gitlab::{self, GitLabOptions, Repository},
 };
 
 /// Machines that run nothing and never end by themselves.
@@ -40,7 +41,7 @@ async fn main() -> ExitCode {
         eprintln!("usage: serve [PORT [PLATFORM]]");
         return ExitCode::from(2);
     };
-    let platform = match env::args().nth(2).as_deref().unwrap_or("gitlab").parse::<PlatformKind>() {
+    let platform = match env::args().nth(2).map_or_else(|| Ok(PlatformKind::default()), |name| name.parse()) {
         Ok(platform) => platform,
         Err(error) => {
             eprintln!("{error}");
@@ -49,6 +50,12 @@ async fn main() -> ExitCode {
     };
     let repository = env::var("LIGHTSOUT_REPOSITORY").ok();
     let repository = repository.as_deref().and_then(|text| text.split_once(','));
+    let platform = if platform == gitlab::KIND {
+        let repository = repository.map(|(url, sha)| Repository { url: url.into(), sha: sha.into() });
+        GitLabOptions { repository, ..GitLabOptions::default() }.into()
+    } else {
+        platform.options()
+    };
     let options = LocalCloudOptions {
         cloud: CloudOptions {
             boot: Duration::from_secs(1),
@@ -58,10 +65,6 @@ async fn main() -> ExitCode {
         },
         port,
         platform,
-        gitlab: GitLabOptions {
-            repository: repository.map(|(url, sha)| Repository { url: url.into(), sha: sha.into() }),
-            ..GitLabOptions::default()
-        },
         secrets: BTreeMap::from([("/ci/gitlab-token".to_owned(), "glpat-lightsout-local".to_owned())]),
         ..LocalCloudOptions::default()
     };

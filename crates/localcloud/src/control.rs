@@ -14,8 +14,9 @@
 //! | `POST webhook`, `DELETE webhook` | [`Webhook`] | `{"webhook": ..}` |
 //! | `POST down` | | `{"down": true}`, at once: the machines are being powered off |
 
-mod cloud;
+mod api;
 mod events;
+mod groups;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,21 +24,19 @@ use axum::{
     Json, Router,
     extract::{Path, State, rejection::JsonRejection},
     http::StatusCode,
-    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::api::{Api, ApiError, conflict, optional};
 use crate::{
+    ci::webhook::Webhook,
     faults::{Fault, FaultEffect},
     fleet::{NewJobs, Snapshot, Source},
-    platform::Webhook,
     snapshot,
     state::Shared,
 };
-
-type Api = State<Arc<Shared>>;
 
 /// Jobs of one request at most, so that a slip of the finger does not fill the memory.
 const MOST_JOBS: u32 = 100_000;
@@ -51,62 +50,33 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/instances/{id}/rebalance", post(rebalance))
         .route("/instances/{id}/maintenance", post(maintenance))
         .route("/instances/{id}/crash", post(crash))
-        .route("/groups/{name}/scale-in", post(cloud::scale_in))
-        .route("/groups/{name}/refresh", post(cloud::refresh))
+        .route("/groups/{name}/scale-in", post(groups::scale_in))
+        .route("/groups/{name}/refresh", post(groups::refresh))
         .route("/faults", get(list_faults).post(add_fault).delete(clear_faults))
         .route("/webhook", post(set_webhook).delete(clear_webhook))
         .route("/down", post(down));
     Router::new()
         .nest("/_lightsout", routes)
-        .fallback(async || Refused(StatusCode::NOT_FOUND, "there is no such path in the control API".into()))
+        .fallback(async || ApiError(StatusCode::NOT_FOUND, "there is no such path in the control API".into()))
         .method_not_allowed_fallback(async || {
-            Refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants another method".into())
+            ApiError(StatusCode::METHOD_NOT_ALLOWED, "this path wants another method".into())
         })
         .with_state(shared)
-}
-
-/// An error: a status and a sentence, sent as `{"error": "..."}`.
-struct Refused(StatusCode, String);
-
-impl Refused {
-    fn bad(what: impl Into<String>) -> Self {
-        Self(StatusCode::BAD_REQUEST, what.into())
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        (self.0, Json(json!({"error": self.1}))).into_response()
-    }
-}
-
-impl From<JsonRejection> for Refused {
-    fn from(rejection: JsonRejection) -> Self {
-        Self(StatusCode::BAD_REQUEST, rejection.body_text())
-    }
-}
-
-/// A body that may be left out: empty means the defaults.
-fn optional<T: Default + for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Refused> {
-    if body.is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(body).map_err(|error| Refused::bad(format!("the body is not understood: {error}")))
 }
 
 async fn fleet(State(shared): Api) -> Json<Snapshot> {
     Json(snapshot::take(&shared))
 }
 
-async fn jobs(State(shared): Api, body: Result<Json<NewJobs>, JsonRejection>) -> Result<Json<Value>, Refused> {
+async fn jobs(State(shared): Api, body: Result<Json<NewJobs>, JsonRejection>) -> Result<Json<Value>, ApiError> {
     let Json(jobs) = body?;
     if jobs.count > MOST_JOBS {
-        return Err(Refused::bad(format!("count is {}: at most {MOST_JOBS} jobs go in one request", jobs.count)));
+        return Err(ApiError::bad(format!("count is {}: at most {MOST_JOBS} jobs go in one request", jobs.count)));
     }
     if !(jobs.seconds >= 0.0 && jobs.seconds.is_finite()) {
-        return Err(Refused::bad(format!("seconds is {}: it must be 0 or more", jobs.seconds)));
+        return Err(ApiError::bad(format!("seconds is {}: it must be 0 or more", jobs.seconds)));
     }
-    let ids = shared.act(|world, now| world.ci.enqueue(&jobs, now));
+    let ids = shared.update(|state, now| state.ci.enqueue(&jobs, now));
     Ok(Json(json!({"ids": ids})))
 }
 
@@ -122,52 +92,52 @@ impl Default for When {
     }
 }
 
-async fn interrupt(State(shared): Api, Path(id): Path<String>, body: bytes::Bytes) -> Result<Json<Value>, Refused> {
+async fn interrupt(State(shared): Api, Path(id): Path<String>, body: bytes::Bytes) -> Result<Json<Value>, ApiError> {
     let When { in_s } = optional(&body)?;
     about(&shared, &id)?;
-    shared.act(|world, now| {
+    shared.update(|state, now| {
         let at = now + Duration::from_secs(in_s);
-        world.cloud.interrupt(&id, at, now).map_err(conflict)?;
+        state.cloud.interrupt(&id, at, now).map_err(conflict)?;
         Ok(Json(json!({"id": id, "time_ms": at.0})))
     })
 }
 
-async fn rebalance(State(shared): Api, Path(id): Path<String>) -> Result<Json<Value>, Refused> {
+async fn rebalance(State(shared): Api, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     about(&shared, &id)?;
-    shared.act(|world, now| world.cloud.rebalance(&id, now)).map_err(conflict)?;
+    shared.update(|state, now| state.cloud.rebalance(&id, now)).map_err(conflict)?;
     Ok(Json(json!({"id": id})))
 }
 
-async fn maintenance(State(shared): Api, Path(id): Path<String>, body: bytes::Bytes) -> Result<Json<Value>, Refused> {
+async fn maintenance(State(shared): Api, Path(id): Path<String>, body: bytes::Bytes) -> Result<Json<Value>, ApiError> {
     let When { in_s } = optional(&body)?;
     about(&shared, &id)?;
-    shared.act(|world, now| {
+    shared.update(|state, now| {
         let at = now + Duration::from_secs(in_s);
-        world.cloud.maintenance(&id, at, now).map_err(conflict)?;
+        state.cloud.maintenance(&id, at, now).map_err(conflict)?;
         Ok(Json(json!({"id": id, "time_ms": at.0})))
     })
 }
 
-async fn crash(State(shared): Api, Path(id): Path<String>) -> Result<Json<Value>, Refused> {
+async fn crash(State(shared): Api, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     about(&shared, &id)?;
-    let machine = shared.look(|world, _| world.guests.get(&id).and_then(|guest| guest.machine.clone()));
+    let machine = shared.read(|state, _| state.hosts.get(&id).and_then(|host| host.machine.clone()));
     let machine = machine.ok_or_else(|| conflict(format!("{id} does not run yet")))?;
     machine.crash_agent().map_err(|error| conflict(format!("the agent of {id} cannot be killed: {error}")))?;
-    shared.say(Source::Control, Some(&id), "its agent was killed");
+    shared.record(Source::Control, Some(&id), "its agent was killed");
     Ok(Json(json!({"id": id})))
 }
 
 async fn list_faults(State(shared): Api) -> Json<Value> {
-    Json(shared.look(|world, _| json!({"faults": world.faults.list()})))
+    Json(shared.read(|state, _| json!({"faults": state.faults.list()})))
 }
 
-async fn add_fault(State(shared): Api, body: Result<Json<Fault>, JsonRejection>) -> Result<Json<Value>, Refused> {
+async fn add_fault(State(shared): Api, body: Result<Json<Fault>, JsonRejection>) -> Result<Json<Value>, ApiError> {
     let Json(fault) = body?;
-    shared.act(|world, now| {
-        world.faults.add(fault.clone()).map_err(Refused::bad)?;
+    shared.update(|state, now| {
+        state.faults.add(fault.clone()).map_err(ApiError::bad)?;
         match &fault.effect {
-            FaultEffect::StaleDescribes { ms } => world.cloud.stale_describes(Duration::from_millis(*ms)),
-            FaultEffect::LaunchFailures { message } => world.cloud.fail_launches(Some(message.clone())),
+            FaultEffect::StaleDescribes { ms } => state.cloud.stale_describes(Duration::from_millis(*ms)),
+            FaultEffect::LaunchFailures { message } => state.cloud.fail_launches(Some(message.clone())),
             FaultEffect::Latency { .. }
             | FaultEffect::Status { .. }
             | FaultEffect::Throttle
@@ -177,53 +147,49 @@ async fn add_fault(State(shared): Api, body: Result<Json<Fault>, JsonRejection>)
             | FaultEffect::Hang
             | FaultEffect::Expire => {}
         }
-        world.say(Source::Control, None, None, format!("fault: {:?} {:?}", fault.target, fault.effect), now);
-        Ok(Json(json!({"faults": world.faults.list()})))
+        state.record(Source::Control, None, None, format!("fault: {:?} {:?}", fault.target, fault.effect), now);
+        Ok(Json(json!({"faults": state.faults.list()})))
     })
 }
 
 async fn clear_faults(State(shared): Api) -> Json<Value> {
-    shared.act(|world, now| {
-        world.faults.clear();
-        world.cloud.fail_launches(None);
-        world.cloud.stale_describes(Duration::ZERO);
-        world.say(Source::Control, None, None, "faults cleared".to_owned(), now);
+    shared.update(|state, now| {
+        state.faults.clear();
+        state.cloud.fail_launches(None);
+        state.cloud.stale_describes(Duration::ZERO);
+        state.record(Source::Control, None, None, "faults cleared".to_owned(), now);
     });
     Json(json!({"faults": []}))
 }
 
-async fn set_webhook(State(shared): Api, body: Result<Json<Webhook>, JsonRejection>) -> Result<Json<Value>, Refused> {
+async fn set_webhook(State(shared): Api, body: Result<Json<Webhook>, JsonRejection>) -> Result<Json<Value>, ApiError> {
     let Json(webhook) = body?;
     if !webhook.url.starts_with("http://") {
-        return Err(Refused::bad(format!("url is {:?}: it must start with http://", webhook.url)));
+        return Err(ApiError::bad(format!("url is {:?}: it must start with http://", webhook.url)));
     }
     let url = webhook.url.clone();
-    shared.act(|world, _| world.ci.post_events(Some(webhook)));
+    shared.update(|state, _| state.ci.post_events(Some(webhook)));
     Ok(Json(json!({"webhook": url})))
 }
 
 async fn clear_webhook(State(shared): Api) -> Json<Value> {
-    shared.act(|world, _| world.ci.post_events(None));
+    shared.update(|state, _| state.ci.post_events(None));
     Json(json!({"webhook": null}))
 }
 
 /// Begins the end; whoever owns the cloud closes it when every machine is off.
 async fn down(State(shared): Api) -> Json<Value> {
-    shared.say(Source::Control, None, "told to end");
+    shared.record(Source::Control, None, "told to end");
     shared.close();
     Json(json!({"down": true}))
 }
 
 /// That there is such an instance, and that it has not ended.
-fn about(shared: &Shared, id: &str) -> Result<(), Refused> {
-    let ended = shared.look(|world, _| world.cloud.instance(id).map(|instance| instance.ended_at.is_some()));
+fn about(shared: &Shared, id: &str) -> Result<(), ApiError> {
+    let ended = shared.read(|state, _| state.cloud.instance(id).map(|instance| instance.ended_at.is_some()));
     match ended {
         Some(false) => Ok(()),
         Some(true) => Err(conflict(format!("{id} has ended already"))),
-        None => Err(Refused(StatusCode::NOT_FOUND, format!("there is no instance {id}"))),
+        None => Err(ApiError(StatusCode::NOT_FOUND, format!("there is no instance {id}"))),
     }
-}
-
-fn conflict(what: String) -> Refused {
-    Refused(StatusCode::CONFLICT, what)
 }

@@ -12,18 +12,18 @@ use crate::{
     fleet::Source,
     machine::{Boot, Machine},
     server::{MetadataService, serve},
-    state::{Order, Shared, Stage},
+    state::{Launch, RunState, Shared},
 };
 
 /// Runs until the cloud is closed and every machine is off.
-pub(crate) async fn run(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let mut stage = shared.stage.subscribe();
+pub(crate) async fn run(shared: Arc<Shared>, mut launches: mpsc::UnboundedReceiver<Launch>) {
+    let mut run_state = shared.run_state.subscribe();
     let mut machines = JoinSet::new();
     loop {
         let due = shared.advance();
         tokio::select! {
-            order = orders.recv() => match order {
-                Some(Order::Launch { id, stop }) => {
+            launch = launches.recv() => match launch {
+                Some(Launch { id, stop }) => {
                     machines.spawn(machine(Arc::clone(&shared), id, stop));
                 }
                 None => return,
@@ -35,19 +35,19 @@ pub(crate) async fn run(shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver
             }
             () = shared.changed.notified() => {}
             () = timer(due) => {}
-            closing = stage.wait_for(|stage| *stage >= Stage::Closing) => {
+            closing = run_state.wait_for(|run_state| *run_state >= RunState::Closing) => {
                 drop(closing);
                 break;
             }
         }
     }
-    // What was launched before the end has its own order to stop already.
-    while let Ok(Order::Launch { id, stop }) = orders.try_recv() {
+    // What was launched before the end has its own signal to stop already.
+    while let Ok(Launch { id, stop }) = launches.try_recv() {
         machines.spawn(machine(Arc::clone(&shared), id, stop));
     }
     while machines.join_next().await.is_some() {}
-    shared.say(Source::Machine, None, "every machine is off");
-    shared.stage.send_replace(Stage::Dark);
+    shared.record(Source::Machine, None, "every machine is off");
+    shared.run_state.send_replace(RunState::Off);
     // The sockets go on answering until the owner lets go.
     pending::<()>().await;
 }
@@ -62,13 +62,13 @@ async fn timer(due: Option<Duration>) {
 /// One machine from power-on to the end of the last thing that runs on it, with its metadata service.
 async fn machine(shared: Arc<Shared>, id: String, mut stop: watch::Receiver<bool>) {
     let lived = if *stop.borrow() { Ok(()) } else { live(&shared, &id, &mut stop).await };
-    shared.act(|world, now| {
-        world.machine_gone(&id, now);
+    shared.update(|state, now| {
+        state.machine_gone(&id, now);
         match lived {
-            Ok(()) => world.cloud.powered_off(&id, now),
+            Ok(()) => state.cloud.powered_off(&id, now),
             Err(error) => {
                 tracing::warn!(instance = id, %error, "a machine does not boot");
-                world.cloud.boot_failed(&id, &error.to_string(), now);
+                state.cloud.boot_failed(&id, &error.to_string(), now);
             }
         }
     });
@@ -80,15 +80,15 @@ async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) 
     let service = MetadataService { shared: Arc::clone(shared), instance: id.to_owned() };
     let life = async {
         let machine: Arc<dyn Machine> = Arc::from(shared.machines.boot(boot).await?);
-        shared.act(|world, _| {
-            if let Some(guest) = world.guests.get_mut(id) {
-                guest.machine = Some(Arc::clone(&machine));
+        shared.update(|state, _| {
+            if let Some(host) = state.hosts.get_mut(id) {
+                host.machine = Some(Arc::clone(&machine));
             }
         });
         tokio::select! {
-            () = machine.off() => shared.act(|world, now| {
-                world.machine_gone(id, now);
-                world.cloud.powered_off(id, now);
+            () = machine.off() => shared.update(|state, now| {
+                state.machine_gone(id, now);
+                state.cloud.powered_off(id, now);
             }),
             _ = stop.wait_for(|stop| *stop) => {}
         }
@@ -102,8 +102,8 @@ async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) 
 }
 
 fn boot(shared: &Shared, id: &str, imds: String) -> Boot {
-    let (group, user_data) = shared.look(|world, _| {
-        let instance = world.cloud.instance(id);
+    let (group, user_data) = shared.read(|state, _| {
+        let instance = state.cloud.instance(id);
         let group = instance.and_then(|instance| instance.group.clone()).unwrap_or_default();
         (group, instance.map(|instance| instance.user_data.clone()).unwrap_or_default())
     });

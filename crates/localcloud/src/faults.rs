@@ -2,14 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{aws::model::Injected, ci::contract::PlatformKind};
+
 /// A fault: `POST /_lightsout/faults`. It stays until its count is used up or the faults are cleared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Which service has it.
     pub target: Target,
-    /// Only this action (AWS), route (platform, such as `POST /jobs/request` or `jobs/request`) or path (metadata service, such
-    /// as `spot/instance-action`); all of them when left out.
+    /// Only this action (AWS), route (platform, such as `POST /jobs/request` or `jobs/request`) or path (metadata service,
+    /// such as `spot/instance-action`); all of them when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
     /// Only calls of this instance.
@@ -25,19 +27,42 @@ pub struct Fault {
     pub probability: f64,
 }
 
+/// A fault in force, and how often it hit: `GET /_lightsout/faults`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct ActiveFault {
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// Calls, or for the target cloud describes and launches.
+    pub hits: u64,
+}
+
 /// The services that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", try_from = "String")]
 pub enum Target {
     /// The AWS APIs.
     Aws,
-    /// The CI platform's API; by its old name `gitlab` too.
-    #[serde(alias = "gitlab")]
+    /// The CI platform's API; by the name of a platform too.
     Platform,
     /// The instances' metadata services.
     Imds,
     /// The cloud behind the AWS APIs, for `stale-describes` and `launch-failures`.
     Cloud,
+}
+
+impl TryFrom<String> for Target {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.as_str() {
+            "aws" => Ok(Self::Aws),
+            "imds" => Ok(Self::Imds),
+            "cloud" => Ok(Self::Cloud),
+            "platform" => Ok(Self::Platform),
+            _ if name.parse::<PlatformKind>().is_ok() => Ok(Self::Platform),
+            _ => Err(format!("target is {name:?}: it is one of aws, platform, imds, cloud")),
+        }
+    }
 }
 
 /// What goes wrong.
@@ -90,7 +115,7 @@ pub(crate) struct Call<'a> {
 
 /// The faults that are in force.
 pub(crate) struct Faults {
-    active: Vec<Fault>,
+    active: Vec<ActiveFault>,
     /// A splitmix64 state.
     seed: u64,
 }
@@ -123,12 +148,12 @@ impl Faults {
             (FaultEffect::Expire, Target::Platform) => return Err("expire is for the targets aws and imds".into()),
             (_, Target::Aws | Target::Platform | Target::Imds) => {}
         }
-        self.active.push(fault);
+        self.active.push(ActiveFault { fault, hits: 0 });
         Ok(())
     }
 
     /// The faults in force.
-    pub fn list(&self) -> &[Fault] {
+    pub fn list(&self) -> &[ActiveFault] {
         &self.active
     }
 
@@ -141,10 +166,13 @@ impl Faults {
     pub fn hit(&mut self, call: Call<'_>) -> Hit {
         let mut hit = Hit::default();
         for index in 0..self.active.len() {
-            if !self.active[index].matches(call) || !self.draw(self.active[index].probability) {
+            let fault = &self.active[index].fault;
+            let (matches, probability) = (fault.matches(call), fault.probability);
+            if !matches || !self.draw(probability) {
                 continue;
             }
-            let fault = &mut self.active[index];
+            let ActiveFault { fault, hits } = &mut self.active[index];
+            *hits += 1;
             if let Some(left) = &mut fault.count {
                 *left -= 1;
             }
@@ -156,8 +184,19 @@ impl Faults {
                 }
             }
         }
-        self.active.retain(|fault| fault.count != Some(0));
+        self.active.retain(|active| active.fault.count != Some(0));
         hit
+    }
+
+    /// Counts what the cloud did wrong on request; of two faults of one kind the newer is in force.
+    pub fn count(&mut self, injected: Injected) {
+        let mut newest = |of: fn(&FaultEffect) -> bool, hits: u64| {
+            if let Some(active) = self.active.iter_mut().rev().find(|active| of(&active.fault.effect)) {
+                active.hits += hits;
+            }
+        };
+        newest(|effect| matches!(effect, FaultEffect::StaleDescribes { .. }), injected.stale_describes);
+        newest(|effect| matches!(effect, FaultEffect::LaunchFailures { .. }), injected.failed_launches);
     }
 
     fn draw(&mut self, probability: f64) -> bool {
@@ -226,7 +265,12 @@ mod tests {
     #[test]
     fn routes_and_paths_match_by_their_end() {
         let mut faults = Faults::new(1);
-        faults.add(fault(r#"{"target":"gitlab","action":"jobs/request","effect":"drop"}"#)).expect("valid");
+        faults
+            .add(fault(&format!(
+                r#"{{"target":"{}","action":"jobs/request","effect":"drop"}}"#,
+                PlatformKind::default()
+            )))
+            .expect("valid");
         faults.add(fault(r#"{"target":"imds","action":"spot/instance-action","effect":"hang"}"#)).expect("valid");
         assert!(faults.hit(call(Target::Platform, "POST /jobs/request", None)).effect.is_some());
         assert!(faults.hit(call(Target::Platform, "GET /projects/:id/jobs", None)).effect.is_none());
@@ -244,6 +288,27 @@ mod tests {
         assert_eq!(faults.hit(describe), Hit { delay_ms: 20, effect: None });
         assert_eq!(faults.hit(describe), Hit::default());
         assert!(faults.list().is_empty());
+    }
+
+    #[test]
+    fn hits_are_counted_for_each_fault() {
+        let mut faults = Faults::new(1);
+        faults.add(fault(r#"{"target":"aws","effect":{"latency":{"ms":20}}}"#)).expect("valid");
+        faults.add(fault(r#"{"target":"aws","action":"X","effect":"throttle"}"#)).expect("valid");
+        faults.add(fault(r#"{"target":"aws","effect":"drop"}"#)).expect("valid");
+        faults.add(fault(r#"{"target":"cloud","effect":{"stale-describes":{"ms":9}}}"#)).expect("valid");
+        faults.add(fault(r#"{"target":"cloud","effect":{"launch-failures":{"message":"full"}}}"#)).expect("valid");
+        faults.hit(call(Target::Aws, "X", None));
+        faults.hit(call(Target::Aws, "Y", None));
+        faults.hit(call(Target::Imds, "X", None));
+        faults.count(Injected { stale_describes: 4, failed_launches: 5 });
+        let hits: Vec<u64> = faults.list().iter().map(|active| active.hits).collect();
+        assert_eq!(hits, [2, 1, 1, 4, 5]);
+        let shown = serde_json::to_value(&faults.list()[1]).expect("JSON");
+        let expected = serde_json::json!({
+            "target": "aws", "action": "X", "effect": "throttle", "probability": 1.0, "hits": 1,
+        });
+        assert_eq!(shown, expected);
     }
 
     #[test]
@@ -268,7 +333,7 @@ mod tests {
             (r#"{"target":"aws","effect":{"status":{"code":200}}}"#, "from 400 to 599"),
             (r#"{"target":"aws","effect":{"stale-describes":{"ms":5}}}"#, "target cloud"),
             (r#"{"target":"cloud","effect":"drop"}"#, "only"),
-            (r#"{"target":"gitlab","effect":"expire"}"#, "aws and imds"),
+            (r#"{"target":"platform","effect":"expire"}"#, "aws and imds"),
         ] {
             let refusal = faults.add(fault(json)).expect_err(json);
             assert!(refusal.contains(remedy), "{refusal}");

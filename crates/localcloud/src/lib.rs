@@ -1,32 +1,38 @@
 //! An embedded cloud and CI platform on their real wire protocols, with faults on request.
+//!
+//! [`aws`] is the cloud and [`ci`] the platforms: pure models with their wires. Around them, from the ground up: the state
+//! that all share, the control API, the sockets, the driver of the machines, and on top the handle [`LocalCloud`].
 
-pub mod cloud;
+pub mod aws;
+pub mod ci;
 mod control;
+mod digest;
 mod driver;
 mod faults;
 pub mod fleet;
-mod hex;
+mod host;
 mod http;
-mod imds;
-mod jobs;
 pub mod machine;
-mod platform;
-mod post;
-pub mod query;
-mod secrets;
+mod options;
+mod refusal;
 mod server;
 mod snapshot;
 mod state;
+mod time;
 mod timeline;
+mod webhooks;
 
 pub use self::{
-    cloud::CloudOptions,
+    aws::model::CloudOptions,
+    ci::{
+        contract::{PlatformKind, PlatformOptions},
+        protocol as runner_protocol,
+        webhook::{Webhook, WebhookAuth},
+    },
     faults::{Fault, FaultEffect, Target},
     fleet::{FleetEvent, NewJobs, Snapshot},
+    host::LocalCloud,
     machine::{Boot, Machine, Machines},
-    platform::{
-        BuildkiteOptions, CircleCiOptions, GitHubOptions, GitLabOptions, PlatformKind, Repository, ResourceClass,
-        SpaceliftOptions, StackGuardianOptions, Webhook, WebhookAuth, system_id,
-    },
-    server::{LocalCloud, LocalCloudOptions},
+    options::LocalCloudOptions,
+    time::Timestamp,
 };

@@ -3,20 +3,20 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    cloud::{Instance, LifecycleState},
+    aws::model::{Instance, LifecycleState},
     fleet::{GroupView, InstanceView, JobState, NoticeView, QueueView, Snapshot},
     machine::Machine,
-    state::{Shared, World},
+    state::{FleetState, Shared},
 };
 
 /// Everything about the fleet, now.
 pub(crate) fn take(shared: &Shared) -> Snapshot {
-    let (mut snapshot, machines) = shared.look(|world, now| {
-        let jobs: Vec<_> = world
+    let (mut snapshot, machines) = shared.read(|state, now| {
+        let jobs: Vec<_> = state
             .ci
             .jobs()
             .map(|job| {
-                let instance = job.machine.as_deref().and_then(|id| world.instance_of(id));
+                let instance = job.machine.as_deref().and_then(|id| state.instance_of(id));
                 job.view(instance.map(str::to_owned), now)
             })
             .collect();
@@ -29,18 +29,18 @@ pub(crate) fn take(shared: &Shared) -> Snapshot {
             }
         }
         let mut instances: Vec<_> =
-            world.cloud.instances().map(|instance| view(instance, running.remove(instance.id.as_str()))).collect();
+            state.cloud.instances().map(|instance| view(instance, running.remove(instance.id.as_str()))).collect();
         instances.sort_by(|a, b| (a.launched_ms, &a.id).cmp(&(b.launched_ms, &b.id)));
         let snapshot = Snapshot {
             at_ms: now.0,
-            seq: world.timeline.last(),
-            groups: groups(world),
+            seq: state.timeline.last(),
+            groups: groups(state),
             instances,
             jobs,
             queue,
-            counters: world.counters.clone(),
+            counters: state.counters.clone(),
         };
-        let machines = world.guests.iter().filter_map(|(id, guest)| Some((id.clone(), guest.machine.clone()?)));
+        let machines = state.hosts.iter().filter_map(|(id, host)| Some((id.clone(), host.machine.clone()?)));
         (snapshot, machines.collect::<BTreeMap<String, Arc<dyn Machine>>>())
     });
     // A report may read a file, which the lock does not have to wait for.
@@ -50,9 +50,9 @@ pub(crate) fn take(shared: &Shared) -> Snapshot {
     snapshot
 }
 
-fn groups(world: &World) -> Vec<GroupView> {
-    let groups = world.cloud.groups().map(|group| {
-        let members = world.cloud.instances().filter(|instance| instance.group.as_deref() == Some(&group.name));
+fn groups(state: &FleetState) -> Vec<GroupView> {
+    let groups = state.cloud.groups().map(|group| {
+        let members = state.cloud.instances().filter(|instance| instance.group.as_deref() == Some(&group.name));
         let in_service = members.filter(|instance| instance.state == LifecycleState::InService).count();
         GroupView {
             name: group.name.clone(),

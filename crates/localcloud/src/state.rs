@@ -9,14 +9,18 @@ use std::{
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::{
-    cloud::{Cloud, Effect, Stamp},
+    aws::metadata::Metadata,
+    aws::model::{Cloud, Effect},
+    aws::secrets::Secrets,
+    ci::{
+        Ci,
+        jobs::{Cause, JobEvent, JobEventKind, JobLoss, JobOutcome},
+        webhook::WebhookDelivery,
+    },
     faults::Faults,
     fleet::{Counters, FleetEvent, Source},
-    imds::Metadata,
-    jobs::{Blame, End, Fate, News, What},
     machine::{Machine, Machines},
-    platform::{self, Ci, Hook},
-    secrets::Secrets,
+    time::Timestamp,
     timeline::Timeline,
 };
 
@@ -28,52 +32,54 @@ pub(crate) struct Shared {
     pub machines: Arc<dyn Machines>,
     pub events: broadcast::Sender<FleetEvent>,
     /// How far the end has come.
-    pub stage: watch::Sender<Stage>,
+    pub run_state: watch::Sender<RunState>,
     /// Told whenever the state may have changed, so that the driver looks at its timers again.
     pub changed: Notify,
-    world: Mutex<World>,
-    orders: mpsc::UnboundedSender<Order>,
-    hooks: mpsc::UnboundedSender<Hook>,
+    state: Mutex<FleetState>,
+    launches: mpsc::UnboundedSender<Launch>,
+    deliveries: mpsc::UnboundedSender<WebhookDelivery>,
     clock: Clock,
 }
 
 /// What the tasks of the shell are fed with.
 pub(crate) struct Inboxes {
-    pub orders: mpsc::UnboundedReceiver<Order>,
-    pub hooks: mpsc::UnboundedReceiver<Hook>,
+    pub launches: mpsc::UnboundedReceiver<Launch>,
+    pub deliveries: mpsc::UnboundedReceiver<WebhookDelivery>,
 }
 
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
+pub(crate) enum RunState {
     /// The fleet lives.
-    Up,
+    Running,
     /// Machines are being powered off, and none is launched.
     Closing,
     /// No machine runs.
-    Dark,
+    Off,
 }
 
-/// What the driver is told to do. The order of orders is the order of events.
+/// A machine that the driver is to power on. They come in the order of events.
 #[derive(Debug)]
-pub(crate) enum Order {
-    Launch { id: String, stop: watch::Receiver<bool> },
+pub(crate) struct Launch {
+    pub id: String,
+    pub stop: watch::Receiver<bool>,
 }
 
 /// Everything that changes.
-pub(crate) struct World {
+pub(crate) struct FleetState {
     pub cloud: Cloud,
     pub ci: Ci,
     pub secrets: Secrets,
     pub faults: Faults,
     pub counters: Counters,
     pub timeline: Timeline,
-    pub guests: BTreeMap<String, Guest>,
+    pub hosts: BTreeMap<String, Host>,
 }
 
 /// What the shell knows about an instance, beside the cloud's own model.
-pub(crate) struct Guest {
-    pub system_id: String,
+pub(crate) struct Host {
+    /// What its runner goes by at the CI platform.
+    pub machine_id: String,
     pub metadata: Metadata,
     /// Set once it was powered on, and kept after its end.
     pub machine: Option<Arc<dyn Machine>>,
@@ -86,91 +92,93 @@ impl Shared {
         region: String,
         account: String,
         machines: Arc<dyn Machines>,
-        world: World,
+        state: FleetState,
     ) -> (Arc<Self>, Inboxes) {
-        let (orders, order_inbox) = mpsc::unbounded_channel();
-        let (hooks, hook_inbox) = mpsc::unbounded_channel();
+        let (launches, launch_inbox) = mpsc::unbounded_channel();
+        let (deliveries, delivery_inbox) = mpsc::unbounded_channel();
         let shared = Self {
             url,
             region,
             account,
             machines,
             events: broadcast::channel(4096).0,
-            stage: watch::channel(Stage::Up).0,
+            run_state: watch::channel(RunState::Running).0,
             changed: Notify::new(),
-            world: Mutex::new(world),
-            orders,
-            hooks,
+            state: Mutex::new(state),
+            launches,
+            deliveries,
             clock: Clock::start(),
         };
-        (Arc::new(shared), Inboxes { orders: order_inbox, hooks: hook_inbox })
+        (Arc::new(shared), Inboxes { launches: launch_inbox, deliveries: delivery_inbox })
     }
 
     /// Does something to the world, now, and passes on everything that follows from it before anybody else gets a turn.
-    pub fn act<T>(&self, action: impl FnOnce(&mut World, Stamp) -> T) -> T {
-        let mut world = self.lock();
+    pub fn update<T>(&self, action: impl FnOnce(&mut FleetState, Timestamp) -> T) -> T {
+        let mut state = self.lock();
         let now = self.clock.now();
-        let result = action(&mut world, now);
-        self.settle(&mut world, now);
-        drop(world);
+        let result = action(&mut state, now);
+        self.dispatch(&mut state, now);
+        drop(state);
         self.changed.notify_one();
         result
     }
 
     /// Looks at the world without changing it.
-    pub fn look<T>(&self, look: impl FnOnce(&World, Stamp) -> T) -> T {
-        let world = self.lock();
-        look(&world, self.clock.now())
+    pub fn read<T>(&self, read: impl FnOnce(&FleetState, Timestamp) -> T) -> T {
+        let state = self.lock();
+        read(&state, self.clock.now())
     }
 
     /// Adds a line to the timeline.
-    pub fn say(&self, source: Source, instance: Option<&str>, what: impl Into<String>) {
-        self.act(|world, now| world.say(source, instance, None, what.into(), now));
+    pub fn record(&self, source: Source, instance: Option<&str>, what: impl Into<String>) {
+        self.update(|state, now| state.record(source, instance, None, what.into(), now));
     }
 
     /// Runs what is due and says how long until something is due again.
     pub fn advance(&self) -> Option<Duration> {
-        let mut world = self.lock();
+        let mut state = self.lock();
         let now = self.clock.now();
-        world.cloud.advance(now);
-        world.ci.advance(now);
-        self.settle(&mut world, now);
-        let next = world.cloud.next_timer().into_iter().chain(world.ci.next_timer()).min();
+        state.cloud.advance(now);
+        state.ci.advance(now);
+        self.dispatch(&mut state, now);
+        let next = state.cloud.next_timer().into_iter().chain(state.ci.next_timer()).min();
         next.map(|at| at.since(now))
     }
 
     /// Ends every machine that is left and launches no more.
     pub fn close(&self) {
-        self.stage.send_if_modified(|stage| {
-            let up = *stage == Stage::Up;
-            *stage = (*stage).max(Stage::Closing);
+        self.run_state.send_if_modified(|run_state| {
+            let up = *run_state == RunState::Running;
+            *run_state = (*run_state).max(RunState::Closing);
             up
         });
-        self.lock().guests.values().for_each(Guest::stop);
+        self.lock().hosts.values().for_each(Host::stop);
     }
 
-    fn lock(&self) -> MutexGuard<'_, World> {
+    fn lock(&self) -> MutexGuard<'_, FleetState> {
         // A panic in one request must not take the whole cloud down.
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, world: &mut World, now: Stamp) {
-        while let Some(effect) = world.cloud.poll_effect() {
+    fn dispatch(&self, state: &mut FleetState, now: Timestamp) {
+        let injected = state.cloud.take_injected();
+        state.faults.count(injected);
+        while let Some(effect) = state.cloud.poll_effect() {
             match effect {
                 Effect::Launch { id } => {
-                    let (stop, stopped) = watch::channel(*self.stage.borrow() != Stage::Up);
-                    let system_id = platform::system_id(&id);
+                    let (stop, stopped) = watch::channel(*self.run_state.borrow() != RunState::Running);
+                    let machine_id = state.ci.machine_id(&id);
                     let metadata = Metadata::new(&id);
-                    world.guests.insert(id.clone(), Guest { system_id, metadata, machine: None, stop });
+                    state.hosts.insert(id.clone(), Host { machine_id, metadata, machine: None, stop });
                     // The driver is gone only after everything ended.
-                    let _ = self.orders.send(Order::Launch { id, stop: stopped });
+                    let _ = self.launches.send(Launch { id, stop: stopped });
                 }
                 Effect::PowerOff { id } => {
-                    if let Some(guest) = world.guests.get(&id) {
-                        guest.stop();
+                    if let Some(host) = state.hosts.get(&id) {
+                        host.stop();
                     }
                 }
-                Effect::Happened(it) => world.timeline.push(FleetEvent {
+                Effect::Happened(it) => state.timeline.push(FleetEvent {
                     seq: 0,
                     at_ms: it.at.0,
                     source: Source::Cloud,
@@ -181,14 +189,14 @@ impl Shared {
                 }),
             }
         }
-        while let Some(news) = world.ci.poll_news() {
-            if let Some(hook) = world.ci.hook(&news, now) {
+        while let Some(job_event) = state.ci.poll_event() {
+            if let Some(delivery) = state.ci.webhook_delivery(&job_event, now) {
                 // The poster is gone only after everything ended.
-                let _ = self.hooks.send(hook);
+                let _ = self.deliveries.send(delivery);
             }
-            world.learn(&news, now);
+            state.record_job_event(&job_event, now);
         }
-        for event in world.timeline.take_new() {
+        for event in state.timeline.take_new() {
             tracing::debug!(seq = event.seq, instance = event.instance, job = event.job, what = event.what, "happened");
             // Nobody has to listen.
             let _ = self.events.send(event);
@@ -196,65 +204,65 @@ impl Shared {
     }
 }
 
-impl World {
+impl FleetState {
     /// Adds a line to the timeline.
-    pub fn say(&mut self, source: Source, instance: Option<&str>, job: Option<u64>, what: String, now: Stamp) {
+    pub fn record(&mut self, source: Source, instance: Option<&str>, job: Option<u64>, what: String, now: Timestamp) {
         let group = instance.and_then(|id| self.cloud.instance(id)).and_then(|instance| instance.group.clone());
         let instance = instance.map(str::to_owned);
         self.timeline.push(FleetEvent { seq: 0, at_ms: now.0, source, group, instance, job, what });
     }
 
     /// Adds a line about a group to the timeline.
-    pub fn say_of_group(&mut self, group: &str, what: String, now: Stamp) {
+    pub fn record_for_group(&mut self, group: &str, what: String, now: Timestamp) {
         let group = Some(group.to_owned());
         let (source, instance, job) = (Source::Control, None, None);
         self.timeline.push(FleetEvent { seq: 0, at_ms: now.0, source, group, instance, job, what });
     }
 
     /// The machine of this instance is gone, with every job on it.
-    pub fn machine_gone(&mut self, id: &str, now: Stamp) {
-        let fate = self.fate(Some(id));
-        let Some(guest) = self.guests.get(id) else { return };
-        for job in self.ci.machine_gone(&[id, &guest.system_id], fate, now) {
-            let what = match fate {
-                Fate::Lost => "lost with its machine",
-                Fate::Interrupted => "interrupted: its machine is gone after a spot notice",
+    pub fn machine_gone(&mut self, id: &str, now: Timestamp) {
+        let loss = self.loss(Some(id));
+        let Some(host) = self.hosts.get(id) else { return };
+        for job in self.ci.machine_gone(&[id, &host.machine_id], loss, now) {
+            let what = match loss {
+                JobLoss::Lost => "lost with its machine",
+                JobLoss::Interrupted => "interrupted: its machine is gone after a spot notice",
             };
-            self.say(Source::Ci, Some(id), Some(job), what.to_owned(), now);
+            self.record(Source::Ci, Some(id), Some(job), what.to_owned(), now);
         }
     }
 
-    /// The instance whose runner goes by this: its id, or GitLab's `system_id`.
+    /// The instance whose runner goes by this at the platform, or whose id it is.
     pub fn instance_of(&self, machine: &str) -> Option<&str> {
-        let known = self.guests.iter().find(|(id, guest)| *id == machine || guest.system_id == machine);
+        let known = self.hosts.iter().find(|(id, host)| *id == machine || host.machine_id == machine);
         known.map(|(id, _)| id.as_str())
     }
 
-    fn fate(&self, instance: Option<&str>) -> Fate {
+    fn loss(&self, instance: Option<&str>) -> JobLoss {
         let notice = instance.and_then(|id| self.cloud.instance(id)).and_then(|instance| instance.spot_notice);
-        if notice.is_some() { Fate::Interrupted } else { Fate::Lost }
+        if notice.is_some() { JobLoss::Interrupted } else { JobLoss::Lost }
     }
 
-    fn learn(&mut self, news: &News, now: Stamp) {
-        let instance = news.machine.as_deref().and_then(|machine| self.instance_of(machine)).map(str::to_owned);
-        let what = match &news.what {
-            What::Queued => "queued".to_owned(),
-            What::Picked => "picked by a runner".to_owned(),
-            What::Ended(End::Success) => "succeeded".to_owned(),
-            What::Ended(End::Canceled(Blame::Job)) => "cancelled".to_owned(),
-            What::Ended(End::Canceled(Blame::Machine)) => "cut off by its runner".to_owned(),
-            What::Ended(End::Failed { reason, .. }) => format!("failed: {reason}"),
+    fn record_job_event(&mut self, job_event: &JobEvent, now: Timestamp) {
+        let instance = job_event.machine.as_deref().and_then(|machine| self.instance_of(machine)).map(str::to_owned);
+        let what = match &job_event.kind {
+            JobEventKind::Queued => "queued".to_owned(),
+            JobEventKind::Picked => "picked by a runner".to_owned(),
+            JobEventKind::Ended(JobOutcome::Success) => "succeeded".to_owned(),
+            JobEventKind::Ended(JobOutcome::Canceled(Cause::Job)) => "cancelled".to_owned(),
+            JobEventKind::Ended(JobOutcome::Canceled(Cause::Machine)) => "cut off by its runner".to_owned(),
+            JobEventKind::Ended(JobOutcome::Failed { reason, .. }) => format!("failed: {reason}"),
         };
-        if let What::Ended(end) = &news.what
+        if let JobEventKind::Ended(end) = &job_event.kind
             && end.by_machine()
         {
-            self.ci.set_fate(news.job, self.fate(instance.as_deref()), now);
+            self.ci.set_loss(job_event.job, self.loss(instance.as_deref()), now);
         }
-        self.say(Source::Ci, instance.as_deref(), Some(news.job), what, news.at);
+        self.record(Source::Ci, instance.as_deref(), Some(job_event.job), what, job_event.at);
     }
 }
 
-impl Guest {
+impl Host {
     fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -272,8 +280,8 @@ impl Clock {
         Self { epoch, start: Instant::now() }
     }
 
-    fn now(&self) -> Stamp {
+    fn now(&self) -> Timestamp {
         let now = self.epoch + self.start.elapsed();
-        Stamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+        Timestamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct Timeline {
     events: VecDeque<FleetEvent>,
     last: u64,
     /// Up to where [`Timeline::take_new`] went.
-    told: u64,
+    taken: u64,
 }
 
 impl Timeline {
@@ -38,8 +38,8 @@ impl Timeline {
 
     /// The events that were not taken yet.
     pub fn take_new(&mut self) -> Vec<FleetEvent> {
-        let new = self.since(self.told).cloned().collect();
-        self.told = self.last;
+        let new = self.since(self.taken).cloned().collect();
+        self.taken = self.last;
         new
     }
 }
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_numbered_without_gaps_and_told_once() {
+    fn events_are_numbered_without_gaps_and_taken_once() {
         let mut timeline = Timeline::default();
         timeline.push(event("a"));
         timeline.push(event("b"));

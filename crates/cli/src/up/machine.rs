@@ -3,8 +3,6 @@
 mod engine;
 mod settings;
 
-pub(super) use settings::quoted;
-
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
@@ -18,7 +16,7 @@ use std::{
 
 use bollard::Docker;
 use futures_util::future::BoxFuture;
-use lightsout_localcloud::{Boot, Machine, Machines, fleet::AgentReport};
+use lightsout_localcloud::{Boot, Machine, Machines, ci::demo::DemoMachine, fleet::AgentReport};
 use rustix::{
     fd::OwnedFd,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
@@ -30,10 +28,7 @@ use tokio::{
 };
 
 use self::engine::View;
-use super::{
-    environment,
-    platform::{self, Platform},
-};
+use super::{environment, platform::Platform};
 use crate::{
     containers,
     place::Place,
@@ -136,20 +131,19 @@ impl ProcessMachine {
     fn boot(site: Arc<Site>, boot: &Boot) -> io::Result<Self> {
         let dir = site.place.instances().join(&boot.id);
         fs::create_dir_all(&dir)?;
-        let lines = settings::docker_lines(&site.place.fleet(), &boot.id);
-        let described = platform::Machine {
-            url: &boot.aws,
+        let fleet = site.place.fleet();
+        let of = Of::machine(&fleet, &boot.id);
+        let described = DemoMachine {
             dir: &dir,
             runner: &site.runner,
             port: free_port()?,
             slots: site.slots,
             image: site.docker.as_ref().map(|(_, image)| image.as_str()),
-            docker_lines: &lines,
+            labels: &[(containers::FLEET_LABEL, &fleet), (containers::MACHINE_LABEL, &of.value())],
         };
-        fs::write(dir.join("agent.toml"), settings::agent(&site, &described))?;
-        let environment = site.platform.environment(&described);
+        fs::write(dir.join("agent.toml"), settings::agent(&site, &boot.aws, &described))?;
+        let environment = site.platform.demo().environment(&described);
         let switch = UnixDatagram::bind(power_switch(&dir))?;
-        let of = Of::machine(&site.place.fleet(), &boot.id);
         let agent = Arc::default();
         let machine =
             Self { site, of, dir, agent, ending: watch::Sender::new(false), switched_off: watch::Sender::new(false) };

@@ -1,320 +1,128 @@
-//! What differs between the CI platforms: the secrets, the settings of agent and scaler, the built-in runner, and where jobs run.
+//! The platform of a fleet as `up` embeds it: settings for agent and scaler, secrets, and the built-in runner's files. What
+//! differs between the platforms is their [`Demo`]'s to say.
 
 use std::{
-    collections::BTreeMap,
-    env,
-    ffi::OsString,
     fs, io,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, ensure};
-use lightsout_localcloud::{GitLabOptions, LocalCloudOptions, PlatformKind, SpaceliftOptions};
+use lightsout_localcloud::{
+    LocalCloudOptions, PlatformKind, PlatformOptions,
+    ci::{
+        KINDS,
+        demo::{Demo, DemoMachine, JobContainers, RunnerFile},
+    },
+};
 
-use super::machine::quoted;
-use crate::runner::{names, variables};
-
-/// The parameter that holds the secret with which runners connect.
-const RUNNER_TOKEN: &str = "/lightsout/demo/runner-token";
-/// The parameter that holds the secret with which the scaler reads the queue.
-const READ_TOKEN: &str = "/lightsout/demo/read-token";
-/// The parameter that holds the secret with which agents drain, where that is another.
-const DRAIN_TOKEN: &str = "/lightsout/demo/drain-token";
-/// The parameter that holds the private key of Spacelift's worker pool.
-const POOL_KEY: &str = "/lightsout/demo/pool-key";
+use super::toml::quoted;
 
 /// The platform of a fleet, and what the embedded one holds.
 #[derive(Clone, Debug)]
 pub struct Platform {
     /// Which it is.
     pub kind: PlatformKind,
-    options: Box<LocalCloudOptions>,
-}
-
-/// What a machine's agent is told about its platform.
-#[derive(Clone, Debug)]
-pub struct Machine<'a> {
-    /// Where the embedded cloud answers.
-    pub url: &'a str,
-    /// The machine's directory.
-    pub dir: &'a Path,
-    /// The runner.
-    pub runner: &'a Path,
-    /// A free port, for what the runner serves.
-    pub port: u16,
-    /// Jobs at once.
-    pub slots: u32,
-    /// The image for jobs, when they run in containers.
-    pub image: Option<&'a str>,
-    /// More lines of `[runners.docker]`, for GitLab.
-    pub docker_lines: &'a str,
+    options: PlatformOptions,
 }
 
 impl Platform {
     /// A platform as `up` embeds it.
     pub fn new(kind: PlatformKind) -> Self {
-        let options = LocalCloudOptions {
-            platform: kind,
-            spacelift: SpaceliftOptions {
-                // As the genuine ones look: 26 letters and digits, and base64.
-                pool: "01HL1GHTS0UT0DEM0W0RKERP00".to_owned(),
-                pool_token: "bGlnaHRzb3V0LWxvY2FsLXBvb2wtdG9rZW4=".to_owned(),
-                ..SpaceliftOptions::default()
-            },
-            ..LocalCloudOptions::default()
-        };
-        Self { kind, options: Box::new(options) }
+        Self { kind, options: kind.options() }
     }
 
-    /// What the embedded cloud starts with: the platform, and the secrets that agents and scaler read from its parameter store.
+    /// What the vendor says about a fleet on it.
+    pub fn demo(&self) -> &dyn Demo {
+        self.options.demo()
+    }
+
+    /// What the embedded cloud starts with: the platform, and the secrets that agents and scaler read from its parameters.
     pub fn embedded(&self) -> LocalCloudOptions {
-        LocalCloudOptions { secrets: self.secrets(), ..(*self.options).clone() }
+        let secrets = self.demo().secrets().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        LocalCloudOptions { platform: self.options.clone(), secrets, ..LocalCloudOptions::default() }
     }
 
     /// The word for the platform's webhook in the scaler's settings, if it has one that tells of waiting jobs.
     pub fn webhook(&self) -> Option<&'static str> {
-        match self.kind {
-            PlatformKind::GitLab => Some("gitlab"),
-            PlatformKind::GitHub => Some("github"),
-            PlatformKind::Buildkite => Some("buildkite"),
-            PlatformKind::StackGuardian | PlatformKind::Spacelift | PlatformKind::CircleCi => None,
-        }
-    }
-
-    /// The platform's own name.
-    pub fn title(&self) -> &'static str {
-        match self.kind {
-            PlatformKind::GitLab => "GitLab",
-            PlatformKind::StackGuardian => "StackGuardian",
-            PlatformKind::Spacelift => "Spacelift",
-            PlatformKind::CircleCi => "CircleCI",
-            PlatformKind::GitHub => "GitHub Actions",
-            PlatformKind::Buildkite => "Buildkite",
-        }
+        self.demo().has_webhook().then(|| self.kind.as_str())
     }
 
     /// Why the platform's runner runs jobs as plain processes even where there is an engine.
     pub fn always_processes(&self) -> Option<&'static str> {
-        match self.kind {
-            PlatformKind::GitLab | PlatformKind::StackGuardian | PlatformKind::Spacelift => None,
-            PlatformKind::CircleCi => Some("CircleCI's machine runner runs tasks so"),
-            PlatformKind::GitHub => Some("GitHub's runner runs jobs so"),
-            PlatformKind::Buildkite => Some("Buildkite's agent runs jobs so"),
+        match self.demo().containers() {
+            JobContainers::Never(why) => Some(why),
+            JobContainers::Named | JobContainers::Unnamed => None,
         }
     }
 
-    /// Whether the agent needs a view of the engine that shows nothing but its machine's containers: GitLab's runner labels each with its
-    /// own name, the others take the whole machine for theirs.
+    /// Whether the agent needs a view of the engine that shows nothing but its machine's containers.
     pub fn needs_own_engine(&self) -> bool {
-        match self.kind {
-            PlatformKind::StackGuardian | PlatformKind::Spacelift => true,
-            PlatformKind::GitLab | PlatformKind::CircleCi | PlatformKind::GitHub | PlatformKind::Buildkite => false,
-        }
+        self.demo().containers() == JobContainers::Unnamed
     }
 
     /// Refuses what cannot work on this platform.
     pub fn check(&self, slots: u32, runner: Option<&Path>, dir: &Path) -> Result<()> {
-        let title = self.title();
-        match self.kind {
-            PlatformKind::GitLab => return Ok(()),
-            PlatformKind::Spacelift | PlatformKind::CircleCi | PlatformKind::GitHub => {
-                ensure!(slots == 1, "--slots {slots}: a runner of {title} takes one job at a time; leave --slots out");
-            }
-            PlatformKind::StackGuardian => {}
-            PlatformKind::Buildkite => {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+[]".contains(c);
-                ensure!(
-                    dir.to_string_lossy().chars().all(plain),
-                    "{} cannot stand in Buildkite's configuration, which knows no escapes; name a plain directory with --dir",
-                    dir.display()
-                );
-            }
-        }
+        let (demo, title) = (self.demo(), self.kind.title());
         ensure!(
-            runner.is_none(),
-            "--runner is for --platform gitlab: how runners of {title} talk to it is not public, so only the built-in one can take jobs here"
+            slots == 1 || !demo.one_job_at_a_time(),
+            "--slots {slots}: a runner of {title} takes one job at a time; leave --slots out"
+        );
+        demo.check_dir(dir).map_err(anyhow::Error::msg)?;
+        ensure!(
+            runner.is_none() || demo.takes_genuine_runner(),
+            "--runner is for --platform {}: how runners of {title} talk to it is not public, so only the built-in one can \
+             take jobs here",
+            takes_genuine_runner()
         );
         Ok(())
     }
 
     /// Puts the built-in runner where agents find it, below its vendor's name. Returns the program to start.
     pub fn place_runner(&self, program: &Path, bin: &Path) -> Result<PathBuf> {
-        let place = || -> io::Result<PathBuf> {
+        let files = self.demo().runner_files();
+        let place = || -> io::Result<()> {
             fs::create_dir_all(bin)?;
-            let link = |name: &str| symlink(program, bin.join(name)).map(|()| bin.join(name));
-            match self.kind {
-                PlatformKind::GitLab => link(names::GITLAB),
-                PlatformKind::Spacelift => link(names::SPACELIFT),
-                PlatformKind::CircleCi => link(names::CIRCLECI),
-                PlatformKind::Buildkite => link(names::BUILDKITE),
-                PlatformKind::StackGuardian => {
-                    link(names::DOCKER)?;
-                    link(names::SYSTEMCTL)?;
-                    link(names::STACKGUARDIAN)
-                }
-                PlatformKind::GitHub => {
-                    link(names::GITHUB_LISTENER)?;
-                    // The agent knows it by the name of its file, which a symbolic link would not give it.
-                    let worker = bin.join(names::GITHUB_WORKER);
-                    fs::hard_link(program, &worker).or_else(|_| fs::copy(program, &worker).map(drop))?;
-                    let run = bin.join(names::GITHUB_RUN);
-                    fs::write(&run, names::GITHUB_RUN_SH)?;
-                    fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;
-                    Ok(run)
+            for file in files {
+                let path = bin.join(file.name());
+                match file {
+                    RunnerFile::Link(_) => symlink(program, path)?,
+                    RunnerFile::Program(_) => {
+                        fs::hard_link(program, &path).or_else(|_| fs::copy(program, &path).map(drop))?;
+                    }
+                    RunnerFile::Script(_, text) => {
+                        fs::write(&path, text)?;
+                        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+                    }
                 }
             }
+            Ok(())
         };
-        place().with_context(|| format!("cannot place the built-in runner in {}", bin.display()))
-    }
-
-    /// What the agent finds in its environment, and hands on to the runner.
-    pub fn environment(&self, machine: &Machine<'_>) -> Vec<(&'static str, OsString)> {
-        let image =
-            |set: &mut Vec<_>| set.extend(machine.image.map(|image| (variables::JOB_IMAGE, OsString::from(image))));
-        let mut set = Vec::new();
-        match self.kind {
-            PlatformKind::GitLab | PlatformKind::CircleCi | PlatformKind::GitHub | PlatformKind::Buildkite => {}
-            PlatformKind::Spacelift => image(&mut set),
-            PlatformKind::StackGuardian => {
-                image(&mut set);
-                let path = env::var_os("PATH").unwrap_or_default();
-                let tools = machine.runner.parent().unwrap_or(machine.runner).to_owned();
-                let with_tools = env::join_paths(std::iter::once(tools).chain(env::split_paths(&path)));
-                set.push(("PATH", with_tools.unwrap_or_else(|_| path.clone())));
-                set.push((variables::JOB_PATH, path));
-                set.push(("ECS_CONFIG_DIR", machine.dir.join("ecs").into()));
-                set.push((variables::SLOTS, machine.slots.to_string().into()));
-                set.push((variables::INTROSPECTION, address(machine.port).into()));
-            }
-        }
-        set
+        place().with_context(|| format!("cannot place the built-in runner in {}", bin.display()))?;
+        let first = files.first().context("the platform has no built-in runner")?;
+        Ok(bin.join(first.name()))
     }
 
     /// Where the runner serves its metrics, for `[agent]`; `off` where the agent asks for none.
-    pub fn metrics(&self, port: u16) -> String {
-        match self.kind {
-            PlatformKind::GitLab => address(port),
-            PlatformKind::StackGuardian
-            | PlatformKind::Spacelift
-            | PlatformKind::CircleCi
-            | PlatformKind::GitHub
-            | PlatformKind::Buildkite => "off".to_owned(),
-        }
+    pub fn metrics(&self, machine: &DemoMachine<'_>) -> String {
+        if self.demo().serves_metrics() { machine.address() } else { "off".to_owned() }
     }
 
     /// The agent's `[platform.NAME]`.
-    pub fn agent_settings(&self, machine: &Machine<'_>) -> String {
-        let (url, runner) = (quoted(machine.url), quoted(&machine.runner.to_string_lossy()));
-        let head = format!("[platform.{}]\nurl = {url}\n", self.kind);
-        let token = format!("token = {{ ssm = \"{RUNNER_TOKEN}\" }}\n");
-        let program = format!("program = {runner}\n");
-        let o = &self.options;
-        let rest = match self.kind {
-            PlatformKind::GitLab => {
-                let (executor, image) = machine.image.map_or(("shell", "none"), |image| ("docker", image));
-                let extra =
-                    machine.image.map(|_| format!("extra = {}\n", quoted(machine.docker_lines))).unwrap_or_default();
-                format!(
-                    "{token}{program}executor = \"{executor}\"\nimage = {}\ncheck_interval = \"1s\"\n{extra}",
-                    quoted(image)
-                )
-            }
-            PlatformKind::StackGuardian => format!(
-                "{token}{program}api_key = {{ ssm = \"{DRAIN_TOKEN}\" }}\norganization = {}\nrunner_group = {}\n\
-                 introspection = \"http://{}\"\nregister_timeout = \"60s\"\n",
-                quoted(&o.stackguardian.organization),
-                quoted(&o.stackguardian.runner_group),
-                address(machine.port),
-            ),
-            PlatformKind::Spacelift => format!(
-                "{token}{program}private_key = {{ ssm = \"{POOL_KEY}\" }}\napi_key_id = {}\n\
-                 api_key_secret = {{ ssm = \"{DRAIN_TOKEN}\" }}\nworker_pool = {}\n",
-                quoted(&o.spacelift.key_id),
-                quoted(&o.spacelift.pool),
-            ),
-            PlatformKind::CircleCi => format!("{token}{program}"),
-            PlatformKind::GitHub => format!(
-                "{token}program = [{runner}]\norganization = {}\nrunner_group_id = {}\n",
-                quoted(&o.github.organization),
-                o.github.runner_group,
-            ),
-            PlatformKind::Buildkite => format!(
-                "{token}{program}queue = {}\nhooks_path = {}\n",
-                quoted(&self.queue()),
-                quoted(&machine.dir.join("hooks").to_string_lossy()),
-            ),
-        };
-        format!("{head}{rest}")
+    pub fn agent_settings(&self, url: &str, machine: &DemoMachine<'_>) -> String {
+        format!("[platform.{}]\nurl = {}\n{}", self.kind, quoted(url), self.demo().agent_settings(machine))
     }
 
     /// The scaler's `[pool.platform.NAME]`.
     pub fn scaler_settings(&self, url: &str) -> String {
-        let head = format!("[pool.platform.{}]\nurl = {}\n", self.kind, quoted(url));
-        let token = format!("token = {{ ssm = \"{READ_TOKEN}\" }}\n");
-        let o = &self.options;
-        let rest = match self.kind {
-            PlatformKind::GitLab => {
-                format!("{token}projects = [{}]\nrun_untagged = true\n", quoted(&o.gitlab.project))
-            }
-            PlatformKind::StackGuardian => format!(
-                "api_key = {{ ssm = \"{READ_TOKEN}\" }}\norganization = {}\nrunner_group = {}\n",
-                quoted(&o.stackguardian.organization),
-                quoted(&o.stackguardian.runner_group),
-            ),
-            PlatformKind::Spacelift => format!(
-                "api_key_id = {}\napi_key_secret = {{ ssm = \"{READ_TOKEN}\" }}\nworker_pool = {}\n",
-                quoted(&o.spacelift.key_id),
-                quoted(&o.spacelift.pool),
-            ),
-            PlatformKind::CircleCi => {
-                let classes: Vec<String> =
-                    o.circleci.resource_classes.iter().map(|class| quoted(&class.name)).collect();
-                format!("{token}resource_classes = [{}]\n", classes.join(", "))
-            }
-            PlatformKind::GitHub => {
-                format!(
-                    "{token}repositories = [{}]\n",
-                    quoted(&format!("{}/{}", o.github.organization, o.github.repository))
-                )
-            }
-            PlatformKind::Buildkite => format!("{token}queue = {}\n", quoted(&self.queue())),
-        };
-        format!("{head}{rest}")
-    }
-
-    fn secrets(&self) -> BTreeMap<String, String> {
-        let o = &self.options;
-        let class_token = o.circleci.resource_classes.first().map_or("", |class| &class.token);
-        let GitLabOptions { runner_token, token, .. } = &o.gitlab;
-        let secrets: &[(&str, &str)] = match self.kind {
-            PlatformKind::GitLab => &[(RUNNER_TOKEN, runner_token), (READ_TOKEN, token)],
-            PlatformKind::StackGuardian => &[
-                (RUNNER_TOKEN, &o.stackguardian.token),
-                (READ_TOKEN, &o.stackguardian.api_key),
-                (DRAIN_TOKEN, &o.stackguardian.api_key),
-            ],
-            PlatformKind::Spacelift => &[
-                (RUNNER_TOKEN, &o.spacelift.pool_token),
-                (READ_TOKEN, &o.spacelift.key_secret),
-                (DRAIN_TOKEN, &o.spacelift.key_secret),
-                // Base64 of "not a key": the embedded pool asks for none.
-                (POOL_KEY, "bm90IGEga2V5"),
-            ],
-            PlatformKind::CircleCi => &[(RUNNER_TOKEN, class_token), (READ_TOKEN, &o.circleci.token)],
-            PlatformKind::GitHub => &[(RUNNER_TOKEN, &o.github.token), (READ_TOKEN, &o.github.token)],
-            PlatformKind::Buildkite => &[(RUNNER_TOKEN, &o.buildkite.token), (READ_TOKEN, &o.buildkite.token)],
-        };
-        secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    fn queue(&self) -> String {
-        self.options.buildkite.queues.first().cloned().unwrap_or_else(|| "default".to_owned())
+        format!("[pool.platform.{}]\nurl = {}\n{}", self.kind, quoted(url), self.demo().queue_settings())
     }
 }
 
-fn address(port: u16) -> String {
-    format!("127.0.0.1:{port}")
+/// The platforms that can have the vendor's own runner.
+fn takes_genuine_runner() -> String {
+    let kinds = KINDS.into_iter().filter(|kind| kind.options().demo().takes_genuine_runner());
+    kinds.map(PlatformKind::as_str).collect::<Vec<_>>().join(" or ")
 }
 
 #[cfg(test)]
@@ -325,20 +133,19 @@ mod tests {
 
     #[test]
     fn agent_and_scaler_take_the_settings_of_each_platform() {
-        for kind in PlatformKind::ALL {
+        for kind in KINDS {
             let platform = Platform::new(kind);
-            let secrets = platform.secrets();
+            let secrets = platform.embedded().secrets;
             for image in [None, Some("img:1")] {
-                let machine = Machine {
-                    url: "http://127.0.0.1:2",
+                let machine = DemoMachine {
                     dir: Path::new("/run/fleet/instances/i-1"),
                     runner: Path::new("/run/fleet/bin/run.sh"),
                     port: 9252,
                     slots: 1,
                     image,
-                    docker_lines: "[docker]\n",
+                    labels: &[],
                 };
-                let agent = platform.agent_settings(&machine);
+                let agent = platform.agent_settings("http://127.0.0.1:2", &machine);
                 let settings = AgentSettings::parse(&[Fragment::new("agent.toml", agent.clone())]).unwrap();
                 assert_eq!(settings.platform.platform(), kind.as_str());
                 assert!(named(&agent).all(|name| secrets.contains_key(name)), "{agent}");
@@ -356,14 +163,15 @@ mod tests {
 
     #[test]
     fn what_a_platform_cannot_do_is_refused() {
-        let check = |kind, slots, runner: Option<&str>, dir: &str| {
-            Platform::new(kind).check(slots, runner.map(Path::new), Path::new(dir)).map_err(|error| error.to_string())
+        let check = |kind: &str, slots, runner: Option<&str>, dir: &str| {
+            let platform = Platform::new(kind.parse().unwrap());
+            platform.check(slots, runner.map(Path::new), Path::new(dir)).map_err(|error| error.to_string())
         };
-        assert!(check(PlatformKind::GitLab, 4, Some("/bin/x"), "/a b").is_ok());
-        assert!(check(PlatformKind::GitHub, 2, None, "/a").unwrap_err().contains("--slots 2"));
-        assert!(check(PlatformKind::CircleCi, 1, Some("/bin/x"), "/a").unwrap_err().contains("--platform gitlab"));
-        assert!(check(PlatformKind::Buildkite, 3, None, "/a b").unwrap_err().contains("--dir"));
-        assert!(check(PlatformKind::Buildkite, 3, None, "/a").is_ok());
-        assert!(check(PlatformKind::StackGuardian, 3, None, "/a b").is_ok());
+        assert!(check("gitlab", 4, Some("/bin/x"), "/a b").is_ok());
+        assert!(check("github", 2, None, "/a").unwrap_err().contains("--slots 2"));
+        assert!(check("circleci", 1, Some("/bin/x"), "/a").unwrap_err().contains("--platform gitlab"));
+        assert!(check("buildkite", 3, None, "/a b").unwrap_err().contains("--dir"));
+        assert!(check("buildkite", 3, None, "/a").is_ok());
+        assert!(check("stackguardian", 3, None, "/a b").is_ok());
     }
 }

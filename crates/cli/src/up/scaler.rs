@@ -108,7 +108,6 @@ fn settings(wish: &Wish, platform: &Platform, slots: u32) -> String {
 #[cfg(test)]
 mod tests {
     use lightsout_core::settings::{Fragment, ScalerSettings};
-    use lightsout_localcloud::PlatformKind;
 
     use super::*;
 
@@ -116,7 +115,7 @@ mod tests {
     fn the_scaler_takes_its_settings() {
         let listen = "127.0.0.1:2".parse().unwrap();
         let wish = Wish { url: "http://127.0.0.1:1".into(), tick: Duration::from_secs(2), hook: Some(listen) };
-        let text = settings(&wish, &Platform::new(PlatformKind::GitLab), 3);
+        let text = settings(&wish, &Platform::new("gitlab".parse().unwrap()), 3);
         let settings = ScalerSettings::parse(&[Fragment::new("scaler.toml", text)]).unwrap();
         assert_eq!(settings.tick, Duration::from_secs(2));
         assert_eq!((settings.pools.len(), settings.pools[0].group.as_str()), (1, GROUP));

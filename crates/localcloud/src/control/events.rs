@@ -15,10 +15,10 @@ use tokio::sync::{
     watch,
 };
 
-use super::{Api, Refused};
+use super::api::{Api, ApiError};
 use crate::{
     fleet::FleetEvent,
-    state::{Shared, Stage},
+    state::{RunState, Shared},
 };
 
 #[derive(Deserialize)]
@@ -39,11 +39,11 @@ fn yes() -> bool {
 pub(super) async fn events(
     State(shared): Api,
     range: Result<Query<Range>, axum::extract::rejection::QueryRejection>,
-) -> Result<Response, Refused> {
-    let Query(range) = range.map_err(|rejection| Refused::bad(rejection.body_text()))?;
-    let news = range.follow.then(|| shared.events.subscribe());
-    let end = shared.stage.subscribe();
-    let reader = Reader { last: range.since, backlog: VecDeque::new(), news, end, shared };
+) -> Result<Response, ApiError> {
+    let Query(range) = range.map_err(|rejection| ApiError::bad(rejection.body_text()))?;
+    let updates = range.follow.then(|| shared.events.subscribe());
+    let end = shared.run_state.subscribe();
+    let reader = Reader { last: range.since, backlog: VecDeque::new(), updates, end, shared };
     let lines = stream::unfold(reader.refill(), |mut reader| async {
         let event = reader.next().await?;
         let line = serde_json::to_string(&event).unwrap_or_default() + "\n";
@@ -58,13 +58,13 @@ struct Reader {
     last: u64,
     backlog: VecDeque<FleetEvent>,
     /// What happens from now on; none when only the past is wanted.
-    news: Option<broadcast::Receiver<FleetEvent>>,
-    end: watch::Receiver<Stage>,
+    updates: Option<broadcast::Receiver<FleetEvent>>,
+    end: watch::Receiver<RunState>,
 }
 
 impl Reader {
     fn refill(mut self) -> Self {
-        self.backlog = self.shared.look(|world, _| world.timeline.since(self.last).cloned().collect());
+        self.backlog = self.shared.read(|state, _| state.timeline.since(self.last).cloned().collect());
         self
     }
 
@@ -74,12 +74,12 @@ impl Reader {
                 self.last = event.seq;
                 return Some(event);
             }
-            let news = self.news.as_mut()?;
+            let updates = self.updates.as_mut()?;
             let event = tokio::select! {
                 biased;
-                event = news.recv() => event,
+                event = updates.recv() => event,
                 // The last event came before this.
-                _ = self.end.wait_for(|stage| *stage == Stage::Dark) => return None,
+                _ = self.end.wait_for(|run_state| *run_state == RunState::Off) => return None,
             };
             match event {
                 Ok(event) if event.seq > self.last => {
@@ -88,7 +88,7 @@ impl Reader {
                 }
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => {
-                    self.backlog = self.shared.look(|world, _| world.timeline.since(self.last).cloned().collect());
+                    self.backlog = self.shared.read(|state, _| state.timeline.since(self.last).cloned().collect());
                 }
                 Err(RecvError::Closed) => return None,
             }

@@ -3,30 +3,30 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use hyper::Response;
+
 use sha2::{Digest, Sha256};
 
 use super::{
     connection::{Cut, response},
-    front::{Refusal, with_faults},
+    injection::with_faults,
 };
 use crate::{
-    cloud::Stamp,
+    aws::{query, secrets},
     faults::{Call, Target},
-    hex::hex,
-    http::{self, Answer, Request},
-    query, secrets,
-    state::{Shared, World},
+    http::{self, Request, Response},
+    refusal::Refusal,
+    state::{FleetState, Shared},
+    time::Timestamp,
 };
 
-pub(super) async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Cut> {
+pub(super) async fn answer(shared: &Shared, request: Request) -> Result<hyper::Response<Body>, Cut> {
     let Some(protocol) = Protocol::of(&request) else {
-        return Ok(response(Answer::new(404, "text/plain", "nothing is here: this is lightsout's localcloud\n")));
+        return Ok(response(Response::new(404, "text/plain", "nothing is here: this is lightsout's localcloud\n")));
     };
     let action = protocol.action().to_owned();
-    let caller = shared.act(|world, now| {
-        let caller = Caller::of(&request, world, now);
-        let by = world.counters.aws.entry(action.clone()).or_default();
+    let caller = shared.update(|state, now| {
+        let caller = Caller::of(&request, state, now);
+        let by = state.counters.aws.entry(action.clone()).or_default();
         *by.entry(caller.kind().to_owned()).or_default() += 1;
         caller
     });
@@ -34,7 +34,7 @@ pub(super) async fn answer(shared: &Shared, request: Request) -> Result<Response
     let carry_out = || match &caller {
         Caller::Expired(_) => protocol.refuse(Refusal::Expired),
         Caller::Instance(_) | Caller::Operator(_) => {
-            shared.act(|world, now| protocol.call(&request, &caller, world, now))
+            shared.update(|state, now| protocol.call(&request, &caller, state, now))
         }
     };
     with_faults(shared, call, |why| protocol.refuse(why), carry_out).await
@@ -50,9 +50,9 @@ enum Caller {
 }
 
 impl Caller {
-    fn of(request: &Request, world: &World, now: Stamp) -> Self {
+    fn of(request: &Request, state: &FleetState, now: Timestamp) -> Self {
         let Some(key) = access_key(request) else { return Self::Operator(None) };
-        let found = world.guests.iter().find_map(|(id, guest)| Some((id, guest.metadata.expiry_of(&key)?)));
+        let found = state.hosts.iter().find_map(|(id, host)| Some((id, host.metadata.expiry_of(&key)?)));
         match found {
             Some((id, until)) if until > now => Self::Instance(id.clone()),
             Some((id, _)) => Self::Expired(id.clone()),
@@ -113,17 +113,17 @@ impl Protocol {
         }
     }
 
-    fn call(&self, request: &Request, caller: &Caller, world: &mut World, now: Stamp) -> Answer {
+    fn call(&self, request: &Request, caller: &Caller, state: &mut FleetState, now: Timestamp) -> Response {
         match self {
-            Self::Json(target) => world.secrets.handle(target, request).header("x-amzn-requestid", request_id(now)),
+            Self::Json(target) => state.secrets.handle(target, request).header("x-amzn-requestid", request_id(now)),
             Self::Query(form) => {
-                let reply = world.cloud.call(form, caller.instance(), now);
-                Answer::new(reply.status, "text/xml", reply.body)
+                let reply = query::call(&mut state.cloud, form, caller.instance(), now);
+                Response::new(reply.status, "text/xml", reply.body)
             }
         }
     }
 
-    fn refuse(&self, why: Refusal) -> Answer {
+    fn refuse(&self, why: Refusal) -> Response {
         match self {
             Self::Json(_) => match why {
                 Refusal::Status(status) if status < 500 => secrets::fault(status, "InvalidRequestException", ""),
@@ -139,7 +139,7 @@ impl Protocol {
             Self::Query(form) => {
                 let (status, code, message) = query_fault(form, why);
                 let reply = query::refuse(form, status, code, message);
-                Answer::new(reply.status, "text/xml", reply.body)
+                Response::new(reply.status, "text/xml", reply.body)
             }
         }
     }
@@ -169,8 +169,8 @@ fn query_fault(form: &BTreeMap<String, String>, why: Refusal) -> (u16, &'static 
 }
 
 /// Something in the shape of a request id.
-fn request_id(salt: Stamp) -> String {
-    let hex = hex(&Sha256::digest(salt.0.to_le_bytes())[..16]);
+fn request_id(salt: Timestamp) -> String {
+    let hex = hex::encode(&Sha256::digest(salt.0.to_le_bytes())[..16]);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 

@@ -6,21 +6,24 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::{Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 
-use crate::http::{self, Answer, Request};
+use crate::http::{self, Request, Response};
 
 /// The longest request body, in bytes.
 pub(super) const BODY_CAP: usize = 8 << 20;
 
 /// Answers requests.
 pub(crate) trait Service: Send + Sync + 'static {
-    fn answer(&self, request: hyper::Request<Incoming>) -> impl Future<Output = Result<Response<Body>, Cut>> + Send;
+    fn answer(
+        &self,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Result<hyper::Response<Body>, Cut>> + Send;
 }
 
 /// The connection is to be cut off instead of an answer.
@@ -67,14 +70,14 @@ async fn connection(stream: TcpStream, service: Arc<impl Service>) {
 }
 
 /// Reads a request whole; too long a body is an answer already.
-pub(super) async fn read(request: hyper::Request<Incoming>) -> Result<Request, Answer> {
+pub(super) async fn read(request: hyper::Request<Incoming>) -> Result<Request, Response> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, BODY_CAP).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
-            return Err(Answer::new(413, "text/plain", "the body is too long\n").header("connection", "close"));
+            return Err(Response::new(413, "text/plain", "the body is too long\n").header("connection", "close"));
         }
-        Err(_) => return Err(Answer::new(400, "text/plain", "the body broke off\n").header("connection", "close")),
+        Err(_) => return Err(Response::new(400, "text/plain", "the body broke off\n").header("connection", "close")),
     };
     let mut headers = std::collections::BTreeMap::new();
     for (name, value) in &head.headers {
@@ -91,24 +94,24 @@ pub(super) async fn read(request: hyper::Request<Incoming>) -> Result<Request, A
 }
 
 /// The answer as hyper sends it.
-pub(super) fn response(answer: Answer) -> Response<Body> {
-    let mut builder = Response::builder().status(answer.status);
+pub(super) fn response(answer: Response) -> hyper::Response<Body> {
+    let mut builder = hyper::Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         builder = builder.header(name, value);
     }
     builder.body(Body::from(answer.body)).unwrap_or_else(|error| {
         tracing::error!(%error, "an answer cannot be sent: it is a bug in localcloud");
-        let mut failed = Response::new(Body::empty());
+        let mut failed = hyper::Response::new(Body::empty());
         *failed.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
         failed
     })
 }
 
 /// The answer with a body that breaks off in the middle, and the connection with it.
-pub(super) fn broken(answer: Answer) -> Response<Body> {
+pub(super) fn broken(answer: Response) -> hyper::Response<Body> {
     let whole = answer.body.clone();
     let half = whole.slice(..whole.len() / 2);
-    let mut response = response(Answer { body: Bytes::new(), ..answer });
+    let mut response = response(Response { body: Bytes::new(), ..answer });
     response.headers_mut().insert(hyper::header::CONTENT_LENGTH, whole.len().max(1).into());
     let rest = stream::once(async {
         // What was sent so far has to leave before the reset overtakes it.

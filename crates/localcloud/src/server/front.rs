@@ -1,23 +1,24 @@
 //! The one listener for AWS, the CI platform and control: who is asked, and what goes wrong with the question.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{Router, body::Body};
-use hyper::{Response, body::Incoming};
+use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 
 use super::{
     aws,
-    connection::{Cut, Service, broken, read, response, unfailing},
+    connection::{Cut, Service, read, response, unfailing},
+    injection::with_faults,
 };
 use crate::{
     control,
-    faults::{Call, FaultEffect, Target},
-    http::{Answer, Request},
+    faults::{Call, Target},
+    http::Request,
     state::Shared,
 };
 
-pub(super) struct Front {
+pub(crate) struct Front {
     shared: Arc<Shared>,
     control: TowerToHyperService<Router>,
 }
@@ -30,7 +31,7 @@ impl Front {
 }
 
 impl Service for Front {
-    async fn answer(&self, request: hyper::Request<Incoming>) -> Result<Response<Body>, Cut> {
+    async fn answer(&self, request: hyper::Request<Incoming>) -> Result<hyper::Response<Body>, Cut> {
         let path = request.uri().path();
         if path.starts_with("/_lightsout") && !path.starts_with("/_lightsout/runner/") {
             return Ok(unfailing(hyper::service::Service::call(&self.control, request).await));
@@ -47,55 +48,14 @@ impl Service for Front {
     }
 }
 
-async fn platform(shared: &Shared, request: Request) -> Result<Response<Body>, Cut> {
-    let (name, instance) = shared.act(|world, _| {
-        let name = world.ci.route(&request);
-        *world.counters.platform.entry(name.to_owned()).or_default() += 1;
-        let machine = world.ci.machine_of(&request);
-        (name, machine.and_then(|machine| world.instance_of(&machine).map(str::to_owned)))
+async fn platform(shared: &Shared, request: Request) -> Result<hyper::Response<Body>, Cut> {
+    let (name, instance) = shared.update(|state, _| {
+        let name = state.ci.route(&request);
+        *state.counters.platform.entry(name.to_owned()).or_default() += 1;
+        let machine = state.ci.machine_of(&request);
+        (name, machine.and_then(|machine| state.instance_of(&machine).map(str::to_owned)))
     });
     let call = Call { target: Target::Platform, name, instance: instance.as_deref() };
-    let refuse = |why| shared.look(|world, now| world.ci.refuse(why, now));
-    with_faults(shared, call, refuse, || shared.act(|world, now| world.ci.handle(&request, now))).await
-}
-
-/// Why a fault refuses a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    Status(u16),
-    Throttled,
-    Expired,
-}
-
-/// Carries a call out, unless a fault says otherwise.
-pub(super) async fn with_faults(
-    shared: &Shared,
-    call: Call<'_>,
-    refuse: impl FnOnce(Refusal) -> Answer,
-    carry_out: impl FnOnce() -> Answer,
-) -> Result<Response<Body>, Cut> {
-    let hit = shared.act(|world, _| world.faults.hit(call));
-    if hit.delay_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(hit.delay_ms)).await;
-    }
-    match hit.effect {
-        None
-        | Some(FaultEffect::Latency { .. } | FaultEffect::StaleDescribes { .. } | FaultEffect::LaunchFailures { .. }) => {
-            Ok(response(carry_out()))
-        }
-        Some(FaultEffect::Status { code }) => Ok(response(refuse(Refusal::Status(code)))),
-        Some(FaultEffect::Throttle) => Ok(response(refuse(Refusal::Throttled))),
-        Some(FaultEffect::Expire) => Ok(response(refuse(Refusal::Expired))),
-        Some(FaultEffect::Drop) => Err(Cut),
-        Some(FaultEffect::Reset) => Ok(broken(carry_out())),
-        Some(FaultEffect::Truncate) => {
-            let answer = carry_out();
-            let half = answer.body.slice(..answer.body.len() / 2);
-            Ok(response(Answer { body: half, ..answer }))
-        }
-        Some(FaultEffect::Hang) => {
-            drop(carry_out());
-            pending().await
-        }
-    }
+    let refuse = |why| shared.read(|state, now| state.ci.refuse(why, now));
+    with_faults(shared, call, refuse, || shared.update(|state, now| state.ci.handle(&request, now))).await
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_localcloud::cloud::{ActivityStatus, LifecycleState};
+use lightsout_localcloud::aws::model::{ActivityStatus, LifecycleState};
 
 use crate::bench::Bench;
 

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lightsout_localcloud::cloud::{Activity, Cloud, CloudOptions, Effect, Instance, LifecycleState, Stamp};
+use lightsout_localcloud::aws::model::{Activity, Cloud, CloudOptions, Effect, Instance, LifecycleState};
+use lightsout_localcloud::{Timestamp, aws::query};
 
 /// Boot takes 20 s, a reaction half a second, and a stopped member is seen after 30 s, as by default.
 pub(crate) struct Bench {
     pub(crate) cloud: Cloud,
-    pub(crate) now: Stamp,
+    pub(crate) now: Timestamp,
     /// Ids in the order of their launch.
     pub(crate) launched: Vec<String>,
     /// Sentences of the timeline.
@@ -24,7 +25,7 @@ impl Bench {
 
     pub(crate) fn seeded(seed: u64) -> Self {
         let cloud = Cloud::new(CloudOptions { seed, ..CloudOptions::default() });
-        Self { cloud, now: Stamp(1_800_000_000_000), launched: Vec::new(), timeline: Vec::new() }
+        Self { cloud, now: Timestamp(1_800_000_000_000), launched: Vec::new(), timeline: Vec::new() }
     }
 
     /// A cloud with launch template `t` and group `g`: one zone, minimum 0, new instances not protected.
@@ -102,7 +103,7 @@ impl Bench {
         let mut fields = fields(more);
         fields.insert("Action".to_owned(), action.to_owned());
         fields.insert("Version".to_owned(), version.to_owned());
-        let reply = self.cloud.call(&fields, caller, self.now);
+        let reply = query::call(&mut self.cloud, &fields, caller, self.now);
         self.drain();
         (reply.status, reply.body)
     }

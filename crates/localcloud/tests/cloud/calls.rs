@@ -1,6 +1,6 @@
 //! What calls give back: shapes, tags, who is calling, the same run again.
 
-use lightsout_localcloud::{cloud::Stamp, query};
+use lightsout_localcloud::{Timestamp, aws::query};
 
 use crate::bench::{Bench, all, one};
 
@@ -141,7 +141,7 @@ fn the_same_seed_gives_the_same_run_whatever_is_asked_in_between() {
 fn time_does_not_go_back() {
     let mut bench = Bench::in_service(1, 2, &[]);
     let before = bench.now;
-    bench.now = Stamp(0);
+    bench.now = Timestamp(0);
     bench.set_desired(2);
     bench.now = before;
     bench.wait(30);
@@ -154,7 +154,7 @@ fn time_does_not_go_back() {
 fn a_late_advance_catches_up_step_by_step() {
     let mut bench = Bench::with_group(2, 2, &[]);
     let start = bench.now;
-    bench.now = Stamp(start.0 + 3_600_000);
+    bench.now = Timestamp(start.0 + 3_600_000);
     bench.cloud.advance(bench.now);
     bench.wait(0);
     let since = bench.instance(&bench.launched[0]).in_service_at.unwrap();

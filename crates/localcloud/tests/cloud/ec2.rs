@@ -1,6 +1,6 @@
 //! The part of EC2 around a group.
 
-use lightsout_localcloud::cloud::Ec2State;
+use lightsout_localcloud::aws::model::Ec2State;
 
 use crate::bench::{Bench, all, one};
 
@@ -150,14 +150,17 @@ fn instances_carry_tags() {
 
 #[test]
 fn a_machine_that_never_reports_its_end_is_given_up() {
-    use lightsout_localcloud::cloud::{Cloud, CloudOptions};
+    use lightsout_localcloud::aws::{
+        model::{Cloud, CloudOptions},
+        query,
+    };
     // The bench obeys at once, so this one does not use it to drain effects.
     let mut bench = Bench::in_service(1, 1, &[]);
     let id = bench.launched[0].clone();
     let form = [("Action", "TerminateInstances"), ("Version", "2016-11-15"), ("InstanceId.1", id.as_str())];
     let form = form.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let mut cloud: Cloud = bench.cloud.clone();
-    cloud.call(&form, None, bench.now);
+    query::call(&mut cloud, &form, None, bench.now);
     assert_eq!(cloud.instance(&id).unwrap().ec2_state, Ec2State::ShuttingDown);
     bench.now = bench.now + CloudOptions::default().shutdown;
     cloud.advance(bench.now);

@@ -1,6 +1,6 @@
 //! Lifecycle hooks: waiting, heartbeats, time-outs.
 
-use lightsout_localcloud::cloud::{ActivityStatus, Ec2State, LifecycleState};
+use lightsout_localcloud::aws::model::{ActivityStatus, Ec2State, LifecycleState};
 
 use crate::bench::{Bench, Fields, one};
 

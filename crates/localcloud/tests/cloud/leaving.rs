@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_localcloud::cloud::{ActivityStatus, Ec2State, LifecycleState};
+use lightsout_localcloud::aws::model::{ActivityStatus, Ec2State, LifecycleState};
 
 use crate::bench::{Bench, all, one};
 

@@ -1,6 +1,6 @@
 //! Instance refreshes.
 
-use lightsout_localcloud::cloud::{LifecycleState, RefreshStatus};
+use lightsout_localcloud::aws::model::{LifecycleState, RefreshStatus};
 
 use crate::bench::{Bench, Fields, one};
 

@@ -1,6 +1,6 @@
 //! Every refusal with its code and its wording.
 
-use lightsout_localcloud::cloud::LifecycleState;
+use lightsout_localcloud::aws::model::LifecycleState;
 
 use crate::bench::Bench;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lightsout_localcloud::cloud::{Effect, LifecycleState, Stamp};
+use lightsout_localcloud::Timestamp;
+use lightsout_localcloud::aws::model::{Effect, LifecycleState};
 
 use crate::bench::Bench;
 
@@ -177,7 +178,7 @@ fn end(bench: &mut Bench, seed: u64) {
 #[test]
 fn a_long_sleep_does_not_spin() {
     let mut bench = Bench::in_service(3, 5, &[("MaxInstanceLifetime", "86400")]);
-    bench.cloud.advance(Stamp(bench.now.0 + 30 * 86_400_000));
+    bench.cloud.advance(Timestamp(bench.now.0 + 30 * 86_400_000));
     let mut launches = 0;
     while let Some(effect) = bench.cloud.poll_effect() {
         launches += u32::from(matches!(effect, Effect::Launch { .. }));

@@ -6,7 +6,7 @@ mod webhooks;
 
 use std::time::Duration;
 
-use lightsout_localcloud::{FleetEvent, NewJobs, cloud::CloudOptions, fleet::JobState, system_id};
+use lightsout_localcloud::{FleetEvent, NewJobs, aws::model::CloudOptions, ci::gitlab::system_id, fleet::JobState};
 use serde_json::json;
 
 use self::support::{Bed, Options};

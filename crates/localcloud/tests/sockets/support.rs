@@ -5,7 +5,9 @@ mod machines;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use lightsout_localcloud::{LocalCloud, LocalCloudOptions, PlatformKind, Snapshot, cloud::CloudOptions, system_id};
+use lightsout_localcloud::{
+    LocalCloud, LocalCloudOptions, PlatformKind, Snapshot, aws::model::CloudOptions, ci::gitlab::system_id,
+};
 use serde_json::{Value, json};
 
 pub use self::{client::Answer, machines::FakeMachines};
@@ -28,7 +30,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cloud: fast(), platform: PlatformKind::GitLab }
+        Self { cloud: fast(), platform: PlatformKind::default() }
     }
 }
 
@@ -43,7 +45,7 @@ impl Bed {
         let options = LocalCloudOptions {
             cloud: options.cloud,
             port: 0,
-            platform: options.platform,
+            platform: options.platform.options(),
             secrets: BTreeMap::from([("/ci/token".to_owned(), "hush".to_owned())]),
             ..LocalCloudOptions::default()
         };

@@ -1,7 +1,10 @@
 //! Job events that reach a listener.
 
 use axum::{Router, extract::State, http::HeaderMap};
-use lightsout_localcloud::{NewJobs, PlatformKind};
+use lightsout_localcloud::{
+    NewJobs,
+    ci::{buildkite, github, gitlab},
+};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc};
 
@@ -25,9 +28,9 @@ async fn listener() -> (String, mpsc::UnboundedReceiver<(HeaderMap, Value)>) {
 #[tokio::test]
 async fn a_queued_job_is_told_to_whoever_listens() {
     let cases = [
-        (PlatformKind::GitLab, "x-gitlab-event", "Job Hook"),
-        (PlatformKind::GitHub, "x-github-event", "workflow_job"),
-        (PlatformKind::Buildkite, "x-buildkite-event", "job.scheduled"),
+        (gitlab::KIND, "x-gitlab-event", "Job Hook"),
+        (github::KIND, "x-github-event", "workflow_job"),
+        (buildkite::KIND, "x-buildkite-event", "job.scheduled"),
     ];
     for (platform, header, event) in cases {
         let bed = Bed::start(Options { platform, ..Options::default() }).await;
@@ -39,8 +42,8 @@ async fn a_queued_job_is_told_to_whoever_listens() {
         assert_eq!(headers.get(header).and_then(|value| value.to_str().ok()), Some(event));
         let genuine =
             ["x-gitlab-token", "x-buildkite-token"].iter().any(|name| headers.get(*name).is_some_and(|v| v == "hush"));
-        assert_eq!(genuine, platform != PlatformKind::GitHub);
-        if platform == PlatformKind::GitLab {
+        assert_eq!(genuine, platform != github::KIND);
+        if platform == gitlab::KIND {
             assert_eq!((&body["object_kind"], &body["build_status"]), (&json!("build"), &json!("pending")));
         }
 

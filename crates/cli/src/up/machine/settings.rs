@@ -1,16 +1,15 @@
+//! The settings of a machine's agent.
+
 use std::path::{Path, PathBuf};
 
 use lightsout_core::duration::format_duration;
+use lightsout_localcloud::ci::demo::DemoMachine;
 
 use super::{MACHINE_OFF, Site};
-use crate::{
-    containers::{FLEET_LABEL, MACHINE_LABEL},
-    processes::Of,
-    up::platform::Machine,
-};
+use crate::up::toml::quoted;
 
 /// The agent's settings, as the machine image of a real fleet would hold them.
-pub(super) fn agent(site: &Site, machine: &Machine<'_>) -> String {
+pub(super) fn agent(site: &Site, url: &str, machine: &DemoMachine<'_>) -> String {
     let dir = machine.dir;
     let engine = site.platform.needs_own_engine().then(|| format!("socket = {}\n", path(&engine_socket(dir))));
     format!(
@@ -32,20 +31,12 @@ pub(super) fn agent(site: &Site, machine: &Machine<'_>) -> String {
         socket = path(&dir.join("agent.sock")),
         slots = machine.slots,
         idle = format_duration(site.idle_timeout),
-        metrics = site.platform.metrics(machine.port),
+        metrics = site.platform.metrics(machine),
         program = path(&site.program),
         shown = path(dir),
         docker = machine.image.is_some(),
         engine = engine.unwrap_or_default(),
-        platform = site.platform.agent_settings(machine),
-    )
-}
-
-/// What the configuration of GitLab's runner says about containers, so that they are known as this machine's.
-pub(super) fn docker_lines(fleet: &str, id: &str) -> String {
-    let machine = Of::machine(fleet, id).value();
-    format!(
-        "[docker]\npull_policy = \"if-not-present\"\n[docker.container_labels]\n\"{FLEET_LABEL}\" = \"{fleet}\"\n\"{MACHINE_LABEL}\" = \"{machine}\"\n"
+        platform = site.platform.agent_settings(url, machine),
     )
 }
 
@@ -56,11 +47,6 @@ pub(super) fn engine_socket(dir: &Path) -> PathBuf {
 
 fn path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
-}
-
-/// A JSON string is a TOML string as well.
-pub(in crate::up) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
@@ -74,7 +60,6 @@ mod tests {
         },
         settings::{AgentSettings, Fragment},
     };
-    use lightsout_localcloud::PlatformKind;
 
     use super::*;
     use crate::{place::Place, up::platform::Platform};
@@ -83,10 +68,10 @@ mod tests {
         &(platform as &dyn Any).downcast_ref::<GitLabRunnerConfig>().expect("GitLab").settings
     }
 
-    fn settings(kind: PlatformKind, image: Option<&str>) -> (PathBuf, AgentSettings) {
+    fn settings(kind: &str, image: Option<&str>) -> (PathBuf, AgentSettings) {
         let site = Site {
             place: Place::new(Some("/run/fleet \"a\"".into())).unwrap(),
-            platform: Platform::new(kind),
+            platform: Platform::new(kind.parse().unwrap()),
             program: "/opt/lightsout".into(),
             agent: None,
             scaler: None,
@@ -96,22 +81,21 @@ mod tests {
             slots: 3,
         };
         let dir = site.place.instances().join("i-1");
-        let machine = Machine {
-            url: "http://127.0.0.1:2",
+        let machine = DemoMachine {
             dir: &dir,
             runner: &site.runner,
             port: 9_252,
             slots: site.slots,
             image,
-            docker_lines: &docker_lines("f", "i-1"),
+            labels: &[("lightsout.machine", "f/i-1")],
         };
-        let text = agent(&site, &machine);
+        let text = agent(&site, "http://127.0.0.1:2", &machine);
         (dir.clone(), AgentSettings::parse(&[Fragment::new("agent.toml", text)]).unwrap())
     }
 
     #[test]
     fn the_agent_takes_its_settings() {
-        let (dir, settings) = settings(PlatformKind::GitLab, None);
+        let (dir, settings) = settings("gitlab", None);
         assert_eq!(settings.state_dir, dir.join("state"));
         assert_eq!(settings.slots, 3);
         assert_eq!(settings.policy.idle_timeout, Some(Duration::from_millis(8_500)));
@@ -124,10 +108,10 @@ mod tests {
 
     #[test]
     fn whoever_takes_every_container_for_a_job_sees_its_own_only() {
-        let (dir, spacelift) = settings(PlatformKind::Spacelift, Some("img:1"));
+        let (dir, spacelift) = settings("spacelift", Some("img:1"));
         assert!(spacelift.docker.enabled);
         assert_eq!(spacelift.docker.socket, dir.join("engine"));
-        let (_, gitlab) = settings(PlatformKind::GitLab, Some("img:1"));
+        let (_, gitlab) = settings("gitlab", Some("img:1"));
         assert_eq!(gitlab.docker.socket, PathBuf::from("/var/run/docker.sock"));
         let gitlab = gitlab_of(&*gitlab.platform);
         assert!(gitlab.extra.as_ref().unwrap().contains("\"lightsout.machine\" = \"f/i-1\""));

@@ -1,0 +1,105 @@
+//! Everything that a describe can see, and how it looked a while ago.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use super::{Activity, ActivityId, ActivityStatus, Group, Instance, LaunchTemplate, Timestamp};
+
+/// The state of the cloud.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inventory {
+    pub(crate) instances: BTreeMap<String, Instance>,
+    pub(crate) groups: BTreeMap<String, Group>,
+    /// By id.
+    pub(crate) templates: BTreeMap<String, LaunchTemplate>,
+    /// Oldest first.
+    pub(crate) activities: Vec<Activity>,
+}
+
+impl Inventory {
+    /// The instances that a group lists, by id.
+    pub(crate) fn members<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Instance> {
+        self.instances
+            .values()
+            .filter(move |instance| instance.state.is_member() && instance.group.as_deref() == Some(group))
+    }
+
+    /// The members that count toward the desired capacity.
+    pub(crate) fn counted<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Instance> {
+        self.members(group).filter(|instance| instance.state.is_counted())
+    }
+
+    /// How many members count toward the desired capacity.
+    pub(crate) fn count(&self, group: &str) -> u32 {
+        u32::try_from(self.counted(group).count()).unwrap_or(u32::MAX)
+    }
+
+    /// A launch template by id or by name.
+    pub(crate) fn template(&self, id_or_name: &str) -> Option<&LaunchTemplate> {
+        self.templates.get(id_or_name).or_else(|| self.templates.values().find(|template| template.name == id_or_name))
+    }
+
+    /// Adds to the activity history.
+    pub(crate) fn record(&mut self, activity: Activity) -> ActivityId {
+        self.activities.push(activity);
+        ActivityId(self.activities.len() - 1)
+    }
+
+    pub(crate) fn activity(&self, id: ActivityId) -> Option<&Activity> {
+        self.activities.get(id.0)
+    }
+
+    pub(crate) fn set_status(&mut self, id: ActivityId, status: ActivityStatus) {
+        if let Some(activity) = self.activities.get_mut(id.0)
+            && activity.end.is_none()
+        {
+            activity.status = status;
+        }
+    }
+
+    /// Ends an activity; the first end stays.
+    pub(crate) fn finish(&mut self, id: ActivityId, status: ActivityStatus, message: Option<String>, now: Timestamp) {
+        if let Some(activity) = self.activities.get_mut(id.0)
+            && activity.end.is_none()
+        {
+            activity.status = status;
+            activity.message = message;
+            activity.end = Some(now);
+        }
+    }
+}
+
+/// Earlier states, kept only while describes are to be stale.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InventoryHistory {
+    by: Duration,
+    /// Each state with the time from which it held, oldest first.
+    states: VecDeque<(Timestamp, Inventory)>,
+}
+
+impl InventoryHistory {
+    pub(crate) fn keep(&mut self, by: Duration) {
+        self.by = by;
+        if by.is_zero() {
+            self.states.clear();
+        }
+    }
+
+    pub(crate) fn remember(&mut self, now: Timestamp, inventory: &Inventory) {
+        if self.by.is_zero() {
+            return;
+        }
+        self.states.push_back((now, inventory.clone()));
+        while self.states.get(1).is_some_and(|(from, _)| *from <= now - self.by) {
+            self.states.pop_front();
+        }
+    }
+
+    /// The state of a while ago, or the oldest one kept.
+    pub(crate) fn view(&self, now: Timestamp) -> Option<&Inventory> {
+        let held = self.states.iter().rev().find(|(from, _)| *from <= now - self.by);
+        held.or_else(|| self.states.front()).map(|(_, inventory)| inventory)
+    }
+}

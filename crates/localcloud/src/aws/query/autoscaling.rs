@@ -1,0 +1,52 @@
+//! EC2 Auto Scaling: which action is answered where.
+
+use super::{
+    error::{AwsError, CallResult},
+    form::{Form, Service},
+    groups, history, lifecycle_hooks, members, processes, refreshes, tags,
+    xml::Xml,
+};
+use crate::{aws::model::Cloud, time::Timestamp};
+
+pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timestamp) -> CallResult {
+    match action {
+        "CreateAutoScalingGroup" => groups::create(cloud, form, now),
+        "UpdateAutoScalingGroup" => groups::update(cloud, form, now),
+        "DeleteAutoScalingGroup" => groups::delete(cloud, form, now),
+        "DescribeAutoScalingGroups" => groups::describe(cloud, form),
+        "SetDesiredCapacity" => groups::set_desired_capacity(cloud, form, now),
+        "DescribeAutoScalingInstances" => members::describe(cloud, form),
+        "SetInstanceProtection" => members::set_protection(cloud, form, now),
+        "SetInstanceHealth" => members::set_health(cloud, form, now),
+        "TerminateInstanceInAutoScalingGroup" => members::terminate(cloud, form, now),
+        "AttachInstances" => members::attach(cloud, form, now),
+        "DetachInstances" => members::detach(cloud, form, now),
+        "EnterStandby" => members::enter_standby(cloud, form, now),
+        "ExitStandby" => members::exit_standby(cloud, form, now),
+        "PutLifecycleHook" => lifecycle_hooks::put(cloud, form, now),
+        "DescribeLifecycleHooks" => lifecycle_hooks::describe(cloud, form),
+        "DescribeLifecycleHookTypes" => Ok(Some(lifecycle_hooks::types())),
+        "DeleteLifecycleHook" => lifecycle_hooks::delete(cloud, form, now),
+        "CompleteLifecycleAction" => lifecycle_hooks::complete(cloud, form, now),
+        "RecordLifecycleActionHeartbeat" => lifecycle_hooks::heartbeat(cloud, form, now),
+        "DescribeScalingActivities" => history::describe(cloud, form),
+        "StartInstanceRefresh" => refreshes::start(cloud, form, now),
+        "DescribeInstanceRefreshes" => refreshes::describe(cloud, form),
+        "CancelInstanceRefresh" => refreshes::cancel(cloud, form, now),
+        "SuspendProcesses" => processes::suspend(cloud, form, now),
+        "ResumeProcesses" => processes::resume(cloud, form, now),
+        "CreateOrUpdateTags" => tags::create(cloud, form, now),
+        "DescribeTags" => tags::describe(cloud, form),
+        "DeleteTags" => tags::delete(cloud, form, now),
+        // Nothing can create these here, so that there are none.
+        "DescribePolicies" => Ok(Some(empty("ScalingPolicies"))),
+        "DescribeScheduledActions" => Ok(Some(empty("ScheduledUpdateGroupActions"))),
+        _ => Err(AwsError::unknown_action(action, Service::AutoScaling.version())),
+    }
+}
+
+fn empty(list: &str) -> Xml {
+    let mut xml = Xml::default();
+    xml.node(list, |_| {});
+    xml
+}

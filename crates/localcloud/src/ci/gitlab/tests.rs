@@ -1,0 +1,342 @@
+//! The embedded GitLab: requests and time in, responses out.
+
+use super::*;
+use crate::{
+    ci::{
+        Ci,
+        contract::PlatformOptions,
+        jobs::{JobEventKind, JobLoss},
+        testing::Bench,
+    },
+    fleet::{JobState, NewJobs},
+    http,
+};
+
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+fn later(seconds: i64) -> Timestamp {
+    Timestamp(NOW.0 + seconds * 1000)
+}
+
+fn gitlab(options: GitLabOptions) -> Ci {
+    Ci::new(PlatformOptions::from(options).open(), "http://127.0.0.1:8080", None, None)
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    Request {
+        method: method.to_owned(),
+        path: format!("/api/v4{path}"),
+        query: http::pairs(query.as_bytes()),
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body: body.to_owned().into(),
+    }
+}
+
+fn get(gitlab: &mut Ci, target: &str) -> Response {
+    gitlab.handle(&request("GET", target, &[("private-token", "glpat-lightsout-local")], ""), NOW)
+}
+
+fn runner(gitlab: &mut Ci, method: &str, target: &str, body: &Value, now: Timestamp) -> Response {
+    gitlab.handle(&request(method, target, &[("content-type", "application/json")], &body.to_string()), now)
+}
+
+fn ask_for_job(gitlab: &mut Ci, now: Timestamp) -> Response {
+    let body = json!({"token": "glrt-lightsout-local", "system_id": "r_1", "info": {"version": "18.0.0"}});
+    runner(gitlab, "POST", "/jobs/request", &body, now)
+}
+
+fn body(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).expect("JSON")
+}
+
+fn ids(response: &Response) -> Vec<u64> {
+    body(response).as_array().expect("a list").iter().map(|item| item["id"].as_u64().expect("an id")).collect()
+}
+
+fn states(gitlab: &Ci) -> Vec<JobState> {
+    gitlab.jobs().map(Job::state).collect()
+}
+
+#[test]
+fn the_agent_and_the_cloud_agree_on_a_system_id() {
+    // echo -n i-0123456789abcdef0 | sha256sum
+    assert_eq!(system_id("i-0123456789abcdef0"), "r_57df73291f7c");
+}
+
+#[test]
+fn a_job_goes_from_queue_to_success() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    let new = NewJobs { argv: vec!["echo".into(), "a b".into()], image: Some("busybox".into()), ..NewJobs::default() };
+    assert_eq!(gitlab.enqueue(&new, NOW), [1001]);
+    let response = ask_for_job(&mut gitlab, later(5));
+    assert_eq!(response.status, 201);
+    let job = body(&response);
+    assert_eq!(job["id"], 1001);
+    assert_eq!(job["steps"][0]["script"], json!(["echo 'a b'"]));
+    assert_eq!(job["image"]["name"], "busybox");
+    assert!(
+        job["variables"]
+            .as_array()
+            .expect("variables")
+            .iter()
+            .any(|v| v["key"] == "GIT_STRATEGY" && v["value"] == "none")
+    );
+    assert_eq!(ask_for_job(&mut gitlab, later(6)).status, 204);
+
+    let token = job["token"].as_str().expect("a token");
+    let wrong = runner(&mut gitlab, "PUT", "/jobs/1001", &json!({"token": "x", "state": "success"}), later(7));
+    assert_eq!(wrong.status, 403);
+    let running = runner(&mut gitlab, "PUT", "/jobs/1001", &json!({"token": token, "state": "running"}), later(8));
+    assert_eq!((running.status, running.get("job-status")), (200, Some("running")));
+    let done = runner(&mut gitlab, "PUT", "/jobs/1001", &json!({"token": token, "state": "success"}), later(9));
+    assert_eq!((done.status, done.get("job-status")), (200, Some("success")));
+    let again = runner(&mut gitlab, "PUT", "/jobs/1001", &json!({"token": token, "state": "failed"}), later(10));
+    assert_eq!((again.status, again.get("job-status")), (403, Some("success")));
+
+    let view = gitlab.jobs().next().expect("the job").view(None, later(99));
+    assert_eq!((view.waited_s, view.ran_s), (5.0, Some(4.0)));
+    let job_event: Vec<JobEventKind> =
+        std::iter::from_fn(|| gitlab.poll_event()).map(|job_event| job_event.kind).collect();
+    assert_eq!(job_event, [JobEventKind::Queued, JobEventKind::Picked, JobEventKind::Ended(JobOutcome::Success)]);
+}
+
+#[test]
+fn a_runner_gets_only_what_its_tags_allow() {
+    let options = GitLabOptions {
+        runner_tags: vec!["linux".into(), "arm".into()],
+        run_untagged: false,
+        ..GitLabOptions::default()
+    };
+    let mut gitlab = gitlab(options);
+    let tagged =
+        |tags: &[&str]| NewJobs { tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), ..NewJobs::default() };
+    gitlab.enqueue(&tagged(&[]), NOW);
+    gitlab.enqueue(&tagged(&["linux", "gpu"]), NOW);
+    assert_eq!(ask_for_job(&mut gitlab, NOW).status, 204);
+    gitlab.enqueue(&tagged(&["arm"]), NOW);
+    assert_eq!(body(&ask_for_job(&mut gitlab, NOW))["id"], 1003);
+    let put = |body: &str| request("PUT", "/runners/1", &[("private-token", "glpat-lightsout-local")], body);
+    assert_eq!(gitlab.handle(&put(r#"{"run_untagged": true}"#), NOW).status, 200);
+    assert_eq!(body(&ask_for_job(&mut gitlab, NOW))["id"], 1001);
+}
+
+#[test]
+fn a_paused_runner_gets_nothing_and_a_wrong_token_is_refused() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    gitlab.enqueue(&NewJobs::default(), NOW);
+    let put = |body: &str| request("PUT", "/runners/1", &[("private-token", "glpat-lightsout-local")], body);
+    assert_eq!(body(&gitlab.handle(&put(r#"{"paused": true}"#), NOW))["paused"], true);
+    let nothing = ask_for_job(&mut gitlab, NOW);
+    assert_eq!(nothing.status, 204);
+    assert!(nothing.get("x-gitlab-last-update").is_some());
+    assert_eq!(gitlab.handle(&put(r#"{"paused": false}"#), NOW).status, 200);
+    assert_eq!(runner(&mut gitlab, "POST", "/jobs/request", &json!({"token": "glrt-no"}), NOW).status, 403);
+    assert_eq!(runner(&mut gitlab, "POST", "/jobs/request", &json!({}), NOW).status, 400);
+    assert_eq!(ask_for_job(&mut gitlab, NOW).status, 201);
+}
+
+#[test]
+fn a_manager_comes_with_the_first_call_and_goes_alone() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    let me = json!({"token": "glrt-lightsout-local", "system_id": "r_1"});
+    let verified = runner(&mut gitlab, "POST", "/runners/verify", &me, NOW);
+    assert_eq!((verified.status, &body(&verified)["id"]), (200, &json!(1)));
+    let other = json!({"token": "glrt-lightsout-local", "system_id": "r_2"});
+    runner(&mut gitlab, "POST", "/runners/verify", &other, NOW);
+    gitlab.enqueue(&NewJobs::default(), NOW);
+    ask_for_job(&mut gitlab, NOW);
+    let managers = body(&get(&mut gitlab, "/runners/1/managers"));
+    let busy = |id: &str| {
+        managers
+            .as_array()
+            .and_then(|all| all.iter().find(|one| one["system_id"] == id))
+            .map(|one| one["job_execution_status"].clone())
+    };
+    assert_eq!((busy("r_1"), busy("r_2")), (Some(json!("active")), Some(json!("idle"))));
+    assert_eq!(runner(&mut gitlab, "DELETE", "/runners/managers", &me, NOW).status, 204);
+    assert_eq!(runner(&mut gitlab, "DELETE", "/runners/managers", &me, NOW).status, 404);
+    let stranger = json!({"token": "glrt-no", "system_id": "r_2"});
+    assert_eq!(runner(&mut gitlab, "DELETE", "/runners/managers", &stranger, NOW).status, 403);
+    assert_eq!(body(&get(&mut gitlab, "/runners/1/managers")).as_array().map(Vec::len), Some(1));
+    assert_eq!(runner(&mut gitlab, "DELETE", "/runners", &me, NOW).status, 204);
+    assert_eq!(get(&mut gitlab, "/runners/1").status, 404);
+}
+
+#[test]
+fn a_trace_grows_only_at_its_end() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    gitlab.enqueue(&NewJobs::default(), NOW);
+    let token = body(&ask_for_job(&mut gitlab, NOW))["token"].as_str().expect("a token").to_owned();
+    let mut patch = |range: Option<&str>, text: &str| {
+        let mut headers = vec![("job-token", token.as_str())];
+        headers.extend(range.map(|range| ("content-range", range)));
+        gitlab.handle(&request("PATCH", "/jobs/1001/trace", &headers, text), NOW)
+    };
+    let first = patch(Some("0-4"), "hello");
+    assert_eq!((first.status, first.get("range")), (202, Some("0-5")));
+    assert!(first.get("x-gitlab-trace-update-interval").is_some());
+    let gap = patch(Some("9-12"), "late");
+    assert_eq!((gap.status, gap.get("range")), (416, Some("0-5")));
+    assert_eq!(patch(None, "x").status, 400);
+    assert_eq!(patch(Some("5-10"), " world").status, 202);
+    assert_eq!(get(&mut gitlab, "/projects/20/jobs/1001/trace").text(), "hello world");
+}
+
+#[test]
+fn a_cancelled_job_tells_its_runner() {
+    let mut gitlab = gitlab(GitLabOptions { scopes: vec!["api".into()], ..GitLabOptions::default() });
+    gitlab.enqueue(&NewJobs::default(), NOW);
+    let token = body(&ask_for_job(&mut gitlab, NOW))["token"].as_str().expect("a token").to_owned();
+    let cancel = request("POST", "/projects/20/jobs/1001/cancel", &[("private-token", "glpat-lightsout-local")], "");
+    assert_eq!(gitlab.handle(&cancel, NOW).status, 201);
+    let told = runner(&mut gitlab, "PUT", "/jobs/1001", &json!({"token": token, "state": "running"}), NOW);
+    assert_eq!((told.status, told.get("job-status")), (403, Some("canceled")));
+    assert_eq!(states(&gitlab), [JobState::Failed]);
+}
+
+#[test]
+fn a_job_that_nobody_updates_is_failed_after_the_limit() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    gitlab.enqueue(&NewJobs::default(), NOW);
+    assert_eq!(gitlab.next_timer(), None);
+    ask_for_job(&mut gitlab, NOW);
+    assert_eq!(gitlab.next_timer(), Some(later(3600)));
+    gitlab.advance(later(3599));
+    assert_eq!(states(&gitlab), [JobState::Running]);
+    gitlab.advance(later(3600));
+    assert_eq!(body(&get(&mut gitlab, "/projects/20/jobs/1001"))["failure_reason"], "stuck_or_timeout_failure");
+}
+
+#[test]
+fn a_job_is_lost_the_moment_its_machine_is_gone() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    gitlab.enqueue(&NewJobs { count: 2, ..NewJobs::default() }, NOW);
+    ask_for_job(&mut gitlab, NOW);
+    assert_eq!(gitlab.machine_gone(&["r_2"], JobLoss::Lost, later(3)), [0; 0]);
+    assert_eq!(gitlab.machine_gone(&["r_1"], JobLoss::Lost, later(3)), [1001]);
+    assert_eq!(states(&gitlab), [JobState::Lost, JobState::Waiting]);
+    // GitLab itself does not know yet.
+    assert_eq!(body(&get(&mut gitlab, "/projects/20/jobs/1001"))["status"], "running");
+    assert_eq!(gitlab.jobs().next().expect("the job").view(None, later(60)).ran_s, Some(3.0));
+}
+
+#[test]
+fn tokens_and_scopes_are_checked() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    let ask = |gitlab: &mut Ci, headers: &[(&str, &str)], method: &str, target: &str| {
+        gitlab.handle(&request(method, target, headers, ""), NOW)
+    };
+    assert_eq!(ask(&mut gitlab, &[], "GET", "/projects/20/jobs").status, 401);
+    assert_eq!(ask(&mut gitlab, &[("private-token", "no")], "GET", "/projects/20/jobs").status, 401);
+    let bearer = [("authorization", "Bearer glpat-lightsout-local")];
+    assert_eq!(ask(&mut gitlab, &bearer, "GET", "/projects/20/jobs").status, 200);
+    gitlab.enqueue(&NewJobs::default(), NOW);
+    let refused = ask(&mut gitlab, &bearer, "POST", "/projects/20/jobs/1001/cancel");
+    assert_eq!((refused.status, &body(&refused)["error"]), (403, &json!("insufficient_scope")));
+    assert_eq!(ask(&mut gitlab, &bearer, "GET", "/nothing").status, 404);
+}
+
+#[test]
+fn a_project_goes_by_number_or_path_and_scopes_filter() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    gitlab.enqueue(&NewJobs { count: 3, ..NewJobs::default() }, NOW);
+    ask_for_job(&mut gitlab, NOW);
+    assert_eq!(ids(&get(&mut gitlab, "/projects/lightsout%2Fdemo/jobs?scope[]=pending")), [1003, 1002]);
+    assert_eq!(ids(&get(&mut gitlab, "/projects/20/jobs?scope[]=pending&scope[]=running")), [1003, 1002, 1001]);
+    assert_eq!(ids(&get(&mut gitlab, "/projects/20/jobs?scope=running")), [1001]);
+    assert_eq!(get(&mut gitlab, "/projects/20/jobs?scope[]=bogus").status, 400);
+    assert_eq!(get(&mut gitlab, "/projects/none%2Fsuch/jobs").status, 404);
+    assert_eq!(ids(&get(&mut gitlab, "/runners/1/jobs?status=running&system_id=r_1")), [1001]);
+    assert_eq!(ids(&get(&mut gitlab, "/runners/1/jobs?system_id=r_2")), [0u64; 0]);
+}
+
+#[test]
+fn pages_link_to_each_other() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    gitlab.enqueue(&NewJobs { count: 5, ..NewJobs::default() }, NOW);
+    let page = get(&mut gitlab, "/projects/lightsout%2Fdemo/jobs?scope[]=pending&per_page=2");
+    assert_eq!(ids(&page), [1005, 1004]);
+    assert_eq!((page.get("x-next-page"), page.get("x-page"), page.get("x-total")), (Some("2"), Some("1"), None));
+    let link = page.get("link").expect("links");
+    let next = link.split_once('>').expect("a link").0.strip_prefix("<http://127.0.0.1:8080/api/v4").expect("our own");
+    assert_eq!(ids(&get(&mut gitlab, next)), [1003, 1002]);
+    let last = get(&mut gitlab, "/projects/20/jobs?per_page=2&page=3");
+    assert_eq!((ids(&last), last.get("x-next-page")), (vec![1001], Some("")));
+    assert_eq!(ids(&get(&mut gitlab, "/projects/20/jobs?per_page=2&page=9")), [0u64; 0]);
+    assert_eq!(get(&mut gitlab, "/projects/20/jobs?per_page=0").status, 400);
+    let projects = get(&mut gitlab, "/groups/lightsout/projects?include_subgroups=true&archived=false");
+    assert_eq!((ids(&projects), projects.get("x-total")), (vec![20], Some("1")));
+    assert_eq!(get(&mut gitlab, "/groups/none/projects").status, 404);
+}
+
+#[test]
+fn a_cursor_leads_through_all_jobs() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    gitlab.enqueue(&NewJobs { count: 5, ..NewJobs::default() }, NOW);
+    let mut target = "/projects/20/jobs?pagination=keyset&per_page=2".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let page = get(&mut gitlab, &target);
+        seen.extend(ids(&page));
+        let Some(link) = page.get("link") else { break };
+        let next = link.split_once('>').expect("a link").0;
+        next.strip_prefix("<http://127.0.0.1:8080/api/v4").expect("our own").clone_into(&mut target);
+    }
+    assert_eq!(seen, [1005, 1004, 1003, 1002, 1001]);
+}
+
+#[test]
+fn what_did_not_change_is_not_sent_again() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    let tag = get(&mut gitlab, "/projects/20/jobs").get("etag").expect("a tag").to_owned();
+    let headers = [("private-token", "glpat-lightsout-local"), ("if-none-match", tag.as_str())];
+    let ask = request("GET", "/projects/20/jobs", &headers, "");
+    let same = gitlab.handle(&ask, NOW);
+    assert_eq!((same.status, same.body.len()), (304, 0));
+    gitlab.enqueue(&NewJobs::default(), NOW);
+    assert_eq!(gitlab.handle(&ask, NOW).status, 200);
+}
+
+#[test]
+fn too_many_requests_have_to_wait() {
+    let mut gitlab = gitlab(GitLabOptions { requests_per_minute: Some(2), ..GitLabOptions::default() });
+    let headers = [("private-token", "glpat-lightsout-local")];
+    let ask = request("GET", "/projects/20/jobs", &headers, "");
+    let statuses: Vec<u16> = (0..3).map(|_| gitlab.handle(&ask, NOW).status).collect();
+    assert_eq!(statuses, [200, 200, 429]);
+    let refused = gitlab.handle(&ask, NOW);
+    let wait: i64 = refused.get("retry-after").expect("a time").parse().expect("seconds");
+    assert_eq!(refused.get("ratelimit-remaining"), Some("0"));
+    assert_eq!(gitlab.handle(&ask, later(wait)).status, 200);
+    assert_eq!(ask_for_job(&mut gitlab, NOW).status, 204);
+}
+
+#[test]
+fn a_new_runner_record_has_its_own_token_and_tags() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    let mut create = |body: &Value| {
+        let headers = [("private-token", "glpat-lightsout-local"), ("content-type", "application/json")];
+        gitlab.handle(&request("POST", "/user/runners", &headers, &body.to_string()), NOW)
+    };
+    let made =
+        create(&json!({"runner_type": "group_type", "group_id": 10, "tag_list": "gpu,linux", "run_untagged": false}));
+    assert_eq!((made.status, &body(&made)["id"]), (201, &json!(2)));
+    assert!(body(&made)["token"].as_str().is_some_and(|token| token.starts_with("glrt-")));
+    assert_eq!(create(&json!({"runner_type": "group_type"})).status, 400);
+    assert_eq!(create(&json!({"runner_type": "bogus"})).status, 400);
+    assert_eq!(create(&json!({"runner_type": "instance_type", "run_untagged": false})).status, 400);
+    assert_eq!(body(&get(&mut gitlab, "/runners/2"))["tag_list"], json!(["gpu", "linux"]));
+}
+
+#[test]
+fn a_registration_token_is_refused_as_gitlab_17_does() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    assert_eq!(runner(&mut gitlab, "POST", "/runners", &json!({"token": "GR1348941abc"}), NOW).status, 410);
+}
+
+#[test]
+fn its_runners_have_an_api_of_their_own() {
+    let mut bench = Bench::new(KIND);
+    assert_eq!(bench.try_connect("glrt-lightsout-local", &json!({})).status, 409);
+}

@@ -1,0 +1,26 @@
+//! What a [`LocalCloud`](crate::LocalCloud) starts with.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    aws::model::CloudOptions,
+    ci::{contract::PlatformOptions, webhook::Webhook},
+};
+
+/// What a [`LocalCloud`](crate::LocalCloud) starts with.
+#[derive(Clone, Debug, Default)]
+pub struct LocalCloudOptions {
+    /// How the cloud behaves.
+    pub cloud: CloudOptions,
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// The CI platform that the fleet uses, and what it holds.
+    pub platform: PlatformOptions,
+    /// A connected runner that says nothing for this long is lost to the platform; none: as long as the platform itself
+    /// waits. Where runners do not connect, the platform goes by its jobs instead.
+    pub lost_after: Option<Duration>,
+    /// Where the platform posts its job events.
+    pub webhook: Option<Webhook>,
+    /// Parameters of SSM and secrets of Secrets Manager, by name.
+    pub secrets: BTreeMap<String, String>,
+}
