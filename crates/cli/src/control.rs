@@ -10,7 +10,9 @@ use hyper::Method;
 use lightsout_localcloud::Snapshot;
 use serde_json::{Value, json};
 
-use crate::{duration, http::Http, place::Place};
+use lightsout_localrunner::http::Http;
+
+use crate::{duration, place::Place};
 
 /// What can be asked of a running fleet.
 #[derive(Subcommand)]

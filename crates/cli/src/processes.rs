@@ -7,8 +7,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-/// Holds `FLEET/MACHINE` in each process that a fleet started, directly or not.
-pub const MARKER: &str = "LIGHTSOUT_MACHINE";
+pub use lightsout_localrunner::machine::MARKER;
 
 /// Which processes are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use hyper::Method;
 
-use crate::http::Http;
+use lightsout_localrunner::http::Http;
 
 /// The group's name.
 pub const GROUP: &str = "lightsout-demo";

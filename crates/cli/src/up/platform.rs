@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use lightsout_localcloud::{GitLabOptions, LocalCloudOptions, PlatformKind, SpaceliftOptions};
 
 use super::machine::quoted;
-use crate::runner::{names, variables};
+use lightsout_localrunner::{names, variables};
 
 /// The parameter that holds the secret with which runners connect.
 const RUNNER_TOKEN: &str = "/lightsout/demo/runner-token";

@@ -11,7 +11,9 @@ mod container;
 mod desk;
 mod github;
 mod gitlab;
+pub mod http;
 mod job;
+pub mod machine;
 mod metrics;
 mod page;
 mod process;
@@ -23,6 +25,7 @@ mod stackguardian;
 use std::{
     ffi::OsString,
     future::Future,
+    io::{self, Write},
     path::{Path, PathBuf},
     pin::Pin,
     process::ExitCode,
@@ -146,6 +149,17 @@ fn ended(result: Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints for whoever reads; that nobody reads any more is no error.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Runs on one thread: nothing here is heavy, and jobs have the cores for themselves.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("the operating system gives an event loop").block_on(future)
 }
 
 /// The arguments as one line for a POSIX shell.

@@ -14,10 +14,7 @@ use super::{
     process::Group,
     shift::{Work, command},
 };
-use crate::{
-    containers::{FLEET_LABEL, MACHINE_LABEL},
-    processes::MARKER,
-};
+use crate::machine::{FLEET_LABEL, MACHINE_LABEL, MARKER};
 
 /// Holds the image for jobs that name none. Without it jobs are plain processes.
 pub const JOB_IMAGE: &str = "LIGHTSOUT_JOB_IMAGE";

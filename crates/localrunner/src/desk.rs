@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     http::{Http, Reply},
-    processes::MARKER,
+    machine::MARKER,
 };
 
 /// How a runner introduces itself.
