@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     let mut args = env::args_os();
     let name = args.next().unwrap_or_default();
     let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if let Some(code) = lightsout_localrunner::by_name(name, env::args_os().skip(1)) {
+    if let Some(code) = lightsout_localrunner::run(name, env::args_os().skip(1)) {
         return code;
     }
     let word = args.next();
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     match word.as_ref().and_then(|word| word.to_str()) {
         Some("agent") => lightsout_agent::main(rest),
         Some("scaler") => lightsout_scaler::main(rest),
-        Some("runner") => lightsout_localrunner::main(rest),
+        Some(lightsout_localrunner::SUBCOMMAND) => lightsout_localrunner::main(rest),
         Some(up::MACHINE_OFF) => up::machine_off(&rest),
         Some(_) | None => command(Cli::parse()),
     }

@@ -7,7 +7,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-pub use lightsout_localrunner::machine::MARKER;
+pub use lightsout_localrunner::machine::MACHINE_ENV;
 
 /// Which processes are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ fn handle(of: &Of, pid: i32) -> io::Result<Option<OwnedFd>> {
 fn carries(environment: &[u8], of: &Of) -> bool {
     environment.split(|byte| *byte == 0).any(|variable| {
         variable
-            .strip_prefix(MARKER.as_bytes())
+            .strip_prefix(MACHINE_ENV.as_bytes())
             .and_then(|rest| rest.strip_prefix(b"="))
             .and_then(|value| std::str::from_utf8(value).ok())
             .is_some_and(|value| of.matches(value))
@@ -118,7 +118,7 @@ mod tests {
     fn the_marker_is_matched_whole() {
         let one = Of::machine("f00", "i-1");
         let all = Of::Fleet("f00".to_owned());
-        let environment = |value: &str| format!("PATH=/bin\0{MARKER}={value}\0HOME=/\0").into_bytes();
+        let environment = |value: &str| format!("PATH=/bin\0{MACHINE_ENV}={value}\0HOME=/\0").into_bytes();
         assert!(carries(&environment("f00/i-1"), &one));
         assert!(!carries(&environment("f00/i-12"), &one));
         assert!(!carries(&environment("f00/i"), &one));
@@ -134,7 +134,7 @@ mod tests {
         let spawn = |id: &str, script: &str| {
             Command::new("sh")
                 .args(["-c", script])
-                .env(MARKER, Of::machine(&fleet, id).value())
+                .env(MACHINE_ENV, Of::machine(&fleet, id).value())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .spawn()

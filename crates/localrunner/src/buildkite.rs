@@ -3,24 +3,37 @@
 //! `SIGQUIT` cancels them.
 
 use std::{
-    collections::BTreeMap, env, ffi::OsString, fs, os::unix::process::ExitStatusExt, path::PathBuf, process, sync::Arc,
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{self, ExitCode},
 };
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use signal_hook::consts::SIGQUIT;
 
-use super::{
-    Stop,
-    desk::{self, Desk, Hello, Job, Mode},
-    process::Group,
-    shift::{self, Manners, Trade, Work, command},
+use crate::{
+    Runner,
+    client::{Connect, Mode, PlatformClient},
+    executor::RunningJob,
+    job::Job,
+    process::{ProcessGroup, command},
+    program::{block_on, link, own_code, shell_line, with_args},
+    worker::{JobStarter, Stop},
 };
 
-/// The vendor's name for the program.
-pub const PROGRAM: &str = "buildkite-agent";
+pub const RUNNER: Runner = Runner {
+    platform: "buildkite",
+    programs: &[(PROGRAM, main)],
+    install: |program, bin| link(program, bin, PROGRAM),
+    environment: |_| Vec::new(),
+};
 
+const PROGRAM: &str = "buildkite-agent";
 const COMMAND: &str = "BUILDKITE_COMMAND";
 const HOOKS: &str = "BUILDKITE_HOOKS_PATH";
 
@@ -58,55 +71,45 @@ struct Config {
     mode: Mode,
 }
 
-/// Runs the agent with these arguments (without the program's name).
-pub fn main(args: impl IntoIterator<Item = OsString>) -> process::ExitCode {
-    let mut code = process::ExitCode::SUCCESS;
-    let ended = super::with_args(PROGRAM, args, |args: Args| match args.command {
-        Command::Start { config } => crate::block_on(start(&config)),
-        Command::Bootstrap => bootstrap().map(|status| code = process::ExitCode::from(status)),
-    });
-    if code == process::ExitCode::SUCCESS { ended } else { code }
+fn main(args: Vec<OsString>) -> ExitCode {
+    with_args(PROGRAM, args, |args: Args| match args.command {
+        Command::Start { config } => block_on(start(&config)),
+        Command::Bootstrap => bootstrap().map(ExitCode::from),
+    })
 }
 
-async fn start(path: &std::path::Path) -> Result<()> {
+async fn start(path: &Path) -> Result<()> {
     let shown = path.display();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let config = Config::parse(&text).with_context(|| format!("in {shown}"))?;
-    let signalled = |signal, _| if signal == SIGQUIT { Stop::Abort } else { Stop::Finish };
-    let manners = Manners { slots: 1, single: config.mode == Mode::Single, signalled };
-    let workers = (1..=config.spawn).map(|number| {
-        let hello = Hello {
-            platform: "buildkite",
-            token: config.token.clone(),
-            name: config.name.replace("%spawn", &number.to_string()),
-            instance_id: desk::instance(),
+    let on_signal = |signal, _| if signal == SIGQUIT { Stop::Abort } else { Stop::Finish };
+    let agents = (1..=config.spawn).map(|number| {
+        let name = config.name.replace("%spawn", &number.to_string());
+        let connect = Connect {
             metadata: config.tags.clone(),
-            slots: 1,
             mode: config.mode,
+            ..Connect::new(RUNNER.platform, config.token.clone(), name.clone())
         };
-        let worker = Worker { config: config.clone(), name: hello.name.clone() };
-        shift::serve(Desk::new(&config.endpoint, hello, true), manners, Arc::new(worker))
+        let agent = Agent { config: config.clone(), name };
+        PlatformClient::new(&config.endpoint, connect, true).work(agent, on_signal)
     });
     // One that fails ends nothing of the others.
-    join_all(workers).await.into_iter().collect()
+    join_all(agents).await.into_iter().collect()
 }
 
 /// One of the agents that a process spawns.
-struct Worker {
+struct Agent {
     config: Config,
     name: String,
 }
 
-impl Trade for Worker {
-    fn begin(&self, job: &Job) -> BoxFuture<'_, Result<Work>> {
+impl JobStarter<Job> for Agent {
+    async fn start(&self, job: &Job) -> Result<RunningJob> {
         let directory = self.config.build_path.join(&self.name);
-        let started = fs::create_dir_all(&directory).and_then(|()| command(&self.config.bootstrap, job));
-        let line = super::shell_line(&job.argv);
-        Box::pin(async move {
-            let mut bootstrap = started?;
-            bootstrap.env(COMMAND, line).env(HOOKS, &self.config.hooks_path).current_dir(directory);
-            Ok(Work::Processes(Group::spawn(bootstrap)?))
-        })
+        fs::create_dir_all(&directory)?;
+        let mut bootstrap = command(&self.config.bootstrap, job)?;
+        bootstrap.env(COMMAND, shell_line(&job.argv)).env(HOOKS, &self.config.hooks_path).current_dir(directory);
+        Ok(RunningJob::Processes(ProcessGroup::spawn(bootstrap)?))
     }
 }
 
@@ -136,8 +139,7 @@ fn bootstrap() -> Result<u8> {
 
 fn shell(arguments: &[&str]) -> Result<u8> {
     let status = process::Command::new("sh").args(arguments).status().context("cannot start sh")?;
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    Ok(u8::try_from(code).unwrap_or(1))
+    Ok(own_code(status))
 }
 
 impl Config {

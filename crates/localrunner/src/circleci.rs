@@ -1,22 +1,36 @@
 //! CircleCI's machine runner: what `circleci-runner machine` is to CircleCI and to the agent. It reads the same configuration, runs one
 //! task at a time through `command_prefix`, ends after its task at the first `SIGTERM` and cancels it at the second.
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use super::{
-    Stop,
-    desk::{self, Desk, Hello, Job, Mode},
-    process::Group,
-    shift::{self, Manners, Trade, Work, command},
+use crate::{
+    Runner,
+    client::{Connect, Mode, PlatformClient},
+    executor::RunningJob,
+    job::Job,
+    process::{ProcessGroup, command},
+    program::{block_on, link, with_args},
+    worker::{JobStarter, Stop},
 };
 
-/// The vendor's name for the program.
-pub const PROGRAM: &str = "circleci-runner";
+pub const RUNNER: Runner = Runner {
+    platform: "circleci",
+    programs: &[(PROGRAM, main)],
+    install: |program, bin| link(program, bin, PROGRAM),
+    environment: |_| Vec::new(),
+};
+
+const PROGRAM: &str = "circleci-runner";
 
 /// The small built-in CircleCI machine runner of `lightsout up`.
 #[derive(Parser)]
@@ -48,41 +62,30 @@ struct Config {
     prefix: Vec<String>,
 }
 
-/// Runs the machine runner with these arguments (without the program's name).
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    super::with_args(PROGRAM, args, |args: Args| {
+fn main(args: Vec<OsString>) -> ExitCode {
+    with_args(PROGRAM, args, |args: Args| {
         let Command::Machine { config } = args.command;
-        crate::block_on(run(&config))
+        block_on(run(&config))
     })
 }
 
-async fn run(path: &std::path::Path) -> Result<()> {
+async fn run(path: &Path) -> Result<()> {
     let shown = path.display();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let config = Config::parse(&text).with_context(|| format!("in {shown}"))?;
-    let hello = Hello {
-        platform: "circleci",
-        token: config.token.clone(),
-        name: config.name.clone(),
-        instance_id: desk::instance(),
-        metadata: BTreeMap::new(),
-        slots: 1,
-        mode: config.mode,
-    };
-    let signalled = |_, stop| if stop == Stop::No { Stop::Finish } else { Stop::Abort };
-    let manners = Manners { slots: 1, single: config.mode == Mode::Single, signalled };
-    shift::serve(Desk::new(&config.url.clone(), hello, true), manners, Arc::new(config)).await
+    let connect = Connect::new(RUNNER.platform, config.token.clone(), config.name.clone());
+    let connect = Connect { mode: config.mode, ..connect };
+    let on_signal = |_, stop| if stop == Stop::No { Stop::Finish } else { Stop::Abort };
+    PlatformClient::new(&config.url, connect, true).work(config, on_signal).await
 }
 
-impl Trade for Config {
-    fn begin(&self, job: &Job) -> BoxFuture<'_, Result<Work>> {
+impl JobStarter<Job> for Config {
+    async fn start(&self, job: &Job) -> Result<RunningJob> {
         let argv: Vec<String> = self.prefix.iter().chain(&job.argv).cloned().collect();
-        let started = fs::create_dir_all(&self.working_directory).and_then(|()| command(&argv, job));
-        Box::pin(async move {
-            let mut task = started?;
-            task.current_dir(&self.working_directory);
-            Ok(Work::Processes(Group::spawn(task)?))
-        })
+        fs::create_dir_all(&self.working_directory)?;
+        let mut task = command(&argv, job)?;
+        task.current_dir(&self.working_directory);
+        Ok(RunningJob::Processes(ProcessGroup::spawn(task)?))
     }
 
     fn ended(&self, _: &Job) {

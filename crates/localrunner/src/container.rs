@@ -1,4 +1,4 @@
-//! Jobs in containers, named and labelled as the vendor's runner does it.
+//! Jobs in containers of a Docker engine.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,19 +14,7 @@ use bollard::{
 };
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::{
-    config::{Config, DockerConfig},
-    gitlab::JobTicket,
-    job::Log,
-};
-
-/// GitLab Runner's containers: the engine, and what each container carries.
-pub struct Containers {
-    engine: Engine,
-    config: DockerConfig,
-    short_token: String,
-    labels: HashMap<String, String>,
-}
+use crate::job::Log;
 
 /// A Docker engine.
 #[derive(Clone, Debug)]
@@ -34,7 +22,7 @@ pub struct Engine(Docker);
 
 /// A container to create.
 #[derive(Clone, Debug, Default)]
-pub struct Order {
+pub struct ContainerSpec {
     pub name: String,
     pub image: String,
     pub entrypoint: Option<Vec<String>>,
@@ -45,56 +33,10 @@ pub struct Order {
     pub network_mode: Option<String>,
 }
 
-/// One job's container.
+/// A job's container.
 pub struct Container {
     docker: Docker,
     id: String,
-}
-
-impl Containers {
-    /// Connects to the engine that the configuration names.
-    pub async fn connect(docker: &DockerConfig, config: &Config) -> Result<Self> {
-        Ok(Self {
-            engine: Engine::connect(docker.host.as_deref()).await?,
-            config: docker.clone(),
-            short_token: config.short_token(),
-            labels: labels(docker, config),
-        })
-    }
-
-    /// The image for this job; pulled when it is not there.
-    pub async fn image(&self, ticket: &JobTicket) -> Result<String> {
-        let image = ticket.image().unwrap_or(&self.config.image);
-        if image.is_empty() {
-            bail!("neither the job nor [runners.docker] names an image");
-        }
-        self.engine.fetch(image).await?;
-        Ok(image.to_owned())
-    }
-
-    /// Creates the job's container without starting it.
-    pub async fn create(&self, ticket: &JobTicket, image: &str) -> Result<Container> {
-        let mut labels = self.labels.clone();
-        labels.insert("com.gitlab.gitlab-runner.job.id".to_owned(), ticket.id.to_string());
-        labels.insert("com.gitlab.gitlab-runner.project.id".to_owned(), ticket.job_info.project_id.to_string());
-        let name = format!(
-            "runner-{}-project-{}-concurrent-{}-{}-build",
-            self.short_token,
-            ticket.job_info.project_id,
-            ticket.id,
-            unique()
-        );
-        let order = Order {
-            name,
-            image: image.to_owned(),
-            entrypoint: ticket.image.as_ref().and_then(|image| image.entrypoint.clone()),
-            command: vec!["sh".to_owned(), "-c".to_owned(), ticket.script()],
-            environment: ticket.environment(),
-            labels,
-            network_mode: self.config.network_mode.clone(),
-        };
-        self.engine.create(order).await
-    }
 }
 
 /// Something that no other container's name has: several fleets may share an engine, and their jobs' numbers.
@@ -113,7 +55,7 @@ impl Engine {
     }
 
     /// Pulls the image when it is not there.
-    pub async fn fetch(&self, image: &str) -> Result<()> {
+    pub async fn pull(&self, image: &str) -> Result<()> {
         match self.0.inspect_image(image).await {
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
                 let tag = if image.contains('@') || image.rsplit('/').next().is_some_and(|last| last.contains(':')) {
@@ -134,18 +76,18 @@ impl Engine {
     }
 
     /// Creates a container without starting it.
-    pub async fn create(&self, order: Order) -> Result<Container> {
+    pub async fn create(&self, spec: ContainerSpec) -> Result<Container> {
         let body = ContainerCreateBody {
-            image: Some(order.image),
-            entrypoint: order.entrypoint,
-            cmd: Some(order.command),
-            env: Some(order.environment),
-            labels: Some(order.labels),
-            host_config: Some(HostConfig { network_mode: order.network_mode, ..HostConfig::default() }),
+            image: Some(spec.image),
+            entrypoint: spec.entrypoint,
+            cmd: Some(spec.command),
+            env: Some(spec.environment),
+            labels: Some(spec.labels),
+            host_config: Some(HostConfig { network_mode: spec.network_mode, ..HostConfig::default() }),
             ..ContainerCreateBody::default()
         };
-        let options = CreateContainerOptions { name: Some(order.name), ..CreateContainerOptions::default() };
-        let created = self.0.create_container(Some(options), body).await?;
+        let options = CreateContainerOptions { name: Some(spec.name), ..CreateContainerOptions::default() };
+        let created = self.0.create_container(Some(options), body).await.context("no container")?;
         Ok(Container { docker: self.0.clone(), id: created.id })
     }
 }
@@ -178,16 +120,4 @@ impl Container {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
-}
-
-/// What every container carries: GitLab Runner's own labels, and those of the configuration.
-fn labels(docker: &DockerConfig, config: &Config) -> HashMap<String, String> {
-    let own = [
-        ("managed", "true"),
-        ("type", "build"),
-        ("runner.id", &config.short_token()),
-        ("runner.system_id", &config.system_id),
-    ];
-    let own = own.map(|(key, value)| (format!("com.gitlab.gitlab-runner.{key}"), value.to_owned()));
-    docker.container_labels.clone().into_iter().chain(own).collect()
 }

@@ -2,34 +2,42 @@
 //! with that exactly one job, which runs in a `Runner.Worker` of its own with the hooks around it. `SIGINT` *cancels* the job.
 
 use std::{
-    collections::BTreeMap,
     env,
     ffi::OsString,
-    os::unix::process::ExitStatusExt,
-    path::PathBuf,
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{self, ExitCode},
-    sync::Arc,
 };
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use futures_util::future::BoxFuture;
 use tokio::process::Command;
 
-use super::{
-    Stop,
-    desk::{self, Desk, Hello, Job, Mode},
-    process::Group,
-    shift::{self, Manners, Trade, Work},
+use crate::{
+    Runner,
+    client::{Connect, Mode, PlatformClient, embedded_url},
+    executor::RunningJob,
+    job::Job,
+    machine,
+    process::ProcessGroup,
+    program::{block_on, exit_code, link, own_code, with_args},
+    worker::{JobStarter, Stop},
 };
 
-/// The vendor's names: what the agent starts, what that starts, and what runs a job.
-pub const RUN: &str = "run.sh";
-pub const LISTENER: &str = "Runner.Listener";
-pub const WORKER: &str = "Runner.Worker";
+pub const RUNNER: Runner = Runner {
+    platform: "github",
+    programs: &[(LISTENER, listener), (WORKER, worker)],
+    install,
+    environment: |_| Vec::new(),
+};
+
+const RUN: &str = "run.sh";
+const LISTENER: &str = "Runner.Listener";
+const WORKER: &str = "Runner.Worker";
 
 /// The listener's starter. Like the vendor's, and with `RUNNER_MANUALLY_TRAP_SIG`, it passes signals on as `SIGINT`.
-pub const RUN_SH: &str = r#"#!/bin/sh
+const RUN_SH: &str = r#"#!/bin/sh
 # Stands in for the run.sh of GitHub's runner.
 "$(dirname "$0")/Runner.Listener" run "$@" &
 listener=$!
@@ -59,70 +67,62 @@ struct Args {
     jitconfig: String,
 }
 
-/// Runs the listener with these arguments (without the program's name).
-pub fn listener(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    super::with_args(LISTENER, args, |args: Args| crate::block_on(listen(args.jitconfig)))
+fn install(program: &Path, bin: &Path) -> io::Result<PathBuf> {
+    link(program, bin, LISTENER)?;
+    // The agent knows it by the name of its file, which a symbolic link would not give it.
+    let worker = bin.join(WORKER);
+    fs::hard_link(program, &worker).or_else(|_| fs::copy(program, &worker).map(drop))?;
+    let run = bin.join(RUN);
+    fs::write(&run, RUN_SH)?;
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;
+    Ok(run)
+}
+
+fn listener(args: Vec<OsString>) -> ExitCode {
+    with_args(LISTENER, args, |args: Args| block_on(listen(args.jitconfig)))
 }
 
 async fn listen(jit: String) -> Result<()> {
-    let hello = Hello {
-        platform: "github",
-        token: jit,
-        name: desk::instance().unwrap_or_else(|| "runner".to_owned()),
-        instance_id: desk::instance(),
-        metadata: BTreeMap::new(),
-        slots: 1,
-        mode: Mode::Single,
-    };
-    let worker = env::current_exe().context("this program cannot find itself")?;
-    let worker = env::args_os().next().map(PathBuf::from).map_or(worker, |own| own.with_file_name(WORKER));
-    let manners = Manners { slots: 1, single: true, signalled: |_, _| Stop::Abort };
-    shift::serve(Desk::new(&desk::embedded()?, hello, false), manners, Arc::new(Listener { worker })).await
+    let name = machine::instance_id().unwrap_or_else(|| "runner".to_owned());
+    let connect = Connect { mode: Mode::Single, ..Connect::new(RUNNER.platform, jit, name) };
+    let own = env::current_exe().context("this program cannot find itself")?;
+    let worker = env::args_os().next().map(PathBuf::from).map_or(own, |called| called.with_file_name(WORKER));
+    PlatformClient::new(&embedded_url()?, connect, false).work(Listener { worker }, |_, _| Stop::Abort).await
 }
 
 struct Listener {
     worker: PathBuf,
 }
 
-impl Trade for Listener {
-    fn begin(&self, job: &Job) -> BoxFuture<'_, Result<Work>> {
-        let told = serde_json::to_string(job);
-        Box::pin(async move {
-            let mut command = Command::new(&self.worker);
-            command.arg("spawnclient").env(JOB, told?).env_remove(JIT);
-            Ok(Work::Processes(Group::spawn(command)?))
-        })
+impl JobStarter<Job> for Listener {
+    async fn start(&self, job: &Job) -> Result<RunningJob> {
+        let mut command = Command::new(&self.worker);
+        command.arg("spawnclient").env(JOB, serde_json::to_string(job)?).env_remove(JIT);
+        Ok(RunningJob::Processes(ProcessGroup::spawn(command)?))
     }
 }
 
 /// Runs one job with its hooks; the exit code is the job's.
-pub fn worker() -> ExitCode {
-    match run_job() {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn worker(_: Vec<OsString>) -> ExitCode {
+    exit_code(run_job().map(ExitCode::from))
 }
 
 fn run_job() -> Result<u8> {
-    let told = env::var(JOB).with_context(|| format!("{JOB} is not set: only the listener calls this"))?;
-    let job: Job = serde_json::from_str(&told).context("the job cannot be understood")?;
-    let status = |command: &mut process::Command| -> Result<u8> {
+    let job = env::var(JOB).with_context(|| format!("{JOB} is not set: only the listener calls this"))?;
+    let job: Job = serde_json::from_str(&job).context("the job cannot be understood")?;
+    let run = |command: &mut process::Command| -> Result<u8> {
         let status = command.envs(&job.env).env_remove(JOB).status();
-        let status = status.with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        Ok(u8::try_from(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))).unwrap_or(1))
+        Ok(own_code(status.with_context(|| format!("cannot start {}", command.get_program().display()))?))
     };
     let hook = |name: &str| match env::var_os(name) {
-        Some(path) => status(process::Command::new("sh").arg("-e").arg(path)),
+        Some(path) => run(process::Command::new("sh").arg("-e").arg(path)),
         None => Ok(0),
     };
     let (program, arguments) = job.argv.split_first().context("the job has no command")?;
     let mut code = hook(STARTED)?;
     if code == 0 {
-        code = status(process::Command::new(program).args(arguments))?;
+        code = run(process::Command::new(program).args(arguments))?;
     }
-    let ended = hook(COMPLETED)?;
-    Ok(if code == 0 { ended } else { code })
+    let completed = hook(COMPLETED)?;
+    Ok(if code == 0 { completed } else { code })
 }

@@ -24,8 +24,10 @@ pub struct Http {
 /// A whole reply, whatever its status.
 #[derive(Debug)]
 pub struct Reply {
+    /// Its status.
     pub status: StatusCode,
-    pub headers: HeaderMap,
+    headers: HeaderMap,
+    /// Its whole body.
     pub body: Bytes,
 }
 

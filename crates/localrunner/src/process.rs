@@ -1,6 +1,6 @@
-//! Jobs as plain processes, for machines without Docker. Each is the head of a process group of its own.
+//! Jobs as plain processes. Each is the head of a process group of its own.
 
-use std::{fs, os::unix::process::ExitStatusExt, path::Path, process::Stdio, time::Duration};
+use std::{io, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
@@ -14,10 +14,13 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{gitlab::JobTicket, job::Log};
+use crate::{
+    job::{Job, Log},
+    program::shell_code,
+};
 
-/// One job's processes.
-pub struct Group {
+/// A job's processes.
+pub struct ProcessGroup {
     child: Child,
     id: Pid,
 }
@@ -25,20 +28,17 @@ pub struct Group {
 /// Ends what is left of a group.
 pub struct Killer(Pid);
 
-impl Group {
-    /// Starts the job in a directory of its own below `directory`.
-    pub fn start(ticket: &JobTicket, directory: &Path) -> Result<Self> {
-        let directory = directory.join("builds").join(ticket.id.to_string());
-        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let mut command = Command::new("sh");
-        command
-            .arg("-c")
-            .arg(ticket.script())
-            .envs(ticket.variables.iter().map(|variable| (&variable.key, &variable.value)))
-            .current_dir(directory);
-        Self::spawn(command)
-    }
+/// A program with these arguments and the job's variables; nothing is started yet.
+pub fn command(argv: &[String], job: &Job) -> io::Result<Command> {
+    let [program, arguments @ ..] = argv else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the job has no command"));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).envs(&job.env);
+    Ok(command)
+}
 
+impl ProcessGroup {
     /// Starts a program as the head of a group.
     pub fn spawn(mut command: Command) -> Result<Self> {
         let child = command
@@ -60,28 +60,28 @@ impl Group {
     /// Runs it to its end; the exit code, or 128 and the signal's number.
     pub async fn run(mut self, log: Log) -> Result<i64> {
         let mut copies = JoinSet::new();
-        copies.spawn(pass_on(self.child.stdout.take().context("no standard output")?, log.clone()));
-        copies.spawn(pass_on(self.child.stderr.take().context("no standard error")?, log));
+        copies.spawn(copy(self.child.stdout.take().context("no standard output")?, log.clone()));
+        copies.spawn(copy(self.child.stderr.take().context("no standard error")?, log));
         let status = self.child.wait().await?;
         // What the job leaves behind in the background may hold its output open for ever: the job ends when its head does.
         let _ = tokio::time::timeout(Duration::from_millis(200), copies.join_all()).await;
-        Ok(i64::from(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))))
+        Ok(i64::from(shell_code(status)))
     }
 }
 
 impl Killer {
-    /// Tells every process of the group.
-    pub fn tell(&self, signal: Signal) {
+    /// Signals every process of the group.
+    pub fn signal(&self, signal: Signal) {
         let _ = killpg(self.0, signal);
     }
 
     /// Kills every process of the group that is left.
     pub fn kill(&self) {
-        self.tell(Signal::SIGKILL);
+        self.signal(Signal::SIGKILL);
     }
 }
 
-async fn pass_on(mut output: impl AsyncRead + Unpin, log: Log) {
+async fn copy(mut output: impl AsyncRead + Unpin, log: Log) {
     let mut buffer = BytesMut::with_capacity(8192);
     while let Ok(1..) = output.read_buf(&mut buffer).await {
         let piece: Bytes = buffer.split().freeze();

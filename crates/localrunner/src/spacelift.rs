@@ -1,45 +1,48 @@
 //! Spacelift's launcher: what `spacelift-launcher` is to Spacelift and to the agent. It reads its environment, takes one run at a time,
 //! each in a container, and ends after it when it is told to by `SIGTERM` or `SIGINT`.
 
-use std::{collections::BTreeMap, env, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, env, ffi::OsString, process::ExitCode};
 
 use anyhow::{Context, Result};
-use futures_util::future::BoxFuture;
 
-use super::{
-    Stop,
-    desk::{self, Desk, Hello, Job, Mode},
-    shift::{self, Manners, Trade, Work},
-    shop::Shop,
+use crate::{
+    Runner,
+    client::{Connect, PlatformClient, embedded_url},
+    container::unique,
+    executor::{Executor, JobOptions, RunningJob, image_env},
+    job::Job,
+    machine,
+    program::{block_on, exit_code, link},
+    worker::{JobStarter, Stop},
 };
 
-/// The vendor's name for the program.
-pub const PROGRAM: &str = "spacelift-launcher";
+pub const RUNNER: Runner = Runner {
+    platform: "spacelift",
+    programs: &[(PROGRAM, main)],
+    install: |program, bin| link(program, bin, PROGRAM),
+    environment: |host| image_env(host.image),
+};
 
+const PROGRAM: &str = "spacelift-launcher";
 const METADATA: &str = "SPACELIFT_METADATA_";
-const OURS: [&str; 2] = ["SPACELIFT_TOKEN", "SPACELIFT_POOL_PRIVATE_KEY"];
+const TOKEN: &str = "SPACELIFT_TOKEN";
+const PRIVATE_KEY: &str = "SPACELIFT_POOL_PRIVATE_KEY";
 
-/// Runs the launcher; it has no arguments.
-pub fn main() -> ExitCode {
-    super::ended(crate::block_on(run()))
+fn main(_: Vec<OsString>) -> ExitCode {
+    exit_code(block_on(run()))
 }
 
 async fn run() -> Result<()> {
-    let [token, key] = OURS.map(|name| env::var(name).ok().filter(|value| !value.trim().is_empty()));
-    let token = token.context("SPACELIFT_TOKEN is not set")?;
-    key.context("SPACELIFT_POOL_PRIVATE_KEY is not set")?;
-    let shop = Shop::open().await?;
-    let hello = Hello {
-        platform: "spacelift",
-        token,
-        name: desk::instance().unwrap_or_else(|| "spacelift-launcher".to_owned()),
-        instance_id: desk::instance(),
-        metadata: metadata(env::vars()),
-        slots: 1,
-        mode: Mode::Continuous,
+    let required = |name: &'static str| {
+        let value = env::var(name).ok().filter(|value| !value.trim().is_empty());
+        value.with_context(|| format!("{name} is not set"))
     };
-    let manners = Manners { slots: 1, single: false, signalled: |_, _| Stop::Finish };
-    shift::serve(Desk::new(&desk::embedded()?, hello, true), manners, Arc::new(Launcher { shop })).await
+    let token = required(TOKEN)?;
+    required(PRIVATE_KEY)?;
+    let launcher = Launcher { executor: Executor::from_env().await? };
+    let name = machine::instance_id().unwrap_or_else(|| PROGRAM.to_owned());
+    let connect = Connect { metadata: metadata(env::vars()), ..Connect::new(RUNNER.platform, token, name) };
+    PlatformClient::new(&embedded_url()?, connect, true).work(launcher, |_, _| Stop::Finish).await
 }
 
 /// What the environment says about the worker.
@@ -48,17 +51,18 @@ fn metadata(variables: impl Iterator<Item = (String, String)>) -> BTreeMap<Strin
 }
 
 struct Launcher {
-    shop: Shop,
+    executor: Executor,
 }
 
-impl Trade for Launcher {
-    fn begin(&self, job: &Job) -> BoxFuture<'_, Result<Work>> {
-        let job = job.clone();
-        Box::pin(async move {
-            let name = format!("spacelift-run-{}-{}", job.id, super::container::unique());
-            // A run must not see what the launcher was given.
-            self.shop.run(&job, name, BTreeMap::new(), &OURS).await
-        })
+impl JobStarter<Job> for Launcher {
+    async fn prepare(&self, job: &Job) -> Result<()> {
+        self.executor.prepare(job).await
+    }
+
+    async fn start(&self, job: &Job) -> Result<RunningJob> {
+        let name = format!("spacelift-run-{}-{}", job.id, unique());
+        // A run must not see what the launcher was given.
+        self.executor.start(job, JobOptions { name, hidden: &[TOKEN, PRIVATE_KEY], ..JobOptions::default() }).await
     }
 }
 

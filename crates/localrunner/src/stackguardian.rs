@@ -4,15 +4,15 @@
 //! `systemctl` with which it is looked at and stopped are answered by [`tools`].
 
 mod tasks;
-pub mod tools;
+mod tools;
 
 use std::{
-    collections::BTreeMap,
     env,
     ffi::OsString,
     fs::{self, File, OpenOptions},
+    io,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -21,28 +21,41 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use clap::{Parser, Subcommand};
-use futures_util::future::BoxFuture;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use self::tasks::Tasks;
-use super::{
-    Stop,
-    desk::{self, Desk, Hello, Job, Mode},
-    page,
-    shift::{self, Manners, Trade, Work},
-    shop::Shop,
+use self::{
+    tasks::Tasks,
+    tools::{DOCKER, SYSTEMCTL},
 };
-use crate::http::Http;
+use crate::{
+    Host, Runner, SUBCOMMAND,
+    client::{Connect, PlatformClient, embedded_url},
+    container::unique,
+    executor::{Executor, JOB_PATH, JobOptions, RunningJob, image_env},
+    http::Http,
+    job::Job,
+    page,
+    program::{block_on, exit_code, link, with_args},
+    worker::{JobStarter, Stop},
+};
 
-/// The vendor's name for the program that registers a machine.
-pub const PROGRAM: &str = "sg-runner";
-/// The word with which this program is the ECS agent.
-pub const ECS_AGENT: &str = "ecs-agent";
-/// Where the ECS agent tells its tasks, as `host:port`.
-pub const INTROSPECTION: &str = "LIGHTSOUT_ECS_INTROSPECTION";
+pub const RUNNER: Runner = Runner {
+    platform: "stackguardian",
+    programs: &[(PROGRAM, main), (ECS_AGENT, ecs_agent), (DOCKER, tools::docker), (SYSTEMCTL, tools::systemctl)],
+    install,
+    environment,
+};
+
+/// Registers a machine.
+const PROGRAM: &str = "sg-runner";
+const ECS_AGENT: &str = "ecs-agent";
+/// The directory of the ECS agent's files.
+const DIR: &str = "ECS_CONFIG_DIR";
+/// Where the ECS agent shows its tasks, as `host:port`.
+const INTROSPECTION: &str = "LIGHTSOUT_ECS_INTROSPECTION";
 /// How many tasks fit on the machine.
-pub const SLOTS: &str = "LIGHTSOUT_SLOTS";
+const SLOTS: &str = "LIGHTSOUT_SLOTS";
 
 const TOKEN: &str = "SG_NODE_TOKEN";
 const ATTRIBUTES: &str = "ECS_INSTANCE_ATTRIBUTES";
@@ -52,11 +65,11 @@ const ATTRIBUTES: &str = "ECS_INSTANCE_ATTRIBUTES";
 #[command(name = PROGRAM, version)]
 struct Args {
     #[command(subcommand)]
-    command: Word,
+    command: Subcommands,
 }
 
 #[derive(Subcommand)]
-enum Word {
+enum Subcommands {
     /// Registers this machine and starts the ECS agent
     Register {
         /// The organization's name
@@ -71,24 +84,42 @@ enum Word {
     },
 }
 
-/// Runs the registration with these arguments (without the program's name).
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    super::with_args(PROGRAM, args, |args: Args| {
-        let Word::Register { organization, runner_group, sg_node_token } = args.command;
-        crate::block_on(register(&organization, &runner_group, &sg_node_token))
+fn install(program: &Path, bin: &Path) -> io::Result<PathBuf> {
+    link(program, bin, DOCKER)?;
+    link(program, bin, SYSTEMCTL)?;
+    link(program, bin, PROGRAM)
+}
+
+fn environment(host: &Host<'_>) -> Vec<(&'static str, OsString)> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let tools = host.runner.parent().unwrap_or(host.runner).to_owned();
+    let with_tools = env::join_paths(std::iter::once(tools).chain(env::split_paths(&path)));
+    let own = [
+        ("PATH", with_tools.unwrap_or_else(|_| path.clone())),
+        (JOB_PATH, path),
+        (DIR, host.dir.join("ecs").into()),
+        (SLOTS, host.slots.to_string().into()),
+        (INTROSPECTION, format!("127.0.0.1:{}", host.port).into()),
+    ];
+    image_env(host.image).into_iter().chain(own).collect()
+}
+
+fn main(args: Vec<OsString>) -> ExitCode {
+    with_args(PROGRAM, args, |args: Args| {
+        let Subcommands::Register { organization, runner_group, sg_node_token } = args.command;
+        block_on(register(&organization, &runner_group, &sg_node_token))
     })
 }
 
-/// Is the ECS agent.
-pub fn ecs_agent() -> ExitCode {
-    super::ended(crate::block_on(serve()))
+fn ecs_agent(_: Vec<OsString>) -> ExitCode {
+    exit_code(block_on(serve()))
 }
 
-/// The folder of the ECS agent's files.
-fn folder() -> Result<PathBuf> {
-    env::var_os("ECS_CONFIG_DIR")
+/// The directory of the ECS agent's files.
+fn directory() -> Result<PathBuf> {
+    env::var_os(DIR)
         .map(PathBuf::from)
-        .context("ECS_CONFIG_DIR is not set: this works within `lightsout up` only")
+        .with_context(|| format!("{DIR} is not set: this works within `lightsout up` only"))
 }
 
 async fn register(organization: &str, group: &str, token: &str) -> Result<()> {
@@ -103,28 +134,28 @@ async fn register(organization: &str, group: &str, token: &str) -> Result<()> {
         reply.status,
         reply.text()
     );
-    let told = reply.value()?;
-    let text = |path: &str| told.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let body = reply.value()?;
+    let text = |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let attributes = json!({
         "sg_organization": text("/data/OrgId"),
         "sg_runner_id": text("/data/RunnerId"),
         "sg_runner_group_id": text("/data/RunnerGroupId"),
     });
-    let folder = folder()?;
-    fs::create_dir_all(&folder)?;
+    let directory = directory()?;
+    fs::create_dir_all(&directory)?;
     let config = format!(
         "ECS_CLUSTER={}\nAWS_DEFAULT_REGION={}\nECS_EXTERNAL=true\n{ATTRIBUTES}={attributes}\n",
         text("/data/RegistrationMetadata/0/ECSCluster"),
         text("/data/RegistrationMetadata/0/AWSDefaultRegion"),
     );
-    fs::write(folder.join("ecs.config"), config).context("cannot write ecs.config")?;
-    start_agent(&folder, token)?;
+    fs::write(directory.join("ecs.config"), config).context("cannot write ecs.config")?;
+    start_agent(&directory, token)?;
     let give_up = Instant::now() + Duration::from_secs(10);
     while !tools::agent_runs()? {
         ensure!(
             Instant::now() < give_up,
             "the ECS agent does not come up; see {}",
-            folder.join("ecs-agent.log").display()
+            directory.join("ecs-agent.log").display()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -133,12 +164,12 @@ async fn register(organization: &str, group: &str, token: &str) -> Result<()> {
 }
 
 /// Starts the ECS agent in a process group of its own, so that it outlives whoever registers.
-fn start_agent(folder: &std::path::Path, token: &str) -> Result<()> {
-    let log = OpenOptions::new().create(true).append(true).open(folder.join("ecs-agent.log"))?;
+fn start_agent(directory: &Path, token: &str) -> Result<()> {
+    let log = OpenOptions::new().create(true).append(true).open(directory.join("ecs-agent.log"))?;
     Command::new(env::current_exe()?)
-        .args(["runner", ECS_AGENT])
+        .args([SUBCOMMAND, ECS_AGENT])
         .env(TOKEN, token)
-        .current_dir(folder)
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(File::try_clone(&log)?)
         .stderr(log)
@@ -149,28 +180,20 @@ fn start_agent(folder: &std::path::Path, token: &str) -> Result<()> {
 }
 
 async fn serve() -> Result<()> {
-    let folder = folder()?;
-    let _lock = tools::hold(&folder)?;
-    let name = runner_id(&fs::read_to_string(folder.join("ecs.config")).context("cannot read ecs.config")?)?;
+    let directory = directory()?;
+    let _lock = tools::hold(&directory)?;
+    let name = runner_id(&fs::read_to_string(directory.join("ecs.config")).context("cannot read ecs.config")?)?;
     let slots = env::var(SLOTS).ok().and_then(|slots| slots.parse().ok()).unwrap_or(1);
-    let tasks = Arc::new(Tasks::new(&folder));
+    let tasks = Arc::new(Tasks::new(&directory));
     if let Ok(address) = env::var(INTROSPECTION) {
         let shown = Arc::clone(&tasks);
         page::serve(&address, "/v1/tasks", "application/json", move || shown.page()).await?;
     }
-    let hello = Hello {
-        platform: "stackguardian",
-        token: env::var(TOKEN).with_context(|| format!("{TOKEN} is not set"))?,
-        name,
-        instance_id: desk::instance(),
-        metadata: BTreeMap::new(),
-        slots,
-        mode: Mode::Continuous,
-    };
+    let token = env::var(TOKEN).with_context(|| format!("{TOKEN} is not set"))?;
+    let connect = Connect { slots, ..Connect::new(RUNNER.platform, token, name) };
+    let agent = EcsAgent { executor: Executor::from_env().await?, tasks };
     // Nobody stops the ECS agent before its tasks, but to end them.
-    let manners = Manners { slots, single: false, signalled: |_, _| Stop::Abort };
-    let agent = EcsAgent { shop: Shop::open().await?, tasks };
-    shift::serve(Desk::new(&desk::embedded()?, hello, false), manners, Arc::new(agent)).await
+    PlatformClient::new(&embedded_url()?, connect, false).work(agent, |_, _| Stop::Abort).await
 }
 
 /// The runner's id in `ecs.config`.
@@ -183,21 +206,30 @@ fn runner_id(config: &str) -> Result<String> {
 }
 
 struct EcsAgent {
-    shop: Shop,
+    executor: Executor,
     tasks: Arc<Tasks>,
 }
 
-impl Trade for EcsAgent {
-    fn begin(&self, job: &Job) -> BoxFuture<'_, Result<Work>> {
-        let job = job.clone();
-        Box::pin(async move {
-            // Known before its container runs, as an image that is still pulled is.
-            let arn = self.tasks.add(job.id)?;
-            let name = format!("ecs-sg-workflow-{}-runner-{}", job.id, super::container::unique());
-            let labels = [("task-arn", arn.as_str()), ("cluster", "lightsout"), ("container-name", "runner")];
-            let labels = labels.map(|(key, value)| (format!("com.amazonaws.ecs.{key}"), value.to_owned()));
-            self.shop.run(&job, name, labels.into(), &[TOKEN]).await
-        })
+impl JobStarter<Job> for EcsAgent {
+    fn claimed(&self, job: &Job) -> Result<()> {
+        // Known before its container runs, as one is whose image is still pulled.
+        self.tasks.add(job.id)
+    }
+
+    async fn prepare(&self, job: &Job) -> Result<()> {
+        self.executor.prepare(job).await
+    }
+
+    async fn start(&self, job: &Job) -> Result<RunningJob> {
+        let arn = tasks::arn(job.id);
+        let labels = [("task-arn", arn.as_str()), ("cluster", "lightsout"), ("container-name", "runner")];
+        let options = JobOptions {
+            name: format!("ecs-sg-workflow-{}-runner-{}", job.id, unique()),
+            labels: labels.map(|(key, value)| (format!("com.amazonaws.ecs.{key}"), value.to_owned())).into(),
+            hidden: &[TOKEN],
+            ..JobOptions::default()
+        };
+        self.executor.start(job, options).await
     }
 
     fn ended(&self, job: &Job) {

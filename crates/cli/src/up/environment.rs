@@ -4,7 +4,7 @@ use std::env;
 
 use tokio::process::Command;
 
-use crate::processes::{MARKER, Of};
+use crate::processes::{MACHINE_ENV, Of};
 
 /// Variables of the caller that would lead a child elsewhere than to the embedded cloud, or let it talk to the caller's own supervisor.
 const FOREIGN: [&str; 6] =
@@ -18,7 +18,7 @@ pub fn prepare(command: &mut Command, of: &Of, cloud: &str, region: &str) {
         }
     }
     command
-        .env(MARKER, of.value())
+        .env(MACHINE_ENV, of.value())
         .env("AWS_ENDPOINT_URL", cloud)
         .env("AWS_REGION", region)
         .env("AWS_CONFIG_FILE", "/dev/null")

@@ -2,18 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     ffi::OsString,
-    fs, io,
-    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, ensure};
 use lightsout_localcloud::{GitLabOptions, LocalCloudOptions, PlatformKind, SpaceliftOptions};
+use lightsout_localrunner::{Host, Runner};
 
 use super::machine::quoted;
-use lightsout_localrunner::{names, variables};
 
 /// The parameter that holds the secret with which runners connect.
 const RUNNER_TOKEN: &str = "/lightsout/demo/runner-token";
@@ -140,55 +137,18 @@ impl Platform {
 
     /// Puts the built-in runner where agents find it, below its vendor's name. Returns the program to start.
     pub fn place_runner(&self, program: &Path, bin: &Path) -> Result<PathBuf> {
-        let place = || -> io::Result<PathBuf> {
-            fs::create_dir_all(bin)?;
-            let link = |name: &str| symlink(program, bin.join(name)).map(|()| bin.join(name));
-            match self.kind {
-                PlatformKind::GitLab => link(names::GITLAB),
-                PlatformKind::Spacelift => link(names::SPACELIFT),
-                PlatformKind::CircleCi => link(names::CIRCLECI),
-                PlatformKind::Buildkite => link(names::BUILDKITE),
-                PlatformKind::StackGuardian => {
-                    link(names::DOCKER)?;
-                    link(names::SYSTEMCTL)?;
-                    link(names::STACKGUARDIAN)
-                }
-                PlatformKind::GitHub => {
-                    link(names::GITHUB_LISTENER)?;
-                    // The agent knows it by the name of its file, which a symbolic link would not give it.
-                    let worker = bin.join(names::GITHUB_WORKER);
-                    fs::hard_link(program, &worker).or_else(|_| fs::copy(program, &worker).map(drop))?;
-                    let run = bin.join(names::GITHUB_RUN);
-                    fs::write(&run, names::GITHUB_RUN_SH)?;
-                    fs::set_permissions(&run, fs::Permissions::from_mode(0o755))?;
-                    Ok(run)
-                }
-            }
-        };
-        place().with_context(|| format!("cannot place the built-in runner in {}", bin.display()))
+        let placed = self.runner().install(program, bin);
+        placed.with_context(|| format!("cannot place the built-in runner in {}", bin.display()))
     }
 
     /// What the agent finds in its environment, and hands on to the runner.
     pub fn environment(&self, machine: &Machine<'_>) -> Vec<(&'static str, OsString)> {
-        let image =
-            |set: &mut Vec<_>| set.extend(machine.image.map(|image| (variables::JOB_IMAGE, OsString::from(image))));
-        let mut set = Vec::new();
-        match self.kind {
-            PlatformKind::GitLab | PlatformKind::CircleCi | PlatformKind::GitHub | PlatformKind::Buildkite => {}
-            PlatformKind::Spacelift => image(&mut set),
-            PlatformKind::StackGuardian => {
-                image(&mut set);
-                let path = env::var_os("PATH").unwrap_or_default();
-                let tools = machine.runner.parent().unwrap_or(machine.runner).to_owned();
-                let with_tools = env::join_paths(std::iter::once(tools).chain(env::split_paths(&path)));
-                set.push(("PATH", with_tools.unwrap_or_else(|_| path.clone())));
-                set.push((variables::JOB_PATH, path));
-                set.push(("ECS_CONFIG_DIR", machine.dir.join("ecs").into()));
-                set.push((variables::SLOTS, machine.slots.to_string().into()));
-                set.push((variables::INTROSPECTION, address(machine.port).into()));
-            }
-        }
-        set
+        let Machine { dir, runner, port, slots, image, .. } = *machine;
+        self.runner().environment(&Host { dir, runner, port, slots, image })
+    }
+
+    fn runner(&self) -> &'static Runner {
+        Runner::of(self.kind.as_str()).expect("each platform has a built-in runner")
     }
 
     /// Where the runner serves its metrics, for `[agent]`; `off` where the agent asks for none.

@@ -19,22 +19,21 @@ pub struct Tasks {
 }
 
 /// The file with the running tasks, one a line.
-pub fn file(folder: &Path) -> PathBuf {
-    folder.join("tasks")
+pub fn file(directory: &Path) -> PathBuf {
+    directory.join("tasks")
 }
 
 impl Tasks {
     /// None yet.
-    pub fn new(folder: &Path) -> Self {
-        let file = file(folder);
+    pub fn new(directory: &Path) -> Self {
+        let file = file(directory);
         let _ = fs::remove_file(&file);
         Self { file, all: Mutex::default() }
     }
 
-    /// A task for this job begins; its ARN.
-    pub fn add(&self, job: u64) -> Result<String> {
-        self.set(job, true).with_context(|| format!("cannot write {}", self.file.display()))?;
-        Ok(arn(job))
+    /// A task for this job begins.
+    pub fn add(&self, job: u64) -> Result<()> {
+        self.set(job, true).with_context(|| format!("cannot write {}", self.file.display()))
     }
 
     /// The job's task has stopped.
@@ -63,7 +62,8 @@ impl Tasks {
     }
 }
 
-fn arn(job: u64) -> String {
+/// The name of the job's task.
+pub fn arn(job: u64) -> String {
     format!("arn:aws:ecs:eu-central-1:111122223333:task/lightsout/{job}")
 }
 
@@ -75,7 +75,9 @@ mod tests {
     fn a_stopped_task_stays_listed_and_runs_no_more() {
         let folder = tempfile::tempdir().unwrap();
         let tasks = Tasks::new(folder.path());
-        let (first, second) = (tasks.add(1).unwrap(), tasks.add(2).unwrap());
+        tasks.add(1).unwrap();
+        tasks.add(2).unwrap();
+        let (first, second) = (arn(1), arn(2));
         assert_eq!(fs::read_to_string(file(folder.path())).unwrap(), format!("{first}\n{second}\n"));
         tasks.stopped(1);
         assert_eq!(fs::read_to_string(file(folder.path())).unwrap(), format!("{second}\n"));

@@ -10,7 +10,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{config::Config, page};
+use super::config::Config;
+use crate::page;
 
 /// Serves the page at `address` for as long as the runner lives.
 pub async fn serve(address: &str, config: Config, running: Arc<AtomicUsize>) -> Result<()> {
