@@ -7,12 +7,12 @@
 mod containers;
 mod control;
 mod duration;
+mod fleet_dir;
 mod image;
-mod place;
+mod plural;
 mod processes;
 mod ps;
 mod up;
-mod words;
 
 use std::{
     env,
@@ -24,7 +24,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::{control::Call, place::Place};
+use crate::{control::FleetCommand, fleet_dir::FleetDir};
 
 /// CI runners that turn their own lights off: try a whole fleet on this machine
 #[derive(Parser)]
@@ -55,7 +55,7 @@ enum Command {
     Up(Box<up::Args>),
     Ps(ps::Args),
     #[command(flatten)]
-    Call(Call),
+    Fleet(FleetCommand),
 }
 
 fn main() -> ExitCode {
@@ -77,10 +77,10 @@ fn main() -> ExitCode {
 }
 
 fn command(cli: Cli) -> ExitCode {
-    let result = Place::new(cli.dir).and_then(|place| match cli.command {
-        Command::Up(args) => block_on(up::run(*args, place)),
-        Command::Ps(args) => block_on(ps::run(&args, &place)),
-        Command::Call(call) => block_on(control::run(call, &place)),
+    let result = FleetDir::new(cli.dir).and_then(|fleet_dir| match cli.command {
+        Command::Up(args) => block_on(up::run(*args, fleet_dir)),
+        Command::Ps(args) => block_on(ps::run(&args, &fleet_dir)),
+        Command::Fleet(command) => block_on(control::run(command, &fleet_dir)),
     });
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -1,6 +1,6 @@
 //! Machines made of processes: each instance is the real agent, kept as systemd keeps it, and whatever the agent starts.
 
-mod engine;
+mod engine_proxy;
 mod settings;
 
 pub(super) use settings::quoted;
@@ -29,15 +29,15 @@ use tokio::{
     sync::watch,
 };
 
-use self::engine::View;
+use self::engine_proxy::EngineProxy;
 use super::{
     environment,
     platform::{self, Platform},
 };
 use crate::{
     containers,
-    place::Place,
-    processes::{self, Of},
+    fleet_dir::FleetDir,
+    processes::{self, ProcessScope},
 };
 
 /// The word with which an agent switches its machine off: `lightsout machine-off DIR`.
@@ -50,9 +50,9 @@ const RESTART: Duration = Duration::from_secs(1);
 
 /// What all machines of a fleet have in common.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct FleetConfig {
     /// The fleet's directory; each machine has its own below it.
-    pub place: Place,
+    pub fleet_dir: FleetDir,
     /// The CI platform.
     pub platform: Platform,
     /// This program.
@@ -71,20 +71,20 @@ pub struct Site {
     pub slots: u32,
 }
 
-impl Site {
+impl FleetConfig {
     /// The command that is the agent.
     fn agent(&self) -> Command {
-        own(self.agent.as_ref(), &self.program, "agent")
+        program_or_subcommand(self.agent.as_ref(), &self.program, "agent")
     }
 
     /// The command that is the scaler.
     pub fn scaler(&self) -> Command {
-        own(self.scaler.as_ref(), &self.program, "scaler")
+        program_or_subcommand(self.scaler.as_ref(), &self.program, "scaler")
     }
 }
 
 /// A program of its own, or else the part of this program with that word.
-fn own(other: Option<&PathBuf>, program: &Path, word: &str) -> Command {
+fn program_or_subcommand(other: Option<&PathBuf>, program: &Path, word: &str) -> Command {
     let mut command = Command::new(other.map_or(program, PathBuf::as_path));
     if other.is_none() {
         command.arg(word);
@@ -94,12 +94,14 @@ fn own(other: Option<&PathBuf>, program: &Path, word: &str) -> Command {
 
 /// Powers machines of this kind on.
 #[derive(Clone, Debug)]
-pub struct ProcessMachines(pub Arc<Site>);
+pub struct ProcessMachines(pub Arc<FleetConfig>);
 
 impl Machines for ProcessMachines {
     fn boot(&self, boot: Boot) -> BoxFuture<'static, io::Result<Box<dyn Machine>>> {
-        let site = Arc::clone(&self.0);
-        Box::pin(async move { ProcessMachine::boot(site, &boot).map(|machine| Box::new(machine) as Box<dyn Machine>) })
+        let config = Arc::clone(&self.0);
+        Box::pin(
+            async move { ProcessMachine::boot(config, &boot).map(|machine| Box::new(machine) as Box<dyn Machine>) },
+        )
     }
 }
 
@@ -122,8 +124,8 @@ pub fn machine_off(args: &[OsString]) -> ExitCode {
 
 /// One machine.
 struct ProcessMachine {
-    site: Arc<Site>,
-    of: Of,
+    config: Arc<FleetConfig>,
+    scope: ProcessScope,
     dir: PathBuf,
     agent: Arc<Mutex<Option<OwnedFd>>>,
     /// It is ending: the agent is not started again.
@@ -133,44 +135,54 @@ struct ProcessMachine {
 }
 
 impl ProcessMachine {
-    fn boot(site: Arc<Site>, boot: &Boot) -> io::Result<Self> {
-        let dir = site.place.instances().join(&boot.id);
+    fn boot(config: Arc<FleetConfig>, boot: &Boot) -> io::Result<Self> {
+        let dir = config.fleet_dir.instances().join(&boot.id);
         fs::create_dir_all(&dir)?;
-        let lines = settings::docker_lines(&site.place.fleet(), &boot.id);
+        let lines = settings::docker_lines(&config.fleet_dir.fleet_name(), &boot.id);
         let described = platform::Machine {
             url: &boot.aws,
             dir: &dir,
-            runner: &site.runner,
+            runner: &config.runner,
             port: free_port()?,
-            slots: site.slots,
-            image: site.docker.as_ref().map(|(_, image)| image.as_str()),
+            slots: config.slots,
+            image: config.docker.as_ref().map(|(_, image)| image.as_str()),
             docker_lines: &lines,
         };
-        fs::write(dir.join("agent.toml"), settings::agent(&site, &described))?;
-        let environment = site.platform.environment(&described);
+        fs::write(dir.join("agent.toml"), settings::agent(&config, &described))?;
+        let environment = config.platform.environment(&described);
         let switch = UnixDatagram::bind(power_switch(&dir))?;
-        let of = Of::machine(&site.place.fleet(), &boot.id);
+        let scope = ProcessScope::machine(&config.fleet_dir.fleet_name(), &boot.id);
         let agent = Arc::default();
-        let machine =
-            Self { site, of, dir, agent, ending: watch::Sender::new(false), switched_off: watch::Sender::new(false) };
-        machine.offer_engine()?;
-        tokio::spawn(keep(machine.service(boot, environment), Arc::clone(&machine.agent), machine.ending.subscribe()));
-        tokio::spawn(listen(switch, machine.end(), machine.switched_off.clone()));
+        let machine = Self {
+            config,
+            scope,
+            dir,
+            agent,
+            ending: watch::Sender::new(false),
+            switched_off: watch::Sender::new(false),
+        };
+        machine.serve_engine()?;
+        tokio::spawn(supervise(
+            machine.agent_command(boot, environment),
+            Arc::clone(&machine.agent),
+            machine.ending.subscribe(),
+        ));
+        tokio::spawn(wait_for_power_switch(switch, machine.shut_down(), machine.switched_off.clone()));
         Ok(machine)
     }
 
-    /// The machine's own view of the engine, where its agent needs one.
-    fn offer_engine(&self) -> io::Result<()> {
-        if self.site.docker.is_none() || !self.site.platform.needs_own_engine() {
+    /// The machine's own proxy of the engine, where its agent needs one.
+    fn serve_engine(&self) -> io::Result<()> {
+        if self.config.docker.is_none() || !self.config.platform.needs_own_engine() {
             return Ok(());
         }
         let socket = UnixListener::bind(settings::engine_socket(&self.dir))?;
-        let label = format!("{}={}", containers::MACHINE_LABEL, self.of.value());
-        let view = View { engine: engine::socket(), label };
+        let label = format!("{}={}", containers::MACHINE_LABEL, self.scope.value());
+        let proxy = EngineProxy { engine: engine_proxy::socket(), label };
         let mut ending = self.ending.subscribe();
         tokio::spawn(async move {
             tokio::select! {
-                Err(error) = view.serve(socket) => tracing::error!(%error, "a machine's view of the engine is gone"),
+                Err(error) = proxy.serve(socket) => tracing::error!(%error, "a machine's proxy of the engine is gone"),
                 _ = ending.wait_for(|ending| *ending) => {}
             }
         });
@@ -178,16 +190,16 @@ impl ProcessMachine {
     }
 
     /// The agent as systemd would start it.
-    fn service(
+    fn agent_command(
         &self,
         boot: &Boot,
         variables: Vec<(&'static str, OsString)>,
     ) -> impl Fn() -> io::Result<Child> + Send + 'static {
-        let (site, dir, of, boot) = (Arc::clone(&self.site), self.dir.clone(), self.of.clone(), boot.clone());
+        let (config, dir, scope, boot) = (Arc::clone(&self.config), self.dir.clone(), self.scope.clone(), boot.clone());
         move || {
             let log = OpenOptions::new().create(true).append(true).open(dir.join("agent.log"))?;
-            let mut command = site.agent();
-            environment::prepare(&mut command, &of, &boot.aws, &boot.region);
+            let mut command = config.agent();
+            environment::prepare(&mut command, &scope, &boot.aws, &boot.region);
             command
                 .args(["run", "--config"])
                 .arg(dir.join("agent.toml"))
@@ -203,15 +215,15 @@ impl ProcessMachine {
     }
 
     /// Everything that a shutdown does.
-    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (ending, of, site) = (self.ending.clone(), self.of.clone(), Arc::clone(&self.site));
+    fn shut_down(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (ending, scope, config) = (self.ending.clone(), self.scope.clone(), Arc::clone(&self.config));
         async move {
             ending.send_replace(true);
-            processes::end(&of, GRACE).await;
-            if let Some((docker, _)) = &site.docker
-                && let Err(error) = containers::remove(docker, containers::MACHINE_LABEL, &of.value()).await
+            processes::end(&scope, GRACE).await;
+            if let Some((docker, _)) = &config.docker
+                && let Err(error) = containers::remove(docker, containers::MACHINE_LABEL, &scope.value()).await
             {
-                tracing::warn!(machine = of.value(), %error, "the job containers cannot be removed; the next start does it");
+                tracing::warn!(machine = scope.value(), %error, "the job containers cannot be removed; the next start does it");
             }
         }
     }
@@ -228,7 +240,7 @@ impl Machine for ProcessMachine {
     }
 
     fn power_off(&self) -> BoxFuture<'static, ()> {
-        Box::pin(self.end())
+        Box::pin(self.shut_down())
     }
 
     fn crash_agent(&self) -> io::Result<()> {
@@ -244,7 +256,7 @@ impl Machine for ProcessMachine {
 }
 
 /// Starts the agent, and starts it again when it dies, but not when it has done its work (`Restart=on-failure`).
-async fn keep(
+async fn supervise(
     start: impl Fn() -> io::Result<Child>,
     agent: Arc<Mutex<Option<OwnedFd>>>,
     mut ending: watch::Receiver<bool>,
@@ -271,7 +283,7 @@ async fn keep(
 }
 
 /// Ends the machine when its power switch is pressed.
-async fn listen(switch: UnixDatagram, end: impl Future<Output = ()>, switched_off: watch::Sender<bool>) {
+async fn wait_for_power_switch(switch: UnixDatagram, end: impl Future<Output = ()>, switched_off: watch::Sender<bool>) {
     if switch.recv(&mut [0; 8]).await.is_ok() {
         end.await;
         switched_off.send_replace(true);

@@ -2,17 +2,17 @@ use std::path::{Path, PathBuf};
 
 use lightsout_core::settings::format_duration;
 
-use super::{MACHINE_OFF, Site};
+use super::{FleetConfig, MACHINE_OFF};
 use crate::{
     containers::{FLEET_LABEL, MACHINE_LABEL},
-    processes::Of,
+    processes::ProcessScope,
     up::platform::Machine,
 };
 
 /// The agent's settings, as the machine image of a real fleet would hold them.
-pub(super) fn agent(site: &Site, machine: &Machine<'_>) -> String {
+pub(super) fn agent(config: &FleetConfig, machine: &Machine<'_>) -> String {
     let dir = machine.dir;
-    let engine = site.platform.needs_own_engine().then(|| format!("socket = {}\n", path(&engine_socket(dir))));
+    let engine = config.platform.needs_own_engine().then(|| format!("socket = {}\n", path(&engine_socket(dir))));
     format!(
         "[agent]\n\
          state_dir = {state}\n\
@@ -31,19 +31,19 @@ pub(super) fn agent(site: &Site, machine: &Machine<'_>) -> String {
         state = path(&dir.join("state")),
         socket = path(&dir.join("agent.sock")),
         slots = machine.slots,
-        idle = format_duration(site.idle_timeout),
-        metrics = site.platform.metrics(machine.port),
-        program = path(&site.program),
+        idle = format_duration(config.idle_timeout),
+        metrics = config.platform.metrics(machine.port),
+        program = path(&config.program),
         shown = path(dir),
         docker = machine.image.is_some(),
         engine = engine.unwrap_or_default(),
-        platform = site.platform.agent_settings(machine),
+        platform = config.platform.agent_settings(machine),
     )
 }
 
 /// What the configuration of GitLab's runner says about containers, so that they are known as this machine's.
 pub(super) fn docker_lines(fleet: &str, id: &str) -> String {
-    let machine = Of::machine(fleet, id).value();
+    let machine = ProcessScope::machine(fleet, id).value();
     format!(
         "[docker]\npull_policy = \"if-not-present\"\n[docker.container_labels]\n\"{FLEET_LABEL}\" = \"{fleet}\"\n\"{MACHINE_LABEL}\" = \"{machine}\"\n"
     )
@@ -71,11 +71,11 @@ mod tests {
     use lightsout_localcloud::PlatformKind;
 
     use super::*;
-    use crate::{place::Place, up::platform::Platform};
+    use crate::{fleet_dir::FleetDir, up::platform::Platform};
 
     fn settings(kind: PlatformKind, image: Option<&str>) -> (PathBuf, AgentSettings) {
-        let site = Site {
-            place: Place::new(Some("/run/fleet \"a\"".into())).unwrap(),
+        let config = FleetConfig {
+            fleet_dir: FleetDir::new(Some("/run/fleet \"a\"".into())).unwrap(),
             platform: Platform::new(kind),
             program: "/opt/lightsout".into(),
             agent: None,
@@ -85,17 +85,17 @@ mod tests {
             idle_timeout: Duration::from_millis(8_500),
             slots: 3,
         };
-        let dir = site.place.instances().join("i-1");
+        let dir = config.fleet_dir.instances().join("i-1");
         let machine = Machine {
             url: "http://127.0.0.1:2",
             dir: &dir,
-            runner: &site.runner,
+            runner: &config.runner,
             port: 9_252,
-            slots: site.slots,
+            slots: config.slots,
             image,
             docker_lines: &docker_lines("f", "i-1"),
         };
-        let text = agent(&site, &machine);
+        let text = agent(&config, &machine);
         (dir.clone(), AgentSettings::parse(&[Fragment::new("agent.toml", text)]).unwrap())
     }
 

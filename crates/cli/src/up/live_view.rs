@@ -15,16 +15,16 @@ use ratatui::{
 };
 
 use super::{
-    report,
-    story::{Line, Story, Tone},
+    agent_report,
+    timeline::{Line, Timeline, Tone},
 };
-use crate::{duration::short, words::count};
+use crate::{duration::short, plural::plural};
 
 /// How long an instance that has ended stays on the screen, in milliseconds.
 const AFTERGLOW_MS: i64 = 8_000;
 
 /// The terminal while the fleet is shown on it; dropping gives it back.
-pub struct View {
+pub struct LiveView {
     terminal: DefaultTerminal,
     keys: EventStream,
     title: String,
@@ -32,7 +32,7 @@ pub struct View {
     started_ms: i64,
 }
 
-impl View {
+impl LiveView {
     /// Takes the terminal over.
     pub fn open(title: &str, max: u32, started_ms: i64) -> Result<Self> {
         let terminal = ratatui::try_init().context("the terminal cannot be taken over; try `lightsout up | cat`")?;
@@ -40,9 +40,9 @@ impl View {
     }
 
     /// Shows the fleet as it is now.
-    pub fn draw(&mut self, story: &Story, snapshot: &Snapshot) -> Result<()> {
+    pub fn draw(&mut self, timeline: &Timeline, snapshot: &Snapshot) -> Result<()> {
         let (title, max, started_ms) = (&self.title, self.max, self.started_ms);
-        self.terminal.draw(|frame| render(frame, title, max, started_ms, story, snapshot))?;
+        self.terminal.draw(|frame| render(frame, title, max, started_ms, timeline, snapshot))?;
         Ok(())
     }
 
@@ -58,7 +58,7 @@ impl View {
     }
 }
 
-impl Drop for View {
+impl Drop for LiveView {
     fn drop(&mut self) {
         ratatui::restore();
     }
@@ -69,10 +69,10 @@ fn is_quit(key: &KeyEvent) -> bool {
     control_c || key.code == KeyCode::Char('q')
 }
 
-fn render(frame: &mut Frame<'_>, title: &str, max: u32, started_ms: i64, story: &Story, snapshot: &Snapshot) {
+fn render(frame: &mut Frame<'_>, title: &str, max: u32, started_ms: i64, timeline: &Timeline, snapshot: &Snapshot) {
     let instances = shown(snapshot);
     let table_height = u16::try_from(instances.len().max(max as usize)).unwrap_or(u16::MAX).saturating_add(2);
-    let [head, meters, table, timeline, foot] = Layout::vertical([
+    let [head, meters, table, lines, foot] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(5),
         Constraint::Max(table_height),
@@ -82,9 +82,9 @@ fn render(frame: &mut Frame<'_>, title: &str, max: u32, started_ms: i64, story: 
     .areas(frame.area());
     let clock = short(span(snapshot.at_ms - started_ms));
     frame.render_widget(Text::from(vec![" lightsout ".bold().reversed(), format!("  {title}   {clock}").into()]), head);
-    frame.render_widget(Paragraph::new(meter_lines(story, snapshot, meters.width)), meters);
-    frame.render_widget(instance_table(story, snapshot, &instances), table);
-    draw_timeline(frame, timeline, story, started_ms);
+    frame.render_widget(Paragraph::new(meter_lines(timeline, snapshot, meters.width)), meters);
+    frame.render_widget(instance_table(timeline, snapshot, &instances), table);
+    draw_timeline(frame, lines, timeline, started_ms);
     let help =
         " q quit   second terminal: lightsout ps, enqueue, crash, interrupt, rebalance, scale-in, refresh, logs, down";
     frame.render_widget(Text::from(help).dim(), foot);
@@ -96,7 +96,7 @@ fn shown(snapshot: &Snapshot) -> Vec<&InstanceView> {
     snapshot.instances.iter().filter(fresh).collect()
 }
 
-fn meter_lines(story: &Story, snapshot: &Snapshot, width: u16) -> Vec<Text<'static>> {
+fn meter_lines(timeline: &Timeline, snapshot: &Snapshot, width: u16) -> Vec<Text<'static>> {
     let queue = &snapshot.queue;
     let total = u32::try_from(snapshot.jobs.len()).unwrap_or(u32::MAX);
     let ended = queue.done + queue.failed + queue.interrupted + queue.lost;
@@ -106,7 +106,7 @@ fn meter_lines(story: &Story, snapshot: &Snapshot, width: u16) -> Vec<Text<'stat
         let style = if count > 0 { Style::new().fg(color).bold() } else { Style::new().dim() };
         Span::styled(format!("  {count} {what}"), style)
     };
-    let decision = story.decision.as_ref().map_or_else(
+    let decision = timeline.decision.as_ref().map_or_else(
         || "has not ticked yet".to_owned(),
         |record| match (&record.error, &record.reason) {
             (Some(error), _) => format!("failed: {error}"),
@@ -143,8 +143,8 @@ fn meter_lines(story: &Story, snapshot: &Snapshot, width: u16) -> Vec<Text<'stat
             decision.into(),
             format!(
                 "  ({}, {})",
-                count(story.scaler.ticks, "tick", "ticks"),
-                count(story.scaler.raises, "raise", "raises")
+                plural(timeline.scaler.ticks, "tick", "ticks"),
+                plural(timeline.scaler.raises, "raise", "raises")
             )
             .dim(),
         ]),
@@ -157,8 +157,8 @@ fn bar(part: u32, whole: u32, room: usize, full: char) -> Span<'static> {
     Span::from(full.to_string().repeat(filled) + &"·".repeat(room - filled))
 }
 
-fn instance_table<'a>(story: &Story, snapshot: &Snapshot, instances: &[&InstanceView]) -> Table<'a> {
-    let rows = instances.iter().map(|instance| row(story, snapshot.at_ms, instance));
+fn instance_table<'a>(timeline: &Timeline, snapshot: &Snapshot, instances: &[&InstanceView]) -> Table<'a> {
+    let rows = instances.iter().map(|instance| row(timeline, snapshot.at_ms, instance));
     let widths = [
         Constraint::Length(19),
         Constraint::Length(19),
@@ -173,9 +173,9 @@ fn instance_table<'a>(story: &Story, snapshot: &Snapshot, instances: &[&Instance
         .block(Block::new().borders(Borders::TOP).border_style(Style::new().dim()))
 }
 
-fn row<'a>(story: &Story, now_ms: i64, instance: &InstanceView) -> Row<'a> {
+fn row<'a>(timeline: &Timeline, now_ms: i64, instance: &InstanceView) -> Row<'a> {
     let ended = instance.ended_ms.is_some();
-    let (phase, since_ms) = match story.phases.get(&instance.id) {
+    let (phase, since_ms) = match timeline.phases.get(&instance.id) {
         Some((phase, since_ms)) => (phase.clone(), *since_ms),
         None => ("starting".to_owned(), instance.launched_ms),
     };
@@ -187,7 +187,7 @@ fn row<'a>(story: &Story, now_ms: i64, instance: &InstanceView) -> Row<'a> {
         Cell::new(agent).style(Style::new().fg(color(&phase))),
         Cell::new(if ended { String::new() } else { jobs.join(",") }),
         Cell::new(if instance.protected && !ended { "yes" } else { "" }),
-        Cell::new(report::leaving(instance).or_else(|| report::note(instance)).unwrap_or_default()),
+        Cell::new(agent_report::leaving(instance).or_else(|| agent_report::note(instance)).unwrap_or_default()),
     ];
     let row = Row::new(cells);
     if ended { row.style(Style::new().add_modifier(Modifier::DIM)) } else { row }
@@ -203,11 +203,11 @@ fn color(phase: &str) -> Color {
     }
 }
 
-fn draw_timeline(frame: &mut Frame<'_>, area: Rect, story: &Story, started_ms: i64) {
+fn draw_timeline(frame: &mut Frame<'_>, area: Rect, timeline: &Timeline, started_ms: i64) {
     let block = Block::new().borders(Borders::TOP).border_style(Style::new().dim());
     let room = usize::from(area.height.saturating_sub(1));
-    let first = story.timeline.len().saturating_sub(room);
-    let lines = story.timeline.range(first..).map(|line| timeline_line(line, started_ms));
+    let first = timeline.lines.len().saturating_sub(room);
+    let lines = timeline.lines.range(first..).map(|line| timeline_line(line, started_ms));
     frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).block(block), area);
 }
 
@@ -237,9 +237,9 @@ mod tests {
 
     use super::*;
 
-    fn screen(width: u16, height: u16, story: &Story, snapshot: &Snapshot) -> String {
+    fn rendered(width: u16, height: u16, timeline: &Timeline, snapshot: &Snapshot) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| render(frame, "on loopback", 5, 0, story, snapshot)).unwrap();
+        terminal.draw(|frame| render(frame, "on loopback", 5, 0, timeline, snapshot)).unwrap();
         let buffer = terminal.backend().buffer().clone();
         let rows = buffer.content().chunks(usize::from(width));
         rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>()).collect::<Vec<_>>().join("\n")
@@ -280,11 +280,11 @@ mod tests {
 
     #[test]
     fn the_screen_shows_the_fleet() {
-        let mut story = Story::default();
+        let mut timeline = Timeline::default();
         let snapshot = fleet();
-        story.observe(&Snapshot { at_ms: 13_000, ..snapshot.clone() });
-        story.tell(Line { at_ms: 12_340, who: "scaler".into(), what: "raised 0 -> 2".into(), tone: Tone::Good });
-        let screen = screen(140, 24, &story, &snapshot);
+        timeline.on_snapshot(&Snapshot { at_ms: 13_000, ..snapshot.clone() });
+        timeline.push(Line { at_ms: 12_340, who: "scaler".into(), what: "raised 0 -> 2".into(), tone: Tone::Good });
+        let screen = rendered(140, 24, &timeline, &snapshot);
         for text in [
             "on loopback   20s",
             "1 in service, desired 2 (min 0, max 5)",
@@ -301,8 +301,8 @@ mod tests {
     #[test]
     fn a_tiny_terminal_is_no_reason_to_panic() {
         for (width, height) in [(1, 1), (20, 5), (80, 24), (300, 3)] {
-            screen(width, height, &Story::default(), &fleet());
-            screen(width, height, &Story::default(), &Snapshot::default());
+            rendered(width, height, &Timeline::default(), &fleet());
+            rendered(width, height, &Timeline::default(), &Snapshot::default());
         }
     }
 

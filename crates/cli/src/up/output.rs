@@ -8,35 +8,35 @@ use lightsout_localcloud::{FleetEvent, Snapshot};
 use serde_json::{Value, json};
 
 use super::{
-    story::{Line, Story},
+    live_view::LiveView,
     summary::Summary,
-    view::View,
+    timeline::{Line, Timeline},
 };
 
 /// Where the run is shown.
-pub struct Screen {
-    form: Form,
+pub struct Output {
+    format: Format,
     started_ms: i64,
     /// The reader has gone away.
     closed: bool,
 }
 
-enum Form {
+enum Format {
     Json,
     Plain,
     /// A terminal; the view once the fleet is up.
-    Live(Option<Box<View>>),
+    Live(Option<Box<LiveView>>),
 }
 
-impl Screen {
-    /// Chooses the form.
+impl Output {
+    /// Chooses the format.
     pub fn new(json: bool, started_ms: i64) -> Self {
-        let form = match (json, io::stdout().is_terminal()) {
-            (true, _) => Form::Json,
-            (false, true) => Form::Live(None),
-            (false, false) => Form::Plain,
+        let format = match (json, io::stdout().is_terminal()) {
+            (true, _) => Format::Json,
+            (false, true) => Format::Live(None),
+            (false, false) => Format::Plain,
         };
-        Self { form, started_ms, closed: false }
+        Self { format, started_ms, closed: false }
     }
 
     /// Whether nobody reads any more.
@@ -46,78 +46,78 @@ impl Screen {
 
     /// A line about the run itself.
     pub fn note(&mut self, text: &str) {
-        match self.form {
-            Form::Json => self.json(&json!({ "note": text })),
-            Form::Plain | Form::Live(_) => self.print(text),
+        match self.format {
+            Format::Json => self.json(&json!({ "note": text })),
+            Format::Plain | Format::Live(_) => self.print(text),
         }
     }
 
     /// Takes the terminal over, when it is one. `title` stays at its top.
     pub fn open(&mut self, title: &str, max: u32) -> Result<()> {
-        if let Form::Live(view @ None) = &mut self.form {
-            *view = Some(Box::new(View::open(title, max, self.started_ms)?));
+        if let Format::Live(view @ None) = &mut self.format {
+            *view = Some(Box::new(LiveView::open(title, max, self.started_ms)?));
         }
         Ok(())
     }
 
     /// Something happened in the cloud or at the CI platform; `lines` tell the same for people.
     pub fn events(&mut self, events: &[FleetEvent], lines: &[Line]) {
-        match self.form {
-            Form::Json => events.iter().for_each(|event| self.json(&json!({ "event": event }))),
-            Form::Plain => lines.iter().for_each(|line| self.line(line)),
-            Form::Live(_) => {}
+        match self.format {
+            Format::Json => events.iter().for_each(|event| self.json(&json!({ "event": event }))),
+            Format::Plain => lines.iter().for_each(|line| self.line(line)),
+            Format::Live(_) => {}
         }
     }
 
     /// The scaler has decided; `line` when that is news.
     pub fn decision(&mut self, record: &Record, line: Option<&Line>) {
-        match self.form {
-            Form::Json => self.json(&json!({ "decision": record })),
-            Form::Plain => line.into_iter().for_each(|line| self.line(line)),
-            Form::Live(_) => {}
+        match self.format {
+            Format::Json => self.json(&json!({ "decision": record })),
+            Format::Plain => line.into_iter().for_each(|line| self.line(line)),
+            Format::Live(_) => {}
         }
     }
 
     /// An agent has said something new.
-    pub fn observed(&mut self, line: &Line) {
-        match self.form {
-            Form::Json => self.json(&json!({ "agent": line })),
-            Form::Plain => self.line(line),
-            Form::Live(_) => {}
+    pub fn agent(&mut self, line: &Line) {
+        match self.format {
+            Format::Json => self.json(&json!({ "agent": line })),
+            Format::Plain => self.line(line),
+            Format::Live(_) => {}
         }
     }
 
     /// The fleet as it is now.
-    pub fn draw(&mut self, story: &Story, snapshot: &Snapshot) -> Result<()> {
-        match &mut self.form {
-            Form::Live(Some(view)) => view.draw(story, snapshot),
-            Form::Live(None) | Form::Json | Form::Plain => Ok(()),
+    pub fn draw(&mut self, timeline: &Timeline, snapshot: &Snapshot) -> Result<()> {
+        match &mut self.format {
+            Format::Live(Some(view)) => view.draw(timeline, snapshot),
+            Format::Live(None) | Format::Json | Format::Plain => Ok(()),
         }
     }
 
     /// Resolves when the user asks to quit.
     pub async fn quit(&mut self) {
-        match &mut self.form {
-            Form::Live(Some(view)) => view.quit().await,
-            Form::Live(None) | Form::Json | Form::Plain => std::future::pending().await,
+        match &mut self.format {
+            Format::Live(Some(view)) => view.quit().await,
+            Format::Live(None) | Format::Json | Format::Plain => std::future::pending().await,
         }
     }
 
     /// Gives the terminal back.
     pub fn close(&mut self) {
-        if let Form::Live(view) = &mut self.form {
+        if let Format::Live(view) = &mut self.format {
             *view = None;
         }
     }
 
     /// The last words.
     pub fn summary(&mut self, summary: &Summary) {
-        match self.form {
-            Form::Json => {
+        match self.format {
+            Format::Json => {
                 let summary = serde_json::to_string(summary).expect("a summary has only text keys");
                 self.print(&format!("{{\"summary\":{summary}}}"));
             }
-            Form::Plain | Form::Live(_) => self.print(&format!("\n{summary}")),
+            Format::Plain | Format::Live(_) => self.print(&format!("\n{summary}")),
         }
     }
 

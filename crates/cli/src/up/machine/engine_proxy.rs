@@ -11,9 +11,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 
-/// A machine's view of the engine.
+/// A machine's proxy of the engine.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct EngineProxy {
     /// The engine's own socket.
     pub engine: PathBuf,
     /// What the machine's containers carry, as `label=value`.
@@ -29,14 +29,14 @@ pub fn socket() -> PathBuf {
     path.into()
 }
 
-impl View {
+impl EngineProxy {
     /// Answers at the socket for as long as it is polled.
     pub async fn serve(self, socket: UnixListener) -> io::Result<Infallible> {
         loop {
             let (stream, _) = socket.accept().await?;
-            let view = self.clone();
+            let proxy = self.clone();
             tokio::spawn(async move {
-                let service = service_fn(|request| view.answer(request));
+                let service = service_fn(|request| proxy.answer(request));
                 // Whoever hangs up in the middle has its reasons.
                 let _ =
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -53,17 +53,17 @@ impl View {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             return Ok(refuse(StatusCode::FORBIDDEN, "a machine may only look".to_owned()));
         }
-        match self.ask(&request).await {
+        match self.forward(&request).await {
             Ok(reply) => Ok(reply.map(Either::Left)),
             Err(error) => Ok(refuse(StatusCode::BAD_GATEWAY, format!("{error:#}"))),
         }
     }
 
-    async fn ask(&self, request: &Request<Incoming>) -> Result<Response<Incoming>> {
+    async fn forward(&self, request: &Request<Incoming>) -> Result<Response<Incoming>> {
         let stream = UnixStream::connect(&self.engine).await.context("no Docker engine answers")?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let target = self.narrowed(request.uri().path(), request.uri().query().unwrap_or_default());
+        let target = self.filtered(request.uri().path(), request.uri().query().unwrap_or_default());
         let asked = Request::builder()
             .method(request.method())
             .uri(target)
@@ -73,7 +73,7 @@ impl View {
     }
 
     /// The path and query of a question, which is about this machine's containers only where it is about containers at all.
-    fn narrowed(&self, path: &str, query: &str) -> String {
+    fn filtered(&self, path: &str, query: &str) -> String {
         if !path.ends_with("/containers/json") && !path.ends_with("/events") {
             return format!("{path}?{query}");
         }
@@ -100,8 +100,8 @@ mod tests {
     use super::*;
 
     fn asked(path: &str, query: &str) -> (String, Value) {
-        let view = View { engine: "/nowhere".into(), label: "lightsout.machine=f/i-1".into() };
-        let target = view.narrowed(path, query);
+        let proxy = EngineProxy { engine: "/nowhere".into(), label: "lightsout.machine=f/i-1".into() };
+        let target = proxy.filtered(path, query);
         let (_, query) = target.split_once('?').unwrap();
         let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let filters = pairs

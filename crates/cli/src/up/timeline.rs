@@ -6,7 +6,7 @@ use lightsout_core::record::{Outcome, Record};
 use lightsout_localcloud::{FleetEvent, Snapshot};
 use serde::Serialize;
 
-use super::{report, summary::Scaler};
+use super::{agent_report, summary::Scaler};
 
 const TIMELINE: usize = 500;
 
@@ -35,9 +35,9 @@ pub enum Tone {
 
 /// Everything that was told so far, and what is needed to tell more.
 #[derive(Debug, Default)]
-pub struct Story {
+pub struct Timeline {
     /// The last lines, oldest first.
-    pub timeline: VecDeque<Line>,
+    pub lines: VecDeque<Line>,
     /// What the scaler has done.
     pub scaler: Scaler,
     /// What the scaler decided last.
@@ -47,23 +47,23 @@ pub struct Story {
     error: Option<String>,
 }
 
-impl Story {
+impl Timeline {
     /// Takes a line in and gives it back.
-    pub fn tell(&mut self, line: Line) -> Line {
-        self.timeline.push_back(line.clone());
-        while self.timeline.len() > TIMELINE {
-            self.timeline.pop_front();
+    pub fn push(&mut self, line: Line) -> Line {
+        self.lines.push_back(line.clone());
+        while self.lines.len() > TIMELINE {
+            self.lines.pop_front();
         }
         line
     }
 
     /// Events of the embedded cloud. Jobs that were queued together make one line.
-    pub fn events(&mut self, events: &[FleetEvent]) -> Vec<Line> {
+    pub fn on_events(&mut self, events: &[FleetEvent]) -> Vec<Line> {
         let together = |a: &FleetEvent, b: &FleetEvent| is_queued(a) && is_queued(b);
-        events.chunk_by(together).map(|events| self.told(events)).collect()
+        events.chunk_by(together).map(|events| self.group_line(events)).collect()
     }
 
-    fn told(&mut self, events: &[FleetEvent]) -> Line {
+    fn group_line(&mut self, events: &[FleetEvent]) -> Line {
         let (event, last) = (&events[0], &events[events.len() - 1]);
         let job = match (event.job, last.job) {
             (Some(first), Some(last)) if first != last => Some(format!("jobs {first} to {last}")),
@@ -75,11 +75,11 @@ impl Story {
             (None, Some(job)) => (job, event.what.clone()),
             (None, None) => (event.group.clone().unwrap_or_else(|| "fleet".to_owned()), event.what.clone()),
         };
-        self.tell(Line { at_ms: event.at_ms, who, tone: tone(&what), what })
+        self.push(Line { at_ms: event.at_ms, who, tone: tone(&what), what })
     }
 
     /// A decision of the scaler; only what is new is worth a line.
-    pub fn decided(&mut self, record: &Record, now_ms: i64) -> Option<Line> {
+    pub fn on_decision(&mut self, record: &Record, now_ms: i64) -> Option<Line> {
         self.scaler.ticks += 1;
         let news = match record.result {
             Outcome::Raised => {
@@ -99,20 +99,20 @@ impl Story {
         };
         self.error.clone_from(&record.error);
         self.decision = Some(record.clone());
-        news.map(|(what, tone)| self.tell(Line { at_ms: now_ms, who: "scaler".to_owned(), what, tone }))
+        news.map(|(what, tone)| self.push(Line { at_ms: now_ms, who: "scaler".to_owned(), what, tone }))
     }
 
     /// What the agents' reports say that they did not say before.
-    pub fn observe(&mut self, snapshot: &Snapshot) -> Vec<Line> {
+    pub fn on_snapshot(&mut self, snapshot: &Snapshot) -> Vec<Line> {
         let mut lines = Vec::new();
         for instance in snapshot.instances.iter().filter(|instance| instance.ended_ms.is_none()) {
-            let Some(phase) = report::phase(instance) else { continue };
+            let Some(phase) = agent_report::phase(instance) else { continue };
             let before = self.phases.get(&instance.id).map(|(phase, _)| phase.as_str());
             if before == Some(phase.as_str()) {
                 continue;
             }
             // Busy and idle follow from the jobs' own lines.
-            let why = report::leaving(instance).map_or_else(String::new, |why| format!(" ({why})"));
+            let why = agent_report::leaving(instance).map_or_else(String::new, |why| format!(" ({why})"));
             let news = match phase.as_str() {
                 "draining" => Some((format!("takes no more jobs{why}"), Tone::Leaving)),
                 "retiring" => Some((format!("is empty and ends itself{why}"), Tone::Leaving)),
@@ -122,7 +122,7 @@ impl Story {
                 _ => None,
             };
             if let Some((what, tone)) = news {
-                lines.push(self.tell(Line { at_ms: snapshot.at_ms, who: instance.id.clone(), what, tone }));
+                lines.push(self.push(Line { at_ms: snapshot.at_ms, who: instance.id.clone(), what, tone }));
             }
             self.phases.insert(instance.id.clone(), (phase, snapshot.at_ms));
         }
@@ -172,26 +172,26 @@ mod tests {
 
     #[test]
     fn the_scaler_speaks_when_it_acts_and_when_its_trouble_changes() {
-        let mut story = Story::default();
-        let mut say = |record| story.decided(&record, 0).map(|line| line.what);
+        let mut timeline = Timeline::default();
+        let mut say = |record| timeline.on_decision(&record, 0).map(|line| line.what);
         assert_eq!(say(record(Outcome::Held, None)), None);
         assert_eq!(say(record(Outcome::Raised, None)).as_deref(), Some("raised 3: 3 waiting"));
         assert_eq!(say(record(Outcome::Failed, Some("401"))).as_deref(), Some("failed: 401"));
         assert_eq!(say(record(Outcome::Failed, Some("401"))), None);
         assert_eq!(say(record(Outcome::Failed, Some("503"))).as_deref(), Some("failed: 503"));
         assert_eq!(say(record(Outcome::Held, None)).as_deref(), Some("works again"));
-        assert_eq!(story.scaler, Scaler { ticks: 6, raises: 1 });
-        assert_eq!(story.timeline.len(), 4);
+        assert_eq!(timeline.scaler, Scaler { ticks: 6, raises: 1 });
+        assert_eq!(timeline.lines.len(), 4);
     }
 
     #[test]
     fn a_phase_is_told_once() {
-        let mut story = Story::default();
+        let mut timeline = Timeline::default();
         let mut see = |phase: &str, at_ms| {
             let agent = Some(AgentReport(json!({ "phase": phase, "why": "idle" })));
             let instance = InstanceView { id: "i-1".into(), agent, ..InstanceView::default() };
             let snapshot = Snapshot { at_ms, instances: vec![instance], ..Snapshot::default() };
-            story.observe(&snapshot).into_iter().map(|line| line.what).collect::<Vec<_>>()
+            timeline.on_snapshot(&snapshot).into_iter().map(|line| line.what).collect::<Vec<_>>()
         };
         assert_eq!(see("booting", 0), [""; 0]);
         assert_eq!(see("idle", 1), ["is ready for jobs"]);
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(see("idle", 3), [""; 0]);
         assert_eq!(see("draining", 4), ["takes no more jobs (idle)"]);
         assert_eq!(see("draining", 5), [""; 0]);
-        assert_eq!(story.phases["i-1"], ("draining".to_owned(), 4));
+        assert_eq!(timeline.phases["i-1"], ("draining".to_owned(), 4));
     }
 
     fn event(instance: Option<&str>, job: Option<u64>, what: &str) -> FleetEvent {
@@ -214,8 +214,8 @@ mod tests {
         }
     }
 
-    fn told(events: &[FleetEvent]) -> Vec<(String, String)> {
-        Story::default().events(events).into_iter().map(|line| (line.who, line.what)).collect()
+    fn group_line(events: &[FleetEvent]) -> Vec<(String, String)> {
+        Timeline::default().on_events(events).into_iter().map(|line| (line.who, line.what)).collect()
     }
 
     fn pair(who: &str, what: &str) -> (String, String) {
@@ -224,9 +224,9 @@ mod tests {
 
     #[test]
     fn an_event_says_who_and_what() {
-        assert_eq!(told(&[event(Some("i-1"), Some(7), "ended")]), [pair("i-1", "job 7 ended")]);
-        assert_eq!(told(&[event(None, Some(7), "ended")]), [pair("job 7", "ended")]);
-        assert_eq!(told(&[event(None, None, "ended")]), [pair("g", "ended")]);
+        assert_eq!(group_line(&[event(Some("i-1"), Some(7), "ended")]), [pair("i-1", "job 7 ended")]);
+        assert_eq!(group_line(&[event(None, Some(7), "ended")]), [pair("job 7", "ended")]);
+        assert_eq!(group_line(&[event(None, None, "ended")]), [pair("g", "ended")]);
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
         let queued = |job| event(None, Some(job), "queued");
         let events = [queued(1), queued(2), queued(3), event(Some("i-1"), Some(1), "picked"), queued(4)];
         assert_eq!(
-            told(&events),
+            group_line(&events),
             [pair("jobs 1 to 3", "queued"), pair("i-1", "job 1 picked"), pair("job 4", "queued")]
         );
     }

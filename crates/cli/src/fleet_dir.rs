@@ -17,14 +17,14 @@ const LONGEST_DIR: usize = 107 - "/instances/i-0123456789abcdef0/agent.sock".len
 
 /// A fleet's directory.
 #[derive(Clone, Debug)]
-pub struct Place {
-    dir: PathBuf,
+pub struct FleetDir {
+    path: PathBuf,
 }
 
 /// The directory while this process holds it. Nobody else can start a fleet there.
 #[derive(Debug)]
-pub struct Held {
-    pub place: Place,
+pub struct LockedFleetDir {
+    pub dir: FleetDir,
     _lock: File,
 }
 
@@ -37,7 +37,7 @@ pub struct FleetFile {
     pub url: String,
 }
 
-impl Place {
+impl FleetDir {
     /// The directory that was asked for, else the user's usual one.
     pub fn new(dir: Option<PathBuf>) -> Result<Self> {
         let dir = match (dir, env::var_os("XDG_RUNTIME_DIR")) {
@@ -47,22 +47,22 @@ impl Place {
         };
         let dir = std::path::absolute(&dir)
             .with_context(|| format!("cannot use {} as the fleet's directory", dir.display()))?;
-        Ok(Self { dir })
+        Ok(Self { path: dir })
     }
 
     /// The directory itself.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// One instance's directory, or the parent of all of them.
     pub fn instances(&self) -> PathBuf {
-        self.dir.join("instances")
+        self.path.join("instances")
     }
 
     /// The name that marks the processes and containers of this directory's fleets. It is the same for each run in the same
     /// place, so that a later run finds what an earlier one left.
-    pub fn fleet(&self) -> String {
+    pub fn fleet_name(&self) -> String {
         format!("{:010x}", self.digest() >> 24)
     }
 
@@ -75,30 +75,30 @@ impl Place {
         let mut hash = Sha256::new();
         hash.update(fs::read("/proc/sys/kernel/hostname").unwrap_or_default());
         hash.update(nix::unistd::getuid().to_string());
-        hash.update(self.dir.as_os_str().as_encoded_bytes());
+        hash.update(self.path.as_os_str().as_encoded_bytes());
         hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     /// Creates the directory and takes hold of it.
-    pub fn hold(&self) -> Result<Held> {
-        let shown = self.dir.display();
+    pub fn lock(&self) -> Result<LockedFleetDir> {
+        let shown = self.path.display();
         ensure!(
-            self.dir.as_os_str().len() <= LONGEST_DIR,
+            self.path.as_os_str().len() <= LONGEST_DIR,
             "the fleet's directory {shown} is too long a path for the sockets in it (at most {LONGEST_DIR} bytes); name a shorter one with --dir"
         );
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&self.dir)
+            .create(&self.path)
             .with_context(|| format!("cannot create {shown}"))?;
-        let found = fs::symlink_metadata(&self.dir).with_context(|| format!("cannot look at {shown}"))?;
+        let found = fs::symlink_metadata(&self.path).with_context(|| format!("cannot look at {shown}"))?;
         ensure!(
             found.is_dir() && found.uid() == nix::unistd::getuid().as_raw() && found.mode() & 0o022 == 0,
             "{shown} is not a directory that only you may write to; remove it, or name another with --dir"
         );
-        let lock = File::create(self.dir.join("lock")).with_context(|| format!("cannot write in {shown}"))?;
+        let lock = File::create(self.path.join("lock")).with_context(|| format!("cannot write in {shown}"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Held { place: self.clone(), _lock: lock }),
+            Ok(()) => Ok(LockedFleetDir { dir: self.clone(), _lock: lock }),
             Err(TryLockError::WouldBlock) => match self.read() {
                 Some(FleetFile { pid, url }) => {
                     bail!(
@@ -120,13 +120,13 @@ impl Place {
             Some(fleet) if Path::new(&format!("/proc/{}", fleet.pid)).exists() => Ok(fleet),
             Some(_) | None => bail!(
                 "no fleet is running in {}; start one with `lightsout up` (or name its directory with --dir or LIGHTSOUT_DIR)",
-                self.dir.display()
+                self.path.display()
             ),
         }
     }
 
     fn file(&self) -> PathBuf {
-        self.dir.join("fleet.json")
+        self.path.join("fleet.json")
     }
 
     fn read(&self) -> Option<FleetFile> {
@@ -134,25 +134,25 @@ impl Place {
     }
 }
 
-impl Held {
+impl LockedFleetDir {
     /// Tells the other commands where the fleet is.
     pub fn announce(&self, url: &str) -> Result<()> {
         let fleet = FleetFile { pid: std::process::id(), url: url.to_owned() };
-        let draft = self.place.dir.join("fleet.json.new");
+        let draft = self.dir.path.join("fleet.json.new");
         fs::write(&draft, serde_json::to_vec(&fleet)?)
-            .and_then(|()| fs::rename(&draft, self.place.file()))
-            .with_context(|| format!("cannot write {}", self.place.file().display()))
+            .and_then(|()| fs::rename(&draft, self.dir.file()))
+            .with_context(|| format!("cannot write {}", self.dir.file().display()))
     }
 
     /// Takes the announcement back; true when there was one, as after a run that was killed.
     pub fn retract(&self) -> bool {
-        fs::remove_file(self.place.file()).is_ok()
+        fs::remove_file(self.dir.file()).is_ok()
     }
 
     /// Removes an earlier run's files, and counts its instances.
-    pub fn empty(&self) -> io::Result<usize> {
-        let instances = fs::read_dir(self.place.instances()).map_or(0, Iterator::count);
-        for entry in fs::read_dir(&self.place.dir)? {
+    pub fn clear(&self) -> io::Result<usize> {
+        let instances = fs::read_dir(self.dir.instances()).map_or(0, Iterator::count);
+        for entry in fs::read_dir(&self.dir.path)? {
             let entry = entry?;
             if entry.file_name() == "lock" {
                 continue;
@@ -174,17 +174,17 @@ mod tests {
     #[test]
     fn one_fleet_in_a_place() {
         let temp = tempfile::tempdir().unwrap();
-        let place = Place::new(Some(temp.path().join("fleet"))).unwrap();
-        assert!(place.running().unwrap_err().to_string().contains("lightsout up"));
+        let fleet_dir = FleetDir::new(Some(temp.path().join("fleet"))).unwrap();
+        assert!(fleet_dir.running().unwrap_err().to_string().contains("lightsout up"));
 
-        let held = place.hold().unwrap();
-        held.announce("http://127.0.0.1:1").unwrap();
-        assert_eq!(place.running().unwrap().url, "http://127.0.0.1:1");
-        assert!(place.hold().unwrap_err().to_string().contains("lightsout down"));
+        let locked = fleet_dir.lock().unwrap();
+        locked.announce("http://127.0.0.1:1").unwrap();
+        assert_eq!(fleet_dir.running().unwrap().url, "http://127.0.0.1:1");
+        assert!(fleet_dir.lock().unwrap_err().to_string().contains("lightsout down"));
 
-        assert!(held.retract());
-        drop(held);
-        place.hold().unwrap();
+        assert!(locked.retract());
+        drop(locked);
+        fleet_dir.lock().unwrap();
     }
 
     #[test]
@@ -193,12 +193,12 @@ mod tests {
         let dir = temp.path().join("shared");
         DirBuilder::new().create(&dir).unwrap();
         fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-        assert!(Place::new(Some(dir)).unwrap().hold().unwrap_err().to_string().contains("--dir"));
+        assert!(FleetDir::new(Some(dir)).unwrap().lock().unwrap_err().to_string().contains("--dir"));
     }
 
     #[test]
     fn the_fleets_name_is_stable_and_depends_on_the_directory() {
-        let name = |dir: &str| Place::new(Some(dir.into())).unwrap().fleet();
+        let name = |dir: &str| FleetDir::new(Some(dir.into())).unwrap().fleet_name();
         assert_eq!(name("/a/b"), name("/a/b"));
         assert_ne!(name("/a/b"), name("/a/c"));
     }
@@ -206,11 +206,11 @@ mod tests {
     #[test]
     fn emptying_keeps_the_lock_and_counts_the_instances() {
         let temp = tempfile::tempdir().unwrap();
-        let held = Place::new(Some(temp.path().join("fleet"))).unwrap().hold().unwrap();
-        fs::create_dir_all(held.place.instances().join("i-1")).unwrap();
-        fs::create_dir_all(held.place.instances().join("i-2")).unwrap();
-        assert_eq!(held.empty().unwrap(), 2);
-        assert_eq!(held.empty().unwrap(), 0);
-        assert!(held.place.hold().is_err());
+        let locked = FleetDir::new(Some(temp.path().join("fleet"))).unwrap().lock().unwrap();
+        fs::create_dir_all(locked.dir.instances().join("i-1")).unwrap();
+        fs::create_dir_all(locked.dir.instances().join("i-2")).unwrap();
+        assert_eq!(locked.clear().unwrap(), 2);
+        assert_eq!(locked.clear().unwrap(), 0);
+        assert!(locked.dir.lock().is_err());
     }
 }
