@@ -1,6 +1,6 @@
-//! Buildkite's agent: what `buildkite-agent start` is to Buildkite and to our agent. It reads the same configuration, spawns as many
-//! workers as that says, and runs each job through `bootstrap-script` with the hooks around it. `SIGTERM` ends it after its jobs,
-//! `SIGQUIT` cancels them.
+//! Buildkite's agent: what `buildkite-agent start` is to Buildkite and to our agent. It reads the same configuration,
+//! spawns as many workers as that says, and runs each job through `bootstrap-script` with the hooks around it.
+//! `SIGTERM` ends it after its jobs, `SIGQUIT` cancels them.
 
 use std::{
     collections::BTreeMap,
@@ -71,7 +71,7 @@ struct Config {
     mode: Mode,
 }
 
-fn main(args: Vec<OsString>) -> ExitCode {
+fn main(args: &[OsString]) -> ExitCode {
     with_args(PROGRAM, args, |args: Args| match args.command {
         Command::Start { config } => block_on(start(&config)),
         Command::Bootstrap => bootstrap().map(ExitCode::from),

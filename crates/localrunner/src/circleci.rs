@@ -1,5 +1,6 @@
-//! CircleCI's machine runner: what `circleci-runner machine` is to CircleCI and to the agent. It reads the same configuration, runs one
-//! task at a time through `command_prefix`, ends after its task at the first `SIGTERM` and cancels it at the second.
+//! CircleCI's machine runner: what `circleci-runner machine` is to CircleCI and to the agent. It reads the same
+//! configuration, runs one task at a time through `command_prefix`, ends after its task at the first `SIGTERM` and
+//! cancels it at the second.
 
 use std::{
     collections::BTreeMap,
@@ -62,7 +63,7 @@ struct Config {
     prefix: Vec<String>,
 }
 
-fn main(args: Vec<OsString>) -> ExitCode {
+fn main(args: &[OsString]) -> ExitCode {
     with_args(PROGRAM, args, |args: Args| {
         let Command::Machine { config } = args.command;
         block_on(run(&config))

@@ -1,5 +1,5 @@
-//! The platform's side that most vendors' runners talk to: the embedded platform's private API, below `/_lightsout/runner/`. The vendors' own
-//! protocols are not open; their rules hold behind it.
+//! The platform's side that most vendors' runners talk to: the embedded platform's private API, below
+//! `/_lightsout/runner/`. The vendors' own protocols are not open; their rules hold behind it.
 
 use std::{
     collections::BTreeMap,
@@ -92,8 +92,8 @@ pub fn embedded_url() -> Result<String> {
 }
 
 impl PlatformClient {
-    /// A connection to the platform at `url`, made with the first claim. With `reconnects` the runner connects anew when the platform has
-    /// forgotten it.
+    /// A connection to the platform at `url`, made with the first claim. With `reconnects` the runner connects anew
+    /// when the platform has forgotten it.
     pub fn new(url: &str, connect: Connect, reconnects: bool) -> Self {
         let base = format!("{}/_lightsout/runner", url.trim_end_matches('/'));
         Self { http: Http::new(Duration::from_secs(10)), base, connect, reconnects, runner: Mutex::new(None) }

@@ -1,5 +1,6 @@
-//! GitHub's runner: what `run.sh` with its listener and its worker is to GitHub and to the agent. It takes a just-in-time configuration, and
-//! with that exactly one job, which runs in a `Runner.Worker` of its own with the hooks around it. `SIGINT` *cancels* the job.
+//! GitHub's runner: what `run.sh` with its listener and its worker is to GitHub and to the agent. It takes a
+//! just-in-time configuration, and with that exactly one job, which runs in a `Runner.Worker` of its own with the
+//! hooks around it. `SIGINT` *cancels* the job.
 
 use std::{
     env,
@@ -78,7 +79,7 @@ fn install(program: &Path, bin: &Path) -> io::Result<PathBuf> {
     Ok(run)
 }
 
-fn listener(args: Vec<OsString>) -> ExitCode {
+fn listener(args: &[OsString]) -> ExitCode {
     with_args(LISTENER, args, |args: Args| block_on(listen(args.jitconfig)))
 }
 
@@ -103,7 +104,7 @@ impl JobStarter<Job> for Listener {
 }
 
 /// Runs one job with its hooks; the exit code is the job's.
-fn worker(_: Vec<OsString>) -> ExitCode {
+fn worker(_: &[OsString]) -> ExitCode {
     exit_code(run_job().map(ExitCode::from))
 }
 

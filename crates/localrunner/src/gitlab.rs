@@ -1,6 +1,7 @@
-//! GitLab's runner: what `gitlab-runner run` is to GitLab and to the agent. It reads the same `config.toml`, takes jobs over the same API, runs
-//! them in containers or as plain processes, and obeys the same signals: `SIGQUIT` ends it after its jobs, `SIGTERM` and `SIGINT` fail them
-//! first. It runs the steps of a job as one script; artifacts, caches, services and `after_script` are the genuine runner's.
+//! GitLab's runner: what `gitlab-runner run` is to GitLab and to the agent. It reads the same `config.toml`, takes
+//! jobs over the same API, runs them in containers or as plain processes, and obeys the same signals: `SIGQUIT` ends
+//! it after its jobs, `SIGTERM` and `SIGINT` fail them first. It runs the steps of a job as one script; artifacts,
+//! caches, services and `after_script` are the genuine runner's.
 
 mod api;
 mod config;
@@ -65,7 +66,7 @@ enum Command {
     },
 }
 
-fn main(args: Vec<OsString>) -> ExitCode {
+fn main(args: &[OsString]) -> ExitCode {
     with_args(PROGRAM, args, |args: Args| {
         let Command::Run { config, working_directory } = args.command;
         match Config::load(&config) {

@@ -1,8 +1,10 @@
-//! The built-in runners of `lightsout up`: what the vendors' own runners are to their platforms and to the agent, as far as a demo needs
-//! it. One program stands for all of them: called by one of the names in [`RUNNERS`], it is that program.
+//! The built-in runners of `lightsout up`: what the vendors' own runners are to their platforms and to the agent, as
+//! far as a demo needs it. One program stands for all of them: called by one of the names in [`RUNNERS`], it is that
+//! program.
 //!
-//! A vendor is one file or folder, and two lines here: its module and its entry in [`RUNNERS`]. Below the vendors, [`worker`] takes jobs
-//! and runs them, [`executor`] says where (in a [`container`] or as a [`process`]), and [`client`] is where most vendors' jobs come from.
+//! A vendor is one file or folder, and two lines here: its module and its entry in [`RUNNERS`]. Below the vendors,
+//! [`worker`] takes jobs and runs them, [`executor`] says where (in a [`container`] or as a [`process`]), and
+//! [`client`] is where most vendors' jobs come from.
 
 mod client;
 mod container;
@@ -43,14 +45,15 @@ pub const RUNNERS: [&Runner; 6] = [
 pub struct Runner {
     /// The platform, as `lightsout up --platform` names it.
     pub platform: &'static str,
-    /// The programs that it consists of: the name by which each is called, and its entry, which takes the arguments without that name.
+    /// The programs that it consists of: the name by which each is called, and its entry, which takes the arguments
+    /// without that name.
     pub programs: &'static [(&'static str, Entry)],
     install: fn(&Path, &Path) -> io::Result<PathBuf>,
     environment: fn(&Host<'_>) -> Vec<(&'static str, OsString)>,
 }
 
 /// A program's entry.
-pub type Entry = fn(Vec<OsString>) -> ExitCode;
+pub type Entry = fn(&[OsString]) -> ExitCode;
 
 /// The machine that a runner is installed on.
 #[derive(Clone, Debug)]
@@ -73,7 +76,8 @@ impl Runner {
         RUNNERS.into_iter().find(|runner| runner.platform == platform)
     }
 
-    /// Puts its programs into the directory `bin`, each of them `program` by another name. Returns the one that the agent starts.
+    /// Puts its programs into the directory `bin`, each of them `program` by another name. Returns the one that the
+    /// agent starts.
     ///
     /// # Errors
     /// When `bin` cannot be written to, or holds a file of that name.
@@ -98,7 +102,7 @@ impl fmt::Debug for Runner {
 pub fn run(name: &str, args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let programs = RUNNERS.iter().flat_map(|runner| runner.programs);
     let (_, entry) = programs.into_iter().find(|(program, _)| *program == name)?;
-    Some(entry(args.into_iter().collect()))
+    Some(entry(&args.into_iter().collect::<Vec<_>>()))
 }
 
 /// The word before a program's name when it is run as a part of this program, and not by its own name.

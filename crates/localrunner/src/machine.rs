@@ -1,4 +1,5 @@
-//! How a fleet on this machine marks what belongs to it, so that all of it is found again: processes by a variable, containers by labels.
+//! How a fleet on this machine marks what belongs to it, so that all of it is found again: processes by a variable,
+//! containers by labels.
 
 use std::env;
 

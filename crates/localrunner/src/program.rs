@@ -12,8 +12,8 @@ use anyhow::Result;
 use clap::Parser;
 
 /// Reads the arguments and runs the program that they are for.
-pub fn with_args<A: Parser>(name: &str, args: Vec<OsString>, run: impl FnOnce(A) -> Result<ExitCode>) -> ExitCode {
-    match A::try_parse_from(std::iter::once(OsString::from(name)).chain(args)) {
+pub fn with_args<A: Parser>(name: &str, args: &[OsString], run: impl FnOnce(A) -> Result<ExitCode>) -> ExitCode {
+    match A::try_parse_from(std::iter::once(OsString::from(name)).chain(args.iter().cloned())) {
         Ok(args) => exit_code(run(args)),
         Err(error) => {
             let _ = error.print();

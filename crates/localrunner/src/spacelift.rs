@@ -1,5 +1,5 @@
-//! Spacelift's launcher: what `spacelift-launcher` is to Spacelift and to the agent. It reads its environment, takes one run at a time,
-//! each in a container, and ends after it when it is told to by `SIGTERM` or `SIGINT`.
+//! Spacelift's launcher: what `spacelift-launcher` is to Spacelift and to the agent. It reads its environment, takes
+//! one run at a time, each in a container, and ends after it when it is told to by `SIGTERM` or `SIGINT`.
 
 use std::{collections::BTreeMap, env, ffi::OsString, process::ExitCode};
 
@@ -28,7 +28,7 @@ const METADATA: &str = "SPACELIFT_METADATA_";
 const TOKEN: &str = "SPACELIFT_TOKEN";
 const PRIVATE_KEY: &str = "SPACELIFT_POOL_PRIVATE_KEY";
 
-fn main(_: Vec<OsString>) -> ExitCode {
+fn main(_: &[OsString]) -> ExitCode {
     exit_code(block_on(run()))
 }
 

@@ -1,7 +1,8 @@
-//! StackGuardian's runner: what `sg-runner`, the ECS agent that it installs, and the Docker engine below that are to StackGuardian and to the
-//! agent. `sg-runner register` registers the machine, writes `ecs.config` and starts the ECS agent, which takes tasks until it is stopped.
-//! There the ECS agent is a container; here it is a process, for all machines of the fleet share one engine. The few words of `docker` and
-//! `systemctl` with which it is looked at and stopped are answered by [`tools`].
+//! StackGuardian's runner: what `sg-runner`, the ECS agent that it installs, and the Docker engine below that are to
+//! StackGuardian and to the agent. `sg-runner register` registers the machine, writes `ecs.config` and starts the ECS
+//! agent, which takes tasks until it is stopped. There the ECS agent is a container; here it is a process, for all
+//! machines of the fleet share one engine. The few words of `docker` and `systemctl` with which it is looked at and
+//! stopped are answered by [`tools`].
 
 mod tasks;
 mod tools;
@@ -104,14 +105,14 @@ fn environment(host: &Host<'_>) -> Vec<(&'static str, OsString)> {
     image_env(host.image).into_iter().chain(own).collect()
 }
 
-fn main(args: Vec<OsString>) -> ExitCode {
+fn main(args: &[OsString]) -> ExitCode {
     with_args(PROGRAM, args, |args: Args| {
         let Subcommands::Register { organization, runner_group, sg_node_token } = args.command;
         block_on(register(&organization, &runner_group, &sg_node_token))
     })
 }
 
-fn ecs_agent(_: Vec<OsString>) -> ExitCode {
+fn ecs_agent(_: &[OsString]) -> ExitCode {
     exit_code(block_on(serve()))
 }
 

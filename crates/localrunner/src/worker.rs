@@ -1,10 +1,11 @@
-//! The loop of every runner: it asks for jobs, runs them, sends their output, reports how they ended, and obeys signals in its vendor's way.
+//! The loop of every runner: it asks for jobs, runs them, sends their output, reports how they ended, and obeys
+//! signals in its vendor's way.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::LocalBoxFuture};
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::{
@@ -26,7 +27,8 @@ pub trait JobSource: Send + Sync + 'static {
     /// Asks for a job.
     fn claim(&self) -> impl Future<Output = Claim<Self::Job>> + Send;
 
-    /// Sends more of a job's output, of which `sent` bytes are there already. False when the platform no longer wants the job.
+    /// Sends more of a job's output, of which `sent` bytes are there already. False when the platform no longer wants
+    /// the job.
     fn append(&self, job: &Self::Job, sent: usize, output: &Bytes) -> impl Future<Output = Result<bool>> + Send;
 
     /// Reports how a job ended.
@@ -119,7 +121,7 @@ pub async fn work<S: JobSource, T: JobStarter<S::Job>>(source: S, starter: T, op
     let (source, starter) = (Arc::new(source), Arc::new(starter));
     let (aborting, aborted) = watch::channel(false);
     let mut stop = Stop::No;
-    let mut request: Option<Pin<Box<dyn Future<Output = Claim<S::Job>>>>> = None;
+    let mut request: Option<LocalBoxFuture<'_, Claim<S::Job>>> = None;
     let mut jobs = JoinSet::new();
     let mut next_request = Instant::now();
     let (mut used_up, mut over) = (false, None);

@@ -35,7 +35,8 @@ fn page(config: &Config, running: usize) -> String {
             page,
             "# HELP gitlab_runner_jobs The current number of running builds.\n\
              # TYPE gitlab_runner_jobs gauge\n\
-             gitlab_runner_jobs{{executor_stage=\"{executor}\",runner=\"{}\",runner_name=\"{}\",stage=\"step_script\",state=\"running\",system_id=\"{}\"}} {running}\n",
+             gitlab_runner_jobs{{executor_stage=\"{executor}\",runner=\"{}\",runner_name=\"{}\",\
+             stage=\"step_script\",state=\"running\",system_id=\"{}\"}} {running}\n",
             config.short_token(),
             config.name.replace(['\\', '"', '\n'], "_"),
             config.system_id,

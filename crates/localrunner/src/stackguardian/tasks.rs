@@ -48,7 +48,13 @@ impl Tasks {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let tasks = all.iter().map(|(job, runs)| {
             let known = if *runs { "RUNNING" } else { "STOPPED" };
-            json!({ "Arn": arn(*job), "DesiredStatus": known, "KnownStatus": known, "Family": "sg-workflow", "Version": "1" })
+            json!({
+                "Arn": arn(*job),
+                "DesiredStatus": known,
+                "KnownStatus": known,
+                "Family": "sg-workflow",
+                "Version": "1",
+            })
         });
         json!({ "Tasks": tasks.collect::<Vec<_>>() }).to_string()
     }

@@ -26,8 +26,8 @@ pub const SYSTEMCTL: &str = "systemctl";
 const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Answers as `docker` would.
-pub fn docker(args: Vec<OsString>) -> ExitCode {
-    let args: Vec<String> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+pub fn docker(args: &[OsString]) -> ExitCode {
+    let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     exit_code((|| {
         let last = args.last().map(String::as_str).unwrap_or_default();
         match (args.first().map(String::as_str), last) {
@@ -43,8 +43,8 @@ pub fn docker(args: Vec<OsString>) -> ExitCode {
 }
 
 /// Answers as `systemctl` would.
-pub fn systemctl(args: Vec<OsString>) -> ExitCode {
-    exit_code(match args.as_slice() {
+pub fn systemctl(args: &[OsString]) -> ExitCode {
+    exit_code(match args {
         [stop, ecs] if stop == "stop" && ecs == "ecs" => stop_agent().map(|()| ExitCode::SUCCESS),
         _ => Err(anyhow::anyhow!("the stand-in for systemctl knows `stop ecs` only")),
     })

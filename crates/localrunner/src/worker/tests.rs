@@ -1,3 +1,5 @@
+//! One job from its claim to its reported end, on a platform in memory.
+
 use std::sync::{Mutex, atomic::AtomicBool, atomic::Ordering};
 
 use anyhow::anyhow;
