@@ -49,7 +49,7 @@ Examples:
         #[command(flatten)]
         instance: InstanceArgs,
         /// How long until the cloud ends it
-        #[arg(long = "in", value_name = "SPAN", default_value = "120s", value_parser = duration::parse)]
+        #[arg(long = "in", value_name = "SPAN", default_value = "120s", value_parser = duration::parse_duration)]
         within: Duration,
     },
     /// Recommend an instance to rebalance: a spot interruption is likely

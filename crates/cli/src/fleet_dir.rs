@@ -84,7 +84,8 @@ impl FleetDir {
         let shown = self.path.display();
         ensure!(
             self.path.as_os_str().len() <= LONGEST_DIR,
-            "the fleet's directory {shown} is too long a path for the sockets in it (at most {LONGEST_DIR} bytes); name a shorter one with --dir"
+            "the fleet's directory {shown} is too long a path for the sockets in it (at most {LONGEST_DIR} bytes); \
+             name a shorter one with --dir"
         );
         DirBuilder::new()
             .recursive(true)
@@ -102,7 +103,8 @@ impl FleetDir {
             Err(TryLockError::WouldBlock) => match self.read() {
                 Some(FleetFile { pid, url }) => {
                     bail!(
-                        "a fleet already runs in {shown} (process {pid}, {url}); end it with `lightsout down`, or start another with --dir"
+                        "a fleet already runs in {shown} (process {pid}, {url}); end it with `lightsout down`, or \
+                         start another with --dir"
                     )
                 }
                 None => bail!("another `lightsout up` is just starting or ending in {shown}; try again in a moment"),
@@ -119,7 +121,8 @@ impl FleetDir {
         match self.read() {
             Some(fleet) if Path::new(&format!("/proc/{}", fleet.pid)).exists() => Ok(fleet),
             Some(_) | None => bail!(
-                "no fleet is running in {}; start one with `lightsout up` (or name its directory with --dir or LIGHTSOUT_DIR)",
+                "no fleet is running in {}; start one with `lightsout up` (or name its directory with --dir or \
+                 LIGHTSOUT_DIR)",
                 self.path.display()
             ),
         }

@@ -1,8 +1,8 @@
 //! lightsout on the command line: a whole fleet on this machine.
 //!
-//! One program stands for several: called as `lightsout agent`, `lightsout scaler` and `lightsout runner` (or by the name
-//! of a platform's runner, such as `gitlab-runner`) it is the agent, the scaler and the small built-in runner that `up` starts as processes
-//! of their own.
+//! One program stands for several: called as `lightsout agent`, `lightsout scaler` and `lightsout runner` (or by the
+//! name of a platform's runner, such as `gitlab-runner`) it is the agent, the scaler and the small built-in runner
+//! that `up` starts as processes of their own.
 
 mod containers;
 mod control;
@@ -10,6 +10,7 @@ mod duration;
 mod fleet_dir;
 mod image;
 mod plural;
+mod process_handle;
 mod processes;
 mod ps;
 mod up;

@@ -2,12 +2,9 @@
 
 use std::{fs, io, time::Duration};
 
-use rustix::{
-    fd::OwnedFd,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
-};
-
 pub use lightsout_localrunner::machine::MACHINE_ENV;
+
+use crate::process_handle::ProcessHandle;
 
 /// Which processes are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +47,7 @@ pub async fn end(scope: &ProcessScope, grace: Duration) -> usize {
     let started = tokio::time::Instant::now();
     let found = find(scope);
     let count = found.len();
-    signal(&found, Signal::TERM);
+    signal(&found, ProcessHandle::terminate);
     while started.elapsed() < grace && !find(scope).is_empty() {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
@@ -61,39 +58,36 @@ pub async fn end(scope: &ProcessScope, grace: Duration) -> usize {
         if left.is_empty() {
             break;
         }
-        signal(&left, Signal::KILL);
+        signal(&left, ProcessHandle::kill);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     count
 }
 
-/// Asks all of these processes to end, and waits for none.
-fn signal(found: &[OwnedFd], signal: Signal) {
+fn signal(found: &[ProcessHandle], send: impl Fn(&ProcessHandle) -> io::Result<()>) {
     for process in found {
-        match pidfd_send_signal(process, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => tracing::warn!(%error, "a process of the fleet cannot be signalled"),
+        if let Err(error) = send(process) {
+            tracing::warn!(%error, "a process of the fleet cannot be signalled");
         }
     }
 }
 
 /// Handles on the processes; each stays with its process even when the process id is given to another.
-fn find(scope: &ProcessScope) -> Vec<OwnedFd> {
+fn find(scope: &ProcessScope) -> Vec<ProcessHandle> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| u32::try_from(*pid) != Ok(std::process::id()))
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != std::process::id())
         .filter_map(|pid| handle(scope, pid).ok().flatten())
         .collect()
 }
 
-fn handle(scope: &ProcessScope, pid: i32) -> io::Result<Option<OwnedFd>> {
+fn handle(scope: &ProcessScope, pid: u32) -> io::Result<Option<ProcessHandle>> {
     let environment = format!("/proc/{pid}/environ");
     if !carries(&fs::read(&environment)?, scope) {
         return Ok(None);
     }
-    let Some(pid) = Pid::from_raw(pid) else { return Ok(None) };
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    let process = ProcessHandle::open(pid)?;
     // Only now is it certain whose handle that is.
     Ok(carries(&fs::read(&environment)?, scope).then_some(process))
 }

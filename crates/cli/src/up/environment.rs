@@ -6,7 +6,8 @@ use tokio::process::Command;
 
 use crate::processes::{MACHINE_ENV, ProcessScope};
 
-/// Variables of the caller that would lead a child elsewhere than to the embedded cloud, or let it talk to the caller's own supervisor.
+/// Variables of the caller that would lead a child elsewhere than to the embedded cloud, or let it talk to the
+/// caller's own supervisor.
 const FOREIGN: [&str; 6] =
     ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use lightsout_localcloud::{GitLabOptions, LocalCloudOptions, PlatformKind, SpaceliftOptions};
 use lightsout_localrunner::{Host, Runner};
 
-use super::machine::quoted;
+use super::toml::quoted;
 
 /// The parameter that holds the secret with which runners connect.
 const RUNNER_TOKEN: &str = "/lightsout/demo/runner-token";

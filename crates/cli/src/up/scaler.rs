@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use lightsout_core::{record::Record, settings::format_duration};
+use lightsout_core::record::Record;
 use lightsout_localcloud::{Webhook, WebhookAuth};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -13,10 +13,10 @@ use tokio::{
 use super::{
     environment,
     fleet::{GROUP, REGION},
-    machine::FleetConfig,
+    fleet_config::FleetConfig,
     platform::Platform,
 };
-use crate::processes::ProcessScope;
+use crate::{duration::format_duration, processes::ProcessScope};
 
 /// How long after the scaler died it is started again.
 const RESTART: Duration = Duration::from_secs(1);

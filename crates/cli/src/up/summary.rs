@@ -133,7 +133,8 @@ impl fmt::Display for Summary {
         }
         write!(
             f,
-            "\ninstances  {launched} launched, {remaining} there at the end; {billed_s:.1} s billed, {idle_s:.1} s of it in service without a job"
+            "\ninstances  {launched} launched, {remaining} there at the end; {billed_s:.1} s billed, {idle_s:.1} s of it \
+             in service without a job"
         )?;
         write!(
             f,

@@ -1,4 +1,5 @@
-//! What happens in a fleet, told in lines: the cloud's and the CI platform's events, the scaler's decisions, the agents' phases.
+//! What happens in a fleet, told in lines: the cloud's and the CI platform's events, the scaler's decisions, the
+//! agents' phases.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,5 +1,5 @@
-//! The Docker engine as one machine sees it. All machines of the fleet share one engine; each gets a socket of its own, behind which
-//! only its own containers are listed and heard of, and nothing can be changed.
+//! The Docker engine as one machine sees it. All machines of the fleet share one engine; each gets a socket of its
+//! own, behind which only its own containers are listed and heard of, and nothing can be changed.
 
 use std::{convert::Infallible, io, path::PathBuf};
 
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 
-/// A machine's proxy of the engine.
+/// A machine's view of the engine.
 #[derive(Clone, Debug)]
 pub struct EngineProxy {
     /// The engine's own socket.

@@ -1,18 +1,19 @@
+//! The settings of a machine's agent and runner, as the machine image of a real fleet would hold them.
+
 use std::path::{Path, PathBuf};
 
-use lightsout_core::settings::format_duration;
-
-use super::{FleetConfig, MACHINE_OFF};
+use super::power_switch::MACHINE_OFF;
 use crate::{
     containers::{FLEET_LABEL, MACHINE_LABEL},
+    duration::format_duration,
     processes::ProcessScope,
-    up::platform::Machine,
+    up::{fleet_config::FleetConfig, platform::Machine, toml::quoted_path},
 };
 
 /// The agent's settings, as the machine image of a real fleet would hold them.
 pub(super) fn agent(config: &FleetConfig, machine: &Machine<'_>) -> String {
     let dir = machine.dir;
-    let engine = config.platform.needs_own_engine().then(|| format!("socket = {}\n", path(&engine_socket(dir))));
+    let engine = config.platform.needs_own_engine().then(|| format!("socket = {}\n", quoted_path(&engine_socket(dir))));
     format!(
         "[agent]\n\
          state_dir = {state}\n\
@@ -28,13 +29,13 @@ pub(super) fn agent(config: &FleetConfig, machine: &Machine<'_>) -> String {
          {engine}\
          \n\
          {platform}",
-        state = path(&dir.join("state")),
-        socket = path(&dir.join("agent.sock")),
+        state = quoted_path(&dir.join("state")),
+        socket = quoted_path(&dir.join("agent.sock")),
         slots = machine.slots,
         idle = format_duration(config.idle_timeout),
         metrics = config.platform.metrics(machine.port),
-        program = path(&config.program),
-        shown = path(dir),
+        program = quoted_path(&config.program),
+        shown = quoted_path(dir),
         docker = machine.image.is_some(),
         engine = engine.unwrap_or_default(),
         platform = config.platform.agent_settings(machine),
@@ -45,22 +46,14 @@ pub(super) fn agent(config: &FleetConfig, machine: &Machine<'_>) -> String {
 pub(super) fn docker_lines(fleet: &str, id: &str) -> String {
     let machine = ProcessScope::machine(fleet, id).value();
     format!(
-        "[docker]\npull_policy = \"if-not-present\"\n[docker.container_labels]\n\"{FLEET_LABEL}\" = \"{fleet}\"\n\"{MACHINE_LABEL}\" = \"{machine}\"\n"
+        "[docker]\npull_policy = \"if-not-present\"\n\
+         [docker.container_labels]\n\"{FLEET_LABEL}\" = \"{fleet}\"\n\"{MACHINE_LABEL}\" = \"{machine}\"\n"
     )
 }
 
 /// Where the machine's own view of the engine answers.
 pub(super) fn engine_socket(dir: &Path) -> PathBuf {
     dir.join("engine")
-}
-
-fn path(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
-}
-
-/// A JSON string is a TOML string as well.
-pub(in crate::up) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
