@@ -4,6 +4,7 @@
 //! name of a platform's runner, such as `gitlab-runner`) it is the agent, the scaler and the small built-in runner
 //! that `up` starts as processes of their own.
 
+mod agent_report;
 mod containers;
 mod control;
 mod duration;

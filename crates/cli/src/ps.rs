@@ -6,10 +6,10 @@ use anyhow::Result;
 use lightsout_localcloud::fleet::{InstanceView, JobState, JobView, Snapshot};
 
 use crate::{
+    agent_report::{leaving, phase},
     control::FleetClient,
     duration::short,
     fleet_dir::FleetDir,
-    up::agent_report::{leaving, phase},
 };
 
 /// Show the instances and the jobs of the running fleet

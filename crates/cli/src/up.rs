@@ -1,6 +1,5 @@
 //! `lightsout up`: a whole fleet on this machine.
 
-pub mod agent_report;
 mod args;
 mod environment;
 mod fleet;

@@ -17,12 +17,12 @@ use futures_util::future::join_all;
 use signal_hook::consts::SIGQUIT;
 
 use crate::{
-    Runner,
     client::{Connect, Mode, PlatformClient},
     executor::RunningJob,
     job::Job,
     process::{ProcessGroup, command},
     program::{block_on, link, own_code, shell_line, with_args},
+    runner::Runner,
     worker::{JobStarter, Stop},
 };
 

@@ -15,12 +15,12 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 use crate::{
-    Runner,
     client::{Connect, Mode, PlatformClient},
     executor::RunningJob,
     job::Job,
     process::{ProcessGroup, command},
     program::{block_on, link, with_args},
+    runner::Runner,
     worker::{JobStarter, Stop},
 };
 

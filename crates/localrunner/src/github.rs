@@ -16,13 +16,13 @@ use clap::Parser;
 use tokio::process::Command;
 
 use crate::{
-    Runner,
     client::{Connect, Mode, PlatformClient, embedded_url},
     executor::RunningJob,
     job::Job,
     machine,
     process::ProcessGroup,
     program::{block_on, exit_code, link, own_code, with_args},
+    runner::Runner,
     worker::{JobStarter, Stop},
 };
 

@@ -29,10 +29,10 @@ use self::{
     ticket::Ticket,
 };
 use crate::{
-    Runner,
     container::{Engine, unique},
     executor::{Executor, JobOptions, RunningJob},
     program::{block_on, link, with_args},
+    runner::Runner,
     worker::{self, JobStarter, Stop, WorkerOptions},
 };
 

@@ -15,6 +15,7 @@ pub mod machine;
 mod page;
 mod process;
 mod program;
+mod runner;
 mod worker;
 
 mod buildkite;
@@ -24,12 +25,9 @@ mod gitlab;
 mod spacelift;
 mod stackguardian;
 
-use std::{
-    ffi::OsString,
-    fmt, io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{ffi::OsString, process::ExitCode};
+
+pub use self::runner::{Entry, Host, Runner, SUBCOMMAND};
 
 /// The runners, a line each.
 pub const RUNNERS: [&Runner; 6] = [
@@ -41,61 +39,9 @@ pub const RUNNERS: [&Runner; 6] = [
     &stackguardian::RUNNER,
 ];
 
-/// The built-in runner of one CI platform.
-pub struct Runner {
-    /// The platform, as `lightsout up --platform` names it.
-    pub platform: &'static str,
-    /// The programs that it consists of: the name by which each is called, and its entry, which takes the arguments
-    /// without that name.
-    pub programs: &'static [(&'static str, Entry)],
-    install: fn(&Path, &Path) -> io::Result<PathBuf>,
-    environment: fn(&Host<'_>) -> Vec<(&'static str, OsString)>,
-}
-
-/// A program's entry.
-pub type Entry = fn(&[OsString]) -> ExitCode;
-
-/// The machine that a runner is installed on.
-#[derive(Clone, Debug)]
-pub struct Host<'a> {
-    /// The machine's directory.
-    pub dir: &'a Path,
-    /// The program that [`Runner::install`] returned.
-    pub runner: &'a Path,
-    /// A free port, for what the runner serves.
-    pub port: u16,
-    /// Jobs at once.
-    pub slots: u32,
-    /// The image for jobs that name none, where jobs run in containers.
-    pub image: Option<&'a str>,
-}
-
-impl Runner {
-    /// The runner of this platform.
-    pub fn of(platform: &str) -> Option<&'static Self> {
-        RUNNERS.into_iter().find(|runner| runner.platform == platform)
-    }
-
-    /// Puts its programs into the directory `bin`, each of them `program` by another name. Returns the one that the
-    /// agent starts.
-    ///
-    /// # Errors
-    /// When `bin` cannot be written to, or holds a file of that name.
-    pub fn install(&self, program: &Path, bin: &Path) -> io::Result<PathBuf> {
-        std::fs::create_dir_all(bin)?;
-        (self.install)(program, bin)
-    }
-
-    /// What the runner must find in its environment, and thus the agent that starts it.
-    pub fn environment(&self, host: &Host<'_>) -> Vec<(&'static str, OsString)> {
-        (self.environment)(host)
-    }
-}
-
-impl fmt::Debug for Runner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner").field("platform", &self.platform).finish_non_exhaustive()
-    }
+/// The runner of this platform, as `lightsout up --platform` names it.
+pub fn runner_of(platform: &str) -> Option<&'static Runner> {
+    RUNNERS.into_iter().find(|runner| runner.platform == platform)
 }
 
 /// Runs the program of this name with these arguments, if a runner has one.
@@ -104,9 +50,6 @@ pub fn run(name: &str, args: impl IntoIterator<Item = OsString>) -> Option<ExitC
     let (_, entry) = programs.into_iter().find(|(program, _)| *program == name)?;
     Some(entry(&args.into_iter().collect::<Vec<_>>()))
 }
-
-/// The word before a program's name when it is run as a part of this program, and not by its own name.
-pub const SUBCOMMAND: &str = "runner";
 
 /// Runs `NAME ARGS`, what follows [`SUBCOMMAND`].
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, env, ffi::OsString, process::ExitCode};
 use anyhow::{Context, Result};
 
 use crate::{
-    Runner,
     client::{Connect, PlatformClient, embedded_url},
     container::unique,
     executor::{Executor, JobOptions, RunningJob, image_env},
     job::Job,
     machine,
     program::{block_on, exit_code, link},
+    runner::Runner,
     worker::{JobStarter, Stop},
 };
 

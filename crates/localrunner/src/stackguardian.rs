@@ -4,18 +4,16 @@
 //! machines of the fleet share one engine. The few words of `docker` and `systemctl` with which it is looked at and
 //! stopped are answered by [`tools`].
 
+mod ecs_agent;
 mod tasks;
 mod tools;
 
 use std::{
     env,
     ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::process::CommandExt,
+    fs, io,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
-    sync::Arc,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -26,40 +24,25 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use self::{
-    tasks::Tasks,
+    ecs_agent::{ATTRIBUTES, DIR, INTROSPECTION, SLOTS, TOKEN},
     tools::{DOCKER, SYSTEMCTL},
 };
 use crate::{
-    Host, Runner, SUBCOMMAND,
-    client::{Connect, PlatformClient, embedded_url},
-    container::unique,
-    executor::{Executor, JOB_PATH, JobOptions, RunningJob, image_env},
+    executor::{JOB_PATH, image_env},
     http::Http,
-    job::Job,
-    page,
     program::{block_on, exit_code, link, with_args},
-    worker::{JobStarter, Stop},
+    runner::{Host, Runner},
 };
 
 pub const RUNNER: Runner = Runner {
     platform: "stackguardian",
-    programs: &[(PROGRAM, main), (ECS_AGENT, ecs_agent), (DOCKER, tools::docker), (SYSTEMCTL, tools::systemctl)],
+    programs: &[(PROGRAM, main), (ecs_agent::PROGRAM, serve), (DOCKER, tools::docker), (SYSTEMCTL, tools::systemctl)],
     install,
     environment,
 };
 
 /// Registers a machine.
 const PROGRAM: &str = "sg-runner";
-const ECS_AGENT: &str = "ecs-agent";
-/// The directory of the ECS agent's files.
-const DIR: &str = "ECS_CONFIG_DIR";
-/// Where the ECS agent shows its tasks, as `host:port`.
-const INTROSPECTION: &str = "LIGHTSOUT_ECS_INTROSPECTION";
-/// How many tasks fit on the machine.
-const SLOTS: &str = "LIGHTSOUT_SLOTS";
-
-const TOKEN: &str = "SG_NODE_TOKEN";
-const ATTRIBUTES: &str = "ECS_INSTANCE_ATTRIBUTES";
 
 /// The small built-in StackGuardian runner of `lightsout up`.
 #[derive(Parser)]
@@ -112,15 +95,8 @@ fn main(args: &[OsString]) -> ExitCode {
     })
 }
 
-fn ecs_agent(_: &[OsString]) -> ExitCode {
-    exit_code(block_on(serve()))
-}
-
-/// The directory of the ECS agent's files.
-fn directory() -> Result<PathBuf> {
-    env::var_os(DIR)
-        .map(PathBuf::from)
-        .with_context(|| format!("{DIR} is not set: this works within `lightsout up` only"))
+fn serve(_: &[OsString]) -> ExitCode {
+    exit_code(block_on(ecs_agent::serve(RUNNER.platform)))
 }
 
 async fn register(organization: &str, group: &str, token: &str) -> Result<()> {
@@ -142,7 +118,7 @@ async fn register(organization: &str, group: &str, token: &str) -> Result<()> {
         "sg_runner_id": text("/data/RunnerId"),
         "sg_runner_group_id": text("/data/RunnerGroupId"),
     });
-    let directory = directory()?;
+    let directory = ecs_agent::directory()?;
     fs::create_dir_all(&directory)?;
     let config = format!(
         "ECS_CLUSTER={}\nAWS_DEFAULT_REGION={}\nECS_EXTERNAL=true\n{ATTRIBUTES}={attributes}\n",
@@ -150,9 +126,9 @@ async fn register(organization: &str, group: &str, token: &str) -> Result<()> {
         text("/data/RegistrationMetadata/0/AWSDefaultRegion"),
     );
     fs::write(directory.join("ecs.config"), config).context("cannot write ecs.config")?;
-    start_agent(&directory, token)?;
+    ecs_agent::start(&directory, token)?;
     let give_up = Instant::now() + Duration::from_secs(10);
-    while !tools::agent_runs()? {
+    while !ecs_agent::is_running()? {
         ensure!(
             Instant::now() < give_up,
             "the ECS agent does not come up; see {}",
@@ -162,91 +138,4 @@ async fn register(organization: &str, group: &str, token: &str) -> Result<()> {
     }
     println!("registered as {}", text("/data/RunnerId"));
     Ok(())
-}
-
-/// Starts the ECS agent in a process group of its own, so that it outlives whoever registers.
-fn start_agent(directory: &Path, token: &str) -> Result<()> {
-    let log = OpenOptions::new().create(true).append(true).open(directory.join("ecs-agent.log"))?;
-    Command::new(env::current_exe()?)
-        .args([SUBCOMMAND, ECS_AGENT])
-        .env(TOKEN, token)
-        .current_dir(directory)
-        .stdin(Stdio::null())
-        .stdout(File::try_clone(&log)?)
-        .stderr(log)
-        .process_group(0)
-        .spawn()
-        .context("cannot start the ECS agent")?;
-    Ok(())
-}
-
-async fn serve() -> Result<()> {
-    let directory = directory()?;
-    let _lock = tools::hold(&directory)?;
-    let name = runner_id(&fs::read_to_string(directory.join("ecs.config")).context("cannot read ecs.config")?)?;
-    let slots = env::var(SLOTS).ok().and_then(|slots| slots.parse().ok()).unwrap_or(1);
-    let tasks = Arc::new(Tasks::new(&directory));
-    if let Ok(address) = env::var(INTROSPECTION) {
-        let shown = Arc::clone(&tasks);
-        page::serve(&address, "/v1/tasks", "application/json", move || shown.page()).await?;
-    }
-    let token = env::var(TOKEN).with_context(|| format!("{TOKEN} is not set"))?;
-    let connect = Connect { slots, ..Connect::new(RUNNER.platform, token, name) };
-    let agent = EcsAgent { executor: Executor::from_env().await?, tasks };
-    // Nobody stops the ECS agent before its tasks, but to end them.
-    PlatformClient::new(&embedded_url()?, connect, false).work(agent, |_, _| Stop::Abort).await
-}
-
-/// The runner's id in `ecs.config`.
-fn runner_id(config: &str) -> Result<String> {
-    let line = config.lines().find_map(|line| line.strip_prefix(ATTRIBUTES)?.strip_prefix('='));
-    let attributes: Value =
-        serde_json::from_str(line.with_context(|| format!("there is no {ATTRIBUTES} in ecs.config"))?)?;
-    let id = attributes.get("sg_runner_id").and_then(Value::as_str).filter(|id| !id.is_empty());
-    id.map(str::to_owned).context("there is no sg_runner_id in ecs.config")
-}
-
-struct EcsAgent {
-    executor: Executor,
-    tasks: Arc<Tasks>,
-}
-
-impl JobStarter<Job> for EcsAgent {
-    fn claimed(&self, job: &Job) -> Result<()> {
-        // Known before its container runs, as one is whose image is still pulled.
-        self.tasks.add(job.id)
-    }
-
-    async fn prepare(&self, job: &Job) -> Result<()> {
-        self.executor.prepare(job).await
-    }
-
-    async fn start(&self, job: &Job) -> Result<RunningJob> {
-        let arn = tasks::arn(job.id);
-        let labels = [("task-arn", arn.as_str()), ("cluster", "lightsout"), ("container-name", "runner")];
-        let options = JobOptions {
-            name: format!("ecs-sg-workflow-{}-runner-{}", job.id, unique()),
-            labels: labels.map(|(key, value)| (format!("com.amazonaws.ecs.{key}"), value.to_owned())).into(),
-            hidden: &[TOKEN],
-            ..JobOptions::default()
-        };
-        self.executor.start(job, options).await
-    }
-
-    fn ended(&self, job: &Job) {
-        self.tasks.stopped(job.id);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_runner_id_is_read_back() {
-        let config = "ECS_CLUSTER=c\nECS_INSTANCE_ATTRIBUTES={\"sg_runner_id\":\"r-1\"}\n";
-        assert_eq!(runner_id(config).unwrap(), "r-1");
-        assert!(runner_id("ECS_CLUSTER=c\n").is_err());
-        assert!(runner_id("ECS_INSTANCE_ATTRIBUTES={}\n").unwrap_err().to_string().contains("sg_runner_id"));
-    }
 }

@@ -14,11 +14,8 @@ use ratatui::{
     widgets::{Block, Borders, Cell, Paragraph, Row, Table},
 };
 
-use super::{
-    agent_report,
-    timeline::{Line, Timeline, Tone},
-};
-use crate::{duration::short, plural::plural};
+use super::timeline::{Line, Timeline, Tone};
+use crate::{agent_report, duration::short, plural::plural};
 
 /// How long an instance that has ended stays on the screen, in milliseconds.
 const AFTERGLOW_MS: i64 = 8_000;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lightsout_localcloud::{GitLabOptions, LocalCloudOptions, PlatformKind, SpaceliftOptions};
-use lightsout_localrunner::{Host, Runner};
+use lightsout_localrunner::{Host, Runner, runner_of};
 
 use super::toml::quoted;
 
@@ -148,7 +148,7 @@ impl Platform {
     }
 
     fn runner(&self) -> &'static Runner {
-        Runner::of(self.kind.as_str()).expect("each platform has a built-in runner")
+        runner_of(self.kind.as_str()).expect("each platform has a built-in runner")
     }
 
     /// Where the runner serves its metrics, for `[agent]`; `off` where the agent asks for none.

@@ -7,7 +7,8 @@ use lightsout_core::record::{Outcome, Record};
 use lightsout_localcloud::{FleetEvent, Snapshot};
 use serde::Serialize;
 
-use super::{agent_report, summary::Scaler};
+use super::summary::Scaler;
+use crate::agent_report;
 
 const TIMELINE: usize = 500;
 
