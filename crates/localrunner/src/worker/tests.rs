@@ -14,17 +14,17 @@ struct Platform {
     ends: Mutex<Vec<Outcome>>,
     /// It does not want the job.
     canceled: bool,
-    /// How many of the next pieces of output and reports it does not take.
-    deaf: Mutex<u32>,
+    /// How many of the next requests fail.
+    failures: Mutex<u32>,
     refuses: bool,
 }
 
 impl Platform {
-    fn is_deaf(&self) -> bool {
-        let mut deaf = self.deaf.lock().unwrap();
-        let is_deaf = *deaf > 0;
-        *deaf = deaf.saturating_sub(1);
-        is_deaf
+    fn fails_now(&self) -> bool {
+        let mut failures = self.failures.lock().unwrap();
+        let fails_now = *failures > 0;
+        *failures = failures.saturating_sub(1);
+        fails_now
     }
 
     fn output(&self) -> String {
@@ -40,7 +40,7 @@ impl JobSource for Platform {
     }
 
     async fn append(&self, _: &Job, sent: usize, piece: &Bytes) -> Result<bool> {
-        anyhow::ensure!(!self.is_deaf(), "deaf");
+        anyhow::ensure!(!self.fails_now(), "not now");
         let mut output = self.output.lock().unwrap();
         assert_eq!(output.len(), sent);
         output.extend_from_slice(piece);
@@ -48,8 +48,8 @@ impl JobSource for Platform {
     }
 
     async fn finish(&self, _: &Job, outcome: &Outcome) -> Finish {
-        if self.is_deaf() {
-            return Finish::Failed(anyhow!("deaf"));
+        if self.fails_now() {
+            return Finish::Failed(anyhow!("not now"));
         }
         self.ends.lock().unwrap().push(outcome.clone());
         if self.refuses { Finish::Refused(anyhow!("no")) } else { Finish::Taken }
@@ -101,7 +101,7 @@ async fn all_output_and_the_exit_code_reach_the_platform() {
 
 #[tokio::test]
 async fn what_is_not_taken_is_sent_again() {
-    let platform = Platform { deaf: Mutex::new(3), ..Platform::default() };
+    let platform = Platform { failures: Mutex::new(3), ..Platform::default() };
     let platform = run_at(platform, script("echo one"), false).await;
     assert!(platform.output().contains("one\n"));
     assert_eq!(*platform.ends.lock().unwrap(), [Outcome::Success]);
