@@ -7,10 +7,7 @@ use bollard::{
     query_parameters::{ListContainersOptions, RemoveContainerOptions},
 };
 
-/// On each job container: the fleet that it belongs to.
-pub const FLEET_LABEL: &str = "lightsout.fleet";
-/// On each job container: the machine that it runs on, as `FLEET/INSTANCE`.
-pub const MACHINE_LABEL: &str = "lightsout.machine";
+pub use lightsout_localrunner::machine::{FLEET_LABEL, MACHINE_LABEL};
 
 /// Kills and removes every container with this label, running or not. Returns how many there were.
 pub async fn remove(docker: &Docker, label: &str, value: &str) -> Result<usize, bollard::errors::Error> {

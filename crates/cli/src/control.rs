@@ -10,11 +10,13 @@ use hyper::Method;
 use lightsout_localcloud::Snapshot;
 use serde_json::{Value, json};
 
-use crate::{duration, http::Http, place::Place};
+use lightsout_localrunner::http::Http;
+
+use crate::{duration, fleet_dir::FleetDir};
 
 /// What can be asked of a running fleet.
 #[derive(Subcommand)]
-pub enum Call {
+pub enum FleetCommand {
     /// Put jobs into the queue
     #[command(after_help = "\
 Examples:
@@ -45,25 +47,25 @@ Examples:
     #[command(after_help = "Example:\n  lightsout interrupt i-0a1 --in 30s")]
     Interrupt {
         #[command(flatten)]
-        target: Target,
+        instance: InstanceArgs,
         /// How long until the cloud ends it
-        #[arg(long = "in", value_name = "SPAN", default_value = "120s", value_parser = duration::parse)]
+        #[arg(long = "in", value_name = "SPAN", default_value = "120s", value_parser = duration::parse_duration)]
         within: Duration,
     },
     /// Recommend an instance to rebalance: a spot interruption is likely
-    Rebalance(Target),
+    Rebalance(InstanceArgs),
     /// Kill an instance's agent with SIGKILL
-    Crash(Target),
+    Crash(InstanceArgs),
     /// Lower the group's desired capacity, as an operator might
     ScaleIn {
         /// By how many instances
         #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         by: u32,
         #[command(flatten)]
-        whole: Whole,
+        output: OutputArgs,
     },
     /// Start an instance refresh of the group
-    Refresh(Whole),
+    Refresh(OutputArgs),
     /// Print what an instance's agent has written (also `scaler` or `up`)
     Logs {
         /// An instance id or an unambiguous start of one, or `scaler`, or `up`
@@ -77,42 +79,42 @@ Examples:
         json: bool,
     },
     /// End the fleet
-    Down(Whole),
+    Down(OutputArgs),
 }
 
 /// One instance.
 #[derive(clap::Args)]
-pub struct Target {
+pub struct InstanceArgs {
     /// An instance id or an unambiguous start of one
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
-    whole: Whole,
+    output: OutputArgs,
 }
 
-/// The fleet as a whole.
+/// How the answer is printed.
 #[derive(clap::Args)]
-pub struct Whole {
+pub struct OutputArgs {
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
 }
 
 /// A connection to the running fleet.
-pub struct Client {
+pub struct FleetClient {
     http: Http,
     base: String,
 }
 
 /// Does what was asked and says so.
-pub async fn run(call: Call, place: &Place) -> Result<ExitCode> {
-    match call {
-        Call::Enqueue { count, image, seconds, tags, json, argv } => {
+pub async fn run(command: FleetCommand, fleet_dir: &FleetDir) -> Result<ExitCode> {
+    match command {
+        FleetCommand::Enqueue { count, image, seconds, tags, json, argv } => {
             ensure!((0.0..=86_400.0).contains(&seconds), "--seconds is between 0 and 86400");
             let body = json!({ "count": count, "image": image, "argv": argv, "seconds": seconds, "tags": tags });
-            let answer = Client::find(place)?.post("jobs", &body).await?;
+            let answer = FleetClient::find(fleet_dir)?.post("jobs", &body).await?;
             let ids: Vec<u64> = answer["ids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-            say(
+            print_answer(
                 json,
                 &answer,
                 &match ids[..] {
@@ -122,59 +124,61 @@ pub async fn run(call: Call, place: &Place) -> Result<ExitCode> {
                 },
             );
         }
-        Call::Interrupt { target, within } => {
+        FleetCommand::Interrupt { instance, within } => {
             let body = json!({ "in_s": within.as_millis().div_ceil(1000) });
             let text = |id: &str| format!("{id} has a spot notice: it ends in {}", duration::short(within));
-            on_instance(place, &target, "interrupt", &body, text).await?;
+            on_instance(fleet_dir, &instance, "interrupt", &body, text).await?;
         }
-        Call::Rebalance(target) => {
-            on_instance(place, &target, "rebalance", &json!({}), |id| format!("{id} is recommended to rebalance"))
-                .await?;
+        FleetCommand::Rebalance(instance) => {
+            on_instance(fleet_dir, &instance, "rebalance", &json!({}), |id| {
+                format!("{id} is recommended to rebalance")
+            })
+            .await?;
         }
-        Call::Crash(target) => {
-            on_instance(place, &target, "crash", &json!({}), |id| format!("the agent of {id} is killed")).await?;
+        FleetCommand::Crash(instance) => {
+            on_instance(fleet_dir, &instance, "crash", &json!({}), |id| format!("the agent of {id} is killed")).await?;
         }
-        Call::ScaleIn { by, whole } => {
-            let client = Client::find(place)?;
+        FleetCommand::ScaleIn { by, output } => {
+            let client = FleetClient::find(fleet_dir)?;
             let group = client.group().await?;
             let answer = client.post(&format!("groups/{group}/scale-in"), &json!({ "by": by })).await?;
-            say(whole.json, &answer, &format!("desired capacity of {group} is lowered by {by}"));
+            print_answer(output.json, &answer, &format!("desired capacity of {group} is lowered by {by}"));
         }
-        Call::Refresh(whole) => {
-            let client = Client::find(place)?;
+        FleetCommand::Refresh(output) => {
+            let client = FleetClient::find(fleet_dir)?;
             let group = client.group().await?;
             let answer = client.post(&format!("groups/{group}/refresh"), &json!({})).await?;
-            say(whole.json, &answer, &format!("an instance refresh of {group} has begun"));
+            print_answer(output.json, &answer, &format!("an instance refresh of {group} has begun"));
         }
-        Call::Logs { id, follow, json } => logs::print(place, &id, follow, json).await?,
-        Call::Down(whole) => down(place, &whole).await?,
+        FleetCommand::Logs { id, follow, json } => logs::print(fleet_dir, &id, follow, json).await?,
+        FleetCommand::Down(output) => down(fleet_dir, &output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-impl Client {
-    /// Finds the fleet of this place.
+impl FleetClient {
+    /// Finds the fleet that runs in this directory.
     ///
     /// # Errors
     /// When none runs, with what to do about it.
-    pub fn find(place: &Place) -> Result<Self> {
-        let fleet = place.running()?;
+    pub fn find(fleet_dir: &FleetDir) -> Result<Self> {
+        let fleet = fleet_dir.running()?;
         Ok(Self { http: Http::new(Duration::from_secs(10)), base: format!("{}/_lightsout", fleet.url) })
     }
 
     /// The fleet as it is now.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let answer = self.ask(Method::GET, "fleet", &Value::Null).await?;
+        let answer = self.request(Method::GET, "fleet", &Value::Null).await?;
         serde_json::from_value(answer)
             .context("the fleet answers in a form that this version does not know; was it started by another one?")
     }
 
     /// Asks for something to be done.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        self.ask(Method::POST, path, body).await
+        self.request(Method::POST, path, body).await
     }
 
-    async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+    async fn request(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
         let reply = self.http.json(method, &format!("{}/{path}", self.base), body).await?;
         let answer = if reply.body.is_empty() { json!({}) } else { reply.value()? };
         if reply.status.is_success() {
@@ -217,35 +221,35 @@ pub fn resolve(snapshot: &Snapshot, wanted: &str) -> Result<String> {
 }
 
 async fn on_instance(
-    place: &Place,
-    target: &Target,
+    fleet_dir: &FleetDir,
+    instance: &InstanceArgs,
     what: &str,
     body: &Value,
     text: impl Fn(&str) -> String,
 ) -> Result<()> {
-    let client = Client::find(place)?;
-    let id = resolve(&client.snapshot().await?, &target.id)?;
+    let client = FleetClient::find(fleet_dir)?;
+    let id = resolve(&client.snapshot().await?, &instance.id)?;
     let answer = client.post(&format!("instances/{id}/{what}"), body).await?;
-    say(target.whole.json, &answer, &text(&id));
+    print_answer(instance.output.json, &answer, &text(&id));
     Ok(())
 }
 
-async fn down(place: &Place, whole: &Whole) -> Result<()> {
-    let client = Client::find(place)?;
+async fn down(fleet_dir: &FleetDir, output: &OutputArgs) -> Result<()> {
+    let client = FleetClient::find(fleet_dir)?;
     let answer = client.post("down", &json!({})).await?;
     let asked = tokio::time::Instant::now();
-    while place.running().is_ok() {
+    while fleet_dir.running().is_ok() {
         ensure!(
             asked.elapsed() < Duration::from_secs(60),
             "the fleet was told to end, and has not after a minute; see `lightsout logs up`"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    say(whole.json, &answer, "the fleet is down");
+    print_answer(output.json, &answer, "the fleet is down");
     Ok(())
 }
 
-fn say(json: bool, answer: &Value, text: &str) {
+fn print_answer(json: bool, answer: &Value, text: &str) {
     if json {
         crate::print(&format!("{answer}\n"));
     } else {

@@ -82,7 +82,8 @@ enum Entry {
     Scratch,
 }
 
-/// A busybox with all its applets when there is one, else a shell and a few programs; in both cases with the libraries they load.
+/// A busybox with all its applets when there is one, else a shell and a few programs; in both cases with the
+/// libraries they load.
 fn layout(busybox: &Path) -> Result<Layout> {
     let mut layout = Layout::from([(PathBuf::from("tmp"), Entry::Scratch)]);
     if busybox.is_file() {

@@ -1,21 +1,20 @@
 //! lightsout on the command line: a whole fleet on this machine.
 //!
-//! One program stands for several: called as `lightsout agent`, `lightsout scaler` and `lightsout runner` (or by the name
-//! of a platform's runner, such as `gitlab-runner`) it is the agent, the scaler and the small built-in runner that `up` starts as processes
-//! of their own.
+//! One program stands for several: called as `lightsout agent`, `lightsout scaler` and `lightsout runner` (or by the
+//! name of a platform's runner, such as `gitlab-runner`) it is the agent, the scaler and the small built-in runner
+//! that `up` starts as processes of their own.
 
+mod agent_report;
 mod containers;
 mod control;
 mod duration;
-mod http;
+mod fleet_dir;
 mod image;
-mod place;
+mod plural;
+mod process_handle;
 mod processes;
 mod ps;
-#[allow(dead_code, unused_imports, reason = "which files and variables a runner has is said by its platform's demo")]
-mod runner;
 mod up;
-mod words;
 
 use std::{
     env,
@@ -27,7 +26,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::{control::Call, place::Place};
+use crate::{control::FleetCommand, fleet_dir::FleetDir};
 
 /// CI runners that turn their own lights off: try a whole fleet on this machine
 #[derive(Parser)]
@@ -58,14 +57,14 @@ enum Command {
     Up(Box<up::Args>),
     Ps(ps::Args),
     #[command(flatten)]
-    Call(Call),
+    Fleet(FleetCommand),
 }
 
 fn main() -> ExitCode {
     let mut args = env::args_os();
     let name = args.next().unwrap_or_default();
     let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if let Some(code) = runner::by_name(name, env::args_os().skip(1)) {
+    if let Some(code) = lightsout_localrunner::run(name, env::args_os().skip(1)) {
         return code;
     }
     let word = args.next();
@@ -73,17 +72,17 @@ fn main() -> ExitCode {
     match word.as_ref().and_then(|word| word.to_str()) {
         Some("agent") => lightsout_agent::main(rest),
         Some("scaler") => lightsout_scaler::main(rest),
-        Some("runner") => runner::main(rest),
+        Some(lightsout_localrunner::SUBCOMMAND) => lightsout_localrunner::main(rest),
         Some(up::MACHINE_OFF) => up::machine_off(&rest),
         Some(_) | None => command(Cli::parse()),
     }
 }
 
 fn command(cli: Cli) -> ExitCode {
-    let result = Place::new(cli.dir).and_then(|place| match cli.command {
-        Command::Up(args) => block_on(up::run(*args, place)),
-        Command::Ps(args) => block_on(ps::run(&args, &place)),
-        Command::Call(call) => block_on(control::run(call, &place)),
+    let result = FleetDir::new(cli.dir).and_then(|fleet_dir| match cli.command {
+        Command::Up(args) => block_on(up::run(*args, fleet_dir)),
+        Command::Ps(args) => block_on(ps::run(&args, &fleet_dir)),
+        Command::Fleet(command) => block_on(control::run(command, &fleet_dir)),
     });
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

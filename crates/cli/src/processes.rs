@@ -2,17 +2,13 @@
 
 use std::{fs, io, time::Duration};
 
-use rustix::{
-    fd::OwnedFd,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
-};
+pub use lightsout_localrunner::machine::MACHINE_ENV;
 
-/// Holds `FLEET/MACHINE` in each process that a fleet started, directly or not.
-pub const MARKER: &str = "LIGHTSOUT_MACHINE";
+use crate::process_handle::ProcessHandle;
 
 /// Which processes are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Of {
+pub enum ProcessScope {
     /// Everything of a fleet.
     Fleet(String),
     /// What runs on one of its machines.
@@ -24,7 +20,7 @@ pub enum Of {
     },
 }
 
-impl Of {
+impl ProcessScope {
     /// The variable's value for what is started on a machine.
     pub fn machine(fleet: &str, id: &str) -> Self {
         Self::Machine { fleet: fleet.to_owned(), id: id.to_owned() }
@@ -47,65 +43,62 @@ impl Of {
 }
 
 /// Ends all of these processes: asks, waits for as long as `grace`, then kills. Returns how many there were at first.
-pub async fn end(of: &Of, grace: Duration) -> usize {
-    let asked_at = tokio::time::Instant::now();
-    let found = find(of);
+pub async fn end(scope: &ProcessScope, grace: Duration) -> usize {
+    let started = tokio::time::Instant::now();
+    let found = find(scope);
     let count = found.len();
-    tell(&found, Signal::TERM);
-    while asked_at.elapsed() < grace && !find(of).is_empty() {
+    signal(&found, ProcessHandle::terminate);
+    while started.elapsed() < grace && !find(scope).is_empty() {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     // A process may fork between the look and the kill, so look until none is left. One in an uninterruptible call stays a
     // little longer; after a hundred rounds it is the kernel's.
     for _ in 0..100 {
-        let left = find(of);
+        let left = find(scope);
         if left.is_empty() {
             break;
         }
-        tell(&left, Signal::KILL);
+        signal(&left, ProcessHandle::kill);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     count
 }
 
-/// Asks all of these processes to end, and waits for none.
-fn tell(found: &[OwnedFd], signal: Signal) {
+fn signal(found: &[ProcessHandle], send: impl Fn(&ProcessHandle) -> io::Result<()>) {
     for process in found {
-        match pidfd_send_signal(process, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => tracing::warn!(%error, "a process of the fleet cannot be signalled"),
+        if let Err(error) = send(process) {
+            tracing::warn!(%error, "a process of the fleet cannot be signalled");
         }
     }
 }
 
 /// Handles on the processes; each stays with its process even when the process id is given to another.
-fn find(of: &Of) -> Vec<OwnedFd> {
+fn find(scope: &ProcessScope) -> Vec<ProcessHandle> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| u32::try_from(*pid) != Ok(std::process::id()))
-        .filter_map(|pid| handle(of, pid).ok().flatten())
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != std::process::id())
+        .filter_map(|pid| handle(scope, pid).ok().flatten())
         .collect()
 }
 
-fn handle(of: &Of, pid: i32) -> io::Result<Option<OwnedFd>> {
+fn handle(scope: &ProcessScope, pid: u32) -> io::Result<Option<ProcessHandle>> {
     let environment = format!("/proc/{pid}/environ");
-    if !carries(&fs::read(&environment)?, of) {
+    if !carries(&fs::read(&environment)?, scope) {
         return Ok(None);
     }
-    let Some(pid) = Pid::from_raw(pid) else { return Ok(None) };
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    let process = ProcessHandle::open(pid)?;
     // Only now is it certain whose handle that is.
-    Ok(carries(&fs::read(&environment)?, of).then_some(process))
+    Ok(carries(&fs::read(&environment)?, scope).then_some(process))
 }
 
-fn carries(environment: &[u8], of: &Of) -> bool {
+fn carries(environment: &[u8], scope: &ProcessScope) -> bool {
     environment.split(|byte| *byte == 0).any(|variable| {
         variable
-            .strip_prefix(MARKER.as_bytes())
+            .strip_prefix(MACHINE_ENV.as_bytes())
             .and_then(|rest| rest.strip_prefix(b"="))
             .and_then(|value| std::str::from_utf8(value).ok())
-            .is_some_and(|value| of.matches(value))
+            .is_some_and(|value| scope.matches(value))
     })
 }
 
@@ -117,9 +110,9 @@ mod tests {
 
     #[test]
     fn the_marker_is_matched_whole() {
-        let one = Of::machine("f00", "i-1");
-        let all = Of::Fleet("f00".to_owned());
-        let environment = |value: &str| format!("PATH=/bin\0{MARKER}={value}\0HOME=/\0").into_bytes();
+        let one = ProcessScope::machine("f00", "i-1");
+        let all = ProcessScope::Fleet("f00".to_owned());
+        let environment = |value: &str| format!("PATH=/bin\0{MACHINE_ENV}={value}\0HOME=/\0").into_bytes();
         assert!(carries(&environment("f00/i-1"), &one));
         assert!(!carries(&environment("f00/i-12"), &one));
         assert!(!carries(&environment("f00/i"), &one));
@@ -135,7 +128,7 @@ mod tests {
         let spawn = |id: &str, script: &str| {
             Command::new("sh")
                 .args(["-c", script])
-                .env(MARKER, Of::machine(&fleet, id).value())
+                .env(MACHINE_ENV, ProcessScope::machine(&fleet, id).value())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .spawn()
@@ -143,14 +136,14 @@ mod tests {
         };
         let mut stubborn = spawn("i-1", "trap '' TERM; sleep 600 & sleep 600");
         let mut other = spawn("i-2", "exec sleep 600");
-        while find(&Of::machine(&fleet, "i-1")).len() < 3 {
+        while find(&ProcessScope::machine(&fleet, "i-1")).len() < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert!(end(&Of::machine(&fleet, "i-1"), Duration::from_millis(50)).await >= 3);
+        assert!(end(&ProcessScope::machine(&fleet, "i-1"), Duration::from_millis(50)).await >= 3);
         assert!(!stubborn.wait().unwrap().success());
-        assert!(find(&Of::machine(&fleet, "i-1")).is_empty());
+        assert!(find(&ProcessScope::machine(&fleet, "i-1")).is_empty());
         assert!(other.try_wait().unwrap().is_none());
-        assert_eq!(end(&Of::Fleet(fleet.clone()), Duration::from_secs(1)).await, 1);
+        assert_eq!(end(&ProcessScope::Fleet(fleet.clone()), Duration::from_secs(1)).await, 1);
         assert!(!other.wait().unwrap().success());
     }
 }

@@ -6,10 +6,10 @@ use anyhow::Result;
 use lightsout_localcloud::fleet::{InstanceView, JobState, JobView, Snapshot};
 
 use crate::{
-    control::Client,
+    agent_report::{leaving, phase},
+    control::FleetClient,
     duration::short,
-    place::Place,
-    up::report::{leaving, phase},
+    fleet_dir::FleetDir,
 };
 
 /// Show the instances and the jobs of the running fleet
@@ -24,8 +24,8 @@ pub struct Args {
 }
 
 /// Prints the tables.
-pub async fn run(args: &Args, place: &Place) -> Result<ExitCode> {
-    let snapshot = Client::find(place)?.snapshot().await?;
+pub async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
+    let snapshot = FleetClient::find(fleet_dir)?.snapshot().await?;
     if args.json {
         crate::print(&format!("{}\n", serde_json::to_string(&snapshot)?));
     } else {

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod event;
 pub mod host;
 pub mod lifecycle;
+#[expect(clippy::match_same_arms, reason = "an operation is read from its first step to its last")]
 mod operations;
 pub mod phase;
 pub mod policy;

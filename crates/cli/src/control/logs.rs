@@ -10,16 +10,16 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use crate::place::Place;
+use crate::fleet_dir::FleetDir;
 
 /// Prints a log; with `follow`, goes on until the reader has enough or the fleet has ended.
-pub async fn print(place: &Place, id: &str, follow: bool, json: bool) -> Result<()> {
-    let (name, path) = find(place, id)?;
+pub async fn print(fleet_dir: &FleetDir, id: &str, follow: bool, json: bool) -> Result<()> {
+    let (name, path) = find(fleet_dir, id)?;
     let mut file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut out = std::io::stdout().lock();
     let mut unfinished = Vec::new();
     loop {
-        let ended = place.running().is_err();
+        let ended = fleet_dir.running().is_err();
         let mut piece = Vec::new();
         file.read_to_end(&mut piece)?;
         if json {
@@ -37,20 +37,20 @@ pub async fn print(place: &Place, id: &str, follow: bool, json: bool) -> Result<
     }
 }
 
-/// The log's full name and its file. Logs stay until the next fleet starts in this place.
-fn find(place: &Place, id: &str) -> Result<(String, PathBuf)> {
+/// The log's full name and its file. Logs stay until the next fleet starts in this directory.
+fn find(fleet_dir: &FleetDir, id: &str) -> Result<(String, PathBuf)> {
     if id == "scaler" || id == "up" {
-        return Ok((id.to_owned(), place.dir().join(format!("{id}.log"))));
+        return Ok((id.to_owned(), fleet_dir.path().join(format!("{id}.log"))));
     }
-    let names: Vec<String> = fs::read_dir(place.instances())
+    let names: Vec<String> = fs::read_dir(fleet_dir.instances())
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.starts_with(id) || name.strip_prefix("i-").is_some_and(|name| name.starts_with(id)))
         .collect();
     match &names[..] {
-        [name] => Ok((name.clone(), place.instances().join(name).join("agent.log"))),
-        [] => bail!("no log of `{id}` in {}; `lightsout ps` lists the instances", place.dir().display()),
+        [name] => Ok((name.clone(), fleet_dir.instances().join(name).join("agent.log"))),
+        [] => bail!("no log of `{id}` in {}; `lightsout ps` lists the instances", fleet_dir.path().display()),
         [..] => bail!("`{id}` could be {}; write more of it", names.join(" or ")),
     }
 }

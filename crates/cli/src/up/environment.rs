@@ -4,21 +4,22 @@ use std::env;
 
 use tokio::process::Command;
 
-use crate::processes::{MARKER, Of};
+use crate::processes::{MACHINE_ENV, ProcessScope};
 
-/// Variables of the caller that would lead a child elsewhere than to the embedded cloud, or let it talk to the caller's own supervisor.
+/// Variables of the caller that would lead a child elsewhere than to the embedded cloud, or let it talk to the
+/// caller's own supervisor.
 const FOREIGN: [&str; 6] =
     ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
-/// Prepares a child that belongs to `of` and sees the embedded cloud as its only cloud.
-pub fn prepare(command: &mut Command, of: &Of, cloud: &str, region: &str) {
+/// Prepares a child that belongs to `scope` and sees the embedded cloud as its only cloud.
+pub fn prepare(command: &mut Command, scope: &ProcessScope, cloud: &str, region: &str) {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(is_foreign) {
             command.env_remove(name);
         }
     }
     command
-        .env(MARKER, of.value())
+        .env(MACHINE_ENV, scope.value())
         .env("AWS_ENDPOINT_URL", cloud)
         .env("AWS_REGION", region)
         .env("AWS_CONFIG_FILE", "/dev/null")

@@ -1,12 +1,13 @@
-//! The fleet's group on the embedded cloud, made over the wire as our Terraform makes it.
+//! The fleet's group on the embedded cloud, made over the wire as a real one is.
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
+use form_urlencoded::Serializer;
 use hyper::Method;
 
-use crate::http::Http;
+use lightsout_localrunner::http::Http;
 
 /// The group's name.
 pub const GROUP: &str = "lightsout-demo";
@@ -17,12 +18,13 @@ const TEMPLATE: &str = "lightsout-demo";
 const AUTO_SCALING: &str = "2011-01-01";
 const EC2: &str = "2016-11-15";
 
-/// Creates the launch template and the group: new instances are protected from scale-in, a termination hook gives the agent ten
-/// minutes at a time, and nothing is rebalanced between zones.
+/// Creates the launch template and the group: new instances are protected from scale-in, a termination hook gives the
+/// agent ten minutes at a time, and nothing is rebalanced between zones.
 pub async fn create(url: &str, min: u32, max: u32) -> Result<()> {
     let http = Http::new(Duration::from_secs(10));
     let call = async |version: &str, action: &str, parameters: &[(&str, &str)]| -> Result<()> {
-        let form = form(&[&[("Action", action), ("Version", version)], parameters].concat());
+        let head = [("Action", action), ("Version", version)];
+        let form = Serializer::new(String::new()).extend_pairs(head).extend_pairs(parameters).finish();
         let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
         let reply = http.send(Method::POST, &format!("{url}/"), &headers, Bytes::from(form)).await?;
         if !reply.status.is_success() {
@@ -72,23 +74,4 @@ pub async fn create(url: &str, min: u32, max: u32) -> Result<()> {
     .await?;
     let processes = [("AutoScalingGroupName", GROUP), ("ScalingProcesses.member.1", "AZRebalance")];
     call(AUTO_SCALING, "SuspendProcesses", &processes).await
-}
-
-fn form(parameters: &[(&str, &str)]) -> String {
-    parameters.iter().map(|(key, value)| format!("{key}={}", escape(value))).collect::<Vec<_>>().join("&")
-}
-
-fn escape(value: &str) -> String {
-    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    value.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_survives_special_characters() {
-        assert_eq!(form(&[("A.member.1", "a b&c=d"), ("V", "$Latest")]), "A.member.1=a%20b%26c%3Dd&V=%24Latest");
-    }
 }

@@ -7,9 +7,9 @@ use bollard::Docker;
 
 use crate::{
     containers,
-    place::Held,
-    processes::{self, Of},
-    words::count,
+    fleet_dir::LockedFleetDir,
+    plural::plural,
+    processes::{self, ProcessScope},
 };
 
 /// How much there was to clean up.
@@ -22,18 +22,18 @@ pub struct Leftovers {
     pub instances: usize,
 }
 
-/// Ends the processes, removes the containers and the files of any earlier run in this place.
-pub async fn clear(held: &Held, docker: Option<&Docker>) -> Result<Leftovers> {
-    let fleet = held.place.fleet();
-    let processes = processes::end(&Of::Fleet(fleet.clone()), Duration::ZERO).await;
+/// Ends the processes, removes the containers and the files of any earlier run in this directory.
+pub async fn clear(locked: &LockedFleetDir, docker: Option<&Docker>) -> Result<Leftovers> {
+    let fleet = locked.dir.fleet_name();
+    let processes = processes::end(&ProcessScope::Fleet(fleet.clone()), Duration::ZERO).await;
     let containers = match docker {
         Some(docker) => containers::remove(docker, containers::FLEET_LABEL, &fleet)
             .await
             .context("the containers of an earlier run cannot be removed")?,
         None => 0,
     };
-    let killed = held.retract();
-    let instances = held.empty().with_context(|| format!("cannot clean up {}", held.place.dir().display()))?;
+    let killed = locked.retract();
+    let instances = locked.clear().with_context(|| format!("cannot clean up {}", locked.dir.path().display()))?;
     Ok(Leftovers { killed, processes, containers, instances })
 }
 
@@ -50,9 +50,9 @@ impl fmt::Display for Leftovers {
         write!(
             f,
             "{end}: cleaned up {}, {} and the files of {}",
-            count(self.processes, "process", "processes"),
-            count(self.containers, "container", "containers"),
-            count(self.instances, "instance", "instances")
+            plural(self.processes, "process", "processes"),
+            plural(self.containers, "container", "containers"),
+            plural(self.instances, "instance", "instances")
         )
     }
 }
@@ -80,12 +80,12 @@ mod tests {
     #[tokio::test]
     async fn files_go_and_the_place_can_be_used() {
         let temp = tempfile::tempdir().unwrap();
-        let place = crate::place::Place::new(Some(temp.path().join("fleet"))).unwrap();
-        let held = place.hold().unwrap();
-        held.announce("http://127.0.0.1:1").unwrap();
-        std::fs::create_dir_all(place.instances().join("i-1")).unwrap();
-        let left = clear(&held, None).await.unwrap();
+        let fleet_dir = crate::fleet_dir::FleetDir::new(Some(temp.path().join("fleet"))).unwrap();
+        let locked = fleet_dir.lock().unwrap();
+        locked.announce("http://127.0.0.1:1").unwrap();
+        std::fs::create_dir_all(fleet_dir.instances().join("i-1")).unwrap();
+        let left = clear(&locked, None).await.unwrap();
         assert_eq!(left, Leftovers { killed: true, processes: 0, containers: 0, instances: 1 });
-        assert_eq!(clear(&held, None).await.unwrap(), Leftovers::default());
+        assert_eq!(clear(&locked, None).await.unwrap(), Leftovers::default());
     }
 }

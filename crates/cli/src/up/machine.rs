@@ -1,6 +1,7 @@
 //! Machines made of processes: each instance is the real agent, kept as systemd keeps it, and whatever the agent starts.
 
-mod engine;
+mod engine_proxy;
+mod power_switch;
 mod settings;
 
 use std::{
@@ -8,119 +9,49 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
-    process::{ExitCode, Stdio},
+    path::PathBuf,
+    process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use bollard::Docker;
 use futures_util::future::BoxFuture;
 use lightsout_localcloud::{Boot, Machine, Machines, ci::demo::DemoMachine, fleet::AgentReport};
-use rustix::{
-    fd::OwnedFd,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
-};
-use tokio::{
-    net::{UnixDatagram, UnixListener},
-    process::{Child, Command},
-    sync::watch,
-};
+use tokio::{net::UnixListener, process::Child, sync::watch};
 
-use self::engine::View;
-use super::{environment, platform::Platform};
+use self::engine_proxy::EngineProxy;
+pub use self::power_switch::{MACHINE_OFF, machine_off};
+use super::{environment, fleet_config::FleetConfig};
 use crate::{
     containers,
-    place::Place,
-    processes::{self, Of},
+    process_handle::ProcessHandle,
+    processes::{self, ProcessScope},
 };
-
-/// The word with which an agent switches its machine off: `lightsout machine-off DIR`.
-pub const MACHINE_OFF: &str = "machine-off";
 
 /// How long a machine that is switched off may take to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 /// How long after the agent died it is started again.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// What all machines of a fleet have in common.
-#[derive(Clone, Debug)]
-pub struct Site {
-    /// The fleet's directory; each machine has its own below it.
-    pub place: Place,
-    /// The CI platform.
-    pub platform: Platform,
-    /// This program.
-    pub program: PathBuf,
-    /// A program that is the agent; without it this one is.
-    pub agent: Option<PathBuf>,
-    /// A program that is the scaler; without it this one is.
-    pub scaler: Option<PathBuf>,
-    /// The platform's runner.
-    pub runner: PathBuf,
-    /// The Docker engine and the image for jobs; without it jobs are plain processes.
-    pub docker: Option<(Docker, String)>,
-    /// The agents' idle timeout.
-    pub idle_timeout: Duration,
-    /// Jobs that a machine takes at once.
-    pub slots: u32,
-}
-
-impl Site {
-    /// The command that is the agent.
-    fn agent(&self) -> Command {
-        own(self.agent.as_ref(), &self.program, "agent")
-    }
-
-    /// The command that is the scaler.
-    pub fn scaler(&self) -> Command {
-        own(self.scaler.as_ref(), &self.program, "scaler")
-    }
-}
-
-/// A program of its own, or else the part of this program with that word.
-fn own(other: Option<&PathBuf>, program: &Path, word: &str) -> Command {
-    let mut command = Command::new(other.map_or(program, PathBuf::as_path));
-    if other.is_none() {
-        command.arg(word);
-    }
-    command
-}
-
 /// Powers machines of this kind on.
 #[derive(Clone, Debug)]
-pub struct ProcessMachines(pub Arc<Site>);
+pub struct ProcessMachines(pub Arc<FleetConfig>);
 
 impl Machines for ProcessMachines {
     fn boot(&self, boot: Boot) -> BoxFuture<'static, io::Result<Box<dyn Machine>>> {
-        let site = Arc::clone(&self.0);
-        Box::pin(async move { ProcessMachine::boot(site, &boot).map(|machine| Box::new(machine) as Box<dyn Machine>) })
-    }
-}
-
-/// Asks the machine whose directory is given to switch itself off.
-pub fn machine_off(args: &[OsString]) -> ExitCode {
-    let told = match args {
-        [dir] => std::os::unix::net::UnixDatagram::unbound()
-            .and_then(|socket| socket.send_to(b"off", power_switch(Path::new(dir))))
-            .map(drop),
-        [..] => Err(io::Error::other("give the machine's directory")),
-    };
-    match told {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: the machine cannot be switched off: {error}");
-            ExitCode::FAILURE
-        }
+        let config = Arc::clone(&self.0);
+        Box::pin(
+            async move { ProcessMachine::boot(config, &boot).map(|machine| Box::new(machine) as Box<dyn Machine>) },
+        )
     }
 }
 
 /// One machine.
 struct ProcessMachine {
-    site: Arc<Site>,
-    of: Of,
+    config: Arc<FleetConfig>,
+    scope: ProcessScope,
     dir: PathBuf,
-    agent: Arc<Mutex<Option<OwnedFd>>>,
+    agent: Arc<Mutex<Option<ProcessHandle>>>,
     /// It is ending: the agent is not started again.
     ending: watch::Sender<bool>,
     /// It switched itself off.
@@ -128,43 +59,58 @@ struct ProcessMachine {
 }
 
 impl ProcessMachine {
-    fn boot(site: Arc<Site>, boot: &Boot) -> io::Result<Self> {
-        let dir = site.place.instances().join(&boot.id);
+    fn boot(config: Arc<FleetConfig>, boot: &Boot) -> io::Result<Self> {
+        let dir = config.fleet_dir.instances().join(&boot.id);
         fs::create_dir_all(&dir)?;
-        let fleet = site.place.fleet();
-        let of = Of::machine(&fleet, &boot.id);
+        let fleet = config.fleet_dir.fleet_name();
+        let scope = ProcessScope::machine(&fleet, &boot.id);
         let described = DemoMachine {
             dir: &dir,
-            runner: &site.runner,
+            runner: &config.runner,
             port: free_port()?,
-            slots: site.slots,
-            image: site.docker.as_ref().map(|(_, image)| image.as_str()),
-            labels: &[(containers::FLEET_LABEL, &fleet), (containers::MACHINE_LABEL, &of.value())],
+            slots: config.slots,
+            image: config.docker.as_ref().map(|(_, image)| image.as_str()),
+            labels: &[(containers::FLEET_LABEL, &fleet), (containers::MACHINE_LABEL, &scope.value())],
         };
-        fs::write(dir.join("agent.toml"), settings::agent(&site, &boot.aws, &described))?;
-        let environment = site.platform.demo().environment(&described);
-        let switch = UnixDatagram::bind(power_switch(&dir))?;
+        fs::write(dir.join("agent.toml"), settings::agent(&config, &boot.aws, &described))?;
+        let environment = config.platform.environment(&described);
+        let switch = power_switch::bind(&dir)?;
         let agent = Arc::default();
-        let machine =
-            Self { site, of, dir, agent, ending: watch::Sender::new(false), switched_off: watch::Sender::new(false) };
-        machine.offer_engine()?;
-        tokio::spawn(keep(machine.service(boot, environment), Arc::clone(&machine.agent), machine.ending.subscribe()));
-        tokio::spawn(listen(switch, machine.end(), machine.switched_off.clone()));
+        let machine = Self {
+            config,
+            scope,
+            dir,
+            agent,
+            ending: watch::Sender::new(false),
+            switched_off: watch::Sender::new(false),
+        };
+        machine.serve_engine()?;
+        tokio::spawn(supervise(
+            machine.agent_command(boot, environment),
+            Arc::clone(&machine.agent),
+            machine.ending.subscribe(),
+        ));
+        let (shut_down, switched_off) = (machine.shut_down(), machine.switched_off.clone());
+        tokio::spawn(async move {
+            power_switch::pressed(switch).await;
+            shut_down.await;
+            switched_off.send_replace(true);
+        });
         Ok(machine)
     }
 
-    /// The machine's own view of the engine, where its agent needs one.
-    fn offer_engine(&self) -> io::Result<()> {
-        if self.site.docker.is_none() || !self.site.platform.needs_own_engine() {
+    /// Serves the machine's own view of the engine, where its agent needs one.
+    fn serve_engine(&self) -> io::Result<()> {
+        if self.config.docker.is_none() || !self.config.platform.needs_own_engine() {
             return Ok(());
         }
         let socket = UnixListener::bind(settings::engine_socket(&self.dir))?;
-        let label = format!("{}={}", containers::MACHINE_LABEL, self.of.value());
-        let view = View { engine: engine::socket(), label };
+        let label = format!("{}={}", containers::MACHINE_LABEL, self.scope.value());
+        let proxy = EngineProxy { engine: engine_proxy::socket(), label };
         let mut ending = self.ending.subscribe();
         tokio::spawn(async move {
             tokio::select! {
-                Err(error) = view.serve(socket) => tracing::error!(%error, "a machine's view of the engine is gone"),
+                Err(error) = proxy.serve(socket) => tracing::error!(%error, "a machine's view of the engine is gone"),
                 _ = ending.wait_for(|ending| *ending) => {}
             }
         });
@@ -172,16 +118,16 @@ impl ProcessMachine {
     }
 
     /// The agent as systemd would start it.
-    fn service(
+    fn agent_command(
         &self,
         boot: &Boot,
         variables: Vec<(&'static str, OsString)>,
     ) -> impl Fn() -> io::Result<Child> + Send + 'static {
-        let (site, dir, of, boot) = (Arc::clone(&self.site), self.dir.clone(), self.of.clone(), boot.clone());
+        let (config, dir, scope, boot) = (Arc::clone(&self.config), self.dir.clone(), self.scope.clone(), boot.clone());
         move || {
             let log = OpenOptions::new().create(true).append(true).open(dir.join("agent.log"))?;
-            let mut command = site.agent();
-            environment::prepare(&mut command, &of, &boot.aws, &boot.region);
+            let mut command = config.agent();
+            environment::prepare(&mut command, &scope, &boot.aws, &boot.region);
             command
                 .args(["run", "--config"])
                 .arg(dir.join("agent.toml"))
@@ -197,15 +143,16 @@ impl ProcessMachine {
     }
 
     /// Everything that a shutdown does.
-    fn end(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (ending, of, site) = (self.ending.clone(), self.of.clone(), Arc::clone(&self.site));
+    fn shut_down(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (ending, scope, config) = (self.ending.clone(), self.scope.clone(), Arc::clone(&self.config));
         async move {
             ending.send_replace(true);
-            processes::end(&of, GRACE).await;
-            if let Some((docker, _)) = &site.docker
-                && let Err(error) = containers::remove(docker, containers::MACHINE_LABEL, &of.value()).await
+            processes::end(&scope, GRACE).await;
+            if let Some((docker, _)) = &config.docker
+                && let Err(error) = containers::remove(docker, containers::MACHINE_LABEL, &scope.value()).await
             {
-                tracing::warn!(machine = of.value(), %error, "the job containers cannot be removed; the next start does it");
+                let machine = scope.value();
+                tracing::warn!(machine, %error, "the job containers cannot be removed; the next start does it");
             }
         }
     }
@@ -222,12 +169,12 @@ impl Machine for ProcessMachine {
     }
 
     fn power_off(&self) -> BoxFuture<'static, ()> {
-        Box::pin(self.end())
+        Box::pin(self.shut_down())
     }
 
     fn crash_agent(&self) -> io::Result<()> {
         match &*self.agent.lock().expect("no holder panics") {
-            Some(agent) => Ok(pidfd_send_signal(agent, Signal::KILL)?),
+            Some(agent) => agent.kill(),
             None => Err(io::Error::other("the agent does not run now")),
         }
     }
@@ -238,15 +185,15 @@ impl Machine for ProcessMachine {
 }
 
 /// Starts the agent, and starts it again when it dies, but not when it has done its work (`Restart=on-failure`).
-async fn keep(
+async fn supervise(
     start: impl Fn() -> io::Result<Child>,
-    agent: Arc<Mutex<Option<OwnedFd>>>,
+    agent: Arc<Mutex<Option<ProcessHandle>>>,
     mut ending: watch::Receiver<bool>,
 ) {
     while !*ending.borrow() {
         match start() {
             Ok(mut child) => {
-                *agent.lock().expect("no holder panics") = handle(&child).ok();
+                *agent.lock().expect("no holder panics") = child.id().and_then(|pid| ProcessHandle::open(pid).ok());
                 let ended = child.wait().await;
                 *agent.lock().expect("no holder panics") = None;
                 match ended {
@@ -262,23 +209,6 @@ async fn keep(
             _ = ending.wait_for(|ending| *ending) => return,
         }
     }
-}
-
-/// Ends the machine when its power switch is pressed.
-async fn listen(switch: UnixDatagram, end: impl Future<Output = ()>, switched_off: watch::Sender<bool>) {
-    if switch.recv(&mut [0; 8]).await.is_ok() {
-        end.await;
-        switched_off.send_replace(true);
-    }
-}
-
-fn handle(child: &Child) -> io::Result<OwnedFd> {
-    let pid = child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)).ok_or(io::ErrorKind::NotFound)?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
-}
-
-fn power_switch(dir: &Path) -> PathBuf {
-    dir.join("power")
 }
 
 /// A port that nobody uses now. Another process may take it first; then the agent's runner fails and is tried again.

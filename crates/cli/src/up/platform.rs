@@ -1,9 +1,8 @@
-//! The platform of a fleet as `up` embeds it: settings for agent and scaler, secrets, and the built-in runner's files. What
+//! The platform of a fleet as `up` embeds it: settings for agent and scaler, secrets, and the built-in runner. What
 //! differs between the platforms is their [`Demo`]'s to say.
 
 use std::{
-    fs, io,
-    os::unix::fs::{PermissionsExt, symlink},
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
@@ -12,9 +11,10 @@ use lightsout_localcloud::{
     LocalCloudOptions, PlatformKind, PlatformOptions,
     ci::{
         KINDS,
-        demo::{Demo, DemoMachine, JobContainers, RunnerFile},
+        demo::{Demo, DemoMachine, JobContainers},
     },
 };
+use lightsout_localrunner::{Host, Runner, runner_of};
 
 use super::toml::quoted;
 
@@ -80,27 +80,18 @@ impl Platform {
 
     /// Puts the built-in runner where agents find it, below its vendor's name. Returns the program to start.
     pub fn place_runner(&self, program: &Path, bin: &Path) -> Result<PathBuf> {
-        let files = self.demo().runner_files();
-        let place = || -> io::Result<()> {
-            fs::create_dir_all(bin)?;
-            for file in files {
-                let path = bin.join(file.name());
-                match file {
-                    RunnerFile::Link(_) => symlink(program, path)?,
-                    RunnerFile::Program(_) => {
-                        fs::hard_link(program, &path).or_else(|_| fs::copy(program, &path).map(drop))?;
-                    }
-                    RunnerFile::Script(_, text) => {
-                        fs::write(&path, text)?;
-                        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-                    }
-                }
-            }
-            Ok(())
-        };
-        place().with_context(|| format!("cannot place the built-in runner in {}", bin.display()))?;
-        let first = files.first().context("the platform has no built-in runner")?;
-        Ok(bin.join(first.name()))
+        let placed = self.runner().install(program, bin);
+        placed.with_context(|| format!("cannot place the built-in runner in {}", bin.display()))
+    }
+
+    /// What the agent finds in its environment, and hands on to the runner.
+    pub fn environment(&self, machine: &DemoMachine<'_>) -> Vec<(&'static str, OsString)> {
+        let DemoMachine { dir, runner, port, slots, image, .. } = *machine;
+        self.runner().environment(&Host { dir, runner, port, slots, image })
+    }
+
+    fn runner(&self) -> &'static Runner {
+        runner_of(self.kind.as_str()).expect("each platform has a built-in runner")
     }
 
     /// Where the runner serves its metrics, for `[agent]`; `off` where the agent asks for none.

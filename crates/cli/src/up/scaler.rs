@@ -13,43 +13,47 @@ use tokio::{
 use super::{
     environment,
     fleet::{GROUP, REGION},
-    machine::Site,
+    fleet_config::FleetConfig,
     platform::Platform,
 };
-use crate::processes::Of;
+use crate::processes::ProcessScope;
 
 /// How long after the scaler died it is started again.
 const RESTART: Duration = Duration::from_secs(1);
 
 /// What the scaler needs to know.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct ScalerOptions {
     /// The embedded cloud.
     pub url: String,
     /// The pause between two ticks.
     pub tick: Duration,
     /// Where it listens for the platform's webhook, if it does.
-    pub hook: Option<SocketAddr>,
+    pub webhook_listen: Option<SocketAddr>,
 }
 
 /// What shows that a webhook is genuine; it never leaves this machine.
-const HOOK_SECRET: &str = "lightsout-demo-webhook";
+const WEBHOOK_SECRET: &str = "lightsout-demo-webhook";
 
 /// What the platform must know to post its webhook to the scaler that listens there.
 pub fn webhook(listen: SocketAddr) -> Webhook {
-    Webhook { url: format!("http://{listen}/hooks/{GROUP}"), secret: HOOK_SECRET.to_owned(), auth: WebhookAuth::Token }
+    Webhook {
+        url: format!("http://{listen}/hooks/{GROUP}"),
+        secret: WEBHOOK_SECRET.to_owned(),
+        auth: WebhookAuth::Token,
+    }
 }
 
 /// Starts the scaler and keeps it. Its decisions come out of the channel; it ends with the fleet's other processes.
-pub fn start(site: &Arc<Site>, wish: &Wish) -> Result<mpsc::UnboundedReceiver<Record>> {
-    let file = site.place.dir().join("scaler.toml");
-    fs::write(&file, settings(wish, &site.platform, site.slots))
+pub fn start(config: &Arc<FleetConfig>, options: &ScalerOptions) -> Result<mpsc::UnboundedReceiver<Record>> {
+    let file = config.fleet_dir.path().join("scaler.toml");
+    fs::write(&file, settings(options, &config.platform, config.slots))
         .with_context(|| format!("cannot write {}", file.display()))?;
     let (records, decisions) = mpsc::unbounded_channel();
-    let (site, wish) = (Arc::clone(site), wish.clone());
+    let (config, options) = (Arc::clone(config), options.clone());
     tokio::spawn(async move {
         while !records.is_closed() {
-            if let Err(error) = run(&site, &wish, &records).await {
+            if let Err(error) = run(&config, &options, &records).await {
                 tracing::error!(error = format!("{error:#}"), "the scaler cannot be started");
             }
             tokio::time::sleep(RESTART).await;
@@ -59,14 +63,19 @@ pub fn start(site: &Arc<Site>, wish: &Wish) -> Result<mpsc::UnboundedReceiver<Re
 }
 
 /// Runs it until it ends.
-async fn run(site: &Site, wish: &Wish, records: &mpsc::UnboundedSender<Record>) -> Result<()> {
-    let log = fs::OpenOptions::new().create(true).append(true).open(site.place.dir().join("scaler.log"))?;
-    let mut command = site.scaler();
-    environment::prepare(&mut command, &Of::machine(&site.place.fleet(), "scaler"), &wish.url, REGION);
+async fn run(config: &FleetConfig, options: &ScalerOptions, records: &mpsc::UnboundedSender<Record>) -> Result<()> {
+    let log = fs::OpenOptions::new().create(true).append(true).open(config.fleet_dir.path().join("scaler.log"))?;
+    let mut command = config.scaler();
+    environment::prepare(
+        &mut command,
+        &ProcessScope::machine(&config.fleet_dir.fleet_name(), "scaler"),
+        &options.url,
+        REGION,
+    );
     let mut child = command
         .args(["watch", "--format", "json", "--config"])
-        .arg(site.place.dir().join("scaler.toml"))
-        .args(wish.hook.iter().flat_map(|listen| ["--listen".to_owned(), listen.to_string()]))
+        .arg(config.fleet_dir.path().join("scaler.toml"))
+        .args(options.webhook_listen.iter().flat_map(|listen| ["--listen".to_owned(), listen.to_string()]))
         .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTSCALER0")
         .env("AWS_SECRET_ACCESS_KEY", "lightsout-local")
         .stdin(Stdio::null())
@@ -94,14 +103,14 @@ async fn run(site: &Site, wish: &Wish, records: &mpsc::UnboundedSender<Record>) 
     Ok(())
 }
 
-fn settings(wish: &Wish, platform: &Platform, slots: u32) -> String {
-    let hook = wish.hook.and(platform.webhook());
-    let hook = hook.map(|kind| format!("webhook = {{ kind = \"{kind}\", secret = \"{HOOK_SECRET}\" }}\n"));
+fn settings(options: &ScalerOptions, platform: &Platform, slots: u32) -> String {
+    let webhook = options.webhook_listen.and(platform.webhook());
+    let webhook = webhook.map(|kind| format!("webhook = {{ kind = \"{kind}\", secret = \"{WEBHOOK_SECRET}\" }}\n"));
     format!(
-        "tick = \"{tick}\"\n\n[[pool]]\ngroup = \"{GROUP}\"\nslots = {slots}\n{hook}\n{platform}",
-        hook = hook.unwrap_or_default(),
-        tick = format_duration(wish.tick),
-        platform = platform.scaler_settings(&wish.url),
+        "tick = \"{tick}\"\n\n[[pool]]\ngroup = \"{GROUP}\"\nslots = {slots}\n{webhook}\n{platform}",
+        webhook = webhook.unwrap_or_default(),
+        tick = format_duration(options.tick),
+        platform = platform.scaler_settings(&options.url),
     )
 }
 
@@ -114,8 +123,12 @@ mod tests {
     #[test]
     fn the_scaler_takes_its_settings() {
         let listen = "127.0.0.1:2".parse().unwrap();
-        let wish = Wish { url: "http://127.0.0.1:1".into(), tick: Duration::from_secs(2), hook: Some(listen) };
-        let text = settings(&wish, &Platform::new("gitlab".parse().unwrap()), 3);
+        let options = ScalerOptions {
+            url: "http://127.0.0.1:1".into(),
+            tick: Duration::from_secs(2),
+            webhook_listen: Some(listen),
+        };
+        let text = settings(&options, &Platform::new("gitlab".parse().unwrap()), 3);
         let settings = ScalerSettings::parse(&[Fragment::new("scaler.toml", text)]).unwrap();
         assert_eq!(settings.tick, Duration::from_secs(2));
         assert_eq!((settings.pools.len(), settings.pools[0].group.as_str()), (1, GROUP));

@@ -5,7 +5,7 @@ use std::fmt;
 use lightsout_localcloud::fleet::{InstanceView, Snapshot};
 use serde::Serialize;
 
-use crate::words::count;
+use crate::plural::plural;
 
 /// The summary, in the form that `--json` ends with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -133,13 +133,14 @@ impl fmt::Display for Summary {
         }
         write!(
             f,
-            "\ninstances  {launched} launched, {remaining} there at the end; {billed_s:.1} s billed, {idle_s:.1} s of it in service without a job"
+            "\ninstances  {launched} launched, {remaining} there at the end; {billed_s:.1} s billed, {idle_s:.1} s of it \
+             in service without a job"
         )?;
         write!(
             f,
             "\nscaler     {}, {}",
-            count(self.scaler.ticks, "tick", "ticks"),
-            count(self.scaler.raises, "raise", "raises")
+            plural(self.scaler.ticks, "tick", "ticks"),
+            plural(self.scaler.raises, "raise", "raises")
         )
     }
 }

@@ -1,6 +1,13 @@
-//! Texts as TOML, for the settings that `up` writes.
+//! Values in the TOML files that `up` writes.
 
-/// A JSON string is a TOML string as well.
+use std::path::Path;
+
+/// A text. A JSON string is a TOML string as well.
 pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// A path as a text.
+pub fn quoted_path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
 }

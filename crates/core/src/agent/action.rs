@@ -9,7 +9,7 @@ use crate::agent::{
 ///
 /// Requests that touch the runner (`Register`, `Drain`, `Undrain`, `Abort`, `Deregister`) are carried out in the order in which they are asked,
 /// except that an `Abort` overtakes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Action {
     /// Comes back with the answer.
     pub id: RequestId,

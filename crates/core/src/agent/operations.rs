@@ -50,7 +50,7 @@ impl<S> Next<S> {
 }
 
 /// Where an operation is, while an effect is under way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Save,
     Register(register::Step),

@@ -1,6 +1,6 @@
-//! What whoever runs a whole fleet on an embedded platform must know of it: settings, secrets and the built-in runner.
+//! What whoever runs a whole fleet on an embedded platform must know of it: settings and secrets.
 
-use std::{ffi::OsString, path::Path};
+use std::path::Path;
 
 /// The parameter that holds the secret with which runners connect.
 pub const RUNNER_TOKEN: &str = "/lightsout/demo/runner-token";
@@ -8,11 +8,6 @@ pub const RUNNER_TOKEN: &str = "/lightsout/demo/runner-token";
 pub const READ_TOKEN: &str = "/lightsout/demo/read-token";
 /// The parameter that holds the secret with which agents drain, where that is another.
 pub const DRAIN_TOKEN: &str = "/lightsout/demo/drain-token";
-
-/// The environment variable that gives a built-in runner the image for its jobs' containers.
-pub const JOB_IMAGE: &str = "LIGHTSOUT_JOB_IMAGE";
-/// The environment variable that gives a built-in runner the search path of its jobs.
-pub const JOB_PATH: &str = "LIGHTSOUT_JOB_PATH";
 
 /// A machine of the fleet, for the settings of its agent and runner.
 #[derive(Clone, Debug)]
@@ -54,26 +49,6 @@ pub enum JobContainers {
     Never(&'static str),
 }
 
-/// A file by which an agent finds the built-in runner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunnerFile {
-    /// A symbolic link of this name to the built-in runner, which does what the name says.
-    Link(&'static str),
-    /// The built-in runner itself under this name, where a process must be known by the name of its file.
-    Program(&'static str),
-    /// An executable script of this name with this text.
-    Script(&'static str, &'static str),
-}
-
-impl RunnerFile {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Link(name) | Self::Program(name) | Self::Script(name, _) => name,
-        }
-    }
-}
-
 /// How a whole fleet runs on an embedded platform.
 pub trait Demo {
     /// The parameters that agents and scaler read their secrets from.
@@ -84,14 +59,6 @@ pub trait Demo {
 
     /// The scaler's settings of the platform after `url`, as TOML.
     fn queue_settings(&self) -> String;
-
-    /// The files of the built-in runner; the first is the one that the agent starts.
-    fn runner_files(&self) -> &'static [RunnerFile];
-
-    /// What the agent finds in its environment, and hands on to the runner.
-    fn environment(&self, _: &DemoMachine<'_>) -> Vec<(&'static str, OsString)> {
-        Vec::new()
-    }
 
     /// How its runner runs jobs.
     fn containers(&self) -> JobContainers;

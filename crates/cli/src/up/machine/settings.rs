@@ -1,17 +1,19 @@
-//! The settings of a machine's agent.
+//! The settings of a machine's agent, as the machine image of a real fleet would hold them.
 
 use std::path::{Path, PathBuf};
 
-use lightsout_core::duration::format_duration;
 use lightsout_localcloud::ci::demo::DemoMachine;
 
-use super::{MACHINE_OFF, Site};
-use crate::up::toml::quoted;
+use super::power_switch::MACHINE_OFF;
+use crate::{
+    duration::format_duration,
+    up::{fleet_config::FleetConfig, toml::quoted_path},
+};
 
 /// The agent's settings, as the machine image of a real fleet would hold them.
-pub(super) fn agent(site: &Site, url: &str, machine: &DemoMachine<'_>) -> String {
+pub(super) fn agent(config: &FleetConfig, url: &str, machine: &DemoMachine<'_>) -> String {
     let dir = machine.dir;
-    let engine = site.platform.needs_own_engine().then(|| format!("socket = {}\n", path(&engine_socket(dir))));
+    let engine = config.platform.needs_own_engine().then(|| format!("socket = {}\n", quoted_path(&engine_socket(dir))));
     format!(
         "[agent]\n\
          state_dir = {state}\n\
@@ -27,26 +29,22 @@ pub(super) fn agent(site: &Site, url: &str, machine: &DemoMachine<'_>) -> String
          {engine}\
          \n\
          {platform}",
-        state = path(&dir.join("state")),
-        socket = path(&dir.join("agent.sock")),
+        state = quoted_path(&dir.join("state")),
+        socket = quoted_path(&dir.join("agent.sock")),
         slots = machine.slots,
-        idle = format_duration(site.idle_timeout),
-        metrics = site.platform.metrics(machine),
-        program = path(&site.program),
-        shown = path(dir),
+        idle = format_duration(config.idle_timeout),
+        metrics = config.platform.metrics(machine),
+        program = quoted_path(&config.program),
+        shown = quoted_path(dir),
         docker = machine.image.is_some(),
         engine = engine.unwrap_or_default(),
-        platform = site.platform.agent_settings(url, machine),
+        platform = config.platform.agent_settings(url, machine),
     )
 }
 
 /// Where the machine's own view of the engine answers.
 pub(super) fn engine_socket(dir: &Path) -> PathBuf {
     dir.join("engine")
-}
-
-fn path(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
 }
 
 #[cfg(test)]
@@ -62,15 +60,15 @@ mod tests {
     };
 
     use super::*;
-    use crate::{place::Place, up::platform::Platform};
+    use crate::{fleet_dir::FleetDir, up::platform::Platform};
 
     fn gitlab_of(platform: &dyn RunnerConfig) -> &GitLabRunnerSettings {
         &(platform as &dyn Any).downcast_ref::<GitLabRunnerConfig>().expect("GitLab").settings
     }
 
     fn settings(kind: &str, image: Option<&str>) -> (PathBuf, AgentSettings) {
-        let site = Site {
-            place: Place::new(Some("/run/fleet \"a\"".into())).unwrap(),
+        let config = FleetConfig {
+            fleet_dir: FleetDir::new(Some("/run/fleet \"a\"".into())).unwrap(),
             platform: Platform::new(kind.parse().unwrap()),
             program: "/opt/lightsout".into(),
             agent: None,
@@ -80,16 +78,16 @@ mod tests {
             idle_timeout: Duration::from_millis(8_500),
             slots: 3,
         };
-        let dir = site.place.instances().join("i-1");
+        let dir = config.fleet_dir.instances().join("i-1");
         let machine = DemoMachine {
             dir: &dir,
-            runner: &site.runner,
+            runner: &config.runner,
             port: 9_252,
-            slots: site.slots,
+            slots: config.slots,
             image,
             labels: &[("lightsout.machine", "f/i-1")],
         };
-        let text = agent(&site, "http://127.0.0.1:2", &machine);
+        let text = agent(&config, "http://127.0.0.1:2", &machine);
         (dir.clone(), AgentSettings::parse(&[Fragment::new("agent.toml", text)]).unwrap())
     }
 

@@ -67,7 +67,7 @@ impl Lifecycle {
         match (step, outcome) {
             // It was about to end: back through the same door as a boot, since the group may have moved it meanwhile.
             (ReturnStep::Save, Outcome::Done) if self.runner.deregistered() => {
-                self.enter(State::Booting { since: now })
+                self.enter(State::Booting { since: now });
             }
             (ReturnStep::Save, Outcome::Done) => self.return_by(ReturnStep::Undrain),
             (ReturnStep::Undrain, Outcome::Done) => {

@@ -3,10 +3,7 @@
 use std::path::Path;
 
 use super::BuildkiteOptions;
-use crate::ci::demo::{Demo, DemoMachine, JobContainers, READ_TOKEN, RUNNER_TOKEN, RunnerFile, quoted, secret};
-
-/// The name of the agent's program.
-pub const PROGRAM: &str = "buildkite-agent";
+use crate::ci::demo::{Demo, DemoMachine, JobContainers, READ_TOKEN, RUNNER_TOKEN, quoted, secret};
 
 impl BuildkiteOptions {
     fn queue(&self) -> String {
@@ -27,10 +24,6 @@ impl Demo for BuildkiteOptions {
 
     fn queue_settings(&self) -> String {
         format!("{}queue = {}\n", secret("token", READ_TOKEN), self.queue())
-    }
-
-    fn runner_files(&self) -> &'static [RunnerFile] {
-        &[RunnerFile::Link(PROGRAM)]
     }
 
     fn containers(&self) -> JobContainers {

@@ -1,10 +1,7 @@
 //! A whole fleet on the embedded CircleCI.
 
 use super::CircleCiOptions;
-use crate::ci::demo::{Demo, DemoMachine, JobContainers, READ_TOKEN, RUNNER_TOKEN, RunnerFile, quoted, secret};
-
-/// The name of the machine runner's program.
-pub const PROGRAM: &str = "circleci-runner";
+use crate::ci::demo::{Demo, DemoMachine, JobContainers, READ_TOKEN, RUNNER_TOKEN, quoted, secret};
 
 impl Demo for CircleCiOptions {
     fn secrets(&self) -> Vec<(&'static str, String)> {
@@ -19,10 +16,6 @@ impl Demo for CircleCiOptions {
     fn queue_settings(&self) -> String {
         let classes: Vec<String> = self.resource_classes.iter().map(|class| quoted(&class.name)).collect();
         format!("{}resource_classes = [{}]\n", secret("token", READ_TOKEN), classes.join(", "))
-    }
-
-    fn runner_files(&self) -> &'static [RunnerFile] {
-        &[RunnerFile::Link(PROGRAM)]
     }
 
     fn containers(&self) -> JobContainers {

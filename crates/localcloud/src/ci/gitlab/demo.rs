@@ -1,10 +1,7 @@
 //! A whole fleet on the embedded GitLab.
 
 use super::GitLabOptions;
-use crate::ci::demo::{Demo, DemoMachine, JobContainers, READ_TOKEN, RUNNER_TOKEN, RunnerFile, quoted, secret};
-
-/// The name of the runner's program.
-pub const PROGRAM: &str = "gitlab-runner";
+use crate::ci::demo::{Demo, DemoMachine, JobContainers, READ_TOKEN, RUNNER_TOKEN, quoted, secret};
 
 impl Demo for GitLabOptions {
     fn secrets(&self) -> Vec<(&'static str, String)> {
@@ -25,10 +22,6 @@ impl Demo for GitLabOptions {
     fn queue_settings(&self) -> String {
         let token = secret("token", READ_TOKEN);
         format!("{token}projects = [{}]\nrun_untagged = true\n", quoted(&self.project))
-    }
-
-    fn runner_files(&self) -> &'static [RunnerFile] {
-        &[RunnerFile::Link(PROGRAM)]
     }
 
     fn containers(&self) -> JobContainers {

@@ -1,14 +1,7 @@
 //! A whole fleet on the embedded Spacelift.
 
-use std::ffi::OsString;
-
 use super::SpaceliftOptions;
-use crate::ci::demo::{
-    DRAIN_TOKEN, Demo, DemoMachine, JOB_IMAGE, JobContainers, READ_TOKEN, RUNNER_TOKEN, RunnerFile, quoted, secret,
-};
-
-/// The name of the worker's program.
-pub const PROGRAM: &str = "spacelift-launcher";
+use crate::ci::demo::{DRAIN_TOKEN, Demo, DemoMachine, JobContainers, READ_TOKEN, RUNNER_TOKEN, quoted, secret};
 
 /// The parameter that holds the private key of the worker pool.
 const POOL_KEY: &str = "/lightsout/demo/pool-key";
@@ -39,14 +32,6 @@ impl Demo for SpaceliftOptions {
     fn queue_settings(&self) -> String {
         let (id, pool) = (quoted(&self.key_id), quoted(&self.pool));
         format!("api_key_id = {id}\n{}worker_pool = {pool}\n", secret("api_key_secret", READ_TOKEN))
-    }
-
-    fn runner_files(&self) -> &'static [RunnerFile] {
-        &[RunnerFile::Link(PROGRAM)]
-    }
-
-    fn environment(&self, machine: &DemoMachine<'_>) -> Vec<(&'static str, OsString)> {
-        machine.image.map(|image| (JOB_IMAGE, image.into())).into_iter().collect()
     }
 
     fn containers(&self) -> JobContainers {

@@ -1,0 +1,178 @@
+//! The arguments of `lightsout up`.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Result, ensure};
+use lightsout_localcloud::{NewJobs, PlatformKind};
+
+use crate::duration;
+
+/// Run a whole fleet on this machine: it grows, works, and turns its own lights off
+#[derive(clap::Args)]
+#[command(
+    help_template = "\
+{about}
+
+An embedded cloud (EC2 Auto Scaling, instance metadata, a CI platform) listens on loopback. The real scaler
+raises its group while jobs wait. Each instance is the real agent with a runner of that platform: it takes jobs,
+idles out, and ends itself. Jobs run in Docker containers when an engine answers and the platform's runner does
+so, else as plain processes. Nothing outside of this machine is asked for anything.
+
+{usage-heading} {usage}
+
+{all-args}{after-help}",
+    after_help = "\
+Examples:
+  lightsout up                       20 jobs on up to 5 instances, until the fleet is at zero again
+  lightsout up --jobs 0 --keep       an empty fleet that waits for `lightsout enqueue`
+  lightsout up --max 10 --slots 2    a bigger one, two jobs to an instance
+  lightsout up --platform github     the same with GitHub Actions instead of GitLab
+  lightsout up --json | tail -1      only the summary, for scripts
+
+While it runs, from a second terminal:
+  lightsout ps, enqueue, crash ID, interrupt ID, rebalance ID, scale-in N, refresh, logs ID, down
+
+Exit status: 0 when no job was lost, 1 otherwise, 2 for bad arguments, 130 after Ctrl-C."
+)]
+pub struct Args {
+    /// How many jobs to start with; 0 waits for `lightsout enqueue`
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Work", value_parser = clap::value_parser!(u32).range(..=100_000))]
+    jobs: u32,
+    /// How long a job takes; each takes between half and one and a half of it
+    #[arg(long, value_name = "SECONDS", default_value_t = 4.0, help_heading = "Work")]
+    job_seconds: f64,
+    /// Where chance starts: the same seed in the same place gives the same jobs and instance ids
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Work")]
+    pub seed: u64,
+
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value_t = PlatformKind::default(),
+        help_heading = "Fleet",
+        help = format!("The CI platform: {}", PlatformKind::names())
+    )]
+    pub platform: PlatformKind,
+    /// The group's smallest size
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Fleet")]
+    pub min: u32,
+    /// The group's largest size
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Fleet")]
+    pub max: u32,
+    /// Jobs that an instance takes at once
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Fleet", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub slots: u32,
+    /// From launch to in service
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, help_heading = "Fleet")]
+    pub boot_seconds: f64,
+    /// How long an instance stays without a job
+    #[arg(long, value_name = "SPAN", default_value = "8s", value_parser = duration::parse_duration, help_heading = "Fleet")]
+    pub idle_timeout: Duration,
+    /// The pause between two looks of the scaler at the queue; quick for the demo, 10s is the default in production
+    #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = duration::parse_duration, help_heading = "Fleet")]
+    pub tick: Duration,
+    /// Have the platform post its webhook to the scaler, which then looks at once (gitlab, github, buildkite)
+    #[arg(long, help_heading = "Fleet")]
+    pub webhook: bool,
+    /// Use a genuine gitlab-runner instead of the small built-in one (with --platform gitlab)
+    #[arg(long, value_name = "PATH", help_heading = "Fleet")]
+    pub runner: Option<PathBuf>,
+    /// Run jobs as plain processes even when a Docker engine answers
+    #[arg(long, help_heading = "Fleet")]
+    pub no_docker: bool,
+
+    /// End when all jobs have ended and the fleet is back at its smallest size (the default)
+    #[arg(long, conflicts_with = "keep", help_heading = "Run")]
+    once: bool,
+    /// Keep running until Ctrl-C or `lightsout down`
+    #[arg(long, help_heading = "Run")]
+    pub keep: bool,
+    /// The embedded cloud's port; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0, help_heading = "Run")]
+    pub port: u16,
+    /// Print one JSON object a line; the last is the summary
+    #[arg(long, help_heading = "Run")]
+    pub json: bool,
+
+    /// Start this agent instead of the one in this program
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub agent_bin: Option<PathBuf>,
+    /// Start this scaler instead of the one in this program
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub scaler_bin: Option<PathBuf>,
+}
+
+impl Args {
+    /// What the single flags cannot say about themselves.
+    pub fn check(&self) -> Result<()> {
+        ensure!(self.max >= 1, "--max 0 leaves no room for an instance; use 1 or more");
+        ensure!(self.min <= self.max, "--min {} is above --max {}", self.min, self.max);
+        ensure!((0.0..=86_400.0).contains(&self.job_seconds), "--job-seconds is between 0 and 86400");
+        ensure!((0.0..=3_600.0).contains(&self.boot_seconds), "--boot-seconds is between 0 and 3600");
+        ensure!(self.idle_timeout >= Duration::from_secs(1), "--idle-timeout is at least 1s");
+        ensure!(self.tick >= Duration::from_secs(1), "--tick is at least 1s");
+        Ok(())
+    }
+
+    /// The first jobs, each with its own length.
+    pub fn first_jobs(&self) -> impl Iterator<Item = NewJobs> {
+        let mut chance = SplitMix64(self.seed);
+        let seconds = self.job_seconds;
+        (0..self.jobs).map(move |_| NewJobs {
+            seconds: (seconds * (0.5 + chance.next()) * 10.0).round() / 10.0,
+            ..NewJobs::default()
+        })
+    }
+}
+
+/// Numbers between 0 and 1 that look random (SplitMix64).
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        f64::from(u32::try_from((bits ^ (bits >> 31)) >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(line: &str) -> Args {
+        Line::try_parse_from(format!("up {line}").split_whitespace()).unwrap().args
+    }
+
+    #[test]
+    fn jobs_spread_around_their_length_and_repeat_with_the_seed() {
+        let seconds = |line: &str| args(line).first_jobs().map(|job| job.seconds).collect::<Vec<_>>();
+        let jobs = seconds("--jobs 200 --job-seconds 4");
+        assert_eq!(jobs.len(), 200);
+        assert!(jobs.iter().all(|seconds| (2.0..=6.0).contains(seconds)));
+        let mean = jobs.iter().sum::<f64>() / 200.0;
+        assert!((3.5..4.5).contains(&mean), "{mean}");
+        assert_eq!(jobs, seconds("--jobs 200"));
+        assert_ne!(jobs, seconds("--jobs 200 --seed 2"));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_before_anything_starts() {
+        for line in ["--max 0", "--min 6", "--job-seconds 1e9", "--boot-seconds NaN", "--idle-timeout 10ms", "--tick 0"]
+        {
+            assert!(args(line).check().is_err(), "{line}");
+        }
+        assert!(args("").check().is_ok());
+        assert!(args("--jobs 0 --keep --min 2 --max 2").check().is_ok());
+    }
+}

@@ -1,0 +1,56 @@
+//! What the machines and the scaler of a fleet have in common.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bollard::Docker;
+use tokio::process::Command;
+
+use super::platform::Platform;
+use crate::fleet_dir::FleetDir;
+
+/// How a fleet is run.
+#[derive(Clone, Debug)]
+pub struct FleetConfig {
+    /// The fleet's directory; each machine has its own below it.
+    pub fleet_dir: FleetDir,
+    /// The CI platform.
+    pub platform: Platform,
+    /// This program.
+    pub program: PathBuf,
+    /// A program that is the agent; without it this one is.
+    pub agent: Option<PathBuf>,
+    /// A program that is the scaler; without it this one is.
+    pub scaler: Option<PathBuf>,
+    /// The platform's runner.
+    pub runner: PathBuf,
+    /// The Docker engine and the image for jobs; without it jobs are plain processes.
+    pub docker: Option<(Docker, String)>,
+    /// The agents' idle timeout.
+    pub idle_timeout: Duration,
+    /// Jobs that a machine takes at once.
+    pub slots: u32,
+}
+
+impl FleetConfig {
+    /// The command that is the agent.
+    pub fn agent(&self) -> Command {
+        program_or_subcommand(self.agent.as_ref(), &self.program, "agent")
+    }
+
+    /// The command that is the scaler.
+    pub fn scaler(&self) -> Command {
+        program_or_subcommand(self.scaler.as_ref(), &self.program, "scaler")
+    }
+}
+
+/// A program of its own, or else the part of this program with that word.
+fn program_or_subcommand(other: Option<&PathBuf>, program: &Path, word: &str) -> Command {
+    let mut command = Command::new(other.map_or(program, PathBuf::as_path));
+    if other.is_none() {
+        command.arg(word);
+    }
+    command
+}

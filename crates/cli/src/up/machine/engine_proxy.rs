@@ -1,0 +1,127 @@
+//! The Docker engine as one machine sees it. All machines of the fleet share one engine; each gets a socket of its
+//! own, behind which only its own containers are listed and heard of, and nothing can be changed.
+
+use std::{convert::Infallible, io, path::PathBuf};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http_body_util::{Either, Empty, Full};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::{UnixListener, UnixStream};
+
+/// A machine's view of the engine.
+#[derive(Clone, Debug)]
+pub struct EngineProxy {
+    /// The engine's own socket.
+    pub engine: PathBuf,
+    /// What the machine's containers carry, as `label=value`.
+    pub label: String,
+}
+
+type Body = Either<Incoming, Full<Bytes>>;
+
+/// The socket of this machine's engine: where `DOCKER_HOST` says, else the usual place.
+pub fn socket() -> PathBuf {
+    let host = std::env::var("DOCKER_HOST").ok();
+    let path = host.as_deref().and_then(|host| host.strip_prefix("unix://")).unwrap_or("/var/run/docker.sock");
+    path.into()
+}
+
+impl EngineProxy {
+    /// Answers at the socket for as long as it is polled.
+    pub async fn serve(self, socket: UnixListener) -> io::Result<Infallible> {
+        loop {
+            let (stream, _) = socket.accept().await?;
+            let proxy = self.clone();
+            tokio::spawn(async move {
+                let service = service_fn(|request| proxy.answer(request));
+                // Whoever hangs up in the middle has its reasons.
+                let _ =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let refuse = |status: StatusCode, why: String| {
+            let mut reply = Response::new(Either::Right(Full::from(json!({ "message": why }).to_string())));
+            *reply.status_mut() = status;
+            reply
+        };
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            return Ok(refuse(StatusCode::FORBIDDEN, "a machine may only look".to_owned()));
+        }
+        match self.forward(&request).await {
+            Ok(reply) => Ok(reply.map(Either::Left)),
+            Err(error) => Ok(refuse(StatusCode::BAD_GATEWAY, format!("{error:#}"))),
+        }
+    }
+
+    async fn forward(&self, request: &Request<Incoming>) -> Result<Response<Incoming>> {
+        let stream = UnixStream::connect(&self.engine).await.context("no Docker engine answers")?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let target = self.filtered(request.uri().path(), request.uri().query().unwrap_or_default());
+        let asked = Request::builder()
+            .method(request.method())
+            .uri(target)
+            .header("host", "docker")
+            .body(Empty::<Bytes>::new())?;
+        Ok(sender.send_request(asked).await?)
+    }
+
+    /// The path and query of a question, which is about this machine's containers only where it is about containers at all.
+    fn filtered(&self, path: &str, query: &str) -> String {
+        if !path.ends_with("/containers/json") && !path.ends_with("/events") {
+            return format!("{path}?{query}");
+        }
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let asked = pairs.iter().find(|(key, _)| key == "filters");
+        let mut filters: Value =
+            asked.and_then(|(_, text)| serde_json::from_str(text).ok()).unwrap_or_else(|| json!({}));
+        match &mut filters["label"] {
+            Value::Array(labels) => labels.push(self.label.clone().into()),
+            labels => *labels = json!([self.label]),
+        }
+        let others =
+            pairs.iter().filter(|(key, _)| key != "filters").map(|(key, value)| (key.as_str(), value.as_str()));
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(others)
+            .append_pair("filters", &filters.to_string())
+            .finish();
+        format!("{path}?{query}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(path: &str, query: &str) -> (String, Value) {
+        let proxy = EngineProxy { engine: "/nowhere".into(), label: "lightsout.machine=f/i-1".into() };
+        let target = proxy.filtered(path, query);
+        let (_, query) = target.split_once('?').unwrap();
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let filters = pairs
+            .iter()
+            .find(|(key, _)| key == "filters")
+            .map_or(Value::Null, |(_, text)| serde_json::from_str(text).unwrap());
+        (query.to_owned(), filters)
+    }
+
+    #[test]
+    fn only_the_machines_own_containers_are_asked_for() {
+        let own = "lightsout.machine=f/i-1";
+        let (query, filters) = asked(
+            "/v1.47/containers/json",
+            "all=true&filters=%7B%22label%22%3A%5B%22a%22%5D%2C%22status%22%3A%5B%22running%22%5D%7D",
+        );
+        assert!(query.contains("all=true"), "{query}");
+        assert_eq!(filters, json!({ "label": ["a", own], "status": ["running"] }));
+        assert_eq!(asked("/events", "").1, json!({ "label": [own] }));
+        assert_eq!(asked("/v1.47/containers/json", "filters=%7B%7D").1, json!({ "label": [own] }));
+        assert_eq!(asked("/version", "a=b"), ("a=b".to_owned(), Value::Null));
+    }
+}

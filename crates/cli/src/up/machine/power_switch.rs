@@ -1,0 +1,45 @@
+//! How an agent switches its machine off, as `poweroff` would: with a message to a socket in the machine's directory.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::net::UnixDatagram as StdUnixDatagram,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use tokio::net::UnixDatagram;
+
+/// The subcommand with which an agent switches its machine off: `lightsout machine-off DIR`.
+pub const MACHINE_OFF: &str = "machine-off";
+
+/// Asks the machine whose directory is given to switch itself off.
+pub fn machine_off(args: &[OsString]) -> ExitCode {
+    let sent = match args {
+        [dir] => StdUnixDatagram::unbound().and_then(|socket| socket.send_to(b"off", path(Path::new(dir)))).map(drop),
+        [..] => Err(io::Error::other("give the machine's directory")),
+    };
+    match sent {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: the machine cannot be switched off: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The machine's side, before its agent starts.
+pub fn bind(dir: &Path) -> io::Result<UnixDatagram> {
+    UnixDatagram::bind(path(dir))
+}
+
+/// Resolves when the machine is to be switched off.
+pub async fn pressed(switch: UnixDatagram) {
+    if switch.recv(&mut [0; 8]).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn path(dir: &Path) -> PathBuf {
+    dir.join("power")
+}

@@ -1,0 +1,232 @@
+//! The platform's side that most vendors' runners talk to: the embedded platform's private API, below
+//! `/_lightsout/runner/`. The vendors' own protocols are not open; their rules hold behind it.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    http::{Http, Reply},
+    job::{Job, Outcome},
+    machine,
+    worker::{self, Claim, Finish, JobSource, JobStarter, PAUSE, Stop, WorkerOptions},
+};
+
+/// How a runner introduces itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Connect {
+    /// The platform that it works for.
+    pub platform: &'static str,
+    /// What the vendor's runner would be given to prove that it may.
+    pub token: String,
+    pub name: String,
+    /// The instance that it runs on.
+    pub instance_id: Option<String>,
+    /// What it tells about itself, where the vendor's runner does.
+    pub metadata: BTreeMap<String, String>,
+    /// Jobs at once.
+    pub slots: usize,
+    pub mode: Mode,
+}
+
+/// Whether a runner goes on after a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Continuous,
+    Single,
+}
+
+impl Connect {
+    /// A runner with one job at once that goes on after it, and nothing to tell about itself.
+    pub fn new(platform: &'static str, token: String, name: String) -> Self {
+        Self {
+            platform,
+            token,
+            name,
+            instance_id: machine::instance_id(),
+            metadata: BTreeMap::new(),
+            slots: 1,
+            mode: Mode::Continuous,
+        }
+    }
+}
+
+/// The connection of one runner.
+#[derive(Debug)]
+pub struct PlatformClient {
+    http: Http,
+    base: String,
+    connect: Connect,
+    /// Whether it connects anew when the platform has forgotten it.
+    reconnects: bool,
+    runner: Mutex<Option<String>>,
+}
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Running,
+    Success,
+    Failed,
+    /// The runner could not run it.
+    SystemFailure,
+    /// The runner was told to end it.
+    Canceled,
+}
+
+/// Where the embedded platform answers: where everything embedded does.
+pub fn embedded_url() -> Result<String> {
+    env::var("AWS_ENDPOINT_URL")
+        .context("AWS_ENDPOINT_URL is not set: the built-in runner works within `lightsout up` only")
+}
+
+impl PlatformClient {
+    /// A connection to the platform at `url`, made with the first claim. With `reconnects` the runner connects anew
+    /// when the platform has forgotten it.
+    pub fn new(url: &str, connect: Connect, reconnects: bool) -> Self {
+        let base = format!("{}/_lightsout/runner", url.trim_end_matches('/'));
+        Self { http: Http::new(Duration::from_secs(10)), base, connect, reconnects, runner: Mutex::new(None) }
+    }
+
+    /// Takes jobs and runs them until a signal, or the platform, ends it.
+    pub async fn work(self, starter: impl JobStarter<Job>, on_signal: fn(i32, Stop) -> Stop) -> Result<()> {
+        let options = WorkerOptions {
+            slots: self.connect.slots,
+            single: self.connect.mode == Mode::Single,
+            interval: PAUSE,
+            on_signal,
+        };
+        worker::work(self, starter, options).await
+    }
+
+    async fn try_claim(&self) -> Result<Claim<Job>> {
+        let runner = match self.runner() {
+            Some(runner) => runner,
+            None => match self.connect().await? {
+                Ok(runner) => runner,
+                Err(refused) => return Ok(Claim::Over(refused)),
+            },
+        };
+        let reply = self.post(&format!("{runner}/claim"), &json!({})).await?;
+        Ok(match reply.status {
+            StatusCode::OK => {
+                #[derive(Deserialize)]
+                struct Ticket {
+                    job: Job,
+                }
+                let ticket: Ticket = serde_json::from_slice(&reply.body).context("the job cannot be understood")?;
+                Claim::Job(Box::new(ticket.job))
+            }
+            StatusCode::NO_CONTENT => Claim::Nothing,
+            StatusCode::NOT_FOUND if self.reconnects => {
+                self.set_runner(None);
+                Claim::Nothing
+            }
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => Claim::Over(reason(&reply)),
+            _ => bail!("HTTP {}: {}", reply.status, reason(&reply)),
+        })
+    }
+
+    /// Connects: the runner's number, or why it may not.
+    async fn connect(&self) -> Result<Result<String, String>> {
+        #[derive(Deserialize)]
+        struct Connected {
+            runner: String,
+        }
+        let reply = self.post("connect", &serde_json::to_value(&self.connect)?).await?;
+        match reply.status {
+            StatusCode::OK => {
+                let Connected { runner } = serde_json::from_slice(&reply.body).context("the answer is no number")?;
+                println!("connected as {} ({})", self.connect.name, runner);
+                self.set_runner(Some(runner.clone()));
+                Ok(Ok(runner))
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => Ok(Err(reason(&reply))),
+            _ => bail!("HTTP {}: {}", reply.status, reason(&reply)),
+        }
+    }
+
+    /// Says how a job stands, with more of its output. False when the platform no longer wants it.
+    async fn report(&self, job: u64, state: State, output: &[u8], exit_code: Option<i64>) -> Result<bool> {
+        #[derive(Deserialize)]
+        struct Seen {
+            state: String,
+        }
+        let runner = self.runner().context("not connected")?;
+        let mut body = json!({ "state": state, "trace": String::from_utf8_lossy(output) });
+        if let Some(code) = exit_code {
+            body["exit_code"] = code.into();
+        }
+        let reply = self.post(&format!("{runner}/jobs/{job}"), &body).await?;
+        match reply.status {
+            StatusCode::OK => {
+                let Seen { state } = serde_json::from_slice(&reply.body).context("the answer is no state")?;
+                Ok(state == "running")
+            }
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => bail!("HTTP {}: {}", reply.status, reason(&reply)),
+        }
+    }
+
+    async fn post(&self, path: &str, body: &serde_json::Value) -> Result<Reply> {
+        self.http.json(Method::POST, &format!("{}/{path}", self.base), body).await
+    }
+
+    fn runner(&self) -> Option<String> {
+        self.runner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_runner(&self, runner: Option<String>) {
+        *self.runner.lock().unwrap_or_else(PoisonError::into_inner) = runner;
+    }
+}
+
+impl JobSource for PlatformClient {
+    type Job = Job;
+
+    async fn claim(&self) -> Claim<Job> {
+        self.try_claim().await.unwrap_or_else(Claim::Failed)
+    }
+
+    async fn append(&self, job: &Job, _: usize, output: &Bytes) -> Result<bool> {
+        self.report(job.id, State::Running, output, None).await
+    }
+
+    async fn finish(&self, job: &Job, outcome: &Outcome) -> Finish {
+        let state = match outcome {
+            Outcome::Success => State::Success,
+            Outcome::Failed(_) | Outcome::TimedOut => State::Failed,
+            Outcome::NoImage(_) | Outcome::SystemFailure(_) => State::SystemFailure,
+            Outcome::Aborted | Outcome::Canceled => State::Canceled,
+        };
+        match self.report(job.id, state, &[], outcome.exit_code()).await {
+            Ok(_) => Finish::Taken,
+            Err(error) => Finish::Failed(error),
+        }
+    }
+
+    async fn disconnect(&self) {
+        if let Some(runner) = self.runner()
+            && let Err(error) = self.post(&format!("{runner}/disconnect"), &json!({})).await
+        {
+            eprintln!("the platform was not told that the runner leaves: {error:#}");
+        }
+        self.set_runner(None);
+    }
+}
+
+fn reason(reply: &Reply) -> String {
+    let error = reply.value().ok().and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
+    error.unwrap_or_else(|| reply.text())
+}

@@ -1,0 +1,123 @@
+//! Jobs in containers of a Docker engine.
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use bollard::{
+    Docker,
+    errors::Error,
+    models::{ContainerCreateBody, HostConfig},
+    query_parameters::{
+        CreateContainerOptions, CreateImageOptions, LogsOptions, RemoveContainerOptions, StartContainerOptions,
+        WaitContainerOptions,
+    },
+};
+use futures_util::{StreamExt, TryStreamExt};
+
+use crate::job::Log;
+
+/// A Docker engine.
+#[derive(Clone, Debug)]
+pub struct Engine(Docker);
+
+/// A container to create.
+#[derive(Clone, Debug, Default)]
+pub struct ContainerSpec {
+    pub name: String,
+    pub image: String,
+    pub entrypoint: Option<Vec<String>>,
+    pub command: Vec<String>,
+    /// Each as `KEY=value`.
+    pub environment: Vec<String>,
+    pub labels: HashMap<String, String>,
+    pub network_mode: Option<String>,
+}
+
+/// A job's container.
+pub struct Container {
+    docker: Docker,
+    id: String,
+}
+
+/// Something that no other container's name has: several fleets may share an engine, and their jobs' numbers.
+pub fn unique() -> String {
+    format!("{:x}", jiff::Timestamp::now().as_nanosecond())
+}
+
+impl Engine {
+    /// Connects to the engine behind this socket, or to the usual one.
+    pub async fn connect(host: Option<&str>) -> Result<Self> {
+        let engine = match host {
+            Some(host) => Docker::connect_with_unix(host, 120, bollard::API_DEFAULT_VERSION),
+            None => Docker::connect_with_local_defaults(),
+        };
+        async { engine?.negotiate_version().await }.await.map(Self).context("no Docker engine answers")
+    }
+
+    /// Pulls the image when it is not there.
+    pub async fn pull(&self, image: &str) -> Result<()> {
+        match self.0.inspect_image(image).await {
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                let tag = if image.contains('@') || image.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+                    None
+                } else {
+                    Some("latest".to_owned())
+                };
+                let options =
+                    CreateImageOptions { from_image: Some(image.to_owned()), tag, ..CreateImageOptions::default() };
+                let pulled: Result<Vec<_>, _> = self.0.create_image(Some(options), None, None).try_collect().await;
+                pulled.with_context(|| format!("the image {image} is not here and cannot be pulled"))?;
+            }
+            found => {
+                found.with_context(|| format!("the Docker engine cannot look for the image {image}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates a container without starting it.
+    pub async fn create(&self, spec: ContainerSpec) -> Result<Container> {
+        let body = ContainerCreateBody {
+            image: Some(spec.image),
+            entrypoint: spec.entrypoint,
+            cmd: Some(spec.command),
+            env: Some(spec.environment),
+            labels: Some(spec.labels),
+            host_config: Some(HostConfig { network_mode: spec.network_mode, ..HostConfig::default() }),
+            ..ContainerCreateBody::default()
+        };
+        let options = CreateContainerOptions { name: Some(spec.name), ..CreateContainerOptions::default() };
+        let created = self.0.create_container(Some(options), body).await.context("no container")?;
+        Ok(Container { docker: self.0.clone(), id: created.id })
+    }
+}
+
+impl Container {
+    /// Runs it to its end; the exit code.
+    pub async fn run(&self, log: Log) -> Result<i64> {
+        self.docker.start_container(&self.id, None::<StartContainerOptions>).await?;
+        let options = LogsOptions { follow: true, stdout: true, stderr: true, ..LogsOptions::default() };
+        let mut output = self.docker.logs(&self.id, Some(options));
+        while let Some(piece) = output.next().await {
+            let _ = log.send(piece?.into_bytes()).await;
+        }
+        match self.docker.wait_container(&self.id, None::<WaitContainerOptions>).next().await {
+            Some(Ok(exit)) => Ok(exit.status_code),
+            Some(Err(Error::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(code),
+            Some(Err(error)) => Err(error.into()),
+            None => bail!("the Docker engine does not say how the container ended"),
+        }
+    }
+
+    /// Kills it if it still runs, and removes it.
+    pub async fn remove(self) {
+        for _ in 0..3 {
+            let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+            match self.docker.remove_container(&self.id, Some(options)).await {
+                Ok(()) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => return,
+                Err(error) => eprintln!("container {} cannot be removed: {error}", self.id),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}

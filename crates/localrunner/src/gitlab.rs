@@ -1,0 +1,162 @@
+//! GitLab's runner: what `gitlab-runner run` is to GitLab and to the agent. It reads the same `config.toml`, takes
+//! jobs over the same API, runs them in containers or as plain processes, and obeys the same signals: `SIGQUIT` ends
+//! it after its jobs, `SIGTERM` and `SIGINT` fail them first. It runs the steps of a job as one script; artifacts,
+//! caches, services and `after_script` are the genuine runner's.
+
+mod api;
+mod config;
+mod metrics;
+mod ticket;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use signal_hook::consts::SIGQUIT;
+
+use self::{
+    api::GitLab,
+    config::{Config, DockerConfig},
+    ticket::Ticket,
+};
+use crate::{
+    container::{Engine, unique},
+    executor::{Executor, JobOptions, RunningJob},
+    program::{block_on, link, with_args},
+    runner::Runner,
+    worker::{self, JobStarter, Stop, WorkerOptions},
+};
+
+pub const RUNNER: Runner = Runner {
+    platform: "gitlab",
+    programs: &[(PROGRAM, main)],
+    install: |program, bin| link(program, bin, PROGRAM),
+    environment: |_| Vec::new(),
+};
+
+const PROGRAM: &str = "gitlab-runner";
+
+/// The small built-in GitLab runner of `lightsout up`.
+#[derive(Parser)]
+#[command(name = PROGRAM, version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Takes jobs and runs them until a signal ends it: QUIT after the running jobs, TERM or INT at once
+    Run {
+        /// A GitLab Runner configuration; its first `[[runners]]` entry counts
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where jobs work that run as plain processes
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        working_directory: PathBuf,
+    },
+}
+
+fn main(args: &[OsString]) -> ExitCode {
+    with_args(PROGRAM, args, |args: Args| {
+        let Command::Run { config, working_directory } = args.command;
+        match Config::load(&config) {
+            Ok(config) => block_on(run(config, &working_directory)),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                Ok(ExitCode::from(2))
+            }
+        }
+    })
+}
+
+async fn run(config: Config, working_directory: &Path) -> Result<()> {
+    let executor = match &config.docker {
+        Some(docker) => Executor::Containers {
+            engine: Engine::connect(docker.host.as_deref()).await?,
+            image: docker.image.clone(),
+            labels: labels(docker, &config),
+            network_mode: docker.network_mode.clone(),
+        },
+        None => Executor::Processes,
+    };
+    let running = Arc::new(AtomicUsize::new(0));
+    if let Some(address) = config.listen_address.clone() {
+        metrics::serve(&address, config.clone(), Arc::clone(&running)).await?;
+    }
+    println!("takes jobs from {} as {}", config.url, config.system_id);
+    let starter =
+        Starter { executor, builds: working_directory.join("builds"), short_token: config.short_token(), running };
+    let options = WorkerOptions { slots: config.concurrent, single: false, interval: config.check_interval, on_signal };
+    worker::work(GitLab::new(&config), starter, options).await
+}
+
+fn on_signal(signal: i32, stop: Stop) -> Stop {
+    match (signal, stop) {
+        (SIGQUIT, _) => Stop::Finish,
+        (_, Stop::No | Stop::Finish) => Stop::Abort,
+        (_, Stop::Abort | Stop::Exit) => Stop::Exit,
+    }
+}
+
+struct Starter {
+    executor: Executor,
+    /// Jobs that are plain processes have a directory each below it.
+    builds: PathBuf,
+    short_token: String,
+    /// Jobs that the runner has, for its metrics.
+    running: Arc<AtomicUsize>,
+}
+
+impl JobStarter<Ticket> for Starter {
+    fn claimed(&self, _: &Ticket) -> Result<()> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn prepare(&self, ticket: &Ticket) -> Result<()> {
+        self.executor.prepare(&ticket.job).await
+    }
+
+    async fn start(&self, ticket: &Ticket) -> Result<RunningJob> {
+        let (job, project) = (ticket.job.id, ticket.project_id);
+        let labels = [("job.id", job), ("project.id", project)];
+        let options = JobOptions {
+            name: format!("runner-{}-project-{project}-concurrent-{job}-{}-build", self.short_token, unique()),
+            labels: labels.map(|(key, number)| (label(key), number.to_string())).into(),
+            entrypoint: ticket.entrypoint.clone(),
+            directory: Some(self.builds.join(job.to_string())),
+            hidden: &[],
+        };
+        self.executor.start(&ticket.job, options).await
+    }
+
+    fn ended(&self, _: &Ticket) {
+        self.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What every container carries: GitLab Runner's own labels, and those of the configuration.
+fn labels(docker: &DockerConfig, config: &Config) -> BTreeMap<String, String> {
+    let own = [
+        ("managed", "true"),
+        ("type", "build"),
+        ("runner.id", &config.short_token()),
+        ("runner.system_id", &config.system_id),
+    ];
+    let own = own.map(|(key, value)| (label(key), value.to_owned()));
+    docker.container_labels.clone().into_iter().chain(own).collect()
+}
+
+fn label(key: &str) -> String {
+    format!("com.gitlab.gitlab-runner.{key}")
+}
