@@ -100,7 +100,7 @@ impl Agent {
             }
             Outcome::Member(Membership::Outside) => self.end_by(self.rung.max(Rung::Terminate), now),
             Outcome::Member(Membership::Pending | Membership::InService { .. } | Membership::Standby) if fresh => {
-                self.again(now)
+                self.again(now);
             }
             Outcome::Member(Membership::Pending | Membership::InService { .. }) => self.go(Step::End),
             Outcome::Member(Membership::Standby) => self.end_by(self.rung.max(Rung::Replace), now),

@@ -31,7 +31,7 @@ impl Agent {
             Phase::Idle { .. } if self.activity != Activity::Quiet => self.serve(now),
             Phase::Busy if self.activity == Activity::Quiet && matches!(self.step, Step::Serve) => self.serve(now),
             Phase::Draining { why: LeaveReason::Idle } if matches!(self.activity, Activity::Busy(_)) => {
-                self.turn_back(now)
+                self.turn_back(now);
             }
             Phase::Booting
             | Phase::Registering

@@ -94,7 +94,9 @@ impl Parser<'_> {
     fn name(&mut self) -> Result<String, String> {
         match self.next()? {
             Word::Name(name) => Ok(name),
-            other => Err(format!("Syntax Error: Expected a name, found {other:?}.")),
+            other @ (Word::Text(_) | Word::Number(_) | Word::Sign(_)) => {
+                Err(format!("Syntax Error: Expected a name, found {other:?}."))
+            }
         }
     }
 
