@@ -15,6 +15,7 @@ mod run;
 mod runner;
 mod status;
 mod watch;
+#[expect(clippy::wildcard_enum_match_arm, reason = "every outcome that is no trouble is logged alike")]
 mod work;
 
 use std::{ffi::OsString, process::ExitCode};

@@ -5,7 +5,10 @@
 //! ([`platform`]), the parsers of the cloud's notices ([`notice`]) and the settings ([`settings`]).
 //! The shells (`agent`, `scaler`) carry bytes and time.
 
+#![warn(missing_docs)]
+
 pub mod activity;
+#[expect(clippy::wildcard_enum_match_arm, reason = "what the agent does with an outcome that it does not expect")]
 pub mod agent;
 pub mod cloud;
 pub mod notice;

@@ -71,6 +71,7 @@ fn defaults_and_named_platforms_stand_below_a_pools_own_keys() {
         .pools
         .iter()
         .map(|pool| {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "any other fails the test")]
             let tags = match &pool.platform {
                 QueuePlatform::GitLab { settings, .. } => settings.tags.iter().cloned().collect::<Vec<_>>().join(","),
                 QueuePlatform::Command(command) => command.queue.join(" "),
