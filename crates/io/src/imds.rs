@@ -124,8 +124,8 @@ impl Imds {
     }
 
     /// Allows each request this long instead of 1 s.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+    #[cfg(test)]
+    fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
