@@ -3,6 +3,8 @@
 //! One loop (`run`) takes one event at a time. Sources feed it: instance metadata (`watch`), Docker (`docker`), the runner's
 //! process (`runner`), signals and the control socket (`control`). Requests of the core go out through `work`.
 
+#![warn(clippy::expect_used)]
+
 mod args;
 mod clock;
 mod cloud;

@@ -4,6 +4,8 @@
 //! if that is the plan. All pools tick at the same time and none waits for another: each has a deadline of its own, its
 //! errors are its own, and one that is still busy sits out the next tick.
 
+#![warn(clippy::expect_used)]
+
 mod args;
 mod check;
 mod fleet;

@@ -5,7 +5,7 @@
 //! ([`platform`]), the parsers of the cloud's notices ([`notice`]) and the settings ([`settings`]).
 //! The shells (`agent`, `scaler`) carry bytes and time.
 
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::expect_used)]
 
 pub mod activity;
 #[expect(clippy::wildcard_enum_match_arm, reason = "what the agent does with an outcome that it does not expect")]

@@ -6,6 +6,8 @@
 //! - [`imds`] reads the instance's metadata, [`files`] the settings' files, [`secrets`] the tokens that they point to,
 //!   and [`log`] sets up logging.
 
+#![warn(clippy::expect_used)]
+
 pub mod aws;
 pub mod files;
 pub mod group;
