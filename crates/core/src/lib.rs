@@ -6,6 +6,7 @@
 //! The shells (`agent`, `scaler`) carry bytes and time.
 
 #![warn(missing_docs, clippy::expect_used)]
+#![cfg_attr(not(test), warn(unreachable_pub))]
 
 pub mod activity;
 #[expect(clippy::wildcard_enum_match_arm, reason = "what the agent does with an outcome that it does not expect")]

@@ -7,6 +7,7 @@
 //!   and [`log`] sets up logging.
 
 #![warn(clippy::expect_used)]
+#![cfg_attr(not(test), warn(unreachable_pub))]
 
 pub mod aws;
 pub mod files;

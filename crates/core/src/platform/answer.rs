@@ -11,9 +11,9 @@ use std::{marker::PhantomData, time::Duration};
 use jiff::{Timestamp, fmt::rfc2822};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use checks::{check_token, check_url, refuse};
-pub use json::{Document, Node};
-pub use paging::{next_page, percent_encode};
+pub(super) use checks::{check_token, check_url, refuse};
+pub(super) use json::{Document, Node};
+pub(super) use paging::{next_page, percent_encode};
 
 use super::{ErrorKind, PlatformError, Talk};
 use crate::wire::{Ask, Conversation, Reply, Step, Told};
@@ -26,7 +26,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// What to do about the refusals that a user can cure, as half a sentence each.
 #[derive(Clone, Copy, Debug)]
-pub struct Remedies {
+pub(super) struct Remedies {
     /// After a 401.
     pub unauthorized: &'static str,
     /// After a 403.
@@ -37,7 +37,7 @@ pub struct Remedies {
 
 /// What was asked of whom: the start of every error's text.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(super) struct Asked {
     /// The platform and where it is, such as `GitLab at https://gitlab.example.com`.
     pub platform: String,
     /// What we want of it, as an infinitive, such as `read the jobs of project 12`.
@@ -50,7 +50,7 @@ pub struct Asked {
 
 impl Asked {
     /// The reply, or why there is none.
-    pub fn reply(&self, told: Told) -> Result<Reply, PlatformError> {
+    pub(super) fn reply(&self, told: Told) -> Result<Reply, PlatformError> {
         match told {
             Told::Http(Ok(reply)) => Ok(reply),
             Told::Http(Err(unreachable)) => Err(self.error(
@@ -64,7 +64,7 @@ impl Asked {
     }
 
     /// What a reply other than the expected one means.
-    pub fn refusal(&self, reply: &Reply) -> PlatformError {
+    pub(super) fn refusal(&self, reply: &Reply) -> PlatformError {
         let wait = retry_after(reply);
         let (kind, remedy) = match reply.status {
             401 => (ErrorKind::Unauthorized, self.remedies.unauthorized),
@@ -89,7 +89,7 @@ impl Asked {
     }
 
     /// The reply's body as JSON.
-    pub fn json(&self, reply: &Reply) -> Result<Document, PlatformError> {
+    pub(super) fn json(&self, reply: &Reply) -> Result<Document, PlatformError> {
         if is_web_page(&reply.body) {
             return Err(self.malformed(
                 "a web page came instead of JSON; check the url, and whether a proxy or a login page stands before it",
@@ -108,12 +108,12 @@ impl Asked {
     }
 
     /// An answer that cannot be understood.
-    pub fn malformed(&self, how: &str) -> PlatformError {
+    pub(super) fn malformed(&self, how: &str) -> PlatformError {
         self.error(ErrorKind::Malformed, format!("{how}; nothing is concluded from this answer"))
     }
 
     /// An error of this kind, with the rest of its sentence.
-    pub fn error(&self, kind: ErrorKind, rest: impl AsRef<str>) -> PlatformError {
+    pub(super) fn error(&self, kind: ErrorKind, rest: impl AsRef<str>) -> PlatformError {
         PlatformError::new(kind, format!("{}: cannot {}: {}", self.platform, self.what, rest.as_ref()))
     }
 
@@ -139,13 +139,13 @@ impl Asked {
 }
 
 /// The first 200 characters without control characters.
-pub fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     clean.take(EXCERPT).collect::<String>().trim().to_owned()
 }
 
 /// How long the platform asks to wait: `Retry-After` as seconds, or as a date when the reply says its own time too.
-pub fn retry_after(reply: &Reply) -> Option<Duration> {
+pub(super) fn retry_after(reply: &Reply) -> Option<Duration> {
     let value = reply.header("retry-after")?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)).min(LONGEST_WAIT));
@@ -155,12 +155,12 @@ pub fn retry_after(reply: &Reply) -> Option<Duration> {
 }
 
 /// When the platform sent the reply, by its own clock.
-pub fn sent_at(reply: &Reply) -> Option<Timestamp> {
+pub(super) fn sent_at(reply: &Reply) -> Option<Timestamp> {
     http_date(reply.header("date")?)
 }
 
 /// From one time to another on the platform's clock; at most an hour, zero when it is over.
-pub fn wait_until(until: Timestamp, now: Timestamp) -> Duration {
+pub(super) fn wait_until(until: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO).min(LONGEST_WAIT)
 }
 
@@ -173,7 +173,7 @@ fn is_web_page(body: &[u8]) -> bool {
 }
 
 /// A conversation that is over before anything is asked.
-pub fn failed<T: 'static>(error: PlatformError) -> Talk<T> {
+pub(super) fn failed<T: 'static>(error: PlatformError) -> Talk<T> {
     Box::new(Failed(error, PhantomData))
 }
 
@@ -192,7 +192,10 @@ impl<T> Conversation for Failed<T> {
 }
 
 /// A conversation of one question.
-pub fn once<T: 'static>(ask: Ask, read: impl FnMut(Told) -> Result<T, PlatformError> + Send + 'static) -> Talk<T> {
+pub(super) fn once<T: 'static>(
+    ask: Ask,
+    read: impl FnMut(Told) -> Result<T, PlatformError> + Send + 'static,
+) -> Talk<T> {
     Box::new(Once { ask, read })
 }
 

@@ -13,11 +13,11 @@ const GOOD_FOR: u8 = 15;
 
 /// What a probe saw last, if it was not quiet. Shared by its clones.
 #[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<Option<(Activity, u8)>>>);
+pub(super) struct Memory(Arc<Mutex<Option<(Activity, u8)>>>);
 
 impl Memory {
     /// Makes the next snapshot ask again.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -40,7 +40,7 @@ impl Memory {
 
 /// A probe that asks only at every 15th snapshot while it sees a job or nothing certain: both are safe to believe for a
 /// while. Quiet is never taken from memory. A failure is unknown.
-pub fn seldom(probe: Talk<Activity>, memory: Memory) -> Talk<Activity> {
+pub(super) fn seldom(probe: Talk<Activity>, memory: Memory) -> Talk<Activity> {
     Box::new(Seldom { probe, memory })
 }
 

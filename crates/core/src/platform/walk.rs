@@ -6,7 +6,7 @@ use super::{ErrorKind, PlatformError, Talk};
 use crate::wire::{Ask, Conversation, Step, Told};
 
 /// What is next: a question and where we are while it is open, or the end.
-pub enum Turn<A, S, T> {
+pub(super) enum Turn<A, S, T> {
     /// Ask this.
     Ask(A, S),
     /// It is over.
@@ -14,10 +14,10 @@ pub enum Turn<A, S, T> {
 }
 
 /// What a turn comes to.
-pub type Next<A, S, T> = Result<Turn<A, S, T>, PlatformError>;
+pub(super) type Next<A, S, T> = Result<Turn<A, S, T>, PlatformError>;
 
 /// A conversation that opens with `begin` and goes on with `go`.
-pub fn walk<S: Send + 'static, T: 'static>(
+pub(super) fn walk<S: Send + 'static, T: 'static>(
     begin: impl FnMut() -> Next<Ask, S, T> + Send + 'static,
     go: impl FnMut(S, Told) -> Next<Ask, S, T> + Send + 'static,
 ) -> Talk<T> {
@@ -25,7 +25,7 @@ pub fn walk<S: Send + 'static, T: 'static>(
 }
 
 /// An answer that came without a question.
-pub fn unasked() -> PlatformError {
+pub(super) fn unasked() -> PlatformError {
     PlatformError::new(
         ErrorKind::Malformed,
         "an answer came that nobody asked for; nothing is concluded from this answer",

@@ -29,7 +29,7 @@ impl Default for Limits {
 
 /// The clients for every kind of URL. None of them follows redirects.
 #[derive(Debug)]
-pub struct Clients {
+pub(crate) struct Clients {
     limits: Limits,
     user_agent: Option<String>,
     plain: OnceLock<Client>,
@@ -40,7 +40,7 @@ pub struct Clients {
 
 impl Clients {
     /// Makes no client yet.
-    pub fn new(limits: Limits, user_agent: Option<String>) -> Self {
+    pub(crate) fn new(limits: Limits, user_agent: Option<String>) -> Self {
         Self {
             limits,
             user_agent,
@@ -52,7 +52,7 @@ impl Clients {
     }
 
     /// The client for this URL. Only an `https` URL makes it load the system's certificates.
-    pub fn for_url(&self, url: &Url) -> Result<&Client, Unreachable> {
+    pub(crate) fn for_url(&self, url: &Url) -> Result<&Client, Unreachable> {
         let tls = url.scheme() == "https";
         let near = is_near(url);
         let slot = match (tls, near) {
@@ -75,17 +75,17 @@ impl Clients {
     }
 
     /// This long, or as long as the limit allows.
-    pub fn at_most(&self, timeout: Duration) -> Duration {
+    pub(crate) fn at_most(&self, timeout: Duration) -> Duration {
         timeout.min(self.limits.request)
     }
 
     /// Sends a request and waits for the head of its reply.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Response, Unreachable> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Unreachable> {
         request.send().await.map_err(|error| self.unreachable(error))
     }
 
     /// Reads a reply's body up to the cap.
-    pub async fn body(&self, mut response: Response) -> Result<Vec<u8>, Unreachable> {
+    pub(crate) async fn body(&self, mut response: Response) -> Result<Vec<u8>, Unreachable> {
         let cap = self.limits.body;
         let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
         if announced > cap {
@@ -161,7 +161,7 @@ fn install_crypto() {
 }
 
 /// The innermost cause: the layers around it only say that they failed.
-pub fn root(error: &dyn Error) -> String {
+pub(crate) fn root(error: &dyn Error) -> String {
     let mut root = error;
     while let Some(cause) = root.source() {
         root = cause;

@@ -3,7 +3,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::platform::{ErrorKind, PlatformError};
 
 /// Refuses an address that cannot be a platform's: anything but scheme, host, port and perhaps a path.
-pub fn check_url(platform: &str, url: &str, example: &str) -> Result<(), PlatformError> {
+pub(crate) fn check_url(platform: &str, url: &str, example: &str) -> Result<(), PlatformError> {
     let refuse = |why: &str| refuse(format!("the {platform} url {why}; write for example {example}"));
     let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
         return refuse("does not start with https:// or http://");
@@ -21,7 +21,7 @@ pub fn check_url(platform: &str, url: &str, example: &str) -> Result<(), Platfor
 }
 
 /// Refuses a token that is empty or that no platform can have given out.
-pub fn check_token(what: &str, token: &SecretString, remedy: &str) -> Result<(), PlatformError> {
+pub(crate) fn check_token(what: &str, token: &SecretString, remedy: &str) -> Result<(), PlatformError> {
     let token = token.expose_secret();
     if token.trim().is_empty() {
         return refuse(format!("the {what} is empty; {remedy}"));
@@ -35,6 +35,6 @@ pub fn check_token(what: &str, token: &SecretString, remedy: &str) -> Result<(),
 }
 
 /// Settings that cannot work.
-pub fn refuse<T>(why: impl Into<String>) -> Result<T, PlatformError> {
+pub(crate) fn refuse<T>(why: impl Into<String>) -> Result<T, PlatformError> {
     Err(PlatformError::new(ErrorKind::Refused, why))
 }

@@ -8,7 +8,7 @@ use crate::{platform::PlatformError, wire::Reply};
 /// followed, if it leads to where `url` is: a token must not follow a link to another host. When neither header is
 /// there (a proxy may have
 /// dropped them) a page that is `full` is not taken for the last one.
-pub fn next_page(asked: &Asked, reply: &Reply, url: &str, full: bool) -> Result<Option<String>, PlatformError> {
+pub(crate) fn next_page(asked: &Asked, reply: &Reply, url: &str, full: bool) -> Result<Option<String>, PlatformError> {
     let page = page_of(url);
     if let Some(next) = reply.header("x-next-page") {
         let next = next.trim();
@@ -45,7 +45,7 @@ pub(super) fn same_origin(a: &str, b: &str) -> bool {
 }
 
 /// Text as one piece of a URL: all but letters, digits and `-._~` escaped.
-pub fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
