@@ -32,10 +32,10 @@ io=(tokio mio socket2 reqwest hyper hyper-util nix rustix libc signal-hook traci
 tls=(aws-lc-rs aws-lc-sys native-tls openssl openssl-sys)
 
 scaler=$(crates -p lightsout-scaler)
-without "the scaler" "$scaler" bollard clap aws-sdk-ec2 ratatui axum lightsout-localcloud lightsout-agent "${tls[@]}"
+without "the scaler" "$scaler" bollard aws-sdk-ec2 ratatui axum lightsout-localcloud lightsout-agent "${tls[@]}"
 # That the names are right, the agent shows, which links some of them.
 agent=$(crates -p lightsout-agent)
-for crate in bollard clap aws-sdk-ec2; do
+for crate in bollard aws-sdk-ec2; do
     grep -qx "$crate" <<<"$agent" || fail "the agent should link $crate: is this still its name?"
 done
 without "the agent" "$agent" ratatui axum lightsout-localcloud "${tls[@]}"

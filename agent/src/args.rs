@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use lightsout_core::duration::parse_duration;
@@ -8,7 +8,12 @@ use lightsout_io::log::Format;
 
 /// Looks after the CI runner on this instance, and ends the instance when it is no longer needed.
 #[derive(Debug, Parser)]
-#[command(name = "lightsout-agent", version, disable_help_subcommand = true)]
+#[command(
+    name = "lightsout-agent",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 success, 1 it could not be done, 2 the arguments or the settings cannot work"
+)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
@@ -55,7 +60,7 @@ pub struct Run {
     /// Settings: a file, or a folder of *.toml; may be repeated, later ones win
     ///
     /// Without it: /etc/lightsout/agent.toml, then /etc/lightsout/agent.d/*.toml
-    #[arg(long, value_name = "PATH", env = "LIGHTSOUT_AGENT_CONFIG")]
+    #[arg(short, long, value_name = "PATH", env = "LIGHTSOUT_AGENT_CONFIG")]
     pub config: Vec<PathBuf>,
     /// What to log: error, warn, info, debug, or a list such as info,lightsout_io=debug
     #[arg(long, value_name = "LEVEL")]
@@ -70,6 +75,11 @@ pub struct Socket {
     /// The agent's control socket
     #[arg(long, value_name = "PATH", default_value = "/run/lightsout/agent.sock", env = "LIGHTSOUT_AGENT_SOCKET")]
     pub socket: PathBuf,
+}
+
+/// Reads the arguments, without the program's own name.
+pub fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
+    Args::try_parse_from(std::iter::once(OsString::from("lightsout-agent")).chain(args))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,7 +1,10 @@
-//! The agent's shell: it carries bytes and time between the outside world and [`lightsout_core::agent::Lifecycle`].
+//! The agent's shell: it carries bytes and time between the outside world and [`lightsout_core::agent::Agent`].
 //!
-//! One loop (`run`) takes one event at a time. Sources feed it: instance metadata (`watch`), Docker (`docker`), the runner's
-//! process (`runner`), signals and the control socket (`control`). Requests of the core go out through `work`.
+//! [`start`] puts it together. One loop ([`event_loop`]) takes one input at a time and decides nothing. Sources feed it: the cloud's notices,
+//! [`signals`], the [`control`] socket, the [`sampler`] of all probes, and the results of [`effects`], which carry out what the agent asks for.
+//! [`observe`] shows the status to whoever looks.
+
+#![warn(clippy::expect_used)]
 
 mod args;
 mod clock;
@@ -22,74 +25,71 @@ mod start;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use args::{Args, Command};
-use clap::Parser;
+use args::{Command, Run};
 use lightsout_io::log;
+
+/// Why the agent stops without success.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// Nothing was tried: the arguments or the settings cannot work.
+    #[error("{0}")]
+    Refused(String),
+    /// Something was tried and failed.
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// Runs the program with these arguments, without the program's own name.
 ///
-/// Exits with 0 when it did what was asked, 1 when it could not, 2 for a wrong argument or wrong settings.
-pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let arguments = std::iter::once(OsString::from("lightsout-agent")).chain(arguments);
-    let args = match Args::try_parse_from(arguments) {
-        Ok(args) => args,
+/// Exits with 0 when it did what was asked, 1 when it could not, 2 when the arguments or the settings cannot work.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let stopped = match args::parse(args) {
+        Ok(args) => act(args.command),
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(1, &format!("cannot start: {error}")),
+    let (code, stop) = match stopped {
+        Ok(code) => return code,
+        Err(stop @ Stop::Failed(_)) => (1, stop),
+        Err(stop @ Stop::Refused(_)) => (2, stop),
     };
-    match args.command {
-        Command::Run(options) => {
-            if let Err(error) = log::init(options.log_format, options.log.as_deref()) {
-                return fail(2, &error.to_string());
-            }
-            let settings = match start::load(&options.config) {
-                Ok(settings) => settings,
-                Err(error) => return fail(2, &error),
-            };
-            let code = match runtime.block_on(start::run(settings, &options.config)) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    tracing::error!("{error:#}");
-                    ExitCode::FAILURE
-                }
-            };
-            // A program of the user's that still runs must not hold up the exit.
-            runtime.shutdown_background();
-            code
-        }
-        Command::Version => {
-            println!("lightsout-agent {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
-        Command::Status { socket, json } => told(runtime.block_on(control::status(&socket.socket, json))),
-        Command::Drain { socket } => told(runtime.block_on(control::order(&socket.socket, &control::Request::Drain))),
-        Command::Undrain { socket } => {
-            told(runtime.block_on(control::order(&socket.socket, &control::Request::Undrain)))
-        }
+    eprintln!("lightsout-agent: {stop}");
+    ExitCode::from(code)
+}
+
+fn act(command: Command) -> Result<ExitCode, Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::Failed(format!("cannot start: {error}")))?;
+    let answered = match command {
+        Command::Run(args) => return run(&args, runtime),
+        Command::Version => Ok(format!("lightsout-agent {}", env!("CARGO_PKG_VERSION"))),
+        Command::Status { socket, json } => runtime.block_on(control::status(&socket.socket, json)),
+        Command::Drain { socket } => runtime.block_on(control::order(&socket.socket, &control::Request::Drain)),
+        Command::Undrain { socket } => runtime.block_on(control::order(&socket.socket, &control::Request::Undrain)),
         Command::Hold { socket, duration } => {
             let seconds = duration.as_secs();
-            told(runtime.block_on(control::order(&socket.socket, &control::Request::Hold { seconds })))
+            runtime.block_on(control::order(&socket.socket, &control::Request::Hold { seconds }))
         }
-    }
+    };
+    println!("{}", answered.map_err(|error| Stop::Failed(format!("{error:#}")))?);
+    Ok(ExitCode::SUCCESS)
 }
 
-fn told(result: anyhow::Result<String>) -> ExitCode {
-    match result {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
+fn run(args: &Run, runtime: tokio::runtime::Runtime) -> Result<ExitCode, Stop> {
+    log::init(args.log_format, args.log.as_deref()).map_err(|error| Stop::Refused(error.to_string()))?;
+    let settings = start::load(&args.config).map_err(Stop::Refused)?;
+    let code = match runtime.block_on(start::run(settings, &args.config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
         }
-        Err(error) => fail(1, &format!("{error:#}")),
-    }
-}
-
-fn fail(code: u8, message: &str) -> ExitCode {
-    eprintln!("lightsout-agent: {message}");
-    ExitCode::from(code)
+    };
+    // A program of the user's that still runs must not hold up the exit.
+    runtime.shutdown_background();
+    Ok(code)
 }

@@ -1,7 +1,5 @@
 //! `lightsout-agent`: the daemon on the instance, and its operator's commands.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     lightsout_agent::main(std::env::args_os().skip(1).collect())
 }

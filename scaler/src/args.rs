@@ -2,135 +2,75 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use lexopt::prelude::*;
+use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use lightsout_core::duration::{format_duration, parse_duration};
+use lightsout_io::log::Format;
 
-/// What `--help` prints.
-pub(crate) const HELP: &str = "\
-Raises the desired capacity of Auto Scaling groups when CI jobs wait for them. It never lowers anything.
-
-Usage: lightsout-scaler once|watch|check [OPTIONS]
-
-  once    One tick of every pool; exits with 1 when any pool failed
-  watch   A tick of every pool again and again, until SIGTERM or SIGINT
-  check   Reads settings, groups and queues, says what is wrong or doubtful, and changes nothing
-
-Options:
-  --config PATH    A file of settings, or a directory of *.toml files; may be repeated, later ones win
-                   [default: /etc/lightsout/scaler.toml, then /etc/lightsout/scaler.d/*.toml]
-  --pool NAME      Only this pool; may be repeated
-  --dry-run        Decide and report, but change nothing
-  --tick DURATION  The pause between two ticks of watch, such as 10s (over the settings)
-  --listen ADDR    With watch: accept webhooks at http://ADDR/hooks/POOL, such as 127.0.0.1:8080; each is a hint that
-                   makes the pool tick at once. Put a proxy with TLS before it
-  --format FORMAT  Records on standard output, logs on standard error: text or json [default: text]
-  --log LEVEL      error, warn, info, debug, trace, or a list such as info,lightsout_io=debug
-  --version        Print the version
-  --help           Print this
-
-Exit codes: 0 success, 1 a pool failed, 2 the arguments or the settings cannot work
-";
-
-/// What was asked for.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Args {
-    /// The help.
-    Help,
-    /// The version.
-    Version,
-    /// Work.
-    Run(Options),
+/// Raises the desired capacity of Auto Scaling groups when CI jobs wait for them. It never lowers anything.
+#[derive(Debug, PartialEq, Eq, Parser)]
+#[command(
+    name = "lightsout-scaler",
+    version,
+    override_usage = "lightsout-scaler once|watch|check [OPTIONS]",
+    after_help = "Exit codes: 0 success, 1 a pool failed, 2 the arguments or the settings cannot work"
+)]
+pub(crate) struct Args {
+    /// What to do
+    #[arg(value_enum, value_name = "once|watch|check")]
+    pub(crate) verb: Verb,
+    /// Settings: a file, or a folder of *.toml; may be repeated, later ones win
+    ///
+    /// Without it: /etc/lightsout/scaler.toml, then /etc/lightsout/scaler.d/*.toml
+    #[arg(short, long, value_name = "PATH", env = "LIGHTSOUT_SCALER_CONFIG")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Only this pool; may be repeated
+    #[arg(long = "pool", value_name = "NAME")]
+    pub(crate) pools: Vec<String>,
+    /// Decide and report, but change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// The pause between two ticks of watch, such as 10s (over the settings)
+    #[arg(long, value_name = "DURATION", value_parser = tick)]
+    pub(crate) tick: Option<Duration>,
+    /// With watch: accept webhooks at http://ADDR/hooks/POOL, such as 127.0.0.1:8080
+    ///
+    /// Each is a hint that makes the pool tick at once. Put a proxy with TLS before it.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// What to log: error, warn, info, debug, or a list such as info,lightsout_io=debug
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// How records on standard output and log lines on standard error look: text or json
+    #[arg(long, alias = "format", value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: Format,
 }
 
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Verb {
-    /// One tick.
+    /// One tick of every pool
     Once,
-    /// Tick after tick.
+    /// A tick of every pool again and again, until SIGTERM or SIGINT
     Watch,
-    /// Only look.
+    /// Read settings, groups and queues, say what is wrong or doubtful, and change nothing
     Check,
 }
 
-/// How standard output looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One object a line.
-    Json,
-}
-
-/// How to do it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub(crate) verb: Verb,
-    /// Empty: the usual places.
-    pub(crate) config: Vec<PathBuf>,
-    /// Empty: all.
-    pub(crate) pools: Vec<String>,
-    pub(crate) dry_run: bool,
-    pub(crate) tick: Option<Duration>,
-    /// Where to accept webhooks.
-    pub(crate) listen: Option<SocketAddr>,
-    pub(crate) format: Format,
-    pub(crate) log: Option<String>,
-}
-
-/// Reads the arguments.
-pub(crate) fn parse(args: Vec<OsString>) -> Result<Args, lexopt::Error> {
-    let mut parser = lexopt::Parser::from_args(args);
-    let mut verb = None;
-    let (mut config, mut pools, mut dry_run, mut tick) = (Vec::new(), Vec::new(), false, None);
-    let (mut format, mut log, mut listen) = (Format::default(), None, None);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Ok(Args::Help),
-            Short('V') | Long("version") => return Ok(Args::Version),
-            Short('c') | Long("config") => config.push(PathBuf::from(parser.value()?)),
-            Long("pool") => pools.push(parser.value()?.string()?),
-            Short('n') | Long("dry-run") => dry_run = true,
-            Long("tick") => tick = Some(parser.value()?.parse_with(tick_of)?),
-            Long("listen") => listen = Some(parser.value()?.parse_with(address_of)?),
-            Long("format") => {
-                format = parser.value()?.parse_with(|text| match text {
-                    "text" => Ok(Format::Text),
-                    "json" => Ok(Format::Json),
-                    _ => Err("write text or json"),
-                })?;
-            }
-            Long("log") => log = Some(parser.value()?.string()?),
-            Value(word) if verb.is_none() => {
-                verb = Some(match word.to_str() {
-                    Some("once") => Verb::Once,
-                    Some("watch") => Verb::Watch,
-                    Some("check") => Verb::Check,
-                    _ => {
-                        let word = word.to_string_lossy();
-                        return Err(format!("there is no command {word}: write once, watch or check").into());
-                    }
-                });
-            }
-            other => return Err(other.unexpected()),
+/// Reads the arguments, without the program's own name.
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
+    let args = Args::try_parse_from(std::iter::once(OsString::from("lightsout-scaler")).chain(args))?;
+    for (flag, given) in [("--tick", args.tick.is_some()), ("--listen", args.listen.is_some())] {
+        if given && args.verb != Verb::Watch {
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, format!("{flag} goes with watch only")));
         }
     }
-    let verb = verb.ok_or("what to do is missing: write once, watch or check")?;
-    if tick.is_some() && verb != Verb::Watch {
-        return Err("--tick goes with watch only".into());
-    }
-    if listen.is_some() && verb != Verb::Watch {
-        return Err("--listen goes with watch only".into());
-    }
-    Ok(Args::Run(Options { verb, config, pools, dry_run, tick, listen, format, log }))
+    Ok(args)
 }
 
-fn address_of(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "an address with its port, such as 127.0.0.1:8080 or [::]:8080")
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an address with its port, such as 127.0.0.1:8080 or [::]:8080")
 }
 
-fn tick_of(text: &str) -> Result<Duration, String> {
+fn tick(text: &str) -> Result<Duration, String> {
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(3600));
     let tick = parse_duration(text).map_err(|error| error.to_string())?;
     if (least..=most).contains(&tick) {
@@ -143,52 +83,63 @@ fn tick_of(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Args, String> {
-        parse(line.split_whitespace().map(OsString::from).collect()).map_err(|error| error.to_string())
+    fn parsed(line: &str) -> Result<Args, clap::Error> {
+        parse(line.split_whitespace().map(OsString::from).collect())
     }
 
     #[test]
     fn reads_everything() {
-        let line = "watch --config a.toml -c b --pool x --pool y --dry-run --tick 2s --listen 127.0.0.1:0 --format json --log debug";
-        assert_eq!(
-            parsed(line),
-            Ok(Args::Run(Options {
-                verb: Verb::Watch,
-                config: vec!["a.toml".into(), "b".into()],
-                pools: vec!["x".into(), "y".into()],
-                dry_run: true,
-                tick: Some(Duration::from_secs(2)),
-                listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-                format: Format::Json,
-                log: Some("debug".into()),
-            }))
-        );
-        assert_eq!(parsed("once --help"), Ok(Args::Help));
-        assert_eq!(parsed("--version"), Ok(Args::Version));
+        let line = "watch --config a.toml -c b --pool x --pool y --dry-run --tick 2s --listen 127.0.0.1:0 --log-format json --log debug";
+        let expected = Args {
+            verb: Verb::Watch,
+            config: vec!["a.toml".into(), "b".into()],
+            pools: vec!["x".into(), "y".into()],
+            dry_run: true,
+            tick: Some(Duration::from_secs(2)),
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            log: Some("debug".into()),
+            log_format: Format::Json,
+        };
+        assert_eq!(parsed(line).unwrap(), expected);
+        assert_eq!(parsed(&line.replace("--log-format", "--format")).unwrap(), expected, "its former name");
+        assert_eq!(parsed("-n --config a once").unwrap(), parsed("once --config a --dry-run").unwrap(), "in any order");
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        for line in ["--help", "once -h", "--version", "-V"] {
+            let asked = parsed(line).unwrap_err();
+            assert!(!asked.use_stderr(), "{line}: {asked}");
+        }
     }
 
     #[test]
     fn says_what_is_wrong() {
         for (line, message) in [
-            ("", "what to do is missing: write once, watch or check"),
-            ("lower", "there is no command lower: write once, watch or check"),
-            ("once watch", "unexpected argument \"watch\""),
-            ("once --force", "invalid option '--force'"),
-            ("once --config", "missing argument for option '--config'"),
-            ("watch --format xml", "cannot parse argument \"xml\": write text or json"),
+            ("", "<once|watch|check>"),
+            ("lower", "invalid value 'lower' for '<once|watch|check>'\n  [possible values: once, watch, check]"),
+            ("once watch", "unexpected argument 'watch'"),
+            ("once --force", "unexpected argument '--force'"),
+            ("once --pol x", "'--pool'"),
+            ("once --config", "a value is required for '--config <PATH>'"),
+            (
+                "watch --log-format xml",
+                "'xml' for '--log-format <FORMAT>': there is no log format xml: write text or json",
+            ),
             ("once --tick 5s", "--tick goes with watch only"),
             ("check --listen 127.0.0.1:1", "--listen goes with watch only"),
             (
                 "watch --listen 8080",
-                "cannot parse argument \"8080\": an address with its port, such as 127.0.0.1:8080 or [::]:8080",
+                "'8080' for '--listen <ADDR>': write an address with its port, such as 127.0.0.1:8080",
             ),
-            ("watch --tick 2h", "cannot parse argument \"2h\": a tick is from 1s to 1h"),
+            ("watch --tick 2h", "'2h' for '--tick <DURATION>': a tick is from 1s to 1h"),
             (
                 "watch --tick 10",
-                "cannot parse argument \"10\": not a duration; write a number with its unit, such as \"90s\", \"10m\" or \"2h30m\"",
+                "'10' for '--tick <DURATION>': not a duration; write a number with its unit, such as \"90s\"",
             ),
         ] {
-            assert_eq!(parsed(line), Err(message.to_owned()), "{line}");
+            let error = parsed(line).unwrap_err();
+            assert!(error.use_stderr() && error.to_string().contains(message), "{line}: {error}");
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Finding {
 
 impl Finding {
     /// As one line of JSON.
+    #[expect(clippy::expect_used, reason = "its keys are texts, and it holds nothing that cannot be written")]
     pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).expect("a finding has only text keys")
     }

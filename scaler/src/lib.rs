@@ -4,6 +4,8 @@
 //! if that is the plan. All pools tick at the same time and none waits for another: each has a deadline of its own, its
 //! errors are its own, and one that is still busy sits out the next tick.
 
+#![warn(clippy::expect_used)]
+
 mod args;
 mod check;
 mod fleet;
@@ -30,7 +32,7 @@ use lightsout_core::settings::{PoolSettings, ScalerSettings};
 use lightsout_io::{files, http::Driver, log};
 use tokio::sync::mpsc;
 
-use args::{Args, Format, Options, Verb};
+use args::{Args, Verb};
 use fleet::Fleet;
 use hooks::Hooks;
 use pool::{Pool, TickContext};
@@ -45,16 +47,11 @@ const CLOUD: &Provider = PROVIDERS[0];
 /// Exits with 0 on success, 1 when a pool failed (`once`, `check`), 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let stopped = match args::parse(args) {
-        Ok(Args::Help) => {
-            print!("{}", args::HELP);
-            Ok(())
+        Ok(args) => prepare(&args).and_then(|settings| run(&args, settings)),
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
-        Ok(Args::Version) => {
-            println!("lightsout-scaler {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
-        Ok(Args::Run(options)) => prepare(&options).and_then(|settings| run(&options, settings)),
-        Err(error) => Err(Stop::Refused(format!("{error}\nlightsout-scaler --help lists what can be said"))),
     };
     let (code, stop) = match stopped {
         Ok(()) => return ExitCode::SUCCESS,
@@ -66,21 +63,17 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 /// Reads and validates everything that can be wrong before the first call.
-fn prepare(options: &Options) -> Result<ScalerSettings, Stop> {
+fn prepare(args: &Args) -> Result<ScalerSettings, Stop> {
     let refused = |error: &dyn Display| Stop::Refused(error.to_string());
-    let log_format = match options.format {
-        Format::Text => log::Format::Text,
-        Format::Json => log::Format::Json,
-    };
-    log::init(log_format, options.log.as_deref()).map_err(|error| refused(&error))?;
-    let fragments = files::read(&options.config, "scaler").map_err(Stop::Refused)?;
+    log::init(args.log_format, args.log.as_deref()).map_err(|error| refused(&error))?;
+    let fragments = files::read(&args.config, "scaler").map_err(Stop::Refused)?;
     let mut settings = ScalerSettings::parse(&fragments).map_err(|problems| refused(&problems))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    settings.tick = options.tick.unwrap_or(settings.tick);
-    settings.pools = chosen(settings.pools, &options.pools).map_err(Stop::Refused)?;
-    if options.verb == Verb::Once && settings.pools.iter().any(|pool| !pool.policy.cooldown.is_zero()) {
+    settings.tick = args.tick.unwrap_or(settings.tick);
+    settings.pools = chosen(settings.pools, &args.pools).map_err(Stop::Refused)?;
+    if args.verb == Verb::Once && settings.pools.iter().any(|pool| !pool.policy.cooldown.is_zero()) {
         tracing::warn!("a cooldown has no effect on `once`, which remembers nothing between two runs: use `watch`");
     }
     Ok(settings)
@@ -96,7 +89,7 @@ fn chosen(pools: Vec<PoolSettings>, names: &[String]) -> Result<Vec<PoolSettings
     Ok(pools.into_iter().filter(|pool| names.is_empty() || names.contains(&pool.name)).collect())
 }
 
-fn run(options: &Options, settings: ScalerSettings) -> Result<(), Stop> {
+fn run(args: &Args, settings: ScalerSettings) -> Result<(), Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -105,19 +98,19 @@ fn run(options: &Options, settings: ScalerSettings) -> Result<(), Stop> {
         let tokens = Tokens::new(|region, source| async move { (CLOUD.secrets)(region).resolve(&source).await });
         let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
         let mut context = TickContext::new(driver, tokens, &settings, CLOUD.groups);
-        context.dry_run = options.dry_run;
-        act(options, settings, Rc::new(context)).await
+        context.dry_run = args.dry_run;
+        act(args, settings, Rc::new(context)).await
     })
 }
 
-async fn act(options: &Options, settings: ScalerSettings, context: Rc<TickContext>) -> Result<(), Stop> {
+async fn act(args: &Args, settings: ScalerSettings, context: Rc<TickContext>) -> Result<(), Stop> {
     let pools = Pool::all(settings.pools);
     let count = pools.len();
-    match options.verb {
-        Verb::Check => check::check(&context, pools, |finding| print(options.format, finding, &finding.json())).await,
+    match args.verb {
+        Verb::Check => check::check(&context, pools, |finding| print(args.log_format, finding, &finding.json())).await,
         Verb::Once => {
             let mut fleet = Fleet::new(context, pools);
-            let failed = fleet.once(|record| print(options.format, record, &record.json())).await;
+            let failed = fleet.once(|record| print(args.log_format, record, &record.json())).await;
             tracing::debug!(pools = count, failed = failed.len(), "ticked once");
             summed_up(count, &failed)
         }
@@ -125,16 +118,16 @@ async fn act(options: &Options, settings: ScalerSettings, context: Rc<TickContex
             let stop = stopped().map_err(|error| Stop::Failed(format!("cannot listen for signals: {error}")))?;
             let (hints, hinted) = mpsc::channel(listener::HINTS);
             // It lives until the watching ends; so must the channel's sender where there is none.
-            let _listening = match options.listen {
+            let _listening = match args.listen {
                 Some(address) => {
                     let hooks = Hooks::resolve(&pools, &context.tokens).await.map_err(Stop::Failed)?;
                     Ok(listener::listen(address, hooks, hints).await.map_err(Stop::Failed)?)
                 }
                 None => Err(hints),
             };
-            tracing::info!(pools = count, tick = ?settings.tick, dry_run = options.dry_run, "watching");
+            tracing::info!(pools = count, tick = ?settings.tick, dry_run = args.dry_run, "watching");
             let mut fleet = Fleet::new(context, pools);
-            fleet.watch(settings.tick, hinted, stop, |record| print(options.format, record, &record.json())).await;
+            fleet.watch(settings.tick, hinted, stop, |record| print(args.log_format, record, &record.json())).await;
             tracing::info!("stopped");
             Ok(())
         }
@@ -154,11 +147,11 @@ fn stopped() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Prints one line. A reader that went away does not stop the scaler.
-fn print(format: Format, text: &dyn Display, json: &str) {
+fn print(format: log::Format, text: &dyn Display, json: &str) {
     let mut out = io::stdout().lock();
     let written = match format {
-        Format::Text => writeln!(out, "{text}"),
-        Format::Json => writeln!(out, "{json}"),
+        log::Format::Text => writeln!(out, "{text}"),
+        log::Format::Json => writeln!(out, "{json}"),
     };
     if let Err(error) = written.and_then(|()| out.flush()) {
         tracing::debug!(%error, "nobody reads standard output");

@@ -1,5 +1,7 @@
 //! The shipped program as a user meets it: exit codes and messages. There is no cloud here; the endpoint refuses connections.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -48,10 +50,7 @@ fn help_and_version_succeed() {
 fn wrong_arguments_are_refused_with_2() {
     let (code, _, error) = outcome(scaler(&home(POOL), "lower").output().unwrap());
     assert_eq!(code, Some(2));
-    assert_eq!(
-        error,
-        "lightsout-scaler: there is no command lower: write once, watch or check\nlightsout-scaler --help lists what can be said\n"
-    );
+    assert!(error.contains("invalid value 'lower'") && error.contains("once, watch, check"), "{error}");
 }
 
 #[test]
@@ -88,7 +87,7 @@ fn listening_without_a_webhook_is_refused() {
 
 #[test]
 fn once_fails_with_1_and_names_the_pool_and_the_reason() {
-    let (code, out, error) = outcome(scaler(&home(POOL), "once --format json").output().unwrap());
+    let (code, out, error) = outcome(scaler(&home(POOL), "once --log-format json").output().unwrap());
     assert_eq!(code, Some(1));
     assert_eq!(out.lines().count(), 1);
     assert!(out.contains("\"pool\":\"linux\"") && out.contains("\"result\":\"failed\""), "{out}");

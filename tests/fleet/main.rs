@@ -3,6 +3,8 @@
 //!
 //! Tests wait for events, never for a time to pass. Two fleets run at once at most, however many threads the tests have.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod agent_input;
 mod commands;
 mod crash;

@@ -63,3 +63,59 @@ impl Activity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn jobs(names: &[&str]) -> Activity {
+        Activity::Busy(names.iter().map(|name| JobId((*name).to_owned())).collect())
+    }
+
+    fn doubt(why: &str) -> Activity {
+        Activity::Unknown(why.to_owned())
+    }
+
+    #[test]
+    fn any_job_wins_over_any_doubt_and_any_doubt_over_quiet() {
+        for (a, b, both) in [
+            (Activity::Quiet, Activity::Quiet, Activity::Quiet),
+            (Activity::Quiet, doubt("b"), doubt("b")),
+            (Activity::Quiet, jobs(&["b"]), jobs(&["b"])),
+            (doubt("a"), Activity::Quiet, doubt("a")),
+            (doubt("a"), doubt("b"), doubt("a")),
+            (doubt("a"), jobs(&["b"]), jobs(&["b"])),
+            (jobs(&["a"]), Activity::Quiet, jobs(&["a"])),
+            (jobs(&["a"]), doubt("b"), jobs(&["a"])),
+            (jobs(&["a"]), jobs(&["b"]), jobs(&["a", "b"])),
+        ] {
+            assert_eq!(a.clone().and(b.clone()), both, "{a:?} and {b:?}");
+        }
+    }
+
+    fn any_activity() -> impl Strategy<Value = Activity> {
+        prop_oneof![
+            Just(Activity::Quiet),
+            "[ab]".prop_map(Activity::Unknown),
+            proptest::collection::btree_set("[a-d]".prop_map(JobId), 1..3).prop_map(Activity::Busy),
+        ]
+    }
+
+    /// Of two doubts either text may stay; what is decided on must not hang on the order.
+    fn without_text(activity: Activity) -> Activity {
+        match activity {
+            Activity::Unknown(_) => doubt(""),
+            Activity::Busy(_) | Activity::Quiet => activity,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_the_probes_does_not_matter(a in any_activity(), b in any_activity(), c in any_activity()) {
+            prop_assert_eq!(without_text(a.clone().and(b.clone())), without_text(b.clone().and(a.clone())));
+            prop_assert_eq!(a.clone().and(b.clone()).and(c.clone()), a.and(b.and(c)));
+        }
+    }
+}

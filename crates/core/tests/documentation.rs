@@ -1,5 +1,8 @@
 //! What the documentation says of settings and platforms is what the code says.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::disallowed_methods, reason = "what is tested here are files of the project")]
+
 use std::{env, fs, path::Path};
 
 use lightsout_core::{

@@ -74,6 +74,7 @@ fn file(path: &Path) -> Result<Fragment, String> {
     Ok(Fragment::new(path.display().to_string(), text))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the standard library adds kinds")]
 fn unreadable(path: &Path, error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "create it or correct --config",

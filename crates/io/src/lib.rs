@@ -3,6 +3,8 @@
 //! [`http`] performs the core's conversations with CI platforms, [`program`] runs the user's own programs for them, [`files`] reads the
 //! settings' files, and [`log`] sets up logging. The clouds are a crate of their own.
 
+#![warn(clippy::expect_used)]
+
 pub mod files;
 pub mod http;
 pub mod log;

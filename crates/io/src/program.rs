@@ -86,6 +86,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, cap: usize, kept: &mut Vec<u
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the standard library adds kinds")]
 fn cannot_start(name: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => format!("cannot start {name}: there is no such program in PATH"),

@@ -14,7 +14,7 @@ const PKCS8: &str = "PRIVATE KEY";
 ///
 /// # Errors
 /// What is wrong with the key, without showing it.
-pub fn rs256(key: &SecretString, message: &[u8]) -> Result<Vec<u8>, String> {
+pub(crate) fn rs256(key: &SecretString, message: &[u8]) -> Result<Vec<u8>, String> {
     let pair = pair(key.expose_secret())?;
     let mut signature = vec![0; pair.public().modulus_len()];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)

@@ -176,12 +176,11 @@ impl Faults {
             if let Some(left) = &mut fault.count {
                 *left -= 1;
             }
-            match &fault.effect {
-                FaultEffect::Latency { ms } => hit.delay_ms = hit.delay_ms.saturating_add(*ms),
-                effect => {
-                    hit.effect = Some(effect.clone());
-                    break;
-                }
+            if let FaultEffect::Latency { ms } = &fault.effect {
+                hit.delay_ms = hit.delay_ms.saturating_add(*ms);
+            } else {
+                hit.effect = Some(fault.effect.clone());
+                break;
             }
         }
         self.active.retain(|active| active.fault.count != Some(0));

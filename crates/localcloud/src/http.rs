@@ -100,10 +100,14 @@ pub(crate) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
 fn add_pairs(params: &mut Map<String, Value>, pairs: Vec<(String, String)>) {
     for (key, value) in pairs {
         match key.strip_suffix("[]") {
-            Some(list) => match params.entry(list).or_insert_with(|| json!([])) {
-                Value::Array(values) => values.push(json!(value)),
-                other => *other = json!([value]),
-            },
+            Some(list) => {
+                let values = params.entry(list).or_insert_with(|| json!([]));
+                if let Value::Array(values) = values {
+                    values.push(json!(value));
+                } else {
+                    *values = json!([value]);
+                }
+            }
             None => {
                 params.insert(key, json!(value));
             }

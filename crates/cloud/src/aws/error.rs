@@ -55,6 +55,7 @@ pub(super) enum AwsErrorKind {
 
 impl AwsError {
     /// From what the SDK says of a call of `action`.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the SDK adds kinds; what is not known may have been applied")]
     pub(super) fn from_sdk<E>(action: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,

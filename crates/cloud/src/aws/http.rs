@@ -18,7 +18,7 @@ use lightsout_io::http::{Clients, Limits};
 use crate::aws::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT};
 
 /// A client whose connections are shared by all SDK clients that use it.
-pub fn client() -> SharedHttpClient {
+pub(super) fn client() -> SharedHttpClient {
     let limits = Limits { connect: CONNECT_TIMEOUT, request: ATTEMPT_TIMEOUT, ..Limits::default() };
     let clients = Arc::new(Clients::new(limits, None));
     http_client_fn(move |settings, _| {

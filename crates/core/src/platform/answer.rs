@@ -125,10 +125,8 @@ impl RequestContext {
             Ok(serde_json::Value::Object(object)) => {
                 let words =
                     ["message", "msg", "detail", "error_description", "error"].iter().find_map(|key| object.get(*key));
-                match words? {
-                    serde_json::Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                }
+                let words = words?;
+                words.as_str().map_or_else(|| words.to_string(), str::to_owned)
             }
             Ok(other) => other.to_string(),
             Err(_) => String::from_utf8_lossy(body).into_owned(),

@@ -75,6 +75,25 @@ fn a_step_caps_one_tick_and_the_next_goes_on() {
 }
 
 #[test]
+fn a_bound_that_is_met_and_not_passed_limits_nothing() {
+    let step = ScalerPolicy { max_step: Some(3), ..ScalerPolicy::default() };
+    let bounds = ScalerPolicy { min: Some(2), max: Some(4), ..ScalerPolicy::default() };
+    for (name, policy, queued, limit) in [
+        ("a step that suffices", &step, 3, Limit::None),
+        ("a step that does not", &step, 4, Limit::Step),
+        ("below the minimum", &bounds, 1, Limit::Min),
+        ("at the minimum", &bounds, 2, Limit::None),
+        ("at the maximum", &bounds, 4, Limit::None),
+        ("above the maximum", &bounds, 5, Limit::Max),
+    ] {
+        let Plan::Raise { explanation: why, .. } = plan(policy, &demand(queued, 0), at(0), None) else {
+            panic!("{name}")
+        };
+        assert_eq!(why.limit, limit, "{name}");
+    }
+}
+
+#[test]
 fn a_cooldown_holds_until_it_is_over() {
     let policy = ScalerPolicy { cooldown: Duration::from_secs(60), ..ScalerPolicy::default() };
     let after = |seconds: u64| plan(&policy, &demand(1, 0), at(0), Some(Duration::from_secs(seconds)));

@@ -246,7 +246,7 @@ impl AgentSettings {
         let report = Report::default();
         let parts = read(&report, &table, fragments);
         let warnings = report.finish()?;
-        // A part that is absent has reported a problem.
+        #[expect(clippy::expect_used, reason = "a part that is absent has reported a problem")]
         let settings = parts.expect("settings without a problem are complete");
         Ok(Self { warnings, ..settings })
     }

@@ -109,6 +109,21 @@ fn other_reasons_wait_for_the_job_and_keep_the_hook_alive() {
 }
 
 #[test]
+fn a_hook_of_unknown_length_is_kept_alive_every_ten_seconds() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::TargetState(TargetState::Terminated));
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    for _ in 0..3 {
+        rig.answer(Request::Heartbeat, Outcome::Done);
+        rig.pass(secs(9));
+        assert_eq!(rig.open(), []);
+        rig.pass(secs(1));
+        assert_eq!(rig.open(), [Request::Heartbeat], "the shortest time-out of a hook is 30 s");
+    }
+}
+
+#[test]
 fn a_platform_that_says_still_busy_is_asked_again() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Rebalance);
@@ -181,6 +196,19 @@ fn a_job_that_ends_in_time_is_not_aborted() {
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
     rig.pass(secs(69));
+    assert!(!rig.open().contains(&Request::Abort));
+}
+
+#[test]
+fn proven_empty_before_a_spot_deadline_nothing_is_left_to_abort() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.pass(secs(113));
+    assert_eq!(rig.open(), [Request::Probe], "past the margin, and only the last look is awaited");
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Spot }, "not for longer than there is time");
     assert!(!rig.open().contains(&Request::Abort));
 }
 

@@ -28,7 +28,13 @@ fn retiring(why: LeaveReason) -> Rig {
             rig.event(Event::TargetState(TargetState::Terminated));
             rig.answer(Request::Heartbeat, Outcome::Done);
         }
-        _ => rig.event(Event::Order(Order::Drain)),
+        LeaveReason::Operator => rig.event(Event::Order(Order::Drain)),
+        LeaveReason::Limit
+        | LeaveReason::Age
+        | LeaveReason::Rebalance
+        | LeaveReason::Maintenance
+        | LeaveReason::Spot
+        | LeaveReason::Broken => unreachable!("no test asks for {why}"),
     }
     rig.answer(Request::Save(Saved::Leaving { why }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);

@@ -204,6 +204,35 @@ fn a_hold_keeps_an_idle_instance() {
 }
 
 #[test]
+fn a_hold_postpones_age_and_no_stronger_reason() {
+    let mut rig = Rig::working(AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() });
+    rig.event(Event::Order(Order::Hold { until: rig.now + secs(7200) }));
+    rig.pass(secs(7199));
+    rig.event(Event::Activity(busy("job-2")));
+    assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![]), "held past its age, whatever happens");
+    let mut called = rig.clone();
+    called.event(Event::Rebalance);
+    assert_eq!(called.phase(), Phase::Draining { why: LeaveReason::Rebalance });
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age }, "as soon as the hold ends");
+}
+
+#[test]
+fn it_does_not_leave_for_idleness_before_the_fresh_look_has_come_back() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.pass(secs(596));
+    let look = rig.take(Request::Probe);
+    rig.pass(secs(600));
+    rig.event(Event::Activity(Activity::Quiet));
+    assert_eq!(rig.open(), [], "neither a look that hangs nor an older one is the fresh one");
+    let mut busy_after_all = rig.clone();
+    busy_after_all.complete(look, Outcome::Snapshot(busy("unseen")));
+    assert_eq!((busy_after_all.phase(), busy_after_all.open()), (Phase::Busy, vec![]));
+    rig.complete(look, QUIET);
+    assert_eq!(rig.open(), [Request::Room]);
+}
+
+#[test]
 fn a_runner_that_exits_is_started_again_and_given_up_at_last() {
     let mut rig = Rig::idle(AgentPolicy::default());
     for _ in 0..4 {
@@ -252,6 +281,22 @@ fn while_busy_protection_follows_the_jobs() {
     rig.event(Event::Activity(Activity::Quiet));
     rig.answer(Request::Protect(false), Outcome::Done);
     assert_eq!(rig.open(), []);
+}
+
+#[test]
+fn once_the_group_has_chosen_it_protection_is_left_alone() {
+    for protection in [Protection::Always, Protection::WhileBusy] {
+        let mut rig = Rig::new(AgentPolicy { protection, ..AgentPolicy::default() });
+        rig.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
+        rig.answer(Request::Register, Outcome::Registered);
+        rig.event(Event::Activity(busy("job")));
+        rig.answer(Request::Protect(true), Outcome::Failed("the group is choosing".into()));
+        rig.event(Event::TargetState(TargetState::Terminated));
+        assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
+        rig.pass(secs(60));
+        let asked = rig.open().into_iter().find(|request| matches!(request, Request::Protect(_)));
+        assert_eq!(asked, None, "{protection:?}");
+    }
 }
 
 #[test]

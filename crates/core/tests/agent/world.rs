@@ -579,18 +579,14 @@ impl World {
     fn collect(&mut self) {
         while let Some(output) = self.agent.poll_output() {
             let Output::Effect { id, effect } = output else { continue };
-            // Nothing waits for the first three; the others are over in no time.
-            match effect {
-                HostEffect::ForgetToken
-                | HostEffect::ReleaseClients
-                | HostEffect::Cloud(CloudCall::RecordReason(_)) => {}
-                HostEffect::FindRunner | HostEffect::NoteTold(_) | HostEffect::Pause(_) | HostEffect::OpenPlatform
-                    if self.coarse =>
-                {
-                    let result = self.perform(effect);
-                    self.agent.resume(id, result, self.now);
-                }
-                _ => self.open.push((id, effect)),
+            if aside(effect) {
+                continue;
+            }
+            if self.coarse && local(effect) {
+                let result = self.perform(effect);
+                self.agent.resume(id, result, self.now);
+            } else {
+                self.open.push((id, effect));
             }
         }
     }
@@ -628,6 +624,19 @@ impl World {
         self.cut();
         self.go(Place::Gone);
     }
+}
+
+/// Nothing waits for these.
+fn aside(effect: HostEffect) -> bool {
+    matches!(
+        effect,
+        HostEffect::ForgetToken | HostEffect::ReleaseClients | HostEffect::Cloud(CloudCall::RecordReason(_))
+    )
+}
+
+/// These are over in no time.
+fn local(effect: HostEffect) -> bool {
+    matches!(effect, HostEffect::FindRunner | HostEffect::NoteTold(_) | HostEffect::Pause(_) | HostEffect::OpenPlatform)
 }
 
 fn is_entry(effect: HostEffect) -> bool {

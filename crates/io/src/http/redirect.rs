@@ -4,7 +4,7 @@ use lightsout_core::exchange::{Method, Reply};
 use reqwest::Url;
 
 /// Where a reply redirects to, when it may be followed with the same headers and body. Any other redirect is the answer.
-pub fn target(method: Method, from: &Url, reply: &Reply) -> Option<Url> {
+pub(super) fn target(method: Method, from: &Url, reply: &Reply) -> Option<Url> {
     let repeatable = match reply.status {
         307 | 308 => true,
         301 | 302 => method == Method::Get,

@@ -12,11 +12,11 @@ use tracing_subscriber::{
 };
 
 /// The compact format behind a priority, as in `<4>the disk is slow ms=812`.
-pub struct Journal(format::Format<Compact, ()>);
+pub(super) struct Journal(format::Format<Compact, ()>);
 
 impl Journal {
     /// The format.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(format::format().compact().without_time().with_level(false).with_target(false))
     }
 }

@@ -20,7 +20,7 @@ use tracing_subscriber::{
 };
 
 /// Writes `{"timestamp": RFC 3339, "level", "target", "message", fields...}`.
-pub struct Json<W>(pub W);
+pub(super) struct Json<W>(pub W);
 
 impl<S, W> Layer<S> for Json<W>
 where

@@ -1,5 +1,7 @@
 //! The embedded cloud against the behaviour of the real one: calls and time go in, replies and effects come out.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod balance;
 mod bench;
 mod calls;

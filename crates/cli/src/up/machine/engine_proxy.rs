@@ -81,9 +81,10 @@ impl EngineProxy {
         let asked = pairs.iter().find(|(key, _)| key == "filters");
         let mut filters: Value =
             asked.and_then(|(_, text)| serde_json::from_str(text).ok()).unwrap_or_else(|| json!({}));
-        match &mut filters["label"] {
-            Value::Array(labels) => labels.push(self.label.clone().into()),
-            labels => *labels = json!([self.label]),
+        if let Value::Array(labels) = &mut filters["label"] {
+            labels.push(self.label.clone().into());
+        } else {
+            filters["label"] = json!([self.label]);
         }
         let others =
             pairs.iter().filter(|(key, _)| key != "filters").map(|(key, value)| (key.as_str(), value.as_str()));

@@ -126,6 +126,15 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_as_the_vendor_writes_them() {
+        let vendor = |path| format!("http://169.254.169.254/latest/meta-data/{path}");
+        assert_eq!(vendor(SPOT), "http://169.254.169.254/latest/meta-data/spot/instance-action");
+        assert_eq!(vendor(REBALANCE), "http://169.254.169.254/latest/meta-data/events/recommendations/rebalance");
+        assert_eq!(vendor(MAINTENANCE), "http://169.254.169.254/latest/meta-data/events/maintenance/scheduled");
+        assert_eq!(vendor(TARGET), "http://169.254.169.254/latest/meta-data/autoscaling/target-lifecycle-state");
+    }
+
+    #[test]
     fn notices_read_as_the_vendor_writes_them() {
         let notice = spot(r#"{"action": "terminate", "time": "2017-09-18T08:22:00Z"}"#).unwrap();
         assert_eq!(notice, SpotNotice { action: "terminate".into(), at: at("2017-09-18T08:22:00Z") });

@@ -94,7 +94,9 @@ impl Parser<'_> {
     fn name(&mut self) -> Result<String, String> {
         match self.next()? {
             Token::Name(name) => Ok(name),
-            other => Err(format!("Syntax Error: Expected a name, found {other:?}.")),
+            other @ (Token::Text(_) | Token::Number(_) | Token::Sign(_)) => {
+                Err(format!("Syntax Error: Expected a name, found {other:?}."))
+            }
         }
     }
 
