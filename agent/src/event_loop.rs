@@ -30,6 +30,8 @@ pub struct EventLoop {
     pub agent: Agent,
     pub effects: Effects,
     pub observers: Observers,
+    /// The CI platform's name, for the log.
+    pub platform: &'static str,
     /// How often the probes are sampled.
     pub sample_interval: watch::Sender<Duration>,
     pub clock: Clock,
@@ -37,8 +39,13 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    /// Runs until the instance is gone, or the second TERM.
-    pub async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+    /// Runs until the instance is gone, or the second TERM, and until that has been shown.
+    pub async fn run(mut self, inputs: mpsc::Receiver<Input>) {
+        self.take_inputs(inputs).await;
+        self.observers.finish().await;
+    }
+
+    async fn take_inputs(&mut self, mut inputs: mpsc::Receiver<Input>) {
         let mut watchdog = tokio::time::interval(watchdog_pause());
         loop {
             while let Some(output) = self.agent.poll_output() {
@@ -108,13 +115,13 @@ impl EventLoop {
                     let _ = waiting.send(answer.map(Into::into));
                 }
             }
-            Output::Finished { request, outcome } => log(request, &outcome),
+            Output::Finished { request, outcome } => log(self.platform, request, &outcome),
         }
     }
 }
 
 /// One line for each request that ended otherwise than it should.
-fn log(request: AgentRequest, outcome: &Outcome) {
+fn log(platform: &str, request: AgentRequest, outcome: &Outcome) {
     match outcome {
         Outcome::Alone(why) => tracing::warn!(why, "no runner is left here, but the platform cannot confirm it"),
         Outcome::NoHook if request == AgentRequest::FindHook => tracing::warn!(
@@ -122,7 +129,7 @@ fn log(request: AgentRequest, outcome: &Outcome) {
         ),
         Outcome::Denied(why) => tracing::error!(?request, why, "refused"),
         Outcome::Failed(why) => tracing::warn!(?request, why, "failed"),
-        Outcome::Registered => tracing::info!("the runner is registered and runs"),
+        Outcome::Registered => tracing::info!(platform, "the runner is registered and runs"),
         Outcome::Done
         | Outcome::Drained(_)
         | Outcome::Signalled

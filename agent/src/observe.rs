@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use lightsout_cloud::Host;
@@ -11,12 +12,15 @@ use lightsout_core::{
     time::Tick,
 };
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     clock::{Clock, unix_ms_now},
     journal::replace,
 };
+
+/// How long the exit waits for the last report to be shown.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The status as `lightsout-agent status --json` and the status file show it.
 #[derive(Clone, Debug, Serialize)]
@@ -70,13 +74,14 @@ pub struct Observers {
     since_ms: i64,
     last: Option<Status>,
     reports: watch::Sender<Option<Report>>,
+    showing: JoinHandle<()>,
 }
 
 impl Observers {
     pub fn spawn(state_dir: &Path, instance: String, host: Arc<dyn Host>, clock: Clock) -> Self {
         let (reports, seen) = watch::channel(None);
-        tokio::spawn(show(seen, state_dir.join("status.json")));
-        Self { instance, host, clock, since_ms: unix_ms_now(), last: None, reports }
+        let showing = tokio::spawn(show(seen, state_dir.join("status.json")));
+        Self { instance, host, clock, since_ms: unix_ms_now(), last: None, reports, showing }
     }
 
     pub fn report(&self, status: Status) -> Report {
@@ -111,6 +116,14 @@ impl Observers {
             log(&status);
         }
         self.reports.send_replace(Some(self.report(status)));
+    }
+}
+
+impl Observers {
+    /// Waits until the last report is shown, unless the disk does not take it.
+    pub async fn finish(self) {
+        drop(self.reports);
+        let _ = tokio::time::timeout(LAST_WORDS, self.showing).await;
     }
 }
 

@@ -148,7 +148,9 @@ pub async fn run_in(
     let observers = Observers::spawn(&settings.state_dir, instance, host, clock);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    EventLoop { agent, effects, observers, sample_interval, clock, waiting: BTreeMap::new() }.run(incoming).await;
+    let platform = settings.platform.platform();
+    let waiting = BTreeMap::new();
+    EventLoop { agent, effects, observers, platform, sample_interval, clock, waiting }.run(incoming).await;
 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = fs::remove_file(&settings.socket);
