@@ -129,7 +129,8 @@ pub async fn run_in(
     effects.watch_exit();
 
     let rules = settings.platform.drain_rules();
-    let agent = Agent::begin(settings.policy.clone(), rules, entry, found.is_some(), born, clock.now());
+    let agent =
+        Agent::begin(settings.policy.clone(), rules, host.capabilities(), entry, found.is_some(), born, clock.now());
     let (sample_interval, interval) = watch::channel(agent.sample_interval());
     control::listen(&settings.socket, inputs.clone())
         .with_context(|| format!("cannot listen at agent.socket {}", settings.socket.display()))?;

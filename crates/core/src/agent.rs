@@ -31,7 +31,7 @@ use self::{
     phase::{Phase, Saved},
     policy::AgentPolicy,
 };
-use crate::{activity::Activity, platform::DrainRules, time::Tick};
+use crate::{activity::Activity, cloud::Capabilities, platform::DrainRules, time::Tick};
 
 /// What the shell is to do or to say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,17 +71,18 @@ pub struct Agent {
 
 impl Agent {
     /// An agent that begins: on a fresh instance, or after a restart with what the journal said and whether a runner was found alive.
-    /// `born` is when the instance was first seen.
+    /// `rules` is how the CI platform drains, `cloud` what the cloud can do, `born` when the instance was first seen.
     pub fn begin(
         policy: AgentPolicy,
         rules: DrainRules,
+        cloud: Capabilities,
         entry: JournalEntry,
         runner_alive: bool,
         born: Tick,
         now: Tick,
     ) -> Self {
         let mut agent = Self {
-            lifecycle: Lifecycle::resume(policy, entry.saved, runner_alive, entry.served, born, now),
+            lifecycle: Lifecycle::resume(policy, cloud, entry, runner_alive, born, now),
             operations: Operations::new(rules, entry),
             outputs: VecDeque::new(),
             unsaved: BTreeMap::new(),

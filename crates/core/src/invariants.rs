@@ -15,6 +15,8 @@ pub enum Violation {
     TwoRunners,
     /// A runner was started before the group had put the instance in service, so before protection held.
     StartedTooEarly,
+    /// A runner was started before the protection held that the policy asks for.
+    StartedUnprotected,
     /// One instance lowered the group's desired capacity more than once.
     LoweredTwice,
     /// An instance in standby or outside its group lowered the desired capacity, for which it did not count.
@@ -29,6 +31,7 @@ impl fmt::Display for Violation {
             Self::JobKilled => "a job died by the agent's own action",
             Self::TwoRunners => "a second runner was started beside the first",
             Self::StartedTooEarly => "a runner was started before the instance was in service",
+            Self::StartedUnprotected => "a runner was started before the instance was protected",
             Self::LoweredTwice => "one instance lowered the desired capacity twice",
             Self::LoweredUncounted => "an instance that did not count lowered the desired capacity",
             Self::Stuck => "the instance neither serves nor ends",
@@ -64,10 +67,12 @@ impl Ledger {
         self.check(allowed, Violation::JobKilled);
     }
 
-    /// A runner was started; `another` tells whether one ran already.
-    pub fn runner_started(&mut self, another: bool, membership: Membership) {
+    /// A runner was started; `another` tells whether one ran already, `protect` whether the instance must be protected for that.
+    pub fn runner_started(&mut self, another: bool, membership: Membership, protect: bool) {
         self.check(!another, Violation::TwoRunners);
         self.check(membership != Membership::Pending, Violation::StartedTooEarly);
+        let unprotected = membership == Membership::InService { protected: false };
+        self.check(!(protect && unprotected), Violation::StartedUnprotected);
     }
 
     /// The instance left with decrement, from this place in its group.
@@ -128,10 +133,14 @@ mod tests {
 
     #[test]
     fn a_runner_starts_alone_and_in_service() {
-        assert_eq!(after(|ledger| ledger.runner_started(false, SERVING)), None);
-        assert_eq!(after(|ledger| ledger.runner_started(true, SERVING)), Some(Violation::TwoRunners));
-        let early = after(|ledger| ledger.runner_started(false, Membership::Pending));
+        assert_eq!(after(|ledger| ledger.runner_started(false, SERVING, true)), None);
+        assert_eq!(after(|ledger| ledger.runner_started(true, SERVING, true)), Some(Violation::TwoRunners));
+        let early = after(|ledger| ledger.runner_started(false, Membership::Pending, false));
         assert_eq!(early, Some(Violation::StartedTooEarly));
+        let unprotected = Membership::InService { protected: false };
+        assert_eq!(after(|ledger| ledger.runner_started(false, unprotected, false)), None);
+        let started = after(|ledger| ledger.runner_started(false, unprotected, true));
+        assert_eq!(started, Some(Violation::StartedUnprotected));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What the agent asks of the shell.
 
-use crate::agent::{
+use super::{
     event::RequestId,
     phase::{LeaveReason, Saved},
 };
+use crate::cloud::Capabilities;
 
 /// Asks the shell to do something. The shell answers each exactly once with `Event::Completed`, within a time-out of its own.
 ///
@@ -68,13 +69,16 @@ pub enum Rung {
 }
 
 impl Rung {
-    /// The next, blunter way.
+    /// The next, blunter way that this cloud has.
     #[must_use]
-    pub fn next(self) -> Self {
+    pub fn next(self, cloud: Capabilities) -> Self {
         match self {
+            Self::Shrink if cloud.leaving_lowers_capacity => Self::Unhealthy,
             Self::Shrink => Self::Replace,
             Self::Replace => Self::Unhealthy,
             Self::Unhealthy => Self::Terminate,
+            // Who is billed all the same must go on asking.
+            Self::Terminate if !cloud.power_off_ends_billing => Self::Terminate,
             Self::Terminate | Self::PowerOff => Self::PowerOff,
         }
     }

@@ -39,10 +39,14 @@ use super::{
     action::{Action, Request},
     backoff::Backoff,
     event::{Event, Order, Outcome, RequestId},
+    host::JournalEntry,
     phase::{LeaveReason, Phase, Saved},
     policy::AgentPolicy,
 };
-use crate::{cloud::TargetState, time::Tick};
+use crate::{
+    cloud::{Capabilities, TargetState},
+    time::Tick,
+};
 
 /// How often the probes are asked without an occasion: while nothing runs, and while something does.
 const IDLE_SAMPLES: Duration = Duration::from_secs(5);
@@ -52,6 +56,8 @@ const BUSY_SAMPLES: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
     policy: AgentPolicy,
+    /// What the cloud on which the instance runs can do.
+    cloud: Capabilities,
     born: Tick,
     state: State,
     main_line: MainLine,
@@ -85,13 +91,21 @@ impl MainLine {
 
 impl Lifecycle {
     /// A fresh instance.
-    pub fn new(policy: AgentPolicy, now: Tick) -> Self {
-        Self::resume(policy, Saved::Serving, false, 0, now, now)
+    pub fn new(policy: AgentPolicy, cloud: Capabilities, now: Tick) -> Self {
+        Self::resume(policy, cloud, JournalEntry::FRESH, false, now, now)
     }
 
-    /// After a restart of the agent: what the journal says, whether the runner was found alive, how many jobs were counted, when the
-    /// instance was born. Whatever runs is unknown until the first snapshot, and unknown is busy.
-    pub fn resume(policy: AgentPolicy, saved: Saved, runner_alive: bool, served: u32, born: Tick, now: Tick) -> Self {
+    /// After a restart of the agent: what the journal says, whether the runner was found alive, when the instance was born. Whatever runs is
+    /// unknown until the first snapshot, and unknown is busy.
+    pub fn resume(
+        policy: AgentPolicy,
+        cloud: Capabilities,
+        entry: JournalEntry,
+        runner_alive: bool,
+        born: Tick,
+        now: Tick,
+    ) -> Self {
+        let JournalEntry { saved, served, .. } = entry;
         let state = match (saved, runner_alive) {
             (Saved::Leaving { why }, _) => State::draining(why, DrainStep::Ask { alone_since: None }),
             // A runner that is found is asked back in, which is harmless: a drain that began while the journal could not be written would
@@ -102,6 +116,7 @@ impl Lifecycle {
         };
         let mut lifecycle = Self {
             policy,
+            cloud,
             born,
             main_line: MainLine::new(state.pace()),
             state,

@@ -9,15 +9,25 @@ use lightsout_core::{
         host::{CloudCall, HostEffect},
         policy::Protection,
     },
+    cloud::Capabilities,
     invariants::Violation,
 };
 
-use crate::world::{Kind, Move, Place, World};
+use crate::{
+    rig::{BARE_CLOUD, CLOUD},
+    world::{Kind, Move, Place, World},
+};
 
-fn scenarios() -> impl Iterator<Item = (Kind, Protection)> {
-    Kind::ALL
-        .into_iter()
-        .flat_map(|kind| [Protection::Always, Protection::WhileBusy].map(|protection| (kind, protection)))
+/// Each way to drain, on a cloud that protects its instances from launch and lets endings be held off, and on one that does neither
+/// (where `while-busy` is refused, so that it has nothing to explore).
+fn scenarios() -> impl Iterator<Item = (Kind, Capabilities, Protection)> {
+    Kind::ALL.into_iter().flat_map(|kind| {
+        [
+            (kind, CLOUD, Protection::Always),
+            (kind, CLOUD, Protection::WhileBusy),
+            (kind, BARE_CLOUD, Protection::Always),
+        ]
+    })
 }
 
 fn check(world: &World, path: &[Move]) {
@@ -59,12 +69,12 @@ fn explore(start: World, most: usize) -> usize {
 
 #[test]
 fn no_interleaving_breaks_a_promise() {
-    for (kind, protection) in scenarios() {
+    for (kind, cloud, protection) in scenarios() {
         for start in [
-            World::new(kind, protection, Place::InService, 2, true),
-            World::new(kind, protection, Place::Warmed, 2, true),
-            World::idle(kind, protection, 2, true),
-            World::idle(kind, protection, 1, true),
+            World::new(kind, cloud, protection, Place::InService, 2, true),
+            World::new(kind, cloud, protection, Place::Warmed, 2, true),
+            World::idle(kind, cloud, protection, 2, true),
+            World::idle(kind, cloud, protection, 1, true),
         ] {
             let states = explore(start, 12_000);
             assert!(states >= 1_000, "the world has become too small to prove anything: {states}");
@@ -75,7 +85,7 @@ fn no_interleaving_breaks_a_promise() {
 /// Deep runs that breadth first does not reach: a generator of its own, so that a failure is found again by its seed.
 #[test]
 fn no_long_run_breaks_a_promise() {
-    for (kind, protection) in scenarios() {
+    for (kind, cloud, protection) in scenarios() {
         for seed in 1..=400_u64 {
             let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let mut random = |below: usize| {
@@ -85,7 +95,7 @@ fn no_long_run_breaks_a_promise() {
                 usize::try_from(state % below as u64).unwrap()
             };
             let desired = if seed % 4 == 0 { 1 } else { 3 };
-            let mut world = World::idle(kind, protection, desired, false);
+            let mut world = World::idle(kind, cloud, protection, desired, false);
             world.left.faults = 6;
             world.left.crashes = 3;
             world.left.notices = 3;
@@ -110,7 +120,7 @@ fn no_long_run_breaks_a_promise() {
 #[test]
 fn the_model_can_fail() {
     // A proof that is worth something notices an agent whose machine is ended under a job.
-    let mut world = World::idle(Kind::Signal, Protection::Always, 2, true);
+    let mut world = World::idle(Kind::Signal, CLOUD, Protection::Always, 2, true);
     world.step(Move::Enqueue);
     world.step(Move::Assign);
     let mut lowered = world.clone();

@@ -8,7 +8,7 @@ use lightsout_core::{
     },
 };
 
-use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
+use crate::rig::{BARE_CLOUD, CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, secs};
 use lightsout_core::cloud::{Membership, Room, TargetState};
 
 const GOING: Outcome = Outcome::Member(Membership::Terminating { waiting: false });
@@ -282,4 +282,50 @@ fn a_second_stop_exits_at_once_and_a_first_one_drains() {
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Operator });
     rig.event(Event::Stop);
     assert_eq!(rig.phase(), Phase::Gone);
+}
+
+#[test]
+fn the_ladder_has_the_rungs_that_the_cloud_has() {
+    let rungs = |cloud| {
+        let mut rung = Rung::Shrink;
+        let mut rungs = vec![rung];
+        while rung.next(cloud) != rung {
+            rung = rung.next(cloud);
+            rungs.push(rung);
+        }
+        rungs
+    };
+    assert_eq!(rungs(CLOUD), [Rung::Shrink, Rung::Replace, Rung::Unhealthy, Rung::Terminate, Rung::PowerOff]);
+    assert_eq!(rungs(BARE_CLOUD), [Rung::Shrink, Rung::Unhealthy, Rung::Terminate], "power-off would not end the bill");
+}
+
+#[test]
+fn a_lost_answer_at_the_floor_does_not_bring_an_instance_back_that_may_be_ending() {
+    let mut rig = retiring(LeaveReason::Idle);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Failed("no answer".into()));
+    for _ in 0..20 {
+        rig.pass(secs(1));
+        if rig.open() == [Request::Describe] {
+            rig.answer(Request::Describe, IN_SERVICE);
+        }
+        assert!(!rig.open().contains(&Request::End(Rung::Shrink)), "the description may be stale");
+    }
+    rig.pass(secs(20));
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::AtFloor);
+    assert_eq!(rig.open(), [Request::Save(Saved::Returning)], "now it is known that nothing was applied");
+}
+
+#[test]
+fn an_agent_that_comes_back_while_it_leaves_waits_for_a_description_that_cannot_be_stale() {
+    let mut rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: LeaveReason::Operator }, false);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(rig.open(), [], "the one before it may have asked for the end already");
+    rig.pass(secs(31));
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
 }

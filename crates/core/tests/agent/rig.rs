@@ -1,6 +1,6 @@
 //! A bench for one agent: time that is turned by hand, and answers given one by one.
 
-use lightsout_core::cloud::{Membership, Room};
+use lightsout_core::cloud::{Capabilities, HoldRules, Membership, ProtectionSupport, Room};
 use std::time::Duration;
 
 use lightsout_core::{
@@ -9,6 +9,7 @@ use lightsout_core::{
         Lifecycle,
         action::{Action, Request},
         event::{Event, Outcome, RequestId},
+        host::JournalEntry,
         phase::{Phase, Saved},
         policy::AgentPolicy,
     },
@@ -19,6 +20,23 @@ use lightsout_core::{
 pub const IN_SERVICE: Outcome = Outcome::Member(Membership::InService { protected: true });
 pub const EMPTY: Outcome = Outcome::Drained(Drained::Empty);
 pub const QUIET: Outcome = Outcome::Snapshot(Activity::Quiet);
+
+/// A cloud with everything that helps.
+pub const CLOUD: Capabilities = Capabilities {
+    protection: ProtectionSupport::AtLaunch,
+    hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
+    leaving_lowers_capacity: false,
+    power_off_ends_billing: true,
+    conditional_raise: false,
+};
+/// One with nothing of it.
+pub const BARE_CLOUD: Capabilities = Capabilities {
+    protection: ProtectionSupport::OnDemand,
+    hold: None,
+    leaving_lowers_capacity: true,
+    power_off_ends_billing: false,
+    conditional_raise: false,
+};
 
 pub fn roomy() -> Outcome {
     Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3 })
@@ -42,11 +60,16 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(policy: AgentPolicy) -> Self {
-        Self::with(|now| Lifecycle::new(policy, now))
+        Self::with(|now| Lifecycle::new(policy, CLOUD, now))
+    }
+
+    pub fn on(cloud: Capabilities, policy: AgentPolicy) -> Self {
+        Self::with(|now| Lifecycle::new(policy, cloud, now))
     }
 
     pub fn resumed(policy: AgentPolicy, saved: Saved, runner_alive: bool) -> Self {
-        Self::with(|now| Lifecycle::resume(policy, saved, runner_alive, 0, now, now))
+        let entry = JournalEntry { saved, ..JournalEntry::FRESH };
+        Self::with(|now| Lifecycle::resume(policy, CLOUD, entry, runner_alive, now, now))
     }
 
     fn with(make: impl FnOnce(Tick) -> Lifecycle) -> Self {

@@ -8,8 +8,8 @@ use lightsout_core::{
     },
 };
 
-use crate::rig::{IN_SERVICE, QUIET, Rig, busy, roomy, secs};
-use lightsout_core::cloud::{Membership, Room, TargetState};
+use crate::rig::{BARE_CLOUD, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+use lightsout_core::cloud::{Capabilities, Membership, ProtectionSupport, Room, TargetState};
 
 #[test]
 fn the_runner_is_registered_only_in_service() {
@@ -96,6 +96,7 @@ fn a_runner_that_exits_while_a_drain_is_taken_back_is_started_again() {
     rig.answer(Request::Save(Saved::Returning), Outcome::Done);
     rig.event(Event::RunnerExited);
     rig.answer(Request::Undrain, Outcome::Done);
+    rig.answer(Request::Describe, IN_SERVICE);
     assert_eq!(rig.phase(), Phase::Registering);
 }
 
@@ -340,9 +341,22 @@ fn an_operator_may_change_their_mind() {
     rig.answer(Request::Undrain, Outcome::Relaunch);
     assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![]), "the old runner finishes its job first");
     rig.event(Event::RunnerExited);
+    rig.answer(Request::Describe, IN_SERVICE);
     rig.answer(Request::Register, Outcome::Registered);
     rig.event(Event::Activity(Activity::Quiet));
     assert!(matches!(rig.phase(), Phase::Idle { .. }));
+}
+
+#[test]
+fn a_drain_before_it_was_in_service_is_taken_back_to_where_it_was() {
+    for answer in [Outcome::Done, Outcome::Relaunch] {
+        let mut rig = Rig::new(AgentPolicy::default());
+        rig.event(Event::Order(Order::Drain));
+        rig.event(Event::Order(Order::Undrain));
+        rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+        rig.answer(Request::Undrain, answer);
+        assert_eq!(rig.phase(), Phase::Booting, "no runner starts before the group says so");
+    }
 }
 
 #[test]
@@ -365,4 +379,36 @@ fn a_runner_that_exits_after_each_job_is_registered_again_at_once() {
         rig.event(Event::Activity(Activity::Quiet));
         assert!(matches!(rig.phase(), Phase::Idle { .. }));
     }
+}
+
+#[test]
+fn where_instances_are_not_born_protected_none_serves_before_it_is_seen_to_be() {
+    let unprotected = Outcome::Member(Membership::InService { protected: false });
+    let mut rig = Rig::on(BARE_CLOUD, AgentPolicy::default());
+    rig.answer(Request::Describe, unprotected.clone());
+    assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![Request::Protect(true)]));
+    rig.answer(Request::Protect(true), Outcome::Done);
+    assert_eq!(rig.phase(), Phase::Booting, "asked for is not seen");
+    rig.pass(secs(1));
+    rig.answer(Request::Describe, unprotected);
+    assert_eq!(rig.phase(), Phase::Booting);
+    rig.answer(Request::Protect(true), Outcome::Done);
+    rig.pass(secs(5));
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!((rig.phase(), rig.open()), (Phase::Registering, vec![Request::Register]));
+}
+
+#[test]
+fn what_a_cloud_does_not_know_is_not_asked_of_it() {
+    let never = Capabilities { protection: ProtectionSupport::Never, ..BARE_CLOUD };
+    let mut rig = Rig::on(never, AgentPolicy::default());
+    rig.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
+    rig.answer(Request::Register, Outcome::Registered);
+    rig.event(Event::Activity(busy("job")));
+    rig.event(Event::TargetState(TargetState::Terminated));
+    rig.pass(secs(60));
+    let asked: Vec<Request> = rig.all_open().collect();
+    let asks = |kind: fn(&Request) -> bool| asked.iter().any(kind);
+    assert!(!asks(|request| matches!(request, Request::Protect(_))), "{asked:?}");
+    assert!(!asks(|request| matches!(request, Request::FindHook | Request::Heartbeat)), "{asked:?}");
 }

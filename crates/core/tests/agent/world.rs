@@ -16,7 +16,7 @@ use lightsout_core::{
         phase::Phase,
         policy::{AgentPolicy, Protection},
     },
-    cloud::{CloudError, CloudErrorKind, Membership, Room, TargetState},
+    cloud::{Capabilities, CloudError, CloudErrorKind, Membership, ProtectionSupport, Room, TargetState},
     exchange::{ErrorKind, ExchangeError},
     invariants::{Ledger, SpotDeadline},
     platform::{DrainBy, DrainRules, Drained, Signal, UndrainBy},
@@ -100,6 +100,7 @@ pub struct Budget {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     kind: Kind,
+    capabilities: Capabilities,
     policy: AgentPolicy,
     pub agent: Agent,
     pub now: Tick,
@@ -163,7 +164,14 @@ pub enum Move {
 
 impl World {
     /// An instance that has just booted, in a group of `desired` whose minimum is 1.
-    pub fn new(kind: Kind, protection: Protection, place: Place, desired: u8, coarse: bool) -> Self {
+    pub fn new(
+        kind: Kind,
+        capabilities: Capabilities,
+        protection: Protection,
+        place: Place,
+        desired: u8,
+        coarse: bool,
+    ) -> Self {
         let policy = AgentPolicy {
             idle_timeout: Some(secs(60)),
             protection,
@@ -171,9 +179,10 @@ impl World {
             ..AgentPolicy::default()
         };
         let now = Tick(1_000_000);
-        let agent = Agent::begin(policy.clone(), kind.rules(), JournalEntry::FRESH, false, now, now);
+        let agent = Agent::begin(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, now, now);
         let mut world = Self {
             kind,
+            capabilities,
             agent,
             policy,
             now,
@@ -186,7 +195,7 @@ impl World {
             place,
             was: (place, Tick::ZERO),
             desired,
-            protected: true,
+            protected: capabilities.protection == ProtectionSupport::AtLaunch,
             sampled: None,
             exit_news: false,
             target_news: (place == Place::Warmed).then_some(TargetState::Warmed),
@@ -199,9 +208,12 @@ impl World {
     }
 
     /// The same with its runner registered, once the agent has seen that all is quiet.
-    pub fn idle(kind: Kind, protection: Protection, desired: u8, coarse: bool) -> Self {
-        let mut world = Self::new(kind, protection, Place::InService, desired, coarse);
+    pub fn idle(kind: Kind, capabilities: Capabilities, protection: Protection, desired: u8, coarse: bool) -> Self {
+        let mut world = Self::new(kind, capabilities, protection, Place::InService, desired, coarse);
         while world.runner.is_none() {
+            world.step(if world.open.is_empty() { Move::Time } else { Move::Answer(0) });
+        }
+        while !world.open.is_empty() {
             world.step(Move::Answer(0));
         }
         world.step(Move::Sample);
@@ -255,9 +267,12 @@ impl World {
         may(self.sampled.is_some(), Move::Arrive);
         may(runner.is_some_and(|runner| !runner.job) && left.faults > 0, Move::RunnerDies);
         may(left.crashes > 0, Move::Crash);
-        may(left.notices > 0 && self.place == Place::InService, Move::Choose);
+        // Where an ending cannot be held off, only protection keeps the group from it.
+        let choosable = self.capabilities.hold.is_some() || !self.protected;
+        may(left.notices > 0 && self.place == Place::InService && choosable, Move::Choose);
         may(self.place == Place::Warmed, Move::Activate);
-        may(left.moves > 0 && self.place == Place::InService, Move::EnterStandby);
+        let standby = !self.capabilities.leaving_lowers_capacity;
+        may(standby && left.moves > 0 && self.place == Place::InService, Move::EnterStandby);
         may(self.place == Place::Standby, Move::ExitStandby);
         may(left.moves > 0 && self.place == Place::InService, Move::Detach);
         may(self.target_news.is_some(), Move::TargetNews);
@@ -334,8 +349,7 @@ impl World {
             Move::Choose => {
                 // A scale-in of an unprotected one, a refresh, an operator: with the hook.
                 self.left.notices -= 1;
-                self.go(Place::Waiting);
-                self.target_news = Some(TargetState::Terminated);
+                self.leave_group();
             }
             Move::Activate => {
                 self.go(Place::InService);
@@ -431,7 +445,8 @@ impl World {
                     .map(|runner| RunnerSeen { told: runner.noted.max(runner.remembered) })));
             }
             HostEffect::StartRunner { .. } => {
-                self.ledger.runner_started(self.runner.is_some(), membership(self.place, self.protected));
+                let protect = self.policy.protection == Protection::Always;
+                self.ledger.runner_started(self.runner.is_some(), membership(self.place, self.protected), protect);
                 assert!(std::mem::take(&mut self.launch), "started without a registration");
                 self.runner = Some(Runner::FRESH);
             }
@@ -495,7 +510,7 @@ impl World {
                 self.protected = on;
                 Ok(CloudAnswer::Done)
             }
-            CloudCall::FindHook => Ok(CloudAnswer::Hook(Some(secs(30)))),
+            CloudCall::FindHook => Ok(CloudAnswer::Hook(self.capabilities.hold.map(|_| secs(30)))),
             CloudCall::ExtendHook if self.place == Place::Waiting => Ok(CloudAnswer::Done),
             CloudCall::CompleteHook if self.place == Place::Waiting => {
                 self.end();
@@ -503,6 +518,12 @@ impl World {
             }
             CloudCall::ExtendHook | CloudCall::CompleteHook => refuse(CloudErrorKind::NothingHeld),
             CloudCall::RecordReason(_) => Ok(CloudAnswer::Done),
+            CloudCall::End(Rung::PowerOff) if !self.capabilities.power_off_ends_billing => {
+                panic!("switched off, and billed for ever")
+            }
+            CloudCall::End(Rung::Replace) if self.capabilities.leaving_lowers_capacity => {
+                panic!("a way to leave that this cloud does not have")
+            }
             CloudCall::End(Rung::Terminate | Rung::PowerOff) => {
                 self.end();
                 Ok(CloudAnswer::Done)
@@ -518,11 +539,20 @@ impl World {
                     self.desired -= 1;
                 }
                 if self.place != Place::Waiting {
-                    self.go(Place::Waiting);
-                    self.target_news = Some(TargetState::Terminated);
+                    self.leave_group();
                 }
                 Ok(CloudAnswer::Done)
             }
+        }
+    }
+
+    /// The group ends the instance; a hook holds that off, if there can be one.
+    fn leave_group(&mut self) {
+        if self.capabilities.hold.is_some() {
+            self.go(Place::Waiting);
+            self.target_news = Some(TargetState::Terminated);
+        } else {
+            self.end();
         }
     }
 
@@ -548,7 +578,8 @@ impl World {
         }
         (self.sampled, self.exit_news, self.launch) = (None, false, false);
         let (policy, rules, born) = (self.policy.clone(), self.kind.rules(), Tick(1_000_000));
-        self.agent = Agent::begin(policy, rules, self.journal, self.runner.is_some(), born, self.now);
+        self.agent =
+            Agent::begin(policy, rules, self.capabilities, self.journal, self.runner.is_some(), born, self.now);
         self.target_news = match self.place {
             Place::Warmed => Some(TargetState::Warmed),
             Place::Waiting => Some(TargetState::Terminated),

@@ -6,14 +6,20 @@ use super::{
     timers::Timer,
 };
 use crate::{
-    agent::{action::Request, event::Outcome, phase::Saved},
-    cloud::{Membership, TargetState},
+    agent::{action::Request, event::Outcome, phase::Saved, policy::Protection},
+    cloud::{Membership, ProtectionSupport, TargetState},
     time::Tick,
 };
 
 impl Lifecycle {
     pub(super) fn join_answer(&mut self, outcome: Outcome, now: Tick) {
         match outcome {
+            // A job must not begin before a description shows the protection that was asked for.
+            Outcome::Member(Membership::InService { protected: false }) if self.protects_itself_first() => {
+                self.side.set_protected(false);
+                self.note("in service, but not protected from scale-in yet");
+                self.again(now);
+            }
             Outcome::Member(Membership::InService { protected }) => {
                 self.side.set_protected(protected);
                 self.note = None;
@@ -33,6 +39,11 @@ impl Lifecycle {
                 self.again(now);
             }
         }
+    }
+
+    /// Whether the instance must protect itself before it serves: the cloud did not at its launch.
+    pub(super) fn protects_itself_first(&self) -> bool {
+        self.cloud.protection == ProtectionSupport::OnDemand && self.policy.protection == Protection::Always
     }
 
     pub(super) fn register(&mut self, now: Tick) {
@@ -65,25 +76,27 @@ impl Lifecycle {
 
     pub(super) fn return_answer(&mut self, step: ReturnStep, outcome: Outcome, now: Tick) {
         match (step, outcome) {
-            // It was about to end: back through the same door as a boot, since the group may have moved it meanwhile.
-            (ReturnStep::Save, Outcome::Done) if self.runner.deregistered() => {
-                self.enter(State::Booting { since: now });
-            }
+            (ReturnStep::Save, Outcome::Done) if self.runner.deregistered() => self.rejoin(now),
             (ReturnStep::Save, Outcome::Done) => self.return_by(ReturnStep::Undrain),
             (ReturnStep::Undrain, Outcome::Done) => {
                 self.ask(Request::Save(Saved::Serving));
-                self.serve(now);
+                if self.runner.alive() { self.serve(now) } else { self.rejoin(now) }
             }
             (ReturnStep::Undrain, Outcome::Relaunch) if self.runner.alive() => {
                 // How long it was quiet before it was told to go says nothing about after.
                 self.return_by(ReturnStep::OldExit { quiet_since: None });
             }
-            (ReturnStep::Undrain, Outcome::Relaunch) => self.register(now),
+            (ReturnStep::Undrain, Outcome::Relaunch) => self.rejoin(now),
             (ReturnStep::Save | ReturnStep::Undrain | ReturnStep::OldExit { .. }, other) => {
                 self.note(other.text());
                 self.again(now);
             }
         }
+    }
+
+    /// Without a runner the way back is through the same door as a boot: it may never have been in service, and the group may have moved it.
+    pub(super) fn rejoin(&mut self, now: Tick) {
+        self.enter(State::Booting { since: now });
     }
 
     fn return_by(&mut self, step: ReturnStep) {

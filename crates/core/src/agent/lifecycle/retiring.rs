@@ -80,7 +80,7 @@ impl Lifecycle {
             Outcome::Member(Membership::Pending | Membership::InService { .. }) => {
                 self.end_anew(retiring, Rung::Shrink, now);
             }
-            Outcome::Member(Membership::Standby) => self.end_anew(retiring, Rung::Replace, now),
+            Outcome::Member(Membership::Standby) => self.end_anew(retiring, self.without_shrinking(), now),
             // Without the right to look, act.
             Outcome::Denied(why) => {
                 self.note(why);
@@ -103,7 +103,7 @@ impl Lifecycle {
                 self.turn_back(now);
             }
             Outcome::AtFloor if retiring.why == LeaveReason::Idle => self.look_again(retiring, now),
-            Outcome::AtFloor => self.end_by(retiring, retiring.rung.max(Rung::Replace), now),
+            Outcome::AtFloor => self.end_by(retiring, retiring.rung.max(Rung::Shrink.next(self.cloud)), now),
             Outcome::NotInGroup if retiring.rung < Rung::Terminate => self.end_by(retiring, Rung::Terminate, now),
             Outcome::Denied(why) if retiring.rung < Rung::PowerOff => {
                 self.note(why);
@@ -132,6 +132,11 @@ impl Lifecycle {
         self.end_by(Retiring { asked: None, ..retiring }, retiring.rung.max(least), now);
     }
 
+    /// The gentlest way to leave that does not lower the group's capacity, where there is one.
+    pub(super) fn without_shrinking(&self) -> Rung {
+        if self.cloud.leaving_lowers_capacity { Rung::Shrink } else { Rung::Replace }
+    }
+
     /// The cloud has agreed; the machine ends at any moment. Who was told to stop does not wait for that for ever: the shutdown waits for
     /// the service, and sends no second signal to one that is being stopped already.
     fn await_end(&mut self, retiring: Retiring, now: Tick) {
@@ -144,7 +149,7 @@ impl Lifecycle {
     }
 
     fn climb(&mut self, retiring: Retiring, now: Tick) {
-        self.end_by(Retiring { rung_since: now, ..retiring }, retiring.rung.next(), now);
+        self.end_by(Retiring { rung_since: now, ..retiring }, retiring.rung.next(self.cloud), now);
     }
 
     fn end_by(&mut self, retiring: Retiring, rung: Rung, now: Tick) {

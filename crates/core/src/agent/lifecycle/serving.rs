@@ -56,7 +56,7 @@ impl Lifecycle {
         self.runner.exited();
         match self.state {
             State::Draining(Draining { step: DrainStep::Exit { .. }, .. }) => self.proven(now),
-            State::Returning { step: ReturnStep::OldExit { .. }, .. } => self.register(now),
+            State::Returning { step: ReturnStep::OldExit { .. }, .. } => self.rejoin(now),
             State::Serving(_) => self.start_again(now),
             // The answer in flight reports it.
             State::Booting { .. }
@@ -106,7 +106,7 @@ impl Lifecycle {
         match outcome {
             Outcome::Room(room) if has_room(room) => {
                 // Where the group is larger than its desired capacity, shrinking it would go one too far.
-                let gentlest = if room.members > room.desired { Rung::Replace } else { Rung::Shrink };
+                let gentlest = if room.members > room.desired { self.without_shrinking() } else { Rung::Shrink };
                 self.leave_by(LeaveReason::Idle, gentlest, now);
             }
             Outcome::Room(room) => {

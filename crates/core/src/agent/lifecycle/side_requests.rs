@@ -15,6 +15,7 @@ use crate::{
         phase::Phase,
         policy::Protection,
     },
+    cloud::ProtectionSupport,
     time::Tick,
 };
 
@@ -95,6 +96,10 @@ impl Lifecycle {
     /// Sets or lifts protection where the policy wants it otherwise than it is.
     pub(super) fn keep_protection(&mut self, now: Tick) {
         let want = match (self.policy.protection, &self.state) {
+            _ if self.cloud.protection == ProtectionSupport::Never => None,
+            (_, State::Booting { .. }) if self.protects_itself_first() => {
+                (self.side.protected == Some(false)).then_some(true)
+            }
             (_, State::Booting { .. } | State::Registering { .. } | State::Retiring(_) | State::Gone) => None,
             (Protection::Always, State::Serving(_) | State::Returning { .. } | State::Draining(_)) => {
                 // Never known since a restart: it was born protected, and only this agent could have lifted it.
@@ -118,11 +123,12 @@ impl Lifecycle {
 
     /// Looks the termination hook up once in service, and extends it for as long as jobs are waited for.
     pub(super) fn keep_hook_alive(&mut self, now: Tick) {
+        let Some(hold) = self.cloud.hold else { return };
         if !self.side.hook_asked && !matches!(self.phase(), Phase::Booting | Phase::Registering) {
             self.side.hook_asked = true;
             self.ask(Request::FindHook);
         }
-        if !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {
+        if !hold.extendable || !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {
             self.side.heartbeat.due = None;
             return;
         }
