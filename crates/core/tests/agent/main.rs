@@ -5,6 +5,7 @@
 
 mod leaving;
 mod model;
+mod operations;
 mod retiring;
 mod rig;
 mod serving;
