@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lightsout_core::invariants::Violation;
 use lightsout_localcloud::{
     Snapshot,
     fleet::{InstanceView, JobState, JobView},
@@ -296,11 +297,15 @@ impl fmt::Display for Fleet {
 }
 
 impl Ended {
-    /// That it ended well: exit code 0, every job accounted for, none lost. Gives the summary.
+    /// That it ended well: exit code 0, every job accounted for, and the promises kept that a whole fleet can show. Gives the summary.
     pub fn well(&self) -> &Value {
         let summary = self.summary();
         assert_eq!(self.code, Some(0), "{summary} {}", self.stderr);
-        assert_eq!(summary["jobs"]["lost"], 0, "{summary}");
+        assert_eq!(summary["jobs"]["lost"], 0, "{}: {summary}", Violation::JobKilled);
+        let number = |key: &str| summary["instances"][key].as_u64().expect("a number");
+        let ended = number("launched") - number("final");
+        let lowered = self.events().iter().filter(|event| event.contains("by a leaving instance")).count() as u64;
+        assert!(lowered <= ended, "{}: {lowered} times by {ended}: {summary}", Violation::LoweredTwice);
         summary
     }
 
