@@ -1,17 +1,17 @@
 //! Reads tables of settings key by key and collects everything that is wrong with them.
 
-mod distance;
 mod required;
 mod values;
 
 use std::cell::RefCell;
+
+use strsim::osa_distance;
 
 use super::{
     Fragment, Problem, Problems,
     problem::Place,
     tree::{Node, Table, Value},
 };
-use distance::distance;
 pub(crate) use required::PLACES;
 
 /// Collects what is wrong.
@@ -183,7 +183,7 @@ impl<'a> Section<'a> {
     }
 
     fn suggestion(&self, key: &str) -> String {
-        let near = self.known.iter().map(|known| (distance(key, known), known)).min();
+        let near = self.known.iter().map(|known| (osa_distance(key, known), known)).min();
         let far = match key.chars().count() {
             0..=2 => 1,
             3..=6 => 2,

@@ -1,7 +1,12 @@
 //! The address of the next page, which never leads the token to another host.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::RequestContext;
 use crate::exchange::{ExchangeError, Reply};
+
+/// What must be escaped in one piece of a URL (RFC 3986): all but the unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The address of the page after this one, `None` after the last.
 ///
@@ -53,18 +58,7 @@ pub(super) fn same_origin(a: &str, b: &str) -> bool {
 
 /// Text as one piece of a URL: all but letters, digits and `-._~` escaped.
 pub fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                encoded.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
-            }
-        }
-    }
-    encoded
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// Scheme, host and port in lower case; `None` for anything but plain `http` and `https` without a user name.
