@@ -11,7 +11,7 @@ use std::{marker::PhantomData, time::Duration};
 use jiff::{Timestamp, fmt::rfc2822};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use checks::{check_token, check_url, refuse};
+pub use checks::{check_token, given, refuse};
 pub use json::{Document, Node};
 pub use paging::{next_page, percent_encode};
 

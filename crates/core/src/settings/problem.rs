@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::exchange::{ErrorKind, ExchangeError};
+
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -26,6 +28,20 @@ pub struct Problem {
     pub wrong: String,
     /// What to do.
     pub remedy: String,
+}
+
+impl Problem {
+    /// A problem with the value of a key, which the reader of the settings completes with its value and its place.
+    pub(crate) fn new(key: impl Into<String>, wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { file: String::new(), line: 0, key: key.into(), value: None, wrong: wrong.into(), remedy: remedy.into() }
+    }
+}
+
+/// Settings that were not read from a file, and secrets, are refused by what they are for.
+impl From<Problem> for ExchangeError {
+    fn from(problem: Problem) -> Self {
+        Self::new(ErrorKind::Refused, format!("{}; {}", problem.wrong, problem.remedy))
+    }
 }
 
 impl fmt::Display for Problem {

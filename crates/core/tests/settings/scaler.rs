@@ -53,7 +53,7 @@ fn everything_can_be_set() {
     assert_eq!(*policy, expected);
     assert!(webhook.is_none());
     let platform::gitlab::GitLabQueueConfig { settings, token } = queue_of(&**platform);
-    assert_eq!(settings.url, "https://git.test");
+    assert_eq!(settings.url.as_str(), "https://git.test");
     assert_eq!(settings.scope, Scope::Projects(vec!["a/b".into(), "7".into()]));
     assert_eq!(settings.tags, BTreeSet::from(["x".into(), "y".into()]));
     assert_eq!((settings.run_untagged, settings.runner_id), (true, Some(42)));

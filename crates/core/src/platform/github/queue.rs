@@ -5,10 +5,12 @@ use std::{
     mem,
 };
 
+use secrecy::SecretString;
+
 use super::{
-    GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED,
+    GitHubAuth, GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED,
     auth::{Authorised, Wallet},
-    base, context,
+    context,
     jobs::{self, Stage},
     owner::repository_path,
     quota::Quota,
@@ -46,9 +48,14 @@ pub struct GitHubQueue(Authorised<Lister>);
 
 impl GitHubQueue {
     /// A reader that has remembered nothing yet.
-    pub fn new(settings: GitHubQueueSettings) -> Self {
-        let (url, auth) = (settings.url.clone(), settings.auth.clone());
-        Self(Authorised::new(&url, &auth, Wallet::default(), Lister::new(settings)))
+    ///
+    /// # Errors
+    /// When the secret or a setting cannot be one of GitHub.
+    pub fn new(settings: GitHubQueueSettings, auth: GitHubAuth) -> Result<Self, ExchangeError> {
+        auth.check()?;
+        settings.check(&auth)?;
+        let (url, secret) = (settings.url.clone(), auth.secret().clone());
+        Ok(Self(Authorised::new(url, auth, Wallet::default(), Lister::new(settings, secret))))
     }
 }
 
@@ -73,6 +80,8 @@ impl Queue for GitHubQueue {
 #[derive(Debug)]
 struct Lister {
     settings: GitHubQueueSettings,
+    /// What must never be shown.
+    secret: SecretString,
     /// The repositories to read, as `OWNER/REPO`; for an organisation what was listed last.
     repositories: Vec<String>,
     /// How many more readings `repositories` is good for.
@@ -143,14 +152,20 @@ impl At {
 type Next = Result<Step<Demand>, ExchangeError>;
 
 impl Lister {
-    fn new(settings: GitHubQueueSettings) -> Self {
-        Self { settings, repositories: Vec::new(), good_for: 0, pages: BTreeMap::new(), reading: Reading::default() }
+    fn new(settings: GitHubQueueSettings, secret: SecretString) -> Self {
+        Self {
+            settings,
+            secret,
+            repositories: Vec::new(),
+            good_for: 0,
+            pages: BTreeMap::new(),
+            reading: Reading::default(),
+        }
     }
 
     fn begin(&mut self) -> Next {
-        self.settings.check()?;
         self.forget_reading();
-        let api = base(&self.settings.url);
+        let api = &self.settings.url;
         let url = match &self.settings.scope {
             GitHubScope::Repositories(names) => {
                 let distinct: BTreeSet<&String> = names.iter().collect();
@@ -181,11 +196,8 @@ impl Lister {
         self.reading.pages_of_list = 0;
         let Some(name) = self.repositories.get(repository) else { return Step::Done(Ok(self.finish())) };
         let Some(word) = STATUSES.get(status) else { return self.jobs_of(repository) };
-        let url = format!(
-            "{}/repos/{}/actions/runs?status={word}&per_page={PAGE}",
-            base(&self.settings.url),
-            repository_path(name)
-        );
+        let url =
+            format!("{}/repos/{}/actions/runs?status={word}&per_page={PAGE}", self.settings.url, repository_path(name));
         self.ask(At::Runs { url, repository, status })
     }
 
@@ -197,7 +209,7 @@ impl Lister {
         };
         let url = format!(
             "{}/repos/{}/actions/runs/{run}/jobs?filter=latest&per_page={PAGE}",
-            base(&self.settings.url),
+            self.settings.url,
             repository_path(name)
         );
         self.ask(At::Jobs { url, repository, run })
@@ -309,7 +321,7 @@ impl Lister {
         url: &str,
         items: usize,
     ) -> Result<Option<String>, ExchangeError> {
-        let next = next_page(context, reply, url, items >= PAGE)?;
+        let next = next_page(context, reply, &self.settings.url, url, items >= PAGE)?;
         self.next_allowed(context, next.as_deref())?;
         Ok(next)
     }
@@ -357,7 +369,7 @@ impl Lister {
     }
 
     fn context(&self, what: impl Into<String>) -> RequestContext {
-        context(&self.settings.url, self.settings.auth.secret(), what, REMEDIES)
+        context(&self.settings.url, &self.secret, what, REMEDIES)
     }
 }
 

@@ -5,10 +5,13 @@ use std::{
     mem,
 };
 
+use secrecy::SecretString;
+
 use super::{
-    GitLabQueueSettings, NAME, Scope, base, context,
+    GitLabQueueSettings, NAME, Scope, context,
     jobs::{self, Stage},
     quota::Quota,
+    settings::check_access_token,
 };
 use crate::{
     exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
@@ -38,6 +41,7 @@ const REMEDIES: Remedies = Remedies {
 #[derive(Debug)]
 pub struct GitLabQueue {
     settings: GitLabQueueSettings,
+    token: SecretString,
     /// The projects to read; for a group what was listed last.
     projects: Vec<Project>,
     /// How many more readings `projects` is good for.
@@ -90,13 +94,18 @@ enum At {
 type Next = Result<Step<Demand>, ExchangeError>;
 
 impl GitLabQueue {
-    /// A reader that has remembered nothing yet.
-    pub fn new(settings: GitLabQueueSettings) -> Self {
-        Self { settings, projects: Vec::new(), good_for: 0, pages: BTreeMap::new(), reading: Reading::default() }
+    /// A reader that has remembered nothing yet, with a personal, group or project access token with the scope `read_api`.
+    ///
+    /// # Errors
+    /// When the token or a setting cannot be one of GitLab.
+    pub fn new(settings: GitLabQueueSettings, token: SecretString) -> Result<Self, ExchangeError> {
+        check_access_token(&token)?;
+        settings.check()?;
+        let (pages, reading) = (BTreeMap::new(), Reading::default());
+        Ok(Self { settings, token, projects: Vec::new(), good_for: 0, pages, reading })
     }
 
     fn begin(&mut self) -> Next {
-        self.settings.check()?;
         self.reading = Reading::default();
         match &self.settings.scope {
             Scope::Projects(names) => {
@@ -113,7 +122,7 @@ impl GitLabQueue {
             Scope::Group(group) => {
                 let url = format!(
                     "{}/api/v4/groups/{}/projects?include_subgroups=true&with_shared=false&archived=false&per_page={PAGE}",
-                    base(&self.settings.url),
+                    self.settings.url,
                     percent_encode(group.trim())
                 );
                 self.reading.listed = true;
@@ -127,7 +136,7 @@ impl GitLabQueue {
         self.reading.pages_of_list = 0;
         match self.projects.get(project) {
             Some(Project { key, .. }) => {
-                let base = base(&self.settings.url);
+                let base = &self.settings.url;
                 let url = format!("{base}/api/v4/projects/{key}/jobs?scope[]=pending&scope[]=running&per_page={PAGE}");
                 self.ask(At::Jobs { url, project })
             }
@@ -141,7 +150,7 @@ impl GitLabQueue {
             At::Jobs { url, .. } => (url, self.pages.get(url)),
         };
         let mut request = Request::get(url)
-            .header("private-token", Text::Secret(self.settings.token.clone()))
+            .header("private-token", Text::Secret(self.token.clone()))
             .header("accept", "application/json");
         if let Some(page) = known {
             request = request.header("if-none-match", page.tag.clone());
@@ -228,7 +237,7 @@ impl GitLabQueue {
         url: &str,
         items: usize,
     ) -> Result<Option<String>, ExchangeError> {
-        let next = next_page(context, reply, url, items >= PAGE)?;
+        let next = next_page(context, reply, &self.settings.url, url, items >= PAGE)?;
         self.next_allowed(context, next.as_deref())?;
         Ok(next)
     }
@@ -267,7 +276,7 @@ impl GitLabQueue {
     }
 
     fn context(&self, what: String) -> RequestContext {
-        context(&self.settings.url, &self.settings.token, what, REMEDIES)
+        context(&self.settings.url, &self.token, what, REMEDIES)
     }
 }
 
