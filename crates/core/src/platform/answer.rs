@@ -2,7 +2,9 @@
 
 mod checks;
 mod json;
+mod listing;
 mod paging;
+mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +15,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use checks::{check_token, given, refuse};
 pub use json::{Document, Node};
+pub use listing::{Listing, PAGE};
 pub use paging::{next_page, percent_encode};
+pub use stage::{Stage, demand};
 
 use crate::exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Step};
 

@@ -101,7 +101,13 @@ pub const AGENT_KEYS: &[Key] = &[
         "`\"10m\"`",
         "how long one way to end the instance may take before a blunter one is tried",
     ),
-    Key::optional("hook", Side::Agent, "text", "found", "the termination hook's name; without it, the one that waits longest"),
+    Key::optional(
+        "hook",
+        Side::Agent,
+        "text",
+        "found",
+        "the termination hook's name; without it, the one that waits longest",
+    ),
     Key::optional(
         "metrics",
         Side::Agent,

@@ -9,7 +9,7 @@ use crate::{
     settings::BaseUrl,
 };
 
-fn context() -> RequestContext {
+pub(super) fn context() -> RequestContext {
     RequestContext {
         platform: "Somewhere".to_owned(),
         what: "count".to_owned(),
@@ -22,7 +22,7 @@ fn context() -> RequestContext {
     }
 }
 
-fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
+pub(super) fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
     let headers: BTreeMap<_, _> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Reply { status, headers, body: body.as_bytes().to_vec() }
