@@ -17,7 +17,7 @@ pub(super) struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The file; empty when the problem is that there is none.
-    pub file: String,
+    pub file: Arc<str>,
     /// The line in it, from 1; 0 when no line is meant.
     pub line: usize,
     /// The full path of the key, such as `pool[linux].slots`.
@@ -33,7 +33,7 @@ pub struct Problem {
 impl Problem {
     /// A problem with the value of a key, which the reader of the settings completes with its value and its place.
     pub(crate) fn new(key: impl Into<String>, wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { file: String::new(), line: 0, key: key.into(), value: None, wrong: wrong.into(), remedy: remedy.into() }
+        Self { file: Arc::default(), line: 0, key: key.into(), value: None, wrong: wrong.into(), remedy: remedy.into() }
     }
 }
 
@@ -46,7 +46,7 @@ impl From<Problem> for ExchangeError {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.file.as_str(), self.line) {
+        match (&*self.file, self.line) {
             ("", _) => {}
             (file, 0) => write!(f, "{file}: ")?,
             (file, line) => write!(f, "{file}:{line}: ")?,

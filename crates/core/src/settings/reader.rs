@@ -3,7 +3,7 @@
 mod required;
 mod values;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use strsim::osa_distance;
 
@@ -137,7 +137,7 @@ impl<'a> Section<'a> {
     pub(crate) fn lacking(&self, path: &str, what: &str, remedy: impl Into<String>) {
         let place = self.layers[0].place.as_ref();
         self.report.problem(Problem {
-            file: place.map(|place| place.file.to_string()).unwrap_or_default(),
+            file: place.map(|place| Arc::clone(&place.file)).unwrap_or_default(),
             line: place.map_or(0, |place| place.line),
             key: path.into(),
             value: None,
@@ -209,7 +209,7 @@ impl<'a> Section<'a> {
 /// A problem with a value that is there.
 pub(crate) fn wrong(path: &str, node: &Node, what: impl Into<String>, remedy: impl Into<String>) -> Problem {
     Problem {
-        file: node.place.file.to_string(),
+        file: Arc::clone(&node.place.file),
         line: node.place.line,
         key: path.into(),
         value: Some(node.value.to_string()),

@@ -77,7 +77,6 @@ fn a_single_use_runner_and_the_users_own_prefix() {
         cleanup_working_directory: false,
         task_agent_directory: Some(PathBuf::from("/srv/task agent")),
         command_prefix: ["sudo", "-niHu", "circleci", "--"].map(str::to_owned).into(),
-        ..settings()
     };
     let launch = register(settings, &one_slot()).expect("registered");
     assert_eq!(launch.argv[0], "/opt/circleci-runner");

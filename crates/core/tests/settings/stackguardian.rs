@@ -33,7 +33,7 @@ fn a_runner_is_read() {
     assert_eq!(settings.platform.secrets().len(), 1);
     let settings = &runner_of::<platform::stackguardian::StackGuardianRunnerConfig>(&*settings.platform).settings;
     assert_eq!((settings.url.as_str(), settings.program.as_str()), ("https://api.app.stackguardian.io", "sg-runner"));
-    assert_eq!(settings.introspection.as_ref().map(|url| url.as_str()), Some("http://localhost:51678"));
+    assert_eq!(settings.introspection.as_ref().map(BaseUrl::as_str), Some("http://localhost:51678"));
 
     let more = "api_key = 'sgo_x'\nprogram = '/opt/sg'\nregister_timeout = '10m'\nintrospection = 'off'\n";
     let settings = AgentSettings::parse(&one(&format!("{text}{more}"))).unwrap();

@@ -82,7 +82,6 @@ impl StackGuardianRunner {
 
     /// An exchange about this machine's registration: reads the journal first.
     fn about<S: Send + 'static, T: 'static>(
-        &self,
         host: &HostContext,
         mut registered: impl FnMut(Registration) -> Next<Effect, S, T> + Send + 'static,
         mut next: impl FnMut(S, EffectResult) -> Next<Effect, S, T> + Send + 'static,
@@ -137,7 +136,7 @@ impl RunnerPlatform for StackGuardianRunner {
         let (adopt, register) = (self.launch(host, "adopt"), self.launch(host, "register"));
         let api = self.api.clone();
         self.cache.forget();
-        self.about(
+        Self::about(
             host,
             move |found| match found {
                 Registration { failures: failures @ MOST_FAILURES.., why, .. } => refuse(format!(
@@ -168,7 +167,7 @@ impl RunnerPlatform for StackGuardianRunner {
 
     fn drain_call(&self, host: &HostContext) -> Call<Drained> {
         let (api, cache) = (self.api.clone(), self.cache.clone());
-        self.about(
+        Self::about(
             host,
             {
                 let api = api.clone();
@@ -186,7 +185,7 @@ impl RunnerPlatform for StackGuardianRunner {
 
     fn undrain_call(&self, host: &HostContext) -> Call<()> {
         let (api, cache) = (self.api.clone(), self.cache.clone());
-        self.about(
+        Self::about(
             host,
             {
                 let api = api.clone();
@@ -203,7 +202,7 @@ impl RunnerPlatform for StackGuardianRunner {
 
     fn deregister(&self, host: &HostContext) -> Call<()> {
         let api = self.api.clone();
-        self.about(
+        Self::about(
             host,
             {
                 let api = api.clone();
@@ -246,7 +245,7 @@ impl RunnerPlatform for StackGuardianRunner {
         }];
         probes.extend(self.settings.introspection.as_ref().map(|at| Probe::Runner(introspection::probe(at))));
         let api = self.api.clone();
-        let counts = self.about(
+        let counts = Self::about(
             host,
             {
                 let api = api.clone();
