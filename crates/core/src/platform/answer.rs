@@ -41,7 +41,7 @@ pub struct Remedies {
 /// What was asked of whom: the start of every error's text.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    /// The platform and where it is, such as `GitLab at https://gitlab.example.com`.
+    /// The platform and where it is, such as `Somewhere at https://ci.example.com`.
     pub platform: String,
     /// What we want of it, as an infinitive, such as `read the jobs of project 12`.
     pub what: String,

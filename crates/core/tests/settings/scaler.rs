@@ -151,12 +151,13 @@ fn every_class_of_mistake_has_its_message() {
         ),
         (
             "[[pool]]\ngroup = 'ci'".into(),
-            "f.toml:1: pool[ci].platform is missing: no CI platform is named; add a table such as [pool.platform.gitlab]; \
+            "f.toml:1: pool[ci].platform is missing: no CI platform is named; add a table such as [pool.platform.buildkite]; \
              the platforms are buildkite, circleci, command, github, gitlab, spacelift, stackguardian",
         ),
         (
             "[[pool]]\ngroup = 'ci'\nplatform = 'main'\n[platforms.other.command]\nqueue = ['q']".into(),
-            "f.toml:3: pool[ci].platform = \"main\": there is no such platform; add a table [platforms.main.gitlab] or name one of: other",
+            "f.toml:3: pool[ci].platform = \"main\": there is no such platform; add a table such as \
+             [platforms.main.buildkite], or name one of: other",
         ),
         (
             pool("platform.gitlab.url = 'https://git.test'"),

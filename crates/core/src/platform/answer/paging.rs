@@ -45,7 +45,7 @@ pub fn next_page(
         Some(next) if base.leads_to(next) => Ok(Some(next.to_owned())),
         Some(_) => Err(context.malformed(
             "the next page is said to be at another address, where the token must not go; \
-             set the url to the address by which the platform knows itself (GitLab: external_url)",
+             set the url to the address by which the platform knows itself (its own setting external_url or the like)",
         )),
     }
 }
