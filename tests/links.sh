@@ -42,7 +42,7 @@ without "the agent" "$agent" ratatui axum lightsout-localcloud "${tls[@]}"
 
 core=$(crates -p lightsout-core)
 without "the core" "$core" "${io[@]}"
-allowed=(base64 hmac jiff lightsout-core secrecy serde serde_json sha2 thiserror toml)
+allowed=(base64 hmac http jiff lightsout-core percent-encoding secrecy serde serde_json sha2 strsim thiserror toml)
 for crate in $(crates -p lightsout-core --depth 1); do
     [[ " ${allowed[*]} " == *" $crate "* ]] || fail "the core depends on $crate: does it do no I/O and read no clock? Then allow it in $0"
 done

@@ -62,7 +62,7 @@ impl PlatformAccess {
                 ExchangeError::new(kind, error.to_string())
             })?);
         }
-        let platform: Arc<dyn RunnerPlatform> = Arc::from(self.settings.platform.open(found));
+        let platform: Arc<dyn RunnerPlatform> = Arc::from(self.settings.platform.open(found)?);
         let (engine, runner, driver) = (self.engine.clone(), Arc::clone(&self.runner), Arc::clone(&self.driver));
         let prober = Arc::new(Prober::new(engine, runner, driver, platform.probes(&self.context)));
         let opened = Opened { platform, prober };

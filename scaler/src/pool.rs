@@ -217,12 +217,13 @@ impl Pool {
 
     async fn open(&self, context: &TickContext, until: Instant) -> Result<(Box<dyn Queue>, Option<Instant>), String> {
         let platform = &self.settings.platform;
-        let Some(source) = platform.secret() else { return Ok((platform.open(None), None)) };
+        let open = |queue: Result<Box<dyn Queue>, ExchangeError>, at| Ok((queue.map_err(|error| error.message)?, at));
+        let Some(source) = platform.secret() else { return open(platform.open(None), None) };
         let token = timeout_at(until.into(), context.tokens.get(self.settings.region.as_ref(), source))
             .await
             .map_err(|_| format!("no secret from {source} within {}", format_duration(context.deadline)))?
             .map_err(|error| error.to_string())?;
-        Ok((platform.open(Some(token.secret)), Some(token.at)))
+        open(platform.open(Some(token.secret)), Some(token.at))
     }
 
     async fn raise(&self, context: &TickContext, seen: &GroupView, to: u32, until: Instant) -> Result<(), String> {

@@ -73,7 +73,10 @@ pub trait QueueConfig: Any + fmt::Debug + Send + Sync {
     fn secret(&self) -> Option<&SecretSource>;
 
     /// The queue, with the secret that [`Self::secret`] names.
-    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue>;
+    ///
+    /// # Errors
+    /// When the secret is not given, or cannot be one of this platform.
+    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError>;
 }
 
 /// A runner as the settings name it, its secrets not yet resolved.
@@ -88,7 +91,10 @@ pub trait RunnerConfig: Any + fmt::Debug + Send + Sync {
     fn secrets(&self) -> Vec<&SecretSource>;
 
     /// The runner, with the secrets that [`Self::secrets`] names, in its order.
-    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform>;
+    ///
+    /// # Errors
+    /// When a secret is not given, or cannot be one of this platform.
+    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError>;
 }
 
 /// How much work a pool has.

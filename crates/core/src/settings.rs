@@ -5,6 +5,7 @@
 //! All problems are collected before anything is refused, and each says where it stands, what is wrong and what to write.
 
 mod agent;
+mod base_url;
 mod keys;
 mod platform;
 mod problem;
@@ -14,6 +15,7 @@ mod secret;
 mod tree;
 
 pub use agent::{AGENT_KEYS, AgentSettings, DOCKER_KEYS, DockerSettings, IMDS_KEYS, ImdsSettings, RunnerUnit};
+pub use base_url::BaseUrl;
 pub use keys::{Key, Side, platform_table, section_table};
 pub use problem::{Problem, Problems};
 pub(crate) use reader::{PLACES, Section};

@@ -1,7 +1,6 @@
 //! Logging to standard error, as text for people and journals or as JSON for collectors.
 
 mod journal;
-mod json;
 
 use std::{
     env,
@@ -104,7 +103,13 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     match style.format {
-        Format::Json => json::Json(writer).boxed(),
+        Format::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(writer)
+            .boxed(),
         Format::Text if style.journal => {
             fmt::layer().with_writer(writer).with_ansi(false).event_format(journal::Journal::new()).boxed()
         }

@@ -1,14 +1,11 @@
 //! RSA signatures with the cryptography that TLS brings along.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::{
     rand::SystemRandom,
     signature::{RSA_PKCS1_SHA256, RsaKeyPair},
 };
+use rustls_pki_types::pem::{Error, PemObject, SectionKind};
 use secrecy::{ExposeSecret, SecretString};
-
-const PKCS1: &str = "RSA PRIVATE KEY";
-const PKCS8: &str = "PRIVATE KEY";
 
 /// Signs with RSASSA-PKCS1-v1_5 and SHA-256.
 ///
@@ -23,25 +20,25 @@ pub(crate) fn rs256(key: &SecretString, message: &[u8]) -> Result<Vec<u8>, Strin
 }
 
 fn pair(pem: &str) -> Result<RsaKeyPair, String> {
-    let (label, der) = der(pem)?;
-    let pair = match label {
-        PKCS1 => RsaKeyPair::from_der(&der),
-        PKCS8 => RsaKeyPair::from_pkcs8(&der),
-        other => return Err(format!("the PEM holds a {other}, expected an {PKCS1} or a {PKCS8}")),
+    // Not the reader's own words: they quote what may be the key.
+    let (kind, der) = <(SectionKind, Vec<u8>)>::from_pem_slice(pem.trim_start().as_bytes()).map_err(|error| match error {
+        Error::MissingSectionEnd { .. } => "its end is missing, or its line breaks are",
+        Error::Base64Decode(_) | Error::IllegalSectionStart { .. } => "its PEM text is damaged",
+        _ => "it is no PEM text of an RSA key; it begins with -----BEGIN RSA PRIVATE KEY-----, with its line breaks kept",
+    })?;
+    let pair = match kind {
+        SectionKind::RsaPrivateKey => RsaKeyPair::from_der(&der),
+        SectionKind::PrivateKey => RsaKeyPair::from_pkcs8(&der),
+        SectionKind::EcPrivateKey => return Err(holds("EC PRIVATE KEY")),
+        SectionKind::PublicKey => return Err(holds("PUBLIC KEY")),
+        SectionKind::Certificate => return Err(holds("CERTIFICATE")),
+        _ => return Err(holds("text that is no key")),
     };
     pair.map_err(|rejected| format!("it is no usable RSA private key ({rejected})"))
 }
 
-/// The first block of a PEM text (RFC 7468): its label and its bytes.
-fn der(pem: &str) -> Result<(&str, Vec<u8>), String> {
-    let no_pem = || format!("it is no PEM text; it begins with -----BEGIN {PKCS1}-----, with its line breaks kept");
-    let (_, rest) = pem.split_once("-----BEGIN ").ok_or_else(no_pem)?;
-    let (label, rest) = rest.split_once("-----").ok_or_else(no_pem)?;
-    let (body, _) = rest.split_once("-----END ").ok_or_else(|| "its end is missing".to_owned())?;
-    let text: String = body.split_ascii_whitespace().collect();
-    // Not the decoder's own words: they quote a byte of the key.
-    let bytes = STANDARD.decode(text).map_err(|_| "its PEM text is damaged".to_owned())?;
-    Ok((label, bytes))
+fn holds(what: &str) -> String {
+    format!("the PEM holds a {what}, expected an RSA PRIVATE KEY or a PRIVATE KEY")
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 mod checks;
 mod json;
+mod listing;
 mod paging;
+mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -11,9 +13,11 @@ use std::{marker::PhantomData, time::Duration};
 use jiff::{Timestamp, fmt::rfc2822};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use checks::{check_token, check_url, refuse};
+pub use checks::{check_token, given, refuse};
 pub use json::{Document, Node};
+pub use listing::{Listing, PAGE};
 pub use paging::{next_page, percent_encode};
+pub use stage::{Stage, demand};
 
 use crate::exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Step};
 
@@ -37,7 +41,7 @@ pub struct Remedies {
 /// What was asked of whom: the start of every error's text.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    /// The platform and where it is, such as `GitLab at https://gitlab.example.com`.
+    /// The platform and where it is, such as `Somewhere at https://ci.example.com`.
     pub platform: String,
     /// What we want of it, as an infinitive, such as `read the jobs of project 12`.
     pub what: String,

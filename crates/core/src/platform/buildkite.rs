@@ -33,7 +33,9 @@ mod webhook;
 
 pub use queue::BuildkiteQueue;
 pub use runner::BuildkiteRunner;
-pub use settings::{BuildkiteQueueConfig, BuildkiteQueueSettings, BuildkiteRunnerConfig, BuildkiteRunnerSettings};
+pub use settings::{
+    BuildkiteQueueConfig, BuildkiteQueueSettings, BuildkiteRunnerConfig, BuildkiteRunnerSettings, base_url,
+};
 pub use webhook::WEBHOOK;
 
 use super::Kind;

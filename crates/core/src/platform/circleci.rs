@@ -36,7 +36,9 @@ mod settings;
 
 pub use queue::CircleCiQueue;
 pub use runner::CircleCiRunner;
-pub use settings::{CircleCiQueueConfig, CircleCiQueueSettings, CircleCiRunnerConfig, CircleCiRunnerSettings};
+pub use settings::{
+    CircleCiQueueConfig, CircleCiQueueSettings, CircleCiRunnerConfig, CircleCiRunnerSettings, base_url,
+};
 
 use super::Kind;
 

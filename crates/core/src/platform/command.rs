@@ -24,10 +24,9 @@
 //! on its first line.
 //!
 //! What it promises is what the programs promise: a `drain` that answers 0 too early loses a job. Without a `drain`
-//! program the runner gets a signal on
-//! which it must end its jobs and exit; only its exit counts as proof. When neither `busy` nor containers nor children
-//! are watched, nothing can be known, so the
-//! instance never counts as idle; [`CommandRunnerSettings::check`] refuses that.
+//! program the runner gets a signal on which it must end its jobs and exit; only its exit counts as proof. When neither
+//! `busy` nor containers nor children are watched, nothing can be known, so the instance would never count as idle;
+//! [`CommandRunner::new`] refuses that.
 
 mod queue;
 mod runner;
@@ -39,7 +38,10 @@ pub use queue::{CommandQueue, CommandQueueSettings};
 pub use runner::{CommandRunner, CommandRunnerSettings};
 
 use super::{Kind, answer::excerpt};
-use crate::exchange::{EffectResult, ErrorKind, ExchangeError, Output};
+use crate::{
+    exchange::{EffectResult, ErrorKind, ExchangeError, Output},
+    settings::Problem,
+};
 
 /// The platform's name in settings and logs.
 const NAME: &str = "command";
@@ -91,16 +93,20 @@ fn first_line(bytes: &[u8]) -> Option<String> {
 }
 
 /// Refuses a program without a name, and a time-out of nothing.
-fn check(program: &str, argv: &[String], timeout: Duration) -> Result<(), ExchangeError> {
-    let refuse = |message: String| Err(ExchangeError::new(ErrorKind::Refused, message));
+fn check(program: &str, argv: &[String], timeout: Duration) -> Result<(), Problem> {
     match argv.first() {
         Some(name) if !name.trim().is_empty() => {}
         Some(_) | None => {
-            return refuse(format!("the {program} program is empty; name a program and its arguments as a list"));
+            let why = format!("the {program} program is empty");
+            return Err(Problem::new(program, why, "name a program and its arguments as a list"));
         }
     }
     if timeout.is_zero() {
-        return refuse("the time-out of the programs is zero; set it to some seconds, such as 30".to_owned());
+        return Err(Problem::new(
+            "timeout",
+            "the time-out of the programs is zero",
+            "set it to some seconds, such as 30",
+        ));
     }
     Ok(())
 }

@@ -57,17 +57,17 @@ mod scale_set;
 mod settings;
 mod webhook;
 
-use crate::exchange::{ErrorKind, ExchangeError};
+use crate::settings::BaseUrl;
 use secrecy::SecretString;
 
-pub use access::{GitHubApp, GitHubAuth};
+pub use access::{GitHubApp, GitHubAuth, GitHubIdentity};
 pub use owner::GitHubOwner;
 pub use queue::GitHubQueue;
 pub use runner::GitHubRunner;
 pub use scale_set::GitHubScaleSetQueue;
 pub use settings::{
-    GitHubQueueConfig, GitHubQueueSettings, GitHubRegistration, GitHubRunnerConfig, GitHubRunnerSettings,
-    GitHubScaleSetQueueConfig, GitHubScaleSetSettings, GitHubScope,
+    GitHubQueueConfig, GitHubQueueSettings, GitHubRegistration, GitHubRegistrationBy, GitHubRunnerConfig,
+    GitHubRunnerSettings, GitHubScaleSetQueueConfig, GitHubScaleSetSettings, GitHubScope, base_url,
 };
 pub use webhook::WEBHOOK;
 
@@ -93,41 +93,6 @@ pub const CLOUD: &str = "https://api.github.com";
 
 const UNAUTHORIZED: &str = "the token is wrong, expired or revoked; put a valid one into the secret";
 
-fn context(url: &str, secret: &SecretString, what: impl Into<String>, remedies: Remedies) -> RequestContext {
-    RequestContext { platform: format!("GitHub at {}", base(url)), what: what.into(), remedies, secret: secret.clone() }
-}
-
-/// The address without a slash at its end.
-fn base(url: &str) -> &str {
-    url.trim_end_matches('/')
-}
-
-fn refuse<T>(why: impl Into<String>) -> Result<T, ExchangeError> {
-    Err(ExchangeError::new(ErrorKind::Refused, why))
-}
-
-/// Refuses an address that cannot be that of GitHub's API.
-fn check_url(url: &str) -> Result<(), ExchangeError> {
-    let wrong = |why: &str| {
-        refuse(format!(
-            "the GitHub url {why}; set it to {CLOUD}, to https://HOST/api/v3 of a GitHub Enterprise Server, or to https://api.NAME.ghe.com"
-        ))
-    };
-    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return wrong("does not start with https:// or http://");
-    };
-    if rest.contains('@') {
-        return wrong("holds a user name or a password");
-    }
-    if rest.contains(['?', '#']) || rest.contains(char::is_whitespace) || rest.contains(char::is_control) {
-        return wrong("holds a query, a fragment or a space");
-    }
-    if base(rest).is_empty() || rest.starts_with(['/', ':']) {
-        return wrong("names no host");
-    }
-    let host = rest.split('/').next().unwrap_or_default();
-    if host.eq_ignore_ascii_case("github.com") || host.eq_ignore_ascii_case("www.github.com") {
-        return wrong("is that of the web pages, not of the API");
-    }
-    Ok(())
+fn context(url: &BaseUrl, secret: &SecretString, what: impl Into<String>, remedies: Remedies) -> RequestContext {
+    RequestContext { platform: format!("GitHub at {url}"), what: what.into(), remedies, secret: secret.clone() }
 }

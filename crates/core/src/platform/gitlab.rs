@@ -51,12 +51,12 @@ mod runner;
 mod settings;
 mod webhook;
 
-use crate::exchange::{ErrorKind, ExchangeError};
+use crate::settings::BaseUrl;
 use secrecy::SecretString;
 
 pub use queue::GitLabQueue;
 pub use runner::{GitLabRunner, system_id};
-pub use settings::{GitLabQueueConfig, GitLabQueueSettings, GitLabRunnerConfig, GitLabRunnerSettings, Scope};
+pub use settings::{GitLabQueueConfig, GitLabQueueSettings, GitLabRunnerConfig, GitLabRunnerSettings, Scope, base_url};
 pub use webhook::WEBHOOK;
 
 use super::answer::{Remedies, RequestContext};
@@ -76,36 +76,6 @@ pub static KIND: Kind = Kind {
     runner: settings::runner,
 };
 
-fn context(url: &str, token: &SecretString, what: String, remedies: Remedies) -> RequestContext {
-    RequestContext { platform: format!("GitLab at {}", base(url)), what, remedies, secret: token.clone() }
-}
-
-/// The address without a slash at its end.
-fn base(url: &str) -> &str {
-    url.trim_end_matches('/')
-}
-
-/// Refuses an address that cannot be GitLab's.
-fn check_url(url: &str) -> Result<(), ExchangeError> {
-    let refuse = |why: &str| {
-        let message =
-            format!("the GitLab url {why}; set it to GitLab's own address, such as https://gitlab.example.com");
-        Err(ExchangeError::new(ErrorKind::Refused, message))
-    };
-    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return refuse("does not start with https:// or http://");
-    };
-    if rest.contains('@') {
-        return refuse("holds a user name or a password");
-    }
-    if rest.contains(['?', '#']) || rest.contains(char::is_whitespace) || rest.contains(char::is_control) {
-        return refuse("holds a query, a fragment or a space");
-    }
-    if base(rest).ends_with("/api") || rest.contains("/api/v4") {
-        return refuse("ends in /api, which is added by itself");
-    }
-    if base(rest).is_empty() || rest.starts_with(['/', ':']) {
-        return refuse("names no host");
-    }
-    Ok(())
+fn context(url: &BaseUrl, token: &SecretString, what: String, remedies: Remedies) -> RequestContext {
+    RequestContext { platform: format!("GitLab at {url}"), what, remedies, secret: token.clone() }
 }

@@ -35,9 +35,9 @@ mod settings;
 
 pub use queue::SpaceliftQueue;
 pub use runner::SpaceliftRunner;
-pub use settings::{SpaceliftQueueConfig, SpaceliftQueueSettings, SpaceliftRunnerConfig, SpaceliftRunnerSettings};
-
-use crate::exchange::{ErrorKind, ExchangeError};
+pub use settings::{
+    PoolSecrets, SpaceliftQueueConfig, SpaceliftQueueSettings, SpaceliftRunnerConfig, SpaceliftRunnerSettings, base_url,
+};
 
 use super::Kind;
 
@@ -53,12 +53,3 @@ pub static KIND: Kind = Kind {
     queue: settings::queue,
     runner: settings::runner,
 };
-
-/// The address without a slash at its end.
-fn base(url: &str) -> &str {
-    url.trim_end_matches('/')
-}
-
-fn refuse<T>(why: &str) -> Result<T, ExchangeError> {
-    Err(ExchangeError::new(ErrorKind::Refused, why))
-}

@@ -39,11 +39,10 @@ pub use queue::StackGuardianQueue;
 pub use runner::StackGuardianRunner;
 pub use settings::{
     StackGuardianQueueConfig, StackGuardianQueueSettings, StackGuardianRunnerConfig, StackGuardianRunnerSettings,
+    base_url, introspection_url,
 };
 
 use super::{Kind, answer::excerpt};
-use crate::exchange::{ErrorKind, ExchangeError};
-
 /// The API's address in the EU, which the vendor's script takes by default too.
 pub const EU: &str = "https://api.app.stackguardian.io";
 
@@ -59,12 +58,3 @@ pub static KIND: Kind = Kind {
     queue: settings::queue,
     runner: settings::runner,
 };
-
-/// The address without a slash at its end.
-fn base(url: &str) -> &str {
-    url.trim_end_matches('/')
-}
-
-fn refuse<T>(why: &str) -> Result<T, ExchangeError> {
-    Err(ExchangeError::new(ErrorKind::Refused, why))
-}

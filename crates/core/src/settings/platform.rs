@@ -45,7 +45,7 @@ fn one_kind<'a>(report: &'a Report, layers: Vec<Layer<'a>>, side: Side) -> Optio
             section.lacking(
                 path,
                 "no CI platform is named",
-                format!("add a table such as [{header}.gitlab]; the platforms are {}", all()),
+                format!("add a table such as [{header}.{}]; the platforms are {}", KINDS[0].name, all()),
             );
             None
         }

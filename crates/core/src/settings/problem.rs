@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::exchange::{ErrorKind, ExchangeError};
+
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -15,7 +17,7 @@ pub(super) struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The file; empty when the problem is that there is none.
-    pub file: String,
+    pub file: Arc<str>,
     /// The line in it, from 1; 0 when no line is meant.
     pub line: usize,
     /// The full path of the key, such as `pool[linux].slots`.
@@ -28,9 +30,23 @@ pub struct Problem {
     pub remedy: String,
 }
 
+impl Problem {
+    /// A problem with the value of a key, which the reader of the settings completes with its value and its place.
+    pub(crate) fn new(key: impl Into<String>, wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { file: Arc::default(), line: 0, key: key.into(), value: None, wrong: wrong.into(), remedy: remedy.into() }
+    }
+}
+
+/// Settings that were not read from a file, and secrets, are refused by what they are for.
+impl From<Problem> for ExchangeError {
+    fn from(problem: Problem) -> Self {
+        Self::new(ErrorKind::Refused, format!("{}; {}", problem.wrong, problem.remedy))
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.file.as_str(), self.line) {
+        match (&*self.file, self.line) {
             ("", _) => {}
             (file, 0) => write!(f, "{file}: ")?,
             (file, line) => write!(f, "{file}:{line}: ")?,

@@ -1,17 +1,17 @@
 //! Reads tables of settings key by key and collects everything that is wrong with them.
 
-mod distance;
 mod required;
 mod values;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
+
+use strsim::osa_distance;
 
 use super::{
     Fragment, Problem, Problems,
     problem::Place,
     tree::{Node, Table, Value},
 };
-use distance::distance;
 pub(crate) use required::PLACES;
 
 /// Collects what is wrong.
@@ -137,7 +137,7 @@ impl<'a> Section<'a> {
     pub(crate) fn lacking(&self, path: &str, what: &str, remedy: impl Into<String>) {
         let place = self.layers[0].place.as_ref();
         self.report.problem(Problem {
-            file: place.map(|place| place.file.to_string()).unwrap_or_default(),
+            file: place.map(|place| Arc::clone(&place.file)).unwrap_or_default(),
             line: place.map_or(0, |place| place.line),
             key: path.into(),
             value: None,
@@ -183,7 +183,7 @@ impl<'a> Section<'a> {
     }
 
     fn suggestion(&self, key: &str) -> String {
-        let near = self.known.iter().map(|known| (distance(key, known), known)).min();
+        let near = self.known.iter().map(|known| (osa_distance(key, known), known)).min();
         let far = match key.chars().count() {
             0..=2 => 1,
             3..=6 => 2,
@@ -209,7 +209,7 @@ impl<'a> Section<'a> {
 /// A problem with a value that is there.
 pub(crate) fn wrong(path: &str, node: &Node, what: impl Into<String>, remedy: impl Into<String>) -> Problem {
     Problem {
-        file: node.place.file.to_string(),
+        file: Arc::clone(&node.place.file),
         line: node.place.line,
         key: path.into(),
         value: Some(node.value.to_string()),

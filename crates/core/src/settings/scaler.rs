@@ -274,7 +274,7 @@ impl<'a> Shared<'a> {
                     name = name.or(Some((layer, from, text.as_str())));
                 }
                 Some(from) => {
-                    let remedy = "write for example from = \"main\" for a table [platforms.main.gitlab]";
+                    let remedy = "write for example from = \"main\" for a table below [platforms.main]";
                     self.report.problem(wrong(
                         &format!("{}.from", child.path),
                         from,
@@ -312,9 +312,9 @@ impl<'a> Shared<'a> {
     fn remedy(&self, name: &str) -> String {
         let names: Vec<_> = self.platforms.table.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         if names.is_empty() {
-            format!("add a table [platforms.{name}.gitlab]")
+            format!("add a table such as [platforms.{name}.{}]", KINDS[0].name)
         } else {
-            format!("add a table [platforms.{name}.gitlab] or name one of: {}", names.join(", "))
+            format!("add a table such as [platforms.{name}.{}], or name one of: {}", KINDS[0].name, names.join(", "))
         }
     }
 

@@ -71,7 +71,7 @@ fn parsed(fragment: &Fragment) -> Result<Table, Vec<Problem>> {
         return Ok(source.table(table.into_inner()));
     }
     let problem = |error: &toml::de::Error| Problem {
-        file: fragment.path.clone(),
+        file: fragment.path.as_str().into(),
         line: error.span().map_or(0, |span| source.line(span.start)),
         key: String::new(),
         value: None,

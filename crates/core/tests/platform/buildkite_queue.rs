@@ -6,27 +6,25 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
     platform::{
         Demand, Queue,
-        buildkite::{BuildkiteQueue, BuildkiteQueueSettings, CLOUD},
+        buildkite::{BuildkiteQueue, BuildkiteQueueSettings, CLOUD, base_url},
     },
 };
 use proptest::prelude::*;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{complete, header, reply, script},
+    exchange::{complete, header, reply, script, url},
     wild::any_json,
 };
 
 const TOKEN: &str = "bkct_very-secret";
 
 fn settings() -> BuildkiteQueueSettings {
-    BuildkiteQueueSettings {
-        url: CLOUD.to_owned(),
-        token: SecretString::from(TOKEN),
-        queue: "linux-large".to_owned(),
-        include_waiting: false,
-    }
+    BuildkiteQueueSettings { url: url(CLOUD), queue: "linux-large".to_owned(), include_waiting: false }
+}
+
+fn open(settings: BuildkiteQueueSettings) -> BuildkiteQueue {
+    BuildkiteQueue::new(settings, TOKEN.into()).expect("settings that can work")
 }
 
 fn ahead() -> BuildkiteQueueSettings {
@@ -48,7 +46,7 @@ fn good() -> Reply {
 }
 
 fn read(settings: BuildkiteQueueSettings, reply: Reply) -> Result<Demand, ExchangeError> {
-    script(&mut BuildkiteQueue::new(settings), [reply]).0
+    script(&mut open(settings), [reply]).0
 }
 
 fn counts(queued: u32, running: u32) -> Demand {
@@ -57,7 +55,7 @@ fn counts(queued: u32, running: u32) -> Demand {
 
 #[test]
 fn one_call_tells_it_all() {
-    let mut queue = BuildkiteQueue::new(settings());
+    let mut queue = open(settings());
     assert_eq!(queue.platform(), "buildkite");
     let (result, requests) = script(&mut queue, [good()]);
     assert_eq!(result, Ok(counts(5, 2)));
@@ -81,7 +79,7 @@ fn blocked_jobs_count_only_when_asked_for() {
 
 #[test]
 fn the_wish_for_a_pause_is_passed_on_and_follows_the_platform_down_again() {
-    let mut queue = BuildkiteQueue::new(settings());
+    let mut queue = open(settings());
     for (wish, wait) in [
         ("10", Some(10)),
         ("60", Some(60)),
@@ -167,16 +165,18 @@ fn an_answer_that_is_no_metrics_is_not_an_empty_queue() {
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
     let gone = EffectResult::Http(Err(Unreachable::Connect("refused".to_owned())));
-    let error = complete(&mut BuildkiteQueue::new(settings()), |_| gone.clone()).expect_err("no reply");
+    let error = complete(&mut open(settings()), |_| gone.clone()).expect_err("no reply");
     assert_eq!(error.kind, ErrorKind::Unreachable);
 }
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let url = |url: &str| BuildkiteQueueSettings { url: url.to_owned(), ..settings() };
-    let token = |token: &str| BuildkiteQueueSettings { token: SecretString::from(token), ..settings() };
-    let queue = |queue: &str| BuildkiteQueueSettings { queue: queue.to_owned(), ..settings() };
-    for (settings, part) in [
+    let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
+    let token = |token: &str| BuildkiteQueue::new(settings(), token.into()).map(drop);
+    let queue = |queue: &str| {
+        BuildkiteQueue::new(BuildkiteQueueSettings { queue: queue.to_owned(), ..settings() }, TOKEN.into()).map(drop)
+    };
+    for (refused, part) in [
         (url("agent.buildkite.com"), "https://"),
         (url("https://agent.buildkite.com/v3"), "/v3"),
         (url("https://api.buildkite.com"), "agent API is needed"),
@@ -188,16 +188,16 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
         (queue("queue=linux"), "linux-large"),
         (queue("a,b"), "write the key alone"),
     ] {
-        let error = script(&mut BuildkiteQueue::new(settings), []).0.expect_err(part);
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("bkua_0123"), "{error} lacks {part}");
     }
-    assert_eq!(url("http://127.0.0.1:8080/").check(), Ok(()));
+    assert_eq!(url("http://127.0.0.1:8080/"), Ok(()));
 }
 
 #[test]
 fn the_token_is_never_shown() {
-    let mut queue = BuildkiteQueue::new(settings());
+    let mut queue = open(settings());
     let Step::Perform(ask) = queue.start() else { panic!("nothing is asked") };
     let echo = reply(401, &[], &format!("{{\"message\":\"bad token {TOKEN}\"}}"));
     let error = script(&mut queue, [echo]).0.expect_err("refused");

@@ -6,27 +6,25 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
     platform::{
         Demand, Queue,
-        circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings},
+        circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings, base_url},
     },
 };
 use proptest::prelude::*;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{complete, header, reply, script},
+    exchange::{complete, header, reply, script, url},
     wild::any_json,
 };
 
 const TOKEN: &str = "CCIPAT_very-secret";
 
 fn settings() -> CircleCiQueueSettings {
-    CircleCiQueueSettings {
-        url: CLOUD.to_owned(),
-        token: SecretString::from(TOKEN),
-        resource_classes: vec!["acme/linux".to_owned()],
-        max_concurrency: None,
-    }
+    CircleCiQueueSettings { url: url(CLOUD), resource_classes: vec!["acme/linux".to_owned()], max_concurrency: None }
+}
+
+fn open(settings: CircleCiQueueSettings) -> CircleCiQueue {
+    CircleCiQueue::new(settings, TOKEN.into()).expect("settings that can work")
 }
 
 fn waiting(tasks: u32) -> Reply {
@@ -38,7 +36,7 @@ fn running(tasks: u32) -> Reply {
 }
 
 fn read(replies: impl IntoIterator<Item = Reply>) -> Result<Demand, ExchangeError> {
-    script(&mut CircleCiQueue::new(settings()), replies).0
+    script(&mut open(settings()), replies).0
 }
 
 fn counts(queued: u32, running: u32) -> Demand {
@@ -56,7 +54,7 @@ const V2_RUNNING: &str = "/api/v2/tasks/running?resource-class=acme%2Flinux";
 
 #[test]
 fn two_calls_tell_what_waits_and_what_runs() {
-    let mut queue = CircleCiQueue::new(settings());
+    let mut queue = open(settings());
     assert_eq!(queue.platform(), "circleci");
     let (result, requests) = script(&mut queue, [waiting(7), running(3)]);
     assert_eq!(result, Ok(counts(7, 3)));
@@ -70,7 +68,7 @@ fn two_calls_tell_what_waits_and_what_runs() {
 #[test]
 fn several_classes_are_summed_and_each_is_asked_once() {
     let classes = ["acme/linux", "acme/arm", "acme/linux"].map(str::to_owned);
-    let mut queue = CircleCiQueue::new(CircleCiQueueSettings { resource_classes: classes.into(), ..settings() });
+    let mut queue = open(CircleCiQueueSettings { resource_classes: classes.into(), ..settings() });
     let (result, requests) = script(&mut queue, [waiting(1), running(2), waiting(10), running(u32::MAX)]);
     assert_eq!(result, Ok(counts(11, u32::MAX)), "no overflow");
     assert!(requests[0].url.ends_with("acme%2Farm") && requests[3].url.ends_with("acme%2Flinux"), "{requests:#?}");
@@ -79,7 +77,7 @@ fn several_classes_are_summed_and_each_is_asked_once() {
 #[test]
 fn a_404_turns_to_the_other_version_which_is_remembered() {
     let missing = || reply(404, &[], r#"{"message":"Not found"}"#);
-    let mut queue = CircleCiQueue::new(settings());
+    let mut queue = open(settings());
     let (result, requests) = script(&mut queue, [missing(), waiting(2), running(1)]);
     assert_eq!((result, paths(&requests)), (Ok(counts(2, 1)), vec![V3, V2, V2_RUNNING]));
     let (result, requests) = script(&mut queue, [waiting(3), running(1)]);
@@ -92,7 +90,7 @@ fn a_404_turns_to_the_other_version_which_is_remembered() {
 #[test]
 fn a_class_that_no_version_knows_is_an_error_and_nothing_is_remembered() {
     let missing = || reply(404, &[], "");
-    let mut queue = CircleCiQueue::new(settings());
+    let mut queue = open(settings());
     for _ in 0..2 {
         let (result, requests) = script(&mut queue, [missing(), missing()]);
         let error = result.expect_err("no such class");
@@ -109,7 +107,7 @@ fn what_the_plan_does_not_let_run_is_not_queued() {
         [(10, 7, 3, 7), (10, 8, 3, 7), (10, 8, 10, 0), (10, 8, 12, 0), (1, 0, 0, 0), (u32::MAX, u32::MAX, 0, u32::MAX)]
     {
         let settings = CircleCiQueueSettings { max_concurrency: Some(most), ..settings() };
-        let result = script(&mut CircleCiQueue::new(settings), [waiting(waits), running(runs)]).0;
+        let result = script(&mut open(settings), [waiting(waits), running(runs)]).0;
         assert_eq!(result, Ok(counts(queued, runs)), "{most} {waits} {runs}");
     }
 }
@@ -185,7 +183,7 @@ fn an_answer_that_is_no_json_is_not_an_empty_queue() {
 
 #[test]
 fn no_reply_is_no_reading_and_a_new_one_begins_at_the_start() {
-    let mut queue = CircleCiQueue::new(settings());
+    let mut queue = open(settings());
     let mut replies = 0;
     let error = complete(&mut queue, |_| {
         replies += 1;
@@ -203,30 +201,33 @@ fn no_reply_is_no_reading_and_a_new_one_begins_at_the_start() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let classes = |class: &str| CircleCiQueueSettings { resource_classes: vec![class.to_owned()], ..settings() };
-    for (settings, part) in [
-        (CircleCiQueueSettings { url: "runner.circleci.com".to_owned(), ..settings() }, "https://"),
-        (CircleCiQueueSettings { url: format!("{CLOUD}/api/v3"), ..settings() }, "/api"),
-        (CircleCiQueueSettings { url: "https://me@circleci.com".to_owned(), ..settings() }, "user name"),
-        (CircleCiQueueSettings { token: SecretString::from(" "), ..settings() }, "personal API token"),
-        (CircleCiQueueSettings { token: SecretString::from("x\n"), ..settings() }, "line break"),
-        (CircleCiQueueSettings { resource_classes: Vec::new(), ..settings() }, "namespace/resource-class"),
+    let with = |settings| CircleCiQueue::new(settings, TOKEN.into()).map(drop);
+    let classes = |class: &str| with(CircleCiQueueSettings { resource_classes: vec![class.to_owned()], ..settings() });
+    let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
+    let token = |token: &str| CircleCiQueue::new(settings(), token.into()).map(drop);
+    for (refused, part) in [
+        (url("runner.circleci.com"), "https://"),
+        (url(&format!("{CLOUD}/api/v3")), "/api"),
+        (url("https://me@circleci.com"), "user name"),
+        (token(" "), "personal API token"),
+        (token("x\n"), "line break"),
+        (with(CircleCiQueueSettings { resource_classes: Vec::new(), ..settings() }), "namespace/resource-class"),
         (classes("linux"), "\"linux\" is not of the form namespace/resource-class"),
         (classes("acme/"), "acme/linux"),
         (classes("acme/linux/x"), "acme/linux"),
         (classes("acme/li nux"), "acme/linux"),
-        (CircleCiQueueSettings { max_concurrency: Some(0), ..settings() }, "max_concurrency"),
+        (with(CircleCiQueueSettings { max_concurrency: Some(0), ..settings() }), "max_concurrency"),
     ] {
-        let error = script(&mut CircleCiQueue::new(settings), []).0.expect_err(part);
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
-    assert_eq!(CircleCiQueueSettings { url: "http://127.0.0.1:8080/".to_owned(), ..settings() }.check(), Ok(()));
+    assert_eq!(url("http://127.0.0.1:8080/"), Ok(()));
 }
 
 #[test]
 fn the_token_is_never_shown() {
-    let mut queue = CircleCiQueue::new(settings());
+    let mut queue = open(settings());
     let step = format!("{:?}", queue.start());
     let echo = reply(401, &[], &format!("{{\"message\":\"bad token {TOKEN}\"}}"));
     let error = script(&mut queue, [echo]).0.expect_err("refused");
@@ -239,7 +240,7 @@ proptest! {
     #[test]
     fn arbitrary_answers_never_panic_and_never_count(status: u16, body: Vec<u8>) {
         let bad = Reply { status, body, ..waiting(0) };
-        let mut queue = CircleCiQueue::new(settings());
+        let mut queue = open(settings());
         prop_assert!(complete(&mut queue, |_| EffectResult::Http(Ok(bad.clone()))).is_err());
     }
 
@@ -247,7 +248,7 @@ proptest! {
     #[test]
     fn arbitrary_json_never_makes_up_a_count(value in any_json(&["unclaimed_task_count", "running_runner_tasks", "x"])) {
         let same = reply(200, &[], &value.to_string());
-        if let Ok(found) = complete(&mut CircleCiQueue::new(settings()), |_| EffectResult::Http(Ok(same.clone()))) {
+        if let Ok(found) = complete(&mut open(settings()), |_| EffectResult::Http(Ok(same.clone()))) {
             prop_assert_eq!(Some(found.queued.into()), value["unclaimed_task_count"].as_u64());
             prop_assert_eq!(found.running.map(u64::from), value["running_runner_tasks"].as_u64());
         }

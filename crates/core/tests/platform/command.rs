@@ -22,6 +22,7 @@ fn argv(words: &[&str]) -> Vec<String> {
 
 fn queue() -> CommandQueue {
     CommandQueue::new(CommandQueueSettings { queue: argv(&["/opt/ci/queue", "--pool", "a b"]), timeout: TIMEOUT })
+        .expect("a queue")
 }
 
 fn demand(ended: Output) -> Result<Demand, ExchangeError> {
@@ -118,7 +119,7 @@ fn settings_that_cannot_work_are_refused_before_anything_runs() {
         CommandQueueSettings { queue: argv(&[" ", "x"]), timeout: TIMEOUT },
         CommandQueueSettings { queue: argv(&["x"]), timeout: Duration::ZERO },
     ] {
-        let Step::Done(Err(error)) = CommandQueue::new(settings).start() else { panic!("asked") };
+        let error = CommandQueue::new(settings).expect_err("nothing to run");
         assert_eq!(error.kind, ErrorKind::Refused);
     }
     for settings in [
@@ -128,10 +129,10 @@ fn settings_that_cannot_work_are_refused_before_anything_runs() {
         CommandRunnerSettings { timeout: Duration::ZERO, ..CommandRunnerSettings::new(argv(&["r"])) },
         CommandRunnerSettings { children: false, ..CommandRunnerSettings::new(argv(&["r"])) },
     ] {
-        let Step::Done(Err(error)) = CommandRunner::new(settings).register(&host()).start() else { panic!("asked") };
+        let error = CommandRunner::new(settings).expect_err("cannot work");
         assert_eq!(error.kind, ErrorKind::Refused);
     }
-    assert_eq!(CommandRunnerSettings::new(argv(&["r"])).check(), Ok(()));
+    assert!(CommandRunner::new(CommandRunnerSettings::new(argv(&["r"]))).is_ok());
 }
 
 /// A runner with a program for everything.
@@ -147,6 +148,7 @@ fn full() -> CommandRunner {
         timeout: TIMEOUT,
         ..CommandRunnerSettings::new(argv(&["runner", "serve"]))
     })
+    .expect("a runner")
 }
 
 fn assert_environment(env: &[(String, lightsout_core::exchange::Text)]) {
@@ -203,14 +205,14 @@ fn without_programs_there_are_signals() {
         abort_signal: Signal::Quit,
         ..CommandRunnerSettings::new(argv(&["runner"]))
     };
-    let runner = CommandRunner::new(settings);
+    let runner = CommandRunner::new(settings).expect("a runner");
     assert_eq!(runner.platform(), "command");
     assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Int));
     assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
     assert_eq!(runner.drain_rules().abort, Signal::Quit);
     assert!(matches!(runner.deregister(&host()).start(), Step::Done(Ok(()))));
     assert!(matches!(runner.register(&host()).start(), Step::Done(Ok(launch)) if launch.argv == ["runner"]));
-    let defaults = CommandRunner::new(CommandRunnerSettings::new(argv(&["runner"])));
+    let defaults = CommandRunner::new(CommandRunnerSettings::new(argv(&["runner"]))).expect("a runner");
     assert_eq!(defaults.drain_rules().drain, DrainBy::Signal(Signal::Term));
     assert_eq!(defaults.drain_rules().abort, Signal::Term);
 }
@@ -271,9 +273,8 @@ fn the_probes_are_those_that_were_asked_for() {
     };
     assert!(labels == &[("ci".to_owned(), None)] && except.is_empty() && names.is_empty());
     let blind = CommandRunnerSettings { children: false, ..CommandRunnerSettings::new(argv(&["runner"])) };
-    let mut probes = CommandRunner::new(blind).probes(&host());
-    let Some(Probe::Call(call)) = probes.last_mut() else { panic!("nothing watched must not look quiet") };
-    assert!(matches!(call.start(), Step::Done(Ok(Activity::Unknown(_)))));
+    let error = CommandRunner::new(blind).expect_err("nothing watched must not look quiet");
+    assert!(error.message.contains("nothing tells whether jobs run"), "{error}");
 }
 
 proptest! {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use lightsout_core::{
     exchange::{Effect, EffectResult, Exchange, ExchangeError, Output, Program, Reply, Request, Step, Text},
     platform::HostContext,
+    settings::BaseUrl,
 };
 
 /// More questions than any exchange under test may ask.
@@ -70,6 +71,10 @@ pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 
 pub fn body(request: &Request) -> &str {
     request.body.as_ref().map_or("", Text::expose)
+}
+
+pub fn url(text: &str) -> BaseUrl {
+    BaseUrl::parse(text).expect("an address")
 }
 
 pub fn host() -> HostContext {

@@ -13,21 +13,21 @@ use lightsout_core::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::exchange::{header, reply};
+use crate::exchange::{header, reply, url};
 
 const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----";
 const NOW: &str = "2026-02-01T10:00:00Z";
 const EMPTY: &str = r#"{"total_count":0,"workflow_runs":[]}"#;
 
 fn queue() -> GitHubQueue {
-    let app = GitHubApp { app_id: "123".to_owned(), installation_id: 77, private_key: KEY.into() };
-    GitHubQueue::new(GitHubQueueSettings {
-        url: CLOUD.to_owned(),
-        auth: GitHubAuth::App(app),
+    let app = GitHubApp { app_id: "123".to_owned(), installation_id: 77 };
+    let settings = GitHubQueueSettings {
+        url: url(CLOUD),
         scope: GitHubScope::Repositories(vec!["acme/app".to_owned()]),
         labels: ["linux".to_owned()].into(),
         runner_group_id: None,
-    })
+    };
+    GitHubQueue::new(settings, GitHubAuth::App(app, KEY.into())).expect("settings that can work")
 }
 
 fn bought(token: &str, until: &str) -> Reply {

@@ -16,7 +16,7 @@ use lightsout_core::{
     },
 };
 
-use crate::exchange::host;
+use crate::exchange::{host, url};
 
 /// Runs the hook as the worker does, as a child of its own, and then shows itself as the kernel sees it.
 const WORKER: &str = "#!/bin/sh\n\"$SHELL_OF_HOOK\" -e \"$HOOK\" || echo failed\ncat /proc/$$/stat\n";
@@ -33,15 +33,15 @@ impl Drop for Folder {
 fn marked(folder: &str, worker: &str, env: &[(&str, &str)], spoil: impl Fn(&Path)) -> (Vec<String>, Output) {
     let folder = Folder(env::temp_dir().join(format!("lightsout-hook-{}-{folder}", std::process::id())));
     fs::create_dir_all(&folder.0).expect("a folder");
-    let runner = GitHubRunner::new(GitHubRunnerSettings {
-        url: CLOUD.to_owned(),
-        registration: GitHubRegistration::Jit("eyJ9".into()),
+    let settings = GitHubRunnerSettings {
+        url: url(CLOUD),
         owner: GitHubOwner::Organization("acme".to_owned()),
         runner_group_id: 1,
         labels: [].into(),
         work_folder: "_work".to_owned(),
         program: vec!["/opt/actions-runner/run.sh".to_owned()],
-    });
+    };
+    let runner = GitHubRunner::new(settings, GitHubRegistration::Jit("eyJ9".into())).expect("settings that can work");
     let host = HostContext { runner_dir: folder.0.clone(), ..host() };
     let Step::Done(Ok(launch)) = runner.register(&host).start() else { panic!("not launched") };
     let hook = &launch.files[0];

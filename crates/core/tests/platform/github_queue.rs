@@ -6,21 +6,24 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, ExchangeError, Reply, Unreachable},
     platform::{
         Demand, Queue,
-        github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope},
+        github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope, base_url},
     },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::exchange::{complete, header, reply, script};
+use crate::exchange::{complete, header, reply, script, url};
 
 const TOKEN: &str = "github_pat_very-secret";
 const RUNS: &str = "https://api.github.com/repos/acme/app/actions/runs?status=";
 
+fn open(settings: GitHubQueueSettings) -> GitHubQueue {
+    GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into())).expect("settings that can work")
+}
+
 fn settings() -> GitHubQueueSettings {
     GitHubQueueSettings {
-        url: CLOUD.to_owned(),
-        auth: GitHubAuth::Token(TOKEN.into()),
+        url: url(CLOUD),
         scope: GitHubScope::Repositories(vec!["acme/app".to_owned()]),
         labels: ["linux", "GPU"].map(str::to_owned).into(),
         runner_group_id: None,
@@ -28,7 +31,7 @@ fn settings() -> GitHubQueueSettings {
 }
 
 fn read(settings: GitHubQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Demand, ExchangeError> {
-    script(&mut GitHubQueue::new(settings), replies).0
+    script(&mut GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into()))?, replies).0
 }
 
 fn ok(body: &Value) -> Reply {
@@ -61,7 +64,7 @@ fn one_run(list: &[Value]) -> [Reply; 3] {
 
 #[test]
 fn the_jobs_of_all_runs_are_counted() {
-    let mut queue = GitHubQueue::new(settings());
+    let mut queue = open(settings());
     let first = jobs(&[job(1, "queued", &["self-hosted", "linux"], None), job(2, "in_progress", &["linux"], Some(1))]);
     let second = jobs(&[
         job(3, "queued", &["Self-Hosted", "LINUX", "gpu"], None),
@@ -144,7 +147,7 @@ fn every_page_of_every_list_is_read() {
 
 #[test]
 fn unchanged_lists_are_not_read_again_and_not_charged() {
-    let mut queue = GitHubQueue::new(settings());
+    let mut queue = open(settings());
     let tagged = |tag: &str, body: &Value| reply(200, &[("etag", tag)], &body.to_string());
     let first = [
         tagged("W/\"a\"", &runs(&[9])),
@@ -166,7 +169,7 @@ fn unchanged_lists_are_not_read_again_and_not_charged() {
 #[test]
 fn an_organisation_is_listed_and_remembered() {
     let scope = GitHubScope::Organization("acme".to_owned());
-    let mut queue = GitHubQueue::new(GitHubQueueSettings { scope, ..settings() });
+    let mut queue = open(GitHubQueueSettings { scope, ..settings() });
     let repositories = json!([
         {"full_name": "acme/app", "archived": false, "disabled": false},
         {"full_name": "acme/old", "archived": true, "disabled": false},
@@ -185,11 +188,11 @@ fn an_organisation_is_listed_and_remembered() {
 
 #[test]
 fn an_installation_is_listed_with_an_envelope() {
-    let app = GitHubApp { app_id: "1".to_owned(), installation_id: 2, private_key: "-----BEGIN RSA".into() };
-    let settings = GitHubQueueSettings { scope: GitHubScope::Installation, auth: GitHubAuth::App(app), ..settings() };
-    assert_eq!(settings.check(), Ok(()));
-    let without = GitHubQueueSettings { auth: GitHubAuth::Token(TOKEN.into()), ..settings };
-    assert!(without.check().expect_err("no installation").message.contains("no installation"));
+    let app = GitHubApp { app_id: "1".to_owned(), installation_id: 2 };
+    let settings = GitHubQueueSettings { scope: GitHubScope::Installation, ..settings() };
+    assert!(GitHubQueue::new(settings.clone(), GitHubAuth::App(app, "-----BEGIN RSA".into())).is_ok());
+    let error = GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into())).expect_err("no installation");
+    assert!(error.message.contains("no installation"));
 }
 
 #[test]
@@ -280,22 +283,22 @@ fn missing_and_mistyped_keys_are_named() {
         assert_eq!(error.kind, ErrorKind::Malformed);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
-    let error =
-        complete(&mut GitHubQueue::new(settings()), |_| EffectResult::Http(Err(Unreachable::TooLarge(8 << 20))));
+    let error = complete(&mut open(settings()), |_| EffectResult::Http(Err(Unreachable::TooLarge(8 << 20))));
     assert_eq!(error.expect_err("no reply").kind, ErrorKind::Unreachable);
 }
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
     let app = |app_id: &str, installation_id, key: &str| {
-        let app = GitHubApp { app_id: app_id.to_owned(), installation_id, private_key: key.into() };
-        GitHubQueueSettings { auth: GitHubAuth::App(app), ..settings() }
+        let app = GitHubApp { app_id: app_id.to_owned(), installation_id };
+        GitHubQueue::new(settings(), GitHubAuth::App(app, key.into())).map(drop)
     };
-    let token = |token: &str| GitHubQueueSettings { auth: GitHubAuth::Token(token.into()), ..settings() };
-    let named =
-        |name: &str| GitHubQueueSettings { scope: GitHubScope::Repositories(vec![name.to_owned()]), ..settings() };
-    let url = |url: &str| GitHubQueueSettings { url: url.to_owned(), ..settings() };
-    for (settings, part) in [
+    let token = |token: &str| GitHubQueue::new(settings(), GitHubAuth::Token(token.into())).map(drop);
+    let with = |settings| GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into())).map(drop);
+    let scope = |scope| with(GitHubQueueSettings { scope, ..settings() });
+    let named = |name: &str| scope(GitHubScope::Repositories(vec![name.to_owned()]));
+    let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
+    for (refused, part) in [
         (url("https://github.com"), "not of the API"),
         (url("api.github.com"), "https://"),
         (url("https://me:pw@api.github.com"), "password"),
@@ -311,11 +314,11 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
         (named("acme/app/x"), "OWNER/REPO"),
         (named("acme/.."), "OWNER/REPO"),
         (named(""), "OWNER/REPO"),
-        (GitHubQueueSettings { scope: GitHubScope::Repositories(Vec::new()), ..settings() }, "no GitHub repository"),
-        (GitHubQueueSettings { scope: GitHubScope::Organization("a/b".to_owned()), ..settings() }, "organization"),
-        (GitHubQueueSettings { labels: ["a,b".to_owned()].into(), ..settings() }, "GitHub label"),
+        (scope(GitHubScope::Repositories(Vec::new())), "no GitHub repository"),
+        (scope(GitHubScope::Organization("a/b".to_owned())), "organization"),
+        (with(GitHubQueueSettings { labels: ["a,b".to_owned()].into(), ..settings() }), "GitHub label"),
     ] {
-        let error = read(settings, []).expect_err(part);
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("hunter2"), "{error} lacks {part}");
     }
@@ -323,7 +326,7 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
 
 #[test]
 fn the_token_is_never_shown() {
-    let mut queue = GitHubQueue::new(settings());
+    let mut queue = open(settings());
     let (echo, requests) = script(&mut queue, [reply(401, &[], &format!("{{\"message\":\"bad {TOKEN}\"}}"))]);
     let text = format!("{queue:?} {requests:?} {echo:?} {:?}", settings());
     assert!(!text.contains(TOKEN), "{text}");
@@ -332,7 +335,7 @@ fn the_token_is_never_shown() {
 proptest! {
     #[test]
     fn arbitrary_bytes_are_never_zero_demand(body: Vec<u8>, status: u16) {
-        let result = complete(&mut GitHubQueue::new(settings()), |_| {
+        let result = complete(&mut open(settings()), |_| {
             EffectResult::Http(Ok(Reply { status, body: body.clone(), ..reply(200, &[], "") }))
         });
         prop_assert!(result.is_err());

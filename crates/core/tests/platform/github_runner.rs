@@ -6,13 +6,13 @@ use lightsout_core::{
     exchange::{Call, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request},
     platform::{
         DrainBy, Drained, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
-        github::{CLOUD, GitHubAuth, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings},
+        github::{CLOUD, GitHubAuth, GitHubOwner, GitHubRegistration, GitHubRunner, GitHubRunnerSettings, base_url},
     },
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::exchange::{body, complete, header, host, reply, script};
+use crate::exchange::{body, complete, header, host, reply, script, url};
 
 const TOKEN: &str = "ghp_very-secret";
 const BLOB: &str = "eyJ2ZXJ5IjoiI3NlY3JldCJ9";
@@ -20,8 +20,7 @@ const LIST: &str = "https://api.github.com/orgs/acme/actions/runners?name=i-0abc
 
 fn settings() -> GitHubRunnerSettings {
     GitHubRunnerSettings {
-        url: CLOUD.to_owned(),
-        registration: GitHubRegistration::Api(GitHubAuth::Token(TOKEN.into())),
+        url: url(CLOUD),
         owner: GitHubOwner::Organization("acme".to_owned()),
         runner_group_id: 3,
         labels: ["linux", "Self-Hosted"].map(str::to_owned).into(),
@@ -30,8 +29,16 @@ fn settings() -> GitHubRunnerSettings {
     }
 }
 
-fn jit() -> GitHubRunnerSettings {
-    GitHubRunnerSettings { registration: GitHubRegistration::Jit(BLOB.into()), ..settings() }
+fn open(settings: GitHubRunnerSettings) -> Result<GitHubRunner, ExchangeError> {
+    GitHubRunner::new(settings, GitHubRegistration::Api(GitHubAuth::Token(TOKEN.into())))
+}
+
+fn runner() -> GitHubRunner {
+    open(settings()).expect("settings that can work")
+}
+
+fn jit(blob: &str) -> Result<GitHubRunner, ExchangeError> {
+    GitHubRunner::new(settings(), GitHubRegistration::Jit(blob.into()))
 }
 
 fn ok(status: u16, body: &Value) -> Reply {
@@ -59,7 +66,7 @@ fn calls(requests: &[Request]) -> Vec<String> {
 }
 
 fn register(settings: GitHubRunnerSettings, replies: Vec<Reply>) -> (Result<Launch, ExchangeError>, Vec<Request>) {
-    script(&mut *GitHubRunner::new(settings).register(&host()), replies)
+    script(&mut *open(settings).expect("settings that can work").register(&host()), replies)
 }
 
 fn drain_of(runner: &GitHubRunner) -> Call<Drained> {
@@ -68,7 +75,7 @@ fn drain_of(runner: &GitHubRunner) -> Call<Drained> {
 }
 
 fn drain(replies: Vec<Reply>) -> (Result<Drained, ExchangeError>, Vec<Request>) {
-    script(&mut *drain_of(&GitHubRunner::new(settings())), replies)
+    script(&mut *drain_of(&runner()), replies)
 }
 
 #[test]
@@ -106,7 +113,7 @@ fn a_program_that_changes_the_user_has_no_hook() {
     let launch = register(settings.clone(), vec![configured(1)]).0.expect("registered");
     assert_eq!((launch.argv, launch.files.len()), (program, 0));
     assert!(!launch.env.iter().any(|(name, _)| name.contains("HOOK")));
-    let probes = GitHubRunner::new(settings).probes(&host());
+    let probes = open(settings).expect("settings that can work").probes(&host());
     assert!(matches!(&probes[..], [Probe::Children(names)] if names[..] == ["Runner.Worker"]));
 }
 
@@ -188,13 +195,13 @@ fn the_drain_is_a_removal_that_github_proves_or_refuses() {
     assert_eq!(drain(vec![mine(), busy()]).0, Ok(Drained::Refused));
     assert_eq!(drain(vec![listed(&[])]).0, Ok(Drained::Empty), "it has removed itself");
     assert_eq!(drain(vec![listed(&[(4, "i-0abcd", "online", true)])]).0, Ok(Drained::Empty), "another's is not ours");
-    assert_eq!(GitHubRunner::new(settings()).drain_rules().abort, Signal::Int);
-    assert_eq!(GitHubRunner::new(settings()).drain_rules().undrain, UndrainBy::Relaunch);
+    assert_eq!(runner().drain_rules().abort, Signal::Int);
+    assert_eq!(runner().drain_rules().undrain, UndrainBy::Relaunch);
 }
 
 #[test]
 fn what_was_registered_here_is_removed_by_its_number_and_a_lost_answer_is_repeated() {
-    let runner = GitHubRunner::new(settings());
+    let runner = runner();
     script(&mut *runner.register(&host()), [configured(23)]).0.expect("registered");
     let mut call = drain_of(&runner);
     // The answer is lost; GitHub has removed it.
@@ -210,7 +217,7 @@ fn what_was_registered_here_is_removed_by_its_number_and_a_lost_answer_is_repeat
 #[test]
 fn a_404_alone_is_no_proof() {
     // GitHub says 404 also to a token that has lost its rights.
-    let runner = GitHubRunner::new(settings());
+    let runner = runner();
     script(&mut *runner.register(&host()), [configured(23)]).0.expect("registered");
     let (result, _) = script(&mut *drain_of(&runner), [empty(404), empty(404)]);
     assert_eq!(result.expect_err("no proof").kind, ErrorKind::NotFound);
@@ -220,7 +227,7 @@ fn a_404_alone_is_no_proof() {
 
 #[test]
 fn only_this_instances_registration_is_removed() {
-    let deregister = |replies: Vec<Reply>| script(&mut *GitHubRunner::new(settings()).deregister(&host()), replies).0;
+    let deregister = |replies: Vec<Reply>| script(&mut *runner().deregister(&host()), replies).0;
     let mine = || listed(&[(5, "i-0abc", "offline", false)]);
     assert_eq!(deregister(vec![mine(), empty(204)]), Ok(()));
     assert_eq!(deregister(vec![mine(), empty(404), listed(&[])]), Ok(()));
@@ -240,7 +247,7 @@ fn only_this_instances_registration_is_removed() {
 
 #[test]
 fn a_ready_configuration_needs_no_call_and_proves_nothing() {
-    let runner = GitHubRunner::new(jit());
+    let runner = jit(BLOB).expect("a ready configuration");
     let launch = script(&mut *runner.register(&host()), []).0.expect("launched");
     assert_eq!(launch.env[0].1.expose(), BLOB);
     let error = script(&mut *drain_of(&runner), []).0.expect_err("no right");
@@ -251,7 +258,7 @@ fn a_ready_configuration_needs_no_call_and_proves_nothing() {
 
 #[test]
 fn a_job_is_seen_by_its_process_and_by_its_mark() {
-    let probes = GitHubRunner::new(settings()).probes(&host());
+    let probes = runner().probes(&host());
     let [Probe::Children(names), Probe::Files { folder }] = &probes[..] else { panic!("other probes") };
     assert_eq!(
         (names[..].to_vec(), folder.to_str()),
@@ -262,38 +269,34 @@ fn a_job_is_seen_by_its_process_and_by_its_mark() {
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
     let base = settings;
-    for (settings, part) in [
-        (GitHubRunnerSettings { url: "https://github.com".to_owned(), ..base() }, "not of the API"),
+    let with = |settings| open(settings).map(drop);
+    for (refused, part) in [
+        (base_url("https://github.com").map(drop).map_err(ExchangeError::from), "not of the API"),
+        (jit("not base64!").map(drop), "encoded_jit_config"),
+        (jit("").map(drop), "encoded_jit_config"),
+        (with(GitHubRunnerSettings { owner: GitHubOwner::Organization(String::new()), ..base() }), "organization"),
+        (with(GitHubRunnerSettings { owner: GitHubOwner::Repository("acme".to_owned()), ..base() }), "OWNER/REPO"),
         (
-            GitHubRunnerSettings { registration: GitHubRegistration::Jit("not base64!".into()), ..base() },
-            "encoded_jit_config",
-        ),
-        (GitHubRunnerSettings { registration: GitHubRegistration::Jit("".into()), ..base() }, "encoded_jit_config"),
-        (GitHubRunnerSettings { owner: GitHubOwner::Organization(String::new()), ..base() }, "organization"),
-        (GitHubRunnerSettings { owner: GitHubOwner::Repository("acme".to_owned()), ..base() }, "OWNER/REPO"),
-        (
-            GitHubRunnerSettings { owner: GitHubOwner::Repository("acme/app".to_owned()), ..base() },
+            with(GitHubRunnerSettings { owner: GitHubOwner::Repository("acme/app".to_owned()), ..base() }),
             "one GitHub runner group",
         ),
-        (GitHubRunnerSettings { runner_group_id: 0, ..base() }, "runner group ID"),
-        (GitHubRunnerSettings { labels: [" ".to_owned()].into(), ..base() }, "GitHub label"),
-        (GitHubRunnerSettings { work_folder: " ".to_owned(), ..base() }, "_work"),
-        (GitHubRunnerSettings { program: vec!["run.sh".to_owned()], ..base() }, "absolute path"),
-        (GitHubRunnerSettings { program: Vec::new(), ..base() }, "absolute path"),
+        (with(GitHubRunnerSettings { runner_group_id: 0, ..base() }), "runner group ID"),
+        (with(GitHubRunnerSettings { labels: [" ".to_owned()].into(), ..base() }), "GitHub label"),
+        (with(GitHubRunnerSettings { work_folder: " ".to_owned(), ..base() }), "_work"),
+        (with(GitHubRunnerSettings { program: vec!["run.sh".to_owned()], ..base() }), "absolute path"),
+        (with(GitHubRunnerSettings { program: Vec::new(), ..base() }), "absolute path"),
     ] {
-        let error = register(settings.clone(), Vec::new()).0.expect_err(part);
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
-        script(&mut *drain_of(&GitHubRunner::new(settings)), []).0.expect_err(part);
     }
-    assert_eq!(settings().check(), Ok(()));
+    assert_eq!(with(settings()), Ok(()));
 }
 
 #[test]
 fn secrets_are_never_shown() {
-    for settings in [settings(), jit()] {
-        let runner = GitHubRunner::new(settings.clone());
-        let debug = format!("{settings:?} {runner:?} {:?}", runner.register(&host()).start());
+    for runner in [runner(), jit(BLOB).expect("a ready configuration")] {
+        let debug = format!("{runner:?} {:?}", runner.register(&host()).start());
         assert!(!debug.contains(TOKEN) && !debug.contains(BLOB), "{debug}");
     }
     let echo = register(settings(), vec![ok(403, &json!({"message": format!("bad {TOKEN}")}))]).0.expect_err("refused");
@@ -305,9 +308,9 @@ proptest! {
     #[test]
     fn arbitrary_answers_never_launch_and_never_prove(status: u16, bytes: Vec<u8>) {
         let answer = || Reply { status, body: bytes.clone(), ..empty(200) };
-        let mut call = GitHubRunner::new(settings()).register(&host());
+        let mut call = runner().register(&host());
         prop_assert!(complete(&mut *call, |_| EffectResult::Http(Ok(answer()))).is_err());
-        let mut call = drain_of(&GitHubRunner::new(settings()));
+        let mut call = drain_of(&runner());
         prop_assert!(complete(&mut *call, |_| EffectResult::Http(Ok(answer()))).is_err());
     }
 
@@ -317,7 +320,7 @@ proptest! {
         let mut statuses = statuses.into_iter();
         let mut deleted = Vec::new();
         let mut proof = false;
-        let result = complete(&mut *drain_of(&GitHubRunner::new(settings())), |request| {
+        let result = complete(&mut *drain_of(&runner()), |request| {
             if request.method == Method::Delete {
                 deleted.push(request.url.clone());
                 let status = statuses.next().unwrap_or(500);

@@ -12,19 +12,26 @@ use lightsout_core::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::exchange::{body, complete, header, reply, script};
+use crate::exchange::{body, complete, header, reply, script, url};
 
 const SERVICE: &str = "https://pipelines.example/tenant/";
 
 fn settings() -> GitHubScaleSetSettings {
     GitHubScaleSetSettings {
-        url: CLOUD.to_owned(),
-        auth: GitHubAuth::Token("ghp_secret".into()),
+        url: url(CLOUD),
         owner: GitHubOwner::Organization("acme".to_owned()),
         scale_set: "linux large".to_owned(),
         runner_group_id: 1,
         max_jobs: 40,
     }
+}
+
+fn token() -> GitHubAuth {
+    GitHubAuth::Token("ghp_secret".into())
+}
+
+fn open(settings: GitHubScaleSetSettings) -> GitHubScaleSetQueue {
+    GitHubScaleSetQueue::new(settings, token()).expect("settings that can work")
 }
 
 fn ok(status: u16, body: &Value) -> Reply {
@@ -65,14 +72,14 @@ fn demand(queued: u32, running: u32) -> Demand {
 }
 
 fn opened() -> GitHubScaleSetQueue {
-    let mut queue = GitHubScaleSetQueue::new(settings());
+    let mut queue = open(settings());
     assert_eq!(script(&mut queue, opening(5, 2)).0, Ok(demand(3, 2)));
     queue
 }
 
 #[test]
 fn the_chain_leads_to_a_session_and_its_statistics() {
-    let mut queue = GitHubScaleSetQueue::new(settings());
+    let mut queue = open(settings());
     let (result, requests) = script(&mut queue, opening(5, 2));
     assert_eq!((result, queue.platform()), (Ok(demand(3, 2)), "github"));
     let calls: Vec<_> = requests.iter().map(|request| format!("{} {}", request.method.as_str(), request.url)).collect();
@@ -138,7 +145,7 @@ fn a_session_that_has_run_out_is_renewed_or_opened_anew() {
 fn another_owner_of_the_session_is_named_as_the_reason() {
     let mut replies = opening(0, 0);
     replies[3] = ok(409, &json!({"message": "already has an active session"}));
-    let error = script(&mut GitHubScaleSetQueue::new(settings()), replies).0.expect_err("conflict");
+    let error = script(&mut open(settings()), replies).0.expect_err("conflict");
     assert_eq!(error.kind, ErrorKind::Throttled(Some(Duration::from_secs(30))));
     assert!(error.message.contains("another owner"), "{error}");
 }
@@ -165,7 +172,7 @@ fn no_answer_of_the_chain_is_taken_for_no_demand() {
         let mut replies = opening(1, 0);
         replies.truncate(at);
         replies.push(answer);
-        let error = script(&mut GitHubScaleSetQueue::new(settings()), replies).0.expect_err(part);
+        let error = script(&mut open(settings()), replies).0.expect_err(part);
         assert_eq!(error.kind, kind, "{error}");
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
@@ -191,7 +198,7 @@ fn the_owners_page_follows_from_the_address() {
         ("https://git.test/api/v3", "https://git.test/acme"),
         ("https://api.acme.ghe.com/", "https://acme.ghe.com/acme"),
     ] {
-        let mut queue = GitHubScaleSetQueue::new(GitHubScaleSetSettings { url: url.to_owned(), ..settings() });
+        let mut queue = open(GitHubScaleSetSettings { url: self::url(url), ..settings() });
         let (_, requests) = script(&mut queue, opening(0, 0));
         assert!(body(&requests[1]).contains(page), "{}", body(&requests[1]));
     }
@@ -199,13 +206,14 @@ fn the_owners_page_follows_from_the_address() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_and_secrets_not_shown() {
-    for (settings, part) in [
-        (GitHubScaleSetSettings { scale_set: " ".to_owned(), ..settings() }, "scale set"),
-        (GitHubScaleSetSettings { runner_group_id: 0, ..settings() }, "runner group ID"),
-        (GitHubScaleSetSettings { max_jobs: 0, ..settings() }, "max_jobs"),
-        (GitHubScaleSetSettings { owner: GitHubOwner::Repository("x".to_owned()), ..settings() }, "OWNER/REPO"),
+    let with = |settings| GitHubScaleSetQueue::new(settings, token()).map(drop);
+    for (refused, part) in [
+        (with(GitHubScaleSetSettings { scale_set: " ".to_owned(), ..settings() }), "scale set"),
+        (with(GitHubScaleSetSettings { runner_group_id: 0, ..settings() }), "runner group ID"),
+        (with(GitHubScaleSetSettings { max_jobs: 0, ..settings() }), "max_jobs"),
+        (with(GitHubScaleSetSettings { owner: GitHubOwner::Repository("x".to_owned()), ..settings() }), "OWNER/REPO"),
     ] {
-        let error = script(&mut GitHubScaleSetQueue::new(settings), []).0.expect_err(part);
+        let error = refused.expect_err(part);
         assert!(error.message.contains(part), "{error}");
     }
     let queue = opened();
@@ -217,7 +225,7 @@ proptest! {
     #[test]
     fn arbitrary_answers_are_never_no_demand(status: u16, bytes: Vec<u8>, good in 0usize..4) {
         let mut replies = opening(1, 0).into_iter().take(good);
-        let mut queue = GitHubScaleSetQueue::new(settings());
+        let mut queue = open(settings());
         let result = complete(&mut queue, |_| {
             let spoilt = || Reply { status, body: bytes.clone(), ..reply(200, &[], "") };
             EffectResult::Http(Ok(replies.next().unwrap_or_else(spoilt)))

@@ -11,9 +11,8 @@ use lightsout_core::{
     },
 };
 use proptest::prelude::*;
-use secrecy::SecretString;
 
-use crate::exchange::{complete, host, reply, script};
+use crate::exchange::{complete, host, reply, script, url};
 
 const IDLE: &str = "\
 # HELP gitlab_runner_concurrent The current value of concurrent setting
@@ -40,15 +39,14 @@ gitlab_runner_jobs{state=\"idle\",stage=\"idle\"} 0
 
 fn probe() -> lightsout_core::exchange::Call<Activity> {
     let settings = GitLabRunnerSettings {
-        url: "https://gitlab.example.com".to_owned(),
-        token: SecretString::from("glrt-x"),
+        url: url("https://gitlab.example.com"),
         program: "gitlab-runner".to_owned(),
         executor: "docker".to_owned(),
         image: "debian:12".to_owned(),
         extra: None,
         check_interval: 3,
     };
-    let probes = GitLabRunner::new(settings).probes(&host());
+    let probes = GitLabRunner::new(settings, "glrt-x".into()).expect("a runner").probes(&host());
     let ask = probes.into_iter().find_map(|probe| match probe {
         Probe::Runner(call) => Some(call),
         Probe::Containers { .. } | Probe::Children(_) | Probe::Files { .. } | Probe::Call(_) => None,

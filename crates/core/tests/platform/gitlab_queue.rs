@@ -10,10 +10,9 @@ use lightsout_core::{
     },
 };
 use proptest::prelude::*;
-use secrecy::SecretString;
 use serde_json::json;
 
-use crate::exchange::{body, header, reply, script};
+use crate::exchange::{body, header, reply, script, url};
 
 pub const URL: &str = "https://gitlab.example.com";
 pub const TOKEN: &str = "glpat-very-secret";
@@ -22,8 +21,7 @@ pub const JOBS_12: &str =
 
 pub fn settings(scope: Scope) -> GitLabQueueSettings {
     GitLabQueueSettings {
-        url: URL.to_owned(),
-        token: SecretString::from(TOKEN),
+        url: url(URL),
         scope,
         tags: ["docker", "aws-large"].map(str::to_owned).into(),
         run_untagged: false,
@@ -31,12 +29,16 @@ pub fn settings(scope: Scope) -> GitLabQueueSettings {
     }
 }
 
+pub fn open(settings: GitLabQueueSettings) -> GitLabQueue {
+    GitLabQueue::new(settings, TOKEN.into()).expect("settings that can work")
+}
+
 pub fn project(name: &str) -> Scope {
     Scope::Projects(vec![name.to_owned()])
 }
 
 pub fn read(settings: GitLabQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Demand, ExchangeError> {
-    script(&mut GitLabQueue::new(settings), replies).0
+    script(&mut GitLabQueue::new(settings, TOKEN.into())?, replies).0
 }
 
 /// A job as GitLab lists it, without what we do not read.
@@ -80,7 +82,7 @@ fn pending_jobs_wait_and_running_jobs_run() {
         job(6, "waiting_for_resource", &["docker"], None),
         job(7, "a status of the future", &["docker"], None),
     ]);
-    let mut queue = GitLabQueue::new(settings(project("12")));
+    let mut queue = open(settings(project("12")));
     let (result, requests) = script(&mut queue, [ok(&jobs)]);
     assert_eq!(result, Ok(demand(2, 1)));
     assert_eq!(urls(&requests), [JOBS_12]);
@@ -140,7 +142,7 @@ fn with_a_runner_id_only_its_jobs_run_whatever_their_tags() {
 fn projects_are_named_by_id_or_path_and_read_once_each() {
     let scope = Scope::Projects(["team/app one", "12", " 12", "12"].map(str::to_owned).into());
     let (result, requests) =
-        script(&mut GitLabQueue::new(settings(scope)), [ok(&waiting([1])), ok(&waiting([1])), ok(&waiting([2]))]);
+        script(&mut open(settings(scope)), [ok(&waiting([1])), ok(&waiting([1])), ok(&waiting([2]))]);
     assert_eq!(result, Ok(demand(2, 0)));
     assert_eq!(requests[2].url, JOBS_12.replace("/12/", "/team%2Fapp%20one/"));
 }
@@ -150,13 +152,13 @@ fn every_page_is_read_and_a_job_that_moves_between_pages_counts_once() {
     let first = reply(200, &[("x-next-page", "2")], &waiting(1..=100));
     let moved = list([job(100, "running", &["docker"], Some(7)), job(101, "pending", &["docker"], None)]);
     let last = reply(200, &[("x-next-page", "")], &moved);
-    let (result, requests) = script(&mut GitLabQueue::new(settings(project("12"))), [first, last]);
+    let (result, requests) = script(&mut open(settings(project("12"))), [first, last]);
     assert_eq!(result, Ok(demand(100, 1)), "job 100 has started in between");
     assert_eq!(urls(&requests), [JOBS_12.to_owned(), format!("{JOBS_12}&page=2")]);
 
     let link = format!("<{URL}/api/v4/projects/12/jobs?cursor=x>; rel=\"next\", <{URL}/first>; rel=\"first\"");
     let first = reply(200, &[("link", &link)], &waiting([1]));
-    let (result, requests) = script(&mut GitLabQueue::new(settings(project("12"))), [first, ok(&waiting([2]))]);
+    let (result, requests) = script(&mut open(settings(project("12"))), [first, ok(&waiting([2]))]);
     assert_eq!(result, Ok(demand(2, 0)));
     assert_eq!(requests[1].url, format!("{URL}/api/v4/projects/12/jobs?cursor=x"));
     assert_eq!(header(&requests[1], "private-token"), Some(TOKEN));
@@ -165,14 +167,14 @@ fn every_page_is_read_and_a_job_that_moves_between_pages_counts_once() {
 #[test]
 fn a_full_page_without_paging_headers_is_not_the_last() {
     let (result, requests) =
-        script(&mut GitLabQueue::new(settings(project("12"))), [ok(&waiting(1..=100)), ok(&waiting(101..=103))]);
+        script(&mut open(settings(project("12"))), [ok(&waiting(1..=100)), ok(&waiting(101..=103))]);
     assert_eq!(result, Ok(demand(103, 0)));
     assert_eq!(requests[1].url, format!("{JOBS_12}&page=2"));
 }
 
 #[test]
 fn an_unchanged_page_counts_as_before_with_its_next_page() {
-    let mut queue = GitLabQueue::new(settings(project("12")));
+    let mut queue = open(settings(project("12")));
     let first = reply(200, &[("etag", "W/\"one\""), ("x-next-page", "2")], &waiting([1, 2]));
     let second = reply(200, &[("etag", "W/\"two\""), ("x-next-page", "")], &waiting([3]));
     assert_eq!(script(&mut queue, [first, second]).0, Ok(demand(3, 0)));
@@ -194,7 +196,7 @@ fn an_unchanged_page_counts_as_before_with_its_next_page() {
 
 #[test]
 fn entity_tags_outlive_a_failed_reading() {
-    let mut queue = GitLabQueue::new(settings(Scope::Projects(["12", "13"].map(str::to_owned).into())));
+    let mut queue = open(settings(Scope::Projects(["12", "13"].map(str::to_owned).into())));
     let tagged = reply(200, &[("etag", "\"a\"")], &waiting([1]));
     script(&mut queue, [tagged, reply(500, &[], "")]).0.expect_err("the second project failed");
     let (result, requests) = script(&mut queue, [reply(304, &[], ""), ok(&waiting([2]))]);
@@ -204,7 +206,7 @@ fn entity_tags_outlive_a_failed_reading() {
 
 #[test]
 fn a_full_last_page_is_always_read_anew() {
-    let mut queue = GitLabQueue::new(settings(project("12")));
+    let mut queue = open(settings(project("12")));
     let full = reply(200, &[("etag", "\"full\""), ("x-next-page", "")], &waiting(1..=100));
     assert_eq!(script(&mut queue, [full.clone()]).0, Ok(demand(100, 0)));
     let (_, requests) = script(&mut queue, [full]);
@@ -225,7 +227,7 @@ fn projects(ids: &[u64]) -> String {
 
 #[test]
 fn a_groups_projects_are_listed_on_every_page_and_remembered_for_thirty_readings() {
-    let mut queue = GitLabQueue::new(settings(group()));
+    let mut queue = open(settings(group()));
     let first = reply(200, &[("x-next-page", "2")], &projects(&[1]));
     let (result, requests) = script(&mut queue, [first, ok(&projects(&[2])), ok(&waiting([10])), ok(&waiting([20]))]);
     assert_eq!(result, Ok(demand(2, 0)));
@@ -253,15 +255,14 @@ fn projects_whose_ci_is_switched_off_are_left_out() {
         {"id": 3, "path_with_namespace": "c", "builds_access_level": "private", "jobs_enabled": true},
         {"id": 4, "path_with_namespace": "d", "builds_access_level": null},
     ]);
-    let (result, requests) =
-        script(&mut GitLabQueue::new(settings(group())), [ok(&projects.to_string()), ok("[]"), ok("[]")]);
+    let (result, requests) = script(&mut open(settings(group())), [ok(&projects.to_string()), ok("[]"), ok("[]")]);
     assert_eq!(result, Ok(demand(0, 0)));
     assert!(requests[1].url.contains("/projects/3/") && requests[2].url.contains("/projects/4/"));
 }
 
 #[test]
 fn a_project_that_is_gone_makes_the_group_be_listed_again_once() {
-    let mut queue = GitLabQueue::new(settings(group()));
+    let mut queue = open(settings(group()));
     assert_eq!(script(&mut queue, [ok(&projects(&[1, 2])), ok(&waiting([10])), ok("[]")]).0, Ok(demand(1, 0)));
     let gone = || reply(404, &[], r#"{"message":"404 Project Not Found"}"#);
     let replies = [ok(&waiting([10])), gone(), ok(&projects(&[1])), ok(&waiting([11]))];
@@ -306,7 +307,7 @@ fn the_rate_limit_is_heeded_before_it_is_reached() {
 #[test]
 fn a_reading_can_be_begun_anew_in_the_middle() {
     use lightsout_core::exchange::{Effect, EffectResult, Exchange, Step};
-    let mut queue = GitLabQueue::new(settings(project("12")));
+    let mut queue = open(settings(project("12")));
     let Step::Perform(Effect::Http(_)) = queue.start() else { panic!("nothing asked") };
     let half = reply(200, &[("x-next-page", "2")], &waiting([1, 2, 3]));
     let Step::Perform(_) = queue.resume(EffectResult::Http(Ok(half))) else { panic!("no next page") };

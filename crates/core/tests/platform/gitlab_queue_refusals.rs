@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectResult, ErrorKind, Exchange, Output, Reply, Step, Unreachable},
-    platform::gitlab::{GitLabQueue, GitLabQueueSettings, Scope},
+    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Output, Reply, Step, Unreachable},
+    platform::gitlab::{GitLabQueue, GitLabQueueSettings, Scope, base_url},
 };
 use proptest::prelude::*;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
     exchange::{complete, reply, script},
-    gitlab_queue::{JOBS_12, TOKEN, URL, job, list, project, read, settings},
+    gitlab_queue::{JOBS_12, TOKEN, URL, job, list, open, project, read, settings},
 };
 
 /// One job with a key replaced or (by `None`) removed.
@@ -141,7 +140,7 @@ fn no_reply_is_no_reading() {
         Unreachable::TooLarge(8 << 20),
         Unreachable::Broken("reset".to_owned()),
     ] {
-        let mut queue = GitLabQueue::new(settings(project("12")));
+        let mut queue = open(settings(project("12")));
         let error = complete(&mut queue, |_| EffectResult::Http(Err(unreachable.clone()))).expect_err("no reply");
         assert_eq!(error.kind, ErrorKind::Unreachable);
         assert!(error.message.contains(&unreachable.to_string()), "{error}");
@@ -157,8 +156,7 @@ fn the_token_never_follows_a_link_to_another_host() {
         "https://gitlab.example.com:8443/x",
     ] {
         let link = format!("<{target}>; rel=\"next\"");
-        let (result, requests) =
-            script(&mut GitLabQueue::new(settings(project("12"))), [reply(200, &[("link", &link)], &jobs)]);
+        let (result, requests) = script(&mut open(settings(project("12"))), [reply(200, &[("link", &link)], &jobs)]);
         let error = result.expect_err("refused");
         assert_eq!((error.kind, requests.len()), (ErrorKind::Malformed, 1));
         assert!(error.message.contains("external_url"), "{error}");
@@ -169,7 +167,7 @@ fn the_token_never_follows_a_link_to_another_host() {
 fn endless_pages_end_with_an_error() {
     let jobs = list([job(1, "pending", &["docker"], None)]);
     let same = format!("<{JOBS_12}>; rel=\"next\"");
-    let mut queue = GitLabQueue::new(settings(project("12")));
+    let mut queue = open(settings(project("12")));
     let mut requests = 0;
     let error = complete(&mut queue, |_| {
         requests += 1;
@@ -181,14 +179,14 @@ fn endless_pages_end_with_an_error() {
     assert!(error.message.contains("after 100 pages"), "{error}");
     // Also when every page is unchanged, and for the list of a group.
     complete(&mut queue, |_| EffectResult::Http(Ok(reply(304, &[], "")))).expect_err("endless");
-    let mut group = GitLabQueue::new(settings(Scope::Group("team".to_owned())));
+    let mut group = open(settings(Scope::Group("team".to_owned())));
     let projects = json!([{"id": 1, "path_with_namespace": "a"}]).to_string();
     complete(&mut group, |_| EffectResult::Http(Ok(reply(200, &[("link", &same)], &projects)))).expect_err("endless");
 }
 
 #[test]
 fn an_answer_that_nobody_asked_for_is_refused() {
-    let mut queue = GitLabQueue::new(settings(project("12")));
+    let mut queue = open(settings(project("12")));
     let Step::Done(Err(error)) = queue.resume(EffectResult::Http(Ok(reply(200, &[], "[]")))) else {
         panic!("taken as an answer")
     };
@@ -201,32 +199,35 @@ fn an_answer_that_nobody_asked_for_is_refused() {
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
     let base = || settings(project("12"));
-    for (settings, part) in [
-        (GitLabQueueSettings { url: "gitlab.example.com".to_owned(), ..base() }, "https://"),
-        (GitLabQueueSettings { url: "https://".to_owned(), ..base() }, "names no host"),
-        (GitLabQueueSettings { url: format!("{URL}/api/v4"), ..base() }, "/api"),
-        (GitLabQueueSettings { url: format!("{URL}/api/"), ..base() }, "/api"),
-        (GitLabQueueSettings { url: "https://me:pw@gitlab.example.com".to_owned(), ..base() }, "password"),
-        (GitLabQueueSettings { url: format!("{URL}?x=1"), ..base() }, "query"),
-        (GitLabQueueSettings { token: SecretString::from(""), ..base() }, "token is empty"),
-        (GitLabQueueSettings { token: SecretString::from("glpat-x\n"), ..base() }, "line break"),
-        (GitLabQueueSettings { scope: Scope::Projects(Vec::new()), ..base() }, "no GitLab project"),
-        (GitLabQueueSettings { scope: project(" "), ..base() }, "no GitLab project"),
-        (GitLabQueueSettings { scope: Scope::Group(String::new()), ..base() }, "no GitLab project"),
-        (GitLabQueueSettings { tags: [].into(), ..base() }, "run_untagged"),
+    let with = |settings| GitLabQueue::new(settings, TOKEN.into()).map(drop);
+    let token = |token: &str| GitLabQueue::new(base(), token.into()).map(drop);
+    let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
+    for (refused, part) in [
+        (url("gitlab.example.com"), "https://"),
+        (url("https://"), "names no host"),
+        (url(&format!("{URL}/api/v4")), "/api"),
+        (url(&format!("{URL}/api/")), "/api"),
+        (url("https://me:pw@gitlab.example.com"), "password"),
+        (url(&format!("{URL}?x=1")), "query"),
+        (token(""), "token is empty"),
+        (token("glpat-x\n"), "line break"),
+        (with(GitLabQueueSettings { scope: Scope::Projects(Vec::new()), ..base() }), "no GitLab project"),
+        (with(GitLabQueueSettings { scope: project(" "), ..base() }), "no GitLab project"),
+        (with(GitLabQueueSettings { scope: Scope::Group(String::new()), ..base() }), "no GitLab project"),
+        (with(GitLabQueueSettings { tags: [].into(), ..base() }), "run_untagged"),
     ] {
-        let error = script(&mut GitLabQueue::new(settings), []).0.expect_err(part);
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
-    for url in ["http://127.0.0.1:8080", "https://example.com/gitlab/", URL] {
-        assert_eq!(GitLabQueueSettings { url: url.to_owned(), ..base() }.check(), Ok(()));
+    for good in ["http://127.0.0.1:8080", "https://example.com/gitlab/", URL] {
+        assert_eq!(url(good), Ok(()));
     }
 }
 
 #[test]
 fn the_token_is_never_shown() {
-    let mut queue = GitLabQueue::new(settings(project("12")));
+    let mut queue = open(settings(project("12")));
     let step = format!("{:?}", queue.start());
     let debug = format!("{queue:?} {:?}", settings(project("12")));
     let echo = format!("{{\"message\":\"bad token {TOKEN}\"}}");

@@ -4,23 +4,21 @@ use lightsout_core::{
     exchange::{ErrorKind, ExchangeError, Method, Reply, Request, Text},
     platform::{
         DrainBy, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
-        gitlab::{GitLabRunner, GitLabRunnerSettings, system_id},
+        gitlab::{GitLabRunner, GitLabRunnerSettings, base_url, system_id},
     },
 };
 use proptest::prelude::*;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::exchange::{body, host, reply, script};
+use crate::exchange::{body, host, reply, script, url};
 
 const TOKEN: &str = "glrt-very-secret";
 const OURS: &str = "r_6b9f8adbef4e";
 
 fn settings() -> GitLabRunnerSettings {
     GitLabRunnerSettings {
-        url: "https://gitlab.example.com/".to_owned(),
-        token: SecretString::from(TOKEN),
+        url: url("https://gitlab.example.com/"),
         program: "gitlab-runner".to_owned(),
         executor: "docker".to_owned(),
         image: "debian:12".to_owned(),
@@ -38,11 +36,15 @@ fn register(
     host: &HostContext,
     replies: Vec<Reply>,
 ) -> (Result<Launch, ExchangeError>, Vec<Request>) {
-    script(&mut *GitLabRunner::new(settings).register(host), replies)
+    script(&mut *open(settings).register(host), replies)
+}
+
+fn open(settings: GitLabRunnerSettings) -> GitLabRunner {
+    GitLabRunner::new(settings, TOKEN.into()).expect("settings that can work")
 }
 
 fn deregister(replies: impl IntoIterator<Item = Reply>) -> (Result<(), ExchangeError>, Vec<Request>) {
-    script(&mut *GitLabRunner::new(settings()).deregister(&host()), replies)
+    script(&mut *open(settings()).deregister(&host()), replies)
 }
 
 fn config(launch: &Launch) -> Table {
@@ -125,26 +127,27 @@ fn extra_toml_is_merged_into_the_entry() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let extra = |text: &str| GitLabRunnerSettings { extra: Some(text.to_owned()), ..settings() };
-    for (settings, part) in [
-        (GitLabRunnerSettings { token: SecretString::from("GR1348941abc"), ..settings() }, "glrt-"),
-        (GitLabRunnerSettings { token: SecretString::from(""), ..settings() }, "glrt-"),
-        (GitLabRunnerSettings { token: SecretString::from("glrt-x\n"), ..settings() }, "line break"),
-        (GitLabRunnerSettings { url: "gitlab.example.com".to_owned(), ..settings() }, "https://"),
-        (GitLabRunnerSettings { program: " ".to_owned(), ..settings() }, "program is empty"),
-        (GitLabRunnerSettings { executor: "kubernetes".to_owned(), ..settings() }, "docker or shell"),
-        (GitLabRunnerSettings { image: String::new(), ..settings() }, "default image"),
+    let with = |settings| GitLabRunner::new(settings, TOKEN.into()).map(drop);
+    let token = |token: &str| GitLabRunner::new(settings(), token.into()).map(drop);
+    let extra = |text: &str| with(GitLabRunnerSettings { extra: Some(text.to_owned()), ..settings() });
+    for (refused, part) in [
+        (token("GR1348941abc"), "glrt-"),
+        (token(""), "glrt-"),
+        (token("glrt-x\n"), "line break"),
+        (base_url("gitlab.example.com").map(drop).map_err(ExchangeError::from), "https://"),
+        (with(GitLabRunnerSettings { program: " ".to_owned(), ..settings() }), "program is empty"),
+        (with(GitLabRunnerSettings { executor: "kubernetes".to_owned(), ..settings() }), "docker or shell"),
+        (with(GitLabRunnerSettings { image: String::new(), ..settings() }), "default image"),
         (extra("limit = 1\nsecret_key = hunter2"), "line 2"),
         (extra("token = \"glrt-other\""), "token"),
         (extra("[runners]\nurl = \"x\""), "url"),
         (extra("[[runners]]\nname = \"x\""), "[[runners]]"),
     ] {
-        assert_eq!(settings.check().expect_err(part).kind, ErrorKind::Refused);
-        let error = register(settings, &host(), Vec::new()).0.expect_err(part);
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("hunter2"), "{error} lacks {part}");
     }
-    assert_eq!(settings().check(), Ok(()));
+    assert_eq!(with(settings()), Ok(()));
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn a_registration_that_is_not_confirmed_does_not_launch() {
 
 #[test]
 fn the_runner_drains_by_quit_and_proves_it_by_its_exit() {
-    let runner = GitLabRunner::new(settings());
+    let runner = open(settings());
     assert_eq!(runner.platform(), "gitlab");
     assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Quit));
     assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
@@ -222,7 +225,7 @@ fn a_forbidden_removal_is_success_only_when_the_token_is_good() {
 
 #[test]
 fn a_removal_can_be_begun_anew_in_the_middle() {
-    let mut call = GitLabRunner::new(settings()).deregister(&host());
+    let mut call = open(settings()).deregister(&host());
     script(&mut *call, [reply(403, &[], ""), reply(502, &[], "")]).0.expect_err("the token is not known to be good");
     let (result, requests) = script(&mut *call, [reply(204, &[], "")]);
     assert_eq!((result, requests[0].method), (Ok(()), Method::Delete));
@@ -247,7 +250,7 @@ proptest! {
     #[test]
     fn the_fleets_runner_is_never_deleted(statuses in prop::collection::vec(prop_oneof![Just(403u16), Just(200), Just(204), any::<u16>()], 3)) {
         let mut statuses = statuses.into_iter();
-        let mut call = GitLabRunner::new(settings()).deregister(&host());
+        let mut call = open(settings()).deregister(&host());
         let mut requests = Vec::new();
         let _ = crate::exchange::complete(&mut *call, |request| {
             requests.push((request.method, request.url.clone()));
@@ -280,7 +283,7 @@ proptest! {
 
 #[test]
 fn the_probes_cover_containers_metrics_and_a_shells_children() {
-    let probes = GitLabRunner::new(settings()).probes(&host());
+    let probes = open(settings()).probes(&host());
     let [Probe::Containers { labels, except, job_label }, Probe::Runner(_)] = &probes[..] else {
         panic!("other probes")
     };
@@ -290,14 +293,14 @@ fn the_probes_cover_containers_metrics_and_a_shells_children() {
     assert_eq!(job_label.as_deref(), Some("com.gitlab.gitlab-runner.job.id"));
 
     let shell = GitLabRunnerSettings { executor: "shell".to_owned(), ..settings() };
-    let probes = GitLabRunner::new(shell).probes(&HostContext { metrics: None, ..host() });
+    let probes = open(shell).probes(&HostContext { metrics: None, ..host() });
     assert!(matches!(&probes[..], [Probe::Containers { .. }, Probe::Children(any)] if any.is_empty()));
 }
 
 #[test]
 fn the_token_and_the_extra_toml_are_never_shown() {
     let settings = GitLabRunnerSettings { extra: Some("environment = [\"KEY=hunter2\"]".to_owned()), ..settings() };
-    let runner = GitLabRunner::new(settings.clone());
+    let runner = open(settings.clone());
     let debug = format!(
         "{settings:?} {runner:?} {:?} {:?}",
         runner.register(&host()).start(),

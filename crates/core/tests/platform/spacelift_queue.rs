@@ -6,15 +6,14 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Output, Reply, Request, Unreachable},
     platform::{
         Demand, Queue,
-        spacelift::{SpaceliftQueue, SpaceliftQueueSettings},
+        spacelift::{SpaceliftQueue, SpaceliftQueueSettings, base_url},
     },
 };
 use proptest::prelude::*;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{body, complete, header, reply, script},
+    exchange::{body, complete, header, reply, script, url},
     wild::any_json,
 };
 
@@ -28,11 +27,14 @@ const DATE: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 
 pub fn settings() -> SpaceliftQueueSettings {
     SpaceliftQueueSettings {
-        url: "https://acme.app.spacelift.io/".to_owned(),
+        url: url("https://acme.app.spacelift.io/"),
         api_key_id: "01HXAMPLE0KEY0ID0000000000".to_owned(),
-        api_key_secret: SecretString::from(SECRET),
         worker_pool: POOL.to_owned(),
     }
+}
+
+fn open() -> SpaceliftQueue {
+    SpaceliftQueue::new(settings(), SECRET.into()).expect("settings that can work")
 }
 
 pub fn ok(body: &Value) -> Reply {
@@ -66,7 +68,7 @@ pub fn errors(message: &str) -> Value {
 }
 
 fn read(replies: impl IntoIterator<Item = Reply>) -> (Result<Demand, ExchangeError>, Vec<Request>) {
-    script(&mut SpaceliftQueue::new(settings()), replies)
+    script(&mut open(), replies)
 }
 
 fn answered(answer: Reply) -> Result<Demand, ExchangeError> {
@@ -102,13 +104,13 @@ fn the_key_is_exchanged_and_the_pool_is_read() {
     let query = sent(&requests[1])["query"].as_str().expect("a query").to_owned();
     assert!(!query.contains("availableAt"), "older servers do not know it: {query}");
     assert_eq!(answered(ok(&pool(0, &[]))), Ok(Demand { queued: 0, running: Some(0), poll_after: None }));
-    assert_eq!(SpaceliftQueue::new(settings()).platform(), "spacelift");
+    assert_eq!(open().platform(), "spacelift");
 }
 
 #[test]
 fn the_token_is_used_until_shortly_before_its_end() {
     let empty = || ok(&pool(0, &[]));
-    let mut queue = SpaceliftQueue::new(settings());
+    let mut queue = open();
     assert_eq!(script(&mut queue, [login(), empty()]).1.len(), 2);
     assert_eq!(script(&mut queue, [empty()]).1.len(), 1, "still good");
     let late = reply(200, &[("date", "Thu, 01 Jan 2026 00:58:00 GMT")], &pool(0, &[]).to_string());
@@ -116,13 +118,13 @@ fn the_token_is_used_until_shortly_before_its_end() {
     let (demand, requests) = script(&mut queue, [login(), empty()]);
     assert!(demand.is_ok() && sent(&requests[0])["query"].as_str().is_some_and(|query| query.contains("apiKeyUser")));
     // One that is over as soon as it came serves for the question that it was fetched for.
-    let mut queue = SpaceliftQueue::new(settings());
+    let mut queue = open();
     for _ in 0..2 {
         let (demand, requests) = script(&mut queue, [login_until(&json!(NOW)), empty()]);
         assert!(demand.is_ok() && requests.len() == 2);
     }
     // Without a time nothing is known: it is used until it is refused.
-    let mut queue = SpaceliftQueue::new(settings());
+    let mut queue = open();
     script(&mut queue, [login_until(&Value::Null), empty()]).0.expect("read");
     script(&mut queue, [empty()]).0.expect("read");
 }
@@ -132,7 +134,7 @@ fn a_refused_token_is_renewed_once() {
     for refused in
         [reply(401, &[], ""), ok(&errors("unauthorized")), reply(401, &[], &errors("Unauthorized").to_string())]
     {
-        let mut queue = SpaceliftQueue::new(settings());
+        let mut queue = open();
         script(&mut queue, [login(), ok(&pool(0, &[]))]).0.expect("read");
         let (demand, requests) = script(&mut queue, [refused.clone(), login(), ok(&pool(7, &[]))]);
         assert_eq!((demand.expect("read").queued, requests.len()), (7, 3));
@@ -263,7 +265,7 @@ fn refusals_by_status() {
         assert!(error.message.contains(part), "{error} lacks {part}");
         assert!(read([reply(status, headers, body)]).0.is_err(), "nor is it a login");
     }
-    let mut queue = SpaceliftQueue::new(settings());
+    let mut queue = open();
     for result in [
         EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(10)))),
         EffectResult::Program(Ok(Output { status: Some(0), stdout: Vec::new(), stderr: Vec::new() })),
@@ -274,9 +276,11 @@ fn refusals_by_status() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let url = |url: &str| SpaceliftQueueSettings { url: url.to_owned(), ..settings() };
-    let pool = |id: &str| SpaceliftQueueSettings { worker_pool: id.to_owned(), ..settings() };
-    for (settings, part) in [
+    let with = |settings| SpaceliftQueue::new(settings, SECRET.into()).map(drop);
+    let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
+    let pool = |id: &str| with(SpaceliftQueueSettings { worker_pool: id.to_owned(), ..settings() });
+    let secret = |secret: &str| SpaceliftQueue::new(settings(), secret.into()).map(drop);
+    for (refused, part) in [
         (url("acme.app.spacelift.io"), "https://ACCOUNT.app.spacelift.io"),
         (url("https://acme.app.spacelift.io/graphql"), "/graphql, which is added by itself"),
         (url("https://app.spacelift.io"), "names no account"),
@@ -289,23 +293,23 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
             pool("https://acme.app.spacelift.io/worker-pool/01HXAMPLE0P001D00000000000"),
             "last part of the pool's address",
         ),
-        (SpaceliftQueueSettings { api_key_id: String::new(), ..settings() }, "API key id"),
-        (SpaceliftQueueSettings { api_key_id: "a b".to_owned(), ..settings() }, "API key id"),
-        (SpaceliftQueueSettings { api_key_secret: SecretString::from(""), ..settings() }, "API key secret"),
-        (SpaceliftQueueSettings { api_key_secret: SecretString::from("x\n"), ..settings() }, "line break"),
+        (with(SpaceliftQueueSettings { api_key_id: String::new(), ..settings() }), "API key id"),
+        (with(SpaceliftQueueSettings { api_key_id: "a b".to_owned(), ..settings() }), "API key id"),
+        (secret(""), "API key secret"),
+        (secret("x\n"), "line break"),
     ] {
-        let error = script(&mut SpaceliftQueue::new(settings), []).0.expect_err(part);
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
     for good in ["https://spacelift.example.com", "http://127.0.0.1:8080", "https://acme.app.spacelift.io"] {
-        assert_eq!(url(good).check(), Ok(()));
+        assert_eq!(url(good), Ok(()));
     }
 }
 
 #[test]
 fn secrets_are_never_shown() {
-    let mut queue = SpaceliftQueue::new(settings());
+    let mut queue = open();
     let step = format!("{:?}", queue.start());
     let (_, requests) = script(&mut queue, [login(), ok(&pool(0, &[]))]);
     let echo = ok(&errors(&format!("bad token {JWT}")));

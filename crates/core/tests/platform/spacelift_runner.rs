@@ -7,7 +7,7 @@ use lightsout_core::{
     exchange::{Call, EffectResult, ErrorKind, ExchangeError, Reply, Request, Step, Text, Unreachable},
     platform::{
         DrainBy, Drained, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
-        spacelift::{SpaceliftQueueSettings, SpaceliftRunner, SpaceliftRunnerSettings},
+        spacelift::{PoolSecrets, SpaceliftQueueSettings, SpaceliftRunner, SpaceliftRunnerSettings},
     },
 };
 use proptest::prelude::*;
@@ -25,17 +25,22 @@ const PRIVATE_KEY: &str = "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQo=";
 
 fn settings() -> SpaceliftRunnerSettings {
     SpaceliftRunnerSettings {
-        token: SecretString::from(TOKEN),
-        private_key: SecretString::from(PRIVATE_KEY),
         program: "spacelift-launcher".to_owned(),
         env: BTreeMap::new(),
         ignore_containers: vec!["datadog".to_owned()],
-        api: Some(api()),
     }
 }
 
-fn without_key() -> SpaceliftRunnerSettings {
-    SpaceliftRunnerSettings { api: None, ..settings() }
+fn secrets() -> PoolSecrets {
+    PoolSecrets { token: TOKEN.into(), private_key: PRIVATE_KEY.into() }
+}
+
+fn open(settings: SpaceliftRunnerSettings) -> Result<SpaceliftRunner, ExchangeError> {
+    SpaceliftRunner::new(settings, secrets(), Some((api(), SECRET.into())))
+}
+
+fn runner() -> SpaceliftRunner {
+    open(settings()).expect("settings that can work")
 }
 
 fn host() -> HostContext {
@@ -43,7 +48,7 @@ fn host() -> HostContext {
 }
 
 fn register(settings: SpaceliftRunnerSettings, host: &HostContext) -> Result<Launch, ExchangeError> {
-    script(&mut *SpaceliftRunner::new(settings).register(host), []).0
+    script(&mut *open(settings)?.register(host), []).0
 }
 
 fn variable<'a>(launch: &'a Launch, name: &str) -> Option<&'a str> {
@@ -76,15 +81,20 @@ fn drain_of(runner: &SpaceliftRunner) -> Call<Drained> {
 }
 
 fn drain(replies: impl IntoIterator<Item = Reply>) -> (Result<Drained, ExchangeError>, Vec<Request>) {
-    script(&mut *drain_of(&SpaceliftRunner::new(settings())), replies)
+    script(&mut *drain_of(&runner()), replies)
 }
 
 #[test]
 fn the_launcher_gets_its_secrets_and_metadata_from_the_environment() {
     let env = BTreeMap::from([("SPACELIFT_LAUNCHER_RUN_TIMEOUT".to_owned(), "30m".to_owned())]);
     let folded = SecretString::from("LS0tLS1CRUdJTiBS\nU0EgUFJJVkFURSBLRVktLS0tLQo=\n");
-    let launch =
-        register(SpaceliftRunnerSettings { env, private_key: folded, ..settings() }, &host()).expect("launched");
+    let launch = SpaceliftRunner::new(
+        SpaceliftRunnerSettings { env, ..settings() },
+        PoolSecrets { private_key: folded, ..secrets() },
+        None,
+    )
+    .expect("settings that can work");
+    let launch = script(&mut *launch.register(&host()), []).0.expect("launched");
     assert_eq!(launch.argv, ["spacelift-launcher"]);
     assert!(launch.files.is_empty());
     for (name, value) in [
@@ -121,31 +131,37 @@ fn settings_that_cannot_work_are_refused() {
         env: BTreeMap::from([(name.to_owned(), "hunter2".to_owned())]),
         ..settings()
     };
-    for (settings, part) in [
-        (SpaceliftRunnerSettings { token: SecretString::from(""), ..settings() }, "SPACELIFT_TOKEN"),
-        (SpaceliftRunnerSettings { token: SecretString::from("{\"broker\":{}}"), ..settings() }, "not base64"),
+    let with = |settings| register(settings, &host()).map(drop);
+    let token = |token: &str| {
+        SpaceliftRunner::new(settings(), PoolSecrets { token: token.into(), ..secrets() }, None).map(drop)
+    };
+    let private_key = |key: &str| {
+        SpaceliftRunner::new(settings(), PoolSecrets { private_key: key.into(), ..secrets() }, None).map(drop)
+    };
+    for (refused, part) in [
+        (token(""), "SPACELIFT_TOKEN"),
+        (token("{\"broker\":{}}"), "not base64"),
+        (private_key("-----BEGIN RSA PRIVATE KEY-----"), "base64 -w0"),
+        (private_key("\n"), "base64 -w0"),
+        (with(SpaceliftRunnerSettings { program: " ".to_owned(), ..settings() }), "spacelift-launcher"),
         (
-            SpaceliftRunnerSettings {
-                private_key: SecretString::from("-----BEGIN RSA PRIVATE KEY-----"),
-                ..settings()
-            },
-            "base64 -w0",
+            with(SpaceliftRunnerSettings { ignore_containers: vec![String::new()], ..settings() }),
+            "ignore every container",
         ),
-        (SpaceliftRunnerSettings { private_key: SecretString::from("\n"), ..settings() }, "base64 -w0"),
-        (SpaceliftRunnerSettings { program: " ".to_owned(), ..settings() }, "spacelift-launcher"),
-        (SpaceliftRunnerSettings { ignore_containers: vec![String::new()], ..settings() }, "ignore every container"),
         (
-            SpaceliftRunnerSettings {
-                api: Some(SpaceliftQueueSettings { worker_pool: "x".to_owned(), ..api() }),
-                ..settings()
-            },
+            SpaceliftRunner::new(
+                settings(),
+                secrets(),
+                Some((SpaceliftQueueSettings { worker_pool: "x".to_owned(), ..api() }, SECRET.into())),
+            )
+            .map(drop),
             "26 letters",
         ),
-        (env("SPACELIFT_TOKEN"), "set from the other settings"),
-        (env("SPACELIFT_METADATA_instance_id"), "set from the other settings"),
-        (env("A=B"), "no name of a variable"),
+        (with(env("SPACELIFT_TOKEN")), "set from the other settings"),
+        (with(env("SPACELIFT_METADATA_instance_id")), "set from the other settings"),
+        (with(env("A=B")), "no name of a variable"),
     ] {
-        let error = register(settings, &host()).expect_err(part);
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("hunter2"), "{error} lacks {part}");
     }
@@ -212,7 +228,7 @@ fn without_the_proof_there_is_an_error() {
 
 #[test]
 fn a_drain_whose_answer_was_lost_is_repeated_with_the_same_token() {
-    let runner = SpaceliftRunner::new(settings());
+    let runner = runner();
     let mut call = drain_of(&runner);
     let mut step = call.start();
     for answer in [login(), listed(false, false)] {
@@ -228,7 +244,7 @@ fn a_drain_whose_answer_was_lost_is_repeated_with_the_same_token() {
 
 #[test]
 fn a_drain_is_taken_back() {
-    let runner = SpaceliftRunner::new(settings());
+    let runner = runner();
     script(&mut *drain_of(&runner), [login(), listed(false, false), drain_set("w1", true, true)])
         .0
         .expect("refused by a run");
@@ -243,7 +259,7 @@ fn a_drain_is_taken_back() {
 
 #[test]
 fn a_worker_that_is_not_in_the_pool_is_drained_by_a_signal_in_the_end() {
-    let runner = SpaceliftRunner::new(settings());
+    let runner = runner();
     for first in std::iter::once(true).chain(std::iter::repeat_n(false, 59)) {
         let replies: Vec<_> = first.then(login).into_iter().chain([unlisted()]).collect();
         let error = script(&mut *drain_of(&runner), replies).0.expect_err("it may be about to connect");
@@ -266,7 +282,7 @@ fn a_worker_that_is_not_in_the_pool_is_drained_by_a_signal_in_the_end() {
 
 #[test]
 fn without_a_key_the_exit_is_the_proof() {
-    let runner = SpaceliftRunner::new(without_key());
+    let runner = SpaceliftRunner::new(settings(), secrets(), None).expect("settings that can work");
     assert_eq!(runner.platform(), "spacelift");
     assert_eq!(runner.drain_rules().drain, DrainBy::Signal(Signal::Term));
     assert_eq!(runner.drain_rules().undrain, UndrainBy::Relaunch);
@@ -279,7 +295,7 @@ fn without_a_key_the_exit_is_the_proof() {
 }
 
 fn busy_probe() -> Call<Activity> {
-    let mut probes = SpaceliftRunner::new(settings()).probes(&host());
+    let mut probes = runner().probes(&host());
     let (Some(Probe::Runner(call)), 1) = (probes.pop(), probes.len()) else { panic!("other probes") };
     call
 }
@@ -327,7 +343,7 @@ fn our_workers_busy_is_a_probe() {
 fn secrets_are_never_shown() {
     let env = BTreeMap::from([("AWS_SECRET".to_owned(), "hunter2".to_owned())]);
     let settings = SpaceliftRunnerSettings { env, ..settings() };
-    let runner = SpaceliftRunner::new(settings.clone());
+    let runner = open(settings.clone()).expect("settings that can work");
     let launch = register(settings.clone(), &host()).expect("launched");
     let (result, requests) = script(&mut *drain_of(&runner), [login(), ok(&errors(&format!("bad {JWT}")))]);
     let error = result.expect_err("refused");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     exchange::{host, reply, script},
     stackguardian_queue::group,
-    stackguardian_runner::{done, listed, ok, play, registered, runner, settings, unlisted},
+    stackguardian_runner::{done, listed, ok, open, play, registered, runner, settings, unlisted},
     wild::any_json,
 };
 
@@ -128,7 +128,7 @@ fn the_ecs_agent_tells_its_tasks_and_stopped_ones_are_none() {
     {
         assert!(matches!(introspected(answer), Activity::Unknown(_)));
     }
-    let without = StackGuardianRunner::new(StackGuardianRunnerSettings { introspection: None, ..settings() });
+    let without = open(StackGuardianRunnerSettings { introspection: None, ..settings() });
     assert!(matches!(&without.probes(&host())[..], [Probe::Containers { .. }, Probe::Call(_)]));
 }
 

@@ -6,15 +6,14 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Output, Reply, Unreachable},
     platform::{
         Demand, Queue,
-        stackguardian::{StackGuardianQueue, StackGuardianQueueSettings},
+        stackguardian::{StackGuardianQueue, StackGuardianQueueSettings, base_url},
     },
 };
 use proptest::prelude::*;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{complete, header, reply, script},
+    exchange::{complete, header, reply, script, url},
     wild::any_json,
 };
 
@@ -25,15 +24,18 @@ pub const GROUP: &str =
 
 fn settings() -> StackGuardianQueueSettings {
     StackGuardianQueueSettings {
-        url: URL.to_owned(),
-        api_key: SecretString::from(KEY),
+        url: url(URL),
         organization: "demo-org".to_owned(),
         runner_group: "private-runners".to_owned(),
     }
 }
 
+fn open() -> StackGuardianQueue {
+    StackGuardianQueue::new(settings(), KEY.into()).expect("settings that can work")
+}
+
 fn read(answer: Reply) -> Result<Demand, ExchangeError> {
-    script(&mut StackGuardianQueue::new(settings()), [answer]).0
+    script(&mut open(), [answer]).0
 }
 
 fn ok(body: &Value) -> Reply {
@@ -57,7 +59,7 @@ pub fn group(queued: u32, instances: &[Value]) -> Value {
 fn one_call_tells_what_waits_and_what_runs() {
     let instances =
         [instance("r-1", "ACTIVE", 1, 0), instance("r-2", "DRAINING", 2, 1), instance("r-3", "ACTIVE", 0, 0)];
-    let mut queue = StackGuardianQueue::new(settings());
+    let mut queue = open();
     assert_eq!(queue.platform(), "stackguardian");
     let (demand, requests) = script(&mut queue, [ok(&group(4, &instances))]);
     assert_eq!(demand, Ok(Demand { queued: 4, running: Some(4), poll_after: None }), "draining and pending count");
@@ -160,7 +162,7 @@ fn refusals_say_what_to_do() {
 #[test]
 fn no_reply_is_no_reading() {
     for unreachable in [Unreachable::Timeout(Duration::from_secs(10)), Unreachable::TooLarge(8 << 20)] {
-        let mut queue = StackGuardianQueue::new(settings());
+        let mut queue = open();
         let error = complete(&mut queue, |_| EffectResult::Http(Err(unreachable.clone()))).expect_err("no reply");
         assert_eq!(error.kind, ErrorKind::Unreachable);
         let program = Output { status: Some(0), stdout: group(0, &[]).to_string().into_bytes(), stderr: Vec::new() };
@@ -170,10 +172,11 @@ fn no_reply_is_no_reading() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    let url = |url: &str| StackGuardianQueueSettings { url: url.to_owned(), ..settings() };
-    let name = |name: &str| StackGuardianQueueSettings { runner_group: name.to_owned(), ..settings() };
-    let key = |key: &str| StackGuardianQueueSettings { api_key: SecretString::from(key), ..settings() };
-    for (settings, part) in [
+    let with = |settings| StackGuardianQueue::new(settings, KEY.into()).map(drop);
+    let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
+    let name = |name: &str| with(StackGuardianQueueSettings { runner_group: name.to_owned(), ..settings() });
+    let key = |key: &str| StackGuardianQueue::new(settings(), key.into()).map(drop);
+    for (refused, part) in [
         (url("api.app.stackguardian.io"), "https://api.us.stackguardian.io (US)"),
         (url("https://api.app.stackguardian.io/api/v1"), "/api/v1, which is added by itself"),
         (url("https://api.app.stackguardian.io/api/"), "added by itself"),
@@ -188,20 +191,20 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
         (name(""), "runner group"),
         (name("/runnergroups/x"), "such as private-runners"),
         (name(".."), "such as private-runners"),
-        (StackGuardianQueueSettings { organization: "demo org".to_owned(), ..settings() }, "organization"),
+        (with(StackGuardianQueueSettings { organization: "demo org".to_owned(), ..settings() }), "organization"),
     ] {
-        let error = script(&mut StackGuardianQueue::new(settings), []).0.expect_err(part);
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part) && !error.message.contains("ghp_x"), "{error} lacks {part}");
     }
     for good in [URL, "https://api.us.stackguardian.io/", "http://127.0.0.1:8080"] {
-        assert_eq!(url(good).check(), Ok(()));
+        assert_eq!(url(good), Ok(()));
     }
 }
 
 #[test]
 fn the_key_is_never_shown() {
-    let mut queue = StackGuardianQueue::new(settings());
+    let mut queue = open();
     let step = format!("{:?}", queue.start());
     let debug = format!("{queue:?} {:?}", settings());
     let error = read(reply(401, &[], &format!(r#"{{"msg":"bad key {KEY}"}}"#))).expect_err("refused");

@@ -6,15 +6,15 @@ use lightsout_core::{
     exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request, Step, Text, Unreachable},
     platform::{
         DrainBy, DrainRules, Drained, Launch, RunnerPlatform, Signal, UndrainBy,
-        stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
+        stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings, base_url, introspection_url},
     },
+    settings::{BaseUrl, Problem},
 };
 use proptest::prelude::*;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{body, header, host, output, reply},
+    exchange::{body, header, host, output, reply, url},
     stackguardian_queue::{GROUP, KEY, URL, group, instance},
     wild::any_json,
 };
@@ -26,19 +26,21 @@ const GONE: &str = "https://api.app.stackguardian.io/api/v1/orgs/demo-org/runner
 
 pub fn settings() -> StackGuardianRunnerSettings {
     StackGuardianRunnerSettings {
-        url: format!("{URL}/"),
-        token: SecretString::from(TOKEN),
-        api_key: Some(SecretString::from(KEY)),
+        url: url(URL),
         organization: "demo-org".to_owned(),
         runner_group: "private-runners".to_owned(),
         program: "sg-runner".to_owned(),
         register_timeout: Duration::from_secs(300),
-        introspection: Some("http://localhost:51678".to_owned()),
+        introspection: Some(url("http://localhost:51678")),
     }
 }
 
 pub fn runner() -> StackGuardianRunner {
-    StackGuardianRunner::new(settings())
+    open(settings())
+}
+
+pub fn open(settings: StackGuardianRunnerSettings) -> StackGuardianRunner {
+    StackGuardianRunner::new(settings, TOKEN.into(), Some(KEY.into())).expect("settings that can work")
 }
 
 const ATTRIBUTES: &str =
@@ -321,7 +323,7 @@ fn an_unreadable_journal_is_an_error_and_not_an_absent_one() {
 
 #[test]
 fn without_an_api_key_the_groups_token_is_tried_and_its_refusal_says_so() {
-    let runner = StackGuardianRunner::new(StackGuardianRunnerSettings { api_key: None, ..settings() });
+    let runner = StackGuardianRunner::new(settings(), TOKEN.into(), None).expect("settings that can work");
     let mut call = runner.drain_call(&host());
     let (result, requests) = play(&mut call, &registered(), [reply(403, &[], "")]);
     assert_eq!(header(&requests[0], "authorization"), Some(format!("apikey {TOKEN}").as_str()));
@@ -331,30 +333,26 @@ fn without_an_api_key_the_groups_token_is_tried_and_its_refusal_says_so() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
-    for (settings, part) in [
-        (
-            StackGuardianRunnerSettings { url: "https://app.stackguardian.io".to_owned(), ..settings() },
-            "api.app.stackguardian.io",
-        ),
-        (StackGuardianRunnerSettings { token: SecretString::from(""), ..settings() }, "--sg-node-token"),
-        (StackGuardianRunnerSettings { token: SecretString::from("a b"), ..settings() }, "--sg-node-token"),
-        (StackGuardianRunnerSettings { api_key: Some(SecretString::from("x")), ..settings() }, "sgu_"),
-        (StackGuardianRunnerSettings { organization: String::new(), ..settings() }, "organization"),
-        (StackGuardianRunnerSettings { runner_group: "a/b".to_owned(), ..settings() }, "runner group"),
-        (StackGuardianRunnerSettings { program: " ".to_owned(), ..settings() }, "sg-runner"),
-        (StackGuardianRunnerSettings { register_timeout: Duration::ZERO, ..settings() }, "minutes"),
-        (
-            StackGuardianRunnerSettings { introspection: Some("localhost".to_owned()), ..settings() },
-            "http://localhost:51678",
-        ),
+    let with = |settings| StackGuardianRunner::new(settings, TOKEN.into(), None).map(drop);
+    let token = |token: &str| StackGuardianRunner::new(settings(), token.into(), None).map(drop);
+    let key = |key: &str| StackGuardianRunner::new(settings(), TOKEN.into(), Some(key.into())).map(drop);
+    let url = |url: Result<BaseUrl, Problem>| url.map(drop).map_err(ExchangeError::from);
+    for (refused, part) in [
+        (url(base_url("https://app.stackguardian.io")), "api.app.stackguardian.io"),
+        (token(""), "--sg-node-token"),
+        (token("a b"), "--sg-node-token"),
+        (key("x"), "sgu_"),
+        (with(StackGuardianRunnerSettings { organization: String::new(), ..settings() }), "organization"),
+        (with(StackGuardianRunnerSettings { runner_group: "a/b".to_owned(), ..settings() }), "runner group"),
+        (with(StackGuardianRunnerSettings { program: " ".to_owned(), ..settings() }), "sg-runner"),
+        (with(StackGuardianRunnerSettings { register_timeout: Duration::ZERO, ..settings() }), "minutes"),
+        (url(introspection_url("localhost")), "http://localhost:51678"),
     ] {
-        let Step::Done(Err(error)) = StackGuardianRunner::new(settings).register(&host()).start() else {
-            panic!("{part}")
-        };
+        let error = refused.expect_err(part);
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
-    assert_eq!(settings().check(), Ok(()));
+    assert_eq!(with(settings()), Ok(()));
 }
 
 #[test]

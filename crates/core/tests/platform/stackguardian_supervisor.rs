@@ -15,9 +15,8 @@ use lightsout_core::{
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
     },
 };
-use secrecy::SecretString;
 
-use crate::exchange::{host, output};
+use crate::exchange::{host, output, url};
 
 /// The container `ecs-agent` runs as long as the file `running` is there. Each call is noted.
 const DOCKER: &str = r#"#!/bin/sh
@@ -71,16 +70,15 @@ impl Folder {
     fn launch(&self) -> Child {
         let host = HostContext { runner_dir: self.0.clone(), ..host() };
         let settings = StackGuardianRunnerSettings {
-            url: "http://127.0.0.1:1".to_owned(),
-            token: SecretString::from("hush-token"),
-            api_key: None,
+            url: url("http://127.0.0.1:1"),
             organization: "demo-org".to_owned(),
             runner_group: "private".to_owned(),
             program: "sg-runner".to_owned(),
             register_timeout: Duration::from_secs(20),
             introspection: None,
         };
-        let mut call = StackGuardianRunner::new(settings).register(&host);
+        let runner = StackGuardianRunner::new(settings, "hush-token".into(), None).expect("settings that can work");
+        let mut call = runner.register(&host);
         let Step::Perform(_) = call.start() else { panic!("the journal is read first") };
         let Step::Done(Ok(launch)) = call.resume(EffectResult::Program(Ok(output(0, &self.read("registration"), ""))))
         else {

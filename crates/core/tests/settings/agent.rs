@@ -124,7 +124,7 @@ fn every_class_of_mistake_has_its_message() {
         ),
         (
             String::new(),
-            "f.toml: platform is missing: no CI platform is named; add a table such as [platform.gitlab]; the \
+            "f.toml: platform is missing: no CI platform is named; add a table such as [platform.buildkite]; the \
              platforms are buildkite, circleci, command, github, gitlab, spacelift, stackguardian",
         ),
         (

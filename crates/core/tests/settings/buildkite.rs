@@ -23,7 +23,7 @@ fn a_queue_is_read() {
         assert!(platform.secret().is_some());
         let settings = &queue_of::<platform::buildkite::BuildkiteQueueConfig>(&**platform).settings;
         assert_eq!((settings.queue.as_str(), settings.include_waiting), ("linux", waiting));
-        assert_eq!(platform.open(Some("t".into())).platform(), "buildkite");
+        assert_eq!(platform.open(Some("t".into())).expect("secrets that can be").platform(), "buildkite");
     }
 }
 
@@ -34,7 +34,10 @@ fn a_runner_is_read() {
     for (more, single) in [("", false), ("[agent]\njobs_per_instance = 1", true)] {
         let settings = AgentSettings::parse(&one(&format!("{RUNNER}{TOKEN}{text}{more}"))).unwrap();
         assert_eq!(
-            (settings.platform.platform(), settings.platform.open(vec!["t".into()]).platform()),
+            (
+                settings.platform.platform(),
+                settings.platform.open(vec!["t".into()]).expect("secrets that can be").platform()
+            ),
             ("buildkite", "buildkite")
         );
         let settings = &runner_of::<platform::buildkite::BuildkiteRunnerConfig>(&*settings.platform).settings;

@@ -1,5 +1,5 @@
 use super::*;
-use lightsout_core::platform::github::{GitHubAuth, GitHubOwner, GitHubRegistration, GitHubScope};
+use lightsout_core::platform::github::{GitHubIdentity, GitHubOwner, GitHubRegistrationBy, GitHubScope};
 
 const QUEUE: &str = "[[pool]]\ngroup = 'ci'\n[pool.platform.github]\n";
 const RUNNER: &str = "[platform.github]\n";
@@ -24,18 +24,18 @@ fn runner_problem(more: &str) -> String {
 fn a_queue_is_read() {
     let platform = queue(&format!("{TOKEN}repositories = ['acme/app']\nlabels = ['linux']\nrunner_group_id = 3\n"));
     assert_eq!((platform.platform(), platform.address()), ("github", "https://api.github.com"));
-    assert_eq!(platform.open(Some("t".into())).platform(), "github");
-    let platform::github::GitHubQueueConfig { settings, token } = queue_of(&*platform);
-    assert_eq!(token.to_string(), "the environment variable T");
+    assert_eq!(platform.open(Some("t".into())).expect("secrets that can be").platform(), "github");
+    let platform::github::GitHubQueueConfig { settings, identity, token } = queue_of(&*platform);
+    assert_eq!((identity, token.to_string().as_str()), (&GitHubIdentity::Token, "the environment variable T"));
     assert_eq!(settings.scope, GitHubScope::Repositories(vec!["acme/app".into()]));
     assert_eq!((settings.labels.len(), settings.runner_group_id), (1, Some(3)));
     let platform = queue(APP);
-    let platform::github::GitHubQueueConfig { settings, token } = queue_of(&*platform);
+    let platform::github::GitHubQueueConfig { settings, identity, token } = queue_of(&*platform);
     assert_eq!(
         (settings.scope.clone(), token.to_string().as_str()),
         (GitHubScope::Installation, "the SSM parameter /ci/key")
     );
-    let GitHubAuth::App(app) = &settings.auth else { panic!("no App") };
+    let GitHubIdentity::App(app) = identity else { panic!("no App") };
     assert_eq!((app.app_id.as_str(), app.installation_id), ("123", 77));
 }
 
@@ -45,7 +45,10 @@ fn a_scale_set_is_read() {
         "{APP}organization = 'acme'\nscale_set = 'linux'\nmax_jobs = 40\nurl = 'https://git.test/api/v3/'\n"
     ));
     assert_eq!((platform.platform(), platform.address()), ("github", "https://git.test/api/v3"));
-    assert_eq!(platform.open(Some("t".into())).platform(), "github");
+    assert_eq!(
+        platform.open(Some("-----BEGIN RSA PRIVATE KEY-----".into())).expect("secrets that can be").platform(),
+        "github"
+    );
     let settings = &queue_of::<platform::github::GitHubScaleSetQueueConfig>(&*platform).settings;
     assert_eq!(settings.owner, GitHubOwner::Organization("acme".into()));
     assert_eq!((settings.scale_set.as_str(), settings.runner_group_id, settings.max_jobs), ("linux", 1, 40));
@@ -58,13 +61,13 @@ fn a_runner_is_read() {
     };
     let settings =
         parse(&format!("{TOKEN}repository = 'acme/app'\nlabels = ['linux']\nprogram = ['sudo', '-E', '/r/run.sh']\n"));
-    assert_eq!(settings.platform.open(vec!["t".into()]).platform(), "github");
+    assert_eq!(settings.platform.open(vec!["t".into()]).expect("secrets that can be").platform(), "github");
     let settings = &runner_of::<platform::github::GitHubRunnerConfig>(&*settings.platform).settings;
     assert_eq!(settings.owner, GitHubOwner::Repository("acme/app".into()));
     assert_eq!((settings.runner_group_id, settings.work_folder.as_str(), settings.program.len()), (1, "_work", 3));
     let settings = parse("jit_config = { file = '/jit' }\norganization = 'acme'\n[agent]\njobs_per_instance = 1\n");
-    let platform::github::GitHubRunnerConfig { settings, token } = runner_of(&*settings.platform);
-    assert!(matches!(settings.registration, GitHubRegistration::Jit(_)) && token.to_string() == "the file /jit");
+    let platform::github::GitHubRunnerConfig { settings, registration, token } = runner_of(&*settings.platform);
+    assert_eq!((registration, token.to_string().as_str()), (&GitHubRegistrationBy::Jit, "the file /jit"));
     assert_eq!(settings.program, ["/opt/actions-runner/run.sh"]);
 }
 

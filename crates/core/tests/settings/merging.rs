@@ -29,8 +29,12 @@ fn a_problem_names_the_file_that_the_value_came_from() {
         ("b.toml", "tick = 3\n"),
         ("c.toml", "\n[[pool]]\ngroup = 'a'\nplatform.command.queue = ['q']\n"),
     ]);
-    let places: Vec<_> =
-        result.unwrap_err().0.into_iter().map(|problem| (problem.file, problem.line, problem.key)).collect();
+    let places: Vec<_> = result
+        .unwrap_err()
+        .0
+        .into_iter()
+        .map(|problem| (problem.file.to_string(), problem.line, problem.key))
+        .collect();
     let expected = [("a.toml", 4, "pool[a].slots"), ("b.toml", 1, "tick"), ("c.toml", 2, "pool[a]")];
     assert_eq!(places, expected.map(|(file, line, key)| (file.to_owned(), line, key.to_owned())));
 }
@@ -38,7 +42,7 @@ fn a_problem_names_the_file_that_the_value_came_from() {
 #[test]
 fn all_files_are_parsed_before_anything_is_refused() {
     let problems = parse(&[("a.toml", "x = \n"), ("b.toml", "[pool\n")]).unwrap_err().0;
-    let files: Vec<_> = problems.iter().map(|problem| problem.file.as_str()).collect();
+    let files: Vec<_> = problems.iter().map(|problem| &*problem.file).collect();
     assert_eq!(files, ["a.toml", "b.toml"]);
 }
 

@@ -53,7 +53,7 @@ fn everything_can_be_set() {
     assert_eq!(*policy, expected);
     assert!(webhook.is_none());
     let platform::gitlab::GitLabQueueConfig { settings, token } = queue_of(&**platform);
-    assert_eq!(settings.url, "https://git.test");
+    assert_eq!(settings.url.as_str(), "https://git.test");
     assert_eq!(settings.scope, Scope::Projects(vec!["a/b".into(), "7".into()]));
     assert_eq!(settings.tags, BTreeSet::from(["x".into(), "y".into()]));
     assert_eq!((settings.run_untagged, settings.runner_id), (true, Some(42)));
@@ -151,12 +151,13 @@ fn every_class_of_mistake_has_its_message() {
         ),
         (
             "[[pool]]\ngroup = 'ci'".into(),
-            "f.toml:1: pool[ci].platform is missing: no CI platform is named; add a table such as [pool.platform.gitlab]; \
+            "f.toml:1: pool[ci].platform is missing: no CI platform is named; add a table such as [pool.platform.buildkite]; \
              the platforms are buildkite, circleci, command, github, gitlab, spacelift, stackguardian",
         ),
         (
             "[[pool]]\ngroup = 'ci'\nplatform = 'main'\n[platforms.other.command]\nqueue = ['q']".into(),
-            "f.toml:3: pool[ci].platform = \"main\": there is no such platform; add a table [platforms.main.gitlab] or name one of: other",
+            "f.toml:3: pool[ci].platform = \"main\": there is no such platform; add a table such as \
+             [platforms.main.buildkite], or name one of: other",
         ),
         (
             pool("platform.gitlab.url = 'https://git.test'"),

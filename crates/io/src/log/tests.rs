@@ -1,4 +1,4 @@
-use tracing::{debug, info, info_span, warn};
+use tracing::{debug, info, warn};
 
 use super::*;
 use crate::testing::Sink;
@@ -16,9 +16,7 @@ fn written(format: Format, journal: bool, level: &str, log: impl FnOnce()) -> St
 #[test]
 fn json_is_one_flat_object_a_line() {
     let text = written(Format::Json, false, "info", || {
-        let span = info_span!("tick", pool = "linux", tick = 7);
-        let _entered = span.enter();
-        info!(desired = 3, dry_run = true, share = 0.5, why = %"queue", error = ?Some("x"), "raised\nquite \"a bit\"");
+        info!(pool = "linux", tick = 7, desired = 3, dry_run = true, share = 0.5, why = %"queue", error = ?Some("x"), "raised\nquite \"a bit\"");
         debug!("not shown");
     });
     let lines: Vec<&str> = text.lines().collect();

@@ -1,3 +1,5 @@
+use base64::{Engine, engine::general_purpose::STANDARD};
+
 use super::*;
 
 /// A key of no use, made for these tests with `openssl genrsa`.

@@ -1,41 +1,37 @@
-//! Checks of addresses and tokens before any call.
+//! Checks of secrets before any call.
 
-use crate::exchange::{ErrorKind, ExchangeError};
 use secrecy::{ExposeSecret, SecretString};
 
-/// Refuses an address that cannot be a platform's: anything but scheme, host, port and perhaps a path.
-pub fn check_url(platform: &str, url: &str, example: &str) -> Result<(), ExchangeError> {
-    let refuse = |why: &str| refuse(format!("the {platform} url {why}; write for example {example}"));
-    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return refuse("does not start with https:// or http://");
-    };
-    if rest.contains('@') {
-        return refuse("holds a user name or a password");
-    }
-    if rest.contains(['?', '#', '"', '\\']) || rest.contains(char::is_whitespace) || rest.contains(char::is_control) {
-        return refuse("holds a query, a fragment, a quote or a space");
-    }
-    if rest.starts_with(['/', ':']) || rest.trim_end_matches('/').is_empty() {
-        return refuse("names no host");
-    }
-    Ok(())
-}
+use crate::{
+    exchange::{ErrorKind, ExchangeError},
+    settings::Problem,
+};
 
 /// Refuses a token that is empty or that no platform can have given out.
-pub fn check_token(what: &str, token: &SecretString, remedy: &str) -> Result<(), ExchangeError> {
+pub fn check_token(key: &str, what: &str, token: &SecretString, remedy: &str) -> Result<(), Problem> {
     let token = token.expose_secret();
     if token.trim().is_empty() {
-        return refuse(format!("the {what} is empty; {remedy}"));
+        return Err(Problem::new(key, format!("the {what} is empty"), remedy));
     }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return refuse(format!(
-            "the {what} holds a space, a line break or another character that no token has; store it without them"
+        return Err(Problem::new(
+            key,
+            format!("the {what} holds a space, a line break or another character that no token has"),
+            "store it without them",
         ));
     }
     Ok(())
 }
 
-/// Settings that cannot work.
+/// The secret that the settings name: a shell that has none must not go on with an empty one.
+pub fn given(secret: Option<SecretString>) -> Result<SecretString, ExchangeError> {
+    secret.ok_or_else(|| {
+        let message = "fewer secrets were resolved than the settings name; each of them is needed";
+        ExchangeError::new(ErrorKind::Unauthorized, message)
+    })
+}
+
+/// What cannot be done with these settings on this instance.
 pub fn refuse<T>(why: impl Into<String>) -> Result<T, ExchangeError> {
     Err(ExchangeError::new(ErrorKind::Refused, why))
 }

@@ -1,18 +1,25 @@
 //! The address of the next page, which never leads the token to another host.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::RequestContext;
-use crate::exchange::{ExchangeError, Reply};
+use crate::{
+    exchange::{ExchangeError, Reply},
+    settings::BaseUrl,
+};
+
+/// What must be escaped in one piece of a URL (RFC 3986): all but the unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The address of the page after this one, `None` after the last.
 ///
 /// `X-Next-Page` (a page number, empty on the last page) is put into `url` as its `page` parameter. Else the `Link`
-/// header's `next` is
-/// followed, if it leads to where `url` is: a token must not follow a link to another host. When neither header is
-/// there (a proxy may have
-/// dropped them) a page that is `full` is not taken for the last one.
+/// header's `next` is followed, if it leads to `base`: a token must not follow a link to another host. When neither
+/// header is there (a proxy may have dropped them) a page that is `full` is not taken for the last one.
 pub fn next_page(
     context: &RequestContext,
     reply: &Reply,
+    base: &BaseUrl,
     url: &str,
     full: bool,
 ) -> Result<Option<String>, ExchangeError> {
@@ -35,56 +42,17 @@ pub fn next_page(
     };
     match next {
         None => Ok(None),
-        Some(next) if same_origin(next, url) => Ok(Some(next.to_owned())),
+        Some(next) if base.leads_to(next) => Ok(Some(next.to_owned())),
         Some(_) => Err(context.malformed(
             "the next page is said to be at another address, where the token must not go; \
-             set the url to the address by which the platform knows itself (GitLab: external_url)",
+             set the url to the address by which the platform knows itself (its own setting external_url or the like)",
         )),
-    }
-}
-
-/// Whether two absolute URLs have the same scheme, host and port.
-pub(super) fn same_origin(a: &str, b: &str) -> bool {
-    match (origin(a), origin(b)) {
-        (Some(a), Some(b)) => a == b,
-        (Some(_) | None, None) | (None, Some(_)) => false,
     }
 }
 
 /// Text as one piece of a URL: all but letters, digits and `-._~` escaped.
 pub fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                encoded.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
-            }
-        }
-    }
-    encoded
-}
-
-/// Scheme, host and port in lower case; `None` for anything but plain `http` and `https` without a user name.
-fn origin(url: &str) -> Option<(String, String, u16)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let scheme = scheme.to_ascii_lowercase();
-    let default_port = match scheme.as_str() {
-        "http" => 80,
-        "https" => 443,
-        _ => return None,
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.is_empty() || authority.contains(['@', '\\']) || authority.contains(char::is_whitespace) {
-        return None;
-    }
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-        Some(_) | None => (authority, default_port),
-    };
-    Some((scheme, host.to_ascii_lowercase(), port))
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// The `next` target of a `Link` header (RFC 8288).

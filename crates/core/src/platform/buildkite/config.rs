@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{BuildkiteRunnerSettings, CLOUD};
 use crate::{
@@ -14,12 +14,16 @@ use crate::{
 };
 
 /// The agent's configuration, and the script through which it starts jobs.
-pub(super) fn files(settings: &BuildkiteRunnerSettings, host: &HostContext) -> Result<Vec<File>, ExchangeError> {
+pub(super) fn files(
+    settings: &BuildkiteRunnerSettings,
+    token: &SecretString,
+    host: &HostContext,
+) -> Result<Vec<File>, ExchangeError> {
     let script = job_pid_file::script(host, Some("BUILDKITE_JOB_ID"));
     let builds = settings.build_path.clone().unwrap_or_else(|| host.runner_dir.join("builds"));
     let tags = [format!("queue={}", settings.queue)].into_iter().chain(settings.tags.iter().cloned());
     let mut entries = vec![
-        ("token", settings.token.expose_secret().to_owned()),
+        ("token", token.expose_secret().to_owned()),
         ("name", format!("{}-%spawn", plain(&host.instance_id)?)),
         ("tags", tags.collect::<Vec<_>>().join(",")),
         ("spawn", host.slots.max(1).to_string()),
@@ -35,8 +39,8 @@ pub(super) fn files(settings: &BuildkiteRunnerSettings, host: &HostContext) -> R
     if let Some(address) = &host.metrics {
         entries.push(("health-check-addr", plain(address)?));
     }
-    let url = settings.url.trim_end_matches('/');
-    if url != CLOUD {
+    let url = &settings.url;
+    if url.as_str() != CLOUD {
         entries.push(("endpoint", plain(&format!("{url}/v3"))?));
     }
     let contents = entries.iter().fold(String::new(), |mut contents, (key, value)| {

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{BuildkiteQueueSettings, NAME};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    BuildkiteQueueSettings, NAME,
+    settings::{check_agent_token, check_queue},
+};
 use crate::{
     exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
     platform::{
@@ -26,20 +31,26 @@ const REMEDIES: Remedies = Remedies {
 #[derive(Debug)]
 pub struct BuildkiteQueue {
     settings: BuildkiteQueueSettings,
+    token: SecretString,
 }
 
 impl BuildkiteQueue {
-    /// A reader with these settings.
-    pub fn new(settings: BuildkiteQueueSettings) -> Self {
-        Self { settings }
+    /// A reader with these settings and an agent token of the queue's cluster.
+    ///
+    /// # Errors
+    /// When the token or a setting cannot be one of Buildkite.
+    pub fn new(settings: BuildkiteQueueSettings, token: SecretString) -> Result<Self, ExchangeError> {
+        check_agent_token(&token)?;
+        check_queue(&settings.queue)?;
+        Ok(Self { settings, token })
     }
 
     fn read(&self, result: EffectResult) -> Result<Demand, ExchangeError> {
         let context = RequestContext {
-            platform: format!("Buildkite at {}", self.settings.url.trim_end_matches('/')),
+            platform: format!("Buildkite at {}", self.settings.url),
             what: format!("read the metrics of queue {}", self.settings.queue),
             remedies: REMEDIES,
-            secret: self.settings.token.clone(),
+            secret: self.token.clone(),
         };
         let reply = context.reply(result)?;
         if reply.status != 200 {
@@ -63,17 +74,9 @@ impl Exchange for BuildkiteQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
-        if let Err(error) = self.settings.check() {
-            return Step::Done(Err(error));
-        }
-        let url = format!(
-            "{}/v3/metrics/queue?name={}",
-            self.settings.url.trim_end_matches('/'),
-            percent_encode(&self.settings.queue)
-        );
-        let token = secrecy::ExposeSecret::expose_secret(&self.settings.token);
+        let url = format!("{}/v3/metrics/queue?name={}", self.settings.url, percent_encode(&self.settings.queue));
         let request = Request::get(url)
-            .header("authorization", Text::secret(format!("Token {token}")))
+            .header("authorization", Text::secret(format!("Token {}", self.token.expose_secret())))
             .header("accept", "application/json");
         Step::Perform(Effect::Http(request))
     }

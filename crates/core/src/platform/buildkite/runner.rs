@@ -1,6 +1,8 @@
 //! A Buildkite agent on the instance.
 
-use super::{BuildkiteRunnerSettings, NAME, config};
+use secrecy::SecretString;
+
+use super::{BuildkiteRunnerSettings, NAME, config, settings::check_agent_token};
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform, answer, job_pid_file},
@@ -10,22 +12,27 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct BuildkiteRunner {
     settings: BuildkiteRunnerSettings,
+    token: SecretString,
 }
 
 impl BuildkiteRunner {
-    /// A runner with these settings.
-    pub fn new(settings: BuildkiteRunnerSettings) -> Self {
-        Self { settings }
+    /// A runner with these settings and an agent token of the queue's cluster, which all instances of the pool share.
+    ///
+    /// # Errors
+    /// When the token or a setting cannot be one of Buildkite.
+    pub fn new(settings: BuildkiteRunnerSettings, token: SecretString) -> Result<Self, ExchangeError> {
+        check_agent_token(&token)?;
+        settings.check()?;
+        Ok(Self { settings, token })
     }
 
     fn launch(&self, host: &HostContext) -> Result<Launch, ExchangeError> {
-        self.settings.check()?;
         let config = config::config_path(host);
         let argv = [self.settings.program.as_str(), "start", "--config", &config.to_string_lossy()];
         Ok(Launch {
             argv: argv.map(str::to_owned).into(),
             env: Vec::new(),
-            files: config::files(&self.settings, host)?,
+            files: config::files(&self.settings, &self.token, host)?,
         })
     }
 }

@@ -4,14 +4,12 @@ mod read;
 
 use std::{path::PathBuf, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{CLOUD, config::is_plain};
 use crate::{
-    exchange::ExchangeError,
-    platform::answer::{check_token, check_url, refuse},
-    platform::{DrainBy, DrainRules, Signal, UndrainBy},
-    settings::{Key, Side},
+    platform::{DrainBy, DrainRules, Signal, UndrainBy, answer::check_token},
+    settings::{BaseUrl, Key, Problem, Side},
 };
 
 pub use read::{BuildkiteQueueConfig, BuildkiteRunnerConfig, queue, runner};
@@ -45,34 +43,18 @@ pub const KEYS: &[Key] = &[
 #[derive(Clone, Debug)]
 pub struct BuildkiteQueueSettings {
     /// The address of the agent API without `/v3`: [`CLOUD`].
-    pub url: String,
-    /// An agent token of the queue's cluster.
-    pub token: SecretString,
+    pub url: BaseUrl,
     /// The queue's key, such as `default`.
     pub queue: String,
     /// Whether jobs that are blocked by a step before them count as queued.
     pub include_waiting: bool,
 }
 
-impl BuildkiteQueueSettings {
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_api(&self.url)?;
-        check_agent_token(&self.token)?;
-        check_queue(&self.queue)
-    }
-}
-
 /// How the instance's runner works.
 #[derive(Clone, Debug)]
 pub struct BuildkiteRunnerSettings {
     /// The address of the agent API without `/v3`: [`CLOUD`].
-    pub url: String,
-    /// An agent token of the queue's cluster, shared by all instances of the pool.
-    pub token: SecretString,
+    pub url: BaseUrl,
     /// The queue's key, such as `default`.
     pub queue: String,
     /// More tags of the agents, each as `key=value`.
@@ -90,13 +72,12 @@ pub struct BuildkiteRunnerSettings {
     pub hooks_path: PathBuf,
 }
 
-impl Default for BuildkiteRunnerSettings {
-    /// The defaults of Buildkite and of its Linux packages, but for the grace period; token and queue are empty.
-    fn default() -> Self {
+impl BuildkiteRunnerSettings {
+    /// The defaults of Buildkite and of its Linux packages, but for the grace period.
+    pub fn new(url: BaseUrl, queue: impl Into<String>) -> Self {
         Self {
-            url: CLOUD.to_owned(),
-            token: SecretString::default(),
-            queue: String::new(),
+            url,
+            queue: queue.into(),
             tags: Vec::new(),
             program: "buildkite-agent".to_owned(),
             disconnect_after_job: false,
@@ -105,47 +86,24 @@ impl Default for BuildkiteRunnerSettings {
             hooks_path: PathBuf::from("/etc/buildkite-agent/hooks"),
         }
     }
-}
 
-impl BuildkiteRunnerSettings {
     /// How the runner is drained and stopped.
     pub fn drain_rules(&self) -> DrainRules {
         DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Quit }
     }
 
-    /// Refuses settings that cannot work, before the runner is started.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_api(&self.url)?;
-        check_agent_token(&self.token)?;
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
         check_queue(&self.queue)?;
-        for tag in &self.tags {
-            match tag.split_once('=') {
-                Some(("queue", _)) => {
-                    return refuse("the Buildkite tags hold queue=, which is written from queue; remove it");
-                }
-                Some((key, value)) if !key.is_empty() && !value.is_empty() && is_plain(tag) && !tag.contains(',') => {}
-                Some(_) | None => {
-                    return refuse(format!(
-                        "the Buildkite tag {tag:?} is not of the form key=value; write for example os=linux"
-                    ));
-                }
-            }
-        }
-        if self.program.is_empty() || !is_plain(&self.program) {
-            return refuse(
-                "the Buildkite agent program is empty or holds a space or a quote; set it to buildkite-agent or its path",
-            );
-        }
-        if self.cancel_grace_period.as_secs() == 0 || self.cancel_grace_period.subsec_nanos() != 0 {
-            return refuse("the Buildkite cancel_grace_period is not a number of whole seconds; write for example 8s");
-        }
+        check_tags(&self.tags)?;
+        check_program(&self.program)?;
+        check_grace_period(self.cancel_grace_period)?;
         for (name, folder) in [("build_path", self.build_path.as_ref()), ("hooks_path", Some(&self.hooks_path))] {
             if folder.is_some_and(|folder| !folder.is_absolute()) {
-                return refuse(format!(
-                    "the Buildkite {name} is not an absolute path; write for example /var/lib/buildkite-agent"
+                return Err(Problem::new(
+                    name,
+                    format!("the Buildkite {name} is not an absolute path"),
+                    "write for example /var/lib/buildkite-agent",
                 ));
             }
         }
@@ -153,40 +111,91 @@ impl BuildkiteRunnerSettings {
     }
 }
 
-fn check_api(url: &str) -> Result<(), ExchangeError> {
-    check_url("Buildkite", url, CLOUD)?;
-    if url.trim_end_matches('/').ends_with("/v3") || url.contains("/v3/") {
-        return refuse(format!("the Buildkite url holds /v3, which is added by itself; write for example {CLOUD}"));
+/// The address of an agent API.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn base_url(text: &str) -> Result<BaseUrl, Problem> {
+    let example = || format!("write for example {CLOUD}");
+    let url = BaseUrl::parse(text).map_err(|why| Problem::new("url", why, example()))?;
+    if url.path().ends_with("/v3") || url.path().contains("/v3/") {
+        return Err(Problem::new("url", "the Buildkite url holds /v3, which is added by itself", example()));
     }
-    if url.contains("//api.buildkite.com") {
-        return refuse(format!("the Buildkite url is that of the REST API; the agent API is needed, {CLOUD}"));
+    if url.host() == "api.buildkite.com" {
+        let remedy = format!("the agent API is needed, {CLOUD}");
+        return Err(Problem::new("url", "the Buildkite url is that of the REST API", remedy));
     }
-    Ok(())
+    Ok(url)
 }
 
-fn check_agent_token(token: &SecretString) -> Result<(), ExchangeError> {
-    use secrecy::ExposeSecret;
-    check_token(
-        "Buildkite agent token",
-        token,
-        "create one in Buildkite under Agents > the queue's cluster > Agent Tokens",
-    )?;
+pub(super) fn check_agent_token(token: &SecretString) -> Result<(), Problem> {
+    const CREATE: &str = "create one in Buildkite under Agents > the queue's cluster > Agent Tokens";
+    check_token("token", "Buildkite agent token", token, CREATE)?;
     if token.expose_secret().starts_with("bkua_") {
-        return refuse(
-            "the Buildkite token is an API access token (bkua_...); an agent token is needed: \
-             create one in Buildkite under Agents > the queue's cluster > Agent Tokens",
-        );
+        return Err(Problem::new(
+            "token",
+            "the Buildkite token is an API access token (bkua_...)",
+            format!("an agent token is needed: {CREATE}"),
+        ));
     }
     if !is_plain(token.expose_secret()) {
-        return refuse("the Buildkite agent token holds a character that no agent token has; store the token alone");
+        return Err(Problem::new(
+            "token",
+            "the Buildkite agent token holds a character that no agent token has",
+            "store the token alone",
+        ));
     }
     Ok(())
 }
 
-fn check_queue(queue: &str) -> Result<(), ExchangeError> {
+pub(super) fn check_queue(queue: &str) -> Result<(), Problem> {
     if queue.is_empty() || !queue.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c)) {
-        return refuse(format!(
-            "the Buildkite queue {queue:?} is not a queue's key; write the key alone as it stands under Agents > cluster > Queues, such as linux-large"
+        return Err(Problem::new(
+            "queue",
+            format!("the Buildkite queue {queue:?} is not a queue's key"),
+            "write the key alone as it stands under Agents > cluster > Queues, such as linux-large",
+        ));
+    }
+    Ok(())
+}
+
+fn check_tags(tags: &[String]) -> Result<(), Problem> {
+    for tag in tags {
+        match tag.split_once('=') {
+            Some(("queue", _)) => {
+                let why = "the Buildkite tags hold queue=, which is written from queue";
+                return Err(Problem::new("tags", why, "remove it"));
+            }
+            Some((key, value)) if !key.is_empty() && !value.is_empty() && is_plain(tag) && !tag.contains(',') => {}
+            Some(_) | None => {
+                return Err(Problem::new(
+                    "tags",
+                    format!("the Buildkite tag {tag:?} is not of the form key=value"),
+                    "write for example os=linux",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_program(program: &str) -> Result<(), Problem> {
+    if program.is_empty() || !is_plain(program) {
+        return Err(Problem::new(
+            "program",
+            "the Buildkite agent program is empty or holds a space or a quote",
+            "set it to buildkite-agent or its path",
+        ));
+    }
+    Ok(())
+}
+
+fn check_grace_period(period: Duration) -> Result<(), Problem> {
+    if period.as_secs() == 0 || period.subsec_nanos() != 0 {
+        return Err(Problem::new(
+            "cancel_grace_period",
+            "the Buildkite cancel_grace_period is not a number of whole seconds",
+            "write for example 8s",
         ));
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::CircleCiRunnerSettings;
@@ -15,20 +15,18 @@ use crate::{
 };
 
 /// The runner's configuration, and the script through which it starts tasks.
-pub(super) fn files(settings: &CircleCiRunnerSettings, host: &HostContext) -> Result<Vec<File>, ExchangeError> {
+pub(super) fn files(
+    settings: &CircleCiRunnerSettings,
+    token: &SecretString,
+    host: &HostContext,
+) -> Result<Vec<File>, ExchangeError> {
     let script = job_pid_file::script(host, None);
     let folder = |set: &Option<_>, name: &str| path(&set.clone().unwrap_or_else(|| host.runner_dir.join(name)));
     let prefix =
         [path(&script.path)?].into_iter().chain(settings.command_prefix.iter().map(|word| word.clone().into()));
     let mode = if settings.single_task { "single-task" } else { "continuous" };
     let sections: [(&str, Vec<(&str, Value)>); 2] = [
-        (
-            "api",
-            vec![
-                ("auth_token", settings.token.expose_secret().into()),
-                ("url", settings.url.trim_end_matches('/').into()),
-            ],
-        ),
+        ("api", vec![("auth_token", token.expose_secret().into()), ("url", settings.url.as_str().into())]),
         (
             "runner",
             vec![

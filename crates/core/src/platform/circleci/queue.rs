@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{CircleCiQueueSettings, NAME};
+use secrecy::SecretString;
+
+use super::{CircleCiQueueSettings, NAME, settings::check_personal_token};
 use crate::{
     exchange::{Effect, EffectResult, Exchange, ExchangeError, Request, Step, Text},
     platform::{
@@ -25,6 +27,7 @@ const REMEDIES: Remedies = Remedies {
 #[derive(Debug)]
 pub struct CircleCiQueue {
     settings: CircleCiQueueSettings,
+    token: SecretString,
     /// The version that answered last.
     version: Version,
     reading: Option<Reading>,
@@ -100,32 +103,35 @@ struct Reading {
 type Next = Result<Step<Demand>, ExchangeError>;
 
 impl CircleCiQueue {
-    /// A reader that has remembered nothing yet.
-    pub fn new(settings: CircleCiQueueSettings) -> Self {
-        Self { settings, version: Version::V3, reading: None }
+    /// A reader that has remembered nothing yet, with a personal API token.
+    ///
+    /// # Errors
+    /// When the token or a setting cannot be one of CircleCI.
+    pub fn new(settings: CircleCiQueueSettings, token: SecretString) -> Result<Self, ExchangeError> {
+        check_personal_token(&token)?;
+        settings.check()?;
+        Ok(Self { settings, token, version: Version::V3, reading: None })
     }
 
-    fn begin(&mut self) -> Next {
-        self.reading = None;
-        self.settings.check()?;
+    fn begin(&mut self) -> Step<Demand> {
         // Each class once, in order from the last.
         let classes: BTreeSet<_> = self.settings.resource_classes.iter().cloned().collect();
         let classes = classes.into_iter().rev().collect();
-        Ok(self.ask(Reading { classes, count: Count::Waiting, turned: false, waiting: 0, running: 0 }))
+        self.ask(Reading { classes, count: Count::Waiting, turned: false, waiting: 0, running: 0 })
     }
 
     fn ask(&mut self, reading: Reading) -> Step<Demand> {
         let Some(class) = reading.classes.last() else { return Step::Done(Ok(self.demand(&reading))) };
         let url = format!(
             "{}{}{}?resource-class={}",
-            self.settings.url.trim_end_matches('/'),
+            self.settings.url,
             self.version.tasks(),
             reading.count.path(),
             percent_encode(class)
         );
         self.reading = Some(reading);
         let request = Request::get(url)
-            .header("circle-token", Text::Secret(self.settings.token.clone()))
+            .header("circle-token", Text::Secret(self.token.clone()))
             .header("accept", "application/json");
         Step::Perform(Effect::Http(request))
     }
@@ -171,10 +177,10 @@ impl CircleCiQueue {
 
     fn context(&self, what: String) -> RequestContext {
         RequestContext {
-            platform: format!("CircleCI at {}", self.settings.url.trim_end_matches('/')),
+            platform: format!("CircleCI at {}", self.settings.url),
             what,
             remedies: REMEDIES,
-            secret: self.settings.token.clone(),
+            secret: self.token.clone(),
         }
     }
 }
@@ -183,7 +189,7 @@ impl Exchange for CircleCiQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
-        self.begin().unwrap_or_else(|error| Step::Done(Err(error)))
+        self.begin()
     }
 
     fn resume(&mut self, result: EffectResult) -> Step<Demand> {

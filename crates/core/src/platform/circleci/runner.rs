@@ -1,6 +1,8 @@
 //! A CircleCI machine runner on the instance.
 
-use super::{CircleCiRunnerSettings, NAME, config};
+use secrecy::SecretString;
+
+use super::{CircleCiRunnerSettings, NAME, config, settings::check_class_token};
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{
@@ -14,16 +16,21 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct CircleCiRunner {
     settings: CircleCiRunnerSettings,
+    token: SecretString,
 }
 
 impl CircleCiRunner {
-    /// A runner with these settings.
-    pub fn new(settings: CircleCiRunnerSettings) -> Self {
-        Self { settings }
+    /// A runner with these settings and the resource class token, which all instances of the pool share.
+    ///
+    /// # Errors
+    /// When the token or a setting cannot be one of CircleCI.
+    pub fn new(settings: CircleCiRunnerSettings, token: SecretString) -> Result<Self, ExchangeError> {
+        check_class_token(&token)?;
+        settings.check()?;
+        Ok(Self { settings, token })
     }
 
     fn launch(&self, host: &HostContext) -> Result<Launch, ExchangeError> {
-        self.settings.check()?;
         if host.slots > 1 {
             return refuse(format!(
                 "CircleCI's machine runner takes one task at a time, but {} slots are set; set slots to 1",
@@ -43,7 +50,7 @@ impl CircleCiRunner {
         Ok(Launch {
             argv: argv.map(str::to_owned).into(),
             env: Vec::new(),
-            files: config::files(&self.settings, host)?,
+            files: config::files(&self.settings, &self.token, host)?,
         })
     }
 }

@@ -6,12 +6,10 @@ use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-use super::CLOUD;
+use super::{CLOUD, config::is_plain};
 use crate::{
-    exchange::ExchangeError,
-    platform::answer::{check_token, check_url, refuse},
-    platform::{DrainBy, DrainRules, Signal, UndrainBy},
-    settings::{Key, Side},
+    platform::{DrainBy, DrainRules, Signal, UndrainBy, answer::check_token},
+    settings::{BaseUrl, Key, Problem, Side},
 };
 
 pub use read::{CircleCiQueueConfig, CircleCiRunnerConfig, queue, runner};
@@ -47,9 +45,7 @@ pub const KEYS: &[Key] = &[
 #[derive(Clone, Debug)]
 pub struct CircleCiQueueSettings {
     /// The address of the runner API: [`CLOUD`], or a CircleCI server's own.
-    pub url: String,
-    /// A personal API token.
-    pub token: SecretString,
+    pub url: BaseUrl,
     /// The pool's resource classes, each as `namespace/resource-class`.
     pub resource_classes: Vec<String>,
     /// How many tasks the plan lets run at once, when that is less than the pool could.
@@ -57,31 +53,15 @@ pub struct CircleCiQueueSettings {
 }
 
 impl CircleCiQueueSettings {
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_api(&self.url)?;
-        check_token(
-            "CircleCI token",
-            &self.token,
-            "create a personal API token in CircleCI under User Settings > Personal API Tokens",
-        )?;
-        if self.resource_classes.is_empty() {
-            return refuse(
-                "no CircleCI resource class is named; name each as namespace/resource-class, such as acme/linux",
-            );
-        }
-        if let Some(class) = self.resource_classes.iter().find(|class| !is_class(class)) {
-            return refuse(format!(
-                "the CircleCI resource class {class:?} is not of the form namespace/resource-class; write for example acme/linux"
-            ));
-        }
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        check_classes(&self.resource_classes)?;
         if self.max_concurrency == Some(0) {
-            return refuse(
-                "the CircleCI max_concurrency is 0, so nothing could ever run; set it to the plan's limit, such as 30",
-            );
+            return Err(Problem::new(
+                "max_concurrency",
+                "the CircleCI max_concurrency is 0, so nothing could ever run",
+                "set it to the plan's limit, such as 30",
+            ));
         }
         Ok(())
     }
@@ -91,9 +71,7 @@ impl CircleCiQueueSettings {
 #[derive(Clone, Debug)]
 pub struct CircleCiRunnerSettings {
     /// The address of the runner API: [`CLOUD`], or a CircleCI server's own.
-    pub url: String,
-    /// The resource class token, shared by all instances of the pool.
-    pub token: SecretString,
+    pub url: BaseUrl,
     /// The runner program, such as `circleci-runner`.
     pub program: String,
     /// Whether the runner exits after one task (`mode: single-task`).
@@ -110,12 +88,11 @@ pub struct CircleCiRunnerSettings {
     pub command_prefix: Vec<String>,
 }
 
-impl Default for CircleCiRunnerSettings {
-    /// CircleCI's defaults; the token is empty.
-    fn default() -> Self {
+impl CircleCiRunnerSettings {
+    /// CircleCI's defaults.
+    pub fn new(url: BaseUrl) -> Self {
         Self {
-            url: CLOUD.to_owned(),
-            token: SecretString::default(),
+            url,
             program: "circleci-runner".to_owned(),
             single_task: false,
             max_run_time: Duration::from_secs(5 * 3600),
@@ -125,64 +102,117 @@ impl Default for CircleCiRunnerSettings {
             command_prefix: Vec::new(),
         }
     }
-}
 
-impl CircleCiRunnerSettings {
     /// How the runner is drained and stopped.
     pub fn drain_rules(&self) -> DrainRules {
         // The second SIGTERM cancels the task: the first was the drain.
         DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Term }
     }
 
-    /// Refuses settings that cannot work, before the runner is started.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_api(&self.url)?;
-        check_token(
-            "CircleCI resource class token",
-            &self.token,
-            "create one with: circleci runner resource-class create namespace/resource-class description --generate-token",
-        )?;
-        if self.program.trim().is_empty() {
-            return refuse("the CircleCI runner program is empty; set it to circleci-runner or its path");
-        }
-        if self.max_run_time.as_secs() == 0 || self.max_run_time.subsec_nanos() != 0 {
-            return refuse("the CircleCI max_run_time is not a number of whole seconds; write for example 5h");
-        }
-        for (name, folder) in
-            [("working_directory", &self.working_directory), ("task_agent_directory", &self.task_agent_directory)]
-        {
-            match folder {
-                Some(folder) if !folder.is_absolute() => {
-                    return refuse(format!(
-                        "the CircleCI {name} is not an absolute path; write for example /var/lib/circleci"
-                    ));
-                }
-                // The agent's own folder is closed to other users.
-                None if !self.command_prefix.is_empty() => {
-                    return refuse(format!(
-                        "the CircleCI command_prefix may make tasks run as another user, who cannot reach the agent's folder: \
-                         set {name} too, to a folder of that user such as /var/lib/circleci/{name}"
-                    ));
-                }
-                Some(_) | None => {}
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        check_program(&self.program)?;
+        check_run_time(self.max_run_time)?;
+        for (name, folder) in self.folders() {
+            if folder.is_some_and(|folder| !folder.is_absolute()) {
+                return Err(Problem::new(
+                    name,
+                    format!("the CircleCI {name} is not an absolute path"),
+                    "write for example /var/lib/circleci",
+                ));
             }
         }
-        if self.command_prefix.iter().any(|word| word.trim().is_empty() || !super::config::is_plain(word)) {
-            return refuse(
-                "the CircleCI command_prefix holds an empty word or a control character; write for example [\"sudo\", \"-niHu\", \"circleci\", \"--\"]",
-            );
+        self.check_prefix()
+    }
+
+    fn check_prefix(&self) -> Result<(), Problem> {
+        let none = self.folders().into_iter().find(|(_, folder)| folder.is_none());
+        // The agent's own folder is closed to other users.
+        if let Some((name, _)) = none.filter(|_| !self.command_prefix.is_empty()) {
+            return Err(Problem::new(
+                "command_prefix",
+                format!(
+                    "the CircleCI command_prefix may make tasks run as another user, who cannot reach the agent's folder: \
+                     set {name} too"
+                ),
+                format!("give it a folder of that user, such as /var/lib/circleci/{name}"),
+            ));
+        }
+        if self.command_prefix.iter().any(|word| word.trim().is_empty() || !is_plain(word)) {
+            return Err(Problem::new(
+                "command_prefix",
+                "the CircleCI command_prefix holds an empty word or a control character",
+                "write for example [\"sudo\", \"-niHu\", \"circleci\", \"--\"]",
+            ));
         }
         Ok(())
     }
+
+    fn folders(&self) -> [(&'static str, Option<&PathBuf>); 2] {
+        [
+            ("working_directory", self.working_directory.as_ref()),
+            ("task_agent_directory", self.task_agent_directory.as_ref()),
+        ]
+    }
 }
 
-fn check_api(url: &str) -> Result<(), ExchangeError> {
-    check_url("CircleCI", url, CLOUD)?;
-    if url.contains("/api") {
-        return refuse(format!("the CircleCI url holds /api, which is added by itself; write for example {CLOUD}"));
+/// The address of a runner API.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn base_url(text: &str) -> Result<BaseUrl, Problem> {
+    let example = || format!("write for example {CLOUD}");
+    let url = BaseUrl::parse(text).map_err(|why| Problem::new("url", why, example()))?;
+    if url.path().contains("/api") {
+        return Err(Problem::new("url", "the CircleCI url holds /api, which is added by itself", example()));
+    }
+    Ok(url)
+}
+
+pub(super) fn check_personal_token(token: &SecretString) -> Result<(), Problem> {
+    let remedy = "create a personal API token in CircleCI under User Settings > Personal API Tokens";
+    check_token("token", "CircleCI token", token, remedy)
+}
+
+pub(super) fn check_class_token(token: &SecretString) -> Result<(), Problem> {
+    let remedy = "create one with: circleci runner resource-class create namespace/resource-class description \
+                  --generate-token";
+    check_token("token", "CircleCI resource class token", token, remedy)
+}
+
+fn check_classes(classes: &[String]) -> Result<(), Problem> {
+    if classes.is_empty() {
+        return Err(Problem::new(
+            "resource_classes",
+            "no CircleCI resource class is named",
+            "name each as namespace/resource-class, such as acme/linux",
+        ));
+    }
+    if let Some(class) = classes.iter().find(|class| !is_class(class)) {
+        return Err(Problem::new(
+            "resource_classes",
+            format!("the CircleCI resource class {class:?} is not of the form namespace/resource-class"),
+            "write for example acme/linux",
+        ));
+    }
+    Ok(())
+}
+
+fn check_program(program: &str) -> Result<(), Problem> {
+    if program.trim().is_empty() {
+        let remedy = "set it to circleci-runner or its path";
+        return Err(Problem::new("program", "the CircleCI runner program is empty", remedy));
+    }
+    Ok(())
+}
+
+fn check_run_time(time: Duration) -> Result<(), Problem> {
+    if time.as_secs() == 0 || time.subsec_nanos() != 0 {
+        return Err(Problem::new(
+            "max_run_time",
+            "the CircleCI max_run_time is not a number of whole seconds",
+            "write for example 5h",
+        ));
     }
     Ok(())
 }

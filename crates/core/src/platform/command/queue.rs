@@ -22,16 +22,6 @@ pub struct CommandQueueSettings {
     pub timeout: Duration,
 }
 
-impl CommandQueueSettings {
-    /// Refuses settings that cannot work, before any program is run.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check("queue", &self.queue, self.timeout)
-    }
-}
-
 /// Reads the queue through a program of the user's: see [`crate::platform::command`].
 #[derive(Clone, Debug)]
 pub struct CommandQueue {
@@ -40,8 +30,12 @@ pub struct CommandQueue {
 
 impl CommandQueue {
     /// A reader with these settings.
-    pub fn new(settings: CommandQueueSettings) -> Self {
-        Self { settings }
+    ///
+    /// # Errors
+    /// When no program is named, or it is given no time.
+    pub fn new(settings: CommandQueueSettings) -> Result<Self, ExchangeError> {
+        check("queue", &settings.queue, settings.timeout)?;
+        Ok(Self { settings })
     }
 }
 
@@ -49,14 +43,11 @@ impl Exchange for CommandQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
-        match self.settings.check() {
-            Ok(()) => Step::Perform(Effect::Program(Program {
-                argv: self.settings.queue.clone(),
-                env: Vec::new(),
-                timeout: self.settings.timeout,
-            })),
-            Err(error) => Step::Done(Err(error)),
-        }
+        Step::Perform(Effect::Program(Program {
+            argv: self.settings.queue.clone(),
+            env: Vec::new(),
+            timeout: self.settings.timeout,
+        }))
     }
 
     fn resume(&mut self, result: EffectResult) -> Step<Demand> {

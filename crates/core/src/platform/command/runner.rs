@@ -10,6 +10,7 @@ use crate::{
         DrainBy, DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, UndrainBy, answer,
         answer::excerpt,
     },
+    settings::Problem,
 };
 
 /// What a `busy` or `drain` program exits with while jobs run.
@@ -76,10 +77,7 @@ impl CommandRunnerSettings {
     }
 
     /// Refuses settings that cannot work, before any program is run.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
+    fn check(&self) -> Result<(), Problem> {
         check("run", &self.run, self.timeout)?;
         let optional = [
             ("register", &self.register),
@@ -94,14 +92,20 @@ impl CommandRunnerSettings {
             }
         }
         if self.busy.is_none() && self.containers.is_none() && !self.children {
-            return Err(ExchangeError::new(ErrorKind::Refused, BLIND));
+            return Err(blind_runner());
         }
         Ok(())
     }
 }
 
-const BLIND: &str =
-    "nothing tells whether jobs run, so the instance would never be idle; set busy, containers, or children to true";
+/// Nothing watches the runner's jobs.
+pub(super) fn blind_runner() -> Problem {
+    Problem::new(
+        "children",
+        "nothing tells whether jobs run, so the instance would never be idle",
+        "set busy, containers, or children to true",
+    )
+}
 
 /// A runner made of the user's programs: see [`crate::platform::command`].
 #[derive(Clone, Debug)]
@@ -111,8 +115,12 @@ pub struct CommandRunner {
 
 impl CommandRunner {
     /// A runner with these settings.
-    pub fn new(settings: CommandRunnerSettings) -> Self {
-        Self { settings }
+    ///
+    /// # Errors
+    /// When a program has no name, or nothing tells whether jobs run.
+    pub fn new(settings: CommandRunnerSettings) -> Result<Self, ExchangeError> {
+        settings.check()?;
+        Ok(Self { settings })
     }
 
     fn ask(&self, argv: &[String], host: &HostContext) -> Effect {
@@ -140,9 +148,6 @@ impl RunnerPlatform for CommandRunner {
     }
 
     fn register(&self, host: &HostContext) -> Call<Launch> {
-        if let Err(error) = self.settings.check() {
-            return answer::failed(error);
-        }
         let launch = Launch { argv: self.settings.run.clone(), env: environment(host), files: Vec::new() };
         match &self.settings.register {
             Some(argv) => self.must("register", argv, host, launch),
@@ -196,9 +201,6 @@ impl RunnerPlatform for CommandRunner {
                     Err(error) => Activity::Unknown(error.message),
                 })
             })));
-        }
-        if probes.is_empty() {
-            probes.push(Probe::Call(Box::new(Ready(Activity::Unknown(BLIND.to_owned())))));
         }
         probes
     }

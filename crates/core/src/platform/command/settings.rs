@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings, NAME};
+use super::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings, NAME, runner::blind_runner};
 use crate::{
+    exchange::ExchangeError,
     platform::{DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform, Signal},
     settings::{Key, SecretSource, Section, Side},
 };
@@ -59,8 +60,8 @@ impl QueueConfig for CommandQueueSettings {
         None
     }
 
-    fn open(&self, _: Option<SecretString>) -> Box<dyn Queue> {
-        Box::new(CommandQueue::new(self.clone()))
+    fn open(&self, _: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(CommandQueue::new(self.clone())?))
     }
 }
 
@@ -77,8 +78,8 @@ impl RunnerConfig for CommandRunnerSettings {
         Vec::new()
     }
 
-    fn open(&self, _: Vec<SecretString>) -> Box<dyn RunnerPlatform> {
-        Box::new(CommandRunner::new(self.clone()))
+    fn open(&self, _: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        Ok(Box::new(CommandRunner::new(self.clone())?))
     }
 }
 
@@ -112,9 +113,11 @@ pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     }
     let abort_signal = s.word("abort_signal", &SIGNALS).unwrap_or(Signal::Term);
     let deregister = s.program("deregister");
-    let containers = s.texts("containers").map(|labels| labels.iter().map(|label| label_of(label)).collect());
+    let containers = s.texts("containers").map(|labels| labels.iter().map(|label| label_of(label)).collect::<Vec<_>>());
     let children = s.flag("children").unwrap_or(true);
     let timeout = timeout(&s);
+    let blind = busy.is_none() && containers.is_none() && !children;
+    s.checked(if blind { Err(blind_runner()) } else { Ok(()) });
     s.finish();
     let drain_signal = drain_signal.unwrap_or(Signal::Term);
     Some(Arc::new(CommandRunnerSettings {

@@ -1,90 +1,101 @@
 //! Who asks GitHub: a token, or an App.
 
-use crate::exchange::ExchangeError;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::refuse;
+use crate::{platform::answer, settings::Problem};
 
 /// How to be known to GitHub.
 #[derive(Clone, Debug)]
 pub enum GitHubAuth {
     /// A personal access token, fine-grained (`github_pat_...`) or classic (`ghp_...`).
     Token(SecretString),
+    /// An installation of a GitHub App, and the App's private key: the whole text of the `.pem` file.
+    App(GitHubApp, SecretString),
+}
+
+/// Who asks, as the settings name it: without the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GitHubIdentity {
+    /// Whoever the token is of.
+    Token,
     /// An installation of a GitHub App.
     App(GitHubApp),
 }
 
 /// An installation of a GitHub App.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitHubApp {
     /// The App ID, or its Client ID (`Iv...`).
     pub app_id: String,
     /// The installation ID: the number at the end of the address of the installation's settings.
     pub installation_id: u64,
-    /// The App's private key, the whole text of the `.pem` file.
-    pub private_key: SecretString,
+}
+
+impl GitHubIdentity {
+    /// With the secret: the token, or the App's private key.
+    pub fn with(&self, secret: SecretString) -> GitHubAuth {
+        match self {
+            Self::Token => GitHubAuth::Token(secret),
+            Self::App(app) => GitHubAuth::App(app.clone(), secret),
+        }
+    }
 }
 
 impl GitHubAuth {
-    /// The same with this secret: the token, or the private key.
-    #[must_use]
-    pub fn with_secret(&self, secret: SecretString) -> Self {
-        match self {
-            Self::Token(_) => Self::Token(secret),
-            Self::App(app) => Self::App(GitHubApp { private_key: secret, ..app.clone() }),
-        }
-    }
-
     /// What must never be shown.
     pub(super) fn secret(&self) -> &SecretString {
         match self {
-            Self::Token(token) => token,
-            Self::App(app) => &app.private_key,
+            Self::Token(secret) | Self::App(_, secret) => secret,
         }
     }
 
-    /// Refuses what cannot work, before any call is made.
-    pub(super) fn check(&self) -> Result<(), ExchangeError> {
+    /// Refuses what cannot be GitHub's.
+    pub(super) fn check(&self) -> Result<(), Problem> {
         match self {
             Self::Token(token) => check_token(token),
-            Self::App(app) => app.check(),
+            Self::App(app, key) => app.check().and_then(|()| check_key(key)),
         }
     }
 }
 
 impl GitHubApp {
-    fn check(&self) -> Result<(), ExchangeError> {
+    pub(super) fn check(&self) -> Result<(), Problem> {
         if self.app_id.is_empty() || !self.app_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
-            return refuse(
-                "the GitHub App ID is no App ID; use the number (or the Client ID, Iv...) of the App's settings page",
-            );
+            return Err(Problem::new(
+                "app_id",
+                "the GitHub App ID is no App ID",
+                "use the number (or the Client ID, Iv...) of the App's settings page",
+            ));
         }
         if self.installation_id == 0 {
-            return refuse(
-                "the GitHub installation ID is 0; use the number at the end of the installation's settings page",
-            );
-        }
-        if !self.private_key.expose_secret().contains("-----BEGIN ") {
-            return refuse(
-                "the GitHub App's private key is no PEM text; store the whole .pem file that GitHub gave, with its line breaks",
-            );
+            return Err(Problem::new(
+                "installation_id",
+                "the GitHub installation ID is 0",
+                "use the number at the end of the installation's settings page",
+            ));
         }
         Ok(())
     }
 }
 
-fn check_token(token: &SecretString) -> Result<(), ExchangeError> {
-    let token = token.expose_secret();
-    if token.trim().is_empty() {
-        return refuse("the GitHub token is empty; create a personal access token, or use a GitHub App");
+fn check_key(key: &SecretString) -> Result<(), Problem> {
+    if key.expose_secret().contains("-----BEGIN ") {
+        return Ok(());
     }
-    if token.contains("-----BEGIN ") {
-        return refuse("the GitHub token is a private key; set app_id and installation_id to use a GitHub App");
+    Err(Problem::new(
+        "private_key",
+        "the GitHub App's private key is no PEM text",
+        "store the whole .pem file that GitHub gave, with its line breaks",
+    ))
+}
+
+fn check_token(token: &SecretString) -> Result<(), Problem> {
+    if token.expose_secret().contains("-----BEGIN ") {
+        return Err(Problem::new(
+            "token",
+            "the GitHub token is a private key",
+            "set app_id and installation_id to use a GitHub App",
+        ));
     }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return refuse(
-            "the GitHub token holds a space, a line break or another character that no token has; store it without them",
-        );
-    }
-    Ok(())
+    answer::check_token("token", "GitHub token", token, "create a personal access token, or use a GitHub App")
 }

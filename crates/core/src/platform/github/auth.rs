@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::{GitHubApp, GitHubAuth, base, context, refusal::refusal};
+use super::{GitHubApp, GitHubAuth, context, refusal::refusal};
 use crate::{
     exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Signing, Step, Text},
     platform::answer::{Remedies, RequestContext},
+    settings::BaseUrl,
 };
 
 /// An installation token is renewed this long before its end.
@@ -55,7 +56,7 @@ impl Wallet {
 /// Requests that bring an authorisation of their own pass as they are.
 #[derive(Debug)]
 pub(super) struct Authorised<C> {
-    url: String,
+    url: BaseUrl,
     auth: GitHubAuth,
     wallet: Wallet,
     inner: C,
@@ -81,15 +82,14 @@ enum At {
 }
 
 impl<C> Authorised<C> {
-    pub(super) fn new(url: &str, auth: &GitHubAuth, wallet: Wallet, inner: C) -> Self {
-        let (url, auth) = (url.to_owned(), auth.clone());
+    pub(super) fn new(url: BaseUrl, auth: GitHubAuth, wallet: Wallet, inner: C) -> Self {
         Self { url, auth, wallet, inner, at: At::Nowhere, token: None, renewed: false }
     }
 
     fn authorise<T>(&mut self, request: Request) -> Step<T> {
         let token = match (&self.auth, &self.token) {
-            (GitHubAuth::Token(token), _) | (GitHubAuth::App(_), Some(token)) => token,
-            (GitHubAuth::App(_), None) => {
+            (GitHubAuth::Token(token), _) | (GitHubAuth::App(..), Some(token)) => token,
+            (GitHubAuth::App(..), None) => {
                 self.at = At::Clock(request);
                 return Step::Perform(Effect::Clock);
             }
@@ -107,17 +107,17 @@ impl<C> Authorised<C> {
             self.token = Some(held.token);
             return self.authorise(request);
         }
-        let GitHubAuth::App(app) = &self.auth else { return self.authorise(request) };
+        let GitHubAuth::App(app, key) = &self.auth else { return self.authorise(request) };
         let claims = claims(app, now);
-        let signing = Signing { key: app.private_key.clone(), message: claims.clone().into_bytes() };
+        let signing = Signing { key: key.clone(), message: claims.clone().into_bytes() };
         self.at = At::Signature(request, claims);
         Step::Perform(Effect::Sign(signing))
     }
 
     fn signature<T>(&mut self, request: Request, claims: &str, signature: &[u8]) -> Step<T> {
-        let GitHubAuth::App(app) = &self.auth else { return self.authorise(request) };
+        let GitHubAuth::App(app, _) = &self.auth else { return self.authorise(request) };
         let jwt = format!("{claims}.{}", URL_SAFE_NO_PAD.encode(signature));
-        let url = format!("{}/app/installations/{}/access_tokens", base(&self.url), app.installation_id);
+        let url = format!("{}/app/installations/{}/access_tokens", self.url, app.installation_id);
         self.at = At::Token(request);
         Step::Perform(Effect::Http(with_headers(Request::new(Method::Post, url), &jwt)))
     }
@@ -166,7 +166,7 @@ impl<C: Exchange> Authorised<C> {
             }
             (At::Token(request), result) => self.bought(request, result),
             (At::Ours(request), EffectResult::Http(Ok(reply)))
-                if reply.status == 401 && !self.renewed && matches!(self.auth, GitHubAuth::App(_)) =>
+                if reply.status == 401 && !self.renewed && matches!(self.auth, GitHubAuth::App(..)) =>
             {
                 self.renewed = true;
                 self.token = None;

@@ -1,19 +1,13 @@
 //! Which of the listed jobs are this pool's.
 
 use super::GitHubQueueSettings;
-use crate::{exchange::ExchangeError, platform::answer::Document};
+use crate::{
+    exchange::ExchangeError,
+    platform::answer::{Document, Stage},
+};
 
 /// The label that every self-hosted runner has.
 pub(super) const SELF_HOSTED: &str = "self-hosted";
-
-/// What a job of this pool does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It waits for a runner.
-    Waiting,
-    /// It runs on one of ours.
-    Running,
-}
 
 /// The workflow runs of one page, and how many there are on it.
 pub(super) fn runs(page: &Document) -> Result<(Vec<u64>, usize), ExchangeError> {

@@ -1,7 +1,6 @@
 //! Whose runners they are: an organization's or a repository's.
 
-use super::refuse;
-use crate::{exchange::ExchangeError, platform::answer::percent_encode};
+use crate::{platform::answer::percent_encode, settings::Problem};
 
 /// Whose self-hosted runners they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +39,10 @@ impl GitHubOwner {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), ExchangeError> {
+    pub(super) fn check(&self) -> Result<(), Problem> {
         match self {
             Self::Organization(name) => check_organization(name),
-            Self::Repository(name) => check_repository(name),
+            Self::Repository(name) => check_repository("repository", name),
         }
     }
 }
@@ -53,17 +52,26 @@ pub(super) fn repository_path(name: &str) -> String {
     name.split('/').map(percent_encode).collect::<Vec<_>>().join("/")
 }
 
-pub(super) fn check_organization(name: &str) -> Result<(), ExchangeError> {
+pub(super) fn check_organization(name: &str) -> Result<(), Problem> {
     if is_name(name) {
         return Ok(());
     }
-    refuse(format!("{name:?} is no GitHub organization; write its name as in its address, such as acme"))
+    Err(Problem::new(
+        "organization",
+        format!("{name:?} is no GitHub organization"),
+        "write its name as in its address, such as acme",
+    ))
 }
 
-pub(super) fn check_repository(name: &str) -> Result<(), ExchangeError> {
+/// `key` is where it stands in the settings.
+pub(super) fn check_repository(key: &str, name: &str) -> Result<(), Problem> {
     match name.split_once('/') {
         Some((owner, repository)) if is_name(owner) && is_name(repository) => Ok(()),
-        _ => refuse(format!("{name:?} is no GitHub repository; write it as OWNER/REPO, such as acme/app")),
+        Some(_) | None => Err(Problem::new(
+            key,
+            format!("{name:?} is no GitHub repository"),
+            "write it as OWNER/REPO, such as acme/app",
+        )),
     }
 }
 

@@ -5,28 +5,23 @@ use std::{
     mem,
 };
 
+use secrecy::SecretString;
+
 use super::{
-    GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED,
+    GitHubAuth, GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED,
     auth::{Authorised, Wallet},
-    base, context,
-    jobs::{self, Stage},
+    context, jobs,
     owner::repository_path,
     quota::Quota,
     refusal::refusal,
 };
 use crate::{
-    exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Request, Step},
+    exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Step},
     platform::{
         Demand, Queue,
-        answer::{Document, Remedies, RequestContext, next_page, percent_encode},
+        answer::{Document, Listing, PAGE, Remedies, RequestContext, Stage, demand, percent_encode},
     },
 };
-
-/// How many pages of one list are read before something must be wrong: 10,000 jobs or repositories.
-const MOST_PAGES: u32 = 100;
-
-/// GitHub's largest page.
-const PAGE: usize = 100;
 
 /// After how many readings the repositories of an organisation or installation are listed again.
 const REMEMBER_REPOSITORIES: u32 = 30;
@@ -46,9 +41,14 @@ pub struct GitHubQueue(Authorised<Lister>);
 
 impl GitHubQueue {
     /// A reader that has remembered nothing yet.
-    pub fn new(settings: GitHubQueueSettings) -> Self {
-        let (url, auth) = (settings.url.clone(), settings.auth.clone());
-        Self(Authorised::new(&url, &auth, Wallet::default(), Lister::new(settings)))
+    ///
+    /// # Errors
+    /// When the secret or a setting cannot be one of GitHub.
+    pub fn new(settings: GitHubQueueSettings, auth: GitHubAuth) -> Result<Self, ExchangeError> {
+        auth.check()?;
+        settings.check(&auth)?;
+        let (url, secret) = (settings.url.clone(), auth.secret().clone());
+        Ok(Self(Authorised::new(url, auth, Wallet::default(), Lister::new(settings, secret))))
     }
 }
 
@@ -73,25 +73,20 @@ impl Queue for GitHubQueue {
 #[derive(Debug)]
 struct Lister {
     settings: GitHubQueueSettings,
+    /// What must never be shown.
+    secret: SecretString,
     /// The repositories to read, as `OWNER/REPO`; for an organisation what was listed last.
     repositories: Vec<String>,
     /// How many more readings `repositories` is good for.
     good_for: u32,
-    /// The pages of the last readings, by URL.
-    pages: BTreeMap<String, Page>,
+    listing: Listing<Items>,
     reading: Reading,
 }
 
-/// What a page came to, valid as long as its entity tag is.
-#[derive(Clone, Debug)]
-struct Page {
-    tag: String,
-    items: Items,
-    next: Option<String>,
-}
-
+/// What a page holds.
 #[derive(Clone, Debug)]
 enum Items {
+    Repositories(Vec<String>),
     Runs(Vec<u64>),
     Jobs(Vec<(u64, Stage)>),
 }
@@ -101,14 +96,11 @@ enum Items {
 struct Reading {
     /// Which answer is awaited.
     at: Option<At>,
-    /// The pages read so far of the list at hand.
-    pages_of_list: u32,
     /// Whether the repositories were listed in this very reading.
     listed: bool,
     /// The runs of the repository at hand whose jobs are still to be read.
     runs: BTreeSet<u64>,
     jobs: BTreeMap<u64, Stage>,
-    pages: BTreeMap<String, Page>,
     quota: Quota,
 }
 
@@ -143,23 +135,24 @@ impl At {
 type Next = Result<Step<Demand>, ExchangeError>;
 
 impl Lister {
-    fn new(settings: GitHubQueueSettings) -> Self {
-        Self { settings, repositories: Vec::new(), good_for: 0, pages: BTreeMap::new(), reading: Reading::default() }
+    fn new(settings: GitHubQueueSettings, secret: SecretString) -> Self {
+        let listing = Listing::new(settings.url.clone());
+        Self { settings, secret, repositories: Vec::new(), good_for: 0, listing, reading: Reading::default() }
     }
 
-    fn begin(&mut self) -> Next {
-        self.settings.check()?;
-        self.forget_reading();
-        let api = base(&self.settings.url);
+    fn begin(&mut self) -> Step<Demand> {
+        self.reading = Reading::default();
+        self.listing.restart();
+        let api = &self.settings.url;
         let url = match &self.settings.scope {
             GitHubScope::Repositories(names) => {
                 let distinct: BTreeSet<&String> = names.iter().collect();
                 self.repositories = distinct.into_iter().cloned().collect();
-                return Ok(self.runs_of(0, 0));
+                return self.runs_of(0, 0);
             }
             GitHubScope::Organization(_) | GitHubScope::Installation if self.good_for > 0 => {
                 self.good_for -= 1;
-                return Ok(self.runs_of(0, 0));
+                return self.runs_of(0, 0);
             }
             GitHubScope::Organization(name) => {
                 format!("{api}/orgs/{}/repos?type=all&per_page={PAGE}", percent_encode(name))
@@ -167,49 +160,36 @@ impl Lister {
             GitHubScope::Installation => format!("{api}/installation/repositories?per_page={PAGE}"),
         };
         self.reading.listed = true;
-        Ok(self.ask(At::Repositories { url, found: Vec::new() }))
-    }
-
-    /// Drops the reading under way, but what was read is still true as long as its entity tags are.
-    fn forget_reading(&mut self) {
-        let mut reading = mem::take(&mut self.reading);
-        self.pages.append(&mut reading.pages);
+        self.ask(At::Repositories { url, found: Vec::new() })
     }
 
     /// Goes on with the runs of this repository, or ends when there are no more.
     fn runs_of(&mut self, repository: usize, status: usize) -> Step<Demand> {
-        self.reading.pages_of_list = 0;
+        self.listing.begin_list();
         let Some(name) = self.repositories.get(repository) else { return Step::Done(Ok(self.finish())) };
         let Some(word) = STATUSES.get(status) else { return self.jobs_of(repository) };
-        let url = format!(
-            "{}/repos/{}/actions/runs?status={word}&per_page={PAGE}",
-            base(&self.settings.url),
-            repository_path(name)
-        );
+        let url =
+            format!("{}/repos/{}/actions/runs?status={word}&per_page={PAGE}", self.settings.url, repository_path(name));
         self.ask(At::Runs { url, repository, status })
     }
 
     /// Goes on with the jobs of the next run, or the next repository when there are no more.
     fn jobs_of(&mut self, repository: usize) -> Step<Demand> {
-        self.reading.pages_of_list = 0;
+        self.listing.begin_list();
         let (Some(name), Some(run)) = (self.repositories.get(repository), self.reading.runs.pop_first()) else {
             return self.runs_of(repository + 1, 0);
         };
         let url = format!(
             "{}/repos/{}/actions/runs/{run}/jobs?filter=latest&per_page={PAGE}",
-            base(&self.settings.url),
+            self.settings.url,
             repository_path(name)
         );
         self.ask(At::Jobs { url, repository, run })
     }
 
     fn ask(&mut self, at: At) -> Step<Demand> {
-        let mut request = Request::get(at.url());
-        if let Some(page) = self.pages.get(at.url()) {
-            request = request.header("if-none-match", page.tag.clone());
-        }
+        let request = self.listing.request(at.url());
         self.reading.at = Some(at);
-        self.reading.pages_of_list += 1;
         Step::Perform(Effect::Http(request))
     }
 
@@ -220,33 +200,44 @@ impl Lister {
         let context = self.context(self.what(&at));
         let reply = context.reply(result)?;
         self.reading.quota.saw(&reply);
-        match at {
-            At::Repositories { url, found } => self.repositories_page(&context, &reply, &url, found),
-            At::Runs { .. } if reply.status == 404 => self.lost(&context, &reply),
-            // It was listed a moment ago, so the token may see it: it was deleted since, and its jobs with it.
-            At::Jobs { repository, .. } if reply.status == 404 => Ok(self.jobs_of(repository)),
-            At::Runs { .. } | At::Jobs { .. } => self.page(&context, &reply, at),
-        }
+        let read = |page: &Document| match &at {
+            At::Repositories { .. } => {
+                repositories(page, &self.settings.scope).map(|(names, all)| (Items::Repositories(names), all))
+            }
+            At::Runs { .. } => jobs::runs(page).map(|(runs, all)| (Items::Runs(runs), all)),
+            At::Jobs { .. } => jobs::jobs(page, &self.settings).map(|(jobs, all)| (Items::Jobs(jobs), all)),
+        };
+        let Some(page) = self.listing.page(&context, &reply, at.url(), read)? else {
+            return match at {
+                At::Runs { .. } if reply.status == 404 => self.lost(&context, &reply),
+                // It was listed a moment ago, so the token may see it: it was deleted since, and its jobs with it.
+                At::Jobs { repository, .. } if reply.status == 404 => Ok(self.jobs_of(repository)),
+                At::Repositories { .. } | At::Runs { .. } | At::Jobs { .. } => Err(refusal(&context, &reply)),
+            };
+        };
+        Ok(self.page(at, page.items, page.next))
     }
 
-    fn repositories_page(
-        &mut self,
-        context: &RequestContext,
-        reply: &Reply,
-        url: &str,
-        mut found: Vec<String>,
-    ) -> Next {
-        if reply.status != 200 {
-            return Err(refusal(context, reply));
+    fn page(&mut self, mut at: At, items: Items, next: Option<String>) -> Step<Demand> {
+        match items {
+            Items::Repositories(names) => {
+                if let At::Repositories { found, .. } = &mut at {
+                    found.extend(names);
+                }
+            }
+            Items::Runs(runs) => self.reading.runs.extend(runs),
+            Items::Jobs(jobs) => self.reading.jobs.extend(jobs),
         }
-        let (names, all) = repositories(&context.json(reply)?, &self.settings.scope)?;
-        found.extend(names);
-        if let Some(next) = self.next(context, reply, url, all)? {
-            return Ok(self.ask(At::Repositories { url: next, found }));
+        match (next, at) {
+            (Some(url), at) => self.ask(at.turned(url)),
+            (None, At::Repositories { found, .. }) => {
+                self.repositories = found;
+                self.good_for = REMEMBER_REPOSITORIES - 1;
+                self.runs_of(0, 0)
+            }
+            (None, At::Runs { repository, status, .. }) => self.runs_of(repository, status + 1),
+            (None, At::Jobs { repository, .. }) => self.jobs_of(repository),
         }
-        self.repositories = found;
-        self.good_for = REMEMBER_REPOSITORIES - 1;
-        Ok(self.runs_of(0, 0))
     }
 
     /// A repository that cannot be found may be gone or have moved since it was listed: list again, once in a reading.
@@ -257,89 +248,13 @@ impl Lister {
             return Err(refusal(context, reply));
         }
         self.good_for = 0;
-        self.begin()
-    }
-
-    fn page(&mut self, context: &RequestContext, reply: &Reply, at: At) -> Next {
-        let page = match (reply.status, self.pages.get(at.url())) {
-            (200, _) => {
-                let document = context.json(reply)?;
-                let (items, all) = match &at {
-                    At::Jobs { .. } => {
-                        let (jobs, all) = jobs::jobs(&document, &self.settings)?;
-                        (Items::Jobs(jobs), all)
-                    }
-                    At::Runs { .. } | At::Repositories { .. } => {
-                        let (runs, all) = jobs::runs(&document)?;
-                        (Items::Runs(runs), all)
-                    }
-                };
-                let next = self.next(context, reply, at.url(), all)?;
-                // A full last page is not remembered: a page after it could appear without changing it.
-                let tag = reply.header("etag").filter(|_| all < PAGE || next.is_some()).unwrap_or_default();
-                Page { tag: tag.to_owned(), items, next }
-            }
-            (304, Some(page)) => {
-                let page = page.clone();
-                self.next_allowed(context, page.next.as_deref())?;
-                page
-            }
-            (_, _) => return Err(refusal(context, reply)),
-        };
-        match &page.items {
-            Items::Runs(runs) => self.reading.runs.extend(runs),
-            Items::Jobs(jobs) => self.reading.jobs.extend(jobs.iter().copied()),
-        }
-        let next = page.next.clone();
-        if !page.tag.is_empty() {
-            self.reading.pages.insert(at.url().to_owned(), page);
-        }
-        Ok(match (next, at) {
-            (Some(url), at) => self.ask(at.turned(url)),
-            (None, At::Runs { repository, status, .. }) => self.runs_of(repository, status + 1),
-            (None, At::Jobs { repository, .. }) => self.jobs_of(repository),
-            (None, At::Repositories { .. }) => self.runs_of(0, 0),
-        })
-    }
-
-    fn next(
-        &self,
-        context: &RequestContext,
-        reply: &Reply,
-        url: &str,
-        items: usize,
-    ) -> Result<Option<String>, ExchangeError> {
-        let next = next_page(context, reply, url, items >= PAGE)?;
-        self.next_allowed(context, next.as_deref())?;
-        Ok(next)
-    }
-
-    fn next_allowed(&self, context: &RequestContext, next: Option<&str>) -> Result<(), ExchangeError> {
-        if next.is_some() && self.reading.pages_of_list >= MOST_PAGES {
-            return Err(context.malformed(&format!(
-                "there is still a next page after {MOST_PAGES} pages of {PAGE}; if there really are that many, split the pool"
-            )));
-        }
-        Ok(())
+        Ok(self.begin())
     }
 
     fn finish(&mut self) -> Demand {
         let reading = mem::take(&mut self.reading);
-        self.pages = reading.pages;
-        let count =
-            |stage| u32::try_from(reading.jobs.values().filter(|found| **found == stage).count()).unwrap_or(u32::MAX);
-        Demand {
-            queued: count(Stage::Waiting),
-            running: Some(count(Stage::Running)),
-            poll_after: reading.quota.poll_after(),
-        }
-    }
-
-    fn done(&mut self, next: Next) -> Step<Demand> {
-        next.unwrap_or_else(|error| {
-            self.forget_reading();
-            Step::Done(Err(error))
-        })
+        self.listing.end();
+        demand(&reading.jobs, reading.quota.poll_after())
     }
 
     fn what(&self, at: &At) -> String {
@@ -357,7 +272,7 @@ impl Lister {
     }
 
     fn context(&self, what: impl Into<String>) -> RequestContext {
-        context(&self.settings.url, self.settings.auth.secret(), what, REMEDIES)
+        context(&self.settings.url, &self.secret, what, REMEDIES)
     }
 }
 
@@ -365,13 +280,14 @@ impl Exchange for Lister {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
-        let next = self.begin();
-        self.done(next)
+        self.begin()
     }
 
     fn resume(&mut self, result: EffectResult) -> Step<Demand> {
-        let next = self.go_on(result);
-        self.done(next)
+        self.go_on(result).unwrap_or_else(|error| {
+            self.listing.restart();
+            Step::Done(Err(error))
+        })
     }
 }
 

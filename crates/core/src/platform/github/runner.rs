@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use super::{
     GitHubAuth, GitHubRegistration, GitHubRunnerSettings, NAME, UNAUTHORIZED,
     auth::{Authorised, Wallet},
-    base, context,
+    context,
 };
 use crate::{
     exchange::{Call, ErrorKind, Exchange, ExchangeError, Text},
@@ -29,6 +29,7 @@ const WORKER: &str = "Runner.Worker";
 #[derive(Clone, Debug)]
 pub struct GitHubRunner {
     settings: GitHubRunnerSettings,
+    registration: GitHubRegistration,
     wallet: Wallet,
     registered: Registered,
 }
@@ -59,7 +60,7 @@ struct Calls {
 impl Calls {
     /// The address of the owner's runners with more behind it.
     fn runners(&self, rest: &str) -> String {
-        format!("{}/{}/actions/runners{rest}", base(&self.settings.url), self.settings.owner.path())
+        format!("{}/{}/actions/runners{rest}", self.settings.url, self.settings.owner.path())
     }
 
     /// The list that holds this instance's registration, if there is one.
@@ -79,9 +80,14 @@ impl Calls {
 }
 
 impl GitHubRunner {
-    /// A runner with these settings.
-    pub fn new(settings: GitHubRunnerSettings) -> Self {
-        Self { settings, wallet: Wallet::default(), registered: Registered::default() }
+    /// A runner with these settings, which comes to its configuration in this way.
+    ///
+    /// # Errors
+    /// When a secret or a setting cannot be one of GitHub.
+    pub fn new(settings: GitHubRunnerSettings, registration: GitHubRegistration) -> Result<Self, ExchangeError> {
+        registration.check()?;
+        settings.check()?;
+        Ok(Self { settings, registration, wallet: Wallet::default(), registered: Registered::default() })
     }
 
     fn calls(&self, auth: &GitHubAuth, host: &HostContext) -> Calls {
@@ -94,7 +100,7 @@ impl GitHubRunner {
     }
 
     fn authorised<C: Exchange + 'static>(&self, auth: &GitHubAuth, inner: C) -> Call<C::Output> {
-        Box::new(Authorised::new(&self.settings.url, auth, self.wallet.clone(), inner))
+        Box::new(Authorised::new(self.settings.url.clone(), auth.clone(), self.wallet.clone(), inner))
     }
 
     /// Removes the registration, if we may.
@@ -103,10 +109,7 @@ impl GitHubRunner {
         host: &HostContext,
         read: impl Fn(removal::Removed) -> Result<T, ExchangeError> + Send + 'static,
     ) -> Call<T> {
-        if let Err(error) = self.settings.check() {
-            return answer::failed(error);
-        }
-        match &self.settings.registration {
+        match &self.registration {
             GitHubRegistration::Api(auth) => self.authorised(auth, removal::remove(self.calls(auth, host), read)),
             GitHubRegistration::Jit(_) => answer::failed(ExchangeError::new(
                 ErrorKind::Refused,
@@ -150,10 +153,7 @@ impl RunnerPlatform for GitHubRunner {
     }
 
     fn register(&self, host: &HostContext) -> Call<Launch> {
-        if let Err(error) = self.settings.check() {
-            return answer::failed(error);
-        }
-        match &self.settings.registration {
+        match &self.registration {
             GitHubRegistration::Jit(blob) => Box::new(Ready(self.launch(host, blob.expose_secret()))),
             GitHubRegistration::Api(auth) => {
                 let calls = self.calls(auth, host);
@@ -172,7 +172,7 @@ impl RunnerPlatform for GitHubRunner {
     }
 
     fn deregister(&self, host: &HostContext) -> Call<()> {
-        match &self.settings.registration {
+        match &self.registration {
             // It removes itself after its job, and GitHub removes what is offline for a day.
             GitHubRegistration::Jit(_) => Box::new(Ready(())),
             GitHubRegistration::Api(_) => self.removal(host, removal::gone),

@@ -4,13 +4,14 @@ mod session;
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde_json::json;
 
 use self::session::{Service, Session, Statistics};
 use super::{
-    GitHubScaleSetSettings, NAME, UNAUTHORIZED,
+    GitHubAuth, GitHubScaleSetSettings, NAME, UNAUTHORIZED,
     auth::{Authorised, Wallet},
-    base, context,
+    context,
     refusal::refusal,
 };
 use crate::{
@@ -44,10 +45,15 @@ pub struct GitHubScaleSetQueue(Authorised<Listener>);
 
 impl GitHubScaleSetQueue {
     /// A reader without a session.
-    pub fn new(settings: GitHubScaleSetSettings) -> Self {
-        let (url, auth) = (settings.url.clone(), settings.auth.clone());
-        let listener = Listener { settings, session: None, at: None, renewed: false };
-        Self(Authorised::new(&url, &auth, Wallet::default(), listener))
+    ///
+    /// # Errors
+    /// When the secret or a setting cannot be one of GitHub.
+    pub fn new(settings: GitHubScaleSetSettings, auth: GitHubAuth) -> Result<Self, ExchangeError> {
+        auth.check()?;
+        settings.check()?;
+        let (url, secret) = (settings.url.clone(), auth.secret().clone());
+        let listener = Listener { settings, secret, session: None, at: None, renewed: false };
+        Ok(Self(Authorised::new(url, auth, Wallet::default(), listener)))
     }
 }
 
@@ -72,6 +78,8 @@ impl Queue for GitHubScaleSetQueue {
 #[derive(Debug)]
 struct Listener {
     settings: GitHubScaleSetSettings,
+    /// What must never be shown.
+    secret: SecretString,
     session: Option<Session>,
     at: Option<At>,
     /// Whether the session was renewed or made in this very reading.
@@ -100,25 +108,23 @@ enum At {
 type Next = Result<Step<Demand>, ExchangeError>;
 
 impl Listener {
-    fn begin(&mut self) -> Next {
-        self.settings.check()?;
+    fn begin(&mut self) -> Step<Demand> {
         self.renewed = false;
         // A reading that was cut short had the session with it.
         let cut = match self.at.take() {
             Some(At::Message(session) | At::Acknowledged(session)) => Some(session),
             Some(At::Registration | At::Service | At::ScaleSet(_) | At::Opened { .. } | At::Renewed(_)) | None => None,
         };
-        Ok(match self.session.take().or(cut) {
+        match self.session.take().or(cut) {
             Some(session) => self.listen(session),
             None => self.open(),
-        })
+        }
     }
 
     /// From the token at hand to a session: four calls.
     fn open(&mut self) -> Step<Demand> {
         self.renewed = true;
-        let url =
-            format!("{}/{}/actions/runners/registration-token", base(&self.settings.url), self.settings.owner.path());
+        let url = format!("{}/{}/actions/runners/registration-token", self.settings.url, self.settings.owner.path());
         self.ask(At::Registration, Request::new(Method::Post, url))
     }
 
@@ -154,7 +160,7 @@ impl Listener {
         let reply = expect(&context, result, 201)?;
         let document = context.json(&reply)?;
         let token = document.root().key("token")?.text()?.to_owned();
-        let url = format!("{}/actions/runner-registration", base(&self.settings.url));
+        let url = format!("{}/actions/runner-registration", self.settings.url);
         let body = json!({"url": owner_page(&self.settings), "runner_event": "register"});
         let request = Request::new(Method::Post, url)
             .header("authorization", Text::secret(format!("RemoteAuth {token}")))
@@ -295,7 +301,7 @@ impl Listener {
     }
 
     fn context(&self, what: impl Into<String>) -> RequestContext {
-        context(&self.settings.url, self.settings.auth.secret(), what, REMEDIES)
+        context(&self.settings.url, &self.secret, what, REMEDIES)
     }
 }
 
@@ -303,7 +309,7 @@ impl Exchange for Listener {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
-        self.begin().unwrap_or_else(|error| Step::Done(Err(error)))
+        self.begin()
     }
 
     fn resume(&mut self, result: EffectResult) -> Step<Demand> {
@@ -324,7 +330,7 @@ fn read_message(context: &RequestContext, reply: &Reply) -> Result<(u64, Statist
 
 /// The owner's page, by which the Actions service knows it.
 fn owner_page(settings: &GitHubScaleSetSettings) -> String {
-    let api = base(&settings.url);
+    let api = settings.url.as_str();
     let host = match api.strip_suffix("/api/v3") {
         Some(host) => host.to_owned(),
         None => api.replacen("://api.", "://", 1),

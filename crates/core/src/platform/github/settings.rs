@@ -7,14 +7,12 @@ use std::{collections::BTreeSet, path::PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    GitHubAuth, GitHubOwner, check_url,
+    CLOUD, GitHubAuth, GitHubIdentity, GitHubOwner,
     owner::{check_organization, check_repository},
-    refuse,
 };
 use crate::{
-    exchange::ExchangeError,
     platform::{DrainBy, DrainRules, Signal, UndrainBy},
-    settings::{Key, Side},
+    settings::{BaseUrl, Key, Problem, Side},
 };
 
 pub use read::{GitHubQueueConfig, GitHubRunnerConfig, GitHubScaleSetQueueConfig, queue, runner};
@@ -87,9 +85,7 @@ pub enum GitHubScope {
 #[derive(Clone, Debug)]
 pub struct GitHubQueueSettings {
     /// The API's address, such as [`super::CLOUD`].
-    pub url: String,
-    /// Who asks.
-    pub auth: GitHubAuth,
+    pub url: BaseUrl,
     /// Whose jobs to read.
     pub scope: GitHubScope,
     /// The labels of this pool's runners, without `self-hosted`, which is implied.
@@ -100,24 +96,18 @@ pub struct GitHubQueueSettings {
 }
 
 impl GitHubQueueSettings {
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_url(&self.url)?;
-        self.auth.check()?;
-        match (&self.scope, &self.auth) {
-            (GitHubScope::Repositories(names), _) if names.is_empty() => {
-                return refuse("no GitHub repository is named; name each as OWNER/REPO, such as acme/app");
-            }
-            (GitHubScope::Repositories(names), _) => names.iter().try_for_each(|name| check_repository(name))?,
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self, auth: &GitHubAuth) -> Result<(), Problem> {
+        match (&self.scope, auth) {
+            (GitHubScope::Repositories(names), _) => check_repositories(names)?,
             (GitHubScope::Organization(name), _) => check_organization(name)?,
-            (GitHubScope::Installation, GitHubAuth::App(_)) => {}
+            (GitHubScope::Installation, GitHubAuth::App(..)) => {}
             (GitHubScope::Installation, GitHubAuth::Token(_)) => {
-                return refuse(
-                    "a token has no installation; name repositories or an organization, or use a GitHub App",
-                );
+                return Err(Problem::new(
+                    "token",
+                    "a token has no installation",
+                    "name repositories or an organization, or use a GitHub App",
+                ));
             }
         }
         check_labels(&self.labels)
@@ -128,9 +118,7 @@ impl GitHubQueueSettings {
 #[derive(Clone, Debug)]
 pub struct GitHubScaleSetSettings {
     /// The API's address, such as [`super::CLOUD`].
-    pub url: String,
-    /// Who asks.
-    pub auth: GitHubAuth,
+    pub url: BaseUrl,
     /// Whose runners they are.
     pub owner: GitHubOwner,
     /// The scale set's name.
@@ -142,22 +130,23 @@ pub struct GitHubScaleSetSettings {
 }
 
 impl GitHubScaleSetSettings {
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_url(&self.url)?;
-        self.auth.check()?;
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
         self.owner.check()?;
         if self.scale_set.trim().is_empty() {
-            return refuse("the name of the GitHub runner scale set is empty; write it as the workflows do in runs-on");
+            return Err(Problem::new(
+                "scale_set",
+                "the name of the GitHub runner scale set is empty",
+                "write it as the workflows do in runs-on",
+            ));
         }
         check_group(self.runner_group_id)?;
         if self.max_jobs == 0 {
-            return refuse(
-                "with max_jobs = 0 GitHub assigns no job to the scale set; set it to the pool's largest size",
-            );
+            return Err(Problem::new(
+                "max_jobs",
+                "with max_jobs = 0 GitHub assigns no job to the scale set",
+                "set it to the pool's largest size",
+            ));
         }
         Ok(())
     }
@@ -176,9 +165,7 @@ pub enum GitHubRegistration {
 #[derive(Clone, Debug)]
 pub struct GitHubRunnerSettings {
     /// The API's address, such as [`super::CLOUD`].
-    pub url: String,
-    /// How it comes to its configuration.
-    pub registration: GitHubRegistration,
+    pub url: BaseUrl,
     /// Whose runner it is.
     pub owner: GitHubOwner,
     /// The ID of the runner group that it joins; 1 is `Default`, and the only one for a repository.
@@ -197,52 +184,122 @@ impl GitHubRunnerSettings {
         DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Relaunch, abort: Signal::Int }
     }
 
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_url(&self.url)?;
-        match &self.registration {
-            GitHubRegistration::Api(auth) => auth.check()?,
-            GitHubRegistration::Jit(blob) => check_blob(blob)?,
-        }
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
         self.owner.check()?;
-        check_group(self.runner_group_id)?;
-        if matches!(self.owner, GitHubOwner::Repository(_)) && self.runner_group_id != 1 {
-            return refuse("a repository has one GitHub runner group only: set runner_group_id to 1");
-        }
+        check_group_of(&self.owner, self.runner_group_id)?;
         check_labels(&self.labels)?;
         if self.work_folder.trim().is_empty() {
-            return refuse("the GitHub runner's work folder is empty; GitHub's default is _work");
+            let remedy = "GitHub's default is _work";
+            return Err(Problem::new("work_folder", "the GitHub runner's work folder is empty", remedy));
         }
-        match self.program.last().map(PathBuf::from) {
-            Some(path) if path.is_absolute() => Ok(()),
-            _ => refuse("the GitHub runner program is no absolute path; write for example /opt/actions-runner/run.sh"),
+        check_program(&self.program)
+    }
+}
+
+impl GitHubRegistration {
+    /// Refuses what cannot be GitHub's.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        match self {
+            Self::Api(auth) => auth.check(),
+            Self::Jit(blob) => check_blob(blob),
         }
     }
 }
 
-fn check_blob(blob: &SecretString) -> Result<(), ExchangeError> {
+/// How the instance's runner comes to its configuration, as the settings name it: without the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GitHubRegistrationBy {
+    /// It asks GitHub for one.
+    Api(GitHubIdentity),
+    /// It has a ready one.
+    Jit,
+}
+
+impl GitHubRegistrationBy {
+    /// With the secret: the token, the App's private key, or the ready configuration.
+    pub fn with(&self, secret: SecretString) -> GitHubRegistration {
+        match self {
+            Self::Api(identity) => GitHubRegistration::Api(identity.with(secret)),
+            Self::Jit => GitHubRegistration::Jit(secret),
+        }
+    }
+}
+
+/// The address of GitHub's API.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn base_url(text: &str) -> Result<BaseUrl, Problem> {
+    let wrong = |why: &str| {
+        let remedy = format!(
+            "set it to {CLOUD}, to https://HOST/api/v3 of a GitHub Enterprise Server, or to https://api.NAME.ghe.com"
+        );
+        Problem::new("url", why, remedy)
+    };
+    let url = BaseUrl::parse(text).map_err(wrong)?;
+    if ["github.com", "www.github.com"].contains(&url.host()) {
+        return Err(wrong("the GitHub url is that of the web pages, not of the API"));
+    }
+    Ok(url)
+}
+
+fn check_blob(blob: &SecretString) -> Result<(), Problem> {
     let blob = blob.expose_secret();
     if !blob.is_empty() && blob.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)) {
         return Ok(());
     }
-    refuse("the GitHub JIT configuration is not Base64; store encoded_jit_config of GitHub's answer as it is")
+    Err(Problem::new(
+        "jit_config",
+        "the GitHub JIT configuration is not Base64",
+        "store encoded_jit_config of GitHub's answer as it is",
+    ))
 }
 
-fn check_group(id: u64) -> Result<(), ExchangeError> {
+fn check_group(id: u64) -> Result<(), Problem> {
     if id == 0 {
-        return refuse(
-            "the GitHub runner group ID is 0; it is the number in the address of the group's page, 1 for Default",
-        );
+        return Err(Problem::new(
+            "runner_group_id",
+            "the GitHub runner group ID is 0",
+            "it is the number in the address of the group's page, 1 for Default",
+        ));
     }
     Ok(())
 }
 
-fn check_labels(labels: &BTreeSet<String>) -> Result<(), ExchangeError> {
+fn check_group_of(owner: &GitHubOwner, id: u64) -> Result<(), Problem> {
+    check_group(id)?;
+    if matches!(owner, GitHubOwner::Repository(_)) && id != 1 {
+        let why = "a repository has one GitHub runner group only: set runner_group_id to 1";
+        return Err(Problem::new("runner_group_id", why, "or leave it out"));
+    }
+    Ok(())
+}
+
+fn check_repositories(names: &[String]) -> Result<(), Problem> {
+    if names.is_empty() {
+        let remedy = "name each as OWNER/REPO, such as acme/app";
+        return Err(Problem::new("repositories", "no GitHub repository is named", remedy));
+    }
+    names.iter().try_for_each(|name| check_repository("repositories", name))
+}
+
+fn check_labels(labels: &BTreeSet<String>) -> Result<(), Problem> {
     match labels.iter().find(|label| label.trim().is_empty() || label.contains([',', '\n'])) {
-        Some(label) => refuse(format!("{label:?} is no GitHub label; write each label by itself")),
+        Some(label) => {
+            Err(Problem::new("labels", format!("{label:?} is no GitHub label"), "write each label by itself"))
+        }
         None => Ok(()),
+    }
+}
+
+fn check_program(program: &[String]) -> Result<(), Problem> {
+    match program.last().map(PathBuf::from) {
+        Some(path) if path.is_absolute() => Ok(()),
+        Some(_) | None => Err(Problem::new(
+            "program",
+            "the GitHub runner program is no absolute path",
+            "write for example /opt/actions-runner/run.sh",
+        )),
     }
 }

@@ -1,12 +1,13 @@
 //! The `config.toml` that GitLab Runner starts with.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
-use super::{GitLabRunnerSettings, base};
+use super::GitLabRunnerSettings;
 use crate::{
-    exchange::{ErrorKind, ExchangeError, Text},
+    exchange::{ExchangeError, Text},
     platform::{File, HostContext},
+    settings::Problem,
 };
 
 /// How long the runner may take to fail its jobs after `SIGTERM`, in seconds: it must fit before a spot deadline.
@@ -18,15 +19,16 @@ const OWNED: [&str; 5] = ["name", "url", "token", "id", "executor"];
 /// The two files that make a registered runner manager: `config.toml` and `.runner_system_id` beside it.
 pub(super) fn files(
     settings: &GitLabRunnerSettings,
+    token: &SecretString,
     host: &HostContext,
     runner_id: u64,
     system_id: &str,
 ) -> Result<Vec<File>, ExchangeError> {
     let mut entry = Table::new();
     entry.insert("name".to_owned(), host.instance_id.clone().into());
-    entry.insert("url".to_owned(), base(&settings.url).into());
+    entry.insert("url".to_owned(), settings.url.as_str().into());
     entry.insert("id".to_owned(), i64::try_from(runner_id).unwrap_or(i64::MAX).into());
-    entry.insert("token".to_owned(), settings.token.expose_secret().into());
+    entry.insert("token".to_owned(), token.expose_secret().into());
     entry.insert("executor".to_owned(), settings.executor.clone().into());
     if settings.executor == "docker" {
         entry.insert(
@@ -50,9 +52,9 @@ pub(super) fn files(
 }
 
 /// The user's own part of the `[[runners]]` entry.
-pub(super) fn extra(text: Option<&str>) -> Result<Table, ExchangeError> {
+pub(super) fn extra(text: Option<&str>) -> Result<Table, Problem> {
     let refuse =
-        |why: String| Err(ExchangeError::new(ErrorKind::Refused, format!("the GitLab runner's extra TOML {why}")));
+        |why: String, remedy| Err(Problem::new("extra", format!("the GitLab runner's extra TOML {why}"), remedy));
     let mut extra: Table = match text.unwrap_or_default().parse() {
         Ok(extra) => extra,
         // Not the error's own text: it shows the line, and the line may hold a secret.
@@ -60,18 +62,18 @@ pub(super) fn extra(text: Option<&str>) -> Result<Table, ExchangeError> {
             let error: toml::de::Error = error;
             let before = text.unwrap_or_default().get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
-            return refuse(format!("cannot be read at its line {line}; write it as inside of a [[runners]] entry"));
+            return refuse(format!("cannot be read at its line {line}"), "write it as inside of a [[runners]] entry");
         }
     };
     match extra.remove("runners") {
         Some(Value::Table(inner)) => merge(&mut extra, inner),
         Some(_) => {
-            return refuse("holds a [[runners]] entry of its own; give only what stands inside of one".to_owned());
+            return refuse("holds a [[runners]] entry of its own".to_owned(), "give only what stands inside of one");
         }
         None => {}
     }
     match OWNED.iter().find(|key| extra.contains_key(**key)) {
-        Some(key) => refuse(format!("holds {key}, which is written from the other settings; remove it")),
+        Some(key) => refuse(format!("holds {key}, which is written from the other settings"), "remove it"),
         None => Ok(extra),
     }
 }

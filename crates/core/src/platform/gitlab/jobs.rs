@@ -3,16 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::GitLabQueueSettings;
-use crate::{exchange::ExchangeError, platform::answer::Document};
-
-/// What a job of this pool does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It waits for a runner.
-    Waiting,
-    /// It runs on one of ours.
-    Running,
-}
+use crate::{
+    exchange::ExchangeError,
+    platform::answer::{Document, Stage},
+};
 
 /// The jobs of one page that concern this pool, and how many there are in all.
 pub(super) fn read(

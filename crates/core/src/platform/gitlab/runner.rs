@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{GitLabRunnerSettings, NAME, base, config, context, metrics};
+use super::{GitLabRunnerSettings, NAME, config, context, metrics, settings::check_runner_token};
 use crate::{
     exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step},
     platform::{
@@ -28,17 +28,23 @@ const REMEDIES: Remedies = Remedies {
 #[derive(Clone, Debug)]
 pub struct GitLabRunner {
     settings: GitLabRunnerSettings,
+    token: SecretString,
 }
 
 impl GitLabRunner {
-    /// A runner with these settings.
-    pub fn new(settings: GitLabRunnerSettings) -> Self {
-        Self { settings }
+    /// A runner with these settings and the runner authentication token (`glrt-...`) that all instances of the pool share.
+    ///
+    /// # Errors
+    /// When the token or a setting cannot be one of GitLab.
+    pub fn new(settings: GitLabRunnerSettings, token: SecretString) -> Result<Self, ExchangeError> {
+        check_runner_token(&token)?;
+        settings.check()?;
+        Ok(Self { settings, token })
     }
 
     fn request(&self, method: Method, path: &str, host: &HostContext) -> Effect {
-        let url = format!("{}/api/v4/runners/{path}", base(&self.settings.url));
-        let body = json!({ "token": self.settings.token.expose_secret(), "system_id": system_id(&host.instance_id) });
+        let url = format!("{}/api/v4/runners/{path}", self.settings.url);
+        let body = json!({ "token": self.token.expose_secret(), "system_id": system_id(&host.instance_id) });
         Effect::Http(Request::new(method, url).header("accept", "application/json").json(&body, true))
     }
 
@@ -47,7 +53,7 @@ impl GitLabRunner {
     }
 
     fn context(&self, what: &str) -> RequestContext {
-        context(&self.settings.url, &self.settings.token, what.to_owned(), REMEDIES)
+        context(&self.settings.url, &self.token, what.to_owned(), REMEDIES)
     }
 
     fn launch(&self, host: &HostContext, runner_id: u64) -> Result<Launch, ExchangeError> {
@@ -63,7 +69,7 @@ impl GitLabRunner {
         Ok(Launch {
             argv: argv.map(str::to_owned).into(),
             env: Vec::new(),
-            files: config::files(&self.settings, host, runner_id, &system_id(&host.instance_id))?,
+            files: config::files(&self.settings, &self.token, host, runner_id, &system_id(&host.instance_id))?,
         })
     }
 }
@@ -87,9 +93,6 @@ impl RunnerPlatform for GitLabRunner {
     }
 
     fn register(&self, host: &HostContext) -> Call<Launch> {
-        if let Err(error) = self.settings.check() {
-            return answer::failed(error);
-        }
         let (runner, host) = (self.clone(), host.clone());
         answer::once(self.verify(&host), move |result| {
             let context = runner.context("register this machine's runner");
@@ -104,9 +107,6 @@ impl RunnerPlatform for GitLabRunner {
     }
 
     fn deregister(&self, host: &HostContext) -> Call<()> {
-        if let Err(error) = self.settings.check() {
-            return answer::failed(error);
-        }
         Box::new(Deregister {
             delete: self.request(Method::Delete, "managers", host),
             verify: self.verify(host),

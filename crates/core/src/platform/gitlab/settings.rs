@@ -6,11 +6,9 @@ use std::{collections::BTreeSet, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::check_url;
 use crate::{
-    exchange::{ErrorKind, ExchangeError},
-    platform::{DrainBy, DrainRules, Signal, UndrainBy},
-    settings::{Key, Side},
+    platform::{DrainBy, DrainRules, Signal, UndrainBy, answer::check_token},
+    settings::{BaseUrl, Key, Problem, Side},
 };
 
 pub use read::{GitLabQueueConfig, GitLabRunnerConfig, queue, runner};
@@ -56,9 +54,7 @@ pub enum Scope {
 #[derive(Clone, Debug)]
 pub struct GitLabQueueSettings {
     /// GitLab's address without `/api`, such as `https://gitlab.example.com`.
-    pub url: String,
-    /// A personal, group or project access token with the scope `read_api`.
-    pub token: SecretString,
+    pub url: BaseUrl,
     /// Whose jobs to read.
     pub scope: Scope,
     /// The tags of this pool's runner; a job is ours when it asks for no tag outside of these.
@@ -71,29 +67,22 @@ pub struct GitLabQueueSettings {
 }
 
 impl GitLabQueueSettings {
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_url(&self.url)?;
-        if self.token.expose_secret().trim().is_empty() {
-            return refuse("the GitLab token is empty; create an access token with the scope read_api");
-        }
-        check_token(&self.token)?;
-        let empty = match &self.scope {
-            Scope::Projects(projects) => {
-                projects.is_empty() || projects.iter().any(|project| project.trim().is_empty())
-            }
-            Scope::Group(group) => group.trim().is_empty(),
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let (key, names) = match &self.scope {
+            Scope::Projects(projects) => ("projects", projects.as_slice()),
+            Scope::Group(group) => ("group", std::slice::from_ref(group)),
         };
-        if empty {
-            return refuse(
-                "no GitLab project or group is named; name each by its id or its full path, such as team/app",
-            );
+        if names.is_empty() || names.iter().any(|name| name.trim().is_empty()) {
+            return Err(Problem::new(
+                key,
+                "no GitLab project or group is named",
+                "name each by its id or its full path, such as team/app",
+            ));
         }
         if self.tags.is_empty() && !self.run_untagged {
-            return refuse("no GitLab job can ever match: set tags, or run_untagged to true");
+            let remedy = "set tags, or run_untagged to true";
+            return Err(Problem::new("tags", "no GitLab job can ever match", remedy));
         }
         Ok(())
     }
@@ -103,9 +92,7 @@ impl GitLabQueueSettings {
 #[derive(Clone)]
 pub struct GitLabRunnerSettings {
     /// GitLab's address without `/api`, such as `https://gitlab.example.com`.
-    pub url: String,
-    /// The runner authentication token (`glrt-...`), shared by all instances of the pool.
-    pub token: SecretString,
+    pub url: BaseUrl,
     /// The runner program, such as `gitlab-runner`.
     pub program: String,
     /// The executor: `docker` or `shell`.
@@ -113,9 +100,8 @@ pub struct GitLabRunnerSettings {
     /// The image for jobs that name none (docker executor).
     pub image: String,
     /// TOML that is merged into the `[[runners]]` entry: its keys as in GitLab Runner's documentation, its tables as
-    /// `[docker]` or
-    /// `[runners.docker]`. It wins over what is written by default; `name`, `url`, `token`, `id` and `executor` may
-    /// not stand in it.
+    /// `[docker]` or `[runners.docker]`. It wins over what is written by default; `name`, `url`, `token`, `id` and
+    /// `executor` may not stand in it.
     pub extra: Option<String>,
     /// The pause between two requests for a job, in seconds. GitLab Runner's default is 3.
     pub check_interval: u32,
@@ -127,29 +113,19 @@ impl GitLabRunnerSettings {
         DrainRules { drain: DrainBy::Signal(Signal::Quit), undrain: UndrainBy::Relaunch, abort: Signal::Term }
     }
 
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_url(&self.url)?;
-        if !self.token.expose_secret().starts_with("glrt-") {
-            return refuse(
-                "the GitLab runner token does not start with glrt-: registration tokens and legacy runner tokens are not accepted, because \
-                 to deregister one machine with such a token deletes the runner of the whole fleet; \
-                 create a runner in GitLab under Settings > CI/CD > Runners (or with POST /user/runners) and use the token that it shows",
-            );
-        }
-        check_token(&self.token)?;
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
         if self.program.trim().is_empty() {
-            return refuse("the GitLab runner program is empty; set it to gitlab-runner or its path");
+            let remedy = "set it to gitlab-runner or its path";
+            return Err(Problem::new("program", "the GitLab runner program is empty", remedy));
         }
         match self.executor.as_str() {
             "docker" if self.image.trim().is_empty() => {
-                return refuse("the default image is empty; the docker executor needs one, such as debian:12");
+                let remedy = "the docker executor needs one, such as debian:12";
+                return Err(Problem::new("image", "the default image is empty", remedy));
             }
             "docker" | "shell" => {}
-            _ => return refuse("the executor is not known; set it to docker or shell"),
+            _ => return Err(Problem::new("executor", "the executor is not known", "set it to docker or shell")),
         }
         super::config::extra(self.extra.as_deref()).map(drop)
     }
@@ -168,13 +144,33 @@ impl fmt::Debug for GitLabRunnerSettings {
     }
 }
 
-fn check_token(token: &SecretString) -> Result<(), ExchangeError> {
-    if token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(());
+/// GitLab's own address.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn base_url(text: &str) -> Result<BaseUrl, Problem> {
+    let url = BaseUrl::parse(text)
+        .map_err(|why| Problem::new("url", why, "write for example url = \"https://gitlab.example.com\""))?;
+    if url.path().ends_with("/api") || url.path().contains("/api/") {
+        let remedy = "leave out /api and what follows: lightsout adds it";
+        return Err(Problem::new("url", "expected GitLab's own address", remedy));
     }
-    refuse("the GitLab token holds a space, a line break or another character that no token has; store it without them")
+    Ok(url)
 }
 
-fn refuse(why: &str) -> Result<(), ExchangeError> {
-    Err(ExchangeError::new(ErrorKind::Refused, why))
+pub(super) fn check_access_token(token: &SecretString) -> Result<(), Problem> {
+    check_token("token", "GitLab token", token, "create an access token with the scope read_api")
+}
+
+pub(super) fn check_runner_token(token: &SecretString) -> Result<(), Problem> {
+    if !token.expose_secret().starts_with("glrt-") {
+        return Err(Problem::new(
+            "token",
+            "the GitLab runner token does not start with glrt-: registration tokens and legacy runner tokens are not accepted, \
+             because to deregister one machine with such a token deletes the runner of the whole fleet",
+            "create a runner in GitLab under Settings > CI/CD > Runners (or with POST /user/runners) and use the token that it \
+             shows",
+        ));
+    }
+    check_token("token", "GitLab token", token, "use the token that GitLab shows")
 }

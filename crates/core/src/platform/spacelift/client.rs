@@ -9,7 +9,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::{SpaceliftQueueSettings, base, graphql};
+use super::{SpaceliftQueueSettings, graphql, settings::check_key_secret};
 use crate::{
     exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text},
     platform::{
@@ -44,6 +44,7 @@ pub(super) struct Question {
 #[derive(Clone)]
 pub(super) struct Client {
     settings: SpaceliftQueueSettings,
+    secret: SecretString,
     session: Arc<Mutex<Session>>,
 }
 
@@ -60,8 +61,15 @@ struct Token {
 }
 
 impl Client {
-    pub(super) fn new(settings: SpaceliftQueueSettings) -> Self {
-        Self { settings, session: Arc::default() }
+    pub(super) fn new(settings: SpaceliftQueueSettings, secret: SecretString) -> Result<Self, ExchangeError> {
+        settings.check()?;
+        check_key_secret(&secret)?;
+        Ok(Self { settings, secret, session: Arc::default() })
+    }
+
+    /// The worker pool's id.
+    pub(super) fn worker_pool(&self) -> &str {
+        &self.settings.worker_pool
     }
 
     /// An exchange of questions: `first` asks the first, `next` reads each answer's document. The token is seen to in between.
@@ -93,7 +101,7 @@ impl Client {
 
     fn context(&self, what: &str, remedies: Remedies, secret: SecretString) -> RequestContext {
         RequestContext {
-            platform: format!("Spacelift at {}", base(&self.settings.url)),
+            platform: format!("Spacelift at {}", self.settings.url),
             what: what.to_owned(),
             remedies,
             secret,
@@ -101,16 +109,16 @@ impl Client {
     }
 
     fn asked_login(&self) -> RequestContext {
-        self.context("log in with the API key", LOGIN_REMEDIES, self.settings.api_key_secret.clone())
+        self.context("log in with the API key", LOGIN_REMEDIES, self.secret.clone())
     }
 
     fn request(&self) -> Request {
-        let url = format!("{}/graphql", base(&self.settings.url));
+        let url = format!("{}/graphql", self.settings.url);
         Request::new(Method::Post, url).header("accept", "application/json")
     }
 
     fn login(&self) -> Effect {
-        let secret = self.settings.api_key_secret.expose_secret();
+        let secret = self.secret.expose_secret();
         let variables = json!({ "keyId": self.settings.api_key_id, "keySecret": secret });
         Effect::Http(self.request().json(&json!({ "query": LOGIN, "variables": variables }), true))
     }
@@ -214,9 +222,6 @@ where
     fn start(&mut self) -> Step<T> {
         self.open = None;
         self.fresh = false;
-        if let Err(error) = self.client.settings.check() {
-            return Step::Done(Err(error));
-        }
         let next = (self.first)();
         self.step(next)
     }

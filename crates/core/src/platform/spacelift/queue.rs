@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use secrecy::SecretString;
+
 use super::{NAME, SpaceliftQueueSettings, client::Client, pool::Pool};
 use crate::{
-    exchange::{Call, EffectResult, Exchange, Step},
+    exchange::{Call, EffectResult, Exchange, ExchangeError, Step},
     platform::{Demand, Queue, steps::Transition},
 };
 
@@ -15,10 +17,13 @@ pub struct SpaceliftQueue {
 }
 
 impl SpaceliftQueue {
-    /// A reader that has not logged in yet.
-    pub fn new(settings: SpaceliftQueueSettings) -> Self {
-        let question = Pool::question(&settings.worker_pool);
-        let client = Client::new(settings);
+    /// A reader that has not logged in yet, with the API key's secret.
+    ///
+    /// # Errors
+    /// When the secret or a setting cannot be one of Spacelift.
+    pub fn new(settings: SpaceliftQueueSettings, api_key_secret: SecretString) -> Result<Self, ExchangeError> {
+        let client = Client::new(settings, api_key_secret)?;
+        let question = Pool::question(client.worker_pool());
         let call = client.call(
             move || Ok(Transition::Perform(question.clone(), ())),
             |(), document| {
@@ -26,7 +31,7 @@ impl SpaceliftQueue {
                 Ok(Transition::Done(Demand { queued: pool.pending, running: pool.busy(), poll_after: None }))
             },
         );
-        Self { client, call }
+        Ok(Self { client, call })
     }
 }
 

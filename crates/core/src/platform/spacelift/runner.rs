@@ -5,20 +5,20 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    NAME, SpaceliftRunnerSettings,
+    NAME, PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings,
     client::Client,
     pool::{Pool, Worker, drain_set, set_drain},
-    refuse,
-    settings::BY_SIGNAL,
+    settings::{BY_CALL, BY_SIGNAL},
 };
 use crate::{
     activity::{Activity, JobId},
     exchange::{Call, ErrorKind, ExchangeError, Text},
     platform::{
-        DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, answer,
+        DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform,
+        answer::{self, refuse},
         cached_probe::{ProbeCache, cached_probe},
         steps::Transition,
     },
@@ -34,6 +34,7 @@ const NO_KEY: &str = "Spacelift: a drain call needs an API key; set api_key_id, 
 #[derive(Clone, Debug)]
 pub struct SpaceliftRunner {
     settings: SpaceliftRunnerSettings,
+    secrets: PoolSecrets,
     client: Option<Client>,
     /// Drains in a row that did not find this instance's worker.
     misses: Arc<AtomicU32>,
@@ -41,16 +42,25 @@ pub struct SpaceliftRunner {
 }
 
 impl SpaceliftRunner {
-    /// A runner with these settings.
-    pub fn new(settings: SpaceliftRunnerSettings) -> Self {
-        let client = settings.api.clone().map(Client::new);
-        Self { settings, client, misses: Arc::default(), cache: ProbeCache::default() }
+    /// A runner with these settings. `api` is the pool and the secret of an API key to it, for draining with proof;
+    /// without it the launcher is drained by a signal.
+    ///
+    /// # Errors
+    /// When a secret or a setting cannot be one of Spacelift.
+    pub fn new(
+        settings: SpaceliftRunnerSettings,
+        secrets: PoolSecrets,
+        api: Option<(SpaceliftQueueSettings, SecretString)>,
+    ) -> Result<Self, ExchangeError> {
+        secrets.check()?;
+        settings.check()?;
+        let client = api.map(|(api, secret)| Client::new(api, secret)).transpose()?;
+        Ok(Self { settings, secrets, client, misses: Arc::default(), cache: ProbeCache::default() })
     }
 
     fn launch(&self, host: &HostContext) -> Result<Launch, ExchangeError> {
-        self.settings.check()?;
         if host.slots != 1 {
-            return refuse(&format!(
+            return refuse(format!(
                 "slots is {}, but a Spacelift launcher takes one run at a time; set slots to 1 for the agent and for the pool",
                 host.slots
             ));
@@ -62,8 +72,8 @@ impl SpaceliftRunner {
         };
         let mut env: Vec<(String, Text)> =
             self.settings.env.iter().map(|(name, value)| (name.clone(), Text::secret(value.clone()))).collect();
-        env.push(("SPACELIFT_TOKEN".to_owned(), joined(self.settings.token.expose_secret())));
-        env.push(("SPACELIFT_POOL_PRIVATE_KEY".to_owned(), joined(self.settings.private_key.expose_secret())));
+        env.push(("SPACELIFT_TOKEN".to_owned(), joined(self.secrets.token.expose_secret())));
+        env.push(("SPACELIFT_POOL_PRIVATE_KEY".to_owned(), joined(self.secrets.private_key.expose_secret())));
         env.push(("SPACELIFT_METADATA_instance_id".to_owned(), instance.into()));
         if let Some(group) = host.group.as_deref().and_then(known) {
             env.push(("SPACELIFT_METADATA_asg_id".to_owned(), group.into()));
@@ -73,10 +83,10 @@ impl SpaceliftRunner {
 
     /// Sets the drain of each of this instance's workers. `output` is told whether one is busy then.
     fn set_drain<T: 'static>(&self, host: &HostContext, on: bool, output: fn(bool) -> T) -> Call<T> {
-        let (Some(client), Some(api)) = (&self.client, &self.settings.api) else {
+        let Some(client) = &self.client else {
             return answer::failed(ExchangeError::new(ErrorKind::Refused, NO_KEY));
         };
-        let pool = api.worker_pool.clone();
+        let pool = client.worker_pool().to_owned();
         let question = Pool::question(&pool);
         let (instance, misses, cache) = (host.instance_id.clone(), Arc::clone(&self.misses), self.cache.clone());
         client.call(
@@ -132,7 +142,8 @@ impl RunnerPlatform for SpaceliftRunner {
     }
 
     fn drain_rules(&self) -> DrainRules {
-        if self.misses.load(Ordering::Relaxed) < MOST_MISSES { self.settings.drain_rules() } else { BY_SIGNAL }
+        let found = self.misses.load(Ordering::Relaxed) < MOST_MISSES;
+        if found && self.client.is_some() { BY_CALL } else { BY_SIGNAL }
     }
 
     fn drain_call(&self, host: &HostContext) -> Call<Drained> {
@@ -154,8 +165,8 @@ impl RunnerPlatform for SpaceliftRunner {
             except: self.settings.ignore_containers.clone(),
             job_label: None,
         }];
-        if let (Some(client), Some(api)) = (&self.client, &self.settings.api) {
-            let (question, instance) = (Pool::question(&api.worker_pool), host.instance_id.clone());
+        if let Some(client) = &self.client {
+            let (question, instance) = (Pool::question(client.worker_pool()), host.instance_id.clone());
             let busy = client.call(
                 move || Ok(Transition::Perform(question.clone(), ())),
                 move |(), document| activity(&Pool::read(document)?.own(&instance), &instance).map(Transition::Done),

@@ -6,11 +6,9 @@ use std::{collections::BTreeMap, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{base, refuse};
 use crate::{
-    exchange::ExchangeError,
     platform::{DrainBy, DrainRules, Signal, UndrainBy},
-    settings::{Key, Side},
+    settings::{BaseUrl, Key, Problem, Side},
 };
 
 pub use read::{SpaceliftQueueConfig, SpaceliftRunnerConfig, queue, runner};
@@ -36,117 +34,88 @@ pub const KEYS: &[Key] = &[
 /// The letters and digits of a pool's id (a ULID).
 const ID: usize = 26;
 
-/// A worker pool, and the API key to it: for the queue, and on the instance for draining.
+/// A worker pool, and the id of the API key to it: for the queue, and on the instance for draining.
 #[derive(Clone, Debug)]
 pub struct SpaceliftQueueSettings {
     /// Spacelift's address without `/graphql`, such as `https://ACCOUNT.app.spacelift.io`.
-    pub url: String,
+    pub url: BaseUrl,
     /// The API key's id.
     pub api_key_id: String,
-    /// The API key's secret.
-    pub api_key_secret: SecretString,
     /// The worker pool's id: 26 letters and digits.
     pub worker_pool: String,
 }
 
 impl SpaceliftQueueSettings {
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_url(&self.url)?;
-        let id = &self.api_key_id;
-        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
-            return refuse(
-                "the Spacelift API key id is empty or no id; it is what Spacelift shows beside the key under API keys, such as \
-                 01HXAMPLE0KEY0ID0000000000",
-            );
-        }
-        let secret = self.api_key_secret.expose_secret();
-        if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return refuse(
-                "the Spacelift API key secret is empty or holds a space or a line break; it is in the file that Spacelift offered once, \
-                 when the key was created",
-            );
-        }
-        if self.worker_pool.len() != ID || !self.worker_pool.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return refuse(
-                "the Spacelift worker pool is no id of 26 letters and digits; take the last part of the pool's address in Spacelift, such as \
-                 01HXAMPLE0P001D00000000000",
-            );
-        }
-        Ok(())
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        check_key_id(&self.api_key_id)?;
+        check_worker_pool(&self.worker_pool)
     }
 }
 
 /// How the instance's worker works.
 #[derive(Clone)]
 pub struct SpaceliftRunnerSettings {
-    /// The pool's token: the text of the file that Spacelift offered when the pool was created (base64).
-    pub token: SecretString,
-    /// The pool's private key, base64-encoded as a whole.
-    pub private_key: SecretString,
     /// The launcher, such as `spacelift-launcher`.
     pub program: String,
     /// More variables for the launcher, such as `SPACELIFT_LAUNCHER_RUN_TIMEOUT`.
     pub env: BTreeMap<String, String>,
     /// Name prefixes of containers on this machine that are no runs.
     pub ignore_containers: Vec<String>,
-    /// The pool and an API key to it, for draining with proof; without it the launcher is drained by a signal.
-    pub api: Option<SpaceliftQueueSettings>,
+}
+
+/// The secrets of a worker pool, which each of its workers holds.
+#[derive(Clone, Debug)]
+pub struct PoolSecrets {
+    /// The pool's token: the text of the file that Spacelift offered when the pool was created (base64).
+    pub token: SecretString,
+    /// The pool's private key, base64-encoded as a whole.
+    pub private_key: SecretString,
 }
 
 impl SpaceliftRunnerSettings {
-    /// How the runner is drained and stopped.
-    pub fn drain_rules(&self) -> DrainRules {
-        if self.api.is_some() {
-            DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, ..BY_SIGNAL }
-        } else {
-            BY_SIGNAL
-        }
-    }
-
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        if !is_base64(&self.token) {
-            return refuse(
-                "the Spacelift worker pool's token is not base64 text; use the whole text of the .config file that Spacelift offered when \
-                 the pool was created (SPACELIFT_TOKEN)",
-            );
-        }
-        if self.private_key.expose_secret().trim_start().starts_with("-----BEGIN") {
-            return refuse(
-                "the Spacelift worker pool's private key is not encoded; store the output of `base64 -w0 spacelift.key` instead of the file",
-            );
-        }
-        if !is_base64(&self.private_key) {
-            return refuse(
-                "the Spacelift worker pool's private key is not base64 text; store the output of `base64 -w0 spacelift.key`",
-            );
-        }
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
         if self.program.trim().is_empty() {
-            return refuse("the Spacelift launcher is empty; set program to spacelift-launcher or its path");
+            let remedy = "set program to spacelift-launcher or its path";
+            return Err(Problem::new("program", "the Spacelift launcher is empty", remedy));
         }
-        for name in self.env.keys() {
-            if name.is_empty() || name.contains(['=', '\0']) || OWNED.contains(&name.as_str()) {
-                return refuse(&format!(
-                    "env holds {name:?}, which is no name of a variable or is set from the other settings; name a variable of the launcher, \
-                     such as SPACELIFT_LAUNCHER_RUN_TIMEOUT"
-                ));
-            }
-        }
-        if self.ignore_containers.iter().any(|name| name.trim().is_empty()) {
-            return refuse(
-                "ignore_containers holds an empty name, which would ignore every container; write the beginning of each name",
-            );
-        }
-        self.api.as_ref().map_or(Ok(()), SpaceliftQueueSettings::check)
+        check_env(&self.env)?;
+        check_ignored(&self.ignore_containers)
     }
 }
+
+impl PoolSecrets {
+    /// Refuses what cannot be a pool's.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        if !is_base64(&self.token) {
+            return Err(Problem::new(
+                "token",
+                "the Spacelift worker pool's token is not base64 text",
+                "use the whole text of the .config file that Spacelift offered when the pool was created (SPACELIFT_TOKEN)",
+            ));
+        }
+        if self.private_key.expose_secret().trim_start().starts_with("-----BEGIN") {
+            return Err(Problem::new(
+                "private_key",
+                "the Spacelift worker pool's private key is not encoded",
+                "store the output of `base64 -w0 spacelift.key` instead of the file",
+            ));
+        }
+        if !is_base64(&self.private_key) {
+            return Err(Problem::new(
+                "private_key",
+                "the Spacelift worker pool's private key is not base64 text",
+                "store the output of `base64 -w0 spacelift.key`",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// With an API key: the answer to the drain call is the proof.
+pub(super) const BY_CALL: DrainRules =
+    DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term };
 
 /// Without an API key, and when the worker cannot be found in the pool. What the launcher does with a run at the signal is its own business; it is
 /// killed when it stays.
@@ -164,7 +133,6 @@ impl fmt::Debug for SpaceliftRunnerSettings {
             .field("program", &self.program)
             .field("env", &self.env.keys())
             .field("ignore_containers", &self.ignore_containers)
-            .field("api", &self.api)
             .finish_non_exhaustive()
     }
 }
@@ -176,31 +144,78 @@ fn is_base64(text: &SecretString) -> bool {
     text.bytes().all(|byte| letters(byte) || byte.is_ascii_whitespace()) && text.bytes().any(letters)
 }
 
-/// Refuses an address that cannot be Spacelift's.
-fn check_url(url: &str) -> Result<(), ExchangeError> {
+/// An account's address.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn base_url(text: &str) -> Result<BaseUrl, Problem> {
     let wrong = |why: &str| {
-        refuse(&format!(
-            "the Spacelift url {why}; set it to your account's address, such as https://ACCOUNT.app.spacelift.io"
-        ))
+        Problem::new("url", why, "set it to your account's address, such as https://ACCOUNT.app.spacelift.io")
     };
-    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return wrong("does not start with https:// or http://");
-    };
-    let rest = base(rest);
-    if rest.contains('@') {
-        return wrong("holds a user name or a password");
+    let url = BaseUrl::parse(text).map_err(wrong)?;
+    if url.path().ends_with("/graphql") {
+        return Err(wrong("the Spacelift url ends in /graphql, which is added by itself"));
     }
-    if rest.contains(['?', '#']) || rest.contains(char::is_whitespace) || rest.contains(char::is_control) {
-        return wrong("holds a query, a fragment or a space");
+    if ["app.spacelift.io", "spacelift.io", "www.spacelift.io"].contains(&url.host()) {
+        return Err(wrong("the Spacelift url names no account"));
     }
-    if rest.ends_with("/graphql") {
-        return wrong("ends in /graphql, which is added by itself");
+    Ok(url)
+}
+
+pub(super) fn check_key_id(id: &str) -> Result<(), Problem> {
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        return Err(Problem::new(
+            "api_key_id",
+            "the Spacelift API key id is empty or no id",
+            "it is what Spacelift shows beside the key under API keys, such as 01HXAMPLE0KEY0ID0000000000",
+        ));
     }
-    if rest.is_empty() || rest.starts_with(['/', ':']) {
-        return wrong("names no host");
+    Ok(())
+}
+
+pub(super) fn check_key_secret(secret: &SecretString) -> Result<(), Problem> {
+    let secret = secret.expose_secret();
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Problem::new(
+            "api_key_secret",
+            "the Spacelift API key secret is empty or holds a space or a line break",
+            "it is in the file that Spacelift offered once, when the key was created",
+        ));
     }
-    if ["app.spacelift.io", "spacelift.io", "www.spacelift.io"].contains(&rest) {
-        return wrong("names no account");
+    Ok(())
+}
+
+pub(super) fn check_worker_pool(id: &str) -> Result<(), Problem> {
+    if id.len() != ID || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(Problem::new(
+            "worker_pool",
+            "the Spacelift worker pool is no id of 26 letters and digits",
+            "take the last part of the pool's address in Spacelift, such as 01HXAMPLE0P001D00000000000",
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn check_env(env: &BTreeMap<String, String>) -> Result<(), Problem> {
+    for name in env.keys() {
+        if name.is_empty() || name.contains(['=', '\0']) || OWNED.contains(&name.as_str()) {
+            return Err(Problem::new(
+                "env",
+                format!("env holds {name:?}, which is no name of a variable or is set from the other settings"),
+                "name a variable of the launcher, such as SPACELIFT_LAUNCHER_RUN_TIMEOUT",
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_ignored(names: &[String]) -> Result<(), Problem> {
+    if names.iter().any(|name| name.trim().is_empty()) {
+        return Err(Problem::new(
+            "ignore_containers",
+            "ignore_containers holds an empty name, which would ignore every container",
+            "write the beginning of each name",
+        ));
     }
     Ok(())
 }

@@ -2,16 +2,16 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::base;
 use crate::{
     exchange::{Effect, EffectResult, ExchangeError, Method, Reply, Request, Text},
     platform::answer::{Remedies, RequestContext, percent_encode},
+    settings::BaseUrl,
 };
 
 /// A runner group of an organization, and the key to it.
 #[derive(Clone, Debug)]
 pub(super) struct Api {
-    pub(super) url: String,
+    pub(super) url: BaseUrl,
     pub(super) organization: String,
     pub(super) runner_group: String,
     pub(super) key: SecretString,
@@ -64,7 +64,7 @@ impl Api {
     /// The start of every error's text.
     pub(super) fn context(&self, what: impl Into<String>) -> RequestContext {
         RequestContext {
-            platform: format!("StackGuardian at {}", base(&self.url)),
+            platform: format!("StackGuardian at {}", self.url),
             what: format!("{} (runner group {} of {})", what.into(), self.runner_group, self.organization),
             remedies: self.remedies,
             secret: self.key.clone(),
@@ -81,7 +81,7 @@ impl Api {
 
     fn request(&self, method: Method, path: &str) -> Request {
         let (organization, group) = (percent_encode(&self.organization), percent_encode(&self.runner_group));
-        let url = format!("{}/api/v1/orgs/{organization}/runnergroups/{group}/{path}", base(&self.url));
+        let url = format!("{}/api/v1/orgs/{organization}/runnergroups/{group}/{path}", self.url);
         let key = Text::secret(format!("apikey {}", self.key.expose_secret()));
         Request::new(method, url).header("authorization", key).header("accept", "application/json")
     }
@@ -103,7 +103,9 @@ pub(super) fn members(context: &RequestContext, reply: &Reply) -> Result<Option<
     let Some(instances) = message.optional("ContainerInstances")? else { return Ok(None) };
     let mut members = Vec::new();
     for instance in instances.list()? {
-        let text = |key: &str| Ok(instance.optional(key)?.map(|node| node.text()).transpose()?.map(str::to_owned));
+        let text = |key: &str| {
+            Ok::<_, ExchangeError>(instance.optional(key)?.map(|node| node.text()).transpose()?.map(str::to_owned))
+        };
         let count = |key: &str| instance.optional(key)?.map(|node| node.count()).transpose();
         let tasks = count("runningTasksCount")?.zip(count("pendingTasksCount")?);
         members.push(Member {

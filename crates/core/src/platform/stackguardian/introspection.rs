@@ -4,23 +4,23 @@ use std::collections::BTreeSet;
 
 use secrecy::SecretString;
 
-use super::base;
 use crate::{
     activity::{Activity, JobId},
     exchange::{Call, Effect, EffectResult, ExchangeError, Request},
     platform::answer::{self, Remedies, RequestContext},
+    settings::BaseUrl,
 };
 
 /// Asks the ECS agent for its tasks; it knows one before its containers run.
-pub(super) fn probe(address: &str) -> Call<Activity> {
+pub(super) fn probe(address: &BaseUrl) -> Call<Activity> {
     let none = "check that this is the address of the ECS agent's introspection";
     let context = RequestContext {
-        platform: format!("the ECS agent at {}", base(address)),
+        platform: format!("the ECS agent at {address}"),
         what: "tell its tasks".to_owned(),
         remedies: Remedies { unauthorized: none, forbidden: none, not_found: none },
         secret: SecretString::default(),
     };
-    let url = format!("{}/v1/tasks", base(address));
+    let url = format!("{address}/v1/tasks");
     answer::once(Effect::Http(Request::get(url).header("accept", "application/json")), move |result| {
         Ok(tasks(&context, result).unwrap_or_else(|error| Activity::Unknown(error.message)))
     })

@@ -1,8 +1,11 @@
 //! How many workflows of a runner group wait and run.
 
+use secrecy::SecretString;
+
 use super::{
     NAME, StackGuardianQueueSettings,
     api::{Api, members},
+    settings::check_api_key,
 };
 use crate::{
     exchange::{EffectResult, Exchange, ExchangeError, Step},
@@ -20,21 +23,19 @@ const REMEDIES: Remedies = Remedies {
 /// Reads the queue of a runner group: see [`crate::platform::stackguardian`].
 #[derive(Debug)]
 pub struct StackGuardianQueue {
-    settings: StackGuardianQueueSettings,
     api: Api,
 }
 
 impl StackGuardianQueue {
-    /// A reader with these settings.
-    pub fn new(settings: StackGuardianQueueSettings) -> Self {
-        let api = Api {
-            url: settings.url.clone(),
-            organization: settings.organization.clone(),
-            runner_group: settings.runner_group.clone(),
-            key: settings.api_key.clone(),
-            remedies: REMEDIES,
-        };
-        Self { settings, api }
+    /// A reader with these settings and an API key of a user (`sgu_...`) or of the organization (`sgo_...`).
+    ///
+    /// # Errors
+    /// When the key or a setting cannot be one of StackGuardian.
+    pub fn new(settings: StackGuardianQueueSettings, api_key: SecretString) -> Result<Self, ExchangeError> {
+        settings.check()?;
+        check_api_key(&api_key)?;
+        let StackGuardianQueueSettings { url, organization, runner_group } = settings;
+        Ok(Self { api: Api { url, organization, runner_group, key: api_key, remedies: REMEDIES } })
     }
 
     fn demand(&self, result: EffectResult) -> Result<Demand, ExchangeError> {
@@ -54,10 +55,7 @@ impl Exchange for StackGuardianQueue {
     type Output = Demand;
 
     fn start(&mut self) -> Step<Demand> {
-        match self.settings.check() {
-            Ok(()) => Step::Perform(self.api.read_group()),
-            Err(error) => Step::Done(Err(error)),
-        }
+        Step::Perform(self.api.read_group())
     }
 
     fn resume(&mut self, result: EffectResult) -> Step<Demand> {

@@ -1,17 +1,20 @@
 //! A StackGuardian runner on the instance.
 
+use secrecy::SecretString;
+
 use super::{
     NAME, StackGuardianRunnerSettings,
     api::{Api, group},
-    base, introspection, refuse,
+    introspection,
     registration::{self, Registration, Stage},
+    settings::{check_api_key, check_token},
 };
 use crate::{
     activity::Activity,
     exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Reply, Text},
     platform::{
         DrainRules, Drained, File, HostContext, Launch, Probe, RunnerPlatform,
-        answer::{self, Remedies},
+        answer::{Remedies, refuse},
         cached_probe::{ProbeCache, cached_probe},
         steps::{Next, Transition, steps},
     },
@@ -44,16 +47,28 @@ const WITH_TOKEN: Remedies = Remedies {
 #[derive(Clone, Debug)]
 pub struct StackGuardianRunner {
     settings: StackGuardianRunnerSettings,
+    token: SecretString,
     api: Api,
     cache: ProbeCache,
 }
 
 impl StackGuardianRunner {
-    /// A runner with these settings.
-    pub fn new(settings: StackGuardianRunnerSettings) -> Self {
-        let (key, remedies) = match &settings.api_key {
-            Some(key) => (key.clone(), WITH_KEY),
-            None => (settings.token.clone(), WITH_TOKEN),
+    /// A runner with these settings and the runner group's token (StackGuardian: "sg-node-token"). An API key
+    /// (`sgu_...`, `sgo_...`) is for draining and for the task counts; without it the token is tried for these.
+    ///
+    /// # Errors
+    /// When a secret or a setting cannot be one of StackGuardian.
+    pub fn new(
+        settings: StackGuardianRunnerSettings,
+        token: SecretString,
+        api_key: Option<SecretString>,
+    ) -> Result<Self, ExchangeError> {
+        settings.check()?;
+        check_token(&token)?;
+        api_key.as_ref().map_or(Ok(()), check_api_key)?;
+        let (key, remedies) = match api_key {
+            Some(key) => (key, WITH_KEY),
+            None => (token.clone(), WITH_TOKEN),
         };
         let api = Api {
             url: settings.url.clone(),
@@ -62,19 +77,15 @@ impl StackGuardianRunner {
             key,
             remedies,
         };
-        Self { settings, api, cache: ProbeCache::default() }
+        Ok(Self { settings, token, api, cache: ProbeCache::default() })
     }
 
     /// An exchange about this machine's registration: reads the journal first.
     fn about<S: Send + 'static, T: 'static>(
-        &self,
         host: &HostContext,
         mut registered: impl FnMut(Registration) -> Next<Effect, S, T> + Send + 'static,
         mut next: impl FnMut(S, EffectResult) -> Next<Effect, S, T> + Send + 'static,
     ) -> Call<T> {
-        if let Err(error) = self.settings.check() {
-            return answer::failed(error);
-        }
         let (journal, host) = (registration::ask(host), host.clone());
         steps(
             move || Ok(Transition::Perform(journal.clone(), None)),
@@ -108,8 +119,8 @@ impl StackGuardianRunner {
         Launch {
             argv: argv.map(str::to_owned).into(),
             env: vec![
-                ("SG_NODE_TOKEN".to_owned(), Text::Secret(settings.token.clone())),
-                ("SG_BASE_API".to_owned(), format!("{}/api/v1", base(&settings.url)).into()),
+                ("SG_NODE_TOKEN".to_owned(), Text::Secret(self.token.clone())),
+                ("SG_BASE_API".to_owned(), format!("{}/api/v1", settings.url).into()),
             ],
             files: vec![File { path: script, contents: SUPERVISOR.into(), mode: 0o600 }],
         }
@@ -125,10 +136,10 @@ impl RunnerPlatform for StackGuardianRunner {
         let (adopt, register) = (self.launch(host, "adopt"), self.launch(host, "register"));
         let api = self.api.clone();
         self.cache.forget();
-        self.about(
+        Self::about(
             host,
             move |found| match found {
-                Registration { failures: failures @ MOST_FAILURES.., why, .. } => refuse(&format!(
+                Registration { failures: failures @ MOST_FAILURES.., why, .. } => refuse(format!(
                     "StackGuardian: this machine's registration failed {failures} times in a row, last: {why}; look into \
                      /var/log/sg_runner.log, check token, organization and runner_group, and the group's maximum of runners",
                 )),
@@ -156,7 +167,7 @@ impl RunnerPlatform for StackGuardianRunner {
 
     fn drain_call(&self, host: &HostContext) -> Call<Drained> {
         let (api, cache) = (self.api.clone(), self.cache.clone());
-        self.about(
+        Self::about(
             host,
             {
                 let api = api.clone();
@@ -174,7 +185,7 @@ impl RunnerPlatform for StackGuardianRunner {
 
     fn undrain_call(&self, host: &HostContext) -> Call<()> {
         let (api, cache) = (self.api.clone(), self.cache.clone());
-        self.about(
+        Self::about(
             host,
             {
                 let api = api.clone();
@@ -191,7 +202,7 @@ impl RunnerPlatform for StackGuardianRunner {
 
     fn deregister(&self, host: &HostContext) -> Call<()> {
         let api = self.api.clone();
-        self.about(
+        Self::about(
             host,
             {
                 let api = api.clone();
@@ -232,9 +243,9 @@ impl RunnerPlatform for StackGuardianRunner {
             except: ["ecs-agent", "fluentbit-agent"].map(str::to_owned).into(),
             job_label: Some(label),
         }];
-        probes.extend(self.settings.introspection.as_deref().map(|at| Probe::Runner(introspection::probe(at))));
+        probes.extend(self.settings.introspection.as_ref().map(|at| Probe::Runner(introspection::probe(at))));
         let api = self.api.clone();
-        let counts = self.about(
+        let counts = Self::about(
             host,
             {
                 let api = api.clone();

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{base, refuse};
 use crate::{
-    exchange::ExchangeError,
     platform::{DrainBy, DrainRules, Signal, UndrainBy},
-    settings::{Key, Side},
+    settings::{BaseUrl, Key, Problem, Side},
 };
 
 pub use read::{StackGuardianQueueConfig, StackGuardianRunnerConfig, queue, runner};
@@ -36,9 +34,7 @@ pub const KEYS: &[Key] = &[
 #[derive(Clone, Debug)]
 pub struct StackGuardianQueueSettings {
     /// The API's address without `/api/v1`, such as `https://api.app.stackguardian.io` (EU) or `https://api.us.stackguardian.io`.
-    pub url: String,
-    /// An API key of a user (`sgu_...`) or of the organization (`sgo_...`).
-    pub api_key: SecretString,
+    pub url: BaseUrl,
     /// The organization's name, as it stands in StackGuardian's addresses.
     pub organization: String,
     /// The runner group's name.
@@ -46,15 +42,10 @@ pub struct StackGuardianQueueSettings {
 }
 
 impl StackGuardianQueueSettings {
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_url(&self.url)?;
-        check_api_key(&self.api_key)?;
-        check_name("organization", &self.organization, "demo-org")?;
-        check_name("runner group", &self.runner_group, "private-runners")
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        check_organization(&self.organization)?;
+        check_runner_group(&self.runner_group)
     }
 }
 
@@ -62,11 +53,7 @@ impl StackGuardianQueueSettings {
 #[derive(Clone, Debug)]
 pub struct StackGuardianRunnerSettings {
     /// The API's address without `/api/v1`, such as `https://api.app.stackguardian.io` (EU) or `https://api.us.stackguardian.io`.
-    pub url: String,
-    /// The runner group's token (StackGuardian: "sg-node-token").
-    pub token: SecretString,
-    /// An API key (`sgu_...`, `sgo_...`) for draining and for the task counts; without it the runner group's token is tried for these.
-    pub api_key: Option<SecretString>,
+    pub url: BaseUrl,
     /// The organization's name, as it stands in StackGuardian's addresses.
     pub organization: String,
     /// The runner group's name.
@@ -76,7 +63,7 @@ pub struct StackGuardianRunnerSettings {
     /// How long one registration may take; whole seconds.
     pub register_timeout: Duration,
     /// Where the ECS agent tells its tasks, `http://localhost:51678` unless changed; `None`: it is not asked.
-    pub introspection: Option<String>,
+    pub introspection: Option<BaseUrl>,
 }
 
 impl StackGuardianRunnerSettings {
@@ -86,89 +73,107 @@ impl StackGuardianRunnerSettings {
         DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term }
     }
 
-    /// Refuses settings that cannot work, before any call is made.
-    ///
-    /// # Errors
-    /// Names what is wrong and what it should be.
-    pub fn check(&self) -> Result<(), ExchangeError> {
-        check_url(&self.url)?;
-        let token = self.token.expose_secret();
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return refuse(
-                "the StackGuardian runner group token is empty or holds a space or a line break; copy the token that the runner group shows \
-                 for sg-runner's --sg-node-token",
-            );
-        }
-        self.api_key.as_ref().map_or(Ok(()), check_api_key)?;
-        check_name("organization", &self.organization, "demo-org")?;
-        check_name("runner group", &self.runner_group, "private-runners")?;
+    /// Refuses what no settings file could say.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        check_organization(&self.organization)?;
+        check_runner_group(&self.runner_group)?;
         if self.program.trim().is_empty() {
-            return refuse("the StackGuardian registration program is empty; set it to sg-runner or its path");
+            let remedy = "set it to sg-runner or its path";
+            return Err(Problem::new("program", "the StackGuardian registration program is empty", remedy));
         }
         if self.register_timeout < Duration::from_secs(1) {
-            return refuse("the time for a StackGuardian registration is below a second; it takes minutes, such as 5m");
+            return Err(Problem::new(
+                "register_timeout",
+                "the time for a StackGuardian registration is below a second",
+                "it takes minutes, such as 5m",
+            ));
         }
-        match &self.introspection {
-            Some(url) if !url.starts_with("http://") => refuse(
-                "the address of the ECS agent's introspection does not start with http://; it is http://localhost:51678 unless changed",
-            ),
-            Some(_) | None => Ok(()),
-        }
+        Ok(())
     }
 }
 
-/// Refuses an address that cannot be the API's.
-fn check_url(url: &str) -> Result<(), ExchangeError> {
+/// The address of StackGuardian's API.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn base_url(text: &str) -> Result<BaseUrl, Problem> {
     let wrong = |why: &str| {
-        refuse(&format!(
-            "the StackGuardian url {why}; set it to https://api.app.stackguardian.io (EU) or https://api.us.stackguardian.io (US)"
-        ))
+        let remedy = "set it to https://api.app.stackguardian.io (EU) or https://api.us.stackguardian.io (US)";
+        Problem::new("url", why, remedy)
     };
-    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return wrong("does not start with https:// or http://");
-    };
-    let rest = base(rest);
-    if rest.contains('@') {
-        return wrong("holds a user name or a password");
+    let url = BaseUrl::parse(text).map_err(wrong)?;
+    if url.path().ends_with("/api") || url.path().contains("/api/") {
+        return Err(wrong("the StackGuardian url ends in /api/v1, which is added by itself"));
     }
-    if rest.contains(['?', '#']) || rest.contains(char::is_whitespace) || rest.contains(char::is_control) {
-        return wrong("holds a query, a fragment or a space");
+    if url.host() == "app.stackguardian.io" || url.path().contains("/orchestrator") {
+        return Err(wrong("the StackGuardian url is that of the web pages"));
     }
-    if rest.ends_with("/api") || rest.contains("/api/") {
-        return wrong("ends in /api/v1, which is added by itself");
-    }
-    if rest.is_empty() || rest.starts_with(['/', ':']) {
-        return wrong("names no host");
-    }
-    if rest == "app.stackguardian.io" || rest.contains("/orchestrator") {
-        return wrong("is that of the web pages");
+    Ok(url)
+}
+
+/// The address of the ECS agent's introspection, which knows no encryption.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn introspection_url(text: &str) -> Result<BaseUrl, Problem> {
+    BaseUrl::parse(text).ok().filter(|url| !url.is_tls()).ok_or_else(|| {
+        Problem::new(
+            "introspection",
+            "expected the address of the ECS agent's introspection, or \"off\"",
+            "write for example introspection = \"http://localhost:51678\"",
+        )
+    })
+}
+
+pub(super) fn check_token(token: &SecretString) -> Result<(), Problem> {
+    let token = token.expose_secret();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Problem::new(
+            "token",
+            "the StackGuardian runner group token is empty or holds a space or a line break",
+            "copy the token that the runner group shows for sg-runner's --sg-node-token",
+        ));
     }
     Ok(())
 }
 
-fn check_api_key(key: &SecretString) -> Result<(), ExchangeError> {
+pub(super) fn check_api_key(key: &SecretString) -> Result<(), Problem> {
     let key = key.expose_secret();
     if !key.starts_with("sgu_") && !key.starts_with("sgo_") {
-        return refuse(
-            "the StackGuardian API key does not start with sgu_ (a user's) or sgo_ (the organization's); create one in StackGuardian's settings",
-        );
+        return Err(Problem::new(
+            "api_key",
+            "the StackGuardian API key does not start with sgu_ (a user's) or sgo_ (the organization's)",
+            "create one in StackGuardian's settings",
+        ));
     }
-    if key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(());
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Problem::new(
+            "api_key",
+            "the StackGuardian API key holds a space, a line break or another character that no key has",
+            "store it without them",
+        ));
     }
-    refuse(
-        "the StackGuardian API key holds a space, a line break or another character that no key has; store it without them",
-    )
+    Ok(())
+}
+
+pub(super) fn check_organization(name: &str) -> Result<(), Problem> {
+    check_name("organization", "organization", name, "demo-org")
+}
+
+pub(super) fn check_runner_group(name: &str) -> Result<(), Problem> {
+    check_name("runner_group", "runner group", name, "private-runners")
 }
 
 /// A name as it stands in addresses.
-fn check_name(what: &str, name: &str, example: &str) -> Result<(), ExchangeError> {
+fn check_name(key: &str, what: &str, name: &str, example: &str) -> Result<(), Problem> {
     let valid =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     if valid && name.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
         return Ok(());
     }
-    refuse(&format!(
-        "the StackGuardian {what} is not a name as it stands in StackGuardian's addresses; write only its name, such as {example}"
+    Err(Problem::new(
+        key,
+        format!("the StackGuardian {what} is not a name as it stands in StackGuardian's addresses"),
+        format!("write only its name, such as {example}"),
     ))
 }

@@ -1,7 +1,7 @@
 //! Values that must be there, and those that a codec judges itself.
 
 use super::Section;
-use crate::{exchange::ExchangeError, settings::SecretSource};
+use crate::settings::{BaseUrl, Problem, SecretSource};
 
 /// Where a secret may be, for remedies.
 pub(crate) const PLACES: &str =
@@ -35,27 +35,43 @@ impl Section<'_> {
         self.program(key)
     }
 
-    /// Notes what a codec's own check says about the value of a key.
-    pub(crate) fn checked(&self, key: &str, result: Result<(), ExchangeError>) {
-        if let Err(error) = result {
-            let (what, remedy) = error.message.rsplit_once("; ").unwrap_or((&error.message, "correct it"));
-            self.contradiction(key, what, remedy);
-        }
+    /// What a platform's own check makes of the value of a key; a problem is noted with its value and its place.
+    pub(crate) fn checked<T>(&self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.contradiction(&problem.key, problem.wrong, problem.remedy)).ok()
     }
 
-    /// The address of a platform's API, which has a default. An address with a password in it is not shown.
-    pub(crate) fn api(&self, default: &str, check: impl Fn(&str) -> Result<(), ExchangeError>) -> String {
+    /// As [`Self::checked`], for what may be a secret: it is not shown.
+    pub(crate) fn checked_secret<T>(&self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.hidden(&problem.key, problem.wrong, problem.remedy)).ok()
+    }
+
+    /// The address of a platform's API, which has a default.
+    pub(crate) fn url_or(&self, default: &str, parse: fn(&str) -> Result<BaseUrl, Problem>) -> Option<BaseUrl> {
         let url = self.text("url").unwrap_or_else(|| default.to_owned());
+        self.address(&url, parse)
+    }
+
+    /// The address of a platform, which must be there.
+    pub(crate) fn required_url(
+        &self,
+        what: &str,
+        example: &str,
+        parse: fn(&str) -> Result<BaseUrl, Problem>,
+    ) -> Option<BaseUrl> {
+        let url = self.required_text("url", what, example)?;
+        self.address(&url, parse)
+    }
+
+    fn address(&self, url: &str, parse: fn(&str) -> Result<BaseUrl, Problem>) -> Option<BaseUrl> {
         if url.contains('@') {
             self.refuse_user_info();
-        } else {
-            self.checked("url", check(&url));
+            return None;
         }
-        url.trim_end_matches('/').to_owned()
+        self.checked(parse(url))
     }
 
     /// An address with a user name or a password in it; it is not shown.
-    pub(crate) fn refuse_user_info(&self) {
+    fn refuse_user_info(&self) {
         self.hidden(
             "url",
             "holds a user name or a password",

@@ -4,10 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{BuildkiteQueueSettings, BuildkiteRunnerSettings};
+use super::{
+    BuildkiteQueueSettings, BuildkiteRunnerSettings, base_url, check_grace_period, check_program, check_queue,
+    check_tags,
+};
 use crate::{
+    exchange::ExchangeError,
     platform::{
         DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
+        answer::given,
         buildkite::{BuildkiteQueue, BuildkiteRunner, CLOUD, NAME},
     },
     settings::{SecretSource, Section},
@@ -28,23 +33,22 @@ impl QueueConfig for BuildkiteQueueConfig {
     }
 
     fn address(&self) -> &str {
-        &self.settings.url
+        self.settings.url.as_str()
     }
 
     fn secret(&self) -> Option<&SecretSource> {
         Some(&self.token)
     }
 
-    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue> {
-        let token = secret.unwrap_or_default();
-        Box::new(BuildkiteQueue::new(BuildkiteQueueSettings { token, ..self.settings.clone() }))
+    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(BuildkiteQueue::new(self.settings.clone(), given(secret)?)?))
     }
 }
 
 /// A runner as the settings name it.
 #[derive(Clone, Debug)]
 pub struct BuildkiteRunnerConfig {
-    /// Everything but the secrets.
+    /// Everything but the secret.
     pub settings: BuildkiteRunnerSettings,
     /// Where the token is.
     pub token: SecretSource,
@@ -63,55 +67,47 @@ impl RunnerConfig for BuildkiteRunnerConfig {
         vec![&self.token]
     }
 
-    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform> {
-        let token = secrets.into_iter().next().unwrap_or_default();
-        Box::new(BuildkiteRunner::new(BuildkiteRunnerSettings { token, ..self.settings.clone() }))
+    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        let token = given(secrets.into_iter().next())?;
+        Ok(Box::new(BuildkiteRunner::new(self.settings.clone(), token)?))
     }
 }
 
 const TOKEN: &str = "an agent token of the queue's cluster";
 
 pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
-    // Everything right but the key at hand.
-    let right = BuildkiteQueueSettings {
-        url: CLOUD.to_owned(),
-        token: "x".into(),
-        queue: "default".to_owned(),
-        include_waiting: false,
-    };
-    let url = s.api(CLOUD, |url| BuildkiteQueueSettings { url: url.to_owned(), ..right.clone() }.check());
+    let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", TOKEN);
     let queue = key(&s);
     let include_waiting = s.flag("include_waiting").unwrap_or(false);
     s.finish();
-    let settings = BuildkiteQueueSettings { url, token: SecretString::default(), queue: queue?, include_waiting };
+    let settings = BuildkiteQueueSettings { url: url?, queue: queue?, include_waiting };
     Some(Arc::new(BuildkiteQueueConfig { settings, token: token? }))
 }
 
 pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
-    let right = BuildkiteRunnerSettings { token: "x".into(), queue: "default".to_owned(), ..Default::default() };
-    let url = s.api(CLOUD, |url| BuildkiteRunnerSettings { url: url.to_owned(), ..right.clone() }.check());
+    let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", TOKEN);
     let queue = key(&s);
-    let settings = BuildkiteRunnerSettings {
-        url,
-        token: SecretString::default(),
-        queue: queue.clone().unwrap_or_default(),
-        tags: s.texts("tags").unwrap_or_default(),
-        program: s.text("program").unwrap_or_else(|| right.program.clone()),
-        disconnect_after_job: single_use,
-        cancel_grace_period: s
-            .duration("cancel_grace_period", Duration::from_secs(1)..=Duration::from_secs(3600))
-            .unwrap_or(right.cancel_grace_period),
-        build_path: s.absolute("build_path"),
-        hooks_path: s.absolute("hooks_path").unwrap_or_else(|| right.hooks_path.clone()),
-    };
-    s.checked("tags", BuildkiteRunnerSettings { tags: settings.tags.clone(), ..right.clone() }.check());
-    s.checked("program", BuildkiteRunnerSettings { program: settings.program.clone(), ..right.clone() }.check());
-    let grace = BuildkiteRunnerSettings { cancel_grace_period: settings.cancel_grace_period, ..right };
-    s.checked("cancel_grace_period", grace.check());
+    let tags = s.texts("tags").unwrap_or_default();
+    s.checked(check_tags(&tags));
+    let program = s.text("program");
+    s.checked(program.as_deref().map_or(Ok(()), check_program));
+    let grace = s.duration("cancel_grace_period", Duration::from_secs(1)..=Duration::from_secs(3600));
+    s.checked(grace.map_or(Ok(()), check_grace_period));
+    let build_path = s.absolute("build_path");
+    let hooks_path = s.absolute("hooks_path");
     s.finish();
-    queue?;
+    let defaults = BuildkiteRunnerSettings::new(url?, queue?);
+    let settings = BuildkiteRunnerSettings {
+        tags,
+        program: program.unwrap_or(defaults.program),
+        disconnect_after_job: single_use,
+        cancel_grace_period: grace.unwrap_or(defaults.cancel_grace_period),
+        build_path,
+        hooks_path: hooks_path.unwrap_or(defaults.hooks_path),
+        ..defaults
+    };
     Some(Arc::new(BuildkiteRunnerConfig { settings, token: token? }))
 }
 
@@ -126,12 +122,6 @@ fn key(s: &Section<'_>) -> Option<String> {
         return None;
     }
     let queue = s.text("queue")?;
-    let with = BuildkiteQueueSettings {
-        url: CLOUD.to_owned(),
-        token: "x".into(),
-        queue: queue.clone(),
-        include_waiting: false,
-    };
-    s.checked("queue", with.check());
+    s.checked(check_queue(&queue))?;
     Some(queue)
 }

@@ -1,13 +1,15 @@
-//! CircleCi's keys in the settings, read into what its codecs need.
+//! CircleCI's keys in the settings, read into what its codecs need.
 
 use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{CircleCiQueueSettings, CircleCiRunnerSettings};
+use super::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url, check_classes, check_program, check_run_time};
 use crate::{
+    exchange::ExchangeError,
     platform::{
         DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
+        answer::given,
         circleci::{CLOUD, CircleCiQueue, CircleCiRunner, NAME},
     },
     settings::{SecretSource, Section},
@@ -28,23 +30,22 @@ impl QueueConfig for CircleCiQueueConfig {
     }
 
     fn address(&self) -> &str {
-        &self.settings.url
+        self.settings.url.as_str()
     }
 
     fn secret(&self) -> Option<&SecretSource> {
         Some(&self.token)
     }
 
-    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue> {
-        let token = secret.unwrap_or_default();
-        Box::new(CircleCiQueue::new(CircleCiQueueSettings { token, ..self.settings.clone() }))
+    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(CircleCiQueue::new(self.settings.clone(), given(secret)?)?))
     }
 }
 
 /// A runner as the settings name it.
 #[derive(Clone, Debug)]
 pub struct CircleCiRunnerConfig {
-    /// Everything but the secrets.
+    /// Everything but the secret.
     pub settings: CircleCiRunnerSettings,
     /// Where the token is.
     pub token: SecretSource,
@@ -63,28 +64,18 @@ impl RunnerConfig for CircleCiRunnerConfig {
         vec![&self.token]
     }
 
-    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform> {
-        let token = secrets.into_iter().next().unwrap_or_default();
-        Box::new(CircleCiRunner::new(CircleCiRunnerSettings { token, ..self.settings.clone() }))
+    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        let token = given(secrets.into_iter().next())?;
+        Ok(Box::new(CircleCiRunner::new(self.settings.clone(), token)?))
     }
 }
 
 pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
-    // Everything right but the key at hand.
-    let right = CircleCiQueueSettings {
-        url: CLOUD.to_owned(),
-        token: "x".into(),
-        resource_classes: vec!["a/b".to_owned()],
-        max_concurrency: None,
-    };
-    let url = s.api(CLOUD, |url| CircleCiQueueSettings { url: url.to_owned(), ..right.clone() }.check());
+    let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", "a personal API token (a resource class token cannot read the queue)");
     let classes = s.texts("resource_classes");
     match &classes {
-        Some(classes) => {
-            let with = CircleCiQueueSettings { resource_classes: classes.clone(), ..right.clone() };
-            s.checked("resource_classes", with.check());
-        }
+        Some(classes) => drop(s.checked(check_classes(classes))),
         None if s.has("resource_classes") => {}
         None => s.missing(
             "resource_classes",
@@ -94,39 +85,35 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     }
     let max_concurrency = s.integer("max_concurrency", 1..=1_000_000);
     s.finish();
-    let settings =
-        CircleCiQueueSettings { url, token: SecretString::default(), resource_classes: classes?, max_concurrency };
+    let settings = CircleCiQueueSettings { url: url?, resource_classes: classes?, max_concurrency };
     Some(Arc::new(CircleCiQueueConfig { settings, token: token? }))
 }
 
 pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
-    let right = CircleCiRunnerSettings { token: "x".into(), ..Default::default() };
-    let url = s.api(CLOUD, |url| CircleCiRunnerSettings { url: url.to_owned(), ..right.clone() }.check());
+    let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", "the resource class token that the pool shares");
-    let settings = CircleCiRunnerSettings {
-        url,
-        token: SecretString::default(),
-        program: s.text("program").unwrap_or_else(|| right.program.clone()),
-        single_task: single_use,
-        max_run_time: s
-            .duration("max_run_time", Duration::from_secs(1)..=Duration::from_secs(7 * 86_400))
-            .unwrap_or(right.max_run_time),
-        working_directory: s.absolute("working_directory"),
-        cleanup_working_directory: s.flag("cleanup_working_directory").unwrap_or(right.cleanup_working_directory),
-        task_agent_directory: s.absolute("task_agent_directory"),
-        command_prefix: s.program("command_prefix").unwrap_or_default(),
-    };
-    let program = CircleCiRunnerSettings { program: settings.program.clone(), ..right.clone() };
-    s.checked("program", program.check());
-    let max_run_time = CircleCiRunnerSettings { max_run_time: settings.max_run_time, ..right.clone() };
-    s.checked("max_run_time", max_run_time.check());
-    let prefix = CircleCiRunnerSettings {
-        command_prefix: settings.command_prefix.clone(),
-        working_directory: settings.working_directory.clone(),
-        task_agent_directory: settings.task_agent_directory.clone(),
-        ..right
-    };
-    s.checked("command_prefix", prefix.check());
+    let program = s.text("program");
+    s.checked(program.as_deref().map_or(Ok(()), check_program));
+    let run_time = s.duration("max_run_time", Duration::from_secs(1)..=Duration::from_secs(7 * 86_400));
+    s.checked(run_time.map_or(Ok(()), check_run_time));
+    let working_directory = s.absolute("working_directory");
+    let task_agent_directory = s.absolute("task_agent_directory");
+    let cleanup = s.flag("cleanup_working_directory");
+    let command_prefix = s.program("command_prefix").unwrap_or_default();
+    let settings = url.map(|url| {
+        let defaults = CircleCiRunnerSettings::new(url);
+        CircleCiRunnerSettings {
+            program: program.unwrap_or(defaults.program),
+            single_task: single_use,
+            max_run_time: run_time.unwrap_or(defaults.max_run_time),
+            working_directory,
+            cleanup_working_directory: cleanup.unwrap_or(defaults.cleanup_working_directory),
+            task_agent_directory,
+            command_prefix,
+            ..defaults
+        }
+    });
+    s.checked(settings.as_ref().map_or(Ok(()), CircleCiRunnerSettings::check_prefix));
     s.finish();
-    Some(Arc::new(CircleCiRunnerConfig { settings, token: token? }))
+    Some(Arc::new(CircleCiRunnerConfig { settings: settings?, token: token? }))
 }

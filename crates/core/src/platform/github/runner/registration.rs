@@ -71,7 +71,7 @@ fn configured(calls: &Calls, again: bool, result: EffectResult, launch: &dyn Fn(
             Ok(Transition::Done(launch(&blob)))
         }
         409 if !again => {
-            let search = Search::new(calls.list());
+            let search = Search::new(calls.settings.url.clone(), calls.list());
             Ok(Transition::Perform(search.ask(), At::Name(search)))
         }
         // The answer to a group that is not there, or that the token may not see.

@@ -97,7 +97,7 @@ fn removed<A, S>(calls: &Calls) -> Transition<A, S, Removed> {
 }
 
 fn search<T>(calls: &Calls, lost: bool) -> Transition<Effect, At, T> {
-    let search = Search::new(calls.list());
+    let search = Search::new(calls.settings.url.clone(), calls.list());
     Transition::Perform(search.ask(), At::Number { search, lost })
 }
 

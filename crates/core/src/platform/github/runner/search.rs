@@ -6,6 +6,7 @@ use crate::{
         answer::{RequestContext, next_page},
         github::refusal::refusal,
     },
+    settings::BaseUrl,
 };
 
 /// How many pages are read before something must be wrong: old versions of GitHub Enterprise Server ignore the name and list all runners.
@@ -13,6 +14,7 @@ const MOST_PAGES: u32 = 100;
 
 /// The search for the runner of this instance's name.
 pub(super) struct Search {
+    base: BaseUrl,
     url: String,
     pages: u32,
 }
@@ -35,8 +37,8 @@ pub(super) struct Entry {
 }
 
 impl Search {
-    pub(super) fn new(url: String) -> Self {
-        Self { url, pages: 1 }
+    pub(super) fn new(base: BaseUrl, url: String) -> Self {
+        Self { base, url, pages: 1 }
     }
 
     pub(super) fn ask(&self) -> Effect {
@@ -60,12 +62,12 @@ impl Search {
                 return Ok(Found::One(Entry { id, online, busy }));
             }
         }
-        match next_page(context, reply, &self.url, all >= 100)? {
+        match next_page(context, reply, &self.base, &self.url, all >= 100)? {
             None => Ok(Found::None),
             Some(_) if self.pages >= MOST_PAGES => {
                 Err(context.malformed(&format!("there is still a next page after {MOST_PAGES} pages of runners")))
             }
-            Some(url) => Ok(Found::More(Self { url, pages: self.pages + 1 })),
+            Some(url) => Ok(Found::More(Self { base: self.base.clone(), url, pages: self.pages + 1 })),
         }
     }
 }

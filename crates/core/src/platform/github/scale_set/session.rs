@@ -6,7 +6,7 @@ use crate::{
     exchange::{ExchangeError, Method, Reply, Request, Text},
     platform::{
         answer::{Document, Node, RequestContext},
-        github::{base, refusal::refusal},
+        github::refusal::refusal,
     },
 };
 
@@ -50,7 +50,7 @@ impl Service {
     /// A call of the service; `path` may have a query.
     pub(super) fn request(&self, method: Method, path: &str) -> Request {
         let mark = if path.contains('?') { '&' } else { '?' };
-        Request::new(method, format!("{}/_apis/{path}{mark}api-version=6.0-preview", base(&self.url)))
+        Request::new(method, format!("{}/_apis/{path}{mark}api-version=6.0-preview", self.url.trim_end_matches('/')))
             .header("authorization", Text::secret(format!("Bearer {}", self.token.expose_secret())))
             .header("accept", "application/json")
     }
@@ -103,7 +103,7 @@ impl Session {
     pub(super) fn message(&self, number: u64) -> String {
         let (path, query) = self.queue.split_once('?').unwrap_or((&self.queue, ""));
         let mark = if query.is_empty() { "" } else { "?" };
-        format!("{}/{number}{mark}{query}", base(path))
+        format!("{}/{number}{mark}{query}", path.trim_end_matches('/'))
     }
 
     pub(super) fn bearer(&self) -> Text {

@@ -4,12 +4,16 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use secrecy::SecretString;
 
-use super::{GitHubQueueSettings, GitHubRegistration, GitHubRunnerSettings, GitHubScaleSetSettings, GitHubScope};
+use super::{
+    GitHubQueueSettings, GitHubRegistrationBy, GitHubRunnerSettings, GitHubScaleSetSettings, GitHubScope, base_url,
+    check_group_of, check_labels, check_organization, check_program, check_repositories,
+};
 use crate::{
     exchange::ExchangeError,
     platform::{
         DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
-        github::{CLOUD, GitHubApp, GitHubAuth, GitHubOwner, GitHubQueue, GitHubRunner, GitHubScaleSetQueue, NAME},
+        answer::given,
+        github::{CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubQueue, GitHubRunner, GitHubScaleSetQueue, NAME},
     },
     settings::{PLACES, SecretSource, Section},
 };
@@ -19,6 +23,8 @@ use crate::{
 pub struct GitHubQueueConfig {
     /// Everything but the secret.
     pub settings: GitHubQueueSettings,
+    /// Who asks.
+    pub identity: GitHubIdentity,
     /// Where the secret is.
     pub token: SecretSource,
 }
@@ -29,16 +35,15 @@ impl QueueConfig for GitHubQueueConfig {
     }
 
     fn address(&self) -> &str {
-        &self.settings.url
+        self.settings.url.as_str()
     }
 
     fn secret(&self) -> Option<&SecretSource> {
         Some(&self.token)
     }
 
-    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue> {
-        let auth = self.settings.auth.with_secret(secret.unwrap_or_default());
-        Box::new(GitHubQueue::new(GitHubQueueSettings { auth, ..self.settings.clone() }))
+    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(GitHubQueue::new(self.settings.clone(), self.identity.with(given(secret)?))?))
     }
 }
 
@@ -47,6 +52,8 @@ impl QueueConfig for GitHubQueueConfig {
 pub struct GitHubScaleSetQueueConfig {
     /// Everything but the secret.
     pub settings: GitHubScaleSetSettings,
+    /// Who asks.
+    pub identity: GitHubIdentity,
     /// Where the secret is.
     pub token: SecretSource,
 }
@@ -57,25 +64,26 @@ impl QueueConfig for GitHubScaleSetQueueConfig {
     }
 
     fn address(&self) -> &str {
-        &self.settings.url
+        self.settings.url.as_str()
     }
 
     fn secret(&self) -> Option<&SecretSource> {
         Some(&self.token)
     }
 
-    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue> {
-        let auth = self.settings.auth.with_secret(secret.unwrap_or_default());
-        Box::new(GitHubScaleSetQueue::new(GitHubScaleSetSettings { auth, ..self.settings.clone() }))
+    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(GitHubScaleSetQueue::new(self.settings.clone(), self.identity.with(given(secret)?))?))
     }
 }
 
 /// A runner as the settings name it.
 #[derive(Clone, Debug)]
 pub struct GitHubRunnerConfig {
-    /// Everything but the secrets.
+    /// Everything but the secret.
     pub settings: GitHubRunnerSettings,
-    /// Where the token is.
+    /// How it comes to its configuration.
+    pub registration: GitHubRegistrationBy,
+    /// Where the token, the private key or the configuration is.
     pub token: SecretSource,
 }
 
@@ -92,41 +100,14 @@ impl RunnerConfig for GitHubRunnerConfig {
         vec![&self.token]
     }
 
-    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform> {
-        let secret = secrets.into_iter().next().unwrap_or_default();
-        let registration = match &self.settings.registration {
-            GitHubRegistration::Api(auth) => GitHubRegistration::Api(auth.with_secret(secret)),
-            GitHubRegistration::Jit(_) => GitHubRegistration::Jit(secret),
-        };
-        Box::new(GitHubRunner::new(GitHubRunnerSettings { registration, ..self.settings.clone() }))
-    }
-}
-
-/// Everything right but the key at hand.
-fn right_queue() -> GitHubQueueSettings {
-    GitHubQueueSettings {
-        url: CLOUD.to_owned(),
-        auth: GitHubAuth::Token("x".into()),
-        scope: GitHubScope::Organization("x".to_owned()),
-        labels: BTreeSet::new(),
-        runner_group_id: None,
-    }
-}
-
-fn right_runner() -> GitHubRunnerSettings {
-    GitHubRunnerSettings {
-        url: CLOUD.to_owned(),
-        registration: GitHubRegistration::Api(GitHubAuth::Token("x".into())),
-        owner: GitHubOwner::Organization("x".to_owned()),
-        runner_group_id: 1,
-        labels: BTreeSet::new(),
-        work_folder: "_work".to_owned(),
-        program: vec!["/opt/actions-runner/run.sh".to_owned()],
+    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        let secret = given(secrets.into_iter().next())?;
+        Ok(Box::new(GitHubRunner::new(self.settings.clone(), self.registration.with(secret))?))
     }
 }
 
 pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
-    let url = url(&s);
+    let url = s.url_or(CLOUD, base_url);
     let auth = auth(&s, "a personal access token with the permission actions: read, or a GitHub App");
     let by_scale_set = s.has("scale_set");
     let repositories = s.texts("repositories");
@@ -136,8 +117,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let scale_set = s.text("scale_set");
     let max_jobs = s.integer("max_jobs", 1..=10_000);
     if let Some(names) = &repositories {
-        let with = GitHubQueueSettings { scope: GitHubScope::Repositories(names.clone()), ..right_queue() };
-        s.checked("repositories", with.check());
+        s.checked(check_repositories(names));
         if organization.is_some() {
             s.contradiction(
                 "organization",
@@ -147,14 +127,13 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
         }
     }
     if let Some(name) = &organization {
-        let with = GitHubQueueSettings { scope: GitHubScope::Organization(name.clone()), ..right_queue() };
-        s.checked("organization", with.check());
+        s.checked(check_organization(name));
     }
     let scope = match (repositories, organization) {
         (Some(names), _) => Some(GitHubScope::Repositories(names)),
         (None, Some(name)) => Some(GitHubScope::Organization(name)),
         (None, None) if s.has("repositories") || s.has("organization") => None,
-        (None, None) if !by_scale_set && matches!(auth, Some((GitHubAuth::App(_), _))) => {
+        (None, None) if !by_scale_set && matches!(auth, Some((GitHubIdentity::App(_), _))) => {
             Some(GitHubScope::Installation)
         }
         (None, None) => {
@@ -171,20 +150,19 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
         s.contradiction("max_jobs", "max_jobs goes with scale_set only", "remove it, or add scale_set = \"name\"");
     }
     s.finish();
-    let (auth, token) = auth?;
+    let (identity, token) = auth?;
     if by_scale_set {
         let settings = GitHubScaleSetSettings {
-            url,
-            auth,
+            url: url?,
             owner: owner?,
             scale_set: scale_set?,
             runner_group_id: runner_group_id.unwrap_or(1),
             max_jobs: max_jobs.unwrap_or(1000),
         };
-        return Some(Arc::new(GitHubScaleSetQueueConfig { settings, token }));
+        return Some(Arc::new(GitHubScaleSetQueueConfig { settings, identity, token }));
     }
-    let settings = GitHubQueueSettings { url, auth, scope: scope?, labels, runner_group_id };
-    Some(Arc::new(GitHubQueueConfig { settings, token }))
+    let settings = GitHubQueueSettings { url: url?, scope: scope?, labels, runner_group_id };
+    Some(Arc::new(GitHubQueueConfig { settings, identity, token }))
 }
 
 fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<GitHubOwner> {
@@ -210,24 +188,21 @@ fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<Gi
 }
 
 pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
-    let url = url(&s);
+    let url = s.url_or(CLOUD, base_url);
     let registration = registration(&s, single_use);
-    let right = right_runner();
     let owner = owner(&s);
     let labels = labels(&s);
     let runner_group_id = s.integer("runner_group_id", 1..=999_999_999_999).unwrap_or(1);
     if let Some(owner) = &owner {
-        let with = GitHubRunnerSettings { runner_group_id, owner: owner.clone(), ..right.clone() };
-        s.checked("runner_group_id", with.check());
+        s.checked(check_group_of(owner, runner_group_id));
     }
-    let work_folder = s.text("work_folder").unwrap_or_else(|| right.work_folder.clone());
-    let program = s.program("program").unwrap_or_else(|| right.program.clone());
-    s.checked("program", GitHubRunnerSettings { program: program.clone(), ..right }.check());
+    let work_folder = s.text("work_folder").unwrap_or_else(|| "_work".to_owned());
+    let program = s.program("program").unwrap_or_else(|| vec!["/opt/actions-runner/run.sh".to_owned()]);
+    s.checked(check_program(&program));
     s.finish();
     let (registration, token) = registration?;
-    let settings =
-        GitHubRunnerSettings { url, registration, owner: owner?, runner_group_id, labels, work_folder, program };
-    Some(Arc::new(GitHubRunnerConfig { settings, token }))
+    let settings = GitHubRunnerSettings { url: url?, owner: owner?, runner_group_id, labels, work_folder, program };
+    Some(Arc::new(GitHubRunnerConfig { settings, registration, token }))
 }
 
 fn owner(s: &Section<'_>) -> Option<GitHubOwner> {
@@ -253,22 +228,14 @@ fn owner(s: &Section<'_>) -> Option<GitHubOwner> {
             return None;
         }
     };
-    let key = match owner {
-        GitHubOwner::Organization(_) => "organization",
-        GitHubOwner::Repository(_) => "repository",
-    };
-    let with = GitHubRunnerSettings { owner: owner.clone(), ..right_runner() };
-    if with.check().is_ok() {
-        return Some(owner);
-    }
-    s.checked(key, with.check());
-    None
+    s.checked(owner.check())?;
+    Some(owner)
 }
 
-fn registration(s: &Section<'_>, single_use: bool) -> Option<(GitHubRegistration, SecretSource)> {
+fn registration(s: &Section<'_>, single_use: bool) -> Option<(GitHubRegistrationBy, SecretSource)> {
     if !s.has("jit_config") {
         let auth = auth(s, "a token that may change self-hosted runners, or a GitHub App, or jit_config");
-        return auth.map(|(auth, source)| (GitHubRegistration::Api(auth), source));
+        return auth.map(|(auth, source)| (GitHubRegistrationBy::Api(auth), source));
     }
     let source = s.secret("jit_config");
     for key in ["token", "app_id", "installation_id", "private_key"] {
@@ -283,14 +250,14 @@ fn registration(s: &Section<'_>, single_use: bool) -> Option<(GitHubRegistration
             "set jobs_per_instance = 1 below [agent], or give a token instead",
         );
     }
-    source.map(|source| (GitHubRegistration::Jit(SecretString::default()), source))
+    source.map(|source| (GitHubRegistrationBy::Jit, source))
 }
 
-fn auth(s: &Section<'_>, what: &str) -> Option<(GitHubAuth, SecretSource)> {
+fn auth(s: &Section<'_>, what: &str) -> Option<(GitHubIdentity, SecretSource)> {
     let has_app = ["app_id", "installation_id", "private_key"].into_iter().any(|key| s.has(key));
     if !has_app {
         if s.has("token") {
-            return s.secret("token").map(|source| (GitHubAuth::Token(SecretString::default()), source));
+            return s.secret("token").map(|source| (GitHubIdentity::Token, source));
         }
         s.missing(
             "token",
@@ -330,19 +297,13 @@ fn auth(s: &Section<'_>, what: &str) -> Option<(GitHubAuth, SecretSource)> {
     let app_id = s.has("app_id").then(|| s.text("app_id")).flatten();
     let installation_id = s.has("installation_id").then(|| s.integer("installation_id", 1..=999_999_999_999)).flatten();
     let source = s.has("private_key").then(|| s.secret("private_key")).flatten();
-    let app = GitHubApp { app_id: app_id?, installation_id: installation_id?, private_key: SecretString::default() };
-    let with = GitHubAuth::App(GitHubApp { private_key: "-----BEGIN ".into(), ..app.clone() });
-    s.checked("app_id", GitHubQueueSettings { auth: with, ..right_queue() }.check());
-    Some((GitHubAuth::App(app), source?))
-}
-
-fn url(s: &Section<'_>) -> String {
-    s.api(CLOUD, |url| GitHubQueueSettings { url: url.to_owned(), ..right_queue() }.check())
+    let app = GitHubApp { app_id: app_id?, installation_id: installation_id? };
+    s.checked(app.check());
+    Some((GitHubIdentity::App(app), source?))
 }
 
 fn labels(s: &Section<'_>) -> BTreeSet<String> {
     let labels: BTreeSet<String> = s.texts("labels").unwrap_or_default().into_iter().collect();
-    let check: Result<(), ExchangeError> = GitHubQueueSettings { labels: labels.clone(), ..right_queue() }.check();
-    s.checked("labels", check);
+    s.checked(check_labels(&labels));
     labels
 }

@@ -4,13 +4,15 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{GitLabQueueSettings, GitLabRunnerSettings, Scope};
+use super::{GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
 use crate::{
+    exchange::ExchangeError,
     platform::{
         DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
-        gitlab::{GitLabQueue, GitLabRunner, NAME},
+        answer::given,
+        gitlab::{GitLabQueue, GitLabRunner, NAME, config},
     },
-    settings::{SecretSource, Section},
+    settings::{BaseUrl, Problem, SecretSource, Section},
 };
 
 /// A pool's queue as the settings name it.
@@ -28,23 +30,22 @@ impl QueueConfig for GitLabQueueConfig {
     }
 
     fn address(&self) -> &str {
-        &self.settings.url
+        self.settings.url.as_str()
     }
 
     fn secret(&self) -> Option<&SecretSource> {
         Some(&self.token)
     }
 
-    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue> {
-        let token = secret.unwrap_or_default();
-        Box::new(GitLabQueue::new(GitLabQueueSettings { token, ..self.settings.clone() }))
+    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(GitLabQueue::new(self.settings.clone(), given(secret)?)?))
     }
 }
 
 /// A runner as the settings name it.
 #[derive(Clone, Debug)]
 pub struct GitLabRunnerConfig {
-    /// Everything but the secrets.
+    /// Everything but the secret.
     pub settings: GitLabRunnerSettings,
     /// Where the token is.
     pub token: SecretSource,
@@ -63,9 +64,9 @@ impl RunnerConfig for GitLabRunnerConfig {
         vec![&self.token]
     }
 
-    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform> {
-        let token = secrets.into_iter().next().unwrap_or_default();
-        Box::new(GitLabRunner::new(GitLabRunnerSettings { token, ..self.settings.clone() }))
+    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        let token = given(secrets.into_iter().next())?;
+        Ok(Box::new(GitLabRunner::new(self.settings.clone(), token)?))
     }
 }
 
@@ -115,8 +116,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     }
     let runner_id = s.integer("runner_id", 1..=999_999_999_999);
     s.finish();
-    let settings =
-        GitLabQueueSettings { url: url?, token: SecretString::default(), scope: scope?, tags, run_untagged, runner_id };
+    let settings = GitLabQueueSettings { url: url?, scope: scope?, tags, run_untagged, runner_id };
     Some(Arc::new(GitLabQueueConfig { settings, token: token? }))
 }
 
@@ -145,51 +145,16 @@ pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
             "create a runner at GitLab and use its token, which begins with glrt-",
         );
     }
-    let settings = url.map(|url| GitLabRunnerSettings {
-        url,
-        token: SecretString::default(),
-        program,
-        executor,
-        image,
-        extra,
-        check_interval,
-    });
-    if let Some(settings) = settings.as_ref().filter(|settings| settings.extra.is_some()) {
-        // Only `extra` is left to be wrong, and it may hold secrets.
-        let probe = GitLabRunnerSettings { token: "glrt-".into(), ..settings.clone() };
-        if let Err(error) = probe.check() {
-            s.hidden("extra", format!("cannot be used: {}", error.message), "correct the lines");
-        }
-    }
+    let checked = config::extra(extra.as_deref());
+    // The lines may hold secrets.
+    s.checked_secret(
+        checked.map_err(|problem| Problem { wrong: format!("cannot be used: {}", problem.wrong), ..problem }),
+    );
     s.finish();
-    Some(Arc::new(GitLabRunnerConfig { settings: settings?, token: token? }))
+    let settings = GitLabRunnerSettings { url: url?, program, executor, image, extra, check_interval };
+    Some(Arc::new(GitLabRunnerConfig { settings, token: token? }))
 }
 
-fn url(s: &Section<'_>) -> Option<String> {
-    if !s.has("url") {
-        s.missing("url", "GitLab's address", "add url = \"https://gitlab.example.com\"");
-        return None;
-    }
-    let url = s.text("url")?;
-    let url = url.trim().trim_end_matches('/');
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let (wrong, remedy) = match host {
-        None | Some("") => (
-            "expected an address that begins with https:// or http://",
-            "write for example url = \"https://gitlab.example.com\"",
-        ),
-        Some(host) if host.contains('@') => {
-            s.refuse_user_info();
-            return None;
-        }
-        Some(host) if host.contains(['?', '#']) || host.contains(char::is_whitespace) => {
-            ("expected an address without ?, # or spaces", "write for example url = \"https://gitlab.example.com\"")
-        }
-        Some(host) if host.ends_with("/api") || host.contains("/api/") => {
-            ("expected GitLab's own address", "leave out /api and what follows: lightsout adds it")
-        }
-        Some(_) => return Some(url.to_owned()),
-    };
-    s.contradiction("url", wrong, remedy);
-    None
+fn url(s: &Section<'_>) -> Option<BaseUrl> {
+    s.required_url("GitLab's address", "https://gitlab.example.com", base_url)
 }

@@ -4,10 +4,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::SecretString;
 
-use super::{SpaceliftQueueSettings, SpaceliftRunnerSettings};
+use super::{
+    BY_CALL, BY_SIGNAL, PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings, base_url, check_env,
+    check_ignored, check_key_id, check_worker_pool,
+};
 use crate::{
+    exchange::ExchangeError,
     platform::{
         DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
+        answer::given,
         spacelift::{NAME, SpaceliftQueue, SpaceliftRunner},
     },
     settings::{SecretSource, Section},
@@ -28,16 +33,15 @@ impl QueueConfig for SpaceliftQueueConfig {
     }
 
     fn address(&self) -> &str {
-        &self.settings.url
+        self.settings.url.as_str()
     }
 
     fn secret(&self) -> Option<&SecretSource> {
         Some(&self.api_key_secret)
     }
 
-    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue> {
-        let api_key_secret = secret.unwrap_or_default();
-        Box::new(SpaceliftQueue::new(SpaceliftQueueSettings { api_key_secret, ..self.settings.clone() }))
+    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(SpaceliftQueue::new(self.settings.clone(), given(secret)?)?))
     }
 }
 
@@ -50,8 +54,8 @@ pub struct SpaceliftRunnerConfig {
     pub token: SecretSource,
     /// Where the pool's private key is.
     pub private_key: SecretSource,
-    /// Where the API key's secret is, when the settings name an API key.
-    pub api_key_secret: Option<SecretSource>,
+    /// The pool and where the secret of an API key to it is, for draining with proof.
+    pub api: Option<(SpaceliftQueueSettings, SecretSource)>,
 }
 
 impl RunnerConfig for SpaceliftRunnerConfig {
@@ -60,19 +64,21 @@ impl RunnerConfig for SpaceliftRunnerConfig {
     }
 
     fn drain_rules(&self) -> DrainRules {
-        self.settings.drain_rules()
+        if self.api.is_some() { BY_CALL } else { BY_SIGNAL }
     }
 
     fn secrets(&self) -> Vec<&SecretSource> {
-        [&self.token, &self.private_key].into_iter().chain(&self.api_key_secret).collect()
+        [&self.token, &self.private_key].into_iter().chain(self.api.as_ref().map(|(_, secret)| secret)).collect()
     }
 
-    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform> {
+    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         let mut secrets = secrets.into_iter();
-        let mut next = || secrets.next().unwrap_or_default();
-        let (token, private_key) = (next(), next());
-        let api = self.settings.api.clone().map(|api| SpaceliftQueueSettings { api_key_secret: next(), ..api });
-        Box::new(SpaceliftRunner::new(SpaceliftRunnerSettings { token, private_key, api, ..self.settings.clone() }))
+        let pool = PoolSecrets { token: given(secrets.next())?, private_key: given(secrets.next())? };
+        let api = match &self.api {
+            Some((api, _)) => Some((api.clone(), given(secrets.next())?)),
+            None => None,
+        };
+        Ok(Box::new(SpaceliftRunner::new(self.settings.clone(), pool, api)?))
     }
 }
 
@@ -90,71 +96,29 @@ pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let token = s.required_secret("token", "the worker pool's token (SPACELIFT_TOKEN)");
     let private_key =
         s.required_secret("private_key", "the worker pool's private key in base64 (SPACELIFT_POOL_PRIVATE_KEY)");
+    let program = s.text("program").unwrap_or_else(|| "spacelift-launcher".to_owned());
     let env = env(&s);
-    let mut settings = SpaceliftRunnerSettings {
-        token: SecretString::default(),
-        private_key: SecretString::default(),
-        program: s.text("program").unwrap_or_else(|| "spacelift-launcher".to_owned()),
-        env,
-        ignore_containers: s.texts("ignore_containers").unwrap_or_default(),
-        api: None,
-    };
-    // Everything right but the key at hand.
-    let right = SpaceliftRunnerSettings {
-        token: "x".into(),
-        private_key: "x".into(),
-        env: BTreeMap::new(),
-        ignore_containers: Vec::new(),
-        ..settings.clone()
-    };
-    s.checked("env", SpaceliftRunnerSettings { env: settings.env.clone(), ..right.clone() }.check());
-    let ignore_containers = settings.ignore_containers.clone();
-    s.checked("ignore_containers", SpaceliftRunnerSettings { ignore_containers, ..right }.check());
+    s.checked(check_env(&env));
+    let ignore_containers = s.texts("ignore_containers").unwrap_or_default();
+    s.checked(check_ignored(&ignore_containers));
     let with_key = API.iter().any(|key| s.has(key));
     let api = if with_key { api(&s) } else { None };
     s.finish();
-    let api_key_secret = match api {
-        Some((api, secret)) => {
-            settings.api = Some(api);
-            Some(secret)
-        }
-        None if with_key => return None,
-        None => None,
-    };
-    Some(Arc::new(SpaceliftRunnerConfig { settings, token: token?, private_key: private_key?, api_key_secret }))
+    if with_key && api.is_none() {
+        return None;
+    }
+    let settings = SpaceliftRunnerSettings { program, env, ignore_containers };
+    Some(Arc::new(SpaceliftRunnerConfig { settings, token: token?, private_key: private_key?, api }))
 }
 
 fn api(s: &Section<'_>) -> Option<(SpaceliftQueueSettings, SecretSource)> {
-    let right = SpaceliftQueueSettings {
-        url: "https://x.app.spacelift.io".to_owned(),
-        api_key_id: "x".to_owned(),
-        api_key_secret: "x".into(),
-        worker_pool: "0".repeat(26),
-    };
-    let url = s.required_text("url", "your account's address", "https://ACCOUNT.app.spacelift.io");
-    match &url {
-        Some(url) if url.contains('@') => {
-            s.refuse_user_info();
-        }
-        Some(url) => s.checked("url", SpaceliftQueueSettings { url: url.clone(), ..right.clone() }.check()),
-        None => {}
-    }
+    let url = s.required_url("your account's address", "https://ACCOUNT.app.spacelift.io", base_url);
     let api_key_id = s.required_text("api_key_id", "the API key's id", "01HXAMPLE0KEY0ID0000000000");
-    if let Some(api_key_id) = api_key_id.clone() {
-        s.checked("api_key_id", SpaceliftQueueSettings { api_key_id, ..right.clone() }.check());
-    }
+    s.checked(api_key_id.as_deref().map_or(Ok(()), check_key_id));
     let secret = s.required_secret("api_key_secret", "the API key's secret");
     let worker_pool = s.required_text("worker_pool", "the worker pool's id", "01HXAMPLE0P001D00000000000");
-    if let Some(worker_pool) = worker_pool.clone() {
-        s.checked("worker_pool", SpaceliftQueueSettings { worker_pool, ..right }.check());
-    }
-    let settings = SpaceliftQueueSettings {
-        url: url?.trim_end_matches('/').to_owned(),
-        api_key_id: api_key_id?,
-        api_key_secret: SecretString::default(),
-        worker_pool: worker_pool?,
-    };
-    Some((settings, secret?))
+    s.checked(worker_pool.as_deref().map_or(Ok(()), check_worker_pool));
+    Some((SpaceliftQueueSettings { url: url?, api_key_id: api_key_id?, worker_pool: worker_pool? }, secret?))
 }
 
 /// Variables as a list of `NAME=value`.

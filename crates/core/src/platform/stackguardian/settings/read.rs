@@ -4,14 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{StackGuardianQueueSettings, StackGuardianRunnerSettings};
+use super::{
+    StackGuardianQueueSettings, StackGuardianRunnerSettings, base_url, check_api_key, check_organization,
+    check_runner_group, introspection_url,
+};
 use crate::{
     exchange::ExchangeError,
     platform::{
         DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
+        answer::given,
         stackguardian::{EU, NAME, StackGuardianQueue, StackGuardianRunner},
     },
-    settings::{SecretSource, Section},
+    settings::{Problem, SecretSource, Section},
 };
 
 /// A pool's queue as the settings name it.
@@ -29,16 +33,15 @@ impl QueueConfig for StackGuardianQueueConfig {
     }
 
     fn address(&self) -> &str {
-        &self.settings.url
+        self.settings.url.as_str()
     }
 
     fn secret(&self) -> Option<&SecretSource> {
         Some(&self.api_key)
     }
 
-    fn open(&self, secret: Option<SecretString>) -> Box<dyn Queue> {
-        let api_key = secret.unwrap_or_default();
-        Box::new(StackGuardianQueue::new(StackGuardianQueueSettings { api_key, ..self.settings.clone() }))
+    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(StackGuardianQueue::new(self.settings.clone(), given(secret)?)?))
     }
 }
 
@@ -66,93 +69,65 @@ impl RunnerConfig for StackGuardianRunnerConfig {
         [&self.token].into_iter().chain(&self.api_key).collect()
     }
 
-    fn open(&self, secrets: Vec<SecretString>) -> Box<dyn RunnerPlatform> {
+    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         let mut secrets = secrets.into_iter();
-        let (token, api_key) = (secrets.next().unwrap_or_default(), secrets.next());
-        Box::new(StackGuardianRunner::new(StackGuardianRunnerSettings { token, api_key, ..self.settings.clone() }))
+        let token = given(secrets.next())?;
+        let api_key = self.api_key.as_ref().map(|_| given(secrets.next())).transpose()?;
+        Ok(Box::new(StackGuardianRunner::new(self.settings.clone(), token, api_key)?))
     }
 }
 
 pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
-    let url = address(&s);
+    let url = s.url_or(EU, base_url);
     let api_key = s.required_secret("api_key", "an API key of a user (sgu_...) or of the organization (sgo_...)");
-    check_api_key(&s, api_key.as_ref());
-    let organization = name(&s, "organization", "the organization's name", "demo-org");
-    let runner_group = name(&s, "runner_group", "the runner group's name", "private-runners");
+    check_inline(&s, api_key.as_ref());
+    let (organization, runner_group) = names(&s);
     s.finish();
-    let settings = StackGuardianQueueSettings {
-        url,
-        api_key: SecretString::default(),
-        organization: organization?,
-        runner_group: runner_group?,
-    };
+    let settings = StackGuardianQueueSettings { url: url?, organization: organization?, runner_group: runner_group? };
     Some(Arc::new(StackGuardianQueueConfig { settings, api_key: api_key? }))
 }
 
 pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
-    let url = address(&s);
+    let url = s.url_or(EU, base_url);
     let token = s.required_secret("token", "the runner group's token (sg-runner: --sg-node-token)");
     let api_key = s.secret("api_key");
-    check_api_key(&s, api_key.as_ref());
-    let organization = name(&s, "organization", "the organization's name", "demo-org");
-    let runner_group = name(&s, "runner_group", "the runner group's name", "private-runners");
+    check_inline(&s, api_key.as_ref());
+    let (organization, runner_group) = names(&s);
     let program = s.text("program").unwrap_or_else(|| "sg-runner".to_owned());
     let register_timeout = s
         .duration("register_timeout", Duration::from_secs(1)..=Duration::from_secs(3600))
         .unwrap_or(Duration::from_secs(300));
     let introspection = s.text("introspection").unwrap_or_else(|| "http://localhost:51678".to_owned());
-    if introspection != "off" && !introspection.starts_with("http://") {
-        s.contradiction(
-            "introspection",
-            "expected the address of the ECS agent's introspection, or \"off\"",
-            "write for example introspection = \"http://localhost:51678\"",
-        );
-    }
+    let introspection = match introspection.as_str() {
+        "off" => Some(None),
+        url => s.checked(introspection_url(url)).map(Some),
+    };
     s.finish();
     let settings = StackGuardianRunnerSettings {
-        url,
-        token: SecretString::default(),
-        api_key: None,
+        url: url?,
         organization: organization?,
         runner_group: runner_group?,
         program,
         register_timeout,
-        introspection: (introspection != "off").then_some(introspection),
+        introspection: introspection?,
     };
     Some(Arc::new(StackGuardianRunnerConfig { settings, token: token?, api_key }))
 }
 
-/// Everything right but the key at hand.
-fn right() -> StackGuardianQueueSettings {
-    StackGuardianQueueSettings {
-        url: EU.to_owned(),
-        api_key: "sgu_".into(),
-        organization: "x".to_owned(),
-        runner_group: "x".to_owned(),
-    }
-}
-
-fn address(s: &Section<'_>) -> String {
-    s.api(EU, |url| StackGuardianQueueSettings { url: url.to_owned(), ..right() }.check())
-}
-
-fn name(s: &Section<'_>, key: &'static str, what: &str, example: &str) -> Option<String> {
-    let name = s.required_text(key, what, example)?;
-    let with: Result<(), ExchangeError> = if key == "organization" {
-        StackGuardianQueueSettings { organization: name.clone(), ..right() }.check()
-    } else {
-        StackGuardianQueueSettings { runner_group: name.clone(), ..right() }.check()
-    };
-    s.checked(key, with);
-    Some(name)
+fn names(s: &Section<'_>) -> (Option<String>, Option<String>) {
+    let organization = s.required_text("organization", "the organization's name", "demo-org");
+    s.checked(organization.as_deref().map_or(Ok(()), check_organization));
+    let runner_group = s.required_text("runner_group", "the runner group's name", "private-runners");
+    s.checked(runner_group.as_deref().map_or(Ok(()), check_runner_group));
+    (organization, runner_group)
 }
 
 /// A key that stands in the settings themselves can be looked at.
-fn check_api_key(s: &Section<'_>, api_key: Option<&SecretSource>) {
-    if let Some(SecretSource::Inline(api_key)) = api_key
-        && let Err(error) = (StackGuardianQueueSettings { api_key: api_key.clone(), ..right() }.check())
-    {
-        let (what, remedy) = error.message.split_once("; ").unwrap_or((&error.message, "correct it"));
-        s.hidden("api_key", format!("cannot be used: {what}"), remedy);
+fn check_inline(s: &Section<'_>, api_key: Option<&SecretSource>) {
+    if let Some(SecretSource::Inline(api_key)) = api_key {
+        let checked = check_api_key(api_key);
+        s.checked_secret(
+            checked.map_err(|problem| Problem { wrong: format!("cannot be used: {}", problem.wrong), ..problem }),
+        );
     }
 }
