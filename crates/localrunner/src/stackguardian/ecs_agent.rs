@@ -19,8 +19,10 @@ use nix::{
 use serde_json::Value;
 
 use super::tasks::{self, Tasks};
+use lightsout_localcloud::runner_protocol::Connect;
+
 use crate::{
-    client::{Connect, PlatformClient, embedded_url},
+    client::{PlatformClient, embedded_url},
     container::unique,
     executor::{Executor, JobOptions, RunningJob},
     job::Job,
