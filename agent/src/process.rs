@@ -9,6 +9,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
+    io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 use tokio::io::{Interest, unix::AsyncFd};
@@ -26,7 +27,7 @@ impl Process {
         let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
         let handle = match pidfd_open(id, PidfdFlags::empty()) {
             Ok(handle) => handle,
-            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(Errno::SRCH) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         // Read after the handle was taken: if it is gone by now, the id may already mean another process.
@@ -83,7 +84,7 @@ impl Process {
 
     fn send(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(self.handle.as_fd(), signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -138,7 +139,7 @@ fn marked(pid: u32, mark: &str) -> io::Result<bool> {
     match fs::read(format!("/proc/{pid}/environ")) {
         Ok(environ) => Ok(environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => Ok(false),
-        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ESRCH as i32) => Ok(false),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => Ok(false),
         Err(error) => Err(error),
     }
 }

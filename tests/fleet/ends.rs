@@ -1,6 +1,6 @@
 //! How `up` itself ends, and what it finds when it begins.
 
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 
 use crate::rig::{Fleet, Home, engine_or_skip};
 
@@ -33,7 +33,7 @@ fn ctrl_c_ends_everything_with_130() {
     let mut fleet = Fleet::up("--jobs 4 --max 2 --job-seconds 600");
     fleet.until("two running jobs", |fleet| (fleet.queue.running == 2).then_some(()));
     assert!(fleet.traces().0 >= 5, "{:?}", fleet.traces());
-    fleet.signal(Signal::SIGINT);
+    fleet.signal(Signal::INT);
     let ended = fleet.ended();
     assert_eq!(ended.code, Some(130), "{}", ended.stderr);
     assert_eq!(ended.summary()["jobs"]["total"], 4);
@@ -44,8 +44,8 @@ fn ctrl_c_ends_everything_with_130() {
 fn a_second_ctrl_c_does_not_wait() {
     let mut fleet = Fleet::up("--jobs 1 --max 1 --job-seconds 600");
     fleet.until_phase("busy");
-    fleet.signal(Signal::SIGTERM);
-    fleet.signal(Signal::SIGINT);
+    fleet.signal(Signal::TERM);
+    fleet.signal(Signal::INT);
     assert_eq!(fleet.ended().code, Some(130));
 }
 

@@ -2,10 +2,7 @@
 //! scales in while jobs run, and nothing is lost.
 
 use lightsout_localcloud::fleet::JobState;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::rig::{Fleet, instance, lightsout, living, phase};
@@ -48,7 +45,7 @@ fn a_signal_to_githubs_runner_cancels_its_job_and_is_seen() {
     let id = fleet.until_phase("busy");
     let file = fleet.dir().join("instances").join(&id).join("state/runner/runner.pid");
     let pid = std::fs::read_to_string(file).expect("a runner").trim().parse().expect("a number");
-    kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it runs");
+    kill_process(Pid::from_raw(pid).expect("an id"), Signal::TERM).expect("it runs");
     fleet.until_job(job, JobState::Lost);
     // The agent registers a new runner, which works.
     for job in fleet.enqueue(1, 0.5) {

@@ -19,10 +19,7 @@ use lightsout_localcloud::{
     Snapshot,
     fleet::{InstanceView, JobState, JobView},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -223,7 +220,7 @@ impl Fleet {
 
     /// Sends `up` itself a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(pid(&self.up), signal).expect("it runs");
+        kill_process(Pid::from_child(&self.up), signal).expect("it runs");
     }
 
     /// The lines about the run itself.
@@ -250,7 +247,7 @@ impl Fleet {
 
     /// Kills `up` alone with SIGKILL, and gives the place back with all that the fleet leaves in it.
     pub fn killed(mut self) -> Home {
-        self.signal(Signal::SIGKILL);
+        self.signal(Signal::KILL);
         assert_eq!(self.exit(), None);
         self.abandoned = true;
         Home { root: self.home.root.take(), turn: self.home.turn.pass_on() }
@@ -375,8 +372,4 @@ fn read(stdout: ChildStdout, lines: Arc<Mutex<Vec<Value>>>) -> thread::JoinHandl
             lines.lock().expect("no reader panics").push(value);
         }
     })
-}
-
-fn pid(child: &Child) -> Pid {
-    Pid::from_raw(child.id().try_into().expect("a process id"))
 }

@@ -6,7 +6,10 @@ use lightsout_core::{
     activity::Activity,
     platform::job_pid_file::{JobPidFile, start_of},
 };
-use rustix::process::{Pid, test_kill_process};
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
 
 /// What the marks in this folder say. Those of processes that are gone are removed.
 pub fn activity(folder: &Path) -> Activity {
@@ -57,7 +60,7 @@ fn lives(mark: &JobPidFile) -> io::Result<bool> {
             Some((start, works)) => Ok(works && start == mark.start),
             None => Err(io::Error::new(io::ErrorKind::InvalidData, "its entry in /proc cannot be understood")),
         },
-        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ESRCH as i32) => Ok(false),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !exists(mark.pid) => Ok(false),
         Err(error) => Err(error),
     }
@@ -66,7 +69,7 @@ fn lives(mark: &JobPidFile) -> io::Result<bool> {
 /// Whether there is such a process at all: `/proc` may hide those of others (`hidepid=`).
 fn exists(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
-    test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+    test_kill_process(pid) != Err(Errno::SRCH)
 }
 
 #[cfg(test)]

@@ -12,10 +12,7 @@ use bollard::{
     Docker,
     query_parameters::{ListContainersOptions, RemoveContainerOptions},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Set for `up`, and inherited by everything that it starts.
 pub const MARK: &str = "LIGHTSOUT_TEST_FLEET";
@@ -72,7 +69,9 @@ impl Traces {
                 break;
             }
             for process in processes {
-                let _ = kill(Pid::from_raw(process.id), Signal::SIGKILL);
+                if let Some(id) = Pid::from_raw(process.id) {
+                    let _ = kill_process(id, Signal::KILL);
+                }
             }
             thread::sleep(Duration::from_millis(20));
         }

@@ -12,10 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::tasks::{self, Tasks};
@@ -104,10 +101,14 @@ pub fn stop() -> Result<()> {
     let (directory, begun) = (directory()?, Instant::now());
     let mut asked = false;
     while is_running()? {
-        let pid = fs::read_to_string(directory.join("ecs-agent.lock"))?.parse().ok().filter(|pid| *pid > 1);
+        let pid = fs::read_to_string(directory.join("ecs-agent.lock"))?
+            .parse()
+            .ok()
+            .filter(|pid| *pid > 1)
+            .and_then(Pid::from_raw);
         let late = begun.elapsed() > PATIENCE;
         if let Some(pid) = pid.filter(|_| late || !asked) {
-            let _ = kill(Pid::from_raw(pid), if late { Signal::SIGKILL } else { Signal::SIGTERM });
+            let _ = kill_process(pid, if late { Signal::KILL } else { Signal::TERM });
             asked = true;
         }
         std::thread::sleep(Duration::from_millis(50));
