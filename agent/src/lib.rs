@@ -20,6 +20,7 @@ mod probe;
 mod process;
 mod runner_process;
 mod sampler;
+mod settings;
 mod signals;
 mod start;
 
@@ -67,21 +68,23 @@ fn act(command: Command) -> Result<ExitCode, Stop> {
     let answered = match command {
         Command::Run(args) => return run(&args, runtime),
         Command::Version => Ok(format!("lightsout-agent {}", env!("CARGO_PKG_VERSION"))),
-        Command::Status { socket, json } => runtime.block_on(control::status(&socket.socket, json)),
-        Command::Drain { socket } => runtime.block_on(control::order(&socket.socket, &control::Request::Drain)),
-        Command::Undrain { socket } => runtime.block_on(control::order(&socket.socket, &control::Request::Undrain)),
+        Command::Status { socket, json } => runtime.block_on(control::client::status(&socket.socket, json)),
+        Command::Drain { socket } => runtime.block_on(control::client::send(&socket.socket, &control::Request::Drain)),
+        Command::Undrain { socket } => {
+            runtime.block_on(control::client::send(&socket.socket, &control::Request::Undrain))
+        }
         Command::Hold { socket, duration } => {
             let seconds = duration.as_secs();
-            runtime.block_on(control::order(&socket.socket, &control::Request::Hold { seconds }))
+            runtime.block_on(control::client::send(&socket.socket, &control::Request::Hold { seconds }))
         }
     };
-    println!("{}", answered.map_err(|error| Stop::Failed(format!("{error:#}")))?);
+    println!("{}", answered.map_err(Stop::Failed)?);
     Ok(ExitCode::SUCCESS)
 }
 
 fn run(args: &Run, runtime: tokio::runtime::Runtime) -> Result<ExitCode, Stop> {
     log::init(args.log_format, args.log.as_deref()).map_err(|error| Stop::Refused(error.to_string()))?;
-    let settings = start::load(&args.config).map_err(Stop::Refused)?;
+    let settings = settings::load(&args.config).map_err(Stop::Refused)?;
     let code = match runtime.block_on(start::run(settings, &args.config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,7 +16,6 @@ use lightsout_core::{
     platform::HostContext,
     settings::{AgentSettings, RunnerUnit},
 };
-use lightsout_io::files;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -56,15 +55,6 @@ impl Surroundings {
     }
 }
 
-/// Reads and checks the settings.
-///
-/// # Errors
-/// With a text for the operator that names every problem.
-pub fn load(paths: &[PathBuf]) -> Result<AgentSettings, String> {
-    let fragments = files::read(paths, "agent")?;
-    AgentSettings::parse(&fragments).map_err(|problems| problems.to_string())
-}
-
 /// Runs until the instance is gone, or the second TERM.
 ///
 /// # Errors
@@ -75,7 +65,7 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
     }
     let surroundings = Surroundings::find(&settings).await?;
     let (inputs, incoming) = mpsc::channel(64);
-    signals::listen(inputs.clone(), config.to_owned())?;
+    signals::listen(inputs.clone(), config.to_owned()).context("cannot listen for signals")?;
     run_in(settings, surroundings, inputs, incoming).await
 }
 
@@ -131,7 +121,7 @@ pub async fn run_in(
     let rules = settings.platform.drain_rules();
     let agent = Agent::begin(settings.policy.clone(), rules, entry, found.is_some(), born, clock.now());
     let (sample_interval, interval) = watch::channel(agent.sample_interval());
-    control::listen(&settings.socket, inputs.clone())
+    control::server::listen(&settings.socket, inputs.clone())
         .with_context(|| format!("cannot listen at agent.socket {}", settings.socket.display()))?;
     let every = &settings.imds;
     tokio::spawn(pass_notices(
