@@ -22,14 +22,14 @@ use crate::{
     control::Request,
     effects::Effects,
     input::{Answer, Input},
-    observe::{Observers, Report},
+    status::{StatusPublisher, StatusReport},
 };
 
 /// The loop and what it feeds.
 pub struct EventLoop {
     pub agent: Agent,
     pub effects: Effects,
-    pub observers: Observers,
+    pub publisher: StatusPublisher,
     /// How often the probes are sampled.
     pub sample_interval: watch::Sender<Duration>,
     pub clock: Clock,
@@ -42,11 +42,11 @@ impl EventLoop {
         let mut watchdog = tokio::time::interval(watchdog_pause());
         loop {
             while let Some(output) = self.agent.poll_output() {
-                self.pass_on(output);
+                self.handle_output(output);
             }
             let interval = self.agent.sample_interval();
             self.sample_interval.send_if_modified(|held| std::mem::replace(held, interval) != interval);
-            self.observers.publish(self.agent.status());
+            self.publisher.publish(self.agent.status());
             if self.agent.phase() == Phase::Gone {
                 return;
             }
@@ -56,7 +56,7 @@ impl EventLoop {
                     let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                 }
                 input = inputs.recv() => match input {
-                    Some(input) => self.take_in(input),
+                    Some(input) => self.handle_input(input),
                     None => return,
                 },
                 () = sleep_until(self.agent.poll_timeout(), self.clock) => self.agent.handle_timeout(self.clock.now()),
@@ -64,13 +64,13 @@ impl EventLoop {
         }
     }
 
-    fn take_in(&mut self, input: Input) {
+    fn handle_input(&mut self, input: Input) {
         let now = self.clock.now();
         match input {
             Input::Event(event) => self.agent.handle(event, now),
             Input::Sampled(activity, token_refused) => self.agent.sampled(activity, token_refused, now),
             Input::Result(id, result) => self.agent.resume(id, result, now),
-            Input::Request(request, answer) => self.take_request(&request, answer, now),
+            Input::Request(request, answer) => self.handle_request(&request, answer, now),
             Input::Reloaded(Ok(policy)) => {
                 self.agent.handle(lightsout_core::agent::event::Event::Policy(policy), now);
                 tracing::info!(
@@ -83,10 +83,10 @@ impl EventLoop {
         }
     }
 
-    fn take_request(&mut self, request: &Request, answer: oneshot::Sender<Answer>, now: Tick) {
+    fn handle_request(&mut self, request: &Request, answer: oneshot::Sender<Answer>, now: Tick) {
         let order = match request {
             Request::Status => {
-                let report: Report = self.observers.report(self.agent.status());
+                let report: StatusReport = self.publisher.report(self.agent.status());
                 let _ = answer.send(serde_json::to_value(report).map_err(|error| error.to_string()));
                 return;
             }
@@ -100,7 +100,7 @@ impl EventLoop {
         self.agent.order(id, order, now);
     }
 
-    fn pass_on(&mut self, output: Output) {
+    fn handle_output(&mut self, output: Output) {
         match output {
             Output::Effect { id, effect } => self.effects.perform(id, effect),
             Output::Reply { id, answer } => {

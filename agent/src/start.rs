@@ -26,21 +26,21 @@ use crate::{
     event_loop::EventLoop,
     input::{Input, Inputs},
     journal::Journal,
-    observe::Observers,
     platform_access::PlatformAccess,
     runner_process::{RunnerProcess, systemd_runs},
     sampler, signals,
+    status::StatusPublisher,
 };
 
 /// The cloud on which this instance runs.
-pub struct Surroundings {
+pub struct Cloud {
     pub identity: Identity,
     pub host: Arc<dyn Host>,
     pub notices: Box<dyn Notices>,
     pub secrets: Box<dyn Secrets>,
 }
 
-impl Surroundings {
+impl Cloud {
     /// Finds out on which instance this runs. Metadata may need a moment after boot.
     pub async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
         let [provider] = PROVIDERS;
@@ -63,24 +63,24 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let surroundings = Surroundings::find(&settings).await?;
+    let cloud = Cloud::find(&settings).await?;
     let (inputs, incoming) = mpsc::channel(64);
     signals::listen(inputs.clone(), config.to_owned()).context("cannot listen for signals")?;
-    run_in(settings, surroundings, inputs, incoming).await
+    run_on(settings, cloud, inputs, incoming).await
 }
 
-/// The same in these surroundings, with these sources beside its own.
+/// The same on this cloud, with these sources beside its own.
 ///
 /// # Errors
 /// When the agent cannot begin.
-pub async fn run_in(
+pub async fn run_on(
     settings: AgentSettings,
-    surroundings: Surroundings,
+    cloud: Cloud,
     inputs: Inputs,
     incoming: mpsc::Receiver<Input>,
 ) -> anyhow::Result<()> {
     let settings = Arc::new(settings);
-    let Surroundings { identity, host, notices, secrets } = surroundings;
+    let Cloud { identity, host, notices, secrets } = cloud;
     let Identity { instance, location, group } = identity;
     tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
     let clock = Clock::start();
@@ -135,10 +135,10 @@ pub async fn run_in(
         inputs.clone(),
     ));
     sampler::spawn(&platform, engine, &inputs, interval);
-    let observers = Observers::spawn(&settings.state_dir, instance, host, clock);
+    let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, clock);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    EventLoop { agent, effects, observers, sample_interval, clock, waiting: BTreeMap::new() }.run(incoming).await;
+    EventLoop { agent, effects, publisher, sample_interval, clock, waiting: BTreeMap::new() }.run(incoming).await;
 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = fs::remove_file(&settings.socket);

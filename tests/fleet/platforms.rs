@@ -59,16 +59,16 @@ fn a_signal_to_githubs_runner_cancels_its_job_and_is_seen() {
 #[test]
 fn what_a_platform_does_not_have_is_refused() {
     let home = TempDir::new().expect("a temporary directory");
-    for (arguments, told) in [
+    for (arguments, expected) in [
         ("up --platform gitlob", "gitlob"),
         ("up --platform github --slots 2", "--slots"),
         ("up --platform circleci --slots 2", "--slots"),
         ("up --platform spacelift --slots 2", "--slots"),
         ("up --platform buildkite --runner /bin/true", "--platform gitlab"),
     ] {
-        let said = lightsout(&home.path().join("fleet"), arguments);
-        assert_eq!(said.code, Some(2), "{arguments}: {said:?}");
-        assert!(said.err.contains(told), "{arguments}: {said:?}");
+        let output = lightsout(&home.path().join("fleet"), arguments);
+        assert_eq!(output.code, Some(2), "{arguments}: {output:?}");
+        assert!(output.err.contains(expected), "{arguments}: {output:?}");
     }
 }
 
