@@ -1,5 +1,5 @@
-//! The event loop: it takes one input, hands it to the agent, and passes on what the agent wants. It decides nothing, waits for nothing
-//! else and writes no file, so that nothing keeps a notice waiting.
+//! The event loop: it takes one input, hands it to the agent, and passes on what the agent wants. It decides nothing,
+//! waits for nothing else and writes no file, so that nothing keeps a notice waiting.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -118,7 +118,8 @@ fn log(request: AgentRequest, outcome: &Outcome) {
     match outcome {
         Outcome::Alone(why) => tracing::warn!(why, "no runner is left here, but the platform cannot confirm it"),
         Outcome::NoHook if request == AgentRequest::FindHook => tracing::warn!(
-            "the group has no termination hook: when something else than this agent ends the instance, jobs have no time to finish"
+            "the group has no termination hook: when something else than this agent ends the \
+             instance, jobs have no time to finish"
         ),
         Outcome::Denied(why) => tracing::error!(?request, why, "refused"),
         Outcome::Failed(why) => tracing::warn!(?request, why, "failed"),

@@ -1,4 +1,5 @@
-//! Processes that are not our children any more: found by process id, told apart by a variable, watched and signalled through a pidfd.
+//! Processes that are not our children any more: found by process id, told apart by a variable, watched and signalled
+//! through a pidfd.
 
 use std::{
     fs, io,

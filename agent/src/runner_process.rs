@@ -106,8 +106,8 @@ impl RunnerProcess {
         }
     }
 
-    /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so that it takes no room
-    /// that a full disk would not have.
+    /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so
+    /// that it takes no room that a full disk would not have.
     pub fn note_told(&self, told: Told) -> io::Result<()> {
         let Some(process) = self.held() else { return Ok(()) };
         if let Ok(mut held) = self.told.lock() {

@@ -1,4 +1,5 @@
-//! Puts the agent together: who this instance is, what an earlier agent left behind, and every source and sink around the loop.
+//! Puts the agent together: who this instance is, what an earlier agent left behind, and every source and sink around
+//! the loop.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,5 @@
-//! What operators and systemd see: a status file that is always whole, the unit's status line, and one log line for each change.
+//! What operators and systemd see: a status file that is always whole, the unit's status line, and one log line for
+//! each change.
 
 use std::{
     path::{Path, PathBuf},

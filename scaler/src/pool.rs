@@ -24,11 +24,13 @@ use crate::{
     tokens::Tokens,
 };
 
-/// How many pools may ask the same address at once. It bounds memory and connections; a platform that is slow delays its own pools only.
+/// How many pools may ask the same address at once. It bounds memory and connections; a platform that is slow delays
+/// its own pools only.
 const MAX_READS: usize = 32;
 /// The longest that a platform's wish to be left alone is honoured.
 const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
-/// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody else raised.
+/// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody
+/// else raised.
 const MAX_VIEW_AGE: Duration = Duration::from_secs(1);
 
 /// What a tick needs besides its pool: shared by all.
@@ -182,7 +184,8 @@ impl Pool {
         let reads = Rc::clone(&self.reads);
         let Ok(_permit) = timeout_at(until.into(), reads.acquire()).await else {
             return Err(format!(
-                "the queue was not read within {}: too many pools wait for {}, which is slow; raise `deadline` or give the pools more time with `tick`",
+                "the queue was not read within {}: too many pools wait for {}, which is slow; raise `deadline` or \
+                 give the pools more time with `tick`",
                 format_duration(context.deadline),
                 self.settings.platform.address()
             ));

@@ -47,9 +47,10 @@ impl Scheduler {
         failed
     }
 
-    /// A tick of every pool again and again until `stop`; ticks that have begun are ended. A pool that still ticks when the next one is
-    /// due sits that one out, and so does one whose platform asked for patience. `hints` names pools that should not wait for the next tick; one
-    /// that still ticks, or began less than a second ago, follows as soon as it can: any number of hints costs one tick a second at most.
+    /// A tick of every pool again and again until `stop`; ticks that have begun are ended. A pool that still ticks when
+    /// the next one is due sits that one out, and so does one whose platform asked for patience. `hints` names pools
+    /// that should not wait for the next tick; one that still ticks, or began less than a second ago, follows as soon
+    /// as it can: any number of hints costs one tick a second at most.
     pub(crate) async fn watch(
         &mut self,
         tick: Duration,
@@ -95,8 +96,8 @@ impl Scheduler {
         hinted.map(|pool| pool.began.map_or_else(Instant::now, |began| began + HINT_INTERVAL)).min()
     }
 
-    /// Begins a tick of the pools that were hinted at and began their last one long enough ago. A pool whose platform asked for patience drops its
-    /// hint.
+    /// Begins a tick of the pools that were hinted at and began their last one long enough ago. A pool whose platform
+    /// asked for patience drops its hint.
     fn tick_hinted(&mut self) {
         let ready = |pool: &&Pool| pool.began.is_none_or(|began| began.elapsed() >= HINT_INTERVAL);
         let hinted = self.idle.iter().filter(|pool| self.hinted.contains(&pool.settings.name)).filter(ready);

@@ -37,9 +37,9 @@ impl Webhooks {
             webhooks.add(&webhook.path, &settings.name, webhook.kind, token.secret);
         }
         if webhooks.0.is_empty() {
-            return Err(
-                "--listen: no pool has a webhook; add webhook = { kind = \"github\", secret = { file = \"/path\" } } to one".into(),
-            );
+            return Err("--listen: no pool has a webhook; add \
+                 webhook = { kind = \"github\", secret = { file = \"/path\" } } to one"
+                .into());
         }
         Ok(webhooks)
     }

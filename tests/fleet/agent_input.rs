@@ -74,8 +74,8 @@ fn without_an_agent_the_orders_say_so() {
     assert!(output.err.contains("write 90s, 30m or 2h"), "{}", output.err);
 }
 
-/// A platform that refuses an agent, or a cloud that gives it no secret, is somebody's mistake or somebody's outage. It says which, tries
-/// again, and works as soon as it can.
+/// A platform that refuses an agent, or a cloud that gives it no secret, is somebody's mistake or somebody's outage. It
+/// says which, tries again, and works as soon as it can.
 #[test]
 fn an_agent_that_is_refused_says_why_and_works_when_it_may() {
     for (fault, wanted) in [

@@ -1,5 +1,5 @@
-//! The same fleet on each of the other platforms, with the built-in runner behaving as that vendor's does: an agent crashes and an operator
-//! scales in while jobs run, and nothing is lost.
+//! The same fleet on each of the other platforms, with the built-in runner behaving as that vendor's does: an agent
+//! crashes and an operator scales in while jobs run, and nothing is lost.
 
 use lightsout_localcloud::fleet::JobState;
 use rustix::process::{Pid, Signal, kill_process};
@@ -37,7 +37,8 @@ fn buildkite_loses_nothing() {
     works("buildkite", "Buildkite", "--slots 2");
 }
 
-/// What makes the runs above worth something: a runner that is told to stop in the wrong way loses its job, and that is seen.
+/// What makes the runs above worth something: a runner that is told to stop in the wrong way loses its job, and that is
+/// seen.
 #[test]
 fn a_signal_to_githubs_runner_cancels_its_job_and_is_seen() {
     let mut fleet = Fleet::up("--platform github --jobs 0 --keep --max 1");

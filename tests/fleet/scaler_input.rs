@@ -1,5 +1,5 @@
-//! What the scaler makes of bad settings and of bad answers: a message that names the culprit and the remedy, the right exit code,
-//! and a group that is as it was.
+//! What the scaler makes of bad settings and of bad answers: a message that names the culprit and the remedy, the right
+//! exit code, and a group that is as it was.
 
 use std::{
     io::{Read, Write},

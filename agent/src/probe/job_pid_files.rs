@@ -50,7 +50,7 @@ fn read_file(path: &Path) -> Activity {
         Ok(false) => {
             // This process never comes back, so whoever reads the file later finds the same.
             if let Err(error) = fs::remove_file(path) {
-                tracing::debug!(path = %path.display(), %error, "the process id file of a job that is over cannot be removed");
+                tracing::debug!(path = %path.display(), %error, "a process id file that is out of date stays");
             }
             Activity::Quiet
         }

@@ -1,4 +1,5 @@
-//! A fleet at rest: what the agent and the scaler use, and how soon an agent notices a job and a spot notice. Then the same fleet at work.
+//! A fleet at rest: what the agent and the scaler use, and how soon an agent notices a job and a spot notice. Then the
+//! same fleet at work.
 
 use std::{fs, process::Command, thread, time::Duration, time::SystemTime};
 
@@ -72,7 +73,8 @@ fn scaler(programs: &Programs, window: Duration, report: &mut Report) -> Result<
     Ok(())
 }
 
-/// From the start of a job, as Docker tells it, to the agent's phase `busy`. One that was seen before, in the runner's metrics, counts as 0.
+/// From the start of a job, as Docker tells it, to the agent's phase `busy`. One that was seen before, in the runner's
+/// metrics, counts as 0.
 fn seen_busy(fleet: &mut Fleet, samples: usize, report: &mut Report) -> Result<()> {
     let (mut from_start, mut from_pick) = (Vec::new(), Vec::new());
     for _ in 0..samples {

@@ -1,4 +1,5 @@
-//! What a fleet leaves behind: its processes, known by a variable that all inherit, and its containers, known by their label.
+//! What a fleet leaves behind: its processes, known by a variable that all inherit, and its containers, known by their
+//! label.
 
 use std::{
     collections::HashMap,

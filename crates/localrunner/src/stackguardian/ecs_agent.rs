@@ -1,4 +1,5 @@
-//! The ECS agent as a process: it takes tasks, is looked at through a lock and the list of its tasks, and is stopped by a signal.
+//! The ECS agent as a process: it takes tasks, is looked at through a lock and the list of its tasks, and is stopped by
+//! a signal.
 
 use std::{
     env,
