@@ -46,19 +46,19 @@ const CLOUD: &Provider = PROVIDERS[0];
 ///
 /// Exits with 0 on success, 1 when a pool failed (`once`, `check`), 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let stopped = match args::parse(args) {
+    let result = match args::parse(args) {
         Ok(args) => read_settings(&args).and_then(|settings| run(&args, settings)),
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let (code, stop) = match stopped {
+    let (code, failure) = match result {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(stop @ Failure::Failed(_)) => (1, stop),
-        Err(stop @ Failure::Refused(_)) => (2, stop),
+        Err(failure @ Failure::Failed(_)) => (1, failure),
+        Err(failure @ Failure::Refused(_)) => (2, failure),
     };
-    eprintln!("lightsout-scaler: {stop}");
+    eprintln!("lightsout-scaler: {failure}");
     ExitCode::from(code)
 }
 
