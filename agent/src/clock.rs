@@ -10,7 +10,7 @@ pub struct Clock {
     start: Instant,
 }
 
-const BEFORE: Duration = Duration::from_secs(365 * 24 * 3600);
+const TICKS_BEFORE_START: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Clock {
     pub fn start() -> Self {
@@ -18,7 +18,7 @@ impl Clock {
     }
 
     pub fn now(self) -> Tick {
-        Tick::ZERO + BEFORE + self.start.elapsed()
+        Tick::ZERO + TICKS_BEFORE_START + self.start.elapsed()
     }
 
     /// The tick of a moment on the wall's clock. Converted once: a later jump of the wall's clock does not move it.
@@ -29,7 +29,7 @@ impl Clock {
     }
 
     pub fn instant_of(self, tick: Tick) -> Instant {
-        self.start + tick.since(Tick::ZERO + BEFORE)
+        self.start + tick.since(Tick::ZERO + TICKS_BEFORE_START)
     }
 }
 

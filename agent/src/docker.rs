@@ -10,12 +10,12 @@ use futures_util::StreamExt;
 use lightsout_core::activity::{Activity, JobId};
 use tokio::sync::{Mutex, mpsc};
 
-/// How long one question to the engine may take, in seconds.
-const TIMEOUT: u64 = 5;
+/// How long one call to the engine may take, in seconds.
+const TIMEOUT_SECS: u64 = 5;
 
 /// The pauses before the events are subscribed to again.
-const SHORTEST: Duration = Duration::from_millis(200);
-const LONGEST: Duration = Duration::from_secs(5);
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// A label to match, with any value when `None`.
 pub type Label = (String, Option<String>);
@@ -68,7 +68,8 @@ impl Engine {
             return Ok(client.clone());
         }
         // The oldest engine and the newest have no API version in common: ask which one this is.
-        let client = Docker::connect_with_unix(&self.socket, TIMEOUT, API_DEFAULT_VERSION)?.negotiate_version().await?;
+        let client =
+            Docker::connect_with_unix(&self.socket, TIMEOUT_SECS, API_DEFAULT_VERSION)?.negotiate_version().await?;
         Ok(held.insert(client).clone())
     }
 
@@ -89,7 +90,7 @@ impl Engine {
         filters.insert("status".into(), ["running", "paused", "restarting"].map(str::to_owned).to_vec());
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let client = self.client().await?;
-        let listing = tokio::time::timeout(Duration::from_secs(TIMEOUT), client.list_containers(Some(options)));
+        let listing = tokio::time::timeout(Duration::from_secs(TIMEOUT_SECS), client.list_containers(Some(options)));
         let containers = listing.await.map_err(|_| bollard::errors::Error::RequestTimeoutError)??;
         Ok(containers
             .into_iter()
@@ -105,7 +106,7 @@ impl Engine {
         let mut filters = selection.filters();
         filters.insert("type".into(), vec!["container".into()]);
         filters.insert("event".into(), vec!["start".into(), "die".into()]);
-        let mut pause = SHORTEST;
+        let mut pause = MIN_PAUSE;
         loop {
             if let Ok(client) = self.client().await {
                 let mut events = client.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
@@ -114,7 +115,7 @@ impl Engine {
                     return;
                 }
                 while let Some(Ok(event)) = events.next().await {
-                    pause = SHORTEST;
+                    pause = MIN_PAUSE;
                     let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
                     let name = attributes.get("name").cloned().unwrap_or_default();
                     let began = event.action.as_deref() == Some("start");
@@ -130,7 +131,7 @@ impl Engine {
                 return;
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST);
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 }

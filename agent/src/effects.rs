@@ -25,10 +25,10 @@ use crate::{
     runner_process::RunnerProcess,
 };
 
-/// How long the disk may take for the journal: well within systemd's patience with the agent.
-const DISK: Duration = Duration::from_secs(5);
+/// How long the disk may take for the journal: well within the time that systemd gives the agent.
+const DISK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the command that switches the machine off may take.
-const POWER_OFF: Duration = Duration::from_secs(60);
+const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that effects need. Cheap to clone: each effect's task holds one.
 #[derive(Clone)]
@@ -152,11 +152,11 @@ impl Effects {
             return Err(CloudError::new(CloudErrorKind::Denied, why));
         };
         let running = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).status();
-        match tokio::time::timeout(POWER_OFF, running).await {
+        match tokio::time::timeout(POWER_OFF_TIMEOUT, running).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => failed(format!("{program}: {status}")),
             Ok(Err(error)) => failed(format!("{program}: {error}")),
-            Err(_) => failed(format!("{program} did not end within {POWER_OFF:?}")),
+            Err(_) => failed(format!("{program} did not end within {POWER_OFF_TIMEOUT:?}")),
         }
     }
 
@@ -192,11 +192,11 @@ pub async fn write_journal(
     while let Some((id, entry)) = entries.recv().await {
         let file = journal.clone();
         let writing = tokio::task::spawn_blocking(move || file.write(entry));
-        let written = match tokio::time::timeout(DISK, writing).await {
+        let written = match tokio::time::timeout(DISK_TIMEOUT, writing).await {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(error))) => Err(error.to_string()),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("the disk did not take it within {} s", DISK.as_secs())),
+            Err(_) => Err(format!("the disk did not take it within {} s", DISK_TIMEOUT.as_secs())),
         };
         let _ = inputs.send(Input::Result(id, HostResult::Done(written))).await;
     }

@@ -1,5 +1,5 @@
-//! The event loop: it takes one input, hands it to the agent, and passes on what the agent wants. It decides nothing, waits for nothing
-//! else and writes no file, so that nothing keeps a notice waiting.
+//! The event loop: it takes one input, hands it to the agent, and passes on what the agent wants. It decides nothing,
+//! waits for nothing else and writes no file, so that nothing keeps a notice waiting.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,14 +22,14 @@ use crate::{
     control::Request,
     effects::Effects,
     input::{Answer, Input},
-    observe::{Observers, Report},
+    status::{StatusPublisher, StatusReport},
 };
 
 /// The loop and what it feeds.
 pub struct EventLoop {
     pub agent: Agent,
     pub effects: Effects,
-    pub observers: Observers,
+    pub publisher: StatusPublisher,
     /// The CI platform's name, for the log.
     pub platform: &'static str,
     /// How often the probes are sampled.
@@ -42,18 +42,18 @@ impl EventLoop {
     /// Runs until the instance is gone, or the second TERM, and until that has been shown.
     pub async fn run(mut self, inputs: mpsc::Receiver<Input>) {
         self.take_inputs(inputs).await;
-        self.observers.finish().await;
+        self.publisher.finish().await;
     }
 
     async fn take_inputs(&mut self, mut inputs: mpsc::Receiver<Input>) {
         let mut watchdog = tokio::time::interval(watchdog_pause());
         loop {
             while let Some(output) = self.agent.poll_output() {
-                self.pass_on(output);
+                self.handle_output(output);
             }
             let interval = self.agent.sample_interval();
             self.sample_interval.send_if_modified(|held| std::mem::replace(held, interval) != interval);
-            self.observers.publish(self.agent.status());
+            self.publisher.publish(self.agent.status());
             if self.agent.phase() == Phase::Gone {
                 return;
             }
@@ -63,7 +63,7 @@ impl EventLoop {
                     let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                 }
                 input = inputs.recv() => match input {
-                    Some(input) => self.take_in(input),
+                    Some(input) => self.handle_input(input),
                     None => return,
                 },
                 () = sleep_until(self.agent.poll_timeout(), self.clock) => self.agent.handle_timeout(self.clock.now()),
@@ -71,13 +71,13 @@ impl EventLoop {
         }
     }
 
-    fn take_in(&mut self, input: Input) {
+    fn handle_input(&mut self, input: Input) {
         let now = self.clock.now();
         match input {
             Input::Event(event) => self.agent.handle(event, now),
             Input::Sampled(activity, token_refused) => self.agent.sampled(activity, token_refused, now),
             Input::Result(id, result) => self.agent.resume(id, result, now),
-            Input::Request(request, answer) => self.take_request(&request, answer, now),
+            Input::Request(request, answer) => self.handle_request(&request, answer, now),
             Input::Reloaded(Ok(policy)) => {
                 self.agent.handle(lightsout_core::agent::event::Event::Policy(policy), now);
                 tracing::info!(
@@ -90,10 +90,10 @@ impl EventLoop {
         }
     }
 
-    fn take_request(&mut self, request: &Request, answer: oneshot::Sender<Answer>, now: Tick) {
+    fn handle_request(&mut self, request: &Request, answer: oneshot::Sender<Answer>, now: Tick) {
         let order = match request {
             Request::Status => {
-                let report: Report = self.observers.report(self.agent.status());
+                let report: StatusReport = self.publisher.report(self.agent.status());
                 let _ = answer.send(serde_json::to_value(report).map_err(|error| error.to_string()));
                 return;
             }
@@ -107,7 +107,7 @@ impl EventLoop {
         self.agent.order(id, order, now);
     }
 
-    fn pass_on(&mut self, output: Output) {
+    fn handle_output(&mut self, output: Output) {
         match output {
             Output::Effect { id, effect } => self.effects.perform(id, effect),
             Output::Reply { id, answer } => {
@@ -125,7 +125,8 @@ fn log(platform: &str, request: AgentRequest, outcome: &Outcome) {
     match outcome {
         Outcome::Alone(why) => tracing::warn!(why, "no runner is left here, but the platform cannot confirm it"),
         Outcome::NoHook if request == AgentRequest::FindHook => tracing::warn!(
-            "the group has no termination hook: when something else than this agent ends the instance, jobs have no time to finish"
+            "the group has no termination hook: when something else than this agent ends the \
+             instance, jobs have no time to finish"
         ),
         Outcome::Denied(why) => tracing::error!(?request, why, "refused"),
         Outcome::Failed(why) => tracing::warn!(?request, why, "failed"),

@@ -38,8 +38,9 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of this instance, and reads its last entry. A journal that cannot be read is reported and counts as none: then
-    /// whatever runs is found by looking, and counts as busy. The first entry of a fresh instance is written at once.
+    /// Opens the journal of this instance, and reads its last entry. A journal that cannot be read is reported and
+    /// counts as none: then whatever runs is found by looking, and counts as busy. The first entry of a fresh instance
+    /// is written at once.
     pub fn open(state_dir: &Path, instance: &str) -> (Self, JournalEntry) {
         let mut journal =
             Self { path: state_dir.join("journal.json"), instance: instance.to_owned(), born_ms: unix_ms_now() };

@@ -1,8 +1,8 @@
 //! The agent's shell: it carries bytes and time between the outside world and [`lightsout_core::agent::Agent`].
 //!
-//! [`start`] puts it together. One loop ([`event_loop`]) takes one input at a time and decides nothing. Sources feed it: the cloud's notices,
-//! [`signals`], the [`control`] socket, the [`sampler`] of all probes, and the results of [`effects`], which carry out what the agent asks for.
-//! [`observe`] shows the status to whoever looks.
+//! [`start`] puts it together. One loop ([`event_loop`]) takes one input at a time and decides nothing. Sources feed
+//! it: the cloud's notices, [`signals`], the [`control`] socket, the [`sampler`] of all probes, and the results of
+//! [`effects`], which carry out what the agent asks for. [`status`] shows the status to whoever looks.
 
 #![warn(clippy::expect_used)]
 
@@ -14,14 +14,15 @@ mod effects;
 mod event_loop;
 mod input;
 mod journal;
-mod observe;
 mod platform_access;
 mod probe;
 mod process;
 mod runner_process;
 mod sampler;
+mod settings;
 mod signals;
 mod start;
+mod status;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -30,7 +31,7 @@ use lightsout_io::log;
 
 /// Why the agent stops without success.
 #[derive(Debug, thiserror::Error)]
-enum Stop {
+enum Failure {
     /// Nothing was tried: the arguments or the settings cannot work.
     #[error("{0}")]
     Refused(String),
@@ -43,45 +44,47 @@ enum Stop {
 ///
 /// Exits with 0 when it did what was asked, 1 when it could not, 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let stopped = match args::parse(args) {
-        Ok(args) => act(args.command),
+    let result = match args::parse(args) {
+        Ok(args) => execute(args.command),
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let (code, stop) = match stopped {
+    let (code, failure) = match result {
         Ok(code) => return code,
-        Err(stop @ Stop::Failed(_)) => (1, stop),
-        Err(stop @ Stop::Refused(_)) => (2, stop),
+        Err(failure @ Failure::Failed(_)) => (1, failure),
+        Err(failure @ Failure::Refused(_)) => (2, failure),
     };
-    eprintln!("lightsout-agent: {stop}");
+    eprintln!("lightsout-agent: {failure}");
     ExitCode::from(code)
 }
 
-fn act(command: Command) -> Result<ExitCode, Stop> {
+fn execute(command: Command) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Stop::Failed(format!("cannot start: {error}")))?;
-    let answered = match command {
+        .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+    let answer = match command {
         Command::Run(args) => return run(&args, runtime),
         Command::Version => Ok(format!("lightsout-agent {}", env!("CARGO_PKG_VERSION"))),
-        Command::Status { socket, json } => runtime.block_on(control::status(&socket.socket, json)),
-        Command::Drain { socket } => runtime.block_on(control::order(&socket.socket, &control::Request::Drain)),
-        Command::Undrain { socket } => runtime.block_on(control::order(&socket.socket, &control::Request::Undrain)),
+        Command::Status { socket, json } => runtime.block_on(control::client::status(&socket.socket, json)),
+        Command::Drain { socket } => runtime.block_on(control::client::send(&socket.socket, &control::Request::Drain)),
+        Command::Undrain { socket } => {
+            runtime.block_on(control::client::send(&socket.socket, &control::Request::Undrain))
+        }
         Command::Hold { socket, duration } => {
             let seconds = duration.as_secs();
-            runtime.block_on(control::order(&socket.socket, &control::Request::Hold { seconds }))
+            runtime.block_on(control::client::send(&socket.socket, &control::Request::Hold { seconds }))
         }
     };
-    println!("{}", answered.map_err(|error| Stop::Failed(format!("{error:#}")))?);
+    println!("{}", answer.map_err(Failure::Failed)?);
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(args: &Run, runtime: tokio::runtime::Runtime) -> Result<ExitCode, Stop> {
-    log::init(args.log_format, args.log.as_deref()).map_err(|error| Stop::Refused(error.to_string()))?;
-    let settings = start::load(&args.config).map_err(Stop::Refused)?;
+fn run(args: &Run, runtime: tokio::runtime::Runtime) -> Result<ExitCode, Failure> {
+    log::init(args.log_format, args.log.as_deref()).map_err(|error| Failure::Refused(error.to_string()))?;
+    let settings = settings::load(&args.config).map_err(Failure::Refused)?;
     let code = match runtime.block_on(start::run(settings, &args.config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,4 +1,5 @@
-//! The way to the CI platform: its token, fetched at first use and again after it was refused, its conversations and its probes.
+//! The way to the CI platform: its token, fetched at first use and again after it was refused, its exchanges and
+//! its probes.
 
 use std::{
     sync::{Arc, Mutex},
@@ -76,7 +77,7 @@ impl PlatformAccess {
         self.opened.lock().ok()?.clone()
     }
 
-    /// Has one conversation with the platform.
+    /// Has one exchange with the platform.
     pub async fn call(
         &self,
         call: PlatformCall,

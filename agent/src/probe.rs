@@ -27,7 +27,7 @@ use lightsout_core::{
 };
 
 /// How long one source may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub struct Prober {
     engine: Option<Arc<Engine>>,
@@ -62,8 +62,8 @@ impl Prober {
                 }
                 Probe::Children(names) => Source::Children(names),
                 Probe::Files { folder } => Source::Files(folder),
-                Probe::Runner(talk) => Source::Runner(talk),
-                Probe::Call(talk) => Source::Call(talk),
+                Probe::Runner(call) => Source::Runner(call),
+                Probe::Call(call) => Source::Call(call),
             })
             .collect();
         Self { engine, runner, driver, probes: Mutex::new(probes), refused: AtomicBool::new(false) }
@@ -72,11 +72,11 @@ impl Prober {
     /// One snapshot, begun after the call, and whether the platform has refused the token since the probes were made.
     pub async fn snapshot(&self) -> (Activity, bool) {
         let mut probes = self.probes.lock().await;
-        let seen = join_all(probes.iter_mut().map(|source| self.ask(source))).await;
+        let seen = join_all(probes.iter_mut().map(|source| self.sample(source))).await;
         (seen.into_iter().fold(Activity::Quiet, Activity::and), self.refused.load(Ordering::Relaxed))
     }
 
-    async fn ask(&self, source: &mut Source) -> Activity {
+    async fn sample(&self, source: &mut Source) -> Activity {
         match source {
             Source::Containers(selection) => match &self.engine {
                 Some(engine) => engine.activity(selection).await,
@@ -84,20 +84,20 @@ impl Prober {
             },
             Source::Children(names) => self.children(names),
             Source::Files(folder) => job_pid_files::activity(folder),
-            Source::Call(talk) => self.complete(talk).await,
-            Source::Runner(talk) => {
+            Source::Call(call) => self.complete(call).await,
+            Source::Runner(call) => {
                 if self.runner.held().is_none() {
                     return Activity::Quiet;
                 }
-                let answer = self.complete(talk).await;
+                let answer = self.complete(call).await;
                 // It may have exited while it was asked.
                 if self.runner.held().is_none() { Activity::Quiet } else { answer }
             }
         }
     }
 
-    async fn complete(&self, talk: &mut Call<Activity>) -> Activity {
-        match self.driver.complete(talk.as_mut(), PATIENCE).await {
+    async fn complete(&self, call: &mut Call<Activity>) -> Activity {
+        match self.driver.complete(call.as_mut(), TIMEOUT).await {
             Ok(activity) => activity,
             Err(error) => {
                 self.refused.fetch_or(error.kind == ErrorKind::Unauthorized, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Processes that are not our children any more: found by process id, told apart by a mark, watched and signalled through a pidfd.
+//! Processes that are not our children any more: found by process id, told apart by a variable, watched and signalled
+//! through a pidfd.
 
 use std::{
     fs, io,
@@ -9,6 +10,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
+    io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 use tokio::io::{Interest, unix::AsyncFd};
@@ -21,16 +23,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// The living process with this id whose environment holds `mark` (`NAME=value`).
-    pub fn find(pid: u32, mark: &str) -> io::Result<Option<Self>> {
+    /// The living process with this id whose environment holds `variable` (`NAME=value`).
+    pub fn find(pid: u32, variable: &str) -> io::Result<Option<Self>> {
         let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
         let handle = match pidfd_open(id, PidfdFlags::empty()) {
             Ok(handle) => handle,
-            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(Errno::SRCH) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         // Read after the handle was taken: if it is gone by now, the id may already mean another process.
-        if !alive(pid) || !marked(pid, mark)? {
+        if !alive(pid) || !has_variable(pid, variable)? {
             return Ok(None);
         }
         #[expect(unsafe_code, reason = "tokio has no safe way to register a file descriptor that it does not own")]
@@ -52,11 +54,11 @@ impl Process {
 
     /// Sends a signal. A process that is gone is no error.
     pub fn signal(&self, signal: lightsout_core::platform::Signal) -> io::Result<()> {
-        use lightsout_core::platform::Signal as Ours;
+        use lightsout_core::platform::Signal as CoreSignal;
         let signal = match signal {
-            Ours::Term => Signal::TERM,
-            Ours::Int => Signal::INT,
-            Ours::Quit => Signal::QUIT,
+            CoreSignal::Term => Signal::TERM,
+            CoreSignal::Int => Signal::INT,
+            CoreSignal::Quit => Signal::QUIT,
         };
         self.send(signal)
     }
@@ -83,7 +85,7 @@ impl Process {
 
     fn send(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(self.handle.as_fd(), signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -134,11 +136,11 @@ fn alive(pid: u32) -> bool {
     !matches!(state, None | Some('Z' | 'X' | 'x'))
 }
 
-fn marked(pid: u32, mark: &str) -> io::Result<bool> {
+fn has_variable(pid: u32, variable: &str) -> io::Result<bool> {
     match fs::read(format!("/proc/{pid}/environ")) {
-        Ok(environ) => Ok(environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())),
+        Ok(environ) => Ok(environ.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => Ok(false),
-        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ESRCH as i32) => Ok(false),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => Ok(false),
         Err(error) => Err(error),
     }
 }

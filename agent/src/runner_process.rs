@@ -18,7 +18,7 @@ use lightsout_core::{
 use crate::{journal::replace, process::Process};
 
 /// The variable by which a runner's process is recognised.
-const MARK: &str = "LIGHTSOUT_RUNNER";
+const RUNNER_ENV: &str = "LIGHTSOUT_RUNNER";
 /// The systemd unit of the runner, where it has one.
 const UNIT: &str = "lightsout-runner";
 /// Writes its own process id before it becomes the runner, so that no runner ever runs that the agent cannot find.
@@ -47,7 +47,7 @@ impl RunnerProcess {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let found = Process::find(pid, &self.mark())?;
+        let found = Process::find(pid, &self.variable())?;
         self.hold(found.clone());
         Ok(found)
     }
@@ -106,8 +106,8 @@ impl RunnerProcess {
         }
     }
 
-    /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so that it takes no room
-    /// that a full disk would not have.
+    /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so
+    /// that it takes no room that a full disk would not have.
     pub fn note_told(&self, told: Told) -> io::Result<()> {
         let Some(process) = self.held() else { return Ok(()) };
         if let Ok(mut held) = self.told.lock() {
@@ -144,9 +144,9 @@ impl RunnerProcess {
     }
 
     /// Whether the runner is gone, at the latest after this time.
-    pub async fn exited_within(&self, patience: Duration) -> bool {
+    pub async fn exited_within(&self, limit: Duration) -> bool {
         match self.find() {
-            Ok(Some(process)) => tokio::time::timeout(patience, process.exited()).await.is_ok(),
+            Ok(Some(process)) => tokio::time::timeout(limit, process.exited()).await.is_ok(),
             Ok(None) => true,
             Err(_) => false,
         }
@@ -181,7 +181,7 @@ impl RunnerProcess {
                 .arg("--property=Before=lightsout-agent.service")
                 .arg(format!("--property=EnvironmentFile={}", environment.display()))
                 .arg(format!("--working-directory={}", self.folder.display()))
-                .arg(format!("--setenv={}", self.mark()))
+                .arg(format!("--setenv={}", self.variable()))
                 // A system service has none (systemd.exec(5)), and programs that jobs call want one.
                 .arg(format!("--setenv=HOME={}", std::env::var("HOME").unwrap_or_else(|_| "/root".into())))
                 .arg("--")
@@ -192,7 +192,7 @@ impl RunnerProcess {
             command
                 .args(argv)
                 .envs(launch.env.iter().map(|(name, value)| (name, value.expose())))
-                .env(MARK, self.folder.as_os_str())
+                .env(RUNNER_ENV, self.folder.as_os_str())
                 .current_dir(&self.folder)
                 .process_group(0);
         }
@@ -221,8 +221,8 @@ impl RunnerProcess {
         }
     }
 
-    fn mark(&self) -> String {
-        format!("{MARK}={}", self.folder.display())
+    fn variable(&self) -> String {
+        format!("{RUNNER_ENV}={}", self.folder.display())
     }
 
     fn pid_file(&self) -> PathBuf {

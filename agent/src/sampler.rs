@@ -1,4 +1,5 @@
-//! Samples all probes again and again, at the agent's interval, and at once when Docker says that a container began or ended.
+//! Samples all probes again and again, at the agent's interval, and at once when Docker says that a container began or
+//! ended.
 
 use std::{sync::Arc, time::Duration};
 

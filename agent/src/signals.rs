@@ -1,8 +1,7 @@
 //! Unix signals as inputs.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
-use anyhow::Context;
 use futures_util::StreamExt;
 use lightsout_core::agent::event::{Event, Order};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -10,12 +9,12 @@ use signal_hook_tokio::Signals;
 
 use crate::{
     input::{Input, Inputs},
-    start,
+    settings,
 };
 
 /// Listens for ever.
-pub fn listen(inputs: Inputs, config: Vec<PathBuf>) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).context("cannot listen for signals")?;
+pub fn listen(inputs: Inputs, config: Vec<PathBuf>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
     tokio::spawn(async move {
         while let Some(signal) = signals.next().await {
             let input = match signal {
@@ -42,7 +41,7 @@ async fn reload(config: Vec<PathBuf>) -> Input {
     if let Ok(moment) = sd_notify::NotifyState::monotonic_usec_now() {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Reloading, moment]);
     }
-    let loaded = tokio::task::spawn_blocking(move || start::load(&config)).await;
+    let loaded = tokio::task::spawn_blocking(move || settings::load(&config)).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     Input::Reloaded(match loaded {
         Ok(loaded) => loaded.map(|settings| settings.policy),

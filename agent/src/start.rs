@@ -1,4 +1,5 @@
-//! Puts the agent together: who this instance is, what an earlier agent left behind, and every source and sink around the loop.
+//! Puts the agent together: who this instance is, what an earlier agent left behind, and every source and sink around
+//! the loop.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,6 @@ use lightsout_core::{
     platform::HostContext,
     settings::{AgentSettings, RunnerUnit},
 };
-use lightsout_io::files;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -27,21 +27,21 @@ use crate::{
     event_loop::EventLoop,
     input::{Input, Inputs},
     journal::Journal,
-    observe::Observers,
     platform_access::PlatformAccess,
     runner_process::{RunnerProcess, systemd_runs},
     sampler, signals,
+    status::StatusPublisher,
 };
 
 /// The cloud on which this instance runs.
-pub struct Surroundings {
+pub struct Cloud {
     pub identity: Identity,
     pub host: Arc<dyn Host>,
     pub notices: Box<dyn Notices>,
     pub secrets: Box<dyn Secrets>,
 }
 
-impl Surroundings {
+impl Cloud {
     /// Finds out on which instance this runs. Metadata may need a moment after boot.
     pub async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
         let [provider] = PROVIDERS;
@@ -56,15 +56,6 @@ impl Surroundings {
     }
 }
 
-/// Reads and checks the settings.
-///
-/// # Errors
-/// With a text for the operator that names every problem.
-pub fn load(paths: &[PathBuf]) -> Result<AgentSettings, String> {
-    let fragments = files::read(paths, "agent")?;
-    AgentSettings::parse(&fragments).map_err(|problems| problems.to_string())
-}
-
 /// Runs until the instance is gone, or the second TERM.
 ///
 /// # Errors
@@ -73,24 +64,24 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let surroundings = Surroundings::find(&settings).await?;
+    let cloud = Cloud::find(&settings).await?;
     let (inputs, incoming) = mpsc::channel(64);
-    signals::listen(inputs.clone(), config.to_owned())?;
-    run_in(settings, surroundings, inputs, incoming).await
+    signals::listen(inputs.clone(), config.to_owned()).context("cannot listen for signals")?;
+    run_on(settings, cloud, inputs, incoming).await
 }
 
-/// The same in these surroundings, with these sources beside its own.
+/// The same on this cloud, with these sources beside its own.
 ///
 /// # Errors
 /// When the agent cannot begin.
-pub async fn run_in(
+pub async fn run_on(
     settings: AgentSettings,
-    surroundings: Surroundings,
+    cloud: Cloud,
     inputs: Inputs,
     incoming: mpsc::Receiver<Input>,
 ) -> anyhow::Result<()> {
     let settings = Arc::new(settings);
-    let Surroundings { identity, host, notices, secrets } = surroundings;
+    let Cloud { identity, host, notices, secrets } = cloud;
     let Identity { instance, location, group } = identity;
     tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
     let clock = Clock::start();
@@ -132,7 +123,7 @@ pub async fn run_in(
     let agent =
         Agent::begin(settings.policy.clone(), rules, host.capabilities(), entry, found.is_some(), born, clock.now());
     let (sample_interval, interval) = watch::channel(agent.sample_interval());
-    control::listen(&settings.socket, inputs.clone())
+    control::server::listen(&settings.socket, inputs.clone())
         .with_context(|| format!("cannot listen at agent.socket {}", settings.socket.display()))?;
     let every = &settings.imds;
     tokio::spawn(pass_notices(
@@ -146,12 +137,12 @@ pub async fn run_in(
         inputs.clone(),
     ));
     sampler::spawn(&platform, engine, &inputs, interval);
-    let observers = Observers::spawn(&settings.state_dir, instance, host, clock);
+    let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, clock);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     let platform = settings.platform.platform();
     let waiting = BTreeMap::new();
-    EventLoop { agent, effects, observers, platform, sample_interval, clock, waiting }.run(incoming).await;
+    EventLoop { agent, effects, publisher, platform, sample_interval, clock, waiting }.run(incoming).await;
 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = fs::remove_file(&settings.socket);

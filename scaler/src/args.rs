@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn help_and_version_are_no_errors() {
         for line in ["--help", "once -h", "--version", "-V"] {
-            let asked = parsed(line).unwrap_err();
-            assert!(!asked.use_stderr(), "{line}: {asked}");
+            let shown = parsed(line).unwrap_err();
+            assert!(!shown.use_stderr(), "{line}: {shown}");
         }
     }
 

@@ -8,9 +8,9 @@ use lightsout_core::{platform::Demand, settings::PoolSettings};
 use serde::Serialize;
 
 use crate::{
+    failure::{Failure, summarize},
     pool::{Pool, TickContext, groups_of, view},
     regions::Describing,
-    stop::{Stop, summed_up},
 };
 
 /// What was found about one pool.
@@ -55,14 +55,14 @@ pub(crate) async fn check(
     context: &Rc<TickContext>,
     pools: Vec<Pool>,
     mut done: impl FnMut(&Finding),
-) -> Result<(), Stop> {
+) -> Result<(), Failure> {
     let count = pools.len();
     let describing = context.regions.describe(groups_of(&pools));
     let mut checks: FuturesUnordered<_> = pools
         .into_iter()
         .map(|pool| {
             let describing = describing[&pool.settings.region].clone();
-            Box::pin(look(Rc::clone(context), pool, describing))
+            Box::pin(check_pool(Rc::clone(context), pool, describing))
         })
         .collect();
     let mut failed = Vec::new();
@@ -73,10 +73,10 @@ pub(crate) async fn check(
         }
     }
     failed.sort();
-    summed_up(count, &failed)
+    summarize(count, &failed)
 }
 
-async fn look(context: Rc<TickContext>, mut pool: Pool, describing: Describing) -> Finding {
+async fn check_pool(context: Rc<TickContext>, mut pool: Pool, describing: Describing) -> Finding {
     let until = Instant::now() + context.deadline;
     let settings = pool.settings.clone();
     let (group, demand) = join(view(&context, &settings, describing, until), pool.demand(&context, until)).await;

@@ -8,13 +8,13 @@
 
 mod args;
 mod check;
-mod fleet;
-mod hooks;
+mod failure;
 mod listener;
 mod pool;
 mod regions;
-mod stop;
+mod scheduler;
 mod tokens;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -33,11 +33,11 @@ use lightsout_io::{files, http::Driver, log};
 use tokio::sync::mpsc;
 
 use args::{Args, Verb};
-use fleet::Fleet;
-use hooks::Hooks;
+use failure::{Failure, summarize};
 use pool::{Pool, TickContext};
-use stop::{Stop, summed_up};
+use scheduler::Scheduler;
 use tokens::Tokens;
+use webhooks::Webhooks;
 
 /// The cloud of all pools: no setting names one yet.
 const CLOUD: &Provider = PROVIDERS[0];
@@ -46,33 +46,33 @@ const CLOUD: &Provider = PROVIDERS[0];
 ///
 /// Exits with 0 on success, 1 when a pool failed (`once`, `check`), 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let stopped = match args::parse(args) {
-        Ok(args) => prepare(&args).and_then(|settings| run(&args, settings)),
+    let result = match args::parse(args) {
+        Ok(args) => read_settings(&args).and_then(|settings| run(&args, settings)),
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let (code, stop) = match stopped {
+    let (code, failure) = match result {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(stop @ Stop::Failed(_)) => (1, stop),
-        Err(stop @ Stop::Refused(_)) => (2, stop),
+        Err(failure @ Failure::Failed(_)) => (1, failure),
+        Err(failure @ Failure::Refused(_)) => (2, failure),
     };
-    eprintln!("lightsout-scaler: {stop}");
+    eprintln!("lightsout-scaler: {failure}");
     ExitCode::from(code)
 }
 
 /// Reads and validates everything that can be wrong before the first call.
-fn prepare(args: &Args) -> Result<ScalerSettings, Stop> {
-    let refused = |error: &dyn Display| Stop::Refused(error.to_string());
+fn read_settings(args: &Args) -> Result<ScalerSettings, Failure> {
+    let refused = |error: &dyn Display| Failure::Refused(error.to_string());
     log::init(args.log_format, args.log.as_deref()).map_err(|error| refused(&error))?;
-    let fragments = files::read(&args.config, "scaler").map_err(Stop::Refused)?;
+    let fragments = files::read(&args.config, "scaler").map_err(Failure::Refused)?;
     let mut settings = ScalerSettings::parse(&fragments).map_err(|problems| refused(&problems))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     settings.tick = args.tick.unwrap_or(settings.tick);
-    settings.pools = chosen(settings.pools, &args.pools).map_err(Stop::Refused)?;
+    settings.pools = chosen(settings.pools, &args.pools).map_err(Failure::Refused)?;
     if args.verb == Verb::Once && settings.pools.iter().any(|pool| !pool.policy.cooldown.is_zero()) {
         tracing::warn!("a cooldown has no effect on `once`, which remembers nothing between two runs: use `watch`");
     }
@@ -89,45 +89,45 @@ fn chosen(pools: Vec<PoolSettings>, names: &[String]) -> Result<Vec<PoolSettings
     Ok(pools.into_iter().filter(|pool| names.is_empty() || names.contains(&pool.name)).collect())
 }
 
-fn run(args: &Args, settings: ScalerSettings) -> Result<(), Stop> {
+fn run(args: &Args, settings: ScalerSettings) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Stop::Failed(format!("cannot start: {error}")))?;
+        .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         let tokens = Tokens::new(|region, source| async move { (CLOUD.secrets)(region).resolve(&source).await });
         let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
         let mut context = TickContext::new(driver, tokens, &settings, CLOUD.groups);
         context.dry_run = args.dry_run;
-        act(args, settings, Rc::new(context)).await
+        execute(args, settings, Rc::new(context)).await
     })
 }
 
-async fn act(args: &Args, settings: ScalerSettings, context: Rc<TickContext>) -> Result<(), Stop> {
+async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>) -> Result<(), Failure> {
     let pools = Pool::all(settings.pools);
     let count = pools.len();
     match args.verb {
         Verb::Check => check::check(&context, pools, |finding| print(args.log_format, finding, &finding.json())).await,
         Verb::Once => {
-            let mut fleet = Fleet::new(context, pools);
-            let failed = fleet.once(|record| print(args.log_format, record, &record.json())).await;
+            let mut scheduler = Scheduler::new(context, pools);
+            let failed = scheduler.once(|record| print(args.log_format, record, &record.json())).await;
             tracing::debug!(pools = count, failed = failed.len(), "ticked once");
-            summed_up(count, &failed)
+            summarize(count, &failed)
         }
         Verb::Watch => {
-            let stop = stopped().map_err(|error| Stop::Failed(format!("cannot listen for signals: {error}")))?;
-            let (hints, hinted) = mpsc::channel(listener::HINTS);
+            let stop = stop_signal().map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
+            let (hints, hinted) = mpsc::channel(listener::MAX_HINTS);
             // It lives until the watching ends; so must the channel's sender where there is none.
-            let _listening = match args.listen {
+            let _listener = match args.listen {
                 Some(address) => {
-                    let hooks = Hooks::resolve(&pools, &context.tokens).await.map_err(Stop::Failed)?;
-                    Ok(listener::listen(address, hooks, hints).await.map_err(Stop::Failed)?)
+                    let webhooks = Webhooks::resolve(&pools, &context.tokens).await.map_err(Failure::Failed)?;
+                    Ok(listener::listen(address, webhooks, hints).await.map_err(Failure::Failed)?)
                 }
                 None => Err(hints),
             };
             tracing::info!(pools = count, tick = ?settings.tick, dry_run = args.dry_run, "watching");
-            let mut fleet = Fleet::new(context, pools);
-            fleet.watch(settings.tick, hinted, stop, |record| print(args.log_format, record, &record.json())).await;
+            let mut scheduler = Scheduler::new(context, pools);
+            scheduler.watch(settings.tick, hinted, stop, |record| print(args.log_format, record, &record.json())).await;
             tracing::info!("stopped");
             Ok(())
         }
@@ -135,7 +135,7 @@ async fn act(args: &Args, settings: ScalerSettings, context: Rc<TickContext>) ->
 }
 
 /// Becomes ready at the first `SIGTERM` or `SIGINT`.
-fn stopped() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {

@@ -22,20 +22,20 @@ use tokio::{
     time::timeout,
 };
 
-use crate::hooks::Hooks;
+use crate::webhooks::Webhooks;
 
 /// How many hints may wait. More say nothing new.
-pub(crate) const HINTS: usize = 1024;
+pub(crate) const MAX_HINTS: usize = 1024;
 /// Connections at once; whoever comes after them is turned away.
-const CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 /// The longest head of a request, in bytes.
-const HEAD: usize = 64 << 10;
+const MAX_HEAD: usize = 64 << 10;
 
 /// What one request and all requests may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// For the whole request, from the connection to the answer.
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
     /// The longest body, in bytes.
     pub(crate) body: usize,
     /// Requests a second in the long run, and at once.
@@ -45,18 +45,18 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { patience: Duration::from_secs(10), body: 1 << 20, rate: 20, burst: 100 }
+        Self { timeout: Duration::from_secs(10), body: 1 << 20, rate: 20, burst: 100 }
     }
 }
 
 /// A listener; its end closes it.
 #[derive(Debug)]
-pub(crate) struct Listening {
+pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
 }
 
-impl Drop for Listening {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -65,10 +65,10 @@ impl Drop for Listening {
 /// Listens with the usual limits; authentic hints go to `hints`, as the names of pools.
 pub(crate) async fn listen(
     address: SocketAddr,
-    hooks: Hooks,
+    webhooks: Webhooks,
     hints: mpsc::Sender<String>,
-) -> Result<Listening, String> {
-    let listening = listen_with(address, hooks, hints, Limits::default()).await?;
+) -> Result<Listener, String> {
+    let listening = listen_with(address, webhooks, hints, Limits::default()).await?;
     tracing::info!(address = %listening.address, "listening for webhooks");
     Ok(listening)
 }
@@ -76,25 +76,25 @@ pub(crate) async fn listen(
 /// Listens with these limits.
 pub(crate) async fn listen_with(
     address: SocketAddr,
-    hooks: Hooks,
+    webhooks: Webhooks,
     hints: mpsc::Sender<String>,
     limits: Limits,
-) -> Result<Listening, String> {
+) -> Result<Listener, String> {
     let failed = |error| format!("--listen {address}: {error}; choose another address, or end the program that has it");
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let bucket = Mutex::new(Bucket { left: f64::from(limits.burst), at: Instant::now() });
-    let front = Arc::new(Front { hooks, hints, limits, bucket });
+    let bucket = Mutex::new(TokenBucket { left: f64::from(limits.burst), at: Instant::now() });
+    let server = Arc::new(Server { webhooks, hints, limits, bucket });
     let task = tokio::spawn(async move {
-        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let Ok(turn) = Arc::clone(&connections).try_acquire_owned() else { continue };
-                    let front = Arc::clone(&front);
+                    let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else { continue };
+                    let server = Arc::clone(&server);
                     tokio::spawn(async move {
-                        front.serve(stream).await;
-                        drop(turn);
+                        server.serve(stream).await;
+                        drop(permit);
                     });
                 }
                 Err(error) => {
@@ -105,41 +105,41 @@ pub(crate) async fn listen_with(
             }
         }
     });
-    Ok(Listening { address, task })
+    Ok(Listener { address, task })
 }
 
-struct Front {
-    hooks: Hooks,
+struct Server {
+    webhooks: Webhooks,
     hints: mpsc::Sender<String>,
     limits: Limits,
-    bucket: Mutex<Bucket>,
+    bucket: Mutex<TokenBucket>,
 }
 
 /// Requests that may still come now.
-struct Bucket {
+struct TokenBucket {
     left: f64,
     at: Instant,
 }
 
-impl Front {
+impl Server {
     async fn serve(self: Arc<Self>, stream: TcpStream) {
-        let patience = self.limits.patience;
+        let limit = self.limits.timeout;
         let service = service_fn(move |request| {
-            let front = Arc::clone(&self);
+            let server = Arc::clone(&self);
             async move {
                 let mut reply = Response::new(Empty::<Bytes>::new());
-                *reply.status_mut() = front.answer(request).await;
+                *reply.status_mut() = server.answer(request).await;
                 Ok::<_, Infallible>(reply)
             }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(patience)
+            .header_read_timeout(limit)
             .keep_alive(false)
-            .max_buf_size(HEAD)
+            .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
         // The answer has its own time-out; this one is for who does not read it.
-        match timeout(patience * 2, connection).await {
+        match timeout(limit * 2, connection).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a webhook's connection broke"),
             Err(_) => tracing::debug!("a webhook's connection took too long"),
@@ -152,16 +152,16 @@ impl Front {
         if head.method != Method::POST {
             return StatusCode::METHOD_NOT_ALLOWED;
         }
-        if !self.take() {
+        if !self.take_token() {
             return StatusCode::TOO_MANY_REQUESTS;
         }
-        let body = match timeout(self.limits.patience, Limited::new(body, self.limits.body).collect()).await {
+        let body = match timeout(self.limits.timeout, Limited::new(body, self.limits.body).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => return StatusCode::PAYLOAD_TOO_LARGE,
             Ok(Err(_)) => return StatusCode::BAD_REQUEST,
             Err(_) => return StatusCode::REQUEST_TIMEOUT,
         };
-        match self.hooks.judge(path, &headers(&head.headers), &body, jiff::Timestamp::now()) {
+        match self.webhooks.accept(path, &headers(&head.headers), &body, jiff::Timestamp::now()) {
             Ok(pools) => {
                 for pool in pools {
                     tracing::debug!(pool, "jobs may wait, says a webhook");
@@ -182,7 +182,7 @@ impl Front {
     }
 
     /// Takes one of the requests that may come now.
-    fn take(&self) -> bool {
+    fn take_token(&self) -> bool {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let grown = bucket.at.elapsed().as_secs_f64() * f64::from(self.limits.rate);
         bucket.left = (bucket.left + grown).min(f64::from(self.limits.burst));

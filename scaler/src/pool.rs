@@ -24,12 +24,14 @@ use crate::{
     tokens::Tokens,
 };
 
-/// How many pools may ask the same address at once. It bounds memory and connections; a platform that is slow delays its own pools only.
-const AT_ONCE: usize = 32;
+/// How many pools may ask the same address at once. It bounds memory and connections; a platform that is slow delays
+/// its own pools only.
+const MAX_READS: usize = 32;
 /// The longest that a platform's wish to be left alone is honoured.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
-/// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody else raised.
-const FRESH: Duration = Duration::from_secs(1);
+const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
+/// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody
+/// else raised.
+const MAX_VIEW_AGE: Duration = Duration::from_secs(1);
 
 /// What a tick needs besides its pool: shared by all.
 pub(crate) struct TickContext {
@@ -59,11 +61,11 @@ impl TickContext {
 pub(crate) struct Pool {
     pub(crate) settings: PoolSettings,
     /// Shared with the pools whose platform has the same address.
-    gate: Rc<Semaphore>,
+    reads: Rc<Semaphore>,
     /// How the queue is read, and when its token was fetched.
     queue: Option<(Box<dyn Queue>, Option<Instant>)>,
     /// Until when the platform wishes to be left alone.
-    patience: Option<Instant>,
+    not_before: Option<Instant>,
     /// When it was last raised by us.
     raised: Option<Instant>,
     /// When its last tick began.
@@ -74,11 +76,11 @@ pub(crate) struct Pool {
 impl Pool {
     /// The pools of these settings.
     pub(crate) fn all(settings: Vec<PoolSettings>) -> Vec<Self> {
-        let mut gates: BTreeMap<String, Rc<Semaphore>> = BTreeMap::new();
+        let mut reads_by_address: BTreeMap<String, Rc<Semaphore>> = BTreeMap::new();
         let pool = |settings: PoolSettings| {
-            let gate = gates.entry(settings.platform.address().to_owned());
-            let gate = Rc::clone(gate.or_insert_with(|| Rc::new(Semaphore::new(AT_ONCE))));
-            Self { settings, gate, queue: None, patience: None, raised: None, began: None, failing: false }
+            let reads = reads_by_address.entry(settings.platform.address().to_owned());
+            let reads = Rc::clone(reads.or_insert_with(|| Rc::new(Semaphore::new(MAX_READS))));
+            Self { settings, reads, queue: None, not_before: None, raised: None, began: None, failing: false }
         };
         settings.into_iter().map(pool).collect()
     }
@@ -92,7 +94,7 @@ impl Pool {
 
     /// Whether its platform may be asked again.
     pub(crate) fn is_due(&self) -> bool {
-        let left = self.patience.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
+        let left = self.not_before.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         if !left.is_zero() {
             tracing::debug!(pool = self.settings.name, ?left, "skipped: the platform wishes to be asked later");
         }
@@ -118,7 +120,7 @@ impl Pool {
             record.result = Outcome::Failed;
             record.error = Some(error);
         }
-        self.tell_changes(&record);
+        self.log_transition(&record);
         record.ms.total = millis(started.elapsed());
         record.time = now();
         (self, record)
@@ -146,7 +148,7 @@ impl Pool {
 
         let since_raise = self.raised.map(|at| at.elapsed());
         let mut decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
-        if matches!(decided, Plan::Raise { .. }) && view.at.elapsed() > FRESH {
+        if matches!(decided, Plan::Raise { .. }) && view.at.elapsed() > MAX_VIEW_AGE {
             let again = BTreeSet::from([settings.group.clone()]);
             let again = context.regions.describe_one(settings.region.clone(), again);
             view = self::view(context, &settings, again, until).await?;
@@ -171,7 +173,7 @@ impl Pool {
             }
         }
         if !context.dry_run {
-            self.leave_floor(context, floor(&settings.policy, &demand, capacity(&view.group)), &view.group, until)
+            self.write_floor(context, floor(&settings.policy, &demand, capacity(&view.group)), &view.group, until)
                 .await;
         }
         Ok(())
@@ -179,10 +181,11 @@ impl Pool {
 
     /// Reads the queue, with a fresh token when the one at hand is refused.
     pub(crate) async fn demand(&mut self, context: &TickContext, until: Instant) -> Result<Demand, String> {
-        let gate = Rc::clone(&self.gate);
-        let Ok(_turn) = timeout_at(until.into(), gate.acquire()).await else {
+        let reads = Rc::clone(&self.reads);
+        let Ok(_permit) = timeout_at(until.into(), reads.acquire()).await else {
             return Err(format!(
-                "no turn within {}: too many pools wait for {}, which is slow; raise `deadline` or give the pools more time with `tick`",
+                "the queue was not read within {}: too many pools wait for {}, which is slow; raise `deadline` or \
+                 give the pools more time with `tick`",
                 format_duration(context.deadline),
                 self.settings.platform.address()
             ));
@@ -199,18 +202,20 @@ impl Pool {
             let source = self.settings.platform.secret().zip(token_at);
             if refused
                 && std::mem::take(&mut again)
-                && source.is_some_and(|(source, at)| context.tokens.refused(self.settings.region.as_ref(), source, at))
+                && source.is_some_and(|(source, at)| {
+                    context.tokens.forget_refused(self.settings.region.as_ref(), source, at)
+                })
             {
                 tracing::info!(pool = self.settings.name, "the token was refused and is fetched anew");
                 continue;
             }
             self.queue = Some((queue, token_at));
-            let wish = match &read {
+            let poll_after = match &read {
                 Ok(demand) => demand.poll_after,
-                Err(ExchangeError { kind: ErrorKind::Throttled(wish), .. }) => *wish,
+                Err(ExchangeError { kind: ErrorKind::Throttled(after), .. }) => *after,
                 Err(_) => None,
             };
-            self.patience = wish.map(|wish| Instant::now() + wish.min(LONGEST_PATIENCE));
+            self.not_before = poll_after.map(|after| Instant::now() + after.min(MAX_POLL_AFTER));
             return read.map_err(|error| error.message);
         }
     }
@@ -229,7 +234,7 @@ impl Pool {
     async fn raise(&self, context: &TickContext, seen: &GroupView, to: u32, until: Instant) -> Result<(), String> {
         let region = context.regions.region(&self.settings.region);
         let raising = async {
-            let _turn = region.writes.acquire().await;
+            let _permit = region.writes.acquire().await;
             region.groups.raise(seen, to).await
         };
         match timeout_at(until.into(), raising).await {
@@ -242,13 +247,13 @@ impl Pool {
     }
 
     /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.
-    async fn leave_floor(&self, context: &TickContext, floor: u32, group: &GroupView, until: Instant) {
+    async fn write_floor(&self, context: &TickContext, floor: u32, group: &GroupView, until: Instant) {
         if floor == group.floor {
             return;
         }
         let region = context.regions.region(&self.settings.region);
         let writing = async {
-            let _turn = region.writes.acquire().await;
+            let _permit = region.writes.acquire().await;
             region.groups.leave_floor(&self.settings.group, floor).await
         };
         let error = match timeout_at(until.into(), writing).await {
@@ -264,7 +269,7 @@ impl Pool {
         );
     }
 
-    fn tell_changes(&mut self, record: &Record) {
+    fn log_transition(&mut self, record: &Record) {
         let failed = record.result == Outcome::Failed;
         match (self.failing, failed) {
             (false, true) => {

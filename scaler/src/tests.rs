@@ -23,8 +23,8 @@ use lightsout_core::{
 use lightsout_io::http::Driver;
 
 use crate::{
-    fleet::Fleet,
     pool::{Pool, TickContext},
+    scheduler::Scheduler,
     tokens::Tokens,
 };
 
@@ -85,16 +85,16 @@ fn context(settings: &ScalerSettings, groups: &FakeGroups) -> TickContext {
     })
 }
 
-/// A fleet whose pools read these queues, in the order of the settings.
-fn fleet(settings: &ScalerSettings, context: TickContext, queues: Vec<Answers>) -> Fleet {
+/// A scheduler whose pools read these queues, in the order of the settings.
+fn scheduler(settings: &ScalerSettings, context: TickContext, queues: Vec<Answers>) -> Scheduler {
     let pools = Pool::all(settings.pools.clone());
     let pools = pools.into_iter().zip(queues).map(|(pool, queue)| pool.with_queue(Box::new(queue)));
-    Fleet::new(Rc::new(context), pools.collect())
+    Scheduler::new(Rc::new(context), pools.collect())
 }
 
 /// One tick: the records in the order in which they came.
-async fn ticked(fleet: &mut Fleet) -> Vec<Record> {
+async fn ticked(scheduler: &mut Scheduler) -> Vec<Record> {
     let mut records = Vec::new();
-    fleet.once(|record| records.push(record.clone())).await;
+    scheduler.once(|record| records.push(record.clone())).await;
     records
 }

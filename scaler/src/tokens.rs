@@ -14,10 +14,10 @@ use lightsout_cloud::SecretError;
 use lightsout_core::settings::SecretSource;
 use secrecy::SecretString;
 
-/// The usual patience: rotation takes its time, and stores throttle.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The usual age of a refused secret at which it is fetched anew: rotation takes its time, and stores throttle.
+const REFETCH_AFTER: Duration = Duration::from_secs(60);
 /// How long a failed fetch stands.
-const SETTLE: Duration = Duration::from_secs(5);
+const KEEP_FAILURE: Duration = Duration::from_secs(5);
 
 type Answer = Result<SecretString, SecretError>;
 type Key = (Option<String>, String);
@@ -32,7 +32,7 @@ pub(crate) struct Token {
 /// Every secret that is known.
 pub(crate) struct Tokens {
     /// How long a refused secret is not fetched again.
-    pub(crate) patience: Duration,
+    pub(crate) refetch_after: Duration,
     fetch: Box<dyn Fn(Option<String>, SecretSource) -> LocalBoxFuture<'static, Answer>>,
     known: RefCell<BTreeMap<Key, Fetched>>,
 }
@@ -49,7 +49,7 @@ impl Tokens {
         F: Future<Output = Answer> + 'static,
     {
         let fetch = Box::new(move |region, source| fetch(region, source).boxed_local());
-        Self { patience: PATIENCE, fetch, known: RefCell::default() }
+        Self { refetch_after: REFETCH_AFTER, fetch, known: RefCell::default() }
     }
 
     /// The secret, fetched unless it is known.
@@ -70,14 +70,14 @@ impl Tokens {
     }
 
     /// Forgets a secret that was refused. False when it is too fresh to hope for another, or stands in the settings.
-    pub(crate) fn refused(&self, region: Option<&String>, source: &SecretSource, seen: Instant) -> bool {
+    pub(crate) fn forget_refused(&self, region: Option<&String>, source: &SecretSource, seen: Instant) -> bool {
         if matches!(source, SecretSource::Inline(_)) {
             return false;
         }
         let mut known = self.known.borrow_mut();
         let key = key(region, source);
         match known.get(&key) {
-            Some(fetched) if fetched.at == seen && seen.elapsed() < self.patience => false,
+            Some(fetched) if fetched.at == seen && seen.elapsed() < self.refetch_after => false,
             Some(fetched) if fetched.at == seen => known.remove(&key).is_some(),
             // Another pool was faster.
             Some(_) | None => true,
@@ -87,7 +87,7 @@ impl Tokens {
 
 impl Fetched {
     fn failed(&self) -> bool {
-        self.at.elapsed() >= SETTLE && matches!(self.answer.peek(), Some(Err(_)))
+        self.at.elapsed() >= KEEP_FAILURE && matches!(self.answer.peek(), Some(Err(_)))
     }
 }
 

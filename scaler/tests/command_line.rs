@@ -1,4 +1,5 @@
-//! The shipped program as a user meets it: exit codes and messages. There is no cloud here; the endpoint refuses connections.
+//! The shipped program as a user meets it: exit codes and messages. There is no cloud here; the endpoint refuses
+//! connections.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

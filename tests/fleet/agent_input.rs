@@ -5,12 +5,12 @@ use std::path::Path;
 use lightsout_localcloud::fleet::JobState;
 use serde_json::{Value, json};
 
-use crate::rig::{Fleet, Said, instance, lightsout, lightsout_command, living, phase, said};
+use crate::rig::{Fleet, ProgramOutput, agent_field, instance, lightsout, lightsout_command, living, phase};
 
 const GOOD: &str = "[agent]\nboot_deadline = '10s'\n[docker]\nenabled = false\n[platform.gitlab]\nurl = 'http://127.0.0.1:9'\n\
     token = { env = 'RUNNER_TOKEN' }\n";
 
-fn agent(dir: &Path, settings: &str) -> Said {
+fn agent(dir: &Path, settings: &str) -> ProgramOutput {
     let file = dir.join("bad.toml");
     let own = format!("state_dir = '{0}/state'\nsocket = '{0}/agent.sock'\n", dir.display());
     std::fs::write(&file, settings.replace("[agent]\n", &format!("[agent]\n{own}"))).expect("the settings are written");
@@ -39,21 +39,21 @@ fn settings_that_cannot_work_are_refused_with_2() {
         (GOOD.replace("[agent]\n", "[agent]\nslots = -1\n"), "agent.slots = -1"),
         (GOOD.replace("[docker]", "[docker"), "bad.toml:"),
     ] {
-        let said = agent(temp.path(), &bad);
-        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{bad}: {said:?}");
-        assert!(said.err.contains(wanted) && said.err.contains("bad.toml"), "should name {wanted}: {}", said.err);
+        let output = agent(temp.path(), &bad);
+        assert_eq!((output.code, output.out.as_str()), (Some(2), ""), "{bad}: {output:?}");
+        assert!(output.err.contains(wanted) && output.err.contains("bad.toml"), "should name {wanted}: {}", output.err);
     }
-    let said = lightsout(temp.path(), "agent run --config /no/such/agent.toml");
-    assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("/no/such/agent.toml"), "{}", said.err);
+    let output = lightsout(temp.path(), "agent run --config /no/such/agent.toml");
+    assert_eq!(output.code, Some(2));
+    assert!(output.err.contains("/no/such/agent.toml"), "{}", output.err);
 }
 
 #[test]
 fn without_instance_metadata_it_says_so_and_fails_with_1() {
     let temp = tempfile::tempdir().expect("a directory");
-    let said = agent(temp.path(), GOOD);
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains("instance metadata did not say within 10s who this instance is"), "{}", said.err);
+    let output = agent(temp.path(), GOOD);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.err.contains("instance metadata did not say within 10s who this instance is"), "{}", output.err);
 }
 
 #[test]
@@ -61,21 +61,21 @@ fn without_an_agent_the_orders_say_so() {
     let temp = tempfile::tempdir().expect("a directory");
     for order in ["status", "status --json", "drain", "undrain", "hold 5m"] {
         let (verb, rest) = order.split_once(' ').unwrap_or((order, ""));
-        let said = lightsout(temp.path(), &format!("agent {verb} --socket /no/agent.sock {rest}"));
-        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{order}: {said:?}");
+        let output = lightsout(temp.path(), &format!("agent {verb} --socket /no/agent.sock {rest}"));
+        assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{order}: {output:?}");
         assert!(
-            said.err.contains("no agent answers at /no/agent.sock: is lightsout-agent running"),
+            output.err.contains("no agent answers at /no/agent.sock: is lightsout-agent running"),
             "{order}: {}",
-            said.err
+            output.err
         );
     }
-    let said = lightsout(temp.path(), "agent hold soon");
-    assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("write 90s, 30m or 2h"), "{}", said.err);
+    let output = lightsout(temp.path(), "agent hold soon");
+    assert_eq!(output.code, Some(2));
+    assert!(output.err.contains("write 90s, 30m or 2h"), "{}", output.err);
 }
 
-/// A platform that refuses an agent, or a cloud that gives it no secret, is somebody's mistake or somebody's outage. It says which, tries
-/// again, and works as soon as it can.
+/// A platform that refuses an agent, or a cloud that gives it no secret, is somebody's mistake or somebody's outage. It
+/// says which, tries again, and works as soon as it can.
 #[test]
 fn an_agent_that_is_refused_says_why_and_works_when_it_may() {
     for (fault, wanted) in [
@@ -105,9 +105,9 @@ fn an_agent_that_is_refused_says_why_and_works_when_it_may() {
         fleet.until(&format!("the agent to say {wanted}"), |fleet| {
             let it = instance(fleet, &id);
             assert!(it.ended_ms.is_none(), "it gives up at once");
-            said(it, "note").contains(wanted).then(|| assert_eq!(phase(it), "registering"))
+            agent_field(it, "note").contains(wanted).then(|| assert_eq!(phase(it), "registering"))
         });
-        fleet.ask("DELETE", "faults", &Value::Null).expect("they end");
+        fleet.request("DELETE", "faults", &Value::Null).expect("they end");
         assert_eq!(fleet.until_job(job, JobState::Done).instance.as_ref(), Some(&id));
         fleet.until_ended(&id);
         fleet.ok("down");

@@ -12,14 +12,14 @@ fn without_a_fleet_each_command_says_so_and_what_to_do() {
     for command in
         ["ps", "ps --json", "enqueue", "interrupt i-1", "rebalance i-1", "crash i-1", "scale-in 1", "refresh", "down"]
     {
-        let said = lightsout(&dir, command);
-        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{command}: {said:?}");
+        let output = lightsout(&dir, command);
+        assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{command}: {output:?}");
         let wanted = format!("error: no fleet is running in {}; start one with `lightsout up`", dir.display());
-        assert!(said.err.starts_with(&wanted), "{command}: {}", said.err);
+        assert!(output.err.starts_with(&wanted), "{command}: {}", output.err);
     }
-    let said = lightsout(&dir, "logs i-1");
-    assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("no log of `i-1`"), "{}", said.err);
+    let output = lightsout(&dir, "logs i-1");
+    assert_eq!(output.code, Some(1));
+    assert!(output.err.contains("no log of `i-1`"), "{}", output.err);
     assert!(!dir.exists(), "asking leaves nothing behind");
 }
 
@@ -36,9 +36,9 @@ fn arguments_that_make_no_sense_are_refused_with_2() {
         ("scale-in 0", "0 is not in 1.."),
         ("enqueue --count 0", "0 is not in 1..=100000"),
     ] {
-        let said = lightsout(temp.path(), command);
-        assert_eq!(said.code, Some(2), "{command}: {said:?}");
-        assert!(said.err.contains(wanted), "{command}: {}", said.err);
+        let output = lightsout(temp.path(), command);
+        assert_eq!(output.code, Some(2), "{command}: {output:?}");
+        assert!(output.err.contains(wanted), "{command}: {}", output.err);
     }
 }
 
@@ -46,8 +46,8 @@ fn arguments_that_make_no_sense_are_refused_with_2() {
 fn the_second_terminal_sees_and_steers_the_fleet() {
     let mut fleet = Fleet::up("--jobs 0 --keep --max 2");
     assert!(fleet.ok("ps").ends_with("no instances\n"));
-    let said = fleet.lightsout("crash i-0");
-    assert_eq!((said.code, said.err.as_str()), (Some(1), "error: no instance `i-0`: none has been launched yet\n"));
+    let output = fleet.lightsout("crash i-0");
+    assert_eq!((output.code, output.err.as_str()), (Some(1), "error: no instance `i-0`: none has been launched yet\n"));
 
     assert_eq!(fleet.ok("enqueue --seconds 4"), "job 1001 waits\n");
     let answer: Value = serde_json::from_str(&fleet.ok("enqueue --count 2 --json -- true")).expect("JSON");
@@ -70,14 +70,17 @@ fn the_second_terminal_sees_and_steers_the_fleet() {
 
     // An id may be shortened, also without its prefix.
     assert_eq!(fleet.ok(&format!("crash {}", &id[2..12])), format!("the agent of {id} is killed\n"));
-    let said = fleet.lightsout("crash i-nobody");
-    assert_eq!((said.code, said.err.as_str()), (Some(1), "error: no instance `i-nobody`; `lightsout ps` lists them\n"));
+    let output = fleet.lightsout("crash i-nobody");
+    assert_eq!(
+        (output.code, output.err.as_str()),
+        (Some(1), "error: no instance `i-nobody`; `lightsout ps` lists them\n")
+    );
 
     fleet.until("all jobs to be done", |fleet| (fleet.queue.done == 3).then_some(()));
     fleet.until("all instances to end", |fleet| living(fleet).next().is_none().then_some(()));
     assert!(fleet.ok("ps --all").contains("Terminated"), "{}", fleet.ok("ps --all"));
-    let said = fleet.lightsout(&format!("crash {id}"));
-    assert_eq!((said.code, said.err.as_str()), (Some(1), format!("error: {id} has ended already\n").as_str()));
+    let output = fleet.lightsout(&format!("crash {id}"));
+    assert_eq!((output.code, output.err.as_str()), (Some(1), format!("error: {id} has ended already\n").as_str()));
     assert_eq!(fleet.ok("down --json"), "{\"down\":true}\n");
     fleet.ended().all_done();
 }
@@ -109,8 +112,8 @@ fn an_operator_on_the_instance_holds_and_drains_and_takes_it_back() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&socket).expect("a socket").permissions());
     assert_eq!(mode & 0o777, 0o660, "only its owner and group may give orders");
 
-    let said = agent(&fleet, "hold 10m");
-    assert_eq!(said.code, Some(0), "{said:?}");
+    let output = agent(&fleet, "hold 10m");
+    assert_eq!(output.code, Some(0), "{output:?}");
     fleet.until_job(first, JobState::Done);
     let status: Value = serde_json::from_str(&agent(&fleet, "status --json").out).expect("JSON");
     assert_eq!((&status["instance"], &status["held"]), (&id.as_str().into(), &true.into()), "{status}");
@@ -120,26 +123,26 @@ fn an_operator_on_the_instance_holds_and_drains_and_takes_it_back() {
     // A drain while a job runs: the job goes on, and the drain can be taken back.
     let second = fleet.enqueue(1, 5.0)[0];
     fleet.until_job(second, JobState::Running);
-    let said = agent(&fleet, "drain");
-    assert!(said.code == Some(0) && said.out.starts_with("draining: no more jobs"), "{said:?}");
+    let output = agent(&fleet, "drain");
+    assert!(output.code == Some(0) && output.out.starts_with("draining: no more jobs"), "{output:?}");
     fleet.until_phase("draining");
-    let said = agent(&fleet, "undrain");
-    assert_eq!((said.code, said.out.as_str()), (Some(0), "serving again\n"), "{said:?}");
+    let output = agent(&fleet, "undrain");
+    assert_eq!((output.code, output.out.as_str()), (Some(0), "serving again\n"), "{output:?}");
     let third = fleet.enqueue(1, 0.5)[0];
     for job in [second, third] {
         assert_eq!(fleet.until_job(job, JobState::Done).instance.as_ref(), Some(&id), "the same instance serves on");
     }
     fleet.until_phase("idle");
-    let said = agent(&fleet, "undrain");
-    assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("cannot undrain: the agent is idle"), "{said:?}");
+    let output = agent(&fleet, "undrain");
+    assert_eq!(output.code, Some(1));
+    assert!(output.err.contains("cannot undrain: the agent is idle"), "{output:?}");
 
-    let said = agent(&fleet, "hold 0s");
-    assert_eq!(said.code, Some(0), "{said:?}");
+    let output = agent(&fleet, "hold 0s");
+    assert_eq!(output.code, Some(0), "{output:?}");
     fleet.until_ended(&id);
-    let said = agent(&fleet, "status");
-    assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("no agent answers at "), "{said:?}");
+    let output = agent(&fleet, "status");
+    assert_eq!(output.code, Some(1));
+    assert!(output.err.contains("no agent answers at "), "{output:?}");
     fleet.ok("down");
     let ended = fleet.ended();
     assert_eq!(ended.all_done()["instances"]["launched"], 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lightsout_localcloud::fleet::JobState;
 
-use crate::rig::{Fleet, instance, living, phase, said};
+use crate::rig::{Fleet, agent_field, instance, living, phase};
 
 #[test]
 fn a_crash_while_booting_only_delays() {
@@ -72,7 +72,7 @@ fn a_crash_while_draining_goes_on_draining() {
     fleet.until("the next agent to drain", |fleet| {
         let it = instance(fleet, &id);
         let pid = it.agent.as_ref()?.0["pid"].as_u64()?;
-        (pid != before && phase(it) == "draining").then(|| assert_eq!(said(it, "why"), "operator"))
+        (pid != before && phase(it) == "draining").then(|| assert_eq!(agent_field(it, "why"), "operator"))
     });
     assert_eq!(fleet.until_job(job, JobState::Done).instance.as_ref(), Some(&id));
     assert_ne!(fleet.until_job(later, JobState::Done).instance.as_ref(), Some(&id));

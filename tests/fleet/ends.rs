@@ -1,6 +1,6 @@
 //! How `up` itself ends, and what it finds when it begins.
 
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 
 use crate::rig::{Fleet, Home, engine_or_skip};
 
@@ -12,9 +12,9 @@ fn what_a_killed_run_left_is_cleaned_up_by_the_next() {
     fleet.until_phase("busy");
     let home = fleet.killed();
 
-    let said = crate::rig::lightsout(&home.dir(), "ps");
-    assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("no fleet is running in "), "{}", said.err);
+    let output = crate::rig::lightsout(&home.dir(), "ps");
+    assert_eq!(output.code, Some(1));
+    assert!(output.err.contains("no fleet is running in "), "{}", output.err);
 
     let fleet = home.up("--jobs 2 --max 1");
     let note = fleet.notes().first().cloned().expect("a note");
@@ -33,7 +33,7 @@ fn ctrl_c_ends_everything_with_130() {
     let mut fleet = Fleet::up("--jobs 4 --max 2 --job-seconds 600");
     fleet.until("two running jobs", |fleet| (fleet.queue.running == 2).then_some(()));
     assert!(fleet.traces().0 >= 5, "{:?}", fleet.traces());
-    fleet.signal(Signal::SIGINT);
+    fleet.signal(Signal::INT);
     let ended = fleet.ended();
     assert_eq!(ended.code, Some(130), "{}", ended.stderr);
     assert_eq!(ended.summary()["jobs"]["total"], 4);
@@ -44,18 +44,18 @@ fn ctrl_c_ends_everything_with_130() {
 fn a_second_ctrl_c_does_not_wait() {
     let mut fleet = Fleet::up("--jobs 1 --max 1 --job-seconds 600");
     fleet.until_phase("busy");
-    fleet.signal(Signal::SIGTERM);
-    fleet.signal(Signal::SIGINT);
+    fleet.signal(Signal::TERM);
+    fleet.signal(Signal::INT);
     assert_eq!(fleet.ended().code, Some(130));
 }
 
 #[test]
 fn a_second_fleet_in_the_same_place_is_refused() {
     let fleet = Fleet::up("--jobs 0 --keep");
-    let said = fleet.lightsout("up --jobs 1");
-    assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
+    let output = fleet.lightsout("up --jobs 1");
+    assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{output:?}");
     let wanted = format!("error: a fleet already runs in {} (process ", fleet.dir().display());
-    assert!(said.err.starts_with(&wanted) && said.err.contains("lightsout down"), "{}", said.err);
+    assert!(output.err.starts_with(&wanted) && output.err.contains("lightsout down"), "{}", output.err);
     // The first one is not disturbed.
     fleet.enqueue(1, 0.5);
     let mut fleet = fleet;

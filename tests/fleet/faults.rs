@@ -30,7 +30,7 @@ fn survives(jobs: u32, faults: &[Value]) {
         }
     };
     assert!(idle.is_empty(), "these faults hit nothing in {total} jobs: {idle:#?}");
-    fleet.ask("DELETE", "faults", &Value::Null).expect("they end");
+    fleet.request("DELETE", "faults", &Value::Null).expect("they end");
     fleet.until("all instances to end", |fleet| living(fleet).next().is_none().then_some(()));
     fleet.ok("down");
     let ended = fleet.ended();
@@ -39,7 +39,7 @@ fn survives(jobs: u32, faults: &[Value]) {
 
 /// The faults in force that hit nothing so far.
 fn without_a_hit(fleet: &Fleet, faults: usize) -> Vec<Value> {
-    let listed = fleet.ask("GET", "faults", &Value::Null).expect("a list");
+    let listed = fleet.request("GET", "faults", &Value::Null).expect("a list");
     let listed = listed["faults"].as_array().expect("a list").clone();
     assert_eq!(listed.len(), faults, "{listed:#?}");
     listed.into_iter().filter(|fault| fault["hits"].as_u64().expect("a number") == 0).collect()
@@ -96,7 +96,7 @@ fn a_launch_failure_is_waited_out() {
     fleet.until("the scaler to raise", |fleet| (fleet.groups[0].desired == 2).then_some(()));
     assert_eq!(fleet.snapshot().instances.len(), 0);
     fleet.wait("a launch to fail", |fleet| without_a_hit(fleet, 1).is_empty().then_some(()));
-    fleet.ask("DELETE", "faults", &Value::Null).expect("they end");
+    fleet.request("DELETE", "faults", &Value::Null).expect("they end");
     fleet.until("the jobs to be done", |fleet| (fleet.queue.done == 2).then_some(()));
     fleet.until("all instances to end", |fleet| living(fleet).next().is_none().then_some(()));
     fleet.ok("down");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lightsout_localcloud::fleet::JobState;
 use serde_json::json;
 
-use crate::rig::{Fleet, instance, living, phase, said};
+use crate::rig::{Fleet, agent_field, instance, living, phase};
 
 #[test]
 fn an_operator_who_scales_in_ends_nobody_at_work() {
@@ -53,7 +53,7 @@ fn a_rebalanced_instance_finishes_takes_no_more_and_leaves() {
     assert_eq!(fleet.ok(&format!("rebalance {id}")), format!("{id} is recommended to rebalance\n"));
     fleet.until("it to drain", |fleet| {
         let it = instance(fleet, &id);
-        (phase(it) == "draining").then(|| assert_eq!(said(it, "why"), "rebalance"))
+        (phase(it) == "draining").then(|| assert_eq!(agent_field(it, "why"), "rebalance"))
     });
     let later = fleet.enqueue(3, 0.5);
     assert_eq!(fleet.until_job(running, JobState::Done).instance.as_ref(), Some(&id));

@@ -1,5 +1,5 @@
-//! Whole fleets on this machine: the real `lightsout` with the real agent, scaler and runner as processes of their own, broken in many
-//! ways while they work. Whatever happens, no job is lost and nothing is left behind.
+//! Whole fleets on this machine: the real `lightsout` with the real agent, scaler and runner as processes of their own,
+//! broken in many ways while they work. Whatever happens, no job is lost and nothing is left behind.
 //!
 //! Tests wait for events, never for a time to pass. Two fleets run at once at most, however many threads the tests have.
 

@@ -1,11 +1,8 @@
-//! The same fleet on each of the other platforms, with the built-in runner behaving as that vendor's does: an agent crashes and an operator
-//! scales in while jobs run, and nothing is lost.
+//! The same fleet on each of the other platforms, with the built-in runner behaving as that vendor's does: an agent
+//! crashes and an operator scales in while jobs run, and nothing is lost.
 
 use lightsout_localcloud::fleet::JobState;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::rig::{Fleet, instance, lightsout, living, phase};
@@ -40,7 +37,8 @@ fn buildkite_loses_nothing() {
     works("buildkite", "Buildkite", "--slots 2");
 }
 
-/// What makes the runs above worth something: a runner that is told to stop in the wrong way loses its job, and that is seen.
+/// What makes the runs above worth something: a runner that is told to stop in the wrong way loses its job, and that is
+/// seen.
 #[test]
 fn a_signal_to_githubs_runner_cancels_its_job_and_is_seen() {
     let mut fleet = Fleet::up("--platform github --jobs 0 --keep --max 1");
@@ -48,7 +46,7 @@ fn a_signal_to_githubs_runner_cancels_its_job_and_is_seen() {
     let id = fleet.until_phase("busy");
     let file = fleet.dir().join("instances").join(&id).join("state/runner/runner.pid");
     let pid = std::fs::read_to_string(file).expect("a runner").trim().parse().expect("a number");
-    kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it runs");
+    kill_process(Pid::from_raw(pid).expect("an id"), Signal::TERM).expect("it runs");
     fleet.until_job(job, JobState::Lost);
     // The agent registers a new runner, which works.
     for job in fleet.enqueue(1, 0.5) {
@@ -62,16 +60,16 @@ fn a_signal_to_githubs_runner_cancels_its_job_and_is_seen() {
 #[test]
 fn what_a_platform_does_not_have_is_refused() {
     let home = TempDir::new().expect("a temporary directory");
-    for (arguments, told) in [
+    for (arguments, expected) in [
         ("up --platform gitlob", "gitlob"),
         ("up --platform github --slots 2", "--slots"),
         ("up --platform circleci --slots 2", "--slots"),
         ("up --platform spacelift --slots 2", "--slots"),
         ("up --platform buildkite --runner /bin/true", "--platform gitlab"),
     ] {
-        let said = lightsout(&home.path().join("fleet"), arguments);
-        assert_eq!(said.code, Some(2), "{arguments}: {said:?}");
-        assert!(said.err.contains(told), "{arguments}: {said:?}");
+        let output = lightsout(&home.path().join("fleet"), arguments);
+        assert_eq!(output.code, Some(2), "{arguments}: {output:?}");
+        assert!(output.err.contains(expected), "{arguments}: {output:?}");
     }
 }
 

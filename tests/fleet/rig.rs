@@ -2,8 +2,8 @@
 
 pub mod http;
 mod leftovers;
+mod permit;
 mod program;
-mod turn;
 
 use std::{
     fmt,
@@ -20,22 +20,19 @@ use lightsout_localcloud::{
     Snapshot,
     fleet::{InstanceView, JobState, JobView},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use self::program::{Said, command as lightsout_command, lightsout};
-use self::{leftovers::Traces, turn::Turn};
+pub use self::program::{ProgramOutput, command as lightsout_command, lightsout};
+use self::{leftovers::Traces, permit::FleetPermit};
 
 /// How long anything may take. A machine that is busy with other things must not fail a test, so it is long.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// The pause between two looks.
-const LOOK: Duration = Duration::from_millis(25);
+const TIMEOUT: Duration = Duration::from_secs(90);
+/// The pause between two polls.
+const POLL: Duration = Duration::from_millis(25);
 /// Quick enough for a test, slow enough that each phase can be seen.
-const QUICK: [(&str, &str); 4] =
+const FAST_OPTIONS: [(&str, &str); 4] =
     [("--boot-seconds", "0.3"), ("--idle-timeout", "3s"), ("--tick", "1s"), ("--job-seconds", "2")];
 
 /// A running `lightsout up`. Dropping it kills all of it.
@@ -53,7 +50,7 @@ pub struct Fleet {
 /// A directory for one fleet after another. It is kept when the test fails, for the logs in it.
 pub struct Home {
     root: Option<TempDir>,
-    turn: Turn,
+    permit: FleetPermit,
 }
 
 /// A fleet that has ended.
@@ -67,11 +64,11 @@ pub struct Ended {
 }
 
 impl Home {
-    /// Waits for its turn, so that only a few fleets run at once.
+    /// Waits for its permit, so that only a few fleets run at once.
     pub fn new() -> Self {
-        let turn = Turn::take();
+        let permit = FleetPermit::take();
         let root = tempfile::Builder::new().prefix("lightsout-").tempdir().expect("a temporary directory");
-        Self { root: Some(root), turn }
+        Self { root: Some(root), permit }
     }
 
     /// The fleet's directory.
@@ -86,16 +83,16 @@ impl Home {
 
     /// Starts a fleet with these arguments, and with test speed where they do not say otherwise.
     pub fn up(self, arguments: &str) -> Fleet {
-        let quick = QUICK.iter().filter(|(name, _)| !arguments.contains(name));
-        let quick: Vec<String> = quick.map(|(name, value)| format!("{name} {value}")).collect();
-        Fleet::start(self, &format!("{} {arguments}", quick.join(" ")))
+        let fast = FAST_OPTIONS.iter().filter(|(name, _)| !arguments.contains(name));
+        let fast: Vec<String> = fast.map(|(name, value)| format!("{name} {value}")).collect();
+        Fleet::start(self, &format!("{} {arguments}", fast.join(" ")))
     }
 
     /// The command `lightsout up` in this place.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = program::command(&self.dir(), "up --json");
         // What the fleet starts inherits the variable, and is found by it.
-        command.args(arguments.split_whitespace()).env(leftovers::MARK, self.dir());
+        command.args(arguments.split_whitespace()).env(leftovers::FLEET_ENV, self.dir());
         command
     }
 }
@@ -111,7 +108,7 @@ impl Drop for Home {
 }
 
 impl Fleet {
-    /// Starts a quick fleet.
+    /// Starts a fast fleet.
     pub fn up(arguments: &str) -> Self {
         Home::new().up(arguments)
     }
@@ -159,13 +156,13 @@ impl Fleet {
 
     /// The fleet as it is now.
     pub fn snapshot(&self) -> Snapshot {
-        let answer = self.ask("GET", "fleet", &Value::Null).expect("the embedded cloud answers");
+        let answer = self.request("GET", "fleet", &Value::Null).expect("the embedded cloud answers");
         serde_json::from_value(answer).expect("a snapshot")
     }
 
-    /// Waits until the look gives something.
-    pub fn until<T>(&mut self, what: &str, mut look: impl FnMut(&Snapshot) -> Option<T>) -> T {
-        self.wait(what, |fleet| look(&fleet.snapshot()))
+    /// Waits until this gives something.
+    pub fn until<T>(&mut self, what: &str, mut poll: impl FnMut(&Snapshot) -> Option<T>) -> T {
+        self.wait(what, |fleet| poll(&fleet.snapshot()))
     }
 
     /// Waits for an instance in this phase.
@@ -196,35 +193,35 @@ impl Fleet {
 
     /// Asks the control API for something.
     pub fn post(&self, path: &str, body: &Value) -> Value {
-        self.ask("POST", path, body).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+        self.request("POST", path, body).unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
     /// Asks the control API; an error is its text.
-    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+    pub fn request(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         http::json(method, &format!("{}/_lightsout/{path}", self.url), body)
     }
 
     /// Kills an instance's agent, as soon as it has one.
     pub fn crash(&mut self, id: &str) {
         let path = format!("instances/{id}/crash");
-        self.wait("the agent to be killed", |fleet| fleet.ask("POST", &path, &json!({})).ok());
+        self.wait("the agent to be killed", |fleet| fleet.request("POST", &path, &json!({})).ok());
     }
 
     /// Runs another `lightsout` command in the fleet's place.
-    pub fn lightsout(&self, arguments: &str) -> Said {
+    pub fn lightsout(&self, arguments: &str) -> ProgramOutput {
         lightsout(&self.dir(), arguments)
     }
 
     /// Runs it and expects success.
     pub fn ok(&self, arguments: &str) -> String {
-        let said = self.lightsout(arguments);
-        assert_eq!(said.code, Some(0), "lightsout {arguments}: {said:?}");
-        said.out
+        let output = self.lightsout(arguments);
+        assert_eq!(output.code, Some(0), "lightsout {arguments}: {output:?}");
+        output.out
     }
 
     /// Sends `up` itself a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(pid(&self.up), signal).expect("it runs");
+        kill_process(Pid::from_child(&self.up), signal).expect("it runs");
     }
 
     /// The lines about the run itself.
@@ -251,25 +248,25 @@ impl Fleet {
 
     /// Kills `up` alone with SIGKILL, and gives the place back with all that the fleet leaves in it.
     pub fn killed(mut self) -> Home {
-        self.signal(Signal::SIGKILL);
+        self.signal(Signal::KILL);
         assert_eq!(self.exit(), None);
         self.abandoned = true;
-        Home { root: self.home.root.take(), turn: self.home.turn.pass_on() }
+        Home { root: self.home.root.take(), permit: self.home.permit.pass_on() }
     }
 
     fn exit(&mut self) -> Option<i32> {
         self.wait("`up` to end", |fleet| fleet.up.try_wait().expect("it is ours")).code()
     }
 
-    /// Waits until the look at the fleet gives something.
-    pub fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+    /// Waits until this gives something.
+    pub fn wait<T>(&mut self, what: &str, mut poll: impl FnMut(&mut Self) -> Option<T>) -> T {
         let begun = Instant::now();
         loop {
-            if let Some(found) = look(self) {
+            if let Some(found) = poll(self) {
                 return found;
             }
-            assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}; the fleet: {self}");
-            thread::sleep(LOOK);
+            assert!(begun.elapsed() < TIMEOUT, "waited {TIMEOUT:?} for {what}; the fleet: {self}");
+            thread::sleep(POLL);
         }
     }
 }
@@ -291,8 +288,8 @@ impl fmt::Display for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", std::fs::read_to_string(self.home.root().join("up.err")).unwrap_or_default())?;
         let lines = self.lines.lock().expect("no reader panics");
-        let told = lines.iter().filter(|line| line.get("decision").is_none());
-        told.clone().skip(told.count().saturating_sub(60)).try_for_each(|line| writeln!(f, "{line}"))
+        let shown = lines.iter().filter(|line| line.get("decision").is_none());
+        shown.clone().skip(shown.count().saturating_sub(60)).try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
@@ -353,11 +350,11 @@ pub fn instance<'a>(fleet: &'a Snapshot, id: &str) -> &'a InstanceView {
 
 /// The phase that an instance's agent reports; empty before its first word.
 pub fn phase(instance: &InstanceView) -> &str {
-    said(instance, "phase")
+    agent_field(instance, "phase")
 }
 
 /// Something that an instance's agent reports.
-pub fn said<'a>(instance: &'a InstanceView, key: &str) -> &'a str {
+pub fn agent_field<'a>(instance: &'a InstanceView, key: &str) -> &'a str {
     instance.agent.as_ref().and_then(|agent| agent.0.get(key)?.as_str()).unwrap_or_default()
 }
 
@@ -380,8 +377,4 @@ fn read(stdout: ChildStdout, lines: Arc<Mutex<Vec<Value>>>) -> thread::JoinHandl
             lines.lock().expect("no reader panics").push(value);
         }
     })
-}
-
-fn pid(child: &Child) -> Pid {
-    Pid::from_raw(child.id().try_into().expect("a process id"))
 }

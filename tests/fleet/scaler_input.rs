@@ -1,5 +1,5 @@
-//! What the scaler makes of bad settings and of bad answers: a message that names the culprit and the remedy, the right exit code,
-//! and a group that is as it was.
+//! What the scaler makes of bad settings and of bad answers: a message that names the culprit and the remedy, the right
+//! exit code, and a group that is as it was.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::rig::{Fleet, Said, http, lightsout, lightsout_command, living};
+use crate::rig::{Fleet, ProgramOutput, http, lightsout, lightsout_command, living};
 
 /// Settings that work with the fleet at `url`.
 fn settings(url: &str) -> String {
@@ -21,7 +21,7 @@ fn settings(url: &str) -> String {
 }
 
 /// Runs the scaler with these settings and the cloud at `url`.
-fn scaler(dir: &Path, verb: &str, url: &str, settings: &str) -> Said {
+fn scaler(dir: &Path, verb: &str, url: &str, settings: &str) -> ProgramOutput {
     let file = dir.join("bad.toml");
     std::fs::write(&file, settings).expect("the settings are written");
     lightsout_command(dir, &format!("scaler {verb} --config"))
@@ -58,15 +58,15 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
         (String::new(), "pool"),
     ] {
         for verb in ["once", "check", "watch"] {
-            let said = scaler(temp.path(), verb, url, &bad);
-            assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{verb} with {bad}: {said:?}");
-            assert!(said.err.contains(wanted), "{verb} should name {wanted}: {}", said.err);
-            assert!(said.err.contains("bad.toml"), "the file is named: {}", said.err);
+            let output = scaler(temp.path(), verb, url, &bad);
+            assert_eq!((output.code, output.out.as_str()), (Some(2), ""), "{verb} with {bad}: {output:?}");
+            assert!(output.err.contains(wanted), "{verb} should name {wanted}: {}", output.err);
+            assert!(output.err.contains("bad.toml"), "the file is named: {}", output.err);
         }
     }
-    let said = lightsout(temp.path(), "scaler once --config /no/such/scaler.toml");
-    assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("/no/such/scaler.toml"), "{}", said.err);
+    let output = lightsout(temp.path(), "scaler once --config /no/such/scaler.toml");
+    assert_eq!(output.code, Some(2));
+    assert!(output.err.contains("/no/such/scaler.toml"), "{}", output.err);
 }
 
 #[test]
@@ -78,23 +78,23 @@ fn whatever_the_world_answers_nothing_is_lowered_or_ended() {
     let root = tempfile::tempdir().expect("a directory");
     let once = |settings: &str| scaler(root.path(), "once", &url, settings);
     let check = |settings: &str| scaler(root.path(), "check", &url, settings);
-    let fails = |said: &Said, wanted: &[&str]| {
-        assert_eq!(said.code, Some(1), "{said:?}");
+    let fails = |output: &ProgramOutput, wanted: &[&str]| {
+        assert_eq!(output.code, Some(1), "{output:?}");
         for words in wanted {
-            assert!(said.err.contains(words), "should say {words}: {}", said.err);
+            assert!(output.err.contains(words), "should say {words}: {}", output.err);
         }
     };
 
     assert_eq!(once(&good).code, Some(0), "the settings as such work");
-    let said = check(&good);
+    let output = check(&good);
     assert!(
-        said.code == Some(0) && said.out.starts_with("linux: ok (group lightsout-demo from 1 to 3, desired 1"),
-        "{said:?}"
+        output.code == Some(0) && output.out.starts_with("linux: ok (group lightsout-demo from 1 to 3, desired 1"),
+        "{output:?}"
     );
 
     // What the settings point to is not there.
-    let said = once(&good.replace("'lightsout-demo'", "'lightsout-prod'"));
-    fails(&said, &["1 of 1 pools failed", "linux: ", "lightsout-prod"]);
+    let output = once(&good.replace("'lightsout-demo'", "'lightsout-prod'"));
+    fails(&output, &["1 of 1 pools failed", "linux: ", "lightsout-prod"]);
     fails(
         &once(&good.replace("lightsout/demo'", "lightsout/gone'")),
         &["lightsout/gone", "HTTP 404", "correct its name"],
@@ -105,7 +105,7 @@ fn whatever_the_world_answers_nothing_is_lowered_or_ended() {
         &["NO_SUCH_TOKEN", "set it"],
     );
     let wrong = good.replace("{ ssm = '/lightsout/demo/read-token' }", "{ env = 'USER_TOKEN' }");
-    let said = Said::from(
+    let output = ProgramOutput::from(
         lightsout_command(root.path(), "scaler once --config")
             .arg({
                 std::fs::write(root.path().join("bad.toml"), wrong).expect("written");
@@ -120,10 +120,10 @@ fn whatever_the_world_answers_nothing_is_lowered_or_ended() {
             .output()
             .expect("it starts"),
     );
-    fails(&said, &["HTTP 401", "read_api", &url]);
+    fails(&output, &["HTTP 401", "read_api", &url]);
     assert!(
-        !said.err.contains("glpat-very-wrong") && !said.out.contains("glpat-very-wrong"),
-        "no secret is printed: {said:?}"
+        !output.err.contains("glpat-very-wrong") && !output.out.contains("glpat-very-wrong"),
+        "no secret is printed: {output:?}"
     );
     fails(
         &once(&good.replace(&format!("url = '{url}'"), "url = 'http://127.0.0.1:9'")),
@@ -149,11 +149,11 @@ fn whatever_the_world_answers_nothing_is_lowered_or_ended() {
         ("aws", json!("drop"), "linux: "),
     ] {
         fleet.post("faults", &json!({ "target": target, "effect": effect }));
-        let said = once(&good);
-        assert_eq!(said.code, Some(1), "{target} {effect}: {said:?}");
-        assert!(said.err.contains(wanted), "{target} {effect} should say {wanted}: {}", said.err);
-        assert!(said.err.contains("1 of 1 pools failed:\n  linux: "), "{target} {effect}: {}", said.err);
-        fleet.ask("DELETE", "faults", &Value::Null).expect("they end");
+        let output = once(&good);
+        assert_eq!(output.code, Some(1), "{target} {effect}: {output:?}");
+        assert!(output.err.contains(wanted), "{target} {effect} should say {wanted}: {}", output.err);
+        assert!(output.err.contains("1 of 1 pools failed:\n  linux: "), "{target} {effect}: {}", output.err);
+        fleet.request("DELETE", "faults", &Value::Null).expect("they end");
     }
 
     // Answers that are no answers.
@@ -165,9 +165,9 @@ fn whatever_the_world_answers_nothing_is_lowered_or_ended() {
         ("", "nothing is concluded"),
     ] {
         let strange = serve(body);
-        let said = once(&good.replace(&format!("url = '{url}'"), &format!("url = '{strange}'")));
-        fails(&said, &[wanted, &strange]);
-        assert!(said.err.len() < 4096, "the message stays readable: {} bytes", said.err.len());
+        let output = once(&good.replace(&format!("url = '{url}'"), &format!("url = '{strange}'")));
+        fails(&output, &[wanted, &strange]);
+        assert!(output.err.len() < 4096, "the message stays readable: {} bytes", output.err.len());
     }
 
     let snapshot = fleet.snapshot();
@@ -195,10 +195,10 @@ fn a_broken_pool_harms_only_itself() {
         settings(&url).replace("'linux'", "'broken'").replace("'lightsout-demo'", "'lightsout-gone'")
     );
     fleet.enqueue(1, 2.0);
-    let said = scaler(root.path(), "once --format json", &url, &both);
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains("1 of 2 pools failed:\n  broken: "), "{}", said.err);
-    let results: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
+    let output = scaler(root.path(), "once --format json", &url, &both);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.err.contains("1 of 2 pools failed:\n  broken: "), "{}", output.err);
+    let results: Vec<Value> = output.out.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
     let of = |name: &str| results.iter().find(|record| record["pool"] == name).expect("a record of the pool");
     assert_eq!(of("broken")["result"], "failed");
     assert!(of("linux")["result"] == "raised" || of("linux")["result"] == "held", "{results:?}");
@@ -232,9 +232,12 @@ fn serve(body: &str) -> String {
 fn the_control_api_refuses_what_it_does_not_know() {
     let fleet = Fleet::up("--jobs 0 --keep");
     assert!(
-        fleet.ask("POST", "instances/i-1/crash", &json!({})).expect_err("no such instance").contains("no instance i-1")
+        fleet
+            .request("POST", "instances/i-1/crash", &json!({}))
+            .expect_err("no such instance")
+            .contains("no instance i-1")
     );
-    assert!(fleet.ask("POST", "faults", &json!({ "target": "moon" })).is_err());
+    assert!(fleet.request("POST", "faults", &json!({ "target": "moon" })).is_err());
     assert!(http::json("GET", &format!("{}/_lightsout/nowhere", fleet.url()), &Value::Null).is_err());
     fleet.ok("down");
     fleet.ended().well();

@@ -2,7 +2,7 @@
 
 use lightsout_localcloud::fleet::JobState;
 
-use crate::rig::{Fleet, Home, engine_or_skip, living, phase, said};
+use crate::rig::{Fleet, Home, agent_field, engine_or_skip, living, phase};
 
 /// What `lightsout up` does without any flag, which is what the first reader of the README tries.
 #[test]
@@ -56,7 +56,7 @@ fn the_last_instance_of_the_minimum_stays() {
     fleet.until("the instance of the floor to stay", |fleet| {
         let mut left = living(fleet);
         let (last, others) = (left.next()?, left.count());
-        (fleet.queue.done == 3 && others == 0 && said(last, "note").contains("at its floor")).then(|| {
+        (fleet.queue.done == 3 && others == 0 && agent_field(last, "note").contains("at its floor")).then(|| {
             assert_eq!((phase(last), last.protected), ("idle", true));
         })
     });

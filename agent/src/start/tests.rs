@@ -53,14 +53,14 @@ impl Shell {
         let settings = AgentSettings::parse(&[fragment]).unwrap_or_else(|problems| panic!("{problems}"));
         let identity = Identity { instance: "i-1".into(), location: "here".into(), group: Some("g".into()) };
         let notices = FakeNotices::new(identity.clone());
-        let surroundings = Surroundings {
+        let cloud = Cloud {
             identity,
             host: Arc::new(host.clone()),
             notices: Box::new(notices.clone()),
             secrets: Box::new(FakeSecrets),
         };
         let (inputs, incoming) = mpsc::channel(64);
-        let task = tokio::spawn(run_in(settings, surroundings, inputs.clone(), incoming));
+        let task = tokio::spawn(run_on(settings, cloud, inputs.clone(), incoming));
         Self { folder, host, notices, inputs, task }
     }
 

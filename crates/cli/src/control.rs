@@ -237,10 +237,10 @@ async fn on_instance(
 async fn down(fleet_dir: &FleetDir, output: &OutputArgs) -> Result<()> {
     let client = FleetClient::find(fleet_dir)?;
     let answer = client.post("down", &json!({})).await?;
-    let asked = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     while fleet_dir.running().is_ok() {
         ensure!(
-            asked.elapsed() < Duration::from_secs(60),
+            started.elapsed() < Duration::from_secs(60),
             "the fleet was told to end, and has not after a minute; see `lightsout logs up`"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;

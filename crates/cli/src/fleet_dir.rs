@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::getuid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -43,7 +44,7 @@ impl FleetDir {
         let dir = match (dir, env::var_os("XDG_RUNTIME_DIR")) {
             (Some(dir), _) => dir,
             (None, Some(runtime)) if Path::new(&runtime).is_dir() => Path::new(&runtime).join("lightsout"),
-            (None, _) => PathBuf::from(format!("/tmp/lightsout-{}", nix::unistd::getuid())),
+            (None, _) => PathBuf::from(format!("/tmp/lightsout-{}", getuid().as_raw())),
         };
         let dir = std::path::absolute(&dir)
             .with_context(|| format!("cannot use {} as the fleet's directory", dir.display()))?;
@@ -74,7 +75,7 @@ impl FleetDir {
     fn digest(&self) -> u64 {
         let mut hash = Sha256::new();
         hash.update(fs::read("/proc/sys/kernel/hostname").unwrap_or_default());
-        hash.update(nix::unistd::getuid().to_string());
+        hash.update(getuid().as_raw().to_string());
         hash.update(self.path.as_os_str().as_encoded_bytes());
         hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
@@ -94,7 +95,7 @@ impl FleetDir {
             .with_context(|| format!("cannot create {shown}"))?;
         let found = fs::symlink_metadata(&self.path).with_context(|| format!("cannot look at {shown}"))?;
         ensure!(
-            found.is_dir() && found.uid() == nix::unistd::getuid().as_raw() && found.mode() & 0o022 == 0,
+            found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o022 == 0,
             "{shown} is not a directory that only you may write to; remove it, or name another with --dir"
         );
         let lock = File::create(self.path.join("lock")).with_context(|| format!("cannot write in {shown}"))?;

@@ -1,5 +1,4 @@
-//! A handle on a process that stays with it, even when its process id is given to another. (With `rustix`, for `nix`
-//! has no pidfd.)
+//! A handle on a process that stays with it, even when its process id is given to another.
 
 use std::io;
 

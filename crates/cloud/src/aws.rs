@@ -40,8 +40,8 @@ pub(crate) const PROVIDER: Provider = Provider {
     host: |identity, hook| Box::new(host::AwsHost::new(identity, hook)),
 };
 
-/// What EC2 Auto Scaling can do (EC2 Auto Scaling User Guide, "Use instance scale-in protection", "Lifecycle hooks": 48 hours or 100 times
-/// the time-out, whichever is less).
+/// What EC2 Auto Scaling can do (EC2 Auto Scaling User Guide, "Use instance scale-in protection", "Lifecycle hooks": 48
+/// hours or 100 times the time-out, whichever is less).
 const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
     hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
@@ -92,8 +92,8 @@ impl Aws {
         config.get_or_init(|| load(self.region.clone())).await.clone()
     }
 
-    /// Makes a call, and drops the credentials when AWS refuses them: the SDK keeps a metadata session token until its time is up, even
-    /// when the metadata service refuses it, and could then not renew them.
+    /// Makes a call, and drops the credentials when AWS refuses them: the SDK keeps a metadata session token until its
+    /// time is up, even when the metadata service refuses it, and could then not renew them.
     async fn forget_on_refusal<T>(&self, call: impl Future<Output = Result<T, AwsError>>) -> Result<T, AwsError> {
         let result = call.await;
         if result.as_ref().is_err_and(|error| matches!(error.kind, AwsErrorKind::Denied | AwsErrorKind::Credentials)) {

@@ -1,4 +1,5 @@
-//! A cloud in memory, for the tests of agent and scaler: it does what is asked, remembers it, and fails where the test says so.
+//! A cloud in memory, for the tests of agent and scaler: it does what is asked, remembers it, and fails where the test
+//! says so.
 
 mod groups;
 mod host;

@@ -1,4 +1,5 @@
-//! What the scaler may do: read groups, raise them, and leave advice for their agents. Nothing here can lower a capacity or end an instance.
+//! What the scaler may do: read groups, raise them, and leave advice for their agents. Nothing here can lower a
+//! capacity or end an instance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,13 +18,14 @@ pub trait Groups: Send + Sync {
     /// Reads these groups in as few calls as possible. A group that does not exist is missing from the map.
     fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>>;
 
-    /// Sets the capacity of a group that was seen like this, to an absolute number above what was seen. Sent once: after
-    /// [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the next describe tells whether it was applied. With
-    /// [`Capabilities::conditional_raise`] it is refused as [`InProgress`](lightsout_core::cloud::CloudErrorKind::InProgress) when the group
-    /// has changed since it was seen.
+    /// Sets the capacity of a group that was seen like this, to an absolute number above what was seen. Sent once:
+    /// after [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the next describe tells whether it was
+    /// applied. With [`Capabilities::conditional_raise`] it is refused as
+    /// [`InProgress`](lightsout_core::cloud::CloudErrorKind::InProgress) when the group has changed since it was seen.
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()>;
 
-    /// Leaves the floor for the group's agents: advice, which idle ones read as [`Room::floor`](lightsout_core::cloud::Room::floor).
+    /// Leaves the floor for the group's agents: advice, which idle ones read as
+    /// [`Room::floor`](lightsout_core::cloud::Room::floor).
     fn leave_floor<'a>(&'a self, name: &'a str, floor: u32) -> CloudFuture<'a, ()>;
 }
 

@@ -17,7 +17,8 @@ pub trait Host: Send + Sync {
     /// This instance's place in its group.
     fn membership(&self) -> CloudFuture<'_, Membership>;
 
-    /// Whether the group can shrink. [`NotFound`](lightsout_core::cloud::CloudErrorKind::NotFound) when the instance is in none, or not any more.
+    /// Whether the group can shrink. [`NotFound`](lightsout_core::cloud::CloudErrorKind::NotFound) when the instance is
+    /// in none, or not any more.
     fn room(&self) -> CloudFuture<'_, Room>;
 
     /// Takes or gives up protection from scale-in.
@@ -34,8 +35,8 @@ pub trait Host: Send + Sync {
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
     fn complete_hold(&self) -> CloudFuture<'_, ()>;
 
-    /// Leaves the group and ends. Sent once: after [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the membership tells whether
-    /// it was applied.
+    /// Leaves the group and ends. Sent once: after [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the
+    /// membership tells whether it was applied.
     fn leave(&self, how: Leave) -> CloudFuture<'_, ()>;
 
     /// Has the group take this instance for unhealthy, at once, so that it is replaced.

@@ -1,8 +1,10 @@
-//! The clouds, each behind the same four traits, in no vendor's words: [`Groups`] is what the scaler may do, [`Host`] what an instance may do
-//! to itself, [`Notices`] what it is told, [`Secrets`] where tokens come from. What a cloud can do it states as
-//! [`Capabilities`](lightsout_core::cloud::Capabilities), and what a failed call means as a [`CloudError`].
+//! The clouds, each behind the same four traits, in no vendor's words: [`Groups`] is what the scaler may do, [`Host`]
+//! what an instance may do to itself, [`Notices`] what it is told, [`Secrets`] where tokens come from. What a cloud can
+//! do it states as [`Capabilities`](lightsout_core::cloud::Capabilities), and what a failed call means as a
+//! [`CloudError`].
 //!
-//! A cloud is a folder beside this file and a line in [`PROVIDERS`]. `fake` (a feature) is one in memory, for the tests of agent and scaler.
+//! A cloud is a folder beside this file and a line in [`PROVIDERS`]. `fake` (a feature) is one in memory, for the tests
+//! of agent and scaler.
 
 mod aws;
 #[cfg(any(test, feature = "fake"))]
@@ -36,7 +38,8 @@ pub struct Provider {
     /// What the instance on which this runs is told. It fails when the environment points elsewhere and makes no sense.
     #[cfg(feature = "host")]
     pub notices: fn() -> Result<Box<dyn Notices>, CloudError>,
-    /// What this instance may do to itself. The second is the name of the lifecycle hook to answer, where the cloud has several.
+    /// What this instance may do to itself. The second is the name of the lifecycle hook to answer, where the cloud has
+    /// several.
     #[cfg(feature = "host")]
     pub host: fn(identity: &Identity, lifecycle_hook: Option<String>) -> Box<dyn Host>,
 }

@@ -10,10 +10,10 @@ use crate::CloudFuture;
 /// The instance's source of news about itself.
 pub trait Notices: Send + Sync {
     /// Who this instance is. Asks again until it is told, for so long; the news may need a moment after boot.
-    fn identity(&self, patience: Duration) -> CloudFuture<'_, Identity>;
+    fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity>;
 
-    /// Looks for notices until the receiver is gone, in tasks of its own, and sends each that is new. That there is no answer is no notice; where
-    /// it lasts, a warning is logged.
+    /// Looks for notices until the receiver is gone, in tasks of its own, and sends each that is new. That there is no
+    /// answer is no notice; where it lasts, a warning is logged.
     fn watch(&self, every: NoticeIntervals) -> mpsc::Receiver<Notice>;
 }
 

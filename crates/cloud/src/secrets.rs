@@ -1,4 +1,5 @@
-//! Fetches the secrets that settings point to: those in files and variables, which are everybody's, here; the others each cloud by itself.
+//! Fetches the secrets that settings point to: those in files and variables, which are everybody's, here; the others
+//! each cloud by itself.
 
 use std::{env, os::unix::fs::PermissionsExt, path::Path};
 
@@ -9,7 +10,8 @@ use crate::CloudFuture;
 
 /// Where secrets are resolved: a cloud's own stores, and what is everybody's.
 pub trait Secrets: Send + Sync {
-    /// Fetches one secret. A trailing line break is no part of it. It fails when the secret is missing, empty, or cannot be read.
+    /// Fetches one secret. A trailing line break is no part of it. It fails when the secret is missing, empty, or
+    /// cannot be read.
     fn resolve<'a>(&'a self, source: &'a SecretSource) -> CloudFuture<'a, SecretString, SecretError>;
 
     /// Drops connections, credentials and certificates until the next call.

@@ -100,8 +100,8 @@ impl Driver {
         let (method, url) = (request.method.as_str(), redact(url));
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &result {
-            Ok(reply) => tracing::debug!(method, url, status = reply.status, ms, "asked"),
-            Err(error) => tracing::debug!(method, url, %error, ms, "asked without an answer"),
+            Ok(reply) => tracing::debug!(method, url, status = reply.status, ms, "request answered"),
+            Err(error) => tracing::debug!(method, url, %error, ms, "request without an answer"),
         }
         result
     }

@@ -90,11 +90,11 @@ fn targets(text: &str) -> Result<Targets, String> {
     if text.split(',').any(|part| !part.contains('=') && part.trim().parse::<LevelFilter>().is_err()) {
         return Err(bad());
     }
-    let asked: Targets = text.parse().map_err(|_| bad())?;
+    let requested: Targets = text.parse().map_err(|_| bad())?;
     let quiet = NOISY.map(|name| (name, LevelFilter::WARN));
-    let base = asked.default_level().unwrap_or(LevelFilter::INFO);
+    let base = requested.default_level().unwrap_or(LevelFilter::INFO);
     let quiet = quiet.map(|(name, level)| (name, level.min(base)));
-    Ok(Targets::new().with_default(base).with_targets(quiet).with_targets(asked.iter()))
+    Ok(Targets::new().with_default(base).with_targets(quiet).with_targets(requested.iter()))
 }
 
 fn layer<S, W>(style: Style, writer: W) -> Box<dyn Layer<S> + Send + Sync>

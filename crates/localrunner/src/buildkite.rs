@@ -14,10 +14,11 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use futures_util::future::join_all;
+use lightsout_localcloud::runner_protocol::{Connect, Mode};
 use signal_hook::consts::SIGQUIT;
 
 use crate::{
-    client::{Connect, Mode, PlatformClient},
+    client::PlatformClient,
     executor::RunningJob,
     job::Job,
     process::{ProcessGroup, command},

@@ -12,10 +12,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use lightsout_localcloud::runner_protocol::{Connect, Mode};
 use serde_json::Value;
 
 use crate::{
-    client::{Connect, Mode, PlatformClient},
+    client::PlatformClient,
     executor::RunningJob,
     job::Job,
     process::{ProcessGroup, command},

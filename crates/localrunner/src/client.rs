@@ -2,7 +2,6 @@
 //! `/_lightsout/runner/`. The vendors' own protocols are not open; their rules hold behind it.
 
 use std::{
-    collections::BTreeMap,
     env,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -11,7 +10,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
+use lightsout_localcloud::{
+    fleet::JobState,
+    runner_protocol::{Claimed, Connect, Connected, Mode, PATH, Report, ReportState, Reported},
+};
 use serde_json::json;
 
 use crate::{
@@ -20,46 +22,6 @@ use crate::{
     machine,
     worker::{self, Claim, Finish, JobSource, JobStarter, PAUSE, Stop, WorkerOptions},
 };
-
-/// How a runner introduces itself.
-#[derive(Clone, Debug, Serialize)]
-pub struct Connect {
-    /// The platform that it works for.
-    pub platform: &'static str,
-    /// What the vendor's runner would be given to prove that it may.
-    pub token: String,
-    pub name: String,
-    /// The instance that it runs on.
-    pub instance_id: Option<String>,
-    /// What it tells about itself, where the vendor's runner does.
-    pub metadata: BTreeMap<String, String>,
-    /// Jobs at once.
-    pub slots: usize,
-    pub mode: Mode,
-}
-
-/// Whether a runner goes on after a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    Continuous,
-    Single,
-}
-
-impl Connect {
-    /// A runner with one job at once that goes on after it, and nothing to tell about itself.
-    pub fn new(platform: &'static str, token: String, name: String) -> Self {
-        Self {
-            platform,
-            token,
-            name,
-            instance_id: machine::instance_id(),
-            metadata: BTreeMap::new(),
-            slots: 1,
-            mode: Mode::Continuous,
-        }
-    }
-}
 
 /// The connection of one runner.
 #[derive(Debug)]
@@ -72,19 +34,6 @@ pub struct PlatformClient {
     runner: Mutex<Option<String>>,
 }
 
-/// How a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    Running,
-    Success,
-    Failed,
-    /// The runner could not run it.
-    SystemFailure,
-    /// The runner was told to end it.
-    Canceled,
-}
-
 /// Where the embedded platform answers: where everything embedded does.
 pub fn embedded_url() -> Result<String> {
     env::var("AWS_ENDPOINT_URL")
@@ -95,14 +44,15 @@ impl PlatformClient {
     /// A connection to the platform at `url`, made with the first claim. With `reconnects` the runner connects anew
     /// when the platform has forgotten it.
     pub fn new(url: &str, connect: Connect, reconnects: bool) -> Self {
-        let base = format!("{}/_lightsout/runner", url.trim_end_matches('/'));
+        let base = format!("{}{PATH}", url.trim_end_matches('/'));
+        let connect = Connect { instance_id: machine::instance_id(), ..connect };
         Self { http: Http::new(Duration::from_secs(10)), base, connect, reconnects, runner: Mutex::new(None) }
     }
 
     /// Takes jobs and runs them until a signal, or the platform, ends it.
     pub async fn work(self, starter: impl JobStarter<Job>, on_signal: fn(i32, Stop) -> Stop) -> Result<()> {
         let options = WorkerOptions {
-            slots: self.connect.slots,
+            slots: usize::try_from(self.connect.slots).unwrap_or(usize::MAX),
             single: self.connect.mode == Mode::Single,
             interval: PAUSE,
             on_signal,
@@ -121,12 +71,8 @@ impl PlatformClient {
         let reply = self.post(&format!("{runner}/claim"), &json!({})).await?;
         Ok(match reply.status {
             StatusCode::OK => {
-                #[derive(Deserialize)]
-                struct Ticket {
-                    job: Job,
-                }
-                let ticket: Ticket = serde_json::from_slice(&reply.body).context("the job cannot be understood")?;
-                Claim::Job(Box::new(ticket.job))
+                let Claimed { job } = serde_json::from_slice(&reply.body).context("the job cannot be understood")?;
+                Claim::Job(Box::new(job.into()))
             }
             StatusCode::NO_CONTENT => Claim::Nothing,
             StatusCode::NOT_FOUND if self.reconnects => {
@@ -140,10 +86,6 @@ impl PlatformClient {
 
     /// Connects: the runner's number, or why it may not.
     async fn connect(&self) -> Result<Result<String, String>> {
-        #[derive(Deserialize)]
-        struct Connected {
-            runner: String,
-        }
         let reply = self.post("connect", &serde_json::to_value(&self.connect)?).await?;
         match reply.status {
             StatusCode::OK => {
@@ -158,21 +100,14 @@ impl PlatformClient {
     }
 
     /// Says how a job stands, with more of its output. False when the platform no longer wants it.
-    async fn report(&self, job: u64, state: State, output: &[u8], exit_code: Option<i64>) -> Result<bool> {
-        #[derive(Deserialize)]
-        struct Seen {
-            state: String,
-        }
+    async fn report(&self, job: u64, state: ReportState, output: &[u8], exit_code: Option<i64>) -> Result<bool> {
         let runner = self.runner().context("not connected")?;
-        let mut body = json!({ "state": state, "trace": String::from_utf8_lossy(output) });
-        if let Some(code) = exit_code {
-            body["exit_code"] = code.into();
-        }
-        let reply = self.post(&format!("{runner}/jobs/{job}"), &body).await?;
+        let report = Report { state, trace: String::from_utf8_lossy(output).into_owned(), exit_code };
+        let reply = self.post(&format!("{runner}/jobs/{job}"), &serde_json::to_value(report)?).await?;
         match reply.status {
             StatusCode::OK => {
-                let Seen { state } = serde_json::from_slice(&reply.body).context("the answer is no state")?;
-                Ok(state == "running")
+                let Reported { state } = serde_json::from_slice(&reply.body).context("the answer is no state")?;
+                Ok(state == JobState::Running)
             }
             StatusCode::NOT_FOUND => Ok(false),
             _ => bail!("HTTP {}: {}", reply.status, reason(&reply)),
@@ -200,15 +135,15 @@ impl JobSource for PlatformClient {
     }
 
     async fn append(&self, job: &Job, _: usize, output: &Bytes) -> Result<bool> {
-        self.report(job.id, State::Running, output, None).await
+        self.report(job.id, ReportState::Running, output, None).await
     }
 
     async fn finish(&self, job: &Job, outcome: &Outcome) -> Finish {
         let state = match outcome {
-            Outcome::Success => State::Success,
-            Outcome::Failed(_) | Outcome::TimedOut => State::Failed,
-            Outcome::NoImage(_) | Outcome::SystemFailure(_) => State::SystemFailure,
-            Outcome::Aborted | Outcome::Canceled => State::Canceled,
+            Outcome::Success => ReportState::Success,
+            Outcome::Failed(_) | Outcome::TimedOut => ReportState::Failed,
+            Outcome::NoImage(_) | Outcome::SystemFailure(_) => ReportState::SystemFailure,
+            Outcome::Aborted | Outcome::Canceled => ReportState::Canceled,
         };
         match self.report(job.id, state, &[], outcome.exit_code()).await {
             Ok(_) => Finish::Taken,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, env, ffi::OsString, fs, future::Future, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 
 use crate::{
     container::{Container, ContainerSpec, Engine},
@@ -125,7 +125,7 @@ impl RunningJob {
                 let outcome = tokio::select! {
                     exit = &mut running => Outcome::of(exit),
                     early = early => {
-                        killer.signal(Signal::SIGTERM);
+                        killer.signal(Signal::TERM);
                         let _ = tokio::time::timeout(GRACE, &mut running).await;
                         early
                     }

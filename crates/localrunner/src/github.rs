@@ -13,10 +13,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use lightsout_localcloud::runner_protocol::{Connect, Mode};
 use tokio::process::Command;
 
 use crate::{
-    client::{Connect, Mode, PlatformClient, embedded_url},
+    client::{PlatformClient, embedded_url},
     executor::RunningJob,
     job::Job,
     machine,

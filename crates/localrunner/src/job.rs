@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use bytes::Bytes;
+use lightsout_localcloud::runner_protocol::ClaimedJob;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -10,16 +11,20 @@ use tokio::sync::mpsc;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub id: u64,
-    #[serde(default)]
     pub argv: Vec<String>,
     /// Where jobs run in containers; the runner's own default when the job names none.
-    #[serde(default)]
     pub image: Option<String>,
-    #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// How long it may run, where the platform says so.
     #[serde(skip)]
     pub timeout: Option<Duration>,
+}
+
+impl From<ClaimedJob> for Job {
+    fn from(job: ClaimedJob) -> Self {
+        let ClaimedJob { id, argv, image, env, name: _, seconds: _, tags: _ } = job;
+        Self { id, argv, image, env, timeout: None }
+    }
 }
 
 impl AsRef<Job> for Job {

@@ -4,10 +4,7 @@ use std::{io, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
@@ -48,8 +45,9 @@ impl ProcessGroup {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", command.as_std().get_program().display()))?;
-        let id = child.id().and_then(|id| i32::try_from(id).ok()).context("the job ended before it began")?;
-        Ok(Self { child, id: Pid::from_raw(id) })
+        let id =
+            child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).context("the job ended before it began")?;
+        Ok(Self { child, id })
     }
 
     /// What ends it, also while it runs.
@@ -72,12 +70,12 @@ impl ProcessGroup {
 impl Killer {
     /// Signals every process of the group.
     pub fn signal(&self, signal: Signal) {
-        let _ = killpg(self.0, signal);
+        let _ = kill_process_group(self.0, signal);
     }
 
     /// Kills every process of the group that is left.
     pub fn kill(&self) {
-        self.signal(Signal::SIGKILL);
+        self.signal(Signal::KILL);
     }
 }
 

@@ -4,9 +4,10 @@
 use std::{collections::BTreeMap, env, ffi::OsString, process::ExitCode};
 
 use anyhow::{Context, Result};
+use lightsout_localcloud::runner_protocol::Connect;
 
 use crate::{
-    client::{Connect, PlatformClient, embedded_url},
+    client::{PlatformClient, embedded_url},
     container::unique,
     executor::{Executor, JobOptions, RunningJob, image_env},
     job::Job,

@@ -25,7 +25,7 @@ async fn tells_errors_doubts_and_what_it_saw_and_writes_nothing() {
     let pools = Pool::all(settings.pools.clone()).into_iter().zip(queues);
     let pools = pools.map(|(pool, queue)| pool.with_queue(Box::new(queue))).collect();
     let texts = RefCell::new(BTreeMap::new());
-    let told = check(&Rc::new(context(&settings, &groups)), pools, |finding| {
+    let result = check(&Rc::new(context(&settings, &groups)), pools, |finding| {
         texts.borrow_mut().insert(finding.pool.clone(), finding.to_string());
     })
     .await;
@@ -41,6 +41,9 @@ async fn tells_errors_doubts_and_what_it_saw_and_writes_nothing() {
     );
     let none = "there is no group none in eu-west-1; create it, or correct group or region of the pool none";
     assert_eq!(texts["none"], format!("none: FAILED\n  error: {none}\n  error: GitLab answers 403"));
-    assert_eq!(told.unwrap_err().to_string(), format!("1 of 3 pools failed:\n  none: {none}; and GitLab answers 403"));
+    assert_eq!(
+        result.unwrap_err().to_string(),
+        format!("1 of 3 pools failed:\n  none: {none}; and GitLab answers 403")
+    );
     assert_eq!(calls(&groups), ["describe bare,good,none"]);
 }

@@ -11,8 +11,8 @@ use tokio::{
 
 use super::*;
 use crate::{
-    hooks::Hooks,
-    listener::{Limits, Listening, listen_with},
+    listener::{Limits, Listener, listen_with},
+    webhooks::Webhooks,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -22,16 +22,16 @@ fn queued(id: u32) -> String {
 }
 
 /// A listener for the pool `a`, and where its hints come out.
-async fn listening(limits: Limits) -> (Listening, mpsc::Receiver<String>) {
-    let mut hooks = Hooks::default();
-    hooks.add("a", "a", &platform::gitlab::WEBHOOK, "s3cret".into());
+async fn listening(limits: Limits) -> (Listener, mpsc::Receiver<String>) {
+    let mut webhooks = Webhooks::default();
+    webhooks.add("a", "a", &platform::gitlab::WEBHOOK, "s3cret".into());
     let (hints, hinted) = mpsc::channel(8);
-    let listening = listen_with(([127, 0, 0, 1], 0).into(), hooks, hints, limits).await.unwrap();
+    let listening = listen_with(([127, 0, 0, 1], 0).into(), webhooks, hints, limits).await.unwrap();
     (listening, hinted)
 }
 
 /// The first line of what the listener answers, or nothing when it only closes.
-async fn send(listening: &Listening, text: &str) -> String {
+async fn send(listening: &Listener, text: &str) -> String {
     let mut stream = TcpStream::connect(listening.address).await.unwrap();
     let _ = stream.write_all(text.as_bytes()).await;
     let mut reply = Vec::new();
@@ -44,7 +44,7 @@ fn post(path: &str, token: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: x\r\nx-gitlab-token: {token}\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-async fn status(listening: &Listening, text: &str) -> u16 {
+async fn status(listening: &Listener, text: &str) -> u16 {
     let reply = send(listening, text).await;
     reply.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
@@ -86,7 +86,7 @@ async fn too_much_is_refused() {
 
 #[tokio::test]
 async fn a_slow_client_is_cut_off_and_the_next_one_served() {
-    let (listening, mut hinted) = listening(Limits { patience: Duration::from_millis(200), ..Limits::default() }).await;
+    let (listening, mut hinted) = listening(Limits { timeout: Duration::from_millis(200), ..Limits::default() }).await;
     let whole = post("/hooks/a", "s3cret", &queued(1));
     for cut in [10, whole.len() - 5] {
         let reply = send(&listening, &whole[..cut]).await;
@@ -99,7 +99,7 @@ async fn a_slow_client_is_cut_off_and_the_next_one_served() {
 #[tokio::test]
 async fn a_hint_makes_its_pool_tick_at_once_and_only_this_one() {
     let (settings, groups) = (settings(&[("a", ""), ("b", "")]), FakeGroups::of(&["a", "b"]));
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(0), waiting(0)]);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(0), waiting(0)]);
     let (hint, hinted) = mpsc::channel(8);
     let seen = RefCell::new(Vec::new());
     let (end, ended) = (tokio::sync::Notify::new(), Cell::new(false));
@@ -115,7 +115,7 @@ async fn a_hint_makes_its_pool_tick_at_once_and_only_this_one() {
             _ => {}
         }
     };
-    fleet.watch(LONG, hinted, end.notified(), done).await;
+    scheduler.watch(LONG, hinted, end.notified(), done).await;
     assert!(ended.get());
     let mut seen = seen.into_inner();
     assert_eq!(seen.remove(2), "a");
@@ -126,14 +126,14 @@ async fn a_hint_makes_its_pool_tick_at_once_and_only_this_one() {
 #[tokio::test]
 async fn many_hints_cost_one_more_reading_a_second() {
     let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(0)]);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(0)]);
     let (hint, hinted) = mpsc::channel(1000);
     for _ in 0..1000 {
         hint.try_send("a".to_owned()).unwrap();
     }
     let ticks = Cell::new(0);
     let stop = tokio::time::sleep(Duration::from_millis(500));
-    fleet.watch(LONG, hinted, stop, |_| ticks.set(ticks.get() + 1)).await;
+    scheduler.watch(LONG, hinted, stop, |_| ticks.set(ticks.get() + 1)).await;
     assert_eq!(ticks.get(), 1, "the first tick of all; the hints wait for their second");
 }
 
@@ -141,7 +141,7 @@ async fn many_hints_cost_one_more_reading_a_second() {
 async fn a_hint_for_a_platform_that_wishes_patience_is_dropped() {
     let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
     let wish = Demand { queued: 0, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![Answers(Ok(wish), None)]);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![Answers(Ok(wish), None)]);
     let (hint, hinted) = mpsc::channel(1000);
     let ticks = Cell::new(0);
     let stop = tokio::time::sleep(Duration::from_millis(1500));
@@ -149,6 +149,6 @@ async fn a_hint_for_a_platform_that_wishes_patience_is_dropped() {
         ticks.set(ticks.get() + 1);
         hint.try_send("a".into()).unwrap();
     };
-    fleet.watch(LONG, hinted, stop, done).await;
+    scheduler.watch(LONG, hinted, stop, done).await;
     assert_eq!(ticks.get(), 1);
 }

@@ -1,7 +1,7 @@
 use lightsout_core::record::Outcome;
 
 use super::*;
-use crate::stop::{Stop, summed_up};
+use crate::failure::{Failure, summarize};
 
 #[tokio::test]
 async fn a_broken_or_slow_pool_hinders_no_other() {
@@ -9,9 +9,9 @@ async fn a_broken_or_slow_pool_hinders_no_other() {
         (settings(&[("slow", ""), ("broken", ""), ("a", "")]), FakeGroups::of(&["slow", "broken", "a"]));
     settings.deadline = Duration::from_millis(300);
     let slow = Answers(waiting(1).0, Some("20"));
-    let mut fleet =
-        fleet(&settings, context(&settings, &groups), vec![slow, failing("GitLab answers 502"), waiting(2)]);
-    let records = ticked(&mut fleet).await;
+    let mut scheduler =
+        scheduler(&settings, context(&settings, &groups), vec![slow, failing("GitLab answers 502"), waiting(2)]);
+    let records = ticked(&mut scheduler).await;
     let seen: BTreeMap<_, _> =
         records.iter().map(|record| (record.pool.as_str(), (record.result, record.error.as_deref()))).collect();
     assert_eq!(seen["a"], (Outcome::Raised, None));
@@ -33,8 +33,8 @@ async fn a_failed_describe_fails_the_pools_of_its_region_only() {
         Box::new(groups.clone()) as Box<dyn Groups>
     };
     let context = TickContext::new(Driver::new("test"), tokens, &settings, open);
-    let mut fleet = fleet(&settings, context, vec![waiting(1), waiting(1)]);
-    let mut records = ticked(&mut fleet).await;
+    let mut scheduler = scheduler(&settings, context, vec![waiting(1), waiting(1)]);
+    let mut records = ticked(&mut scheduler).await;
     records.sort_by(|a, b| a.pool.cmp(&b.pool));
     assert_eq!(records[0].error.as_deref(), Some("the cloud throttles the account's calls"));
     assert_eq!(records[1].result, Outcome::Raised);
@@ -44,8 +44,8 @@ async fn a_failed_describe_fails_the_pools_of_its_region_only() {
 async fn an_unknown_group_is_named_with_its_pool_and_region() {
     let settings = settings(&[("a", "name = 'linux'\nregion = 'eu-west-1'"), ("b", "region = 'eu-west-1'")]);
     let groups = FakeGroups::of(&["b"]);
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(1), waiting(1)]);
-    let mut records = ticked(&mut fleet).await;
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(1), waiting(1)]);
+    let mut records = ticked(&mut scheduler).await;
     records.sort_by(|a, b| b.pool.cmp(&a.pool));
     assert_eq!(
         records[0].error.as_deref(),
@@ -57,18 +57,18 @@ async fn an_unknown_group_is_named_with_its_pool_and_region() {
 #[tokio::test]
 async fn both_errors_of_a_pool_are_told() {
     let (settings, groups) = (settings(&[("a", "region = 'eu-west-1'")]), FakeGroups::of(&[]));
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![failing("GitLab answers 502")]);
-    let error = ticked(&mut fleet).await.remove(0).error.unwrap();
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![failing("GitLab answers 502")]);
+    let error = ticked(&mut scheduler).await.remove(0).error.unwrap();
     assert!(error.starts_with("GitLab answers 502; and there is no group a in eu-west-1"), "{error}");
 }
 
 #[test]
 fn failures_are_summed_up_and_many_are_cut_short() {
-    assert!(summed_up(3, &[]).is_ok());
+    assert!(summarize(3, &[]).is_ok());
     let few = [("a".to_owned(), "x".to_owned()), ("b".to_owned(), "y".to_owned())];
-    assert_eq!(summed_up(3, &few).unwrap_err().to_string(), "2 of 3 pools failed:\n  a: x\n  b: y");
+    assert_eq!(summarize(3, &few).unwrap_err().to_string(), "2 of 3 pools failed:\n  a: x\n  b: y");
     let many: Vec<_> = (0..1000).map(|n| (format!("pool-{n}"), "x".to_owned())).collect();
-    let Err(Stop::Failed(text)) = summed_up(1000, &many) else { panic!("not failed") };
+    let Err(Failure::Failed(text)) = summarize(1000, &many) else { panic!("not failed") };
     assert_eq!(text.lines().count(), 22);
     assert!(text.ends_with("  and 980 more"));
 }

@@ -5,12 +5,12 @@ use super::*;
 #[tokio::test]
 async fn raises_to_the_need_and_then_holds() {
     let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(3)]);
-    let first = ticked(&mut fleet).await.remove(0);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    let first = ticked(&mut scheduler).await.remove(0);
     assert_eq!((first.result, first.to), (Outcome::Raised, Some(3)));
     assert_eq!(first.reason.as_deref(), Some("3 waiting + 0 running: need 3; desired is 0"));
     assert!(first.ms.demand.is_some() && first.ms.describe.is_some() && first.ms.raise.is_some());
-    let second = ticked(&mut fleet).await.remove(0);
+    let second = ticked(&mut scheduler).await.remove(0);
     assert_eq!((second.result, second.to, second.ms.raise), (Outcome::Held, None, None));
     assert_eq!(calls(&groups), ["describe a", "raise a 3", "describe a"]);
 }
@@ -20,8 +20,8 @@ async fn a_dry_run_writes_nothing() {
     let (settings, groups) = (settings(&[("a", "spare = 2"), ("b", "")]), FakeGroups::of(&["a", "b"]));
     let mut context = context(&settings, &groups);
     context.dry_run = true;
-    let mut fleet = fleet(&settings, context, vec![waiting(3), waiting(0)]);
-    let results: Vec<_> = ticked(&mut fleet).await.iter().map(|record| (record.result, record.to)).collect();
+    let mut scheduler = scheduler(&settings, context, vec![waiting(3), waiting(0)]);
+    let results: Vec<_> = ticked(&mut scheduler).await.iter().map(|record| (record.result, record.to)).collect();
     assert_eq!(results, [(Outcome::WouldRaise, Some(5)), (Outcome::Held, None)]);
     assert_eq!(calls(&groups), ["describe a,b"]);
     assert_eq!(groups.desired("a"), 0);
@@ -31,8 +31,8 @@ async fn a_dry_run_writes_nothing() {
 async fn all_groups_of_a_region_are_described_at_once() {
     let pools = [("a", ""), ("b", "region = 'eu-west-1'"), ("c", ""), ("d", "region = 'eu-west-1'")];
     let (settings, groups) = (settings(&pools), FakeGroups::of(&["a", "b", "c", "d"]));
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(0); 4]);
-    assert_eq!(ticked(&mut fleet).await.len(), 4);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(0); 4]);
+    assert_eq!(ticked(&mut scheduler).await.len(), 4);
     let mut calls = calls(&groups);
     calls.sort();
     assert_eq!(calls, ["describe a,c", "describe b,d"]);
@@ -42,11 +42,11 @@ async fn all_groups_of_a_region_are_described_at_once() {
 async fn the_floor_is_written_when_it_changes_and_taken_back_when_it_has_no_reason() {
     let groups = FakeGroups::of(&["a"]);
     let spare = settings(&[("a", "spare = 2")]);
-    let mut with_spare = fleet(&spare, context(&spare, &groups), vec![waiting(0)]);
+    let mut with_spare = scheduler(&spare, context(&spare, &groups), vec![waiting(0)]);
     ticked(&mut with_spare).await;
     ticked(&mut with_spare).await;
     let none = settings(&[("a", "")]);
-    let mut without = fleet(&none, context(&none, &groups), vec![waiting(0)]);
+    let mut without = scheduler(&none, context(&none, &groups), vec![waiting(0)]);
     ticked(&mut without).await;
     ticked(&mut without).await;
     let writes: Vec<_> = calls(&groups).into_iter().filter(|call| !call.starts_with("describe")).collect();
@@ -58,17 +58,17 @@ async fn a_slow_queue_does_not_undo_what_somebody_raised_meanwhile() {
     let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
     groups.after_describe(|groups| groups.values_mut().for_each(|view| view.desired = 8));
     let slow = Answers(waiting(3).0, Some("1.1"));
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![slow]);
-    assert_eq!(ticked(&mut fleet).await[0].result, Outcome::Held);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![slow]);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held);
     assert_eq!((groups.desired("a"), calls(&groups)), (8, vec!["describe a".into(), "describe a".into()]));
 }
 
 #[tokio::test]
 async fn a_cooldown_holds_the_next_raise() {
     let (settings, groups) = (settings(&[("a", "cooldown = '1h'")]), FakeGroups::of(&["a"]));
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(3)]);
-    ticked(&mut fleet).await;
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    ticked(&mut scheduler).await;
     groups.change("a", |view| view.desired = 1);
-    assert_eq!(ticked(&mut fleet).await[0].result, Outcome::Held);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held);
     assert_eq!(groups.desired("a"), 1);
 }

@@ -46,10 +46,10 @@ async fn ticked_after_rotation(patience: Option<Duration>) -> (Vec<Record>, u32)
         let token = if count.get() == 1 { "old-token" } else { "new-token" };
         async move { Ok(token.into()) }
     });
-    tokens.patience = patience.unwrap_or(tokens.patience);
+    tokens.refetch_after = patience.unwrap_or(tokens.refetch_after);
     let open = |_| Box::new(groups.clone()) as Box<dyn Groups>;
     let context = Rc::new(TickContext::new(Driver::new("test"), tokens, &settings, open));
-    let records = ticked(&mut Fleet::new(context, Pool::all(settings.pools.clone()))).await;
+    let records = ticked(&mut Scheduler::new(context, Pool::all(settings.pools.clone()))).await;
     (records, fetched.get())
 }
 
@@ -81,6 +81,6 @@ async fn an_inline_token_is_never_hoped_to_change() {
     let mut tokens = Tokens::new(|_, _| async { Ok("x".into()) });
     let inline = SecretSource::Inline("x".into());
     let token = tokens.get(None, &inline).await.unwrap();
-    tokens.patience = Duration::ZERO;
-    assert!(!tokens.refused(None, &inline, token.at));
+    tokens.refetch_after = Duration::ZERO;
+    assert!(!tokens.forget_refused(None, &inline, token.at));
 }

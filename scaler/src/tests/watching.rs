@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(5);
 async fn a_platform_that_wishes_patience_gets_it() {
     let (settings, groups) = (settings(&[("eager", ""), ("patient", "")]), FakeGroups::of(&["eager", "patient"]));
     let wish = Demand { queued: 1, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(1), Answers(Ok(wish), None)]);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(1), Answers(Ok(wish), None)]);
     let (enough, seen) = (Notify::new(), RefCell::new(BTreeMap::<String, u32>::new()));
     let done = |record: &Record| {
         let mut seen = seen.borrow_mut();
@@ -25,7 +25,7 @@ async fn a_platform_that_wishes_patience_gets_it() {
             enough.notify_one();
         }
     };
-    fleet.watch(TICK, no_hints(), enough.notified(), done).await;
+    scheduler.watch(TICK, no_hints(), enough.notified(), done).await;
     let seen = seen.into_inner();
     assert!(seen["eager"] >= 3, "{seen:?}");
     assert_eq!(seen["patient"], 1);
@@ -35,7 +35,7 @@ async fn a_platform_that_wishes_patience_gets_it() {
 async fn a_throttled_platform_is_left_alone() {
     let (settings, groups) = (settings(&[("eager", ""), ("throttled", "")]), FakeGroups::of(&["eager", "throttled"]));
     let error = ExchangeError::new(ErrorKind::Throttled(Some(Duration::from_secs(300))), "429");
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(1), Answers(Err(error), None)]);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(1), Answers(Err(error), None)]);
     let (enough, eager, refused) = (Notify::new(), Cell::new(0), Cell::new(0));
     let done = |record: &Record| {
         let count = if record.pool == "eager" { &eager } else { &refused };
@@ -44,7 +44,7 @@ async fn a_throttled_platform_is_left_alone() {
             enough.notify_one();
         }
     };
-    fleet.watch(TICK, no_hints(), enough.notified(), done).await;
+    scheduler.watch(TICK, no_hints(), enough.notified(), done).await;
     assert_eq!(refused.get(), 1);
 }
 
@@ -52,7 +52,7 @@ async fn a_throttled_platform_is_left_alone() {
 async fn a_tick_that_has_begun_is_ended_before_it_stops() {
     let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
     groups.inject(GroupsCall::Raise { group: "a".into(), to: 2 }, Fault::Slow(Duration::from_millis(100)));
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![waiting(2)]);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(2)]);
     let raising = groups.clone();
     let stop = async move {
         while !calls(&raising).iter().any(|call| call.starts_with("raise")) {
@@ -60,7 +60,7 @@ async fn a_tick_that_has_begun_is_ended_before_it_stops() {
         }
     };
     let records = RefCell::new(Vec::new());
-    fleet.watch(Duration::from_secs(60), no_hints(), stop, |record| records.borrow_mut().push(record.result)).await;
+    scheduler.watch(Duration::from_secs(60), no_hints(), stop, |record| records.borrow_mut().push(record.result)).await;
     assert_eq!(records.into_inner(), [Outcome::Raised]);
     assert_eq!(groups.desired("a"), 2);
 }
@@ -69,7 +69,7 @@ async fn a_tick_that_has_begun_is_ended_before_it_stops() {
 async fn a_pool_that_still_ticks_sits_the_next_one_out() {
     let (settings, groups) = (settings(&[("slow", ""), ("eager", "")]), FakeGroups::of(&["slow", "eager"]));
     let slow = Answers(waiting(1).0, Some("0.3"));
-    let mut fleet = fleet(&settings, context(&settings, &groups), vec![slow, waiting(0)]);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![slow, waiting(0)]);
     let (enough, order) = (Notify::new(), RefCell::new(Vec::new()));
     let done = |record: &Record| {
         order.borrow_mut().push(record.pool.clone());
@@ -77,7 +77,7 @@ async fn a_pool_that_still_ticks_sits_the_next_one_out() {
             enough.notify_one();
         }
     };
-    fleet.watch(TICK, no_hints(), enough.notified(), done).await;
+    scheduler.watch(TICK, no_hints(), enough.notified(), done).await;
     let order = order.into_inner();
     assert!(order.iter().filter(|pool| *pool == "eager").count() > 1, "{order:?}");
     assert_eq!(order.iter().filter(|pool| *pool == "slow").count(), 1);

@@ -19,9 +19,9 @@ use tempfile::TempDir;
 use crate::http;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 /// The pause between two looks.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(20);
 
 /// The programs under measurement.
 #[derive(Clone, Debug)]
@@ -84,8 +84,8 @@ impl Fleet {
         let mut fleet = Self { programs: programs.clone(), up, home, url: String::new() };
         fleet.url = fleet.until("the embedded cloud to listen", |fleet| {
             ensure!(fleet.up.try_wait()?.is_none(), "lightsout up ended: {}", fleet.read("up.err"));
-            let said = fleet.read("up.out");
-            let after = said.split_once("embedded cloud at ").and_then(|(_, rest)| rest.split_once(','));
+            let output = fleet.read("up.out");
+            let after = output.split_once("embedded cloud at ").and_then(|(_, rest)| rest.split_once(','));
             Ok(after.map(|(url, _)| url.to_owned()))
         })?;
         Ok(fleet)
@@ -106,7 +106,7 @@ impl Fleet {
     /// # Errors
     /// When it does not answer.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        Ok(serde_json::from_value(self.ask("GET", "fleet", &Value::Null)?)?)
+        Ok(serde_json::from_value(self.request("GET", "fleet", &Value::Null)?)?)
     }
 
     /// Everything that happened so far.
@@ -124,7 +124,7 @@ impl Fleet {
     ///
     /// # Errors
     /// With its own words when it is refused.
-    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+    pub fn request(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
         http::json(method, &format!("{}/_lightsout/{path}", self.url), body).map_err(anyhow::Error::msg)
     }
 
@@ -133,7 +133,7 @@ impl Fleet {
     /// # Errors
     /// When it is refused.
     pub fn enqueue(&self, seconds: f64) -> Result<u64> {
-        let answer = self.ask("POST", "jobs", &json!({ "seconds": seconds }))?;
+        let answer = self.request("POST", "jobs", &json!({ "seconds": seconds }))?;
         answer["ids"][0].as_u64().context("the embedded cloud gave the job no id")
     }
 
@@ -141,16 +141,16 @@ impl Fleet {
     ///
     /// # Errors
     /// With what was waited for when it takes too long, or when the look fails.
-    pub fn until<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Result<Option<T>>) -> Result<T> {
+    pub fn until<T>(&mut self, what: &str, mut poll: impl FnMut(&mut Self) -> Result<Option<T>>) -> Result<T> {
         let begun = Instant::now();
         loop {
-            if let Some(found) = look(self)? {
+            if let Some(found) = poll(self)? {
                 return Ok(found);
             }
-            if begun.elapsed() > PATIENCE {
-                bail!("waited {PATIENCE:?} in vain for {what}");
+            if begun.elapsed() > TIMEOUT {
+                bail!("waited {TIMEOUT:?} in vain for {what}");
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
     }
 

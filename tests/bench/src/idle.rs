@@ -1,4 +1,5 @@
-//! A fleet at rest: what the agent and the scaler use, and how soon an agent notices a job and a spot notice. Then the same fleet at work.
+//! A fleet at rest: what the agent and the scaler use, and how soon an agent notices a job and a spot notice. Then the
+//! same fleet at work.
 
 use std::{fs, process::Command, thread, time::Duration, time::SystemTime};
 
@@ -72,7 +73,8 @@ fn scaler(programs: &Programs, window: Duration, report: &mut Report) -> Result<
     Ok(())
 }
 
-/// From the start of a job, as Docker tells it, to the agent's phase `busy`. One that was seen before, in the runner's metrics, counts as 0.
+/// From the start of a job, as Docker tells it, to the agent's phase `busy`. One that was seen before, in the runner's
+/// metrics, counts as 0.
 fn seen_busy(fleet: &mut Fleet, samples: usize, report: &mut Report) -> Result<()> {
     let (mut from_start, mut from_pick) = (Vec::new(), Vec::new());
     for _ in 0..samples {
@@ -104,7 +106,7 @@ fn notice(fleet: &mut Fleet, samples: usize, report: &mut Report) -> Result<()> 
             Ok(living(fleet.snapshot()?).find(|it| matches!(phase(it), "idle" | "busy") && it.spot_notice.is_none()))
         })?;
         let begun = unix_ms(SystemTime::now());
-        fleet.ask("POST", &format!("instances/{}/interrupt", target.id), &json!({ "in_s": 120 }))?;
+        fleet.request("POST", &format!("instances/{}/interrupt", target.id), &json!({ "in_s": 120 }))?;
         let told = fleet.dir().join("instances").join(&target.id).join("state/runner/runner.told");
         let at = fleet.until("the runner to be told", |_| Ok(fs::metadata(&told).and_then(|it| it.modified()).ok()))?;
         delays.push(unix_ms(at) - begun);
@@ -120,14 +122,14 @@ fn aws_by_instances(fleet: &Snapshot) -> u64 {
 
 /// When the container of a job was started, in milliseconds since the Unix epoch, as `date` reads what Docker says.
 fn container_start(job: u64) -> Option<i64> {
-    let said = |program: &str, arguments: &[&str]| {
+    let output = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !text.is_empty())
     };
     let label = format!("label=com.gitlab.gitlab-runner.job.id={job}");
-    let id = said("docker", &["ps", "--all", "--quiet", "--no-trunc", "--filter", &label])?;
-    let started = said("docker", &["inspect", "--format", "{{.State.StartedAt}}", id.lines().next()?])?;
-    said("date", &["--date", &started, "+%s%3N"])?.parse().ok().filter(|at| *at > 0)
+    let id = output("docker", &["ps", "--all", "--quiet", "--no-trunc", "--filter", &label])?;
+    let started = output("docker", &["inspect", "--format", "{{.State.StartedAt}}", id.lines().next()?])?;
+    output("date", &["--date", &started, "+%s%3N"])?.parse().ok().filter(|at| *at > 0)
 }
 
 fn span(from_ms: i64, to_ms: i64) -> f64 {

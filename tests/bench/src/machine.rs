@@ -29,8 +29,8 @@ pub fn describe() -> Machine {
         memory_gib: kib.div_ceil(1 << 20),
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
         docker: docker
-            .filter(|said| said.status.success())
-            .map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()),
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()),
     }
 }
 

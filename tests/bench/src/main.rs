@@ -1,5 +1,6 @@
-//! Measures what the README promises in numbers: the shipped release binaries, on a fleet of `lightsout up` that is idle and on one
-//! that works. Prints a table and one line of JSON. Nothing is asserted: a slow machine is no broken program.
+//! Measures what the README promises in numbers: the shipped release binaries, on a fleet of `lightsout up` that is
+//! idle and on one that works. Prints a table and one line of JSON. Nothing is asserted: a slow machine is no broken
+//! program.
 
 mod cycle;
 mod fleet;

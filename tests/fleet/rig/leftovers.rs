@@ -1,4 +1,5 @@
-//! What a fleet leaves behind: its processes, known by a variable that all inherit, and its containers, known by their label.
+//! What a fleet leaves behind: its processes, known by a variable that all inherit, and its containers, known by their
+//! label.
 
 use std::{
     collections::HashMap,
@@ -12,18 +13,15 @@ use bollard::{
     Docker,
     query_parameters::{ListContainersOptions, RemoveContainerOptions},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Set for `up`, and inherited by everything that it starts.
-pub const MARK: &str = "LIGHTSOUT_TEST_FLEET";
+pub const FLEET_ENV: &str = "LIGHTSOUT_TEST_FLEET";
 /// What `up` sets for everything that it starts: `FLEET/MACHINE`.
-const MACHINE: &str = "LIGHTSOUT_MACHINE";
+const MACHINE_ENV: &str = "LIGHTSOUT_MACHINE";
 const LABEL: &str = "lightsout.fleet";
 /// A process that was killed may need a moment to be gone.
-const MOMENT: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How one fleet's traces are recognised.
 pub struct Traces {
@@ -40,7 +38,7 @@ impl Traces {
 
     /// Learns the fleet's name from one of its processes.
     pub fn learn(&mut self) -> Option<()> {
-        let value = self.processes().into_iter().find_map(|process| variable(&process.environment, MACHINE))?;
+        let value = self.processes().into_iter().find_map(|process| variable(&process.environment, MACHINE_ENV))?;
         self.name = Some(value.split_once('/')?.0.to_owned());
         Some(())
     }
@@ -54,7 +52,7 @@ impl Traces {
             if processes.is_empty() && containers.is_empty() {
                 return;
             }
-            assert!(begun.elapsed() < MOMENT, "left behind: processes {processes:?}, containers {containers:?}");
+            assert!(begun.elapsed() < GRACE, "left behind: processes {processes:?}, containers {containers:?}");
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -72,7 +70,9 @@ impl Traces {
                 break;
             }
             for process in processes {
-                let _ = kill(Pid::from_raw(process.id), Signal::SIGKILL);
+                if let Some(id) = Pid::from_raw(process.id) {
+                    let _ = kill_process(id, Signal::KILL);
+                }
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -92,7 +92,7 @@ impl Traces {
         let ids =
             fs::read_dir("/proc").expect("Linux").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         ids.filter_map(Process::read)
-            .filter(|process| variable(&process.environment, MARK).as_deref() == Some(&*wanted))
+            .filter(|process| variable(&process.environment, FLEET_ENV).as_deref() == Some(&*wanted))
             .collect()
     }
 

@@ -6,16 +6,16 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// What a command said.
+/// What a command printed, and how it ended.
 #[derive(Debug)]
-pub struct Said {
+pub struct ProgramOutput {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
 /// Runs `lightsout` with this fleet's directory and these arguments, split at spaces.
-pub fn lightsout(dir: &Path, arguments: &str) -> Said {
+pub fn lightsout(dir: &Path, arguments: &str) -> ProgramOutput {
     command(dir, arguments).output().expect("lightsout starts").into()
 }
 
@@ -43,7 +43,7 @@ fn program() -> OsString {
     std::env::var_os("LIGHTSOUT_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_lightsout").into())
 }
 
-impl From<Output> for Said {
+impl From<Output> for ProgramOutput {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }

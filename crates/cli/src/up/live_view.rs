@@ -18,7 +18,7 @@ use super::timeline::{Line, Timeline, Tone};
 use crate::{agent_report, duration::short, plural::plural};
 
 /// How long an instance that has ended stays on the screen, in milliseconds.
-const AFTERGLOW_MS: i64 = 8_000;
+const SHOW_ENDED_MS: i64 = 8_000;
 
 /// The terminal while the fleet is shown on it; dropping gives it back.
 pub struct LiveView {
@@ -89,7 +89,7 @@ fn render(frame: &mut Frame<'_>, title: &str, max: u32, started_ms: i64, timelin
 
 /// The living and those that ended just now, in the order of their launch.
 fn shown(snapshot: &Snapshot) -> Vec<&InstanceView> {
-    let fresh = |instance: &&InstanceView| instance.ended_ms.is_none_or(|ended| snapshot.at_ms - ended < AFTERGLOW_MS);
+    let fresh = |instance: &&InstanceView| instance.ended_ms.is_none_or(|ended| snapshot.at_ms - ended < SHOW_ENDED_MS);
     snapshot.instances.iter().filter(fresh).collect()
 }
 

@@ -299,16 +299,16 @@ mod tests {
             code: code.map(str::to_owned),
             message: String::new(),
         };
-        let told = |code: &str| {
+        let classified = |code: &str| {
             let error = CloudError::from(error(Some(code), classify(code, "any text")));
             (error.kind, error.message)
         };
         for code in ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"] {
-            let (kind, message) = told(code);
+            let (kind, message) = classified(code);
             assert_eq!(kind, CloudErrorKind::Denied, "{code}");
             assert!(message.contains("lack the right autoscaling:SetDesiredCapacity"), "{message}");
         }
-        let (kind, message) = told("OptInRequired");
+        let (kind, message) = classified("OptInRequired");
         assert_eq!(kind, CloudErrorKind::Denied);
         assert!(message.contains("opt in"), "{message}");
         for code in [
@@ -322,7 +322,7 @@ mod tests {
             "SignatureDoesNotMatch",
             "UnrecognizedClientException",
         ] {
-            let (kind, message) = told(code);
+            let (kind, message) = classified(code);
             assert_eq!(kind, CloudErrorKind::Credentials, "{code}");
             assert!(message.contains("does not accept the credentials"), "{message}");
         }
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn kinds_say_what_the_caller_should_do() {
-        for (kind, said) in [
+        for (kind, expected) in [
             (AwsErrorKind::AtFloor, CloudErrorKind::AtFloor),
             (AwsErrorKind::AboveMax, CloudErrorKind::OutOfBounds),
             (AwsErrorKind::BelowMin, CloudErrorKind::OutOfBounds),
@@ -346,7 +346,7 @@ mod tests {
             (AwsErrorKind::Other, CloudErrorKind::Other),
         ] {
             let error = AwsError { kind, action: "a:B", code: None, message: "why".into() };
-            assert_eq!(CloudError::from(error.clone()), CloudError::new(said, error.to_string()));
+            assert_eq!(CloudError::from(error.clone()), CloudError::new(expected, error.to_string()));
         }
     }
 

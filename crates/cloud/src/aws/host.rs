@@ -50,7 +50,7 @@ impl AwsHost {
         self.group.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn look(&self) -> Result<Membership, AwsError> {
+    async fn describe_self(&self) -> Result<Membership, AwsError> {
         let Some(view) = self.calls.describe().await? else { return Ok(Membership::Outside) };
         let membership = membership(&view);
         if view.group.is_some() {
@@ -64,7 +64,7 @@ impl AwsHost {
         if let Some(group) = self.known_group() {
             return Ok(Some(group));
         }
-        self.look().await?;
+        self.describe_self().await?;
         Ok(self.known_group())
     }
 
@@ -104,13 +104,13 @@ impl Host for AwsHost {
     }
 
     fn membership(&self) -> CloudFuture<'_, Membership> {
-        self.call(self.look())
+        self.call(self.describe_self())
     }
 
     fn room(&self) -> CloudFuture<'_, Room> {
         self.call(async {
             // Detached meanwhile, it has no part in the group that it once had.
-            if self.look().await? == Membership::Outside {
+            if self.describe_self().await? == Membership::Outside {
                 return Err(no_group());
             }
             self.calls.room(&self.group_or_fail().await?).await

@@ -34,12 +34,12 @@ struct AwsNotices {
 }
 
 impl Notices for AwsNotices {
-    fn identity(&self, patience: Duration) -> CloudFuture<'_, Identity> {
+    fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity> {
         Box::pin(async move {
-            let asking = tokio::time::timeout(patience, self.ask_identity());
+            let asking = tokio::time::timeout(deadline, self.ask_identity());
             let (instance, location) = asking.await.map_err(|_| {
                 let why = format!(
-                    "instance metadata did not say within {patience:?} who this instance is: is this an EC2 instance with IMDSv2 enabled, and \
+                    "instance metadata did not say within {deadline:?} who this instance is: is this an EC2 instance with IMDSv2 enabled, and \
                      is its hop limit reached?"
                 );
                 CloudError::new(CloudErrorKind::Unreachable, why)

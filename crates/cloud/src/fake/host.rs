@@ -105,11 +105,6 @@ impl FakeHost {
     pub fn inject(&self, call: HostCall, fault: Fault) {
         self.script.inject(call, fault);
     }
-
-    /// Has every call fail with this until it is taken back.
-    pub fn break_all(&self, error: Option<CloudError>) {
-        self.script.lock().broken = error;
-    }
 }
 
 impl Host for FakeHost {

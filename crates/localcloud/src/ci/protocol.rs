@@ -47,6 +47,21 @@ pub struct Connect {
     pub mode: Mode,
 }
 
+impl Connect {
+    /// A runner with one job at once that goes on after it, and nothing to tell about itself.
+    pub fn new(platform: &str, token: String, name: String) -> Self {
+        Self {
+            platform: platform.to_owned(),
+            token,
+            name,
+            instance_id: None,
+            metadata: BTreeMap::new(),
+            slots: one(),
+            mode: Mode::default(),
+        }
+    }
+}
+
 fn one() -> u32 {
     1
 }

@@ -1,4 +1,5 @@
-//! The ECS agent as a process: it takes tasks, is looked at through a lock and the list of its tasks, and is stopped by a signal.
+//! The ECS agent as a process: it takes tasks, is looked at through a lock and the list of its tasks, and is stopped by
+//! a signal.
 
 use std::{
     env,
@@ -12,15 +13,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::tasks::{self, Tasks};
+use lightsout_localcloud::runner_protocol::Connect;
+
 use crate::{
-    client::{Connect, PlatformClient, embedded_url},
+    client::{PlatformClient, embedded_url},
     container::unique,
     executor::{Executor, JobOptions, RunningJob},
     job::Job,
@@ -102,10 +102,14 @@ pub fn stop() -> Result<()> {
     let (directory, begun) = (directory()?, Instant::now());
     let mut asked = false;
     while is_running()? {
-        let pid = fs::read_to_string(directory.join("ecs-agent.lock"))?.parse().ok().filter(|pid| *pid > 1);
+        let pid = fs::read_to_string(directory.join("ecs-agent.lock"))?
+            .parse()
+            .ok()
+            .filter(|pid| *pid > 1)
+            .and_then(Pid::from_raw);
         let late = begun.elapsed() > PATIENCE;
         if let Some(pid) = pid.filter(|_| late || !asked) {
-            let _ = kill(Pid::from_raw(pid), if late { Signal::SIGKILL } else { Signal::SIGTERM });
+            let _ = kill_process(pid, if late { Signal::KILL } else { Signal::TERM });
             asked = true;
         }
         std::thread::sleep(Duration::from_millis(50));

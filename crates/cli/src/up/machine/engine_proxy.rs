@@ -51,7 +51,7 @@ impl EngineProxy {
             reply
         };
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            return Ok(refuse(StatusCode::FORBIDDEN, "a machine may only look".to_owned()));
+            return Ok(refuse(StatusCode::FORBIDDEN, "a machine may only read".to_owned()));
         }
         match self.forward(&request).await {
             Ok(reply) => Ok(reply.map(Either::Left)),
@@ -64,12 +64,12 @@ impl EngineProxy {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let target = self.filtered(request.uri().path(), request.uri().query().unwrap_or_default());
-        let asked = Request::builder()
+        let forwarded = Request::builder()
             .method(request.method())
             .uri(target)
             .header("host", "docker")
             .body(Empty::<Bytes>::new())?;
-        Ok(sender.send_request(asked).await?)
+        Ok(sender.send_request(forwarded).await?)
     }
 
     /// The path and query of a question, which is about this machine's containers only where it is about containers at all.
@@ -78,9 +78,9 @@ impl EngineProxy {
             return format!("{path}?{query}");
         }
         let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let asked = pairs.iter().find(|(key, _)| key == "filters");
+        let given = pairs.iter().find(|(key, _)| key == "filters");
         let mut filters: Value =
-            asked.and_then(|(_, text)| serde_json::from_str(text).ok()).unwrap_or_else(|| json!({}));
+            given.and_then(|(_, text)| serde_json::from_str(text).ok()).unwrap_or_else(|| json!({}));
         if let Value::Array(labels) = &mut filters["label"] {
             labels.push(self.label.clone().into());
         } else {
@@ -100,7 +100,7 @@ impl EngineProxy {
 mod tests {
     use super::*;
 
-    fn asked(path: &str, query: &str) -> (String, Value) {
+    fn filtered(path: &str, query: &str) -> (String, Value) {
         let proxy = EngineProxy { engine: "/nowhere".into(), label: "lightsout.machine=f/i-1".into() };
         let target = proxy.filtered(path, query);
         let (_, query) = target.split_once('?').unwrap();
@@ -115,14 +115,14 @@ mod tests {
     #[test]
     fn only_the_machines_own_containers_are_asked_for() {
         let own = "lightsout.machine=f/i-1";
-        let (query, filters) = asked(
+        let (query, filters) = filtered(
             "/v1.47/containers/json",
             "all=true&filters=%7B%22label%22%3A%5B%22a%22%5D%2C%22status%22%3A%5B%22running%22%5D%7D",
         );
         assert!(query.contains("all=true"), "{query}");
         assert_eq!(filters, json!({ "label": ["a", own], "status": ["running"] }));
-        assert_eq!(asked("/events", "").1, json!({ "label": [own] }));
-        assert_eq!(asked("/v1.47/containers/json", "filters=%7B%7D").1, json!({ "label": [own] }));
-        assert_eq!(asked("/version", "a=b"), ("a=b".to_owned(), Value::Null));
+        assert_eq!(filtered("/events", "").1, json!({ "label": [own] }));
+        assert_eq!(filtered("/v1.47/containers/json", "filters=%7B%7D").1, json!({ "label": [own] }));
+        assert_eq!(filtered("/version", "a=b"), ("a=b".to_owned(), Value::Null));
     }
 }

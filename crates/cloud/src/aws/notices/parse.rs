@@ -1,8 +1,8 @@
 //! What instance metadata says, read.
 //!
-//! Sources: EC2 User Guide, "Spot Instance interruption notices", "EC2 instance rebalance recommendations", "Scheduled events for your
-//! instances"; EC2 Auto Scaling User Guide, "Retrieve the target lifecycle state through instance metadata".
-//! What cannot be understood is an error, and never a notice.
+//! Sources: EC2 User Guide, "Spot Instance interruption notices", "EC2 instance rebalance recommendations", "Scheduled
+//! events for your instances"; EC2 Auto Scaling User Guide, "Retrieve the target lifecycle state through instance
+//! metadata". What cannot be understood is an error, and never a notice.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use lightsout_core::cloud::TargetState;

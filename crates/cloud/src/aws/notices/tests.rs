@@ -58,9 +58,9 @@ async fn each_notice_is_told_once_and_one_that_changes_again() {
     })
     .await;
     let mut watched = notices(&server.url).watch(EVERY);
-    let mut told = Vec::new();
-    while told.len() < 5 {
-        told.push(watched.recv().await.unwrap());
+    let mut received = Vec::new();
+    while received.len() < 5 {
+        received.push(watched.recv().await.unwrap());
     }
     let at = |text: &str| Notice::Interruption { at: text.parse::<Timestamp>().unwrap() };
     for notice in [
@@ -70,7 +70,7 @@ async fn each_notice_is_told_once_and_one_that_changes_again() {
         Notice::Maintenance,
         Notice::Target(TargetState::Terminated),
     ] {
-        assert_eq!(told.iter().filter(|other| **other == notice).count(), 1, "{notice:?} in {told:?}");
+        assert_eq!(received.iter().filter(|other| **other == notice).count(), 1, "{notice:?} in {received:?}");
     }
     assert!(tokio::time::timeout(Duration::from_millis(50), watched.recv()).await.is_err());
 }

@@ -1,4 +1,5 @@
-//! What operators and systemd see: a status file that is always whole, the unit's status line, and one log line for each change.
+//! What operators and systemd see: a status file that is always whole, the unit's status line, and one log line for
+//! each change.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,11 +21,11 @@ use crate::{
 };
 
 /// How long the exit waits for the last report to be shown.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_REPORT: Duration = Duration::from_secs(1);
 
 /// The status as `lightsout-agent status --json` and the status file show it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct StatusReport {
     /// The instance's id.
     pub instance: String,
     /// The group's name, as far as known.
@@ -44,7 +45,7 @@ pub struct Report {
     pub status: Status,
 }
 
-impl Report {
+impl StatusReport {
     /// In words, for a person.
     pub fn line(&self) -> String {
         let status = &self.status;
@@ -67,31 +68,31 @@ impl Report {
 }
 
 /// Shows the status to whoever looks: a task of its own, so that no slow disk or socket keeps the loop waiting.
-pub struct Observers {
+pub struct StatusPublisher {
     instance: String,
     host: Arc<dyn Host>,
     clock: Clock,
     since_ms: i64,
     last: Option<Status>,
-    reports: watch::Sender<Option<Report>>,
-    showing: JoinHandle<()>,
+    reports: watch::Sender<Option<StatusReport>>,
+    writing: JoinHandle<()>,
 }
 
-impl Observers {
+impl StatusPublisher {
     pub fn spawn(state_dir: &Path, instance: String, host: Arc<dyn Host>, clock: Clock) -> Self {
         let (reports, seen) = watch::channel(None);
-        let showing = tokio::spawn(show(seen, state_dir.join("status.json")));
-        Self { instance, host, clock, since_ms: unix_ms_now(), last: None, reports, showing }
+        let writing = tokio::spawn(write_reports(seen, state_dir.join("status.json")));
+        Self { instance, host, clock, since_ms: unix_ms_now(), last: None, reports, writing }
     }
 
-    pub fn report(&self, status: Status) -> Report {
+    pub fn report(&self, status: Status) -> StatusReport {
         let wall = |tick: Tick| {
             let now = self.clock.now();
             let ahead = i64::try_from(tick.since(now).as_millis()).unwrap_or(i64::MAX);
             let behind = i64::try_from(now.since(tick).as_millis()).unwrap_or(i64::MAX);
             unix_ms_now() + ahead - behind
         };
-        Report {
+        StatusReport {
             instance: self.instance.clone(),
             group: self.host.group(),
             version: env!("CARGO_PKG_VERSION"),
@@ -119,11 +120,11 @@ impl Observers {
     }
 }
 
-impl Observers {
+impl StatusPublisher {
     /// Waits until the last report is shown, unless the disk does not take it.
     pub async fn finish(self) {
         drop(self.reports);
-        let _ = tokio::time::timeout(LAST_WORDS, self.showing).await;
+        let _ = tokio::time::timeout(LAST_REPORT, self.writing).await;
     }
 }
 
@@ -141,7 +142,7 @@ fn log(status: &Status) {
 }
 
 /// Shows the newest report in systemd's status line and in the status file. One that is overtaken is skipped.
-async fn show(mut reports: watch::Receiver<Option<Report>>, path: PathBuf) {
+async fn write_reports(mut reports: watch::Receiver<Option<StatusReport>>, path: PathBuf) {
     while reports.changed().await.is_ok() {
         let Some(report) = reports.borrow_and_update().clone() else { continue };
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Status(&report.line())]);

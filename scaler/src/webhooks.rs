@@ -12,46 +12,46 @@ use secrecy::SecretString;
 use crate::{pool::Pool, tokens::Tokens};
 
 /// How many deliveries of a pool are told apart from replayed ones.
-const REMEMBERED: usize = 4096;
+const MAX_DELIVERIES: usize = 4096;
 
 /// Every pool's webhook, by the last part of its address.
 #[derive(Debug, Default)]
-pub(crate) struct Hooks(BTreeMap<String, Vec<Hook>>);
+pub(crate) struct Webhooks(BTreeMap<String, Vec<PoolWebhook>>);
 
 #[derive(Debug)]
-struct Hook {
+struct PoolWebhook {
     pool: String,
     kind: &'static Webhook,
     secret: SecretString,
-    seen: Mutex<Deliveries>,
+    deliveries: Mutex<Deliveries>,
 }
 
-impl Hooks {
+impl Webhooks {
     /// The webhooks of these pools, their secrets fetched once.
     pub(crate) async fn resolve(pools: &[Pool], tokens: &Tokens) -> Result<Self, String> {
-        let mut hooks = Self::default();
+        let mut webhooks = Self::default();
         for settings in pools.iter().map(|pool| &pool.settings) {
             let Some(webhook) = &settings.webhook else { continue };
             let token = tokens.get(settings.region.as_ref(), &webhook.secret).await;
             let token = token.map_err(|error| format!("the webhook of the pool {}: {error}", settings.name))?;
-            hooks.add(&webhook.path, &settings.name, webhook.kind, token.secret);
+            webhooks.add(&webhook.path, &settings.name, webhook.kind, token.secret);
         }
-        if hooks.0.is_empty() {
-            return Err(
-                "--listen: no pool has a webhook; add webhook = { kind = \"github\", secret = { file = \"/path\" } } to one".into(),
-            );
+        if webhooks.0.is_empty() {
+            return Err("--listen: no pool has a webhook; add \
+                 webhook = { kind = \"github\", secret = { file = \"/path\" } } to one"
+                .into());
         }
-        Ok(hooks)
+        Ok(webhooks)
     }
 
     /// With one more.
     pub(crate) fn add(&mut self, path: &str, pool: &str, kind: &'static Webhook, secret: SecretString) {
-        let seen = Mutex::new(Deliveries::new(REMEMBERED));
-        self.0.entry(path.into()).or_default().push(Hook { pool: pool.into(), kind, secret, seen });
+        let deliveries = Mutex::new(Deliveries::new(MAX_DELIVERIES));
+        self.0.entry(path.into()).or_default().push(PoolWebhook { pool: pool.into(), kind, secret, deliveries });
     }
 
     /// The pools that an authentic webhook makes tick: none when it is about something else, or was here before.
-    pub(crate) fn judge(
+    pub(crate) fn accept(
         &self,
         path: &str,
         headers: &BTreeMap<String, String>,
@@ -60,13 +60,13 @@ impl Hooks {
     ) -> Result<Vec<&str>, Refused> {
         let mut refused = Some(Refused::Forged);
         let mut pools = Vec::new();
-        for hook in self.0.get(path).into_iter().flatten() {
-            match verify(hook.kind, &hook.secret, headers, body, now) {
+        for webhook in self.0.get(path).into_iter().flatten() {
+            match verify(webhook.kind, &webhook.secret, headers, body, now) {
                 Ok(hint) => {
                     refused = None;
-                    let mut seen = hook.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    if hint.waiting && seen.is_new(hint.delivery) {
-                        pools.push(hook.pool.as_str());
+                    let mut deliveries = webhook.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+                    if hint.waiting && deliveries.is_new(hint.delivery) {
+                        pools.push(webhook.pool.as_str());
                     }
                 }
                 Err(why) => refused = refused.and(Some(why)),

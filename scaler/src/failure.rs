@@ -2,7 +2,7 @@
 
 /// Why the scaler stops without success.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Stop {
+pub(crate) enum Failure {
     /// Nothing was tried: the arguments or the settings cannot work.
     #[error("{0}")]
     Refused(String),
@@ -15,7 +15,7 @@ pub(crate) enum Stop {
 const PRINTED: usize = 20;
 
 /// The end of something that all pools did, given the names and errors of those that failed.
-pub(crate) fn summed_up(count: usize, failed: &[(String, String)]) -> Result<(), Stop> {
+pub(crate) fn summarize(count: usize, failed: &[(String, String)]) -> Result<(), Failure> {
     if failed.is_empty() {
         return Ok(());
     }
@@ -24,5 +24,5 @@ pub(crate) fn summed_up(count: usize, failed: &[(String, String)]) -> Result<(),
     if failed.len() > PRINTED {
         lines.push(format!("and {} more", failed.len() - PRINTED));
     }
-    Err(Stop::Failed(lines.join("\n  ")))
+    Err(Failure::Failed(lines.join("\n  ")))
 }

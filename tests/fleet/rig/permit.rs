@@ -1,20 +1,20 @@
-//! Whose turn it is to run a fleet: a few at once, whether the tests are threads of one process or processes of their own.
+//! The permits to run a fleet: a few at once, whether the tests are threads of one process or processes of their own.
 
 use std::{fs::File, path::Path, thread, time::Duration};
 
 /// How many fleets run at once.
-const AT_ONCE: usize = 2;
+const MAX_FLEETS: usize = 2;
 
 /// Held while a fleet runs.
-pub struct Turn(Option<File>);
+pub struct FleetPermit(Option<File>);
 
-impl Turn {
-    /// Waits for a turn.
+impl FleetPermit {
+    /// Waits for one.
     pub fn take() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         std::fs::create_dir_all(folder).expect("cargo's own folder");
         loop {
-            for n in 0..AT_ONCE {
+            for n in 0..MAX_FLEETS {
                 let file = File::create(folder.join(format!("fleet-{n}.lock"))).expect("a lock file");
                 if file.try_lock().is_ok() {
                     return Self(Some(file));
@@ -24,7 +24,7 @@ impl Turn {
         }
     }
 
-    /// Gives the turn to somebody else's hands.
+    /// Hands it on.
     pub fn pass_on(&mut self) -> Self {
         Self(self.0.take())
     }

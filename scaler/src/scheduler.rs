@@ -16,10 +16,10 @@ use tokio::{
 use crate::pool::{Pool, TickContext, groups_of};
 
 /// How long after the beginning of a pool's tick a hint may begin the next one.
-const BETWEEN_HINTS: Duration = Duration::from_secs(1);
+const HINT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The pools, those that tick just now and those that do not.
-pub(crate) struct Fleet {
+pub(crate) struct Scheduler {
     context: Rc<TickContext>,
     idle: Vec<Pool>,
     busy: FuturesUnordered<LocalBoxFuture<'static, (Pool, Record)>>,
@@ -27,8 +27,8 @@ pub(crate) struct Fleet {
     hinted: BTreeSet<String>,
 }
 
-impl Fleet {
-    /// A fleet in which nothing ticks yet.
+impl Scheduler {
+    /// One in which nothing ticks yet.
     pub(crate) fn new(context: Rc<TickContext>, pools: Vec<Pool>) -> Self {
         Self { context, idle: pools, busy: FuturesUnordered::new(), hinted: BTreeSet::new() }
     }
@@ -47,9 +47,10 @@ impl Fleet {
         failed
     }
 
-    /// A tick of every pool again and again until `stop`; ticks that have begun are ended. A pool that still ticks when the next one is
-    /// due sits that one out, and so does one whose platform asked for patience. `hints` names pools that should not wait for the next tick; one
-    /// that still ticks, or began less than a second ago, follows as soon as it can: any number of hints costs one tick a second at most.
+    /// A tick of every pool again and again until `stop`; ticks that have begun are ended. A pool that still ticks when
+    /// the next one is due sits that one out, and so does one whose platform asked for patience. `hints` names pools
+    /// that should not wait for the next tick; one that still ticks, or began less than a second ago, follows as soon
+    /// as it can: any number of hints costs one tick a second at most.
     pub(crate) async fn watch(
         &mut self,
         tick: Duration,
@@ -92,13 +93,13 @@ impl Fleet {
     /// When the next of the idle pools may tick for a hint.
     fn next_hinted(&self) -> Option<Instant> {
         let hinted = self.idle.iter().filter(|pool| self.hinted.contains(&pool.settings.name));
-        hinted.map(|pool| pool.began.map_or_else(Instant::now, |began| began + BETWEEN_HINTS)).min()
+        hinted.map(|pool| pool.began.map_or_else(Instant::now, |began| began + HINT_INTERVAL)).min()
     }
 
-    /// Begins a tick of the pools that were hinted at and began their last one long enough ago. A pool whose platform asked for patience drops its
-    /// hint.
+    /// Begins a tick of the pools that were hinted at and began their last one long enough ago. A pool whose platform
+    /// asked for patience drops its hint.
     fn tick_hinted(&mut self) {
-        let ready = |pool: &&Pool| pool.began.is_none_or(|began| began.elapsed() >= BETWEEN_HINTS);
+        let ready = |pool: &&Pool| pool.began.is_none_or(|began| began.elapsed() >= HINT_INTERVAL);
         let hinted = self.idle.iter().filter(|pool| self.hinted.contains(&pool.settings.name)).filter(ready);
         let ready: BTreeSet<String> = hinted.map(|pool| pool.settings.name.clone()).collect();
         self.hinted.retain(|name| !ready.contains(name));
