@@ -144,11 +144,6 @@ impl Lifecycle {
         matches!(self.phase(), Phase::Draining { why: LeaveReason::Idle | LeaveReason::Operator })
     }
 
-    /// Whether the runner is believed to be alive.
-    pub fn runner_alive(&self) -> bool {
-        self.runner.alive()
-    }
-
     /// How many busy periods were counted.
     pub fn served(&self) -> u32 {
         self.observed.served()

@@ -405,6 +405,69 @@ fn an_order_to_drain_is_acknowledged_when_it_is_on_the_disk() {
 }
 
 #[test]
+fn an_undrain_is_answered_by_whether_it_is_heard() {
+    let mut host = returning(BY_CALL);
+    host.answer(UNDRAIN, platform(PlatformAnswer::Done));
+    let order = |host: &mut Host, id, order| {
+        host.agent.order(OrderId(id), order, host.now);
+        host.collect();
+        let (_, answer) = host.replies.iter().rfind(|(of, _)| *of == OrderId(id))?;
+        Some(answer.clone())
+    };
+    assert!(!host.agent.can_undrain());
+    let refused = order(&mut host, 1, Order::Undrain).unwrap().unwrap_err();
+    assert!(refused.contains("the agent is busy"), "{refused}");
+    assert_eq!(order(&mut host, 2, Order::Drain), None, "not before it is on the disk");
+    assert_eq!(order(&mut host, 3, Order::Drain), None);
+    assert!(host.agent.can_undrain());
+    let leaving = JournalEntry { saved: Saved::Leaving { why: LeaveReason::Operator }, ..REGISTERED };
+    while host.open().contains(&HostEffect::WriteJournal(leaving)) {
+        host.answer(HostEffect::WriteJournal(leaving), DONE);
+    }
+    let acknowledged: Vec<OrderId> =
+        host.replies.iter().filter(|(_, answer)| answer.is_ok()).map(|(id, _)| *id).collect();
+    assert_eq!(acknowledged, [OrderId(2), OrderId(3)], "each gets its own answer");
+    assert_eq!(order(&mut host, 4, Order::Undrain), Some(Ok("serving again".into())));
+    let held = order(&mut host, 5, Order::Hold { until: Tick(1_090_000) }).unwrap().unwrap();
+    assert!(held.contains("90 s"), "{held}");
+}
+
+#[test]
+fn an_agents_time_passes_through_to_its_lifecycle() {
+    let mut host = returning(BY_CALL);
+    host.answer(UNDRAIN, platform(PlatformAnswer::Done));
+    assert_eq!(host.agent.sample_interval(), secs(1), "busy, as far as known");
+    host.agent.sampled(Activity::Quiet, false, host.now);
+    host.collect();
+    assert_eq!(host.agent.sample_interval(), secs(5));
+    let due = host.agent.poll_timeout().unwrap();
+    assert_eq!(due, host.now + secs(595), "the last part of the idle time");
+    host.agent.handle_timeout(due);
+    host.collect();
+    assert!(host.open().contains(&HostEffect::Snapshot));
+}
+
+#[test]
+fn the_journal_counts_the_busy_periods() {
+    let mut host = returning(BY_CALL);
+    host.answer(UNDRAIN, platform(PlatformAnswer::Done));
+    host.event(Event::Activity(busy("job")));
+    host.event(Event::Rebalance);
+    let leaving = JournalEntry { saved: Saved::Leaving { why: LeaveReason::Rebalance }, served: 1, registered: true };
+    assert!(host.open().contains(&HostEffect::WriteJournal(leaving)), "{:?}", host.open());
+}
+
+#[test]
+fn a_runner_that_is_found_late_is_waited_for() {
+    let entry = JournalEntry { saved: Saved::Leaving { why: LeaveReason::ScaleIn }, ..REGISTERED };
+    let mut host = Host::begin(BY_SIGNAL, AgentPolicy::default(), entry, false);
+    host.answer(HostEffect::FindRunner, runner(Told::Yes));
+    assert!(!host.open().contains(&HostEffect::Snapshot), "it lives, so told is no proof: {:?}", host.open());
+    host.event(Event::RunnerExited);
+    assert!(host.open().contains(&HostEffect::Snapshot));
+}
+
+#[test]
 fn failures_of_the_cloud_mean_what_the_caller_should_do() {
     let end = HostEffect::Cloud(CloudCall::End(Rung::Shrink));
     for (kind, expected) in [
