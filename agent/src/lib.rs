@@ -1,8 +1,8 @@
 //! The agent's shell: it carries bytes and time between the outside world and [`lightsout_core::agent::Agent`].
 //!
-//! [`start`] puts it together. One loop ([`event_loop`]) takes one input at a time and decides nothing. Sources feed
-//! it: the cloud's notices, [`signals`], the [`control`] socket, the [`sampler`] of all probes, and the results of
-//! [`effects`], which carry out what the agent asks for. [`status`] shows the status to whoever looks.
+//! `start` puts it together. One loop (`event_loop`) takes one input at a time and decides nothing. Sources feed
+//! it: the cloud's notices, `signals`, the `control` socket, the `sampler` of all probes, and the results of
+//! `effects`, which carry out what the agent asks for. `status` shows the status to whoever looks.
 
 #![warn(clippy::expect_used)]
 

@@ -3,8 +3,8 @@
 //! program.
 //!
 //! A vendor is one file or folder, and two lines here: its module and its entry in [`RUNNERS`]. Below the vendors,
-//! [`worker`] takes jobs and runs them, [`executor`] says where (in a [`container`] or as a [`process`]), and
-//! [`client`] is where most vendors' jobs come from.
+//! `worker` takes jobs and runs them, `executor` says where (in a `container` or as a `process`), and
+//! `client` is where most vendors' jobs come from.
 
 mod client;
 mod container;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! One request of the main line is in flight at a time; what runs beside it (heartbeats, protection, aborts) is kept in
-//! [`side_requests`]. Facts are level-triggered: whatever holds is acted upon whenever [`Lifecycle::decide`] runs.
+//! `side_requests`. Facts are level-triggered: whatever holds is acted upon whenever `Lifecycle::decide` runs.
 //! `docs/protocol.md` tells the protocol in words.
 
 mod draining;
