@@ -23,7 +23,7 @@ use crate::control::Request;
 
 /// Takes a job when the file `job` appears beside it, ends it when the file goes, and leaves when it is told to.
 const RUNNER: &str = r#"cd "$0"; exec >/dev/null 2>&1; echo start >>log
-trap 'echo told >>log; told=1' INT
+trap 'echo told >>log; told=1' TERM
 while { [ -z "$told" ] || [ -e job ]; }; do sleep 0.05; done; echo exit >>log"#;
 const BUSY: &str = r#"cd "$0"; if [ -e job ]; then echo job-1; exit 10; fi"#;
 
@@ -47,7 +47,7 @@ impl Shell {
             "[agent]\nstate_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
              confirm = \"200ms\"\nfloor_retry = \"1s\"\n[docker]\nenabled = false\n\
              [platform.command]\nrun = [\"/bin/sh\", \"-c\", {RUNNER:?}, \"{place}\"]\n\
-             busy = [\"/bin/sh\", \"-c\", {BUSY:?}, \"{place}\"]\ndrain_signal = \"INT\"\nchildren = false\n"
+             busy = [\"/bin/sh\", \"-c\", {BUSY:?}, \"{place}\"]\ndrain_signal = \"TERM\"\nchildren = false\n"
         );
         let fragment = Fragment { path: "agent.toml".into(), text };
         let settings = AgentSettings::parse(&[fragment]).unwrap_or_else(|problems| panic!("{problems}"));
