@@ -1,6 +1,7 @@
 //! Carries out the agent's effects, each in a task of its own, and answers each exactly once. It decides nothing.
 
 use std::{
+    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use lightsout_core::{
     cloud::{CloudError, CloudErrorKind, Leave},
     platform::Launch,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     input::{Input, Inputs},
@@ -56,71 +57,75 @@ impl Effects {
         }
         let effects = self.clone();
         tokio::spawn(async move {
-            let result = effects.carry_out(effect).await;
+            let (result, runner) = effects.carry_out(effect).await;
             tracing::trace!(?effect, ?result, "effect");
             let _ = effects.inputs.send(Input::Result(id, result)).await;
-            // After the result, so that an exit is told of a runner that the agent has heard of.
-            match effect {
-                HostEffect::FindRunner | HostEffect::StartRunner { .. } => effects.watch_exit(),
-                HostEffect::WriteJournal(_)
-                | HostEffect::NoteTold(_)
-                | HostEffect::SignalRunner(_)
-                | HostEffect::AwaitExit { .. }
-                | HostEffect::KillRunner
-                | HostEffect::Pause(_)
-                | HostEffect::OpenPlatform
-                | HostEffect::Platform { .. }
-                | HostEffect::ForgetToken
-                | HostEffect::Snapshot
-                | HostEffect::Cloud(_)
-                | HostEffect::ReleaseClients => {}
+            // After the result, so that an exit is told of a runner that the agent has heard of; and told even if it
+            // came at once.
+            if let Some(runner) = runner {
+                effects.watch_exit(runner);
             }
         });
     }
 
-    async fn carry_out(&self, effect: HostEffect) -> HostResult {
-        match effect {
-            HostEffect::WriteJournal(_) => return HostResult::Done(Err("the journal has a writer of its own".into())),
-            HostEffect::FindRunner => {
-                let found = self.runner.find().map_err(|error| error.to_string());
-                return HostResult::Runner(
-                    found.map(|process| process.map(|process| RunnerSeen { told: self.runner.told(&process) })),
-                );
-            }
+    /// The result, and the runner that was found or started, whose exit is to be told.
+    async fn carry_out(&self, effect: HostEffect) -> (HostResult, Option<Process>) {
+        let result = match effect {
+            HostEffect::WriteJournal(_) => HostResult::Done(Err("the journal has a writer of its own".into())),
+            HostEffect::FindRunner => match self.runner.find() {
+                Ok(Some(process)) => {
+                    let told = self.runner.told(&process);
+                    return (HostResult::Runner(Ok(Some(RunnerSeen { told }))), Some(process));
+                }
+                Ok(None) => HostResult::Runner(Ok(None)),
+                Err(error) => HostResult::Runner(Err(error.to_string())),
+            },
             HostEffect::StartRunner { stop_signal } => {
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
-                let Some(launch) = launch else {
-                    return HostResult::Done(Err("nothing was registered that could be started".into()));
-                };
-                return HostResult::Done(self.runner.start(&launch, stop_signal).await.map(drop));
+                match launch {
+                    Some(launch) => match self.runner.start(&launch, stop_signal).await {
+                        Ok(process) => return (HostResult::Done(Ok(())), Some(process)),
+                        Err(why) => HostResult::Done(Err(why)),
+                    },
+                    None => HostResult::Done(Err("nothing was registered that could be started".into())),
+                }
             }
             HostEffect::NoteTold(told) => {
-                return HostResult::Done(self.runner.note_told(told).map_err(|error| error.to_string()));
+                let runner = Arc::clone(&self.runner);
+                HostResult::Done(on_disk(move || runner.note_told(told)).await)
             }
             HostEffect::SignalRunner(signal) => {
-                return HostResult::Done(self.runner.signal(signal).map_err(|error| error.to_string()));
+                HostResult::Done(self.runner.signal(signal).map_err(|error| error.to_string()))
             }
-            HostEffect::AwaitExit { within } => return HostResult::Exited(self.runner.exited_within(within).await),
-            HostEffect::KillRunner => self.runner.kill(),
-            HostEffect::Pause(pause) => tokio::time::sleep(pause).await,
-            HostEffect::OpenPlatform => {
-                return HostResult::Platform(self.platform.open().await.map(|_| PlatformAnswer::Done));
+            HostEffect::AwaitExit { within } => HostResult::Exited(self.runner.exited_within(within).await),
+            HostEffect::KillRunner => {
+                self.runner.kill();
+                HostResult::Done(Ok(()))
             }
+            HostEffect::Pause(pause) => {
+                tokio::time::sleep(pause).await;
+                HostResult::Done(Ok(()))
+            }
+            HostEffect::OpenPlatform => HostResult::Platform(self.platform.open().await.map(|_| PlatformAnswer::Done)),
             HostEffect::Platform { call, within } => {
-                return HostResult::Platform(self.platform.call(call, within, &self.launch).await);
+                HostResult::Platform(self.platform.call(call, within, &self.launch).await)
             }
-            HostEffect::ForgetToken => self.platform.forget_token(),
+            HostEffect::ForgetToken => {
+                self.platform.forget_token();
+                HostResult::Done(Ok(()))
+            }
             HostEffect::Snapshot => {
                 let (activity, token_refused) = self.platform.snapshot().await;
-                return HostResult::Snapshot { activity, token_refused };
+                HostResult::Snapshot { activity, token_refused }
             }
-            HostEffect::Cloud(call) => return HostResult::Cloud(self.cloud(call).await),
+            HostEffect::Cloud(call) => HostResult::Cloud(self.cloud(call).await),
             HostEffect::ReleaseClients => {
                 self.host.forget();
                 self.platform.forget_clients();
+                HostResult::Done(Ok(()))
             }
-        }
-        HostResult::Done(Ok(()))
+        };
+        (result, None)
     }
 
     async fn cloud(&self, call: CloudCall) -> Result<CloudAnswer, CloudError> {
@@ -160,9 +165,8 @@ impl Effects {
         }
     }
 
-    /// Has the exit of the present runner told, once.
-    pub fn watch_exit(&self) {
-        let Some(process) = self.runner.held() else { return };
+    /// Has the exit of this runner told, once; at once if it has exited already.
+    pub fn watch_exit(&self, process: Process) {
         if let Ok(mut watched) = self.watched.lock()
             && watched.replace(process.pid()) == Some(process.pid())
         {
@@ -183,21 +187,42 @@ async fn tell_exit(process: Process, watched: &Mutex<Option<u32>>, inputs: &Inpu
     let _ = inputs.send(Input::Event(Event::RunnerExited)).await;
 }
 
-/// Writes entries one after the other, in the order in which they were asked for, for ever.
+/// Does something with the disk that must not keep the loop waiting, nor anyone for longer than [`DISK_TIMEOUT`].
+async fn on_disk(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), String> {
+    disk_answer(&mut tokio::task::spawn_blocking(work)).await
+}
+
+async fn disk_answer(working: &mut JoinHandle<io::Result<()>>) -> Result<(), String> {
+    match tokio::time::timeout(DISK_TIMEOUT, working).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("the disk did not take it within {} s", DISK_TIMEOUT.as_secs())),
+    }
+}
+
+/// Writes entries one after the other, in the order in which they were asked for, for ever. One that the disk is still
+/// busy with is not overtaken.
 pub async fn write_journal(
     journal: Journal,
     mut entries: mpsc::UnboundedReceiver<(EffectId, JournalEntry)>,
     inputs: Inputs,
 ) {
+    let mut late: Option<JoinHandle<io::Result<()>>> = None;
     while let Some((id, entry)) = entries.recv().await {
-        let file = journal.clone();
-        let writing = tokio::task::spawn_blocking(move || file.write(entry));
-        let written = match tokio::time::timeout(DISK_TIMEOUT, writing).await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(error.to_string()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("the disk did not take it within {} s", DISK_TIMEOUT.as_secs())),
-        };
+        let mut written = Ok(());
+        if let Some(earlier) = &mut late {
+            written = disk_answer(earlier).await.map_err(|why| format!("an earlier entry: {why}"));
+            if earlier.is_finished() {
+                late = None;
+            }
+        }
+        if late.is_none() {
+            let file = journal.clone();
+            let mut writing = tokio::task::spawn_blocking(move || file.write(entry));
+            written = disk_answer(&mut writing).await;
+            late = (!writing.is_finished()).then_some(writing);
+        }
         let _ = inputs.send(Input::Result(id, HostResult::Done(written))).await;
     }
 }

@@ -100,7 +100,8 @@ impl RunnerProcess {
 
     /// Signals the runner's main process; no runner is no error.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        match self.find()? {
+        // Who cannot be looked for may still be in hand.
+        match self.find().or_else(|error| self.held().map(Some).ok_or(error))? {
             Some(process) => process.signal(signal),
             None => Ok(()),
         }
@@ -148,7 +149,13 @@ impl RunnerProcess {
         match self.find() {
             Ok(Some(process)) => tokio::time::timeout(limit, process.exited()).await.is_ok(),
             Ok(None) => true,
-            Err(_) => false,
+            Err(_) => {
+                if let Some(process) = self.held() {
+                    return tokio::time::timeout(limit, process.exited()).await.is_ok();
+                }
+                tokio::time::sleep(limit).await;
+                false
+            }
         }
     }
 

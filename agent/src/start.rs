@@ -117,11 +117,14 @@ pub async fn run_on(
         launch: Arc::default(),
         watched: Arc::new(Mutex::new(None)),
     };
-    effects.watch_exit();
+    let runner_alive = found.is_some();
+    if let Some(process) = found {
+        effects.watch_exit(process);
+    }
 
     let rules = settings.platform.drain_rules();
     let agent =
-        Agent::begin(settings.policy.clone(), rules, host.capabilities(), entry, found.is_some(), born, clock.now());
+        Agent::begin(settings.policy.clone(), rules, host.capabilities(), entry, runner_alive, born, clock.now());
     let (sample_interval, interval) = watch::channel(agent.sample_interval());
     control::server::listen(&settings.socket, inputs.clone())
         .with_context(|| format!("cannot listen at agent.socket {}", settings.socket.display()))?;

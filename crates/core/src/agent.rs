@@ -107,9 +107,9 @@ impl Agent {
 
     /// Takes in what came of an effect. One that nobody waits for any more is dropped.
     pub fn resume(&mut self, id: EffectId, result: HostResult, now: Tick) {
-        if let HostResult::Runner(Ok(Some(_))) = result {
-            // One that started late is news: its exit is waited for.
-            self.lifecycle.runner_found();
+        if let HostResult::Runner(Ok(found)) = &result {
+            // One that started late is news, and so is one whose exit was never heard of.
+            self.lifecycle.runner_looked_for(found.is_some());
         }
         let (protection, served) = (self.lifecycle.policy().protection, self.lifecycle.served());
         if let Some((action, outcome)) = self.operations.resume(id, result, protection, served, now) {

@@ -191,9 +191,13 @@ impl Lifecycle {
         self.decide(now);
     }
 
-    /// A runner was found alive; its exit will be an event.
-    pub fn runner_found(&mut self) {
-        self.runner.found();
+    /// A runner was looked for. The exit of one that was found will be an event.
+    pub fn runner_looked_for(&mut self, found: bool) {
+        if found {
+            self.runner.found();
+        } else {
+            self.runner.exited();
+        }
     }
 
     /// Must be called when [`Lifecycle::poll_timeout`] is due; calling it earlier is harmless.

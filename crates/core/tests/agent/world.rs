@@ -294,6 +294,10 @@ impl World {
             Move::Lose(index) => {
                 self.left.faults -= 1;
                 let (id, effect) = self.open.remove(index);
+                if let (HostEffect::NoteTold(told), Some(runner)) = (effect, &mut self.runner) {
+                    // The disk did not take it; the host remembers it until it crashes.
+                    runner.remembered = told;
+                }
                 self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
             }
             Move::LoseAnswer(index) => {

@@ -29,7 +29,7 @@ pub(super) fn next(step: Step, result: HostResult, cx: &Context<'_>) -> Next<Ste
     let abort = cx.facts.rules.abort;
     match (step, result) {
         // To some runners the same signal means "finish" at first and "cancel" only when it comes again.
-        (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: Told::No }))))
+        (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: Told::No | Told::Maybe }))))
             if cx.facts.rules.drain == DrainBy::Signal(abort) =>
         {
             Next::Do(HostEffect::NoteTold(Told::Maybe), Step::Note)
