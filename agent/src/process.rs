@@ -128,6 +128,12 @@ fn name(pid: u32) -> Option<String> {
         .or_else(|| Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned()))
 }
 
+/// Whether this is one of the arguments with which a process was called.
+pub fn was_called_with(pid: u32, argument: &str) -> bool {
+    let called = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    called.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
+}
+
 /// Exists and is no zombie.
 fn alive(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };

@@ -15,7 +15,10 @@ use lightsout_core::{
     platform::{Launch, Signal},
 };
 
-use crate::{journal::replace, process::Process};
+use crate::{
+    journal::replace,
+    process::{self, Process},
+};
 
 /// The variable by which a runner's process is recognised.
 const RUNNER_ENV: &str = "LIGHTSOUT_RUNNER";
@@ -71,8 +74,9 @@ impl RunnerProcess {
         let process = tokio::time::timeout(START, async {
             loop {
                 match self.find() {
-                    Ok(Some(process)) => return Ok(process),
-                    Ok(None) => {}
+                    // The starter is not the runner yet: what it is to become may not exist.
+                    Ok(Some(process)) if !process::was_called_with(process.pid(), STARTER) => return Ok(process),
+                    Ok(Some(_) | None) => {}
                     Err(error) => return Err(error.to_string()),
                 }
                 if let Ok(Some(status)) = child.try_wait()
