@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "what is tested here are files of the project")]
 
-use std::{env, fs, path::Path};
+use std::{collections::BTreeSet, env, fs, path::Path};
 
 use lightsout_core::{
     platform::KINDS,
@@ -83,4 +83,48 @@ fn mentions(folder: &Path, name: &str, found: &mut Vec<String>) {
             found.push(format!("{file}: {}", line.trim()));
         }
     }
+}
+
+/// The names of all tests of the project: functions of Rust files, and of the scripts under `tests`.
+fn functions(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).expect("a folder can be listed") {
+        let path = entry.expect("an entry can be read").path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                functions(&path, found);
+            }
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for line in text.lines().map(str::trim_start) {
+            let rust = line.trim_start_matches("pub ").trim_start_matches("async ").strip_prefix("fn ");
+            let shell = line.strip_suffix("() {");
+            if let Some(function) = rust.and_then(|rest| rest.split(['(', '<']).next()).or(shell) {
+                found.insert(function.to_owned());
+            }
+        }
+    }
+}
+
+#[test]
+fn each_failure_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut known = BTreeSet::new();
+    functions(&root, &mut known);
+    let text = fs::read_to_string(root.join("docs/failures.md")).expect("docs/failures.md");
+    let rows = text.lines().filter(|line| {
+        line.starts_with("| ") && !line.starts_with("| What happened |") && !line.starts_with("| Who |")
+    });
+    let mut count = 0;
+    for row in rows {
+        let last = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap_or_default();
+        let named: Vec<_> = last.split('`').skip(1).step_by(2).collect();
+        // What cannot happen here needs a sentence instead.
+        assert!(!named.is_empty() || last.starts_with("cannot happen: "), "no test is named in {row}");
+        let missing: Vec<_> = named.iter().filter(|name| !known.contains(**name)).collect();
+        assert!(missing.is_empty(), "there is no test {missing:?}, named in {row}");
+        count += 1;
+    }
+    assert!(count > 0, "the rows were not found");
 }
