@@ -8,25 +8,24 @@ pub mod buildkite;
 mod cached_probe;
 pub mod circleci;
 pub mod command;
+mod config;
 pub mod github;
 pub mod gitlab;
 pub mod job_pid_file;
-
 pub mod spacelift;
 pub mod stackguardian;
 mod steps;
 pub mod webhook;
 
-use std::{any::Any, fmt, path::PathBuf, sync::Arc, time::Duration};
-
-use secrecy::SecretString;
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use self::webhook::Webhook;
 use crate::{
     activity::Activity,
     exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text},
-    settings::{Key, SecretSource, Section},
+    settings::{Key, Section},
 };
+pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSettings, Secrets};
 
 /// Every platform that settings can name.
 pub const KINDS: [&Kind; 7] = [
@@ -59,42 +58,6 @@ impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
-}
-
-/// A pool's queue as the settings name it, its secret not yet resolved.
-pub trait QueueConfig: Any + fmt::Debug + Send + Sync {
-    /// The platform's name in settings and logs.
-    fn platform(&self) -> &'static str;
-
-    /// What answers: pools with the same address share its speed and its limits.
-    fn address(&self) -> &str;
-
-    /// Where the secret is that [`Self::open`] needs.
-    fn secret(&self) -> Option<&SecretSource>;
-
-    /// The queue, with the secret that [`Self::secret`] names.
-    ///
-    /// # Errors
-    /// When the secret is not given, or cannot be one of this platform.
-    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError>;
-}
-
-/// A runner as the settings name it, its secrets not yet resolved.
-pub trait RunnerConfig: Any + fmt::Debug + Send + Sync {
-    /// The platform's name in settings and logs.
-    fn platform(&self) -> &'static str;
-
-    /// How the runner is drained and stopped.
-    fn drain_rules(&self) -> DrainRules;
-
-    /// Where the secrets are that [`Self::open`] needs.
-    fn secrets(&self) -> Vec<&SecretSource>;
-
-    /// The runner, with the secrets that [`Self::secrets`] names, in its order.
-    ///
-    /// # Errors
-    /// When a secret is not given, or cannot be one of this platform.
-    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError>;
 }
 
 /// How much work a pool has.

@@ -13,7 +13,7 @@ use std::{marker::PhantomData, time::Duration};
 use jiff::{Timestamp, fmt::rfc2822};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use checks::{check_token, given, refuse};
+pub use checks::{check_token, refuse};
 pub use json::{Document, Node};
 pub use listing::{Listing, PAGE};
 pub use paging::{next_page, percent_encode};

@@ -33,9 +33,7 @@ mod webhook;
 
 pub use queue::BuildkiteQueue;
 pub use runner::BuildkiteRunner;
-pub use settings::{
-    BuildkiteQueueConfig, BuildkiteQueueSettings, BuildkiteRunnerConfig, BuildkiteRunnerSettings, base_url,
-};
+pub use settings::{BuildkiteQueueSettings, BuildkiteRunnerSettings, base_url};
 pub use webhook::WEBHOOK;
 
 use super::Kind;

@@ -36,9 +36,7 @@ mod settings;
 
 pub use queue::CircleCiQueue;
 pub use runner::CircleCiRunner;
-pub use settings::{
-    CircleCiQueueConfig, CircleCiQueueSettings, CircleCiRunnerConfig, CircleCiRunnerSettings, base_url,
-};
+pub use settings::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url};
 
 use super::Kind;
 

@@ -66,8 +66,8 @@ pub use queue::GitHubQueue;
 pub use runner::GitHubRunner;
 pub use scale_set::GitHubScaleSetQueue;
 pub use settings::{
-    GitHubQueueConfig, GitHubQueueSettings, GitHubRegistration, GitHubRegistrationBy, GitHubRunnerConfig,
-    GitHubRunnerSettings, GitHubScaleSetQueueConfig, GitHubScaleSetSettings, GitHubScope, base_url,
+    GitHubQueueSettings, GitHubRegistration, GitHubRegistrationBy, GitHubRunnerSettings, GitHubScaleSetSettings,
+    GitHubScope, base_url,
 };
 pub use webhook::WEBHOOK;
 

@@ -56,7 +56,7 @@ use secrecy::SecretString;
 
 pub use queue::GitLabQueue;
 pub use runner::{GitLabRunner, system_id};
-pub use settings::{GitLabQueueConfig, GitLabQueueSettings, GitLabRunnerConfig, GitLabRunnerSettings, Scope, base_url};
+pub use settings::{GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
 pub use webhook::WEBHOOK;
 
 use super::answer::{Remedies, RequestContext};

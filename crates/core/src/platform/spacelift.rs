@@ -35,9 +35,7 @@ mod settings;
 
 pub use queue::SpaceliftQueue;
 pub use runner::SpaceliftRunner;
-pub use settings::{
-    PoolSecrets, SpaceliftQueueConfig, SpaceliftQueueSettings, SpaceliftRunnerConfig, SpaceliftRunnerSettings, base_url,
-};
+pub use settings::{PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings, base_url};
 
 use super::Kind;
 

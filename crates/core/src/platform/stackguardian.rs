@@ -37,10 +37,7 @@ mod settings;
 
 pub use queue::StackGuardianQueue;
 pub use runner::StackGuardianRunner;
-pub use settings::{
-    StackGuardianQueueConfig, StackGuardianQueueSettings, StackGuardianRunnerConfig, StackGuardianRunnerSettings,
-    base_url, introspection_url,
-};
+pub use settings::{StackGuardianQueueSettings, StackGuardianRunnerSettings, base_url, introspection_url};
 
 use super::{Kind, answer::excerpt};
 /// The API's address in the EU, which the vendor's script takes by default too.

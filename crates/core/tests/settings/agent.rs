@@ -25,8 +25,8 @@ fn an_agent_needs_a_platform_only() {
     assert_eq!(settings.power_off, ["systemctl", "poweroff"]);
     assert_eq!(settings.runner_unit, RunnerUnit::Auto);
     assert_eq!((settings.docker, settings.imds), (DockerSettings::default(), ImdsSettings::default()));
-    let platform::gitlab::GitLabRunnerConfig { settings, token } = runner_of(&*settings.platform);
-    assert_eq!(token.to_string(), "the file /run/token");
+    let Config { settings, secrets } = runner_of::<platform::gitlab::GitLabRunnerSettings>(&*settings.platform);
+    assert_eq!(secrets[0].to_string(), "the file /run/token");
     assert_eq!(
         (settings.program.as_str(), settings.executor.as_str(), settings.check_interval),
         ("gitlab-runner", "docker", 3)
@@ -60,7 +60,7 @@ fn everything_can_be_set() {
     assert_eq!((settings.slots, settings.metrics, settings.hook.as_deref()), (4, None, Some("drain")));
     assert_eq!((settings.runner_unit, settings.docker.enabled), (RunnerUnit::Never, false));
     assert_eq!((settings.imds.spot, settings.imds.maintenance), (Duration::from_millis(500), Duration::from_secs(3)));
-    let command: &platform::command::CommandRunnerSettings = runner_of(&*settings.platform);
+    let command = &runner_of::<platform::command::CommandRunnerSettings>(&*settings.platform).settings;
     assert_eq!(command.run, ["worker", "-v"]);
     assert_eq!(
         (command.abort_signal, command.children, command.timeout),

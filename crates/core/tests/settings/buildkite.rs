@@ -21,7 +21,7 @@ fn a_queue_is_read() {
         let platform = &settings.pools[0].platform;
         assert_eq!((platform.platform(), platform.address()), ("buildkite", "https://agent.buildkite.com"));
         assert!(platform.secret().is_some());
-        let settings = &queue_of::<platform::buildkite::BuildkiteQueueConfig>(&**platform).settings;
+        let settings = &queue_of::<platform::buildkite::BuildkiteQueueSettings>(&**platform).settings;
         assert_eq!((settings.queue.as_str(), settings.include_waiting), ("linux", waiting));
         assert_eq!(platform.open(Some("t".into())).expect("secrets that can be").platform(), "buildkite");
     }
@@ -40,7 +40,7 @@ fn a_runner_is_read() {
             ),
             ("buildkite", "buildkite")
         );
-        let settings = &runner_of::<platform::buildkite::BuildkiteRunnerConfig>(&*settings.platform).settings;
+        let settings = &runner_of::<platform::buildkite::BuildkiteRunnerSettings>(&*settings.platform).settings;
         assert_eq!((settings.disconnect_after_job, settings.cancel_grace_period), (single, Duration::from_secs(60)));
         assert_eq!((settings.url.as_str(), settings.queue.as_str()), ("http://127.0.0.1:1", "linux"));
         assert_eq!(

@@ -20,7 +20,7 @@ fn a_queue_is_read() {
     let platform = &settings.pools[0].platform;
     assert_eq!((platform.platform(), platform.address()), ("circleci", "https://ci.test"));
     assert!(platform.secret().is_some());
-    let settings = &queue_of::<platform::circleci::CircleCiQueueConfig>(&**platform).settings;
+    let settings = &queue_of::<platform::circleci::CircleCiQueueSettings>(&**platform).settings;
     assert_eq!(settings.resource_classes, ["acme/linux", "acme/arm"]);
     assert_eq!(settings.max_concurrency, Some(30));
     assert_eq!(platform.open(Some("t".into())).expect("secrets that can be").platform(), "circleci");
@@ -41,7 +41,7 @@ fn a_runner_is_read() {
             ),
             ("circleci", "circleci")
         );
-        let settings = &runner_of::<platform::circleci::CircleCiRunnerConfig>(&*settings.platform).settings;
+        let settings = &runner_of::<platform::circleci::CircleCiRunnerSettings>(&*settings.platform).settings;
         assert_eq!((settings.single_task, settings.max_run_time), (single, Duration::from_secs(3600)));
         assert_eq!(settings.url.as_str(), "https://runner.circleci.com");
         assert_eq!(settings.working_directory.as_deref(), Some("/srv/w".as_ref()));

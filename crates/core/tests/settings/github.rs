@@ -1,10 +1,16 @@
 use super::*;
-use lightsout_core::platform::github::{GitHubIdentity, GitHubOwner, GitHubRegistrationBy, GitHubScope};
+use lightsout_core::platform::github::{
+    GitHubIdentity, GitHubOwner, GitHubQueueSettings, GitHubRegistrationBy, GitHubRunnerSettings,
+    GitHubScaleSetSettings, GitHubScope,
+};
 
 const QUEUE: &str = "[[pool]]\ngroup = 'ci'\n[pool.platform.github]\n";
 const RUNNER: &str = "[platform.github]\n";
 const APP: &str = "app_id = '123'\ninstallation_id = 77\nprivate_key = { ssm = '/ci/key' }\n";
 const TOKEN: &str = "token = { env = 'T' }\n";
+
+type Listing = (GitHubQueueSettings, GitHubIdentity);
+type Runner = (GitHubRunnerSettings, GitHubRegistrationBy);
 
 fn queue(more: &str) -> Arc<dyn QueueConfig> {
     let settings =
@@ -25,14 +31,14 @@ fn a_queue_is_read() {
     let platform = queue(&format!("{TOKEN}repositories = ['acme/app']\nlabels = ['linux']\nrunner_group_id = 3\n"));
     assert_eq!((platform.platform(), platform.address()), ("github", "https://api.github.com"));
     assert_eq!(platform.open(Some("t".into())).expect("secrets that can be").platform(), "github");
-    let platform::github::GitHubQueueConfig { settings, identity, token } = queue_of(&*platform);
-    assert_eq!((identity, token.to_string().as_str()), (&GitHubIdentity::Token, "the environment variable T"));
+    let Config { settings: (settings, identity), secrets } = queue_of::<Listing>(&*platform);
+    assert_eq!((identity, secrets[0].to_string().as_str()), (&GitHubIdentity::Token, "the environment variable T"));
     assert_eq!(settings.scope, GitHubScope::Repositories(vec!["acme/app".into()]));
     assert_eq!((settings.labels.len(), settings.runner_group_id), (1, Some(3)));
     let platform = queue(APP);
-    let platform::github::GitHubQueueConfig { settings, identity, token } = queue_of(&*platform);
+    let Config { settings: (settings, identity), secrets } = queue_of::<Listing>(&*platform);
     assert_eq!(
-        (settings.scope.clone(), token.to_string().as_str()),
+        (settings.scope.clone(), secrets[0].to_string().as_str()),
         (GitHubScope::Installation, "the SSM parameter /ci/key")
     );
     let GitHubIdentity::App(app) = identity else { panic!("no App") };
@@ -49,7 +55,7 @@ fn a_scale_set_is_read() {
         platform.open(Some("-----BEGIN RSA PRIVATE KEY-----".into())).expect("secrets that can be").platform(),
         "github"
     );
-    let settings = &queue_of::<platform::github::GitHubScaleSetQueueConfig>(&*platform).settings;
+    let settings = &queue_of::<(GitHubScaleSetSettings, GitHubIdentity)>(&*platform).settings.0;
     assert_eq!(settings.owner, GitHubOwner::Organization("acme".into()));
     assert_eq!((settings.scale_set.as_str(), settings.runner_group_id, settings.max_jobs), ("linux", 1, 40));
 }
@@ -62,12 +68,12 @@ fn a_runner_is_read() {
     let settings =
         parse(&format!("{TOKEN}repository = 'acme/app'\nlabels = ['linux']\nprogram = ['sudo', '-E', '/r/run.sh']\n"));
     assert_eq!(settings.platform.open(vec!["t".into()]).expect("secrets that can be").platform(), "github");
-    let settings = &runner_of::<platform::github::GitHubRunnerConfig>(&*settings.platform).settings;
+    let (settings, _) = &runner_of::<Runner>(&*settings.platform).settings;
     assert_eq!(settings.owner, GitHubOwner::Repository("acme/app".into()));
     assert_eq!((settings.runner_group_id, settings.work_folder.as_str(), settings.program.len()), (1, "_work", 3));
     let settings = parse("jit_config = { file = '/jit' }\norganization = 'acme'\n[agent]\njobs_per_instance = 1\n");
-    let platform::github::GitHubRunnerConfig { settings, registration, token } = runner_of(&*settings.platform);
-    assert_eq!((registration, token.to_string().as_str()), (&GitHubRegistrationBy::Jit, "the file /jit"));
+    let Config { settings: (settings, registration), secrets } = runner_of::<Runner>(&*settings.platform);
+    assert_eq!((registration, secrets[0].to_string().as_str()), (&GitHubRegistrationBy::Jit, "the file /jit"));
     assert_eq!(settings.program, ["/opt/actions-runner/run.sh"]);
 }
 

@@ -12,7 +12,7 @@ mod stackguardian;
 use std::{any::Any, sync::Arc};
 
 use lightsout_core::{
-    platform::{self, QueueConfig, RunnerConfig},
+    platform::{self, Config, QueueConfig, RunnerConfig},
     settings::*,
 };
 
@@ -29,12 +29,12 @@ fn one(text: &str) -> Vec<Fragment> {
 }
 
 /// A vendor's own settings.
-fn queue_of<T: 'static>(platform: &dyn QueueConfig) -> &T {
+fn queue_of<T: 'static>(platform: &dyn QueueConfig) -> &Config<T> {
     (platform as &dyn Any).downcast_ref().unwrap_or_else(|| panic!("another platform: {platform:?}"))
 }
 
 /// A vendor's own settings.
-fn runner_of<T: 'static>(platform: &dyn RunnerConfig) -> &T {
+fn runner_of<T: 'static>(platform: &dyn RunnerConfig) -> &Config<T> {
     (platform as &dyn Any).downcast_ref().unwrap_or_else(|| panic!("another platform: {platform:?}"))
 }
 

@@ -52,12 +52,12 @@ fn everything_can_be_set() {
     };
     assert_eq!(*policy, expected);
     assert!(webhook.is_none());
-    let platform::gitlab::GitLabQueueConfig { settings, token } = queue_of(&**platform);
+    let Config { settings, secrets } = queue_of::<platform::gitlab::GitLabQueueSettings>(&**platform);
     assert_eq!(settings.url.as_str(), "https://git.test");
     assert_eq!(settings.scope, Scope::Projects(vec!["a/b".into(), "7".into()]));
     assert_eq!(settings.tags, BTreeSet::from(["x".into(), "y".into()]));
     assert_eq!((settings.run_untagged, settings.runner_id), (true, Some(42)));
-    assert_eq!(token.to_string(), "the key gitlab of the Secrets Manager secret ci");
+    assert_eq!(secrets[0].to_string(), "the key gitlab of the Secrets Manager secret ci");
 }
 
 #[test]
@@ -72,10 +72,10 @@ fn defaults_and_named_platforms_stand_below_a_pools_own_keys() {
         .iter()
         .map(|pool| {
             let tags = if pool.platform.platform() == "gitlab" {
-                let gitlab: &platform::gitlab::GitLabQueueConfig = queue_of(&*pool.platform);
+                let gitlab = queue_of::<platform::gitlab::GitLabQueueSettings>(&*pool.platform);
                 gitlab.settings.tags.iter().cloned().collect::<Vec<_>>().join(",")
             } else {
-                queue_of::<platform::command::CommandQueueSettings>(&*pool.platform).queue.join(" ")
+                queue_of::<platform::command::CommandQueueSettings>(&*pool.platform).settings.queue.join(" ")
             };
             (pool.name.as_str(), pool.policy.slots, pool.region.as_deref().unwrap_or_default(), tags)
         })

@@ -1,10 +1,13 @@
 use super::*;
+use lightsout_core::platform::spacelift::{SpaceliftQueueSettings, SpaceliftRunnerSettings};
 
 const QUEUE: &str = "[[pool]]\ngroup = 'ci'\n[pool.platform.spacelift]\n";
 const RUNNER: &str = "[platform.spacelift]\n";
 const SECRETS: &str = "token = { env = 'T' }\nprivate_key = { env = 'P' }\n";
 const API: &str = "url = 'https://acme.app.spacelift.io/'\napi_key_id = 'K1'\napi_key_secret = { env = 'S' }\n";
 const POOL: &str = "worker_pool = '01HXAMPLE0P001D00000000000'\n";
+
+type Runner = (SpaceliftRunnerSettings, Option<SpaceliftQueueSettings>);
 
 fn queue_problem(more: &str) -> String {
     ScalerSettings::parse(&one(&format!("{QUEUE}{more}"))).expect_err(more).to_string()
@@ -21,7 +24,7 @@ fn a_queue_is_read() {
     assert_eq!((platform.platform(), platform.address()), ("spacelift", "https://acme.app.spacelift.io"));
     assert_eq!(platform.secret().map(ToString::to_string).as_deref(), Some("the environment variable S"));
     assert_eq!(platform.open(Some("s".into())).expect("secrets that can be").platform(), "spacelift");
-    let settings = &queue_of::<platform::spacelift::SpaceliftQueueConfig>(&**platform).settings;
+    let settings = &queue_of::<SpaceliftQueueSettings>(&**platform).settings;
     assert_eq!((settings.api_key_id.as_str(), settings.worker_pool.as_str()), ("K1", "01HXAMPLE0P001D00000000000"));
 }
 
@@ -31,21 +34,21 @@ fn a_runner_is_read_with_and_without_an_api_key() {
     let sources =
         |platform: &Arc<dyn RunnerConfig>| platform.secrets().iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(sources(&settings.platform), ["the environment variable T", "the environment variable P"]);
-    let config: &platform::spacelift::SpaceliftRunnerConfig = runner_of(&*settings.platform);
-    assert_eq!((config.settings.program.as_str(), config.api.is_none()), ("spacelift-launcher", true));
+    let (config, api) = &runner_of::<Runner>(&*settings.platform).settings;
+    assert_eq!((config.program.as_str(), api.is_none()), ("spacelift-launcher", true));
 
     let more = "program = '/opt/launcher'\nignore_containers = ['datadog']\nenv = ['SPACELIFT_LAUNCHER_RUN_TIMEOUT=30m', 'A=b=c']\n";
     let settings = AgentSettings::parse(&one(&format!("{RUNNER}{SECRETS}{API}{POOL}{more}"))).unwrap();
     assert_eq!(sources(&settings.platform)[2..], ["the environment variable S"]);
     let built = settings.platform.open(["eyJ9", "LS0t", "s"].map(Into::into).to_vec()).expect("secrets that can be");
     assert_eq!((settings.platform.platform(), built.platform()), ("spacelift", "spacelift"));
-    let platform::spacelift::SpaceliftRunnerConfig { settings, api, .. } = runner_of(&*settings.platform);
+    let (settings, api) = &runner_of::<Runner>(&*settings.platform).settings;
     assert_eq!(
         (settings.program.as_str(), settings.ignore_containers.as_slice()),
         ("/opt/launcher", &["datadog".to_owned()][..])
     );
     assert_eq!(settings.env["A"], "b=c");
-    assert_eq!(api.as_ref().map(|(api, _)| api.url.as_str()), Some("https://acme.app.spacelift.io"));
+    assert_eq!(api.as_ref().map(|api| api.url.as_str()), Some("https://acme.app.spacelift.io"));
 }
 
 #[test]

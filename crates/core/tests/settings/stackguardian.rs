@@ -22,7 +22,7 @@ fn a_queue_is_read() {
     assert_eq!((platform.platform(), platform.address()), ("stackguardian", "https://api.us.stackguardian.io"));
     assert_eq!(platform.secret().map(ToString::to_string).as_deref(), Some("the environment variable K"));
     assert_eq!(platform.open(Some("sgu_x".into())).expect("secrets that can be").platform(), "stackguardian");
-    let settings = &queue_of::<platform::stackguardian::StackGuardianQueueConfig>(&**platform).settings;
+    let settings = &queue_of::<platform::stackguardian::StackGuardianQueueSettings>(&**platform).settings;
     assert_eq!((settings.organization.as_str(), settings.runner_group.as_str()), ("demo-org", "private-runners"));
 }
 
@@ -31,7 +31,7 @@ fn a_runner_is_read() {
     let text = format!("{RUNNER}{NAMES}token = {{ env = 'T' }}\n");
     let settings = AgentSettings::parse(&one(&text)).unwrap();
     assert_eq!(settings.platform.secrets().len(), 1);
-    let settings = &runner_of::<platform::stackguardian::StackGuardianRunnerConfig>(&*settings.platform).settings;
+    let settings = &runner_of::<platform::stackguardian::StackGuardianRunnerSettings>(&*settings.platform).settings;
     assert_eq!((settings.url.as_str(), settings.program.as_str()), ("https://api.app.stackguardian.io", "sg-runner"));
     assert_eq!(settings.introspection.as_ref().map(BaseUrl::as_str), Some("http://localhost:51678"));
 
@@ -44,7 +44,7 @@ fn a_runner_is_read() {
         platform.open(["t", "sgo_x"].map(Into::into).to_vec()).expect("secrets that can be").platform()
     );
     assert_eq!(built, "\"stackguardian\"");
-    let settings = &runner_of::<platform::stackguardian::StackGuardianRunnerConfig>(&*platform).settings;
+    let settings = &runner_of::<platform::stackguardian::StackGuardianRunnerSettings>(&*platform).settings;
     assert_eq!((settings.program.as_str(), settings.register_timeout), ("/opt/sg", Duration::from_secs(600)));
     assert_eq!(settings.introspection, None);
 }

@@ -52,10 +52,7 @@ mod tests {
     use std::{any::Any, time::Duration};
 
     use lightsout_core::{
-        platform::{
-            RunnerConfig,
-            gitlab::{GitLabRunnerConfig, GitLabRunnerSettings},
-        },
+        platform::{Config, RunnerConfig, gitlab::GitLabRunnerSettings},
         settings::{AgentSettings, Fragment},
     };
 
@@ -63,7 +60,7 @@ mod tests {
     use crate::{fleet_dir::FleetDir, up::platform::Platform};
 
     fn gitlab_of(platform: &dyn RunnerConfig) -> &GitLabRunnerSettings {
-        &(platform as &dyn Any).downcast_ref::<GitLabRunnerConfig>().expect("GitLab").settings
+        &(platform as &dyn Any).downcast_ref::<Config<GitLabRunnerSettings>>().expect("GitLab").settings
     }
 
     fn settings(kind: &str, image: Option<&str>) -> (PathBuf, AgentSettings) {

@@ -23,14 +23,6 @@ pub fn check_token(key: &str, what: &str, token: &SecretString, remedy: &str) ->
     Ok(())
 }
 
-/// The secret that the settings name: a shell that has none must not go on with an empty one.
-pub fn given(secret: Option<SecretString>) -> Result<SecretString, ExchangeError> {
-    secret.ok_or_else(|| {
-        let message = "fewer secrets were resolved than the settings name; each of them is needed";
-        ExchangeError::new(ErrorKind::Unauthorized, message)
-    })
-}
-
 /// What cannot be done with these settings on this instance.
 pub fn refuse<T>(why: impl Into<String>) -> Result<T, ExchangeError> {
     Err(ExchangeError::new(ErrorKind::Refused, why))

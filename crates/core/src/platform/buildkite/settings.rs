@@ -12,7 +12,7 @@ use crate::{
     settings::{BaseUrl, Key, Problem, Side},
 };
 
-pub use read::{BuildkiteQueueConfig, BuildkiteRunnerConfig, queue, runner};
+pub use read::{queue, runner};
 
 /// The keys of both sides.
 pub const KEYS: &[Key] = &[

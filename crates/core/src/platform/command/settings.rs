@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::SecretString;
-
 use super::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings, NAME, runner::blind_runner};
 use crate::{
     exchange::ExchangeError,
-    platform::{DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform, Signal},
-    settings::{Key, SecretSource, Section, Side},
+    platform::{
+        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
+        Signal,
+    },
+    settings::{Key, Section, Side},
 };
 
 /// The keys of both sides.
@@ -47,38 +48,26 @@ pub const KEYS: &[Key] = &[
 
 const SIGNALS: [(&str, Signal); 3] = [("TERM", Signal::Term), ("INT", Signal::Int), ("QUIT", Signal::Quit)];
 
-impl QueueConfig for CommandQueueSettings {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl QueueSettings for CommandQueueSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn address(&self) -> &str {
         &self.queue[0]
     }
 
-    fn secret(&self) -> Option<&SecretSource> {
-        None
-    }
-
-    fn open(&self, _: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
+    fn open(&self, _: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
         Ok(Box::new(CommandQueue::new(self.clone())?))
     }
 }
 
-impl RunnerConfig for CommandRunnerSettings {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl RunnerSettings for CommandRunnerSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
         self.drain_rules()
     }
 
-    fn secrets(&self) -> Vec<&SecretSource> {
-        Vec::new()
-    }
-
-    fn open(&self, _: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+    fn open(&self, _: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         Ok(Box::new(CommandRunner::new(self.clone())?))
     }
 }
@@ -87,7 +76,8 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let queue = s.required_program("queue", "the program that prints the queue");
     let timeout = timeout(&s);
     s.finish();
-    Some(Arc::new(CommandQueueSettings { queue: queue?, timeout }))
+    let settings = CommandQueueSettings { queue: queue?, timeout };
+    Some(Arc::new(Config { settings, secrets: Vec::new() }))
 }
 
 pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
@@ -96,13 +86,7 @@ pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let busy = s.program("busy");
     let drain = s.program("drain");
     let drain_signal = s.word("drain_signal", &SIGNALS);
-    if drain.is_some() && drain_signal.is_some() {
-        s.contradiction(
-            "drain_signal",
-            "drain and drain_signal cannot both be given",
-            "keep the one that makes the runner take no more jobs",
-        );
-    }
+    s.not_both("drain", "drain_signal", "keep the one that makes the runner take no more jobs");
     let undrain = s.program("undrain");
     if undrain.is_some() && drain.is_none() {
         s.contradiction(
@@ -120,7 +104,7 @@ pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     s.checked(if blind { Err(blind_runner()) } else { Ok(()) });
     s.finish();
     let drain_signal = drain_signal.unwrap_or(Signal::Term);
-    Some(Arc::new(CommandRunnerSettings {
+    let settings = CommandRunnerSettings {
         register,
         run: run?,
         busy,
@@ -132,7 +116,8 @@ pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
         containers,
         children,
         timeout,
-    }))
+    };
+    Some(Arc::new(Config { settings, secrets: Vec::new() }))
 }
 
 fn timeout(s: &Section<'_>) -> Duration {

@@ -15,7 +15,7 @@ use crate::{
     settings::{BaseUrl, Key, Problem, Side},
 };
 
-pub use read::{GitHubQueueConfig, GitHubRunnerConfig, GitHubScaleSetQueueConfig, queue, runner};
+pub use read::{queue, runner};
 
 /// The keys of both sides.
 pub const KEYS: &[Key] = &[

@@ -11,7 +11,7 @@ use crate::{
     settings::{BaseUrl, Key, Problem, Side},
 };
 
-pub use read::{StackGuardianQueueConfig, StackGuardianRunnerConfig, queue, runner};
+pub use read::{queue, runner};
 
 /// The keys of both sides.
 pub const KEYS: &[Key] = &[

@@ -1,5 +1,7 @@
 //! Values that must be there, and those that a codec judges itself.
 
+use std::borrow::Borrow;
+
 use super::Section;
 use crate::settings::{BaseUrl, Problem, SecretSource};
 
@@ -42,7 +44,36 @@ impl Section<'_> {
 
     /// As [`Self::checked`], for what may be a secret: it is not shown.
     pub(crate) fn checked_secret<T>(&self, result: Result<T, Problem>) -> Option<T> {
-        result.map_err(|problem| self.hidden(&problem.key, problem.wrong, problem.remedy)).ok()
+        let note = |problem: Problem| {
+            self.hidden(&problem.key, format!("cannot be used: {}", problem.wrong), problem.remedy);
+        };
+        result.map_err(note).ok()
+    }
+
+    /// A value that a platform's own check lets pass; else the problem is noted.
+    pub(crate) fn valid<T: Borrow<B>, B: ?Sized>(
+        &self,
+        value: Option<T>,
+        check: impl FnOnce(&B) -> Result<(), Problem>,
+    ) -> Option<T> {
+        let value = value?;
+        self.checked(check(value.borrow()))?;
+        Some(value)
+    }
+
+    /// Notes that two keys cannot stand beside each other, when they do.
+    pub(crate) fn not_both(&self, first: &str, second: &str, remedy: &str) {
+        if self.has(first) && self.has(second) {
+            self.contradiction(second, format!("{first} and {second} cannot both be given"), remedy);
+        }
+    }
+
+    /// Notes that one of two keys must be there and not both; `what` says for what.
+    pub(crate) fn one_of(&self, [first, second]: [&str; 2], what: &str, add: &str, keep: &str) {
+        if !self.has(first) && !self.has(second) {
+            self.missing(first, what, add);
+        }
+        self.not_both(first, second, keep);
     }
 
     /// The address of a platform's API, which has a default.

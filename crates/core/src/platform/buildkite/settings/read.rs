@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::SecretString;
-
 use super::{
     BuildkiteQueueSettings, BuildkiteRunnerSettings, base_url, check_grace_period, check_program, check_queue,
     check_tags,
@@ -11,90 +9,50 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
-        answer::given,
+        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
         buildkite::{BuildkiteQueue, BuildkiteRunner, CLOUD, NAME},
     },
-    settings::{SecretSource, Section},
+    settings::{BaseUrl, SecretSource, Section},
 };
 
-/// A pool's queue as the settings name it.
-#[derive(Clone, Debug)]
-pub struct BuildkiteQueueConfig {
-    /// Everything but the secret.
-    pub settings: BuildkiteQueueSettings,
-    /// Where the secret is.
-    pub token: SecretSource,
-}
-
-impl QueueConfig for BuildkiteQueueConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl QueueSettings for BuildkiteQueueSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn address(&self) -> &str {
-        self.settings.url.as_str()
+        self.url.as_str()
     }
 
-    fn secret(&self) -> Option<&SecretSource> {
-        Some(&self.token)
-    }
-
-    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
-        Ok(Box::new(BuildkiteQueue::new(self.settings.clone(), given(secret)?)?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(BuildkiteQueue::new(self.clone(), secrets.required()?)?))
     }
 }
 
-/// A runner as the settings name it.
-#[derive(Clone, Debug)]
-pub struct BuildkiteRunnerConfig {
-    /// Everything but the secret.
-    pub settings: BuildkiteRunnerSettings,
-    /// Where the token is.
-    pub token: SecretSource,
-}
-
-impl RunnerConfig for BuildkiteRunnerConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl RunnerSettings for BuildkiteRunnerSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.settings.drain_rules()
+        self.drain_rules()
     }
 
-    fn secrets(&self) -> Vec<&SecretSource> {
-        vec![&self.token]
-    }
-
-    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
-        let token = given(secrets.into_iter().next())?;
-        Ok(Box::new(BuildkiteRunner::new(self.settings.clone(), token)?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        Ok(Box::new(BuildkiteRunner::new(self.clone(), secrets.required()?)?))
     }
 }
 
-const TOKEN: &str = "an agent token of the queue's cluster";
-
 pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
-    let url = s.url_or(CLOUD, base_url);
-    let token = s.required_secret("token", TOKEN);
-    let queue = key(&s);
+    let (url, token, queue) = common(&s);
     let include_waiting = s.flag("include_waiting").unwrap_or(false);
     s.finish();
     let settings = BuildkiteQueueSettings { url: url?, queue: queue?, include_waiting };
-    Some(Arc::new(BuildkiteQueueConfig { settings, token: token? }))
+    Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 
 pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
-    let url = s.url_or(CLOUD, base_url);
-    let token = s.required_secret("token", TOKEN);
-    let queue = key(&s);
-    let tags = s.texts("tags").unwrap_or_default();
-    s.checked(check_tags(&tags));
-    let program = s.text("program");
-    s.checked(program.as_deref().map_or(Ok(()), check_program));
+    let (url, token, queue) = common(&s);
+    let tags = s.valid(s.texts("tags"), check_tags).unwrap_or_default();
+    let program = s.valid(s.text("program"), check_program);
     let grace = s.duration("cancel_grace_period", Duration::from_secs(1)..=Duration::from_secs(3600));
-    s.checked(grace.map_or(Ok(()), check_grace_period));
+    let grace = s.valid(grace, |grace: &Duration| check_grace_period(*grace));
     let build_path = s.absolute("build_path");
     let hooks_path = s.absolute("hooks_path");
     s.finish();
@@ -108,20 +66,15 @@ pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>>
         hooks_path: hooks_path.unwrap_or(defaults.hooks_path),
         ..defaults
     };
-    Some(Arc::new(BuildkiteRunnerConfig { settings, token: token? }))
+    Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 
-/// The queue's key.
-fn key(s: &Section<'_>) -> Option<String> {
+fn common(s: &Section<'_>) -> (Option<BaseUrl>, Option<SecretSource>, Option<String>) {
+    let url = s.url_or(CLOUD, base_url);
+    let token = s.required_secret("token", "an agent token of the queue's cluster");
     if !s.has("queue") {
-        s.missing(
-            "queue",
-            "the queue's key",
-            "add queue = \"default\", as it stands at Buildkite under Agents > cluster > Queues",
-        );
-        return None;
+        let remedy = "add queue = \"default\", as it stands at Buildkite under Agents > cluster > Queues";
+        s.missing("queue", "the queue's key", remedy);
     }
-    let queue = s.text("queue")?;
-    s.checked(check_queue(&queue))?;
-    Some(queue)
+    (url, token, s.valid(s.text("queue"), check_queue))
 }

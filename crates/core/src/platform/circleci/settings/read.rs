@@ -2,100 +2,60 @@
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::SecretString;
-
 use super::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url, check_classes, check_program, check_run_time};
 use crate::{
     exchange::ExchangeError,
     platform::{
-        DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
-        answer::given,
+        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
         circleci::{CLOUD, CircleCiQueue, CircleCiRunner, NAME},
     },
-    settings::{SecretSource, Section},
+    settings::Section,
 };
 
-/// A pool's queue as the settings name it.
-#[derive(Clone, Debug)]
-pub struct CircleCiQueueConfig {
-    /// Everything but the secret.
-    pub settings: CircleCiQueueSettings,
-    /// Where the secret is.
-    pub token: SecretSource,
-}
-
-impl QueueConfig for CircleCiQueueConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl QueueSettings for CircleCiQueueSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn address(&self) -> &str {
-        self.settings.url.as_str()
+        self.url.as_str()
     }
 
-    fn secret(&self) -> Option<&SecretSource> {
-        Some(&self.token)
-    }
-
-    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
-        Ok(Box::new(CircleCiQueue::new(self.settings.clone(), given(secret)?)?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(CircleCiQueue::new(self.clone(), secrets.required()?)?))
     }
 }
 
-/// A runner as the settings name it.
-#[derive(Clone, Debug)]
-pub struct CircleCiRunnerConfig {
-    /// Everything but the secret.
-    pub settings: CircleCiRunnerSettings,
-    /// Where the token is.
-    pub token: SecretSource,
-}
-
-impl RunnerConfig for CircleCiRunnerConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl RunnerSettings for CircleCiRunnerSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.settings.drain_rules()
+        self.drain_rules()
     }
 
-    fn secrets(&self) -> Vec<&SecretSource> {
-        vec![&self.token]
-    }
-
-    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
-        let token = given(secrets.into_iter().next())?;
-        Ok(Box::new(CircleCiRunner::new(self.settings.clone(), token)?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        Ok(Box::new(CircleCiRunner::new(self.clone(), secrets.required()?)?))
     }
 }
 
 pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", "a personal API token (a resource class token cannot read the queue)");
-    let classes = s.texts("resource_classes");
-    match &classes {
-        Some(classes) => drop(s.checked(check_classes(classes))),
-        None if s.has("resource_classes") => {}
-        None => s.missing(
-            "resource_classes",
-            "whose tasks to count",
-            "add resource_classes = [\"namespace/resource-class\"]",
-        ),
+    if !s.has("resource_classes") {
+        let remedy = "add resource_classes = [\"namespace/resource-class\"]";
+        s.missing("resource_classes", "whose tasks to count", remedy);
     }
+    let classes = s.valid(s.texts("resource_classes"), check_classes);
     let max_concurrency = s.integer("max_concurrency", 1..=1_000_000);
     s.finish();
     let settings = CircleCiQueueSettings { url: url?, resource_classes: classes?, max_concurrency };
-    Some(Arc::new(CircleCiQueueConfig { settings, token: token? }))
+    Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 
 pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", "the resource class token that the pool shares");
-    let program = s.text("program");
-    s.checked(program.as_deref().map_or(Ok(()), check_program));
+    let program = s.valid(s.text("program"), check_program);
     let run_time = s.duration("max_run_time", Duration::from_secs(1)..=Duration::from_secs(7 * 86_400));
-    s.checked(run_time.map_or(Ok(()), check_run_time));
+    let run_time = s.valid(run_time, |time: &Duration| check_run_time(*time));
     let working_directory = s.absolute("working_directory");
     let task_agent_directory = s.absolute("task_agent_directory");
     let cleanup = s.flag("cleanup_working_directory");
@@ -115,5 +75,5 @@ pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>>
     });
     s.checked(settings.as_ref().map_or(Ok(()), CircleCiRunnerSettings::check_prefix));
     s.finish();
-    Some(Arc::new(CircleCiRunnerConfig { settings: settings?, token: token? }))
+    Some(Arc::new(Config { settings: settings?, secrets: vec![token?] }))
 }

@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use secrecy::SecretString;
-
 use super::{
     GitHubQueueSettings, GitHubRegistrationBy, GitHubRunnerSettings, GitHubScaleSetSettings, GitHubScope, base_url,
     check_group_of, check_labels, check_organization, check_program, check_repositories,
@@ -11,98 +9,48 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
-        answer::given,
+        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
         github::{CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubQueue, GitHubRunner, GitHubScaleSetQueue, NAME},
     },
     settings::{PLACES, SecretSource, Section},
 };
 
-/// A pool's queue as the settings name it.
-#[derive(Clone, Debug)]
-pub struct GitHubQueueConfig {
-    /// Everything but the secret.
-    pub settings: GitHubQueueSettings,
-    /// Who asks.
-    pub identity: GitHubIdentity,
-    /// Where the secret is.
-    pub token: SecretSource,
-}
-
-impl QueueConfig for GitHubQueueConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl QueueSettings for (GitHubQueueSettings, GitHubIdentity) {
+    const PLATFORM: &'static str = NAME;
 
     fn address(&self) -> &str {
-        self.settings.url.as_str()
+        self.0.url.as_str()
     }
 
-    fn secret(&self) -> Option<&SecretSource> {
-        Some(&self.token)
-    }
-
-    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
-        Ok(Box::new(GitHubQueue::new(self.settings.clone(), self.identity.with(given(secret)?))?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
+        let (settings, identity) = self;
+        Ok(Box::new(GitHubQueue::new(settings.clone(), identity.with(secrets.required()?))?))
     }
 }
 
-/// A pool's queue as the settings name it.
-#[derive(Clone, Debug)]
-pub struct GitHubScaleSetQueueConfig {
-    /// Everything but the secret.
-    pub settings: GitHubScaleSetSettings,
-    /// Who asks.
-    pub identity: GitHubIdentity,
-    /// Where the secret is.
-    pub token: SecretSource,
-}
-
-impl QueueConfig for GitHubScaleSetQueueConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl QueueSettings for (GitHubScaleSetSettings, GitHubIdentity) {
+    const PLATFORM: &'static str = NAME;
 
     fn address(&self) -> &str {
-        self.settings.url.as_str()
+        self.0.url.as_str()
     }
 
-    fn secret(&self) -> Option<&SecretSource> {
-        Some(&self.token)
-    }
-
-    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
-        Ok(Box::new(GitHubScaleSetQueue::new(self.settings.clone(), self.identity.with(given(secret)?))?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
+        let (settings, identity) = self;
+        Ok(Box::new(GitHubScaleSetQueue::new(settings.clone(), identity.with(secrets.required()?))?))
     }
 }
 
-/// A runner as the settings name it.
-#[derive(Clone, Debug)]
-pub struct GitHubRunnerConfig {
-    /// Everything but the secret.
-    pub settings: GitHubRunnerSettings,
-    /// How it comes to its configuration.
-    pub registration: GitHubRegistrationBy,
-    /// Where the token, the private key or the configuration is.
-    pub token: SecretSource,
-}
-
-impl RunnerConfig for GitHubRunnerConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl RunnerSettings for (GitHubRunnerSettings, GitHubRegistrationBy) {
+    const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.settings.drain_rules()
+        self.0.drain_rules()
     }
 
-    fn secrets(&self) -> Vec<&SecretSource> {
-        vec![&self.token]
-    }
-
-    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
-        let secret = given(secrets.into_iter().next())?;
-        Ok(Box::new(GitHubRunner::new(self.settings.clone(), self.registration.with(secret))?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        let (settings, registration) = self;
+        Ok(Box::new(GitHubRunner::new(settings.clone(), registration.with(secrets.required()?))?))
     }
 }
 
@@ -110,25 +58,13 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let auth = auth(&s, "a personal access token with the permission actions: read, or a GitHub App");
     let by_scale_set = s.has("scale_set");
-    let repositories = s.texts("repositories");
-    let organization = s.text("organization");
+    let repositories = s.valid(s.texts("repositories"), check_repositories);
+    let organization = s.valid(s.text("organization"), check_organization);
+    s.not_both("repositories", "organization", "keep repositories for a few, or organization for all of it");
     let labels = labels(&s);
     let runner_group_id = s.integer("runner_group_id", 1..=999_999_999_999);
     let scale_set = s.text("scale_set");
     let max_jobs = s.integer("max_jobs", 1..=10_000);
-    if let Some(names) = &repositories {
-        s.checked(check_repositories(names));
-        if organization.is_some() {
-            s.contradiction(
-                "organization",
-                "repositories and organization cannot both be given",
-                "keep repositories for a few, or organization for all of it",
-            );
-        }
-    }
-    if let Some(name) = &organization {
-        s.checked(check_organization(name));
-    }
     let scope = match (repositories, organization) {
         (Some(names), _) => Some(GitHubScope::Repositories(names)),
         (None, Some(name)) => Some(GitHubScope::Organization(name)),
@@ -159,10 +95,10 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
             runner_group_id: runner_group_id.unwrap_or(1),
             max_jobs: max_jobs.unwrap_or(1000),
         };
-        return Some(Arc::new(GitHubScaleSetQueueConfig { settings, identity, token }));
+        return Some(Arc::new(Config { settings: (settings, identity), secrets: vec![token] }));
     }
     let settings = GitHubQueueSettings { url: url?, scope: scope?, labels, runner_group_id };
-    Some(Arc::new(GitHubQueueConfig { settings, identity, token }))
+    Some(Arc::new(Config { settings: (settings, identity), secrets: vec![token] }))
 }
 
 fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<GitHubOwner> {
@@ -197,39 +133,23 @@ pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>>
         s.checked(check_group_of(owner, runner_group_id));
     }
     let work_folder = s.text("work_folder").unwrap_or_else(|| "_work".to_owned());
-    let program = s.program("program").unwrap_or_else(|| vec!["/opt/actions-runner/run.sh".to_owned()]);
-    s.checked(check_program(&program));
+    let program = s.valid(s.program("program"), check_program);
+    let program = program.unwrap_or_else(|| vec!["/opt/actions-runner/run.sh".to_owned()]);
     s.finish();
     let (registration, token) = registration?;
     let settings = GitHubRunnerSettings { url: url?, owner: owner?, runner_group_id, labels, work_folder, program };
-    Some(Arc::new(GitHubRunnerConfig { settings, registration, token }))
+    Some(Arc::new(Config { settings: (settings, registration), secrets: vec![token] }))
 }
 
 fn owner(s: &Section<'_>) -> Option<GitHubOwner> {
-    let owner = match (s.text("organization"), s.text("repository")) {
-        (Some(_), Some(_)) => {
-            s.contradiction(
-                "repository",
-                "organization and repository cannot both be given",
-                "keep the one that the runner belongs to",
-            );
-            return None;
-        }
-        (Some(name), None) => GitHubOwner::Organization(name),
-        (None, Some(name)) => GitHubOwner::Repository(name),
-        (None, None) => {
-            if !s.has("organization") && !s.has("repository") {
-                s.missing(
-                    "organization",
-                    "whose runner it is",
-                    "add organization = \"acme\", or repository = \"OWNER/REPO\"",
-                );
-            }
-            return None;
-        }
-    };
-    s.checked(owner.check())?;
-    Some(owner)
+    s.one_of(
+        ["organization", "repository"],
+        "whose runner it is",
+        "add organization = \"acme\", or repository = \"OWNER/REPO\"",
+        "keep the one that the runner belongs to",
+    );
+    let organization = s.text("organization").map(GitHubOwner::Organization);
+    s.valid(organization.or(s.text("repository").map(GitHubOwner::Repository)), GitHubOwner::check)
 }
 
 fn registration(s: &Section<'_>, single_use: bool) -> Option<(GitHubRegistrationBy, SecretSource)> {
@@ -303,7 +223,6 @@ fn auth(s: &Section<'_>, what: &str) -> Option<(GitHubIdentity, SecretSource)> {
 }
 
 fn labels(s: &Section<'_>) -> BTreeSet<String> {
-    let labels: BTreeSet<String> = s.texts("labels").unwrap_or_default().into_iter().collect();
-    s.checked(check_labels(&labels));
-    labels
+    let labels = s.texts("labels").unwrap_or_default().into_iter().collect();
+    s.valid(Some(labels), check_labels).unwrap_or_default()
 }

@@ -2,81 +2,53 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::{GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
 use crate::{
     exchange::ExchangeError,
     platform::{
-        DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
-        answer::given,
+        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
         gitlab::{GitLabQueue, GitLabRunner, NAME, config},
     },
-    settings::{BaseUrl, Problem, SecretSource, Section},
+    settings::{BaseUrl, SecretSource, Section},
 };
 
-/// A pool's queue as the settings name it.
-#[derive(Clone, Debug)]
-pub struct GitLabQueueConfig {
-    /// Everything but the secret.
-    pub settings: GitLabQueueSettings,
-    /// Where the secret is.
-    pub token: SecretSource,
-}
-
-impl QueueConfig for GitLabQueueConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl QueueSettings for GitLabQueueSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn address(&self) -> &str {
-        self.settings.url.as_str()
+        self.url.as_str()
     }
 
-    fn secret(&self) -> Option<&SecretSource> {
-        Some(&self.token)
-    }
-
-    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
-        Ok(Box::new(GitLabQueue::new(self.settings.clone(), given(secret)?)?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(GitLabQueue::new(self.clone(), secrets.required()?)?))
     }
 }
 
-/// A runner as the settings name it.
-#[derive(Clone, Debug)]
-pub struct GitLabRunnerConfig {
-    /// Everything but the secret.
-    pub settings: GitLabRunnerSettings,
-    /// Where the token is.
-    pub token: SecretSource,
-}
-
-impl RunnerConfig for GitLabRunnerConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl RunnerSettings for GitLabRunnerSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.settings.drain_rules()
+        self.drain_rules()
     }
 
-    fn secrets(&self) -> Vec<&SecretSource> {
-        vec![&self.token]
-    }
-
-    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
-        let token = given(secrets.into_iter().next())?;
-        Ok(Box::new(GitLabRunner::new(self.settings.clone(), token)?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        Ok(Box::new(GitLabRunner::new(self.clone(), secrets.required()?)?))
     }
 }
 
 pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let url = url(&s);
     let token = s.required_secret("token", "an access token with the scope read_api");
-    let projects = s.texts("projects");
-    let group = s.text("group");
-    let scope = match (projects, group) {
-        (Some(projects), None) if projects.is_empty() => {
+    s.one_of(
+        ["projects", "group"],
+        "whose jobs to read",
+        "add projects = [\"group/project\"], or group = \"name\" for all below it",
+        "keep projects for a few, or group for all below it",
+    );
+    let scope = match (s.texts("projects"), s.text("group")) {
+        (Some(projects), _) if projects.is_empty() => {
             s.contradiction(
                 "projects",
                 "without a project there is no queue",
@@ -84,26 +56,8 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
             );
             None
         }
-        (Some(projects), None) => Some(Scope::Projects(projects)),
-        (None, Some(group)) => Some(Scope::Group(group)),
-        (Some(_), Some(_)) => {
-            s.contradiction(
-                "group",
-                "projects and group cannot both be given",
-                "keep projects for a few, or group for all below it",
-            );
-            None
-        }
-        (None, None) => {
-            if !s.has("projects") && !s.has("group") {
-                s.missing(
-                    "projects",
-                    "whose jobs to read",
-                    "add projects = [\"group/project\"], or group = \"name\" for all below it",
-                );
-            }
-            None
-        }
+        (Some(projects), _) => Some(Scope::Projects(projects)),
+        (None, group) => group.map(Scope::Group),
     };
     let tags: BTreeSet<String> = s.texts("tags").unwrap_or_default().into_iter().collect();
     let run_untagged = s.flag("run_untagged").unwrap_or(false);
@@ -117,7 +71,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let runner_id = s.integer("runner_id", 1..=999_999_999_999);
     s.finish();
     let settings = GitLabQueueSettings { url: url?, scope: scope?, tags, run_untagged, runner_id };
-    Some(Arc::new(GitLabQueueConfig { settings, token: token? }))
+    Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 
 pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
@@ -145,14 +99,11 @@ pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
             "create a runner at GitLab and use its token, which begins with glrt-",
         );
     }
-    let checked = config::extra(extra.as_deref());
     // The lines may hold secrets.
-    s.checked_secret(
-        checked.map_err(|problem| Problem { wrong: format!("cannot be used: {}", problem.wrong), ..problem }),
-    );
+    s.checked_secret(config::extra(extra.as_deref()));
     s.finish();
     let settings = GitLabRunnerSettings { url: url?, program, executor, image, extra, check_interval };
-    Some(Arc::new(GitLabRunnerConfig { settings, token: token? }))
+    Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 
 fn url(s: &Section<'_>) -> Option<BaseUrl> {

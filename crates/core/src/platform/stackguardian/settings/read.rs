@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::SecretString;
-
 use super::{
     StackGuardianQueueSettings, StackGuardianRunnerSettings, base_url, check_api_key, check_organization,
     check_runner_group, introspection_url,
@@ -11,69 +9,33 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        DrainRules, Queue, QueueConfig, RunnerConfig, RunnerPlatform,
-        answer::given,
+        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
         stackguardian::{EU, NAME, StackGuardianQueue, StackGuardianRunner},
     },
-    settings::{Problem, SecretSource, Section},
+    settings::{SecretSource, Section},
 };
 
-/// A pool's queue as the settings name it.
-#[derive(Clone, Debug)]
-pub struct StackGuardianQueueConfig {
-    /// Everything but the secret.
-    pub settings: StackGuardianQueueSettings,
-    /// Where the secret is.
-    pub api_key: SecretSource,
-}
-
-impl QueueConfig for StackGuardianQueueConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl QueueSettings for StackGuardianQueueSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn address(&self) -> &str {
-        self.settings.url.as_str()
+        self.url.as_str()
     }
 
-    fn secret(&self) -> Option<&SecretSource> {
-        Some(&self.api_key)
-    }
-
-    fn open(&self, secret: Option<SecretString>) -> Result<Box<dyn Queue>, ExchangeError> {
-        Ok(Box::new(StackGuardianQueue::new(self.settings.clone(), given(secret)?)?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
+        Ok(Box::new(StackGuardianQueue::new(self.clone(), secrets.required()?)?))
     }
 }
 
-/// A runner as the settings name it.
-#[derive(Clone, Debug)]
-pub struct StackGuardianRunnerConfig {
-    /// Everything but the secrets.
-    pub settings: StackGuardianRunnerSettings,
-    /// Where the token is.
-    pub token: SecretSource,
-    /// Where the API key is, when there is one.
-    pub api_key: Option<SecretSource>,
-}
-
-impl RunnerConfig for StackGuardianRunnerConfig {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+impl RunnerSettings for StackGuardianRunnerSettings {
+    const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
-        self.settings.drain_rules()
+        self.drain_rules()
     }
 
-    fn secrets(&self) -> Vec<&SecretSource> {
-        [&self.token].into_iter().chain(&self.api_key).collect()
-    }
-
-    fn open(&self, secrets: Vec<SecretString>) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
-        let mut secrets = secrets.into_iter();
-        let token = given(secrets.next())?;
-        let api_key = self.api_key.as_ref().map(|_| given(secrets.next())).transpose()?;
-        Ok(Box::new(StackGuardianRunner::new(self.settings.clone(), token, api_key)?))
+    fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        Ok(Box::new(StackGuardianRunner::new(self.clone(), secrets.required()?, secrets.optional())?))
     }
 }
 
@@ -84,7 +46,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let (organization, runner_group) = names(&s);
     s.finish();
     let settings = StackGuardianQueueSettings { url: url?, organization: organization?, runner_group: runner_group? };
-    Some(Arc::new(StackGuardianQueueConfig { settings, api_key: api_key? }))
+    Some(Arc::new(Config { settings, secrets: vec![api_key?] }))
 }
 
 pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
@@ -111,23 +73,20 @@ pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
         register_timeout,
         introspection: introspection?,
     };
-    Some(Arc::new(StackGuardianRunnerConfig { settings, token: token?, api_key }))
+    Some(Arc::new(Config { settings, secrets: [token?].into_iter().chain(api_key).collect() }))
 }
 
 fn names(s: &Section<'_>) -> (Option<String>, Option<String>) {
     let organization = s.required_text("organization", "the organization's name", "demo-org");
-    s.checked(organization.as_deref().map_or(Ok(()), check_organization));
+    let organization = s.valid(organization, check_organization);
     let runner_group = s.required_text("runner_group", "the runner group's name", "private-runners");
-    s.checked(runner_group.as_deref().map_or(Ok(()), check_runner_group));
+    let runner_group = s.valid(runner_group, check_runner_group);
     (organization, runner_group)
 }
 
 /// A key that stands in the settings themselves can be looked at.
 fn check_inline(s: &Section<'_>, api_key: Option<&SecretSource>) {
     if let Some(SecretSource::Inline(api_key)) = api_key {
-        let checked = check_api_key(api_key);
-        s.checked_secret(
-            checked.map_err(|problem| Problem { wrong: format!("cannot be used: {}", problem.wrong), ..problem }),
-        );
+        s.checked_secret(check_api_key(api_key));
     }
 }
