@@ -150,7 +150,8 @@ pub struct DrainRules {
 /// How a runner is made to take no more jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DrainBy {
-    /// By a signal to its main process. It takes no more jobs, ends those that it has, and exits: the exit is the proof.
+    /// By a signal to its main process. It takes no more jobs, ends those that it has, and exits: the exit is the
+    /// proof.
     Signal(Signal),
     /// By [`RunnerPlatform::drain_call`].
     Call,
@@ -170,8 +171,9 @@ pub enum UndrainBy {
 
 /// One source of truth about what runs on the instance. All are asked; any job wins, any doubt counts as busy.
 pub enum Probe {
-    /// Running containers that carry all of these labels (a value of `None`: any value), but not those named in `except`.
-    /// Each is a job; `job_label` names the label that holds the job's id, else the container's name stands for it.
+    /// Running containers that carry all of these labels (a value of `None`: any value), but not those named in
+    /// `except`. Each is a job; `job_label` names the label that holds the job's id, else the container's name stands
+    /// for it.
     Containers {
         /// Labels to match; empty matches every container.
         labels: Vec<(String, Option<String>)>,
@@ -182,11 +184,11 @@ pub enum Probe {
     },
     /// Processes below the runner's main process, at any depth, whose name starts with one of these; empty: any child.
     Children(Vec<String>),
-    /// Marks that jobs leave in a folder: each regular file names the process of one job, as
-    /// [`job_pid_file::JobPidFile`] reads it. A mark whose process is gone is removed and counts for nothing; without
+    /// PID files that jobs leave in a folder: each regular file names the process of one job, as
+    /// [`job_pid_file::JobPidFile`] reads it. One whose process is gone is removed and counts for nothing; without
     /// the folder there has been no job yet.
     Files {
-        /// Where the marks are.
+        /// Where the PID files are.
         folder: PathBuf,
     },
     /// A question to the runner's own process (its metrics) whose answer is the activity. Without the process there is

@@ -62,7 +62,7 @@ pub enum Rung {
     Replace,
     /// Tell the group that this instance is unhealthy.
     Unhealthy,
-    /// Terminate through EC2.
+    /// Terminate the machine itself, past the group.
     Terminate,
     /// Switch the machine off; its shutdown behaviour ends it.
     PowerOff,

@@ -1,49 +1,58 @@
-//! GitHub Actions: the queue through the REST API or a scale set's session, the machine's runner by a just-in-time configuration.
+//! GitHub Actions: the queue through the REST API or a scale set's session, the machine's runner by a just-in-time
+//! configuration.
 //!
 //! # Who we are
-//! A personal access token, or a GitHub App ([`GitHubAuth`]). The App's key signs a JSON Web Token of nine minutes, which buys an installation
-//! token of an hour; it is renewed five minutes before its end, and once when GitHub refuses it. The codec stays pure: it asks the shell for the time
-//! ([`crate::exchange::Effect::Clock`]) and for the RSA signature ([`crate::exchange::Effect::Sign`]). The shell has both already (the signature by the
-//! cryptography that TLS uses), so that no other implementation of RSA is linked.
+//! A personal access token, or a GitHub App ([`GitHubAuth`]). The App's key signs a JSON Web Token of nine minutes,
+//! which buys an installation token of an hour; it is renewed five minutes before its end, and once when GitHub refuses
+//! it. The codec stays pure: it asks the shell for the time ([`crate::exchange::Effect::Clock`]) and for the RSA
+//! signature ([`crate::exchange::Effect::Sign`]). The shell has both already (the signature by the cryptography that
+//! TLS uses), so that no other implementation of RSA is linked.
 //!
 //! # The queue, by listing
-//! GitHub has no call that tells how many jobs wait for a runner. [`GitHubQueue`] lists the queued and running workflow runs of each repository and
-//! then the jobs of each run; counting runs would count too few. A job is ours when each of its labels is, in any case, one of ours;
-//! `self-hosted` always is.
-//! - Lists that did not change cost a 304 (entity tags), which GitHub does not charge. What is charged is spread over what is left of the hour.
-//! - A job that names only a runner group (`runs-on: {group: ...}`) has no labels. It is counted when [`GitHubQueueSettings::runner_group_id`] is set.
+//! GitHub has no call that tells how many jobs wait for a runner. [`GitHubQueue`] lists the queued and running workflow
+//! runs of each repository and then the jobs of each run; counting runs would count too few. A job is ours when each of
+//! its labels is, in any case, one of ours; `self-hosted` always is.
+//! - Lists that did not change cost a 304 (entity tags), which GitHub does not charge. What is charged is spread over
+//!   what is left of the hour.
+//! - A job that names only a runner group (`runs-on: {group: ...}`) has no labels. It is counted when
+//!   [`GitHubQueueSettings::runner_group_id`] is set.
 //! - The API does not tell which group a waiting job asks for; give each pool labels of its own.
-//! - A repository that cannot be read fails the whole reading: it is never counted as zero. A run that is gone by the time its jobs are read was
-//!   deleted, and its jobs with it.
+//! - A repository that cannot be read fails the whole reading: it is never counted as zero. A run that is gone by the
+//!   time its jobs are read was deleted, and its jobs with it.
 //! - The token needs `actions: read` (classic: `repo`).
 //!
 //! # The queue, by a scale set (preview)
-//! [`GitHubScaleSetQueue`] holds the message session of a runner scale set and reads `totalAssignedJobs` from its statistics: one call a reading,
-//! exact, for the whole organisation. One session exists at a time, so this is for one `watch`, not for `once` and not for two scalers.
+//! [`GitHubScaleSetQueue`] holds the message session of a runner scale set and reads `totalAssignedJobs` from its
+//! statistics: one call a reading, exact, for the whole organisation. One session exists at a time, so this is for one
+//! `watch`, not for `once` and not for two scalers.
 //!
 //! # The runner
-//! [`GitHubRunner`] asks for a just-in-time configuration under the instance's id as name and runs `run.sh` with it. Such a runner takes one job,
-//! then it removes itself and exits, and the agent registers the next one.
-//! - The configuration goes through the environment (`ACTIONS_RUNNER_INPUT_JITCONFIG`), which the runner reads and clears, not through
-//!   the arguments, which every user of the machine could read.
-//! - Drain: `DELETE` of the registration. 204 is the proof that no job runs and none can come; 422 means that a job runs. The runner's process is *never*
-//!   signalled for it: it would cancel its job.
+//! [`GitHubRunner`] asks for a just-in-time configuration under the instance's id as name and runs `run.sh` with it.
+//! Such a runner takes one job, then it removes itself and exits, and the agent registers the next one.
+//! - The configuration goes through the environment (`ACTIONS_RUNNER_INPUT_JITCONFIG`), which the runner reads and
+//!   clears, not through the arguments, which every user of the machine could read.
+//! - Drain: `DELETE` of the registration. 204 is the proof that no job runs and none can come; 422 means that a job
+//!   runs. The runner's process is *never* signalled for it: it would cancel its job.
 //! - Undrain: a new configuration and a new process, after the agent has ended the old one.
 //! - A spot deadline: `SIGINT` cancels the job, visibly.
-//! - A name that is taken (409): the registration that is offline and idle is a leftover of this very instance and is deleted; any other is left alone.
-//! - Busy: the process `Runner.Worker` below the runner lives exactly as long as a job. The hook `ACTIONS_RUNNER_HOOK_JOB_STARTED` marks it as well
-//!   (see [`super::job_pid_file`]), so that a job is seen even when its runner crashed. There is no hook when
-//!   [`GitHubRunnerSettings::program`] has arguments, which may change the user to one that cannot read it; a hook in the runner's own `.env` file wins.
+//! - A name that is taken (409): the registration that is offline and idle is a leftover of this very instance and is
+//!   deleted; any other is left alone.
+//! - Busy: the process `Runner.Worker` below the runner lives exactly as long as a job. The hook
+//!   `ACTIONS_RUNNER_HOOK_JOB_STARTED` writes its PID file as well (see [`super::job_pid_file`]), so that a job is seen
+//!   even when its runner crashed. There is no hook when [`GitHubRunnerSettings::program`] has arguments, which may
+//!   change the user to one that cannot read it; a hook in the runner's own `.env` file wins.
 //!
 //! ## What the instance must hold
 //! Never the App's key for a whole organisation, if it can be avoided: a job could read it. In order of preference:
-//! - a fine-grained token with nothing but `organization_self_hosted_runners: write` (or `administration: write` for one repository);
+//! - a fine-grained token with nothing but `organization_self_hosted_runners: write` (or `administration: write` for
+//!   one repository);
 //! - an App of its own with nothing but this permission;
-//! - a ready configuration ([`GitHubRegistration::Jit`]), made for this instance by something else. Such an instance holds no right at all, so it cannot
-//!   remove its registration: it leaves after its one job (`jobs_per_instance = 1`), and an idle one stays.
+//! - a ready configuration ([`GitHubRegistration::Jit`]), made for this instance by something else. Such an instance
+//!   holds no right at all, so it cannot remove its registration: it leaves after its one job (`jobs_per_instance =
+//!   1`), and an idle one stays.
 //!
-//! Sources: GitHub REST API (actions: workflow runs, jobs, self-hosted runners; apps; rate limits), GitHub documentation on self-hosted runners, and the
-//! source of actions/runner and actions/scaleset.
+//! Sources: GitHub REST API (actions: workflow runs, jobs, self-hosted runners; apps; rate limits), GitHub
+//! documentation on self-hosted runners, and the source of actions/runner and actions/scaleset.
 
 mod access;
 mod auth;

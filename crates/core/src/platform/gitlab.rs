@@ -32,10 +32,9 @@
 //! - Deregister: only this machine's manager (`DELETE /runners/managers`). `DELETE /runners` with a shared token would
 //!   delete the fleet's runner; it is never sent.
 //! - Busy: the runner's metrics (they also see a job whose image is still pulled), containers with our system id as
-//!   label, and for the shell
-//!   executor the runner's child processes. Set [`crate::platform::HostContext::metrics`]: without it the docker executor's
-//!   containers are the only sign of a job,
-//!   and old versions of GitLab Runner do not label them with the system id.
+//!   label, and for the shell executor the runner's child processes. Set [`crate::platform::HostContext::metrics`]:
+//!   without it the docker executor's containers are the only sign of a job, and old versions of GitLab Runner do not
+//!   label them with the system id.
 //! - With the shell executor jobs run as the runner's own user and can read its token; prefer docker.
 //!
 //! Sources: GitLab REST API (jobs, projects, runners), GitLab Runner documentation (configuration, commands,

@@ -1,15 +1,17 @@
-//! Marks: how a job makes itself known on the instance, for platforms whose runner starts each job through a program of our choice.
+//! PID files of jobs: how a job makes itself known on the instance, for platforms whose runner starts each job through
+//! a program of our choice.
 //!
-//! That program is a small script. It writes an empty file whose name says which process it is, and then *becomes* the job's process (`exec`),
-//! so that signals, standard input and the exit code are the job's own. The mark holds exactly as long as that process lives: there is nothing
-//! to clean up after a job, a job whose runner crashed is still seen, and what a crash leaves behind is told from a live job by the process's
-//! start time. A name is written whole or not at all, so no half-written mark can exist.
+//! That program is a small script. It writes an empty file whose name says which process it is, and then *becomes* the
+//! job's process (`exec`), so that signals, standard input and the exit code are the job's own. The PID file counts
+//! exactly as long as that process lives: there is nothing to clean up after a job, a job whose runner crashed is still
+//! seen, and what a crash leaves behind is told from a live job by the process's start time. A name is written whole or
+//! not at all, so no half-written one can exist.
 
 use std::path::{Path, PathBuf};
 
 use super::{File, HostContext};
 
-/// One job's mark: the file name `JOB.PID.START`.
+/// One job's PID file, by its name `JOB.PID.START`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobPidFile {
     /// The job's id where the platform tells it to the job, else `task`.
@@ -21,7 +23,7 @@ pub struct JobPidFile {
 }
 
 impl JobPidFile {
-    /// Reads a mark's file name; `None` for any other file.
+    /// Reads a PID file's name; `None` for any other file.
     pub fn parse(name: &str) -> Option<Self> {
         let mut parts = name.rsplitn(3, '.');
         let (start, pid, job) = (number(parts.next()?)?, number(parts.next()?)?, parts.next()?);
@@ -39,13 +41,13 @@ pub fn start_of(stat: &str) -> Option<(u64, bool)> {
     Some((number(fields.nth(18)?)?, works))
 }
 
-/// Where this instance's marks are.
+/// Where this instance's PID files of jobs are.
 pub fn folder(host: &HostContext) -> PathBuf {
     host.runner_dir.join("jobs")
 }
 
-/// The script that marks a job and becomes it; its arguments are the job's program and arguments. `id` is the variable in which the platform tells
-/// the job its id, if it does.
+/// The script that writes a job's PID file and becomes the job; its arguments are the job's program and arguments. `id`
+/// is the variable in which the platform tells the job its id, if it does.
 pub fn script(host: &HostContext, id: Option<&str>) -> File {
     let job = id.map_or_else(|| "task".to_owned(), |id| format!("${{{id}:-task}}"));
     let contents =
@@ -68,14 +70,14 @@ mod tests {
 
     use super::*;
 
-    fn mark(job: &str, pid: u32, start: u64) -> JobPidFile {
+    fn named(job: &str, pid: u32, start: u64) -> JobPidFile {
         JobPidFile { job: job.to_owned(), pid, start }
     }
 
     #[test]
     fn a_mark_names_a_job_and_its_process() {
-        assert_eq!(JobPidFile::parse("task.17.4711"), Some(mark("task", 17, 4711)));
-        assert_eq!(JobPidFile::parse("0190-ab.c.1.0"), Some(mark("0190-ab.c", 1, 0)));
+        assert_eq!(JobPidFile::parse("task.17.4711"), Some(named("task", 17, 4711)));
+        assert_eq!(JobPidFile::parse("0190-ab.c.1.0"), Some(named("0190-ab.c", 1, 0)));
         for other in [
             "",
             ".",
@@ -112,8 +114,8 @@ mod tests {
         #[test]
         fn any_text_is_a_mark_or_none(name in ".{0,40}", stat in ".{0,200}") {
             let _ = start_of(&stat);
-            if let Some(mark) = JobPidFile::parse(&name) {
-                prop_assert!(name.starts_with(&mark.job) && mark.pid > 0);
+            if let Some(file) = JobPidFile::parse(&name) {
+                prop_assert!(name.starts_with(&file.job) && file.pid > 0);
             }
         }
     }

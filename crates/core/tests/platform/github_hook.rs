@@ -29,7 +29,8 @@ impl Drop for Folder {
     }
 }
 
-/// Runs the hook from a process of this name; gives the names of the marks, what was printed, and the worker's place in `/proc`.
+/// Runs the hook from a process of this name; gives the names of the marks, what was printed, and the worker's place in
+/// `/proc`.
 fn marked(folder: &str, worker: &str, env: &[(&str, &str)], spoil: impl Fn(&Path)) -> (Vec<String>, Output) {
     let folder = Folder(env::temp_dir().join(format!("lightsout-hook-{}-{folder}", std::process::id())));
     fs::create_dir_all(&folder.0).expect("a folder");

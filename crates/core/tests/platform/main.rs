@@ -1,4 +1,5 @@
-//! The platform codecs against recorded-shape replies: what is understood, what is refused, and what is never concluded.
+//! The platform codecs against recorded-shape replies: what is understood, what is refused, and what is never
+//! concluded.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "the scripts that the core holds are run here")]

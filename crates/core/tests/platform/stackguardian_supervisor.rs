@@ -1,4 +1,5 @@
-//! The script that lives as long as the ECS agent, run by a real shell with stand-ins for `docker`, `systemctl` and `sg-runner`.
+//! The script that lives as long as the ECS agent, run by a real shell with stand-ins for `docker`, `systemctl` and
+//! `sg-runner`.
 
 use std::{
     env, fs,
@@ -31,7 +32,8 @@ esac
 
 const SYSTEMCTL: &str = "#!/bin/sh\necho \"systemctl $*\" >>calls\nrm -f running\n";
 
-/// As the vendor's script: bash, guarded against being sourced from elsewhere. Notes the arguments that any user could read.
+/// As the vendor's script: bash, guarded against being sourced from elsewhere. Notes the arguments that any user could
+/// read.
 const SG_RUNNER: &str = r#"#!/bin/bash
 if [[ "${BASH_SOURCE[0]}" == "${0}" ]]; then
   tr '\0' ' ' </proc/$$/cmdline >>seen

@@ -55,8 +55,8 @@ pub(super) fn config_path(host: &HostContext) -> PathBuf {
     host.runner_dir.join("buildkite-agent.cfg")
 }
 
-/// Whether a text means itself in the configuration file and as one word of a command line: the file knows no escapes, and paths in it are
-/// expanded (`$NAME`, `~`).
+/// Whether a text means itself in the configuration file and as one word of a command line: the file knows no escapes,
+/// and paths in it are expanded (`$NAME`, `~`).
 pub(super) fn is_plain(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@+[]".contains(c))
 }

@@ -63,8 +63,8 @@ pub struct BuildkiteRunnerSettings {
     pub program: String,
     /// Whether each worker takes one job only (`disconnect-after-job`).
     pub disconnect_after_job: bool,
-    /// How long a cancelled job may take to end, in whole seconds. Buildkite's default is 10 s; the agent gives a runner 10 s to fail its jobs at a
-    /// spot deadline, so the default is 8 s here.
+    /// How long a cancelled job may take to end, in whole seconds. Buildkite's default is 10 s; the agent gives a
+    /// runner 10 s to fail its jobs at a spot deadline, so the default is 8 s here.
     pub cancel_grace_period: Duration,
     /// Where jobs work; `None`: a folder beside the runner's files.
     pub build_path: Option<PathBuf>,

@@ -21,8 +21,8 @@ use crate::{
 /// An installation token is renewed this long before its end.
 const BEFORE_END: Duration = Duration::from_secs(300);
 
-/// How far a signed token reaches into the past, for clocks that differ, and into the future, where GitHub allows ten minutes (GitHub documentation,
-/// generating a JSON Web Token for a GitHub App).
+/// How far a signed token reaches into the past, for clocks that differ, and into the future, where GitHub allows ten
+/// minutes (GitHub documentation, generating a JSON Web Token for a GitHub App).
 const PAST: Duration = Duration::from_secs(60);
 const FUTURE: Duration = Duration::from_secs(540);
 
@@ -52,8 +52,8 @@ impl Wallet {
     }
 }
 
-/// An exchange whose requests are authorised on their way: it gets a token first where it must, and a new one when GitHub refuses the one at hand.
-/// Requests that bring an authorisation of their own pass as they are.
+/// An exchange whose requests are authorised on their way: it gets a token first where it must, and a new one when
+/// GitHub refuses the one at hand. Requests that bring an authorisation of their own pass as they are.
 #[derive(Debug)]
 pub(super) struct Authorised<C> {
     url: BaseUrl,

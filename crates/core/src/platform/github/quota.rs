@@ -27,7 +27,8 @@ impl Quota {
         }
     }
 
-    /// The pause that spreads what is left over what is left of the hour, if readings go on as this one. `None` below a second.
+    /// The pause that spreads what is left over what is left of the hour, if readings go on as this one. `None` below a
+    /// second.
     pub(super) fn poll_after(&self) -> Option<Duration> {
         let (remaining, window) = self.lowest?;
         let readings = remaining / u64::from(self.charged.max(1));

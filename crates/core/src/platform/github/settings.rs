@@ -90,8 +90,8 @@ pub struct GitHubQueueSettings {
     pub scope: GitHubScope,
     /// The labels of this pool's runners, without `self-hosted`, which is implied.
     pub labels: BTreeSet<String>,
-    /// The ID of the runner group that the pool's runners are in, when it is known: then only jobs that run there count as running, and jobs that ask
-    /// for a group and no label count as waiting.
+    /// The ID of the runner group that the pool's runners are in, when it is known: then only jobs that run there count
+    /// as running, and jobs that ask for a group and no label count as waiting.
     pub runner_group_id: Option<u64>,
 }
 
@@ -174,7 +174,8 @@ pub struct GitHubRunnerSettings {
     pub labels: BTreeSet<String>,
     /// The folder of the jobs, below the runner's own unless absolute. GitHub's default is `_work`.
     pub work_folder: String,
-    /// The runner's `run.sh`, by its absolute path. Words before it may change the user (`setpriv`, `sudo -E`); then there is no hook.
+    /// The runner's `run.sh`, by its absolute path. Words before it may change the user (`setpriv`, `sudo -E`); then
+    /// there is no hook.
     pub program: Vec<String>,
 }
 

@@ -78,7 +78,8 @@ enum At {
 type Next = Result<Step<Demand>, ExchangeError>;
 
 impl GitLabQueue {
-    /// A reader that has remembered nothing yet, with a personal, group or project access token with the scope `read_api`.
+    /// A reader that has remembered nothing yet, with a personal, group or project access token with the scope
+    /// `read_api`.
     ///
     /// # Errors
     /// When the token or a setting cannot be one of GitLab.

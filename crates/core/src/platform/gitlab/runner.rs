@@ -32,7 +32,8 @@ pub struct GitLabRunner {
 }
 
 impl GitLabRunner {
-    /// A runner with these settings and the runner authentication token (`glrt-...`) that all instances of the pool share.
+    /// A runner with these settings and the runner authentication token (`glrt-...`) that all instances of the pool
+    /// share.
     ///
     /// # Errors
     /// When the token or a setting cannot be one of GitLab.

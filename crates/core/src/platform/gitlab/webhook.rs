@@ -18,7 +18,8 @@ pub static WEBHOOK: Webhook = Webhook {
     waiting: |_, event| says(event, "object_kind", "build") && says(event, "build_status", "pending"),
 };
 
-/// With a signing token only a signature counts: whoever could send the plain token instead would be spared the signature.
+/// With a signing token only a signature counts: whoever could send the plain token instead would be spared the
+/// signature.
 fn authenticate(secret: &str, headers: &Headers, body: &[u8], now: Timestamp) -> Result<Delivery, Refused> {
     let header = |name: &str| headers.get(name).map(String::as_str);
     let Some(encoded) = secret.strip_prefix(SIGNING_TOKEN) else {

@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// A token that is valid for less than this is not used any more, in seconds. Our clock is the last answer's, so it covers the time
-/// between two questions.
+/// A token that is valid for less than this is not used any more, in seconds. Our clock is the last answer's, so it
+/// covers the time between two questions.
 const MARGIN: u64 = 300;
 
 const LOGIN: &str = "mutation Login($keyId: ID!, $keySecret: String!) { apiKeyUser(id: $keyId, secret: $keySecret) { jwt validUntil } }";
@@ -72,7 +72,8 @@ impl Client {
         &self.settings.worker_pool
     }
 
-    /// An exchange of questions: `first` asks the first, `next` reads each answer's document. The token is seen to in between.
+    /// An exchange of questions: `first` asks the first, `next` reads each answer's document. The token is seen to in
+    /// between.
     pub(super) fn call<S: Send + 'static, T: 'static>(
         &self,
         first: impl FnMut() -> Next<Question, S, T> + Send + 'static,

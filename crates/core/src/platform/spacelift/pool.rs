@@ -78,7 +78,8 @@ impl Pool {
         Some(u32::try_from(busy).unwrap_or(u32::MAX))
     }
 
-    /// The workers of this instance. There may be more than one for a while: an earlier launcher's is only slowly taken for dead.
+    /// The workers of this instance. There may be more than one for a while: an earlier launcher's is only slowly taken
+    /// for dead.
     pub(super) fn own(self, instance: &str) -> Vec<Worker> {
         let ours = |worker: &Worker| worker.instance.as_deref() == Some(instance);
         self.workers.unwrap_or_default().into_iter().filter(ours).collect()

@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// After how many drains in a row that did not find the worker the launcher is drained by a signal. The agent asks each 15 s at the end,
-/// so a launcher that only reconnects, or a list that is late, is long back.
+/// After how many drains in a row that did not find the worker the launcher is drained by a signal. The agent asks each
+/// 15 s at the end, so a launcher that only reconnects, or a list that is late, is long back.
 const MOST_MISSES: u32 = 60;
 
 const NO_KEY: &str = "Spacelift: a drain call needs an API key; set api_key_id, api_key_secret, url and worker_pool";

@@ -117,8 +117,8 @@ impl PoolSecrets {
 pub(super) const BY_CALL: DrainRules =
     DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term };
 
-/// Without an API key, and when the worker cannot be found in the pool. What the launcher does with a run at the signal is its own business; it is
-/// killed when it stays.
+/// Without an API key, and when the worker cannot be found in the pool. What the launcher does with a run at the signal
+/// is its own business; it is killed when it stays.
 pub(super) const BY_SIGNAL: DrainRules =
     DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Term };
 

@@ -73,7 +73,8 @@ pub(super) fn read(result: EffectResult, host: &HostContext) -> Result<Registrat
     }
 }
 
-/// Lines of the journal, oldest first. What another instance wrote (the image was made from a used machine) does not count.
+/// Lines of the journal, oldest first. What another instance wrote (the image was made from a used machine) does not
+/// count.
 fn parse(text: &str, instance: &str) -> Registration {
     let mut found = Registration::default();
     let mut ours = false;
@@ -100,8 +101,8 @@ fn parse(text: &str, instance: &str) -> Registration {
     if ours { found } else { Registration::default() }
 }
 
-/// The runner's id among the attributes. The vendor's script writes `null` for an id that it did not get, and itself accepts only
-/// letters, digits, `-` and `_` (sg-runner, main.sh).
+/// The runner's id among the attributes. The vendor's script writes `null` for an id that it did not get, and itself
+/// accepts only letters, digits, `-` and `_` (sg-runner, main.sh).
 fn runner_id(attributes: &str) -> Option<String> {
     let attributes: Value = serde_json::from_str(attributes).ok()?;
     let id = attributes.get("sg_runner_id")?.as_str()?;

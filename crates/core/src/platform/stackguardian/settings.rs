@@ -33,7 +33,8 @@ pub const KEYS: &[Key] = &[
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]
 pub struct StackGuardianQueueSettings {
-    /// The API's address without `/api/v1`, such as `https://api.app.stackguardian.io` (EU) or `https://api.us.stackguardian.io`.
+    /// The API's address without `/api/v1`, such as `https://api.app.stackguardian.io` (EU) or
+    /// `https://api.us.stackguardian.io`.
     pub url: BaseUrl,
     /// The organization's name, as it stands in StackGuardian's addresses.
     pub organization: String,
@@ -52,7 +53,8 @@ impl StackGuardianQueueSettings {
 /// How the instance's runner works.
 #[derive(Clone, Debug)]
 pub struct StackGuardianRunnerSettings {
-    /// The API's address without `/api/v1`, such as `https://api.app.stackguardian.io` (EU) or `https://api.us.stackguardian.io`.
+    /// The API's address without `/api/v1`, such as `https://api.app.stackguardian.io` (EU) or
+    /// `https://api.us.stackguardian.io`.
     pub url: BaseUrl,
     /// The organization's name, as it stands in StackGuardian's addresses.
     pub organization: String,

@@ -47,7 +47,8 @@ enum At {
 
 /// Removes this instance's registration: GitHub deletes it in one step, or refuses because a job runs.
 ///
-/// A 404 alone proves nothing, because GitHub also says so to a token that may not see the runner: only a list without the name does.
+/// A 404 alone proves nothing, because GitHub also says so to a token that may not see the runner: only a list without
+/// the name does.
 pub(super) fn remove<T: 'static>(
     calls: Calls,
     read: impl Fn(Removed) -> Result<T, ExchangeError> + Send + 'static,

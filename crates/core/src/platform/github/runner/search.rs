@@ -9,7 +9,8 @@ use crate::{
     settings::BaseUrl,
 };
 
-/// How many pages are read before something must be wrong: old versions of GitHub Enterprise Server ignore the name and list all runners.
+/// How many pages are read before something must be wrong: old versions of GitHub Enterprise Server ignore the name and
+/// list all runners.
 const MOST_PAGES: u32 = 100;
 
 /// The search for the runner of this instance's name.
