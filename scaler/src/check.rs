@@ -4,7 +4,10 @@ use std::{fmt, rc::Rc, time::Instant};
 
 use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
 use lightsout_cloud::GroupView;
-use lightsout_core::{platform::Demand, settings::PoolSettings};
+use lightsout_core::{
+    platform::{Demand, Reading},
+    settings::PoolSettings,
+};
 use serde::Serialize;
 
 use crate::{
@@ -79,7 +82,7 @@ pub(crate) async fn check(
 async fn check_pool(context: Rc<TickContext>, mut pool: Pool, describing: Describing) -> Finding {
     let until = Instant::now() + context.deadline;
     let settings = pool.settings.clone();
-    let (group, demand) = join(view(&context, &settings, describing, until), pool.demand(&context, until)).await;
+    let (group, reading) = join(view(&context, &settings, describing, until), pool.read(&context, until)).await;
     let mut finding = Finding { pool: settings.name.clone(), group: settings.group.clone(), ..Finding::default() };
     match group {
         Ok(view) => {
@@ -89,10 +92,11 @@ async fn check_pool(context: Rc<TickContext>, mut pool: Pool, describing: Descri
         }
         Err(error) => finding.errors.push(error),
     }
-    match demand {
-        Ok(Demand { queued, running, .. }) => {
+    match reading {
+        Ok(Reading { demand: Demand { queued, running, .. }, missing }) => {
             let running = running.map_or("running not known".into(), |running| format!("{running} running"));
             finding.seen.push(format!("{}: {queued} waiting, {running}", settings.platform.platform()));
+            finding.errors.extend(missing.map(|missing| format!("the queue was read in part: {missing}")));
         }
         Err(error) => finding.errors.push(error),
     }

@@ -44,7 +44,7 @@ const CLOUD: &Provider = PROVIDERS[0];
 
 /// Runs the scaler with these arguments, the program's name not among them.
 ///
-/// Exits with 0 on success, 1 when a pool failed (`once`, `check`), 2 when the arguments or the settings cannot work.
+/// Exits with 0 on success, 1 when a pool failed or was read in part (`once`, `check`), 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let result = match args::parse(args) {
         Ok(args) => read_settings(&args).and_then(|settings| run(&args, settings)),

@@ -11,7 +11,7 @@ use lightsout_cloud::{DoubtKind, GroupView, Groups};
 use lightsout_core::{
     duration::format_duration,
     exchange::{ErrorKind, ExchangeError},
-    platform::{Demand, Queue},
+    platform::{Queue, Reading},
     record::{Outcome, Record, Spent},
     scaling::{Capacity, Plan, floor, plan},
     settings::{PoolSettings, ScalerSettings},
@@ -70,7 +70,16 @@ pub(crate) struct Pool {
     raised: Option<Instant>,
     /// When its last tick began.
     pub(crate) began: Option<Instant>,
-    failing: bool,
+    health: Health,
+}
+
+/// How the last tick went, so that each change is told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// The queue was read in part.
+    Partial,
+    Failing,
 }
 
 impl Pool {
@@ -80,7 +89,7 @@ impl Pool {
         let pool = |settings: PoolSettings| {
             let reads = reads_by_address.entry(settings.platform.address().to_owned());
             let reads = Rc::clone(reads.or_insert_with(|| Rc::new(Semaphore::new(MAX_READS))));
-            Self { settings, reads, queue: None, not_before: None, raised: None, began: None, failing: false }
+            Self { settings, reads, queue: None, not_before: None, raised: None, began: None, health: Health::Good }
         };
         settings.into_iter().map(pool).collect()
     }
@@ -113,6 +122,7 @@ impl Pool {
             to: None,
             why: None,
             reason: None,
+            missing: None,
             error: None,
             ms: Spent::default(),
         };
@@ -135,17 +145,20 @@ impl Pool {
     ) -> Result<(), String> {
         let until = started + context.deadline;
         let settings = self.settings.clone();
-        let reading = async { (self.demand(context, until).await, started.elapsed()) };
-        let ((demand, took), view) = join(reading, view(context, &settings, group, until)).await;
+        let reading = async { (self.read(context, until).await, started.elapsed()) };
+        let ((reading, took), view) = join(reading, view(context, &settings, group, until)).await;
         record.ms.demand = Some(millis(took));
         record.ms.describe = view.as_ref().ok().map(|view| millis(view.took));
-        let (demand, mut view) = match (demand, view) {
-            (Ok(demand), Ok(view)) => (demand, view),
+        let (Reading { demand, missing }, mut view) = match (reading, view) {
+            (Ok(reading), Ok(view)) => (reading, view),
             (Ok(_), Err(group)) => return Err(group),
             (Err(queue), Ok(_)) => return Err(queue),
             (Err(queue), Err(group)) => return Err(format!("{queue}; and {group}")),
         };
 
+        // What was counted is a lower bound, and raising to one is right: what is missing holds nothing back.
+        let whole = missing.is_none();
+        record.missing = missing.map(|missing| missing.message);
         let since_raise = self.raised.map(|at| at.elapsed());
         let mut decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
         if matches!(decided, Plan::Raise { .. }) && view.at.elapsed() > MAX_VIEW_AGE {
@@ -172,7 +185,7 @@ impl Pool {
                 tracing::warn!(pool = self.settings.name, group = self.settings.group, "{}", doubt.text);
             }
         }
-        if !context.dry_run {
+        if !context.dry_run && whole {
             self.write_floor(context, floor(&settings.policy, &demand, capacity(&view.group)), &view.group, until)
                 .await;
         }
@@ -180,7 +193,7 @@ impl Pool {
     }
 
     /// Reads the queue, with a fresh token when the one at hand is refused.
-    pub(crate) async fn demand(&mut self, context: &TickContext, until: Instant) -> Result<Demand, String> {
+    pub(crate) async fn read(&mut self, context: &TickContext, until: Instant) -> Result<Reading, String> {
         let reads = Rc::clone(&self.reads);
         let Ok(_permit) = timeout_at(until.into(), reads.acquire()).await else {
             return Err(format!(
@@ -198,7 +211,12 @@ impl Pool {
             };
             let left = until.saturating_duration_since(Instant::now());
             let read = Box::pin(context.driver.complete(queue.as_mut(), left)).await;
-            let refused = matches!(&read, Err(ExchangeError { kind: ErrorKind::Unauthorized, .. }));
+            let trouble = match &read {
+                Ok(reading) => reading.missing.as_ref(),
+                Err(error) => Some(error),
+            }
+            .map(|error| error.kind);
+            let refused = trouble == Some(ErrorKind::Unauthorized);
             let source = self.settings.platform.secret().zip(token_at);
             if refused
                 && std::mem::take(&mut again)
@@ -210,10 +228,10 @@ impl Pool {
                 continue;
             }
             self.queue = Some((queue, token_at));
-            let poll_after = match &read {
-                Ok(demand) => demand.poll_after,
-                Err(ExchangeError { kind: ErrorKind::Throttled(after), .. }) => *after,
-                Err(_) => None,
+            let wish = read.as_ref().ok().and_then(|reading| reading.demand.poll_after);
+            let poll_after = match trouble {
+                Some(ErrorKind::Throttled(after)) => after.max(wish),
+                Some(_) | None => wish,
             };
             self.not_before = poll_after.map(|after| Instant::now() + after.min(MAX_POLL_AFTER));
             return read.map_err(|error| error.message);
@@ -270,15 +288,22 @@ impl Pool {
     }
 
     fn log_transition(&mut self, record: &Record) {
-        let failed = record.result == Outcome::Failed;
-        match (self.failing, failed) {
-            (false, true) => {
-                tracing::warn!(pool = record.pool, error = record.error, "the pool cannot be scaled");
-            }
-            (true, false) => tracing::info!(pool = record.pool, "the pool can be scaled again"),
-            (false, false) | (true, true) => {}
+        let health = match (record.result, &record.missing) {
+            (Outcome::Failed, _) => Health::Failing,
+            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise, Some(_)) => Health::Partial,
+            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise, None) => Health::Good,
+        };
+        let before = std::mem::replace(&mut self.health, health);
+        match health {
+            _ if before == health => {}
+            Health::Good => tracing::info!(pool = record.pool, "the pool can be scaled again"),
+            Health::Partial => tracing::warn!(
+                pool = record.pool,
+                missing = record.missing,
+                "the queue is read in part: the pool is raised to what is known"
+            ),
+            Health::Failing => tracing::warn!(pool = record.pool, error = record.error, "the pool cannot be scaled"),
         }
-        self.failing = failed;
     }
 }
 

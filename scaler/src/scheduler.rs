@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
-use lightsout_core::record::{Outcome, Record};
+use lightsout_core::record::Record;
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, sleep_until},
@@ -33,14 +33,15 @@ impl Scheduler {
         Self { context, idle: pools, busy: FuturesUnordered::new(), hinted: BTreeSet::new() }
     }
 
-    /// One tick of every pool. Gives the names and errors of those that failed.
+    /// One tick of every pool. Gives the names and errors of those that failed, in part or as a whole.
     pub(crate) async fn once(&mut self, mut done: impl FnMut(&Record)) -> Vec<(String, String)> {
         let mut failed = Vec::new();
         self.tick();
         while let Some(record) = self.next().await {
             done(&record);
-            if record.result == Outcome::Failed {
-                failed.push((record.pool, record.error.unwrap_or_default()));
+            if let Some(failure) = record.failure() {
+                let failure = failure.to_owned();
+                failed.push((record.pool, failure));
             }
         }
         failed.sort();

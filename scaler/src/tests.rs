@@ -3,6 +3,7 @@
 mod checking;
 mod hinting;
 mod isolation;
+mod partial;
 mod raising;
 mod rotation;
 mod watching;
@@ -16,7 +17,7 @@ use lightsout_cloud::{
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
     exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Program, Step},
-    platform::{Demand, Queue},
+    platform::{Demand, Queue, Reading},
     record::Record,
     settings::{Fragment, ScalerSettings},
 };
@@ -35,18 +36,18 @@ fn calls(groups: &FakeGroups) -> Vec<String> {
 
 /// A queue that gives the same answer for ever, after a program that sleeps for so many seconds.
 #[derive(Clone)]
-struct Answers(Result<Demand, ExchangeError>, Option<&'static str>);
+struct Answers(Result<Reading, ExchangeError>, Option<&'static str>);
 
 impl Exchange for Answers {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         let Some(seconds) = self.1 else { return Step::Done(self.0.clone()) };
         let argv = vec!["sleep".into(), seconds.into()];
         Step::Perform(Effect::Program(Program { argv, env: Vec::new(), timeout: Duration::from_secs(30) }))
     }
 
-    fn resume(&mut self, _: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, _: EffectResult) -> Step<Reading> {
         Step::Done(self.0.clone())
     }
 }
@@ -58,7 +59,13 @@ impl Queue for Answers {
 }
 
 fn waiting(queued: u32) -> Answers {
-    Answers(Ok(Demand { queued, running: Some(0), poll_after: None }), None)
+    Answers(Ok(Demand { queued, running: Some(0), poll_after: None }.into()), None)
+}
+
+/// Some jobs wait, and a part of the queue was not read.
+fn partly(queued: u32, missing: ExchangeError) -> Answers {
+    let demand = Demand { queued, running: Some(0), poll_after: None };
+    Answers(Ok(Reading { demand, missing: Some(missing) }), None)
 }
 
 fn failing(message: &str) -> Answers {

@@ -71,8 +71,28 @@ pub struct Demand {
     pub poll_after: Option<Duration>,
 }
 
+/// What came of asking how much work a pool has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// What was counted: all of it, or, when something is missing, a lower bound. Raising to a lower bound is always
+    /// right for a scaler that cannot lower.
+    pub demand: Demand,
+    /// What was not read, why, and what to do about it; `None` when all was read.
+    pub missing: Option<ExchangeError>,
+}
+
+impl From<Demand> for Reading {
+    /// All of it.
+    fn from(demand: Demand) -> Self {
+        Self { demand, missing: None }
+    }
+}
+
 /// The scaler's side of a platform. `start` begins a new reading; entity tags and tokens live on between readings.
-pub trait Queue: Exchange<Output = Demand> {
+///
+/// A reading of which nothing succeeded is an error. One that failed in part is a [`Reading`] that says what is missing:
+/// what could not be read is never counted as zero, and what could be is never dropped.
+pub trait Queue: Exchange<Output = Reading> {
     /// The platform's name in settings and logs.
     fn platform(&self) -> &'static str;
 }

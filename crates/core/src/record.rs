@@ -67,6 +67,9 @@ pub struct Record {
     /// `why` as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What of the queue was not read, and why: the plan was made for what was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
     /// What failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -75,6 +78,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// What went wrong, if anything did: in a tick that failed, or that did its work with a part of the queue.
+    pub fn failure(&self) -> Option<&str> {
+        self.error.as_deref().or(self.missing.as_deref())
+    }
+
     /// The record as one line of JSON.
     #[expect(clippy::expect_used, reason = "its keys are texts, and it holds nothing that cannot be written")]
     pub fn json(&self) -> String {
@@ -99,6 +107,9 @@ impl fmt::Display for Record {
         }
         if let Some(reason) = &self.reason {
             write!(f, ": {reason}")?;
+        }
+        if let Some(missing) = &self.missing {
+            write!(f, "; the queue was read in part: {missing}")?;
         }
         write!(f, " [{}, {} ms", self.platform, self.ms.total)?;
         if self.pool != self.group {
@@ -129,6 +140,7 @@ mod tests {
             to,
             reason: Some(why.to_string()),
             why: Some(why),
+            missing: None,
             error: None,
             ms: Spent { demand: Some(31), describe: Some(12), raise: None, total: 43 },
         }
@@ -144,6 +156,7 @@ mod tests {
             group: "ci-linux".into(),
             ..record(Outcome::Failed, None)
         };
+        let partly = Record { missing: Some("1 of 9 projects was refused".into()), ..record(Outcome::Raised, Some(7)) };
         let refused = Record { error: Some("AWS refused it".into()), ..record(Outcome::Failed, Some(7)) };
         for (record, expected) in [
             (
@@ -157,6 +170,11 @@ mod tests {
             (
                 record(Outcome::Held, None),
                 "2026-11-21T03:00:00.250Z linux held: 3 waiting + 4 running: need 7; desired is 5 [gitlab, 43 ms]",
+            ),
+            (
+                partly,
+                "2026-11-21T03:00:00.250Z linux raised 5 -> 7: 3 waiting + 4 running: need 7; desired is 5; the queue was read in part: \
+                 1 of 9 projects was refused [gitlab, 43 ms]",
             ),
             (failed, "2026-11-21T03:00:00.250Z linux FAILED: GitLab answers 502 [gitlab, 43 ms, group ci-linux]"),
             (

@@ -141,7 +141,7 @@ async fn many_hints_cost_one_more_reading_a_second() {
 async fn a_hint_for_a_platform_that_wishes_patience_is_dropped() {
     let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
     let wish = Demand { queued: 0, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
-    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![Answers(Ok(wish), None)]);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![Answers(Ok(wish.into()), None)]);
     let (hint, hinted) = mpsc::channel(1000);
     let ticks = Cell::new(0);
     let stop = tokio::time::sleep(Duration::from_millis(1500));

@@ -16,7 +16,8 @@ const TICK: Duration = Duration::from_millis(5);
 async fn a_platform_that_wishes_patience_gets_it() {
     let (settings, groups) = (settings(&[("eager", ""), ("patient", "")]), FakeGroups::of(&["eager", "patient"]));
     let wish = Demand { queued: 1, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
-    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(1), Answers(Ok(wish), None)]);
+    let mut scheduler =
+        scheduler(&settings, context(&settings, &groups), vec![waiting(1), Answers(Ok(wish.into()), None)]);
     let (enough, seen) = (Notify::new(), RefCell::new(BTreeMap::<String, u32>::new()));
     let done = |record: &Record| {
         let mut seen = seen.borrow_mut();

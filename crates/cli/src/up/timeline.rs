@@ -167,6 +167,7 @@ mod tests {
             to: (result == Outcome::Raised).then_some(3),
             why: None,
             reason: Some("3 waiting".into()),
+            missing: None,
             error: error.map(str::to_owned),
             ms: Spent::default(),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         buildkite::{BuildkiteQueue, BuildkiteQueueSettings, CLOUD, base_url},
     },
 };
@@ -45,12 +45,12 @@ fn good() -> Reply {
     reply(200, &[], &metrics(&json!({ "scheduled": 5, "running": 2, "waiting": 1, "total": 8 })))
 }
 
-fn read(settings: BuildkiteQueueSettings, reply: Reply) -> Result<Demand, ExchangeError> {
+fn read(settings: BuildkiteQueueSettings, reply: Reply) -> Result<Reading, ExchangeError> {
     script(&mut open(settings), [reply]).0
 }
 
-fn counts(queued: u32, running: u32) -> Demand {
-    Demand { queued, running: Some(running), poll_after: None }
+fn counts(queued: u32, running: u32) -> Reading {
+    Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn the_wish_for_a_pause_is_passed_on_and_follows_the_platform_down_again() {
         let result =
             Reply { headers: [("buildkite-agent-metrics-poll-duration".to_owned(), wish.to_owned())].into(), ..good() };
         let found = script(&mut queue, [result]).0.expect("a reading");
-        assert_eq!((found.queued, found.poll_after), (5, wait.map(Duration::from_secs)), "{wish:?}");
+        assert_eq!((found.demand.queued, found.demand.poll_after), (5, wait.map(Duration::from_secs)), "{wish:?}");
     }
     assert_eq!(script(&mut queue, [good()]).0, Ok(counts(5, 2)), "no wish any more");
 }
@@ -221,8 +221,8 @@ proptest! {
     ) {
         for value in [value, json!({ "jobs": jobs })] {
             if let Ok(found) = read(settings(), reply(200, &[], &value.to_string())) {
-                prop_assert_eq!(Some(found.queued.into()), value["jobs"]["scheduled"].as_u64());
-                prop_assert_eq!(found.running.map(u64::from), value["jobs"]["running"].as_u64());
+                prop_assert_eq!(Some(found.demand.queued.into()), value["jobs"]["scheduled"].as_u64());
+                prop_assert_eq!(found.demand.running.map(u64::from), value["jobs"]["running"].as_u64());
             }
         }
     }

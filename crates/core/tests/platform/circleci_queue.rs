@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings, base_url},
     },
 };
@@ -35,12 +35,12 @@ fn running(tasks: u32) -> Reply {
     reply(200, &[], &json!({ "running_runner_tasks": tasks }).to_string())
 }
 
-fn read(replies: impl IntoIterator<Item = Reply>) -> Result<Demand, ExchangeError> {
+fn read(replies: impl IntoIterator<Item = Reply>) -> Result<Reading, ExchangeError> {
     script(&mut open(settings()), replies).0
 }
 
-fn counts(queued: u32, running: u32) -> Demand {
-    Demand { queued, running: Some(running), poll_after: None }
+fn counts(queued: u32, running: u32) -> Reading {
+    Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
 fn paths(requests: &[lightsout_core::exchange::Request]) -> Vec<&str> {
@@ -249,8 +249,8 @@ proptest! {
     fn arbitrary_json_never_makes_up_a_count(value in any_json(&["unclaimed_task_count", "running_runner_tasks", "x"])) {
         let same = reply(200, &[], &value.to_string());
         if let Ok(found) = complete(&mut open(settings()), |_| EffectResult::Http(Ok(same.clone()))) {
-            prop_assert_eq!(Some(found.queued.into()), value["unclaimed_task_count"].as_u64());
-            prop_assert_eq!(found.running.map(u64::from), value["running_runner_tasks"].as_u64());
+            prop_assert_eq!(Some(found.demand.queued.into()), value["unclaimed_task_count"].as_u64());
+            prop_assert_eq!(found.demand.running.map(u64::from), value["running_runner_tasks"].as_u64());
         }
     }
 

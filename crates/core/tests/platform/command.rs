@@ -6,7 +6,7 @@ use lightsout_core::{
     activity::{Activity, JobId},
     exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
     platform::{
-        Demand, DrainBy, Drained, HostContext, Probe, Queue, RunnerPlatform, Signal, UndrainBy,
+        Demand, DrainBy, Drained, HostContext, Probe, Queue, Reading, RunnerPlatform, Signal, UndrainBy,
         command::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings},
     },
 };
@@ -25,7 +25,7 @@ fn queue() -> CommandQueue {
         .expect("a queue")
 }
 
-fn demand(ended: Output) -> Result<Demand, ExchangeError> {
+fn demand(ended: Output) -> Result<Reading, ExchangeError> {
     run(&mut queue(), Ok(ended)).1
 }
 
@@ -41,7 +41,7 @@ fn the_queue_is_what_the_program_prints() {
         ("0\n", 0, None, None),
         ("4294967295", u32::MAX, None, None),
     ] {
-        let expected = Demand { queued, running, poll_after: poll_after.map(Duration::from_secs) };
+        let expected = Demand { queued, running, poll_after: poll_after.map(Duration::from_secs) }.into();
         assert_eq!(demand(output(0, stdout, "a warning")), Ok(expected), "{stdout}");
     }
     let (program, _) = run(&mut queue(), Ok(output(0, "0", "")));
@@ -285,16 +285,16 @@ proptest! {
             prop_assert!(demand(ended.clone()).is_err());
             prop_assert_ne!(busy(Ok(ended.clone())), Activity::Quiet);
             prop_assert_ne!(drained(Ok(ended)).ok(), Some(Drained::Empty));
-        } else if let Ok(demand) = demand(ended) {
+        } else if let Ok(found) = demand(ended) {
             let first = String::from_utf8_lossy(&stdout).trim_start().lines().next().map(|line| line.trim().parse::<u32>());
-            prop_assert_eq!(first, Some(Ok(demand.queued)), "arbitrary bytes that are a number after all");
+            prop_assert_eq!(first, Some(Ok(found.demand.queued)), "arbitrary bytes that are a number after all");
         }
     }
 
     #[test]
     fn any_counts_are_read_back(queued: u32, running: Option<u32>, poll: Option<u32>) {
         let text = serde_json::json!({"queued": queued, "running": running, "poll_after_s": poll}).to_string();
-        let expected = Demand { queued, running, poll_after: poll.map(|s| Duration::from_secs(s.into())) };
+        let expected = Demand { queued, running, poll_after: poll.map(|s| Duration::from_secs(s.into())) }.into();
         prop_assert_eq!(demand(output(0, &text, "")), Ok(expected));
         // Cut anywhere it is not understood.
         for cut in 0..text.len() {

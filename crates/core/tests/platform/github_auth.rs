@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lightsout_core::{
     exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step},
     platform::{
-        Demand,
+        Reading,
         github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope},
     },
 };
@@ -53,7 +53,7 @@ impl Shell {
         now: &str,
         signature: &Result<Vec<u8>, String>,
         replies: impl IntoIterator<Item = Reply>,
-    ) -> Result<Demand, ExchangeError> {
+    ) -> Result<Reading, ExchangeError> {
         let mut replies: VecDeque<_> = replies.into_iter().collect();
         let mut step = queue.start();
         for _ in 0..100 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, ExchangeError, Reply, Unreachable},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope, base_url},
     },
 };
@@ -30,7 +30,7 @@ fn settings() -> GitHubQueueSettings {
     }
 }
 
-fn read(settings: GitHubQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Demand, ExchangeError> {
+fn read(settings: GitHubQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Reading, ExchangeError> {
     script(&mut GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into()))?, replies).0
 }
 
@@ -53,8 +53,8 @@ fn jobs(jobs: &[Value]) -> Value {
     json!({"total_count": jobs.len(), "jobs": jobs})
 }
 
-fn demand(queued: u32, running: u32) -> Demand {
-    Demand { queued, running: Some(running), poll_after: None }
+fn demand(queued: u32, running: u32) -> Reading {
+    Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
 /// One run with these jobs.
@@ -254,7 +254,7 @@ fn what_is_left_of_the_hour_is_spread_over_it() {
         [("4000", Some(1)), ("400", Some(18)), ("20", Some(360)), ("2", Some(3600)), ("1", Some(3600)), ("9000", None)]
     {
         let page = || reply(200, &headers(left), &runs(&[]).to_string());
-        let poll_after = read(settings(), [page(), page()]).expect("read").poll_after;
+        let poll_after = read(settings(), [page(), page()]).expect("read").demand.poll_after;
         assert_eq!(poll_after.map(|pause| pause.as_secs()), pause, "{left} left, two a reading");
     }
 }

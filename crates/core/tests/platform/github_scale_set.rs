@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Reply, Unreachable},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         github::{CLOUD, GitHubAuth, GitHubOwner, GitHubScaleSetQueue, GitHubScaleSetSettings},
     },
 };
@@ -67,8 +67,8 @@ fn message(number: u64, assigned: u32, running: u32) -> Reply {
     )
 }
 
-fn demand(queued: u32, running: u32) -> Demand {
-    Demand { queued, running: Some(running), poll_after: None }
+fn demand(queued: u32, running: u32) -> Reading {
+    Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
 fn opened() -> GitHubScaleSetQueue {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 use lightsout_core::{
     exchange::{ExchangeError, Method, Reply, Request},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         gitlab::{GitLabQueue, GitLabQueueSettings, Scope},
     },
 };
@@ -37,7 +37,7 @@ pub fn project(name: &str) -> Scope {
     Scope::Projects(vec![name.to_owned()])
 }
 
-pub fn read(settings: GitLabQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Demand, ExchangeError> {
+pub fn read(settings: GitLabQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Reading, ExchangeError> {
     script(&mut GitLabQueue::new(settings, TOKEN.into())?, replies).0
 }
 
@@ -67,8 +67,8 @@ fn urls(requests: &[Request]) -> Vec<&str> {
     requests.iter().map(|request| request.url.as_str()).collect()
 }
 
-fn demand(queued: u32, running: u32) -> Demand {
-    Demand { queued, running: Some(running), poll_after: None }
+fn demand(queued: u32, running: u32) -> Reading {
+    Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
 #[test]
@@ -299,8 +299,8 @@ fn the_rate_limit_is_heeded_before_it_is_reached() {
         (&[("ratelimit-remaining", "0"), ("ratelimit-reset", "1895255242"), date], Some(3600)),
         (&[("ratelimit-remaining", "few"), ("ratelimit-reset", "1795255242"), date], None),
     ] {
-        let demand = read(settings(project("12")), [reply(200, headers, "[]")]).expect("a reading");
-        assert_eq!(demand.poll_after, wait.map(Duration::from_secs), "{headers:?}");
+        let found = read(settings(project("12")), [reply(200, headers, "[]")]).expect("a reading");
+        assert_eq!(found.demand.poll_after, wait.map(Duration::from_secs), "{headers:?}");
     }
 }
 

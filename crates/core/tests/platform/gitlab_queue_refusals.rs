@@ -55,8 +55,8 @@ fn a_job_with_a_missing_or_mistyped_key_is_named() {
 #[test]
 fn extra_keys_and_unread_keys_do_not_matter() {
     for (key, value) in [("new_in_gitlab_20", json!({"a": [1]})), ("pipeline", Value::Null), ("name", json!(3))] {
-        let demand = read(settings(project("12")), [reply(200, &[], &spoilt(key, Some(value)))]).expect("understood");
-        assert_eq!((demand.queued, demand.running), (1, Some(1)));
+        let found = read(settings(project("12")), [reply(200, &[], &spoilt(key, Some(value)))]).expect("understood");
+        assert_eq!((found.demand.queued, found.demand.running), (1, Some(1)));
     }
     // Without a runner id nothing is read from `runner`.
     read(settings(project("12")), [reply(200, &[], &spoilt("runner", None))]).expect("understood");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Output, Reply, Request, Unreachable},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         spacelift::{SpaceliftQueue, SpaceliftQueueSettings, base_url},
     },
 };
@@ -67,11 +67,11 @@ pub fn errors(message: &str) -> Value {
     json!({"data": null, "errors": [{"message": message, "path": ["workerPool"]}]})
 }
 
-fn read(replies: impl IntoIterator<Item = Reply>) -> (Result<Demand, ExchangeError>, Vec<Request>) {
+fn read(replies: impl IntoIterator<Item = Reply>) -> (Result<Reading, ExchangeError>, Vec<Request>) {
     script(&mut open(), replies)
 }
 
-fn answered(answer: Reply) -> Result<Demand, ExchangeError> {
+fn answered(answer: Reply) -> Result<Reading, ExchangeError> {
     read([login(), answer]).0
 }
 
@@ -90,7 +90,7 @@ fn the_key_is_exchanged_and_the_pool_is_read() {
     let (demand, requests) = read([login(), ok(&pool(3, &workers))]);
     assert_eq!(
         demand,
-        Ok(Demand { queued: 3, running: Some(2), poll_after: None }),
+        Ok(Demand { queued: 3, running: Some(2), poll_after: None }.into()),
         "drained but busy counts as running"
     );
     for request in &requests {
@@ -103,7 +103,7 @@ fn the_key_is_exchanged_and_the_pool_is_read() {
     assert_eq!(sent(&requests[1])["variables"], json!({"pool": POOL}));
     let query = sent(&requests[1])["query"].as_str().expect("a query").to_owned();
     assert!(!query.contains("availableAt"), "older servers do not know it: {query}");
-    assert_eq!(answered(ok(&pool(0, &[]))), Ok(Demand { queued: 0, running: Some(0), poll_after: None }));
+    assert_eq!(answered(ok(&pool(0, &[]))), Ok(Demand { queued: 0, running: Some(0), poll_after: None }.into()));
     assert_eq!(open().platform(), "spacelift");
 }
 
@@ -137,7 +137,7 @@ fn a_refused_token_is_renewed_once() {
         let mut queue = open();
         script(&mut queue, [login(), ok(&pool(0, &[]))]).0.expect("read");
         let (demand, requests) = script(&mut queue, [refused.clone(), login(), ok(&pool(7, &[]))]);
-        assert_eq!((demand.expect("read").queued, requests.len()), (7, 3));
+        assert_eq!((demand.expect("read").demand.queued, requests.len()), (7, 3));
         let (error, requests) = script(&mut queue, [refused.clone(), login(), refused.clone()]);
         assert_eq!((error.expect_err("refused again").kind, requests.len()), (ErrorKind::Unauthorized, 3));
         // A fresh one that is refused is not asked for again; the next reading begins with a login.
@@ -206,7 +206,7 @@ fn errors_that_come_with_http_200_are_errors() {
     for errors in [json!([]), Value::Null] {
         let mut with_data = pool(1, &[]);
         with_data["errors"] = errors;
-        assert_eq!(answered(ok(&with_data)).expect("no error").queued, 1);
+        assert_eq!(answered(ok(&with_data)).expect("no error").demand.queued, 1);
     }
 }
 
@@ -238,10 +238,14 @@ fn missing_and_mistyped_keys_are_errors_and_not_zero() {
         assert_eq!(error.kind, ErrorKind::Malformed);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
-    assert_eq!(answered(ok(&spoilt("workers", Some(Value::Null)))).expect("read").running, None, "unknown, not zero");
+    assert_eq!(
+        answered(ok(&spoilt("workers", Some(Value::Null)))).expect("read").demand.running,
+        None,
+        "unknown, not zero"
+    );
     for (key, value) in [("metadata", None), ("metadata", Some(json!(3))), ("drained", None), ("new", Some(json!([])))]
     {
-        assert_eq!(answered(ok(&spoilt(key, value))).expect("not needed").running, Some(1), "{key}");
+        assert_eq!(answered(ok(&spoilt(key, value))).expect("not needed").demand.running, Some(1), "{key}");
     }
 }
 
@@ -333,9 +337,9 @@ proptest! {
     #[test]
     fn a_pool_with_anything_in_it_is_demand_only_as_it_says(inside in any_json(WORDS)) {
         if let Ok(demand) = answered(ok(&json!({"data": {"workerPool": inside}}))) {
-            prop_assert_eq!(inside["pendingRuns"].as_u64(), Some(demand.queued.into()));
+            prop_assert_eq!(inside["pendingRuns"].as_u64(), Some(demand.demand.queued.into()));
             let busy = inside["workers"].as_array().map(|all| all.iter().filter(|one| one["busy"] == true).count());
-            prop_assert_eq!(demand.running.map(|count| count as usize), busy);
+            prop_assert_eq!(demand.demand.running.map(|count| count as usize), busy);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Output, Reply, Unreachable},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         stackguardian::{StackGuardianQueue, StackGuardianQueueSettings, base_url},
     },
 };
@@ -34,7 +34,7 @@ fn open() -> StackGuardianQueue {
     StackGuardianQueue::new(settings(), KEY.into()).expect("settings that can work")
 }
 
-fn read(answer: Reply) -> Result<Demand, ExchangeError> {
+fn read(answer: Reply) -> Result<Reading, ExchangeError> {
     script(&mut open(), [answer]).0
 }
 
@@ -62,10 +62,14 @@ fn one_call_tells_what_waits_and_what_runs() {
     let mut queue = open();
     assert_eq!(queue.platform(), "stackguardian");
     let (demand, requests) = script(&mut queue, [ok(&group(4, &instances))]);
-    assert_eq!(demand, Ok(Demand { queued: 4, running: Some(4), poll_after: None }), "draining and pending count");
+    assert_eq!(
+        demand,
+        Ok(Demand { queued: 4, running: Some(4), poll_after: None }.into()),
+        "draining and pending count"
+    );
     assert_eq!((requests[0].method, requests[0].url.as_str()), (Method::Get, GROUP));
     assert_eq!(header(&requests[0], "authorization"), Some("apikey sgo_very-secret"));
-    assert_eq!(read(ok(&group(0, &[]))), Ok(Demand { queued: 0, running: Some(0), poll_after: None }));
+    assert_eq!(read(ok(&group(0, &[]))), Ok(Demand { queued: 0, running: Some(0), poll_after: None }.into()));
 }
 
 #[test]
@@ -107,13 +111,13 @@ fn what_runs_is_unknown_and_not_zero_when_a_count_is_missing() {
             None => drop(one.as_object_mut().expect("an object").remove(key)),
         }
         let demand = read(ok(&group(2, &[instance("r-0", "ACTIVE", 3, 0), one]))).expect("understood");
-        assert_eq!((demand.queued, demand.running), (2, None), "{key}");
+        assert_eq!((demand.demand.queued, demand.demand.running), (2, None), "{key}");
     }
     for list in [
         json!({"msg": {"QueuedWorkflowsCount": 2}}),
         json!({"msg": {"QueuedWorkflowsCount": 2, "ContainerInstances": null}}),
     ] {
-        assert_eq!(read(ok(&list)).expect("understood").running, None);
+        assert_eq!(read(ok(&list)).expect("understood").demand.running, None);
     }
     counts["pendingTasksCount"] = json!("1");
     assert_eq!(read(ok(&group(2, &[counts]))).expect_err("mistyped").kind, ErrorKind::Malformed);
@@ -129,7 +133,11 @@ fn keys_that_are_not_read_may_be_anything() {
         ("runnerId", Value::Null),
     ] {
         one[key] = value;
-        assert_eq!(read(ok(&group(1, std::slice::from_ref(&one)))).expect("understood").running, Some(1), "{key}");
+        assert_eq!(
+            read(ok(&group(1, std::slice::from_ref(&one)))).expect("understood").demand.running,
+            Some(1),
+            "{key}"
+        );
     }
 }
 
@@ -233,8 +241,8 @@ proptest! {
     #[test]
     fn arbitrary_json_is_demand_only_with_the_count(value in any_json(WORDS)) {
         if let Ok(demand) = read(ok(&value)) {
-            prop_assert_eq!(value["msg"]["QueuedWorkflowsCount"].as_u64(), Some(demand.queued.into()));
-            prop_assert!(demand.running.is_none() || value["msg"]["ContainerInstances"].is_array());
+            prop_assert_eq!(value["msg"]["QueuedWorkflowsCount"].as_u64(), Some(demand.demand.queued.into()));
+            prop_assert!(demand.demand.running.is_none() || value["msg"]["ContainerInstances"].is_array());
         }
     }
 
@@ -242,7 +250,7 @@ proptest! {
     fn instances_with_anything_in_them_never_make_zero_out_of_a_count(one in any_json(WORDS)) {
         if let Ok(demand) = read(ok(&group(1, std::slice::from_ref(&one)))) {
             let sum = one["runningTasksCount"].as_u64().zip(one["pendingTasksCount"].as_u64()).map(|(a, b)| a + b);
-            prop_assert_eq!(demand.running.map(u64::from), sum, "{}", one);
+            prop_assert_eq!(demand.demand.running.map(u64::from), sum, "{}", one);
         }
     }
 

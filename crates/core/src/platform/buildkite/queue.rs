@@ -11,7 +11,7 @@ use super::{
 use crate::{
     exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         answer::{Remedies, RequestContext, percent_encode},
     },
 };
@@ -45,7 +45,7 @@ impl BuildkiteQueue {
         Ok(Self { settings, token })
     }
 
-    fn read(&self, result: EffectResult) -> Result<Demand, ExchangeError> {
+    fn read(&self, result: EffectResult) -> Result<Reading, ExchangeError> {
         let context = RequestContext {
             platform: format!("Buildkite at {}", self.settings.url),
             what: format!("read the metrics of queue {}", self.settings.queue),
@@ -60,7 +60,8 @@ impl BuildkiteQueue {
         let jobs = metrics.root().key("jobs")?;
         let (scheduled, running) = (jobs.key("scheduled")?.count()?, jobs.key("running")?.count()?);
         let waiting = if self.settings.include_waiting { jobs.key("waiting")?.count()? } else { 0 };
-        Ok(Demand { queued: scheduled.saturating_add(waiting), running: Some(running), poll_after: poll_after(&reply) })
+        let queued = scheduled.saturating_add(waiting);
+        Ok(Demand { queued, running: Some(running), poll_after: poll_after(&reply) }.into())
     }
 }
 
@@ -71,9 +72,9 @@ fn poll_after(reply: &Reply) -> Option<Duration> {
 }
 
 impl Exchange for BuildkiteQueue {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         let url = format!("{}/v3/metrics/queue?name={}", self.settings.url, percent_encode(&self.settings.queue));
         let request = Request::get(url)
             .header("authorization", Text::secret(format!("Token {}", self.token.expose_secret())))
@@ -81,7 +82,7 @@ impl Exchange for BuildkiteQueue {
         Step::Perform(Effect::Http(request))
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
         Step::Done(self.read(result))
     }
 }

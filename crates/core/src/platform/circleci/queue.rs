@@ -8,7 +8,7 @@ use super::{CircleCiQueueSettings, NAME, settings::check_personal_token};
 use crate::{
     exchange::{Effect, EffectResult, Exchange, ExchangeError, Request, Step, Text},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         answer::{Remedies, RequestContext, percent_encode},
     },
 };
@@ -30,7 +30,7 @@ pub struct CircleCiQueue {
     token: SecretString,
     /// The version that answered last.
     version: Version,
-    reading: Option<Reading>,
+    reading: Option<UnderWay>,
 }
 
 /// The versions of the runner API; their answers are the same.
@@ -90,7 +90,7 @@ impl Count {
 
 /// A reading under way.
 #[derive(Debug)]
-struct Reading {
+struct UnderWay {
     /// The classes that are not yet read through; the last is at hand.
     classes: Vec<String>,
     count: Count,
@@ -100,7 +100,7 @@ struct Reading {
     running: u32,
 }
 
-type Next = Result<Step<Demand>, ExchangeError>;
+type Next = Result<Step<Reading>, ExchangeError>;
 
 impl CircleCiQueue {
     /// A reader that has remembered nothing yet, with a personal API token.
@@ -113,15 +113,15 @@ impl CircleCiQueue {
         Ok(Self { settings, token, version: Version::V3, reading: None })
     }
 
-    fn begin(&mut self) -> Step<Demand> {
+    fn begin(&mut self) -> Step<Reading> {
         // Each class once, in order from the last.
         let classes: BTreeSet<_> = self.settings.resource_classes.iter().cloned().collect();
         let classes = classes.into_iter().rev().collect();
-        self.ask(Reading { classes, count: Count::Waiting, turned: false, waiting: 0, running: 0 })
+        self.ask(UnderWay { classes, count: Count::Waiting, turned: false, waiting: 0, running: 0 })
     }
 
-    fn ask(&mut self, reading: Reading) -> Step<Demand> {
-        let Some(class) = reading.classes.last() else { return Step::Done(Ok(self.demand(&reading))) };
+    fn ask(&mut self, reading: UnderWay) -> Step<Reading> {
+        let Some(class) = reading.classes.last() else { return Step::Done(Ok(self.demand(&reading).into())) };
         let url = format!(
             "{}{}{}?resource-class={}",
             self.settings.url,
@@ -170,7 +170,7 @@ impl CircleCiQueue {
         Ok(self.ask(reading))
     }
 
-    fn demand(&self, reading: &Reading) -> Demand {
+    fn demand(&self, reading: &UnderWay) -> Demand {
         let room = self.settings.max_concurrency.map_or(u32::MAX, |most| most.saturating_sub(reading.running));
         Demand { queued: reading.waiting.min(room), running: Some(reading.running), poll_after: None }
     }
@@ -186,13 +186,13 @@ impl CircleCiQueue {
 }
 
 impl Exchange for CircleCiQueue {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         self.begin()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
         self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
     }
 }

@@ -8,7 +8,7 @@ use super::{NAME, check, failure, output};
 use crate::{
     exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         answer::{Document, Remedies, RequestContext},
     },
 };
@@ -40,9 +40,9 @@ impl CommandQueue {
 }
 
 impl Exchange for CommandQueue {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         Step::Perform(Effect::Program(Program {
             argv: self.settings.queue.clone(),
             env: Vec::new(),
@@ -50,8 +50,8 @@ impl Exchange for CommandQueue {
         }))
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
-        Step::Done(output("queue", result).and_then(|output| demand(&output)))
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
+        Step::Done(output("queue", result).and_then(|output| Ok(demand(&output)?.into())))
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Step},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         answer::{Document, Listing, PAGE, Remedies, RequestContext, Stage, demand, percent_encode},
     },
 };
@@ -53,13 +53,13 @@ impl GitHubQueue {
 }
 
 impl Exchange for GitHubQueue {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         self.0.start()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
         self.0.resume(result)
     }
 }
@@ -80,7 +80,7 @@ struct Lister {
     /// How many more readings `repositories` is good for.
     good_for: u32,
     listing: Listing<Items>,
-    reading: Reading,
+    reading: UnderWay,
 }
 
 /// What a page holds.
@@ -93,7 +93,7 @@ enum Items {
 
 /// The reading under way.
 #[derive(Debug, Default)]
-struct Reading {
+struct UnderWay {
     /// Which answer is awaited.
     at: Option<At>,
     /// Whether the repositories were listed in this very reading.
@@ -132,16 +132,16 @@ impl At {
     }
 }
 
-type Next = Result<Step<Demand>, ExchangeError>;
+type Next = Result<Step<Reading>, ExchangeError>;
 
 impl Lister {
     fn new(settings: GitHubQueueSettings, secret: SecretString) -> Self {
         let listing = Listing::new(settings.url.clone());
-        Self { settings, secret, repositories: Vec::new(), good_for: 0, listing, reading: Reading::default() }
+        Self { settings, secret, repositories: Vec::new(), good_for: 0, listing, reading: UnderWay::default() }
     }
 
-    fn begin(&mut self) -> Step<Demand> {
-        self.reading = Reading::default();
+    fn begin(&mut self) -> Step<Reading> {
+        self.reading = UnderWay::default();
         self.listing.restart();
         let api = &self.settings.url;
         let url = match &self.settings.scope {
@@ -164,9 +164,9 @@ impl Lister {
     }
 
     /// Goes on with the runs of this repository, or ends when there are no more.
-    fn runs_of(&mut self, repository: usize, status: usize) -> Step<Demand> {
+    fn runs_of(&mut self, repository: usize, status: usize) -> Step<Reading> {
         self.listing.begin_list();
-        let Some(name) = self.repositories.get(repository) else { return Step::Done(Ok(self.finish())) };
+        let Some(name) = self.repositories.get(repository) else { return Step::Done(Ok(self.finish().into())) };
         let Some(word) = STATUSES.get(status) else { return self.jobs_of(repository) };
         let url =
             format!("{}/repos/{}/actions/runs?status={word}&per_page={PAGE}", self.settings.url, repository_path(name));
@@ -174,7 +174,7 @@ impl Lister {
     }
 
     /// Goes on with the jobs of the next run, or the next repository when there are no more.
-    fn jobs_of(&mut self, repository: usize) -> Step<Demand> {
+    fn jobs_of(&mut self, repository: usize) -> Step<Reading> {
         self.listing.begin_list();
         let (Some(name), Some(run)) = (self.repositories.get(repository), self.reading.runs.pop_first()) else {
             return self.runs_of(repository + 1, 0);
@@ -187,7 +187,7 @@ impl Lister {
         self.ask(At::Jobs { url, repository, run })
     }
 
-    fn ask(&mut self, at: At) -> Step<Demand> {
+    fn ask(&mut self, at: At) -> Step<Reading> {
         let request = self.listing.request(at.url());
         self.reading.at = Some(at);
         Step::Perform(Effect::Http(request))
@@ -218,7 +218,7 @@ impl Lister {
         Ok(self.page(at, page.items, page.next))
     }
 
-    fn page(&mut self, mut at: At, items: Items, next: Option<String>) -> Step<Demand> {
+    fn page(&mut self, mut at: At, items: Items, next: Option<String>) -> Step<Reading> {
         match items {
             Items::Repositories(names) => {
                 if let At::Repositories { found, .. } = &mut at {
@@ -277,13 +277,13 @@ impl Lister {
 }
 
 impl Exchange for Lister {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         self.begin()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
         self.go_on(result).unwrap_or_else(|error| {
             self.listing.restart();
             Step::Done(Err(error))

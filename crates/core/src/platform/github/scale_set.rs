@@ -19,7 +19,7 @@ use crate::{
         Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text, Unreachable,
     },
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         answer::{Document, Remedies, RequestContext, percent_encode},
     },
 };
@@ -58,13 +58,13 @@ impl GitHubScaleSetQueue {
 }
 
 impl Exchange for GitHubScaleSetQueue {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         self.0.start()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
         self.0.resume(result)
     }
 }
@@ -105,10 +105,10 @@ enum At {
     Acknowledged(Session),
 }
 
-type Next = Result<Step<Demand>, ExchangeError>;
+type Next = Result<Step<Reading>, ExchangeError>;
 
 impl Listener {
-    fn begin(&mut self) -> Step<Demand> {
+    fn begin(&mut self) -> Step<Reading> {
         self.renewed = false;
         // A reading that was cut short had the session with it.
         let cut = match self.at.take() {
@@ -122,13 +122,13 @@ impl Listener {
     }
 
     /// From the token at hand to a session: four calls.
-    fn open(&mut self) -> Step<Demand> {
+    fn open(&mut self) -> Step<Reading> {
         self.renewed = true;
         let url = format!("{}/{}/actions/runners/registration-token", self.settings.url, self.settings.owner.path());
         self.ask(At::Registration, Request::new(Method::Post, url))
     }
 
-    fn listen(&mut self, session: Session) -> Step<Demand> {
+    fn listen(&mut self, session: Session) -> Step<Reading> {
         let request = Request::get(session.messages())
             .header("authorization", session.bearer())
             .header("accept", "application/json; api-version=6.0-preview")
@@ -137,7 +137,7 @@ impl Listener {
         self.ask(At::Message(session), request)
     }
 
-    fn ask(&mut self, at: At, request: Request) -> Step<Demand> {
+    fn ask(&mut self, at: At, request: Request) -> Step<Reading> {
         self.at = Some(at);
         Step::Perform(Effect::Http(request))
     }
@@ -223,7 +223,7 @@ impl Listener {
     }
 
     /// The queue's token has run out: the session is renewed, once in a reading; when it is gone a new one is opened.
-    fn renew(&mut self, session: Session) -> Step<Demand> {
+    fn renew(&mut self, session: Session) -> Step<Reading> {
         if std::mem::replace(&mut self.renewed, true) {
             let context = self.context("read the messages of the runner scale set");
             return Step::Done(Err(
@@ -285,7 +285,7 @@ impl Listener {
     }
 
     /// A message that could not be acknowledged is told again, which changes nothing: its number is remembered.
-    fn acknowledged(&mut self, result: EffectResult, session: Session) -> Step<Demand> {
+    fn acknowledged(&mut self, result: EffectResult, session: Session) -> Step<Reading> {
         match result {
             EffectResult::Http(Ok(reply)) if reply.status == 401 => self.renew(session),
             EffectResult::Http(_) | EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
@@ -294,10 +294,11 @@ impl Listener {
         }
     }
 
-    fn done(&mut self, session: Session) -> Step<Demand> {
+    fn done(&mut self, session: Session) -> Step<Reading> {
         let Statistics { assigned, running } = session.statistics;
         self.session = Some(session);
-        Step::Done(Ok(Demand { queued: assigned.saturating_sub(running), running: Some(running), poll_after: None }))
+        let demand = Demand { queued: assigned.saturating_sub(running), running: Some(running), poll_after: None };
+        Step::Done(Ok(demand.into()))
     }
 
     fn context(&self, what: impl Into<String>) -> RequestContext {
@@ -306,13 +307,13 @@ impl Listener {
 }
 
 impl Exchange for Listener {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         self.begin()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
         self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
     }
 }

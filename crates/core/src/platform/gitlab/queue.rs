@@ -11,7 +11,7 @@ use super::{GitLabQueueSettings, NAME, Scope, context, jobs, quota::Quota, setti
 use crate::{
     exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Step, Text},
     platform::{
-        Demand, Queue,
+        Demand, Queue, Reading,
         answer::{Document, Listing, PAGE, Remedies, RequestContext, Stage, demand, percent_encode},
     },
 };
@@ -36,7 +36,7 @@ pub struct GitLabQueue {
     /// How many more readings `projects` is good for.
     good_for: u32,
     listing: Listing<Found>,
-    reading: Reading,
+    reading: UnderWay,
 }
 
 /// A project of the pool.
@@ -57,7 +57,7 @@ enum Found {
 
 /// The reading under way.
 #[derive(Debug, Default)]
-struct Reading {
+struct UnderWay {
     /// Which answer is awaited.
     at: Option<At>,
     /// Whether the projects were listed in this very reading.
@@ -75,7 +75,7 @@ enum At {
     Jobs { url: String, project: usize },
 }
 
-type Next = Result<Step<Demand>, ExchangeError>;
+type Next = Result<Step<Reading>, ExchangeError>;
 
 impl GitLabQueue {
     /// A reader that has remembered nothing yet, with a personal, group or project access token with the scope
@@ -87,11 +87,11 @@ impl GitLabQueue {
         check_access_token(&token)?;
         settings.check()?;
         let listing = Listing::new(settings.url.clone());
-        Ok(Self { settings, token, projects: Vec::new(), good_for: 0, listing, reading: Reading::default() })
+        Ok(Self { settings, token, projects: Vec::new(), good_for: 0, listing, reading: UnderWay::default() })
     }
 
-    fn begin(&mut self) -> Step<Demand> {
-        self.reading = Reading::default();
+    fn begin(&mut self) -> Step<Reading> {
+        self.reading = UnderWay::default();
         self.listing.restart();
         match &self.settings.scope {
             Scope::Projects(names) => {
@@ -118,7 +118,7 @@ impl GitLabQueue {
     }
 
     /// Goes on with this project, or ends when there are no more.
-    fn jobs_of(&mut self, project: usize) -> Step<Demand> {
+    fn jobs_of(&mut self, project: usize) -> Step<Reading> {
         self.listing.begin_list();
         match self.projects.get(project) {
             Some(Project { key, .. }) => {
@@ -126,11 +126,11 @@ impl GitLabQueue {
                 let url = format!("{base}/api/v4/projects/{key}/jobs?scope[]=pending&scope[]=running&per_page={PAGE}");
                 self.ask(At::Jobs { url, project })
             }
-            None => Step::Done(Ok(self.finish())),
+            None => Step::Done(Ok(self.finish().into())),
         }
     }
 
-    fn ask(&mut self, at: At) -> Step<Demand> {
+    fn ask(&mut self, at: At) -> Step<Reading> {
         let (At::Projects { url, .. } | At::Jobs { url, .. }) = &at;
         let request = self.listing.request(url);
         self.reading.at = Some(at);
@@ -213,13 +213,13 @@ impl GitLabQueue {
 }
 
 impl Exchange for GitLabQueue {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         self.begin()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
         self.go_on(result).unwrap_or_else(|error| {
             self.listing.restart();
             Step::Done(Err(error))

@@ -7,13 +7,13 @@ use secrecy::SecretString;
 use super::{NAME, SpaceliftQueueSettings, client::Client, pool::Pool};
 use crate::{
     exchange::{Call, EffectResult, Exchange, ExchangeError, Step},
-    platform::{Demand, Queue, steps::Transition},
+    platform::{Demand, Queue, Reading, steps::Transition},
 };
 
 /// Reads the queue of a worker pool: see [`crate::platform::spacelift`].
 pub struct SpaceliftQueue {
     client: Client,
-    call: Call<Demand>,
+    call: Call<Reading>,
 }
 
 impl SpaceliftQueue {
@@ -28,7 +28,8 @@ impl SpaceliftQueue {
             move || Ok(Transition::Perform(question.clone(), ())),
             |(), document| {
                 let pool = Pool::read(document)?;
-                Ok(Transition::Done(Demand { queued: pool.pending, running: pool.busy(), poll_after: None }))
+                let demand = Demand { queued: pool.pending, running: pool.busy(), poll_after: None };
+                Ok(Transition::Done(demand.into()))
             },
         );
         Ok(Self { client, call })
@@ -42,13 +43,13 @@ impl fmt::Debug for SpaceliftQueue {
 }
 
 impl Exchange for SpaceliftQueue {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         self.call.start()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
         self.call.resume(result)
     }
 }

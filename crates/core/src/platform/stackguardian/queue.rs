@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     exchange::{EffectResult, Exchange, ExchangeError, Step},
-    platform::{Demand, Queue, answer::Remedies},
+    platform::{Demand, Queue, Reading, answer::Remedies},
 };
 
 const REMEDIES: Remedies = Remedies {
@@ -38,7 +38,7 @@ impl StackGuardianQueue {
         Ok(Self { api: Api { url, organization, runner_group, key: api_key, remedies: REMEDIES } })
     }
 
-    fn demand(&self, result: EffectResult) -> Result<Demand, ExchangeError> {
+    fn demand(&self, result: EffectResult) -> Result<Reading, ExchangeError> {
         let context = self.api.context("read the queue");
         let reply = context.reply(result)?;
         if reply.status != 200 {
@@ -47,18 +47,18 @@ impl StackGuardianQueue {
         let queued = context.json(&reply)?.root().key("msg")?.key("QueuedWorkflowsCount")?.count()?;
         let running = members(&context, &reply)?
             .and_then(|members| members.iter().try_fold(0_u32, |sum, member| Some(sum.saturating_add(member.tasks?))));
-        Ok(Demand { queued, running, poll_after: None })
+        Ok(Demand { queued, running, poll_after: None }.into())
     }
 }
 
 impl Exchange for StackGuardianQueue {
-    type Output = Demand;
+    type Output = Reading;
 
-    fn start(&mut self) -> Step<Demand> {
+    fn start(&mut self) -> Step<Reading> {
         Step::Perform(self.api.read_group())
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Demand> {
+    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
         Step::Done(self.demand(result))
     }
 }
