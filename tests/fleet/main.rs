@@ -14,4 +14,5 @@ mod leaving;
 mod platforms;
 mod rig;
 mod scaler_input;
+mod stand_ins;
 mod whole;

@@ -343,6 +343,13 @@ pub fn living(fleet: &Snapshot) -> impl Iterator<Item = &InstanceView> {
     fleet.instances.iter().filter(|instance| instance.ended_ms.is_none())
 }
 
+/// How often the faults in force with this effect have hit.
+pub fn hits(fleet: &Fleet, effect: &Value) -> u64 {
+    let listed = fleet.request("GET", "faults", &Value::Null).expect("a list");
+    let listed = listed["faults"].as_array().expect("a list").iter();
+    listed.filter(|fault| fault["effect"] == *effect).filter_map(|fault| fault["hits"].as_u64()).sum()
+}
+
 /// One instance.
 pub fn instance<'a>(fleet: &'a Snapshot, id: &str) -> &'a InstanceView {
     fleet.instances.iter().find(|instance| instance.id == id).unwrap_or_else(|| panic!("{id} is unknown"))

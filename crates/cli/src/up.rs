@@ -101,6 +101,9 @@ async fn run_fleet(
     let webhook = args.webhook.then(machine::free_port).transpose().context("no port is free for the webhook")?;
     let webhook = webhook.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let cloud = start_cloud(args, config, webhook).await?;
+    for fault in &args.faults {
+        cloud.add_fault(fault.clone()).map_err(|why| anyhow::anyhow!("--fault: {why}"))?;
+    }
     locked.announce(&cloud.url())?;
     let mut run = Run {
         args,

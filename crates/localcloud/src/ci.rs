@@ -26,7 +26,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use self::{
     contract::{CiState, Platform, PlatformKind, PlatformOptions},
-    jobs::{Job, JobEvent, JobLoss, Jobs},
+    jobs::{Cause, Job, JobEvent, JobLoss, Jobs},
     runner_api::RunnerApi,
     webhook::{Webhook, WebhookDelivery},
     workers::Workers,
@@ -141,7 +141,7 @@ impl Ci {
     pub fn advance(&mut self, now: Timestamp) {
         let lost: Vec<u64> = self.silent().filter(|(_, due)| *due <= now).map(|(id, _)| id).collect();
         for id in lost {
-            self.state.worker_gone(id, &*self.platform, now);
+            self.state.worker_gone(id, &*self.platform, Cause::Machine, now);
         }
         self.platform.advance(&mut self.state, now);
     }
@@ -167,8 +167,8 @@ impl Ci {
     }
 
     /// The machine that goes by one of these names is gone, and its running jobs with it.
-    pub fn machine_gone(&mut self, names: &[&str], loss: JobLoss, now: Timestamp) -> Vec<u64> {
-        self.state.jobs.machine_gone(names, loss, now)
+    pub fn machine_gone(&mut self, names: &[&str], now: Timestamp) -> Vec<u64> {
+        self.state.jobs.machine_gone(names, now)
     }
 
     /// What became of a job that its machine failed.

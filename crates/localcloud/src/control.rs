@@ -11,6 +11,7 @@
 //! | `POST groups/NAME/scale-in` | `{"by": 1}` | `{"group", "before", "desired"}` |
 //! | `POST groups/NAME/refresh` | `{"scale_in_protected": "Refresh"}` | `{"group", "refresh"}` |
 //! | `GET faults`, `POST faults`, `DELETE faults` | [`Fault`] | `{"faults": [..]}` |
+//! | `POST faults/runner` | [`RunnerFault`] | [`RunnerFaultHit`]: whether a built-in runner has this fault now |
 //! | `POST webhook`, `DELETE webhook` | [`Webhook`] | `{"webhook": ..}` |
 //! | `POST down` | | `{"down": true}`, at once: the machines are being powered off |
 
@@ -32,7 +33,7 @@ use serde_json::{Value, json};
 use self::api::{Api, ApiError, conflict, optional};
 use crate::{
     ci::webhook::Webhook,
-    faults::{Fault, FaultEffect},
+    faults::{Fault, RunnerFault, RunnerFaultHit},
     fleet::{NewJobs, Snapshot, Source},
     snapshot,
     state::Shared,
@@ -53,6 +54,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/groups/{name}/scale-in", post(groups::scale_in))
         .route("/groups/{name}/refresh", post(groups::refresh))
         .route("/faults", get(list_faults).post(add_fault).delete(clear_faults))
+        .route("/faults/runner", post(hit_runner))
         .route("/webhook", post(set_webhook).delete(clear_webhook))
         .route("/down", post(down));
     Router::new()
@@ -134,22 +136,19 @@ async fn list_faults(State(shared): Api) -> Json<Value> {
 async fn add_fault(State(shared): Api, body: Result<Json<Fault>, JsonRejection>) -> Result<Json<Value>, ApiError> {
     let Json(fault) = body?;
     shared.update(|state, now| {
-        state.faults.add(fault.clone()).map_err(ApiError::bad)?;
-        match &fault.effect {
-            FaultEffect::StaleDescribes { ms } => state.cloud.stale_describes(Duration::from_millis(*ms)),
-            FaultEffect::LaunchFailures { message } => state.cloud.fail_launches(Some(message.clone())),
-            FaultEffect::Latency { .. }
-            | FaultEffect::Status { .. }
-            | FaultEffect::Throttle
-            | FaultEffect::Drop
-            | FaultEffect::Reset
-            | FaultEffect::Truncate
-            | FaultEffect::Hang
-            | FaultEffect::Expire => {}
-        }
-        state.record(Source::Control, None, None, format!("fault: {:?} {:?}", fault.target, fault.effect), now);
+        state.add_fault(fault, now).map_err(ApiError::bad)?;
         Ok(Json(json!({"faults": state.faults.list()})))
     })
+}
+
+/// A built-in runner asks whether it is to do what this effect says. It is counted as a hit when it is.
+async fn hit_runner(
+    State(shared): Api,
+    body: Result<Json<RunnerFault>, JsonRejection>,
+) -> Result<Json<RunnerFaultHit>, ApiError> {
+    let Json(RunnerFault { effect, instance }) = body?;
+    let hit = shared.update(|state, _| state.faults.hit_runner(&effect, instance.as_deref()));
+    Ok(Json(RunnerFaultHit { hit }))
 }
 
 async fn clear_faults(State(shared): Api) -> Json<Value> {

@@ -8,7 +8,7 @@ use crate::{aws::model::Injected, ci::contract::PlatformKind};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Which service has it.
+    /// Who has it.
     pub target: Target,
     /// Only this action (AWS), route (platform, such as `POST /jobs/request` or `jobs/request`) or path (metadata service,
     /// such as `spot/instance-action`); all of them when left out.
@@ -32,11 +32,11 @@ pub struct Fault {
 pub(crate) struct ActiveFault {
     #[serde(flatten)]
     pub fault: Fault,
-    /// Calls, or for the target cloud describes and launches.
+    /// Calls; for the target cloud describes and launches, for the target runner whatever the effect says.
     pub hits: u64,
 }
 
-/// The services that can be made to fail.
+/// Who can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", try_from = "String")]
 pub enum Target {
@@ -48,6 +48,8 @@ pub enum Target {
     Imds,
     /// The cloud behind the AWS APIs, for `stale-describes` and `launch-failures`.
     Cloud,
+    /// The built-in runners, for what the vendors' own do at the worst moment.
+    Runner,
 }
 
 impl TryFrom<String> for Target {
@@ -58,9 +60,10 @@ impl TryFrom<String> for Target {
             "aws" => Ok(Self::Aws),
             "imds" => Ok(Self::Imds),
             "cloud" => Ok(Self::Cloud),
+            "runner" => Ok(Self::Runner),
             "platform" => Ok(Self::Platform),
             _ if name.parse::<PlatformKind>().is_ok() => Ok(Self::Platform),
-            _ => Err(format!("target is {name:?}: it is one of aws, platform, imds, cloud")),
+            _ => Err(format!("target is {name:?}: it is one of aws, platform, imds, cloud, runner")),
         }
     }
 }
@@ -71,6 +74,11 @@ impl TryFrom<String> for Target {
 pub enum FaultEffect {
     /// The call is carried out this much later, in milliseconds.
     Latency {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// The call is carried out, and its answer comes this much later, in milliseconds.
+    Late {
         /// Milliseconds.
         ms: u64,
     },
@@ -101,6 +109,53 @@ pub enum FaultEffect {
         /// The status message of the failed activity.
         message: String,
     },
+    /// A runner that is told to stop drops the request for a job that is under way, and never hears of the job that its
+    /// answer may bring. Hits when there was such a request.
+    CancelRequest,
+    /// A runner that is told to end its jobs asks them to end and waits for as long as they take; it kills none.
+    PatientAbort,
+    /// A runner begins by replacing its environment, so that `/proc/PID/environ` no longer says who started it.
+    RewriteEnvironment,
+    /// A job leaves a process behind that lives on for ten minutes.
+    LeaveChild,
+}
+
+impl FaultEffect {
+    /// Whether it is a runner's, and no call's.
+    fn is_runners(&self) -> bool {
+        match self {
+            Self::CancelRequest | Self::PatientAbort | Self::RewriteEnvironment | Self::LeaveChild => true,
+            Self::Latency { .. }
+            | Self::Late { .. }
+            | Self::Status { .. }
+            | Self::Throttle
+            | Self::Drop
+            | Self::Reset
+            | Self::Truncate
+            | Self::Hang
+            | Self::Expire
+            | Self::StaleDescribes { .. }
+            | Self::LaunchFailures { .. } => false,
+        }
+    }
+}
+
+/// A built-in runner's question whether it has a fault now: `POST /_lightsout/faults/runner`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerFault {
+    /// One that is a runner's.
+    pub effect: FaultEffect,
+    /// The instance that it runs on, when known.
+    #[serde(default)]
+    pub instance: Option<String>,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerFaultHit {
+    /// It has, and this was counted.
+    pub hit: bool,
 }
 
 /// One call, as faults see it.
@@ -130,24 +185,7 @@ impl Faults {
     /// # Errors
     /// What does not make sense about it.
     pub fn add(&mut self, fault: Fault) -> Result<(), String> {
-        if !(fault.probability > 0.0 && fault.probability <= 1.0) {
-            return Err(format!("probability is {}: it must be above 0 and at most 1", fault.probability));
-        }
-        if fault.count == Some(0) {
-            return Err("count is 0: leave it out for a fault without end".into());
-        }
-        match (&fault.effect, fault.target) {
-            (FaultEffect::Status { code }, _) if !(400..600).contains(code) => {
-                return Err(format!("code is {code}: it must be from 400 to 599"));
-            }
-            (FaultEffect::StaleDescribes { .. } | FaultEffect::LaunchFailures { .. }, Target::Cloud) => {}
-            (FaultEffect::StaleDescribes { .. } | FaultEffect::LaunchFailures { .. }, _) => {
-                return Err("stale-describes and launch-failures need the target cloud".into());
-            }
-            (_, Target::Cloud) => return Err("the target cloud takes stale-describes and launch-failures only".into()),
-            (FaultEffect::Expire, Target::Platform) => return Err("expire is for the targets aws and imds".into()),
-            (_, Target::Aws | Target::Platform | Target::Imds) => {}
-        }
+        fault.check()?;
         self.active.push(ActiveFault { fault, hits: 0 });
         Ok(())
     }
@@ -166,25 +204,47 @@ impl Faults {
     pub fn hit(&mut self, call: Call<'_>) -> Hit {
         let mut hit = Hit::default();
         for index in 0..self.active.len() {
-            let fault = &self.active[index].fault;
-            let (matches, probability) = (fault.matches(call), fault.probability);
-            if !matches || !self.draw(probability) {
+            if !self.strikes(index, |fault| fault.matches(call)) {
                 continue;
             }
-            let ActiveFault { fault, hits } = &mut self.active[index];
-            *hits += 1;
-            if let Some(left) = &mut fault.count {
-                *left -= 1;
-            }
-            if let FaultEffect::Latency { ms } = &fault.effect {
+            let effect = &self.active[index].fault.effect;
+            if let FaultEffect::Latency { ms } = effect {
                 hit.delay_ms = hit.delay_ms.saturating_add(*ms);
             } else {
-                hit.effect = Some(fault.effect.clone());
+                hit.effect = Some(effect.clone());
                 break;
             }
         }
-        self.active.retain(|active| active.fault.count != Some(0));
+        self.forget_used();
         hit
+    }
+
+    /// Whether the runner of this instance does what the effect says, now.
+    pub fn hit_runner(&mut self, effect: &FaultEffect, instance: Option<&str>) -> bool {
+        let matches =
+            |fault: &Fault| fault.target == Target::Runner && fault.effect == *effect && fault.concerns(instance);
+        let hit = (0..self.active.len()).any(|index| self.strikes(index, matches));
+        self.forget_used();
+        hit
+    }
+
+    /// Whether this fault hits now, when it matches; then it is counted.
+    fn strikes(&mut self, index: usize, matches: impl Fn(&Fault) -> bool) -> bool {
+        let fault = &self.active[index].fault;
+        let (matches, probability) = (matches(fault), fault.probability);
+        if !matches || !self.draw(probability) {
+            return false;
+        }
+        let ActiveFault { fault, hits } = &mut self.active[index];
+        *hits += 1;
+        if let Some(left) = &mut fault.count {
+            *left -= 1;
+        }
+        true
+    }
+
+    fn forget_used(&mut self) {
+        self.active.retain(|active| active.fault.count != Some(0));
     }
 
     /// Counts what the cloud did wrong on request; of two faults of one kind the newer is in force.
@@ -221,14 +281,49 @@ pub(crate) struct Hit {
 }
 
 impl Fault {
+    /// What does not make sense about it.
+    ///
+    /// # Errors
+    /// A sentence with the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        if !(self.probability > 0.0 && self.probability <= 1.0) {
+            return Err(format!("probability is {}: it must be above 0 and at most 1", self.probability));
+        }
+        if self.count == Some(0) {
+            return Err("count is 0: leave it out for a fault without end".into());
+        }
+        match (&self.effect, self.target) {
+            (FaultEffect::Status { code }, _) if !(400..600).contains(code) => {
+                return Err(format!("code is {code}: it must be from 400 to 599"));
+            }
+            (FaultEffect::StaleDescribes { .. } | FaultEffect::LaunchFailures { .. }, Target::Cloud) => {}
+            (FaultEffect::StaleDescribes { .. } | FaultEffect::LaunchFailures { .. }, _) => {
+                return Err("stale-describes and launch-failures need the target cloud".into());
+            }
+            (_, Target::Cloud) => return Err("the target cloud takes stale-describes and launch-failures only".into()),
+            (effect, Target::Runner) if effect.is_runners() && self.action.is_some() => {
+                return Err("action is no word for the target runner: leave it out".into());
+            }
+            (effect, target) if effect.is_runners() != (target == Target::Runner) => {
+                let runners = "cancel-request, patient-abort, rewrite-environment and leave-child";
+                return Err(format!("{runners} go with the target runner, and it takes nothing else"));
+            }
+            (FaultEffect::Expire, Target::Platform) => return Err("expire is for the targets aws and imds".into()),
+            (_, Target::Aws | Target::Platform | Target::Imds | Target::Runner) => {}
+        }
+        Ok(())
+    }
+
+    fn concerns(&self, instance: Option<&str>) -> bool {
+        self.instance.as_deref().is_none_or(|named| Some(named) == instance)
+    }
+
     fn matches(&self, call: Call<'_>) -> bool {
         let named = |action: &String| {
             let rest = call.name.strip_suffix(action.trim_start_matches('/'));
             rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
         };
-        self.target == call.target
-            && self.action.as_ref().is_none_or(named)
-            && self.instance.as_deref().is_none_or(|instance| Some(instance) == call.instance)
+        self.target == call.target && self.action.as_ref().is_none_or(named) && self.concerns(call.instance)
     }
 }
 
@@ -237,106 +332,4 @@ fn always() -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fault(json: &str) -> Fault {
-        serde_json::from_str(json).expect("a fault")
-    }
-
-    fn call<'a>(target: Target, name: &'a str, instance: Option<&'a str>) -> Call<'a> {
-        Call { target, name, instance }
-    }
-
-    #[test]
-    fn a_fault_hits_only_what_it_names() {
-        let mut faults = Faults::new(1);
-        faults
-            .add(fault(r#"{"target":"aws","action":"SetDesiredCapacity","instance":"i-1","effect":"throttle"}"#))
-            .expect("valid");
-        assert_eq!(faults.hit(call(Target::Aws, "SetDesiredCapacity", None)).effect, None);
-        assert_eq!(faults.hit(call(Target::Aws, "TerminateInstances", Some("i-1"))).effect, None);
-        assert_eq!(faults.hit(call(Target::Platform, "SetDesiredCapacity", Some("i-1"))).effect, None);
-        let hit = faults.hit(call(Target::Aws, "SetDesiredCapacity", Some("i-1")));
-        assert_eq!(hit.effect, Some(FaultEffect::Throttle));
-    }
-
-    #[test]
-    fn routes_and_paths_match_by_their_end() {
-        let mut faults = Faults::new(1);
-        faults
-            .add(fault(&format!(
-                r#"{{"target":"{}","action":"jobs/request","effect":"drop"}}"#,
-                PlatformKind::default()
-            )))
-            .expect("valid");
-        faults.add(fault(r#"{"target":"imds","action":"spot/instance-action","effect":"hang"}"#)).expect("valid");
-        assert!(faults.hit(call(Target::Platform, "POST /jobs/request", None)).effect.is_some());
-        assert!(faults.hit(call(Target::Platform, "GET /projects/:id/jobs", None)).effect.is_none());
-        assert!(faults.hit(call(Target::Imds, "/latest/meta-data/spot/instance-action", None)).effect.is_some());
-        assert!(faults.hit(call(Target::Imds, "/latest/meta-data/instance-action", None)).effect.is_none());
-    }
-
-    #[test]
-    fn a_count_is_used_up_and_latency_adds_to_what_follows() {
-        let mut faults = Faults::new(1);
-        faults.add(fault(r#"{"target":"aws","effect":{"latency":{"ms":20}},"count":2}"#)).expect("valid");
-        faults.add(fault(r#"{"target":"aws","effect":{"status":{"code":503}},"count":1}"#)).expect("valid");
-        let describe = call(Target::Aws, "DescribeAutoScalingGroups", None);
-        assert_eq!(faults.hit(describe), Hit { delay_ms: 20, effect: Some(FaultEffect::Status { code: 503 }) });
-        assert_eq!(faults.hit(describe), Hit { delay_ms: 20, effect: None });
-        assert_eq!(faults.hit(describe), Hit::default());
-        assert!(faults.list().is_empty());
-    }
-
-    #[test]
-    fn hits_are_counted_for_each_fault() {
-        let mut faults = Faults::new(1);
-        faults.add(fault(r#"{"target":"aws","effect":{"latency":{"ms":20}}}"#)).expect("valid");
-        faults.add(fault(r#"{"target":"aws","action":"X","effect":"throttle"}"#)).expect("valid");
-        faults.add(fault(r#"{"target":"aws","effect":"drop"}"#)).expect("valid");
-        faults.add(fault(r#"{"target":"cloud","effect":{"stale-describes":{"ms":9}}}"#)).expect("valid");
-        faults.add(fault(r#"{"target":"cloud","effect":{"launch-failures":{"message":"full"}}}"#)).expect("valid");
-        faults.hit(call(Target::Aws, "X", None));
-        faults.hit(call(Target::Aws, "Y", None));
-        faults.hit(call(Target::Imds, "X", None));
-        faults.count(Injected { stale_describes: 4, failed_launches: 5 });
-        let hits: Vec<u64> = faults.list().iter().map(|active| active.hits).collect();
-        assert_eq!(hits, [2, 1, 1, 4, 5]);
-        let shown = serde_json::to_value(&faults.list()[1]).expect("JSON");
-        let expected = serde_json::json!({
-            "target": "aws", "action": "X", "effect": "throttle", "probability": 1.0, "hits": 1,
-        });
-        assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn a_probability_comes_from_the_seed() {
-        let run = |seed| {
-            let mut faults = Faults::new(seed);
-            faults.add(fault(r#"{"target":"aws","effect":"throttle","probability":0.5}"#)).expect("valid");
-            (0..64).map(|_| faults.hit(call(Target::Aws, "X", None)).effect.is_some()).collect::<Vec<_>>()
-        };
-        assert_eq!(run(7), run(7));
-        assert_ne!(run(7), run(8));
-        let hits = run(7).iter().filter(|hit| **hit).count();
-        assert!((16..=48).contains(&hits), "{hits} of 64");
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_the_remedy() {
-        let mut faults = Faults::new(1);
-        for (json, remedy) in [
-            (r#"{"target":"aws","effect":"throttle","probability":1.5}"#, "at most 1"),
-            (r#"{"target":"aws","effect":"throttle","count":0}"#, "leave it out"),
-            (r#"{"target":"aws","effect":{"status":{"code":200}}}"#, "from 400 to 599"),
-            (r#"{"target":"aws","effect":{"stale-describes":{"ms":5}}}"#, "target cloud"),
-            (r#"{"target":"cloud","effect":"drop"}"#, "only"),
-            (r#"{"target":"platform","effect":"expire"}"#, "aws and imds"),
-        ] {
-            let refusal = faults.add(fault(json)).expect_err(json);
-            assert!(refusal.contains(remedy), "{refusal}");
-        }
-        assert!(serde_json::from_str::<Fault>(r#"{"target":"aws","effect":"throttle","oops":1}"#).is_err());
-    }
-}
+mod tests;

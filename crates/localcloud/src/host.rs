@@ -8,7 +8,7 @@ use crate::{
     aws::{model::Cloud, secrets::Secrets},
     ci::{Ci, webhook::Webhook},
     driver,
-    faults::Faults,
+    faults::{Fault, Faults},
     fleet::{Counters, FleetEvent, NewJobs, Snapshot},
     machine::Machines,
     options::LocalCloudOptions,
@@ -78,6 +78,14 @@ impl LocalCloud {
     #[expect(clippy::needless_pass_by_value, reason = "a caller has no more use for the order")]
     pub fn enqueue(&self, jobs: NewJobs) -> Vec<u64> {
         self.shared.update(|state, now| state.ci.enqueue(&jobs, now))
+    }
+
+    /// Puts a fault in force, as `POST /_lightsout/faults` does.
+    ///
+    /// # Errors
+    /// What does not make sense about it.
+    pub fn add_fault(&self, fault: Fault) -> Result<(), String> {
+        self.shared.update(|state, now| state.add_fault(fault, now))
     }
 
     /// From now on the platform posts its job events there; none: nowhere. Also `POST` and `DELETE /_lightsout/webhook`.

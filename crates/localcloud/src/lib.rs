@@ -29,7 +29,7 @@ pub use self::{
         protocol as runner_protocol,
         webhook::{Webhook, WebhookAuth},
     },
-    faults::{Fault, FaultEffect, Target},
+    faults::{Fault, FaultEffect, RunnerFault, RunnerFaultHit, Target},
     fleet::{FleetEvent, NewJobs, Snapshot},
     host::LocalCloud,
     machine::{Boot, Machine, Machines},

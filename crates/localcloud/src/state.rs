@@ -17,7 +17,7 @@ use crate::{
         jobs::{Cause, JobEvent, JobEventKind, JobLoss, JobOutcome},
         webhook::WebhookDelivery,
     },
-    faults::Faults,
+    faults::{Fault, FaultEffect, Faults},
     fleet::{Counters, FleetEvent, Source},
     machine::{Machine, Machines},
     time::Timestamp,
@@ -205,6 +205,22 @@ impl Shared {
 }
 
 impl FleetState {
+    /// Puts a fault in force.
+    ///
+    /// # Errors
+    /// What does not make sense about it.
+    pub fn add_fault(&mut self, fault: Fault, now: Timestamp) -> Result<(), String> {
+        let what = format!("fault: {:?} {:?}", fault.target, fault.effect);
+        self.faults.add(fault.clone())?;
+        if let FaultEffect::StaleDescribes { ms } = fault.effect {
+            self.cloud.stale_describes(Duration::from_millis(ms));
+        } else if let FaultEffect::LaunchFailures { message } = fault.effect {
+            self.cloud.fail_launches(Some(message));
+        }
+        self.record(Source::Control, None, None, what, now);
+        Ok(())
+    }
+
     /// Adds a line to the timeline.
     pub fn record(&mut self, source: Source, instance: Option<&str>, job: Option<u64>, what: String, now: Timestamp) {
         let group = instance.and_then(|id| self.cloud.instance(id)).and_then(|instance| instance.group.clone());
@@ -219,14 +235,16 @@ impl FleetState {
         self.timeline.push(FleetEvent { seq: 0, at_ms: now.0, source, group, instance, job, what });
     }
 
-    /// The machine of this instance is gone, with every job on it.
+    /// The machine of this instance is gone, with every job on it. Nobody told the platform: those are lost, whatever
+    /// notice there was.
     pub fn machine_gone(&mut self, id: &str, now: Timestamp) {
-        let loss = self.loss(Some(id));
+        let noticed = self.has_spot_notice(Some(id));
         let Some(host) = self.hosts.get(id) else { return };
-        for job in self.ci.machine_gone(&[id, &host.machine_id], loss, now) {
-            let what = match loss {
-                JobLoss::Lost => "lost with its machine",
-                JobLoss::Interrupted => "interrupted: its machine is gone after a spot notice",
+        for job in self.ci.machine_gone(&[id, &host.machine_id], now) {
+            let what = if noticed {
+                "lost with its machine: there was a spot notice, and the platform was not told"
+            } else {
+                "lost with its machine"
             };
             self.record(Source::Ci, Some(id), Some(job), what.to_owned(), now);
         }
@@ -238,9 +256,9 @@ impl FleetState {
         known.map(|(id, _)| id.as_str())
     }
 
-    fn loss(&self, instance: Option<&str>) -> JobLoss {
-        let notice = instance.and_then(|id| self.cloud.instance(id)).and_then(|instance| instance.spot_notice);
-        if notice.is_some() { JobLoss::Interrupted } else { JobLoss::Lost }
+    fn has_spot_notice(&self, instance: Option<&str>) -> bool {
+        let instance = instance.and_then(|id| self.cloud.instance(id));
+        instance.is_some_and(|instance| instance.spot_notice.is_some())
     }
 
     fn record_job_event(&mut self, job_event: &JobEvent, now: Timestamp) {
@@ -250,13 +268,21 @@ impl FleetState {
             JobEventKind::Picked => "picked by a runner".to_owned(),
             JobEventKind::Ended(JobOutcome::Success) => "succeeded".to_owned(),
             JobEventKind::Ended(JobOutcome::Canceled(Cause::Job)) => "cancelled".to_owned(),
-            JobEventKind::Ended(JobOutcome::Canceled(Cause::Machine)) => "cut off by its runner".to_owned(),
+            JobEventKind::Ended(JobOutcome::Canceled(Cause::Runner | Cause::Machine)) => {
+                "cut off by its runner".to_owned()
+            }
             JobEventKind::Ended(JobOutcome::Failed { reason, .. }) => format!("failed: {reason}"),
         };
-        if let JobEventKind::Ended(end) = &job_event.kind
-            && end.by_machine()
-        {
-            self.ci.set_loss(job_event.job, self.loss(instance.as_deref()), now);
+        let loss = match &job_event.kind {
+            JobEventKind::Ended(JobOutcome::Failed { cause, .. } | JobOutcome::Canceled(cause)) => match cause {
+                Cause::Job => None,
+                Cause::Runner if self.has_spot_notice(instance.as_deref()) => Some(JobLoss::Interrupted),
+                Cause::Runner | Cause::Machine => Some(JobLoss::Lost),
+            },
+            JobEventKind::Queued | JobEventKind::Picked | JobEventKind::Ended(JobOutcome::Success) => None,
+        };
+        if let Some(loss) = loss {
+            self.ci.set_loss(job_event.job, loss, now);
         }
         self.record(Source::Ci, instance.as_deref(), Some(job_event.job), what, job_event.at);
     }

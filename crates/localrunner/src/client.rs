@@ -17,6 +17,7 @@ use lightsout_localcloud::{
 use serde_json::json;
 
 use crate::{
+    faults::Faults,
     http::{Http, Reply},
     job::{Job, Outcome},
     machine,
@@ -27,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub struct PlatformClient {
     http: Http,
-    base: String,
+    url: String,
     connect: Connect,
     /// Whether it connects anew when the platform has forgotten it.
     reconnects: bool,
@@ -44,9 +45,9 @@ impl PlatformClient {
     /// A connection to the platform at `url`, made with the first claim. With `reconnects` the runner connects anew
     /// when the platform has forgotten it.
     pub fn new(url: &str, connect: Connect, reconnects: bool) -> Self {
-        let base = format!("{}{PATH}", url.trim_end_matches('/'));
+        let url = url.trim_end_matches('/').to_owned();
         let connect = Connect { instance_id: machine::instance_id(), ..connect };
-        Self { http: Http::new(Duration::from_secs(10)), base, connect, reconnects, runner: Mutex::new(None) }
+        Self { http: Http::new(Duration::from_secs(10)), url, connect, reconnects, runner: Mutex::new(None) }
     }
 
     /// Takes jobs and runs them until a signal, or the platform, ends it.
@@ -57,7 +58,8 @@ impl PlatformClient {
             interval: PAUSE,
             on_signal,
         };
-        worker::work(self, starter, options).await
+        let faults = Faults::at(&self.url);
+        worker::work(self, starter, faults, options).await
     }
 
     async fn try_claim(&self) -> Result<Claim<Job>> {
@@ -115,7 +117,7 @@ impl PlatformClient {
     }
 
     async fn post(&self, path: &str, body: &serde_json::Value) -> Result<Reply> {
-        self.http.json(Method::POST, &format!("{}/{path}", self.base), body).await
+        self.http.json(Method::POST, &format!("{}{PATH}/{path}", self.url), body).await
     }
 
     fn runner(&self) -> Option<String> {

@@ -8,8 +8,8 @@ use bollard::{
     errors::Error,
     models::{ContainerCreateBody, HostConfig},
     query_parameters::{
-        CreateContainerOptions, CreateImageOptions, LogsOptions, RemoveContainerOptions, StartContainerOptions,
-        WaitContainerOptions,
+        CreateContainerOptions, CreateImageOptions, KillContainerOptions, LogsOptions, RemoveContainerOptions,
+        StartContainerOptions, WaitContainerOptions,
     },
 };
 use futures_util::{StreamExt, TryStreamExt};
@@ -106,6 +106,14 @@ impl Container {
             Some(Err(Error::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(code),
             Some(Err(error)) => Err(error.into()),
             None => bail!("the Docker engine does not say how the container ended"),
+        }
+    }
+
+    /// Asks its process to end.
+    pub async fn terminate(&self) {
+        let options = KillContainerOptions { signal: "SIGTERM".to_owned() };
+        if let Err(error) = self.docker.kill_container(&self.id, Some(options)).await {
+            eprintln!("container {} cannot be asked to end: {error}", self.id);
         }
     }
 

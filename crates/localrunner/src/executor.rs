@@ -108,14 +108,23 @@ impl Executor {
 }
 
 impl RunningJob {
-    /// Runs it to its end, or until something ends it early.
-    pub async fn run(self, log: Log, early: impl Future<Output = Outcome>) -> Outcome {
+    /// Runs it to its end, or until something ends it early: then it is asked to end, and killed soon after, unless the
+    /// runner is `patient`.
+    pub async fn run(self, log: Log, early: impl Future<Output = Outcome>, patient: impl FnOnce() -> bool) -> Outcome {
         match self {
             Self::Container(container) => {
+                let mut running = Box::pin(container.run(log));
                 let outcome = tokio::select! {
-                    exit = container.run(log) => Outcome::of(exit),
-                    early = early => early,
+                    exit = &mut running => Outcome::of(exit),
+                    early = early => {
+                        if patient() {
+                            container.terminate().await;
+                            let _ = (&mut running).await;
+                        }
+                        early
+                    }
                 };
+                drop(running);
                 container.remove().await;
                 outcome
             }
@@ -126,7 +135,8 @@ impl RunningJob {
                     exit = &mut running => Outcome::of(exit),
                     early = early => {
                         killer.signal(Signal::TERM);
-                        let _ = tokio::time::timeout(GRACE, &mut running).await;
+                        let grace = if patient() { Duration::MAX } else { GRACE };
+                        let _ = tokio::time::timeout(grace, &mut running).await;
                         early
                     }
                 };

@@ -31,6 +31,7 @@ use self::{
 use crate::{
     container::{Engine, unique},
     executor::{Executor, JobOptions, RunningJob},
+    faults::Faults,
     program::{block_on, link, with_args},
     runner::Runner,
     worker::{self, JobStarter, Stop, WorkerOptions},
@@ -97,7 +98,7 @@ async fn run(config: Config, working_directory: &Path) -> Result<()> {
     let starter =
         Starter { executor, builds: working_directory.join("builds"), short_token: config.short_token(), running };
     let options = WorkerOptions { slots: config.concurrent, single: false, interval: config.check_interval, on_signal };
-    worker::work(GitLab::new(&config), starter, options).await
+    worker::work(GitLab::new(&config), starter, Faults::at(&config.url), options).await
 }
 
 fn on_signal(signal: i32, stop: Stop) -> Stop {

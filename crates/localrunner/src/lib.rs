@@ -9,6 +9,7 @@
 mod client;
 mod container;
 mod executor;
+mod faults;
 pub mod http;
 mod job;
 pub mod machine;

@@ -6,6 +6,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future::LocalBoxFuture};
+use lightsout_localcloud::FaultEffect;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::{
@@ -16,6 +17,7 @@ use tokio::{
 
 use crate::{
     executor::RunningJob,
+    faults::Faults,
     job::{Job, Log, Outcome},
 };
 
@@ -104,6 +106,16 @@ pub enum Stop {
     Exit,
 }
 
+/// Whether the jobs that run are to end at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Abort {
+    No,
+    /// Those that do not end soon are killed.
+    Quick,
+    /// They take as long as they take.
+    Patient,
+}
+
 /// The pause between two attempts, and between two pieces of output.
 pub const PAUSE: Duration = Duration::from_millis(500);
 
@@ -116,23 +128,35 @@ const ATTEMPTS: u32 = 5;
 ///
 /// # Errors
 /// When the platform said that there will be no more jobs: it refused the runner, or removed it.
-pub async fn work<S: JobSource, T: JobStarter<S::Job>>(source: S, starter: T, options: WorkerOptions) -> Result<()> {
+pub async fn work<S: JobSource, T: JobStarter<S::Job>>(
+    source: S,
+    starter: T,
+    faults: Faults,
+    options: WorkerOptions,
+) -> Result<()> {
+    faults.on_start().await;
     let mut signals = Signals::new([SIGQUIT, SIGTERM, SIGINT]).context("cannot listen to signals")?;
-    let (source, starter) = (Arc::new(source), Arc::new(starter));
-    let (aborting, aborted) = watch::channel(false);
+    let (source, starter, faults) = (Arc::new(source), Arc::new(starter), Arc::new(faults));
+    let (aborting, aborted) = watch::channel(Abort::No);
     let mut stop = Stop::No;
     let mut request: Option<LocalBoxFuture<'_, Claim<S::Job>>> = None;
     let mut jobs = JoinSet::new();
     let mut next_request = Instant::now();
     let (mut used_up, mut over) = (false, None);
-    // A request that is under way is waited for even when stopping: the job it may bring is ours already.
+    // A request that is under way is waited for even when stopping, without a fault: the job it may bring is ours already.
     while (stop == Stop::No && !used_up) || request.is_some() || !jobs.is_empty() {
         tokio::select! {
             Some(signal) = signals.next() => {
                 stop = stop.max((options.on_signal)(signal, stop));
                 println!("signal {signal}: {}", if stop >= Stop::Abort { "ends its jobs" } else { "no more jobs" });
                 anyhow::ensure!(stop < Stop::Exit, "ended by a second signal");
-                let _ = aborting.send(stop == Stop::Abort);
+                if stop >= Stop::Finish && request.is_some() && faults.hit(FaultEffect::CancelRequest).await {
+                    request = None;
+                }
+                if stop == Stop::Abort && *aborted.borrow() == Abort::No {
+                    let patient = faults.hit(FaultEffect::PatientAbort).await;
+                    let _ = aborting.send(if patient { Abort::Patient } else { Abort::Quick });
+                }
             }
             claim = async { request.as_mut().expect("guarded").await }, if request.is_some() => {
                 request = None;
@@ -141,7 +165,12 @@ pub async fn work<S: JobSource, T: JobStarter<S::Job>>(source: S, starter: T, op
                     Claim::Job(job) => {
                         next_request = Instant::now();
                         used_up = options.single;
-                        jobs.spawn(run(*job, Arc::clone(&source), Arc::clone(&starter), aborted.clone()));
+                        let (source, starter, faults) = (Arc::clone(&source), Arc::clone(&starter), Arc::clone(&faults));
+                        let aborted = aborted.clone();
+                        jobs.spawn(async move {
+                            run(*job, source, starter, aborted).await;
+                            faults.on_job_end().await;
+                        });
                     }
                     Claim::Nothing => {}
                     Claim::Over(why) => {
@@ -174,7 +203,7 @@ async fn run<S: JobSource, T: JobStarter<S::Job>>(
     job: S::Job,
     source: Arc<S>,
     starter: Arc<T>,
-    aborted: watch::Receiver<bool>,
+    aborted: watch::Receiver<Abort>,
 ) {
     let id = job.as_ref().id;
     println!("job {id}: starts");
@@ -186,7 +215,7 @@ async fn run<S: JobSource, T: JobStarter<S::Job>>(
     );
     println!("job {id}: {outcome}");
     // A machine that is being switched off has little time left.
-    let give_up = Instant::now() + Duration::from_secs(if *aborted.borrow() { 3 } else { 60 });
+    let give_up = Instant::now() + Duration::from_secs(if *aborted.borrow() == Abort::No { 60 } else { 3 });
     loop {
         match source.finish(&job, &outcome).await {
             Finish::Taken => break,
@@ -204,9 +233,10 @@ async fn execute<J: AsRef<Job>>(
     job: &J,
     starter: &impl JobStarter<J>,
     log: Log,
-    mut aborted: watch::Receiver<bool>,
+    mut aborted: watch::Receiver<Abort>,
     mut canceled: watch::Receiver<bool>,
 ) -> Outcome {
+    let patience = aborted.clone();
     let early = async {
         let timeout = async {
             match job.as_ref().timeout {
@@ -215,7 +245,7 @@ async fn execute<J: AsRef<Job>>(
             }
         };
         tokio::select! {
-            _ = aborted.wait_for(|aborted| *aborted) => Outcome::Aborted,
+            _ = aborted.wait_for(|aborted| *aborted != Abort::No) => Outcome::Aborted,
             Ok(_) = canceled.wait_for(|canceled| *canceled) => Outcome::Canceled,
             () = timeout => Outcome::TimedOut,
         }
@@ -236,7 +266,7 @@ async fn execute<J: AsRef<Job>>(
         }
         // Not raced against the end: what is being started must be known to be ended.
         match starter.start(job).await {
-            Ok(running) => running.run(log.clone(), early).await,
+            Ok(running) => running.run(log.clone(), early, || *patience.borrow() == Abort::Patient).await,
             Err(error) => Outcome::SystemFailure(format!("{error:#}")),
         }
     }

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
-use lightsout_localcloud::{NewJobs, PlatformKind};
+use lightsout_localcloud::{Fault, NewJobs, PlatformKind};
+use serde_json::json;
 
 use crate::duration;
 
@@ -81,6 +82,10 @@ pub struct Args {
     #[arg(long, help_heading = "Fleet")]
     pub no_docker: bool,
 
+    /// Something that goes wrong; may be given more than once. A fault of the built-in runners by its name, such as
+    /// cancel-request or patient-abort, or any fault as JSON, as docs/localcloud.md lists them
+    #[arg(long = "fault", value_name = "FAULT", value_parser = parse_fault, help_heading = "Run")]
+    pub faults: Vec<Fault>,
     /// End when all jobs have ended and the fleet is back at its smallest size (the default)
     #[arg(long, conflicts_with = "keep", help_heading = "Run")]
     once: bool,
@@ -125,6 +130,17 @@ impl Args {
     }
 }
 
+/// A fault as JSON, or the name of one that the runners have.
+fn parse_fault(text: &str) -> Result<Fault, String> {
+    let fault: Fault = if text.trim_start().starts_with('{') {
+        serde_json::from_str(text).map_err(|error| error.to_string())?
+    } else {
+        serde_json::from_value(json!({ "target": "runner", "effect": text })).map_err(|error| error.to_string())?
+    };
+    fault.check()?;
+    Ok(fault)
+}
+
 /// Numbers between 0 and 1 that look random (SplitMix64).
 struct SplitMix64(u64);
 
@@ -141,6 +157,7 @@ impl SplitMix64 {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use lightsout_localcloud::Target;
 
     use super::*;
 
@@ -164,6 +181,17 @@ mod tests {
         assert!((3.5..4.5).contains(&mean), "{mean}");
         assert_eq!(jobs, seconds("--jobs 200"));
         assert_ne!(jobs, seconds("--jobs 200 --seed 2"));
+    }
+
+    #[test]
+    fn a_fault_is_a_runners_by_its_name_or_any_as_json() {
+        let faults = args(r#"--fault cancel-request --fault {"target":"aws","effect":"throttle"}"#).faults;
+        assert_eq!(faults[0], parse_fault(r#"{"target":"runner","effect":"cancel-request"}"#).unwrap());
+        assert_eq!(faults[1].target, Target::Aws);
+        for (wrong, why) in [("cancel", "unknown variant"), ("throttle", "target runner"), ("{", "EOF")] {
+            let refused = parse_fault(wrong).unwrap_err();
+            assert!(refused.contains(why), "{wrong}: {refused}");
+        }
     }
 
     #[test]

@@ -169,16 +169,17 @@ pub(crate) struct CiState {
 
 impl CiState {
     /// The jobs that this runner has are lost with it; `reason` says so in the platform's words.
-    pub fn fail_held(&mut self, worker: u64, reason: &str, now: Timestamp) {
+    pub fn fail_held(&mut self, worker: u64, reason: &str, cause: Cause, now: Timestamp) {
         let held: Vec<u64> = self.jobs.held_by(worker).map(|job| job.id).collect();
         for job in held {
-            self.jobs.finish(job, JobOutcome::Failed { reason: reason.to_owned(), cause: Cause::Machine }, now);
+            self.jobs.finish(job, JobOutcome::Failed { reason: reason.to_owned(), cause }, now);
         }
     }
 
-    /// A runner left, or nobody hears of it any more: its jobs fail, and it is forgotten or stays listed.
-    pub fn worker_gone(&mut self, id: u64, platform: &dyn Platform, now: Timestamp) {
-        self.fail_held(id, platform.failure_texts().gone, now);
+    /// A runner left, which is its own doing, or nobody hears of it any more: its jobs fail, and it is forgotten or stays
+    /// listed.
+    pub fn worker_gone(&mut self, id: u64, platform: &dyn Platform, cause: Cause, now: Timestamp) {
+        self.fail_held(id, platform.failure_texts().gone, cause, now);
         if platform.retention().keeps {
             if let Some(worker) = self.workers.get_mut(id) {
                 worker.connected = false;

@@ -52,12 +52,12 @@ pub(crate) enum Status {
     Canceled,
 }
 
-/// How a machine failed a job.
+/// How a machine or its runner failed a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobLoss {
-    /// Without warning.
+    /// Without warning, or without a word to the platform.
     Lost,
-    /// After a spot notice.
+    /// Its runner told the platform, after a spot notice.
     Interrupted,
 }
 
@@ -78,7 +78,9 @@ pub(crate) enum JobOutcome {
 pub(crate) enum Cause {
     /// The job's own, or that of somebody who wanted it so.
     Job,
-    /// The machine's or its runner's.
+    /// The runner's, which told the platform itself.
+    Runner,
+    /// The machine's or its runner's, which vanished: the platform had to find out.
     Machine,
 }
 
@@ -170,13 +172,13 @@ impl Jobs {
     }
 
     /// The machine that goes by one of these names is gone, and its running jobs with it.
-    pub fn machine_gone(&mut self, names: &[&str], loss: JobLoss, now: Timestamp) -> Vec<u64> {
+    pub fn machine_gone(&mut self, names: &[&str], now: Timestamp) -> Vec<u64> {
         let here = |job: &&mut Job| {
             job.status == Status::Running && job.machine.as_deref().is_some_and(|machine| names.contains(&machine))
         };
         let gone = self.all.values_mut().filter(here).filter(|job| job.loss.is_none());
         gone.map(|job| {
-            job.loss = Some((loss, now));
+            job.loss = Some((JobLoss::Lost, now));
             job.id
         })
         .collect()
@@ -274,16 +276,6 @@ impl Status {
     }
 }
 
-impl JobOutcome {
-    /// Whether the machine is to blame.
-    pub fn by_machine(&self) -> bool {
-        match self {
-            Self::Success => false,
-            Self::Failed { cause, .. } | Self::Canceled(cause) => *cause == Cause::Machine,
-        }
-    }
-}
-
 /// Seconds between two stamps, to the millisecond; never negative.
 pub(crate) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     std::time::Duration::from_millis(u64::try_from(to.0 - from.0).unwrap_or(0)).as_secs_f64()
@@ -331,10 +323,10 @@ mod tests {
         let mut jobs = Jobs::default();
         jobs.enqueue(&NewJobs { count: 2, ..NewJobs::default() }, Timestamp(0));
         jobs.hand_out(FIRST_ID, 1, Some("i-1"), Timestamp(0));
-        assert_eq!(jobs.machine_gone(&["i-2", "r_2"], JobLoss::Lost, Timestamp(3000)), [0; 0]);
-        assert_eq!(jobs.machine_gone(&["i-1", "r_1"], JobLoss::Interrupted, Timestamp(3000)), [FIRST_ID]);
+        assert_eq!(jobs.machine_gone(&["i-2", "r_2"], Timestamp(3000)), [0; 0]);
+        assert_eq!(jobs.machine_gone(&["i-1", "r_1"], Timestamp(3000)), [FIRST_ID]);
         let states: Vec<JobState> = jobs.iter().map(Job::state).collect();
-        assert_eq!(states, [JobState::Interrupted, JobState::Waiting]);
+        assert_eq!(states, [JobState::Lost, JobState::Waiting]);
         // The platform itself does not know yet.
         assert_eq!(jobs.running().count(), 1);
     }

@@ -75,7 +75,7 @@ pub(super) fn respond(api: &mut RunnerApi<'_>, request: &Request, now: Timestamp
         Route::Claim(id) => claim(api, id, now),
         Route::Report(id, job) => report(api, id, job, request, now),
         Route::Disconnect(id) => worker(api, id).map(|_| ()).map(|()| {
-            api.state.worker_gone(id, api.platform, now);
+            api.state.worker_gone(id, api.platform, Cause::Runner, now);
             Response::json(200, &json!({}))
         }),
         Route::Unknown => Err(RunnerApiError(404, "there is no such path in the runner API".into())),
@@ -96,7 +96,7 @@ fn connect(api: &mut RunnerApi<'_>, request: &Request, now: Timestamp) -> Result
     }
     let id = api.platform.connect(&connect, api.state, now)?;
     // A runner that comes back after a crash has lost what it had.
-    api.state.fail_held(id, api.platform.failure_texts().gone, now);
+    api.state.fail_held(id, api.platform.failure_texts().gone, Cause::Machine, now);
     if let Some(worker) = api.state.workers.get_mut(id) {
         worker.connected = true;
         worker.heard_at = now;
@@ -192,10 +192,10 @@ fn outcome(api: &RunnerApi<'_>, state: ReportState) -> Option<JobOutcome> {
         ReportState::Success => Some(JobOutcome::Success),
         ReportState::Failed => Some(JobOutcome::Failed { reason: texts.failed.to_owned(), cause: Cause::Job }),
         ReportState::SystemFailure => {
-            Some(JobOutcome::Failed { reason: texts.system_failure.to_owned(), cause: Cause::Machine })
+            Some(JobOutcome::Failed { reason: texts.system_failure.to_owned(), cause: Cause::Runner })
         }
         // Nobody can cancel a job here but the runner itself.
-        ReportState::Canceled => Some(JobOutcome::Canceled(Cause::Machine)),
+        ReportState::Canceled => Some(JobOutcome::Canceled(Cause::Runner)),
     }
 }
 

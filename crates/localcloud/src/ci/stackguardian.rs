@@ -16,7 +16,7 @@ use self::route::Route;
 use super::{
     contract::{CiState, FailureTexts, Platform, PlatformKind, RetentionRules, RunnerApiError, VendorOptions},
     demo::Demo,
-    jobs::Job,
+    jobs::{Cause, Job},
     protocol::Connect,
     workers::{DrainState, Worker},
 };
@@ -70,7 +70,7 @@ impl StackGuardian {
             Route::Deregister => {
                 let id = runner_of(request, state)?;
                 // Whoever takes a machine away with its tasks loses them.
-                state.fail_held(id, GONE, now);
+                state.fail_held(id, GONE, Cause::Runner, now);
                 state.workers.remove(id);
                 Ok(Response::json(200, &json!({"msg": "Runner deregistered"})))
             }

@@ -118,13 +118,13 @@ fn who_is_to_blame_decides_between_failed_and_lost() {
         let job = bench.take(&runner);
         bench.report(&runner, job, state);
     }
-    let ends: Vec<JobOutcome> = std::iter::from_fn(|| bench.ci.poll_event())
+    let causes: Vec<Cause> = std::iter::from_fn(|| bench.ci.poll_event())
         .filter_map(|job_event| match job_event.kind {
-            JobEventKind::Ended(end) => Some(end),
-            JobEventKind::Queued | JobEventKind::Picked => None,
+            JobEventKind::Ended(JobOutcome::Failed { cause, .. } | JobOutcome::Canceled(cause)) => Some(cause),
+            JobEventKind::Queued | JobEventKind::Picked | JobEventKind::Ended(JobOutcome::Success) => None,
         })
         .collect();
-    assert_eq!(ends.iter().map(JobOutcome::by_machine).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(causes, [Cause::Job, Cause::Runner, Cause::Runner]);
     // With nobody to say what became of the machine they are only failed.
     assert_eq!(bench.states(), [JobState::Failed; 3]);
 }

@@ -24,9 +24,10 @@ pub(super) async fn with_faults(
         tokio::time::sleep(Duration::from_millis(hit.delay_ms)).await;
     }
     match hit.effect {
-        None
-        | Some(FaultEffect::Latency { .. } | FaultEffect::StaleDescribes { .. } | FaultEffect::LaunchFailures { .. }) => {
-            Ok(response(carry_out()))
+        Some(FaultEffect::Late { ms }) => {
+            let answer = carry_out();
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Ok(response(answer))
         }
         Some(FaultEffect::Status { code }) => Ok(response(refuse(Refusal::Status(code)))),
         Some(FaultEffect::Throttle) => Ok(response(refuse(Refusal::Throttled))),
@@ -42,5 +43,16 @@ pub(super) async fn with_faults(
             drop(carry_out());
             pending().await
         }
+        // A delay is over, and the others are no fault of a call.
+        None
+        | Some(
+            FaultEffect::Latency { .. }
+            | FaultEffect::StaleDescribes { .. }
+            | FaultEffect::LaunchFailures { .. }
+            | FaultEffect::CancelRequest
+            | FaultEffect::PatientAbort
+            | FaultEffect::RewriteEnvironment
+            | FaultEffect::LeaveChild,
+        ) => Ok(response(carry_out())),
     }
 }

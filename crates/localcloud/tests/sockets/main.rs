@@ -34,7 +34,7 @@ async fn a_machine_boots_and_its_metadata_answers() {
 }
 
 #[tokio::test]
-async fn a_spot_notice_shows_and_the_machine_is_ended_in_time() {
+async fn a_spot_notice_shows_and_a_job_of_which_nobody_told_is_lost_in_time() {
     let bed = Bed::start(Options::default()).await;
     bed.group("ci", 0, 3, 1).await;
     let id = bed.in_service("ci", 1).await.remove(0);
@@ -45,7 +45,7 @@ async fn a_spot_notice_shows_and_the_machine_is_ended_in_time() {
     assert_eq!(told.status, 200, "{}", told.text());
     let notice = bed.imds(&id).await.get("spot/instance-action").await.json();
     assert_eq!(notice["action"], "terminate");
-    bed.until("the job to be interrupted", |fleet| fleet.jobs[0].state == JobState::Interrupted).await;
+    bed.until("the job to be lost", |fleet| fleet.jobs[0].state == JobState::Lost).await;
     assert_eq!(job["id"], 1001);
     assert_eq!(bed.control("POST", "instances/i-none/interrupt", &json!({})).await.status, 404);
     bed.down().await;

@@ -93,7 +93,7 @@ impl GitLab {
             Status::Success => jobs.finish(id, JobOutcome::Success, now),
             Status::Failed => {
                 let reason = reason.unwrap_or("script_failure").to_owned();
-                let cause = if reason == "runner_system_failure" { Cause::Machine } else { Cause::Job };
+                let cause = if reason == "runner_system_failure" { Cause::Runner } else { Cause::Job };
                 jobs.finish(id, JobOutcome::Failed { reason, cause }, now);
             }
             Status::Running | Status::Pending | Status::Canceled => {}

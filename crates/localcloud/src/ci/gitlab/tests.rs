@@ -2,12 +2,7 @@
 
 use super::*;
 use crate::{
-    ci::{
-        Ci,
-        contract::PlatformOptions,
-        jobs::{JobEventKind, JobLoss},
-        testing::Bench,
-    },
+    ci::{Ci, contract::PlatformOptions, jobs::JobEventKind, testing::Bench},
     fleet::{JobState, NewJobs},
     http,
 };
@@ -213,8 +208,8 @@ fn a_job_is_lost_the_moment_its_machine_is_gone() {
     let mut gitlab = gitlab(GitLabOptions::default());
     gitlab.enqueue(&NewJobs { count: 2, ..NewJobs::default() }, NOW);
     ask_for_job(&mut gitlab, NOW);
-    assert_eq!(gitlab.machine_gone(&["r_2"], JobLoss::Lost, later(3)), [0; 0]);
-    assert_eq!(gitlab.machine_gone(&["r_1"], JobLoss::Lost, later(3)), [1001]);
+    assert_eq!(gitlab.machine_gone(&["r_2"], later(3)), [0; 0]);
+    assert_eq!(gitlab.machine_gone(&["r_1"], later(3)), [1001]);
     assert_eq!(states(&gitlab), [JobState::Lost, JobState::Waiting]);
     // GitLab itself does not know yet.
     assert_eq!(body(&get(&mut gitlab, "/projects/20/jobs/1001"))["status"], "running");
