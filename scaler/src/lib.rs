@@ -13,6 +13,7 @@ mod listener;
 mod pool;
 mod regions;
 mod scheduler;
+mod slots;
 mod tokens;
 mod webhooks;
 
@@ -99,6 +100,7 @@ fn run(args: &Args, settings: ScalerSettings) -> Result<(), Failure> {
         let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
         let mut context = TickContext::new(driver, tokens, &settings, CLOUD.groups);
         context.dry_run = args.dry_run;
+        context.carries = args.verb == Verb::Watch;
         execute(args, settings, Rc::new(context)).await
     })
 }

@@ -1,5 +1,7 @@
 //! One pool and its tick.
 
+mod raising;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
@@ -7,13 +9,13 @@ use std::{
 };
 
 use futures_util::future::join;
-use lightsout_cloud::{DoubtKind, GroupView, Groups};
+use lightsout_cloud::{GroupView, Groups};
 use lightsout_core::{
     duration::format_duration,
     exchange::{ErrorKind, ExchangeError},
     platform::{Queue, Reading},
     record::{Outcome, Record, Spent},
-    scaling::{Capacity, Plan, floor, plan},
+    scaling::{Capacity, Lately, Plan, floor, plan},
     settings::{PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
@@ -29,19 +31,18 @@ use crate::{
 const MAX_READS: usize = 32;
 /// The longest that a platform's wish to be left alone is honoured.
 const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
-/// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody
-/// else raised.
-const MAX_VIEW_AGE: Duration = Duration::from_secs(1);
 
 /// What a tick needs besides its pool: shared by all.
 pub(crate) struct TickContext {
     pub(crate) driver: Driver,
     pub(crate) tokens: Tokens,
     pub(crate) regions: Regions,
-    /// How long one tick of one pool may take.
+    /// How long the reading of one pool may take, and how long its raise, once it has its turn.
     pub(crate) deadline: Duration,
     /// Whether nothing may be changed.
     pub(crate) dry_run: bool,
+    /// Whether there is a next tick, for a raise that has to wait for others.
+    pub(crate) carries: bool,
 }
 
 impl TickContext {
@@ -53,7 +54,14 @@ impl TickContext {
         open: impl Fn(RegionName) -> Box<dyn Groups>,
     ) -> Self {
         let names = settings.pools.iter().map(|pool| pool.region.clone()).collect();
-        Self { driver, tokens, regions: Regions::open(names, open), deadline: settings.deadline, dry_run: false }
+        Self {
+            driver,
+            tokens,
+            regions: Regions::open(names, open),
+            deadline: settings.deadline,
+            dry_run: false,
+            carries: false,
+        }
     }
 }
 
@@ -68,6 +76,13 @@ pub(crate) struct Pool {
     not_before: Option<Instant>,
     /// When it was last raised by us.
     raised: Option<Instant>,
+    /// What is known to have been desired lately, and the beginning of its time.
+    lately: Lately,
+    origin: Instant,
+    /// For how many ticks in a row it has been waiting to be raised.
+    waited: u32,
+    /// Whether the group's history could not be read.
+    blind: bool,
     /// When its last tick began.
     pub(crate) began: Option<Instant>,
     health: Health,
@@ -89,7 +104,19 @@ impl Pool {
         let pool = |settings: PoolSettings| {
             let reads = reads_by_address.entry(settings.platform.address().to_owned());
             let reads = Rc::clone(reads.or_insert_with(|| Rc::new(Semaphore::new(MAX_READS))));
-            Self { settings, reads, queue: None, not_before: None, raised: None, began: None, health: Health::Good }
+            Self {
+                settings,
+                reads,
+                queue: None,
+                not_before: None,
+                raised: None,
+                lately: Lately::default(),
+                origin: Instant::now(),
+                waited: 0,
+                blind: false,
+                began: None,
+                health: Health::Good,
+            }
         };
         settings.into_iter().map(pool).collect()
     }
@@ -160,33 +187,26 @@ impl Pool {
         let whole = missing.is_none();
         record.missing = missing.map(|missing| missing.message);
         let since_raise = self.raised.map(|at| at.elapsed());
-        let mut decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
-        if matches!(decided, Plan::Raise { .. }) && view.at.elapsed() > MAX_VIEW_AGE {
-            let again = BTreeSet::from([settings.group.clone()]);
-            let again = context.regions.describe_one(settings.region.clone(), again);
-            view = self::view(context, &settings, again, until).await?;
-            decided = plan(&settings.policy, &demand, capacity(&view.group), since_raise);
-        }
-        record.reason = Some(decided.explanation().to_string());
-        record.why = Some(decided.explanation().clone());
-        if let Plan::Raise { to, .. } = decided {
-            record.to = Some(to);
-            if context.dry_run {
-                record.result = Outcome::WouldRaise;
+        let planned = |capacity| plan(&settings.policy, &demand, capacity, since_raise);
+        let first_look = self.look(&view);
+        let mut decided = planned(capacity(&view.group, 0));
+        explain(record, &decided);
+        if matches!(decided, Plan::Raise { .. }) {
+            let Some(slot) = self.turn(context, decided.missing(), until).await else {
+                record.result = Outcome::Queued;
                 return Ok(());
-            }
-            let began = Instant::now();
-            let raised = self.raise(context, &view.group, to, until).await;
-            record.ms.raise = Some(millis(began.elapsed()));
-            raised?;
-            record.result = Outcome::Raised;
-            self.raised = Some(Instant::now());
-            for doubt in view.group.doubts.iter().filter(|doubt| doubt.kind == DoubtKind::LaunchesSuspended) {
-                tracing::warn!(pool = self.settings.name, group = self.settings.group, "{}", doubt.text);
-            }
+            };
+            let until = Instant::now() + context.deadline;
+            let lately;
+            (view, lately) = self.look_again(context, view, first_look, until).await?;
+            decided = planned(capacity(&view.group, lately));
+            explain(record, &decided);
+            self.carry_out(context, &view.group, &decided, until, record).await?;
+            drop(slot);
         }
+        self.waited = 0;
         if !context.dry_run && whole {
-            self.write_floor(context, floor(&settings.policy, &demand, capacity(&view.group)), &view.group, until)
+            self.write_floor(context, floor(&settings.policy, &demand, capacity(&view.group, 0)), &view.group, until)
                 .await;
         }
         Ok(())
@@ -249,21 +269,6 @@ impl Pool {
         open(platform.open(Some(token.secret)), Some(token.at))
     }
 
-    async fn raise(&self, context: &TickContext, seen: &GroupView, to: u32, until: Instant) -> Result<(), String> {
-        let region = context.regions.region(&self.settings.region);
-        let raising = async {
-            let _permit = region.writes.acquire().await;
-            region.groups.raise(seen, to).await
-        };
-        match timeout_at(until.into(), raising).await {
-            Ok(raised) => raised.map_err(|error| error.to_string()),
-            Err(_) => Err(format!(
-                "the raise was not answered within {}; the next tick sees whether it took effect",
-                format_duration(context.deadline)
-            )),
-        }
-    }
-
     /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.
     async fn write_floor(&self, context: &TickContext, floor: u32, group: &GroupView, until: Instant) {
         if floor == group.floor {
@@ -271,7 +276,7 @@ impl Pool {
         }
         let region = context.regions.region(&self.settings.region);
         let writing = async {
-            let _permit = region.writes.acquire().await;
+            let _slot = region.writes.acquire(0).await;
             region.groups.leave_floor(&self.settings.group, floor).await
         };
         let error = match timeout_at(until.into(), writing).await {
@@ -290,8 +295,8 @@ impl Pool {
     fn log_transition(&mut self, record: &Record) {
         let health = match (record.result, &record.missing) {
             (Outcome::Failed, _) => Health::Failing,
-            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise, Some(_)) => Health::Partial,
-            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise, None) => Health::Good,
+            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued, Some(_)) => Health::Partial,
+            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued, None) => Health::Good,
         };
         let before = std::mem::replace(&mut self.health, health);
         match health {
@@ -338,6 +343,9 @@ pub(crate) async fn view(
         })?
         .map_err(|error| error.to_string())?;
     match views.groups.get(&settings.group) {
+        Some(GroupView { unscalable: Some(why), .. }) => {
+            Err(format!("the group {} of {} cannot be scaled: {why}", settings.group, location()))
+        }
         Some(group) => Ok(View { group: group.clone(), at: views.at, took: views.took }),
         None => Err(format!(
             "there is no group {} in {}; create it, or correct group or region of the pool {}",
@@ -348,8 +356,17 @@ pub(crate) async fn view(
     }
 }
 
-fn capacity(group: &GroupView) -> Capacity {
-    Capacity { min: group.min, max: group.max, desired: group.desired }
+fn capacity(group: &GroupView, lately: u32) -> Capacity {
+    Capacity { min: group.min, max: group.max, desired: group.desired, lately }
+}
+
+fn explain(record: &mut Record, decided: &Plan) {
+    record.reason = Some(decided.explanation().to_string());
+    record.why = Some(decided.explanation().clone());
+    record.to = match decided {
+        Plan::Hold(_) => None,
+        Plan::Raise { to, .. } => Some(*to),
+    };
 }
 
 fn millis(span: Duration) -> u64 {

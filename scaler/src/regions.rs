@@ -12,7 +12,8 @@ use futures_util::{
 };
 use lightsout_cloud::{GroupView, Groups};
 use lightsout_core::cloud::CloudError;
-use tokio::sync::Semaphore;
+
+use crate::slots::Slots;
 
 /// How many changes are sent to one region at once; clouds have one budget for all calls of an account in a region.
 const WRITES_AT_ONCE: usize = 16;
@@ -26,7 +27,8 @@ pub(crate) struct Regions(Rc<BTreeMap<RegionName, Region>>);
 /// One region's groups.
 pub(crate) struct Region {
     pub(crate) groups: Box<dyn Groups>,
-    pub(crate) writes: Semaphore,
+    /// For what is changed.
+    pub(crate) writes: Slots,
 }
 
 /// What one describe said.
@@ -45,7 +47,7 @@ pub(crate) type Describing = Shared<LocalBoxFuture<'static, Result<Rc<Views>, Cl
 impl Regions {
     /// These regions, each with the groups that `open` gives.
     pub(crate) fn open(names: BTreeSet<RegionName>, open: impl Fn(RegionName) -> Box<dyn Groups>) -> Self {
-        let region = |name: RegionName| Region { groups: open(name), writes: Semaphore::new(WRITES_AT_ONCE) };
+        let region = |name: RegionName| Region { groups: open(name), writes: Slots::new(WRITES_AT_ONCE) };
         Self(Rc::new(names.into_iter().map(|name| (name.clone(), region(name))).collect()))
     }
 

@@ -33,6 +33,13 @@ impl Scheduler {
         Self { context, idle: pools, busy: FuturesUnordered::new(), hinted: BTreeSet::new() }
     }
 
+    /// The same pools, with other queues.
+    #[cfg(test)]
+    pub(crate) fn replace_queues(&mut self, queue: impl Fn() -> Box<dyn lightsout_core::platform::Queue>) {
+        let pools = std::mem::take(&mut self.idle);
+        self.idle = pools.into_iter().map(|pool| pool.with_queue(queue())).collect();
+    }
+
     /// One tick of every pool. Gives the names and errors of those that failed, in part or as a whole.
     pub(crate) async fn once(&mut self, mut done: impl FnMut(&Record)) -> Vec<(String, String)> {
         let mut failed = Vec::new();

@@ -3,9 +3,11 @@
 mod checking;
 mod hinting;
 mod isolation;
+mod lately;
 mod partial;
 mod raising;
 mod rotation;
+mod turns;
 mod watching;
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};

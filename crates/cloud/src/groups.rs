@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lightsout_core::cloud::Capabilities;
+use lightsout_core::cloud::{Capabilities, CapacityChange};
 
 use crate::CloudFuture;
 
@@ -17,6 +17,10 @@ pub trait Groups: Send + Sync {
 
     /// Reads these groups in as few calls as possible. A group that does not exist is missing from the map.
     fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>>;
+
+    /// How a group's desired capacity changed of late, as its history tells: at least the changes of the last half minute that
+    /// the history shows by now, up to some hundred. Empty where a cloud keeps none.
+    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Vec<CapacityChange>>;
 
     /// Sets the capacity of a group that was seen like this, to an absolute number above what was seen. Sent once:
     /// after [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the next describe tells whether it was
@@ -44,6 +48,8 @@ pub struct GroupView {
     pub floor: u32,
     /// What tells this state of the group from a later one, where the cloud can refuse a raise by it.
     pub version: Option<String>,
+    /// Why it cannot be raised by a number of instances, and what to do: it counts in other units. `None`: it can.
+    pub unscalable: Option<String>,
     /// What an operator should know about it.
     pub doubts: Vec<Doubt>,
 }

@@ -122,6 +122,27 @@ pub struct Room {
     pub members: u32,
 }
 
+/// One change of a group's desired capacity, as the cloud's history of the group tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CapacityChange {
+    /// When, by the cloud's clock.
+    pub at: Timestamp,
+    /// What.
+    pub kind: ChangeKind,
+}
+
+/// How a group's desired capacity changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// Somebody set it to a number.
+    Set {
+        /// The number.
+        to: u32,
+    },
+    /// An instance left, and it fell by one.
+    Left,
+}
+
 /// What a failed call to the cloud means, by what the caller should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloudErrorKind {

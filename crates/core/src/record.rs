@@ -16,6 +16,8 @@ pub enum Outcome {
     Raised,
     /// It would have been raised, but this was a dry run.
     WouldRaise,
+    /// It is to be raised, and other raises of its region went first: it is carried into the next tick.
+    Queued,
     /// Something failed, see the error; nothing was changed.
     Failed,
 }
@@ -27,6 +29,7 @@ impl Outcome {
             Self::Held => "held",
             Self::Raised => "raised",
             Self::WouldRaise => "would_raise",
+            Self::Queued => "queued",
             Self::Failed => "failed",
         }
     }
@@ -58,7 +61,7 @@ pub struct Record {
     pub platform: String,
     /// What became of it.
     pub result: Outcome,
-    /// The new desired capacity, when it was or would have been raised.
+    /// The new desired capacity, when it was or would have been raised, or waits for its turn to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u32>,
     /// Inputs, terms and limits of the plan; absent when there was none.
@@ -98,7 +101,10 @@ impl fmt::Display for Record {
         match (self.result, desired, self.to) {
             (Outcome::Raised, Some(from), Some(to)) => write!(f, " raised {from} -> {to}")?,
             (Outcome::WouldRaise, Some(from), Some(to)) => write!(f, " would raise {from} -> {to} (dry run)")?,
-            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise, ..) => write!(f, " {}", self.result.as_str())?,
+            (Outcome::Queued, Some(from), Some(to)) => write!(f, " waits for its turn to be raised {from} -> {to}")?,
+            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued, ..) => {
+                write!(f, " {}", self.result.as_str())?;
+            }
             (Outcome::Failed, _, Some(to)) => write!(f, " FAILED to raise to {to}")?,
             (Outcome::Failed, _, None) => f.write_str(" FAILED")?,
         }
@@ -129,7 +135,7 @@ mod tests {
 
     fn record(result: Outcome, to: Option<u32>) -> Record {
         let demand = Demand { queued: 3, running: Some(4), poll_after: None };
-        let capacity = Capacity { min: 0, max: 10, desired: 5 };
+        let capacity = Capacity { max: 10, desired: 5, ..Capacity::default() };
         let why = plan(&ScalerPolicy::default(), &demand, capacity, None).explanation().clone();
         Record {
             time: "2026-11-21T03:00:00.250Z".into(),
@@ -166,6 +172,11 @@ mod tests {
             (
                 record(Outcome::WouldRaise, Some(7)),
                 "2026-11-21T03:00:00.250Z linux would raise 5 -> 7 (dry run): 3 waiting + 4 running: need 7; desired is 5 [gitlab, 43 ms]",
+            ),
+            (
+                record(Outcome::Queued, Some(7)),
+                "2026-11-21T03:00:00.250Z linux waits for its turn to be raised 5 -> 7: 3 waiting + 4 running: need 7; desired is 5 \
+                 [gitlab, 43 ms]",
             ),
             (
                 record(Outcome::Held, None),

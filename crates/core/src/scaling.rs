@@ -5,8 +5,10 @@
 //! ```
 //!
 //! The target follows from demand alone, never from the desired capacity that was read plus something. So it does not
-//! matter how often it is planned, by how many scalers, or how stale their readings are. It is compared with the desired
-//! capacity and not with the instances in service: instances that still boot count.
+//! matter how often it is planned, or by how many scalers. It is compared with the desired capacity and not with the
+//! instances in service: instances that still boot count. It is compared with what is known to have been desired lately,
+//! too ([`Lately`]), because a write is absolute and a reading may be stale: what is only the higher of the two numbers
+//! that were read must not be written over the higher one.
 
 use std::time::Duration;
 
@@ -15,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::platform::Demand;
 
 mod explanation;
+mod lately;
 
 pub use explanation::{Explanation, Limit};
+pub use lately::{Change, Lately, STALENESS};
 
 /// What the operator decides about a pool's growth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +70,16 @@ pub struct Capacity {
     pub max: u32,
     /// The desired capacity: instances that boot count.
     pub desired: u32,
+    /// The highest that is known to have been desired lately ([`Lately::highest`]), where that is above `desired`. It may
+    /// hold still, so nothing is written below it.
+    pub lately: u32,
+}
+
+impl Capacity {
+    /// What may be desired now, at most: nothing is raised unless it goes above this.
+    pub fn at_most_desired(&self) -> u32 {
+        self.desired.max(self.lately)
+    }
 }
 
 /// What to do with the desired capacity.
@@ -76,7 +90,7 @@ pub enum Plan {
     Hold(Explanation),
     /// Raise it.
     Raise {
-        /// The new desired capacity; above the one that was read.
+        /// The new desired capacity; above the one that was read, and above what was desired lately.
         to: u32,
         /// How it came about.
         explanation: Explanation,
@@ -90,6 +104,14 @@ impl Plan {
             Self::Hold(explanation) | Self::Raise { explanation, .. } => explanation,
         }
     }
+
+    /// How many instances a raise adds to those that were read; 0 for none.
+    pub fn missing(&self) -> u32 {
+        match self {
+            Self::Hold(_) => 0,
+            Self::Raise { to, explanation } => to.saturating_sub(explanation.desired),
+        }
+    }
 }
 
 /// Plans one pool. `since_raise` is how long ago this process raised it, for the cooldown; `None` when it never did.
@@ -100,7 +122,8 @@ impl Plan {
 /// instances that are busy. A platform that tells its running jobs has no such price.
 pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, since_raise: Option<Duration>) -> Plan {
     let mut explanation = weigh(policy, demand, capacity);
-    if explanation.target <= capacity.desired {
+    let desired = capacity.at_most_desired();
+    if explanation.target <= desired {
         return Plan::Hold(explanation);
     }
     if let Some(left) = since_raise.and_then(|since| policy.cooldown.checked_sub(since)).filter(|left| !left.is_zero())
@@ -108,7 +131,7 @@ pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, since_ra
         explanation.limit = Limit::Cooldown { left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1) };
         return Plan::Hold(explanation);
     }
-    let step = policy.max_step.map_or(u32::MAX, |step| capacity.desired.saturating_add(step.max(1)));
+    let step = policy.max_step.map_or(u32::MAX, |step| desired.saturating_add(step.max(1)));
     if step < explanation.target {
         explanation.limit = Limit::Step;
         explanation.target = step;
@@ -153,6 +176,7 @@ fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Explanat
         min,
         max,
         desired: capacity.desired,
+        lately: Some(capacity.lately).filter(|lately| *lately > capacity.desired),
         target,
         limit,
     }

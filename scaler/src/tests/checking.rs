@@ -47,3 +47,19 @@ async fn tells_errors_doubts_and_what_it_saw_and_writes_nothing() {
     );
     assert_eq!(calls(&groups), ["describe bare,good,none"]);
 }
+
+#[tokio::test]
+async fn a_group_that_counts_other_units_is_refused_in_check_and_in_each_tick() {
+    let (settings, groups) = (settings(&[("a", "region = 'eu-west-1'")]), FakeGroups::of(&["a"]));
+    groups.change("a", |view| view.unscalable = Some("its desired capacity counts vcpu".into()));
+    let expected = "the group a of eu-west-1 cannot be scaled: its desired capacity counts vcpu";
+    let pools = Pool::all(settings.pools.clone()).into_iter().map(|pool| pool.with_queue(Box::new(waiting(2))));
+    let errors = RefCell::new(Vec::new());
+    let context_of_check = Rc::new(context(&settings, &groups));
+    let found = |finding: &crate::check::Finding| errors.borrow_mut().extend(finding.errors.clone());
+    assert!(check(&context_of_check, pools.collect(), found).await.is_err());
+    assert_eq!(errors.into_inner(), [expected]);
+    let record = ticked(&mut scheduler(&settings, context(&settings, &groups), vec![waiting(2)])).await.remove(0);
+    assert_eq!(record.error.as_deref(), Some(expected));
+    assert_eq!(groups.desired("a"), 0);
+}

@@ -12,7 +12,7 @@ async fn raises_to_the_need_and_then_holds() {
     assert!(first.ms.demand.is_some() && first.ms.describe.is_some() && first.ms.raise.is_some());
     let second = ticked(&mut scheduler).await.remove(0);
     assert_eq!((second.result, second.to, second.ms.raise), (Outcome::Held, None, None));
-    assert_eq!(calls(&groups), ["describe a", "raise a 3", "describe a"]);
+    assert_eq!(calls(&groups), ["describe a", "describe a", "history a", "raise a 3", "describe a"]);
 }
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn a_dry_run_writes_nothing() {
     let mut scheduler = scheduler(&settings, context, vec![waiting(3), waiting(0)]);
     let results: Vec<_> = ticked(&mut scheduler).await.iter().map(|record| (record.result, record.to)).collect();
     assert_eq!(results, [(Outcome::WouldRaise, Some(5)), (Outcome::Held, None)]);
-    assert_eq!(calls(&groups), ["describe a,b"]);
+    assert_eq!(calls(&groups), ["describe a,b", "describe a", "history a"]);
     assert_eq!(groups.desired("a"), 0);
 }
 
@@ -49,7 +49,8 @@ async fn the_floor_is_written_when_it_changes_and_taken_back_when_it_has_no_reas
     let mut without = scheduler(&none, context(&none, &groups), vec![waiting(0)]);
     ticked(&mut without).await;
     ticked(&mut without).await;
-    let writes: Vec<_> = calls(&groups).into_iter().filter(|call| !call.starts_with("describe")).collect();
+    let writes: Vec<_> =
+        calls(&groups).into_iter().filter(|call| call.starts_with("raise") || call.starts_with("floor")).collect();
     assert_eq!(writes, ["raise a 2", "floor a 2", "floor a 0"]);
 }
 
@@ -60,7 +61,10 @@ async fn a_slow_queue_does_not_undo_what_somebody_raised_meanwhile() {
     let slow = Answers(waiting(3).0, Some("1.1"));
     let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![slow]);
     assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held);
-    assert_eq!((groups.desired("a"), calls(&groups)), (8, vec!["describe a".into(), "describe a".into()]));
+    assert_eq!(
+        (groups.desired("a"), calls(&groups)),
+        (8, vec!["describe a".into(), "describe a".into(), "history a".into()])
+    );
 }
 
 #[tokio::test]

@@ -96,8 +96,10 @@ impl Timeline {
             Outcome::Failed if record.error != self.error => {
                 Some((format!("failed: {}", record.error.as_deref().unwrap_or("no error given")), Tone::Bad))
             }
-            Outcome::Held | Outcome::WouldRaise if self.error.is_some() => Some(("works again".to_owned(), Tone::Good)),
-            Outcome::Held | Outcome::WouldRaise | Outcome::Failed => None,
+            Outcome::Held | Outcome::WouldRaise | Outcome::Queued if self.error.is_some() => {
+                Some(("works again".to_owned(), Tone::Good))
+            }
+            Outcome::Held | Outcome::WouldRaise | Outcome::Queued | Outcome::Failed => None,
         };
         self.error.clone_from(&record.error);
         self.decision = Some(record.clone());

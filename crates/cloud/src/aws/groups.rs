@@ -1,18 +1,23 @@
 //! Auto Scaling groups.
 
+mod history;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
 };
 
 use aws_sdk_autoscaling::{Client, config, types};
-use lightsout_core::cloud::Capabilities;
+use lightsout_core::cloud::{Capabilities, CapacityChange};
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, FLOOR_TAG, count, once};
 use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups};
 
 /// How many groups one describe may name (EC2 Auto Scaling API reference, `MaxRecords`).
 const GROUPS_PER_CALL: usize = 100;
+
+/// How many activities one answer holds at most (EC2 Auto Scaling API reference, `MaxRecords`).
+const ACTIVITIES_PER_CALL: i32 = 100;
 
 /// The groups of one region.
 #[derive(Debug, Default)]
@@ -50,6 +55,10 @@ impl Groups for AwsGroups {
         self.aws.call(self.read(names))
     }
 
+    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Vec<CapacityChange>> {
+        self.aws.call(self.read_history(name))
+    }
+
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {
         self.aws.call(self.write_capacity(&seen.name, to))
     }
@@ -82,6 +91,21 @@ impl AwsGroups {
             }
         }
         Ok(groups)
+    }
+
+    /// The newest page is enough: what counts is half a minute old at most.
+    async fn read_history(&self, name: &str) -> Result<Vec<CapacityChange>, AwsError> {
+        const ACTION: &str = "autoscaling:DescribeScalingActivities";
+        let answer = self
+            .client()
+            .await
+            .describe_scaling_activities()
+            .auto_scaling_group_name(name)
+            .max_records(ACTIVITIES_PER_CALL)
+            .send()
+            .await
+            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
+        Ok(history::changes(answer.activities()))
     }
 
     async fn write_capacity(&self, name: &str, to: u32) -> Result<(), AwsError> {
@@ -125,6 +149,7 @@ impl AwsGroups {
 /// One group of a describe, without its instances.
 pub(super) fn view(group: types::AutoScalingGroup) -> GroupView {
     let doubts = doubts(&group);
+    let unscalable = unscalable(&group);
     let tags = group.tags.unwrap_or_default();
     let floor = tags.into_iter().find(|tag| tag.key.as_deref() == Some(FLOOR_TAG)).and_then(|tag| tag.value);
     GroupView {
@@ -134,8 +159,25 @@ pub(super) fn view(group: types::AutoScalingGroup) -> GroupView {
         desired: count(group.desired_capacity),
         floor: floor.and_then(|floor| floor.trim().parse().ok()).unwrap_or(0),
         version: None,
+        unscalable,
         doubts,
     }
+}
+
+/// Why the desired capacity is not a number of instances (EC2 Auto Scaling API reference, `DesiredCapacityType`, and
+/// `LaunchTemplateOverrides`: `WeightedCapacity`).
+fn unscalable(group: &types::AutoScalingGroup) -> Option<String> {
+    let remedy = "give lightsout a group that counts instances, with its own jobs to an instance as `slots`";
+    if let Some(unit) = group.desired_capacity_type.as_deref().filter(|unit| *unit != "units") {
+        return Some(format!("its desired capacity counts {unit} (DesiredCapacityType), not instances; {remedy}"));
+    }
+    let template = group.mixed_instances_policy.as_ref()?.launch_template.as_ref()?;
+    let weight = |of: &types::LaunchTemplateOverrides| of.weighted_capacity.clone().filter(|weight| weight != "1");
+    let (kind, weight) = template.overrides().iter().find_map(|of| Some((of.instance_type(), weight(of)?)))?;
+    let kind = kind.unwrap_or("an instance type");
+    Some(format!(
+        "{kind} has the weight {weight} (WeightedCapacity), so that its desired capacity counts units, not instances; {remedy}"
+    ))
 }
 
 fn doubts(group: &types::AutoScalingGroup) -> Vec<Doubt> {

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind};
+use lightsout_core::cloud::{Capabilities, CapacityChange, CloudError, CloudErrorKind};
 
 use crate::{
     CloudFuture, GroupView, Groups,
@@ -17,6 +17,8 @@ use crate::{
 pub enum GroupsCall {
     /// [`Groups::describe`].
     Describe(BTreeSet<String>),
+    /// [`Groups::history`].
+    History(String),
     /// [`Groups::raise`].
     Raise {
         /// The group.
@@ -39,6 +41,7 @@ impl fmt::Display for GroupsCall {
             Self::Describe(names) => {
                 write!(f, "describe {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(","))
             }
+            Self::History(group) => write!(f, "history {group}"),
             Self::Raise { group, to } => write!(f, "raise {group} {to}"),
             Self::LeaveFloor { group, floor } => write!(f, "floor {group} {floor}"),
         }
@@ -58,6 +61,9 @@ type Change = Box<dyn FnOnce(&mut BTreeMap<String, GroupView>) + Send>;
 #[derive(Default)]
 struct State {
     groups: BTreeMap<String, GroupView>,
+    /// What describes tell instead, each of these groups.
+    stale: BTreeMap<String, GroupView>,
+    history: BTreeMap<String, Vec<CapacityChange>>,
     after_describe: Option<Change>,
 }
 
@@ -72,7 +78,7 @@ impl FakeGroups {
     pub fn of(names: &[&str]) -> Self {
         let view =
             |name: &&str| ((*name).to_owned(), GroupView { name: (*name).to_owned(), max: 10, ..GroupView::default() });
-        let state = State { groups: names.iter().map(view).collect(), after_describe: None };
+        let state = State { groups: names.iter().map(view).collect(), ..State::default() };
         Self { script: Script::new(state), capabilities: CAPABILITIES, location: "somewhere".into() }
     }
 
@@ -101,6 +107,25 @@ impl FakeGroups {
     /// Changes the groups after the next describe was answered.
     pub fn after_describe(&self, change: impl FnOnce(&mut BTreeMap<String, GroupView>) + Send + 'static) {
         self.script.lock().state.after_describe = Some(Box::new(change));
+    }
+
+    /// Has describes tell the present state of this group from now on, whatever becomes of it, until told otherwise.
+    ///
+    /// # Panics
+    /// When there is no such group.
+    pub fn stale(&self, name: &str, on: bool) {
+        let state = &mut self.script.lock().state;
+        let view = state.groups.get(name).expect("a group of this name").clone();
+        if on {
+            state.stale.insert(name.to_owned(), view);
+        } else {
+            state.stale.remove(name);
+        }
+    }
+
+    /// Adds a change to what the group's history tells.
+    pub fn remember(&self, name: &str, change: CapacityChange) {
+        self.script.lock().state.history.entry(name.to_owned()).or_default().push(change);
     }
 
     /// The desired capacity of a group.
@@ -141,6 +166,7 @@ impl Groups for FakeGroups {
         Box::pin(self.script.call(GroupsCall::Describe(names.clone()), move |state| {
             let seen = state.groups.iter().filter(|(name, _)| names.contains(*name));
             let seen = seen.map(|(name, view)| {
+                let view = state.stale.get(name).unwrap_or(view);
                 (name.clone(), GroupView { version: conditional.then(|| version(view)), ..view.clone() })
             });
             let seen = seen.collect();
@@ -149,6 +175,11 @@ impl Groups for FakeGroups {
             }
             Ok(seen)
         }))
+    }
+
+    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Vec<CapacityChange>> {
+        let call = GroupsCall::History(name.to_owned());
+        Box::pin(self.script.call(call, move |state| Ok(state.history.get(name).cloned().unwrap_or_default())))
     }
 
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::STALENESS;
 use crate::duration::format_duration;
 
 /// What kept the target from being what is needed.
@@ -49,7 +50,10 @@ pub struct Explanation {
     pub max: u32,
     /// The desired capacity that was read.
     pub desired: u32,
-    /// The need within its limits. Nothing is raised unless it is above `desired`.
+    /// A higher one that was desired lately, and may be still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lately: Option<u32>,
+    /// The need within its limits. Nothing is raised unless it is above `desired` and `lately`.
     pub target: u32,
     /// The limit that took part, if any.
     pub limit: Limit,
@@ -79,11 +83,17 @@ impl fmt::Display for Explanation {
             Limit::None => {}
             Limit::Min => write!(f, ", at least {}", self.min)?,
             Limit::Max => write!(f, ", at most {}", self.max)?,
-            Limit::Step => write!(f, ", {} more in one tick", self.target.saturating_sub(self.desired))?,
+            Limit::Step => {
+                write!(f, ", {} more in one tick", self.target.saturating_sub(self.lately.unwrap_or(self.desired)))?;
+            }
             Limit::Cooldown { left_ms } => {
                 write!(f, ", but nothing is raised for another {}", format_duration(Duration::from_millis(left_ms)))?;
             }
         }
-        write!(f, "; desired is {}", self.desired)
+        write!(f, "; desired is {}", self.desired)?;
+        match self.lately {
+            Some(lately) => write!(f, ", and was {lately} within {}, which may hold still", format_duration(STALENESS)),
+            None => Ok(()),
+        }
     }
 }

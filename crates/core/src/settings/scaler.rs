@@ -26,7 +26,7 @@ pub const SCALER_KEYS: &[Key] = &[
         Side::Scaler,
         "100 ms to 5 min",
         "`\"8s\"`",
-        "how long one pool's tick may take before it counts as failed",
+        "how long one pool may be read, and how long its raise may take once it has its turn, before its tick counts as failed",
     ),
 ];
 
@@ -83,7 +83,7 @@ pub const WEBHOOK_KEYS: &[Key] = &[
 pub struct ScalerSettings {
     /// The pause between two ticks of `watch`. Default 10 s.
     pub tick: Duration,
-    /// How long a pool's tick may take before it counts as failed. Default 8 s.
+    /// How long one pool may be read, and how long its raise may take once it has its turn. Default 8 s.
     pub deadline: Duration,
     /// The pools, in the order of the files; at least one.
     pub pools: Vec<PoolSettings>,

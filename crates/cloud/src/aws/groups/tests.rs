@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use lightsout_core::cloud::CloudErrorKind;
+use lightsout_core::cloud::{ChangeKind, CloudErrorKind};
 use lightsout_io::testing::{Answer, SOON, Server};
 
 use super::*;
@@ -55,6 +55,7 @@ async fn reads_everything_but_the_instances() {
         desired: 2,
         floor: 3,
         version: None,
+        unscalable: None,
         doubts: vec![Doubt { kind: DoubtKind::LaunchesSuspended, text: text.into() }],
     };
     assert_eq!(groups, BTreeMap::from([("g".into(), expected)]));
@@ -110,6 +111,89 @@ async fn no_names_no_call() {
     // Without names AWS would list every group of the account.
     assert!(AwsGroups::with(towards(&server.url).await).describe(&names(&[])).await.unwrap().is_empty());
     assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
+async fn a_group_that_counts_other_units_than_instances_says_so() {
+    let mixed = |overrides: &str| {
+        format!(
+            "<MixedInstancesPolicy><LaunchTemplate><Overrides>{overrides}</Overrides></LaunchTemplate></MixedInstancesPolicy>"
+        )
+    };
+    let kind = |kind: &str, weight: &str| {
+        format!("<member><InstanceType>{kind}</InstanceType><WeightedCapacity>{weight}</WeightedCapacity></member>")
+    };
+    for (rest, expected) in [
+        (String::new(), None),
+        ("<DesiredCapacityType>units</DesiredCapacityType>".into(), None),
+        (mixed("<member><InstanceType>c7i.large</InstanceType></member>"), None),
+        (mixed(&kind("c7i.large", "1")), None),
+        (mixed(&(kind("c7i.large", "1") + &kind("c7i.xlarge", "2"))), Some("c7i.xlarge has the weight 2")),
+        ("<DesiredCapacityType>vcpu</DesiredCapacityType>".into(), Some("counts vcpu (DesiredCapacityType)")),
+    ] {
+        let server = Server::start(move |_, _| page(&member("g", &rest), None)).await;
+        let groups = AwsGroups::with(towards(&server.url).await).describe(&names(&["g"])).await.unwrap();
+        let told = groups["g"].unscalable.as_deref();
+        assert_eq!(told.is_some(), expected.is_some(), "{told:?} where {expected:?}");
+        assert!(told.unwrap_or_default().contains(expected.unwrap_or_default()), "{told:?} where {expected:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_history_tells_who_set_what_and_who_left() {
+    let set = "At 2026-11-21T09:18:16Z a user request explicitly set group desired capacity changing the desired capacity from 3 to 5.  ";
+    let limits = "At 2026-11-21T09:10:00Z a user request update of AutoScalingGroup constraints to min: 0, max: 9, desired: 3 changing \
+                  the desired capacity from 1 to 3.  ";
+    let launched = "At 2026-11-21T09:18:18Z an instance was started in response to a difference between desired and actual capacity, \
+                    increasing the capacity from 3 to 5.";
+    let shrunk = "At 2026-11-21T09:20:00Z instance i-1 was taken out of service in response to a user request, shrinking the capacity \
+                  from 5 to 4.";
+    let replaced = "At 2026-11-21T09:20:00Z instance i-2 was taken out of service in response to a user request.";
+    let fewer = "At 2026-11-21T09:21:00Z an instance was taken out of service in response to a difference between desired and actual \
+                 capacity, shrinking the capacity from 5 to 4.";
+    let causes = [
+        shrunk.to_owned(),
+        format!("{set}{launched}"),
+        format!("{set}{launched}"),
+        format!("{limits}{launched}"),
+        replaced.into(),
+        fewer.into(),
+        "At noon".into(),
+        "changing the desired capacity from".into(),
+    ];
+    let members: String = causes
+        .iter()
+        .map(|cause| {
+            format!(
+                "<member><ActivityId>1</ActivityId><AutoScalingGroupName>g</AutoScalingGroupName><Cause>{cause}</Cause>\
+                 <StartTime>2026-11-21T09:20:00.500Z</StartTime><StatusCode>Successful</StatusCode></member>"
+            )
+        })
+        .collect();
+    let server = Server::start(move |_, _| {
+        Answer::ok(format!(
+            "<DescribeScalingActivitiesResponse><DescribeScalingActivitiesResult><Activities>{members}</Activities>\
+             <NextToken>more</NextToken></DescribeScalingActivitiesResult></DescribeScalingActivitiesResponse>"
+        ))
+    })
+    .await;
+    let history = AwsGroups::with(towards(&server.url).await).history("g").await.unwrap();
+    let change = |at: &str, kind| CapacityChange { at: at.parse().unwrap(), kind };
+    assert_eq!(
+        history,
+        [
+            change("2026-11-21T09:20:00.5Z", ChangeKind::Left),
+            change("2026-11-21T09:18:16Z", ChangeKind::Set { to: 5 }),
+            change("2026-11-21T09:10:00Z", ChangeKind::Set { to: 3 }),
+        ]
+    );
+    let seen = server.seen();
+    assert_eq!(seen.len(), 1, "what matters is on the newest page");
+    assert!(
+        seen[0].has("Action=DescribeScalingActivities") && seen[0].has("AutoScalingGroupName=g"),
+        "{}",
+        seen[0].body
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,112 @@
+//! A description that lags behind, and what is known besides.
+
+use lightsout_core::{
+    cloud::{CapacityChange, ChangeKind},
+    record::Outcome,
+};
+
+use super::*;
+
+fn change(kind: ChangeKind) -> CapacityChange {
+    CapacityChange { at: jiff::Timestamp::now(), kind }
+}
+
+/// A group in which 40 instances were raised by us, and whose descriptions say 2 all the same.
+async fn raised_and_stale(groups: &FakeGroups) -> (ScalerSettings, Scheduler) {
+    let settings = settings(&[("a", "")]);
+    groups.change("a", |view| (view.max, view.desired) = (100, 2));
+    let mut scheduler = scheduler(&settings, context(&settings, groups), vec![waiting(40)]);
+    groups.stale("a", true);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Raised);
+    assert_eq!(groups.desired("a"), 40);
+    (settings, scheduler)
+}
+
+#[tokio::test]
+async fn what_was_written_is_not_lowered_by_a_smaller_need() {
+    let groups = FakeGroups::of(&["a"]);
+    let (_, mut scheduler) = raised_and_stale(&groups).await;
+    scheduler.replace_queues(|| Box::new(waiting(30)));
+    let record = ticked(&mut scheduler).await.remove(0);
+    assert_eq!((record.result, groups.desired("a")), (Outcome::Held, 40));
+    assert_eq!(
+        record.reason.as_deref(),
+        Some("30 waiting + 0 running: need 30; desired is 2, and was 40 within 30s, which may hold still")
+    );
+    scheduler.replace_queues(|| Box::new(waiting(41)));
+    assert_eq!(ticked(&mut scheduler).await[0].to, Some(41), "what is above everything known is written");
+}
+
+#[tokio::test]
+async fn a_raise_whose_answer_was_lost_counts_as_written() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    groups.stale("a", true);
+    groups.inject(GroupsCall::Raise { group: "a".into(), to: 9 }, Fault::Lost { applied: true });
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(9)]);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Failed);
+    scheduler.replace_queues(|| Box::new(waiting(4)));
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held);
+    assert_eq!(groups.desired("a"), 9);
+}
+
+#[tokio::test]
+async fn a_refused_raise_is_tried_again_in_the_next_tick() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    groups.inject(GroupsCall::Raise { group: "a".into(), to: 9 }, Fault::Refused(throttled()));
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(9)]);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Failed);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Raised);
+}
+
+#[tokio::test]
+async fn instances_that_left_by_the_history_are_raised_again_at_once() {
+    let groups = FakeGroups::of(&["a"]);
+    let (_, mut scheduler) = raised_and_stale(&groups).await;
+    scheduler.replace_queues(|| Box::new(waiting(30)));
+    groups.stale("a", false);
+    groups.change("a", |view| view.desired = 20);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held, "nothing says how 40 became 20");
+    (0..20).for_each(|_| groups.remember("a", change(ChangeKind::Left)));
+    assert_eq!(ticked(&mut scheduler).await[0].to, Some(30));
+}
+
+#[tokio::test]
+async fn a_first_look_is_followed_by_a_second_one() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    groups.after_describe(|groups| groups.values_mut().for_each(|view| view.desired = 8));
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held);
+    assert_eq!(groups.desired("a"), 8);
+}
+
+#[tokio::test]
+async fn what_the_history_tells_of_another_scalers_raise_is_not_lowered() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    groups.stale("a", true);
+    groups.change("a", |view| view.desired = 9);
+    groups.remember("a", change(ChangeKind::Set { to: 9 }));
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held);
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held, "and remembered");
+    assert_eq!(groups.desired("a"), 9);
+}
+
+#[tokio::test]
+async fn without_a_history_jobs_are_served_all_the_same() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let denied = CloudError::new(CloudErrorKind::Denied, "autoscaling:DescribeScalingActivities is not allowed");
+    groups.inject(GroupsCall::History("a".into()), Fault::Refused(denied));
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    assert_eq!(ticked(&mut scheduler).await[0].to, Some(3));
+}
+
+#[tokio::test]
+async fn a_cloud_that_refuses_a_stale_raise_needs_no_second_look() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let capable =
+        lightsout_core::cloud::Capabilities { conditional_raise: true, ..lightsout_cloud::fake::CAPABILITIES };
+    let groups = groups.with(capable);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    assert_eq!(ticked(&mut scheduler).await[0].to, Some(3));
+    assert_eq!(calls(&groups), ["describe a", "raise a 3"]);
+}

@@ -1,0 +1,79 @@
+//! Raises that wait for one another.
+
+use lightsout_core::record::Outcome;
+
+use super::*;
+
+const POOLS: usize = 40;
+
+/// So many pools, of which one needs more than all others, and every write takes its time.
+fn crowd(deadline: Duration, carries: bool) -> (FakeGroups, Scheduler) {
+    let names: Vec<String> = (0..POOLS).map(|number| format!("p{number:02}")).collect();
+    let pools: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let mut settings = settings(&pools);
+    settings.deadline = deadline;
+    let groups = FakeGroups::of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let need = |number: usize| if number == POOLS - 1 { 9 } else { 1 };
+    for (number, name) in names.iter().enumerate() {
+        let call = GroupsCall::Raise { group: name.clone(), to: need(number) };
+        groups.inject(call, Fault::Slow(Duration::from_millis(150)));
+    }
+    let mut context = context(&settings, &groups);
+    context.carries = carries;
+    let queues = (0..POOLS).map(|number| waiting(need(number))).collect();
+    (groups, scheduler(&settings, context, queues))
+}
+
+fn by_result(records: &[Record]) -> BTreeMap<&'static str, usize> {
+    records.iter().fold(BTreeMap::new(), |mut counts, record| {
+        *counts.entry(record.result.as_str()).or_default() += 1;
+        counts
+    })
+}
+
+#[tokio::test]
+async fn a_raise_that_waits_for_others_is_carried_into_the_next_tick_and_is_no_failure() {
+    let (groups, mut scheduler) = crowd(Duration::from_millis(200), true);
+    let mut done = BTreeMap::new();
+    let mut ticks = 0;
+    while done.len() < POOLS {
+        ticks += 1;
+        let records = ticked(&mut scheduler).await;
+        let counts = by_result(&records);
+        assert_eq!(counts.get("failed"), None, "tick {ticks}: {counts:?}");
+        for record in records {
+            if record.result == Outcome::Raised {
+                done.insert(record.pool, ticks);
+            } else if record.result == Outcome::Queued {
+                assert_eq!(record.to, Some(1));
+                assert!(record.reason.as_deref().is_some_and(|reason| reason.contains("need 1")), "{record:?}");
+            }
+        }
+        assert!(ticks < 10, "{done:?}");
+    }
+    assert!(ticks > 1, "with so many a single tick does not do");
+    assert_eq!(done["p39"], 1, "the neediest is not the last, although it came last");
+    assert!((0..POOLS).all(|number| groups.desired(&format!("p{number:02}")) > 0));
+}
+
+#[tokio::test]
+async fn where_no_tick_follows_every_raise_gets_its_turn() {
+    let (groups, mut scheduler) = crowd(Duration::from_millis(200), false);
+    let records = ticked(&mut scheduler).await;
+    assert_eq!(by_result(&records), BTreeMap::from([("raised", POOLS)]));
+    assert!((0..POOLS).all(|number| groups.desired(&format!("p{number:02}")) > 0));
+}
+
+#[tokio::test]
+async fn a_raise_that_is_not_answered_fails_by_its_own_deadline() {
+    let (mut settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    settings.deadline = Duration::from_millis(200);
+    groups.inject(GroupsCall::Raise { group: "a".into(), to: 3 }, Fault::Slow(Duration::from_secs(20)));
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    let record = ticked(&mut scheduler).await.remove(0);
+    assert_eq!(record.result, Outcome::Failed);
+    assert_eq!(
+        record.error.as_deref(),
+        Some("the raise to 3 was not answered within 200ms; the next tick sees whether it took effect")
+    );
+}
