@@ -72,13 +72,13 @@ impl Effects {
     async fn carry_out(&self, effect: HostEffect) -> (HostResult, Option<Process>) {
         let result = match effect {
             HostEffect::WriteJournal(_) => HostResult::Done(Err("the journal has a writer of its own".into())),
-            HostEffect::FindRunner => match self.runner.find() {
+            HostEffect::FindRunner => match self.runner.find().await {
                 Ok(Some(process)) => {
                     let told = self.runner.told(&process);
                     return (HostResult::Runner(Ok(Some(RunnerSeen { told }))), Some(process));
                 }
                 Ok(None) => HostResult::Runner(Ok(None)),
-                Err(error) => HostResult::Runner(Err(error.to_string())),
+                Err(why) => HostResult::Runner(Err(why)),
             },
             HostEffect::StartRunner { stop_signal } => {
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
@@ -94,9 +94,7 @@ impl Effects {
                 let runner = Arc::clone(&self.runner);
                 HostResult::Done(on_disk(move || runner.note_told(told)).await)
             }
-            HostEffect::SignalRunner(signal) => {
-                HostResult::Done(self.runner.signal(signal).map_err(|error| error.to_string()))
-            }
+            HostEffect::SignalRunner(signal) => HostResult::Done(self.runner.signal(signal).await),
             HostEffect::AwaitExit { within } => HostResult::Exited(self.runner.exited_within(within).await),
             HostEffect::KillRunner => {
                 self.runner.kill();

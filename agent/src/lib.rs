@@ -14,6 +14,7 @@ mod effects;
 mod event_loop;
 mod input;
 mod journal;
+mod lock;
 mod platform_access;
 mod probe;
 mod process;

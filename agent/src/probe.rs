@@ -17,8 +17,8 @@ use tokio::sync::Mutex;
 
 use crate::{
     docker::{Engine, Selection},
-    process,
-    runner_process::RunnerProcess,
+    process::{self, Child},
+    runner_process::{RunnerProcess, Seen},
 };
 use lightsout_core::{
     activity::Activity,
@@ -85,14 +85,15 @@ impl Prober {
             Source::Children(names) => self.children(names),
             Source::Files(folder) => job_pid_files::activity(folder),
             Source::Call(call) => self.complete(call).await,
-            Source::Runner(call) => {
-                if self.runner.held().is_none() {
-                    return Activity::Quiet;
+            Source::Runner(call) => match self.runner.seen() {
+                Seen::Nobody => Activity::Quiet,
+                Seen::Unknown => unknown_runner(),
+                Seen::Runner(runner) => {
+                    let answer = self.complete(call).await;
+                    // It may have exited while it was asked.
+                    if runner.alive() { answer } else { Activity::Quiet }
                 }
-                let answer = self.complete(call).await;
-                // It may have exited while it was asked.
-                if self.runner.held().is_none() { Activity::Quiet } else { answer }
-            }
+            },
         }
     }
 
@@ -107,16 +108,51 @@ impl Prober {
     }
 
     fn children(&self, names: &[String]) -> Activity {
-        let Some(runner) = self.runner.held() else { return Activity::Quiet };
+        let runner = match self.runner.seen() {
+            Seen::Nobody => return Activity::Quiet,
+            Seen::Unknown => return unknown_runner(),
+            Seen::Runner(runner) => runner,
+        };
         let seen = if names.is_empty() { process::children(runner.pid()) } else { process::descendants(runner.pid()) };
         match seen {
-            Ok(children) => children
-                .into_iter()
-                .filter(|(_, name)| names.is_empty() || names.iter().any(|prefix| name.starts_with(prefix.as_str())))
-                .map(|(pid, name)| Activity::busy(format!("{name}:{pid}")))
-                .fold(Activity::Quiet, Activity::and),
+            Ok(children) => {
+                children.into_iter().map(|child| child_activity(&child, names)).fold(Activity::Quiet, Activity::and)
+            }
             Err(_) if !runner.alive() => Activity::Quiet,
             Err(error) => Activity::Unknown(format!("cannot read the runner's children: {error}")),
         }
+    }
+}
+
+fn unknown_runner() -> Activity {
+    Activity::Unknown("whether a runner runs is not known".into())
+}
+
+/// What a process below the runner says, if only those with these names (all, if there are none) are jobs.
+fn child_activity(child: &Child, names: &[String]) -> Activity {
+    match &child.name {
+        Some(name) if names.is_empty() || names.iter().any(|prefix| name.starts_with(prefix.as_str())) => {
+            Activity::busy(format!("{name}:{}", child.pid))
+        }
+        Some(_) => Activity::Quiet,
+        None if names.is_empty() => Activity::busy(format!("process:{}", child.pid)),
+        None => {
+            Activity::Unknown(format!("process {} below the runner may be a job: its name cannot be read", child.pid))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_cannot_be_read_is_not_quiet() {
+        let worker = ["Runner.Worker".to_owned()];
+        let child = |name: Option<&str>| Child { pid: 17, name: name.map(str::to_owned) };
+        assert_eq!(child_activity(&child(Some("Runner.Worker")), &worker), Activity::busy("Runner.Worker:17"));
+        assert_eq!(child_activity(&child(Some("sh")), &worker), Activity::Quiet);
+        assert!(matches!(child_activity(&child(None), &worker), Activity::Unknown(_)));
+        assert_eq!(child_activity(&child(None), &[]), Activity::busy("process:17"));
     }
 }

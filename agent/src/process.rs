@@ -1,13 +1,15 @@
-//! Processes that are not our children any more: found by process id, told apart by a variable, watched and signalled
-//! through a pidfd.
+//! Processes that are not our children: told apart by their number and the moment of their start, watched and signalled
+//! through a pidfd. Gone is only what has ended: what cannot be seen, or looks otherwise than before, is not.
 
 use std::{
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
+use lightsout_core::platform::job_pid_file::start_of;
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     io::Errno,
@@ -19,37 +21,32 @@ use tokio::io::{Interest, unix::AsyncFd};
 #[derive(Clone, Debug)]
 pub struct Process {
     pid: u32,
+    start: u64,
     handle: Arc<AsyncFd<OwnedFd>>,
 }
 
 impl Process {
-    /// The living process with this id whose environment holds `variable` (`NAME=value`).
-    pub fn find(pid: u32, variable: &str) -> io::Result<Option<Self>> {
-        let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
-        let handle = match pidfd_open(id, PidfdFlags::empty()) {
-            Ok(handle) => handle,
-            Err(Errno::SRCH) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        // Read after the handle was taken: if it is gone by now, the id may already mean another process.
-        if !alive(pid) || !has_variable(pid, variable)? {
-            return Ok(None);
-        }
+    /// The living process with this number; `None` when there is none for certain.
+    pub fn open(pid: u32) -> io::Result<Option<Self>> {
+        let Some((handle, start)) = living(pid)? else { return Ok(None) };
         #[expect(unsafe_code, reason = "tokio has no safe way to register a file descriptor that it does not own")]
         // SAFETY: the AsyncFd owns the OwnedFd, which stays open and stays the same until it is dropped with it.
         let handle = unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE)? };
-        Ok(Some(Self { pid, handle: Arc::new(handle) }))
+        Ok(Some(Self { pid, start, handle: Arc::new(handle) }))
     }
 
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
+    /// When it started, in clock ticks after the boot.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Whether it has not exited.
     pub fn alive(&self) -> bool {
-        let mut poll = [PollFd::new(self.handle.get_ref(), PollFlags::IN)];
-        // The pidfd becomes readable when the process exits (pidfd_open(2)).
-        !matches!(rustix::event::poll(&mut poll, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
+        !exited(self.handle.get_ref())
     }
 
     /// Sends a signal. A process that is gone is no error.
@@ -77,8 +74,10 @@ impl Process {
     /// Resolves when it has exited.
     pub async fn exited(&self) {
         while self.alive() {
-            if self.handle.readable().await.is_ok() {
-                return;
+            match self.handle.readable().await {
+                Ok(mut ready) if self.alive() => ready.clear_ready(),
+                Ok(_) => return,
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
             }
         }
     }
@@ -91,31 +90,39 @@ impl Process {
     }
 }
 
-/// The names and ids of the direct children of a process.
-pub fn children(pid: u32) -> io::Result<Vec<(u32, String)>> {
+/// A process below another one.
+#[derive(Clone, Debug)]
+pub struct Child {
+    pub pid: u32,
+    /// The name of its program; `None` when it cannot be told.
+    pub name: Option<String>,
+}
+
+/// The direct children of a process.
+pub fn children(pid: u32) -> io::Result<Vec<Child>> {
     let mut found = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let list = fs::read_to_string(task?.path().join("children"))?;
-        for child in list.split_ascii_whitespace().filter_map(|id| id.parse().ok()) {
+        for pid in list.split_ascii_whitespace().filter_map(|id| id.parse().ok()) {
             // A child that ended meanwhile, or is a zombie, does no work.
-            if alive(child) {
-                found.push((child, name(child).unwrap_or_default()));
+            if !has_ended(pid)? {
+                found.push(Child { pid, name: name(pid) });
             }
         }
     }
     Ok(found)
 }
 
-/// The names and ids of the children of a process, their children, and so on.
-pub fn descendants(pid: u32) -> io::Result<Vec<(u32, String)>> {
+/// The children of a process, their children, and so on.
+pub fn descendants(pid: u32) -> io::Result<Vec<Child>> {
     let mut found = children(pid)?;
     let mut at = 0;
-    while let Some((child, _)) = found.get(at) {
-        match children(*child) {
+    while let Some(child) = found.get(at) {
+        match children(child.pid) {
             Ok(more) => found.extend(more),
+            Err(error) if !has_ended(child.pid)? => return Err(error),
             // It ended meanwhile.
-            Err(_) if !alive(*child) => {}
-            Err(error) => return Err(error),
+            Err(_) => {}
         }
         at += 1;
     }
@@ -129,26 +136,94 @@ fn name(pid: u32) -> Option<String> {
 }
 
 /// Whether this is one of the arguments with which a process was called.
-pub fn was_called_with(pid: u32, argument: &str) -> bool {
-    let called = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    called.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
+pub fn was_called_with(pid: u32, argument: &str) -> io::Result<bool> {
+    let called = fs::read(format!("/proc/{pid}/cmdline"))?;
+    Ok(called.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
 }
 
-/// Exists and is no zombie.
-fn alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    // The name in parentheses may hold anything; the state follows the last one.
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-    !matches!(state, None | Some('Z' | 'X' | 'x'))
+/// When the process with this number started, in clock ticks after the boot; `None` when there is none for certain.
+pub fn start_of_living(pid: u32) -> io::Result<Option<u64>> {
+    Ok(living(pid)?.map(|(_, start)| start))
 }
 
-fn has_variable(pid: u32, variable: &str) -> io::Result<bool> {
-    match fs::read(format!("/proc/{pid}/environ")) {
-        Ok(environ) => Ok(environ.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => Ok(false),
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => Ok(false),
-        Err(error) => Err(error),
+/// A process that leads a process group, and its parent.
+#[derive(Clone, Copy, Debug)]
+pub struct Leader {
+    pub pid: u32,
+    pub parent: u32,
+}
+
+/// The leaders of a process group whose environment holds `variable` (`NAME=value`); of those that handed it to one
+/// another only the first. Those whose environment may not be read are left out.
+pub fn leaders_with(variable: &str) -> io::Result<Vec<Leader>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if has_variable(pid, variable)
+            && let Some((parent, group)) = parent_and_group(pid)
+            && group == pid
+            && !has_variable(parent, variable)
+        {
+            found.push(Leader { pid, parent });
+        }
     }
+    Ok(found)
+}
+
+/// Whether a process was started with this variable (`NAME=value`) and has not written over it; `false` also where that
+/// cannot be told.
+pub fn has_variable(pid: u32, variable: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+}
+
+/// A process, its parent, and so on, as far as can be told.
+pub fn ancestors(pid: u32) -> Vec<u32> {
+    std::iter::successors(Some(pid), |pid| parent_and_group(*pid).map(|(parent, _)| parent).filter(|pid| *pid > 0))
+        .collect()
+}
+
+fn parent_and_group(pid: u32) -> Option<(u32, u32)> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace().skip(1);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// A handle on a living process, and when it started. A process lives as long as one of its threads does: its state in
+/// `/proc` is that of the first one alone.
+fn living(pid: u32) -> io::Result<Option<(OwnedFd, u64)>> {
+    let Some(handle) = handle(pid)? else { return Ok(None) };
+    let text = fs::read(format!("/proc/{pid}/stat"));
+    // What was read is of this process if it lives even now.
+    if exited(&handle) {
+        return Ok(None);
+    }
+    match start_of(&String::from_utf8_lossy(&text?)) {
+        Some((start, _)) => Ok(Some((handle, start))),
+        None => Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat cannot be understood"))),
+    }
+}
+
+/// Whether a process has ended for certain, also where `/proc` hides those of others (`hidepid=`).
+fn has_ended(pid: u32) -> io::Result<bool> {
+    Ok(handle(pid)?.is_none())
+}
+
+fn handle(pid: u32) -> io::Result<Option<OwnedFd>> {
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+    match pidfd_open(id, PidfdFlags::empty()) {
+        Ok(handle) => Ok((!exited(&handle)).then_some(handle)),
+        // Nobody has this number, or a thread of somebody else has (ENOENT, before Linux 6.14 EINVAL).
+        Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Its pidfd becomes readable when the last thread of a process has exited (pidfd_open(2)).
+fn exited(handle: &OwnedFd) -> bool {
+    let mut poll = [PollFd::new(handle, PollFlags::IN)];
+    matches!(rustix::event::poll(&mut poll, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
 }
 
 #[cfg(test)]
@@ -163,22 +238,45 @@ mod tests {
         let mut child =
             Command::new("/bin/sh").args(["-c", "sh -c 'sleep 30; :'; :"]).stdin(Stdio::null()).spawn().unwrap();
         let pid = child.id();
-        let names = |found: Vec<(u32, String)>| found.into_iter().map(|(_, name)| name).collect::<Vec<_>>();
         let deep = (0..200).find_map(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
             let found = descendants(pid).unwrap();
             (found.len() == 2).then_some(found)
         });
         let deep = deep.expect("two below the first");
         assert_eq!(children(pid).unwrap().len(), 1);
         assert!(
-            names(deep.clone()).iter().any(|name| name == "sleep" || name == "coreutils" || name == "busybox"),
+            deep.iter().any(|child| matches!(child.name.as_deref(), Some("sleep" | "coreutils" | "busybox"))),
             "{deep:?}"
         );
-        for (id, _) in deep.into_iter().rev() {
-            let _ = Command::new("kill").arg(id.to_string()).status();
+        for child in deep.into_iter().rev() {
+            let _ = Command::new("kill").arg(child.pid.to_string()).status();
         }
         let _ = child.kill();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_lives_until_its_last_thread_has_exited() {
+        // The first thread ends, so that the process looks like a zombie, and another one goes on.
+        let script = "import ctypes,threading,time\n\
+                      threading.Thread(target=lambda: time.sleep(30)).start()\n\
+                      ctypes.CDLL(None).pthread_exit(None)";
+        let spawned = Command::new("python3").args(["-c", script]).stdin(Stdio::null()).spawn();
+        let Ok(mut child) = spawned else { return println!("skipped: python3 is not installed") };
+        let state = |pid: u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            stat.rsplit_once(") ").unwrap().1.starts_with('Z')
+        };
+        let zombie = (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            state(child.id())
+        });
+        let start = start_of_living(child.id()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(zombie, "its first thread has ended");
+        assert!(start.is_some(), "and it lives");
+        assert_eq!(start_of_living(child.id()).unwrap(), None, "now it does not");
     }
 }

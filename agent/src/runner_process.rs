@@ -1,4 +1,9 @@
-//! The runner's process. It has a process group (or a systemd unit) of its own and outlives the agent, which finds it again.
+//! The runner's process. It has a process group (or a systemd unit) of its own and outlives the agent, which finds it
+//! again. It counts as gone once this very process has ended; whatever cannot be told is an error, and no absence.
+
+mod note;
+mod record;
+mod unit;
 
 use std::{
     fs::{self, File},
@@ -14,99 +19,108 @@ use lightsout_core::{
     agent::host::Told,
     platform::{Launch, Signal},
 };
+use tokio::io::AsyncWriteExt;
 
+use self::{
+    note::{note, read_note},
+    record::Record,
+};
 use crate::{
     journal::replace,
     process::{self, Process},
 };
 
-/// The variable by which a runner's process is recognised.
+/// The variable that marks the runner's process.
 const RUNNER_ENV: &str = "LIGHTSOUT_RUNNER";
-/// The systemd unit of the runner, where it has one.
-const UNIT: &str = "lightsout-runner";
-/// Writes its own process id before it becomes the runner, so that no runner ever runs that the agent cannot find.
-const STARTER: &str = r#"echo $$ >"$0.draft" && mv "$0.draft" "$0" && exec "$@""#;
+/// Becomes the runner once the agent has written down which process it is, so that no runner ever runs that the agent
+/// cannot find. An agent that dies before that starts none.
+const STARTER: &str = r#"read -r go && exec "$@" </dev/null"#;
 /// How long the start may take.
 const START: Duration = Duration::from_secs(10);
 
 pub struct RunnerProcess {
+    state_dir: PathBuf,
     folder: PathBuf,
     unit: bool,
-    current: Mutex<Option<Process>>,
+    seen: Mutex<Seen>,
     /// What this agent's runner was told, in case the disk forgets it.
     told: Mutex<Option<(u32, Told)>>,
 }
 
+/// What is known of the runner.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// Nothing: nobody has looked yet, or who looked could not tell.
+    Unknown,
+    /// There is none.
+    Nobody,
+    /// This one was found or started. It may have exited since.
+    Runner(Process),
+}
+
 impl RunnerProcess {
-    /// The runner whose files are kept in `folder`; in a systemd unit of its own, if `unit`.
-    pub fn new(folder: &Path, unit: bool) -> Self {
-        Self { folder: folder.to_owned(), unit, current: Mutex::new(None), told: Mutex::new(None) }
+    /// The runner of the agent with this state folder; in a systemd unit of its own, if `unit`.
+    pub fn new(state_dir: &Path, unit: bool) -> Self {
+        let (state_dir, folder) = (state_dir.to_owned(), state_dir.join("runner"));
+        Self { state_dir, folder, unit, seen: Mutex::new(Seen::Unknown), told: Mutex::new(None) }
     }
 
-    /// Finds the runner that an earlier agent started.
-    pub fn find(&self) -> io::Result<Option<Process>> {
-        let pid = match fs::read_to_string(self.pid_file()) {
-            Ok(text) => text.trim().parse().unwrap_or(0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let found = Process::find(pid, &self.variable())?;
-        self.hold(found.clone());
+    /// Where the runner's files go.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Finds the runner, also one that an earlier agent started.
+    ///
+    /// # Errors
+    /// When it cannot be told whether there is one.
+    pub async fn find(&self) -> Result<Option<Process>, String> {
+        if let Seen::Runner(process) = self.seen()
+            && process.alive()
+        {
+            return Ok(Some(process));
+        }
+        let found = self.look().await?;
+        self.see(found.clone().map_or(Seen::Nobody, Seen::Runner));
         Ok(found)
     }
 
-    /// The runner that was last found or started, if it is alive.
-    pub fn held(&self) -> Option<Process> {
-        self.current.lock().ok()?.clone().filter(Process::alive)
+    /// The runner that was last found or started, as long as it lives.
+    pub fn seen(&self) -> Seen {
+        match self.seen.lock().map(|seen| seen.clone()) {
+            Ok(Seen::Runner(process)) if !process.alive() => Seen::Nobody,
+            Ok(seen) => seen,
+            Err(_) => Seen::Unknown,
+        }
     }
 
     /// Starts the runner. `stop_signal` is what its unit gets when the machine shuts down.
     pub async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
         self.write_files(launch).map_err(|error| format!("cannot write the runner's files: {error}"))?;
-        remove(&self.pid_file()).map_err(|error| error.to_string())?;
-        // The new runner may get the old one's number. The note's room on the disk is taken now, while there is some.
+        // The new runner may get the old one's number. The room of note and record on the disk is taken now, while there
+        // is some; and who finds the note alone knows that the record was lost.
         if let Ok(mut told) = self.told.lock() {
             *told = None;
         }
+        if !matches!(self.read_record(), Ok(Some(_))) {
+            Record::NOBODY.write(&self.record_file()).map_err(|error| error.to_string())?;
+        }
         replace(&self.told_file(), note(0, Told::No).as_bytes(), 0o600, false).map_err(|error| error.to_string())?;
-        let mut command = self.command(launch, stop_signal)?;
-        let mut child = command.spawn().map_err(|error| format!("cannot start {:?}: {error}", command.as_std()))?;
-        let process = tokio::time::timeout(START, async {
-            loop {
-                match self.find() {
-                    // The starter is not the runner yet: what it is to become may not exist.
-                    Ok(Some(process)) if !process::was_called_with(process.pid(), STARTER) => return Ok(process),
-                    Ok(Some(_) | None) => {}
-                    Err(error) => return Err(error.to_string()),
-                }
-                if let Ok(Some(status)) = child.try_wait()
-                    && (!self.unit || !status.success())
-                {
-                    return Err(format!("{} ended at once with {status}", launch.argv.join(" ")));
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await;
-        let Ok(process) = process else {
-            // It must not start later, when nobody expects it.
-            let _ = child.start_kill();
-            if self.unit {
-                let _ = tokio::process::Command::new("systemctl").args(["stop", "--no-block", UNIT]).status().await;
-            }
-            return Err(format!("{} did not start within {START:?}", launch.argv.join(" ")));
-        };
-        let process = process?;
-        // Somebody must collect the exit status of a child, or it stays a zombie.
-        tokio::spawn(async move { child.wait().await });
-        Ok(process)
+        let started =
+            if self.unit { self.start_unit(launch, stop_signal).await } else { self.start_group(launch).await };
+        self.see(match &started {
+            Ok(process) => Seen::Runner(process.clone()),
+            // A unit that did not start in time may start all the same.
+            Err(_) if self.unit => Seen::Unknown,
+            Err(_) => Seen::Nobody,
+        });
+        started
     }
 
-    /// Signals the runner's main process; no runner is no error.
-    pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        // Who cannot be looked for may still be in hand.
-        match self.find().or_else(|error| self.held().map(Some).ok_or(error))? {
-            Some(process) => process.signal(signal),
+    /// Signals the runner that was found or started, and no other one; no runner is no error.
+    pub async fn signal(&self, signal: Signal) -> Result<(), String> {
+        match self.known().await? {
+            Some(process) => process.signal(signal).map_err(|error| error.to_string()),
             None => Ok(()),
         }
     }
@@ -114,7 +128,7 @@ impl RunnerProcess {
     /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so
     /// that it takes no room that a full disk would not have.
     pub fn note_told(&self, told: Told) -> io::Result<()> {
-        let Some(process) = self.held() else { return Ok(()) };
+        let Seen::Runner(process) = self.seen() else { return Ok(()) };
         if let Ok(mut held) = self.told.lock() {
             *held = Some((process.pid(), told));
         }
@@ -124,7 +138,7 @@ impl RunnerProcess {
                 file.write_all_at(text.as_bytes(), 0)?;
                 file.sync_data()
             }
-            // The runner of an earlier version: it has no note yet.
+            // The runner of an earlier version: it has no note here yet.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 replace(&self.told_file(), text.as_bytes(), 0o600, true)
             }
@@ -138,9 +152,15 @@ impl RunnerProcess {
         if let Some((_, told)) = known {
             return told;
         }
-        match fs::read_to_string(self.told_file()) {
+        // An earlier version kept it among the runner's files.
+        let read = match fs::read_to_string(self.told_file()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::read_to_string(self.folder.join("runner.told"))
+            }
+            read => read,
+        };
+        match read {
             Ok(text) => read_note(&text, process.pid()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Told::No,
             Err(error) => {
                 tracing::warn!(%error, "what the runner was told cannot be read");
                 Told::Maybe
@@ -148,71 +168,206 @@ impl RunnerProcess {
         }
     }
 
-    /// Whether the runner is gone, at the latest after this time.
+    /// Whether the runner that was found or started is gone, at the latest after this time.
     pub async fn exited_within(&self, limit: Duration) -> bool {
-        match self.find() {
+        match self.known().await {
             Ok(Some(process)) => tokio::time::timeout(limit, process.exited()).await.is_ok(),
             Ok(None) => true,
             Err(_) => {
-                if let Some(process) = self.held() {
-                    return tokio::time::timeout(limit, process.exited()).await.is_ok();
-                }
                 tokio::time::sleep(limit).await;
                 false
             }
         }
     }
 
-    /// Kills the runner and its process group.
+    /// Kills the runner that was found or started, and its process group.
     pub fn kill(&self) {
-        let Some(process) = self.held() else { return };
+        let Seen::Runner(process) = self.seen() else { return };
         tracing::warn!(pid = process.pid(), "the runner did not exit; killing it");
         if let Err(error) = process.kill_group() {
             tracing::error!(pid = process.pid(), %error, "the runner cannot be killed");
         }
     }
 
-    fn command(&self, launch: &Launch, stop_signal: Signal) -> Result<tokio::process::Command, String> {
-        let starter = ["/bin/sh", "-c", STARTER].map(str::to_owned);
-        let pid_file = self.pid_file().to_string_lossy().into_owned();
-        let argv = starter.into_iter().chain([pid_file]).chain(launch.argv.iter().cloned());
-        let mut command;
-        if self.unit {
-            let environment = self.folder.join("runner.env");
-            let lines: String =
-                launch.env.iter().map(|(name, value)| format!("{name}={}\n", quoted(value.expose()))).collect();
-            replace(&environment, lines.as_bytes(), 0o600, false).map_err(|error| error.to_string())?;
-            command = tokio::process::Command::new("systemd-run");
-            command
-                .args(["--unit", UNIT, "--collect", "--quiet", "--service-type=exec"])
-                .args(["--property=KillMode=process", "--property=TimeoutStopSec=infinity"])
-                .arg(format!("--property=KillSignal={}", name(stop_signal)))
-                .args(["--property=After=network-online.target docker.service"])
-                // Stopped in the reverse order: the agent first, which drains.
-                .arg("--property=Before=lightsout-agent.service")
-                .arg(format!("--property=EnvironmentFile={}", environment.display()))
-                .arg(format!("--working-directory={}", self.folder.display()))
-                .arg(format!("--setenv={}", self.variable()))
-                // A system service has none (systemd.exec(5)), and programs that jobs call want one.
-                .arg(format!("--setenv=HOME={}", std::env::var("HOME").unwrap_or_else(|_| "/root".into())))
-                .arg("--")
-                .args(argv.map(|argument| unexpanded(&argument)));
-        } else {
-            let mut argv = argv;
-            command = tokio::process::Command::new(argv.next().unwrap_or_default());
-            command
-                .args(argv)
-                .envs(launch.env.iter().map(|(name, value)| (name, value.expose())))
-                .env(RUNNER_ENV, self.folder.as_os_str())
-                .current_dir(&self.folder)
-                .process_group(0);
+    /// The runner that is known. One is looked for only if nothing is known: another one that came meanwhile has given no
+    /// proof, and nothing may be done to it.
+    async fn known(&self) -> Result<Option<Process>, String> {
+        match self.seen() {
+            Seen::Unknown => self.find().await,
+            Seen::Nobody => Ok(None),
+            Seen::Runner(process) => Ok(Some(process)),
         }
+    }
+
+    async fn look(&self) -> Result<Option<Process>, String> {
+        let mark = self.mark();
+        let recorded = self.read_record().and_then(|record| match record {
+            Some(record) => Ok(Some(record.find(&mark)?)),
+            None => Ok(None),
+        });
+        if let Ok(Some(Some(process))) = recorded {
+            return Ok(Some(process));
+        }
+        let lost = if self.unit {
+            // Whatever the disk says: systemd knows what it has started.
+            unit::main_pid(&mark).await?
+        } else {
+            match recorded.map_err(|error| error.to_string())? {
+                Some(_) => return Ok(None),
+                None => self.without_record(&mark)?,
+            }
+        };
+        let Some(process) = lost.map(Process::open).transpose().map_err(|error| error.to_string())?.flatten() else {
+            return Ok(None);
+        };
+        tracing::warn!(pid = process.pid(), "found a runner of which nothing was written down");
+        if let Err(error) = Record::of(&process).write(&self.record_file()) {
+            tracing::warn!(%error, "the runner cannot be written down");
+        }
+        Ok(Some(process))
+    }
+
+    /// The runner's number, if its mark alone leads to it.
+    fn without_record(&self, mark: &str) -> Result<Option<u32>, String> {
+        let found = process::leaders_with(mark).map_err(|error| format!("/proc cannot be read: {error}"))?;
+        match found[..] {
+            [] if self.told_file().exists() => Err(format!(
+                "{} is lost, and no process bears the runner's mark; remove {} if no runner runs",
+                self.record_file().display(),
+                self.told_file().display()
+            )),
+            [] => Ok(None),
+            [runner] if process::ancestors(std::process::id()).contains(&runner.parent) => Ok(Some(runner.pid)),
+            // One that another process started may be a job, which must never be taken for its runner.
+            _ => Err(format!(
+                "{} is lost, and which of the processes that bear the runner's mark it is cannot be told: {found:?}",
+                self.record_file().display()
+            )),
+        }
+    }
+
+    /// An earlier version's record counts where there is none of this one.
+    fn read_record(&self) -> io::Result<Option<Record>> {
+        match Record::read(&self.record_file())? {
+            Some(record) => Ok(Some(record)),
+            None => Record::read(&self.folder.join("runner.pid")),
+        }
+    }
+
+    async fn start_unit(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
+        let name = unit::fresh_name();
+        let arguments = self.unit_arguments(&name, launch, stop_signal).map_err(|error| error.to_string())?;
+        let started = unit::start(arguments, START).await;
+        let process = match unit::main_pid(&self.mark()).await {
+            Ok(pid) => pid.map(Process::open).transpose().map_err(|error| error.to_string())?.flatten(),
+            Err(why) if started.is_ok() => return Err(why),
+            Err(_) => None,
+        };
+        let Some(process) = process else {
+            let program = launch.argv.join(" ");
+            let Err(why) = started else { return Err(format!("{program} ended at once: journalctl -u {name}")) };
+            // It must not start later, when nobody expects it.
+            unit::give_up(&name).await;
+            return Err(format!("{program} did not start: {why}"));
+        };
+        if let Err(error) = Record::of(&process).write(&self.record_file()) {
+            tracing::warn!(%error, "the runner cannot be written down; systemd knows it");
+        }
+        Ok(process)
+    }
+
+    fn unit_arguments(&self, name: &str, launch: &Launch, stop_signal: Signal) -> io::Result<Vec<String>> {
+        let environment = self.state_dir.join("runner.env");
+        let lines: String =
+            launch.env.iter().map(|(name, value)| format!("{name}={}\n", quoted(value.expose()))).collect();
+        replace(&environment, lines.as_bytes(), 0o600, false)?;
+        let mut arguments = vec![
+            "--unit".into(),
+            name.into(),
+            "--collect".into(),
+            "--quiet".into(),
+            // The start succeeds once the program is executed.
+            "--service-type=exec".into(),
+            "--property=KillMode=process".into(),
+            "--property=TimeoutStopSec=infinity".into(),
+            format!("--property=KillSignal={}", signal_name(stop_signal)),
+            "--property=After=network-online.target docker.service".into(),
+            // Stopped in the reverse order: the agent first, which drains.
+            "--property=Before=lightsout-agent.service".into(),
+            format!("--property=EnvironmentFile={}", environment.display()),
+            format!("--working-directory={}", self.folder.display()),
+            format!("--setenv={}", self.mark()),
+            // A system service has none (systemd.exec(5)), and programs that jobs call want one.
+            format!("--setenv=HOME={}", std::env::var("HOME").unwrap_or_else(|_| "/root".into())),
+            "--".into(),
+        ];
+        arguments.extend(launch.argv.iter().map(|argument| unexpanded(argument)));
+        Ok(arguments)
+    }
+
+    async fn start_group(&self, launch: &Launch) -> Result<Process, String> {
+        let program = launch.argv.join(" ");
+        let mut command = tokio::process::Command::new("/bin/sh");
+        command
+            .args(["-c", STARTER, "lightsout-runner"])
+            .args(&launch.argv)
+            .envs(launch.env.iter().map(|(name, value)| (name, value.expose())))
+            .env(RUNNER_ENV, self.folder.as_os_str())
+            .current_dir(&self.folder)
+            .process_group(0)
+            .stdin(Stdio::piped());
         // What it says to systemd about itself must not be taken for our word.
         for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] {
             command.env_remove(name);
         }
-        command.stdin(Stdio::null());
-        Ok(command)
+        let mut child = command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
+        let input = child.stdin.take();
+        // Its number cannot come to mean another process before it is waited for.
+        let held = match child.id().map(Process::open) {
+            Some(Ok(Some(process))) => Ok(process),
+            Some(Err(error)) => Err(error.to_string()),
+            Some(Ok(None)) | None => Err("it ended at once".into()),
+        };
+        let recorded = held.and_then(|process| {
+            Record::of(&process).write(&self.record_file()).map_err(|error| error.to_string())?;
+            Ok(process)
+        });
+        let process = match recorded {
+            Ok(process) => process,
+            Err(why) => {
+                // Nobody told it to go, so it is no runner.
+                let _ = child.kill().await;
+                return Err(format!("cannot start {program}: {why}"));
+            }
+        };
+        if let Some(mut input) = input {
+            // One that is gone by now is told of below.
+            let _ = input.write_all(b"go\n").await;
+        }
+        let becoming = async {
+            loop {
+                if let Ok(Some(status)) = child.try_wait() {
+                    return Err(format!("{program} ended at once with {status}"));
+                }
+                match process::was_called_with(process.pid(), STARTER) {
+                    Ok(false) => return Ok(()),
+                    // The starter is not the runner yet: what it is to become may not exist.
+                    Ok(true) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        match tokio::time::timeout(START, becoming).await {
+            Ok(became) => became?,
+            Err(_) if process::was_called_with(process.pid(), STARTER).unwrap_or(false) => {
+                let _ = child.kill().await;
+                return Err(format!("{program} did not start within {} s", START.as_secs()));
+            }
+            // It was told to go, and nobody can see that it did not.
+            Err(_) => {}
+        }
+        // Somebody must collect the exit status of a child, or it stays a zombie.
+        tokio::spawn(async move { child.wait().await });
+        Ok(process)
     }
 
     fn write_files(&self, launch: &Launch) -> io::Result<()> {
@@ -226,45 +381,22 @@ impl RunnerProcess {
         Ok(())
     }
 
-    fn hold(&self, process: Option<Process>) {
-        if let Ok(mut current) = self.current.lock() {
-            *current = process;
+    fn see(&self, what: Seen) {
+        if let Ok(mut seen) = self.seen.lock() {
+            *seen = what;
         }
     }
 
-    fn variable(&self) -> String {
+    fn mark(&self) -> String {
         format!("{RUNNER_ENV}={}", self.folder.display())
     }
 
-    fn pid_file(&self) -> PathBuf {
-        self.folder.join("runner.pid")
+    fn record_file(&self) -> PathBuf {
+        self.state_dir.join("runner.pid")
     }
 
     fn told_file(&self) -> PathBuf {
-        self.folder.join("runner.told")
-    }
-}
-
-/// The note of what a runner was told. Always of one length, so that it can be overwritten in place.
-fn note(pid: u32, told: Told) -> String {
-    let word = match told {
-        Told::No => "no",
-        Told::Maybe => "maybe",
-        Told::Yes => "yes",
-    };
-    format!("{pid:<10} {word:<5}\n")
-}
-
-/// What a note says of this process. An earlier version wrote the process id alone, before it signalled.
-fn read_note(text: &str, pid: u32) -> Told {
-    let mut words = text.split_ascii_whitespace();
-    if words.next().and_then(|word| word.parse().ok()) != Some(pid) {
-        return Told::No;
-    }
-    match words.next() {
-        Some("no") => Told::No,
-        Some("yes") => Told::Yes,
-        _ => Told::Maybe,
+        self.state_dir.join("runner.told")
     }
 }
 
@@ -273,14 +405,7 @@ pub fn systemd_runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn name(signal: Signal) -> &'static str {
+fn signal_name(signal: Signal) -> &'static str {
     match signal {
         Signal::Term => "SIGTERM",
         Signal::Int => "SIGINT",
@@ -299,102 +424,4 @@ fn quoted(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use lightsout_core::exchange::Text;
-
-    use super::*;
-
-    fn launch(script: &str) -> Launch {
-        Launch {
-            argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
-            env: vec![("TOKEN".into(), Text::secret("hush"))],
-            files: Vec::new(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_runner_is_found_again_by_another_agent() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = RunnerProcess::new(folder.path(), false);
-        let process = first.start(&launch("exec sleep 30"), Signal::Term).await.unwrap();
-        let second = RunnerProcess::new(folder.path(), false);
-        assert_eq!(second.find().unwrap().map(|found| found.pid()), Some(process.pid()));
-        end(&second, &process).await;
-        assert!(RunnerProcess::new(folder.path(), false).find().unwrap().is_none(), "a dead runner is not found");
-    }
-
-    #[tokio::test]
-    async fn somebody_elses_process_is_not_the_runner() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("runner.pid"), std::process::id().to_string()).unwrap();
-        assert!(RunnerProcess::new(folder.path(), false).find().unwrap().is_none());
-    }
-
-    #[tokio::test]
-    async fn what_a_runner_was_told_is_known_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let runner = RunnerProcess::new(folder.path(), false);
-        let process = runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
-        let after_restart = || RunnerProcess::new(folder.path(), false).told(&process);
-        assert_eq!((runner.told(&process), after_restart()), (Told::No, Told::No));
-        for told in [Told::Maybe, Told::Yes, Told::No, Told::Maybe] {
-            runner.note_told(told).unwrap();
-            assert_eq!((runner.told(&process), after_restart()), (told, told));
-        }
-        assert!(process.alive(), "a note is no signal");
-        end(&runner, &process).await;
-        let next = runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
-        assert_eq!(runner.told(&next), Told::No, "the next runner serves");
-        end(&runner, &next).await;
-    }
-
-    #[test]
-    fn a_note_is_of_one_length_and_older_ones_are_understood() {
-        for told in [Told::No, Told::Maybe, Told::Yes] {
-            for pid in [1, 4_194_304, u32::MAX] {
-                assert_eq!(note(pid, told).len(), 17);
-                assert_eq!(read_note(&note(pid, told), pid), told);
-                assert_eq!(read_note(&note(pid, told), 17), Told::No, "of another process");
-            }
-        }
-        assert_eq!(read_note("4711", 4711), Told::Maybe, "an earlier version noted before it signalled, and not after");
-    }
-
-    #[tokio::test]
-    async fn a_note_that_the_disk_does_not_take_is_an_error_and_is_remembered() {
-        let folder = tempfile::tempdir().unwrap();
-        let runner = RunnerProcess::new(folder.path(), false);
-        let process = runner.start(&launch("exec sleep 30"), Signal::Quit).await.unwrap();
-        // A folder in the note's place: it cannot be written.
-        fs::remove_file(folder.path().join("runner.told")).unwrap();
-        fs::create_dir(folder.path().join("runner.told")).unwrap();
-        assert!(runner.note_told(Told::Maybe).is_err());
-        assert_eq!(runner.told(&process), Told::Maybe);
-        assert_eq!(RunnerProcess::new(folder.path(), false).told(&process), Told::Maybe, "unreadable is not no");
-        end(&runner, &process).await;
-    }
-
-    async fn end(runner: &RunnerProcess, process: &Process) {
-        runner.signal(Signal::Term).unwrap();
-        assert!(runner.exited_within(Duration::from_secs(5)).await);
-        process.exited().await;
-    }
-
-    #[test]
-    fn systemd_finds_nothing_to_expand() {
-        let folder = tempfile::tempdir().unwrap();
-        let command = RunnerProcess::new(folder.path(), true).command(&launch("echo $HOME"), Signal::Term).unwrap();
-        let arguments: Vec<_> = command.as_std().get_args().map(|argument| argument.to_string_lossy()).collect();
-        let program = arguments.iter().skip_while(|argument| *argument != "--").skip(1);
-        let line = program.map(|argument| argument.replace("$$", "\0")).collect::<Vec<_>>().join(" ");
-        assert!(line.contains("echo \0HOME") && !line.contains('$'), "{line}");
-    }
-
-    #[tokio::test]
-    async fn a_program_that_is_not_there_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = Launch { argv: vec!["/does/not/exist".into()], env: Vec::new(), files: Vec::new() };
-        let error = RunnerProcess::new(folder.path(), false).start(&missing, Signal::Term).await.unwrap_err();
-        assert!(error.contains("/does/not/exist"), "{error}");
-    }
-}
+mod tests;

@@ -27,6 +27,7 @@ use crate::{
     event_loop::EventLoop,
     input::{Input, Inputs},
     journal::Journal,
+    lock::{self, Lock},
     platform_access::PlatformAccess,
     runner_process::{RunnerProcess, systemd_runs},
     sampler, signals,
@@ -64,6 +65,9 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    make_dir(&settings.state_dir, 0o755)?;
+    let _lock = Lock::take(&settings.state_dir)?;
+    lock::nobody_answers(&settings.socket).await?;
     let cloud = Cloud::find(&settings).await?;
     let (inputs, incoming) = mpsc::channel(64);
     signals::listen(inputs.clone(), config.to_owned()).context("cannot listen for signals")?;
@@ -86,9 +90,15 @@ pub async fn run_on(
     tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
     let clock = Clock::start();
 
-    let runner_dir = make_dirs(&settings.state_dir)?;
-    let runner = Arc::new(RunnerProcess::new(&runner_dir, runs_in_unit(settings.runner_unit)?));
-    let found = runner.find().context("whether a runner runs already cannot be told")?;
+    let runner = Arc::new(RunnerProcess::new(&settings.state_dir, runs_in_unit(settings.runner_unit)?));
+    // Not known is no reason to stay away: it is asked again before anything is done about a runner.
+    let found = runner.find().await.unwrap_or_else(|why| {
+        tracing::error!(why, "whether a runner runs already cannot be told");
+        None
+    });
+    // Operators may read the one, and not the other.
+    make_dir(&settings.state_dir, 0o755)?;
+    make_dir(runner.folder(), 0o700)?;
     let (journal, entry) = Journal::open(&settings.state_dir, &instance);
     let born = clock.tick_of(journal.born_ms()).min(clock.now());
     if let Some(process) = &found {
@@ -99,7 +109,7 @@ pub async fn run_on(
     let context = HostContext {
         instance_id: instance.clone(),
         group,
-        runner_dir,
+        runner_dir: runner.folder().to_owned(),
         slots: settings.slots,
         metrics: settings.metrics.clone(),
     };
@@ -168,16 +178,9 @@ async fn pass_notices(mut notices: mpsc::Receiver<Notice>, clock: Clock, inputs:
     }
 }
 
-/// Makes the state folder, which operators may read, and the runner's in it, which they may not.
-fn make_dirs(state_dir: &Path) -> anyhow::Result<PathBuf> {
-    let make = |path: &Path, mode| {
-        let made = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
-        made.with_context(|| format!("cannot make {} (agent.state_dir)", path.display()))
-    };
-    let runner_dir = state_dir.join("runner");
-    make(state_dir, 0o755)?;
-    make(&runner_dir, 0o700)?;
-    Ok(runner_dir)
+fn make_dir(path: &Path, mode: u32) -> anyhow::Result<()> {
+    let created = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    created.with_context(|| format!("cannot make {} (agent.state_dir)", path.display()))
 }
 
 fn runs_in_unit(wanted: RunnerUnit) -> anyhow::Result<bool> {

@@ -23,11 +23,11 @@ fn a_crash_while_idle_keeps_the_runner_and_takes_the_next_job() {
     let first = fleet.enqueue(1, 0.5)[0];
     fleet.until_job(first, JobState::Done);
     let id = fleet.until_phase("idle");
-    let runner = std::fs::read_to_string(fleet.dir().join("instances").join(&id).join("state/runner/runner.pid"));
+    let runner = std::fs::read_to_string(fleet.dir().join("instances").join(&id).join("state/runner.pid"));
     fleet.crash(&id);
     let second = fleet.enqueue(1, 0.5)[0];
     assert_eq!(fleet.until_job(second, JobState::Done).instance.as_ref(), Some(&id));
-    let after = std::fs::read_to_string(fleet.dir().join("instances").join(&id).join("state/runner/runner.pid"));
+    let after = std::fs::read_to_string(fleet.dir().join("instances").join(&id).join("state/runner.pid"));
     assert_eq!(runner.expect("a runner"), after.expect("a runner"), "the runner that ran is kept");
     fleet.until_ended(&id);
     fleet.ok("down");

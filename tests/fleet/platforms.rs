@@ -44,8 +44,9 @@ fn a_signal_to_githubs_runner_cancels_its_job_and_is_seen() {
     let mut fleet = Fleet::up("--platform github --jobs 0 --keep --max 1");
     let job = fleet.enqueue(1, 60.0)[0];
     let id = fleet.until_phase("busy");
-    let file = fleet.dir().join("instances").join(&id).join("state/runner/runner.pid");
-    let pid = std::fs::read_to_string(file).expect("a runner").trim().parse().expect("a number");
+    let file = fleet.dir().join("instances").join(&id).join("state/runner.pid");
+    let record = std::fs::read_to_string(file).expect("a runner");
+    let pid = record.split(' ').next().and_then(|pid| pid.parse().ok()).expect("a number");
     kill_process(Pid::from_raw(pid).expect("an id"), Signal::TERM).expect("it runs");
     fleet.until_job(job, JobState::Lost);
     // The agent registers a new runner, which works.

@@ -2,14 +2,9 @@
 
 use std::{fs, io, path::Path};
 
-use lightsout_core::{
-    activity::Activity,
-    platform::job_pid_file::{JobPidFile, start_of},
-};
-use rustix::{
-    io::Errno,
-    process::{Pid, test_kill_process},
-};
+use lightsout_core::{activity::Activity, platform::job_pid_file::JobPidFile};
+
+use crate::process::start_of_living;
 
 /// What the files in this folder say. Those of processes that are gone are removed.
 pub fn activity(folder: &Path) -> Activity {
@@ -60,21 +55,7 @@ fn read_file(path: &Path) -> Activity {
 
 /// Whether the marked process is still there, and not another one with its number.
 fn is_running(file: &JobPidFile) -> io::Result<bool> {
-    match fs::read(format!("/proc/{}/stat", file.pid)) {
-        Ok(text) => match start_of(&String::from_utf8_lossy(&text)) {
-            Some((start, works)) => Ok(works && start == file.start),
-            None => Err(io::Error::new(io::ErrorKind::InvalidData, "its entry in /proc cannot be understood")),
-        },
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !exists(file.pid) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether there is such a process at all: `/proc` may hide those of others (`hidepid=`).
-fn exists(pid: u32) -> bool {
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
-    test_kill_process(pid) != Err(Errno::SRCH)
+    Ok(start_of_living(file.pid)? == Some(file.start))
 }
 
 #[cfg(test)]

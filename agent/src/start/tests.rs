@@ -41,13 +41,19 @@ impl Shell {
     }
 
     fn start_in(folder: TempDir, host: FakeHost) -> Self {
+        let place = folder.path().to_owned();
+        let platform = format!(
+            "run = [\"/bin/sh\", \"-c\", {RUNNER:?}, {place:?}]\nbusy = [\"/bin/sh\", \"-c\", {BUSY:?}, {place:?}]\n"
+        );
+        Self::start_with(folder, host, &platform)
+    }
+
+    fn start_with(folder: TempDir, host: FakeHost, platform: &str) -> Self {
         let (state, socket) = (folder.path().join("state"), folder.path().join("agent.sock"));
-        let place = folder.path().display();
         let text = format!(
             "[agent]\nstate_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
              confirm = \"200ms\"\nfloor_retry = \"1s\"\n[docker]\nenabled = false\n\
-             [platform.command]\nrun = [\"/bin/sh\", \"-c\", {RUNNER:?}, \"{place}\"]\n\
-             busy = [\"/bin/sh\", \"-c\", {BUSY:?}, \"{place}\"]\ndrain_signal = \"TERM\"\nchildren = false\n"
+             [platform.command]\ndrain_signal = \"TERM\"\nchildren = false\n{platform}"
         );
         let fragment = Fragment { path: "agent.toml".into(), text };
         let settings = AgentSettings::parse(&[fragment]).unwrap_or_else(|problems| panic!("{problems}"));
@@ -128,8 +134,9 @@ impl Shell {
 impl Drop for Shell {
     fn drop(&mut self) {
         self.task.abort();
-        let pid = fs::read_to_string(self.path("state/runner/runner.pid")).ok();
-        if let Some(pid) = pid.and_then(|pid| pid.trim().parse().ok()).and_then(rustix::process::Pid::from_raw) {
+        let record = fs::read_to_string(self.path("state/runner.pid")).unwrap_or_default();
+        let pid = record.split(' ').next().and_then(|pid| pid.parse().ok());
+        if let Some(pid) = pid.filter(|pid| *pid > 0).and_then(rustix::process::Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
     }
@@ -141,6 +148,23 @@ async fn an_idle_instance_leaves_with_decrement_once_its_runner_is_gone() {
     shell.until("it leaves", |shell| shell.leaves() > 0).await;
     assert_eq!(shell.log(), "start\ntold\nexit\n", "the exit is the proof");
     shell.until("the reason is recorded", |shell| shell.host.state().reason.as_deref() == Some("idle")).await;
+}
+
+/// Nothing but its runner's end lets an instance go, not even a runner that nothing on the instance would recognise.
+#[tokio::test]
+async fn a_runner_that_rewrites_its_environment_is_told_and_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_owned();
+    let run = format!("run = [\"env\", \"-i\", \"/bin/sh\", \"-c\", {RUNNER:?}, {place:?}]\nbusy = [\"true\"]\n");
+    let shell = Shell::start_with(folder, FakeHost::default(), &run);
+    shell.until("it serves", |shell| shell.log() == "start\n").await;
+    shell.begin_job();
+    shell.until("it is told", |shell| shell.log() == "start\ntold\n").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((shell.leaves(), &*shell.log()), (0, "start\ntold\n"));
+    shell.end_job();
+    shell.until("it leaves", |shell| shell.leaves() > 0).await;
+    assert_eq!(shell.log(), "start\ntold\nexit\n");
 }
 
 #[tokio::test]

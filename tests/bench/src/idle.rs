@@ -107,7 +107,7 @@ fn notice(fleet: &mut Fleet, samples: usize, report: &mut Report) -> Result<()> 
         })?;
         let begun = unix_ms(SystemTime::now());
         fleet.request("POST", &format!("instances/{}/interrupt", target.id), &json!({ "in_s": 120 }))?;
-        let told = fleet.dir().join("instances").join(&target.id).join("state/runner/runner.told");
+        let told = fleet.dir().join("instances").join(&target.id).join("state/runner.told");
         let at = fleet.until("the runner to be told", |_| {
             let written = fs::metadata(&told).and_then(|it| it.modified()).map(unix_ms).ok();
             // The note is there from the runner's start, and is overwritten.

@@ -94,7 +94,7 @@ fn the_job_gets_its_arguments_its_input_its_umask_and_its_signals() {
 
     let mut job = machine.started("");
     assert_eq!(activity(&machine.jobs), Activity::busy("task"));
-    rustix::process::kill_process(Pid::from_child(&job), rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&job), rustix::process::Signal::TERM).unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&job.wait().unwrap()), Some(15));
     assert_eq!(activity(&machine.jobs), Activity::Quiet);
 }

@@ -1,0 +1,171 @@
+use lightsout_core::exchange::Text;
+
+use super::*;
+
+fn launch(script: &str) -> Launch {
+    Launch {
+        argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
+        env: vec![("TOKEN".into(), Text::secret("hush"))],
+        files: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_runner_is_found_again_by_another_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = RunnerProcess::new(folder.path(), false);
+    let process = first.start(&launch("exec sleep 30"), Signal::Term).await.unwrap();
+    let second = RunnerProcess::new(folder.path(), false);
+    assert_eq!(second.find().await.unwrap().map(|found| found.pid()), Some(process.pid()));
+    end(&second, &process).await;
+    assert!(RunnerProcess::new(folder.path(), false).find().await.unwrap().is_none(), "a dead runner is not found");
+}
+
+#[tokio::test]
+async fn somebody_elses_process_is_not_the_runner() {
+    let folder = tempfile::tempdir().unwrap();
+    let me = Process::open(std::process::id()).unwrap().unwrap();
+    let other = format!("{} {} -\n", me.pid(), me.start() + 1);
+    fs::write(folder.path().join("runner.pid"), other).unwrap();
+    assert!(RunnerProcess::new(folder.path(), false).find().await.unwrap().is_none());
+}
+
+/// Many workers overwrite their title and their environment. Only its end makes a runner be gone.
+#[tokio::test]
+async fn a_runner_that_rewrites_its_environment_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = RunnerProcess::new(folder.path(), false);
+    let process = runner.start(&launch("exec env -i sleep 30"), Signal::Term).await.unwrap();
+    let environment = || fs::read(format!("/proc/{}/environ", process.pid())).unwrap();
+    for _ in 0..500 {
+        if environment().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(environment().is_empty(), "the mark is gone");
+    let after_restart = RunnerProcess::new(folder.path(), false);
+    for agent in [&runner, &after_restart] {
+        assert_eq!(agent.find().await.unwrap().map(|found| found.pid()), Some(process.pid()));
+        assert!(!agent.exited_within(Duration::from_millis(50)).await);
+    }
+    end(&after_restart, &process).await;
+}
+
+#[tokio::test]
+async fn a_runner_whose_record_is_lost_is_found_by_its_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = RunnerProcess::new(folder.path(), false);
+    let process = runner.start(&launch("sleep 30; :"), Signal::Term).await.unwrap();
+    fs::remove_file(folder.path().join("runner.pid")).unwrap();
+    let next = RunnerProcess::new(folder.path(), false);
+    assert_eq!(next.find().await.unwrap().map(|found| found.pid()), Some(process.pid()));
+    assert!(folder.path().join("runner.pid").exists(), "it is written down again");
+    let _ = process.kill_group();
+    process.exited().await;
+    fs::remove_file(folder.path().join("runner.pid")).unwrap();
+    let error = RunnerProcess::new(folder.path(), false).find().await.unwrap_err();
+    assert!(error.contains("runner.pid is lost"), "one that bears no mark any more may run: {error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_no_absence() {
+    let folder = tempfile::tempdir().unwrap();
+    for damage in ["", "here", "17 18 19 x"] {
+        fs::write(folder.path().join("runner.pid"), damage).unwrap();
+        let runner = RunnerProcess::new(folder.path(), false);
+        if damage.starts_with("17") {
+            // What a later version adds does not matter.
+            assert!(runner.find().await.unwrap().is_none());
+            continue;
+        }
+        runner.find().await.unwrap_err();
+        assert!(matches!(runner.seen(), Seen::Unknown));
+        assert!(!runner.exited_within(Duration::from_millis(10)).await, "{damage:?}");
+    }
+}
+
+/// Two agents that share a state folder, which the lock prevents: what the first one knows is not the second one's.
+#[tokio::test]
+async fn a_runner_that_another_agent_started_is_not_ended_for_the_one_that_exited() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, others) = (RunnerProcess::new(folder.path(), false), RunnerProcess::new(folder.path(), false));
+    let proven = others.start(&launch("exec sleep 30"), Signal::Term).await.unwrap();
+    assert!(ours.find().await.unwrap().is_some());
+    end(&others, &proven).await;
+    let serving = others.start(&launch("exec sleep 30"), Signal::Term).await.unwrap();
+    ours.signal(Signal::Term).await.unwrap();
+    assert!(ours.exited_within(Duration::from_secs(5)).await, "the one that it knew is gone");
+    ours.kill();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(serving.alive());
+    end(&others, &serving).await;
+}
+
+#[tokio::test]
+async fn no_runner_starts_that_nobody_wrote_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = RunnerProcess::new(folder.path(), false);
+    // A folder in the record's place, and one in its draft's: it cannot be written.
+    fs::create_dir_all(folder.path().join("runner.pid/x")).unwrap();
+    let ran = folder.path().join("ran");
+    let script = format!("touch {}; sleep 30", ran.display());
+    runner.start(&launch(&script), Signal::Term).await.unwrap_err();
+    assert!(!ran.exists());
+}
+
+#[tokio::test]
+async fn what_a_runner_was_told_is_known_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = RunnerProcess::new(folder.path(), false);
+    let process = runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
+    let after_restart = || RunnerProcess::new(folder.path(), false).told(&process);
+    assert_eq!((runner.told(&process), after_restart()), (Told::No, Told::No));
+    for told in [Told::Maybe, Told::Yes, Told::No, Told::Maybe] {
+        runner.note_told(told).unwrap();
+        assert_eq!((runner.told(&process), after_restart()), (told, told));
+    }
+    assert!(process.alive(), "a note is no signal");
+    end(&runner, &process).await;
+    let next = runner.start(&launch("exec sleep 30"), Signal::Int).await.unwrap();
+    assert_eq!(runner.told(&next), Told::No, "the next runner serves");
+    end(&runner, &next).await;
+}
+
+#[tokio::test]
+async fn a_note_that_the_disk_does_not_take_is_an_error_and_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = RunnerProcess::new(folder.path(), false);
+    let process = runner.start(&launch("exec sleep 30"), Signal::Quit).await.unwrap();
+    // A folder in the note's place: it cannot be written.
+    fs::remove_file(folder.path().join("runner.told")).unwrap();
+    fs::create_dir(folder.path().join("runner.told")).unwrap();
+    assert!(runner.note_told(Told::Maybe).is_err());
+    assert_eq!(runner.told(&process), Told::Maybe);
+    assert_eq!(RunnerProcess::new(folder.path(), false).told(&process), Told::Maybe, "unreadable is not no");
+    end(&runner, &process).await;
+}
+
+async fn end(runner: &RunnerProcess, process: &Process) {
+    runner.signal(Signal::Term).await.unwrap();
+    assert!(runner.exited_within(Duration::from_secs(5)).await);
+    process.exited().await;
+}
+
+#[test]
+fn systemd_finds_nothing_to_expand() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = RunnerProcess::new(folder.path(), true);
+    let arguments = runner.unit_arguments("u", &launch("echo $HOME"), Signal::Term).unwrap();
+    let program = arguments.iter().skip_while(|argument| *argument != "--").skip(1);
+    let line = program.map(|argument| argument.replace("$$", "\0")).collect::<Vec<_>>().join(" ");
+    assert!(line.contains("echo \0HOME") && !line.contains('$'), "{line}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Launch { argv: vec!["/does/not/exist".into()], env: Vec::new(), files: Vec::new() };
+    let error = RunnerProcess::new(folder.path(), false).start(&missing, Signal::Term).await.unwrap_err();
+    assert!(error.contains("/does/not/exist"), "{error}");
+}

@@ -1,0 +1,130 @@
+//! The runner in a systemd unit. Each start has a unit of its own: one whose main process is gone stays loaded for as
+//! long as anything lives that a job left behind, and would block the next start.
+
+use std::{process::Stdio, time::Duration};
+
+use crate::clock::unix_ms_now;
+
+/// What the names of the runner's units begin with; an earlier version had one unit of this name.
+const PREFIX: &str = "lightsout-runner";
+/// How long systemd may take for an answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A name that no unit has had.
+pub fn fresh_name() -> String {
+    format!("{PREFIX}-{}", unix_ms_now())
+}
+
+/// Starts a unit: this program with these arguments.
+pub async fn start(arguments: Vec<String>, within: Duration) -> Result<(), String> {
+    ask("systemd-run", arguments, within).await.map(drop)
+}
+
+/// Takes back a start that did not happen in time.
+pub async fn give_up(name: &str) {
+    let arguments = ["stop", "--no-block", name].map(str::to_owned).to_vec();
+    if let Err(why) = ask("systemctl", arguments, ANSWER).await {
+        tracing::warn!(unit = name, why, "a runner that did not start in time may start later");
+    }
+}
+
+/// The main process of the unit that runs and has this mark in its environment, as systemd knows it.
+pub async fn main_pid(mark: &str) -> Result<Option<u32>, String> {
+    let properties = "--property=Id,MainPID,ActiveState,Job,Environment";
+    let arguments = ["show", "--no-pager", properties, &format!("{PREFIX}*.service")].map(str::to_owned).to_vec();
+    let text = ask("systemctl", arguments, ANSWER).await?;
+    running(&text, mark)
+}
+
+async fn ask(program: &str, arguments: Vec<String>, within: Duration) -> Result<String, String> {
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    // What it says to systemd about itself must not be taken for our word.
+    for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] {
+        command.env_remove(name);
+    }
+    let output = match tokio::time::timeout(within, command.output()).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => return Err(format!("{program} cannot be run: {error}")),
+        Err(_) => return Err(format!("{program} did not answer within {} s", within.as_secs())),
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{program}: {}: {}", output.status, said.trim()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Reads what `systemctl show` says of several units: a block of `Key=value` each, an empty line between them.
+fn running(text: &str, mark: &str) -> Result<Option<u32>, String> {
+    let mut found = None;
+    for block in text.split("\n\n") {
+        let value = |key: &str| {
+            let line = block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            line.unwrap_or_default().trim()
+        };
+        if !has_mark(value("Environment"), mark) {
+            continue;
+        }
+        let id = value("Id");
+        match value("MainPID") {
+            "0" | "" if !matches!(value("Job"), "0" | "") || value("ActiveState") == "activating" => {
+                return Err(format!("{id} is about to start"));
+            }
+            "0" | "" => {}
+            pid => {
+                let pid = pid.parse().map_err(|_| format!("systemd says that the main process of {id} is {pid:?}"))?;
+                if let Some(other) = found.replace(pid) {
+                    return Err(format!("two runners have units that run: processes {other} and {pid}"));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a list of variables, each in quotes where it has to be, holds this one.
+fn has_mark(environment: &str, mark: &str) -> bool {
+    environment.match_indices(mark).any(|(at, _)| {
+        let end = environment.get(at + mark.len()..).and_then(|rest| rest.chars().next());
+        matches!(end, None | Some(' ' | '"' | '\''))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARK: &str = "LIGHTSOUT_RUNNER=/var/lib/lightsout/runner";
+
+    fn block(id: &str, pid: &str, state: &str, job: &str, folder: &str) -> String {
+        format!(
+            "MainPID={pid}\nId={id}\nActiveState={state}\nJob={job}\nEnvironment=HOME=/root LIGHTSOUT_RUNNER={folder}\n"
+        )
+    }
+
+    #[test]
+    fn the_unit_that_runs_is_found_among_those_that_only_linger() {
+        let ours = "/var/lib/lightsout/runner";
+        let lingers = block("lightsout-runner-1.service", "0", "inactive", "", ours);
+        let runs = block("lightsout-runner-2.service", "17", "active", "", ours);
+        let others = block("lightsout-runner-3.service", "18", "active", "", "/var/lib/lightsout/runner2");
+        assert_eq!(running("", MARK), Ok(None));
+        assert_eq!(running(&lingers, MARK), Ok(None));
+        assert_eq!(running(&[lingers.clone(), runs.clone(), others].join("\n"), MARK), Ok(Some(17)));
+        let second = block("lightsout-runner-4.service", "19", "active", "", ours);
+        running(&[runs, second].join("\n"), MARK).unwrap_err();
+        for about_to_start in [
+            block("lightsout-runner-5.service", "0", "inactive", "4711", ours),
+            block("lightsout-runner-5.service", "0", "activating", "", ours),
+        ] {
+            assert!(running(&about_to_start, MARK).unwrap_err().contains("about to start"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_hangs_is_not_waited_for() {
+        let error = ask("sleep", vec!["30".into()], Duration::from_millis(50)).await.unwrap_err();
+        assert!(error.contains("did not answer"), "{error}");
+    }
+}
