@@ -11,6 +11,7 @@ use std::{
 use futures_util::future::join;
 use lightsout_cloud::{GroupView, Groups};
 use lightsout_core::{
+    cloud::Floor,
     duration::format_duration,
     exchange::{ErrorKind, ExchangeError},
     platform::{Queue, Reading},
@@ -83,6 +84,8 @@ pub(crate) struct Pool {
     waited: u32,
     /// Whether the group's history could not be read.
     blind: bool,
+    /// The floor that was written last.
+    floor: Floor,
     /// When its last tick began.
     pub(crate) began: Option<Instant>,
     health: Health,
@@ -114,6 +117,7 @@ impl Pool {
                 origin: Instant::now(),
                 waited: 0,
                 blind: false,
+                floor: Floor::default(),
                 began: None,
                 health: Health::Good,
             }
@@ -206,8 +210,7 @@ impl Pool {
         }
         self.waited = 0;
         if !context.dry_run && whole {
-            self.write_floor(context, floor(&settings.policy, &demand, capacity(&view.group, 0)), &view.group, until)
-                .await;
+            self.write_floor(context, floor(&settings.policy, capacity(&view.group, 0)), &view.group).await;
         }
         Ok(())
     }
@@ -267,29 +270,6 @@ impl Pool {
             .map_err(|_| format!("no secret from {source} within {}", format_duration(context.deadline)))?
             .map_err(|error| error.to_string())?;
         open(platform.open(Some(token.secret)), Some(token.at))
-    }
-
-    /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.
-    async fn write_floor(&self, context: &TickContext, floor: u32, group: &GroupView, until: Instant) {
-        if floor == group.floor {
-            return;
-        }
-        let region = context.regions.region(&self.settings.region);
-        let writing = async {
-            let _slot = region.writes.acquire(0).await;
-            region.groups.leave_floor(&self.settings.group, floor).await
-        };
-        let error = match timeout_at(until.into(), writing).await {
-            Ok(Ok(())) => return tracing::debug!(pool = self.settings.name, floor, "left a new floor for the agents"),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it was not answered in time".into(),
-        };
-        tracing::warn!(
-            pool = self.settings.name,
-            floor,
-            error,
-            "the floor was not written: spare instances may idle out and be replaced"
-        );
     }
 
     fn log_transition(&mut self, record: &Record) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lightsout_core::cloud::{Capabilities, CapacityChange};
+use lightsout_core::cloud::{Capabilities, CapacityChange, Floor};
 
 use crate::CloudFuture;
 
@@ -30,7 +30,7 @@ pub trait Groups: Send + Sync {
 
     /// Leaves the floor for the group's agents: advice, which idle ones read as
     /// [`Room::floor`](lightsout_core::cloud::Room::floor).
-    fn leave_floor<'a>(&'a self, name: &'a str, floor: u32) -> CloudFuture<'a, ()>;
+    fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()>;
 }
 
 /// One group as the scaler sees it, without its instances.
@@ -44,8 +44,8 @@ pub struct GroupView {
     pub max: u32,
     /// How many instances it should have now; instances that still boot count.
     pub desired: u32,
-    /// The floor that was left for its agents; 0 when there is none or it cannot be read.
-    pub floor: u32,
+    /// The floor that was left for its agents; 0 instances when there is none or it cannot be read.
+    pub floor: Floor,
     /// What tells this state of the group from a later one, where the cloud can refuse a raise by it.
     pub version: Option<String>,
     /// Why it cannot be raised by a number of instances, and what to do: it counts in other units. `None`: it can.

@@ -1,9 +1,13 @@
 //! What the core knows of a cloud, in no vendor's words: what it can do, an instance's place in its group, the group's room, notices, and
 //! what a failed call means.
 
+mod floor;
+
 use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
+
+pub use floor::Floor;
 
 /// What a cloud can do. The implementation states it; whoever decides asks it, and never for the cloud's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,7 +120,7 @@ pub struct Room {
     pub desired: u32,
     /// The group's minimum.
     pub min: u32,
-    /// What the scaler advises to keep; advice only.
+    /// What the scaler advises to keep ([`Floor::advised`]); advice only.
     pub floor: u32,
     /// Instances that count towards the desired capacity (pending and in service), this one among them.
     pub members: u32,

@@ -139,12 +139,12 @@ pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, since_ra
     Plan::Raise { to: explanation.target, explanation }
 }
 
-/// What idle agents may not undercut, in instances: the need, when some of it is not demand (spare instances, or a minimum above the
-/// group's own), else 0. Without it they would idle out only to be replaced. It is advice: late or lost, it costs money for
-/// a moment and never a job.
-pub fn floor(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> u32 {
+/// What idle agents may not undercut, in instances: what is kept without any demand (spare instances, or a minimum above the
+/// group's own); 0 when nothing is. Without it they would idle out only to be replaced. It is advice: late or lost, it costs
+/// money for a moment and never a job. The demand has no part in it: that ends, and advice that lingers would keep it alive.
+pub fn floor(policy: &ScalerPolicy, capacity: Capacity) -> u32 {
     let kept = policy.spare > 0 || policy.min.is_some_and(|min| min > capacity.min);
-    if kept { weigh(policy, demand, capacity).target } else { 0 }
+    if kept { weigh(policy, &Demand::default(), capacity).target } else { 0 }
 }
 
 /// The terms of the formula and the target within the bounds.

@@ -9,12 +9,12 @@ use futures_util::future::join;
 use jiff::Timestamp;
 use lightsout_cloud::{DoubtKind, GroupView};
 use lightsout_core::{
-    cloud::{CapacityChange, CloudErrorKind},
+    cloud::{CapacityChange, CloudErrorKind, Floor},
     duration::format_duration,
     record::{Outcome, Record},
     scaling::{Change, Plan, STALENESS},
 };
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::{Pool, TickContext, View, millis, view};
 use crate::slots::Slot;
@@ -132,6 +132,31 @@ impl Pool {
             tracing::warn!(pool = self.settings.name, group = self.settings.group, "{}", doubt.text);
         }
         Ok(())
+    }
+
+    /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.
+    pub(super) async fn write_floor(&mut self, context: &TickContext, wanted: u32, group: &GroupView) {
+        let Some(floor) = Floor::renewed(group.floor, self.floor, wanted, Timestamp::now()) else { return };
+        let region = context.regions.region(&self.settings.region);
+        let writing = async {
+            let _slot = region.writes.acquire(0).await;
+            region.groups.leave_floor(&self.settings.group, floor).await
+        };
+        let error = match timeout(context.deadline, writing).await {
+            Ok(Ok(())) => {
+                self.floor = floor;
+                tracing::debug!(pool = self.settings.name, %floor, "left a floor for the agents");
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it was not answered in time".into(),
+        };
+        tracing::warn!(
+            pool = self.settings.name,
+            %floor,
+            error,
+            "the floor was not written: spare instances may idle out and be replaced"
+        );
     }
 
     /// What is known all the same: nothing that others did. A raise goes on, because jobs wait.

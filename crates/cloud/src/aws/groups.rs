@@ -8,7 +8,7 @@ use std::{
 };
 
 use aws_sdk_autoscaling::{Client, config, types};
-use lightsout_core::cloud::{Capabilities, CapacityChange};
+use lightsout_core::cloud::{Capabilities, CapacityChange, Floor};
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, FLOOR_TAG, count, once};
 use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups};
@@ -63,7 +63,7 @@ impl Groups for AwsGroups {
         self.aws.call(self.write_capacity(&seen.name, to))
     }
 
-    fn leave_floor<'a>(&'a self, name: &'a str, floor: u32) -> CloudFuture<'a, ()> {
+    fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()> {
         self.aws.call(async move { self.write_tag(name, FLOOR_TAG, &floor.to_string()).await })
     }
 }
@@ -157,7 +157,7 @@ pub(super) fn view(group: types::AutoScalingGroup) -> GroupView {
         min: count(group.min_size),
         max: count(group.max_size),
         desired: count(group.desired_capacity),
-        floor: floor.and_then(|floor| floor.trim().parse().ok()).unwrap_or(0),
+        floor: floor.and_then(|floor| floor.parse().ok()).unwrap_or_default(),
         version: None,
         unscalable,
         doubts,

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use lightsout_core::cloud::{Capabilities, CapacityChange, CloudError, CloudErrorKind};
+use lightsout_core::cloud::{Capabilities, CapacityChange, CloudError, CloudErrorKind, Floor};
 
 use crate::{
     CloudFuture, GroupView, Groups,
@@ -30,7 +30,7 @@ pub enum GroupsCall {
     LeaveFloor {
         /// The group.
         group: String,
-        /// The floor.
+        /// So many instances.
         floor: u32,
     },
 }
@@ -197,8 +197,8 @@ impl Groups for FakeGroups {
         }))
     }
 
-    fn leave_floor<'a>(&'a self, name: &'a str, floor: u32) -> CloudFuture<'a, ()> {
-        let call = GroupsCall::LeaveFloor { group: name.to_owned(), floor };
+    fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()> {
+        let call = GroupsCall::LeaveFloor { group: name.to_owned(), floor: floor.instances };
         Box::pin(self.script.call(call, move |state| {
             find(state, name)?.floor = floor;
             Ok(())

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use lightsout_core::cloud::{Leave, Membership};
+use lightsout_core::cloud::{Floor, Leave, Membership};
 
 use super::*;
 use crate::{Groups, Host};
@@ -91,7 +91,8 @@ async fn a_group_keeps_its_bounds_and_its_floor() {
     let seen = groups.describe(&BTreeSet::from(["a".to_owned(), "absent".to_owned()])).await.unwrap();
     assert_eq!(seen.keys().collect::<Vec<_>>(), ["a"]);
     assert_eq!(groups.raise(&seen["a"], 11).await.unwrap_err().kind, CloudErrorKind::OutOfBounds);
-    groups.leave_floor("a", 2).await.unwrap();
-    assert_eq!(groups.describe(&BTreeSet::from(["a".to_owned()])).await.unwrap()["a"].floor, 2);
-    assert_eq!(groups.leave_floor("absent", 2).await.unwrap_err().kind, CloudErrorKind::NotFound);
+    let floor = Floor { instances: 2, written: None };
+    groups.leave_floor("a", floor).await.unwrap();
+    assert_eq!(groups.describe(&BTreeSet::from(["a".to_owned()])).await.unwrap()["a"].floor, floor);
+    assert_eq!(groups.leave_floor("absent", floor).await.unwrap_err().kind, CloudErrorKind::NotFound);
 }

@@ -104,20 +104,21 @@ fn a_cooldown_holds_until_it_is_over() {
 }
 
 #[test]
-fn the_floor_is_left_only_where_something_beyond_the_demand_is_kept() {
-    let spare = ScalerPolicy { spare: 2, ..ScalerPolicy::default() };
-    let min = ScalerPolicy { min: Some(3), ..ScalerPolicy::default() };
-    for (name, policy, demand, expected) in [
-        ("no spare", &ScalerPolicy::default(), demand(3, 3), 0),
-        ("spare alone", &spare, demand(0, 0), 2),
-        ("spare beside busy ones", &spare, demand(1, 4), 7),
-        ("within the bounds", &spare, demand(40, 4), 10),
-        ("a minimum above the group's", &min, demand(0, 1), 3),
+fn the_floor_covers_what_is_kept_without_demand_and_nothing_else() {
+    let plain = ScalerPolicy::default();
+    for (name, policy, expected) in [
+        ("nothing kept", &plain, 0),
+        ("spare", &ScalerPolicy { spare: 2, ..plain.clone() }, 2),
+        ("within the bounds", &ScalerPolicy { spare: 40, ..plain.clone() }, 10),
+        ("a minimum above the group's", &ScalerPolicy { min: Some(3), ..plain.clone() }, 3),
+        ("the larger of both", &ScalerPolicy { min: Some(3), spare: 2, ..plain.clone() }, 3),
     ] {
-        assert_eq!(floor(policy, &demand, at(5)), expected, "{name}");
+        for desired in [0, 5, 10] {
+            assert_eq!(floor(policy, at(desired)), expected, "{name}");
+        }
     }
-    let same = ScalerPolicy { min: Some(3), ..ScalerPolicy::default() };
-    assert_eq!(floor(&same, &demand(0, 1), Capacity { min: 3, ..at(5) }), 0, "the group keeps its own minimum");
+    let same = ScalerPolicy { min: Some(3), ..plain };
+    assert_eq!(floor(&same, Capacity { min: 3, ..at(5) }), 0, "the group keeps its own minimum");
 }
 
 #[test]
@@ -212,7 +213,7 @@ proptest! {
             prop_assert!(to <= policy.max.unwrap_or(u32::MAX));
             prop_assert!(policy.max_step.is_none_or(|step| to - capacity.desired <= step.max(1)));
         }
-        prop_assert!(floor(&policy, &demand, capacity) <= capacity.max);
+        prop_assert!(floor(&policy, capacity) <= capacity.max);
     }
 
     /// What a raise was for is settled by it: planning again on the same demand holds.
@@ -236,7 +237,6 @@ proptest! {
         };
         let size = |demand| to(&policy, demand, capacity).unwrap_or(capacity.desired);
         prop_assert!(size(&more) >= size(&demand));
-        prop_assert!(floor(&policy, &more, capacity) >= floor(&policy, &demand, capacity));
     }
 
     /// What is known to run is never planned away, and every waiting job has its share of a slot.

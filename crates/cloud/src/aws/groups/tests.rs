@@ -53,7 +53,7 @@ async fn reads_everything_but_the_instances() {
         min: 1,
         max: 5,
         desired: 2,
-        floor: 3,
+        floor: Floor { instances: 3, written: None },
         version: None,
         unscalable: None,
         doubts: vec![Doubt { kind: DoubtKind::LaunchesSuspended, text: text.into() }],
@@ -75,7 +75,7 @@ async fn a_group_whose_instances_are_born_unprotected_is_doubted() {
     .await;
     let groups = AwsGroups::with(towards(&server.url).await).describe(&names(&["g"])).await.unwrap();
     let kinds: Vec<_> = groups["g"].doubts.iter().map(|doubt| doubt.kind).collect();
-    assert_eq!((kinds, groups["g"].floor), (vec![DoubtKind::Unprotected], 0));
+    assert_eq!((kinds, groups["g"].floor), (vec![DoubtKind::Unprotected], Floor::default()));
     assert!(groups["g"].doubts[0].text.contains("set NewInstancesProtectedFromScaleIn"), "{groups:?}");
 }
 
@@ -247,15 +247,16 @@ async fn refusals_of_a_raise() {
 
 #[tokio::test]
 async fn tags_the_group_and_not_its_instances() {
+    let floor = Floor { instances: 2, written: Some("2026-11-26T15:00:00Z".parse().unwrap()) };
     let server = Server::start(|_, _| Answer::ok("<CreateOrUpdateTagsResponse/>")).await;
-    AwsGroups::with(towards(&server.url).await).leave_floor("g", 2).await.unwrap();
+    AwsGroups::with(towards(&server.url).await).leave_floor("g", floor).await.unwrap();
     let seen = server.seen();
     for field in [
         "Action=CreateOrUpdateTags",
         "Tags.member.1.ResourceId=g",
         "Tags.member.1.ResourceType=auto-scaling-group",
         "Tags.member.1.Key=lightsout%3Afloor",
-        "Tags.member.1.Value=2",
+        "Tags.member.1.Value=2%202026-11-26T15%3A00%3A00Z",
         "Tags.member.1.PropagateAtLaunch=false",
     ] {
         assert!(seen[0].has(field), "{field} in {}", seen[0].body);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_autoscaling as autoscaling;
 use aws_sdk_ec2 as ec2;
+use jiff::Timestamp;
 use lightsout_core::cloud::Room;
 
 use crate::aws::{Aws, AwsError, AwsErrorKind, groups, once};
@@ -98,7 +99,12 @@ impl Calls {
                 if view.name == group {
                     let members = instances.iter().filter(|instance| counts(instance)).count();
                     let members = u32::try_from(members).unwrap_or(u32::MAX);
-                    return Ok(Room { desired: view.desired, min: view.min, floor: view.floor, members });
+                    return Ok(Room {
+                        desired: view.desired,
+                        min: view.min,
+                        floor: view.floor.advised(Timestamp::now()),
+                        members,
+                    });
                 }
             }
         }

@@ -72,6 +72,8 @@ async fn room_reads_the_scalers_floor() {
     for (tags, floor) in [
         ("<member><Key>lightsout:floor</Key><Value>2</Value></member>", 2),
         ("<member><Key>lightsout:floor</Key><Value>many</Value></member>", 0),
+        ("<member><Key>lightsout:floor</Key><Value>2 2026-01-01T00:00:00Z</Value></member>", 0),
+        ("<member><Key>lightsout:floor</Key><Value>2 2999-01-01T00:00:00Z</Value></member>", 0),
         ("<member><Key>lightsout:floor</Key><Value>-1</Value></member>", 0),
         ("", 0),
     ] {
