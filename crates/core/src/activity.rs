@@ -95,6 +95,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn it_is_said_as_a_person_would() {
+        for (activity, text) in [
+            (jobs(&["7", "build"]), "jobs 7 build"),
+            (Activity::Quiet, "nothing"),
+            (doubt("no answer"), "something unknown (no answer)"),
+        ] {
+            assert_eq!(activity.to_string(), text);
+        }
+    }
+
     fn any_activity() -> impl Strategy<Value = Activity> {
         prop_oneof![
             Just(Activity::Quiet),

@@ -111,6 +111,22 @@ mod tests {
     }
 
     #[test]
+    fn each_violation_is_told_from_the_others() {
+        let all = [
+            Violation::JobKilled,
+            Violation::TwoRunners,
+            Violation::StartedTooEarly,
+            Violation::StartedUnprotected,
+            Violation::LoweredTwice,
+            Violation::LoweredUncounted,
+            Violation::Stuck,
+        ];
+        let texts: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), all.len());
+        assert!(texts.iter().all(|text| text.len() > 10), "{texts:?}");
+    }
+
+    #[test]
     fn a_job_may_end_only_when_a_spot_deadline_is_near() {
         let spot = Some(SpotDeadline { at: Tick(120_000), margin: Duration::from_secs(25) });
         assert_eq!(after(|ledger| ledger.job_ended(None, Tick(0))), Some(Violation::JobKilled));

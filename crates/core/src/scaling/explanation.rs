@@ -97,3 +97,49 @@ impl fmt::Display for Explanation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three wait and nothing runs, one to an instance, without any limit.
+    fn plain() -> Explanation {
+        Explanation {
+            queued: 3,
+            running: Some(0),
+            slots: 1,
+            utilisation: 100,
+            threshold: 1,
+            spare: 0,
+            need: 3,
+            min: 0,
+            max: 10,
+            desired: 0,
+            lately: None,
+            target: 3,
+            limit: Limit::None,
+        }
+    }
+
+    #[test]
+    fn only_what_takes_part_is_said() {
+        for (explanation, text) in [
+            (plain(), "3 waiting + 0 running: need 3; desired is 0"),
+            (Explanation { threshold: 3, ..plain() }, "3 waiting + 0 running: need 3; desired is 0"),
+            (
+                Explanation { threshold: 4, need: 0, ..plain() },
+                "3 waiting (too few to count, the threshold is 4) + 0 running: need 0; desired is 0",
+            ),
+            (
+                Explanation { queued: 0, threshold: 4, need: 0, ..plain() },
+                "0 waiting + 0 running: need 0; desired is 0",
+            ),
+            (
+                Explanation { running: None, slots: 2, utilisation: 80, spare: 1, ..plain() },
+                "3 waiting (running not known), 2 to an instance filled to 80 %, 1 spare: need 3; desired is 0",
+            ),
+        ] {
+            assert_eq!(explanation.to_string(), text);
+        }
+    }
+}
