@@ -202,9 +202,13 @@ async fn start_cloud(args: &Args, config: &Arc<FleetConfig>, webhook: Option<Soc
         webhook: webhook.map(scaler::webhook),
         ..config.platform.embedded()
     };
-    LocalCloud::start(options, Arc::new(ProcessMachines(Arc::clone(config)))).await.with_context(|| match args.port {
-        0 => "the embedded cloud cannot listen on 127.0.0.1".to_owned(),
-        port => format!("the embedded cloud cannot listen on 127.0.0.1:{port}; choose another --port, or leave it out"),
+    LocalCloud::start(options, Arc::new(ProcessMachines::new(Arc::clone(config)))).await.with_context(|| {
+        match args.port {
+            0 => "the embedded cloud cannot listen on 127.0.0.1".to_owned(),
+            port => {
+                format!("the embedded cloud cannot listen on 127.0.0.1:{port}; choose another --port, or leave it out")
+            }
+        }
     })
 }
 

@@ -93,6 +93,12 @@ async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) 
             _ = stop.wait_for(|stop| *stop) => {}
         }
         machine.power_off().await;
+        let last_report = machine.report();
+        shared.update(|state, _| {
+            if let Some(host) = state.hosts.get_mut(id) {
+                host.end(id, last_report);
+            }
+        });
         Ok(())
     };
     tokio::select! {

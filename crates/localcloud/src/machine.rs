@@ -29,7 +29,7 @@ pub trait Machines: Send + Sync + 'static {
     fn boot(&self, boot: Boot) -> BoxFuture<'static, io::Result<Box<dyn Machine>>>;
 }
 
-/// One machine that was powered on.
+/// One machine that was powered on. It is dropped some time after it was powered off, and then holds nothing any more.
 pub trait Machine: Send + Sync + 'static {
     /// Resolves when the machine powered itself off. It is asked once.
     fn off(&self) -> BoxFuture<'static, ()>;
@@ -44,7 +44,8 @@ pub trait Machine: Send + Sync + 'static {
     /// When there is no agent to kill.
     fn crash_agent(&self) -> io::Result<()>;
 
-    /// What the agent says about itself in its status file, when it says anything.
+    /// What the agent says about itself in its status file, when it says anything. It is asked once more after the machine
+    /// was powered off.
     fn report(&self) -> Option<AgentReport> {
         None
     }

@@ -28,8 +28,14 @@ pub(crate) fn take(shared: &Shared) -> Snapshot {
                 running.entry(instance).or_default().push(job.id);
             }
         }
-        let mut instances: Vec<_> =
-            state.cloud.instances().map(|instance| view(instance, running.remove(instance.id.as_str()))).collect();
+        let mut instances: Vec<_> = state
+            .cloud
+            .instances()
+            .map(|instance| {
+                let last_report = state.hosts.get(&instance.id).and_then(|host| host.last_report.clone());
+                InstanceView { agent: last_report, ..view(instance, running.remove(instance.id.as_str())) }
+            })
+            .collect();
         instances.sort_by(|a, b| (a.launched_ms, &a.id).cmp(&(b.launched_ms, &b.id)));
         let snapshot = Snapshot {
             at_ms: now.0,
@@ -45,7 +51,9 @@ pub(crate) fn take(shared: &Shared) -> Snapshot {
     });
     // A report may read a file, which the lock does not have to wait for.
     for instance in &mut snapshot.instances {
-        instance.agent = machines.get(&instance.id).and_then(|machine| machine.report());
+        if let Some(machine) = machines.get(&instance.id) {
+            instance.agent = machine.report();
+        }
     }
     snapshot
 }

@@ -18,7 +18,7 @@ use crate::{
         webhook::WebhookDelivery,
     },
     faults::{Fault, FaultEffect, Faults},
-    fleet::{Counters, FleetEvent, Source},
+    fleet::{AgentReport, Counters, FleetEvent, Source},
     machine::{Machine, Machines},
     time::Timestamp,
     timeline::Timeline,
@@ -81,8 +81,10 @@ pub(crate) struct Host {
     /// What its runner goes by at the CI platform.
     pub machine_id: String,
     pub metadata: Metadata,
-    /// Set once it was powered on, and kept after its end.
+    /// Set once it was powered on, until its end.
     pub machine: Option<Arc<dyn Machine>>,
+    /// The last word of its agent, after its end.
+    pub last_report: Option<AgentReport>,
     stop: watch::Sender<bool>,
 }
 
@@ -169,7 +171,9 @@ impl Shared {
                     let (stop, stopped) = watch::channel(*self.run_state.borrow() != RunState::Running);
                     let machine_id = state.ci.machine_id(&id);
                     let metadata = Metadata::new(&id);
-                    state.hosts.insert(id.clone(), Host { machine_id, metadata, machine: None, stop });
+                    state
+                        .hosts
+                        .insert(id.clone(), Host { machine_id, metadata, machine: None, last_report: None, stop });
                     // The driver is gone only after everything ended.
                     let _ = self.launches.send(Launch { id, stop: stopped });
                 }
@@ -289,6 +293,13 @@ impl FleetState {
 }
 
 impl Host {
+    /// Nothing of its machine runs any more: lets go of what that held.
+    pub fn end(&mut self, id: &str, last_report: Option<AgentReport>) {
+        self.machine = None;
+        self.metadata = Metadata::new(id);
+        self.last_report = last_report;
+    }
+
     fn stop(&self) {
         self.stop.send_replace(true);
     }

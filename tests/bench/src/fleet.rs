@@ -96,6 +96,11 @@ impl Fleet {
         &self.url
     }
 
+    /// The process of `lightsout up`.
+    pub fn pid(&self) -> u32 {
+        self.up.id()
+    }
+
     /// The fleet's folder.
     pub fn dir(&self) -> PathBuf {
         self.home.path().join("fleet")

@@ -11,6 +11,7 @@ mod machine;
 mod process;
 mod report;
 mod scaler;
+mod soak;
 
 use std::{env, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -34,10 +35,13 @@ struct Args {
     /// How many pools the big scaler has
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pools: u32,
+    /// How many instances a soak launches
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    launches: usize,
     /// Print the JSON only
     #[arg(long)]
     json: bool,
-    /// What to measure [default: all]
+    /// What to measure [default: all but soak]
     parts: Vec<Part>,
 }
 
@@ -49,6 +53,8 @@ enum Part {
     Cycle,
     /// The scaler with one pool and with many
     Scaler,
+    /// Many launches on one fleet: what its programs hold at the start and at the end
+    Soak,
 }
 
 fn main() -> ExitCode {
@@ -84,6 +90,9 @@ fn measure(args: &Args) -> Result<Report> {
     }
     if chosen(Part::Scaler) {
         scaler::measure(&programs, args.pools, &mut report)?;
+    }
+    if args.parts.contains(&Part::Soak) {
+        soak::measure(&programs, args.launches, &mut report)?;
     }
     Ok(report)
 }

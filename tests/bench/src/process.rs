@@ -26,6 +26,16 @@ pub fn memory(pid: u32) -> Result<Memory> {
     Ok(Memory { rss: of("Rss:")?, pss: of("Pss:")?, anonymous: of("Anonymous:")? })
 }
 
+/// How many entries this folder of the process has in `/proc`: its open files in `fd`, its threads in `task`.
+///
+/// # Errors
+/// When the process is gone, or not ours.
+#[expect(clippy::cast_precision_loss, reason = "no process has so many")]
+pub fn entries(pid: u32, folder: &str) -> Result<f64> {
+    let entries = fs::read_dir(format!("/proc/{pid}/{folder}"));
+    Ok(entries.with_context(|| format!("process {pid} is gone, or not ours"))?.count() as f64)
+}
+
 /// The most that this process ever had in memory, in MiB; `None` when it is gone.
 pub fn peak(pid: u32) -> Option<f64> {
     mib(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")

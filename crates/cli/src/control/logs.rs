@@ -37,7 +37,8 @@ pub async fn print(fleet_dir: &FleetDir, id: &str, follow: bool, json: bool) -> 
     }
 }
 
-/// The log's full name and its file. Logs stay until the next fleet starts in this directory.
+/// The log's full name and its file. Logs stay until the next fleet starts in this directory; of the instances that have
+/// ended, those of the last hundred.
 fn find(fleet_dir: &FleetDir, id: &str) -> Result<(String, PathBuf)> {
     if id == "scaler" || id == "up" {
         return Ok((id.to_owned(), fleet_dir.path().join(format!("{id}.log"))));

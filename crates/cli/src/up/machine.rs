@@ -1,5 +1,6 @@
 //! Machines made of processes: each instance is the real agent, kept as systemd keeps it, and whatever the agent starts.
 
+mod ended_logs;
 mod engine_proxy;
 mod power_switch;
 mod settings;
@@ -17,10 +18,10 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use lightsout_localcloud::{Boot, Machine, Machines, ci::demo::DemoMachine, fleet::AgentReport};
-use tokio::{net::UnixListener, process::Child, sync::watch};
+use tokio::{net::UnixListener, process::Child, sync::watch, task::AbortHandle};
 
-use self::engine_proxy::EngineProxy;
 pub use self::power_switch::{MACHINE_OFF, machine_off};
+use self::{ended_logs::EndedLogs, engine_proxy::EngineProxy};
 use super::{environment, fleet_config::FleetConfig};
 use crate::{
     containers,
@@ -34,21 +35,32 @@ const GRACE: Duration = Duration::from_secs(1);
 const RESTART: Duration = Duration::from_secs(1);
 
 /// Powers machines of this kind on.
-#[derive(Clone, Debug)]
-pub struct ProcessMachines(pub Arc<FleetConfig>);
+#[derive(Debug)]
+pub struct ProcessMachines {
+    config: Arc<FleetConfig>,
+    ended: Arc<EndedLogs>,
+}
+
+impl ProcessMachines {
+    pub fn new(config: Arc<FleetConfig>) -> Self {
+        Self { config, ended: Arc::default() }
+    }
+}
 
 impl Machines for ProcessMachines {
     fn boot(&self, boot: Boot) -> BoxFuture<'static, io::Result<Box<dyn Machine>>> {
-        let config = Arc::clone(&self.0);
-        Box::pin(
-            async move { ProcessMachine::boot(config, &boot).map(|machine| Box::new(machine) as Box<dyn Machine>) },
-        )
+        let (config, ended) = (Arc::clone(&self.config), Arc::clone(&self.ended));
+        Box::pin(async move {
+            let machine = ProcessMachine::boot(config, ended, &boot)?;
+            Ok(Box::new(machine) as Box<dyn Machine>)
+        })
     }
 }
 
 /// One machine.
 struct ProcessMachine {
     config: Arc<FleetConfig>,
+    ended: Arc<EndedLogs>,
     scope: ProcessScope,
     dir: PathBuf,
     agent: Arc<Mutex<Option<ProcessHandle>>>,
@@ -56,10 +68,12 @@ struct ProcessMachine {
     ending: watch::Sender<bool>,
     /// It switched itself off.
     switched_off: watch::Sender<bool>,
+    /// Waits for the agent to switch it off.
+    switch: Option<AbortHandle>,
 }
 
 impl ProcessMachine {
-    fn boot(config: Arc<FleetConfig>, boot: &Boot) -> io::Result<Self> {
+    fn boot(config: Arc<FleetConfig>, ended: Arc<EndedLogs>, boot: &Boot) -> io::Result<Self> {
         let dir = config.fleet_dir.instances().join(&boot.id);
         fs::create_dir_all(&dir)?;
         let fleet = config.fleet_dir.fleet_name();
@@ -76,13 +90,15 @@ impl ProcessMachine {
         let environment = config.platform.environment(&described);
         let switch = power_switch::bind(&dir)?;
         let agent = Arc::default();
-        let machine = Self {
+        let mut machine = Self {
             config,
+            ended,
             scope,
             dir,
             agent,
             ending: watch::Sender::new(false),
             switched_off: watch::Sender::new(false),
+            switch: None,
         };
         machine.serve_engine()?;
         tokio::spawn(supervise(
@@ -91,11 +107,12 @@ impl ProcessMachine {
             machine.ending.subscribe(),
         ));
         let (shut_down, switched_off) = (machine.shut_down(), machine.switched_off.clone());
-        tokio::spawn(async move {
+        let pressed = tokio::spawn(async move {
             power_switch::pressed(switch).await;
             shut_down.await;
             switched_off.send_replace(true);
         });
+        machine.switch = Some(pressed.abort_handle());
         Ok(machine)
     }
 
@@ -184,6 +201,16 @@ impl Machine for ProcessMachine {
     }
 }
 
+impl Drop for ProcessMachine {
+    /// What it held ends with it; one that was not shut down is a crash, whose files are evidence.
+    fn drop(&mut self) {
+        self.switch.iter().for_each(AbortHandle::abort);
+        if *self.ending.borrow() {
+            self.ended.add(std::mem::take(&mut self.dir));
+        }
+    }
+}
+
 /// Starts the agent, and starts it again when it dies, but not when it has done its work (`Restart=on-failure`).
 async fn supervise(
     start: impl Fn() -> io::Result<Child>,
@@ -215,3 +242,6 @@ async fn supervise(
 pub(super) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
+
+#[cfg(test)]
+mod tests;

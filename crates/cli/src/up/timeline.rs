@@ -109,7 +109,9 @@ impl Timeline {
     /// What the agents' reports say that they did not say before.
     pub fn on_snapshot(&mut self, snapshot: &Snapshot) -> Vec<Line> {
         let mut lines = Vec::new();
-        for instance in snapshot.instances.iter().filter(|instance| instance.ended_ms.is_none()) {
+        let living: Vec<_> = snapshot.instances.iter().filter(|instance| instance.ended_ms.is_none()).collect();
+        self.phases.retain(|id, _| living.iter().any(|instance| instance.id == *id));
+        for instance in living {
             let Some(phase) = agent_report::phase(instance) else { continue };
             let before = self.phases.get(&instance.id).map(|(phase, _)| phase.as_str());
             if before == Some(phase.as_str()) {

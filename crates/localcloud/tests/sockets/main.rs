@@ -8,7 +8,9 @@ mod webhooks;
 
 use std::time::Duration;
 
-use lightsout_localcloud::{FleetEvent, NewJobs, aws::model::CloudOptions, ci::gitlab::system_id, fleet::JobState};
+use lightsout_localcloud::{
+    FleetEvent, NewJobs, Snapshot, aws::model::CloudOptions, ci::gitlab::system_id, fleet::JobState,
+};
 use serde_json::json;
 
 use self::support::{Bed, Options};
@@ -98,6 +100,25 @@ async fn a_system_failure_is_the_machines_fault() {
     assert_eq!(bed.call("PUT", &fail[2].0, &[], &fail[2].1).await.status, 200);
     let states: Vec<JobState> = bed.cloud.snapshot().jobs.iter().map(|job| job.state).collect();
     assert_eq!(states, [JobState::Lost, JobState::Failed, JobState::Interrupted]);
+    bed.down().await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_an_instance_ends_with_it() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 1).await;
+    for _ in 0..20 {
+        let id = bed.in_service("ci", 1).await.remove(0);
+        let imds = bed.machines.boot(&id).imds;
+        bed.machines.switch_off(&id);
+        let ended =
+            |fleet: &Snapshot| fleet.instances.iter().any(|instance| instance.id == id && instance.ended_ms.is_some());
+        bed.until("it to end", ended).await;
+        bed.until("its machine to be let go of", |_| !bed.machines.is_held(&id)).await;
+        let address = imds.trim_start_matches("http://").to_owned();
+        let refused = bed.until("its metadata service to close", |_| std::net::TcpStream::connect(&address).is_err());
+        assert!(!refused.await.instances.is_empty());
+    }
     bed.down().await;
 }
 

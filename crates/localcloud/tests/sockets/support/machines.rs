@@ -38,6 +38,12 @@ impl FakeMachines {
         self.fake(id).is_some_and(|fake| fake.running.load(Ordering::SeqCst))
     }
 
+    /// Whether anybody but this test holds the machine.
+    pub fn is_held(&self, id: &str) -> bool {
+        // The answer of `fake` is one holder, the list of all machines another.
+        self.fake(id).is_some_and(|fake| Arc::strong_count(&fake) > 2)
+    }
+
     pub fn crashes(&self, id: &str) -> u32 {
         self.fake(id).expect("a machine").crashes.load(Ordering::SeqCst)
     }
