@@ -28,6 +28,20 @@ impl Clock {
         if from_now >= 0 { self.now() + span } else { self.now() - span }
     }
 
+    /// The tick of a moment that has passed, and that lies in the time since the machine was started: whoever wrote it down may have had a wrong
+    /// clock.
+    pub fn past_tick_of(self, unix_ms: i64) -> Tick {
+        let now = self.now();
+        let earliest = uptime().map_or(Tick::ZERO, |up| now - up);
+        self.tick_of(unix_ms).clamp(earliest, now)
+    }
+
+    /// When a tick is on the wall's clock, as far as that is right now.
+    pub fn unix_ms_of(self, tick: Tick) -> i64 {
+        let (now, ms) = (self.now(), |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
+        unix_ms_now().saturating_sub(ms(now.since(tick))).saturating_add(ms(tick.since(now)))
+    }
+
     pub fn instant_of(self, tick: Tick) -> Instant {
         self.start + tick.since(Tick::ZERO + TICKS_BEFORE_START)
     }
@@ -37,4 +51,10 @@ impl Clock {
 pub fn unix_ms_now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How long ago the machine was started, sleep included.
+pub fn uptime() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    Duration::try_from_secs_f64(text.split(' ').next()?.parse().ok()?).ok()
 }

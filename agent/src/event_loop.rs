@@ -129,7 +129,7 @@ fn log(platform: &str, request: AgentRequest, outcome: &Outcome) {
              instance, jobs have no time to finish"
         ),
         Outcome::Denied(why) => tracing::error!(?request, why, "refused"),
-        Outcome::Failed(why) => tracing::warn!(?request, why, "failed"),
+        Outcome::Failed(why) | Outcome::Rejected(why) => tracing::warn!(?request, why, "failed"),
         Outcome::Registered => tracing::info!(platform, "the runner is registered and runs"),
         Outcome::Done
         | Outcome::Drained(_)

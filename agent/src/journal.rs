@@ -10,7 +10,7 @@ use std::{
 use lightsout_core::agent::{host::JournalEntry, phase::Saved};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::unix_ms_now;
+use crate::clock::Clock;
 
 /// The file's contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +25,13 @@ struct Contents {
     /// Whether a registration was ever begun on this instance.
     #[serde(default)]
     registered: bool,
-    /// When the instance was first seen, in milliseconds since the Unix epoch.
-    born_ms: i64,
+    /// While it leaves: whether it was proven that no job runs and none can come.
+    #[serde(default)]
+    proven: bool,
+    /// When the instance was first seen in service, in milliseconds since the Unix epoch. Earlier agents wrote `born_ms`, when it was first seen
+    /// at all.
+    #[serde(default, alias = "born_ms", skip_serializing_if = "Option::is_none")]
+    in_service_ms: Option<i64>,
 }
 
 /// The journal's file.
@@ -34,20 +39,19 @@ struct Contents {
 pub struct Journal {
     path: PathBuf,
     instance: String,
-    born_ms: i64,
+    clock: Clock,
 }
 
 impl Journal {
     /// Opens the journal of this instance, and reads its last entry. A journal that cannot be read is reported and
     /// counts as none: then whatever runs is found by looking, and counts as busy. The first entry of a fresh instance
     /// is written at once.
-    pub fn open(state_dir: &Path, instance: &str) -> (Self, JournalEntry) {
-        let mut journal =
-            Self { path: state_dir.join("journal.json"), instance: instance.to_owned(), born_ms: unix_ms_now() };
+    pub fn open(state_dir: &Path, instance: &str, clock: Clock) -> (Self, JournalEntry) {
+        let journal = Self { path: state_dir.join("journal.json"), instance: instance.to_owned(), clock };
         let entry = match journal.read() {
-            Some(Contents { saved, served, registered, born_ms, .. }) => {
-                journal.born_ms = born_ms;
-                JournalEntry { saved, served, registered }
+            Some(Contents { saved, served, registered, in_service_ms, proven, .. }) => {
+                let in_service = in_service_ms.map(|ms| clock.past_tick_of(ms));
+                JournalEntry { saved, served, registered, in_service, proven }
             }
             None => JournalEntry::FRESH,
         };
@@ -56,11 +60,6 @@ impl Journal {
             tracing::error!(%error, "the journal cannot be written; a crash would forget a drain");
         }
         (journal, entry)
-    }
-
-    /// When the instance was first seen, in milliseconds since the Unix epoch.
-    pub fn born_ms(&self) -> i64 {
-        self.born_ms
     }
 
     fn read(&self) -> Option<Contents> {
@@ -87,9 +86,10 @@ impl Journal {
 
     /// Writes an entry and flushes it to the disk before it takes the old one's place.
     pub fn write(&self, entry: JournalEntry) -> io::Result<()> {
-        let JournalEntry { saved, served, registered } = entry;
-        let (instance, born_ms) = (self.instance.clone(), self.born_ms);
-        let text = serde_json::to_vec(&Contents { instance, saved, served, registered, born_ms })?;
+        let JournalEntry { saved, served, registered, in_service, proven } = entry;
+        let in_service_ms = in_service.map(|tick| self.clock.unix_ms_of(tick));
+        let instance = self.instance.clone();
+        let text = serde_json::to_vec(&Contents { instance, saved, served, registered, in_service_ms, proven })?;
         replace(&self.path, &text, 0o600, true)
     }
 }
@@ -121,38 +121,78 @@ mod tests {
 
     use super::*;
 
-    const LEAVING: JournalEntry =
-        JournalEntry { saved: Saved::Leaving { why: LeaveReason::ScaleIn }, served: 3, registered: true };
+    const LEAVING: JournalEntry = JournalEntry {
+        saved: Saved::Leaving { why: LeaveReason::ScaleIn },
+        served: 3,
+        registered: true,
+        in_service: None,
+        proven: true,
+    };
+
+    fn open(folder: &tempfile::TempDir, instance: &str) -> (Journal, JournalEntry) {
+        Journal::open(folder.path(), instance, Clock::start())
+    }
 
     #[test]
     fn an_entry_survives() {
         let folder = tempfile::tempdir().unwrap();
-        let (journal, entry) = Journal::open(folder.path(), "i-1");
+        let (journal, entry) = open(&folder, "i-1");
         assert_eq!(entry, JournalEntry::FRESH);
         journal.write(LEAVING).unwrap();
         journal.write(LEAVING).unwrap();
-        let (again, entry) = Journal::open(folder.path(), "i-1");
-        assert_eq!((again.born_ms(), entry), (journal.born_ms(), LEAVING));
+        assert_eq!(open(&folder, "i-1").1, LEAVING);
+    }
+
+    #[test]
+    fn the_time_in_service_goes_on_over_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::start();
+        let (journal, _) = Journal::open(folder.path(), "i-1", clock);
+        journal.write(JournalEntry { in_service: Some(clock.now()), ..LEAVING }).unwrap();
+        // The next agent has another clock, and another start.
+        let later = Clock::start();
+        let (_, entry) = Journal::open(folder.path(), "i-1", later);
+        let served = later.now().since(entry.in_service.unwrap());
+        assert!(served < std::time::Duration::from_secs(60), "{served:?}");
+    }
+
+    #[test]
+    fn a_time_in_service_that_cannot_be_is_put_right() {
+        // Written before the clock was set: years ago, or still to come.
+        for ms in ["17", "99999999999999"] {
+            let folder = tempfile::tempdir().unwrap();
+            let text = format!(
+                r#"{{"instance":"i-1","state":"leaving","why":"scale-in","served":3,"registered":true,"in_service_ms":{ms}}}"#
+            );
+            fs::write(folder.path().join("journal.json"), text).unwrap();
+            let clock = Clock::start();
+            let since = Journal::open(folder.path(), "i-1", clock).1.in_service.unwrap();
+            let up = crate::clock::uptime().unwrap() + std::time::Duration::from_secs(60);
+            assert!(since <= clock.now() && clock.now().since(since) <= up, "not before the machine was started");
+        }
     }
 
     #[test]
     fn what_an_earlier_version_wrote_is_understood() {
         let folder = tempfile::tempdir().unwrap();
-        let text = r#"{"instance":"i-1","state":"leaving","why":"scale-in","served":3,"registered":true,"born_ms":17}"#;
+        let born_ms = crate::clock::unix_ms_now() - 2_000;
+        let text = format!(
+            r#"{{"instance":"i-1","state":"leaving","why":"scale-in","served":3,"registered":true,"born_ms":{born_ms}}}"#
+        );
         fs::write(folder.path().join("journal.json"), text).unwrap();
-        let (journal, entry) = Journal::open(folder.path(), "i-1");
-        assert_eq!((journal.born_ms(), entry), (17, LEAVING));
-        assert_eq!(fs::read_to_string(folder.path().join("journal.json")).unwrap(), text, "and stays as it is");
+        let (_, entry) = open(&folder, "i-1");
+        assert!(entry.in_service.is_some() && !entry.proven);
+        assert_eq!(JournalEntry { in_service: None, proven: true, ..entry }, LEAVING);
     }
 
     #[test]
     fn a_strange_or_damaged_journal_counts_as_none() {
         let folder = tempfile::tempdir().unwrap();
-        Journal::open(folder.path(), "i-1").0.write(LEAVING).unwrap();
-        assert_eq!(Journal::open(folder.path(), "i-2").1, JournalEntry::FRESH, "baked into an image by mistake");
-        for damage in ["", "{", "{}", "null", r#"{"instance":"i-1","state":"elsewhere","served":0,"born_ms":0}"#] {
+        open(&folder, "i-1").0.write(LEAVING).unwrap();
+        assert_eq!(open(&folder, "i-2").1, JournalEntry::FRESH, "baked into an image by mistake");
+        for damage in ["", "{", "{}", "null", r#"{"instance":"i-1","state":"elsewhere","served":0}"#] {
             fs::write(folder.path().join("journal.json"), damage).unwrap();
-            assert_eq!(Journal::open(folder.path(), "i-1").1, JournalEntry::FRESH, "{damage}");
+            assert_eq!(open(&folder, "i-1").1, JournalEntry::FRESH, "{damage}");
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use lightsout_cloud::{Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
 use lightsout_core::{
-    agent::{Agent, event::Event},
+    agent::{Agent, event::Event, salt::Salt},
     cloud::Notice,
     platform::HostContext,
     settings::{AgentSettings, RunnerUnit},
@@ -99,8 +99,7 @@ pub async fn run_on(
     // Operators may read the one, and not the other.
     make_dir(&settings.state_dir, 0o755)?;
     make_dir(runner.folder(), 0o700)?;
-    let (journal, entry) = Journal::open(&settings.state_dir, &instance);
-    let born = clock.tick_of(journal.born_ms()).min(clock.now());
+    let (journal, entry) = Journal::open(&settings.state_dir, &instance, clock);
     if let Some(process) = &found {
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
     }
@@ -133,8 +132,15 @@ pub async fn run_on(
     }
 
     let rules = settings.platform.drain_rules();
-    let agent =
-        Agent::begin(settings.policy.clone(), rules, host.capabilities(), entry, runner_alive, born, clock.now());
+    let agent = Agent::begin(
+        settings.policy.clone(),
+        rules,
+        host.capabilities(),
+        entry,
+        runner_alive,
+        Salt::of(&instance),
+        clock.now(),
+    );
     let (sample_interval, interval) = watch::channel(agent.sample_interval());
     control::server::listen(&settings.socket, inputs.clone())
         .with_context(|| format!("cannot listen at agent.socket {}", settings.socket.display()))?;

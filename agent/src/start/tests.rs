@@ -52,7 +52,7 @@ impl Shell {
         let (state, socket) = (folder.path().join("state"), folder.path().join("agent.sock"));
         let text = format!(
             "[agent]\nstate_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
-             confirm = \"200ms\"\nfloor_retry = \"1s\"\n[docker]\nenabled = false\n\
+             confirm = \"200ms\"\nfloor_retry = \"1s\"\nrung_patience = \"3s\"\n[docker]\nenabled = false\n\
              [platform.command]\ndrain_signal = \"TERM\"\nchildren = false\n{platform}"
         );
         let fragment = Fragment { path: "agent.toml".into(), text };

@@ -41,13 +41,14 @@ pub(crate) const PROVIDER: Provider = Provider {
 };
 
 /// What EC2 Auto Scaling can do (EC2 Auto Scaling User Guide, "Use instance scale-in protection", "Lifecycle hooks": 48
-/// hours or 100 times the time-out, whichever is less).
+/// hours or 100 times the time-out, whichever is less; EC2 User Guide, "Spot Instance interruption notices": two minutes).
 const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
     hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
     power_off_ends_billing: true,
     conditional_raise: false,
+    interruption_notice: Duration::from_secs(120),
 };
 
 /// The tag on a group that holds the scaler's floor: idle agents leave only while `desired` is above it.

@@ -27,6 +27,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     leaving_lowers_capacity: false,
     power_off_ends_billing: true,
     conditional_raise: false,
+    interruption_notice: Duration::from_secs(120),
 };
 
 /// What befalls one call.

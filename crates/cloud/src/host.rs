@@ -27,11 +27,12 @@ pub trait Host: Send + Sync {
     /// What would hold this instance's ending off, asked afresh; `None`: nothing.
     fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>>;
 
-    /// Holds off, for another time-out, an ending that is under way.
+    /// Holds off, for another time-out, an ending that is under way: with every hook that does, for the first that runs out may end the
+    /// instance.
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
     fn extend_hold(&self) -> CloudFuture<'_, ()>;
 
-    /// Lets an ending that is held off go on.
+    /// Lets an ending that is held off go on, as far as it is this instance's to say; what others hold off they let go themselves.
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
     fn complete_hold(&self) -> CloudFuture<'_, ()>;
 

@@ -15,6 +15,7 @@ pub mod lifecycle;
 mod operations;
 pub mod phase;
 pub mod policy;
+pub mod salt;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -27,9 +28,10 @@ use self::{
     action::{Action, Request},
     event::{Event, Order, OrderId, Outcome, RequestId},
     host::{EffectId, HostEffect, HostResult, JournalEntry},
-    operations::Operations,
+    operations::{Known, Operations},
     phase::{Phase, Saved},
     policy::AgentPolicy,
+    salt::Salt,
 };
 use crate::{activity::Activity, cloud::Capabilities, platform::DrainRules, time::Tick};
 
@@ -71,18 +73,18 @@ pub struct Agent {
 
 impl Agent {
     /// An agent that begins: on a fresh instance, or after a restart with what the journal said and whether a runner was found alive.
-    /// `rules` is how the CI platform drains, `cloud` what the cloud can do, `born` when the instance was first seen.
+    /// `rules` is how the CI platform drains, `cloud` what the cloud can do, `salt` what sets this instance apart from others.
     pub fn begin(
         policy: AgentPolicy,
         rules: DrainRules,
         cloud: Capabilities,
         entry: JournalEntry,
         runner_alive: bool,
-        born: Tick,
+        salt: Salt,
         now: Tick,
     ) -> Self {
         let mut agent = Self {
-            lifecycle: Lifecycle::resume(policy, cloud, entry, runner_alive, born, now),
+            lifecycle: Lifecycle::resume(policy, cloud, entry, runner_alive, salt, now),
             operations: Operations::new(rules, entry),
             outputs: VecDeque::new(),
             unsaved: BTreeMap::new(),
@@ -111,8 +113,7 @@ impl Agent {
             // One that started late is news, and so is one whose exit was never heard of.
             self.lifecycle.runner_looked_for(found.is_some());
         }
-        let (protection, served) = (self.lifecycle.policy().protection, self.lifecycle.served());
-        if let Some((action, outcome)) = self.operations.resume(id, result, protection, served, now) {
+        if let Some((action, outcome)) = self.operations.resume(id, result, self.known(), now) {
             self.finished(action, outcome, now);
         }
         self.pump(now);
@@ -206,8 +207,17 @@ impl Agent {
     }
 
     fn begin_request(&mut self, action: Action, now: Tick) {
-        let (protection, served) = (self.lifecycle.policy().protection, self.lifecycle.served());
-        self.operations.begin(action, protection, served, now);
+        self.operations.begin(action, self.known(), now);
+    }
+
+    /// What the operations need of the lifecycle.
+    fn known(&self) -> Known {
+        Known {
+            protection: self.lifecycle.policy().protection,
+            served: self.lifecycle.served(),
+            in_service: self.lifecycle.in_service(),
+            proven: self.lifecycle.proven_empty(),
+        }
     }
 
     /// Requests become operations, operations become effects.
@@ -223,5 +233,6 @@ impl Agent {
 
 impl JournalEntry {
     /// What a fresh instance's journal says.
-    pub const FRESH: Self = Self { saved: Saved::Serving, served: 0, registered: false };
+    pub const FRESH: Self =
+        Self { saved: Saved::Serving, served: 0, registered: false, in_service: None, proven: false };
 }

@@ -24,6 +24,8 @@ pub struct Capabilities {
     /// Whether a raise can be refused when somebody else changed the group since it was read. Where it cannot, a raise is only as good as
     /// the reading is fresh.
     pub conditional_raise: bool,
+    /// How long before the end an interruption is announced, at most.
+    pub interruption_notice: Duration,
 }
 
 /// When an instance's protection from scale-in begins.
@@ -49,7 +51,7 @@ pub struct HoldRules {
 /// What holds off the endings of a group's instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LifecycleHook {
-    /// How long an ending waits from its beginning, or from the last extension.
+    /// How long an ending waits from its beginning, or from the last extension; where several hooks hold it off, the shortest of theirs.
     pub timeout: Duration,
 }
 
@@ -95,7 +97,9 @@ pub enum TargetState {
 /// An instance's place in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Membership {
-    /// On its way into service (`Pending*`), or in a warm pool.
+    /// In a warm pool, or on its way into one: it does not count towards the desired capacity, and may be stopped at any moment.
+    Warm,
+    /// On its way into service (`Pending*`).
     Pending,
     /// In service.
     InService {
@@ -124,6 +128,8 @@ pub struct Room {
     pub floor: u32,
     /// Instances that count towards the desired capacity (pending and in service), this one among them.
     pub members: u32,
+    /// How many of the members come before this one, in an order that all of them see alike.
+    pub rank: u32,
 }
 
 /// One change of a group's desired capacity, as the cloud's history of the group tells it.

@@ -273,6 +273,8 @@ pub enum ErrorKind {
     Forbidden,
     /// What was named does not exist (404), or the token may not see it.
     NotFound,
+    /// The platform answers, and has no runner of this instance.
+    NoRunner,
     /// Too many requests: ask again after this long (429, or 503 with `Retry-After`).
     Throttled(Option<Duration>),
     /// The platform failed (5xx).
@@ -294,7 +296,11 @@ impl ExchangeError {
     /// Whether the same question may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         match self.kind {
-            ErrorKind::Throttled(_) | ErrorKind::Server | ErrorKind::Unreachable | ErrorKind::Malformed => true,
+            ErrorKind::NoRunner
+            | ErrorKind::Throttled(_)
+            | ErrorKind::Server
+            | ErrorKind::Unreachable
+            | ErrorKind::Malformed => true,
             ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Refused => false,
         }
     }

@@ -21,6 +21,10 @@ pub enum Violation {
     LoweredTwice,
     /// An instance in standby or outside its group lowered the desired capacity, for which it did not count.
     LoweredUncounted,
+    /// The instance left though neither its cloud, nor an operator, nor its own state called it away.
+    LeftUncalled,
+    /// A blunt way to end was taken while a gentler one may still have worked.
+    TooBlunt,
     /// Nothing is in the way any more, and yet the instance neither serves nor ends.
     Stuck,
 }
@@ -34,6 +38,8 @@ impl fmt::Display for Violation {
             Self::StartedUnprotected => "a runner was started before the instance was protected",
             Self::LoweredTwice => "one instance lowered the desired capacity twice",
             Self::LoweredUncounted => "an instance that did not count lowered the desired capacity",
+            Self::LeftUncalled => "the instance left though nothing had called it away",
+            Self::TooBlunt => "a blunt way to end was taken while a gentler one may still have worked",
             Self::Stuck => "the instance neither serves nor ends",
         })
     }
@@ -70,7 +76,7 @@ impl Ledger {
     /// A runner was started; `another` tells whether one ran already, `protect` whether the instance must be protected for that.
     pub fn runner_started(&mut self, another: bool, membership: Membership, protect: bool) {
         self.check(!another, Violation::TwoRunners);
-        self.check(membership != Membership::Pending, Violation::StartedTooEarly);
+        self.check(!matches!(membership, Membership::Warm | Membership::Pending), Violation::StartedTooEarly);
         let unprotected = membership == Membership::InService { protected: false };
         self.check(!(protect && unprotected), Violation::StartedUnprotected);
     }
@@ -80,10 +86,21 @@ impl Ledger {
         self.check(!self.lowered, Violation::LoweredTwice);
         let counted = match membership {
             Membership::Pending | Membership::InService { .. } | Membership::Terminating { .. } => true,
-            Membership::Standby | Membership::Outside => false,
+            Membership::Warm | Membership::Standby | Membership::Outside => false,
         };
         self.check(counted, Violation::LoweredUncounted);
         self.lowered = true;
+    }
+
+    /// It leaves for an order that nobody gave.
+    pub fn left_uncalled(&mut self) {
+        self.check(false, Violation::LeftUncalled);
+    }
+
+    /// It was asked to end by a way that its group does not hear of in time; `excused` when a right is missing, or the gentler ways had
+    /// their time.
+    pub fn ended_bluntly(&mut self, excused: bool) {
+        self.check(excused, Violation::TooBlunt);
     }
 
     /// Nothing is pending and time has passed: whether the instance is in a good end.
@@ -142,7 +159,7 @@ mod tests {
             ledger.lowered(Membership::Terminating { waiting: true });
         });
         assert_eq!(twice, Some(Violation::LoweredTwice));
-        for place in [Membership::Standby, Membership::Outside] {
+        for place in [Membership::Warm, Membership::Standby, Membership::Outside] {
             assert_eq!(after(|ledger| ledger.lowered(place)), Some(Violation::LoweredUncounted));
         }
     }
@@ -151,12 +168,20 @@ mod tests {
     fn a_runner_starts_alone_and_in_service() {
         assert_eq!(after(|ledger| ledger.runner_started(false, SERVING, true)), None);
         assert_eq!(after(|ledger| ledger.runner_started(true, SERVING, true)), Some(Violation::TwoRunners));
-        let early = after(|ledger| ledger.runner_started(false, Membership::Pending, false));
-        assert_eq!(early, Some(Violation::StartedTooEarly));
+        for place in [Membership::Warm, Membership::Pending] {
+            let early = after(|ledger| ledger.runner_started(false, place, false));
+            assert_eq!(early, Some(Violation::StartedTooEarly));
+        }
         let unprotected = Membership::InService { protected: false };
         assert_eq!(after(|ledger| ledger.runner_started(false, unprotected, false)), None);
         let started = after(|ledger| ledger.runner_started(false, unprotected, true));
         assert_eq!(started, Some(Violation::StartedUnprotected));
+    }
+
+    #[test]
+    fn a_blunt_way_needs_an_excuse() {
+        assert_eq!(after(|ledger| ledger.ended_bluntly(true)), None);
+        assert_eq!(after(|ledger| ledger.ended_bluntly(false)), Some(Violation::TooBlunt));
     }
 
     #[test]

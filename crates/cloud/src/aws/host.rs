@@ -4,7 +4,10 @@ mod calls;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    cmp::Reverse,
+    sync::{Mutex, PoisonError},
+};
 
 use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
 
@@ -23,8 +26,8 @@ pub(super) struct AwsHost {
     group: Mutex<Option<String>>,
     /// The hook to answer, where the settings name one.
     chosen_hook: Option<String>,
-    /// The hook that was found last.
-    found_hook: Mutex<Option<String>>,
+    /// The hooks that were found last, this agent's own first.
+    hooks: Mutex<Vec<TerminationHook>>,
 }
 
 impl AwsHost {
@@ -38,7 +41,7 @@ impl AwsHost {
             calls: Calls::new(&identity.instance, aws),
             group: Mutex::new(identity.group.clone()),
             chosen_hook,
-            found_hook: Mutex::new(None),
+            hooks: Mutex::new(Vec::new()),
         }
     }
 
@@ -72,25 +75,76 @@ impl AwsHost {
         self.find_group().await?.ok_or_else(no_group)
     }
 
-    async fn find_hook(&self) -> Result<Option<TerminationHook>, AwsError> {
-        let Some(group) = self.find_group().await? else { return Ok(None) };
-        let hooks = self.calls.hooks(&group).await?.into_iter();
-        let hook = hooks
-            .filter(|hook| self.chosen_hook.as_ref().is_none_or(|chosen| *chosen == hook.name))
-            .max_by_key(|hook| hook.timeout);
-        *self.found_hook.lock().unwrap_or_else(PoisonError::into_inner) = hook.as_ref().map(|hook| hook.name.clone());
-        Ok(hook)
+    /// The group's termination hooks, asked afresh; this agent's own first.
+    async fn find_hooks(&self) -> Result<Vec<TerminationHook>, AwsError> {
+        let Some(group) = self.find_group().await? else { return Ok(Vec::new()) };
+        let mut hooks = self.calls.hooks(&group).await?;
+        let chosen = |hook: &TerminationHook| self.chosen_hook.as_ref() == Some(&hook.name);
+        hooks.sort_by_key(|hook| (!chosen(hook), Reverse(hook.timeout)));
+        let mut known = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != hooks {
+            doubt(&group, &hooks, self.chosen_hook.as_deref());
+            known.clone_from(&hooks);
+        }
+        Ok(hooks)
     }
 
-    /// The group and the hook that hold this instance's ending off.
-    async fn group_and_hook(&self) -> Result<(String, String), AwsError> {
+    /// The group and the hooks that hold this instance's ending off, this agent's own first.
+    async fn group_and_hooks(&self) -> Result<(String, Vec<TerminationHook>), AwsError> {
         let group = self.group_or_fail().await?;
-        let found = self.found_hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let hook = match found {
-            Some(hook) => Some(hook),
-            None => self.find_hook().await?.map(|hook| hook.name),
-        };
-        Ok((group, hook.ok_or_else(no_hook)?))
+        let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if hooks.is_empty() {
+            hooks = self.find_hooks().await?;
+        }
+        if hooks.is_empty() { Err(no_hook()) } else { Ok((group, hooks)) }
+    }
+
+    /// Every hook is extended: the first that runs out ends the wait, if it says ABANDON, and one that has been answered already holds
+    /// nothing.
+    async fn extend_all(&self) -> Result<(), AwsError> {
+        let (group, hooks) = self.group_and_hooks().await?;
+        let mut result = Err(no_hook());
+        for hook in &hooks {
+            match self.calls.heartbeat(&group, &hook.name).await {
+                Ok(()) if result.as_ref().is_err_and(|error| error.kind == AwsErrorKind::NoActiveHook) => {
+                    result = Ok(());
+                }
+                Ok(()) => {}
+                Err(error) if error.kind == AwsErrorKind::NoActiveHook => {}
+                Err(error) => {
+                    tracing::warn!(hook = hook.name, %error, "a termination hook could not be extended");
+                    result = Err(error);
+                }
+            }
+        }
+        result
+    }
+}
+
+/// Says what may cost jobs about the hooks that were found.
+fn doubt(group: &str, hooks: &[TerminationHook], chosen: Option<&str>) {
+    let names = || hooks.iter().map(|hook| hook.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(chosen) = chosen
+        && hooks.first().is_none_or(|hook| hook.name != chosen)
+    {
+        let found = if hooks.is_empty() { "none".to_owned() } else { names() };
+        tracing::warn!(group, found, "the group has no termination hook {chosen}: correct agent.hook");
+    }
+    if let (None, [own, _, ..]) = (chosen, hooks) {
+        let own = &own.name;
+        tracing::warn!(
+            group,
+            own,
+            found = names(),
+            "the group has several termination hooks: name in agent.hook the one to answer"
+        );
+    }
+    for hook in hooks.iter().filter(|hook| hook.abandons) {
+        tracing::warn!(
+            group,
+            hook = hook.name,
+            "this termination hook's default result is ABANDON: when it runs out, no other hook is waited for; make it CONTINUE"
+        );
     }
 }
 
@@ -122,20 +176,20 @@ impl Host for AwsHost {
     }
 
     fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
-        self.call(async { Ok(self.find_hook().await?.map(|hook| LifecycleHook { timeout: hook.timeout })) })
+        self.call(async {
+            let shortest = self.find_hooks().await?.iter().map(|hook| hook.timeout).min();
+            Ok(shortest.map(|timeout| LifecycleHook { timeout }))
+        })
     }
 
     fn extend_hold(&self) -> CloudFuture<'_, ()> {
-        self.call(async {
-            let (group, hook) = self.group_and_hook().await?;
-            self.calls.heartbeat(&group, &hook).await
-        })
+        self.call(self.extend_all())
     }
 
     fn complete_hold(&self) -> CloudFuture<'_, ()> {
         self.call(async {
-            let (group, hook) = self.group_and_hook().await?;
-            self.calls.complete(&group, &hook).await
+            let (group, hooks) = self.group_and_hooks().await?;
+            self.calls.complete(&group, &hooks[0].name).await
         })
     }
 
@@ -166,11 +220,12 @@ fn membership(view: &SelfView) -> Membership {
         None | Some("Detaching" | "Detached") => Membership::Outside,
         Some("InService") => Membership::InService { protected: view.protected },
         Some("EnteringStandby" | "Standby") => Membership::Standby,
-        Some("Terminating:Wait") => Membership::Terminating { waiting: true },
-        Some(state) if state.starts_with("Terminating") || state == "Terminated" => {
+        Some("Terminating:Wait" | "Warmed:Terminating:Wait") => Membership::Terminating { waiting: true },
+        Some(state) if state.trim_start_matches("Warmed:").starts_with("Terminat") => {
             Membership::Terminating { waiting: false }
         }
-        // Pending*, Warmed:*, and words that are newer than this program: not in service, so not served.
+        Some(state) if state.starts_with("Warmed:") => Membership::Warm,
+        // Pending*, and words that are newer than this program: not in service, so not served.
         Some(_) => Membership::Pending,
     }
 }
@@ -187,6 +242,6 @@ fn no_hook() -> AwsError {
     AwsError::without_code(
         AwsErrorKind::NoActiveHook,
         "autoscaling:DescribeLifecycleHooks",
-        "the group has no hook for instances that terminate, or not the one that agent.hook names".into(),
+        "the group has no hook for instances that terminate, or none waits".into(),
     )
 }

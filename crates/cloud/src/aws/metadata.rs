@@ -3,6 +3,7 @@
 
 use std::{
     env,
+    sync::atomic::{AtomicI64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use lightsout_io::http::root;
@@ -69,6 +71,8 @@ pub(super) struct Imds {
     endpoint: String,
     timeout: Duration,
     token: Mutex<Option<Token>>,
+    /// By how many milliseconds this machine's clock was ahead of the service's, at the last answer.
+    ahead_ms: AtomicI64,
 }
 
 /// A session token. Its `Debug` form does not show it.
@@ -112,7 +116,13 @@ impl Imds {
             .pool_max_idle_per_host(1)
             .http1_max_buf_size(16 << 10)
             .build(connector);
-        Ok(Self { client, endpoint: endpoint.to_owned(), timeout: TIMEOUT, token: Mutex::new(None) })
+        Ok(Self {
+            client,
+            endpoint: endpoint.to_owned(),
+            timeout: TIMEOUT,
+            token: Mutex::new(None),
+            ahead_ms: AtomicI64::new(0),
+        })
     }
 
     /// Allows each request this long instead of 1 s.
@@ -120,6 +130,11 @@ impl Imds {
     pub(super) fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// By how much this machine's clock was ahead of the cloud's at the last answer; within a second or two it may be the network.
+    pub(super) fn clock_ahead(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.ahead_ms.load(Ordering::Relaxed))
     }
 
     /// Reads one item, such as `/latest/meta-data/instance-id`. `None`: the service says that it is absent (404).
@@ -182,6 +197,10 @@ impl Imds {
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| broken(&error))?;
             let (status, headers) = (response.status(), response.headers().clone());
+            if let Some(date) = date(&headers) {
+                let ahead = Timestamp::now().duration_since(date).as_millis();
+                self.ahead_ms.store(i64::try_from(ahead).unwrap_or(0), Ordering::Relaxed);
+            }
             Ok((status, headers, text(response).await?))
         };
         tokio::time::timeout(self.timeout, exchange).await.map_err(|_| ImdsError::Timeout(self.timeout))?
@@ -202,6 +221,12 @@ async fn text(response: Response<Incoming>) -> Result<Result<String, ImdsError>,
         }
     }
     Ok(String::from_utf8(body).map_err(|_| ImdsError::NotText))
+}
+
+/// The time at which an answer was sent, by the sender's clock, to the second (RFC 9110, "Date").
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(hyper::header::DATE)?.to_str().ok()?;
+    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
 }
 
 /// When to renew a token: one minute, or for a short-lived one a tenth of its life, before its end.

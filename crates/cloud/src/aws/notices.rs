@@ -4,8 +4,9 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
 use lightsout_core::cloud::{CloudError, CloudErrorKind, Notice, TargetState};
 use tokio::sync::mpsc;
 
@@ -16,6 +17,8 @@ use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
 const GROUP_TAG: &str = "/latest/meta-data/tags/instance/aws:autoscaling:groupName";
 /// The pause between two tries to learn who this instance is.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How far this machine's clock may be off before a deadline is put right: the cloud tells its own only to the second.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(3);
 /// After this many failed looks in a row someone will want to know.
 const SILENT: u32 = 30;
 
@@ -85,18 +88,22 @@ struct Item {
     imds: Arc<Imds>,
     path: String,
     every: Duration,
+    /// Whether it was looked at before: the first look is at once, for a notice may be older than this agent.
+    looked: bool,
     failures: u32,
 }
 
 impl Item {
     fn new(imds: &Arc<Imds>, path: &str, every: Duration) -> Self {
-        Self { imds: Arc::clone(imds), path: format!("/latest/meta-data/{path}"), every, failures: 0 }
+        Self { imds: Arc::clone(imds), path: format!("/latest/meta-data/{path}"), every, looked: false, failures: 0 }
     }
 
     /// The item's next known value.
     async fn next(&mut self) -> Option<String> {
         loop {
-            tokio::time::sleep(self.pause()).await;
+            if mem::replace(&mut self.looked, true) {
+                tokio::time::sleep(self.pause()).await;
+            }
             match self.imds.get(&self.path).await {
                 Ok(value) => {
                     if self.failures >= SILENT {
@@ -127,6 +134,7 @@ impl Item {
 
 async fn spot(mut item: Item, notices: mpsc::Sender<Notice>) {
     let mut last = None;
+    let mut nearest: Option<Timestamp> = None;
     loop {
         let Some(body) = item.next().await else { continue };
         if last.as_ref() == Some(&body) {
@@ -134,15 +142,29 @@ async fn spot(mut item: Item, notices: mpsc::Sender<Notice>) {
         }
         match parse::spot(&body) {
             Ok(notice) => {
-                tracing::warn!(action = notice.action, at = %notice.at, "spot notice: the cloud takes this instance away");
-                if notices.send(Notice::Interruption { at: notice.at }).await.is_err() {
-                    return;
+                let at = on_this_clock(notice.at, item.imds.clock_ahead());
+                // Told again with another time, only a nearer one is news.
+                if nearest.is_none_or(|nearest| at < nearest) {
+                    nearest = Some(at);
+                    tracing::warn!(action = notice.action, %at, "spot notice: the cloud takes this instance away");
+                    if notices.send(Notice::Interruption { at }).await.is_err() {
+                        return;
+                    }
                 }
             }
             Err(error) => tracing::error!(%error, "a spot notice cannot be read; ignored"),
         }
         last = Some(body);
     }
+}
+
+/// When this machine's clock will show the moment at which the cloud's shows `at`.
+fn on_this_clock(at: Timestamp, ahead: SignedDuration) -> Timestamp {
+    if ahead.abs() <= CLOCK_TOLERANCE {
+        return at;
+    }
+    tracing::warn!(%ahead, "this machine's clock differs from its cloud's, which counts for the deadline: is time synchronised?");
+    at.checked_add(ahead).unwrap_or(at)
 }
 
 async fn target(mut item: Item, notices: mpsc::Sender<Notice>) {

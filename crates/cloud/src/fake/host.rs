@@ -57,7 +57,7 @@ impl Default for HostState {
         Self {
             group: Some("g".into()),
             membership: Membership::InService { protected: true },
-            room: Room { desired: 1, min: 0, floor: 0, members: 1 },
+            room: Room { desired: 1, min: 0, floor: 0, members: 1, rank: 0 },
             hook: Some(LifecycleHook { timeout: Duration::from_secs(600) }),
             unhealthy: false,
             reason: None,
@@ -132,7 +132,11 @@ impl Host for FakeHost {
             inside(state)?;
             match &mut state.membership {
                 Membership::InService { protected } => *protected = on,
-                Membership::Pending | Membership::Standby | Membership::Terminating { .. } | Membership::Outside => {
+                Membership::Warm
+                | Membership::Pending
+                | Membership::Standby
+                | Membership::Terminating { .. }
+                | Membership::Outside => {
                     return Err(in_progress());
                 }
             }
@@ -169,7 +173,7 @@ impl Host for FakeHost {
         let always_lowers = self.capabilities.leaving_lowers_capacity;
         Box::pin(self.script.call(HostCall::Leave(how), move |state| {
             inside(state)?;
-            if let Membership::Terminating { .. } = state.membership {
+            if let Membership::Terminating { .. } | Membership::Warm = state.membership {
                 return Err(in_progress());
             }
             if how == Leave::Decrement && state.room.desired <= state.room.min {
@@ -197,7 +201,8 @@ impl Host for FakeHost {
             // Past the group nothing is held off.
             state.membership = match state.membership {
                 Membership::Outside => Membership::Outside,
-                Membership::Pending
+                Membership::Warm
+                | Membership::Pending
                 | Membership::InService { .. }
                 | Membership::Standby
                 | Membership::Terminating { .. } => Membership::Terminating { waiting: false },
@@ -229,7 +234,11 @@ fn inside(state: &HostState) -> Result<(), CloudError> {
             Err(CloudError::new(CloudErrorKind::NotFound, "the instance is in no group"))
         }
         (
-            Membership::Pending | Membership::InService { .. } | Membership::Standby | Membership::Terminating { .. },
+            Membership::Warm
+            | Membership::Pending
+            | Membership::InService { .. }
+            | Membership::Standby
+            | Membership::Terminating { .. },
             Some(_),
         ) => Ok(()),
     }

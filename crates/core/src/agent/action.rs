@@ -23,6 +23,8 @@ pub struct Action {
 pub enum Request {
     /// Write the journal and flush it to the disk.
     Save(Saved),
+    /// Write to the journal that it is proven that no job runs and none can come. For a restart only: nothing waits for it.
+    NoteProof,
     /// Register with the platform and start the runner, or adopt the one that runs.
     Register,
     /// Tell the platform or the runner: no more jobs. Safe to repeat.

@@ -92,9 +92,11 @@ pub enum Outcome {
     },
     /// The group has no termination hook, or none waits for an answer.
     NoHook,
-    /// It may work later (time-out, throttling, no connection); whether it was applied may be unknown.
+    /// It may work later (no answer in time, a fault of the other side); whether it was applied may be unknown.
     Failed(String),
-    /// It will not work without someone's help (missing right, wrong token).
+    /// It was not applied, and may be later (too many calls, no connection, credentials that have expired).
+    Rejected(String),
+    /// It was not applied, and will not be without someone's help (missing right, wrong token).
     Denied(String),
 }
 
@@ -102,7 +104,7 @@ impl Outcome {
     /// What an outcome says that does not help.
     pub(super) fn text(self) -> String {
         match self {
-            Self::Failed(why) | Self::Denied(why) | Self::Alone(why) => why,
+            Self::Failed(why) | Self::Rejected(why) | Self::Denied(why) | Self::Alone(why) => why,
             Self::Done
             | Self::Registered
             | Self::Drained(_)

@@ -14,13 +14,14 @@ use crate::{
     cloud::{CloudError, Membership, Room},
     exchange::ExchangeError,
     platform::{Drained, Signal},
+    time::Tick,
 };
 
 /// Names one effect; comes back with its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EffectId(pub u64);
 
-/// What survives a crash of the agent, beside what the host knows by itself (the instance's id, when it was first seen).
+/// What survives a crash of the agent, beside what the host knows by itself (the instance's id).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct JournalEntry {
     /// Whether it serves, returns or leaves.
@@ -29,6 +30,10 @@ pub struct JournalEntry {
     pub served: u32,
     /// Whether a registration was ever begun: else the platform knows nothing of this instance.
     pub registered: bool,
+    /// When the instance was first seen in service.
+    pub in_service: Option<Tick>,
+    /// While it leaves: whether it was proven that no job runs and none can come.
+    pub proven: bool,
 }
 
 /// Something for the host to do.

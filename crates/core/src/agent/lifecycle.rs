@@ -34,6 +34,7 @@ use self::{
     runner::RunnerRecord,
     side_requests::SideRequests,
     state::{DrainStep, Draining, RetireStep, ReturnStep, Serving, State},
+    timers::Timer,
 };
 use super::{
     action::{Action, Request},
@@ -42,6 +43,7 @@ use super::{
     host::JournalEntry,
     phase::{LeaveReason, Phase, Saved},
     policy::AgentPolicy,
+    salt::Salt,
 };
 use crate::{
     cloud::{Capabilities, TargetState},
@@ -58,7 +60,11 @@ pub struct Lifecycle {
     policy: AgentPolicy,
     /// What the cloud on which the instance runs can do.
     cloud: Capabilities,
-    born: Tick,
+    salt: Salt,
+    /// When this agent began.
+    began: Tick,
+    /// When the instance was first seen in service.
+    in_service: Option<Tick>,
     state: State,
     main_line: MainLine,
     side: SideRequests,
@@ -92,21 +98,25 @@ impl MainLine {
 impl Lifecycle {
     /// A fresh instance.
     pub fn new(policy: AgentPolicy, cloud: Capabilities, now: Tick) -> Self {
-        Self::resume(policy, cloud, JournalEntry::FRESH, false, now, now)
+        Self::resume(policy, cloud, JournalEntry::FRESH, false, Salt::NONE, now)
     }
 
-    /// After a restart of the agent: what the journal says, whether the runner was found alive, when the instance was born. Whatever runs is
-    /// unknown until the first snapshot, and unknown is busy.
+    /// After a restart of the agent: what the journal says, and whether the runner was found alive. Whatever runs is unknown until the first
+    /// snapshot, and unknown is busy.
     pub fn resume(
         policy: AgentPolicy,
         cloud: Capabilities,
         entry: JournalEntry,
         runner_alive: bool,
-        born: Tick,
+        salt: Salt,
         now: Tick,
     ) -> Self {
-        let JournalEntry { saved, served, .. } = entry;
+        let JournalEntry { saved, served, in_service, proven, .. } = entry;
         let state = match (saved, runner_alive) {
+            // Nobody was left to start a runner since. What the platform says of one that is gone it may not say again.
+            (Saved::Leaving { why }, false) if proven => {
+                State::draining(why, DrainStep::Confirm { proven_at: now, weak: false })
+            }
             (Saved::Leaving { why }, _) => State::draining(why, DrainStep::Ask { alone_since: None }),
             // A runner that is found is asked back in, which is harmless: a drain that began while the journal could not be written would
             // else leave one that is alive and is sent no jobs.
@@ -117,7 +127,9 @@ impl Lifecycle {
         let mut lifecycle = Self {
             policy,
             cloud,
-            born,
+            salt,
+            began: now,
+            in_service,
             main_line: MainLine::new(state.pace()),
             state,
             side: SideRequests::default(),
@@ -149,6 +161,24 @@ impl Lifecycle {
         self.observed.served()
     }
 
+    /// Whether it leaves, and it was proven that no job runs and none can come.
+    pub fn proven_empty(&self) -> bool {
+        match self.state {
+            State::Draining(draining) => matches!(draining.step, DrainStep::Confirm { weak: false, .. }),
+            State::Retiring(retiring) => retiring.proven,
+            State::Booting { .. }
+            | State::Registering { .. }
+            | State::Serving(_)
+            | State::Returning { .. }
+            | State::Gone => false,
+        }
+    }
+
+    /// When the instance was first seen in service.
+    pub fn in_service(&self) -> Option<Tick> {
+        self.in_service
+    }
+
     /// What the journal must say in this phase.
     pub fn saved(&self) -> Saved {
         self.phase().why().map_or(Saved::Serving, |why| Saved::Leaving { why })
@@ -173,13 +203,15 @@ impl Lifecycle {
             Event::Activity(activity) => self.observe(activity, now),
             Event::RunnerExited => self.runner_exited(now),
             Event::TargetState(target) => self.set_target(target, now),
-            Event::Spot { at } => self.reasons.spot_notice(at, self.policy.abort_margin, now),
+            Event::Spot { at } => {
+                self.reasons.spot_notice(at, self.cloud.interruption_notice, self.policy.abort_margin, now);
+            }
             Event::Rebalance => self.reasons.rebalance = true,
             Event::Maintenance => self.reasons.maintenance = true,
             Event::Order(Order::Drain) => self.reasons.drain_ordered = true,
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
             Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
-            Event::Stop => self.stop(),
+            Event::Stop => self.stop(now),
             Event::Policy(policy) => self.policy = policy,
         }
         self.decide(now);
@@ -233,11 +265,12 @@ impl Lifecycle {
 
     /// The strongest reason to leave that holds now, idleness aside.
     fn called_away(&self, now: Tick) -> Option<LeaveReason> {
-        let old = self.policy.max_age.is_some_and(|most| now.since(self.born) >= most) && self.reasons.hold.is_none();
+        let old = self.elapsed(Timer::Age, now);
         let served = self.policy.jobs_per_instance.is_some_and(|most| self.observed.served() >= most);
         // Once it retires, the group's choice is the consequence of its own request.
         let retiring = matches!(self.state, State::Retiring(_));
-        self.reasons.strongest(&self.policy, !retiring).or_else(|| {
+        let risky = self.elapsed(Timer::Rebalance, now);
+        self.reasons.strongest(!retiring, risky).or_else(|| {
             [(old, LeaveReason::Age), (served, LeaveReason::Limit)]
                 .into_iter()
                 .find_map(|(holds, why)| holds.then_some(why))
@@ -310,7 +343,7 @@ impl Lifecycle {
 
     /// Repeats the present question after its next pause.
     fn again(&mut self, now: Tick) {
-        self.main_line.pause = Some(now + self.main_line.backoff.pause());
+        self.main_line.pause = Some(now + self.main_line.backoff.pause(self.salt));
     }
 
     fn ask(&mut self, request: Request) -> RequestId {
@@ -346,13 +379,17 @@ impl Lifecycle {
         }
     }
 
-    fn stop(&mut self) {
-        self.reasons.stops = self.reasons.stops.saturating_add(1);
-        self.reasons.drain_ordered = true;
-        // The cloud has agreed to end the machine, so this signal is the machine going down; a second one is an order.
-        let agreed = matches!(self.state, State::Retiring(retiring) if retiring.accepted.is_some());
-        if self.reasons.stops > 1 || agreed {
+    fn stop(&mut self, now: Tick) {
+        // Nothing runs and nothing can come: there is nothing to drain. The machine may only be stopped for a while (a warm pool).
+        let nothing_begun = matches!(self.state, State::Booting { .. }) && !self.runner.alive();
+        if nothing_begun || self.reasons.stops > 0 {
             self.enter(State::Gone);
+            return;
+        }
+        self.reasons.stops = 1;
+        self.reasons.drain_ordered = true;
+        if let State::Retiring(retiring) = self.state {
+            self.stop_retiring(retiring, now);
         }
     }
 }

@@ -62,10 +62,18 @@ enum Step {
     Cloud(cloud::Step),
 }
 
-/// What operations know beside their own step.
-pub(super) struct Context<'a> {
+/// What operations know of the lifecycle.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
     pub(super) protection: Protection,
     pub(super) served: u32,
+    pub(super) in_service: Option<Tick>,
+    pub(super) proven: bool,
+}
+
+/// What operations know beside their own step.
+pub(super) struct Context<'a> {
+    pub(super) known: Known,
     pub(super) now: Tick,
     pub(super) facts: &'a mut Facts,
 }
@@ -117,12 +125,12 @@ impl Operations {
     }
 
     /// Begins an operation, or has it wait for its turn.
-    pub(super) fn begin(&mut self, action: Action, protection: Protection, served: u32, now: Tick) {
+    pub(super) fn begin(&mut self, action: Action, known: Known, now: Tick) {
         if touches_runner(action.request) && self.running.values().any(|(other, _)| touches_runner(other.request)) {
             self.waiting.push_back(action);
             return;
         }
-        let mut cx = Context { protection, served, now, facts: &mut self.facts };
+        let mut cx = Context { known, now, facts: &mut self.facts };
         let (effect, step) = first(action.request, &mut cx);
         self.run(action, effect, step);
     }
@@ -132,12 +140,11 @@ impl Operations {
         &mut self,
         id: EffectId,
         result: HostResult,
-        protection: Protection,
-        served: u32,
+        known: Known,
         now: Tick,
     ) -> Option<(Action, Outcome)> {
         let (action, step) = self.running.remove(&id)?;
-        let mut cx = Context { protection, served, now, facts: &mut self.facts };
+        let mut cx = Context { known, now, facts: &mut self.facts };
         match next(step, result, &mut cx) {
             Next::Do(effect, step) => {
                 self.run(action, effect, step);
@@ -148,7 +155,7 @@ impl Operations {
                 if touches_runner(action.request)
                     && let Some(waiting) = self.waiting.pop_front()
                 {
-                    self.begin(waiting, protection, served, now);
+                    self.begin(waiting, known, now);
                 }
                 Some((action, outcome))
             }
@@ -170,7 +177,9 @@ impl Operations {
 
     /// Clients are not needed while jobs run, and those that failed may hold credentials that are refused for as long as they are kept.
     fn release_clients_after(&mut self, request: Request, outcome: &Outcome) {
-        if request == Request::FindHook || matches!(outcome, Outcome::Failed(_) | Outcome::Denied(_)) {
+        if request == Request::FindHook
+            || matches!(outcome, Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Denied(_))
+        {
             self.facts.aside.push_back(HostEffect::ReleaseClients);
         }
         self.flush_aside();
@@ -189,6 +198,7 @@ fn touches_runner(request: Request) -> bool {
     match request {
         Request::Register | Request::Drain | Request::Undrain | Request::Deregister => true,
         Request::Save(_)
+        | Request::NoteProof
         | Request::Abort
         | Request::Probe
         | Request::Describe
@@ -208,6 +218,7 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
             cx.facts.saved = saved;
             (cx.write_journal(), Step::Save)
         }
+        Request::NoteProof => (cx.write_journal(), Step::Save),
         Request::Register => (HostEffect::FindRunner, Step::Register(register::Step::Find)),
         Request::Drain => drain::first(),
         Request::Undrain => undrain::first(cx),
@@ -256,7 +267,8 @@ fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
 impl Context<'_> {
     fn write_journal(&self) -> HostEffect {
         let Facts { saved, registered, .. } = *self.facts;
-        HostEffect::WriteJournal(JournalEntry { saved, served: self.served, registered })
+        let Known { served, in_service, proven, .. } = self.known;
+        HostEffect::WriteJournal(JournalEntry { saved, served, registered, in_service, proven })
     }
 
     /// The signal that ends a runner without a job.

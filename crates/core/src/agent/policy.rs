@@ -21,7 +21,8 @@ pub struct AgentPolicy {
     pub idle_timeout: Option<Duration>,
     /// The last part of the idle time, in which a fresh snapshot of all probes must have been quiet. Default 5 s.
     pub confirm: Duration,
-    /// How old the instance may get before it takes no more jobs and leaves. Default `None`: any age.
+    /// How long the instance may be in service before it takes no more jobs and leaves; up to a tenth less, so that a pool does not leave in
+    /// step. Default `None`: any age.
     pub max_age: Option<Duration>,
     /// How many jobs the instance serves before it leaves. Default `None`: any number.
     pub jobs_per_instance: Option<u32>,
@@ -34,6 +35,9 @@ pub struct AgentPolicy {
     pub protection: Protection,
     /// Whether a rebalance recommendation is a reason to leave. Default true.
     pub leave_on_rebalance: bool,
+    /// How long the instance serves, at least, before it leaves because of a rebalance recommendation; up to half as long again, so that a pool does
+    /// not leave in step. Default 15 min.
+    pub rebalance_after: Duration,
     /// How often a refused idle leave (group at its floor) is tried again. Default 60 s.
     pub floor_retry: Duration,
     /// How long after an accepted termination the next, blunter rung of the ladder is tried. Default 10 min.
@@ -52,6 +56,7 @@ impl Default for AgentPolicy {
             unknown_limit: Duration::from_secs(900),
             protection: Protection::Always,
             leave_on_rebalance: true,
+            rebalance_after: Duration::from_secs(900),
             floor_retry: Duration::from_secs(60),
             rung_patience: Duration::from_secs(600),
         }

@@ -50,7 +50,7 @@ pub const AGENT_KEYS: &[Key] = &[
         Side::Agent,
         "duration or `\"never\"`",
         "`\"never\"`",
-        "after this it takes no more jobs and leaves",
+        "after so long in service, or up to a tenth less, it takes no more jobs and leaves",
     ),
     Key::optional(
         "boot_deadline",
@@ -88,6 +88,13 @@ pub const AGENT_KEYS: &[Key] = &[
         "whether a rebalance recommendation is a reason to leave",
     ),
     Key::optional(
+        "rebalance_after",
+        Side::Agent,
+        "duration",
+        "`\"15m\"`",
+        "how long it has been in service, at least, before it leaves because of a rebalance recommendation; up to half as long again, so that a pool does not leave at once",
+    ),
+    Key::optional(
         "floor_retry",
         Side::Agent,
         "duration",
@@ -106,7 +113,7 @@ pub const AGENT_KEYS: &[Key] = &[
         Side::Agent,
         "text",
         "found",
-        "the termination hook's name; without it, the one that waits longest",
+        "the termination hook that is this agent's to answer; without it, the one that waits longest. All of the group's are extended while jobs run",
     ),
     Key::optional(
         "metrics",
@@ -305,6 +312,7 @@ fn policy(s: &Section<'_>) -> AgentPolicy {
             .word("protection", &[("always", Protection::Always), ("while-busy", Protection::WhileBusy)])
             .unwrap_or(d.protection),
         leave_on_rebalance: s.flag("leave_on_rebalance").unwrap_or(d.leave_on_rebalance),
+        rebalance_after: s.duration("rebalance_after", Duration::ZERO..=30 * DAY).unwrap_or(d.rebalance_after),
         floor_retry: s.duration("floor_retry", second..=DAY).unwrap_or(d.floor_retry),
         rung_patience: s.duration("rung_patience", second..=DAY).unwrap_or(d.rung_patience),
     };

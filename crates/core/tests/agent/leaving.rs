@@ -126,8 +126,8 @@ fn a_hook_of_unknown_length_is_kept_alive_every_ten_seconds() {
 #[test]
 fn a_platform_that_says_still_busy_is_asked_again() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Rebalance);
-    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
+    rig.event(Event::Maintenance);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     for answer in
         [Outcome::Drained(Drained::StillBusy), Outcome::Drained(Drained::Refused), Outcome::Failed("503".into())]
     {
@@ -142,7 +142,7 @@ fn a_platform_that_says_still_busy_is_asked_again() {
 fn a_weaker_reason_never_replaces_a_stronger_one() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::TargetState(TargetState::Terminated));
-    rig.event(Event::Rebalance);
+    rig.event(Event::Maintenance);
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
     rig.event(Event::Spot { at: rig.now + secs(120) });
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Spot });
@@ -153,10 +153,10 @@ fn a_stronger_reason_turns_an_idle_leave_into_one_that_is_not_taken_back() {
     let mut rig = idling_out();
     rig.answer(LEAVING_IDLE, Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
-    rig.event(Event::Rebalance);
+    rig.event(Event::Maintenance);
     rig.event(Event::Activity(busy("sly")));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance });
-    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: LeaveReason::Rebalance })], "written for a restart");
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Maintenance });
+    assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: LeaveReason::Maintenance })], "written for a restart");
 }
 
 #[test]
@@ -241,11 +241,11 @@ fn a_runner_that_was_being_started_is_drained_all_the_same() {
 #[test]
 fn remnants_after_the_proof_do_not_keep_the_instance_for_ever() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Rebalance);
-    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
+    rig.event(Event::Maintenance);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);
     let proven = rig.now;
-    while rig.phase() == (Phase::Draining { why: LeaveReason::Rebalance }) {
+    while rig.phase() == (Phase::Draining { why: LeaveReason::Maintenance }) {
         if rig.open().contains(&Request::Probe) {
             rig.answer(Request::Probe, Outcome::Snapshot(busy("orphan")));
         }
@@ -258,9 +258,9 @@ fn remnants_after_the_proof_do_not_keep_the_instance_for_ever() {
 #[test]
 fn without_a_runner_the_platforms_silence_does_not_keep_the_instance_for_ever() {
     let mut rig = Rig::idle(AgentPolicy::default());
-    rig.event(Event::Rebalance);
+    rig.event(Event::Maintenance);
     rig.event(Event::RunnerExited);
-    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     let start = rig.now;
     while !rig.open().contains(&Request::Probe) {
         rig.answer(Request::Drain, Outcome::Alone("the platform is gone".into()));
@@ -273,9 +273,9 @@ fn without_a_runner_the_platforms_silence_does_not_keep_the_instance_for_ever() 
 #[test]
 fn without_the_platforms_word_a_job_that_is_seen_is_a_job() {
     let mut rig = Rig::idle(AgentPolicy::default());
-    rig.event(Event::Rebalance);
+    rig.event(Event::Maintenance);
     rig.event(Event::RunnerExited);
-    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     while !rig.open().contains(&Request::Probe) {
         rig.answer(Request::Drain, Outcome::Alone("the platform is gone".into()));
         rig.pass(secs(15));
@@ -284,16 +284,16 @@ fn without_the_platforms_word_a_job_that_is_seen_is_a_job() {
         rig.answer(Request::Probe, Outcome::Snapshot(busy("task")));
         rig.pass(secs(5));
     }
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Maintenance });
     rig.answer(Request::Probe, QUIET);
-    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Rebalance });
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Maintenance });
 }
 
 #[test]
 fn with_a_runner_the_platforms_silence_does() {
     let mut rig = Rig::idle(AgentPolicy::default());
-    rig.event(Event::Rebalance);
-    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Rebalance }), Outcome::Done);
+    rig.event(Event::Maintenance);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     for _ in 0..2_000 {
         rig.answer(Request::Drain, Outcome::Failed("the platform is gone".into()));
         rig.event(Event::Activity(Activity::Quiet));
@@ -324,4 +324,40 @@ fn a_stuck_runner_is_ended_only_when_quiet_long_enough_after_it_was_told() {
     assert_eq!(rig.open(), []);
     rig.pass(secs(1));
     assert_eq!(rig.open(), [Request::Abort]);
+}
+
+#[test]
+fn a_spot_deadline_that_cannot_be_is_put_right() {
+    // The clock is five minutes ahead, so the deadline seems to have passed; or five minutes behind.
+    for wrong in [None, Some(secs(420))] {
+        let mut rig = Rig::working(AgentPolicy::default());
+        let at = wrong.map_or(rig.now - secs(180), |ahead| rig.now + ahead);
+        rig.event(Event::Spot { at });
+        rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
+        rig.answer(Request::Drain, Outcome::Signalled);
+        rig.pass(secs(94));
+        assert_eq!(rig.open(), [], "{wrong:?}: a notice comes two minutes before the end");
+        rig.pass(secs(1));
+        assert_eq!(rig.open(), [Request::Abort], "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_spot_deadline_only_comes_nearer() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Spot { at: rig.now + secs(100) });
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    for _ in 0..74 {
+        rig.pass(secs(1));
+        rig.event(Event::Spot { at: rig.now + secs(100) });
+        assert_eq!(rig.open(), []);
+    }
+    rig.pass(secs(1));
+    assert_eq!(rig.open(), [Request::Abort], "a notice whose time moves each second does not push it away");
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Spot { at: rig.now + secs(100) });
+    rig.event(Event::Spot { at: rig.now + secs(60) });
+    rig.pass(secs(36));
+    assert!(rig.open().contains(&Request::Abort), "nearer it may come");
 }

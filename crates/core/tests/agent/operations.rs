@@ -14,6 +14,7 @@ use lightsout_core::{
         },
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
+        salt::Salt,
     },
     cloud::{CloudError, CloudErrorKind, Membership},
     exchange::{ErrorKind, ExchangeError},
@@ -58,7 +59,7 @@ struct Host {
 impl Host {
     fn begin(rules: DrainRules, policy: AgentPolicy, entry: JournalEntry, alive: bool) -> Self {
         let now = Tick(1_000_000);
-        let agent = Agent::begin(policy, rules, CLOUD, entry, alive, now, now);
+        let agent = Agent::begin(policy, rules, CLOUD, entry, alive, Salt::NONE, now);
         let mut host = Self { agent, now, open: Vec::new(), replies: Vec::new(), finished: Vec::new() };
         host.collect();
         host
@@ -131,7 +132,8 @@ fn a_runner_is_registered_noted_and_started_in_this_order() {
     let mut host = Host::registering(BY_SIGNAL, AgentPolicy::default());
     host.answer(HostEffect::FindRunner, NO_RUNNER);
     host.answer(HostEffect::OpenPlatform, platform(PlatformAnswer::Done));
-    host.answer(HostEffect::WriteJournal(REGISTERED), DONE);
+    let entry = JournalEntry { in_service: Some(host.now), ..REGISTERED };
+    host.answer(HostEffect::WriteJournal(entry), DONE);
     host.answer(REGISTER, platform(PlatformAnswer::Done));
     host.answer(HostEffect::StartRunner { stop_signal: Signal::Quit }, DONE);
     assert_eq!(host.outcome_of(Request::Register), Some(&Outcome::Registered));
@@ -300,7 +302,11 @@ fn a_runner_that_was_let_go_is_not_ended_while_a_job_is_seen_or_feared() {
 fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
     let mut host = Host::draining(rules, LeaveReason::Spot);
     host.open.clear();
-    host.event(Event::Spot { at: host.now });
+    let at = host.now + secs(1);
+    host.event(Event::Spot { at });
+    host.now = at;
+    host.agent.handle_timeout(at);
+    host.collect();
     let (mut done, mut asked) = (Vec::new(), BTreeSet::new());
     while let Some((id, effect)) = host.open.iter().copied().find(|(id, _)| asked.insert(*id)) {
         let result = match effect {
@@ -359,8 +365,9 @@ fn the_runner_ends_before_its_registration_goes() {
 #[test]
 fn what_touches_the_runner_goes_one_after_the_other() {
     let mut host = Host::registering(BY_SIGNAL, AgentPolicy::default());
-    host.event(Event::Rebalance);
-    let leaving = JournalEntry { saved: Saved::Leaving { why: LeaveReason::Rebalance }, ..JournalEntry::FRESH };
+    host.event(Event::Maintenance);
+    let saved = Saved::Leaving { why: LeaveReason::Maintenance };
+    let leaving = JournalEntry { saved, in_service: Some(host.now), ..JournalEntry::FRESH };
     host.answer(HostEffect::WriteJournal(leaving), DONE);
     assert!(host.open().contains(&HostEffect::FindRunner), "the start is under way");
     assert_eq!(host.open().iter().filter(|effect| **effect == HostEffect::FindRunner).count(), 1);
@@ -452,9 +459,32 @@ fn the_journal_counts_the_busy_periods() {
     let mut host = returning(BY_CALL);
     host.answer(UNDRAIN, platform(PlatformAnswer::Done));
     host.event(Event::Activity(busy("job")));
-    host.event(Event::Rebalance);
-    let leaving = JournalEntry { saved: Saved::Leaving { why: LeaveReason::Rebalance }, served: 1, registered: true };
+    host.event(Event::Maintenance);
+    let leaving = JournalEntry { saved: Saved::Leaving { why: LeaveReason::Maintenance }, served: 1, ..REGISTERED };
     assert!(host.open().contains(&HostEffect::WriteJournal(leaving)), "{:?}", host.open());
+}
+
+#[test]
+fn the_proof_is_written_down() {
+    let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
+    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(DRAIN, platform(PlatformAnswer::Drained(Drained::Empty)));
+    let saved = Saved::Leaving { why: LeaveReason::ScaleIn };
+    let proven = JournalEntry { saved, proven: true, ..REGISTERED };
+    assert!(host.open().contains(&HostEffect::WriteJournal(proven)), "{:?}", host.open());
+}
+
+#[test]
+fn a_platform_that_has_no_runner_of_an_instance_without_one_has_answered() {
+    let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
+    host.answer(HostEffect::FindRunner, NO_RUNNER);
+    host.answer(DRAIN, refused(ErrorKind::NoRunner));
+    assert_eq!(host.outcome_of(Request::Drain), Some(&Outcome::Drained(Drained::Empty)));
+    // But a runner that lives may be about to appear there.
+    let mut host = Host::draining(BY_CALL, LeaveReason::ScaleIn);
+    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(DRAIN, refused(ErrorKind::NoRunner));
+    assert!(matches!(host.outcome_of(Request::Drain), Some(Outcome::Failed(_))));
 }
 
 #[test]
@@ -476,11 +506,11 @@ fn failures_of_the_cloud_mean_what_the_caller_should_do() {
         (CloudErrorKind::NothingHeld, Outcome::NoHook),
         (CloudErrorKind::AtFloor, Outcome::AtFloor),
         (CloudErrorKind::Denied, Outcome::Denied("no".into())),
-        (CloudErrorKind::Credentials, Outcome::Denied("no".into())),
-        (CloudErrorKind::Throttled, Outcome::Failed("no".into())),
+        (CloudErrorKind::Credentials, Outcome::Rejected("no".into())),
+        (CloudErrorKind::Throttled, Outcome::Rejected("no".into())),
         (CloudErrorKind::Timeout, Outcome::Failed("no".into())),
-        (CloudErrorKind::Unreachable, Outcome::Failed("no".into())),
-        (CloudErrorKind::OutOfBounds, Outcome::Failed("no".into())),
+        (CloudErrorKind::Unreachable, Outcome::Rejected("no".into())),
+        (CloudErrorKind::OutOfBounds, Outcome::Rejected("no".into())),
         (CloudErrorKind::Other, Outcome::Failed("no".into())),
     ] {
         let mut host = Host::draining(BY_CALL, LeaveReason::Operator);

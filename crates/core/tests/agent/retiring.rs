@@ -3,6 +3,7 @@ use lightsout_core::{
     agent::{
         action::{Request, Rung},
         event::{Event, Order, Outcome},
+        host::JournalEntry,
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
@@ -16,13 +17,16 @@ const WAITING: Outcome = Outcome::Member(Membership::Terminating { waiting: true
 
 /// An agent that is proven empty and has deregistered, for this reason.
 fn retiring(why: LeaveReason) -> Rig {
-    let mut rig = Rig::idle(AgentPolicy::default());
+    retire(Rig::idle(AgentPolicy::default()), why)
+}
+
+fn retire(mut rig: Rig, why: LeaveReason) -> Rig {
     match why {
         LeaveReason::Idle => {
             rig.pass(secs(596));
             rig.answer(Request::Probe, QUIET);
             rig.pass(secs(4));
-            rig.answer(Request::Room, Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3 }));
+            rig.answer(Request::Room, Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 }));
         }
         LeaveReason::ScaleIn => {
             rig.event(Event::TargetState(TargetState::Terminated));
@@ -42,6 +46,13 @@ fn retiring(why: LeaveReason) -> Rig {
     rig.answer(Request::Deregister, Outcome::Done);
     assert_eq!((rig.phase(), rig.open()), (Phase::Retiring { why }, vec![Request::Describe]));
     rig
+}
+
+/// The same, some time after the agent's start: rights that are missing now will not come by themselves.
+fn late(why: LeaveReason) -> Rig {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.pass(secs(301));
+    retire(rig, why)
 }
 
 #[test]
@@ -124,7 +135,7 @@ fn a_group_larger_than_desired_is_not_shrunk_further() {
     rig.pass(secs(596));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
-    rig.answer(Request::Room, Outcome::Room(Room { desired: 1, min: 1, floor: 0, members: 3 }));
+    rig.answer(Request::Room, Outcome::Room(Room { desired: 1, min: 1, floor: 0, members: 3, rank: 0 }));
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Idle }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);
     rig.answer(Request::Probe, QUIET);
@@ -216,7 +227,7 @@ fn standby_does_not_count_so_it_does_not_shrink() {
 
 #[test]
 fn without_any_right_it_climbs_to_power_off() {
-    let mut rig = retiring(LeaveReason::Operator);
+    let mut rig = late(LeaveReason::Operator);
     rig.answer(Request::Describe, Outcome::Denied("no".into()));
     for rung in [Rung::Shrink, Rung::Replace, Rung::Unhealthy, Rung::Terminate] {
         rig.answer(Request::End(rung), Outcome::Denied("no".into()));
@@ -318,6 +329,19 @@ fn a_lost_answer_at_the_floor_does_not_bring_an_instance_back_that_may_be_ending
 }
 
 #[test]
+fn an_agent_that_comes_back_after_the_proof_need_not_prove_it_again() {
+    let leaving = JournalEntry { saved: Saved::Leaving { why: LeaveReason::Operator }, ..JournalEntry::FRESH };
+    let proven = JournalEntry { proven: true, ..leaving };
+    // On a platform whose worker vanishes with its process there is nobody left to ask about.
+    let rig = Rig::resumed_with(AgentPolicy::default(), proven, false);
+    assert_eq!(rig.open(), [Request::Probe]);
+    let rig = Rig::resumed_with(AgentPolicy::default(), proven, true);
+    assert_eq!(rig.open(), [Request::Drain], "a runner that lives is asked again");
+    let rig = Rig::resumed_with(AgentPolicy::default(), leaving, false);
+    assert_eq!(rig.open(), [Request::Drain]);
+}
+
+#[test]
 fn an_agent_that_comes_back_while_it_leaves_waits_for_a_description_that_cannot_be_stale() {
     let mut rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: LeaveReason::Operator }, false);
     rig.answer(Request::Drain, EMPTY);
@@ -328,4 +352,132 @@ fn an_agent_that_comes_back_while_it_leaves_waits_for_a_description_that_cannot_
     rig.pass(secs(31));
     rig.answer(Request::Describe, IN_SERVICE);
     assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+}
+
+#[test]
+fn credentials_that_fail_for_a_while_climb_nothing() {
+    let mut rig = late(LeaveReason::Idle);
+    let start = rig.now;
+    while rig.now.since(start) < secs(400) {
+        match rig.open().first() {
+            Some(Request::Describe) => rig.answer(Request::Describe, Outcome::Rejected("the token has expired".into())),
+            Some(Request::End(rung)) => panic!("it asked for {rung:?} on no description"),
+            _ => rig.pass(secs(1)),
+        }
+    }
+    rig.pass(secs(30));
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Rejected("the token has expired".into()));
+    rig.pass(secs(30));
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(rig.open(), [Request::End(Rung::Shrink)], "the same again, at once: it was not applied");
+}
+
+#[test]
+fn rights_that_are_still_on_their_way_climb_nothing() {
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, Outcome::Denied("not authorized".into()));
+    rig.pass(secs(1));
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Denied("not authorized".into()));
+    rig.pass(secs(5));
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+}
+
+#[test]
+fn whatever_is_answered_retiring_slows_down() {
+    let why = || String::from("as it is");
+    let places = [
+        IN_SERVICE,
+        WAITING,
+        GOING,
+        Outcome::Member(Membership::Warm),
+        Outcome::Member(Membership::Pending),
+        Outcome::Member(Membership::Standby),
+        Outcome::Member(Membership::Outside),
+        Outcome::Failed(why()),
+        Outcome::Rejected(why()),
+        Outcome::Denied(why()),
+    ];
+    let ends = [
+        Outcome::Done,
+        Outcome::AtFloor,
+        Outcome::NotInGroup,
+        Outcome::InProgress,
+        Outcome::Failed(why()),
+        Outcome::Rejected(why()),
+        Outcome::Denied(why()),
+    ];
+    let hooks =
+        [Outcome::Done, Outcome::NoHook, Outcome::Failed(why()), Outcome::Rejected(why()), Outcome::Denied(why())];
+    for place in &places {
+        for (end, hook) in ends.iter().flat_map(|end| hooks.iter().map(move |hook| (end, hook))) {
+            let mut rig = late(LeaveReason::Operator);
+            let (start, mut calls) = (rig.now, 0);
+            while rig.now.since(start) < secs(590) {
+                let outcome = match rig.open().first() {
+                    Some(Request::Describe) => place,
+                    Some(Request::End(_)) => end,
+                    Some(Request::CompleteHook) => hook,
+                    _ => {
+                        rig.pass(secs(1));
+                        continue;
+                    }
+                };
+                rig.answer(rig.open()[0], outcome.clone());
+                calls += 1;
+                if calls > 100 {
+                    break;
+                }
+            }
+            assert!(calls <= 100, "{calls} calls in ten minutes: {place:?} {end:?} {hook:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_of_somebody_else_is_waited_for() {
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    let start = rig.now;
+    while rig.now.since(start) < secs(3600) {
+        match rig.open().first() {
+            Some(Request::Describe) => rig.answer(Request::Describe, WAITING),
+            Some(Request::CompleteHook) => rig.answer(Request::CompleteHook, Outcome::NoHook),
+            Some(other) => panic!("{other:?} cuts the other hook's time short"),
+            None => rig.pass(secs(1)),
+        }
+    }
+}
+
+#[test]
+fn told_to_stop_after_the_cloud_agreed_it_still_answers_its_hook() {
+    let mut rig = retiring(LeaveReason::Idle);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.event(Event::Stop);
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Operator }, "nobody else would answer the hook");
+    rig.answer(Request::Describe, WAITING);
+    rig.answer(Request::CompleteHook, Outcome::Done);
+    assert_eq!(rig.phase(), Phase::Gone);
+}
+
+#[test]
+fn told_to_stop_where_no_hook_is_it_exits_once_the_cloud_agreed() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.answer(Request::FindHook, Outcome::NoHook);
+    let mut rig = retire(rig, LeaveReason::Idle);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.event(Event::Stop);
+    assert_eq!(rig.phase(), Phase::Gone);
+}
+
+#[test]
+fn in_a_warm_pool_it_never_lowers_the_capacity() {
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm));
+    assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
 }

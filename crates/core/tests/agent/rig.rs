@@ -12,6 +12,7 @@ use lightsout_core::{
         host::JournalEntry,
         phase::{Phase, Saved},
         policy::AgentPolicy,
+        salt::Salt,
     },
     platform::Drained,
     time::Tick,
@@ -28,6 +29,7 @@ pub const CLOUD: Capabilities = Capabilities {
     leaving_lowers_capacity: false,
     power_off_ends_billing: true,
     conditional_raise: false,
+    interruption_notice: Duration::from_secs(120),
 };
 /// One with nothing of it.
 pub const BARE_CLOUD: Capabilities = Capabilities {
@@ -36,10 +38,11 @@ pub const BARE_CLOUD: Capabilities = Capabilities {
     leaving_lowers_capacity: true,
     power_off_ends_billing: false,
     conditional_raise: false,
+    interruption_notice: Duration::from_secs(120),
 };
 
 pub fn roomy() -> Outcome {
-    Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3 })
+    Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })
 }
 
 pub fn busy(job: &str) -> Activity {
@@ -68,8 +71,16 @@ impl Rig {
     }
 
     pub fn resumed(policy: AgentPolicy, saved: Saved, runner_alive: bool) -> Self {
-        let entry = JournalEntry { saved, ..JournalEntry::FRESH };
-        Self::with(|now| Lifecycle::resume(policy, CLOUD, entry, runner_alive, now, now))
+        Self::resumed_with(policy, JournalEntry { saved, ..JournalEntry::FRESH }, runner_alive)
+    }
+
+    pub fn resumed_with(policy: AgentPolicy, entry: JournalEntry, runner_alive: bool) -> Self {
+        Self::with(|now| Lifecycle::resume(policy, CLOUD, entry, runner_alive, Salt::NONE, now))
+    }
+
+    /// A fresh instance that is not alone.
+    pub fn salted(policy: AgentPolicy, salt: Salt) -> Self {
+        Self::with(|now| Lifecycle::resume(policy, CLOUD, JournalEntry::FRESH, false, salt, now))
     }
 
     fn with(make: impl FnOnce(Tick) -> Lifecycle) -> Self {
@@ -101,9 +112,11 @@ impl Rig {
         self.lifecycle.phase()
     }
 
-    /// The requests that wait for an answer, in order; but for the two that nothing waits for.
+    /// The requests that wait for an answer, in order; but for those that nothing waits for.
     pub fn open(&self) -> Vec<Request> {
-        self.all_open().filter(|request| !matches!(request, Request::FindHook | Request::RecordReason(_))).collect()
+        self.all_open()
+            .filter(|request| !matches!(request, Request::FindHook | Request::RecordReason(_) | Request::NoteProof))
+            .collect()
     }
 
     /// All of them.

@@ -13,8 +13,9 @@ use lightsout_core::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
             RunnerSeen, Told,
         },
-        phase::Phase,
+        phase::{LeaveReason, Phase},
         policy::{AgentPolicy, Protection},
+        salt::Salt,
     },
     cloud::{Capabilities, CloudError, CloudErrorKind, Membership, ProtectionSupport, Room, TargetState},
     exchange::{ErrorKind, ExchangeError},
@@ -116,6 +117,14 @@ pub struct World {
     was: (Place, Tick),
     desired: u8,
     protected: bool,
+    /// Whether an operator called the instance away.
+    called: bool,
+    /// Whether an operator stopped the agent before it served.
+    excused: bool,
+    /// Whether a right was missing.
+    denied: bool,
+    /// Since when it has been retiring.
+    retiring_since: Option<Tick>,
     /// A snapshot that was taken and has not arrived yet.
     sampled: Option<Activity>,
     exit_news: bool,
@@ -135,6 +144,8 @@ pub enum Move {
     LoseAnswer(usize),
     /// A right is missing.
     Deny(usize),
+    /// It was refused this time, without effect: credentials that have expired, too many calls.
+    Reject(usize),
     /// Another activity is in progress.
     InProgress(usize),
     /// The description is older than the last change.
@@ -158,6 +169,10 @@ pub enum Move {
     Spot,
     Drain,
     Undrain,
+    /// The service is told to stop.
+    Stop,
+    /// The group stops a machine of its warm pool and starts it again.
+    PowerCycle,
     Rebalance,
     Time,
 }
@@ -176,10 +191,12 @@ impl World {
             idle_timeout: Some(secs(60)),
             protection,
             boot_deadline: secs(3600),
+            rebalance_after: secs(30),
             ..AgentPolicy::default()
         };
         let now = Tick(1_000_000);
-        let agent = Agent::begin(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, now, now);
+        let agent =
+            Agent::begin(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, Salt::NONE, now);
         let mut world = Self {
             kind,
             capabilities,
@@ -196,6 +213,10 @@ impl World {
             was: (place, Tick::ZERO),
             desired,
             protected: capabilities.protection == ProtectionSupport::AtLaunch,
+            called: false,
+            excused: false,
+            denied: false,
+            retiring_since: None,
             sampled: None,
             exit_news: false,
             target_news: (place == Place::Warmed).then_some(TargetState::Warmed),
@@ -244,6 +265,9 @@ impl World {
             }
             moves.push(Move::Lose(index));
             moves.push(Move::LoseAnswer(index));
+            if matches!(effect, HostEffect::Cloud(_)) {
+                moves.push(Move::Reject(index));
+            }
             if matches!(effect, HostEffect::Cloud(_) | HostEffect::Platform { .. } | HostEffect::OpenPlatform) {
                 moves.push(Move::Deny(index));
             }
@@ -277,6 +301,8 @@ impl World {
         may(left.moves > 0 && self.place == Place::InService, Move::Detach);
         may(self.target_news.is_some(), Move::TargetNews);
         may(left.notices > 0 && self.spot.is_none(), Move::Spot);
+        may(left.orders == 2 && self.agent.phase() != Phase::Gone, Move::Stop);
+        may(left.moves > 0 && self.place == Place::Warmed && self.agent.phase() != Phase::Gone, Move::PowerCycle);
         may(left.notices > 0, Move::Rebalance);
         may(left.orders > 0, Move::Drain);
         may(left.orders == 1 && self.agent.can_undrain(), Move::Undrain);
@@ -306,8 +332,14 @@ impl World {
                 self.perform(effect);
                 self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
             }
+            Move::Reject(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                self.resume(id, failure(effect, CloudErrorKind::Credentials, ErrorKind::Unreachable));
+            }
             Move::Deny(index) => {
                 self.left.faults -= 1;
+                self.denied = true;
                 let (id, effect) = self.open.remove(index);
                 self.resume(id, failure(effect, CloudErrorKind::Denied, ErrorKind::Unauthorized));
             }
@@ -386,6 +418,23 @@ impl World {
                 self.left.notices -= 1;
                 self.tell(Event::Rebalance);
             }
+            Move::Stop => {
+                self.left.orders -= 1;
+                self.called = true;
+                // Before it served nothing was begun: what becomes of the instance is the operator's to say.
+                let booting = self.agent.phase() == Phase::Booting;
+                self.tell(Event::Stop);
+                self.excused = booting && self.agent.phase() == Phase::Gone;
+            }
+            Move::PowerCycle => {
+                self.left.moves -= 1;
+                self.tell(Event::Stop);
+                // The shutdown waits for the service, so what it writes is written.
+                while let Some(index) = self.open.iter().position(|(_, effect)| is_entry(*effect)) {
+                    self.step(Move::Answer(index));
+                }
+                self.restart();
+            }
             Move::Drain => self.order(Order::Drain),
             Move::Undrain => self.order(Order::Undrain),
             Move::Time => {
@@ -399,7 +448,7 @@ impl World {
     /// Ended, waiting in the warm pool, or ready for jobs.
     pub fn good(&self) -> bool {
         let serves = matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy);
-        self.place == Place::Gone || (serves && self.runner.is_some_and(|runner| runner.accepting))
+        self.place == Place::Gone || self.excused || (serves && self.runner.is_some_and(|runner| runner.accepting))
     }
 
     /// Without further faults and notices, everything that is pending happens, jobs end, and time passes: the world at the end, in which no
@@ -508,7 +557,7 @@ impl World {
             CloudCall::Room if matches!(self.place, Place::Detached | Place::Gone) => refuse(CloudErrorKind::NotFound),
             CloudCall::Room => {
                 let desired = u32::from(self.desired);
-                Ok(CloudAnswer::Room(Room { desired, min: 1, floor: 0, members: desired }))
+                Ok(CloudAnswer::Room(Room { desired, min: 1, floor: 0, members: desired, rank: 0 }))
             }
             CloudCall::Protect(on) => {
                 self.protected = on;
@@ -576,14 +625,18 @@ impl World {
 
     fn crash(&mut self) {
         self.left.crashes -= 1;
+        self.restart();
+    }
+
+    fn restart(&mut self) {
         self.open.clear();
         if let Some(runner) = &mut self.runner {
             runner.remembered = Told::No;
         }
         (self.sampled, self.exit_news, self.launch) = (None, false, false);
-        let (policy, rules, born) = (self.policy.clone(), self.kind.rules(), Tick(1_000_000));
+        let (policy, rules) = (self.policy.clone(), self.kind.rules());
         self.agent =
-            Agent::begin(policy, rules, self.capabilities, self.journal, self.runner.is_some(), born, self.now);
+            Agent::begin(policy, rules, self.capabilities, self.journal, self.runner.is_some(), Salt::NONE, self.now);
         self.target_news = match self.place {
             Place::Warmed => Some(TargetState::Warmed),
             Place::Waiting => Some(TargetState::Terminated),
@@ -597,6 +650,7 @@ impl World {
 
     fn order(&mut self, order: Order) {
         self.left.orders -= 1;
+        self.called |= order == Order::Drain;
         self.agent.order(OrderId(u32::from(self.left.orders)), order, self.now);
         self.collect();
     }
@@ -614,6 +668,7 @@ impl World {
     fn collect(&mut self) {
         while let Some(output) = self.agent.poll_output() {
             let Output::Effect { id, effect } = output else { continue };
+            self.judge(effect);
             if aside(effect) {
                 continue;
             }
@@ -623,6 +678,31 @@ impl World {
             } else {
                 self.open.push((id, effect));
             }
+        }
+    }
+
+    /// What the agent asks for, whatever comes of it.
+    fn judge(&mut self, effect: HostEffect) {
+        match self.agent.phase() {
+            Phase::Retiring { .. } => _ = self.retiring_since.get_or_insert(self.now),
+            Phase::Booting
+            | Phase::Registering
+            | Phase::Idle { .. }
+            | Phase::Busy
+            | Phase::Draining { .. }
+            | Phase::Gone => self.retiring_since = None,
+        }
+        // Where leaving always lowers the capacity, this is how one at the floor leaves.
+        let gentle =
+            self.capabilities.leaving_lowers_capacity && effect == HostEffect::Cloud(CloudCall::End(Rung::Unhealthy));
+        if self.agent.phase().why() == Some(LeaveReason::Operator) && !self.called {
+            self.ledger.left_uncalled();
+        }
+        if let HostEffect::Cloud(CloudCall::End(Rung::Unhealthy | Rung::PowerOff)) = effect
+            && !gentle
+        {
+            let long = self.retiring_since.is_some_and(|since| self.now.since(since) >= self.policy.rung_patience);
+            self.ledger.ended_bluntly(self.denied || long);
         }
     }
 
@@ -680,7 +760,7 @@ fn is_entry(effect: HostEffect) -> bool {
 
 fn membership(place: Place, protected: bool) -> Membership {
     match place {
-        Place::Warmed => Membership::Pending,
+        Place::Warmed => Membership::Warm,
         Place::InService => Membership::InService { protected },
         Place::Standby => Membership::Standby,
         Place::Waiting => Membership::Terminating { waiting: true },

@@ -37,7 +37,7 @@ fn an_agent_needs_a_platform_only() {
 fn everything_can_be_set() {
     let settings = parse(
         "[agent]\nboot_deadline = '5m'\nidle_timeout = 'never'\nconfirm = '7s'\nmax_age = '12h'\njobs_per_instance = 1\nabort_margin = '40s'\n\
-         unknown_limit = '20m'\nprotection = 'while-busy'\nleave_on_rebalance = false\nfloor_retry = '30s'\nrung_patience = '5m'\n\
+         unknown_limit = '20m'\nprotection = 'while-busy'\nleave_on_rebalance = false\nrebalance_after = '1h'\nfloor_retry = '30s'\nrung_patience = '5m'\n\
          state_dir = '/s'\nsocket = '/r/a.sock'\nslots = 4\nmetrics = 'off'\nhook = 'drain'\npower_off = ['true']\nrunner_unit = false\n\
          [docker]\nenabled = false\nsocket = '/d.sock'\n[imds]\nspot = '500ms'\ntarget = '1s'\nrebalance = '2s'\nmaintenance = '3s'\n\
          [platform.command]\nrun = ['worker', '-v']\nbusy = ['busy']\ndrain = ['drain']\nundrain = ['undrain']\nabort_signal = 'QUIT'\n\
@@ -53,6 +53,7 @@ fn everything_can_be_set() {
         unknown_limit: Duration::from_secs(1200),
         protection: Protection::WhileBusy,
         leave_on_rebalance: false,
+        rebalance_after: Duration::from_secs(3600),
         floor_retry: Duration::from_secs(30),
         rung_patience: Duration::from_secs(300),
     };

@@ -20,6 +20,7 @@ pub(super) fn agent(config: &FleetConfig, url: &str, machine: &DemoMachine<'_>) 
          socket = {socket}\n\
          slots = {slots}\n\
          idle_timeout = \"{idle}\"\n\
+         rebalance_after = \"0s\"\n\
          metrics = \"{metrics}\"\n\
          runner_unit = false\n\
          power_off = [{program}, \"{MACHINE_OFF}\", {shown}]\n\

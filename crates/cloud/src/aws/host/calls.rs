@@ -27,6 +27,8 @@ pub(super) struct TerminationHook {
     pub(super) name: String,
     /// How long the group waits after the last heartbeat.
     pub(super) timeout: Duration,
+    /// Whether its running out ends the wait of all hooks.
+    pub(super) abandons: bool,
 }
 
 /// Whether an instance counts towards the desired capacity (EC2 Auto Scaling User Guide, "instance lifecycle").
@@ -97,13 +99,15 @@ impl Calls {
                 let instances = found.instances.take().unwrap_or_default();
                 let view = groups::view(found);
                 if view.name == group {
-                    let members = instances.iter().filter(|instance| counts(instance)).count();
-                    let members = u32::try_from(members).unwrap_or(u32::MAX);
+                    let counted = || instances.iter().filter(|instance| counts(instance));
+                    let before = counted().filter(|other| other.instance_id.as_deref() < Some(self.id.as_str()));
+                    let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
                     return Ok(Room {
                         desired: view.desired,
                         min: view.min,
                         floor: view.floor.advised(Timestamp::now()),
-                        members,
+                        members: number(counted().count()),
+                        rank: number(before.count()),
                     });
                 }
             }
@@ -146,7 +150,10 @@ impl Calls {
             .filter(|hook| hook.lifecycle_transition.as_deref() == Some("autoscaling:EC2_INSTANCE_TERMINATING"))
             .filter_map(|hook| {
                 let seconds = hook.heartbeat_timeout.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(3600);
-                Some(TerminationHook { name: hook.lifecycle_hook_name?, timeout: Duration::from_secs(seconds) })
+                // The default of AWS itself (EC2 Auto Scaling API reference, `LifecycleHook`).
+                let abandons = hook.default_result.as_deref().is_none_or(|result| result == "ABANDON");
+                let timeout = Duration::from_secs(seconds);
+                Some(TerminationHook { name: hook.lifecycle_hook_name?, timeout, abandons })
             })
             .collect())
     }

@@ -1,5 +1,5 @@
 use lightsout_core::cloud::CloudErrorKind;
-use lightsout_io::testing::{Answer, Server};
+use lightsout_io::testing::{Answer, Server, Sink};
 
 use super::*;
 use crate::aws::tests::{refusal, towards};
@@ -51,19 +51,14 @@ fn only_in_service_is_in_service() {
     let seen =
         |state: &str| membership(&SelfView { group: Some("g".into()), state: Some(state.into()), protected: true });
     assert_eq!(seen("InService"), Membership::InService { protected: true });
-    for state in [
-        "Pending",
-        "Pending:Wait",
-        "Pending:Proceed",
-        "Quarantined",
-        "Warmed:Running",
-        "Warmed:Pending",
-        "SomethingNew",
-    ] {
+    for state in ["Pending", "Pending:Wait", "Pending:Proceed", "Quarantined", "SomethingNew"] {
         assert_eq!(seen(state), Membership::Pending, "{state}");
     }
+    for state in ["Warmed:Pending", "Warmed:Pending:Wait", "Warmed:Running", "Warmed:Stopped", "Warmed:Hibernated"] {
+        assert_eq!(seen(state), Membership::Warm, "{state}");
+    }
     assert_eq!(seen("Terminating:Wait"), Membership::Terminating { waiting: true });
-    for state in ["Terminating", "Terminating:Proceed", "Terminating:Retained", "Terminated"] {
+    for state in ["Terminating", "Terminating:Proceed", "Terminating:Retained", "Terminated", "Warmed:Terminating"] {
         assert_eq!(seen(state), Membership::Terminating { waiting: false }, "{state}");
     }
     for state in ["EnteringStandby", "Standby"] {
@@ -104,35 +99,105 @@ async fn a_detached_instance_has_no_part_in_the_room_of_the_group_that_it_had() 
 
     let server = service(Some("InService")).await;
     let member = host(&server, Some("g"), None).await;
-    assert_eq!(member.room().await, Ok(Room { desired: 4, min: 1, floor: 0, members: 0 }));
+    assert_eq!(member.room().await, Ok(Room { desired: 4, min: 1, floor: 0, members: 0, rank: 0 }));
+}
+
+/// The hooks that were named in calls of this action.
+fn hooks_of(server: &Server, action: &str) -> Vec<String> {
+    let of_action = server.seen().into_iter().filter(|request| request.has(&format!("Action={action}")));
+    let name =
+        |body: &str| body.split('&').find_map(|field| field.strip_prefix("LifecycleHookName=")).map(str::to_owned);
+    of_action.filter_map(|request| name(&request.body)).collect()
 }
 
 #[tokio::test]
-async fn the_hook_is_the_one_that_is_named_else_the_one_that_waits_longest() {
-    for (chosen, name, seconds) in [(None, "drain", 900), (Some("logs"), "logs", 60)] {
+async fn every_hook_is_extended_and_only_the_own_one_is_answered() {
+    for (chosen, own, other) in [(None, "drain", "logs"), (Some("logs"), "logs", "drain")] {
         let server = service(Some("Terminating:Wait")).await;
         let host = host(&server, Some("g"), chosen).await;
-        let timeout = std::time::Duration::from_secs(seconds);
-        assert_eq!(host.lifecycle_hook().await, Ok(Some(LifecycleHook { timeout })));
+        let timeout = std::time::Duration::from_secs(60);
+        assert_eq!(host.lifecycle_hook().await, Ok(Some(LifecycleHook { timeout })), "the shortest counts");
         host.extend_hold().await.unwrap();
         host.complete_hold().await.unwrap();
-        assert_eq!(
-            actions(&server),
-            ["DescribeLifecycleHooks", "RecordLifecycleActionHeartbeat", "CompleteLifecycleAction"]
-        );
-        let field = format!("LifecycleHookName={name}");
-        assert!(server.seen()[1..].iter().all(|request| request.has(&field)), "{:?}", server.seen());
+        assert_eq!(hooks_of(&server, "RecordLifecycleActionHeartbeat"), [own, other]);
+        assert_eq!(hooks_of(&server, "CompleteLifecycleAction"), [own]);
+        assert_eq!(actions(&server)[0], "DescribeLifecycleHooks");
+        assert_eq!(actions(&server).len(), 4, "they are looked up once");
     }
 }
 
+/// The same service, in which heartbeats of these hooks are refused in this way.
+async fn refusing(hooks: &'static [&'static str], status: u16, code: &'static str, text: &'static str) -> Server {
+    let hook = |name: &str| {
+        format!(
+            "<member><LifecycleHookName>{name}</LifecycleHookName><HeartbeatTimeout>60</HeartbeatTimeout><DefaultResult>CONTINUE</DefaultResult>\
+             <LifecycleTransition>autoscaling:EC2_INSTANCE_TERMINATING</LifecycleTransition></member>"
+        )
+    };
+    let found = [hook("a"), hook("b")].concat();
+    Server::start(move |seen, _| {
+        let action = seen.body.split('&').find_map(|field| field.strip_prefix("Action=")).unwrap();
+        if action == "RecordLifecycleActionHeartbeat"
+            && hooks.iter().any(|hook| seen.has(&format!("LifecycleHookName={hook}")))
+        {
+            return refusal(status, code, text);
+        }
+        let result = format!("<LifecycleHooks>{found}</LifecycleHooks>");
+        Answer::ok(format!(
+            "<{action}Response {NAMESPACE}><{action}Result>{result}</{action}Result></{action}Response>"
+        ))
+    })
+    .await
+}
+
 #[tokio::test]
-async fn a_hook_that_is_not_there_holds_nothing() {
+async fn a_hook_that_was_answered_already_holds_nothing_and_one_that_cannot_be_extended_is_said() {
+    const NONE: &str = "No active Lifecycle Action found with instance ID i-0123";
+    let server = refusing(&["a"], 400, "ValidationError", NONE).await;
+    assert_eq!(host(&server, Some("g"), None).await.extend_hold().await, Ok(()), "the other one waits");
+    let server = refusing(&["a", "b"], 400, "ValidationError", NONE).await;
+    let none = host(&server, Some("g"), None).await.extend_hold().await.unwrap_err();
+    assert_eq!(none.kind, CloudErrorKind::NothingHeld);
+    for refused in [&["a"][..], &["b"]] {
+        let server = refusing(refused, 403, "AccessDenied", "not authorized").await;
+        let denied = host(&server, Some("g"), None).await.extend_hold().await.unwrap_err();
+        assert_eq!(denied.kind, CloudErrorKind::Denied);
+        assert_eq!(
+            hooks_of(&server, "RecordLifecycleActionHeartbeat"),
+            ["a", "b"],
+            "the other one is extended all the same"
+        );
+    }
+}
+
+#[test]
+fn what_may_cost_jobs_about_hooks_is_said() {
+    let hook = |name: &str, abandons| TerminationHook {
+        name: name.into(),
+        timeout: std::time::Duration::from_secs(60),
+        abandons,
+    };
+    let said = |hooks: &[TerminationHook], chosen: Option<&str>| {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        tracing::subscriber::with_default(subscriber, || doubt("g", hooks, chosen));
+        sink.text()
+    };
+    assert_eq!(said(&[hook("drain", false)], None), "");
+    assert_eq!(said(&[hook("drain", false), hook("logs", false)], Some("drain")), "");
+    assert!(said(&[hook("drain", false)], Some("mistyped")).contains("correct agent.hook"));
+    assert!(said(&[], Some("mistyped")).contains("correct agent.hook"));
+    assert!(said(&[hook("drain", true)], None).contains("ABANDON"));
+    assert!(said(&[hook("drain", false), hook("logs", false)], None).contains("name in agent.hook"));
+}
+
+#[tokio::test]
+async fn a_hook_that_is_mistyped_does_not_hide_those_that_are_there() {
     let server = service(Some("Terminating:Wait")).await;
     let host = host(&server, Some("g"), Some("mistyped")).await;
-    assert_eq!(host.lifecycle_hook().await, Ok(None));
-    let error = host.complete_hold().await.unwrap_err();
-    assert_eq!(error.kind, CloudErrorKind::NothingHeld);
-    assert!(error.message.contains("agent.hook"), "{error}");
+    host.extend_hold().await.unwrap();
+    assert_eq!(hooks_of(&server, "RecordLifecycleActionHeartbeat"), ["drain", "logs"]);
 }
 
 #[tokio::test]

@@ -45,10 +45,11 @@ async fn patience_ends_with_a_remedy() {
 #[tokio::test]
 async fn each_notice_is_told_once_and_one_that_changes_again() {
     let server = service(|seen, before| match seen.path.as_str() {
+        // A time that moves away is no news; one that is nearer is.
         "/latest/meta-data/spot/instance-action" if before < 20 => {
-            Answer::ok(r#"{"action":"terminate","time":"2030-01-01T00:00:00Z"}"#)
+            Answer::ok(format!(r#"{{"action":"terminate","time":"2030-01-01T00:02:{:02}Z"}}"#, before))
         }
-        "/latest/meta-data/spot/instance-action" => Answer::ok(r#"{"action":"stop","time":"2030-01-01T00:02:00Z"}"#),
+        "/latest/meta-data/spot/instance-action" => Answer::ok(r#"{"action":"stop","time":"2030-01-01T00:01:00Z"}"#),
         "/latest/meta-data/autoscaling/target-lifecycle-state" if before % 2 == 0 => Answer::ok("Terminated"),
         "/latest/meta-data/events/recommendations/rebalance" => Answer::ok(r#"{"noticeTime":"2030-01-01T00:00:00Z"}"#),
         "/latest/meta-data/events/maintenance/scheduled" => {
@@ -63,15 +64,13 @@ async fn each_notice_is_told_once_and_one_that_changes_again() {
         received.push(watched.recv().await.unwrap());
     }
     let at = |text: &str| Notice::Interruption { at: text.parse::<Timestamp>().unwrap() };
-    for notice in [
-        at("2030-01-01T00:00:00Z"),
-        at("2030-01-01T00:02:00Z"),
-        Notice::Rebalance,
-        Notice::Maintenance,
-        Notice::Target(TargetState::Terminated),
-    ] {
+    for notice in
+        [at("2030-01-01T00:01:00Z"), Notice::Rebalance, Notice::Maintenance, Notice::Target(TargetState::Terminated)]
+    {
         assert_eq!(received.iter().filter(|other| **other == notice).count(), 1, "{notice:?} in {received:?}");
     }
+    let interruptions = received.iter().filter(|notice| matches!(notice, Notice::Interruption { .. })).count();
+    assert_eq!(interruptions, 2, "one that moves away is none: {received:?}");
     assert!(tokio::time::timeout(Duration::from_millis(50), watched.recv()).await.is_err());
 }
 
@@ -115,4 +114,47 @@ fn it_looks_less_often_while_there_is_no_answer() {
         })
         .collect();
     assert_eq!(pauses, [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 16, 16, 16, 16, 16, 16, 16, 16]);
+}
+
+#[tokio::test]
+async fn the_first_look_is_at_once() {
+    let server = service(|seen, _| match seen.path.as_str() {
+        "/latest/meta-data/events/maintenance/scheduled" => {
+            Answer::ok(r#"[{"Code":"instance-retirement","State":"active","NotBefore":"1 Jan 2030 00:00:00 GMT"}]"#)
+        }
+        _ => Answer::status(404, ""),
+    })
+    .await;
+    let hourly = Duration::from_secs(3600);
+    let every = NoticeIntervals { interruption: hourly, target: hourly, rebalance: hourly, maintenance: hourly };
+    let mut watched = notices(&server.url).watch(every);
+    let first = tokio::time::timeout(Duration::from_secs(30), watched.recv()).await;
+    assert_eq!(first, Ok(Some(Notice::Maintenance)), "an instance that is due for retirement already does not serve");
+}
+
+#[tokio::test]
+async fn a_deadline_counts_by_the_clouds_clock() {
+    // This machine is five minutes ahead, and then five minutes behind: by its own clock the notice would have passed, or be far off.
+    for minutes in [5_i64, -5] {
+        let cloud = move || Timestamp::now() - SignedDuration::from_mins(minutes);
+        let server = Server::start(move |seen, _| {
+            let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&cloud()).unwrap();
+            let body = match seen.method.as_str() {
+                "PUT" => "token".to_owned(),
+                _ => format!(r#"{{"action":"terminate","time":"{:.0}"}}"#, cloud() + SignedDuration::from_secs(120)),
+            };
+            Answer::with(200, ("date", &date), &body)
+        })
+        .await;
+        let hourly = Duration::from_secs(3600);
+        let every = NoticeIntervals { interruption: hourly, target: hourly, rebalance: hourly, maintenance: hourly };
+        let mut watched = notices(&server.url).watch(every);
+        while let Some(notice) = watched.recv().await {
+            if let Notice::Interruption { at } = notice {
+                let left = at.duration_since(Timestamp::now()).as_secs();
+                assert!((60..=125).contains(&left), "{minutes} min: {left} s are left");
+                break;
+            }
+        }
+    }
 }

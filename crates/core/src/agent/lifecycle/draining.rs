@@ -129,6 +129,7 @@ impl Lifecycle {
     /// The platform or the runner has proved that it has no job and takes none.
     pub(super) fn proven(&mut self, now: Tick) {
         self.drain_by(DrainStep::Confirm { proven_at: now, weak: false });
+        self.ask(Request::NoteProof);
     }
 
     fn drain_by(&mut self, step: DrainStep) {

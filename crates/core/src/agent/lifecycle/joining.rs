@@ -23,9 +23,16 @@ impl Lifecycle {
             Outcome::Member(Membership::InService { protected }) => {
                 self.side.set_protected(protected);
                 self.note = None;
+                self.in_service.get_or_insert(now);
                 if let State::Booting { since } = self.state {
                     self.enter(State::Registering { since });
                 }
+            }
+            Outcome::Member(Membership::Warm) => {
+                // The time in a warm pool is no delay of ours; what the metadata announce may come later.
+                self.state.restart_boot_clock(now);
+                self.note("waiting in the warm pool");
+                self.again(now);
             }
             Outcome::Member(membership) => {
                 self.note(format!("waiting to be in service; the group says {membership:?}"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    agent::{budget::Budget, phase::LeaveReason, policy::AgentPolicy},
+    agent::{budget::Budget, phase::LeaveReason},
     cloud::TargetState,
     time::Tick,
 };
@@ -12,6 +12,8 @@ use crate::{
 pub(super) struct Reasons {
     target: TargetState,
     pub(super) spot: Option<Budget>,
+    /// When the first spot notice was seen.
+    spot_seen: Option<Tick>,
     /// Whether the jobs were failed for the spot deadline.
     pub(super) aborted: bool,
     pub(super) rebalance: bool,
@@ -40,8 +42,12 @@ impl Reasons {
         std::mem::replace(&mut self.target, target)
     }
 
-    pub(super) fn spot_notice(&mut self, at: Tick, margin: Duration, now: Tick) {
-        if self.spot.is_none_or(|budget| budget.deadline != at) {
+    /// A notice, that at most so long after its first sight the instance goes. Its time was turned from the wall's clock, which may be wrong: one that
+    /// has passed already cannot be, and one that is too far off comes sooner. Told again, it only ever comes nearer.
+    pub(super) fn spot_notice(&mut self, at: Tick, ahead: Duration, margin: Duration, now: Tick) {
+        let latest = *self.spot_seen.get_or_insert(now) + ahead;
+        let at = if at <= now { latest } else { at.min(latest) };
+        if self.spot.is_none_or(|budget| at < budget.deadline) {
             self.spot = Some(Budget::new(now, at, margin));
         }
     }
@@ -58,14 +64,14 @@ impl Reasons {
         self.hold = self.hold.filter(|until| *until > now);
     }
 
-    /// The strongest one that holds. The group's choice counts only if `choice_counts`.
-    pub(super) fn strongest(&self, policy: &AgentPolicy, choice_counts: bool) -> Option<LeaveReason> {
+    /// The strongest one that holds. The group's choice counts only if `choice_counts`, the risk of an interruption only if `risk_counts`.
+    pub(super) fn strongest(&self, choice_counts: bool, risk_counts: bool) -> Option<LeaveReason> {
         [
             (self.trouble.is_some(), LeaveReason::Broken),
             (self.spot.is_some(), LeaveReason::Spot),
             (self.chosen() && choice_counts, LeaveReason::ScaleIn),
             (self.maintenance, LeaveReason::Maintenance),
-            (self.rebalance && policy.leave_on_rebalance, LeaveReason::Rebalance),
+            (risk_counts, LeaveReason::Rebalance),
             (self.drain_ordered, LeaveReason::Operator),
         ]
         .into_iter()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Lifecycle,
-    state::{Draining, RetireStep, Retiring, State},
+    state::{DrainStep, Draining, RetireStep, Retiring, State},
 };
 use crate::{
     agent::{action::Rung, event::Outcome, phase::LeaveReason},
@@ -19,7 +19,7 @@ const STALE: Duration = Duration::from_secs(30);
 
 impl Lifecycle {
     pub(super) fn retire(&mut self, draining: Draining, now: Tick) {
-        let Draining { why, gentlest: rung, .. } = draining;
+        let Draining { why, gentlest: rung, step } = draining;
         self.enter(State::Retiring(Retiring {
             why,
             step: RetireStep::Deregister,
@@ -27,6 +27,8 @@ impl Lifecycle {
             rung_since: now,
             asked: self.end_asked,
             accepted: None,
+            proven: matches!(step, DrainStep::Confirm { weak: false, .. }),
+            answered: false,
         }));
     }
 
@@ -34,9 +36,7 @@ impl Lifecycle {
         match retiring.step {
             RetireStep::Deregister => self.deregister_answer(retiring, outcome, now),
             RetireStep::Look => self.look_answer(retiring, outcome, now),
-            RetireStep::CompleteHook if outcome == Outcome::Done => self.accepted(retiring, now),
-            // The wait may not be registered yet, or may be over: look again.
-            RetireStep::CompleteHook => self.look_again(retiring, now),
+            RetireStep::CompleteHook => self.hook_answer(retiring, outcome, now),
             RetireStep::End => self.end_answer(retiring, outcome, now),
         }
     }
@@ -54,7 +54,7 @@ impl Lifecycle {
             other => self.note(format!("the registration stays behind at the platform: {}", other.text())),
         }
         self.runner.deregister();
-        self.retire_by(Retiring { step: RetireStep::Look, ..retiring });
+        self.enter(State::Retiring(Retiring { step: RetireStep::Look, ..retiring }));
     }
 
     fn look_answer(&mut self, retiring: Retiring, outcome: Outcome, now: Tick) {
@@ -76,13 +76,14 @@ impl Lifecycle {
                 self.await_end(retiring, now);
             }
             Outcome::Member(_) if fresh => self.again(now),
-            Outcome::Member(Membership::Outside) => self.end_anew(retiring, Rung::Terminate, now),
+            // A group ends none of its warm pool at an instance's wish.
+            Outcome::Member(Membership::Outside | Membership::Warm) => self.end_anew(retiring, Rung::Terminate, now),
             Outcome::Member(Membership::Pending | Membership::InService { .. }) => {
                 self.end_anew(retiring, Rung::Shrink, now);
             }
             Outcome::Member(Membership::Standby) => self.end_anew(retiring, self.without_shrinking(), now),
             // Without the right to look, act.
-            Outcome::Denied(why) => {
+            Outcome::Denied(why) if !self.rights_may_come(now) => {
                 self.note(why);
                 if fresh { self.again(now) } else { self.end_anew(retiring, Rung::Shrink, now) }
             }
@@ -103,9 +104,11 @@ impl Lifecycle {
                 self.turn_back(now);
             }
             Outcome::AtFloor if retiring.why == LeaveReason::Idle => self.look_again(retiring, now),
-            Outcome::AtFloor => self.end_by(retiring, retiring.rung.max(Rung::Shrink.next(self.cloud)), now),
+            Outcome::AtFloor if retiring.rung == Rung::Shrink => {
+                self.end_by(retiring, Rung::Shrink.next(self.cloud), now);
+            }
             Outcome::NotInGroup if retiring.rung < Rung::Terminate => self.end_by(retiring, Rung::Terminate, now),
-            Outcome::Denied(why) if retiring.rung < Rung::PowerOff => {
+            Outcome::Denied(why) if retiring.rung < Rung::PowerOff && !self.rights_may_come(now) => {
                 self.note(why);
                 self.climb(retiring, now);
             }
@@ -122,9 +125,29 @@ impl Lifecycle {
         }
     }
 
+    fn hook_answer(&mut self, retiring: Retiring, outcome: Outcome, now: Tick) {
+        match outcome {
+            Outcome::Done => self.accepted(Retiring { answered: true, ..retiring }, now),
+            // The group ends this instance, and what it waits for is not ours: a blunter way would cut somebody else's time short.
+            Outcome::NoHook => {
+                let accepted = Some(retiring.accepted.unwrap_or(now));
+                let retiring = Retiring { step: RetireStep::Look, accepted, rung_since: now, ..retiring };
+                self.await_end(retiring, now);
+            }
+            other => {
+                self.note(other.text());
+                self.look_again(retiring, now);
+            }
+        }
+    }
+
     fn accepted(&mut self, retiring: Retiring, now: Tick) {
-        self.retire_by(Retiring { step: RetireStep::Look, asked: Some(now), accepted: Some(now), ..retiring });
-        self.again(now);
+        let first = retiring.accepted.is_none();
+        let retiring = Retiring { step: RetireStep::Look, asked: Some(now), accepted: Some(now), ..retiring };
+        if first {
+            self.enter(State::Retiring(retiring));
+        }
+        self.await_end(retiring, now);
     }
 
     /// A description that cannot be stale shows that nothing was applied: the present rung again, or the first that suits.
@@ -140,12 +163,34 @@ impl Lifecycle {
     /// The cloud has agreed; the machine ends at any moment. Who was told to stop does not wait for that for ever: the shutdown waits for
     /// the service, and sends no second signal to one that is being stopped already.
     fn await_end(&mut self, retiring: Retiring, now: Tick) {
-        if self.reasons.stops > 0 && retiring.accepted.is_some_and(|at| now.since(at) >= STALE) {
+        let waited = retiring.accepted.is_some_and(|at| now.since(at) >= STALE);
+        if self.reasons.stops > 0 && (waited || self.ended(retiring)) {
             self.enter(State::Gone);
         } else {
-            self.state = State::Retiring(retiring);
+            self.retire_by(retiring);
             self.again(now);
         }
+    }
+
+    /// Whether nothing is left to be done for the end of the machine: the cloud has agreed, and no hook waits for an answer of ours.
+    fn ended(&self, retiring: Retiring) -> bool {
+        let no_hook = self.cloud.hold.is_none() || self.side.no_hook() || retiring.rung >= Rung::Terminate;
+        retiring.accepted.is_some() && (retiring.answered || no_hook)
+    }
+
+    /// Told to stop while it retires: the machine goes down, or somebody stops the service by hand. What was begun is finished, within a
+    /// bound; nobody else would answer the hook.
+    pub(super) fn stop_retiring(&mut self, retiring: Retiring, now: Tick) {
+        if self.ended(retiring) {
+            self.enter(State::Gone);
+        } else if self.main_line.pause.is_some() {
+            self.main_line.pause = Some(now);
+        }
+    }
+
+    /// Whether a right that is missing may still be on its way: policies reach an instance some time after its birth.
+    fn rights_may_come(&self, now: Tick) -> bool {
+        now.since(self.began) < self.policy.rung_patience / 2
     }
 
     fn climb(&mut self, retiring: Retiring, now: Tick) {
@@ -161,15 +206,16 @@ impl Lifecycle {
         });
     }
 
+    /// The next step. The pauses go on from where they are: only what the cloud has accepted starts them anew.
     fn retire_by(&mut self, retiring: Retiring) {
+        let backoff = self.main_line.backoff;
         self.enter(State::Retiring(retiring));
+        self.main_line.backoff = backoff;
     }
 
     /// Looks, later each time that nothing came of it.
     fn look_again(&mut self, retiring: Retiring, now: Tick) {
-        let backoff = self.main_line.backoff;
         self.retire_by(Retiring { step: RetireStep::Look, ..retiring });
-        self.main_line.backoff = backoff;
         self.again(now);
     }
 }

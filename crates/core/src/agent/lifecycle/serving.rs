@@ -1,5 +1,7 @@
 //! Serving: the change between idle and busy, the runner's unasked exits, and the end of an idle period.
 
+use std::time::Duration;
+
 use super::{
     Lifecycle,
     runner::MOST_EXITS,
@@ -12,6 +14,11 @@ use crate::{
     cloud::Room,
     time::Tick,
 };
+
+/// How much later each one further back in the group's order looks for room again: by then a description shows who has left.
+const YIELD: Duration = Duration::from_secs(3);
+/// The turn of this instance's [`Salt`](crate::agent::salt::Salt) for its looks at the floor.
+const FLOOR: u64 = 3 << 32;
 
 impl Lifecycle {
     /// Takes in a snapshot.
@@ -46,7 +53,7 @@ impl Lifecycle {
             return;
         }
         self.enter(State::Serving(if self.observed.quiet() {
-            Serving::Idle { since: now, confirmed: false, asking_room: false }
+            Serving::Idle { since: now, confirmed: false, asking_room: false, yielded: false }
         } else {
             Serving::Busy
         }));
@@ -97,25 +104,14 @@ impl Lifecycle {
 
     /// Both ways drop an answer that is still to come.
     fn ask_room(&mut self, ask: bool) {
-        if let State::Serving(Serving::Idle { since, confirmed, .. }) = self.state {
-            self.enter(State::Serving(Serving::Idle { since, confirmed, asking_room: ask }));
+        if let State::Serving(Serving::Idle { since, confirmed, yielded, .. }) = self.state {
+            self.enter(State::Serving(Serving::Idle { since, confirmed, asking_room: ask, yielded }));
         }
     }
 
     pub(super) fn room_answer(&mut self, outcome: Outcome, now: Tick) {
         match outcome {
-            Outcome::Room(room) if has_room(room) => {
-                // Where the group is larger than its desired capacity, shrinking it would go one too far.
-                let gentlest = if room.members > room.desired { self.without_shrinking() } else { Rung::Shrink };
-                self.leave_by(LeaveReason::Idle, gentlest, now);
-            }
-            Outcome::Room(room) => {
-                let Room { desired, min, floor, .. } = room;
-                self.stay(
-                    format!("idle, but the group is at its floor (desired {desired}, min {min}, floor {floor})"),
-                    now,
-                );
-            }
+            Outcome::Room(room) => self.use_room(room, now),
             // Detached, or without a group at all: no floor holds it.
             Outcome::NotInGroup => self.leave_by(LeaveReason::Idle, Rung::Terminate, now),
             other => {
@@ -125,10 +121,41 @@ impl Lifecycle {
         }
     }
 
+    /// Many that are idle see the same room in the same second: as many leave as there is room for, the others look again when those are gone.
+    fn use_room(&mut self, room: Room, now: Tick) {
+        let Room { desired, min, floor, members, rank } = room;
+        // Those that the group has too many leave without lowering it further; then those above its floor.
+        let surplus = members.saturating_sub(desired);
+        let free = surplus + desired.saturating_sub(min.max(floor));
+        let yielded = matches!(self.state, State::Serving(Serving::Idle { yielded: true, .. }));
+        let place = if yielded { 0 } else { rank };
+        if place < free {
+            let gentlest = if place < surplus { self.without_shrinking() } else { Rung::Shrink };
+            self.leave_by(LeaveReason::Idle, gentlest, now);
+        } else if free == 0 {
+            let why = format!("idle, but the group is at its floor (desired {desired}, min {min}, floor {floor})");
+            self.stay(why, now);
+        } else {
+            self.note(format!("idle; {free} of {members} may leave, and others go first"));
+            let turn = YIELD.saturating_mul(place - free + 1).min(self.policy.floor_retry);
+            self.idle_retry = now + turn;
+            self.ask_room(false);
+            self.set_yielded(true);
+        }
+    }
+
     fn stay(&mut self, note: String, now: Tick) {
         self.note(note);
-        self.idle_retry = now + self.policy.floor_retry;
+        let retry = self.policy.floor_retry;
+        self.idle_retry = now + retry.saturating_sub(self.salt.share(retry / 4, FLOOR));
         self.ask_room(false);
+        self.set_yielded(false);
+    }
+
+    fn set_yielded(&mut self, yield_: bool) {
+        if let State::Serving(Serving::Idle { yielded, .. }) = &mut self.state {
+            *yielded = yield_;
+        }
     }
 
     /// An instance of which nothing can be said for long is broken. It drains, so a job that runs all the same is waited for.
@@ -140,9 +167,4 @@ impl Lifecycle {
             self.reasons.break_down(format!("what runs here has not been known for {limit:?}: {why}"));
         }
     }
-}
-
-/// Whether the group has room for one instance less.
-fn has_room(room: Room) -> bool {
-    room.members > room.desired || room.desired > room.min.max(room.floor)
 }

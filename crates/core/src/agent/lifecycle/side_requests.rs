@@ -49,8 +49,10 @@ pub(super) struct SideRequests {
     /// What protection is known to be.
     protected: Option<bool>,
     probe: Option<RequestId>,
-    /// Whether the termination hook was looked up.
-    hook_asked: bool,
+    /// The request that looks the termination hook up, once.
+    hook_lookup: Option<RequestId>,
+    /// Whether the group was found to have none.
+    no_hook: bool,
     /// Whether the reason was recorded on the instance.
     recorded: bool,
 }
@@ -64,7 +66,8 @@ impl Default for SideRequests {
             wanted: false,
             protected: None,
             probe: None,
-            hook_asked: false,
+            hook_lookup: None,
+            no_hook: false,
             recorded: false,
         }
     }
@@ -77,6 +80,10 @@ impl SideRequests {
 
     pub(super) fn set_protected(&mut self, protected: bool) {
         self.protected = Some(protected);
+    }
+
+    pub(super) fn no_hook(&self) -> bool {
+        self.no_hook
     }
 
     pub(super) fn probing(&self) -> bool {
@@ -124,9 +131,8 @@ impl Lifecycle {
     /// Looks the termination hook up once in service, and extends it for as long as jobs are waited for.
     pub(super) fn keep_hook_alive(&mut self, now: Tick) {
         let Some(hold) = self.cloud.hold else { return };
-        if !self.side.hook_asked && !matches!(self.phase(), Phase::Booting | Phase::Registering) {
-            self.side.hook_asked = true;
-            self.ask(Request::FindHook);
+        if self.side.hook_lookup.is_none() && !matches!(self.phase(), Phase::Booting | Phase::Registering) {
+            self.side.hook_lookup = Some(self.ask(Request::FindHook));
         }
         if !hold.extendable || !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {
             self.side.heartbeat.due = None;
@@ -159,6 +165,8 @@ impl Lifecycle {
     pub(super) fn side_answer(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
         if let Outcome::HookFound { heartbeat } = outcome {
             self.side.heartbeat_pause = heartbeat;
+        } else if self.side.hook_lookup == Some(id) {
+            self.side.no_hook = outcome == Outcome::NoHook;
         } else if self.side.heartbeat.asked == Some(id) {
             let pause =
                 if outcome == Outcome::Done { self.side.heartbeat_pause } else { self.side.heartbeat_pause.min(RETRY) };

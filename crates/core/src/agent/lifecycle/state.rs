@@ -44,6 +44,8 @@ pub(super) enum Serving {
         confirmed: bool,
         /// Whether the group is being asked for room.
         asking_room: bool,
+        /// Whether it let others go first that saw the same room.
+        yielded: bool,
     },
     Busy,
 }
@@ -104,6 +106,10 @@ pub(super) struct Retiring {
     pub(super) asked: Option<Tick>,
     /// When the cloud accepted to end the instance.
     pub(super) accepted: Option<Tick>,
+    /// Whether it was proven that no job runs and none can come. Not where a spot deadline or a limit cut the wait short.
+    pub(super) proven: bool,
+    /// Whether this instance's own hook was answered: whatever holds the ending off now is somebody else's.
+    pub(super) answered: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,8 +156,9 @@ impl State {
                 DrainStep::Save | DrainStep::Exit { .. } => ms(1_000, 1_000),
             },
             Self::Retiring(retiring) => match retiring.step {
-                RetireStep::Deregister | RetireStep::End => ms(1_000, 30_000),
-                RetireStep::Look | RetireStep::CompleteHook => ms(200, 10_000),
+                RetireStep::Deregister => ms(1_000, 30_000),
+                // One for all of it: whatever the answers, it slows down until something has come of it.
+                RetireStep::End | RetireStep::Look | RetireStep::CompleteHook => ms(200, 30_000),
             },
         }
     }

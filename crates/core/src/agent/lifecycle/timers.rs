@@ -5,7 +5,11 @@ use super::{
     Lifecycle,
     state::{DrainStep, ReturnStep, Serving, State},
 };
-use crate::{cloud::TargetState, time::Tick};
+use crate::{agent::phase::LeaveReason, cloud::TargetState, time::Tick};
+
+/// The turns of this instance's [`Salt`](crate::agent::salt::Salt) that are not a retry's.
+const AGE: u64 = 1 << 32;
+const REBALANCE: u64 = 2 << 32;
 
 macro_rules! timers {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -31,6 +35,8 @@ timers! {
     IdleTimeout,
     /// Old enough.
     Age,
+    /// Has served long enough to leave because of a risk.
+    Rebalance,
     /// Jobs that still run are failed: a spot deadline is near.
     Abort,
     /// Nothing is waited for any more: a spot deadline is here.
@@ -69,9 +75,17 @@ impl Lifecycle {
             Timer::IdleConfirm => self.idle_confirm(),
             Timer::IdleTimeout => self.idle_timeout(),
             Timer::Age => {
-                let due = self.born + self.policy.max_age?;
-                let leaving = self.phase().why().is_some();
-                (!leaving).then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
+                let most = self.policy.max_age?;
+                // Those that were launched together would else leave together.
+                let due = self.in_service? + most.saturating_sub(self.salt.share(most / 10, AGE));
+                let counts = self.phase().why().is_none_or(|why| why < LeaveReason::Age);
+                counts.then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
+            }
+            Timer::Rebalance => {
+                let least = self.policy.rebalance_after;
+                let counts = self.reasons.rebalance && self.policy.leave_on_rebalance;
+                let due = self.in_service? + least + self.salt.share(least / 2, REBALANCE);
+                (counts && self.phase().why().is_none_or(|why| why < LeaveReason::Rebalance)).then_some(due)
             }
             Timer::Abort => {
                 let State::Draining(draining) = self.state else { return None };
@@ -117,7 +131,7 @@ impl Lifecycle {
     }
 
     fn idle_confirm(&self) -> Option<Tick> {
-        let State::Serving(Serving::Idle { since, confirmed: false, asking_room: false }) = self.state else {
+        let State::Serving(Serving::Idle { since, confirmed: false, asking_room: false, .. }) = self.state else {
             return None;
         };
         let limit = self.policy.idle_timeout?;
@@ -126,7 +140,7 @@ impl Lifecycle {
     }
 
     fn idle_timeout(&self) -> Option<Tick> {
-        let State::Serving(Serving::Idle { since, confirmed: true, asking_room: false }) = self.state else {
+        let State::Serving(Serving::Idle { since, confirmed: true, asking_room: false, .. }) = self.state else {
             return None;
         };
         let limit = self.policy.idle_timeout?;

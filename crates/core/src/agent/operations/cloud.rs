@@ -38,6 +38,7 @@ pub(super) fn first(request: Request) -> (CloudCall, Step) {
         Request::End(rung) => (CloudCall::End(rung), Step::Call),
         Request::RecordReason(why) => (CloudCall::RecordReason(why), Step::Call),
         Request::Save(_)
+        | Request::NoteProof
         | Request::Register
         | Request::Drain
         | Request::Undrain
@@ -71,11 +72,11 @@ fn failed(error: CloudError) -> Outcome {
         CloudErrorKind::NotFound => Outcome::NotInGroup,
         CloudErrorKind::InProgress => Outcome::InProgress,
         CloudErrorKind::NothingHeld => Outcome::NoHook,
-        CloudErrorKind::Denied | CloudErrorKind::Credentials => Outcome::Denied(error.message),
-        CloudErrorKind::OutOfBounds
+        CloudErrorKind::Denied => Outcome::Denied(error.message),
+        CloudErrorKind::Credentials
         | CloudErrorKind::Throttled
-        | CloudErrorKind::Timeout
         | CloudErrorKind::Unreachable
-        | CloudErrorKind::Other => Outcome::Failed(error.message),
+        | CloudErrorKind::OutOfBounds => Outcome::Rejected(error.message),
+        CloudErrorKind::Timeout | CloudErrorKind::Other => Outcome::Failed(error.message),
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         event::Outcome,
         host::{HostEffect, HostResult, PlatformAnswer, PlatformCall, RunnerSeen, Told},
     },
+    exchange::ErrorKind,
     platform::{DrainBy, Drained, Signal, UndrainBy},
 };
 
@@ -58,6 +59,10 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         (Step::FindToTell(signal), HostResult::Runner(found)) => by_signal(signal, found),
         (Step::NoteAfter(drained), HostResult::Done(_)) => Next::Done(Outcome::Drained(drained)),
         (Step::Ask { runner: true }, HostResult::Platform(Err(error))) => Next::Done(cx.platform_failed(&error)),
+        // Neither here nor there.
+        (Step::Ask { runner: false }, HostResult::Platform(Err(error))) if error.kind == ErrorKind::NoRunner => {
+            Next::Done(Outcome::Drained(Drained::Empty))
+        }
         (Step::Ask { runner: false }, HostResult::Platform(Err(error))) => {
             cx.platform_failed(&error);
             Next::Done(Outcome::Alone(error.to_string()))

@@ -191,7 +191,7 @@ fn no_worker(instance: &str) -> ExchangeError {
         "Spacelift: no worker of the pool has the metadata instance_id {instance}: the launcher has not connected yet, or it works for another \
          pool than worker_pool names; check that token and worker_pool are of the same pool"
     );
-    ExchangeError::new(ErrorKind::Unreachable, message)
+    ExchangeError::new(ErrorKind::NoRunner, message)
 }
 
 /// What instance metadata really told: at times it answers with nothing or a word for nothing.

@@ -56,8 +56,11 @@ async fn in_no_group() {
 }
 
 fn group(tags: &str) -> Answer {
-    let instances: String = ["InService", "Pending:Wait", "Terminating:Wait", "Standby"]
-        .map(|state| format!("<member><InstanceId>i-1</InstanceId><LifecycleState>{state}</LifecycleState></member>"))
+    let places = [("i-0", "InService"), ("i-0123", "Pending:Wait"), ("i-00", "Terminating:Wait"), ("i-2", "Standby")];
+    let instances: String = places
+        .map(|(id, state)| {
+            format!("<member><InstanceId>{id}</InstanceId><LifecycleState>{state}</LifecycleState></member>")
+        })
         .concat();
     Answer::ok(format!(
         "<DescribeAutoScalingGroupsResponse {NAMESPACE}><DescribeAutoScalingGroupsResult><AutoScalingGroups><member>\
@@ -78,7 +81,7 @@ async fn room_reads_the_scalers_floor() {
         ("", 0),
     ] {
         let server = Server::start(move |_, _| group(tags)).await;
-        assert_eq!(me(&server).await.room("g").await, Ok(Room { desired: 4, min: 1, floor, members: 2 }));
+        assert_eq!(me(&server).await.room("g").await, Ok(Room { desired: 4, min: 1, floor, members: 2, rank: 1 }));
         assert_fields(&server.seen()[0], &["AutoScalingGroupNames.member.1=g", "IncludeInstances=true"]);
     }
 }
@@ -98,7 +101,9 @@ async fn finds_the_termination_hooks() {
             format!(
                 "<member><LifecycleHookName>{name}</LifecycleHookName><AutoScalingGroupName>g</AutoScalingGroupName>\
                  <LifecycleTransition>autoscaling:EC2_INSTANCE_{transition}</LifecycleTransition>\
-                 <HeartbeatTimeout>{timeout}</HeartbeatTimeout></member>"
+                 <HeartbeatTimeout>{timeout}</HeartbeatTimeout>{}</member>",
+                // Without a word it is ABANDON.
+                if name == "logs" { "" } else { "<DefaultResult>CONTINUE</DefaultResult>" }
             )
         };
         Answer::ok(format!(
@@ -111,7 +116,11 @@ async fn finds_the_termination_hooks() {
     })
     .await;
     let hooks = me(&server).await.hooks("g").await.unwrap();
-    let hook = |name: &str, seconds| TerminationHook { name: name.into(), timeout: Duration::from_secs(seconds) };
+    let hook = |name: &str, seconds| TerminationHook {
+        name: name.into(),
+        timeout: Duration::from_secs(seconds),
+        abandons: name == "logs",
+    };
     assert_eq!(hooks, [hook("logs", 60), hook("drain", 900)]);
 
     let server = empty().await;
