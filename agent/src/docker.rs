@@ -1,6 +1,6 @@
 //! The Docker engine: the list of containers is the truth, its events are hints.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Mutex, time::Duration};
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
@@ -8,10 +8,17 @@ use bollard::{
 };
 use futures_util::StreamExt;
 use lightsout_core::activity::{Activity, JobId};
-use tokio::sync::{Mutex, mpsc};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
-/// How long one call to the engine may take, in seconds.
-const TIMEOUT_SECS: u64 = 5;
+/// How long one question to the engine may take as a whole: one that stops in the middle of an answer has not answered.
+const TIMEOUT: Duration = Duration::from_millis(2_500);
+/// So many events in a second are a storm, in which each one more says nothing.
+const STORM: u32 = 20;
+/// How long nobody listens after a storm began. The samples go on.
+const CALM: Duration = Duration::from_secs(2);
 
 /// The pauses before the events are subscribed to again.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
@@ -54,6 +61,7 @@ impl Selection {
 /// The engine, connected at first use and again after it was gone.
 pub struct Engine {
     socket: String,
+    /// Never locked while somebody waits for the engine.
     client: Mutex<Option<Docker>>,
 }
 
@@ -62,15 +70,24 @@ impl Engine {
         Self { socket: socket.to_string_lossy().into_owned(), client: Mutex::new(None) }
     }
 
-    async fn client(&self) -> Result<Docker, bollard::errors::Error> {
-        let mut held = self.client.lock().await;
-        if let Some(client) = &*held {
-            return Ok(client.clone());
+    async fn client(&self) -> Result<Docker, String> {
+        if let Some(client) = self.client.lock().ok().and_then(|held| held.clone()) {
+            return Ok(client);
         }
         // The oldest engine and the newest have no API version in common: ask which one this is.
-        let client =
-            Docker::connect_with_unix(&self.socket, TIMEOUT_SECS, API_DEFAULT_VERSION)?.negotiate_version().await?;
-        Ok(held.insert(client).clone())
+        let connecting = async {
+            let fresh = Docker::connect_with_unix(&self.socket, TIMEOUT.as_secs() + 1, API_DEFAULT_VERSION)?;
+            fresh.negotiate_version().await
+        };
+        let client = within(connecting).await?;
+        self.keep(Some(client.clone()));
+        Ok(client)
+    }
+
+    fn keep(&self, client: Option<Docker>) {
+        if let Ok(mut held) = self.client.lock() {
+            *held = client;
+        }
     }
 
     /// The jobs among the running containers. An engine that does not answer makes it unknown.
@@ -79,19 +96,18 @@ impl Engine {
             Ok(jobs) if jobs.is_empty() => Activity::Quiet,
             Ok(jobs) => Activity::Busy(jobs.into_iter().collect()),
             Err(error) => {
-                *self.client.lock().await = None;
+                self.keep(None);
                 Activity::Unknown(format!("the Docker engine at {} does not answer: {error}", self.socket))
             }
         }
     }
 
-    async fn list(&self, selection: &Selection) -> Result<Vec<JobId>, bollard::errors::Error> {
+    async fn list(&self, selection: &Selection) -> Result<Vec<JobId>, String> {
         let mut filters = selection.filters();
         filters.insert("status".into(), ["running", "paused", "restarting"].map(str::to_owned).to_vec());
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let client = self.client().await?;
-        let listing = tokio::time::timeout(Duration::from_secs(TIMEOUT_SECS), client.list_containers(Some(options)));
-        let containers = listing.await.map_err(|_| bollard::errors::Error::RequestTimeoutError)??;
+        let containers = within(client.list_containers(Some(options))).await?;
         Ok(containers
             .into_iter()
             .filter_map(|container| {
@@ -114,8 +130,18 @@ impl Engine {
                 if hints.send(None).await.is_err() {
                     return;
                 }
-                while let Some(Ok(event)) = events.next().await {
+                let mut second = Instant::now();
+                let mut count = 0;
+                let storm = loop {
+                    let Some(Ok(event)) = events.next().await else { break false };
                     pause = MIN_PAUSE;
+                    if second.elapsed() >= Duration::from_secs(1) {
+                        (second, count) = (Instant::now(), 0);
+                    }
+                    count += 1;
+                    if count > STORM {
+                        break true;
+                    }
                     let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
                     let name = attributes.get("name").cloned().unwrap_or_default();
                     let began = event.action.as_deref() == Some("start");
@@ -123,10 +149,15 @@ impl Engine {
                     if hints.send(job).await.is_err() {
                         return;
                     }
+                };
+                if storm {
+                    drop(events);
+                    tokio::time::sleep(CALM).await;
+                    continue;
                 }
                 tracing::warn!(socket = self.socket, "lost the Docker engine's events; connecting again");
             }
-            *self.client.lock().await = None;
+            self.keep(None);
             if hints.send(None).await.is_err() {
                 return;
             }
@@ -135,3 +166,14 @@ impl Engine {
         }
     }
 }
+
+/// An answer of the engine, or why there is none, in time.
+async fn within<T>(asking: impl Future<Output = Result<T, bollard::errors::Error>>) -> Result<T, String> {
+    match timeout(TIMEOUT, asking).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no whole answer within {TIMEOUT:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ use crate::{
 
 /// How long the disk may take for the journal: well within the time that systemd gives the agent.
 const DISK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a question to the cloud may take; each cloud has shorter limits of its own.
+const CLOUD_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long the command that switches the machine off may take.
 const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -116,7 +118,11 @@ impl Effects {
                 let (activity, token_refused) = self.platform.snapshot().await;
                 HostResult::Snapshot { activity, token_refused }
             }
-            HostEffect::Cloud(call) => HostResult::Cloud(self.cloud(call).await),
+            HostEffect::Cloud(call) => {
+                let silent = format!("no answer within {} s", CLOUD_TIMEOUT.as_secs());
+                let asked = tokio::time::timeout(CLOUD_TIMEOUT, self.cloud(call)).await;
+                HostResult::Cloud(asked.unwrap_or_else(|_| Err(CloudError::new(CloudErrorKind::Timeout, silent))))
+            }
             HostEffect::ReleaseClients => {
                 self.host.forget();
                 self.platform.forget_clients();

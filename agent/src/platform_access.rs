@@ -15,8 +15,15 @@ use lightsout_core::{
     settings::AgentSettings,
 };
 use lightsout_io::http::Driver;
+use secrecy::SecretString;
+use tokio::time::{Instant, timeout};
 
 use crate::{docker::Engine, probe::Prober, runner_process::RunnerProcess};
+
+/// How long fetching the platform's secrets may take.
+const SECRETS: Duration = Duration::from_secs(20);
+/// How long a snapshot may wait for the platform's secrets: what is not known by then is not known now.
+const SNAPSHOT: Duration = Duration::from_secs(5);
 
 pub struct PlatformAccess {
     settings: Arc<AgentSettings>,
@@ -56,13 +63,10 @@ impl PlatformAccess {
         if let Some(opened) = self.held() {
             return Ok(opened);
         }
-        let mut found = Vec::new();
-        for secret in self.settings.platform.secrets() {
-            found.push(self.secrets.resolve(secret).await.map_err(|error| {
-                let kind = if error.transient { ErrorKind::Unreachable } else { ErrorKind::Unauthorized };
-                ExchangeError::new(kind, error.to_string())
-            })?);
-        }
+        let found = match timeout(SECRETS, self.resolve()).await {
+            Ok(found) => found?,
+            Err(_) => return Err(silent("the source of the platform's secrets", SECRETS)),
+        };
         let platform: Arc<dyn RunnerPlatform> = Arc::from(self.settings.platform.open(found)?);
         let (engine, runner, driver) = (self.engine.clone(), Arc::clone(&self.runner), Arc::clone(&self.driver));
         let prober = Arc::new(Prober::new(engine, runner, driver, platform.probes(&self.context)));
@@ -73,18 +77,34 @@ impl PlatformAccess {
         Ok(opened)
     }
 
+    async fn resolve(&self) -> Result<Vec<SecretString>, ExchangeError> {
+        let mut found = Vec::new();
+        for secret in self.settings.platform.secrets() {
+            found.push(self.secrets.resolve(secret).await.map_err(|error| {
+                let kind = if error.transient { ErrorKind::Unreachable } else { ErrorKind::Unauthorized };
+                ExchangeError::new(kind, error.to_string())
+            })?);
+        }
+        Ok(found)
+    }
+
     fn held(&self) -> Option<Opened> {
         self.opened.lock().ok()?.clone()
     }
 
-    /// Has one exchange with the platform.
+    /// Has one exchange with the platform; `within` covers all of it, the secrets included.
     pub async fn call(
         &self,
         call: PlatformCall,
         within: Duration,
         launch: &Mutex<Option<Launch>>,
     ) -> Result<PlatformAnswer, ExchangeError> {
-        let platform = self.open().await?;
+        let begun = Instant::now();
+        let Ok(opened) = timeout(within, self.open()).await else {
+            return Err(silent("the source of the platform's secrets", within));
+        };
+        let platform = opened?;
+        let within = within.saturating_sub(begun.elapsed());
         let rules = platform.drain_rules();
         match (call, rules.drain, rules.undrain) {
             (PlatformCall::Register, ..) => {
@@ -114,9 +134,10 @@ impl PlatformAccess {
 
     /// One snapshot of all probes, begun after the call, and whether the platform refused the token of one.
     pub async fn snapshot(&self) -> (Activity, bool) {
-        match self.opened().await {
-            Ok(opened) => opened.prober.snapshot().await,
-            Err(error) => (Activity::Unknown(error.to_string()), error.kind == ErrorKind::Unauthorized),
+        match timeout(SNAPSHOT, self.opened()).await {
+            Ok(Ok(opened)) => opened.prober.snapshot().await,
+            Ok(Err(error)) => (Activity::Unknown(error.to_string()), error.kind == ErrorKind::Unauthorized),
+            Err(_) => (Activity::Unknown(silent("the source of the platform's secrets", SNAPSHOT).to_string()), false),
         }
     }
 
@@ -137,4 +158,8 @@ impl PlatformAccess {
     pub fn forget_clients(&self) {
         self.secrets.forget();
     }
+}
+
+fn silent(who: &str, within: Duration) -> ExchangeError {
+    ExchangeError::new(ErrorKind::Unreachable, format!("{who} did not answer within {} s", within.as_secs()))
 }

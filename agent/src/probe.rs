@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::future::join_all;
 use lightsout_io::http::Driver;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     docker::{Engine, Selection},
@@ -26,8 +26,10 @@ use lightsout_core::{
     platform::Probe,
 };
 
-/// How long one source may take.
+/// How long one question to a runner or a platform may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one source may take in any case. An engine that has to be connected to is asked two things.
+const LIMIT: Duration = Duration::from_secs(6);
 
 pub struct Prober {
     engine: Option<Arc<Engine>>,
@@ -39,12 +41,27 @@ pub struct Prober {
     refused: AtomicBool,
 }
 
-enum Source {
+struct Source {
+    kind: Kind,
+    /// Whether what it sees is a job for certain, or the best that can be had.
+    sure: bool,
+}
+
+enum Kind {
     Containers(Selection),
     Children(Vec<String>),
     Files(PathBuf),
     Runner(Call<Activity>),
     Call(Call<Activity>),
+}
+
+/// Whether what this probe sees is a job, and not whatever else may run there: a sidecar, a hook, what a job left behind.
+pub fn is_sure(probe: &Probe) -> bool {
+    match probe {
+        Probe::Containers { labels, .. } => !labels.is_empty(),
+        Probe::Children(names) => !names.is_empty(),
+        Probe::Files { .. } | Probe::Runner(_) | Probe::Call(_) => true,
+    }
 }
 
 impl Prober {
@@ -54,16 +71,22 @@ impl Prober {
         driver: Arc<Driver>,
         probes: Vec<Probe>,
     ) -> Self {
+        // Where no probe is sure, the best there is has to do for counting jobs.
+        let none_is_sure = !probes.iter().any(is_sure);
         let probes = probes
             .into_iter()
-            .map(|probe| match probe {
-                Probe::Containers { labels, except, job_label } => {
-                    Source::Containers(Selection { labels, except, job_label })
-                }
-                Probe::Children(names) => Source::Children(names),
-                Probe::Files { folder } => Source::Files(folder),
-                Probe::Runner(call) => Source::Runner(call),
-                Probe::Call(call) => Source::Call(call),
+            .map(|probe| {
+                let sure = none_is_sure || is_sure(&probe);
+                let kind = match probe {
+                    Probe::Containers { labels, except, job_label } => {
+                        Kind::Containers(Selection { labels, except, job_label })
+                    }
+                    Probe::Children(names) => Kind::Children(names),
+                    Probe::Files { folder } => Kind::Files(folder),
+                    Probe::Runner(call) => Kind::Runner(call),
+                    Probe::Call(call) => Kind::Call(call),
+                };
+                Source { kind, sure }
             })
             .collect();
         Self { engine, runner, driver, probes: Mutex::new(probes), refused: AtomicBool::new(false) }
@@ -76,16 +99,30 @@ impl Prober {
         (seen.into_iter().fold(Activity::Quiet, Activity::and), self.refused.load(Ordering::Relaxed))
     }
 
+    /// What one source says. Silence is a doubt.
     async fn sample(&self, source: &mut Source) -> Activity {
+        let name = source.kind.name();
+        let seen = match timeout(LIMIT, self.ask(&mut source.kind)).await {
+            Ok(seen) => seen,
+            Err(_) => Activity::Unknown(format!("{name} did not answer within {} s", LIMIT.as_secs())),
+        };
+        if source.sure { seen } else { seen.unsure() }
+    }
+
+    async fn ask(&self, source: &mut Kind) -> Activity {
         match source {
-            Source::Containers(selection) => match &self.engine {
+            Kind::Containers(selection) => match &self.engine {
                 Some(engine) => engine.activity(selection).await,
                 None => Activity::Quiet,
             },
-            Source::Children(names) => self.children(names),
-            Source::Files(folder) => job_pid_files::activity(folder),
-            Source::Call(call) => self.complete(call).await,
-            Source::Runner(call) => match self.runner.seen() {
+            Kind::Children(names) => self.children(names),
+            Kind::Files(folder) => {
+                let folder = folder.clone();
+                let reading = tokio::task::spawn_blocking(move || job_pid_files::activity(&folder));
+                reading.await.unwrap_or_else(|error| Activity::Unknown(error.to_string()))
+            }
+            Kind::Call(call) => self.complete(call).await,
+            Kind::Runner(call) => match self.runner.seen() {
                 Seen::Nobody => Activity::Quiet,
                 Seen::Unknown => unknown_runner(),
                 Seen::Runner(runner) => {
@@ -124,6 +161,18 @@ impl Prober {
     }
 }
 
+impl Kind {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Containers(_) => "the Docker engine",
+            Self::Children(_) => "the list of the runner's children",
+            Self::Files(_) => "the folder of the jobs' process id files",
+            Self::Runner(_) => "the runner",
+            Self::Call(_) => "the probe",
+        }
+    }
+}
+
 fn unknown_runner() -> Activity {
     Activity::Unknown("whether a runner runs is not known".into())
 }
@@ -154,5 +203,38 @@ mod tests {
         assert_eq!(child_activity(&child(Some("sh")), &worker), Activity::Quiet);
         assert!(matches!(child_activity(&child(None), &worker), Activity::Unknown(_)));
         assert_eq!(child_activity(&child(None), &[]), Activity::busy("process:17"));
+    }
+
+    /// A start-up hook of a runner, or what a job left behind, is its child as well.
+    #[tokio::test]
+    async fn what_may_be_no_job_keeps_the_instance_and_counts_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let runner = Arc::new(RunnerProcess::new(folder.path(), false));
+        let argv = ["/bin/sh", "-c", "sleep 30; :"].map(str::to_owned).to_vec();
+        let launch = lightsout_core::platform::Launch { argv, env: Vec::new(), files: Vec::new() };
+        let process = runner.start(&launch, lightsout_core::platform::Signal::Term).await.unwrap();
+        for _ in 0..500 {
+            if !process::children(process.pid()).unwrap().is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let jobs = folder.path().join("runner/jobs");
+        let seen = async |probes: Vec<Probe>| {
+            let driver = Arc::new(Driver::new("test"));
+            Prober::new(None, Arc::clone(&runner), driver, probes).snapshot().await.0
+        };
+        let marks = || Probe::Files { folder: jobs.clone() };
+        let child = || Probe::Children(Vec::new());
+        let both = seen(vec![marks(), child()]).await;
+        let alone = seen(vec![child()]).await;
+        std::fs::create_dir_all(&jobs).unwrap();
+        std::fs::write(jobs.join(format!("job.{}.{}", process.pid(), process.start())), "").unwrap();
+        let marked = seen(vec![marks(), child()]).await;
+        process.kill_group().unwrap();
+        process.exited().await;
+        assert!(matches!(both, Activity::Occupied(_)), "jobs are marked here, and this is none: {both:?}");
+        assert!(matches!(alone, Activity::Busy(_)), "there is no better sign: {alone:?}");
+        assert!(matches!(marked, Activity::Busy(_)), "{marked:?}");
     }
 }

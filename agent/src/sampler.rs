@@ -4,16 +4,22 @@
 use std::{sync::Arc, time::Duration};
 
 use lightsout_core::{activity::Activity, agent::event::Event, platform::Probe};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::Instant,
+};
 
 use crate::{
     docker::{Engine, Selection},
     input::{Input, Inputs},
     platform_access::PlatformAccess,
+    probe::is_sure,
 };
 
 /// The pause before the platform is asked again which containers are jobs.
 const RETRY: Duration = Duration::from_secs(2);
+/// Between two samples, and between two starts that are passed on: however fast hints come, more would tell nothing.
+const HINTS: Duration = Duration::from_millis(250);
 
 /// Samples for ever.
 pub fn spawn(
@@ -44,37 +50,60 @@ async fn sample(
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             changed = interval.changed() => if changed.is_err() { return },
-            () = hint.notified() => {}
+            () = after(HINTS, hint.notified()) => {}
         }
     }
 }
 
+/// What is awaited, but not before this time has passed. It must be in order to drop it at any point.
+async fn after(pause: Duration, awaited: impl Future<Output = ()>) {
+    tokio::time::sleep(pause).await;
+    awaited.await;
+}
+
 async fn follow_containers(engine: Arc<Engine>, platform: Arc<PlatformAccess>, inputs: Inputs, hint: Arc<Notify>) {
+    // No platform whose jobs are no containers learns anything from a container.
+    let Some(Watched { selection, sure }) = jobs_containers(&platform).await else { return };
     let (hints, mut hinted) = mpsc::channel(16);
-    tokio::spawn(async move {
-        let selection = jobs_containers(&platform).await;
-        engine.follow(&selection, hints).await;
-    });
+    tokio::spawn(async move { engine.follow(&selection, hints).await });
+    let mut passed_on = None;
     while let Some(started) = hinted.recv().await {
         // A start is news at once, and can only err on the busy side; the sample that follows is the truth.
         if let Some(job) = started
-            && inputs.send(Input::Event(Event::Activity(Activity::busy(job.0)))).await.is_err()
+            && passed_on.is_none_or(|at: Instant| at.elapsed() >= HINTS)
         {
-            return;
+            passed_on = Some(Instant::now());
+            let seen = Activity::busy(job.0);
+            let seen = if sure { seen } else { seen.unsure() };
+            if inputs.send(Input::Event(Event::Activity(seen))).await.is_err() {
+                return;
+            }
         }
         hint.notify_one();
     }
 }
 
-/// Which containers are jobs; asked for until the platform's token is there.
-async fn jobs_containers(platform: &PlatformAccess) -> Selection {
+/// The containers that are worth a look.
+struct Watched {
+    selection: Selection,
+    /// Whether such a container is a job for certain, or the best sign there is.
+    sure: bool,
+}
+
+/// Which containers are jobs, if any are; asked for until the platform's token is there.
+async fn jobs_containers(platform: &PlatformAccess) -> Option<Watched> {
     loop {
         if let Some(probes) = platform.probes().await {
-            let mut selections = probes.into_iter().filter_map(|probe| match probe {
-                Probe::Containers { labels, except, job_label } => Some(Selection { labels, except, job_label }),
-                Probe::Children(_) | Probe::Files { .. } | Probe::Runner(_) | Probe::Call(_) => None,
+            let none_is_sure = !probes.iter().any(is_sure);
+            return probes.into_iter().find_map(|probe| {
+                let sure = none_is_sure || is_sure(&probe);
+                match probe {
+                    Probe::Containers { labels, except, job_label } => {
+                        Some(Watched { selection: Selection { labels, except, job_label }, sure })
+                    }
+                    Probe::Children(_) | Probe::Files { .. } | Probe::Runner(_) | Probe::Call(_) => None,
+                }
             });
-            return selections.next().unwrap_or(Selection { labels: Vec::new(), except: Vec::new(), job_label: None });
         }
         tokio::time::sleep(RETRY).await;
     }

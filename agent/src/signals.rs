@@ -1,6 +1,6 @@
 //! Unix signals as inputs.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use futures_util::StreamExt;
 use lightsout_core::agent::event::{Event, Order};
@@ -11,6 +11,9 @@ use crate::{
     input::{Input, Inputs},
     settings,
 };
+
+/// How long reading the settings may take.
+const LOADING: Duration = Duration::from_secs(5);
 
 /// Listens for ever.
 pub fn listen(inputs: Inputs, config: Vec<PathBuf>) -> io::Result<()> {
@@ -41,10 +44,12 @@ async fn reload(config: Vec<PathBuf>) -> Input {
     if let Ok(moment) = sd_notify::NotifyState::monotonic_usec_now() {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Reloading, moment]);
     }
-    let loaded = tokio::task::spawn_blocking(move || settings::load(&config)).await;
+    // Whoever waits for a disk does not hear of a stop.
+    let loaded = tokio::time::timeout(LOADING, tokio::task::spawn_blocking(move || settings::load(&config))).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     Input::Reloaded(match loaded {
-        Ok(loaded) => loaded.map(|settings| settings.policy),
-        Err(error) => Err(error.to_string()),
+        Ok(Ok(loaded)) => loaded.map(|settings| settings.policy),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("they could not be read within {} s", LOADING.as_secs())),
     })
 }

@@ -4,7 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lightsout_cloud::Host;
@@ -74,6 +74,7 @@ pub struct StatusPublisher {
     clock: Clock,
     since_ms: i64,
     last: Option<Status>,
+    lines: LineBudget,
     reports: watch::Sender<Option<StatusReport>>,
     writing: JoinHandle<()>,
 }
@@ -82,7 +83,7 @@ impl StatusPublisher {
     pub fn spawn(state_dir: &Path, instance: String, host: Arc<dyn Host>, clock: Clock) -> Self {
         let (reports, seen) = watch::channel(None);
         let writing = tokio::spawn(write_reports(seen, state_dir.join("status.json")));
-        Self { instance, host, clock, since_ms: unix_ms_now(), last: None, reports, writing }
+        Self { instance, host, clock, since_ms: unix_ms_now(), last: None, lines: LineBudget::new(), reports, writing }
     }
 
     pub fn report(&self, status: Status) -> StatusReport {
@@ -114,13 +115,30 @@ impl StatusPublisher {
             self.since_ms = unix_ms_now();
         }
         if !same_phase || last.is_some_and(|last| last.jobs != status.jobs) {
-            log(&status);
+            self.log(&status);
         }
         self.reports.send_replace(Some(self.report(status)));
     }
 }
 
 impl StatusPublisher {
+    fn log(&mut self, status: &Status) {
+        // Only these two follow one another without a decision of ours.
+        let flaps = matches!(status.phase, "idle" | "busy") && status.why.is_none();
+        let Some(withheld) = (if flaps { self.lines.take(Instant::now()) } else { Some(0) }) else { return };
+        let jobs: Vec<&str> = status.jobs.iter().map(|job| job.0.as_str()).collect();
+        tracing::info!(
+            phase = status.phase,
+            why = status.why.map(LeaveReason::as_str),
+            jobs = (!jobs.is_empty()).then(|| jobs.join(" ")),
+            unknown = status.unknown,
+            note = status.note,
+            withheld = (withheld > 0).then_some(withheld),
+            "now {}",
+            status.phase
+        );
+    }
+
     /// Waits until the last report is shown, unless the disk does not take it.
     pub async fn finish(self) {
         drop(self.reports);
@@ -128,17 +146,37 @@ impl StatusPublisher {
     }
 }
 
-fn log(status: &Status) {
-    let jobs: Vec<&str> = status.jobs.iter().map(|job| job.0.as_str()).collect();
-    tracing::info!(
-        phase = status.phase,
-        why = status.why.map(LeaveReason::as_str),
-        jobs = (!jobs.is_empty()).then(|| jobs.join(" ")),
-        unknown = status.unknown,
-        note = status.note,
-        "now {}",
-        status.phase
-    );
+/// How many lines may be said: a burst, and then one a second. What flaps says no more by being said each time.
+struct LineBudget {
+    left: u32,
+    since: Instant,
+    withheld: u64,
+}
+
+const BURST: u32 = 20;
+const REFILL: Duration = Duration::from_secs(1);
+
+impl LineBudget {
+    fn new() -> Self {
+        Self { left: BURST, since: Instant::now(), withheld: 0 }
+    }
+
+    /// Whether a line may be said now, and how many were not since the last one that was.
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        while self.left < BURST && now.duration_since(self.since) >= REFILL {
+            self.left += 1;
+            self.since += REFILL;
+        }
+        if self.left == BURST {
+            self.since = now;
+        }
+        if self.left == 0 {
+            self.withheld += 1;
+            return None;
+        }
+        self.left -= 1;
+        Some(std::mem::take(&mut self.withheld))
+    }
 }
 
 /// Shows the newest report in systemd's status line and in the status file. One that is overtaken is skipped.
@@ -152,5 +190,23 @@ async fn write_reports(mut reports: watch::Receiver<Option<StatusReport>>, path:
         if let Ok(Err(error)) = written {
             tracing::warn!(path = %path.display(), %error, "the status file cannot be written");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_flaps_is_said_in_a_burst_and_then_once_a_second() {
+        let begun = Instant::now();
+        let mut lines = LineBudget { left: BURST, since: begun, withheld: 0 };
+        // 8 changes a second for a minute.
+        let said = (0..480).filter(|n| lines.take(begun + Duration::from_millis(125) * *n).is_some()).count();
+        assert!((75..=82).contains(&said), "{said}");
+        let later = begun + Duration::from_secs(3600);
+        let withheld = lines.take(later).unwrap();
+        assert!(withheld > 0, "what was not said is counted");
+        assert_eq!(lines.take(later), Some(0));
     }
 }

@@ -20,6 +20,8 @@ impl fmt::Display for JobId {
 pub enum Activity {
     /// These jobs run.
     Busy(BTreeSet<JobId>),
+    /// These run and keep the instance as jobs do, but may be none: the platform's jobs leave a surer sign, and there is none of it.
+    Occupied(BTreeSet<JobId>),
     /// Every probe answered, and none saw a job.
     Quiet,
     /// At least one probe could not answer, and none saw a job; the text names it and says why.
@@ -29,7 +31,7 @@ pub enum Activity {
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy(jobs) => {
+            Self::Busy(jobs) | Self::Occupied(jobs) => {
                 f.write_str("jobs")?;
                 jobs.iter().try_for_each(|job| write!(f, " {job}"))
             }
@@ -45,17 +47,29 @@ impl Activity {
         Self::Busy(BTreeSet::from([JobId(job.into())]))
     }
 
-    /// Two snapshots of the same moment as one: any job wins over any doubt, any doubt over quiet.
+    /// The same, seen in a way that does not tell a job from what else may run.
+    #[must_use]
+    pub fn unsure(self) -> Self {
+        match self {
+            Self::Busy(jobs) => Self::Occupied(jobs),
+            other @ (Self::Occupied(_) | Self::Quiet | Self::Unknown(_)) => other,
+        }
+    }
+
+    /// Two snapshots of the same moment as one: any job wins over what may be one, that over any doubt, any doubt over quiet.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Busy(mut a), Self::Busy(b)) => {
+            (Self::Busy(mut a), Self::Busy(b) | Self::Occupied(b)) | (Self::Occupied(b), Self::Busy(mut a)) => {
                 a.extend(b);
                 Self::Busy(a)
             }
-            (Self::Busy(jobs), Self::Quiet | Self::Unknown(_)) | (Self::Quiet | Self::Unknown(_), Self::Busy(jobs)) => {
-                Self::Busy(jobs)
+            (Self::Occupied(mut a), Self::Occupied(b)) => {
+                a.extend(b);
+                Self::Occupied(a)
             }
+            (seen @ (Self::Busy(_) | Self::Occupied(_)), Self::Quiet | Self::Unknown(_))
+            | (Self::Quiet | Self::Unknown(_), seen @ (Self::Busy(_) | Self::Occupied(_))) => seen,
             (Self::Unknown(why), Self::Quiet | Self::Unknown(_)) | (Self::Quiet, Self::Unknown(why)) => {
                 Self::Unknown(why)
             }
@@ -90,6 +104,11 @@ mod tests {
             (jobs(&["a"]), Activity::Quiet, jobs(&["a"])),
             (jobs(&["a"]), doubt("b"), jobs(&["a"])),
             (jobs(&["a"]), jobs(&["b"]), jobs(&["a", "b"])),
+            (jobs(&["a"]).unsure(), Activity::Quiet, jobs(&["a"]).unsure()),
+            (jobs(&["a"]).unsure(), doubt("b"), jobs(&["a"]).unsure()),
+            (jobs(&["a"]).unsure(), jobs(&["b"]).unsure(), jobs(&["a", "b"]).unsure()),
+            (jobs(&["a"]).unsure(), jobs(&["b"]), jobs(&["a", "b"])),
+            (jobs(&["a"]), jobs(&["b"]).unsure(), jobs(&["a", "b"])),
         ] {
             assert_eq!(a.clone().and(b.clone()), both, "{a:?} and {b:?}");
         }
@@ -111,6 +130,7 @@ mod tests {
             Just(Activity::Quiet),
             "[ab]".prop_map(Activity::Unknown),
             proptest::collection::btree_set("[a-d]".prop_map(JobId), 1..3).prop_map(Activity::Busy),
+            proptest::collection::btree_set("[a-d]".prop_map(JobId), 1..3).prop_map(Activity::Occupied),
         ]
     }
 
@@ -118,7 +138,7 @@ mod tests {
     fn without_text(activity: Activity) -> Activity {
         match activity {
             Activity::Unknown(_) => doubt(""),
-            Activity::Busy(_) | Activity::Quiet => activity,
+            Activity::Busy(_) | Activity::Occupied(_) | Activity::Quiet => activity,
         }
     }
 

@@ -316,6 +316,21 @@ fn the_last_allowed_job_begins_the_drain() {
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Limit });
 }
 
+/// A sidecar that restarts, a hook at the runner's start, what a job left behind.
+#[test]
+fn what_may_be_no_job_keeps_the_instance_and_is_not_counted() {
+    let mut rig = Rig::idle(AgentPolicy { jobs_per_instance: Some(2), ..AgentPolicy::default() });
+    let occupied = || Activity::busy("sh:17").unsure();
+    for activity in [occupied(), Activity::Quiet, occupied(), Activity::Quiet, occupied(), busy("job-1"), occupied()] {
+        let busy = activity != Activity::Quiet;
+        rig.event(Event::Activity(activity));
+        assert_eq!(rig.phase() == Phase::Busy, busy);
+    }
+    assert_eq!(rig.phase(), Phase::Busy, "one job was served");
+    rig.event(Event::Activity(busy("job-2")));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Limit });
+}
+
 #[test]
 fn old_age_waits_for_the_job_and_takes_no_new_one() {
     let mut rig = Rig::working(AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() });

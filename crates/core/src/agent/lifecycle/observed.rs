@@ -26,9 +26,9 @@ impl Observed {
         self.activity == Activity::Quiet
     }
 
-    /// Whether a job is seen; a doubt is none.
+    /// Whether a job is seen, or what may be one; a doubt is none.
     pub(super) fn job_seen(&self) -> bool {
-        matches!(self.activity, Activity::Busy(_))
+        matches!(self.activity, Activity::Busy(_) | Activity::Occupied(_))
     }
 
     pub(super) fn doubt_since(&self) -> Option<Tick> {
@@ -46,7 +46,8 @@ impl Observed {
                 self.working = true;
                 self.served = self.served.saturating_add(1);
             }
-            Activity::Quiet => self.working = false,
+            // What keeps the instance is not always a job: a sidecar, a hook at the runner's start, what a job left behind.
+            Activity::Quiet | Activity::Occupied(_) => self.working = false,
             Activity::Busy(_) | Activity::Unknown(_) => {}
         }
         self.doubt_since = matches!(activity, Activity::Unknown(_)).then(|| self.doubt_since.unwrap_or(now));

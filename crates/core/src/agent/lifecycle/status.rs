@@ -41,7 +41,7 @@ impl Lifecycle {
     /// The present status.
     pub fn status(&self) -> Status {
         let (jobs, unknown) = match self.observed.activity() {
-            Activity::Busy(jobs) => (jobs.iter().cloned().collect(), None),
+            Activity::Busy(jobs) | Activity::Occupied(jobs) => (jobs.iter().cloned().collect(), None),
             Activity::Quiet => (Vec::new(), None),
             Activity::Unknown(why) => (Vec::new(), Some(why.clone())),
         };

@@ -1,0 +1,116 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+};
+
+use super::*;
+
+const EVERY: Selection = Selection { labels: Vec::new(), except: Vec::new(), job_label: None };
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+
+/// An engine that tells its version, and then does as the test says.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// It stops in the middle of its first answer.
+    StopsAtOnce,
+    /// It stops in the middle of its list of containers.
+    StopsInTheList,
+    /// It reports starts of containers as fast as they are read.
+    Storms,
+}
+
+struct FakeEngine {
+    folder: TempDir,
+    events: Arc<AtomicUsize>,
+}
+
+impl FakeEngine {
+    fn start(manner: Manner) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
+        let events = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&events);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, manner, Arc::clone(&counter)));
+            }
+        });
+        Self { folder, events }
+    }
+
+    fn engine(&self) -> Arc<Engine> {
+        Arc::new(Engine::new(&self.folder.path().join("docker.sock")))
+    }
+}
+
+async fn serve(mut stream: UnixStream, manner: Manner, events: Arc<AtomicUsize>) -> std::io::Result<()> {
+    let mut buffer = vec![0; 4096];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        let request = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        if count == 0 {
+            return Ok(());
+        } else if request.contains("/events") {
+            stream.write_all(format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).await?;
+            loop {
+                if !matches!(manner, Manner::Storms) {
+                    std::future::pending::<()>().await;
+                }
+                let event = "{\"Type\":\"container\",\"Action\":\"start\",\"Actor\":{\"ID\":\"a\",\"Attributes\":{\"name\":\"b\"}}}\n";
+                stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await?;
+                events.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        } else if request.contains("/version") && !matches!(manner, Manner::StopsAtOnce) {
+            let body = "{\"ApiVersion\":\"1.43\",\"MinAPIVersion\":\"1.24\"}";
+            stream.write_all(format!("{HEAD}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+        } else {
+            stream.write_all(format!("{HEAD}Content-Length: 1000\r\n\r\n[{{\"Id\"").as_bytes()).await?;
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_stops_in_the_middle_of_an_answer_makes_it_unknown_each_time() {
+    for manner in [Manner::StopsAtOnce, Manner::StopsInTheList] {
+        let fake = FakeEngine::start(manner);
+        let engine = fake.engine();
+        // Whoever follows the events must not keep the others waiting.
+        let (hints, _hinted) = mpsc::channel(16);
+        let follower = Arc::clone(&engine);
+        let following = tokio::spawn(async move { follower.follow(&EVERY, hints).await });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for _ in 0..2 {
+            let asked = timeout(3 * TIMEOUT, engine.activity(&EVERY)).await;
+            let Ok(Activity::Unknown(why)) = asked else { panic!("{asked:?}") };
+            assert!(why.contains("no whole answer"), "{why}");
+        }
+        following.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_storm_of_events_is_not_listened_to() {
+    let fake = FakeEngine::start(Manner::Storms);
+    let (hints, mut hinted) = mpsc::channel(16);
+    let engine = fake.engine();
+    let following = tokio::spawn(async move { engine.follow(&EVERY, hints).await });
+    let mut seen = 0;
+    let counting = async {
+        while hinted.recv().await.is_some() {
+            seen += 1;
+        }
+    };
+    let _ = timeout(Duration::from_secs(3), counting).await;
+    following.abort();
+    assert!((2..=60).contains(&seen), "{seen} hints in 3 s");
+    let sent = fake.events.load(Ordering::Relaxed);
+    assert!(sent < 50_000, "{sent} events were read in 3 s");
+}
