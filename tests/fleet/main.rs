@@ -15,4 +15,5 @@ mod platforms;
 mod rig;
 mod scaler_input;
 mod stand_ins;
+mod warm;
 mod whole;

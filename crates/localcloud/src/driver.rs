@@ -62,7 +62,7 @@ async fn timer(due: Option<Duration>) {
 /// One machine from power-on to the end of the last thing that runs on it, with its metadata service.
 async fn machine(shared: Arc<Shared>, id: String, mut stop: watch::Receiver<bool>) {
     let lived = if *stop.borrow() { Ok(()) } else { live(&shared, &id, &mut stop).await };
-    shared.update(|state, now| {
+    let ended = shared.update(|state, now| {
         state.machine_gone(&id, now);
         match lived {
             Ok(()) => state.cloud.powered_off(&id, now),
@@ -71,7 +71,11 @@ async fn machine(shared: Arc<Shared>, id: String, mut stop: watch::Receiver<bool
                 state.cloud.boot_failed(&id, &error.to_string(), now);
             }
         }
+        state.cloud.instance(&id).is_none_or(|instance| instance.ended_at.is_some())
     });
+    if ended {
+        shared.machines.discard(&id);
+    }
 }
 
 async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) -> io::Result<()> {
@@ -94,11 +98,7 @@ async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) 
         }
         machine.power_off().await;
         let last_report = machine.report();
-        shared.update(|state, _| {
-            if let Some(host) = state.hosts.get_mut(id) {
-                host.end(id, last_report);
-            }
-        });
+        shared.update(|state, _| state.machine_ended(id, last_report));
         Ok(())
     };
     tokio::select! {

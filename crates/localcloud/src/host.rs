@@ -1,6 +1,12 @@
 //! The cloud as a running thing: the handle that owns its sockets and its driver.
 
-use std::{collections::BTreeMap, io, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    net::Ipv4Addr,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 
@@ -51,6 +57,7 @@ impl LocalCloud {
             counters: Counters::default(),
             timeline: Timeline::default(),
             hosts: BTreeMap::new(),
+            reported: VecDeque::new(),
         };
         let (shared, inboxes) = Shared::new(url, region, account, machines, state);
         let server = tokio::spawn(serve(listener, Front::new(Arc::clone(&shared))));

@@ -27,6 +27,9 @@ pub struct Boot {
 pub trait Machines: Send + Sync + 'static {
     /// Powers one on. It resolves when the machine runs; an error is a launch failure of the cloud.
     fn boot(&self, boot: Boot) -> BoxFuture<'static, io::Result<Box<dyn Machine>>>;
+
+    /// An instance is gone for good, and its disk with it; nothing of it runs. One that is only stopped is booted again.
+    fn discard(&self, _id: &str) {}
 }
 
 /// One machine that was powered on. It is dropped some time after it was powered off, and then holds nothing any more.

@@ -1,7 +1,7 @@
 //! The state that every part of the shell shares, behind one lock, and the clock.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -23,6 +23,9 @@ use crate::{
     time::Timestamp,
     timeline::Timeline,
 };
+
+/// Of so many machines that have ended the agent's last report is kept.
+const REPORTS_KEPT: usize = 100;
 
 /// What the tasks of one [`LocalCloud`](crate::LocalCloud) share.
 pub(crate) struct Shared {
@@ -74,6 +77,8 @@ pub(crate) struct FleetState {
     pub counters: Counters,
     pub timeline: Timeline,
     pub hosts: BTreeMap<String, Host>,
+    /// Those whose last report is kept, oldest first.
+    pub reported: VecDeque<String>,
 }
 
 /// What the shell knows about an instance, beside the cloud's own model.
@@ -177,6 +182,7 @@ impl Shared {
                     // The driver is gone only after everything ended.
                     let _ = self.launches.send(Launch { id, stop: stopped });
                 }
+                Effect::Discard { id } => self.machines.discard(&id),
                 Effect::PowerOff { id } => {
                     if let Some(host) = state.hosts.get(&id) {
                         host.stop();
@@ -254,6 +260,21 @@ impl FleetState {
         }
     }
 
+    /// Nothing of an instance's machine runs any more: lets go of what that held. The last reports of the last ones stay.
+    pub fn machine_ended(&mut self, id: &str, last_report: Option<AgentReport>) {
+        let Some(host) = self.hosts.get_mut(id) else { return };
+        host.machine = None;
+        host.metadata = Metadata::new(id);
+        host.last_report = last_report;
+        self.reported.push_back(id.to_owned());
+        while self.reported.len() > REPORTS_KEPT {
+            let oldest = self.reported.pop_front().unwrap_or_default();
+            if let Some(host) = self.hosts.get_mut(&oldest).filter(|host| host.machine.is_none()) {
+                host.last_report = None;
+            }
+        }
+    }
+
     /// The instance whose runner goes by this at the platform, or whose id it is.
     pub fn instance_of(&self, machine: &str) -> Option<&str> {
         let known = self.hosts.iter().find(|(id, host)| *id == machine || host.machine_id == machine);
@@ -293,13 +314,6 @@ impl FleetState {
 }
 
 impl Host {
-    /// Nothing of its machine runs any more: lets go of what that held.
-    pub fn end(&mut self, id: &str, last_report: Option<AgentReport>) {
-        self.machine = None;
-        self.metadata = Metadata::new(id);
-        self.last_report = last_report;
-    }
-
     fn stop(&self) {
         self.stop.send_replace(true);
     }

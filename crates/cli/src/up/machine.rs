@@ -38,29 +38,32 @@ const RESTART: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ProcessMachines {
     config: Arc<FleetConfig>,
-    ended: Arc<EndedLogs>,
+    ended: EndedLogs,
 }
 
 impl ProcessMachines {
     pub fn new(config: Arc<FleetConfig>) -> Self {
-        Self { config, ended: Arc::default() }
+        Self { config, ended: EndedLogs::default() }
     }
 }
 
 impl Machines for ProcessMachines {
     fn boot(&self, boot: Boot) -> BoxFuture<'static, io::Result<Box<dyn Machine>>> {
-        let (config, ended) = (Arc::clone(&self.config), Arc::clone(&self.ended));
+        let config = Arc::clone(&self.config);
         Box::pin(async move {
-            let machine = ProcessMachine::boot(config, ended, &boot)?;
+            let machine = ProcessMachine::boot(config, &boot)?;
             Ok(Box::new(machine) as Box<dyn Machine>)
         })
+    }
+
+    fn discard(&self, id: &str) {
+        self.ended.add(self.config.fleet_dir.instances().join(id));
     }
 }
 
 /// One machine.
 struct ProcessMachine {
     config: Arc<FleetConfig>,
-    ended: Arc<EndedLogs>,
     scope: ProcessScope,
     dir: PathBuf,
     agent: Arc<Mutex<Option<ProcessHandle>>>,
@@ -73,7 +76,7 @@ struct ProcessMachine {
 }
 
 impl ProcessMachine {
-    fn boot(config: Arc<FleetConfig>, ended: Arc<EndedLogs>, boot: &Boot) -> io::Result<Self> {
+    fn boot(config: Arc<FleetConfig>, boot: &Boot) -> io::Result<Self> {
         let dir = config.fleet_dir.instances().join(&boot.id);
         fs::create_dir_all(&dir)?;
         let fleet = config.fleet_dir.fleet_name();
@@ -92,7 +95,6 @@ impl ProcessMachine {
         let agent = Arc::default();
         let mut machine = Self {
             config,
-            ended,
             scope,
             dir,
             agent,
@@ -121,7 +123,10 @@ impl ProcessMachine {
         if self.config.docker.is_none() || !self.config.platform.needs_own_engine() {
             return Ok(());
         }
-        let socket = UnixListener::bind(settings::engine_socket(&self.dir))?;
+        let path = settings::engine_socket(&self.dir);
+        // A machine that is started again has one from before.
+        let _ = fs::remove_file(&path);
+        let socket = UnixListener::bind(path)?;
         let label = format!("{}={}", containers::MACHINE_LABEL, self.scope.value());
         let proxy = EngineProxy { engine: engine_proxy::socket(), label };
         let mut ending = self.ending.subscribe();
@@ -202,12 +207,9 @@ impl Machine for ProcessMachine {
 }
 
 impl Drop for ProcessMachine {
-    /// What it held ends with it; one that was not shut down is a crash, whose files are evidence.
+    /// What it held ends with it. Its files are the disk, which stays until the instance is gone for good.
     fn drop(&mut self) {
         self.switch.iter().for_each(AbortHandle::abort);
-        if *self.ending.borrow() {
-            self.ended.add(std::mem::take(&mut self.dir));
-        }
     }
 }
 

@@ -120,9 +120,8 @@ impl Metadata {
             return page(405, "Method Not Allowed");
         }
         let credentials = self.credentials(now);
-        let directory = request.path.ends_with('/');
         match tree::find(instance, location, &credentials, path) {
-            Some(Node::Item(_)) if directory => page(404, "Not Found"),
+            // With a slash behind it, too: some clients ask so.
             Some(Node::Item(body)) => text(body),
             Some(Node::Bytes(body)) => Response::new(200, "application/octet-stream", body),
             Some(Node::Directory(entries)) => text(entries.join("\n")),

@@ -20,6 +20,7 @@ mod steps;
 mod template;
 mod termination;
 mod timers;
+mod warm_pool;
 
 use std::{cell::Cell, collections::VecDeque, time::Duration};
 
@@ -28,6 +29,7 @@ pub use self::{
     activity::{Activity, ActivityId, ActivityStatus},
     group::{
         Bounds, Group, GroupTag, LifecycleActionResult, LifecycleHook, LifecycleTransition, MixedInstances, Process,
+        WarmPool,
     },
     instance::{Ec2State, Instance, LifecycleState, MaintenanceEvent, MetadataOptions, SpotNotice, StateReason},
     refresh::{Blocked, Refresh, RefreshStatus},
@@ -79,6 +81,11 @@ impl Default for CloudOptions {
 pub enum Effect {
     /// Power a machine on; everything about it is in [`Cloud::instance`].
     Launch {
+        /// Instance id.
+        id: String,
+    },
+    /// The instance is gone, and so is its disk; its machine has been off for a while.
+    Discard {
         /// Instance id.
         id: String,
     },

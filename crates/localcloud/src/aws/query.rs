@@ -15,6 +15,7 @@ mod processes;
 mod refreshes;
 mod sts;
 mod tags;
+mod warm_pools;
 mod xml;
 
 use std::collections::BTreeMap;

@@ -11,6 +11,8 @@ pub(crate) struct Bench {
     pub(crate) now: Timestamp,
     /// Ids in the order of their launch.
     pub(crate) launched: Vec<String>,
+    /// Whose disks are gone.
+    pub(crate) discarded: Vec<String>,
     /// Sentences of the timeline.
     pub(crate) timeline: Vec<String>,
 }
@@ -25,7 +27,13 @@ impl Bench {
 
     pub(crate) fn seeded(seed: u64) -> Self {
         let cloud = Cloud::new(CloudOptions { seed, ..CloudOptions::default() });
-        Self { cloud, now: Timestamp(1_800_000_000_000), launched: Vec::new(), timeline: Vec::new() }
+        Self {
+            cloud,
+            now: Timestamp(1_800_000_000_000),
+            launched: Vec::new(),
+            discarded: Vec::new(),
+            timeline: Vec::new(),
+        }
     }
 
     /// A cloud with launch template `t` and group `g`: one zone, minimum 0, new instances not protected.
@@ -188,9 +196,14 @@ impl Bench {
         while let Some(effect) = self.cloud.poll_effect() {
             match effect {
                 Effect::Launch { id } => {
-                    assert!(!self.launched.contains(&id), "{id} was launched twice");
-                    self.launched.push(id);
+                    // Only one that waited in a warm pool is started again.
+                    let again = self.launched.contains(&id);
+                    assert!(!again || self.told("taken from the warm pool"), "{id} was launched twice");
+                    if !again {
+                        self.launched.push(id);
+                    }
                 }
+                Effect::Discard { id } => self.discarded.push(id),
                 Effect::PowerOff { id } => self.cloud.powered_off(&id, self.now),
                 Effect::Happened(happening) => self.timeline.push(happening.what),
             }

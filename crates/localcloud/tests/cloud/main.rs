@@ -12,3 +12,4 @@ mod paging;
 mod refresh;
 mod refusals;
 mod walk;
+mod warm;

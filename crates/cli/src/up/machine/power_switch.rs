@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io,
+    fs, io,
     os::unix::net::UnixDatagram as StdUnixDatagram,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -28,9 +28,11 @@ pub fn machine_off(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// The machine's side, before its agent starts.
+/// The machine's side, before its agent starts. A machine that is started again has one from before.
 pub fn bind(dir: &Path) -> io::Result<UnixDatagram> {
-    UnixDatagram::bind(path(dir))
+    let path = path(dir);
+    let _ = fs::remove_file(&path);
+    UnixDatagram::bind(path)
 }
 
 /// Resolves when the machine is to be switched off.

@@ -36,7 +36,7 @@ fn machines(home: &Path) -> ProcessMachines {
 
 async fn boot(machines: &ProcessMachines, number: usize) -> Box<dyn Machine> {
     let boot = Boot {
-        id: format!("i-{number:017x}"),
+        id: id(number),
         group: "g".into(),
         imds: "http://127.0.0.1:1".into(),
         aws: "http://127.0.0.1:2".into(),
@@ -54,6 +54,12 @@ async fn live(machines: &ProcessMachines, number: usize) {
     }
     machine.power_off().await;
     assert!(machine.report().is_some());
+    drop(machine);
+    machines.discard(&id(number));
+}
+
+fn id(number: usize) -> String {
+    format!("i-{number:017x}")
 }
 
 #[tokio::test]
@@ -82,11 +88,18 @@ async fn what_a_machine_held_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_machine_that_was_not_shut_down_leaves_its_files() {
+async fn a_machine_that_is_stopped_starts_again_with_its_files() {
     let home = TempDir::new().unwrap();
     let machines = machines(home.path());
+    let file = machines.config.fleet_dir.instances().join(id(0)).join("state/journal.json");
     let machine = boot(&machines, 0).await;
+    while machine.report().is_none() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    fs::write(&file, "{}").unwrap();
+    machine.power_off().await;
     drop(machine);
-    assert!(machines.config.fleet_dir.instances().join("i-00000000000000000/agent.toml").is_file());
-    processes::end(&ProcessScope::Fleet(machines.config.fleet_dir.fleet_name()), Duration::ZERO).await;
+    let again = boot(&machines, 0).await;
+    assert!(file.is_file());
+    again.power_off().await;
 }

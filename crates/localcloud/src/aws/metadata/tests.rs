@@ -176,7 +176,8 @@ fn directories_list_what_is_in_them() {
     assert!(top.lines().any(|line| line == "placement/") && top.lines().any(|line| line == "instance-id"), "{top}");
     assert!(!top.lines().any(|line| line == "spot/"), "{top}");
     assert_eq!(bed.text("/latest/meta-data/iam/security-credentials/"), "agent");
-    assert_eq!(bed.get("/latest/meta-data/instance-id/").status, 404);
+    // botocore asks for the zone so.
+    assert_eq!(bed.text("/latest/meta-data/placement/availability-zone/"), "eu-central-1b");
     assert_eq!(bed.get("/1999-01-01/meta-data/").status, 404);
     assert_eq!(bed.get("/latest/api/token").status, 405);
 }
@@ -199,6 +200,8 @@ fn notices_are_absent_until_they_are_given() {
     assert_eq!(rebalance, json!({"noticeTime": "2026-09-21T14:14:30Z"}));
     let maintenance = bed.json("/latest/meta-data/events/maintenance/scheduled");
     assert_eq!(maintenance[0]["NotBefore"], "22 Sep 2026 17:59:59 GMT");
+    assert_eq!(maintenance[0]["NotAfter"], "22 Sep 2026 19:59:59 GMT");
+    assert_eq!(maintenance[0]["NotBeforeDeadline"], "29 Sep 2026 17:59:59 GMT");
     assert_eq!(maintenance[0]["State"], "active");
 }
 

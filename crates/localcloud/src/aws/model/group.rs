@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Refresh, Timestamp};
+use super::{LifecycleState, Refresh, Timestamp};
 
 /// No hook keeps an instance waiting for longer (EC2 Auto Scaling User Guide, lifecycle hooks): 48 h.
 const LONGEST_WAIT: Duration = Duration::from_secs(48 * 3600);
@@ -56,6 +56,8 @@ pub struct Group {
     pub suspended: BTreeSet<Process>,
     /// Whether the group goes away with its last instance.
     pub deleting: bool,
+    /// Instances that are kept ready outside of the group's capacity.
+    pub warm_pool: Option<WarmPool>,
     /// Instance refreshes, oldest first.
     pub refreshes: Vec<Refresh>,
     /// When the group next compares what it has with what it wants.
@@ -100,6 +102,32 @@ pub struct Bounds {
     pub min: u32,
     pub max: u32,
     pub desired: u32,
+}
+
+/// A warm pool (EC2 Auto Scaling API reference, `PutWarmPool`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WarmPool {
+    /// `MinSize`.
+    pub min: u32,
+    /// `MaxGroupPreparedCapacity`: members in service and in the pool together; without it the group's largest size.
+    pub most_prepared: Option<u32>,
+    /// `PoolState`: whether its instances run while they wait; else they are stopped.
+    pub running: bool,
+    /// Whether it goes away with its last instance.
+    pub deleting: bool,
+}
+
+impl WarmPool {
+    /// How many instances it is to hold beside so many that are desired.
+    pub fn wanted(&self, bounds: Bounds) -> u32 {
+        let prepared = self.most_prepared.unwrap_or(bounds.max);
+        if self.deleting { 0 } else { prepared.saturating_sub(bounds.desired).max(self.min) }
+    }
+
+    /// The state in which its instances wait.
+    pub fn state(&self) -> LifecycleState {
+        if self.running { LifecycleState::WarmedRunning } else { LifecycleState::WarmedStopped }
+    }
 }
 
 /// A tag of a group.

@@ -101,6 +101,14 @@ pub enum LifecycleState {
     Detached,
     EnteringStandby,
     Standby,
+    WarmedPending,
+    WarmedPendingWait,
+    WarmedPendingProceed,
+    WarmedRunning,
+    WarmedStopped,
+    WarmedTerminating,
+    WarmedTerminatingWait,
+    WarmedTerminatingProceed,
 }
 
 impl LifecycleState {
@@ -119,6 +127,14 @@ impl LifecycleState {
             Self::Detached => "Detached",
             Self::EnteringStandby => "EnteringStandby",
             Self::Standby => "Standby",
+            Self::WarmedPending => "Warmed:Pending",
+            Self::WarmedPendingWait => "Warmed:Pending:Wait",
+            Self::WarmedPendingProceed => "Warmed:Pending:Proceed",
+            Self::WarmedRunning => "Warmed:Running",
+            Self::WarmedStopped => "Warmed:Stopped",
+            Self::WarmedTerminating => "Warmed:Terminating",
+            Self::WarmedTerminatingWait => "Warmed:Terminating:Wait",
+            Self::WarmedTerminatingProceed => "Warmed:Terminating:Proceed",
         }
     }
 
@@ -127,9 +143,30 @@ impl LifecycleState {
         matches!(self, Self::Pending | Self::PendingWait | Self::PendingProceed)
     }
 
+    /// On its way into a warm pool.
+    pub fn is_warming(self) -> bool {
+        matches!(self, Self::WarmedPending | Self::WarmedPendingWait | Self::WarmedPendingProceed)
+    }
+
+    /// In a warm pool, and ready to be put in service.
+    pub fn is_warm(self) -> bool {
+        matches!(self, Self::WarmedRunning | Self::WarmedStopped)
+    }
+
+    /// In a warm pool, on its way in or out or there: it does not count, and its group does not list it.
+    pub fn is_in_warm_pool(self) -> bool {
+        self.is_warming() || self.is_warm() || self.is_leaving_warm_pool()
+    }
+
+    /// Ended out of a warm pool.
+    fn is_leaving_warm_pool(self) -> bool {
+        matches!(self, Self::WarmedTerminating | Self::WarmedTerminatingWait | Self::WarmedTerminatingProceed)
+    }
+
     /// On its way out for good.
     pub fn is_terminating(self) -> bool {
         matches!(self, Self::Terminating | Self::TerminatingWait | Self::TerminatingProceed)
+            || self.is_leaving_warm_pool()
     }
 
     /// Whether it counts toward the desired capacity of its group.

@@ -31,6 +31,11 @@ impl Inventory {
         self.members(group).filter(|instance| instance.state.is_counted())
     }
 
+    /// The instances of a group's warm pool.
+    pub(crate) fn warm<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Instance> {
+        self.members(group).filter(|instance| instance.state.is_in_warm_pool())
+    }
+
     /// How many members count toward the desired capacity.
     pub(crate) fn count(&self, group: &str) -> u32 {
         u32::try_from(self.counted(group).count()).unwrap_or(u32::MAX)

@@ -23,15 +23,32 @@ impl Cloud {
             return;
         }
         for _ in 0..missing {
-            if let Err(why) = self.launch(name, now) {
+            if self.take_from_warm_pool(name, now) {
+                continue;
+            }
+            if let Err(why) = self.launch(name, LifecycleState::Pending, now) {
                 self.launch_failed(name, &why, now);
                 return;
             }
         }
     }
 
-    /// Launches one instance. Its way into service begins with `Pending`.
-    fn launch(&mut self, name: &str, now: Timestamp) -> Result<(), String> {
+    /// Launches instances into the warm pool, unless launching is suspended or earlier failures say to wait.
+    pub(crate) fn warm_up(&mut self, name: &str, missing: u32, now: Timestamp) {
+        let Some(group) = self.inventory.groups.get(name) else { return };
+        if group.backoff.is_some_and(|(until, _)| until > now) || !group.runs(Process::Launch) {
+            return;
+        }
+        for _ in 0..missing {
+            if let Err(why) = self.launch(name, LifecycleState::WarmedPending, now) {
+                self.launch_failed(name, &why, now);
+                return;
+            }
+        }
+    }
+
+    /// Launches one instance. Its way begins with `Pending` into service, or with `Warmed:Pending` into the warm pool.
+    fn launch(&mut self, name: &str, state: LifecycleState, now: Timestamp) -> Result<(), String> {
         if let Some(why) = &self.launch_failure {
             self.count_injected(|injected| injected.failed_launches += 1);
             return Err(why.clone());
@@ -49,7 +66,11 @@ impl Cloud {
         let spot = mixed.as_ref().map_or(data.spot, |mixed| wants_spot(&self.inventory, name, mixed));
         let preferred = mixed.and_then(|mixed| mixed.types.into_iter().next());
         let instance_type = preferred.or_else(|| data.instance_type.clone()).unwrap_or_else(|| "m5.large".to_owned());
-        let cause = launch_cause(&self.inventory, group, now);
+        let cause = if state.is_warming() {
+            warm_up_cause(&self.inventory, group, now)
+        } else {
+            launch_cause(&self.inventory, group, now)
+        };
         let (zone, subnet) = (group.zones[place].clone(), group.subnets.get(place).cloned());
 
         let mut tags = instance_tags(group, &data);
@@ -59,12 +80,14 @@ impl Cloud {
 
         let id = self.ids.resource("i");
         self.launches += 1;
-        let activity = self.begin_activity(name, Some(&id), format!("Launching a new EC2 instance: {id}"), cause, now);
+        let into = if state.is_warming() { " into warm pool" } else { "" };
+        let description = format!("Launching a new EC2 instance{into}: {id}");
+        let activity = self.begin_activity(name, Some(&id), description, cause, now);
         let [_, _, _, _, _, _, high, low] = self.launches.to_be_bytes();
         let instance = Instance {
             id: id.clone(),
             group: Some(name.to_owned()),
-            state: LifecycleState::Pending,
+            state,
             ec2_state: Ec2State::Pending,
             protected: false,
             healthy: true,
@@ -104,7 +127,7 @@ impl Cloud {
         self.inventory.instances.insert(id.clone(), instance);
         self.effects.push_back(Effect::Launch { id: id.clone() });
         let market = if spot { "Spot" } else { "on-demand" };
-        self.happened(&id, format!("launched as {market} {instance_type} in {zone}"), now);
+        self.happened(&id, format!("launched as {market} {instance_type} in {zone}{into}"), now);
         Ok(())
     }
 
@@ -119,7 +142,8 @@ impl Cloud {
 
     /// EC2 gave an instance that does not start: it is gone, and its launch has failed.
     pub(crate) fn no_boot(&mut self, id: &str, why: &str, now: Timestamp) {
-        let Some(instance) = self.inventory.instances.get_mut(id).filter(|instance| instance.state.is_pending()) else {
+        let coming = |instance: &&mut Instance| instance.state.is_pending() || instance.state.is_warming();
+        let Some(instance) = self.inventory.instances.get_mut(id).filter(coming) else {
             return self.machine_off(id, now);
         };
         instance.state = LifecycleState::Terminated;
@@ -189,6 +213,15 @@ fn launch_cause(inventory: &Inventory, group: &Group, now: Timestamp) -> String 
         "{why}At {} an instance was started in response to a difference between desired and actual capacity, \
          increasing the capacity from {count} to {}.",
         now.to_seconds(),
+        count + 1
+    )
+}
+
+fn warm_up_cause(inventory: &Inventory, group: &Group, now: Timestamp) -> String {
+    let (at, count) = (now.to_seconds(), inventory.warm(&group.name).count());
+    format!(
+        "At {at} an instance was started in response to a difference between desired and actual warm pool size, \
+         increasing the warm pool size from {count} to {}.",
         count + 1
     )
 }

@@ -41,9 +41,11 @@ impl Cloud {
             let (due, last) = (now + hook.heartbeat, now + hook.global_timeout());
             instance.lifecycle_actions.push(LifecycleAction { token: self.ids.uuid(), hook, due, last });
         }
-        instance.state = match transition {
-            LifecycleTransition::Launching => LifecycleState::PendingWait,
-            LifecycleTransition::Terminating => LifecycleState::TerminatingWait,
+        instance.state = match (transition, instance.state.is_in_warm_pool()) {
+            (LifecycleTransition::Launching, false) => LifecycleState::PendingWait,
+            (LifecycleTransition::Launching, true) => LifecycleState::WarmedPendingWait,
+            (LifecycleTransition::Terminating, false) => LifecycleState::TerminatingWait,
+            (LifecycleTransition::Terminating, true) => LifecycleState::WarmedTerminatingWait,
         };
         if let Some(activity) = instance.activity {
             self.inventory.set_status(activity, ActivityStatus::MidLifecycleAction);
@@ -85,10 +87,14 @@ impl Cloud {
             instance.lifecycle_actions.clear();
         }
         let over = instance.lifecycle_actions.is_empty();
-        let launching = instance.state == LifecycleState::PendingWait;
+        let launching = matches!(instance.state, LifecycleState::PendingWait | LifecycleState::WarmedPendingWait);
         if over && !(launching && abandoned) {
-            instance.state =
-                if launching { LifecycleState::PendingProceed } else { LifecycleState::TerminatingProceed };
+            instance.state = match (launching, instance.state.is_in_warm_pool()) {
+                (true, false) => LifecycleState::PendingProceed,
+                (true, true) => LifecycleState::WarmedPendingProceed,
+                (false, false) => LifecycleState::TerminatingProceed,
+                (false, true) => LifecycleState::WarmedTerminatingProceed,
+            };
             instance.step_due = Some(now + react);
             let status = if launching { ActivityStatus::PreInService } else { ActivityStatus::InProgress };
             if let Some(activity) = instance.activity {

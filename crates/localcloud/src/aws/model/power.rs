@@ -24,6 +24,7 @@ impl Cloud {
             self.not_running(id, now);
         } else {
             self.terminated(id, now);
+            self.effects.push_back(Effect::Discard { id: id.to_owned() });
         }
     }
 
@@ -62,6 +63,7 @@ impl Cloud {
         } else if let Some(instance) = self.inventory.instances.get_mut(id) {
             instance.ec2_state = Ec2State::Stopped;
             self.not_running(id, now);
+            self.reach_warm_pool(id, now);
         }
     }
 
@@ -132,11 +134,13 @@ impl Cloud {
         instance.notice_due = None;
         let group = instance.group.as_ref().and_then(|name| self.inventory.groups.get(name));
         let checked = group.is_some_and(|group| group.runs(Process::HealthCheck));
-        if !checked || !(instance.state.is_counted() || instance.state.is_terminating()) {
+        // In a warm pool it may be stopped as it should be.
+        let warm_and_ended = instance.state.is_in_warm_pool() && instance.ec2_state.is_ending();
+        if !checked || !(instance.state.is_counted() || instance.state.is_terminating() || warm_and_ended) {
             return;
         }
         instance.healthy = false;
-        if instance.state.is_counted() {
+        if instance.state.is_counted() || warm_and_ended {
             self.happened(id, "unhealthy: the group sees that it does not run", now);
             self.schedule_reconcile_of(id, now);
         }

@@ -37,6 +37,7 @@ impl Cloud {
             }
         }
         self.retire_outgoing(name, now);
+        self.fill_warm_pool(name, now);
     }
 
     /// The desired capacity, and one more for each instance that leaves only when its replacement is there.
@@ -54,7 +55,10 @@ impl Cloud {
         if !self.runs(name, Process::ReplaceUnhealthy) || !self.runs(name, Process::Terminate) {
             return;
         }
-        let unhealthy = self.inventory.counted(name).filter(|member| !member.healthy);
+        let watched = |member: &&Instance| {
+            member.state.is_counted() || member.state.is_in_warm_pool() && !member.state.is_terminating()
+        };
+        let unhealthy = self.inventory.members(name).filter(watched).filter(|member| !member.healthy);
         let unhealthy: Vec<_> = unhealthy.map(|member| (member.id.clone(), member.ec2_state.is_up())).collect();
         for (id, up) in unhealthy {
             let reason = if up { TerminationReason::MarkedUnhealthy } else { TerminationReason::NotRunning };

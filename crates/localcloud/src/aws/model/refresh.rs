@@ -235,7 +235,15 @@ fn what_now(member: &Instance, refresh: &Refresh) -> Next {
         | LifecycleState::Terminated
         | LifecycleState::Detaching
         | LifecycleState::Detached
-        | LifecycleState::EnteringStandby => Next::Later,
+        | LifecycleState::EnteringStandby
+        | LifecycleState::WarmedPending
+        | LifecycleState::WarmedPendingWait
+        | LifecycleState::WarmedPendingProceed
+        | LifecycleState::WarmedRunning
+        | LifecycleState::WarmedStopped
+        | LifecycleState::WarmedTerminating
+        | LifecycleState::WarmedTerminatingWait
+        | LifecycleState::WarmedTerminatingProceed => Next::Later,
     }
 }
 

@@ -9,9 +9,11 @@ impl Cloud {
         let Some(instance) = self.inventory.instances.get_mut(id) else { return };
         instance.step_due = None;
         match instance.state {
-            LifecycleState::Pending if instance.ec2_state == Ec2State::Pending => {
+            LifecycleState::Pending | LifecycleState::WarmedPending if instance.ec2_state == Ec2State::Pending => {
+                let pool = instance.group.as_ref().and_then(|name| self.inventory.groups.get(name)?.warm_pool);
+                let waits_as = pool.filter(|_| instance.state.is_warming()).map(|pool| pool.state().as_str());
                 instance.ec2_state = Ec2State::Running;
-                instance.target_state = Some("InService");
+                instance.target_state = Some(waits_as.unwrap_or("InService"));
                 instance.step_due = Some(now.max(instance.launched_at + boot));
             }
             LifecycleState::Pending => {
@@ -20,12 +22,18 @@ impl Cloud {
                 }
             }
             LifecycleState::PendingProceed => self.enter_service(id, now),
-            LifecycleState::Terminating => {
+            LifecycleState::WarmedPending => {
+                if !self.begin_waiting(id, LifecycleTransition::Launching, now) {
+                    self.enter_warm_pool(id, now);
+                }
+            }
+            LifecycleState::WarmedPendingProceed => self.enter_warm_pool(id, now),
+            LifecycleState::Terminating | LifecycleState::WarmedTerminating => {
                 if !self.begin_waiting(id, LifecycleTransition::Terminating, now) {
                     self.end_member(id, now);
                 }
             }
-            LifecycleState::TerminatingProceed => self.end_member(id, now),
+            LifecycleState::TerminatingProceed | LifecycleState::WarmedTerminatingProceed => self.end_member(id, now),
             LifecycleState::EnteringStandby => self.reach_standby(id, now),
             LifecycleState::Detaching => self.detached(id, now),
             LifecycleState::PendingWait
@@ -33,7 +41,11 @@ impl Cloud {
             | LifecycleState::TerminatingWait
             | LifecycleState::Terminated
             | LifecycleState::Detached
-            | LifecycleState::Standby => {}
+            | LifecycleState::Standby
+            | LifecycleState::WarmedPendingWait
+            | LifecycleState::WarmedRunning
+            | LifecycleState::WarmedStopped
+            | LifecycleState::WarmedTerminatingWait => {}
         }
     }
 
@@ -98,8 +110,8 @@ impl Cloud {
     /// Takes an instance out of the books of its group once both its life cycle and its machine are at their end.
     pub(crate) fn forget_if_over(&mut self, id: &str, now: Timestamp) {
         let Some(instance) = self.inventory.instances.get_mut(id) else { return };
-        let at_end = matches!(instance.state, LifecycleState::Terminating | LifecycleState::TerminatingProceed)
-            && instance.step_due.is_none();
+        let at_end =
+            instance.state.is_terminating() && instance.lifecycle_actions.is_empty() && instance.step_due.is_none();
         if !at_end || instance.ec2_state != Ec2State::Terminated {
             return;
         }

@@ -21,6 +21,8 @@ pub(crate) enum TerminationReason {
     Lifetime,
     /// Its launch hook was abandoned.
     LaunchAbandoned,
+    /// The warm pool is larger than it should be, or is deleted.
+    WarmPool,
     /// The group is deleted by force.
     GroupDeleted,
 }
@@ -38,6 +40,7 @@ impl TerminationReason {
             Self::Refresh => "instance refresh",
             Self::Lifetime => "maximum lifetime over",
             Self::LaunchAbandoned => "launch hook abandoned",
+            Self::WarmPool => "not needed in the warm pool",
             Self::GroupDeleted => "group deleted",
         }
     }
@@ -73,6 +76,9 @@ impl TerminationReason {
             Self::Refresh => format!("{out} an instance refresh."),
             Self::Lifetime => format!("{out} its maximum instance lifetime."),
             Self::LaunchAbandoned => format!("{out} an abandoned lifecycle action."),
+            Self::WarmPool => {
+                format!("{out} a difference between desired and actual warm pool size.")
+            }
             Self::GroupDeleted => format!("{out} a user request to delete the group."),
         }
     }
@@ -123,8 +129,11 @@ impl Cloud {
         let activity = self.begin_activity(&name, Some(id), format!("Terminating EC2 instance: {id}"), cause, now);
         let instance = self.inventory.instances.get_mut(id)?;
         instance.activity = Some(activity);
-        instance.state = LifecycleState::Terminating;
-        instance.target_state = Some("Terminated");
+        (instance.state, instance.target_state) = if instance.state.is_in_warm_pool() {
+            (LifecycleState::WarmedTerminating, Some("Warmed:Terminated"))
+        } else {
+            (LifecycleState::Terminating, Some("Terminated"))
+        };
         instance.lifecycle_actions.clear();
         instance.outgoing = false;
         instance.hooked = reason.runs_hooks();
@@ -141,7 +150,9 @@ impl Cloud {
         if instance.state.is_terminating() {
             instance.lifecycle_actions.clear();
             instance.hooked = false;
-            if instance.state == LifecycleState::TerminatingWait {
+            let waits =
+                matches!(instance.state, LifecycleState::TerminatingWait | LifecycleState::WarmedTerminatingWait);
+            if waits {
                 instance.state = LifecycleState::TerminatingProceed;
                 instance.step_due = Some(now);
             }

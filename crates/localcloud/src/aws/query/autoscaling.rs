@@ -3,7 +3,7 @@
 use super::{
     error::{AwsError, CallResult},
     form::{Form, Service},
-    groups, history, lifecycle_hooks, members, processes, refreshes, tags,
+    groups, history, lifecycle_hooks, members, processes, refreshes, tags, warm_pools,
     xml::Xml,
 };
 use crate::{aws::model::Cloud, time::Timestamp};
@@ -33,6 +33,9 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "StartInstanceRefresh" => refreshes::start(cloud, form, now),
         "DescribeInstanceRefreshes" => refreshes::describe(cloud, form),
         "CancelInstanceRefresh" => refreshes::cancel(cloud, form, now),
+        "PutWarmPool" => warm_pools::put(cloud, form, now),
+        "DescribeWarmPool" => warm_pools::describe(cloud, form),
+        "DeleteWarmPool" => warm_pools::delete(cloud, form, now),
         "SuspendProcesses" => processes::suspend(cloud, form, now),
         "ResumeProcesses" => processes::resume(cloud, form, now),
         "CreateOrUpdateTags" => tags::create(cloud, form, now),

@@ -13,7 +13,7 @@ use super::{
     lookup::{LARGEST_PAGE, PAGE, group},
     members,
     page::page,
-    tags,
+    tags, warm_pools,
     xml::Xml,
 };
 use crate::aws::model::{Bounds, Cloud, Group, MixedInstances};
@@ -196,7 +196,8 @@ fn write(xml: &mut Xml, cloud: &Cloud, group: &Group, with_instances: bool) {
     xml.text("HealthCheckType", &group.health_check);
     xml.text("HealthCheckGracePeriod", group.grace.as_secs());
     if with_instances {
-        xml.list("Instances", "member", cloud.view().members(&group.name), |xml, member| {
+        let listed = cloud.view().members(&group.name).filter(|member| !member.state.is_in_warm_pool());
+        xml.list("Instances", "member", listed, |xml, member| {
             members::write(xml, member);
             xml.text("HealthStatus", if member.healthy { "Healthy" } else { "Unhealthy" });
         });
@@ -227,6 +228,10 @@ fn write(xml: &mut Xml, cloud: &Cloud, group: &Group, with_instances: bool) {
     );
     xml.optional("MaxInstanceLifetime", group.max_lifetime.map(|span| span.as_secs()));
     xml.text("CapacityRebalance", group.capacity_rebalance);
+    if let Some(pool) = &group.warm_pool {
+        xml.node("WarmPoolConfiguration", |xml| warm_pools::write(xml, pool));
+        xml.text("WarmPoolSize", cloud.view().warm(&group.name).count());
+    }
     xml.optional("DefaultInstanceWarmup", group.warmup.map(|span| span.as_secs()));
     xml.optional("DeletionProtection", group.deletion_protection.as_deref());
 }
@@ -275,6 +280,7 @@ fn blank(name: &str, bounds: Bounds, now: Timestamp) -> Group {
         lifecycle_hooks: BTreeMap::new(),
         suspended: BTreeSet::new(),
         deleting: false,
+        warm_pool: None,
         refreshes: Vec::new(),
         act_due: None,
         backoff: None,

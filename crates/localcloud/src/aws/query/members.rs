@@ -116,6 +116,9 @@ pub(crate) fn terminate(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> C
                 "Instance Id not found - No managed instance found for instance ID {id}"
             )));
         }
+        if instance.state.is_in_warm_pool() {
+            return Err(AwsError::validation(format!("The instance {id} is in a warm pool.")));
+        }
         // A launch under way can be called off; anything else under way has to end first.
         if let Some(activity) = instance.activity.filter(|_| !instance.state.is_pending())
             && let Some(activity) = cloud.inventory.activity(activity)
