@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, summarize},
-    pool::{Pool, TickContext, groups_of, view},
+    pool::{Pool, TickContext, groups_of, reading_time, view},
     regions::Describing,
 };
 
@@ -80,9 +80,14 @@ pub(crate) async fn check(
 }
 
 async fn check_pool(context: Rc<TickContext>, mut pool: Pool, describing: Describing) -> Finding {
-    let until = Instant::now() + context.deadline;
+    let started = Instant::now();
+    let until = started + context.deadline;
     let settings = pool.settings.clone();
-    let (group, reading) = join(view(&context, &settings, describing, until), pool.read(&context, until)).await;
+    let (group, reading) = join(
+        view(&context, &settings, describing, until),
+        pool.read(&context, started + reading_time(context.deadline)),
+    )
+    .await;
     let mut finding = Finding { pool: settings.name.clone(), group: settings.group.clone(), ..Finding::default() };
     match group {
         Ok(view) => {

@@ -176,7 +176,7 @@ impl Pool {
     ) -> Result<(), String> {
         let until = started + context.deadline;
         let settings = self.settings.clone();
-        let reading = async { (self.read(context, until).await, started.elapsed()) };
+        let reading = async { (self.read(context, started + reading_time(context.deadline)).await, started.elapsed()) };
         let ((reading, took), view) = join(reading, view(context, &settings, group, until)).await;
         record.ms.demand = Some(millis(took));
         record.ms.describe = view.as_ref().ok().map(|view| millis(view.took));
@@ -257,7 +257,22 @@ impl Pool {
                 Some(_) | None => wish,
             };
             self.not_before = poll_after.map(|after| Instant::now() + after.min(MAX_POLL_AFTER));
-            return read.map_err(|error| error.message);
+            return read.map_err(|error| match error.kind {
+                ErrorKind::TimeOver => format!(
+                    "the queue was not read: {}; raise `deadline`, of which a reading has three quarters, or see why {} is slow",
+                    error.message,
+                    self.settings.platform.address()
+                ),
+                ErrorKind::Unauthorized
+                | ErrorKind::Forbidden
+                | ErrorKind::NotFound
+                | ErrorKind::NoRunner
+                | ErrorKind::Throttled(_)
+                | ErrorKind::Server
+                | ErrorKind::Unreachable
+                | ErrorKind::Malformed
+                | ErrorKind::Refused => error.message,
+            });
         }
     }
 
@@ -334,6 +349,11 @@ pub(crate) async fn view(
             settings.name
         )),
     }
+}
+
+/// How much of a tick's time a reading has: what it counted by then is still to be raised to.
+pub(crate) fn reading_time(deadline: Duration) -> Duration {
+    deadline / 4 * 3
 }
 
 fn capacity(group: &GroupView, lately: u32) -> Capacity {

@@ -18,7 +18,7 @@ use lightsout_cloud::{
 };
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
-    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Program, Step},
+    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Program, Step},
     platform::{Demand, Queue, Reading},
     record::Record,
     settings::{Fragment, ScalerSettings},
@@ -46,10 +46,10 @@ impl Exchange for Answers {
     fn start(&mut self) -> Step<Reading> {
         let Some(seconds) = self.1 else { return Step::Done(self.0.clone()) };
         let argv = vec!["sleep".into(), seconds.into()];
-        Step::Perform(Effect::Program(Program { argv, env: Vec::new(), timeout: Duration::from_secs(30) }))
+        Step::perform(Effect::Program(Program { argv, env: Vec::new(), timeout: Duration::from_secs(30) }))
     }
 
-    fn resume(&mut self, _: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<Reading> {
         Step::Done(self.0.clone())
     }
 }

@@ -54,6 +54,17 @@ pub fn format_duration(duration: Duration) -> String {
     text
 }
 
+/// Writes a duration for people: to the tenth of a second below ten seconds, to the second above.
+pub fn format_about(duration: Duration) -> String {
+    let unit = match duration.as_millis() {
+        0..1_000 => 1,
+        1_000..10_000 => 100,
+        _ => 1_000,
+    };
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    format_duration(Duration::from_millis(millis.saturating_add(unit / 2) / unit * unit))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -74,6 +85,15 @@ mod tests {
             (" 5s ", 5_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn is_rounded_for_people() {
+        for (micros, text) in
+            [(5_998_418, "6s"), (7_640_000, "7s600ms"), (224_900, "224ms"), (95_400_000, "1m35s"), (0, "0s")]
+        {
+            assert_eq!(format_about(Duration::from_micros(micros)), text);
         }
     }
 

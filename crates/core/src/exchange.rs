@@ -9,6 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::duration::format_duration;
+
 /// Text that may be a secret. Its `Debug` form never shows one.
 #[derive(Clone, Debug)]
 pub enum Text {
@@ -86,12 +88,14 @@ pub struct Request {
     pub body: Option<Text>,
     /// How long the whole exchange may take; `None`: the shell's own limit, which is the longest in any case.
     pub timeout: Option<Duration>,
+    /// The longest body of the reply, in bytes; `None`: the shell's own limit, which is the longest in any case.
+    pub max_body: Option<usize>,
 }
 
 impl Request {
     /// A request without headers or body.
     pub fn new(method: Method, url: impl Into<String>) -> Self {
-        Self { method, url: url.into(), headers: Vec::new(), body: None, timeout: None }
+        Self { method, url: url.into(), headers: Vec::new(), body: None, timeout: None, max_body: None }
     }
 
     /// A GET.
@@ -110,6 +114,13 @@ impl Request {
     #[must_use]
     pub fn within(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// With less room than usual for the reply's body.
+    #[must_use]
+    pub fn up_to(mut self, max_body: usize) -> Self {
+        self.max_body = Some(max_body);
         self
     }
 
@@ -144,7 +155,7 @@ impl Reply {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
     /// Nothing came in time. Whether the other side acted is not known.
-    #[error("no answer within {0:?}")]
+    #[error("no answer within {}", format_duration(*.0))]
     Timeout(Duration),
     /// No connection: the other side did not act.
     #[error("cannot connect: {0}")]
@@ -215,19 +226,34 @@ pub enum EffectResult {
     Sign(Result<Vec<u8>, String>),
 }
 
+/// Tells the effects apart that an exchange has open at the same time; a number of its own choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EffectId(pub u64);
+
 /// What an exchange wants next.
 #[derive(Debug)]
 pub enum Step<T> {
-    /// Perform this, then call [`Exchange::resume`].
-    Perform(Effect),
-    /// It is over.
+    /// Perform this, then call [`Exchange::resume`] with its number and what came of it.
+    Perform(EffectId, Effect),
+    /// Nothing, until the result of something that is open is here.
+    Wait,
+    /// It is over. What is still open matters no more.
     Done(Result<T, ExchangeError>),
+}
+
+impl<T> Step<T> {
+    /// Performs the one effect of an exchange that has no two open at a time.
+    pub fn perform(effect: Effect) -> Self {
+        Self::Perform(EffectId::default(), effect)
+    }
 }
 
 /// A question that may take several requests (pages, a token first, a fallback).
 ///
 /// `start` begins it, also a second time: what is worth keeping between two runs (entity tags, tokens) stays in the value.
-/// The shell calls `result` exactly once for each [`Step::Perform`].
+/// The shell calls `resume` once for each [`Step::Perform`], in the order in which the results come. Meanwhile it calls
+/// `more` for as long as it has room for another effect and is not told to wait, so an exchange that asks one thing after
+/// the other needs no `more`, and a shell that has room for one effect needs no more than that.
 pub trait Exchange: Send {
     /// What it finds out.
     type Output;
@@ -235,8 +261,18 @@ pub trait Exchange: Send {
     /// Begins, dropping a run that was not finished.
     fn start(&mut self) -> Step<Self::Output>;
 
-    /// Goes on with what came of the last question.
-    fn resume(&mut self, result: EffectResult) -> Step<Self::Output>;
+    /// Goes on with what came of the effect of this number.
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Self::Output>;
+
+    /// What can be performed while something else is open.
+    fn more(&mut self) -> Step<Self::Output> {
+        Step::Wait
+    }
+
+    /// Ends a run whose time is over: what is known by now, if that is worth anything.
+    fn cut(&mut self) -> Option<Self::Output> {
+        None
+    }
 }
 
 impl<C: Exchange + ?Sized> Exchange for Box<C> {
@@ -246,8 +282,16 @@ impl<C: Exchange + ?Sized> Exchange for Box<C> {
         (**self).start()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Self::Output> {
-        (**self).resume(result)
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Self::Output> {
+        (**self).resume(id, result)
+    }
+
+    fn more(&mut self) -> Step<Self::Output> {
+        (**self).more()
+    }
+
+    fn cut(&mut self) -> Option<Self::Output> {
+        (**self).cut()
     }
 }
 
@@ -281,6 +325,8 @@ pub enum ErrorKind {
     Server,
     /// No reply at all.
     Unreachable,
+    /// The time for all its requests was over.
+    TimeOver,
     /// A reply that cannot be understood; nothing is concluded from it.
     Malformed,
     /// The platform refused for another reason.
@@ -300,6 +346,7 @@ impl ExchangeError {
             | ErrorKind::Throttled(_)
             | ErrorKind::Server
             | ErrorKind::Unreachable
+            | ErrorKind::TimeOver
             | ErrorKind::Malformed => true,
             ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Refused => false,
         }

@@ -15,6 +15,7 @@ pub mod job_pid_file;
 pub mod spacelift;
 pub mod stackguardian;
 mod steps;
+mod survey;
 pub mod webhook;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -22,7 +23,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use self::webhook::Webhook;
 use crate::{
     activity::Activity,
-    exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text},
+    exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text},
     settings::{Key, Section},
 };
 pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSettings, Secrets};
@@ -257,7 +258,7 @@ impl<T: Clone + Send> Exchange for Ready<T> {
         Step::Done(Ok(self.0.clone()))
     }
 
-    fn resume(&mut self, _: EffectResult) -> Step<T> {
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<T> {
         self.start()
     }
 }

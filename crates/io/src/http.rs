@@ -8,15 +8,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
-use lightsout_core::exchange::{
-    Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step, Unreachable,
+use lightsout_core::{
+    duration::format_about,
+    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step, Unreachable},
 };
 use reqwest::{Url, header::HeaderMap};
 
 pub use clients::{Clients, Limits, root};
 
 use crate::{program, sign};
+
+/// How many effects of one exchange are performed at the same time, at most. An exchange may wish for fewer.
+pub const AT_ONCE: usize = 32;
 
 /// How many redirects one request may take.
 const REDIRECTS: usize = 3;
@@ -41,33 +46,34 @@ impl Driver {
         Self { clients: Clients::new(limits, Some(user_agent.to_owned())) }
     }
 
-    /// Asks what the exchange wants to ask until it is over.
+    /// Asks what the exchange wants to ask until it is over, up to [`AT_ONCE`] things at a time.
     ///
     /// # Errors
-    /// What the exchange concluded, or [`ErrorKind::Unreachable`] when it was not over at the deadline.
-    pub async fn complete<T>(
-        &self,
-        call: &mut dyn Exchange<Output = T>,
-        deadline: Duration,
-    ) -> Result<T, ExchangeError> {
-        let talking = async {
-            let mut step = call.start();
-            loop {
-                match step {
-                    Step::Perform(effect) => {
-                        let result = self.perform(effect).await;
-                        step = call.resume(result);
-                    }
-                    Step::Done(result) => return result,
+    /// What the exchange concluded, or [`ErrorKind::TimeOver`] when it was not over in this time and nothing is known of it.
+    pub async fn complete<T>(&self, call: &mut dyn Exchange<Output = T>, time: Duration) -> Result<T, ExchangeError> {
+        let mut over = std::pin::pin!(tokio::time::sleep(time));
+        let mut open = FuturesUnordered::new();
+        let (mut asked, mut answered) = (BTreeMap::new(), 0_u32);
+        let mut step = call.start();
+        loop {
+            match step {
+                Step::Done(result) => return result,
+                Step::Perform(id, effect) => {
+                    asked.insert(id, what(&effect));
+                    open.push(async move { (id, self.perform(effect).await) });
+                    step = if open.len() < AT_ONCE { call.more() } else { Step::Wait };
                 }
+                Step::Wait => tokio::select! {
+                    biased;
+                    Some((id, result)) = open.next() => {
+                        asked.remove(&id);
+                        answered += 1;
+                        step = call.resume(id, result);
+                    }
+                    () = &mut over => return call.cut().ok_or_else(|| time_over(time, answered, asked.values())),
+                },
             }
-        };
-        tokio::time::timeout(deadline, talking).await.unwrap_or_else(|_| {
-            Err(ExchangeError::new(
-                ErrorKind::Unreachable,
-                format!("the conversation with the platform was not over within {deadline:?}: it is slow or hangs"),
-            ))
-        })
+        }
     }
 
     /// Asks one question.
@@ -116,14 +122,48 @@ impl Driver {
         if let Some(body) = &request.body {
             sending = sending.body(body.expose().to_owned());
         }
-        if let Some(timeout) = request.timeout {
-            sending = sending.timeout(self.clients.at_most(timeout));
+        let timeout = request.timeout.map(|timeout| self.clients.at_most(timeout));
+        if let Some(timeout) = timeout {
+            sending = sending.timeout(timeout);
         }
-        let response = self.clients.send(sending).await?;
+        let as_asked = |error| match (error, timeout) {
+            (Unreachable::Timeout(_), Some(timeout)) => Unreachable::Timeout(timeout),
+            (error, _) => error,
+        };
+        let response = self.clients.send(sending).await.map_err(as_asked)?;
         let status = response.status().as_u16();
         let headers = headers(response.headers());
-        Ok(Reply { status, headers, body: self.clients.body(response).await? })
+        Ok(Reply { status, headers, body: self.clients.body(response, request.max_body).await.map_err(as_asked)? })
     }
+}
+
+/// What is asked, as it may be told.
+fn what(effect: &Effect) -> String {
+    match effect {
+        Effect::Http(request) => {
+            let url = Url::parse(&request.url).map_or_else(|_| request.url.clone(), |url| redact(&url));
+            format!("{} {url}", request.method.as_str())
+        }
+        Effect::Program(program) => program.argv.first().cloned().unwrap_or_default(),
+        Effect::Clock => "the time".into(),
+        Effect::Sign(_) => "the signature".into(),
+    }
+}
+
+/// The time was over before anything was known.
+fn time_over<'a>(time: Duration, answered: u32, mut open: impl Iterator<Item = &'a String>) -> ExchangeError {
+    let what = open.next().map_or("nothing that was asked", String::as_str);
+    let others = match open.count() {
+        0 => " was".to_owned(),
+        others => format!(" and {others} more were"),
+    };
+    let before = match answered {
+        0 => String::new(),
+        1 => "; one request before it was".into(),
+        answered => format!("; {answered} requests before it were"),
+    };
+    let message = format!("{what}{others} not answered within {}{before}", format_about(time));
+    ExchangeError::new(ErrorKind::TimeOver, message)
 }
 
 /// The URL as it may be logged: without a user, and without the values of parameters that look like secrets.

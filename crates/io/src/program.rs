@@ -2,7 +2,10 @@
 
 use std::{io, process::Stdio, time::Duration};
 
-use lightsout_core::exchange::{Output, Program};
+use lightsout_core::{
+    duration::format_duration,
+    exchange::{Output, Program},
+};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -54,7 +57,7 @@ pub async fn run(program: &Program) -> Result<Output, String> {
     };
     let status = timeout(program.timeout, running)
         .await
-        .map_err(|_| format!("{name} did not end within {:?} and was killed", program.timeout))?
+        .map_err(|_| format!("{name} did not end within {} and was killed", format_duration(program.timeout)))?
         .map_err(|error| format!("cannot wait for {name}: {error}"))?;
     group.0 = None;
     Ok(Output { status: status.code(), stdout: out, stderr: err })

@@ -56,7 +56,7 @@ async fn perform(clients: &Clients, request: HttpRequest, timeout: Duration) -> 
     let status = StatusCode::try_from(response.status().as_u16())
         .map_err(|error| refused(Unreachable::Broken(error.to_string())))?;
     let headers = response.headers().clone();
-    let mut answer = HttpResponse::new(status, SdkBody::from(clients.body(response).await.map_err(refused)?));
+    let mut answer = HttpResponse::new(status, SdkBody::from(clients.body(response, None).await.map_err(refused)?));
     for (name, value) in &headers {
         if let Ok(value) = value.to_str() {
             answer.headers_mut().append(name.as_str().to_owned(), value.to_owned());

@@ -2,7 +2,6 @@
 
 mod checks;
 mod json;
-mod listing;
 mod paging;
 mod stage;
 #[cfg(test)]
@@ -15,11 +14,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use checks::{check_token, refuse};
 pub use json::{Document, Node};
-pub use listing::{Listing, PAGE};
 pub use paging::{next_page, percent_encode};
 pub use stage::{Stage, demand};
 
-use crate::exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Step};
+use crate::exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Step};
 
 /// The longest part of a platform's own message that is quoted, in characters.
 const EXCERPT: usize = 200;
@@ -189,7 +187,7 @@ impl<T> Exchange for Failed<T> {
         Step::Done(Err(self.0.clone()))
     }
 
-    fn resume(&mut self, _: EffectResult) -> Step<T> {
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<T> {
         self.start()
     }
 }
@@ -211,10 +209,10 @@ impl<T, F: FnMut(EffectResult) -> Result<T, ExchangeError> + Send> Exchange for 
     type Output = T;
 
     fn start(&mut self) -> Step<T> {
-        Step::Perform(self.ask.clone())
+        Step::perform(self.ask.clone())
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<T> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<T> {
         Step::Done((self.read)(result))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     activity::Activity,
-    exchange::{Call, EffectResult, Exchange, Step},
+    exchange::{Call, EffectId, EffectResult, Exchange, Step},
 };
 
 /// How many snapshots an answer other than quiet stands for, the one that it came in among them.
@@ -51,7 +51,8 @@ struct CachedProbe {
 impl CachedProbe {
     fn step(&self, step: Step<Activity>) -> Step<Activity> {
         match step {
-            Step::Perform(ask) => Step::Perform(ask),
+            Step::Perform(id, ask) => Step::Perform(id, ask),
+            Step::Wait => Step::Wait,
             Step::Done(result) => {
                 let activity = result.unwrap_or_else(|error| Activity::Unknown(error.message));
                 self.cache.keep(&activity);
@@ -72,8 +73,13 @@ impl Exchange for CachedProbe {
         self.step(step)
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Activity> {
-        let step = self.probe.resume(result);
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Activity> {
+        let step = self.probe.resume(id, result);
+        self.step(step)
+    }
+
+    fn more(&mut self) -> Step<Activity> {
+        let step = self.probe.more();
         self.step(step)
     }
 }

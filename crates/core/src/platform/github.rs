@@ -9,16 +9,18 @@
 //! TLS uses), so that no other implementation of RSA is linked.
 //!
 //! # The queue, by listing
-//! GitHub has no call that tells how many jobs wait for a runner. [`GitHubQueue`] lists the queued and running workflow
-//! runs of each repository and then the jobs of each run; counting runs would count too few. A job is ours when each of
-//! its labels is, in any case, one of ours; `self-hosted` always is.
+//! GitHub has no call that tells how many jobs wait for a runner. [`GitHubQueue`] lists the workflow runs of each
+//! repository that are not completed, in whatever state (one that waits for an approval can have jobs that wait for a
+//! runner), and then the jobs of each run; a job counts by its own state. A job is ours when each of its labels is, in
+//! any case, one of ours; `self-hosted` always is. GraphQL knows no list of a repository's runs, and no labels of jobs.
 //! - Lists that did not change cost a 304 (entity tags), which GitHub does not charge. What is charged is spread over
-//!   what is left of the hour.
+//!   what is left of the hour, and 800 requests are made in a minute, of which GitHub allows 900.
 //! - A job that names only a runner group (`runs-on: {group: ...}`) has no labels. It is counted when
 //!   [`GitHubQueueSettings::runner_group_id`] is set.
 //! - The API does not tell which group a waiting job asks for; give each pool labels of its own.
-//! - A repository that cannot be read fails the whole reading: it is never counted as zero. A run that is gone by the
-//!   time its jobs are read was deleted, and its jobs with it.
+//! - 32 lists are read at a time. One that cannot be read is never counted as zero: the reading says that it is missing.
+//!   Where there are too many for one reading or for GitHub's limits, they are read in parts (see `platform/survey.rs`). A
+//!   run that is gone by the time its jobs are read was deleted, and its jobs with it.
 //! - The token needs `actions: read` (classic: `repo`).
 //!
 //! # The queue, by a scale set (preview)

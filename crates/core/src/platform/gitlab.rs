@@ -14,8 +14,11 @@
 //! - Jobs that run are counted exactly with [`GitLabQueueSettings::runner_id`]. Without it they are those that match
 //!   by tag; they may run
 //!   on another fleet's runner with the same tags, and then a few instances too many are started, never too few.
-//! - A project that cannot be read fails the whole reading: it is never counted as zero. For a group, projects whose
-//!   CI is switched off are left out.
+//! - Sixteen projects are read at a time. One that cannot be read is never counted as zero: the reading says that it is
+//!   missing. A group that is too large for one reading is read in parts (see `platform/survey.rs`). Projects of a group
+//!   whose CI is switched off are left out.
+//! - GraphQL would not do: it answers for the jobs of one project at a time as well, and nests no jobs below a group's
+//!   projects (`ProjectJobsResolver` in GitLab's source); its `jobs` at the root are the administrator's.
 //! - The token needs the scope `read_api` and the role Reporter (Developer where job logs are private).
 //!
 //! # The runner

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Step};
+use crate::exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Step};
 
 /// What is next: a question and where we are while it is open, or the end.
 pub enum Transition<A, S, T> {
@@ -43,7 +43,7 @@ impl<B, G, S, T> Steps<B, G, S, T> {
         match next {
             Ok(Transition::Perform(ask, at)) => {
                 self.at = Some(at);
-                Step::Perform(ask)
+                Step::perform(ask)
             }
             Ok(Transition::Done(output)) => Step::Done(Ok(output)),
             Err(error) => Step::Done(Err(error)),
@@ -65,7 +65,7 @@ where
         self.step(next)
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<T> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<T> {
         let next = match self.at.take() {
             Some(at) => (self.next)(at, result),
             None => Err(unasked()),

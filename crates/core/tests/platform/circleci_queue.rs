@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
+    exchange::{EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
     platform::{
         Demand, Queue, Reading,
         circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings, base_url},
@@ -37,6 +37,14 @@ fn running(tasks: u32) -> Reply {
 
 fn read(replies: impl IntoIterator<Item = Reply>) -> Result<Reading, ExchangeError> {
     script(&mut open(settings()), replies).0
+}
+
+/// What failed, in part or as a whole.
+fn failure(result: Result<Reading, ExchangeError>) -> ExchangeError {
+    match result {
+        Ok(reading) => reading.missing.expect("a failure"),
+        Err(error) => error,
+    }
 }
 
 fn counts(queued: u32, running: u32) -> Reading {
@@ -127,7 +135,7 @@ fn counts_that_are_missing_or_mistyped_are_named() {
             (Value::Null, "the whole answer is null".to_owned()),
         ] {
             let bad = reply(200, &[], &body.to_string());
-            let error = if first { read([bad]) } else { read([waiting(1), bad]) }.expect_err("malformed");
+            let error = failure(if first { read([bad]) } else { read([waiting(1), bad]) });
             assert_eq!(error.kind, ErrorKind::Malformed);
             assert!(error.message.contains(&part) && error.message.contains("acme/linux"), "{error} lacks {part}");
         }
@@ -158,7 +166,7 @@ fn a_status_that_is_no_success_fails_the_reading() {
         (503, &wait, ErrorKind::Throttled(Some(Duration::from_secs(30))), "asks to wait"),
     ] {
         let bad = || reply(status, headers, r#"{"message":"its own words"}"#);
-        for error in [read([bad()]), read([waiting(1), bad()])].map(|result| result.expect_err("no success")) {
+        for error in [read([bad()]), read([waiting(1), bad()])].map(failure) {
             assert_eq!(error.kind, kind, "{status}");
             for part in [part, "its own words", "CircleCI at https://runner.circleci.com", &status.to_string()] {
                 assert!(error.message.contains(part), "{error} lacks {part}");
@@ -185,7 +193,7 @@ fn an_answer_that_is_no_json_is_not_an_empty_queue() {
 fn no_reply_is_no_reading_and_a_new_one_begins_at_the_start() {
     let mut queue = open(settings());
     let mut replies = 0;
-    let error = complete(&mut queue, |_| {
+    let reading = complete(&mut queue, |_| {
         replies += 1;
         EffectResult::Http(if replies == 1 {
             Ok(waiting(5))
@@ -193,10 +201,32 @@ fn no_reply_is_no_reading_and_a_new_one_begins_at_the_start() {
             Err(Unreachable::Timeout(Duration::from_secs(10)))
         })
     });
-    assert_eq!(error.expect_err("no reply").kind, ErrorKind::Unreachable);
-    let Step::Done(Err(error)) = queue.resume(EffectResult::Http(Ok(waiting(1)))) else { panic!("taken as an answer") };
+    let reading = reading.expect("what waits was told");
+    assert_eq!((reading.demand.queued, reading.missing.map(|missing| missing.kind)), (5, Some(ErrorKind::Unreachable)));
+    let Step::Done(Err(error)) = queue.resume(EffectId::default(), EffectResult::Http(Ok(waiting(1)))) else {
+        panic!("taken as an answer")
+    };
     assert_eq!(error.kind, ErrorKind::Malformed);
     assert_eq!(script(&mut queue, [waiting(2), running(0)]).0, Ok(counts(2, 0)));
+}
+
+#[test]
+fn one_class_that_is_refused_costs_only_itself() {
+    let classes = ["acme/a", "acme/b", "acme/c"].map(str::to_owned).into();
+    let mut queue = open(CircleCiQueueSettings { resource_classes: classes, ..settings() });
+    let refused = || reply(403, &[], "");
+    let (result, requests) = script(&mut queue, [waiting(1), running(2), refused(), waiting(4), running(8)]);
+    let reading = result.expect("read in part");
+    assert_eq!((reading.demand.queued, reading.demand.running), (5, Some(10)));
+    assert!(reading.missing.expect("acme/b").message.contains("acme/b"));
+    assert_eq!(requests.len(), 5, "the class that is refused is not asked for its other count");
+    let (result, requests) = script(&mut queue, [waiting(1), running(2), reply(429, &[], "")]);
+    assert_eq!(result.expect("read in part").missing.expect("the rest").kind, ErrorKind::Throttled(None));
+    assert_eq!(requests.len(), 3, "it is left alone");
+    assert_eq!(
+        script(&mut queue, [refused(), refused(), refused()]).0.expect_err("nothing").kind,
+        ErrorKind::Forbidden
+    );
 }
 
 #[test]
@@ -250,7 +280,9 @@ proptest! {
         let same = reply(200, &[], &value.to_string());
         if let Ok(found) = complete(&mut open(settings()), |_| EffectResult::Http(Ok(same.clone()))) {
             prop_assert_eq!(Some(found.demand.queued.into()), value["unclaimed_task_count"].as_u64());
-            prop_assert_eq!(found.demand.running.map(u64::from), value["running_runner_tasks"].as_u64());
+            if found.missing.is_none() {
+                prop_assert_eq!(found.demand.running.map(u64::from), value["running_runner_tasks"].as_u64());
+            }
         }
     }
 

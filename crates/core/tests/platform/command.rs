@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use lightsout_core::{
     activity::{Activity, JobId},
-    exchange::{Call, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
+    exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
     platform::{
         Demand, DrainBy, Drained, HostContext, Probe, Queue, Reading, RunnerPlatform, Signal, UndrainBy,
         command::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings},
@@ -106,7 +106,8 @@ fn a_queue_program_that_fails_says_why() {
     let error = run(&mut queue(), Err("no such file".to_owned())).1.expect_err("did not run");
     assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.is_transient() && error.message.contains("no such file"), "{error}");
-    let Step::Done(Err(error)) = queue().resume(EffectResult::Http(Ok(reply(200, &[], "3")))) else {
+    let Step::Done(Err(error)) = queue().resume(EffectId::default(), EffectResult::Http(Ok(reply(200, &[], "3"))))
+    else {
         panic!("taken as an answer")
     };
     assert_eq!(error.kind, ErrorKind::Malformed);

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use jiff::Timestamp;
 use lightsout_core::{
-    exchange::{Effect, EffectResult, Exchange, ExchangeError, Output, Program, Reply, Request, Step, Text},
+    exchange::{Effect, EffectId, EffectResult, Exchange, ExchangeError, Output, Program, Reply, Request, Step, Text},
     platform::HostContext,
     settings::BaseUrl,
 };
@@ -26,8 +27,9 @@ pub fn complete<T>(
     for _ in 0..ENOUGH {
         match step {
             Step::Done(result) => return result,
-            Step::Perform(Effect::Http(request)) => step = call.resume(server(&request)),
-            Step::Perform(ask @ (Effect::Program(_) | Effect::Clock | Effect::Sign(_))) => {
+            Step::Wait => panic!("it waits for nothing"),
+            Step::Perform(id, Effect::Http(request)) => step = call.resume(id, server(&request)),
+            Step::Perform(_, ask @ (Effect::Program(_) | Effect::Clock | Effect::Sign(_))) => {
                 panic!("{ask:?} was to be done")
             }
         }
@@ -54,10 +56,11 @@ pub fn run<T>(
     call: &mut dyn Exchange<Output = T>,
     ended: Result<Output, String>,
 ) -> (Program, Result<T, ExchangeError>) {
-    let Step::Perform(Effect::Program(program)) = call.start() else { panic!("no program was run") };
-    match call.resume(EffectResult::Program(ended)) {
+    let Step::Perform(_, Effect::Program(program)) = call.start() else { panic!("no program was run") };
+    match call.resume(EffectId::default(), EffectResult::Program(ended)) {
         Step::Done(result) => (program, result),
-        Step::Perform(ask) => panic!("it goes on with {ask:?}"),
+        Step::Perform(_, ask) => panic!("it goes on with {ask:?}"),
+        Step::Wait => panic!("it waits for nothing"),
     }
 }
 
@@ -85,4 +88,36 @@ pub fn host() -> HostContext {
         slots: 4,
         metrics: Some("127.0.0.1:9252".to_owned()),
     }
+}
+
+/// Holds the exchange with up to `room` requests open. `next` chooses which of them is answered next, and how; without
+/// a choice the time is over: then `None` says that nothing is known.
+pub fn at_once<T>(
+    call: &mut dyn Exchange<Output = T>,
+    room: usize,
+    mut next: impl FnMut(&[Request]) -> Option<(usize, EffectResult)>,
+) -> Option<Result<T, ExchangeError>> {
+    let (mut ids, mut open) = (Vec::new(), Vec::new());
+    let mut step = call.start();
+    for _ in 0..ENOUGH {
+        step = match step {
+            Step::Done(result) => return Some(result),
+            Step::Perform(id, Effect::Http(request)) => {
+                assert!(!ids.contains(&id), "two open requests have the number {id:?}");
+                ids.push(id);
+                open.push(request);
+                if open.len() < room { call.more() } else { Step::Wait }
+            }
+            Step::Perform(id, Effect::Clock) => call.resume(id, EffectResult::Clock(Timestamp::UNIX_EPOCH)),
+            Step::Perform(id, Effect::Sign(_)) => call.resume(id, EffectResult::Sign(Ok(vec![1]))),
+            Step::Perform(_, ask @ Effect::Program(_)) => panic!("{ask:?} was to be done"),
+            Step::Wait => {
+                assert!(!open.is_empty(), "it waits for nothing");
+                let Some((at, result)) = next(&open) else { return call.cut().map(Ok) };
+                open.remove(at);
+                call.resume(ids.remove(at), result)
+            }
+        };
+    }
+    panic!("the conversation does not end");
 }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::LazyLock};
 
 use jiff::Timestamp;
 use lightsout_core::{
-    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step},
+    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step},
     platform::{
         Reading,
         github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope},
@@ -38,6 +38,11 @@ fn empty() -> Reply {
     reply(200, &[], EMPTY)
 }
 
+/// After these replies, so many empty lists.
+fn then(first: impl IntoIterator<Item = Reply>, empty_lists: usize) -> Vec<Reply> {
+    first.into_iter().chain((0..empty_lists).map(|_| empty())).collect()
+}
+
 /// What an exchange asked, signatures and the clock among it.
 #[derive(Default)]
 struct Shell {
@@ -62,19 +67,20 @@ impl Shell {
                     assert!(replies.is_empty(), "more should have been asked than {:#?}", self.requests);
                     return result;
                 }
-                Step::Perform(Effect::Http(request)) => {
+                Step::Wait => panic!("it waits for nothing"),
+                Step::Perform(id, Effect::Http(request)) => {
                     self.requests.push(request);
-                    queue.resume(EffectResult::Http(Ok(replies.pop_front().unwrap_or_else(|| reply(500, &[], "")))))
+                    queue.resume(id, EffectResult::Http(Ok(replies.pop_front().unwrap_or_else(|| reply(500, &[], "")))))
                 }
-                Step::Perform(Effect::Clock) => {
+                Step::Perform(id, Effect::Clock) => {
                     self.clocks += 1;
-                    queue.resume(EffectResult::Clock(now.parse::<Timestamp>().expect("a time")))
+                    queue.resume(id, EffectResult::Clock(now.parse::<Timestamp>().expect("a time")))
                 }
-                Step::Perform(Effect::Sign(signing)) => {
+                Step::Perform(id, Effect::Sign(signing)) => {
                     self.signed.push(String::from_utf8(signing.message).expect("text"));
-                    queue.resume(EffectResult::Sign(signature.clone()))
+                    queue.resume(id, EffectResult::Sign(signature.clone()))
                 }
-                Step::Perform(Effect::Program(program)) => panic!("{program:?}"),
+                Step::Perform(_, Effect::Program(program)) => panic!("{program:?}"),
             };
         }
         panic!("the conversation does not end");
@@ -86,7 +92,7 @@ static SIGNATURE: LazyLock<Result<Vec<u8>, String>> = LazyLock::new(|| Ok(vec![0
 #[test]
 fn the_app_signs_buys_a_token_and_keeps_it() {
     let (mut queue, mut shell) = (queue(), Shell::default());
-    let replies = [bought("ghs_one", "2026-02-01T11:00:00Z"), empty(), empty()];
+    let replies = then([bought("ghs_one", "2026-02-01T11:00:00Z")], 5);
     shell.hold(&mut queue, NOW, &SIGNATURE, replies).expect("read");
     assert_eq!((shell.clocks, shell.signed.len()), (1, 1));
     let expected =
@@ -96,11 +102,11 @@ fn the_app_signs_buys_a_token_and_keeps_it() {
     assert_eq!(header(&shell.requests[0], "authorization"), Some(format!("Bearer {expected}.-_8B").as_str()));
     assert_eq!(header(&shell.requests[1], "authorization"), Some("Bearer ghs_one"));
     // Good until five minutes before its end.
-    shell.hold(&mut queue, "2026-02-01T10:54:59Z", &SIGNATURE, [empty(), empty()]).expect("read");
+    shell.hold(&mut queue, "2026-02-01T10:54:59Z", &SIGNATURE, then([], 5)).expect("read");
     assert_eq!(shell.signed.len(), 1);
-    let replies = [bought("ghs_two", "2026-02-01T12:00:00Z"), empty(), empty()];
+    let replies = then([bought("ghs_two", "2026-02-01T12:00:00Z")], 5);
     shell.hold(&mut queue, "2026-02-01T10:55:01Z", &SIGNATURE, replies).expect("read");
-    assert_eq!((shell.signed.len(), header(&shell.requests[7], "authorization")), (2, Some("Bearer ghs_two")));
+    assert_eq!((shell.signed.len(), header(&shell.requests[12], "authorization")), (2, Some("Bearer ghs_two")));
 }
 
 #[test]
@@ -108,7 +114,7 @@ fn a_token_that_is_refused_is_renewed_once() {
     let (mut queue, mut shell) = (queue(), Shell::default());
     let refused = || reply(401, &[], "{\"message\":\"Bad credentials\"}");
     let one = || bought("ghs_one", "2026-02-01T11:00:00Z");
-    let replies = [one(), empty(), refused(), bought("ghs_two", "2026-02-01T11:00:00Z"), empty()];
+    let replies = then([one(), empty(), refused(), bought("ghs_two", "2026-02-01T11:00:00Z")], 4);
     shell.hold(&mut queue, NOW, &SIGNATURE, replies).expect("read");
     assert_eq!(header(&shell.requests[4], "authorization"), Some("Bearer ghs_two"));
     assert_eq!(shell.requests[2].url, shell.requests[4].url, "the same question again");
@@ -146,11 +152,10 @@ fn what_is_wrong_with_the_app_is_said_in_its_words() {
 #[test]
 fn the_key_and_the_token_are_never_shown() {
     let (mut queue, mut shell) = (queue(), Shell::default());
-    shell
-        .hold(&mut queue, NOW, &SIGNATURE, [bought("ghs_one", "2026-02-01T11:00:00Z"), empty(), empty()])
-        .expect("read");
+    shell.hold(&mut queue, NOW, &SIGNATURE, then([bought("ghs_one", "2026-02-01T11:00:00Z")], 5)).expect("read");
     queue.start();
-    let signing = queue.resume(EffectResult::Clock("2026-02-01T12:00:00Z".parse().expect("a time")));
+    let signing =
+        queue.resume(EffectId::default(), EffectResult::Clock("2026-02-01T12:00:00Z".parse().expect("a time")));
     let debug = format!("{queue:?} {signing:?} {:?}", shell.requests);
     assert!(!debug.contains("hunter2") && !debug.contains("ghs_one") && !debug.contains("-_8B"), "{debug}");
 }

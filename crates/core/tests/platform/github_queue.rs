@@ -34,6 +34,11 @@ fn read(settings: GitHubQueueSettings, replies: impl IntoIterator<Item = Reply>)
     script(&mut GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into()))?, replies).0
 }
 
+/// Reads with the same answer to everything.
+fn always(answer: &Reply) -> Result<Reading, ExchangeError> {
+    complete(&mut open(settings()), |_| EffectResult::Http(Ok(answer.clone())))
+}
+
 fn ok(body: &Value) -> Reply {
     reply(200, &[], &body.to_string())
 }
@@ -57,9 +62,17 @@ fn demand(queued: u32, running: u32) -> Reading {
     Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
+/// The states of runs in the order in which they are asked for, each run's jobs after the first list that it is on.
+const STATES: [&str; 5] = ["queued", "in_progress", "waiting", "pending", "requested"];
+
+/// No runs in any more than the first so many states.
+fn no_more_runs(after: usize) -> impl Iterator<Item = Reply> {
+    (after..STATES.len()).map(|_| ok(&runs(&[])))
+}
+
 /// One run with these jobs.
-fn one_run(list: &[Value]) -> [Reply; 3] {
-    [ok(&runs(&[9])), ok(&runs(&[])), ok(&jobs(list))]
+fn one_run(list: &[Value]) -> Vec<Reply> {
+    [ok(&runs(&[9])), ok(&jobs(list))].into_iter().chain(no_more_runs(1)).collect()
 }
 
 #[test]
@@ -73,16 +86,16 @@ fn the_jobs_of_all_runs_are_counted() {
         job(6, "a status of the future", &["linux"], None),
         job(7, "queued", &["ubuntu-latest"], None),
     ]);
-    let (result, requests) = script(&mut queue, [ok(&runs(&[9, 8])), ok(&runs(&[8])), ok(&first), ok(&second)]);
+    let replies = [ok(&runs(&[9, 8])), ok(&first), ok(&second), ok(&runs(&[8]))].into_iter().chain(no_more_runs(2));
+    let (result, requests) = script(&mut queue, replies);
     assert_eq!(result, Ok(demand(2, 1)));
     let urls: Vec<_> = requests.iter().map(|request| request.url.clone()).collect();
     let of_run =
         |run: u64| format!("https://api.github.com/repos/acme/app/actions/runs/{run}/jobs?filter=latest&per_page=100");
-    assert_eq!(
-        urls,
-        [format!("{RUNS}queued&per_page=100"), format!("{RUNS}in_progress&per_page=100"), of_run(8), of_run(9)],
-        "a run in both lists is read once"
-    );
+    let in_state = |state: &str| format!("{RUNS}{state}&per_page=100");
+    let expected =
+        [in_state("queued"), of_run(8), of_run(9)].into_iter().chain(STATES[1..].iter().copied().map(in_state));
+    assert_eq!(urls, expected.collect::<Vec<_>>(), "a run in both lists is read once");
     for request in &requests {
         assert_eq!(header(request, "authorization"), Some("Bearer github_pat_very-secret"));
         assert_eq!(header(request, "x-github-api-version"), Some("2022-11-28"));
@@ -93,7 +106,7 @@ fn the_jobs_of_all_runs_are_counted() {
 
 #[test]
 fn nothing_to_do_is_no_demand() {
-    assert_eq!(read(settings(), [ok(&runs(&[])), ok(&runs(&[]))]), Ok(demand(0, 0)));
+    assert_eq!(read(settings(), no_more_runs(0)), Ok(demand(0, 0)));
     assert_eq!(read(settings(), one_run(&[])), Ok(demand(0, 0)));
 }
 
@@ -134,36 +147,36 @@ fn every_page_of_every_list_is_read() {
     let replies = [
         paged("repositories/1/actions/runs?page=2", &runs(&[8])),
         ok(&runs(&[9])),
-        ok(&runs(&[])),
         paged("repositories/1/actions/runs/8/jobs?page=2", &jobs(&[job(1, "queued", &["linux"], None)])),
         ok(&jobs(&[job(2, "queued", &["linux"], None), job(1, "queued", &["linux"], None)])),
         ok(&jobs(&[job(3, "queued", &["linux"], None)])),
     ];
-    assert_eq!(read(settings(), replies), Ok(demand(3, 0)));
+    assert_eq!(read(settings(), replies.into_iter().chain(no_more_runs(1))), Ok(demand(3, 0)));
     let elsewhere = "<https://evil.example/runs>; rel=\"next\"";
-    let error = read(settings(), [reply(200, &[("link", elsewhere)], &runs(&[]).to_string())]).expect_err("refused");
-    assert_eq!(error.kind, ErrorKind::Malformed);
+    let everywhere = complete(&mut open(settings()), |_| {
+        EffectResult::Http(Ok(reply(200, &[("link", elsewhere)], &runs(&[]).to_string())))
+    });
+    assert_eq!(everywhere.expect_err("refused").kind, ErrorKind::Malformed);
 }
 
 #[test]
 fn unchanged_lists_are_not_read_again_and_not_charged() {
     let mut queue = open(settings());
     let tagged = |tag: &str, body: &Value| reply(200, &[("etag", tag)], &body.to_string());
-    let first = [
-        tagged("W/\"a\"", &runs(&[9])),
-        tagged("W/\"b\"", &runs(&[])),
-        tagged("W/\"c\"", &jobs(&[job(1, "queued", &["linux"], None)])),
-    ];
-    assert_eq!(script(&mut queue, first).0, Ok(demand(1, 0)));
-    let (result, requests) = script(&mut queue, [304, 304, 304].map(|status| reply(status, &[], "")));
+    let first = [tagged("W/\"a\"", &runs(&[9])), tagged("W/\"b\"", &jobs(&[job(1, "queued", &["linux"], None)]))];
+    let rest = || STATES[1..].iter().map(|state| tagged(state, &runs(&[])));
+    assert_eq!(script(&mut queue, first.into_iter().chain(rest())).0, Ok(demand(1, 0)));
+    let unchanged = || (0..6).map(|_| reply(304, &[], ""));
+    let (result, requests) = script(&mut queue, unchanged());
     assert_eq!(result, Ok(demand(1, 0)));
     let tags: Vec<_> = requests.iter().map(|request| header(request, "if-none-match").unwrap_or_default()).collect();
-    assert_eq!(tags, ["W/\"a\"", "W/\"b\"", "W/\"c\""]);
+    assert_eq!(tags, ["W/\"a\"", "W/\"b\"", "in_progress", "waiting", "pending", "requested"]);
     // A failure in the middle forgets nothing.
-    let broken = [reply(304, &[], ""), reply(500, &[], "")];
-    assert_eq!(script(&mut queue, broken).0.expect_err("failed").kind, ErrorKind::Server);
-    let (result, requests) = script(&mut queue, [304, 304, 304].map(|status| reply(status, &[], "")));
-    assert_eq!((result, requests.len()), (Ok(demand(1, 0)), 3));
+    let broken = [reply(304, &[], ""), reply(500, &[], "")].into_iter().chain((0..4).map(|_| reply(304, &[], "")));
+    let reading = script(&mut queue, broken).0.expect("read in part");
+    assert_eq!((reading.demand.queued, reading.missing.map(|missing| missing.kind)), (1, Some(ErrorKind::Server)));
+    let (result, requests) = script(&mut queue, unchanged());
+    assert_eq!((result, requests.len()), (Ok(demand(1, 0)), 6));
 }
 
 #[test]
@@ -175,15 +188,22 @@ fn an_organisation_is_listed_and_remembered() {
         {"full_name": "acme/old", "archived": true, "disabled": false},
         {"full_name": "acme/off", "disabled": true},
     ]);
-    let (result, requests) = script(&mut queue, [ok(&repositories), ok(&runs(&[])), ok(&runs(&[]))]);
+    let (result, requests) = script(&mut queue, [ok(&repositories)].into_iter().chain(no_more_runs(0)));
     assert_eq!(result, Ok(demand(0, 0)));
     assert_eq!(requests[0].url, "https://api.github.com/orgs/acme/repos?type=all&per_page=100");
-    let (_, requests) = script(&mut queue, [ok(&runs(&[])), ok(&runs(&[]))]);
-    assert_eq!(requests.len(), 2, "the repositories are remembered");
+    let (_, requests) = script(&mut queue, no_more_runs(0));
+    assert_eq!(requests.len(), 5, "the repositories are remembered");
     // One that is gone makes it list again, once.
     let gone = || reply(404, &[], "{\"message\":\"Not Found\"}");
-    let (result, _) = script(&mut queue, [gone(), ok(&repositories), gone()]);
-    assert_eq!(result.expect_err("still gone").kind, ErrorKind::NotFound);
+    let renamed = json!([{"full_name": "acme/new"}]);
+    let replies = [gone(), ok(&renamed)].into_iter().chain(no_more_runs(0)).chain([gone(), gone(), gone(), gone()]);
+    let (result, requests) = script(&mut queue, replies);
+    assert_eq!(result, Ok(demand(0, 0)), "what was not found is listed no more");
+    assert!(requests[2].url.contains("acme/new"), "{requests:#?}");
+    let replies = [gone(), gone(), gone(), gone(), gone(), ok(&renamed)];
+    assert_eq!(script(&mut queue, replies).0.expect_err("still gone").kind, ErrorKind::NotFound);
+    let replies = [gone(), gone(), gone(), gone(), gone()];
+    assert_eq!(script(&mut queue, replies).0.expect_err("known by now").kind, ErrorKind::NotFound);
 }
 
 #[test]
@@ -197,9 +217,8 @@ fn an_installation_is_listed_with_an_envelope() {
 
 #[test]
 fn a_run_that_was_deleted_since_has_no_jobs() {
-    let replies =
-        [ok(&runs(&[8, 9])), ok(&runs(&[])), reply(404, &[], ""), ok(&jobs(&[job(1, "queued", &["linux"], None)]))];
-    assert_eq!(read(settings(), replies), Ok(demand(1, 0)));
+    let replies = [ok(&runs(&[8, 9])), reply(404, &[], ""), ok(&jobs(&[job(1, "queued", &["linux"], None)]))];
+    assert_eq!(read(settings(), replies.into_iter().chain(no_more_runs(1))), Ok(demand(1, 0)));
 }
 
 #[test]
@@ -235,7 +254,7 @@ fn limits_and_missing_rights_are_told_apart() {
         (302, &[], "", ErrorKind::Refused, "another address"),
         (304, &[], "", ErrorKind::Malformed, "not expected"),
     ] {
-        let error = read(settings(), [reply(status, headers, body)]).expect_err(part);
+        let error = always(&reply(status, headers, body)).expect_err(part);
         assert_eq!(error.kind, kind, "{error}");
         assert!(error.message.contains(part) && error.message.contains("GitHub at https://api.github.com"), "{error}");
     }
@@ -250,12 +269,18 @@ fn what_is_left_of_the_hour_is_spread_over_it() {
             ("date", "Wed, 21 Oct 2015 07:28:00 GMT"),
         ]
     };
-    for (left, pause) in
-        [("4000", Some(1)), ("400", Some(18)), ("20", Some(360)), ("2", Some(3600)), ("1", Some(3600)), ("9000", None)]
-    {
+    for (left, pause) in [
+        ("10000", Some(1)),
+        ("1000", Some(18)),
+        ("50", Some(360)),
+        ("5", Some(3600)),
+        ("4", Some(3600)),
+        ("20000", None),
+    ] {
         let page = || reply(200, &headers(left), &runs(&[]).to_string());
-        let poll_after = read(settings(), [page(), page()]).expect("read").demand.poll_after;
-        assert_eq!(poll_after.map(|pause| pause.as_secs()), pause, "{left} left, two a reading");
+        let reading = always(&page()).expect("read");
+        let poll_after = reading.demand.poll_after;
+        assert_eq!(poll_after.map(|pause| pause.as_secs()), pause, "{left} left, five a reading");
     }
 }
 
@@ -274,17 +299,23 @@ fn missing_and_mistyped_keys_are_named() {
         (vec![reply(200, &[], "<html>Sign in</html>")], "a web page"),
         (vec![reply(200, &[], "{\"workflow_runs\":[")], "not JSON"),
         (vec![reply(200, &[], "")], "not JSON"),
-        (spoilt("id", Value::Null).into(), "jobs[0].id is null"),
-        (spoilt("status", json!(1)).into(), "jobs[0].status is a number"),
-        (spoilt("labels", json!("linux")).into(), "jobs[0].labels is a text, expected a list"),
-        (spoilt("labels", json!([1])).into(), "jobs[0].labels[0] is a number"),
+        (spoilt("id", Value::Null), "jobs[0].id is null"),
+        (spoilt("status", json!(1)), "jobs[0].status is a number"),
+        (spoilt("labels", json!("linux")), "jobs[0].labels is a text, expected a list"),
+        (spoilt("labels", json!([1])), "jobs[0].labels[0] is a number"),
     ] {
-        let error = read(settings(), replies).expect_err(part);
+        let mut replies = replies.into_iter();
+        let last = || reply(200, &[], "{}");
+        let result = complete(&mut open(settings()), |_| EffectResult::Http(Ok(replies.next().unwrap_or_else(last))));
+        let error = match result {
+            Ok(reading) => reading.missing.expect(part),
+            Err(error) => error,
+        };
         assert_eq!(error.kind, ErrorKind::Malformed);
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
     let error = complete(&mut open(settings()), |_| EffectResult::Http(Err(Unreachable::TooLarge(8 << 20))));
-    assert_eq!(error.expect_err("no reply").kind, ErrorKind::Unreachable);
+    assert!(error.expect_err("no reply").message.contains("one item alone is longer"));
 }
 
 #[test]
@@ -345,14 +376,13 @@ proptest! {
     fn a_list_that_is_cut_off_is_an_error(cut in 0usize..250) {
         let body = jobs(&[job(1, "queued", &["linux"], None)]).to_string();
         prop_assume!(cut < body.len());
-        let replies = [ok(&runs(&[9])), ok(&runs(&[])), reply(200, &[], &body[..cut])];
-        prop_assert!(read(settings(), replies).is_err());
+        let replies = [ok(&runs(&[9])), reply(200, &[], &body[..cut])].into_iter().chain(no_more_runs(1));
+        prop_assert!(read(settings(), replies).expect("the other lists").missing.is_some());
     }
 
     #[test]
     fn arbitrary_json_is_demand_only_when_well_formed(key in "[a-z_]{0,12}", text in ".{0,20}") {
         let body = json!({key.clone(): [text], "total_count": 0});
-        let result = read(settings(), [ok(&body)]);
-        prop_assert!(result.is_err(), "{}", body);
+        prop_assert!(always(&ok(&body)).is_err(), "{}", body);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Output, Reply, Step, Unreachable},
+    exchange::{EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Reply, Step, Unreachable},
     platform::gitlab::{GitLabQueue, GitLabQueueSettings, Scope, base_url},
 };
 use proptest::prelude::*;
@@ -106,7 +106,9 @@ fn a_status_that_is_no_success_fails_the_reading_and_names_the_project() {
     ] {
         let scope = Scope::Projects(["12", "team/app"].map(str::to_owned).into());
         let good = reply(200, &[], &list([job(1, "pending", &["docker"], None)]));
-        let error = read(settings(scope), [good, reply(status, headers, "")]).expect_err("no success");
+        let reading = read(settings(scope), [good, reply(status, headers, "")]).expect("read in part");
+        assert_eq!((reading.demand.queued, reading.demand.running), (1, Some(0)), "what was counted stays counted");
+        let error = reading.missing.expect("no success");
         assert_eq!(error.kind, kind, "{status}");
         for part in [part, "project team/app", "GitLab at https://gitlab.example.com", &status.to_string()] {
             assert!(error.message.contains(part), "{error} lacks {part}");
@@ -142,8 +144,10 @@ fn no_reply_is_no_reading() {
     ] {
         let mut queue = open(settings(project("12")));
         let error = complete(&mut queue, |_| EffectResult::Http(Err(unreachable.clone()))).expect_err("no reply");
-        assert_eq!(error.kind, ErrorKind::Unreachable);
-        assert!(error.message.contains(&unreachable.to_string()), "{error}");
+        let too_large = matches!(unreachable, Unreachable::TooLarge(_));
+        assert_eq!(error.kind, if too_large { ErrorKind::Malformed } else { ErrorKind::Unreachable });
+        let part = if too_large { "one item alone is longer than".to_owned() } else { unreachable.to_string() };
+        assert!(error.message.contains(&part), "{error}");
     }
 }
 
@@ -174,20 +178,26 @@ fn endless_pages_end_with_an_error() {
         EffectResult::Http(Ok(reply(200, &[("link", &same), ("etag", "\"x\"")], &jobs)))
     });
     assert_eq!(requests, 100);
-    let error = error.expect_err("endless");
+    let error = error.expect("the pages that came count").missing.expect("endless");
     assert_eq!(error.kind, ErrorKind::Malformed);
     assert!(error.message.contains("after 100 pages"), "{error}");
     // Also when every page is unchanged, and for the list of a group.
-    complete(&mut queue, |_| EffectResult::Http(Ok(reply(304, &[], "")))).expect_err("endless");
+    let unchanged = complete(&mut queue, |_| EffectResult::Http(Ok(reply(304, &[], "")))).expect("as before");
+    assert!(unchanged.missing.expect("endless").message.contains("after 100 pages"));
     let mut group = open(settings(Scope::Group("team".to_owned())));
     let projects = json!([{"id": 1, "path_with_namespace": "a"}]).to_string();
-    complete(&mut group, |_| EffectResult::Http(Ok(reply(200, &[("link", &same)], &projects)))).expect_err("endless");
+    complete(&mut group, |request| {
+        let jobs = request.url.contains("/jobs");
+        EffectResult::Http(Ok(if jobs { reply(500, &[], "") } else { reply(200, &[("link", &same)], &projects) }))
+    })
+    .expect_err("endless, and no jobs");
 }
 
 #[test]
 fn an_answer_that_nobody_asked_for_is_refused() {
     let mut queue = open(settings(project("12")));
-    let Step::Done(Err(error)) = queue.resume(EffectResult::Http(Ok(reply(200, &[], "[]")))) else {
+    let Step::Done(Err(error)) = queue.resume(EffectId::default(), EffectResult::Http(Ok(reply(200, &[], "[]"))))
+    else {
         panic!("taken as an answer")
     };
     assert_eq!(error.kind, ErrorKind::Malformed);

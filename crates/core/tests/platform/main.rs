@@ -19,6 +19,7 @@ mod gitlab_metrics;
 mod gitlab_queue;
 mod gitlab_queue_refusals;
 mod gitlab_runner;
+mod partial_reading;
 mod spacelift_queue;
 mod spacelift_runner;
 mod stackguardian_probes;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lightsout_core::{
     activity::Activity,
-    exchange::{Call, EffectResult, ErrorKind, ExchangeError, Reply, Request, Step, Text, Unreachable},
+    exchange::{Call, EffectId, EffectResult, ErrorKind, ExchangeError, Reply, Request, Step, Text, Unreachable},
     platform::{
         DrainBy, Drained, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
         spacelift::{PoolSecrets, SpaceliftQueueSettings, SpaceliftRunner, SpaceliftRunnerSettings},
@@ -232,10 +232,12 @@ fn a_drain_whose_answer_was_lost_is_repeated_with_the_same_token() {
     let mut call = drain_of(&runner);
     let mut step = call.start();
     for answer in [login(), listed(false, false)] {
-        let Step::Perform(_) = step else { panic!("asked") };
-        step = call.resume(EffectResult::Http(Ok(answer)));
+        let Step::Perform(_, _) = step else { panic!("asked") };
+        step = call.resume(EffectId::default(), EffectResult::Http(Ok(answer)));
     }
-    let Step::Done(Err(_)) = call.resume(EffectResult::Http(Err(Unreachable::Broken("reset".to_owned())))) else {
+    let Step::Done(Err(_)) =
+        call.resume(EffectId::default(), EffectResult::Http(Err(Unreachable::Broken("reset".to_owned()))))
+    else {
         panic!("lost")
     };
     let (result, requests) = script(&mut *drain_of(&runner), [listed(false, true), drain_set("w1", false, true)]);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request, Step, Text, Unreachable},
+    exchange::{
+        Call, Effect, EffectId, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request, Step, Text, Unreachable,
+    },
     platform::{
         DrainBy, DrainRules, Drained, Launch, RunnerPlatform, Signal, UndrainBy,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings, base_url, introspection_url},
@@ -66,19 +68,20 @@ pub fn play<T>(
                 assert_eq!(replies.next(), None, "more should have been asked than {requests:#?}");
                 return (result, requests);
             }
-            Step::Perform(Effect::Program(program)) => {
+            Step::Perform(_, Effect::Program(program)) => {
                 assert_eq!(program.argv[4], "/var/lib/lightsout/runner/registration");
                 EffectResult::Program(Ok(output(0, journal, "")))
             }
-            Step::Perform(Effect::Http(request)) => {
+            Step::Perform(_, Effect::Http(request)) => {
                 requests.push(request);
                 EffectResult::Http(Ok(replies
                     .next()
                     .unwrap_or_else(|| panic!("nothing was to be asked after {requests:#?}"))))
             }
-            Step::Perform(other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
+            Step::Wait => panic!("it waits for nothing"),
+            Step::Perform(_, other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
         };
-        step = call.resume(result);
+        step = call.resume(EffectId::default(), result);
     }
 }
 
@@ -248,11 +251,13 @@ fn a_runner_that_nobody_knows_any_more_takes_no_task() {
 fn a_drain_whose_answer_was_lost_is_repeated() {
     let runner = runner();
     let mut call = runner.drain_call(&host());
-    let Step::Perform(_) = call.start() else { panic!("the journal") };
-    let Step::Perform(_) = call.resume(EffectResult::Program(Ok(output(0, &registered(), "")))) else {
+    let Step::Perform(_, _) = call.start() else { panic!("the journal") };
+    let Step::Perform(_, _) = call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &registered(), ""))))
+    else {
         panic!("the status")
     };
-    let Step::Done(Err(lost)) = call.resume(EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(10)))))
+    let Step::Done(Err(lost)) =
+        call.resume(EffectId::default(), EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(10)))))
     else {
         panic!("lost")
     };
@@ -315,8 +320,8 @@ fn an_unreadable_journal_is_an_error_and_not_an_absent_one() {
         EffectResult::Http(Ok(reply(200, &[], ""))),
     ] {
         let mut call = runner().deregister(&host());
-        let Step::Perform(_) = call.start() else { panic!("the journal") };
-        let Step::Done(Err(error)) = call.resume(result) else { panic!("taken as absent") };
+        let Step::Perform(_, _) = call.start() else { panic!("the journal") };
+        let Step::Done(Err(error)) = call.resume(EffectId::default(), result) else { panic!("taken as absent") };
         assert_eq!(error.kind, ErrorKind::Malformed);
     }
 }
@@ -395,10 +400,10 @@ proptest! {
 
     #[test]
     fn an_arbitrary_journal_never_panics_and_never_sends_a_blank_id(text in "(begin i-0abc\n)?(.{0,60}\n){0,4}(ECS_INSTANCE_ATTRIBUTES=\\{\"sg_runner_id\": ?\".{0,5}\"\\}\n)?") {
-        let Step::Perform(Effect::Program(_)) = runner().deregister(&host()).start() else { panic!("the journal") };
+        let Step::Perform(_, Effect::Program(_)) = runner().deregister(&host()).start() else { panic!("the journal") };
         let mut call = runner().deregister(&host());
         let _ = call.start();
-        if let Step::Perform(Effect::Http(request)) = call.resume(EffectResult::Program(Ok(output(0, &text, "")))) {
+        if let Step::Perform(_, Effect::Http(request)) = call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &text, "")))) {
             let id = body(&request).strip_prefix("RunnerId=").expect("an id");
             prop_assert!(!id.is_empty() && id != "null" && !id.contains('%'), "{}", id);
         }
@@ -412,13 +417,16 @@ fn drain_with(server: impl Fn(usize) -> Reply) -> Result<Drained, ExchangeError>
     loop {
         step = match step {
             Step::Done(result) => return result,
-            Step::Perform(Effect::Program(_)) => call.resume(EffectResult::Program(Ok(output(0, &registered(), "")))),
-            Step::Perform(Effect::Http(_)) => {
+            Step::Perform(_, Effect::Program(_)) => {
+                call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &registered(), ""))))
+            }
+            Step::Perform(_, Effect::Http(_)) => {
                 at += 1;
                 assert!(at < 10, "the conversation does not end");
-                call.resume(EffectResult::Http(Ok(server(at - 1))))
+                call.resume(EffectId::default(), EffectResult::Http(Ok(server(at - 1))))
             }
-            Step::Perform(other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
+            Step::Wait => panic!("it waits for nothing"),
+            Step::Perform(_, other @ (Effect::Clock | Effect::Sign(_))) => panic!("{other:?} was asked"),
         };
     }
 }

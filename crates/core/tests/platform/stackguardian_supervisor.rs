@@ -10,7 +10,7 @@ use std::{
 };
 
 use lightsout_core::{
-    exchange::{EffectResult, Step},
+    exchange::{EffectId, EffectResult, Step},
     platform::{
         HostContext, RunnerPlatform,
         stackguardian::{StackGuardianRunner, StackGuardianRunnerSettings},
@@ -81,8 +81,9 @@ impl Folder {
         };
         let runner = StackGuardianRunner::new(settings, "hush-token".into(), None).expect("settings that can work");
         let mut call = runner.register(&host);
-        let Step::Perform(_) = call.start() else { panic!("the journal is read first") };
-        let Step::Done(Ok(launch)) = call.resume(EffectResult::Program(Ok(output(0, &self.read("registration"), ""))))
+        let Step::Perform(_, _) = call.start() else { panic!("the journal is read first") };
+        let Step::Done(Ok(launch)) =
+            call.resume(EffectId::default(), EffectResult::Program(Ok(output(0, &self.read("registration"), ""))))
         else {
             panic!("not launched: {}", self.read("registration"))
         };

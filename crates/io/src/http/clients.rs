@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::exchange::Unreachable;
+use lightsout_core::{duration::format_duration, exchange::Unreachable};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
 
 /// How long a request may take and how large its reply may be.
@@ -84,9 +84,9 @@ impl Clients {
         request.send().await.map_err(|error| self.unreachable(error))
     }
 
-    /// Reads a reply's body up to the cap.
-    pub async fn body(&self, mut response: Response) -> Result<Vec<u8>, Unreachable> {
-        let cap = self.limits.body;
+    /// Reads a reply's body up to the cap: the limit, or less.
+    pub async fn body(&self, mut response: Response, cap: Option<usize>) -> Result<Vec<u8>, Unreachable> {
+        let cap = cap.map_or(self.limits.body, |cap| cap.min(self.limits.body));
         let announced = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
         if announced > cap {
             return Err(Unreachable::TooLarge(cap));
@@ -106,7 +106,7 @@ impl Clients {
         let mut builder = Client::builder()
             .connect_timeout(self.limits.connect)
             .timeout(self.limits.request)
-            .pool_max_idle_per_host(2)
+            .pool_max_idle_per_host(super::AT_ONCE)
             .pool_idle_timeout(Duration::from_secs(20))
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -127,7 +127,7 @@ impl Clients {
         let error = error.without_url();
         if error.is_connect() {
             let why = if error.is_timeout() {
-                format!("no connection within {:?}", self.limits.connect)
+                format!("no connection within {}", format_duration(self.limits.connect))
             } else {
                 root(&error)
             };

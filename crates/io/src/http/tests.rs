@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use lightsout_core::exchange::{Method, Output, Program, Text};
+use lightsout_core::exchange::{EffectId, Method, Output, Program, Text};
 
 use super::*;
 use crate::testing::{Answer, SOON, Seen, Server, nowhere, rerun};
@@ -153,15 +153,15 @@ impl Exchange for Pages {
     type Output = usize;
 
     fn start(&mut self) -> Step<usize> {
-        Step::Perform(Effect::Http(Request::get(format!("{}/1", self.url))))
+        Step::perform(Effect::Http(Request::get(format!("{}/1", self.url))))
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<usize> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<usize> {
         let mut all = self.result.lock().unwrap();
         all.push(result);
         match all.len() {
-            1 => Step::Perform(Effect::Http(Request::get(format!("{}/2", self.url)))),
-            2 => Step::Perform(Effect::Program(Program {
+            1 => Step::perform(Effect::Http(Request::get(format!("{}/2", self.url)))),
+            2 => Step::perform(Effect::Program(Program {
                 argv: vec!["echo".into(), "hi".into()],
                 env: Vec::new(),
                 timeout: Duration::from_secs(10),
@@ -190,8 +190,86 @@ async fn a_conversation_has_a_deadline() {
     let server = Server::start(|_, _| Answer::Silence).await;
     let mut pages = Pages { url: server.url.clone(), ..Pages::default() };
     let error = Driver::new("test").complete(&mut pages, SOON).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unreachable);
+    assert_eq!(error.kind, ErrorKind::TimeOver);
+    assert_eq!(error.message, format!("GET {}/1 was not answered within 400ms", server.url));
     assert!(pages.result.lock().unwrap().is_empty());
+}
+
+/// Asks for so many pages at once and counts those that come.
+struct Many {
+    url: String,
+    asked: u64,
+    wanted: u64,
+    came: Vec<u64>,
+}
+
+impl Many {
+    fn of(server: &Server, wanted: u64) -> Self {
+        Self { url: server.url.clone(), asked: 0, wanted, came: Vec::new() }
+    }
+}
+
+impl Exchange for Many {
+    type Output = usize;
+
+    fn start(&mut self) -> Step<usize> {
+        self.more()
+    }
+
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<usize> {
+        assert!(
+            matches!(&result, EffectResult::Http(Ok(reply)) if reply.body == format!("/{}", id.0).as_bytes()),
+            "{id:?}: {result:?}"
+        );
+        self.came.push(id.0);
+        self.more()
+    }
+
+    fn more(&mut self) -> Step<usize> {
+        if self.asked == self.wanted {
+            let all = self.came.len() == usize::try_from(self.wanted).unwrap();
+            return if all { Step::Done(Ok(self.came.len())) } else { Step::Wait };
+        }
+        let id = EffectId(self.asked);
+        self.asked += 1;
+        Step::Perform(id, Effect::Http(Request::get(format!("{}/{}", self.url, id.0))))
+    }
+
+    fn cut(&mut self) -> Option<usize> {
+        (!self.came.is_empty()).then_some(self.came.len())
+    }
+}
+
+#[tokio::test]
+async fn many_questions_are_open_at_once_and_no_more_than_there_is_room_for() {
+    let server = Server::start(|seen, _| Answer::ok(seen.path.clone())).await;
+    let mut many = Many::of(&server, 200);
+    assert_eq!(driver().complete(&mut many, Duration::from_secs(30)).await, Ok(200));
+    let connections = server.seen().iter().map(|request| request.connection).max().unwrap() + 1;
+    assert!((2..=AT_ONCE).contains(&connections), "{connections} connections: one for each that was open at once");
+}
+
+#[tokio::test]
+async fn what_is_known_when_the_time_is_over_is_the_result() {
+    let server = Server::start(|seen, _| match seen.path.as_str() {
+        "/3" => Answer::Silence,
+        path => Answer::ok(path.to_owned()),
+    })
+    .await;
+    assert_eq!(Driver::new("test").complete(&mut Many::of(&server, 9), SOON).await, Ok(8));
+    let silent = Server::start(|_, _| Answer::Silence).await;
+    let error = Driver::new("test").complete(&mut Many::of(&silent, 9), SOON).await.unwrap_err();
+    assert_eq!(error.message, format!("GET {}/0 and 8 more were not answered within 400ms", silent.url));
+}
+
+#[tokio::test]
+async fn a_request_may_have_less_time_and_room_than_usual() {
+    let server = Server::start(|_, _| Answer::ok("12345")).await;
+    assert_eq!(perform(Request::get(&server.url).up_to(4)).await, Err(Unreachable::TooLarge(4)));
+    assert!(perform(Request::get(&server.url).up_to(5)).await.is_ok());
+    let silent = Server::start(|_, _| Answer::Silence).await;
+    let soon = Duration::from_millis(50);
+    assert_eq!(perform(Request::get(&silent.url).within(soon)).await, Err(Unreachable::Timeout(soon)));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     settings::{check_agent_token, check_queue},
 };
 use crate::{
-    exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
+    exchange::{Effect, EffectId, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
     platform::{
         Demand, Queue, Reading,
         answer::{Remedies, RequestContext, percent_encode},
@@ -79,10 +79,10 @@ impl Exchange for BuildkiteQueue {
         let request = Request::get(url)
             .header("authorization", Text::secret(format!("Token {}", self.token.expose_secret())))
             .header("accept", "application/json");
-        Step::Perform(Effect::Http(request))
+        Step::perform(Effect::Http(request))
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
         Step::Done(self.read(result))
     }
 }

@@ -6,10 +6,11 @@ use secrecy::SecretString;
 
 use super::{CircleCiQueueSettings, NAME, settings::check_personal_token};
 use crate::{
-    exchange::{Effect, EffectResult, Exchange, ExchangeError, Request, Step, Text},
+    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Request, Step, Text},
     platform::{
         Demand, Queue, Reading,
         answer::{Remedies, RequestContext, percent_encode},
+        steps::unasked,
     },
 };
 
@@ -98,9 +99,11 @@ struct UnderWay {
     turned: bool,
     waiting: u32,
     running: u32,
+    /// Whether any count came.
+    counted: bool,
+    /// The first failure.
+    missing: Option<ExchangeError>,
 }
-
-type Next = Result<Step<Reading>, ExchangeError>;
 
 impl CircleCiQueue {
     /// A reader that has remembered nothing yet, with a personal API token.
@@ -117,11 +120,19 @@ impl CircleCiQueue {
         // Each class once, in order from the last.
         let classes: BTreeSet<_> = self.settings.resource_classes.iter().cloned().collect();
         let classes = classes.into_iter().rev().collect();
-        self.ask(UnderWay { classes, count: Count::Waiting, turned: false, waiting: 0, running: 0 })
+        self.ask(UnderWay {
+            classes,
+            count: Count::Waiting,
+            turned: false,
+            waiting: 0,
+            running: 0,
+            counted: false,
+            missing: None,
+        })
     }
 
     fn ask(&mut self, reading: UnderWay) -> Step<Reading> {
-        let Some(class) = reading.classes.last() else { return Step::Done(Ok(self.demand(&reading).into())) };
+        let Some(class) = reading.classes.last() else { return Step::Done(self.finish(reading)) };
         let url = format!(
             "{}{}{}?resource-class={}",
             self.settings.url,
@@ -133,46 +144,74 @@ impl CircleCiQueue {
         let request = Request::get(url)
             .header("circle-token", Text::Secret(self.token.clone()))
             .header("accept", "application/json");
-        Step::Perform(Effect::Http(request))
+        Step::perform(Effect::Http(request))
     }
 
-    fn go_on(&mut self, result: EffectResult) -> Next {
-        let Some(mut reading) = self.reading.take() else {
-            return Err(self.context("read the queue".to_owned()).malformed("an answer came that nobody asked for"));
-        };
+    /// The count that was asked for; `None` when the other version of the API is to be asked.
+    fn count(&mut self, reading: &mut UnderWay, result: EffectResult) -> Result<Option<u32>, ExchangeError> {
         let class = reading.classes.last().map_or("", String::as_str);
         let context = self.context(format!("count the {} tasks of resource class {class}", reading.count.what()));
         let reply = context.reply(result)?;
         if reply.status == 404 {
             self.version = self.version.other();
-            if reading.turned {
-                return Err(context.refusal(&reply));
+            if !std::mem::replace(&mut reading.turned, true) {
+                return Ok(None);
             }
-            reading.turned = true;
-            return Ok(self.ask(reading));
         }
         if reply.status != 200 {
             return Err(context.refusal(&reply));
         }
-        let tasks = context.json(&reply)?.root().key(reading.count.key())?.count()?;
-        reading.turned = false;
-        match reading.count {
-            Count::Waiting => {
-                reading.waiting = reading.waiting.saturating_add(tasks);
-                reading.count = Count::Running;
-            }
-            Count::Running => {
-                reading.running = reading.running.saturating_add(tasks);
-                reading.count = Count::Waiting;
-                reading.classes.pop();
-            }
-        }
-        Ok(self.ask(reading))
+        context.json(&reply)?.root().key(reading.count.key())?.count().map(Some)
     }
 
-    fn demand(&self, reading: &UnderWay) -> Demand {
-        let room = self.settings.max_concurrency.map_or(u32::MAX, |most| most.saturating_sub(reading.running));
-        Demand { queued: reading.waiting.min(room), running: Some(reading.running), poll_after: None }
+    fn go_on(&mut self, mut reading: UnderWay, result: EffectResult) -> Step<Reading> {
+        match self.count(&mut reading, result) {
+            Ok(None) => return self.ask(reading),
+            Ok(Some(tasks)) => {
+                reading.counted = true;
+                match reading.count {
+                    Count::Waiting => {
+                        reading.waiting = reading.waiting.saturating_add(tasks);
+                        reading.count = Count::Running;
+                    }
+                    Count::Running => {
+                        reading.running = reading.running.saturating_add(tasks);
+                        reading.count = Count::Waiting;
+                        reading.classes.pop();
+                    }
+                }
+            }
+            // The class costs what is counted of it and nothing else, unless the same would befall the others.
+            Err(error) => {
+                match error.kind {
+                    ErrorKind::Forbidden
+                    | ErrorKind::NotFound
+                    | ErrorKind::NoRunner
+                    | ErrorKind::Refused
+                    | ErrorKind::Malformed => {
+                        drop(reading.classes.pop());
+                    }
+                    ErrorKind::Unauthorized
+                    | ErrorKind::Throttled(_)
+                    | ErrorKind::Server
+                    | ErrorKind::Unreachable
+                    | ErrorKind::TimeOver => reading.classes.clear(),
+                }
+                reading.count = Count::Waiting;
+                reading.missing.get_or_insert(error);
+            }
+        }
+        reading.turned = false;
+        self.ask(reading)
+    }
+
+    fn finish(&self, reading: UnderWay) -> Result<Reading, ExchangeError> {
+        let UnderWay { waiting, running, counted, missing, .. } = reading;
+        if let Some(error) = missing.as_ref().filter(|_| !counted) {
+            return Err(error.clone());
+        }
+        let room = self.settings.max_concurrency.map_or(u32::MAX, |most| most.saturating_sub(running));
+        Ok(Reading { demand: Demand { queued: waiting.min(room), running: Some(running), poll_after: None }, missing })
     }
 
     fn context(&self, what: String) -> RequestContext {
@@ -192,8 +231,11 @@ impl Exchange for CircleCiQueue {
         self.begin()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
-        self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
+        match self.reading.take() {
+            Some(reading) => self.go_on(reading, result),
+            None => Step::Done(Err(unasked())),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{NAME, check, failure, output};
 use crate::{
-    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
+    exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Program, Step},
     platform::{
         Demand, Queue, Reading,
         answer::{Document, Remedies, RequestContext},
@@ -43,14 +43,14 @@ impl Exchange for CommandQueue {
     type Output = Reading;
 
     fn start(&mut self) -> Step<Reading> {
-        Step::Perform(Effect::Program(Program {
+        Step::perform(Effect::Program(Program {
             argv: self.settings.queue.clone(),
             env: Vec::new(),
             timeout: self.settings.timeout,
         }))
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
         Step::Done(output("queue", result).and_then(|output| Ok(demand(&output)?.into())))
     }
 }

@@ -1,7 +1,7 @@
 //! Gets and renews the installation token of a GitHub App around another exchange.
 
 use std::{
-    mem,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -13,8 +13,13 @@ use serde_json::json;
 
 use super::{GitHubApp, GitHubAuth, context, refusal::refusal};
 use crate::{
-    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Signing, Step, Text},
-    platform::answer::{Remedies, RequestContext},
+    exchange::{
+        Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Signing, Step, Text,
+    },
+    platform::{
+        answer::{Remedies, RequestContext},
+        steps::unasked,
+    },
     settings::BaseUrl,
 };
 
@@ -52,83 +57,122 @@ impl Wallet {
     }
 }
 
-/// An exchange whose requests are authorised on their way: it gets a token first where it must, and a new one when
-/// GitHub refuses the one at hand. Requests that bring an authorisation of their own pass as they are.
+/// An exchange whose requests are authorised on their way: it gets a token first where it must, and a new one when GitHub refuses the one at hand.
+/// Requests that bring an authorisation of their own pass as they are. While a token is on its way nothing else is begun.
 #[derive(Debug)]
 pub(super) struct Authorised<C> {
     url: BaseUrl,
     auth: GitHubAuth,
     wallet: Wallet,
     inner: C,
-    at: At,
+    /// The way to a token, when we are on it.
+    login: Option<Login>,
     /// The token of this run, once it is known to be good.
     token: Option<SecretString>,
+    /// Whether this run has given up a token that was refused.
     renewed: bool,
+    /// Requests of ours that are open, each with whether it was sent before the token was renewed.
+    open: BTreeMap<EffectId, Sent>,
+    /// Requests that wait for a token.
+    held: VecDeque<(EffectId, Request)>,
 }
 
-/// Which answer is awaited.
-#[derive(Debug, Default)]
-enum At {
-    #[default]
-    Nowhere,
-    /// The time, then the signature, then the token, for this request.
-    Clock(Request),
-    Signature(Request, String),
-    Token(Request),
-    /// The answer to this request of ours.
-    Ours(Request),
-    /// The answer to something that needs no token.
-    Other,
+#[derive(Debug)]
+struct Sent {
+    request: Request,
+    before_renewal: bool,
 }
+
+/// Which answer on the way to a token is awaited.
+#[derive(Debug)]
+enum Login {
+    Clock,
+    /// The signature of this text.
+    Signature(String),
+    Token,
+}
+
+/// The number of the effects on the way to a token.
+const LOGIN: EffectId = EffectId(u64::MAX);
 
 impl<C> Authorised<C> {
     pub(super) fn new(url: BaseUrl, auth: GitHubAuth, wallet: Wallet, inner: C) -> Self {
-        Self { url, auth, wallet, inner, at: At::Nowhere, token: None, renewed: false }
+        let (open, held) = (BTreeMap::new(), VecDeque::new());
+        Self { url, auth, wallet, inner, login: None, token: None, renewed: false, open, held }
     }
 
-    fn authorise<T>(&mut self, request: Request) -> Step<T> {
+    fn authorise<T>(&mut self, id: EffectId, request: Request) -> Step<T> {
         let token = match (&self.auth, &self.token) {
             (GitHubAuth::Token(token), _) | (GitHubAuth::App(..), Some(token)) => token,
             (GitHubAuth::App(..), None) => {
-                self.at = At::Clock(request);
-                return Step::Perform(Effect::Clock);
+                self.held.push_back((id, request));
+                if self.login.is_some() {
+                    return Step::Wait;
+                }
+                self.login = Some(Login::Clock);
+                return Step::Perform(LOGIN, Effect::Clock);
             }
         };
         let ask = with_headers(request.clone(), token.expose_secret());
-        self.at = At::Ours(request);
-        Step::Perform(Effect::Http(ask))
+        self.open.insert(id, Sent { request, before_renewal: false });
+        Step::Perform(id, Effect::Http(ask))
     }
 
     /// The time is here: the token at hand is good, or a new one is needed.
-    fn clock<T>(&mut self, request: Request, now: Timestamp) -> Step<T> {
+    fn clock<T>(&mut self, now: Timestamp) -> Step<T> {
         if let Some(held) = self.wallet.held()
             && held.until > now.saturating_add(BEFORE_END).unwrap_or(Timestamp::MAX)
         {
-            self.token = Some(held.token);
-            return self.authorise(request);
+            return self.have(held.token);
         }
-        let GitHubAuth::App(app, key) = &self.auth else { return self.authorise(request) };
+        let GitHubAuth::App(app, key) = &self.auth else { return Step::Wait };
         let claims = claims(app, now);
         let signing = Signing { key: key.clone(), message: claims.clone().into_bytes() };
-        self.at = At::Signature(request, claims);
-        Step::Perform(Effect::Sign(signing))
+        self.login = Some(Login::Signature(claims));
+        Step::Perform(LOGIN, Effect::Sign(signing))
     }
 
-    fn signature<T>(&mut self, request: Request, claims: &str, signature: &[u8]) -> Step<T> {
-        let GitHubAuth::App(app, _) = &self.auth else { return self.authorise(request) };
+    fn signature<T>(&mut self, claims: &str, signature: &[u8]) -> Step<T> {
+        let GitHubAuth::App(app, _) = &self.auth else { return Step::Wait };
         let jwt = format!("{claims}.{}", URL_SAFE_NO_PAD.encode(signature));
         let url = format!("{}/app/installations/{}/access_tokens", self.url, app.installation_id);
-        self.at = At::Token(request);
-        Step::Perform(Effect::Http(with_headers(Request::new(Method::Post, url), &jwt)))
+        self.login = Some(Login::Token);
+        Step::Perform(LOGIN, Effect::Http(with_headers(Request::new(Method::Post, url), &jwt)))
     }
 
-    fn bought<T>(&mut self, request: Request, result: EffectResult) -> Result<Step<T>, ExchangeError> {
+    fn bought<T>(&mut self, result: EffectResult) -> Result<Step<T>, ExchangeError> {
         let context = self.context();
         let reply = context.reply(result)?;
         let held = read(&context, &reply)?;
-        self.token = Some(held.token.clone());
+        let token = held.token.clone();
         self.wallet.hold(Some(held));
-        Ok(self.authorise(request))
+        Ok(self.have(token))
+    }
+
+    /// Goes on with what waited for the token.
+    fn have<T>(&mut self, token: SecretString) -> Step<T> {
+        self.token = Some(token);
+        match self.held.pop_front() {
+            Some((id, request)) => self.authorise(id, request),
+            None => Step::Wait,
+        }
+    }
+
+    fn log_in<T>(&mut self, login: Login, result: EffectResult) -> Result<Step<T>, ExchangeError> {
+        match (login, result) {
+            (Login::Clock, EffectResult::Clock(now)) => Ok(self.clock(now)),
+            (Login::Signature(claims), EffectResult::Sign(Ok(signature))) => Ok(self.signature(&claims, &signature)),
+            (Login::Signature(_), EffectResult::Sign(Err(why))) => {
+                let what = format!(
+                    "the GitHub App's private key cannot be used: {why}; store the .pem file that GitHub gave as it is"
+                );
+                Err(ExchangeError::new(ErrorKind::Unauthorized, what))
+            }
+            (Login::Token, result) => self.bought(result),
+            (Login::Clock | Login::Signature(_), _) => {
+                Err(self.context().malformed("something else came than what was asked"))
+            }
+        }
     }
 
     fn context(&self) -> RequestContext {
@@ -139,47 +183,33 @@ impl<C> Authorised<C> {
 impl<C: Exchange> Authorised<C> {
     fn pass(&mut self, step: Step<C::Output>) -> Step<C::Output> {
         match step {
-            Step::Perform(Effect::Http(request))
+            Step::Perform(id, Effect::Http(request))
                 if !request.headers.iter().any(|(name, _)| *name == "authorization") =>
             {
-                self.authorise(request)
+                self.authorise(id, request)
             }
-            Step::Perform(ask) => {
-                self.at = At::Other;
-                Step::Perform(ask)
-            }
-            Step::Done(result) => Step::Done(result),
+            step @ (Step::Perform(..) | Step::Wait | Step::Done(_)) => step,
         }
     }
 
-    fn go_on(&mut self, result: EffectResult) -> Result<Step<C::Output>, ExchangeError> {
-        match (mem::take(&mut self.at), result) {
-            (At::Clock(request), EffectResult::Clock(now)) => Ok(self.clock(request, now)),
-            (At::Signature(request, claims), EffectResult::Sign(Ok(signature))) => {
-                Ok(self.signature(request, &claims, &signature))
-            }
-            (At::Signature(..), EffectResult::Sign(Err(why))) => {
-                let what = format!(
-                    "the GitHub App's private key cannot be used: {why}; store the .pem file that GitHub gave as it is"
-                );
-                Err(ExchangeError::new(ErrorKind::Unauthorized, what))
-            }
-            (At::Token(request), result) => self.bought(request, result),
-            (At::Ours(request), EffectResult::Http(Ok(reply)))
-                if reply.status == 401 && !self.renewed && matches!(self.auth, GitHubAuth::App(..)) =>
+    fn answered(&mut self, id: EffectId, result: EffectResult) -> Step<C::Output> {
+        let sent = self.open.remove(&id);
+        let is_app = matches!(self.auth, GitHubAuth::App(..));
+        match (sent, &result) {
+            (Some(sent), EffectResult::Http(Ok(reply)))
+                if reply.status == 401 && is_app && (sent.before_renewal || !self.renewed) =>
             {
-                self.renewed = true;
-                self.token = None;
-                self.wallet.hold(None);
-                Ok(self.authorise(request))
+                if !sent.before_renewal {
+                    self.renewed = true;
+                    self.token = None;
+                    self.wallet.hold(None);
+                    self.open.values_mut().for_each(|sent| sent.before_renewal = true);
+                }
+                self.authorise(id, sent.request)
             }
-            (At::Ours(_) | At::Other, result) => {
-                let step = self.inner.resume(result);
-                Ok(self.pass(step))
-            }
-            (At::Nowhere, _) => Err(self.context().malformed("an answer came that nobody asked for")),
-            (At::Clock(_) | At::Signature(..), _) => {
-                Err(self.context().malformed("something else came than what was asked"))
+            _ => {
+                let step = self.inner.resume(id, result);
+                self.pass(step)
             }
         }
     }
@@ -189,13 +219,34 @@ impl<C: Exchange> Exchange for Authorised<C> {
     type Output = C::Output;
 
     fn start(&mut self) -> Step<C::Output> {
-        (self.at, self.token, self.renewed) = (At::Nowhere, None, false);
+        (self.login, self.token, self.renewed) = (None, None, false);
+        self.open.clear();
+        self.held.clear();
         let step = self.inner.start();
         self.pass(step)
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<C::Output> {
-        self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<C::Output> {
+        if id != LOGIN {
+            return self.answered(id, result);
+        }
+        let Some(login) = self.login.take() else { return Step::Done(Err(unasked())) };
+        self.log_in(login, result).unwrap_or_else(|error| Step::Done(Err(error)))
+    }
+
+    fn more(&mut self) -> Step<C::Output> {
+        if self.login.is_some() {
+            return Step::Wait;
+        }
+        if let Some((id, request)) = self.held.pop_front() {
+            return self.authorise(id, request);
+        }
+        let step = self.inner.more();
+        self.pass(step)
+    }
+
+    fn cut(&mut self) -> Option<C::Output> {
+        self.inner.cut()
     }
 }
 

@@ -1,9 +1,6 @@
 //! The queue by listing runs and their jobs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
@@ -16,18 +13,22 @@ use super::{
     refusal::refusal,
 };
 use crate::{
-    exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Step},
+    exchange::{EffectId, EffectResult, Exchange, ExchangeError, Reply, Request, Step},
     platform::{
-        Demand, Queue, Reading,
-        answer::{Document, Listing, PAGE, Remedies, RequestContext, Stage, demand, percent_encode},
+        Queue, Reading,
+        answer::{Document, Remedies, RequestContext, percent_encode},
+        survey::{Gone, Items, Source, Survey},
     },
+    settings::BaseUrl,
 };
 
 /// After how many readings the repositories of an organisation or installation are listed again.
 const REMEMBER_REPOSITORIES: u32 = 30;
 
-/// The runs that can hold jobs that wait or run: one with a job that runs can still hold others that wait.
-const STATUSES: [&str; 2] = ["queued", "in_progress"];
+/// The states of runs that can hold jobs that wait or run: all but `completed` (GitHub REST API, list workflow runs for
+/// a repository). A run with a job that runs can hold others that wait, and so can one that waits for an approval
+/// (`waiting`) or for its turn in a concurrency group (`pending`).
+const STATUSES: [&str; 5] = ["queued", "in_progress", "waiting", "pending", "requested"];
 
 const REMEDIES: Remedies = Remedies {
     unauthorized: UNAUTHORIZED,
@@ -37,7 +38,7 @@ const REMEDIES: Remedies = Remedies {
 
 /// Reads the queue of GitHub Actions by listing: see [`crate::platform::github`] for what it can and cannot know.
 #[derive(Debug)]
-pub struct GitHubQueue(Authorised<Lister>);
+pub struct GitHubQueue(Authorised<Survey<Repositories>>);
 
 impl GitHubQueue {
     /// A reader that has remembered nothing yet.
@@ -48,7 +49,8 @@ impl GitHubQueue {
         auth.check()?;
         settings.check(&auth)?;
         let (url, secret) = (settings.url.clone(), auth.secret().clone());
-        Ok(Self(Authorised::new(url, auth, Wallet::default(), Lister::new(settings, secret))))
+        let survey = Survey::new(Repositories { settings, secret, quota: Quota::default() });
+        Ok(Self(Authorised::new(url, auth, Wallet::default(), survey)))
     }
 }
 
@@ -59,8 +61,16 @@ impl Exchange for GitHubQueue {
         self.0.start()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
-        self.0.resume(result)
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
+        self.0.resume(id, result)
+    }
+
+    fn more(&mut self) -> Step<Reading> {
+        self.0.more()
+    }
+
+    fn cut(&mut self) -> Option<Reading> {
+        self.0.cut()
     }
 }
 
@@ -70,224 +80,156 @@ impl Queue for GitHubQueue {
     }
 }
 
+/// The repositories of the settings, of an organisation or of an installation, with their runs and the runs' jobs.
 #[derive(Debug)]
-struct Lister {
+struct Repositories {
     settings: GitHubQueueSettings,
     /// What must never be shown.
     secret: SecretString,
-    /// The repositories to read, as `OWNER/REPO`; for an organisation what was listed last.
-    repositories: Vec<String>,
-    /// How many more readings `repositories` is good for.
-    good_for: u32,
-    listing: Listing<Items>,
-    reading: UnderWay,
-}
-
-/// What a page holds.
-#[derive(Clone, Debug)]
-enum Items {
-    Repositories(Vec<String>),
-    Runs(Vec<u64>),
-    Jobs(Vec<(u64, Stage)>),
-}
-
-/// The reading under way.
-#[derive(Debug, Default)]
-struct UnderWay {
-    /// Which answer is awaited.
-    at: Option<At>,
-    /// Whether the repositories were listed in this very reading.
-    listed: bool,
-    /// The runs of the repository at hand whose jobs are still to be read.
-    runs: BTreeSet<u64>,
-    jobs: BTreeMap<u64, Stage>,
     quota: Quota,
 }
 
-/// A place in the lists.
-#[derive(Clone, Debug)]
-enum At {
-    /// A page of the repositories.
-    Repositories { url: String, found: Vec<String> },
-    /// A page of the runs in one of the [`STATUSES`] of the repository at this place in the list.
-    Runs { url: String, repository: usize, status: usize },
-    /// A page of the jobs of a run.
-    Jobs { url: String, repository: usize, run: u64 },
+/// A list of GitHub. Repositories are `OWNER/REPO`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum List {
+    /// The jobs of a run.
+    Jobs { repository: Arc<str>, run: u64 },
+    /// The runs of a repository in the state at this place in [`STATUSES`].
+    Runs { status: usize, repository: Arc<str> },
+    /// The repositories.
+    Repositories,
 }
 
-impl At {
-    fn url(&self) -> &str {
-        match self {
-            Self::Repositories { url, .. } | Self::Runs { url, .. } | Self::Jobs { url, .. } => url,
-        }
-    }
-
-    /// The same list at another page.
-    fn turned(self, url: String) -> Self {
-        match self {
-            Self::Repositories { found, .. } => Self::Repositories { url, found },
-            Self::Runs { repository, status, .. } => Self::Runs { url, repository, status },
-            Self::Jobs { repository, run, .. } => Self::Jobs { url, repository, run },
-        }
-    }
+/// The lists of the runs of a repository.
+fn runs_of(repository: &str) -> impl Iterator<Item = List> {
+    let repository: Arc<str> = repository.into();
+    (0..STATUSES.len()).map(move |status| List::Runs { status, repository: Arc::clone(&repository) })
 }
 
-type Next = Result<Step<Reading>, ExchangeError>;
+impl Source for Repositories {
+    type List = List;
 
-impl Lister {
-    fn new(settings: GitHubQueueSettings, secret: SecretString) -> Self {
-        let listing = Listing::new(settings.url.clone());
-        Self { settings, secret, repositories: Vec::new(), good_for: 0, listing, reading: UnderWay::default() }
+    /// A third of what GitHub lets one user have open (GitHub REST API, rate limits: 100).
+    const AT_ONCE: usize = 32;
+
+    fn base(&self) -> &BaseUrl {
+        &self.settings.url
     }
 
-    fn begin(&mut self) -> Step<Reading> {
-        self.reading = UnderWay::default();
-        self.listing.restart();
-        let api = &self.settings.url;
-        let url = match &self.settings.scope {
+    fn begin(&mut self) -> Vec<List> {
+        self.quota.begin();
+        match &self.settings.scope {
+            GitHubScope::Organization(_) | GitHubScope::Installation => vec![List::Repositories],
             GitHubScope::Repositories(names) => {
                 let distinct: BTreeSet<&String> = names.iter().collect();
-                self.repositories = distinct.into_iter().cloned().collect();
-                return self.runs_of(0, 0);
+                distinct.into_iter().flat_map(|name| runs_of(name)).collect()
             }
-            GitHubScope::Organization(_) | GitHubScope::Installation if self.good_for > 0 => {
-                self.good_for -= 1;
-                return self.runs_of(0, 0);
+        }
+    }
+
+    fn good_for(&self, list: &List) -> u32 {
+        match list {
+            List::Repositories => REMEMBER_REPOSITORIES,
+            List::Runs { .. } | List::Jobs { .. } => 1,
+        }
+    }
+
+    fn url(&self, list: &List, page: usize) -> String {
+        let api = &self.settings.url;
+        match list {
+            List::Jobs { repository, run } => {
+                let repository = repository_path(repository);
+                format!("{api}/repos/{repository}/actions/runs/{run}/jobs?filter=latest&per_page={page}")
             }
-            GitHubScope::Organization(name) => {
-                format!("{api}/orgs/{}/repos?type=all&per_page={PAGE}", percent_encode(name))
+            List::Runs { status, repository } => {
+                let (repository, status) = (repository_path(repository), STATUSES[*status]);
+                format!("{api}/repos/{repository}/actions/runs?status={status}&per_page={page}")
             }
-            GitHubScope::Installation => format!("{api}/installation/repositories?per_page={PAGE}"),
-        };
-        self.reading.listed = true;
-        self.ask(At::Repositories { url, found: Vec::new() })
-    }
-
-    /// Goes on with the runs of this repository, or ends when there are no more.
-    fn runs_of(&mut self, repository: usize, status: usize) -> Step<Reading> {
-        self.listing.begin_list();
-        let Some(name) = self.repositories.get(repository) else { return Step::Done(Ok(self.finish().into())) };
-        let Some(word) = STATUSES.get(status) else { return self.jobs_of(repository) };
-        let url =
-            format!("{}/repos/{}/actions/runs?status={word}&per_page={PAGE}", self.settings.url, repository_path(name));
-        self.ask(At::Runs { url, repository, status })
-    }
-
-    /// Goes on with the jobs of the next run, or the next repository when there are no more.
-    fn jobs_of(&mut self, repository: usize) -> Step<Reading> {
-        self.listing.begin_list();
-        let (Some(name), Some(run)) = (self.repositories.get(repository), self.reading.runs.pop_first()) else {
-            return self.runs_of(repository + 1, 0);
-        };
-        let url = format!(
-            "{}/repos/{}/actions/runs/{run}/jobs?filter=latest&per_page={PAGE}",
-            self.settings.url,
-            repository_path(name)
-        );
-        self.ask(At::Jobs { url, repository, run })
-    }
-
-    fn ask(&mut self, at: At) -> Step<Reading> {
-        let request = self.listing.request(at.url());
-        self.reading.at = Some(at);
-        Step::Perform(Effect::Http(request))
-    }
-
-    fn go_on(&mut self, result: EffectResult) -> Next {
-        let Some(at) = self.reading.at.take() else {
-            return Err(self.context("read the queue").malformed("an answer came that nobody asked for"));
-        };
-        let context = self.context(self.what(&at));
-        let reply = context.reply(result)?;
-        self.reading.quota.saw(&reply);
-        let read = |page: &Document| match &at {
-            At::Repositories { .. } => {
-                repositories(page, &self.settings.scope).map(|(names, all)| (Items::Repositories(names), all))
-            }
-            At::Runs { .. } => jobs::runs(page).map(|(runs, all)| (Items::Runs(runs), all)),
-            At::Jobs { .. } => jobs::jobs(page, &self.settings).map(|(jobs, all)| (Items::Jobs(jobs), all)),
-        };
-        let Some(page) = self.listing.page(&context, &reply, at.url(), read)? else {
-            return match at {
-                At::Runs { .. } if reply.status == 404 => self.lost(&context, &reply),
-                // It was listed a moment ago, so the token may see it: it was deleted since, and its jobs with it.
-                At::Jobs { repository, .. } if reply.status == 404 => Ok(self.jobs_of(repository)),
-                At::Repositories { .. } | At::Runs { .. } | At::Jobs { .. } => Err(refusal(&context, &reply)),
-            };
-        };
-        Ok(self.page(at, page.items, page.next))
-    }
-
-    fn page(&mut self, mut at: At, items: Items, next: Option<String>) -> Step<Reading> {
-        match items {
-            Items::Repositories(names) => {
-                if let At::Repositories { found, .. } = &mut at {
-                    found.extend(names);
+            List::Repositories => match &self.settings.scope {
+                GitHubScope::Organization(name) => {
+                    format!("{api}/orgs/{}/repos?type=all&per_page={page}", percent_encode(name))
                 }
-            }
-            Items::Runs(runs) => self.reading.runs.extend(runs),
-            Items::Jobs(jobs) => self.reading.jobs.extend(jobs),
-        }
-        match (next, at) {
-            (Some(url), at) => self.ask(at.turned(url)),
-            (None, At::Repositories { found, .. }) => {
-                self.repositories = found;
-                self.good_for = REMEMBER_REPOSITORIES - 1;
-                self.runs_of(0, 0)
-            }
-            (None, At::Runs { repository, status, .. }) => self.runs_of(repository, status + 1),
-            (None, At::Jobs { repository, .. }) => self.jobs_of(repository),
+                GitHubScope::Installation | GitHubScope::Repositories(_) => {
+                    format!("{api}/installation/repositories?per_page={page}")
+                }
+            },
         }
     }
 
-    /// A repository that cannot be found may be gone or have moved since it was listed: list again, once in a reading.
-    fn lost(&mut self, context: &RequestContext, reply: &Reply) -> Next {
-        let named = matches!(self.settings.scope, GitHubScope::Repositories(_));
-        if named || mem::take(&mut self.reading.listed) {
-            self.good_for = 0;
-            return Err(refusal(context, reply));
-        }
-        self.good_for = 0;
-        Ok(self.begin())
+    /// The authorisation follows on the way.
+    fn dress(&self, request: Request) -> Request {
+        request
     }
 
-    fn finish(&mut self) -> Demand {
-        let reading = mem::take(&mut self.reading);
-        self.listing.end();
-        demand(&reading.jobs, reading.quota.poll_after())
-    }
-
-    fn what(&self, at: &At) -> String {
-        let name = |at: usize| self.repositories.get(at).map(String::as_str).unwrap_or_default();
-        match at {
-            At::Repositories { .. } => match &self.settings.scope {
+    fn context(&self, list: &List) -> RequestContext {
+        let what = match list {
+            List::Repositories => match &self.settings.scope {
                 GitHubScope::Organization(name) => format!("list the repositories of the organization {name}"),
                 GitHubScope::Installation | GitHubScope::Repositories(_) => {
                     "list the repositories of the installation".to_owned()
                 }
             },
-            At::Runs { repository, .. } => format!("read the workflow runs of {}", name(*repository)),
-            At::Jobs { repository, run, .. } => format!("read the jobs of run {run} of {}", name(*repository)),
+            List::Runs { status, repository } => {
+                format!("read the workflow runs of {repository} that are {}", STATUSES[*status])
+            }
+            List::Jobs { repository, run } => format!("read the jobs of run {run} of {repository}"),
+        };
+        context(&self.settings.url, &self.secret, what, REMEDIES)
+    }
+
+    fn noun(&self, list: &List) -> &'static str {
+        match list {
+            List::Jobs { .. } => "runs",
+            List::Runs { .. } => "lists of runs",
+            List::Repositories => "lists of repositories",
         }
     }
 
-    fn context(&self, what: impl Into<String>) -> RequestContext {
-        context(&self.settings.url, &self.secret, what, REMEDIES)
+    fn items(&self, list: &List, page: &Document) -> Result<Items<List>, ExchangeError> {
+        match list {
+            List::Jobs { .. } => {
+                let (jobs, count) = jobs::jobs(page, &self.settings)?;
+                Ok(Items { lists: Vec::new(), jobs, count })
+            }
+            List::Runs { repository, .. } => {
+                let (runs, count) = jobs::runs(page)?;
+                let list = |run| List::Jobs { repository: Arc::clone(repository), run };
+                Ok(Items { lists: runs.into_iter().map(list).collect(), jobs: Vec::new(), count })
+            }
+            List::Repositories => {
+                let (names, count) = repositories(page, &self.settings.scope)?;
+                let lists = names.iter().flat_map(|name| runs_of(name)).collect();
+                Ok(Items { lists, jobs: Vec::new(), count })
+            }
+        }
     }
-}
 
-impl Exchange for Lister {
-    type Output = Reading;
-
-    fn start(&mut self) -> Step<Reading> {
-        self.begin()
+    fn refusal(&self, context: &RequestContext, reply: &Reply) -> ExchangeError {
+        refusal(context, reply)
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
-        self.go_on(result).unwrap_or_else(|error| {
-            self.listing.restart();
-            Step::Done(Err(error))
-        })
+    fn gone(&self, list: &List) -> Gone<List> {
+        match (list, &self.settings.scope) {
+            // It was listed a moment ago, so the token may see it: it was deleted since, and its jobs with it.
+            (List::Jobs { .. }, _) => Gone::Empty,
+            // The repository may be gone or have moved since it was listed.
+            (List::Runs { .. }, GitHubScope::Organization(_) | GitHubScope::Installation) => {
+                Gone::Outdated(List::Repositories)
+            }
+            (List::Runs { .. }, GitHubScope::Repositories(_)) | (List::Repositories, _) => Gone::Failure,
+        }
+    }
+
+    fn saw(&mut self, reply: &Reply) {
+        self.quota.saw(reply);
+    }
+
+    fn used_up(&self, open: usize) -> Option<Duration> {
+        self.quota.used_up(open)
+    }
+
+    fn poll_after(&self) -> Option<Duration> {
+        self.quota.poll_after()
     }
 }
 

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     exchange::{
-        Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text, Unreachable,
+        Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text,
+        Unreachable,
     },
     platform::{
         Demand, Queue, Reading,
@@ -64,8 +65,12 @@ impl Exchange for GitHubScaleSetQueue {
         self.0.start()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
-        self.0.resume(result)
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
+        self.0.resume(id, result)
+    }
+
+    fn more(&mut self) -> Step<Reading> {
+        self.0.more()
     }
 }
 
@@ -139,7 +144,7 @@ impl Listener {
 
     fn ask(&mut self, at: At, request: Request) -> Step<Reading> {
         self.at = Some(at);
-        Step::Perform(Effect::Http(request))
+        Step::perform(Effect::Http(request))
     }
 
     fn go_on(&mut self, result: EffectResult) -> Next {
@@ -313,7 +318,7 @@ impl Exchange for Listener {
         self.begin()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
         self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
     }
 }

@@ -1,19 +1,18 @@
 //! The queue by listing the pending and running jobs of projects.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use secrecy::SecretString;
 
 use super::{GitLabQueueSettings, NAME, Scope, context, jobs, quota::Quota, settings::check_access_token};
 use crate::{
-    exchange::{Effect, EffectResult, Exchange, ExchangeError, Reply, Step, Text},
+    exchange::{EffectId, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
     platform::{
-        Demand, Queue, Reading,
-        answer::{Document, Listing, PAGE, Remedies, RequestContext, Stage, demand, percent_encode},
+        Queue, Reading,
+        answer::{Document, Remedies, RequestContext, percent_encode},
+        survey::{Gone, Items, Source, Survey},
     },
+    settings::BaseUrl,
 };
 
 /// After how many readings a group's projects are listed again.
@@ -28,187 +27,17 @@ const REMEDIES: Remedies = Remedies {
 
 /// Reads the queue of a GitLab: see [`crate::platform::gitlab`] for what it can and cannot know.
 #[derive(Debug)]
-pub struct GitLabQueue {
-    settings: GitLabQueueSettings,
-    token: SecretString,
-    /// The projects to read; for a group what was listed last.
-    projects: Vec<Project>,
-    /// How many more readings `projects` is good for.
-    good_for: u32,
-    listing: Listing<Found>,
-    reading: UnderWay,
-}
-
-/// A project of the pool.
-#[derive(Clone, Debug)]
-struct Project {
-    /// Its id or its path, as it stands in URLs.
-    key: String,
-    /// As the user knows it.
-    name: String,
-}
-
-/// What a page holds.
-#[derive(Clone, Debug)]
-enum Found {
-    Projects(Vec<Project>),
-    Jobs(Vec<(u64, Stage)>),
-}
-
-/// The reading under way.
-#[derive(Debug, Default)]
-struct UnderWay {
-    /// Which answer is awaited.
-    at: Option<At>,
-    /// Whether the projects were listed in this very reading.
-    listed: bool,
-    jobs: BTreeMap<u64, Stage>,
-    quota: Quota,
-}
-
-/// A place in the lists.
-#[derive(Debug)]
-enum At {
-    /// A page of the group's projects.
-    Projects { url: String, found: Vec<Project> },
-    /// A page of the jobs of the project at this place in the list.
-    Jobs { url: String, project: usize },
-}
-
-type Next = Result<Step<Reading>, ExchangeError>;
+pub struct GitLabQueue(Survey<Projects>);
 
 impl GitLabQueue {
-    /// A reader that has remembered nothing yet, with a personal, group or project access token with the scope
-    /// `read_api`.
+    /// A reader that has remembered nothing yet, with a personal, group or project access token with the scope `read_api`.
     ///
     /// # Errors
     /// When the token or a setting cannot be one of GitLab.
     pub fn new(settings: GitLabQueueSettings, token: SecretString) -> Result<Self, ExchangeError> {
         check_access_token(&token)?;
         settings.check()?;
-        let listing = Listing::new(settings.url.clone());
-        Ok(Self { settings, token, projects: Vec::new(), good_for: 0, listing, reading: UnderWay::default() })
-    }
-
-    fn begin(&mut self) -> Step<Reading> {
-        self.reading = UnderWay::default();
-        self.listing.restart();
-        match &self.settings.scope {
-            Scope::Projects(names) => {
-                let project =
-                    |name: &String| Project { key: percent_encode(name.trim()), name: name.trim().to_owned() };
-                let distinct: BTreeSet<&String> = names.iter().collect();
-                self.projects = distinct.into_iter().map(project).collect();
-                self.jobs_of(0)
-            }
-            Scope::Group(_) if self.good_for > 0 => {
-                self.good_for -= 1;
-                self.jobs_of(0)
-            }
-            Scope::Group(group) => {
-                let url = format!(
-                    "{}/api/v4/groups/{}/projects?include_subgroups=true&with_shared=false&archived=false&per_page={PAGE}",
-                    self.settings.url,
-                    percent_encode(group.trim())
-                );
-                self.reading.listed = true;
-                self.ask(At::Projects { url, found: Vec::new() })
-            }
-        }
-    }
-
-    /// Goes on with this project, or ends when there are no more.
-    fn jobs_of(&mut self, project: usize) -> Step<Reading> {
-        self.listing.begin_list();
-        match self.projects.get(project) {
-            Some(Project { key, .. }) => {
-                let base = &self.settings.url;
-                let url = format!("{base}/api/v4/projects/{key}/jobs?scope[]=pending&scope[]=running&per_page={PAGE}");
-                self.ask(At::Jobs { url, project })
-            }
-            None => Step::Done(Ok(self.finish().into())),
-        }
-    }
-
-    fn ask(&mut self, at: At) -> Step<Reading> {
-        let (At::Projects { url, .. } | At::Jobs { url, .. }) = &at;
-        let request = self.listing.request(url);
-        self.reading.at = Some(at);
-        Step::Perform(Effect::Http(
-            request.header("private-token", Text::Secret(self.token.clone())).header("accept", "application/json"),
-        ))
-    }
-
-    fn go_on(&mut self, result: EffectResult) -> Next {
-        match self.reading.at.take() {
-            None => Err(self.context("read the queue".to_owned()).malformed("an answer came that nobody asked for")),
-            Some(At::Projects { url, found }) => self.projects_page(result, &url, found),
-            Some(At::Jobs { url, project }) => self.jobs_page(result, &url, project),
-        }
-    }
-
-    fn projects_page(&mut self, result: EffectResult, url: &str, mut found: Vec<Project>) -> Next {
-        let Scope::Group(group) = &self.settings.scope else { return Ok(self.begin()) };
-        let context = self.context(format!("list the projects of group {group}"));
-        let reply = self.reply(&context, result)?;
-        let read = |page: &Document| with_ci(page).map(|(projects, all)| (Found::Projects(projects), all));
-        let Some(page) = self.listing.page(&context, &reply, url, read)? else {
-            return Err(context.refusal(&reply));
-        };
-        if let Found::Projects(projects) = page.items {
-            found.extend(projects);
-        }
-        if let Some(url) = page.next {
-            return Ok(self.ask(At::Projects { url, found }));
-        }
-        self.projects = found;
-        self.good_for = REMEMBER_PROJECTS - 1;
-        Ok(self.jobs_of(0))
-    }
-
-    fn jobs_page(&mut self, result: EffectResult, url: &str, project: usize) -> Next {
-        let name = self.projects.get(project).map(|project| project.name.as_str()).unwrap_or_default();
-        let context = self.context(format!("read the jobs of project {name}"));
-        let reply = self.reply(&context, result)?;
-        let read = |page: &Document| jobs::read(page, &self.settings).map(|(jobs, all)| (Found::Jobs(jobs), all));
-        let Some(page) = self.listing.page(&context, &reply, url, read)? else {
-            return self.no_jobs(&context, &reply);
-        };
-        if let Found::Jobs(jobs) = page.items {
-            self.reading.jobs.extend(jobs);
-        }
-        Ok(match page.next {
-            Some(url) => self.ask(At::Jobs { url, project }),
-            None => self.jobs_of(project + 1),
-        })
-    }
-
-    /// A project that cannot be found may be gone or have moved since the group was listed: list it again, once in a
-    /// reading.
-    fn no_jobs(&mut self, context: &RequestContext, reply: &Reply) -> Next {
-        if reply.status == 404 && matches!(self.settings.scope, Scope::Group(_)) {
-            self.good_for = 0;
-            if !self.reading.listed {
-                return Ok(self.begin());
-            }
-        }
-        Err(context.refusal(reply))
-    }
-
-    fn reply(&mut self, context: &RequestContext, result: EffectResult) -> Result<Reply, ExchangeError> {
-        let reply = context.reply(result)?;
-        self.reading.quota.saw(&reply);
-        Ok(reply)
-    }
-
-    fn finish(&mut self) -> Demand {
-        let reading = mem::take(&mut self.reading);
-        self.listing.end();
-        demand(&reading.jobs, reading.quota.poll_after())
-    }
-
-    fn context(&self, what: String) -> RequestContext {
-        context(&self.settings.url, &self.token, what, REMEDIES)
+        Ok(Self(Survey::new(Projects { settings, token, quota: Quota::default() })))
     }
 }
 
@@ -216,14 +45,19 @@ impl Exchange for GitLabQueue {
     type Output = Reading;
 
     fn start(&mut self) -> Step<Reading> {
-        self.begin()
+        self.0.start()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
-        self.go_on(result).unwrap_or_else(|error| {
-            self.listing.restart();
-            Step::Done(Err(error))
-        })
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
+        self.0.resume(id, result)
+    }
+
+    fn more(&mut self) -> Step<Reading> {
+        self.0.more()
+    }
+
+    fn cut(&mut self) -> Option<Reading> {
+        self.0.cut()
     }
 }
 
@@ -233,12 +67,141 @@ impl Queue for GitLabQueue {
     }
 }
 
-/// The projects of one page of a group's list whose CI is switched on, and how many there are in all. GitLab answers
-/// 403 for the jobs of the others.
-fn with_ci(page: &Document) -> Result<(Vec<Project>, usize), ExchangeError> {
+/// The projects of the settings, or of a group, and their jobs.
+#[derive(Debug)]
+struct Projects {
+    settings: GitLabQueueSettings,
+    token: SecretString,
+    quota: Quota,
+}
+
+/// A list of GitLab.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum List {
+    /// The jobs of a project that wait or run.
+    Jobs(Project),
+    /// The projects of the group.
+    Projects,
+}
+
+/// A project of the pool.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Project {
+    /// Its id or its path, as it stands in URLs.
+    key: String,
+    /// As the user knows it.
+    name: String,
+}
+
+impl Projects {
+    /// The group's name; empty when the settings name projects, which have no list of them.
+    fn group(&self) -> &str {
+        match &self.settings.scope {
+            Scope::Group(name) => name.trim(),
+            Scope::Projects(_) => "",
+        }
+    }
+}
+
+impl Source for Projects {
+    type List = List;
+
+    /// A GitLab of one's own often has no more than some twenty workers for all of its users.
+    const AT_ONCE: usize = 16;
+
+    fn base(&self) -> &BaseUrl {
+        &self.settings.url
+    }
+
+    fn begin(&mut self) -> Vec<List> {
+        self.quota = Quota::default();
+        match &self.settings.scope {
+            Scope::Group(_) => vec![List::Projects],
+            Scope::Projects(names) => {
+                let names: BTreeSet<&str> = names.iter().map(|name| name.trim()).collect();
+                let project = |name: &str| Project { key: percent_encode(name), name: name.to_owned() };
+                names.into_iter().map(|name| List::Jobs(project(name))).collect()
+            }
+        }
+    }
+
+    fn good_for(&self, list: &List) -> u32 {
+        match list {
+            List::Projects => REMEMBER_PROJECTS,
+            List::Jobs(_) => 1,
+        }
+    }
+
+    fn url(&self, list: &List, page: usize) -> String {
+        let base = &self.settings.url;
+        match list {
+            List::Jobs(Project { key, .. }) => {
+                format!("{base}/api/v4/projects/{key}/jobs?scope[]=pending&scope[]=running&per_page={page}")
+            }
+            List::Projects => {
+                let group = percent_encode(self.group());
+                format!(
+                    "{base}/api/v4/groups/{group}/projects?include_subgroups=true&with_shared=false&archived=false&per_page={page}"
+                )
+            }
+        }
+    }
+
+    fn dress(&self, request: Request) -> Request {
+        request.header("private-token", Text::Secret(self.token.clone())).header("accept", "application/json")
+    }
+
+    fn context(&self, list: &List) -> RequestContext {
+        let what = match list {
+            List::Jobs(Project { name, .. }) => format!("read the jobs of project {name}"),
+            List::Projects => format!("list the projects of group {}", self.group()),
+        };
+        context(&self.settings.url, &self.token, what, REMEDIES)
+    }
+
+    fn noun(&self, list: &List) -> &'static str {
+        match list {
+            List::Jobs(_) => "projects",
+            List::Projects => "groups",
+        }
+    }
+
+    fn items(&self, list: &List, page: &Document) -> Result<Items<List>, ExchangeError> {
+        match list {
+            List::Jobs(_) => {
+                let (jobs, count) = jobs::read(page, &self.settings)?;
+                Ok(Items { lists: Vec::new(), jobs, count })
+            }
+            List::Projects => with_ci(page),
+        }
+    }
+
+    /// A project that cannot be found may be gone or have moved since the group was listed.
+    fn gone(&self, list: &List) -> Gone<List> {
+        match (list, &self.settings.scope) {
+            (List::Jobs(_), Scope::Group(_)) => Gone::Outdated(List::Projects),
+            (List::Jobs(_) | List::Projects, _) => Gone::Failure,
+        }
+    }
+
+    fn saw(&mut self, reply: &Reply) {
+        self.quota.saw(reply);
+    }
+
+    fn used_up(&self, open: usize) -> Option<Duration> {
+        self.quota.used_up(open)
+    }
+
+    fn poll_after(&self) -> Option<Duration> {
+        self.quota.poll_after()
+    }
+}
+
+/// The projects of one page of a group's list whose CI is switched on. GitLab answers 403 for the jobs of the others.
+fn with_ci(page: &Document) -> Result<Items<List>, ExchangeError> {
     let projects = page.root();
     let projects = projects.list()?;
-    let (mut found, all) = (Vec::new(), projects.len());
+    let (mut lists, count) = (Vec::new(), projects.len());
     for project in projects {
         let id = project.key("id")?.number()?;
         let name = project.key("path_with_namespace")?.text()?.to_owned();
@@ -247,8 +210,8 @@ fn with_ci(page: &Document) -> Result<(Vec<Project>, usize), ExchangeError> {
             None => project.optional("jobs_enabled")?.map(|on| on.flag()).transpose()? == Some(false),
         };
         if !off {
-            found.push(Project { key: id.to_string(), name });
+            lists.push(List::Jobs(Project { key: id.to_string(), name }));
         }
     }
-    Ok((found, all))
+    Ok(Items { lists, jobs: Vec::new(), count })
 }

@@ -38,6 +38,12 @@ impl Quota {
         }
     }
 
+    /// How long nothing more may be asked: the rest of the window, when no more is left of it than is open.
+    pub(super) fn used_up(&self, open: usize) -> Option<Duration> {
+        let left = self.lowest?;
+        (left.remaining <= u64::try_from(open).unwrap_or(u64::MAX)).then_some(left.reset)
+    }
+
     /// How long to wait when less is left than two more readings need, or than a tenth of the limit.
     pub(super) fn poll_after(&self) -> Option<Duration> {
         let left = self.lowest?;

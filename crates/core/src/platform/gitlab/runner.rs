@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::{GitLabRunnerSettings, NAME, config, context, metrics, settings::check_runner_token};
 use crate::{
-    exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step},
+    exchange::{
+        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step,
+    },
     platform::{
         DrainRules, HostContext, Launch, Probe, RunnerPlatform,
         answer::{self, Remedies, RequestContext},
@@ -166,10 +168,10 @@ impl Exchange for Deregister {
 
     fn start(&mut self) -> Step<()> {
         self.stage = Stage::Delete;
-        Step::Perform(self.delete.clone())
+        Step::perform(self.delete.clone())
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<()> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<()> {
         let reply = match self.context.reply(result) {
             Ok(reply) => reply,
             Err(error) => return Step::Done(Err(error)),
@@ -178,12 +180,12 @@ impl Exchange for Deregister {
             (Stage::Delete | Stage::DeleteAgain, 204 | 404) | (Stage::DeleteAgain, 403) => Step::Done(Ok(())),
             (Stage::Delete, 403) => {
                 self.stage = Stage::Verify;
-                Step::Perform(self.verify.clone())
+                Step::perform(self.verify.clone())
             }
             (Stage::Verify, _) => match verified(&self.context, &reply) {
                 Ok(_) => {
                     self.stage = Stage::DeleteAgain;
-                    Step::Perform(self.delete.clone())
+                    Step::perform(self.delete.clone())
                 }
                 Err(error) => Step::Done(Err(error)),
             },

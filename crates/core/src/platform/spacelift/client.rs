@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::{SpaceliftQueueSettings, graphql, settings::check_key_secret};
 use crate::{
-    exchange::{Call, Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text},
+    exchange::{
+        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text,
+    },
     platform::{
         answer::{Document, Remedies, RequestContext, sent_at},
         steps::{Next, Transition, unasked},
@@ -180,7 +182,7 @@ where
                     None => self.client.login(),
                 };
                 self.open = Some((question, at, token));
-                Step::Perform(ask)
+                Step::perform(ask)
             }
             Ok(Transition::Done(output)) => Step::Done(Ok(output)),
             Err(error) => Step::Done(Err(error)),
@@ -194,7 +196,7 @@ where
             self.fresh = true;
             let ask = self.client.question(&question, &jwt);
             self.open = Some((question, at, Some(jwt)));
-            return Ok(Step::Perform(ask));
+            return Ok(Step::perform(ask));
         };
         let context = self.client.context(question.what, question.remedies, jwt);
         let reply = context.reply(result)?;
@@ -203,7 +205,7 @@ where
             self.client.session().token = None;
             if !self.fresh {
                 self.open = Some((question, at, None));
-                return Ok(Step::Perform(self.client.login()));
+                return Ok(Step::perform(self.client.login()));
             }
         }
         let document = graphql::read(&context, &reply)?;
@@ -227,7 +229,7 @@ where
         self.step(next)
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<T> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<T> {
         self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
     }
 }

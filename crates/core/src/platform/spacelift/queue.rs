@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{NAME, SpaceliftQueueSettings, client::Client, pool::Pool};
 use crate::{
-    exchange::{Call, EffectResult, Exchange, ExchangeError, Step},
+    exchange::{Call, EffectId, EffectResult, Exchange, ExchangeError, Step},
     platform::{Demand, Queue, Reading, steps::Transition},
 };
 
@@ -49,8 +49,12 @@ impl Exchange for SpaceliftQueue {
         self.call.start()
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
-        self.call.resume(result)
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
+        self.call.resume(id, result)
+    }
+
+    fn more(&mut self) -> Step<Reading> {
+        self.call.more()
     }
 }
 

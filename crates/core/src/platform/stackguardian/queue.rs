@@ -8,7 +8,7 @@ use super::{
     settings::check_api_key,
 };
 use crate::{
-    exchange::{EffectResult, Exchange, ExchangeError, Step},
+    exchange::{EffectId, EffectResult, Exchange, ExchangeError, Step},
     platform::{Demand, Queue, Reading, answer::Remedies},
 };
 
@@ -55,10 +55,10 @@ impl Exchange for StackGuardianQueue {
     type Output = Reading;
 
     fn start(&mut self) -> Step<Reading> {
-        Step::Perform(self.api.read_group())
+        Step::perform(self.api.read_group())
     }
 
-    fn resume(&mut self, result: EffectResult) -> Step<Reading> {
+    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
         Step::Done(self.demand(result))
     }
 }
