@@ -93,6 +93,7 @@ fn registering_verifies_the_token_and_writes_two_files() {
         id = 9171
         token = "glrt-very-secret"
         executor = "docker"
+        request_concurrency = 4
         [runners.docker]
         image = "debian:12"
     "#;

@@ -30,6 +30,8 @@ pub(super) fn files(
     entry.insert("id".to_owned(), i64::try_from(runner_id).unwrap_or(i64::MAX).into());
     entry.insert("token".to_owned(), token.expose_secret().into());
     entry.insert("executor".to_owned(), settings.executor.clone().into());
+    // With one request at once, GitLab Runner's default, a long poll for one slot delays the jobs of the others.
+    entry.insert("request_concurrency".to_owned(), i64::from(host.slots.max(1)).into());
     if settings.executor == "docker" {
         entry.insert(
             "docker".to_owned(),
