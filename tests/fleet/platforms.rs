@@ -66,7 +66,7 @@ fn what_a_platform_does_not_have_is_refused() {
         ("up --platform github --slots 2", "--slots"),
         ("up --platform circleci --slots 2", "--slots"),
         ("up --platform spacelift --slots 2", "--slots"),
-        ("up --platform buildkite --runner /bin/true", "--platform gitlab"),
+        ("up --platform github --runner /bin/true", "--platform gitlab or buildkite"),
     ] {
         let output = lightsout(&home.path().join("fleet"), arguments);
         assert_eq!(output.code, Some(2), "{arguments}: {output:?}");

@@ -75,7 +75,8 @@ pub struct Args {
     /// Have the platform post its webhook to the scaler, which then looks at once (gitlab, github, buildkite)
     #[arg(long, help_heading = "Fleet")]
     pub webhook: bool,
-    /// Use a genuine gitlab-runner instead of the small built-in one (with --platform gitlab)
+    /// Use the vendor's own gitlab-runner or buildkite-agent instead of the small built-in one (with --platform gitlab or
+    /// buildkite)
     #[arg(long, value_name = "PATH", help_heading = "Fleet")]
     pub runner: Option<PathBuf>,
     /// Run jobs as plain processes even when a Docker engine answers

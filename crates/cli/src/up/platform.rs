@@ -160,7 +160,9 @@ mod tests {
         };
         assert!(check("gitlab", 4, Some("/bin/x"), "/a b").is_ok());
         assert!(check("github", 2, None, "/a").unwrap_err().contains("--slots 2"));
-        assert!(check("circleci", 1, Some("/bin/x"), "/a").unwrap_err().contains("--platform gitlab"));
+        let refused = check("circleci", 1, Some("/bin/x"), "/a").unwrap_err();
+        assert!(refused.contains("--platform gitlab or buildkite"), "{refused}");
+        assert!(check("buildkite", 1, Some("/bin/x"), "/a").is_ok());
         assert!(check("buildkite", 3, None, "/a b").unwrap_err().contains("--dir"));
         assert!(check("buildkite", 3, None, "/a").is_ok());
         assert!(check("stackguardian", 3, None, "/a b").is_ok());

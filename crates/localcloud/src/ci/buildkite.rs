@@ -1,7 +1,8 @@
-//! The part of Buildkite that agents and scalers use: the agent API's metrics, and the agents of the REST API.
+//! The part of Buildkite that agents and scalers use: the agent API with its metrics, and the agents of the REST API.
 //!
 //! Source: Buildkite documentation (agent metrics, REST API "Agents", webhooks, agent lifecycle).
 
+mod agent_api;
 pub mod demo;
 mod options;
 mod rest;
@@ -45,9 +46,11 @@ impl VendorOptions for BuildkiteOptions {
 
 pub(super) struct Buildkite {
     options: BuildkiteOptions,
+    offers: agent_api::Offers,
 }
 
 enum Route {
+    Agent(agent_api::Route),
     Metrics,
     QueueMetrics,
     Rest(rest::Route),
@@ -60,6 +63,7 @@ impl Route {
         match (request.method.as_str(), segments.as_slice()) {
             ("GET", ["v3", "metrics"]) => Some(Self::Metrics),
             ("GET", ["v3", "metrics", "queue"]) => Some(Self::QueueMetrics),
+            (method, ["v3", rest @ ..]) => agent_api::Route::of(method, rest).map(Self::Agent),
             (method, ["v2", "organizations", organization, "agents", rest @ ..]) => {
                 rest::Route::of(method, organization, rest).map(Self::Rest)
             }
@@ -70,7 +74,7 @@ impl Route {
 
 impl Buildkite {
     pub fn new(options: BuildkiteOptions) -> Self {
-        Self { options }
+        Self { options, offers: agent_api::Offers::new() }
     }
 
     fn metrics(&self, request: &Request, state: &CiState) -> Response {
@@ -141,6 +145,7 @@ impl Platform for Buildkite {
         Route::of(request).map_or("other", |route| match route {
             Route::Metrics => "GET /v3/metrics",
             Route::QueueMetrics => "GET /v3/metrics/queue",
+            Route::Agent(route) => route.name(),
             Route::Rest(route) => route.name(),
         })
     }
@@ -148,11 +153,18 @@ impl Platform for Buildkite {
     fn handle(&mut self, request: &Request, state: &mut CiState, now: Timestamp) -> Response {
         match Route::of(request) {
             Some(Route::Metrics | Route::QueueMetrics) => self.metrics(request, state),
+            Some(Route::Agent(route)) => {
+                self.answer_agent(route, request, state, now).unwrap_or_else(|refusal| refusal)
+            }
             Some(Route::Rest(route)) => {
                 rest::respond(&self.options, &route, request, state, now).unwrap_or_else(|refusal| refusal)
             }
             None => refuse(404, "Not Found"),
         }
+    }
+
+    fn machine_of(&self, request: &Request, state: &CiState) -> Option<String> {
+        state.workers.get(agent_api::agent_of(request, state)?)?.instance.clone()
     }
 
     fn refuse(&self, why: Refusal, _: Timestamp) -> Response {

@@ -30,6 +30,10 @@ impl Demo for BuildkiteOptions {
         JobContainers::Never("Buildkite's agent runs jobs so")
     }
 
+    fn takes_genuine_runner(&self) -> bool {
+        true
+    }
+
     fn has_webhook(&self) -> bool {
         true
     }

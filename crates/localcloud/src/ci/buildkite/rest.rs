@@ -123,7 +123,7 @@ fn show(state: &CiState, worker: &Worker) -> Value {
     })
 }
 
-fn uuid(id: u64) -> String {
+pub(super) fn uuid(id: u64) -> String {
     format!("01910000-0000-4000-8000-{id:012x}")
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{BuildkiteOptions, KIND};
 use crate::{
     ci::{
+        jobs::{Cause, JobEventKind, JobOutcome},
         testing::{Bench, NOW, body, later},
         webhook::{Webhook, WebhookAuth, WebhookDelivery},
     },
@@ -120,4 +121,67 @@ fn events_are_genuine() {
     let signature = hmac_sha256(b"hush", format!("{}.{}", at / 1000, signed.body).as_bytes());
     let expected = format!("timestamp={},signature={signature}", NOW.0 / 1000 + 1);
     assert_eq!(signed.get("x-buildkite-signature"), Some(expected.as_str()));
+}
+
+/// What Buildkite's own agent does from its start to its end.
+#[test]
+fn an_agent_registers_takes_a_job_and_finishes_it() {
+    let mut bench = bench(BuildkiteOptions::default());
+    bench.enqueue(2, &["os=linux"]);
+    let register = |name: &str| json!({"name": name, "meta_data": ["queue=default", "os=linux"]}).to_string();
+    assert_eq!(bench.call("POST", "/v3/register", &[USER], &register("x")).status, 401);
+    let told = body(&bench.call("POST", "/v3/register", &[AGENT], &register("i-0123456789abcdef0-1")));
+    let token = format!("Token {}", told["access_token"].as_str().expect("a token"));
+    let agent = [("authorization", token.as_str())];
+    assert_eq!(bench.call("POST", "/v3/connect", &agent, "").status, 200);
+    let offered = body(&bench.call("GET", "/v3/ping", &agent, ""))["job"].clone();
+    assert_eq!(offered["env"]["BUILDKITE_COMMAND"], "sleep 3");
+    let again = body(&bench.call("GET", "/v3/ping", &agent, ""))["job"]["id"].clone();
+    assert_eq!(again, offered["id"], "the same until it is accepted");
+    assert_eq!(bench.states(), [JobState::Waiting, JobState::Waiting]);
+
+    let path = |what: &str| format!("/v3/jobs/{}{what}", offered["id"].as_str().expect("an id"));
+    assert_eq!(bench.call("PUT", &path("/start"), &agent, "{}").status, 404, "not yet");
+    for _ in 0..2 {
+        assert_eq!(bench.call("PUT", &path("/accept"), &agent, "").status, 200, "also when its answer got lost");
+    }
+    assert_eq!(bench.states(), [JobState::Running, JobState::Waiting]);
+    assert_eq!(body(&bench.call("GET", "/v3/ping", &agent, "")), json!({"action": "idle"}));
+    assert_eq!(bench.call("PUT", &path("/start"), &agent, "{}").status, 200);
+    assert_eq!(body(&bench.call("GET", &path(""), &agent, ""))["state"], "running");
+    let ended = json!({"exit_status": "0", "finished_at": "now", "chunks_failed_count": 0}).to_string();
+    assert_eq!(bench.call("PUT", &path("/finish"), &agent, &ended).status, 200);
+    assert_eq!(bench.states(), [JobState::Done, JobState::Waiting]);
+    assert_eq!(bench.call("POST", "/v3/heartbeat", &agent, r#"{"sent_at": "now"}"#).status, 200);
+    assert_eq!(bench.call("POST", "/v3/disconnect", &agent, "").status, 200);
+    assert_eq!(bench.call("GET", "/v3/ping", &agent, "").status, 401);
+}
+
+#[test]
+fn a_job_that_is_not_accepted_is_offered_to_the_next_agent() {
+    let mut bench = bench(BuildkiteOptions::default());
+    bench.enqueue(1, &[]);
+    let agent = |bench: &mut Bench, name: &str| {
+        let register = json!({"name": name, "meta_data": ["queue=default"]}).to_string();
+        let token = body(&bench.call("POST", "/v3/register", &[AGENT], &register))["access_token"].clone();
+        let token = format!("Token {}", token.as_str().expect("a token"));
+        assert_eq!(bench.call("POST", "/v3/connect", &[("authorization", &token)], "").status, 200);
+        token
+    };
+    let (first, second) = (agent(&mut bench, "a"), agent(&mut bench, "b"));
+    let ping = |bench: &mut Bench, token: &str| body(&bench.call("GET", "/v3/ping", &[("authorization", token)], ""));
+    let offered = ping(&mut bench, &first)["job"]["id"].clone();
+    assert_eq!(ping(&mut bench, &second), json!({"action": "idle"}));
+    bench.now = later(60);
+    assert_eq!(ping(&mut bench, &second)["job"]["id"], offered);
+    let accept = format!("/v3/jobs/{}/accept", offered.as_str().expect("an id"));
+    assert_eq!(bench.call("PUT", &accept, &[("authorization", &first)], "").status, 422);
+    assert_eq!(bench.call("PUT", &accept, &[("authorization", &second)], "").status, 200);
+    // The machine is told to stop: its agent says so, and it is no fault of the job.
+    let finish = accept.replace("/accept", "/finish");
+    let stopped = json!({"exit_status": "-1", "signal": "SIGTERM", "signal_reason": "agent_stop"}).to_string();
+    assert_eq!(bench.call("PUT", &finish, &[("authorization", &second)], &stopped).status, 200);
+    let end = std::iter::from_fn(|| bench.ci.poll_event()).last().expect("an event").kind;
+    let expected = JobOutcome::Failed { reason: "exit status -1: agent stop".into(), cause: Cause::Runner };
+    assert_eq!(end, JobEventKind::Ended(expected));
 }
