@@ -8,7 +8,9 @@ mod fleet;
 mod http;
 mod idle;
 mod machine;
+mod platform;
 mod process;
+mod queue;
 mod report;
 mod scaler;
 mod soak;
@@ -53,6 +55,8 @@ enum Part {
     Cycle,
     /// The scaler with one pool and with many
     Scaler,
+    /// The queues of large organisations, 60 ms an answer
+    Queue,
     /// Many launches on one fleet: what its programs hold at the start and at the end
     Soak,
 }
@@ -90,6 +94,9 @@ fn measure(args: &Args) -> Result<Report> {
     }
     if chosen(Part::Scaler) {
         scaler::measure(&programs, args.pools, &mut report)?;
+    }
+    if chosen(Part::Queue) {
+        queue::measure(&programs, &mut report)?;
     }
     if args.parts.contains(&Part::Soak) {
         soak::measure(&programs, args.launches, &mut report)?;

@@ -1,0 +1,79 @@
+//! The queues of large organisations on platforms whose answers take their time: how long a reading is, and how much of
+//! the truth the scaler knows after each tick.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::{
+    fleet::{Fleet, Programs},
+    platform::{Platform, World},
+    process,
+    report::Report,
+    scaler::{Running, create_group},
+};
+
+/// How long each answer of the platform takes.
+const DELAY: Duration = Duration::from_millis(60);
+/// How many ticks are watched.
+const TICKS: usize = 3;
+
+pub fn measure(programs: &Programs, report: &mut Report) -> Result<()> {
+    let fleet = Fleet::start(programs, "--max 1 --tick 1h")?;
+    create_group(&fleet, "bench-queue", 5_000)?;
+    let projects = World::GitLab { projects: 1_000 };
+    watch(&fleet, &programs.scaler, "GitLab group, 1,000 projects", projects, 1_000.0, report)?;
+    let runs = World::GitHub { repositories: 500, runs: 200 };
+    watch(&fleet, &programs.scaler, "GitHub organisation, 500 repositories, 200 runs", runs, 1_000.0, report)
+}
+
+/// Some ticks of `watch` on a platform where so many jobs wait and run.
+fn watch(fleet: &Fleet, scaler: &Path, title: &str, world: World, jobs: f64, report: &mut Report) -> Result<()> {
+    let platform = Platform::start(world, DELAY)?;
+    let queue = match world {
+        World::GitLab { .. } => "[pool.platform.gitlab]\ngroup = \"bench\"\ntags = [\"docker\"]",
+        World::GitHub { .. } => "[pool.platform.github]\norganization = \"bench\"\nlabels = [\"linux\"]",
+    };
+    let config = fleet.dir().join("bench-queue.toml");
+    let settings = format!("[[pool]]\ngroup = \"bench-queue\"\n{queue}\nurl = \"{}\"\ntoken = \"x\"\n", platform.url());
+    fs::write(&config, settings)?;
+    let mut child = Running(
+        Command::new(scaler)
+            .args(["watch", "--dry-run", "--tick", "1s", "--log-format", "json", "--log", "error", "--config"])
+            .arg(&config)
+            .env_clear()
+            .envs(env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("AWS_ENDPOINT_URL", fleet.url())
+            .env("AWS_REGION", "eu-central-1")
+            .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTBENCH00")
+            .env("AWS_SECRET_ACCESS_KEY", "none")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?,
+    );
+    let lines = BufReader::new(child.0.stdout.take().context("no standard output")?).lines();
+    let (mut known, mut took, mut requests) = (Vec::new(), Vec::new(), Vec::new());
+    for line in lines.take(TICKS) {
+        let record: Value = serde_json::from_str(&line?)?;
+        ensure!(record["error"].is_null(), "the queue cannot be read: {record}");
+        known.push(record["to"].as_f64().unwrap_or(0.0) / jobs * 100.0);
+        took.push(record["ms"]["demand"].as_f64().context("a record without the time of its reading")?);
+        let before: f64 = requests.iter().sum();
+        requests.push(f64::from(platform.requests()) - before);
+    }
+    ensure!(known.len() == TICKS, "the scaler ended after {} records", known.len());
+    let title = format!("{title}, {} ms an answer", DELAY.as_millis());
+    report.add(format!("{title}: reading"), "ms", took);
+    report.add(format!("{title}: known after the first"), "%", known[..1].to_vec());
+    report.add(format!("{title}: known after the last"), "%", known[TICKS - 1..].to_vec());
+    report.add(format!("{title}: requests of a reading"), "", requests);
+    report.add(format!("{title}: peak memory"), "MiB", process::peak(child.0.id()).into_iter().collect());
+    Ok(())
+}
