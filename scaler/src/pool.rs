@@ -14,9 +14,9 @@ use lightsout_core::{
     cloud::Floor,
     duration::format_duration,
     exchange::{ErrorKind, ExchangeError},
-    platform::{Queue, Reading},
+    platform::{Demand, Queue, Reading},
     record::{Outcome, Record, Spent},
-    scaling::{Capacity, Lately, Plan, floor, plan},
+    scaling::{Capacity, Experience, Lately, Past, Plan, floor, plan},
     settings::{PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
@@ -80,6 +80,8 @@ pub(crate) struct Pool {
     /// What is known to have been desired lately, and the beginning of its time.
     lately: Lately,
     origin: Instant,
+    /// What became of the raises so far.
+    experience: Experience,
     /// For how many ticks in a row it has been waiting to be raised.
     waited: u32,
     /// Whether the group's history could not be read.
@@ -115,6 +117,7 @@ impl Pool {
                 raised: None,
                 lately: Lately::default(),
                 origin: Instant::now(),
+                experience: Experience::default(),
                 waited: 0,
                 blind: false,
                 floor: Floor::default(),
@@ -190,10 +193,11 @@ impl Pool {
         // What was counted is a lower bound, and raising to one is right: what is missing holds nothing back.
         let whole = missing.is_none();
         record.missing = missing.map(|missing| missing.message);
-        let since_raise = self.raised.map(|at| at.elapsed());
-        let planned = |capacity| plan(&settings.policy, &demand, capacity, since_raise);
         let first_look = self.look(&view);
-        let mut decided = planned(capacity(&view.group, 0));
+        if whole {
+            self.see(&demand, &view.group, &[]);
+        }
+        let mut decided = self.decide(&demand, &view.group, 0);
         explain(record, &decided);
         if matches!(decided, Plan::Raise { .. }) {
             let Some(slot) = self.turn(context, decided.missing(), until).await else {
@@ -201,9 +205,12 @@ impl Pool {
                 return Ok(());
             };
             let until = Instant::now() + context.deadline;
-            let lately;
-            (view, lately) = self.look_again(context, view, first_look, until).await?;
-            decided = planned(capacity(&view.group, lately));
+            let changes;
+            (view, changes) = self.look_again(context, view, first_look, until).await?;
+            if whole {
+                self.see(&demand, &view.group, &changes);
+            }
+            decided = self.decide(&demand, &view.group, self.highest(&changes));
             explain(record, &decided);
             self.carry_out(context, &view.group, &decided, until, record).await?;
             drop(slot);
@@ -213,6 +220,12 @@ impl Pool {
             self.write_floor(context, floor(&settings.policy, capacity(&view.group, 0)), &view.group).await;
         }
         Ok(())
+    }
+
+    fn decide(&self, demand: &Demand, group: &GroupView, lately: u32) -> Plan {
+        let outlook = self.experience.outlook(self.time(Instant::now()));
+        let past = Past { since_raise: self.raised.map(|at| at.elapsed()), outlook };
+        plan(&self.settings.policy, demand, capacity(group, lately), past)
     }
 
     /// Reads the queue, with a fresh token when the one at hand is refused.

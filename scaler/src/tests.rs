@@ -4,6 +4,7 @@ mod checking;
 mod hinting;
 mod isolation;
 mod lately;
+mod outlook;
 mod partial;
 mod raising;
 mod rotation;

@@ -18,9 +18,11 @@ use crate::platform::Demand;
 
 mod explanation;
 mod lately;
+mod outlook;
 
 pub use explanation::{Explanation, Limit};
 pub use lately::{Change, Lately, STALENESS};
+pub use outlook::{Experience, Outlook, Sight};
 
 /// What the operator decides about a pool's growth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +84,15 @@ impl Capacity {
     }
 }
 
+/// What came before a plan. [`Default`]: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// How long ago this process raised the pool, for the cooldown; `None` when it never did.
+    pub since_raise: Option<Duration>,
+    /// What became of the raises so far.
+    pub outlook: Outlook,
+}
+
 /// What to do with the desired capacity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -114,19 +125,20 @@ impl Plan {
     }
 }
 
-/// Plans one pool. `since_raise` is how long ago this process raised it, for the cooldown; `None` when it never did.
+/// Plans one pool.
 ///
 /// When the running jobs are not known, waiting jobs alone are counted. It is tempting to take every instance for busy and
 /// to plan `desired + ceil(queued / slots)`, and it would run away: jobs stay queued while instances boot, so that each tick
 /// would add the same instances again. The rule here is bounded by the demand; its price is that jobs may wait for
 /// instances that are busy. A platform that tells its running jobs has no such price.
-pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, since_raise: Option<Duration>) -> Plan {
-    let mut explanation = weigh(policy, demand, capacity);
+pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, past: Past) -> Plan {
+    let mut explanation = weigh(policy, demand, capacity, past.outlook);
     let desired = capacity.at_most_desired();
     if explanation.target <= desired {
         return Plan::Hold(explanation);
     }
-    if let Some(left) = since_raise.and_then(|since| policy.cooldown.checked_sub(since)).filter(|left| !left.is_zero())
+    if let Some(left) =
+        past.since_raise.and_then(|since| policy.cooldown.checked_sub(since)).filter(|left| !left.is_zero())
     {
         explanation.limit = Limit::Cooldown { left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1) };
         return Plan::Hold(explanation);
@@ -144,17 +156,24 @@ pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, since_ra
 /// money for a moment and never a job. The demand has no part in it: that ends, and advice that lingers would keep it alive.
 pub fn floor(policy: &ScalerPolicy, capacity: Capacity) -> u32 {
     let kept = policy.spare > 0 || policy.min.is_some_and(|min| min > capacity.min);
-    if kept { weigh(policy, &Demand::default(), capacity).target } else { 0 }
+    if kept { weigh(policy, &Demand::default(), capacity, Outlook::default()).target } else { 0 }
+}
+
+/// What a tick saw of a pool, given what is desired, at most.
+pub fn sight(policy: &ScalerPolicy, demand: &Demand, desired: u32) -> Sight {
+    let terms = weigh(policy, demand, Capacity { desired, ..Capacity::default() }, Outlook::default());
+    Sight { queued: demand.queued, running: terms.running, desired, slots: terms.slots, needed: terms.need }
 }
 
 /// The terms of the formula and the target within the bounds.
-fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Explanation {
+fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, outlook: Outlook) -> Explanation {
     let slots = policy.slots.max(1);
     let utilisation = policy.utilisation.clamp(1, 100);
     let running = demand.running.filter(|_| policy.count_running);
-    let waiting = if demand.queued < policy.threshold { 0 } else { demand.queued };
+    let waiting = if demand.queued < policy.threshold { 0 } else { demand.queued.saturating_sub(outlook.unmet) };
     let jobs = u64::from(waiting) + u64::from(running.unwrap_or(0));
-    let instances = (jobs * 100).div_ceil(u64::from(slots) * u64::from(utilisation)) + u64::from(policy.spare);
+    let instances = (jobs * 100).div_ceil(u64::from(slots) * u64::from(utilisation));
+    let instances = instances + u64::from(policy.spare) + u64::from(outlook.silent);
     let need = u32::try_from(instances).unwrap_or(u32::MAX);
 
     // The group's bounds hold in any case; the upper one wins, because a call above it would be refused.
@@ -179,6 +198,7 @@ fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Explanat
         lately: Some(capacity.lately).filter(|lately| *lately > capacity.desired),
         target,
         limit,
+        outlook: Some(outlook).filter(|outlook| *outlook != Outlook::default()),
     }
 }
 

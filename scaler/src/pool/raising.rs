@@ -11,8 +11,9 @@ use lightsout_cloud::{DoubtKind, GroupView};
 use lightsout_core::{
     cloud::{CapacityChange, CloudErrorKind, Floor},
     duration::format_duration,
+    platform::Demand,
     record::{Outcome, Record},
-    scaling::{Change, Plan, STALENESS},
+    scaling::{Change, Plan, STALENESS, sight},
 };
 use tokio::time::{timeout, timeout_at};
 
@@ -53,19 +54,18 @@ impl Pool {
         slot
     }
 
-    /// What the group is now, and the highest that may be desired of it: the history is read before every raise, and the
-    /// group again when this was the first look, when it is old, or when the group was higher of late.
+    /// What the group is now, and how it changed of late: the history is read before every raise, and the group again when this was the first look, when it is old, or when the group was higher of late.
     pub(super) async fn look_again(
         &mut self,
         context: &TickContext,
         seen: View,
         first: bool,
         until: Instant,
-    ) -> Result<(View, u32), String> {
+    ) -> Result<(View, Vec<Change>), String> {
         let (name, region) = (self.settings.group.clone(), self.settings.region.clone());
         let groups = &context.regions.region(&region).groups;
         let guarded = !groups.capabilities().conditional_raise;
-        let higher = self.lately.highest(&[], self.time(Instant::now())) > seen.group.desired;
+        let higher = self.highest(&[]) > seen.group.desired;
         let settings = self.settings.clone();
         let looking = async {
             if seen.at.elapsed() > MAX_VIEW_AGE || (guarded && (first || higher)) {
@@ -76,7 +76,7 @@ impl Pool {
             }
         };
         if !guarded {
-            return Ok((looking.await?, 0));
+            return Ok((looking.await?, Vec::new()));
         }
         // Half of the time is for the write.
         let left = until.saturating_duration_since(Instant::now()) / 2;
@@ -93,7 +93,19 @@ impl Pool {
         };
         self.look(&latest);
         self.lately.learn_changes(&changes);
-        Ok((latest, self.lately.highest(&changes, self.time(Instant::now()))))
+        Ok((latest, changes))
+    }
+
+    /// The highest that may be desired, given these changes of late.
+    pub(super) fn highest(&self, changes: &[Change]) -> u32 {
+        self.lately.highest(changes, self.time(Instant::now()))
+    }
+
+    /// Learns what the raises so far were good for.
+    pub(super) fn see(&mut self, demand: &Demand, group: &GroupView, changes: &[Change]) {
+        let desired = self.highest(changes).max(group.desired);
+        let sight = sight(&self.settings.policy, demand, desired);
+        self.experience.see(sight, self.time(Instant::now()));
     }
 
     /// Raises, if that is still the plan and may be done.
@@ -116,7 +128,9 @@ impl Pool {
         record.ms.raise = Some(millis(began.elapsed()));
         let refused = matches!(&raised, Ok(Err(error)) if !may_have_been_applied(error.kind));
         if !refused {
-            self.lately.learn(self.time(Instant::now()), to);
+            let now = self.time(Instant::now());
+            self.lately.learn(now, to);
+            self.experience.raised(to, now);
         }
         raised
             .map_err(|_| {
@@ -183,7 +197,7 @@ impl Pool {
     }
 
     /// A moment in this pool's time, which begins long enough ago for everything that still matters.
-    fn time(&self, at: Instant) -> Duration {
+    pub(super) fn time(&self, at: Instant) -> Duration {
         2 * STALENESS + at.saturating_duration_since(self.origin)
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::STALENESS;
+use super::{Outlook, STALENESS};
 use crate::duration::format_duration;
 
 /// What kept the target from being what is needed.
@@ -57,6 +57,9 @@ pub struct Explanation {
     pub target: u32,
     /// The limit that took part, if any.
     pub limit: Limit,
+    /// What is in doubt after the raises so far; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<Outlook>,
 }
 
 impl fmt::Display for Explanation {
@@ -91,10 +94,31 @@ impl fmt::Display for Explanation {
             }
         }
         write!(f, "; desired is {}", self.desired)?;
-        match self.lately {
-            Some(lately) => write!(f, ", and was {lately} within {}, which may hold still", format_duration(STALENESS)),
-            None => Ok(()),
+        if let Some(lately) = self.lately {
+            write!(f, ", and was {lately} within {}, which may hold still", format_duration(STALENESS))?;
         }
+        let Some(Outlook { unmet, in_vain, pause_ms, silent }) = self.outlook else { return Ok(()) };
+        if in_vain > 0 {
+            write!(
+                f,
+                "; the last {in_vain} raises were in vain: their instances left, and nobody took the jobs that wait"
+            )?;
+            match pause_ms {
+                0 => f.write_str(", so one instance is tried")?,
+                left => write!(
+                    f,
+                    ", so nothing is raised for {unmet} of them for another {}",
+                    format_duration(Duration::from_millis(left))
+                )?,
+            }
+        }
+        if silent > 0 {
+            write!(
+                f,
+                "; {silent} of desired took no job and did not leave, and are not counted: look at their agents"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -118,7 +142,12 @@ mod tests {
             lately: None,
             target: 3,
             limit: Limit::None,
+            outlook: None,
         }
+    }
+
+    fn doubtful(outlook: Outlook) -> Explanation {
+        Explanation { outlook: Some(outlook), ..plain() }
     }
 
     #[test]
@@ -137,6 +166,17 @@ mod tests {
             (
                 Explanation { running: None, slots: 2, utilisation: 80, spare: 1, ..plain() },
                 "3 waiting (running not known), 2 to an instance filled to 80 %, 1 spare: need 3; desired is 0",
+            ),
+            (
+                doubtful(Outlook { unmet: 2, in_vain: 3, pause_ms: 120_000, silent: 0 }),
+                "3 waiting + 0 running: need 3; desired is 0; the last 3 raises were in vain: their instances left, and nobody took \
+                 the jobs that wait, so nothing is raised for 2 of them for another 2m",
+            ),
+            (
+                doubtful(Outlook { unmet: 1, in_vain: 3, pause_ms: 0, silent: 2 }),
+                "3 waiting + 0 running: need 3; desired is 0; the last 3 raises were in vain: their instances left, and nobody took \
+                 the jobs that wait, so one instance is tried; 2 of desired took no job and did not leave, and are not counted: look at \
+                 their agents",
             ),
         ] {
             assert_eq!(explanation.to_string(), text);

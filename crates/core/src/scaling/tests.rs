@@ -14,8 +14,12 @@ fn at(desired: u32) -> Capacity {
     Capacity { max: 10, desired, ..Capacity::default() }
 }
 
+fn since(raise: Duration) -> Past {
+    Past { since_raise: Some(raise), ..Past::default() }
+}
+
 fn to(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity) -> Option<u32> {
-    match plan(policy, demand, capacity, None) {
+    match plan(policy, demand, capacity, Past::default()) {
         Plan::Hold(_) => None,
         Plan::Raise { to, .. } => Some(to),
     }
@@ -86,7 +90,7 @@ fn a_bound_that_is_met_and_not_passed_limits_nothing() {
         ("at the maximum", &bounds, 4, Limit::None),
         ("above the maximum", &bounds, 5, Limit::Max),
     ] {
-        let Plan::Raise { explanation: why, .. } = plan(policy, &demand(queued, 0), at(0), None) else {
+        let Plan::Raise { explanation: why, .. } = plan(policy, &demand(queued, 0), at(0), Past::default()) else {
             panic!("{name}")
         };
         assert_eq!(why.limit, limit, "{name}");
@@ -96,11 +100,11 @@ fn a_bound_that_is_met_and_not_passed_limits_nothing() {
 #[test]
 fn a_cooldown_holds_until_it_is_over() {
     let policy = ScalerPolicy { cooldown: Duration::from_secs(60), ..ScalerPolicy::default() };
-    let after = |seconds: u64| plan(&policy, &demand(1, 0), at(0), Some(Duration::from_secs(seconds)));
+    let after = |seconds: u64| plan(&policy, &demand(1, 0), at(0), since(Duration::from_secs(seconds)));
     let Plan::Hold(why) = after(20) else { panic!("raised in the cooldown") };
     assert_eq!(why.limit, Limit::Cooldown { left_ms: 40_000 });
     assert!(matches!(after(60), Plan::Raise { to: 1, .. }));
-    assert!(matches!(plan(&policy, &demand(1, 0), at(0), None), Plan::Raise { to: 1, .. }));
+    assert!(matches!(plan(&policy, &demand(1, 0), at(0), Past::default()), Plan::Raise { to: 1, .. }));
 }
 
 #[test]
@@ -147,8 +151,9 @@ fn the_reason_reads_as_a_sentence() {
             "1 waiting (too few to count, the threshold is 2) + 5 running, 4 to an instance filled to 80 %, 1 spare: need 3; desired is 2",
         ),
     ] {
-        let since = (!policy.cooldown.is_zero()).then_some(Duration::from_secs(10));
-        assert_eq!(plan(policy, &demand, capacity, since).explanation().to_string(), expected);
+        let since_raise = (!policy.cooldown.is_zero()).then_some(Duration::from_secs(10));
+        let past = Past { since_raise, ..Past::default() };
+        assert_eq!(plan(policy, &demand, capacity, past).explanation().to_string(), expected);
     }
 }
 
@@ -203,9 +208,9 @@ proptest! {
     /// Whatever the numbers are: no panic, no lowering, nothing above a bound, and a sentence for it.
     #[test]
     fn raises_only_and_only_within_bounds(
-        policy in any_policy(), demand in any_demand(), capacity in any_capacity(), since in 0..200_u64,
+        policy in any_policy(), demand in any_demand(), capacity in any_capacity(), after in 0..200_u64,
     ) {
-        let decided = plan(&policy, &demand, capacity, Some(Duration::from_secs(since)));
+        let decided = plan(&policy, &demand, capacity, since(Duration::from_secs(after)));
         prop_assert!(!decided.explanation().to_string().is_empty());
         if let Plan::Raise { to, .. } = decided {
             prop_assert!(to > capacity.desired);
@@ -219,9 +224,9 @@ proptest! {
     /// What a raise was for is settled by it: planning again on the same demand holds.
     #[test]
     fn is_idempotent(policy in sane_policy(), demand in small_demand(), capacity in real_capacity()) {
-        if let Plan::Raise { to, .. } = plan(&policy, &demand, capacity, None) {
+        if let Plan::Raise { to, .. } = plan(&policy, &demand, capacity, Past::default()) {
             let after = Capacity { desired: to, ..capacity };
-            prop_assert!(matches!(plan(&policy, &demand, after, None), Plan::Hold(_)));
+            prop_assert!(matches!(plan(&policy, &demand, after, Past::default()), Plan::Hold(_)));
         }
     }
 
@@ -259,14 +264,14 @@ proptest! {
     ) {
         let mut desired = start.desired;
         let mut read: [Option<(usize, u32)>; 2] = [None, None];
-        let needs = demands.iter().map(|demand| plan(&policy, demand, start, None).explanation().target);
+        let needs = demands.iter().map(|demand| plan(&policy, demand, start, Past::default()).explanation().target);
         let most = needs.max().unwrap_or(0).max(start.desired);
         for (step, (who, write)) in order.into_iter().enumerate() {
             let who = usize::from(who);
             match (write, read[who]) {
                 (true, Some((seen, stale))) => {
                     let capacity = Capacity { desired: stale, ..start };
-                    if let Plan::Raise { to, .. } = plan(&policy, &demands[seen], capacity, None) {
+                    if let Plan::Raise { to, .. } = plan(&policy, &demands[seen], capacity, Past::default()) {
                         desired = to;
                     }
                     read[who] = None;

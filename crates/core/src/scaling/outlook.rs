@@ -1,0 +1,147 @@
+//! What became of the raises so far: demand that nobody meets, and instances that nobody hears of.
+//!
+//! It is told from the numbers of one tick after another. An instance that leaves without a job while jobs wait has a living
+//! agent, and the jobs are not for it: they ask for what no agent has, or something else holds them back; or the instance
+//! is broken, and so will the next one be. Raises for *these* jobs become rare. An instance that neither takes a waiting job
+//! nor leaves has no agent that works: it hides a job, and is left out of the capacity. An instance cannot be seen to do
+//! both.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How many raises in a row may be in vain before the next ones become rare.
+const FREE: u32 = 2;
+/// How long the first rare raise waits; each one that is in vain doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest that it waits.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
+/// How long nothing may happen beside waiting jobs until so many instances count as silent that one is raised past them; and
+/// one more each time. It covers the agent's boot deadline and idle timeout, ten minutes each unless they are set otherwise.
+const SILENCE: Duration = Duration::from_secs(25 * 60);
+
+/// What one tick saw of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Jobs that wait.
+    pub queued: u32,
+    /// Jobs that run; `None` when that is not known.
+    pub running: Option<u32>,
+    /// What is desired, at most: a number that was desired lately counts as long as it may hold.
+    pub desired: u32,
+    /// Jobs that one instance takes at once; at least 1.
+    pub slots: u32,
+    /// Instances that the demand needs, before any bound.
+    pub needed: u32,
+}
+
+/// What a plan should know of the raises before it. [`Default`]: nothing is in doubt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Waiting jobs that nobody took through some raises in a row, and for which nothing is raised now.
+    pub unmet: u32,
+    /// How many raises in a row were in vain for them.
+    pub in_vain: u32,
+    /// How much longer nothing is raised for them, in milliseconds; 0: one instance is tried now.
+    pub pause_ms: u64,
+    /// Instances that neither took a waiting job nor left, and are left out of the capacity.
+    pub silent: u32,
+}
+
+/// One pool's raises and what became of them. Small, and of one process: it may be lost at any time, and then the next
+/// raises are free again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Experience {
+    last: Option<Sight>,
+    raise: Option<Raise>,
+    unmet: u32,
+    in_vain: u32,
+    not_before: Duration,
+    silent: u32,
+    /// How many were desired when the first became silent: those that were raised past them are not counted as well.
+    base: u32,
+    /// Since when jobs wait and nothing happens.
+    still: Duration,
+}
+
+/// A raise of which is not known yet what it was good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Raise {
+    to: u32,
+    /// The fewest jobs that waited since.
+    low: u32,
+    /// Whether a job was taken since, by whomever.
+    served: bool,
+}
+
+impl Experience {
+    /// Takes a tick's sight over. Times are since any origin, and do not go back.
+    pub fn see(&mut self, sight: Sight, now: Duration) {
+        let before = self.last.replace(sight).unwrap_or(sight);
+        let served = sight.queued < before.queued || sight.running > before.running;
+        let fell = sight.desired < before.desired;
+        if let Some(raise) = &mut self.raise {
+            raise.low = raise.low.min(sight.queued);
+            raise.served |= served;
+            if fell && sight.desired < raise.to {
+                if !raise.served && raise.low > 0 {
+                    self.in_vain = self.in_vain.saturating_add(1);
+                    self.unmet = raise.low;
+                    self.not_before = now.saturating_add(pause(self.in_vain));
+                }
+                self.raise = None;
+            }
+        }
+        if sight.queued < self.unmet {
+            (self.unmet, self.in_vain, self.not_before) = (0, 0, Duration::ZERO);
+        }
+        let busy = sight.running.unwrap_or(0).div_ceil(sight.slots);
+        let without_job = sight.desired.saturating_sub(busy);
+        self.silent = self.silent.min(without_job);
+        if sight.queued == 0 || served || sight.desired != before.desired {
+            self.still = now;
+        } else if now.saturating_sub(self.still) >= SILENCE {
+            self.still = now;
+            if self.silent == 0 {
+                self.base = sight.desired;
+            }
+            let hiding = sight.desired.saturating_sub(sight.needed) + 1;
+            self.silent = self.silent.max(hiding).min(without_job).min(self.base);
+        }
+    }
+
+    /// The pool was raised to this.
+    pub fn raised(&mut self, to: u32, now: Duration) {
+        let waiting = self.last.map_or(0, |last| last.queued);
+        self.raise = Some(Raise { to, low: waiting, served: false });
+        if let Some(last) = &mut self.last {
+            last.desired = to;
+        }
+        self.still = now;
+    }
+
+    /// What to make of it in a plan at `now`.
+    pub fn outlook(&self, now: Duration) -> Outlook {
+        let silent = self.silent;
+        if self.in_vain < FREE {
+            return Outlook { silent, ..Outlook::default() };
+        }
+        let left = self.not_before.saturating_sub(now);
+        // One instance is tried when the pause is over, not one for each job.
+        let tried = if left.is_zero() { self.last.map_or(1, |last| last.slots) } else { 0 };
+        Outlook {
+            unmet: self.unmet.saturating_sub(tried),
+            in_vain: self.in_vain,
+            pause_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            silent,
+        }
+    }
+}
+
+fn pause(in_vain: u32) -> Duration {
+    let doublings = in_vain.saturating_sub(FREE).min(10);
+    (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+use super::*;
+use crate::{
+    platform::Demand,
+    scaling::{Capacity, Past, Plan, ScalerPolicy, plan, sight},
+};
+
+/// Ten minutes without a job, and an instance leaves.
+const IDLE: u64 = 600;
+
+/// What an instance is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Takes jobs that somebody can take, and leaves when it is idle.
+    Good { idle: u64 },
+    /// Its agent never began: it takes nothing and never leaves.
+    Dead,
+    /// It leaves as broken after its boot deadline.
+    Broken { age: u64 },
+}
+
+/// A pool tick by tick, every ten seconds.
+struct World {
+    now: u64,
+    experience: Experience,
+    instances: Vec<Kind>,
+    /// What the next instances are.
+    born: Kind,
+    /// Jobs that wait and that an instance can take, and those that none can.
+    possible: u32,
+    impossible: u32,
+    /// When instances were launched.
+    launches: Vec<u64>,
+    reason: String,
+}
+
+impl World {
+    fn new(born: Kind) -> Self {
+        Self {
+            now: 1000,
+            experience: Experience::default(),
+            instances: Vec::new(),
+            born,
+            possible: 0,
+            impossible: 0,
+            launches: Vec::new(),
+            reason: String::new(),
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now += 10;
+        let mut possible = self.possible;
+        self.instances.retain_mut(|instance| match instance {
+            // A job takes as good as no time.
+            Kind::Good { idle } if possible > 0 => {
+                (possible, *idle) = (possible - 1, 0);
+                true
+            }
+            Kind::Good { idle: age } | Kind::Broken { age } => {
+                *age += 10;
+                *age < IDLE
+            }
+            Kind::Dead => true,
+        });
+        self.possible = possible;
+        let desired = u32::try_from(self.instances.len()).unwrap();
+        let (queued, now) = (self.possible + self.impossible, Duration::from_secs(self.now));
+        let demand = Demand { queued, running: Some(0), poll_after: None };
+        self.experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
+        let past = Past { outlook: self.experience.outlook(now), ..Past::default() };
+        let capacity = Capacity { max: 100, desired, ..Capacity::default() };
+        let planned = plan(&ScalerPolicy::default(), &demand, capacity, past);
+        self.reason = planned.explanation().to_string();
+        if let Plan::Raise { to, .. } = planned {
+            self.experience.raised(to, now);
+            let more = usize::try_from(to - desired).unwrap();
+            self.instances.extend(vec![self.born; more]);
+            self.launches.extend(vec![self.now; more]);
+        }
+    }
+
+    fn run(&mut self, hours: u64) {
+        for _ in 0..hours * 360 {
+            self.tick();
+        }
+    }
+
+    fn until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let begun = self.now;
+        while !holds(self) {
+            self.tick();
+            assert!(self.now < begun + 4 * 3600, "waited for {what}: {}", self.reason);
+        }
+    }
+
+    fn until_braked(&mut self) {
+        self.until("a pause", |world| world.outlook().pause_ms >= 60_000);
+    }
+
+    fn until_served(&mut self) {
+        self.until("the jobs to be taken", |world| world.possible == 0);
+    }
+
+    fn outlook(&self) -> Outlook {
+        self.experience.outlook(Duration::from_secs(self.now))
+    }
+}
+
+const GOOD: Kind = Kind::Good { idle: 0 };
+const BROKEN: Kind = Kind::Broken { age: 0 };
+
+#[test]
+fn demand_that_nobody_can_meet_is_tried_ever_more_rarely() {
+    for (name, born) in [("no agent takes it", GOOD), ("every instance is broken", BROKEN)] {
+        let mut world = World::new(born);
+        world.impossible = 1;
+        world.run(24);
+        // Without a brake it is one every ten minutes: 144.
+        let launched = world.launches.len();
+        assert!((20..45).contains(&launched), "{name}: {launched} launches a day");
+        let pauses: Vec<u64> = world.launches.windows(2).map(|pair| pair[1] - pair[0] - IDLE).collect();
+        assert!(pauses.is_sorted(), "{name}: {pauses:?}");
+        assert_eq!(pauses.last(), Some(&1800), "{name}: {pauses:?}");
+        assert!(world.reason.contains("raises were in vain"), "{name}: {}", world.reason);
+    }
+}
+
+#[test]
+fn many_such_jobs_are_tried_with_one_instance() {
+    let mut world = World::new(GOOD);
+    world.impossible = 50;
+    world.run(24);
+    assert!(world.launches.len() < 100 + 45, "{} launches", world.launches.len());
+}
+
+#[test]
+fn other_jobs_are_served_as_ever() {
+    let mut world = World::new(GOOD);
+    world.impossible = 3;
+    world.run(6);
+    let before = world.launches.len();
+    assert!(world.outlook().in_vain > 2);
+    world.until_braked();
+    world.possible = 5;
+    world.tick();
+    assert_eq!(world.launches.len(), before + 5, "{}", world.reason);
+    world.tick();
+    assert_eq!(world.possible, 0);
+    assert!(world.outlook().in_vain > 2, "and what nobody can take stays braked");
+}
+
+#[test]
+fn one_success_resets_it() {
+    let mut world = World::new(GOOD);
+    world.impossible = 2;
+    world.run(6);
+    world.until_braked();
+    let before = world.launches.len();
+    // Somebody mends the tag of one of them: it is taken by the next instance that is tried.
+    (world.impossible, world.possible) = (1, 1);
+    world.until_served();
+    assert_eq!(world.launches.len(), before + 1);
+    assert_eq!(world.outlook(), Outlook::default());
+}
+
+#[test]
+fn a_herd_that_leaves_just_when_a_job_comes_brakes_nothing() {
+    let mut world = World::new(GOOD);
+    world.possible = 20;
+    world.until("the herd to leave", |world| world.now > 1200 && world.instances.is_empty());
+    world.possible = 1;
+    let before = world.now;
+    world.until_served();
+    assert!(world.now - before <= 30, "raised at once");
+    assert_eq!(world.outlook(), Outlook::default());
+}
+
+#[test]
+fn a_backlog_whose_instances_leave_after_each_job_is_no_doubt() {
+    let mut experience = Experience::default();
+    let mut now = Duration::from_secs(1000);
+    for round in 0..500_u32 {
+        now += Duration::from_secs(10);
+        // Ten at work, one of which was replaced: as many jobs came as were taken.
+        experience.see(Sight { queued: 30 + round % 2, running: Some(10), desired: 10, slots: 1, needed: 40 }, now);
+        experience.see(Sight { queued: 30 + round % 2, running: Some(9), desired: 9, slots: 1, needed: 39 }, now);
+        experience.raised(10, now);
+        assert_eq!(experience.outlook(now), Outlook::default(), "round {round}");
+    }
+}
+
+#[test]
+fn an_instance_whose_agent_never_began_hides_no_job() {
+    let mut world = World::new(GOOD);
+    world.instances = vec![Kind::Dead; 2];
+    world.possible = 1;
+    world.until_served();
+    assert_eq!(world.launches.len(), 1, "past both");
+    assert_eq!((world.outlook().silent, world.outlook().in_vain), (2, 0));
+    // They stay left out, and the next job waits for nothing.
+    world.run(1);
+    assert_eq!(world.instances.len(), 2, "the good one has left");
+    let begun = world.now;
+    world.possible = 1;
+    world.until_served();
+    assert!(world.now <= begun + 20, "{}", world.reason);
+}
+
+#[test]
+fn instances_that_all_are_silent_cost_a_few_an_hour() {
+    let mut world = World::new(Kind::Dead);
+    world.possible = 4;
+    world.run(10);
+    let after = |hours: u64| world.launches.iter().filter(|at| **at < 1000 + hours * 3600).count();
+    assert!(after(1) <= 4 + 3 && after(10) <= 8, "{:?}", world.launches);
+    assert!(world.reason.contains("took no job and did not leave"), "{}", world.reason);
+}
+
+#[test]
+fn a_silent_instance_and_a_job_that_nobody_can_take_are_told_apart() {
+    let mut world = World::new(GOOD);
+    world.instances = vec![Kind::Dead];
+    world.impossible = 1;
+    world.run(12);
+    let outlook = world.outlook();
+    assert_eq!(outlook.silent, 1, "the dead one: {}", world.reason);
+    assert!(outlook.in_vain > 3, "those that came and left again: {}", world.reason);
+    assert!(world.launches.len() < 25, "and they became rare: {}", world.launches.len());
+}

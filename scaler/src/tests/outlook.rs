@@ -1,0 +1,40 @@
+//! Raises that are in vain.
+
+use lightsout_core::{
+    cloud::{CapacityChange, ChangeKind},
+    record::Outcome,
+};
+
+use super::*;
+
+/// The instance leaves without a job, as the group's history tells.
+fn leaves(groups: &FakeGroups) {
+    groups.change("a", |view| view.desired = 0);
+    groups.remember("a", CapacityChange { at: jiff::Timestamp::now(), kind: ChangeKind::Left });
+}
+
+#[tokio::test]
+async fn a_job_that_no_instance_takes_slows_the_raises_for_it_alone() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
+    for expected in [Outcome::Raised, Outcome::Raised, Outcome::Held, Outcome::Held] {
+        let record = ticked(&mut scheduler).await.remove(0);
+        assert_eq!(record.result, expected, "{record}");
+        if expected == Outcome::Held {
+            let reason = record.reason.unwrap_or_default();
+            assert!(reason.contains("the last 2 raises were in vain"), "{reason}");
+            assert_eq!(record.why.and_then(|why| why.outlook).map(|outlook| outlook.unmet), Some(1));
+        } else {
+            leaves(&groups);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    scheduler.replace_queues(|| Box::new(waiting(4)));
+    assert_eq!(ticked(&mut scheduler).await[0].to, Some(3), "three more are served as ever");
+    scheduler.replace_queues(|| Box::new(waiting(0)));
+    ticked(&mut scheduler).await;
+    groups.change("a", |view| view.desired = 0);
+    (0..3).for_each(|_| leaves(&groups));
+    scheduler.replace_queues(|| Box::new(waiting(1)));
+    assert_eq!(ticked(&mut scheduler).await[0].to, Some(1), "an empty queue is a success");
+}
