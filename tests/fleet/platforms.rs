@@ -3,9 +3,10 @@
 
 use lightsout_localcloud::fleet::JobState;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::rig::{Fleet, instance, lightsout, living, phase};
+use crate::rig::{Fleet, hits, instance, lightsout, living, phase};
 
 #[test]
 fn stackguardian_loses_nothing() {
@@ -74,8 +75,10 @@ fn what_a_platform_does_not_have_is_refused() {
     }
 }
 
+/// The runner does what the vendors' own may do, too: it forgets who started it, and its jobs leave processes behind.
 fn works(platform: &str, title: &str, more: &str) {
-    let mut fleet = Fleet::up(&format!("--platform {platform} --jobs 4 --max 3 --job-seconds 3 {more}"));
+    let faults = "--fault rewrite-environment --fault leave-child";
+    let mut fleet = Fleet::up(&format!("--platform {platform} --jobs 4 --max 3 --job-seconds 3 {faults} {more}"));
     assert!(fleet.notes().iter().any(|note| note.contains(title)), "{:?}", fleet.notes());
     let (id, before) = fleet.until("a busy agent", |fleet| {
         let it = living(fleet).find(|it| phase(it) == "busy" && !it.jobs.is_empty())?;
@@ -92,6 +95,9 @@ fn works(platform: &str, title: &str, more: &str) {
     fleet.ok("scale-in 1");
     let log = std::fs::read_to_string(fleet.dir().join("instances").join(&id).join("agent.log")).expect("a log");
     assert!(log.contains(&format!("platform=\"{platform}\"")), "{log}");
+    for fault in ["rewrite-environment", "leave-child"] {
+        fleet.wait(fault, |fleet| (hits(fleet, &json!(fault)) > 0).then_some(()));
+    }
     let ended = fleet.ended();
     assert_eq!(ended.all_done()["jobs"]["total"], 8);
     assert!(ended.events().iter().any(|event| event.contains("by an operator")), "{:?}", ended.events());
