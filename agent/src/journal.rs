@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -89,13 +89,24 @@ impl Journal {
         let JournalEntry { saved, served, registered, in_service, proven } = entry;
         let in_service_ms = in_service.map(|tick| self.clock.unix_ms_of(tick));
         let instance = self.instance.clone();
-        let text = serde_json::to_vec(&Contents { instance, saved, served, registered, in_service_ms, proven })?;
+        let text = serde_json::to_vec(&Contents { instance, saved, served, registered, proven, in_service_ms })?;
         replace(&self.path, &text, 0o600, true)
     }
 }
 
 /// Replaces a file as a whole.
 pub fn replace(path: &Path, contents: &[u8], mode: u32, durable: bool) -> io::Result<()> {
+    replace_for(None, path, contents, mode, durable)
+}
+
+/// The same, with a file that belongs to this user and group. It does so before it has its name, where nobody could put another file.
+pub fn replace_for(
+    owner: Option<(u32, u32)>,
+    path: &Path,
+    contents: &[u8],
+    mode: u32,
+    durable: bool,
+) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = path.with_file_name(format!(".{name}.draft"));
     // Made anew, so that its mode is the one asked for.
@@ -104,6 +115,9 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32, durable: bool) -> io::Re
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
+    if let Some((user, group)) = owner {
+        fchown(&file, Some(user), Some(group))?;
+    }
     file.write_all(contents)?;
     if durable {
         file.sync_all()?;

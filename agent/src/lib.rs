@@ -19,6 +19,7 @@ mod platform_access;
 mod probe;
 mod process;
 mod runner_process;
+mod runner_user;
 mod sampler;
 mod settings;
 mod signals;

@@ -6,9 +6,10 @@ mod record;
 mod unit;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt},
+    os::unix::fs::{DirBuilderExt, FileExt, chown},
     path::{Path, PathBuf},
     process::Stdio,
     sync::Mutex,
@@ -17,7 +18,13 @@ use std::{
 
 use lightsout_core::{
     agent::host::Told,
+    exchange::Text,
     platform::{Launch, Signal},
+    settings::Surroundings,
+};
+use rustix::{
+    process::{Gid, Uid},
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 use tokio::io::AsyncWriteExt;
 
@@ -26,8 +33,9 @@ use self::{
     record::Record,
 };
 use crate::{
-    journal::replace,
+    journal::{replace, replace_for},
     process::{self, Process},
+    runner_user::{self, RunnerUser},
 };
 
 /// The variable that marks the runner's process.
@@ -42,6 +50,11 @@ pub struct RunnerProcess {
     state_dir: PathBuf,
     folder: PathBuf,
     unit: bool,
+    /// As whom the runner runs; `None`: as the agent does.
+    user: Option<RunnerUser>,
+    surroundings: Surroundings,
+    /// The container engine's socket, where the runner's user may use it.
+    engine: Option<PathBuf>,
     seen: Mutex<Seen>,
     /// What this agent's runner was told, in case the disk forgets it.
     told: Mutex<Option<(u32, Told)>>,
@@ -61,8 +74,22 @@ pub enum Seen {
 impl RunnerProcess {
     /// The runner of the agent with this state folder; in a systemd unit of its own, if `unit`.
     pub fn new(state_dir: &Path, unit: bool) -> Self {
-        let (state_dir, folder) = (state_dir.to_owned(), state_dir.join("runner"));
-        Self { state_dir, folder, unit, seen: Mutex::new(Seen::Unknown), told: Mutex::new(None) }
+        Self {
+            state_dir: state_dir.to_owned(),
+            folder: state_dir.join("runner"),
+            unit,
+            user: None,
+            surroundings: Surroundings::default(),
+            engine: None,
+            seen: Mutex::new(Seen::Unknown),
+            told: Mutex::new(None),
+        }
+    }
+
+    /// The same as this user, with these surroundings; `engine` is the container engine's socket, where that user may use it.
+    #[must_use]
+    pub fn with_user(self, user: Option<RunnerUser>, surroundings: Surroundings, engine: Option<PathBuf>) -> Self {
+        Self { user, surroundings, engine, ..self }
     }
 
     /// Where the runner's files go.
@@ -278,8 +305,9 @@ impl RunnerProcess {
 
     fn unit_arguments(&self, name: &str, launch: &Launch, stop_signal: Signal) -> io::Result<Vec<String>> {
         let environment = self.state_dir.join("runner.env");
+        let variables = self.environment(launch);
         let lines: String =
-            launch.env.iter().map(|(name, value)| format!("{name}={}\n", quoted(value.expose()))).collect();
+            variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value.expose()))).collect();
         replace(&environment, lines.as_bytes(), 0o600, false)?;
         let mut arguments = vec![
             "--unit".into(),
@@ -297,10 +325,16 @@ impl RunnerProcess {
             format!("--property=EnvironmentFile={}", environment.display()),
             format!("--working-directory={}", self.folder.display()),
             format!("--setenv={}", self.mark()),
-            // A system service has none (systemd.exec(5)), and programs that jobs call want one.
-            format!("--setenv=HOME={}", std::env::var("HOME").unwrap_or_else(|_| "/root".into())),
-            "--".into(),
+            // Not the agent's: what takes the memory must go before who sees a notice.
+            "--property=OOMScoreAdjust=0".into(),
         ];
+        if let Some(user) = &self.user {
+            arguments.push(format!("--property=User={}", user.name));
+            let groups = user.groups_with(self.engine.as_deref());
+            let groups = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+            arguments.push(format!("--property=SupplementaryGroups={groups}"));
+        }
+        arguments.push("--".into());
         arguments.extend(launch.argv.iter().map(|argument| unexpanded(argument)));
         Ok(arguments)
     }
@@ -311,14 +345,14 @@ impl RunnerProcess {
         command
             .args(["-c", STARTER, "lightsout-runner"])
             .args(&launch.argv)
-            .envs(launch.env.iter().map(|(name, value)| (name, value.expose())))
+            .env_clear()
+            .envs(self.environment(launch).iter().map(|(name, value)| (name, value.expose())))
             .env(RUNNER_ENV, self.folder.as_os_str())
             .current_dir(&self.folder)
             .process_group(0)
             .stdin(Stdio::piped());
-        // What it says to systemd about itself must not be taken for our word.
-        for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] {
-            command.env_remove(name);
+        if let Some(user) = &self.user {
+            become_user(&mut command, user, user.groups_with(self.engine.as_deref()));
         }
         let mut child = command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
         let input = child.stdin.take();
@@ -329,6 +363,7 @@ impl RunnerProcess {
             Some(Ok(None)) | None => Err("it ended at once".into()),
         };
         let recorded = held.and_then(|process| {
+            reset_memory_score(process.pid());
             Record::of(&process).write(&self.record_file()).map_err(|error| error.to_string())?;
             Ok(process)
         });
@@ -372,13 +407,28 @@ impl RunnerProcess {
 
     fn write_files(&self, launch: &Launch) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let owner = self.user.as_ref().map(|user| (user.uid, user.gid));
+        if let Some((user, group)) = owner {
+            // It stands in a folder of the agent's, where jobs can put nothing in its place.
+            chown(&self.folder, Some(user), Some(group))?;
+        }
         for file in &launch.files {
-            if let Some(folder) = file.path.parent() {
+            if let Some(folder) = file.path.parent().filter(|folder| !folder.exists()) {
                 fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             }
-            replace(&file.path, file.contents.expose().as_bytes(), file.mode, false)?;
+            replace_for(owner, &file.path, file.contents.expose().as_bytes(), file.mode, false)?;
         }
         Ok(())
+    }
+
+    /// All that the runner finds in its environment, but for the mark.
+    fn environment(&self, launch: &Launch) -> BTreeMap<String, Text> {
+        let user = self.user.as_ref().map_or_else(runner_user::own_variables, RunnerUser::variables);
+        self.surroundings.environment(
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+            user,
+            &launch.env,
+        )
     }
 
     fn see(&self, what: Seen) {
@@ -397,6 +447,33 @@ impl RunnerProcess {
 
     fn told_file(&self) -> PathBuf {
         self.state_dir.join("runner.told")
+    }
+}
+
+/// Has a program start as another user.
+fn become_user(command: &mut tokio::process::Command, user: &RunnerUser, groups: Vec<u32>) {
+    let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    #[expect(unsafe_code, reason = "std sets no groups besides the user's own")]
+    // SAFETY: between fork and exec it makes three system calls and nothing else, and allocates nothing.
+    unsafe {
+        command.pre_exec(move || {
+            set_thread_groups(&groups)?;
+            set_thread_res_gid(gid, gid, gid)?;
+            set_thread_res_uid(uid, uid, uid)?;
+            Ok(())
+        });
+    }
+}
+
+/// What takes the memory must go before who sees a notice: the agent's own score is handed down else.
+fn reset_memory_score(pid: u32) {
+    let file = format!("/proc/{pid}/oom_score_adj");
+    let inherited = fs::read_to_string(&file).ok().and_then(|score| score.trim().parse::<i32>().ok());
+    if inherited.is_some_and(|score| score < 0)
+        && let Err(error) = fs::write(&file, "0")
+    {
+        tracing::warn!(%error, "the runner keeps the agent's place among those that go when memory is short");
     }
 }
 

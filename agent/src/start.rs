@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -15,7 +15,7 @@ use lightsout_core::{
     agent::{Agent, event::Event, salt::Salt},
     cloud::Notice,
     platform::HostContext,
-    settings::{AgentSettings, RunnerUnit},
+    settings::{AgentSettings, RunnerUnit, SecretSource},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -30,6 +30,7 @@ use crate::{
     lock::{self, Lock},
     platform_access::PlatformAccess,
     runner_process::{RunnerProcess, systemd_runs},
+    runner_user::{self, RunnerUser},
     sampler, signals,
     status::StatusPublisher,
 };
@@ -65,6 +66,9 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    if settings.platform.secrets().iter().any(|secret| matches!(secret, SecretSource::Inline(_))) {
+        warn_of_readable(config);
+    }
     make_dir(&settings.state_dir, 0o755)?;
     let _lock = Lock::take(&settings.state_dir)?;
     lock::nobody_answers(&settings.socket).await?;
@@ -90,7 +94,13 @@ pub async fn run_on(
     tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
     let clock = Clock::start();
 
-    let runner = Arc::new(RunnerProcess::new(&settings.state_dir, runs_in_unit(settings.runner_unit)?));
+    let surroundings = &settings.surroundings;
+    let user = RunnerUser::of(surroundings).map_err(anyhow::Error::msg)?;
+    let may_use_engine = surroundings.engine.unwrap_or_else(|| settings.platform.uses_engine());
+    let socket = may_use_engine.then(|| settings.docker.socket.clone());
+    runner_user::announce(user.as_ref(), surroundings, socket.as_deref());
+    let runner = RunnerProcess::new(&settings.state_dir, runs_in_unit(settings.runner_unit)?);
+    let runner = Arc::new(runner.with_user(user, surroundings.clone(), socket));
     // Not known is no reason to stay away: it is asked again before anything is done about a runner.
     let found = runner.find().await.unwrap_or_else(|why| {
         tracing::error!(why, "whether a runner runs already cannot be told");
@@ -180,6 +190,17 @@ async fn pass_notices(mut notices: mpsc::Receiver<Notice>, clock: Clock, inputs:
         };
         if inputs.send(Input::Event(event)).await.is_err() {
             return;
+        }
+    }
+}
+
+/// A secret in the settings is everybody's whose mode is everybody's.
+fn warn_of_readable(config: &[PathBuf]) {
+    let usual = [PathBuf::from("/etc/lightsout/agent.toml"), PathBuf::from("/etc/lightsout/agent.d")];
+    let places = if config.is_empty() { &usual[..] } else { config };
+    for path in places {
+        if fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o004 != 0) {
+            tracing::warn!(path = %path.display(), "the settings hold a secret, and jobs can read them: chmod 600");
         }
     }
 }

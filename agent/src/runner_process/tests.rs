@@ -169,3 +169,98 @@ async fn a_program_that_is_not_there_is_an_error() {
     let error = RunnerProcess::new(folder.path(), false).start(&missing, Signal::Term).await.unwrap_err();
     assert!(error.contains("/does/not/exist"), "{error}");
 }
+
+/// What the script writes to its standard output.
+async fn output_of(runner: &RunnerProcess, script: &str) -> String {
+    let file = runner.folder().join("output");
+    let done = runner.folder().join("done");
+    let script = format!("({script}) >{} 2>&1; touch {}; sleep 30", file.display(), done.display());
+    let process = runner.start(&launch(&script), Signal::Term).await.unwrap();
+    for _ in 0..3_000 {
+        if done.exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    process.kill_group().unwrap();
+    process.exited().await;
+    fs::remove_file(done).unwrap();
+    fs::read_to_string(file).unwrap()
+}
+
+/// Cargo's own variables stand for secrets in the agent's environment.
+#[tokio::test]
+async fn a_job_finds_no_variable_of_the_agents_that_nobody_named() {
+    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let runner = RunnerProcess::new(folder.path(), false);
+    let seen = output_of(&runner, "env").await;
+    assert!(!seen.contains("CARGO_"), "{seen}");
+    for name in ["PATH=/", "HOME=/", "TOKEN=hush", &*runner.mark()] {
+        assert!(seen.lines().any(|line| line.starts_with(name)), "{name} is missing in {seen}");
+    }
+    let unit = RunnerProcess::new(folder.path(), true);
+    unit.unit_arguments("u", &launch("true"), Signal::Term).unwrap();
+    let seen = fs::read_to_string(folder.path().join("runner.env")).unwrap();
+    assert!(!seen.contains("CARGO_") && seen.contains("PATH=") && seen.contains("TOKEN=\"hush\""), "{seen}");
+}
+
+/// A folder that others may pass through, as /var/lib/lightsout is.
+fn passable() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn nobody() -> Option<RunnerUser> {
+    let wanted = Surroundings { user: Some("nobody".into()), ..Surroundings::default() };
+    let found = rustix::process::geteuid().is_root().then(|| RunnerUser::of(&wanted).ok()).flatten().flatten();
+    if found.is_none() {
+        println!("skipped: it takes root and the user nobody");
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_job_runs_as_the_runners_user_and_reads_nothing_of_the_agents() {
+    let Some(user) = nobody() else { return };
+    let folder = passable();
+    fs::write(folder.path().join("journal.json"), "secret").unwrap();
+    fs::set_permissions(folder.path().join("journal.json"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    let uid = user.uid;
+    let runner = RunnerProcess::new(folder.path(), false).with_user(Some(user), Surroundings::default(), None);
+    let place = folder.path().display();
+    let script = format!(
+        "id -u; id -G; for file in journal.json runner.pid runner.told; do cat {place}/$file || echo refused; done; \
+         touch {place}/forged || echo refused; touch own && echo written; echo $HOME $USER; cat /proc/self/oom_score_adj"
+    );
+    let seen = output_of(&runner, &script).await;
+    let lines: Vec<_> = seen.lines().filter(|line| !line.contains("ermission denied")).collect();
+    assert_eq!(lines[0], uid.to_string(), "{seen}");
+    assert!(!lines[1].split(' ').any(|group| group == "0"), "no group of root's: {seen}");
+    assert_eq!(lines[2..7], ["refused", "refused", "refused", "refused", "written"], "{seen}");
+    assert!(lines[7].ends_with(" nobody"), "{seen}");
+}
+
+/// Whether a job may use the Docker engine is a setting of its own.
+#[tokio::test]
+async fn docker_build_works_for_a_job_only_where_the_settings_allow_it() {
+    let socket = Path::new("/var/run/docker.sock");
+    let answers = std::process::Command::new("docker").args(["version"]).output().is_ok_and(|it| it.status.success());
+    let Some(user) = nobody() else { return };
+    if !answers {
+        return println!("skipped: no Docker engine answers");
+    }
+    for allowed in [false, true] {
+        let folder = passable();
+        let engine = allowed.then(|| socket.to_owned());
+        let runner =
+            RunnerProcess::new(folder.path(), false).with_user(Some(user.clone()), Surroundings::default(), engine);
+        let script = "export HOME=$PWD; mkdir context; printf 'FROM scratch\\nLABEL lightsout.test=build\\n' >context/Dockerfile; \
+                      docker build --quiet context && echo built";
+        let seen = output_of(&runner, script).await;
+        assert_eq!(seen.contains("built"), allowed, "allowed: {allowed}\n{seen}");
+        assert_eq!(seen.contains("ermission denied"), !allowed, "allowed: {allowed}\n{seen}");
+    }
+}

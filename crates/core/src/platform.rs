@@ -129,7 +129,7 @@ pub struct File {
 pub struct Launch {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Variables added to the agent's environment.
+    /// Variables added to those that every runner gets.
     pub env: Vec<(String, Text)>,
     /// Files that must be there first.
     pub files: Vec<File>,

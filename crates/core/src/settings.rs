@@ -12,6 +12,7 @@ mod problem;
 mod reader;
 mod scaler;
 mod secret;
+mod surroundings;
 mod tree;
 
 pub use agent::{AGENT_KEYS, AgentSettings, DOCKER_KEYS, DockerSettings, IMDS_KEYS, ImdsSettings, RunnerUnit};
@@ -21,6 +22,7 @@ pub use problem::{Problem, Problems};
 pub(crate) use reader::{PLACES, Section};
 pub use scaler::{POOL_KEYS, PoolSettings, SCALER_KEYS, ScalerSettings, WEBHOOK_KEYS, WebhookSettings};
 pub use secret::SecretSource;
+pub use surroundings::{DEFAULT_RUNNER_USER, RunnerVariable, Surroundings};
 
 /// One file of settings.
 #[derive(Clone, Debug)]

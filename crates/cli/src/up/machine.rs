@@ -89,8 +89,9 @@ impl ProcessMachine {
             image: config.docker.as_ref().map(|(_, image)| image.as_str()),
             labels: &[(containers::FLEET_LABEL, &fleet), (containers::MACHINE_LABEL, &scope.value())],
         };
-        fs::write(dir.join("agent.toml"), settings::agent(&config, &boot.aws, &described))?;
         let environment = config.platform.environment(&described);
+        let handed_on = environment.iter().map(|(name, _)| *name);
+        fs::write(dir.join("agent.toml"), settings::agent(&config, &boot.aws, &described, handed_on))?;
         let switch = power_switch::bind(&dir)?;
         let agent = Arc::default();
         let mut machine = Self {

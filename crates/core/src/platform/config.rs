@@ -36,6 +36,9 @@ pub trait RunnerConfig: Any + fmt::Debug + Send + Sync {
     /// How the runner is drained and stopped.
     fn drain_rules(&self) -> DrainRules;
 
+    /// Whether the runner needs the container engine for its jobs.
+    fn uses_engine(&self) -> bool;
+
     /// Where the secrets are that [`Self::open`] needs.
     fn secrets(&self) -> Vec<&SecretSource>;
 
@@ -68,6 +71,11 @@ pub trait RunnerSettings: fmt::Debug + Send + Sync + 'static {
 
     /// As [`RunnerConfig::drain_rules`].
     fn drain_rules(&self) -> DrainRules;
+
+    /// As [`RunnerConfig::uses_engine`].
+    fn uses_engine(&self) -> bool {
+        false
+    }
 
     /// The runner.
     ///
@@ -110,6 +118,10 @@ impl<S: RunnerSettings> RunnerConfig for Config<S> {
 
     fn drain_rules(&self) -> DrainRules {
         self.settings.drain_rules()
+    }
+
+    fn uses_engine(&self) -> bool {
+        self.settings.uses_engine()
     }
 
     fn secrets(&self) -> Vec<&SecretSource> {

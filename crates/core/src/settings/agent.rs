@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    Fragment, Key, Problem, Problems, Side,
+    Fragment, Key, Problem, Problems, Side, Surroundings,
     keys::names,
     platform,
     reader::{Layer, Report, Section},
@@ -130,6 +130,27 @@ pub const AGENT_KEYS: &[Key] = &[
         "whether the runner gets a systemd unit of its own; auto: where systemd runs",
     ),
     Key::optional(
+        "runner_user",
+        Side::Agent,
+        "text",
+        "`lightsout-runner` where there is such a user, else the agent's own",
+        "as whom the runner and its jobs run; `root` only by name",
+    ),
+    Key::optional(
+        "runner_docker",
+        Side::Agent,
+        "`\"auto\"`, true, false",
+        "`\"auto\"`",
+        "whether that user may use the Docker engine, with which jobs are as good as root; auto: where the platform's jobs are containers",
+    ),
+    Key::optional(
+        "runner_env",
+        Side::Agent,
+        "list of `\"NAME\"` or `\"NAME=value\"`",
+        "none",
+        "variables for the runner and its jobs: handed on from the agent, or set; besides `PATH`, the language, the time zone, proxies and certificates they get no other",
+    ),
+    Key::optional(
         "power_off",
         Side::Agent,
         "program",
@@ -238,6 +259,8 @@ pub struct AgentSettings {
     pub power_off: Vec<String>,
     /// Whether the runner gets a systemd unit of its own.
     pub runner_unit: RunnerUnit,
+    /// As whom the runner runs, and what it finds in its environment.
+    pub surroundings: Surroundings,
     /// How containers are watched.
     pub docker: DockerSettings,
     /// How often the instance's metadata are read.
@@ -276,10 +299,13 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     let hook = agent.text("hook");
     let power_off = agent.program("power_off").unwrap_or_else(|| vec!["systemctl".into(), "poweroff".into()]);
     let runner_unit = runner_unit(&agent);
-    agent.finish();
+    let surroundings = Surroundings::read(&agent);
     let docker = docker(root.child("docker", names(DOCKER_KEYS, Side::Agent)));
     let imds = imds(root.child("imds", names(IMDS_KEYS, Side::Agent)));
     let platform = platform::runner(report, root.children("platform"), policy.jobs_per_instance == Some(1));
+    let secrets = platform.as_ref().map(|platform| platform.secrets()).unwrap_or_default();
+    let surroundings = surroundings.without(&agent, &secrets);
+    agent.finish();
     root.finish();
     Some(AgentSettings {
         policy,
@@ -290,6 +316,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
         hook,
         power_off,
         runner_unit,
+        surroundings,
         docker,
         imds,
         platform: platform?,

@@ -3,7 +3,9 @@ use std::time::Duration;
 use super::*;
 use lightsout_core::{
     agent::policy::{AgentPolicy, Protection},
+    exchange::Text,
     platform::Signal,
+    settings::RunnerVariable,
 };
 
 fn parse(text: &str) -> AgentSettings {
@@ -39,6 +41,7 @@ fn everything_can_be_set() {
         "[agent]\nboot_deadline = '5m'\nidle_timeout = 'never'\nconfirm = '7s'\nmax_age = '12h'\njobs_per_instance = 1\nabort_margin = '40s'\n\
          unknown_limit = '20m'\nprotection = 'while-busy'\nleave_on_rebalance = false\nrebalance_after = '1h'\nfloor_retry = '30s'\nrung_patience = '5m'\n\
          state_dir = '/s'\nsocket = '/r/a.sock'\nslots = 4\nmetrics = 'off'\nhook = 'drain'\npower_off = ['true']\nrunner_unit = false\n\
+         runner_user = 'ci'\nrunner_docker = false\nrunner_env = ['A', 'B=1=2', 'C=']\n\
          [docker]\nenabled = false\nsocket = '/d.sock'\n[imds]\nspot = '500ms'\ntarget = '1s'\nrebalance = '2s'\nmaintenance = '3s'\n\
          [platform.command]\nrun = ['worker', '-v']\nbusy = ['busy']\ndrain = ['drain']\nundrain = ['undrain']\nabort_signal = 'QUIT'\n\
          containers = ['job', 'kind=ci']\nchildren = false\ntimeout = '5s'\n",
@@ -60,6 +63,10 @@ fn everything_can_be_set() {
     assert_eq!(settings.policy, expected);
     assert_eq!((settings.slots, settings.metrics, settings.hook.as_deref()), (4, None, Some("drain")));
     assert_eq!((settings.runner_unit, settings.docker.enabled), (RunnerUnit::Never, false));
+    let surroundings = &settings.surroundings;
+    assert_eq!((surroundings.user.as_deref(), surroundings.engine), (Some("ci"), Some(false)));
+    let set = |name: &str, value: &str| RunnerVariable::Set { name: name.into(), value: value.into() };
+    assert_eq!(surroundings.variables, [RunnerVariable::HandedOn("A".into()), set("B", "1=2"), set("C", "")]);
     assert_eq!((settings.imds.spot, settings.imds.maintenance), (Duration::from_millis(500), Duration::from_secs(3)));
     let command = &runner_of::<platform::command::CommandRunnerSettings>(&*settings.platform).settings;
     assert_eq!(command.run, ["worker", "-v"]);
@@ -124,6 +131,16 @@ fn every_class_of_mistake_has_its_message() {
             "f.toml:2: agent.runner_unit = \"yes\": expected true, false or \"auto\"; write for example runner_unit = \"auto\"",
         ),
         (
+            agent("runner_env = ['A B']"),
+            "f.toml:2: agent.runner_env = [...]: \"A B\" names no variable; write \"NAME\" to hand a variable of the agent on, or \
+             \"NAME=value\"",
+        ),
+        (
+            "[agent]\nrunner_env = ['RUNNER_TOKEN']\n[platform.gitlab]\nurl = 'https://g'\ntoken = { env = 'RUNNER_TOKEN' }\n".into(),
+            "f.toml:2: agent.runner_env = [...]: RUNNER_TOKEN holds a secret of the platform, which every job could read; leave \
+             RUNNER_TOKEN out, or keep the secret elsewhere, in a file for example",
+        ),
+        (
             String::new(),
             "f.toml: platform is missing: no CI platform is named; add a table such as [platform.buildkite]; the \
              platforms are buildkite, circleci, command, github, gitlab, spacelift, stackguardian",
@@ -167,4 +184,50 @@ fn wrong_lines_for_the_runner_are_found_and_not_shown() {
         shown[0].starts_with("f.toml:4: platform.gitlab.extra cannot be used: ") && !shown[0].contains("hunter2"),
         "{shown:?}"
     );
+}
+
+/// A secret in the agent's environment is the agent's.
+#[test]
+fn the_runner_gets_a_deliberate_environment_and_no_secret() {
+    let settings = parse(
+        "[agent]\nrunner_env = ['EXTRA', 'SET=1', 'HOME=/elsewhere', 'ABSENT']\n[platform.gitlab]\nurl = 'https://g'\n\
+         token = { env = 'LC_TOKEN' }\n",
+    );
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let own = [
+        "LC_TOKEN=glrt-hush",
+        "AWS_SECRET_ACCESS_KEY=hush",
+        "NOTIFY_SOCKET=/n",
+        "LC_ALL=C",
+        "https_proxy=p",
+        "EXTRA=e",
+        "SSL_CERT_FILE=/c",
+    ];
+    let own = own.iter().map(|text| text.split_once('=').unwrap()).map(|(name, value)| pair(name, value));
+    let user = [pair("HOME", "/home/ci"), pair("USER", "ci")];
+    let launch = [("TOKEN".to_owned(), Text::secret("for the runner"))];
+    let all = settings.surroundings.environment(own, user, &launch);
+    let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let expected = [
+        ("EXTRA", "e"),
+        ("HOME", "/elsewhere"),
+        ("LC_ALL", "C"),
+        ("PATH", path),
+        ("SET", "1"),
+        ("SSL_CERT_FILE", "/c"),
+        ("TOKEN", "for the runner"),
+        ("USER", "ci"),
+        ("https_proxy", "p"),
+    ];
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn the_runner_may_use_the_engine_only_where_its_jobs_are_containers() {
+    let uses = |platform: &str| parse(platform).platform.uses_engine();
+    assert!(uses("[platform.gitlab]\nurl = 'https://g'\ntoken = 'glrt-0123456789abcdefghij'\n"));
+    assert!(!uses("[platform.gitlab]\nurl = 'https://g'\ntoken = 'glrt-0123456789abcdefghij'\nexecutor = 'shell'\n"));
+    assert!(!uses("[platform.command]\nrun = ['a']\n"));
+    assert!(uses("[platform.command]\nrun = ['a']\ncontainers = ['job']\n"));
 }

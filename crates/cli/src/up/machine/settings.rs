@@ -1,17 +1,30 @@
 //! The settings of a machine's agent, as the machine image of a real fleet would hold them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use lightsout_localcloud::ci::demo::DemoMachine;
+use rustix::process::geteuid;
 
 use super::power_switch::MACHINE_OFF;
 use crate::{
     duration::format_duration,
-    up::{fleet_config::FleetConfig, toml::quoted_path},
+    processes::MACHINE_ENV,
+    up::{
+        fleet_config::FleetConfig,
+        toml::{quoted, quoted_path},
+    },
 };
 
-/// The agent's settings, as the machine image of a real fleet would hold them.
-pub(super) fn agent(config: &FleetConfig, url: &str, machine: &DemoMachine<'_>) -> String {
+/// The agent's settings, as the machine image of a real fleet would hold them. The built-in runner needs these variables of the agent.
+pub(super) fn agent<'a>(
+    config: &FleetConfig,
+    url: &str,
+    machine: &DemoMachine<'_>,
+    variables: impl Iterator<Item = &'a str>,
+) -> String {
     let dir = machine.dir;
     let engine = config.platform.needs_own_engine().then(|| format!("socket = {}\n", quoted_path(&engine_socket(dir))));
     format!(
@@ -23,6 +36,7 @@ pub(super) fn agent(config: &FleetConfig, url: &str, machine: &DemoMachine<'_>) 
          rebalance_after = \"0s\"\n\
          metrics = \"{metrics}\"\n\
          runner_unit = false\n\
+         {user}runner_env = [{variables}]\n\
          power_off = [{program}, \"{MACHINE_OFF}\", {shown}]\n\
          \n\
          [docker]\n\
@@ -37,10 +51,22 @@ pub(super) fn agent(config: &FleetConfig, url: &str, machine: &DemoMachine<'_>) 
         metrics = config.platform.metrics(machine),
         program = quoted_path(&config.program),
         shown = quoted_path(dir),
+        // Of the caller's own user: what is the caller's would be out of the reach of another one.
+        user = if geteuid().is_root() { "runner_user = \"root\"\n" } else { "" },
+        variables = handed_on(variables),
         docker = machine.image.is_some(),
         engine = engine.unwrap_or_default(),
         platform = config.platform.agent_settings(url, machine),
     )
+}
+
+/// The variables that lead the built-in runner to its fleet, as a list.
+fn handed_on<'a>(variables: impl Iterator<Item = &'a str>) -> String {
+    let ours = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let ours = ours.filter(|name| name.starts_with("LIGHTSOUT_") || name.starts_with("RUST_"));
+    let fixed = [MACHINE_ENV, "AWS_ENDPOINT_URL", "AWS_REGION", "DOCKER_HOST"].map(str::to_owned);
+    let names: BTreeSet<String> = variables.map(str::to_owned).chain(ours).chain(fixed).collect();
+    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// Where the machine's own view of the engine answers.
@@ -85,7 +111,7 @@ mod tests {
             image,
             labels: &[("lightsout.machine", "f/i-1")],
         };
-        let text = agent(&config, "http://127.0.0.1:2", &machine);
+        let text = agent(&config, "http://127.0.0.1:2", &machine, ["LIGHTSOUT_SLOTS"].into_iter());
         (dir.clone(), AgentSettings::parse(&[Fragment::new("agent.toml", text)]).unwrap())
     }
 

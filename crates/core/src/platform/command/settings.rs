@@ -67,6 +67,10 @@ impl RunnerSettings for CommandRunnerSettings {
         self.drain_rules()
     }
 
+    fn uses_engine(&self) -> bool {
+        self.containers.is_some()
+    }
+
     fn open(&self, _: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         Ok(Box::new(CommandRunner::new(self.clone())?))
     }

@@ -33,6 +33,10 @@ impl RunnerSettings for GitLabRunnerSettings {
         self.drain_rules()
     }
 
+    fn uses_engine(&self) -> bool {
+        self.executor.starts_with("docker")
+    }
+
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         Ok(Box::new(GitLabRunner::new(self.clone(), secrets.required()?)?))
     }

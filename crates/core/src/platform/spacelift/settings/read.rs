@@ -35,6 +35,10 @@ impl RunnerSettings for (SpaceliftRunnerSettings, Option<SpaceliftQueueSettings>
         if self.1.is_some() { BY_CALL } else { BY_SIGNAL }
     }
 
+    fn uses_engine(&self) -> bool {
+        true
+    }
+
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         let (settings, api) = self.clone();
         let pool = PoolSecrets { token: secrets.required()?, private_key: secrets.required()? };

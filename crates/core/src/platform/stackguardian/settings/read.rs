@@ -34,6 +34,10 @@ impl RunnerSettings for StackGuardianRunnerSettings {
         self.drain_rules()
     }
 
+    fn uses_engine(&self) -> bool {
+        true
+    }
+
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         Ok(Box::new(StackGuardianRunner::new(self.clone(), secrets.required()?, secrets.optional())?))
     }

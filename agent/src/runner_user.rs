@@ -1,0 +1,188 @@
+//! As whom the runner and its jobs run, and what of the machine that puts within their reach.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use lightsout_core::settings::{DEFAULT_RUNNER_USER, Surroundings};
+use rustix::process::geteuid;
+
+const ROOT: u32 = 0;
+
+/// A user of this machine other than the agent's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerUser {
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+    /// The groups besides its own.
+    pub groups: Vec<u32>,
+    home: String,
+    shell: String,
+}
+
+impl RunnerUser {
+    /// The user that the settings ask for; `None`: the agent's own.
+    ///
+    /// # Errors
+    /// When there is no such user, or this agent may not start anything as that user.
+    pub fn of(surroundings: &Surroundings) -> Result<Option<Self>, String> {
+        let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"));
+        // Without a list of users there is nobody else.
+        let users = match read("/etc/passwd") {
+            Ok(users) => users,
+            Err(_) if surroundings.user.is_none() => return Ok(None),
+            Err(why) => return Err(why),
+        };
+        let groups = read("/etc/group").unwrap_or_default();
+        Self::find(surroundings.user.as_deref(), geteuid().as_raw(), &users, &groups)
+    }
+
+    fn find(wanted: Option<&str>, own: u32, users: &str, groups: &str) -> Result<Option<Self>, String> {
+        let name = wanted.unwrap_or(DEFAULT_RUNNER_USER);
+        let Some(user) = Self::read(name, users, groups) else {
+            return match wanted {
+                None => Ok(None),
+                Some(name) => Err(format!(
+                    "agent.runner_user = {name:?}: this machine has no such user; make it (useradd --system --create-home \
+                     {name}) or name another one"
+                )),
+            };
+        };
+        match (user.uid == own, own == ROOT) {
+            (true, _) => Ok(None),
+            (false, true) => Ok(Some(user)),
+            (false, false) if wanted.is_none() => Ok(None),
+            (false, false) => Err(format!(
+                "agent.runner_user = {name:?}: only an agent that runs as root can start a runner as another user; leave it \
+                 out, and the runner runs as the agent does"
+            )),
+        }
+    }
+
+    /// As passwd(5) and group(5) say.
+    fn read(name: &str, users: &str, groups: &str) -> Option<Self> {
+        let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+        let found = users.lines().map(fields).find(|fields| fields.first().is_some_and(|it| it == name))?;
+        let [name, _, uid, gid, _, home, shell] = <[String; 7]>::try_from(found).ok()?;
+        let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
+        let mut member: Vec<u32> = Vec::new();
+        for group in groups.lines().map(fields) {
+            if let [_, _, id, members] = &group[..]
+                && members.split(',').any(|member| member.trim() == name)
+                && let Ok(id) = id.parse()
+                && id != gid
+            {
+                member.push(id);
+            }
+        }
+        Some(Self { name, uid, gid, groups: member, home, shell })
+    }
+
+    /// What tells a program whose process it is.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let shell = if self.shell.is_empty() { "/bin/sh" } else { &self.shell };
+        let all = [("HOME", &*self.home), ("USER", &self.name), ("LOGNAME", &self.name), ("SHELL", shell)];
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+    }
+
+    /// The groups besides its own, with that of the container engine's socket where this user may use it.
+    pub fn groups_with(&self, engine: Option<&Path>) -> Vec<u32> {
+        let mut groups = self.groups.clone();
+        if let Some(group) = engine.and_then(group_of) {
+            if group == ROOT {
+                tracing::warn!("the container engine's socket belongs to the group of root, which no runner gets");
+            } else if group != self.gid && !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+}
+
+fn group_of(socket: &Path) -> Option<u32> {
+    fs::metadata(socket).ok().map(|found| found.gid())
+}
+
+/// What tells a program whose process it is, when it is the agent's own user's. A system service has no home (systemd.exec(5)), and programs
+/// that jobs call want one.
+pub fn own_variables() -> Vec<(String, String)> {
+    let home = std::env::var("HOME").unwrap_or_else(|_| if geteuid().is_root() { "/root".into() } else { "/".into() });
+    let mut all = vec![("HOME".to_owned(), home)];
+    all.extend(
+        ["USER", "LOGNAME", "SHELL"].iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))),
+    );
+    all
+}
+
+/// Says at the start what jobs can reach.
+pub fn announce(user: Option<&RunnerUser>, surroundings: &Surroundings, engine: Option<&Path>) {
+    let by_name = surroundings.user.is_some();
+    let Some(user) = user else {
+        if !geteuid().is_root() {
+            tracing::info!("jobs run as the agent's own user: they can read whatever the agent can");
+        } else if by_name {
+            tracing::info!("jobs run as root, as agent.runner_user says");
+        } else {
+            tracing::warn!(
+                "jobs run as root, and can read the agent's settings, secrets and journal: make a user {DEFAULT_RUNNER_USER}, or \
+                 name one in agent.runner_user (\"root\" if that is meant)"
+            );
+        }
+        return;
+    };
+    tracing::info!(user = user.name, uid = user.uid, "jobs run as a user of their own");
+    let groups = user.groups_with(engine);
+    if engine.is_some() {
+        tracing::warn!(
+            user = user.name,
+            "jobs may use the Docker engine, so they are as good as root (agent.runner_docker)"
+        );
+    } else if group_of(Path::new("/var/run/docker.sock"))
+        .is_some_and(|group| groups.contains(&group) || group == user.gid)
+    {
+        tracing::warn!(
+            user = user.name,
+            "jobs may use the Docker engine although agent.runner_docker says no, so they are as good as root: take the user out of \
+             the group of its socket"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USERS: &str = "root:x:0:0:root:/root:/bin/bash\nci:x:1001:1002::/home/ci:/bin/bash\n\
+                         lightsout-runner:x:998:997::/var/lib/runner:\nbroken:x:y\n";
+    const GROUPS: &str = "root:x:0:\ndocker:x:999:bob,ci\nci:x:1002:ci\nbuild:x:50:ci\nbroken\n";
+
+    fn find(wanted: Option<&str>, own: u32) -> Result<Option<(String, u32, Vec<u32>)>, String> {
+        let found = RunnerUser::find(wanted, own, USERS, GROUPS);
+        found.map(|user| user.map(|user| (user.name, user.uid, user.groups)))
+    }
+
+    #[test]
+    fn root_only_by_name_and_another_user_only_by_root() {
+        assert_eq!(find(None, 0), Ok(Some(("lightsout-runner".into(), 998, vec![]))));
+        assert_eq!(find(Some("ci"), 0), Ok(Some(("ci".into(), 1001, vec![999, 50]))));
+        assert_eq!(find(Some("root"), 0), Ok(None));
+        assert_eq!(find(None, 1001), Ok(None), "on a laptop");
+        assert_eq!(find(Some("ci"), 1001), Ok(None));
+        assert!(find(Some("root"), 1001).unwrap_err().contains("only an agent that runs as root"));
+        for missing in ["nobody-here", "broken", ""] {
+            assert!(find(Some(missing), 0).unwrap_err().contains("no such user"), "{missing:?}");
+        }
+        assert_eq!(RunnerUser::find(None, 0, "root:x:0:0:root:/root:/bin/bash\n", ""), Ok(None), "an existing install");
+    }
+
+    #[test]
+    fn the_engines_group_is_the_sockets() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = RunnerUser::find(Some("ci"), 0, USERS, "").unwrap().unwrap();
+        let own = fs::metadata(folder.path()).unwrap().gid();
+        let with = user.groups_with(Some(folder.path()));
+        assert_eq!(with, if own == ROOT { vec![] } else { vec![own] });
+        assert_eq!(user.groups_with(None), Vec::<u32>::new());
+        assert_eq!(user.groups_with(Some(Path::new("/does/not/exist"))), Vec::<u32>::new());
+        assert!(user.variables().contains(&("HOME".into(), "/home/ci".into())));
+    }
+}
