@@ -25,14 +25,17 @@ impl Secrets {
     }
 
     /// Answers the call that `X-Amz-Target` names.
-    pub fn handle(&self, target: &str, request: &Request) -> Response {
+    pub fn handle(&mut self, target: &str, request: &Request) -> Response {
         let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
             return error("SerializationException", "the body is not JSON");
         };
         match target {
             "AmazonSSM.GetParameter" => self.parameter(&body),
             "AmazonSSM.GetParameters" => self.parameters(&body),
+            "AmazonSSM.GetParametersByPath" => self.parameters_below(&body),
+            "AmazonSSM.PutParameter" => self.put(&body),
             "secretsmanager.GetSecretValue" => self.secret(&body),
+            "secretsmanager.DescribeSecret" => self.describe(&body),
             _ => error("UnknownOperationException", ""),
         }
     }
@@ -61,6 +64,39 @@ impl Secrets {
         let (found, missing): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| self.key(name).is_some());
         let found: Vec<Value> = found.iter().filter_map(|name| self.show(name, decrypts(body))).collect();
         respond(&json!({"Parameters": found, "InvalidParameters": missing}))
+    }
+
+    /// The parameters below a path, all of them on one page: there are few.
+    fn parameters_below(&self, body: &Value) -> Response {
+        let Some(path) = body["Path"].as_str().filter(|path| path.starts_with('/')) else {
+            return error(
+                "ValidationException",
+                "The parameter doesn't meet the parameter name requirements: it begins with /.",
+            );
+        };
+        let below = format!("{}/", path.trim_end_matches('/'));
+        let deep = body["Recursive"].as_bool() == Some(true);
+        let here = |name: &&String| {
+            name.strip_prefix(&below).is_some_and(|rest| !rest.is_empty() && (deep || !rest.contains('/')))
+        };
+        let found: Vec<Value> =
+            self.values.keys().filter(here).filter_map(|name| self.show(name, decrypts(body))).collect();
+        respond(&json!({"Parameters": found}))
+    }
+
+    fn put(&mut self, body: &Value) -> Response {
+        let (Some(name), Some(value)) = (body["Name"].as_str(), body["Value"].as_str()) else {
+            return error("ValidationException", "Name and Value are needed");
+        };
+        let old = self.key(name).map(|(key, _)| key.to_owned());
+        if old.is_some() && body["Overwrite"].as_bool() != Some(true) {
+            return error(
+                "ParameterAlreadyExists",
+                "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.",
+            );
+        }
+        self.values.insert(old.unwrap_or_else(|| name.to_owned()), value.to_owned());
+        respond(&json!({"Version": 1, "Tier": "Standard"}))
     }
 
     fn show(&self, name: &str, decrypt: bool) -> Option<Value> {
@@ -110,6 +146,23 @@ impl Secrets {
         }
     }
 
+    /// Everything about a secret but its value.
+    fn describe(&self, body: &Value) -> Response {
+        let Some(id) = body["SecretId"].as_str() else {
+            return error("InvalidParameterException", "You must provide a value for the SecretId parameter.");
+        };
+        match self.values.keys().find(|name| *name == id || self.secret_arn(name) == id) {
+            Some(name) => respond(&json!({
+                "ARN": self.secret_arn(name),
+                "Name": name,
+                "CreatedDate": seconds(self.since),
+                "LastChangedDate": seconds(self.since),
+                "VersionIdsToStages": {"00000000-0000-4000-8000-000000000001": ["AWSCURRENT"]},
+            })),
+            None => error("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
+        }
+    }
+
     fn secret_arn(&self, name: &str) -> String {
         format!("arn:aws:secretsmanager:{}:{}:secret:{name}-LgtOut", self.region, self.account)
     }
@@ -154,7 +207,7 @@ mod tests {
 
     fn ask(target: &str, body: &Value) -> (u16, Value) {
         let values = BTreeMap::from([("/ci/token".to_owned(), "s3cret".to_owned())]);
-        let secrets = Secrets::new(values, "eu-central-1", "123456789012", Timestamp(0));
+        let mut secrets = Secrets::new(values, "eu-central-1", "123456789012", Timestamp(0));
         let request = Request { body: body.to_string().into(), ..Request::default() };
         let response = secrets.handle(target, &request);
         (response.status, serde_json::from_slice(&response.body).expect("JSON"))
@@ -183,6 +236,36 @@ mod tests {
         let (status, body) = ask("AmazonSSM.GetParameters", &json!({"Names": ["/none", "/ci/token"]}));
         assert_eq!((status, &body["InvalidParameters"]), (200, &json!(["/none"])));
         assert_eq!(body["Parameters"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn parameters_are_listed_below_a_path_and_can_be_put() {
+        let values = BTreeMap::from(["/ci/a", "/ci/deep/b", "/other"].map(|name| (name.to_owned(), "v".to_owned())));
+        let mut secrets = Secrets::new(values, "eu-central-1", "123456789012", Timestamp(0));
+        let mut ask = |target: &str, body: Value| {
+            let request = Request { body: body.to_string().into(), ..Request::default() };
+            let response = secrets.handle(target, &request);
+            (response.status, serde_json::from_slice::<Value>(&response.body).expect("JSON"))
+        };
+        let mut below = |body: Value| {
+            let (_, body) = ask("AmazonSSM.GetParametersByPath", body);
+            let found = body["Parameters"].as_array().expect("a list").clone();
+            found.iter().map(|it| it["Name"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(below(json!({"Path": "/ci"})), ["/ci/a"]);
+        assert_eq!(below(json!({"Path": "/ci/", "Recursive": true})), ["/ci/a", "/ci/deep/b"]);
+        let put = |more: Value| {
+            let mut body = json!({"Name": "/ci/a", "Value": "new"});
+            body["Overwrite"] = more;
+            body
+        };
+        let (status, body) = ask("AmazonSSM.PutParameter", put(json!(false)));
+        assert_eq!((status, &body["__type"]), (400, &json!("ParameterAlreadyExists")));
+        assert_eq!(ask("AmazonSSM.PutParameter", put(json!(true))).0, 200);
+        let (_, body) = ask("AmazonSSM.GetParameter", json!({"Name": "/ci/a", "WithDecryption": true}));
+        assert_eq!(body["Parameter"]["Value"], "new");
+        let (_, body) = ask("secretsmanager.DescribeSecret", json!({"SecretId": "/ci/a"}));
+        assert!(body["Name"] == "/ci/a" && body.get("SecretString").is_none(), "{body}");
     }
 
     #[test]

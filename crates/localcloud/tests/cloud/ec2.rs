@@ -166,3 +166,59 @@ fn a_machine_that_never_reports_its_end_is_given_up() {
     cloud.advance(bench.now);
     assert_eq!(cloud.instance(&id).unwrap().ec2_state, Ec2State::Terminated);
 }
+
+/// What waiters and dashboards ask.
+#[test]
+fn the_status_of_an_instance_tells_its_checks_and_its_events() {
+    let mut bench = Bench::with_group(1, 1, &[]);
+    bench.wait(5);
+    let id = bench.launched[0].clone();
+    assert!(!bench.ec2("DescribeInstanceStatus", &[]).contains(&id), "it does not run yet");
+    let all = bench.ec2("DescribeInstanceStatus", &[("IncludeAllInstances", "true")]);
+    assert!(all.contains("<status>initializing</status>"), "{all}");
+    bench.wait(20);
+    let now = bench.now;
+    bench.cloud.maintenance(&id, now + std::time::Duration::from_secs(3600), now).unwrap();
+    let status = bench.ec2("DescribeInstanceStatus", &[("InstanceId.1", &id)]);
+    assert!(status.contains("<status>ok</status>") && status.contains("<status>passed</status>"), "{status}");
+    assert!(status.contains("<code>instance-retirement</code>") && status.contains("<notAfter>"), "{status}");
+    let (code, _) = bench.ec2_refused("DescribeInstanceStatus", &[("InstanceId.1", "i-0000000000000000f")], 400);
+    assert_eq!(code, "InvalidInstanceID.NotFound");
+}
+
+#[test]
+fn attributes_of_an_instance_are_told_and_changed() {
+    let mut bench = Bench::in_service(1, 1, &[]);
+    let id = bench.launched[0].clone();
+    let about = |attribute| [("InstanceId", id.as_str()), ("Attribute", attribute)];
+    let told = bench.ec2("DescribeInstanceAttribute", &about("instanceInitiatedShutdownBehavior"));
+    assert!(told.contains("<value>terminate</value>"), "{told}");
+    let stop = [("InstanceId", id.as_str()), ("InstanceInitiatedShutdownBehavior.Value", "stop")];
+    bench.ec2("ModifyInstanceAttribute", &stop);
+    bench.power_off(&id);
+    assert_eq!(bench.instance(&id).ec2_state.as_str(), "stopped");
+    bench.ec2("ModifyInstanceMetadataOptions", &[("InstanceId", &id), ("HttpTokens", "required")]);
+    let metadata = bench.instance(&id).metadata;
+    assert!(metadata.tokens_required && metadata.enabled, "{metadata:?}");
+    bench.ec2_refused("DescribeInstanceAttribute", &about("kernel"), 400);
+    bench.ec2("GetConsoleOutput", &[("InstanceId", &id)]);
+}
+
+#[test]
+fn what_lies_around_instances_is_what_groups_and_templates_name() {
+    let mut bench = Bench::new();
+    bench.template("t", &[]);
+    bench.group("g", 0, 1, &[("VPCZoneIdentifier", "subnet-1,subnet-2")]);
+    assert_eq!(all(&bench.ec2("DescribeSubnets", &[]), "subnetId"), ["subnet-1", "subnet-2"]);
+    bench.ec2_refused("DescribeSubnets", &[("SubnetId.1", "subnet-3")], 400);
+    assert_eq!(all(&bench.ec2("DescribeImages", &[]), "imageId"), ["ami-1"]);
+    let zones = bench.ec2("DescribeAvailabilityZones", &[("Filter.1.Name", "zone-name"), ("Filter.1.Value.1", "*b")]);
+    assert_eq!(all(&zones, "zoneName"), ["eu-central-1b"]);
+    for action in ["DescribeSecurityGroups", "DescribeVolumes", "DescribeSpotPriceHistory"] {
+        bench.ec2(action, &[]);
+    }
+    bench.ec2_refused("DescribeVolumes", &[("VolumeId.1", "vol-1")], 400);
+    let limits = bench.asg("DescribeAccountLimits", &[]);
+    assert!(limits.contains("<NumberOfAutoScalingGroups>1<"), "{limits}");
+    bench.asg("DescribeNotificationConfigurations", &[]);
+}

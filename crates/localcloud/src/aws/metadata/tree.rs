@@ -1,20 +1,12 @@
 //! What the metadata service shows, as a tree of directories and items.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
 use super::{Credentials, Location};
 use crate::aws::model::Instance;
 use crate::time::Timestamp;
-
-/// How long after the earliest time EC2 is done with an event.
-const MAINTENANCE_WINDOW: Duration = Duration::from_secs(2 * 3600);
-/// How far an event can be put off.
-const MAINTENANCE_DEADLINE: Duration = Duration::from_secs(7 * 86_400);
 
 /// The versions that can stand before a path, as the service lists them.
 pub(super) const VERSIONS: [&str; 23] = [
@@ -153,8 +145,8 @@ fn maintenance(instance: &Instance) -> String {
             "Code": event.code,
             "Description": event.description,
             "EventId": event.event_id,
-            "NotAfter": maintenance_time(event.not_before + MAINTENANCE_WINDOW),
-            "NotBeforeDeadline": maintenance_time(event.not_before + MAINTENANCE_DEADLINE),
+            "NotAfter": maintenance_time(event.not_after()),
+            "NotBeforeDeadline": maintenance_time(event.deadline()),
             "State": event.state,
         })
     });

@@ -1,6 +1,6 @@
 //! One instance: what EC2 knows of it, what its group knows of it, and what its own metadata service shows.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{ActivityId, Timestamp, lifecycle_hooks::LifecycleAction, template::ShutdownBehavior};
 
@@ -314,6 +314,23 @@ pub struct MetadataOptions {
     pub hop_limit: u8,
     /// `InstanceMetadataTags=enabled`: whether `tags/instance/` exists.
     pub tags: bool,
+}
+
+/// How long after the earliest time EC2 is done with an event.
+const MAINTENANCE_WINDOW: Duration = Duration::from_secs(2 * 3600);
+/// How far an event can be put off.
+const MAINTENANCE_DEADLINE: Duration = Duration::from_secs(7 * 86_400);
+
+impl MaintenanceEvent {
+    /// When EC2 is done with it at the latest.
+    pub fn not_after(&self) -> Timestamp {
+        self.not_before + MAINTENANCE_WINDOW
+    }
+
+    /// Until when it can be put off.
+    pub fn deadline(&self) -> Timestamp {
+        self.not_before + MAINTENANCE_DEADLINE
+    }
 }
 
 impl Default for MetadataOptions {

@@ -42,10 +42,22 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "DescribeTags" => tags::describe(cloud, form),
         "DeleteTags" => tags::delete(cloud, form, now),
         // Nothing can create these here, so that there are none.
+        "DescribeNotificationConfigurations" => Ok(Some(empty("NotificationConfigurations"))),
+        "DescribeAccountLimits" => Ok(Some(limits(cloud))),
         "DescribePolicies" => Ok(Some(empty("ScalingPolicies"))),
         "DescribeScheduledActions" => Ok(Some(empty("ScheduledUpdateGroupActions"))),
         _ => Err(AwsError::unknown_action(action, Service::AutoScaling.version())),
     }
+}
+
+/// How many groups there may be (EC2 Auto Scaling User Guide, quotas), and how many there are.
+fn limits(cloud: &Cloud) -> Xml {
+    let mut xml = Xml::default();
+    xml.text("MaxNumberOfAutoScalingGroups", 500);
+    xml.text("MaxNumberOfLaunchConfigurations", 200);
+    xml.text("NumberOfAutoScalingGroups", cloud.groups().count());
+    xml.text("NumberOfLaunchConfigurations", 0);
+    xml
 }
 
 fn empty(list: &str) -> Xml {

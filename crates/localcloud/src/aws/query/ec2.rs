@@ -1,7 +1,10 @@
 //! The part of EC2 that lives around an Auto Scaling group.
 
+mod attributes;
 mod filter;
 mod instances;
+mod status;
+mod surroundings;
 mod tags;
 mod templates;
 
@@ -29,6 +32,17 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "DescribeLaunchTemplates" => templates::describe(cloud, form),
         "DescribeLaunchTemplateVersions" => templates::describe_versions(cloud, form),
         "DescribeInstances" => instances::describe(cloud, form, now),
+        "DescribeInstanceStatus" => status::describe(cloud, form, now),
+        "DescribeInstanceAttribute" => attributes::describe(cloud, form),
+        "ModifyInstanceAttribute" => attributes::modify(cloud, form),
+        "ModifyInstanceMetadataOptions" => attributes::modify_metadata(cloud, form),
+        "GetConsoleOutput" => attributes::console(cloud, form, now),
+        "DescribeAvailabilityZones" => surroundings::zones(cloud, form),
+        "DescribeSubnets" => surroundings::subnets(cloud, form),
+        "DescribeImages" => surroundings::images(cloud, form),
+        "DescribeSecurityGroups" => surroundings::none("securityGroupInfo", form, "GroupId", "InvalidGroup.NotFound"),
+        "DescribeVolumes" => surroundings::none("volumeSet", form, "VolumeId", "InvalidVolume.NotFound"),
+        "DescribeSpotPriceHistory" => surroundings::none("spotPriceHistorySet", form, "-", "InvalidParameterValue"),
         "TerminateInstances" => instances::terminate(cloud, form, now),
         "StopInstances" => instances::stop(cloud, form, now),
         "CreateTags" => tags::create(cloud, form),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::filter::{Filter, filters};
 use crate::{
-    aws::model::{Cloud, Ec2State, Instance, StateReason},
+    aws::model::{Cloud, Ec2State, Instance, MetadataOptions, StateReason},
     aws::query::{
         error::{AwsError, CallResult},
         form::Form,
@@ -24,10 +24,9 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>, now: Timestamp) -> CallRe
     let filters = filters(form)?;
     let size = form.number("MaxResults", 5..=LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
     let view = &cloud.view().instances;
-    let visible = |instance: &Instance| instance.ended_at.is_none_or(|end| now.since(end) < AFTERGLOW);
-    check(&ids, |id| view.get(id).is_some_and(visible))?;
+    check(&ids, |id| view.get(id).is_some_and(|instance| visible(instance, now)))?;
     let mut shown = Vec::new();
-    for instance in view.values().filter(|instance| visible(instance)) {
+    for instance in view.values().filter(|instance| visible(instance, now)) {
         if (ids.is_empty() || ids.contains(&instance.id.as_str())) && accepted(&filters, instance)? {
             shown.push(instance);
         }
@@ -124,7 +123,12 @@ pub(crate) fn check(ids: &[&str], exists: impl Fn(&str) -> bool) -> Result<(), A
     }
 }
 
-fn accepted(filters: &[Filter<'_>], instance: &Instance) -> Result<bool, AwsError> {
+/// Whether EC2 still shows it.
+pub(super) fn visible(instance: &Instance, now: Timestamp) -> bool {
+    instance.ended_at.is_none_or(|end| now.since(end) < AFTERGLOW)
+}
+
+pub(super) fn accepted(filters: &[Filter<'_>], instance: &Instance) -> Result<bool, AwsError> {
     for filter in filters {
         let matches = match filter.name {
             "instance-id" => filter.accepts(&instance.id),
@@ -149,7 +153,7 @@ fn accepted(filters: &[Filter<'_>], instance: &Instance) -> Result<bool, AwsErro
     Ok(true)
 }
 
-fn write_state(xml: &mut Xml, state: Ec2State) {
+pub(super) fn write_state(xml: &mut Xml, state: Ec2State) {
     xml.text("code", state.code());
     xml.text("name", state);
 }
@@ -192,13 +196,14 @@ fn write(xml: &mut Xml, instance: &Instance) {
         xml.text("key", key);
         xml.text("value", value);
     });
-    xml.node("metadataOptions", |xml| {
-        let metadata = instance.metadata;
-        xml.text("state", "applied");
-        xml.text("httpTokens", if metadata.tokens_required { "required" } else { "optional" });
-        xml.text("httpPutResponseHopLimit", metadata.hop_limit);
-        xml.text("httpEndpoint", if metadata.enabled { "enabled" } else { "disabled" });
-        xml.text("httpProtocolIpv6", "disabled");
-        xml.text("instanceMetadataTags", if metadata.tags { "enabled" } else { "disabled" });
-    });
+    xml.node("metadataOptions", |xml| write_metadata(xml, instance.metadata));
+}
+
+pub(super) fn write_metadata(xml: &mut Xml, metadata: MetadataOptions) {
+    xml.text("state", "applied");
+    xml.text("httpTokens", if metadata.tokens_required { "required" } else { "optional" });
+    xml.text("httpPutResponseHopLimit", metadata.hop_limit);
+    xml.text("httpEndpoint", if metadata.enabled { "enabled" } else { "disabled" });
+    xml.text("httpProtocolIpv6", "disabled");
+    xml.text("instanceMetadataTags", if metadata.tags { "enabled" } else { "disabled" });
 }
