@@ -88,6 +88,7 @@ async fn check_pool(context: Rc<TickContext>, mut pool: Pool, describing: Descri
         pool.read(&context, started + reading_time(context.deadline)),
     )
     .await;
+    pool.release(&context).await;
     let mut finding = Finding { pool: settings.name.clone(), group: settings.group.clone(), ..Finding::default() };
     match group {
         Ok(view) => {

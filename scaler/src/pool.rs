@@ -30,6 +30,8 @@ use crate::{
 /// How many pools may ask the same address at once. It bounds memory and connections; a platform that is slow delays
 /// its own pools only.
 const MAX_READS: usize = 32;
+/// How long an ending scaler tries to give back what a platform holds for it.
+const RELEASE: Duration = Duration::from_secs(5);
 /// The longest that a platform's wish to be left alone is honoured.
 const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
 
@@ -286,6 +288,20 @@ impl Pool {
                 | ErrorKind::Malformed
                 | ErrorKind::Refused => error.message,
             });
+        }
+    }
+
+    /// Gives back what the platform holds for this scaler alone, since no reading follows.
+    pub(crate) async fn release(&mut self, context: &TickContext) {
+        let Some((queue, _)) = &mut self.queue else { return };
+        let Some(mut release) = queue.release() else { return };
+        match context.driver.complete(release.as_mut(), RELEASE).await {
+            Ok(()) => tracing::debug!(pool = self.settings.name, "gave back what the platform held for this scaler"),
+            Err(error) => tracing::warn!(
+                pool = self.settings.name,
+                error = error.message,
+                "could not give back what the platform holds for this scaler: the next one waits until it runs out"
+            ),
         }
     }
 

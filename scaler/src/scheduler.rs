@@ -6,7 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{LocalBoxFuture, join_all},
+    stream::FuturesUnordered,
+};
 use lightsout_core::record::Record;
 use tokio::{
     sync::mpsc,
@@ -51,8 +55,14 @@ impl Scheduler {
                 failed.push((record.pool, failure));
             }
         }
+        self.release().await;
         failed.sort();
         failed
+    }
+
+    /// Gives back what platforms hold for this scaler alone.
+    async fn release(&mut self) {
+        join_all(self.idle.iter_mut().map(|pool| pool.release(&self.context))).await;
     }
 
     /// A tick of every pool again and again until `stop`; ticks that have begun are ended. A pool that still ticks when
@@ -88,6 +98,7 @@ impl Scheduler {
         while let Some(record) = self.next().await {
             done(&record);
         }
+        self.release().await;
     }
 
     /// Begins a tick of every pool that is free and may.

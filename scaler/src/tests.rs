@@ -7,6 +7,7 @@ mod lately;
 mod outlook;
 mod partial;
 mod raising;
+mod releasing;
 mod rotation;
 mod turns;
 mod watching;

@@ -96,6 +96,12 @@ impl From<Demand> for Reading {
 pub trait Queue: Exchange<Output = Reading> {
     /// The platform's name in settings and logs.
     fn platform(&self) -> &'static str;
+
+    /// What gives back that which no other scaler can have meanwhile, when no reading follows for now. Unless that is
+    /// done it runs out by itself.
+    fn release(&mut self) -> Option<Call<()>> {
+        None
+    }
 }
 
 /// Who the agent is, for the platform.

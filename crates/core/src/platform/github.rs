@@ -25,8 +25,9 @@
 //!
 //! # The queue, by a scale set (preview)
 //! [`GitHubScaleSetQueue`] holds the message session of a runner scale set and reads `totalAssignedJobs` from its
-//! statistics: one call a reading, exact, for the whole organisation. One session exists at a time, so this is for one
-//! `watch`, not for `once` and not for two scalers.
+//! statistics: one call a reading, exact, for the whole organisation. One session exists at a time; it is given back when
+//! the scaler ends, and until then a second one is refused and asks again. Jobs that a message offers, as an Enterprise
+//! Server's do, are taken before the message is deleted; where that fails it is kept, and offers them again.
 //!
 //! # The runner
 //! [`GitHubRunner`] asks for a just-in-time configuration under the instance's id as name and runs `run.sh` with it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectResult, ErrorKind, Reply, Unreachable},
+    exchange::{EffectResult, ErrorKind, Exchange, Reply, Step, Unreachable},
     platform::{
         Demand, Queue, Reading,
         github::{CLOUD, GitHubAuth, GitHubOwner, GitHubScaleSetQueue, GitHubScaleSetSettings},
@@ -133,12 +133,118 @@ fn a_session_that_has_run_out_is_renewed_or_opened_anew() {
     assert!(requests[1].url.ends_with("/runnerscalesets/7/sessions/0190-ab?api-version=6.0-preview"));
     let (result, requests) = script(&mut queue, [message(4, 3, 1), reply(204, &[], "")]);
     assert_eq!((result, header(&requests[0], "authorization")), (Ok(demand(2, 1)), Some("Bearer queue-token-2")));
-    for gone in [401, 403, 404] {
-        let replies = [vec![reply(401, &[], ""), reply(gone, &[], "")], opening(9, 9)].concat();
-        assert_eq!(script(&mut queue, replies).0, Ok(demand(0, 9)), "{gone}");
-    }
+    let replies = [vec![reply(401, &[], ""), reply(404, &[], "")], opening(9, 9)].concat();
+    assert_eq!(script(&mut queue, replies).0, Ok(demand(0, 9)));
     let replies = [vec![reply(404, &[], "")], opening(4, 4)].concat();
     assert_eq!(script(&mut queue, replies).0, Ok(demand(0, 4)));
+}
+
+/// A registration token and the service with this token of its own: the way to a fresh one.
+fn fresh_service(token: &str) -> [Reply; 2] {
+    [
+        ok(201, &json!({"token": "REG", "expires_at": "2026-02-01T11:00:00Z"})),
+        ok(200, &json!({"url": SERVICE, "token": token})),
+    ]
+}
+
+#[test]
+fn a_session_is_renewed_with_a_fresh_token_of_the_service_and_not_opened_beside_itself() {
+    for refused in [401, 403] {
+        let mut queue = opened();
+        let [registration, service] = fresh_service("admin-token-2");
+        let replies =
+            [reply(401, &[], ""), reply(refused, &[], ""), registration, service, session("queue-token-2", 6, 4)];
+        let (result, requests) = script(&mut queue, replies);
+        assert_eq!(result, Ok(demand(2, 4)));
+        let last = &requests[4];
+        assert_eq!((last.method.as_str(), header(last, "authorization")), ("PATCH", Some("Bearer admin-token-2")));
+        assert!(requests.iter().all(|request| !request.url.contains("/sessions?")), "another session would be refused");
+        // Also that token may see no session any more.
+        let [registration, service] = fresh_service("admin-token-3");
+        let replies = [reply(401, &[], ""), reply(refused, &[], ""), registration, service, reply(403, &[], "")];
+        let replies = replies.into_iter().chain(opening(1, 0));
+        assert_eq!(script(&mut queue, replies).0, Ok(demand(1, 0)));
+    }
+}
+
+/// A message that offers these jobs.
+fn offer(number: u64, jobs: &[u64], assigned: u32, running: u32) -> Reply {
+    let event = |kind: &str, id: &u64| json!({"messageType": kind, "runnerRequestId": id, "jobDisplayName": "unit"});
+    let mut events: Vec<_> = jobs.iter().map(|id| event("JobAvailable", id)).collect();
+    events.push(event("JobAssigned", &99));
+    let body = Value::Array(events).to_string();
+    let message = json!({"messageId": number, "body": body, "statistics": statistics(assigned, running)});
+    ok(200, &message)
+}
+
+#[test]
+fn jobs_that_are_offered_are_taken_before_the_message_is_deleted() {
+    let mut queue = opened();
+    let taken = ok(200, &json!({"count": 2, "value": [7, 8]}));
+    let (result, requests) = script(&mut queue, [offer(4, &[7, 8], 3, 1), taken, reply(204, &[], "")]);
+    assert_eq!(result, Ok(demand(4, 1)), "two were assigned, and two more are on their way");
+    let calls: Vec<_> = requests.iter().map(|request| format!("{} {}", request.method.as_str(), request.url)).collect();
+    assert_eq!(
+        calls[1..],
+        [
+            "POST https://pipelines.example/tenant/_apis/runtime/runnerscalesets/7/acquirejobs?api-version=6.0-preview",
+            "DELETE https://queue.example/messages/4?x=1",
+        ]
+    );
+    assert_eq!((body(&requests[1]), header(&requests[1], "authorization")), ("[7,8]", Some("Bearer queue-token")));
+    assert_eq!(script(&mut queue, [reply(202, &[], "")]).0, Ok(demand(2, 1)), "GitHub's own number, from then on");
+}
+
+#[test]
+fn a_message_whose_jobs_could_not_be_taken_is_kept() {
+    let mut queue = opened();
+    for trouble in [500, 403, 404] {
+        let (result, requests) = script(&mut queue, [offer(4, &[7], 3, 1), reply(trouble, &[], "")]);
+        let reading = result.expect("the statistics are known");
+        assert_eq!(reading.demand.queued, 2, "{trouble}");
+        assert!(reading.missing.expect("the offer").message.contains("take the 1 jobs"), "{trouble}");
+        assert!(!requests[0].url.contains("lastMessageId"), "it is asked for again: {}", requests[0].url);
+    }
+    let (result, requests) =
+        script(&mut queue, [offer(4, &[7], 3, 1), reply(401, &[], ""), session("queue-token-2", 3, 1)]);
+    assert_eq!((result, requests.len()), (Ok(demand(2, 1)), 3));
+    let taken = ok(200, &json!({"count": 1, "value": [7]}));
+    let (result, requests) = script(&mut queue, [offer(4, &[7], 3, 1), taken, reply(204, &[], "")]);
+    assert_eq!(result, Ok(demand(3, 1)));
+    assert_eq!(header(&requests[1], "authorization"), Some("Bearer queue-token-2"));
+    for body in ["{", "{}", "[1]", r#"[{"messageType":"JobAvailable"}]"#] {
+        let message = json!({"messageId": 5, "body": body, "statistics": statistics(1, 1)});
+        script(&mut queue, [ok(200, &message)]).0.expect_err(body);
+    }
+}
+
+#[test]
+fn the_session_is_given_back() {
+    let mut fresh = open(settings());
+    assert!(fresh.release().is_none(), "there is none");
+    let mut queue = opened();
+    let mut release = queue.release().expect("a session");
+    let (result, requests) = script(release.as_mut(), [reply(204, &[], "")]);
+    assert_eq!((result, requests[0].method.as_str()), (Ok(()), "DELETE"));
+    assert!(requests[0].url.ends_with("/runnerscalesets/7/sessions/0190-ab?api-version=6.0-preview"));
+    assert_eq!(header(&requests[0], "authorization"), Some("Bearer admin-token"));
+    assert!(queue.release().is_none(), "once");
+    assert_eq!(script(&mut queue, opening(1, 0)).0, Ok(demand(1, 0)), "a reading opens another");
+
+    // Also when the service's token has run out meanwhile, and when a reading was cut short.
+    let mut queue = opened();
+    let Step::Perform(..) = queue.start() else { panic!("no message is waited for") };
+    let mut release = queue.release().expect("the session of the reading that was cut");
+    let [registration, service] = fresh_service("admin-token-2");
+    let (result, requests) =
+        script(release.as_mut(), [reply(401, &[], ""), registration, service, reply(204, &[], "")]);
+    assert_eq!(result, Ok(()));
+    assert_eq!(header(&requests[1], "authorization"), Some("Bearer ghp_secret"));
+    assert_eq!(header(&requests[3], "authorization"), Some("Bearer admin-token-2"));
+    let mut release = opened().release().expect("a session");
+    assert_eq!(script(release.as_mut(), [reply(404, &[], "")]).0, Ok(()), "it is gone");
+    let mut release = opened().release().expect("a session");
+    script(release.as_mut(), [reply(500, &[], "")]).0.expect_err("not given back");
 }
 
 #[test]
@@ -147,7 +253,7 @@ fn another_owner_of_the_session_is_named_as_the_reason() {
     replies[3] = ok(409, &json!({"message": "already has an active session"}));
     let error = script(&mut open(settings()), replies).0.expect_err("conflict");
     assert_eq!(error.kind, ErrorKind::Throttled(Some(Duration::from_secs(30))));
-    assert!(error.message.contains("another owner"), "{error}");
+    assert!(error.message.contains("another owner") && error.message.contains("takes over"), "{error}");
 }
 
 #[test]

@@ -101,6 +101,16 @@ impl<C> Authorised<C> {
         Self { url, auth, wallet, inner, login: None, token: None, renewed: false, open, held }
     }
 
+    /// What is authorised.
+    pub(super) fn inner(&mut self) -> &mut C {
+        &mut self.inner
+    }
+
+    /// Another exchange with the same token.
+    pub(super) fn beside<D>(&self, inner: D) -> Authorised<D> {
+        Authorised::new(self.url.clone(), self.auth.clone(), self.wallet.clone(), inner)
+    }
+
     fn authorise<T>(&mut self, id: EffectId, request: Request) -> Step<T> {
         let token = match (&self.auth, &self.token) {
             (GitHubAuth::Token(token), _) | (GitHubAuth::App(..), Some(token)) => token,

@@ -1,5 +1,7 @@
 //! The queue by the session of a runner scale set.
 
+mod closing;
+pub(super) mod service;
 mod session;
 
 use std::time::Duration;
@@ -7,7 +9,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::json;
 
-use self::session::{Service, Session, Statistics};
+use self::{
+    service::Service,
+    session::{Message, Session, Statistics},
+};
 use super::{
     GitHubAuth, GitHubScaleSetSettings, NAME, UNAUTHORIZED,
     auth::{Authorised, Wallet},
@@ -16,12 +21,12 @@ use super::{
 };
 use crate::{
     exchange::{
-        Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Text,
-        Unreachable,
+        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Request, Step, Unreachable,
     },
     platform::{
         Demand, Queue, Reading,
-        answer::{Document, Remedies, RequestContext, percent_encode},
+        answer::{Remedies, RequestContext},
+        steps::unasked,
     },
 };
 
@@ -30,6 +35,8 @@ const LISTEN: Duration = Duration::from_secs(2);
 
 /// How long to wait for another owner's session to end.
 const OWNED: Duration = Duration::from_secs(30);
+
+const FIND_SERVICE: &str = "find the Actions service";
 
 const FORBIDDEN: &str = "the token needs the permission organization_self_hosted_runners: write for an organization (a classic token: admin:org), \
                          administration: write for a repository (a classic token: repo)";
@@ -53,7 +60,7 @@ impl GitHubScaleSetQueue {
         auth.check()?;
         settings.check()?;
         let (url, secret) = (settings.url.clone(), auth.secret().clone());
-        let listener = Listener { settings, secret, session: None, at: None, renewed: false };
+        let listener = Listener { settings, secret, session: None, at: None, renewed: false, acquired: 0 };
         Ok(Self(Authorised::new(url, auth, Wallet::default(), listener)))
     }
 }
@@ -78,6 +85,13 @@ impl Queue for GitHubScaleSetQueue {
     fn platform(&self) -> &'static str {
         NAME
     }
+
+    fn release(&mut self) -> Option<Call<()>> {
+        let listener = self.0.inner();
+        let session = listener.take_session()?;
+        let closing = closing::close(listener.settings.clone(), listener.secret.clone(), session);
+        Some(Box::new(self.0.beside(closing)))
+    }
 }
 
 #[derive(Debug)]
@@ -89,57 +103,75 @@ struct Listener {
     at: Option<At>,
     /// Whether the session was renewed or made in this very reading.
     renewed: bool,
+    /// How many jobs were taken in this reading; what GitHub assigned does not count them yet.
+    acquired: u32,
 }
 
 /// Which answer is awaited.
 #[derive(Debug)]
 enum At {
-    /// The registration token.
-    Registration,
+    /// The registration token, on the way to the service.
+    Registration(Goal),
     /// The address of the service and its token.
-    Service,
+    Service(Goal),
     /// The scale set's number.
     ScaleSet(Service),
     /// The new session.
     Opened { service: Service, scale_set: u64 },
-    /// The renewed session.
-    Renewed(Session),
+    /// The renewed session; `fresh` when the service's own token is.
+    Renewed { session: Session, fresh: bool },
     /// A message.
     Message(Session),
-    /// The acknowledgement of the message with this number.
+    /// The jobs that a message offered.
+    Acquired { session: Session, number: u64, offered: u32 },
+    /// The acknowledgement of the message.
     Acknowledged(Session),
+}
+
+/// What the service is needed for.
+#[derive(Debug)]
+enum Goal {
+    Open,
+    /// To renew this session, since the token that the service gave for it has run out, too.
+    Renew(Session),
 }
 
 type Next = Result<Step<Reading>, ExchangeError>;
 
 impl Listener {
     fn begin(&mut self) -> Step<Reading> {
-        self.renewed = false;
-        // A reading that was cut short had the session with it.
-        let cut = match self.at.take() {
-            Some(At::Message(session) | At::Acknowledged(session)) => Some(session),
-            Some(At::Registration | At::Service | At::ScaleSet(_) | At::Opened { .. } | At::Renewed(_)) | None => None,
-        };
-        match self.session.take().or(cut) {
-            Some(session) => self.listen(session),
-            None => self.open(),
+        (self.renewed, self.acquired) = (false, 0);
+        match self.take_session() {
+            Some(session) => {
+                let request = session.listen(self.settings.max_jobs).within(LISTEN);
+                self.ask(At::Message(session), request)
+            }
+            None => self.log_in(Goal::Open),
         }
     }
 
-    /// From the token at hand to a session: four calls.
-    fn open(&mut self) -> Step<Reading> {
-        self.renewed = true;
-        let url = format!("{}/{}/actions/runners/registration-token", self.settings.url, self.settings.owner.path());
-        self.ask(At::Registration, Request::new(Method::Post, url))
+    /// The session, also one that a reading had with it which was cut short.
+    fn take_session(&mut self) -> Option<Session> {
+        let cut = match self.at.take() {
+            Some(
+                At::Message(session)
+                | At::Acknowledged(session)
+                | At::Renewed { session, .. }
+                | At::Acquired { session, .. }
+                | At::Registration(Goal::Renew(session))
+                | At::Service(Goal::Renew(session)),
+            ) => Some(session),
+            Some(At::Registration(Goal::Open) | At::Service(Goal::Open) | At::ScaleSet(_) | At::Opened { .. })
+            | None => None,
+        };
+        self.session.take().or(cut)
     }
 
-    fn listen(&mut self, session: Session) -> Step<Reading> {
-        let request = Request::get(session.messages())
-            .header("authorization", session.bearer())
-            .header("accept", "application/json; api-version=6.0-preview")
-            .header("x-scalesetmaxcapacity", self.settings.max_jobs.to_string())
-            .within(LISTEN);
-        self.ask(At::Message(session), request)
+    /// From the token at hand to the service: two calls.
+    fn log_in(&mut self, goal: Goal) -> Step<Reading> {
+        self.renewed = true;
+        let request = service::ask_registration(&self.settings.url, &self.settings.owner);
+        self.ask(At::Registration(goal), request)
     }
 
     fn ask(&mut self, at: At, request: Request) -> Step<Reading> {
@@ -148,83 +180,50 @@ impl Listener {
     }
 
     fn go_on(&mut self, result: EffectResult) -> Next {
+        let GitHubScaleSetSettings { url, owner, scale_set, runner_group_id, .. } = &self.settings;
+        let name = scale_set.trim();
         match self.at.take() {
-            None => Err(self.context("read the queue").malformed("an answer came that nobody asked for")),
-            Some(At::Registration) => self.registration(result),
-            Some(At::Service) => self.service(result),
-            Some(At::ScaleSet(service)) => self.scale_set(result, service),
+            None => Err(unasked()),
+            Some(At::Registration(goal)) => {
+                let request = service::ask_service(&self.context("get a registration token"), result, url, owner)?;
+                Ok(self.ask(At::Service(goal), request))
+            }
+            Some(At::Service(Goal::Renew(mut session))) => {
+                session.service = Service::read(&self.context(FIND_SERVICE), result)?;
+                let request = session.renew();
+                Ok(self.ask(At::Renewed { session, fresh: true }, request))
+            }
+            Some(At::Service(Goal::Open)) => {
+                let service = Service::read(&self.context(FIND_SERVICE), result)?;
+                let request = service.ask_scale_set(name, *runner_group_id);
+                Ok(self.ask(At::ScaleSet(service), request))
+            }
+            Some(At::ScaleSet(service)) => {
+                let context = self.context(format!("find the runner scale set {name}"));
+                let scale_set = service::scale_set(&context, result, *runner_group_id)?;
+                let request = service
+                    .request(Method::Post, &format!("runtime/runnerscalesets/{scale_set}/sessions"))
+                    .json(&json!({"ownerName": format!("lightsout {name}")}), false);
+                Ok(self.ask(At::Opened { service, scale_set }, request))
+            }
             Some(At::Opened { service, scale_set }) => self.opened(result, service, scale_set),
-            Some(At::Renewed(session)) => self.session_renewed(result, session),
+            Some(At::Renewed { session, fresh }) => self.session_renewed(result, session, fresh),
             Some(At::Message(session)) => self.message(result, session),
+            Some(At::Acquired { session, number, offered }) => Ok(self.acquired(result, session, number, offered)),
             Some(At::Acknowledged(session)) => Ok(self.acknowledged(result, session)),
         }
-    }
-
-    fn registration(&mut self, result: EffectResult) -> Next {
-        let context = self.context("get a registration token");
-        let reply = expect(&context, result, 201)?;
-        let document = context.json(&reply)?;
-        let token = document.root().key("token")?.text()?.to_owned();
-        let url = format!("{}/actions/runner-registration", self.settings.url);
-        let body = json!({"url": owner_page(&self.settings), "runner_event": "register"});
-        let request = Request::new(Method::Post, url)
-            .header("authorization", Text::secret(format!("RemoteAuth {token}")))
-            .json(&body, false);
-        Ok(self.ask(At::Service, request))
-    }
-
-    fn service(&mut self, result: EffectResult) -> Next {
-        let context = self.context("find the Actions service");
-        let reply = context.reply(result)?;
-        match reply.status {
-            200 => {}
-            // A fresh registration token is not known everywhere at once (actions/scaleset, client.go).
-            401 | 403 => {
-                return Err(ExchangeError { kind: ErrorKind::Server, ..refusal(&context, &reply) });
-            }
-            _ => return Err(refusal(&context, &reply)),
-        }
-        let service = Service::read(&context, &context.json(&reply)?)?;
-        let list = format!(
-            "runtime/runnerscalesets?runnerGroupId={}&name={}",
-            self.settings.runner_group_id,
-            percent_encode(self.settings.scale_set.trim())
-        );
-        let request = service.request(Method::Get, &list);
-        Ok(self.ask(At::ScaleSet(service), request))
-    }
-
-    fn scale_set(&mut self, result: EffectResult, service: Service) -> Next {
-        let name = self.settings.scale_set.trim();
-        let context = self.context(format!("find the runner scale set {name}"));
-        let reply = expect(&context, result, 200)?;
-        let document = context.json(&reply)?;
-        let ids =
-            document.root().key("value")?.list()?.map(|one| one.key("id")?.number()).collect::<Result<Vec<_>, _>>()?;
-        let [scale_set] = ids[..] else {
-            let why = format!(
-                "there are {} of this name in the runner group {}; create one, or correct scale_set or runner_group_id",
-                ids.len(),
-                self.settings.runner_group_id
-            );
-            return Err(context.error(ErrorKind::NotFound, why));
-        };
-        let request = service
-            .request(Method::Post, &format!("runtime/runnerscalesets/{scale_set}/sessions"))
-            .json(&json!({"ownerName": format!("lightsout {name}")}), false);
-        Ok(self.ask(At::Opened { service, scale_set }, request))
     }
 
     fn opened(&mut self, result: EffectResult, service: Service, scale_set: u64) -> Next {
         let context = self.context("open a message session of the runner scale set");
         let reply = context.reply(result)?;
         if reply.status == 409 {
-            let why = "another owner holds its one session: a second scaler, Actions Runner Controller, or a scaler that has ended and whose session \
-                       has not yet run out; let one `watch` have it";
+            let why = "another owner holds its one session: a second scaler, Actions Runner Controller, or a scaler that was killed and whose session \
+                       has not yet run out. It is asked for again every 30 s, and this scaler takes over when it is free";
             return Err(context.error(ErrorKind::Throttled(Some(OWNED)), format!("HTTP 409; {why}")));
         }
         let session = Session::read(&context, &reply, service, scale_set)?;
-        Ok(self.done(session))
+        Ok(self.done(session, None))
     }
 
     /// The queue's token has run out: the session is renewed, once in a reading; when it is gone a new one is opened.
@@ -235,27 +234,12 @@ impl Listener {
                 context.error(ErrorKind::Server, "GitHub refuses the token that it just gave; it is asked again")
             ));
         }
-        let request = session.service.request(Method::Patch, &session.path());
-        self.ask(At::Renewed(session), request)
+        let request = session.renew();
+        self.ask(At::Renewed { session, fresh: false }, request)
     }
 
-    fn session_renewed(&mut self, result: EffectResult, session: Session) -> Next {
+    fn session_renewed(&mut self, result: EffectResult, session: Session, fresh: bool) -> Next {
         let context = self.context("renew the message session of the runner scale set");
-        let reply = context.reply(result)?;
-        if matches!(reply.status, 401 | 403 | 404) {
-            return Ok(self.open());
-        }
-        let last = session.last;
-        let mut session = Session::read(&context, &reply, session.service, session.scale_set)?;
-        session.last = last;
-        Ok(self.done(session))
-    }
-
-    fn message(&mut self, result: EffectResult, mut session: Session) -> Next {
-        let context = self.context("read the messages of the runner scale set");
-        if let EffectResult::Http(Err(Unreachable::Timeout(_))) = result {
-            return Ok(self.done(session));
-        }
         let reply = match context.reply(result) {
             Ok(reply) => reply,
             Err(error) => {
@@ -264,29 +248,65 @@ impl Listener {
             }
         };
         match reply.status {
-            202 => Ok(self.done(session)),
-            401 => Ok(self.renew(session)),
-            404 => Ok(self.open()),
-            200 => {
-                let (number, statistics) = match read_message(&context, &reply) {
-                    Ok(read) => read,
-                    Err(error) => {
-                        self.session = Some(session);
-                        return Err(error);
-                    }
-                };
-                session.statistics = statistics;
-                session.last = number;
-                let request = Request::new(Method::Delete, session.message(number))
-                    .header("authorization", session.bearer())
-                    .header("accept", "application/json; api-version=6.0-preview");
-                Ok(self.ask(At::Acknowledged(session), request))
-            }
+            // The service's token, too, lasts an hour. A new session would find this one in its way.
+            401 | 403 if !fresh => Ok(self.log_in(Goal::Renew(session))),
+            401 | 403 | 404 => Ok(self.log_in(Goal::Open)),
             _ => {
-                self.session = Some(session);
-                Err(refusal(&context, &reply))
+                let last = session.last;
+                let mut session = Session::read(&context, &reply, session.service, session.scale_set)?;
+                session.last = last;
+                Ok(self.done(session, None))
             }
         }
+    }
+
+    fn message(&mut self, result: EffectResult, mut session: Session) -> Next {
+        let context = self.context("read the messages of the runner scale set");
+        if let EffectResult::Http(Err(Unreachable::Timeout(_))) = result {
+            return Ok(self.done(session, None));
+        }
+        let read = context.reply(result).and_then(|reply| match reply.status {
+            200 => Ok((200, Some(Message::read(&context, &reply)?))),
+            status @ (202 | 401 | 404) => Ok((status, None)),
+            _ => Err(refusal(&context, &reply)),
+        });
+        let message = match read {
+            Ok((_, Some(message))) => message,
+            Ok((401, None)) => return Ok(self.renew(session)),
+            Ok((404, None)) => return Ok(self.log_in(Goal::Open)),
+            Ok((_, None)) => return Ok(self.done(session, None)),
+            Err(error) => {
+                self.session = Some(session);
+                return Err(error);
+            }
+        };
+        session.statistics = message.statistics;
+        if message.offered.is_empty() {
+            return Ok(self.acknowledge(session, message.number));
+        }
+        let request = session.acquire(&message.offered);
+        let offered = u32::try_from(message.offered.len()).unwrap_or(u32::MAX);
+        Ok(self.ask(At::Acquired { session, number: message.number, offered }, request))
+    }
+
+    /// The message is kept until its jobs are taken: it is told again, and they are offered again.
+    fn acquired(&mut self, result: EffectResult, session: Session, number: u64, offered: u32) -> Step<Reading> {
+        let context = self.context(format!("take the {offered} jobs that are offered to the runner scale set"));
+        match context.reply(result) {
+            Ok(reply) if reply.status == 200 => {
+                self.acquired = offered;
+                self.acknowledge(session, number)
+            }
+            Ok(reply) if reply.status == 401 => self.renew(session),
+            Ok(reply) => self.done(session, Some(refusal(&context, &reply))),
+            Err(error) => self.done(session, Some(error)),
+        }
+    }
+
+    fn acknowledge(&mut self, mut session: Session, number: u64) -> Step<Reading> {
+        session.last = number;
+        let request = session.acknowledge(number);
+        self.ask(At::Acknowledged(session), request)
     }
 
     /// A message that could not be acknowledged is told again, which changes nothing: its number is remembered.
@@ -294,16 +314,16 @@ impl Listener {
         match result {
             EffectResult::Http(Ok(reply)) if reply.status == 401 => self.renew(session),
             EffectResult::Http(_) | EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
-                self.done(session)
+                self.done(session, None)
             }
         }
     }
 
-    fn done(&mut self, session: Session) -> Step<Reading> {
+    fn done(&mut self, session: Session, missing: Option<ExchangeError>) -> Step<Reading> {
         let Statistics { assigned, running } = session.statistics;
         self.session = Some(session);
-        let demand = Demand { queued: assigned.saturating_sub(running), running: Some(running), poll_after: None };
-        Step::Done(Ok(demand.into()))
+        let queued = assigned.saturating_sub(running).saturating_add(self.acquired);
+        Step::Done(Ok(Reading { demand: Demand { queued, running: Some(running), poll_after: None }, missing }))
     }
 
     fn context(&self, what: impl Into<String>) -> RequestContext {
@@ -321,25 +341,4 @@ impl Exchange for Listener {
     fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
         self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
     }
-}
-
-fn expect(context: &RequestContext, result: EffectResult, status: u16) -> Result<Reply, ExchangeError> {
-    let reply = context.reply(result)?;
-    if reply.status == status { Ok(reply) } else { Err(refusal(context, &reply)) }
-}
-
-fn read_message(context: &RequestContext, reply: &Reply) -> Result<(u64, Statistics), ExchangeError> {
-    let document: Document = context.json(reply)?;
-    let root = document.root();
-    Ok((root.key("messageId")?.number()?, Statistics::read(&root)?))
-}
-
-/// The owner's page, by which the Actions service knows it.
-fn owner_page(settings: &GitHubScaleSetSettings) -> String {
-    let api = settings.url.as_str();
-    let host = match api.strip_suffix("/api/v3") {
-        Some(host) => host.to_owned(),
-        None => api.replacen("://api.", "://", 1),
-    };
-    format!("{host}/{}", settings.owner.name())
 }

@@ -2,6 +2,9 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use serde_json::{Value, json};
+
+use super::service::{Service, address};
 use crate::{
     exchange::{ExchangeError, Method, Reply, Request, Text},
     platform::{
@@ -9,13 +12,6 @@ use crate::{
         github::refusal::refusal,
     },
 };
-
-/// The Actions service, which has an address and a token of its own.
-#[derive(Clone, Debug)]
-pub(super) struct Service {
-    url: String,
-    token: SecretString,
-}
 
 /// The one message session of a scale set.
 #[derive(Clone, Debug)]
@@ -37,23 +33,6 @@ pub(super) struct Statistics {
     pub(super) assigned: u32,
     /// Those that run.
     pub(super) running: u32,
-}
-
-impl Service {
-    pub(super) fn read(context: &RequestContext, document: &Document) -> Result<Self, ExchangeError> {
-        let root = document.root();
-        let url = root.key("url")?.text()?;
-        let token = root.key("token")?.text()?;
-        Ok(Self { url: address(context, "url", url)?, token: token.into() })
-    }
-
-    /// A call of the service; `path` may have a query.
-    pub(super) fn request(&self, method: Method, path: &str) -> Request {
-        let mark = if path.contains('?') { '&' } else { '?' };
-        Request::new(method, format!("{}/_apis/{path}{mark}api-version=6.0-preview", self.url.trim_end_matches('/')))
-            .header("authorization", Text::secret(format!("Bearer {}", self.token.expose_secret())))
-            .header("accept", "application/json")
-    }
 }
 
 impl Session {
@@ -85,28 +64,51 @@ impl Session {
         })
     }
 
-    /// The session's place in the service.
-    pub(super) fn path(&self) -> String {
+    /// Renews the session's token.
+    pub(super) fn renew(&self) -> Request {
+        self.service.request(Method::Patch, &self.path())
+    }
+
+    /// Gives the session back.
+    pub(super) fn end(&self) -> Request {
+        self.service.request(Method::Delete, &self.path())
+    }
+
+    /// Waits for a message, with room for so many jobs.
+    pub(super) fn listen(&self, max_jobs: u32) -> Request {
+        let mark = if self.queue.contains('?') { '&' } else { '?' };
+        let url = match self.last {
+            0 => self.queue.clone(),
+            last => format!("{}{mark}lastMessageId={last}", self.queue),
+        };
+        self.of_queue(Request::get(url)).header("x-scalesetmaxcapacity", max_jobs.to_string())
+    }
+
+    /// Takes jobs that were offered. An Enterprise Server assigns no job that was not taken (actions/scaleset, client.go).
+    pub(super) fn acquire(&self, jobs: &[u64]) -> Request {
+        let path = format!("runtime/runnerscalesets/{}/acquirejobs", self.scale_set);
+        let mut request = self.service.request(Method::Post, &path);
+        request.headers.retain(|(name, _)| *name != "authorization");
+        request.header("authorization", self.bearer()).json(&json!(jobs), false)
+    }
+
+    /// Acknowledges the message of this number.
+    pub(super) fn acknowledge(&self, number: u64) -> Request {
+        let (path, query) = self.queue.split_once('?').unwrap_or((&self.queue, ""));
+        let mark = if query.is_empty() { "" } else { "?" };
+        let url = format!("{}/{number}{mark}{query}", path.trim_end_matches('/'));
+        self.of_queue(Request::new(Method::Delete, url))
+    }
+
+    fn of_queue(&self, request: Request) -> Request {
+        request.header("authorization", self.bearer()).header("accept", "application/json; api-version=6.0-preview")
+    }
+
+    fn path(&self) -> String {
         format!("runtime/runnerscalesets/{}/sessions/{}", self.scale_set, self.id)
     }
 
-    /// Where messages come from.
-    pub(super) fn messages(&self) -> String {
-        if self.last == 0 {
-            return self.queue.clone();
-        }
-        let mark = if self.queue.contains('?') { '&' } else { '?' };
-        format!("{}{mark}lastMessageId={}", self.queue, self.last)
-    }
-
-    /// The message of this number.
-    pub(super) fn message(&self, number: u64) -> String {
-        let (path, query) = self.queue.split_once('?').unwrap_or((&self.queue, ""));
-        let mark = if query.is_empty() { "" } else { "?" };
-        format!("{}/{number}{mark}{query}", path.trim_end_matches('/'))
-    }
-
-    pub(super) fn bearer(&self) -> Text {
+    fn bearer(&self) -> Text {
         Text::secret(format!("Bearer {}", self.token.expose_secret()))
     }
 }
@@ -122,12 +124,29 @@ impl Statistics {
     }
 }
 
-/// An address that GitHub gave, to which a token will go.
-fn address(context: &RequestContext, key: &str, url: &str) -> Result<String, ExchangeError> {
-    let tls = !context.platform.contains("http://");
-    let fits = url.starts_with("https://") || (!tls && url.starts_with("http://"));
-    if fits && !url.contains(['@', '#']) && !url.contains(char::is_whitespace) {
-        return Ok(url.to_owned());
+/// A message of the scale set's queue.
+pub(super) struct Message {
+    pub(super) number: u64,
+    pub(super) statistics: Statistics,
+    /// Jobs that are offered, and wait until they are taken.
+    pub(super) offered: Vec<u64>,
+}
+
+impl Message {
+    pub(super) fn read(context: &RequestContext, reply: &Reply) -> Result<Self, ExchangeError> {
+        let document = context.json(reply)?;
+        let root = document.root();
+        let mut offered = Vec::new();
+        if let Some(body) = root.optional("body")? {
+            let list: Value =
+                serde_json::from_str(body.text()?).map_err(|_| context.malformed("body is no JSON in a text"))?;
+            let list = Document::new(context.clone(), list);
+            for event in list.root().list()? {
+                if event.key("messageType")?.text()? == "JobAvailable" {
+                    offered.push(event.key("runnerRequestId")?.number()?);
+                }
+            }
+        }
+        Ok(Self { number: root.key("messageId")?.number()?, statistics: Statistics::read(&root)?, offered })
     }
-    Err(context.malformed(&format!("{key} is no address to which a token may go")))
 }
