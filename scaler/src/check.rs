@@ -1,11 +1,11 @@
 //! `check`: looks at everything and changes nothing.
 
-use std::{fmt, rc::Rc, time::Instant};
+use std::{collections::BTreeMap, fmt, rc::Rc, time::Instant};
 
 use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
 use lightsout_cloud::GroupView;
 use lightsout_core::{
-    platform::{Demand, Reading},
+    platform::{Demand, Reading, Takes},
     settings::PoolSettings,
 };
 use serde::Serialize;
@@ -15,6 +15,9 @@ use crate::{
     pool::{Pool, TickContext, groups_of, reading_time, view},
     regions::Describing,
 };
+
+/// How many other pools a warning names.
+const NAMED: usize = 3;
 
 /// What was found about one pool.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -60,12 +63,14 @@ pub(crate) async fn check(
     mut done: impl FnMut(&Finding),
 ) -> Result<(), Failure> {
     let count = pools.len();
+    let mut shared = shared(&pools);
     let describing = context.regions.describe(groups_of(&pools));
     let mut checks: FuturesUnordered<_> = pools
         .into_iter()
         .map(|pool| {
             let describing = describing[&pool.settings.region].clone();
-            Box::pin(check_pool(Rc::clone(context), pool, describing))
+            let shared = shared.remove(&pool.settings.name);
+            Box::pin(check_pool(Rc::clone(context), pool, describing, shared))
         })
         .collect();
     let mut failed = Vec::new();
@@ -79,7 +84,12 @@ pub(crate) async fn check(
     summarize(count, &failed)
 }
 
-async fn check_pool(context: Rc<TickContext>, mut pool: Pool, describing: Describing) -> Finding {
+async fn check_pool(
+    context: Rc<TickContext>,
+    mut pool: Pool,
+    describing: Describing,
+    shared: Option<String>,
+) -> Finding {
     let started = Instant::now();
     let until = started + context.deadline;
     let settings = pool.settings.clone();
@@ -106,7 +116,31 @@ async fn check_pool(context: Rc<TickContext>, mut pool: Pool, describing: Descri
         }
         Err(error) => finding.errors.push(error),
     }
+    finding.warnings.extend(shared);
     finding
+}
+
+/// What is to be said of the pools that count the same jobs as others, by name.
+fn shared(pools: &[Pool]) -> BTreeMap<String, String> {
+    let settings = pools.iter().map(|pool| &pool.settings);
+    let pools: Vec<_> = settings.filter_map(|pool| Some((pool, pool.platform.takes()?))).collect();
+    let twins = |(pool, takes): &(&PoolSettings, Takes)| {
+        let of_one_platform = |other: &PoolSettings| {
+            other.platform.platform() == pool.platform.platform() && other.platform.address() == pool.platform.address()
+        };
+        let others = pools.iter().filter(|(other, _)| other.name != pool.name && of_one_platform(other));
+        let mut others = others.filter_map(|(other, theirs)| Some((other.name.as_str(), takes.shared(theirs)?)));
+        let (first, job) = others.next()?;
+        let names: Vec<_> = [first].into_iter().chain(others.map(|(name, _)| name)).collect();
+        let more = if names.len() > NAMED { format!(" and {} more", names.len() - NAMED) } else { String::new() };
+        let names = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let text = format!(
+            "{job} is counted by this pool and by {names}{more}: each of them is raised for it. Let jobs ask for what one pool alone has, \
+             or let one pool take them all"
+        );
+        Some((pool.name.clone(), text))
+    };
+    pools.iter().filter_map(twins).collect()
 }
 
 /// What may hurt, with what could happen and what to do.

@@ -16,6 +16,7 @@ pub mod spacelift;
 pub mod stackguardian;
 mod steps;
 mod survey;
+mod takes;
 pub mod webhook;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ use crate::{
     settings::{Key, Section},
 };
 pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSettings, Secrets};
+pub use takes::{Jobs, Takes};
 
 /// Every platform that settings can name.
 pub const KINDS: [&Kind; 7] = [

@@ -63,3 +63,30 @@ async fn a_group_that_counts_other_units_is_refused_in_check_and_in_each_tick() 
     assert_eq!(record.error.as_deref(), Some(expected));
     assert_eq!(groups.desired("a"), 0);
 }
+
+#[tokio::test]
+async fn pools_that_count_the_same_jobs_are_told_in_check() {
+    let github = |group: &str, more: &str| {
+        format!("[[pool]]\ngroup = '{group}'\n[pool.platform.github]\ntoken = 'ghp_x'\n{more}\n")
+    };
+    let text = [
+        github("linux", "organization = 'Acme'\nlabels = ['linux']"),
+        github("gpu", "repositories = ['acme/app']\nlabels = ['gpu']"),
+        github("other", "organization = 'else'\nlabels = ['linux']"),
+    ]
+    .concat();
+    let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+    let groups = FakeGroups::of(&["linux", "gpu", "other"]);
+    let queues = Pool::all(settings.pools.clone()).into_iter().map(|pool| pool.with_queue(Box::new(waiting(0))));
+    let warnings = RefCell::new(BTreeMap::new());
+    let found = |finding: &crate::check::Finding| {
+        warnings.borrow_mut().insert(finding.pool.clone(), finding.warnings.concat());
+    };
+    check(&Rc::new(context(&settings, &groups)), queues.collect(), found).await.unwrap();
+    let warnings = warnings.into_inner();
+    let text = "a job that asks for self-hosted alone is counted by this pool and by gpu: each of them is raised for it. Let jobs ask for \
+                what one pool alone has, or let one pool take them all";
+    assert_eq!(warnings["linux"], text);
+    assert!(warnings["gpu"].contains("by this pool and by linux"), "{warnings:?}");
+    assert_eq!(warnings["other"], "", "another organization's jobs");
+}

@@ -4,7 +4,7 @@ use std::{any::Any, fmt, vec};
 
 use secrecy::SecretString;
 
-use super::{DrainRules, Queue, RunnerPlatform};
+use super::{DrainRules, Queue, RunnerPlatform, Takes};
 use crate::{
     exchange::{ErrorKind, ExchangeError},
     settings::SecretSource,
@@ -17,6 +17,9 @@ pub trait QueueConfig: Any + fmt::Debug + Send + Sync {
 
     /// What answers: pools with the same address share its speed and its limits.
     fn address(&self) -> &str;
+
+    /// Which jobs it counts; `None` when the settings do not tell.
+    fn takes(&self) -> Option<Takes>;
 
     /// Where the secret is that [`Self::open`] needs.
     fn secret(&self) -> Option<&SecretSource>;
@@ -56,6 +59,9 @@ pub trait QueueSettings: fmt::Debug + Send + Sync + 'static {
 
     /// As [`QueueConfig::address`].
     fn address(&self) -> &str;
+
+    /// As [`QueueConfig::takes`].
+    fn takes(&self) -> Option<Takes>;
 
     /// The queue.
     ///
@@ -100,6 +106,10 @@ impl<S: QueueSettings> QueueConfig for Config<S> {
 
     fn address(&self) -> &str {
         self.settings.address()
+    }
+
+    fn takes(&self) -> Option<Takes> {
+        self.settings.takes()
     }
 
     fn secret(&self) -> Option<&SecretSource> {

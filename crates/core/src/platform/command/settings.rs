@@ -6,8 +6,8 @@ use super::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSett
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
-        Signal,
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
+        Secrets, Signal, Takes,
     },
     settings::{Key, Section, Side},
 };
@@ -53,6 +53,10 @@ impl QueueSettings for CommandQueueSettings {
 
     fn address(&self) -> &str {
         &self.queue[0]
+    }
+
+    fn takes(&self) -> Option<Takes> {
+        Some(Takes { sources: vec![self.queue.join(" ")], jobs: Jobs::All })
     }
 
     fn open(&self, _: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

@@ -6,7 +6,8 @@ use super::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url, check_class
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
+        Secrets, Takes,
         circleci::{CLOUD, CircleCiQueue, CircleCiRunner, NAME},
     },
     settings::Section,
@@ -17,6 +18,10 @@ impl QueueSettings for CircleCiQueueSettings {
 
     fn address(&self) -> &str {
         self.url.as_str()
+    }
+
+    fn takes(&self) -> Option<Takes> {
+        Some(Takes { sources: self.resource_classes.clone(), jobs: Jobs::All })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
+        Secrets, Takes,
         github::{CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubQueue, GitHubRunner, GitHubScaleSetQueue, NAME},
     },
     settings::{PLACES, SecretSource, Section},
@@ -20,6 +21,16 @@ impl QueueSettings for (GitHubQueueSettings, GitHubIdentity) {
 
     fn address(&self) -> &str {
         self.0.url.as_str()
+    }
+
+    fn takes(&self) -> Option<Takes> {
+        let sources = match &self.0.scope {
+            GitHubScope::Repositories(names) => names.iter().map(|name| name.to_lowercase()).collect(),
+            GitHubScope::Organization(name) => vec![name.to_lowercase()],
+            GitHubScope::Installation => vec![String::new()],
+        };
+        let labels = self.0.labels.iter().map(|label| label.to_lowercase()).collect();
+        Some(Takes { sources, jobs: Jobs::Within { labels, plain: Some("a job that asks for self-hosted alone") } })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
@@ -33,6 +44,11 @@ impl QueueSettings for (GitHubScaleSetSettings, GitHubIdentity) {
 
     fn address(&self) -> &str {
         self.0.url.as_str()
+    }
+
+    fn takes(&self) -> Option<Takes> {
+        // Jobs name the scale set itself; listing counts none of them.
+        Some(Takes { sources: vec![format!("scale set {} of {:?}", self.0.scale_set, self.0.owner)], jobs: Jobs::All })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

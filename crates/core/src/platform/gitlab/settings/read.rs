@@ -8,7 +8,8 @@ use super::{GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
+        Secrets, Takes,
         gitlab::{GitLabQueue, GitLabRunner, NAME, config},
     },
     settings::{BaseUrl, SecretSource, Section},
@@ -19,6 +20,15 @@ impl QueueSettings for GitLabQueueSettings {
 
     fn address(&self) -> &str {
         self.url.as_str()
+    }
+
+    fn takes(&self) -> Option<Takes> {
+        let sources = match &self.scope {
+            Scope::Projects(projects) => projects.clone(),
+            Scope::Group(group) => vec![group.clone()],
+        };
+        let plain = self.run_untagged.then_some("a job without tags");
+        Some(Takes { sources, jobs: Jobs::Within { labels: self.tags.clone(), plain } })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {

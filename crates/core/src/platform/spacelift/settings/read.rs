@@ -9,7 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings, Secrets,
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
+        Secrets, Takes,
         spacelift::{NAME, SpaceliftQueue, SpaceliftRunner},
     },
     settings::{SecretSource, Section},
@@ -20,6 +21,10 @@ impl QueueSettings for SpaceliftQueueSettings {
 
     fn address(&self) -> &str {
         self.url.as_str()
+    }
+
+    fn takes(&self) -> Option<Takes> {
+        Some(Takes { sources: vec![self.worker_pool.clone()], jobs: Jobs::All })
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
