@@ -43,6 +43,10 @@ use webhooks::Webhooks;
 /// The cloud of all pools: no setting names one yet.
 const CLOUD: &Provider = PROVIDERS[0];
 
+/// Up to so many pools, `once` looks at each group a second time, and at its history, before it knows that it has to raise:
+/// a raise needs both, because it remembers nothing, and so they cost no time.
+const EARLY_LOOKS: usize = 16;
+
 /// Runs the scaler with these arguments, the program's name not among them.
 ///
 /// Exits with 0 on success, 1 when a pool failed or was read in part (`once`, `check`), 2 when the arguments or the settings cannot work.
@@ -101,6 +105,7 @@ fn run(args: &Args, settings: ScalerSettings) -> Result<(), Failure> {
         let mut context = TickContext::new(driver, tokens, &settings, CLOUD.groups);
         context.dry_run = args.dry_run;
         context.carries = args.verb == Verb::Watch;
+        context.looks_early = args.verb == Verb::Once && settings.pools.len() <= EARLY_LOOKS;
         execute(args, settings, Rc::new(context)).await
     })
 }

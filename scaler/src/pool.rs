@@ -46,6 +46,8 @@ pub(crate) struct TickContext {
     pub(crate) dry_run: bool,
     /// Whether there is a next tick, for a raise that has to wait for others.
     pub(crate) carries: bool,
+    /// Whether each group is looked at twice while its queue is read, raise or not.
+    pub(crate) looks_early: bool,
 }
 
 impl TickContext {
@@ -64,6 +66,7 @@ impl TickContext {
             deadline: settings.deadline,
             dry_run: false,
             carries: false,
+            looks_early: false,
         }
     }
 }
@@ -182,11 +185,11 @@ impl Pool {
         let until = started + context.deadline;
         let settings = self.settings.clone();
         let reading = async { (self.read(context, started + reading_time(context.deadline)).await, started.elapsed()) };
-        let ((reading, took), view) = join(reading, view(context, &settings, group, until)).await;
+        let ((reading, took), looks) = join(reading, raising::looks(context, &settings, group, until)).await;
         record.ms.demand = Some(millis(took));
-        record.ms.describe = view.as_ref().ok().map(|view| millis(view.took));
-        let (Reading { demand, missing }, mut view) = match (reading, view) {
-            (Ok(reading), Ok(view)) => (reading, view),
+        record.ms.describe = looks.as_ref().ok().map(|(view, _)| millis(view.took));
+        let (Reading { demand, missing }, (mut view, early)) = match (reading, looks) {
+            (Ok(reading), Ok(looks)) => (reading, looks),
             (Ok(_), Err(group)) => return Err(group),
             (Err(queue), Ok(_)) => return Err(queue),
             (Err(queue), Err(group)) => return Err(format!("{queue}; and {group}")),
@@ -208,7 +211,7 @@ impl Pool {
             };
             let until = Instant::now() + context.deadline;
             let changes;
-            (view, changes) = self.look_again(context, view, first_look, until).await?;
+            (view, changes) = self.look_again(context, view, first_look, early, until).await?;
             if whole {
                 self.see(&demand, &view.group, &changes);
             }

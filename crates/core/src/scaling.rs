@@ -45,6 +45,9 @@ pub struct ScalerPolicy {
     pub max_step: Option<u32>,
     /// How long nothing is raised after a raise by the same process. Default zero.
     pub cooldown: Duration,
+    /// How long nothing may happen beside waiting jobs until so many instances count as silent that one is raised past them;
+    /// and one more each time. Default 25 min: the agents' boot deadline and idle timeout are ten each unless set otherwise.
+    pub silent_after: Duration,
 }
 
 impl Default for ScalerPolicy {
@@ -59,6 +62,7 @@ impl Default for ScalerPolicy {
             threshold: 1,
             max_step: None,
             cooldown: Duration::ZERO,
+            silent_after: Duration::from_secs(25 * 60),
         }
     }
 }
@@ -162,7 +166,14 @@ pub fn floor(policy: &ScalerPolicy, capacity: Capacity) -> u32 {
 /// What a tick saw of a pool, given what is desired, at most.
 pub fn sight(policy: &ScalerPolicy, demand: &Demand, desired: u32) -> Sight {
     let terms = weigh(policy, demand, Capacity { desired, ..Capacity::default() }, Outlook::default());
-    Sight { queued: demand.queued, running: terms.running, desired, slots: terms.slots, needed: terms.need }
+    Sight {
+        queued: demand.queued,
+        running: terms.running,
+        desired,
+        slots: terms.slots,
+        needed: terms.need,
+        silent_after: policy.silent_after,
+    }
 }
 
 /// The terms of the formula and the target within the bounds.

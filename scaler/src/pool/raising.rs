@@ -14,15 +14,72 @@ use lightsout_core::{
     platform::Demand,
     record::{Outcome, Record},
     scaling::{Change, Plan, STALENESS, sight},
+    settings::PoolSettings,
 };
 use tokio::time::{timeout, timeout_at};
 
 use super::{Pool, TickContext, View, millis, view};
-use crate::slots::Slot;
+use crate::{regions::Describing, slots::Slot};
 
 /// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody
 /// else raised.
 const MAX_VIEW_AGE: Duration = Duration::from_secs(1);
+
+/// What was seen of a group right before a raise.
+pub(super) struct SecondLook {
+    /// The group, if it was described again.
+    view: Option<Result<View, String>>,
+    /// Its history, unless the cloud refuses a raise on a stale reading by itself.
+    history: Option<Result<Vec<CapacityChange>, String>>,
+    at: Instant,
+}
+
+/// Whether a raise has to be guarded against a stale reading.
+fn is_guarded(context: &TickContext, settings: &PoolSettings) -> bool {
+    !context.regions.region(&settings.region).groups.capabilities().conditional_raise
+}
+
+/// Looks at the group's history, and at the group again when `describe`.
+async fn second_look(context: &TickContext, settings: &PoolSettings, describe: bool, until: Instant) -> SecondLook {
+    let looking = async {
+        if !describe {
+            return None;
+        }
+        let names = BTreeSet::from([settings.group.clone()]);
+        let again = context.regions.describe_one(settings.region.clone(), names);
+        Some(view(context, settings, again, until).await)
+    };
+    let reading = async {
+        if !is_guarded(context, settings) {
+            return None;
+        }
+        // Half of the time is for the write.
+        let left = until.saturating_duration_since(Instant::now()) / 2;
+        let reading = context.regions.region(&settings.region).groups.history(&settings.group);
+        Some(match timeout(left, reading).await {
+            Ok(history) => history.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("it was not answered within {}", format_duration(left))),
+        })
+    };
+    let (view, history) = join(looking, reading).await;
+    SecondLook { view, history, at: Instant::now() }
+}
+
+/// The first look at a group, and, where this is the only tick, the second one with it: by then the queue is still read, so
+/// that it costs no time. Only where a raise is possible.
+pub(super) async fn looks(
+    context: &TickContext,
+    settings: &PoolSettings,
+    describing: Describing,
+    until: Instant,
+) -> Result<(View, Option<SecondLook>), String> {
+    let seen = view(context, settings, describing, until).await?;
+    if context.looks_early && is_guarded(context, settings) && seen.group.desired < seen.group.max {
+        let look = second_look(context, settings, true, until).await;
+        return Ok((seen, Some(look)));
+    }
+    Ok((seen, None))
+}
 
 impl Pool {
     /// Takes a reading of the group over. Whether it is the only one of late.
@@ -54,42 +111,31 @@ impl Pool {
         slot
     }
 
-    /// What the group is now, and how it changed of late: the history is read before every raise, and the group again when this was the first look, when it is old, or when the group was higher of late.
+    /// What the group is now, and how it changed of late: the history is read before every raise, and the group again when
+    /// this was the first look, when it is old, or when the group was higher of late. `early` is a second look that was
+    /// taken while the queue was read.
     pub(super) async fn look_again(
         &mut self,
         context: &TickContext,
         seen: View,
         first: bool,
+        early: Option<SecondLook>,
         until: Instant,
     ) -> Result<(View, Vec<Change>), String> {
-        let (name, region) = (self.settings.group.clone(), self.settings.region.clone());
-        let groups = &context.regions.region(&region).groups;
-        let guarded = !groups.capabilities().conditional_raise;
         let higher = self.highest(&[]) > seen.group.desired;
-        let settings = self.settings.clone();
-        let looking = async {
-            if seen.at.elapsed() > MAX_VIEW_AGE || (guarded && (first || higher)) {
-                let again = context.regions.describe_one(region.clone(), BTreeSet::from([name.clone()]));
-                view(context, &settings, again, until).await
-            } else {
-                Ok(seen)
-            }
+        let describe = seen.at.elapsed() > MAX_VIEW_AGE || (is_guarded(context, &self.settings) && (first || higher));
+        let look = match early.filter(|look| look.at.elapsed() <= MAX_VIEW_AGE) {
+            Some(look) => look,
+            None => second_look(context, &self.settings, describe, until).await,
         };
-        if !guarded {
-            return Ok((looking.await?, Vec::new()));
-        }
-        // Half of the time is for the write.
-        let left = until.saturating_duration_since(Instant::now()) / 2;
-        let reading = timeout_at((Instant::now() + left).into(), groups.history(&name));
-        let (latest, history) = join(looking, reading).await;
-        let latest = latest?;
-        let changes = match history {
-            Ok(Ok(changes)) => {
+        let latest = look.view.unwrap_or(Ok(seen))?;
+        let changes = match look.history {
+            None => Vec::new(),
+            Some(Ok(changes)) => {
                 self.blind = false;
                 self.times(&changes)
             }
-            Ok(Err(error)) => self.without_history(&error.to_string()),
-            Err(_) => self.without_history(&format!("it was not answered within {}", format_duration(left))),
+            Some(Err(error)) => self.without_history(&error),
         };
         self.look(&latest);
         self.lately.learn_changes(&changes);

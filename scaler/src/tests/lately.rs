@@ -110,3 +110,16 @@ async fn a_cloud_that_refuses_a_stale_raise_needs_no_second_look() {
     assert_eq!(ticked(&mut scheduler).await[0].to, Some(3));
     assert_eq!(calls(&groups), ["describe a", "raise a 3"]);
 }
+
+#[tokio::test]
+async fn an_early_look_needs_no_other_one_before_the_raise() {
+    let (settings, groups) = (settings(&[("a", ""), ("b", "")]), FakeGroups::of(&["a", "b"]));
+    groups.change("b", |view| view.desired = 10);
+    let mut context = context(&settings, &groups);
+    context.looks_early = true;
+    let mut scheduler = scheduler(&settings, context, vec![waiting(3), waiting(30)]);
+    let results: BTreeMap<_, _> =
+        ticked(&mut scheduler).await.into_iter().map(|record| (record.pool, record.result)).collect();
+    assert_eq!(results, BTreeMap::from([("a".to_owned(), Outcome::Raised), ("b".to_owned(), Outcome::Held)]));
+    assert_eq!(calls(&groups), ["describe a,b", "describe a", "history a", "raise a 3"], "none where there is no room");
+}

@@ -16,9 +16,6 @@ const FREE: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 /// The longest that it waits.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
-/// How long nothing may happen beside waiting jobs until so many instances count as silent that one is raised past them; and
-/// one more each time. It covers the agent's boot deadline and idle timeout, ten minutes each unless they are set otherwise.
-const SILENCE: Duration = Duration::from_secs(25 * 60);
 
 /// What one tick saw of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +30,8 @@ pub struct Sight {
     pub slots: u32,
     /// Instances that the demand needs, before any bound.
     pub needed: u32,
+    /// How long nothing may happen beside waiting jobs until instances count as silent.
+    pub silent_after: Duration,
 }
 
 /// What a plan should know of the raises before it. [`Default`]: nothing is in doubt.
@@ -100,7 +99,7 @@ impl Experience {
         self.silent = self.silent.min(without_job);
         if sight.queued == 0 || served || sight.desired != before.desired {
             self.still = now;
-        } else if now.saturating_sub(self.still) >= SILENCE {
+        } else if now.saturating_sub(self.still) >= sight.silent_after {
             self.still = now;
             if self.silent == 0 {
                 self.base = sight.desired;

@@ -163,9 +163,9 @@ prop_compose! {
         (min, max) in (any::<Option<u32>>(), any::<Option<u32>>()),
         count_running in any::<bool>(),
         max_step in any::<Option<u32>>(),
-        cooldown in (0..100_u64).prop_map(Duration::from_secs),
+        (cooldown, silent_after) in (0..100_u64, 0..100_u64).prop_map(|(one, two)| (Duration::from_secs(one), Duration::from_secs(two))),
     ) -> ScalerPolicy {
-        ScalerPolicy { slots, spare, min, max, count_running, utilisation, threshold, max_step, cooldown }
+        ScalerPolicy { slots, spare, min, max, count_running, utilisation, threshold, max_step, cooldown, silent_after }
     }
 }
 

@@ -50,6 +50,14 @@ pub const POOL_KEYS: &[Key] = &[
         "how long nothing is raised after a raise (`watch` only)",
     ),
     Key::optional(
+        "silent_after",
+        Side::Scaler,
+        "1 s to 1 day",
+        "`\"25m\"`",
+        "how long instances may neither take a waiting job nor leave until one is raised past them (`watch` only); more than the agents' \
+         `boot_deadline` and `idle_timeout` together",
+    ),
+    Key::optional(
         "count_running",
         Side::Scaler,
         "true, false",
@@ -239,6 +247,9 @@ fn policy(s: &Section<'_>) -> ScalerPolicy {
         threshold: s.integer("threshold", 1..=10_000).unwrap_or(d.threshold),
         max_step: s.integer("max_step", 1..=10_000),
         cooldown: s.duration("cooldown", Duration::ZERO..=Duration::from_secs(86_400)).unwrap_or(d.cooldown),
+        silent_after: s
+            .duration("silent_after", Duration::from_secs(1)..=Duration::from_secs(86_400))
+            .unwrap_or(d.silent_after),
     };
     if let (Some(min), Some(max)) = (policy.min, policy.max)
         && min > max

@@ -32,7 +32,7 @@ fn a_pool_needs_little() {
 fn everything_can_be_set() {
     let settings = parse(
         "tick = '5s'\ndeadline = '3s'\n\n[[pool]]\nname = 'linux'\ngroup = 'ci-linux'\nregion = 'eu-west-1'\nslots = 4\nspare = 1\nmin = 2\n\
-         max = 9\ncount_running = false\nmax_step = 3\nthreshold = 2\ncooldown = '1m'\nutilisation = 80\n\n[pool.platform.gitlab]\n\
+         max = 9\ncount_running = false\nmax_step = 3\nthreshold = 2\ncooldown = '1m'\nsilent_after = '40m'\nutilisation = 80\n\n[pool.platform.gitlab]\n\
          url = 'https://git.test/'\ntoken = { secretsmanager = 'ci', key = 'gitlab' }\nprojects = ['a/b', '7']\ntags = ['x', 'y']\n\
          run_untagged = true\nrunner_id = 42\n",
     );
@@ -49,6 +49,7 @@ fn everything_can_be_set() {
         threshold: 2,
         max_step: Some(3),
         cooldown: Duration::from_secs(60),
+        silent_after: Duration::from_secs(40 * 60),
     };
     assert_eq!(*policy, expected);
     assert!(webhook.is_none());
@@ -104,7 +105,7 @@ fn every_class_of_mistake_has_its_message() {
         (
             pool("colour = 'red'"),
             "f.toml:4: pool[ci].colour is not a setting; what can stand here: cooldown, count_running, group, max, max_step, min, name, \
-             platform, region, slots, spare, threshold, utilisation, webhook",
+             platform, region, silent_after, slots, spare, threshold, utilisation, webhook",
         ),
         (
             pool("slots = 'four'"),

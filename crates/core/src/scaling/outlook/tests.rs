@@ -182,8 +182,10 @@ fn a_backlog_whose_instances_leave_after_each_job_is_no_doubt() {
     for round in 0..500_u32 {
         now += Duration::from_secs(10);
         // Ten at work, one of which was replaced: as many jobs came as were taken.
-        experience.see(Sight { queued: 30 + round % 2, running: Some(10), desired: 10, slots: 1, needed: 40 }, now);
-        experience.see(Sight { queued: 30 + round % 2, running: Some(9), desired: 9, slots: 1, needed: 39 }, now);
+        for desired in [10, 9] {
+            let demand = Demand { queued: 30 + round % 2, running: Some(desired), poll_after: None };
+            experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
+        }
         experience.raised(10, now);
         assert_eq!(experience.outlook(now), Outlook::default(), "round {round}");
     }
