@@ -32,6 +32,9 @@
 //! # The runner
 //! [`GitHubRunner`] asks for a just-in-time configuration under the instance's id as name and runs `run.sh` with it.
 //! Such a runner takes one job, then it removes itself and exits, and the agent registers the next one.
+//! - A runner of a scale set ([`GitHubRunnerSettings::scale_set`]) is registered by the scale set's own call, behind the
+//!   same way to the Actions service as the queue's: the set's jobs go to its own runners only. It is listed and removed
+//!   as any other.
 //! - The configuration goes through the environment (`ACTIONS_RUNNER_INPUT_JITCONFIG`), which the runner reads and
 //!   clears, not through the arguments, which every user of the machine could read.
 //! - Drain: `DELETE` of the registration. 204 is the proof that no job runs and none can come; 422 means that a job

@@ -38,6 +38,7 @@ fn marked(folder: &str, worker: &str, env: &[(&str, &str)], spoil: impl Fn(&Path
         url: url(CLOUD),
         owner: GitHubOwner::Organization("acme".to_owned()),
         runner_group_id: 1,
+        scale_set: None,
         labels: [].into(),
         work_folder: "_work".to_owned(),
         program: vec!["/opt/actions-runner/run.sh".to_owned()],

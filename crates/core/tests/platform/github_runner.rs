@@ -23,6 +23,7 @@ fn settings() -> GitHubRunnerSettings {
         url: url(CLOUD),
         owner: GitHubOwner::Organization("acme".to_owned()),
         runner_group_id: 3,
+        scale_set: None,
         labels: ["linux", "Self-Hosted"].map(str::to_owned).into(),
         work_folder: "_work".to_owned(),
         program: vec!["/opt/actions-runner/run.sh".to_owned()],

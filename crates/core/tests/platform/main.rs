@@ -15,6 +15,7 @@ mod github_hook;
 mod github_queue;
 mod github_runner;
 mod github_scale_set;
+mod github_scale_set_runner;
 mod gitlab_metrics;
 mod gitlab_queue;
 mod gitlab_queue_refusals;

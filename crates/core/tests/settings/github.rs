@@ -61,6 +61,16 @@ fn a_scale_set_is_read() {
 }
 
 #[test]
+fn a_runner_of_a_scale_set_is_read() {
+    let problem = runner_problem(&format!("{TOKEN}organization = 'acme'\nscale_set = 'linux'\nlabels = ['a']\n"));
+    assert!(problem.contains("a scale set has its own labels"), "{problem}");
+    let text = format!("{RUNNER}{TOKEN}organization = 'acme'\nscale_set = 'linux'\nrunner_group_id = 3\n");
+    let settings = AgentSettings::parse(&one(&text)).unwrap_or_else(|problems| panic!("{problems}"));
+    let (settings, _) = &runner_of::<Runner>(&*settings.platform).settings;
+    assert_eq!((settings.scale_set.as_deref(), settings.runner_group_id), (Some("linux"), 3));
+}
+
+#[test]
 fn a_runner_is_read() {
     let parse = |more: &str| {
         AgentSettings::parse(&one(&format!("{RUNNER}{more}"))).unwrap_or_else(|problems| panic!("{problems}"))

@@ -48,10 +48,10 @@ pub const KEYS: &[Key] = &[
     ),
     Key::optional(
         "scale_set",
-        Side::Scaler,
+        Side::Both,
         "text",
         "none",
-        "read the queue from a scale set's session instead of listing; without `labels`, for an `organization` or exactly one repository",
+        "the runner scale set: its session tells the queue instead of listings, and the runner is registered in it; without `labels`, for an `organization` or exactly one repository. Set it on both sides or on none",
     ),
     Key::optional(
         "max_jobs",
@@ -133,13 +133,7 @@ impl GitHubScaleSetSettings {
     /// Refuses what no settings file could say.
     pub(super) fn check(&self) -> Result<(), Problem> {
         self.owner.check()?;
-        if self.scale_set.trim().is_empty() {
-            return Err(Problem::new(
-                "scale_set",
-                "the name of the GitHub runner scale set is empty",
-                "write it as the workflows do in runs-on",
-            ));
-        }
+        check_scale_set(&self.scale_set)?;
         check_group(self.runner_group_id)?;
         if self.max_jobs == 0 {
             return Err(Problem::new(
@@ -170,6 +164,8 @@ pub struct GitHubRunnerSettings {
     pub owner: GitHubOwner,
     /// The ID of the runner group that it joins; 1 is `Default`, and the only one for a repository.
     pub runner_group_id: u64,
+    /// The scale set that it is registered in, by its name; then it has the labels of the set.
+    pub scale_set: Option<String>,
     /// Its labels, without `self-hosted`, which is added.
     pub labels: BTreeSet<String>,
     /// The folder of the jobs, below the runner's own unless absolute. GitHub's default is `_work`.
@@ -190,6 +186,7 @@ impl GitHubRunnerSettings {
         self.owner.check()?;
         check_group_of(&self.owner, self.runner_group_id)?;
         check_labels(&self.labels)?;
+        self.scale_set.as_ref().map_or(Ok(()), check_scale_set)?;
         if self.work_folder.trim().is_empty() {
             let remedy = "GitHub's default is _work";
             return Err(Problem::new("work_folder", "the GitHub runner's work folder is empty", remedy));
@@ -255,6 +252,14 @@ fn check_blob(blob: &SecretString) -> Result<(), Problem> {
         "the GitHub JIT configuration is not Base64",
         "store encoded_jit_config of GitHub's answer as it is",
     ))
+}
+
+pub(super) fn check_scale_set(name: &String) -> Result<(), Problem> {
+    if !name.trim().is_empty() {
+        return Ok(());
+    }
+    let why = "the name of the GitHub runner scale set is empty";
+    Err(Problem::new("scale_set", why, "write it as the workflows do in runs-on"))
 }
 
 fn check_group(id: u64) -> Result<(), Problem> {

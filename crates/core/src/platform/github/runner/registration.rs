@@ -10,15 +10,25 @@ use crate::{
     exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Method, Reply, Request},
     platform::{
         Launch,
-        github::{jobs::SELF_HOSTED, refusal::refusal},
+        github::{
+            jobs::SELF_HOSTED,
+            refusal::refusal,
+            scale_set::service::{self, Service},
+        },
         steps::{Next, Transition, steps},
     },
 };
 
 /// Which answer is awaited.
 enum At {
+    /// On the way to a scale set: a registration token, the Actions service, the scale set's number.
+    Registration,
+    Service,
+    ScaleSet(Service),
     /// The configuration; `again` after a leftover was removed.
-    Configuration { again: bool },
+    Configuration {
+        again: bool,
+    },
     /// Who has the name.
     Name(Search),
     /// The removal of the leftover.
@@ -27,16 +37,47 @@ enum At {
 
 type Going = Next<Effect, At, Launch>;
 
-/// Asks for a just-in-time configuration; a leftover of this instance that has its name is removed first.
+/// Asks for a just-in-time configuration; a leftover of this instance that has its name is removed first. A runner of a
+/// scale set is registered by the scale set's own call: GitHub gives the set's jobs to its own runners only.
 pub(super) fn register(calls: Calls, launch: impl Fn(&str) -> Launch + Send + 'static) -> Call<Launch> {
-    let ask = configuration(&calls);
     let begin = {
-        let ask = ask.clone();
-        move || Ok(Transition::Perform(ask.clone(), At::Configuration { again: false }))
+        let calls = calls.clone();
+        move || {
+            let settings = &calls.settings;
+            Ok(match &settings.scale_set {
+                Some(_) => {
+                    let request = service::ask_registration(&settings.url, &settings.owner);
+                    Transition::Perform(Effect::Http(request), At::Registration)
+                }
+                None => Transition::Perform(configuration(&calls), At::Configuration { again: false }),
+            })
+        }
     };
+    // What asks for the configuration; for a scale set it is known when the set is found.
+    let mut ask = configuration(&calls);
     steps(begin, move |at, result| match at {
+        At::Registration => {
+            let (context, settings) = (calls.context("get a registration token"), &calls.settings);
+            let request = service::ask_service(&context, result, &settings.url, &settings.owner)?;
+            Ok(Transition::Perform(Effect::Http(request), At::Service))
+        }
+        At::Service => {
+            let service = Service::read(&calls.context("find the Actions service"), result)?;
+            let name = calls.settings.scale_set.as_deref().unwrap_or_default();
+            let request = service.ask_scale_set(name, calls.settings.runner_group_id);
+            Ok(Transition::Perform(Effect::Http(request), At::ScaleSet(service)))
+        }
+        At::ScaleSet(service) => {
+            let name = calls.settings.scale_set.as_deref().unwrap_or_default();
+            let context = calls.context(&format!("find the runner scale set {}", name.trim()));
+            let number = service::scale_set(&context, result, calls.settings.runner_group_id)?;
+            let body = json!({"name": calls.name, "workFolder": calls.settings.work_folder});
+            let path = format!("runtime/runnerscalesets/{number}/generatejitconfig");
+            ask = Effect::Http(service.request(Method::Post, &path).json(&body, false));
+            Ok(Transition::Perform(ask.clone(), At::Configuration { again: false }))
+        }
         At::Configuration { again } => configured(&calls, again, result, &launch),
-        At::Name(search) => named(&calls, &search, result),
+        At::Name(search) => named(&calls, &search, result, &ask),
         At::Leftover => {
             let context = calls.context("remove the leftover of this instance's last runner");
             let reply = context.reply(result)?;
@@ -64,8 +105,9 @@ fn configuration(calls: &Calls) -> Effect {
 fn configured(calls: &Calls, again: bool, result: EffectResult, launch: &dyn Fn(&str) -> Launch) -> Going {
     let context = calls.context("register this machine's runner");
     let reply = context.reply(result)?;
+    let of_scale_set = calls.settings.scale_set.is_some();
     match reply.status {
-        201 => {
+        201 | 200 if (reply.status == 200) == of_scale_set => {
             let (id, blob) = read(calls, &reply)?;
             calls.registered.set(Some(id));
             Ok(Transition::Done(launch(&blob)))
@@ -75,7 +117,7 @@ fn configured(calls: &Calls, again: bool, result: EffectResult, launch: &dyn Fn(
             Ok(Transition::Perform(search.ask(), At::Name(search)))
         }
         // The answer to a group that is not there, or that the token may not see.
-        404 if calls.settings.runner_group_id != 1 => {
+        404 if calls.settings.runner_group_id != 1 && !of_scale_set => {
             let mut error = refusal(&context, &reply);
             error.message.push_str(&format!(
                 "; or there is no runner group with the ID {}: correct runner_group_id",
@@ -92,20 +134,21 @@ fn read(calls: &Calls, reply: &Reply) -> Result<(u64, String), ExchangeError> {
     let document = context.json(reply)?;
     let root = document.root();
     let id = root.key("runner")?.key("id")?.number()?;
-    let blob = root.key("encoded_jit_config")?.text()?;
+    let key = if calls.settings.scale_set.is_some() { "encodedJITConfig" } else { "encoded_jit_config" };
+    let blob = root.key(key)?.text()?;
     if blob.is_empty() || !blob.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(context.malformed("encoded_jit_config is empty or no Base64"));
+        return Err(context.malformed(&format!("{key} is empty or no Base64")));
     }
     Ok((id, blob.to_owned()))
 }
 
-fn named(calls: &Calls, search: &Search, result: EffectResult) -> Going {
+fn named(calls: &Calls, search: &Search, result: EffectResult, ask: &Effect) -> Going {
     let context = calls.context("find out who has this instance's name");
     let reply = context.reply(result)?;
     match search.read(&context, &reply, &calls.name)? {
         Found::More(search) => Ok(Transition::Perform(search.ask(), At::Name(search))),
         // It went by itself since.
-        Found::None => Ok(Transition::Perform(configuration(calls), At::Configuration { again: true })),
+        Found::None => Ok(Transition::Perform(ask.clone(), At::Configuration { again: true })),
         Found::One(found) if found.busy || found.online => {
             let state = if found.busy { "busy" } else { "online" };
             Err(context.error(

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     GitHubQueueSettings, GitHubRegistrationBy, GitHubRunnerSettings, GitHubScaleSetSettings, GitHubScope, base_url,
-    check_group_of, check_labels, check_organization, check_program, check_repositories,
+    check_group_of, check_labels, check_organization, check_program, check_repositories, check_scale_set,
 };
 use crate::{
     exchange::ExchangeError,
@@ -118,13 +118,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
 }
 
 fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<GitHubOwner> {
-    if s.has("labels") {
-        s.contradiction(
-            "labels",
-            "a scale set has its own labels",
-            "remove labels, or scale_set to list the jobs instead",
-        );
-    }
+    own_labels(s, "remove labels, or scale_set to list the jobs instead");
     match scope? {
         GitHubScope::Organization(name) => Some(GitHubOwner::Organization(name.clone())),
         GitHubScope::Repositories(names) if names.len() == 1 => Some(GitHubOwner::Repository(names[0].clone())),
@@ -139,11 +133,21 @@ fn owner_of_scale_set(s: &Section<'_>, scope: Option<&GitHubScope>) -> Option<Gi
     }
 }
 
+fn own_labels(s: &Section<'_>, remedy: &str) {
+    if s.has("labels") {
+        s.contradiction("labels", "a scale set has its own labels", remedy);
+    }
+}
+
 pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let registration = registration(&s, single_use);
     let owner = owner(&s);
     let labels = labels(&s);
+    let scale_set = s.valid(s.text("scale_set"), check_scale_set);
+    if s.has("scale_set") {
+        own_labels(&s, "remove labels, or scale_set to register the runner beside it");
+    }
     let runner_group_id = s.integer("runner_group_id", 1..=999_999_999_999).unwrap_or(1);
     if let Some(owner) = &owner {
         s.checked(check_group_of(owner, runner_group_id));
@@ -153,7 +157,8 @@ pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>>
     let program = program.unwrap_or_else(|| vec!["/opt/actions-runner/run.sh".to_owned()]);
     s.finish();
     let (registration, token) = registration?;
-    let settings = GitHubRunnerSettings { url: url?, owner: owner?, runner_group_id, labels, work_folder, program };
+    let settings =
+        GitHubRunnerSettings { url: url?, owner: owner?, runner_group_id, scale_set, labels, work_folder, program };
     Some(Arc::new(Config { settings: (settings, registration), secrets: vec![token] }))
 }
 
