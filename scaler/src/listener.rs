@@ -1,4 +1,7 @@
-//! Accepts webhooks. It believes nothing, keeps nothing, and costs little: bounded connections, sizes, times and rates.
+//! Accepts webhooks. It believes nothing, keeps nothing, and costs little: connections, sizes, times, rates and lines in
+//! the log are bounded, and nothing that a stranger wrote reaches the log.
+
+mod peers;
 
 use std::{
     collections::BTreeMap,
@@ -17,19 +20,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use lightsout_core::platform::webhook::Refused;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::JoinHandle,
     time::timeout,
 };
 
+use self::peers::{Admitted, Peers, Rate, TokenBucket};
 use crate::webhooks::Webhooks;
 
 /// How many hints may wait. More say nothing new.
 pub(crate) const MAX_HINTS: usize = 1024;
-/// Connections at once; whoever comes after them is turned away.
-const MAX_CONNECTIONS: usize = 64;
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;
+/// Lines about refused webhooks: at once, and a minute in the long run.
+const LINES: u32 = 6;
 
 /// What one request and all requests may take.
 #[derive(Clone, Copy, Debug)]
@@ -83,19 +87,16 @@ pub(crate) async fn listen_with(
     let failed = |error| format!("--listen {address}: {error}; choose another address, or end the program that has it");
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let bucket = Mutex::new(TokenBucket { left: f64::from(limits.burst), at: Instant::now() });
-    let server = Arc::new(Server { webhooks, hints, limits, bucket });
+    let now = Instant::now();
+    let lines = Mutex::new(Lines { bucket: TokenBucket::full(LINES, now), withheld: 0 });
+    let server = Arc::new(Server { webhooks, hints, limits, lines });
+    let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, now));
     let task = tokio::spawn(async move {
-        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else { continue };
-                    let server = Arc::clone(&server);
-                    tokio::spawn(async move {
-                        server.serve(stream).await;
-                        drop(permit);
-                    });
+                Ok((stream, peer)) => {
+                    let Some(admitted) = peers.admit(peer.ip(), Instant::now()) else { continue };
+                    tokio::spawn(Arc::clone(&server).serve(stream, Arc::new(admitted)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection for a webhook could not be accepted");
@@ -112,23 +113,23 @@ struct Server {
     webhooks: Webhooks,
     hints: mpsc::Sender<String>,
     limits: Limits,
-    bucket: Mutex<TokenBucket>,
+    lines: Mutex<Lines>,
 }
 
-/// Requests that may still come now.
-struct TokenBucket {
-    left: f64,
-    at: Instant,
+/// What may still be said about refused webhooks.
+struct Lines {
+    bucket: TokenBucket,
+    withheld: u64,
 }
 
 impl Server {
-    async fn serve(self: Arc<Self>, stream: TcpStream) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: Arc<Admitted>) {
         let limit = self.limits.timeout;
         let service = service_fn(move |request| {
-            let server = Arc::clone(&self);
+            let (server, peer) = (Arc::clone(&self), Arc::clone(&peer));
             async move {
                 let mut reply = Response::new(Empty::<Bytes>::new());
-                *reply.status_mut() = server.answer(request).await;
+                *reply.status_mut() = server.answer(request, &peer).await;
                 Ok::<_, Infallible>(reply)
             }
         });
@@ -146,15 +147,17 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> StatusCode {
+    async fn answer(&self, request: Request<Incoming>, peer: &Admitted) -> StatusCode {
         let (head, body) = request.into_parts();
         let Some(path) = head.uri.path().strip_prefix("/hooks/") else { return StatusCode::NOT_FOUND };
         if head.method != Method::POST {
             return StatusCode::METHOD_NOT_ALLOWED;
         }
-        if !self.take_token() {
+        if !peer.take_token(Instant::now()) {
             return StatusCode::TOO_MANY_REQUESTS;
         }
+        // The pool's own name of it: what a stranger writes there is of any length and any number.
+        let Some(path) = self.webhooks.known(path) else { return StatusCode::UNAUTHORIZED };
         let body = match timeout(self.limits.timeout, Limited::new(body, self.limits.body).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => return StatusCode::PAYLOAD_TOO_LARGE,
@@ -163,6 +166,7 @@ impl Server {
         };
         match self.webhooks.accept(path, &headers(&head.headers), &body, jiff::Timestamp::now()) {
             Ok(pools) => {
+                peer.is_authentic(Instant::now());
                 for pool in pools {
                     tracing::debug!(pool, "jobs may wait, says a webhook");
                     // No room means that many hints wait already.
@@ -170,28 +174,24 @@ impl Server {
                 }
                 StatusCode::ACCEPTED
             }
-            Err(Refused::Malformed) => {
-                tracing::info!(path, why = %Refused::Malformed, "a webhook was refused");
-                StatusCode::BAD_REQUEST
-            }
-            Err(why @ (Refused::Unsigned | Refused::Forged | Refused::Stale)) => {
-                tracing::info!(path, %why, "a webhook was refused");
-                StatusCode::UNAUTHORIZED
+            Err(why) => {
+                self.say_refused(path, why);
+                match why {
+                    Refused::Malformed => StatusCode::BAD_REQUEST,
+                    Refused::Unsigned | Refused::Forged | Refused::Stale => StatusCode::UNAUTHORIZED,
+                }
             }
         }
     }
 
-    /// Takes one of the requests that may come now.
-    fn take_token(&self) -> bool {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let grown = bucket.at.elapsed().as_secs_f64() * f64::from(self.limits.rate);
-        bucket.left = (bucket.left + grown).min(f64::from(self.limits.burst));
-        bucket.at = Instant::now();
-        if bucket.left < 1.0 {
-            return false;
+    fn say_refused(&self, path: &str, why: Refused) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.bucket.take(f64::from(LINES) / 60.0, LINES, Instant::now()) {
+            let withheld = std::mem::take(&mut lines.withheld);
+            tracing::info!(path, %why, withheld = (withheld > 0).then_some(withheld), "a webhook was refused");
+        } else {
+            lines.withheld += 1;
         }
-        bucket.left -= 1.0;
-        true
     }
 }
 

@@ -50,6 +50,11 @@ impl Webhooks {
         self.0.entry(path.into()).or_default().push(PoolWebhook { pool: pool.into(), kind, secret, deliveries });
     }
 
+    /// The name that a pool's settings give to this webhook, if one has it.
+    pub(crate) fn known(&self, path: &str) -> Option<&str> {
+        self.0.get_key_value(path).map(|(path, _)| path.as_str())
+    }
+
     /// The pools that an authentic webhook makes tick: none when it is about something else, or was here before.
     pub(crate) fn accept(
         &self,

@@ -72,6 +72,58 @@ async fn an_authentic_webhook_is_a_hint_and_others_are_refused_without_detail() 
     assert!(refused.ends_with("\r\n\r\n") && !refused.contains("s3cret"), "no body: {refused}");
 }
 
+/// Counts what is said, and how much of it.
+#[derive(Clone, Default)]
+struct Said(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl tracing::field::Visit for Said {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.lock().unwrap().last_mut().unwrap().push_str(&format!("{field}={value:?} "));
+    }
+}
+
+impl tracing::Subscriber for Said {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.0.lock().unwrap().push(String::new());
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// What anybody may send costs a few lines a minute, none of which the sender wrote.
+#[tokio::test]
+async fn refused_webhooks_cost_a_few_short_lines() {
+    let said = Said::default();
+    let _guard = tracing::subscriber::set_default(said.clone());
+    let (listening, _hinted) = listening(Limits { rate: 1000, burst: 1000, ..Limits::default() }).await;
+    let long = "x".repeat(60_000);
+    for _ in 0..50 {
+        assert_eq!(status(&listening, &post("/hooks/a", "wrong", &queued(1))).await, 401);
+        // Nobody has this one: not even its body is waited for.
+        let head = format!("POST /hooks/{long} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n");
+        assert_eq!(status(&listening, &head).await, 401);
+    }
+    let lines = said.0.lock().unwrap().clone();
+    let refused: Vec<_> = lines.iter().filter(|line| line.contains("refused")).collect();
+    assert!((1..=8).contains(&refused.len()), "{}", refused.len());
+    assert!(lines.iter().all(|line| line.len() < 300), "nothing that a stranger wrote");
+}
+
 #[tokio::test]
 async fn too_much_is_refused() {
     let (listening, mut hinted) = listening(Limits { body: 64, rate: 0, burst: 3, ..Limits::default() }).await;

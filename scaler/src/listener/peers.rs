@@ -1,0 +1,254 @@
+//! Who may take how much of the listener. Whoever has sent an authentic webhook lately has a share of its own, which
+//! nobody else can use up; all others together have one.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Connections at once; whoever comes after them is turned away.
+const MAX_CONNECTIONS: usize = 64;
+/// Of these, at most so many for strangers.
+const MAX_STRANGERS: usize = 48;
+/// Of these, at most so many for one peer.
+const MAX_OF_ONE: usize = 16;
+/// How long an authentic webhook makes its sender known.
+const KNOWN: Duration = Duration::from_secs(3600);
+/// How many peers are told apart.
+const MAX_PEERS: usize = 4096;
+
+/// Requests a second in the long run, and at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    pub(crate) rate: u32,
+    pub(crate) burst: u32,
+}
+
+/// Something that may be done so often.
+#[derive(Debug)]
+pub(super) struct TokenBucket {
+    left: f64,
+    at: Instant,
+}
+
+impl TokenBucket {
+    pub(super) fn full(burst: u32, now: Instant) -> Self {
+        Self { left: f64::from(burst), at: now }
+    }
+
+    /// Takes one of those that may be done now. `per_second` come back in a second, up to `burst`.
+    pub(super) fn take(&mut self, per_second: f64, burst: u32, now: Instant) -> bool {
+        let grown = now.saturating_duration_since(self.at).as_secs_f64() * per_second;
+        self.left = (self.left + grown).min(f64::from(burst));
+        self.at = now;
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+/// Everybody who has a connection or had one lately.
+#[derive(Debug)]
+pub(super) struct Peers {
+    rate: Rate,
+    all: Mutex<All>,
+}
+
+#[derive(Debug)]
+struct All {
+    peers: BTreeMap<IpAddr, Peer>,
+    connections: usize,
+    /// Connections of those who are not known.
+    strangers: usize,
+    /// What those who are not known have together.
+    shared: TokenBucket,
+}
+
+#[derive(Debug)]
+struct Peer {
+    connections: usize,
+    bucket: TokenBucket,
+    known_since: Option<Instant>,
+}
+
+impl Peer {
+    fn is_known(&self, now: Instant) -> bool {
+        self.known_since.is_some_and(|since| now.saturating_duration_since(since) < KNOWN)
+    }
+}
+
+/// A connection that was admitted; its end makes room.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    peers: Arc<Peers>,
+    address: IpAddr,
+    stranger: bool,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut all = self.peers.lock();
+        all.connections = all.connections.saturating_sub(1);
+        if self.stranger {
+            all.strangers = all.strangers.saturating_sub(1);
+        }
+        if let Some(peer) = all.peers.get_mut(&self.address) {
+            peer.connections = peer.connections.saturating_sub(1);
+        }
+    }
+}
+
+impl Peers {
+    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+        let shared = TokenBucket::full(rate.burst, now);
+        Self { rate, all: Mutex::new(All { peers: BTreeMap::new(), connections: 0, strangers: 0, shared }) }
+    }
+
+    /// Lets a connection in, if there is room for one of this peer's.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Admitted> {
+        let address = network_of(address);
+        let mut guard = self.lock();
+        let all = &mut *guard;
+        make_room(&mut all.peers, address, now);
+        if !all.peers.contains_key(&address) && all.peers.len() >= MAX_PEERS {
+            return None;
+        }
+        let fresh = || Peer { connections: 0, bucket: TokenBucket::full(self.rate.burst, now), known_since: None };
+        let peer = all.peers.entry(address).or_insert_with(fresh);
+        let stranger = !peer.is_known(now);
+        let room = all.connections < MAX_CONNECTIONS
+            && peer.connections < MAX_OF_ONE
+            && (!stranger || all.strangers < MAX_STRANGERS);
+        if !room {
+            return None;
+        }
+        peer.connections += 1;
+        all.connections += 1;
+        all.strangers += usize::from(stranger);
+        Some(Admitted { peers: Arc::clone(self), address, stranger })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Admitted {
+    /// Takes one of the requests that this peer may make now.
+    pub(super) fn take_token(&self, now: Instant) -> bool {
+        let Rate { rate, burst } = self.peers.rate;
+        let mut guard = self.peers.lock();
+        let all = &mut *guard;
+        let Some(peer) = all.peers.get_mut(&self.address) else { return false };
+        peer.bucket.take(rate.into(), burst, now) && (peer.is_known(now) || all.shared.take(rate.into(), burst, now))
+    }
+
+    /// It has sent an authentic webhook.
+    pub(super) fn is_authentic(&self, now: Instant) {
+        if let Some(peer) = self.peers.lock().peers.get_mut(&self.address) {
+            peer.known_since = Some(now);
+        }
+    }
+}
+
+/// Forgets who has no connection: first those whom to forget changes nothing, and if all would have to stay, a stranger.
+fn make_room(peers: &mut BTreeMap<IpAddr, Peer>, newcomer: IpAddr, now: Instant) {
+    if peers.len() < MAX_PEERS || peers.contains_key(&newcomer) {
+        return;
+    }
+    let minute = Duration::from_secs(60);
+    peers.retain(|_, peer| {
+        peer.connections > 0 || peer.is_known(now) || now.saturating_duration_since(peer.bucket.at) < minute
+    });
+    if peers.len() >= MAX_PEERS {
+        let stranger = peers.iter().find(|(_, peer)| peer.connections == 0 && !peer.is_known(now));
+        if let Some(address) = stranger.map(|(address, _)| *address) {
+            peers.remove(&address);
+        }
+    }
+}
+
+/// Whoever has one address of IPv6 has its whole network of 64 bits.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { rate: 20, burst: 100 };
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn requests(connection: &Admitted, now: Instant) -> usize {
+        (0..1000).take_while(|_| connection.take_token(now)).count()
+    }
+
+    #[test]
+    fn junk_does_not_use_up_what_genuine_senders_have() {
+        let now = Instant::now();
+        let peers = Arc::new(Peers::new(RATE, now));
+        let genuine = peers.admit(address("192.0.2.1"), now).unwrap();
+        assert!(genuine.take_token(now));
+        genuine.is_authentic(now);
+        drop(genuine);
+        // From many addresses at once, and for a minute.
+        let junk: Vec<_> = (0..60).filter_map(|n| peers.admit(IpAddr::from([198, 51, 100, n]), now)).collect();
+        assert_eq!(junk.len(), MAX_STRANGERS, "some room is left");
+        let at_once: usize = junk.iter().map(|connection| requests(connection, now)).sum();
+        assert_eq!(at_once, 99, "all strangers together have one share");
+        for second in 0..60 {
+            let then = now + Duration::from_secs(second);
+            for connection in &junk {
+                requests(connection, then);
+            }
+            let genuine = peers.admit(address("192.0.2.1"), then).expect("room for a known sender");
+            assert!(genuine.take_token(then), "second {second}");
+        }
+        let later = now + KNOWN + Duration::from_secs(1);
+        assert!(peers.admit(address("192.0.2.1"), later).is_none(), "known for an hour");
+    }
+
+    #[test]
+    fn one_peer_takes_no_more_than_its_share() {
+        let now = Instant::now();
+        let peers = Arc::new(Peers::new(RATE, now));
+        let of_one: Vec<_> =
+            (0..64).filter_map(|n| peers.admit(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]), now)).collect();
+        assert_eq!(of_one.len(), MAX_OF_ONE, "a network of 64 bits is one");
+        assert!(peers.admit(address("2001:db8:0:2::1"), now).is_some());
+        assert_eq!(requests(&of_one[0], now), 100);
+        assert_eq!(requests(&of_one[1], now), 0);
+        assert_eq!(requests(&of_one[1], now + Duration::from_secs(1)), 20);
+        drop(of_one);
+        assert!(peers.admit(address("2001:db8:0:1::1"), now).is_some());
+        assert_eq!(peers.lock().connections, 0);
+    }
+
+    #[test]
+    fn peers_are_forgotten_before_they_are_too_many() {
+        let now = Instant::now();
+        let peers = Arc::new(Peers::new(RATE, now));
+        let known = peers.admit(address("192.0.2.1"), now).unwrap();
+        known.is_authentic(now);
+        drop(known);
+        for n in 0..20_000u32 {
+            drop(peers.admit(IpAddr::from((n + 0x0a00_0000).to_be_bytes()), now).expect("room"));
+        }
+        assert!(peers.lock().peers.len() <= MAX_PEERS);
+        assert!(peers.lock().peers[&address("192.0.2.1")].is_known(now));
+    }
+}
