@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path, sync::Mutex, time::Duration};
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
-    query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder},
+    query_parameters::{EventsOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder},
 };
 use futures_util::StreamExt;
 use lightsout_core::activity::{Activity, JobId};
@@ -94,7 +94,7 @@ impl Engine {
     pub async fn activity(&self, selection: &Selection) -> Activity {
         match self.list(selection).await {
             Ok(jobs) if jobs.is_empty() => Activity::Quiet,
-            Ok(jobs) => Activity::Busy(jobs.into_iter().collect()),
+            Ok(jobs) => Activity::Busy(jobs.into_iter().map(|(_, job)| job).collect()),
             Err(error) => {
                 self.keep(None);
                 Activity::Unknown(format!("the Docker engine at {} does not answer: {error}", self.socket))
@@ -102,7 +102,26 @@ impl Engine {
         }
     }
 
-    async fn list(&self, selection: &Selection) -> Result<Vec<JobId>, String> {
+    /// The ids of the running containers that are jobs.
+    pub async fn containers(&self, selection: &Selection) -> Result<Vec<String>, String> {
+        Ok(self.list(selection).await?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Kills these containers, as far as they still run.
+    pub async fn kill(&self, containers: &[String]) {
+        let Ok(client) = self.client().await else { return };
+        for id in containers {
+            match within(client.kill_container(id, None::<KillContainerOptions>)).await {
+                Ok(()) => tracing::warn!(
+                    id,
+                    "a job's container does not heed its runner; ended, so that the runner can report"
+                ),
+                Err(error) => tracing::debug!(id, error, "a job's container cannot be ended: it may be gone"),
+            }
+        }
+    }
+
+    async fn list(&self, selection: &Selection) -> Result<Vec<(String, JobId)>, String> {
         let mut filters = selection.filters();
         filters.insert("status".into(), ["running", "paused", "restarting"].map(str::to_owned).to_vec());
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -112,7 +131,8 @@ impl Engine {
             .into_iter()
             .filter_map(|container| {
                 let name = container.names.and_then(|names| names.into_iter().next()).unwrap_or_default();
-                selection.job(&name, &container.labels.unwrap_or_default())
+                let job = selection.job(&name, &container.labels.unwrap_or_default())?;
+                Some((container.id.unwrap_or(name), job))
             })
             .collect())
     }

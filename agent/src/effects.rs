@@ -20,6 +20,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     input::{Input, Inputs},
+    jobs::Jobs,
     journal::Journal,
     platform_access::PlatformAccess,
     process::Process,
@@ -45,6 +46,8 @@ pub struct Effects {
     pub journal: mpsc::UnboundedSender<(EffectId, JournalEntry)>,
     /// What the last registration yielded; it holds secrets, so it stays here until the runner starts.
     pub launch: Arc<Mutex<Option<Launch>>>,
+    /// What jobs ran in when it was last noted.
+    pub jobs: Arc<tokio::sync::Mutex<Jobs>>,
     /// The process whose exit will be told.
     pub watched: Arc<Mutex<Option<u32>>>,
 }
@@ -97,7 +100,20 @@ impl Effects {
                 HostResult::Done(on_disk(move || runner.note_told(told)).await)
             }
             HostEffect::SignalRunner(signal) => HostResult::Done(self.runner.signal(signal).await),
+            HostEffect::QuiesceRunner => HostResult::Done(match self.platform.quiesce() {
+                Some(quiesce) => self.runner.quiesce(quiesce).await,
+                None => Err("this platform's runner cannot be made to".into()),
+            }),
+            HostEffect::CountRequests => HostResult::Requests(self.platform.requests().await),
             HostEffect::AwaitExit { within } => HostResult::Exited(self.runner.exited_within(within).await),
+            HostEffect::NoteJobs => {
+                *self.jobs.lock().await = self.platform.jobs().await;
+                HostResult::Done(Ok(()))
+            }
+            HostEffect::EndJobs => {
+                self.jobs.lock().await.end().await;
+                HostResult::Done(Ok(()))
+            }
             HostEffect::KillRunner => {
                 self.runner.kill();
                 HostResult::Done(Ok(()))

@@ -13,6 +13,7 @@ mod docker;
 mod effects;
 mod event_loop;
 mod input;
+mod jobs;
 mod journal;
 mod lock;
 mod platform_access;

@@ -11,19 +11,22 @@ use lightsout_core::{
     activity::Activity,
     agent::host::{PlatformAnswer, PlatformCall},
     exchange::{ErrorKind, ExchangeError},
-    platform::{DrainBy, HostContext, Launch, Probe, RunnerPlatform, UndrainBy},
+    platform::{DrainBy, HostContext, Launch, Probe, Quiesce, Requests, RunnerPlatform, UndrainBy},
     settings::AgentSettings,
 };
 use lightsout_io::http::Driver;
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 
-use crate::{docker::Engine, probe::Prober, runner_process::RunnerProcess};
+use crate::{docker::Engine, jobs::Jobs, probe::Prober, runner_process::RunnerProcess};
 
 /// How long fetching the platform's secrets may take.
 const SECRETS: Duration = Duration::from_secs(20);
 /// How long a snapshot may wait for the platform's secrets: what is not known by then is not known now.
 const SNAPSHOT: Duration = Duration::from_secs(5);
+
+/// How long counting the runner's requests may take: it is asked on this machine.
+const REQUESTS: Duration = Duration::from_secs(2);
 
 pub struct PlatformAccess {
     settings: Arc<AgentSettings>,
@@ -130,6 +133,28 @@ impl PlatformAccess {
             }
         }
         Ok(PlatformAnswer::Done)
+    }
+
+    /// How the runner is made to ask for no more jobs.
+    pub fn quiesce(&self) -> Option<Quiesce> {
+        self.settings.platform.quiesce(&self.context)
+    }
+
+    /// Counts the runner's requests for jobs.
+    pub async fn requests(&self) -> Result<Requests, String> {
+        let Some(mut counting) = self.settings.platform.requests(&self.context) else {
+            return Err("its metrics are off (agent.metrics)".into());
+        };
+        self.driver.complete(counting.as_mut(), REQUESTS).await.map_err(|error| error.to_string())
+    }
+
+    /// What the jobs run in now; nothing while the platform's token is not there.
+    pub async fn jobs(&self) -> Jobs {
+        let held = self.opened.lock().ok().and_then(|opened| opened.clone());
+        match held {
+            Some(opened) => opened.prober.jobs().await,
+            None => Jobs::default(),
+        }
     }
 
     /// One snapshot of all probes, begun after the call, and whether the platform refused the token of one.

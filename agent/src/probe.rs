@@ -17,6 +17,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     docker::{Engine, Selection},
+    jobs::Jobs,
     process::{self, Child},
     runner_process::{RunnerProcess, Seen},
 };
@@ -30,6 +31,9 @@ use lightsout_core::{
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one source may take in any case. An engine that has to be connected to is asked two things.
 const LIMIT: Duration = Duration::from_secs(6);
+
+/// How long a snapshot that is under way is waited for where a deadline is near.
+const JOBS: Duration = Duration::from_secs(1);
 
 pub struct Prober {
     engine: Option<Arc<Engine>>,
@@ -97,6 +101,28 @@ impl Prober {
         let mut probes = self.probes.lock().await;
         let seen = join_all(probes.iter_mut().map(|source| self.sample(source))).await;
         (seen.into_iter().fold(Activity::Quiet, Activity::and), self.refused.load(Ordering::Relaxed))
+    }
+
+    /// What the jobs run in now, as far as it can be told.
+    pub async fn jobs(&self) -> Jobs {
+        let runner = match self.runner.seen() {
+            Seen::Runner(runner) => Some(runner),
+            Seen::Nobody | Seen::Unknown => None,
+        };
+        // A snapshot that hangs must not keep a deadline waiting.
+        let Ok(probes) = timeout(JOBS, self.probes.lock()).await else {
+            return Jobs::of(runner.as_ref(), &[], None).await;
+        };
+        let (mut reporters, mut selection) = (Vec::new(), None);
+        for source in probes.iter() {
+            match &source.kind {
+                Kind::Children(names) => reporters.clone_from(names),
+                Kind::Containers(containers) => selection = Some(containers.clone()),
+                Kind::Files(_) | Kind::Runner(_) | Kind::Call(_) => {}
+            }
+        }
+        drop(probes);
+        Jobs::of(runner.as_ref(), &reporters, self.engine.clone().zip(selection.as_ref())).await
     }
 
     /// What one source says. Silence is a doubt.

@@ -56,8 +56,14 @@ impl Process {
             CoreSignal::Term => Signal::TERM,
             CoreSignal::Int => Signal::INT,
             CoreSignal::Quit => Signal::QUIT,
+            CoreSignal::Hup => Signal::HUP,
         };
         self.send(signal)
+    }
+
+    /// Ends it without asking. A process that is gone is no error.
+    pub fn kill(&self) -> io::Result<()> {
+        self.send(Signal::KILL)
     }
 
     /// Ends it and every process of its group, without asking.

@@ -19,7 +19,7 @@ use std::{
 use lightsout_core::{
     agent::host::Told,
     exchange::Text,
-    platform::{Launch, Signal},
+    platform::{File as RunnerFile, Launch, Quiesce, Signal},
     settings::Surroundings,
 };
 use rustix::{
@@ -123,7 +123,7 @@ impl RunnerProcess {
 
     /// Starts the runner. `stop_signal` is what its unit gets when the machine shuts down.
     pub async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
-        self.write_files(launch).map_err(|error| format!("cannot write the runner's files: {error}"))?;
+        self.write_files(&launch.files).map_err(|error| format!("cannot write the runner's files: {error}"))?;
         // The new runner may get the old one's number. The room of note and record on the disk is taken now, while there
         // is some; and who finds the note alone knows that the record was lost.
         if let Ok(mut told) = self.told.lock() {
@@ -150,6 +150,12 @@ impl RunnerProcess {
             Some(process) => process.signal(signal).map_err(|error| error.to_string()),
             None => Ok(()),
         }
+    }
+
+    /// Makes the runner that was found or started ask for no more jobs; no runner is no error.
+    pub async fn quiesce(&self, quiesce: Quiesce) -> Result<(), String> {
+        self.write_files(&quiesce.files).map_err(|error| format!("cannot write the runner's files: {error}"))?;
+        self.signal(quiesce.signal).await
     }
 
     /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so
@@ -405,14 +411,14 @@ impl RunnerProcess {
         Ok(process)
     }
 
-    fn write_files(&self, launch: &Launch) -> io::Result<()> {
+    fn write_files(&self, files: &[RunnerFile]) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let owner = self.user.as_ref().map(|user| (user.uid, user.gid));
         if let Some((user, group)) = owner {
             // It stands in a folder of the agent's, where jobs can put nothing in its place.
             chown(&self.folder, Some(user), Some(group))?;
         }
-        for file in &launch.files {
+        for file in files {
             if let Some(folder) = file.path.parent().filter(|folder| !folder.exists()) {
                 fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             }
@@ -487,6 +493,7 @@ fn signal_name(signal: Signal) -> &'static str {
         Signal::Term => "SIGTERM",
         Signal::Int => "SIGINT",
         Signal::Quit => "SIGQUIT",
+        Signal::Hup => "SIGHUP",
     }
 }
 

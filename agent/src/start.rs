@@ -134,6 +134,7 @@ pub async fn run_on(
         inputs: inputs.clone(),
         journal: entries,
         launch: Arc::default(),
+        jobs: Arc::default(),
         watched: Arc::new(Mutex::new(None)),
     };
     let runner_alive = found.is_some();

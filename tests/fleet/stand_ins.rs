@@ -11,8 +11,8 @@ use crate::rig::{Fleet, hits, instance, living};
 
 /// The process of an instance's runner.
 fn runner(fleet: &Fleet, id: &str) -> Option<Pid> {
-    let file = fleet.dir().join("instances").join(id).join("state/runner/runner.pid");
-    Pid::from_raw(fs::read_to_string(file).ok()?.trim().parse().ok()?)
+    let file = fleet.dir().join("instances").join(id).join("state/runner.pid");
+    Pid::from_raw(fs::read_to_string(file).ok()?.split_ascii_whitespace().next()?.parse().ok()?)
 }
 
 fn environment(process: Pid) -> String {
@@ -39,6 +39,40 @@ fn a_request_that_is_cancelled_takes_the_job_with_it_that_was_handed_out() {
     fleet.request("DELETE", "faults", &Value::Null).expect("they end");
     fleet.ok("down");
     assert_eq!(fleet.ended().summary()["jobs"]["done"], 0);
+}
+
+/// The agent has a runner ask for no more jobs, and tells it to go when none is on its way.
+#[test]
+fn a_drain_loses_no_job_that_is_on_its_way() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --min 1 --max 1 --fault cancel-request");
+    let id = fleet.until_phase("idle");
+    let late = json!({ "target": "gitlab", "action": "jobs/request", "effect": { "late": { "ms": 4000 } } });
+    fleet.post("faults", &late);
+    let job = fleet.enqueue(1, 0.5)[0];
+    // No more than handed out: the answer is on its way.
+    fleet.until_job(job, JobState::Running);
+    fleet.ok(&format!("agent drain --socket {}", fleet.socket(&id).display()));
+    fleet.until_job(job, JobState::Done);
+    fleet.until_ended(&id);
+    assert_eq!(hits(&fleet, &json!("cancel-request")), 0, "when it was told to go nothing was on its way");
+    fleet.ok("down");
+    assert_eq!(fleet.ended().summary()["jobs"]["done"], 1);
+}
+
+/// The agent ends a deaf job before its reporter, and leaves that one the time to report.
+#[test]
+fn before_a_spot_deadline_a_deaf_job_is_reported() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --max 1 --no-docker --fault patient-abort");
+    // The shell that GitLab's script runs in would hear the signal, so it is replaced.
+    let argv = ["exec", "sh", "-c", "trap '' TERM INT QUIT; while :; do sleep 1; done"];
+    let job = fleet.post("jobs", &json!({ "argv": argv }))["ids"][0].as_u64().expect("an id");
+    let id = fleet.until_job(job, JobState::Running).instance.expect("an instance");
+    fleet.ok(&format!("interrupt {id} --in 30s"));
+    let failure = fleet.until_job(job, JobState::Interrupted).failure;
+    assert_eq!(failure.as_deref(), Some("runner_system_failure"), "its runner said so");
+    fleet.until_ended(&id);
+    fleet.ok("down");
+    assert_eq!(fleet.ended().summary()["jobs"]["lost"], 0);
 }
 
 /// gitlab-runner's shell executor reports nothing while the job's processes live, and at once when somebody ends them.

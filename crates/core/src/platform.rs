@@ -152,6 +152,26 @@ pub enum Signal {
     Int,
     /// `SIGQUIT`
     Quit,
+    /// `SIGHUP`: many programs read their configuration again.
+    Hup,
+}
+
+/// How a runner is made to ask for no more jobs, and to go on with what it has asked for.
+#[derive(Clone, Debug)]
+pub struct Quiesce {
+    /// Files that are replaced first.
+    pub files: Vec<File>,
+    /// What it is signalled then.
+    pub signal: Signal,
+}
+
+/// A runner's requests for jobs, as it counts them itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Requests {
+    /// Those that are on their way.
+    pub in_flight: u32,
+    /// How often it has read its configuration since it started.
+    pub reloads: u32,
 }
 
 /// What the platform answered to "send no more jobs".
@@ -174,6 +194,9 @@ pub struct DrainRules {
     pub undrain: UndrainBy,
     /// The signal that makes it fail its jobs at once and visibly, for a spot deadline.
     pub abort: Signal,
+    /// Whether the signal that drains it cancels a request for a job that is on its way, and with it the job that the platform hands out:
+    /// then it is quiesced first ([`RunnerConfig::quiesce`]).
+    pub quiesce: bool,
 }
 
 /// How a runner is made to take no more jobs.

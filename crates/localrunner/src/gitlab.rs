@@ -71,7 +71,7 @@ fn main(args: &[OsString]) -> ExitCode {
     with_args(PROGRAM, args, |args: Args| {
         let Command::Run { config, working_directory } = args.command;
         match Config::load(&config) {
-            Ok(config) => block_on(run(config, &working_directory)),
+            Ok(loaded) => block_on(run(config, loaded, &working_directory)),
             Err(error) => {
                 eprintln!("error: {error:#}");
                 Ok(ExitCode::from(2))
@@ -80,7 +80,18 @@ fn main(args: &[OsString]) -> ExitCode {
     })
 }
 
-async fn run(config: Config, working_directory: &Path) -> Result<()> {
+/// What the runner counts for its metrics.
+#[derive(Debug)]
+struct Counts {
+    /// Jobs that it has.
+    running: AtomicUsize,
+    /// Requests for a job that are on their way.
+    asking: AtomicUsize,
+    /// How often it has read its configuration.
+    loads: AtomicUsize,
+}
+
+async fn run(file: PathBuf, config: Config, working_directory: &Path) -> Result<()> {
     let executor = match &config.docker {
         Some(docker) => Executor::Containers {
             engine: Engine::connect(docker.host.as_deref()).await?,
@@ -90,15 +101,17 @@ async fn run(config: Config, working_directory: &Path) -> Result<()> {
         },
         None => Executor::Processes,
     };
-    let running = Arc::new(AtomicUsize::new(0));
+    let counts =
+        Arc::new(Counts { running: AtomicUsize::new(0), asking: AtomicUsize::new(0), loads: AtomicUsize::new(1) });
     if let Some(address) = config.listen_address.clone() {
-        metrics::serve(&address, config.clone(), Arc::clone(&running)).await?;
+        metrics::serve(&address, config.clone(), Arc::clone(&counts)).await?;
     }
     println!("takes jobs from {} as {}", config.url, config.system_id);
-    let starter =
-        Starter { executor, builds: working_directory.join("builds"), short_token: config.short_token(), running };
+    let source = GitLab::new(&config, file, Arc::clone(&counts));
+    let (builds, short_token) = (working_directory.join("builds"), config.short_token());
+    let starter = Starter { executor, builds, short_token, counts };
     let options = WorkerOptions { slots: config.concurrent, single: false, interval: config.check_interval, on_signal };
-    worker::work(GitLab::new(&config), starter, Faults::at(&config.url), options).await
+    worker::work(source, starter, Faults::at(&config.url), options).await
 }
 
 fn on_signal(signal: i32, stop: Stop) -> Stop {
@@ -114,13 +127,12 @@ struct Starter {
     /// Jobs that are plain processes have a directory each below it.
     builds: PathBuf,
     short_token: String,
-    /// Jobs that the runner has, for its metrics.
-    running: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
 }
 
 impl JobStarter<Ticket> for Starter {
     fn claimed(&self, _: &Ticket) -> Result<()> {
-        self.running.fetch_add(1, Ordering::SeqCst);
+        self.counts.running.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -142,7 +154,7 @@ impl JobStarter<Ticket> for Starter {
     }
 
     fn ended(&self, _: &Ticket) {
-        self.running.fetch_sub(1, Ordering::SeqCst);
+        self.counts.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

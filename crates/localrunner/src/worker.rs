@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use lightsout_localcloud::FaultEffect;
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::{
     sync::{mpsc, watch},
@@ -35,6 +35,14 @@ pub trait JobSource: Send + Sync + 'static {
 
     /// Reports how a job ended.
     fn finish(&self, job: &Self::Job, outcome: &Outcome) -> impl Future<Output = Finish> + Send;
+
+    /// Whether the runner reads its configuration again at `SIGHUP`. One that does not is ended by it, as any program.
+    const RELOADS: bool = false;
+
+    /// Reads the configuration again: whether it is to take jobs.
+    fn reload(&self) -> bool {
+        true
+    }
 
     /// Leaves, after the last job.
     fn disconnect(&self) -> impl Future<Output = ()> + Send {
@@ -135,18 +143,25 @@ pub async fn work<S: JobSource, T: JobStarter<S::Job>>(
     options: WorkerOptions,
 ) -> Result<()> {
     faults.on_start().await;
-    let mut signals = Signals::new([SIGQUIT, SIGTERM, SIGINT]).context("cannot listen to signals")?;
+    let hup = S::RELOADS.then_some(SIGHUP);
+    let mut signals =
+        Signals::new([SIGQUIT, SIGTERM, SIGINT].into_iter().chain(hup)).context("cannot listen to signals")?;
     let (source, starter, faults) = (Arc::new(source), Arc::new(starter), Arc::new(faults));
     let (aborting, aborted) = watch::channel(Abort::No);
     let mut stop = Stop::No;
     let mut request: Option<LocalBoxFuture<'_, Claim<S::Job>>> = None;
     let mut jobs = JoinSet::new();
     let mut next_request = Instant::now();
-    let (mut used_up, mut over) = (false, None);
+    let (mut used_up, mut over, mut takes_jobs) = (false, None, true);
     // A request that is under way is waited for even when stopping, without a fault: the job it may bring is ours already.
     while (stop == Stop::No && !used_up) || request.is_some() || !jobs.is_empty() {
         tokio::select! {
             Some(signal) = signals.next() => {
+                if signal == SIGHUP {
+                    takes_jobs = source.reload();
+                    println!("signal {signal}: read the configuration again");
+                    continue;
+                }
                 stop = stop.max((options.on_signal)(signal, stop));
                 println!("signal {signal}: {}", if stop >= Stop::Abort { "ends its jobs" } else { "no more jobs" });
                 anyhow::ensure!(stop < Stop::Exit, "ended by a second signal");
@@ -182,7 +197,7 @@ pub async fn work<S: JobSource, T: JobStarter<S::Job>>(
                 }
             }
             () = tokio::time::sleep_until(next_request),
-                if stop == Stop::No && !used_up && request.is_none() && jobs.len() < options.slots =>
+                if stop == Stop::No && takes_jobs && !used_up && request.is_none() && jobs.len() < options.slots =>
             {
                 let source = Arc::clone(&source);
                 request = Some(Box::pin(async move { source.claim().await }));

@@ -1,5 +1,7 @@
 //! What the agent asks of the shell.
 
+use std::time::Duration;
+
 use super::{
     event::RequestId,
     phase::{LeaveReason, Saved},
@@ -32,7 +34,10 @@ pub enum Request {
     /// Take a drain back.
     Undrain,
     /// Make the runner fail its jobs at once, visibly: a spot deadline is near.
-    Abort,
+    Abort {
+        /// How long that may take before the runner is killed.
+        within: Duration,
+    },
     /// Remove this instance's registration.
     Deregister,
     /// Take a fresh snapshot of all probes.

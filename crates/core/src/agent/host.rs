@@ -13,7 +13,7 @@ use crate::{
     activity::Activity,
     cloud::{CloudError, Membership, Room},
     exchange::ExchangeError,
-    platform::{Drained, Signal},
+    platform::{Drained, Requests, Signal},
     time::Tick,
 };
 
@@ -52,11 +52,19 @@ pub enum HostEffect {
     NoteTold(Told),
     /// Signal the runner's main process, if there is one.
     SignalRunner(Signal),
+    /// Make the runner ask for no more jobs, and go on with what it has asked for.
+    QuiesceRunner,
+    /// Count the runner's requests for jobs.
+    CountRequests,
     /// Wait for the runner's exit.
     AwaitExit {
         /// How long at most.
         within: Duration,
     },
+    /// Take note of the processes and containers in which the runner's jobs run: once it ends they cannot be told from others.
+    NoteJobs,
+    /// End those that were noted, by force. Whoever reports on them lives on.
+    EndJobs,
     /// Kill the runner and whatever it started.
     KillRunner,
     /// Wait.
@@ -136,7 +144,7 @@ pub enum Told {
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostResult {
-    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `KillRunner`, `Pause`, `ForgetToken`, `ReleaseClients`.
+    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `ForgetToken`, `ReleaseClients`.
     Done(Result<(), String>),
     /// `FindRunner`: the runner, if there is one.
     Runner(Result<Option<RunnerSeen>, String>),
@@ -144,6 +152,8 @@ pub enum HostResult {
     Exited(bool),
     /// `OpenPlatform` and `Platform`.
     Platform(Result<PlatformAnswer, ExchangeError>),
+    /// `CountRequests`, or why they cannot be counted.
+    Requests(Result<Requests, String>),
     /// `Snapshot`.
     Snapshot {
         /// What was seen.

@@ -199,7 +199,7 @@ fn touches_runner(request: Request) -> bool {
         Request::Register | Request::Drain | Request::Undrain | Request::Deregister => true,
         Request::Save(_)
         | Request::NoteProof
-        | Request::Abort
+        | Request::Abort { .. }
         | Request::Probe
         | Request::Describe
         | Request::Room
@@ -222,7 +222,7 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
         Request::Register => (HostEffect::FindRunner, Step::Register(register::Step::Find)),
         Request::Drain => drain::first(),
         Request::Undrain => undrain::first(cx),
-        Request::Abort => (HostEffect::FindRunner, Step::Abort(abort::Step::Find)),
+        Request::Abort { within } => (HostEffect::FindRunner, Step::Abort(abort::Step::Find { within })),
         Request::Deregister => deregister::first(cx),
         Request::Probe => (HostEffect::Snapshot, Step::Probe),
         Request::Describe

@@ -4,9 +4,9 @@ use std::{any::Any, fmt, vec};
 
 use secrecy::SecretString;
 
-use super::{DrainRules, Queue, RunnerPlatform, Takes};
+use super::{DrainRules, HostContext, Queue, Quiesce, Requests, RunnerPlatform, Takes};
 use crate::{
-    exchange::{ErrorKind, ExchangeError},
+    exchange::{Call, ErrorKind, ExchangeError},
     settings::SecretSource,
 };
 
@@ -41,6 +41,12 @@ pub trait RunnerConfig: Any + fmt::Debug + Send + Sync {
 
     /// Whether the runner needs the container engine for its jobs.
     fn uses_engine(&self) -> bool;
+
+    /// How the runner is quiesced, where [`DrainRules::quiesce`] says that it must be.
+    fn quiesce(&self, host: &HostContext) -> Option<Quiesce>;
+
+    /// Counts the runner's requests for jobs, where it counts them.
+    fn requests(&self, host: &HostContext) -> Option<Call<Requests>>;
 
     /// Where the secrets are that [`Self::open`] needs.
     fn secrets(&self) -> Vec<&SecretSource>;
@@ -81,6 +87,16 @@ pub trait RunnerSettings: fmt::Debug + Send + Sync + 'static {
     /// As [`RunnerConfig::uses_engine`].
     fn uses_engine(&self) -> bool {
         false
+    }
+
+    /// As [`RunnerConfig::quiesce`].
+    fn quiesce(&self, _: &HostContext) -> Option<Quiesce> {
+        None
+    }
+
+    /// As [`RunnerConfig::requests`].
+    fn requests(&self, _: &HostContext) -> Option<Call<Requests>> {
+        None
     }
 
     /// The runner.
@@ -132,6 +148,14 @@ impl<S: RunnerSettings> RunnerConfig for Config<S> {
 
     fn uses_engine(&self) -> bool {
         self.settings.uses_engine()
+    }
+
+    fn quiesce(&self, host: &HostContext) -> Option<Quiesce> {
+        self.settings.quiesce(host)
+    }
+
+    fn requests(&self, host: &HostContext) -> Option<Call<Requests>> {
+        self.settings.requests(host)
     }
 
     fn secrets(&self) -> Vec<&SecretSource> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -22,6 +24,9 @@ fn idling_out() -> Rig {
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle });
     rig
 }
+
+/// An abort with the whole margin: until a quarter of it is left.
+const ABORT: Request = Request::Abort { within: Duration::from_millis(18_750) };
 
 const LEAVING_IDLE: Request = Request::Save(Saved::Leaving { why: LeaveReason::Idle });
 
@@ -168,8 +173,8 @@ fn a_spot_notice_lets_jobs_run_until_the_margin_and_then_fails_them() {
     rig.pass(secs(94));
     assert_eq!(rig.open(), []);
     rig.pass(secs(1));
-    assert_eq!(rig.open(), [Request::Abort]);
-    rig.answer(Request::Abort, Outcome::Done);
+    assert_eq!(rig.open(), [ABORT]);
+    rig.answer(ABORT, Outcome::Done);
     rig.event(Event::RunnerExited);
     rig.answer(Request::Probe, QUIET);
     assert_eq!(rig.open(), [Request::Deregister]);
@@ -196,7 +201,7 @@ fn a_job_that_ends_in_time_is_not_aborted() {
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
     rig.pass(secs(69));
-    assert!(!rig.open().contains(&Request::Abort));
+    assert!(!rig.open().contains(&ABORT));
 }
 
 #[test]
@@ -209,7 +214,7 @@ fn proven_empty_before_a_spot_deadline_nothing_is_left_to_abort() {
     assert_eq!(rig.open(), [Request::Probe], "past the margin, and only the last look is awaited");
     rig.pass(secs(1));
     assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Spot }, "not for longer than there is time");
-    assert!(!rig.open().contains(&Request::Abort));
+    assert!(!rig.open().contains(&ABORT));
 }
 
 #[test]
@@ -220,7 +225,7 @@ fn the_same_notice_twice_is_one_notice() {
     rig.pass(secs(60));
     rig.event(Event::Spot { at });
     rig.pass(secs(35));
-    assert!(rig.open().contains(&Request::Abort), "the budget runs from the first");
+    assert!(rig.open().contains(&ABORT), "the budget runs from the first");
 }
 
 #[test]
@@ -323,7 +328,7 @@ fn a_stuck_runner_is_ended_only_when_quiet_long_enough_after_it_was_told() {
     rig.pass(secs(899));
     assert_eq!(rig.open(), []);
     rig.pass(secs(1));
-    assert_eq!(rig.open(), [Request::Abort]);
+    assert_eq!(rig.open(), [Request::Abort { within: secs(15) }]);
 }
 
 #[test]
@@ -338,7 +343,7 @@ fn a_spot_deadline_that_cannot_be_is_put_right() {
         rig.pass(secs(94));
         assert_eq!(rig.open(), [], "{wrong:?}: a notice comes two minutes before the end");
         rig.pass(secs(1));
-        assert_eq!(rig.open(), [Request::Abort], "{wrong:?}");
+        assert_eq!(rig.open(), [ABORT], "{wrong:?}");
     }
 }
 
@@ -354,10 +359,10 @@ fn a_spot_deadline_only_comes_nearer() {
         assert_eq!(rig.open(), []);
     }
     rig.pass(secs(1));
-    assert_eq!(rig.open(), [Request::Abort], "a notice whose time moves each second does not push it away");
+    assert_eq!(rig.open(), [ABORT], "a notice whose time moves each second does not push it away");
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Spot { at: rig.now + secs(100) });
     rig.event(Event::Spot { at: rig.now + secs(60) });
     rig.pass(secs(36));
-    assert!(rig.open().contains(&Request::Abort), "nearer it may come");
+    assert!(rig.open().contains(&Request::Abort { within: secs(18) }), "nearer it may come");
 }

@@ -18,16 +18,21 @@ use lightsout_core::{
     },
     cloud::{CloudError, CloudErrorKind, Membership},
     exchange::{ErrorKind, ExchangeError},
-    platform::{DrainBy, DrainRules, Drained, Signal, UndrainBy},
+    platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     time::Tick,
 };
 
 use crate::rig::{CLOUD, busy, secs};
 
-const BY_SIGNAL: DrainRules =
-    DrainRules { drain: DrainBy::Signal(Signal::Quit), undrain: UndrainBy::Relaunch, abort: Signal::Term };
+const BY_SIGNAL: DrainRules = DrainRules {
+    drain: DrainBy::Signal(Signal::Quit),
+    undrain: UndrainBy::Relaunch,
+    abort: Signal::Term,
+    quiesce: false,
+};
 const BY_SAME_SIGNAL: DrainRules = DrainRules { drain: DrainBy::Signal(Signal::Term), ..BY_SIGNAL };
-const BY_CALL: DrainRules = DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Int };
+const BY_CALL: DrainRules =
+    DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Int, quiesce: false };
 const BY_REMOVAL: DrainRules = DrainRules { undrain: UndrainBy::Relaunch, ..BY_CALL };
 
 const DONE: HostResult = HostResult::Done(Ok(()));
@@ -182,6 +187,88 @@ fn a_runner_is_told_once_and_noted_before_and_after() {
     assert_eq!((host.outcome_of(Request::Drain), host.open()), (Some(&Outcome::Signalled), vec![]));
 }
 
+const CANCELS_REQUESTS: DrainRules = DrainRules { quiesce: true, ..BY_SIGNAL };
+
+fn requests(in_flight: u32, reloads: u32) -> HostResult {
+    HostResult::Requests(Ok(Requests { in_flight, reloads }))
+}
+
+/// A runner that was quiesced and is being watched, after this first count of its requests.
+fn quiesced(before: HostResult) -> Host {
+    let mut host = Host::draining(CANCELS_REQUESTS, LeaveReason::ScaleIn);
+    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(HostEffect::NoteTold(Told::Maybe), DONE);
+    host.answer(HostEffect::CountRequests, before);
+    host.answer(HostEffect::QuiesceRunner, DONE);
+    host
+}
+
+impl Host {
+    fn aborted(&self) -> bool {
+        self.finished.iter().any(|(request, _)| matches!(request, Request::Abort { .. }))
+    }
+
+    /// One look at the runner's requests.
+    fn look(&mut self, result: HostResult) {
+        self.answer(HostEffect::Pause(std::time::Duration::from_millis(200)), DONE);
+        self.answer(HostEffect::CountRequests, result);
+    }
+
+    fn told(&self) -> bool {
+        self.open().contains(&HostEffect::SignalRunner(Signal::Quit))
+    }
+}
+
+#[test]
+fn a_runner_that_cancels_its_requests_is_told_when_none_is_on_its_way() {
+    let mut host = quiesced(requests(1, 1));
+    // Not read again yet; then a request that was made before; then one look is not enough.
+    for result in [requests(0, 1), requests(0, 1), requests(1, 2), requests(0, 2), requests(1, 2), requests(0, 2)] {
+        host.look(result);
+        assert!(!host.told());
+    }
+    host.look(requests(0, 2));
+    assert!(host.told());
+    host.answer(HostEffect::SignalRunner(Signal::Quit), DONE);
+    host.answer(HostEffect::NoteTold(Told::Yes), DONE);
+    assert_eq!(host.outcome_of(Request::Drain), Some(&Outcome::Signalled));
+}
+
+#[test]
+fn a_runner_that_does_not_count_its_requests_is_told_after_the_longest_one() {
+    let unknown = || HostResult::Requests(Err("no metrics".into()));
+    let mut host = quiesced(unknown());
+    for _ in 0..399 {
+        host.look(unknown());
+        assert!(!host.told());
+    }
+    host.look(unknown());
+    assert!(host.told());
+    // Once it counts them, it is believed when it must have read its configuration.
+    let mut host = quiesced(unknown());
+    for _ in 0..15 {
+        host.look(requests(0, 7));
+        assert!(!host.told());
+    }
+    host.look(requests(0, 7));
+    assert!(host.told());
+}
+
+#[test]
+fn a_runner_with_a_request_on_its_way_for_ever_is_busy() {
+    let mut host = quiesced(requests(1, 1));
+    for _ in 0..400 {
+        host.look(requests(1, 2));
+    }
+    assert_eq!(host.outcome_of(Request::Drain), Some(&Outcome::Drained(Drained::StillBusy)));
+    let mut host = Host::draining(CANCELS_REQUESTS, LeaveReason::ScaleIn);
+    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.answer(HostEffect::NoteTold(Told::Maybe), DONE);
+    host.answer(HostEffect::CountRequests, requests(0, 1));
+    host.answer(HostEffect::QuiesceRunner, HostResult::Done(Err("the disk is full".into())));
+    assert!(matches!(host.outcome_of(Request::Drain), Some(Outcome::Failed(_))));
+}
+
 #[test]
 fn a_runner_that_may_have_been_told_is_told_again_only_when_quiet() {
     let mut host = Host::draining(BY_SAME_SIGNAL, LeaveReason::ScaleIn);
@@ -304,8 +391,8 @@ fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
     host.open.clear();
     let at = host.now + secs(1);
     host.event(Event::Spot { at });
-    host.now = at;
-    host.agent.handle_timeout(at);
+    host.now = at - std::time::Duration::from_millis(400);
+    host.agent.handle_timeout(host.now);
     host.collect();
     let (mut done, mut asked) = (Vec::new(), BTreeSet::new());
     while let Some((id, effect)) = host.open.iter().copied().find(|(id, _)| asked.insert(*id)) {
@@ -316,6 +403,10 @@ fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
             HostEffect::StartRunner { .. }
             | HostEffect::NoteTold(_)
             | HostEffect::SignalRunner(_)
+            | HostEffect::QuiesceRunner
+            | HostEffect::CountRequests
+            | HostEffect::NoteJobs
+            | HostEffect::EndJobs
             | HostEffect::KillRunner
             | HostEffect::Pause(_)
             | HostEffect::OpenPlatform
@@ -327,7 +418,7 @@ fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
         host.open.retain(|(open, _)| *open != id);
         host.agent.resume(id, result, host.now);
         host.collect();
-        if host.outcome_of(Request::Abort).is_some() {
+        if host.aborted() {
             break;
         }
     }
@@ -336,14 +427,21 @@ fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
 
 #[test]
 fn an_abort_signals_twice_only_where_the_first_means_finish_and_kills_in_the_end() {
-    let wait = HostEffect::AwaitExit { within: secs(10) };
+    // One second of notice: aborted 0.4 s before the deadline, left 0.1 s before it.
+    let ms = std::time::Duration::from_millis;
     let term = HostEffect::SignalRunner(Signal::Term);
-    let end = [HostEffect::FindRunner, term, wait, HostEffect::KillRunner];
-    assert_eq!(abort(BY_SIGNAL, Told::No), end);
-    assert_eq!(abort(BY_SAME_SIGNAL, Told::Yes), end);
-    let pause = HostEffect::Pause(std::time::Duration::from_millis(200));
-    let twice =
-        [HostEffect::FindRunner, HostEffect::NoteTold(Told::Maybe), term, pause, term, wait, HostEffect::KillRunner];
+    // The job ends before its reporter, who gets the last third of the time.
+    let end = [
+        HostEffect::AwaitExit { within: ms(200) },
+        HostEffect::EndJobs,
+        HostEffect::AwaitExit { within: ms(100) },
+        HostEffect::KillRunner,
+    ];
+    let once = [&[HostEffect::FindRunner, HostEffect::NoteJobs, term][..], &end].concat();
+    assert_eq!(abort(BY_SIGNAL, Told::No), once);
+    assert_eq!(abort(BY_SAME_SIGNAL, Told::Yes), once);
+    let told = [HostEffect::NoteTold(Told::Maybe), term, HostEffect::Pause(ms(200)), term];
+    let twice = [&[HostEffect::FindRunner, HostEffect::NoteJobs][..], &told, &end].concat();
     assert_eq!(abort(BY_SAME_SIGNAL, Told::No), twice);
 }
 

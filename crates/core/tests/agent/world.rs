@@ -20,7 +20,7 @@ use lightsout_core::{
     cloud::{Capabilities, CloudError, CloudErrorKind, Membership, ProtectionSupport, Room, TargetState},
     exchange::{ErrorKind, ExchangeError},
     invariants::{Ledger, SpotDeadline},
-    platform::{DrainBy, DrainRules, Drained, Signal, UndrainBy},
+    platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     time::Tick,
 };
 
@@ -34,6 +34,8 @@ const STALE: Duration = Duration::from_secs(30);
 pub enum Kind {
     /// A signal; the exit is the proof. Another signal cancels the jobs (GitLab).
     Signal,
+    /// A signal that also cancels a request that is on its way, and with it the job that the platform hands out (gitlab-runner).
+    CancelsRequests,
     /// The same signal cancels when it comes again (Buildkite, CircleCI).
     SameSignal,
     /// The platform stops sending and says whether a job runs (StackGuardian, Spacelift).
@@ -43,16 +45,16 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Signal, Self::SameSignal, Self::Call, Self::Remove];
+    pub const ALL: [Self; 5] = [Self::Signal, Self::CancelsRequests, Self::SameSignal, Self::Call, Self::Remove];
 
     fn rules(self) -> DrainRules {
         let (drain, undrain) = match self {
-            Self::Signal => (DrainBy::Signal(Signal::Quit), UndrainBy::Relaunch),
+            Self::Signal | Self::CancelsRequests => (DrainBy::Signal(Signal::Quit), UndrainBy::Relaunch),
             Self::SameSignal => (DrainBy::Signal(Signal::Term), UndrainBy::Relaunch),
             Self::Call => (DrainBy::Call, UndrainBy::Call),
             Self::Remove => (DrainBy::Call, UndrainBy::Relaunch),
         };
-        DrainRules { drain, undrain, abort: Signal::Term }
+        DrainRules { drain, undrain, abort: Signal::Term, quiesce: self == Self::CancelsRequests }
     }
 }
 
@@ -67,11 +69,27 @@ pub struct Runner {
     /// Signalled to cancel: it exits at any moment.
     dying: bool,
     pub job: bool,
+    /// A request for a job is on its way, and whether the platform has answered it with a job.
+    asking: bool,
+    handed_out: bool,
+    /// It was made to ask for no more jobs, and how often it read its configuration.
+    quiesced: bool,
+    reloads: u8,
 }
 
 impl Runner {
-    const FRESH: Self =
-        Self { accepting: true, remembered: Told::No, noted: Told::No, finishing: false, dying: false, job: false };
+    const FRESH: Self = Self {
+        accepting: true,
+        remembered: Told::No,
+        noted: Told::No,
+        finishing: false,
+        dying: false,
+        job: false,
+        asking: false,
+        handed_out: false,
+        quiesced: false,
+        reloads: 1,
+    };
 }
 
 /// The truth about the instance's place in its group.
@@ -152,6 +170,10 @@ pub enum Move {
     Stale(usize),
     Enqueue,
     Assign,
+    /// The runner asks for a job; the platform hands one out; the answer arrives.
+    Request,
+    HandOut,
+    Receive,
     Finish,
     Exit,
     ExitNews,
@@ -282,14 +304,19 @@ impl World {
         };
         let (runner, left) = (self.runner, self.left);
         may(left.jobs > 0, Move::Enqueue);
-        may(self.queued > 0 && runner.is_some_and(|runner| runner.accepting && !runner.job), Move::Assign);
+        let requests = self.kind == Kind::CancelsRequests;
+        let free = runner.is_some_and(|runner| runner.accepting && !runner.job);
+        may(self.queued > 0 && free && !requests, Move::Assign);
+        may(requests && free && runner.is_some_and(|runner| !runner.asking && !runner.quiesced), Move::Request);
+        may(self.queued > 0 && runner.is_some_and(|runner| runner.asking && !runner.handed_out), Move::HandOut);
+        may(runner.is_some_and(|runner| runner.asking), Move::Receive);
         may(self.job_runs(), Move::Finish);
         may(runner.is_some_and(|runner| runner.dying || (runner.finishing && !runner.job)), Move::Exit);
         may(self.exit_news, Move::ExitNews);
         may(self.sampled.is_none(), Move::Sample);
         may(self.sampled.is_none() && left.faults > 0, Move::SampleBlind);
         may(self.sampled.is_some(), Move::Arrive);
-        may(runner.is_some_and(|runner| !runner.job) && left.faults > 0, Move::RunnerDies);
+        may(runner.is_some_and(|runner| !runner.job && !runner.handed_out) && left.faults > 0, Move::RunnerDies);
         may(left.crashes > 0, Move::Crash);
         // Where an ending cannot be held off, only protection keeps the group from it.
         let choosable = self.capabilities.hold.is_some() || !self.protected;
@@ -352,6 +379,16 @@ impl World {
                 let (id, _) = self.open.remove(index);
                 let membership = membership(self.was.0, self.protected);
                 self.resume(id, HostResult::Cloud(Ok(CloudAnswer::Membership(membership))));
+            }
+            Move::Request => self.runner.as_mut().unwrap().asking = true,
+            Move::HandOut => {
+                self.queued -= 1;
+                self.runner.as_mut().unwrap().handed_out = true;
+            }
+            Move::Receive => {
+                let runner = self.runner.as_mut().unwrap();
+                runner.asking = false;
+                runner.job |= std::mem::take(&mut runner.handed_out);
             }
             Move::Enqueue => {
                 self.left.jobs -= 1;
@@ -448,7 +485,9 @@ impl World {
     /// Ended, waiting in the warm pool, or ready for jobs.
     pub fn good(&self) -> bool {
         let serves = matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy);
-        self.place == Place::Gone || self.excused || (serves && self.runner.is_some_and(|runner| runner.accepting))
+        self.place == Place::Gone
+            || self.excused
+            || (serves && self.runner.is_some_and(|runner| runner.accepting && !runner.quiesced))
     }
 
     /// Without further faults and notices, everything that is pending happens, jobs end, and time passes: the world at the end, in which no
@@ -466,6 +505,7 @@ impl World {
                 matches!(
                     step,
                     Move::Finish
+                        | Move::Receive
                         | Move::Exit
                         | Move::ExitNews
                         | Move::TargetNews
@@ -509,19 +549,32 @@ impl World {
                 }
             }
             HostEffect::SignalRunner(signal) => self.signal(signal),
+            HostEffect::QuiesceRunner => {
+                if let Some(runner) = &mut self.runner {
+                    (runner.quiesced, runner.reloads) = (true, runner.reloads.saturating_add(1));
+                }
+            }
+            HostEffect::CountRequests => {
+                let count = |runner: Runner| Requests {
+                    in_flight: u32::from(runner.asking),
+                    reloads: u32::from(runner.reloads),
+                };
+                return HostResult::Requests(self.runner.map(count).ok_or_else(|| "nobody answers".into()));
+            }
             HostEffect::AwaitExit { .. } => {
                 if self.runner.is_some_and(|runner| runner.dying || (runner.finishing && !runner.job)) {
                     self.lose_runner();
                 }
                 return HostResult::Exited(self.runner.is_none());
             }
+            HostEffect::EndJobs => self.cut(),
             HostEffect::KillRunner => {
                 self.cut();
                 if self.runner.is_some() {
                     self.lose_runner();
                 }
             }
-            HostEffect::Pause(_) | HostEffect::ForgetToken | HostEffect::ReleaseClients => {}
+            HostEffect::NoteJobs | HostEffect::Pause(_) | HostEffect::ForgetToken | HostEffect::ReleaseClients => {}
             HostEffect::OpenPlatform => return HostResult::Platform(Ok(PlatformAnswer::Done)),
             HostEffect::Platform { call, .. } => return HostResult::Platform(Ok(self.platform(call))),
             HostEffect::Snapshot => {
@@ -610,9 +663,12 @@ impl World {
     }
 
     fn signal(&mut self, signal: Signal) {
+        if self.kind == Kind::CancelsRequests {
+            self.cancel_request();
+        }
         let Some(runner) = &mut self.runner else { return };
         let drains = match self.kind {
-            Kind::Signal => signal == Signal::Quit,
+            Kind::Signal | Kind::CancelsRequests => signal == Signal::Quit,
             Kind::SameSignal => !runner.finishing,
             Kind::Call | Kind::Remove => false,
         };
@@ -720,8 +776,21 @@ impl World {
         self.exit_news = true;
     }
 
+    /// A request that is on its way is cancelled: a job that was handed out is nobody's.
+    fn cancel_request(&mut self) {
+        if let Some(runner) = &mut self.runner {
+            runner.job |= std::mem::take(&mut runner.handed_out);
+            if std::mem::take(&mut runner.asking) && runner.job {
+                self.cut();
+            }
+        }
+    }
+
     /// Whatever runs is ended by what the agent did.
     fn cut(&mut self) {
+        if let Some(runner) = &mut self.runner {
+            runner.job |= std::mem::take(&mut runner.handed_out);
+        }
         if let Some(runner) = &mut self.runner
             && std::mem::take(&mut runner.job)
         {
@@ -777,12 +846,16 @@ fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: ErrorKind) -> Ho
         HostEffect::OpenPlatform | HostEffect::Platform { .. } => {
             HostResult::Platform(Err(ExchangeError::new(platform, why)))
         }
+        HostEffect::CountRequests => HostResult::Requests(Err(why.into())),
         HostEffect::Snapshot => HostResult::Snapshot { activity: Activity::Unknown(why.into()), token_refused: false },
         HostEffect::Cloud(_) => HostResult::Cloud(Err(CloudError::new(cloud, why))),
         HostEffect::WriteJournal(_)
         | HostEffect::StartRunner { .. }
         | HostEffect::NoteTold(_)
         | HostEffect::SignalRunner(_)
+        | HostEffect::QuiesceRunner
+        | HostEffect::NoteJobs
+        | HostEffect::EndJobs
         | HostEffect::KillRunner
         | HostEffect::Pause(_)
         | HostEffect::ForgetToken

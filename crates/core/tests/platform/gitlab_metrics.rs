@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lightsout_core::{
     activity::Activity,
-    exchange::{EffectResult, Output, Reply, Unreachable},
+    exchange::{EffectResult, ErrorKind, Output, Reply, Unreachable},
     platform::{
-        Probe, RunnerPlatform,
+        Config, HostContext, Probe, Requests, RunnerConfig, RunnerPlatform,
         gitlab::{GitLabRunner, GitLabRunnerSettings},
     },
 };
@@ -37,16 +37,19 @@ gitlab_runner_jobs{state=\"running\",stage=\"prepare_executor\",system_id=\"r_0\
 gitlab_runner_jobs{state=\"idle\",stage=\"idle\"} 0
 ";
 
-fn probe() -> lightsout_core::exchange::Call<Activity> {
-    let settings = GitLabRunnerSettings {
+fn settings() -> GitLabRunnerSettings {
+    GitLabRunnerSettings {
         url: url("https://gitlab.example.com"),
         program: "gitlab-runner".to_owned(),
         executor: "docker".to_owned(),
         image: "debian:12".to_owned(),
         extra: None,
         check_interval: 3,
-    };
-    let probes = GitLabRunner::new(settings, "glrt-x".into()).expect("a runner").probes(&host());
+    }
+}
+
+fn probe() -> lightsout_core::exchange::Call<Activity> {
+    let probes = GitLabRunner::new(settings(), "glrt-x".into()).expect("a runner").probes(&host());
     let ask = probes.into_iter().find_map(|probe| match probe {
         Probe::Runner(call) => Some(call),
         Probe::Containers { .. } | Probe::Children(_) | Probe::Files { .. } | Probe::Call(_) => None,
@@ -146,4 +149,30 @@ proptest! {
         prop_assume!(cut < IDLE.len() && IDLE.is_char_boundary(cut) && !IDLE[..cut].ends_with('\n'));
         prop_assert!(matches!(metrics(&IDLE[..cut]), Activity::Unknown(_)));
     }
+}
+
+fn requests(answer: Reply) -> Result<Requests, ErrorKind> {
+    let config = Config { settings: settings(), secrets: Vec::new() };
+    let mut counting = config.requests(&host()).expect("they are counted");
+    script(&mut *counting, [answer]).0.map_err(|error| error.kind)
+}
+
+#[test]
+fn requests_on_their_way_are_counted_over_all_runners() {
+    let loaded = "gitlab_runner_configuration_loaded_total 3\n";
+    let page = |text: &str| requests(reply(200, &[], text));
+    assert_eq!(page(&format!("{IDLE}{loaded}")), Ok(Requests { in_flight: 0, reloads: 3 }), "absent before the first");
+    let two = "gitlab_runner_request_concurrency{runner=\"a\"} 1\ngitlab_runner_request_concurrency{runner=\"b\"} 1\n";
+    assert_eq!(page(&format!("{loaded}{two}")), Ok(Requests { in_flight: 2, reloads: 3 }));
+    // What is not whole, or not a runner's, counts nothing.
+    for text in [IDLE, "", loaded.trim_end(), "gitlab_runner_configuration_loaded_total NaN\n", "<html/>\n"] {
+        assert_eq!(page(text), Err(ErrorKind::Malformed), "{text}");
+    }
+    assert_eq!(requests(reply(503, &[], loaded)), Err(ErrorKind::Malformed));
+}
+
+#[test]
+fn without_metrics_nothing_is_counted() {
+    let config = Config { settings: settings(), secrets: Vec::new() };
+    assert!(config.requests(&HostContext { metrics: None, ..host() }).is_none());
 }

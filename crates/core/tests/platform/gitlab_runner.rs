@@ -3,7 +3,7 @@
 use lightsout_core::{
     exchange::{ErrorKind, ExchangeError, Method, Reply, Request, Text},
     platform::{
-        DrainBy, HostContext, Launch, Probe, RunnerPlatform, Signal, UndrainBy,
+        Config, DrainBy, HostContext, Launch, Probe, RunnerConfig, RunnerPlatform, Signal, UndrainBy,
         gitlab::{GitLabRunner, GitLabRunnerSettings, base_url, system_id},
     },
 };
@@ -98,6 +98,18 @@ fn registering_verifies_the_token_and_writes_two_files() {
         image = "debian:12"
     "#;
     assert_eq!(config(&launch), expected.parse::<Table>().expect("TOML"));
+}
+
+#[test]
+fn it_is_quiesced_by_a_configuration_without_entries() {
+    let config = Config { settings: settings(), secrets: Vec::new() };
+    assert!(config.drain_rules().quiesce, "SIGQUIT cancels a request that is on its way");
+    let quiesce = config.quiesce(&host()).expect("how");
+    assert_eq!(quiesce.signal, Signal::Hup);
+    let [file] = &quiesce.files[..] else { panic!("{:?}", quiesce.files) };
+    assert_eq!((file.path.to_str(), file.mode), (Some("/var/lib/lightsout/runner/config.toml"), 0o600));
+    let expected = "concurrent = 4\ncheck_interval = 3\nshutdown_timeout = 20\nlisten_address = \"127.0.0.1:9252\"\n";
+    assert_eq!(file.contents.expose().parse::<Table>(), expected.parse(), "the rest stays, for the jobs that it has");
 }
 
 #[test]

@@ -292,7 +292,7 @@ fn a_drain_is_taken_back_by_active() {
     let (result, requests) = play(&mut call, &registered(), [done()]);
     assert_eq!((result, body(&requests[0])), (Ok(()), "Status=ACTIVE&RunnerId=r-1"));
     assert_eq!(play(&mut call, &registered(), [reply(500, &[], "")]).0.expect_err("not done").kind, ErrorKind::Server);
-    let rules = DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term };
+    let rules = DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term, quiesce: false };
     assert_eq!(runner().drain_rules(), rules);
 }
 

@@ -1,13 +1,17 @@
 //! The runner's side of the GitLab API: ask for a job, send its log, report its end.
 
-use std::time::Duration;
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
-use super::{config::Config, ticket::Ticket};
+use super::{Counts, config::Config, ticket::Ticket};
 use crate::{
     http::Http,
     job::Outcome,
@@ -22,16 +26,30 @@ pub struct GitLab {
     token: String,
     system_id: String,
     executor: &'static str,
+    /// The configuration's file.
+    file: PathBuf,
+    counts: Arc<Counts>,
+}
+
+/// Counts a request for as long as it is on its way, also when it is cancelled.
+struct OnItsWay<'a>(&'a Counts);
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        self.0.asking.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl GitLab {
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, file: PathBuf, counts: Arc<Counts>) -> Self {
         Self {
             http: Http::new(Duration::from_secs(10)),
             api: format!("{}/api/v4", config.url),
             token: config.token.clone(),
             system_id: config.system_id.clone(),
             executor: if config.docker.is_some() { "docker" } else { "shell" },
+            file,
+            counts,
         }
     }
 
@@ -72,7 +90,16 @@ impl JobSource for GitLab {
     type Job = Ticket;
 
     async fn claim(&self) -> Claim<Ticket> {
+        self.counts.asking.fetch_add(1, Ordering::SeqCst);
+        let _on_its_way = OnItsWay(&self.counts);
         self.try_claim().await.unwrap_or_else(Claim::Failed)
+    }
+
+    const RELOADS: bool = true;
+
+    fn reload(&self) -> bool {
+        self.counts.loads.fetch_add(1, Ordering::SeqCst);
+        Config::takes_jobs(&self.file)
     }
 
     async fn append(&self, ticket: &Ticket, sent: usize, output: &Bytes) -> Result<bool> {

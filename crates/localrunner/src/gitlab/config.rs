@@ -71,6 +71,12 @@ impl Config {
         Self::parse(&text, system_id.trim()).with_context(|| format!("in {shown}"))
     }
 
+    /// Whether the file has an entry whose jobs it takes; one that cannot be read changes nothing.
+    pub fn takes_jobs(path: &Path) -> bool {
+        let read = fs::read_to_string(path).ok().and_then(|text| toml::from_str::<ConfigFile>(&text).ok());
+        read.is_none_or(|file| !file.runners.is_empty())
+    }
+
     fn parse(text: &str, system_id: &str) -> Result<Self> {
         let file: ConfigFile = toml::from_str(text)?;
         let Some(entry) = file.runners.into_iter().next() else { bail!("there is no [[runners]] entry; add one") };

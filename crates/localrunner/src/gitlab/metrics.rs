@@ -1,33 +1,39 @@
-//! The metrics page: the part of GitLab Runner's that tells how many jobs run.
+//! The metrics page: the part of GitLab Runner's that tells how many jobs run and are asked for.
 
 use std::{
     fmt::Write as _,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use anyhow::{Context, Result};
 
-use super::config::Config;
+use super::{Counts, config::Config};
 use crate::page;
 
 /// Serves the page at `address` for as long as the runner lives.
-pub async fn serve(address: &str, config: Config, running: Arc<AtomicUsize>) -> Result<()> {
-    let show = move || page(&config, running.load(Ordering::SeqCst));
+pub async fn serve(address: &str, config: Config, counts: Arc<Counts>) -> Result<()> {
+    let show = move || page(&config, &counts);
     page::serve(address, "/metrics", "text/plain; version=0.0.4", show)
         .await
         .with_context(|| format!("cannot serve metrics at listen_address = \"{address}\""))
 }
 
 /// The page itself. As with the genuine runner, the family of jobs is absent when none runs.
-fn page(config: &Config, running: usize) -> String {
+fn page(config: &Config, counts: &Counts) -> String {
+    let (running, asking) = (counts.running.load(Ordering::SeqCst), counts.asking.load(Ordering::SeqCst));
+    let loads = counts.loads.load(Ordering::SeqCst);
     let mut page = format!(
         "# HELP gitlab_runner_concurrent The current value of concurrent setting\n\
          # TYPE gitlab_runner_concurrent gauge\n\
-         gitlab_runner_concurrent {}\n",
-        config.concurrent
+         gitlab_runner_concurrent {}\n\
+         # HELP gitlab_runner_configuration_loaded_total Total number of times the configuration file was loaded by Runner process\n\
+         # TYPE gitlab_runner_configuration_loaded_total counter\n\
+         gitlab_runner_configuration_loaded_total {loads}\n\
+         # HELP gitlab_runner_request_concurrency The current number of concurrent requests for a new job\n\
+         # TYPE gitlab_runner_request_concurrency gauge\n\
+         gitlab_runner_request_concurrency{{runner=\"{}\"}} {asking}\n",
+        config.concurrent,
+        config.short_token(),
     );
     if running > 0 {
         let executor = if config.docker.is_some() { "docker_run" } else { "shell_run" };
@@ -47,9 +53,14 @@ fn page(config: &Config, running: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::atomic::AtomicUsize, time::Duration};
 
     use super::*;
+
+    fn counts(running: usize, asking: usize) -> Counts {
+        let count = AtomicUsize::new;
+        Counts { running: count(running), asking: count(asking), loads: count(2) }
+    }
 
     fn config() -> Config {
         Config {
@@ -66,13 +77,15 @@ mod tests {
 
     #[test]
     fn no_job_means_no_family() {
-        assert!(!page(&config(), 0).contains("gitlab_runner_jobs"));
-        assert!(page(&config(), 0).contains("\ngitlab_runner_concurrent 2\n"));
+        assert!(!page(&config(), &counts(0, 0)).contains("gitlab_runner_jobs"));
+        assert!(page(&config(), &counts(0, 0)).contains("\ngitlab_runner_concurrent 2\n"));
     }
 
     #[test]
     fn running_jobs_are_one_sample_without_the_token() {
-        let page = page(&config(), 2);
+        let page = page(&config(), &counts(2, 1));
+        assert!(page.contains("\ngitlab_runner_configuration_loaded_total 2\n"), "{page}");
+        assert!(page.contains("\ngitlab_runner_request_concurrency{runner=\"secretsec\"} 1\n"), "{page}");
         let sample = page.lines().find(|line| line.starts_with("gitlab_runner_jobs{")).unwrap();
         assert!(sample.ends_with("} 2") && sample.contains("runner_name=\"de_mo\""), "{sample}");
         assert!(!page.contains("secretsecret"));

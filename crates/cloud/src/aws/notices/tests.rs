@@ -47,7 +47,7 @@ async fn each_notice_is_told_once_and_one_that_changes_again() {
     let server = service(|seen, before| match seen.path.as_str() {
         // A time that moves away is no news; one that is nearer is.
         "/latest/meta-data/spot/instance-action" if before < 20 => {
-            Answer::ok(format!(r#"{{"action":"terminate","time":"2030-01-01T00:02:{:02}Z"}}"#, before))
+            Answer::ok(format!(r#"{{"action":"terminate","time":"2030-01-01T00:02:{before:02}Z"}}"#))
         }
         "/latest/meta-data/spot/instance-action" => Answer::ok(r#"{"action":"stop","time":"2030-01-01T00:01:00Z"}"#),
         "/latest/meta-data/autoscaling/target-lifecycle-state" if before % 2 == 0 => Answer::ok("Terminated"),

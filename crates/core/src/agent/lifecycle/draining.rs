@@ -1,5 +1,7 @@
 //! Draining: from the reason to leave to the proof that no job runs and none can come.
 
+use std::time::Duration;
+
 use super::{
     Lifecycle,
     state::{DrainStep, Draining, State},
@@ -15,6 +17,9 @@ use crate::{
     platform::Drained,
     time::Tick,
 };
+
+/// How long a runner that is stuck without a job may take to end before it is killed.
+const STUCK: Duration = Duration::from_secs(15);
 
 impl Lifecycle {
     /// Begins to leave, or goes on for a stronger reason.
@@ -140,9 +145,11 @@ impl Lifecycle {
 
     /// A spot deadline: fail what runs while there is time to say so, and leave before the machine dies.
     pub(super) fn check_spot_budget(&mut self, now: Tick) {
-        if self.elapsed(Timer::Abort, now) {
+        if let Some(budget) = self.reasons.spot
+            && self.elapsed(Timer::Abort, now)
+        {
             self.reasons.aborted = true;
-            self.ask(Request::Abort);
+            self.ask(Request::Abort { within: budget.leave_at.since(now) });
         }
         if let State::Draining(draining) = self.state
             && self.elapsed(Timer::SpotLeave, now)
@@ -168,7 +175,7 @@ impl Lifecycle {
         if self.elapsed(Timer::ExitLimit, now) {
             self.state.restart_exit_clock(now);
             self.note("the runner was told to exit, has no job and does not exit; ending it");
-            self.ask(Request::Abort);
+            self.ask(Request::Abort { within: STUCK });
         }
     }
 }

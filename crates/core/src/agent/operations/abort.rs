@@ -1,8 +1,11 @@
 //! Aborting: the runner fails its jobs, visibly, and ends; the facts of the platform are enough for that, no token is waited for.
+//!
+//! Only the runner can tell the platform how a job ended. So a job that does not heed it is ended before the runner is: what jobs run in is
+//! noted before the first signal, since it cannot be found once its parents are gone, and ended when most of the time is over.
 
 use std::time::Duration;
 
-use super::{Context, Next, ending, unexpected};
+use super::{Context, Next, unexpected};
 use crate::{
     agent::{
         event::Outcome,
@@ -11,39 +14,53 @@ use crate::{
     platform::DrainBy,
 };
 
-/// How long a runner may take to fail its jobs before it is killed.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause between two signals, so that the runner notices both.
 const BETWEEN: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
-    Find,
-    Note,
-    Drain,
-    Pause,
-    End(ending::Step),
+    Find { within: Duration },
+    NoteJobs { within: Duration, twice: bool },
+    NoteTold { within: Duration },
+    Drain { within: Duration },
+    Pause { within: Duration },
+    Signal { within: Duration },
+    Await { within: Duration },
+    EndJobs { within: Duration },
+    AwaitReport,
+    Kill,
 }
 
 pub(super) fn next(step: Step, result: HostResult, cx: &Context<'_>) -> Next<Step> {
     let abort = cx.facts.rules.abort;
     match (step, result) {
-        // To some runners the same signal means "finish" at first and "cancel" only when it comes again.
-        (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: Told::No | Told::Maybe }))))
-            if cx.facts.rules.drain == DrainBy::Signal(abort) =>
-        {
-            Next::Do(HostEffect::NoteTold(Told::Maybe), Step::Note)
+        (Step::Find { within }, HostResult::Runner(found)) => {
+            // To some runners the same signal means "finish" at first and "cancel" only when it comes again.
+            let told = matches!(found, Ok(Some(RunnerSeen { told: Told::Yes })));
+            let twice = matches!(found, Ok(Some(_))) && !told && cx.facts.rules.drain == DrainBy::Signal(abort);
+            Next::Do(HostEffect::NoteJobs, Step::NoteJobs { within, twice })
         }
-        (Step::Note, HostResult::Done(_)) => Next::Do(HostEffect::SignalRunner(abort), Step::Drain),
-        (Step::Drain, HostResult::Done(_)) => Next::Do(HostEffect::Pause(BETWEEN), Step::Pause),
-        (Step::Find, HostResult::Runner(_)) | (Step::Pause, HostResult::Done(_)) => {
-            let (effect, step) = ending::first(abort, PATIENCE);
-            Next::Do(effect, Step::End(step))
+        (Step::NoteJobs { within, twice: true }, HostResult::Done(_)) => {
+            Next::Do(HostEffect::NoteTold(Told::Maybe), Step::NoteTold { within })
         }
-        (Step::End(step), result) => match ending::next(step, &result) {
-            Some((effect, step)) => Next::Do(effect, Step::End(step)),
-            None => Next::Done(Outcome::Done),
-        },
+        (Step::NoteTold { within }, HostResult::Done(_)) => {
+            Next::Do(HostEffect::SignalRunner(abort), Step::Drain { within })
+        }
+        (Step::Drain { within }, HostResult::Done(_)) => Next::Do(HostEffect::Pause(BETWEEN), Step::Pause { within }),
+        (Step::NoteJobs { within, twice: false } | Step::Pause { within }, HostResult::Done(_)) => {
+            Next::Do(HostEffect::SignalRunner(abort), Step::Signal { within })
+        }
+        // One that cannot be signalled may exit all the same.
+        (Step::Signal { within }, HostResult::Done(_)) => {
+            Next::Do(HostEffect::AwaitExit { within: within * 2 / 3 }, Step::Await { within: within / 3 })
+        }
+        (Step::Await { .. } | Step::AwaitReport, HostResult::Exited(true)) => Next::Done(Outcome::Done),
+        (Step::Await { within }, HostResult::Exited(false)) => Next::Do(HostEffect::EndJobs, Step::EndJobs { within }),
+        (Step::EndJobs { within }, HostResult::Done(_)) => {
+            Next::Do(HostEffect::AwaitExit { within }, Step::AwaitReport)
+        }
+        (Step::AwaitReport, HostResult::Exited(false)) => Next::Do(HostEffect::KillRunner, Step::Kill),
+        (Step::Kill, HostResult::Done(_)) => Next::Done(Outcome::Done),
         (_, other) => Next::Done(unexpected(&other)),
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn first(request: Request) -> (CloudCall, Step) {
         | Request::Register
         | Request::Drain
         | Request::Undrain
-        | Request::Abort
+        | Request::Abort { .. }
         | Request::Deregister
         | Request::Probe => unreachable!("{request:?} is no call to the cloud"),
     }

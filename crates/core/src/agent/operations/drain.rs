@@ -38,7 +38,7 @@ pub(super) fn first() -> (HostEffect, Operation) {
 pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
     match (step, result) {
         (Step::Find, HostResult::Runner(found)) => find(found, cx),
-        (Step::Tell(step), result) => match tell::next(step, result) {
+        (Step::Tell(step), result) => match tell::next(step, result, cx.facts.rules.quiesce) {
             tell::Next::Do(effect, step) => Next::Do(effect, Step::Tell(step)),
             tell::Next::Told => Next::Done(Outcome::Signalled),
             tell::Next::StillBusy => Next::Done(Outcome::Drained(Drained::StillBusy)),

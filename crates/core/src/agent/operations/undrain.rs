@@ -50,7 +50,7 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         (Step::Find(_), HostResult::Runner(Err(why))) => {
             Next::Done(Outcome::Failed(format!("whether a runner runs is not known: {why}")))
         }
-        (Step::Tell(step), result) => match tell::next(step, result) {
+        (Step::Tell(step), result) => match tell::next(step, result, cx.facts.rules.quiesce) {
             tell::Next::Do(effect, step) => Next::Do(effect, Step::Tell(step)),
             tell::Next::Told => Next::Done(Outcome::Relaunch),
             tell::Next::StillBusy => {

@@ -89,7 +89,12 @@ impl BuildkiteRunnerSettings {
 
     /// How the runner is drained and stopped.
     pub fn drain_rules(&self) -> DrainRules {
-        DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Quit }
+        DrainRules {
+            drain: DrainBy::Signal(Signal::Term),
+            undrain: UndrainBy::Relaunch,
+            abort: Signal::Quit,
+            quiesce: false,
+        }
     }
 
     /// Refuses what no settings file could say.

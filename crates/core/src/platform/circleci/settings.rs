@@ -106,7 +106,12 @@ impl CircleCiRunnerSettings {
     /// How the runner is drained and stopped.
     pub fn drain_rules(&self) -> DrainRules {
         // The second SIGTERM cancels the task: the first was the drain.
-        DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Term }
+        DrainRules {
+            drain: DrainBy::Signal(Signal::Term),
+            undrain: UndrainBy::Relaunch,
+            abort: Signal::Term,
+            quiesce: false,
+        }
     }
 
     /// Refuses what no settings file could say.

@@ -56,6 +56,7 @@ impl CommandRunnerSettings {
             drain: if self.drain.is_some() { DrainBy::Call } else { DrainBy::Signal(self.drain_signal) },
             undrain: if self.undrain.is_some() { UndrainBy::Call } else { UndrainBy::Relaunch },
             abort: self.abort_signal,
+            quiesce: false,
         }
     }
 

@@ -178,7 +178,7 @@ pub struct GitHubRunnerSettings {
 impl GitHubRunnerSettings {
     /// How the runner is drained and stopped.
     pub fn drain_rules(&self) -> DrainRules {
-        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Relaunch, abort: Signal::Int }
+        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Relaunch, abort: Signal::Int, quiesce: false }
     }
 
     /// Refuses what no settings file could say.

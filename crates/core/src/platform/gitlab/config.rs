@@ -38,8 +38,21 @@ pub(super) fn files(
             Table::from_iter([("image".to_owned(), settings.image.clone().into())]).into(),
         );
     }
+    // Under long polling one request at a time would hold the other slots up.
+    entry.insert("request_concurrency".to_owned(), i64::from(host.slots.max(1)).into());
     merge(&mut entry, extra(settings.extra.as_deref())?);
 
+    let system_id =
+        File { path: host.runner_dir.join(".runner_system_id"), contents: Text::from(system_id), mode: 0o600 };
+    Ok(vec![file(settings, host, vec![entry.into()]), system_id])
+}
+
+/// The configuration of a runner that asks for no more jobs. It goes on with those that it has, and with the requests that are on their way.
+pub(super) fn without_runners(settings: &GitLabRunnerSettings, host: &HostContext) -> File {
+    file(settings, host, Vec::new())
+}
+
+fn file(settings: &GitLabRunnerSettings, host: &HostContext, runners: Vec<Value>) -> File {
     let mut config = Table::new();
     config.insert("concurrent".to_owned(), i64::from(host.slots.max(1)).into());
     config.insert("check_interval".to_owned(), i64::from(settings.check_interval).into());
@@ -47,10 +60,10 @@ pub(super) fn files(
     if let Some(address) = &host.metrics {
         config.insert("listen_address".to_owned(), address.clone().into());
     }
-    config.insert("runners".to_owned(), Value::Array(vec![entry.into()]));
-
-    let file = |name: &str, contents| File { path: host.runner_dir.join(name), contents, mode: 0o600 };
-    Ok(vec![file("config.toml", Text::secret(config.to_string())), file(".runner_system_id", Text::from(system_id))])
+    if !runners.is_empty() {
+        config.insert("runners".to_owned(), Value::Array(runners));
+    }
+    File { path: host.runner_dir.join("config.toml"), contents: Text::secret(config.to_string()), mode: 0o600 }
 }
 
 /// The user's own part of the `[[runners]]` entry.

@@ -2,8 +2,8 @@
 
 use crate::{
     activity::Activity,
-    exchange::{Call, Effect, EffectResult, Reply, Request},
-    platform::answer,
+    exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Reply, Request},
+    platform::{Requests, answer},
 };
 
 /// Asks the runner's own metrics how many jobs it has; also sees a job whose container is not there yet.
@@ -18,6 +18,44 @@ pub(super) fn probe(address: &str) -> Call<Activity> {
             }
         })
     })
+}
+
+/// Counts the runner's requests for jobs: those that are on their way (GitLab Runner, commands/builds_helper.go), and how often it has read its
+/// configuration (commands/config.go).
+pub(super) fn requests(address: &str) -> Call<Requests> {
+    let ask = Effect::Http(Request::get(format!("http://{address}/metrics")).header("accept", "text/plain"));
+    answer::once(ask, |result| match result {
+        EffectResult::Http(Ok(reply)) => counted(&reply),
+        EffectResult::Http(Err(unreachable)) => Err(uncounted(&unreachable.to_string())),
+        EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
+            Err(uncounted("something else came instead of an HTTP reply"))
+        }
+    })
+}
+
+fn uncounted(why: &str) -> ExchangeError {
+    ExchangeError::new(ErrorKind::Malformed, format!("the GitLab runner's metrics: {why}"))
+}
+
+fn counted(reply: &Reply) -> Result<Requests, ExchangeError> {
+    let text = str::from_utf8(&reply.body).map_err(|_| uncounted("not text"))?;
+    if reply.status != 200 || !text.ends_with('\n') {
+        return Err(uncounted("not whole"));
+    }
+    let (mut in_flight, mut reloads) = (0.0, None);
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (name, value) =
+            sample(line).ok_or_else(|| uncounted("a line is not a sample of the Prometheus text format"))?;
+        match name {
+            // Absent before the first request.
+            "gitlab_runner_request_concurrency" => in_flight += value,
+            "gitlab_runner_configuration_loaded_total" => reloads = Some(value),
+            _ => {}
+        }
+    }
+    let whole = |value: f64| serde_json::from_str(&format!("{value:.0}")).map_err(|_| uncounted("no count"));
+    let reloads = reloads.ok_or_else(|| uncounted("they do not tell how often it has read its configuration"))?;
+    Ok(Requests { in_flight: whole(in_flight)?, reloads: whole(reloads)? })
 }
 
 fn unknown(why: &str) -> Activity {

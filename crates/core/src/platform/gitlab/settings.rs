@@ -110,7 +110,12 @@ pub struct GitLabRunnerSettings {
 impl GitLabRunnerSettings {
     /// How the runner is drained and stopped.
     pub fn drain_rules(&self) -> DrainRules {
-        DrainRules { drain: DrainBy::Signal(Signal::Quit), undrain: UndrainBy::Relaunch, abort: Signal::Term }
+        DrainRules {
+            drain: DrainBy::Signal(Signal::Quit),
+            undrain: UndrainBy::Relaunch,
+            abort: Signal::Term,
+            quiesce: true,
+        }
     }
 
     /// Refuses what no settings file could say.

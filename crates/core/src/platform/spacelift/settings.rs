@@ -115,12 +115,16 @@ impl PoolSecrets {
 
 /// With an API key: the answer to the drain call is the proof.
 pub(super) const BY_CALL: DrainRules =
-    DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term };
+    DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term, quiesce: false };
 
 /// Without an API key, and when the worker cannot be found in the pool. What the launcher does with a run at the signal
 /// is its own business; it is killed when it stays.
-pub(super) const BY_SIGNAL: DrainRules =
-    DrainRules { drain: DrainBy::Signal(Signal::Term), undrain: UndrainBy::Relaunch, abort: Signal::Term };
+pub(super) const BY_SIGNAL: DrainRules = DrainRules {
+    drain: DrainBy::Signal(Signal::Term),
+    undrain: UndrainBy::Relaunch,
+    abort: Signal::Term,
+    quiesce: false,
+};
 
 /// What is set from other settings.
 const OWNED: [&str; 4] =

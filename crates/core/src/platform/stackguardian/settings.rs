@@ -72,7 +72,7 @@ impl StackGuardianRunnerSettings {
     /// How the runner is drained and stopped.
     pub fn drain_rules(&self) -> DrainRules {
         // SIGTERM ends the tasks first, so that the ECS agent can tell that they stopped.
-        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term }
+        DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Term, quiesce: false }
     }
 
     /// Refuses what no settings file could say.

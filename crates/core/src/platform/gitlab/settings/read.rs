@@ -6,11 +6,11 @@ use secrecy::ExposeSecret;
 
 use super::{GitLabQueueSettings, GitLabRunnerSettings, Scope, base_url};
 use crate::{
-    exchange::ExchangeError,
+    exchange::{Call, ExchangeError},
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
-        Secrets, Takes,
-        gitlab::{GitLabQueue, GitLabRunner, NAME, config},
+        Config, DrainRules, HostContext, Jobs, Queue, QueueConfig, QueueSettings, Quiesce, Requests, RunnerConfig,
+        RunnerPlatform, RunnerSettings, Secrets, Signal, Takes,
+        gitlab::{GitLabQueue, GitLabRunner, NAME, config, metrics},
     },
     settings::{BaseUrl, SecretSource, Section},
 };
@@ -45,6 +45,14 @@ impl RunnerSettings for GitLabRunnerSettings {
 
     fn uses_engine(&self) -> bool {
         self.executor.starts_with("docker")
+    }
+
+    fn quiesce(&self, host: &HostContext) -> Option<Quiesce> {
+        Some(Quiesce { files: vec![config::without_runners(self, host)], signal: Signal::Hup })
+    }
+
+    fn requests(&self, host: &HostContext) -> Option<Call<Requests>> {
+        host.metrics.as_deref().map(metrics::requests)
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
