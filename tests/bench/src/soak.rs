@@ -91,8 +91,10 @@ fn look(fleet: &Fleet, programs: &Programs, id: &str) -> Result<Vec<Held>> {
     let instance = living(fleet.snapshot()?).find(|it| it.id == id).context("the instance that works is gone")?;
     let agent = pid(&instance).context("its agent says nothing")?;
     let scaler = *process::running(&programs.scaler).first().context("the fleet's scaler does not run")?;
-    let file = fleet.dir().join("instances").join(id).join("state/runner/runner.pid");
-    let runner = fs::read_to_string(file).context("there is no runner")?.trim().parse()?;
+    let file = fleet.dir().join("instances").join(id).join("state/runner.pid");
+    let record = fs::read_to_string(file).context("there is no runner")?;
+    // Its number, and when it started.
+    let runner = record.split_whitespace().next().context("the runner has no number")?.parse()?;
     let programs = [("up", fleet.pid()), ("scaler", scaler), ("agent", agent), ("runner", runner)];
     programs.into_iter().map(|(program, pid)| held(program, pid)).collect()
 }
