@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, summarize},
-    pool::{Pool, TickContext, groups_of, reading_time, view},
+    pool::{Pool, TickContext, groups_of, view},
     regions::Describing,
 };
 
@@ -93,11 +93,8 @@ async fn check_pool(
     let started = Instant::now();
     let until = started + context.deadline;
     let settings = pool.settings.clone();
-    let (group, reading) = join(
-        view(&context, &settings, describing, until),
-        pool.read(&context, started + reading_time(context.deadline)),
-    )
-    .await;
+    let (group, reading) =
+        join(view(&context, &settings, describing, until), pool.read(&context, started, until)).await;
     pool.release(&context).await;
     let mut finding = Finding { pool: settings.name.clone(), group: settings.group.clone(), ..Finding::default() };
     match group {

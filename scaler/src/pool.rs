@@ -27,9 +27,9 @@ use crate::{
     tokens::Tokens,
 };
 
-/// How many pools may ask the same address at once. It bounds memory and connections; a platform that is slow delays
-/// its own pools only.
-const MAX_READS: usize = 32;
+/// How many requests the pools with the same address may have open at once, all together: a platform counts who asks,
+/// not for which pool. It bounds memory and connections, too; a platform that is slow delays its own pools only.
+const MAX_REQUESTS: usize = 32;
 /// How long an ending scaler tries to give back what a platform holds for it.
 const RELEASE: Duration = Duration::from_secs(5);
 /// The longest that a platform's wish to be left alone is honoured.
@@ -75,7 +75,7 @@ impl TickContext {
 pub(crate) struct Pool {
     pub(crate) settings: PoolSettings,
     /// Shared with the pools whose platform has the same address.
-    reads: Rc<Semaphore>,
+    room: Rc<Semaphore>,
     /// How the queue is read, and when its token was fetched.
     queue: Option<(Box<dyn Queue>, Option<Instant>)>,
     /// Until when the platform wishes to be left alone.
@@ -110,13 +110,13 @@ enum Health {
 impl Pool {
     /// The pools of these settings.
     pub(crate) fn all(settings: Vec<PoolSettings>) -> Vec<Self> {
-        let mut reads_by_address: BTreeMap<String, Rc<Semaphore>> = BTreeMap::new();
+        let mut rooms: BTreeMap<String, Rc<Semaphore>> = BTreeMap::new();
         let pool = |settings: PoolSettings| {
-            let reads = reads_by_address.entry(settings.platform.address().to_owned());
-            let reads = Rc::clone(reads.or_insert_with(|| Rc::new(Semaphore::new(MAX_READS))));
+            let room = rooms.entry(settings.platform.address().to_owned());
+            let room = Rc::clone(room.or_insert_with(|| Rc::new(Semaphore::new(MAX_REQUESTS))));
             Self {
                 settings,
-                reads,
+                room,
                 queue: None,
                 not_before: None,
                 raised: None,
@@ -184,7 +184,7 @@ impl Pool {
     ) -> Result<(), String> {
         let until = started + context.deadline;
         let settings = self.settings.clone();
-        let reading = async { (self.read(context, started + reading_time(context.deadline)).await, started.elapsed()) };
+        let reading = async { (self.read(context, started, until).await, started.elapsed()) };
         let ((reading, took), looks) = join(reading, raising::looks(context, &settings, group, until)).await;
         record.ms.demand = Some(millis(took));
         record.ms.describe = looks.as_ref().ok().map(|(view, _)| millis(view.took));
@@ -234,24 +234,22 @@ impl Pool {
     }
 
     /// Reads the queue, with a fresh token when the one at hand is refused.
-    pub(crate) async fn read(&mut self, context: &TickContext, until: Instant) -> Result<Reading, String> {
-        let reads = Rc::clone(&self.reads);
-        let Ok(_permit) = timeout_at(until.into(), reads.acquire()).await else {
-            return Err(format!(
-                "the queue was not read within {}: too many pools wait for {}, which is slow; raise `deadline` or \
-                 give the pools more time with `tick`",
-                format_duration(context.deadline),
-                self.settings.platform.address()
-            ));
-        };
+    pub(crate) async fn read(
+        &mut self,
+        context: &TickContext,
+        started: Instant,
+        until: Instant,
+    ) -> Result<Reading, String> {
+        let room = Rc::clone(&self.room);
         let mut again = true;
         loop {
             let (mut queue, token_at) = match self.queue.take() {
                 Some(queue) => queue,
                 None => self.open(context, until).await?,
             };
-            let left = until.saturating_duration_since(Instant::now());
-            let read = Box::pin(context.driver.complete(queue.as_mut(), left)).await;
+            let left = |until: Instant| until.saturating_duration_since(Instant::now());
+            let time = (left(started + enough(context.deadline)), left(until));
+            let read = Box::pin(context.driver.complete_sharing(queue.as_mut(), time, &room)).await;
             let trouble = match &read {
                 Ok(reading) => reading.missing.as_ref(),
                 Err(error) => Some(error),
@@ -277,7 +275,8 @@ impl Pool {
             self.not_before = poll_after.map(|after| Instant::now() + after.min(MAX_POLL_AFTER));
             return read.map_err(|error| match error.kind {
                 ErrorKind::TimeOver => format!(
-                    "the queue was not read: {}; raise `deadline`, of which a reading has three quarters, or see why {} is slow",
+                    "the queue was not read: {}; raise `deadline`, see why {} is slow, or \
+                     give its pools more time with `tick`: all together they have {MAX_REQUESTS} requests open at once",
                     error.message,
                     self.settings.platform.address()
                 ),
@@ -383,8 +382,8 @@ pub(crate) async fn view(
     }
 }
 
-/// How much of a tick's time a reading has: what it counted by then is still to be raised to.
-pub(crate) fn reading_time(deadline: Duration) -> Duration {
+/// How much of a tick's time a reading of many parts has: what it counted by then is still to be raised to.
+fn enough(deadline: Duration) -> Duration {
     deadline / 4 * 3
 }
 

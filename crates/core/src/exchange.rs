@@ -269,7 +269,7 @@ pub trait Exchange: Send {
         Step::Wait
     }
 
-    /// Ends a run whose time is over: what is known by now, if that is worth anything.
+    /// Ends a run whose time is over: what is known by now, if that is worth anything; else the run goes on.
     fn cut(&mut self) -> Option<Self::Output> {
         None
     }

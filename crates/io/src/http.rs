@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use lightsout_core::{
     duration::format_about,
     exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step, Unreachable},
 };
 use reqwest::{Url, header::HeaderMap};
+use tokio::sync::Semaphore;
 
 pub use clients::{Clients, Limits, root};
 
@@ -51,7 +52,23 @@ impl Driver {
     /// # Errors
     /// What the exchange concluded, or [`ErrorKind::TimeOver`] when it was not over in this time and nothing is known of it.
     pub async fn complete<T>(&self, call: &mut dyn Exchange<Output = T>, time: Duration) -> Result<T, ExchangeError> {
+        self.complete_sharing(call, (time, time), &Semaphore::new(AT_ONCE)).await
+    }
+
+    /// The same, with requests and programs for which there is room beside those of other exchanges. Whoever waits for
+    /// it is served in turn; the time goes on meanwhile. After the first of the two times, what is known by then is the
+    /// result; if that is nothing, the exchange goes on until the second.
+    ///
+    /// # Errors
+    /// As [`Self::complete`].
+    pub async fn complete_sharing<T>(
+        &self,
+        call: &mut dyn Exchange<Output = T>,
+        (enough, time): (Duration, Duration),
+        room: &Semaphore,
+    ) -> Result<T, ExchangeError> {
         let mut over = std::pin::pin!(tokio::time::sleep(time));
+        let mut enough = std::pin::pin!(tokio::time::sleep(enough).fuse());
         let mut open = FuturesUnordered::new();
         let (mut asked, mut answered) = (BTreeMap::new(), 0_u32);
         let mut step = call.start();
@@ -60,7 +77,13 @@ impl Driver {
                 Step::Done(result) => return result,
                 Step::Perform(id, effect) => {
                     asked.insert(id, what(&effect));
-                    open.push(async move { (id, self.perform(effect).await) });
+                    open.push(async move {
+                        let _permit = match effect {
+                            Effect::Http(_) | Effect::Program(_) => room.acquire().await.ok(),
+                            Effect::Clock | Effect::Sign(_) => None,
+                        };
+                        (id, self.perform(effect).await)
+                    });
                     step = if open.len() < AT_ONCE { call.more() } else { Step::Wait };
                 }
                 Step::Wait => tokio::select! {
@@ -70,6 +93,10 @@ impl Driver {
                         answered += 1;
                         step = call.resume(id, result);
                     }
+                    () = &mut enough => match call.cut() {
+                        Some(known) => return Ok(known),
+                        None => step = Step::Wait,
+                    },
                     () = &mut over => return call.cut().ok_or_else(|| time_over(time, answered, asked.values())),
                 },
             }

@@ -18,7 +18,7 @@ async fn a_broken_or_slow_pool_hinders_no_other() {
     assert_eq!(seen["broken"], (Outcome::Failed, Some("GitLab answers 502")));
     assert_eq!(seen["slow"].0, Outcome::Failed);
     let error = seen["slow"].1.unwrap();
-    for part in ["sleep was not answered within 2", "raise `deadline`, of which a reading has three quarters"] {
+    for part in ["sleep was not answered within ", "raise `deadline`, see why"] {
         assert!(error.contains(part), "{error} lacks {part}");
     }
     assert_eq!(records[2].pool, "slow", "the others do not wait for it");

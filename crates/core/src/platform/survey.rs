@@ -345,6 +345,11 @@ impl<S: Source> Exchange for Survey<S> {
     }
 
     fn cut(&mut self) -> Option<Reading> {
-        self.finish(true).ok()
+        let seen = |list: &S::List| {
+            let open = self.run.open.values().any(|open| open.list == *list && !open.pages.is_empty());
+            open || self.known.get(list).is_some_and(|known| known.read == self.number || known.seen(self.number))
+        };
+        let counts = |list: &&S::List| self.source.good_for(list) <= 1;
+        if self.run.met.iter().filter(counts).any(seen) { self.finish(true).ok() } else { None }
     }
 }

@@ -21,6 +21,7 @@ mod gitlab_queue;
 mod gitlab_queue_refusals;
 mod gitlab_runner;
 mod partial_reading;
+mod partial_reading_github;
 mod spacelift_queue;
 mod spacelift_runner;
 mod stackguardian_probes;

@@ -240,6 +240,22 @@ impl Exchange for Many {
     }
 }
 
+/// Waits for a program, and knows nothing before.
+struct Sleeps;
+
+impl Exchange for Sleeps {
+    type Output = ();
+
+    fn start(&mut self) -> Step<()> {
+        let argv = vec!["sleep".into(), "0.2".into()];
+        Step::perform(Effect::Program(Program { argv, env: Vec::new(), timeout: Duration::from_secs(10) }))
+    }
+
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<()> {
+        Step::Done(Ok(()))
+    }
+}
+
 #[tokio::test]
 async fn many_questions_are_open_at_once_and_no_more_than_there_is_room_for() {
     let server = Server::start(|seen, _| Answer::ok(seen.path.clone())).await;
@@ -250,6 +266,21 @@ async fn many_questions_are_open_at_once_and_no_more_than_there_is_room_for() {
 }
 
 #[tokio::test]
+async fn several_exchanges_share_their_room() {
+    let server = Server::start(|seen, _| Answer::ok(seen.path.clone())).await;
+    let (driver, room) = (driver(), Semaphore::new(3));
+    let (mut one, mut other) = (Many::of(&server, 60), Many::of(&server, 60));
+    let time = Duration::from_secs(30);
+    let both = futures_util::future::join(
+        driver.complete_sharing(&mut one, (time, time), &room),
+        driver.complete_sharing(&mut other, (time, time), &room),
+    );
+    assert_eq!(both.await, (Ok(60), Ok(60)));
+    let connections = server.seen().iter().map(|request| request.connection).max().unwrap() + 1;
+    assert!(connections <= 3, "{connections} connections for three that may be open at once");
+}
+
+#[tokio::test]
 async fn what_is_known_when_the_time_is_over_is_the_result() {
     let server = Server::start(|seen, _| match seen.path.as_str() {
         "/3" => Answer::Silence,
@@ -257,6 +288,12 @@ async fn what_is_known_when_the_time_is_over_is_the_result() {
     })
     .await;
     assert_eq!(Driver::new("test").complete(&mut Many::of(&server, 9), SOON).await, Ok(8));
+    let (room, long) = (Semaphore::new(AT_ONCE), Duration::from_secs(30));
+    let enough = Driver::new("test").complete_sharing(&mut Many::of(&server, 9), (SOON, long), &room).await;
+    assert_eq!(enough, Ok(8), "what is known is enough");
+    let soon = Duration::from_millis(20);
+    let patient = Driver::new("test").complete_sharing(&mut Sleeps, (soon, long), &room).await;
+    assert_eq!(patient, Ok(()), "nothing was known by then");
     let silent = Server::start(|_, _| Answer::Silence).await;
     let error = Driver::new("test").complete(&mut Many::of(&silent, 9), SOON).await.unwrap_err();
     assert_eq!(error.message, format!("GET {}/0 and 8 more were not answered within 400ms", silent.url));

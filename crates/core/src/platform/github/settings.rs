@@ -186,7 +186,7 @@ impl GitHubRunnerSettings {
         self.owner.check()?;
         check_group_of(&self.owner, self.runner_group_id)?;
         check_labels(&self.labels)?;
-        self.scale_set.as_ref().map_or(Ok(()), check_scale_set)?;
+        self.scale_set.as_deref().map_or(Ok(()), check_scale_set)?;
         if self.work_folder.trim().is_empty() {
             let remedy = "GitHub's default is _work";
             return Err(Problem::new("work_folder", "the GitHub runner's work folder is empty", remedy));
@@ -254,7 +254,7 @@ fn check_blob(blob: &SecretString) -> Result<(), Problem> {
     ))
 }
 
-pub(super) fn check_scale_set(name: &String) -> Result<(), Problem> {
+pub(super) fn check_scale_set(name: &str) -> Result<(), Problem> {
     if !name.trim().is_empty() {
         return Ok(());
     }

@@ -144,7 +144,7 @@ pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>>
     let registration = registration(&s, single_use);
     let owner = owner(&s);
     let labels = labels(&s);
-    let scale_set = s.valid(s.text("scale_set"), check_scale_set);
+    let scale_set = s.valid(s.text("scale_set"), |name: &String| check_scale_set(name));
     if s.has("scale_set") {
         own_labels(&s, "remove labels, or scale_set to register the runner beside it");
     }
