@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lightsout_localcloud::fleet::JobState;
 
-use crate::rig::{Fleet, agent_field, instance, living, phase};
+use crate::rig::{Fleet, UNKIND, agent_field, instance, living, phase};
 
 #[test]
 fn a_crash_while_booting_only_delays() {
@@ -85,7 +85,7 @@ fn a_crash_while_draining_goes_on_draining() {
 #[test]
 fn every_agent_crashes_once_and_no_job_is_lost() {
     const MOMENTS: [&str; 3] = ["booting", "busy", "idle"];
-    let mut fleet = Fleet::up("--jobs 8 --max 4 --seed 11 --boot-seconds 1 --job-seconds 3");
+    let mut fleet = Fleet::up(&format!("--jobs 8 --max 4 --seed 11 --boot-seconds 1 --job-seconds 3 {UNKIND}"));
     let mut crashed: BTreeMap<String, String> = BTreeMap::new();
     loop {
         let next = fleet.until("an agent to be at its moment, or the end of the jobs", |fleet| {

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use lightsout_localcloud::fleet::JobState;
 use serde_json::json;
 
-use crate::rig::{Fleet, agent_field, instance, living, phase};
+use crate::rig::{Fleet, UNKIND, agent_field, instance, living, phase};
 
 #[test]
 fn an_operator_who_scales_in_ends_nobody_at_work() {
-    let mut fleet = Fleet::up("--jobs 6 --max 3 --job-seconds 4");
+    let mut fleet = Fleet::up(&format!("--jobs 6 --max 3 --job-seconds 4 {UNKIND}"));
     let busy: BTreeSet<String> = fleet.until("three busy instances", |fleet| {
         let busy: BTreeSet<_> = living(fleet).filter(|it| phase(it) == "busy").map(|it| it.id.clone()).collect();
         (busy.len() == 3).then_some(busy)
@@ -25,7 +25,7 @@ fn an_operator_who_scales_in_ends_nobody_at_work() {
 
 #[test]
 fn a_refresh_replaces_everyone_and_loses_nothing() {
-    let mut fleet = Fleet::up("--jobs 4 --min 2 --max 3 --keep --job-seconds 4");
+    let mut fleet = Fleet::up(&format!("--jobs 4 --min 2 --max 3 --keep --job-seconds 4 {UNKIND}"));
     let old: Vec<String> = fleet.until("two busy instances", |fleet| {
         let busy: Vec<_> = living(fleet).filter(|it| phase(it) == "busy").map(|it| it.id.clone()).collect();
         (busy.len() >= 2).then(|| living(fleet).map(|it| it.id.clone()).collect())
@@ -47,7 +47,7 @@ fn a_refresh_replaces_everyone_and_loses_nothing() {
 
 #[test]
 fn a_rebalanced_instance_finishes_takes_no_more_and_leaves() {
-    let mut fleet = Fleet::up("--jobs 0 --keep --max 2");
+    let mut fleet = Fleet::up(&format!("--jobs 0 --keep --max 2 {UNKIND}"));
     let running = fleet.enqueue(1, 6.0)[0];
     let id = fleet.until_phase("busy");
     assert_eq!(fleet.ok(&format!("rebalance {id}")), format!("{id} is recommended to rebalance\n"));

@@ -35,6 +35,11 @@ const POLL: Duration = Duration::from_millis(25);
 const FAST_OPTIONS: [(&str, &str); 4] =
     [("--boot-seconds", "0.3"), ("--idle-timeout", "3s"), ("--tick", "1s"), ("--job-seconds", "2")];
 
+/// GitLab's runner at its worst, as the genuine one may be: its requests are answered late and cancelled when it is told to
+/// stop, it kills no job, it forgets who started it, and its jobs leave processes behind.
+pub const UNKIND: &str = "--fault cancel-request --fault patient-abort --fault rewrite-environment --fault leave-child \
+                          --fault {\"target\":\"gitlab\",\"action\":\"jobs/request\",\"effect\":{\"late\":{\"ms\":300}}}";
+
 /// A running `lightsout up`. Dropping it kills all of it.
 pub struct Fleet {
     up: Child,

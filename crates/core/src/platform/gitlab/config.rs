@@ -38,8 +38,6 @@ pub(super) fn files(
             Table::from_iter([("image".to_owned(), settings.image.clone().into())]).into(),
         );
     }
-    // Under long polling one request at a time would hold the other slots up.
-    entry.insert("request_concurrency".to_owned(), i64::from(host.slots.max(1)).into());
     merge(&mut entry, extra(settings.extra.as_deref())?);
 
     let system_id =
