@@ -156,23 +156,3 @@ fn a_desired_capacity_set_by_hand_is_worked_off() {
     fleet.ok("down");
     fleet.ended().all_done();
 }
-
-/// Four are desired, the descriptions still say none, and two are needed: a scaler that believes them writes two.
-#[test]
-fn a_stale_description_lowers_nothing() {
-    let mut fleet = Fleet::up("--jobs 0 --keep --max 6");
-    fleet.wait("a tick", |fleet| fleet.snapshot().counters.aws.contains_key("DescribeAutoScalingGroups").then_some(()));
-    fleet.post("faults", &json!({ "target": "cloud", "effect": { "stale-describes": { "ms": 20_000 } } }));
-    fleet.enqueue(2, 1.0);
-    fleet.enqueue(2, 12.0);
-    fleet.until("the jobs to be done", |fleet| (fleet.queue.done == 4).then_some(()));
-    assert!(without_a_hit(&fleet, 1).is_empty());
-    fleet.request("DELETE", "faults", &Value::Null).expect("they end");
-    fleet.until("all instances to end", |fleet| living(fleet).next().is_none().then_some(()));
-    fleet.ok("down");
-    let ended = fleet.ended();
-    ended.all_done();
-    let desired = ended.desired();
-    assert_eq!(desired.iter().max(), Some(&4), "{desired:?}");
-    assert!(desired.windows(2).all(|pair| pair[1] + 1 >= pair[0]), "only instances lower, each by one: {desired:?}");
-}
