@@ -159,7 +159,7 @@ fn whatever_the_world_answers_nothing_is_lowered_or_ended() {
     // Answers that are no answers.
     let huge = format!("[{}1]", "1,".repeat(5 << 20));
     for (body, wanted) in [
-        (huge.as_str(), "longer than 8388608 bytes"),
+        (huge.as_str(), "longer than 4194304 bytes"),
         ("<!DOCTYPE html><html><body>Sign in</body></html>", "a web page came instead of JSON"),
         ("{\"count\":\"many\"}", "nothing is concluded"),
         ("", "nothing is concluded"),
