@@ -1,6 +1,6 @@
-//! The agent API as Buildkite's own agent speaks it: register, ping for jobs, accept and finish them. A job that an agent
-//! was offered and did not accept in time is offered to the next one. The streaming pings of newer agents are not there;
-//! they fall back to asking.
+//! The agent API as Buildkite's own agent speaks it: register, ping for jobs, accept and finish them. A job that an
+//! agent was offered and did not accept in time, or before it left, is offered to the next one. The streaming pings of
+//! newer agents are not there; they fall back to asking.
 //!
 //! Source: the `api` package of the Buildkite agent, and Buildkite documentation (agent lifecycle, job states).
 
@@ -166,7 +166,7 @@ impl Buildkite {
             DrainState::Drained => return Response::json(200, &json!({"action": "pause"})),
             DrainState::Stopped => return Response::json(200, &json!({"action": "disconnect"})),
         }
-        self.offers.retain(|_, (_, since)| now.since(*since) < OFFER);
+        self.offers.retain(|_, (to, since)| now.since(*since) < OFFER && state.workers.get(*to).is_some());
         let free = |job: &&Job| self.offers.get(&job.id).is_none_or(|(to, _)| *to == agent);
         let fits = |job: &&Job| worker.filter.fits(&self.tags_of(job));
         let busy = state.load(agent) > 0;

@@ -174,6 +174,10 @@ fn a_job_that_is_not_accepted_is_offered_to_the_next_agent() {
     assert_eq!(ping(&mut bench, &second), json!({"action": "idle"}));
     bench.now = later(60);
     assert_eq!(ping(&mut bench, &second)["job"]["id"], offered);
+    // One that leaves gives back what it did not accept.
+    assert_eq!(bench.call("POST", "/v3/disconnect", &[("authorization", &second)], "").status, 200);
+    assert_eq!(ping(&mut bench, &first)["job"]["id"], offered);
+    let (first, second) = (agent(&mut bench, "c"), first);
     let accept = format!("/v3/jobs/{}/accept", offered.as_str().expect("an id"));
     assert_eq!(bench.call("PUT", &accept, &[("authorization", &first)], "").status, 422);
     assert_eq!(bench.call("PUT", &accept, &[("authorization", &second)], "").status, 200);
