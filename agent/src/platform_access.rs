@@ -112,6 +112,9 @@ impl PlatformAccess {
         match (call, rules.drain, rules.undrain) {
             (PlatformCall::Register, ..) => {
                 let registered = self.driver.complete(platform.register(&self.context).as_mut(), within).await?;
+                for doubt in &registered.doubts {
+                    tracing::warn!("{doubt}");
+                }
                 if let Ok(mut launch) = launch.lock() {
                     *launch = Some(registered);
                 }

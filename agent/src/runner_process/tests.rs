@@ -7,6 +7,7 @@ fn launch(script: &str) -> Launch {
         argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
         env: vec![("TOKEN".into(), Text::secret("hush"))],
         files: Vec::new(),
+        doubts: Vec::new(),
     }
 }
 
@@ -165,7 +166,8 @@ fn systemd_finds_nothing_to_expand() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = Launch { argv: vec!["/does/not/exist".into()], env: Vec::new(), files: Vec::new() };
+    let missing =
+        Launch { argv: vec!["/does/not/exist".into()], env: Vec::new(), files: Vec::new(), doubts: Vec::new() };
     let error = RunnerProcess::new(folder.path(), false).start(&missing, Signal::Term).await.unwrap_err();
     assert!(error.contains("/does/not/exist"), "{error}");
 }

@@ -17,6 +17,7 @@ pub mod stackguardian;
 mod steps;
 mod survey;
 mod takes;
+mod version;
 pub mod webhook;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -141,6 +142,8 @@ pub struct Launch {
     pub env: Vec<(String, Text)>,
     /// Files that must be there first.
     pub files: Vec<File>,
+    /// What may fail with the runner that is installed, for an operator.
+    pub doubts: Vec<String>,
 }
 
 /// The signals that runners understand.

@@ -40,7 +40,7 @@ const HOOKS: &str = "BUILDKITE_HOOKS_PATH";
 
 /// The small built-in Buildkite agent of `lightsout up`.
 #[derive(Parser)]
-#[command(name = PROGRAM, version)]
+#[command(name = PROGRAM, version = "3.137.0, built into lightsout")]
 struct Args {
     #[command(subcommand)]
     command: Command,

@@ -48,7 +48,7 @@ const PROGRAM: &str = "gitlab-runner";
 
 /// The small built-in GitLab runner of `lightsout up`.
 #[derive(Parser)]
-#[command(name = PROGRAM, version)]
+#[command(name = PROGRAM, version = "18.5.0, built into lightsout")]
 struct Args {
     #[command(subcommand)]
     command: Command,

@@ -11,7 +11,7 @@ use lightsout_core::{
 };
 use proptest::prelude::*;
 
-use crate::exchange::{host, script, url};
+use crate::exchange::{host, output, run, script, url};
 
 const TOKEN: &str = "bkct_very-secret";
 
@@ -163,4 +163,27 @@ proptest! {
             prop_assert_eq!(command, 3);
         }
     }
+}
+
+/// The configuration for a runner that says this of its version, and the doubts about it.
+fn configured_for(says: &str) -> (String, Vec<String>) {
+    let runner = BuildkiteRunner::new(settings(), TOKEN.into()).expect("settings that can work");
+    let (program, launch) = run(&mut *runner.register(&host()), Ok(output(0, says, "")));
+    assert_eq!(program.argv, ["buildkite-agent", "--version"]);
+    let launch = launch.expect("registered");
+    (launch.files[0].contents.expose().to_owned(), launch.doubts)
+}
+
+#[test]
+fn a_cancelled_jobs_time_is_written_as_the_version_knows_it() {
+    let (three, doubts) = configured_for("buildkite-agent version 3.137.0+11");
+    assert!(three.contains("cancel-grace-period=\"8\"") && !three.contains("timeout") && doubts.is_empty(), "{three}");
+    let (four, doubts) = configured_for("buildkite-agent version 4.0.0-beta.15");
+    assert!(!four.contains("grace") && doubts.is_empty(), "{four}");
+    assert!(
+        four.contains("cancel-signal-timeout=\"6s\"\ncancel-cleanup-timeout=\"2s\"\n"),
+        "the same time in all: {four}"
+    );
+    let (five, doubts) = configured_for("buildkite-agent version 5.0.1");
+    assert!(five.contains("cancel-signal-timeout") && doubts[0].contains("5.0.1"), "{doubts:?}");
 }

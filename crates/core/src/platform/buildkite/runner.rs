@@ -5,7 +5,17 @@ use secrecy::SecretString;
 use super::{BuildkiteRunnerSettings, NAME, config, settings::check_agent_token};
 use crate::{
     exchange::{Call, ExchangeError},
-    platform::{DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform, answer, job_pid_file},
+    platform::{
+        DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform, answer, job_pid_file,
+        version::{self, Known},
+    },
+};
+
+/// Version 4 has other keys for how long a cancelled job may take (its changelog).
+const VERSIONS: Known = Known {
+    runner: "buildkite-agent",
+    majors: 3..=4,
+    at_stake: "it may ignore how long a cancelled job may take, and so report none before a spot deadline",
 };
 
 /// Runs Buildkite's agent on the instance.
@@ -26,13 +36,14 @@ impl BuildkiteRunner {
         Ok(Self { settings, token })
     }
 
-    fn launch(&self, host: &HostContext) -> Result<Launch, ExchangeError> {
+    fn launch(&self, host: &HostContext, major: u32) -> Result<Launch, ExchangeError> {
         let config = config::config_path(host);
         let argv = [self.settings.program.as_str(), "start", "--config", &config.to_string_lossy()];
         Ok(Launch {
             argv: argv.map(str::to_owned).into(),
             env: Vec::new(),
-            files: config::files(&self.settings, &self.token, host)?,
+            files: config::files(&self.settings, &self.token, host, major)?,
+            doubts: Vec::new(),
         })
     }
 }
@@ -43,10 +54,11 @@ impl RunnerPlatform for BuildkiteRunner {
     }
 
     fn register(&self, host: &HostContext) -> Call<Launch> {
-        match self.launch(host) {
+        let (runner, host) = (self.clone(), host.clone());
+        version::registering(&self.settings.program, VERSIONS, move |major| match runner.launch(&host, major) {
             Ok(launch) => Box::new(Ready(launch)),
             Err(error) => answer::failed(error),
-        }
+        })
     }
 
     fn drain_rules(&self) -> DrainRules {

@@ -51,6 +51,7 @@ impl CircleCiRunner {
             argv: argv.map(str::to_owned).into(),
             env: Vec::new(),
             files: config::files(&self.settings, &self.token, host)?,
+            doubts: Vec::new(),
         })
     }
 }

@@ -149,7 +149,8 @@ impl RunnerPlatform for CommandRunner {
     }
 
     fn register(&self, host: &HostContext) -> Call<Launch> {
-        let launch = Launch { argv: self.settings.run.clone(), env: environment(host), files: Vec::new() };
+        let launch =
+            Launch { argv: self.settings.run.clone(), env: environment(host), files: Vec::new(), doubts: Vec::new() };
         match &self.settings.register {
             Some(argv) => self.must("register", argv, host, launch),
             None => Box::new(Ready(launch)),

@@ -136,7 +136,7 @@ impl GitHubRunner {
             env.push(("ACTIONS_RUNNER_HOOK_JOB_STARTED".to_owned(), hook.path.to_string_lossy().into_owned().into()));
             files.push(hook);
         }
-        Launch { argv: self.settings.program.clone(), env, files }
+        Launch { argv: self.settings.program.clone(), env, files, doubts: Vec::new() }
     }
 }
 

@@ -14,7 +14,14 @@ use crate::{
     platform::{
         DrainRules, HostContext, Launch, Probe, RunnerPlatform,
         answer::{self, Remedies, RequestContext},
+        version::{self, Known},
     },
+};
+
+const VERSIONS: Known = Known {
+    runner: "gitlab-runner",
+    majors: 16..=19,
+    at_stake: "a drain counts on how it reads its configuration again and on the names of its metrics",
 };
 
 const TOKEN_INVALID: &str = "the runner token is not valid (was its runner deleted, or did it expire?); create a runner in GitLab under Settings > \
@@ -73,6 +80,7 @@ impl GitLabRunner {
             argv: argv.map(str::to_owned).into(),
             env: Vec::new(),
             files: config::files(&self.settings, &self.token, host, runner_id, &system_id(&host.instance_id))?,
+            doubts: Vec::new(),
         })
     }
 }
@@ -97,11 +105,14 @@ impl RunnerPlatform for GitLabRunner {
 
     fn register(&self, host: &HostContext) -> Call<Launch> {
         let (runner, host) = (self.clone(), host.clone());
-        answer::once(self.verify(&host), move |result| {
-            let context = runner.context("register this machine's runner");
-            let reply = context.reply(result)?;
-            let runner_id = verified(&context, &reply)?;
-            runner.launch(&host, runner_id)
+        version::registering(&self.settings.program, VERSIONS, move |_| {
+            let (runner, host) = (runner.clone(), host.clone());
+            answer::once(runner.verify(&host), move |result| {
+                let context = runner.context("register this machine's runner");
+                let reply = context.reply(result)?;
+                let runner_id = verified(&context, &reply)?;
+                runner.launch(&host, runner_id)
+            })
         })
     }
 

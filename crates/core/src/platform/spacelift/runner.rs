@@ -78,7 +78,7 @@ impl SpaceliftRunner {
         if let Some(group) = host.group.as_deref().and_then(known) {
             env.push(("SPACELIFT_METADATA_asg_id".to_owned(), group.into()));
         }
-        Ok(Launch { argv: vec![self.settings.program.clone()], env, files: Vec::new() })
+        Ok(Launch { argv: vec![self.settings.program.clone()], env, files: Vec::new(), doubts: Vec::new() })
     }
 
     /// Sets the drain of each of this instance's workers. `output` is told whether one is busy then.

@@ -123,6 +123,7 @@ impl StackGuardianRunner {
                 ("SG_BASE_API".to_owned(), format!("{}/api/v1", settings.url).into()),
             ],
             files: vec![File { path: script, contents: SUPERVISOR.into(), mode: 0o600 }],
+            doubts: Vec::new(),
         }
     }
 }

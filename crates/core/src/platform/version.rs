@@ -1,0 +1,173 @@
+//! Which version of its vendor's runner is installed: settings are written for the versions that are known, and one that is not is said,
+//! with what may fail. A runner that ignores a setting says nothing.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use super::Launch;
+use crate::exchange::{Call, Effect, EffectId, EffectResult, Exchange, Output, Program, Step};
+
+/// How long a runner may take to say its version.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The versions of a vendor's runner for which its settings are written.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// The vendor's words for the runner.
+    pub(super) runner: &'static str,
+    /// The first numbers of the versions.
+    pub(super) majors: RangeInclusive<u32>,
+    /// What may fail with another one.
+    pub(super) at_stake: &'static str,
+}
+
+/// Asks `program` for its version, then registers as `register` says for the first number of it; without an answer as for the last that is known.
+pub(super) fn registering(
+    program: &str,
+    known: Known,
+    register: impl Fn(u32) -> Call<Launch> + Send + 'static,
+) -> Call<Launch> {
+    let ask = Effect::Program(Program {
+        argv: vec![program.to_owned(), "--version".to_owned()],
+        env: Vec::new(),
+        timeout: TIMEOUT,
+    });
+    Box::new(Registering { ask, known, register, registration: None, doubt: None })
+}
+
+struct Registering<F> {
+    ask: Effect,
+    known: Known,
+    register: F,
+    /// Once the version is known.
+    registration: Option<Call<Launch>>,
+    doubt: Option<String>,
+}
+
+impl<F: Fn(u32) -> Call<Launch> + Send> Exchange for Registering<F> {
+    type Output = Launch;
+
+    fn start(&mut self) -> Step<Launch> {
+        (self.registration, self.doubt) = (None, None);
+        Step::perform(self.ask.clone())
+    }
+
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Launch> {
+        let step = if let Some(registration) = &mut self.registration {
+            registration.resume(id, result)
+        } else {
+            let (major, doubt) = self.known.judge(&result);
+            self.doubt = doubt;
+            self.registration.insert((self.register)(major)).start()
+        };
+        match step {
+            Step::Done(Ok(launch)) => {
+                let doubts = launch.doubts.into_iter().chain(self.doubt.take()).collect();
+                Step::Done(Ok(Launch { doubts, ..launch }))
+            }
+            Step::Done(Err(_)) | Step::Perform(..) | Step::Wait => step,
+        }
+    }
+
+    fn more(&mut self) -> Step<Launch> {
+        self.registration.as_mut().map_or(Step::Wait, Exchange::more)
+    }
+}
+
+impl Known {
+    /// The version to write settings for, and what is doubtful about that.
+    fn judge(&self, result: &EffectResult) -> (u32, Option<String>) {
+        let last = *self.majors.end();
+        let (from, to) = (self.majors.start(), self.majors.end());
+        let supported = format!("settings are written for {} {from} to {to}: {}", self.runner, self.at_stake);
+        let said = match result {
+            EffectResult::Program(Ok(Output { status: Some(0), stdout, stderr })) => {
+                version(&String::from_utf8_lossy(stdout)).or_else(|| version(&String::from_utf8_lossy(stderr)))
+            }
+            EffectResult::Program(_) | EffectResult::Http(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => None,
+        };
+        match said {
+            Some((major, _)) if self.majors.contains(&major) => (major, None),
+            Some((major, version)) => {
+                let doubt = format!("this is {} {version}, and {supported}", self.runner);
+                (major.clamp(*from, *to), Some(doubt))
+            }
+            None => (last, Some(format!("{} does not say its version, and {supported}", self.runner))),
+        }
+    }
+}
+
+/// The first thing that looks like a version, and its first number.
+fn version(text: &str) -> Option<(u32, String)> {
+    text.split(|c: char| c.is_whitespace() || c == ',').find_map(|word| {
+        let word = word.trim_start_matches('v');
+        let (major, rest) = word.split_once('.')?;
+        rest.starts_with(|c: char| c.is_ascii_digit()).then_some(())?;
+        Some((major.parse().ok()?, word.to_owned()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::ExchangeError;
+
+    fn known() -> Known {
+        Known { runner: "agent", majors: 3..=4, at_stake: "it may ignore some" }
+    }
+
+    fn said(status: Option<i32>, text: &str) -> EffectResult {
+        EffectResult::Program(Ok(Output { status, stdout: text.as_bytes().to_vec(), stderr: Vec::new() }))
+    }
+
+    #[test]
+    fn versions_are_read_as_vendors_write_them() {
+        for (text, expected) in [
+            ("buildkite-agent version 3.137.0+12345.abc\n", Some((3, "3.137.0+12345.abc"))),
+            ("Version:      18.5.0\nGit revision: bda84871\nGo version:   go1.24.6\n", Some((18, "18.5.0"))),
+            ("v4.0.0-beta.15", Some((4, "4.0.0-beta.15"))),
+            ("no version", None),
+            ("e.g. this", None),
+            ("", None),
+        ] {
+            assert_eq!(version(text), expected.map(|(major, version)| (major, version.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_is_not_known_is_said_with_what_may_fail() {
+        assert_eq!(known().judge(&said(Some(0), "agent 3.1")), (3, None));
+        for (result, major, word) in [
+            (said(Some(0), "agent 5.0"), 4, "5.0"),
+            (said(Some(0), "agent 2.9"), 3, "2.9"),
+            (said(Some(1), "agent 3.1"), 4, "does not say"),
+            (said(Some(0), ""), 4, "does not say"),
+        ] {
+            let (found, doubt) = known().judge(&result);
+            let doubt = doubt.expect("a doubt");
+            assert_eq!(found, major);
+            assert!(doubt.contains(word) && doubt.contains("3 to 4") && doubt.contains("may ignore"), "{doubt}");
+        }
+    }
+
+    #[test]
+    fn it_registers_for_the_version_and_hands_the_doubt_on() {
+        let launch = |major: u32| Launch {
+            argv: vec![major.to_string()],
+            env: Vec::new(),
+            files: Vec::new(),
+            doubts: Vec::new(),
+        };
+        let mut call = registering("agent", known(), move |major| Box::new(crate::platform::Ready(launch(major))));
+        for _ in 0..2 {
+            let Step::Perform(id, Effect::Program(program)) = call.start() else { panic!("it asks") };
+            assert_eq!(program.argv, ["agent", "--version"]);
+            let Step::Done(Ok(launch)) = call.resume(id, said(Some(0), "agent 5.0")) else { panic!("it is over") };
+            assert_eq!((launch.argv[0].as_str(), launch.doubts.len()), ("4", 1));
+        }
+        let refused =
+            |_| crate::platform::answer::failed(ExchangeError::new(crate::exchange::ErrorKind::Refused, "no"));
+        let mut call = registering("agent", known(), refused);
+        let Step::Perform(id, _) = call.start() else { panic!("it asks") };
+        assert!(matches!(call.resume(id, said(Some(0), "agent 3.0")), Step::Done(Err(_))));
+    }
+}
