@@ -72,14 +72,11 @@ fn serve(stream: &TcpStream, world: World, delay: Duration, count: &AtomicU32) {
         count.fetch_add(1, Ordering::Relaxed);
         thread::sleep(delay);
         let body = answer(world, first.split(' ').nth(1).unwrap_or_default()).to_string();
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         let mut out = stream;
-        if write!(
-            out,
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .is_err()
-        {
+        // In one piece: a second one would wait until the first is acknowledged.
+        if out.write_all((head + &body).as_bytes()).is_err() {
             return;
         }
     }
