@@ -173,6 +173,8 @@ fn the_next_page_is_found_and_never_elsewhere() {
     for link in [
         format!("<{own}>; rel=\"next\""),
         format!("<{own}>;rel=next"),
+        // A backslash escapes within quotes only.
+        format!("<https://x.example/1>; title=a\\, <{own}>; rel=\"next\""),
         format!(
             "<https://x.example/1>; rel=\"first\", <{own}>; title=\"a, \\\" <b>\"; rel=\"prefetch NEXT\", <https://x.example/9>; rel=last"
         ),
