@@ -54,6 +54,8 @@ const CAPABILITIES: Capabilities = Capabilities {
 /// The tag on a group that holds the scaler's floor: idle agents leave only while `desired` is above it.
 const FLOOR_TAG: &str = "lightsout:floor";
 
+/// The variable that names a file of CAs to trust for calls to AWS, as the SDKs and the AWS CLI know it.
+const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one attempt of a call may take.

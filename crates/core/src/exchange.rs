@@ -160,12 +160,30 @@ pub enum Unreachable {
     /// No connection: the other side did not act.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// Whoever answered could not prove who they are, so nothing was sent.
+    #[error("its certificate is not trusted here: {0}")]
+    Untrusted(String),
     /// The reply was longer than the cap, in bytes.
     #[error("the reply is longer than {0} bytes")]
     TooLarge(usize),
     /// The connection broke in the middle. Whether the other side acted is not known.
     #[error("the connection broke: {0}")]
     Broken(String),
+}
+
+impl Unreachable {
+    /// What the user can do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Untrusted(why) if why.contains("UnknownIssuer") => {
+                "add the CA that signed it to this machine's (update-ca-certificates), or name a file with every CA to trust in SSL_CERT_FILE"
+            }
+            Self::Untrusted(_) => "check the name and the dates in the certificate, and this machine's clock",
+            Self::Timeout(_) | Self::Connect(_) | Self::TooLarge(_) | Self::Broken(_) => {
+                "check the address and the network"
+            }
+        }
+    }
 }
 
 /// One program to run to its end.

@@ -207,10 +207,19 @@ fn undelivered<'a>(error: &(dyn Error + 'static)) -> (AwsErrorKind, Option<&'a s
     for cause in causes(error) {
         if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
             let kind = match unreachable {
-                Unreachable::Connect(_) => AwsErrorKind::Unreachable,
+                Unreachable::Connect(_) | Unreachable::Untrusted(_) => AwsErrorKind::Unreachable,
                 Unreachable::Timeout(_) | Unreachable::TooLarge(_) | Unreachable::Broken(_) => AwsErrorKind::Timeout,
             };
-            return (kind, None, unreachable.to_string());
+            let text = match unreachable {
+                Unreachable::Untrusted(_) => {
+                    format!("{unreachable}; {} (for AWS alone: {})", unreachable.remedy(), super::CA_BUNDLE)
+                }
+                Unreachable::Connect(_)
+                | Unreachable::Timeout(_)
+                | Unreachable::TooLarge(_)
+                | Unreachable::Broken(_) => unreachable.to_string(),
+            };
+            return (kind, None, text);
         }
         // Asked before the call, and from elsewhere: what went wrong there says nothing about the call.
         if cause.to_string().contains("credential") {

@@ -15,12 +15,12 @@ use aws_smithy_types::body::SdkBody;
 use lightsout_core::exchange::Unreachable;
 use lightsout_io::http::{Clients, Limits};
 
-use crate::aws::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT};
+use crate::aws::{ATTEMPT_TIMEOUT, CA_BUNDLE, CONNECT_TIMEOUT};
 
 /// A client whose connections are shared by all SDK clients that use it.
 pub(super) fn client() -> SharedHttpClient {
     let limits = Limits { connect: CONNECT_TIMEOUT, request: ATTEMPT_TIMEOUT, ..Limits::default() };
-    let clients = Arc::new(Clients::new(limits, None));
+    let clients = Arc::new(Clients::new(limits, None).trusting_also(CA_BUNDLE));
     http_client_fn(move |settings, _| {
         // Only the SDK's own parts, such as its client of the instance metadata, set this one.
         let timeout = settings.read_timeout().map_or(limits.request, |timeout| timeout.min(limits.request));
@@ -68,7 +68,9 @@ async fn perform(clients: &Clients, request: HttpRequest, timeout: Duration) -> 
 fn refused(error: Unreachable) -> ConnectorError {
     match error {
         Unreachable::Timeout(_) => ConnectorError::timeout(error.into()),
-        Unreachable::Connect(_) | Unreachable::Broken(_) => ConnectorError::io(error.into()),
+        Unreachable::Connect(_) | Unreachable::Untrusted(_) | Unreachable::Broken(_) => {
+            ConnectorError::io(error.into())
+        }
         Unreachable::TooLarge(_) => ConnectorError::other(error.into(), None),
     }
 }

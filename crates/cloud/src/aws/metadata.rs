@@ -21,6 +21,10 @@ use lightsout_io::http::root;
 
 /// Where the service answers on EC2.
 pub(super) const ENDPOINT: &str = "http://169.254.169.254";
+/// The same over IPv6.
+const ENDPOINT_IPV6: &str = "http://[fd00:ec2::254]";
+/// The variable that chooses between the two, as the SDKs know it.
+const MODE_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
 /// The variable that names another endpoint, as the SDKs know it.
 pub(super) const ENDPOINT_VARIABLE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
@@ -62,6 +66,20 @@ pub(super) enum ImdsError {
     /// The endpoint is not a plain `http` address.
     #[error("{ENDPOINT_VARIABLE}={0} is not a URL such as {ENDPOINT}")]
     Endpoint(String),
+    /// Neither of the two families.
+    #[error("{MODE_VARIABLE}={0}: expected IPv4 or IPv6")]
+    Mode(String),
+}
+
+/// Where the service answers, by what the variables say; the endpoint goes before the mode, as in the SDKs.
+fn endpoint(endpoint: Option<String>, mode: Option<String>) -> Result<String, ImdsError> {
+    match (endpoint, mode) {
+        (Some(endpoint), _) => Ok(endpoint),
+        (None, None) => Ok(ENDPOINT.into()),
+        (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv4") => Ok(ENDPOINT.into()),
+        (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv6") => Ok(ENDPOINT_IPV6.into()),
+        (None, Some(mode)) => Err(ImdsError::Mode(mode)),
+    }
 }
 
 /// A client that holds one token, renews it in time, and asks once: what to do after an error is the caller's to decide.
@@ -89,12 +107,13 @@ impl std::fmt::Debug for Token {
 }
 
 impl Imds {
-    /// The service at [`ENDPOINT_VARIABLE`], else at [`ENDPOINT`].
+    /// The service at [`ENDPOINT_VARIABLE`], else where [`MODE_VARIABLE`] says.
     ///
     /// # Errors
-    /// [`ImdsError::Endpoint`] when the variable holds no URL.
+    /// [`ImdsError::Endpoint`] or [`ImdsError::Mode`] when a variable holds something else than it may.
     pub(super) fn from_env() -> Result<Self, ImdsError> {
-        Self::new(env::var(ENDPOINT_VARIABLE).ok().as_deref().filter(|url| !url.is_empty()).unwrap_or(ENDPOINT))
+        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Self::new(&endpoint(variable(ENDPOINT_VARIABLE), variable(MODE_VARIABLE))?)
     }
 
     /// The service at this URL.

@@ -54,10 +54,8 @@ impl RequestContext {
     pub fn reply(&self, result: EffectResult) -> Result<Reply, ExchangeError> {
         match result {
             EffectResult::Http(Ok(reply)) => Ok(reply),
-            EffectResult::Http(Err(unreachable)) => Err(self.error(
-                ErrorKind::Unreachable,
-                format!("{unreachable}; check the address and the network, it is asked again"),
-            )),
+            EffectResult::Http(Err(unreachable)) => Err(self
+                .error(ErrorKind::Unreachable, format!("{unreachable}; {}, it is asked again", unreachable.remedy()))),
             EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
                 Err(self.malformed("something else came instead of an HTTP reply"))
             }

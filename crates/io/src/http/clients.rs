@@ -2,13 +2,16 @@
 
 use std::{
     error::Error,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Once, OnceLock},
     time::Duration,
 };
 
 use lightsout_core::{duration::format_duration, exchange::Unreachable};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
+
+/// Where EC2's metadata service answers over IPv6 (EC2 user guide, "Access instance metadata").
+const METADATA_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// How long a request may take and how large its reply may be.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,8 @@ impl Default for Limits {
 pub struct Clients {
     limits: Limits,
     user_agent: Option<String>,
+    /// The variable that names a file of CAs which are trusted besides the system's.
+    trusted: Option<&'static str>,
     plain: OnceLock<Client>,
     plain_near: OnceLock<Client>,
     tls: OnceLock<Client>,
@@ -44,11 +49,18 @@ impl Clients {
         Self {
             limits,
             user_agent,
+            trusted: None,
             plain: OnceLock::new(),
             plain_near: OnceLock::new(),
             tls: OnceLock::new(),
             tls_near: OnceLock::new(),
         }
+    }
+
+    /// The same, and the CAs are trusted as well that are in the file which this variable names, if it is set.
+    #[must_use]
+    pub fn trusting_also(self, variable: &'static str) -> Self {
+        Self { trusted: Some(variable), ..self }
     }
 
     /// The client for this URL. Only an `https` URL makes it load the system's certificates.
@@ -64,7 +76,11 @@ impl Clients {
         if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let client = self.builder(tls, near).build().map_err(|error| {
+        let mut builder = self.builder(tls, near);
+        if tls {
+            builder = builder.tls_certs_merge(self.trusted()?);
+        }
+        let client = builder.build().map_err(|error| {
             Unreachable::Connect(format!(
                 "no HTTP client for {}: {}; are the system's CA certificates installed (package ca-certificates)?",
                 url.origin().ascii_serialization(),
@@ -101,6 +117,18 @@ impl Clients {
         Ok(body)
     }
 
+    /// The CAs that are trusted besides the system's.
+    fn trusted(&self) -> Result<Vec<Certificate>, Unreachable> {
+        let named = self.trusted.and_then(|name| Some((name, std::env::var_os(name).filter(|path| !path.is_empty())?)));
+        let Some((name, path)) = named else { return Ok(Vec::new()) };
+        let wrong = |why: String| {
+            Unreachable::Connect(format!("{name} = {}: {why}; name a file of CA certificates in PEM", path.display()))
+        };
+        let text = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        let found = Certificate::from_pem_bundle(&text).map_err(|error| wrong(root(&error)))?;
+        if found.is_empty() { Err(wrong("there is no certificate in it".into())) } else { Ok(found) }
+    }
+
     fn builder(&self, tls: bool, near: bool) -> ClientBuilder {
         install_crypto();
         let mut builder = Client::builder()
@@ -131,6 +159,10 @@ impl Clients {
             } else {
                 root(&error)
             };
+            // As rustls begins what it says of certificates.
+            if let Some(why) = why.strip_prefix("invalid peer certificate: ") {
+                return Unreachable::Untrusted(why.to_owned());
+            }
             Unreachable::Connect(why)
         } else if error.is_timeout() {
             Unreachable::Timeout(self.limits.request)
@@ -148,7 +180,10 @@ fn is_near(url: &Url) -> bool {
         "localhost" => true,
         host => match host.trim_matches(['[', ']']).parse() {
             Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
-            Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unicast_link_local(),
+            Ok(IpAddr::V6(address)) => {
+                // EC2's metadata service has a unique local address where IPv4's is link-local.
+                address.is_loopback() || address.is_unicast_link_local() || address == METADATA_IPV6
+            }
             Err(_) => false,
         },
     }

@@ -348,3 +348,89 @@ async fn by_a_proxy() {
     assert_eq!(ask_by(&driver, Request::get(url)).await.unwrap().body, b"direct");
     assert_eq!(ask_by(&driver, Request::get("http://ci.invalid/api")).await.unwrap().body, b"from the proxy");
 }
+
+/// A server whose certificate a private CA has signed: its address, and the CA's file. Nothing without openssl.
+async fn private() -> Option<(tempfile::TempDir, tokio::process::Child, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "exec >/dev/null 2>&1; openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2 && \
+                  openssl req -newkey rsa:2048 -nodes -keyout key.pem -out csr.pem -subj /CN=server && \
+                  echo subjectAltName=IP:127.0.0.1 >ext && \
+                  openssl x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -days 2 -out cert.pem";
+    let made =
+        tokio::process::Command::new("sh").args(["-c", script]).current_dir(folder.path()).status().await.unwrap();
+    if !made.success() {
+        println!("skipped: openssl is not installed");
+        return None;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = tokio::process::Command::new("openssl")
+        .args([
+            "s_server",
+            "-www",
+            "-quiet",
+            "-key",
+            "key.pem",
+            "-cert",
+            "cert.pem",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+        ])
+        .current_dir(folder.path())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    for _ in 0..500 {
+        if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Some((folder, server, format!("https://127.0.0.1:{port}")))
+}
+
+const SERVER: &str = "TEST_SERVER";
+
+/// As far as the head of a reply comes.
+async fn head_of(clients: Clients) -> Result<u16, Unreachable> {
+    let url = Url::parse(&std::env::var(SERVER).unwrap()).unwrap();
+    Ok(clients.send(clients.for_url(&url)?.get(url)).await?.status().as_u16())
+}
+
+#[tokio::test]
+async fn a_private_ca_is_trusted_where_a_variable_names_it_and_else_the_remedy_is_named() {
+    let Some((folder, _server, url)) = private().await else { return };
+    let ca = folder.path().join("ca.pem");
+    let (ca, missing) = (ca.to_str().unwrap(), "/does/not/exist");
+    rerun("http::tests::trusts", &[(SERVER, &url), ("SSL_CERT_FILE", ca)]).await;
+    rerun("http::tests::trusts", &[(SERVER, &url), ("TEST_CA_BUNDLE", ca)]).await;
+    rerun("http::tests::trusts_nobody", &[(SERVER, &url)]).await;
+    rerun("http::tests::says_which_variable_is_wrong", &[(SERVER, &url), ("TEST_CA_BUNDLE", missing)]).await;
+}
+
+fn trusting() -> Clients {
+    Clients::new(Limits::default(), None).trusting_also("TEST_CA_BUNDLE")
+}
+
+#[tokio::test]
+#[ignore = "a_private_ca_is_trusted_where_a_variable_names_it_and_else_the_remedy_is_named runs it"]
+async fn trusts() {
+    assert_eq!(head_of(trusting()).await, Ok(200));
+}
+
+#[tokio::test]
+#[ignore = "a_private_ca_is_trusted_where_a_variable_names_it_and_else_the_remedy_is_named runs it"]
+async fn trusts_nobody() {
+    let error = head_of(trusting()).await.unwrap_err();
+    assert!(matches!(&error, Unreachable::Untrusted(_)), "{error:?}");
+    assert!(error.remedy().contains("SSL_CERT_FILE"), "{error}: {}", error.remedy());
+}
+
+#[tokio::test]
+#[ignore = "a_private_ca_is_trusted_where_a_variable_names_it_and_else_the_remedy_is_named runs it"]
+async fn says_which_variable_is_wrong() {
+    let error = head_of(trusting()).await.unwrap_err().to_string();
+    assert!(error.contains("TEST_CA_BUNDLE = /does/not/exist"), "{error}");
+}

@@ -202,3 +202,18 @@ async fn the_token_is_not_shown() {
     imds.get(ITEM).await.unwrap();
     assert!(!format!("{imds:?}").contains("token-0"));
 }
+
+#[test]
+fn the_endpoint_and_its_mode_come_from_the_usual_variables() {
+    let at = |url: Option<&str>, mode: Option<&str>| {
+        endpoint(url.map(str::to_owned), mode.map(str::to_owned)).map_err(|error| error.to_string())
+    };
+    assert_eq!(at(None, None), Ok("http://169.254.169.254".into()));
+    assert_eq!(at(None, Some("IPv4")), Ok("http://169.254.169.254".into()));
+    for mode in ["IPv6", "ipv6"] {
+        assert_eq!(at(None, Some(mode)), Ok("http://[fd00:ec2::254]".into()));
+    }
+    assert_eq!(at(Some("http://127.0.0.1:1"), Some("IPv6")), Ok("http://127.0.0.1:1".into()));
+    assert!(at(None, Some("both")).unwrap_err().contains("expected IPv4 or IPv6"));
+    Imds::new(ENDPOINT_IPV6).unwrap();
+}
