@@ -1,6 +1,7 @@
 //! The runner's process. It has a process group (or a systemd unit) of its own and outlives the agent, which finds it
 //! again. It counts as gone once this very process has ended; whatever cannot be told is an error, and no absence.
 
+mod group;
 mod note;
 mod record;
 mod unit;
@@ -11,7 +12,6 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, FileExt, chown},
     path::{Path, PathBuf},
-    process::Stdio,
     sync::Mutex,
     time::Duration,
 };
@@ -22,11 +22,6 @@ use lightsout_core::{
     platform::{File as RunnerFile, Launch, Quiesce, Signal},
     settings::Surroundings,
 };
-use rustix::{
-    process::{Gid, Uid},
-    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
-};
-use tokio::io::AsyncWriteExt;
 
 use self::{
     note::{note, read_note},
@@ -40,9 +35,6 @@ use crate::{
 
 /// The variable that marks the runner's process.
 const RUNNER_ENV: &str = "LIGHTSOUT_RUNNER";
-/// Becomes the runner once the agent has written down which process it is, so that no runner ever runs that the agent
-/// cannot find. An agent that dies before that starts none.
-const STARTER: &str = r#"read -r go && exec "$@" </dev/null"#;
 /// How long the start may take.
 const START: Duration = Duration::from_secs(10);
 
@@ -287,130 +279,6 @@ impl RunnerProcess {
         }
     }
 
-    async fn start_unit(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
-        let name = unit::fresh_name();
-        let arguments = self.unit_arguments(&name, launch, stop_signal).map_err(|error| error.to_string())?;
-        let started = unit::start(arguments, START).await;
-        let process = match unit::main_pid(&self.mark()).await {
-            Ok(pid) => pid.map(Process::open).transpose().map_err(|error| error.to_string())?.flatten(),
-            Err(why) if started.is_ok() => return Err(why),
-            Err(_) => None,
-        };
-        let Some(process) = process else {
-            let program = launch.argv.join(" ");
-            let Err(why) = started else { return Err(format!("{program} ended at once: journalctl -u {name}")) };
-            // It must not start later, when nobody expects it.
-            unit::give_up(&name).await;
-            return Err(format!("{program} did not start: {why}"));
-        };
-        if let Err(error) = Record::of(&process).write(&self.record_file()) {
-            tracing::warn!(%error, "the runner cannot be written down; systemd knows it");
-        }
-        Ok(process)
-    }
-
-    fn unit_arguments(&self, name: &str, launch: &Launch, stop_signal: Signal) -> io::Result<Vec<String>> {
-        let environment = self.state_dir.join("runner.env");
-        let variables = self.environment(launch);
-        let lines: String =
-            variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value.expose()))).collect();
-        replace(&environment, lines.as_bytes(), 0o600, false)?;
-        let mut arguments = vec![
-            "--unit".into(),
-            name.into(),
-            "--collect".into(),
-            "--quiet".into(),
-            // The start succeeds once the program is executed.
-            "--service-type=exec".into(),
-            "--property=KillMode=process".into(),
-            "--property=TimeoutStopSec=infinity".into(),
-            format!("--property=KillSignal={}", signal_name(stop_signal)),
-            "--property=After=network-online.target docker.service".into(),
-            // Stopped in the reverse order: the agent first, which drains.
-            "--property=Before=lightsout-agent.service".into(),
-            format!("--property=EnvironmentFile={}", environment.display()),
-            format!("--working-directory={}", self.folder.display()),
-            format!("--setenv={}", self.mark()),
-            // Not the agent's: what takes the memory must go before who sees a notice.
-            "--property=OOMScoreAdjust=0".into(),
-        ];
-        if let Some(user) = &self.user {
-            arguments.push(format!("--property=User={}", user.name));
-            let groups = user.groups_with(self.engine.as_deref());
-            let groups = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-            arguments.push(format!("--property=SupplementaryGroups={groups}"));
-        }
-        arguments.push("--".into());
-        arguments.extend(launch.argv.iter().map(|argument| unexpanded(argument)));
-        Ok(arguments)
-    }
-
-    async fn start_group(&self, launch: &Launch) -> Result<Process, String> {
-        let program = launch.argv.join(" ");
-        let mut command = tokio::process::Command::new("/bin/sh");
-        command
-            .args(["-c", STARTER, "lightsout-runner"])
-            .args(&launch.argv)
-            .env_clear()
-            .envs(self.environment(launch).iter().map(|(name, value)| (name, value.expose())))
-            .env(RUNNER_ENV, self.folder.as_os_str())
-            .current_dir(&self.folder)
-            .process_group(0)
-            .stdin(Stdio::piped());
-        if let Some(user) = &self.user {
-            become_user(&mut command, user, user.groups_with(self.engine.as_deref()));
-        }
-        let mut child = command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
-        let input = child.stdin.take();
-        // Its number cannot come to mean another process before it is waited for.
-        let held = match child.id().map(Process::open) {
-            Some(Ok(Some(process))) => Ok(process),
-            Some(Err(error)) => Err(error.to_string()),
-            Some(Ok(None)) | None => Err("it ended at once".into()),
-        };
-        let recorded = held.and_then(|process| {
-            reset_memory_score(process.pid());
-            Record::of(&process).write(&self.record_file()).map_err(|error| error.to_string())?;
-            Ok(process)
-        });
-        let process = match recorded {
-            Ok(process) => process,
-            Err(why) => {
-                // Nobody told it to go, so it is no runner.
-                let _ = child.kill().await;
-                return Err(format!("cannot start {program}: {why}"));
-            }
-        };
-        if let Some(mut input) = input {
-            // One that is gone by now is told of below.
-            let _ = input.write_all(b"go\n").await;
-        }
-        let becoming = async {
-            loop {
-                if let Ok(Some(status)) = child.try_wait() {
-                    return Err(format!("{program} ended at once with {status}"));
-                }
-                match process::was_called_with(process.pid(), STARTER) {
-                    Ok(false) => return Ok(()),
-                    // The starter is not the runner yet: what it is to become may not exist.
-                    Ok(true) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
-            }
-        };
-        match tokio::time::timeout(START, becoming).await {
-            Ok(became) => became?,
-            Err(_) if process::was_called_with(process.pid(), STARTER).unwrap_or(false) => {
-                let _ = child.kill().await;
-                return Err(format!("{program} did not start within {} s", START.as_secs()));
-            }
-            // It was told to go, and nobody can see that it did not.
-            Err(_) => {}
-        }
-        // Somebody must collect the exit status of a child, or it stays a zombie.
-        tokio::spawn(async move { child.wait().await });
-        Ok(process)
-    }
-
     fn write_files(&self, files: &[RunnerFile]) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let owner = self.user.as_ref().map(|user| (user.uid, user.gid));
@@ -456,55 +324,9 @@ impl RunnerProcess {
     }
 }
 
-/// Has a program start as another user.
-fn become_user(command: &mut tokio::process::Command, user: &RunnerUser, groups: Vec<u32>) {
-    let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
-    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    #[expect(unsafe_code, reason = "std sets no groups besides the user's own")]
-    // SAFETY: between fork and exec it makes three system calls and nothing else, and allocates nothing.
-    unsafe {
-        command.pre_exec(move || {
-            set_thread_groups(&groups)?;
-            set_thread_res_gid(gid, gid, gid)?;
-            set_thread_res_uid(uid, uid, uid)?;
-            Ok(())
-        });
-    }
-}
-
-/// What takes the memory must go before who sees a notice: the agent's own score is handed down else.
-fn reset_memory_score(pid: u32) {
-    let file = format!("/proc/{pid}/oom_score_adj");
-    let inherited = fs::read_to_string(&file).ok().and_then(|score| score.trim().parse::<i32>().ok());
-    if inherited.is_some_and(|score| score < 0)
-        && let Err(error) = fs::write(&file, "0")
-    {
-        tracing::warn!(%error, "the runner keeps the agent's place among those that go when memory is short");
-    }
-}
-
 /// Whether systemd is this machine's first process (`sd_booted(3)`).
 pub fn systemd_runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
-}
-
-fn signal_name(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Term => "SIGTERM",
-        Signal::Int => "SIGINT",
-        Signal::Quit => "SIGQUIT",
-        Signal::Hup => "SIGHUP",
-    }
-}
-
-/// An argument in which systemd finds no variable to expand (systemd.service(5), "Command lines").
-fn unexpanded(argument: &str) -> String {
-    argument.replace('$', "$$")
-}
-
-/// A value as `EnvironmentFile=` reads it (systemd.exec(5)).
-fn quoted(value: &str) -> String {
-    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('`', "\\`"))
 }
 
 #[cfg(test)]

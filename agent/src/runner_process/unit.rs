@@ -1,27 +1,91 @@
 //! The runner in a systemd unit. Each start has a unit of its own: one whose main process is gone stays loaded for as
 //! long as anything lives that a job left behind, and would block the next start.
 
-use std::{process::Stdio, time::Duration};
+use std::{io, process::Stdio, time::Duration};
 
-use crate::clock::unix_ms_now;
+use lightsout_core::platform::{Launch, Signal};
+
+use super::{RunnerProcess, START, record::Record};
+use crate::{clock::unix_ms_now, journal::replace, process::Process};
 
 /// What the names of the runner's units begin with; an earlier version had one unit of this name.
 const PREFIX: &str = "lightsout-runner";
 /// How long systemd may take for an answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
+impl RunnerProcess {
+    /// Starts the runner in a unit of its own.
+    pub(super) async fn start_unit(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
+        let name = fresh_name();
+        let arguments = self.unit_arguments(&name, launch, stop_signal).map_err(|error| error.to_string())?;
+        let started = start(arguments, START).await;
+        let process = match main_pid(&self.mark()).await {
+            Ok(pid) => pid.map(Process::open).transpose().map_err(|error| error.to_string())?.flatten(),
+            Err(why) if started.is_ok() => return Err(why),
+            Err(_) => None,
+        };
+        let Some(process) = process else {
+            let program = launch.argv.join(" ");
+            let Err(why) = started else { return Err(format!("{program} ended at once: journalctl -u {name}")) };
+            // It must not start later, when nobody expects it.
+            give_up(&name).await;
+            return Err(format!("{program} did not start: {why}"));
+        };
+        if let Err(error) = Record::of(&process).write(&self.record_file()) {
+            tracing::warn!(%error, "the runner cannot be written down; systemd knows it");
+        }
+        Ok(process)
+    }
+
+    pub(super) fn unit_arguments(&self, name: &str, launch: &Launch, stop_signal: Signal) -> io::Result<Vec<String>> {
+        let environment = self.state_dir.join("runner.env");
+        let variables = self.environment(launch);
+        let lines: String =
+            variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value.expose()))).collect();
+        replace(&environment, lines.as_bytes(), 0o600, false)?;
+        let mut arguments = vec![
+            "--unit".into(),
+            name.into(),
+            "--collect".into(),
+            "--quiet".into(),
+            // The start succeeds once the program is executed.
+            "--service-type=exec".into(),
+            "--property=KillMode=process".into(),
+            "--property=TimeoutStopSec=infinity".into(),
+            format!("--property=KillSignal={}", signal_name(stop_signal)),
+            "--property=After=network-online.target docker.service".into(),
+            // Stopped in the reverse order: the agent first, which drains.
+            "--property=Before=lightsout-agent.service".into(),
+            format!("--property=EnvironmentFile={}", environment.display()),
+            format!("--working-directory={}", self.folder.display()),
+            format!("--setenv={}", self.mark()),
+            // Not the agent's: what takes the memory must go before who sees a notice.
+            "--property=OOMScoreAdjust=0".into(),
+        ];
+        if let Some(user) = &self.user {
+            arguments.push(format!("--property=User={}", user.name));
+            let groups = user.groups_with(self.engine.as_deref());
+            let groups = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+            arguments.push(format!("--property=SupplementaryGroups={groups}"));
+        }
+        arguments.push("--".into());
+        arguments.extend(launch.argv.iter().map(|argument| unexpanded(argument)));
+        Ok(arguments)
+    }
+}
+
 /// A name that no unit has had.
-pub fn fresh_name() -> String {
+fn fresh_name() -> String {
     format!("{PREFIX}-{}", unix_ms_now())
 }
 
 /// Starts a unit: this program with these arguments.
-pub async fn start(arguments: Vec<String>, within: Duration) -> Result<(), String> {
+async fn start(arguments: Vec<String>, within: Duration) -> Result<(), String> {
     ask("systemd-run", arguments, within).await.map(drop)
 }
 
 /// Takes back a start that did not happen in time.
-pub async fn give_up(name: &str) {
+async fn give_up(name: &str) {
     let arguments = ["stop", "--no-block", name].map(str::to_owned).to_vec();
     if let Err(why) = ask("systemctl", arguments, ANSWER).await {
         tracing::warn!(unit = name, why, "a runner that did not start in time may start later");
@@ -89,6 +153,25 @@ fn has_mark(environment: &str, mark: &str) -> bool {
         let end = environment.get(at + mark.len()..).and_then(|rest| rest.chars().next());
         matches!(end, None | Some(' ' | '"' | '\''))
     })
+}
+
+fn signal_name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Term => "SIGTERM",
+        Signal::Int => "SIGINT",
+        Signal::Quit => "SIGQUIT",
+        Signal::Hup => "SIGHUP",
+    }
+}
+
+/// An argument in which systemd finds no variable to expand (systemd.service(5), "Command lines").
+fn unexpanded(argument: &str) -> String {
+    argument.replace('$', "$$")
+}
+
+/// A value as `EnvironmentFile=` reads it (systemd.exec(5)).
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('`', "\\`"))
 }
 
 #[cfg(test)]

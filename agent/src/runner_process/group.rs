@@ -1,0 +1,116 @@
+//! The runner in a process group of its own, where systemd does not run.
+
+use std::{fs, process::Stdio, time::Duration};
+
+use lightsout_core::platform::Launch;
+use rustix::{
+    process::{Gid, Uid},
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
+use tokio::io::AsyncWriteExt;
+
+use super::{RUNNER_ENV, RunnerProcess, START, record::Record};
+use crate::{
+    process::{self, Process},
+    runner_user::RunnerUser,
+};
+
+/// Becomes the runner once the agent has written down which process it is, so that no runner ever runs that the agent
+/// cannot find. An agent that dies before that starts none.
+const STARTER: &str = r#"read -r go && exec "$@" </dev/null"#;
+
+impl RunnerProcess {
+    /// Starts the runner in a process group of its own.
+    pub(super) async fn start_group(&self, launch: &Launch) -> Result<Process, String> {
+        let program = launch.argv.join(" ");
+        let mut command = tokio::process::Command::new("/bin/sh");
+        command
+            .args(["-c", STARTER, "lightsout-runner"])
+            .args(&launch.argv)
+            .env_clear()
+            .envs(self.environment(launch).iter().map(|(name, value)| (name, value.expose())))
+            .env(RUNNER_ENV, self.folder.as_os_str())
+            .current_dir(&self.folder)
+            .process_group(0)
+            .stdin(Stdio::piped());
+        if let Some(user) = &self.user {
+            become_user(&mut command, user, user.groups_with(self.engine.as_deref()));
+        }
+        let mut child = command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
+        let input = child.stdin.take();
+        // Its number cannot come to mean another process before it is waited for.
+        let held = match child.id().map(Process::open) {
+            Some(Ok(Some(process))) => Ok(process),
+            Some(Err(error)) => Err(error.to_string()),
+            Some(Ok(None)) | None => Err("it ended at once".into()),
+        };
+        let recorded = held.and_then(|process| {
+            reset_memory_score(process.pid());
+            Record::of(&process).write(&self.record_file()).map_err(|error| error.to_string())?;
+            Ok(process)
+        });
+        let process = match recorded {
+            Ok(process) => process,
+            Err(why) => {
+                // Nobody told it to go, so it is no runner.
+                let _ = child.kill().await;
+                return Err(format!("cannot start {program}: {why}"));
+            }
+        };
+        if let Some(mut input) = input {
+            // One that is gone by now is told of below.
+            let _ = input.write_all(b"go\n").await;
+        }
+        let becoming = async {
+            loop {
+                if let Ok(Some(status)) = child.try_wait() {
+                    return Err(format!("{program} ended at once with {status}"));
+                }
+                match process::was_called_with(process.pid(), STARTER) {
+                    Ok(false) => return Ok(()),
+                    // The starter is not the runner yet: what it is to become may not exist.
+                    Ok(true) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        match tokio::time::timeout(START, becoming).await {
+            Ok(became) => became?,
+            Err(_) if process::was_called_with(process.pid(), STARTER).unwrap_or(false) => {
+                let _ = child.kill().await;
+                return Err(format!("{program} did not start within {} s", START.as_secs()));
+            }
+            // It was told to go, and nobody can see that it did not.
+            Err(_) => {}
+        }
+        // Somebody must collect the exit status of a child, or it stays a zombie.
+        tokio::spawn(async move { child.wait().await });
+        Ok(process)
+    }
+}
+
+/// Has a program start as another user.
+fn become_user(command: &mut tokio::process::Command, user: &RunnerUser, groups: Vec<u32>) {
+    let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    #[expect(unsafe_code, reason = "std sets no groups besides the user's own")]
+    // SAFETY: between fork and exec it makes three system calls and nothing else, and allocates nothing.
+    unsafe {
+        command.pre_exec(move || {
+            set_thread_groups(&groups)?;
+            set_thread_res_gid(gid, gid, gid)?;
+            set_thread_res_uid(uid, uid, uid)?;
+            Ok(())
+        });
+    }
+}
+
+/// What takes the memory must go before who sees a notice: the agent's own score is handed down else.
+fn reset_memory_score(pid: u32) {
+    let file = format!("/proc/{pid}/oom_score_adj");
+    let inherited = fs::read_to_string(&file).ok().and_then(|score| score.trim().parse::<i32>().ok());
+    if inherited.is_some_and(|score| score < 0)
+        && let Err(error) = fs::write(&file, "0")
+    {
+        tracing::warn!(%error, "the runner keeps the agent's place among those that go when memory is short");
+    }
+}
