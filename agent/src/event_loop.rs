@@ -133,6 +133,7 @@ fn log(platform: &str, request: AgentRequest, outcome: &Outcome) {
         Outcome::Registered => tracing::info!(platform, "the runner is registered and runs"),
         Outcome::Done
         | Outcome::Drained(_)
+        | Outcome::Absent
         | Outcome::Signalled
         | Outcome::Relaunch
         | Outcome::Snapshot(_)

@@ -36,6 +36,8 @@ pub struct PlatformAccess {
     engine: Option<Arc<Engine>>,
     runner: Arc<RunnerProcess>,
     opened: Mutex<Option<Opened>>,
+    /// The last one that was made, also after its token was dropped: what jobs are does not depend on that.
+    last_prober: Mutex<Option<Arc<Prober>>>,
 }
 
 /// What was made with one token.
@@ -54,7 +56,16 @@ impl PlatformAccess {
         runner: Arc<RunnerProcess>,
     ) -> Self {
         let driver = Arc::new(Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (agent)")));
-        Self { settings, context, secrets, driver, engine, runner, opened: Mutex::new(None) }
+        Self {
+            settings,
+            context,
+            secrets,
+            driver,
+            engine,
+            runner,
+            opened: Mutex::new(None),
+            last_prober: Mutex::new(None),
+        }
     }
 
     /// Fetches the token, unless it is held.
@@ -73,6 +84,9 @@ impl PlatformAccess {
         let platform: Arc<dyn RunnerPlatform> = Arc::from(self.settings.platform.open(found)?);
         let (engine, runner, driver) = (self.engine.clone(), Arc::clone(&self.runner), Arc::clone(&self.driver));
         let prober = Arc::new(Prober::new(engine, runner, driver, platform.probes(&self.context)));
+        if let Ok(mut last) = self.last_prober.lock() {
+            *last = Some(Arc::clone(&prober));
+        }
         let opened = Opened { platform, prober };
         if let Ok(mut held) = self.opened.lock() {
             *held = Some(opened.clone());
@@ -151,11 +165,11 @@ impl PlatformAccess {
         self.driver.complete(counting.as_mut(), REQUESTS).await.map_err(|error| error.to_string())
     }
 
-    /// What the jobs run in now; nothing while the platform's token is not there.
+    /// What the jobs run in now; nothing before the platform's token was there for the first time.
     pub async fn jobs(&self) -> Jobs {
-        let held = self.opened.lock().ok().and_then(|opened| opened.clone());
-        match held {
-            Some(opened) => opened.prober.jobs().await,
+        let last = self.last_prober.lock().ok().and_then(|prober| prober.clone());
+        match last {
+            Some(prober) => prober.jobs().await,
             None => Jobs::default(),
         }
     }

@@ -32,13 +32,14 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one source may take in any case. An engine that has to be connected to is asked two things.
 const LIMIT: Duration = Duration::from_secs(6);
 
-/// How long a snapshot that is under way is waited for where a deadline is near.
-const JOBS: Duration = Duration::from_secs(1);
-
 pub struct Prober {
     engine: Option<Arc<Engine>>,
     runner: Arc<RunnerProcess>,
     driver: Arc<Driver>,
+    /// The names of the runner's own processes below which its jobs are, if that is how they are told.
+    reporters: Vec<String>,
+    /// Which containers are jobs.
+    containers: Option<Selection>,
     /// Locked for a whole snapshot: one that begins later tells of a later moment.
     probes: Mutex<Vec<Source>>,
     /// Whether the platform refused the token.
@@ -77,15 +78,21 @@ impl Prober {
     ) -> Self {
         // Where no probe is sure, the best there is has to do for counting jobs.
         let none_is_sure = !probes.iter().any(is_sure);
+        let (mut reporters, mut containers) = (Vec::new(), None);
         let probes = probes
             .into_iter()
             .map(|probe| {
                 let sure = none_is_sure || is_sure(&probe);
                 let kind = match probe {
                     Probe::Containers { labels, except, job_label } => {
-                        Kind::Containers(Selection { labels, except, job_label })
+                        let selection = Selection { labels, except, job_label };
+                        containers = Some(selection.clone());
+                        Kind::Containers(selection)
                     }
-                    Probe::Children(names) => Kind::Children(names),
+                    Probe::Children(names) => {
+                        reporters.clone_from(&names);
+                        Kind::Children(names)
+                    }
                     Probe::Files { folder } => Kind::Files(folder),
                     Probe::Runner(call) => Kind::Runner(call),
                     Probe::Call(call) => Kind::Call(call),
@@ -93,7 +100,8 @@ impl Prober {
                 Source { kind, sure }
             })
             .collect();
-        Self { engine, runner, driver, probes: Mutex::new(probes), refused: AtomicBool::new(false) }
+        let refused = AtomicBool::new(false);
+        Self { engine, runner, driver, reporters, containers, probes: Mutex::new(probes), refused }
     }
 
     /// One snapshot, begun after the call, and whether the platform has refused the token since the probes were made.
@@ -109,20 +117,8 @@ impl Prober {
             Seen::Runner(runner) => Some(runner),
             Seen::Nobody | Seen::Unknown => None,
         };
-        // A snapshot that hangs must not keep a deadline waiting.
-        let Ok(probes) = timeout(JOBS, self.probes.lock()).await else {
-            return Jobs::of(runner.as_ref(), &[], None).await;
-        };
-        let (mut reporters, mut selection) = (Vec::new(), None);
-        for source in probes.iter() {
-            match &source.kind {
-                Kind::Children(names) => reporters.clone_from(names),
-                Kind::Containers(containers) => selection = Some(containers.clone()),
-                Kind::Files(_) | Kind::Runner(_) | Kind::Call(_) => {}
-            }
-        }
-        drop(probes);
-        Jobs::of(runner.as_ref(), &reporters, self.engine.clone().zip(selection.as_ref())).await
+        let containers = self.engine.clone().zip(self.containers.as_ref());
+        Jobs::of(runner.as_ref(), &self.reporters, containers).await
     }
 
     /// What one source says. Silence is a doubt.

@@ -89,13 +89,20 @@ impl AwsHost {
         Ok(hooks)
     }
 
-    /// The group and the hooks that hold this instance's ending off, this agent's own first.
+    /// The group and the hooks that hold this instance's ending off, this agent's own first. Asked afresh: somebody may have renamed or added one
+    /// since, and only where that fails as they were.
     async fn group_and_hooks(&self) -> Result<(String, Vec<TerminationHook>), AwsError> {
         let group = self.group_or_fail().await?;
-        let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if hooks.is_empty() {
-            hooks = self.find_hooks().await?;
-        }
+        let hooks = match self.find_hooks().await {
+            Ok(hooks) => hooks,
+            Err(error) => {
+                let known = self.hooks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if known.is_empty() {
+                    return Err(error);
+                }
+                known
+            }
+        };
         if hooks.is_empty() { Err(no_hook()) } else { Ok((group, hooks)) }
     }
 
@@ -189,7 +196,9 @@ impl Host for AwsHost {
     fn complete_hold(&self) -> CloudFuture<'_, ()> {
         self.call(async {
             let (group, hooks) = self.group_and_hooks().await?;
-            self.calls.complete(&group, &hooks[0].name).await
+            let chosen = self.chosen_hook.as_ref().is_none_or(|chosen| *chosen == hooks[0].name);
+            // Where the one that the settings name is not there, another one of several may be somebody else's.
+            if chosen || hooks.len() == 1 { self.calls.complete(&group, &hooks[0].name).await } else { Err(no_hook()) }
         })
     }
 

@@ -69,6 +69,8 @@ pub enum Outcome {
     Drained(Drained),
     /// No runner is alive on the instance, and the platform gives no answer about it.
     Alone(String),
+    /// No runner is alive on the instance, and the platform has none of it.
+    Absent,
     /// The runner was signalled; its exit will be the proof.
     Signalled,
     /// The drain is taken back only by a new runner after the old one's exit.
@@ -108,6 +110,7 @@ impl Outcome {
             Self::Done
             | Self::Registered
             | Self::Drained(_)
+            | Self::Absent
             | Self::Signalled
             | Self::Relaunch
             | Self::Snapshot(_)

@@ -126,6 +126,12 @@ impl Operations {
 
     /// Begins an operation, or has it wait for its turn.
     pub(super) fn begin(&mut self, action: Action, known: Known, now: Tick) {
+        if action.request == Request::Deregister {
+            // The instance goes now, and its runner with it: what is still being told to that one is no matter any more.
+            let told = |request| matches!(request, Request::Drain | Request::Undrain);
+            self.running.retain(|_, (other, _)| !told(other.request));
+            self.waiting.retain(|other| !told(other.request));
+        }
         if touches_runner(action.request) && self.running.values().any(|(other, _)| touches_runner(other.request)) {
             self.waiting.push_back(action);
             return;

@@ -20,11 +20,12 @@ pub(super) struct Known {
     pub(super) at_stake: &'static str,
 }
 
-/// Asks `program` for its version, then registers as `register` says for the first number of it; without an answer as for the last that is known.
+/// Asks `program` for its version, then registers as `register` says for the first number of it, or for the nearest one that is known; without an
+/// answer for `None`.
 pub(super) fn registering(
     program: &str,
     known: Known,
-    register: impl Fn(u32) -> Call<Launch> + Send + 'static,
+    register: impl Fn(Option<u32>) -> Call<Launch> + Send + 'static,
 ) -> Call<Launch> {
     let ask = Effect::Program(Program {
         argv: vec![program.to_owned(), "--version".to_owned()],
@@ -43,7 +44,7 @@ struct Registering<F> {
     doubt: Option<String>,
 }
 
-impl<F: Fn(u32) -> Call<Launch> + Send> Exchange for Registering<F> {
+impl<F: Fn(Option<u32>) -> Call<Launch> + Send> Exchange for Registering<F> {
     type Output = Launch;
 
     fn start(&mut self) -> Step<Launch> {
@@ -75,8 +76,7 @@ impl<F: Fn(u32) -> Call<Launch> + Send> Exchange for Registering<F> {
 
 impl Known {
     /// The version to write settings for, and what is doubtful about that.
-    fn judge(&self, result: &EffectResult) -> (u32, Option<String>) {
-        let last = *self.majors.end();
+    fn judge(&self, result: &EffectResult) -> (Option<u32>, Option<String>) {
         let (from, to) = (self.majors.start(), self.majors.end());
         let supported = format!("settings are written for {} {from} to {to}: {}", self.runner, self.at_stake);
         let said = match result {
@@ -86,12 +86,12 @@ impl Known {
             EffectResult::Program(_) | EffectResult::Http(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => None,
         };
         match said {
-            Some((major, _)) if self.majors.contains(&major) => (major, None),
+            Some((major, _)) if self.majors.contains(&major) => (Some(major), None),
             Some((major, version)) => {
                 let doubt = format!("this is {} {version}, and {supported}", self.runner);
-                (major.clamp(*from, *to), Some(doubt))
+                (Some(major.clamp(*from, *to)), Some(doubt))
             }
-            None => (last, Some(format!("{} does not say its version, and {supported}", self.runner))),
+            None => (None, Some(format!("{} does not say its version, and {supported}", self.runner))),
         }
     }
 }
@@ -135,12 +135,12 @@ mod tests {
 
     #[test]
     fn a_version_that_is_not_known_is_said_with_what_may_fail() {
-        assert_eq!(known().judge(&said(Some(0), "agent 3.1")), (3, None));
+        assert_eq!(known().judge(&said(Some(0), "agent 3.1")), (Some(3), None));
         for (result, major, word) in [
-            (said(Some(0), "agent 5.0"), 4, "5.0"),
-            (said(Some(0), "agent 2.9"), 3, "2.9"),
-            (said(Some(1), "agent 3.1"), 4, "does not say"),
-            (said(Some(0), ""), 4, "does not say"),
+            (said(Some(0), "agent 5.0"), Some(4), "5.0"),
+            (said(Some(0), "agent 2.9"), Some(3), "2.9"),
+            (said(Some(1), "agent 3.1"), None, "does not say"),
+            (said(Some(0), ""), None, "does not say"),
         ] {
             let (found, doubt) = known().judge(&result);
             let doubt = doubt.expect("a doubt");
@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn it_registers_for_the_version_and_hands_the_doubt_on() {
-        let launch = |major: u32| Launch {
-            argv: vec![major.to_string()],
+        let launch = |major: Option<u32>| Launch {
+            argv: vec![format!("{major:?}")],
             env: Vec::new(),
             files: Vec::new(),
             doubts: Vec::new(),
@@ -162,7 +162,7 @@ mod tests {
             let Step::Perform(id, Effect::Program(program)) = call.start() else { panic!("it asks") };
             assert_eq!(program.argv, ["agent", "--version"]);
             let Step::Done(Ok(launch)) = call.resume(id, said(Some(0), "agent 5.0")) else { panic!("it is over") };
-            assert_eq!((launch.argv[0].as_str(), launch.doubts.len()), ("4", 1));
+            assert_eq!((launch.argv[0].as_str(), launch.doubts.len()), ("Some(4)", 1));
         }
         let refused =
             |_| crate::platform::answer::failed(ExchangeError::new(crate::exchange::ErrorKind::Refused, "no"));

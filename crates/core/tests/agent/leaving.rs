@@ -366,3 +366,20 @@ fn a_spot_deadline_only_comes_nearer() {
     rig.pass(secs(36));
     assert!(rig.open().contains(&Request::Abort { within: secs(18) }), "nearer it may come");
 }
+
+#[test]
+fn neither_here_nor_at_the_platform_is_a_proof_that_a_job_which_is_seen_outweighs() {
+    let mut rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: LeaveReason::Operator }, false);
+    rig.answer(Request::Drain, Outcome::Absent);
+    // The container of a runner that died, or of another pool than is named.
+    rig.answer(Request::Probe, Outcome::Snapshot(busy("run")));
+    for _ in 0..100 {
+        rig.pass(secs(30));
+        assert_eq!(rig.open(), [Request::Probe]);
+        rig.answer(Request::Probe, Outcome::Snapshot(busy("run")));
+    }
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Operator });
+    rig.pass(secs(30));
+    rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Operator });
+}

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use lightsout_core::{
     activity::Activity,
@@ -584,4 +584,27 @@ fn who_lets_others_go_first_looks_again_soon_and_then_goes() {
     rig.pass(waits[4]);
     rig.answer(Request::Room, Outcome::Room(room(5)));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "those before it are busy");
+}
+
+#[test]
+fn those_far_back_in_a_large_herd_look_again_one_after_the_other() {
+    // A hundred and one where a hundred are wanted, those before them busy.
+    let moments: BTreeSet<_> = (30..60)
+        .map(|rank| {
+            let mut rig = Rig::salted(AgentPolicy::default(), Salt::of(&format!("i-{rank}")));
+            rig.answer(Request::Describe, IN_SERVICE);
+            rig.answer(Request::Register, Outcome::Registered);
+            rig.event(Event::Activity(Activity::Quiet));
+            rig.pass(secs(596));
+            rig.answer(Request::Probe, QUIET);
+            rig.pass(secs(4));
+            rig.answer(Request::Room, Outcome::Room(Room { desired: 100, min: 100, floor: 0, members: 101, rank }));
+            let asked = rig.now;
+            while !rig.open().contains(&Request::Room) {
+                rig.pass(Duration::from_millis(100));
+            }
+            rig.now.since(asked).as_secs()
+        })
+        .collect();
+    assert!(moments.len() > 20, "{moments:?}");
 }

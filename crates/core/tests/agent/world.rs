@@ -561,9 +561,12 @@ impl World {
                 };
                 return HostResult::Requests(self.runner.map(count).ok_or_else(|| "nobody answers".into()));
             }
-            HostEffect::AwaitExit { .. } => {
+            HostEffect::AwaitExit { within } => {
                 if self.runner.is_some_and(|runner| runner.dying || (runner.finishing && !runner.job)) {
                     self.lose_runner();
+                }
+                if self.runner.is_some() {
+                    self.now = self.now + within;
                 }
                 return HostResult::Exited(self.runner.is_none());
             }
@@ -641,7 +644,10 @@ impl World {
             CloudCall::End(Rung::Shrink) if self.desired <= 1 => refuse(CloudErrorKind::AtFloor),
             CloudCall::End(rung) => {
                 if rung == Rung::Shrink {
-                    self.ledger.lowered(membership(self.place, self.protected));
+                    // Whoever was put in standby a moment ago may not know it yet, and nobody can tell them.
+                    let told = if self.now.since(self.was.1) < STALE { self.was.0 } else { self.place };
+                    let counted = [told, self.place].into_iter().find(|place| *place == Place::InService);
+                    self.ledger.lowered(membership(counted.unwrap_or(self.place), self.protected));
                     self.desired -= 1;
                 }
                 if self.place != Place::Waiting {

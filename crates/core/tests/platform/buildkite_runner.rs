@@ -184,6 +184,8 @@ fn a_cancelled_jobs_time_is_written_as_the_version_knows_it() {
         four.contains("cancel-signal-timeout=\"6s\"\ncancel-cleanup-timeout=\"2s\"\n"),
         "the same time in all: {four}"
     );
+    let (both, doubts) = configured_for("who knows");
+    assert!(both.contains("cancel-grace-period") && both.contains("cancel-signal-timeout") && doubts.len() == 1);
     let (five, doubts) = configured_for("buildkite-agent version 5.0.1");
     assert!(five.contains("cancel-signal-timeout") && doubts[0].contains("5.0.1"), "{doubts:?}");
 }

@@ -81,6 +81,8 @@ impl Lifecycle {
         let mut alone = None;
         match outcome {
             Outcome::Drained(Drained::Empty) => return self.proven(now),
+            // Nobody is left to take a job; but one that is seen may be the job of a runner that died, or of another pool than is named.
+            Outcome::Absent => return self.drain_by(DrainStep::Confirm { proven_at: now, weak: true }),
             Outcome::Signalled if !self.runner.alive() => return self.proven(now),
             Outcome::Signalled => {
                 // How long it was quiet before it was told to go says nothing about after.

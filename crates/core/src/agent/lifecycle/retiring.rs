@@ -190,7 +190,7 @@ impl Lifecycle {
 
     /// Whether a right that is missing may still be on its way: policies reach an instance some time after its birth.
     fn rights_may_come(&self, now: Tick) -> bool {
-        now.since(self.began) < self.policy.rung_patience / 2
+        self.reasons.spot.is_none() && now.since(self.began) < self.policy.rung_patience / 2
     }
 
     fn climb(&mut self, retiring: Retiring, now: Tick) {

@@ -19,6 +19,8 @@ use crate::{
 const YIELD: Duration = Duration::from_secs(3);
 /// The turn of this instance's [`Salt`](crate::agent::salt::Salt) for its looks at the floor.
 const FLOOR: u64 = 3 << 32;
+/// The same for its turn in a large herd.
+const FURTHER_BACK: u64 = 4 << 32;
 
 impl Lifecycle {
     /// Takes in a snapshot.
@@ -137,8 +139,9 @@ impl Lifecycle {
             self.stay(why, now);
         } else {
             self.note(format!("idle; {free} of {members} may leave, and others go first"));
-            let turn = YIELD.saturating_mul(place - free + 1).min(self.policy.floor_retry);
-            self.idle_retry = now + turn;
+            let (turn, retry) = (YIELD.saturating_mul(place - free + 1), self.policy.floor_retry);
+            // Those too far back for a turn of their own are spread over a while.
+            self.idle_retry = now + if turn <= retry { turn } else { retry + self.salt.share(retry, FURTHER_BACK) };
             self.ask_room(false);
             self.set_yielded(true);
         }

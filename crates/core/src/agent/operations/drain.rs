@@ -38,9 +38,10 @@ pub(super) fn first() -> (HostEffect, Operation) {
 pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
     match (step, result) {
         (Step::Find, HostResult::Runner(found)) => find(found, cx),
-        (Step::Tell(step), result) => match tell::next(step, result, cx.facts.rules.quiesce) {
+        (Step::Tell(step), result) => match tell::next(step, result, cx.facts.rules.quiesce, cx.now) {
             tell::Next::Do(effect, step) => Next::Do(effect, Step::Tell(step)),
             tell::Next::Told => Next::Done(Outcome::Signalled),
+            tell::Next::Gone => Next::Done(Outcome::Drained(Drained::Empty)),
             tell::Next::StillBusy => Next::Done(Outcome::Drained(Drained::StillBusy)),
             tell::Next::Failed(outcome) => Next::Done(outcome),
         },
@@ -56,12 +57,12 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         (Step::Ask { .. }, HostResult::Platform(Ok(PlatformAnswer::BySignal(signal)))) => {
             Next::Do(HostEffect::FindRunner, Step::FindToTell(signal))
         }
-        (Step::FindToTell(signal), HostResult::Runner(found)) => by_signal(signal, found),
+        (Step::FindToTell(signal), HostResult::Runner(found)) => by_signal(signal, found, cx),
         (Step::NoteAfter(drained), HostResult::Done(_)) => Next::Done(Outcome::Drained(drained)),
         (Step::Ask { runner: true }, HostResult::Platform(Err(error))) => Next::Done(cx.platform_failed(&error)),
         // Neither here nor there.
         (Step::Ask { runner: false }, HostResult::Platform(Err(error))) if error.kind == ErrorKind::NoRunner => {
-            Next::Done(Outcome::Drained(Drained::Empty))
+            Next::Done(Outcome::Absent)
         }
         (Step::Ask { runner: false }, HostResult::Platform(Err(error))) => {
             cx.platform_failed(&error);
@@ -78,14 +79,14 @@ fn find(found: Result<Option<RunnerSeen>, String>, cx: &Context<'_>) -> Next<Ste
         (DrainBy::Call, Ok(None)) => ask(false),
         (DrainBy::Call, Ok(Some(_))) if lets_go(cx) => Next::Do(HostEffect::NoteTold(Told::Maybe), Step::NoteBefore),
         (DrainBy::Call, Ok(Some(_)) | Err(_)) => ask(true),
-        (DrainBy::Signal(signal), found) => by_signal(signal, found),
+        (DrainBy::Signal(signal), found) => by_signal(signal, found, cx),
     }
 }
 
-fn by_signal(signal: Signal, found: Result<Option<RunnerSeen>, String>) -> Next<Step> {
+fn by_signal(signal: Signal, found: Result<Option<RunnerSeen>, String>, cx: &Context<'_>) -> Next<Step> {
     match found {
         Ok(None) => Next::Done(Outcome::Drained(Drained::Empty)),
-        Ok(Some(RunnerSeen { told })) => match tell::first(signal, told) {
+        Ok(Some(RunnerSeen { told })) => match tell::first(signal, told, cx.facts.rules.quiesce) {
             Some((effect, step)) => Next::Do(effect, Step::Tell(step)),
             None => Next::Done(Outcome::Signalled),
         },

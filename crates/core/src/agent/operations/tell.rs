@@ -17,25 +17,27 @@ use crate::{
         host::{HostEffect, HostResult, Told},
     },
     platform::{Requests, Signal},
+    time::Tick,
 };
 
 /// The pause between two looks at the requests that are on their way.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Looks in a row that must show none: one that was about to be made when the configuration was read is seen by the second.
 const CLEAR: u8 = 2;
-/// Looks after which a runner that does not count its requests is taken to have read its configuration: 3 s.
-const RELOADED: u16 = 15;
-/// Looks after which a runner that does not count them is told all the same: 80 s, longer than a platform holds a request open.
-const MOST_LOOKS: u16 = 400;
+/// After this a runner that does not count its requests is taken to have read its configuration.
+const RELOADED: Duration = Duration::from_secs(3);
+/// After this it is told all the same. A platform holds a request open for up to 50 s, and one more may have been about to be made with the former
+/// configuration when that one came back.
+const LONGEST: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
-    Look(Signal),
     NoteBefore(Signal),
-    CountBefore(Signal),
+    CountBefore { signal: Signal, told: Told },
     Quiesce(Waiting),
     Pause(Waiting),
     Count(Waiting),
+    Look(Signal),
     Signal,
     NoteAfter,
 }
@@ -44,53 +46,66 @@ pub(super) enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Waiting {
     signal: Signal,
-    /// How often the runner had read its configuration before; `None` where it does not tell.
-    reloads: Option<u32>,
+    /// What it was told before.
+    told: Told,
+    since: Tick,
+    reload: Reload,
     /// Looks in a row that have shown nothing on its way.
     clear: u8,
-    looks: u16,
+}
+
+/// How it is known that the runner has read the configuration by which it asks for no more jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Reload {
+    /// It counts more of them than this.
+    After(u32),
+    /// It did not tell how many there were: by the time.
+    ByTime,
+    /// It cannot be made to read one: a moment without a request must do.
+    Never,
 }
 
 pub(super) enum Next {
     Do(HostEffect, Step),
     /// It has been told.
     Told,
+    /// It is gone.
+    Gone,
     /// It may have been told, and has a job, or may have one, or one may be on its way: not now.
     StillBusy,
     Failed(Outcome),
 }
 
-/// How to begin; `None` when it was told already.
-pub(super) fn first(signal: Signal, told: Told) -> Option<(HostEffect, Step)> {
+/// How to begin; `None` when it was told already. `quiesce`: whether the runner must have nothing on its way when it is told.
+pub(super) fn first(signal: Signal, told: Told, quiesce: bool) -> Option<(HostEffect, Step)> {
     match told {
         Told::No => Some((HostEffect::NoteTold(Told::Maybe), Step::NoteBefore(signal))),
+        // To be quiesced again is harmless, and without it new jobs would go on coming.
+        Told::Maybe if quiesce => Some((HostEffect::CountRequests, Step::CountBefore { signal, told })),
         Told::Maybe => Some((HostEffect::Snapshot, Step::Look(signal))),
         Told::Yes => None,
     }
 }
 
-/// Goes on; `quiesce`: whether the runner must have nothing on its way when it is told.
-pub(super) fn next(step: Step, result: HostResult, quiesce: bool) -> Next {
+pub(super) fn next(step: Step, result: HostResult, quiesce: bool, now: Tick) -> Next {
     match (step, result) {
-        (Step::Look(signal), HostResult::Snapshot { activity: Activity::Quiet, .. })
-        | (Step::NoteBefore(signal), HostResult::Done(Ok(()))) => {
-            if quiesce {
-                Next::Do(HostEffect::CountRequests, Step::CountBefore(signal))
-            } else {
-                tell(signal)
-            }
+        (Step::NoteBefore(signal), HostResult::Done(Ok(()))) if quiesce => {
+            Next::Do(HostEffect::CountRequests, Step::CountBefore { signal, told: Told::No })
         }
+        (Step::NoteBefore(signal), HostResult::Done(Ok(())))
+        | (Step::Look(signal), HostResult::Snapshot { activity: Activity::Quiet, .. }) => tell(signal),
         (Step::Look(_), HostResult::Snapshot { .. }) => Next::StillBusy,
-        (Step::CountBefore(signal), HostResult::Requests(counted)) => {
-            let reloads = counted.ok().map(|requests| requests.reloads);
-            Next::Do(HostEffect::QuiesceRunner, Step::Quiesce(Waiting { signal, reloads, clear: 0, looks: 0 }))
+        (Step::CountBefore { signal, told }, HostResult::Requests(counted)) => {
+            let reload = counted.map_or(Reload::ByTime, |requests| Reload::After(requests.reloads));
+            let waiting = Waiting { signal, told, since: now, reload, clear: 0 };
+            Next::Do(HostEffect::QuiesceRunner, Step::Quiesce(waiting))
         }
         (Step::Quiesce(waiting), HostResult::Done(Ok(()))) => pause(waiting),
-        (Step::Quiesce(_), HostResult::Done(Err(why))) => {
-            Next::Failed(Outcome::Failed(format!("the runner cannot be made to ask for no more jobs: {why}")))
-        }
-        (Step::Pause(waiting), HostResult::Done(_)) => Next::Do(HostEffect::CountRequests, Step::Count(waiting)),
-        (Step::Count(waiting), HostResult::Requests(counted)) => look(waiting, counted.ok()),
+        // A sick disk must not keep the runner at work.
+        (Step::Quiesce(waiting), HostResult::Done(Err(_))) => pause(Waiting { reload: Reload::Never, ..waiting }),
+        (Step::Pause(_), HostResult::Exited(true)) => Next::Gone,
+        (Step::Pause(waiting), HostResult::Exited(false)) => Next::Do(HostEffect::CountRequests, Step::Count(waiting)),
+        (Step::Count(waiting), HostResult::Requests(counted)) => look(waiting, counted.ok(), now),
         (Step::Signal, HostResult::Done(Ok(()))) => Next::Do(HostEffect::NoteTold(Told::Yes), Step::NoteAfter),
         (Step::Signal, HostResult::Done(Err(why))) => {
             Next::Failed(Outcome::Failed(format!("the runner cannot be signalled: {why}")))
@@ -107,26 +122,34 @@ fn tell(signal: Signal) -> Next {
     Next::Do(HostEffect::SignalRunner(signal), Step::Signal)
 }
 
+/// Nothing is on its way: one that may have heard the signal already must be quiet besides.
+fn clear(waiting: Waiting) -> Next {
+    match waiting.told {
+        Told::No => tell(waiting.signal),
+        Told::Maybe | Told::Yes => Next::Do(HostEffect::Snapshot, Step::Look(waiting.signal)),
+    }
+}
+
 fn pause(waiting: Waiting) -> Next {
-    Next::Do(HostEffect::Pause(PAUSE), Step::Pause(waiting))
+    Next::Do(HostEffect::AwaitExit { within: PAUSE }, Step::Pause(waiting))
 }
 
 /// What the requests that were counted mean.
-fn look(waiting: Waiting, counted: Option<Requests>) -> Next {
-    let looks = waiting.looks + 1;
-    let read = match (waiting.reloads, counted) {
-        (Some(before), Some(now)) => now.reloads > before,
-        (None, Some(_)) => looks >= RELOADED,
+fn look(waiting: Waiting, counted: Option<Requests>, now: Tick) -> Next {
+    let waited = now.since(waiting.since);
+    let read = match (waiting.reload, counted) {
+        (Reload::After(before), Some(now)) => now.reloads > before,
+        (Reload::ByTime, Some(_)) => waited >= RELOADED,
+        (Reload::Never, Some(_)) => true,
         (_, None) => false,
     };
     let none = counted.is_some_and(|requests| requests.in_flight == 0);
-    let clear = if read && none { waiting.clear + 1 } else { 0 };
-    let last = looks >= MOST_LOOKS;
+    let looks = if read && none { waiting.clear + 1 } else { 0 };
+    let last = waited >= LONGEST;
     match counted {
-        _ if clear >= CLEAR => tell(waiting.signal),
+        _ if looks >= CLEAR => clear(waiting),
         Some(Requests { in_flight: 1.., .. }) if last => Next::StillBusy,
-        // No platform holds a request open for so long.
-        _ if last => tell(waiting.signal),
-        _ => pause(Waiting { clear, looks, ..waiting }),
+        _ if last => clear(waiting),
+        _ => pause(Waiting { clear: looks, ..waiting }),
     }
 }

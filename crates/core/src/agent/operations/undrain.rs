@@ -46,13 +46,13 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         (Step::Ask, HostResult::Platform(Ok(_))) => Next::Done(Outcome::Done),
         (Step::Ask, HostResult::Platform(Err(error))) => Next::Done(cx.platform_failed(&error)),
         (Step::Find(_), HostResult::Runner(Ok(None))) => Next::Done(Outcome::Relaunch),
-        (Step::Find(drained_by), HostResult::Runner(Ok(Some(RunnerSeen { told })))) => relaunch(told, drained_by),
+        (Step::Find(drained_by), HostResult::Runner(Ok(Some(RunnerSeen { told })))) => relaunch(told, drained_by, cx),
         (Step::Find(_), HostResult::Runner(Err(why))) => {
             Next::Done(Outcome::Failed(format!("whether a runner runs is not known: {why}")))
         }
-        (Step::Tell(step), result) => match tell::next(step, result, cx.facts.rules.quiesce) {
+        (Step::Tell(step), result) => match tell::next(step, result, cx.facts.rules.quiesce, cx.now) {
             tell::Next::Do(effect, step) => Next::Do(effect, Step::Tell(step)),
-            tell::Next::Told => Next::Done(Outcome::Relaunch),
+            tell::Next::Told | tell::Next::Gone => Next::Done(Outcome::Relaunch),
             tell::Next::StillBusy => {
                 let why = "whether the runner was told to finish is not known, and it is not quiet";
                 Next::Done(Outcome::Failed(why.into()))
@@ -64,7 +64,7 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
             Next::Do(HostEffect::NoteTold(told), Step::NoteAgain(told))
         }
         (Step::AskAgain, HostResult::Platform(Err(error))) => Next::Done(cx.platform_failed(&error)),
-        (Step::NoteAgain(told), HostResult::Done(Ok(()))) => relaunch(told, DrainBy::Call),
+        (Step::NoteAgain(told), HostResult::Done(Ok(()))) => relaunch(told, DrainBy::Call, cx),
         (Step::NoteAgain(_), HostResult::Done(Err(why))) => Next::Done(Outcome::Failed(why)),
         (Step::Look, HostResult::Snapshot { activity: Activity::Quiet, .. }) => {
             let (effect, step) = ending::first(cx.facts.rules.abort, PATIENCE);
@@ -79,12 +79,12 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
     }
 }
 
-fn relaunch(told: Told, drained_by: DrainBy) -> Next<Step> {
+fn relaunch(told: Told, drained_by: DrainBy, cx: &Context<'_>) -> Next<Step> {
     match (told, drained_by) {
         // It serves as before.
         (Told::No, _) => Next::Done(Outcome::Done),
         // It ends its jobs and exits, once it has heard of it for certain.
-        (Told::Maybe | Told::Yes, DrainBy::Signal(signal)) => match tell::first(signal, told) {
+        (Told::Maybe | Told::Yes, DrainBy::Signal(signal)) => match tell::first(signal, told, cx.facts.rules.quiesce) {
             Some((effect, step)) => Next::Do(effect, Step::Tell(step)),
             None => Next::Done(Outcome::Relaunch),
         },

@@ -18,7 +18,7 @@ pub(super) fn files(
     settings: &BuildkiteRunnerSettings,
     token: &SecretString,
     host: &HostContext,
-    major: u32,
+    major: Option<u32>,
 ) -> Result<Vec<File>, ExchangeError> {
     let script = job_pid_file::script(host, Some("BUILDKITE_JOB_ID"));
     let builds = settings.build_path.clone().unwrap_or_else(|| host.runner_dir.join("builds"));
@@ -34,12 +34,14 @@ pub(super) fn files(
         ("bootstrap-script", format!("{} {} bootstrap", path(&script.path)?, settings.program)),
     ];
     let grace = settings.cancel_grace_period.as_secs();
-    if major >= 4 {
+    // Each version ignores the other's keys, so one that is not known gets both.
+    if major.is_none_or(|major| major >= 4) {
         // The same time as a whole: until the job is killed, and for the agent's own end of it.
         let cleanup = (grace / 4).max(1);
         entries.push(("cancel-signal-timeout", format!("{}s", grace.saturating_sub(cleanup).max(1))));
         entries.push(("cancel-cleanup-timeout", format!("{cleanup}s")));
-    } else {
+    }
+    if major.is_none_or(|major| major < 4) {
         entries.push(("cancel-grace-period", grace.to_string()));
     }
     if settings.disconnect_after_job {

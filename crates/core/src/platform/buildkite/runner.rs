@@ -36,7 +36,7 @@ impl BuildkiteRunner {
         Ok(Self { settings, token })
     }
 
-    fn launch(&self, host: &HostContext, major: u32) -> Result<Launch, ExchangeError> {
+    fn launch(&self, host: &HostContext, major: Option<u32>) -> Result<Launch, ExchangeError> {
         let config = config::config_path(host);
         let argv = [self.settings.program.as_str(), "start", "--config", &config.to_string_lossy()];
         Ok(Launch {
