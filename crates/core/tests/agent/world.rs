@@ -72,9 +72,15 @@ pub struct Runner {
     /// A request for a job is on its way, and whether the platform has answered it with a job.
     asking: bool,
     handed_out: bool,
-    /// It was made to ask for no more jobs, and how often it read its configuration.
+    /// It is to read a configuration by which it asks for no more jobs; it has; and how often it read one.
+    reload_due: bool,
     quiesced: bool,
     reloads: u8,
+    /// Whether a request that was about to be made when it read its configuration is still to come: before the second look at it.
+    late: bool,
+    looks: u8,
+    /// Whether one more is made, by the former configuration, when the one that is on its way comes back.
+    stale: bool,
 }
 
 impl Runner {
@@ -87,8 +93,12 @@ impl Runner {
         job: false,
         asking: false,
         handed_out: false,
+        reload_due: false,
         quiesced: false,
         reloads: 1,
+        late: false,
+        looks: 0,
+        stale: false,
     };
 }
 
@@ -170,6 +180,8 @@ pub enum Move {
     Stale(usize),
     Enqueue,
     Assign,
+    /// The runner reads its configuration again.
+    Reload,
     /// The runner asks for a job; the platform hands one out; the answer arrives.
     Request,
     HandOut,
@@ -307,7 +319,9 @@ impl World {
         let requests = self.kind == Kind::CancelsRequests;
         let free = runner.is_some_and(|runner| runner.accepting && !runner.job);
         may(self.queued > 0 && free && !requests, Move::Assign);
-        may(requests && free && runner.is_some_and(|runner| !runner.asking && !runner.quiesced), Move::Request);
+        let asks = |runner: Runner| !runner.asking && (!runner.quiesced || runner.late);
+        may(requests && free && runner.is_some_and(asks), Move::Request);
+        may(runner.is_some_and(|runner| runner.reload_due), Move::Reload);
         may(self.queued > 0 && runner.is_some_and(|runner| runner.asking && !runner.handed_out), Move::HandOut);
         may(runner.is_some_and(|runner| runner.asking), Move::Receive);
         may(self.job_runs(), Move::Finish);
@@ -333,7 +347,9 @@ impl World {
         may(left.notices > 0, Move::Rebalance);
         may(left.orders > 0, Move::Drain);
         may(left.orders == 1 && self.agent.can_undrain(), Move::Undrain);
-        may(self.agent.poll_timeout().is_some(), Move::Time);
+        // It reads its configuration within moments.
+        let reads = runner.is_some_and(|runner| runner.reload_due);
+        may(self.agent.poll_timeout().is_some() && !reads, Move::Time);
         moves
     }
 
@@ -366,8 +382,8 @@ impl World {
             }
             Move::Deny(index) => {
                 self.left.faults -= 1;
-                self.denied = true;
                 let (id, effect) = self.open.remove(index);
+                self.denied |= matches!(effect, HostEffect::Cloud(_));
                 self.resume(id, failure(effect, CloudErrorKind::Denied, ErrorKind::Unauthorized));
             }
             Move::InProgress(index) => {
@@ -380,15 +396,24 @@ impl World {
                 let membership = membership(self.was.0, self.protected);
                 self.resume(id, HostResult::Cloud(Ok(CloudAnswer::Membership(membership))));
             }
-            Move::Request => self.runner.as_mut().unwrap().asking = true,
+            Move::Reload => {
+                let runner = self.runner.as_mut().unwrap();
+                (runner.reload_due, runner.quiesced, runner.late, runner.looks) = (false, true, true, 0);
+                runner.stale = runner.asking;
+                runner.reloads = runner.reloads.saturating_add(1);
+            }
+            Move::Request => {
+                let runner = self.runner.as_mut().unwrap();
+                (runner.asking, runner.late) = (true, runner.late && !runner.quiesced);
+            }
             Move::HandOut => {
                 self.queued -= 1;
                 self.runner.as_mut().unwrap().handed_out = true;
             }
             Move::Receive => {
                 let runner = self.runner.as_mut().unwrap();
-                runner.asking = false;
                 runner.job |= std::mem::take(&mut runner.handed_out);
+                runner.asking = std::mem::take(&mut runner.stale) && !runner.job;
             }
             Move::Enqueue => {
                 self.left.jobs -= 1;
@@ -487,7 +512,7 @@ impl World {
         let serves = matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy);
         self.place == Place::Gone
             || self.excused
-            || (serves && self.runner.is_some_and(|runner| runner.accepting && !runner.quiesced))
+            || (serves && self.runner.is_some_and(|runner| runner.accepting && !runner.quiesced && !runner.reload_due))
     }
 
     /// Without further faults and notices, everything that is pending happens, jobs end, and time passes: the world at the end, in which no
@@ -505,6 +530,7 @@ impl World {
                 matches!(
                     step,
                     Move::Finish
+                        | Move::Reload
                         | Move::Receive
                         | Move::Exit
                         | Move::ExitNews
@@ -551,21 +577,25 @@ impl World {
             HostEffect::SignalRunner(signal) => self.signal(signal),
             HostEffect::QuiesceRunner => {
                 if let Some(runner) = &mut self.runner {
-                    (runner.quiesced, runner.reloads) = (true, runner.reloads.saturating_add(1));
+                    runner.reload_due = true;
                 }
             }
             HostEffect::CountRequests => {
-                let count = |runner: Runner| Requests {
+                let Some(runner) = &mut self.runner else {
+                    return HostResult::Requests(Err("nobody answers".into()));
+                };
+                runner.looks = runner.looks.saturating_add(1).min(2);
+                runner.late &= runner.looks < 2;
+                return HostResult::Requests(Ok(Requests {
                     in_flight: u32::from(runner.asking),
                     reloads: u32::from(runner.reloads),
-                };
-                return HostResult::Requests(self.runner.map(count).ok_or_else(|| "nobody answers".into()));
+                }));
             }
             HostEffect::AwaitExit { within } => {
                 if self.runner.is_some_and(|runner| runner.dying || (runner.finishing && !runner.job)) {
                     self.lose_runner();
                 }
-                if self.runner.is_some() {
+                if self.runner.is_some_and(|runner| !runner.reload_due) {
                     self.now = self.now + within;
                 }
                 return HostResult::Exited(self.runner.is_none());

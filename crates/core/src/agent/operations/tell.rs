@@ -149,6 +149,8 @@ fn look(waiting: Waiting, counted: Option<Requests>, now: Tick) -> Next {
     match counted {
         _ if looks >= CLEAR => clear(waiting),
         Some(Requests { in_flight: 1.., .. }) if last => Next::StillBusy,
+        // The second look is a moment away.
+        Some(_) if read => pause(Waiting { clear: looks, ..waiting }),
         _ if last => clear(waiting),
         _ => pause(Waiting { clear: looks, ..waiting }),
     }
