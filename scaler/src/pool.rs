@@ -32,6 +32,8 @@ use crate::{
 const MAX_REQUESTS: usize = 32;
 /// How long an ending scaler tries to give back what a platform holds for it.
 const RELEASE: Duration = Duration::from_secs(5);
+/// A platform's wish for no more than this is about an even pace.
+const PACE: Duration = Duration::from_secs(10);
 /// The longest that a platform's wish to be left alone is honoured.
 const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
 
@@ -80,6 +82,8 @@ pub(crate) struct Pool {
     queue: Option<(Box<dyn Queue>, Option<Instant>)>,
     /// Until when the platform wishes to be left alone.
     not_before: Option<Instant>,
+    /// Until when even a hint must wait: it refuses what is asked before, or little is left of what it allows.
+    no_hint_before: Option<Instant>,
     /// When it was last raised by us.
     raised: Option<Instant>,
     /// What is known to have been desired lately, and the beginning of its time.
@@ -119,6 +123,7 @@ impl Pool {
                 room,
                 queue: None,
                 not_before: None,
+                no_hint_before: None,
                 raised: None,
                 lately: Lately::default(),
                 origin: Instant::now(),
@@ -147,6 +152,13 @@ impl Pool {
             tracing::debug!(pool = self.settings.name, ?left, "skipped: the platform wishes to be asked later");
         }
         left.is_zero()
+    }
+
+    /// When a hint may begin a tick, `interval` after the last one began at the earliest. A hint is news, and does not wait for what only keeps an even
+    /// pace; nor is it forgotten while it must wait.
+    pub(crate) fn hint_due(&self, interval: Duration) -> Instant {
+        let due = self.began.map_or_else(Instant::now, |began| began + interval);
+        self.no_hint_before.map_or(due, |until| until.max(due))
     }
 
     /// One tick: queue and group at the same time, the plan, the raise, then everything else.
@@ -272,7 +284,10 @@ impl Pool {
                 Some(ErrorKind::Throttled(after)) => after.max(wish),
                 Some(_) | None => wish,
             };
-            self.not_before = poll_after.map(|after| Instant::now() + after.min(MAX_POLL_AFTER));
+            let until = poll_after.map(|after| Instant::now() + after.min(MAX_POLL_AFTER));
+            let throttled = matches!(trouble, Some(ErrorKind::Throttled(_)));
+            self.not_before = until;
+            self.no_hint_before = until.filter(|_| throttled || wish.is_some_and(|wish| wish > PACE));
             return read.map_err(|error| match error.kind {
                 ErrorKind::TimeOver => format!(
                     "the queue was not read: {}; raise `deadline`, see why {} is slow, or \

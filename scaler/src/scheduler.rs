@@ -106,29 +106,30 @@ impl Scheduler {
         if !self.busy.is_empty() {
             tracing::debug!(pools = self.busy.len(), "these pools still tick and sit this one out");
         }
-        self.begin(|_| true);
+        self.begin(Pool::is_due);
     }
 
     /// When the next of the idle pools may tick for a hint.
     fn next_hinted(&self) -> Option<Instant> {
         let hinted = self.idle.iter().filter(|pool| self.hinted.contains(&pool.settings.name));
-        hinted.map(|pool| pool.began.map_or_else(Instant::now, |began| began + HINT_INTERVAL)).min()
+        hinted.map(|pool| pool.hint_due(HINT_INTERVAL)).min()
     }
 
-    /// Begins a tick of the pools that were hinted at and began their last one long enough ago. A pool whose platform
-    /// asked for patience drops its hint.
+    /// Begins a tick of the pools that were hinted at and began their last one long enough ago. Where the platform asked
+    /// for patience the hint waits for that.
     fn tick_hinted(&mut self) {
-        let ready = |pool: &&Pool| pool.began.is_none_or(|began| began.elapsed() >= HINT_INTERVAL);
+        let now = Instant::now();
+        let ready = |pool: &&Pool| pool.hint_due(HINT_INTERVAL) <= now;
         let hinted = self.idle.iter().filter(|pool| self.hinted.contains(&pool.settings.name)).filter(ready);
         let ready: BTreeSet<String> = hinted.map(|pool| pool.settings.name.clone()).collect();
         self.hinted.retain(|name| !ready.contains(name));
         self.begin(|pool| ready.contains(&pool.settings.name));
     }
 
-    /// Begins a tick of each of these pools that is free and may.
+    /// Begins a tick of each of these pools that is free.
     fn begin(&mut self, chosen: impl Fn(&Pool) -> bool) {
         let (due, idle): (Vec<Pool>, Vec<Pool>) =
-            std::mem::take(&mut self.idle).into_iter().partition(|pool| chosen(pool) && pool.is_due());
+            std::mem::take(&mut self.idle).into_iter().partition(|pool| chosen(pool));
         self.idle = idle;
         let describing = self.context.regions.describe(groups_of(&due));
         for mut pool in due {

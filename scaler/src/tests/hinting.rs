@@ -190,17 +190,27 @@ async fn many_hints_cost_one_more_reading_a_second() {
 }
 
 #[tokio::test]
-async fn a_hint_for_a_platform_that_wishes_patience_is_dropped() {
-    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
-    let wish = Demand { queued: 0, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
-    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![Answers(Ok(wish.into()), None)]);
-    let (hint, hinted) = mpsc::channel(1000);
-    let ticks = Cell::new(0);
-    let stop = tokio::time::sleep(Duration::from_millis(1500));
-    let done = |_: &Record| {
-        ticks.set(ticks.get() + 1);
-        hint.try_send("a".into()).unwrap();
+async fn a_hint_for_a_platform_that_wishes_patience_waits_for_it() {
+    let wish = |seconds| {
+        let demand = Demand { queued: 0, running: Some(0), poll_after: Some(Duration::from_secs(seconds)) };
+        Answers(Ok(demand.into()), None)
     };
-    scheduler.watch(LONG, hinted, stop, done).await;
-    assert_eq!(ticks.get(), 1);
+    let throttled =
+        Answers(Err(ExchangeError::new(ErrorKind::Throttled(Some(Duration::from_millis(1500))), "slow down")), None);
+    // How many ticks there are in 2.5 s, with a hint at the end of the first one.
+    for (answers, expected) in [(wish(300), 1), (wish(9), 2), (throttled, 2)] {
+        let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+        let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![answers]);
+        let (hint, hinted) = mpsc::channel(1000);
+        let ticks = Cell::new(0);
+        let stop = tokio::time::sleep(Duration::from_millis(2500));
+        let done = |_: &Record| {
+            ticks.set(ticks.get() + 1);
+            if ticks.get() == 1 {
+                hint.try_send("a".into()).unwrap();
+            }
+        };
+        scheduler.watch(LONG, hinted, stop, done).await;
+        assert_eq!(ticks.get(), expected);
+    }
 }
