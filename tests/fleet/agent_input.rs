@@ -100,15 +100,10 @@ fn an_agent_that_is_refused_says_why_and_works_when_it_may() {
     ] {
         let mut fleet = Fleet::up("--jobs 0 --keep --max 1");
         // In force before there is an instance that could be quicker; but the scaler needs its own secret first.
-        let at_once = fault["target"] == "gitlab";
-        if at_once {
-            fleet.post("faults", &fault);
-        }
+        fleet.until("the scaler's first reading", |fleet| (!fleet.counters.platform.is_empty()).then_some(()));
+        fleet.post("faults", &fault);
         let job = fleet.enqueue(1, 0.5)[0];
         let id = fleet.until("an instance", |fleet| living(fleet).next().map(|it| it.id.clone()));
-        if !at_once {
-            fleet.post("faults", &fault);
-        }
         fleet.until(&format!("the agent to say {wanted}"), |fleet| {
             let it = instance(fleet, &id);
             assert!(it.ended_ms.is_none(), "it gives up at once");
