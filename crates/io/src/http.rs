@@ -82,7 +82,8 @@ impl Driver {
                             Effect::Http(_) | Effect::Program(_) => room.acquire().await.ok(),
                             Effect::Clock | Effect::Sign(_) => None,
                         };
-                        (id, self.perform(effect).await)
+                        // A request that waits for room must not take the memory of one that is on its way.
+                        (id, Box::pin(self.perform(effect)).await)
                     });
                     step = if open.len() < AT_ONCE { call.more() } else { Step::Wait };
                 }
