@@ -14,13 +14,13 @@ use lightsout_io::log::Format;
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 success, 1 it could not be done, 2 the arguments or the settings cannot work"
 )]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the agent: register the runner, watch it, leave when it is time
     ///
     /// Signals: TERM drains and leaves, a second TERM exits at once (jobs go on), HUP reads the settings again, USR1 drains.
@@ -56,7 +56,7 @@ pub enum Command {
 }
 
 #[derive(ClapArgs, Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// Settings: a file, or a folder of *.toml; may be repeated, later ones win
     ///
     /// Without it: /etc/lightsout/agent.toml, then /etc/lightsout/agent.d/*.toml
@@ -71,14 +71,14 @@ pub struct Run {
 }
 
 #[derive(ClapArgs, Debug)]
-pub struct Socket {
+pub(crate) struct Socket {
     /// The agent's control socket
     #[arg(long, value_name = "PATH", default_value = "/run/lightsout/agent.sock", env = "LIGHTSOUT_AGENT_SOCKET")]
     pub socket: PathBuf,
 }
 
 /// Reads the arguments, without the program's own name.
-pub fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
     Args::try_parse_from(std::iter::once(OsString::from("lightsout-agent")).chain(args))
 }
 

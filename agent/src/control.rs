@@ -1,7 +1,7 @@
 //! The control socket: one JSON request a connection, one JSON answer. Who may write to the socket may give orders.
 
-pub mod client;
-pub mod server;
+pub(crate) mod client;
+pub(crate) mod server;
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// What may be asked of a running agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
-pub enum Request {
+pub(crate) enum Request {
     /// The status.
     Status,
     /// Take no more jobs, finish, leave.

@@ -25,11 +25,11 @@ const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// A label to match, with any value when `None`.
-pub type Label = (String, Option<String>);
+pub(crate) type Label = (String, Option<String>);
 
 /// Which containers are jobs.
 #[derive(Clone, Debug)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// All of these labels; none matches every container.
     pub labels: Vec<Label>,
     /// Name prefixes of the platform's own infrastructure.
@@ -59,14 +59,14 @@ impl Selection {
 }
 
 /// The engine, connected at first use and again after it was gone.
-pub struct Engine {
+pub(crate) struct Engine {
     socket: String,
     /// Never locked while somebody waits for the engine.
     client: Mutex<Option<Docker>>,
 }
 
 impl Engine {
-    pub fn new(socket: &Path) -> Self {
+    pub(crate) fn new(socket: &Path) -> Self {
         Self { socket: socket.to_string_lossy().into_owned(), client: Mutex::new(None) }
     }
 
@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// The jobs among the running containers. An engine that does not answer makes it unknown.
-    pub async fn activity(&self, selection: &Selection) -> Activity {
+    pub(crate) async fn activity(&self, selection: &Selection) -> Activity {
         match self.list(selection).await {
             Ok(jobs) if jobs.is_empty() => Activity::Quiet,
             Ok(jobs) => Activity::Busy(jobs.into_iter().map(|(_, job)| job).collect()),
@@ -103,12 +103,12 @@ impl Engine {
     }
 
     /// The ids of the running containers that are jobs.
-    pub async fn containers(&self, selection: &Selection) -> Result<Vec<String>, String> {
+    pub(crate) async fn containers(&self, selection: &Selection) -> Result<Vec<String>, String> {
         Ok(self.list(selection).await?.into_iter().map(|(id, _)| id).collect())
     }
 
     /// Kills these containers, as far as they still run.
-    pub async fn kill(&self, containers: &[String]) {
+    pub(crate) async fn kill(&self, containers: &[String]) {
         let Ok(client) = self.client().await else { return };
         for id in containers {
             match within(client.kill_container(id, None::<KillContainerOptions>)).await {
@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// Follows the engine's events for ever. Each says that a look is worth while; a start says which job began.
-    pub async fn follow(&self, selection: &Selection, hints: mpsc::Sender<Option<JobId>>) {
+    pub(crate) async fn follow(&self, selection: &Selection, hints: mpsc::Sender<Option<JobId>>) {
         let mut filters = selection.filters();
         filters.insert("type".into(), vec!["container".into()]);
         filters.insert("event".into(), vec!["start".into(), "die".into()]);

@@ -36,7 +36,7 @@ const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that effects need. Cheap to clone: each effect's task holds one.
 #[derive(Clone)]
-pub struct Effects {
+pub(crate) struct Effects {
     pub host: Arc<dyn Host>,
     pub platform: Arc<PlatformAccess>,
     pub runner: Arc<RunnerProcess>,
@@ -54,7 +54,7 @@ pub struct Effects {
 
 impl Effects {
     /// Takes an effect on. Never waits.
-    pub fn perform(&self, id: EffectId, effect: HostEffect) {
+    pub(crate) fn perform(&self, id: EffectId, effect: HostEffect) {
         if let HostEffect::WriteJournal(entry) = effect {
             // The writer lives as long as the program.
             let _ = self.journal.send((id, entry));
@@ -186,7 +186,7 @@ impl Effects {
     }
 
     /// Has the exit of this runner told, once; at once if it has exited already.
-    pub fn watch_exit(&self, process: Process) {
+    pub(crate) fn watch_exit(&self, process: Process) {
         if let Ok(mut watched) = self.watched.lock()
             && watched.replace(process.pid()) == Some(process.pid())
         {
@@ -223,7 +223,7 @@ async fn disk_answer(working: &mut JoinHandle<io::Result<()>>) -> Result<(), Str
 
 /// Writes entries one after the other, in the order in which they were asked for, for ever. One that the disk is still
 /// busy with is not overtaken.
-pub async fn write_journal(
+pub(crate) async fn write_journal(
     journal: Journal,
     mut entries: mpsc::UnboundedReceiver<(EffectId, JournalEntry)>,
     inputs: Inputs,

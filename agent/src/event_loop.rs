@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The loop and what it feeds.
-pub struct EventLoop {
+pub(crate) struct EventLoop {
     pub agent: Agent,
     pub effects: Effects,
     pub publisher: StatusPublisher,
@@ -40,7 +40,7 @@ pub struct EventLoop {
 
 impl EventLoop {
     /// Runs until the instance is gone, or the second TERM, and until that has been shown.
-    pub async fn run(mut self, inputs: mpsc::Receiver<Input>) {
+    pub(crate) async fn run(mut self, inputs: mpsc::Receiver<Input>) {
         self.take_inputs(inputs).await;
         self.publisher.finish().await;
     }

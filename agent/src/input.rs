@@ -14,12 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::Request;
 
 /// The answer to an operator.
-pub type Answer = Result<Value, String>;
+pub(crate) type Answer = Result<Value, String>;
 
 /// Where inputs go.
-pub type Inputs = mpsc::Sender<Input>;
+pub(crate) type Inputs = mpsc::Sender<Input>;
 
-pub enum Input {
+pub(crate) enum Input {
     /// Something happened.
     Event(Event),
     /// A snapshot of all probes that nobody asked for, and whether the platform refused the token of one.

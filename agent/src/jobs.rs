@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// The processes and containers in which jobs run, held so that they are not taken for others later.
 #[derive(Default)]
-pub struct Jobs {
+pub(crate) struct Jobs {
     processes: Vec<Process>,
     containers: Option<(Arc<Engine>, Vec<String>)>,
 }
@@ -22,7 +22,7 @@ pub struct Jobs {
 impl Jobs {
     /// The jobs below this runner's process, and in containers of this selection. `reporters` are the names of the runner's own processes, below
     /// which its jobs are; if there are none, everything below the runner is a job. What cannot be seen is left out.
-    pub async fn of(
+    pub(crate) async fn of(
         runner: Option<&Process>,
         reporters: &[String],
         containers: Option<(Arc<Engine>, &Selection)>,
@@ -51,7 +51,7 @@ impl Jobs {
     }
 
     /// Ends them by force, all at once. Those that are gone are no error.
-    pub async fn end(&self) {
+    pub(crate) async fn end(&self) {
         let alive = self.processes.iter().filter(|process| process.alive());
         for process in alive {
             tracing::warn!(

@@ -36,7 +36,7 @@ struct Contents {
 
 /// The journal's file.
 #[derive(Clone, Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     path: PathBuf,
     instance: String,
     clock: Clock,
@@ -46,7 +46,7 @@ impl Journal {
     /// Opens the journal of this instance, and reads its last entry. A journal that cannot be read is reported and
     /// counts as none: then whatever runs is found by looking, and counts as busy. The first entry of a fresh instance
     /// is written at once.
-    pub fn open(state_dir: &Path, instance: &str, clock: Clock) -> (Self, JournalEntry) {
+    pub(crate) fn open(state_dir: &Path, instance: &str, clock: Clock) -> (Self, JournalEntry) {
         let journal = Self { path: state_dir.join("journal.json"), instance: instance.to_owned(), clock };
         let entry = match journal.read() {
             Some(Contents { saved, served, registered, in_service_ms, proven, .. }) => {
@@ -85,7 +85,7 @@ impl Journal {
     }
 
     /// Writes an entry and flushes it to the disk before it takes the old one's place.
-    pub fn write(&self, entry: JournalEntry) -> io::Result<()> {
+    pub(crate) fn write(&self, entry: JournalEntry) -> io::Result<()> {
         let JournalEntry { saved, served, registered, in_service, proven } = entry;
         let in_service_ms = in_service.map(|tick| self.clock.unix_ms_of(tick));
         let instance = self.instance.clone();
@@ -95,12 +95,12 @@ impl Journal {
 }
 
 /// Replaces a file as a whole.
-pub fn replace(path: &Path, contents: &[u8], mode: u32, durable: bool) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32, durable: bool) -> io::Result<()> {
     replace_for(None, path, contents, mode, durable)
 }
 
 /// The same, with a file that belongs to this user and group. It does so before it has its name, where nobody could put another file.
-pub fn replace_for(
+pub(crate) fn replace_for(
     owner: Option<(u32, u32)>,
     path: &Path,
     contents: &[u8],

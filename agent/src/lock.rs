@@ -18,7 +18,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// to a program that the agent starts, since Rust opens files close-on-exec.
 #[derive(Debug)]
 #[must_use = "the lock ends with it"]
-pub struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
@@ -27,7 +27,7 @@ impl Lock {
     ///
     /// # Errors
     /// When another agent has it, or it cannot be had.
-    pub fn take(state_dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn take(state_dir: &Path) -> anyhow::Result<Self> {
         let path = state_dir.join("agent.lock");
         // Read only where there is one: a disk that is full or takes no more writes must not keep the agent from starting.
         let opened = match File::open(&path) {
@@ -56,7 +56,7 @@ impl Lock {
 ///
 /// # Errors
 /// When somebody does.
-pub async fn nobody_answers(socket: &Path) -> anyhow::Result<()> {
+pub(crate) async fn nobody_answers(socket: &Path) -> anyhow::Result<()> {
     let gone = match tokio::time::timeout(ANSWER, UnixStream::connect(socket)).await {
         // So many wait already that there is no room for one more.
         Ok(Err(error)) => error.kind() != io::ErrorKind::WouldBlock,

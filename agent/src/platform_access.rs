@@ -28,7 +28,7 @@ const SNAPSHOT: Duration = Duration::from_secs(5);
 /// How long counting the runner's requests may take: it is asked on this machine.
 const REQUESTS: Duration = Duration::from_secs(2);
 
-pub struct PlatformAccess {
+pub(crate) struct PlatformAccess {
     settings: Arc<AgentSettings>,
     context: HostContext,
     secrets: Box<dyn Secrets>,
@@ -48,7 +48,7 @@ struct Opened {
 }
 
 impl PlatformAccess {
-    pub fn new(
+    pub(crate) fn new(
         settings: Arc<AgentSettings>,
         context: HostContext,
         secrets: Box<dyn Secrets>,
@@ -69,7 +69,7 @@ impl PlatformAccess {
     }
 
     /// Fetches the token, unless it is held.
-    pub async fn open(&self) -> Result<Arc<dyn RunnerPlatform>, ExchangeError> {
+    pub(crate) async fn open(&self) -> Result<Arc<dyn RunnerPlatform>, ExchangeError> {
         self.opened().await.map(|opened| opened.platform)
     }
 
@@ -110,7 +110,7 @@ impl PlatformAccess {
     }
 
     /// Has one exchange with the platform; `within` covers all of it, the secrets included.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         call: PlatformCall,
         within: Duration,
@@ -153,12 +153,12 @@ impl PlatformAccess {
     }
 
     /// How the runner is made to ask for no more jobs.
-    pub fn quiesce(&self) -> Option<Quiesce> {
+    pub(crate) fn quiesce(&self) -> Option<Quiesce> {
         self.settings.platform.quiesce(&self.context)
     }
 
     /// Counts the runner's requests for jobs.
-    pub async fn requests(&self) -> Result<Requests, String> {
+    pub(crate) async fn requests(&self) -> Result<Requests, String> {
         let Some(mut counting) = self.settings.platform.requests(&self.context) else {
             return Err("its metrics are off (agent.metrics)".into());
         };
@@ -166,7 +166,7 @@ impl PlatformAccess {
     }
 
     /// What the jobs run in now; nothing before the platform's token was there for the first time.
-    pub async fn jobs(&self) -> Jobs {
+    pub(crate) async fn jobs(&self) -> Jobs {
         let last = self.last_prober.lock().ok().and_then(|prober| prober.clone());
         match last {
             Some(prober) => prober.jobs().await,
@@ -175,7 +175,7 @@ impl PlatformAccess {
     }
 
     /// One snapshot of all probes, begun after the call, and whether the platform refused the token of one.
-    pub async fn snapshot(&self) -> (Activity, bool) {
+    pub(crate) async fn snapshot(&self) -> (Activity, bool) {
         match timeout(SNAPSHOT, self.opened()).await {
             Ok(Ok(opened)) => opened.prober.snapshot().await,
             Ok(Err(error)) => (Activity::Unknown(error.to_string()), error.kind == ErrorKind::Unauthorized),
@@ -184,12 +184,12 @@ impl PlatformAccess {
     }
 
     /// The platform's probes, once its token is there.
-    pub async fn probes(&self) -> Option<Vec<Probe>> {
+    pub(crate) async fn probes(&self) -> Option<Vec<Probe>> {
         Some(self.open().await.ok()?.probes(&self.context))
     }
 
     /// Drops the token and what was made with it.
-    pub fn forget_token(&self) {
+    pub(crate) fn forget_token(&self) {
         tracing::info!("the platform refuses the token; it is fetched anew");
         if let Ok(mut held) = self.opened.lock() {
             *held = None;
@@ -197,7 +197,7 @@ impl PlatformAccess {
     }
 
     /// Lets go of what fetching a token took.
-    pub fn forget_clients(&self) {
+    pub(crate) fn forget_clients(&self) {
         self.secrets.forget();
     }
 }

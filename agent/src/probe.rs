@@ -32,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one source may take in any case. An engine that has to be connected to is asked two things.
 const LIMIT: Duration = Duration::from_secs(6);
 
-pub struct Prober {
+pub(crate) struct Prober {
     engine: Option<Arc<Engine>>,
     runner: Arc<RunnerProcess>,
     driver: Arc<Driver>,
@@ -61,7 +61,7 @@ enum Kind {
 }
 
 /// Whether what this probe sees is a job, and not whatever else may run there: a sidecar, a hook, what a job left behind.
-pub fn is_sure(probe: &Probe) -> bool {
+pub(crate) fn is_sure(probe: &Probe) -> bool {
     match probe {
         Probe::Containers { labels, .. } => !labels.is_empty(),
         Probe::Children(names) => !names.is_empty(),
@@ -70,7 +70,7 @@ pub fn is_sure(probe: &Probe) -> bool {
 }
 
 impl Prober {
-    pub fn new(
+    pub(crate) fn new(
         engine: Option<Arc<Engine>>,
         runner: Arc<RunnerProcess>,
         driver: Arc<Driver>,
@@ -105,14 +105,14 @@ impl Prober {
     }
 
     /// One snapshot, begun after the call, and whether the platform has refused the token since the probes were made.
-    pub async fn snapshot(&self) -> (Activity, bool) {
+    pub(crate) async fn snapshot(&self) -> (Activity, bool) {
         let mut probes = self.probes.lock().await;
         let seen = join_all(probes.iter_mut().map(|source| self.sample(source))).await;
         (seen.into_iter().fold(Activity::Quiet, Activity::and), self.refused.load(Ordering::Relaxed))
     }
 
     /// What the jobs run in now, as far as it can be told.
-    pub async fn jobs(&self) -> Jobs {
+    pub(crate) async fn jobs(&self) -> Jobs {
         let runner = match self.runner.seen() {
             Seen::Runner(runner) => Some(runner),
             Seen::Nobody | Seen::Unknown => None,

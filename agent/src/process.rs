@@ -19,7 +19,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 /// One process, held so that its id cannot come to mean another.
 #[derive(Clone, Debug)]
-pub struct Process {
+pub(crate) struct Process {
     pid: u32,
     start: u64,
     handle: Arc<AsyncFd<OwnedFd>>,
@@ -27,7 +27,7 @@ pub struct Process {
 
 impl Process {
     /// The living process with this number; `None` when there is none for certain.
-    pub fn open(pid: u32) -> io::Result<Option<Self>> {
+    pub(crate) fn open(pid: u32) -> io::Result<Option<Self>> {
         let Some((handle, start)) = living(pid)? else { return Ok(None) };
         #[expect(unsafe_code, reason = "tokio has no safe way to register a file descriptor that it does not own")]
         // SAFETY: the AsyncFd owns the OwnedFd, which stays open and stays the same until it is dropped with it.
@@ -35,22 +35,22 @@ impl Process {
         Ok(Some(Self { pid, start, handle: Arc::new(handle) }))
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
     /// When it started, in clock ticks after the boot.
-    pub fn start(&self) -> u64 {
+    pub(crate) fn start(&self) -> u64 {
         self.start
     }
 
     /// Whether it has not exited.
-    pub fn alive(&self) -> bool {
+    pub(crate) fn alive(&self) -> bool {
         !exited(self.handle.get_ref())
     }
 
     /// Sends a signal. A process that is gone is no error.
-    pub fn signal(&self, signal: lightsout_core::platform::Signal) -> io::Result<()> {
+    pub(crate) fn signal(&self, signal: lightsout_core::platform::Signal) -> io::Result<()> {
         use lightsout_core::platform::Signal as CoreSignal;
         let signal = match signal {
             CoreSignal::Term => Signal::TERM,
@@ -62,12 +62,12 @@ impl Process {
     }
 
     /// Ends it without asking. A process that is gone is no error.
-    pub fn kill(&self) -> io::Result<()> {
+    pub(crate) fn kill(&self) -> io::Result<()> {
         self.send(Signal::KILL)
     }
 
     /// Ends it and every process of its group, without asking.
-    pub fn kill_group(&self) -> io::Result<()> {
+    pub(crate) fn kill_group(&self) -> io::Result<()> {
         if !self.alive() {
             return Ok(());
         }
@@ -78,7 +78,7 @@ impl Process {
     }
 
     /// Resolves when it has exited.
-    pub async fn exited(&self) {
+    pub(crate) async fn exited(&self) {
         while self.alive() {
             match self.handle.readable().await {
                 Ok(mut ready) if self.alive() => ready.clear_ready(),
@@ -98,14 +98,14 @@ impl Process {
 
 /// A process below another one.
 #[derive(Clone, Debug)]
-pub struct Child {
+pub(crate) struct Child {
     pub pid: u32,
     /// The name of its program; `None` when it cannot be told.
     pub name: Option<String>,
 }
 
 /// The direct children of a process.
-pub fn children(pid: u32) -> io::Result<Vec<Child>> {
+pub(crate) fn children(pid: u32) -> io::Result<Vec<Child>> {
     let mut found = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let list = fs::read_to_string(task?.path().join("children"))?;
@@ -120,7 +120,7 @@ pub fn children(pid: u32) -> io::Result<Vec<Child>> {
 }
 
 /// The children of a process, their children, and so on.
-pub fn descendants(pid: u32) -> io::Result<Vec<Child>> {
+pub(crate) fn descendants(pid: u32) -> io::Result<Vec<Child>> {
     let mut found = children(pid)?;
     let mut at = 0;
     while let Some(child) = found.get(at) {
@@ -142,26 +142,26 @@ fn name(pid: u32) -> Option<String> {
 }
 
 /// Whether this is one of the arguments with which a process was called.
-pub fn was_called_with(pid: u32, argument: &str) -> io::Result<bool> {
+pub(crate) fn was_called_with(pid: u32, argument: &str) -> io::Result<bool> {
     let called = fs::read(format!("/proc/{pid}/cmdline"))?;
     Ok(called.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
 }
 
 /// When the process with this number started, in clock ticks after the boot; `None` when there is none for certain.
-pub fn start_of_living(pid: u32) -> io::Result<Option<u64>> {
+pub(crate) fn start_of_living(pid: u32) -> io::Result<Option<u64>> {
     Ok(living(pid)?.map(|(_, start)| start))
 }
 
 /// A process that leads a process group, and its parent.
 #[derive(Clone, Copy, Debug)]
-pub struct Leader {
+pub(crate) struct Leader {
     pub pid: u32,
     pub parent: u32,
 }
 
 /// The leaders of a process group whose environment holds `variable` (`NAME=value`); of those that handed it to one
 /// another only the first. Those whose environment may not be read are left out.
-pub fn leaders_with(variable: &str) -> io::Result<Vec<Leader>> {
+pub(crate) fn leaders_with(variable: &str) -> io::Result<Vec<Leader>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -178,13 +178,13 @@ pub fn leaders_with(variable: &str) -> io::Result<Vec<Leader>> {
 
 /// Whether a process was started with this variable (`NAME=value`) and has not written over it; `false` also where that
 /// cannot be told.
-pub fn has_variable(pid: u32, variable: &str) -> bool {
+pub(crate) fn has_variable(pid: u32, variable: &str) -> bool {
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
 }
 
 /// A process, its parent, and so on, as far as can be told.
-pub fn ancestors(pid: u32) -> Vec<u32> {
+pub(crate) fn ancestors(pid: u32) -> Vec<u32> {
     std::iter::successors(Some(pid), |pid| parent_and_group(*pid).map(|(parent, _)| parent).filter(|pid| *pid > 0))
         .collect()
 }

@@ -38,7 +38,7 @@ const RUNNER_ENV: &str = "LIGHTSOUT_RUNNER";
 /// How long the start may take.
 const START: Duration = Duration::from_secs(10);
 
-pub struct RunnerProcess {
+pub(crate) struct RunnerProcess {
     state_dir: PathBuf,
     folder: PathBuf,
     unit: bool,
@@ -54,7 +54,7 @@ pub struct RunnerProcess {
 
 /// What is known of the runner.
 #[derive(Clone, Debug)]
-pub enum Seen {
+pub(crate) enum Seen {
     /// Nothing: nobody has looked yet, or who looked could not tell.
     Unknown,
     /// There is none.
@@ -65,7 +65,7 @@ pub enum Seen {
 
 impl RunnerProcess {
     /// The runner of the agent with this state folder; in a systemd unit of its own, if `unit`.
-    pub fn new(state_dir: &Path, unit: bool) -> Self {
+    pub(crate) fn new(state_dir: &Path, unit: bool) -> Self {
         Self {
             state_dir: state_dir.to_owned(),
             folder: state_dir.join("runner"),
@@ -80,12 +80,17 @@ impl RunnerProcess {
 
     /// The same as this user, with these surroundings; `engine` is the container engine's socket, where that user may use it.
     #[must_use]
-    pub fn with_user(self, user: Option<RunnerUser>, surroundings: Surroundings, engine: Option<PathBuf>) -> Self {
+    pub(crate) fn with_user(
+        self,
+        user: Option<RunnerUser>,
+        surroundings: Surroundings,
+        engine: Option<PathBuf>,
+    ) -> Self {
         Self { user, surroundings, engine, ..self }
     }
 
     /// Where the runner's files go.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -93,7 +98,7 @@ impl RunnerProcess {
     ///
     /// # Errors
     /// When it cannot be told whether there is one.
-    pub async fn find(&self) -> Result<Option<Process>, String> {
+    pub(crate) async fn find(&self) -> Result<Option<Process>, String> {
         if let Seen::Runner(process) = self.seen()
             && process.alive()
         {
@@ -105,7 +110,7 @@ impl RunnerProcess {
     }
 
     /// The runner that was last found or started, as long as it lives.
-    pub fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         match self.seen.lock().map(|seen| seen.clone()) {
             Ok(Seen::Runner(process)) if !process.alive() => Seen::Nobody,
             Ok(seen) => seen,
@@ -114,7 +119,7 @@ impl RunnerProcess {
     }
 
     /// Starts the runner. `stop_signal` is what its unit gets when the machine shuts down.
-    pub async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
+    pub(crate) async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
         self.write_files(&launch.files).map_err(|error| format!("cannot write the runner's files: {error}"))?;
         // The new runner may get the old one's number. The room of note and record on the disk is taken now, while there
         // is some; and who finds the note alone knows that the record was lost.
@@ -137,7 +142,7 @@ impl RunnerProcess {
     }
 
     /// Signals the runner that was found or started, and no other one; no runner is no error.
-    pub async fn signal(&self, signal: Signal) -> Result<(), String> {
+    pub(crate) async fn signal(&self, signal: Signal) -> Result<(), String> {
         match self.known().await? {
             Some(process) => process.signal(signal).map_err(|error| error.to_string()),
             None => Ok(()),
@@ -145,14 +150,14 @@ impl RunnerProcess {
     }
 
     /// Makes the runner that was found or started ask for no more jobs; no runner is no error.
-    pub async fn quiesce(&self, quiesce: Quiesce) -> Result<(), String> {
+    pub(crate) async fn quiesce(&self, quiesce: Quiesce) -> Result<(), String> {
         self.write_files(&quiesce.files).map_err(|error| format!("cannot write the runner's files: {error}"))?;
         self.signal(quiesce.signal).await
     }
 
     /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so
     /// that it takes no room that a full disk would not have.
-    pub fn note_told(&self, told: Told) -> io::Result<()> {
+    pub(crate) fn note_told(&self, told: Told) -> io::Result<()> {
         let Seen::Runner(process) = self.seen() else { return Ok(()) };
         if let Ok(mut held) = self.told.lock() {
             *held = Some((process.pid(), told));
@@ -172,7 +177,7 @@ impl RunnerProcess {
     }
 
     /// What this runner was told.
-    pub fn told(&self, process: &Process) -> Told {
+    pub(crate) fn told(&self, process: &Process) -> Told {
         let known = self.told.lock().ok().and_then(|told| *told).filter(|(pid, _)| *pid == process.pid());
         if let Some((_, told)) = known {
             return told;
@@ -194,7 +199,7 @@ impl RunnerProcess {
     }
 
     /// Whether the runner that was found or started is gone, at the latest after this time.
-    pub async fn exited_within(&self, limit: Duration) -> bool {
+    pub(crate) async fn exited_within(&self, limit: Duration) -> bool {
         match self.known().await {
             Ok(Some(process)) => tokio::time::timeout(limit, process.exited()).await.is_ok(),
             Ok(None) => true,
@@ -206,7 +211,7 @@ impl RunnerProcess {
     }
 
     /// Kills the runner that was found or started, and its process group.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let Seen::Runner(process) = self.seen() else { return };
         tracing::warn!(pid = process.pid(), "the runner did not exit; killing it");
         if let Err(error) = process.kill_group() {
@@ -325,7 +330,7 @@ impl RunnerProcess {
 }
 
 /// Whether systemd is this machine's first process (`sd_booted(3)`).
-pub fn systemd_runs() -> bool {
+pub(crate) fn systemd_runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 

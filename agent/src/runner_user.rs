@@ -9,7 +9,7 @@ const ROOT: u32 = 0;
 
 /// A user of this machine other than the agent's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunnerUser {
+pub(crate) struct RunnerUser {
     pub name: String,
     pub uid: u32,
     pub gid: u32,
@@ -24,7 +24,7 @@ impl RunnerUser {
     ///
     /// # Errors
     /// When there is no such user, or this agent may not start anything as that user.
-    pub fn of(surroundings: &Surroundings) -> Result<Option<Self>, String> {
+    pub(crate) fn of(surroundings: &Surroundings) -> Result<Option<Self>, String> {
         let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"));
         // Without a list of users there is nobody else.
         let users = match read("/etc/passwd") {
@@ -78,14 +78,14 @@ impl RunnerUser {
     }
 
     /// What tells a program whose process it is.
-    pub fn variables(&self) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let shell = if self.shell.is_empty() { "/bin/sh" } else { &self.shell };
         let all = [("HOME", &*self.home), ("USER", &self.name), ("LOGNAME", &self.name), ("SHELL", shell)];
         all.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
 
     /// The groups besides its own, with that of the container engine's socket where this user may use it.
-    pub fn groups_with(&self, engine: Option<&Path>) -> Vec<u32> {
+    pub(crate) fn groups_with(&self, engine: Option<&Path>) -> Vec<u32> {
         let mut groups = self.groups.clone();
         if let Some(group) = engine.and_then(group_of) {
             if group == ROOT {
@@ -104,7 +104,7 @@ fn group_of(socket: &Path) -> Option<u32> {
 
 /// What tells a program whose process it is, when it is the agent's own user's. A system service has no home (systemd.exec(5)), and programs
 /// that jobs call want one.
-pub fn own_variables() -> Vec<(String, String)> {
+pub(crate) fn own_variables() -> Vec<(String, String)> {
     let home = std::env::var("HOME").unwrap_or_else(|_| if geteuid().is_root() { "/root".into() } else { "/".into() });
     let mut all = vec![("HOME".to_owned(), home)];
     all.extend(
@@ -114,7 +114,7 @@ pub fn own_variables() -> Vec<(String, String)> {
 }
 
 /// Says at the start what jobs can reach.
-pub fn announce(user: Option<&RunnerUser>, surroundings: &Surroundings, engine: Option<&Path>) {
+pub(crate) fn announce(user: Option<&RunnerUser>, surroundings: &Surroundings, engine: Option<&Path>) {
     let by_name = surroundings.user.is_some();
     let Some(user) = user else {
         if !geteuid().is_root() {

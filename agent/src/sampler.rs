@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_secs(2);
 const HINTS: Duration = Duration::from_millis(250);
 
 /// Samples for ever.
-pub fn spawn(
+pub(crate) fn spawn(
     platform: &Arc<PlatformAccess>,
     engine: Option<Arc<Engine>>,
     inputs: &Inputs,

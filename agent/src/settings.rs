@@ -9,7 +9,7 @@ use lightsout_io::files;
 ///
 /// # Errors
 /// With a text for the operator that names every problem.
-pub fn load(paths: &[PathBuf]) -> Result<AgentSettings, String> {
+pub(crate) fn load(paths: &[PathBuf]) -> Result<AgentSettings, String> {
     let fragments = files::read(paths, "agent")?;
     AgentSettings::parse(&fragments).map_err(|problems| problems.to_string())
 }

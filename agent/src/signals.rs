@@ -16,7 +16,7 @@ use crate::{
 const LOADING: Duration = Duration::from_secs(5);
 
 /// Listens for ever.
-pub fn listen(inputs: Inputs, config: Vec<PathBuf>) -> io::Result<()> {
+pub(crate) fn listen(inputs: Inputs, config: Vec<PathBuf>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
     tokio::spawn(async move {
         while let Some(signal) = signals.next().await {

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// The cloud on which this instance runs.
-pub struct Cloud {
+pub(crate) struct Cloud {
     pub identity: Identity,
     pub host: Arc<dyn Host>,
     pub notices: Box<dyn Notices>,
@@ -45,7 +45,7 @@ pub struct Cloud {
 
 impl Cloud {
     /// Finds out on which instance this runs. Metadata may need a moment after boot.
-    pub async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
+    pub(crate) async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
         let [provider] = PROVIDERS;
         let notices = (provider.notices)()?;
         let identity = notices.identity(settings.policy.boot_deadline).await?;
@@ -62,7 +62,7 @@ impl Cloud {
 ///
 /// # Errors
 /// When the agent cannot begin.
-pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<()> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -82,7 +82,7 @@ pub async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<
 ///
 /// # Errors
 /// When the agent cannot begin.
-pub async fn run_on(
+pub(crate) async fn run_on(
     settings: AgentSettings,
     cloud: Cloud,
     inputs: Inputs,

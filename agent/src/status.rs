@@ -25,7 +25,7 @@ const LAST_REPORT: Duration = Duration::from_secs(1);
 
 /// The status as `lightsout-agent status --json` and the status file show it.
 #[derive(Clone, Debug, Serialize)]
-pub struct StatusReport {
+pub(crate) struct StatusReport {
     /// The instance's id.
     pub instance: String,
     /// The group's name, as far as known.
@@ -47,7 +47,7 @@ pub struct StatusReport {
 
 impl StatusReport {
     /// In words, for a person.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let status = &self.status;
         let mut line = status.phase.to_owned();
         if let Some(why) = status.why {
@@ -68,7 +68,7 @@ impl StatusReport {
 }
 
 /// Shows the status to whoever looks: a task of its own, so that no slow disk or socket keeps the loop waiting.
-pub struct StatusPublisher {
+pub(crate) struct StatusPublisher {
     instance: String,
     host: Arc<dyn Host>,
     clock: Clock,
@@ -80,13 +80,13 @@ pub struct StatusPublisher {
 }
 
 impl StatusPublisher {
-    pub fn spawn(state_dir: &Path, instance: String, host: Arc<dyn Host>, clock: Clock) -> Self {
+    pub(crate) fn spawn(state_dir: &Path, instance: String, host: Arc<dyn Host>, clock: Clock) -> Self {
         let (reports, seen) = watch::channel(None);
         let writing = tokio::spawn(write_reports(seen, state_dir.join("status.json")));
         Self { instance, host, clock, since_ms: unix_ms_now(), last: None, lines: LineBudget::new(), reports, writing }
     }
 
-    pub fn report(&self, status: Status) -> StatusReport {
+    pub(crate) fn report(&self, status: Status) -> StatusReport {
         let wall = |tick: Tick| {
             let now = self.clock.now();
             let ahead = i64::try_from(tick.since(now).as_millis()).unwrap_or(i64::MAX);
@@ -105,7 +105,7 @@ impl StatusPublisher {
     }
 
     /// Logs the status and has it shown, if it is another than the last one. Never waits.
-    pub fn publish(&mut self, status: Status) {
+    pub(crate) fn publish(&mut self, status: Status) {
         let last = self.last.replace(status.clone());
         if last.as_ref() == Some(&status) {
             return;
@@ -140,7 +140,7 @@ impl StatusPublisher {
     }
 
     /// Waits until the last report is shown, unless the disk does not take it.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         drop(self.reports);
         let _ = tokio::time::timeout(LAST_REPORT, self.writing).await;
     }

@@ -12,13 +12,13 @@ use tokio::{
 use super::{Request, TIMEOUT};
 
 /// Makes a request; what the agent says to it.
-pub async fn send(socket: &Path, request: &Request) -> Result<String, String> {
+pub(crate) async fn send(socket: &Path, request: &Request) -> Result<String, String> {
     let answer = round_trip(socket, request).await?;
     Ok(answer.as_str().map_or_else(|| answer.to_string(), str::to_owned))
 }
 
 /// The agent's status, as JSON or as a few lines for a person.
-pub async fn status(socket: &Path, json: bool) -> Result<String, String> {
+pub(crate) async fn status(socket: &Path, json: bool) -> Result<String, String> {
     let status = round_trip(socket, &Request::Status).await?;
     if json {
         return serde_json::to_string_pretty(&status).map_err(|error| error.to_string());

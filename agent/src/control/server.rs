@@ -15,7 +15,7 @@ use crate::input::{Input, Inputs};
 const MAX_REQUEST: u64 = 4096;
 
 /// Listens at `path`, which only its owner and group may use, and hands each request to the loop.
-pub fn listen(path: &Path, inputs: Inputs) -> io::Result<()> {
+pub(crate) fn listen(path: &Path, inputs: Inputs) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

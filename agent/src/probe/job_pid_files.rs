@@ -7,7 +7,7 @@ use lightsout_core::{activity::Activity, platform::job_pid_file::JobPidFile};
 use crate::process::start_of_living;
 
 /// What the files in this folder say. Those of processes that are gone are removed.
-pub fn activity(folder: &Path) -> Activity {
+pub(super) fn activity(folder: &Path) -> Activity {
     match read_folder(folder) {
         Ok(activity) => activity,
         Err(error) => {

@@ -3,7 +3,7 @@
 use lightsout_core::agent::host::Told;
 
 /// The note of what a runner was told. Always of one length, so that it can be overwritten in place.
-pub fn note(pid: u32, told: Told) -> String {
+pub(super) fn note(pid: u32, told: Told) -> String {
     let word = match told {
         Told::No => "no",
         Told::Maybe => "maybe",
@@ -13,7 +13,7 @@ pub fn note(pid: u32, told: Told) -> String {
 }
 
 /// What a note says of this process. An earlier version wrote the process id alone, before it signalled.
-pub fn read_note(text: &str, pid: u32) -> Told {
+pub(super) fn read_note(text: &str, pid: u32) -> Told {
     let mut words = text.split_ascii_whitespace();
     match (words.next().map(str::parse::<u32>), words.next()) {
         // Of another runner: this one has not been told anything.

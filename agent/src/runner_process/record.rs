@@ -11,7 +11,7 @@ use crate::{
 /// One process of one boot. The file's text is `PID START BOOT`; 0 for no process, and an earlier version wrote the
 /// number alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub(super) struct Record {
     pid: u32,
     /// In clock ticks after the boot.
     start: Option<u64>,
@@ -20,14 +20,14 @@ pub struct Record {
 
 impl Record {
     /// No runner was started yet.
-    pub const NOBODY: Self = Self { pid: 0, start: None, boot: None };
+    pub(super) const NOBODY: Self = Self { pid: 0, start: None, boot: None };
 
-    pub fn of(process: &Process) -> Self {
+    pub(super) fn of(process: &Process) -> Self {
         Self { pid: process.pid(), start: Some(process.start()), boot: boot() }
     }
 
     /// The file's contents; `None` when there is no file.
-    pub fn read(path: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn read(path: &Path) -> io::Result<Option<Self>> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -39,14 +39,14 @@ impl Record {
         })
     }
 
-    pub fn write(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let start = self.start.map_or("-".into(), |start| start.to_string());
         let text = format!("{} {start} {}\n", self.pid, self.boot.as_deref().unwrap_or("-"));
         replace(path, text.as_bytes(), 0o600, true)
     }
 
     /// The process, if it lives. `mark` is the variable by which a process of an earlier version is known.
-    pub fn find(&self, mark: &str) -> io::Result<Option<Process>> {
+    pub(super) fn find(&self, mark: &str) -> io::Result<Option<Process>> {
         let rebooted = matches!((&self.boot, boot()), (Some(then), Some(now)) if *then != now);
         if self.pid == 0 || rebooted {
             return Ok(None);

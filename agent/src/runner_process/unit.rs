@@ -93,7 +93,7 @@ async fn give_up(name: &str) {
 }
 
 /// The main process of the unit that runs and has this mark in its environment, as systemd knows it.
-pub async fn main_pid(mark: &str) -> Result<Option<u32>, String> {
+pub(super) async fn main_pid(mark: &str) -> Result<Option<u32>, String> {
     let properties = "--property=Id,MainPID,ActiveState,Job,Environment";
     let arguments = ["show", "--no-pager", properties, &format!("{PREFIX}*.service")].map(str::to_owned).to_vec();
     let text = ask("systemctl", arguments, ANSWER).await?;

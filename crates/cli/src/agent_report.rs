@@ -3,17 +3,17 @@
 use lightsout_localcloud::fleet::InstanceView;
 
 /// The agent's phase, such as `idle`; none before its first word.
-pub fn phase(instance: &InstanceView) -> Option<String> {
+pub(crate) fn phase(instance: &InstanceView) -> Option<String> {
     text(instance, "phase")
 }
 
 /// Why the instance leaves or left: the agent's reason, else the cloud's.
-pub fn leaving(instance: &InstanceView) -> Option<String> {
+pub(crate) fn leaving(instance: &InstanceView) -> Option<String> {
     text(instance, "why").or_else(|| instance.cause.clone())
 }
 
 /// The last thing that the agent wants an operator to know.
-pub fn note(instance: &InstanceView) -> Option<String> {
+pub(crate) fn note(instance: &InstanceView) -> Option<String> {
     text(instance, "note")
 }
 

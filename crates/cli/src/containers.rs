@@ -7,10 +7,10 @@ use bollard::{
     query_parameters::{ListContainersOptions, RemoveContainerOptions},
 };
 
-pub use lightsout_localrunner::machine::{FLEET_LABEL, MACHINE_LABEL};
+pub(crate) use lightsout_localrunner::machine::{FLEET_LABEL, MACHINE_LABEL};
 
 /// Kills and removes every container with this label, running or not. Returns how many there were.
-pub async fn remove(docker: &Docker, label: &str, value: &str) -> Result<usize, bollard::errors::Error> {
+pub(crate) async fn remove(docker: &Docker, label: &str, value: &str) -> Result<usize, bollard::errors::Error> {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])]);
     let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
     let found: Vec<String> = docker.list_containers(Some(options)).await?.into_iter().filter_map(|it| it.id).collect();

@@ -16,7 +16,7 @@ use crate::{duration, fleet_dir::FleetDir};
 
 /// What can be asked of a running fleet.
 #[derive(Subcommand)]
-pub enum FleetCommand {
+pub(crate) enum FleetCommand {
     /// Put jobs into the queue
     #[command(after_help = "\
 Examples:
@@ -84,7 +84,7 @@ Examples:
 
 /// One instance.
 #[derive(clap::Args)]
-pub struct InstanceArgs {
+pub(crate) struct InstanceArgs {
     /// An instance id or an unambiguous start of one
     #[arg(value_name = "ID")]
     id: String,
@@ -94,20 +94,20 @@ pub struct InstanceArgs {
 
 /// How the answer is printed.
 #[derive(clap::Args)]
-pub struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
 }
 
 /// A connection to the running fleet.
-pub struct FleetClient {
+pub(crate) struct FleetClient {
     http: Http,
     base: String,
 }
 
 /// Does what was asked and says so.
-pub async fn run(command: FleetCommand, fleet_dir: &FleetDir) -> Result<ExitCode> {
+pub(crate) async fn run(command: FleetCommand, fleet_dir: &FleetDir) -> Result<ExitCode> {
     match command {
         FleetCommand::Enqueue { count, image, seconds, tags, json, argv } => {
             ensure!((0.0..=86_400.0).contains(&seconds), "--seconds is between 0 and 86400");
@@ -161,20 +161,20 @@ impl FleetClient {
     ///
     /// # Errors
     /// When none runs, with what to do about it.
-    pub fn find(fleet_dir: &FleetDir) -> Result<Self> {
+    pub(crate) fn find(fleet_dir: &FleetDir) -> Result<Self> {
         let fleet = fleet_dir.running()?;
         Ok(Self { http: Http::new(Duration::from_secs(10)), base: format!("{}/_lightsout", fleet.url) })
     }
 
     /// The fleet as it is now.
-    pub async fn snapshot(&self) -> Result<Snapshot> {
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot> {
         let answer = self.request(Method::GET, "fleet", &Value::Null).await?;
         serde_json::from_value(answer)
             .context("the fleet answers in a form that this version does not know; was it started by another one?")
     }
 
     /// Asks for something to be done.
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.request(Method::POST, path, body).await
     }
 
@@ -200,7 +200,7 @@ impl FleetClient {
 ///
 /// # Errors
 /// When there is none or more than one, naming what there is.
-pub fn resolve(snapshot: &Snapshot, wanted: &str) -> Result<String> {
+pub(crate) fn resolve(snapshot: &Snapshot, wanted: &str) -> Result<String> {
     let matching = |ended: bool| -> Vec<&str> {
         let all = snapshot.instances.iter().filter(|instance| instance.ended_ms.is_some() == ended);
         let ids = all.map(|instance| instance.id.as_str());

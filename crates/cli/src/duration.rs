@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-pub use lightsout_core::duration::{format_duration, parse_duration};
+pub(crate) use lightsout_core::duration::{format_duration, parse_duration};
 
 /// A short form for tables: `0.0s`, `7.3s`, `42s`, `3m05s`, `2h07m`.
-pub fn short(span: Duration) -> String {
+pub(crate) fn short(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         0..10 => format!("{}.{}s", seconds, span.subsec_millis() / 100),

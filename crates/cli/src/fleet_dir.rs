@@ -18,20 +18,20 @@ const LONGEST_DIR: usize = 107 - "/instances/i-0123456789abcdef0/agent.sock".len
 
 /// A fleet's directory.
 #[derive(Clone, Debug)]
-pub struct FleetDir {
+pub(crate) struct FleetDir {
     path: PathBuf,
 }
 
 /// The directory while this process holds it. Nobody else can start a fleet there.
 #[derive(Debug)]
-pub struct LockedFleetDir {
+pub(crate) struct LockedFleetDir {
     pub dir: FleetDir,
     _lock: File,
 }
 
 /// What a running fleet says about itself in `fleet.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FleetFile {
+pub(crate) struct FleetFile {
     /// The process id of `up`.
     pub pid: u32,
     /// The embedded cloud's address.
@@ -40,7 +40,7 @@ pub struct FleetFile {
 
 impl FleetDir {
     /// The directory that was asked for, else the user's usual one.
-    pub fn new(dir: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(dir: Option<PathBuf>) -> Result<Self> {
         let dir = match (dir, env::var_os("XDG_RUNTIME_DIR")) {
             (Some(dir), _) => dir,
             (None, Some(runtime)) if Path::new(&runtime).is_dir() => Path::new(&runtime).join("lightsout"),
@@ -52,23 +52,23 @@ impl FleetDir {
     }
 
     /// The directory itself.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// One instance's directory, or the parent of all of them.
-    pub fn instances(&self) -> PathBuf {
+    pub(crate) fn instances(&self) -> PathBuf {
         self.path.join("instances")
     }
 
     /// The name that marks the processes and containers of this directory's fleets. It is the same for each run in the same
     /// place, so that a later run finds what an earlier one left.
-    pub fn fleet_name(&self) -> String {
+    pub(crate) fn fleet_name(&self) -> String {
         format!("{:010x}", self.digest() >> 24)
     }
 
     /// A number of this place alone, so that two fleets on one machine have no instance id in common.
-    pub fn seed(&self) -> u64 {
+    pub(crate) fn seed(&self) -> u64 {
         self.digest()
     }
 
@@ -81,7 +81,7 @@ impl FleetDir {
     }
 
     /// Creates the directory and takes hold of it.
-    pub fn lock(&self) -> Result<LockedFleetDir> {
+    pub(crate) fn lock(&self) -> Result<LockedFleetDir> {
         let shown = self.path.display();
         ensure!(
             self.path.as_os_str().len() <= LONGEST_DIR,
@@ -118,7 +118,7 @@ impl FleetDir {
     ///
     /// # Errors
     /// When there is none, with what to do about it.
-    pub fn running(&self) -> Result<FleetFile> {
+    pub(crate) fn running(&self) -> Result<FleetFile> {
         match self.read() {
             Some(fleet) if Path::new(&format!("/proc/{}", fleet.pid)).exists() => Ok(fleet),
             Some(_) | None => bail!(
@@ -140,7 +140,7 @@ impl FleetDir {
 
 impl LockedFleetDir {
     /// Tells the other commands where the fleet is.
-    pub fn announce(&self, url: &str) -> Result<()> {
+    pub(crate) fn announce(&self, url: &str) -> Result<()> {
         let fleet = FleetFile { pid: std::process::id(), url: url.to_owned() };
         let draft = self.dir.path.join("fleet.json.new");
         fs::write(&draft, serde_json::to_vec(&fleet)?)
@@ -149,12 +149,12 @@ impl LockedFleetDir {
     }
 
     /// Takes the announcement back; true when there was one, as after a run that was killed.
-    pub fn retract(&self) -> bool {
+    pub(crate) fn retract(&self) -> bool {
         fs::remove_file(self.dir.file()).is_ok()
     }
 
     /// Removes an earlier run's files, and counts its instances.
-    pub fn clear(&self) -> io::Result<usize> {
+    pub(crate) fn clear(&self) -> io::Result<usize> {
         let instances = fs::read_dir(self.dir.instances()).map_or(0, Iterator::count);
         for entry in fs::read_dir(&self.dir.path)? {
             let entry = entry?;

@@ -20,7 +20,7 @@ const PROGRAMS: [&str; 12] =
 
 /// A Docker engine that answers.
 #[derive(Clone, Debug)]
-pub struct Engine {
+pub(crate) struct Engine {
     /// The connection, with an API version that both sides speak.
     pub docker: Docker,
     /// The engine's own version.
@@ -31,7 +31,7 @@ pub struct Engine {
 ///
 /// # Errors
 /// When none answers within three seconds, and why.
-pub async fn engine() -> Result<Engine> {
+pub(crate) async fn engine() -> Result<Engine> {
     let find = async {
         let docker = Docker::connect_with_local_defaults()?.negotiate_version().await?;
         let version = docker.version().await?.version.unwrap_or_else(|| "of an unknown version".to_owned());
@@ -44,7 +44,7 @@ pub async fn engine() -> Result<Engine> {
 }
 
 /// The name of the jobs' image; it is built when it is not there yet. True when it was.
-pub async fn job_image(docker: &Docker) -> Result<(String, bool)> {
+pub(crate) async fn job_image(docker: &Docker) -> Result<(String, bool)> {
     let tar = tokio::task::spawn_blocking(|| archive(&layout(Path::new("/bin/busybox"))?)).await??;
     let digest = format!("{:.12x}", Sha256::digest(&tar));
     let name = format!("lightsout/job:{digest}");

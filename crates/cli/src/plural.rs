@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// `1 raise`, `2 raises`.
-pub fn plural<N: Copy + Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
+pub(crate) fn plural<N: Copy + Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
     let word = if number == N::from(1) { one } else { many };
     format!("{number} {word}")
 }

@@ -10,22 +10,22 @@ use rustix::{
 
 /// The handle.
 #[derive(Debug)]
-pub struct ProcessHandle(OwnedFd);
+pub(crate) struct ProcessHandle(OwnedFd);
 
 impl ProcessHandle {
     /// Takes hold of the process that has this id now.
-    pub fn open(pid: u32) -> io::Result<Self> {
+    pub(crate) fn open(pid: u32) -> io::Result<Self> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
         Ok(Self(pidfd_open(pid, PidfdFlags::empty())?))
     }
 
     /// Asks it to end. That it has ended is no error.
-    pub fn terminate(&self) -> io::Result<()> {
+    pub(crate) fn terminate(&self) -> io::Result<()> {
         self.signal(Signal::TERM)
     }
 
     /// Kills it. That it has ended is no error.
-    pub fn kill(&self) -> io::Result<()> {
+    pub(crate) fn kill(&self) -> io::Result<()> {
         self.signal(Signal::KILL)
     }
 

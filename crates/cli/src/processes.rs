@@ -2,13 +2,13 @@
 
 use std::{fs, io, time::Duration};
 
-pub use lightsout_localrunner::machine::MACHINE_ENV;
+pub(crate) use lightsout_localrunner::machine::MACHINE_ENV;
 
 use crate::process_handle::ProcessHandle;
 
 /// Which processes are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProcessScope {
+pub(crate) enum ProcessScope {
     /// Everything of a fleet.
     Fleet(String),
     /// What runs on one of its machines.
@@ -22,12 +22,12 @@ pub enum ProcessScope {
 
 impl ProcessScope {
     /// The variable's value for what is started on a machine.
-    pub fn machine(fleet: &str, id: &str) -> Self {
+    pub(crate) fn machine(fleet: &str, id: &str) -> Self {
         Self::Machine { fleet: fleet.to_owned(), id: id.to_owned() }
     }
 
     /// The marker's value, for a new process of a machine.
-    pub fn value(&self) -> String {
+    pub(crate) fn value(&self) -> String {
         match self {
             Self::Fleet(fleet) => fleet.clone(),
             Self::Machine { fleet, id } => format!("{fleet}/{id}"),
@@ -43,7 +43,7 @@ impl ProcessScope {
 }
 
 /// Ends all of these processes: asks, waits for as long as `grace`, then kills. Returns how many there were at first.
-pub async fn end(scope: &ProcessScope, grace: Duration) -> usize {
+pub(crate) async fn end(scope: &ProcessScope, grace: Duration) -> usize {
     let started = tokio::time::Instant::now();
     let found = find(scope);
     let count = found.len();

@@ -14,7 +14,7 @@ use crate::{
 
 /// Show the instances and the jobs of the running fleet
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Show instances and jobs that have ended as well
     #[arg(short, long)]
     all: bool,
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 /// Prints the tables.
-pub async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
+pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
     let snapshot = FleetClient::find(fleet_dir)?.snapshot().await?;
     if args.json {
         crate::print(&format!("{}\n", serde_json::to_string(&snapshot)?));

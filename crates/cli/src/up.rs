@@ -24,7 +24,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::{broadcast, mpsc};
 
-pub use self::{
+pub(crate) use self::{
     args::Args,
     machine::{MACHINE_OFF, machine_off},
 };
@@ -54,7 +54,7 @@ enum RunEnd {
 }
 
 /// Runs the fleet from its start to its end, and leaves nothing behind, however it ends.
-pub async fn run(args: Args, fleet_dir: FleetDir) -> Result<ExitCode> {
+pub(crate) async fn run(args: Args, fleet_dir: FleetDir) -> Result<ExitCode> {
     let platform = Platform::new(args.platform);
     let fine = args
         .check()

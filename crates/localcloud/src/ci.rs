@@ -91,7 +91,7 @@ pub(crate) struct Ci {
 impl Ci {
     /// `url` is where it answers; `lost_after` is how long a runner may say nothing, unless as long as the platform itself
     /// waits.
-    pub fn new(
+    pub(crate) fn new(
         platform: Box<dyn Platform>,
         url: impl Into<String>,
         lost_after: Option<Duration>,
@@ -103,12 +103,12 @@ impl Ci {
     }
 
     /// The route of a request, for counters and faults.
-    pub fn route(&self, request: &Request) -> &'static str {
+    pub(crate) fn route(&self, request: &Request) -> &'static str {
         runner_api::route(request).unwrap_or_else(|| self.platform.route(request))
     }
 
     /// Answers one request.
-    pub fn handle(&mut self, request: &Request, now: Timestamp) -> Response {
+    pub(crate) fn handle(&mut self, request: &Request, now: Timestamp) -> Response {
         self.advance(now);
         let mut api = RunnerApi { platform: &mut *self.platform, state: &mut self.state, kinds: &KINDS };
         match runner_api::respond(&mut api, request, now) {
@@ -118,27 +118,27 @@ impl Ci {
     }
 
     /// What a fault makes of a request.
-    pub fn refuse(&self, why: Refusal, now: Timestamp) -> Response {
+    pub(crate) fn refuse(&self, why: Refusal, now: Timestamp) -> Response {
         self.platform.refuse(why, now)
     }
 
     /// What the runner on an instance goes by.
-    pub fn machine_id(&self, instance: &str) -> String {
+    pub(crate) fn machine_id(&self, instance: &str) -> String {
         self.platform.machine_id(instance)
     }
 
     /// What the machine goes by that makes this request, when it can be told: an instance id or its [`Ci::machine_id`].
-    pub fn machine_of(&self, request: &Request) -> Option<String> {
+    pub(crate) fn machine_of(&self, request: &Request) -> Option<String> {
         runner_api::machine_of(&self.state, request).or_else(|| self.platform.machine_of(request, &self.state))
     }
 
     /// Puts jobs into the queue.
-    pub fn enqueue(&mut self, new: &NewJobs, now: Timestamp) -> Vec<u64> {
+    pub(crate) fn enqueue(&mut self, new: &NewJobs, now: Timestamp) -> Vec<u64> {
         self.state.jobs.enqueue(new, now)
     }
 
     /// Runs what is due.
-    pub fn advance(&mut self, now: Timestamp) {
+    pub(crate) fn advance(&mut self, now: Timestamp) {
         let lost: Vec<u64> = self.silent().filter(|(_, due)| *due <= now).map(|(id, _)| id).collect();
         for id in lost {
             self.state.worker_gone(id, &*self.platform, Cause::Machine, now);
@@ -147,36 +147,36 @@ impl Ci {
     }
 
     /// When [`Ci::advance`] has something to do next.
-    pub fn next_timer(&self) -> Option<Timestamp> {
+    pub(crate) fn next_timer(&self) -> Option<Timestamp> {
         self.silent().map(|(_, due)| due).chain(self.platform.next_timer(&self.state)).min()
     }
 
     /// The next thing that happened to a job.
-    pub fn poll_event(&mut self) -> Option<JobEvent> {
+    pub(crate) fn poll_event(&mut self) -> Option<JobEvent> {
         self.state.jobs.poll_event()
     }
 
     /// What the platform posts about it, when it posts anything.
-    pub fn webhook_delivery(&self, job_event: &JobEvent, now: Timestamp) -> Option<WebhookDelivery> {
+    pub(crate) fn webhook_delivery(&self, job_event: &JobEvent, now: Timestamp) -> Option<WebhookDelivery> {
         self.platform.webhook_delivery(job_event, &self.state, self.webhook.as_ref()?, now)
     }
 
     /// From now on job events are posted there; none: nowhere.
-    pub fn post_events(&mut self, webhook: Option<Webhook>) {
+    pub(crate) fn post_events(&mut self, webhook: Option<Webhook>) {
         self.webhook = webhook;
     }
 
     /// The machine that goes by one of these names is gone, and its running jobs with it.
-    pub fn machine_gone(&mut self, names: &[&str], now: Timestamp) -> Vec<u64> {
+    pub(crate) fn machine_gone(&mut self, names: &[&str], now: Timestamp) -> Vec<u64> {
         self.state.jobs.machine_gone(names, now)
     }
 
     /// What became of a job that its machine failed.
-    pub fn set_loss(&mut self, id: u64, loss: JobLoss, now: Timestamp) {
+    pub(crate) fn set_loss(&mut self, id: u64, loss: JobLoss, now: Timestamp) {
         self.state.jobs.set_loss(id, loss, now);
     }
 
-    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.state.jobs.iter()
     }
 

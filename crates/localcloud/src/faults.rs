@@ -176,7 +176,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { active: Vec::new(), seed }
     }
 
@@ -184,24 +184,24 @@ impl Faults {
     ///
     /// # Errors
     /// What does not make sense about it.
-    pub fn add(&mut self, fault: Fault) -> Result<(), String> {
+    pub(crate) fn add(&mut self, fault: Fault) -> Result<(), String> {
         fault.check()?;
         self.active.push(ActiveFault { fault, hits: 0 });
         Ok(())
     }
 
     /// The faults in force.
-    pub fn list(&self) -> &[ActiveFault] {
+    pub(crate) fn list(&self) -> &[ActiveFault] {
         &self.active
     }
 
     /// Ends all faults.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.active.clear();
     }
 
     /// What goes wrong with this call. The first fault that hits it counts, after any latency, which adds up.
-    pub fn hit(&mut self, call: Call<'_>) -> Hit {
+    pub(crate) fn hit(&mut self, call: Call<'_>) -> Hit {
         let mut hit = Hit::default();
         for index in 0..self.active.len() {
             if !self.strikes(index, |fault| fault.matches(call)) {
@@ -220,7 +220,7 @@ impl Faults {
     }
 
     /// Whether the runner of this instance does what the effect says, now.
-    pub fn hit_runner(&mut self, effect: &FaultEffect, instance: Option<&str>) -> bool {
+    pub(crate) fn hit_runner(&mut self, effect: &FaultEffect, instance: Option<&str>) -> bool {
         let matches =
             |fault: &Fault| fault.target == Target::Runner && fault.effect == *effect && fault.concerns(instance);
         let hit = (0..self.active.len()).any(|index| self.strikes(index, matches));
@@ -248,7 +248,7 @@ impl Faults {
     }
 
     /// Counts what the cloud did wrong on request; of two faults of one kind the newer is in force.
-    pub fn count(&mut self, injected: Injected) {
+    pub(crate) fn count(&mut self, injected: Injected) {
         let mut newest = |of: fn(&FaultEffect) -> bool, hits: u64| {
             if let Some(active) = self.active.iter_mut().rev().find(|active| of(&active.fault.effect)) {
                 active.hits += hits;

@@ -94,7 +94,7 @@ pub(crate) struct Host {
 }
 
 impl Shared {
-    pub fn new(
+    pub(crate) fn new(
         url: String,
         region: String,
         account: String,
@@ -120,7 +120,7 @@ impl Shared {
     }
 
     /// Does something to the world, now, and passes on everything that follows from it before anybody else gets a turn.
-    pub fn update<T>(&self, action: impl FnOnce(&mut FleetState, Timestamp) -> T) -> T {
+    pub(crate) fn update<T>(&self, action: impl FnOnce(&mut FleetState, Timestamp) -> T) -> T {
         let mut state = self.lock();
         let now = self.clock.now();
         let result = action(&mut state, now);
@@ -131,18 +131,18 @@ impl Shared {
     }
 
     /// Looks at the world without changing it.
-    pub fn read<T>(&self, read: impl FnOnce(&FleetState, Timestamp) -> T) -> T {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&FleetState, Timestamp) -> T) -> T {
         let state = self.lock();
         read(&state, self.clock.now())
     }
 
     /// Adds a line to the timeline.
-    pub fn record(&self, source: Source, instance: Option<&str>, what: impl Into<String>) {
+    pub(crate) fn record(&self, source: Source, instance: Option<&str>, what: impl Into<String>) {
         self.update(|state, now| state.record(source, instance, None, what.into(), now));
     }
 
     /// Runs what is due and says how long until something is due again.
-    pub fn advance(&self) -> Option<Duration> {
+    pub(crate) fn advance(&self) -> Option<Duration> {
         let mut state = self.lock();
         let now = self.clock.now();
         state.cloud.advance(now);
@@ -153,7 +153,7 @@ impl Shared {
     }
 
     /// Ends every machine that is left and launches no more.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.run_state.send_if_modified(|run_state| {
             let up = *run_state == RunState::Running;
             *run_state = (*run_state).max(RunState::Closing);
@@ -219,7 +219,7 @@ impl FleetState {
     ///
     /// # Errors
     /// What does not make sense about it.
-    pub fn add_fault(&mut self, fault: Fault, now: Timestamp) -> Result<(), String> {
+    pub(crate) fn add_fault(&mut self, fault: Fault, now: Timestamp) -> Result<(), String> {
         let what = format!("fault: {:?} {:?}", fault.target, fault.effect);
         self.faults.add(fault.clone())?;
         if let FaultEffect::StaleDescribes { ms } = fault.effect {
@@ -232,14 +232,21 @@ impl FleetState {
     }
 
     /// Adds a line to the timeline.
-    pub fn record(&mut self, source: Source, instance: Option<&str>, job: Option<u64>, what: String, now: Timestamp) {
+    pub(crate) fn record(
+        &mut self,
+        source: Source,
+        instance: Option<&str>,
+        job: Option<u64>,
+        what: String,
+        now: Timestamp,
+    ) {
         let group = instance.and_then(|id| self.cloud.instance(id)).and_then(|instance| instance.group.clone());
         let instance = instance.map(str::to_owned);
         self.timeline.push(FleetEvent { seq: 0, at_ms: now.0, source, group, instance, job, what });
     }
 
     /// Adds a line about a group to the timeline.
-    pub fn record_for_group(&mut self, group: &str, what: String, now: Timestamp) {
+    pub(crate) fn record_for_group(&mut self, group: &str, what: String, now: Timestamp) {
         let group = Some(group.to_owned());
         let (source, instance, job) = (Source::Control, None, None);
         self.timeline.push(FleetEvent { seq: 0, at_ms: now.0, source, group, instance, job, what });
@@ -247,7 +254,7 @@ impl FleetState {
 
     /// The machine of this instance is gone, with every job on it. Nobody told the platform: those are lost, whatever
     /// notice there was.
-    pub fn machine_gone(&mut self, id: &str, now: Timestamp) {
+    pub(crate) fn machine_gone(&mut self, id: &str, now: Timestamp) {
         let noticed = self.has_spot_notice(Some(id));
         let Some(host) = self.hosts.get(id) else { return };
         for job in self.ci.machine_gone(&[id, &host.machine_id], now) {
@@ -261,7 +268,7 @@ impl FleetState {
     }
 
     /// Nothing of an instance's machine runs any more: lets go of what that held. The last reports of the last ones stay.
-    pub fn machine_ended(&mut self, id: &str, last_report: Option<AgentReport>) {
+    pub(crate) fn machine_ended(&mut self, id: &str, last_report: Option<AgentReport>) {
         let Some(host) = self.hosts.get_mut(id) else { return };
         host.machine = None;
         host.metadata = Metadata::new(id);
@@ -276,7 +283,7 @@ impl FleetState {
     }
 
     /// The instance whose runner goes by this at the platform, or whose id it is.
-    pub fn instance_of(&self, machine: &str) -> Option<&str> {
+    pub(crate) fn instance_of(&self, machine: &str) -> Option<&str> {
         let known = self.hosts.iter().find(|(id, host)| *id == machine || host.machine_id == machine);
         known.map(|(id, _)| id.as_str())
     }

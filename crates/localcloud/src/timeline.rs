@@ -17,7 +17,7 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     /// Adds an event and numbers it.
-    pub fn push(&mut self, event: FleetEvent) {
+    pub(crate) fn push(&mut self, event: FleetEvent) {
         self.last += 1;
         self.events.push_back(FleetEvent { seq: self.last, ..event });
         if self.events.len() > KEPT {
@@ -26,18 +26,18 @@ impl Timeline {
     }
 
     /// The number of the newest event; 0 before the first.
-    pub fn last(&self) -> u64 {
+    pub(crate) fn last(&self) -> u64 {
         self.last
     }
 
     /// The events after this number, oldest first.
-    pub fn since(&self, seq: u64) -> impl Iterator<Item = &FleetEvent> {
+    pub(crate) fn since(&self, seq: u64) -> impl Iterator<Item = &FleetEvent> {
         let first = self.events.partition_point(|event| event.seq <= seq);
         self.events.range(first..)
     }
 
     /// The events that were not taken yet.
-    pub fn take_new(&mut self) -> Vec<FleetEvent> {
+    pub(crate) fn take_new(&mut self) -> Vec<FleetEvent> {
         let new = self.since(self.taken).cloned().collect();
         self.taken = self.last;
         new

@@ -25,7 +25,7 @@ use crate::{
     worker::{JobStarter, Stop},
 };
 
-pub const RUNNER: Runner = Runner {
+pub(crate) const RUNNER: Runner = Runner {
     platform: "circleci",
     programs: &[(PROGRAM, main)],
     install: |program, bin| link(program, bin, PROGRAM),

@@ -26,7 +26,7 @@ use crate::{
 
 /// The connection of one runner.
 #[derive(Debug)]
-pub struct PlatformClient {
+pub(crate) struct PlatformClient {
     http: Http,
     url: String,
     connect: Connect,
@@ -36,7 +36,7 @@ pub struct PlatformClient {
 }
 
 /// Where the embedded platform answers: where everything embedded does.
-pub fn embedded_url() -> Result<String> {
+pub(crate) fn embedded_url() -> Result<String> {
     env::var("AWS_ENDPOINT_URL")
         .context("AWS_ENDPOINT_URL is not set: the built-in runner works within `lightsout up` only")
 }
@@ -44,14 +44,14 @@ pub fn embedded_url() -> Result<String> {
 impl PlatformClient {
     /// A connection to the platform at `url`, made with the first claim. With `reconnects` the runner connects anew
     /// when the platform has forgotten it.
-    pub fn new(url: &str, connect: Connect, reconnects: bool) -> Self {
+    pub(crate) fn new(url: &str, connect: Connect, reconnects: bool) -> Self {
         let url = url.trim_end_matches('/').to_owned();
         let connect = Connect { instance_id: machine::instance_id(), ..connect };
         Self { http: Http::new(Duration::from_secs(10)), url, connect, reconnects, runner: Mutex::new(None) }
     }
 
     /// Takes jobs and runs them until a signal, or the platform, ends it.
-    pub async fn work(self, starter: impl JobStarter<Job>, on_signal: fn(i32, Stop) -> Stop) -> Result<()> {
+    pub(crate) async fn work(self, starter: impl JobStarter<Job>, on_signal: fn(i32, Stop) -> Stop) -> Result<()> {
         let options = WorkerOptions {
             slots: usize::try_from(self.connect.slots).unwrap_or(usize::MAX),
             single: self.connect.mode == Mode::Single,

@@ -18,11 +18,11 @@ use crate::job::Log;
 
 /// A Docker engine.
 #[derive(Clone, Debug)]
-pub struct Engine(Docker);
+pub(crate) struct Engine(Docker);
 
 /// A container to create.
 #[derive(Clone, Debug, Default)]
-pub struct ContainerSpec {
+pub(crate) struct ContainerSpec {
     pub name: String,
     pub image: String,
     pub entrypoint: Option<Vec<String>>,
@@ -34,19 +34,19 @@ pub struct ContainerSpec {
 }
 
 /// A job's container.
-pub struct Container {
+pub(crate) struct Container {
     docker: Docker,
     id: String,
 }
 
 /// Something that no other container's name has: several fleets may share an engine, and their jobs' numbers.
-pub fn unique() -> String {
+pub(crate) fn unique() -> String {
     format!("{:x}", jiff::Timestamp::now().as_nanosecond())
 }
 
 impl Engine {
     /// Connects to the engine behind this socket, or to the usual one.
-    pub async fn connect(host: Option<&str>) -> Result<Self> {
+    pub(crate) async fn connect(host: Option<&str>) -> Result<Self> {
         let engine = match host {
             Some(host) => Docker::connect_with_unix(host, 120, bollard::API_DEFAULT_VERSION),
             None => Docker::connect_with_local_defaults(),
@@ -55,7 +55,7 @@ impl Engine {
     }
 
     /// Pulls the image when it is not there.
-    pub async fn pull(&self, image: &str) -> Result<()> {
+    pub(crate) async fn pull(&self, image: &str) -> Result<()> {
         match self.0.inspect_image(image).await {
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
                 let tag = if image.contains('@') || image.rsplit('/').next().is_some_and(|last| last.contains(':')) {
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Creates a container without starting it.
-    pub async fn create(&self, spec: ContainerSpec) -> Result<Container> {
+    pub(crate) async fn create(&self, spec: ContainerSpec) -> Result<Container> {
         let body = ContainerCreateBody {
             image: Some(spec.image),
             entrypoint: spec.entrypoint,
@@ -94,7 +94,7 @@ impl Engine {
 
 impl Container {
     /// Runs it to its end; the exit code.
-    pub async fn run(&self, log: Log) -> Result<i64> {
+    pub(crate) async fn run(&self, log: Log) -> Result<i64> {
         self.docker.start_container(&self.id, None::<StartContainerOptions>).await?;
         let options = LogsOptions { follow: true, stdout: true, stderr: true, ..LogsOptions::default() };
         let mut output = self.docker.logs(&self.id, Some(options));
@@ -110,7 +110,7 @@ impl Container {
     }
 
     /// Asks its process to end.
-    pub async fn terminate(&self) {
+    pub(crate) async fn terminate(&self) {
         let options = KillContainerOptions { signal: "SIGTERM".to_owned() };
         if let Err(error) = self.docker.kill_container(&self.id, Some(options)).await {
             eprintln!("container {} cannot be asked to end: {error}", self.id);
@@ -118,7 +118,7 @@ impl Container {
     }
 
     /// Kills it if it still runs, and removes it.
-    pub async fn remove(self) {
+    pub(crate) async fn remove(self) {
         for _ in 0..3 {
             let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
             match self.docker.remove_container(&self.id, Some(options)).await {

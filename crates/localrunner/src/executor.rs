@@ -13,15 +13,15 @@ use crate::{
 };
 
 /// The image for jobs that name none. Without it jobs are plain processes.
-pub const JOB_IMAGE: &str = "LIGHTSOUT_JOB_IMAGE";
+pub(crate) const JOB_IMAGE: &str = "LIGHTSOUT_JOB_IMAGE";
 /// The `PATH` of jobs that are plain processes, where it is not the runner's own.
-pub const JOB_PATH: &str = "LIGHTSOUT_JOB_PATH";
+pub(crate) const JOB_PATH: &str = "LIGHTSOUT_JOB_PATH";
 
 /// How long processes may take to end when they are asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Where a runner's jobs run.
-pub enum Executor {
+pub(crate) enum Executor {
     Containers {
         engine: Engine,
         /// For jobs that name none; may be empty.
@@ -35,7 +35,7 @@ pub enum Executor {
 
 /// What a vendor's runner gives a job beside what the platform says of it.
 #[derive(Clone, Debug, Default)]
-pub struct JobOptions {
+pub(crate) struct JobOptions {
     /// The container's name.
     pub name: String,
     /// More labels for the container.
@@ -49,21 +49,21 @@ pub struct JobOptions {
 }
 
 /// A job that runs.
-pub enum RunningJob {
+pub(crate) enum RunningJob {
     Processes(ProcessGroup),
     Container(Container),
 }
 
 impl Executor {
     /// The one that the environment names.
-    pub async fn from_env() -> Result<Self> {
+    pub(crate) async fn from_env() -> Result<Self> {
         let Ok(image) = env::var(JOB_IMAGE) else { return Ok(Self::Processes) };
         let engine = Engine::connect(None).await?;
         Ok(Self::Containers { engine, image, labels: machine::labels().into_iter().collect(), network_mode: None })
     }
 
     /// Makes the job's image available. This may take long, and may be cut short.
-    pub async fn prepare(&self, job: &Job) -> Result<()> {
+    pub(crate) async fn prepare(&self, job: &Job) -> Result<()> {
         match self {
             Self::Containers { engine, image, .. } => {
                 let image = image_of(job, image);
@@ -75,7 +75,7 @@ impl Executor {
     }
 
     /// Starts a job.
-    pub async fn start(&self, job: &Job, options: JobOptions) -> Result<RunningJob> {
+    pub(crate) async fn start(&self, job: &Job, options: JobOptions) -> Result<RunningJob> {
         match self {
             Self::Containers { engine, image, labels, network_mode } => {
                 let spec = ContainerSpec {
@@ -110,7 +110,12 @@ impl Executor {
 impl RunningJob {
     /// Runs it to its end, or until something ends it early: then it is asked to end, and killed soon after, unless the
     /// runner is `patient`.
-    pub async fn run(self, log: Log, early: impl Future<Output = Outcome>, patient: impl FnOnce() -> bool) -> Outcome {
+    pub(crate) async fn run(
+        self,
+        log: Log,
+        early: impl Future<Output = Outcome>,
+        patient: impl FnOnce() -> bool,
+    ) -> Outcome {
         match self {
             Self::Container(container) => {
                 let mut running = Box::pin(container.run(log));
@@ -148,7 +153,7 @@ impl RunningJob {
 }
 
 /// What [`Executor::from_env`] reads, for a runner that is to run its jobs with this image.
-pub fn image_env(image: Option<&str>) -> Vec<(&'static str, OsString)> {
+pub(crate) fn image_env(image: Option<&str>) -> Vec<(&'static str, OsString)> {
     image.map(|image| (JOB_IMAGE, OsString::from(image))).into_iter().collect()
 }
 

@@ -10,7 +10,7 @@ use crate::{http::Http, machine};
 
 /// Whom to ask.
 #[derive(Debug)]
-pub struct Faults {
+pub(crate) struct Faults {
     http: Http,
     url: String,
 }
@@ -24,13 +24,13 @@ const CHILD_SECONDS: &str = "600";
 
 impl Faults {
     /// Those of the embedded cloud at this address. Anything else that answers there has none.
-    pub fn at(url: &str) -> Self {
+    pub(crate) fn at(url: &str) -> Self {
         let url = format!("{}/_lightsout/faults/runner", url.trim_end_matches('/'));
         Self { http: Http::new(Duration::from_secs(2)), url }
     }
 
     /// Whether this runner has the fault now.
-    pub async fn hit(&self, effect: FaultEffect) -> bool {
+    pub(crate) async fn hit(&self, effect: FaultEffect) -> bool {
         let question = RunnerFault { effect, instance: machine::instance_id() };
         let Ok(body) = serde_json::to_value(&question) else { return false };
         let Ok(reply) = self.http.json(Method::POST, &self.url, &body).await else { return false };
@@ -42,7 +42,7 @@ impl Faults {
     }
 
     /// Becomes the same program with another environment, when it has that fault; then it does not return.
-    pub async fn on_start(&self) {
+    pub(crate) async fn on_start(&self) {
         if std::env::var_os(REPLACED_ENV).is_some() || !self.hit(FaultEffect::RewriteEnvironment).await {
             return;
         }
@@ -54,7 +54,7 @@ impl Faults {
     }
 
     /// Leaves a process behind, when it has that fault. No shell waits for it, so that it is nobody's child.
-    pub async fn on_job_end(&self) {
+    pub(crate) async fn on_job_end(&self) {
         if !self.hit(FaultEffect::LeaveChild).await {
             return;
         }

@@ -27,7 +27,7 @@ use crate::{
     worker::{JobStarter, Stop},
 };
 
-pub const RUNNER: Runner = Runner {
+pub(crate) const RUNNER: Runner = Runner {
     platform: "github",
     programs: &[(LISTENER, listener), (WORKER, worker)],
     install,

@@ -37,7 +37,7 @@ use crate::{
     worker::{self, JobStarter, Stop, WorkerOptions},
 };
 
-pub const RUNNER: Runner = Runner {
+pub(crate) const RUNNER: Runner = Runner {
     platform: "gitlab",
     programs: &[(PROGRAM, main)],
     install: |program, bin| link(program, bin, PROGRAM),

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 /// A job as it is handed out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
+pub(crate) struct Job {
     pub id: u64,
     pub argv: Vec<String>,
     /// Where jobs run in containers; the runner's own default when the job names none.
@@ -35,7 +35,7 @@ impl AsRef<Job> for Job {
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Success,
     /// Its command failed with this exit code.
     Failed(i64),
@@ -52,7 +52,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The outcome of a job that ran to its end.
-    pub fn of(exit: anyhow::Result<i64>) -> Self {
+    pub(crate) fn of(exit: anyhow::Result<i64>) -> Self {
         match exit {
             Ok(0) => Self::Success,
             Ok(code) => Self::Failed(code),
@@ -61,7 +61,7 @@ impl Outcome {
     }
 
     /// The exit code, when the job ran to its end.
-    pub fn exit_code(&self) -> Option<i64> {
+    pub(crate) fn exit_code(&self) -> Option<i64> {
         match self {
             Self::Success => Some(0),
             Self::Failed(code) => Some(*code),
@@ -85,4 +85,4 @@ impl fmt::Display for Outcome {
 }
 
 /// Where a job's output goes on its way to the platform.
-pub type Log = mpsc::Sender<Bytes>;
+pub(crate) type Log = mpsc::Sender<Bytes>;

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Serves what `page` gives at this address and path for as long as the process lives.
-pub async fn serve(
+pub(crate) async fn serve(
     address: &str,
     path: &'static str,
     content_type: &'static str,

@@ -17,16 +17,16 @@ use crate::{
 };
 
 /// A job's processes.
-pub struct ProcessGroup {
+pub(crate) struct ProcessGroup {
     child: Child,
     id: Pid,
 }
 
 /// Ends what is left of a group.
-pub struct Killer(Pid);
+pub(crate) struct Killer(Pid);
 
 /// A program with these arguments and the job's variables; nothing is started yet.
-pub fn command(argv: &[String], job: &Job) -> io::Result<Command> {
+pub(crate) fn command(argv: &[String], job: &Job) -> io::Result<Command> {
     let [program, arguments @ ..] = argv else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the job has no command"));
     };
@@ -37,7 +37,7 @@ pub fn command(argv: &[String], job: &Job) -> io::Result<Command> {
 
 impl ProcessGroup {
     /// Starts a program as the head of a group.
-    pub fn spawn(mut command: Command) -> Result<Self> {
+    pub(crate) fn spawn(mut command: Command) -> Result<Self> {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -51,12 +51,12 @@ impl ProcessGroup {
     }
 
     /// What ends it, also while it runs.
-    pub fn killer(&self) -> Killer {
+    pub(crate) fn killer(&self) -> Killer {
         Killer(self.id)
     }
 
     /// Runs it to its end; the exit code, or 128 and the signal's number.
-    pub async fn run(mut self, log: Log) -> Result<i64> {
+    pub(crate) async fn run(mut self, log: Log) -> Result<i64> {
         let mut copies = JoinSet::new();
         copies.spawn(copy(self.child.stdout.take().context("no standard output")?, log.clone()));
         copies.spawn(copy(self.child.stderr.take().context("no standard error")?, log));
@@ -69,12 +69,12 @@ impl ProcessGroup {
 
 impl Killer {
     /// Signals every process of the group.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.0, signal);
     }
 
     /// Kills every process of the group that is left.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.signal(Signal::KILL);
     }
 }

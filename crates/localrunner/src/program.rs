@@ -12,7 +12,7 @@ use anyhow::Result;
 use clap::Parser;
 
 /// Reads the arguments and runs the program that they are for.
-pub fn with_args<A: Parser>(name: &str, args: &[OsString], run: impl FnOnce(A) -> Result<ExitCode>) -> ExitCode {
+pub(crate) fn with_args<A: Parser>(name: &str, args: &[OsString], run: impl FnOnce(A) -> Result<ExitCode>) -> ExitCode {
     match A::try_parse_from(std::iter::once(OsString::from(name)).chain(args.iter().cloned())) {
         Ok(args) => exit_code(run(args)),
         Err(error) => {
@@ -23,7 +23,7 @@ pub fn with_args<A: Parser>(name: &str, args: &[OsString], run: impl FnOnce(A) -
 }
 
 /// The exit code of a program, after its error is printed.
-pub fn exit_code(result: Result<ExitCode>) -> ExitCode {
+pub(crate) fn exit_code(result: Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
@@ -31,36 +31,36 @@ pub fn exit_code(result: Result<ExitCode>) -> ExitCode {
 }
 
 /// Runs on one thread: nothing here is heavy, and jobs have the cores for themselves.
-pub fn block_on(program: impl Future<Output = Result<()>>) -> Result<ExitCode> {
+pub(crate) fn block_on(program: impl Future<Output = Result<()>>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("the operating system gives an event loop").block_on(program)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints for whoever reads; that nobody reads any more is no error.
-pub fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// Puts `program` into the directory `bin` by another name.
-pub fn link(program: &Path, bin: &Path, name: &str) -> io::Result<PathBuf> {
+pub(crate) fn link(program: &Path, bin: &Path, name: &str) -> io::Result<PathBuf> {
     let path = bin.join(name);
     symlink(program, &path)?;
     Ok(path)
 }
 
 /// The exit code as a shell gives it: 128 and the signal's number where a signal ended it.
-pub fn shell_code(status: ExitStatus) -> i32 {
+pub(crate) fn shell_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 /// The same for this process to exit with.
-pub fn own_code(status: ExitStatus) -> u8 {
+pub(crate) fn own_code(status: ExitStatus) -> u8 {
     u8::try_from(shell_code(status)).unwrap_or(1)
 }
 
 /// The arguments as one line for a POSIX shell.
-pub fn shell_line(argv: &[String]) -> String {
+pub(crate) fn shell_line(argv: &[String]) -> String {
     argv.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect::<Vec<_>>().join(" ")
 }
 

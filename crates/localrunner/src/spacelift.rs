@@ -17,7 +17,7 @@ use crate::{
     worker::{JobStarter, Stop},
 };
 
-pub const RUNNER: Runner = Runner {
+pub(crate) const RUNNER: Runner = Runner {
     platform: "spacelift",
     programs: &[(PROGRAM, main)],
     install: |program, bin| link(program, bin, PROGRAM),

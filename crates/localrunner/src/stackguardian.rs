@@ -34,7 +34,7 @@ use crate::{
     runner::{Host, Runner},
 };
 
-pub const RUNNER: Runner = Runner {
+pub(crate) const RUNNER: Runner = Runner {
     platform: "stackguardian",
     programs: &[(PROGRAM, main), (ecs_agent::PROGRAM, serve), (DOCKER, tools::docker), (SYSTEMCTL, tools::systemctl)],
     install,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Where a runner gets its jobs, and whom it tells of them.
-pub trait JobSource: Send + Sync + 'static {
+pub(crate) trait JobSource: Send + Sync + 'static {
     /// A job with what the source itself needs to know of it.
     type Job: AsRef<Job> + Send + Sync + 'static;
 
@@ -51,7 +51,7 @@ pub trait JobSource: Send + Sync + 'static {
 }
 
 /// How a vendor's runner starts a job.
-pub trait JobStarter<J>: Send + Sync + 'static {
+pub(crate) trait JobStarter<J>: Send + Sync + 'static {
     /// The job is the runner's, and nothing has been done about it yet.
     fn claimed(&self, _: &J) -> Result<()> {
         Ok(())
@@ -70,7 +70,7 @@ pub trait JobStarter<J>: Send + Sync + 'static {
 }
 
 /// What came of asking for a job.
-pub enum Claim<J> {
+pub(crate) enum Claim<J> {
     Job(Box<J>),
     Nothing,
     /// There will be no more, and why.
@@ -80,7 +80,7 @@ pub enum Claim<J> {
 }
 
 /// What came of reporting a job's end.
-pub enum Finish {
+pub(crate) enum Finish {
     Taken,
     /// There is no use in saying it again.
     Refused(anyhow::Error),
@@ -90,7 +90,7 @@ pub enum Finish {
 
 /// How a vendor's runner behaves.
 #[derive(Clone, Copy)]
-pub struct WorkerOptions {
+pub(crate) struct WorkerOptions {
     /// Jobs at once.
     pub slots: usize,
     /// Whether it ends after one job.
@@ -103,7 +103,7 @@ pub struct WorkerOptions {
 
 /// How far a runner has been asked to stop; each is more than the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// Not at all.
     No,
     /// No more jobs; those that run may end.
@@ -125,7 +125,7 @@ enum Abort {
 }
 
 /// The pause between two attempts, and between two pieces of output.
-pub const PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// How much output is held before it must be sent, in bytes.
 const PIECE: usize = 256 * 1024;
@@ -136,7 +136,7 @@ const ATTEMPTS: u32 = 5;
 ///
 /// # Errors
 /// When the platform said that there will be no more jobs: it refused the runner, or removed it.
-pub async fn work<S: JobSource, T: JobStarter<S::Job>>(
+pub(crate) async fn work<S: JobSource, T: JobStarter<S::Job>>(
     source: S,
     starter: T,
     faults: Faults,

@@ -15,7 +15,7 @@ const IDLE: i64 = 3_000;
 /// The scaler's tick in this fleet.
 const TICK: &str = "2s";
 
-pub fn measure(programs: &Programs, samples: usize, report: &mut Report) -> Result<()> {
+pub(crate) fn measure(programs: &Programs, samples: usize, report: &mut Report) -> Result<()> {
     let mut fleet =
         Fleet::start(programs, &format!("--max 1 --boot-seconds 0.5 --idle-timeout {IDLE}ms --tick {TICK}"))?;
     let (mut raises, mut asks, mut ends) = (Vec::new(), Vec::new(), Vec::new());

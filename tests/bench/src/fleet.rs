@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// The programs under measurement.
 #[derive(Clone, Debug)]
-pub struct Programs {
+pub(crate) struct Programs {
     /// The command line that starts the fleet; not measured.
     pub lightsout: PathBuf,
     /// The shipped agent.
@@ -39,7 +39,7 @@ impl Programs {
     ///
     /// # Errors
     /// When one of them is not there.
-    pub fn in_folder(folder: &Path) -> Result<Self> {
+    pub(crate) fn in_folder(folder: &Path) -> Result<Self> {
         let program = |name: &str| {
             let path = folder.join(name);
             fs::canonicalize(&path)
@@ -54,7 +54,7 @@ impl Programs {
 }
 
 /// A running fleet. Dropping it ends it.
-pub struct Fleet {
+pub(crate) struct Fleet {
     programs: Programs,
     up: Child,
     home: TempDir,
@@ -66,7 +66,7 @@ impl Fleet {
     ///
     /// # Errors
     /// When it does not start.
-    pub fn start(programs: &Programs, arguments: &str) -> Result<Self> {
+    pub(crate) fn start(programs: &Programs, arguments: &str) -> Result<Self> {
         let home = tempfile::Builder::new().prefix("lightsout-bench-").tempdir()?;
         let errors = fs::File::create(home.path().join("up.err"))?;
         let up = Command::new(&programs.lightsout)
@@ -92,17 +92,17 @@ impl Fleet {
     }
 
     /// The embedded cloud's address.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// The process of `lightsout up`.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.up.id()
     }
 
     /// The fleet's folder.
-    pub fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.home.path().join("fleet")
     }
 
@@ -110,7 +110,7 @@ impl Fleet {
     ///
     /// # Errors
     /// When it does not answer.
-    pub fn snapshot(&self) -> Result<Snapshot> {
+    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
         Ok(serde_json::from_value(self.request("GET", "fleet", &Value::Null)?)?)
     }
 
@@ -118,7 +118,7 @@ impl Fleet {
     ///
     /// # Errors
     /// When it does not answer.
-    pub fn events(&self) -> Result<Vec<FleetEvent>> {
+    pub(crate) fn events(&self) -> Result<Vec<FleetEvent>> {
         let url = format!("{}/_lightsout/events?since=0&follow=false", self.url);
         let (_, text) = http::send("GET", &url, "application/json", "")?;
         // The answer is chunked: its lines of JSON stand between lines that only count bytes.
@@ -129,7 +129,7 @@ impl Fleet {
     ///
     /// # Errors
     /// With its own words when it is refused.
-    pub fn request(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+    pub(crate) fn request(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
         http::json(method, &format!("{}/_lightsout/{path}", self.url), body).map_err(anyhow::Error::msg)
     }
 
@@ -137,7 +137,7 @@ impl Fleet {
     ///
     /// # Errors
     /// When it is refused.
-    pub fn enqueue(&self, seconds: f64) -> Result<u64> {
+    pub(crate) fn enqueue(&self, seconds: f64) -> Result<u64> {
         let answer = self.request("POST", "jobs", &json!({ "seconds": seconds }))?;
         answer["ids"][0].as_u64().context("the embedded cloud gave the job no id")
     }
@@ -146,7 +146,7 @@ impl Fleet {
     ///
     /// # Errors
     /// With what was waited for when it takes too long, or when the look fails.
-    pub fn until<T>(&mut self, what: &str, mut poll: impl FnMut(&mut Self) -> Result<Option<T>>) -> Result<T> {
+    pub(crate) fn until<T>(&mut self, what: &str, mut poll: impl FnMut(&mut Self) -> Result<Option<T>>) -> Result<T> {
         let begun = Instant::now();
         loop {
             if let Some(found) = poll(self)? {
@@ -163,7 +163,7 @@ impl Fleet {
     ///
     /// # Errors
     /// When that takes too long.
-    pub fn until_idle(&mut self, count: usize) -> Result<Vec<InstanceView>> {
+    pub(crate) fn until_idle(&mut self, count: usize) -> Result<Vec<InstanceView>> {
         self.until(&format!("{count} idle instances"), |fleet| {
             let living: Vec<_> = living(fleet.snapshot()?).collect();
             let idle = living.iter().filter(|it| phase(it) == "idle").count();
@@ -175,7 +175,7 @@ impl Fleet {
     ///
     /// # Errors
     /// When that takes too long.
-    pub fn until_done(&mut self, job: u64) -> Result<()> {
+    pub(crate) fn until_done(&mut self, job: u64) -> Result<()> {
         self.until(&format!("job {job} to end"), |fleet| {
             let jobs = fleet.snapshot()?.jobs;
             Ok(jobs.iter().any(|it| it.id == job && it.state == JobState::Done).then_some(()))
@@ -199,26 +199,26 @@ impl Drop for Fleet {
 }
 
 /// The instances that have not ended.
-pub fn living(fleet: Snapshot) -> impl Iterator<Item = InstanceView> {
+pub(crate) fn living(fleet: Snapshot) -> impl Iterator<Item = InstanceView> {
     fleet.instances.into_iter().filter(|instance| instance.ended_ms.is_none())
 }
 
 /// What the instance's agent says that it is doing; empty before its first word.
-pub fn phase(instance: &InstanceView) -> &str {
+pub(crate) fn phase(instance: &InstanceView) -> &str {
     instance.agent.as_ref().and_then(|agent| agent.0["phase"].as_str()).unwrap_or_default()
 }
 
 /// Since when, in milliseconds since the Unix epoch.
-pub fn since_ms(instance: &InstanceView) -> Option<i64> {
+pub(crate) fn since_ms(instance: &InstanceView) -> Option<i64> {
     instance.agent.as_ref()?.0["since_ms"].as_i64()
 }
 
 /// The agent's process id.
-pub fn pid(instance: &InstanceView) -> Option<u32> {
+pub(crate) fn pid(instance: &InstanceView) -> Option<u32> {
     instance.agent.as_ref()?.0["pid"].as_u64()?.try_into().ok()
 }
 
 /// A moment of the wall's clock, in milliseconds since the Unix epoch.
-pub fn unix_ms(at: SystemTime) -> f64 {
+pub(crate) fn unix_ms(at: SystemTime) -> f64 {
     at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1000.0
 }

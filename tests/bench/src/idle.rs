@@ -22,7 +22,7 @@ const WORK: u32 = 60;
 /// How long the busy fleet is watched.
 const BUSY: Duration = Duration::from_secs(40);
 
-pub fn measure(programs: &Programs, window: Duration, samples: usize, report: &mut Report) -> Result<()> {
+pub(crate) fn measure(programs: &Programs, window: Duration, samples: usize, report: &mut Report) -> Result<()> {
     let arguments = format!("--min {SIZE} --max {} --boot-seconds 0.5 --idle-timeout 1h --tick 10s", SIZE + 1);
     let mut fleet = Fleet::start(programs, &arguments)?;
     fleet.until_idle(SIZE)?;
@@ -141,6 +141,6 @@ fn span(from_ms: i64, to_ms: i64) -> f64 {
 }
 
 /// Used by the other fleets as well: the moment at which an instance became idle.
-pub fn idle_since(instance: &InstanceView) -> Option<i64> {
+pub(crate) fn idle_since(instance: &InstanceView) -> Option<i64> {
     (phase(instance) == "idle").then(|| since_ms(instance)).flatten()
 }

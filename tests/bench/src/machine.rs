@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// What matters for the figures.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Machine {
+pub(crate) struct Machine {
     cpu: String,
     cores: usize,
     memory_gib: u64,
@@ -15,7 +15,7 @@ pub struct Machine {
 }
 
 /// This machine.
-pub fn describe() -> Machine {
+pub(crate) fn describe() -> Machine {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let field = |text: &str, key: &str| {

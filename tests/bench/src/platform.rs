@@ -19,7 +19,7 @@ const PAGE: usize = 100;
 
 /// What a platform holds.
 #[derive(Clone, Copy, Debug)]
-pub enum World {
+pub(crate) enum World {
     /// A group with so many projects, in each of which one job waits.
     GitLab { projects: usize },
     /// An organisation with so many repositories, over which so many runs in progress are spread; in each run three jobs
@@ -28,7 +28,7 @@ pub enum World {
 }
 
 /// A platform that listens for as long as this program runs.
-pub struct Platform {
+pub(crate) struct Platform {
     url: String,
     requests: Arc<AtomicU32>,
 }
@@ -38,7 +38,7 @@ impl Platform {
     ///
     /// # Errors
     /// When there is no port.
-    pub fn start(world: World, delay: Duration) -> Result<Self> {
+    pub(crate) fn start(world: World, delay: Duration) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let url = format!("http://{}", listener.local_addr()?);
         let requests = Arc::new(AtomicU32::new(0));
@@ -53,12 +53,12 @@ impl Platform {
     }
 
     /// Where it listens.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// How many requests came so far.
-    pub fn requests(&self) -> u32 {
+    pub(crate) fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)
     }
 }

@@ -9,7 +9,7 @@ const TICKS: f64 = 100.0;
 
 /// Memory in MiB.
 #[derive(Clone, Copy, Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// All resident pages.
     pub rss: f64,
     /// The same, with shared pages split among those that share them.
@@ -19,7 +19,7 @@ pub struct Memory {
 }
 
 /// What this process has in memory now.
-pub fn memory(pid: u32) -> Result<Memory> {
+pub(crate) fn memory(pid: u32) -> Result<Memory> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
         .with_context(|| format!("process {pid} is gone, or not ours"))?;
     let of = |key| mib(&text, key).with_context(|| format!("no {key} for process {pid}"));
@@ -31,18 +31,18 @@ pub fn memory(pid: u32) -> Result<Memory> {
 /// # Errors
 /// When the process is gone, or not ours.
 #[expect(clippy::cast_precision_loss, reason = "no process has so many")]
-pub fn entries(pid: u32, folder: &str) -> Result<f64> {
+pub(crate) fn entries(pid: u32, folder: &str) -> Result<f64> {
     let entries = fs::read_dir(format!("/proc/{pid}/{folder}"));
     Ok(entries.with_context(|| format!("process {pid} is gone, or not ours"))?.count() as f64)
 }
 
 /// The most that this process ever had in memory, in MiB; `None` when it is gone.
-pub fn peak(pid: u32) -> Option<f64> {
+pub(crate) fn peak(pid: u32) -> Option<f64> {
     mib(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
 }
 
 /// How much of a core each of these processes uses, in percent, over this time.
-pub fn cpu_percent(pids: &[u32], over: Duration) -> Result<Vec<f64>> {
+pub(crate) fn cpu_percent(pids: &[u32], over: Duration) -> Result<Vec<f64>> {
     let seconds = || pids.iter().map(|pid| cpu_seconds(*pid)).collect::<Result<Vec<_>>>();
     let before = seconds()?;
     thread::sleep(over);
@@ -51,7 +51,7 @@ pub fn cpu_percent(pids: &[u32], over: Duration) -> Result<Vec<f64>> {
 }
 
 /// The processes that run this program.
-pub fn running(program: &Path) -> Vec<u32> {
+pub(crate) fn running(program: &Path) -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
     pids.filter(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program)).collect()

@@ -25,7 +25,7 @@ const DELAY: Duration = Duration::from_millis(60);
 /// How many ticks are watched.
 const TICKS: usize = 3;
 
-pub fn measure(programs: &Programs, report: &mut Report) -> Result<()> {
+pub(crate) fn measure(programs: &Programs, report: &mut Report) -> Result<()> {
     let fleet = Fleet::start(programs, "--max 1 --tick 1h")?;
     create_group(&fleet, "bench-queue", 5_000)?;
     let projects = World::GitLab { projects: 1_000 };

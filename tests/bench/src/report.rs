@@ -8,7 +8,7 @@ use crate::machine::Machine;
 
 /// One measured thing.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// What it is.
     pub name: String,
     /// The unit.
@@ -23,19 +23,19 @@ pub struct Figure {
 
 /// Everything that was measured, and where.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     machine: Machine,
     figures: Vec<Figure>,
 }
 
 impl Report {
     /// An empty report of this machine.
-    pub fn new(machine: Machine) -> Self {
+    pub(crate) fn new(machine: Machine) -> Self {
         Self { machine, figures: Vec::new() }
     }
 
     /// Adds what was measured; nothing without a sample. Says it on standard error, because the whole takes minutes.
-    pub fn add(&mut self, name: impl Into<String>, unit: &'static str, mut samples: Vec<f64>) {
+    pub(crate) fn add(&mut self, name: impl Into<String>, unit: &'static str, mut samples: Vec<f64>) {
         samples.sort_by(f64::total_cmp);
         let (Some(median), Some(worst)) = (samples.get(samples.len() / 2), samples.last()) else { return };
         let figure = Figure { name: name.into(), unit, median: *median, worst: *worst, samples: samples.len() };
@@ -44,7 +44,7 @@ impl Report {
     }
 
     /// As one line of JSON.
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).expect("a report has only text keys")
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 /// How many ticks are watched; the first, in which everything is connected and fetched, is told apart.
 const TICKS: usize = 4;
 
-pub fn measure(programs: &Programs, pools: u32, report: &mut Report) -> Result<()> {
+pub(crate) fn measure(programs: &Programs, pools: u32, report: &mut Report) -> Result<()> {
     let fleet = Fleet::start(programs, "--max 1 --tick 1h")?;
     for number in 1..=pools {
         create_group(&fleet, &name(number), 5)?;
@@ -82,7 +82,7 @@ fn watch(fleet: &Fleet, scaler: &Path, pools: u32, report: &mut Report) -> Resul
 }
 
 /// Ends with its owner.
-pub struct Running(pub Child);
+pub(crate) struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -107,7 +107,7 @@ fn settings(fleet: &Fleet, pools: u32) -> Result<String> {
 }
 
 /// A group of at most so many instances.
-pub fn create_group(fleet: &Fleet, name: &str, max: u32) -> Result<()> {
+pub(crate) fn create_group(fleet: &Fleet, name: &str, max: u32) -> Result<()> {
     let form = format!(
         "Action=CreateAutoScalingGroup&Version=2011-01-01&AutoScalingGroupName={name}&MinSize=0&MaxSize={max}\
          &LaunchTemplate.LaunchTemplateName=lightsout-demo&AvailabilityZones.member.1=eu-central-1a\

@@ -32,7 +32,7 @@ struct Held {
     anonymous: f64,
 }
 
-pub fn measure(programs: &Programs, launches: usize, report: &mut Report) -> Result<()> {
+pub(crate) fn measure(programs: &Programs, launches: usize, report: &mut Report) -> Result<()> {
     let arguments = format!("--max {SIZE} --boot-seconds 0.2 --idle-timeout 1s --tick 1s --no-docker");
     let mut fleet = Fleet::start(programs, &arguments)?;
     let steady = fleet.enqueue(86_400.0)?;

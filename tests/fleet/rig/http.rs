@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// A request with a JSON body; the JSON answer, or what went wrong.
-pub fn json(method: &str, url: &str, body: &Value) -> Result<Value, String> {
+pub(crate) fn json(method: &str, url: &str, body: &Value) -> Result<Value, String> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let (status, text) =
         send(method, url, "application/json", &body).map_err(|error| format!("{url} does not answer: {error}"))?;
@@ -18,7 +18,7 @@ pub fn json(method: &str, url: &str, body: &Value) -> Result<Value, String> {
 }
 
 /// A request; the status and the body of the answer.
-pub fn send(method: &str, url: &str, content_type: &str, body: &str) -> std::io::Result<(u16, String)> {
+pub(crate) fn send(method: &str, url: &str, content_type: &str, body: &str) -> std::io::Result<(u16, String)> {
     let rest = url.strip_prefix("http://").expect("plain HTTP");
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(host)?;

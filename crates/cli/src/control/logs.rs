@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::fleet_dir::FleetDir;
 
 /// Prints a log; with `follow`, goes on until the reader has enough or the fleet has ended.
-pub async fn print(fleet_dir: &FleetDir, id: &str, follow: bool, json: bool) -> Result<()> {
+pub(super) async fn print(fleet_dir: &FleetDir, id: &str, follow: bool, json: bool) -> Result<()> {
     let (name, path) = find(fleet_dir, id)?;
     let mut file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut out = std::io::stdout().lock();

@@ -35,7 +35,7 @@ While it runs, from a second terminal:
 
 Exit status: 0 when no job was lost, 1 otherwise, 2 for bad arguments, 130 after Ctrl-C."
 )]
-pub struct Args {
+pub(crate) struct Args {
     /// How many jobs to start with; 0 waits for `lightsout enqueue`
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Work", value_parser = clap::value_parser!(u32).range(..=100_000))]
     jobs: u32,
@@ -110,7 +110,7 @@ pub struct Args {
 
 impl Args {
     /// What the single flags cannot say about themselves.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         ensure!(self.max >= 1, "--max 0 leaves no room for an instance; use 1 or more");
         ensure!(self.min <= self.max, "--min {} is above --max {}", self.min, self.max);
         ensure!((0.0..=86_400.0).contains(&self.job_seconds), "--job-seconds is between 0 and 86400");
@@ -121,7 +121,7 @@ impl Args {
     }
 
     /// The first jobs, each with its own length.
-    pub fn first_jobs(&self) -> impl Iterator<Item = NewJobs> {
+    pub(crate) fn first_jobs(&self) -> impl Iterator<Item = NewJobs> {
         let mut chance = SplitMix64(self.seed);
         let seconds = self.job_seconds;
         (0..self.jobs).map(move |_| NewJobs {

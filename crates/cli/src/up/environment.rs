@@ -12,7 +12,7 @@ const FOREIGN: [&str; 6] =
     ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
 /// Prepares a child that belongs to `scope` and sees the embedded cloud as its only cloud.
-pub fn prepare(command: &mut Command, scope: &ProcessScope, cloud: &str, region: &str) {
+pub(super) fn prepare(command: &mut Command, scope: &ProcessScope, cloud: &str, region: &str) {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(is_foreign) {
             command.env_remove(name);

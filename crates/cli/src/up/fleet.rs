@@ -10,9 +10,9 @@ use hyper::Method;
 use lightsout_localrunner::http::Http;
 
 /// The group's name.
-pub const GROUP: &str = "lightsout-demo";
+pub(super) const GROUP: &str = "lightsout-demo";
 /// The region of the embedded cloud.
-pub const REGION: &str = "eu-central-1";
+pub(super) const REGION: &str = "eu-central-1";
 
 const TEMPLATE: &str = "lightsout-demo";
 const AUTO_SCALING: &str = "2011-01-01";
@@ -20,7 +20,7 @@ const EC2: &str = "2016-11-15";
 
 /// Creates the launch template and the group: new instances are protected from scale-in, a termination hook gives the
 /// agent ten minutes at a time, and nothing is rebalanced between zones.
-pub async fn create(url: &str, min: u32, max: u32) -> Result<()> {
+pub(super) async fn create(url: &str, min: u32, max: u32) -> Result<()> {
     let http = Http::new(Duration::from_secs(10));
     let call = async |version: &str, action: &str, parameters: &[(&str, &str)]| -> Result<()> {
         let head = [("Action", action), ("Version", version)];

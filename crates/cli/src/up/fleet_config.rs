@@ -13,7 +13,7 @@ use crate::fleet_dir::FleetDir;
 
 /// How a fleet is run.
 #[derive(Clone, Debug)]
-pub struct FleetConfig {
+pub(super) struct FleetConfig {
     /// The fleet's directory; each machine has its own below it.
     pub fleet_dir: FleetDir,
     /// The CI platform.
@@ -36,12 +36,12 @@ pub struct FleetConfig {
 
 impl FleetConfig {
     /// The command that is the agent.
-    pub fn agent(&self) -> Command {
+    pub(super) fn agent(&self) -> Command {
         program_or_subcommand(self.agent.as_ref(), &self.program, "agent")
     }
 
     /// The command that is the scaler.
-    pub fn scaler(&self) -> Command {
+    pub(super) fn scaler(&self) -> Command {
         program_or_subcommand(self.scaler.as_ref(), &self.program, "scaler")
     }
 }

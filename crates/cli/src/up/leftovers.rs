@@ -14,7 +14,7 @@ use crate::{
 
 /// How much there was to clean up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leftovers {
+pub(super) struct Leftovers {
     /// The last run did not end by itself.
     pub killed: bool,
     pub processes: usize,
@@ -23,7 +23,7 @@ pub struct Leftovers {
 }
 
 /// Ends the processes, removes the containers and the files of any earlier run in this directory.
-pub async fn clear(locked: &LockedFleetDir, docker: Option<&Docker>) -> Result<Leftovers> {
+pub(super) async fn clear(locked: &LockedFleetDir, docker: Option<&Docker>) -> Result<Leftovers> {
     let fleet = locked.dir.fleet_name();
     let processes = processes::end(&ProcessScope::Fleet(fleet.clone()), Duration::ZERO).await;
     let containers = match docker {
@@ -39,7 +39,7 @@ pub async fn clear(locked: &LockedFleetDir, docker: Option<&Docker>) -> Result<L
 
 impl Leftovers {
     /// Whether a dead run left more than its logs.
-    pub fn any(&self) -> bool {
+    pub(super) fn any(&self) -> bool {
         self.killed || self.processes > 0 || self.containers > 0
     }
 }

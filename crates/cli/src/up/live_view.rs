@@ -21,7 +21,7 @@ use crate::{agent_report, duration::short, plural::plural};
 const SHOW_ENDED_MS: i64 = 8_000;
 
 /// The terminal while the fleet is shown on it; dropping gives it back.
-pub struct LiveView {
+pub(super) struct LiveView {
     terminal: DefaultTerminal,
     keys: EventStream,
     title: String,
@@ -31,20 +31,20 @@ pub struct LiveView {
 
 impl LiveView {
     /// Takes the terminal over.
-    pub fn open(title: &str, max: u32, started_ms: i64) -> Result<Self> {
+    pub(super) fn open(title: &str, max: u32, started_ms: i64) -> Result<Self> {
         let terminal = ratatui::try_init().context("the terminal cannot be taken over; try `lightsout up | cat`")?;
         Ok(Self { terminal, keys: EventStream::new(), title: title.to_owned(), max, started_ms })
     }
 
     /// Shows the fleet as it is now.
-    pub fn draw(&mut self, timeline: &Timeline, snapshot: &Snapshot) -> Result<()> {
+    pub(super) fn draw(&mut self, timeline: &Timeline, snapshot: &Snapshot) -> Result<()> {
         let (title, max, started_ms) = (&self.title, self.max, self.started_ms);
         self.terminal.draw(|frame| render(frame, title, max, started_ms, timeline, snapshot))?;
         Ok(())
     }
 
     /// Resolves when the user presses `q` or Ctrl-C.
-    pub async fn quit(&mut self) {
+    pub(super) async fn quit(&mut self) {
         while let Some(Ok(event)) = self.keys.next().await {
             if event.as_key_press_event().is_some_and(|key| is_quit(&key)) {
                 return;

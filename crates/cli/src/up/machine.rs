@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use lightsout_localcloud::{Boot, Machine, Machines, ci::demo::DemoMachine, fleet::AgentReport};
 use tokio::{net::UnixListener, process::Child, sync::watch, task::AbortHandle};
 
-pub use self::power_switch::{MACHINE_OFF, machine_off};
+pub(crate) use self::power_switch::{MACHINE_OFF, machine_off};
 use self::{ended_logs::EndedLogs, engine_proxy::EngineProxy};
 use super::{environment, fleet_config::FleetConfig};
 use crate::{
@@ -36,13 +36,13 @@ const RESTART: Duration = Duration::from_secs(1);
 
 /// Powers machines of this kind on.
 #[derive(Debug)]
-pub struct ProcessMachines {
+pub(super) struct ProcessMachines {
     config: Arc<FleetConfig>,
     ended: EndedLogs,
 }
 
 impl ProcessMachines {
-    pub fn new(config: Arc<FleetConfig>) -> Self {
+    pub(super) fn new(config: Arc<FleetConfig>) -> Self {
         Self { config, ended: EndedLogs::default() }
     }
 }

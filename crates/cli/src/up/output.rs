@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Where the run is shown.
-pub struct Output {
+pub(super) struct Output {
     format: Format,
     started_ms: i64,
     /// The reader has gone away.
@@ -30,7 +30,7 @@ enum Format {
 
 impl Output {
     /// Chooses the format.
-    pub fn new(json: bool, started_ms: i64) -> Self {
+    pub(super) fn new(json: bool, started_ms: i64) -> Self {
         let format = match (json, io::stdout().is_terminal()) {
             (true, _) => Format::Json,
             (false, true) => Format::Live(None),
@@ -40,12 +40,12 @@ impl Output {
     }
 
     /// Whether nobody reads any more.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.closed
     }
 
     /// A line about the run itself.
-    pub fn note(&mut self, text: &str) {
+    pub(super) fn note(&mut self, text: &str) {
         match self.format {
             Format::Json => self.json(&json!({ "note": text })),
             Format::Plain | Format::Live(_) => self.print(text),
@@ -53,7 +53,7 @@ impl Output {
     }
 
     /// Takes the terminal over, when it is one. `title` stays at its top.
-    pub fn open(&mut self, title: &str, max: u32) -> Result<()> {
+    pub(super) fn open(&mut self, title: &str, max: u32) -> Result<()> {
         if let Format::Live(view @ None) = &mut self.format {
             *view = Some(Box::new(LiveView::open(title, max, self.started_ms)?));
         }
@@ -61,7 +61,7 @@ impl Output {
     }
 
     /// Something happened in the cloud or at the CI platform; `lines` tell the same for people.
-    pub fn events(&mut self, events: &[FleetEvent], lines: &[Line]) {
+    pub(super) fn events(&mut self, events: &[FleetEvent], lines: &[Line]) {
         match self.format {
             Format::Json => events.iter().for_each(|event| self.json(&json!({ "event": event }))),
             Format::Plain => lines.iter().for_each(|line| self.line(line)),
@@ -70,7 +70,7 @@ impl Output {
     }
 
     /// The scaler has decided; `line` when that is news.
-    pub fn decision(&mut self, record: &Record, line: Option<&Line>) {
+    pub(super) fn decision(&mut self, record: &Record, line: Option<&Line>) {
         match self.format {
             Format::Json => self.json(&json!({ "decision": record })),
             Format::Plain => line.into_iter().for_each(|line| self.line(line)),
@@ -79,7 +79,7 @@ impl Output {
     }
 
     /// An agent has said something new.
-    pub fn agent(&mut self, line: &Line) {
+    pub(super) fn agent(&mut self, line: &Line) {
         match self.format {
             Format::Json => self.json(&json!({ "agent": line })),
             Format::Plain => self.line(line),
@@ -88,7 +88,7 @@ impl Output {
     }
 
     /// The fleet as it is now.
-    pub fn draw(&mut self, timeline: &Timeline, snapshot: &Snapshot) -> Result<()> {
+    pub(super) fn draw(&mut self, timeline: &Timeline, snapshot: &Snapshot) -> Result<()> {
         match &mut self.format {
             Format::Live(Some(view)) => view.draw(timeline, snapshot),
             Format::Live(None) | Format::Json | Format::Plain => Ok(()),
@@ -96,7 +96,7 @@ impl Output {
     }
 
     /// Resolves when the user asks to quit.
-    pub async fn quit(&mut self) {
+    pub(super) async fn quit(&mut self) {
         match &mut self.format {
             Format::Live(Some(view)) => view.quit().await,
             Format::Live(None) | Format::Json | Format::Plain => std::future::pending().await,
@@ -104,14 +104,14 @@ impl Output {
     }
 
     /// Gives the terminal back.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         if let Format::Live(view) = &mut self.format {
             *view = None;
         }
     }
 
     /// The last words.
-    pub fn summary(&mut self, summary: &Summary) {
+    pub(super) fn summary(&mut self, summary: &Summary) {
         match self.format {
             Format::Json => {
                 let summary = serde_json::to_string(summary).expect("a summary has only text keys");

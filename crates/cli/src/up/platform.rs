@@ -20,7 +20,7 @@ use super::toml::quoted;
 
 /// The platform of a fleet, and what the embedded one holds.
 #[derive(Clone, Debug)]
-pub struct Platform {
+pub(super) struct Platform {
     /// Which it is.
     pub kind: PlatformKind,
     options: PlatformOptions,
@@ -28,28 +28,28 @@ pub struct Platform {
 
 impl Platform {
     /// A platform as `up` embeds it.
-    pub fn new(kind: PlatformKind) -> Self {
+    pub(super) fn new(kind: PlatformKind) -> Self {
         Self { kind, options: kind.options() }
     }
 
     /// What the vendor says about a fleet on it.
-    pub fn demo(&self) -> &dyn Demo {
+    pub(super) fn demo(&self) -> &dyn Demo {
         self.options.demo()
     }
 
     /// What the embedded cloud starts with: the platform, and the secrets that agents and scaler read from its parameters.
-    pub fn embedded(&self) -> LocalCloudOptions {
+    pub(super) fn embedded(&self) -> LocalCloudOptions {
         let secrets = self.demo().secrets().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         LocalCloudOptions { platform: self.options.clone(), secrets, ..LocalCloudOptions::default() }
     }
 
     /// The word for the platform's webhook in the scaler's settings, if it has one that tells of waiting jobs.
-    pub fn webhook(&self) -> Option<&'static str> {
+    pub(super) fn webhook(&self) -> Option<&'static str> {
         self.demo().has_webhook().then(|| self.kind.as_str())
     }
 
     /// Why the platform's runner runs jobs as plain processes even where there is an engine.
-    pub fn always_processes(&self) -> Option<&'static str> {
+    pub(super) fn always_processes(&self) -> Option<&'static str> {
         match self.demo().containers() {
             JobContainers::Never(why) => Some(why),
             JobContainers::Named | JobContainers::Unnamed => None,
@@ -57,12 +57,12 @@ impl Platform {
     }
 
     /// Whether the agent needs a view of the engine that shows nothing but its machine's containers.
-    pub fn needs_own_engine(&self) -> bool {
+    pub(super) fn needs_own_engine(&self) -> bool {
         self.demo().containers() == JobContainers::Unnamed
     }
 
     /// Refuses what cannot work on this platform.
-    pub fn check(&self, slots: u32, runner: Option<&Path>, dir: &Path) -> Result<()> {
+    pub(super) fn check(&self, slots: u32, runner: Option<&Path>, dir: &Path) -> Result<()> {
         let (demo, title) = (self.demo(), self.kind.title());
         ensure!(
             slots == 1 || !demo.one_job_at_a_time(),
@@ -79,13 +79,13 @@ impl Platform {
     }
 
     /// Puts the built-in runner where agents find it, below its vendor's name. Returns the program to start.
-    pub fn place_runner(&self, program: &Path, bin: &Path) -> Result<PathBuf> {
+    pub(super) fn place_runner(&self, program: &Path, bin: &Path) -> Result<PathBuf> {
         let placed = self.runner().install(program, bin);
         placed.with_context(|| format!("cannot place the built-in runner in {}", bin.display()))
     }
 
     /// What the agent finds in its environment, and hands on to the runner.
-    pub fn environment(&self, machine: &DemoMachine<'_>) -> Vec<(&'static str, OsString)> {
+    pub(super) fn environment(&self, machine: &DemoMachine<'_>) -> Vec<(&'static str, OsString)> {
         let DemoMachine { dir, runner, port, slots, image, .. } = *machine;
         self.runner().environment(&Host { dir, runner, port, slots, image })
     }
@@ -95,17 +95,17 @@ impl Platform {
     }
 
     /// Where the runner serves its metrics, for `[agent]`; `off` where the agent asks for none.
-    pub fn metrics(&self, machine: &DemoMachine<'_>) -> String {
+    pub(super) fn metrics(&self, machine: &DemoMachine<'_>) -> String {
         if self.demo().serves_metrics() { machine.address() } else { "off".to_owned() }
     }
 
     /// The agent's `[platform.NAME]`.
-    pub fn agent_settings(&self, url: &str, machine: &DemoMachine<'_>) -> String {
+    pub(super) fn agent_settings(&self, url: &str, machine: &DemoMachine<'_>) -> String {
         format!("[platform.{}]\nurl = {}\n{}", self.kind, quoted(url), self.demo().agent_settings(machine))
     }
 
     /// The scaler's `[pool.platform.NAME]`.
-    pub fn scaler_settings(&self, url: &str) -> String {
+    pub(super) fn scaler_settings(&self, url: &str) -> String {
         format!("[pool.platform.{}]\nurl = {}\n{}", self.kind, quoted(url), self.demo().queue_settings())
     }
 }

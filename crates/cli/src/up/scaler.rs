@@ -23,7 +23,7 @@ const RESTART: Duration = Duration::from_secs(1);
 
 /// What the scaler needs to know.
 #[derive(Clone, Debug)]
-pub struct ScalerOptions {
+pub(super) struct ScalerOptions {
     /// The embedded cloud.
     pub url: String,
     /// The pause between two ticks.
@@ -36,7 +36,7 @@ pub struct ScalerOptions {
 const WEBHOOK_SECRET: &str = "lightsout-demo-webhook";
 
 /// What the platform must know to post its webhook to the scaler that listens there.
-pub fn webhook(listen: SocketAddr) -> Webhook {
+pub(super) fn webhook(listen: SocketAddr) -> Webhook {
     Webhook {
         url: format!("http://{listen}/hooks/{GROUP}"),
         secret: WEBHOOK_SECRET.to_owned(),
@@ -45,7 +45,7 @@ pub fn webhook(listen: SocketAddr) -> Webhook {
 }
 
 /// Starts the scaler and keeps it. Its decisions come out of the channel; it ends with the fleet's other processes.
-pub fn start(config: &Arc<FleetConfig>, options: &ScalerOptions) -> Result<mpsc::UnboundedReceiver<Record>> {
+pub(super) fn start(config: &Arc<FleetConfig>, options: &ScalerOptions) -> Result<mpsc::UnboundedReceiver<Record>> {
     let file = config.fleet_dir.path().join("scaler.toml");
     fs::write(&file, settings(options, &config.platform, config.slots))
         .with_context(|| format!("cannot write {}", file.display()))?;

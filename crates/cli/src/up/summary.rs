@@ -9,7 +9,7 @@ use crate::plural::plural;
 
 /// The summary, in the form that `--json` ends with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
+pub(super) struct Summary {
     pub jobs: Jobs,
     pub instances: Instances,
     pub scaler: Scaler,
@@ -17,7 +17,7 @@ pub struct Summary {
 
 /// The jobs of the run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Jobs {
+pub(super) struct Jobs {
     pub total: usize,
     pub done: u32,
     pub failed: u32,
@@ -31,7 +31,7 @@ pub struct Jobs {
 
 /// The instances of the run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Instances {
+pub(super) struct Instances {
     pub launched: usize,
     /// Those that were there when the run ended.
     #[serde(rename = "final")]
@@ -44,14 +44,14 @@ pub struct Instances {
 
 /// The scaler's work during the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Scaler {
+pub(super) struct Scaler {
     pub ticks: u64,
     pub raises: u64,
 }
 
 impl Summary {
     /// Sums a fleet up as it is.
-    pub fn of(snapshot: &Snapshot, slots: u32, scaler: Scaler) -> Self {
+    pub(super) fn of(snapshot: &Snapshot, slots: u32, scaler: Scaler) -> Self {
         let queue = &snapshot.queue;
         let mut waits: Vec<f64> =
             snapshot.jobs.iter().filter(|job| job.ran_s.is_some()).map(|job| job.waited_s).collect();
@@ -78,18 +78,18 @@ impl Summary {
     }
 
     /// Whether the run kept its promise.
-    pub fn is_success(&self) -> bool {
+    pub(super) fn is_success(&self) -> bool {
         self.jobs.lost == 0
     }
 }
 
 /// Instances that have not ended.
-pub fn alive(snapshot: &Snapshot) -> usize {
+pub(super) fn alive(snapshot: &Snapshot) -> usize {
     snapshot.instances.iter().filter(|instance| instance.ended_ms.is_none()).count()
 }
 
 /// Whether a run is over: there were jobs, all have ended, and the fleet is back at its minimum.
-pub fn is_over(snapshot: &Snapshot, min: u32) -> bool {
+pub(super) fn is_over(snapshot: &Snapshot, min: u32) -> bool {
     let queue = &snapshot.queue;
     let at_minimum = snapshot.groups.iter().all(|group| group.desired == min) && alive(snapshot) == min as usize;
     !snapshot.jobs.is_empty() && queue.waiting == 0 && queue.running == 0 && at_minimum

@@ -14,7 +14,7 @@ const TIMELINE: usize = 500;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Line {
+pub(super) struct Line {
     /// When, in milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// Who it is about: an instance, `job N`, `scaler`, or the fleet.
@@ -28,7 +28,7 @@ pub struct Line {
 
 /// How a line should strike the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub(super) enum Tone {
     Plain,
     Good,
     Leaving,
@@ -37,7 +37,7 @@ pub enum Tone {
 
 /// Everything that was told so far, and what is needed to tell more.
 #[derive(Debug, Default)]
-pub struct Timeline {
+pub(super) struct Timeline {
     /// The last lines, oldest first.
     pub lines: VecDeque<Line>,
     /// What the scaler has done.
@@ -51,7 +51,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// Takes a line in and gives it back.
-    pub fn push(&mut self, line: Line) -> Line {
+    pub(super) fn push(&mut self, line: Line) -> Line {
         self.lines.push_back(line.clone());
         while self.lines.len() > TIMELINE {
             self.lines.pop_front();
@@ -60,7 +60,7 @@ impl Timeline {
     }
 
     /// Events of the embedded cloud. Jobs that were queued together make one line.
-    pub fn on_events(&mut self, events: &[FleetEvent]) -> Vec<Line> {
+    pub(super) fn on_events(&mut self, events: &[FleetEvent]) -> Vec<Line> {
         let together = |a: &FleetEvent, b: &FleetEvent| is_queued(a) && is_queued(b);
         events.chunk_by(together).map(|events| self.group_line(events)).collect()
     }
@@ -81,7 +81,7 @@ impl Timeline {
     }
 
     /// A decision of the scaler; only what is new is worth a line.
-    pub fn on_decision(&mut self, record: &Record, now_ms: i64) -> Option<Line> {
+    pub(super) fn on_decision(&mut self, record: &Record, now_ms: i64) -> Option<Line> {
         self.scaler.ticks += 1;
         let news = match record.result {
             Outcome::Raised => {
@@ -107,7 +107,7 @@ impl Timeline {
     }
 
     /// What the agents' reports say that they did not say before.
-    pub fn on_snapshot(&mut self, snapshot: &Snapshot) -> Vec<Line> {
+    pub(super) fn on_snapshot(&mut self, snapshot: &Snapshot) -> Vec<Line> {
         let mut lines = Vec::new();
         let living: Vec<_> = snapshot.instances.iter().filter(|instance| instance.ended_ms.is_none()).collect();
         self.phases.retain(|id, _| living.iter().any(|instance| instance.id == *id));

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 /// A text. A JSON string is a TOML string as well.
-pub fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 /// A path as a text.
-pub fn quoted_path(path: &Path) -> String {
+pub(super) fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }

@@ -8,12 +8,12 @@ use lightsout_io::testing::{Answer, Server, nowhere, rerun};
 use super::groups::AwsGroups;
 
 /// The usual configuration, but towards this server.
-pub async fn towards(url: &str) -> Aws {
+pub(super) async fn towards(url: &str) -> Aws {
     towards_within(url, ATTEMPT_TIMEOUT).await
 }
 
 /// The same, with another time for one attempt.
-pub async fn towards_within(url: &str, attempt: Duration) -> Aws {
+pub(super) async fn towards_within(url: &str, attempt: Duration) -> Aws {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).build();
     let config = loader()
         .region(Region::new("eu-north-1"))
@@ -26,7 +26,7 @@ pub async fn towards_within(url: &str, attempt: Duration) -> Aws {
 }
 
 /// An error as the query protocol sends it.
-pub fn refusal(status: u16, code: &str, message: &str) -> Answer {
+pub(super) fn refusal(status: u16, code: &str, message: &str) -> Answer {
     Answer::status(
         status,
         format!(

@@ -12,10 +12,10 @@ use std::{marker::PhantomData, time::Duration};
 use jiff::{Timestamp, fmt::rfc2822};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use checks::{check_token, refuse};
-pub use json::{Document, Node};
-pub use paging::{next_page, percent_encode};
-pub use stage::{Stage, demand};
+pub(super) use checks::{check_token, refuse};
+pub(super) use json::{Document, Node};
+pub(super) use paging::{next_page, percent_encode};
+pub(super) use stage::{Stage, demand};
 
 use crate::exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Step};
 
@@ -27,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// What to do about the refusals that a user can cure, as half a sentence each.
 #[derive(Clone, Copy, Debug)]
-pub struct Remedies {
+pub(super) struct Remedies {
     /// After a 401.
     pub unauthorized: &'static str,
     /// After a 403.
@@ -38,7 +38,7 @@ pub struct Remedies {
 
 /// What was asked of whom: the start of every error's text.
 #[derive(Clone, Debug)]
-pub struct RequestContext {
+pub(super) struct RequestContext {
     /// The platform and where it is, such as `Somewhere at https://ci.example.com`.
     pub platform: String,
     /// What we want of it, as an infinitive, such as `read the jobs of project 12`.
@@ -51,7 +51,7 @@ pub struct RequestContext {
 
 impl RequestContext {
     /// The reply, or why there is none.
-    pub fn reply(&self, result: EffectResult) -> Result<Reply, ExchangeError> {
+    pub(super) fn reply(&self, result: EffectResult) -> Result<Reply, ExchangeError> {
         match result {
             EffectResult::Http(Ok(reply)) => Ok(reply),
             EffectResult::Http(Err(unreachable)) => Err(self
@@ -63,7 +63,7 @@ impl RequestContext {
     }
 
     /// What a reply other than the expected one means.
-    pub fn refusal(&self, reply: &Reply) -> ExchangeError {
+    pub(super) fn refusal(&self, reply: &Reply) -> ExchangeError {
         let wait = retry_after(reply);
         let (kind, remedy) = match reply.status {
             401 => (ErrorKind::Unauthorized, self.remedies.unauthorized),
@@ -88,7 +88,7 @@ impl RequestContext {
     }
 
     /// The reply's body as JSON.
-    pub fn json(&self, reply: &Reply) -> Result<Document, ExchangeError> {
+    pub(super) fn json(&self, reply: &Reply) -> Result<Document, ExchangeError> {
         if is_web_page(&reply.body) {
             return Err(self.malformed(
                 "a web page came instead of JSON; check the url, and whether a proxy or a login page stands before it",
@@ -107,12 +107,12 @@ impl RequestContext {
     }
 
     /// An answer that cannot be understood.
-    pub fn malformed(&self, how: &str) -> ExchangeError {
+    pub(super) fn malformed(&self, how: &str) -> ExchangeError {
         self.error(ErrorKind::Malformed, format!("{how}; nothing is concluded from this answer"))
     }
 
     /// An error of this kind, with the rest of its sentence.
-    pub fn error(&self, kind: ErrorKind, rest: impl AsRef<str>) -> ExchangeError {
+    pub(super) fn error(&self, kind: ErrorKind, rest: impl AsRef<str>) -> ExchangeError {
         ExchangeError::new(kind, format!("{}: cannot {}: {}", self.platform, self.what, rest.as_ref()))
     }
 
@@ -138,13 +138,13 @@ impl RequestContext {
 }
 
 /// The first 200 characters without control characters.
-pub fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     clean.take(EXCERPT).collect::<String>().trim().to_owned()
 }
 
 /// How long the platform asks to wait: `Retry-After` as seconds, or as a date when the reply says its own time too.
-pub fn retry_after(reply: &Reply) -> Option<Duration> {
+pub(super) fn retry_after(reply: &Reply) -> Option<Duration> {
     let value = reply.header("retry-after")?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)).min(LONGEST_WAIT));
@@ -154,12 +154,12 @@ pub fn retry_after(reply: &Reply) -> Option<Duration> {
 }
 
 /// When the platform sent the reply, by its own clock.
-pub fn sent_at(reply: &Reply) -> Option<Timestamp> {
+pub(super) fn sent_at(reply: &Reply) -> Option<Timestamp> {
     http_date(reply.header("date")?)
 }
 
 /// From one time to another on the platform's clock; at most an hour, zero when it is over.
-pub fn wait_until(until: Timestamp, now: Timestamp) -> Duration {
+pub(super) fn wait_until(until: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO).min(LONGEST_WAIT)
 }
 
@@ -172,7 +172,7 @@ fn is_web_page(body: &[u8]) -> bool {
 }
 
 /// An exchange that is over before anything is asked.
-pub fn failed<T: 'static>(error: ExchangeError) -> Call<T> {
+pub(super) fn failed<T: 'static>(error: ExchangeError) -> Call<T> {
     Box::new(Failed(error, PhantomData))
 }
 
@@ -191,7 +191,7 @@ impl<T> Exchange for Failed<T> {
 }
 
 /// An exchange of one question.
-pub fn once<T: 'static>(
+pub(super) fn once<T: 'static>(
     ask: Effect,
     read: impl FnMut(EffectResult) -> Result<T, ExchangeError> + Send + 'static,
 ) -> Call<T> {

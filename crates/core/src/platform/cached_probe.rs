@@ -12,11 +12,11 @@ const GOOD_FOR: u8 = 15;
 
 /// What a probe saw last, if it was not quiet. Shared by its clones.
 #[derive(Clone, Debug, Default)]
-pub struct ProbeCache(Arc<Mutex<Option<(Activity, u8)>>>);
+pub(super) struct ProbeCache(Arc<Mutex<Option<(Activity, u8)>>>);
 
 impl ProbeCache {
     /// Makes the next snapshot ask again.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -39,7 +39,7 @@ impl ProbeCache {
 
 /// A probe that asks only at every 15th snapshot while it sees a job or nothing certain: both are safe to believe for a
 /// while. Quiet is never taken from memory. A failure is unknown.
-pub fn cached_probe(probe: Call<Activity>, cache: ProbeCache) -> Call<Activity> {
+pub(super) fn cached_probe(probe: Call<Activity>, cache: ProbeCache) -> Call<Activity> {
     Box::new(CachedProbe { probe, cache })
 }
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use crate::exchange::{Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Step};
 
 /// What is next: a question and where we are while it is open, or the end.
-pub enum Transition<A, S, T> {
+pub(super) enum Transition<A, S, T> {
     /// Perform this, then go on from here.
     Perform(A, S),
     /// It is over.
@@ -13,10 +13,10 @@ pub enum Transition<A, S, T> {
 }
 
 /// What a transition comes to.
-pub type Next<A, S, T> = Result<Transition<A, S, T>, ExchangeError>;
+pub(super) type Next<A, S, T> = Result<Transition<A, S, T>, ExchangeError>;
 
 /// An exchange that opens with `first` and goes on with `next`.
-pub fn steps<S: Send + 'static, T: 'static>(
+pub(super) fn steps<S: Send + 'static, T: 'static>(
     first: impl FnMut() -> Next<Effect, S, T> + Send + 'static,
     next: impl FnMut(S, EffectResult) -> Next<Effect, S, T> + Send + 'static,
 ) -> Call<T> {
@@ -24,7 +24,7 @@ pub fn steps<S: Send + 'static, T: 'static>(
 }
 
 /// An answer that came without a question.
-pub fn unasked() -> ExchangeError {
+pub(super) fn unasked() -> ExchangeError {
     ExchangeError::new(
         ErrorKind::Malformed,
         "an answer came that nobody asked for; nothing is concluded from this answer",

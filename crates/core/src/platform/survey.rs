@@ -17,7 +17,7 @@ mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::source::{Gone, Items, Source};
+pub(super) use self::source::{Gone, Items, Source};
 
 use self::known::{Known, Page, Turn};
 use super::{
@@ -30,10 +30,10 @@ use crate::exchange::{
 };
 
 /// The largest page that the platforms give.
-pub const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 
 /// For how many readings a list that was not read again counts as it was.
-pub const GOOD_FOR: u32 = 8;
+pub(super) const GOOD_FOR: u32 = 8;
 
 /// How many items of one list are read before something must be wrong.
 const MOST_ITEMS: usize = 10_000;
@@ -50,7 +50,7 @@ const TROUBLE: u32 = 10;
 
 /// Reads the lists of a source.
 #[derive(Debug)]
-pub struct Survey<S: Source> {
+pub(super) struct Survey<S: Source> {
     source: S,
     /// What is known of the lists.
     known: BTreeMap<S::List, Known<S::List>>,
@@ -105,7 +105,7 @@ type Next = Result<Step<Reading>, ExchangeError>;
 
 impl<S: Source> Survey<S> {
     /// A reader that knows nothing yet.
-    pub fn new(source: S) -> Self {
+    pub(super) fn new(source: S) -> Self {
         let (known, lost) = (BTreeMap::new(), BTreeSet::new());
         Self { source, known, lost, number: 0, next_id: 0, run: Run::default() }
     }

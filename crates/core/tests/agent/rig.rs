@@ -18,12 +18,12 @@ use lightsout_core::{
     time::Tick,
 };
 
-pub const IN_SERVICE: Outcome = Outcome::Member(Membership::InService { protected: true });
-pub const EMPTY: Outcome = Outcome::Drained(Drained::Empty);
-pub const QUIET: Outcome = Outcome::Snapshot(Activity::Quiet);
+pub(crate) const IN_SERVICE: Outcome = Outcome::Member(Membership::InService { protected: true });
+pub(crate) const EMPTY: Outcome = Outcome::Drained(Drained::Empty);
+pub(crate) const QUIET: Outcome = Outcome::Snapshot(Activity::Quiet);
 
 /// A cloud with everything that helps.
-pub const CLOUD: Capabilities = Capabilities {
+pub(crate) const CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
     hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
@@ -32,7 +32,7 @@ pub const CLOUD: Capabilities = Capabilities {
     interruption_notice: Duration::from_secs(120),
 };
 /// One with nothing of it.
-pub const BARE_CLOUD: Capabilities = Capabilities {
+pub(crate) const BARE_CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::OnDemand,
     hold: None,
     leaving_lowers_capacity: true,
@@ -41,45 +41,45 @@ pub const BARE_CLOUD: Capabilities = Capabilities {
     interruption_notice: Duration::from_secs(120),
 };
 
-pub fn roomy() -> Outcome {
+pub(crate) fn roomy() -> Outcome {
     Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })
 }
 
-pub fn busy(job: &str) -> Activity {
+pub(crate) fn busy(job: &str) -> Activity {
     Activity::busy(job)
 }
 
-pub fn secs(seconds: u64) -> Duration {
+pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// A lifecycle, its clock, and the requests that wait for an answer.
 #[derive(Clone)]
-pub struct Rig {
+pub(crate) struct Rig {
     pub lifecycle: Lifecycle,
     pub now: Tick,
     open: Vec<Action>,
 }
 
 impl Rig {
-    pub fn new(policy: AgentPolicy) -> Self {
+    pub(crate) fn new(policy: AgentPolicy) -> Self {
         Self::with(|now| Lifecycle::new(policy, CLOUD, now))
     }
 
-    pub fn on(cloud: Capabilities, policy: AgentPolicy) -> Self {
+    pub(crate) fn on(cloud: Capabilities, policy: AgentPolicy) -> Self {
         Self::with(|now| Lifecycle::new(policy, cloud, now))
     }
 
-    pub fn resumed(policy: AgentPolicy, saved: Saved, runner_alive: bool) -> Self {
+    pub(crate) fn resumed(policy: AgentPolicy, saved: Saved, runner_alive: bool) -> Self {
         Self::resumed_with(policy, JournalEntry { saved, ..JournalEntry::FRESH }, runner_alive)
     }
 
-    pub fn resumed_with(policy: AgentPolicy, entry: JournalEntry, runner_alive: bool) -> Self {
+    pub(crate) fn resumed_with(policy: AgentPolicy, entry: JournalEntry, runner_alive: bool) -> Self {
         Self::with(|now| Lifecycle::resume(policy, CLOUD, entry, runner_alive, Salt::NONE, now))
     }
 
     /// A fresh instance that is not alone.
-    pub fn salted(policy: AgentPolicy, salt: Salt) -> Self {
+    pub(crate) fn salted(policy: AgentPolicy, salt: Salt) -> Self {
         Self::with(|now| Lifecycle::resume(policy, CLOUD, JournalEntry::FRESH, false, salt, now))
     }
 
@@ -91,7 +91,7 @@ impl Rig {
     }
 
     /// An agent that is idle, its runner registered.
-    pub fn idle(policy: AgentPolicy) -> Self {
+    pub(crate) fn idle(policy: AgentPolicy) -> Self {
         let mut rig = Self::new(policy);
         rig.answer(Request::Describe, IN_SERVICE);
         rig.answer(Request::Register, Outcome::Registered);
@@ -101,49 +101,49 @@ impl Rig {
     }
 
     /// An agent with one job.
-    pub fn working(policy: AgentPolicy) -> Self {
+    pub(crate) fn working(policy: AgentPolicy) -> Self {
         let mut rig = Self::idle(policy);
         rig.event(Event::Activity(busy("job-1")));
         assert_eq!(rig.phase(), Phase::Busy);
         rig
     }
 
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         self.lifecycle.phase()
     }
 
     /// The requests that wait for an answer, in order; but for those that nothing waits for.
-    pub fn open(&self) -> Vec<Request> {
+    pub(crate) fn open(&self) -> Vec<Request> {
         self.all_open()
             .filter(|request| !matches!(request, Request::FindHook | Request::RecordReason(_) | Request::NoteProof))
             .collect()
     }
 
     /// All of them.
-    pub fn all_open(&self) -> impl Iterator<Item = Request> {
+    pub(crate) fn all_open(&self) -> impl Iterator<Item = Request> {
         self.open.iter().map(|action| action.request)
     }
 
-    pub fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: Event) {
         self.lifecycle.handle(event, self.now);
         self.collect();
     }
 
     /// Answers the oldest open request of this kind.
     #[track_caller]
-    pub fn answer(&mut self, request: Request, outcome: Outcome) {
+    pub(crate) fn answer(&mut self, request: Request, outcome: Outcome) {
         let id = self.take(request);
         self.complete(id, outcome);
     }
 
-    pub fn complete(&mut self, id: RequestId, outcome: Outcome) {
+    pub(crate) fn complete(&mut self, id: RequestId, outcome: Outcome) {
         self.lifecycle.complete(id, outcome, self.now);
         self.collect();
     }
 
     /// Takes an open request without answering it yet.
     #[track_caller]
-    pub fn take(&mut self, request: Request) -> RequestId {
+    pub(crate) fn take(&mut self, request: Request) -> RequestId {
         let found = self.open.iter().position(|action| action.request == request);
         let Some(index) = found else {
             panic!("{request:?} was not asked; open: {:?}; {:?}", self.open(), self.lifecycle.status())
@@ -152,7 +152,7 @@ impl Rig {
     }
 
     /// Lets time pass, stopping at each timer.
-    pub fn pass(&mut self, span: Duration) {
+    pub(crate) fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         for _ in 0..100_000 {
             match self.lifecycle.poll_timeout() {

@@ -31,7 +31,7 @@ const STALE: Duration = Duration::from_secs(30);
 
 /// How the platform is drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A signal; the exit is the proof. Another signal cancels the jobs (GitLab).
     Signal,
     /// A signal that also cancels a request that is on its way, and with it the job that the platform hands out (gitlab-runner).
@@ -45,7 +45,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [Self::Signal, Self::CancelsRequests, Self::SameSignal, Self::Call, Self::Remove];
+    pub(crate) const ALL: [Self; 5] = [Self::Signal, Self::CancelsRequests, Self::SameSignal, Self::Call, Self::Remove];
 
     fn rules(self) -> DrainRules {
         let (drain, undrain) = match self {
@@ -59,7 +59,7 @@ impl Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Runner {
+pub(crate) struct Runner {
     pub accepting: bool,
     /// What the host's memory and its disk say of what it was told.
     remembered: Told,
@@ -104,7 +104,7 @@ impl Runner {
 
 /// The truth about the instance's place in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub(crate) enum Place {
     Warmed,
     InService,
     Standby,
@@ -116,7 +116,7 @@ pub enum Place {
 
 /// What may still go wrong or happen, so that a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Budget {
+pub(crate) struct Budget {
     pub faults: u8,
     pub crashes: u8,
     pub notices: u8,
@@ -127,7 +127,7 @@ pub struct Budget {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct World {
+pub(crate) struct World {
     kind: Kind,
     capabilities: Capabilities,
     policy: AgentPolicy,
@@ -164,7 +164,7 @@ pub struct World {
 
 /// One thing that may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
+pub(crate) enum Move {
     Answer(usize),
     /// It fails and had no effect.
     Lose(usize),
@@ -213,7 +213,7 @@ pub enum Move {
 
 impl World {
     /// An instance that has just booted, in a group of `desired` whose minimum is 1.
-    pub fn new(
+    pub(crate) fn new(
         kind: Kind,
         capabilities: Capabilities,
         protection: Protection,
@@ -263,7 +263,13 @@ impl World {
     }
 
     /// The same with its runner registered, once the agent has seen that all is quiet.
-    pub fn idle(kind: Kind, capabilities: Capabilities, protection: Protection, desired: u8, coarse: bool) -> Self {
+    pub(crate) fn idle(
+        kind: Kind,
+        capabilities: Capabilities,
+        protection: Protection,
+        desired: u8,
+        coarse: bool,
+    ) -> Self {
         let mut world = Self::new(kind, capabilities, protection, Place::InService, desired, coarse);
         while world.runner.is_none() {
             world.step(if world.open.is_empty() { Move::Time } else { Move::Answer(0) });
@@ -278,7 +284,7 @@ impl World {
     }
 
     /// Everything that may happen next.
-    pub fn moves(&self) -> Vec<Move> {
+    pub(crate) fn moves(&self) -> Vec<Move> {
         let mut moves = Vec::new();
         if self.place == Place::Gone || self.ledger.violation().is_some() {
             return moves;
@@ -353,7 +359,7 @@ impl World {
         moves
     }
 
-    pub fn step(&mut self, step: Move) {
+    pub(crate) fn step(&mut self, step: Move) {
         match step {
             Move::Answer(index) => {
                 let (id, effect) = self.open.remove(index);
@@ -508,7 +514,7 @@ impl World {
     }
 
     /// Ended, waiting in the warm pool, or ready for jobs.
-    pub fn good(&self) -> bool {
+    pub(crate) fn good(&self) -> bool {
         let serves = matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy);
         self.place == Place::Gone
             || self.excused
@@ -517,7 +523,7 @@ impl World {
 
     /// Without further faults and notices, everything that is pending happens, jobs end, and time passes: the world at the end, in which no
     /// promise is broken if all is well.
-    pub fn settle(mut self) -> Self {
+    pub(crate) fn settle(mut self) -> Self {
         self.left = Budget { faults: 0, crashes: 0, notices: 0, moves: 0, orders: 0, jobs: 0 };
         self.queued = 0;
         for round in 0..4_000 {
@@ -555,7 +561,7 @@ impl World {
     }
 
     /// What an effect does to the world.
-    pub fn perform(&mut self, effect: HostEffect) -> HostResult {
+    pub(crate) fn perform(&mut self, effect: HostEffect) -> HostResult {
         match effect {
             HostEffect::WriteJournal(entry) => self.journal = entry,
             HostEffect::FindRunner => {

@@ -12,14 +12,14 @@ use lightsout_core::{
 /// More questions than any exchange under test may ask.
 const ENOUGH: usize = 10_000;
 
-pub fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
+pub(crate) fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
     let headers: BTreeMap<_, _> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Reply { status, headers, body: body.as_bytes().to_vec() }
 }
 
 /// Holds the whole exchange, each request answered by `server`.
-pub fn complete<T>(
+pub(crate) fn complete<T>(
     call: &mut dyn Exchange<Output = T>,
     mut server: impl FnMut(&Request) -> EffectResult,
 ) -> Result<T, ExchangeError> {
@@ -46,7 +46,7 @@ pub fn complete<T>(
 }
 
 /// The same with these replies in turn; also says what was asked.
-pub fn script<T>(
+pub(crate) fn script<T>(
     call: &mut dyn Exchange<Output = T>,
     replies: impl IntoIterator<Item = Reply>,
 ) -> (Result<T, ExchangeError>, Vec<Request>) {
@@ -60,7 +60,7 @@ pub fn script<T>(
 }
 
 /// The one program that an exchange runs, and what it makes of its end.
-pub fn run<T>(
+pub(crate) fn run<T>(
     call: &mut dyn Exchange<Output = T>,
     ended: Result<Output, String>,
 ) -> (Program, Result<T, ExchangeError>) {
@@ -72,23 +72,23 @@ pub fn run<T>(
     }
 }
 
-pub fn output(status: impl Into<Option<i32>>, stdout: &str, stderr: &str) -> Output {
+pub(crate) fn output(status: impl Into<Option<i32>>, stdout: &str, stderr: &str) -> Output {
     Output { status: status.into(), stdout: stdout.into(), stderr: stderr.into() }
 }
 
-pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.expose())
 }
 
-pub fn body(request: &Request) -> &str {
+pub(crate) fn body(request: &Request) -> &str {
     request.body.as_ref().map_or("", Text::expose)
 }
 
-pub fn url(text: &str) -> BaseUrl {
+pub(crate) fn url(text: &str) -> BaseUrl {
     BaseUrl::parse(text).expect("an address")
 }
 
-pub fn host() -> HostContext {
+pub(crate) fn host() -> HostContext {
     HostContext {
         instance_id: "i-0abc".to_owned(),
         group: Some("runners".to_owned()),
@@ -100,7 +100,7 @@ pub fn host() -> HostContext {
 
 /// Holds the exchange with up to `room` requests open. `next` chooses which of them is answered next, and how; without
 /// a choice the time is over: then `None` says that nothing is known.
-pub fn at_once<T>(
+pub(crate) fn at_once<T>(
     call: &mut dyn Exchange<Output = T>,
     room: usize,
     mut next: impl FnMut(&[Request]) -> Option<(usize, EffectResult)>,

@@ -14,12 +14,12 @@ use serde_json::json;
 
 use crate::exchange::{body, header, reply, script, url};
 
-pub const URL: &str = "https://gitlab.example.com";
-pub const TOKEN: &str = "glpat-very-secret";
-pub const JOBS_12: &str =
+pub(crate) const URL: &str = "https://gitlab.example.com";
+pub(crate) const TOKEN: &str = "glpat-very-secret";
+pub(crate) const JOBS_12: &str =
     "https://gitlab.example.com/api/v4/projects/12/jobs?scope[]=pending&scope[]=running&per_page=100";
 
-pub fn settings(scope: Scope) -> GitLabQueueSettings {
+pub(crate) fn settings(scope: Scope) -> GitLabQueueSettings {
     GitLabQueueSettings {
         url: url(URL),
         scope,
@@ -29,20 +29,23 @@ pub fn settings(scope: Scope) -> GitLabQueueSettings {
     }
 }
 
-pub fn open(settings: GitLabQueueSettings) -> GitLabQueue {
+pub(crate) fn open(settings: GitLabQueueSettings) -> GitLabQueue {
     GitLabQueue::new(settings, TOKEN.into()).expect("settings that can work")
 }
 
-pub fn project(name: &str) -> Scope {
+pub(crate) fn project(name: &str) -> Scope {
     Scope::Projects(vec![name.to_owned()])
 }
 
-pub fn read(settings: GitLabQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Reading, ExchangeError> {
+pub(crate) fn read(
+    settings: GitLabQueueSettings,
+    replies: impl IntoIterator<Item = Reply>,
+) -> Result<Reading, ExchangeError> {
     script(&mut GitLabQueue::new(settings, TOKEN.into())?, replies).0
 }
 
 /// A job as GitLab lists it, without what we do not read.
-pub fn job(id: u64, status: &str, tags: &[&str], runner: Option<u64>) -> String {
+pub(crate) fn job(id: u64, status: &str, tags: &[&str], runner: Option<u64>) -> String {
     let runner = runner.map(|id| json!({"id": id, "description": "shared", "is_shared": false}));
     json!({
         "id": id, "status": status, "stage": "test", "name": "unit", "tag_list": tags, "runner": runner, "queued_duration": 12.4,
@@ -51,7 +54,7 @@ pub fn job(id: u64, status: &str, tags: &[&str], runner: Option<u64>) -> String 
     .to_string()
 }
 
-pub fn list(items: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn list(items: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", items.into_iter().collect::<Vec<_>>().join(","))
 }
 

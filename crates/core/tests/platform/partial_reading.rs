@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::exchange::{at_once, complete, reply, url};
 
 /// As many requests open as the shell has room for.
-pub const ROOM: usize = 32;
+pub(crate) const ROOM: usize = 32;
 
 /// The group `team` on a GitLab that says how many jobs wait in each of its projects.
 fn gitlab() -> GitLabQueue {
@@ -67,27 +67,27 @@ fn project(url: &str) -> Option<u64> {
 }
 
 /// The page, and how many items it has.
-pub fn page(url: &str) -> (usize, usize) {
+pub(crate) fn page(url: &str) -> (usize, usize) {
     let value = |key: &str| url.split(['?', '&']).find_map(|pair| pair.strip_prefix(key)?.parse().ok());
     (value("page=").unwrap_or(1), value("per_page=").expect("a size"))
 }
 
-pub fn cut(items: impl Iterator<Item = Value>, (page, size): (usize, usize)) -> Vec<Value> {
+pub(crate) fn cut(items: impl Iterator<Item = Value>, (page, size): (usize, usize)) -> Vec<Value> {
     items.skip((page - 1) * size).take(size).collect()
 }
 
-pub fn status(status: u16) -> EffectResult {
+pub(crate) fn status(status: u16) -> EffectResult {
     EffectResult::Http(Ok(reply(status, &[], "{}")))
 }
 
 /// The first that was asked is answered first.
-pub fn in_order(
+pub(crate) fn in_order(
     mut answer: impl FnMut(&Request) -> EffectResult,
 ) -> impl FnMut(&[Request]) -> Option<(usize, EffectResult)> {
     move |open| Some((0, answer(&open[0])))
 }
 
-pub fn counted(reading: &Reading) -> (u32, bool) {
+pub(crate) fn counted(reading: &Reading) -> (u32, bool) {
     (reading.demand.queued, reading.missing.is_none())
 }
 

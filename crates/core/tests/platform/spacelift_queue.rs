@@ -17,15 +17,15 @@ use crate::{
     wild::any_json,
 };
 
-pub const SECRET: &str = "api-key-very-secret";
-pub const JWT: &str = "eyJ.very-secret.jwt";
-pub const POOL: &str = "01HXAMPLE0P001D00000000000";
+pub(crate) const SECRET: &str = "api-key-very-secret";
+pub(crate) const JWT: &str = "eyJ.very-secret.jwt";
+pub(crate) const POOL: &str = "01HXAMPLE0P001D00000000000";
 
 /// Spacelift's clock in the tests: 2026-01-01T00:00:00Z.
 const NOW: u64 = 1_767_225_600;
 const DATE: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 
-pub fn settings() -> SpaceliftQueueSettings {
+pub(crate) fn settings() -> SpaceliftQueueSettings {
     SpaceliftQueueSettings {
         url: url("https://acme.app.spacelift.io/"),
         api_key_id: "01HXAMPLE0KEY0ID0000000000".to_owned(),
@@ -37,7 +37,7 @@ fn open() -> SpaceliftQueue {
     SpaceliftQueue::new(settings(), SECRET.into()).expect("settings that can work")
 }
 
-pub fn ok(body: &Value) -> Reply {
+pub(crate) fn ok(body: &Value) -> Reply {
     reply(200, &[("date", DATE)], &body.to_string())
 }
 
@@ -46,24 +46,24 @@ fn login_until(until: &Value) -> Reply {
 }
 
 /// A token that is good for an hour.
-pub fn login() -> Reply {
+pub(crate) fn login() -> Reply {
     login_until(&json!(NOW + 3600))
 }
 
-pub fn worker(id: &str, busy: bool, drained: bool, metadata: &Value) -> Value {
+pub(crate) fn worker(id: &str, busy: bool, drained: bool, metadata: &Value) -> Value {
     json!({"id": id, "busy": busy, "drained": drained, "metadata": metadata})
 }
 
 /// Metadata as a launcher with our settings sends it.
-pub fn on(instance: &str) -> Value {
+pub(crate) fn on(instance: &str) -> Value {
     json!(json!({"asg_id": "runners", "instance_id": instance}).to_string())
 }
 
-pub fn pool(pending: u32, workers: &[Value]) -> Value {
+pub(crate) fn pool(pending: u32, workers: &[Value]) -> Value {
     json!({"data": {"workerPool": {"pendingRuns": pending, "workers": workers}}})
 }
 
-pub fn errors(message: &str) -> Value {
+pub(crate) fn errors(message: &str) -> Value {
     json!({"data": null, "errors": [{"message": message, "path": ["workerPool"]}]})
 }
 
@@ -75,7 +75,7 @@ fn answered(answer: Reply) -> Result<Reading, ExchangeError> {
     read([login(), answer]).0
 }
 
-pub fn sent(request: &Request) -> Value {
+pub(crate) fn sent(request: &Request) -> Value {
     serde_json::from_str(body(request)).expect("JSON")
 }
 

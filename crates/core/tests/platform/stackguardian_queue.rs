@@ -17,9 +17,9 @@ use crate::{
     wild::any_json,
 };
 
-pub const URL: &str = "https://api.app.stackguardian.io";
-pub const KEY: &str = "sgo_very-secret";
-pub const GROUP: &str =
+pub(crate) const URL: &str = "https://api.app.stackguardian.io";
+pub(crate) const KEY: &str = "sgo_very-secret";
+pub(crate) const GROUP: &str =
     "https://api.app.stackguardian.io/api/v1/orgs/demo-org/runnergroups/private-runners/?getActiveWorkflows=true";
 
 fn settings() -> StackGuardianQueueSettings {
@@ -43,7 +43,7 @@ fn ok(body: &Value) -> Reply {
 }
 
 /// A registered runner as the group's document lists it.
-pub fn instance(id: &str, status: &str, running: u32, pending: u32) -> Value {
+pub(crate) fn instance(id: &str, status: &str, running: u32, pending: u32) -> Value {
     json!({
         "runnerId": id, "status": status, "agentConnected": true, "runningTasksCount": running, "pendingTasksCount": pending,
         "containerInstanceArn": "arn:aws:ecs:eu-central-1:111122223333:container-instance/c/0123",
@@ -51,7 +51,7 @@ pub fn instance(id: &str, status: &str, running: u32, pending: u32) -> Value {
     })
 }
 
-pub fn group(queued: u32, instances: &[Value]) -> Value {
+pub(crate) fn group(queued: u32, instances: &[Value]) -> Value {
     json!({"msg": {"QueuedWorkflowsCount": queued, "ContainerInstances": instances, "ResourceName": "private-runners"}})
 }
 

@@ -26,7 +26,7 @@ const STATUS: &str =
     "https://api.app.stackguardian.io/api/v1/orgs/demo-org/runnergroups/private-runners/runner_status/";
 const GONE: &str = "https://api.app.stackguardian.io/api/v1/orgs/demo-org/runnergroups/private-runners/deregister/";
 
-pub fn settings() -> StackGuardianRunnerSettings {
+pub(crate) fn settings() -> StackGuardianRunnerSettings {
     StackGuardianRunnerSettings {
         url: url(URL),
         organization: "demo-org".to_owned(),
@@ -37,11 +37,11 @@ pub fn settings() -> StackGuardianRunnerSettings {
     }
 }
 
-pub fn runner() -> StackGuardianRunner {
+pub(crate) fn runner() -> StackGuardianRunner {
     open(settings())
 }
 
-pub fn open(settings: StackGuardianRunnerSettings) -> StackGuardianRunner {
+pub(crate) fn open(settings: StackGuardianRunnerSettings) -> StackGuardianRunner {
     StackGuardianRunner::new(settings, TOKEN.into(), Some(KEY.into())).expect("settings that can work")
 }
 
@@ -49,12 +49,12 @@ const ATTRIBUTES: &str =
     r#"ECS_INSTANCE_ATTRIBUTES={"sg_organization": "demo-org","sg_runner_id": "r-1", "sg_runner_group_id": "rg-1"}"#;
 
 /// The journal of a machine that serves.
-pub fn registered() -> String {
+pub(crate) fn registered() -> String {
     format!("begin i-0abc\n{ATTRIBUTES}\nregistered\n")
 }
 
 /// Holds the whole exchange: the journal holds `journal`, then these replies come in turn.
-pub fn play<T>(
+pub(crate) fn play<T>(
     call: &mut Call<T>,
     journal: &str,
     replies: impl IntoIterator<Item = Reply>,
@@ -85,23 +85,23 @@ pub fn play<T>(
     }
 }
 
-pub fn ok(body: &Value) -> Reply {
+pub(crate) fn ok(body: &Value) -> Reply {
     reply(200, &[], &body.to_string())
 }
 
-pub fn done() -> Reply {
+pub(crate) fn done() -> Reply {
     ok(&json!({"msg": "done"}))
 }
 
 /// The group with us in it, between others.
-pub fn listed(status: &str, running: u32, pending: u32) -> Reply {
+pub(crate) fn listed(status: &str, running: u32, pending: u32) -> Reply {
     ok(&group(
         9,
         &[instance("r-10", "ACTIVE", 5, 5), instance("r-1", status, running, pending), instance("r-2", "ACTIVE", 7, 0)],
     ))
 }
 
-pub fn unlisted() -> Reply {
+pub(crate) fn unlisted() -> Reply {
     ok(&group(0, &[instance("r-10", "ACTIVE", 0, 0)]))
 }
 

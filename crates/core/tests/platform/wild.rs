@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 /// Any JSON; its objects' keys are some of these.
-pub fn any_json(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {
+pub(crate) fn any_json(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

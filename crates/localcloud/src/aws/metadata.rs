@@ -50,12 +50,12 @@ pub(crate) struct Location<'a> {
 }
 
 impl Metadata {
-    pub fn new(instance: &str) -> Self {
+    pub(crate) fn new(instance: &str) -> Self {
         Self { instance: instance.to_owned(), tokens: BTreeMap::new(), credentials: Vec::new(), issued: 0 }
     }
 
     /// Answers one request of the instance's own software.
-    pub fn handle(
+    pub(crate) fn handle(
         &mut self,
         request: &Request,
         instance: &Instance,
@@ -77,12 +77,12 @@ impl Metadata {
     }
 
     /// Every token dies now.
-    pub fn expire_tokens(&mut self) {
+    pub(crate) fn expire_tokens(&mut self) {
         self.tokens.clear();
     }
 
     /// When these credentials expire, if they were ever handed out here.
-    pub fn expiry_of(&self, key: &str) -> Option<Timestamp> {
+    pub(crate) fn expiry_of(&self, key: &str) -> Option<Timestamp> {
         self.credentials.iter().find(|credentials| credentials.key == key).map(|credentials| credentials.until)
     }
 

@@ -20,12 +20,12 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    pub fn new(values: BTreeMap<String, String>, region: &str, account: &str, since: Timestamp) -> Self {
+    pub(crate) fn new(values: BTreeMap<String, String>, region: &str, account: &str, since: Timestamp) -> Self {
         Self { values, region: region.to_owned(), account: account.to_owned(), since }
     }
 
     /// Answers the call that `X-Amz-Target` names.
-    pub fn handle(&mut self, target: &str, request: &Request) -> Response {
+    pub(crate) fn handle(&mut self, target: &str, request: &Request) -> Response {
         let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
             return error("SerializationException", "the body is not JSON");
         };

@@ -73,7 +73,7 @@ impl Route {
 }
 
 impl Buildkite {
-    pub fn new(options: BuildkiteOptions) -> Self {
+    pub(super) fn new(options: BuildkiteOptions) -> Self {
         Self { options, offers: agent_api::Offers::new() }
     }
 

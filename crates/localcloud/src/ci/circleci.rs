@@ -102,7 +102,7 @@ impl Route {
 }
 
 impl CircleCi {
-    pub fn new(options: CircleCiOptions) -> Self {
+    pub(super) fn new(options: CircleCiOptions) -> Self {
         Self { options }
     }
 

@@ -169,7 +169,7 @@ pub(crate) struct CiState {
 
 impl CiState {
     /// The jobs that this runner has are lost with it; `reason` says so in the platform's words.
-    pub fn fail_held(&mut self, worker: u64, reason: &str, cause: Cause, now: Timestamp) {
+    pub(crate) fn fail_held(&mut self, worker: u64, reason: &str, cause: Cause, now: Timestamp) {
         let held: Vec<u64> = self.jobs.held_by(worker).map(|job| job.id).collect();
         for job in held {
             self.jobs.finish(job, JobOutcome::Failed { reason: reason.to_owned(), cause }, now);
@@ -178,7 +178,7 @@ impl CiState {
 
     /// A runner left, which is its own doing, or nobody hears of it any more: its jobs fail, and it is forgotten or stays
     /// listed.
-    pub fn worker_gone(&mut self, id: u64, platform: &dyn Platform, cause: Cause, now: Timestamp) {
+    pub(crate) fn worker_gone(&mut self, id: u64, platform: &dyn Platform, cause: Cause, now: Timestamp) {
         self.fail_held(id, platform.failure_texts().gone, cause, now);
         if platform.retention().keeps {
             if let Some(worker) = self.workers.get_mut(id) {
@@ -190,7 +190,7 @@ impl CiState {
     }
 
     /// Jobs that this runner has.
-    pub fn load(&self, worker: u64) -> usize {
+    pub(crate) fn load(&self, worker: u64) -> usize {
         self.jobs.held_by(worker).count()
     }
 }

@@ -78,7 +78,7 @@ pub(super) struct GitHub {
 const ONLINE_FOR: Duration = Duration::from_secs(60);
 
 impl GitHub {
-    pub fn new(options: GitHubOptions) -> Self {
+    pub(super) fn new(options: GitHubOptions) -> Self {
         Self {
             limiter: Limiter::default(),
             issued: BTreeMap::new(),

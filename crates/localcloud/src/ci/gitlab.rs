@@ -86,7 +86,7 @@ const PROJECT_ID: u64 = 20;
 const RUNNER_ID: u64 = 1;
 
 impl GitLab {
-    pub fn new(options: GitLabOptions) -> Self {
+    pub(crate) fn new(options: GitLabOptions) -> Self {
         let project = Project { id: PROJECT_ID, path: options.project.clone(), group: GROUP_ID };
         let runner = Runner {
             description: "lightsout".into(),

@@ -107,7 +107,7 @@ const FIRST_ID: u64 = 1001;
 
 impl Jobs {
     /// Puts jobs into the queue.
-    pub fn enqueue(&mut self, new: &NewJobs, now: Timestamp) -> Vec<u64> {
+    pub(crate) fn enqueue(&mut self, new: &NewJobs, now: Timestamp) -> Vec<u64> {
         let batch = self.all.last_key_value().map_or(FIRST_ID, |(last, _)| last + 1);
         let ids: Vec<u64> = (batch..batch + u64::from(new.count)).collect();
         for id in &ids {
@@ -117,36 +117,36 @@ impl Jobs {
         ids
     }
 
-    pub fn get(&self, id: u64) -> Option<&Job> {
+    pub(crate) fn get(&self, id: u64) -> Option<&Job> {
         self.all.get(&id)
     }
 
-    pub fn get_mut(&mut self, id: u64) -> Option<&mut Job> {
+    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Job> {
         self.all.get_mut(&id)
     }
 
     /// All of them, oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Job> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Job> {
         self.all.values()
     }
 
     /// Those that wait, oldest first.
-    pub fn waiting(&self) -> impl Iterator<Item = &Job> {
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Job> {
         self.all.values().filter(|job| job.status == Status::Pending)
     }
 
     /// Those that run as far as the platform knows, oldest first.
-    pub fn running(&self) -> impl Iterator<Item = &Job> {
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Job> {
         self.all.values().filter(|job| job.status == Status::Running)
     }
 
     /// Those that this runner has, oldest first.
-    pub fn held_by(&self, runner: u64) -> impl Iterator<Item = &Job> {
+    pub(crate) fn held_by(&self, runner: u64) -> impl Iterator<Item = &Job> {
         self.running().filter(move |job| job.runner == Some(runner))
     }
 
     /// Gives a waiting job to a runner.
-    pub fn hand_out(&mut self, id: u64, runner: u64, machine: Option<&str>, now: Timestamp) {
+    pub(crate) fn hand_out(&mut self, id: u64, runner: u64, machine: Option<&str>, now: Timestamp) {
         let Some(job) = self.all.get_mut(&id) else { return };
         job.status = Status::Running;
         job.started_at = Some(now);
@@ -157,7 +157,7 @@ impl Jobs {
     }
 
     /// Ends a job that waits or runs; one that has ended stays as it is.
-    pub fn finish(&mut self, id: u64, end: JobOutcome, now: Timestamp) {
+    pub(crate) fn finish(&mut self, id: u64, end: JobOutcome, now: Timestamp) {
         let Some(job) = self.all.get_mut(&id).filter(|job| !job.status.is_over()) else { return };
         let (status, reason) = match &end {
             JobOutcome::Success => (Status::Success, None),
@@ -172,7 +172,7 @@ impl Jobs {
     }
 
     /// The machine that goes by one of these names is gone, and its running jobs with it.
-    pub fn machine_gone(&mut self, names: &[&str], now: Timestamp) -> Vec<u64> {
+    pub(crate) fn machine_gone(&mut self, names: &[&str], now: Timestamp) -> Vec<u64> {
         let here = |job: &&mut Job| {
             job.status == Status::Running && job.machine.as_deref().is_some_and(|machine| names.contains(&machine))
         };
@@ -185,14 +185,14 @@ impl Jobs {
     }
 
     /// What became of a job that its machine failed.
-    pub fn set_loss(&mut self, id: u64, loss: JobLoss, now: Timestamp) {
+    pub(crate) fn set_loss(&mut self, id: u64, loss: JobLoss, now: Timestamp) {
         if let Some(job) = self.all.get_mut(&id) {
             job.loss.get_or_insert((loss, now));
         }
     }
 
     /// The next thing that happened to a job.
-    pub fn poll_event(&mut self) -> Option<JobEvent> {
+    pub(crate) fn poll_event(&mut self) -> Option<JobEvent> {
         self.events.pop_front()
     }
 
@@ -225,22 +225,22 @@ impl Job {
         }
     }
 
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("job-{}", self.id)
     }
 
     /// The command as arguments.
-    pub fn command(&self) -> Vec<String> {
+    pub(crate) fn command(&self) -> Vec<String> {
         if self.argv.is_empty() { vec!["sleep".to_owned(), self.seconds.to_string()] } else { self.argv.clone() }
     }
 
     /// The command as one line for a POSIX shell.
-    pub fn script(&self) -> String {
+    pub(crate) fn script(&self) -> String {
         quoted(&self.command())
     }
 
     /// How it stands for whoever waits for it.
-    pub fn state(&self) -> JobState {
+    pub(crate) fn state(&self) -> JobState {
         match (self.loss, self.status) {
             (Some((JobLoss::Lost, _)), _) => JobState::Lost,
             (Some((JobLoss::Interrupted, _)), _) => JobState::Interrupted,
@@ -252,7 +252,7 @@ impl Job {
     }
 
     /// The job for people; `instance` is the one that its runner was matched to.
-    pub fn view(&self, instance: Option<String>, now: Timestamp) -> JobView {
+    pub(crate) fn view(&self, instance: Option<String>, now: Timestamp) -> JobView {
         let ended = self.loss.map(|(_, at)| at).or(self.finished_at);
         JobView {
             id: self.id,
@@ -268,7 +268,7 @@ impl Job {
 
 impl Status {
     /// Whether it stays as it is.
-    pub fn is_over(self) -> bool {
+    pub(crate) fn is_over(self) -> bool {
         match self {
             Self::Pending | Self::Running => false,
             Self::Success | Self::Failed | Self::Canceled => true,

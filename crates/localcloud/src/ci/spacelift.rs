@@ -56,7 +56,7 @@ const POOL: &str = "workerPool";
 const DRAIN: &str = "workerDrainSet";
 
 impl Spacelift {
-    pub fn new(options: SpaceliftOptions) -> Self {
+    pub(super) fn new(options: SpaceliftOptions) -> Self {
         Self { options }
     }
 

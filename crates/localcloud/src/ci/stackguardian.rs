@@ -52,7 +52,7 @@ pub(super) struct StackGuardian {
 const SEEN: &str = "seen";
 
 impl StackGuardian {
-    pub fn new(options: StackGuardianOptions) -> Self {
+    pub(super) fn new(options: StackGuardianOptions) -> Self {
         Self { options }
     }
 

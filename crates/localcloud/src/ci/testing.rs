@@ -30,37 +30,37 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub fn new(kind: PlatformKind) -> Self {
+    pub(super) fn new(kind: PlatformKind) -> Self {
         Self::with(kind.options())
     }
 
-    pub fn with(options: impl Into<PlatformOptions>) -> Self {
+    pub(super) fn with(options: impl Into<PlatformOptions>) -> Self {
         Self { ci: Ci::new(options.into().open(), URL, None, None), now: NOW }
     }
 
     /// A platform that posts its job events.
-    pub fn posting(kind: PlatformKind, to: Webhook) -> Self {
+    pub(super) fn posting(kind: PlatformKind, to: Webhook) -> Self {
         let mut bench = Self::new(kind);
         bench.ci.post_events(Some(to));
         bench
     }
 
-    pub fn call(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Response {
+    pub(super) fn call(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Response {
         self.ci.handle(&request(method, target, headers, body), self.now)
     }
 
-    pub fn json(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Response {
+    pub(super) fn json(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Response {
         let headers: Vec<_> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
         self.call(method, target, &headers, &body.to_string())
     }
 
-    pub fn enqueue(&mut self, count: u32, tags: &[&str]) -> Vec<u64> {
+    pub(super) fn enqueue(&mut self, count: u32, tags: &[&str]) -> Vec<u64> {
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
         self.ci.enqueue(&NewJobs { count, tags, ..NewJobs::default() }, self.now)
     }
 
     /// Connects a runner that goes by the instance's id, with what is special about it.
-    pub fn try_connect(&mut self, token: &str, special: &Value) -> Response {
+    pub(super) fn try_connect(&mut self, token: &str, special: &Value) -> Response {
         let mut body = json!({"platform": self.ci.platform.kind(), "token": token, "name": INSTANCE});
         for (key, value) in special.as_object().into_iter().flatten() {
             body[key] = value.clone();
@@ -68,32 +68,32 @@ impl Bench {
         self.json("POST", "/_lightsout/runner/connect", &[], &body)
     }
 
-    pub fn connect(&mut self, token: &str, special: &Value) -> String {
+    pub(super) fn connect(&mut self, token: &str, special: &Value) -> String {
         let response = self.try_connect(token, special);
         assert_eq!(response.status, 200, "{}", response.text());
         body(&response)["runner"].as_str().expect("an id").to_owned()
     }
 
-    pub fn claim(&mut self, runner: &str) -> Response {
+    pub(super) fn claim(&mut self, runner: &str) -> Response {
         self.call("POST", &format!("/_lightsout/runner/{runner}/claim"), &[], "")
     }
 
     /// Claims a job that must be there.
-    pub fn take(&mut self, runner: &str) -> u64 {
+    pub(super) fn take(&mut self, runner: &str) -> u64 {
         let response = self.claim(runner);
         assert_eq!(response.status, 200, "{}", response.text());
         body(&response)["job"]["id"].as_u64().expect("an id")
     }
 
-    pub fn report(&mut self, runner: &str, job: u64, state: &str) -> Response {
+    pub(super) fn report(&mut self, runner: &str, job: u64, state: &str) -> Response {
         self.json("POST", &format!("/_lightsout/runner/{runner}/jobs/{job}"), &[], &json!({"state": state}))
     }
 
-    pub fn disconnect(&mut self, runner: &str) -> Response {
+    pub(super) fn disconnect(&mut self, runner: &str) -> Response {
         self.call("POST", &format!("/_lightsout/runner/{runner}/disconnect"), &[], "")
     }
 
-    pub fn states(&self) -> Vec<JobState> {
+    pub(super) fn states(&self) -> Vec<JobState> {
         self.ci.jobs().map(Job::state).collect()
     }
 }

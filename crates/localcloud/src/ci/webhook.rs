@@ -38,24 +38,24 @@ pub(crate) struct WebhookDelivery {
 
 impl WebhookDelivery {
     /// An event that carries this document.
-    pub fn new(to: &Webhook, document: &serde_json::Value) -> Self {
+    pub(crate) fn new(to: &Webhook, document: &serde_json::Value) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
         Self { url: to.url.clone(), headers, body: document.to_string() }
     }
 
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
     /// The HMAC-SHA256 of what stands before the body and the body, as hexadecimal digits.
-    pub fn signature(&self, secret: &str, before: &str) -> String {
+    pub(crate) fn signature(&self, secret: &str, before: &str) -> String {
         hmac_sha256(secret.as_bytes(), format!("{before}{}", self.body).as_bytes())
     }
 
     #[cfg(test)]
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
 }

@@ -61,31 +61,31 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Takes a runner in and numbers it. The answer is its number.
-    pub fn add(&mut self, worker: Worker) -> u64 {
+    pub(crate) fn add(&mut self, worker: Worker) -> u64 {
         self.last += 1;
         self.all.insert(self.last, Worker { id: self.last, ..worker });
         self.last
     }
 
-    pub fn get(&self, id: u64) -> Option<&Worker> {
+    pub(crate) fn get(&self, id: u64) -> Option<&Worker> {
         self.all.get(&id)
     }
 
-    pub fn get_mut(&mut self, id: u64) -> Option<&mut Worker> {
+    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Worker> {
         self.all.get_mut(&id)
     }
 
-    pub fn remove(&mut self, id: u64) -> Option<Worker> {
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Worker> {
         self.all.remove(&id)
     }
 
     /// All of them, by number.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Worker> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Worker> {
         self.all.values()
     }
 
     /// The one with this name.
-    pub fn named(&self, name: &str) -> Option<&Worker> {
+    pub(crate) fn named(&self, name: &str) -> Option<&Worker> {
         self.all.values().find(|worker| worker.name == name)
     }
 }
@@ -93,7 +93,7 @@ impl Workers {
 impl Worker {
     /// A runner that serves, takes everything, one job at a time, and that nobody is behind yet. It has no number until it
     /// is taken in.
-    pub fn new(name: impl Into<String>, now: Timestamp) -> Self {
+    pub(crate) fn new(name: impl Into<String>, now: Timestamp) -> Self {
         Self {
             id: 0,
             name: name.into(),
@@ -114,7 +114,7 @@ impl Worker {
 
 impl JobFilter {
     /// Whether this job may run there; `tags` are those that the platform gives it.
-    pub fn fits(&self, tags: &[String]) -> bool {
+    pub(crate) fn fits(&self, tags: &[String]) -> bool {
         match self {
             Self::Everything => true,
             Self::Tagged(held) => tags.iter().all(|tag| held.contains(tag)),
@@ -122,7 +122,7 @@ impl JobFilter {
     }
 
     /// The tags, when it goes by tags.
-    pub fn tags(&self) -> Vec<String> {
+    pub(crate) fn tags(&self) -> Vec<String> {
         match self {
             Self::Everything => Vec::new(),
             Self::Tagged(held) => held.iter().cloned().collect(),

@@ -20,7 +20,7 @@ pub(super) type Api = State<Arc<Shared>>;
 pub(super) struct ApiError(pub StatusCode, pub String);
 
 impl ApiError {
-    pub fn bad(what: impl Into<String>) -> Self {
+    pub(super) fn bad(what: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, what.into())
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let control = TowerToHyperService::new(control::router(Arc::clone(&shared)));
         Self { shared, control }
     }

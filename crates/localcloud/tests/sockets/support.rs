@@ -10,10 +10,10 @@ use lightsout_localcloud::{
 };
 use serde_json::{Value, json};
 
-pub use self::{client::Answer, machines::FakeMachines};
+pub(crate) use self::{client::Answer, machines::FakeMachines};
 
 /// Runs with very short times.
-pub fn fast() -> CloudOptions {
+pub(crate) fn fast() -> CloudOptions {
     CloudOptions {
         boot: Duration::from_millis(20),
         notice_power_off: Duration::from_millis(20),
@@ -23,7 +23,7 @@ pub fn fast() -> CloudOptions {
     }
 }
 
-pub struct Options {
+pub(crate) struct Options {
     pub cloud: CloudOptions,
     pub platform: PlatformKind,
 }
@@ -34,13 +34,13 @@ impl Default for Options {
     }
 }
 
-pub struct Bed {
+pub(crate) struct Bed {
     pub cloud: LocalCloud,
     pub machines: Arc<FakeMachines>,
 }
 
 impl Bed {
-    pub async fn start(options: Options) -> Self {
+    pub(crate) async fn start(options: Options) -> Self {
         let machines = Arc::new(FakeMachines::default());
         let options = LocalCloudOptions {
             cloud: options.cloud,
@@ -53,12 +53,12 @@ impl Bed {
         Self { cloud, machines }
     }
 
-    pub async fn down(self) {
+    pub(crate) async fn down(self) {
         tokio::time::timeout(Duration::from_secs(10), self.cloud.down()).await.expect("an end in time");
     }
 
     /// Makes a launch template and a group of this size.
-    pub async fn group(&self, name: &str, min: u32, max: u32, desired: u32) {
+    pub(crate) async fn group(&self, name: &str, min: u32, max: u32, desired: u32) {
         let template = [
             ("Action", "CreateLaunchTemplate"),
             ("Version", "2016-11-15"),
@@ -91,7 +91,7 @@ impl Bed {
     }
 
     /// Waits for this many members in service with a machine that runs, and names them.
-    pub async fn in_service(&self, group: &str, number: usize) -> Vec<String> {
+    pub(crate) async fn in_service(&self, group: &str, number: usize) -> Vec<String> {
         let serving = |fleet: &Snapshot| {
             let members = fleet.instances.iter().filter(|one| one.group.as_deref() == Some(group));
             let serving = members.filter(|one| one.state == "InService" && self.machines.running(&one.id));
@@ -102,7 +102,7 @@ impl Bed {
     }
 
     /// Looks until it holds; gives up after ten seconds.
-    pub async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
         for _ in 0..1000 {
             let fleet = self.cloud.snapshot();
             if holds(&fleet) {
@@ -113,7 +113,7 @@ impl Bed {
         panic!("waited in vain for {what}: {:#?}", self.cloud.snapshot());
     }
 
-    pub async fn try_call(
+    pub(crate) async fn try_call(
         &self,
         method: &str,
         path: &str,
@@ -123,23 +123,23 @@ impl Bed {
         client::call(method, &format!("{}{path}", self.cloud.url()), headers, body).await
     }
 
-    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.try_call(method, path, headers, body).await.expect("an answer")
     }
 
-    pub async fn control(&self, method: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn control(&self, method: &str, path: &str, body: &Value) -> Answer {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.call(method, &format!("/_lightsout/{path}"), &[("content-type", "application/json")], &body).await
     }
 
     /// A call of the query protocol; the values hold nothing that has to be encoded.
-    pub async fn aws(&self, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn aws(&self, form: &[(&str, &str)]) -> Answer {
         let pairs: Vec<String> = form.iter().map(|(key, value)| format!("{key}={value}")).collect();
         self.call("POST", "/", &[("content-type", "application/x-www-form-urlencoded")], &pairs.join("&")).await
     }
 
     /// What the runner on an instance does.
-    pub async fn request_job(&self, instance: &str) -> Answer {
+    pub(crate) async fn request_job(&self, instance: &str) -> Answer {
         let body = json!({"token": "glrt-lightsout-local", "system_id": system_id(instance)}).to_string();
         let answer = self.call("POST", "/api/v4/jobs/request", &[("content-type", "application/json")], &body).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
@@ -147,7 +147,7 @@ impl Bed {
     }
 
     /// A session with an instance's metadata service.
-    pub async fn imds(&self, instance: &str) -> Imds {
+    pub(crate) async fn imds(&self, instance: &str) -> Imds {
         let url = self.machines.boot(instance).imds;
         let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", "60")];
         let token = client::call("PUT", &format!("{url}/latest/api/token"), &ttl, "").await.expect("an answer");
@@ -156,21 +156,21 @@ impl Bed {
     }
 }
 
-pub struct Imds {
+pub(crate) struct Imds {
     url: String,
     token: String,
 }
 
 impl Imds {
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.with_token(&self.token, path).await
     }
 
-    pub async fn with_token(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn with_token(&self, token: &str, path: &str) -> Answer {
         self.ask(path, &[("x-aws-ec2-metadata-token", token)]).await
     }
 
-    pub async fn without_token(&self, path: &str) -> Answer {
+    pub(crate) async fn without_token(&self, path: &str) -> Answer {
         self.ask(path, &[]).await
     }
 

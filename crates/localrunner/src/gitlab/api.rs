@@ -20,7 +20,7 @@ use crate::{
 
 /// A connection to GitLab as this runner manager.
 #[derive(Clone, Debug)]
-pub struct GitLab {
+pub(super) struct GitLab {
     http: Http,
     api: String,
     token: String,
@@ -41,7 +41,7 @@ impl Drop for OnItsWay<'_> {
 }
 
 impl GitLab {
-    pub fn new(config: &Config, file: PathBuf, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(config: &Config, file: PathBuf, counts: Arc<Counts>) -> Self {
         Self {
             http: Http::new(Duration::from_secs(10)),
             api: format!("{}/api/v4", config.url),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// The configuration, validated.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(super) struct Config {
     /// Jobs at once.
     pub concurrent: usize,
     /// The pause after an answer without a job.
@@ -29,7 +29,7 @@ pub struct Config {
 /// `[runners.docker]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct DockerConfig {
+pub(super) struct DockerConfig {
     /// For jobs that name no image.
     pub image: String,
     /// The engine's socket, when it is not the usual one.
@@ -63,7 +63,7 @@ struct Entry {
 
 impl Config {
     /// Reads the file and the system id beside it.
-    pub fn load(path: &Path) -> Result<Self> {
+    pub(super) fn load(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
         let beside = path.with_file_name(".runner_system_id");
@@ -72,7 +72,7 @@ impl Config {
     }
 
     /// Whether the file has an entry whose jobs it takes; one that cannot be read changes nothing.
-    pub fn takes_jobs(path: &Path) -> bool {
+    pub(super) fn takes_jobs(path: &Path) -> bool {
         let read = fs::read_to_string(path).ok().and_then(|text| toml::from_str::<ConfigFile>(&text).ok());
         read.is_none_or(|file| !file.runners.is_empty())
     }
@@ -100,7 +100,7 @@ impl Config {
     }
 
     /// The start of the token, which may be shown and names the runner in container names and metrics.
-    pub fn short_token(&self) -> String {
+    pub(super) fn short_token(&self) -> String {
         self.token.strip_prefix("glrt-").unwrap_or(&self.token).chars().take(9).collect()
     }
 }

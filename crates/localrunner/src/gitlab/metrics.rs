@@ -11,7 +11,7 @@ use super::{Counts, config::Config};
 use crate::page;
 
 /// Serves the page at `address` for as long as the runner lives.
-pub async fn serve(address: &str, config: Config, counts: Arc<Counts>) -> Result<()> {
+pub(super) async fn serve(address: &str, config: Config, counts: Arc<Counts>) -> Result<()> {
     let show = move || page(&config, &counts);
     page::serve(address, "/metrics", "text/plain; version=0.0.4", show)
         .await

@@ -9,7 +9,7 @@ use crate::job::Job;
 /// A job, and what GitLab wants to hear when it is told of it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "TicketJson")]
-pub struct Ticket {
+pub(super) struct Ticket {
     pub job: Job,
     /// Opens the job's own part of the API.
     pub token: String,

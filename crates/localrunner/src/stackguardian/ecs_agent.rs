@@ -29,28 +29,28 @@ use crate::{
     worker::{JobStarter, Stop},
 };
 
-pub const PROGRAM: &str = "ecs-agent";
+pub(super) const PROGRAM: &str = "ecs-agent";
 /// The directory of its files.
-pub const DIR: &str = "ECS_CONFIG_DIR";
+pub(super) const DIR: &str = "ECS_CONFIG_DIR";
 /// Where it shows its tasks, as `host:port`.
-pub const INTROSPECTION: &str = "LIGHTSOUT_ECS_INTROSPECTION";
+pub(super) const INTROSPECTION: &str = "LIGHTSOUT_ECS_INTROSPECTION";
 /// How many tasks fit on the machine.
-pub const SLOTS: &str = "LIGHTSOUT_SLOTS";
-pub const TOKEN: &str = "SG_NODE_TOKEN";
-pub const ATTRIBUTES: &str = "ECS_INSTANCE_ATTRIBUTES";
+pub(super) const SLOTS: &str = "LIGHTSOUT_SLOTS";
+pub(super) const TOKEN: &str = "SG_NODE_TOKEN";
+pub(super) const ATTRIBUTES: &str = "ECS_INSTANCE_ATTRIBUTES";
 
 /// How long the ECS agent may take to end its tasks and itself.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The directory of the ECS agent's files.
-pub fn directory() -> Result<PathBuf> {
+pub(super) fn directory() -> Result<PathBuf> {
     env::var_os(DIR)
         .map(PathBuf::from)
         .with_context(|| format!("{DIR} is not set: this works within `lightsout up` only"))
 }
 
 /// Starts the ECS agent in a process group of its own, so that it outlives whoever registers.
-pub fn start(directory: &Path, token: &str) -> Result<()> {
+pub(super) fn start(directory: &Path, token: &str) -> Result<()> {
     let log = OpenOptions::new().create(true).append(true).open(directory.join("ecs-agent.log"))?;
     Command::new(env::current_exe()?)
         .args([SUBCOMMAND, PROGRAM])
@@ -66,7 +66,7 @@ pub fn start(directory: &Path, token: &str) -> Result<()> {
 }
 
 /// Is the ECS agent: takes tasks until it is stopped.
-pub async fn serve(platform: &'static str) -> Result<()> {
+pub(super) async fn serve(platform: &'static str) -> Result<()> {
     let directory = directory()?;
     let _lock = hold(&directory)?;
     let name = runner_id(&fs::read_to_string(directory.join("ecs.config")).context("cannot read ecs.config")?)?;
@@ -84,7 +84,7 @@ pub async fn serve(platform: &'static str) -> Result<()> {
 }
 
 /// Whether the ECS agent runs.
-pub fn is_running() -> Result<bool> {
+pub(super) fn is_running() -> Result<bool> {
     match lock_file(&directory()?)?.try_lock() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
@@ -93,12 +93,12 @@ pub fn is_running() -> Result<bool> {
 }
 
 /// Waits for the ECS agent to end.
-pub fn wait() -> Result<()> {
+pub(super) fn wait() -> Result<()> {
     lock_file(&directory()?)?.lock().context("cannot wait")
 }
 
 /// Ends the ECS agent and its tasks. That there is none is no error.
-pub fn stop() -> Result<()> {
+pub(super) fn stop() -> Result<()> {
     let (directory, begun) = (directory()?, Instant::now());
     let mut asked = false;
     while is_running()? {

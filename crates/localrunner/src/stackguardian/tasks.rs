@@ -12,39 +12,39 @@ use serde_json::json;
 
 /// The list, and the file that shows the running ones to others.
 #[derive(Debug)]
-pub struct Tasks {
+pub(super) struct Tasks {
     file: PathBuf,
     /// By job: whether the task runs. Those that stopped stay listed, as with the genuine agent.
     all: Mutex<BTreeMap<u64, bool>>,
 }
 
 /// The file with the running tasks, one a line.
-pub fn file(directory: &Path) -> PathBuf {
+pub(super) fn file(directory: &Path) -> PathBuf {
     directory.join("tasks")
 }
 
 impl Tasks {
     /// None yet.
-    pub fn new(directory: &Path) -> Self {
+    pub(super) fn new(directory: &Path) -> Self {
         let file = file(directory);
         let _ = fs::remove_file(&file);
         Self { file, all: Mutex::default() }
     }
 
     /// A task for this job begins.
-    pub fn add(&self, job: u64) -> Result<()> {
+    pub(super) fn add(&self, job: u64) -> Result<()> {
         self.set(job, true).with_context(|| format!("cannot write {}", self.file.display()))
     }
 
     /// The job's task has stopped.
-    pub fn stopped(&self, job: u64) {
+    pub(super) fn stopped(&self, job: u64) {
         if let Err(error) = self.set(job, false) {
             eprintln!("{} cannot be written: {error}", self.file.display());
         }
     }
 
     /// What the introspection answers to `/v1/tasks`.
-    pub fn page(&self) -> String {
+    pub(super) fn page(&self) -> String {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let tasks = all.iter().map(|(job, runs)| {
             let known = if *runs { "RUNNING" } else { "STOPPED" };
@@ -69,7 +69,7 @@ impl Tasks {
 }
 
 /// The name of the job's task.
-pub fn arn(job: u64) -> String {
+pub(super) fn arn(job: u64) -> String {
     format!("arn:aws:ecs:eu-central-1:111122223333:task/lightsout/{job}")
 }
 

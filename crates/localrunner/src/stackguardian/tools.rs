@@ -8,11 +8,11 @@ use super::{ecs_agent, tasks};
 use crate::program::{exit_code, print};
 
 /// The vendor's names for the programs.
-pub const DOCKER: &str = "docker";
-pub const SYSTEMCTL: &str = "systemctl";
+pub(super) const DOCKER: &str = "docker";
+pub(super) const SYSTEMCTL: &str = "systemctl";
 
 /// Answers as `docker` would.
-pub fn docker(args: &[OsString]) -> ExitCode {
+pub(super) fn docker(args: &[OsString]) -> ExitCode {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     exit_code((|| {
         let last = args.last().map(String::as_str).unwrap_or_default();
@@ -29,7 +29,7 @@ pub fn docker(args: &[OsString]) -> ExitCode {
 }
 
 /// Answers as `systemctl` would.
-pub fn systemctl(args: &[OsString]) -> ExitCode {
+pub(super) fn systemctl(args: &[OsString]) -> ExitCode {
     exit_code(match args {
         [stop, ecs] if stop == "stop" && ecs == "ecs" => ecs_agent::stop().map(|()| ExitCode::SUCCESS),
         _ => Err(anyhow::anyhow!("the stand-in for systemctl knows `stop ecs` only")),

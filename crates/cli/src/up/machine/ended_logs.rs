@@ -8,17 +8,17 @@ use std::{
 };
 
 /// How many.
-pub const KEPT: usize = 100;
+pub(super) const KEPT: usize = 100;
 /// The one file that stays.
-pub const LOG: &str = "agent.log";
+pub(super) const LOG: &str = "agent.log";
 
 /// The directories of the last machines that have ended, oldest first.
 #[derive(Debug, Default)]
-pub struct EndedLogs(Mutex<VecDeque<PathBuf>>);
+pub(super) struct EndedLogs(Mutex<VecDeque<PathBuf>>);
 
 impl EndedLogs {
     /// The machine of this directory has ended: nothing of it stays but its log, and that not for ever.
-    pub fn add(&self, dir: PathBuf) {
+    pub(super) fn add(&self, dir: PathBuf) {
         if let Err(error) = strip(&dir) {
             tracing::warn!(dir = %dir.display(), %error, "the files of an instance that has ended stay");
         }

@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// A machine's view of the engine.
 #[derive(Clone, Debug)]
-pub struct EngineProxy {
+pub(super) struct EngineProxy {
     /// The engine's own socket.
     pub engine: PathBuf,
     /// What the machine's containers carry, as `label=value`.
@@ -23,7 +23,7 @@ pub struct EngineProxy {
 type Body = Either<Incoming, Full<Bytes>>;
 
 /// The socket of this machine's engine: where `DOCKER_HOST` says, else the usual place.
-pub fn socket() -> PathBuf {
+pub(super) fn socket() -> PathBuf {
     let host = std::env::var("DOCKER_HOST").ok();
     let path = host.as_deref().and_then(|host| host.strip_prefix("unix://")).unwrap_or("/var/run/docker.sock");
     path.into()
@@ -31,7 +31,7 @@ pub fn socket() -> PathBuf {
 
 impl EngineProxy {
     /// Answers at the socket for as long as it is polled.
-    pub async fn serve(self, socket: UnixListener) -> io::Result<Infallible> {
+    pub(super) async fn serve(self, socket: UnixListener) -> io::Result<Infallible> {
         loop {
             let (stream, _) = socket.accept().await?;
             let proxy = self.clone();

@@ -11,10 +11,10 @@ use std::{
 use tokio::net::UnixDatagram;
 
 /// The subcommand with which an agent switches its machine off: `lightsout machine-off DIR`.
-pub const MACHINE_OFF: &str = "machine-off";
+pub(crate) const MACHINE_OFF: &str = "machine-off";
 
 /// Asks the machine whose directory is given to switch itself off.
-pub fn machine_off(args: &[OsString]) -> ExitCode {
+pub(crate) fn machine_off(args: &[OsString]) -> ExitCode {
     let sent = match args {
         [dir] => StdUnixDatagram::unbound().and_then(|socket| socket.send_to(b"off", path(Path::new(dir)))).map(drop),
         [..] => Err(io::Error::other("give the machine's directory")),
@@ -29,14 +29,14 @@ pub fn machine_off(args: &[OsString]) -> ExitCode {
 }
 
 /// The machine's side, before its agent starts. A machine that is started again has one from before.
-pub fn bind(dir: &Path) -> io::Result<UnixDatagram> {
+pub(super) fn bind(dir: &Path) -> io::Result<UnixDatagram> {
     let path = path(dir);
     let _ = fs::remove_file(&path);
     UnixDatagram::bind(path)
 }
 
 /// Resolves when the machine is to be switched off.
-pub async fn pressed(switch: UnixDatagram) {
+pub(super) async fn pressed(switch: UnixDatagram) {
     if switch.recv(&mut [0; 8]).await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Refuses a token that is empty or that no platform can have given out.
-pub fn check_token(key: &str, what: &str, token: &SecretString, remedy: &str) -> Result<(), Problem> {
+pub(crate) fn check_token(key: &str, what: &str, token: &SecretString, remedy: &str) -> Result<(), Problem> {
     let token = token.expose_secret();
     if token.trim().is_empty() {
         return Err(Problem::new(key, format!("the {what} is empty"), remedy));
@@ -24,6 +24,6 @@ pub fn check_token(key: &str, what: &str, token: &SecretString, remedy: &str) ->
 }
 
 /// What cannot be done with these settings on this instance.
-pub fn refuse<T>(why: impl Into<String>) -> Result<T, ExchangeError> {
+pub(crate) fn refuse<T>(why: impl Into<String>) -> Result<T, ExchangeError> {
     Err(ExchangeError::new(ErrorKind::Refused, why))
 }

@@ -6,25 +6,25 @@ use serde_json::Value;
 use super::RequestContext;
 
 /// A reply's JSON. What is read from it must be there and of the right type; nothing is assumed.
-pub struct Document {
+pub(crate) struct Document {
     context: RequestContext,
     value: Value,
 }
 
 impl Document {
     /// The JSON that came as the answer to this question.
-    pub fn new(context: RequestContext, value: Value) -> Self {
+    pub(crate) fn new(context: RequestContext, value: Value) -> Self {
         Self { context, value }
     }
 
     /// Its outermost value.
-    pub fn root(&self) -> Node<'_> {
+    pub(crate) fn root(&self) -> Node<'_> {
         Node { context: &self.context, value: &self.value, path: String::new() }
     }
 }
 
 /// One value and where it stands.
-pub struct Node<'a> {
+pub(crate) struct Node<'a> {
     context: &'a RequestContext,
     value: &'a Value,
     path: String,
@@ -32,7 +32,7 @@ pub struct Node<'a> {
 
 impl<'a> Node<'a> {
     /// The value of a key that must be there (it may be `null`).
-    pub fn key(&self, key: &str) -> Result<Node<'a>, ExchangeError> {
+    pub(crate) fn key(&self, key: &str) -> Result<Node<'a>, ExchangeError> {
         match self.entry(key)? {
             Some(node) => Ok(node),
             None => Err(self.context.malformed(&format!("{} is missing", self.path_to(key)))),
@@ -40,39 +40,39 @@ impl<'a> Node<'a> {
     }
 
     /// The value of a key that may be absent or `null`.
-    pub fn optional(&self, key: &str) -> Result<Option<Node<'a>>, ExchangeError> {
+    pub(crate) fn optional(&self, key: &str) -> Result<Option<Node<'a>>, ExchangeError> {
         Ok(self.entry(key)?.filter(|node| !node.value.is_null()))
     }
 
     /// `None` for `null`.
-    pub fn not_null(self) -> Option<Node<'a>> {
+    pub(crate) fn not_null(self) -> Option<Node<'a>> {
         (!self.value.is_null()).then_some(self)
     }
 
     /// The values of a list.
-    pub fn list(&self) -> Result<impl ExactSizeIterator<Item = Node<'a>>, ExchangeError> {
+    pub(crate) fn list(&self) -> Result<impl ExactSizeIterator<Item = Node<'a>>, ExchangeError> {
         let items = self.value.as_array().ok_or_else(|| self.wrong("a list"))?;
         let (context, path) = (self.context, self.path.clone());
         Ok(items.iter().enumerate().map(move |(at, value)| Node { context, value, path: format!("{path}[{at}]") }))
     }
 
     /// A text.
-    pub fn text(&self) -> Result<&'a str, ExchangeError> {
+    pub(crate) fn text(&self) -> Result<&'a str, ExchangeError> {
         self.value.as_str().ok_or_else(|| self.wrong("a text"))
     }
 
     /// A whole number of 0 or more.
-    pub fn number(&self) -> Result<u64, ExchangeError> {
+    pub(crate) fn number(&self) -> Result<u64, ExchangeError> {
         self.value.as_u64().ok_or_else(|| self.wrong("a whole number of 0 or more"))
     }
 
     /// A whole number of 0 or more that fits 32 bits.
-    pub fn count(&self) -> Result<u32, ExchangeError> {
+    pub(crate) fn count(&self) -> Result<u32, ExchangeError> {
         u32::try_from(self.number()?).map_err(|_| self.wrong("a number below 4294967296"))
     }
 
     /// True or false.
-    pub fn flag(&self) -> Result<bool, ExchangeError> {
+    pub(crate) fn flag(&self) -> Result<bool, ExchangeError> {
         self.value.as_bool().ok_or_else(|| self.wrong("true or false"))
     }
 

@@ -16,7 +16,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// `X-Next-Page` (a page number, empty on the last page) is put into `url` as its `page` parameter. Else the `Link`
 /// header's `next` is followed, if it leads to `base`: a token must not follow a link to another host. When neither
 /// header is there (a proxy may have dropped them) a page that is `full` is not taken for the last one.
-pub fn next_page(
+pub(crate) fn next_page(
     context: &RequestContext,
     reply: &Reply,
     base: &BaseUrl,
@@ -51,7 +51,7 @@ pub fn next_page(
 }
 
 /// Text as one piece of a URL: all but letters, digits and `-._~` escaped.
-pub fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 

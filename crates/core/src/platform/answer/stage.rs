@@ -6,7 +6,7 @@ use crate::platform::Demand;
 
 /// What a job of this pool does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// It waits for a runner.
     Waiting,
     /// It runs on one of ours.
@@ -14,7 +14,7 @@ pub enum Stage {
 }
 
 /// The demand of these jobs, each by its id, so that one that moved between two pages counts once.
-pub fn demand(jobs: &BTreeMap<u64, Stage>, poll_after: Option<Duration>) -> Demand {
+pub(crate) fn demand(jobs: &BTreeMap<u64, Stage>, poll_after: Option<Duration>) -> Demand {
     let count = |stage| u32::try_from(jobs.values().filter(|found| **found == stage).count()).unwrap_or(u32::MAX);
     Demand { queued: count(Stage::Waiting), running: Some(count(Stage::Running)), poll_after }
 }

@@ -12,10 +12,10 @@ use crate::{
     settings::{BaseUrl, Key, Problem, Side},
 };
 
-pub use read::{queue, runner};
+pub(super) use read::{queue, runner};
 
 /// The keys of both sides.
-pub const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key] = &[
     Key::optional("url", Side::Both, "text", "`https://agent.buildkite.com`", "the agent API"),
     Key::required("token", Side::Both, "secret", "an agent token of the queue's cluster"),
     Key::required("queue", Side::Both, "text", "the queue's key"),

@@ -12,10 +12,10 @@ use crate::{
     settings::{BaseUrl, Key, Problem, Side},
 };
 
-pub use read::{queue, runner};
+pub(super) use read::{queue, runner};
 
 /// The keys of both sides.
-pub const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key] = &[
     Key::optional("url", Side::Both, "text", "`https://runner.circleci.com`", "or a CircleCI server's"),
     Key::required("token", Side::Scaler, "secret", "a *personal* API token"),
     Key::required("token", Side::Agent, "secret", "the resource class token"),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The keys of both sides.
-pub const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key] = &[
     Key::required("queue", Side::Scaler, "program", "prints `{\"queued\": 3, \"running\": 1}` or just a number"),
     Key::required("run", Side::Agent, "program", "the runner: one process that keeps running"),
     Key::optional("register", Side::Agent, "program", "none", "runs before the runner starts"),
@@ -80,7 +80,7 @@ impl RunnerSettings for CommandRunnerSettings {
     }
 }
 
-pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
+pub(super) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let queue = s.required_program("queue", "the program that prints the queue");
     let timeout = timeout(&s);
     s.finish();
@@ -88,7 +88,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     Some(Arc::new(Config { settings, secrets: Vec::new() }))
 }
 
-pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
+pub(super) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let run = s.required_program("run", "the runner: one program that keeps running");
     let register = s.program("register");
     let busy = s.program("busy");

@@ -11,10 +11,10 @@ use crate::{
     settings::{BaseUrl, Key, Problem, Side},
 };
 
-pub use read::{queue, runner};
+pub(super) use read::{queue, runner};
 
 /// The keys of both sides.
-pub const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key] = &[
     Key::required("url", Side::Both, "text", "GitLab's address, without `/api`"),
     Key::required("token", Side::Agent, "secret", "the runner authentication token (`glrt-...`) that the pool shares"),
     Key::required(

@@ -11,10 +11,10 @@ use crate::{
     settings::{BaseUrl, Key, Problem, Side},
 };
 
-pub use read::{queue, runner};
+pub(super) use read::{queue, runner};
 
 /// The keys of both sides.
-pub const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key] = &[
     Key::required("url", Side::Both, "text", "the account's address; on the agent it and the three below all or none"),
     Key::required(
         "api_key_id",

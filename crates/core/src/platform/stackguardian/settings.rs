@@ -11,10 +11,10 @@ use crate::{
     settings::{BaseUrl, Key, Problem, Side},
 };
 
-pub use read::{queue, runner};
+pub(super) use read::{queue, runner};
 
 /// The keys of both sides.
-pub const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key] = &[
     Key::optional("url", Side::Both, "text", "`https://api.app.stackguardian.io`", "the API"),
     Key::required(
         "api_key",

@@ -5,7 +5,7 @@ use crate::platform::answer::Stage;
 
 /// A list as it was read.
 #[derive(Clone, Debug)]
-pub struct Known<L> {
+pub(super) struct Known<L> {
     pages: Vec<Page<L>>,
     /// The reading in which it was read to its end; 0 for never.
     pub read: u32,
@@ -17,7 +17,7 @@ pub struct Known<L> {
 
 /// Whose turn it is: the least comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Turn {
+pub(super) struct Turn {
     /// The reading in which it was tried last; 0 for never.
     tried: u32,
     /// Whether it hung then.
@@ -26,7 +26,7 @@ pub struct Turn {
 
 /// A page as it was read.
 #[derive(Clone, Debug)]
-pub struct Page<L> {
+pub(super) struct Page<L> {
     pub url: String,
     /// Its entity tag; empty when it must be read anew each time.
     pub tag: String,
@@ -47,66 +47,66 @@ impl<L> Default for Known<L> {
 
 impl<L> Known<L> {
     /// All of its pages, of so many items each, read in this reading. Pages that have room grow again.
-    pub fn read(pages: Vec<Page<L>>, size: usize, number: u32) -> Self {
+    pub(super) fn read(pages: Vec<Page<L>>, size: usize, number: u32) -> Self {
         let largest = pages.iter().map(|page| page.bytes).max().unwrap_or(0);
         let size = if largest.saturating_mul(2 * SHRINK) < MOST_BYTES { (size * SHRINK).min(PAGE) } else { size };
         Self { pages, read: number, turn: Turn { tried: number, hung: false }, size }
     }
 
     /// It was tried in this reading, and an answer came.
-    pub fn tried(&mut self, number: u32) {
+    pub(super) fn tried(&mut self, number: u32) {
         self.turn = Turn { tried: number, hung: false };
     }
 
     /// It hangs: it must not keep others from their turn.
-    pub fn hung(&mut self, number: u32) {
+    pub(super) fn hung(&mut self, number: u32) {
         self.turn = Turn { tried: number, hung: true };
     }
 
     /// Pages that came later stand in the place of those with the same address.
-    pub fn add(&mut self, pages: Vec<Page<L>>, size: usize) {
+    pub(super) fn add(&mut self, pages: Vec<Page<L>>, size: usize) {
         self.pages.retain(|known| pages.iter().all(|page| page.url != known.url));
         self.pages.extend(pages);
         self.size = size;
     }
 
     /// Whether it was read to its end in this reading, or lately enough for it to be good for so many.
-    pub fn is_good(&self, number: u32, good_for: u32) -> bool {
+    pub(super) fn is_good(&self, number: u32, good_for: u32) -> bool {
         self.read > 0 && number < self.read.saturating_add(good_for)
     }
 
     /// Whether a page of it came in this reading.
-    pub fn seen(&self, number: u32) -> bool {
+    pub(super) fn seen(&self, number: u32) -> bool {
         self.pages.iter().any(|page| page.seen == number)
     }
 
     /// Drops what was not seen since this reading.
-    pub fn forget_before(&mut self, number: u32) {
+    pub(super) fn forget_before(&mut self, number: u32) {
         self.pages.retain(|page| page.seen > number);
     }
 
     /// Drops jobs that were seen before this reading, and what would tell that they are still there.
-    pub fn forget_jobs(&mut self, number: u32) {
+    pub(super) fn forget_jobs(&mut self, number: u32) {
         self.pages.retain(|page| page.seen == number || page.items.jobs.is_empty());
     }
 
     /// The page of this address, when it would be known again.
-    pub fn page(&self, url: &str) -> Option<&Page<L>> {
+    pub(super) fn page(&self, url: &str) -> Option<&Page<L>> {
         self.pages.iter().find(|page| page.url == url && !page.tag.is_empty())
     }
 
     /// The entity tag of the page of this address.
-    pub fn tag(&self, url: &str) -> Option<&str> {
+    pub(super) fn tag(&self, url: &str) -> Option<&str> {
         self.page(url).map(|page| page.tag.as_str())
     }
 
     /// The lists that stand on it.
-    pub fn lists(&self) -> impl Iterator<Item = &L> {
+    pub(super) fn lists(&self) -> impl Iterator<Item = &L> {
         self.pages.iter().flat_map(|page| &page.items.lists)
     }
 
     /// The jobs on it, those that were seen last at the end.
-    pub fn jobs(&self) -> impl Iterator<Item = (u64, Stage)> {
+    pub(super) fn jobs(&self) -> impl Iterator<Item = (u64, Stage)> {
         self.pages.iter().flat_map(|page| page.items.jobs.iter().copied())
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 
 /// What stands on a page.
 #[derive(Clone, Debug)]
-pub struct Items<L> {
+pub(crate) struct Items<L> {
     /// Further lists to read.
     pub lists: Vec<L>,
     /// Jobs of the pool.
@@ -21,7 +21,7 @@ pub struct Items<L> {
 
 /// What it means that a list is not found.
 #[derive(Debug)]
-pub enum Gone<L> {
+pub(crate) enum Gone<L> {
     /// A failure.
     Failure,
     /// Nothing is on it any more.
@@ -31,7 +31,7 @@ pub enum Gone<L> {
 }
 
 /// What a platform's codec knows of its lists.
-pub trait Source: fmt::Debug + Send {
+pub(crate) trait Source: fmt::Debug + Send {
     /// Names a list. Of those that wait to be read equally long, the least comes first.
     type List: Clone + Ord + fmt::Debug + Send;
 

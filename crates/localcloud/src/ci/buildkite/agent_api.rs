@@ -47,7 +47,7 @@ pub(super) enum Route {
 
 impl Route {
     /// `rest` is what follows `/v3`.
-    pub fn of(method: &str, rest: &[&str]) -> Option<Self> {
+    pub(super) fn of(method: &str, rest: &[&str]) -> Option<Self> {
         Some(match (method, rest) {
             ("POST", ["register"]) => Self::Register,
             ("POST", ["connect"]) => Self::Connect,
@@ -63,7 +63,7 @@ impl Route {
         })
     }
 
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Register => "POST /v3/register",
             Self::Connect => "POST /v3/connect",

@@ -26,7 +26,7 @@ enum JobEventKind {
 
 impl Route {
     /// `rest` is what follows `/agents`.
-    pub fn of(method: &str, organization: &str, rest: &[&str]) -> Option<Self> {
+    pub(super) fn of(method: &str, organization: &str, rest: &[&str]) -> Option<Self> {
         let what = match (method, rest) {
             ("GET", []) => JobEventKind::List,
             ("GET", [id]) => JobEventKind::Get(number(id)),
@@ -38,7 +38,7 @@ impl Route {
         Some(Self { organization: organization.to_owned(), what })
     }
 
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self.what {
             JobEventKind::List => "GET /v2/organizations/:org/agents",
             JobEventKind::Get(_) => "GET /v2/organizations/:org/agents/:id",

@@ -129,7 +129,7 @@ pub(super) struct Limiter {
 
 impl Limiter {
     /// Charges for an answer and says how much is left. What the client has already is free.
-    pub fn charge(&mut self, token: &str, response: Response, limit: u32, now: Timestamp) -> Response {
+    pub(super) fn charge(&mut self, token: &str, response: Response, limit: u32, now: Timestamp) -> Response {
         let window = now.0.div_euclid(3_600_000);
         if window != self.window {
             self.window = window;

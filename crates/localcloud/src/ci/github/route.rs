@@ -54,7 +54,7 @@ pub(super) enum ScaleSetRoute {
 }
 
 impl Route {
-    pub fn of(request: &Request) -> Option<Self> {
+    pub(super) fn of(request: &Request) -> Option<Self> {
         let segments = request.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
@@ -79,7 +79,7 @@ impl Route {
         })
     }
 
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::AccessToken(_) => "POST /app/installations/:id/access_tokens",
             Self::RunnerRegistration => "POST /actions/runner-registration",
@@ -151,7 +151,7 @@ impl ScaleSetRoute {
     }
 
     /// What a token must be good for.
-    pub fn right(&self) -> Right {
+    pub(super) fn right(&self) -> Right {
         match self {
             Self::NextMessage(_) | Self::DeleteMessage(..) => Right::Queue,
             Self::List

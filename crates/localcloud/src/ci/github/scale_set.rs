@@ -37,7 +37,7 @@ struct Session {
 
 impl ScaleSet {
     /// Those that are there from the start, by id.
-    pub fn preset(options: &GitHubOptions) -> BTreeMap<u64, Self> {
+    pub(super) fn preset(options: &GitHubOptions) -> BTreeMap<u64, Self> {
         let with_ids = (1..).zip(&options.scale_sets);
         let sets = with_ids.map(|(id, name)| {
             let labels = options.job_labels.iter().chain([name]).cloned().collect();

@@ -70,7 +70,7 @@ pub(super) struct Limiter {
 }
 
 impl Limiter {
-    pub fn new(per_minute: Option<u32>) -> Self {
+    pub(super) fn new(per_minute: Option<u32>) -> Self {
         Self { per_minute, window: 0, seen: std::collections::BTreeMap::new() }
     }
 

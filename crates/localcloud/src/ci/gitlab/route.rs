@@ -39,7 +39,7 @@ pub(super) enum RunnerRoute {
 }
 
 impl Route {
-    pub fn of(request: &Request) -> Option<Self> {
+    pub(super) fn of(request: &Request) -> Option<Self> {
         let segments = request.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let ["api", "v4", rest @ ..] = segments.as_slice() else { return None };
@@ -48,7 +48,7 @@ impl Route {
     }
 
     /// The route as GitLab's documentation writes it.
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::User(route) => route.name(),
             Self::Runner(route) => route.name(),
@@ -93,7 +93,7 @@ impl UserRoute {
     }
 
     /// The scopes of which a token needs one; `api` always does.
-    pub fn scopes(&self) -> &'static [&'static str] {
+    pub(super) fn scopes(&self) -> &'static [&'static str] {
         match self {
             Self::ProjectJobs(_) | Self::ProjectJob(..) | Self::JobTrace(..) | Self::GroupProjects(_) => &["read_api"],
             Self::CancelJob(..) => &[],

@@ -39,7 +39,7 @@ pub(super) struct Manager {
 const ONLINE_FOR: i64 = 2 * 3600 * 1000;
 
 impl Runner {
-    pub fn new(id: u64, token: String) -> Self {
+    pub(super) fn new(id: u64, token: String) -> Self {
         Self {
             id,
             token,
@@ -61,7 +61,7 @@ impl Runner {
     ///
     /// # Errors
     /// What is wrong with them, as GitLab says it.
-    pub fn change(&mut self, params: &Map<String, Value>) -> Result<(), String> {
+    pub(super) fn change(&mut self, params: &Map<String, Value>) -> Result<(), String> {
         for (key, value) in params {
             let flagged = || flag(value).ok_or_else(|| format!("{key} is invalid"));
             match key.as_str() {
@@ -87,7 +87,7 @@ impl Runner {
     }
 
     /// Notes that the machine with this `system_id` called. `id` is for a new one.
-    pub fn heard(&mut self, system_id: &str, info: Option<&Map<String, Value>>, id: u64, now: Timestamp) {
+    pub(super) fn heard(&mut self, system_id: &str, info: Option<&Map<String, Value>>, id: u64, now: Timestamp) {
         self.contacted_at = Some(now);
         let manager = self.managers.entry(system_id.to_owned()).or_insert_with(|| Manager {
             id,
@@ -104,7 +104,7 @@ impl Runner {
     }
 
     /// The short form, as it stands in a job.
-    pub fn entity(&self, now: Timestamp) -> Value {
+    pub(super) fn entity(&self, now: Timestamp) -> Value {
         let online = self.contacted_at.is_some_and(|at| now.0 - at.0 < ONLINE_FOR);
         json!({
             "id": self.id,
@@ -125,7 +125,7 @@ impl Runner {
     }
 
     /// The long form.
-    pub fn details(&self, now: Timestamp) -> Value {
+    pub(super) fn details(&self, now: Timestamp) -> Value {
         let mut entity = self.entity(now);
         entity["tag_list"] = json!(self.tags);
         entity["run_untagged"] = json!(self.run_untagged);
@@ -141,7 +141,7 @@ impl Runner {
 }
 
 impl Manager {
-    pub fn entity(&self, now: Timestamp) -> Value {
+    pub(super) fn entity(&self, now: Timestamp) -> Value {
         let text = |key: &str| self.info.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         json!({
             "id": self.id,

@@ -25,7 +25,7 @@ pub(super) struct Field {
 
 impl Field {
     /// An argument that is a text.
-    pub fn text(&self, argument: &str) -> Option<&str> {
+    pub(super) fn text(&self, argument: &str) -> Option<&str> {
         self.arguments.get(argument).and_then(Value::as_str)
     }
 }

@@ -13,7 +13,7 @@ pub(super) enum Route {
 
 impl Route {
     /// The organization, the runner group, and what is wanted.
-    pub fn of(request: &Request) -> Option<(String, String, Self)> {
+    pub(super) fn of(request: &Request) -> Option<(String, String, Self)> {
         let segments = request.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let ["api", "v1", "orgs", organization, "runnergroups", group, rest @ ..] = segments.as_slice() else {
@@ -30,7 +30,7 @@ impl Route {
         Some(((*organization).to_owned(), (*group).to_owned(), route))
     }
 
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Group => "GET /orgs/:org/runnergroups/:group",
             Self::ChangeGroup => "PATCH /orgs/:org/runnergroups/:group",

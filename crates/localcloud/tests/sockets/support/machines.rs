@@ -14,7 +14,7 @@ use lightsout_localcloud::{Boot, Machine, Machines};
 use tokio::sync::Notify;
 
 #[derive(Default)]
-pub struct FakeMachines {
+pub(crate) struct FakeMachines {
     all: Mutex<BTreeMap<String, Arc<Fake>>>,
     fail_next: AtomicBool,
 }
@@ -30,32 +30,32 @@ struct Handle(Arc<Fake>);
 
 impl FakeMachines {
     /// What a machine was booted with.
-    pub fn boot(&self, id: &str) -> Boot {
+    pub(crate) fn boot(&self, id: &str) -> Boot {
         self.fake(id).expect("a machine").boot.clone()
     }
 
-    pub fn running(&self, id: &str) -> bool {
+    pub(crate) fn running(&self, id: &str) -> bool {
         self.fake(id).is_some_and(|fake| fake.running.load(Ordering::SeqCst))
     }
 
     /// Whether anybody but this test holds the machine.
-    pub fn is_held(&self, id: &str) -> bool {
+    pub(crate) fn is_held(&self, id: &str) -> bool {
         // The answer of `fake` is one holder, the list of all machines another.
         self.fake(id).is_some_and(|fake| Arc::strong_count(&fake) > 2)
     }
 
-    pub fn crashes(&self, id: &str) -> u32 {
+    pub(crate) fn crashes(&self, id: &str) -> u32 {
         self.fake(id).expect("a machine").crashes.load(Ordering::SeqCst)
     }
 
     /// The machine powers itself off.
-    pub fn switch_off(&self, id: &str) {
+    pub(crate) fn switch_off(&self, id: &str) {
         let fake = self.fake(id).expect("a machine");
         fake.running.store(false, Ordering::SeqCst);
         fake.switched_off.notify_one();
     }
 
-    pub fn fail_next_boot(&self) {
+    pub(crate) fn fail_next_boot(&self) {
         self.fail_next.store(true, Ordering::SeqCst);
     }
 

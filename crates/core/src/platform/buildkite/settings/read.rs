@@ -44,7 +44,7 @@ impl RunnerSettings for BuildkiteRunnerSettings {
     }
 }
 
-pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
+pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let (url, token, queue) = common(&s);
     let include_waiting = s.flag("include_waiting").unwrap_or(false);
     s.finish();
@@ -52,7 +52,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 
-pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
+pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
     let (url, token, queue) = common(&s);
     let tags = s.valid(s.texts("tags"), check_tags).unwrap_or_default();
     let program = s.valid(s.text("program"), check_program);

@@ -41,7 +41,7 @@ impl RunnerSettings for CircleCiRunnerSettings {
     }
 }
 
-pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
+pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", "a personal API token (a resource class token cannot read the queue)");
     if !s.has("resource_classes") {
@@ -55,7 +55,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 
-pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
+pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let token = s.required_secret("token", "the resource class token that the pool shares");
     let program = s.valid(s.text("program"), check_program);

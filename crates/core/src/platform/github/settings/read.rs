@@ -70,7 +70,7 @@ impl RunnerSettings for (GitHubRunnerSettings, GitHubRegistrationBy) {
     }
 }
 
-pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
+pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let auth = auth(&s, "a personal access token with the permission actions: read, or a GitHub App");
     let by_scale_set = s.has("scale_set");
@@ -139,7 +139,7 @@ fn own_labels(s: &Section<'_>, remedy: &str) {
     }
 }
 
-pub fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
+pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let registration = registration(&s, single_use);
     let owner = owner(&s);

@@ -60,7 +60,7 @@ impl RunnerSettings for GitLabRunnerSettings {
     }
 }
 
-pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
+pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let url = url(&s);
     let token = s.required_secret("token", "an access token with the scope read_api");
     s.one_of(
@@ -96,7 +96,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     Some(Arc::new(Config { settings, secrets: vec![token?] }))
 }
 
-pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
+pub(crate) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let url = url(&s);
     let token = s.required_secret("token", "the runner authentication token (glrt-...) that the pool shares");
     let program = s.text("program").unwrap_or_else(|| "gitlab-runner".into());

@@ -54,14 +54,14 @@ impl RunnerSettings for (SpaceliftRunnerSettings, Option<SpaceliftQueueSettings>
 /// The keys that name the pool and the API key to it.
 const API: [&str; 4] = ["url", "api_key_id", "api_key_secret", "worker_pool"];
 
-pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
+pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let api = api(&s);
     s.finish();
     let (settings, secret) = api?;
     Some(Arc::new(Config { settings, secrets: vec![secret] }))
 }
 
-pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
+pub(crate) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let token = s.required_secret("token", "the worker pool's token (SPACELIFT_TOKEN)");
     let private_key =
         s.required_secret("private_key", "the worker pool's private key in base64 (SPACELIFT_POOL_PRIVATE_KEY)");

@@ -48,7 +48,7 @@ impl RunnerSettings for StackGuardianRunnerSettings {
     }
 }
 
-pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
+pub(crate) fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     let url = s.url_or(EU, base_url);
     let api_key = s.required_secret("api_key", "an API key of a user (sgu_...) or of the organization (sgo_...)");
     check_inline(&s, api_key.as_ref());
@@ -58,7 +58,7 @@ pub fn queue(s: Section<'_>) -> Option<Arc<dyn QueueConfig>> {
     Some(Arc::new(Config { settings, secrets: vec![api_key?] }))
 }
 
-pub fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
+pub(crate) fn runner(s: Section<'_>, _: bool) -> Option<Arc<dyn RunnerConfig>> {
     let url = s.url_or(EU, base_url);
     let token = s.required_secret("token", "the runner group's token (sg-runner: --sg-node-token)");
     let api_key = s.secret("api_key");
