@@ -39,7 +39,7 @@ fn calls(groups: &FakeGroups) -> Vec<String> {
 }
 
 /// A queue that gives the same answer for ever, after a program that sleeps for so many seconds.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Answers(Result<Reading, ExchangeError>, Option<&'static str>);
 
 impl Exchange for Answers {

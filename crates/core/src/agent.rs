@@ -28,7 +28,7 @@ use self::{
     action::{Action, Request},
     event::{Event, Order, OrderId, Outcome, RequestId},
     host::{EffectId, HostEffect, HostResult, JournalEntry},
-    operations::{Known, Operations},
+    operations::{LifecycleView, Operations},
     phase::{Phase, Saved},
     policy::AgentPolicy,
     salt::Salt,
@@ -113,7 +113,7 @@ impl Agent {
             // One that started late is news, and so is one whose exit was never heard of.
             self.lifecycle.runner_looked_for(found.is_some());
         }
-        if let Some((action, outcome)) = self.operations.resume(id, result, self.known(), now) {
+        if let Some((action, outcome)) = self.operations.resume(id, result, self.view(), now) {
             self.finished(action, outcome, now);
         }
         self.pump(now);
@@ -207,12 +207,12 @@ impl Agent {
     }
 
     fn begin_request(&mut self, action: Action, now: Tick) {
-        self.operations.begin(action, self.known(), now);
+        self.operations.begin(action, self.view(), now);
     }
 
     /// What the operations need of the lifecycle.
-    fn known(&self) -> Known {
-        Known {
+    fn view(&self) -> LifecycleView {
+        LifecycleView {
             protection: self.lifecycle.policy().protection,
             served: self.lifecycle.served(),
             in_service: self.lifecycle.in_service(),

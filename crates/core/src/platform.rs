@@ -96,7 +96,7 @@ impl From<Demand> for Reading {
 ///
 /// A reading of which nothing succeeded is an error. One that failed in part is a [`Reading`] that says what is missing:
 /// what could not be read is never counted as zero, and what could be is never dropped.
-pub trait Queue: Exchange<Output = Reading> {
+pub trait Queue: Exchange<Output = Reading> + fmt::Debug {
     /// The platform's name in settings and logs.
     fn platform(&self) -> &'static str;
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::check::check;
 
 /// A queue whose platform holds something from the first reading on.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Holds {
     held: Arc<AtomicU32>,
     given_back: Arc<AtomicU32>,

@@ -64,7 +64,7 @@ enum Step {
 
 /// What operations know of the lifecycle.
 #[derive(Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct LifecycleView {
     pub(super) protection: Protection,
     pub(super) served: u32,
     pub(super) in_service: Option<Tick>,
@@ -73,7 +73,7 @@ pub(super) struct Known {
 
 /// What operations know beside their own step.
 pub(super) struct Context<'a> {
-    pub(super) known: Known,
+    pub(super) view: LifecycleView,
     pub(super) now: Tick,
     pub(super) facts: &'a mut Facts,
 }
@@ -125,7 +125,7 @@ impl Operations {
     }
 
     /// Begins an operation, or has it wait for its turn.
-    pub(super) fn begin(&mut self, action: Action, known: Known, now: Tick) {
+    pub(super) fn begin(&mut self, action: Action, view: LifecycleView, now: Tick) {
         if action.request == Request::Deregister {
             // The instance goes now, and its runner with it: what is still being told to that one is no matter any more.
             let told = |request| matches!(request, Request::Drain | Request::Undrain);
@@ -136,7 +136,7 @@ impl Operations {
             self.waiting.push_back(action);
             return;
         }
-        let mut cx = Context { known, now, facts: &mut self.facts };
+        let mut cx = Context { view, now, facts: &mut self.facts };
         let (effect, step) = first(action.request, &mut cx);
         self.run(action, effect, step);
     }
@@ -146,11 +146,11 @@ impl Operations {
         &mut self,
         id: EffectId,
         result: HostResult,
-        known: Known,
+        view: LifecycleView,
         now: Tick,
     ) -> Option<(Action, Outcome)> {
         let (action, step) = self.running.remove(&id)?;
-        let mut cx = Context { known, now, facts: &mut self.facts };
+        let mut cx = Context { view, now, facts: &mut self.facts };
         match next(step, result, &mut cx) {
             Next::Do(effect, step) => {
                 self.run(action, effect, step);
@@ -161,7 +161,7 @@ impl Operations {
                 if touches_runner(action.request)
                     && let Some(waiting) = self.waiting.pop_front()
                 {
-                    self.begin(waiting, known, now);
+                    self.begin(waiting, view, now);
                 }
                 Some((action, outcome))
             }
@@ -273,7 +273,7 @@ fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
 impl Context<'_> {
     fn write_journal(&self) -> HostEffect {
         let Facts { saved, registered, .. } = *self.facts;
-        let Known { served, in_service, proven, .. } = self.known;
+        let LifecycleView { served, in_service, proven, .. } = self.view;
         HostEffect::WriteJournal(JournalEntry { saved, served, registered, in_service, proven })
     }
 

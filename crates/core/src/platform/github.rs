@@ -9,7 +9,7 @@
 //! TLS uses), so that no other implementation of RSA is linked.
 //!
 //! # The queue, by listing
-//! GitHub has no call that tells how many jobs wait for a runner. [`GitHubQueue`] lists the workflow runs of each
+//! GitHub has no call that tells how many jobs wait for a runner. [`queue()`] lists the workflow runs of each
 //! repository that are not completed, in whatever state (one that waits for an approval can have jobs that wait for a
 //! runner), and then the jobs of each run; a job counts by its own state. A job is ours when each of its labels is, in
 //! any case, one of ours; `self-hosted` always is. GraphQL knows no list of a repository's runs, and no labels of jobs.
@@ -24,7 +24,7 @@
 //! - The token needs `actions: read` (classic: `repo`).
 //!
 //! # The queue, by a scale set (preview)
-//! [`GitHubScaleSetQueue`] holds the message session of a runner scale set and reads `totalAssignedJobs` from its
+//! [`scale_set_queue`] holds the message session of a runner scale set and reads `totalAssignedJobs` from its
 //! statistics: one call a reading, exact, for the whole organisation. One session exists at a time; it is given back when
 //! the scaler ends, and until then a second one is refused and asks again. Jobs that a message offers, as an Enterprise
 //! Server's do, are taken before the message is deleted; where that fails it is kept, and offers them again.
@@ -77,9 +77,9 @@ use secrecy::SecretString;
 
 pub use access::{GitHubApp, GitHubAuth, GitHubIdentity};
 pub use owner::GitHubOwner;
-pub use queue::GitHubQueue;
+pub use queue::queue;
 pub use runner::GitHubRunner;
-pub use scale_set::GitHubScaleSetQueue;
+pub use scale_set::scale_set_queue;
 pub use settings::{
     GitHubQueueSettings, GitHubRegistration, GitHubRegistrationBy, GitHubRunnerSettings, GitHubScaleSetSettings,
     GitHubScope, base_url,

@@ -11,7 +11,7 @@
 //!   for so long; that costs an instance too many for a while, and never a job.
 //! - A page whose reply is too large is asked for in smaller pieces, down to one item a page.
 
-mod known;
+mod known_list;
 mod missing;
 mod source;
 
@@ -19,9 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use self::source::{Gone, Items, Source};
 
-use self::known::{Known, Page, Turn};
+use self::known_list::{KnownList, Page, Turn};
 use super::{
-    Reading,
+    Queue, Reading,
     answer::{RequestContext, demand, next_page},
     steps::unasked,
 };
@@ -53,7 +53,7 @@ const TROUBLE: u32 = 10;
 pub(super) struct Survey<S: Source> {
     source: S,
     /// What is known of the lists.
-    known: BTreeMap<S::List, Known<S::List>>,
+    known: BTreeMap<S::List, KnownList<S::List>>,
     /// Lists that went on to stand where they stood although they were not found.
     lost: BTreeSet<S::List>,
     /// How many readings were begun.
@@ -239,7 +239,7 @@ impl<S: Source> Survey<S> {
     /// The list was read to its end.
     fn end(&mut self, open: Open<S::List>) {
         self.lost.remove(&open.list);
-        let known = Known::read(open.pages, open.size, self.number);
+        let known = KnownList::read(open.pages, open.size, self.number);
         self.known.insert(open.list, known);
     }
 
@@ -351,5 +351,11 @@ impl<S: Source> Exchange for Survey<S> {
         };
         let counts = |list: &&S::List| self.source.good_for(list) <= 1;
         if self.run.met.iter().filter(counts).any(seen) { self.finish(true).ok() } else { None }
+    }
+}
+
+impl<S: Source> Queue for Survey<S> {
+    fn platform(&self) -> &'static str {
+        S::PLATFORM
     }
 }

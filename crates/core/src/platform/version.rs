@@ -11,7 +11,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The versions of a vendor's runner for which its settings are written.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct KnownVersions {
     /// The vendor's words for the runner.
     pub(super) runner: &'static str,
     /// The first numbers of the versions.
@@ -24,7 +24,7 @@ pub(super) struct Known {
 /// answer for `None`.
 pub(super) fn registering(
     program: &str,
-    known: Known,
+    known: KnownVersions,
     register: impl Fn(Option<u32>) -> Call<Launch> + Send + 'static,
 ) -> Call<Launch> {
     let ask = Effect::Program(Program {
@@ -37,7 +37,7 @@ pub(super) fn registering(
 
 struct Registering<F> {
     ask: Effect,
-    known: Known,
+    known: KnownVersions,
     register: F,
     /// Once the version is known.
     registration: Option<Call<Launch>>,
@@ -74,7 +74,7 @@ impl<F: Fn(Option<u32>) -> Call<Launch> + Send> Exchange for Registering<F> {
     }
 }
 
-impl Known {
+impl KnownVersions {
     /// The version to write settings for, and what is doubtful about that.
     fn judge(&self, result: &EffectResult) -> (Option<u32>, Option<String>) {
         let (from, to) = (self.majors.start(), self.majors.end());
@@ -111,8 +111,8 @@ mod tests {
     use super::*;
     use crate::exchange::ExchangeError;
 
-    fn known() -> Known {
-        Known { runner: "agent", majors: 3..=4, at_stake: "it may ignore some" }
+    fn known() -> KnownVersions {
+        KnownVersions { runner: "agent", majors: 3..=4, at_stake: "it may ignore some" }
     }
 
     fn said(status: Option<i32>, text: &str) -> EffectResult {

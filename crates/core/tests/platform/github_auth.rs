@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use lightsout_core::{
     exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step},
     platform::{
-        Reading,
-        github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope},
+        Queue, Reading,
+        github::{self, CLOUD, GitHubApp, GitHubAuth, GitHubQueueSettings, GitHubScope},
     },
 };
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVAT
 const NOW: &str = "2026-02-01T10:00:00Z";
 const EMPTY: &str = r#"{"total_count":0,"workflow_runs":[]}"#;
 
-fn queue() -> GitHubQueue {
+fn queue() -> impl Queue {
     let app = GitHubApp { app_id: "123".to_owned(), installation_id: 77 };
     let settings = GitHubQueueSettings {
         url: url(CLOUD),
@@ -27,7 +27,7 @@ fn queue() -> GitHubQueue {
         labels: ["linux".to_owned()].into(),
         runner_group_id: None,
     };
-    GitHubQueue::new(settings, GitHubAuth::App(app, KEY.into())).expect("settings that can work")
+    github::queue(settings, GitHubAuth::App(app, KEY.into())).expect("settings that can work")
 }
 
 fn bought(token: &str, until: &str) -> Reply {
@@ -54,7 +54,7 @@ struct Shell {
 impl Shell {
     fn hold(
         &mut self,
-        queue: &mut GitHubQueue,
+        queue: &mut impl Queue,
         now: &str,
         signature: &Result<Vec<u8>, String>,
         replies: impl IntoIterator<Item = Reply>,

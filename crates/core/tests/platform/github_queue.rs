@@ -6,7 +6,7 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, ExchangeError, Reply, Unreachable},
     platform::{
         Demand, Queue, Reading,
-        github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope, base_url},
+        github::{self, CLOUD, GitHubApp, GitHubAuth, GitHubQueueSettings, GitHubScope, base_url},
     },
 };
 use proptest::prelude::*;
@@ -17,8 +17,8 @@ use crate::exchange::{complete, header, reply, script, url};
 const TOKEN: &str = "github_pat_very-secret";
 const RUNS: &str = "https://api.github.com/repos/acme/app/actions/runs?status=";
 
-fn open(settings: GitHubQueueSettings) -> GitHubQueue {
-    GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into())).expect("settings that can work")
+fn open(settings: GitHubQueueSettings) -> impl Queue {
+    github::queue(settings, GitHubAuth::Token(TOKEN.into())).expect("settings that can work")
 }
 
 fn settings() -> GitHubQueueSettings {
@@ -31,7 +31,7 @@ fn settings() -> GitHubQueueSettings {
 }
 
 fn read(settings: GitHubQueueSettings, replies: impl IntoIterator<Item = Reply>) -> Result<Reading, ExchangeError> {
-    script(&mut GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into()))?, replies).0
+    script(&mut github::queue(settings, GitHubAuth::Token(TOKEN.into()))?, replies).0
 }
 
 /// Reads with the same answer to everything.
@@ -210,8 +210,8 @@ fn an_organisation_is_listed_and_remembered() {
 fn an_installation_is_listed_with_an_envelope() {
     let app = GitHubApp { app_id: "1".to_owned(), installation_id: 2 };
     let settings = GitHubQueueSettings { scope: GitHubScope::Installation, ..settings() };
-    assert!(GitHubQueue::new(settings.clone(), GitHubAuth::App(app, "-----BEGIN RSA".into())).is_ok());
-    let error = GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into())).expect_err("no installation");
+    assert!(github::queue(settings.clone(), GitHubAuth::App(app, "-----BEGIN RSA".into())).is_ok());
+    let error = github::queue(settings, GitHubAuth::Token(TOKEN.into())).expect_err("no installation");
     assert!(error.message.contains("no installation"));
 }
 
@@ -322,10 +322,10 @@ fn missing_and_mistyped_keys_are_named() {
 fn settings_that_cannot_work_are_refused_before_any_call() {
     let app = |app_id: &str, installation_id, key: &str| {
         let app = GitHubApp { app_id: app_id.to_owned(), installation_id };
-        GitHubQueue::new(settings(), GitHubAuth::App(app, key.into())).map(drop)
+        github::queue(settings(), GitHubAuth::App(app, key.into())).map(drop)
     };
-    let token = |token: &str| GitHubQueue::new(settings(), GitHubAuth::Token(token.into())).map(drop);
-    let with = |settings| GitHubQueue::new(settings, GitHubAuth::Token(TOKEN.into())).map(drop);
+    let token = |token: &str| github::queue(settings(), GitHubAuth::Token(token.into())).map(drop);
+    let with = |settings| github::queue(settings, GitHubAuth::Token(TOKEN.into())).map(drop);
     let scope = |scope| with(GitHubQueueSettings { scope, ..settings() });
     let named = |name: &str| scope(GitHubScope::Repositories(vec![name.to_owned()]));
     let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);

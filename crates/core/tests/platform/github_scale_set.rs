@@ -6,7 +6,7 @@ use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, Reply, Step, Unreachable},
     platform::{
         Demand, Queue, Reading,
-        github::{CLOUD, GitHubAuth, GitHubOwner, GitHubScaleSetQueue, GitHubScaleSetSettings},
+        github::{self, CLOUD, GitHubAuth, GitHubOwner, GitHubScaleSetSettings},
     },
 };
 use proptest::prelude::*;
@@ -30,8 +30,8 @@ fn token() -> GitHubAuth {
     GitHubAuth::Token("ghp_secret".into())
 }
 
-fn open(settings: GitHubScaleSetSettings) -> GitHubScaleSetQueue {
-    GitHubScaleSetQueue::new(settings, token()).expect("settings that can work")
+fn open(settings: GitHubScaleSetSettings) -> impl Queue {
+    github::scale_set_queue(settings, token()).expect("settings that can work")
 }
 
 fn ok(status: u16, body: &Value) -> Reply {
@@ -71,7 +71,7 @@ fn demand(queued: u32, running: u32) -> Reading {
     Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
-fn opened() -> GitHubScaleSetQueue {
+fn opened() -> impl Queue {
     let mut queue = open(settings());
     assert_eq!(script(&mut queue, opening(5, 2)).0, Ok(demand(3, 2)));
     queue
@@ -312,7 +312,7 @@ fn the_owners_page_follows_from_the_address() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_and_secrets_not_shown() {
-    let with = |settings| GitHubScaleSetQueue::new(settings, token()).map(drop);
+    let with = |settings| github::scale_set_queue(settings, token()).map(drop);
     for (refused, part) in [
         (with(GitHubScaleSetSettings { scale_set: " ".to_owned(), ..settings() }), "scale set"),
         (with(GitHubScaleSetSettings { runner_group_id: 0, ..settings() }), "runner group ID"),

@@ -6,7 +6,7 @@ use lightsout_core::{
     exchange::{ExchangeError, Method, Reply, Request},
     platform::{
         Demand, Queue, Reading,
-        gitlab::{GitLabQueue, GitLabQueueSettings, Scope},
+        gitlab::{self, GitLabQueueSettings, Scope},
     },
 };
 use proptest::prelude::*;
@@ -29,8 +29,8 @@ pub(crate) fn settings(scope: Scope) -> GitLabQueueSettings {
     }
 }
 
-pub(crate) fn open(settings: GitLabQueueSettings) -> GitLabQueue {
-    GitLabQueue::new(settings, TOKEN.into()).expect("settings that can work")
+pub(crate) fn open(settings: GitLabQueueSettings) -> impl Queue {
+    gitlab::queue(settings, TOKEN.into()).expect("settings that can work")
 }
 
 pub(crate) fn project(name: &str) -> Scope {
@@ -41,7 +41,7 @@ pub(crate) fn read(
     settings: GitLabQueueSettings,
     replies: impl IntoIterator<Item = Reply>,
 ) -> Result<Reading, ExchangeError> {
-    script(&mut GitLabQueue::new(settings, TOKEN.into())?, replies).0
+    script(&mut gitlab::queue(settings, TOKEN.into())?, replies).0
 }
 
 /// A job as GitLab lists it, without what we do not read.

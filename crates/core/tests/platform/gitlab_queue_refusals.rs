@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lightsout_core::{
     exchange::{EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Output, Reply, Step, Unreachable},
-    platform::gitlab::{GitLabQueue, GitLabQueueSettings, Scope, base_url},
+    platform::gitlab::{self, GitLabQueueSettings, Scope, base_url},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -209,8 +209,8 @@ fn an_answer_that_nobody_asked_for_is_refused() {
 #[test]
 fn settings_that_cannot_work_are_refused_before_any_call() {
     let base = || settings(project("12"));
-    let with = |settings| GitLabQueue::new(settings, TOKEN.into()).map(drop);
-    let token = |token: &str| GitLabQueue::new(base(), token.into()).map(drop);
+    let with = |settings| gitlab::queue(settings, TOKEN.into()).map(drop);
+    let token = |token: &str| gitlab::queue(base(), token.into()).map(drop);
     let url = |url: &str| base_url(url).map(drop).map_err(ExchangeError::from);
     for (refused, part) in [
         (url("gitlab.example.com"), "https://"),

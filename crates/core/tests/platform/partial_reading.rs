@@ -5,8 +5,8 @@ use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, ExchangeError, Reply, Request, Unreachable},
     platform::{
-        Reading,
-        gitlab::{GitLabQueue, GitLabQueueSettings, Scope},
+        Queue, Reading,
+        gitlab::{self, GitLabQueueSettings, Scope},
     },
 };
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ use crate::exchange::{at_once, complete, reply, url};
 pub(crate) const ROOM: usize = 32;
 
 /// The group `team` on a GitLab that says how many jobs wait in each of its projects.
-fn gitlab() -> GitLabQueue {
+fn gitlab() -> impl Queue {
     let settings = GitLabQueueSettings {
         url: url("https://gitlab.example.com"),
         scope: Scope::Group("team".to_owned()),
@@ -26,7 +26,7 @@ fn gitlab() -> GitLabQueue {
         run_untagged: false,
         runner_id: None,
     };
-    GitLabQueue::new(settings, "glpat-x".into()).expect("settings that can work")
+    gitlab::queue(settings, "glpat-x".into()).expect("settings that can work")
 }
 
 /// The projects of the group, and how many jobs wait in each.

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Reply, Request},
-    platform::github::{CLOUD, GitHubApp, GitHubAuth, GitHubQueue, GitHubQueueSettings, GitHubScope},
+    platform::{
+        Queue,
+        github::{self, CLOUD, GitHubApp, GitHubAuth, GitHubQueueSettings, GitHubScope},
+    },
 };
 use serde_json::{Value, json};
 
@@ -51,18 +54,18 @@ fn job(id: u64, status: &str) -> Value {
     json!({"id": id, "status": status, "labels": ["linux"], "runner_group_id": null})
 }
 
-fn github(auth: GitHubAuth) -> GitHubQueue {
+fn with(auth: GitHubAuth) -> impl Queue {
     let settings = GitHubQueueSettings {
         url: url(CLOUD),
         scope: GitHubScope::Organization("acme".to_owned()),
         labels: ["linux".to_owned()].into(),
         runner_group_id: None,
     };
-    GitHubQueue::new(settings, auth).expect("settings that can work")
+    github::queue(settings, auth).expect("settings that can work")
 }
 
-fn with_token() -> GitHubQueue {
-    github(GitHubAuth::Token("ghp_x".into()))
+fn with_token() -> impl Queue {
+    with(GitHubAuth::Token("ghp_x".into()))
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn the_minute_of_github_is_not_used_up() {
 fn many_requests_wait_for_one_token_and_are_repeated_with_the_next() {
     let world = GitHub((0..20).map(|number| (format!("acme/r{number}"), Vec::new())).collect());
     let app = GitHubApp { app_id: "1".to_owned(), installation_id: 2 };
-    let mut queue = github(GitHubAuth::App(app, KEY.into()));
+    let mut queue = with(GitHubAuth::App(app, KEY.into()));
     let (mut bought, mut refused, mut served) = (0, 0, 0);
     let answer = |request: &Request| {
         if request.url.ends_with("/access_tokens") {

@@ -62,7 +62,7 @@ fn no_platform_opens_without_the_secrets_that_its_settings_name() {
     ] {
         let text = format!("[[pool]]\ngroup = 'ci'\n[pool.platform.{table}]\n{common}{scaler}");
         let settings = ScalerSettings::parse(&one(&text)).unwrap_or_else(|problems| panic!("{problems}"));
-        let error = settings.pools[0].platform.open(None).err().expect(table);
+        let error = settings.pools[0].platform.open(None).expect_err(table);
         assert!(error.message.contains("fewer secrets"), "{table}: {error}");
         for empty in ["", " "] {
             assert!(settings.pools[0].platform.open(Some(empty.into())).is_err(), "{table}");

@@ -30,7 +30,7 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
         }
         (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: Told::No })))) => Next::Done(Outcome::Registered),
         // Giving up protection while idle is safe only when a hook lets the instance finish what slips in.
-        (Step::Find, HostResult::Runner(Ok(None))) => match cx.known.protection {
+        (Step::Find, HostResult::Runner(Ok(None))) => match cx.view.protection {
             Protection::WhileBusy => Next::Do(HostEffect::Cloud(CloudCall::FindHook), Step::FindHook),
             Protection::Always => Next::Do(HostEffect::OpenPlatform, Step::OpenPlatform),
         },

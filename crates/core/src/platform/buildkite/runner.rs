@@ -7,12 +7,12 @@ use crate::{
     exchange::{Call, ExchangeError},
     platform::{
         DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform, answer, job_pid_file,
-        version::{self, Known},
+        version::{self, KnownVersions},
     },
 };
 
 /// Version 4 has other keys for how long a cancelled job may take (its changelog).
-const VERSIONS: Known = Known {
+const VERSIONS: KnownVersions = KnownVersions {
     runner: "buildkite-agent",
     majors: 3..=4,
     at_stake: "it may ignore how long a cancelled job may take, and so report none before a spot deadline",

@@ -14,9 +14,11 @@ use serde_json::json;
 use super::{GitHubApp, GitHubAuth, context, refusal::refusal};
 use crate::{
     exchange::{
-        Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Signing, Step, Text,
+        Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Signing,
+        Step, Text,
     },
     platform::{
+        Queue,
         answer::{Remedies, RequestContext},
         steps::unasked,
     },
@@ -99,11 +101,6 @@ impl<C> Authorised<C> {
     pub(super) fn new(url: BaseUrl, auth: GitHubAuth, wallet: Wallet, inner: C) -> Self {
         let (open, held) = (BTreeMap::new(), VecDeque::new());
         Self { url, auth, wallet, inner, login: None, token: None, renewed: false, open, held }
-    }
-
-    /// What is authorised.
-    pub(super) fn inner(&mut self) -> &mut C {
-        &mut self.inner
     }
 
     /// Another exchange with the same token.
@@ -257,6 +254,17 @@ impl<C: Exchange> Exchange for Authorised<C> {
 
     fn cut(&mut self) -> Option<C::Output> {
         self.inner.cut()
+    }
+}
+
+impl<Q: Queue> Queue for Authorised<Q> {
+    fn platform(&self) -> &'static str {
+        self.inner.platform()
+    }
+
+    fn release(&mut self) -> Option<Call<()>> {
+        let call = self.inner.release()?;
+        Some(Box::new(self.beside(call)))
     }
 }
 

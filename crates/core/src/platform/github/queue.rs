@@ -13,9 +13,9 @@ use super::{
     refusal::refusal,
 };
 use crate::{
-    exchange::{EffectId, EffectResult, Exchange, ExchangeError, Reply, Request, Step},
+    exchange::{ExchangeError, Reply, Request},
     platform::{
-        Queue, Reading,
+        Queue,
         answer::{Document, Remedies, RequestContext, percent_encode},
         survey::{Gone, Items, Source, Survey},
     },
@@ -37,47 +37,15 @@ const REMEDIES: Remedies = Remedies {
 };
 
 /// Reads the queue of GitHub Actions by listing: see [`crate::platform::github`] for what it can and cannot know.
-#[derive(Debug)]
-pub struct GitHubQueue(Authorised<Survey<Repositories>>);
-
-impl GitHubQueue {
-    /// A reader that has remembered nothing yet.
-    ///
-    /// # Errors
-    /// When the secret or a setting cannot be one of GitHub.
-    pub fn new(settings: GitHubQueueSettings, auth: GitHubAuth) -> Result<Self, ExchangeError> {
-        auth.check()?;
-        settings.check(&auth)?;
-        let (url, secret) = (settings.url.clone(), auth.secret().clone());
-        let survey = Survey::new(Repositories { settings, secret, quota: Quota::default() });
-        Ok(Self(Authorised::new(url, auth, Wallet::default(), survey)))
-    }
-}
-
-impl Exchange for GitHubQueue {
-    type Output = Reading;
-
-    fn start(&mut self) -> Step<Reading> {
-        self.0.start()
-    }
-
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
-        self.0.resume(id, result)
-    }
-
-    fn more(&mut self) -> Step<Reading> {
-        self.0.more()
-    }
-
-    fn cut(&mut self) -> Option<Reading> {
-        self.0.cut()
-    }
-}
-
-impl Queue for GitHubQueue {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+///
+/// # Errors
+/// When the secret or a setting cannot be one of GitHub.
+pub fn queue(settings: GitHubQueueSettings, auth: GitHubAuth) -> Result<impl Queue, ExchangeError> {
+    auth.check()?;
+    settings.check(&auth)?;
+    let (url, secret) = (settings.url.clone(), auth.secret().clone());
+    let survey = Survey::new(Repositories { settings, secret, quota: Quota::default() });
+    Ok(Authorised::new(url, auth, Wallet::default(), survey))
 }
 
 /// The repositories of the settings, of an organisation or of an installation, with their runs and the runs' jobs.
@@ -108,6 +76,8 @@ fn runs_of(repository: &str) -> impl Iterator<Item = List> {
 
 impl Source for Repositories {
     type List = List;
+
+    const PLATFORM: &'static str = NAME;
 
     /// A third of what GitHub lets one user have open (GitHub REST API, rate limits: 100).
     const AT_ONCE: usize = 32;

@@ -48,49 +48,25 @@ const REMEDIES: Remedies = Remedies {
 };
 
 /// Reads the queue of a runner scale set from its message session: see [`crate::platform::github`].
-#[derive(Debug)]
-pub struct GitHubScaleSetQueue(Authorised<Listener>);
-
-impl GitHubScaleSetQueue {
-    /// A reader without a session.
-    ///
-    /// # Errors
-    /// When the secret or a setting cannot be one of GitHub.
-    pub fn new(settings: GitHubScaleSetSettings, auth: GitHubAuth) -> Result<Self, ExchangeError> {
-        auth.check()?;
-        settings.check()?;
-        let (url, secret) = (settings.url.clone(), auth.secret().clone());
-        let listener = Listener { settings, secret, session: None, at: None, renewed: false, acquired: 0 };
-        Ok(Self(Authorised::new(url, auth, Wallet::default(), listener)))
-    }
+///
+/// # Errors
+/// When the secret or a setting cannot be one of GitHub.
+pub fn scale_set_queue(settings: GitHubScaleSetSettings, auth: GitHubAuth) -> Result<impl Queue, ExchangeError> {
+    auth.check()?;
+    settings.check()?;
+    let (url, secret) = (settings.url.clone(), auth.secret().clone());
+    let listener = Listener { settings, secret, session: None, at: None, renewed: false, acquired: 0 };
+    Ok(Authorised::new(url, auth, Wallet::default(), listener))
 }
 
-impl Exchange for GitHubScaleSetQueue {
-    type Output = Reading;
-
-    fn start(&mut self) -> Step<Reading> {
-        self.0.start()
-    }
-
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
-        self.0.resume(id, result)
-    }
-
-    fn more(&mut self) -> Step<Reading> {
-        self.0.more()
-    }
-}
-
-impl Queue for GitHubScaleSetQueue {
+impl Queue for Listener {
     fn platform(&self) -> &'static str {
         NAME
     }
 
     fn release(&mut self) -> Option<Call<()>> {
-        let listener = self.0.inner();
-        let session = listener.take_session()?;
-        let closing = closing::close(listener.settings.clone(), listener.secret.clone(), session);
-        Some(Box::new(self.0.beside(closing)))
+        let session = self.take_session()?;
+        Some(closing::close(self.settings.clone(), self.secret.clone(), session))
     }
 }
 

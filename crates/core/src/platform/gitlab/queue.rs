@@ -6,9 +6,9 @@ use secrecy::SecretString;
 
 use super::{GitLabQueueSettings, NAME, Scope, context, jobs, quota::Quota, settings::check_access_token};
 use crate::{
-    exchange::{EffectId, EffectResult, Exchange, ExchangeError, Reply, Request, Step, Text},
+    exchange::{ExchangeError, Reply, Request, Text},
     platform::{
-        Queue, Reading,
+        Queue,
         answer::{Document, Remedies, RequestContext, percent_encode},
         survey::{Gone, Items, Source, Survey},
     },
@@ -25,46 +25,15 @@ const REMEDIES: Remedies = Remedies {
     not_found: "it does not exist, or the token may not see it; correct its name or give the token's user at least the role Reporter",
 };
 
-/// Reads the queue of a GitLab: see [`crate::platform::gitlab`] for what it can and cannot know.
-#[derive(Debug)]
-pub struct GitLabQueue(Survey<Projects>);
-
-impl GitLabQueue {
-    /// A reader that has remembered nothing yet, with a personal, group or project access token with the scope `read_api`.
-    ///
-    /// # Errors
-    /// When the token or a setting cannot be one of GitLab.
-    pub fn new(settings: GitLabQueueSettings, token: SecretString) -> Result<Self, ExchangeError> {
-        check_access_token(&token)?;
-        settings.check()?;
-        Ok(Self(Survey::new(Projects { settings, token, quota: Quota::default() })))
-    }
-}
-
-impl Exchange for GitLabQueue {
-    type Output = Reading;
-
-    fn start(&mut self) -> Step<Reading> {
-        self.0.start()
-    }
-
-    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
-        self.0.resume(id, result)
-    }
-
-    fn more(&mut self) -> Step<Reading> {
-        self.0.more()
-    }
-
-    fn cut(&mut self) -> Option<Reading> {
-        self.0.cut()
-    }
-}
-
-impl Queue for GitLabQueue {
-    fn platform(&self) -> &'static str {
-        NAME
-    }
+/// Reads the queue of a GitLab: see [`crate::platform::gitlab`] for what it can and cannot know. With a personal, group or project access
+/// token with the scope `read_api`.
+///
+/// # Errors
+/// When the token or a setting cannot be one of GitLab.
+pub fn queue(settings: GitLabQueueSettings, token: SecretString) -> Result<impl Queue, ExchangeError> {
+    check_access_token(&token)?;
+    settings.check()?;
+    Ok(Survey::new(Projects { settings, token, quota: Quota::default() }))
 }
 
 /// The projects of the settings, or of a group, and their jobs.
@@ -105,6 +74,8 @@ impl Projects {
 
 impl Source for Projects {
     type List = List;
+
+    const PLATFORM: &'static str = NAME;
 
     /// A GitLab of one's own often has no more than some twenty workers for all of its users.
     const AT_ONCE: usize = 16;

@@ -14,11 +14,11 @@ use crate::{
     platform::{
         DrainRules, HostContext, Launch, Probe, RunnerPlatform,
         answer::{self, Remedies, RequestContext},
-        version::{self, Known},
+        version::{self, KnownVersions},
     },
 };
 
-const VERSIONS: Known = Known {
+const VERSIONS: KnownVersions = KnownVersions {
     runner: "gitlab-runner",
     majors: 16..=19,
     at_stake: "a drain counts on how it reads its configuration again and on the names of its metrics",

@@ -35,6 +35,9 @@ pub(crate) trait Source: fmt::Debug + Send {
     /// Names a list. Of those that wait to be read equally long, the least comes first.
     type List: Clone + Ord + fmt::Debug + Send;
 
+    /// The platform's name in settings and logs.
+    const PLATFORM: &'static str;
+
     /// How many requests are open at once, at most.
     const AT_ONCE: usize;
 

@@ -11,7 +11,7 @@ use crate::{
     platform::{
         Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
         Secrets, Takes,
-        github::{CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubQueue, GitHubRunner, GitHubScaleSetQueue, NAME},
+        github::{self, CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubRunner, NAME},
     },
     settings::{PLACES, SecretSource, Section},
 };
@@ -35,7 +35,7 @@ impl QueueSettings for (GitHubQueueSettings, GitHubIdentity) {
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
         let (settings, identity) = self;
-        Ok(Box::new(GitHubQueue::new(settings.clone(), identity.with(secrets.required()?))?))
+        Ok(Box::new(github::queue(settings.clone(), identity.with(secrets.required()?))?))
     }
 }
 
@@ -53,7 +53,7 @@ impl QueueSettings for (GitHubScaleSetSettings, GitHubIdentity) {
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
         let (settings, identity) = self;
-        Ok(Box::new(GitHubScaleSetQueue::new(settings.clone(), identity.with(secrets.required()?))?))
+        Ok(Box::new(github::scale_set_queue(settings.clone(), identity.with(secrets.required()?))?))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     platform::{
         Config, DrainRules, HostContext, Jobs, Queue, QueueConfig, QueueSettings, Quiesce, Requests, RunnerConfig,
         RunnerPlatform, RunnerSettings, Secrets, Signal, Takes,
-        gitlab::{GitLabQueue, GitLabRunner, NAME, config, metrics},
+        gitlab::{self, GitLabRunner, NAME, config, metrics},
     },
     settings::{BaseUrl, SecretSource, Section},
 };
@@ -32,7 +32,7 @@ impl QueueSettings for GitLabQueueSettings {
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn Queue>, ExchangeError> {
-        Ok(Box::new(GitLabQueue::new(self.clone(), secrets.required()?)?))
+        Ok(Box::new(gitlab::queue(self.clone(), secrets.required()?)?))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::platform::answer::Stage;
 
 /// A list as it was read.
 #[derive(Clone, Debug)]
-pub(super) struct Known<L> {
+pub(super) struct KnownList<L> {
     pages: Vec<Page<L>>,
     /// The reading in which it was read to its end; 0 for never.
     pub read: u32,
@@ -39,13 +39,13 @@ pub(super) struct Page<L> {
     pub seen: u32,
 }
 
-impl<L> Default for Known<L> {
+impl<L> Default for KnownList<L> {
     fn default() -> Self {
         Self { pages: Vec::new(), read: 0, turn: Turn::default(), size: PAGE }
     }
 }
 
-impl<L> Known<L> {
+impl<L> KnownList<L> {
     /// All of its pages, of so many items each, read in this reading. Pages that have room grow again.
     pub(super) fn read(pages: Vec<Page<L>>, size: usize, number: u32) -> Self {
         let largest = pages.iter().map(|page| page.bytes).max().unwrap_or(0);
