@@ -1,56 +1,19 @@
-use std::{collections::BTreeSet, time::Duration};
+//! Serving: idle, busy, and the runner's own exits.
 
 use lightsout_core::{
     activity::Activity,
     agent::{
-        action::{Request, Rung},
+        action::Request,
         event::{Event, Order, Outcome},
         host::JournalEntry,
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
-        salt::Salt,
     },
     cloud::{Capabilities, Membership, ProtectionSupport, Room, TargetState},
     time::Tick,
 };
 
-use crate::rig::{BARE_CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
-
-#[test]
-fn the_runner_is_registered_only_in_service() {
-    let mut rig = Rig::new(AgentPolicy::default());
-    rig.answer(Request::Describe, Outcome::Member(Membership::Pending));
-    assert_eq!(rig.open(), []);
-    rig.pass(secs(5));
-    rig.answer(Request::Describe, Outcome::Failed("throttled".into()));
-    rig.pass(secs(5));
-    rig.answer(Request::Describe, IN_SERVICE);
-    assert_eq!(rig.phase(), Phase::Registering);
-    assert_eq!(rig.open(), [Request::Register]);
-}
-
-#[test]
-fn a_warm_pool_waits_without_asking_and_without_a_deadline() {
-    let mut rig = Rig::new(AgentPolicy::default());
-    rig.event(Event::TargetState(TargetState::Warmed));
-    rig.answer(Request::Describe, Outcome::Member(Membership::Pending));
-    rig.pass(secs(86_400));
-    assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![]));
-    rig.event(Event::TargetState(TargetState::InService));
-    assert_eq!(rig.open(), [Request::Describe]);
-}
-
-#[test]
-fn not_ready_in_time_is_broken_and_leaves() {
-    let mut rig = Rig::new(AgentPolicy::default());
-    rig.answer(Request::Describe, IN_SERVICE);
-    while rig.phase() == Phase::Registering {
-        rig.answer(Request::Register, Outcome::Denied("403 invalid token".into()));
-        rig.pass(secs(30));
-    }
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
-    assert!(rig.lifecycle.status().note.unwrap().contains("invalid token"), "it says why");
-}
+use crate::rig::{BARE_CLOUD, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
 
 #[test]
 fn unknown_is_busy() {
@@ -402,23 +365,6 @@ fn a_runner_that_exits_after_each_job_is_registered_again_at_once() {
 }
 
 #[test]
-fn where_instances_are_not_born_protected_none_serves_before_it_is_seen_to_be() {
-    let unprotected = Outcome::Member(Membership::InService { protected: false });
-    let mut rig = Rig::on(BARE_CLOUD, AgentPolicy::default());
-    rig.answer(Request::Describe, unprotected.clone());
-    assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![Request::Protect(true)]));
-    rig.answer(Request::Protect(true), Outcome::Done);
-    assert_eq!(rig.phase(), Phase::Booting, "asked for is not seen");
-    rig.pass(secs(1));
-    rig.answer(Request::Describe, unprotected);
-    assert_eq!(rig.phase(), Phase::Booting);
-    rig.answer(Request::Protect(true), Outcome::Done);
-    rig.pass(secs(5));
-    rig.answer(Request::Describe, IN_SERVICE);
-    assert_eq!((rig.phase(), rig.open()), (Phase::Registering, vec![Request::Register]));
-}
-
-#[test]
 fn what_a_cloud_does_not_know_is_not_asked_of_it() {
     let never = Capabilities { protection: ProtectionSupport::Never, ..BARE_CLOUD };
     let mut rig = Rig::on(never, AgentPolicy::default());
@@ -431,45 +377,6 @@ fn what_a_cloud_does_not_know_is_not_asked_of_it() {
     let asks = |kind: fn(&Request) -> bool| asked.iter().any(kind);
     assert!(!asks(|request| matches!(request, Request::Protect(_))), "{asked:?}");
     assert!(!asks(|request| matches!(request, Request::FindHook | Request::Heartbeat)), "{asked:?}");
-}
-
-#[test]
-fn a_stop_of_an_instance_that_does_not_serve_yet_is_no_order() {
-    for warmed in [false, true] {
-        let mut rig = Rig::new(AgentPolicy::default());
-        if warmed {
-            rig.event(Event::TargetState(TargetState::Warmed));
-        }
-        rig.event(Event::Stop);
-        assert_eq!(rig.phase(), Phase::Gone, "the machine may only be stopped for a while");
-        let saves = rig.all_open().filter(|request| matches!(request, Request::Save(_))).count();
-        assert_eq!(saves, 0, "or it would leave when it is started again");
-    }
-}
-
-#[test]
-fn the_time_in_a_warm_pool_is_neither_a_delay_nor_age() {
-    let policy = AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() };
-    let mut rig = Rig::new(policy);
-    // Metadata do not say so yet; the group does.
-    for _ in 0..2_000 {
-        if rig.open() == [Request::Describe] {
-            rig.answer(Request::Describe, Outcome::Member(Membership::Warm));
-        }
-        rig.pass(secs(1));
-    }
-    rig.event(Event::TargetState(TargetState::Warmed));
-    // Resumed after a night.
-    rig.pass(secs(36_000));
-    assert_eq!((rig.phase(), rig.phase().why()), (Phase::Booting, None));
-    rig.event(Event::TargetState(TargetState::InService));
-    rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::Register, Outcome::Registered);
-    rig.event(Event::Activity(busy("job")));
-    rig.pass(secs(3599));
-    assert_eq!(rig.phase(), Phase::Busy);
-    rig.pass(secs(1));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age });
 }
 
 #[test]
@@ -495,116 +402,4 @@ fn a_risk_is_no_end_before_it_has_served() {
     assert!(matches!(rig.phase(), Phase::Idle { .. }), "recommended from birth, it serves all the same");
     rig.pass(secs(1));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance });
-}
-
-#[test]
-fn what_a_herd_sees_at_once_it_does_not_do_at_once() {
-    // For age and for a risk: the moments at which a hundred instances of one launch leave.
-    let policy = AgentPolicy { max_age: Some(secs(36_000)), idle_timeout: None, ..AgentPolicy::default() };
-    for rebalance in [false, true] {
-        let mut moments: Vec<_> = (0..100)
-            .map(|n| {
-                let mut rig = Rig::salted(policy.clone(), Salt::of(&format!("i-{n}")));
-                rig.answer(Request::Describe, IN_SERVICE);
-                rig.answer(Request::Register, Outcome::Registered);
-                let start = rig.now;
-                if rebalance {
-                    rig.event(Event::Rebalance);
-                }
-                while rig.phase().why().is_none() {
-                    rig.event(Event::Activity(Activity::Quiet));
-                    rig.pass(secs(10));
-                }
-                rig.now.since(start).as_secs()
-            })
-            .collect();
-        moments.sort_unstable();
-        let (least, most) = if rebalance { (900, 1360) } else { (32_400, 36_010) };
-        assert!(moments[0] >= least && moments[99] <= most, "{moments:?}");
-        let together = moments.chunk_by(|a, b| a == b).map(<[u64]>::len).max();
-        assert!(together < Some(12), "{moments:?}");
-    }
-}
-
-/// What an idle instance does about this room: leaves by a rung, or looks again after so long.
-fn use_room(room: Room) -> Result<Rung, Duration> {
-    let mut rig = Rig::idle(AgentPolicy::default());
-    rig.pass(secs(596));
-    rig.answer(Request::Probe, QUIET);
-    rig.pass(secs(4));
-    rig.answer(Request::Room, Outcome::Room(room));
-    if rig.phase().why().is_none() {
-        let asked = rig.now;
-        while !rig.open().contains(&Request::Room) {
-            rig.pass(Duration::from_millis(500));
-        }
-        return Err(rig.now.since(asked));
-    }
-    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Idle }), Outcome::Done);
-    rig.answer(Request::Drain, EMPTY);
-    rig.answer(Request::Probe, QUIET);
-    rig.answer(Request::Deregister, Outcome::Done);
-    rig.answer(Request::Describe, IN_SERVICE);
-    match rig.open()[..] {
-        [Request::End(rung)] => Ok(rung),
-        _ => panic!("{:?}", rig.open()),
-    }
-}
-
-#[test]
-fn of_a_herd_that_sees_the_same_room_as_many_leave_as_there_is_room_for() {
-    for members in 1..=5 {
-        for (desired, min, floor) in
-            (0..=5).flat_map(|desired| (0..=desired).flat_map(move |min| [0, 2, 4].map(|floor| (desired, min, floor))))
-        {
-            let acts: Vec<_> = (0..members).map(|rank| use_room(Room { desired, min, floor, members, rank })).collect();
-            let by = |rung| u32::try_from(acts.iter().filter(|act| **act == Ok(rung)).count()).unwrap();
-            let (shrunk, replaced) = (by(Rung::Shrink), by(Rung::Replace));
-            let what = format!("{members} of {desired}, min {min}, floor {floor}: {acts:?}");
-            assert!(replaced <= members.saturating_sub(desired), "too many without lowering: {what}");
-            assert!(shrunk == 0 || desired - shrunk >= min.max(floor), "below the floor: {what}");
-            let free = members.saturating_sub(desired) + desired.saturating_sub(min.max(floor));
-            assert_eq!(shrunk + replaced, free.min(members), "room is left unused: {what}");
-        }
-    }
-}
-
-#[test]
-fn who_lets_others_go_first_looks_again_soon_and_then_goes() {
-    // The others that saw the same room look before or after, not at the same time.
-    let room = |rank| Room { desired: 6, min: 5, floor: 0, members: 6, rank };
-    let waits: Vec<_> = (1..6).map(|rank| use_room(room(rank)).unwrap_err()).collect();
-    assert!(waits.windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
-    assert!(waits.iter().all(|wait| *wait <= secs(60)), "{waits:?}");
-    let mut rig = Rig::idle(AgentPolicy::default());
-    rig.pass(secs(596));
-    rig.answer(Request::Probe, QUIET);
-    rig.pass(secs(4));
-    rig.answer(Request::Room, Outcome::Room(room(5)));
-    rig.pass(waits[4]);
-    rig.answer(Request::Room, Outcome::Room(room(5)));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "those before it are busy");
-}
-
-#[test]
-fn those_far_back_in_a_large_herd_look_again_one_after_the_other() {
-    // A hundred and one where a hundred are wanted, those before them busy.
-    let moments: BTreeSet<_> = (30..60)
-        .map(|rank| {
-            let mut rig = Rig::salted(AgentPolicy::default(), Salt::of(&format!("i-{rank}")));
-            rig.answer(Request::Describe, IN_SERVICE);
-            rig.answer(Request::Register, Outcome::Registered);
-            rig.event(Event::Activity(Activity::Quiet));
-            rig.pass(secs(596));
-            rig.answer(Request::Probe, QUIET);
-            rig.pass(secs(4));
-            rig.answer(Request::Room, Outcome::Room(Room { desired: 100, min: 100, floor: 0, members: 101, rank }));
-            let asked = rig.now;
-            while !rig.open().contains(&Request::Room) {
-                rig.pass(Duration::from_millis(100));
-            }
-            rig.now.since(asked).as_secs()
-        })
-        .collect();
-    assert!(moments.len() > 20, "{moments:?}");
 }

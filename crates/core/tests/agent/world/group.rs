@@ -1,0 +1,113 @@
+//! The group: where the instance stands in it, and what it answers.
+
+use std::time::Duration;
+
+use lightsout_core::{
+    agent::{
+        action::Rung,
+        host::{CloudAnswer, CloudCall},
+    },
+    cloud::{CloudError, CloudErrorKind, Membership, Room, TargetState},
+};
+
+use super::World;
+use crate::rig::secs;
+
+/// How long a description may lag behind the truth.
+pub(super) const STALE: Duration = Duration::from_secs(30);
+
+/// The truth about the instance's place in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Warmed,
+    InService,
+    Standby,
+    /// `Terminating:Wait`.
+    Waiting,
+    Detached,
+    Gone,
+}
+
+impl World {
+    pub(super) fn cloud(&mut self, call: CloudCall) -> Result<CloudAnswer, CloudError> {
+        let refuse = |kind| Err(CloudError::new(kind, "refused"));
+        match call {
+            CloudCall::Membership => Ok(CloudAnswer::Membership(membership(self.place, self.protected))),
+            CloudCall::Room if matches!(self.place, Place::Detached | Place::Gone) => refuse(CloudErrorKind::NotFound),
+            CloudCall::Room => {
+                let desired = u32::from(self.desired);
+                Ok(CloudAnswer::Room(Room { desired, min: 1, floor: 0, members: desired, rank: 0 }))
+            }
+            CloudCall::Protect(on) => {
+                self.protected = on;
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::FindHook => Ok(CloudAnswer::Hook(self.capabilities.hold.map(|_| secs(30)))),
+            CloudCall::ExtendHook if self.place == Place::Waiting => Ok(CloudAnswer::Done),
+            CloudCall::CompleteHook if self.place == Place::Waiting => {
+                self.end();
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::ExtendHook | CloudCall::CompleteHook => refuse(CloudErrorKind::NothingHeld),
+            CloudCall::RecordReason(_) => Ok(CloudAnswer::Done),
+            CloudCall::End(Rung::PowerOff) if !self.capabilities.power_off_ends_billing => {
+                panic!("switched off, and billed for ever")
+            }
+            CloudCall::End(Rung::Replace) if self.capabilities.leaving_lowers_capacity => {
+                panic!("a way to leave that this cloud does not have")
+            }
+            CloudCall::End(Rung::Terminate | Rung::PowerOff) => {
+                self.end();
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::End(Rung::Shrink | Rung::Replace | Rung::Unhealthy) if self.place == Place::Detached => {
+                refuse(CloudErrorKind::NotFound)
+            }
+            // The group lowers its capacity once for each call, also for an instance that is on its way out already.
+            CloudCall::End(Rung::Shrink) if self.desired <= 1 => refuse(CloudErrorKind::AtFloor),
+            CloudCall::End(rung) => {
+                if rung == Rung::Shrink {
+                    // Whoever was put in standby a moment ago may not know it yet, and nobody can tell them.
+                    let told = if self.now.since(self.was.1) < STALE { self.was.0 } else { self.place };
+                    let counted = [told, self.place].into_iter().find(|place| *place == Place::InService);
+                    self.ledger.lowered(membership(counted.unwrap_or(self.place), self.protected));
+                    self.desired -= 1;
+                }
+                if self.place != Place::Waiting {
+                    self.leave_group();
+                }
+                Ok(CloudAnswer::Done)
+            }
+        }
+    }
+
+    /// The group ends the instance; a hook holds that off, if there can be one.
+    pub(super) fn leave_group(&mut self) {
+        if self.capabilities.hold.is_some() {
+            self.go(Place::Waiting);
+            self.target_news = Some(TargetState::Terminated);
+        } else {
+            self.end();
+        }
+    }
+
+    pub(super) fn go(&mut self, place: Place) {
+        self.was = (self.place, self.now);
+        self.place = place;
+    }
+
+    pub(super) fn end(&mut self) {
+        self.cut();
+        self.go(Place::Gone);
+    }
+}
+
+pub(super) fn membership(place: Place, protected: bool) -> Membership {
+    match place {
+        Place::Warmed => Membership::Warm,
+        Place::InService => Membership::InService { protected },
+        Place::Standby => Membership::Standby,
+        Place::Waiting => Membership::Terminating { waiting: true },
+        Place::Detached | Place::Gone => Membership::Outside,
+    }
+}

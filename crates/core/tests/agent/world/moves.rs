@@ -1,0 +1,301 @@
+//! Everything that may happen next.
+
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        event::{Event, Order},
+        host::{CloudAnswer, CloudCall, HostEffect, HostResult},
+        phase::Phase,
+    },
+    cloud::{CloudErrorKind, TargetState},
+    exchange::ErrorKind,
+};
+
+use super::{
+    World,
+    group::{Place, STALE, membership},
+    host::{failure, is_entry},
+    runner::{Kind, Runner},
+};
+use crate::rig::secs;
+
+/// One thing that may happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Move {
+    Answer(usize),
+    /// It fails and had no effect.
+    Lose(usize),
+    /// It had its effect, but the answer says that it failed.
+    LoseAnswer(usize),
+    /// A right is missing.
+    Deny(usize),
+    /// It was refused this time, without effect: credentials that have expired, too many calls.
+    Reject(usize),
+    /// Another activity is in progress.
+    InProgress(usize),
+    /// The description is older than the last change.
+    Stale(usize),
+    Enqueue,
+    Assign,
+    /// The runner reads its configuration again.
+    Reload,
+    /// The runner asks for a job; the platform hands one out; the answer arrives.
+    Request,
+    HandOut,
+    Receive,
+    Finish,
+    Exit,
+    ExitNews,
+    Sample,
+    SampleBlind,
+    Arrive,
+    RunnerDies,
+    Crash,
+    Choose,
+    Activate,
+    EnterStandby,
+    ExitStandby,
+    Detach,
+    TargetNews,
+    Spot,
+    Drain,
+    Undrain,
+    /// The service is told to stop.
+    Stop,
+    /// The group stops a machine of its warm pool and starts it again.
+    PowerCycle,
+    Rebalance,
+    Time,
+}
+
+impl World {
+    /// Everything that may happen next.
+    pub(crate) fn moves(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        if self.place == Place::Gone || self.ledger.violation().is_some() {
+            return moves;
+        }
+        // The host writes the journal in the order in which it was asked to.
+        let first_entry = self.open.iter().position(|(_, effect)| is_entry(*effect));
+        for (index, (_, effect)) in self.open.iter().enumerate() {
+            if is_entry(*effect) && Some(index) != first_entry {
+                continue;
+            }
+            moves.push(Move::Answer(index));
+            let stale = self.now.since(self.was.1) < STALE && self.was.0 != self.place;
+            if *effect == HostEffect::Cloud(CloudCall::Membership) && stale {
+                moves.push(Move::Stale(index));
+            }
+            if self.left.faults == 0 {
+                continue;
+            }
+            moves.push(Move::Lose(index));
+            moves.push(Move::LoseAnswer(index));
+            if matches!(effect, HostEffect::Cloud(_)) {
+                moves.push(Move::Reject(index));
+            }
+            if matches!(effect, HostEffect::Cloud(_) | HostEffect::Platform { .. } | HostEffect::OpenPlatform) {
+                moves.push(Move::Deny(index));
+            }
+            if matches!(effect, HostEffect::Cloud(CloudCall::End(_))) {
+                moves.push(Move::InProgress(index));
+            }
+        }
+        let mut may = |holds: bool, then: Move| {
+            if holds {
+                moves.push(then);
+            }
+        };
+        let (runner, left) = (self.runner, self.left);
+        may(left.jobs > 0, Move::Enqueue);
+        let requests = self.kind == Kind::CancelsRequests;
+        let free = runner.is_some_and(|runner| runner.accepting && !runner.job);
+        may(self.queued > 0 && free && !requests, Move::Assign);
+        let asks = |runner: Runner| !runner.asking && (!runner.quiesced || runner.late);
+        may(requests && free && runner.is_some_and(asks), Move::Request);
+        may(runner.is_some_and(|runner| runner.reload_due), Move::Reload);
+        may(self.queued > 0 && runner.is_some_and(|runner| runner.asking && !runner.handed_out), Move::HandOut);
+        may(runner.is_some_and(|runner| runner.asking), Move::Receive);
+        may(self.job_runs(), Move::Finish);
+        may(runner.is_some_and(|runner| runner.dying || (runner.finishing && !runner.job)), Move::Exit);
+        may(self.exit_news, Move::ExitNews);
+        may(self.sampled.is_none(), Move::Sample);
+        may(self.sampled.is_none() && left.faults > 0, Move::SampleBlind);
+        may(self.sampled.is_some(), Move::Arrive);
+        may(runner.is_some_and(|runner| !runner.job && !runner.handed_out) && left.faults > 0, Move::RunnerDies);
+        may(left.crashes > 0, Move::Crash);
+        // Where an ending cannot be held off, only protection keeps the group from it.
+        let choosable = self.capabilities.hold.is_some() || !self.protected;
+        may(left.notices > 0 && self.place == Place::InService && choosable, Move::Choose);
+        may(self.place == Place::Warmed, Move::Activate);
+        let standby = !self.capabilities.leaving_lowers_capacity;
+        may(standby && left.moves > 0 && self.place == Place::InService, Move::EnterStandby);
+        may(self.place == Place::Standby, Move::ExitStandby);
+        may(left.moves > 0 && self.place == Place::InService, Move::Detach);
+        may(self.target_news.is_some(), Move::TargetNews);
+        may(left.notices > 0 && self.spot.is_none(), Move::Spot);
+        may(left.orders == 2 && self.agent.phase() != Phase::Gone, Move::Stop);
+        may(left.moves > 0 && self.place == Place::Warmed && self.agent.phase() != Phase::Gone, Move::PowerCycle);
+        may(left.notices > 0, Move::Rebalance);
+        may(left.orders > 0, Move::Drain);
+        may(left.orders == 1 && self.agent.can_undrain(), Move::Undrain);
+        // It reads its configuration within moments.
+        let reads = runner.is_some_and(|runner| runner.reload_due);
+        may(self.agent.poll_timeout().is_some() && !reads, Move::Time);
+        moves
+    }
+
+    pub(crate) fn step(&mut self, step: Move) {
+        match step {
+            Move::Answer(index) => {
+                let (id, effect) = self.open.remove(index);
+                let result = self.perform(effect);
+                self.resume(id, result);
+            }
+            Move::Lose(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                if let (HostEffect::NoteTold(told), Some(runner)) = (effect, &mut self.runner) {
+                    // The disk did not take it; the host remembers it until it crashes.
+                    runner.remembered = told;
+                }
+                self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
+            }
+            Move::LoseAnswer(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                self.perform(effect);
+                self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
+            }
+            Move::Reject(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                self.resume(id, failure(effect, CloudErrorKind::Credentials, ErrorKind::Unreachable));
+            }
+            Move::Deny(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                self.denied |= matches!(effect, HostEffect::Cloud(_));
+                self.resume(id, failure(effect, CloudErrorKind::Denied, ErrorKind::Unauthorized));
+            }
+            Move::InProgress(index) => {
+                self.left.faults -= 1;
+                let (id, effect) = self.open.remove(index);
+                self.resume(id, failure(effect, CloudErrorKind::InProgress, ErrorKind::Unreachable));
+            }
+            Move::Stale(index) => {
+                let (id, _) = self.open.remove(index);
+                let membership = membership(self.was.0, self.protected);
+                self.resume(id, HostResult::Cloud(Ok(CloudAnswer::Membership(membership))));
+            }
+            Move::Reload => {
+                let runner = self.runner.as_mut().unwrap();
+                (runner.reload_due, runner.quiesced, runner.late, runner.looks) = (false, true, true, 0);
+                runner.stale = runner.asking;
+                runner.reloads = runner.reloads.saturating_add(1);
+            }
+            Move::Request => {
+                let runner = self.runner.as_mut().unwrap();
+                (runner.asking, runner.late) = (true, runner.late && !runner.quiesced);
+            }
+            Move::HandOut => {
+                self.queued -= 1;
+                self.runner.as_mut().unwrap().handed_out = true;
+            }
+            Move::Receive => {
+                let runner = self.runner.as_mut().unwrap();
+                runner.job |= std::mem::take(&mut runner.handed_out);
+                runner.asking = std::mem::take(&mut runner.stale) && !runner.job;
+            }
+            Move::Enqueue => {
+                self.left.jobs -= 1;
+                self.queued += 1;
+            }
+            Move::Assign => {
+                self.queued -= 1;
+                self.runner.as_mut().unwrap().job = true;
+            }
+            Move::Finish => self.runner.as_mut().unwrap().job = false,
+            Move::Exit => self.lose_runner(),
+            Move::ExitNews => {
+                self.exit_news = false;
+                self.tell(Event::RunnerExited);
+            }
+            Move::Sample => self.sampled = Some(self.truth()),
+            Move::SampleBlind => {
+                self.left.faults -= 1;
+                self.sampled = Some(Activity::Unknown("docker".into()));
+            }
+            Move::Arrive => {
+                let activity = self.sampled.take().unwrap();
+                self.agent.sampled(activity, false, self.now);
+                self.collect();
+            }
+            Move::RunnerDies => {
+                self.left.faults -= 1;
+                self.lose_runner();
+            }
+            Move::Crash => self.crash(),
+            Move::Choose => {
+                // A scale-in of an unprotected one, a refresh, an operator: with the hook.
+                self.left.notices -= 1;
+                self.leave_group();
+            }
+            Move::Activate => {
+                self.go(Place::InService);
+                self.target_news = Some(TargetState::InService);
+            }
+            Move::EnterStandby => {
+                self.left.moves -= 1;
+                self.desired = self.desired.saturating_sub(1);
+                self.go(Place::Standby);
+            }
+            Move::ExitStandby => {
+                self.desired += 1;
+                self.go(Place::InService);
+            }
+            Move::Detach => {
+                self.left.moves -= 1;
+                self.go(Place::Detached);
+            }
+            Move::TargetNews => {
+                let target = self.target_news.take().unwrap();
+                self.tell(Event::TargetState(target));
+            }
+            Move::Spot => {
+                self.left.notices -= 1;
+                let at = self.now + secs(120);
+                self.spot = Some(at);
+                self.tell(Event::Spot { at });
+            }
+            Move::Rebalance => {
+                self.left.notices -= 1;
+                self.tell(Event::Rebalance);
+            }
+            Move::Stop => {
+                self.left.orders -= 1;
+                self.called = true;
+                // Before it served nothing was begun: what becomes of the instance is the operator's to say.
+                let booting = self.agent.phase() == Phase::Booting;
+                self.tell(Event::Stop);
+                self.excused = booting && self.agent.phase() == Phase::Gone;
+            }
+            Move::PowerCycle => {
+                self.left.moves -= 1;
+                self.tell(Event::Stop);
+                // The shutdown waits for the service, so what it writes is written.
+                while let Some(index) = self.open.iter().position(|(_, effect)| is_entry(*effect)) {
+                    self.step(Move::Answer(index));
+                }
+                self.restart();
+            }
+            Move::Drain => self.order(Order::Drain),
+            Move::Undrain => self.order(Order::Undrain),
+            Move::Time => {
+                self.now = self.agent.poll_timeout().unwrap().max(self.now);
+                self.agent.handle_timeout(self.now);
+                self.collect();
+            }
+        }
+    }
+}
