@@ -43,6 +43,11 @@ enum Failure {
     Failed(String),
 }
 
+/// The command line, for its manual pages and completions.
+pub fn command() -> clap::Command {
+    <args::Args as clap::CommandFactory>::command()
+}
+
 /// Runs the program with these arguments, without the program's own name.
 ///
 /// Exits with 0 when it did what was asked, 1 when it could not, 2 when the arguments or the settings cannot work.

@@ -47,6 +47,11 @@ const CLOUD: &Provider = PROVIDERS[0];
 /// a raise needs both, because it remembers nothing, and so they cost no time.
 const EARLY_LOOKS: usize = 16;
 
+/// The command line, for its manual pages and completions.
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// Runs the scaler with these arguments, the program's name not among them.
 ///
 /// Exits with 0 on success, 1 when a pool failed or was read in part (`once`, `check`), 2 when the arguments or the settings cannot work.

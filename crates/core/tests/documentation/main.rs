@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "what is tested here are files of the project")]
 
+mod default_settings;
+
 use std::{collections::BTreeSet, env, fs, path::Path};
 
 use lightsout_core::{
@@ -22,9 +24,16 @@ fn with_table(text: &str, name: &str, table: &str) -> String {
 
 /// Compares a file with its tables as they should be; rewrites it when `UPDATE_DOCS` is set.
 fn check(file: &str, tables: &[(&str, String)]) {
+    check_whole(file, |found| {
+        tables.iter().fold(found.to_owned(), |text, (name, table)| with_table(&text, name, table))
+    });
+}
+
+/// Compares a file with what it should be, given what it is.
+fn check_whole(file: &str, expected: impl FnOnce(&str) -> String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
     let found = fs::read_to_string(&path).expect(file);
-    let expected = tables.iter().fold(found.clone(), |text, (name, table)| with_table(&text, name, table));
+    let expected = expected(&found);
     if env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, expected).expect(file);
         return;
