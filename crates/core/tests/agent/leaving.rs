@@ -328,7 +328,28 @@ fn a_stuck_runner_is_ended_only_when_quiet_long_enough_after_it_was_told() {
     rig.pass(secs(899));
     assert_eq!(rig.open(), []);
     rig.pass(secs(1));
+    rig.answer(Request::Probe, QUIET);
     assert_eq!(rig.open(), [Request::Abort { within: secs(15) }]);
+}
+
+#[test]
+fn a_stuck_runner_is_not_ended_upon_an_old_snapshot() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Maintenance);
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    // Taken before the runner was told: it had just been handed a job. The machine stood still, or the probes did.
+    rig.event(Event::Activity(Activity::Quiet));
+    rig.pass(secs(1_000));
+    assert_eq!(rig.open(), [Request::Probe], "nothing is concluded from it");
+    rig.answer(Request::Probe, Outcome::Snapshot(busy("job-1")));
+    rig.pass(secs(3_600));
+    assert_eq!(rig.open(), [], "the job may take its time");
+    rig.event(Event::Activity(Activity::Quiet));
+    rig.pass(secs(900));
+    rig.answer(Request::Probe, Outcome::Snapshot(Activity::Unknown("docker".into())));
+    rig.pass(secs(3_600));
+    assert_eq!(rig.open(), [], "doubt is no quiet");
 }
 
 #[test]

@@ -172,8 +172,15 @@ impl Lifecycle {
         }
     }
 
-    /// A runner that was told to exit, has nothing to do and does not exit is stuck: it is made to.
+    /// Quiet long enough after it was told to exit? Only a fresh snapshot tells: the last may be as old as the limit.
     pub(super) fn check_exit_limit(&mut self, now: Tick) {
+        if self.elapsed(Timer::ExitLimit, now) {
+            self.probe_early();
+        }
+    }
+
+    /// A runner that was told to exit, has nothing to do as a fresh snapshot shows, and does not exit is stuck: it is made to.
+    pub(super) fn end_stuck_runner(&mut self, now: Tick) {
         if self.elapsed(Timer::ExitLimit, now) {
             self.state.restart_exit_clock(now);
             self.note("the runner was told to exit, has no job and does not exit; ending it");

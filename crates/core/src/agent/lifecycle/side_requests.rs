@@ -155,7 +155,7 @@ impl Lifecycle {
         }
     }
 
-    /// An early look at all probes, in the last part of an idle period.
+    /// A look at all probes out of turn, before something is concluded from quiet.
     pub(super) fn probe_early(&mut self) {
         if self.side.probe.is_none() {
             self.side.probe = Some(self.ask(Request::Probe));
@@ -181,6 +181,7 @@ impl Lifecycle {
             self.side.probe = None;
             if let Outcome::Snapshot(activity) = outcome {
                 self.observe(activity, now);
+                self.end_stuck_runner(now);
             }
         }
     }

@@ -43,7 +43,7 @@ timers! {
     SpotLeave,
     /// What is seen after the proof is a remnant.
     ProofLimit,
-    /// A runner that was told to exit, has no job and does not exit is stuck.
+    /// A runner that was told to exit, has no job and does not exit may be stuck: a fresh snapshot is due.
     ExitLimit,
     /// The termination hook is extended.
     Heartbeat,
@@ -100,7 +100,8 @@ impl Lifecycle {
             Timer::ExitLimit => match self.state {
                 State::Draining(super::state::Draining { step: DrainStep::Exit { quiet_since }, .. })
                 | State::Returning { step: ReturnStep::OldExit { quiet_since }, .. } => {
-                    quiet_since.map(|since| since + self.policy.unknown_limit)
+                    // The fresh snapshot decides first.
+                    quiet_since.filter(|_| !self.side.probing()).map(|since| since + self.policy.unknown_limit)
                 }
                 State::Booting { .. }
                 | State::Registering { .. }
