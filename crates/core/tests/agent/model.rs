@@ -1,13 +1,20 @@
 //! The real agent in a small world, explored: every interleaving of answers, jobs, faults, crashes and notices, breadth first up to a
 //! bound, then long random walks. In every state that is met no promise is broken, and once the faults stop, the instance ends or serves.
 
-use std::collections::{HashSet, VecDeque};
+mod herd;
+
+use std::{
+    collections::{HashSet, VecDeque},
+    fmt::Debug,
+    hash::Hash,
+};
 
 use lightsout_core::{
     agent::{
         action::Rung,
         host::{CloudCall, HostEffect},
         policy::Protection,
+        salt::Salt,
     },
     cloud::Capabilities,
     invariants::Violation,
@@ -15,7 +22,7 @@ use lightsout_core::{
 
 use crate::{
     rig::{BARE_CLOUD, CLOUD},
-    world::{Kind, Move, Place, World},
+    world::{Group, Kind, Move, Place, World},
 };
 
 /// Each way to drain, on a cloud that protects its instances from launch and lets endings be held off, and on one that does neither
@@ -30,21 +37,60 @@ fn scenarios() -> impl Iterator<Item = (Kind, Capabilities, Protection)> {
     })
 }
 
-fn check(world: &World, path: &[Move]) {
-    if let Some(violation) = world.ledger.violation() {
-        panic!("{violation}: after {path:?}\n{world:?}");
+/// Something in which what may happen next is a step.
+trait Explorable: Clone + Debug + Eq + Hash {
+    type Step: Copy + Debug;
+
+    fn steps(&self) -> Vec<Self::Step>;
+    fn take(&mut self, step: Self::Step);
+    /// What went wrong.
+    fn wrong(&self) -> Option<String>;
+    /// The end that it comes to when nothing gets in the way any more.
+    fn settled(self) -> Self;
+}
+
+impl Explorable for World {
+    type Step = Move;
+
+    fn steps(&self) -> Vec<Move> {
+        self.moves()
+    }
+
+    fn take(&mut self, step: Move) {
+        self.step(step);
+    }
+
+    fn wrong(&self) -> Option<String> {
+        self.ledger.violation().map(|violation| violation.to_string())
+    }
+
+    fn settled(self) -> Self {
+        self.settle()
     }
 }
 
-fn check_end(start: &World, path: &[Move]) {
-    let end = start.clone().settle();
-    if let Some(violation) = end.ledger.violation() {
-        panic!("{violation}: settling after {path:?}\nfrom {start:?}\nto {end:?}");
+fn check<W: Explorable>(world: &W, path: &[W::Step]) {
+    if let Some(wrong) = world.wrong() {
+        panic!(
+            "{wrong}: after {path:?}
+{world:?}"
+        );
+    }
+}
+
+fn check_end<W: Explorable>(start: &W, path: &[W::Step]) {
+    let end = start.clone().settled();
+    if let Some(wrong) = end.wrong() {
+        panic!(
+            "{wrong}: settling after {path:?}
+from {start:?}
+to {end:?}"
+        );
     }
 }
 
 /// Breadth first. The bound is in states, so that the time it takes is too.
-fn explore(start: World, most: usize) -> usize {
+fn explore<W: Explorable>(start: W, most: usize) -> usize {
     let mut seen = HashSet::from([start.clone()]);
     let mut queue = VecDeque::from([(start, Vec::new())]);
     let mut count = 0;
@@ -53,10 +99,10 @@ fn explore(start: World, most: usize) -> usize {
         if count % 7 == 0 {
             check_end(&world, &path);
         }
-        for step in world.moves() {
+        for step in world.steps() {
             let mut next = world.clone();
-            next.step(step);
-            let mut path: Vec<Move> = path.clone();
+            next.take(step);
+            let mut path = path.clone();
             path.push(step);
             check(&next, &path);
             if seen.len() < most && seen.insert(next.clone()) {
@@ -71,14 +117,33 @@ fn explore(start: World, most: usize) -> usize {
 fn no_interleaving_breaks_a_promise() {
     for (kind, cloud, protection) in scenarios() {
         for start in [
-            World::new(kind, cloud, protection, Place::InService, 2, true),
-            World::new(kind, cloud, protection, Place::Warmed, 2, true),
-            World::idle(kind, cloud, protection, 2, true),
-            World::idle(kind, cloud, protection, 1, true),
+            World::new(kind, cloud, protection, Place::InService, Group::of(2), Salt::NONE),
+            World::new(kind, cloud, protection, Place::Warmed, Group::of(2), Salt::NONE),
+            World::idle(kind, cloud, protection, Group::of(2), Salt::NONE),
+            World::idle(kind, cloud, protection, Group::of(1), Salt::NONE),
         ] {
             let states = explore(start, 12_000);
             assert!(states >= 1_000, "the world has become too small to prove anything: {states}");
         }
+    }
+}
+
+/// From where it matters, since it is too deep for the search from the start.
+#[test]
+fn no_request_that_is_on_its_way_is_cancelled() {
+    for protection in [Protection::Always, Protection::WhileBusy] {
+        let states = explore(World::quiescing(CLOUD, protection), 12_000);
+        assert!(states >= 1_000, "the world has become too small to prove anything: {states}");
+    }
+}
+
+#[test]
+fn no_right_that_may_still_come_is_taken_for_missing() {
+    for (cloud, protection) in
+        [(CLOUD, Protection::Always), (CLOUD, Protection::WhileBusy), (BARE_CLOUD, Protection::Always)]
+    {
+        let states = explore(World::ending(cloud, protection), 2_000);
+        assert!(states >= 100, "the world has become too small to prove anything: {states}");
     }
 }
 
@@ -94,8 +159,12 @@ fn no_long_run_breaks_a_promise() {
                 state ^= state << 17;
                 usize::try_from(state % below as u64).unwrap()
             };
-            let desired = if seed % 4 == 0 { 1 } else { 3 };
-            let mut world = World::idle(kind, cloud, protection, desired, false);
+            let group = if seed % 4 == 0 {
+                Group::of(1)
+            } else {
+                Group { before: u8::try_from(random(3)).unwrap(), ..Group::of(3) }
+            };
+            let mut world = World::idle(kind, cloud, protection, group, Salt::of(&format!("i-{seed}"))).fine();
             world.left.faults = 6;
             world.left.crashes = 3;
             world.left.notices = 3;
@@ -120,7 +189,7 @@ fn no_long_run_breaks_a_promise() {
 #[test]
 fn the_model_can_fail() {
     // A proof that is worth something notices an agent whose machine is ended under a job.
-    let mut world = World::idle(Kind::Signal, CLOUD, Protection::Always, 2, true);
+    let mut world = World::idle(Kind::Signal, CLOUD, Protection::Always, Group::of(2), Salt::NONE);
     world.step(Move::Enqueue);
     world.step(Move::Assign);
     let mut lowered = world.clone();

@@ -7,7 +7,7 @@ mod moves;
 mod runner;
 
 pub(crate) use self::{
-    group::Place,
+    group::{Group, Place},
     moves::Move,
     runner::{Kind, Runner},
 };
@@ -44,11 +44,16 @@ pub(crate) struct Budget {
     pub jobs: u8,
 }
 
+impl Budget {
+    pub(crate) const NONE: Self = Self { faults: 0, crashes: 0, notices: 0, moves: 0, orders: 0, jobs: 0 };
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     kind: Kind,
     capabilities: Capabilities,
     policy: AgentPolicy,
+    salt: Salt,
     pub agent: Agent,
     pub now: Tick,
     open: Vec<(EffectId, HostEffect)>,
@@ -61,14 +66,18 @@ pub(crate) struct World {
     pub place: Place,
     /// The place before, which a stale description may still show, and when it changed.
     was: (Place, Tick),
-    desired: u8,
+    pub group: Group,
     protected: bool,
     /// Whether an operator called the instance away.
     called: bool,
     /// Whether an operator stopped the agent before it served.
     excused: bool,
-    /// Whether a right was missing.
+    /// Whether a right was missing that cannot be on its way any more.
     denied: bool,
+    /// Whether the group refused what was asked of it.
+    refused: bool,
+    /// When the present agent began.
+    began: Tick,
     /// Since when it has been retiring.
     retiring_since: Option<Tick>,
     /// A snapshot that was taken and has not arrived yet.
@@ -81,14 +90,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// An instance that has just booted, in a group of `desired` whose minimum is 1.
+    /// An instance that has just booted.
     pub(crate) fn new(
         kind: Kind,
         capabilities: Capabilities,
         protection: Protection,
         place: Place,
-        desired: u8,
-        coarse: bool,
+        group: Group,
+        salt: Salt,
     ) -> Self {
         let policy = AgentPolicy {
             idle_timeout: Some(secs(60)),
@@ -98,27 +107,29 @@ impl World {
             ..AgentPolicy::default()
         };
         let now = Tick(1_000_000);
-        let agent =
-            Agent::begin(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, Salt::NONE, now);
+        let agent = Agent::begin(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, salt, now);
         let mut world = Self {
             kind,
             capabilities,
+            salt,
             agent,
             policy,
             now,
             open: Vec::new(),
-            coarse,
+            coarse: true,
             runner: None,
             launch: false,
             queued: 0,
             journal: JournalEntry::FRESH,
             place,
             was: (place, Tick::ZERO),
-            desired,
+            group,
             protected: capabilities.protection == ProtectionSupport::AtLaunch,
             called: false,
             excused: false,
             denied: false,
+            refused: false,
+            began: now,
             retiring_since: None,
             sampled: None,
             exit_news: false,
@@ -136,10 +147,10 @@ impl World {
         kind: Kind,
         capabilities: Capabilities,
         protection: Protection,
-        desired: u8,
-        coarse: bool,
+        group: Group,
+        salt: Salt,
     ) -> Self {
-        let mut world = Self::new(kind, capabilities, protection, Place::InService, desired, coarse);
+        let mut world = Self::new(kind, capabilities, protection, Place::InService, group, salt);
         while world.runner.is_none() {
             world.step(if world.open.is_empty() { Move::Time } else { Move::Answer(0) });
         }
@@ -150,6 +161,34 @@ impl World {
         world.step(Move::Arrive);
         assert!(matches!(world.agent.phase(), Phase::Idle { .. }), "{:?}", world.agent);
         world
+    }
+
+    /// The same with a job that waits, while its runner is to read the configuration by which it asks for no more. Nothing else happens.
+    pub(crate) fn quiescing(capabilities: Capabilities, protection: Protection) -> Self {
+        let mut world = Self::idle(Kind::CancelsRequests, capabilities, protection, Group::of(2), Salt::NONE);
+        world.step(Move::Enqueue);
+        world.step(Move::Drain);
+        while world.runner.is_some_and(|runner| !runner.reload_due) {
+            world.step(Move::Answer(0));
+        }
+        world.left = Budget::NONE;
+        world
+    }
+
+    /// A young one that was called away and asks the cloud for its end, where two things go wrong.
+    pub(crate) fn ending(capabilities: Capabilities, protection: Protection) -> Self {
+        let mut world = Self::idle(Kind::Call, capabilities, protection, Group::of(2), Salt::NONE);
+        world.step(Move::Drain);
+        while !world.open.iter().any(|(_, effect)| matches!(effect, HostEffect::Cloud(CloudCall::End(_)))) {
+            world.step(Move::Answer(0));
+        }
+        world.left = Budget { faults: 2, ..Budget::NONE };
+        world
+    }
+
+    /// The same where local effects take their time, too.
+    pub(crate) fn fine(self) -> Self {
+        Self { coarse: false, ..self }
     }
 
     /// Ended, waiting in the warm pool, or ready for jobs.
@@ -163,7 +202,7 @@ impl World {
     /// Without further faults and notices, everything that is pending happens, jobs end, and time passes: the world at the end, in which no
     /// promise is broken if all is well.
     pub(crate) fn settle(mut self) -> Self {
-        self.left = Budget { faults: 0, crashes: 0, notices: 0, moves: 0, orders: 0, jobs: 0 };
+        self.left = Budget::NONE;
         self.queued = 0;
         for round in 0..4_000 {
             if self.place == Place::Gone || (self.good() && self.open.is_empty()) {
@@ -212,7 +251,8 @@ impl World {
         (self.sampled, self.exit_news, self.launch) = (None, false, false);
         let (policy, rules) = (self.policy.clone(), self.kind.rules());
         self.agent =
-            Agent::begin(policy, rules, self.capabilities, self.journal, self.runner.is_some(), Salt::NONE, self.now);
+            Agent::begin(policy, rules, self.capabilities, self.journal, self.runner.is_some(), self.salt, self.now);
+        self.began = self.now;
         self.target_news = match self.place {
             Place::Warmed => Some(TargetState::Warmed),
             Place::Waiting => Some(TargetState::Terminated),
@@ -222,6 +262,13 @@ impl World {
         if let Some(at) = self.spot {
             self.tell(Event::Spot { at });
         }
+    }
+
+    /// What the agent does once time has come so far.
+    pub(crate) fn wake(&mut self, now: Tick) {
+        self.now = self.now.max(now);
+        self.agent.handle_timeout(self.now);
+        self.collect();
     }
 
     fn order(&mut self, order: Order) {
@@ -268,17 +315,18 @@ impl World {
             | Phase::Draining { .. }
             | Phase::Gone => self.retiring_since = None,
         }
-        // Where leaving always lowers the capacity, this is how one at the floor leaves.
-        let gentle =
-            self.capabilities.leaving_lowers_capacity && effect == HostEffect::Cloud(CloudCall::End(Rung::Unhealthy));
         if self.agent.phase().why() == Some(LeaveReason::Operator) && !self.called {
             self.ledger.left_uncalled();
         }
-        if let HostEffect::Cloud(CloudCall::End(Rung::Unhealthy | Rung::PowerOff)) = effect
-            && !gentle
-        {
+        let HostEffect::Cloud(CloudCall::End(rung)) = effect else { return };
+        // Where leaving always lowers the capacity, this is how one at the floor leaves.
+        let gentle = self.capabilities.leaving_lowers_capacity && rung == Rung::Unhealthy;
+        if rung > Rung::Shrink && !gentle {
             let long = self.retiring_since.is_some_and(|since| self.now.since(since) >= self.policy.rung_patience);
-            self.ledger.ended_bluntly(self.denied || long);
+            let elsewhere = [self.place, self.was.0].iter().any(|place| *place != Place::InService);
+            let suits =
+                rung != Rung::Unhealthy && rung != Rung::PowerOff && (self.refused || elsewhere || self.is_surplus());
+            self.ledger.ended_bluntly(self.denied || long || suits);
         }
     }
 }

@@ -91,6 +91,40 @@ fn a_runner_that_does_not_count_its_requests_is_told_after_the_longest_one() {
 }
 
 #[test]
+fn two_looks_with_an_unanswered_one_between_them_are_not_in_a_row() {
+    let mut host = quiesced(requests(0, 1));
+    for result in [requests(0, 2), HostResult::Requests(Err("no metrics".into())), requests(0, 2)] {
+        host.look(result);
+        assert!(!host.told());
+    }
+    host.look(requests(0, 2));
+    assert!(host.told());
+}
+
+#[test]
+fn a_runner_that_never_reads_its_configuration_is_told_after_the_longest_request() {
+    let mut host = quiesced(requests(0, 1));
+    for _ in 0..599 {
+        host.look(requests(0, 1));
+        assert!(!host.told());
+    }
+    host.look(requests(0, 1));
+    assert!(host.told());
+}
+
+#[test]
+fn the_first_look_without_a_request_is_followed_by_a_second_however_late() {
+    let mut host = quiesced(requests(1, 1));
+    for _ in 0..599 {
+        host.look(requests(1, 2));
+    }
+    host.look(requests(0, 2));
+    assert!(!host.told());
+    host.look(requests(0, 2));
+    assert!(host.told());
+}
+
+#[test]
 fn a_runner_with_a_request_on_its_way_for_ever_is_busy() {
     let mut host = quiesced(requests(1, 1));
     for _ in 0..600 {

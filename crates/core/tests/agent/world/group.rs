@@ -28,6 +28,25 @@ pub(crate) enum Place {
     Gone,
 }
 
+/// The group as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Group {
+    pub desired: u8,
+    pub min: u8,
+    /// What the scaler advises to keep.
+    pub floor: u8,
+    /// The members beside this instance, and how many of them come before it.
+    pub others: u8,
+    pub before: u8,
+}
+
+impl Group {
+    /// So many members, of which one must stay, and this instance the first of them.
+    pub(crate) fn of(desired: u8) -> Self {
+        Self { desired, min: 1, floor: 0, others: desired - 1, before: 0 }
+    }
+}
+
 impl World {
     pub(super) fn cloud(&mut self, call: CloudCall) -> Result<CloudAnswer, CloudError> {
         let refuse = |kind| Err(CloudError::new(kind, "refused"));
@@ -35,8 +54,9 @@ impl World {
             CloudCall::Membership => Ok(CloudAnswer::Membership(membership(self.place, self.protected))),
             CloudCall::Room if matches!(self.place, Place::Detached | Place::Gone) => refuse(CloudErrorKind::NotFound),
             CloudCall::Room => {
-                let desired = u32::from(self.desired);
-                Ok(CloudAnswer::Room(Room { desired, min: 1, floor: 0, members: desired, rank: 0 }))
+                let Group { desired, min, floor, before, .. } = self.group;
+                let [desired, min, floor, members, rank] = [desired, min, floor, self.members(), before].map(u32::from);
+                Ok(CloudAnswer::Room(Room { desired, min, floor, members, rank }))
             }
             CloudCall::Protect(on) => {
                 self.protected = on;
@@ -61,17 +81,21 @@ impl World {
                 Ok(CloudAnswer::Done)
             }
             CloudCall::End(Rung::Shrink | Rung::Replace | Rung::Unhealthy) if self.place == Place::Detached => {
+                self.refused = true;
                 refuse(CloudErrorKind::NotFound)
             }
             // The group lowers its capacity once for each call, also for an instance that is on its way out already.
-            CloudCall::End(Rung::Shrink) if self.desired <= 1 => refuse(CloudErrorKind::AtFloor),
+            CloudCall::End(Rung::Shrink) if self.group.desired <= self.group.min => {
+                self.refused = true;
+                refuse(CloudErrorKind::AtFloor)
+            }
             CloudCall::End(rung) => {
                 if rung == Rung::Shrink {
                     // Whoever was put in standby a moment ago may not know it yet, and nobody can tell them.
                     let told = if self.now.since(self.was.1) < STALE { self.was.0 } else { self.place };
                     let counted = [told, self.place].into_iter().find(|place| *place == Place::InService);
                     self.ledger.lowered(membership(counted.unwrap_or(self.place), self.protected));
-                    self.desired -= 1;
+                    self.group.desired -= 1;
                 }
                 if self.place != Place::Waiting {
                     self.leave_group();
@@ -79,6 +103,16 @@ impl World {
                 Ok(CloudAnswer::Done)
             }
         }
+    }
+
+    /// Those that count towards the group's capacity.
+    pub(super) fn members(&self) -> u8 {
+        self.group.others + u8::from(self.place == Place::InService)
+    }
+
+    /// Whether the group has more than it wants.
+    pub(super) fn is_surplus(&self) -> bool {
+        self.members() > self.group.desired
     }
 
     /// The group ends the instance; a hook holds that off, if there can be one.

@@ -1,5 +1,7 @@
 //! Everything that may happen next.
 
+use std::time::Duration;
+
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -18,6 +20,9 @@ use super::{
     runner::{Kind, Runner},
 };
 use crate::rig::secs;
+
+/// How long a right that an instance is given at its birth may take to reach it.
+const RIGHTS: Duration = Duration::from_secs(300);
 
 /// One thing that may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +180,8 @@ impl World {
             Move::Deny(index) => {
                 self.left.faults -= 1;
                 let (id, effect) = self.open.remove(index);
-                self.denied |= matches!(effect, HostEffect::Cloud(_));
+                let may_come = self.spot.is_none() && self.now.since(self.began) < RIGHTS;
+                self.denied |= matches!(effect, HostEffect::Cloud(_)) && !may_come;
                 self.resume(id, failure(effect, CloudErrorKind::Denied, ErrorKind::Unauthorized));
             }
             Move::InProgress(index) => {
@@ -247,11 +253,11 @@ impl World {
             }
             Move::EnterStandby => {
                 self.left.moves -= 1;
-                self.desired = self.desired.saturating_sub(1);
+                self.group.desired = self.group.desired.saturating_sub(1);
                 self.go(Place::Standby);
             }
             Move::ExitStandby => {
-                self.desired += 1;
+                self.group.desired += 1;
                 self.go(Place::InService);
             }
             Move::Detach => {
@@ -292,9 +298,8 @@ impl World {
             Move::Drain => self.order(Order::Drain),
             Move::Undrain => self.order(Order::Undrain),
             Move::Time => {
-                self.now = self.agent.poll_timeout().unwrap().max(self.now);
-                self.agent.handle_timeout(self.now);
-                self.collect();
+                let due = self.agent.poll_timeout().unwrap();
+                self.wake(due);
             }
         }
     }
