@@ -119,8 +119,8 @@ async fn check_pool(
 
 /// What is to be said of the pools that count the same jobs as others, by name.
 fn shared(pools: &[Pool]) -> BTreeMap<String, String> {
-    let settings = pools.iter().map(|pool| &pool.settings);
-    let pools: Vec<_> = settings.filter_map(|pool| Some((pool, pool.platform.takes()?))).collect();
+    let settings = pools.iter().map(|pool| pool.settings.as_ref());
+    let pools: Vec<(&PoolSettings, Takes)> = settings.filter_map(|pool| Some((pool, pool.platform.takes()?))).collect();
     let twins = |(pool, takes): &(&PoolSettings, Takes)| {
         let of_one_platform = |other: &PoolSettings| {
             other.platform.platform() == pool.platform.platform() && other.platform.address() == pool.platform.address()

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::future::join;
+use jiff::Timestamp;
 use lightsout_cloud::{GroupView, Groups};
 use lightsout_core::{
     cloud::Floor,
@@ -75,7 +76,7 @@ impl TickContext {
 
 /// One pool, and what it remembers between two ticks. All of it may be lost at any time.
 pub(crate) struct Pool {
-    pub(crate) settings: PoolSettings,
+    pub(crate) settings: Rc<PoolSettings>,
     /// Shared with the pools whose platform has the same address.
     room: Rc<Semaphore>,
     /// How the queue is read, and when its token was fetched.
@@ -119,7 +120,7 @@ impl Pool {
             let room = rooms.entry(settings.platform.address().to_owned());
             let room = Rc::clone(room.or_insert_with(|| Rc::new(Semaphore::new(MAX_REQUESTS))));
             Self {
-                settings,
+                settings: Rc::new(settings),
                 room,
                 queue: None,
                 not_before: None,
@@ -162,7 +163,10 @@ impl Pool {
     }
 
     /// One tick: queue and group at the same time, the plan, the raise, then everything else.
-    pub(crate) async fn tick(mut self, context: Rc<TickContext>, group: Describing) -> (Self, Record) {
+    ///
+    /// All pools tick at the same time, so what a tick holds while it waits for others counts a thousand times: the pool is
+    /// not held by value, and what only few do at a time is in a box of its own.
+    pub(crate) async fn tick(mut self: Box<Self>, context: Rc<TickContext>, group: Describing) -> (Box<Self>, Record) {
         let started = Instant::now();
         let mut record = Record {
             time: String::new(),
@@ -195,7 +199,7 @@ impl Pool {
         record: &mut Record,
     ) -> Result<(), String> {
         let until = started + context.deadline;
-        let settings = self.settings.clone();
+        let settings = Rc::clone(&self.settings);
         let reading = async { (self.read(context, started, until).await, started.elapsed()) };
         let ((reading, took), looks) = join(reading, raising::looks(context, &settings, group, until)).await;
         record.ms.demand = Some(millis(took));
@@ -222,19 +226,25 @@ impl Pool {
                 return Ok(());
             };
             let until = Instant::now() + context.deadline;
-            let changes;
-            (view, changes) = self.look_again(context, view, first_look, early, until).await?;
-            if whole {
-                self.see(&demand, &view.group, &changes);
-            }
-            decided = self.decide(&demand, &view.group, self.highest(&changes));
-            explain(record, &decided);
-            self.carry_out(context, &view.group, &decided, until, record).await?;
+            let raise = async {
+                let (view, changes) = self.look_again(context, view, first_look, early, until).await?;
+                if whole {
+                    self.see(&demand, &view.group, &changes);
+                }
+                decided = self.decide(&demand, &view.group, self.highest(&changes));
+                explain(record, &decided);
+                self.carry_out(context, &view.group, &decided, until, record).await?;
+                Ok::<_, String>(view)
+            };
+            view = Box::pin(raise).await?;
             drop(slot);
         }
         self.waited = 0;
         if !context.dry_run && whole {
-            self.write_floor(context, floor(&settings.policy, capacity(&view.group, 0)), &view.group).await;
+            let wanted = floor(&settings.policy, capacity(&view.group, 0));
+            if let Some(floor) = Floor::renewed(view.group.floor, self.floor, wanted, Timestamp::now()) {
+                Box::pin(self.write_floor(context, floor)).await;
+            }
         }
         Ok(())
     }
@@ -421,5 +431,5 @@ fn millis(span: Duration) -> u64 {
 
 /// The time of day, to the millisecond.
 fn now() -> String {
-    format!("{:.3}", jiff::Timestamp::now())
+    format!("{:.3}", Timestamp::now())
 }

@@ -26,7 +26,7 @@ const HINT_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Scheduler {
     context: Rc<TickContext>,
     idle: Vec<Pool>,
-    busy: FuturesUnordered<LocalBoxFuture<'static, (Pool, Record)>>,
+    busy: FuturesUnordered<LocalBoxFuture<'static, (Box<Pool>, Record)>>,
     /// The pools whose platform hinted at waiting jobs since their last tick began.
     hinted: BTreeSet<String>,
 }
@@ -85,7 +85,7 @@ impl Scheduler {
                 biased;
                 () = &mut stop => break,
                 Some((pool, record)) = self.busy.next(), if !self.busy.is_empty() => {
-                    self.idle.push(pool);
+                    self.idle.push(*pool);
                     done(&record);
                 }
                 _ = clock.tick() => self.tick(),
@@ -136,14 +136,14 @@ impl Scheduler {
             pool.began = Some(Instant::now());
             self.hinted.remove(&pool.settings.name);
             let describing = describing[&pool.settings.region].clone();
-            self.busy.push(pool.tick(Rc::clone(&self.context), describing).boxed_local());
+            self.busy.push(Box::new(pool).tick(Rc::clone(&self.context), describing).boxed_local());
         }
     }
 
     /// The next pool that ends its tick; `None` when none ticks.
     async fn next(&mut self) -> Option<Record> {
         let (pool, record) = self.busy.next().await?;
-        self.idle.push(pool);
+        self.idle.push(*pool);
         Some(record)
     }
 }

@@ -56,7 +56,8 @@ impl Driver {
     }
 
     /// The same, with requests and programs for which there is room beside those of other exchanges. Whoever waits for
-    /// it is served in turn; the time goes on meanwhile. After the first of the two times, what is known by then is the
+    /// it is served in turn; the time goes on meanwhile. It begins when there is room for the first of them, so that those
+    /// who wait take no memory for what they will ask. After the first of the two times, what is known by then is the
     /// result; if that is nothing, the exchange goes on until the second.
     ///
     /// # Errors
@@ -69,6 +70,11 @@ impl Driver {
     ) -> Result<T, ExchangeError> {
         let mut over = std::pin::pin!(tokio::time::sleep(time));
         let mut enough = std::pin::pin!(tokio::time::sleep(enough).fuse());
+        let mut first = tokio::select! {
+            biased;
+            permit = room.acquire() => permit.ok(),
+            () = &mut over => return Err(no_room(time)),
+        };
         let mut open = FuturesUnordered::new();
         let (mut asked, mut answered) = (BTreeMap::new(), 0_u32);
         let mut step = call.start();
@@ -77,10 +83,12 @@ impl Driver {
                 Step::Done(result) => return result,
                 Step::Perform(id, effect) => {
                     asked.insert(id, what(&effect));
+                    let needs_room = matches!(effect, Effect::Http(_) | Effect::Program(_));
+                    let permit = if needs_room { first.take() } else { None };
                     open.push(async move {
-                        let _permit = match effect {
-                            Effect::Http(_) | Effect::Program(_) => room.acquire().await.ok(),
-                            Effect::Clock | Effect::Sign(_) => None,
+                        let _permit = match permit {
+                            None if needs_room => room.acquire().await.ok(),
+                            permit => permit,
                         };
                         // A request that waits for room must not take the memory of one that is on its way.
                         (id, Box::pin(self.perform(effect)).await)
@@ -176,6 +184,12 @@ fn what(effect: &Effect) -> String {
         Effect::Clock => "the time".into(),
         Effect::Sign(_) => "the signature".into(),
     }
+}
+
+/// The time was over before anything was asked.
+fn no_room(time: Duration) -> ExchangeError {
+    let message = format!("the requests of others left no room for its first one within {}", format_about(time));
+    ExchangeError::new(ErrorKind::TimeOver, message)
 }
 
 /// The time was over before anything was known.

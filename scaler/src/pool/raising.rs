@@ -75,7 +75,7 @@ pub(super) async fn looks(
 ) -> Result<(View, Option<SecondLook>), String> {
     let seen = view(context, settings, describing, until).await?;
     if context.looks_early && is_guarded(context, settings) && seen.group.desired < seen.group.max {
-        let look = second_look(context, settings, true, until).await;
+        let look = Box::pin(second_look(context, settings, true, until)).await;
         return Ok((seen, Some(look)));
     }
     Ok((seen, None))
@@ -195,8 +195,7 @@ impl Pool {
     }
 
     /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.
-    pub(super) async fn write_floor(&mut self, context: &TickContext, wanted: u32, group: &GroupView) {
-        let Some(floor) = Floor::renewed(group.floor, self.floor, wanted, Timestamp::now()) else { return };
+    pub(super) async fn write_floor(&mut self, context: &TickContext, floor: Floor) {
         let region = context.regions.region(&self.settings.region);
         let writing = async {
             let _slot = region.writes.acquire(0).await;

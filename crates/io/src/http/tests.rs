@@ -281,6 +281,21 @@ async fn several_exchanges_share_their_room() {
 }
 
 #[tokio::test]
+async fn nothing_is_begun_before_there_is_room_for_it() {
+    let server = Server::start(|seen, _| Answer::ok(seen.path.clone())).await;
+    let (driver, room, time) = (driver(), Semaphore::new(1), (SOON, SOON));
+    let others = room.acquire().await.unwrap();
+    let mut waits = Many::of(&server, 9);
+    let error = driver.complete_sharing(&mut waits, time, &room).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::TimeOver);
+    assert_eq!(error.message, "the requests of others left no room for its first one within 400ms");
+    assert_eq!((waits.asked, server.count()), (0, 0), "it did not even start");
+    drop(others);
+    let time = (Duration::from_secs(30), Duration::from_secs(30));
+    assert_eq!(driver.complete_sharing(&mut waits, time, &room).await, Ok(9), "one place is enough for all of it");
+}
+
+#[tokio::test]
 async fn what_is_known_when_the_time_is_over_is_the_result() {
     let server = Server::start(|seen, _| match seen.path.as_str() {
         "/3" => Answer::Silence,

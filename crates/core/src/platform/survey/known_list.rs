@@ -47,7 +47,9 @@ impl<L> Default for KnownList<L> {
 
 impl<L> KnownList<L> {
     /// All of its pages, of so many items each, read in this reading. Pages that have room grow again.
-    pub(super) fn read(pages: Vec<Page<L>>, size: usize, number: u32) -> Self {
+    pub(super) fn read(mut pages: Vec<Page<L>>, size: usize, number: u32) -> Self {
+        // They are kept until the next reading, and most lists have one page only.
+        pages.shrink_to_fit();
         let largest = pages.iter().map(|page| page.bytes).max().unwrap_or(0);
         let size = if largest.saturating_mul(2 * SHRINK) < MOST_BYTES { (size * SHRINK).min(PAGE) } else { size };
         Self { pages, read: number, turn: Turn { tried: number, hung: false }, size }

@@ -1,0 +1,80 @@
+//! The shipped program with many pools: how much memory each of them takes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{fmt::Write as _, fs, process::Stdio};
+
+use lightsout_io::testing::{Answer, Seen, Server};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+const POOLS: u32 = 600;
+/// A thousand of them, beside what the program takes in any case, stay within the 20 MB that the README promises. What is
+/// on the heap differs little between a build with and one without optimisation.
+const MOST_KIB_A_POOL: u64 = 12;
+
+/// Auto Scaling with every group that is asked for, and a GitLab without jobs.
+fn cloud_and_platform(seen: &Seen, _: usize) -> Answer {
+    if seen.method == "GET" {
+        return Answer::with(200, ("etag", "\"empty\""), "[]");
+    }
+    let mut members = String::new();
+    let names = seen.body.split('&').filter_map(|field| field.strip_prefix("AutoScalingGroupNames.member."));
+    for (_, name) in names.filter_map(|member| member.split_once('=')) {
+        write!(
+            members,
+            "<member><AutoScalingGroupName>{name}</AutoScalingGroupName><MinSize>0</MinSize><MaxSize>5</MaxSize>\
+             <DesiredCapacity>0</DesiredCapacity><DefaultCooldown>300</DefaultCooldown>\
+             <HealthCheckType>EC2</HealthCheckType><CreatedTime>2026-01-01T00:00:00Z</CreatedTime></member>"
+        )
+        .unwrap();
+    }
+    Answer::ok(format!(
+        "<DescribeAutoScalingGroupsResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">\
+         <DescribeAutoScalingGroupsResult><AutoScalingGroups>{members}</AutoScalingGroups>\
+         </DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>"
+    ))
+}
+
+/// The memory that no file backs, in KiB, once so many pools have ticked twice.
+async fn anonymous(server: &Server, pools: u32) -> u64 {
+    let home = tempfile::tempdir().unwrap();
+    let mut settings = format!(
+        "[defaults.platform.gitlab]\nurl = '{}'\ntoken = 'glpat-test'\nprojects = ['a/b']\nrun_untagged = true\n",
+        server.url
+    );
+    for number in 0..pools {
+        writeln!(settings, "[[pool]]\ngroup = 'ci-{number}'").unwrap();
+    }
+    let config = home.path().join("scaler.toml");
+    fs::write(&config, settings).unwrap();
+    let mut scaler = Command::new(env!("CARGO_BIN_EXE_lightsout-scaler"))
+        .args(["watch", "--tick", "1s", "--format", "json", "--config"])
+        .arg(&config)
+        .env_clear()
+        .envs([("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", &server.url)])
+        .envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y"), ("AWS_EC2_METADATA_DISABLED", "true")])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(scaler.stdout.take().unwrap()).lines();
+    for _ in 0..2 * pools {
+        let record = lines.next_line().await.unwrap().unwrap();
+        assert!(record.contains("\"result\":\"held\""), "{record}");
+    }
+    let smaps = fs::read_to_string(format!("/proc/{}/smaps_rollup", scaler.id().unwrap())).unwrap();
+    let line = smaps.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_pool_that_waits_for_others_takes_little_memory() {
+    let server = Server::start(cloud_and_platform).await;
+    let (one, many) = (anonymous(&server, 1).await, anonymous(&server, POOLS).await);
+    let each = (many - one) / u64::from(POOLS - 1);
+    println!("1 pool: {one} KiB, {POOLS} pools: {many} KiB, {each} KiB each");
+    assert!(each <= MOST_KIB_A_POOL, "{each} KiB for each of {POOLS} pools");
+}
