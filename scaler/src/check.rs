@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, summarize},
-    pool::{Pool, TickContext, groups_of, view},
+    pool::{Pool, TickContext, Unread, groups_of, view},
     regions::Describing,
 };
 
@@ -111,7 +111,8 @@ async fn check_pool(
             finding.seen.push(format!("{}: {queued} waiting, {running}", settings.platform.platform()));
             finding.errors.extend(missing.map(|missing| format!("the queue was read in part: {missing}")));
         }
-        Err(error) => finding.errors.push(error),
+        Err(Unread::Elsewhere(why)) => finding.warnings.push(format!("the queue was not tried: this scaler {why}")),
+        Err(Unread::Failed(error)) => finding.errors.push(error),
     }
     finding.warnings.extend(shared);
     finding

@@ -109,6 +109,8 @@ enum Health {
     Good,
     /// The queue was read in part.
     Partial,
+    /// Somebody else reads the queue.
+    Standby,
     Failing,
 }
 
@@ -206,9 +208,14 @@ impl Pool {
         record.ms.describe = looks.as_ref().ok().map(|(view, _)| millis(view.took));
         let (Reading { demand, missing }, (mut view, early)) = match (reading, looks) {
             (Ok(reading), Ok(looks)) => (reading, looks),
-            (Ok(_), Err(group)) => return Err(group),
-            (Err(queue), Ok(_)) => return Err(queue),
-            (Err(queue), Err(group)) => return Err(format!("{queue}; and {group}")),
+            (Ok(_) | Err(Unread::Elsewhere(_)), Err(group)) => return Err(group),
+            (Err(Unread::Elsewhere(why)), Ok(_)) => {
+                record.result = Outcome::Standby;
+                record.reason = Some(why);
+                return Ok(());
+            }
+            (Err(Unread::Failed(queue)), Ok(_)) => return Err(queue),
+            (Err(Unread::Failed(queue)), Err(group)) => return Err(format!("{queue}; and {group}")),
         };
 
         // What was counted is a lower bound, and raising to one is right: what is missing holds nothing back.
@@ -261,13 +268,13 @@ impl Pool {
         context: &TickContext,
         started: Instant,
         until: Instant,
-    ) -> Result<Reading, String> {
+    ) -> Result<Reading, Unread> {
         let room = Rc::clone(&self.room);
         let mut again = true;
         loop {
             let (mut queue, token_at) = match self.queue.take() {
                 Some(queue) => queue,
-                None => self.open(context, until).await?,
+                None => self.open(context, until).await.map_err(Unread::Failed)?,
             };
             let left = |until: Instant| until.saturating_duration_since(Instant::now());
             let time = (left(started + enough(context.deadline)), left(until));
@@ -292,6 +299,7 @@ impl Pool {
             let wish = read.as_ref().ok().and_then(|reading| reading.demand.poll_after);
             let poll_after = match trouble {
                 Some(ErrorKind::Throttled(after)) => after.max(wish),
+                Some(ErrorKind::Occupied(after)) => Some(after),
                 Some(_) | None => wish,
             };
             let until = poll_after.map(|after| Instant::now() + after.min(MAX_POLL_AFTER));
@@ -299,12 +307,13 @@ impl Pool {
             self.not_before = until;
             self.no_hint_before = until.filter(|_| throttled || wish.is_some_and(|wish| wish > PACE));
             return read.map_err(|error| match error.kind {
-                ErrorKind::TimeOver => format!(
+                ErrorKind::TimeOver => Unread::Failed(format!(
                     "the queue was not read: {}; raise `deadline`, see why {} is slow, or \
                      give its pools more time with `tick`: all together they have {MAX_REQUESTS} requests open at once",
                     error.message,
                     self.settings.platform.address()
-                ),
+                )),
+                ErrorKind::Occupied(_) => Unread::Elsewhere(error.message),
                 ErrorKind::Unauthorized
                 | ErrorKind::Forbidden
                 | ErrorKind::NotFound
@@ -313,7 +322,7 @@ impl Pool {
                 | ErrorKind::Server
                 | ErrorKind::Unreachable
                 | ErrorKind::Malformed
-                | ErrorKind::Refused => error.message,
+                | ErrorKind::Refused => Unread::Failed(error.message),
             });
         }
     }
@@ -346,6 +355,7 @@ impl Pool {
     fn log_transition(&mut self, record: &Record) {
         let health = match (record.result, &record.missing) {
             (Outcome::Failed, _) => Health::Failing,
+            (Outcome::Standby, _) => Health::Standby,
             (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued, Some(_)) => Health::Partial,
             (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued, None) => Health::Good,
         };
@@ -358,9 +368,20 @@ impl Pool {
                 missing = record.missing,
                 "the queue is read in part: the pool is raised to what is known"
             ),
+            Health::Standby => {
+                tracing::info!(pool = record.pool, "stands by: {}", record.reason.as_deref().unwrap_or_default());
+            }
             Health::Failing => tracing::warn!(pool = record.pool, error = record.error, "the pool cannot be scaled"),
         }
     }
+}
+
+/// Why a queue was not read.
+pub(crate) enum Unread {
+    /// Somebody else reads it, and only one can.
+    Elsewhere(String),
+    /// It failed.
+    Failed(String),
 }
 
 /// The groups of these pools, by region.

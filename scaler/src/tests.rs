@@ -9,6 +9,7 @@ mod partial;
 mod raising;
 mod releasing;
 mod rotation;
+mod standby;
 mod turns;
 mod watching;
 

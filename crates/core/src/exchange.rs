@@ -337,6 +337,8 @@ pub enum ErrorKind {
     NotFound,
     /// The platform answers, and has no runner of this instance.
     NoRunner,
+    /// Somebody else holds the only place at which it can be asked, as they should: ask again after this long.
+    Occupied(Duration),
     /// Too many requests: ask again after this long (429, or 503 with `Retry-After`).
     Throttled(Option<Duration>),
     /// The platform failed (5xx).
@@ -361,6 +363,7 @@ impl ExchangeError {
     pub fn is_transient(&self) -> bool {
         match self.kind {
             ErrorKind::NoRunner
+            | ErrorKind::Occupied(_)
             | ErrorKind::Throttled(_)
             | ErrorKind::Server
             | ErrorKind::Unreachable

@@ -18,6 +18,8 @@ pub enum Outcome {
     WouldRaise,
     /// It is to be raised, and other raises of its region went first: it is carried into the next tick.
     Queued,
+    /// Somebody else reads the queue, and only one can: this scaler waits to take over, see the reason.
+    Standby,
     /// Something failed, see the error; nothing was changed.
     Failed,
 }
@@ -30,6 +32,7 @@ impl Outcome {
             Self::Raised => "raised",
             Self::WouldRaise => "would_raise",
             Self::Queued => "queued",
+            Self::Standby => "standby",
             Self::Failed => "failed",
         }
     }
@@ -67,7 +70,7 @@ pub struct Record {
     /// Inputs, terms and limits of the plan; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Explanation>,
-    /// `why` as a sentence.
+    /// `why` as a sentence, or what a scaler that stands by waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What of the queue was not read, and why: the plan was made for what was.
@@ -102,7 +105,7 @@ impl fmt::Display for Record {
             (Outcome::Raised, Some(from), Some(to)) => write!(f, " raised {from} -> {to}")?,
             (Outcome::WouldRaise, Some(from), Some(to)) => write!(f, " would raise {from} -> {to} (dry run)")?,
             (Outcome::Queued, Some(from), Some(to)) => write!(f, " waits for its turn to be raised {from} -> {to}")?,
-            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued, ..) => {
+            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued | Outcome::Standby, ..) => {
                 write!(f, " {}", self.result.as_str())?;
             }
             (Outcome::Failed, _, Some(to)) => write!(f, " FAILED to raise to {to}")?,
@@ -162,6 +165,11 @@ mod tests {
             group: "ci-linux".into(),
             ..record(Outcome::Failed, None)
         };
+        let standby = Record {
+            why: None,
+            reason: Some("waits for the session of the runner scale set linux".into()),
+            ..record(Outcome::Standby, None)
+        };
         let partly = Record { missing: Some("1 of 9 projects was refused".into()), ..record(Outcome::Raised, Some(7)) };
         let refused = Record { error: Some("AWS refused it".into()), ..record(Outcome::Failed, Some(7)) };
         for (record, expected) in [
@@ -181,6 +189,10 @@ mod tests {
             (
                 record(Outcome::Held, None),
                 "2026-11-21T03:00:00.250Z linux held: 3 waiting + 4 running: need 7; desired is 5 [gitlab, 43 ms]",
+            ),
+            (
+                standby,
+                "2026-11-21T03:00:00.250Z linux standby: waits for the session of the runner scale set linux [gitlab, 43 ms]",
             ),
             (
                 partly,

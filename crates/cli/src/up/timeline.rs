@@ -99,7 +99,7 @@ impl Timeline {
             Outcome::Held | Outcome::WouldRaise | Outcome::Queued if self.error.is_some() => {
                 Some(("works again".to_owned(), Tone::Good))
             }
-            Outcome::Held | Outcome::WouldRaise | Outcome::Queued | Outcome::Failed => None,
+            Outcome::Held | Outcome::WouldRaise | Outcome::Queued | Outcome::Standby | Outcome::Failed => None,
         };
         self.error.clone_from(&record.error);
         self.decision = Some(record.clone());

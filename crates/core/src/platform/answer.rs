@@ -117,7 +117,7 @@ impl RequestContext {
     }
 
     /// The platform's own words about a refusal, short and clean.
-    fn own_message(&self, body: &[u8]) -> Option<String> {
+    pub(super) fn own_message(&self, body: &[u8]) -> Option<String> {
         if is_web_page(body) {
             return Some("a web page instead of JSON".to_owned());
         }

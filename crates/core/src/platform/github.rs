@@ -26,7 +26,7 @@
 //! # The queue, by a scale set (preview)
 //! [`scale_set_queue`] holds the message session of a runner scale set and reads `totalAssignedJobs` from its
 //! statistics: one call a reading, exact, for the whole organisation. One session exists at a time; it is given back when
-//! the scaler ends, and until then a second one is refused and asks again. Jobs that a message offers, as an Enterprise
+//! the scaler ends, and until then a second one waits for it and asks again. Jobs that a message offers, as an Enterprise
 //! Server's do, are taken before the message is deleted; where that fails it is kept, and offers them again.
 //!
 //! # The runner

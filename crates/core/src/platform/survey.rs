@@ -262,7 +262,7 @@ impl<S: Source> Survey<S> {
             }
             // What the list held may be there no more, or not for us.
             ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Refused => known.forget_jobs(self.number),
-            ErrorKind::NoRunner | ErrorKind::Malformed => {}
+            ErrorKind::NoRunner | ErrorKind::Occupied(_) | ErrorKind::Malformed => {}
         }
         self.run.failed.insert(list, error);
         for list in below {

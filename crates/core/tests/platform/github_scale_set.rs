@@ -252,8 +252,9 @@ fn another_owner_of_the_session_is_named_as_the_reason() {
     let mut replies = opening(0, 0);
     replies[3] = ok(409, &json!({"message": "already has an active session"}));
     let error = script(&mut open(settings()), replies).0.expect_err("conflict");
-    assert_eq!(error.kind, ErrorKind::Throttled(Some(Duration::from_secs(30))));
-    assert!(error.message.contains("another owner") && error.message.contains("takes over"), "{error}");
+    assert_eq!(error.kind, ErrorKind::Occupied(Duration::from_secs(30)), "it waits, and nothing failed");
+    let start = "waits for the session of the runner scale set linux large, which another owner holds (GitHub: already has an active session)";
+    assert!(error.message.starts_with(start) && error.message.contains("takes over"), "{error}");
 }
 
 #[test]

@@ -187,6 +187,7 @@ impl CircleCiQueue {
                     ErrorKind::Forbidden
                     | ErrorKind::NotFound
                     | ErrorKind::NoRunner
+                    | ErrorKind::Occupied(_)
                     | ErrorKind::Refused
                     | ErrorKind::Malformed => {
                         drop(reading.classes.pop());

@@ -20,6 +20,7 @@ use super::{
     refusal::refusal,
 };
 use crate::{
+    duration::format_duration,
     exchange::{
         Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Request, Step, Unreachable,
     },
@@ -194,9 +195,15 @@ impl Listener {
         let context = self.context("open a message session of the runner scale set");
         let reply = context.reply(result)?;
         if reply.status == 409 {
-            let why = "another owner holds its one session: a second scaler, Actions Runner Controller, or a scaler that was killed and whose session \
-                       has not yet run out. It is asked for again every 30 s, and this scaler takes over when it is free";
-            return Err(context.error(ErrorKind::Throttled(Some(OWNED)), format!("HTTP 409; {why}")));
+            let said = context.own_message(&reply.body).map_or_else(String::new, |said| format!(" (GitHub: {said})"));
+            let message = format!(
+                "waits for the session of the runner scale set {}, which another owner holds{said}: another scaler, Actions Runner Controller, or \
+                 a scaler that was killed and whose session has not yet run out. It is asked for again every {}, and this scaler takes over \
+                 when it is free",
+                self.settings.scale_set.trim(),
+                format_duration(OWNED)
+            );
+            return Err(ExchangeError::new(ErrorKind::Occupied(OWNED), message));
         }
         let session = Session::read(&context, &reply, service, scale_set)?;
         Ok(self.done(session, None))
