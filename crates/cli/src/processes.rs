@@ -74,12 +74,18 @@ fn signal(found: &[ProcessHandle], send: impl Fn(&ProcessHandle) -> io::Result<(
 
 /// Handles on the processes; each stays with its process even when the process id is given to another.
 fn find(scope: &ProcessScope) -> Vec<ProcessHandle> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| *pid != std::process::id())
-        .filter_map(|pid| handle(scope, pid).ok().flatten())
-        .collect()
+    pids().filter(|pid| *pid != std::process::id()).filter_map(|pid| handle(scope, pid).ok().flatten()).collect()
+}
+
+/// Those of these processes that have this name.
+pub(crate) fn named(scope: &ProcessScope, name: &str) -> Vec<ProcessHandle> {
+    let is_named = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it.trim_end() == name);
+    pids().filter(is_named).filter_map(|pid| handle(scope, pid).ok().flatten()).collect()
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
 }
 
 fn handle(scope: &ProcessScope, pid: u32) -> io::Result<Option<ProcessHandle>> {

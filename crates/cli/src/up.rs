@@ -1,6 +1,9 @@
 //! `lightsout up`: a whole fleet on this machine.
 
+mod agent_settings;
 mod args;
+mod booted;
+mod ended_logs;
 mod environment;
 mod fleet;
 mod fleet_config;
@@ -19,7 +22,7 @@ use std::{env, fs, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration
 use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
 use lightsout_core::record::Record;
-use lightsout_localcloud::{CloudOptions, FleetEvent, LocalCloud, LocalCloudOptions};
+use lightsout_localcloud::{CloudOptions, FleetEvent, LocalCloud, LocalCloudOptions, Machines};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::{broadcast, mpsc};
@@ -29,7 +32,13 @@ pub(crate) use self::{
     machine::{MACHINE_OFF, machine_off},
 };
 use self::{
-    fleet_config::FleetConfig, machine::ProcessMachines, output::Output, platform::Platform, summary::Summary,
+    args::InstanceKind,
+    booted::{BootedMachines, MachineImage},
+    fleet_config::FleetConfig,
+    machine::ProcessMachines,
+    output::Output,
+    platform::Platform,
+    summary::Summary,
     timeline::Timeline,
 };
 use crate::{
@@ -132,6 +141,11 @@ async fn run_fleet(
 /// Ends what still runs of the fleet.
 async fn clean_up(config: &FleetConfig) {
     let fleet = config.fleet_dir.fleet_name();
+    if let Some(image) = &config.booted
+        && let Err(error) = containers::remove(&image.docker, containers::BOOTED_LABEL, &fleet).await
+    {
+        eprintln!("machines may be left, the next `lightsout up` removes them: {error}");
+    }
     processes::end(&ProcessScope::Fleet(fleet.clone()), Duration::from_millis(200)).await;
     if let Some((docker, _)) = &config.docker
         && let Err(error) = containers::remove(docker, containers::FLEET_LABEL, &fleet).await
@@ -152,6 +166,8 @@ async fn prepare(
     if left.any() {
         output.note(&left.to_string());
     }
+    let host_engine = engine.as_ref().map(|engine| engine.docker.clone());
+    let host_engine = host_engine.map_err(|error| anyhow::anyhow!("--instances machines: {error:#}"));
     let docker = match (engine, platform.always_processes()) {
         (_, Some(why)) => {
             output.note(&format!("jobs run as plain processes: {why}"));
@@ -184,10 +200,32 @@ async fn prepare(
     } else {
         platform.place_runner(&program, &locked.dir.path().join("bin"))?
     };
+    let booted = match args.instances {
+        InstanceKind::Processes => None,
+        InstanceKind::Machines => {
+            let shared = locked.dir.path().join("bin");
+            fs::create_dir_all(&shared).with_context(|| format!("cannot make {}", shared.display()))?;
+            let job_image = docker.as_ref().map(|(_, image)| image.as_str());
+            let image = MachineImage::find(&host_engine?, args.machine_image.as_deref(), &shared, job_image).await?;
+            output.note(&format!("each instance is a machine of its own, booted of {}", image.name));
+            Some(image)
+        }
+    };
     let (idle_timeout, slots) = (args.idle_timeout, args.slots);
     let (agent, scaler) = (args.agent_bin.clone(), args.scaler_bin.clone());
     let fleet_dir = locked.dir.clone();
-    Ok(Arc::new(FleetConfig { fleet_dir, platform, program, agent, scaler, runner, docker, idle_timeout, slots }))
+    Ok(Arc::new(FleetConfig {
+        fleet_dir,
+        platform,
+        program,
+        agent,
+        scaler,
+        runner,
+        docker,
+        booted,
+        idle_timeout,
+        slots,
+    }))
 }
 
 async fn start_cloud(args: &Args, config: &Arc<FleetConfig>, webhook: Option<SocketAddr>) -> Result<LocalCloud> {
@@ -202,12 +240,14 @@ async fn start_cloud(args: &Args, config: &Arc<FleetConfig>, webhook: Option<Soc
         webhook: webhook.map(scaler::webhook),
         ..config.platform.embedded()
     };
-    LocalCloud::start(options, Arc::new(ProcessMachines::new(Arc::clone(config)))).await.with_context(|| {
-        match args.port {
-            0 => "the embedded cloud cannot listen on 127.0.0.1".to_owned(),
-            port => {
-                format!("the embedded cloud cannot listen on 127.0.0.1:{port}; choose another --port, or leave it out")
-            }
+    let machines: Arc<dyn Machines> = match &config.booted {
+        None => Arc::new(ProcessMachines::new(Arc::clone(config))),
+        Some(image) => Arc::new(BootedMachines::new(Arc::clone(config), image.clone())),
+    };
+    LocalCloud::start(options, machines).await.with_context(|| match args.port {
+        0 => "the embedded cloud cannot listen on 127.0.0.1".to_owned(),
+        port => {
+            format!("the embedded cloud cannot listen on 127.0.0.1:{port}; choose another --port, or leave it out")
         }
     })
 }

@@ -108,10 +108,12 @@ async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) 
 }
 
 fn boot(shared: &Shared, id: &str, imds: String) -> Boot {
-    let (group, user_data) = shared.read(|state, _| {
+    let (group, user_data, hop_limit) = shared.read(|state, _| {
         let instance = state.cloud.instance(id);
         let group = instance.and_then(|instance| instance.group.clone()).unwrap_or_default();
-        (group, instance.map(|instance| instance.user_data.clone()).unwrap_or_default())
+        let user_data = instance.map(|instance| instance.user_data.clone()).unwrap_or_default();
+        (group, user_data, instance.map_or(1, |instance| instance.metadata.hop_limit))
     });
-    Boot { id: id.to_owned(), group, imds, aws: shared.url.clone(), region: shared.region.clone(), user_data }
+    let (aws, region) = (shared.url.clone(), shared.region.clone());
+    Boot { id: id.to_owned(), group, imds, aws, region, user_data, hop_limit }
 }

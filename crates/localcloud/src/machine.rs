@@ -21,6 +21,8 @@ pub struct Boot {
     pub region: String,
     /// The user data of the launch template, decoded.
     pub user_data: String,
+    /// How many hops the answers of the metadata service travel: the TTL of their packets.
+    pub hop_limit: u8,
 }
 
 /// Powers machines on.
@@ -46,6 +48,10 @@ pub trait Machine: Send + Sync + 'static {
     /// # Errors
     /// When there is no agent to kill.
     fn crash_agent(&self) -> io::Result<()>;
+
+    /// From now on the answers of the metadata service travel this many hops. Where there is no network between the two it
+    /// means nothing.
+    fn set_hop_limit(&self, _: u8) {}
 
     /// What the agent says about itself in its status file, when it says anything. It is asked once more after the machine
     /// was powered off.

@@ -188,6 +188,11 @@ impl Shared {
                         host.stop();
                     }
                 }
+                Effect::HopLimit { id, limit } => {
+                    if let Some(machine) = state.hosts.get(&id).and_then(|host| host.machine.as_ref()) {
+                        machine.set_hop_limit(limit);
+                    }
+                }
                 Effect::Happened(it) => state.timeline.push(FleetEvent {
                     seq: 0,
                     at_ms: it.at.0,

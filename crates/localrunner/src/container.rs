@@ -16,6 +16,10 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::job::Log;
 
+/// How often a container is looked for again when its engine went away, and the pause between two looks.
+const ENGINE_RESTARTS: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A Docker engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine(Docker);
@@ -23,14 +27,14 @@ pub(crate) struct Engine(Docker);
 /// A container to create.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContainerSpec {
-    pub name: String,
-    pub image: String,
-    pub entrypoint: Option<Vec<String>>,
-    pub command: Vec<String>,
+    pub(crate) name: String,
+    pub(crate) image: String,
+    pub(crate) entrypoint: Option<Vec<String>>,
+    pub(crate) command: Vec<String>,
     /// Each as `KEY=value`.
-    pub environment: Vec<String>,
-    pub labels: HashMap<String, String>,
-    pub network_mode: Option<String>,
+    pub(crate) environment: Vec<String>,
+    pub(crate) labels: HashMap<String, String>,
+    pub(crate) network_mode: Option<String>,
 }
 
 /// A job's container.
@@ -93,19 +97,41 @@ impl Engine {
 }
 
 impl Container {
-    /// Runs it to its end; the exit code.
+    /// Runs it to its end; the exit code. It outlives an engine that is restarted (live-restore), which is waited for.
     pub(crate) async fn run(&self, log: Log) -> Result<i64> {
         self.docker.start_container(&self.id, None::<StartContainerOptions>).await?;
+        let mut sent = 0;
+        for _ in 0..ENGINE_RESTARTS {
+            match self.follow(&log, &mut sent).await {
+                Ok(Some(code)) => return Ok(code),
+                Ok(None) => {}
+                Err(error @ Error::DockerResponseServerError { status_code: 404, .. }) => return Err(error.into()),
+                Err(error) => eprintln!("the Docker engine is away: {error}"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        bail!("the Docker engine does not say how the container ended")
+    }
+
+    /// Passes on what it prints after the first `sent` bytes, to its end; the exit code, if the engine says one.
+    async fn follow(&self, log: &Log, sent: &mut usize) -> Result<Option<i64>, Error> {
         let options = LogsOptions { follow: true, stdout: true, stderr: true, ..LogsOptions::default() };
         let mut output = self.docker.logs(&self.id, Some(options));
+        let mut known = *sent;
         while let Some(piece) = output.next().await {
-            let _ = log.send(piece?.into_bytes()).await;
+            let mut piece = piece?.into_bytes();
+            let fresh = piece.split_off(known.min(piece.len()));
+            known -= piece.len();
+            *sent += fresh.len();
+            if !fresh.is_empty() {
+                let _ = log.send(fresh).await;
+            }
         }
         match self.docker.wait_container(&self.id, None::<WaitContainerOptions>).next().await {
-            Some(Ok(exit)) => Ok(exit.status_code),
-            Some(Err(Error::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(code),
-            Some(Err(error)) => Err(error.into()),
-            None => bail!("the Docker engine does not say how the container ended"),
+            Some(Ok(exit)) => Ok(Some(exit.status_code)),
+            Some(Err(Error::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(Some(code)),
+            Some(Err(error)) => Err(error),
+            None => Ok(None),
         }
     }
 

@@ -8,6 +8,16 @@ use serde_json::json;
 
 use crate::duration;
 
+/// What an instance of the fleet is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum InstanceKind {
+    /// The agent and what it starts, as processes of this machine.
+    #[default]
+    Processes,
+    /// A container in which systemd is booted, with a network and a Docker engine of its own.
+    Machines,
+}
+
 /// Run a whole fleet on this machine: it grows, works, and turns its own lights off
 #[derive(clap::Args)]
 #[command(
@@ -44,7 +54,7 @@ pub(crate) struct Args {
     job_seconds: f64,
     /// Where chance starts: the same seed in the same place gives the same jobs and instance ids
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Work")]
-    pub seed: u64,
+    pub(crate) seed: u64,
 
     #[arg(
         long,
@@ -53,64 +63,75 @@ pub(crate) struct Args {
         help_heading = "Fleet",
         help = format!("The CI platform: {}", PlatformKind::names())
     )]
-    pub platform: PlatformKind,
+    pub(crate) platform: PlatformKind,
+    /// What an instance is: a group of processes, or a machine of its own, booted in a container of the machine image
+    /// (needs root and a Docker engine)
+    #[arg(long, value_name = "KIND", value_enum, default_value_t, help_heading = "Fleet")]
+    pub(crate) instances: InstanceKind,
+    /// The machine image, with --instances machines [default: the one that packer/README.md builds]
+    #[arg(long, value_name = "NAME", help_heading = "Fleet")]
+    pub(crate) machine_image: Option<String>,
     /// The group's smallest size
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Fleet")]
-    pub min: u32,
+    pub(crate) min: u32,
     /// The group's largest size
     #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Fleet")]
-    pub max: u32,
+    pub(crate) max: u32,
     /// Jobs that an instance takes at once
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Fleet", value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub slots: u32,
+    pub(crate) slots: u32,
     /// From launch to in service
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, help_heading = "Fleet")]
-    pub boot_seconds: f64,
+    pub(crate) boot_seconds: f64,
     /// How long an instance stays without a job
     #[arg(long, value_name = "SPAN", default_value = "8s", value_parser = duration::parse_duration, help_heading = "Fleet")]
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// The pause between two looks of the scaler at the queue; quick for the demo, 10s is the default in production
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = duration::parse_duration, help_heading = "Fleet")]
-    pub tick: Duration,
+    pub(crate) tick: Duration,
     /// Have the platform post its webhook to the scaler, which then looks at once (gitlab, github, buildkite)
     #[arg(long, help_heading = "Fleet")]
-    pub webhook: bool,
+    pub(crate) webhook: bool,
     /// Use the vendor's own gitlab-runner or buildkite-agent instead of the small built-in one (with --platform gitlab or
     /// buildkite)
     #[arg(long, value_name = "PATH", help_heading = "Fleet")]
-    pub runner: Option<PathBuf>,
+    pub(crate) runner: Option<PathBuf>,
     /// Run jobs as plain processes even when a Docker engine answers
     #[arg(long, help_heading = "Fleet")]
-    pub no_docker: bool,
+    pub(crate) no_docker: bool,
 
     /// Something that goes wrong; may be given more than once. A fault of the built-in runners by its name, such as
     /// cancel-request or patient-abort, or any fault as JSON, as docs/localcloud.md lists them
     #[arg(long = "fault", value_name = "FAULT", value_parser = parse_fault, help_heading = "Run")]
-    pub faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
     /// End when all jobs have ended and the fleet is back at its smallest size (the default)
     #[arg(long, conflicts_with = "keep", help_heading = "Run")]
     once: bool,
     /// Keep running until Ctrl-C or `lightsout down`
     #[arg(long, help_heading = "Run")]
-    pub keep: bool,
+    pub(crate) keep: bool,
     /// The embedded cloud's port; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 0, help_heading = "Run")]
-    pub port: u16,
+    pub(crate) port: u16,
     /// Print one JSON object a line; the last is the summary
     #[arg(long, help_heading = "Run")]
-    pub json: bool,
+    pub(crate) json: bool,
 
     /// Start this agent instead of the one in this program
     #[arg(long, value_name = "PATH", hide = true)]
-    pub agent_bin: Option<PathBuf>,
+    pub(crate) agent_bin: Option<PathBuf>,
     /// Start this scaler instead of the one in this program
     #[arg(long, value_name = "PATH", hide = true)]
-    pub scaler_bin: Option<PathBuf>,
+    pub(crate) scaler_bin: Option<PathBuf>,
 }
 
 impl Args {
     /// What the single flags cannot say about themselves.
     pub(crate) fn check(&self) -> Result<()> {
+        ensure!(
+            self.machine_image.is_none() || self.instances == InstanceKind::Machines,
+            "--machine-image is for --instances machines; add that, or leave it out"
+        );
         ensure!(self.max >= 1, "--max 0 leaves no room for an instance; use 1 or more");
         ensure!(self.min <= self.max, "--min {} is above --max {}", self.min, self.max);
         ensure!((0.0..=86_400.0).contains(&self.job_seconds), "--job-seconds is between 0 and 86400");
@@ -197,8 +218,15 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_before_anything_starts() {
-        for line in ["--max 0", "--min 6", "--job-seconds 1e9", "--boot-seconds NaN", "--idle-timeout 10ms", "--tick 0"]
-        {
+        for line in [
+            "--machine-image a:1",
+            "--max 0",
+            "--min 6",
+            "--job-seconds 1e9",
+            "--boot-seconds NaN",
+            "--idle-timeout 10ms",
+            "--tick 0",
+        ] {
             assert!(args(line).check().is_err(), "{line}");
         }
         assert!(args("").check().is_ok());

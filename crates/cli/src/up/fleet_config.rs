@@ -8,30 +8,32 @@ use std::{
 use bollard::Docker;
 use tokio::process::Command;
 
-use super::platform::Platform;
+use super::{booted::MachineImage, platform::Platform};
 use crate::fleet_dir::FleetDir;
 
 /// How a fleet is run.
 #[derive(Clone, Debug)]
 pub(super) struct FleetConfig {
     /// The fleet's directory; each machine has its own below it.
-    pub fleet_dir: FleetDir,
+    pub(crate) fleet_dir: FleetDir,
     /// The CI platform.
-    pub platform: Platform,
+    pub(crate) platform: Platform,
     /// This program.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
     /// A program that is the agent; without it this one is.
-    pub agent: Option<PathBuf>,
+    pub(crate) agent: Option<PathBuf>,
     /// A program that is the scaler; without it this one is.
-    pub scaler: Option<PathBuf>,
+    pub(crate) scaler: Option<PathBuf>,
     /// The platform's runner.
-    pub runner: PathBuf,
+    pub(crate) runner: PathBuf,
     /// The Docker engine and the image for jobs; without it jobs are plain processes.
-    pub docker: Option<(Docker, String)>,
+    pub(crate) docker: Option<(Docker, String)>,
+    /// What machines are booted of; without it each is a group of processes.
+    pub(crate) booted: Option<MachineImage>,
     /// The agents' idle timeout.
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// Jobs that a machine takes at once.
-    pub slots: u32,
+    pub(crate) slots: u32,
 }
 
 impl FleetConfig {

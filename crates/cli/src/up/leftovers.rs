@@ -25,13 +25,16 @@ pub(super) struct Leftovers {
 /// Ends the processes, removes the containers and the files of any earlier run in this directory.
 pub(super) async fn clear(locked: &LockedFleetDir, docker: Option<&Docker>) -> Result<Leftovers> {
     let fleet = locked.dir.fleet_name();
-    let processes = processes::end(&ProcessScope::Fleet(fleet.clone()), Duration::ZERO).await;
-    let containers = match docker {
-        Some(docker) => containers::remove(docker, containers::FLEET_LABEL, &fleet)
+    let remove = async |label: &str| match docker {
+        Some(docker) => containers::remove(docker, label, &fleet)
             .await
-            .context("the containers of an earlier run cannot be removed")?,
-        None => 0,
+            .context("the containers of an earlier run cannot be removed"),
+        None => Ok(0),
     };
+    // A machine would start again what is ended on it.
+    let machines = remove(containers::BOOTED_LABEL).await?;
+    let processes = processes::end(&ProcessScope::Fleet(fleet.clone()), Duration::ZERO).await;
+    let containers = machines + remove(containers::FLEET_LABEL).await?;
     let killed = locked.retract();
     let instances = locked.clear().with_context(|| format!("cannot clean up {}", locked.dir.path().display()))?;
     Ok(Leftovers { killed, processes, containers, instances })

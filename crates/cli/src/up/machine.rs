@@ -1,16 +1,14 @@
 //! Machines made of processes: each instance is the real agent, kept as systemd keeps it, and whatever the agent starts.
 
-mod ended_logs;
 mod engine_proxy;
 mod power_switch;
-mod settings;
 
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
     net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
@@ -18,11 +16,18 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use lightsout_localcloud::{Boot, Machine, Machines, ci::demo::DemoMachine, fleet::AgentReport};
+use rustix::process::geteuid;
 use tokio::{net::UnixListener, process::Child, sync::watch, task::AbortHandle};
 
+use self::engine_proxy::EngineProxy;
 pub(crate) use self::power_switch::{MACHINE_OFF, machine_off};
-use self::{ended_logs::EndedLogs, engine_proxy::EngineProxy};
-use super::{environment, fleet_config::FleetConfig};
+use super::{
+    agent_settings::{self, OwnSettings},
+    ended_logs::EndedLogs,
+    environment,
+    fleet_config::FleetConfig,
+    toml::{quoted, quoted_path},
+};
 use crate::{
     containers,
     process_handle::ProcessHandle,
@@ -91,7 +96,8 @@ impl ProcessMachine {
         };
         let environment = config.platform.environment(&described);
         let handed_on = environment.iter().map(|(name, _)| *name);
-        fs::write(dir.join("agent.toml"), settings::agent(&config, &boot.aws, &described, handed_on))?;
+        let settings = agent_settings::agent(&config, &boot.aws, &described, &own_settings(&config, &dir), handed_on);
+        fs::write(dir.join("agent.toml"), settings)?;
         let switch = power_switch::bind(&dir)?;
         let agent = Arc::default();
         let mut machine = Self {
@@ -124,7 +130,7 @@ impl ProcessMachine {
         if self.config.docker.is_none() || !self.config.platform.needs_own_engine() {
             return Ok(());
         }
-        let path = settings::engine_socket(&self.dir);
+        let path = engine_socket(&self.dir);
         // A machine that is started again has one from before.
         let _ = fs::remove_file(&path);
         let socket = UnixListener::bind(path)?;
@@ -212,6 +218,27 @@ impl Drop for ProcessMachine {
     fn drop(&mut self) {
         self.switch.iter().for_each(AbortHandle::abort);
     }
+}
+
+/// Where the machine's own view of the engine answers.
+fn engine_socket(dir: &Path) -> PathBuf {
+    dir.join("engine")
+}
+
+/// What is not as on a machine of its own: files in the machine's directory, no systemd, and a switch instead of power.
+pub(super) fn own_settings(config: &FleetConfig, dir: &Path) -> OwnSettings {
+    // Of the caller's own user: what is the caller's would be out of the reach of another one.
+    let user = if geteuid().is_root() { "runner_user = \"root\"\n" } else { "" };
+    let agent = format!(
+        "state_dir = {}\nsocket = {}\nrunner_unit = false\n{user}power_off = [{}, {}, {}]\n",
+        quoted_path(&dir.join("state")),
+        quoted_path(&dir.join("agent.sock")),
+        quoted_path(&config.program),
+        quoted(MACHINE_OFF),
+        quoted_path(dir),
+    );
+    let engine = config.platform.needs_own_engine().then(|| format!("socket = {}\n", quoted_path(&engine_socket(dir))));
+    OwnSettings { agent, docker: engine.unwrap_or_default() }
 }
 
 /// Starts the agent, and starts it again when it dies, but not when it has done its work (`Restart=on-failure`).

@@ -94,6 +94,13 @@ pub enum Effect {
         /// Instance id.
         id: String,
     },
+    /// The answers of this instance's metadata service travel this many hops from now on.
+    HopLimit {
+        /// Instance id.
+        id: String,
+        /// The TTL of their packets.
+        limit: u8,
+    },
     /// For the timeline.
     Happened(Happening),
 }

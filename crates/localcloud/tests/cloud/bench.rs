@@ -13,6 +13,7 @@ pub(crate) struct Bench {
     pub(crate) launched: Vec<String>,
     /// Whose disks are gone.
     pub(crate) discarded: Vec<String>,
+    pub(crate) hop_limits: Vec<(String, u8)>,
     /// Sentences of the timeline.
     pub(crate) timeline: Vec<String>,
 }
@@ -32,6 +33,7 @@ impl Bench {
             now: Timestamp(1_800_000_000_000),
             launched: Vec::new(),
             discarded: Vec::new(),
+            hop_limits: Vec::new(),
             timeline: Vec::new(),
         }
     }
@@ -205,6 +207,7 @@ impl Bench {
                 }
                 Effect::Discard { id } => self.discarded.push(id),
                 Effect::PowerOff { id } => self.cloud.powered_off(&id, self.now),
+                Effect::HopLimit { id, limit } => self.hop_limits.push((id, limit)),
                 Effect::Happened(happening) => self.timeline.push(happening.what),
             }
         }

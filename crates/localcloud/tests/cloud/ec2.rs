@@ -200,6 +200,8 @@ fn attributes_of_an_instance_are_told_and_changed() {
     bench.ec2("ModifyInstanceMetadataOptions", &[("InstanceId", &id), ("HttpTokens", "required")]);
     let metadata = bench.instance(&id).metadata;
     assert!(metadata.tokens_required && metadata.enabled, "{metadata:?}");
+    bench.ec2("ModifyInstanceMetadataOptions", &[("InstanceId", &id), ("HttpPutResponseHopLimit", "2")]);
+    assert_eq!(bench.hop_limits, [(id.clone(), 1), (id.clone(), 2)], "the machine's network is told");
     bench.ec2_refused("DescribeInstanceAttribute", &about("kernel"), 400);
     bench.ec2("GetConsoleOutput", &[("InstanceId", &id)]);
 }

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{ended_logs::KEPT, *};
-use crate::{fleet_dir::FleetDir, up::platform::Platform};
+use super::*;
+use crate::{
+    fleet_dir::FleetDir,
+    up::{ended_logs::KEPT, platform::Platform},
+};
 
 /// Files that other tests of this process may open meanwhile.
 const SLACK: usize = 20;
@@ -29,6 +32,7 @@ fn machines(home: &Path) -> ProcessMachines {
         scaler: None,
         runner: "/bin/false".into(),
         docker: None,
+        booted: None,
         idle_timeout: Duration::from_secs(8),
         slots: 1,
     }))
@@ -42,6 +46,7 @@ async fn boot(machines: &ProcessMachines, number: usize) -> Box<dyn Machine> {
         aws: "http://127.0.0.1:2".into(),
         region: "eu-central-1".into(),
         user_data: String::new(),
+        hop_limit: 1,
     };
     machines.boot(boot).await.unwrap()
 }

@@ -28,6 +28,11 @@ impl Cloud {
         }
     }
 
+    /// The answers of the metadata service travel this far from now on.
+    pub(crate) fn set_hop_limit(&mut self, id: &str, limit: u8) {
+        self.effects.push_back(Effect::HopLimit { id: id.to_owned(), limit });
+    }
+
     /// Stops the machine, so that it could be started again.
     pub(crate) fn stop_machine(&mut self, id: &str, reason: StateReason, now: Timestamp) {
         let grace = self.options.shutdown;

@@ -78,6 +78,7 @@ pub(crate) fn modify_metadata(cloud: &mut Cloud, form: &Form<'_>) -> CallResult 
     if let Some(instance) = cloud.inventory.instances.get_mut(&id) {
         instance.metadata = metadata;
     }
+    cloud.set_hop_limit(&id, metadata.hop_limit);
     let mut xml = Xml::default();
     xml.text("instanceId", id);
     xml.node("instanceMetadataOptions", |xml| super::instances::write_metadata(xml, metadata));

@@ -1,61 +1,50 @@
 //! The settings of a machine's agent, as the machine image of a real fleet would hold them.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
 
 use lightsout_localcloud::ci::demo::DemoMachine;
-use rustix::process::geteuid;
 
-use super::power_switch::MACHINE_OFF;
-use crate::{
-    duration::format_duration,
-    processes::MACHINE_ENV,
-    up::{
-        fleet_config::FleetConfig,
-        toml::{quoted, quoted_path},
-    },
-};
+use super::fleet_config::FleetConfig;
+use crate::{duration::format_duration, processes::MACHINE_ENV, up::toml::quoted};
 
-/// The agent's settings, as the machine image of a real fleet would hold them. The built-in runner needs these variables of the agent.
-pub(super) fn agent<'a>(
+/// What machines of one kind say beside what all of them say, as lines of TOML.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnSettings {
+    /// In `[agent]`.
+    pub(crate) agent: String,
+    /// In `[docker]`.
+    pub(crate) docker: String,
+}
+
+/// The agent's settings. The built-in runner needs these variables of the agent.
+pub(crate) fn agent<'a>(
     config: &FleetConfig,
     url: &str,
     machine: &DemoMachine<'_>,
+    own: &OwnSettings,
     variables: impl Iterator<Item = &'a str>,
 ) -> String {
-    let dir = machine.dir;
-    let engine = config.platform.needs_own_engine().then(|| format!("socket = {}\n", quoted_path(&engine_socket(dir))));
     format!(
         "[agent]\n\
-         state_dir = {state}\n\
-         socket = {socket}\n\
          slots = {slots}\n\
          idle_timeout = \"{idle}\"\n\
          rebalance_after = \"0s\"\n\
          metrics = \"{metrics}\"\n\
-         runner_unit = false\n\
-         {user}runner_env = [{variables}]\n\
-         power_off = [{program}, \"{MACHINE_OFF}\", {shown}]\n\
+         runner_env = [{variables}]\n\
+         {own_agent}\
          \n\
          [docker]\n\
          enabled = {docker}\n\
-         {engine}\
+         {own_docker}\
          \n\
          {platform}",
-        state = quoted_path(&dir.join("state")),
-        socket = quoted_path(&dir.join("agent.sock")),
         slots = machine.slots,
         idle = format_duration(config.idle_timeout),
         metrics = config.platform.metrics(machine),
-        program = quoted_path(&config.program),
-        shown = quoted_path(dir),
-        // Of the caller's own user: what is the caller's would be out of the reach of another one.
-        user = if geteuid().is_root() { "runner_user = \"root\"\n" } else { "" },
         variables = handed_on(variables),
+        own_agent = own.agent,
         docker = machine.image.is_some(),
-        engine = engine.unwrap_or_default(),
+        own_docker = own.docker,
         platform = config.platform.agent_settings(url, machine),
     )
 }
@@ -69,14 +58,9 @@ fn handed_on<'a>(variables: impl Iterator<Item = &'a str>) -> String {
     names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
 }
 
-/// Where the machine's own view of the engine answers.
-pub(super) fn engine_socket(dir: &Path) -> PathBuf {
-    dir.join("engine")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{any::Any, time::Duration};
+    use std::{any::Any, path::PathBuf, time::Duration};
 
     use lightsout_core::{
         platform::{Config, RunnerConfig, gitlab::GitLabRunnerSettings},
@@ -84,7 +68,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::{fleet_dir::FleetDir, up::platform::Platform};
+    use crate::{
+        fleet_dir::FleetDir,
+        up::{machine, platform::Platform},
+    };
 
     fn gitlab_of(platform: &dyn RunnerConfig) -> &GitLabRunnerSettings {
         &(platform as &dyn Any).downcast_ref::<Config<GitLabRunnerSettings>>().expect("GitLab").settings
@@ -99,11 +86,12 @@ mod tests {
             scaler: None,
             runner: "/run/fleet/bin/gitlab-runner".into(),
             docker: None,
+            booted: None,
             idle_timeout: Duration::from_millis(8_500),
             slots: 3,
         };
         let dir = config.fleet_dir.instances().join("i-1");
-        let machine = DemoMachine {
+        let described = DemoMachine {
             dir: &dir,
             runner: &config.runner,
             port: 9_252,
@@ -111,7 +99,8 @@ mod tests {
             image,
             labels: &[("lightsout.machine", "f/i-1")],
         };
-        let text = agent(&config, "http://127.0.0.1:2", &machine, ["LIGHTSOUT_SLOTS"].into_iter());
+        let own = machine::own_settings(&config, &dir);
+        let text = agent(&config, "http://127.0.0.1:2", &described, &own, ["LIGHTSOUT_SLOTS"].into_iter());
         (dir.clone(), AgentSettings::parse(&[Fragment::new("agent.toml", text)]).unwrap())
     }
 
