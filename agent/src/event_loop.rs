@@ -22,6 +22,7 @@ use crate::{
     control::Request,
     effects::Effects,
     input::{Answer, Input},
+    life_sign::{self, LifeSign},
     status::{StatusPublisher, StatusReport},
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct EventLoop {
     pub agent: Agent,
     pub effects: Effects,
     pub publisher: StatusPublisher,
+    pub(crate) life_sign: LifeSign,
     /// The CI platform's name, for the log.
     pub platform: &'static str,
     /// How often the probes are sampled.
@@ -47,6 +49,7 @@ impl EventLoop {
 
     async fn take_inputs(&mut self, mut inputs: mpsc::Receiver<Input>) {
         let mut watchdog = tokio::time::interval(watchdog_pause());
+        let mut life_sign = tokio::time::interval_at(Instant::now() + life_sign::PERIOD, life_sign::PERIOD);
         loop {
             while let Some(output) = self.agent.poll_output() {
                 self.handle_output(output);
@@ -61,6 +64,10 @@ impl EventLoop {
                 biased;
                 _ = watchdog.tick() => {
                     let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                }
+                _ = life_sign.tick() => {
+                    let now = self.clock.now();
+                    self.life_sign.give(self.agent.hold().map_or(Duration::ZERO, |until| until.since(now)));
                 }
                 input = inputs.recv() => match input {
                     Some(input) => self.handle_input(input),

@@ -15,6 +15,7 @@ mod event_loop;
 mod input;
 mod jobs;
 mod journal;
+mod life_sign;
 mod lock;
 mod platform_access;
 mod probe;

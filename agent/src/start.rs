@@ -27,6 +27,7 @@ use crate::{
     event_loop::EventLoop,
     input::{Input, Inputs},
     journal::Journal,
+    life_sign::LifeSign,
     lock::{self, Lock},
     platform_access::PlatformAccess,
     runner_process::{RunnerProcess, systemd_runs},
@@ -143,6 +144,7 @@ pub(crate) async fn run_on(
     }
 
     let rules = settings.platform.drain_rules();
+    let life_sign = LifeSign::spawn(&rules);
     let agent = Agent::begin(
         settings.policy.clone(),
         rules,
@@ -172,7 +174,7 @@ pub(crate) async fn run_on(
 
     let platform = settings.platform.platform();
     let waiting = BTreeMap::new();
-    EventLoop { agent, effects, publisher, platform, sample_interval, clock, waiting }.run(incoming).await;
+    EventLoop { agent, effects, publisher, life_sign, platform, sample_interval, clock, waiting }.run(incoming).await;
 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = fs::remove_file(&settings.socket);

@@ -185,6 +185,11 @@ impl Agent {
         self.lifecycle.can_undrain()
     }
 
+    /// Until when an operator holds the instance, if one does.
+    pub fn hold(&self) -> Option<Tick> {
+        self.lifecycle.hold()
+    }
+
     /// How often the shell samples all probes without an occasion.
     pub fn sample_interval(&self) -> Duration {
         self.lifecycle.sample_interval()

@@ -174,6 +174,11 @@ impl Lifecycle {
         }
     }
 
+    /// Until when an operator holds the instance, if one does.
+    pub fn hold(&self) -> Option<Tick> {
+        self.reasons.hold
+    }
+
     /// When the instance was first seen in service.
     pub fn in_service(&self) -> Option<Tick> {
         self.in_service
