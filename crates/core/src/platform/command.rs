@@ -20,8 +20,7 @@
 //! | `drain` | no job runs and none can come | none can come, some still run | refused |
 //!
 //! `queue` prints `{"queued":3,"running":1,"poll_after_s":30}` (the last two may be missing or `null`; other keys are
-//! ignored), or just a number
-//! on its first line.
+//! ignored), or just a number on its first line.
 //!
 //! What it promises is what the programs promise: a `drain` that answers 0 too early loses a job. Without a `drain`
 //! program the runner gets a signal on which it must end its jobs and exit; only its exit counts as proof. When neither

@@ -1,3 +1,5 @@
+//! Leaving: from the reason to the proof that no job runs and none can come.
+
 use std::time::Duration;
 
 use lightsout_core::{

@@ -1,3 +1,5 @@
+//! Retiring: the instance's end, each way verified, and what an answer that got lost means.
+
 use lightsout_core::{
     activity::Activity,
     agent::{

@@ -1,3 +1,5 @@
+//! The agent's settings: defaults, limits, doubts, and what each mistake says.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Buildkite's settings.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! CircleCI's settings.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! GitHub's settings.
+
 use super::*;
 use lightsout_core::platform::github::{
     GitHubIdentity, GitHubOwner, GitHubQueueSettings, GitHubRegistrationBy, GitHubRunnerSettings,

@@ -1,3 +1,5 @@
+//! Fragments: later files win key by key, lists of pools grow, and each problem names its file.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The scaler's settings: pools, defaults, webhooks, and what each mistake says.
+
 use std::{collections::BTreeSet, time::Duration};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Spacelift's settings.
+
 use super::*;
 use lightsout_core::platform::spacelift::{SpaceliftQueueSettings, SpaceliftRunnerSettings};
 

@@ -1,3 +1,5 @@
+//! StackGuardian's settings.
+
 use std::time::Duration;
 
 use super::*;

@@ -39,8 +39,7 @@ pub struct CommandRunnerSettings {
     pub abort_signal: Signal,
     /// Removes this instance's registration; exit 0 is success, also when it is already gone.
     pub deregister: Option<Vec<String>>,
-    /// Running containers with all of these labels are jobs (a value of `None`: any value). `Some` of an empty list:
-    /// every
+    /// Running containers with all of these labels are jobs (a value of `None`: any value). `Some` of an empty list: every
     /// container. `None`: containers are not looked at.
     pub containers: Option<Vec<(String, Option<String>)>>,
     /// Whether each child process of the runner is a job.

@@ -88,9 +88,8 @@ impl GitLabRunner {
 /// The name under which GitLab knows this instance's runner manager: `r_` and 12 hex digits made from the instance's
 /// id.
 ///
-/// GitLab Runner accepts `[sr]_` and 12 letters or digits in `.runner_system_id` (its source,
-/// `common/system_id_state.go`) and makes up
-/// another when the file holds anything else.
+/// GitLab Runner accepts `[sr]_` and 12 letters or digits in `.runner_system_id` (its source, `common/system_id_state.go`)
+/// and makes up another when the file holds anything else.
 pub fn system_id(instance_id: &str) -> String {
     Sha256::digest(instance_id.as_bytes()).iter().take(6).fold("r_".to_owned(), |mut id, byte| {
         let _ = write!(id, "{byte:02x}");
@@ -158,8 +157,7 @@ fn verified(context: &RequestContext, reply: &Reply) -> Result<u64, ExchangeErro
 }
 
 /// Deletes this machine's manager. A 403 may mean a bad token or, behind some front ends, a manager that is gone; the
-/// token tells. Verifying
-/// it makes GitLab create the manager again, so the deletion is repeated after it.
+/// token tells. Verifying it makes GitLab create the manager again, so the deletion is repeated after it.
 struct Deregister {
     delete: Effect,
     verify: Effect,
