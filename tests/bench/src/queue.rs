@@ -1,13 +1,7 @@
 //! The queues of large organisations on platforms whose answers take their time: how long a reading is, and how much of
 //! the truth the scaler knows after each tick.
 
-use std::{
-    env, fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -44,21 +38,7 @@ fn watch(fleet: &Fleet, scaler: &Path, title: &str, world: World, jobs: f64, rep
     let config = fleet.dir().join("bench-queue.toml");
     let settings = format!("[[pool]]\ngroup = \"bench-queue\"\n{queue}\nurl = \"{}\"\ntoken = \"x\"\n", platform.url());
     fs::write(&config, settings)?;
-    let mut child = Running(
-        Command::new(scaler)
-            .args(["watch", "--dry-run", "--tick", "1s", "--log-format", "json", "--log", "error", "--config"])
-            .arg(&config)
-            .env_clear()
-            .envs(env::var_os("PATH").map(|path| ("PATH", path)))
-            .env("AWS_ENDPOINT_URL", fleet.url())
-            .env("AWS_REGION", "eu-central-1")
-            .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTBENCH00")
-            .env("AWS_SECRET_ACCESS_KEY", "none")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?,
-    );
-    let lines = BufReader::new(child.0.stdout.take().context("no standard output")?).lines();
+    let (child, lines) = Running::watch(scaler, fleet, &config, &["--dry-run", "--tick", "1s", "--log", "error"])?;
     let (mut known, mut took, mut requests) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines.take(TICKS) {
         let record: Value = serde_json::from_str(&line?)?;

@@ -4,9 +4,9 @@ use std::{
     env,
     fmt::Write as _,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -38,21 +38,7 @@ fn watch(fleet: &Fleet, scaler: &Path, pools: u32, report: &mut Report) -> Resul
     let config = fleet.dir().join(format!("bench-{pools}.toml"));
     fs::write(&config, settings(fleet, pools)?)?;
     let before = describes(fleet)?;
-    let mut child = Running(
-        Command::new(scaler)
-            .args(["watch", "--tick", "5s", "--format", "json", "--log", "warn", "--config"])
-            .arg(&config)
-            .env_clear()
-            .envs(env::var_os("PATH").map(|path| ("PATH", path)))
-            .env("AWS_ENDPOINT_URL", fleet.url())
-            .env("AWS_REGION", "eu-central-1")
-            .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTBENCH00")
-            .env("AWS_SECRET_ACCESS_KEY", "none")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?,
-    );
-    let lines = BufReader::new(child.0.stdout.take().context("no standard output")?).lines();
+    let (child, lines) = Running::watch(scaler, fleet, &config, &["--tick", "5s", "--log", "warn"])?;
     let size = usize::try_from(pools)?;
     let mut records = Vec::new();
     for line in lines.take(size * TICKS) {
@@ -83,6 +69,34 @@ fn watch(fleet: &Fleet, scaler: &Path, pools: u32, report: &mut Report) -> Resul
 
 /// Ends with its owner.
 pub(crate) struct Running(pub Child);
+
+impl Running {
+    /// A scaler that watches the fleet's groups, and the lines of its records.
+    pub(crate) fn watch(
+        scaler: &Path,
+        fleet: &Fleet,
+        config: &Path,
+        args: &[&str],
+    ) -> Result<(Self, Lines<BufReader<ChildStdout>>)> {
+        let mut child = Self(
+            Command::new(scaler)
+                .args(["watch", "--log-format", "json", "--config"])
+                .arg(config)
+                .args(args)
+                .env_clear()
+                .envs(env::var_os("PATH").map(|path| ("PATH", path)))
+                .env("AWS_ENDPOINT_URL", fleet.url())
+                .env("AWS_REGION", "eu-central-1")
+                .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTBENCH00")
+                .env("AWS_SECRET_ACCESS_KEY", "none")
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .spawn()?,
+        );
+        let lines = BufReader::new(child.0.stdout.take().context("no standard output")?).lines();
+        Ok((child, lines))
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
