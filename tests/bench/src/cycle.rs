@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 use crate::{
-    fleet::{Fleet, Programs, living, unix_ms},
+    fleet::{Fleet, Programs, living, milliseconds, unix_ms},
     idle::idle_since,
     report::Report,
 };
@@ -44,9 +44,4 @@ pub(crate) fn measure(programs: &Programs, samples: usize, report: &mut Report) 
     report.add("idle timeout -> the cloud agreed to end it", "ms", asks);
     report.add("idle timeout -> terminated, at the embedded cloud's pace", "ms", ends);
     Ok(())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch have room in the 52 bits")]
-fn milliseconds(at: i64) -> f64 {
-    at as f64
 }

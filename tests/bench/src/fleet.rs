@@ -222,3 +222,9 @@ pub(crate) fn pid(instance: &InstanceView) -> Option<u32> {
 pub(crate) fn unix_ms(at: SystemTime) -> f64 {
     at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1000.0
 }
+
+/// A moment of the fleet's timeline as a number to calculate with.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch have room in the 52 bits")]
+pub(crate) fn milliseconds(at: i64) -> f64 {
+    at as f64
+}

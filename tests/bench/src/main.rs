@@ -8,6 +8,7 @@ mod fleet;
 mod http;
 mod idle;
 mod machine;
+mod once;
 mod platform;
 mod process;
 mod queue;
@@ -53,7 +54,7 @@ enum Part {
     Idle,
     /// From a waiting job to the raise, from the idle timeout to the end
     Cycle,
-    /// The scaler with one pool and with many
+    /// The scaler with one pool and with many, and from its start to a raise
     Scaler,
     /// The queues of large organisations, 60 ms an answer
     Queue,
@@ -93,7 +94,7 @@ fn measure(args: &Args) -> Result<Report> {
         cycle::measure(&programs, args.samples, &mut report)?;
     }
     if chosen(Part::Scaler) {
-        scaler::measure(&programs, args.pools, &mut report)?;
+        scaler::measure(&programs, args.pools, args.samples, &mut report)?;
     }
     if chosen(Part::Queue) {
         queue::measure(&programs, &mut report)?;

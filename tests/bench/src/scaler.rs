@@ -14,14 +14,14 @@ use serde_json::Value;
 
 use crate::{
     fleet::{Fleet, Programs},
-    http, process,
+    http, once, process,
     report::Report,
 };
 
 /// How many ticks are watched; the first, in which everything is connected and fetched, is told apart.
 const TICKS: usize = 4;
 
-pub(crate) fn measure(programs: &Programs, pools: u32, report: &mut Report) -> Result<()> {
+pub(crate) fn measure(programs: &Programs, pools: u32, samples: usize, report: &mut Report) -> Result<()> {
     let fleet = Fleet::start(programs, "--max 1 --tick 1h")?;
     for number in 1..=pools {
         create_group(&fleet, &name(number), 5)?;
@@ -29,6 +29,7 @@ pub(crate) fn measure(programs: &Programs, pools: u32, report: &mut Report) -> R
     for count in [1, pools] {
         watch(&fleet, &programs.scaler, count, report)?;
     }
+    once::measure(&fleet, &programs.scaler, samples, report)?;
     size(&programs.scaler, "scaler", report)?;
     size(&programs.agent, "agent", report)
 }
@@ -36,7 +37,7 @@ pub(crate) fn measure(programs: &Programs, pools: u32, report: &mut Report) -> R
 /// Some ticks of `watch` with so many pools.
 fn watch(fleet: &Fleet, scaler: &Path, pools: u32, report: &mut Report) -> Result<()> {
     let config = fleet.dir().join(format!("bench-{pools}.toml"));
-    fs::write(&config, settings(fleet, pools)?)?;
+    fs::write(&config, settings(fleet, "", (1..=pools).map(name))?)?;
     let before = describes(fleet)?;
     let (child, lines) = Running::watch(scaler, fleet, &config, &["--tick", "5s", "--log", "warn"])?;
     let size = usize::try_from(pools)?;
@@ -109,13 +110,13 @@ fn name(number: u32) -> String {
     format!("bench-{number:04}")
 }
 
-/// The fleet's own settings of the platform, for many pools.
-fn settings(fleet: &Fleet, pools: u32) -> Result<String> {
+/// The fleet's own settings of the platform, and these keys, for pools with these groups.
+pub(crate) fn settings(fleet: &Fleet, keys: &str, groups: impl IntoIterator<Item = String>) -> Result<String> {
     let own = fs::read_to_string(fleet.dir().join("scaler.toml")).context("the fleet has no settings of its scaler")?;
     let (_, platform) = own.split_once("[pool.platform.gitlab]").context("the fleet's platform is not GitLab")?;
-    let mut text = format!("[defaults.platform.gitlab]{platform}\n");
-    for number in 1..=pools {
-        write!(text, "[[pool]]\ngroup = \"{}\"\n", name(number))?;
+    let mut text = format!("[defaults.platform.gitlab]{platform}\n{keys}\n");
+    for group in groups {
+        write!(text, "[[pool]]\ngroup = \"{group}\"\n")?;
     }
     Ok(text)
 }
@@ -123,12 +124,18 @@ fn settings(fleet: &Fleet, pools: u32) -> Result<String> {
 /// A group of at most so many instances.
 pub(crate) fn create_group(fleet: &Fleet, name: &str, max: u32) -> Result<()> {
     let form = format!(
-        "Action=CreateAutoScalingGroup&Version=2011-01-01&AutoScalingGroupName={name}&MinSize=0&MaxSize={max}\
+        "Action=CreateAutoScalingGroup&AutoScalingGroupName={name}&MinSize=0&MaxSize={max}\
          &LaunchTemplate.LaunchTemplateName=lightsout-demo&AvailabilityZones.member.1=eu-central-1a\
          &NewInstancesProtectedFromScaleIn=true"
     );
+    call(fleet, &form)
+}
+
+/// A call of Auto Scaling: its action and parameters as a form.
+pub(crate) fn call(fleet: &Fleet, form: &str) -> Result<()> {
+    let form = format!("{form}&Version=2011-01-01");
     let (status, text) = http::send("POST", fleet.url(), "application/x-www-form-urlencoded", &form)?;
-    ensure!(status == 200, "the group {name} cannot be created: {text}");
+    ensure!(status == 200, "{form} is refused: {text}");
     Ok(())
 }
 

@@ -1,0 +1,55 @@
+//! `once`, as a timer starts it: from the start of its process to the raise.
+
+use std::{
+    env, fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Instant, SystemTime},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::{
+    fleet::{Fleet, milliseconds, unix_ms},
+    report::Report,
+    scaler::{call, create_group, settings},
+};
+
+/// Jobs that wait, for which no instance has the tag.
+const JOBS: u32 = 30;
+const TAG: &str = "bench-once";
+
+pub(crate) fn measure(fleet: &Fleet, scaler: &Path, samples: usize, report: &mut Report) -> Result<()> {
+    fleet.request("POST", "jobs", &json!({ "count": JOBS, "tags": [TAG] }))?;
+    let (mut raises, mut ends) = (Vec::new(), Vec::new());
+    for sample in 0..samples {
+        let group = format!("bench-once-{sample}");
+        create_group(fleet, &group, JOBS)?;
+        // The raise is to be seen, not thirty machines that boot meanwhile.
+        call(fleet, &format!("Action=SuspendProcesses&AutoScalingGroupName={group}&ScalingProcesses.member.1=Launch"))?;
+        let config = fleet.dir().join("bench-once.toml");
+        fs::write(&config, settings(fleet, &format!("tags = [\"{TAG}\"]"), [group.clone()])?)?;
+        let mut once = Command::new(scaler);
+        once.args(["once", "--log", "error", "--config"])
+            .arg(&config)
+            .env_clear()
+            .envs(env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("AWS_ENDPOINT_URL", fleet.url())
+            .env("AWS_REGION", "eu-central-1")
+            .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTBENCH00")
+            .env("AWS_SECRET_ACCESS_KEY", "none")
+            .stdin(Stdio::null());
+        let (started, clock) = (unix_ms(SystemTime::now()), Instant::now());
+        let output = once.output()?;
+        ends.push(clock.elapsed().as_secs_f64() * 1000.0);
+        ensure!(output.status.success(), "once failed: {}", String::from_utf8_lossy(&output.stderr));
+        let events = fleet.events()?;
+        let change = format!("desired capacity 0 -> {JOBS}");
+        let raise = events.iter().find(|it| it.group.as_deref() == Some(&group) && it.what == change);
+        raises.push(milliseconds(raise.context("once raised nothing")?.at_ms) - started);
+    }
+    report.add("scaler, once: start of the process -> capacity raised", "ms", raises);
+    report.add("scaler, once: start -> end of the process", "ms", ends);
+    Ok(())
+}
