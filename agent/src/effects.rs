@@ -11,7 +11,10 @@ use lightsout_core::{
     agent::{
         action::Rung,
         event::Event,
-        host::{CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, RunnerSeen},
+        host::{
+            CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, Prepared,
+            RunnerSeen,
+        },
     },
     cloud::{CloudError, CloudErrorKind, Leave},
     platform::Launch,
@@ -19,6 +22,7 @@ use lightsout_core::{
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
+    before_register::BeforeRegister,
     input::{Input, Inputs},
     jobs::Jobs,
     journal::Journal,
@@ -40,6 +44,8 @@ pub(crate) struct Effects {
     pub host: Arc<dyn Host>,
     pub platform: Arc<PlatformAccess>,
     pub runner: Arc<RunnerProcess>,
+    /// The operator's own program for each boot, if there is one.
+    pub before_register: Option<Arc<BeforeRegister>>,
     pub power_off: Arc<[String]>,
     pub inputs: Inputs,
     /// Entries on their way to the disk, in order.
@@ -77,6 +83,10 @@ impl Effects {
     async fn carry_out(&self, effect: HostEffect) -> (HostResult, Option<Process>) {
         let result = match effect {
             HostEffect::WriteJournal(_) => HostResult::Done(Err("the journal has a writer of its own".into())),
+            HostEffect::Prepare { within } => HostResult::Prepared(match &self.before_register {
+                Some(program) => program.run(within).await,
+                None => Prepared::Unknown("agent.before_register is new in the settings: start the agent again".into()),
+            }),
             HostEffect::FindRunner => match self.runner.find().await {
                 Ok(Some(process)) => {
                     let told = self.runner.told(&process);

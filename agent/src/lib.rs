@@ -7,6 +7,7 @@
 #![warn(clippy::expect_used)]
 
 mod args;
+mod before_register;
 mod clock;
 mod control;
 mod docker;
@@ -27,6 +28,7 @@ mod settings;
 mod signals;
 mod start;
 mod status;
+mod systemd;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -20,6 +20,7 @@ use lightsout_core::{
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    before_register::BeforeRegister,
     clock::Clock,
     control,
     docker::Engine,
@@ -31,7 +32,7 @@ use crate::{
     lock::{self, Lock},
     platform_access::PlatformAccess,
     runner_process::{RunnerProcess, systemd_runs},
-    runner_user::{self, RunnerUser},
+    runner_user::{self, RunnerUser, own_variables},
     sampler, signals,
     status::StatusPublisher,
 };
@@ -123,6 +124,7 @@ pub(crate) async fn run_on(
         slots: settings.slots,
         metrics: settings.metrics.clone(),
     };
+    let before_register = before_register(&settings, &context)?;
     let platform =
         Arc::new(PlatformAccess::new(Arc::clone(&settings), context, secrets, engine.clone(), Arc::clone(&runner)));
     let (entries, entries_end) = mpsc::unbounded_channel();
@@ -131,6 +133,7 @@ pub(crate) async fn run_on(
         host: Arc::clone(&host),
         platform: Arc::clone(&platform),
         runner,
+        before_register,
         power_off: settings.power_off.clone().into(),
         inputs: inputs.clone(),
         journal: entries,
@@ -211,6 +214,17 @@ fn warn_of_readable(config: &[PathBuf]) {
 fn make_dir(path: &Path, mode: u32) -> anyhow::Result<()> {
     let created = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
     created.with_context(|| format!("cannot make {} (agent.state_dir)", path.display()))
+}
+
+/// The operator's own program for this boot. It finds what the runner finds in its environment, and where it is.
+fn before_register(settings: &AgentSettings, context: &HostContext) -> anyhow::Result<Option<Arc<BeforeRegister>>> {
+    let Some(argv) = settings.before_register.clone() else { return Ok(None) };
+    let own =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = settings.surroundings.environment(own, own_variables(), &context.variables());
+    let folder = settings.socket.with_file_name("before-register");
+    let program = BeforeRegister::new(argv, environment, runs_in_unit(settings.runner_unit)?, folder);
+    Ok(Some(Arc::new(program.context("cannot tell which boot this is")?)))
 }
 
 fn runs_in_unit(wanted: RunnerUnit) -> anyhow::Result<bool> {

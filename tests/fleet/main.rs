@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod ends;
 mod faults;
+mod first_boot;
 mod leaving;
 mod platforms;
 mod rig;

@@ -1,12 +1,17 @@
 //! The runner in a systemd unit. Each start has a unit of its own: one whose main process is gone stays loaded for as
 //! long as anything lives that a job left behind, and would block the next start.
 
-use std::{io, process::Stdio, time::Duration};
+use std::{io, time::Duration};
 
 use lightsout_core::platform::{Launch, Signal};
 
 use super::{RunnerProcess, START, record::Record};
-use crate::{clock::unix_ms_now, journal::replace, process::Process};
+use crate::{
+    clock::unix_ms_now,
+    journal::replace,
+    process::Process,
+    systemd::{ask, environment_file, unexpanded},
+};
 
 /// What the names of the runner's units begin with; an earlier version had one unit of this name.
 const PREFIX: &str = "lightsout-runner";
@@ -40,9 +45,7 @@ impl RunnerProcess {
     pub(super) fn unit_arguments(&self, name: &str, launch: &Launch, stop_signal: Signal) -> io::Result<Vec<String>> {
         let environment = self.state_dir.join("runner.env");
         let variables = self.environment(launch);
-        let lines: String =
-            variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value.expose()))).collect();
-        replace(&environment, lines.as_bytes(), 0o600, false)?;
+        replace(&environment, environment_file(&variables).as_bytes(), 0o600, false)?;
         let mut arguments = vec![
             "--unit".into(),
             name.into(),
@@ -100,25 +103,6 @@ pub(super) async fn main_pid(mark: &str) -> Result<Option<u32>, String> {
     running(&text, mark)
 }
 
-async fn ask(program: &str, arguments: Vec<String>, within: Duration) -> Result<String, String> {
-    let mut command = tokio::process::Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    // What it says to systemd about itself must not be taken for our word.
-    for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] {
-        command.env_remove(name);
-    }
-    let output = match tokio::time::timeout(within, command.output()).await {
-        Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Err(format!("{program} cannot be run: {error}")),
-        Err(_) => return Err(format!("{program} did not answer within {} s", within.as_secs())),
-    };
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{program}: {}: {}", output.status, said.trim()));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// Reads what `systemctl show` says of several units: a block of `Key=value` each, an empty line between them.
 fn running(text: &str, mark: &str) -> Result<Option<u32>, String> {
     let mut found = None;
@@ -164,16 +148,6 @@ fn signal_name(signal: Signal) -> &'static str {
     }
 }
 
-/// An argument in which systemd finds no variable to expand (systemd.service(5), "Command lines").
-fn unexpanded(argument: &str) -> String {
-    argument.replace('$', "$$")
-}
-
-/// A value as `EnvironmentFile=` reads it (systemd.exec(5)).
-fn quoted(value: &str) -> String {
-    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('`', "\\`"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,11 +177,5 @@ mod tests {
         ] {
             assert!(running(&about_to_start, MARK).unwrap_err().contains("about to start"));
         }
-    }
-
-    #[tokio::test]
-    async fn a_program_that_hangs_is_not_waited_for() {
-        let error = ask("sleep", vec!["30".into()], Duration::from_millis(50)).await.unwrap_err();
-        assert!(error.contains("did not answer"), "{error}");
     }
 }

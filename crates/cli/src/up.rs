@@ -214,6 +214,11 @@ async fn prepare(
     let (idle_timeout, slots) = (args.idle_timeout, args.slots);
     let (agent, scaler) = (args.agent_bin.clone(), args.scaler_bin.clone());
     let fleet_dir = locked.dir.clone();
+    // The agents have another working directory.
+    let absolute = args.agent_settings.iter().map(|path| {
+        fs::canonicalize(path).with_context(|| format!("--agent-settings {}: there is no such file", path.display()))
+    });
+    let agent_settings = absolute.collect::<Result<_>>()?;
     Ok(Arc::new(FleetConfig {
         fleet_dir,
         platform,
@@ -223,6 +228,7 @@ async fn prepare(
         runner,
         docker,
         booted,
+        agent_settings,
         idle_timeout,
         slots,
     }))

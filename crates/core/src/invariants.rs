@@ -15,6 +15,8 @@ pub enum Violation {
     TwoRunners,
     /// A runner was started before the group had put the instance in service, so before protection held.
     StartedTooEarly,
+    /// A runner was started before the operator's own program for this boot had succeeded.
+    StartedUnprepared,
     /// A runner was started before the protection held that the policy asks for.
     StartedUnprotected,
     /// One instance lowered the group's desired capacity more than once.
@@ -35,6 +37,7 @@ impl fmt::Display for Violation {
             Self::JobKilled => "a job died by the agent's own action",
             Self::TwoRunners => "a second runner was started beside the first",
             Self::StartedTooEarly => "a runner was started before the instance was in service",
+            Self::StartedUnprepared => "a runner was started before the operator's own program had succeeded",
             Self::StartedUnprotected => "a runner was started before the instance was protected",
             Self::LoweredTwice => "one instance lowered the desired capacity twice",
             Self::LoweredUncounted => "an instance that did not count lowered the desired capacity",
@@ -79,6 +82,11 @@ impl Ledger {
         self.check(!matches!(membership, Membership::Warm | Membership::Pending), Violation::StartedTooEarly);
         let unprotected = membership == Membership::InService { protected: false };
         self.check(!(protect && unprotected), Violation::StartedUnprotected);
+    }
+
+    /// The same, for the operator's own program for this boot: whether it has succeeded, or there is none.
+    pub fn runner_started_prepared(&mut self, prepared: bool) {
+        self.check(prepared, Violation::StartedUnprepared);
     }
 
     /// The instance left with decrement, from this place in its group.
@@ -133,6 +141,7 @@ mod tests {
             Violation::JobKilled,
             Violation::TwoRunners,
             Violation::StartedTooEarly,
+            Violation::StartedUnprepared,
             Violation::StartedUnprotected,
             Violation::LoweredTwice,
             Violation::LoweredUncounted,
@@ -172,6 +181,8 @@ mod tests {
             let early = after(|ledger| ledger.runner_started(false, place, false));
             assert_eq!(early, Some(Violation::StartedTooEarly));
         }
+        let unprepared = after(|ledger| ledger.runner_started_prepared(false));
+        assert_eq!(unprepared, Some(Violation::StartedUnprepared));
         let unprotected = Membership::InService { protected: false };
         assert_eq!(after(|ledger| ledger.runner_started(false, unprotected, false)), None);
         let started = after(|ledger| ledger.runner_started(false, unprotected, true));

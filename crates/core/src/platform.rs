@@ -122,6 +122,20 @@ pub struct HostContext {
     pub metrics: Option<String>,
 }
 
+impl HostContext {
+    /// The same for a program of the operator's, as variables.
+    pub fn variables(&self) -> Vec<(String, Text)> {
+        [
+            ("LIGHTSOUT_INSTANCE_ID", self.instance_id.clone()),
+            ("LIGHTSOUT_GROUP", self.group.clone().unwrap_or_default()),
+            ("LIGHTSOUT_RUNNER_DIR", self.runner_dir.to_string_lossy().into_owned()),
+            ("LIGHTSOUT_SLOTS", self.slots.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), Text::Plain(value)))
+        .into()
+    }
+}
+
 /// A file to write before the runner starts.
 #[derive(Clone, Debug)]
 pub struct File {

@@ -87,6 +87,7 @@ mod tests {
             runner: "/run/fleet/bin/gitlab-runner".into(),
             docker: None,
             booted: None,
+            agent_settings: Vec::new(),
             idle_timeout: Duration::from_millis(8_500),
             slots: 3,
         };

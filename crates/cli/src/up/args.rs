@@ -96,6 +96,9 @@ pub(crate) struct Args {
     /// buildkite)
     #[arg(long, value_name = "PATH", help_heading = "Fleet")]
     pub(crate) runner: Option<PathBuf>,
+    /// More settings for the agents, as user data would write them: a TOML file; may be repeated, later ones win
+    #[arg(long, value_name = "PATH", help_heading = "Fleet")]
+    pub(crate) agent_settings: Vec<PathBuf>,
     /// Run jobs as plain processes even when a Docker engine answers
     #[arg(long, help_heading = "Fleet")]
     pub(crate) no_docker: bool,

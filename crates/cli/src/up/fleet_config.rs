@@ -30,6 +30,8 @@ pub(super) struct FleetConfig {
     pub(crate) docker: Option<(Docker, String)>,
     /// What machines are booted of; without it each is a group of processes.
     pub(crate) booted: Option<MachineImage>,
+    /// More settings of the agents.
+    pub(crate) agent_settings: Vec<PathBuf>,
     /// The agents' idle timeout.
     pub(crate) idle_timeout: Duration,
     /// Jobs that a machine takes at once.

@@ -84,6 +84,8 @@ impl ProcessMachine {
     fn boot(config: Arc<FleetConfig>, boot: &Boot) -> io::Result<Self> {
         let dir = config.fleet_dir.instances().join(&boot.id);
         fs::create_dir_all(&dir)?;
+        // What a machine has in /run does not outlive it, and this stands in for it.
+        let _ = fs::remove_dir_all(dir.join("before-register"));
         let fleet = config.fleet_dir.fleet_name();
         let scope = ProcessScope::machine(&fleet, &boot.id);
         let described = DemoMachine {
@@ -160,6 +162,7 @@ impl ProcessMachine {
             command
                 .args(["run", "--config"])
                 .arg(dir.join("agent.toml"))
+                .args(config.agent_settings.iter().flat_map(|more| ["--config".as_ref(), more.as_os_str()]))
                 .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &boot.imds)
                 .envs(variables.iter().map(|(name, value)| (name, value)))
                 .current_dir(&dir)

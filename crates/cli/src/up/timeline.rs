@@ -122,7 +122,7 @@ impl Timeline {
             let news = match phase.as_str() {
                 "draining" => Some((format!("takes no more jobs{why}"), Tone::Leaving)),
                 "retiring" => Some((format!("is empty and ends itself{why}"), Tone::Leaving)),
-                "idle" if before.is_none_or(|before| before == "booting" || before == "registering") => {
+                "idle" if before.is_none_or(|before| ["preparing", "booting", "registering"].contains(&before)) => {
                     Some(("is ready for jobs".to_owned(), Tone::Good))
                 }
                 _ => None,

@@ -27,6 +27,11 @@ pub enum Request {
     Save(Saved),
     /// Write to the journal that it is proven that no job runs and none can come. For a restart only: nothing waits for it.
     NoteProof,
+    /// Run the operator's own program for this boot to its end, unless it has run; it is killed after this time.
+    Prepare {
+        /// How long it may take.
+        within: Duration,
+    },
     /// Register with the platform and start the runner, or adopt the one that runs.
     Register,
     /// Tell the platform or the runner: no more jobs. Safe to repeat.

@@ -41,6 +41,12 @@ pub struct JournalEntry {
 pub enum HostEffect {
     /// Write the journal and flush it to the disk, entries in the order in which they were asked for.
     WriteJournal(JournalEntry),
+    /// Run the operator's own program for this boot to its end, unless it has run since the machine was started: one that an earlier agent began
+    /// is waited for. It gets no longer than this from its own start, whoever began it.
+    Prepare {
+        /// How long it may take.
+        within: Duration,
+    },
     /// Look for the runner. One that is found is watched, and its exit becomes an event.
     FindRunner,
     /// Start the runner with what the last registration yielded, and watch it.
@@ -146,6 +152,8 @@ pub enum Told {
 pub enum HostResult {
     /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `ForgetToken`, `ReleaseClients`.
     Done(Result<(), String>),
+    /// `Prepare`.
+    Prepared(Prepared),
     /// `FindRunner`: the runner, if there is one.
     Runner(Result<Option<RunnerSeen>, String>),
     /// `AwaitExit`: whether it is gone.
@@ -163,6 +171,17 @@ pub enum HostResult {
     },
     /// `Cloud`.
     Cloud(Result<CloudAnswer, CloudError>),
+}
+
+/// What became of the operator's own program for this boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prepared {
+    /// It ended with 0.
+    Succeeded,
+    /// It ended otherwise, or was killed when its time was up. It runs once a boot, so that is final; with the last that it said.
+    Failed(String),
+    /// It could not be begun, or what became of it cannot be told.
+    Unknown(String),
 }
 
 /// What the platform said.

@@ -1,11 +1,11 @@
 //! The lifecycle of one instance as a state machine: events in, requests out. It reads no clock and does no I/O.
 //!
 //! ```text
-//! booting -> registering -> idle <-> busy
-//!                             \       /
-//!                             draining --(a job slipped in, or no room)--> busy / registering
-//!                                 |
-//!                             retiring -> gone
+//! preparing -> booting -> registering -> idle <-> busy
+//!                                          \       /
+//!                                          draining --(a job slipped in, or no room)--> busy / registering
+//!                                              |
+//!                                          retiring -> gone
 //! ```
 //!
 //! One request of the main line is in flight at a time; what runs beside it (heartbeats, protection, aborts) is kept in
@@ -122,7 +122,7 @@ impl Lifecycle {
             // else leave one that is alive and is sent no jobs.
             (Saved::Serving, true) => State::Returning { since: None, step: ReturnStep::Undrain },
             (Saved::Returning, true) => State::Returning { since: Some(now), step: ReturnStep::Undrain },
-            (Saved::Serving | Saved::Returning, false) => State::Booting { since: now },
+            (Saved::Serving | Saved::Returning, false) => State::first(&policy, now),
         };
         let mut lifecycle = Self {
             policy,
@@ -166,7 +166,8 @@ impl Lifecycle {
         match self.state {
             State::Draining(draining) => matches!(draining.step, DrainStep::Confirm { weak: false, .. }),
             State::Retiring(retiring) => retiring.proven,
-            State::Booting { .. }
+            State::Preparing { .. }
+            | State::Booting { .. }
             | State::Registering { .. }
             | State::Serving(_)
             | State::Returning { .. }
@@ -197,7 +198,7 @@ impl Lifecycle {
     /// How often the shell samples all probes without an occasion.
     pub fn sample_interval(&self) -> Duration {
         match self.phase() {
-            Phase::Booting | Phase::Registering | Phase::Idle { .. } => IDLE_SAMPLES,
+            Phase::Preparing | Phase::Booting | Phase::Registering | Phase::Idle { .. } => IDLE_SAMPLES,
             Phase::Busy | Phase::Draining { .. } | Phase::Retiring { .. } | Phase::Gone => BUSY_SAMPLES,
         }
     }
@@ -217,7 +218,10 @@ impl Lifecycle {
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
             Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
             Event::Stop => self.stop(now),
-            Event::Policy(policy) => self.policy = policy,
+            // What runs once a boot is what this agent began with.
+            Event::Policy(policy) => {
+                self.policy = AgentPolicy { before_register: self.policy.before_register, ..policy };
+            }
         }
         self.decide(now);
     }
@@ -292,6 +296,7 @@ impl Lifecycle {
     /// What the present state asks, if it asks anything.
     fn question(&mut self) -> Option<Request> {
         let request = match &self.state {
+            State::Preparing { within, .. } => Request::Prepare { within: *within },
             State::Booting { .. } if self.reasons.target() == TargetState::Warmed => {
                 // Asked again as soon as the metadata announce another state.
                 self.main_line.pause = None;
@@ -324,6 +329,7 @@ impl Lifecycle {
         if self.main_line.asked == Some(id) {
             self.main_line.asked = None;
             match self.state {
+                State::Preparing { .. } => self.prepare_answer(outcome, now),
                 State::Booting { .. } => self.join_answer(outcome, now),
                 State::Registering { .. } => self.register_answer(outcome, now),
                 State::Serving(_) => self.room_answer(outcome, now),
@@ -372,7 +378,8 @@ impl Lifecycle {
         let awaited = match self.state {
             State::Booting { .. } => target == TargetState::InService,
             State::Retiring(retiring) => retiring.step == RetireStep::Look && target == TargetState::Terminated,
-            State::Registering { .. }
+            State::Preparing { .. }
+            | State::Registering { .. }
             | State::Serving(_)
             | State::Returning { .. }
             | State::Draining(_)
@@ -386,7 +393,8 @@ impl Lifecycle {
 
     fn stop(&mut self, now: Tick) {
         // Nothing runs and nothing can come: there is nothing to drain. The machine may only be stopped for a while (a warm pool).
-        let nothing_begun = matches!(self.state, State::Booting { .. }) && !self.runner.alive();
+        let nothing_begun =
+            matches!(self.state, State::Preparing { .. } | State::Booting { .. }) && !self.runner.alive();
         if nothing_begun || self.reasons.stops > 0 {
             self.enter(State::Gone);
             return;

@@ -19,7 +19,7 @@ use std::{
 use super::{
     action::{Action, Request},
     event::Outcome,
-    host::{EffectId, HostEffect, HostResult, JournalEntry},
+    host::{EffectId, HostEffect, HostResult, JournalEntry, Prepared},
     phase::Saved,
     policy::Protection,
 };
@@ -53,6 +53,7 @@ impl<S> Next<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Save,
+    Prepare,
     Register(register::Step),
     Drain(drain::Step),
     Undrain(undrain::Step),
@@ -205,6 +206,7 @@ fn touches_runner(request: Request) -> bool {
         Request::Register | Request::Drain | Request::Undrain | Request::Deregister => true,
         Request::Save(_)
         | Request::NoteProof
+        | Request::Prepare { .. }
         | Request::Abort { .. }
         | Request::Probe
         | Request::Describe
@@ -225,6 +227,7 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
             (cx.write_journal(), Step::Save)
         }
         Request::NoteProof => (cx.write_journal(), Step::Save),
+        Request::Prepare { within } => (HostEffect::Prepare { within }, Step::Prepare),
         Request::Register => (HostEffect::FindRunner, Step::Register(register::Step::Find)),
         Request::Drain => drain::first(),
         Request::Undrain => undrain::first(cx),
@@ -250,6 +253,12 @@ fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
         Step::Save => Next::Done(match result {
             HostResult::Done(Ok(())) => Outcome::Done,
             HostResult::Done(Err(why)) => Outcome::Failed(format!("cannot write the journal: {why}")),
+            other => unexpected(&other),
+        }),
+        Step::Prepare => Next::Done(match result {
+            HostResult::Prepared(Prepared::Succeeded) => Outcome::Done,
+            HostResult::Prepared(Prepared::Failed(why)) => Outcome::Denied(why),
+            HostResult::Prepared(Prepared::Unknown(why)) => Outcome::Failed(why),
             other => unexpected(&other),
         }),
         Step::Register(step) => register::next(step, result, cx).map(Step::Register),

@@ -56,6 +56,8 @@ impl fmt::Display for LeaveReason {
 /// What the agent is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// The operator's own program for each boot runs; no runner starts before it has succeeded.
+    Preparing,
     /// Waiting for the group to put the instance in service: before that it is not protected.
     Booting,
     /// Registering and starting the runner.
@@ -85,6 +87,7 @@ impl Phase {
     /// The word that stands in logs and the status.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Preparing => "preparing",
             Self::Booting => "booting",
             Self::Registering => "registering",
             Self::Idle { .. } => "idle",
@@ -99,7 +102,7 @@ impl Phase {
     pub fn why(self) -> Option<LeaveReason> {
         match self {
             Self::Draining { why } | Self::Retiring { why } => Some(why),
-            Self::Booting | Self::Registering | Self::Idle { .. } | Self::Busy | Self::Gone => None,
+            Self::Preparing | Self::Booting | Self::Registering | Self::Idle { .. } | Self::Busy | Self::Gone => None,
         }
     }
 }

@@ -15,7 +15,10 @@ pub enum Protection {
 /// The agent's policy, validated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AgentPolicy {
-    /// From start until the runner is ready; later the instance retires as broken. Default 10 min.
+    /// How long the operator's own program, which runs once a boot before anything else is done, may take; then it is killed and the instance
+    /// retires as broken. Default `None`: there is no such program.
+    pub before_register: Option<Duration>,
+    /// From start, or from the end of that program, until the runner is ready; later the instance retires as broken. Default 10 min.
     pub boot_deadline: Duration,
     /// How long without any job before the instance leaves. Default 10 min; `None`: it never leaves for idleness.
     pub idle_timeout: Option<Duration>,
@@ -47,6 +50,7 @@ pub struct AgentPolicy {
 impl Default for AgentPolicy {
     fn default() -> Self {
         Self {
+            before_register: None,
             boot_deadline: Duration::from_secs(600),
             idle_timeout: Some(Duration::from_secs(600)),
             confirm: Duration::from_secs(5),

@@ -85,6 +85,8 @@ pub struct AgentSettings {
     pub slots: u32,
     /// Where the runner serves its metrics, as `host:port`. Default `127.0.0.1:9252`; `None` when switched off.
     pub metrics: Option<String>,
+    /// The operator's own program for each boot, and its arguments.
+    pub before_register: Option<Vec<String>>,
     /// The termination hook's name; `None`: the agent finds it.
     pub hook: Option<String>,
     /// How the instance is switched off, the last rung. Default `systemctl poweroff`.
@@ -123,6 +125,7 @@ impl AgentSettings {
 fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentSettings> {
     let root = Section::new(report, vec![Layer::root(table, fragments)], ["agent", "docker", "imds", "platform"]);
     let agent = root.child("agent", names(AGENT_KEYS, Side::Agent));
+    let before_register = agent.program("before_register");
     let policy = policy(&agent);
     let state_dir = agent.absolute("state_dir").unwrap_or_else(|| "/var/lib/lightsout".into());
     let socket = agent.absolute("socket").unwrap_or_else(|| "/run/lightsout/agent.sock".into());
@@ -145,6 +148,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
         socket,
         slots,
         metrics,
+        before_register,
         hook,
         power_off,
         runner_unit,
@@ -160,6 +164,7 @@ fn policy(s: &Section<'_>) -> AgentPolicy {
     let d = AgentPolicy::default();
     let second = Duration::from_secs(1);
     let policy = AgentPolicy {
+        before_register: before_register(s),
         boot_deadline: s.duration("boot_deadline", second..=DAY).unwrap_or(d.boot_deadline),
         idle_timeout: s.duration_or("idle_timeout", second..=30 * DAY, Some("never")).unwrap_or(d.idle_timeout),
         confirm: s.duration("confirm", Duration::ZERO..=Duration::from_secs(600)).unwrap_or(d.confirm),
@@ -191,6 +196,19 @@ fn policy(s: &Section<'_>) -> AgentPolicy {
         s.contradiction("confirm", what, "make confirm shorter or idle_timeout longer");
     }
     policy
+}
+
+/// How long the program may take, where there is one.
+fn before_register(s: &Section<'_>) -> Option<Duration> {
+    let timeout = s.duration("before_register_timeout", Duration::from_secs(1)..=DAY);
+    if timeout.is_some() && !s.has("before_register") {
+        s.doubt(
+            "before_register_timeout",
+            "there is no program that it could end",
+            "name one in agent.before_register, or leave this out",
+        );
+    }
+    s.has("before_register").then(|| timeout.unwrap_or(Duration::from_secs(300)))
 }
 
 fn metrics(s: &Section<'_>) -> Option<String> {

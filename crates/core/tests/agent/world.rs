@@ -61,6 +61,8 @@ pub(crate) struct World {
     coarse: bool,
     pub runner: Option<Runner>,
     launch: bool,
+    /// How the operator's own program for this boot ended, once it has.
+    prepared: Option<bool>,
     queued: u8,
     journal: JournalEntry,
     pub place: Place,
@@ -99,13 +101,23 @@ impl World {
         group: Group,
         salt: Salt,
     ) -> Self {
-        let policy = AgentPolicy {
-            idle_timeout: Some(secs(60)),
-            protection,
-            boot_deadline: secs(3600),
-            rebalance_after: secs(30),
-            ..AgentPolicy::default()
-        };
+        Self::with_policy(kind, capabilities, policy(protection), place, group, salt)
+    }
+
+    /// The same, with a program of the operator's to run first.
+    pub(crate) fn preparing(kind: Kind, capabilities: Capabilities, protection: Protection, place: Place) -> Self {
+        let policy = AgentPolicy { before_register: Some(secs(300)), ..policy(protection) };
+        Self::with_policy(kind, capabilities, policy, place, Group::of(2), Salt::NONE)
+    }
+
+    fn with_policy(
+        kind: Kind,
+        capabilities: Capabilities,
+        policy: AgentPolicy,
+        place: Place,
+        group: Group,
+        salt: Salt,
+    ) -> Self {
         let now = Tick(1_000_000);
         let agent = Agent::begin(policy.clone(), kind.rules(), capabilities, JournalEntry::FRESH, false, salt, now);
         let mut world = Self {
@@ -119,6 +131,7 @@ impl World {
             coarse: true,
             runner: None,
             launch: false,
+            prepared: None,
             queued: 0,
             journal: JournalEntry::FRESH,
             place,
@@ -308,7 +321,8 @@ impl World {
     fn judge(&mut self, effect: HostEffect) {
         match self.agent.phase() {
             Phase::Retiring { .. } => _ = self.retiring_since.get_or_insert(self.now),
-            Phase::Booting
+            Phase::Preparing
+            | Phase::Booting
             | Phase::Registering
             | Phase::Idle { .. }
             | Phase::Busy
@@ -328,5 +342,15 @@ impl World {
                 rung != Rung::Unhealthy && rung != Rung::PowerOff && (self.refused || elsewhere || self.is_surplus());
             self.ledger.ended_bluntly(self.denied || long || suits);
         }
+    }
+}
+
+fn policy(protection: Protection) -> AgentPolicy {
+    AgentPolicy {
+        idle_timeout: Some(secs(60)),
+        protection,
+        boot_deadline: secs(3600),
+        rebalance_after: secs(30),
+        ..AgentPolicy::default()
     }
 }

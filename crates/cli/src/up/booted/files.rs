@@ -47,6 +47,9 @@ pub(crate) fn archive(config: &FleetConfig, image: &MachineImage, boot: &Boot) -
     let mut tar = Tar::default();
     tar.directory("etc/lightsout/agent.d", 0o755)?;
     tar.file("etc/lightsout/agent.d/50-up.toml", 0o644, settings.as_bytes())?;
+    for (number, more) in config.agent_settings.iter().enumerate() {
+        tar.file(&format!("etc/lightsout/agent.d/{}-more.toml", 60 + number), 0o600, &fs::read(more)?)?;
+    }
     tar.directory("etc/systemd/system/lightsout-agent.service.d", 0o755)?;
     tar.file("etc/systemd/system/lightsout-agent.service.d/up.conf", 0o644, environment(variables).as_bytes())?;
     tar.directory(&SCRATCH[1..], 0o1777)?;

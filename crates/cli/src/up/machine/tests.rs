@@ -33,6 +33,7 @@ fn machines(home: &Path) -> ProcessMachines {
         runner: "/bin/false".into(),
         docker: None,
         booted: None,
+        agent_settings: Vec::new(),
         idle_timeout: Duration::from_secs(8),
         slots: 1,
     }))

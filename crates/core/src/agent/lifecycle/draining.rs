@@ -30,7 +30,11 @@ impl Lifecycle {
     /// The same, by no gentler way than this one. A leave that has begun keeps its own.
     pub(super) fn leave_by(&mut self, why: LeaveReason, gentlest: Rung, now: Tick) {
         match &mut self.state {
-            State::Booting { .. } | State::Registering { .. } | State::Serving(_) | State::Returning { .. } => {
+            State::Preparing { .. }
+            | State::Booting { .. }
+            | State::Registering { .. }
+            | State::Serving(_)
+            | State::Returning { .. } => {
                 if why == LeaveReason::Broken {
                     self.note = self.reasons.trouble().map(str::to_owned);
                 }

@@ -12,6 +12,21 @@ use crate::{
 };
 
 impl Lifecycle {
+    pub(super) fn prepare_answer(&mut self, outcome: Outcome, now: Tick) {
+        match outcome {
+            Outcome::Done => {
+                self.note = None;
+                self.enter(State::Booting { since: now });
+            }
+            // It runs once a boot: what it did not do, nobody will.
+            Outcome::Denied(why) => self.reasons.break_down(format!("agent.before_register failed: {why}")),
+            other => {
+                self.note(other.text());
+                self.again(now);
+            }
+        }
+    }
+
     pub(super) fn join_answer(&mut self, outcome: Outcome, now: Tick) {
         match outcome {
             // A job must not begin before a description shows the protection that was asked for.
@@ -103,7 +118,7 @@ impl Lifecycle {
 
     /// Without a runner the way back is through the same door as a boot: it may never have been in service, and the group may have moved it.
     pub(super) fn rejoin(&mut self, now: Tick) {
-        self.enter(State::Booting { since: now });
+        self.enter(State::first(&self.policy, now));
     }
 
     fn return_by(&mut self, step: ReturnStep) {

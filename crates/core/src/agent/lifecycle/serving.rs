@@ -37,7 +37,8 @@ impl Lifecycle {
             | State::Returning { step: ReturnStep::OldExit { quiet_since }, .. } => {
                 *quiet_since = quiet.then(|| quiet_since.unwrap_or(now));
             }
-            State::Booting { .. }
+            State::Preparing { .. }
+            | State::Booting { .. }
             | State::Registering { .. }
             | State::Serving(_)
             | State::Returning { .. }
@@ -68,7 +69,8 @@ impl Lifecycle {
             State::Returning { step: ReturnStep::OldExit { .. }, .. } => self.rejoin(now),
             State::Serving(_) => self.start_again(now),
             // The answer in flight reports it.
-            State::Booting { .. }
+            State::Preparing { .. }
+            | State::Booting { .. }
             | State::Registering { .. }
             | State::Returning { .. }
             | State::Draining(_)

@@ -107,7 +107,14 @@ impl Lifecycle {
             (_, State::Booting { .. }) if self.protects_itself_first() => {
                 (self.side.protected == Some(false)).then_some(true)
             }
-            (_, State::Booting { .. } | State::Registering { .. } | State::Retiring(_) | State::Gone) => None,
+            (
+                _,
+                State::Preparing { .. }
+                | State::Booting { .. }
+                | State::Registering { .. }
+                | State::Retiring(_)
+                | State::Gone,
+            ) => None,
             (Protection::Always, State::Serving(_) | State::Returning { .. } | State::Draining(_)) => {
                 // Never known since a restart: it was born protected, and only this agent could have lifted it.
                 (self.side.protected == Some(false)).then_some(true)
@@ -131,7 +138,9 @@ impl Lifecycle {
     /// Looks the termination hook up once in service, and extends it for as long as jobs are waited for.
     pub(super) fn keep_hook_alive(&mut self, now: Tick) {
         let Some(hold) = self.cloud.hold else { return };
-        if self.side.hook_lookup.is_none() && !matches!(self.phase(), Phase::Booting | Phase::Registering) {
+        if self.side.hook_lookup.is_none()
+            && !matches!(self.phase(), Phase::Preparing | Phase::Booting | Phase::Registering)
+        {
             self.side.hook_lookup = Some(self.ask(Request::FindHook));
         }
         if !hold.extendable || !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {

@@ -7,12 +7,19 @@ use crate::{
         action::Rung,
         backoff::Backoff,
         phase::{LeaveReason, Phase},
+        policy::AgentPolicy,
     },
     time::Tick,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum State {
+    /// Until the operator's own program for this boot has succeeded.
+    Preparing {
+        since: Tick,
+        /// How long it may take.
+        within: Duration,
+    },
     /// Until the group has put the instance in service.
     Booting {
         /// Since when the boot deadline runs.
@@ -125,12 +132,21 @@ pub(super) enum RetireStep {
 }
 
 impl State {
+    /// Where the way into service begins. The host knows whether the program for this boot has run.
+    pub(super) fn first(policy: &AgentPolicy, now: Tick) -> Self {
+        match policy.before_register {
+            Some(within) => Self::Preparing { since: now, within },
+            None => Self::Booting { since: now },
+        }
+    }
+
     pub(super) fn draining(why: LeaveReason, step: DrainStep) -> Self {
         Self::Draining(Draining { why, step, gentlest: Rung::Shrink })
     }
 
     pub(super) fn phase(&self) -> Phase {
         match self {
+            Self::Preparing { .. } => Phase::Preparing,
             Self::Booting { .. } => Phase::Booting,
             Self::Registering { .. } => Phase::Registering,
             Self::Serving(Serving::Idle { since, .. }) => Phase::Idle { since: *since },
@@ -148,7 +164,7 @@ impl State {
         }
         match self {
             Self::Booting { .. } => ms(500, 5_000),
-            Self::Registering { .. } | Self::Returning { .. } => ms(1_000, 30_000),
+            Self::Preparing { .. } | Self::Registering { .. } | Self::Returning { .. } => ms(1_000, 30_000),
             Self::Serving(_) | Self::Gone => ms(1_000, 1_000),
             Self::Draining(draining) => match draining.step {
                 DrainStep::Ask { .. } => ms(1_000, 15_000),
@@ -166,7 +182,12 @@ impl State {
     pub(super) fn restart_boot_clock(&mut self, now: Tick) {
         match self {
             Self::Booting { since } | Self::Registering { since } => *since = now,
-            Self::Serving(_) | Self::Returning { .. } | Self::Draining(_) | Self::Retiring(_) | Self::Gone => {}
+            Self::Preparing { .. }
+            | Self::Serving(_)
+            | Self::Returning { .. }
+            | Self::Draining(_)
+            | Self::Retiring(_)
+            | Self::Gone => {}
         }
     }
 

@@ -103,7 +103,8 @@ impl Lifecycle {
                     // The fresh snapshot decides first.
                     quiet_since.filter(|_| !self.side.probing()).map(|since| since + self.policy.unknown_limit)
                 }
-                State::Booting { .. }
+                State::Preparing { .. }
+                | State::Booting { .. }
                 | State::Registering { .. }
                 | State::Serving(_)
                 | State::Returning { .. }
@@ -118,6 +119,8 @@ impl Lifecycle {
 
     fn boot_deadline(&self) -> Option<Tick> {
         let since = match self.state {
+            // The host ends the program in time, and may not be able to tell.
+            State::Preparing { since, within } => since + within,
             State::Booting { .. } if self.reasons.target() == TargetState::Warmed => return None,
             State::Booting { since } | State::Registering { since } => since,
             // A drain that cannot be taken back: whether it serves is not known.

@@ -39,6 +39,7 @@ pub(super) fn first(request: Request) -> (CloudCall, Step) {
         Request::RecordReason(why) => (CloudCall::RecordReason(why), Step::Call),
         Request::Save(_)
         | Request::NoteProof
+        | Request::Prepare { .. }
         | Request::Register
         | Request::Drain
         | Request::Undrain

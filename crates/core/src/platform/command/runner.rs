@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{NAME, check, failure, output};
 use crate::{
     activity::{Activity, JobId},
-    exchange::{Call, Effect, ErrorKind, ExchangeError, Output, Program, Text},
+    exchange::{Call, Effect, ErrorKind, ExchangeError, Output, Program},
     platform::{
         DrainBy, DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, UndrainBy, answer,
         answer::excerpt,
@@ -124,7 +124,7 @@ impl CommandRunner {
     }
 
     fn ask(&self, argv: &[String], host: &HostContext) -> Effect {
-        Effect::Program(Program { argv: argv.to_vec(), env: environment(host), timeout: self.settings.timeout })
+        Effect::Program(Program { argv: argv.to_vec(), env: host.variables(), timeout: self.settings.timeout })
     }
 
     /// Runs a program that must exit with 0.
@@ -149,7 +149,7 @@ impl RunnerPlatform for CommandRunner {
 
     fn register(&self, host: &HostContext) -> Call<Launch> {
         let launch =
-            Launch { argv: self.settings.run.clone(), env: environment(host), files: Vec::new(), doubts: Vec::new() };
+            Launch { argv: self.settings.run.clone(), env: host.variables(), files: Vec::new(), doubts: Vec::new() };
         match &self.settings.register {
             Some(argv) => self.must("register", argv, host, launch),
             None => Box::new(Ready(launch)),
@@ -205,17 +205,6 @@ impl RunnerPlatform for CommandRunner {
         }
         probes
     }
-}
-
-fn environment(host: &HostContext) -> Vec<(String, Text)> {
-    [
-        ("LIGHTSOUT_INSTANCE_ID", host.instance_id.clone()),
-        ("LIGHTSOUT_GROUP", host.group.clone().unwrap_or_default()),
-        ("LIGHTSOUT_RUNNER_DIR", host.runner_dir.to_string_lossy().into_owned()),
-        ("LIGHTSOUT_SLOTS", host.slots.to_string()),
-    ]
-    .map(|(name, value)| (name.to_owned(), Text::Plain(value)))
-    .into()
 }
 
 fn drained(output: &Output) -> Result<Drained, ExchangeError> {

@@ -47,6 +47,20 @@ pub const AGENT_KEYS: &[Key] = &[
         "not ready by then: broken, the instance leaves",
     ),
     Key::optional(
+        "before_register",
+        Side::Agent,
+        "program",
+        "none",
+        "your own program for each boot, run as the agent's user before anything is registered; when it fails, the instance leaves as broken",
+    ),
+    Key::optional(
+        "before_register_timeout",
+        Side::Agent,
+        "duration",
+        "`\"5m\"`",
+        "how long that program may take; then it is killed, and has failed. `boot_deadline` begins when it has ended",
+    ),
+    Key::optional(
         "abort_margin",
         Side::Agent,
         "1 s to 110 s",

@@ -17,7 +17,8 @@ fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
             HostEffect::FindRunner => runner(told),
             HostEffect::AwaitExit { .. } => HostResult::Exited(false),
             HostEffect::Cloud(_) | HostEffect::WriteJournal(_) | HostEffect::Platform { .. } => continue,
-            HostEffect::StartRunner { .. }
+            HostEffect::Prepare { .. }
+            | HostEffect::StartRunner { .. }
             | HostEffect::NoteTold(_)
             | HostEffect::SignalRunner(_)
             | HostEffect::QuiesceRunner

@@ -2,7 +2,7 @@
 
 use lightsout_core::{
     activity::Activity,
-    agent::host::{CloudCall, HostEffect, HostResult, PlatformAnswer, PlatformCall, RunnerSeen},
+    agent::host::{CloudCall, HostEffect, HostResult, PlatformAnswer, PlatformCall, Prepared, RunnerSeen},
     agent::policy::Protection,
     cloud::{CloudError, CloudErrorKind},
     exchange::{ErrorKind, ExchangeError},
@@ -21,6 +21,13 @@ impl World {
     pub(crate) fn perform(&mut self, effect: HostEffect) -> HostResult {
         match effect {
             HostEffect::WriteJournal(entry) => self.journal = entry,
+            HostEffect::Prepare { .. } => {
+                return HostResult::Prepared(if *self.prepared.get_or_insert(true) {
+                    Prepared::Succeeded
+                } else {
+                    Prepared::Failed("exit status 1".into())
+                });
+            }
             HostEffect::FindRunner => {
                 return HostResult::Runner(Ok(self
                     .runner
@@ -29,6 +36,8 @@ impl World {
             HostEffect::StartRunner { .. } => {
                 let protect = self.policy.protection == Protection::Always;
                 self.ledger.runner_started(self.runner.is_some(), membership(self.place, self.protected), protect);
+                let prepared = self.policy.before_register.is_none() || self.prepared == Some(true);
+                self.ledger.runner_started_prepared(prepared);
                 assert!(std::mem::take(&mut self.launch), "started without a registration");
                 self.runner = Some(Runner::FRESH);
             }
@@ -175,6 +184,7 @@ pub(super) fn is_entry(effect: HostEffect) -> bool {
 pub(super) fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: ErrorKind) -> HostResult {
     let why = "no answer";
     match effect {
+        HostEffect::Prepare { .. } => HostResult::Prepared(Prepared::Unknown(why.into())),
         HostEffect::FindRunner => HostResult::Runner(Err(why.into())),
         HostEffect::AwaitExit { .. } => HostResult::Exited(false),
         HostEffect::OpenPlatform | HostEffect::Platform { .. } => {

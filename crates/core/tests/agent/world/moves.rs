@@ -32,7 +32,7 @@ pub(crate) enum Move {
     Lose(usize),
     /// It had its effect, but the answer says that it failed.
     LoseAnswer(usize),
-    /// A right is missing.
+    /// A right is missing, or the operator's own program fails for good.
     Deny(usize),
     /// It was refused this time, without effect: credentials that have expired, too many calls.
     Reject(usize),
@@ -99,7 +99,13 @@ impl World {
             if matches!(effect, HostEffect::Cloud(_)) {
                 moves.push(Move::Reject(index));
             }
-            if matches!(effect, HostEffect::Cloud(_) | HostEffect::Platform { .. } | HostEffect::OpenPlatform) {
+            if matches!(
+                effect,
+                HostEffect::Cloud(_)
+                    | HostEffect::Platform { .. }
+                    | HostEffect::OpenPlatform
+                    | HostEffect::Prepare { .. }
+            ) {
                 moves.push(Move::Deny(index));
             }
             if matches!(effect, HostEffect::Cloud(CloudCall::End(_))) {
@@ -182,7 +188,13 @@ impl World {
                 let (id, effect) = self.open.remove(index);
                 let may_come = self.spot.is_none() && self.now.since(self.began) < RIGHTS;
                 self.denied |= matches!(effect, HostEffect::Cloud(_)) && !may_come;
-                self.resume(id, failure(effect, CloudErrorKind::Denied, ErrorKind::Unauthorized));
+                let result = if matches!(effect, HostEffect::Prepare { .. }) {
+                    self.prepared.get_or_insert(false);
+                    self.perform(effect)
+                } else {
+                    failure(effect, CloudErrorKind::Denied, ErrorKind::Unauthorized)
+                };
+                self.resume(id, result);
             }
             Move::InProgress(index) => {
                 self.left.faults -= 1;
@@ -282,7 +294,7 @@ impl World {
                 self.left.orders -= 1;
                 self.called = true;
                 // Before it served nothing was begun: what becomes of the instance is the operator's to say.
-                let booting = self.agent.phase() == Phase::Booting;
+                let booting = matches!(self.agent.phase(), Phase::Preparing | Phase::Booting);
                 self.tell(Event::Stop);
                 self.excused = booting && self.agent.phase() == Phase::Gone;
             }
@@ -293,6 +305,7 @@ impl World {
                 while let Some(index) = self.open.iter().position(|(_, effect)| is_entry(*effect)) {
                     self.step(Move::Answer(index));
                 }
+                self.prepared = None;
                 self.restart();
             }
             Move::Drain => self.order(Order::Drain),

@@ -1,0 +1,107 @@
+use super::*;
+
+fn program(folder: &tempfile::TempDir, script: &str) -> BeforeRegister {
+    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    let environment = BTreeMap::from([
+        ("PATH".to_owned(), Text::from("/usr/bin:/bin")),
+        ("HERE".to_owned(), Text::from(folder.path().display().to_string())),
+    ]);
+    BeforeRegister::new(argv, environment, false, folder.path().join("before-register")).unwrap()
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+async fn failed(script: &str, within: Duration) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    match program(&folder, script).run(within).await {
+        Prepared::Failed(why) => why,
+        other => panic!("{script}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn it_runs_once_a_boot_whoever_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"sleep 0.3; pwd >>"$HERE/ran"; echo "$SECRET" >>"$HERE/ran""#;
+    // Two agents at the same moment, as when one has died with the start under way, and a third one later.
+    let (first, second) = (program(&folder, script), program(&folder, script));
+    let (one, two) = tokio::join!(first.run(LONG), second.run(LONG));
+    assert_eq!((one, two), (Prepared::Succeeded, Prepared::Succeeded));
+    assert_eq!(program(&folder, script).run(LONG).await, Prepared::Succeeded);
+    assert_eq!(fs::read_to_string(folder.path().join("ran")).unwrap(), "/\n\n");
+}
+
+#[tokio::test]
+async fn an_earlier_boot_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"echo ran >>"$HERE/ran""#;
+    let earlier = BeforeRegister { boot: "earlier".into(), ..program(&folder, script) };
+    assert_eq!(earlier.run(LONG).await, Prepared::Succeeded);
+    assert_eq!(program(&folder, script).run(LONG).await, Prepared::Succeeded);
+    assert_eq!(fs::read_to_string(folder.path().join("ran")).unwrap(), "ran\nran\n");
+    assert!(!earlier.boot_folder().exists(), "what an earlier boot left is gone");
+}
+
+#[tokio::test]
+async fn how_it_failed_is_told_with_its_last_words() {
+    let why = failed("for n in $(seq 40); do echo line $n; done; echo oops >&2; exit 3", LONG).await;
+    assert!(
+        why.contains("exit status 3; the last that it said: line 32 | ") && why.ends_with("line 40 | oops"),
+        "{why}"
+    );
+    let why = failed("kill -9 $$", LONG).await;
+    assert!(why.contains("exit status 137 (signal 9); it said nothing"), "{why}");
+    let folder = tempfile::tempdir().unwrap();
+    let missing = BeforeRegister { argv: vec!["/no/such/program".into()], ..program(&folder, "") };
+    let told = missing.run(LONG).await;
+    assert!(
+        matches!(&told, Prepared::Failed(why) if why.contains("exit status 127") && why.contains("not found")),
+        "{told:?}"
+    );
+    assert_eq!(missing.run(LONG).await, told, "and is told again to whoever asks later");
+}
+
+#[tokio::test]
+async fn its_time_is_up_so_long_after_its_own_start_and_all_of_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"echo begun; sleep 30 & echo $! >"$HERE/child"; wait"#;
+    // The agent that began it dies.
+    let dies = program(&folder, script);
+    assert!(tokio::time::timeout(Duration::from_millis(800), dies.run(LONG)).await.is_err());
+    let (next, begun) = (program(&folder, script), Instant::now());
+    let told = next.run(Duration::from_millis(1_500)).await;
+    assert!(begun.elapsed() < Duration::from_millis(1_300), "the time is its own, not its agent's");
+    assert!(
+        matches!(&told, Prepared::Failed(why) if why.contains("did not end within") && why.contains("begun")),
+        "{told:?}"
+    );
+    let child: u32 = fs::read_to_string(folder.path().join("child")).unwrap().trim().parse().unwrap();
+    for _ in 0..100 {
+        if process::start_of_living(child).unwrap().is_none() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(process::start_of_living(child).unwrap(), None, "what it started has ended with it");
+    assert_eq!(next.run(Duration::from_millis(1_500)).await, told, "late stays late");
+}
+
+#[tokio::test]
+async fn one_that_vanished_has_failed_and_its_number_is_not_taken_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = program(&folder, "exit 0");
+    gone.make_folder().unwrap();
+    fs::write(gone.file("claim"), format!("{} 1.00 -\n", std::process::id())).unwrap();
+    let told = gone.run(LONG).await;
+    assert!(matches!(&told, Prepared::Failed(why) if why.contains("it was killed")), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_it_says_is_bounded_and_the_end_of_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "i=0; while [ $i -lt 30 ]; do head -c 100000 /dev/zero | tr '\\0' x; i=$((i+1)); done; sleep 1.2; echo; echo the end; exit 1";
+    let noisy = program(&folder, script);
+    let told = noisy.run(LONG).await;
+    assert!(matches!(&told, Prepared::Failed(why) if why.ends_with("| the end") && why.len() < 1_500), "{told:?}");
+    assert!(fs::metadata(noisy.file("output")).unwrap().len() <= MOST_OUTPUT);
+}

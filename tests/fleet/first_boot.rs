@@ -1,0 +1,64 @@
+//! What happens on an instance before its first job.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use lightsout_localcloud::fleet::JobState;
+
+use crate::rig::{Fleet, Home, agent_field, instance, living, phase};
+
+/// A fleet whose agents have these settings besides, `PROGRAM` being a program of this text beside the fleet's directory.
+fn fleet(arguments: &str, settings: &str, program: &str) -> (Fleet, PathBuf) {
+    let home = Home::new();
+    let beside = home.root().to_owned();
+    let file = beside.join("program");
+    fs::write(&file, format!("#!/bin/sh\ncd {} && {{ {program}; }}\n", beside.display())).expect("it is written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("it is there");
+    let more = beside.join("more.toml");
+    fs::write(&more, settings.replace("PROGRAM", &file.display().to_string())).expect("it is written");
+    (home.up(&format!("--agent-settings {} {arguments}", more.display())), beside)
+}
+
+#[test]
+fn the_operators_program_runs_once_before_the_first_job_whatever_becomes_of_the_agent() {
+    let program =
+        "echo $LIGHTSOUT_INSTANCE_ID >>ran; until [ -e go ]; do sleep 0.1; done; echo $LIGHTSOUT_INSTANCE_ID >>done";
+    let (mut fleet, beside) = fleet("--jobs 1 --max 1", "[agent]\nbefore_register = ['PROGRAM']\n", program);
+    let id = fleet.until_phase("preparing");
+    fleet.wait("the program to begin", |_| beside.join("ran").exists().then_some(()));
+    let before = fleet.until("its agent", |fleet| instance(fleet, &id).agent.as_ref()?.0["pid"].as_u64());
+    fleet.crash(&id);
+    fleet.until("the next agent to wait for the program", |fleet| {
+        let it = instance(fleet, &id);
+        (it.agent.as_ref()?.0["pid"].as_u64()? != before && phase(it) == "preparing").then_some(())
+    });
+    assert_eq!(fleet.snapshot().queue.running, 0, "no job before the program has ended");
+    fs::write(beside.join("go"), "").expect("it is written");
+    fleet.until("the job to begin", |fleet| (fleet.queue.waiting == 0).then_some(()));
+    fleet.crash(&id);
+    fleet.until("the job to be done", |fleet| (fleet.queue.done == 1).then_some(()));
+    for file in ["ran", "done"] {
+        let ran = fs::read_to_string(beside.join(file)).expect("it ran");
+        assert_eq!(ran, format!("{id}\n"), "once, with its surroundings");
+    }
+    assert_eq!(fleet.ended().all_done()["instances"]["launched"], 1);
+}
+
+#[test]
+fn an_instance_whose_program_fails_leaves_as_broken_and_says_its_last_words() {
+    let program = "[ -e good ] || { echo this disk is missing; exit 7; }";
+    let (mut fleet, beside) = fleet("--jobs 0 --keep --max 1", "[agent]\nbefore_register = ['PROGRAM']\n", program);
+    let job = fleet.enqueue(1, 0.5)[0];
+    let id = fleet.until("an instance that is broken", |fleet| {
+        let it = living(fleet).find(|it| agent_field(it, "why") == "broken")?;
+        assert!(
+            agent_field(it, "note").contains("exit status 7; the last that it said: this disk is missing"),
+            "{it:?}"
+        );
+        Some(it.id.clone())
+    });
+    fs::write(beside.join("good"), "").expect("it is written");
+    fleet.until_ended(&id);
+    assert_ne!(fleet.until_job(job, JobState::Done).instance, Some(id), "another one serves");
+    fleet.ok("down");
+    fleet.ended().all_done();
+}
