@@ -23,13 +23,13 @@ impl RunnerUser {
     /// The user that the settings ask for; `None`: the agent's own.
     ///
     /// # Errors
-    /// When there is no such user, or this agent may not start anything as that user.
+    /// When there is no such user, when this agent may not start anything as that user, or when it would be root without having been named.
     pub(crate) fn of(surroundings: &Surroundings) -> Result<Option<Self>, String> {
         let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"));
         // Without a list of users there is nobody else.
         let users = match read("/etc/passwd") {
             Ok(users) => users,
-            Err(_) if surroundings.user.is_none() => return Ok(None),
+            Err(_) if surroundings.user.is_none() => String::new(),
             Err(why) => return Err(why),
         };
         let groups = read("/etc/group").unwrap_or_default();
@@ -40,6 +40,11 @@ impl RunnerUser {
         let name = wanted.unwrap_or(DEFAULT_RUNNER_USER);
         let Some(user) = Self::read(name, users, groups) else {
             return match wanted {
+                None if own == ROOT => Err(format!(
+                    "agent.runner_user is not set, and this machine has no user {DEFAULT_RUNNER_USER}: jobs would run as root, and read the \
+                     agent's secrets; make the user (the package lightsout-agent does; else: useradd --system --create-home \
+                     {DEFAULT_RUNNER_USER}), or name another one in agent.runner_user, \"root\" if that is meant"
+                )),
                 None => Ok(None),
                 Some(name) => Err(format!(
                     "agent.runner_user = {name:?}: this machine has no such user; make it (useradd --system --create-home \
@@ -114,18 +119,12 @@ pub(crate) fn own_variables() -> Vec<(String, String)> {
 }
 
 /// Says at the start what jobs can reach.
-pub(crate) fn announce(user: Option<&RunnerUser>, surroundings: &Surroundings, engine: Option<&Path>) {
-    let by_name = surroundings.user.is_some();
+pub(crate) fn announce(user: Option<&RunnerUser>, engine: Option<&Path>) {
     let Some(user) = user else {
-        if !geteuid().is_root() {
-            tracing::info!("jobs run as the agent's own user: they can read whatever the agent can");
-        } else if by_name {
+        if geteuid().is_root() {
             tracing::info!("jobs run as root, as agent.runner_user says");
         } else {
-            tracing::warn!(
-                "jobs run as root, and can read the agent's settings, secrets and journal: make a user {DEFAULT_RUNNER_USER}, or \
-                 name one in agent.runner_user (\"root\" if that is meant)"
-            );
+            tracing::info!("jobs run as the agent's own user: they can read whatever the agent can");
         }
         return;
     };
@@ -171,7 +170,22 @@ mod tests {
         for missing in ["nobody-here", "broken", ""] {
             assert!(find(Some(missing), 0).unwrap_err().contains("no such user"), "{missing:?}");
         }
-        assert_eq!(RunnerUser::find(None, 0, "root:x:0:0:root:/root:/bin/bash\n", ""), Ok(None), "an existing install");
+    }
+
+    #[test]
+    fn an_agent_that_runs_as_root_makes_nothing_root_that_was_not_named() {
+        for users in ["root:x:0:0:root:/root:/bin/bash\n", ""] {
+            let error = RunnerUser::find(None, 0, users, "").unwrap_err();
+            for told in [
+                "agent.runner_user is not set",
+                "no user lightsout-runner",
+                "useradd --system",
+                "\"root\" if that is meant",
+            ] {
+                assert!(error.contains(told), "{error}");
+            }
+            assert_eq!(RunnerUser::find(None, 1001, users, ""), Ok(None), "on a laptop");
+        }
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub(crate) async fn run_on(
     let user = RunnerUser::of(surroundings).map_err(anyhow::Error::msg)?;
     let may_use_engine = surroundings.engine.unwrap_or_else(|| settings.platform.uses_engine());
     let socket = may_use_engine.then(|| settings.docker.socket.clone());
-    runner_user::announce(user.as_ref(), surroundings, socket.as_deref());
+    runner_user::announce(user.as_ref(), socket.as_deref());
     let runner = RunnerProcess::new(&settings.state_dir, runs_in_unit(settings.runner_unit)?);
     let runner = Arc::new(runner.with_user(user, surroundings.clone(), socket));
     // Not known is no reason to stay away: it is asked again before anything is done about a runner.

@@ -50,8 +50,10 @@ impl Shell {
 
     fn start_with(folder: TempDir, host: FakeHost, platform: &str) -> Self {
         let (state, socket) = (folder.path().join("state"), folder.path().join("agent.sock"));
+        // Whatever users this machine has.
+        let own = if rustix::process::geteuid().is_root() { "runner_user = \"root\"\n" } else { "" };
         let text = format!(
-            "[agent]\nstate_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
+            "[agent]\n{own}state_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
              confirm = \"200ms\"\nfloor_retry = \"1s\"\nrung_patience = \"3s\"\n[docker]\nenabled = false\n\
              [platform.command]\ndrain_signal = \"TERM\"\nchildren = false\n{platform}"
         );

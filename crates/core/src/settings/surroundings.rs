@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{SecretSource, Section};
 use crate::exchange::Text;
 
-/// The user as whom the runner runs where there is one of this name and `agent.runner_user` names no other.
+/// The user as whom the runner of an agent that runs as root runs, unless `agent.runner_user` names another.
 pub const DEFAULT_RUNNER_USER: &str = "lightsout-runner";
 
 /// What the runner gets of the agent's environment without being asked for: where programs are, the language, the time zone, the way out, and

@@ -134,7 +134,7 @@ pub const AGENT_KEYS: &[Key] = &[
         "runner_user",
         Side::Agent,
         "text",
-        "`lightsout-runner` where there is such a user, else the agent's own",
+        "`lightsout-runner`; the agent's own where that is not root",
         "as whom the runner and its jobs run; `root` only by name",
     ),
     Key::optional(
