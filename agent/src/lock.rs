@@ -31,9 +31,11 @@ impl Lock {
         let path = state_dir.join("agent.lock");
         // Read only where there is one: a disk that is full or takes no more writes must not keep the agent from starting.
         let opened = match File::open(&path) {
-            // Of a mode that keeps jobs from taking it.
+            // Of a mode that keeps jobs from taking it. Where the disk takes no file yet, the folder stands for it: an agent that did not
+            // begin would leave an instance that nobody ends.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)
+                let created = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+                created.or_else(|error| File::open(state_dir).map_err(|_| error))
             }
             opened => opened,
         };
@@ -97,6 +99,16 @@ mod tests {
         runner.kill().unwrap();
         runner.wait().unwrap();
         assert!(second.is_some());
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_file_does_not_keep_the_first_agent_from_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(folder.path().join("no/room"), folder.path().join("agent.lock")).unwrap();
+        let _first = Lock::take(folder.path()).unwrap();
+        let error = Lock::take(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("another lightsout-agent works with agent.state_dir"), "{error}");
+        Lock::take(&folder.path().join("nowhere")).unwrap_err();
     }
 
     #[tokio::test]

@@ -109,8 +109,10 @@ pub(crate) async fn run_on(
         None
     });
     // Operators may read the one, and not the other.
-    make_dir(&settings.state_dir, 0o755)?;
-    make_dir(runner.folder(), 0o700)?;
+    for made in [make_dir(&settings.state_dir, 0o755), make_dir(runner.folder(), 0o700)] {
+        // Without them no runner starts, and the instance leaves at the boot deadline, which takes no disk.
+        let _ = made.inspect_err(|error| tracing::error!("{error:#}"));
+    }
     let (journal, entry) = Journal::open(&settings.state_dir, &instance, clock);
     if let Some(process) = &found {
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");

@@ -45,15 +45,15 @@ impl Shell {
         let platform = format!(
             "run = [\"/bin/sh\", \"-c\", {RUNNER:?}, {place:?}]\nbusy = [\"/bin/sh\", \"-c\", {BUSY:?}, {place:?}]\n"
         );
-        Self::start_with(folder, host, &platform)
+        Self::start_with(folder, host, &platform, "10m")
     }
 
-    fn start_with(folder: TempDir, host: FakeHost, platform: &str) -> Self {
+    fn start_with(folder: TempDir, host: FakeHost, platform: &str, boot_deadline: &str) -> Self {
         let (state, socket) = (folder.path().join("state"), folder.path().join("agent.sock"));
         // Whatever users this machine has.
         let own = if rustix::process::geteuid().is_root() { "runner_user = \"root\"\n" } else { "" };
         let text = format!(
-            "[agent]\n{own}state_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
+            "[agent]\n{own}boot_deadline = \"{boot_deadline}\"\nstate_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
              confirm = \"200ms\"\nfloor_retry = \"1s\"\nrung_patience = \"3s\"\n[docker]\nenabled = false\n\
              [platform.command]\ndrain_signal = \"TERM\"\nchildren = false\n{platform}"
         );
@@ -158,7 +158,7 @@ async fn a_runner_that_rewrites_its_environment_is_told_and_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().to_owned();
     let run = format!("run = [\"env\", \"-i\", \"/bin/sh\", \"-c\", {RUNNER:?}, {place:?}]\nbusy = [\"true\"]\n");
-    let shell = Shell::start_with(folder, FakeHost::default(), &run);
+    let shell = Shell::start_with(folder, FakeHost::default(), &run, "10m");
     shell.until("it serves", |shell| shell.log() == "start\n").await;
     shell.begin_job();
     shell.until("it is told", |shell| shell.log() == "start\ntold\n").await;
@@ -255,4 +255,16 @@ async fn the_status_file_follows() {
         serde_json::from_slice::<Value>(&text).ok().and_then(|status| Some(status["phase"].as_str()?.to_owned()))
     };
     shell.until("idle", |shell| phase(&shell.path("state/status.json")).as_deref() == Some("idle")).await;
+}
+
+#[tokio::test]
+async fn an_instance_whose_disk_takes_nothing_leaves_as_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("state")).unwrap();
+    // Where the runner's folder would be: nothing, and nothing can be made.
+    std::os::unix::fs::symlink(folder.path().join("no/room"), folder.path().join("state/runner")).unwrap();
+    let run = "run = [\"/bin/sleep\", \"100\"]\nbusy = [\"true\"]\n";
+    let shell = Shell::start_with(folder, FakeHost::default(), run, "2s");
+    shell.until("it leaves", |shell| shell.leaves() > 0).await;
+    shell.until("the reason is recorded", |shell| shell.host.state().reason.as_deref() == Some("broken")).await;
 }
