@@ -94,6 +94,7 @@ fn registering_verifies_the_token_and_writes_two_files() {
         token = "glrt-very-secret"
         executor = "docker"
         request_concurrency = 4
+        unhealthy_requests_limit = 1000000
         [runners.docker]
         image = "debian:12"
     "#;

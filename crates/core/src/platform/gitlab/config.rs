@@ -13,6 +13,11 @@ use crate::{
 /// How long the runner may take to fail its jobs after `SIGTERM`, in seconds: it must fit before a spot deadline.
 const SHUTDOWN_TIMEOUT: u32 = 20;
 
+/// After so many refusals in a row the runner asks for no more jobs for an hour; GitLab Runner's default is 3
+/// (docs.gitlab.com/runner/configuration/advanced-configuration, `unhealthy_requests_limit`), which one bad minute of a proxy reaches, and an
+/// instance that is deaf stays idle and is no sign of anything. At one request a `check_interval` this is never.
+const REFUSALS: i64 = 1_000_000;
+
 /// What this entry owns; set elsewhere in the settings.
 const OWNED: [&str; 5] = ["name", "url", "token", "id", "executor"];
 
@@ -32,6 +37,7 @@ pub(super) fn files(
     entry.insert("executor".to_owned(), settings.executor.clone().into());
     // With one request at once, GitLab Runner's default, a long poll for one slot delays the jobs of the others.
     entry.insert("request_concurrency".to_owned(), i64::from(host.slots.max(1)).into());
+    entry.insert("unhealthy_requests_limit".to_owned(), REFUSALS.into());
     if settings.executor == "docker" {
         entry.insert(
             "docker".to_owned(),
