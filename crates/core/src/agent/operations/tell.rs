@@ -29,6 +29,8 @@ const RELOADED: Duration = Duration::from_secs(3);
 /// After this it is told all the same. A platform holds a request open for up to 50 s, and one more may have been about to be made with the former
 /// configuration when that one came back.
 const LONGEST: Duration = Duration::from_secs(120);
+/// The same while the last count that could be read showed a request on its way, and none can be read any more: it may be a slow one.
+const UNSEEN: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
@@ -50,6 +52,8 @@ pub(super) struct Waiting {
     told: Told,
     since: Tick,
     reload: Reload,
+    /// Whether the last count that could be read showed a request on its way.
+    open: bool,
     /// Looks in a row that have shown nothing on its way.
     clear: u8,
 }
@@ -96,8 +100,9 @@ pub(super) fn next(step: Step, result: HostResult, quiesce: bool, now: Tick) -> 
         | (Step::Look(signal), HostResult::Snapshot { activity: Activity::Quiet, .. }) => tell(signal),
         (Step::Look(_), HostResult::Snapshot { .. }) => Next::StillBusy,
         (Step::CountBefore { signal, told }, HostResult::Requests(counted)) => {
+            let open = counted.as_ref().is_ok_and(|requests| requests.in_flight > 0);
             let reload = counted.map_or(Reload::ByTime, |requests| Reload::After(requests.reloads));
-            let waiting = Waiting { signal, told, since: now, reload, clear: 0 };
+            let waiting = Waiting { signal, told, since: now, reload, open, clear: 0 };
             Next::Do(HostEffect::QuiesceRunner, Step::Quiesce(waiting))
         }
         (Step::Quiesce(waiting), HostResult::Done(Ok(()))) => pause(waiting),
@@ -136,6 +141,8 @@ fn pause(waiting: Waiting) -> Next {
 
 /// What the requests that were counted mean.
 fn look(waiting: Waiting, counted: Option<Requests>, now: Tick) -> Next {
+    let open = counted.map_or(waiting.open, |requests| requests.in_flight > 0);
+    let waiting = Waiting { open, ..waiting };
     let waited = now.since(waiting.since);
     let read = match (waiting.reload, counted) {
         (Reload::After(before), Some(now)) => now.reloads > before,
@@ -145,7 +152,7 @@ fn look(waiting: Waiting, counted: Option<Requests>, now: Tick) -> Next {
     };
     let none = counted.is_some_and(|requests| requests.in_flight == 0);
     let looks = if read && none { waiting.clear + 1 } else { 0 };
-    let last = waited >= LONGEST;
+    let last = waited >= if open && counted.is_none() { UNSEEN } else { LONGEST };
     match counted {
         _ if looks >= CLEAR => clear(waiting),
         Some(Requests { in_flight: 1.., .. }) if last => Next::StillBusy,

@@ -125,6 +125,34 @@ fn the_first_look_without_a_request_is_followed_by_a_second_however_late() {
 }
 
 #[test]
+fn a_request_that_was_on_its_way_when_the_counts_ended_is_waited_for() {
+    let unknown = || HostResult::Requests(Err("no metrics".into()));
+    // Seen before the runner was quiesced, or after.
+    for seen_after in [0, 5] {
+        let mut host = quiesced(requests(1, 1));
+        for _ in 0..seen_after {
+            host.look(requests(1, 2));
+        }
+        let start = host.now;
+        while host.now.since(start) < secs(14 * 60) {
+            host.look(unknown());
+            assert!(!host.told(), "after {:?}", host.now.since(start));
+        }
+        // It came back: nothing is lost by going on.
+        host.look(requests(0, 2));
+        host.look(requests(0, 2));
+        assert!(host.told());
+    }
+    // But not for ever.
+    let mut host = quiesced(requests(1, 1));
+    let start = host.now;
+    while !host.told() {
+        host.look(unknown());
+    }
+    assert!((secs(900)..secs(905)).contains(&host.now.since(start)), "{:?}", host.now.since(start));
+}
+
+#[test]
 fn a_runner_with_a_request_on_its_way_for_ever_is_busy() {
     let mut host = quiesced(requests(1, 1));
     for _ in 0..600 {
