@@ -1,6 +1,7 @@
 //! One pool and its tick.
 
 mod raising;
+mod reading;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +15,6 @@ use lightsout_cloud::{GroupView, Groups};
 use lightsout_core::{
     cloud::Floor,
     duration::format_duration,
-    exchange::{ErrorKind, ExchangeError},
     platform::{Demand, Queue, Reading},
     record::{Outcome, Record, Spent},
     scaling::{Capacity, Experience, Lately, Past, Plan, floor, plan},
@@ -23,20 +23,13 @@ use lightsout_core::{
 use lightsout_io::http::Driver;
 use tokio::{sync::Semaphore, time::timeout_at};
 
+pub(crate) use self::reading::Unread;
+
+use self::reading::MAX_REQUESTS;
 use crate::{
     regions::{Describing, RegionName, Regions},
     tokens::Tokens,
 };
-
-/// How many requests the pools with the same address may have open at once, all together: a platform counts who asks,
-/// not for which pool. It bounds memory and connections, too; a platform that is slow delays its own pools only.
-const MAX_REQUESTS: usize = 32;
-/// How long an ending scaler tries to give back what a platform holds for it.
-const RELEASE: Duration = Duration::from_secs(5);
-/// A platform's wish for no more than this is about an even pace.
-const PACE: Duration = Duration::from_secs(10);
-/// The longest that a platform's wish to be left alone is honoured.
-const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
 
 /// What a tick needs besides its pool: shared by all.
 pub(crate) struct TickContext {
@@ -262,96 +255,6 @@ impl Pool {
         plan(&self.settings.policy, demand, capacity(group, lately), past)
     }
 
-    /// Reads the queue, with a fresh token when the one at hand is refused.
-    pub(crate) async fn read(
-        &mut self,
-        context: &TickContext,
-        started: Instant,
-        until: Instant,
-    ) -> Result<Reading, Unread> {
-        let room = Rc::clone(&self.room);
-        let mut again = true;
-        loop {
-            let (mut queue, token_at) = match self.queue.take() {
-                Some(queue) => queue,
-                None => self.open(context, until).await.map_err(Unread::Failed)?,
-            };
-            let left = |until: Instant| until.saturating_duration_since(Instant::now());
-            let time = (left(started + enough(context.deadline)), left(until));
-            let read = Box::pin(context.driver.complete_sharing(queue.as_mut(), time, &room)).await;
-            let trouble = match &read {
-                Ok(reading) => reading.missing.as_ref(),
-                Err(error) => Some(error),
-            }
-            .map(|error| error.kind);
-            let refused = trouble == Some(ErrorKind::Unauthorized);
-            let source = self.settings.platform.secret().zip(token_at);
-            if refused
-                && std::mem::take(&mut again)
-                && source.is_some_and(|(source, at)| {
-                    context.tokens.forget_refused(self.settings.region.as_ref(), source, at)
-                })
-            {
-                tracing::info!(pool = self.settings.name, "the token was refused and is fetched anew");
-                continue;
-            }
-            self.queue = Some((queue, token_at));
-            let wish = read.as_ref().ok().and_then(|reading| reading.demand.poll_after);
-            let poll_after = match trouble {
-                Some(ErrorKind::Throttled(after)) => after.max(wish),
-                Some(ErrorKind::Occupied(after)) => Some(after),
-                Some(_) | None => wish,
-            };
-            let until = poll_after.map(|after| Instant::now() + after.min(MAX_POLL_AFTER));
-            let throttled = matches!(trouble, Some(ErrorKind::Throttled(_)));
-            self.not_before = until;
-            self.no_hint_before = until.filter(|_| throttled || wish.is_some_and(|wish| wish > PACE));
-            return read.map_err(|error| match error.kind {
-                ErrorKind::TimeOver => Unread::Failed(format!(
-                    "the queue was not read: {}; raise `deadline`, see why {} is slow, or \
-                     give its pools more time with `tick`: all together they have {MAX_REQUESTS} requests open at once",
-                    error.message,
-                    self.settings.platform.address()
-                )),
-                ErrorKind::Occupied(_) => Unread::Elsewhere(error.message),
-                ErrorKind::Unauthorized
-                | ErrorKind::Forbidden
-                | ErrorKind::NotFound
-                | ErrorKind::NoRunner
-                | ErrorKind::Throttled(_)
-                | ErrorKind::Server
-                | ErrorKind::Unreachable
-                | ErrorKind::Malformed
-                | ErrorKind::Refused => Unread::Failed(error.message),
-            });
-        }
-    }
-
-    /// Gives back what the platform holds for this scaler alone, since no reading follows.
-    pub(crate) async fn release(&mut self, context: &TickContext) {
-        let Some((queue, _)) = &mut self.queue else { return };
-        let Some(mut release) = queue.release() else { return };
-        match context.driver.complete(release.as_mut(), RELEASE).await {
-            Ok(()) => tracing::debug!(pool = self.settings.name, "gave back what the platform held for this scaler"),
-            Err(error) => tracing::warn!(
-                pool = self.settings.name,
-                error = error.message,
-                "could not give back what the platform holds for this scaler: the next one waits until it runs out"
-            ),
-        }
-    }
-
-    async fn open(&self, context: &TickContext, until: Instant) -> Result<(Box<dyn Queue>, Option<Instant>), String> {
-        let platform = &self.settings.platform;
-        let open = |queue: Result<Box<dyn Queue>, ExchangeError>, at| Ok((queue.map_err(|error| error.message)?, at));
-        let Some(source) = platform.secret() else { return open(platform.open(None), None) };
-        let token = timeout_at(until.into(), context.tokens.get(self.settings.region.as_ref(), source))
-            .await
-            .map_err(|_| format!("no secret from {source} within {}", format_duration(context.deadline)))?
-            .map_err(|error| error.to_string())?;
-        open(platform.open(Some(token.secret)), Some(token.at))
-    }
-
     fn log_transition(&mut self, record: &Record) {
         let health = match (record.result, &record.missing) {
             (Outcome::Failed, _) => Health::Failing,
@@ -374,14 +277,6 @@ impl Pool {
             Health::Failing => tracing::warn!(pool = record.pool, error = record.error, "the pool cannot be scaled"),
         }
     }
-}
-
-/// Why a queue was not read.
-pub(crate) enum Unread {
-    /// Somebody else reads it, and only one can.
-    Elsewhere(String),
-    /// It failed.
-    Failed(String),
 }
 
 /// The groups of these pools, by region.
@@ -426,11 +321,6 @@ pub(crate) async fn view(
             settings.name
         )),
     }
-}
-
-/// How much of a tick's time a reading of many parts has: what it counted by then is still to be raised to.
-fn enough(deadline: Duration) -> Duration {
-    deadline / 4 * 3
 }
 
 fn capacity(group: &GroupView, lately: u32) -> Capacity {
