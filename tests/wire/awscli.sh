@@ -143,6 +143,23 @@ group's min size constraint. Either set shouldDecrementDesiredCapacity flag to f
     asg terminate-instance-in-auto-scaling-group --instance-id "$second" --should-decrement-desired-capacity
 equal 'still in service' InService state "$second"
 
+echo "scheduled actions and metrics"
+action=(--auto-scaling-group-name "$group" --scheduled-action-name mornings)
+asg put-scheduled-update-group-action "${action[@]}" --recurrence '0 6 * * MON-FRI' --min-size 1 --max-size 2
+equal 'the action' $'mornings\t0 6 * * MON-FRI\t1\t2' asg describe-scheduled-actions --auto-scaling-group-name "$group" \
+    --query 'ScheduledUpdateGroupActions[0].[ScheduledActionName,Recurrence,MinSize,MaxSize]' --output text
+refused ValidationError 'Given start time is in the past' PutScheduledUpdateGroupAction \
+    asg put-scheduled-update-group-action "${action[@]}" --start-time 2020-01-01T00:00:00Z --min-size 1
+asg delete-scheduled-action "${action[@]}"
+equal 'no action' '[]' asg describe-scheduled-actions --query ScheduledUpdateGroupActions --output json
+asg put-scheduled-update-group-action "${action[@]}" --start-time "$(date --utc --date '+2 seconds' +%FT%TZ)" --max-size 3
+until_equal 'its time has come' 3 asg describe-auto-scaling-groups --auto-scaling-group-names "$group" \
+    --query 'AutoScalingGroups[0].MaxSize' --output text
+asg enable-metrics-collection --auto-scaling-group-name "$group" --granularity 1Minute --metrics GroupTotalInstances
+equal 'the metrics' GroupTotalInstances asg describe-auto-scaling-groups --auto-scaling-group-names "$group" \
+    --query 'AutoScalingGroups[0].EnabledMetrics[].Metric' --output text
+asg disable-metrics-collection --auto-scaling-group-name "$group"
+
 echo "history, secrets, faults"
 equal 'the newest finished termination' Successful asg describe-scaling-activities --auto-scaling-group-name "$group" \
     --query "Activities[?starts_with(Description, 'Terminating')] | [0].StatusCode" --output text

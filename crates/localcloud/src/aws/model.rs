@@ -15,7 +15,9 @@ mod members;
 mod power;
 mod random;
 mod reconcile;
+mod recurrence;
 mod refresh;
+mod scheduled;
 mod steps;
 mod template;
 mod termination;
@@ -32,7 +34,9 @@ pub use self::{
         WarmPool,
     },
     instance::{Ec2State, Instance, LifecycleState, MaintenanceEvent, MetadataOptions, SpotNotice, StateReason},
+    recurrence::Recurrence,
     refresh::{Blocked, Refresh, RefreshStatus},
+    scheduled::ScheduledAction,
     template::{LaunchTemplate, ShutdownBehavior, TemplateData, TemplateVersion},
 };
 pub(crate) use self::{inventory::Inventory, lifecycle_hooks::LifecycleActionKey};

@@ -11,5 +11,6 @@ mod leaving;
 mod paging;
 mod refresh;
 mod refusals;
+mod scheduled;
 mod walk;
 mod warm;

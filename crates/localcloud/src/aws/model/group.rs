@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{LifecycleState, Refresh, Timestamp};
+use super::{LifecycleState, Refresh, ScheduledAction, Timestamp};
 
 /// No hook keeps an instance waiting for longer (EC2 Auto Scaling User Guide, lifecycle hooks): 48 h.
 const LONGEST_WAIT: Duration = Duration::from_secs(48 * 3600);
@@ -52,6 +52,10 @@ pub struct Group {
     pub tags: BTreeMap<String, GroupTag>,
     /// By name.
     pub lifecycle_hooks: BTreeMap<String, LifecycleHook>,
+    /// By name.
+    pub scheduled: BTreeMap<String, ScheduledAction>,
+    /// Names of the metrics that are collected; kept and given back.
+    pub metrics: BTreeSet<&'static str>,
     /// Processes that do not run now.
     pub suspended: BTreeSet<Process>,
     /// Whether the group goes away with its last instance.

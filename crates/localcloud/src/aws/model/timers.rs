@@ -19,6 +19,8 @@ pub(crate) enum Due {
     LifecycleHook(String),
     /// The next step of a life cycle.
     Step(String),
+    /// A scheduled action of a group, by their names.
+    Scheduled(String, String),
     /// A group compares what it has with what it wants.
     Act(String),
 }
@@ -31,7 +33,13 @@ impl Cloud {
             .groups
             .values()
             .filter_map(|group| Some((self.group_due(group)?, Due::Act(group.name.clone()))));
-        instances.chain(groups).min()
+        let scheduled = self.inventory.groups.values().flat_map(|group| {
+            group
+                .scheduled
+                .values()
+                .map(|action| (action.next, Due::Scheduled(group.name.clone(), action.name.clone())))
+        });
+        instances.chain(groups).chain(scheduled).min()
     }
 
     pub(crate) fn run(&mut self, due: Due, now: Timestamp) {
@@ -42,6 +50,7 @@ impl Cloud {
             Due::Notice(id) => self.notice_not_running(&id, now),
             Due::LifecycleHook(id) => self.hook_timed_out(&id, now),
             Due::Step(id) => self.step(&id, now),
+            Due::Scheduled(group, action) => self.scheduled_action(&group, &action, now),
             Due::Act(name) => self.reconcile(&name, now),
         }
     }

@@ -3,7 +3,7 @@
 use super::{
     error::{AwsError, CallResult},
     form::{Form, Service},
-    groups, history, lifecycle_hooks, members, processes, refreshes, tags, warm_pools,
+    groups, history, lifecycle_hooks, members, metrics, processes, refreshes, scheduled, tags, warm_pools,
     xml::Xml,
 };
 use crate::{aws::model::Cloud, time::Timestamp};
@@ -38,6 +38,12 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "DeleteWarmPool" => warm_pools::delete(cloud, form, now),
         "SuspendProcesses" => processes::suspend(cloud, form, now),
         "ResumeProcesses" => processes::resume(cloud, form, now),
+        "PutScheduledUpdateGroupAction" => scheduled::put(cloud, form, now),
+        "DescribeScheduledActions" => scheduled::describe(cloud, form),
+        "DeleteScheduledAction" => scheduled::delete(cloud, form, now),
+        "EnableMetricsCollection" => metrics::enable(cloud, form, now),
+        "DisableMetricsCollection" => metrics::disable(cloud, form, now),
+        "DescribeMetricCollectionTypes" => Ok(Some(metrics::types())),
         "CreateOrUpdateTags" => tags::create(cloud, form, now),
         "DescribeTags" => tags::describe(cloud, form),
         "DeleteTags" => tags::delete(cloud, form, now),
@@ -45,7 +51,6 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "DescribeNotificationConfigurations" => Ok(Some(empty("NotificationConfigurations"))),
         "DescribeAccountLimits" => Ok(Some(limits(cloud))),
         "DescribePolicies" => Ok(Some(empty("ScalingPolicies"))),
-        "DescribeScheduledActions" => Ok(Some(empty("ScheduledUpdateGroupActions"))),
         _ => Err(AwsError::unknown_action(action, Service::AutoScaling.version())),
     }
 }

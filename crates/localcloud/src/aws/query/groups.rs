@@ -11,7 +11,7 @@ use super::{
     group_settings::{apply, bounds_of_new_group, changed_bounds},
     lifecycle_hooks,
     lookup::{LARGEST_PAGE, PAGE, group},
-    members,
+    members, metrics,
     page::page,
     tags, warm_pools,
     xml::Xml,
@@ -210,7 +210,7 @@ fn write(xml: &mut Xml, cloud: &Cloud, group: &Group, with_instances: bool) {
         xml.text("SuspensionReason", "User suspended");
     });
     xml.text("VPCZoneIdentifier", group.subnets.join(","));
-    xml.node("EnabledMetrics", |_| {});
+    metrics::write(xml, &group.metrics);
     if group.deleting {
         xml.text("Status", "Delete in progress");
     }
@@ -278,6 +278,8 @@ fn blank(name: &str, bounds: Bounds, now: Timestamp) -> Group {
         deletion_protection: None,
         tags: BTreeMap::new(),
         lifecycle_hooks: BTreeMap::new(),
+        scheduled: BTreeMap::new(),
+        metrics: BTreeSet::new(),
         suspended: BTreeSet::new(),
         deleting: false,
         warm_pool: None,
