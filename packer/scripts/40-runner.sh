@@ -13,7 +13,7 @@ main() {
 
 # What was pinned is a package, an archive or the program itself.
 put() {
-    local file=$1 folder found
+    local file=$1 folder name found
     case $file in
     *.deb | *.rpm) install_packages "$file" ;;
     *.tar.gz | *.tgz | *.tar.xz | *.zip)
@@ -32,8 +32,11 @@ put() {
             # It writes its logs and its registration beside itself.
             chown -R lightsout-runner: "$folder"
         else
-            found=$(find "$folder" -type f \( -name "$(basename "${program[0]}")" -o -name main.sh \) | head -1)
-            [[ -n $found ]] || fail "there is no $(basename "${program[0]}") in $(basename "$file")"
+            name=$(basename "${program[0]}")
+            # That is how StackGuardian's repository calls it.
+            [[ $LIGHTSOUT_RUNNER != sg-runner ]] || name=main.sh
+            found=$(find "$folder" -type f -name "$name" | head -1)
+            [[ -n $found ]] || fail "there is no $name in $(basename "$file")"
             install -D -m 755 "$found" "${program[0]}"
             rm -rf "$folder"
         fi
