@@ -143,7 +143,7 @@ group's min size constraint. Either set shouldDecrementDesiredCapacity flag to f
     asg terminate-instance-in-auto-scaling-group --instance-id "$second" --should-decrement-desired-capacity
 equal 'still in service' InService state "$second"
 
-echo "scheduled actions and metrics"
+echo "scheduled actions, refreshes, metrics"
 action=(--auto-scaling-group-name "$group" --scheduled-action-name mornings)
 asg put-scheduled-update-group-action "${action[@]}" --recurrence '0 6 * * MON-FRI' --min-size 1 --max-size 2
 equal 'the action' $'mornings\t0 6 * * MON-FRI\t1\t2' asg describe-scheduled-actions --auto-scaling-group-name "$group" \
@@ -155,6 +155,8 @@ equal 'no action' '[]' asg describe-scheduled-actions --query ScheduledUpdateGro
 asg put-scheduled-update-group-action "${action[@]}" --start-time "$(date --utc --date '+2 seconds' +%FT%TZ)" --max-size 3
 until_equal 'its time has come' 3 asg describe-auto-scaling-groups --auto-scaling-group-names "$group" \
     --query 'AutoScalingGroups[0].MaxSize' --output text
+refused ActiveInstanceRefreshNotFound "No in progress or pending Instance Refresh found for Auto Scaling group $group" \
+    RollbackInstanceRefresh asg rollback-instance-refresh --auto-scaling-group-name "$group"
 asg enable-metrics-collection --auto-scaling-group-name "$group" --granularity 1Minute --metrics GroupTotalInstances
 equal 'the metrics' GroupTotalInstances asg describe-auto-scaling-groups --auto-scaling-group-names "$group" \
     --query 'AutoScalingGroups[0].EnabledMetrics[].Metric' --output text

@@ -133,3 +133,59 @@ fn a_new_instance_warms_up_before_the_next_goes() {
     bench.wait(300);
     assert_eq!((bench.launched.len(), status(&bench)), (4, RefreshStatus::Successful));
 }
+
+/// A group on version 1 of its template, of which a refresh has replaced some instances by version 2.
+fn half_way(version: &str) -> Bench {
+    let mut bench = Bench::new();
+    bench.template("t", &[]);
+    bench.group("g", 4, 9, &[("LaunchTemplate.Version", version)]);
+    bench.wait(30);
+    let second = [("LaunchTemplateName", "t"), ("SourceVersion", "1"), ("LaunchTemplateData.ImageId", "ami-2")];
+    bench.ec2("CreateLaunchTemplateVersion", &second);
+    let wanted = [
+        ("DesiredConfiguration.LaunchTemplate.LaunchTemplateName", "t"),
+        ("DesiredConfiguration.LaunchTemplate.Version", "2"),
+        ("Preferences.MinHealthyPercentage", "75"),
+    ];
+    start(&mut bench, &wanted);
+    bench.wait(40);
+    bench
+}
+
+fn images(bench: &Bench) -> Vec<String> {
+    bench.serving().iter().map(|id| bench.instance(id).image.clone()).collect()
+}
+
+#[test]
+fn is_rolled_back_to_the_former_template() {
+    let mut bench = half_way("1");
+    let old = bench.serving().iter().find(|id| bench.instance(id).image == "ami-1").cloned().unwrap();
+    assert!(images(&bench).contains(&"ami-2".to_owned()), "{:?}", images(&bench));
+    bench.on_group("RollbackInstanceRefresh", &[]);
+    assert_eq!(status(&bench), RefreshStatus::RollbackInProgress);
+    let own = [("AutoScalingGroupName", "g")];
+    assert_eq!(bench.refused("StartInstanceRefresh", &own).0, "InstanceRefreshInProgress");
+    assert_eq!(bench.refused("RollbackInstanceRefresh", &own).0, "IrreversibleInstanceRefresh");
+    bench.wait(200);
+    assert_eq!(status(&bench), RefreshStatus::RollbackSuccessful);
+    assert_eq!(images(&bench), ["ami-1"; 4]);
+    assert!(bench.serving().contains(&old), "what was of the former template stays");
+    let body = bench.on_group("DescribeInstanceRefreshes", &[]);
+    assert_eq!(
+        (one(&body, "Status").as_str(), one(&body, "PercentageComplete").as_str()),
+        ("RollbackSuccessful", "100")
+    );
+    assert_eq!(bench.refused("RollbackInstanceRefresh", &own).0, "ActiveInstanceRefreshNotFound");
+}
+
+#[test]
+fn is_not_rolled_back_to_what_is_not_known() {
+    let own = [("AutoScalingGroupName", "g")];
+    let (code, message) = half_way("$Default").refused("RollbackInstanceRefresh", &own);
+    assert_eq!(code, "IrreversibleInstanceRefresh");
+    assert!(message.contains("$Default"), "{message}");
+    let mut bench = Bench::in_service(2, 4, &[]);
+    start(&mut bench, &[]);
+    let (_, message) = bench.refused("RollbackInstanceRefresh", &own);
+    assert!(message.contains("without a desired configuration"), "{message}");
+}

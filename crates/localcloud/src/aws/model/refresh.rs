@@ -28,6 +28,8 @@ pub struct Refresh {
     pub protected: Blocked,
     /// What to do about instances in standby.
     pub standby: Blocked,
+    /// The launch template of the group before, where this one changes it.
+    pub before: Option<(String, String)>,
     /// Whether instances that already run the wanted launch template version stay.
     pub skip_matching: bool,
     /// How long a new instance warms up, in seconds.
@@ -50,6 +52,9 @@ pub enum RefreshStatus {
     Failed,
     Cancelling,
     Cancelled,
+    RollbackInProgress,
+    RollbackSuccessful,
+    RollbackFailed,
 }
 
 impl RefreshStatus {
@@ -62,12 +67,30 @@ impl RefreshStatus {
             Self::Failed => "Failed",
             Self::Cancelling => "Cancelling",
             Self::Cancelled => "Cancelled",
+            Self::RollbackInProgress => "RollbackInProgress",
+            Self::RollbackSuccessful => "RollbackSuccessful",
+            Self::RollbackFailed => "RollbackFailed",
         }
     }
 
     /// Whether it still does something.
     pub fn is_active(self) -> bool {
-        matches!(self, Self::Pending | Self::InProgress | Self::Cancelling)
+        matches!(self, Self::Pending | Self::InProgress | Self::Cancelling | Self::RollbackInProgress)
+    }
+
+    /// The same once something is done about it.
+    fn begun(self) -> Self {
+        if self == Self::RollbackInProgress { self } else { Self::InProgress }
+    }
+
+    /// The end of it, well or badly.
+    fn ended(self, well: bool) -> Self {
+        match (self == Self::RollbackInProgress, well) {
+            (false, true) => Self::Successful,
+            (false, false) => Self::Failed,
+            (true, true) => Self::RollbackSuccessful,
+            (true, false) => Self::RollbackFailed,
+        }
     }
 }
 
@@ -92,7 +115,9 @@ impl Refresh {
     /// Percent done, 0 to 100.
     pub fn percent(&self) -> usize {
         let done = self.total.saturating_sub(self.remaining.len());
-        (done * 100).checked_div(self.total).unwrap_or(if self.status == RefreshStatus::Successful { 100 } else { 0 })
+        (done * 100).checked_div(self.total).unwrap_or(
+            if matches!(self.status, RefreshStatus::Successful | RefreshStatus::RollbackSuccessful) { 100 } else { 0 },
+        )
     }
 
     /// How many instances are still to be replaced.
@@ -132,6 +157,29 @@ impl Cloud {
         }
     }
 
+    /// Takes the running refresh of a group back: the launch template is the former one again, and what is not of it is
+    /// replaced.
+    pub(crate) fn roll_back_refresh(&mut self, name: &str, now: Timestamp) {
+        let Some(before) = self.active_refresh(name).and_then(|refresh| refresh.before.clone()) else { return };
+        let wanted = self.inventory.template(&before.0).and_then(|template| template.version(&before.1));
+        let Some(wanted) = wanted.map(|version| (before.0.clone(), version.number)) else { return };
+        let others = self.inventory.members(name).filter(|member| remains(member));
+        let others = others.filter(|member| (&member.template_id, member.template_version) != (&wanted.0, wanted.1));
+        let mut others: Vec<_> = others.map(|member| (member.serial, member.id.clone())).collect();
+        others.sort();
+        if let Some(group) = self.inventory.groups.get_mut(name) {
+            group.template = before;
+        }
+        if let Some(refresh) = self.active_refresh(name) {
+            refresh.status = RefreshStatus::RollbackInProgress;
+            refresh.total = others.len();
+            refresh.remaining = others.into_iter().map(|(_, id)| id).collect();
+            refresh.blocked_since = None;
+        }
+        self.group_happened(name, "instance refresh is rolled back", now);
+        self.schedule_reconcile(name, now);
+    }
+
     /// Takes a refresh as far as the number of healthy instances allows.
     pub(crate) fn progress_refresh(&mut self, name: &str, now: Timestamp) {
         let Some(group) = self.inventory.groups.get(name) else { return };
@@ -164,19 +212,19 @@ impl Cloud {
         if refresh.status == RefreshStatus::Cancelling {
             refresh.finish(RefreshStatus::Cancelled, "Cancelled due to user request.", now);
         } else if !free.is_empty() {
-            refresh.status = RefreshStatus::InProgress;
+            refresh.status = refresh.status.begun();
             let floor = (desired * refresh.min_healthy).div_ceil(100);
             let room = serving.saturating_sub(floor).max(u32::from(full));
             victims = free.into_iter().take(usize::try_from(room).unwrap_or(0)).collect();
         } else if blocked && full {
-            refresh.status = RefreshStatus::InProgress;
+            refresh.status = refresh.status.begun();
             refresh.blocked_since.get_or_insert(now);
             if refresh.patience_ends().is_some_and(|end| end <= now) {
-                refresh.finish(RefreshStatus::Failed, STUCK, now);
+                refresh.finish(refresh.status.ended(false), STUCK, now);
             }
         } else if !blocked && !later && full {
             refresh.remaining.clear();
-            refresh.status = RefreshStatus::Successful;
+            refresh.status = refresh.status.ended(true);
             refresh.end = Some(now);
         }
         let over = (!refresh.status.is_active()).then_some(refresh.status);

@@ -33,6 +33,7 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "StartInstanceRefresh" => refreshes::start(cloud, form, now),
         "DescribeInstanceRefreshes" => refreshes::describe(cloud, form),
         "CancelInstanceRefresh" => refreshes::cancel(cloud, form, now),
+        "RollbackInstanceRefresh" => refreshes::roll_back(cloud, form, now),
         "PutWarmPool" => warm_pools::put(cloud, form, now),
         "DescribeWarmPool" => warm_pools::describe(cloud, form),
         "DeleteWarmPool" => warm_pools::delete(cloud, form, now),

@@ -35,6 +35,7 @@ pub(crate) fn start(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallR
         min_healthy: preferences.number("MinHealthyPercentage", 0..=100)?.unwrap_or(90),
         protected: blocked(&preferences, "ScaleInProtectedInstances", "Refresh")?,
         standby: blocked(&preferences, "StandbyInstances", "Terminate")?,
+        before: None,
         skip_matching: preferences.flag("SkipMatching")?.unwrap_or(false),
         warmup: preferences.number("InstanceWarmup", 0..=u32::MAX)?.unwrap_or(default_warmup),
         remaining: Vec::new(),
@@ -44,12 +45,13 @@ pub(crate) fn start(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallR
     let desired = form.part("DesiredConfiguration").part("LaunchTemplate");
     let template = if desired.is_empty() { None } else { Some(group_settings::template(cloud, &desired)?) };
     let id = cloud.ids.uuid();
+    let mut before = None;
     if let Some(template) = template
         && let Some(group) = cloud.inventory.groups.get_mut(&name)
     {
-        group.template = template;
+        before = Some(std::mem::replace(&mut group.template, template));
     }
-    cloud.start_refresh(&name, Refresh { id: id.clone(), ..refresh }, now);
+    cloud.start_refresh(&name, Refresh { id: id.clone(), before, ..refresh }, now);
     Ok(Some(with_id(&id)))
 }
 
@@ -63,6 +65,31 @@ pub(crate) fn cancel(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> Call
     })?;
     let id = active.id.clone();
     cloud.cancel_refresh(&name, now);
+    Ok(Some(with_id(&id)))
+}
+
+/// `RollbackInstanceRefresh`: only of one that changes the launch template, from a version that stays what it is.
+pub(crate) fn roll_back(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
+    let group = group(cloud, form)?;
+    let name = group.name.clone();
+    let active = group.refreshes.last().filter(|refresh| refresh.status.is_active()).ok_or_else(|| {
+        let message = format!("No in progress or pending Instance Refresh found for Auto Scaling group {name}");
+        AwsError::new("ActiveInstanceRefreshNotFound", message)
+    })?;
+    let irreversible = |why: &str| {
+        AwsError::new("IrreversibleInstanceRefresh", format!("The instance refresh cannot be rolled back: {why}."))
+    };
+    match (active.status, &active.before) {
+        (RefreshStatus::Cancelling, _) => return Err(irreversible("it is being cancelled")),
+        (RefreshStatus::RollbackInProgress, _) => return Err(irreversible("it is being rolled back")),
+        (_, None) => return Err(irreversible("it was started without a desired configuration")),
+        (_, Some((_, version))) if version.starts_with('$') => {
+            return Err(irreversible(&format!("the group used the launch template's version {version} before")));
+        }
+        (_, Some(_)) => {}
+    }
+    let id = active.id.clone();
+    cloud.roll_back_refresh(&name, now);
     Ok(Some(with_id(&id)))
 }
 
