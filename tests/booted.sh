@@ -123,11 +123,11 @@ equal() {
     [[ $got == "$wanted" ]] || fail "$*: wanted '$wanted', got '$got'"
 }
 
-# wait_for WHAT COMMAND...: until the command succeeds, for a minute and more.
+# wait_for WHAT COMMAND...: until the command succeeds, for a minute and more, or `patience` times as long.
 wait_for() {
     local what=$1 n
     shift
-    for ((n = 0; n < 300; n++)); do
+    for ((n = 0; n < 300 * ${patience:-1}; n++)); do
         "$@" && return
         sleep 0.2
     done
