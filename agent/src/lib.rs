@@ -18,6 +18,7 @@ mod jobs;
 mod journal;
 mod life_sign;
 mod lock;
+mod metadata_guard;
 mod platform_access;
 mod probe;
 mod process;

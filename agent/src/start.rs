@@ -30,6 +30,7 @@ use crate::{
     journal::Journal,
     life_sign::LifeSign,
     lock::{self, Lock},
+    metadata_guard,
     platform_access::PlatformAccess,
     runner_process::{RunnerProcess, systemd_runs},
     runner_user::{self, RunnerUser, own_variables},
@@ -101,6 +102,7 @@ pub(crate) async fn run_on(
     let may_use_engine = surroundings.engine.unwrap_or_else(|| settings.platform.uses_engine());
     let socket = may_use_engine.then(|| settings.docker.socket.clone());
     runner_user::announce(user.as_ref(), socket.as_deref());
+    metadata_guard::put_up(&settings, user.as_ref()).await;
     let runner = RunnerProcess::new(&settings.state_dir, runs_in_unit(settings.runner_unit)?);
     let runner = Arc::new(runner.with_user(user, surroundings.clone(), socket));
     // Not known is no reason to stay away: it is asked again before anything is done about a runner.

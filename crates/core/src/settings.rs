@@ -15,7 +15,9 @@ mod secret;
 mod surroundings;
 mod tree;
 
-pub use agent::{AGENT_KEYS, AgentSettings, DOCKER_KEYS, DockerSettings, IMDS_KEYS, ImdsSettings, RunnerUnit};
+pub use agent::{
+    AGENT_KEYS, AgentSettings, DOCKER_KEYS, DockerSettings, IMDS_KEYS, ImdsSettings, MetadataGuard, RunnerUnit,
+};
 pub use base_url::BaseUrl;
 pub use keys::{Key, Side, platform_table, section_table};
 pub use problem::{Problem, Problems};

@@ -42,6 +42,9 @@ pub trait RunnerConfig: Any + fmt::Debug + Send + Sync {
     /// Whether the runner needs the container engine for its jobs.
     fn uses_engine(&self) -> bool;
 
+    /// What the runner's own process, and none of its jobs, needs the instance's metadata service for; `None`: nothing.
+    fn needs_metadata(&self) -> Option<&'static str>;
+
     /// How the runner is quiesced, where [`DrainRules::quiesce`] says that it must be.
     fn quiesce(&self, host: &HostContext) -> Option<Quiesce>;
 
@@ -87,6 +90,11 @@ pub trait RunnerSettings: fmt::Debug + Send + Sync + 'static {
     /// As [`RunnerConfig::uses_engine`].
     fn uses_engine(&self) -> bool {
         false
+    }
+
+    /// As [`RunnerConfig::needs_metadata`].
+    fn needs_metadata(&self) -> Option<&'static str> {
+        None
     }
 
     /// As [`RunnerConfig::quiesce`].
@@ -148,6 +156,10 @@ impl<S: RunnerSettings> RunnerConfig for Config<S> {
 
     fn uses_engine(&self) -> bool {
         self.settings.uses_engine()
+    }
+
+    fn needs_metadata(&self) -> Option<&'static str> {
+        self.settings.needs_metadata()
     }
 
     fn quiesce(&self, host: &HostContext) -> Option<Quiesce> {

@@ -33,6 +33,18 @@ pub enum RunnerUnit {
     Never,
 }
 
+/// Who is kept from the instance's metadata service, and with it from the instance's role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetadataGuard {
+    /// Whoever can be, but for a runner that needs it itself and whose jobs are containers.
+    #[default]
+    Auto,
+    /// Containers on a network of their own.
+    Containers,
+    /// Nobody.
+    Off,
+}
+
 /// How containers are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DockerSettings {
@@ -95,6 +107,8 @@ pub struct AgentSettings {
     pub runner_unit: RunnerUnit,
     /// As whom the runner runs, and what it finds in its environment.
     pub surroundings: Surroundings,
+    /// Who is kept from the metadata service.
+    pub metadata_guard: MetadataGuard,
     /// How containers are watched.
     pub docker: DockerSettings,
     /// How often the instance's metadata are read.
@@ -120,6 +134,14 @@ impl AgentSettings {
         let settings = parts.expect("settings without a problem are complete");
         Ok(Self { warnings, ..settings })
     }
+
+    /// Whether the runner's user is kept from the metadata service. It is one with the jobs, unless these are containers.
+    pub fn keeps_user_from_metadata(&self) -> bool {
+        match self.metadata_guard {
+            MetadataGuard::Auto => self.platform.needs_metadata().is_none() || !self.platform.uses_engine(),
+            MetadataGuard::Containers | MetadataGuard::Off => false,
+        }
+    }
 }
 
 fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentSettings> {
@@ -135,11 +157,15 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     let power_off = agent.program("power_off").unwrap_or_else(|| vec!["systemctl".into(), "poweroff".into()]);
     let runner_unit = runner_unit(&agent);
     let surroundings = Surroundings::read(&agent);
+    let metadata_guard = metadata_guard(&agent);
     let docker = docker(root.child("docker", names(DOCKER_KEYS, Side::Agent)));
     let imds = imds(root.child("imds", names(IMDS_KEYS, Side::Agent)));
     let platform = platform::runner(report, root.children("platform"), policy.jobs_per_instance == Some(1));
     let secrets = platform.as_ref().map(|platform| platform.secrets()).unwrap_or_default();
     let surroundings = surroundings.without(&agent, &secrets);
+    if let Some(platform) = &platform {
+        doubt_guard(&agent, metadata_guard, platform.as_ref());
+    }
     agent.finish();
     root.finish();
     Some(AgentSettings {
@@ -153,11 +179,40 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
         power_off,
         runner_unit,
         surroundings,
+        metadata_guard,
         docker,
         imds,
         platform: platform?,
         warnings: Vec::new(),
     })
+}
+
+fn metadata_guard(s: &Section<'_>) -> MetadataGuard {
+    let words = [("auto", MetadataGuard::Auto), ("containers", MetadataGuard::Containers), ("off", MetadataGuard::Off)];
+    s.word("metadata_guard", &words).unwrap_or_default()
+}
+
+/// Names the risk of what is left open, and what will not work of what is closed.
+fn doubt_guard(s: &Section<'_>, guard: MetadataGuard, platform: &dyn RunnerConfig) {
+    let containers = platform.uses_engine();
+    match (guard, platform.needs_metadata()) {
+        (MetadataGuard::Off, _) => s.doubt(
+            "metadata_guard",
+            "every job can take the instance's role from the metadata service, and with it end the group's other instances",
+            "leave it out, and give jobs roles of their own (OIDC)",
+        ),
+        (MetadataGuard::Containers, _) if !containers => s.doubt(
+            "metadata_guard",
+            "jobs run as the runner's user, and can take the instance's role from the metadata service",
+            "leave it out, unless the runner cannot do without",
+        ),
+        (MetadataGuard::Auto, Some(why)) if !containers => s.doubt(
+            "metadata_guard",
+            format!("the runner is kept from the metadata service, since its jobs are the same user, but {why}"),
+            "write \"containers\" if jobs may have the instance's role, else give the runner what it needs in another way",
+        ),
+        (MetadataGuard::Auto | MetadataGuard::Containers, _) => {}
+    }
 }
 
 fn policy(s: &Section<'_>) -> AgentPolicy {

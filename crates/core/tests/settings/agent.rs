@@ -235,3 +235,24 @@ fn the_runner_may_use_the_engine_only_where_its_jobs_are_containers() {
     assert!(!uses("[platform.command]\nrun = ['a']\n"));
     assert!(uses("[platform.command]\nrun = ['a']\ncontainers = ['job']\n"));
 }
+
+#[test]
+fn the_runners_user_is_kept_from_metadata_unless_only_its_own_process_needs_them() {
+    const GITLAB: &str = "[platform.gitlab]\nurl = 'https://g'\ntoken = 'glrt-0123456789abcdefghij'\n";
+    const CACHE: &str = "extra = \"[cache]\\nType = 's3'\\n[cache.s3]\\nBucketName = 'b'\\n\"\n";
+    const KEYED: &str = "extra = \"[cache]\\nType = 's3'\\n[cache.s3]\\nAccessKey = 'k'\\n\"\n";
+    for (guard, platform, kept, doubt) in [
+        ("auto", GITLAB.to_owned(), true, None),
+        ("auto", format!("{GITLAB}{CACHE}"), false, None),
+        ("auto", format!("{GITLAB}{KEYED}"), true, None),
+        ("auto", format!("{GITLAB}{CACHE}executor = 'shell'\n"), true, Some("it signs its cache in S3")),
+        ("containers", GITLAB.to_owned(), false, None),
+        ("containers", format!("{GITLAB}executor = 'shell'\n"), false, Some("jobs run as the runner's user")),
+        ("off", GITLAB.to_owned(), false, Some("end the group's other instances")),
+    ] {
+        let settings = parse(&format!("agent.metadata_guard = '{guard}'\n{platform}"));
+        assert_eq!(settings.keeps_user_from_metadata(), kept, "{guard} {platform}");
+        let warnings = settings.warnings.iter().map(ToString::to_string).collect::<String>();
+        assert!(doubt.map_or(warnings.is_empty(), |text| warnings.contains(text)), "{guard} {platform}: {warnings}");
+    }
+}

@@ -184,3 +184,16 @@ fn a_webhook_is_read_from_the_pool_or_the_defaults() {
         assert!(found.contains(expected) && !found.contains("hunter2"), "{found}\nlacks\n{expected}");
     }
 }
+
+#[test]
+fn an_apps_key_on_an_instance_is_a_warning() {
+    let warnings = |auth: &str| {
+        let settings = AgentSettings::parse(&one(&format!("{RUNNER}{auth}organization = 'acme'\n")));
+        let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
+        settings.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let found = warnings(APP);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("private_key") && found[0].contains("on every instance"), "{found:?}");
+    assert_eq!(warnings(TOKEN), [""; 0]);
+}

@@ -70,6 +70,15 @@ fn file(settings: &GitLabRunnerSettings, host: &HostContext, runners: Vec<Value>
     File { path: host.runner_dir.join("config.toml"), contents: Text::secret(config.to_string()), mode: 0o600 }
 }
 
+/// Whether the runner reaches its cache with the instance's role: a cache in S3 without keys of its own (GitLab Runner's "[runners.cache.s3]").
+pub(super) fn signs_cache_by_role(text: Option<&str>) -> bool {
+    let Ok(extra) = extra(text) else { return false };
+    let Some(cache) = extra.get("cache").and_then(Value::as_table) else { return false };
+    let in_s3 = cache.get("Type").and_then(Value::as_str).is_some_and(|kind| kind.eq_ignore_ascii_case("s3"));
+    let s3 = cache.get("s3").and_then(Value::as_table);
+    in_s3 && !s3.is_some_and(|s3| s3.contains_key("AccessKey"))
+}
+
 /// The user's own part of the `[[runners]]` entry.
 pub(super) fn extra(text: Option<&str>) -> Result<Table, Problem> {
     let refuse =

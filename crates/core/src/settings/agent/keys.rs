@@ -145,6 +145,13 @@ pub const AGENT_KEYS: &[Key] = &[
         "whether that user may use the Docker engine, with which jobs are as good as root; auto: where the platform's jobs are containers",
     ),
     Key::optional(
+        "metadata_guard",
+        Side::Agent,
+        "`\"auto\"`, `\"containers\"`, `\"off\"`",
+        "`\"auto\"`",
+        "who is kept from the instance's metadata service, and so from its role: containers on a network of their own and the runner's user, unless its process needs it and its jobs are containers; with `containers` jobs of that user reach it; with `off` every job may, and can end the group's other instances with the role",
+    ),
+    Key::optional(
         "runner_env",
         Side::Agent,
         "list of `\"NAME\"` or `\"NAME=value\"`",

@@ -142,6 +142,13 @@ fn own_labels(s: &Section<'_>, remedy: &str) {
 pub(crate) fn runner(s: Section<'_>, single_use: bool) -> Option<Arc<dyn RunnerConfig>> {
     let url = s.url_or(CLOUD, base_url);
     let registration = registration(&s, single_use);
+    if let Some((GitHubRegistrationBy::Api(GitHubIdentity::App(_)), _)) = &registration {
+        s.doubt(
+            "private_key",
+            "the App's key is on every instance: a job that becomes root there has all that the App may do, wherever it is installed",
+            "use an App of the fleet's own, installed where its runners are, which may change self-hosted runners and nothing else; or jit_config",
+        );
+    }
     let owner = owner(&s);
     let labels = labels(&s);
     let scale_set = s.valid(s.text("scale_set"), |name: &String| check_scale_set(name));

@@ -47,6 +47,11 @@ impl RunnerSettings for GitLabRunnerSettings {
         self.executor.starts_with("docker")
     }
 
+    fn needs_metadata(&self) -> Option<&'static str> {
+        config::signs_cache_by_role(self.extra.as_deref())
+            .then_some("it signs its cache in S3 with the instance's role")
+    }
+
     fn quiesce(&self, host: &HostContext) -> Option<Quiesce> {
         Some(Quiesce { files: vec![config::without_runners(self, host)], signal: Signal::Hup })
     }

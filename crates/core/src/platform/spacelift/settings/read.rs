@@ -44,6 +44,10 @@ impl RunnerSettings for (SpaceliftRunnerSettings, Option<SpaceliftQueueSettings>
         true
     }
 
+    fn needs_metadata(&self) -> Option<&'static str> {
+        Some("it watches for spot notices itself")
+    }
+
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         let (settings, api) = self.clone();
         let pool = PoolSecrets { token: secrets.required()?, private_key: secrets.required()? };

@@ -43,6 +43,10 @@ impl RunnerSettings for StackGuardianRunnerSettings {
         true
     }
 
+    fn needs_metadata(&self) -> Option<&'static str> {
+        Some("it registers as the instance that the metadata service names")
+    }
+
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         Ok(Box::new(StackGuardianRunner::new(self.clone(), secrets.required()?, secrets.optional())?))
     }
