@@ -51,17 +51,31 @@ pub(crate) enum Command {
         #[arg(value_parser = duration)]
         duration: Duration,
     },
+    /// Show the settings of an agent that starts now: each value, and the file, tag or default that it comes from
+    Settings {
+        #[command(flatten)]
+        config: Config,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the version
     Version,
 }
 
 #[derive(ClapArgs, Debug)]
-pub(crate) struct Run {
+pub(crate) struct Config {
     /// Settings: a file, or a folder of *.toml; may be repeated, later ones win
     ///
     /// Without it: /etc/lightsout/agent.toml, then /etc/lightsout/agent.d/*.toml
     #[arg(short, long, value_name = "PATH", env = "LIGHTSOUT_AGENT_CONFIG")]
     pub config: Vec<PathBuf>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub config: Config,
     /// What to log: error, warn, info, debug, or a list such as info,lightsout_io=debug
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,

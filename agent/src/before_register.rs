@@ -125,9 +125,9 @@ impl BeforeRegister {
         self.make_folder().map_err(|error| format!("{}: {error}", self.folder.display()))?;
         tracing::info!(program = self.argv.join(" "), "agent.before_register begins");
         if self.unit {
-            self.start_unit().await?
+            self.start_unit().await?;
         } else {
-            self.start_group()?
+            self.start_group()?;
         }
         let deadline = Instant::now() + START;
         loop {

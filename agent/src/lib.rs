@@ -79,6 +79,11 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
     let answer = match command {
         Command::Run(args) => return run(&args, runtime),
+        Command::Settings { config, json } => {
+            let shown = runtime.block_on(settings::show(&config.config, json)).map_err(Failure::Refused)?;
+            println!("{shown}");
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Version => Ok(format!("lightsout-agent {}", env!("CARGO_PKG_VERSION"))),
         Command::Status { socket, json } => runtime.block_on(control::client::status(&socket.socket, json)),
         Command::Drain { socket } => runtime.block_on(control::client::send(&socket.socket, &control::Request::Drain)),
@@ -96,13 +101,16 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
 
 fn run(args: &Run, runtime: tokio::runtime::Runtime) -> Result<ExitCode, Failure> {
     log::init(args.log_format, args.log.as_deref()).map_err(|error| Failure::Refused(error.to_string()))?;
-    let settings = settings::load(&args.config).map_err(Failure::Refused)?;
-    let code = match runtime.block_on(start::run(settings, &args.config)) {
+    let settings = settings::load(&args.config.config, &settings::Tags::new()).map_err(Failure::Refused)?;
+    let code = match runtime.block_on(start::run(settings, &args.config.config)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<Failure>() {
+            Ok(failure) => return Err(failure),
+            Err(error) => {
+                tracing::error!("{error:#}");
+                ExitCode::FAILURE
+            }
+        },
     };
     // A program of the user's that still runs must not hold up the exit.
     runtime.shutdown_background();

@@ -20,6 +20,7 @@ use lightsout_core::{
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    Failure,
     before_register::BeforeRegister,
     clock::Clock,
     control,
@@ -34,7 +35,7 @@ use crate::{
     platform_access::PlatformAccess,
     runner_process::{RunnerProcess, systemd_runs},
     runner_user::{self, RunnerUser, own_variables},
-    sampler, signals,
+    sampler, settings, signals,
     status::StatusPublisher,
 };
 
@@ -42,7 +43,7 @@ use crate::{
 pub(crate) struct Cloud {
     pub identity: Identity,
     pub host: Arc<dyn Host>,
-    pub notices: Box<dyn Notices>,
+    pub notices: Arc<dyn Notices>,
     pub secrets: Box<dyn Secrets>,
 }
 
@@ -50,7 +51,7 @@ impl Cloud {
     /// Finds out on which instance this runs. Metadata may need a moment after boot.
     pub(crate) async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
         let [provider] = PROVIDERS;
-        let notices = (provider.notices)()?;
+        let notices: Arc<dyn Notices> = Arc::from((provider.notices)()?);
         let identity = notices.identity(settings.policy.boot_deadline).await?;
         Ok(Self {
             host: Arc::from((provider.host)(&identity, settings.hook.clone())),
@@ -66,9 +67,6 @@ impl Cloud {
 /// # Errors
 /// When the agent cannot begin.
 pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<()> {
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
-    }
     if settings.platform.secrets().iter().any(|secret| matches!(secret, SecretSource::Inline(_))) {
         warn_of_readable(config);
     }
@@ -76,8 +74,17 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::
     let _lock = Lock::take(&settings.state_dir)?;
     lock::nobody_answers(&settings.socket).await?;
     let cloud = Cloud::find(&settings).await?;
+    let tags = settings::tags(&*cloud.notices, settings.policy.boot_deadline).await.map_err(Failure::Failed)?;
+    let settings = settings::load(config, &tags).map_err(Failure::Refused)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !tags.is_empty() {
+        tracing::info!(?tags, "this instance's tags go before the files");
+    }
     let (inputs, incoming) = mpsc::channel(64);
-    signals::listen(inputs.clone(), config.to_owned()).context("cannot listen for signals")?;
+    signals::listen(inputs.clone(), config.to_owned(), Arc::clone(&cloud.notices))
+        .context("cannot listen for signals")?;
     run_on(settings, cloud, inputs, incoming).await
 }
 

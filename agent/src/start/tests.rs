@@ -64,7 +64,7 @@ impl Shell {
         let cloud = Cloud {
             identity,
             host: Arc::new(host.clone()),
-            notices: Box::new(notices.clone()),
+            notices: Arc::new(notices.clone()),
             secrets: Box::new(FakeSecrets),
         };
         let (inputs, incoming) = mpsc::channel(64);

@@ -12,6 +12,10 @@ pub trait Notices: Send + Sync {
     /// Who this instance is. Asks again until it is told, for so long; the news may need a moment after boot.
     fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity>;
 
+    /// The instance's tags whose names begin like this, names and values; none where its metadata do not show tags. Asks again until it is
+    /// told, for so long.
+    fn tags<'a>(&'a self, prefix: &'a str, deadline: Duration) -> CloudFuture<'a, Vec<(String, String)>>;
+
     /// Looks for notices until the receiver is gone, in tasks of its own, and sends each that is new. That there is no
     /// answer is no notice; where it lasts, a warning is logged.
     fn watch(&self, every: NoticeIntervals) -> mpsc::Receiver<Notice>;

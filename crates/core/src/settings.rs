@@ -6,6 +6,7 @@
 
 mod agent;
 mod base_url;
+mod in_force;
 mod keys;
 mod platform;
 mod problem;
@@ -13,18 +14,21 @@ mod reader;
 mod scaler;
 mod secret;
 mod surroundings;
+mod tags;
 mod tree;
 
 pub use agent::{
     AGENT_KEYS, AgentSettings, DOCKER_KEYS, DockerSettings, IMDS_KEYS, ImdsSettings, MetadataGuard, RunnerUnit,
 };
 pub use base_url::BaseUrl;
+pub use in_force::{Setting, in_force};
 pub use keys::{Key, Side, platform_table, section_table};
 pub use problem::{Problem, Problems};
 pub(crate) use reader::{PLACES, Section};
 pub use scaler::{POOL_KEYS, PoolSettings, SCALER_KEYS, ScalerSettings, WEBHOOK_KEYS, WebhookSettings};
 pub use secret::SecretSource;
 pub use surroundings::{DEFAULT_RUNNER_USER, RunnerVariable, Surroundings};
+pub use tags::{TAG_PREFIX, tag_table};
 
 /// One file of settings.
 #[derive(Clone, Debug)]

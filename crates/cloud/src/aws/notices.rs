@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 use super::metadata::{Imds, ImdsError};
 use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
 
+/// Where metadata show the instance's tags, if that is switched on (`InstanceMetadataTags`).
+const TAGS: &str = "/latest/meta-data/tags/instance/";
 /// The tag that an Auto Scaling group puts on its instances; metadata shows it where tags are enabled there.
 const GROUP_TAG: &str = "/latest/meta-data/tags/instance/aws:autoscaling:groupName";
 /// The pause between two tries to learn who this instance is.
@@ -52,6 +54,24 @@ impl Notices for AwsNotices {
         })
     }
 
+    fn tags<'a>(&'a self, prefix: &'a str, deadline: Duration) -> CloudFuture<'a, Vec<(String, String)>> {
+        Box::pin(async move {
+            let asking = tokio::time::timeout(deadline, async {
+                loop {
+                    match self.ask_tags(prefix).await {
+                        Ok(tags) => return tags,
+                        Err(error) => tracing::debug!(%error, "instance metadata did not tell the tags"),
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            });
+            asking.await.map_err(|_| {
+                let why = format!("instance metadata did not tell within {deadline:?} which tags this instance has");
+                CloudError::new(CloudErrorKind::Unreachable, why)
+            })
+        })
+    }
+
     fn watch(&self, every: NoticeIntervals) -> mpsc::Receiver<Notice> {
         let (notices, receiver) = mpsc::channel(16);
         let item = |path, every| Item::new(&self.imds, path, every);
@@ -64,6 +84,18 @@ impl Notices for AwsNotices {
 }
 
 impl AwsNotices {
+    async fn ask_tags(&self, prefix: &str) -> Result<Vec<(String, String)>, ImdsError> {
+        let names = self.imds.get(TAGS).await?.unwrap_or_default();
+        let mut tags = Vec::new();
+        // Metadata show no tag whose name cannot stand in a path.
+        for name in names.lines().map(str::trim).filter(|name| name.starts_with(prefix)) {
+            if let Some(value) = self.imds.get(&format!("{TAGS}{name}")).await? {
+                tags.push((name.to_owned(), value));
+            }
+        }
+        Ok(tags)
+    }
+
     /// The instance's id and region, asked for until both are told.
     async fn ask_identity(&self) -> (String, String) {
         let mut warned = false;

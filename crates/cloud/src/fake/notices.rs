@@ -37,6 +37,10 @@ impl Notices for FakeNotices {
         Box::pin(async { Ok(self.identity.clone()) })
     }
 
+    fn tags<'a>(&'a self, _: &'a str, _: Duration) -> CloudFuture<'a, Vec<(String, String)>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     fn watch(&self, _: NoticeIntervals) -> mpsc::Receiver<Notice> {
         let (watcher, notices) = mpsc::channel(16);
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner).push(watcher);

@@ -11,6 +11,7 @@ use super::{
     keys::names,
     platform,
     reader::{Layer, Report, Section},
+    tags,
     tree::{Table, merged},
 };
 use crate::{
@@ -126,8 +127,18 @@ impl AgentSettings {
     ///
     /// With all problems at once.
     pub fn parse(fragments: &[Fragment]) -> Result<Self, Problems> {
-        let table = merged(fragments).map_err(Problems)?;
+        Self::parse_with(fragments, &[])
+    }
+
+    /// The same, with the instance's tags (names and values) over all of them: see [`tag_table`](super::tag_table).
+    ///
+    /// # Errors
+    ///
+    /// With all problems at once.
+    pub fn parse_with(fragments: &[Fragment], tags: &[(String, String)]) -> Result<Self, Problems> {
+        let mut table = merged(fragments).map_err(Problems)?;
         let report = Report::default();
+        tags::apply(&mut table, tags, &report);
         let parts = read(&report, &table, fragments);
         let warnings = report.finish()?;
         #[expect(clippy::expect_used, reason = "a part that is absent has reported a problem")]

@@ -27,6 +27,11 @@ pub enum Side {
 }
 
 impl Key {
+    /// Whether its value may hold a secret besides what it is for.
+    pub(super) fn may_hold_secrets(&self) -> bool {
+        self.kind.contains("NAME=value") || self.kind == "TOML text"
+    }
+
     /// A key that must be there, or that depends on others as its meaning says.
     pub const fn required(name: &'static str, side: Side, kind: &'static str, meaning: &'static str) -> Self {
         Self { name, side, kind, default: None, meaning }

@@ -183,26 +183,31 @@ impl<'a> Section<'a> {
     }
 
     fn suggestion(&self, key: &str) -> String {
-        let near = self.known.iter().map(|known| (osa_distance(key, known), known)).min();
-        let far = match key.chars().count() {
-            0..=2 => 1,
-            3..=6 => 2,
-            _ => 3,
-        };
-        match near {
-            Some((distance, known)) if distance <= far => format!("did you mean {known}?"),
-            _ => {
-                let mut known = self.known.clone();
-                known.sort_unstable();
-                known.dedup();
-                format!("what can stand here: {}", known.join(", "))
-            }
-        }
+        suggestion(key, &self.known)
     }
 
     fn find(&self, key: &str) -> Option<(String, &'a Node)> {
         let found = |layer: &Layer<'a>| Some((joined(&layer.path, key), layer.table?.get(key)?));
         self.layers.iter().find_map(found)
+    }
+}
+
+/// What may have been meant by a name that is none of these.
+pub(in crate::settings) fn suggestion(key: &str, known: &[&str]) -> String {
+    let near = known.iter().map(|known| (osa_distance(key, known), known)).min();
+    let far = match key.chars().count() {
+        0..=2 => 1,
+        3..=6 => 2,
+        _ => 3,
+    };
+    match near {
+        Some((distance, known)) if distance <= far => format!("did you mean {known}?"),
+        _ => {
+            let mut known = known.to_vec();
+            known.sort_unstable();
+            known.dedup();
+            format!("what can stand here: {}", known.join(", "))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use lightsout_core::{
     platform::KINDS,
     settings::{
         AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, POOL_KEYS, SCALER_KEYS, WEBHOOK_KEYS, platform_table, section_table,
+        tag_table,
     },
 };
 
@@ -52,7 +53,7 @@ fn the_tables_of_platforms_list_their_keys() {
 fn the_tables_of_the_readme_list_their_keys() {
     let agent = section_table(&[("agent.", AGENT_KEYS), ("docker.", DOCKER_KEYS), ("imds.", IMDS_KEYS)]);
     let scaler = section_table(&[("", SCALER_KEYS), ("pool.", POOL_KEYS), ("pool.webhook.", WEBHOOK_KEYS)]);
-    check("README.md", &[("agent", agent), ("scaler", scaler)]);
+    check("README.md", &[("agent", agent), ("scaler", scaler), ("tags", tag_table())]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod merging;
 mod scaler;
 mod spacelift;
 mod stackguardian;
+mod tags;
 
 use std::{any::Any, sync::Arc};
 

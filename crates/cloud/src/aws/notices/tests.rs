@@ -43,6 +43,25 @@ async fn patience_ends_with_a_remedy() {
 }
 
 #[tokio::test]
+async fn tags_are_asked_for_until_they_are_told_and_may_be_switched_off() {
+    let server = service(|seen, before| match seen.path.as_str() {
+        TAGS if before < 2 => Answer::status(503, ""),
+        TAGS => Answer::ok("Name\nlightsout:idle_timeout\nlightsout:slots"),
+        "/latest/meta-data/tags/instance/lightsout:idle_timeout" => Answer::ok("5m"),
+        "/latest/meta-data/tags/instance/lightsout:slots" => Answer::ok("4"),
+        _ => Answer::status(404, ""),
+    })
+    .await;
+    let tags = notices(&server.url).tags("lightsout:", Duration::from_secs(30)).await.unwrap();
+    let expected = [("lightsout:idle_timeout", "5m"), ("lightsout:slots", "4")];
+    assert_eq!(tags, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let off = service(|_, _| Answer::status(404, "")).await;
+    assert_eq!(notices(&off.url).tags("lightsout:", Duration::from_secs(30)).await.unwrap(), []);
+    let error = notices(&nowhere().await).tags("lightsout:", Duration::from_millis(50)).await.unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Unreachable);
+}
+
+#[tokio::test]
 async fn each_notice_is_told_once_and_one_that_changes_again() {
     let server = service(|seen, before| match seen.path.as_str() {
         // A time that moves away is no news; one that is nearer is.

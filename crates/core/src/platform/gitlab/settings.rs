@@ -38,7 +38,13 @@ pub(super) const KEYS: &[Key] = &[
         "`\"3s\"`",
         "the pause between two requests for a job",
     ),
-    Key::optional("extra", Side::Agent, "text", "none", "TOML that is merged into the runner's `[[runners]]` entry"),
+    Key::optional(
+        "extra",
+        Side::Agent,
+        "TOML text",
+        "none",
+        "TOML that is merged into the runner's `[[runners]]` entry",
+    ),
 ];
 
 /// Which projects' jobs are read.

@@ -1,0 +1,143 @@
+//! Settings from the instance's tags: the last word, for one instance or one group, without another image. They are few, and none names a
+//! program, a secret or an address: who may tag an instance need not be one who may run something on it.
+
+use std::sync::Arc;
+
+use super::{
+    Problem,
+    keys::{Side, names},
+    problem::Place,
+    reader::{Report, suggestion},
+    tree::{Node, Table, Value},
+};
+use crate::platform::KINDS;
+
+/// What the names of the tags begin with.
+pub const TAG_PREFIX: &str = "lightsout:";
+
+/// What lightsout itself writes as tags.
+const WRITTEN: &[&str] = &["why", "floor"];
+
+/// A setting that an instance's tag may hold.
+struct Tag {
+    /// Its name behind [`TAG_PREFIX`], which is the key's.
+    name: &'static str,
+    section: Section,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Section {
+    /// `[agent]`.
+    Agent,
+    /// The table of the platform that the files name, where it has such a key.
+    Platform,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Number,
+    Text,
+    /// With commas or spaces between its words.
+    List,
+}
+
+const TAGS: [Tag; 8] = [
+    Tag { name: "slots", section: Section::Agent, kind: Kind::Number },
+    Tag { name: "idle_timeout", section: Section::Agent, kind: Kind::Text },
+    Tag { name: "max_age", section: Section::Agent, kind: Kind::Text },
+    Tag { name: "jobs_per_instance", section: Section::Agent, kind: Kind::Number },
+    Tag { name: "boot_deadline", section: Section::Agent, kind: Kind::Text },
+    Tag { name: "labels", section: Section::Platform, kind: Kind::List },
+    Tag { name: "tags", section: Section::Platform, kind: Kind::List },
+    Tag { name: "queue", section: Section::Platform, kind: Kind::Text },
+];
+
+/// The tags as a Markdown table.
+pub fn tag_table() -> String {
+    let mut table = String::from("| Tag | Setting | Value |\n|---|---|---|\n");
+    for Tag { name, section, kind } in TAGS {
+        let path = match section {
+            Section::Agent => "agent",
+            Section::Platform => "platform.NAME",
+        };
+        let value = match kind {
+            Kind::Number => "number",
+            Kind::Text => "as there, without quotes",
+            Kind::List => "words, with commas or spaces between them",
+        };
+        table += &format!("| `{TAG_PREFIX}{name}` | `{path}.{name}` | {value} |\n");
+    }
+    table
+}
+
+/// Puts what the tags say above what the files say. A tag with the prefix and another name is a doubt.
+pub(super) fn apply(whole: &mut Table, tags: &[(String, String)], report: &Report) {
+    for (key, text) in tags {
+        let Some(name) = key.strip_prefix(TAG_PREFIX).filter(|name| !WRITTEN.contains(name)) else { continue };
+        let place = Place { file: format!("instance tag {key}").into(), line: 0 };
+        let problem = |wrong: &str, remedy: String| Problem {
+            file: place.file.clone(),
+            line: 0,
+            key: String::new(),
+            value: None,
+            wrong: wrong.into(),
+            remedy,
+        };
+        let Some(tag) = TAGS.iter().find(|tag| tag.name == name) else {
+            let known: Vec<_> = TAGS.iter().map(|tag| tag.name).collect();
+            report.warning(problem("is not a setting that a tag can hold", suggestion(name, &known)));
+            continue;
+        };
+        let node = Node { value: tag.kind.read(text.trim(), &place), place: place.clone() };
+        let (table, known) = match tag.section {
+            Section::Agent => (child(whole, "agent", &place), true),
+            Section::Platform => platform(whole, name),
+        };
+        match table {
+            Some(table) if known => _ = table.insert(name.to_owned(), node),
+            Some(_) => report.problem(problem(
+                &format!("this platform's runner has no {name}"),
+                "remove the tag from the instance and from its group".into(),
+            )),
+            // What the files lack is told.
+            None => {}
+        }
+    }
+}
+
+/// The table at `key`, made if it is absent; `None` when something else stands there.
+fn child<'a>(whole: &'a mut Table, key: &str, place: &Place) -> Option<&'a mut Table> {
+    let absent = || Node { place: place.clone(), value: Value::Table(Table::new()) };
+    match &mut whole.entry(key.to_owned()).or_insert_with(absent).value {
+        Value::Table(table) => Some(table),
+        Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Other(_) => None,
+    }
+}
+
+/// The table of the platform that the files name, and whether its runner has such a key.
+fn platform<'a>(whole: &'a mut Table, key: &str) -> (Option<&'a mut Table>, bool) {
+    let tables = whole.get_mut("platform").and_then(|node| match &mut node.value {
+        Value::Table(tables) => Some(tables),
+        Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Other(_) => None,
+    });
+    let Some(tables) = tables else { return (None, false) };
+    let Some(kind) = KINDS.iter().find(|kind| tables.contains_key(kind.name)) else { return (None, false) };
+    let place = Place { file: Arc::default(), line: 0 };
+    (child(tables, kind.name, &place), names(kind.keys, Side::Agent).any(|known| known == key))
+}
+
+impl Kind {
+    /// What does not fit is text, and the reader of the key says what is expected.
+    fn read(self, text: &str, place: &Place) -> Value {
+        match self {
+            Self::Number => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Integer),
+            Self::Text => Value::Text(text.to_owned()),
+            Self::List => {
+                let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+                let word = |word: &str| Node { place: place.clone(), value: Value::Text(word.to_owned()) };
+                Value::List(words.map(word).collect())
+            }
+        }
+    }
+}
