@@ -6,6 +6,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use lightsout_core::duration::parse_duration;
 use lightsout_io::log::Format;
 
+use crate::doctor::Doctor;
+
 /// Looks after the CI runner on this instance, and ends the instance when it is no longer needed.
 #[derive(Debug, Parser)]
 #[command(
@@ -59,6 +61,10 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at everything that the agent needs, change nothing, and say what is wrong and what to do
+    ///
+    /// Settings, machine, metadata, group, rights, secret, platform. Exit code 1: something is wrong.
+    Doctor(Doctor),
     /// Print the version
     Version,
 }

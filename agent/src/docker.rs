@@ -102,6 +102,20 @@ impl Engine {
         }
     }
 
+    /// What the engine says of itself.
+    pub(crate) async fn version(&self) -> Result<String, String> {
+        let asking = async {
+            let client = self.client().await?;
+            within(async { client.version().await }).await
+        };
+        match asking.await {
+            Ok(found) => {
+                Ok(format!("Docker {} answers", found.version.unwrap_or_else(|| "of an unknown version".into())))
+            }
+            Err(error) => Err(format!("the Docker engine at {} does not answer: {error}", self.socket)),
+        }
+    }
+
     /// The ids of the running containers that are jobs.
     pub(crate) async fn containers(&self, selection: &Selection) -> Result<Vec<String>, String> {
         Ok(self.list(selection).await?.into_iter().map(|(id, _)| id).collect())

@@ -11,6 +11,7 @@ mod before_register;
 mod clock;
 mod control;
 mod docker;
+mod doctor;
 mod effects;
 mod event_loop;
 mod input;
@@ -84,6 +85,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
             println!("{shown}");
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Doctor(args) => return Ok(runtime.block_on(doctor::run(&args))),
         Command::Version => Ok(format!("lightsout-agent {}", env!("CARGO_PKG_VERSION"))),
         Command::Status { socket, json } => runtime.block_on(control::client::status(&socket.socket, json)),
         Command::Drain { socket } => runtime.block_on(control::client::send(&socket.socket, &control::Request::Drain)),

@@ -25,15 +25,24 @@ impl RunnerUser {
     /// # Errors
     /// When there is no such user, when this agent may not start anything as that user, or when it would be root without having been named.
     pub(crate) fn of(surroundings: &Surroundings) -> Result<Option<Self>, String> {
-        let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"));
+        Self::on(Path::new("/"), surroundings, geteuid().as_raw())
+    }
+
+    /// The same for the machine whose files are in this folder, and for an agent of this user.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(crate) fn on(root: &Path, surroundings: &Surroundings, own: u32) -> Result<Option<Self>, String> {
+        let read =
+            |path: &str| fs::read_to_string(root.join(path)).map_err(|error| format!("cannot read /{path}: {error}"));
         // Without a list of users there is nobody else.
-        let users = match read("/etc/passwd") {
+        let users = match read("etc/passwd") {
             Ok(users) => users,
             Err(_) if surroundings.user.is_none() => String::new(),
             Err(why) => return Err(why),
         };
-        let groups = read("/etc/group").unwrap_or_default();
-        Self::find(surroundings.user.as_deref(), geteuid().as_raw(), &users, &groups)
+        let groups = read("etc/group").unwrap_or_default();
+        Self::find(surroundings.user.as_deref(), own, &users, &groups)
     }
 
     fn find(wanted: Option<&str>, own: u32, users: &str, groups: &str) -> Result<Option<Self>, String> {

@@ -50,7 +50,8 @@ pub(crate) async fn status(socket: &Path, json: bool) -> Result<String, String> 
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-async fn round_trip(socket: &Path, request: &Request) -> Result<Value, String> {
+/// Makes a request; what the agent answers.
+pub(crate) async fn round_trip(socket: &Path, request: &Request) -> Result<Value, String> {
     let text = timeout(TIMEOUT, exchange(socket, request))
         .await
         .map_err(|_| format!("the agent did not answer within {TIMEOUT:?}"))??;

@@ -26,6 +26,9 @@ pub use secrets::{SecretError, Secrets, local};
 /// The answer to a call to a cloud.
 pub type CloudFuture<'a, T, E = CloudError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
+/// What is found by looking: each part as far as it can be told.
+pub type Looked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// How one cloud is reached. Making any of these costs nothing; the first call does.
 #[derive(Clone, Copy, Debug)]
 pub struct Provider {

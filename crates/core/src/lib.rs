@@ -14,6 +14,7 @@ pub mod activity;
 )]
 pub mod agent;
 pub mod cloud;
+pub mod doctor;
 pub mod duration;
 pub mod exchange;
 pub mod invariants;

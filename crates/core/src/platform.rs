@@ -12,6 +12,7 @@ mod config;
 pub mod github;
 pub mod gitlab;
 pub mod job_pid_file;
+mod needs;
 pub mod spacelift;
 pub mod stackguardian;
 mod steps;
@@ -29,6 +30,7 @@ use crate::{
     settings::{Key, Section},
 };
 pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSettings, Secrets};
+pub use needs::{RunnerNeeds, RunnerVersion};
 pub use takes::{Jobs, Takes};
 
 /// Every platform that settings can name.
@@ -294,6 +296,12 @@ pub trait RunnerPlatform: Send + Sync {
 
     /// The probes to ask for a snapshot.
     fn probes(&self, host: &HostContext) -> Vec<Probe>;
+
+    /// A question that changes nothing which the agent itself would not, and whose answer needs the secrets: what the answer says, in a
+    /// sentence. `None`: the platform knows none.
+    fn check(&self, _: &HostContext) -> Option<Call<String>> {
+        None
+    }
 }
 
 /// An exchange that asks nothing: its answer is known.

@@ -59,7 +59,7 @@ const JOB: &str = "LIGHTSOUT_JOB";
 
 /// The small built-in GitHub runner of `lightsout up`.
 #[derive(Parser)]
-#[command(name = LISTENER, version)]
+#[command(name = LISTENER, version = "2.333.0, built into lightsout")]
 struct Args {
     /// What is to be done; there is nothing else
     #[arg(value_parser = ["run"])]

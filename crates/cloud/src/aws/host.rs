@@ -1,6 +1,7 @@
 //! What an EC2 instance may do to itself.
 
 mod calls;
+mod look;
 #[cfg(test)]
 mod tests;
 
@@ -9,10 +10,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
+use lightsout_core::{
+    cloud::{Capabilities, Leave, LifecycleHook, Membership, Room},
+    doctor::facts::CloudFacts,
+};
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES};
-use crate::{CloudFuture, Host, Identity};
+use crate::{CloudFuture, Host, Identity, Looked};
 use calls::{Calls, SelfView, TerminationHook};
 
 /// The tag on an instance that says why it ends.
@@ -216,6 +220,10 @@ impl Host for AwsHost {
 
     fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()> {
         self.call(self.calls.tag(REASON_TAG, reason))
+    }
+
+    fn look(&self) -> Looked<'_, CloudFacts> {
+        Box::pin(self.look_at_all())
     }
 
     fn forget(&self) {

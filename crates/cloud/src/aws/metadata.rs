@@ -171,6 +171,20 @@ impl Imds {
         }
     }
 
+    /// Whether items are told to those only who show a token. Any other answer than a refusal means that they are told to everybody.
+    ///
+    /// # Errors
+    /// [`ImdsError`] when there is no answer.
+    pub(super) async fn requires_tokens(&self) -> Result<bool, ImdsError> {
+        // A header that says nothing: an empty token would be one that is wrong.
+        let (status, ..) = self.exchange(Method::GET, "/latest/meta-data/", ("accept", "text/plain")).await?;
+        match status {
+            StatusCode::UNAUTHORIZED => Ok(true),
+            StatusCode::OK => Ok(false),
+            status => Err(error(status)),
+        }
+    }
+
     /// The current token, or a new one when it is `refused` or near its end. Concurrent callers share one request.
     async fn token(&self, refused: Option<&str>) -> Result<String, ImdsError> {
         let mut held = self.token.lock().await;

@@ -7,11 +7,14 @@ mod tests;
 use std::{mem, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use lightsout_core::cloud::{CloudError, CloudErrorKind, Notice, TargetState};
+use lightsout_core::{
+    cloud::{CloudError, CloudErrorKind, Notice, TargetState},
+    doctor::facts::MetadataFacts,
+};
 use tokio::sync::mpsc;
 
 use super::metadata::{Imds, ImdsError};
-use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
+use crate::{CloudFuture, Identity, Looked, NoticeIntervals, Notices};
 
 /// Where metadata show the instance's tags, if that is switched on (`InstanceMetadataTags`).
 const TAGS: &str = "/latest/meta-data/tags/instance/";
@@ -69,6 +72,21 @@ impl Notices for AwsNotices {
                 let why = format!("instance metadata did not tell within {deadline:?} which tags this instance has");
                 CloudError::new(CloudErrorKind::Unreachable, why)
             })
+        })
+    }
+
+    fn look(&self) -> Looked<'_, MetadataFacts> {
+        Box::pin(async {
+            let said = |error: ImdsError| error.to_string();
+            let tags = self.imds.get(TAGS).await.map(|found| found.is_some()).map_err(said);
+            let tokens_required = self.imds.requires_tokens().await.map_err(said);
+            MetadataFacts {
+                identity: None,
+                // Every answer has told it.
+                clock_ahead: tokens_required.is_ok().then(|| Ok(self.imds.clock_ahead())),
+                tokens_required: Some(tokens_required),
+                tags: Some(tags),
+            }
         })
     }
 

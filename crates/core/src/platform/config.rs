@@ -4,7 +4,7 @@ use std::{any::Any, fmt, vec};
 
 use secrecy::SecretString;
 
-use super::{DrainRules, HostContext, Queue, Quiesce, Requests, RunnerPlatform, Takes};
+use super::{DrainRules, HostContext, Queue, Quiesce, Requests, RunnerNeeds, RunnerPlatform, Takes};
 use crate::{
     exchange::{Call, ErrorKind, ExchangeError},
     settings::SecretSource,
@@ -44,6 +44,9 @@ pub trait RunnerConfig: Any + fmt::Debug + Send + Sync {
 
     /// What the runner's own process, and none of its jobs, needs the instance's metadata service for; `None`: nothing.
     fn needs_metadata(&self) -> Option<&'static str>;
+
+    /// What the runner needs of the machine.
+    fn needs(&self) -> RunnerNeeds;
 
     /// How the runner is quiesced, where [`DrainRules::quiesce`] says that it must be.
     fn quiesce(&self, host: &HostContext) -> Option<Quiesce>;
@@ -96,6 +99,9 @@ pub trait RunnerSettings: fmt::Debug + Send + Sync + 'static {
     fn needs_metadata(&self) -> Option<&'static str> {
         None
     }
+
+    /// As [`RunnerConfig::needs`].
+    fn needs(&self) -> RunnerNeeds;
 
     /// As [`RunnerConfig::quiesce`].
     fn quiesce(&self, _: &HostContext) -> Option<Quiesce> {
@@ -160,6 +166,10 @@ impl<S: RunnerSettings> RunnerConfig for Config<S> {
 
     fn needs_metadata(&self) -> Option<&'static str> {
         self.settings.needs_metadata()
+    }
+
+    fn needs(&self) -> RunnerNeeds {
+        self.settings.needs()
     }
 
     fn quiesce(&self, host: &HostContext) -> Option<Quiesce> {

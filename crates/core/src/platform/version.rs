@@ -3,7 +3,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::Launch;
+use super::{Launch, RunnerVersion, answer};
 use crate::exchange::{Call, Effect, EffectId, EffectResult, Exchange, Output, Program, Step};
 
 /// How long a runner may take to say its version.
@@ -18,6 +18,8 @@ pub(super) struct KnownVersions {
     pub(super) majors: RangeInclusive<u32>,
     /// What may fail with another one.
     pub(super) at_stake: &'static str,
+    /// The oldest version that the platform takes, and since when; first, second and third number.
+    pub(super) oldest: Option<([u32; 3], &'static str)>,
 }
 
 /// Asks `program` for its version, then registers as `register` says for the first number of it, or for the nearest one that is known; without an
@@ -27,12 +29,40 @@ pub(super) fn registering(
     known: KnownVersions,
     register: impl Fn(Option<u32>) -> Call<Launch> + Send + 'static,
 ) -> Call<Launch> {
-    let ask = Effect::Program(Program {
+    Box::new(Registering { ask: ask(program, &[]), known, register, registration: None, doubt: None })
+}
+
+/// Asks `program` for its version. An error is that it could not be run.
+pub(super) fn asking(program: &str, env: &[(&str, &str)], known: KnownVersions) -> Call<RunnerVersion> {
+    let program = program.to_owned();
+    answer::once(ask(&program, env), move |result| {
+        if let EffectResult::Program(Err(why)) = &result {
+            return answer::refuse(why.clone());
+        }
+        if let EffectResult::Program(Ok(Output { status, stderr, .. })) = &result
+            && *status != Some(0)
+        {
+            let said = String::from_utf8_lossy(stderr);
+            let said =
+                said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it wrote nothing to standard error");
+            let how = status.map_or_else(|| "a signal".to_owned(), |status| format!("the status {status}"));
+            return answer::refuse(format!("{program} --version ended with {how}: {}", answer::excerpt(said)));
+        }
+        let (_, doubt) = known.judge(&result);
+        let said = said(&result).map(|(_, version)| version);
+        let refused = said.as_deref().and_then(|version| known.refused(version));
+        let said =
+            said.map_or_else(|| "it does not say its version".into(), |version| format!("{} {version}", known.runner));
+        Ok(RunnerVersion { said, doubt, refused })
+    })
+}
+
+fn ask(program: &str, env: &[(&str, &str)]) -> Effect {
+    Effect::Program(Program {
         argv: vec![program.to_owned(), "--version".to_owned()],
-        env: Vec::new(),
+        env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect(),
         timeout: TIMEOUT,
-    });
-    Box::new(Registering { ask, known, register, registration: None, doubt: None })
+    })
 }
 
 struct Registering<F> {
@@ -79,13 +109,7 @@ impl KnownVersions {
     fn judge(&self, result: &EffectResult) -> (Option<u32>, Option<String>) {
         let (from, to) = (self.majors.start(), self.majors.end());
         let supported = format!("settings are written for {} {from} to {to}: {}", self.runner, self.at_stake);
-        let said = match result {
-            EffectResult::Program(Ok(Output { status: Some(0), stdout, stderr })) => {
-                version(&String::from_utf8_lossy(stdout)).or_else(|| version(&String::from_utf8_lossy(stderr)))
-            }
-            EffectResult::Program(_) | EffectResult::Http(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => None,
-        };
-        match said {
+        match said(result) {
             Some((major, _)) if self.majors.contains(&major) => (Some(major), None),
             Some((major, version)) => {
                 let doubt = format!("this is {} {version}, and {supported}", self.runner);
@@ -93,6 +117,29 @@ impl KnownVersions {
             }
             None => (None, Some(format!("{} does not say its version, and {supported}", self.runner))),
         }
+    }
+}
+
+impl KnownVersions {
+    /// Why the platform gives a runner of this version no jobs.
+    fn refused(&self, version: &str) -> Option<String> {
+        let (oldest, since) = self.oldest?;
+        let numbers = version.split(['.', '-', '+']).map_while(|part| part.parse().ok());
+        let numbers: Vec<u32> = numbers.take(oldest.len()).collect();
+        let [first, second, third] = oldest;
+        (numbers.as_slice() < oldest.as_slice()).then(|| {
+            format!("{} {version} is too old: {since}, it must be {first}.{second}.{third} or later", self.runner)
+        })
+    }
+}
+
+/// The version that a program said.
+fn said(result: &EffectResult) -> Option<(u32, String)> {
+    match result {
+        EffectResult::Program(Ok(Output { status: Some(0), stdout, stderr })) => {
+            version(&String::from_utf8_lossy(stdout)).or_else(|| version(&String::from_utf8_lossy(stderr)))
+        }
+        EffectResult::Program(_) | EffectResult::Http(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => None,
     }
 }
 
@@ -112,7 +159,12 @@ mod tests {
     use crate::exchange::ExchangeError;
 
     fn known() -> KnownVersions {
-        KnownVersions { runner: "agent", majors: 3..=4, at_stake: "it may ignore some" }
+        KnownVersions {
+            runner: "agent",
+            majors: 3..=4,
+            at_stake: "it may ignore some",
+            oldest: Some(([3, 2, 0], "since May")),
+        }
     }
 
     fn said(status: Option<i32>, text: &str) -> EffectResult {
@@ -164,8 +216,7 @@ mod tests {
             let Step::Done(Ok(launch)) = call.resume(id, said(Some(0), "agent 5.0")) else { panic!("it is over") };
             assert_eq!((launch.argv[0].as_str(), launch.doubts.len()), ("Some(4)", 1));
         }
-        let refused =
-            |_| crate::platform::answer::failed(ExchangeError::new(crate::exchange::ErrorKind::Refused, "no"));
+        let refused = |_| answer::failed(ExchangeError::new(crate::exchange::ErrorKind::Refused, "no"));
         let mut call = registering("agent", known(), refused);
         let Step::Perform(id, _) = call.start() else { panic!("it asks") };
         assert!(matches!(call.resume(id, said(Some(0), "agent 3.0")), Step::Done(Err(_))));

@@ -4,6 +4,9 @@ use std::{fmt, sync::Arc};
 
 use crate::exchange::{ErrorKind, ExchangeError};
 
+/// How [`Problem::wrong`] begins when something is not there.
+pub(super) const MISSING: &str = "is missing";
+
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -31,6 +34,11 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Whether it is that something is not there, which may stand in another file.
+    pub fn is_missing(&self) -> bool {
+        self.value.is_none() && self.wrong.starts_with(MISSING)
+    }
+
     /// A problem with the value of a key, which the reader of the settings completes with its value and its place.
     pub(crate) fn new(key: impl Into<String>, wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { file: Arc::default(), line: 0, key: key.into(), value: None, wrong: wrong.into(), remedy: remedy.into() }

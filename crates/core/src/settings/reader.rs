@@ -9,7 +9,7 @@ use strsim::osa_distance;
 
 use super::{
     Fragment, Problem, Problems,
-    problem::Place,
+    problem::{MISSING, Place},
     tree::{Node, Table, Value},
 };
 pub(crate) use required::PLACES;
@@ -141,7 +141,7 @@ impl<'a> Section<'a> {
             line: place.map_or(0, |place| place.line),
             key: path.into(),
             value: None,
-            wrong: format!("is missing: {what}"),
+            wrong: format!("{MISSING}: {what}"),
             remedy: remedy.into(),
         });
     }

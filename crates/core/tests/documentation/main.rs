@@ -57,6 +57,11 @@ fn the_tables_of_the_readme_list_their_keys() {
 }
 
 #[test]
+fn the_table_of_doctor_lists_its_rows() {
+    check("docs/doctor.md", &[("doctor", lightsout_core::doctor::table())]);
+}
+
+#[test]
 fn a_platform_is_a_folder_and_two_lines() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for kind in KINDS {

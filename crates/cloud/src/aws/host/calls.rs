@@ -55,11 +55,16 @@ impl Calls {
         &self.aws
     }
 
-    async fn autoscaling(&self) -> autoscaling::Client {
+    /// The instance's id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) async fn autoscaling(&self) -> autoscaling::Client {
         autoscaling::Client::new(&self.aws.config().await)
     }
 
-    async fn ec2(&self) -> ec2::Client {
+    pub(super) async fn ec2(&self) -> ec2::Client {
         ec2::Client::new(&self.aws.config().await)
     }
 

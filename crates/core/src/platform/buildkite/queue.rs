@@ -14,6 +14,7 @@ use crate::{
         Demand, Queue, Reading,
         answer::{Remedies, RequestContext, percent_encode},
     },
+    settings::BaseUrl,
 };
 
 /// The longest wait that is taken on: a mistaken header must not stop us for a day.
@@ -65,6 +66,13 @@ impl BuildkiteQueue {
     }
 }
 
+/// Asks for the metrics of a queue, with an agent token of its cluster.
+pub(super) fn metrics(url: &BaseUrl, queue: &str, token: &SecretString) -> Effect {
+    let url = format!("{url}/v3/metrics/queue?name={}", percent_encode(queue));
+    let token = Text::secret(format!("Token {}", token.expose_secret()));
+    Effect::Http(Request::get(url).header("authorization", token).header("accept", "application/json"))
+}
+
 /// How long Buildkite wants us to wait; what cannot be read is no wish.
 fn poll_after(reply: &Reply) -> Option<Duration> {
     let seconds: u64 = reply.header("buildkite-agent-metrics-poll-duration")?.trim().parse().ok()?;
@@ -75,11 +83,7 @@ impl Exchange for BuildkiteQueue {
     type Output = Reading;
 
     fn start(&mut self) -> Step<Reading> {
-        let url = format!("{}/v3/metrics/queue?name={}", self.settings.url, percent_encode(&self.settings.queue));
-        let request = Request::get(url)
-            .header("authorization", Text::secret(format!("Token {}", self.token.expose_secret())))
-            .header("accept", "application/json");
-        Step::perform(Effect::Http(request))
+        Step::perform(metrics(&self.settings.url, &self.settings.queue, &self.token))
     }
 
     fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {

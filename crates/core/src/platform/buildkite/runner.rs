@@ -2,20 +2,31 @@
 
 use secrecy::SecretString;
 
-use super::{BuildkiteRunnerSettings, NAME, config, settings::check_agent_token};
+use super::{BuildkiteRunnerSettings, NAME, config, queue::metrics, settings::check_agent_token};
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{
-        DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform, answer, job_pid_file,
+        DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform,
+        answer::{self, Remedies, RequestContext},
+        job_pid_file,
         version::{self, KnownVersions},
     },
 };
 
 /// Version 4 has other keys for how long a cancelled job may take (its changelog).
-const VERSIONS: KnownVersions = KnownVersions {
+pub(super) const VERSIONS: KnownVersions = KnownVersions {
     runner: "buildkite-agent",
     majors: 3..=4,
     at_stake: "it may ignore how long a cancelled job may take, and so report none before a spot deadline",
+    oldest: None,
+};
+
+const REMEDIES: Remedies = Remedies {
+    unauthorized: "the agent token is wrong or revoked, or may not be used from this address (its allowed IP addresses); create one in \
+                   Buildkite under Agents > the queue's cluster > Agent Tokens and put it into the secret that the instances read",
+    forbidden: "an agent token of the queue's cluster is needed (not an API access token), and its allowed IP addresses must include the \
+                instance's",
+    not_found: "the token's cluster has no such queue: correct the queue's key, or use an agent token of the cluster that the queue is in",
 };
 
 /// Runs Buildkite's agent on the instance.
@@ -67,6 +78,21 @@ impl RunnerPlatform for BuildkiteRunner {
 
     fn deregister(&self, _: &HostContext) -> Call<()> {
         Box::new(Ready(()))
+    }
+
+    fn check(&self, _: &HostContext) -> Option<Call<String>> {
+        let BuildkiteRunnerSettings { url, queue, .. } = &self.settings;
+        let context = RequestContext {
+            platform: format!("Buildkite at {url}"),
+            what: format!("see queue {queue}"),
+            remedies: REMEDIES,
+            secret: self.token.clone(),
+        };
+        let seen = format!("the token is good for queue {queue}");
+        Some(answer::once(metrics(url, queue, &self.token), move |result| {
+            let reply = context.reply(result)?;
+            if reply.status == 200 { Ok(seen.clone()) } else { Err(context.refusal(&reply)) }
+        }))
     }
 
     fn probes(&self, host: &HostContext) -> Vec<Probe> {

@@ -6,8 +6,8 @@ use super::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSett
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
-        Secrets, Signal, Takes,
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
+        RunnerSettings, Secrets, Signal, Takes,
     },
     settings::{Key, Section, Side},
 };
@@ -69,6 +69,10 @@ impl RunnerSettings for CommandRunnerSettings {
 
     fn drain_rules(&self) -> DrainRules {
         self.drain_rules()
+    }
+
+    fn needs(&self) -> RunnerNeeds {
+        RunnerNeeds { program: self.run.first().cloned(), ..RunnerNeeds::default() }
     }
 
     fn uses_engine(&self) -> bool {

@@ -12,14 +12,25 @@ use super::{
     GitHubAuth, GitHubRegistration, GitHubRunnerSettings, NAME, UNAUTHORIZED,
     auth::{Authorised, Wallet},
     context,
+    refusal::refusal,
 };
 use crate::{
-    exchange::{Call, ErrorKind, Exchange, ExchangeError, Text},
+    exchange::{Call, Effect, ErrorKind, Exchange, ExchangeError, Request, Text},
     platform::{
         DrainRules, Drained, File, HostContext, Launch, Probe, Ready, RunnerPlatform,
         answer::{self, Remedies, RequestContext, percent_encode},
         job_pid_file,
+        version::KnownVersions,
     },
+};
+
+/// GitHub's changelog, "minimum version enforcement for self-hosted runners"; besides, a release must follow a newer one within 30 days
+/// (GitHub documentation, "self-hosted runners reference").
+pub(super) const VERSIONS: KnownVersions = KnownVersions {
+    runner: "the GitHub Actions runner",
+    majors: 2..=2,
+    at_stake: "a drain counts on the names of its processes and on its hooks",
+    oldest: Some(([2, 329, 0], "since March 2026")),
 };
 
 /// The process that lives exactly as long as a job.
@@ -177,6 +188,21 @@ impl RunnerPlatform for GitHubRunner {
             GitHubRegistration::Jit(_) => Box::new(Ready(())),
             GitHubRegistration::Api(_) => self.removal(host, removal::gone),
         }
+    }
+
+    fn check(&self, host: &HostContext) -> Option<Call<String>> {
+        let GitHubRegistration::Api(auth) = &self.registration else { return None };
+        let calls = self.calls(auth, host);
+        let ask = Effect::Http(Request::get(calls.list()));
+        let listing = answer::once(ask, move |result| {
+            let context = calls.context("list the runners");
+            let reply = context.reply(result)?;
+            if reply.status != 200 {
+                return Err(refusal(&context, &reply));
+            }
+            Ok(format!("the runners of {} can be listed", calls.settings.owner.name()))
+        });
+        Some(self.authorised(auth, listing))
     }
 
     fn probes(&self, host: &HostContext) -> Vec<Probe> {

@@ -18,10 +18,11 @@ use crate::{
     },
 };
 
-const VERSIONS: KnownVersions = KnownVersions {
+pub(super) const VERSIONS: KnownVersions = KnownVersions {
     runner: "gitlab-runner",
     majors: 16..=19,
     at_stake: "a drain counts on how it reads its configuration again and on the names of its metrics",
+    oldest: None,
 };
 
 const TOKEN_INVALID: &str = "the runner token is not valid (was its runner deleted, or did it expire?); create a runner in GitLab under Settings > \
@@ -126,6 +127,15 @@ impl RunnerPlatform for GitLabRunner {
             context: self.context("remove this machine's runner manager"),
             stage: Stage::Delete,
         })
+    }
+
+    /// As a registration begins: the machine's entry in the runner's list is made, or renewed.
+    fn check(&self, host: &HostContext) -> Option<Call<String>> {
+        let context = self.context("verify the runner token");
+        Some(answer::once(self.verify(host), move |result| {
+            let reply = context.reply(result)?;
+            Ok(format!("the token is that of runner {}", verified(&context, &reply)?))
+        }))
     }
 
     fn probes(&self, host: &HostContext) -> Vec<Probe> {

@@ -159,6 +159,17 @@ impl RunnerPlatform for SpaceliftRunner {
         Box::new(Ready(()))
     }
 
+    fn check(&self, _: &HostContext) -> Option<Call<String>> {
+        let client = self.client.as_ref()?;
+        let question = Pool::question(client.worker_pool());
+        Some(client.call(
+            move || Ok(Transition::Perform(question.clone(), ())),
+            |(), document| {
+                Pool::read(document).map(|_| Transition::Done("the API key can read the worker pool".to_owned()))
+            },
+        ))
+    }
+
     fn probes(&self, host: &HostContext) -> Vec<Probe> {
         let mut probes = vec![Probe::Containers {
             labels: Vec::new(),

@@ -14,7 +14,7 @@ use crate::{
     exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Reply, Text},
     platform::{
         DrainRules, Drained, File, HostContext, Launch, Probe, RunnerPlatform,
-        answer::{Remedies, refuse},
+        answer::{self, Remedies, refuse},
         cached_probe::{ProbeCache, cached_probe},
         steps::{Next, Transition, steps},
     },
@@ -235,6 +235,13 @@ impl RunnerPlatform for StackGuardianRunner {
                 }
             },
         )
+    }
+
+    fn check(&self, _: &HostContext) -> Option<Call<String>> {
+        let context = self.api.context("read the runner group");
+        Some(answer::once(self.api.read_group(), move |result| {
+            group(&context, result).map(|_| "the runner group can be read".to_owned())
+        }))
     }
 
     fn probes(&self, host: &HostContext) -> Vec<Probe> {

@@ -9,9 +9,10 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
-        Secrets, Takes,
-        buildkite::{BuildkiteQueue, BuildkiteRunner, CLOUD, NAME},
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
+        RunnerSettings, Secrets, Takes,
+        buildkite::{BuildkiteQueue, BuildkiteRunner, CLOUD, NAME, runner::VERSIONS},
+        version,
     },
     settings::{BaseUrl, SecretSource, Section},
 };
@@ -37,6 +38,16 @@ impl RunnerSettings for BuildkiteRunnerSettings {
 
     fn drain_rules(&self) -> DrainRules {
         self.drain_rules()
+    }
+
+    fn needs(&self) -> RunnerNeeds {
+        RunnerNeeds {
+            version: Some(version::asking(&self.program, &[], VERSIONS)),
+            program: Some(self.program.clone()),
+            unit: Some("buildkite-agent.service"),
+            address: Some(self.url.as_str().to_owned()),
+            ..RunnerNeeds::default()
+        }
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {

@@ -6,8 +6,8 @@ use super::{CircleCiQueueSettings, CircleCiRunnerSettings, base_url, check_class
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
-        Secrets, Takes,
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
+        RunnerSettings, Secrets, Takes,
         circleci::{CLOUD, CircleCiQueue, CircleCiRunner, NAME},
     },
     settings::Section,
@@ -34,6 +34,15 @@ impl RunnerSettings for CircleCiRunnerSettings {
 
     fn drain_rules(&self) -> DrainRules {
         self.drain_rules()
+    }
+
+    fn needs(&self) -> RunnerNeeds {
+        RunnerNeeds {
+            program: Some(self.program.clone()),
+            unit: Some("circleci-runner.service"),
+            address: Some(self.url.as_str().to_owned()),
+            ..RunnerNeeds::default()
+        }
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {

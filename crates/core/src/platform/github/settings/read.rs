@@ -9,9 +9,10 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
-        Secrets, Takes,
-        github::{self, CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubRunner, NAME},
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
+        RunnerSettings, Secrets, Takes,
+        github::{self, CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubRunner, NAME, runner::VERSIONS},
+        version,
     },
     settings::{PLACES, SecretSource, Section},
 };
@@ -57,11 +58,35 @@ impl QueueSettings for (GitHubScaleSetSettings, GitHubIdentity) {
     }
 }
 
+const BROAD_KEY: &str = "the private key of the GitHub App is here: whoever reads it has every right of the App, for as long as the key lives; with \
+                         jobs_per_instance = 1 give each instance a jit_config of its own instead";
+
+const BROAD_TOKEN: &str = "a token that may change self-hosted runners is here: whoever reads it can register runners of their own, which get other \
+                           people's jobs; with jobs_per_instance = 1 give each instance a jit_config of its own instead";
+
 impl RunnerSettings for (GitHubRunnerSettings, GitHubRegistrationBy) {
     const PLATFORM: &'static str = NAME;
 
     fn drain_rules(&self) -> DrainRules {
         self.0.drain_rules()
+    }
+
+    fn needs(&self) -> RunnerNeeds {
+        let (settings, registration) = self;
+        // A program of the user's own may say anything.
+        let version = || version::asking(&settings.program[0], &[("RUNNER_ALLOW_RUNASROOT", "1")], VERSIONS);
+        RunnerNeeds {
+            version: (settings.program.len() == 1).then(version),
+            program: settings.program.first().cloned(),
+            unit: None,
+            ipv4: Some("GitHub's runner does not work without IPv4 (actions/runner issue 3138)"),
+            broad_secret: match registration {
+                GitHubRegistrationBy::Jit => None,
+                GitHubRegistrationBy::Api(GitHubIdentity::Token) => Some(BROAD_TOKEN),
+                GitHubRegistrationBy::Api(GitHubIdentity::App(_)) => Some(BROAD_KEY),
+            },
+            address: Some(settings.url.as_str().to_owned()),
+        }
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {

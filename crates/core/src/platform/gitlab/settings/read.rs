@@ -9,8 +9,9 @@ use crate::{
     exchange::{Call, ExchangeError},
     platform::{
         Config, DrainRules, HostContext, Jobs, Queue, QueueConfig, QueueSettings, Quiesce, Requests, RunnerConfig,
-        RunnerPlatform, RunnerSettings, Secrets, Signal, Takes,
-        gitlab::{self, GitLabRunner, NAME, config, metrics},
+        RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets, Signal, Takes,
+        gitlab::{self, GitLabRunner, NAME, config, metrics, runner::VERSIONS},
+        version,
     },
     settings::{BaseUrl, SecretSource, Section},
 };
@@ -41,6 +42,16 @@ impl RunnerSettings for GitLabRunnerSettings {
 
     fn drain_rules(&self) -> DrainRules {
         self.drain_rules()
+    }
+
+    fn needs(&self) -> RunnerNeeds {
+        RunnerNeeds {
+            version: Some(version::asking(&self.program, &[], VERSIONS)),
+            program: Some(self.program.clone()),
+            unit: Some("gitlab-runner.service"),
+            address: Some(self.url.as_str().to_owned()),
+            ..RunnerNeeds::default()
+        }
     }
 
     fn uses_engine(&self) -> bool {

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
-        Secrets, Takes,
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
+        RunnerSettings, Secrets, Takes,
         spacelift::{NAME, SpaceliftQueue, SpaceliftRunner},
     },
     settings::{SecretSource, Section},
@@ -38,6 +38,14 @@ impl RunnerSettings for (SpaceliftRunnerSettings, Option<SpaceliftQueueSettings>
 
     fn drain_rules(&self) -> DrainRules {
         if self.1.is_some() { BY_CALL } else { BY_SIGNAL }
+    }
+
+    fn needs(&self) -> RunnerNeeds {
+        RunnerNeeds {
+            program: Some(self.0.program.clone()),
+            address: self.1.as_ref().map(|api| api.url.as_str().to_owned()),
+            ..RunnerNeeds::default()
+        }
     }
 
     fn uses_engine(&self) -> bool {

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     exchange::ExchangeError,
     platform::{
-        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerPlatform, RunnerSettings,
-        Secrets, Takes,
+        Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
+        RunnerSettings, Secrets, Takes,
         stackguardian::{EU, NAME, StackGuardianQueue, StackGuardianRunner},
     },
     settings::{SecretSource, Section},
@@ -37,6 +37,14 @@ impl RunnerSettings for StackGuardianRunnerSettings {
 
     fn drain_rules(&self) -> DrainRules {
         self.drain_rules()
+    }
+
+    fn needs(&self) -> RunnerNeeds {
+        RunnerNeeds {
+            program: Some(self.program.clone()),
+            address: Some(self.url.as_str().to_owned()),
+            ..RunnerNeeds::default()
+        }
     }
 
     fn uses_engine(&self) -> bool {

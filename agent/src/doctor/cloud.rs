@@ -1,0 +1,62 @@
+//! Facts from the cloud.
+
+use std::time::Duration;
+
+use lightsout_cloud::{Identity, PROVIDERS, Secrets};
+use lightsout_core::doctor::{
+    Facts,
+    facts::{CloudFacts, MetadataFacts, Names},
+};
+
+use crate::settings::{self, Tags};
+
+/// How long metadata may take to say who this instance is: the machine is up, so at once.
+const IDENTITY: Duration = Duration::from_secs(5);
+/// How long they may take to tell the tags.
+const TAGS: Duration = Duration::from_secs(3);
+/// How long everything else may take: some twenty calls, of which many go at the same time.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// The instance's tags that hold settings. Without metadata there are none, and that is a finding of its own.
+pub(crate) async fn tags() -> Tags {
+    let [provider] = PROVIDERS;
+    match (provider.notices)() {
+        Ok(notices) => settings::tags(&*notices, TAGS).await.unwrap_or_default(),
+        Err(_) => Tags::new(),
+    }
+}
+
+/// Asks it, and says where secrets are to be had.
+pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secrets>) {
+    let [provider] = PROVIDERS;
+    let lost = |why: String| {
+        let metadata = MetadataFacts { identity: Some(Err(why)), ..MetadataFacts::default() };
+        (Some(CloudFacts { metadata, ..CloudFacts::default() }), None)
+    };
+    let found = match (provider.notices)() {
+        Ok(notices) => match notices.identity(IDENTITY).await {
+            Ok(identity) => Ok((notices.look().await, identity)),
+            Err(error) => Err(error.to_string()),
+        },
+        Err(error) => Err(error.to_string()),
+    };
+    let (cloud, identity) = match found {
+        Err(why) => lost(why),
+        Ok((metadata, identity)) => {
+            let hook = facts.settings.settings.as_ref().and_then(|settings| settings.hook.clone());
+            let host = (provider.host)(&identity, hook);
+            let seen = tokio::time::timeout(LOOK, host.look()).await.unwrap_or_default();
+            facts.names = Names {
+                instance: Some(identity.instance.clone()),
+                group: host.group(),
+                location: Some(identity.location.clone()),
+            };
+            let who = format!("{} in {}", identity.instance, identity.location);
+            let metadata = MetadataFacts { identity: Some(Ok(who)), ..metadata };
+            (Some(CloudFacts { metadata, ..seen }), Some(identity))
+        }
+    };
+    facts.cloud = cloud;
+    let secrets = (provider.secrets)(identity.as_ref().map(|identity| identity.location.clone()));
+    (identity, secrets)
+}

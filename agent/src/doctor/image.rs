@@ -1,0 +1,51 @@
+//! What must not be left in a machine image.
+
+use std::fs;
+
+use lightsout_core::doctor::facts::Leftovers;
+
+use super::root::Root;
+
+/// What systemd writes into a machine id that is to be made at the first boot (machine-id(5)).
+const NO_ID: [&str; 2] = ["", "uninitialized"];
+
+/// Looks for all of it.
+pub(crate) fn leftovers(root: &Root) -> Leftovers {
+    let homes: Vec<String> = ["/root".to_owned()].into_iter().chain(root.list("/home")).collect();
+    let in_homes = |names: &[&str]| {
+        let all = homes.iter().flat_map(|home| names.iter().map(move |name| format!("{home}/{name}")));
+        all.filter(|path| holds_something(root, path)).collect::<Vec<_>>()
+    };
+    let host_keys = root.list("/etc/ssh").into_iter().filter(|path| {
+        path.rsplit('/').next().is_some_and(|name| name.starts_with("ssh_host_") && name.ends_with("_key"))
+    });
+    let ids = ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().filter(|path| {
+        // A link to the other one is no id of its own.
+        let link = fs::symlink_metadata(root.at(path)).is_ok_and(|found| found.is_symlink());
+        !link && root.text(path).ok().flatten().is_some_and(|text| !NO_ID.contains(&text.trim()))
+    });
+    let state = root.list("/var/lib/lightsout").into_iter();
+    let logs = root.list("/var/log/journal").into_iter().flat_map(|folder| root.list(&folder));
+    let first_boot = ["/var/lib/cloud/instance", "/var/lib/cloud/instances", "/var/lib/cloud/data"];
+    Leftovers {
+        host_keys: host_keys.collect(),
+        machine_id: ids.map(str::to_owned).collect(),
+        agent: state.chain(logs).collect(),
+        credentials: in_homes(&[
+            ".aws",
+            ".docker/config.json",
+            ".netrc",
+            ".git-credentials",
+            ".ssh/id_rsa",
+            ".ssh/id_ed25519",
+        ]),
+        history: in_homes(&[".bash_history", ".zsh_history", ".sh_history", ".python_history", ".lesshst"]),
+        first_boot: first_boot.into_iter().filter(|path| holds_something(root, path)).map(str::to_owned).collect(),
+    }
+}
+
+/// Whether it is a file that is not empty, or a folder with something in it.
+fn holds_something(root: &Root, path: &str) -> bool {
+    fs::metadata(root.at(path))
+        .is_ok_and(|found| if found.is_dir() { !root.list(path).is_empty() } else { found.len() > 0 })
+}

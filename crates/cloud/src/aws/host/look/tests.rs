@@ -1,0 +1,97 @@
+use aws_sdk_autoscaling::types::{
+    InstanceRefreshStatus, InstanceReusePolicy, RefreshPreferences, ScaleInProtectedInstances, SuspendedProcess,
+    WarmPoolConfiguration,
+};
+
+use super::*;
+use crate::aws::tests::{refusal, towards};
+use lightsout_io::testing::{Answer, Server};
+
+fn error(kind: AwsErrorKind, code: &str) -> AwsError {
+    AwsError { code: Some(code.into()), ..AwsError::without_code(kind, "ec2:TerminateInstances", "it said".into()) }
+}
+
+#[test]
+fn a_dry_run_that_is_refused_says_whether_the_right_is_there() {
+    assert_eq!(tried_dry(Err(error(AwsErrorKind::Other, "DryRunOperation"))), Ok(true));
+    assert_eq!(tried_dry(Err(error(AwsErrorKind::Denied, "UnauthorizedOperation"))), Ok(false));
+    assert!(tried_dry(Err(error(AwsErrorKind::Throttled, "RequestLimitExceeded"))).is_err());
+}
+
+#[test]
+fn a_group_is_read_for_what_agents_depend_on() {
+    let process = |name: &str| SuspendedProcess::builder().process_name(name).build();
+    let pool = |reuse| {
+        let policy = InstanceReusePolicy::builder().reuse_on_scale_in(reuse).build();
+        WarmPoolConfiguration::builder().instance_reuse_policy(policy).build()
+    };
+    let group = scaling::AutoScalingGroup::builder()
+        .health_check_type("ELB")
+        .max_instance_lifetime(0)
+        .suspended_processes(process("AZRebalance"))
+        .suspended_processes(process("Terminate"))
+        .warm_pool_configuration(pool(true));
+    let seen = view(&group.clone().build());
+    assert!(!seen.balances_zones && !seen.protects_new && seen.longest_life.is_none());
+    assert_eq!(seen.health_by.as_deref(), Some("ELB"));
+    assert_eq!(seen.suspended, [("Terminate".to_owned(), NEEDED[1].1)]);
+    assert!(seen.warm_pool.is_some_and(|doubts| doubts[0].contains("ReuseOnScaleIn")));
+    assert_eq!(view(&group.warm_pool_configuration(pool(false)).build()).warm_pool, Some(vec![]));
+    let plain = view(&scaling::AutoScalingGroup::builder().max_instance_lifetime(86_400).build());
+    assert_eq!((plain.balances_zones, plain.warm_pool, plain.health_by), (true, None, None));
+    assert_eq!(plain.longest_life, Some(Duration::from_secs(86_400)));
+}
+
+#[test]
+fn a_refresh_counts_until_it_has_ended_and_waits_unless_it_is_told_otherwise() {
+    let refresh = |status: &str, protected: Option<&str>| {
+        let preferences = RefreshPreferences::builder()
+            .set_scale_in_protected_instances(protected.map(ScaleInProtectedInstances::from))
+            .build();
+        let status = InstanceRefreshStatus::from(status);
+        refreshing(&scaling::InstanceRefresh::builder().status(status).preferences(preferences).build())
+    };
+    assert_eq!(refresh("InProgress", Some("Refresh")), Some(RefreshFacts::Ends));
+    assert_eq!(refresh("Pending", Some("Ignore")), Some(RefreshFacts::Skips));
+    assert_eq!(refresh("InProgress", Some("Wait")), Some(RefreshFacts::Waits));
+    assert_eq!(refresh("Cancelling", None), Some(RefreshFacts::Waits));
+    for over in ["Successful", "Failed", "Cancelled", "RollbackSuccessful"] {
+        assert_eq!(refresh(over, Some("Refresh")), None, "{over}");
+    }
+}
+
+/// A role with the README's rights, and none of those that only a diagnosis needs.
+#[tokio::test]
+async fn what_the_role_may_not_see_is_not_known_and_nothing_else_is_lost_with_it() {
+    let server = Server::start(|seen, _| {
+        let action = seen.body.split('&').find_map(|field| field.strip_prefix("Action=")).unwrap();
+        let result = match action {
+            "DescribeAutoScalingInstances" => {
+                "<AutoScalingInstances><member><InstanceId>i-0123</InstanceId><AutoScalingGroupName>g</AutoScalingGroupName>\
+                 <LifecycleState>InService</LifecycleState><ProtectedFromScaleIn>true</ProtectedFromScaleIn></member></AutoScalingInstances>"
+            }
+            "DescribeAutoScalingGroups" => {
+                "<AutoScalingGroups><member><AutoScalingGroupName>g</AutoScalingGroupName><MinSize>0</MinSize><MaxSize>5</MaxSize>\
+                 </member></AutoScalingGroups>"
+            }
+            "DescribeLifecycleHooks" => "<LifecycleHooks/>",
+            _ => return refusal(403, "AccessDenied", "not authorized"),
+        };
+        let space = "xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\"";
+        Answer::ok(format!("<{action}Response {space}><{action}Result>{result}</{action}Result></{action}Response>"))
+    })
+    .await;
+    let identity = crate::Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: None };
+    let facts = AwsHost::with(&identity, None, towards(&server.url).await).look_at_all().await;
+    assert!(facts.membership.is_some_and(|membership| membership.is_ok()));
+    assert!(facts.group.is_some_and(|group| group.is_ok_and(|group| group.max == 5)));
+    assert_eq!(facts.holds, Some(Ok(vec![])));
+    for unknown in [facts.hop_limit.map(|it| it.map(drop)), facts.other_scalers.map(|it| it.map(drop))] {
+        assert!(unknown.is_some_and(|unknown| unknown.is_err()));
+    }
+    // Nothing was changed: each call only reads, or is a dry run.
+    for request in server.seen() {
+        let reads = request.body.contains("Action=Describe") || request.has("DryRun=true");
+        assert!(reads, "{}", request.body);
+    }
+}

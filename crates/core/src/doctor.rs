@@ -1,0 +1,184 @@
+//! `doctor`: what must hold on an instance and in a machine image, as one table, and what facts say about each row of it.
+//!
+//! The shell gathers [`Facts`]; [`examine`] judges them and asks nobody. A row without its fact does not apply: this cloud, this platform or
+//! this machine has no such thing. A fact that could not be had is a finding, too: [`Verdict::Unknown`].
+
+mod cloud;
+pub mod facts;
+mod group;
+mod image;
+mod machine;
+mod platform;
+mod software;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use facts::{Fact, Facts};
+
+/// Where a row is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// On an instance.
+    Instance,
+    /// In a machine image, while it is built.
+    Image,
+    /// On both.
+    Both,
+}
+
+/// One thing that must hold.
+#[derive(Debug)]
+pub struct Row {
+    /// Its name, which stays: others search and alarm by it.
+    pub id: &'static str,
+    /// Where it is looked at.
+    pub scope: Scope,
+    /// What must hold, as a sentence without its stop.
+    pub meaning: &'static str,
+    /// What to do when it does not hold. `{group}`, `{instance}` and `{region}` stand for the names of this instance.
+    pub remedy: &'static str,
+    /// What these facts say; `None`: it does not apply here.
+    judge: fn(&Facts) -> Option<Judgement>,
+}
+
+/// All rows, in the order in which they are shown.
+const TABLE: [&[Row]; 6] = [software::ROWS, machine::ROWS, image::ROWS, cloud::ROWS, group::ROWS, platform::ROWS];
+
+/// How it stands with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It holds.
+    Ok,
+    /// It works, and may hurt.
+    Warning,
+    /// Jobs may die, or the instance can not do its work or not leave.
+    Wrong,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Verdict {
+    /// The word before a finding.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Wrong => "WRONG",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What was found about one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The row's name.
+    pub id: &'static str,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What was seen, or why nothing could be.
+    pub seen: String,
+    /// What to do; `None` when it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<8} {:<24} {}", self.verdict.word(), self.id, self.seen.replace('\n', "\n           "))?;
+        self.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, "\n           do: {remedy}"))
+    }
+}
+
+/// What facts say about a row.
+struct Judgement {
+    verdict: Verdict,
+    seen: String,
+    /// Goes before the row's own.
+    remedy: Option<String>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as a judge answers; it is silent where its row does not apply")]
+impl Judgement {
+    fn new(verdict: Verdict, seen: impl Into<String>) -> Self {
+        Self { verdict, seen: seen.into(), remedy: None }
+    }
+
+    fn ok(seen: impl Into<String>) -> Option<Self> {
+        Some(Self::new(Verdict::Ok, seen))
+    }
+
+    fn warning(seen: impl Into<String>) -> Option<Self> {
+        Some(Self::new(Verdict::Warning, seen))
+    }
+
+    fn wrong(seen: impl Into<String>) -> Option<Self> {
+        Some(Self::new(Verdict::Wrong, seen))
+    }
+
+    fn unknown(why: impl Into<String>) -> Option<Self> {
+        Some(Self::new(Verdict::Unknown, why))
+    }
+}
+
+/// Judges a fact that may not be known.
+fn of<T>(fact: Option<&Fact<T>>, judge: impl FnOnce(&T) -> Option<Judgement>) -> Option<Judgement> {
+    match fact? {
+        Ok(fact) => judge(fact),
+        Err(why) => Judgement::unknown(why.clone()),
+    }
+}
+
+/// What these facts say, row by row.
+pub fn examine(facts: &Facts) -> Vec<Finding> {
+    let here = |scope| match scope {
+        Scope::Both => true,
+        Scope::Instance => !facts.in_image,
+        Scope::Image => facts.in_image,
+    };
+    let rows = TABLE.into_iter().flatten().filter(|row| here(row.scope));
+    rows.filter_map(|row| {
+        let Judgement { verdict, seen, remedy } = (row.judge)(facts)?;
+        let remedy = (verdict != Verdict::Ok).then(|| facts.names.filled(remedy.as_deref().unwrap_or(row.remedy)));
+        Some(Finding { id: row.id, verdict, seen, remedy })
+    })
+    .collect()
+}
+
+/// How many findings there are of each kind, in a sentence.
+pub fn summary(findings: &[Finding]) -> String {
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let named = |verdict, word: &str| {
+        let ids: Vec<_> = findings.iter().filter(|finding| finding.verdict == verdict).map(|found| found.id).collect();
+        (!ids.is_empty()).then(|| format!("{} {word}: {}", ids.len(), ids.join(", ")))
+    };
+    let parts = [
+        Some(format!("{} ok", count(Verdict::Ok))),
+        named(Verdict::Unknown, "cannot be told"),
+        named(Verdict::Warning, if count(Verdict::Warning) == 1 { "warning" } else { "warnings" }),
+        named(Verdict::Wrong, "wrong"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// Every row, in the order in which they are shown.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.into_iter().flatten()
+}
+
+/// The table of all rows as Markdown.
+pub fn table() -> String {
+    let mut table = String::from("| Finding | Where | What must hold | Else |\n|---|---|---|---|\n");
+    for row in rows() {
+        let place = match row.scope {
+            Scope::Instance => "instance",
+            Scope::Image => "image",
+            Scope::Both => "both",
+        };
+        table += &format!("| `{}` | {place} | {} | {} |\n", row.id, row.meaning, row.remedy);
+    }
+    table
+}

@@ -1,0 +1,370 @@
+//! What was found, in no vendor's words.
+
+use std::{path::PathBuf, time::Duration};
+
+use jiff::{SignedDuration, Timestamp, civil::Date};
+use serde::Deserialize;
+
+use crate::{cloud::Membership, platform::RunnerVersion, settings::AgentSettings};
+
+/// Something that was looked for, or why it cannot be told, for an operator.
+pub type Fact<T> = Result<T, String>;
+
+/// Everything that was found. What is `None`, or an empty list, was not there to be looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Whether this is a machine image while it is built: nothing runs, and the rest comes when it boots.
+    pub in_image: bool,
+    /// What this instance and its group are called.
+    pub names: Names,
+    /// The settings.
+    pub settings: SettingsFacts,
+    /// What is installed.
+    pub software: Software,
+    /// The state of the machine.
+    pub machine: Machine,
+    /// What must not be in a machine image, and is: by kind, and where.
+    pub left_in_image: Option<Leftovers>,
+    /// What the cloud says.
+    pub cloud: Option<CloudFacts>,
+    /// What the CI platform says.
+    pub platform: PlatformFacts,
+}
+
+/// The names that remedies hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The cloud's id of this instance.
+    pub instance: Option<String>,
+    /// The name of its group.
+    pub group: Option<String>,
+    /// Where it is, such as `eu-north-1`.
+    pub location: Option<String>,
+}
+
+impl Names {
+    /// A remedy with the names that are known.
+    pub(super) fn filled(&self, remedy: &str) -> String {
+        let names = [("{instance}", &self.instance), ("{group}", &self.group), ("{region}", &self.location)];
+        names.into_iter().fold(remedy.to_owned(), |text, (word, name)| match name {
+            Some(name) => text.replace(word, name),
+            None => text,
+        })
+    }
+}
+
+/// What was made of the settings.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsFacts {
+    /// The files, in their order.
+    pub files: Vec<String>,
+    /// What cannot work.
+    pub problems: Vec<String>,
+    /// What is not there: in an image it may still come, with the user data.
+    pub missing: Vec<String>,
+    /// What is allowed and yet doubtful.
+    pub doubts: Vec<String>,
+    /// The settings, when nothing is wrong and nothing missing.
+    pub settings: Option<AgentSettings>,
+    /// Whether a secret of the platform stands in them.
+    pub inline_secret: bool,
+    /// The files among them that everybody on this machine may read.
+    pub readable: Vec<String>,
+    /// What of its secrets can do more than one instance needs, and the narrower way.
+    pub broad_secret: Option<String>,
+}
+
+/// What is installed.
+#[derive(Clone, Debug, Default)]
+pub struct Software {
+    /// As whom the runner will run; an error when that cannot be.
+    pub runner_user: Option<Fact<RunsAs>>,
+    /// Where the runner's program is; an error when it is not there, or cannot be run.
+    pub runner: Option<Fact<PathBuf>>,
+    /// What it says of its version.
+    pub runner_version: Option<Fact<RunnerVersion>>,
+    /// What the image says of itself, and when it was read.
+    pub baked: Option<Fact<Baked>>,
+    /// The unit with which the vendor's package starts the runner.
+    pub runner_unit: Option<Unit>,
+    /// The agent's unit.
+    pub agent_unit: Option<Unit>,
+    /// The timer of the dead-man's switch.
+    pub dead_man: Option<Unit>,
+    /// The container engine's unit.
+    pub engine_unit: Option<Unit>,
+    /// The engine's configuration.
+    pub engine_settings: Option<Fact<EngineSettings>>,
+    /// What installs packages by itself here.
+    pub automatic_updates: Option<Vec<String>>,
+    /// Whether what restarts services after an update leaves ours alone; `None`: nothing here restarts services.
+    pub restarts_excluded: Option<Fact<bool>>,
+}
+
+/// As whom the runner runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunsAs {
+    /// A user of its own.
+    Own(String),
+    /// The agent's own user, which is not root.
+    Agents,
+    /// Root.
+    Root {
+        /// Whether the settings say so.
+        by_name: bool,
+    },
+}
+
+/// What an image says of itself, in `/usr/share/lightsout/image.json` (packer/README.md); other keys are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Baked {
+    /// When it was built.
+    #[serde(default)]
+    pub built: Option<Timestamp>,
+    /// The CI platform for which it was built.
+    #[serde(default)]
+    pub platform: Option<String>,
+    /// The runner in it.
+    #[serde(default)]
+    pub runner: Option<BakedRunner>,
+    /// The time at which it was read.
+    #[serde(skip)]
+    pub now: Timestamp,
+}
+
+/// The runner in an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct BakedRunner {
+    /// Its version.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Its program and what comes with it.
+    #[serde(default)]
+    pub program: Vec<String>,
+    /// From which day on the platform may refuse it.
+    #[serde(default)]
+    pub expires: Option<Date>,
+}
+
+/// A systemd unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unit {
+    /// Its name.
+    pub name: String,
+    /// Whether there is such a unit.
+    pub installed: bool,
+    /// Whether it is started at boot.
+    pub enabled: bool,
+    /// Whether it is masked.
+    pub masked: bool,
+    /// Whether it is active; `None` where systemd does not run.
+    pub active: Option<bool>,
+}
+
+/// How the container engine is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Where the output of containers goes.
+    pub log_driver: String,
+    /// Whether that has a largest size, where it is on this disk.
+    pub log_limit: bool,
+    /// Whether containers outlive a restart of the engine.
+    pub live_restore: bool,
+}
+
+/// The state of the machine.
+#[derive(Clone, Debug, Default)]
+pub struct Machine {
+    /// What the container engine says of itself.
+    pub engine: Option<Fact<String>>,
+    /// Whether jobs may need it.
+    pub engine_needed: bool,
+    /// The file systems that the agent and jobs write to.
+    pub disks: Vec<Fact<Disk>>,
+    /// The ways out of this machine.
+    pub ways_out: Option<Fact<WaysOut>>,
+    /// Why the runner needs IPv4.
+    pub needs_ipv4: Option<&'static str>,
+    /// For how long the machine has run.
+    pub up_for: Option<Duration>,
+    /// What the agent that runs says; an error when none does.
+    pub agent: Option<Fact<AgentAnswer>>,
+    /// This program's version.
+    pub version: &'static str,
+}
+
+/// A file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// What is on it.
+    pub path: PathBuf,
+    /// Bytes that can still be written.
+    pub free: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Files that can still be made.
+    pub free_files: u64,
+    /// Files that it can hold; 0 where there is no such limit.
+    pub files: u64,
+}
+
+/// Whether there is a default route, by family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaysOut {
+    /// Over IPv4.
+    pub ipv4: bool,
+    /// Over IPv6.
+    pub ipv6: bool,
+}
+
+/// What a running agent says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentAnswer {
+    /// Its version.
+    pub version: String,
+    /// What it is doing.
+    pub phase: String,
+    /// What stands in its way.
+    pub note: Option<String>,
+}
+
+/// What must not be in a machine image, and is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Private keys by which a machine is known.
+    pub host_keys: Vec<String>,
+    /// The id of the machine on which it was built.
+    pub machine_id: Vec<String>,
+    /// What an agent left.
+    pub agent: Vec<String>,
+    /// Credentials of people and programs.
+    pub credentials: Vec<String>,
+    /// What was typed.
+    pub history: Vec<String>,
+    /// What the machine's first boot left, so that it does not happen again.
+    pub first_boot: Vec<String>,
+}
+
+/// What the cloud says.
+#[derive(Clone, Debug, Default)]
+pub struct CloudFacts {
+    /// What metadata say of themselves.
+    pub metadata: MetadataFacts,
+    /// How many hops an answer of theirs with a token travels.
+    pub hop_limit: Option<Fact<u32>>,
+    /// The place in its group.
+    pub membership: Option<Fact<Membership>>,
+    /// Its group.
+    pub group: Option<Fact<GroupFacts>>,
+    /// What holds endings off.
+    pub holds: Option<Fact<Vec<HoldFacts>>>,
+    /// What else changes the group's capacity by itself, by name.
+    pub other_scalers: Option<Fact<Vec<String>>>,
+    /// A replacement of all instances that is under way.
+    pub refresh: Option<Fact<Option<RefreshFacts>>>,
+    /// Whether a power-off ends this instance for good.
+    pub power_off_ends: Option<Fact<bool>>,
+    /// The rights that could be tried, and whether they are there.
+    pub rights: Vec<(&'static str, Fact<bool>)>,
+    /// The image from which new instances start.
+    pub next_image: Option<Fact<NextImage>>,
+    /// The kinds of instances that some zone of the group does not have, as `kind in zone`.
+    pub not_offered: Option<Fact<Vec<String>>>,
+}
+
+/// What the instance's metadata say of themselves.
+#[derive(Clone, Debug, Default)]
+pub struct MetadataFacts {
+    /// Who this instance is.
+    pub identity: Option<Fact<String>>,
+    /// Whether they are to be had with a session's token only.
+    pub tokens_required: Option<Fact<bool>>,
+    /// Whether they tell the instance's tags.
+    pub tags: Option<Fact<bool>>,
+    /// By how much this machine's clock is ahead of the cloud's.
+    pub clock_ahead: Option<Fact<SignedDuration>>,
+}
+
+/// A group, as far as its agents depend on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupFacts {
+    /// The fewest instances that it keeps.
+    pub min: u32,
+    /// The most instances that it may have.
+    pub max: u32,
+    /// Whether new instances are protected from scale-in.
+    pub protects_new: bool,
+    /// Why its capacity is not a number of instances.
+    pub unscalable: Option<String>,
+    /// Whether it ends instances to spread the others over zones.
+    pub balances_zones: bool,
+    /// The suspended parts of it that agent and scaler need, by the cloud's name and for what.
+    pub suspended: Vec<(String, &'static str)>,
+    /// Whether it replaces an instance when an interruption is likely.
+    pub replaces_at_risk: bool,
+    /// After how long it replaces an instance.
+    pub longest_life: Option<Duration>,
+    /// What decides about health besides the cloud's own checks of a machine.
+    pub health_by: Option<String>,
+    /// What is doubtful about its warm pool; empty when all is well, `None` without one.
+    pub warm_pool: Option<Vec<String>>,
+}
+
+/// Something that holds endings off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldFacts {
+    /// Its name.
+    pub name: String,
+    /// How long it waits after the last extension.
+    pub timeout: Duration,
+    /// Whether its running out ends the wait of all others.
+    pub abandons: bool,
+    /// How long it can be extended.
+    pub longest: Duration,
+}
+
+/// A replacement of all instances that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshFacts {
+    /// It waits for protected instances, which never lose their protection.
+    Waits,
+    /// It leaves protected instances as they are.
+    Skips,
+    /// It ends protected instances, too.
+    Ends,
+}
+
+/// The image from which new instances start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextImage {
+    /// Its id.
+    pub id: String,
+    /// Whether it can be used.
+    pub usable: bool,
+    /// Since when it is not to be used any more, or from when on.
+    pub deprecated: Option<Timestamp>,
+    /// The time at which it was read.
+    pub now: Timestamp,
+}
+
+/// What the CI platform says.
+#[derive(Clone, Debug, Default)]
+pub struct PlatformFacts {
+    /// Its address, and whether anything answers there.
+    pub reachable: Option<Fact<String>>,
+    /// Each secret that the settings name: where it is, and whether it can be fetched.
+    pub secrets: Vec<(String, Result<(), String>)>,
+    /// What it answers to a harmless question with those secrets; an error is its refusal.
+    pub token: Option<Result<String, Refusal>>,
+    /// By how much this machine's clock is ahead of the platform's.
+    pub clock_ahead: Option<Fact<SignedDuration>>,
+}
+
+/// Why a harmless question has no good answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// In the codec's words, with the remedy.
+    pub why: String,
+    /// Whether the same question may succeed later without anyone changing anything.
+    pub transient: bool,
+}

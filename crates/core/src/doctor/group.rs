@@ -1,0 +1,302 @@
+//! Rows about the instance's group, and about what new instances start from.
+
+use std::time::Duration;
+
+use crate::{agent::policy::Protection, duration::format_duration};
+
+use super::{
+    Facts, Judgement, Row, Scope, Verdict,
+    facts::{GroupFacts, HoldFacts, RefreshFacts},
+    of,
+};
+
+/// The time-out of a termination hook that the README asks for.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "group.size",
+        scope: Scope::Instance,
+        meaning: "the group can grow, and can shrink to nothing",
+        remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} --min-size 0 --max-size N",
+        judge: |facts| {
+            group(facts, |group| {
+                let size = format!("from {} to {}", group.min, group.max);
+                match (group.min, group.max) {
+                    (_, 0) => Judgement::wrong(format!("{size}: nothing can ever start")),
+                    (0, _) => Judgement::ok(size),
+                    (min, _) => Judgement::warning(format!("{size}: {min} stay for ever, also without a job")),
+                }
+            })
+        },
+    },
+    Row {
+        id: "group.protection",
+        scope: Scope::Instance,
+        meaning: "new instances are protected from scale-in from their birth, unless `agent.protection` says when they are busy only",
+        remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} \
+                 --new-instances-protected-from-scale-in",
+        judge: |facts| {
+            let while_busy = |facts: &Facts| {
+                facts.settings.settings.as_ref().is_some_and(|found| found.policy.protection == Protection::WhileBusy)
+            };
+            group(facts, |group| match (group.protects_new, while_busy(facts)) {
+                (true, _) => Judgement::ok("they are"),
+                (false, true) => Judgement::ok("they are not, as agent.protection has it"),
+                (false, false) => Judgement::wrong(
+                    "they are not: whoever lowers the desired capacity may end an instance while a job runs on it",
+                ),
+            })
+        },
+    },
+    Row {
+        id: "group.units",
+        scope: Scope::Instance,
+        meaning: "the group counts instances, without weights",
+        remedy: "take WeightedCapacity and DesiredCapacityType out of the group's mixed instances policy",
+        judge: |facts| {
+            group(facts, |group| match &group.unscalable {
+                None => Judgement::ok("instances"),
+                Some(why) => Judgement::wrong(why.clone()),
+            })
+        },
+    },
+    Row {
+        id: "group.zones",
+        scope: Scope::Instance,
+        meaning: "the group ends no instance to spread the others over zones (process AZRebalance suspended)",
+        remedy: "aws autoscaling suspend-processes --region {region} --auto-scaling-group-name {group} --scaling-processes AZRebalance",
+        judge: |facts| {
+            group(facts, |group| {
+                if group.balances_zones {
+                    Judgement::wrong("AZRebalance runs: it starts and ends instances that nobody asked for")
+                } else {
+                    Judgement::ok("AZRebalance is suspended")
+                }
+            })
+        },
+    },
+    Row {
+        id: "group.processes",
+        scope: Scope::Instance,
+        meaning: "nothing of the group that scaler and agents need is suspended",
+        remedy: "aws autoscaling resume-processes --region {region} --auto-scaling-group-name {group} --scaling-processes NAMES",
+        judge: |facts| {
+            group(facts, |group| {
+                let named: Vec<_> = group.suspended.iter().map(|(name, what)| format!("{name} ({what})")).collect();
+                if named.is_empty() {
+                    Judgement::ok("none")
+                } else {
+                    Judgement::wrong(format!("suspended: {}", named.join(", ")))
+                }
+            })
+        },
+    },
+    Row {
+        id: "group.capacity-rebalancing",
+        scope: Scope::Instance,
+        meaning: "the group replaces nothing because an interruption is likely: the agent leaves by itself",
+        remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} --no-capacity-rebalance",
+        judge: |facts| {
+            group(facts, |group| {
+                if group.replaces_at_risk {
+                    Judgement::warning(
+                        "capacity rebalancing is on: it starts instances that nobody asked for, beside those that cannot be ended",
+                    )
+                } else {
+                    Judgement::ok("capacity rebalancing is off")
+                }
+            })
+        },
+    },
+    Row {
+        id: "group.max-lifetime",
+        scope: Scope::Instance,
+        meaning: "the group ends no instance for its age: `agent.max_age` does that between jobs",
+        remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} --max-instance-lifetime 0",
+        judge: |facts| {
+            group(facts, |group| match group.longest_life {
+                None => Judgement::ok("it has no limit"),
+                Some(life) => Judgement::warning(format!("MaxInstanceLifetime is {}", format_duration(life))),
+            })
+        },
+    },
+    Row {
+        id: "group.health-check",
+        scope: Scope::Instance,
+        meaning: "nothing but the machine's own state counts as its health (health check type EC2)",
+        remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} --health-check-type EC2",
+        judge: |facts| {
+            group(facts, |group| match &group.health_by {
+                None => Judgement::ok("EC2"),
+                Some(by) => Judgement::warning(format!(
+                    "{by}: an instance that fails its check is ended, and a job has the hook's time"
+                )),
+            })
+        },
+    },
+    Row {
+        id: "group.warm-pool",
+        scope: Scope::Instance,
+        meaning: "a warm pool takes no instance back that has served",
+        remedy: "aws autoscaling put-warm-pool --region {region} --auto-scaling-group-name {group} --instance-reuse-policy ReuseOnScaleIn=false",
+        judge: |facts| {
+            group(facts, |group| match group.warm_pool.as_deref() {
+                None => Judgement::ok("there is none"),
+                Some([]) => Judgement::ok("it takes none back"),
+                Some(doubts) => Judgement::warning(doubts.join("; ")),
+            })
+        },
+    },
+    Row {
+        id: "group.other-scalers",
+        scope: Scope::Instance,
+        meaning: "nothing else changes the group's capacity by itself: no scaling policy, no scheduled action",
+        remedy: "aws autoscaling delete-policy or delete-scheduled-action --region {region} --auto-scaling-group-name {group}, for each that is named",
+        judge: |facts| {
+            of(facts.cloud.as_ref()?.other_scalers.as_ref(), |found| {
+                if found.is_empty() { Judgement::ok("nothing does") } else { Judgement::warning(found.join(", ")) }
+            })
+        },
+    },
+    Row {
+        id: "group.refresh",
+        scope: Scope::Instance,
+        meaning: "a running instance refresh replaces protected instances (`ScaleInProtectedInstances`: `Refresh`), which finish their jobs behind \
+                  the termination hook",
+        remedy: "aws autoscaling cancel-instance-refresh --region {region} --auto-scaling-group-name {group}, then start-instance-refresh with \
+                 --preferences ScaleInProtectedInstances=Refresh",
+        judge: |facts| {
+            of(facts.cloud.as_ref()?.refresh.as_ref(), |refresh| {
+                let held = facts
+                    .cloud
+                    .as_ref()?
+                    .holds
+                    .as_ref()
+                    .is_none_or(|holds| holds.as_ref().is_ok_and(|holds| !holds.is_empty()));
+                match refresh {
+                    None => Judgement::ok("none runs"),
+                    Some(RefreshFacts::Ends) if held => {
+                        Judgement::ok("one runs, and ends protected instances behind the hook")
+                    }
+                    Some(RefreshFacts::Ends) => {
+                        Judgement::wrong("one runs, ends protected instances, and no termination hook holds it off")
+                    }
+                    Some(RefreshFacts::Waits) => {
+                        Judgement::warning("one runs, and waits for protection that never ends")
+                    }
+                    Some(RefreshFacts::Skips) => {
+                        Judgement::warning("one runs, and leaves every protected instance as it is")
+                    }
+                }
+            })
+        },
+    },
+    Row {
+        id: "hook",
+        scope: Scope::Instance,
+        meaning: "a termination hook holds off whatever ends an instance from outside; `agent.hook` names one that is there",
+        remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name lightsout-drain \
+                 --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 600 --default-result CONTINUE; or correct `agent.hook`",
+        judge: |facts| {
+            let chosen = facts.settings.settings.as_ref().and_then(|settings| settings.hook.as_deref());
+            of(facts.cloud.as_ref()?.holds.as_ref(), |holds| {
+                let names = holds.iter().map(|hold| hold.name.as_str()).collect::<Vec<_>>().join(", ");
+                match chosen {
+                    _ if holds.is_empty() => {
+                        Judgement::wrong("there is none: a refresh or a health check leaves jobs no time")
+                    }
+                    Some(chosen) if holds.iter().all(|hold| hold.name != chosen) => {
+                        Judgement::wrong(format!("agent.hook is {chosen}, and the group has {names}"))
+                    }
+                    None if holds.len() > 1 => Judgement::warning(format!(
+                        "there are several ({names}), and agent.hook does not say which is the agent's to answer"
+                    )),
+                    Some(_) | None => Judgement::ok(names),
+                }
+            })
+        },
+    },
+    Row {
+        id: "hook.time-out",
+        scope: Scope::Instance,
+        meaning: "each termination hook waits for 600 s or longer: it can be extended to 100 times that, 48 h at most, and a longer job is cut",
+        remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME --heartbeat-timeout 600",
+        judge: |facts| {
+            hooks(facts, |hook| {
+                let seen = format!(
+                    "{}: {}, {} at most",
+                    hook.name,
+                    format_duration(hook.timeout),
+                    format_duration(hook.longest)
+                );
+                (if hook.timeout < TIMEOUT { Verdict::Warning } else { Verdict::Ok }, seen)
+            })
+        },
+    },
+    Row {
+        id: "hook.result",
+        scope: Scope::Instance,
+        meaning: "no termination hook that runs out ends the wait of the others (default result CONTINUE)",
+        remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME \
+                 --default-result CONTINUE",
+        judge: |facts| {
+            hooks(facts, |hook| {
+                let (verdict, result) =
+                    if hook.abandons { (Verdict::Warning, "ABANDON") } else { (Verdict::Ok, "CONTINUE") };
+                (verdict, format!("{}: {result}", hook.name))
+            })
+        },
+    },
+    Row {
+        id: "template.image",
+        scope: Scope::Instance,
+        meaning: "the image that new instances start from is there, may be used, and is not deprecated",
+        remedy: "build an image, name it in a new version of the launch template, and have the group use that version",
+        judge: |facts| {
+            of(facts.cloud.as_ref()?.next_image.as_ref(), |image| {
+                let id = &image.id;
+                if !image.usable {
+                    return Judgement::wrong(format!(
+                        "{id} does not exist, or this account may not use it: nothing can start"
+                    ));
+                }
+                match image.deprecated {
+                    Some(at) if at <= image.now => {
+                        Judgement::warning(format!("{id} is deprecated since {}", at.strftime("%Y-%m-%d")))
+                    }
+                    Some(at) => Judgement::ok(format!("{id}, until {}", at.strftime("%Y-%m-%d"))),
+                    None => Judgement::ok(id.clone()),
+                }
+            })
+        },
+    },
+    Row {
+        id: "template.types",
+        scope: Scope::Instance,
+        meaning: "each zone of the group has each of its instance types",
+        remedy: "take the zone's subnet out of the group, or the type out of its policy: launches there fail, some of the time",
+        judge: |facts| {
+            of(facts.cloud.as_ref()?.not_offered.as_ref(), |missing| {
+                if missing.is_empty() {
+                    Judgement::ok("all of them")
+                } else {
+                    Judgement::warning(format!("not offered: {}", missing.join(", ")))
+                }
+            })
+        },
+    },
+];
+
+fn group(facts: &Facts, judge: impl FnOnce(&GroupFacts) -> Option<Judgement>) -> Option<Judgement> {
+    of(facts.cloud.as_ref()?.group.as_ref(), judge)
+}
+
+/// The hooks that are not as they should be, or all of them.
+fn hooks(facts: &Facts, judge: impl Fn(&HoldFacts) -> (Verdict, String)) -> Option<Judgement> {
+    let holds = facts.cloud.as_ref()?.holds.as_ref()?.as_ref().ok().filter(|holds| !holds.is_empty())?;
+    let judged: Vec<_> = holds.iter().map(judge).collect();
+    let worst = if judged.iter().any(|(verdict, _)| *verdict != Verdict::Ok) { Verdict::Warning } else { Verdict::Ok };
+    let seen: Vec<_> = judged.into_iter().filter(|(verdict, _)| *verdict == worst).map(|(_, seen)| seen).collect();
+    Some(Judgement::new(worst, seen.join(", ")))
+}

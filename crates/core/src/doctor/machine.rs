@@ -1,0 +1,133 @@
+//! Rows about the state of the machine.
+
+use super::{Judgement, Row, Scope, Verdict, facts::Disk};
+
+/// Below this a job that pulls an image fails more often than not.
+const LITTLE: u64 = 5 << 30;
+/// Below this the agent itself cannot count on writing its journal.
+const NOTHING: u64 = 256 << 20;
+/// Below this part of its files a file system counts as nearly without any.
+const FEW_FILES: u64 = 20;
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "agent",
+        scope: Scope::Instance,
+        meaning: "the agent runs and answers",
+        remedy: "systemctl status lightsout-agent; journalctl -u lightsout-agent",
+        judge: |facts| match facts.machine.agent.as_ref()? {
+            Ok(agent) => match &agent.note {
+                None => Judgement::ok(format!("it is {}", agent.phase)),
+                Some(note) => Judgement::warning(format!("it is {}: {note}", agent.phase)),
+            },
+            Err(why) => Judgement::wrong(why.clone()),
+        },
+    },
+    Row {
+        id: "agent.version",
+        scope: Scope::Instance,
+        meaning: "the agent that runs is the one that is installed",
+        remedy: "systemctl kill --kill-who=main --signal=KILL lightsout-agent: systemd starts the new one at once, and jobs do not notice",
+        judge: |facts| {
+            let (running, installed) = (&facts.machine.agent.as_ref()?.as_ref().ok()?.version, facts.machine.version);
+            if running == installed {
+                Judgement::ok(running.clone())
+            } else {
+                Judgement::warning(format!("{running} runs, and {installed} is installed"))
+            }
+        },
+    },
+    Row {
+        id: "docker",
+        scope: Scope::Instance,
+        meaning: "the Docker engine answers, where jobs need it",
+        remedy: "systemctl status docker; or set `docker.enabled = false` where no job needs it",
+        judge: |facts| match facts.machine.engine.as_ref()? {
+            Ok(version) => Judgement::ok(version.clone()),
+            Err(why) if facts.machine.engine_needed => Judgement::wrong(why.clone()),
+            // Watched, as everywhere; but with this platform and these settings no job is a container.
+            Err(why) => Judgement::warning(format!("{why}; until it does, the instance counts as busy")),
+        },
+    },
+    Row {
+        id: "disk.space",
+        scope: Scope::Both,
+        meaning: "there is room to write: below 5 GiB it is a warning, below 256 MiB wrong",
+        remedy: "docker system prune, or a larger volume in the launch template",
+        judge: |facts| {
+            disks(facts.machine.disks.as_slice(), |disk| {
+                let verdict = grade(disk.free, NOTHING, LITTLE.min(disk.size / 5));
+                (verdict, format!("{} has {} of {} free", disk.path.display(), bytes(disk.free), bytes(disk.size)))
+            })
+        },
+    },
+    Row {
+        id: "disk.inodes",
+        scope: Scope::Both,
+        meaning: "files can be made: below 5 % it is a warning, without any wrong",
+        remedy: "remove caches with many small files (docker system prune), or make the file system with more inodes",
+        judge: |facts| {
+            disks(facts.machine.disks.as_slice(), |disk| {
+                let verdict =
+                    if disk.files == 0 { Verdict::Ok } else { grade(disk.free_files, 1000, disk.files / FEW_FILES) };
+                let seen = match disk.files {
+                    0 => format!("{} has no limit", disk.path.display()),
+                    files => format!("{} has {} of {files} free", disk.path.display(), disk.free_files),
+                };
+                (verdict, seen)
+            })
+        },
+    },
+    Row {
+        id: "network.ways-out",
+        scope: Scope::Instance,
+        meaning: "the machine has a way out, of a family that the platform's runner can use",
+        remedy: "use a subnet with IPv4 and a way out of it (NAT, or a proxy); dual stack is fine",
+        judge: |facts| {
+            super::of(facts.machine.ways_out.as_ref(), |ways| match (ways.ipv4, ways.ipv6, facts.machine.needs_ipv4) {
+                (true, true, _) => Judgement::ok("IPv4 and IPv6"),
+                (true, false, _) => Judgement::ok("IPv4"),
+                (false, true, None) => Judgement::ok("IPv6"),
+                (false, true, Some(why)) => Judgement::wrong(format!("IPv6 only: {why}")),
+                (false, false, _) => Judgement::wrong("there is no default route"),
+            })
+        },
+    },
+];
+
+/// The worst of the file systems, or all of them when nothing is wrong.
+fn disks(found: &[Result<Disk, String>], judge: impl Fn(&Disk) -> (Verdict, String)) -> Option<Judgement> {
+    if found.is_empty() {
+        return None;
+    }
+    let judged: Vec<_> = found
+        .iter()
+        .map(|disk| match disk {
+            Ok(disk) => judge(disk),
+            Err(why) => (Verdict::Unknown, why.clone()),
+        })
+        .collect();
+    let worst = [Verdict::Wrong, Verdict::Warning, Verdict::Unknown]
+        .into_iter()
+        .find(|verdict| judged.iter().any(|(found, _)| found == verdict))
+        .unwrap_or(Verdict::Ok);
+    let seen: Vec<_> = judged.into_iter().filter(|(found, _)| *found == worst).map(|(_, seen)| seen).collect();
+    Some(Judgement::new(worst, seen.join(", ")))
+}
+
+fn grade(free: u64, nothing: u64, little: u64) -> Verdict {
+    if free < nothing {
+        Verdict::Wrong
+    } else if free < little {
+        Verdict::Warning
+    } else {
+        Verdict::Ok
+    }
+}
+
+fn bytes(count: u64) -> String {
+    match count >> 30 {
+        0 => format!("{} MiB", count >> 20),
+        gib => format!("{gib} GiB"),
+    }
+}

@@ -1,0 +1,73 @@
+//! Rows about the CI platform.
+
+use jiff::SignedDuration;
+
+use super::{Fact, Judgement, Row, Scope, of};
+
+/// How far clocks may be apart: a signed request is refused after five minutes, and a platform's token is soon "not yet valid".
+const NEAR: SignedDuration = SignedDuration::from_secs(30);
+/// From here on signatures are refused (AWS: five minutes; an App's token of a platform: one).
+const FAR: SignedDuration = SignedDuration::from_secs(60);
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "platform.reachable",
+        scope: Scope::Instance,
+        meaning: "the platform's address answers from here",
+        remedy: "see that the subnet has a way out (NAT, or `https_proxy` in the agent's unit), that security groups and the platform's own \
+                 rules allow it, and that its CA is known here",
+        judge: |facts| match facts.platform.reachable.as_ref()? {
+            Ok(seen) => Judgement::ok(seen.clone()),
+            Err(why) => Judgement::wrong(why.clone()),
+        },
+    },
+    Row {
+        id: "platform.secret",
+        scope: Scope::Instance,
+        meaning: "each secret that the settings name can be fetched",
+        remedy: "put it there, or allow the instance's role to read it (and `kms:Decrypt` where its key is your own)",
+        judge: |facts| {
+            let secrets = &facts.platform.secrets;
+            let failed: Vec<_> = secrets.iter().filter_map(|(_, fetched)| fetched.as_ref().err().cloned()).collect();
+            if !failed.is_empty() {
+                return Judgement::wrong(failed.join("\n"));
+            }
+            let named: Vec<_> = secrets.iter().map(|(place, _)| place.as_str()).collect();
+            (!named.is_empty()).then(|| Judgement::new(super::Verdict::Ok, format!("from {}", named.join(", "))))
+        },
+    },
+    Row {
+        id: "platform.token",
+        scope: Scope::Instance,
+        meaning: "the platform takes the secret, and lets it do what the agent does; asked without changing anything",
+        remedy: "put a valid secret with the rights that are named where the settings point to",
+        judge: |facts| match facts.platform.token.as_ref()? {
+            Ok(seen) => Judgement::ok(seen.clone()),
+            Err(refusal) if refusal.transient => Judgement::unknown(refusal.why.clone()),
+            Err(refusal) => Judgement::wrong(refusal.why.clone()),
+        },
+    },
+    Row {
+        id: "clock.platform",
+        scope: Scope::Instance,
+        meaning: "this machine's clock is that of the platform: above 30 s it is a warning, above 60 s wrong",
+        remedy: "see that the time is synchronised: timedatectl; systemctl status chronyd systemd-timesyncd",
+        judge: |facts| clock(facts.platform.clock_ahead.as_ref()),
+    },
+];
+
+/// Judges by how much this machine's clock is ahead of another.
+pub(super) fn clock(ahead: Option<&Fact<SignedDuration>>) -> Option<Judgement> {
+    of(ahead, |ahead| {
+        let apart = ahead.abs();
+        let how = if ahead.is_negative() { "behind" } else { "ahead" };
+        let seen = format!("{} s {how}", apart.as_secs());
+        if apart > FAR {
+            Judgement::wrong(seen)
+        } else if apart > NEAR {
+            Judgement::warning(seen)
+        } else {
+            Judgement::ok(seen)
+        }
+    })
+}

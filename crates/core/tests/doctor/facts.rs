@@ -1,0 +1,310 @@
+//! Facts about an instance and an image on which all is well, and how each of them goes wrong.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lightsout_core::{
+    cloud::Membership,
+    doctor::{
+        Facts, Verdict,
+        facts::{
+            AgentAnswer, Baked, BakedRunner, CloudFacts, Disk, EngineSettings, GroupFacts, HoldFacts, Leftovers,
+            Machine, MetadataFacts, Names, NextImage, PlatformFacts, RefreshFacts, Refusal, RunsAs, SettingsFacts,
+            Software, Unit, WaysOut,
+        },
+    },
+    platform::RunnerVersion,
+    settings::{AgentSettings, Fragment},
+};
+
+/// A fact that goes wrong.
+pub(crate) struct Break {
+    /// The row that says so.
+    pub(crate) id: &'static str,
+    /// How.
+    pub(crate) verdict: Verdict,
+    /// Whether it is one of an image.
+    pub(crate) in_image: bool,
+    /// What happens.
+    pub(crate) change: fn(&mut Facts),
+}
+
+const fn wrong(id: &'static str, change: fn(&mut Facts)) -> Break {
+    Break { id, verdict: Verdict::Wrong, in_image: false, change }
+}
+
+const fn warning(id: &'static str, change: fn(&mut Facts)) -> Break {
+    Break { id, verdict: Verdict::Warning, in_image: false, change }
+}
+
+const fn in_image(id: &'static str, change: fn(&mut Facts)) -> Break {
+    Break { id, verdict: Verdict::Wrong, in_image: true, change }
+}
+
+pub(crate) const BREAKS: &[Break] = &[
+    wrong("settings", |facts| {
+        facts.settings.problems = vec!["agent.toml:1: agent.slots = 0: must be 1 to 1000; write 1".into()];
+    }),
+    wrong("settings", |facts| facts.settings.missing = vec!["platform.gitlab.token is missing".into()]),
+    Break {
+        id: "settings",
+        verdict: Verdict::Warning,
+        in_image: true,
+        change: |facts| facts.settings.missing = vec!["platform.gitlab.token is missing".into()],
+    },
+    warning("settings.doubts", |facts| facts.settings.doubts = vec!["agent.idle_timeout is short".into()]),
+    wrong("settings.readable", |facts| facts.settings.readable = vec!["/etc/lightsout/agent.toml".into()]),
+    warning("settings.broad-secret", |facts| facts.settings.broad_secret = Some("it can do anything".into())),
+    warning("runner.user", |facts| facts.software.runner_user = Some(Ok(RunsAs::Root { by_name: false }))),
+    wrong("runner.user", |facts| facts.software.runner_user = Some(Err("no such user".into()))),
+    wrong("runner.program", |facts| facts.software.runner = Some(Err("there is none".into()))),
+    warning("runner.version", |facts| version(facts).doubt = Some("it is new".into())),
+    wrong("runner.version", |facts| version(facts).refused = Some("it is old".into())),
+    wrong("runner.version", |facts| facts.software.runner_version = Some(Err("libicu is missing".into()))),
+    // Thirty days after the release of 1 November, which is the first day on which it may be refused.
+    warning("runner.expiry", |facts| today(facts, "2026-11-21T12:00:00Z")),
+    warning("runner.expiry", |facts| today(facts, "2026-11-30T23:59:59Z")),
+    wrong("runner.expiry", |facts| today(facts, "2026-12-01T00:00:00Z")),
+    wrong("runner.expiry", |facts| today(facts, "2027-12-01T00:00:00Z")),
+    wrong("runner.second", |facts| unit(&mut facts.software.runner_unit).enabled = true),
+    wrong("runner.second", |facts| unit(&mut facts.software.runner_unit).active = Some(true)),
+    wrong("units.agent", |facts| unit(&mut facts.software.agent_unit).enabled = false),
+    wrong("units.agent", |facts| unit(&mut facts.software.agent_unit).active = Some(false)),
+    wrong("units.agent", |facts| unit(&mut facts.software.agent_unit).masked = true),
+    in_image("units.agent", |facts| unit(&mut facts.software.agent_unit).installed = false),
+    wrong("units.dead-man", |facts| unit(&mut facts.software.dead_man).enabled = false),
+    in_image("units.dead-man", |facts| unit(&mut facts.software.dead_man).masked = true),
+    wrong("docker.unit", |facts| unit(&mut facts.software.engine_unit).enabled = false),
+    in_image("docker.unit", |facts| unit(&mut facts.software.engine_unit).installed = false),
+    warning("docker.log-limit", |facts| engine(facts).log_limit = false),
+    warning("docker.live-restore", |facts| engine(facts).live_restore = false),
+    wrong("packages.automatic", |facts| facts.software.automatic_updates = Some(vec!["apt-daily.timer".into()])),
+    wrong("packages.needrestart", |facts| facts.software.restarts_excluded = Some(Ok(false))),
+    wrong("agent", |facts| facts.machine.agent = Some(Err("no agent answers".into()))),
+    warning("agent", |facts| agent(facts).note = Some("the platform refuses the token".into())),
+    warning("agent.version", |facts| agent(facts).version = "0.0.9".into()),
+    wrong("docker", |facts| facts.machine.engine = Some(Err("it does not answer".into()))),
+    warning("disk.space", |facts| disk(facts).free = 4 << 30),
+    wrong("disk.space", |facts| disk(facts).free = 100 << 20),
+    warning("disk.inodes", |facts| disk(facts).free_files = 40_000),
+    wrong("disk.inodes", |facts| disk(facts).free_files = 3),
+    wrong("network.ways-out", |facts| facts.machine.ways_out = Some(Ok(WaysOut { ipv4: false, ipv6: false }))),
+    wrong("network.ways-out", |facts| {
+        facts.machine.ways_out = Some(Ok(WaysOut { ipv4: false, ipv6: true }));
+        facts.machine.needs_ipv4 = Some("its runner is of yesterday");
+    }),
+    wrong("metadata", |facts| cloud(facts).metadata.identity = Some(Err("it does not answer".into()))),
+    wrong("metadata.tokens", |facts| cloud(facts).metadata.tokens_required = Some(Ok(false))),
+    warning("metadata.hop-limit", |facts| cloud(facts).hop_limit = Some(Ok(2))),
+    warning("metadata.tags", |facts| cloud(facts).metadata.tags = Some(Ok(false))),
+    warning("clock.cloud", |facts| cloud(facts).metadata.clock_ahead = Some(Ok(SignedDuration::from_secs(-31)))),
+    wrong("clock.cloud", |facts| cloud(facts).metadata.clock_ahead = Some(Ok(SignedDuration::from_secs(3600)))),
+    warning("instance.member", |facts| cloud(facts).membership = Some(Ok(Membership::Outside))),
+    warning("instance.protected", |facts| {
+        cloud(facts).membership = Some(Ok(Membership::InService { protected: false }));
+    }),
+    wrong("instance.power-off", |facts| cloud(facts).power_off_ends = Some(Ok(false))),
+    wrong("rights", |facts| cloud(facts).rights[0].1 = Ok(false)),
+    Break {
+        id: "rights",
+        verdict: Verdict::Unknown,
+        in_image: false,
+        change: |facts| {
+            cloud(facts).rights[0].1 = Ok(false);
+            // Seconds after the start: the default boot_deadline is 10 min.
+            facts.machine.up_for = Some(Duration::from_secs(599));
+        },
+    },
+    warning("group.size", |facts| group(facts).min = 1),
+    wrong("group.size", |facts| group(facts).max = 0),
+    wrong("group.protection", |facts| group(facts).protects_new = false),
+    wrong("group.units", |facts| group(facts).unscalable = Some("it counts vCPUs".into())),
+    wrong("group.zones", |facts| group(facts).balances_zones = true),
+    wrong("group.processes", |facts| group(facts).suspended = vec![("Launch".into(), "nothing can start")]),
+    warning("group.capacity-rebalancing", |facts| group(facts).replaces_at_risk = true),
+    warning("group.max-lifetime", |facts| group(facts).longest_life = Some(Duration::from_secs(86_400))),
+    warning("group.health-check", |facts| group(facts).health_by = Some("ELB".into())),
+    warning("group.warm-pool", |facts| group(facts).warm_pool = Some(vec!["it takes instances back".into()])),
+    warning("group.other-scalers", |facts| cloud(facts).other_scalers = Some(Ok(vec!["policy cpu".into()]))),
+    warning("group.refresh", |facts| cloud(facts).refresh = Some(Ok(Some(RefreshFacts::Waits)))),
+    warning("group.refresh", |facts| cloud(facts).refresh = Some(Ok(Some(RefreshFacts::Skips)))),
+    wrong("hook", |facts| holds(facts).clear()),
+    warning("hook", |facts| {
+        let other = HoldFacts { name: "other".into(), ..holds(facts)[0].clone() };
+        holds(facts).push(other);
+    }),
+    warning("hook.time-out", |facts| holds(facts)[0].timeout = Duration::from_secs(599)),
+    warning("hook.result", |facts| holds(facts)[0].abandons = true),
+    wrong("template.image", |facts| image(facts).usable = false),
+    warning("template.image", |facts| image(facts).deprecated = Some(image(facts).now)),
+    warning("template.types", |facts| cloud(facts).not_offered = Some(Ok(vec!["c7i.large in eu-north-1a".into()]))),
+    wrong("platform.reachable", |facts| facts.platform.reachable = Some(Err("no answer".into()))),
+    wrong("platform.secret", |facts| facts.platform.secrets[0].1 = Err("no secret".into())),
+    wrong("platform.token", |facts| refused(facts, false)),
+    Break { id: "platform.token", verdict: Verdict::Unknown, in_image: false, change: |facts| refused(facts, true) },
+    warning("clock.platform", |facts| facts.platform.clock_ahead = Some(Ok(SignedDuration::from_secs(31)))),
+    wrong("clock.platform", |facts| facts.platform.clock_ahead = Some(Ok(SignedDuration::from_secs(-61)))),
+    in_image("image.says", |facts| facts.software.baked = Some(Err("it cannot be understood".into()))),
+    wrong("image.platform", |facts| baked(facts).platform = Some("another".into())),
+    in_image("image.inline-secret", |facts| facts.settings.inline_secret = true),
+    in_image("image.host-keys", |facts| left(facts).host_keys = vec!["/etc/ssh/ssh_host_rsa_key".into()]),
+    in_image("image.machine-id", |facts| left(facts).machine_id = vec!["/etc/machine-id".into()]),
+    in_image("image.agent-state", |facts| left(facts).agent = vec!["/var/lib/lightsout/journal.json".into()]),
+    in_image("image.credentials", |facts| left(facts).credentials = vec!["/root/.aws".into()]),
+    in_image("image.history", |facts| left(facts).history = vec!["/root/.bash_history".into()]),
+    in_image("image.first-boot", |facts| left(facts).first_boot = vec!["/var/lib/cloud/instance".into()]),
+];
+
+fn version(facts: &mut Facts) -> &mut RunnerVersion {
+    facts.software.runner_version.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn baked(facts: &mut Facts) -> &mut Baked {
+    facts.software.baked.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn today(facts: &mut Facts, at: &str) {
+    baked(facts).now = at.parse().unwrap();
+}
+
+fn unit(unit: &mut Option<Unit>) -> &mut Unit {
+    unit.as_mut().unwrap()
+}
+
+fn engine(facts: &mut Facts) -> &mut EngineSettings {
+    facts.software.engine_settings.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn agent(facts: &mut Facts) -> &mut AgentAnswer {
+    facts.machine.agent.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn disk(facts: &mut Facts) -> &mut Disk {
+    facts.machine.disks[0].as_mut().unwrap()
+}
+
+fn cloud(facts: &mut Facts) -> &mut CloudFacts {
+    facts.cloud.as_mut().unwrap()
+}
+
+fn group(facts: &mut Facts) -> &mut GroupFacts {
+    cloud(facts).group.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn holds(facts: &mut Facts) -> &mut Vec<HoldFacts> {
+    cloud(facts).holds.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn image(facts: &mut Facts) -> &mut NextImage {
+    cloud(facts).next_image.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn refused(facts: &mut Facts, transient: bool) {
+    facts.platform.token = Some(Err(Refusal { why: "it refuses the token".into(), transient }));
+}
+
+fn left(facts: &mut Facts) -> &mut Leftovers {
+    facts.left_in_image.as_mut().unwrap()
+}
+
+/// All is well.
+pub(crate) fn good(in_image: bool) -> Facts {
+    let runs = |name: &str, enabled| Unit {
+        name: name.into(),
+        installed: true,
+        enabled,
+        masked: false,
+        active: (!in_image).then_some(enabled),
+    };
+    let text = "[platform.gitlab]\nurl = \"https://gitlab.example.com\"\ntoken = { file = \"/etc/token\" }\n";
+    let settings = AgentSettings::parse(&[Fragment::new("agent.toml", text)]).unwrap();
+    let disk = Disk { path: "/".into(), free: 50 << 30, size: 100 << 30, free_files: 900_000, files: 1_000_000 };
+    let answer = AgentAnswer { version: "0.1.0".into(), phase: "idle".into(), note: None };
+    Facts {
+        in_image,
+        names: Names { instance: Some("i-1".into()), group: Some("ci".into()), location: Some("eu-north-1".into()) },
+        settings: SettingsFacts {
+            files: vec!["agent.toml".into()],
+            settings: Some(settings),
+            inline_secret: !in_image,
+            ..SettingsFacts::default()
+        },
+        software: Software {
+            runner_user: Some(Ok(RunsAs::Own("lightsout-runner".into()))),
+            runner: Some(Ok("/usr/bin/runner".into())),
+            runner_version: Some(Ok(RunnerVersion { said: "runner 18.5.0".into(), doubt: None, refused: None })),
+            baked: Some(Ok(Baked {
+                built: Some(Timestamp::UNIX_EPOCH),
+                platform: Some("gitlab".into()),
+                runner: Some(BakedRunner {
+                    version: Some("18.5.0".into()),
+                    program: vec!["/usr/bin/runner".into()],
+                    expires: Some("2026-12-01".parse().unwrap()),
+                }),
+                now: "2026-11-20T23:59:59Z".parse().unwrap(),
+            })),
+            runner_unit: Some(runs("runner.service", false)),
+            agent_unit: Some(runs("lightsout-agent.service", true)),
+            dead_man: Some(runs("lightsout-dead-man.timer", true)),
+            engine_unit: Some(runs("docker.service", true)),
+            engine_settings: Some(Ok(EngineSettings {
+                log_driver: "local".into(),
+                log_limit: true,
+                live_restore: true,
+            })),
+            automatic_updates: Some(Vec::new()),
+            restarts_excluded: Some(Ok(true)),
+        },
+        machine: Machine {
+            engine: Some(Ok("Docker 28 answers".into())),
+            engine_needed: true,
+            disks: vec![Ok(disk)],
+            ways_out: Some(Ok(WaysOut { ipv4: true, ipv6: false })),
+            needs_ipv4: None,
+            up_for: Some(Duration::from_secs(600)),
+            agent: Some(Ok(answer)),
+            version: "0.1.0",
+        },
+        left_in_image: in_image.then(Leftovers::default),
+        cloud: (!in_image).then(good_cloud),
+        platform: if in_image { PlatformFacts::default() } else { good_platform() },
+    }
+}
+
+fn good_cloud() -> CloudFacts {
+    let now = "2026-11-20T23:59:59Z".parse().unwrap();
+    let hold = HoldFacts {
+        name: "drain".into(),
+        timeout: Duration::from_secs(600),
+        abandons: false,
+        longest: Duration::from_secs(60_000),
+    };
+    let group = GroupFacts { max: 5, protects_new: true, ..GroupFacts::default() };
+    CloudFacts {
+        metadata: MetadataFacts {
+            identity: Some(Ok("i-1 in eu-north-1".into())),
+            tokens_required: Some(Ok(true)),
+            tags: Some(Ok(true)),
+            clock_ahead: Some(Ok(SignedDuration::from_secs(30))),
+        },
+        hop_limit: Some(Ok(1)),
+        membership: Some(Ok(Membership::InService { protected: true })),
+        group: Some(Ok(group)),
+        holds: Some(Ok(vec![hold])),
+        other_scalers: Some(Ok(Vec::new())),
+        refresh: Some(Ok(None)),
+        power_off_ends: Some(Ok(true)),
+        rights: vec![("ec2:TerminateInstances", Ok(true)), ("ec2:CreateTags", Ok(true))],
+        next_image: Some(Ok(NextImage { id: "ami-1".into(), usable: true, deprecated: None, now })),
+        not_offered: Some(Ok(Vec::new())),
+    }
+}
+
+fn good_platform() -> PlatformFacts {
+    PlatformFacts {
+        reachable: Some(Ok("it answers".into())),
+        secrets: vec![("the file /etc/token".into(), Ok(()))],
+        token: Some(Ok("it is good".into())),
+        clock_ahead: Some(Ok(SignedDuration::from_secs(-2))),
+    }
+}

@@ -1,0 +1,68 @@
+//! Each row of `doctor`'s table is met by facts that break it, and by no other.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod facts;
+
+use std::collections::BTreeSet;
+
+use facts::{Break, good};
+use lightsout_core::doctor::{Facts, Finding, Verdict, examine, rows, summary};
+
+fn not_ok(facts: &Facts) -> Vec<Finding> {
+    examine(facts).into_iter().filter(|finding| finding.verdict != Verdict::Ok).collect()
+}
+
+#[test]
+fn a_sound_instance_and_a_sound_image_are_all_ok() {
+    let mut shown = BTreeSet::new();
+    for in_image in [false, true] {
+        let facts = good(in_image);
+        assert_eq!(not_ok(&facts), []);
+        shown.extend(examine(&facts).iter().map(|finding| finding.id));
+    }
+    let all: BTreeSet<_> = rows().map(|row| row.id).collect();
+    assert_eq!(all.difference(&shown).collect::<Vec<_>>(), Vec::<&&str>::new(), "rows without a fact that is good");
+}
+
+#[test]
+fn each_row_is_broken_by_a_fact_of_its_own() {
+    let mut broken = BTreeSet::new();
+    for Break { id, verdict, in_image, change } in facts::BREAKS {
+        let mut facts = good(*in_image);
+        change(&mut facts);
+        let found = not_ok(&facts);
+        let seen: Vec<_> = found.iter().map(|finding| (finding.id, finding.verdict)).collect();
+        assert_eq!(seen, [(*id, *verdict)], "{found:?}");
+        let remedy = found[0].remedy.as_deref().unwrap_or_default();
+        assert!(!remedy.is_empty() && !found[0].seen.is_empty(), "{found:?}");
+        broken.insert(*id);
+    }
+    let all: BTreeSet<_> = rows().map(|row| row.id).collect();
+    assert_eq!(all.difference(&broken).collect::<Vec<_>>(), Vec::<&&str>::new(), "rows that nothing breaks");
+}
+
+#[test]
+fn ids_are_unique_and_rows_say_what_must_hold_and_what_to_do() {
+    let mut seen = BTreeSet::new();
+    for row in rows() {
+        assert!(seen.insert(row.id), "{} stands twice", row.id);
+        assert!(!row.meaning.is_empty() && !row.remedy.is_empty() && !row.meaning.ends_with('.'), "{row:?}");
+        // They stand in a table of Markdown.
+        assert!(![row.meaning, row.remedy].iter().any(|text| text.contains(['|', '\n'])), "{row:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_told_is_said_and_remedies_name_the_instance() {
+    let mut facts = good(false);
+    facts.machine.ways_out = Some(Err("/proc is not there".into()));
+    let found = not_ok(&facts);
+    assert_eq!(
+        (found[0].id, found[0].verdict, found[0].seen.as_str()),
+        ("network.ways-out", Verdict::Unknown, "/proc is not there")
+    );
+    assert_eq!(examine(&Facts::default()).iter().filter(|finding| finding.verdict == Verdict::Wrong).count(), 0);
+    let text = summary(&found);
+    assert_eq!(text, "0 ok; 1 cannot be told: network.ways-out");
+}
