@@ -8,6 +8,7 @@
 mod agent_input;
 mod commands;
 mod crash;
+mod doctor;
 mod ends;
 mod faults;
 mod first_boot;

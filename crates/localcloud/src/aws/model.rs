@@ -39,7 +39,7 @@ pub use self::{
     scheduled::ScheduledAction,
     template::{LaunchTemplate, ShutdownBehavior, TemplateData, TemplateVersion},
 };
-pub(crate) use self::{inventory::Inventory, lifecycle_hooks::LifecycleActionKey};
+pub(crate) use self::{inventory::Inventory, launch::offers, lifecycle_hooks::LifecycleActionKey};
 
 use self::inventory::InventoryHistory;
 use crate::time::Timestamp;

@@ -12,6 +12,7 @@ mod lookup;
 mod members;
 mod metrics;
 mod page;
+mod policies;
 mod processes;
 mod refreshes;
 mod scheduled;

@@ -60,6 +60,8 @@ pub struct Group {
     pub suspended: BTreeSet<Process>,
     /// Whether the group goes away with its last instance.
     pub deleting: bool,
+    /// Scaling policies by name, kept and given back: none of them ever scales.
+    pub policies: BTreeSet<String>,
     /// Instances that are kept ready outside of the group's capacity.
     pub warm_pool: Option<WarmPool>,
     /// Instance refreshes, oldest first.
@@ -148,6 +150,8 @@ pub struct GroupTag {
 pub struct MixedInstances {
     /// Instance types in order of preference; empty: the type of the launch template.
     pub types: Vec<String>,
+    /// `WeightedCapacity` by type, kept and given back: every instance counts as one here.
+    pub weights: BTreeMap<String, String>,
     /// The first so many instances are on-demand.
     pub on_demand_base: u32,
     /// Percent of the rest that is on-demand; the API's default is 100.

@@ -1,7 +1,7 @@
 //! Everything that a describe can see, and how it looked a while ago.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -14,6 +14,10 @@ pub(crate) struct Inventory {
     pub(crate) groups: BTreeMap<String, Group>,
     /// By id.
     pub(crate) templates: BTreeMap<String, LaunchTemplate>,
+    /// Images that were deregistered.
+    pub(crate) gone_images: BTreeSet<String>,
+    /// When images are deprecated, by id, as it was said.
+    pub(crate) deprecated_images: BTreeMap<String, String>,
     /// Oldest first.
     pub(crate) activities: Vec<Activity>,
 }

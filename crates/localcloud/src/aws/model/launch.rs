@@ -12,6 +12,12 @@ use super::{
 /// The tag that tells an instance which group it belongs to.
 pub(crate) const GROUP_TAG: &str = "aws:autoscaling:groupName";
 
+/// Whether a zone has instances of this type. As in many a region, one zone has none with accelerators (types `g...` and `p...`): here the
+/// third.
+pub(crate) fn offers(zone: &str, kind: &str) -> bool {
+    !(zone.ends_with('c') && kind.starts_with(['g', 'p']))
+}
+
 impl Cloud {
     /// Launches `missing` instances, unless launching is suspended or earlier failures say to wait.
     pub(crate) fn launch_missing(&mut self, name: &str, missing: u32, now: Timestamp) {
@@ -66,6 +72,16 @@ impl Cloud {
         let spot = mixed.as_ref().map_or(data.spot, |mixed| wants_spot(&self.inventory, name, mixed));
         let preferred = mixed.and_then(|mixed| mixed.types.into_iter().next());
         let instance_type = preferred.or_else(|| data.instance_type.clone()).unwrap_or_else(|| "m5.large".to_owned());
+        if let Some(image) = data.image.as_ref().filter(|image| self.inventory.gone_images.contains(*image)) {
+            return Err(format!("The image id '[{image}]' does not exist. Launching EC2 instance failed."));
+        }
+        if !offers(&group.zones[place], &instance_type) {
+            return Err(format!(
+                "Your requested instance type ({instance_type}) is not supported in your requested Availability Zone ({}). Launching EC2 \
+                 instance failed.",
+                group.zones[place]
+            ));
+        }
         let cause = if state.is_warming() {
             warm_up_cause(&self.inventory, group, now)
         } else {

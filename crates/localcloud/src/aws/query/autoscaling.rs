@@ -3,7 +3,7 @@
 use super::{
     error::{AwsError, CallResult},
     form::{Form, Service},
-    groups, history, lifecycle_hooks, members, metrics, processes, refreshes, scheduled, tags, warm_pools,
+    groups, history, lifecycle_hooks, members, metrics, policies, processes, refreshes, scheduled, tags, warm_pools,
     xml::Xml,
 };
 use crate::{aws::model::Cloud, time::Timestamp};
@@ -51,7 +51,9 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         // Nothing can create these here, so that there are none.
         "DescribeNotificationConfigurations" => Ok(Some(empty("NotificationConfigurations"))),
         "DescribeAccountLimits" => Ok(Some(limits(cloud))),
-        "DescribePolicies" => Ok(Some(empty("ScalingPolicies"))),
+        "PutScalingPolicy" => policies::put(cloud, form),
+        "DeletePolicy" => policies::delete(cloud, form),
+        "DescribePolicies" => Ok(Some(policies::describe(cloud, form))),
         _ => Err(AwsError::unknown_action(action, Service::AutoScaling.version())),
     }
 }

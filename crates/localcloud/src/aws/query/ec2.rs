@@ -2,7 +2,9 @@
 
 mod attributes;
 mod filter;
+mod images;
 mod instances;
+mod offerings;
 mod status;
 mod surroundings;
 mod tags;
@@ -39,7 +41,11 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "GetConsoleOutput" => attributes::console(cloud, form, now),
         "DescribeAvailabilityZones" => surroundings::zones(cloud, form),
         "DescribeSubnets" => surroundings::subnets(cloud, form),
-        "DescribeImages" => surroundings::images(cloud, form),
+        "DescribeImages" => images::describe(cloud, form),
+        "DeregisterImage" => images::deregister(cloud, form),
+        "EnableImageDeprecation" => images::deprecate(cloud, form),
+        "DisableImageDeprecation" => images::undeprecate(cloud, form),
+        "DescribeInstanceTypeOfferings" => offerings::describe(cloud, form),
         "DescribeSecurityGroups" => surroundings::none("securityGroupInfo", form, "GroupId", "InvalidGroup.NotFound"),
         "DescribeVolumes" => surroundings::none("volumeSet", form, "VolumeId", "InvalidVolume.NotFound"),
         "DescribeSpotPriceHistory" => surroundings::none("spotPriceHistorySet", form, "-", "InvalidParameterValue"),

@@ -107,9 +107,11 @@ fn source(cloud: &Cloud, form: &Form<'_>) -> Result<Option<Source>, AwsError> {
     }
     let base = policy.part("LaunchTemplate");
     let distribution = policy.part("InstancesDistribution");
-    let types = base.structures("Overrides").iter().filter_map(|form| form.owned("InstanceType")).collect();
+    let overrides = base.structures("Overrides");
+    let weight = |form: &Form<'_>| form.owned("InstanceType").zip(form.owned("WeightedCapacity"));
     let mixed = MixedInstances {
-        types,
+        types: overrides.iter().filter_map(|form| form.owned("InstanceType")).collect(),
+        weights: overrides.iter().filter_map(weight).collect(),
         on_demand_base: distribution.number("OnDemandBaseCapacity", 0..=u32::MAX)?.unwrap_or(0),
         on_demand_percent: distribution.number("OnDemandPercentageAboveBaseCapacity", 0..=100)?.unwrap_or(100),
         spot_strategy: distribution.owned("SpotAllocationStrategy"),

@@ -246,7 +246,10 @@ fn write_template(xml: &mut Xml, cloud: &Cloud, group: &Group) {
 fn write_mixed(xml: &mut Xml, cloud: &Cloud, group: &Group, mixed: &MixedInstances) {
     xml.node("LaunchTemplate", |xml| {
         xml.node("LaunchTemplateSpecification", |xml| write_template(xml, cloud, group));
-        xml.list("Overrides", "member", &mixed.types, |xml, kind| xml.text("InstanceType", kind));
+        xml.list("Overrides", "member", &mixed.types, |xml, kind| {
+            xml.text("InstanceType", kind);
+            xml.optional("WeightedCapacity", mixed.weights.get(kind).map(String::as_str));
+        });
     });
     xml.node("InstancesDistribution", |xml| {
         xml.text("OnDemandAllocationStrategy", mixed.on_demand_strategy.as_deref().unwrap_or("prioritized"));
@@ -284,6 +287,7 @@ fn blank(name: &str, bounds: Bounds, now: Timestamp) -> Group {
         deleting: false,
         warm_pool: None,
         refreshes: Vec::new(),
+        policies: BTreeSet::new(),
         act_due: None,
         backoff: None,
         last_change: None,

@@ -1,7 +1,7 @@
-//! What lies around instances: zones, subnets and images, as far as groups and templates name them. There are no networks,
+//! What lies around instances: zones and subnets, as far as groups name them. There are no networks,
 //! volumes and prices, so that what belongs to these is empty.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::filter::{Filter, filters};
 use crate::{
@@ -77,46 +77,6 @@ pub(crate) fn subnets(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     Ok(Some(xml))
 }
 
-/// `DescribeImages`: those that templates and instances name.
-pub(crate) fn images(cloud: &Cloud, form: &Form<'_>) -> CallResult {
-    let (named, filters) = (form.list("ImageId"), filters(form)?);
-    let view = cloud.view();
-    let of_templates = view.templates.values().flat_map(|template| &template.versions);
-    let known: BTreeSet<&str> = of_templates
-        .filter_map(|version| version.data.image.as_deref())
-        .chain(view.instances.values().map(|instance| instance.image.as_str()))
-        .collect();
-    if let Some(missing) = named.iter().find(|id| !known.contains(**id)) {
-        return Err(AwsError::new("InvalidAMIID.NotFound", format!("The image id '[{missing}]' does not exist")));
-    }
-    let mut shown = Vec::new();
-    for image in known {
-        let matches = all(&filters, |filter| match filter.name {
-            "image-id" => Some(filter.accepts(image)),
-            "state" => Some(filter.accepts("available")),
-            "architecture" => Some(filter.accepts("x86_64")),
-            _ => None,
-        })?;
-        if matches && (named.is_empty() || named.contains(&image)) {
-            shown.push(image);
-        }
-    }
-    let mut xml = Xml::default();
-    xml.list("imagesSet", "item", shown, |xml, image| {
-        xml.text("imageId", image);
-        xml.text("imageState", "available");
-        xml.text("imageOwnerId", &cloud.options().account);
-        xml.text("isPublic", false);
-        xml.text("architecture", "x86_64");
-        xml.text("imageType", "machine");
-        xml.text("name", image);
-        xml.text("rootDeviceType", "ebs");
-        xml.text("rootDeviceName", "/dev/xvda");
-        xml.text("virtualizationType", "hvm");
-    });
-    Ok(Some(xml))
-}
-
 /// A describe of something that there is none of.
 pub(crate) fn none(list: &str, form: &Form<'_>, ids: &str, error: &'static str) -> CallResult {
     if let Some(missing) = form.list(ids).first() {
@@ -128,7 +88,7 @@ pub(crate) fn none(list: &str, form: &Form<'_>, ids: &str, error: &'static str) 
 }
 
 /// Whether all filters match; `None` stands for one that is not known.
-fn all(filters: &[Filter<'_>], matches: impl Fn(&Filter<'_>) -> Option<bool>) -> Result<bool, AwsError> {
+pub(super) fn all(filters: &[Filter<'_>], matches: impl Fn(&Filter<'_>) -> Option<bool>) -> Result<bool, AwsError> {
     for filter in filters {
         if !matches(filter).ok_or_else(|| filter.unknown())? {
             return Ok(false);
