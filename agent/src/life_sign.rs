@@ -27,13 +27,13 @@ pub(crate) struct LifeSign {
 
 impl LifeSign {
     /// Into the file `alive` in the folder that systemd has made for this service below `/run`; nowhere without one.
-    pub(crate) fn spawn(rules: &DrainRules) -> Self {
+    pub(crate) fn spawn(rules: DrainRules) -> Self {
         let folder = env::var_os("RUNTIME_DIRECTORY");
         let first = folder.as_ref().and_then(|folders| env::split_paths(folders).next());
         Self::spawn_in(first.as_deref(), rules)
     }
 
-    fn spawn_in(folder: Option<&Path>, rules: &DrainRules) -> Self {
+    fn spawn_in(folder: Option<&Path>, rules: DrainRules) -> Self {
         let may_stop_runner = finishes_its_jobs(rules);
         let signs = folder.map(|folder| {
             let path = folder.join("alive");
@@ -56,7 +56,7 @@ impl LifeSign {
 }
 
 /// Whether a plain signal makes the runner finish its jobs and go, whenever it comes.
-fn finishes_its_jobs(rules: &DrainRules) -> bool {
+fn finishes_its_jobs(rules: DrainRules) -> bool {
     matches!(rules.drain, DrainBy::Signal(_)) && !rules.quiesce
 }
 
@@ -121,7 +121,7 @@ mod tests {
     async fn a_sign_is_the_time_since_boot_or_that_at_which_a_hold_ends() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("alive"), "        30\n").unwrap();
-        let sign = LifeSign::spawn_in(Some(folder.path()), &rules(DrainBy::Signal(Signal::Term), false));
+        let sign = LifeSign::spawn_in(Some(folder.path()), rules(DrainBy::Signal(Signal::Term), false));
         let begun = given(folder.path(), "        30\n").await;
         assert_eq!(begun, "        30 stop\n", "an agent that has only just begun gives no sign of its own");
         let up = uptime().unwrap().as_secs();
@@ -139,10 +139,10 @@ mod tests {
 
     #[test]
     fn only_a_runner_that_a_signal_makes_finish_its_jobs_may_be_told_to_stop() {
-        assert!(finishes_its_jobs(&rules(DrainBy::Signal(Signal::Term), false)));
+        assert!(finishes_its_jobs(rules(DrainBy::Signal(Signal::Term), false)));
         // It would lose the job that is on its way.
-        assert!(!finishes_its_jobs(&rules(DrainBy::Signal(Signal::Quit), true)));
-        assert!(!finishes_its_jobs(&rules(DrainBy::Call, false)));
+        assert!(!finishes_its_jobs(rules(DrainBy::Signal(Signal::Quit), true)));
+        assert!(!finishes_its_jobs(rules(DrainBy::Call, false)));
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub(crate) async fn run_on(
     }
 
     let rules = settings.platform.drain_rules();
-    let life_sign = LifeSign::spawn(&rules);
+    let life_sign = LifeSign::spawn(rules);
     let agent = Agent::begin(
         settings.policy.clone(),
         rules,
