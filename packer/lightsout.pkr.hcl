@@ -154,6 +154,7 @@ build {
       "${path.root}/scripts/70-user.sh",
       "${path.root}/scripts/80-facts.sh",
       "${path.root}/scripts/90-clean.sh",
+      "${path.root}/scripts/99-doctor.sh",
     ]
     environment_vars = local.environment
     execute_command  = local.as_root
