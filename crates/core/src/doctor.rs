@@ -88,7 +88,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<8} {:<24} {}", self.verdict.word(), self.id, self.seen.replace('\n', "\n           "))?;
+        write!(f, "{:<8} {:<26} {}", self.verdict.word(), self.id, self.seen.replace('\n', "\n           "))?;
         self.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, "\n           do: {remedy}"))
     }
 }
