@@ -78,7 +78,9 @@ fn shown(key: &Key, node: &Node) -> String {
                 Value::Text(text) => {
                     text.split_once('=').map_or(format!("{text:?}"), |(name, _)| format!("\"{name}=...\""))
                 }
-                other => written(other),
+                Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => {
+                    written(&node.value)
+                }
             };
             format!("[{}]", variables.iter().map(name).collect::<Vec<_>>().join(", "))
         }
