@@ -17,7 +17,7 @@ const TABLE: &str = "table inet lightsout_metadata";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Puts the rules up, or takes those of an earlier agent down, and says what is left open. It never keeps the agent from its work.
-pub async fn put_up(settings: &AgentSettings, user: Option<&RunnerUser>) {
+pub(crate) async fn put_up(settings: &AgentSettings, user: Option<&RunnerUser>) {
     // Elsewhere than at its own address the metadata service is an embedded cloud's, on a machine that is not this agent's to change.
     if !geteuid().is_root() || env::var_os("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_some() {
         return;
@@ -26,12 +26,11 @@ pub async fn put_up(settings: &AgentSettings, user: Option<&RunnerUser>) {
     let kept = user.filter(|_| settings.keeps_user_from_metadata());
     match load(&rules(on, kept.map(|user| user.uid))).await {
         Ok(()) if on => tracing::info!(user = kept.map(|user| &*user.name), "jobs are kept from the metadata service"),
-        Ok(()) => {}
         Err(why) if on => tracing::warn!(
             why,
             "jobs that are not in a container behind a hop limit of 1 can take the instance's role from the metadata service: install nftables"
         ),
-        Err(_) => {}
+        Ok(()) | Err(_) => {}
     }
     if on && user.is_none() {
         tracing::warn!("jobs run as root, whom nothing keeps from the metadata service");

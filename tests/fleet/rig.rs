@@ -1,6 +1,6 @@
 //! A fleet under test.
 
-pub mod http;
+pub(crate) mod http;
 mod leftovers;
 mod permit;
 mod program;
@@ -24,7 +24,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use self::program::{ProgramOutput, command as lightsout_command, lightsout};
+pub(crate) use self::program::{ProgramOutput, command as lightsout_command, lightsout};
 use self::{leftovers::Traces, permit::FleetPermit};
 
 /// How long anything may take. A machine that is busy with other things must not fail a test, so it is long.
@@ -37,11 +37,11 @@ const FAST_OPTIONS: [(&str, &str); 4] =
 
 /// GitLab's runner at its worst, as the genuine one may be: its requests are answered late and cancelled when it is told to
 /// stop, it kills no job, it forgets who started it, and its jobs leave processes behind.
-pub const UNKIND: &str = "--fault cancel-request --fault patient-abort --fault rewrite-environment --fault leave-child \
+pub(crate) const UNKIND: &str = "--fault cancel-request --fault patient-abort --fault rewrite-environment --fault leave-child \
                           --fault {\"target\":\"gitlab\",\"action\":\"jobs/request\",\"effect\":{\"late\":{\"ms\":300}}}";
 
 /// A running `lightsout up`. Dropping it kills all of it.
-pub struct Fleet {
+pub(crate) struct Fleet {
     up: Child,
     home: Home,
     url: String,
@@ -53,13 +53,13 @@ pub struct Fleet {
 }
 
 /// A directory for one fleet after another. It is kept when the test fails, for the logs in it.
-pub struct Home {
+pub(crate) struct Home {
     root: Option<TempDir>,
     permit: FleetPermit,
 }
 
 /// A fleet that has ended.
-pub struct Ended {
+pub(crate) struct Ended {
     /// The exit code of `up`; none when a signal ended it.
     pub code: Option<i32>,
     /// What it printed to standard error.
@@ -70,31 +70,31 @@ pub struct Ended {
 
 impl Home {
     /// Waits for its permit, so that only a few fleets run at once.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let permit = FleetPermit::take();
         let root = tempfile::Builder::new().prefix("lightsout-").tempdir().expect("a temporary directory");
         Self { root: Some(root), permit }
     }
 
     /// The fleet's directory.
-    pub fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.root().join("fleet")
     }
 
     /// A place beside the fleet's directory.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.root.as_ref().expect("it is there until the end").path()
     }
 
     /// Starts a fleet with these arguments, and with test speed where they do not say otherwise.
-    pub fn up(self, arguments: &str) -> Fleet {
+    pub(crate) fn up(self, arguments: &str) -> Fleet {
         let fast = FAST_OPTIONS.iter().filter(|(name, _)| !arguments.contains(name));
         let fast: Vec<String> = fast.map(|(name, value)| format!("{name} {value}")).collect();
         Fleet::start(self, &format!("{} {arguments}", fast.join(" ")))
     }
 
     /// The command `lightsout up` in this place.
-    pub fn command(&self, arguments: &str) -> Command {
+    pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = program::command(&self.dir(), "up --json");
         // What the fleet starts inherits the variable, and is found by it.
         command.args(arguments.split_whitespace()).env(leftovers::FLEET_ENV, self.dir());
@@ -114,12 +114,12 @@ impl Drop for Home {
 
 impl Fleet {
     /// Starts a fast fleet.
-    pub fn up(arguments: &str) -> Self {
+    pub(crate) fn up(arguments: &str) -> Self {
         Home::new().up(arguments)
     }
 
     /// Starts a fleet with these arguments only.
-    pub fn start(home: Home, arguments: &str) -> Self {
+    pub(crate) fn start(home: Home, arguments: &str) -> Self {
         let stderr = std::fs::File::create(home.root().join("up.err")).expect("a file");
         let mut up = home
             .command(arguments)
@@ -145,45 +145,45 @@ impl Fleet {
     }
 
     /// The address of the embedded cloud.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// The fleet's directory.
-    pub fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.home.dir()
     }
 
     /// An instance's control socket.
-    pub fn socket(&self, id: &str) -> PathBuf {
+    pub(crate) fn socket(&self, id: &str) -> PathBuf {
         self.dir().join("instances").join(id).join("agent.sock")
     }
 
     /// The fleet as it is now.
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let answer = self.request("GET", "fleet", &Value::Null).expect("the embedded cloud answers");
         serde_json::from_value(answer).expect("a snapshot")
     }
 
     /// Waits until this gives something.
-    pub fn until<T>(&mut self, what: &str, mut poll: impl FnMut(&Snapshot) -> Option<T>) -> T {
+    pub(crate) fn until<T>(&mut self, what: &str, mut poll: impl FnMut(&Snapshot) -> Option<T>) -> T {
         self.wait(what, |fleet| poll(&fleet.snapshot()))
     }
 
     /// Waits for an instance in this phase.
-    pub fn until_phase(&mut self, wanted: &str) -> String {
+    pub(crate) fn until_phase(&mut self, wanted: &str) -> String {
         self.until(&format!("an instance that is {wanted}"), |fleet| {
             living(fleet).find(|it| phase(it) == wanted).map(|it| it.id.clone())
         })
     }
 
     /// Waits until this instance has ended.
-    pub fn until_ended(&mut self, id: &str) {
+    pub(crate) fn until_ended(&mut self, id: &str) {
         self.until(&format!("{id} to end"), |fleet| instance(fleet, id).ended_ms);
     }
 
     /// Waits until the job is in this state.
-    pub fn until_job(&mut self, id: u64, wanted: JobState) -> JobView {
+    pub(crate) fn until_job(&mut self, id: u64, wanted: JobState) -> JobView {
         self.until(&format!("job {id} to be {wanted:?}"), |fleet| {
             let job = fleet.jobs.iter().find(|job| job.id == id)?;
             (job.state == wanted).then(|| job.clone())
@@ -191,51 +191,51 @@ impl Fleet {
     }
 
     /// Queues jobs that sleep for so many seconds.
-    pub fn enqueue(&self, count: u32, seconds: f64) -> Vec<u64> {
+    pub(crate) fn enqueue(&self, count: u32, seconds: f64) -> Vec<u64> {
         let answer = self.post("jobs", &json!({ "count": count, "seconds": seconds }));
         answer["ids"].as_array().expect("ids").iter().filter_map(Value::as_u64).collect()
     }
 
     /// Asks the control API for something.
-    pub fn post(&self, path: &str, body: &Value) -> Value {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         self.request("POST", path, body).unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
     /// Asks the control API; an error is its text.
-    pub fn request(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+    pub(crate) fn request(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         http::json(method, &format!("{}/_lightsout/{path}", self.url), body)
     }
 
     /// Kills an instance's agent, as soon as it has one.
-    pub fn crash(&mut self, id: &str) {
+    pub(crate) fn crash(&mut self, id: &str) {
         let path = format!("instances/{id}/crash");
         self.wait("the agent to be killed", |fleet| fleet.request("POST", &path, &json!({})).ok());
     }
 
     /// Runs another `lightsout` command in the fleet's place.
-    pub fn lightsout(&self, arguments: &str) -> ProgramOutput {
+    pub(crate) fn lightsout(&self, arguments: &str) -> ProgramOutput {
         lightsout(&self.dir(), arguments)
     }
 
     /// Runs it and expects success.
-    pub fn ok(&self, arguments: &str) -> String {
+    pub(crate) fn ok(&self, arguments: &str) -> String {
         let output = self.lightsout(arguments);
         assert_eq!(output.code, Some(0), "lightsout {arguments}: {output:?}");
         output.out
     }
 
     /// Sends `up` itself a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.up), signal).expect("it runs");
     }
 
     /// The lines about the run itself.
-    pub fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         self.lines.lock().expect("no reader panics").iter().filter_map(|it| Some(it["note"].as_str()?.into())).collect()
     }
 
     /// Waits until `up` has ended by itself, and checks that nothing of the fleet is left.
-    pub fn ended(mut self) -> Ended {
+    pub(crate) fn ended(mut self) -> Ended {
         let code = self.exit();
         self.traces.none_left();
         self.reader.take().into_iter().for_each(|reader| reader.join().expect("it does not panic"));
@@ -247,12 +247,12 @@ impl Fleet {
     }
 
     /// How many processes and containers the fleet has.
-    pub fn traces(&self) -> (usize, usize) {
+    pub(crate) fn traces(&self) -> (usize, usize) {
         self.traces.count()
     }
 
     /// Kills `up` alone with SIGKILL, and gives the place back with all that the fleet leaves in it.
-    pub fn killed(mut self) -> Home {
+    pub(crate) fn killed(mut self) -> Home {
         self.signal(Signal::KILL);
         assert_eq!(self.exit(), None);
         self.abandoned = true;
@@ -264,7 +264,7 @@ impl Fleet {
     }
 
     /// Waits until this gives something.
-    pub fn wait<T>(&mut self, what: &str, mut poll: impl FnMut(&mut Self) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&mut self, what: &str, mut poll: impl FnMut(&mut Self) -> Option<T>) -> T {
         let begun = Instant::now();
         loop {
             if let Some(found) = poll(self) {
@@ -300,7 +300,7 @@ impl fmt::Display for Fleet {
 
 impl Ended {
     /// That it ended well: exit code 0, every job accounted for, and the promises kept that a whole fleet can show. Gives the summary.
-    pub fn well(&self) -> &Value {
+    pub(crate) fn well(&self) -> &Value {
         let summary = self.summary();
         assert_eq!(self.code, Some(0), "{summary} {}", self.stderr);
         assert_eq!(summary["jobs"]["lost"], 0, "{}: {summary}", Violation::JobKilled);
@@ -312,7 +312,7 @@ impl Ended {
     }
 
     /// That every job is done and no instance is left.
-    pub fn all_done(&self) -> &Value {
+    pub(crate) fn all_done(&self) -> &Value {
         let summary = self.well();
         assert_eq!(summary["jobs"]["done"], summary["jobs"]["total"], "{summary}");
         assert_eq!(summary["instances"]["final"], 0, "{summary}");
@@ -320,20 +320,20 @@ impl Ended {
     }
 
     /// The summary, which is the last line.
-    pub fn summary(&self) -> &Value {
+    pub(crate) fn summary(&self) -> &Value {
         let last = self.lines.last().unwrap_or_else(|| panic!("no line: {}", self.stderr));
         last.get("summary").unwrap_or_else(|| panic!("the last line is no summary: {last}; {}", self.stderr))
     }
 
     /// What the events say, as `WHO WHAT`.
-    pub fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         let events = self.lines.iter().filter_map(|line| line.get("event"));
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         events.map(|event| format!("{} {}", text(&event["instance"]), text(&event["what"]))).collect()
     }
 
     /// The desired capacities that the group had, in order.
-    pub fn desired(&self) -> Vec<u32> {
+    pub(crate) fn desired(&self) -> Vec<u32> {
         let number = |event: &String| {
             let (_, change) = event.split_once("desired capacity ")?;
             let (_, to) = change.split_once(" -> ")?;
@@ -344,34 +344,34 @@ impl Ended {
 }
 
 /// The instances that have not ended.
-pub fn living(fleet: &Snapshot) -> impl Iterator<Item = &InstanceView> {
+pub(crate) fn living(fleet: &Snapshot) -> impl Iterator<Item = &InstanceView> {
     fleet.instances.iter().filter(|instance| instance.ended_ms.is_none())
 }
 
 /// How often the faults in force with this effect have hit.
-pub fn hits(fleet: &Fleet, effect: &Value) -> u64 {
+pub(crate) fn hits(fleet: &Fleet, effect: &Value) -> u64 {
     let listed = fleet.request("GET", "faults", &Value::Null).expect("a list");
     let listed = listed["faults"].as_array().expect("a list").iter();
     listed.filter(|fault| fault["effect"] == *effect).filter_map(|fault| fault["hits"].as_u64()).sum()
 }
 
 /// One instance.
-pub fn instance<'a>(fleet: &'a Snapshot, id: &str) -> &'a InstanceView {
+pub(crate) fn instance<'a>(fleet: &'a Snapshot, id: &str) -> &'a InstanceView {
     fleet.instances.iter().find(|instance| instance.id == id).unwrap_or_else(|| panic!("{id} is unknown"))
 }
 
 /// The phase that an instance's agent reports; empty before its first word.
-pub fn phase(instance: &InstanceView) -> &str {
+pub(crate) fn phase(instance: &InstanceView) -> &str {
     agent_field(instance, "phase")
 }
 
 /// Something that an instance's agent reports.
-pub fn agent_field<'a>(instance: &'a InstanceView, key: &str) -> &'a str {
+pub(crate) fn agent_field<'a>(instance: &'a InstanceView, key: &str) -> &'a str {
     instance.agent.as_ref().and_then(|agent| agent.0.get(key)?.as_str()).unwrap_or_default()
 }
 
 /// True when a Docker engine answers. Where there must be one (`CI=true`) it is an error that there is none.
-pub fn engine_or_skip(test: &str) -> bool {
+pub(crate) fn engine_or_skip(test: &str) -> bool {
     if leftovers::engine_answers() {
         return true;
     }

@@ -15,7 +15,7 @@ async fn failed(script: &str, within: Duration) -> String {
     let folder = tempfile::tempdir().unwrap();
     match program(&folder, script).run(within).await {
         Prepared::Failed(why) => why,
-        other => panic!("{script}: {other:?}"),
+        other @ (Prepared::Succeeded | Prepared::Unknown(_)) => panic!("{script}: {other:?}"),
     }
 }
 

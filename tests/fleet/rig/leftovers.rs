@@ -16,7 +16,7 @@ use bollard::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Set for `up`, and inherited by everything that it starts.
-pub const FLEET_ENV: &str = "LIGHTSOUT_TEST_FLEET";
+pub(super) const FLEET_ENV: &str = "LIGHTSOUT_TEST_FLEET";
 /// What `up` sets for everything that it starts: `FLEET/MACHINE`.
 const MACHINE_ENV: &str = "LIGHTSOUT_MACHINE";
 const LABEL: &str = "lightsout.fleet";
@@ -24,7 +24,7 @@ const LABEL: &str = "lightsout.fleet";
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How one fleet's traces are recognised.
-pub struct Traces {
+pub(super) struct Traces {
     dir: PathBuf,
     /// The fleet's name, in the marker of its processes and the label of its containers.
     name: Option<String>,
@@ -32,19 +32,19 @@ pub struct Traces {
 
 impl Traces {
     /// Those of the fleet in this directory.
-    pub fn of(dir: &Path) -> Self {
+    pub(super) fn of(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), name: None }
     }
 
     /// Learns the fleet's name from one of its processes.
-    pub fn learn(&mut self) -> Option<()> {
+    pub(super) fn learn(&mut self) -> Option<()> {
         let value = self.processes().into_iter().find_map(|process| variable(&process.environment, MACHINE_ENV))?;
         self.name = Some(value.split_once('/')?.0.to_owned());
         Some(())
     }
 
     /// That nothing of it is left.
-    pub fn none_left(&self) {
+    pub(super) fn none_left(&self) {
         let begun = Instant::now();
         loop {
             let processes: Vec<_> = self.processes().into_iter().map(|process| process.command).collect();
@@ -58,12 +58,12 @@ impl Traces {
     }
 
     /// How many processes and containers there are.
-    pub fn count(&self) -> (usize, usize) {
+    pub(super) fn count(&self) -> (usize, usize) {
         (self.processes().len(), self.containers().len())
     }
 
     /// Kills and removes whatever there is.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         for _ in 0..100 {
             let processes = self.processes();
             if processes.is_empty() {
@@ -107,7 +107,7 @@ impl Traces {
 }
 
 /// Whether a Docker engine answers.
-pub fn engine_answers() -> bool {
+pub(super) fn engine_answers() -> bool {
     with_engine(async |_| ()).is_some()
 }
 

@@ -6,11 +6,11 @@ use std::{fs::File, path::Path, thread, time::Duration};
 const MAX_FLEETS: usize = 2;
 
 /// Held while a fleet runs.
-pub struct FleetPermit(Option<File>);
+pub(super) struct FleetPermit(Option<File>);
 
 impl FleetPermit {
     /// Waits for one.
-    pub fn take() -> Self {
+    pub(super) fn take() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         std::fs::create_dir_all(folder).expect("cargo's own folder");
         loop {
@@ -25,7 +25,7 @@ impl FleetPermit {
     }
 
     /// Hands it on.
-    pub fn pass_on(&mut self) -> Self {
+    pub(super) fn pass_on(&mut self) -> Self {
         Self(self.0.take())
     }
 }

@@ -8,19 +8,19 @@ use std::{
 
 /// What a command printed, and how it ended.
 #[derive(Debug)]
-pub struct ProgramOutput {
+pub(crate) struct ProgramOutput {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
 /// Runs `lightsout` with this fleet's directory and these arguments, split at spaces.
-pub fn lightsout(dir: &Path, arguments: &str) -> ProgramOutput {
+pub(crate) fn lightsout(dir: &Path, arguments: &str) -> ProgramOutput {
     command(dir, arguments).output().expect("lightsout starts").into()
 }
 
 /// The command, without any influence of this machine's settings.
-pub fn command(dir: &Path, arguments: &str) -> Command {
+pub(crate) fn command(dir: &Path, arguments: &str) -> Command {
     let mut command = Command::new(program());
     for (name, _) in std::env::vars_os() {
         if name
