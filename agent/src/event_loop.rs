@@ -79,6 +79,7 @@ impl EventLoop {
     }
 
     fn handle_input(&mut self, input: Input) {
+        self.publisher.boot.told(&input);
         let now = self.clock.now();
         match input {
             Input::Event(event) => self.agent.handle(event, now),
@@ -115,6 +116,7 @@ impl EventLoop {
     }
 
     fn handle_output(&mut self, output: Output) {
+        self.publisher.boot.says(&output);
         match output {
             Output::Effect { id, effect } => self.effects.perform(id, effect),
             Output::Reply { id, answer } => {

@@ -8,6 +8,7 @@
 
 mod args;
 mod before_register;
+mod boot;
 mod clock;
 mod control;
 mod docker;

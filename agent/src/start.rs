@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Failure,
     before_register::BeforeRegister,
+    boot::Boot,
     clock::Clock,
     control,
     docker::Engine,
@@ -70,12 +71,15 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::
     if settings.platform.secrets().iter().any(|secret| matches!(secret, SecretSource::Inline(_))) {
         warn_of_readable(config);
     }
+    let mut boot = Boot::begin();
     make_dir(&settings.state_dir, 0o755)?;
     let _lock = Lock::take(&settings.state_dir)?;
     lock::nobody_answers(&settings.socket).await?;
     let cloud = Cloud::find(&settings).await?;
+    boot.now("metadata");
     let tags = settings::tags(&*cloud.notices, settings.policy.boot_deadline).await.map_err(Failure::Failed)?;
     let settings = settings::load(config, &tags).map_err(Failure::Refused)?;
+    boot.now("tags");
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -85,7 +89,7 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::
     let (inputs, incoming) = mpsc::channel(64);
     signals::listen(inputs.clone(), config.to_owned(), Arc::clone(&cloud.notices))
         .context("cannot listen for signals")?;
-    run_on(settings, cloud, inputs, incoming).await
+    run_on(settings, cloud, boot, inputs, incoming).await
 }
 
 /// The same on this cloud, with these sources beside its own.
@@ -95,6 +99,7 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::
 pub(crate) async fn run_on(
     settings: AgentSettings,
     cloud: Cloud,
+    mut boot: Boot,
     inputs: Inputs,
     incoming: mpsc::Receiver<Input>,
 ) -> anyhow::Result<()> {
@@ -153,6 +158,9 @@ pub(crate) async fn run_on(
         watched: Arc::new(Mutex::new(None)),
     };
     let runner_alive = found.is_some();
+    if runner_alive {
+        boot.none();
+    }
     if let Some(process) = found {
         effects.watch_exit(process);
     }
@@ -183,7 +191,7 @@ pub(crate) async fn run_on(
         inputs.clone(),
     ));
     sampler::spawn(&platform, engine, &inputs, interval);
-    let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, clock);
+    let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     let platform = settings.platform.platform();

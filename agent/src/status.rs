@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
+    boot::{self, Boot, Part},
     clock::{Clock, unix_ms_now},
     journal::replace,
 };
@@ -40,6 +41,9 @@ pub(crate) struct StatusReport {
     /// When a spot deadline ends the instance, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spot_deadline_ms: Option<i64>,
+    /// How it came up, unless this agent began beside a runner.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boot: Vec<Part>,
     /// The rest.
     #[serde(flatten)]
     pub status: Status,
@@ -71,6 +75,7 @@ impl StatusReport {
 pub(crate) struct StatusPublisher {
     instance: String,
     host: Arc<dyn Host>,
+    pub(crate) boot: Boot,
     clock: Clock,
     since_ms: i64,
     last: Option<Status>,
@@ -80,10 +85,20 @@ pub(crate) struct StatusPublisher {
 }
 
 impl StatusPublisher {
-    pub(crate) fn spawn(state_dir: &Path, instance: String, host: Arc<dyn Host>, clock: Clock) -> Self {
+    pub(crate) fn spawn(state_dir: &Path, instance: String, host: Arc<dyn Host>, boot: Boot, clock: Clock) -> Self {
         let (reports, seen) = watch::channel(None);
         let writing = tokio::spawn(write_reports(seen, state_dir.join("status.json")));
-        Self { instance, host, clock, since_ms: unix_ms_now(), last: None, lines: LineBudget::new(), reports, writing }
+        Self {
+            instance,
+            host,
+            boot,
+            clock,
+            since_ms: unix_ms_now(),
+            last: None,
+            lines: LineBudget::new(),
+            reports,
+            writing,
+        }
     }
 
     pub(crate) fn report(&self, status: Status) -> StatusReport {
@@ -100,6 +115,7 @@ impl StatusPublisher {
             pid: std::process::id(),
             since_ms: self.since_ms,
             spot_deadline_ms: status.spot_deadline.map(wall),
+            boot: self.boot.parts().to_owned(),
             status,
         }
     }
@@ -111,18 +127,19 @@ impl StatusPublisher {
             return;
         }
         let same_phase = last.as_ref().is_some_and(|last| (last.phase, last.why) == (status.phase, status.why));
+        let ready = self.boot.went(last.as_ref().map(|last| last.phase), status.phase);
         if !same_phase {
             self.since_ms = unix_ms_now();
         }
         if !same_phase || last.is_some_and(|last| last.jobs != status.jobs) {
-            self.log(&status);
+            self.log(&status, ready);
         }
         self.reports.send_replace(Some(self.report(status)));
     }
 }
 
 impl StatusPublisher {
-    fn log(&mut self, status: &Status) {
+    fn log(&mut self, status: &Status, ready: bool) {
         // Only these two follow one another without a decision of ours.
         let flaps = matches!(status.phase, "idle" | "busy") && status.why.is_none();
         let Some(withheld) = (if flaps { self.lines.take(Instant::now()) } else { Some(0) }) else { return };
@@ -133,6 +150,8 @@ impl StatusPublisher {
             jobs = (!jobs.is_empty()).then(|| jobs.join(" ")),
             unknown = status.unknown,
             note = status.note,
+            // Why it was so late, and what it took to have it at all.
+            boot = (ready || status.phase == "retiring").then(|| boot::in_words(self.boot.parts())).flatten(),
             withheld = (withheld > 0).then_some(withheld),
             "now {}",
             status.phase

@@ -62,3 +62,20 @@ fn an_instance_whose_program_fails_leaves_as_broken_and_says_its_last_words() {
     fleet.ok("down");
     fleet.ended().all_done();
 }
+
+#[test]
+fn an_instance_tells_how_long_each_part_of_its_boot_took() {
+    let (mut fleet, _beside) = fleet("--jobs 1 --max 1", "[agent]\nbefore_register = ['PROGRAM']\n", "sleep 0.3; true");
+    let id = fleet.until_phase("busy");
+    let boot = fleet.until("the parts of its boot", |fleet| {
+        let boot = instance(fleet, &id).agent.as_ref()?.0["boot"].as_array()?.clone();
+        (boot.last()?["part"] == "ready").then_some(boot)
+    });
+    let names: Vec<&str> = boot.iter().map(|part| part["part"].as_str().expect("a name")).collect();
+    let wanted = ["system", "metadata", "tags", "before_register", "in_service", "secrets", "registered", "ready"];
+    assert_eq!(names, wanted);
+    let until: Vec<u64> = boot.iter().map(|part| part["until_ms"].as_u64().expect("a time")).collect();
+    assert!(until.is_sorted(), "{until:?}");
+    assert!(until[3] - until[2] >= 300, "the program took so long: {until:?}");
+    fleet.ended().all_done();
+}

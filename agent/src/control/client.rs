@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,6 +11,7 @@ use tokio::{
 };
 
 use super::{Request, TIMEOUT};
+use crate::boot::{self, Part};
 
 /// Makes a request; what the agent says to it.
 pub(crate) async fn send(socket: &Path, request: &Request) -> Result<String, String> {
@@ -46,8 +48,9 @@ pub(crate) async fn status(socket: &Path, json: bool) -> Result<String, String> 
         "pid",
         "version",
     ];
+    let boot = status.get("boot").and_then(|parts| boot::in_words(&Vec::<Part>::deserialize(parts).ok()?));
     let lines = rows.into_iter().filter_map(|key| Some(format!("{key:>10}  {}", text(key)?)));
-    Ok(lines.collect::<Vec<_>>().join("\n"))
+    Ok(lines.chain(boot.map(|words| format!("{:>10}  {words}", "boot"))).collect::<Vec<_>>().join("\n"))
 }
 
 /// Makes a request; what the agent answers.

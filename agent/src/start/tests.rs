@@ -68,7 +68,7 @@ impl Shell {
             secrets: Box::new(FakeSecrets),
         };
         let (inputs, incoming) = mpsc::channel(64);
-        let task = tokio::spawn(run_on(settings, cloud, inputs.clone(), incoming));
+        let task = tokio::spawn(run_on(settings, cloud, Boot::begin(), inputs.clone(), incoming));
         Self { folder, host, notices, inputs, task }
     }
 

@@ -1,0 +1,158 @@
+//! How the instance came up: when each part of its boot ended. For people only; nothing is decided from it.
+
+use std::{borrow::Cow, fmt::Write, time::Duration};
+
+use lightsout_core::agent::{
+    Output,
+    action::Request,
+    event::Outcome,
+    host::{EffectId, HostEffect, HostResult},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{clock::uptime, input::Input};
+
+/// One part of the boot, and when it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// `system` (the kernel, the network and all else until the agent began), `metadata` (who this instance is), `tags`, `before_register`,
+    /// `in_service`, `secrets`, `registered`, or `ready`.
+    pub part: Cow<'static, str>,
+    /// In milliseconds since the kernel started, sleep included.
+    pub until_ms: u64,
+}
+
+/// The parts of a boot until the instance was ready for jobs, in their order. An agent that finds the runner of an earlier one sees no boot.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Boot {
+    parts: Vec<Part>,
+    over: bool,
+    /// The effect whose result says that the platform's secret is there.
+    opening: Option<EffectId>,
+}
+
+impl Boot {
+    /// The agent begins now.
+    pub(crate) fn begin() -> Self {
+        let mut boot = Self::default();
+        boot.ended("system", uptime());
+        boot
+    }
+
+    /// This part ended now.
+    pub(crate) fn now(&mut self, part: &'static str) {
+        self.ended(part, uptime());
+    }
+
+    /// The runner of an earlier agent was found: what follows is no boot.
+    pub(crate) fn none(&mut self) {
+        *self = Self { over: true, ..Self::default() };
+    }
+
+    /// What the agent is told may end a part.
+    pub(crate) fn told(&mut self, input: &Input) {
+        if let Input::Result(id, result) = input
+            && self.opening == Some(*id)
+            && matches!(result, HostResult::Platform(Ok(_)))
+        {
+            self.now("secrets");
+        }
+    }
+
+    /// What the agent says may begin or end one.
+    pub(crate) fn says(&mut self, output: &Output) {
+        match output {
+            Output::Effect { id, effect: HostEffect::OpenPlatform } => self.opening = Some(*id),
+            Output::Finished { request: Request::Register, outcome: Outcome::Registered } => self.now("registered"),
+            Output::Effect { .. } | Output::Finished { .. } | Output::Reply { .. } => {}
+        }
+    }
+
+    /// It went from one phase to another. Whether it is ready for the first time.
+    pub(crate) fn went(&mut self, from: Option<&str>, to: &str) -> bool {
+        if let (Some("preparing"), "booting" | "registering") = (from, to) {
+            self.now("before_register");
+        }
+        match (from, to) {
+            (Some("preparing" | "booting"), "registering") => self.now("in_service"),
+            (_, "idle" | "busy") if !self.over => {
+                self.now("ready");
+                self.over = true;
+                return true;
+            }
+            (_, "draining" | "retiring" | "gone") => self.over = true,
+            _ => {}
+        }
+        false
+    }
+
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    fn ended(&mut self, part: &'static str, up: Option<Duration>) {
+        let Some(up) = up else { return };
+        if !self.over && self.parts.iter().all(|known| known.part != part) {
+            let until_ms = u64::try_from(up.as_millis()).unwrap_or(u64::MAX);
+            self.parts.push(Part { part: part.into(), until_ms });
+        }
+    }
+}
+
+/// As a person reads it: `12.4 s: system 9.10 s, metadata 0.02 s, ...`.
+pub(crate) fn in_words(parts: &[Part]) -> Option<String> {
+    let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
+    let mut line = format!("{:.1} s:", seconds(parts.last()?.until_ms));
+    let mut before = 0;
+    for Part { part, until_ms } in parts {
+        let comma = if before == 0 { "" } else { "," };
+        let _ = write!(line, "{comma} {part} {:.2} s", seconds(until_ms.saturating_sub(before)));
+        before = *until_ms;
+    }
+    Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_ends_once_and_none_after_the_instance_is_ready() {
+        let mut boot = Boot::begin();
+        boot.now("metadata");
+        assert!(!boot.went(None, "preparing"));
+        assert!(!boot.went(Some("preparing"), "booting"));
+        assert!(!boot.went(Some("booting"), "registering"));
+        let id = EffectId(7);
+        boot.says(&Output::Effect { id, effect: HostEffect::OpenPlatform });
+        boot.told(&Input::Result(id, HostResult::Done(Ok(()))));
+        boot.says(&Output::Finished { request: Request::Register, outcome: Outcome::Registered });
+        assert!(boot.went(Some("registering"), "busy"));
+        let first = boot.parts().to_owned();
+        // The runner of the next job is registered, too, and that is no boot.
+        boot.says(&Output::Finished { request: Request::Register, outcome: Outcome::Registered });
+        assert!(!boot.went(Some("registering"), "idle"));
+        assert_eq!(boot.parts(), first);
+        let names: Vec<&str> = first.iter().map(|part| &*part.part).collect();
+        assert_eq!(names, ["system", "metadata", "before_register", "in_service", "registered", "ready"]);
+        assert!(first.is_sorted_by_key(|part| part.until_ms));
+    }
+
+    #[test]
+    fn an_agent_that_finds_a_runner_sees_no_boot() {
+        let mut boot = Boot::begin();
+        boot.none();
+        assert!(!boot.went(Some("registering"), "idle"));
+        assert_eq!(in_words(boot.parts()), None);
+    }
+
+    #[test]
+    fn a_person_reads_how_long_each_part_took() {
+        let parts = [("system", 9_100), ("metadata", 9_120), ("in_service", 12_000), ("ready", 12_400)];
+        let parts = parts.map(|(part, until_ms)| Part { part: part.into(), until_ms });
+        assert_eq!(
+            in_words(&parts).unwrap(),
+            "12.4 s: system 9.10 s, metadata 0.02 s, in_service 2.88 s, ready 0.40 s"
+        );
+    }
+}
