@@ -13,7 +13,7 @@ use lightsout_core::{
         event::Event,
         host::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, Prepared,
-            RunnerSeen,
+            RunnerSeen, Told,
         },
     },
     cloud::{CloudError, CloudErrorKind, Leave},
@@ -26,6 +26,8 @@ use crate::{
     input::{Input, Inputs},
     jobs::Jobs,
     journal::Journal,
+    life_sign::LifeSign,
+    metadata_guard::Guard,
     platform_access::PlatformAccess,
     process::Process,
     runner_process::RunnerProcess,
@@ -44,6 +46,10 @@ pub(crate) struct Effects {
     pub host: Arc<dyn Host>,
     pub platform: Arc<PlatformAccess>,
     pub runner: Arc<RunnerProcess>,
+    /// Why no runner may be started here, although one that runs is looked after.
+    pub refused: Option<Arc<str>>,
+    pub guard: Arc<Guard>,
+    pub life_sign: LifeSign,
     /// The operator's own program for each boot, if there is one.
     pub before_register: Option<Arc<BeforeRegister>>,
     pub power_off: Arc<[String]>,
@@ -97,15 +103,21 @@ impl Effects {
             },
             HostEffect::StartRunner { stop_signal } => {
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
+                self.guard.put_up().await;
                 match launch {
+                    _ if let Some(why) = &self.refused => HostResult::Done(Err(why.to_string())),
                     Some(launch) => match self.runner.start(&launch, stop_signal).await {
-                        Ok(process) => return (HostResult::Done(Ok(())), Some(process)),
+                        Ok(process) => {
+                            self.life_sign.runner_is_told(Told::No).await;
+                            return (HostResult::Done(Ok(())), Some(process));
+                        }
                         Err(why) => HostResult::Done(Err(why)),
                     },
                     None => HostResult::Done(Err("nothing was registered that could be started".into())),
                 }
             }
             HostEffect::NoteTold(told) => {
+                self.life_sign.runner_is_told(told).await;
                 let runner = Arc::clone(&self.runner);
                 HostResult::Done(on_disk(move || runner.note_told(told)).await)
             }

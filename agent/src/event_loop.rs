@@ -49,7 +49,8 @@ impl EventLoop {
 
     async fn take_inputs(&mut self, mut inputs: mpsc::Receiver<Input>) {
         let mut watchdog = tokio::time::interval(watchdog_pause());
-        let mut life_sign = tokio::time::interval_at(Instant::now() + life_sign::PERIOD, life_sign::PERIOD);
+        let first = life_sign::first_after(sd_notify::watchdog_enabled());
+        let mut life_sign = tokio::time::interval_at(Instant::now() + first, life_sign::PERIOD);
         loop {
             while let Some(output) = self.agent.poll_output() {
                 self.handle_output(output);

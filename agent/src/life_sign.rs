@@ -6,63 +6,113 @@ use std::{
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use lightsout_core::platform::{DrainBy, DrainRules};
-use tokio::sync::watch;
+use lightsout_core::{
+    agent::host::Told,
+    platform::{DrainBy, DrainRules},
+};
+use tokio::sync::Notify;
 
 use crate::clock::uptime;
 
-/// From one sign to the next. The first comes as long after the start, so that an agent that dies again and again gives none:
-/// what it does at once is to say of an earlier sign what the runner may be told.
+/// From one sign to the next.
 pub(crate) const PERIOD: Duration = Duration::from_secs(5);
 
-/// Writes signs: a task of its own, so that nothing keeps the loop waiting.
+/// How long after its start an agent gives its first sign, `watchdog` being how long systemd lets it hang: one that dies or hangs again and
+/// again gives none. What it does at once is to say of an earlier sign what the runner may be told.
+pub(crate) fn first_after(watchdog: Option<Duration>) -> Duration {
+    watchdog.map_or(PERIOD, |watchdog| PERIOD.max(watchdog * 2))
+}
+
+/// Writes signs: a task of its own, so that nothing keeps the loop waiting. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct LifeSign {
-    signs: Option<watch::Sender<String>>,
-    /// Whether the runner may be told to stop by whoever finds no agent.
+    shared: Option<Arc<Shared>>,
+    /// Whether this platform's runner may be told to stop at all by whoever finds no agent.
+    rules: DrainRules,
+}
+
+struct Shared {
+    path: PathBuf,
+    sign: Mutex<Sign>,
+    changed: Notify,
+    /// Held while the file is written, so that an older sign never follows a newer one.
+    file: Mutex<()>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sign {
+    at: Duration,
     may_stop_runner: bool,
 }
 
 impl LifeSign {
     /// Into the file `alive` in the folder that systemd has made for this service below `/run`; nowhere without one.
-    pub(crate) fn spawn(rules: DrainRules) -> Self {
+    /// `told` is what the runner that was found has been told.
+    pub(crate) fn spawn(rules: DrainRules, told: Told) -> Self {
         let folder = env::var_os("RUNTIME_DIRECTORY");
         let first = folder.as_ref().and_then(|folders| env::split_paths(folders).next());
-        Self::spawn_in(first.as_deref(), rules)
+        Self::spawn_in(first.as_deref(), rules, told)
     }
 
-    fn spawn_in(folder: Option<&Path>, rules: DrainRules) -> Self {
-        let may_stop_runner = finishes_its_jobs(rules);
-        let signs = folder.map(|folder| {
+    fn spawn_in(folder: Option<&Path>, rules: DrainRules, told: Told) -> Self {
+        let shared = folder.map(|folder| {
             let path = folder.join("alive");
-            let (signs, written) = watch::channel(String::new());
-            if let Some(at) = last(&path).or_else(uptime) {
-                signs.send_replace(sign(at, may_stop_runner));
+            let at = last(&path).or_else(uptime);
+            let sign = Sign { at: at.unwrap_or_default(), may_stop_runner: may_be_stopped(rules, told) };
+            let shared =
+                Arc::new(Shared { path, sign: Mutex::new(sign), changed: Notify::new(), file: Mutex::default() });
+            if at.is_some() {
+                shared.changed.notify_one();
             }
-            tokio::spawn(write_signs(written, path));
-            signs
+            tokio::spawn(write_signs(Arc::clone(&shared)));
+            shared
         });
-        Self { signs, may_stop_runner }
+        Self { shared, rules }
     }
 
     /// Gives a sign that holds from now on, or from the end of a hold that lasts for so long still. Never waits.
     pub(crate) fn give(&self, hold: Duration) {
-        if let (Some(signs), Some(up)) = (&self.signs, uptime()) {
-            signs.send_replace(sign(up + hold, self.may_stop_runner));
+        if let (Some(shared), Some(up)) = (&self.shared, uptime()) {
+            locked(&shared.sign).at = up + hold;
+            shared.changed.notify_one();
         }
+    }
+
+    /// The runner is about to be told this, or is a new one that was told nothing: it is on the file when this returns, if the file takes it.
+    /// A runner that was told goes by itself, and a second signal would end its job.
+    pub(crate) async fn runner_is_told(&self, told: Told) {
+        let Some(shared) = self.shared.clone() else { return };
+        locked(&shared.sign).may_stop_runner = may_be_stopped(self.rules, told);
+        let _ = tokio::task::spawn_blocking(move || shared.write()).await;
     }
 }
 
-/// Whether a plain signal makes the runner finish its jobs and go, whenever it comes.
-fn finishes_its_jobs(rules: DrainRules) -> bool {
-    matches!(rules.drain, DrainBy::Signal(_)) && !rules.quiesce
+impl Shared {
+    fn write(&self) -> io::Result<()> {
+        let _file = locked(&self.file);
+        let sign = *locked(&self.sign);
+        write(&self.path, &sign.text())
+    }
 }
 
-/// The time since boot in whole seconds, and what the runner may be told. Always equally long within a boot.
-fn sign(uptime: Duration, may_stop_runner: bool) -> String {
-    format!("{:>10} {}\n", uptime.as_secs(), if may_stop_runner { "stop" } else { "keep" })
+impl Sign {
+    /// The time since boot in whole seconds, and what the runner may be told. Always equally long within a boot.
+    fn text(self) -> String {
+        format!("{:>10} {}\n", self.at.as_secs(), if self.may_stop_runner { "stop" } else { "keep" })
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a plain signal, and it would be the first, makes the runner finish its jobs and go.
+fn may_be_stopped(rules: DrainRules, told: Told) -> bool {
+    matches!(rules.drain, DrainBy::Signal(_)) && !rules.quiesce && told == Told::No
 }
 
 /// That of an earlier agent, or of the dead-man's switch, which begins to count at its first look.
@@ -71,16 +121,17 @@ fn last(path: &Path) -> Option<Duration> {
     text.split_whitespace().next()?.parse().ok().map(Duration::from_secs)
 }
 
-async fn write_signs(mut signs: watch::Receiver<String>, path: PathBuf) {
+async fn write_signs(shared: Arc<Shared>) {
     let mut failed = false;
-    signs.mark_changed();
-    while signs.changed().await.is_ok() {
-        let sign = signs.borrow_and_update().clone();
-        let file = path.clone();
-        let written = tokio::task::spawn_blocking(move || write(&file, &sign)).await;
-        let error = written.ok().and_then(Result::err);
+    loop {
+        shared.changed.notified().await;
+        let written = tokio::task::spawn_blocking({
+            let shared = Arc::clone(&shared);
+            move || shared.write()
+        });
+        let error = written.await.ok().and_then(Result::err);
         if let Some(error) = error.as_ref().filter(|_| !failed) {
-            let path = path.display();
+            let path = shared.path.display();
             tracing::error!(%path, %error, "the life sign cannot be written; without one the dead-man's switch ends an instance without a job");
         }
         failed = error.is_some();
@@ -121,7 +172,7 @@ mod tests {
     async fn a_sign_is_the_time_since_boot_or_that_at_which_a_hold_ends() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("alive"), "        30\n").unwrap();
-        let sign = LifeSign::spawn_in(Some(folder.path()), rules(DrainBy::Signal(Signal::Term), false));
+        let sign = LifeSign::spawn_in(Some(folder.path()), rules(DrainBy::Signal(Signal::Term), false), Told::No);
         let begun = given(folder.path(), "        30\n").await;
         assert_eq!(begun, "        30 stop\n", "an agent that has only just begun gives no sign of its own");
         let up = uptime().unwrap().as_secs();
@@ -139,19 +190,49 @@ mod tests {
 
     #[test]
     fn only_a_runner_that_a_signal_makes_finish_its_jobs_may_be_told_to_stop() {
-        assert!(finishes_its_jobs(rules(DrainBy::Signal(Signal::Term), false)));
+        let may = |rules| may_be_stopped(rules, Told::No);
+        assert!(may(rules(DrainBy::Signal(Signal::Term), false)));
         // It would lose the job that is on its way.
-        assert!(!finishes_its_jobs(rules(DrainBy::Signal(Signal::Quit), true)));
-        assert!(!finishes_its_jobs(rules(DrainBy::Call, false)));
+        assert!(!may(rules(DrainBy::Signal(Signal::Quit), true)));
+        assert!(!may(rules(DrainBy::Call, false)));
+    }
+
+    #[tokio::test]
+    async fn a_runner_that_may_have_been_told_is_not_told_again_by_the_dead_mans_switch() {
+        let folder = tempfile::tempdir().unwrap();
+        let by_signal = rules(DrainBy::Signal(Signal::Term), false);
+        let text = || fs::read_to_string(folder.path().join("alive")).unwrap();
+        let sign = LifeSign::spawn_in(Some(folder.path()), by_signal, Told::No);
+        given(folder.path(), "").await;
+        assert!(text().ends_with(" stop\n"), "{:?}", text());
+        sign.runner_is_told(Told::Maybe).await;
+        assert!(text().ends_with(" keep\n"), "before the signal is sent: {:?}", text());
+        sign.give(Duration::from_secs(60));
+        let held = given(folder.path(), &text()).await;
+        assert!(held.ends_with(" keep\n"), "{held:?}");
+        // The next agent finds that runner.
+        let _next = LifeSign::spawn_in(Some(folder.path()), by_signal, Told::Maybe);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(text(), held);
+        sign.runner_is_told(Told::No).await;
+        assert!(text().ends_with(" stop\n"), "another runner has not been told: {:?}", text());
+    }
+
+    #[test]
+    fn an_agent_that_hangs_again_and_again_gives_no_sign() {
+        let watchdog = Duration::from_secs(30);
+        assert!(first_after(Some(watchdog)) > watchdog);
+        assert_eq!(first_after(None), PERIOD);
     }
 
     #[test]
     fn a_sign_needs_no_room_that_a_full_disk_would_not_have() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alive");
-        write(&path, &sign(Duration::from_secs(7), false)).unwrap();
+        let sign = |at| Sign { at: Duration::from_secs(at), may_stop_runner: false }.text();
+        write(&path, &sign(7)).unwrap();
         let before = fs::metadata(&path).unwrap();
-        write(&path, &sign(Duration::from_secs(4711), false)).unwrap();
+        write(&path, &sign(4711)).unwrap();
         let after = fs::metadata(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "      4711 keep\n");
         assert_eq!((before.ino(), before.len()), (after.ino(), after.len()), "the same file, and no longer");

@@ -1,13 +1,14 @@
 //! Keeps jobs from the instance's metadata service, and with it from the instance's role, which may end the group's other instances.
 //!
-//! Rules of nftables, put up before the first runner starts. They stay when the agent is gone, as the runner does. What they cannot stop is root
+//! Rules of nftables, put up before this agent starts its first runner: one that was found goes on with what it began with. They stay when the agent
+//! is gone, as the runner does. What they cannot stop is root
 //! on the machine's own network: a job of the user root, and a container on the host's network.
 
-use std::{env, process::Stdio, time::Duration};
+use std::{env, process::Stdio, sync::Arc, time::Duration};
 
 use lightsout_core::settings::{AgentSettings, MetadataGuard};
 use rustix::process::geteuid;
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, sync::OnceCell};
 
 use crate::runner_user::RunnerUser;
 
@@ -16,8 +17,26 @@ const SERVICES: [&str; 2] = ["ip daddr 169.254.169.254", "ip6 daddr fd00:ec2::25
 const TABLE: &str = "table inet lightsout_metadata";
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The rules of these settings, with the runner's user.
+pub(crate) struct Guard {
+    settings: Arc<AgentSettings>,
+    user: Option<RunnerUser>,
+    done: OnceCell<()>,
+}
+
+impl Guard {
+    pub(crate) fn new(settings: Arc<AgentSettings>, user: Option<RunnerUser>) -> Self {
+        Self { settings, user, done: OnceCell::new() }
+    }
+
+    /// Puts the rules up, once.
+    pub(crate) async fn put_up(&self) {
+        self.done.get_or_init(|| put_up(&self.settings, self.user.as_ref())).await;
+    }
+}
+
 /// Puts the rules up, or takes those of an earlier agent down, and says what is left open. It never keeps the agent from its work.
-pub(crate) async fn put_up(settings: &AgentSettings, user: Option<&RunnerUser>) {
+async fn put_up(settings: &AgentSettings, user: Option<&RunnerUser>) {
     // Elsewhere than at its own address the metadata service is an embedded cloud's, on a machine that is not this agent's to change.
     if !geteuid().is_root() || env::var_os("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_some() {
         return;

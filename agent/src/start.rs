@@ -7,12 +7,13 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use lightsout_cloud::{Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
 use lightsout_core::{
-    agent::{Agent, event::Event, salt::Salt},
+    agent::{Agent, event::Event, host::Told, salt::Salt},
     cloud::Notice,
     platform::HostContext,
     settings::{AgentSettings, RunnerUnit, SecretSource},
@@ -32,13 +33,16 @@ use crate::{
     journal::Journal,
     life_sign::LifeSign,
     lock::{self, Lock},
-    metadata_guard,
+    metadata_guard::Guard,
     platform_access::PlatformAccess,
     runner_process::{RunnerProcess, systemd_runs},
     runner_user::{self, RunnerUser, own_variables},
     sampler, settings, signals,
     status::StatusPublisher,
 };
+
+/// How long the tags are waited for at least.
+const TAGS: Duration = Duration::from_secs(10);
 
 /// The cloud on which this instance runs.
 pub(crate) struct Cloud {
@@ -75,10 +79,16 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::
     make_dir(&settings.state_dir, 0o755)?;
     let _lock = Lock::take(&settings.state_dir)?;
     lock::nobody_answers(&settings.socket).await?;
+    let begun = Instant::now();
     let cloud = Cloud::find(&settings).await?;
     boot.now("metadata");
-    let tags = settings::tags(&*cloud.notices, settings.policy.boot_deadline).await.map_err(Failure::Failed)?;
-    let settings = settings::load(config, &tags).map_err(Failure::Refused)?;
+    let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
+    let tags = settings::tags(&*cloud.notices, left).await.map_err(Failure::Failed)?;
+    // Who may tag an instance must not be able to stop its agent at the next restart.
+    let settings = settings::load(config, &tags).unwrap_or_else(|problems| {
+        tracing::error!("this instance's tags are left out:\n{problems}");
+        settings
+    });
     boot.now("tags");
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -110,18 +120,28 @@ pub(crate) async fn run_on(
     let clock = Clock::start();
 
     let surroundings = &settings.surroundings;
-    let user = RunnerUser::of(surroundings).map_err(anyhow::Error::msg)?;
-    let may_use_engine = surroundings.engine.unwrap_or_else(|| settings.platform.uses_engine());
-    let socket = may_use_engine.then(|| settings.docker.socket.clone());
-    runner_user::announce(user.as_ref(), socket.as_deref());
-    metadata_guard::put_up(&settings, user.as_ref()).await;
     let runner = RunnerProcess::new(&settings.state_dir, runs_in_unit(settings.runner_unit)?);
-    let runner = Arc::new(runner.with_user(user, surroundings.clone(), socket));
     // Not known is no reason to stay away: it is asked again before anything is done about a runner.
     let found = runner.find().await.unwrap_or_else(|why| {
         tracing::error!(why, "whether a runner runs already cannot be told");
         None
     });
+    let (user, refused) = match RunnerUser::of(surroundings) {
+        Ok(user) => (user, None),
+        // It is looked after until it has gone; only another one cannot be started.
+        Err(why) if found.is_some() => {
+            tracing::error!("no other runner can be started: {why}");
+            (None, Some(Arc::from(why)))
+        }
+        Err(why) => return Err(anyhow::Error::msg(why)),
+    };
+    let may_use_engine = surroundings.engine.unwrap_or_else(|| settings.platform.uses_engine());
+    let socket = may_use_engine.then(|| settings.docker.socket.clone());
+    if refused.is_none() {
+        runner_user::announce(user.as_ref(), socket.as_deref());
+    }
+    let guard = Arc::new(Guard::new(Arc::clone(&settings), user.clone()));
+    let runner = Arc::new(runner.with_user(user, surroundings.clone(), socket));
     // Operators may read the one, and not the other.
     for made in [make_dir(&settings.state_dir, 0o755), make_dir(runner.folder(), 0o700)] {
         // Without them no runner starts, and the instance leaves at the boot deadline, which takes no disk.
@@ -145,10 +165,16 @@ pub(crate) async fn run_on(
         Arc::new(PlatformAccess::new(Arc::clone(&settings), context, secrets, engine.clone(), Arc::clone(&runner)));
     let (entries, entries_end) = mpsc::unbounded_channel();
     tokio::spawn(effects::write_journal(journal, entries_end, inputs.clone()));
+    let rules = settings.platform.drain_rules();
+    let told = found.as_ref().map_or(Told::No, |process| runner.told(process));
+    let life_sign = LifeSign::spawn(rules, told);
     let effects = Effects {
         host: Arc::clone(&host),
         platform: Arc::clone(&platform),
         runner,
+        refused,
+        guard,
+        life_sign: life_sign.clone(),
         before_register,
         power_off: settings.power_off.clone().into(),
         inputs: inputs.clone(),
@@ -165,8 +191,6 @@ pub(crate) async fn run_on(
         effects.watch_exit(process);
     }
 
-    let rules = settings.platform.drain_rules();
-    let life_sign = LifeSign::spawn(rules);
     let agent = Agent::begin(
         settings.policy.clone(),
         rules,

@@ -27,6 +27,11 @@ trap 'echo told >>log; told=1' TERM
 while { [ -z "$told" ] || [ -e job ]; }; do sleep 0.05; done; echo exit >>log"#;
 const BUSY: &str = r#"cd "$0"; if [ -e job ]; then echo job-1; exit 10; fi"#;
 
+/// Whatever users this machine has.
+fn own_user() -> Option<&'static str> {
+    rustix::process::geteuid().is_root().then_some("root")
+}
+
 struct Shell {
     folder: TempDir,
     host: FakeHost,
@@ -41,17 +46,20 @@ impl Shell {
     }
 
     fn start_in(folder: TempDir, host: FakeHost) -> Self {
+        Self::start_as(folder, host, own_user())
+    }
+
+    fn start_as(folder: TempDir, host: FakeHost, user: Option<&str>) -> Self {
         let place = folder.path().to_owned();
         let platform = format!(
             "run = [\"/bin/sh\", \"-c\", {RUNNER:?}, {place:?}]\nbusy = [\"/bin/sh\", \"-c\", {BUSY:?}, {place:?}]\n"
         );
-        Self::start_with(folder, host, &platform, "10m")
+        Self::start_with(folder, host, &platform, "10m", user)
     }
 
-    fn start_with(folder: TempDir, host: FakeHost, platform: &str, boot_deadline: &str) -> Self {
+    fn start_with(folder: TempDir, host: FakeHost, platform: &str, boot_deadline: &str, user: Option<&str>) -> Self {
         let (state, socket) = (folder.path().join("state"), folder.path().join("agent.sock"));
-        // Whatever users this machine has.
-        let own = if rustix::process::geteuid().is_root() { "runner_user = \"root\"\n" } else { "" };
+        let own = user.map_or_else(String::new, |user| format!("runner_user = {user:?}\n"));
         let text = format!(
             "[agent]\n{own}boot_deadline = \"{boot_deadline}\"\nstate_dir = {state:?}\nsocket = {socket:?}\nrunner_unit = false\nidle_timeout = \"1s\"\n\
              confirm = \"200ms\"\nfloor_retry = \"1s\"\nrung_patience = \"3s\"\n[docker]\nenabled = false\n\
@@ -73,11 +81,15 @@ impl Shell {
     }
 
     /// Another agent after a crash of this one.
-    async fn restart(mut self) -> Self {
+    async fn restart(self) -> Self {
+        let (folder, host) = self.crash().await;
+        Self::start_in(folder, host)
+    }
+
+    async fn crash(mut self) -> (TempDir, FakeHost) {
         self.task.abort();
         let _ = (&mut self.task).await;
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Self::start_in(folder, self.host.clone())
+        (std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()), self.host.clone())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -158,7 +170,7 @@ async fn a_runner_that_rewrites_its_environment_is_told_and_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().to_owned();
     let run = format!("run = [\"env\", \"-i\", \"/bin/sh\", \"-c\", {RUNNER:?}, {place:?}]\nbusy = [\"true\"]\n");
-    let shell = Shell::start_with(folder, FakeHost::default(), &run, "10m");
+    let shell = Shell::start_with(folder, FakeHost::default(), &run, "10m", own_user());
     shell.until("it serves", |shell| shell.log() == "start\n").await;
     shell.begin_job();
     shell.until("it is told", |shell| shell.log() == "start\ntold\n").await;
@@ -248,6 +260,21 @@ async fn a_runner_of_an_earlier_agent_is_found_and_not_started_again() {
 }
 
 #[tokio::test]
+async fn a_runner_is_looked_after_by_an_agent_that_could_start_none() {
+    let shell = Shell::start();
+    shell.until("it serves", |shell| shell.log() == "start\n").await;
+    shell.begin_job();
+    shell.until_phase("busy").await;
+    let (folder, host) = shell.crash().await;
+    // The user is gone, or was never made.
+    let shell = Shell::start_as(folder, host, Some("nobody-has-this-name"));
+    shell.until_phase("busy").await;
+    shell.end_job();
+    shell.until("it leaves", |shell| shell.leaves() > 0).await;
+    assert_eq!(shell.log(), "start\ntold\nexit\n");
+}
+
+#[tokio::test]
 async fn the_status_file_follows() {
     let shell = Shell::start();
     let phase = |path: &Path| {
@@ -264,7 +291,7 @@ async fn an_instance_whose_disk_takes_nothing_leaves_as_broken() {
     // Where the runner's folder would be: nothing, and nothing can be made.
     std::os::unix::fs::symlink(folder.path().join("no/room"), folder.path().join("state/runner")).unwrap();
     let run = "run = [\"/bin/sleep\", \"100\"]\nbusy = [\"true\"]\n";
-    let shell = Shell::start_with(folder, FakeHost::default(), run, "2s");
+    let shell = Shell::start_with(folder, FakeHost::default(), run, "2s", own_user());
     shell.until("it leaves", |shell| shell.leaves() > 0).await;
     shell.until("the reason is recorded", |shell| shell.host.state().reason.as_deref() == Some("broken")).await;
 }
