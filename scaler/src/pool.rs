@@ -80,6 +80,8 @@ pub(crate) struct Pool {
     no_hint_before: Option<Instant>,
     /// When it was last raised by us.
     raised: Option<Instant>,
+    /// What was last written without an answer that says whether it took effect.
+    unanswered: Option<u32>,
     /// What is known to have been desired lately, and the beginning of its time.
     lately: Lately,
     origin: Instant,
@@ -121,6 +123,7 @@ impl Pool {
                 not_before: None,
                 no_hint_before: None,
                 raised: None,
+                unanswered: None,
                 lately: Lately::default(),
                 origin: Instant::now(),
                 experience: Experience::default(),
@@ -251,7 +254,7 @@ impl Pool {
 
     fn decide(&self, demand: &Demand, group: &GroupView, lately: u32) -> Plan {
         let outlook = self.experience.outlook(self.time(Instant::now()));
-        let past = Past { since_raise: self.raised.map(|at| at.elapsed()), outlook };
+        let past = Past { since_raise: self.raised.map(|at| at.elapsed()), unanswered: self.unanswered, outlook };
         plan(&self.settings.policy, demand, capacity(group, lately), past)
     }
 

@@ -93,6 +93,9 @@ impl Capacity {
 pub struct Past {
     /// How long ago this process raised the pool, for the cooldown; `None` when it never did.
     pub since_raise: Option<Duration>,
+    /// What the last raise wrote, when it is not known whether that took effect: it is written again while it is needed. Where it did take
+    /// effect that changes nothing.
+    pub unanswered: Option<u32>,
     /// What became of the raises so far.
     pub outlook: Outlook,
 }
@@ -105,7 +108,7 @@ pub enum Plan {
     Hold(Explanation),
     /// Raise it.
     Raise {
-        /// The new desired capacity; above the one that was read, and above what was desired lately.
+        /// The new desired capacity; above the one that was read, and not below what was desired lately.
         to: u32,
         /// How it came about.
         explanation: Explanation,
@@ -138,6 +141,9 @@ impl Plan {
 pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, past: Past) -> Plan {
     let mut explanation = weigh(policy, demand, capacity, past.outlook);
     let desired = capacity.at_most_desired();
+    if capacity.desired < desired && explanation.target == desired && past.unanswered == Some(desired) {
+        return Plan::Raise { to: desired, explanation };
+    }
     if explanation.target <= desired {
         return Plan::Hold(explanation);
     }

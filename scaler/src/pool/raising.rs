@@ -173,6 +173,7 @@ impl Pool {
         let raised = timeout_at(until.into(), groups.raise(seen, to)).await;
         record.ms.raise = Some(millis(began.elapsed()));
         let refused = matches!(&raised, Ok(Err(error)) if !may_have_been_applied(error.kind));
+        self.unanswered = Some(to).filter(|_| !refused && !matches!(raised, Ok(Ok(()))));
         if !refused {
             let now = self.time(Instant::now());
             self.lately.learn(now, to);

@@ -50,6 +50,20 @@ async fn a_raise_whose_answer_was_lost_counts_as_written() {
 }
 
 #[tokio::test]
+async fn a_raise_whose_answer_was_lost_is_written_again_while_it_is_needed() {
+    for applied in [false, true] {
+        let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+        groups.stale("a", true);
+        groups.inject(GroupsCall::Raise { group: "a".into(), to: 9 }, Fault::Lost { applied });
+        let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(9)]);
+        assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Failed);
+        let again = ticked(&mut scheduler).await.remove(0);
+        assert_eq!((again.result, again.to, groups.desired("a")), (Outcome::Raised, Some(9), 9));
+        assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held, "it was answered now");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_raise_is_tried_again_in_the_next_tick() {
     let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
     groups.inject(GroupsCall::Raise { group: "a".into(), to: 9 }, Fault::Refused(throttled()));
