@@ -260,8 +260,9 @@ source "amazon-ebs" "lightsout" {
   run_volume_tags = local.aws_tags
 
   # From here on what Packer 1.6.6 does not know; tests/image/run leaves it out to have the rest validated there.
-  temporary_key_pair_type                   = "ed25519"
-  temporary_security_group_source_public_ip = length(var.security_group_ids) == 0
+  temporary_key_pair_type = "ed25519"
+  # Only by a public address does the build come from one.
+  temporary_security_group_source_public_ip = length(var.security_group_ids) == 0 && var.associate_public_ip
   ami_org_arns                              = var.share_organizations
   ami_ou_arns                               = var.share_organizational_units
   imds_support                              = "v2.0"

@@ -21,7 +21,7 @@ packages() {
     apt)
         wanted+=(cron iproute2)
         apt_get update
-        [[ ${LIGHTSOUT_UPDATE:-false} != true ]] || apt_get upgrade
+        [[ ${LIGHTSOUT_UPDATE:-false} != true ]] || apt_get upgrade --with-new-pkgs
         # GitHub's runner is .NET, which ends at once without ICU; its own script knows not every release's name for it.
         [[ $LIGHTSOUT_PLATFORM != github ]] || wanted+=("$(apt-cache --names-only search '^libicu[0-9]+$' | awk '{ print $1 }' | sort --version-sort | tail -1)")
         ;;

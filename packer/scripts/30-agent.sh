@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The agent's package, its units enabled, and the settings that every instance of this image has.
+# The agent's package, and the settings that every instance of this image has.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . /tmp/lightsout-image/lib.sh
@@ -15,7 +15,6 @@ main() {
     install_packages "$package"
     id lightsout-runner >/dev/null || fail "$(basename "$package") made no user lightsout-runner"
     settings
-    systemctl --quiet enable lightsout-agent.service lightsout-dead-man.timer
 }
 
 # 10 is made of the build's variables, 20 is the file that it named: user data has names behind these.

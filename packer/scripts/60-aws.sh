@@ -12,6 +12,9 @@ if [[ ${LIGHTSOUT_SSM_AGENT:-true} == true ]]; then
         install_packages "$(pinned amazon-ssm-agent)"
     fi
     systemctl --quiet enable amazon-ssm-agent.service 2>/dev/null || systemctl --quiet enable snap.amazon-ssm-agent.amazon-ssm-agent.service
+else
+    # The base images have it. It is not stopped here, where the build may go through it.
+    systemctl --quiet disable amazon-ssm-agent.service snap.amazon-ssm-agent.amazon-ssm-agent.service 2>/dev/null || true
 fi
 
 if [[ ${LIGHTSOUT_CLOUDWATCH_AGENT:-false} == true ]]; then

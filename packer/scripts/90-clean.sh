@@ -5,12 +5,19 @@ set -euo pipefail
 . /tmp/lightsout-image/lib.sh
 
 main() {
-    systemctl stop lightsout-agent.service lightsout-dead-man.timer docker.service docker.socket amazon-ssm-agent.service rsyslog.service 2>/dev/null || true
+    local unit
+    # One by one: those that are not there keep none of the others.
+    for unit in lightsout-agent.service lightsout-dead-man.timer docker.service docker.socket rsyslog.service amazon-ssm-agent.service \
+        snap.amazon-ssm-agent.amazon-ssm-agent.service; do
+        systemctl stop "$unit" 2>/dev/null || true
+    done
     packages
     identities
     keys
     traces
     systemd_journal
+    # The last of all: a dead-man's switch that began while the image is built would end the build.
+    systemctl --quiet enable lightsout-agent.service lightsout-dead-man.timer
 }
 
 packages() {
@@ -54,7 +61,9 @@ traces() {
     find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'script_*.sh' ! -name 'packer*' -exec rm -rf {} +
 }
 
+# The journal goes on in memory: what is written from here on must not come back to the disk.
 systemd_journal() {
+    journalctl --relinquish-var >/dev/null 2>&1 || true
     journalctl --rotate --vacuum-time=1s >/dev/null 2>&1 || true
     find /var/log/journal -mindepth 1 -delete 2>/dev/null || true
 }

@@ -58,13 +58,13 @@ pub(crate) async fn installed(facts: &Facts, root: &Root, driver: &Driver) -> So
     };
     if facts.in_image || under_systemd(settings) {
         software.runner_unit = match needs.unit {
-            Some(name) => Some(unit(root, name).await).filter(|unit| unit.installed || unit.masked),
+            Some(name) => Some(unit(root, name, facts.in_image).await).filter(|unit| unit.installed || unit.masked),
             None => None,
         };
-        software.agent_unit = Some(unit(root, "lightsout-agent.service").await);
-        software.dead_man = Some(unit(root, "lightsout-dead-man.timer").await);
-        software.engine_unit = Some(engine_unit(root).await);
-        software.automatic_updates = Some(automatic(root).await);
+        software.agent_unit = Some(unit(root, "lightsout-agent.service", facts.in_image).await);
+        software.dead_man = Some(unit(root, "lightsout-dead-man.timer", facts.in_image).await);
+        software.engine_unit = Some(engine_unit(root, facts.in_image).await);
+        software.automatic_updates = Some(automatic(root, facts.in_image).await);
         software.restarts_excluded = excluded(root);
     }
     software
@@ -136,9 +136,9 @@ async fn version(
 }
 
 /// Started at boot by itself, or by whoever calls its socket.
-async fn engine_unit(root: &Root) -> Unit {
-    let service = unit(root, "docker.service").await;
-    let socket = unit(root, "docker.socket").await;
+async fn engine_unit(root: &Root, in_image: bool) -> Unit {
+    let service = unit(root, "docker.service", in_image).await;
+    let socket = unit(root, "docker.socket", in_image).await;
     Unit { enabled: service.enabled || socket.enabled, ..service }
 }
 
@@ -156,10 +156,10 @@ fn engine(root: &Root) -> Fact<EngineSettings> {
     })
 }
 
-async fn automatic(root: &Root) -> Vec<String> {
+async fn automatic(root: &Root, in_image: bool) -> Vec<String> {
     let mut found = Vec::new();
     for name in AUTOMATIC {
-        let unit = unit(root, name).await;
+        let unit = unit(root, name, in_image).await;
         if !unit.masked && (unit.enabled || unit.active == Some(true)) {
             found.push(unit.name);
         }

@@ -18,15 +18,15 @@ const FOLDERS: [&str; 6] = [
     "/lib/systemd/system",
 ];
 
-/// A unit as the files tell, and where systemd runs as it does.
-pub(crate) async fn unit(root: &Root, name: &str) -> Unit {
+/// A unit as the files tell, and as systemd does where it runs and this is no image: what runs while one is built says nothing of its instances.
+pub(crate) async fn unit(root: &Root, name: &str, in_image: bool) -> Unit {
     let found = FOLDERS.iter().map(|folder| format!("{folder}/{name}")).find(|path| root.has(path));
     let masked = found.as_ref().is_some_and(|path| {
         let path = root.at(path);
         let to_nothing = fs::read_link(&path).is_ok_and(|target| target == Path::new("/dev/null"));
         to_nothing || fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == 0)
     });
-    let active = if root.is_real() && systemd_runs() { is_active(name).await } else { None };
+    let active = if !in_image && root.is_real() && systemd_runs() { is_active(name).await } else { None };
     Unit {
         name: name.to_owned(),
         installed: found.is_some() && !masked,
