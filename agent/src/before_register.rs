@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::{
     clock::{unix_ms_now, uptime},
     journal::replace,
+    last_words,
     process::{self, Process},
     systemd::{ask, environment_file, unexpanded},
 };
@@ -40,9 +41,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How much of its output is kept, in bytes, and how much of that when it is cut short.
 const MOST_OUTPUT: u64 = 1 << 20;
 const KEPT_OUTPUT: u64 = 16 << 10;
-/// What is told of its output: lines, and characters of them all.
-const LAST_LINES: usize = 10;
-const LAST_CHARS: usize = 1_000;
 
 /// Runs the program, and finds it again.
 pub(crate) struct BeforeRegister {
@@ -236,7 +234,7 @@ impl BeforeRegister {
     }
 
     fn last_words(&self) -> String {
-        last_words(&tail(&self.file("output"), KEPT_OUTPUT).unwrap_or_default())
+        last_words::of(&tail(&self.file("output"), KEPT_OUTPUT).unwrap_or_default())
     }
 
     fn boot_folder(&self) -> PathBuf {
@@ -300,19 +298,6 @@ fn tail(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     file.take(most).read_to_end(&mut kept)?;
     Ok(kept)
-}
-
-/// The last lines on one line, for a note.
-fn last_words(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
-    let lines: Vec<String> = text
-        .lines()
-        .map(|line| line.trim().chars().filter(|c| !c.is_control()).collect::<String>())
-        .filter(|line| !line.is_empty())
-        .collect();
-    let said = lines[lines.len().saturating_sub(LAST_LINES)..].join(" | ");
-    let excess = said.chars().count().saturating_sub(LAST_CHARS);
-    said.chars().skip(excess).collect()
 }
 
 #[cfg(test)]

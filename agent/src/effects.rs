@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lightsout_cloud::Host;
@@ -30,13 +30,15 @@ use crate::{
     metadata_guard::Guard,
     platform_access::PlatformAccess,
     process::Process,
-    runner_process::RunnerProcess,
+    runner_process::{RunnerProcess, last_words, unit_of},
 };
 
 /// How long the disk may take for the journal: well within the time that systemd gives the agent.
 const DISK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a question to the cloud may take; each cloud has shorter limits of its own.
 const CLOUD_TIMEOUT: Duration = Duration::from_secs(90);
+/// How soon after its start a runner's last words are of interest.
+const SOON: Duration = Duration::from_secs(60);
 /// How long the command that switches the machine off may take.
 const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -220,8 +222,17 @@ impl Effects {
 }
 
 async fn tell_exit(process: Process, watched: &Mutex<Option<u32>>, inputs: &Inputs) {
+    let (since, unit) = (Instant::now(), unit_of(process.pid()));
     process.exited().await;
-    tracing::info!(pid = process.pid(), "the runner has exited");
+    if let Some(unit) = unit.filter(|_| since.elapsed() < SOON) {
+        // As one does that cannot register.
+        tokio::spawn(async move {
+            let said = last_words(&unit).await;
+            tracing::info!(unit, said, "the runner has exited soon after its start");
+        });
+    } else {
+        tracing::info!(pid = process.pid(), "the runner has exited");
+    }
     // From here on its number may mean another process, whose exit must be told as well.
     if let Ok(mut watched) = watched.lock() {
         watched.take_if(|pid| *pid == process.pid());

@@ -18,6 +18,7 @@ mod event_loop;
 mod input;
 mod jobs;
 mod journal;
+mod last_words;
 mod life_sign;
 mod lock;
 mod metadata_guard;

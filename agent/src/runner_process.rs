@@ -23,6 +23,7 @@ use lightsout_core::{
     settings::Surroundings,
 };
 
+pub(crate) use self::unit::{last_words, unit_of};
 use self::{
     note::{note, read_note},
     record::Record,

@@ -1,7 +1,7 @@
 //! The runner in a systemd unit. Each start has a unit of its own: one whose main process is gone stays loaded for as
 //! long as anything lives that a job left behind, and would block the next start.
 
-use std::{io, time::Duration};
+use std::{fs, io, time::Duration};
 
 use lightsout_core::platform::{Launch, Signal};
 
@@ -9,6 +9,7 @@ use super::{RunnerProcess, START, record::Record};
 use crate::{
     clock::unix_ms_now,
     journal::replace,
+    last_words,
     process::Process,
     systemd::{ask, environment_file, unexpanded},
 };
@@ -31,7 +32,10 @@ impl RunnerProcess {
         };
         let Some(process) = process else {
             let program = launch.argv.join(" ");
-            let Err(why) = started else { return Err(format!("{program} ended at once: journalctl -u {name}")) };
+            let Err(why) = started else {
+                let said = last_words(&name).await;
+                return Err(format!("{program} ended at once; the last that it said (journalctl -u {name}): {said}"));
+            };
             // It must not start later, when nobody expects it.
             give_up(&name).await;
             return Err(format!("{program} did not start: {why}"));
@@ -74,6 +78,23 @@ impl RunnerProcess {
         arguments.push("--".into());
         arguments.extend(launch.argv.iter().map(|argument| unexpanded(argument)));
         Ok(arguments)
+    }
+}
+
+/// The unit in which a runner runs.
+pub(crate) fn unit_of(pid: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let unit = |part: &str| part.starts_with(PREFIX) && part.ends_with(".service");
+    groups.lines().flat_map(|line| line.split('/')).find(|part| unit(part)).map(str::to_owned)
+}
+
+/// The last that the processes of a unit said, as the journal has it.
+pub(crate) async fn last_words(unit: &str) -> String {
+    let lines = format!("--lines={}", last_words::LINES);
+    let arguments = ["--unit", unit, &lines, "--output=cat", "--quiet", "--no-pager"].map(str::to_owned).to_vec();
+    match ask("journalctl", arguments, ANSWER).await {
+        Ok(said) => last_words::of(said.as_bytes()),
+        Err(why) => format!("not known: {why}"),
     }
 }
 
