@@ -21,6 +21,7 @@ mod journal;
 mod last_words;
 mod life_sign;
 mod lock;
+mod memory;
 mod metadata_guard;
 mod platform_access;
 mod probe;
