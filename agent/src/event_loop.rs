@@ -50,7 +50,7 @@ impl EventLoop {
 
     async fn take_inputs(&mut self, mut inputs: mpsc::Receiver<Input>) {
         let mut watchdog = tokio::time::interval(watchdog_pause());
-        let mut settled = false;
+        let mut served_once = false;
         let first = life_sign::first_after(sd_notify::watchdog_enabled());
         let mut life_sign = tokio::time::interval_at(Instant::now() + first, life_sign::PERIOD);
         loop {
@@ -60,8 +60,8 @@ impl EventLoop {
             let interval = self.agent.sample_interval();
             self.sample_interval.send_if_modified(|held| std::mem::replace(held, interval) != interval);
             self.publisher.publish(self.agent.status());
-            if !settled && matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy) {
-                settled = true;
+            if !served_once && matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy) {
+                served_once = true;
                 memory::give_back_text();
             }
             if self.agent.phase() == Phase::Gone {
