@@ -105,9 +105,11 @@ impl Effects {
             },
             HostEffect::StartRunner { stop_signal } => {
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
+                if let Some(why) = &self.refused {
+                    return (HostResult::Done(Err(why.to_string())), None);
+                }
                 self.guard.put_up().await;
                 match launch {
-                    _ if let Some(why) = &self.refused => HostResult::Done(Err(why.to_string())),
                     Some(launch) => match self.runner.start(&launch, stop_signal).await {
                         Ok(process) => {
                             self.life_sign.runner_is_told(Told::No).await;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use lightsout_cloud::{Notices, PROVIDERS};
-use lightsout_core::settings::{AgentSettings, TAG_PREFIX, in_force};
+use lightsout_core::settings::{AgentSettings, Problems, TAG_PREFIX, in_force};
 use lightsout_io::files;
 
 /// How long `lightsout-agent settings` waits for the tags.
@@ -12,13 +12,23 @@ const TAGS: Duration = Duration::from_secs(3);
 /// The tags of an instance that may hold settings, names and values.
 pub(crate) type Tags = Vec<(String, String)>;
 
-/// Reads and checks the settings.
+/// Reads and checks the settings. Tags that cannot work are left out, and an error in the log: who may tag an instance must not be able to keep
+/// its agent from beginning.
 ///
 /// # Errors
-/// With a text for the operator that names every problem.
+/// With a text for the operator that names every problem of the files.
 pub(crate) fn load(paths: &[PathBuf], tags: &Tags) -> Result<AgentSettings, String> {
     let fragments = files::read(paths, "agent")?;
-    AgentSettings::parse_with(&fragments, tags).map_err(|problems| problems.to_string())
+    with_tags(tags, |tags| AgentSettings::parse_with(&fragments, tags), |why| tracing::error!("{why}"))
+}
+
+/// Reads with the tags, and, where that cannot work, says so and reads without them.
+fn with_tags<T>(tags: &Tags, read: impl Fn(&Tags) -> Result<T, Problems>, say: impl Fn(&str)) -> Result<T, String> {
+    read(tags).or_else(|problems| {
+        let settings = read(&Tags::new()).map_err(|problems| problems.to_string())?;
+        say(&format!("this instance's tags are left out:\n{problems}"));
+        Ok(settings)
+    })
 }
 
 /// The tags of this instance.
@@ -44,7 +54,7 @@ pub(crate) async fn show(paths: &[PathBuf], json: bool) -> Result<String, String
         eprintln!("without the instance's tags: {why}");
         Tags::new()
     });
-    let (settings, warnings) = in_force(&fragments, &tags).map_err(|problems| problems.to_string())?;
+    let (settings, warnings) = with_tags(&tags, |tags| in_force(&fragments, tags), |why| eprintln!("{why}"))?;
     for warning in &warnings {
         eprintln!("warning: {warning}");
     }
@@ -57,4 +67,27 @@ pub(crate) async fn show(paths: &[PathBuf], json: bool) -> Result<String, String
         format!("{:widest$} = {}    # {}", setting.key, setting.value, setting.from)
     };
     Ok(settings.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_cannot_work_are_left_out_and_the_files_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        let command = "[platform.command]\nrun = [\"/bin/true\"]\nbusy = [\"/bin/true\"]\n";
+        std::fs::write(&file, format!("[agent]\nidle_timeout = \"7m\"\n{command}")).unwrap();
+        let tag = |name: &str, value: &str| (format!("{TAG_PREFIX}{name}"), value.to_owned());
+        let idle = |tags: &Tags| load(std::slice::from_ref(&file), tags).unwrap().policy.idle_timeout;
+        assert_eq!(idle(&vec![tag("idle_timeout", "3m")]), Some(Duration::from_secs(180)));
+        let wrong = vec![tag("idle_timeout", "3m"), tag("slots", "many")];
+        assert_eq!(idle(&wrong), Some(Duration::from_secs(420)), "all of them");
+        std::fs::write(&file, "[agent]\nidle_timeout = \"soon\"\n").unwrap();
+        assert!(
+            load(std::slice::from_ref(&file), &wrong).unwrap_err().contains("idle_timeout"),
+            "wrong files are refused"
+        );
+    }
 }

@@ -84,11 +84,7 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::
     boot.now("metadata");
     let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
     let tags = settings::tags(&*cloud.notices, left).await.map_err(Failure::Failed)?;
-    // Who may tag an instance must not be able to stop its agent at the next restart.
-    let settings = settings::load(config, &tags).unwrap_or_else(|problems| {
-        tracing::error!("this instance's tags are left out:\n{problems}");
-        settings
-    });
+    let settings = settings::load(config, &tags).map_err(Failure::Refused)?;
     boot.now("tags");
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
