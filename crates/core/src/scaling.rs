@@ -142,6 +142,7 @@ pub fn plan(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, past: Pa
     let mut explanation = weigh(policy, demand, capacity, past.outlook);
     let desired = capacity.at_most_desired();
     if capacity.desired < desired && explanation.target == desired && past.unanswered == Some(desired) {
+        explanation.again = true;
         return Plan::Raise { to: desired, explanation };
     }
     if explanation.target <= desired {
@@ -213,6 +214,7 @@ fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, outlook: Ou
         max,
         desired: capacity.desired,
         lately: Some(capacity.lately).filter(|lately| *lately > capacity.desired),
+        again: false,
         target,
         limit,
         outlook: Some(outlook).filter(|outlook| *outlook != Outlook::default()),

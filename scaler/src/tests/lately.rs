@@ -59,6 +59,12 @@ async fn a_raise_whose_answer_was_lost_is_written_again_while_it_is_needed() {
         assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Failed);
         let again = ticked(&mut scheduler).await.remove(0);
         assert_eq!((again.result, again.to, groups.desired("a")), (Outcome::Raised, Some(9), 9));
+        assert_eq!(
+            again.reason.as_deref(),
+            Some(
+                "9 waiting + 0 running: need 9; desired is 0, and the last raise was not answered: it is written again"
+            )
+        );
         assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held, "it was answered now");
     }
 }

@@ -53,6 +53,9 @@ pub struct Explanation {
     /// A higher one that was desired lately, and may be still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lately: Option<u32>,
+    /// Whether `lately` is what the last raise wrote without an answer, so that it is written again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// The need within its limits. Nothing is raised unless it is above `desired` and `lately`.
     pub target: u32,
     /// The limit that took part, if any.
@@ -94,7 +97,9 @@ impl fmt::Display for Explanation {
             }
         }
         write!(f, "; desired is {}", self.desired)?;
-        if let Some(lately) = self.lately {
+        if self.again {
+            f.write_str(", and the last raise was not answered: it is written again")?;
+        } else if let Some(lately) = self.lately {
             write!(f, ", and was {lately} within {}, which may hold still", format_duration(STALENESS))?;
         }
         let Some(Outlook { unmet, in_vain, pause_ms, silent }) = self.outlook else { return Ok(()) };
@@ -140,6 +145,7 @@ mod tests {
             max: 10,
             desired: 0,
             lately: None,
+            again: false,
             target: 3,
             limit: Limit::None,
             outlook: None,
