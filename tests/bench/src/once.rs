@@ -1,9 +1,8 @@
 //! `once`, as a timer starts it: from the start of its process to the raise.
 
 use std::{
-    env, fs,
+    fs,
     path::Path,
-    process::{Command, Stdio},
     time::{Instant, SystemTime},
 };
 
@@ -13,7 +12,7 @@ use serde_json::json;
 use crate::{
     fleet::{Fleet, milliseconds, unix_ms},
     report::Report,
-    scaler::{call, create_group, settings},
+    scaler::{call, command, create_group, settings},
 };
 
 /// Jobs that wait, for which no instance has the tag.
@@ -30,16 +29,8 @@ pub(crate) fn measure(fleet: &Fleet, scaler: &Path, samples: usize, report: &mut
         call(fleet, &format!("Action=SuspendProcesses&AutoScalingGroupName={group}&ScalingProcesses.member.1=Launch"))?;
         let config = fleet.dir().join("bench-once.toml");
         fs::write(&config, settings(fleet, &format!("tags = [\"{TAG}\"]"), [group.clone()])?)?;
-        let mut once = Command::new(scaler);
-        once.args(["once", "--log", "error", "--config"])
-            .arg(&config)
-            .env_clear()
-            .envs(env::var_os("PATH").map(|path| ("PATH", path)))
-            .env("AWS_ENDPOINT_URL", fleet.url())
-            .env("AWS_REGION", "eu-central-1")
-            .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTBENCH00")
-            .env("AWS_SECRET_ACCESS_KEY", "none")
-            .stdin(Stdio::null());
+        let mut once = command(scaler, fleet);
+        once.args(["once", "--log", "error", "--config"]).arg(&config);
         let (started, clock) = (unix_ms(SystemTime::now()), Instant::now());
         let output = once.output()?;
         ends.push(clock.elapsed().as_secs_f64() * 1000.0);

@@ -68,6 +68,20 @@ fn watch(fleet: &Fleet, scaler: &Path, pools: u32, report: &mut Report) -> Resul
     Ok(())
 }
 
+/// A scaler that finds the fleet's cloud, and nothing else, in its environment.
+pub(crate) fn command(scaler: &Path, fleet: &Fleet) -> Command {
+    let mut command = Command::new(scaler);
+    command
+        .env_clear()
+        .envs(env::var_os("PATH").map(|path| ("PATH", path)))
+        .env("AWS_ENDPOINT_URL", fleet.url())
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTBENCH00")
+        .env("AWS_SECRET_ACCESS_KEY", "none")
+        .stdin(Stdio::null());
+    command
+}
+
 /// Ends with its owner.
 pub(crate) struct Running(pub Child);
 
@@ -79,21 +93,9 @@ impl Running {
         config: &Path,
         args: &[&str],
     ) -> Result<(Self, Lines<BufReader<ChildStdout>>)> {
-        let mut child = Self(
-            Command::new(scaler)
-                .args(["watch", "--log-format", "json", "--config"])
-                .arg(config)
-                .args(args)
-                .env_clear()
-                .envs(env::var_os("PATH").map(|path| ("PATH", path)))
-                .env("AWS_ENDPOINT_URL", fleet.url())
-                .env("AWS_REGION", "eu-central-1")
-                .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTBENCH00")
-                .env("AWS_SECRET_ACCESS_KEY", "none")
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .spawn()?,
-        );
+        let mut watch = command(scaler, fleet);
+        watch.args(["watch", "--log-format", "json", "--config"]).arg(config).args(args).stdout(Stdio::piped());
+        let mut child = Self(watch.spawn()?);
         let lines = BufReader::new(child.0.stdout.take().context("no standard output")?).lines();
         Ok((child, lines))
     }

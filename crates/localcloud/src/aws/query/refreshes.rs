@@ -57,12 +57,7 @@ pub(crate) fn start(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallR
 
 /// `CancelInstanceRefresh`.
 pub(crate) fn cancel(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
-    let group = group(cloud, form)?;
-    let name = group.name.clone();
-    let active = group.refreshes.last().filter(|refresh| refresh.status.is_active()).ok_or_else(|| {
-        let message = format!("No in progress or pending Instance Refresh found for Auto Scaling group {name}");
-        AwsError::new("ActiveInstanceRefreshNotFound", message)
-    })?;
+    let (name, active) = active(cloud, form)?;
     let id = active.id.clone();
     cloud.cancel_refresh(&name, now);
     Ok(Some(with_id(&id)))
@@ -70,12 +65,7 @@ pub(crate) fn cancel(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> Call
 
 /// `RollbackInstanceRefresh`: only of one that changes the launch template, from a version that stays what it is.
 pub(crate) fn roll_back(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
-    let group = group(cloud, form)?;
-    let name = group.name.clone();
-    let active = group.refreshes.last().filter(|refresh| refresh.status.is_active()).ok_or_else(|| {
-        let message = format!("No in progress or pending Instance Refresh found for Auto Scaling group {name}");
-        AwsError::new("ActiveInstanceRefreshNotFound", message)
-    })?;
+    let (name, active) = active(cloud, form)?;
     let irreversible = |why: &str| {
         AwsError::new("IrreversibleInstanceRefresh", format!("The instance refresh cannot be rolled back: {why}."))
     };
@@ -123,6 +113,17 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     });
     xml.optional("NextToken", next);
     Ok(Some(xml))
+}
+
+/// The refresh that goes on, and its group's name.
+fn active(cloud: &mut Cloud, form: &Form<'_>) -> Result<(String, Refresh), AwsError> {
+    let group = group(cloud, form)?;
+    let active = group.refreshes.last().filter(|refresh| refresh.status.is_active()).cloned();
+    let active = active.ok_or_else(|| {
+        let message = format!("No in progress or pending Instance Refresh found for Auto Scaling group {}", group.name);
+        AwsError::new("ActiveInstanceRefreshNotFound", message)
+    })?;
+    Ok((group.name.clone(), active))
 }
 
 fn blocked(preferences: &Form<'_>, name: &str, replace: &str) -> Result<Blocked, AwsError> {
