@@ -16,7 +16,7 @@ use lightsout_core::{
     cloud::Floor,
     duration::format_duration,
     platform::{Demand, Queue, Reading},
-    record::{Outcome, Record, Spent},
+    record::{Decision, Outcome, Spent},
     scaling::{Capacity, Experience, Lately, Past, Plan, floor, plan},
     settings::{PoolSettings, ScalerSettings},
 };
@@ -164,9 +164,13 @@ impl Pool {
     ///
     /// All pools tick at the same time, so what a tick holds while it waits for others counts a thousand times: the pool is
     /// not held by value, and what only few do at a time is in a box of its own.
-    pub(crate) async fn tick(mut self: Box<Self>, context: Rc<TickContext>, group: Describing) -> (Box<Self>, Record) {
+    pub(crate) async fn tick(
+        mut self: Box<Self>,
+        context: Rc<TickContext>,
+        group: Describing,
+    ) -> (Box<Self>, Decision) {
         let started = Instant::now();
-        let mut record = Record {
+        let mut record = Decision {
             time: String::new(),
             pool: self.settings.name.clone(),
             group: self.settings.group.clone(),
@@ -177,6 +181,8 @@ impl Pool {
             reason: None,
             missing: None,
             error: None,
+            failed_launches: Vec::new(),
+            launches_suspended: false,
             ms: Spent::default(),
         };
         if let Err(error) = self.attempt(&context, group, started, &mut record).await {
@@ -194,7 +200,7 @@ impl Pool {
         context: &TickContext,
         group: Describing,
         started: Instant,
-        record: &mut Record,
+        record: &mut Decision,
     ) -> Result<(), String> {
         let until = started + context.deadline;
         let settings = Rc::clone(&self.settings);
@@ -258,7 +264,7 @@ impl Pool {
         plan(&self.settings.policy, demand, capacity(group, lately), past)
     }
 
-    fn log_transition(&mut self, record: &Record) {
+    fn log_transition(&mut self, record: &Decision) {
         let health = match (record.result, &record.missing) {
             (Outcome::Failed, _) => Health::Failing,
             (Outcome::Standby, _) => Health::Standby,
@@ -330,7 +336,7 @@ fn capacity(group: &GroupView, lately: u32) -> Capacity {
     Capacity { min: group.min, max: group.max, desired: group.desired, lately }
 }
 
-fn explain(record: &mut Record, decided: &Plan) {
+fn explain(record: &mut Decision, decided: &Plan) {
     record.reason = Some(decided.explanation().to_string());
     record.why = Some(decided.explanation().clone());
     record.to = match decided {

@@ -11,7 +11,7 @@ use futures_util::{
     future::{LocalBoxFuture, join_all},
     stream::FuturesUnordered,
 };
-use lightsout_core::record::Record;
+use lightsout_core::record::Decision;
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, sleep_until},
@@ -26,7 +26,7 @@ const HINT_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Scheduler {
     context: Rc<TickContext>,
     idle: Vec<Pool>,
-    busy: FuturesUnordered<LocalBoxFuture<'static, (Box<Pool>, Record)>>,
+    busy: FuturesUnordered<LocalBoxFuture<'static, (Box<Pool>, Decision)>>,
     /// The pools whose platform hinted at waiting jobs since their last tick began.
     hinted: BTreeSet<String>,
 }
@@ -45,7 +45,7 @@ impl Scheduler {
     }
 
     /// One tick of every pool. Gives the names and errors of those that failed, in part or as a whole.
-    pub(crate) async fn once(&mut self, mut done: impl FnMut(&Record)) -> Vec<(String, String)> {
+    pub(crate) async fn once(&mut self, mut done: impl FnMut(&Decision)) -> Vec<(String, String)> {
         let mut failed = Vec::new();
         self.tick();
         while let Some(record) = self.next().await {
@@ -74,7 +74,7 @@ impl Scheduler {
         tick: Duration,
         mut hints: mpsc::Receiver<String>,
         stop: impl Future<Output = ()>,
-        mut done: impl FnMut(&Record),
+        mut done: impl FnMut(&Decision),
     ) {
         let mut clock = interval(tick);
         clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -141,7 +141,7 @@ impl Scheduler {
     }
 
     /// The next pool that ends its tick; `None` when none ticks.
-    async fn next(&mut self) -> Option<Record> {
+    async fn next(&mut self) -> Option<Decision> {
         let (pool, record) = self.busy.next().await?;
         self.idle.push(*pool);
         Some(record)

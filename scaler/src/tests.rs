@@ -23,7 +23,7 @@ use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
     exchange::{Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Program, Step},
     platform::{Demand, Queue, Reading},
-    record::Record,
+    record::Decision,
     settings::{Fragment, ScalerSettings},
 };
 use lightsout_io::http::Driver;
@@ -105,7 +105,7 @@ fn scheduler(settings: &ScalerSettings, context: TickContext, queues: Vec<Answer
 }
 
 /// One tick: the records in the order in which they came.
-async fn ticked(scheduler: &mut Scheduler) -> Vec<Record> {
+async fn ticked(scheduler: &mut Scheduler) -> Vec<Decision> {
     let mut records = Vec::new();
     scheduler.once(|record| records.push(record.clone())).await;
     records

@@ -14,6 +14,7 @@ mod faults;
 mod first_boot;
 mod leaving;
 mod platforms;
+mod records;
 mod rig;
 mod scaler_input;
 mod stand_ins;

@@ -235,15 +235,21 @@ impl Fleet {
     }
 
     /// Waits until `up` has ended by itself, and checks that nothing of the fleet is left.
-    pub(crate) fn ended(mut self) -> Ended {
+    pub(crate) fn ended(self) -> Ended {
+        self.ended_in().0
+    }
+
+    /// The same, with the place, in which its files are still.
+    pub(crate) fn ended_in(mut self) -> (Ended, Home) {
         let code = self.exit();
         self.traces.none_left();
         self.reader.take().into_iter().for_each(|reader| reader.join().expect("it does not panic"));
-        Ended {
+        let ended = Ended {
             code,
             stderr: std::fs::read_to_string(self.home.root().join("up.err")).expect("it is there"),
             lines: std::mem::take(&mut self.lines.lock().expect("no reader panics")),
-        }
+        };
+        (ended, Home { root: self.home.root.take(), permit: self.home.permit.pass_on() })
     }
 
     /// How many processes and containers the fleet has.

@@ -61,6 +61,11 @@ impl FleetDir {
         self.path.join("instances")
     }
 
+    /// The fleet's records, a line each. What there was before it became too large is beside it, in `records.jsonl.1`.
+    pub(crate) fn records(&self) -> PathBuf {
+        self.path.join("records.jsonl")
+    }
+
     /// The name that marks the processes and containers of this directory's fleets. It is the same for each run in the same
     /// place, so that a later run finds what an earlier one left.
     pub(crate) fn fleet_name(&self) -> String {

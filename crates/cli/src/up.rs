@@ -12,6 +12,7 @@ mod live_view;
 mod machine;
 mod output;
 mod platform;
+mod records;
 mod scaler;
 mod summary;
 mod timeline;
@@ -21,7 +22,7 @@ use std::{env, fs, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration
 
 use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
-use lightsout_core::record::Record;
+use lightsout_core::record::Decision;
 use lightsout_localcloud::{CloudOptions, FleetEvent, LocalCloud, LocalCloudOptions, Machines};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
@@ -38,6 +39,7 @@ use self::{
     machine::ProcessMachines,
     output::Output,
     platform::Platform,
+    records::Collector,
     summary::Summary,
     timeline::Timeline,
 };
@@ -85,9 +87,11 @@ pub(crate) async fn run(args: Args, fleet_dir: FleetDir) -> Result<ExitCode> {
     let locked = fleet_dir.lock()?;
     let mut output = Output::new(args.json, jiff::Timestamp::now().as_millisecond());
     let config = prepare(&args, platform, &locked, &mut output).await?;
+    let collector = Collector::start(&locked.dir);
     let result = run_fleet(&args, &locked, &config, &mut signals, &mut output).await;
     output.close();
     clean_up(&config).await;
+    collector.finish().await;
     locked.retract();
     let (end, summary) = result?;
     output.summary(&summary);
@@ -264,7 +268,7 @@ async fn start_fleet(
     cloud: &LocalCloud,
     config: &Arc<FleetConfig>,
     webhook: Option<SocketAddr>,
-) -> Result<mpsc::UnboundedReceiver<Record>> {
+) -> Result<mpsc::UnboundedReceiver<Decision>> {
     fleet::create(&cloud.url(), args.min, args.max).await?;
     args.first_jobs().for_each(|job| drop(cloud.enqueue(job)));
     let options = scaler::ScalerOptions { url: cloud.url(), tick: args.tick, webhook_listen: webhook };
@@ -276,7 +280,7 @@ struct Run<'a> {
     args: &'a Args,
     cloud: &'a LocalCloud,
     events: broadcast::Receiver<FleetEvent>,
-    decisions: mpsc::UnboundedReceiver<Record>,
+    decisions: mpsc::UnboundedReceiver<Decision>,
     timeline: Timeline,
 }
 
@@ -315,7 +319,7 @@ impl Run<'_> {
         output.events(&events, &lines);
     }
 
-    fn on_decision(&mut self, record: &Record, output: &mut Output) {
+    fn on_decision(&mut self, record: &Decision, output: &mut Output) {
         let line = self.timeline.on_decision(record, jiff::Timestamp::now().as_millisecond());
         output.decision(record, line.as_ref());
     }

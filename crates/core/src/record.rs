@@ -1,227 +1,185 @@
-//! What the scaler saw, decided and did, one record for each pool and tick.
+//! What lightsout writes down for whoever asks later: one line of JSON each, of three kinds.
+//!
+//! A [`Decision`] is the scaler's, one for each pool and tick. An [`Incident`] is a trouble or a turn in an instance's life, and a
+//! [`Departure`] its death certificate, written before it ends; both are the agent's. `docs/records.schema.json` describes them for others.
 
-use std::fmt;
+mod decision;
+mod departure;
+mod incident;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::scaling::Explanation;
+pub use self::{
+    decision::{Decision, FailedLaunch, LaunchTrouble, Outcome, Spent},
+    departure::{
+        BootPart, DecidedBy, Departure, JobsAtEnd, NoticeKind, NoticeSeen, PhaseSpan, Proof, ProofBy, ProofStep,
+        Severity, Versions, Warning, Way,
+    },
+    incident::{Incident, IncidentKind},
+};
 
-/// What became of a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Nothing was to be done.
-    Held,
-    /// The desired capacity was raised.
-    Raised,
-    /// It would have been raised, but this was a dry run.
-    WouldRaise,
-    /// It is to be raised, and other raises of its region went first: it is carried into the next tick.
-    Queued,
-    /// Somebody else reads the queue, and only one can: this scaler waits to take over, see the reason.
-    Standby,
-    /// Something failed, see the error; nothing was changed.
-    Failed,
-}
+/// The version of the records' form. A reader that knows this one may meet keys that it does not know; a meaning changes with the number only.
+pub const SCHEMA: u32 = 1;
 
-impl Outcome {
-    /// The word in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Raised => "raised",
-            Self::WouldRaise => "would_raise",
-            Self::Queued => "queued",
-            Self::Standby => "standby",
-            Self::Failed => "failed",
-        }
-    }
-}
+/// Stands before each record of an agent in a log that is no JSON, such as the journal: `LIGHTSOUT_RECORD {"schema":1,...}`.
+pub const MARK: &str = "LIGHTSOUT_RECORD";
 
-/// How long the parts of a tick took, in milliseconds; `None` for a part that did not happen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spent {
-    /// Reading the queue.
-    pub demand: Option<u64>,
-    /// Reading the group; shared by all pools of a region, and at the same time as the queue.
-    pub describe: Option<u64>,
-    /// Raising.
-    pub raise: Option<u64>,
-    /// All together.
-    pub total: u64,
-}
-
-/// One pool's tick. The JSON form is one line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// When it ended, RFC 3339 in UTC.
-    pub time: String,
-    /// The pool.
-    pub pool: String,
-    /// Its group.
-    pub group: String,
-    /// Its CI platform.
-    pub platform: String,
-    /// What became of it.
-    pub result: Outcome,
-    /// The new desired capacity, when it was or would have been raised, or waits for its turn to be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<u32>,
-    /// Inputs, terms and limits of the plan; absent when there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<Explanation>,
-    /// `why` as a sentence, or what a scaler that stands by waits for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What of the queue was not read, and why: the plan was made for what was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing: Option<String>,
-    /// What failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// How long it took.
-    pub ms: Spent,
+/// One record of any kind.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// Of the scaler, for one pool and tick.
+    Decision(Decision),
+    /// Of an agent, before its instance ends.
+    Departure(Departure),
+    /// Of an agent, when something happens that somebody may ask about.
+    Incident(Incident),
 }
 
 impl Record {
-    /// What went wrong, if anything did: in a tick that failed, or that did its work with a part of the queue.
-    pub fn failure(&self) -> Option<&str> {
-        self.error.as_deref().or(self.missing.as_deref())
+    /// When it was written, RFC 3339 in UTC to the millisecond.
+    pub fn time(&self) -> &str {
+        match self {
+            Self::Decision(decision) => &decision.time,
+            Self::Departure(departure) => &departure.time,
+            Self::Incident(incident) => &incident.time,
+        }
+    }
+
+    /// Its group, as far as known.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Self::Decision(decision) => Some(&decision.group),
+            Self::Departure(departure) => departure.group.as_deref(),
+            Self::Incident(incident) => incident.group.as_deref(),
+        }
+    }
+
+    /// The instance that it is about; a decision is about none.
+    pub fn instance(&self) -> Option<&str> {
+        match self {
+            Self::Decision(_) => None,
+            Self::Departure(departure) => Some(&departure.instance),
+            Self::Incident(incident) => Some(&incident.instance),
+        }
     }
 
     /// The record as one line of JSON.
-    #[expect(clippy::expect_used, reason = "its keys are texts, and it holds nothing that cannot be written")]
     pub fn json(&self) -> String {
-        serde_json::to_string(self).expect("a record has only text keys")
+        match self {
+            Self::Decision(decision) => decision.json(),
+            Self::Departure(departure) => departure.json(),
+            Self::Incident(incident) => incident.json(),
+        }
+    }
+
+    /// The JSON of a record in a line of a log, wherever in it the record stands; `None` when it holds none.
+    pub fn text_in(line: &str) -> Option<&str> {
+        let text = match line.split_once(MARK) {
+            Some((_, rest)) => rest.trim(),
+            None => line.trim(),
+        };
+        (text.starts_with('{') && text.ends_with('}') && text.contains("\"schema\":") && text.contains("\"kind\":"))
+            .then_some(text)
+    }
+
+    /// The record in a line of a log; `None` when it holds none, or one of a form that is newer than this program.
+    pub fn find(line: &str) -> Option<Self> {
+        let text = Self::text_in(line)?;
+        let head: Head = serde_json::from_str(text).ok()?;
+        (head.schema <= SCHEMA).then(|| serde_json::from_str(text).ok()).flatten()
     }
 }
 
-impl fmt::Display for Record {
-    /// The record as one line to read.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.time, self.pool)?;
-        let desired = self.why.as_ref().map(|why| why.desired);
-        match (self.result, desired, self.to) {
-            (Outcome::Raised, Some(from), Some(to)) => write!(f, " raised {from} -> {to}")?,
-            (Outcome::WouldRaise, Some(from), Some(to)) => write!(f, " would raise {from} -> {to} (dry run)")?,
-            (Outcome::Queued, Some(from), Some(to)) => write!(f, " waits for its turn to be raised {from} -> {to}")?,
-            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued | Outcome::Standby, ..) => {
-                write!(f, " {}", self.result.as_str())?;
-            }
-            (Outcome::Failed, _, Some(to)) => write!(f, " FAILED to raise to {to}")?,
-            (Outcome::Failed, _, None) => f.write_str(" FAILED")?,
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Decision(body) => Line { schema: SCHEMA, kind: "decision", body }.serialize(to),
+            Self::Departure(body) => Line { schema: SCHEMA, kind: "departure", body }.serialize(to),
+            Self::Incident(body) => Line { schema: SCHEMA, kind: "incident", body }.serialize(to),
         }
-        if let Some(error) = &self.error {
-            write!(f, ": {error}")?;
-        }
-        if let Some(reason) = &self.reason {
-            write!(f, ": {reason}")?;
-        }
-        if let Some(missing) = &self.missing {
-            write!(f, "; the queue was read in part: {missing}")?;
-        }
-        write!(f, " [{}, {} ms", self.platform, self.ms.total)?;
-        if self.pool != self.group {
-            write!(f, ", group {}", self.group)?;
-        }
-        f.write_str("]")
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a, T> {
+    schema: u32,
+    kind: &'static str,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    schema: u32,
+}
+
+#[expect(clippy::expect_used, reason = "its keys are texts, and it holds nothing that cannot be written")]
+fn line<T: Serialize>(kind: &'static str, body: &T) -> String {
+    serde_json::to_string(&Line { schema: SCHEMA, kind, body }).expect("a record has only text keys")
+}
+
+/// At most so many characters of a text, so that a record stays short.
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        platform::Demand,
-        scaling::{Capacity, Past, ScalerPolicy, plan},
-    };
 
-    fn record(result: Outcome, to: Option<u32>) -> Record {
-        let demand = Demand { queued: 3, running: Some(4), poll_after: None };
-        let capacity = Capacity { max: 10, desired: 5, ..Capacity::default() };
-        let why = plan(&ScalerPolicy::default(), &demand, capacity, Past::default()).explanation().clone();
-        Record {
-            time: "2026-11-21T03:00:00.250Z".into(),
-            pool: "linux".into(),
-            group: "linux".into(),
+    #[test]
+    fn a_record_is_found_in_whatever_log_it_stands() {
+        let incident = Incident {
+            time: "2026-11-26T03:00:00.250Z".into(),
+            instance: "i-1".into(),
+            group: Some("linux".into()),
             platform: "gitlab".into(),
-            result,
-            to,
-            reason: Some(why.to_string()),
-            why: Some(why),
-            missing: None,
-            error: None,
-            ms: Spent { demand: Some(31), describe: Some(12), raise: None, total: 43 },
-        }
-    }
-
-    #[test]
-    fn reads_well_at_3_am() {
-        let raised = record(Outcome::Raised, Some(7));
-        let failed = Record {
-            why: None,
-            reason: None,
-            error: Some("GitLab answers 502".into()),
-            group: "ci-linux".into(),
-            ..record(Outcome::Failed, None)
+            what: IncidentKind::Ready,
+            detail: "for jobs".into(),
+            times: 1,
         };
-        let standby = Record {
-            why: None,
-            reason: Some("waits for the session of the runner scale set linux".into()),
-            ..record(Outcome::Standby, None)
-        };
-        let partly = Record { missing: Some("1 of 9 projects was refused".into()), ..record(Outcome::Raised, Some(7)) };
-        let refused = Record { error: Some("AWS refused it".into()), ..record(Outcome::Failed, Some(7)) };
-        for (record, expected) in [
-            (
-                raised,
-                "2026-11-21T03:00:00.250Z linux raised 5 -> 7: 3 waiting + 4 running: need 7; desired is 5 [gitlab, 43 ms]",
-            ),
-            (
-                record(Outcome::WouldRaise, Some(7)),
-                "2026-11-21T03:00:00.250Z linux would raise 5 -> 7 (dry run): 3 waiting + 4 running: need 7; desired is 5 [gitlab, 43 ms]",
-            ),
-            (
-                record(Outcome::Queued, Some(7)),
-                "2026-11-21T03:00:00.250Z linux waits for its turn to be raised 5 -> 7: 3 waiting + 4 running: need 7; desired is 5 \
-                 [gitlab, 43 ms]",
-            ),
-            (
-                record(Outcome::Held, None),
-                "2026-11-21T03:00:00.250Z linux held: 3 waiting + 4 running: need 7; desired is 5 [gitlab, 43 ms]",
-            ),
-            (
-                standby,
-                "2026-11-21T03:00:00.250Z linux standby: waits for the session of the runner scale set linux [gitlab, 43 ms]",
-            ),
-            (
-                partly,
-                "2026-11-21T03:00:00.250Z linux raised 5 -> 7: 3 waiting + 4 running: need 7; desired is 5; the queue was read in part: \
-                 1 of 9 projects was refused [gitlab, 43 ms]",
-            ),
-            (failed, "2026-11-21T03:00:00.250Z linux FAILED: GitLab answers 502 [gitlab, 43 ms, group ci-linux]"),
-            (
-                refused,
-                "2026-11-21T03:00:00.250Z linux FAILED to raise to 7: AWS refused it: 3 waiting + 4 running: need 7; desired is 5 \
-                 [gitlab, 43 ms]",
-            ),
-        ] {
-            assert_eq!(record.to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn is_one_line_of_json_that_can_be_read_back() {
-        let record = record(Outcome::Raised, Some(7));
+        let record = Record::Incident(incident.clone());
         let json = record.json();
-        assert_eq!(
-            json,
-            "{\"time\":\"2026-11-21T03:00:00.250Z\",\"pool\":\"linux\",\"group\":\"linux\",\"platform\":\"gitlab\",\"result\":\"raised\",\
-             \"to\":7,\"why\":{\"queued\":3,\"running\":4,\"slots\":1,\"utilisation\":100,\"threshold\":1,\"spare\":0,\
-             \"need\":7,\"min\":0,\"max\":10,\"desired\":5,\"target\":7,\"limit\":\"none\"},\
-             \"reason\":\"3 waiting + 4 running: need 7; desired is 5\",\
-             \"ms\":{\"demand\":31,\"describe\":12,\"raise\":null,\"total\":43}}"
+        assert_eq!(json, serde_json::to_string(&record).unwrap());
+        assert!(
+            json.starts_with("{\"schema\":1,\"kind\":\"incident\",\"time\":\"2026-11-26T03:00:00.250Z\""),
+            "{json}"
         );
-        assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record);
+        for line in [
+            json.clone(),
+            format!("{MARK} {json}"),
+            format!("<6>{MARK} {json}\n"),
+            format!("Nov 26 03:00:00 ip-10-0-0-1 lightsout-agent[812]: {MARK} {json}"),
+        ] {
+            assert_eq!(Record::find(&line), Some(record.clone()), "{line}");
+        }
+        assert_eq!(
+            (record.instance(), record.group(), record.time()),
+            (Some("i-1"), Some("linux"), incident.time.as_str())
+        );
+    }
+
+    #[test]
+    fn what_is_no_record_or_of_a_newer_form_is_none() {
+        for line in [
+            "",
+            "{}",
+            "now idle",
+            "{\"timestamp\":\"2026-11-26T03:00:00Z\",\"level\":\"INFO\",\"message\":\"now idle\"}",
+            "{\"schema\":2,\"kind\":\"incident\",\"time\":\"2026-11-26T03:00:00.250Z\",\"instance\":\"i-1\",\"platform\":\"gitlab\",\"what\":\"ready\",\"detail\":\"\"}",
+            "LIGHTSOUT_RECORD {\"schema\":1,\"kind\":\"incident\",\"time\":\"cut sho",
+        ] {
+            assert_eq!(Record::find(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(shortened("äöü", 3), "äöü");
+        assert_eq!(shortened("äöü", 2), "äö…");
     }
 }

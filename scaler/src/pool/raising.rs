@@ -12,7 +12,7 @@ use lightsout_core::{
     cloud::{CapacityChange, CloudErrorKind, Floor},
     duration::format_duration,
     platform::Demand,
-    record::{Outcome, Record},
+    record::{Decision, Outcome},
     scaling::{Change, Plan, STALENESS, sight},
     settings::PoolSettings,
 };
@@ -161,7 +161,7 @@ impl Pool {
         seen: &GroupView,
         decided: &Plan,
         until: Instant,
-        record: &mut Record,
+        record: &mut Decision,
     ) -> Result<(), String> {
         let &Plan::Raise { to, .. } = decided else { return Ok(()) };
         if context.dry_run {

@@ -155,7 +155,7 @@ async fn a_hint_makes_its_pool_tick_at_once_and_only_this_one() {
     let (hint, hinted) = mpsc::channel(8);
     let seen = RefCell::new(Vec::new());
     let (end, ended) = (tokio::sync::Notify::new(), Cell::new(false));
-    let done = |record: &Record| {
+    let done = |record: &Decision| {
         let mut seen = seen.borrow_mut();
         seen.push(record.pool.clone());
         match seen.len() {
@@ -204,7 +204,7 @@ async fn a_hint_for_a_platform_that_wishes_patience_waits_for_it() {
         let (hint, hinted) = mpsc::channel(1000);
         let ticks = Cell::new(0);
         let stop = tokio::time::sleep(Duration::from_millis(2500));
-        let done = |_: &Record| {
+        let done = |_: &Decision| {
             ticks.set(ticks.get() + 1);
             if ticks.get() == 1 {
                 hint.try_send("a".into()).unwrap();

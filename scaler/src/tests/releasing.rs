@@ -59,7 +59,7 @@ async fn a_session_is_given_back_when_once_watch_or_check_ends() {
 
     let (holds, enough) = (Holds::default(), Notify::new());
     let (mut ticks, hints) = (0, mpsc::channel(1).1);
-    let done = |_: &Record| {
+    let done = |_: &Decision| {
         ticks += 1;
         assert_eq!(holds.given_back.load(Ordering::Relaxed), 0, "not while it watches");
         if ticks == 3 {

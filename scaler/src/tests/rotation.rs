@@ -30,7 +30,7 @@ async fn gitlab(token: &'static str) -> String {
 }
 
 /// One tick of two pools whose token has been rotated. Gives their records and how often it was fetched.
-async fn ticked_after_rotation(patience: Option<Duration>) -> (Vec<Record>, u32) {
+async fn ticked_after_rotation(patience: Option<Duration>) -> (Vec<Decision>, u32) {
     let url = gitlab("new-token").await;
     let pool = |name| {
         format!(

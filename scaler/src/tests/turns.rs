@@ -24,7 +24,7 @@ fn crowd(deadline: Duration, carries: bool) -> (FakeGroups, Scheduler) {
     (groups, scheduler(&settings, context, queues))
 }
 
-fn by_result(records: &[Record]) -> BTreeMap<&'static str, usize> {
+fn by_result(records: &[Decision]) -> BTreeMap<&'static str, usize> {
     records.iter().fold(BTreeMap::new(), |mut counts, record| {
         *counts.entry(record.result.as_str()).or_default() += 1;
         counts

@@ -19,7 +19,7 @@ async fn a_platform_that_wishes_patience_gets_it() {
     let mut scheduler =
         scheduler(&settings, context(&settings, &groups), vec![waiting(1), Answers(Ok(wish.into()), None)]);
     let (enough, seen) = (Notify::new(), RefCell::new(BTreeMap::<String, u32>::new()));
-    let done = |record: &Record| {
+    let done = |record: &Decision| {
         let mut seen = seen.borrow_mut();
         *seen.entry(record.pool.clone()).or_default() += 1;
         if seen["eager"] == 3 {
@@ -38,7 +38,7 @@ async fn a_throttled_platform_is_left_alone() {
     let error = ExchangeError::new(ErrorKind::Throttled(Some(Duration::from_secs(300))), "429");
     let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(1), Answers(Err(error), None)]);
     let (enough, eager, refused) = (Notify::new(), Cell::new(0), Cell::new(0));
-    let done = |record: &Record| {
+    let done = |record: &Decision| {
         let count = if record.pool == "eager" { &eager } else { &refused };
         count.set(count.get() + 1);
         if eager.get() == 3 {
@@ -72,7 +72,7 @@ async fn a_pool_that_still_ticks_sits_the_next_one_out() {
     let slow = Answers(waiting(1).0, Some("0.3"));
     let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![slow, waiting(0)]);
     let (enough, order) = (Notify::new(), RefCell::new(Vec::new()));
-    let done = |record: &Record| {
+    let done = |record: &Decision| {
         order.borrow_mut().push(record.pool.clone());
         if record.pool == "slow" {
             enough.notify_one();

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Result;
-use lightsout_core::record::Record;
+use lightsout_core::record::Decision;
 use lightsout_localcloud::{FleetEvent, Snapshot};
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ impl Output {
     }
 
     /// The scaler has decided; `line` when that is news.
-    pub(super) fn decision(&mut self, record: &Record, line: Option<&Line>) {
+    pub(super) fn decision(&mut self, record: &Decision, line: Option<&Line>) {
         match self.format {
             Format::Json => self.json(&json!({ "decision": record })),
             Format::Plain => line.into_iter().for_each(|line| self.line(line)),

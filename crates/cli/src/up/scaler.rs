@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use lightsout_core::{duration::format_duration, record::Record};
+use lightsout_core::{duration::format_duration, record::Decision};
 use lightsout_localcloud::{Webhook, WebhookAuth};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -45,7 +45,7 @@ pub(super) fn webhook(listen: SocketAddr) -> Webhook {
 }
 
 /// Starts the scaler and keeps it. Its decisions come out of the channel; it ends with the fleet's other processes.
-pub(super) fn start(config: &Arc<FleetConfig>, options: &ScalerOptions) -> Result<mpsc::UnboundedReceiver<Record>> {
+pub(super) fn start(config: &Arc<FleetConfig>, options: &ScalerOptions) -> Result<mpsc::UnboundedReceiver<Decision>> {
     let file = config.fleet_dir.path().join("scaler.toml");
     fs::write(&file, settings(options, &config.platform, config.slots))
         .with_context(|| format!("cannot write {}", file.display()))?;
@@ -63,7 +63,7 @@ pub(super) fn start(config: &Arc<FleetConfig>, options: &ScalerOptions) -> Resul
 }
 
 /// Runs it until it ends.
-async fn run(config: &FleetConfig, options: &ScalerOptions, records: &mpsc::UnboundedSender<Record>) -> Result<()> {
+async fn run(config: &FleetConfig, options: &ScalerOptions, records: &mpsc::UnboundedSender<Decision>) -> Result<()> {
     let log = fs::OpenOptions::new().create(true).append(true).open(config.fleet_dir.path().join("scaler.log"))?;
     let mut command = config.scaler();
     environment::prepare(
@@ -89,6 +89,9 @@ async fn run(config: &FleetConfig, options: &ScalerOptions, records: &mpsc::Unbo
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str(&line) {
             Ok(record) => {
+                if let Err(error) = super::records::append(&config.fleet_dir, &line) {
+                    tracing::warn!(%error, "a decision is not kept");
+                }
                 if records.send(record).is_err() {
                     return Ok(());
                 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use lightsout_core::record::{Outcome, Record};
+use lightsout_core::record::{Decision, Outcome};
 use lightsout_localcloud::{FleetEvent, Snapshot};
 use serde::Serialize;
 
@@ -43,7 +43,7 @@ pub(super) struct Timeline {
     /// What the scaler has done.
     pub scaler: Scaler,
     /// What the scaler decided last.
-    pub decision: Option<Record>,
+    pub decision: Option<Decision>,
     /// Each agent's phase, and since when, in milliseconds since the Unix epoch.
     pub phases: BTreeMap<String, (String, i64)>,
     error: Option<String>,
@@ -81,7 +81,7 @@ impl Timeline {
     }
 
     /// A decision of the scaler; only what is new is worth a line.
-    pub(super) fn on_decision(&mut self, record: &Record, now_ms: i64) -> Option<Line> {
+    pub(super) fn on_decision(&mut self, record: &Decision, now_ms: i64) -> Option<Line> {
         self.scaler.ticks += 1;
         let news = match record.result {
             Outcome::Raised => {
@@ -161,8 +161,8 @@ mod tests {
 
     use super::*;
 
-    fn record(result: Outcome, error: Option<&str>) -> Record {
-        Record {
+    fn record(result: Outcome, error: Option<&str>) -> Decision {
+        Decision {
             time: "2026-01-01T00:00:00Z".into(),
             pool: "p".into(),
             group: "p".into(),
@@ -173,6 +173,8 @@ mod tests {
             reason: Some("3 waiting".into()),
             missing: None,
             error: error.map(str::to_owned),
+            failed_launches: Vec::new(),
+            launches_suspended: false,
             ms: Spent::default(),
         }
     }
