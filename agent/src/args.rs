@@ -6,8 +6,6 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use lightsout_core::duration::parse_duration;
 use lightsout_io::log::Format;
 
-use crate::doctor::Doctor;
-
 /// Looks after the CI runner on this instance, and ends the instance when it is no longer needed.
 #[derive(Debug, Parser)]
 #[command(
@@ -95,6 +93,19 @@ pub(crate) struct Socket {
     /// The agent's control socket
     #[arg(long, value_name = "PATH", default_value = "/run/lightsout/agent.sock", env = "LIGHTSOUT_AGENT_SOCKET")]
     pub socket: PathBuf,
+}
+
+/// What is asked of the doctor.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub config: Config,
+    /// Look at a machine image while it is built: no cloud, no platform, nothing runs, and nothing of this machine may be left in it
+    #[arg(long)]
+    pub image: bool,
+    /// Print one JSON object a line for each finding
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Reads the arguments, without the program's own name.

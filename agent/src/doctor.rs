@@ -1,10 +1,11 @@
 //! `doctor`: looks at everything that the agent depends on, and changes nothing. What the facts mean, the core says
-//! ([`lightsout_core::doctor`]).
+//! ([`lightsout_core::doctor`]). It is a program of its own; [`program`] is how the agent finds it.
 
 mod cloud;
 mod image;
 mod machine;
 mod platform;
+pub(crate) mod program;
 mod root;
 mod settings;
 mod software;
@@ -22,27 +23,11 @@ use lightsout_core::doctor::{Facts, Finding, Verdict, examine, facts::Machine, s
 use lightsout_io::http::Driver;
 use serde_json::Value;
 
-use crate::{control::client, settings::Tags};
+use crate::{args::Doctor, control::client, settings::Tags};
 use root::Root;
 
 /// Set when this process has the environment of the agent that runs.
 const BORROWED: &str = "LIGHTSOUT_DOCTOR_OF";
-
-/// What is asked of it.
-#[derive(clap::Args, Debug)]
-pub(crate) struct Doctor {
-    /// Settings: a file, or a folder of *.toml; may be repeated, later ones win
-    ///
-    /// Without it: /etc/lightsout/agent.toml, then /etc/lightsout/agent.d/*.toml
-    #[arg(short, long, value_name = "PATH", env = "LIGHTSOUT_AGENT_CONFIG")]
-    pub(crate) config: Vec<PathBuf>,
-    /// Look at a machine image while it is built: no cloud, no platform, nothing runs, and nothing of this machine may be left in it
-    #[arg(long)]
-    pub(crate) image: bool,
-    /// Print one JSON object a line for each finding
-    #[arg(long)]
-    pub(crate) json: bool,
-}
 
 /// Looks, and prints what was found. Exits with 0 when nothing is wrong, 1 when something is, 2 when the settings cannot work.
 pub(crate) async fn run(args: &Doctor) -> ExitCode {
@@ -58,7 +43,7 @@ pub(crate) async fn run(args: &Doctor) -> ExitCode {
 }
 
 async fn gather(args: &Doctor, root: &Root) -> Facts {
-    let settings = settings::read(&args.config, root, &Tags::new());
+    let settings = settings::read(&args.config.config, root, &Tags::new());
     let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (doctor)"));
     let mut facts = Facts { in_image: args.image, settings, ..Facts::default() };
     if args.image {
@@ -68,7 +53,7 @@ async fn gather(args: &Doctor, root: &Root) -> Facts {
         if let Ok(status) = &status {
             borrow_environment(status);
         }
-        facts.settings = settings::read(&args.config, root, &cloud::tags().await);
+        facts.settings = settings::read(&args.config.config, root, &cloud::tags().await);
         facts.machine = machine::running(&facts.settings, root, status).await;
         let (identity, secrets) = cloud::look(&mut facts).await;
         if let Some(settings) = &facts.settings.settings {

@@ -35,10 +35,11 @@ mod start;
 mod status;
 mod systemd;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, iter, process::ExitCode};
 
 use args::{Command, Run};
 use lightsout_io::log;
+use tokio::runtime::Runtime;
 
 /// Why the agent stops without success.
 #[derive(Debug, thiserror::Error)]
@@ -56,10 +57,28 @@ pub fn command() -> clap::Command {
     <args::Args as clap::CommandFactory>::command()
 }
 
-/// Runs the program with these arguments, without the program's own name.
+/// Runs the agent's program with these arguments, without the program's own name.
 ///
 /// Exits with 0 when it did what was asked, 1 when it could not, 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    let for_doctor: Vec<OsString> = args.iter().skip(1).cloned().collect();
+    conclude(args, |command| execute(command, &for_doctor))
+}
+
+/// Looks at everything that the agent needs. The arguments are those behind `lightsout-agent doctor`, and are read alike; so is the exit code.
+///
+/// The agent's program never calls it: it becomes another that does. What only a diagnosis needs, an agent would hold in memory for ever.
+pub fn doctor(args: Vec<OsString>) -> ExitCode {
+    let args = iter::once("doctor".into()).chain(args).collect();
+    conclude(args, |command| {
+        let Command::Doctor(args) = command else {
+            return Err(Failure::Refused(format!("{command:?} is the agent's to do, not the doctor's")));
+        };
+        Ok(runtime()?.block_on(doctor::run(&args)))
+    })
+}
+
+fn conclude(args: Vec<OsString>, execute: impl FnOnce(Command) -> Result<ExitCode, Failure>) -> ExitCode {
     let result = match args::parse(args) {
         Ok(args) => execute(args.command),
         Err(error) => {
@@ -76,20 +95,22 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn execute(command: Command) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))
+}
+
+fn execute(command: Command, for_doctor: &[OsString]) -> Result<ExitCode, Failure> {
+    let runtime = runtime()?;
     let answer = match command {
         Command::Run(args) => return run(&args, runtime),
+        Command::Doctor(_) => Err(doctor::program::become_it(for_doctor)),
+        Command::Version => Ok(format!("lightsout-agent {}", env!("CARGO_PKG_VERSION"))),
         Command::Settings { config, json } => {
             let shown = runtime.block_on(settings::show(&config.config, json)).map_err(Failure::Refused)?;
             println!("{shown}");
             return Ok(ExitCode::SUCCESS);
         }
-        Command::Doctor(args) => return Ok(runtime.block_on(doctor::run(&args))),
-        Command::Version => Ok(format!("lightsout-agent {}", env!("CARGO_PKG_VERSION"))),
         Command::Status { socket, json } => runtime.block_on(control::client::status(&socket.socket, json)),
         Command::Drain { socket } => runtime.block_on(control::client::send(&socket.socket, &control::Request::Drain)),
         Command::Undrain { socket } => {
@@ -104,7 +125,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(args: &Run, runtime: tokio::runtime::Runtime) -> Result<ExitCode, Failure> {
+fn run(args: &Run, runtime: Runtime) -> Result<ExitCode, Failure> {
     log::init(args.log_format, args.log.as_deref()).map_err(|error| Failure::Refused(error.to_string()))?;
     let settings = settings::load(&args.config.config, &settings::Tags::new()).map_err(Failure::Refused)?;
     let code = match runtime.block_on(start::run(settings, &args.config.config)) {

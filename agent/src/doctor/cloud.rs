@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_cloud::{Identity, PROVIDERS, Secrets};
+use lightsout_cloud::{DIAGNOSES, Identity, PROVIDERS, Secrets};
 use lightsout_core::doctor::{
     Facts,
     facts::{CloudFacts, MetadataFacts, Names},
@@ -28,14 +28,14 @@ pub(crate) async fn tags() -> Tags {
 
 /// Asks it, and says where secrets are to be had.
 pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secrets>) {
-    let [provider] = PROVIDERS;
+    let ([provider], [diagnosis]) = (PROVIDERS, DIAGNOSES);
     let lost = |why: String| {
         let metadata = MetadataFacts { identity: Some(Err(why)), ..MetadataFacts::default() };
         (Some(CloudFacts { metadata, ..CloudFacts::default() }), None)
     };
     let found = match (provider.notices)() {
         Ok(notices) => match notices.identity(IDENTITY).await {
-            Ok(identity) => Ok((notices.look().await, identity)),
+            Ok(identity) => Ok(((diagnosis.metadata)().await, identity)),
             Err(error) => Err(error.to_string()),
         },
         Err(error) => Err(error.to_string()),
@@ -44,11 +44,11 @@ pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secret
         Err(why) => lost(why),
         Ok((metadata, identity)) => {
             let hook = facts.settings.settings.as_ref().and_then(|settings| settings.hook.clone());
-            let host = (provider.host)(&identity, hook);
-            let seen = tokio::time::timeout(LOOK, host.look()).await.unwrap_or_default();
+            let looking = (diagnosis.instance)(identity.clone(), hook);
+            let seen = tokio::time::timeout(LOOK, looking).await.unwrap_or_default();
             facts.names = Names {
                 instance: Some(identity.instance.clone()),
-                group: host.group(),
+                group: seen.group_name.clone().or_else(|| identity.group.clone()),
                 location: Some(identity.location.clone()),
             };
             let who = format!("{} in {}", identity.instance, identity.location);

@@ -10,6 +10,7 @@ use lightsout_core::doctor::Scope;
 use tempfile::TempDir;
 
 use super::*;
+use crate::args::Config;
 
 const UNITS: &str = "usr/lib/systemd/system";
 const ETC_UNITS: &str = "etc/systemd/system";
@@ -98,7 +99,7 @@ impl Image {
 
     /// What is not well, by name.
     async fn found(&self) -> Vec<&'static str> {
-        let args = Doctor { config: vec![self.at(SETTINGS)], image: true, json: false };
+        let args = Doctor { config: Config { config: vec![self.at(SETTINGS)] }, image: true, json: false };
         let facts = gather(&args, &Root(self.folder.path().to_owned())).await;
         let findings = examine(&facts).into_iter();
         // How full this machine is, is none of the test's business.

@@ -70,6 +70,10 @@ fn main() -> ExitCode {
     let word = args.next();
     let rest: Vec<OsString> = args.collect();
     match word.as_ref().and_then(|word| word.to_str()) {
+        // The agent's own program becomes another one for this; all that is in this one.
+        Some("agent") if rest.first().is_some_and(|word| word == "doctor") => {
+            lightsout_agent::doctor(rest.into_iter().skip(1).collect())
+        }
         Some("agent") => lightsout_agent::main(rest),
         Some("scaler") => lightsout_scaler::main(rest),
         Some(lightsout_localrunner::SUBCOMMAND) => lightsout_localrunner::main(rest),

@@ -26,6 +26,8 @@ use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProt
 use lightsout_core::cloud::{Capabilities, HoldRules, ProtectionSupport};
 use tokio::sync::OnceCell;
 
+#[cfg(feature = "host")]
+use crate::Diagnosis;
 use crate::{CloudFuture, Provider};
 use error::{AwsError, AwsErrorKind};
 
@@ -38,6 +40,13 @@ pub(crate) const PROVIDER: Provider = Provider {
     notices: notices::open,
     #[cfg(feature = "host")]
     host: |identity, hook| Box::new(host::AwsHost::new(identity, hook)),
+};
+
+/// How it is looked at.
+#[cfg(feature = "host")]
+pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
+    metadata: || Box::pin(notices::look()),
+    instance: |identity, hook| Box::pin(async move { Box::pin(host::AwsHost::new(&identity, hook).look()).await }),
 };
 
 /// What EC2 Auto Scaling can do (EC2 Auto Scaling User Guide, "Use instance scale-in protection", "Lifecycle hooks": 48

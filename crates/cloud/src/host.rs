@@ -1,11 +1,8 @@
 //! What an instance may do: read its own state, and act on itself.
 
-use lightsout_core::{
-    cloud::{Capabilities, Leave, LifecycleHook, Membership, Room},
-    doctor::facts::CloudFacts,
-};
+use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
 
-use crate::{CloudFuture, Looked};
+use crate::CloudFuture;
 
 /// An instance's rights over itself. Which group it is in, and what holds its ending off, the implementation finds out.
 ///
@@ -51,10 +48,6 @@ pub trait Host: Send + Sync {
 
     /// Writes on the instance, for whoever looks at it later, why it ends.
     fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()>;
-
-    /// What the cloud says of this instance, its group and its rights, each as far as it can be told, for a diagnosis. It changes nothing, and
-    /// tries rights in ways that change nothing.
-    fn look(&self) -> Looked<'_, CloudFacts>;
 
     /// Drops connections, credentials and certificates until the next call.
     fn forget(&self);

@@ -17,6 +17,8 @@ mod secrets;
 use std::pin::Pin;
 
 use lightsout_core::cloud::CloudError;
+#[cfg(feature = "host")]
+use lightsout_core::doctor::facts::{CloudFacts, MetadataFacts};
 
 pub use groups::{Doubt, DoubtKind, GroupView, Groups};
 pub use host::Host;
@@ -27,6 +29,7 @@ pub use secrets::{SecretError, Secrets, local};
 pub type CloudFuture<'a, T, E = CloudError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
 /// What is found by looking: each part as far as it can be told.
+#[cfg(feature = "host")]
 pub type Looked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// How one cloud is reached. Making any of these costs nothing; the first call does.
@@ -47,5 +50,22 @@ pub struct Provider {
     pub host: fn(identity: &Identity, lifecycle_hook: Option<String>) -> Box<dyn Host>,
 }
 
+/// How one cloud is looked at for a diagnosis: each thing as far as it can be told. It changes nothing, and tries rights in ways that change
+/// nothing.
+///
+/// It is no part of [`Provider`], so that the agent, which makes no diagnosis, links none of its calls.
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug)]
+pub struct Diagnosis {
+    /// What metadata say of themselves, but for the identity.
+    pub metadata: fn() -> Looked<'static, MetadataFacts>,
+    /// What the cloud says of this instance, its group and its rights. The second is as in [`Provider::host`].
+    pub instance: fn(identity: Identity, lifecycle_hook: Option<String>) -> Looked<'static, CloudFacts>,
+}
+
 /// Every cloud. The first is meant where nothing says which.
 pub const PROVIDERS: [&Provider; 1] = [&aws::PROVIDER];
+
+/// How each of [`PROVIDERS`] is looked at, in the same order.
+#[cfg(feature = "host")]
+pub const DIAGNOSES: [&Diagnosis; PROVIDERS.len()] = [&aws::DIAGNOSIS];

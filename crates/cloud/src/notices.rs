@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use lightsout_core::{cloud::Notice, doctor::facts::MetadataFacts};
+use lightsout_core::cloud::Notice;
 use tokio::sync::mpsc;
 
-use crate::{CloudFuture, Looked};
+use crate::CloudFuture;
 
 /// The instance's source of news about itself.
 pub trait Notices: Send + Sync {
@@ -15,9 +15,6 @@ pub trait Notices: Send + Sync {
     /// The instance's tags whose names begin like this, names and values; none where its metadata do not show tags. Asks again until it is
     /// told, for so long.
     fn tags<'a>(&'a self, prefix: &'a str, deadline: Duration) -> CloudFuture<'a, Vec<(String, String)>>;
-
-    /// What metadata say of themselves, but for the identity, for a diagnosis.
-    fn look(&self) -> Looked<'_, MetadataFacts>;
 
     /// Looks for notices until the receiver is gone, in tasks of its own, and sends each that is new. That there is no
     /// answer is no notice; where it lasts, a warning is logged.

@@ -10,13 +10,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use lightsout_core::{
-    cloud::{Capabilities, Leave, LifecycleHook, Membership, Room},
-    doctor::facts::CloudFacts,
-};
+use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES};
-use crate::{CloudFuture, Host, Identity, Looked};
+use crate::{CloudFuture, Host, Identity};
 use calls::{Calls, SelfView, TerminationHook};
 
 /// The tag on an instance that says why it ends.
@@ -220,10 +217,6 @@ impl Host for AwsHost {
 
     fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()> {
         self.call(self.calls.tag(REASON_TAG, reason))
-    }
-
-    fn look(&self) -> Looked<'_, CloudFacts> {
-        Box::pin(self.look_at_all())
     }
 
     fn forget(&self) {

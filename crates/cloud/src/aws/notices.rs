@@ -14,7 +14,7 @@ use lightsout_core::{
 use tokio::sync::mpsc;
 
 use super::metadata::{Imds, ImdsError};
-use crate::{CloudFuture, Identity, Looked, NoticeIntervals, Notices};
+use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
 
 /// Where metadata show the instance's tags, if that is switched on (`InstanceMetadataTags`).
 const TAGS: &str = "/latest/meta-data/tags/instance/";
@@ -34,6 +34,21 @@ const SILENT: u32 = 30;
 pub(super) fn open() -> Result<Box<dyn Notices>, CloudError> {
     let imds = Imds::from_env().map_err(|error| CloudError::new(CloudErrorKind::Other, error.to_string()))?;
     Ok(Box::new(AwsNotices { imds: Arc::new(imds) }))
+}
+
+/// What metadata say of themselves, but for the identity, for a diagnosis; nothing when the environment's address is no URL.
+pub(super) async fn look() -> MetadataFacts {
+    let Ok(imds) = Imds::from_env() else { return MetadataFacts::default() };
+    let said = |error: ImdsError| error.to_string();
+    let tags = imds.get(TAGS).await.map(|found| found.is_some()).map_err(said);
+    let tokens_required = imds.requires_tokens().await.map_err(said);
+    MetadataFacts {
+        identity: None,
+        // Every answer has told it.
+        clock_ahead: tokens_required.is_ok().then(|| Ok(imds.clock_ahead())),
+        tokens_required: Some(tokens_required),
+        tags: Some(tags),
+    }
 }
 
 #[derive(Debug)]
@@ -72,21 +87,6 @@ impl Notices for AwsNotices {
                 let why = format!("instance metadata did not tell within {deadline:?} which tags this instance has");
                 CloudError::new(CloudErrorKind::Unreachable, why)
             })
-        })
-    }
-
-    fn look(&self) -> Looked<'_, MetadataFacts> {
-        Box::pin(async {
-            let said = |error: ImdsError| error.to_string();
-            let tags = self.imds.get(TAGS).await.map(|found| found.is_some()).map_err(said);
-            let tokens_required = self.imds.requires_tokens().await.map_err(said);
-            MetadataFacts {
-                identity: None,
-                // Every answer has told it.
-                clock_ahead: tokens_required.is_ok().then(|| Ok(self.imds.clock_ahead())),
-                tokens_required: Some(tokens_required),
-                tags: Some(tags),
-            }
         })
     }
 

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use lightsout_core::{
-    cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room},
-    doctor::facts::{CloudFacts, GroupFacts, HoldFacts},
-};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room};
 
 use crate::{
-    CloudFuture, Host, Looked,
+    CloudFuture, Host,
     fake::{CAPABILITIES, Fault, Script},
 };
 
@@ -219,25 +216,6 @@ impl Host for FakeHost {
             state.reason = Some(reason.to_owned());
             Ok(())
         }))
-    }
-
-    fn look(&self) -> Looked<'_, CloudFacts> {
-        let state = self.state();
-        let holds = state.hook.map(|hook| HoldFacts {
-            name: "hook".into(),
-            timeout: hook.timeout,
-            abandons: false,
-            longest: self.capabilities.hold.map_or(hook.timeout, |rules| rules.longest),
-        });
-        let group = GroupFacts { min: state.room.min, max: u32::MAX, protects_new: true, ..GroupFacts::default() };
-        let facts = CloudFacts {
-            membership: Some(Ok(state.membership)),
-            group: state.group.map(|_| Ok(group)),
-            holds: self.capabilities.hold.map(|_| Ok(holds.into_iter().collect())),
-            power_off_ends: Some(Ok(self.capabilities.power_off_ends_billing)),
-            ..CloudFacts::default()
-        };
-        Box::pin(async move { facts })
     }
 
     fn forget(&self) {}

@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::{cloud::Notice, doctor::facts::MetadataFacts};
+use lightsout_core::cloud::Notice;
 use tokio::sync::mpsc;
 
-use crate::{CloudFuture, Identity, Looked, NoticeIntervals, Notices};
+use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
 
 /// What an instance is told. Clones tell the same.
 #[derive(Clone, Debug)]
@@ -39,11 +39,6 @@ impl Notices for FakeNotices {
 
     fn tags<'a>(&'a self, _: &'a str, _: Duration) -> CloudFuture<'a, Vec<(String, String)>> {
         Box::pin(async { Ok(Vec::new()) })
-    }
-
-    /// There is no service that could be set up wrongly.
-    fn look(&self) -> Looked<'_, MetadataFacts> {
-        Box::pin(async { MetadataFacts::default() })
     }
 
     fn watch(&self, _: NoticeIntervals) -> mpsc::Receiver<Notice> {

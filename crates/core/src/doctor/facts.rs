@@ -254,6 +254,8 @@ pub struct CloudFacts {
     pub hop_limit: Option<Fact<u32>>,
     /// The place in its group.
     pub membership: Option<Fact<Membership>>,
+    /// The name of its group.
+    pub group_name: Option<String>,
     /// Its group.
     pub group: Option<Fact<GroupFacts>>,
     /// What holds endings off.

@@ -289,6 +289,7 @@ fn good_cloud() -> CloudFacts {
         },
         hop_limit: Some(Ok(1)),
         membership: Some(Ok(Membership::InService { protected: true })),
+        group_name: Some("ci".into()),
         group: Some(Ok(group)),
         holds: Some(Ok(vec![hold])),
         other_scalers: Some(Ok(Vec::new())),

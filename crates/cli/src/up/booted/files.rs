@@ -59,6 +59,10 @@ pub(crate) fn archive(config: &FleetConfig, image: &MachineImage, boot: &Boot) -
     }
     if let Some(agent) = &config.agent {
         tar.file("usr/bin/lightsout-agent", 0o755, &fs::read(agent)?)?;
+        // What it becomes for a diagnosis; the image's may be of another build.
+        if let Ok(doctor) = fs::read(agent.with_file_name("lightsout-doctor")) {
+            tar.file("usr/lib/lightsout/lightsout-doctor", 0o755, &doctor)?;
+        }
     }
     tar.end()
 }

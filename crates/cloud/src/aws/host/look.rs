@@ -23,7 +23,8 @@ const NEEDED: [(&str, &str); 4] = [
 ];
 
 impl AwsHost {
-    pub(super) async fn look_at_all(&self) -> CloudFacts {
+    /// Looks at all of it.
+    pub(in crate::aws) async fn look(&self) -> CloudFacts {
         let membership = said(self.describe_self().await);
         let mut facts = CloudFacts { membership: Some(membership), ..CloudFacts::default() };
         let (metadata, shutdown, terminate, tag) = tokio::join!(
@@ -40,6 +41,7 @@ impl AwsHost {
         facts.rights = vec![("ec2:TerminateInstances", terminate), ("ec2:CreateTags", tag)];
         if let Some(group) = self.known_group() {
             Box::pin(self.look_at_group(&group, &mut facts)).await;
+            facts.group_name = Some(group);
         }
         facts
     }

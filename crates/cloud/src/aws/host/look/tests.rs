@@ -82,7 +82,7 @@ async fn what_the_role_may_not_see_is_not_known_and_nothing_else_is_lost_with_it
     })
     .await;
     let identity = crate::Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: None };
-    let facts = Box::pin(AwsHost::with(&identity, None, towards(&server.url).await).look_at_all()).await;
+    let facts = Box::pin(AwsHost::with(&identity, None, towards(&server.url).await).look()).await;
     assert!(facts.membership.is_some_and(|membership| membership.is_ok()));
     assert!(facts.group.is_some_and(|group| group.is_ok_and(|group| group.max == 5)));
     assert_eq!(facts.holds, Some(Ok(vec![])));
