@@ -103,7 +103,7 @@ async fn check_pool(
             finding.seen.push(format!("group {} from {min} to {max}, desired {desired}", settings.group));
             finding.warnings = doubts(&settings, &view.group);
         }
-        Err(error) => finding.errors.push(error),
+        Err(error) => finding.errors.push(error.message),
     }
     match reading {
         Ok(Reading { demand: Demand { queued, running, .. }, missing }) => {
@@ -112,7 +112,7 @@ async fn check_pool(
             finding.errors.extend(missing.map(|missing| format!("the queue was read in part: {missing}")));
         }
         Err(Unread::Elsewhere(why)) => finding.warnings.push(format!("the queue was not tried: this scaler {why}")),
-        Err(Unread::Failed(error)) => finding.errors.push(error),
+        Err(Unread::Failed(error)) => finding.errors.push(error.message),
     }
     finding.warnings.extend(shared);
     finding

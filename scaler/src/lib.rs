@@ -15,6 +15,7 @@ mod regions;
 mod scheduler;
 mod slots;
 mod tokens;
+mod trouble;
 mod webhooks;
 
 #[cfg(test)]

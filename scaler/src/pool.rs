@@ -16,7 +16,7 @@ use lightsout_core::{
     cloud::Floor,
     duration::format_duration,
     platform::{Demand, Queue, Reading},
-    record::{Decision, Outcome, Spent},
+    record::{Decision, Outcome, Spent, TickTrouble},
     scaling::{Capacity, Experience, Lately, Past, Plan, floor, plan},
     settings::{PoolSettings, ScalerSettings},
 };
@@ -29,6 +29,7 @@ use self::reading::MAX_REQUESTS;
 use crate::{
     regions::{Describing, RegionName, Regions},
     tokens::Tokens,
+    trouble::{Trouble, of_platform},
 };
 
 /// What a tick needs besides its pool: shared by all.
@@ -181,13 +182,15 @@ impl Pool {
             reason: None,
             missing: None,
             error: None,
+            trouble: None,
             failed_launches: Vec::new(),
             launches_suspended: false,
             ms: Spent::default(),
         };
         if let Err(error) = self.attempt(&context, group, started, &mut record).await {
             record.result = Outcome::Failed;
-            record.error = Some(error);
+            record.trouble = Some(error.kind);
+            record.error = Some(error.message);
         }
         self.log_transition(&record);
         record.ms.total = millis(started.elapsed());
@@ -201,7 +204,7 @@ impl Pool {
         group: Describing,
         started: Instant,
         record: &mut Decision,
-    ) -> Result<(), String> {
+    ) -> Result<(), Trouble> {
         let until = started + context.deadline;
         let settings = Rc::clone(&self.settings);
         let reading = async { (self.read(context, started, until).await, started.elapsed()) };
@@ -217,11 +220,12 @@ impl Pool {
                 return Ok(());
             }
             (Err(Unread::Failed(queue)), Ok(_)) => return Err(queue),
-            (Err(Unread::Failed(queue)), Err(group)) => return Err(format!("{queue}; and {group}")),
+            (Err(Unread::Failed(queue)), Err(group)) => return Err(queue.and(&group)),
         };
 
         // What was counted is a lower bound, and raising to one is right: what is missing holds nothing back.
         let whole = missing.is_none();
+        record.trouble = missing.as_ref().map(|missing| of_platform(missing.kind));
         record.missing = missing.map(|missing| missing.message);
         let first_look = self.look(&view);
         if whole {
@@ -243,7 +247,7 @@ impl Pool {
                 decided = self.decide(&demand, &view.group, self.highest(&changes));
                 explain(record, &decided);
                 self.carry_out(context, &view.group, &decided, until, record).await?;
-                Ok::<_, String>(view)
+                Ok::<_, Trouble>(view)
             };
             view = Box::pin(raise).await?;
             drop(slot);
@@ -310,25 +314,26 @@ pub(crate) async fn view(
     settings: &PoolSettings,
     describing: Describing,
     until: Instant,
-) -> Result<View, String> {
+) -> Result<View, Trouble> {
     let location = || context.regions.region(&settings.region).groups.location();
-    let views = timeout_at(until.into(), describing)
-        .await
-        .map_err(|_| {
-            format!("the groups of {} were not described within {}", location(), format_duration(context.deadline))
-        })?
-        .map_err(|error| error.to_string())?;
+    let views = timeout_at(until.into(), describing).await.map_err(|_| {
+        let span = format_duration(context.deadline);
+        Trouble::late(format!("the groups of {} were not described within {span}", location()))
+    })??;
     match views.groups.get(&settings.group) {
         Some(GroupView { unscalable: Some(why), .. }) => {
-            Err(format!("the group {} of {} cannot be scaled: {why}", settings.group, location()))
+            Err(Trouble::other(format!("the group {} of {} cannot be scaled: {why}", settings.group, location())))
         }
         Some(group) => Ok(View { group: group.clone(), at: views.at, took: views.took }),
-        None => Err(format!(
-            "there is no group {} in {}; create it, or correct group or region of the pool {}",
-            settings.group,
-            location(),
-            settings.name
-        )),
+        None => Err(Trouble {
+            kind: TickTrouble::NotFound,
+            message: format!(
+                "there is no group {} in {}; create it, or correct group or region of the pool {}",
+                settings.group,
+                location(),
+                settings.name
+            ),
+        }),
     }
 }
 

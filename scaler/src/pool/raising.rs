@@ -19,7 +19,7 @@ use lightsout_core::{
 use tokio::time::{timeout, timeout_at};
 
 use super::{Pool, TickContext, View, millis, view};
-use crate::{regions::Describing, slots::Slot};
+use crate::{regions::Describing, slots::Slot, trouble::Trouble};
 
 /// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody
 /// else raised.
@@ -28,7 +28,7 @@ const MAX_VIEW_AGE: Duration = Duration::from_secs(1);
 /// What was seen of a group right before a raise.
 pub(super) struct SecondLook {
     /// The group, if it was described again.
-    view: Option<Result<View, String>>,
+    view: Option<Result<View, Trouble>>,
     /// Its history, unless the cloud refuses a raise on a stale reading by itself.
     history: Option<Result<Vec<CapacityChange>, String>>,
     at: Instant,
@@ -72,7 +72,7 @@ pub(super) async fn looks(
     settings: &PoolSettings,
     describing: Describing,
     until: Instant,
-) -> Result<(View, Option<SecondLook>), String> {
+) -> Result<(View, Option<SecondLook>), Trouble> {
     let seen = view(context, settings, describing, until).await?;
     if context.looks_early && is_guarded(context, settings) && seen.group.desired < seen.group.max {
         let look = Box::pin(second_look(context, settings, true, until)).await;
@@ -121,7 +121,7 @@ impl Pool {
         first: bool,
         early: Option<SecondLook>,
         until: Instant,
-    ) -> Result<(View, Vec<Change>), String> {
+    ) -> Result<(View, Vec<Change>), Trouble> {
         let higher = self.highest(&[]) > seen.group.desired;
         let describe = seen.at.elapsed() > MAX_VIEW_AGE || (is_guarded(context, &self.settings) && (first || higher));
         let look = match early.filter(|look| look.at.elapsed() <= MAX_VIEW_AGE) {
@@ -162,7 +162,7 @@ impl Pool {
         decided: &Plan,
         until: Instant,
         record: &mut Decision,
-    ) -> Result<(), String> {
+    ) -> Result<(), Trouble> {
         let &Plan::Raise { to, .. } = decided else { return Ok(()) };
         if context.dry_run {
             record.result = Outcome::WouldRaise;
@@ -179,14 +179,12 @@ impl Pool {
             self.lately.learn(now, to);
             self.experience.raised(to, now);
         }
-        raised
-            .map_err(|_| {
-                format!(
-                    "the raise to {to} was not answered within {}; the next tick sees whether it took effect",
-                    format_duration(context.deadline)
-                )
-            })?
-            .map_err(|error| error.to_string())?;
+        raised.map_err(|_| {
+            Trouble::late(format!(
+                "the raise to {to} was not answered within {}; the next tick sees whether it took effect",
+                format_duration(context.deadline)
+            ))
+        })??;
         record.result = Outcome::Raised;
         self.raised = Some(Instant::now());
         for doubt in seen.doubts.iter().filter(|doubt| doubt.kind == DoubtKind::LaunchesSuspended) {

@@ -14,6 +14,7 @@ use lightsout_core::{
 use tokio::time::timeout_at;
 
 use super::{Pool, TickContext};
+use crate::trouble::Trouble;
 
 /// How many requests the pools with the same address may have open at once, all together: a platform counts who asks,
 /// not for which pool. It bounds memory and connections, too; a platform that is slow delays its own pools only.
@@ -30,7 +31,7 @@ pub(crate) enum Unread {
     /// Somebody else reads it, and only one can.
     Elsewhere(String),
     /// It failed.
-    Failed(String),
+    Failed(Trouble),
 }
 
 impl Pool {
@@ -79,12 +80,12 @@ impl Pool {
             self.not_before = until;
             self.no_hint_before = until.filter(|_| throttled || wish.is_some_and(|wish| wish > PACE));
             return read.map_err(|error| match error.kind {
-                ErrorKind::TimeOver => Unread::Failed(format!(
+                ErrorKind::TimeOver => Unread::Failed(Trouble::late(format!(
                     "the queue was not read: {}; raise `deadline`, see why {} is slow, or \
                      give its pools more time with `tick`: all together they have {MAX_REQUESTS} requests open at once",
                     error.message,
                     self.settings.platform.address()
-                )),
+                ))),
                 ErrorKind::Occupied(_) => Unread::Elsewhere(error.message),
                 ErrorKind::Unauthorized
                 | ErrorKind::Forbidden
@@ -94,7 +95,7 @@ impl Pool {
                 | ErrorKind::Server
                 | ErrorKind::Unreachable
                 | ErrorKind::Malformed
-                | ErrorKind::Refused => Unread::Failed(error.message),
+                | ErrorKind::Refused => Unread::Failed(error.into()),
             });
         }
     }
@@ -113,14 +114,16 @@ impl Pool {
         }
     }
 
-    async fn open(&self, context: &TickContext, until: Instant) -> Result<(Box<dyn Queue>, Option<Instant>), String> {
+    async fn open(&self, context: &TickContext, until: Instant) -> Result<(Box<dyn Queue>, Option<Instant>), Trouble> {
         let platform = &self.settings.platform;
-        let open = |queue: Result<Box<dyn Queue>, ExchangeError>, at| Ok((queue.map_err(|error| error.message)?, at));
+        let open = |queue: Result<Box<dyn Queue>, ExchangeError>, at| Ok((queue?, at));
         let Some(source) = platform.secret() else { return open(platform.open(None), None) };
         let token = timeout_at(until.into(), context.tokens.get(self.settings.region.as_ref(), source))
             .await
-            .map_err(|_| format!("no secret from {source} within {}", format_duration(context.deadline)))?
-            .map_err(|error| error.to_string())?;
+            .map_err(|_| {
+                Trouble::late(format!("no secret from {source} within {}", format_duration(context.deadline)))
+            })?
+            .map_err(|error| Trouble::other(error.to_string()))?;
         open(platform.open(Some(token.secret)), Some(token.at))
     }
 }

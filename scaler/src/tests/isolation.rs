@@ -1,4 +1,4 @@
-use lightsout_core::record::Outcome;
+use lightsout_core::record::{Outcome, TickTrouble};
 
 use super::*;
 use crate::failure::{Failure, summarize};
@@ -22,6 +22,7 @@ async fn a_broken_or_slow_pool_hinders_no_other() {
         assert!(error.contains(part), "{error} lacks {part}");
     }
     assert_eq!(records[2].pool, "slow", "the others do not wait for it");
+    assert_eq!(records[2].trouble, Some(TickTrouble::Unavailable));
     assert_eq!(groups.desired("a"), 2);
     assert_eq!(groups.desired("slow"), 0);
 }
@@ -41,6 +42,7 @@ async fn a_failed_describe_fails_the_pools_of_its_region_only() {
     let mut records = ticked(&mut scheduler).await;
     records.sort_by(|a, b| a.pool.cmp(&b.pool));
     assert_eq!(records[0].error.as_deref(), Some("the cloud throttles the account's calls"));
+    assert_eq!(records[0].trouble, Some(TickTrouble::Throttled));
     assert_eq!(records[1].result, Outcome::Raised);
 }
 
@@ -55,6 +57,7 @@ async fn an_unknown_group_is_named_with_its_pool_and_region() {
         records[0].error.as_deref(),
         Some("there is no group a in eu-west-1; create it, or correct group or region of the pool linux")
     );
+    assert_eq!(records[0].trouble, Some(TickTrouble::NotFound));
     assert_eq!(groups.desired("b"), 1);
 }
 

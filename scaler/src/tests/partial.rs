@@ -1,6 +1,6 @@
 //! A reading that failed in part: what was counted is a lower bound.
 
-use lightsout_core::record::Outcome;
+use lightsout_core::record::{Outcome, TickTrouble};
 
 use super::*;
 use crate::failure::summarize;
@@ -17,7 +17,7 @@ async fn what_was_counted_is_raised_to_and_what_is_missing_is_told() {
     let failed = scheduler.once(|record| records.push(record.clone())).await;
     assert_eq!((records[0].result, records[0].to), (Outcome::Raised, Some(3)));
     assert_eq!(records[0].missing.as_deref(), Some("cannot read the jobs of project b: HTTP 403"));
-    assert_eq!(records[0].error, None);
+    assert_eq!((&records[0].error, records[0].trouble), (&None, Some(TickTrouble::Forbidden)));
     assert_eq!(groups.desired("a"), 3);
     let error = summarize(1, &failed).unwrap_err().to_string();
     assert!(error.contains("project b"), "`once` exits with 1: {error}");

@@ -173,6 +173,7 @@ mod tests {
             reason: Some("3 waiting".into()),
             missing: None,
             error: error.map(str::to_owned),
+            trouble: None,
             failed_launches: Vec::new(),
             launches_suspended: false,
             ms: Spent::default(),

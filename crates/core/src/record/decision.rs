@@ -52,6 +52,24 @@ pub struct Spent {
     pub total: u64,
 }
 
+/// What kind of failure keeps a tick from its work, or from a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TickTrouble {
+    /// The token or the credentials are missing, wrong or expired.
+    Unauthorized,
+    /// They lack a right.
+    Forbidden,
+    /// What was named does not exist, or may not be seen.
+    NotFound,
+    /// Too many requests.
+    Throttled,
+    /// No answer, or a failure of the other side: it may pass by itself.
+    Unavailable,
+    /// Something else: see the message.
+    Other,
+}
+
 /// Why a group could not launch an instance, as far as its own words tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +127,9 @@ pub struct Decision {
     /// What failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What kind of failure `error` or `missing` is; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<TickTrouble>,
     /// Launches of the group that failed lately, the newest first and at most three; looked up while jobs wait and nothing comes of a raise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_launches: Vec<FailedLaunch>,
@@ -186,6 +207,7 @@ mod tests {
             why: Some(why),
             missing: None,
             error: None,
+            trouble: None,
             failed_launches: Vec::new(),
             launches_suspended: false,
             ms: Spent { demand: Some(31), describe: Some(12), raise: None, total: 43 },

@@ -10,8 +10,8 @@ use lightsout_core::{
     agent::phase::LeaveReason,
     record::{
         BootPart, DecidedBy, Decision, Departure, FailedLaunch, Incident, IncidentKind, JobsAtEnd, LaunchTrouble,
-        NoticeKind, NoticeSeen, Outcome, PhaseSpan, Proof, ProofBy, ProofStep, Record, Severity, Spent, Versions,
-        Warning, Way,
+        NoticeKind, NoticeSeen, Outcome, PhaseSpan, Proof, ProofBy, ProofStep, Record, Severity, Spent, TickTrouble,
+        Versions, Warning, Way,
     },
     scaling::{Explanation, Limit, Outlook},
 };
@@ -53,6 +53,7 @@ fn decision() -> Decision {
         reason: Some("3 waiting".into()),
         missing: Some("1 of 9 projects was refused".into()),
         error: Some("no".into()),
+        trouble: Some(TickTrouble::Unauthorized),
         failed_launches: vec![FailedLaunch {
             time: TIME.into(),
             trouble: LaunchTrouble::Capacity,
@@ -167,6 +168,7 @@ fn what_is_required_is_what_every_record_has() {
         reason: None,
         missing: None,
         error: None,
+        trouble: None,
         failed_launches: Vec::new(),
         launches_suspended: false,
         ..decision()
@@ -239,6 +241,15 @@ fn each_word_is_in_the_schema() {
     let outcomes =
         [Outcome::Held, Outcome::Raised, Outcome::WouldRaise, Outcome::Queued, Outcome::Standby, Outcome::Failed];
     assert_eq!(words("decision/properties/result"), texts(outcomes.map(written).into()));
+    let troubles = [
+        TickTrouble::Unauthorized,
+        TickTrouble::Forbidden,
+        TickTrouble::NotFound,
+        TickTrouble::Throttled,
+        TickTrouble::Unavailable,
+        TickTrouble::Other,
+    ];
+    assert_eq!(words("decision/properties/trouble"), texts(troubles.map(written).into()));
     let troubles = [
         LaunchTrouble::Capacity,
         LaunchTrouble::Quota,

@@ -1,0 +1,70 @@
+//! Why a tick did not do its work, or not all of it.
+
+use lightsout_core::{
+    cloud::{CloudError, CloudErrorKind},
+    exchange::{ErrorKind, ExchangeError},
+    record::TickTrouble,
+};
+
+/// What kind of failure it was, and what happened, in words that say what to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) kind: TickTrouble,
+    pub(crate) message: String,
+}
+
+impl Trouble {
+    /// No answer in time.
+    pub(crate) fn late(message: String) -> Self {
+        Self { kind: TickTrouble::Unavailable, message }
+    }
+
+    /// One that only its message tells more of.
+    pub(crate) fn other(message: String) -> Self {
+        Self { kind: TickTrouble::Other, message }
+    }
+
+    /// With this besides.
+    pub(crate) fn and(self, other: &Self) -> Self {
+        Self { kind: self.kind, message: format!("{}; and {}", self.message, other.message) }
+    }
+}
+
+/// The kind of a platform's failure.
+pub(crate) fn of_platform(kind: ErrorKind) -> TickTrouble {
+    match kind {
+        ErrorKind::Unauthorized => TickTrouble::Unauthorized,
+        ErrorKind::Forbidden => TickTrouble::Forbidden,
+        ErrorKind::NotFound | ErrorKind::NoRunner => TickTrouble::NotFound,
+        ErrorKind::Throttled(_) => TickTrouble::Throttled,
+        ErrorKind::Server | ErrorKind::Unreachable | ErrorKind::TimeOver => TickTrouble::Unavailable,
+        ErrorKind::Occupied(_) | ErrorKind::Malformed | ErrorKind::Refused => TickTrouble::Other,
+    }
+}
+
+fn of_cloud(kind: CloudErrorKind) -> TickTrouble {
+    match kind {
+        CloudErrorKind::Credentials => TickTrouble::Unauthorized,
+        CloudErrorKind::Denied => TickTrouble::Forbidden,
+        CloudErrorKind::NotFound => TickTrouble::NotFound,
+        CloudErrorKind::Throttled => TickTrouble::Throttled,
+        CloudErrorKind::Timeout | CloudErrorKind::Unreachable => TickTrouble::Unavailable,
+        CloudErrorKind::AtFloor
+        | CloudErrorKind::OutOfBounds
+        | CloudErrorKind::InProgress
+        | CloudErrorKind::NothingHeld
+        | CloudErrorKind::Other => TickTrouble::Other,
+    }
+}
+
+impl From<ExchangeError> for Trouble {
+    fn from(error: ExchangeError) -> Self {
+        Self { kind: of_platform(error.kind), message: error.message }
+    }
+}
+
+impl From<CloudError> for Trouble {
+    fn from(error: CloudError) -> Self {
+        Self { kind: of_cloud(error.kind), message: error.to_string() }
+    }
+}
