@@ -1,5 +1,6 @@
 //! One pool and its tick.
 
+mod launches;
 mod raising;
 mod reading;
 
@@ -11,7 +12,7 @@ use std::{
 
 use futures_util::future::join;
 use jiff::Timestamp;
-use lightsout_cloud::{GroupView, Groups};
+use lightsout_cloud::{DoubtKind, GroupView, Groups};
 use lightsout_core::{
     cloud::Floor,
     duration::format_duration,
@@ -25,7 +26,7 @@ use tokio::{sync::Semaphore, time::timeout_at};
 
 pub(crate) use self::reading::Unread;
 
-use self::reading::MAX_REQUESTS;
+use self::{launches::Launches, reading::MAX_REQUESTS};
 use crate::{
     regions::{Describing, RegionName, Regions},
     tokens::Tokens,
@@ -92,6 +93,8 @@ pub(crate) struct Pool {
     waited: u32,
     /// Whether the group's history could not be read.
     blind: bool,
+    /// Launches that failed.
+    launches: Launches,
     /// The floor that was written last.
     floor: Floor,
     /// When its last tick began.
@@ -130,6 +133,7 @@ impl Pool {
                 experience: Experience::default(),
                 waited: 0,
                 blind: false,
+                launches: Launches::default(),
                 floor: Floor::default(),
                 began: None,
                 health: Health::Good,
@@ -253,6 +257,8 @@ impl Pool {
             drop(slot);
         }
         self.waited = 0;
+        record.launches_suspended = view.group.doubts.iter().any(|doubt| doubt.kind == DoubtKind::LaunchesSuspended);
+        Box::pin(self.tell_launches(context, until, record)).await;
         if !context.dry_run && whole {
             let wanted = floor(&settings.policy, capacity(&view.group, 0));
             if let Some(floor) = Floor::renewed(view.group.floor, self.floor, wanted, Timestamp::now()) {

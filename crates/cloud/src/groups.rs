@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lightsout_core::cloud::{Capabilities, CapacityChange, Floor};
+use lightsout_core::{
+    cloud::{Capabilities, CapacityChange, Floor},
+    record::FailedLaunch,
+};
 
 use crate::CloudFuture;
 
@@ -18,9 +21,8 @@ pub trait Groups: Send + Sync {
     /// Reads these groups in as few calls as possible. A group that does not exist is missing from the map.
     fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>>;
 
-    /// How a group's desired capacity changed of late, as its history tells: at least the changes of the last half minute that
-    /// the history shows by now, up to some hundred. Empty where a cloud keeps none.
-    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Vec<CapacityChange>>;
+    /// What a group's history tells of late. Empty where a cloud keeps none.
+    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History>;
 
     /// Sets the capacity of a group that was seen like this, to an absolute number above what was seen. Sent once:
     /// after [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the next describe tells whether it was
@@ -31,6 +33,15 @@ pub trait Groups: Send + Sync {
     /// Leaves the floor for the group's agents: advice, which idle ones read as
     /// [`Room::floor`](lightsout_core::cloud::Room::floor).
     fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()>;
+}
+
+/// What a group's history tells of late.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// How its desired capacity changed: at least the changes of the last half minute that the history shows by now, up to some hundred.
+    pub changes: Vec<CapacityChange>,
+    /// The launches that failed, newest first, up to some hundred.
+    pub failed_launches: Vec<FailedLaunch>,
 }
 
 /// One group as the scaler sees it, without its instances.

@@ -20,7 +20,7 @@ use lightsout_core::cloud::CloudError;
 #[cfg(feature = "host")]
 use lightsout_core::doctor::facts::{CloudFacts, MetadataFacts};
 
-pub use groups::{Doubt, DoubtKind, GroupView, Groups};
+pub use groups::{Doubt, DoubtKind, GroupView, Groups, History};
 pub use host::Host;
 pub use notices::{Identity, NoticeIntervals, Notices};
 pub use secrets::{SecretError, Secrets, local};

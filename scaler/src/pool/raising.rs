@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::join;
 use jiff::Timestamp;
-use lightsout_cloud::{DoubtKind, GroupView};
+use lightsout_cloud::{DoubtKind, GroupView, History};
 use lightsout_core::{
     cloud::{CapacityChange, CloudErrorKind, Floor},
     duration::format_duration,
@@ -30,7 +30,7 @@ pub(super) struct SecondLook {
     /// The group, if it was described again.
     view: Option<Result<View, Trouble>>,
     /// Its history, unless the cloud refuses a raise on a stale reading by itself.
-    history: Option<Result<Vec<CapacityChange>, String>>,
+    history: Option<Result<History, String>>,
     at: Instant,
 }
 
@@ -131,9 +131,10 @@ impl Pool {
         let latest = look.view.unwrap_or(Ok(seen))?;
         let changes = match look.history {
             None => Vec::new(),
-            Some(Ok(changes)) => {
+            Some(Ok(history)) => {
                 self.blind = false;
-                self.times(&changes)
+                self.launches.learn(history.failed_launches);
+                self.times(&history.changes)
             }
             Some(Err(error)) => self.without_history(&error),
         };

@@ -1,4 +1,5 @@
-use lightsout_core::record::Outcome;
+use lightsout_cloud::{Doubt, DoubtKind};
+use lightsout_core::record::{FailedLaunch, LaunchTrouble, Outcome};
 
 use super::*;
 
@@ -13,6 +14,29 @@ async fn raises_to_the_need_and_then_holds() {
     let second = ticked(&mut scheduler).await.remove(0);
     assert_eq!((second.result, second.to, second.ms.raise), (Outcome::Held, None, None));
     assert_eq!(calls(&groups), ["describe a", "describe a", "history a", "raise a 3", "describe a"]);
+}
+
+#[tokio::test]
+async fn launches_that_failed_are_told_while_jobs_wait() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let failed = FailedLaunch {
+        time: jiff::Timestamp::now().to_string(),
+        trouble: LaunchTrouble::Quota,
+        message: "no more".into(),
+    };
+    groups.remember_failure("a", failed.clone());
+    groups.change("a", |view| {
+        let text = "switched off".into();
+        view.doubts = vec![Doubt { kind: DoubtKind::LaunchesSuspended, text }];
+    });
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    for expected in [Outcome::Raised, Outcome::Held] {
+        let record = ticked(&mut scheduler).await.remove(0);
+        assert_eq!((record.result, record.launches_suspended), (expected, true));
+        assert_eq!(record.failed_launches, std::slice::from_ref(&failed));
+    }
+    scheduler.replace_queues(|| Box::new(waiting(0)));
+    assert_eq!(ticked(&mut scheduler).await[0].failed_launches, [], "nobody waits for them");
 }
 
 #[tokio::test]

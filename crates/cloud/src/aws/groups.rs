@@ -1,6 +1,7 @@
 //! Auto Scaling groups.
 
 mod history;
+mod launches;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,10 +9,10 @@ use std::{
 };
 
 use aws_sdk_autoscaling::{Client, config, types};
-use lightsout_core::cloud::{Capabilities, CapacityChange, Floor};
+use lightsout_core::cloud::{Capabilities, Floor};
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, FLOOR_TAG, count, once};
-use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups};
+use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups, History};
 
 /// How many groups one describe may name (EC2 Auto Scaling API reference, `MaxRecords`).
 const GROUPS_PER_CALL: usize = 100;
@@ -55,7 +56,7 @@ impl Groups for AwsGroups {
         self.aws.call(self.read(names))
     }
 
-    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Vec<CapacityChange>> {
+    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History> {
         self.aws.call(self.read_history(name))
     }
 
@@ -94,7 +95,7 @@ impl AwsGroups {
     }
 
     /// The newest page is enough: what counts is half a minute old at most.
-    async fn read_history(&self, name: &str) -> Result<Vec<CapacityChange>, AwsError> {
+    async fn read_history(&self, name: &str) -> Result<History, AwsError> {
         const ACTION: &str = "autoscaling:DescribeScalingActivities";
         let answer = self
             .client()
@@ -105,7 +106,7 @@ impl AwsGroups {
             .send()
             .await
             .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(history::changes(answer.activities()))
+        Ok(history::told(answer.activities()))
     }
 
     async fn write_capacity(&self, name: &str, to: u32) -> Result<(), AwsError> {

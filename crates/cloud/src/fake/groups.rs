@@ -5,10 +5,13 @@ use std::{
     fmt,
 };
 
-use lightsout_core::cloud::{Capabilities, CapacityChange, CloudError, CloudErrorKind, Floor};
+use lightsout_core::{
+    cloud::{Capabilities, CapacityChange, CloudError, CloudErrorKind, Floor},
+    record::FailedLaunch,
+};
 
 use crate::{
-    CloudFuture, GroupView, Groups,
+    CloudFuture, GroupView, Groups, History,
     fake::{CAPABILITIES, Fault, Script},
 };
 
@@ -63,7 +66,7 @@ struct State {
     groups: BTreeMap<String, GroupView>,
     /// What describes tell instead, each of these groups.
     stale: BTreeMap<String, GroupView>,
-    history: BTreeMap<String, Vec<CapacityChange>>,
+    history: BTreeMap<String, History>,
     after_describe: Option<Change>,
 }
 
@@ -125,7 +128,12 @@ impl FakeGroups {
 
     /// Adds a change to what the group's history tells.
     pub fn remember(&self, name: &str, change: CapacityChange) {
-        self.script.lock().state.history.entry(name.to_owned()).or_default().push(change);
+        self.script.lock().state.history.entry(name.to_owned()).or_default().changes.push(change);
+    }
+
+    /// Adds a launch that failed to it, the newest one so far.
+    pub fn remember_failure(&self, name: &str, launch: FailedLaunch) {
+        self.script.lock().state.history.entry(name.to_owned()).or_default().failed_launches.insert(0, launch);
     }
 
     /// The desired capacity of a group.
@@ -177,7 +185,7 @@ impl Groups for FakeGroups {
         }))
     }
 
-    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Vec<CapacityChange>> {
+    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History> {
         let call = GroupsCall::History(name.to_owned());
         Box::pin(self.script.call(call, move |state| Ok(state.history.get(name).cloned().unwrap_or_default())))
     }

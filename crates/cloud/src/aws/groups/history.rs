@@ -1,8 +1,14 @@
-//! What a group's activities tell of its desired capacity.
+//! What a group's activities tell of its desired capacity, and of launches that failed.
 
-use aws_sdk_autoscaling::types::Activity;
+use aws_sdk_autoscaling::types::{Activity, ScalingActivityStatusCode};
 use jiff::Timestamp;
-use lightsout_core::cloud::{CapacityChange, ChangeKind};
+use lightsout_core::{
+    cloud::{CapacityChange, ChangeKind},
+    record::FailedLaunch,
+};
+
+use super::launches;
+use crate::History;
 
 /// Stands between the time and the numbers where somebody set the desired capacity: a person, a policy, a schedule (EC2 Auto
 /// Scaling User Guide, "Verify a scaling activity"). Every launch and every ending that follows from it repeats it.
@@ -10,8 +16,23 @@ const SET: &str = "changing the desired capacity from ";
 /// Where an instance left and the desired capacity fell with it.
 const LEFT: &str = "in response to a user request, shrinking the capacity from ";
 
+/// What these activities tell, which are the newest first.
+pub(super) fn told(activities: &[Activity]) -> History {
+    History { changes: changes(activities), failed_launches: activities.iter().filter_map(failed_launch).collect() }
+}
+
+fn failed_launch(activity: &Activity) -> Option<FailedLaunch> {
+    let status = activity.status_code().map(ScalingActivityStatusCode::as_str).unwrap_or_default();
+    let message = activity.status_message().unwrap_or_default();
+    launches::failed(format!("{:.3}", begun(activity)?), activity.description().unwrap_or_default(), status, message)
+}
+
+fn begun(activity: &Activity) -> Option<Timestamp> {
+    Timestamp::from_millisecond(activity.start_time()?.to_millis().ok()?).ok()
+}
+
 /// The changes that these activities tell of, each once.
-pub(super) fn changes(activities: &[Activity]) -> Vec<CapacityChange> {
+fn changes(activities: &[Activity]) -> Vec<CapacityChange> {
     let mut changes = Vec::new();
     for activity in activities {
         let cause = activity.cause().unwrap_or_default();
@@ -21,8 +42,7 @@ pub(super) fn changes(activities: &[Activity]) -> Vec<CapacityChange> {
             }
         }
         if cause.contains(LEFT)
-            && let Some(at) =
-                activity.start_time().and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok())
+            && let Some(at) = begun(activity)
         {
             changes.push(CapacityChange { at, kind: ChangeKind::Left });
         }

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use lightsout_core::cloud::{ChangeKind, CloudErrorKind};
+use lightsout_core::{
+    cloud::{CapacityChange, ChangeKind, CloudErrorKind},
+    record::{FailedLaunch, LaunchTrouble},
+};
 use lightsout_io::testing::{Answer, SOON, Server};
 
 use super::*;
@@ -151,6 +154,10 @@ async fn the_history_tells_who_set_what_and_who_left() {
     let replaced = "At 2026-11-21T09:20:00Z instance i-2 was taken out of service in response to a user request.";
     let fewer = "At 2026-11-21T09:21:00Z an instance was taken out of service in response to a difference between desired and actual \
                  capacity, shrinking the capacity from 5 to 4.";
+    let failed = "<member><ActivityId>2</ActivityId><AutoScalingGroupName>g</AutoScalingGroupName><Description>Launching a new EC2 \
+                  instance.  Status Reason: We currently do not have sufficient c7i.large capacity.</Description><Cause>At noon</Cause>\
+                  <StartTime>2026-11-21T09:22:00Z</StartTime><StatusCode>Failed</StatusCode><StatusMessage>We currently do not have \
+                  sufficient c7i.large capacity.</StatusMessage></member>";
     let causes = [
         shrunk.to_owned(),
         format!("{set}{launched}"),
@@ -172,7 +179,7 @@ async fn the_history_tells_who_set_what_and_who_left() {
         .collect();
     let server = Server::start(move |_, _| {
         Answer::ok(format!(
-            "<DescribeScalingActivitiesResponse><DescribeScalingActivitiesResult><Activities>{members}</Activities>\
+            "<DescribeScalingActivitiesResponse><DescribeScalingActivitiesResult><Activities>{failed}{members}</Activities>\
              <NextToken>more</NextToken></DescribeScalingActivitiesResult></DescribeScalingActivitiesResponse>"
         ))
     })
@@ -180,13 +187,19 @@ async fn the_history_tells_who_set_what_and_who_left() {
     let history = AwsGroups::with(towards(&server.url).await).history("g").await.unwrap();
     let change = |at: &str, kind| CapacityChange { at: at.parse().unwrap(), kind };
     assert_eq!(
-        history,
+        history.changes,
         [
             change("2026-11-21T09:20:00.5Z", ChangeKind::Left),
             change("2026-11-21T09:18:16Z", ChangeKind::Set { to: 5 }),
             change("2026-11-21T09:10:00Z", ChangeKind::Set { to: 3 }),
         ]
     );
+    let launch = FailedLaunch {
+        time: "2026-11-21T09:22:00.000Z".into(),
+        trouble: LaunchTrouble::Capacity,
+        message: "We currently do not have sufficient c7i.large capacity.".into(),
+    };
+    assert_eq!(history.failed_launches, [launch]);
     let seen = server.seen();
     assert_eq!(seen.len(), 1, "what matters is on the newest page");
     assert!(
