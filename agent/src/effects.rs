@@ -30,6 +30,7 @@ use crate::{
     metadata_guard::Guard,
     platform_access::PlatformAccess,
     process::Process,
+    records::Delivery,
     runner_process::{RunnerProcess, last_words, unit_of},
 };
 
@@ -64,11 +65,13 @@ pub(crate) struct Effects {
     pub jobs: Arc<tokio::sync::Mutex<Jobs>>,
     /// The process whose exit will be told.
     pub watched: Arc<Mutex<Option<u32>>>,
+    /// Why the instance leaves, in words, once it does.
+    pub reason: Arc<Mutex<String>>,
 }
 
 impl Effects {
-    /// Takes an effect on. Never waits.
-    pub(crate) fn perform(&self, id: EffectId, effect: HostEffect) {
+    /// Takes an effect on, and performs it after what is to come first. Never waits.
+    pub(crate) fn perform(&self, id: EffectId, effect: HostEffect, first: Option<Delivery>) {
         if let HostEffect::WriteJournal(entry) = effect {
             // The writer lives as long as the program.
             let _ = self.journal.send((id, entry));
@@ -76,6 +79,9 @@ impl Effects {
         }
         let effects = self.clone();
         tokio::spawn(async move {
+            if let Some(first) = first {
+                first.await;
+            }
             let (result, runner) = effects.carry_out(effect).await;
             tracing::trace!(?effect, ?result, "effect");
             let _ = effects.inputs.send(Input::Result(id, result)).await;
@@ -190,7 +196,10 @@ impl Effects {
             CloudCall::End(Rung::Unhealthy) => host.report_unhealthy().await,
             CloudCall::End(Rung::Terminate) => host.terminate().await,
             CloudCall::End(Rung::PowerOff) => self.power_off().await,
-            CloudCall::RecordReason(why) => host.record_reason(why.as_str()).await,
+            CloudCall::RecordReason(why) => {
+                let said = self.reason.lock().map(|said| said.clone()).unwrap_or_default();
+                host.record_reason(if said.is_empty() { why.as_str() } else { &said }).await
+            }
         }
         .map(|()| CloudAnswer::Done)
     }
@@ -208,6 +217,13 @@ impl Effects {
             Ok(Ok(status)) => failed(format!("{program}: {status}")),
             Ok(Err(error)) => failed(format!("{program}: {error}")),
             Err(_) => failed(format!("{program} did not end within {POWER_OFF_TIMEOUT:?}")),
+        }
+    }
+
+    /// Why the instance leaves, in words, for whoever looks at it later.
+    pub(crate) fn say_reason(&self, words: String) {
+        if let Ok(mut reason) = self.reason.lock() {
+            *reason = words;
         }
     }
 

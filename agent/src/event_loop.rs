@@ -7,7 +7,8 @@ use lightsout_core::{
     agent::{
         Agent, Output,
         action::Request as AgentRequest,
-        event::{Order, OrderId, Outcome},
+        event::{Event, Order, OrderId, Outcome},
+        host::{CloudCall, HostEffect},
         phase::Phase,
     },
     time::Tick,
@@ -24,6 +25,7 @@ use crate::{
     input::{Answer, Input},
     life_sign::{self, LifeSign},
     memory,
+    records::Records,
     status::{StatusPublisher, StatusReport},
 };
 
@@ -32,6 +34,7 @@ pub(crate) struct EventLoop {
     pub agent: Agent,
     pub effects: Effects,
     pub publisher: StatusPublisher,
+    pub records: Records,
     pub(crate) life_sign: LifeSign,
     /// The CI platform's name, for the log.
     pub platform: &'static str,
@@ -54,6 +57,7 @@ impl EventLoop {
         let first = life_sign::first_after(sd_notify::watchdog_enabled());
         let mut life_sign = tokio::time::interval_at(Instant::now() + first, life_sign::PERIOD);
         loop {
+            self.records.stands(&self.agent, self.publisher.boot.parts());
             while let Some(output) = self.agent.poll_output() {
                 self.handle_output(output);
             }
@@ -89,12 +93,15 @@ impl EventLoop {
         self.publisher.boot.told(&input);
         let now = self.clock.now();
         match input {
-            Input::Event(event) => self.agent.handle(event, now),
+            Input::Event(event) => {
+                self.records.told(&event);
+                self.agent.handle(event, now);
+            }
             Input::Sampled(activity, token_refused) => self.agent.sampled(activity, token_refused, now),
             Input::Result(id, result) => self.agent.resume(id, result, now),
             Input::Request(request, answer) => self.handle_request(&request, answer, now),
             Input::Reloaded(Ok(policy)) => {
-                self.agent.handle(lightsout_core::agent::event::Event::Policy(policy), now);
+                self.agent.handle(Event::Policy(policy), now);
                 tracing::info!(
                     "read the settings again; [agent] policy is in force, everything else at the next start"
                 );
@@ -119,19 +126,29 @@ impl EventLoop {
         tracing::info!(?request, "an operator's order");
         let id = OrderId(self.waiting.last_key_value().map_or(0, |(last, _)| last.0.wrapping_add(1)));
         self.waiting.insert(id, answer);
+        self.records.ordered(order);
         self.agent.order(id, order, now);
     }
 
     fn handle_output(&mut self, output: Output) {
         self.publisher.boot.says(&output);
         match output {
-            Output::Effect { id, effect } => self.effects.perform(id, effect),
+            Output::Effect { id, effect } => {
+                if let HostEffect::Cloud(CloudCall::RecordReason(why)) = effect {
+                    self.effects.say_reason(self.records.tag(why));
+                }
+                let first = self.records.before(effect, &self.agent, self.publisher.boot.parts());
+                self.effects.perform(id, effect, first);
+            }
             Output::Reply { id, answer } => {
                 if let Some(waiting) = self.waiting.remove(&id) {
                     let _ = waiting.send(answer.map(Into::into));
                 }
             }
-            Output::Finished { request, outcome } => log(self.platform, request, &outcome),
+            Output::Finished { request, outcome } => {
+                self.records.finished(request, &outcome);
+                log(self.platform, request, &outcome);
+            }
         }
     }
 }

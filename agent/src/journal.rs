@@ -45,10 +45,12 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens the journal of this instance, and reads its last entry. A journal that cannot be read is reported and
     /// counts as none: then whatever runs is found by looking, and counts as busy. The first entry of a fresh instance
-    /// is written at once.
-    pub(crate) fn open(state_dir: &Path, instance: &str, clock: Clock) -> (Self, JournalEntry) {
+    /// is written at once. And whether there was none of this instance.
+    pub(crate) fn open(state_dir: &Path, instance: &str, clock: Clock) -> (Self, JournalEntry, bool) {
         let journal = Self { path: state_dir.join("journal.json"), instance: instance.to_owned(), clock };
-        let entry = match journal.read() {
+        let found = journal.read();
+        let first = found.is_none();
+        let entry = match found {
             Some(Contents { saved, served, registered, in_service_ms, proven, .. }) => {
                 let in_service = in_service_ms.map(|ms| clock.past_tick_of(ms));
                 JournalEntry { saved, served, registered, in_service, proven }
@@ -59,7 +61,7 @@ impl Journal {
             // A full disk must not blind the agent: what it must not forget it finds again, or says so when it cannot.
             tracing::error!(%error, "the journal cannot be written; a crash would forget a drain");
         }
-        (journal, entry)
+        (journal, entry, first)
     }
 
     fn read(&self) -> Option<Contents> {
@@ -144,7 +146,8 @@ mod tests {
     };
 
     fn open(folder: &tempfile::TempDir, instance: &str) -> (Journal, JournalEntry) {
-        Journal::open(folder.path(), instance, Clock::start())
+        let (journal, entry, _) = Journal::open(folder.path(), instance, Clock::start());
+        (journal, entry)
     }
 
     #[test]
@@ -161,11 +164,13 @@ mod tests {
     fn the_time_in_service_goes_on_over_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::start();
-        let (journal, _) = Journal::open(folder.path(), "i-1", clock);
+        let (journal, _, first) = Journal::open(folder.path(), "i-1", clock);
+        assert!(first);
         journal.write(JournalEntry { in_service: Some(clock.now()), ..LEAVING }).unwrap();
         // The next agent has another clock, and another start.
         let later = Clock::start();
-        let (_, entry) = Journal::open(folder.path(), "i-1", later);
+        let (_, entry, first) = Journal::open(folder.path(), "i-1", later);
+        assert!(!first);
         let served = later.now().since(entry.in_service.unwrap());
         assert!(served < std::time::Duration::from_secs(60), "{served:?}");
     }

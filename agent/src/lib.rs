@@ -26,6 +26,7 @@ mod metadata_guard;
 mod platform_access;
 mod probe;
 mod process;
+mod records;
 mod runner_process;
 mod runner_user;
 mod sampler;

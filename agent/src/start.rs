@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use lightsout_cloud::{Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
 use lightsout_core::{
-    agent::{Agent, event::Event, host::Told, salt::Salt},
+    agent::{Agent, chronicle::Life, event::Event, host::Told, salt::Salt},
     cloud::Notice,
     platform::HostContext,
     settings::{AgentSettings, RunnerUnit, SecretSource},
@@ -35,6 +35,7 @@ use crate::{
     lock::{self, Lock},
     metadata_guard::Guard,
     platform_access::PlatformAccess,
+    records::Records,
     runner_process::{RunnerProcess, systemd_runs},
     runner_user::{self, RunnerUser, own_variables},
     sampler, settings, signals,
@@ -143,7 +144,7 @@ pub(crate) async fn run_on(
         // Without them no runner starts, and the instance leaves at the boot deadline, which takes no disk.
         let _ = made.inspect_err(|error| tracing::error!("{error:#}"));
     }
-    let (journal, entry) = Journal::open(&settings.state_dir, &instance, clock);
+    let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);
     if let Some(process) = &found {
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
     }
@@ -178,6 +179,7 @@ pub(crate) async fn run_on(
         launch: Arc::default(),
         jobs: Arc::default(),
         watched: Arc::new(Mutex::new(None)),
+        reason: Arc::default(),
     };
     let runner_alive = found.is_some();
     if runner_alive {
@@ -211,12 +213,16 @@ pub(crate) async fn run_on(
         inputs.clone(),
     ));
     sampler::spawn(&platform, engine, &inputs, interval);
+    let life = Life { instance: instance.clone(), platform: settings.platform.platform().into(), rules, first };
+    let records = Records::begin(life, entry, runner_alive, Arc::clone(&host), clock);
     let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     let platform = settings.platform.platform();
     let waiting = BTreeMap::new();
-    EventLoop { agent, effects, publisher, life_sign, platform, sample_interval, clock, waiting }.run(incoming).await;
+    EventLoop { agent, effects, publisher, records, life_sign, platform, sample_interval, clock, waiting }
+        .run(incoming)
+        .await;
 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = fs::remove_file(&settings.socket);

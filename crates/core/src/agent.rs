@@ -8,6 +8,7 @@
 pub mod action;
 pub mod backoff;
 pub mod budget;
+pub mod chronicle;
 pub mod event;
 pub mod host;
 pub mod lifecycle;
@@ -183,6 +184,26 @@ impl Agent {
     /// Whether an operator's undrain would still be heard.
     pub fn can_undrain(&self) -> bool {
         self.lifecycle.can_undrain()
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &AgentPolicy {
+        self.lifecycle.policy()
+    }
+
+    /// What makes it broken, once something does.
+    pub fn trouble(&self) -> Option<&str> {
+        self.lifecycle.trouble()
+    }
+
+    /// Whether it leaves, and it was proven that no job runs and none can come.
+    pub fn proven_empty(&self) -> bool {
+        self.lifecycle.proven_empty()
+    }
+
+    /// Whether its jobs were failed for a spot deadline.
+    pub fn aborted(&self) -> bool {
+        self.lifecycle.aborted()
     }
 
     /// Until when an operator holds the instance, if one does.

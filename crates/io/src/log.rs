@@ -1,12 +1,15 @@
 //! Logging to standard error, as text for people and journals or as JSON for collectors.
 
 mod journal;
+mod recent;
 
 use std::{
     env,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
+    sync::OnceLock,
 };
 
+use lightsout_core::record::MARK;
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, Registry,
@@ -16,6 +19,11 @@ use tracing_subscriber::{
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
+
+pub use self::recent::{Said, recent};
+
+/// How the lines of this process look.
+static STYLE: OnceLock<Style> = OnceLock::new();
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,8 +73,26 @@ pub fn init(format: Format, level: Option<&str>) -> Result<(), LogError> {
     };
     Registry::default()
         .with(layer(style, io::stderr).with_filter(targets))
+        .with(recent::Recent.with_filter(LevelFilter::WARN))
         .try_init()
-        .map_err(|_| LogError("logging is set up already".into()))
+        .map_err(|_| LogError("logging is set up already".into()))?;
+    let _ = STYLE.set(style);
+    Ok(())
+}
+
+/// Writes a record to the log, whatever its level: behind [`MARK`], by which the journal can be searched, or as it is among lines of JSON.
+pub fn record(json: &str) {
+    let line = record_line(STYLE.get(), json);
+    // Where nobody reads, nobody misses it.
+    let _ = io::stderr().lock().write_all(line.as_bytes());
+}
+
+fn record_line(style: Option<&Style>, json: &str) -> String {
+    match style {
+        Some(Style { format: Format::Json, .. }) => format!("{json}\n"),
+        Some(Style { journal: true, .. }) => format!("<6>{MARK} {json}\n"),
+        Some(_) | None => format!("{MARK} {json}\n"),
+    }
 }
 
 /// What is known about where the lines go.

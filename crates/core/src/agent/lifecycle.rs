@@ -175,6 +175,16 @@ impl Lifecycle {
         }
     }
 
+    /// What makes it broken, once something does.
+    pub fn trouble(&self) -> Option<&str> {
+        self.reasons.trouble()
+    }
+
+    /// Whether its jobs were failed for a spot deadline.
+    pub fn aborted(&self) -> bool {
+        self.reasons.aborted
+    }
+
     /// Until when an operator holds the instance, if one does.
     pub fn hold(&self) -> Option<Tick> {
         self.reasons.hold

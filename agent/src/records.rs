@@ -1,0 +1,156 @@
+//! What the agent writes down: incidents as they happen, and the death certificate before the instance ends. The log has each of them at once;
+//! other places get them beside the work, and an ending waits for them for a moment only.
+
+use std::{fs, path::Path, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use lightsout_cloud::Host;
+use lightsout_core::{
+    agent::{
+        Agent,
+        action::Request,
+        chronicle::{Chronicle, Life, Moment},
+        event::{Event, Order, Outcome},
+        host::{HostEffect, JournalEntry},
+        phase::LeaveReason,
+    },
+    record::{BootPart, Departure, Severity, Versions, Warning},
+};
+use lightsout_io::log;
+use serde_json::Value;
+
+use crate::{
+    boot::Part,
+    clock::{Clock, unix_ms_now},
+};
+
+/// What the image says of itself (packer/README.md).
+const IMAGE: &str = "/usr/share/lightsout/image.json";
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The hand-over of a certificate, for which an ending waits no longer than it says.
+pub(crate) type Delivery = BoxFuture<'static, ()>;
+
+/// The instance's life, and where it is written down.
+pub(crate) struct Records {
+    chronicle: Chronicle,
+    host: Arc<dyn Host>,
+    clock: Clock,
+    versions: Versions,
+    boot_id: Option<String>,
+}
+
+impl Records {
+    /// Begins, with what the journal said and whether a runner was found alive.
+    pub(crate) fn begin(
+        life: Life,
+        entry: JournalEntry,
+        runner_alive: bool,
+        host: Arc<dyn Host>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            chronicle: Chronicle::begin(life, entry, runner_alive, now(clock)),
+            host,
+            clock,
+            versions: versions(Path::new(IMAGE)),
+            boot_id: fs::read_to_string(BOOT_ID).ok().map(|id| id.trim().to_owned()),
+        }
+    }
+
+    /// The agent is about to be told this.
+    pub(crate) fn told(&mut self, event: &Event) {
+        self.chronicle.told(event, now(self.clock));
+    }
+
+    /// An operator is about to order this.
+    pub(crate) fn ordered(&mut self, order: Order) {
+        self.chronicle.ordered(order, now(self.clock));
+    }
+
+    /// A request of the agent ended.
+    pub(crate) fn finished(&mut self, request: Request, outcome: &Outcome) {
+        self.chronicle.finished(request, outcome, now(self.clock));
+    }
+
+    /// Where the agent stands after a step; what is to be said by now is said.
+    pub(crate) fn stands(&mut self, agent: &Agent, boot: &[Part]) {
+        let now = now(self.clock);
+        self.chronicle.stands(agent, now);
+        if let Some(departure) = self.chronicle.unasked(agent, now) {
+            self.write(departure, boot);
+        }
+        while let Some(mut incident) = self.chronicle.poll_incident() {
+            incident.group = self.host.group();
+            log::record(&incident.json());
+        }
+    }
+
+    /// Writes the certificate down, if this effect ends the instance and none has named its way; what the effect should wait for, then.
+    pub(crate) fn before(&mut self, effect: HostEffect, agent: &Agent, boot: &[Part]) -> Option<Delivery> {
+        let departure = self.chronicle.before(effect, agent, now(self.clock))?;
+        self.write(departure, boot);
+        None
+    }
+
+    /// Why the instance leaves, for a tag.
+    pub(crate) fn tag(&self, why: LeaveReason) -> String {
+        self.chronicle.tag(why)
+    }
+
+    fn write(&self, departure: Departure, boot: &[Part]) {
+        let warnings = log::recent().into_iter().map(|said| Warning {
+            time: text(said.unix_ms),
+            level: if said.error { Severity::Error } else { Severity::Warn },
+            message: said.message,
+        });
+        let boot = boot.iter().map(|Part { part, until_ms }| BootPart { part: part.to_string(), until_ms: *until_ms });
+        let departure = Departure {
+            group: self.host.group(),
+            boot: boot.collect(),
+            warnings: warnings.collect(),
+            versions: self.versions.clone(),
+            boot_id: self.boot_id.clone(),
+            ..departure
+        };
+        log::record(&departure.json());
+    }
+}
+
+fn now(clock: Clock) -> Moment {
+    Moment { tick: clock.now(), unix_ms: unix_ms_now() }
+}
+
+fn text(unix_ms: i64) -> String {
+    format!("{:.3}", Timestamp::from_millisecond(unix_ms).unwrap_or_default())
+}
+
+/// The agent's own, and what the image says of itself and its runner.
+fn versions(image: &Path) -> Versions {
+    let said: Option<Value> = fs::read(image).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let word = |pointer: &str| said.as_ref()?.pointer(pointer)?.as_str().map(str::to_owned);
+    Versions { agent: env!("CARGO_PKG_VERSION").into(), image: word("/image"), runner: word("/runner/version") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_image_tells_its_own_version_and_the_runners() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image.json");
+        let own = |image: Option<&str>, runner: Option<&str>| Versions {
+            agent: env!("CARGO_PKG_VERSION").into(),
+            image: image.map(str::to_owned),
+            runner: runner.map(str::to_owned),
+        };
+        assert_eq!(versions(&path), own(None, None), "there is none");
+        fs::write(&path, r#"{"image":"lightsout-gitlab-1","runner":{"name":"gitlab-runner","version":"18.5.0"}}"#)
+            .unwrap();
+        assert_eq!(versions(&path), own(Some("lightsout-gitlab-1"), Some("18.5.0")));
+        fs::write(&path, r#"{"image":"lightsout-1","runner":{"name":null,"version":null}}"#).unwrap();
+        assert_eq!(versions(&path), own(Some("lightsout-1"), None));
+    }
+}

@@ -1,0 +1,365 @@
+//! What an agent writes down of its instance's life: incidents as they happen, and the death certificate before the end.
+//!
+//! It only watches: what the agent is told, how its requests end, and where it stands after each step. Nothing is decided from it, so it is no part
+//! of the [`Agent`], whose states the model compares. It is bounded: whatever repeats is counted.
+
+mod leaving;
+mod requests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use self::leaving::Leaving;
+use super::{
+    Agent,
+    action::{Request, Rung},
+    event::{Event, Order, Outcome},
+    host::{CloudCall, HostEffect, JournalEntry},
+    phase::{Phase, Saved},
+};
+use crate::{
+    cloud::{Membership, TargetState},
+    duration::format_duration,
+    platform::DrainRules,
+    record::{Departure, Incident, IncidentKind, NoticeKind, NoticeSeen, Way, shortened},
+    time::Tick,
+};
+
+/// How long nothing may be known about activity before that is an incident.
+const DOUBT: Duration = Duration::from_secs(60);
+/// How long the group may take to put the instance in service before that is one.
+const SLOW: Duration = Duration::from_secs(60);
+/// How many characters an incident's words have at most.
+const DETAIL: usize = 300;
+/// How long an ending waits for its certificate to be handed in, at most.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// On the shell's.
+    pub tick: Tick,
+    /// On the wall's, in milliseconds since the Unix epoch.
+    pub unix_ms: i64,
+}
+
+impl Moment {
+    /// As it stands in records.
+    pub fn text(self) -> String {
+        text(self.unix_ms)
+    }
+
+    /// The wall's time of another tick.
+    fn unix_ms_of(self, tick: Tick) -> i64 {
+        let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        self.unix_ms.saturating_add(ms(tick.since(self.tick))).saturating_sub(ms(self.tick.since(tick)))
+    }
+}
+
+fn text(unix_ms: i64) -> String {
+    format!("{:.3}", Timestamp::from_millisecond(unix_ms).unwrap_or_default())
+}
+
+/// Whose life it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// The instance.
+    pub instance: String,
+    /// Its CI platform.
+    pub platform: String,
+    /// How that platform drains.
+    pub rules: DrainRules,
+    /// Whether no agent ran on this instance before.
+    pub first: bool,
+}
+
+/// An instance's life so far.
+#[derive(Clone, Debug)]
+pub struct Chronicle {
+    life: Life,
+    began: Moment,
+    /// Whether anything was ever registered.
+    registered: bool,
+    /// The present phase and since when, and how long the others took.
+    phase: Option<(&'static str, Tick)>,
+    spans: Vec<(&'static str, Duration)>,
+    notices: Vec<NoticeSeen>,
+    /// How often in a row.
+    counts: BTreeMap<(IncidentKind, &'static str), u32>,
+    /// Since when nothing is known about activity, and whether that was said.
+    doubt: Option<(Tick, bool)>,
+    ready: bool,
+    room_asked: bool,
+    /// Whether jobs were cut.
+    cut: bool,
+    leaving: Option<Leaving>,
+    out: VecDeque<Incident>,
+}
+
+impl Chronicle {
+    /// Begins, with what the journal said and whether a runner was found alive.
+    pub fn begin(life: Life, entry: JournalEntry, runner_alive: bool, now: Moment) -> Self {
+        let mut chronicle = Self {
+            life,
+            began: now,
+            registered: entry.registered || runner_alive,
+            phase: None,
+            spans: Vec::new(),
+            notices: Vec::new(),
+            counts: BTreeMap::new(),
+            doubt: None,
+            ready: runner_alive,
+            room_asked: false,
+            cut: false,
+            leaving: None,
+            out: VecDeque::new(),
+        };
+        if let Saved::Leaving { why } = entry.saved {
+            chronicle.leaving = Some(chronicle.resumed(why, entry.proven, now));
+        }
+        match (runner_alive, chronicle.life.first) {
+            (true, _) => chronicle.happened(
+                IncidentKind::RunnerFound,
+                "the agent was started again; the runner of an earlier one runs",
+                now,
+            ),
+            (false, false) => {
+                chronicle.happened(IncidentKind::Started, "the agent was started again; no runner was found", now);
+            }
+            (false, true) => chronicle.happened(IncidentKind::Started, "the first agent on this instance", now),
+        }
+        chronicle
+    }
+
+    /// The next incident, until there is none.
+    pub fn poll_incident(&mut self) -> Option<Incident> {
+        self.out.pop_front()
+    }
+
+    /// The agent is about to be told this.
+    pub fn told(&mut self, event: &Event, now: Moment) {
+        match event {
+            Event::Spot { at } => {
+                let at = text(now.unix_ms_of(*at));
+                let detail = format!("the cloud ends the instance at {at}");
+                self.noticed(NoticeKind::Spot, IncidentKind::SpotNotice, Some(at), &detail, now);
+            }
+            Event::Rebalance => {
+                let detail = "the cloud recommends to rebalance: an interruption is likely";
+                self.noticed(NoticeKind::Rebalance, IncidentKind::RebalanceNotice, None, detail, now);
+            }
+            Event::Maintenance => {
+                let detail = "the cloud has scheduled maintenance";
+                self.noticed(NoticeKind::Maintenance, IncidentKind::MaintenanceNotice, None, detail, now);
+            }
+            Event::TargetState(TargetState::Terminated) => {
+                let detail = "the group moves the instance to Terminated: a refresh, a scale-in, or somebody's wish";
+                if !self.retires() {
+                    self.noticed(NoticeKind::ScaleIn, IncidentKind::ScaleInNotice, None, detail, now);
+                }
+            }
+            Event::Stop => {
+                let detail = "the service was told to stop (SIGTERM or SIGINT)";
+                if !self.retires() {
+                    self.noticed(NoticeKind::Stop, IncidentKind::DrainOrdered, None, detail, now);
+                }
+            }
+            Event::Order(order) => self.ordered(*order, now),
+            Event::RunnerExited => self.runner_exited(now),
+            Event::Activity(_) | Event::TargetState(_) | Event::Policy(_) => {}
+        }
+    }
+
+    /// An operator is about to order this.
+    pub fn ordered(&mut self, order: Order, now: Moment) {
+        match order {
+            Order::Drain => {
+                let detail = "an operator's drain";
+                self.noticed(NoticeKind::Drain, IncidentKind::DrainOrdered, None, detail, now);
+            }
+            Order::Undrain => {
+                self.notice(NoticeKind::Undrain, None, now);
+            }
+            Order::Hold { until } => {
+                let at = text(now.unix_ms_of(until));
+                let span = format_duration(Duration::from_secs(until.since(now.tick).as_secs()));
+                let detail = format!("an operator holds the instance for {span}, until {at}");
+                self.notice(NoticeKind::Hold, Some(at), now);
+                self.happened(IncidentKind::Held, &detail, now);
+            }
+        }
+    }
+
+    /// A request of the agent ended.
+    pub fn finished(&mut self, request: Request, outcome: &Outcome, now: Moment) {
+        if self.leaving.is_some() {
+            self.speaks_for_emptiness(request, outcome, now);
+        }
+        match (request, outcome) {
+            (Request::Register, Outcome::Registered) => {
+                self.registered = true;
+                self.counts.retain(|(kind, _), _| *kind != IncidentKind::RegistrationFailed);
+            }
+            (Request::Room, _) => self.room_asked = true,
+            (Request::Describe, Outcome::Member(membership)) => self.described(*membership, now),
+            _ => {}
+        }
+        if let Some((kind, detail)) = requests::trouble(request, outcome) {
+            self.counted(kind, requests::words(request), &detail, now);
+        }
+    }
+
+    /// Where the agent stands after a step.
+    pub fn stands(&mut self, agent: &Agent, now: Moment) {
+        let status = agent.status();
+        let Some((before, since)) = self.phase.replace((status.phase, now.tick)) else {
+            return self.follow(agent, now);
+        };
+        if before == status.phase {
+            self.phase = Some((before, since));
+        } else {
+            self.spend(before, now.tick.since(since));
+        }
+        self.watch_activity(status.unknown.as_deref(), status.phase, now);
+        if matches!(agent.phase(), Phase::Idle { .. } | Phase::Busy) && before == "registering" && !self.ready {
+            self.ready = true;
+            self.happened(IncidentKind::Ready, "the runner is registered and runs", now);
+        }
+        if std::mem::take(&mut self.room_asked) {
+            match (agent.phase(), &status.note) {
+                (Phase::Idle { .. }, Some(note)) => self.counted(IncidentKind::NoRoom, "", note, now),
+                _ => self.counts.retain(|(kind, _), _| *kind != IncidentKind::NoRoom),
+            }
+        }
+        if agent.aborted() && !std::mem::replace(&mut self.cut, agent.aborted()) {
+            let jobs: Vec<&str> = status.jobs.iter().take(20).map(|job| job.0.as_str()).collect();
+            let jobs = if jobs.is_empty() { "whatever still runs".to_owned() } else { jobs.join(" ") };
+            self.happened(IncidentKind::JobsCut, &format!("a spot deadline is near: {jobs}"), now);
+        }
+        self.follow(agent, now);
+    }
+
+    /// What is to be written down before this effect is performed, if it ends the instance by a way that no certificate has named.
+    pub fn before(&mut self, effect: HostEffect, agent: &Agent, now: Moment) -> Option<Departure> {
+        let HostEffect::Cloud(call) = effect else { return None };
+        if let CloudCall::End(rung) = call {
+            self.certify(Way::from(rung), agent, now)
+        } else if call == CloudCall::CompleteHook {
+            self.certify(Way::Group, agent, now)
+        } else {
+            None
+        }
+    }
+
+    /// How long the ending may wait for the certificate to be handed in, beside the log. Not at all before a spot deadline, nor for the last way, when
+    /// nothing else has worked and the network may be what is broken.
+    pub fn patience(effect: HostEffect, agent: &Agent) -> Duration {
+        let last = effect == HostEffect::Cloud(CloudCall::End(Rung::PowerOff));
+        if last || agent.status().spot_deadline.is_some() { Duration::ZERO } else { PATIENCE }
+    }
+
+    /// Whether it ends: that its group moves it and its machine goes down is what it has asked for itself.
+    fn retires(&self) -> bool {
+        self.phase.is_some_and(|(phase, _)| phase == RETIRING)
+    }
+
+    fn described(&mut self, membership: Membership, now: Moment) {
+        match (self.phase, membership) {
+            (Some(("booting", since)), membership)
+                if !matches!(membership, Membership::InService { .. } | Membership::Warm)
+                    && now.tick.since(since) >= SLOW =>
+            {
+                let detail = format!("the group says {membership:?}");
+                self.counted(IncidentKind::NotInService, "", &detail, now);
+            }
+            // It ends without a call of ours: what is known is written down now.
+            (Some((RETIRING, _)), Membership::Terminating { .. }) => {
+                if let Some(leaving) = &mut self.leaving {
+                    leaving.taken = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn watch_activity(&mut self, unknown: Option<&str>, phase: &str, now: Moment) {
+        let serves = matches!(phase, "idle" | "busy" | "draining");
+        match (unknown, self.doubt) {
+            (Some(_), None) if serves => self.doubt = Some((now.tick, false)),
+            (Some(why), Some((since, false))) if now.tick.since(since) >= DOUBT => {
+                self.doubt = Some((since, true));
+                self.happened(IncidentKind::ActivityUnknown, why, now);
+            }
+            (None, Some((since, said))) => {
+                self.doubt = None;
+                if said {
+                    let span = format_duration(Duration::from_secs(now.tick.since(since).as_secs()));
+                    self.happened(IncidentKind::ActivityKnown, &format!("after {span}"), now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn runner_exited(&mut self, now: Moment) {
+        if self.leaving.is_some() {
+            self.runner_left(now);
+        } else {
+            self.counted(IncidentKind::RunnerExited, "", "the runner exited by itself, and another is started", now);
+        }
+    }
+
+    fn spend(&mut self, phase: &'static str, span: Duration) {
+        match self.spans.iter_mut().find(|(known, _)| *known == phase) {
+            Some((_, total)) => *total += span,
+            None => self.spans.push((phase, span)),
+        }
+    }
+
+    fn notice(&mut self, notice: NoticeKind, at: Option<String>, now: Moment) -> bool {
+        let new = self.notices.iter().all(|seen| seen.notice != notice);
+        if new {
+            self.notices.push(NoticeSeen { time: now.text(), notice, at });
+        }
+        new
+    }
+
+    fn noticed(&mut self, notice: NoticeKind, kind: IncidentKind, at: Option<String>, detail: &str, now: Moment) {
+        if self.notice(notice, at, now) {
+            self.happened(kind, detail, now);
+        }
+    }
+
+    /// Something that repeats: it is written down when its number has doubled.
+    fn counted(&mut self, what: IncidentKind, of: &'static str, detail: &str, now: Moment) {
+        let times = self.counts.entry((what, of)).or_default();
+        *times = times.saturating_add(1);
+        if times.is_power_of_two() {
+            let times = *times;
+            self.write(what, detail, times, now);
+        }
+    }
+
+    fn happened(&mut self, what: IncidentKind, detail: &str, now: Moment) {
+        self.write(what, detail, 1, now);
+    }
+
+    fn write(&mut self, what: IncidentKind, detail: &str, times: u32, now: Moment) {
+        self.out.push_back(Incident {
+            time: now.text(),
+            instance: self.life.instance.clone(),
+            group: None,
+            platform: self.life.platform.clone(),
+            what,
+            detail: shortened(detail, DETAIL),
+            times,
+        });
+    }
+}
+
+/// The word of the last phase but one.
+const RETIRING: &str = "retiring";
