@@ -3,7 +3,10 @@
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
-use lightsout_core::duration::{format_duration, parse_duration};
+use lightsout_core::{
+    duration::{format_duration, parse_duration},
+    settings::MetricsSettings,
+};
 use lightsout_io::log::Format;
 
 /// Raises the desired capacity of Auto Scaling groups when CI jobs wait for them. It never lowers anything.
@@ -37,6 +40,14 @@ pub(crate) struct Args {
     /// Each is a hint that makes the pool tick at once. Put a proxy with TLS before it.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
+    /// With watch: show metrics to Prometheus at http://ADDR/metrics; a port alone is loopback's (over the settings)
+    ///
+    /// With --listen, at its address as well: let the proxy pass /hooks/ only.
+    #[arg(long, value_name = "ADDR", value_parser = metrics)]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// Print a line in CloudWatch's embedded metric format after each record, too
+    #[arg(long)]
+    pub(crate) emf: bool,
     /// What to log: error, warn, info, debug, or a list such as info,lightsout_io=debug
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
@@ -58,7 +69,9 @@ pub(crate) enum Verb {
 /// Reads the arguments, without the program's own name.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
     let args = Args::try_parse_from(std::iter::once(OsString::from("lightsout-scaler")).chain(args))?;
-    for (flag, given) in [("--tick", args.tick.is_some()), ("--listen", args.listen.is_some())] {
+    for (flag, given) in
+        [("--tick", args.tick.is_some()), ("--listen", args.listen.is_some()), ("--metrics", args.metrics.is_some())]
+    {
         if given && args.verb != Verb::Watch {
             return Err(Args::command().error(ErrorKind::ArgumentConflict, format!("{flag} goes with watch only")));
         }
@@ -68,6 +81,11 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write an address with its port, such as 127.0.0.1:8080 or [::]:8080")
+}
+
+fn metrics(text: &str) -> Result<SocketAddr, &'static str> {
+    MetricsSettings::address(text)
+        .ok_or("write an address with its port, such as 127.0.0.1:9464, or a port of loopback")
 }
 
 fn tick(text: &str) -> Result<Duration, String> {
@@ -89,7 +107,7 @@ mod tests {
 
     #[test]
     fn reads_everything() {
-        let line = "watch --config a.toml -c b --pool x --pool y --dry-run --tick 2s --listen 127.0.0.1:0 --log-format json --log debug";
+        let line = "watch --config a.toml -c b --pool x --pool y --dry-run --tick 2s --listen 127.0.0.1:0 --metrics 9464 --emf --log-format json --log debug";
         let expected = Args {
             verb: Verb::Watch,
             config: vec!["a.toml".into(), "b".into()],
@@ -97,6 +115,8 @@ mod tests {
             dry_run: true,
             tick: Some(Duration::from_secs(2)),
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            emf: true,
             log: Some("debug".into()),
             log_format: Format::Json,
         };
@@ -128,6 +148,11 @@ mod tests {
             ),
             ("once --tick 5s", "--tick goes with watch only"),
             ("check --listen 127.0.0.1:1", "--listen goes with watch only"),
+            ("once --metrics 9464", "--metrics goes with watch only"),
+            (
+                "watch --metrics localhost",
+                "'localhost' for '--metrics <ADDR>': write an address with its port, such as 127.0.0.1:9464",
+            ),
             (
                 "watch --listen 8080",
                 "'8080' for '--listen <ADDR>': write an address with its port, such as 127.0.0.1:8080",

@@ -10,6 +10,7 @@ mod args;
 mod check;
 mod failure;
 mod listener;
+mod meter;
 mod pool;
 mod regions;
 mod scheduler;
@@ -30,12 +31,21 @@ use std::{
 };
 
 use lightsout_cloud::{PROVIDERS, Provider};
-use lightsout_core::settings::{PoolSettings, ScalerSettings};
-use lightsout_io::{files, http::Driver, log};
+use lightsout_core::{
+    record::Decision,
+    settings::{MetricsSettings, PoolSettings, ScalerSettings},
+};
+use lightsout_io::{
+    files,
+    http::Driver,
+    log,
+    metrics::{self, otlp::Exporter},
+};
 use tokio::sync::mpsc;
 
 use args::{Args, Verb};
 use failure::{Failure, summarize};
+use meter::Meter;
 use pool::{Pool, TickContext};
 use scheduler::Scheduler;
 use tokens::Tokens;
@@ -83,6 +93,8 @@ fn read_settings(args: &Args) -> Result<ScalerSettings, Failure> {
         tracing::warn!("{warning}");
     }
     settings.tick = args.tick.unwrap_or(settings.tick);
+    settings.metrics.listen = args.metrics.or(settings.metrics.listen);
+    settings.metrics.emf |= args.emf;
     settings.pools = chosen(settings.pools, &args.pools).map_err(Failure::Refused)?;
     if args.verb == Verb::Once && settings.pools.iter().any(|pool| !pool.policy.cooldown.is_zero()) {
         tracing::warn!("a cooldown has no effect on `once`, which remembers nothing between two runs: use `watch`");
@@ -109,42 +121,75 @@ fn run(args: &Args, settings: ScalerSettings) -> Result<(), Failure> {
         let tokens = Tokens::new(|region, source| async move { (CLOUD.secrets)(region).resolve(&source).await });
         let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
         let mut context = TickContext::new(driver, tokens, &settings, CLOUD.groups);
+        let exporter = exporter(args).map_err(Failure::Refused)?;
+        let MetricsSettings { listen, emf } = settings.metrics;
+        if args.verb != Verb::Check && (emf || exporter.is_some() || (listen.is_some() && args.verb == Verb::Watch)) {
+            context.meter = Meter::new(&settings.pools, emf);
+        }
         context.dry_run = args.dry_run;
         context.carries = args.verb == Verb::Watch;
         context.looks_early = args.verb == Verb::Once && settings.pools.len() <= EARLY_LOOKS;
-        execute(args, settings, Rc::new(context)).await
+        let exporting = exporter.zip(context.meter.metered()).map(|(exporter, metered)| exporter.spawn(metered));
+        let result = execute(args, settings, Rc::new(context)).await;
+        if let Some(exporting) = exporting {
+            exporting.finish().await;
+        }
+        result
     })
 }
 
 async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>) -> Result<(), Failure> {
     let pools = Pool::all(settings.pools);
     let count = pools.len();
+    let meter = context.meter.clone();
+    let done = |record: &Decision| {
+        print(args.log_format, record, &record.json());
+        for line in meter.lines(&record.pool) {
+            print(log::Format::Json, &"", &line);
+        }
+    };
     match args.verb {
         Verb::Check => check::check(&context, pools, |finding| print(args.log_format, finding, &finding.json())).await,
         Verb::Once => {
             let mut scheduler = Scheduler::new(context, pools);
-            let failed = scheduler.once(|record| print(args.log_format, record, &record.json())).await;
+            let failed = scheduler.once(done).await;
             tracing::debug!(pools = count, failed = failed.len(), "ticked once");
             summarize(count, &failed)
         }
         Verb::Watch => {
             let stop = stop_signal().map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
+            // Both live until the watching ends.
+            let metered = meter.metered().filter(|_| settings.metrics.listen.is_some());
+            let _page = match settings.metrics.listen.zip(metered.clone()) {
+                Some((address, metered)) => Some(metrics::serve(address, metered).await.map_err(Failure::Failed)?),
+                None => None,
+            };
             let (hints, hinted) = mpsc::channel(listener::MAX_HINTS);
             // It lives until the watching ends; so must the channel's sender where there is none.
             let _listener = match args.listen {
                 Some(address) => {
                     let webhooks = Webhooks::resolve(&pools, &context.tokens).await.map_err(Failure::Failed)?;
-                    Ok(listener::listen(address, webhooks, hints).await.map_err(Failure::Failed)?)
+                    Ok(listener::listen(address, webhooks, hints, metered).await.map_err(Failure::Failed)?)
                 }
                 None => Err(hints),
             };
             tracing::info!(pools = count, tick = ?settings.tick, dry_run = args.dry_run, "watching");
             let mut scheduler = Scheduler::new(context, pools);
-            scheduler.watch(settings.tick, hinted, stop, |record| print(args.log_format, record, &record.json())).await;
+            scheduler.watch(settings.tick, hinted, stop, done).await;
             tracing::info!("stopped");
             Ok(())
         }
     }
+}
+
+/// Who sends metrics by OTLP, where the environment names an endpoint.
+fn exporter(args: &Args) -> Result<Option<Exporter>, String> {
+    // Its runs have no rate of anything, and the next one begins at 0.
+    if args.verb == Verb::Check {
+        return Ok(None);
+    }
+    let instance = format!("{}/{}", std::env::var("HOSTNAME").unwrap_or_default(), std::process::id());
+    Exporter::new("lightsout-scaler", &instance, |name| std::env::var(name).ok())
 }
 
 /// Becomes ready at the first `SIGTERM` or `SIGINT`.

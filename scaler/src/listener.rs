@@ -11,13 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode, body::Bytes, body::Incoming, server::conn::http1,
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::{CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use lightsout_core::platform::webhook::Refused;
+use lightsout_core::{metrics::prometheus, platform::webhook::Refused};
+use lightsout_io::metrics::{Metered, part};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -71,8 +75,9 @@ pub(crate) async fn listen(
     address: SocketAddr,
     webhooks: Webhooks,
     hints: mpsc::Sender<String>,
+    metered: Option<Arc<dyn Metered>>,
 ) -> Result<Listener, String> {
-    let listening = listen_with(address, webhooks, hints, Limits::default()).await?;
+    let listening = listen_with(address, webhooks, hints, metered, Limits::default()).await?;
     tracing::info!(address = %listening.address, "listening for webhooks");
     Ok(listening)
 }
@@ -82,6 +87,7 @@ pub(crate) async fn listen_with(
     address: SocketAddr,
     webhooks: Webhooks,
     hints: mpsc::Sender<String>,
+    metered: Option<Arc<dyn Metered>>,
     limits: Limits,
 ) -> Result<Listener, String> {
     let failed = |error| format!("--listen {address}: {error}; choose another address, or end the program that has it");
@@ -89,7 +95,7 @@ pub(crate) async fn listen_with(
     let address = listener.local_addr().map_err(failed)?;
     let now = Instant::now();
     let lines = Mutex::new(Lines { bucket: TokenBucket::full(LINES, now), withheld: 0 });
-    let server = Arc::new(Server { webhooks, hints, limits, lines });
+    let server = Arc::new(Server { webhooks, hints, metered, limits, lines });
     let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, now));
     let task = tokio::spawn(async move {
         loop {
@@ -112,6 +118,8 @@ pub(crate) async fn listen_with(
 struct Server {
     webhooks: Webhooks,
     hints: mpsc::Sender<String>,
+    /// Whose metrics are shown here, too.
+    metered: Option<Arc<dyn Metered>>,
     limits: Limits,
     lines: Mutex<Lines>,
 }
@@ -128,9 +136,10 @@ impl Server {
         let service = service_fn(move |request| {
             let (server, peer) = (Arc::clone(&self), Arc::clone(&peer));
             async move {
-                let mut reply = Response::new(Empty::<Bytes>::new());
-                *reply.status_mut() = server.answer(request, &peer).await;
-                Ok::<_, Infallible>(reply)
+                Ok::<_, Infallible>(match &server.metered {
+                    Some(metered) if request.uri().path() == "/metrics" => page(&**metered, request.method(), &peer),
+                    Some(_) | None => empty(server.answer(request, &peer).await),
+                })
             }
         });
         let connection = http1::Builder::new()
@@ -193,6 +202,26 @@ impl Server {
             lines.withheld += 1;
         }
     }
+}
+
+/// The page of metrics.
+fn page(metered: &dyn Metered, method: &Method, peer: &Admitted) -> Response<Full<Bytes>> {
+    if method != Method::GET {
+        return empty(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    if !peer.take_token(Instant::now()) {
+        return empty(StatusCode::TOO_MANY_REQUESTS);
+    }
+    let text: String = (0..).map_while(|number| part(metered, number)).collect();
+    let mut reply = Response::new(Full::new(Bytes::from(text)));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
+    reply
+}
+
+fn empty(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = status;
+    reply
 }
 
 fn headers(map: &HeaderMap) -> BTreeMap<String, String> {

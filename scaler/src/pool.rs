@@ -16,6 +16,7 @@ use lightsout_cloud::{DoubtKind, GroupView, Groups};
 use lightsout_core::{
     cloud::Floor,
     duration::format_duration,
+    metrics::cloud_reason,
     platform::{Demand, Queue, Reading},
     record::{Decision, Outcome, Spent, TickTrouble},
     scaling::{Capacity, Experience, Lately, Past, Plan, floor, plan},
@@ -28,6 +29,7 @@ pub(crate) use self::reading::Unread;
 
 use self::{launches::Launches, reading::MAX_REQUESTS};
 use crate::{
+    meter::Meter,
     regions::{Describing, RegionName, Regions},
     tokens::Tokens,
     trouble::{Trouble, of_platform},
@@ -38,6 +40,7 @@ pub(crate) struct TickContext {
     pub(crate) driver: Driver,
     pub(crate) tokens: Tokens,
     pub(crate) regions: Regions,
+    pub(crate) meter: Meter,
     /// How long the reading of one pool may take, and how long its raise, once it has its turn.
     pub(crate) deadline: Duration,
     /// Whether nothing may be changed.
@@ -61,6 +64,7 @@ impl TickContext {
             driver,
             tokens,
             regions: Regions::open(names, open),
+            meter: Meter::default(),
             deadline: settings.deadline,
             dry_run: false,
             carries: false,
@@ -199,6 +203,8 @@ impl Pool {
         self.log_transition(&record);
         record.ms.total = millis(started.elapsed());
         record.time = now();
+        let waits = self.queue.as_mut().and_then(|(queue, _)| queue.waits());
+        context.meter.ticked(&record, waits);
         (self, record)
     }
 
@@ -323,23 +329,26 @@ pub(crate) async fn view(
 ) -> Result<View, Trouble> {
     let location = || context.regions.region(&settings.region).groups.location();
     let views = timeout_at(until.into(), describing).await.map_err(|_| {
+        context.meter.failed(&settings.name, "group", Some("timeout"));
         let span = format_duration(context.deadline);
         Trouble::late(format!("the groups of {} were not described within {span}", location()))
-    })??;
+    })?;
+    let views = views.inspect_err(|error| context.meter.failed(&settings.name, "group", cloud_reason(error.kind)))?;
     match views.groups.get(&settings.group) {
         Some(GroupView { unscalable: Some(why), .. }) => {
             Err(Trouble::other(format!("the group {} of {} cannot be scaled: {why}", settings.group, location())))
         }
         Some(group) => Ok(View { group: group.clone(), at: views.at, took: views.took }),
-        None => Err(Trouble {
-            kind: TickTrouble::NotFound,
-            message: format!(
+        None => {
+            context.meter.failed(&settings.name, "group", Some("not_found"));
+            let message = format!(
                 "there is no group {} in {}; create it, or correct group or region of the pool {}",
                 settings.group,
                 location(),
                 settings.name
-            ),
-        }),
+            );
+            Err(Trouble { kind: TickTrouble::NotFound, message })
+        }
     }
 }
 

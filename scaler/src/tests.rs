@@ -4,6 +4,7 @@ mod checking;
 mod hinting;
 mod isolation;
 mod lately;
+mod metering;
 mod outlook;
 mod partial;
 mod raising;

@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod duration;
 pub mod exchange;
 pub mod invariants;
+pub mod metrics;
 pub mod platform;
 pub mod record;
 pub mod scaling;

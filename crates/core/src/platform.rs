@@ -19,6 +19,7 @@ mod steps;
 mod survey;
 mod takes;
 mod version;
+mod waits;
 pub mod webhook;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -32,6 +33,7 @@ use crate::{
 pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSettings, Secrets};
 pub use needs::{RunnerNeeds, RunnerVersion};
 pub use takes::{Jobs, Takes};
+pub use waits::{MOST as MOST_WAITS, Waits};
 
 /// Every platform that settings can name.
 pub const KINDS: [&Kind; 7] = [
@@ -101,6 +103,11 @@ impl From<Demand> for Reading {
 pub trait Queue: Exchange<Output = Reading> + fmt::Debug {
     /// The platform's name in settings and logs.
     fn platform(&self) -> &'static str;
+
+    /// How long jobs waited, as the last whole reading told by the platform's own time stamps, once. `None`: it does not tell.
+    fn waits(&mut self) -> Option<Waits> {
+        None
+    }
 
     /// What gives back that which no other scaler can have meanwhile, when no reading follows for now. Unless that is
     /// done it runs out by itself.

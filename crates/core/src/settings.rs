@@ -8,6 +8,7 @@ mod agent;
 mod base_url;
 mod in_force;
 mod keys;
+mod metrics;
 mod platform;
 mod problem;
 mod reader;
@@ -23,6 +24,7 @@ pub use agent::{
 pub use base_url::BaseUrl;
 pub use in_force::{Setting, in_force};
 pub use keys::{Key, Side, platform_table, section_table};
+pub use metrics::{METRICS_KEYS, MetricsSettings};
 pub use problem::{Problem, Problems};
 pub(crate) use reader::{PLACES, Section};
 pub use scaler::{POOL_KEYS, PoolSettings, SCALER_KEYS, ScalerSettings, WEBHOOK_KEYS, WebhookSettings};

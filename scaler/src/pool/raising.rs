@@ -11,6 +11,7 @@ use lightsout_cloud::{DoubtKind, GroupView, History};
 use lightsout_core::{
     cloud::{CapacityChange, CloudErrorKind, Floor},
     duration::format_duration,
+    metrics::cloud_reason,
     platform::Demand,
     record::{Decision, Outcome},
     scaling::{Change, Plan, STALENESS, sight},
@@ -174,6 +175,12 @@ impl Pool {
         let raised = timeout_at(until.into(), groups.raise(seen, to)).await;
         record.ms.raise = Some(millis(began.elapsed()));
         let refused = matches!(&raised, Ok(Err(error)) if !may_have_been_applied(error.kind));
+        let failed = match &raised {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => cloud_reason(error.kind),
+            Err(_) => Some("timeout"),
+        };
+        context.meter.failed(&self.settings.name, "raise", failed);
         self.unanswered = Some(to).filter(|_| !refused && !matches!(raised, Ok(Ok(()))));
         if !refused {
             let now = self.time(Instant::now());

@@ -9,6 +9,7 @@ use std::{
 use lightsout_core::{
     duration::format_duration,
     exchange::{ErrorKind, ExchangeError},
+    metrics::platform_reason,
     platform::{Queue, Reading},
 };
 use tokio::time::timeout_at;
@@ -57,6 +58,9 @@ impl Pool {
                 Err(error) => Some(error),
             }
             .map(|error| error.kind);
+            if let Some(kind) = trouble {
+                context.meter.failed(&self.settings.name, "queue", platform_reason(kind));
+            }
             let refused = trouble == Some(ErrorKind::Unauthorized);
             let source = self.settings.platform.secret().zip(token_at);
             if refused

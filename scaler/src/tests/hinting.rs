@@ -1,8 +1,12 @@
 //! Hints: what they make happen, and what they can never cost.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 use lightsout_core::platform;
+use lightsout_io::metrics::Metered;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -12,6 +16,7 @@ use tokio::{
 use super::*;
 use crate::{
     listener::{Limits, Listener, listen_with},
+    meter::Meter,
     webhooks::Webhooks,
 };
 
@@ -23,10 +28,15 @@ fn queued(id: u32) -> String {
 
 /// A listener for the pool `a`, and where its hints come out.
 async fn listening(limits: Limits) -> (Listener, mpsc::Receiver<String>) {
+    listening_with(None, limits).await
+}
+
+/// The same, with these metrics.
+async fn listening_with(metered: Option<Arc<dyn Metered>>, limits: Limits) -> (Listener, mpsc::Receiver<String>) {
     let mut webhooks = Webhooks::default();
     webhooks.add("a", "a", &platform::gitlab::WEBHOOK, "s3cret".into());
     let (hints, hinted) = mpsc::channel(8);
-    let listening = listen_with(([127, 0, 0, 1], 0).into(), webhooks, hints, limits).await.unwrap();
+    let listening = listen_with(([127, 0, 0, 1], 0).into(), webhooks, hints, metered, limits).await.unwrap();
     (listening, hinted)
 }
 
@@ -72,9 +82,23 @@ async fn an_authentic_webhook_is_a_hint_and_others_are_refused_without_detail() 
     assert!(refused.ends_with("\r\n\r\n") && !refused.contains("s3cret"), "no body: {refused}");
 }
 
+#[tokio::test]
+async fn metrics_are_at_the_listener_only_where_they_are_asked_for() {
+    let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n";
+    let (plain, _hinted) = listening(Limits::default()).await;
+    assert_eq!(status(&plain, ask).await, 404);
+    let meter = Meter::new(&settings(&[("a", "")]).pools, false);
+    let (shown, _hinted) = listening_with(meter.metered(), Limits { rate: 1, burst: 2, ..Limits::default() }).await;
+    let page = send(&shown, ask).await;
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("lightsout_launches_total{pool=\"a\"} 0\n"), "{page}");
+    assert_eq!(status(&shown, &ask.replace("GET", "POST")).await, 405);
+    assert_eq!(status(&shown, ask).await, 200);
+    assert_eq!(status(&shown, ask).await, 429, "a stranger who reads it over and over has no more than others");
+}
+
 /// Counts what is said, and how much of it.
 #[derive(Clone, Default)]
-struct Said(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+struct Said(Arc<std::sync::Mutex<Vec<String>>>);
 
 impl tracing::field::Visit for Said {
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {

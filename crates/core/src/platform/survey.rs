@@ -17,13 +17,16 @@ mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 pub(super) use self::source::{Gone, Items, Source};
 
 use self::known_list::{KnownList, Page, Turn};
 use super::{
-    Queue, Reading,
-    answer::{RequestContext, demand, next_page},
+    Queue, Reading, Waits,
+    answer::{RequestContext, demand, next_page, sent_at},
     steps::unasked,
+    waits::WaitLog,
 };
 use crate::exchange::{
     Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step, Unreachable,
@@ -60,6 +63,9 @@ pub(super) struct Survey<S: Source> {
     number: u32,
     /// The number of the next request; no two are the same, also of two readings.
     next_id: u64,
+    /// When the platform answered last, by its own clock.
+    clock: Option<Timestamp>,
+    waits: WaitLog,
     run: Run<S::List>,
 }
 
@@ -107,7 +113,7 @@ impl<S: Source> Survey<S> {
     /// A reader that knows nothing yet.
     pub(super) fn new(source: S) -> Self {
         let (known, lost) = (BTreeMap::new(), BTreeSet::new());
-        Self { source, known, lost, number: 0, next_id: 0, run: Run::default() }
+        Self { source, known, lost, number: 0, next_id: 0, clock: None, waits: WaitLog::default(), run: Run::default() }
     }
 
     /// Makes a list part of this reading, and those that stand on it when it stays as it was.
@@ -169,6 +175,7 @@ impl<S: Source> Survey<S> {
         let context = self.source.context(&open.list);
         let reply = context.reply(result).inspect_err(|_| self.set_aside(&open))?;
         self.source.saw(&reply);
+        self.clock = sent_at(&reply).or(self.clock);
         let known = self.known.get(&open.list).and_then(|known| known.page(&open.url));
         let page = match (reply.status, known) {
             (200, _) => self.new_page(&context, &reply, &open),
@@ -205,7 +212,7 @@ impl<S: Source> Survey<S> {
         reply: &Reply,
         open: &Open<S::List>,
     ) -> Result<Page<S::List>, ExchangeError> {
-        let items = self.source.items(&open.list, &context.json(reply)?)?;
+        let items = self.source.items(&open.list, &context.json(reply)?, sent_at(reply))?;
         let full = items.count >= open.size;
         let next = next_page(context, reply, self.source.base(), &open.url, full)?;
         // A full last page is not remembered by its tag: a page after it could appear without changing it.
@@ -298,6 +305,9 @@ impl<S: Source> Survey<S> {
         self.lost.retain(|list| lists.contains(list));
         run.failed.retain(|list, _| lists.contains(list));
         let missing = self.missing(run, &lists, cut)?;
+        if missing.is_none() {
+            self.waits.take(&jobs, self.clock);
+        }
         let demand = demand(&jobs, self.source.poll_after());
         Ok(Reading { demand, missing })
     }
@@ -357,5 +367,9 @@ impl<S: Source> Exchange for Survey<S> {
 impl<S: Source> Queue for Survey<S> {
     fn platform(&self) -> &'static str {
         S::PLATFORM
+    }
+
+    fn waits(&mut self) -> Option<Waits> {
+        self.waits.told()
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Fragment, Key, Problem, Problems, SecretSource, Side,
+    Fragment, Key, METRICS_KEYS, MetricsSettings, Problem, Problems, SecretSource, Side,
     keys::names,
     platform,
     reader::{Layer, Report, Section, wrong},
@@ -93,6 +93,8 @@ pub struct ScalerSettings {
     pub tick: Duration,
     /// How long one pool may be read, and how long its raise may take once it has its turn. Default 8 s.
     pub deadline: Duration,
+    /// Where metrics are shown.
+    pub metrics: MetricsSettings,
     /// The pools, in the order of the files; at least one.
     pub pools: Vec<PoolSettings>,
     /// What is allowed and yet doubtful; for the log.
@@ -143,11 +145,12 @@ impl ScalerSettings {
 }
 
 fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> ScalerSettings {
-    let top = names(SCALER_KEYS, Side::Scaler).chain(["defaults", "platforms", "pool"]);
+    let top = names(SCALER_KEYS, Side::Scaler).chain(["defaults", "metrics", "platforms", "pool"]);
     let root = Section::new(report, vec![Layer::root(table, fragments)], top);
     let second = Duration::from_secs(1);
     let tick = root.duration("tick", second..=3600 * second).unwrap_or(10 * second);
     let deadline = root.duration("deadline", second / 10..=300 * second).unwrap_or(8 * second);
+    let metrics = MetricsSettings::read(root.child("metrics", names(METRICS_KEYS, Side::Scaler)));
     let shared = Shared {
         report,
         defaults: root.children("defaults").remove(0),
@@ -157,7 +160,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> ScalerSetting
     let pools = pools(&root, &shared, &mut used);
     shared.check(&used);
     root.finish();
-    ScalerSettings { tick, deadline, pools, warnings: Vec::new() }
+    ScalerSettings { tick, deadline, metrics, pools, warnings: Vec::new() }
 }
 
 /// What pools share.

@@ -3,8 +3,8 @@
 use lightsout_core::{
     platform::KINDS,
     settings::{
-        AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, POOL_KEYS, SCALER_KEYS, ScalerSettings, Side,
-        WEBHOOK_KEYS,
+        AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, METRICS_KEYS, POOL_KEYS, SCALER_KEYS,
+        ScalerSettings, Side, WEBHOOK_KEYS,
     },
 };
 
@@ -32,6 +32,7 @@ fn agent_tables() -> Vec<(String, &'static [Key])> {
         ("[agent]".to_owned(), AGENT_KEYS),
         ("[docker]".to_owned(), DOCKER_KEYS),
         ("[imds]".to_owned(), IMDS_KEYS),
+        ("[metrics]".to_owned(), METRICS_KEYS),
     ];
     tables.extend(KINDS.iter().map(|kind| (format!("[platform.{}]", kind.name), kind.keys)));
     tables
@@ -40,6 +41,7 @@ fn agent_tables() -> Vec<(String, &'static [Key])> {
 fn scaler_tables() -> Vec<(String, &'static [Key])> {
     let mut tables = vec![
         (String::new(), SCALER_KEYS),
+        ("[metrics]".to_owned(), METRICS_KEYS),
         ("[[pool]]".to_owned(), POOL_KEYS),
         ("[pool.webhook]".to_owned(), WEBHOOK_KEYS),
     ];

@@ -11,8 +11,8 @@ use std::{collections::BTreeSet, env, fs, path::Path};
 use lightsout_core::{
     platform::KINDS,
     settings::{
-        AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, POOL_KEYS, SCALER_KEYS, WEBHOOK_KEYS, platform_table, section_table,
-        tag_table,
+        AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, METRICS_KEYS, POOL_KEYS, SCALER_KEYS, WEBHOOK_KEYS, platform_table,
+        section_table, tag_table,
     },
 };
 
@@ -52,14 +52,29 @@ fn the_tables_of_platforms_list_their_keys() {
 
 #[test]
 fn the_tables_of_the_readme_list_their_keys() {
-    let agent = section_table(&[("agent.", AGENT_KEYS), ("docker.", DOCKER_KEYS), ("imds.", IMDS_KEYS)]);
-    let scaler = section_table(&[("", SCALER_KEYS), ("pool.", POOL_KEYS), ("pool.webhook.", WEBHOOK_KEYS)]);
+    let agent = section_table(&[
+        ("agent.", AGENT_KEYS),
+        ("docker.", DOCKER_KEYS),
+        ("imds.", IMDS_KEYS),
+        ("metrics.", METRICS_KEYS),
+    ]);
+    let scaler = section_table(&[
+        ("", SCALER_KEYS),
+        ("metrics.", METRICS_KEYS),
+        ("pool.", POOL_KEYS),
+        ("pool.webhook.", WEBHOOK_KEYS),
+    ]);
     check("README.md", &[("agent", agent), ("scaler", scaler), ("tags", tag_table())]);
 }
 
 #[test]
 fn the_table_of_doctor_lists_its_rows() {
     check("docs/doctor.md", &[("doctor", lightsout_core::doctor::table())]);
+}
+
+#[test]
+fn the_table_of_metrics_is_the_registry() {
+    check("docs/metrics.md", &[("metrics", lightsout_core::metrics::table())]);
 }
 
 #[test]

@@ -28,5 +28,6 @@ mod stackguardian_probes;
 mod stackguardian_queue;
 mod stackguardian_runner;
 mod stackguardian_supervisor;
+mod waits;
 mod webhook;
 mod wild;

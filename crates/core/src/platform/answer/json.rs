@@ -1,5 +1,9 @@
 //! Strict access to JSON: what is read must be there and of the right type.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::exchange::ExchangeError;
 use serde_json::Value;
 
@@ -74,6 +78,16 @@ impl<'a> Node<'a> {
     /// True or false.
     pub(crate) fn flag(&self) -> Result<bool, ExchangeError> {
         self.value.as_bool().ok_or_else(|| self.wrong("true or false"))
+    }
+
+    /// A span that a number of seconds tells, for people: what cannot be read is none.
+    pub(crate) fn seconds(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.value.as_f64()?).ok()
+    }
+
+    /// A moment, for people: what cannot be read is none.
+    pub(crate) fn moment(&self) -> Option<Timestamp> {
+        self.value.as_str()?.parse().ok()
     }
 
     fn entry(&self, key: &str) -> Result<Option<Node<'a>>, ExchangeError> {

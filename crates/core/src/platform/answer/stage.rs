@@ -2,19 +2,30 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
+
 use crate::platform::Demand;
 
 /// What a job of this pool does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// It waits for a runner.
-    Waiting,
+    Waiting {
+        /// Since when, by the platform's own clock, where it tells.
+        since: Option<Timestamp>,
+    },
     /// It runs on one of ours.
-    Running,
+    Running {
+        /// How long it waited before, where the platform tells.
+        waited: Option<Duration>,
+    },
 }
 
 /// The demand of these jobs, each by its id, so that one that moved between two pages counts once.
 pub(crate) fn demand(jobs: &BTreeMap<u64, Stage>, poll_after: Option<Duration>) -> Demand {
-    let count = |stage| u32::try_from(jobs.values().filter(|found| **found == stage).count()).unwrap_or(u32::MAX);
-    Demand { queued: count(Stage::Waiting), running: Some(count(Stage::Running)), poll_after }
+    let count = |waits| {
+        let jobs = jobs.values().filter(|stage| matches!(stage, Stage::Waiting { .. }) == waits);
+        u32::try_from(jobs.count()).unwrap_or(u32::MAX)
+    };
+    Demand { queued: count(true), running: Some(count(false)), poll_after }
 }

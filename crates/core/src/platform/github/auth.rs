@@ -18,7 +18,7 @@ use crate::{
         Step, Text,
     },
     platform::{
-        Queue,
+        Queue, Waits,
         answer::{Remedies, RequestContext},
         steps::unasked,
     },
@@ -260,6 +260,10 @@ impl<C: Exchange> Exchange for Authorised<C> {
 impl<Q: Queue> Queue for Authorised<Q> {
     fn platform(&self) -> &'static str {
         self.inner.platform()
+    }
+
+    fn waits(&mut self) -> Option<Waits> {
+        self.inner.waits()
     }
 
     fn release(&mut self) -> Option<Call<()>> {

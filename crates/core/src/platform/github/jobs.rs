@@ -1,5 +1,7 @@
 //! Which of the listed jobs are this pool's.
 
+use std::time::Duration;
+
 use super::GitHubQueueSettings;
 use crate::{
     exchange::ExchangeError,
@@ -30,12 +32,15 @@ pub(super) fn jobs(
         let labels = job.key("labels")?;
         let labels = labels.list()?.map(|label| label.text()).collect::<Result<Vec<_>, _>>()?;
         let matches = takes(settings, &labels);
+        let moment = |key| job.optional(key).ok().flatten()?.moment();
+        let waited = moment("created_at").zip(moment("started_at"));
+        let waited = waited.and_then(|(from, to)| Duration::try_from(to.duration_since(from)).ok());
         let stage = match job.key("status")?.text()? {
-            "queued" => matches.then_some(Stage::Waiting),
+            "queued" => matches.then(|| Stage::Waiting { since: moment("created_at") }),
             "in_progress" => {
                 let group = job.optional("runner_group_id")?.map(|group| group.number()).transpose()?;
                 let in_group = settings.runner_group_id.is_none_or(|ours| group == Some(ours));
-                (matches && in_group).then_some(Stage::Running)
+                (matches && in_group).then(|| Stage::Running { waited })
             }
             _ => None,
         };

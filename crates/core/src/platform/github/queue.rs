@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{
@@ -155,7 +156,7 @@ impl Source for Repositories {
         }
     }
 
-    fn items(&self, list: &List, page: &Document) -> Result<Items<List>, ExchangeError> {
+    fn items(&self, list: &List, page: &Document, _: Option<Timestamp>) -> Result<Items<List>, ExchangeError> {
         match list {
             List::Jobs { .. } => {
                 let (jobs, count) = jobs::jobs(page, &self.settings)?;

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::GitLabQueueSettings;
 use crate::{
     exchange::ExchangeError,
     platform::answer::{Document, Stage},
 };
 
-/// The jobs of one page that concern this pool, and how many there are in all.
+/// The jobs of one page that concern this pool, and how many there are in all. `now`: when it was answered, by GitLab's clock.
 pub(super) fn read(
     page: &Document,
     settings: &GitLabQueueSettings,
+    now: Option<Timestamp>,
 ) -> Result<(Vec<(u64, Stage)>, usize), ExchangeError> {
     let jobs = page.root();
     let jobs = jobs.list()?;
@@ -23,8 +26,12 @@ pub(super) fn read(
             asks.insert(tag.text()?);
         }
         let matches = takes(settings, &asks);
+        // Not since it was created: that may be long before the stage of its pipeline began (GitLab, Jobs API).
+        let waited = || job.optional("queued_duration").ok().flatten()?.seconds();
         let stage = match job.key("status")?.text()? {
-            "pending" => matches.then_some(Stage::Waiting),
+            "pending" => matches.then(|| Stage::Waiting {
+                since: waited().zip(now).and_then(|(wait, now)| now.checked_sub(wait).ok()),
+            }),
             "running" => {
                 let on_ours = match settings.runner_id {
                     Some(ours) => match job.key("runner")?.not_null() {
@@ -33,7 +40,7 @@ pub(super) fn read(
                     },
                     None => matches,
                 };
-                on_ours.then_some(Stage::Running)
+                on_ours.then(|| Stage::Running { waited: waited() })
             }
             _ => None,
         };

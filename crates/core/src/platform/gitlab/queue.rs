@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{GitLabQueueSettings, NAME, Scope, context, jobs, quota::Quota, settings::check_access_token};
@@ -137,10 +138,10 @@ impl Source for Projects {
         }
     }
 
-    fn items(&self, list: &List, page: &Document) -> Result<Items<List>, ExchangeError> {
+    fn items(&self, list: &List, page: &Document, at: Option<Timestamp>) -> Result<Items<List>, ExchangeError> {
         match list {
             List::Jobs(_) => {
-                let (jobs, count) = jobs::read(page, &self.settings)?;
+                let (jobs, count) = jobs::read(page, &self.settings, at)?;
                 Ok(Items { lists: Vec::new(), jobs, count })
             }
             List::Projects => with_ci(page),

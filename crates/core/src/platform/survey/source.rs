@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use jiff::Timestamp;
+
 use crate::{
     exchange::{ExchangeError, Reply, Request},
     platform::answer::{Document, RequestContext, Stage},
@@ -62,8 +64,13 @@ pub(crate) trait Source: fmt::Debug + Send {
     /// What lists of this kind are called, many of them, when it is told how far a reading came.
     fn noun(&self, list: &Self::List) -> &'static str;
 
-    /// Reads a page.
-    fn items(&self, list: &Self::List, page: &Document) -> Result<Items<Self::List>, ExchangeError>;
+    /// Reads a page, answered at this moment by the platform's clock.
+    fn items(
+        &self,
+        list: &Self::List,
+        page: &Document,
+        at: Option<Timestamp>,
+    ) -> Result<Items<Self::List>, ExchangeError>;
 
     /// What a reply other than a page means.
     fn refusal(&self, context: &RequestContext, reply: &Reply) -> ExchangeError {

@@ -1,0 +1,236 @@
+//! What an agent does, as metrics.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Id, Program, Registry};
+use crate::{activity::JobId, agent::Status, time::Tick};
+
+/// The most jobs that are timed at once.
+const MOST_JOBS: usize = 10_000;
+
+/// How loaded an instance is, each from 0 for nothing to 1 for all; `None` where it cannot be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Load {
+    /// Its processors since the last look.
+    pub cpu: Option<f64>,
+    /// Its memory.
+    pub memory: Option<f64>,
+    /// The file system of the agent's state folder.
+    pub disk: Option<f64>,
+}
+
+/// Counts what an agent does.
+#[derive(Clone, Debug)]
+pub struct AgentMeter {
+    registry: Registry,
+    pool: String,
+    doing: Option<Doing>,
+    since: Tick,
+    jobs: BTreeMap<JobId, Tick>,
+    departed: bool,
+    cut: bool,
+}
+
+/// What an instance is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Booting,
+    Idle,
+    Busy,
+    Draining,
+}
+
+impl Doing {
+    fn of(phase: &str) -> Option<Self> {
+        match phase {
+            "idle" => Some(Self::Idle),
+            "busy" => Some(Self::Busy),
+            "draining" | "retiring" => Some(Self::Draining),
+            "gone" => None,
+            // Preparing, booting, registering.
+            _ => Some(Self::Booting),
+        }
+    }
+
+    fn spent(self) -> &'static str {
+        match self {
+            Self::Booting => "booting",
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// OpenTelemetry's word.
+    fn worker(self) -> &'static str {
+        if self == Self::Idle { "available" } else { self.spent() }
+    }
+}
+
+impl AgentMeter {
+    /// Counts for an instance of this pool, from `now` on. `keeps`: what is new will be asked for by [`emf`](super::emf).
+    pub fn new(pool: &str, keeps: bool, now: Tick) -> Self {
+        let mut registry = Registry::new(Program::Agent, keeps);
+        registry.meet(pool);
+        let (jobs, pool) = (BTreeMap::new(), pool.to_owned());
+        Self { registry, pool, doing: None, since: now, jobs, departed: false, cut: false }
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &str {
+        &self.pool
+    }
+
+    /// The agent's status is this.
+    pub fn saw(&mut self, status: &Status, now: Tick) {
+        self.spend(now);
+        self.doing = Doing::of(status.phase);
+        // A drain may be taken back; what retires goes.
+        if let ("retiring" | "gone", Some(why), false) = (status.phase, status.why, self.departed) {
+            self.departed = true;
+            self.registry.add(Id::Departures, &self.pool, &[why.as_str()], 1.0);
+        }
+        // While it is not known what runs, nothing has ended.
+        if status.unknown.is_some() {
+            return;
+        }
+        let ended: Vec<_> = self.jobs.keys().filter(|job| !status.jobs.contains(job)).cloned().collect();
+        for began in ended.iter().filter_map(|job| self.jobs.remove(job)) {
+            let ran = now.since(began).as_secs_f64();
+            self.registry.observe(Id::JobDuration, &self.pool, &["executing", "agent"], ran);
+        }
+        for job in &status.jobs {
+            if self.jobs.len() < MOST_JOBS {
+                self.jobs.entry(job.clone()).or_insert(now);
+            }
+        }
+    }
+
+    /// The jobs that run are about to be failed, for this reason.
+    pub fn cuts(&mut self, status: &Status) {
+        let Some(why) = status.why.filter(|_| !std::mem::replace(&mut self.cut, true)) else { return };
+        let jobs = u32::try_from(status.jobs.len()).unwrap_or(u32::MAX);
+        self.registry.add(Id::JobsCut, &self.pool, &[why.as_str()], f64::from(jobs));
+    }
+
+    /// A part of the boot took so long.
+    pub fn booted(&mut self, part: &str, took: Duration) {
+        self.registry.observe(Id::BootDuration, &self.pool, &[part], took.as_secs_f64());
+    }
+
+    /// A call failed: `source` and `reason` are words of the table.
+    pub fn failed(&mut self, source: &'static str, reason: &'static str) {
+        self.registry.add(Id::Errors, &self.pool, &[source, reason], 1.0);
+    }
+
+    /// The instance is loaded like this.
+    pub fn loaded(&mut self, load: Load) {
+        for (id, value) in [(Id::Cpu, load.cpu), (Id::Memory, load.memory), (Id::Disk, load.disk)] {
+            self.registry.set(id, &self.pool, &[], value);
+        }
+    }
+
+    /// All values as they are at `now`.
+    pub fn at(&mut self, now: Tick) -> &mut Registry {
+        self.spend(now);
+        for doing in [Doing::Booting, Doing::Idle, Doing::Busy, Doing::Draining] {
+            let is = f64::from(u8::from(self.doing == Some(doing)));
+            self.registry.set(Id::Workers, &self.pool, &[doing.worker()], Some(is));
+        }
+        &mut self.registry
+    }
+
+    fn spend(&mut self, now: Tick) {
+        let spent = now.since(self.since).as_secs_f64();
+        self.since = now;
+        if let Some(doing) = self.doing {
+            self.registry.add(Id::InstanceTime, &self.pool, &[doing.spent()], spent);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        agent::phase::LeaveReason,
+        metrics::{Value, metric},
+    };
+
+    fn status(phase: &'static str, why: Option<LeaveReason>, jobs: &[&str]) -> Status {
+        Status {
+            phase,
+            why,
+            jobs: jobs.iter().map(|job| JobId((*job).to_owned())).collect(),
+            unknown: None,
+            protected: None,
+            served: 0,
+            note: None,
+            held: false,
+            spot_deadline: None,
+        }
+    }
+
+    fn values(meter: &mut AgentMeter, now: Tick, id: Id) -> Vec<(String, f64)> {
+        let registry = meter.at(now);
+        let samples = registry.samples(metric(id), None).map(|sample| {
+            let labels: Vec<_> = sample.labels.iter().map(|(_, value)| *value).collect();
+            let value = match sample.value {
+                Value::Number(number) => number,
+                Value::Histogram(histogram) => histogram.sum(),
+            };
+            (labels.join(" "), value)
+        });
+        samples.filter(|(_, value)| *value != 0.0).collect()
+    }
+
+    fn at(seconds: u64) -> Tick {
+        Tick(seconds * 1000)
+    }
+
+    #[test]
+    fn time_is_spent_on_what_the_instance_does() {
+        let mut meter = AgentMeter::new("ci", false, at(0));
+        meter.saw(&status("booting", None, &[]), at(0));
+        meter.saw(&status("registering", None, &[]), at(4));
+        meter.saw(&status("idle", None, &[]), at(5));
+        meter.saw(&status("busy", None, &["1"]), at(10));
+        meter.saw(&status("draining", Some(LeaveReason::Idle), &[]), at(40));
+        let spent = values(&mut meter, at(42), Id::InstanceTime);
+        let expected = [("booting", 5.0), ("idle", 5.0), ("busy", 30.0), ("draining", 2.0)];
+        assert_eq!(spent, expected.map(|(state, value)| (state.to_owned(), value)));
+        assert_eq!(values(&mut meter, at(42), Id::Workers), [("draining".to_owned(), 1.0)]);
+    }
+
+    #[test]
+    fn jobs_are_timed_and_named_nowhere() {
+        let mut meter = AgentMeter::new("ci", false, at(0));
+        meter.saw(&status("busy", None, &["1", "2"]), at(10));
+        meter.saw(&status("busy", None, &["2"]), at(15));
+        // Nobody knows what runs: the second may.
+        meter.saw(&Status { unknown: Some("no answer".into()), ..status("busy", None, &[]) }, at(20));
+        meter.saw(&status("idle", None, &[]), at(40));
+        assert_eq!(values(&mut meter, at(40), Id::JobDuration), [("executing agent".to_owned(), 35.0)]);
+    }
+
+    #[test]
+    fn a_departure_counts_once_and_a_drain_that_was_taken_back_never() {
+        let mut meter = AgentMeter::new("ci", false, at(0));
+        meter.saw(&status("draining", Some(LeaveReason::Operator), &[]), at(1));
+        meter.saw(&status("idle", None, &[]), at(2));
+        assert!(values(&mut meter, at(2), Id::Departures).is_empty());
+        for phase in ["draining", "retiring", "retiring", "gone"] {
+            meter.saw(&status(phase, Some(LeaveReason::Idle), &[]), at(3));
+        }
+        assert_eq!(values(&mut meter, at(4), Id::Departures), [("idle".to_owned(), 1.0)]);
+    }
+
+    #[test]
+    fn jobs_that_are_cut_count_once() {
+        let mut meter = AgentMeter::new("ci", false, at(0));
+        let spot = status("draining", Some(LeaveReason::Spot), &["1", "2"]);
+        meter.cuts(&spot);
+        meter.cuts(&spot);
+        assert_eq!(values(&mut meter, at(1), Id::JobsCut), [("spot".to_owned(), 2.0)]);
+    }
+}
