@@ -1,0 +1,12 @@
+terraform {
+  # OpenTofu from 1.6 on as well: nothing here is newer. The tests need 1.7 (mock_provider).
+  required_version = ">= 1.6"
+
+  required_providers {
+    aws = {
+      source = "hashicorp/aws"
+      # The permission of a function URL's second kind came with 6.29.
+      version = ">= 6.29"
+    }
+  }
+}
