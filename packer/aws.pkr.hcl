@@ -215,6 +215,8 @@ source "amazon-ebs" "lightsout" {
     }
     owners      = var.source_image != "" ? var.source_image_owners : local.base.owners
     most_recent = true
+    # A release that was pinned is deprecated some months later, and is the one that was asked for all the same.
+    include_deprecated = var.releasever != "" || var.source_image != "" # not in Packer 1.6.6
   }
 
   vpc_id             = var.vpc_id
