@@ -215,3 +215,36 @@ fn what_cloud_and_platform_refuse_is_found() {
     }
     assert_eq!(found(&fleet, &id), Vec::<Value>::new());
 }
+
+#[test]
+fn a_good_and_a_refused_secret_are_told_apart_on_github() {
+    tells_secrets_apart("github");
+}
+
+#[test]
+fn a_good_and_a_refused_secret_are_told_apart_on_buildkite() {
+    tells_secrets_apart("buildkite");
+}
+
+#[test]
+fn a_good_and_a_refused_secret_are_told_apart_on_spacelift() {
+    tells_secrets_apart("spacelift");
+}
+
+#[test]
+fn a_good_and_a_refused_secret_are_told_apart_on_stackguardian() {
+    tells_secrets_apart("stackguardian");
+}
+
+fn tells_secrets_apart(platform: &str) {
+    let mut fleet = Fleet::up(&format!("--platform {platform} --jobs 1 --keep --max 1 --idle-timeout 10m"));
+    let id = fleet.until_phase("idle");
+    assert_eq!(found(&fleet, &id), Vec::<Value>::new(), "{platform}");
+    let settings = fleet.dir().join("instances").join(&id).join("agent.toml");
+    let output = lightsout(&fleet.dir(), &format!("agent doctor --config {}", settings.display()));
+    assert!(output.out.lines().any(|line| line.starts_with("ok       platform.token ")), "it was asked: {output:?}");
+    fleet.post("faults", &json!({"target": "platform", "effect": {"status": {"code": 401}}}));
+    let seen = found(&fleet, &id);
+    assert_eq!(ids(&seen), ["platform.token"], "{platform}: {seen:?}");
+    assert_eq!(seen[0]["verdict"], "wrong");
+}

@@ -20,6 +20,7 @@ mod gitlab_metrics;
 mod gitlab_queue;
 mod gitlab_queue_refusals;
 mod gitlab_runner;
+mod harmless;
 mod partial_reading;
 mod partial_reading_github;
 mod spacelift_queue;
