@@ -2,6 +2,7 @@
 //! ([`lightsout_core::doctor`]). It is a program of its own; [`program`] is how the agent finds it.
 
 mod cloud;
+mod guard;
 mod image;
 mod machine;
 mod platform;
@@ -60,7 +61,8 @@ async fn gather(args: &Doctor, root: &Root) -> Facts {
             facts.platform = platform::look(settings, identity.as_ref(), &*secrets, &driver).await;
         }
     }
-    facts.machine = Machine { disks: machine::disks(&facts.settings, root), ..facts.machine };
+    let (disks, guard) = (machine::disks(&facts.settings, root), guard::look(&facts.settings, root, args.image).await);
+    facts.machine = Machine { disks, guard, ..facts.machine };
     facts.software = software::installed(&facts, root, &driver).await;
     facts.machine.engine_needed = software::engine_needed(&facts.settings, root, args.image);
     facts

@@ -37,6 +37,7 @@ impl Image {
         image.write("etc/passwd", "root:x:0:0:root:/root:/bin/bash\nlightsout-runner:x:998:997::/var/lib/runner:\n");
         image.program("usr/bin/gitlab-runner", "echo 'Version:      18.5.0'");
         image.program("usr/bin/dockerd", "");
+        image.program("usr/sbin/nft", "");
         image.write("etc/docker/daemon.json", r#"{"live-restore": true, "log-opts": {"max-size": "10m"}}"#);
         for unit in [
             "lightsout-agent.service",
@@ -152,6 +153,7 @@ async fn what_is_wrong_in_an_image_is_found_and_nothing_else() {
         ("units.agent", Box::new(remove("usr/lib/systemd/system/lightsout-agent.service"))),
         ("units.agent", Box::new(|image| image.mask("lightsout-agent.service"))),
         ("units.dead-man", Box::new(remove("etc/systemd/system/timers.target.wants/lightsout-dead-man.timer"))),
+        ("metadata.guard", Box::new(remove("usr/sbin/nft"))),
         ("docker.unit", Box::new(remove("etc/systemd/system/multi-user.target.wants/docker.service"))),
         ("docker.log-limit", Box::new(write("etc/docker/daemon.json", r#"{"live-restore": true}"#))),
         ("docker.live-restore", Box::new(write("etc/docker/daemon.json", r#"{"log-driver": "local"}"#))),

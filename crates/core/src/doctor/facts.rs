@@ -187,6 +187,8 @@ pub struct Machine {
     pub needs_ipv4: Option<&'static str>,
     /// For how long the machine has run.
     pub up_for: Option<Duration>,
+    /// Who is kept from the metadata service, where it is at its own address.
+    pub guard: Option<Fact<GuardFacts>>,
     /// What the agent that runs says; an error when none does.
     pub agent: Option<Fact<AgentAnswer>>,
     /// This program's version.
@@ -215,6 +217,22 @@ pub struct WaysOut {
     pub ipv4: bool,
     /// Over IPv6.
     pub ipv6: bool,
+}
+
+/// Who is kept from the metadata service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GuardFacts {
+    /// Nobody, as the settings have it.
+    Off,
+    /// In an image: what puts the rules up is installed.
+    Ready,
+    /// Whoever is to be: containers, and the runner's user where it is not let through.
+    Up {
+        /// The runner's user, when it is refused.
+        user: Option<String>,
+    },
+    /// What is open and must not be.
+    Open(Vec<String>),
 }
 
 /// What a running agent says.

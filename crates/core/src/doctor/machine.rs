@@ -1,6 +1,9 @@
 //! Rows about the state of the machine.
 
-use super::{Judgement, Row, Scope, Verdict, facts::Disk};
+use super::{
+    Judgement, Row, Scope, Verdict,
+    facts::{Disk, GuardFacts},
+};
 
 /// Below this a job that pulls an image fails more often than not.
 const LITTLE: u64 = 5 << 30;
@@ -47,6 +50,24 @@ pub(super) const ROWS: &[Row] = &[
             Err(why) if facts.machine.engine_needed => Judgement::wrong(why.clone()),
             // Watched, as everywhere; but with this platform and these settings no job is a container.
             Err(why) => Judgement::warning(format!("{why}; until it does, the instance counts as busy")),
+        },
+    },
+    Row {
+        id: "metadata.guard",
+        scope: Scope::Both,
+        meaning: "jobs are kept from the metadata service by rules of nftables, as `agent.metadata_guard` has it",
+        remedy: "install nftables in the image; the agent puts the rules up before it starts its first runner, so let this instance go: \
+                 lightsout-agent drain",
+        judge: |facts| {
+            super::of(facts.machine.guard.as_ref(), |guard| match guard {
+                GuardFacts::Off => Judgement::ok("they are not, as agent.metadata_guard has it"),
+                GuardFacts::Ready => Judgement::ok("nftables is installed"),
+                GuardFacts::Up { user: Some(user) } => {
+                    Judgement::ok(format!("containers and the user {user} are refused"))
+                }
+                GuardFacts::Up { user: None } => Judgement::ok("containers are refused; the runner is not"),
+                GuardFacts::Open(open) => Judgement::wrong(open.join("\n")),
+            })
         },
     },
     Row {

@@ -8,9 +8,9 @@ use lightsout_core::{
     doctor::{
         Facts, Verdict,
         facts::{
-            AgentAnswer, Baked, BakedRunner, CloudFacts, Disk, EngineSettings, GroupFacts, HoldFacts, Leftovers,
-            Machine, MetadataFacts, Names, NextImage, PlatformFacts, RefreshFacts, Refusal, RunsAs, SettingsFacts,
-            Software, Unit, WaysOut,
+            AgentAnswer, Baked, BakedRunner, CloudFacts, Disk, EngineSettings, GroupFacts, GuardFacts, HoldFacts,
+            Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, RefreshFacts, Refusal, RunsAs,
+            SettingsFacts, Software, Unit, WaysOut,
         },
     },
     platform::RunnerVersion,
@@ -84,6 +84,10 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("agent", |facts| agent(facts).note = Some("the platform refuses the token".into())),
     warning("agent.version", |facts| agent(facts).version = "0.0.9".into()),
     wrong("docker", |facts| facts.machine.engine = Some(Err("it does not answer".into()))),
+    wrong("metadata.guard", |facts| {
+        facts.machine.guard = Some(Ok(GuardFacts::Open(vec!["containers reach it".into()])));
+    }),
+    in_image("metadata.guard", |facts| facts.machine.guard = Some(Ok(GuardFacts::Open(vec!["no nft".into()])))),
     warning("disk.space", |facts| disk(facts).free = 4 << 30),
     wrong("disk.space", |facts| disk(facts).free = 100 << 20),
     warning("disk.inodes", |facts| disk(facts).free_files = 40_000),
@@ -262,6 +266,11 @@ pub(crate) fn good(in_image: bool) -> Facts {
             ways_out: Some(Ok(WaysOut { ipv4: true, ipv6: false })),
             needs_ipv4: None,
             up_for: Some(Duration::from_secs(600)),
+            guard: Some(Ok(if in_image {
+                GuardFacts::Ready
+            } else {
+                GuardFacts::Up { user: Some("lightsout-runner".into()) }
+            })),
             agent: Some(Ok(answer)),
             version: "0.1.0",
         },
