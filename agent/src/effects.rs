@@ -154,6 +154,10 @@ impl Effects {
                 tokio::time::sleep(pause).await;
                 HostResult::Done(Ok(()))
             }
+            HostEffect::FindProgram => HostResult::Done(match &self.refused {
+                Some(why) => Err(why.to_string()),
+                None => self.runner.find_program(self.platform.program().as_deref()),
+            }),
             HostEffect::OpenPlatform => HostResult::Platform(self.platform.open().await.map(|_| PlatformAnswer::Done)),
             HostEffect::Platform { call, within } => {
                 HostResult::Platform(self.platform.call(call, within, &self.launch).await)
@@ -188,6 +192,11 @@ impl Effects {
             CloudCall::FindHook => {
                 return host.lifecycle_hook().await.map(|hook| CloudAnswer::Hook(hook.map(|hook| hook.timeout)));
             }
+            CloudCall::ExtendLaunch => {
+                return host.extend_launch().await.map(|hook| CloudAnswer::Hook(Some(hook.timeout)));
+            }
+            CloudCall::LetIn => host.complete_launch().await,
+            CloudCall::End(Rung::Abandon) => host.abandon_launch().await,
             CloudCall::Protect(on) => host.protect(on).await,
             CloudCall::ExtendHook => host.extend_hold().await,
             CloudCall::CompleteHook => host.complete_hold().await,

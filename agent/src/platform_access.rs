@@ -10,7 +10,7 @@ use lightsout_cloud::Secrets;
 use lightsout_core::{
     activity::Activity,
     agent::host::{PlatformAnswer, PlatformCall},
-    exchange::{ErrorKind, ExchangeError},
+    exchange::{Effect, EffectResult, ErrorKind, ExchangeError, Request},
     platform::{DrainBy, HostContext, Launch, Probe, Quiesce, Requests, RunnerPlatform, UndrainBy},
     settings::AgentSettings,
 };
@@ -124,6 +124,7 @@ impl PlatformAccess {
         let within = within.saturating_sub(begun.elapsed());
         let rules = platform.drain_rules();
         match (call, rules.drain, rules.undrain) {
+            (PlatformCall::Check, ..) => self.check(&*platform, within).await?,
             (PlatformCall::Register, ..) => {
                 let registered = self.driver.complete(platform.register(&self.context).as_mut(), within).await?;
                 for doubt in &registered.doubts {
@@ -150,6 +151,28 @@ impl PlatformAccess {
             }
         }
         Ok(PlatformAnswer::Done)
+    }
+
+    /// Asks something harmless, with the token where the platform has such a question.
+    async fn check(&self, platform: &dyn RunnerPlatform, within: Duration) -> Result<(), ExchangeError> {
+        if let Some(mut question) = platform.check(&self.context) {
+            return self.driver.complete(question.as_mut(), within).await.map(|_| ());
+        }
+        let Some(address) = self.settings.platform.needs().address else { return Ok(()) };
+        // Whatever it says to somebody without a token will do.
+        match self.driver.perform(Effect::Http(Request::get(&address).within(within))).await {
+            EffectResult::Http(Err(why)) => {
+                Err(ExchangeError::new(ErrorKind::Unreachable, format!("{address}: {why}; {}", why.remedy())))
+            }
+            EffectResult::Http(Ok(_)) | EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// The runner's program, as the settings name it.
+    pub(crate) fn program(&self) -> Option<String> {
+        self.settings.platform.needs().program
     }
 
     /// How the runner is made to ask for no more jobs.

@@ -8,9 +8,10 @@ mod unit;
 
 use std::{
     collections::BTreeMap,
+    env,
     fs::{self, File},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, chown},
+    os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     sync::Mutex,
     time::Duration,
@@ -117,6 +118,22 @@ impl RunnerProcess {
             Ok(seen) => seen,
             Err(_) => Seen::Unknown,
         }
+    }
+
+    /// Whether this program is there and can be run, where it would be looked for at the start.
+    pub(crate) fn find_program(&self, program: Option<&str>) -> Result<(), String> {
+        let Some(program) = program else { return Ok(()) };
+        let runs = |path: &Path| {
+            fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        };
+        if program.contains('/') {
+            let there = runs(Path::new(program));
+            return if there { Ok(()) } else { Err(format!("{program} is no program that can be run")) };
+        }
+        let environment = self.environment(&[]);
+        let path = environment.get("PATH").map_or("", Text::expose);
+        let found = env::split_paths(path).any(|folder| runs(&folder.join(program)));
+        if found { Ok(()) } else { Err(format!("there is no program {program} in {path}")) }
     }
 
     /// Starts the runner. `stop_signal` is what its unit gets when the machine shuts down.
@@ -302,12 +319,12 @@ impl RunnerProcess {
     }
 
     /// All that the runner finds in its environment, but for the mark.
-    fn environment(&self, launch: &Launch) -> BTreeMap<String, Text> {
+    fn environment(&self, more: &[(String, Text)]) -> BTreeMap<String, Text> {
         let user = self.user.as_ref().map_or_else(runner_user::own_variables, RunnerUser::variables);
         self.surroundings.environment(
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
             user,
-            &launch.env,
+            more,
         )
     }
 

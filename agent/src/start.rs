@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use lightsout_cloud::{Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
+use lightsout_cloud::{HookNames, Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
 use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, salt::Salt},
     cloud::Notice,
@@ -60,7 +60,7 @@ impl Cloud {
         let notices: Arc<dyn Notices> = Arc::from((provider.notices)()?);
         let identity = notices.identity(settings.policy.boot_deadline).await?;
         Ok(Self {
-            host: Arc::from((provider.host)(&identity, settings.hook.clone())),
+            host: Arc::from((provider.host)(&identity, HookNames::of(settings))),
             secrets: (provider.secrets)(Some(identity.location.clone())),
             notices,
             identity,

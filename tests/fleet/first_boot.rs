@@ -3,8 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use lightsout_localcloud::fleet::JobState;
+use serde_json::json;
 
-use crate::rig::{Fleet, Home, agent_field, instance, living, phase};
+use crate::rig::{Ended, Fleet, Home, agent_field, instance, living, phase};
 
 /// A fleet whose agents have these settings besides, `PROGRAM` being a program of this text beside the fleet's directory.
 fn fleet(arguments: &str, settings: &str, program: &str) -> (Fleet, PathBuf) {
@@ -78,4 +79,62 @@ fn an_instance_tells_how_long_each_part_of_its_boot_took() {
     assert!(until.is_sorted(), "{until:?}");
     assert!(until[3] - until[2] >= 300, "the program took so long: {until:?}");
     fleet.ended().all_done();
+}
+
+/// The answer to the launch hook, then service, then the job: in no other order.
+fn in_order(ended: &Ended, id: &str) {
+    let events = ended.events();
+    let at = |what: &str| {
+        let found = events.iter().position(|event| event.starts_with(id) && event.contains(what));
+        found.unwrap_or_else(|| panic!("{id} {what}: {events:#?}"))
+    };
+    let order = [at("waits for lifecycle hook"), at("lifecycle hook lightsout-ready: CONTINUE"), at("in service")];
+    assert!(order.is_sorted(), "{order:?}: {events:#?}");
+}
+
+#[test]
+fn an_instance_with_a_launch_hook_is_in_service_only_when_it_is_ready_for_jobs() {
+    let settings = "[agent]\nbefore_register = ['PROGRAM']\n";
+    let (mut fleet, beside) = fleet("--jobs 1 --max 1 --launch-hook", settings, "until [ -e go ]; do sleep 0.1; done");
+    // The answer is lost once, and refused once.
+    for effect in ["throttle", "reset"] {
+        fleet.post(
+            "faults",
+            &json!({ "target": "aws", "action": "CompleteLifecycleAction", "effect": effect, "count": 1 }),
+        );
+    }
+    let id = fleet.until("an instance that its launch hook holds", |fleet| {
+        living(fleet).find(|it| it.state == "Pending:Wait" && phase(it) == "preparing").map(|it| it.id.clone())
+    });
+    fleet.crash(&id);
+    fleet.until("the next agent to wait for the program", |fleet| {
+        (phase(instance(fleet, &id)) == "preparing").then_some(())
+    });
+    assert_eq!(instance(&fleet.snapshot(), &id).state, "Pending:Wait");
+    fs::write(beside.join("go"), "").expect("it is written");
+    fleet.until("the job to be done", |fleet| (fleet.queue.done == 1).then_some(()));
+    let ended = fleet.ended();
+    assert_eq!(ended.all_done()["instances"]["launched"], 1);
+    in_order(&ended, &id);
+}
+
+#[test]
+fn an_instance_whose_boot_fails_gives_its_launch_up_and_is_replaced() {
+    let program = "[ -e good ] || { echo this disk is missing; exit 7; }";
+    let settings = "[agent]\nbefore_register = ['PROGRAM']\n";
+    let (mut fleet, beside) = fleet("--jobs 0 --keep --max 1 --launch-hook", settings, program);
+    let job = fleet.enqueue(1, 0.5)[0];
+    let id = fleet.until("an instance whose launch is given up", |fleet| {
+        let it = fleet.instances.iter().find(|it| it.cause.as_deref() == Some("launch hook abandoned"))?;
+        Some(it.id.clone())
+    });
+    fs::write(beside.join("good"), "").expect("it is written");
+    assert_eq!(fleet.snapshot().groups[0].desired, 1, "the group replaces it by itself");
+    fleet.until_ended(&id);
+    assert_ne!(fleet.until_job(job, JobState::Done).instance, Some(id.clone()), "another one serves");
+    fleet.ok("down");
+    let ended = fleet.ended();
+    ended.all_done();
+    let events = ended.events();
+    assert!(events.iter().all(|event| !(event.starts_with(&id) && event.ends_with("in service"))), "{events:#?}");
 }

@@ -16,8 +16,8 @@ fn warm(fleet: &Fleet, state: &str) {
 }
 
 /// What it said before its machine was stopped is nothing that it does when it serves.
-fn serves_out_of_the_pool(state: &str) {
-    let mut fleet = Fleet::up("--jobs 0 --keep --max 2");
+fn serves_out_of_the_pool(state: &str, more: &str) {
+    let mut fleet = Fleet::up(&format!("--jobs 0 --keep --max 2 {more}"));
     warm(&fleet, state);
     let waits = format!("Warmed:{state}");
     let id = fleet.until("an instance that waits in the pool", |fleet| {
@@ -38,10 +38,16 @@ fn serves_out_of_the_pool(state: &str) {
 
 #[test]
 fn an_instance_that_waited_stopped_serves_as_if_it_had_just_booted() {
-    serves_out_of_the_pool("Stopped");
+    serves_out_of_the_pool("Stopped", "");
 }
 
 #[test]
 fn an_instance_that_waited_running_serves_when_it_is_needed() {
-    serves_out_of_the_pool("Running");
+    serves_out_of_the_pool("Running", "");
+}
+
+/// The hook holds it on its way into the pool, and again on its way into service.
+#[test]
+fn an_instance_with_a_launch_hook_is_let_into_the_pool_and_out_of_it() {
+    serves_out_of_the_pool("Stopped", "--launch-hook");
 }

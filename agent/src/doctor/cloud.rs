@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_cloud::{DIAGNOSES, Identity, PROVIDERS, Secrets};
+use lightsout_cloud::{DIAGNOSES, HookNames, Identity, PROVIDERS, Secrets};
 use lightsout_core::doctor::{
     Facts,
     facts::{CloudFacts, MetadataFacts, Names},
@@ -43,8 +43,8 @@ pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secret
     let (cloud, identity) = match found {
         Err(why) => lost(why),
         Ok((metadata, identity)) => {
-            let hook = facts.settings.settings.as_ref().and_then(|settings| settings.hook.clone());
-            let looking = (diagnosis.instance)(identity.clone(), hook);
+            let hooks = facts.settings.settings.as_ref().map(HookNames::of).unwrap_or_default();
+            let looking = (diagnosis.instance)(identity.clone(), hooks);
             let seen = tokio::time::timeout(LOOK, looking).await.unwrap_or_default();
             facts.names = Names {
                 instance: Some(identity.instance.clone()),

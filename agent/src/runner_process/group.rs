@@ -28,7 +28,7 @@ impl RunnerProcess {
             .args(["-c", STARTER, "lightsout-runner"])
             .args(&launch.argv)
             .env_clear()
-            .envs(self.environment(launch).iter().map(|(name, value)| (name, value.expose())))
+            .envs(self.environment(&launch.env).iter().map(|(name, value)| (name, value.expose())))
             .env(RUNNER_ENV, self.folder.as_os_str())
             .current_dir(&self.folder)
             .process_group(0)

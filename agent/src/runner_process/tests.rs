@@ -193,7 +193,7 @@ async fn output_of(runner: &RunnerProcess, script: &str) -> String {
 /// Cargo's own variables stand for secrets in the agent's environment.
 #[tokio::test]
 async fn a_job_finds_no_variable_of_the_agents_that_nobody_named() {
-    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok());
+    assert!(env::var("CARGO_MANIFEST_DIR").is_ok());
     let folder = tempfile::tempdir().unwrap();
     let runner = RunnerProcess::new(folder.path(), false);
     let seen = output_of(&runner, "env").await;
@@ -210,7 +210,7 @@ async fn a_job_finds_no_variable_of_the_agents_that_nobody_named() {
 /// A folder that others may pass through, as /var/lib/lightsout is.
 fn passable() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     folder
 }
 
@@ -228,8 +228,7 @@ async fn a_job_runs_as_the_runners_user_and_reads_nothing_of_the_agents() {
     let Some(user) = nobody() else { return };
     let folder = passable();
     fs::write(folder.path().join("journal.json"), "secret").unwrap();
-    fs::set_permissions(folder.path().join("journal.json"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .unwrap();
+    fs::set_permissions(folder.path().join("journal.json"), PermissionsExt::from_mode(0o600)).unwrap();
     let uid = user.uid;
     let runner = RunnerProcess::new(folder.path(), false).with_user(Some(user), Surroundings::default(), None);
     let place = folder.path().display();

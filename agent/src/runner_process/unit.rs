@@ -48,7 +48,7 @@ impl RunnerProcess {
 
     pub(super) fn unit_arguments(&self, name: &str, launch: &Launch, stop_signal: Signal) -> io::Result<Vec<String>> {
         let environment = self.state_dir.join("runner.env");
-        let variables = self.environment(launch);
+        let variables = self.environment(&launch.env);
         replace(&environment, environment_file(&variables).as_bytes(), 0o600, false)?;
         let mut arguments = vec![
             "--unit".into(),

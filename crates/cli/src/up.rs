@@ -235,6 +235,7 @@ async fn prepare(
         agent_settings,
         idle_timeout,
         slots,
+        launch_hook: args.launch_hook,
     }))
 }
 
@@ -269,7 +270,7 @@ async fn start_fleet(
     config: &Arc<FleetConfig>,
     webhook: Option<SocketAddr>,
 ) -> Result<mpsc::UnboundedReceiver<Decision>> {
-    fleet::create(&cloud.url(), args.min, args.max).await?;
+    fleet::create(&cloud.url(), args.min, args.max, args.launch_hook).await?;
     args.first_jobs().for_each(|job| drop(cloud.enqueue(job)));
     let options = scaler::ScalerOptions { url: cloud.url(), tick: args.tick, webhook_listen: webhook };
     scaler::start(config, &options)

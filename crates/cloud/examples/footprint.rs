@@ -5,7 +5,7 @@
 
 use std::{env, fs, time::Duration};
 
-use lightsout_cloud::{Identity, PROVIDERS};
+use lightsout_cloud::{HookNames, Identity, PROVIDERS};
 use lightsout_core::exchange::{Effect, Request};
 use lightsout_io::http::Driver;
 
@@ -18,7 +18,7 @@ async fn main() {
         location: env::var("AWS_REGION").unwrap_or_else(|_| "eu-north-1".into()),
         group: None,
     };
-    let host = (cloud.host)(&identity, None);
+    let host = (cloud.host)(&identity, HookNames::default());
     let driver = Driver::new("lightsout/0 (footprint)");
     let notices = (cloud.notices)().expect("a plain URL");
     let _secrets = (cloud.secrets)(None);

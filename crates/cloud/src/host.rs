@@ -36,6 +36,17 @@ pub trait Host: Send + Sync {
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
     fn complete_hold(&self) -> CloudFuture<'_, ()>;
 
+    /// Holds off this instance's own launch for another time-out, which it tells, by the launch hook that was named to
+    /// [`Provider::host`](crate::Provider::host); nothing else's.
+    /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when that hook does not hold it.
+    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook>;
+
+    /// Lets this launch go on, as far as that hook is concerned; the same error.
+    fn complete_launch(&self) -> CloudFuture<'_, ()>;
+
+    /// Gives this launch up: the group ends the instance and launches another; the same error.
+    fn abandon_launch(&self) -> CloudFuture<'_, ()>;
+
     /// Leaves the group and ends. Sent once: after [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the
     /// membership tells whether it was applied.
     fn leave(&self, how: Leave) -> CloudFuture<'_, ()>;

@@ -16,9 +16,9 @@ mod secrets;
 
 use std::pin::Pin;
 
-use lightsout_core::cloud::CloudError;
 #[cfg(feature = "host")]
 use lightsout_core::doctor::facts::{CloudFacts, MetadataFacts};
+use lightsout_core::{cloud::CloudError, settings::AgentSettings};
 
 pub use groups::{Doubt, DoubtKind, GroupView, Groups, History};
 pub use host::Host;
@@ -44,10 +44,25 @@ pub struct Provider {
     /// What the instance on which this runs is told. It fails when the environment points elsewhere and makes no sense.
     #[cfg(feature = "host")]
     pub notices: fn() -> Result<Box<dyn Notices>, CloudError>,
-    /// What this instance may do to itself. The second is the name of the lifecycle hook to answer, where the cloud has
-    /// several.
+    /// What this instance may do to itself.
     #[cfg(feature = "host")]
-    pub host: fn(identity: &Identity, lifecycle_hook: Option<String>) -> Box<dyn Host>,
+    pub host: fn(identity: &Identity, hooks: HookNames) -> Box<dyn Host>,
+}
+
+/// The names of the lifecycle hooks that are this instance's to answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookNames {
+    /// Which of those that hold endings off, where the group has several; `None`: the one that waits longest.
+    pub termination: Option<String>,
+    /// Which of those that hold launches off; `None`: none.
+    pub launch: Option<String>,
+}
+
+impl HookNames {
+    /// Those that the settings name.
+    pub fn of(settings: &AgentSettings) -> Self {
+        Self { termination: settings.hook.clone(), launch: settings.launch_hook.clone() }
+    }
 }
 
 /// How one cloud is looked at for a diagnosis: each thing as far as it can be told. It changes nothing, and tries rights in ways that change
@@ -60,7 +75,7 @@ pub struct Diagnosis {
     /// What metadata say of themselves, but for the identity.
     pub metadata: fn() -> Looked<'static, MetadataFacts>,
     /// What the cloud says of this instance, its group and its rights. The second is as in [`Provider::host`].
-    pub instance: fn(identity: Identity, lifecycle_hook: Option<String>) -> Looked<'static, CloudFacts>,
+    pub instance: fn(identity: Identity, hooks: HookNames) -> Looked<'static, CloudFacts>,
 }
 
 /// Every cloud. The first is meant where nothing says which.

@@ -48,10 +48,10 @@ pub struct HoldRules {
     pub longest: Duration,
 }
 
-/// What holds off the endings of a group's instances.
+/// What holds off the endings of a group's instances, or their launches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LifecycleHook {
-    /// How long an ending waits from its beginning, or from the last extension; where several hooks hold it off, the shortest of theirs.
+    /// How long the group waits from the beginning, or from the last extension; where several hooks hold an ending off, the shortest of theirs.
     pub timeout: Duration,
 }
 
@@ -98,9 +98,15 @@ pub enum TargetState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Membership {
     /// In a warm pool, or on its way into one: it does not count towards the desired capacity, and may be stopped at any moment.
-    Warm,
+    Warm {
+        /// Whether a launch hook holds it off (`Warmed:Pending:Wait`).
+        waiting: bool,
+    },
     /// On its way into service (`Pending*`).
-    Pending,
+    Pending {
+        /// Whether a launch hook holds it off (`Pending:Wait`).
+        waiting: bool,
+    },
     /// In service.
     InService {
         /// Whether it is protected from scale-in.
@@ -164,7 +170,7 @@ pub enum CloudErrorKind {
     NotFound,
     /// Another activity is in progress, or the instance is in a state in which this cannot be done yet: look, then try again.
     InProgress,
-    /// Nothing holds off the ending, so there is nothing to extend or to answer.
+    /// Nothing holds off the ending or the launch, so there is nothing to extend or to answer.
     NothingHeld,
     /// A right is missing: somebody must grant it; the same call will not work.
     Denied,

@@ -23,6 +23,10 @@ pub enum Violation {
     LoweredTwice,
     /// An instance in standby or outside its group lowered the desired capacity, for which it did not count.
     LoweredUncounted,
+    /// The group was told that the instance is ready, before it was.
+    LetInUnready,
+    /// The launch of an instance was given up whose boot had not failed.
+    LaunchGivenUp,
     /// The instance left though neither its cloud, nor an operator, nor its own state called it away.
     LeftUncalled,
     /// A blunt way to end was taken while a gentler one may still have worked.
@@ -41,6 +45,8 @@ impl fmt::Display for Violation {
             Self::StartedUnprotected => "a runner was started before the instance was protected",
             Self::LoweredTwice => "one instance lowered the desired capacity twice",
             Self::LoweredUncounted => "an instance that did not count lowered the desired capacity",
+            Self::LetInUnready => "the launch hook was let go before the instance was ready",
+            Self::LaunchGivenUp => "a launch was given up though the boot had not failed",
             Self::LeftUncalled => "the instance left though nothing had called it away",
             Self::TooBlunt => "a blunt way to end was taken while a gentler one may still have worked",
             Self::Stuck => "the instance neither serves nor ends",
@@ -79,7 +85,10 @@ impl Ledger {
     /// A runner was started; `another` tells whether one ran already, `protect` whether the instance must be protected for that.
     pub fn runner_started(&mut self, another: bool, membership: Membership, protect: bool) {
         self.check(!another, Violation::TwoRunners);
-        self.check(!matches!(membership, Membership::Warm | Membership::Pending), Violation::StartedTooEarly);
+        self.check(
+            !matches!(membership, Membership::Warm { .. } | Membership::Pending { .. }),
+            Violation::StartedTooEarly,
+        );
         let unprotected = membership == Membership::InService { protected: false };
         self.check(!(protect && unprotected), Violation::StartedUnprotected);
     }
@@ -89,12 +98,22 @@ impl Ledger {
         self.check(prepared, Violation::StartedUnprepared);
     }
 
+    /// The launch hook was told to go on; `ready` when nothing was missing but the start of the runner.
+    pub fn let_in(&mut self, ready: bool) {
+        self.check(ready, Violation::LetInUnready);
+    }
+
+    /// The launch was given up; `failed` when the boot had.
+    pub fn launch_given_up(&mut self, failed: bool) {
+        self.check(failed, Violation::LaunchGivenUp);
+    }
+
     /// The instance left with decrement, from this place in its group.
     pub fn lowered(&mut self, membership: Membership) {
         self.check(!self.lowered, Violation::LoweredTwice);
         let counted = match membership {
-            Membership::Pending | Membership::InService { .. } | Membership::Terminating { .. } => true,
-            Membership::Warm | Membership::Standby | Membership::Outside => false,
+            Membership::Pending { .. } | Membership::InService { .. } | Membership::Terminating { .. } => true,
+            Membership::Warm { .. } | Membership::Standby | Membership::Outside => false,
         };
         self.check(counted, Violation::LoweredUncounted);
         self.lowered = true;
@@ -143,6 +162,8 @@ mod tests {
             Violation::StartedTooEarly,
             Violation::StartedUnprepared,
             Violation::StartedUnprotected,
+            Violation::LetInUnready,
+            Violation::LaunchGivenUp,
             Violation::LoweredTwice,
             Violation::LoweredUncounted,
             Violation::Stuck,
@@ -168,7 +189,7 @@ mod tests {
             ledger.lowered(Membership::Terminating { waiting: true });
         });
         assert_eq!(twice, Some(Violation::LoweredTwice));
-        for place in [Membership::Warm, Membership::Standby, Membership::Outside] {
+        for place in [Membership::Warm { waiting: false }, Membership::Standby, Membership::Outside] {
             assert_eq!(after(|ledger| ledger.lowered(place)), Some(Violation::LoweredUncounted));
         }
     }
@@ -177,7 +198,7 @@ mod tests {
     fn a_runner_starts_alone_and_in_service() {
         assert_eq!(after(|ledger| ledger.runner_started(false, SERVING, true)), None);
         assert_eq!(after(|ledger| ledger.runner_started(true, SERVING, true)), Some(Violation::TwoRunners));
-        for place in [Membership::Warm, Membership::Pending] {
+        for place in [Membership::Warm { waiting: false }, Membership::Pending { waiting: true }] {
             let early = after(|ledger| ledger.runner_started(false, place, false));
             assert_eq!(early, Some(Violation::StartedTooEarly));
         }
@@ -187,6 +208,14 @@ mod tests {
         assert_eq!(after(|ledger| ledger.runner_started(false, unprotected, false)), None);
         let started = after(|ledger| ledger.runner_started(false, unprotected, true));
         assert_eq!(started, Some(Violation::StartedUnprotected));
+    }
+
+    #[test]
+    fn a_launch_goes_on_when_ready_and_is_given_up_when_it_failed() {
+        assert_eq!(after(|ledger| ledger.let_in(true)), None);
+        assert_eq!(after(|ledger| ledger.let_in(false)), Some(Violation::LetInUnready));
+        assert_eq!(after(|ledger| ledger.launch_given_up(true)), None);
+        assert_eq!(after(|ledger| ledger.launch_given_up(false)), Some(Violation::LaunchGivenUp));
     }
 
     #[test]

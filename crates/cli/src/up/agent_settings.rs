@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lightsout_localcloud::ci::demo::DemoMachine;
 
-use super::fleet_config::FleetConfig;
+use super::{fleet::LAUNCH_HOOK, fleet_config::FleetConfig};
 use crate::{duration::format_duration, processes::MACHINE_ENV, up::toml::quoted};
 
 /// What machines of one kind say beside what all of them say, as lines of TOML.
@@ -31,6 +31,7 @@ pub(crate) fn agent<'a>(
          rebalance_after = \"0s\"\n\
          metrics = \"{metrics}\"\n\
          runner_env = [{variables}]\n\
+         {launch_hook}\
          {own_agent}\
          \n\
          [docker]\n\
@@ -42,6 +43,7 @@ pub(crate) fn agent<'a>(
         idle = format_duration(config.idle_timeout),
         metrics = config.platform.metrics(machine),
         variables = handed_on(variables),
+        launch_hook = if config.launch_hook { format!("launch_hook = \"{LAUNCH_HOOK}\"\n") } else { String::new() },
         own_agent = own.agent,
         docker = machine.image.is_some(),
         own_docker = own.docker,
@@ -90,6 +92,7 @@ mod tests {
             agent_settings: Vec::new(),
             idle_timeout: Duration::from_millis(8_500),
             slots: 3,
+            launch_hook: true,
         };
         let dir = config.fleet_dir.instances().join("i-1");
         let described = DemoMachine {
@@ -109,7 +112,7 @@ mod tests {
     fn the_agent_takes_its_settings() {
         let (dir, settings) = settings("gitlab", None);
         assert_eq!(settings.state_dir, dir.join("state"));
-        assert_eq!(settings.slots, 3);
+        assert_eq!((settings.slots, settings.launch_hook.as_deref()), (3, Some(LAUNCH_HOOK)));
         assert_eq!(settings.policy.idle_timeout, Some(Duration::from_millis(8_500)));
         assert_eq!(settings.metrics.as_deref(), Some("127.0.0.1:9252"));
         assert_eq!(settings.power_off, ["/opt/lightsout", "machine-off", dir.to_str().unwrap()]);

@@ -92,6 +92,9 @@ pub(crate) struct Args {
     /// Have the platform post its webhook to the scaler, which then looks at once (gitlab, github, buildkite)
     #[arg(long, help_heading = "Fleet")]
     pub(crate) webhook: bool,
+    /// Give the group a launch hook, so that an instance is in service only once its agent is ready for jobs
+    #[arg(long, help_heading = "Fleet")]
+    pub(crate) launch_hook: bool,
     /// Use the vendor's own gitlab-runner or buildkite-agent instead of the small built-in one (with --platform gitlab or
     /// buildkite)
     #[arg(long, value_name = "PATH", help_heading = "Fleet")]

@@ -18,9 +18,13 @@ const TEMPLATE: &str = "lightsout-demo";
 const AUTO_SCALING: &str = "2011-01-01";
 const EC2: &str = "2016-11-15";
 
+/// The launch hook's name, where the group has one.
+pub(super) const LAUNCH_HOOK: &str = "lightsout-ready";
+
 /// Creates the launch template and the group: new instances are protected from scale-in, a termination hook gives the
-/// agent ten minutes at a time, and nothing is rebalanced between zones.
-pub(super) async fn create(url: &str, min: u32, max: u32) -> Result<()> {
+/// agent ten minutes at a time, and nothing is rebalanced between zones. With `launch_hook` each launch is held off until
+/// the agent is ready, and given up when it is not heard of for a minute.
+pub(super) async fn create(url: &str, min: u32, max: u32, launch_hook: bool) -> Result<()> {
     let http = Http::new(Duration::from_secs(10));
     let call = async |version: &str, action: &str, parameters: &[(&str, &str)]| -> Result<()> {
         let head = [("Action", action), ("Version", version)];
@@ -72,6 +76,20 @@ pub(super) async fn create(url: &str, min: u32, max: u32) -> Result<()> {
         ],
     )
     .await?;
+    if launch_hook {
+        call(
+            AUTO_SCALING,
+            "PutLifecycleHook",
+            &[
+                ("AutoScalingGroupName", GROUP),
+                ("LifecycleHookName", LAUNCH_HOOK),
+                ("LifecycleTransition", "autoscaling:EC2_INSTANCE_LAUNCHING"),
+                ("HeartbeatTimeout", "60"),
+                ("DefaultResult", "ABANDON"),
+            ],
+        )
+        .await?;
+    }
     let processes = [("AutoScalingGroupName", GROUP), ("ScalingProcesses.member.1", "AZRebalance")];
     call(AUTO_SCALING, "SuspendProcesses", &processes).await
 }

@@ -36,6 +36,8 @@ pub(super) struct FleetConfig {
     pub(crate) idle_timeout: Duration,
     /// Jobs that a machine takes at once.
     pub(crate) slots: u32,
+    /// Whether the group has a launch hook, which the agents answer.
+    pub(crate) launch_hook: bool,
 }
 
 impl FleetConfig {

@@ -8,16 +8,20 @@ mod tests;
 use std::{
     cmp::Reverse,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES};
-use crate::{CloudFuture, Host, Identity};
-use calls::{Calls, SelfView, TerminationHook};
+use crate::{CloudFuture, HookNames, Host, Identity};
+use calls::{Calls, ENDING, Hook, LAUNCH, SelfView};
 
 /// The tag on an instance that says why it ends.
 const REASON_TAG: &str = "lightsout:why";
+/// How long a launch waits where its hook's time-out is not known: the shortest that there is (EC2 Auto Scaling API reference,
+/// `PutLifecycleHook`).
+const SHORTEST: Duration = Duration::from_secs(30);
 
 /// This instance.
 #[derive(Debug)]
@@ -25,23 +29,26 @@ pub(super) struct AwsHost {
     calls: Calls,
     /// The group's name: at first as metadata told it, then as the group itself does.
     group: Mutex<Option<String>>,
-    /// The hook to answer, where the settings name one.
-    chosen_hook: Option<String>,
+    /// The hooks to answer, where the settings name them.
+    named: HookNames,
     /// The hooks that were found last, this agent's own first.
-    hooks: Mutex<Vec<TerminationHook>>,
+    hooks: Mutex<Vec<Hook>>,
+    /// The time-out of the launch hook, once it was looked up.
+    launch_timeout: Mutex<Option<Duration>>,
 }
 
 impl AwsHost {
-    /// This instance, with the name of the hook to answer where it is not to be the one that waits longest.
-    pub(super) fn new(identity: &Identity, chosen_hook: Option<String>) -> Self {
-        Self::with(identity, chosen_hook, Aws::new(Some(identity.location.clone())))
+    /// This instance, with the names of the hooks to answer.
+    pub(super) fn new(identity: &Identity, named: HookNames) -> Self {
+        Self::with(identity, named, Aws::new(Some(identity.location.clone())))
     }
 
-    fn with(identity: &Identity, chosen_hook: Option<String>, aws: Aws) -> Self {
+    fn with(identity: &Identity, named: HookNames, aws: Aws) -> Self {
         Self {
             calls: Calls::new(&identity.instance, aws),
             group: Mutex::new(identity.group.clone()),
-            chosen_hook,
+            named,
+            launch_timeout: Mutex::new(None),
             hooks: Mutex::new(Vec::new()),
         }
     }
@@ -77,14 +84,14 @@ impl AwsHost {
     }
 
     /// The group's termination hooks, asked afresh; this agent's own first.
-    async fn find_hooks(&self) -> Result<Vec<TerminationHook>, AwsError> {
+    async fn find_hooks(&self) -> Result<Vec<Hook>, AwsError> {
         let Some(group) = self.find_group().await? else { return Ok(Vec::new()) };
-        let mut hooks = self.calls.hooks(&group).await?;
-        let chosen = |hook: &TerminationHook| self.chosen_hook.as_ref() == Some(&hook.name);
+        let mut hooks = self.calls.hooks(&group, ENDING).await?;
+        let chosen = |hook: &Hook| self.named.termination.as_ref() == Some(&hook.name);
         hooks.sort_by_key(|hook| (!chosen(hook), Reverse(hook.timeout)));
         let mut known = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
         if *known != hooks {
-            doubt(&group, &hooks, self.chosen_hook.as_deref());
+            doubt(&group, &hooks, self.named.termination.as_deref());
             known.clone_from(&hooks);
         }
         Ok(hooks)
@@ -92,7 +99,7 @@ impl AwsHost {
 
     /// The group and the hooks that hold this instance's ending off, this agent's own first. Asked afresh: somebody may have renamed or added one
     /// since, and only where that fails as they were.
-    async fn group_and_hooks(&self) -> Result<(String, Vec<TerminationHook>), AwsError> {
+    async fn group_and_hooks(&self) -> Result<(String, Vec<Hook>), AwsError> {
         let group = self.group_or_fail().await?;
         let hooks = match self.find_hooks().await {
             Ok(hooks) => hooks,
@@ -105,6 +112,28 @@ impl AwsHost {
             }
         };
         if hooks.is_empty() { Err(no_hook()) } else { Ok((group, hooks)) }
+    }
+
+    /// The group, and the launch hook that the settings name.
+    async fn group_and_launch_hook(&self) -> Result<(String, &str), AwsError> {
+        let Some(hook) = self.named.launch.as_deref() else { return Err(no_launch_hook()) };
+        Ok((self.group_or_fail().await?, hook))
+    }
+
+    /// How long it waits. Looked up once; an instance that may not look takes it for the shortest.
+    async fn launch_timeout(&self, group: &str, hook: &str) -> Duration {
+        if let Some(known) = *self.launch_timeout.lock().unwrap_or_else(PoisonError::into_inner) {
+            return known;
+        }
+        let found = match self.calls.hooks(group, LAUNCH).await {
+            Ok(hooks) => hooks.iter().find(|found| found.name == hook).map(|found| found.timeout),
+            Err(error) => {
+                tracing::warn!(hook, %error, "the time-out of the launch hook is not known; it is extended more often than it needs");
+                None
+            }
+        };
+        *self.launch_timeout.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        found.unwrap_or(SHORTEST)
     }
 
     /// Every hook is extended: the first that runs out ends the wait, if it says ABANDON, and one that has been answered already holds
@@ -130,7 +159,7 @@ impl AwsHost {
 }
 
 /// Says what may cost jobs about the hooks that were found.
-fn doubt(group: &str, hooks: &[TerminationHook], chosen: Option<&str>) {
+fn doubt(group: &str, hooks: &[Hook], chosen: Option<&str>) {
     let names = || hooks.iter().map(|hook| hook.name.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(chosen) = chosen
         && hooks.first().is_none_or(|hook| hook.name != chosen)
@@ -197,9 +226,35 @@ impl Host for AwsHost {
     fn complete_hold(&self) -> CloudFuture<'_, ()> {
         self.call(async {
             let (group, hooks) = self.group_and_hooks().await?;
-            let chosen = self.chosen_hook.as_ref().is_none_or(|chosen| *chosen == hooks[0].name);
+            let chosen = self.named.termination.as_ref().is_none_or(|chosen| *chosen == hooks[0].name);
             // Where the one that the settings name is not there, another one of several may be somebody else's.
-            if chosen || hooks.len() == 1 { self.calls.complete(&group, &hooks[0].name).await } else { Err(no_hook()) }
+            if chosen || hooks.len() == 1 {
+                self.calls.complete(&group, &hooks[0].name, true).await
+            } else {
+                Err(no_hook())
+            }
+        })
+    }
+
+    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook> {
+        self.call(async {
+            let (group, hook) = self.group_and_launch_hook().await?;
+            self.calls.heartbeat(&group, hook).await?;
+            Ok(LifecycleHook { timeout: self.launch_timeout(&group, hook).await })
+        })
+    }
+
+    fn complete_launch(&self) -> CloudFuture<'_, ()> {
+        self.call(async {
+            let (group, hook) = self.group_and_launch_hook().await?;
+            self.calls.complete(&group, hook, true).await
+        })
+    }
+
+    fn abandon_launch(&self) -> CloudFuture<'_, ()> {
+        self.call(async {
+            let (group, hook) = self.group_and_launch_hook().await?;
+            self.calls.complete(&group, hook, false).await
         })
     }
 
@@ -234,9 +289,9 @@ fn membership(view: &SelfView) -> Membership {
         Some(state) if state.trim_start_matches("Warmed:").starts_with("Terminat") => {
             Membership::Terminating { waiting: false }
         }
-        Some(state) if state.starts_with("Warmed:") => Membership::Warm,
+        Some(state) if state.starts_with("Warmed:") => Membership::Warm { waiting: state == "Warmed:Pending:Wait" },
         // Pending*, and words that are newer than this program: not in service, so not served.
-        Some(_) => Membership::Pending,
+        Some(state) => Membership::Pending { waiting: state == "Pending:Wait" },
     }
 }
 
@@ -253,5 +308,13 @@ fn no_hook() -> AwsError {
         AwsErrorKind::NoActiveHook,
         "autoscaling:DescribeLifecycleHooks",
         "the group has no hook for instances that terminate, or none waits".into(),
+    )
+}
+
+fn no_launch_hook() -> AwsError {
+    AwsError::without_code(
+        AwsErrorKind::NoActiveHook,
+        "autoscaling:CompleteLifecycleAction",
+        "agent.launch_hook names no hook".into(),
     )
 }

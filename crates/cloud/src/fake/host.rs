@@ -24,6 +24,12 @@ pub enum HostCall {
     ExtendHold,
     /// [`Host::complete_hold`].
     CompleteHold,
+    /// [`Host::extend_launch`].
+    ExtendLaunch,
+    /// [`Host::complete_launch`].
+    CompleteLaunch,
+    /// [`Host::abandon_launch`].
+    AbandonLaunch,
     /// [`Host::leave`].
     Leave(Leave),
     /// [`Host::report_unhealthy`].
@@ -45,6 +51,8 @@ pub struct HostState {
     pub room: Room,
     /// What holds endings off.
     pub hook: Option<LifecycleHook>,
+    /// What holds launches off.
+    pub launch_hook: Option<LifecycleHook>,
     /// Whether it was reported unhealthy.
     pub unhealthy: bool,
     /// Why it ends.
@@ -59,6 +67,7 @@ impl Default for HostState {
             membership: Membership::InService { protected: true },
             room: Room { desired: 1, min: 0, floor: 0, members: 1, rank: 0 },
             hook: Some(LifecycleHook { timeout: Duration::from_secs(600) }),
+            launch_hook: None,
             unhealthy: false,
             reason: None,
         }
@@ -132,8 +141,8 @@ impl Host for FakeHost {
             inside(state)?;
             match &mut state.membership {
                 Membership::InService { protected } => *protected = on,
-                Membership::Warm
-                | Membership::Pending
+                Membership::Warm { .. }
+                | Membership::Pending { .. }
                 | Membership::Standby
                 | Membership::Terminating { .. }
                 | Membership::Outside => {
@@ -169,11 +178,36 @@ impl Host for FakeHost {
         }))
     }
 
+    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook> {
+        Box::pin(self.script.call(HostCall::ExtendLaunch, |state| {
+            held(state)?;
+            state.launch_hook.ok_or_else(nothing_held)
+        }))
+    }
+
+    fn complete_launch(&self) -> CloudFuture<'_, ()> {
+        Box::pin(self.script.call(HostCall::CompleteLaunch, |state| {
+            let warm = matches!(held(state)?, Membership::Warm { .. });
+            state.membership =
+                if warm { Membership::Warm { waiting: false } } else { Membership::InService { protected: true } };
+            Ok(())
+        }))
+    }
+
+    fn abandon_launch(&self) -> CloudFuture<'_, ()> {
+        Box::pin(self.script.call(HostCall::AbandonLaunch, |state| {
+            held(state)?;
+            // No hook holds the ending of one that never was in service.
+            state.membership = Membership::Terminating { waiting: false };
+            Ok(())
+        }))
+    }
+
     fn leave(&self, how: Leave) -> CloudFuture<'_, ()> {
         let always_lowers = self.capabilities.leaving_lowers_capacity;
         Box::pin(self.script.call(HostCall::Leave(how), move |state| {
             inside(state)?;
-            if let Membership::Terminating { .. } | Membership::Warm = state.membership {
+            if let Membership::Terminating { .. } | Membership::Warm { .. } = state.membership {
                 return Err(in_progress());
             }
             if how == Leave::Decrement && state.room.desired <= state.room.min {
@@ -201,8 +235,8 @@ impl Host for FakeHost {
             // Past the group nothing is held off.
             state.membership = match state.membership {
                 Membership::Outside => Membership::Outside,
-                Membership::Warm
-                | Membership::Pending
+                Membership::Warm { .. }
+                | Membership::Pending { .. }
                 | Membership::InService { .. }
                 | Membership::Standby
                 | Membership::Terminating { .. } => Membership::Terminating { waiting: false },
@@ -223,9 +257,15 @@ impl Host for FakeHost {
 
 /// Begins the ending, which the hook holds off.
 fn end(state: &mut HostState) {
-    let count = matches!(state.membership, Membership::InService { .. } | Membership::Pending);
+    let count = matches!(state.membership, Membership::InService { .. } | Membership::Pending { .. });
     state.room.members = state.room.members.saturating_sub(u32::from(count));
     state.membership = Membership::Terminating { waiting: state.hook.is_some() };
+}
+
+/// The place in which the launch hook holds it.
+fn held(state: &HostState) -> Result<Membership, CloudError> {
+    let held = matches!(state.membership, Membership::Warm { waiting: true } | Membership::Pending { waiting: true });
+    if held && state.launch_hook.is_some() { Ok(state.membership) } else { Err(nothing_held()) }
 }
 
 fn inside(state: &HostState) -> Result<(), CloudError> {
@@ -234,8 +274,8 @@ fn inside(state: &HostState) -> Result<(), CloudError> {
             Err(CloudError::new(CloudErrorKind::NotFound, "the instance is in no group"))
         }
         (
-            Membership::Warm
-            | Membership::Pending
+            Membership::Warm { .. }
+            | Membership::Pending { .. }
             | Membership::InService { .. }
             | Membership::Standby
             | Membership::Terminating { .. },

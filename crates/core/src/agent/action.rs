@@ -32,6 +32,8 @@ pub enum Request {
         /// How long it may take.
         within: Duration,
     },
+    /// See to it that nothing is missing but the registration and the start of the runner: the token, the platform, the runner's program.
+    GetReady,
     /// Register with the platform and start the runner, or adopt the one that runs.
     Register,
     /// Tell the platform or the runner: no more jobs. Safe to repeat.
@@ -53,6 +55,10 @@ pub enum Request {
     Room,
     /// Set or lift protection from scale-in.
     Protect(bool),
+    /// Extend the launch hook.
+    LaunchHeartbeat,
+    /// Answer the launch hook: this instance may go into service.
+    LetIn,
     /// Look the group's termination hook up.
     FindHook,
     /// Extend the termination hook.
@@ -68,6 +74,8 @@ pub enum Request {
 /// The ways to end this instance, gentlest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
+    /// Answer the launch hook that the launch has failed: the group ends the instance and launches another.
+    Abandon,
     /// Terminate in the group, desired capacity one lower.
     Shrink,
     /// Terminate in the group, desired capacity unchanged: the group replaces it if it must.
@@ -85,6 +93,7 @@ impl Rung {
     #[must_use]
     pub fn next(self, cloud: Capabilities) -> Self {
         match self {
+            Self::Abandon => Self::Shrink,
             Self::Shrink if cloud.leaving_lowers_capacity => Self::Unhealthy,
             Self::Shrink => Self::Replace,
             Self::Replace => Self::Unhealthy,

@@ -270,7 +270,7 @@ impl Chronicle {
     fn described(&mut self, membership: Membership, now: Moment) {
         match (self.phase, membership) {
             (Some(("booting", since)), membership)
-                if !matches!(membership, Membership::InService { .. } | Membership::Warm)
+                if !matches!(membership, Membership::InService { .. } | Membership::Warm { .. })
                     && now.tick.since(since) >= SLOW =>
             {
                 let detail = format!("the group says {membership:?}");

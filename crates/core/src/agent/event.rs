@@ -87,12 +87,12 @@ pub enum Outcome {
     NotInGroup,
     /// Another activity on this instance is in progress.
     InProgress,
-    /// The group has a termination hook.
+    /// The group has a hook of the kind that was asked for.
     HookFound {
         /// How often it wants to be extended: well within its time-out.
         heartbeat: Duration,
     },
-    /// The group has no termination hook, or none waits for an answer.
+    /// The group has no such hook, or none waits for an answer.
     NoHook,
     /// It may work later (no answer in time, a fault of the other side); whether it was applied may be unknown.
     Failed(String),
@@ -106,6 +106,7 @@ impl Outcome {
     /// What an outcome says that does not help.
     pub(super) fn text(self) -> String {
         match self {
+            Self::NoHook => "no hook of the group waits for that".into(),
             Self::Failed(why) | Self::Rejected(why) | Self::Denied(why) | Self::Alone(why) => why,
             Self::Done
             | Self::Registered
@@ -119,8 +120,7 @@ impl Outcome {
             | Self::HookFound { .. }
             | Self::AtFloor
             | Self::NotInGroup
-            | Self::InProgress
-            | Self::NoHook => format!("unexpected answer {self:?}"),
+            | Self::InProgress => format!("unexpected answer {self:?}"),
         }
     }
 }

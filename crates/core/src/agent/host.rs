@@ -75,6 +75,8 @@ pub enum HostEffect {
     KillRunner,
     /// Wait.
     Pause(Duration),
+    /// See whether the runner's program is there and may be started.
+    FindProgram,
     /// Fetch the platform's token, unless it is held.
     OpenPlatform,
     /// Have a conversation with the platform, fetching its token first unless it is held.
@@ -97,6 +99,8 @@ pub enum HostEffect {
 /// A conversation with the CI platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PlatformCall {
+    /// Something harmless that only a platform answers that is there, and that knows the token where it has such a question.
+    Check,
     /// Register the runner. The launch that it yields stays with the host.
     Register,
     /// Send no more jobs.
@@ -116,6 +120,10 @@ pub enum CloudCall {
     Room,
     /// Set or lift protection from scale-in.
     Protect(bool),
+    /// Extend the launch hook.
+    ExtendLaunch,
+    /// Answer the launch hook: go on.
+    LetIn,
     /// Look for the group's termination hook.
     FindHook,
     /// Extend the termination hook.
@@ -150,7 +158,7 @@ pub enum Told {
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostResult {
-    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `ForgetToken`, `ReleaseClients`.
+    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `FindProgram`, `ForgetToken`, `ReleaseClients`.
     Done(Result<(), String>),
     /// `Prepare`.
     Prepared(Prepared),
@@ -204,6 +212,6 @@ pub enum CloudAnswer {
     Membership(Membership),
     /// The answer to [`CloudCall::Room`].
     Room(Room),
-    /// The answer to [`CloudCall::FindHook`]: its time-out, if there is one.
+    /// The answer to [`CloudCall::FindHook`] and [`CloudCall::ExtendLaunch`]: its time-out, if there is one.
     Hook(Option<Duration>),
 }

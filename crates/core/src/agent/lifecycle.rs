@@ -33,7 +33,7 @@ use self::{
     reasons::Reasons,
     runner::RunnerRecord,
     side_requests::SideRequests,
-    state::{DrainStep, Draining, RetireStep, ReturnStep, Serving, State},
+    state::{BootStep, Booting, DrainStep, Draining, RetireStep, ReturnStep, Serving, State},
     timers::Timer,
 };
 use super::{
@@ -167,7 +167,7 @@ impl Lifecycle {
             State::Draining(draining) => matches!(draining.step, DrainStep::Confirm { weak: false, .. }),
             State::Retiring(retiring) => retiring.proven,
             State::Preparing { .. }
-            | State::Booting { .. }
+            | State::Booting(_)
             | State::Registering { .. }
             | State::Serving(_)
             | State::Returning { .. }
@@ -228,9 +228,10 @@ impl Lifecycle {
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
             Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
             Event::Stop => self.stop(now),
-            // What runs once a boot is what this agent began with.
+            // What concerns the boot is what this agent began with.
             Event::Policy(policy) => {
-                self.policy = AgentPolicy { before_register: self.policy.before_register, ..policy };
+                let AgentPolicy { before_register, launch_hook, .. } = self.policy;
+                self.policy = AgentPolicy { before_register, launch_hook, ..policy };
             }
         }
         self.decide(now);
@@ -278,6 +279,7 @@ impl Lifecycle {
         self.check_idle(now);
         self.advance(now);
         self.keep_protection(now);
+        self.keep_launch_hook_alive(now);
         self.keep_hook_alive(now);
         self.keep_record();
     }
@@ -307,12 +309,14 @@ impl Lifecycle {
     fn question(&mut self) -> Option<Request> {
         let request = match &self.state {
             State::Preparing { within, .. } => Request::Prepare { within: *within },
-            State::Booting { .. } if self.reasons.target() == TargetState::Warmed => {
+            State::Booting(booting) if self.rests_in_pool(*booting) => {
                 // Asked again as soon as the metadata announce another state.
                 self.main_line.pause = None;
                 return None;
             }
-            State::Booting { .. } => Request::Describe,
+            State::Booting(Booting { step: BootStep::Look, .. }) => Request::Describe,
+            State::Booting(Booting { step: BootStep::GetReady, .. }) => Request::GetReady,
+            State::Booting(Booting { step: BootStep::LetIn, .. }) => Request::LetIn,
             State::Registering { .. } => Request::Register,
             State::Serving(Serving::Idle { asking_room: true, .. }) => Request::Room,
             State::Serving(Serving::Idle { .. } | Serving::Busy)
@@ -340,7 +344,7 @@ impl Lifecycle {
             self.main_line.asked = None;
             match self.state {
                 State::Preparing { .. } => self.prepare_answer(outcome, now),
-                State::Booting { .. } => self.join_answer(outcome, now),
+                State::Booting(booting) => self.boot_answer(booting, outcome, now),
                 State::Registering { .. } => self.register_answer(outcome, now),
                 State::Serving(_) => self.room_answer(outcome, now),
                 State::Returning { step, .. } => self.return_answer(step, outcome, now),
@@ -386,7 +390,7 @@ impl Lifecycle {
         }
         // What the metadata announce, the group will say soon: ask at once, and often again.
         let awaited = match self.state {
-            State::Booting { .. } => target == TargetState::InService,
+            State::Booting(_) => target == TargetState::InService,
             State::Retiring(retiring) => retiring.step == RetireStep::Look && target == TargetState::Terminated,
             State::Preparing { .. }
             | State::Registering { .. }
@@ -403,8 +407,7 @@ impl Lifecycle {
 
     fn stop(&mut self, now: Tick) {
         // Nothing runs and nothing can come: there is nothing to drain. The machine may only be stopped for a while (a warm pool).
-        let nothing_begun =
-            matches!(self.state, State::Preparing { .. } | State::Booting { .. }) && !self.runner.alive();
+        let nothing_begun = matches!(self.state, State::Preparing { .. } | State::Booting(_)) && !self.runner.alive();
         if nothing_begun || self.reasons.stops > 0 {
             self.enter(State::Gone);
             return;

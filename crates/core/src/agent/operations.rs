@@ -7,6 +7,7 @@ mod cloud;
 mod deregister;
 mod drain;
 mod ending;
+mod ready;
 mod register;
 mod tell;
 mod undrain;
@@ -54,6 +55,7 @@ impl<S> Next<S> {
 enum Step {
     Save,
     Prepare,
+    GetReady(ready::Step),
     Register(register::Step),
     Drain(drain::Step),
     Undrain(undrain::Step),
@@ -207,11 +209,14 @@ fn touches_runner(request: Request) -> bool {
         Request::Save(_)
         | Request::NoteProof
         | Request::Prepare { .. }
+        | Request::GetReady
         | Request::Abort { .. }
         | Request::Probe
         | Request::Describe
         | Request::Room
         | Request::Protect(_)
+        | Request::LaunchHeartbeat
+        | Request::LetIn
         | Request::FindHook
         | Request::Heartbeat
         | Request::CompleteHook
@@ -228,6 +233,7 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
         }
         Request::NoteProof => (cx.write_journal(), Step::Save),
         Request::Prepare { within } => (HostEffect::Prepare { within }, Step::Prepare),
+        Request::GetReady => (HostEffect::FindRunner, Step::GetReady(ready::Step::Find)),
         Request::Register => (HostEffect::FindRunner, Step::Register(register::Step::Find)),
         Request::Drain => drain::first(),
         Request::Undrain => undrain::first(cx),
@@ -237,6 +243,8 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
         Request::Describe
         | Request::Room
         | Request::Protect(_)
+        | Request::LaunchHeartbeat
+        | Request::LetIn
         | Request::FindHook
         | Request::Heartbeat
         | Request::CompleteHook
@@ -261,6 +269,7 @@ fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
             HostResult::Prepared(Prepared::Unknown(why)) => Outcome::Failed(why),
             other => unexpected(&other),
         }),
+        Step::GetReady(step) => ready::next(step, result, cx).map(Step::GetReady),
         Step::Register(step) => register::next(step, result, cx).map(Step::Register),
         Step::Drain(step) => drain::next(step, result, cx).map(Step::Drain),
         Step::Undrain(step) => undrain::next(step, result, cx).map(Step::Undrain),

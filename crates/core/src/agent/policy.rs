@@ -18,6 +18,9 @@ pub struct AgentPolicy {
     /// How long the operator's own program, which runs once a boot before anything else is done, may take; then it is killed and the instance
     /// retires as broken. Default `None`: there is no such program.
     pub before_register: Option<Duration>,
+    /// Whether the group holds this instance's launch off until the agent says that it is ready, so that only those are in service that take
+    /// jobs. Default false.
+    pub launch_hook: bool,
     /// From start, or from the end of that program, until the runner is ready; later the instance retires as broken. Default 10 min.
     pub boot_deadline: Duration,
     /// How long without any job before the instance leaves. Default 10 min; `None`: it never leaves for idleness.
@@ -51,6 +54,7 @@ impl Default for AgentPolicy {
     fn default() -> Self {
         Self {
             before_register: None,
+            launch_hook: false,
             boot_deadline: Duration::from_secs(600),
             idle_timeout: Some(Duration::from_secs(600)),
             confirm: Duration::from_secs(5),

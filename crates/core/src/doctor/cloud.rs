@@ -72,8 +72,8 @@ pub(super) const ROWS: &[Row] = &[
             of(facts.cloud.as_ref()?.membership.as_ref(), |membership| match membership {
                 Membership::Outside => Judgement::warning("it is in none"),
                 Membership::InService { .. } => Judgement::ok("in service"),
-                Membership::Pending => Judgement::ok("on its way into service"),
-                Membership::Warm => Judgement::ok("in the warm pool"),
+                Membership::Pending { .. } => Judgement::ok("on its way into service"),
+                Membership::Warm { .. } => Judgement::ok("in the warm pool"),
                 Membership::Standby => Judgement::ok("in standby"),
                 Membership::Terminating { .. } => Judgement::ok("on its way out"),
             })

@@ -110,6 +110,8 @@ impl DecidedBy {
 pub enum Way {
     /// The group ends it already: its hook is answered, or the ending waited for.
     Group,
+    /// Its launch is given up: its group ends it, and launches another.
+    Abandon,
     /// It is terminated in its group, the desired capacity one lower.
     Decrement,
     /// It is terminated in its group, which replaces it if it must.
@@ -127,6 +129,7 @@ impl Way {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Group => "group",
+            Self::Abandon => "abandon",
             Self::Decrement => "decrement",
             Self::Replace => "replace",
             Self::Unhealthy => "unhealthy",
@@ -139,6 +142,7 @@ impl Way {
 impl From<Rung> for Way {
     fn from(rung: Rung) -> Self {
         match rung {
+            Rung::Abandon => Self::Abandon,
             Rung::Shrink => Self::Decrement,
             Rung::Replace => Self::Replace,
             Rung::Unhealthy => Self::Unhealthy,

@@ -102,6 +102,8 @@ pub struct AgentSettings {
     pub before_register: Option<Vec<String>>,
     /// The termination hook's name; `None`: the agent finds it.
     pub hook: Option<String>,
+    /// The launch hook that is this agent's to answer; `None`: no launch is held off for it.
+    pub launch_hook: Option<String>,
     /// How the instance is switched off, the last rung. Default `systemctl poweroff`.
     pub power_off: Vec<String>,
     /// Whether the runner gets a systemd unit of its own.
@@ -168,6 +170,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     let slots = agent.integer("slots", 1..=1000).unwrap_or(1);
     let metrics = metrics(&agent);
     let hook = agent.text("hook");
+    let launch_hook = agent.text("launch_hook");
     let power_off = agent.program("power_off").unwrap_or_else(|| vec!["systemctl".into(), "poweroff".into()]);
     let runner_unit = runner_unit(&agent);
     let surroundings = Surroundings::read(&agent);
@@ -191,6 +194,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
         metrics,
         before_register,
         hook,
+        launch_hook,
         power_off,
         runner_unit,
         surroundings,
@@ -236,6 +240,7 @@ fn policy(s: &Section<'_>) -> AgentPolicy {
     let second = Duration::from_secs(1);
     let policy = AgentPolicy {
         before_register: before_register(s),
+        launch_hook: s.has("launch_hook"),
         boot_deadline: s.duration("boot_deadline", second..=DAY).unwrap_or(d.boot_deadline),
         idle_timeout: s.duration_or("idle_timeout", second..=30 * DAY, Some("never")).unwrap_or(d.idle_timeout),
         confirm: s.duration("confirm", Duration::ZERO..=Duration::from_secs(600)).unwrap_or(d.confirm),

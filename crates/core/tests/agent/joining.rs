@@ -2,20 +2,20 @@
 
 use lightsout_core::{
     agent::{
-        action::Request,
-        event::{Event, Outcome},
-        phase::{LeaveReason, Phase},
+        action::{Request, Rung},
+        event::{Event, Order, Outcome},
+        phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
     cloud::{Membership, TargetState},
 };
 
-use crate::rig::{BARE_CLOUD, IN_SERVICE, Rig, busy, secs};
+use crate::rig::{BARE_CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, busy, secs};
 
 #[test]
 fn the_runner_is_registered_only_in_service() {
     let mut rig = Rig::new(AgentPolicy::default());
-    rig.answer(Request::Describe, Outcome::Member(Membership::Pending));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Pending { waiting: false }));
     assert_eq!(rig.open(), []);
     rig.pass(secs(5));
     rig.answer(Request::Describe, Outcome::Failed("throttled".into()));
@@ -29,7 +29,7 @@ fn the_runner_is_registered_only_in_service() {
 fn a_warm_pool_waits_without_asking_and_without_a_deadline() {
     let mut rig = Rig::new(AgentPolicy::default());
     rig.event(Event::TargetState(TargetState::Warmed));
-    rig.answer(Request::Describe, Outcome::Member(Membership::Pending));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Pending { waiting: false }));
     rig.pass(secs(86_400));
     assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![]));
     rig.event(Event::TargetState(TargetState::InService));
@@ -86,7 +86,7 @@ fn the_time_in_a_warm_pool_is_neither_a_delay_nor_age() {
     // Metadata do not say so yet; the group does.
     for _ in 0..2_000 {
         if rig.open() == [Request::Describe] {
-            rig.answer(Request::Describe, Outcome::Member(Membership::Warm));
+            rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
         }
         rig.pass(secs(1));
     }
@@ -102,4 +102,169 @@ fn the_time_in_a_warm_pool_is_neither_a_delay_nor_age() {
     assert_eq!(rig.phase(), Phase::Busy);
     rig.pass(secs(1));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age });
+}
+
+const HELD: Outcome = Outcome::Member(Membership::Pending { waiting: true });
+const LET_IN: Outcome = Outcome::Member(Membership::Pending { waiting: false });
+const POOL: Outcome = Outcome::Member(Membership::Warm { waiting: false });
+
+fn hooked() -> AgentPolicy {
+    AgentPolicy { launch_hook: true, ..AgentPolicy::default() }
+}
+
+#[test]
+fn a_launch_hook_is_let_go_when_all_is_ready_and_the_runner_starts_in_service() {
+    let mut rig = Rig::new(hooked());
+    rig.answer(Request::Describe, LET_IN);
+    rig.pass(secs(1));
+    rig.answer(Request::Describe, HELD);
+    rig.answer(Request::GetReady, Outcome::Failed("the platform does not answer".into()));
+    assert_eq!(rig.open(), [], "not let in, and not given up");
+    rig.pass(secs(1));
+    rig.answer(Request::Describe, HELD);
+    rig.answer(Request::GetReady, Outcome::Done);
+    rig.answer(Request::LetIn, Outcome::Failed("no answer".into()));
+    rig.pass(secs(2));
+    // The answer was lost, and so was the request.
+    rig.answer(Request::Describe, HELD);
+    rig.answer(Request::GetReady, Outcome::Done);
+    rig.answer(Request::LetIn, Outcome::Done);
+    // A description that is stale, or another hook that waits on.
+    rig.answer(Request::Describe, HELD);
+    rig.pass(secs(1));
+    rig.answer(Request::Describe, LET_IN);
+    assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![]));
+    rig.pass(secs(5));
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!((rig.phase(), rig.open()), (Phase::Registering, vec![Request::Register]));
+}
+
+#[test]
+fn a_launch_hook_is_nobodys_business_unless_the_settings_name_it() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.answer(Request::Describe, HELD);
+    rig.pass(secs(5));
+    assert_eq!(rig.open(), [Request::Describe]);
+}
+
+#[test]
+fn a_launch_hook_is_extended_well_within_its_time_out_while_the_boot_takes_long() {
+    let policy = AgentPolicy { before_register: Some(secs(300)), ..hooked() };
+    let mut rig = Rig::new(policy);
+    let mut beats = vec![rig.now];
+    let found = Outcome::HookFound { heartbeat: secs(20) };
+    let begun = rig.now;
+    while rig.now.since(begun) < secs(290) {
+        rig.pass(secs(1));
+        if rig.open().contains(&Request::LaunchHeartbeat) {
+            beats.push(rig.now);
+            // It does not hold the instance yet, and one answer is lost.
+            let answer = match beats.len() {
+                2 => Outcome::NoHook,
+                5 => Outcome::Failed("no answer".into()),
+                _ => found.clone(),
+            };
+            rig.answer(Request::LaunchHeartbeat, answer);
+        }
+    }
+    let gaps: Vec<_> = beats.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+    assert!(gaps.len() > 12 && gaps.iter().all(|gap| *gap <= secs(20)), "{gaps:?}");
+    rig.answer(Request::Prepare { within: secs(300) }, Outcome::Done);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.pass(secs(60));
+    assert_eq!(rig.open(), [Request::Register], "in service nothing is extended");
+}
+
+#[test]
+fn a_boot_that_fails_gives_the_launch_up() {
+    for (answer, then) in [
+        (Outcome::Done, Request::Describe),
+        // It ran out, or what holds the instance is somebody else's.
+        (Outcome::NoHook, Request::End(Rung::Shrink)),
+    ] {
+        let mut rig = Rig::new(AgentPolicy { before_register: Some(secs(300)), ..hooked() });
+        rig.answer(Request::Prepare { within: secs(300) }, Outcome::Denied("exit status 7".into()));
+        leave(&mut rig);
+        // It failed before the hook began to hold it.
+        rig.answer(Request::Describe, LET_IN);
+        rig.pass(secs(1));
+        rig.answer(Request::Describe, HELD);
+        rig.answer(Request::End(Rung::Abandon), answer);
+        rig.pass(secs(1));
+        assert_eq!(rig.open(), [then]);
+    }
+}
+
+#[test]
+fn a_launch_is_given_up_by_an_agent_that_was_restarted_meanwhile() {
+    let mut rig = Rig::resumed(hooked(), Saved::Leaving { why: LeaveReason::Broken }, false);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    // It may have been asked for.
+    rig.answer(Request::Describe, HELD);
+    rig.pass(secs(31));
+    rig.answer(Request::Describe, HELD);
+    assert_eq!(rig.open(), [Request::End(Rung::Abandon)]);
+}
+
+#[test]
+fn an_operators_order_shrinks_the_group_and_gives_no_launch_up() {
+    let mut rig = Rig::new(hooked());
+    rig.answer(Request::Describe, HELD);
+    rig.answer(Request::GetReady, Outcome::Failed("the platform does not answer".into()));
+    rig.event(Event::Order(Order::Drain));
+    leave(&mut rig);
+    rig.answer(Request::Describe, HELD);
+    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+}
+
+#[test]
+fn on_the_way_through_a_warm_pool_the_launch_hook_is_answered_twice_and_nothing_is_asked_between() {
+    let mut rig = Rig::new(hooked());
+    rig.event(Event::TargetState(TargetState::Warmed));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: true }));
+    rig.answer(Request::GetReady, Outcome::Done);
+    rig.answer(Request::LetIn, Outcome::Done);
+    rig.answer(Request::Describe, POOL);
+    rig.pass(secs(86_400));
+    assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![]));
+    rig.event(Event::TargetState(TargetState::InService));
+    rig.answer(Request::Describe, HELD);
+    rig.answer(Request::GetReady, Outcome::Done);
+    rig.answer(Request::LetIn, Outcome::Done);
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(rig.open(), [Request::Register]);
+}
+
+#[test]
+fn one_that_does_not_get_ready_on_its_way_into_a_warm_pool_is_given_up_in_time() {
+    let mut rig = Rig::new(hooked());
+    rig.event(Event::TargetState(TargetState::Warmed));
+    while rig.phase() == Phase::Booting {
+        for request in rig.open() {
+            let answer = if request == Request::Describe {
+                Outcome::Member(Membership::Warm { waiting: true })
+            } else if request == Request::LaunchHeartbeat {
+                Outcome::HookFound { heartbeat: secs(20) }
+            } else {
+                Outcome::Denied("401".into())
+            };
+            rig.answer(request, answer);
+        }
+        rig.pass(secs(5));
+    }
+    assert!(rig.lifecycle.status().note.unwrap().contains("401"));
+    leave(&mut rig);
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: true }));
+    assert_eq!(rig.open(), [Request::End(Rung::Abandon)]);
+}
+
+/// From the reason to leave to the first look at the group.
+fn leave(rig: &mut Rig) {
+    let why = rig.phase().why().unwrap();
+    rig.answer(Request::Save(Saved::Leaving { why }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
 }

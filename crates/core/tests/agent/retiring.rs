@@ -394,8 +394,8 @@ fn whatever_is_answered_retiring_slows_down() {
         IN_SERVICE,
         WAITING,
         GOING,
-        Outcome::Member(Membership::Warm),
-        Outcome::Member(Membership::Pending),
+        Outcome::Member(Membership::Warm { waiting: false }),
+        Outcome::Member(Membership::Pending { waiting: false }),
         Outcome::Member(Membership::Standby),
         Outcome::Member(Membership::Outside),
         Outcome::Failed(why()),
@@ -480,6 +480,6 @@ fn told_to_stop_where_no_hook_is_it_exits_once_the_cloud_agreed() {
 #[test]
 fn in_a_warm_pool_it_never_lowers_the_capacity() {
     let mut rig = retiring(LeaveReason::Operator);
-    rig.answer(Request::Describe, Outcome::Member(Membership::Warm));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
 }

@@ -63,6 +63,12 @@ pub(crate) struct World {
     launch: bool,
     /// How the operator's own program for this boot ended, once it has.
     prepared: Option<bool>,
+    /// Whether it failed, in this boot or an earlier one.
+    boot_failed: bool,
+    /// What the present agent has seen to be there: the token, the platform, the runner's program.
+    opened: bool,
+    checked: bool,
+    program: bool,
     queued: u8,
     journal: JournalEntry,
     pub place: Place,
@@ -78,7 +84,8 @@ pub(crate) struct World {
     denied: bool,
     /// Whether the group refused what was asked of it.
     refused: bool,
-    /// When the present agent began.
+    /// When the instance started, and the present agent began.
+    started: Tick,
     began: Tick,
     /// Since when it has been retiring.
     retiring_since: Option<Tick>,
@@ -110,6 +117,12 @@ impl World {
         Self::with_policy(kind, capabilities, policy, place, Group::of(2), Salt::NONE)
     }
 
+    /// The same with a launch hook that holds it off until it is ready.
+    pub(crate) fn launching(kind: Kind, capabilities: Capabilities, protection: Protection, place: Place) -> Self {
+        let policy = AgentPolicy { before_register: Some(secs(300)), launch_hook: true, ..policy(protection) };
+        Self::with_policy(kind, capabilities, policy, place, Group::of(2), Salt::NONE)
+    }
+
     fn with_policy(
         kind: Kind,
         capabilities: Capabilities,
@@ -132,6 +145,10 @@ impl World {
             runner: None,
             launch: false,
             prepared: None,
+            boot_failed: false,
+            opened: false,
+            checked: false,
+            program: false,
             queued: 0,
             journal: JournalEntry::FRESH,
             place,
@@ -142,11 +159,12 @@ impl World {
             excused: false,
             denied: false,
             refused: false,
+            started: now,
             began: now,
             retiring_since: None,
             sampled: None,
             exit_news: false,
-            target_news: (place == Place::Warmed).then_some(TargetState::Warmed),
+            target_news: matches!(place, Place::Warming | Place::Warmed).then_some(TargetState::Warmed),
             spot: None,
             left: Budget { faults: 1, crashes: 1, notices: 1, moves: 1, orders: 2, jobs: 2 },
             ledger: Ledger::default(),
@@ -262,13 +280,15 @@ impl World {
             runner.remembered = Told::No;
         }
         (self.sampled, self.exit_news, self.launch) = (None, false, false);
+        (self.opened, self.checked, self.program) = (false, false, false);
         let (policy, rules) = (self.policy.clone(), self.kind.rules());
         self.agent =
             Agent::begin(policy, rules, self.capabilities, self.journal, self.runner.is_some(), self.salt, self.now);
         self.began = self.now;
         self.target_news = match self.place {
-            Place::Warmed => Some(TargetState::Warmed),
+            Place::Warming | Place::Warmed => Some(TargetState::Warmed),
             Place::Waiting => Some(TargetState::Terminated),
+            Place::Launching | Place::Proceeding => Some(TargetState::InService),
             Place::InService | Place::Standby | Place::Detached | Place::Gone => None,
         };
         self.collect();

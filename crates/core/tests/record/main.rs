@@ -215,7 +215,7 @@ fn each_word_is_in_the_schema() {
         LeaveReason::Broken,
     ];
     assert_eq!(words("departure/properties/reason"), texts(reasons.map(written).into()));
-    let ways = [Way::Group, Way::Decrement, Way::Replace, Way::Unhealthy, Way::Terminate, Way::PowerOff];
+    let ways = [Way::Group, Way::Abandon, Way::Decrement, Way::Replace, Way::Unhealthy, Way::Terminate, Way::PowerOff];
     assert_eq!(words("departure/properties/way"), texts(ways.map(written).into()));
     assert!(ways.iter().all(|way| written(way) == way.as_str()));
     let who = [DecidedBy::Agent, DecidedBy::Operator, DecidedBy::Group, DecidedBy::Cloud, DecidedBy::Limit];

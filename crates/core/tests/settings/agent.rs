@@ -42,7 +42,7 @@ fn everything_can_be_set() {
     let settings = parse(
         "[agent]\nbefore_register = ['/opt/setup', '-v']\nbefore_register_timeout = '2m'\nboot_deadline = '5m'\nidle_timeout = 'never'\nconfirm = '7s'\nmax_age = '12h'\njobs_per_instance = 1\nabort_margin = '40s'\n\
          unknown_limit = '20m'\nprotection = 'while-busy'\nleave_on_rebalance = false\nrebalance_after = '1h'\nfloor_retry = '30s'\nrung_patience = '5m'\n\
-         state_dir = '/s'\nsocket = '/r/a.sock'\nslots = 4\nmetrics = 'off'\nhook = 'drain'\npower_off = ['true']\nrunner_unit = false\n\
+         state_dir = '/s'\nsocket = '/r/a.sock'\nslots = 4\nmetrics = 'off'\nhook = 'drain'\nlaunch_hook = 'boot'\npower_off = ['true']\nrunner_unit = false\n\
          runner_user = 'ci'\nrunner_docker = false\nrunner_env = ['A', 'B=1=2', 'C=']\n\
          [docker]\nenabled = false\nsocket = '/d.sock'\n[imds]\nspot = '500ms'\ntarget = '1s'\nrebalance = '2s'\nmaintenance = '3s'\n\
          [platform.command]\nrun = ['worker', '-v']\nbusy = ['busy']\ndrain = ['drain']\nundrain = ['undrain']\nabort_signal = 'QUIT'\n\
@@ -50,6 +50,7 @@ fn everything_can_be_set() {
     );
     let expected = AgentPolicy {
         before_register: Some(Duration::from_secs(120)),
+        launch_hook: true,
         boot_deadline: Duration::from_secs(300),
         idle_timeout: None,
         confirm: Duration::from_secs(7),
@@ -65,6 +66,7 @@ fn everything_can_be_set() {
     };
     assert_eq!(settings.policy, expected);
     assert_eq!((settings.slots, settings.metrics, settings.hook.as_deref()), (4, None, Some("drain")));
+    assert_eq!(settings.launch_hook.as_deref(), Some("boot"));
     assert_eq!(settings.before_register.as_deref(), Some(&["/opt/setup".to_owned(), "-v".into()][..]));
     assert_eq!((settings.runner_unit, settings.docker.enabled), (RunnerUnit::Never, false));
     let surroundings = &settings.surroundings;

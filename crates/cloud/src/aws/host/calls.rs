@@ -20,9 +20,14 @@ pub(super) struct SelfView {
     pub(super) protected: bool,
 }
 
-/// A hook of the group that holds the endings of its instances off.
+/// What a hook holds off, in the words of the EC2 Auto Scaling API reference (`LifecycleTransition`).
+pub(super) const LAUNCH: &str = "autoscaling:EC2_INSTANCE_LAUNCHING";
+/// The same.
+pub(super) const ENDING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
+
+/// A hook of the group that holds the endings, or the launches, of its instances off.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TerminationHook {
+pub(super) struct Hook {
     /// The hook's name.
     pub(super) name: String,
     /// How long the group waits after the last heartbeat.
@@ -139,8 +144,8 @@ impl Calls {
         Ok(())
     }
 
-    /// The group's hooks for instances that end.
-    pub(super) async fn hooks(&self, group: &str) -> Result<Vec<TerminationHook>, AwsError> {
+    /// The group's hooks for this transition.
+    pub(super) async fn hooks(&self, group: &str, transition: &str) -> Result<Vec<Hook>, AwsError> {
         const ACTION: &str = "autoscaling:DescribeLifecycleHooks";
         let hooks = self
             .autoscaling()
@@ -152,13 +157,13 @@ impl Calls {
             .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
         let hooks = hooks.lifecycle_hooks.unwrap_or_default().into_iter();
         Ok(hooks
-            .filter(|hook| hook.lifecycle_transition.as_deref() == Some("autoscaling:EC2_INSTANCE_TERMINATING"))
+            .filter(|hook| hook.lifecycle_transition.as_deref() == Some(transition))
             .filter_map(|hook| {
                 let seconds = hook.heartbeat_timeout.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(3600);
                 // The default of AWS itself (EC2 Auto Scaling API reference, `LifecycleHook`).
                 let abandons = hook.default_result.as_deref().is_none_or(|result| result == "ABANDON");
                 let timeout = Duration::from_secs(seconds);
-                Some(TerminationHook { name: hook.lifecycle_hook_name?, timeout, abandons })
+                Some(Hook { name: hook.lifecycle_hook_name?, timeout, abandons })
             })
             .collect())
     }
@@ -178,15 +183,15 @@ impl Calls {
         Ok(())
     }
 
-    /// Tells the hook that it need not wait any more.
-    pub(super) async fn complete(&self, group: &str, hook: &str) -> Result<(), AwsError> {
+    /// Tells the hook that it need not wait any more: what it held off goes on, or is given up.
+    pub(super) async fn complete(&self, group: &str, hook: &str, goes_on: bool) -> Result<(), AwsError> {
         const ACTION: &str = "autoscaling:CompleteLifecycleAction";
         self.autoscaling()
             .await
             .complete_lifecycle_action()
             .auto_scaling_group_name(group)
             .lifecycle_hook_name(hook)
-            .lifecycle_action_result("CONTINUE")
+            .lifecycle_action_result(if goes_on { "CONTINUE" } else { "ABANDON" })
             .instance_id(&self.id)
             .send()
             .await

@@ -8,7 +8,10 @@ use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types::{self as ec2, InstanceAttributeName, ShutdownBehavior};
 use lightsout_core::doctor::facts::{CloudFacts, Fact, GroupFacts, HoldFacts, RefreshFacts};
 
-use super::{AwsHost, calls::TerminationHook};
+use super::{
+    AwsHost,
+    calls::{ENDING, Hook},
+};
 use crate::aws::{AwsError, AwsErrorKind, CAPABILITIES, groups};
 
 /// How often a hook can be extended (EC2 Auto Scaling User Guide, "Lifecycle hooks": 100 times its time-out).
@@ -49,7 +52,7 @@ impl AwsHost {
     async fn look_at_group(&self, name: &str, facts: &mut CloudFacts) {
         let (group, hooks, others, refresh) = tokio::join!(
             self.calls.group(name),
-            self.calls.hooks(name),
+            self.calls.hooks(name, ENDING),
             self.calls.other_scalers(name),
             self.calls.refresh(name)
         );
@@ -71,7 +74,7 @@ impl AwsHost {
 
     /// Where no ending waits, there is nothing to extend, and AWS says so to whoever has the right; where one does, it is extended as the agent
     /// does anyway.
-    async fn may_extend(&self, group: &str, hook: &TerminationHook) -> Fact<bool> {
+    async fn may_extend(&self, group: &str, hook: &Hook) -> Fact<bool> {
         match self.calls.heartbeat(group, &hook.name).await {
             Err(error) if error.kind == AwsErrorKind::NoActiveHook => Ok(true),
             result => allowed(result),
@@ -122,7 +125,7 @@ fn view(group: &scaling::AutoScalingGroup) -> GroupFacts {
     }
 }
 
-fn hold(hook: TerminationHook) -> HoldFacts {
+fn hold(hook: Hook) -> HoldFacts {
     let longest = CAPABILITIES.hold.map_or(hook.timeout, |rules| rules.longest);
     HoldFacts {
         longest: (hook.timeout * HEARTBEATS).min(longest),

@@ -37,7 +37,8 @@ async fn service(state: Option<&'static str>) -> Server {
 async fn host(server: &Server, group: Option<&str>, chosen_hook: Option<&str>) -> AwsHost {
     let identity =
         Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: group.map(str::to_owned) };
-    AwsHost::with(&identity, chosen_hook.map(str::to_owned), towards(&server.url).await)
+    let named = HookNames { termination: chosen_hook.map(str::to_owned), launch: Some("boot".into()) };
+    AwsHost::with(&identity, named, towards(&server.url).await)
 }
 
 /// The actions that were called, in order.
@@ -52,10 +53,12 @@ fn only_in_service_is_in_service() {
         |state: &str| membership(&SelfView { group: Some("g".into()), state: Some(state.into()), protected: true });
     assert_eq!(seen("InService"), Membership::InService { protected: true });
     for state in ["Pending", "Pending:Wait", "Pending:Proceed", "Quarantined", "SomethingNew"] {
-        assert_eq!(seen(state), Membership::Pending, "{state}");
+        let waiting = state == "Pending:Wait";
+        assert_eq!(seen(state), Membership::Pending { waiting }, "{state}");
     }
     for state in ["Warmed:Pending", "Warmed:Pending:Wait", "Warmed:Running", "Warmed:Stopped", "Warmed:Hibernated"] {
-        assert_eq!(seen(state), Membership::Warm, "{state}");
+        let waiting = state == "Warmed:Pending:Wait";
+        assert_eq!(seen(state), Membership::Warm { waiting }, "{state}");
     }
     assert_eq!(seen("Terminating:Wait"), Membership::Terminating { waiting: true });
     for state in ["Terminating", "Terminating:Proceed", "Terminating:Retained", "Terminated", "Warmed:Terminating"] {
@@ -115,7 +118,7 @@ async fn every_hook_is_extended_and_only_the_own_one_is_answered() {
     for (chosen, own, other) in [(None, "drain", "logs"), (Some("logs"), "logs", "drain")] {
         let server = service(Some("Terminating:Wait")).await;
         let host = host(&server, Some("g"), chosen).await;
-        let timeout = std::time::Duration::from_secs(60);
+        let timeout = Duration::from_secs(60);
         assert_eq!(host.lifecycle_hook().await, Ok(Some(LifecycleHook { timeout })), "the shortest counts");
         host.extend_hold().await.unwrap();
         host.complete_hold().await.unwrap();
@@ -172,12 +175,8 @@ async fn a_hook_that_was_answered_already_holds_nothing_and_one_that_cannot_be_e
 
 #[test]
 fn what_may_cost_jobs_about_hooks_is_said() {
-    let hook = |name: &str, abandons| TerminationHook {
-        name: name.into(),
-        timeout: std::time::Duration::from_secs(60),
-        abandons,
-    };
-    let said = |hooks: &[TerminationHook], chosen: Option<&str>| {
+    let hook = |name: &str, abandons| Hook { name: name.into(), timeout: Duration::from_secs(60), abandons };
+    let said = |hooks: &[Hook], chosen: Option<&str>| {
         let sink = Sink::default();
         let writer = sink.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
@@ -210,4 +209,31 @@ async fn refused_credentials_are_forgotten() {
     assert!(host.calls.aws().config.lock().unwrap().initialized());
     assert_eq!(host.membership().await.unwrap_err().kind, CloudErrorKind::Credentials);
     assert!(!host.calls.aws().config.lock().unwrap().initialized());
+}
+
+#[tokio::test]
+async fn only_the_launch_hook_that_is_named_is_extended_and_answered() {
+    let server = service(Some("Pending:Wait")).await;
+    let named = host(&server, Some("g"), None).await;
+    let unknown = LifecycleHook { timeout: Duration::from_secs(30) };
+    assert_eq!(named.extend_launch().await, Ok(unknown), "the group does not tell of it");
+    named.complete_launch().await.unwrap();
+    named.abandon_launch().await.unwrap();
+    assert_eq!(hooks_of(&server, "RecordLifecycleActionHeartbeat"), ["boot"]);
+    assert_eq!(hooks_of(&server, "CompleteLifecycleAction"), ["boot", "boot"]);
+    let results: Vec<bool> = server
+        .seen()
+        .iter()
+        .filter(|request| request.has("Action=CompleteLifecycleAction"))
+        .map(|request| request.has("LifecycleActionResult=CONTINUE"))
+        .collect();
+    assert_eq!(results, [true, false]);
+
+    let server = service(Some("Pending:Wait")).await;
+    let identity = Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: Some("g".into()) };
+    let unnamed = AwsHost::with(&identity, HookNames::default(), towards(&server.url).await);
+    assert_eq!(unnamed.extend_launch().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
+    assert_eq!(unnamed.complete_launch().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
+    assert_eq!(unnamed.abandon_launch().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
+    assert_eq!(server.seen().len(), 0, "what somebody else waits for is not touched");
 }

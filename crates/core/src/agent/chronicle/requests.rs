@@ -40,6 +40,8 @@ pub(super) fn trouble(request: Request, outcome: &Outcome) -> Option<(IncidentKi
             Request::Describe
             | Request::Room
             | Request::Protect(_)
+            | Request::LaunchHeartbeat
+            | Request::LetIn
             | Request::FindHook
             | Request::CompleteHook
             | Request::RecordReason(_),
@@ -59,6 +61,9 @@ pub(super) fn words(request: Request) -> &'static str {
     match request {
         Request::Save(_) | Request::NoteProof => "writing the journal",
         Request::Prepare { .. } => "running agent.before_register",
+        Request::GetReady => "getting ready for the launch hook",
+        Request::LaunchHeartbeat => "extending the launch hook",
+        Request::LetIn => "answering the launch hook",
         Request::Register => "registering the runner",
         Request::Drain => "asking for no more jobs",
         Request::Undrain => "taking a drain back",
@@ -73,6 +78,7 @@ pub(super) fn words(request: Request) -> &'static str {
         Request::Heartbeat => "extending the termination hook",
         Request::CompleteHook => "answering the termination hook",
         Request::End(rung) => match rung {
+            Rung::Abandon => "giving the launch up",
             Rung::Shrink => "ending the instance in its group, with decrement",
             Rung::Replace => "ending the instance in its group, without decrement",
             Rung::Unhealthy => "telling the group that the instance is unhealthy",

@@ -31,7 +31,7 @@ impl Lifecycle {
     pub(super) fn leave_by(&mut self, why: LeaveReason, gentlest: Rung, now: Tick) {
         match &mut self.state {
             State::Preparing { .. }
-            | State::Booting { .. }
+            | State::Booting(_)
             | State::Registering { .. }
             | State::Serving(_)
             | State::Returning { .. } => {

@@ -2,7 +2,7 @@
 
 use super::{
     Lifecycle,
-    state::{ReturnStep, State},
+    state::{BootStep, Booting, ReturnStep, State},
     timers::Timer,
 };
 use crate::{
@@ -16,7 +16,7 @@ impl Lifecycle {
         match outcome {
             Outcome::Done => {
                 self.note = None;
-                self.enter(State::Booting { since: now });
+                self.enter(State::booting(now));
             }
             // It runs once a boot: what it did not do, nobody will.
             Outcome::Denied(why) => self.reasons.break_down(format!("agent.before_register failed: {why}")),
@@ -27,7 +27,41 @@ impl Lifecycle {
         }
     }
 
-    pub(super) fn join_answer(&mut self, outcome: Outcome, now: Tick) {
+    pub(super) fn boot_answer(&mut self, booting: Booting, outcome: Outcome, now: Tick) {
+        match booting.step {
+            BootStep::Look => self.join_answer(booting, outcome, now),
+            BootStep::GetReady if outcome == Outcome::Done => {
+                self.note = None;
+                self.boot_by(Booting { step: BootStep::LetIn, ..booting });
+            }
+            // The group moves it on within moments: asked at once, and often.
+            BootStep::LetIn if outcome == Outcome::Done => {
+                self.enter(State::Booting(Booting { step: BootStep::Look, let_in: booting.seen, ..booting }));
+            }
+            // The group may have moved on by itself meanwhile.
+            BootStep::GetReady | BootStep::LetIn => {
+                self.note(outcome.text());
+                self.boot_by(Booting { step: BootStep::Look, ..booting });
+                self.again(now);
+            }
+        }
+    }
+
+    /// The next step of the way into service. The pauses go on from where they are.
+    fn boot_by(&mut self, booting: Booting) {
+        self.state = State::Booting(booting);
+    }
+
+    /// Whether it waits in the warm pool until it is needed, and nothing is to be asked meanwhile. A launch hook holds it on its way in, too.
+    pub(super) fn rests_in_pool(&self, booting: Booting) -> bool {
+        let arrived = booting.seen == Some(Membership::Warm { waiting: false });
+        self.reasons.target() == TargetState::Warmed && (arrived || !self.policy.launch_hook)
+    }
+
+    fn join_answer(&mut self, booting: Booting, outcome: Outcome, now: Tick) {
+        if let Outcome::Member(seen) = outcome {
+            self.boot_by(Booting { seen: Some(seen), ..booting });
+        }
         match outcome {
             // A job must not begin before a description shows the protection that was asked for.
             Outcome::Member(Membership::InService { protected: false }) if self.protects_itself_first() => {
@@ -39,11 +73,14 @@ impl Lifecycle {
                 self.side.set_protected(protected);
                 self.note = None;
                 self.in_service.get_or_insert(now);
-                if let State::Booting { since } = self.state {
-                    self.enter(State::Registering { since });
-                }
+                self.enter(State::Registering { since: booting.since });
             }
-            Outcome::Member(Membership::Warm) => {
+            Outcome::Member(held @ (Membership::Pending { waiting: true } | Membership::Warm { waiting: true }))
+                if self.policy.launch_hook && booting.let_in != Some(held) =>
+            {
+                self.boot_by(Booting { step: BootStep::GetReady, seen: Some(held), ..booting });
+            }
+            Outcome::Member(Membership::Warm { .. }) => {
                 // The time in a warm pool is no delay of ours; what the metadata announce may come later.
                 self.state.restart_boot_clock(now);
                 self.note("waiting in the warm pool");
@@ -132,6 +169,26 @@ impl Lifecycle {
         if self.elapsed(Timer::BootDeadline, now) {
             let last = self.note.as_deref().unwrap_or("no answer yet");
             self.reasons.break_down(format!("not ready within {:?}: {last}", self.policy.boot_deadline));
+        }
+    }
+}
+
+impl Booting {
+    /// Whether the launch hook may hold the instance, as far as known, and was not answered.
+    pub(super) fn may_be_held(self) -> bool {
+        match self.seen {
+            None => true,
+            Some(seen @ (Membership::Pending { waiting: true } | Membership::Warm { waiting: true })) => {
+                self.let_in != Some(seen)
+            }
+            Some(
+                Membership::Pending { waiting: false }
+                | Membership::Warm { waiting: false }
+                | Membership::InService { .. }
+                | Membership::Standby
+                | Membership::Terminating { .. }
+                | Membership::Outside,
+            ) => false,
         }
     }
 }

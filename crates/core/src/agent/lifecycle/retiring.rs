@@ -19,7 +19,10 @@ const STALE: Duration = Duration::from_secs(30);
 
 impl Lifecycle {
     pub(super) fn retire(&mut self, draining: Draining, now: Tick) {
-        let Draining { why, gentlest: rung, step } = draining;
+        let Draining { why, gentlest, step } = draining;
+        // Only an instance that never was in service may still be held by its launch hook.
+        let failed_launch = why == LeaveReason::Broken && self.policy.launch_hook && self.in_service.is_none();
+        let rung = if failed_launch { Rung::Abandon } else { gentlest };
         self.enter(State::Retiring(Retiring {
             why,
             step: RetireStep::Deregister,
@@ -77,8 +80,19 @@ impl Lifecycle {
             }
             Outcome::Member(_) if fresh => self.again(now),
             // A group ends none of its warm pool at an instance's wish.
-            Outcome::Member(Membership::Outside | Membership::Warm) => self.end_anew(retiring, Rung::Terminate, now),
-            Outcome::Member(Membership::Pending | Membership::InService { .. }) => {
+            Outcome::Member(Membership::Pending { waiting: true } | Membership::Warm { waiting: true })
+                if retiring.rung == Rung::Abandon =>
+            {
+                self.end_anew(retiring, Rung::Abandon, now);
+            }
+            // The launch hook is about to hold it, or was let go a moment ago.
+            Outcome::Member(Membership::Pending { waiting: false }) if retiring.rung == Rung::Abandon => {
+                self.again(now);
+            }
+            Outcome::Member(Membership::Outside | Membership::Warm { .. }) => {
+                self.end_anew(retiring, Rung::Terminate, now);
+            }
+            Outcome::Member(Membership::Pending { .. } | Membership::InService { .. }) => {
                 self.end_anew(retiring, Rung::Shrink, now);
             }
             Outcome::Member(Membership::Standby) => self.end_anew(retiring, self.without_shrinking(), now),
@@ -107,6 +121,8 @@ impl Lifecycle {
             Outcome::AtFloor if retiring.rung == Rung::Shrink => {
                 self.end_by(retiring, Rung::Shrink.next(self.cloud), now);
             }
+            // The hook has run out, or another one holds the launch off.
+            Outcome::NoHook if retiring.rung == Rung::Abandon => self.climb(retiring, now),
             Outcome::NotInGroup if retiring.rung < Rung::Terminate => self.end_by(retiring, Rung::Terminate, now),
             Outcome::Denied(why) if retiring.rung < Rung::PowerOff && !self.rights_may_come(now) => {
                 self.note(why);

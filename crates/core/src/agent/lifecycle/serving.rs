@@ -38,7 +38,7 @@ impl Lifecycle {
                 *quiet_since = quiet.then(|| quiet_since.unwrap_or(now));
             }
             State::Preparing { .. }
-            | State::Booting { .. }
+            | State::Booting(_)
             | State::Registering { .. }
             | State::Serving(_)
             | State::Returning { .. }
@@ -70,7 +70,7 @@ impl Lifecycle {
             State::Serving(_) => self.start_again(now),
             // The answer in flight reports it.
             State::Preparing { .. }
-            | State::Booting { .. }
+            | State::Booting(_)
             | State::Registering { .. }
             | State::Returning { .. }
             | State::Draining(_)

@@ -40,6 +40,9 @@ impl Repeated {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SideRequests {
+    launch_heartbeat: Repeated,
+    /// The pause between two heartbeats of the launch hook.
+    launch_pause: Duration,
     heartbeat: Repeated,
     /// The pause between two heartbeats of the termination hook.
     heartbeat_pause: Duration,
@@ -60,6 +63,8 @@ pub(super) struct SideRequests {
 impl Default for SideRequests {
     fn default() -> Self {
         Self {
+            launch_heartbeat: Repeated::default(),
+            launch_pause: HEARTBEAT,
             heartbeat: Repeated::default(),
             heartbeat_pause: HEARTBEAT,
             protection: Repeated::default(),
@@ -90,6 +95,10 @@ impl SideRequests {
         self.probe.is_some()
     }
 
+    pub(super) fn launch_heartbeat_due(&self) -> Option<Tick> {
+        self.launch_heartbeat.due
+    }
+
     pub(super) fn heartbeat_due(&self) -> Option<Tick> {
         self.heartbeat.due
     }
@@ -104,13 +113,13 @@ impl Lifecycle {
     pub(super) fn keep_protection(&mut self, now: Tick) {
         let want = match (self.policy.protection, &self.state) {
             _ if self.cloud.protection == ProtectionSupport::Never => None,
-            (_, State::Booting { .. }) if self.protects_itself_first() => {
+            (_, State::Booting(_)) if self.protects_itself_first() => {
                 (self.side.protected == Some(false)).then_some(true)
             }
             (
                 _,
                 State::Preparing { .. }
-                | State::Booting { .. }
+                | State::Booting(_)
                 | State::Registering { .. }
                 | State::Retiring(_)
                 | State::Gone,
@@ -133,6 +142,28 @@ impl Lifecycle {
         }
         self.side.wanted = want;
         self.side.protection = Repeated { asked: Some(self.ask(Request::Protect(want))), due: None };
+    }
+
+    /// Extends the launch hook until it is answered, the first time a moment after the start: most boots are over by then.
+    pub(super) fn keep_launch_hook_alive(&mut self, now: Tick) {
+        let held = match self.state {
+            State::Preparing { .. } => true,
+            State::Booting(booting) => booting.may_be_held(),
+            State::Registering { .. }
+            | State::Serving(_)
+            | State::Returning { .. }
+            | State::Draining(_)
+            | State::Retiring(_)
+            | State::Gone => false,
+        };
+        if !held || !self.policy.launch_hook {
+            self.side.launch_heartbeat.due = None;
+        } else if self.side.launch_heartbeat.asked.is_none() {
+            let due = *self.side.launch_heartbeat.due.get_or_insert(now + RETRY);
+            if due <= now {
+                self.side.launch_heartbeat = Repeated { asked: Some(self.ask(Request::LaunchHeartbeat)), due: None };
+            }
+        }
     }
 
     /// Looks the termination hook up once in service, and extends it for as long as jobs are waited for.
@@ -172,7 +203,16 @@ impl Lifecycle {
     }
 
     pub(super) fn side_answer(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
-        if let Outcome::HookFound { heartbeat } = outcome {
+        if self.side.launch_heartbeat.asked == Some(id) {
+            let due = now
+                + if let Outcome::HookFound { heartbeat } = outcome {
+                    self.side.launch_pause = heartbeat;
+                    heartbeat
+                } else {
+                    self.side.launch_pause.min(RETRY)
+                };
+            self.side.launch_heartbeat = Repeated { asked: None, due: Some(due) };
+        } else if let Outcome::HookFound { heartbeat } = outcome {
             self.side.heartbeat_pause = heartbeat;
         } else if self.side.hook_lookup == Some(id) {
             self.side.no_hook = outcome == Outcome::NoHook;

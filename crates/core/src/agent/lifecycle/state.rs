@@ -9,6 +9,7 @@ use crate::{
         phase::{LeaveReason, Phase},
         policy::AgentPolicy,
     },
+    cloud::Membership,
     time::Tick,
 };
 
@@ -21,10 +22,7 @@ pub(super) enum State {
         within: Duration,
     },
     /// Until the group has put the instance in service.
-    Booting {
-        /// Since when the boot deadline runs.
-        since: Tick,
-    },
+    Booting(Booting),
     /// Until the runner runs.
     Registering {
         /// Since when the boot deadline runs.
@@ -40,6 +38,27 @@ pub(super) enum State {
     Draining(Draining),
     Retiring(Retiring),
     Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Booting {
+    /// Since when the boot deadline runs.
+    pub(super) since: Tick,
+    pub(super) step: BootStep,
+    /// The instance's place, as the last description showed it.
+    pub(super) seen: Option<Membership>,
+    /// The place in which the launch hook was answered; on the way through a warm pool there are two.
+    pub(super) let_in: Option<Membership>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum BootStep {
+    /// Where does the group have this instance?
+    Look,
+    /// The launch hook waits: nothing may be missing but the start of the runner.
+    GetReady,
+    /// The launch hook is answered.
+    LetIn,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,8 +155,12 @@ impl State {
     pub(super) fn first(policy: &AgentPolicy, now: Tick) -> Self {
         match policy.before_register {
             Some(within) => Self::Preparing { since: now, within },
-            None => Self::Booting { since: now },
+            None => Self::booting(now),
         }
+    }
+
+    pub(super) fn booting(now: Tick) -> Self {
+        Self::Booting(Booting { since: now, step: BootStep::Look, seen: None, let_in: None })
     }
 
     pub(super) fn draining(why: LeaveReason, step: DrainStep) -> Self {
@@ -147,7 +170,7 @@ impl State {
     pub(super) fn phase(&self) -> Phase {
         match self {
             Self::Preparing { .. } => Phase::Preparing,
-            Self::Booting { .. } => Phase::Booting,
+            Self::Booting(_) => Phase::Booting,
             Self::Registering { .. } => Phase::Registering,
             Self::Serving(Serving::Idle { since, .. }) => Phase::Idle { since: *since },
             Self::Serving(Serving::Busy) | Self::Returning { .. } => Phase::Busy,
@@ -163,7 +186,7 @@ impl State {
             Backoff::new(Duration::from_millis(first), Duration::from_millis(most))
         }
         match self {
-            Self::Booting { .. } => ms(500, 5_000),
+            Self::Booting(_) => ms(500, 5_000),
             Self::Preparing { .. } | Self::Registering { .. } | Self::Returning { .. } => ms(1_000, 30_000),
             Self::Serving(_) | Self::Gone => ms(1_000, 1_000),
             Self::Draining(draining) => match draining.step {
@@ -181,7 +204,7 @@ impl State {
 
     pub(super) fn restart_boot_clock(&mut self, now: Tick) {
         match self {
-            Self::Booting { since } | Self::Registering { since } => *since = now,
+            Self::Booting(Booting { since, .. }) | Self::Registering { since } => *since = now,
             Self::Preparing { .. }
             | Self::Serving(_)
             | Self::Returning { .. }

@@ -3,9 +3,9 @@
 
 use super::{
     Lifecycle,
-    state::{DrainStep, ReturnStep, Serving, State},
+    state::{Booting, DrainStep, ReturnStep, Serving, State},
 };
-use crate::{agent::phase::LeaveReason, cloud::TargetState, time::Tick};
+use crate::{agent::phase::LeaveReason, time::Tick};
 
 /// The turns of this instance's [`Salt`](crate::agent::salt::Salt) that are not a retry's.
 const AGE: u64 = 1 << 32;
@@ -45,6 +45,8 @@ timers! {
     ProofLimit,
     /// A runner that was told to exit, has no job and does not exit may be stuck: a fresh snapshot is due.
     ExitLimit,
+    /// The launch hook is extended.
+    LaunchHeartbeat,
     /// The termination hook is extended.
     Heartbeat,
     /// Protection is tried again.
@@ -104,7 +106,7 @@ impl Lifecycle {
                     quiet_since.filter(|_| !self.side.probing()).map(|since| since + self.policy.unknown_limit)
                 }
                 State::Preparing { .. }
-                | State::Booting { .. }
+                | State::Booting(_)
                 | State::Registering { .. }
                 | State::Serving(_)
                 | State::Returning { .. }
@@ -112,6 +114,7 @@ impl Lifecycle {
                 | State::Retiring(_)
                 | State::Gone => None,
             },
+            Timer::LaunchHeartbeat => self.side.launch_heartbeat_due(),
             Timer::Heartbeat => self.side.heartbeat_due(),
             Timer::Protection => self.side.protection_due(),
         }
@@ -121,8 +124,8 @@ impl Lifecycle {
         let since = match self.state {
             // The host ends the program in time, and may not be able to tell.
             State::Preparing { since, within } => since + within,
-            State::Booting { .. } if self.reasons.target() == TargetState::Warmed => return None,
-            State::Booting { since } | State::Registering { since } => since,
+            State::Booting(booting) if self.rests_in_pool(booting) => return None,
+            State::Booting(Booting { since, .. }) | State::Registering { since } => since,
             // A drain that cannot be taken back: whether it serves is not known.
             State::Returning { since, step: ReturnStep::Save | ReturnStep::Undrain } => since?,
             State::Returning { step: ReturnStep::OldExit { .. }, .. }

@@ -32,6 +32,8 @@ pub(super) fn first(request: Request) -> (CloudCall, Step) {
         Request::Room => (CloudCall::Room, Step::Call),
         Request::Protect(false) => (CloudCall::FindHook, Step::FindHook),
         Request::Protect(true) => (CloudCall::Protect(true), Step::Call),
+        Request::LaunchHeartbeat => (CloudCall::ExtendLaunch, Step::Call),
+        Request::LetIn => (CloudCall::LetIn, Step::Call),
         Request::FindHook => (CloudCall::FindHook, Step::Call),
         Request::Heartbeat => (CloudCall::ExtendHook, Step::Call),
         Request::CompleteHook => (CloudCall::CompleteHook, Step::Call),
@@ -40,6 +42,7 @@ pub(super) fn first(request: Request) -> (CloudCall, Step) {
         Request::Save(_)
         | Request::NoteProof
         | Request::Prepare { .. }
+        | Request::GetReady
         | Request::Register
         | Request::Drain
         | Request::Undrain

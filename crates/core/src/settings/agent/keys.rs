@@ -117,6 +117,13 @@ pub const AGENT_KEYS: &[Key] = &[
         "the termination hook that is this agent's to answer; without it, the one that waits longest. All of the group's are extended while jobs run",
     ),
     Key::optional(
+        "launch_hook",
+        Side::Agent,
+        "text",
+        "none",
+        "the launch hook that is this agent's to answer: CONTINUE once nothing is missing but the start of the runner, ABANDON when the boot fails, extended meanwhile",
+    ),
+    Key::optional(
         "metrics",
         Side::Agent,
         "`host:port` or `\"off\"`",

@@ -27,6 +27,7 @@ fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
             | HostEffect::EndJobs
             | HostEffect::KillRunner
             | HostEffect::Pause(_)
+            | HostEffect::FindProgram
             | HostEffect::OpenPlatform
             | HostEffect::ForgetToken
             | HostEffect::Snapshot

@@ -19,7 +19,13 @@ pub(super) const STALE: Duration = Duration::from_secs(30);
 /// The truth about the instance's place in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
+    /// `Warmed:Pending:Wait`: a launch hook holds it on its way into the warm pool.
+    Warming,
     Warmed,
+    /// `Pending:Wait`: a launch hook holds it.
+    Launching,
+    /// `Pending:Proceed`
+    Proceeding,
     InService,
     Standby,
     /// `Terminating:Wait`.
@@ -61,6 +67,22 @@ impl World {
             CloudCall::Protect(on) => {
                 self.protected = on;
                 Ok(CloudAnswer::Done)
+            }
+            CloudCall::ExtendLaunch if self.held() => Ok(CloudAnswer::Hook(Some(secs(30)))),
+            CloudCall::LetIn if self.held() => {
+                self.ledger.let_in(self.ready());
+                self.go_on();
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::End(Rung::Abandon) if self.held() => {
+                let deadline = self.started + self.policy.boot_deadline;
+                self.ledger.launch_given_up(self.boot_failed || deadline <= self.now);
+                // Another one is launched in its place, and no termination hook holds this one.
+                self.end();
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::ExtendLaunch | CloudCall::LetIn | CloudCall::End(Rung::Abandon) => {
+                refuse(CloudErrorKind::NothingHeld)
             }
             CloudCall::FindHook => Ok(CloudAnswer::Hook(self.capabilities.hold.map(|_| secs(30)))),
             CloudCall::ExtendHook if self.place == Place::Waiting => Ok(CloudAnswer::Done),
@@ -105,9 +127,25 @@ impl World {
         }
     }
 
+    /// Whether the launch hook holds it.
+    pub(super) fn held(&self) -> bool {
+        matches!(self.place, Place::Launching | Place::Warming)
+    }
+
+    /// The launch hook lets it go on.
+    pub(super) fn go_on(&mut self) {
+        self.go(if self.place == Place::Warming { Place::Warmed } else { Place::Proceeding });
+    }
+
+    /// Whether nothing is missing but the start of the runner.
+    fn ready(&self) -> bool {
+        let prepared = self.policy.before_register.is_none() || self.prepared == Some(true);
+        prepared && self.opened && self.checked && self.program
+    }
+
     /// Those that count towards the group's capacity.
     pub(super) fn members(&self) -> u8 {
-        self.group.others + u8::from(self.place == Place::InService)
+        self.group.others + u8::from(matches!(self.place, Place::Launching | Place::Proceeding | Place::InService))
     }
 
     /// Whether the group has more than it wants.
@@ -138,7 +176,10 @@ impl World {
 
 pub(super) fn membership(place: Place, protected: bool) -> Membership {
     match place {
-        Place::Warmed => Membership::Warm,
+        Place::Warming => Membership::Warm { waiting: true },
+        Place::Warmed => Membership::Warm { waiting: false },
+        Place::Launching => Membership::Pending { waiting: true },
+        Place::Proceeding => Membership::Pending { waiting: false },
         Place::InService => Membership::InService { protected },
         Place::Standby => Membership::Standby,
         Place::Waiting => Membership::Terminating { waiting: true },

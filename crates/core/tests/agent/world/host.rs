@@ -80,7 +80,11 @@ impl World {
                 }
             }
             HostEffect::NoteJobs | HostEffect::Pause(_) | HostEffect::ForgetToken | HostEffect::ReleaseClients => {}
-            HostEffect::OpenPlatform => return HostResult::Platform(Ok(PlatformAnswer::Done)),
+            HostEffect::FindProgram => self.program = true,
+            HostEffect::OpenPlatform => {
+                self.opened = true;
+                return HostResult::Platform(Ok(PlatformAnswer::Done));
+            }
             HostEffect::Platform { call, .. } => return HostResult::Platform(Ok(self.platform(call))),
             HostEffect::Snapshot => {
                 return HostResult::Snapshot { activity: self.truth(), token_refused: false };
@@ -92,6 +96,7 @@ impl World {
 
     fn platform(&mut self, call: PlatformCall) -> PlatformAnswer {
         match (call, &mut self.runner, self.kind) {
+            (PlatformCall::Check, ..) => self.checked = true,
             (PlatformCall::Register, ..) => self.launch = true,
             (PlatformCall::Drain, None, _) => return PlatformAnswer::Drained(Drained::Empty),
             (PlatformCall::Drain, Some(runner), Kind::Remove) if runner.job => {
@@ -202,6 +207,7 @@ pub(super) fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: Error
         | HostEffect::EndJobs
         | HostEffect::KillRunner
         | HostEffect::Pause(_)
+        | HostEffect::FindProgram
         | HostEffect::ForgetToken
         | HostEffect::ReleaseClients => HostResult::Done(Err(why.into())),
     }

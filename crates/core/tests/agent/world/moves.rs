@@ -57,6 +57,9 @@ pub(crate) enum Move {
     RunnerDies,
     Crash,
     Choose,
+    /// The launch hook runs out, by either of its default results.
+    HookContinues,
+    HookAbandons,
     Activate,
     EnterStandby,
     ExitStandby,
@@ -138,7 +141,9 @@ impl World {
         // Where an ending cannot be held off, only protection keeps the group from it.
         let choosable = self.capabilities.hold.is_some() || !self.protected;
         may(left.notices > 0 && self.place == Place::InService && choosable, Move::Choose);
-        may(self.place == Place::Warmed, Move::Activate);
+        may(left.notices > 0 && self.held(), Move::HookContinues);
+        may(left.notices > 0 && self.held(), Move::HookAbandons);
+        may(matches!(self.place, Place::Warmed | Place::Proceeding), Move::Activate);
         let standby = !self.capabilities.leaving_lowers_capacity;
         may(standby && left.moves > 0 && self.place == Place::InService, Move::EnterStandby);
         may(self.place == Place::Standby, Move::ExitStandby);
@@ -189,7 +194,7 @@ impl World {
                 let may_come = self.spot.is_none() && self.now.since(self.began) < RIGHTS;
                 self.denied |= matches!(effect, HostEffect::Cloud(_)) && !may_come;
                 let result = if matches!(effect, HostEffect::Prepare { .. }) {
-                    self.prepared.get_or_insert(false);
+                    self.boot_failed |= !*self.prepared.get_or_insert(false);
                     self.perform(effect)
                 } else {
                     failure(effect, CloudErrorKind::Denied, ErrorKind::Unauthorized)
@@ -259,8 +264,17 @@ impl World {
                 self.left.notices -= 1;
                 self.leave_group();
             }
+            Move::HookContinues => {
+                self.left.notices -= 1;
+                self.go_on();
+            }
+            Move::HookAbandons => {
+                self.left.notices -= 1;
+                self.end();
+            }
             Move::Activate => {
-                self.go(Place::InService);
+                let held = self.place == Place::Warmed && self.policy.launch_hook;
+                self.go(if held { Place::Launching } else { Place::InService });
                 self.target_news = Some(TargetState::InService);
             }
             Move::EnterStandby => {

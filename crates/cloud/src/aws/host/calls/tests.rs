@@ -115,16 +115,17 @@ async fn finds_the_termination_hooks() {
         ))
     })
     .await;
-    let hooks = me(&server).await.hooks("g").await.unwrap();
-    let hook = |name: &str, seconds| TerminationHook {
+    let hooks = me(&server).await.hooks("g", ENDING).await.unwrap();
+    let hook = |name: &str, seconds| Hook {
         name: name.into(),
         timeout: Duration::from_secs(seconds),
         abandons: name == "logs",
     };
     assert_eq!(hooks, [hook("logs", 60), hook("drain", 900)]);
+    assert_eq!(me(&server).await.hooks("g", LAUNCH).await, Ok(vec![hook("boot", 7200)]));
 
     let server = empty().await;
-    assert_eq!(me(&server).await.hooks("g").await, Ok(Vec::new()));
+    assert_eq!(me(&server).await.hooks("g", ENDING).await, Ok(Vec::new()));
 }
 
 #[tokio::test]
@@ -133,7 +134,8 @@ async fn says_what_the_api_wants_to_hear() {
     let me = me(&server).await;
     me.protect("g", false).await.unwrap();
     me.heartbeat("g", "h").await.unwrap();
-    me.complete("g", "h").await.unwrap();
+    me.complete("g", "h", true).await.unwrap();
+    me.complete("g", "h", false).await.unwrap();
     me.terminate(true).await.unwrap();
     me.terminate(false).await.unwrap();
     me.unhealthy().await.unwrap();
@@ -141,7 +143,7 @@ async fn says_what_the_api_wants_to_hear() {
     me.tag("lightsout:why", "idle").await.unwrap();
 
     let seen = server.seen();
-    assert_eq!(seen.len(), 8);
+    assert_eq!(seen.len(), 9);
     assert_fields(
         &seen[0],
         &[
@@ -157,16 +159,20 @@ async fn says_what_the_api_wants_to_hear() {
         &seen[2],
         &[&hook[..], &["Action=CompleteLifecycleAction", "LifecycleActionResult=CONTINUE"]].concat(),
     );
-    let terminate = ["Action=TerminateInstanceInAutoScalingGroup", "InstanceId=i-0123"];
-    assert_fields(&seen[3], &[&terminate[..], &["ShouldDecrementDesiredCapacity=true"]].concat());
-    assert_fields(&seen[4], &[&terminate[..], &["ShouldDecrementDesiredCapacity=false"]].concat());
     assert_fields(
-        &seen[5],
+        &seen[3],
+        &[&hook[..], &["Action=CompleteLifecycleAction", "LifecycleActionResult=ABANDON"]].concat(),
+    );
+    let terminate = ["Action=TerminateInstanceInAutoScalingGroup", "InstanceId=i-0123"];
+    assert_fields(&seen[4], &[&terminate[..], &["ShouldDecrementDesiredCapacity=true"]].concat());
+    assert_fields(&seen[5], &[&terminate[..], &["ShouldDecrementDesiredCapacity=false"]].concat());
+    assert_fields(
+        &seen[6],
         &["Action=SetInstanceHealth", "InstanceId=i-0123", "HealthStatus=Unhealthy", "ShouldRespectGracePeriod=false"],
     );
-    assert_fields(&seen[6], &["Action=TerminateInstances", "InstanceId.1=i-0123"]);
+    assert_fields(&seen[7], &["Action=TerminateInstances", "InstanceId.1=i-0123"]);
     assert_fields(
-        &seen[7],
+        &seen[8],
         &["Action=CreateTags", "ResourceId.1=i-0123", "Tag.1.Key=lightsout%3Awhy", "Tag.1.Value=idle"],
     );
 }
