@@ -48,7 +48,7 @@ impl EventLoop {
     /// Runs until the instance is gone, or the second TERM, and until that has been shown.
     pub(crate) async fn run(mut self, inputs: mpsc::Receiver<Input>) {
         self.take_inputs(inputs).await;
-        self.publisher.finish().await;
+        tokio::join!(self.publisher.finish(), self.records.finish());
     }
 
     async fn take_inputs(&mut self, mut inputs: mpsc::Receiver<Input>) {

@@ -1,11 +1,13 @@
 //! What the agent writes down: incidents as they happen, and the death certificate before the instance ends. The log has each of them at once;
 //! other places get them beside the work, and an ending waits for them for a moment only.
 
-use std::{fs, path::Path, sync::Arc};
+mod sinks;
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use lightsout_cloud::Host;
+use lightsout_cloud::{Archive, Entry, Host};
 use lightsout_core::{
     agent::{
         Agent,
@@ -20,6 +22,7 @@ use lightsout_core::{
 use lightsout_io::log;
 use serde_json::Value;
 
+use self::sinks::Sinks;
 use crate::{
     boot::Part,
     clock::{Clock, unix_ms_now},
@@ -27,6 +30,8 @@ use crate::{
 
 /// What the image says of itself (packer/README.md).
 const IMAGE: &str = "/usr/share/lightsout/image.json";
+/// How long the exit waits for what is on its way.
+const LAST: Duration = Duration::from_secs(1);
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The hand-over of a certificate, for which an ending waits no longer than it says.
@@ -39,16 +44,17 @@ pub(crate) struct Records {
     clock: Clock,
     versions: Versions,
     boot_id: Option<String>,
+    sinks: Sinks,
 }
 
 impl Records {
     /// Begins, with what the journal said and whether a runner was found alive.
     pub(crate) fn begin(
         life: Life,
-        entry: JournalEntry,
-        runner_alive: bool,
+        (entry, runner_alive): (JournalEntry, bool),
         host: Arc<dyn Host>,
         clock: Clock,
+        archives: Vec<Box<dyn Archive>>,
     ) -> Self {
         Self {
             chronicle: Chronicle::begin(life, entry, runner_alive, now(clock)),
@@ -56,6 +62,7 @@ impl Records {
             clock,
             versions: versions(Path::new(IMAGE)),
             boot_id: fs::read_to_string(BOOT_ID).ok().map(|id| id.trim().to_owned()),
+            sinks: Sinks::spawn(archives),
         }
     }
 
@@ -79,19 +86,20 @@ impl Records {
         let now = now(self.clock);
         self.chronicle.stands(agent, now);
         if let Some(departure) = self.chronicle.unasked(agent, now) {
-            self.write(departure, boot);
+            self.write(departure, boot, Duration::ZERO);
         }
         while let Some(mut incident) = self.chronicle.poll_incident() {
             incident.group = self.host.group();
-            log::record(&incident.json());
+            let (json, what) = (incident.json(), incident.what.as_str());
+            log::record(&json);
+            self.sinks.incident(&entry_of(&incident.instance, &incident.time, what, now, json));
         }
     }
 
     /// Writes the certificate down, if this effect ends the instance and none has named its way; what the effect should wait for, then.
     pub(crate) fn before(&mut self, effect: HostEffect, agent: &Agent, boot: &[Part]) -> Option<Delivery> {
         let departure = self.chronicle.before(effect, agent, now(self.clock))?;
-        self.write(departure, boot);
-        None
+        self.write(departure, boot, Chronicle::patience(effect, agent))
     }
 
     /// Why the instance leaves, for a tag.
@@ -99,7 +107,12 @@ impl Records {
         self.chronicle.tag(why)
     }
 
-    fn write(&self, departure: Departure, boot: &[Part]) {
+    /// Waits for what is on its way, for a moment: the agent exits.
+    pub(crate) async fn finish(self) {
+        self.sinks.finish(LAST).await;
+    }
+
+    fn write(&mut self, departure: Departure, boot: &[Part], patience: Duration) -> Option<Delivery> {
         let warnings = log::recent().into_iter().map(|said| Warning {
             time: text(said.unix_ms),
             level: if said.error { Severity::Error } else { Severity::Warn },
@@ -114,8 +127,17 @@ impl Records {
             boot_id: self.boot_id.clone(),
             ..departure
         };
-        log::record(&departure.json());
+        let json = departure.json();
+        log::record(&json);
+        let Departure { instance, time, way, .. } = &departure;
+        self.sinks.departure(&entry_of(instance, time, way.as_str(), now(self.clock), json), patience)
     }
+}
+
+/// What an archive gets. Colons are nothing for the name of an object.
+fn entry_of(instance: &str, time: &str, what: &str, now: Moment, json: String) -> Entry {
+    let name = format!("{}-{what}", time.replace(':', "-"));
+    Entry { instance: instance.to_owned(), name, unix_ms: now.unix_ms, json }
 }
 
 fn now(clock: Clock) -> Moment {

@@ -11,12 +11,12 @@ use std::{
 };
 
 use anyhow::Context;
-use lightsout_cloud::{HookNames, Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
+use lightsout_cloud::{Archive, HookNames, Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
 use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, salt::Salt},
     cloud::Notice,
     platform::HostContext,
-    settings::{AgentSettings, RunnerUnit, SecretSource},
+    settings::{AgentSettings, RecordsSettings, RunnerUnit, SecretSource},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -51,6 +51,7 @@ pub(crate) struct Cloud {
     pub host: Arc<dyn Host>,
     pub notices: Arc<dyn Notices>,
     pub secrets: Box<dyn Secrets>,
+    pub archives: fn(&Identity, &RecordsSettings) -> Vec<Box<dyn Archive>>,
 }
 
 impl Cloud {
@@ -62,6 +63,7 @@ impl Cloud {
         Ok(Self {
             host: Arc::from((provider.host)(&identity, HookNames::of(settings))),
             secrets: (provider.secrets)(Some(identity.location.clone())),
+            archives: provider.archives,
             notices,
             identity,
         })
@@ -111,7 +113,8 @@ pub(crate) async fn run_on(
     incoming: mpsc::Receiver<Input>,
 ) -> anyhow::Result<()> {
     let settings = Arc::new(settings);
-    let Cloud { identity, host, notices, secrets } = cloud;
+    let Cloud { identity, host, notices, secrets, archives } = cloud;
+    let archives = archives(&identity, &settings.records);
     let Identity { instance, location, group } = identity;
     tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
     let clock = Clock::start();
@@ -214,7 +217,7 @@ pub(crate) async fn run_on(
     ));
     sampler::spawn(&platform, engine, &inputs, interval);
     let life = Life { instance: instance.clone(), platform: settings.platform.platform().into(), rules, first };
-    let records = Records::begin(life, entry, runner_alive, Arc::clone(&host), clock);
+    let records = Records::begin(life, (entry, runner_alive), Arc::clone(&host), clock, archives);
     let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 

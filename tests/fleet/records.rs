@@ -7,7 +7,9 @@ use lightsout_core::{
     record::{DecidedBy, Departure, IncidentKind, ProofBy, Record, Way},
 };
 
-use crate::rig::Fleet;
+use serde_json::{Value, json};
+
+use crate::rig::{Fleet, Home, http};
 
 /// The records that a fleet has kept.
 fn records(dir: &Path) -> Vec<Record> {
@@ -78,4 +80,87 @@ fn every_record_of_a_fleet_is_kept_and_as_the_schema_says() {
         assert!(departure.boot_id.is_some() && departure.not_known.is_empty(), "{departure:#?}");
     }
     validate(&dir);
+}
+
+/// Settings that have records handed in at both places of the embedded cloud.
+const EVERYWHERE: &str =
+    "[records]\nlog_group = \"/lightsout/records\"\nobject_store = \"s3://lightsout-records/ci\"\n";
+
+/// Starts a fleet whose agents have more settings.
+fn up_with(settings: &str, arguments: &str) -> Fleet {
+    let home = Home::new();
+    let more = home.root().join("more.toml");
+    fs::write(&more, settings).expect("a file");
+    home.up(&format!("--no-docker --keep --agent-settings {} {arguments}", more.display()))
+}
+
+/// Ends the fleet, and what it has kept.
+fn end(fleet: Fleet) -> (Home, Vec<Record>) {
+    fleet.ok("down");
+    let (ended, home) = fleet.ended_in();
+    ended.well();
+    let found = records(&home.dir());
+    validate(&home.dir());
+    (home, found)
+}
+
+#[test]
+fn records_are_handed_in_at_a_log_group_and_an_object_store() {
+    let mut fleet = up_with(EVERYWHERE, "--jobs 1 --max 1");
+    let id = fleet.until_phase("idle");
+    fleet.until_ended(&id);
+    let logged: Vec<Record> = logged(&fleet).iter().filter_map(|message| Record::find(message)).collect();
+    assert_eq!(departure(&logged, &id).reason, LeaveReason::Idle);
+    let told: Vec<IncidentKind> = logged.iter().filter_map(what).collect();
+    assert_eq!(told, [IncidentKind::Started, IncidentKind::Ready, IncidentKind::Leaving]);
+    let stored = stored(&fleet);
+    let name = format!("<Key>ci/{id}/");
+    assert!(stored.contains(&name) && stored.contains("-decrement.json</Key>"), "{stored}");
+    let (_home, found) = end(fleet);
+    assert_eq!(departure(&found, &id), departure(&logged, &id), "each place has the same");
+}
+
+/// Nothing depends on where records go: every call to every such place hangs or breaks, the tag's too.
+#[test]
+fn an_instance_leaves_in_time_when_no_place_takes_its_records() {
+    let mut fleet = up_with(EVERYWHERE, "--jobs 1 --max 1");
+    for (action, effect) in
+        [("PutLogEvents", json!("hang")), ("PutObject", json!("drop")), ("CreateTags", json!("hang"))]
+    {
+        fleet.post("faults", &json!({ "target": "aws", "action": action, "effect": effect }));
+    }
+    let id = fleet.until_phase("idle");
+    fleet.until_ended(&id);
+    let (_home, found) = end(fleet);
+    let departure = departure(&found, &id);
+    let retiring = departure.phases.iter().find(|span| span.phase == "retiring").expect("a phase").ms;
+    assert!(retiring < 3_000, "the certificate itself waits for nothing: {retiring} ms");
+    assert!(departure.warnings.iter().any(|warning| warning.message.contains("did not arrive")), "{departure:#?}");
+}
+
+/// What the log group has.
+fn logged(fleet: &Fleet) -> Vec<String> {
+    let headers = [("x-amz-target", "Logs_20140328.FilterLogEvents")];
+    let answer = signed(fleet, "POST", "", &headers, &json!({ "logGroupName": "/lightsout/records" }).to_string());
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    let events = answer["events"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    events.iter().filter_map(|event| event["message"].as_str().map(str::to_owned)).collect()
+}
+
+/// What the bucket has.
+fn stored(fleet: &Fleet) -> String {
+    signed(
+        fleet,
+        "GET",
+        "lightsout-records",
+        &[("authorization", "AWS4-HMAC-SHA256 Credential=A/1/r/s3/aws4_request")],
+        "",
+    )
+}
+
+fn signed(fleet: &Fleet, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let url = format!("{}/{path}", fleet.url());
+    let (status, text) = http::send_with(method, &url, headers, body).expect("an answer");
+    assert_eq!(status, 200, "{text}");
+    text
 }

@@ -162,7 +162,7 @@ equal 'the metrics' GroupTotalInstances asg describe-auto-scaling-groups --auto-
     --query 'AutoScalingGroups[0].EnabledMetrics[].Metric' --output text
 asg disable-metrics-collection --auto-scaling-group-name "$group"
 
-echo "history, secrets, faults"
+echo "history, secrets"
 equal 'the newest finished termination' Successful asg describe-scaling-activities --auto-scaling-group-name "$group" \
     --query "Activities[?starts_with(Description, 'Terminating')] | [0].StatusCode" --output text
 equal 'a parameter' glpat-lightsout-local "$aws" ssm get-parameter --name /ci/gitlab-token --with-decryption \
@@ -172,6 +172,36 @@ equal 'a secret' glpat-lightsout-local "$aws" secretsmanager get-secret-value --
 refused ParameterNotFound '' GetParameter "$aws" ssm get-parameter --name /none
 refused ResourceNotFoundException "Secrets Manager can't find the specified secret." GetSecretValue \
     "$aws" secretsmanager get-secret-value --secret-id none
+
+echo "logs and objects"
+logs() { "$aws" logs "$@" --log-group-name "$log_group"; }
+log_group=/lightsout/records stream=i-$$ now=$(($(date +%s) * 1000))
+record='{"schema":1,"kind":"incident"}'
+event() { python3 -c 'import json, sys; print(json.dumps([{"timestamp": int(sys.argv[1]), "message": sys.argv[2]}]))' "$1" "$record"; }
+refused ResourceNotFoundException 'The specified log stream does not exist.' PutLogEvents \
+    logs put-log-events --log-stream-name "$stream" --log-events "$(event "$now")"
+logs create-log-stream --log-stream-name "$stream"
+refused ResourceAlreadyExistsException 'The specified log stream already exists' CreateLogStream logs create-log-stream --log-stream-name "$stream"
+logs put-log-events --log-stream-name "$stream" --log-events "$(event "$now")" >/dev/null
+equal 'an event that is too old' 1 logs put-log-events --log-stream-name "$stream" --log-events "$(event 1)" \
+    --query rejectedLogEventsInfo.tooOldLogEventEndIndex --output text
+equal 'the event' "$record" logs get-log-events --log-stream-name "$stream" --query 'events[].message' --output text
+equal 'the event by its stream' "$record" logs filter-log-events --log-stream-names "$stream" --start-time "$now" \
+    --query 'events[].message' --output text
+equal 'nothing later' '[]' logs filter-log-events --log-stream-names "$stream" --start-time $((now + 1)) --query events --output json
+log_group=/none
+refused ResourceNotFoundException 'The specified log group does not exist.' CreateLogStream logs create-log-stream --log-stream-name "$stream"
+object=$(mktemp) back=$(mktemp)
+echo "$record" >"$object"
+"$aws" s3api put-object --bucket lightsout-records --key "ci fleet/$stream/a.json" --body "$object" >/dev/null
+equal 'the object in the list' "ci fleet/$stream/a.json" "$aws" s3api list-objects-v2 --bucket lightsout-records --prefix "ci fleet/$stream/" \
+    --query 'Contents[].Key' --output text
+"$aws" s3api get-object --bucket lightsout-records --key "ci fleet/$stream/a.json" "$back" >/dev/null
+equal 'the object' "$record" cat "$back"
+rm "$object" "$back"
+refused NoSuchBucket 'The specified bucket does not exist' PutObject "$aws" s3api put-object --bucket none-of-ours --key a --body "$0"
+
+echo "faults"
 fault() { curl --silent --show-error --fail --output /dev/null -H 'content-type: application/json' "$url/_lightsout/faults" "$@"; }
 fault --data '{"target": "aws", "action": "DescribeAutoScalingGroups", "effect": "throttle"}'
 refused Throttling 'Rate exceeded' DescribeAutoScalingGroups asg describe-auto-scaling-groups

@@ -7,7 +7,7 @@ use std::{
 };
 
 use lightsout_cloud::{
-    Identity,
+    Archive, CloudFuture, Entry, Identity,
     fake::{FakeHost, FakeNotices, FakeSecrets, Fault, HostCall},
 };
 use lightsout_core::{
@@ -30,6 +30,37 @@ const BUSY: &str = r#"cd "$0"; if [ -e job ]; then echo job-1; exit 10; fi"#;
 /// Whatever users this machine has.
 fn own_user() -> Option<&'static str> {
     rustix::process::geteuid().is_root().then_some("root")
+}
+
+/// An archive that never answers, and one that refuses.
+enum Useless {
+    Hangs,
+    Refuses,
+}
+
+impl Archive for Useless {
+    fn place(&self) -> String {
+        "nowhere".into()
+    }
+
+    fn takes_all(&self) -> bool {
+        true
+    }
+
+    fn put<'a>(&'a self, _: &'a Entry) -> CloudFuture<'a, ()> {
+        match self {
+            Self::Hangs => Box::pin(std::future::pending()),
+            Self::Refuses => Box::pin(async { Err(CloudError::new(CloudErrorKind::Denied, "no")) }),
+        }
+    }
+}
+
+fn archives(_: &Identity, settings: &RecordsSettings) -> Vec<Box<dyn Archive>> {
+    match settings.log_group.as_deref() {
+        Some("hangs") => vec![Box::new(Useless::Hangs), Box::new(Useless::Refuses)],
+        Some(_) => vec![Box::new(Useless::Refuses)],
+        None => Vec::new(),
+    }
 }
 
 struct Shell {
@@ -57,6 +88,25 @@ impl Shell {
         Self::start_with(folder, host, &platform, "10m", user)
     }
 
+    /// With records that go to this log group, too.
+    fn start_recording(log_group: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_owned();
+        let more = format!(
+            "run = [\"/bin/sh\", \"-c\", {RUNNER:?}, {place:?}]\nbusy = [\"/bin/sh\", \"-c\", {BUSY:?}, {place:?}]\n\
+             [records]\nlog_group = {log_group:?}\n"
+        );
+        Self::start_with(folder, FakeHost::default(), &more, "10m", own_user())
+    }
+
+    /// How long after it began to retire it asks for its end.
+    async fn retires_within(&self) -> Duration {
+        self.until("the reason is recorded", |shell| shell.host.state().reason.is_some()).await;
+        let begun = Instant::now();
+        self.until("it leaves", |shell| shell.leaves() > 0).await;
+        begun.elapsed()
+    }
+
     fn start_with(folder: TempDir, host: FakeHost, platform: &str, boot_deadline: &str, user: Option<&str>) -> Self {
         let (state, socket) = (folder.path().join("state"), folder.path().join("agent.sock"));
         let own = user.map_or_else(String::new, |user| format!("runner_user = {user:?}\n"));
@@ -74,6 +124,7 @@ impl Shell {
             host: Arc::new(host.clone()),
             notices: Arc::new(notices.clone()),
             secrets: Box::new(FakeSecrets),
+            archives,
         };
         let (inputs, incoming) = mpsc::channel(64);
         let task = tokio::spawn(run_on(settings, cloud, Boot::begin(), inputs.clone(), incoming));
@@ -302,4 +353,21 @@ async fn an_instance_whose_disk_takes_nothing_leaves_as_broken() {
             shell.host.state().reason.is_some_and(|reason| reason.starts_with("broken: "))
         })
         .await;
+}
+
+/// The certificate is handed in beside the ending, which waits for it for a moment, and before a spot deadline not at all.
+#[tokio::test]
+async fn an_archive_that_does_not_answer_delays_no_ending_for_long() {
+    let refused = Shell::start_recording("refuses").retires_within().await;
+    assert!(refused < Duration::from_millis(1_500), "a refusal is an answer: {refused:?}");
+    let hung = Shell::start_recording("hangs").retires_within().await;
+    assert!(hung > Duration::from_millis(1_500) && hung < Duration::from_secs(5), "{hung:?}");
+    let shell = Shell::start_recording("hangs");
+    shell.begin_job();
+    shell.until_phase("busy").await;
+    shell.notices.send(Notice::Interruption { at: jiff::Timestamp::now() + Duration::from_secs(60) }).await;
+    shell.until_phase("draining").await;
+    shell.end_job();
+    let pressed = shell.retires_within().await;
+    assert!(pressed < Duration::from_millis(1_500), "a spot deadline is near: {pressed:?}");
 }

@@ -2,6 +2,8 @@
 //!
 //! This file sets the SDK up, once for everything that is done with it.
 
+#[cfg(feature = "host")]
+mod archive;
 mod error;
 mod groups;
 #[cfg(feature = "host")]
@@ -40,6 +42,8 @@ pub(crate) const PROVIDER: Provider = Provider {
     notices: notices::open,
     #[cfg(feature = "host")]
     host: |identity, hook| Box::new(host::AwsHost::new(identity, hook)),
+    #[cfg(feature = "host")]
+    archives: archive::open,
 };
 
 /// How it is looked at.

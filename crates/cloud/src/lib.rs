@@ -6,6 +6,8 @@
 //! A cloud is a folder beside this file and a line in [`PROVIDERS`]. `fake` (a feature) is one in memory, for the tests
 //! of agent and scaler.
 
+#[cfg(feature = "host")]
+mod archive;
 mod aws;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
@@ -18,8 +20,12 @@ use std::pin::Pin;
 
 #[cfg(feature = "host")]
 use lightsout_core::doctor::facts::{CloudFacts, MetadataFacts};
+#[cfg(feature = "host")]
+use lightsout_core::settings::RecordsSettings;
 use lightsout_core::{cloud::CloudError, settings::AgentSettings};
 
+#[cfg(feature = "host")]
+pub use archive::{Archive, Entry};
 pub use groups::{Doubt, DoubtKind, GroupView, Groups, History};
 pub use host::Host;
 pub use notices::{Identity, NoticeIntervals, Notices};
@@ -47,6 +53,9 @@ pub struct Provider {
     /// What this instance may do to itself.
     #[cfg(feature = "host")]
     pub host: fn(identity: &Identity, hooks: HookNames) -> Box<dyn Host>,
+    /// Where this instance's records go beside its log, as the settings say.
+    #[cfg(feature = "host")]
+    pub archives: fn(identity: &Identity, settings: &RecordsSettings) -> Vec<Box<dyn Archive>>,
 }
 
 /// The names of the lifecycle hooks that are this instance's to answer.

@@ -3,7 +3,9 @@
 //! [`model`] is pure and knows no wire; [`query`], the metadata service and the secrets stand on it, and none
 //! of them knows sockets.
 
+pub(crate) mod logs;
 pub(crate) mod metadata;
 pub mod model;
+pub(crate) mod objects;
 pub mod query;
 pub(crate) mod secrets;

@@ -9,8 +9,10 @@ use std::{
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::{
+    aws::logs::Logs,
     aws::metadata::Metadata,
     aws::model::{Cloud, Effect},
+    aws::objects::Objects,
     aws::secrets::Secrets,
     ci::{
         Ci,
@@ -73,6 +75,8 @@ pub(crate) struct FleetState {
     pub cloud: Cloud,
     pub ci: Ci,
     pub secrets: Secrets,
+    pub logs: Logs,
+    pub objects: Objects,
     pub faults: Faults,
     pub counters: Counters,
     pub timeline: Timeline,

@@ -152,6 +152,7 @@ const CODES: &[(&str, AwsErrorKind)] = &[
     ("ExpiredToken", AwsErrorKind::Credentials),
     ("ExpiredTokenException", AwsErrorKind::Credentials),
     ("IncompleteSignature", AwsErrorKind::Credentials),
+    ("InvalidAccessKeyId", AwsErrorKind::Credentials),
     ("InvalidClientTokenId", AwsErrorKind::Credentials),
     ("MissingAuthenticationToken", AwsErrorKind::Credentials),
     ("OptInRequired", AwsErrorKind::Denied),
@@ -161,6 +162,7 @@ const CODES: &[(&str, AwsErrorKind)] = &[
     ("UnrecognizedClientException", AwsErrorKind::Credentials),
     ("RequestLimitExceeded", AwsErrorKind::Throttled),
     ("Throttling", AwsErrorKind::Throttled),
+    ("SlowDown", AwsErrorKind::Throttled),
     ("ThrottlingException", AwsErrorKind::Throttled),
     ("ThrottledException", AwsErrorKind::Throttled),
     ("TooManyRequestsException", AwsErrorKind::Throttled),
@@ -168,6 +170,7 @@ const CODES: &[(&str, AwsErrorKind)] = &[
     ("ScalingActivityInProgress", AwsErrorKind::InProgress),
     ("IncorrectInstanceState", AwsErrorKind::WrongState),
     ("InvalidInstanceID.NotFound", AwsErrorKind::NotFound),
+    ("NoSuchBucket", AwsErrorKind::NotFound),
     ("ParameterNotFound", AwsErrorKind::NotFound),
     ("ParameterVersionNotFound", AwsErrorKind::NotFound),
     ("ResourceNotFoundException", AwsErrorKind::NotFound),
@@ -187,7 +190,7 @@ const VALIDATION: &[(&str, AwsErrorKind)] = &[
 ];
 
 /// The kind of an error by its code and, where the code does not say it, by the core of its message.
-fn classify(code: &str, message: &str) -> AwsErrorKind {
+pub(super) fn classify(code: &str, message: &str) -> AwsErrorKind {
     let found = match code {
         "ValidationError" => VALIDATION.iter().find(|(core, _)| message.contains(core)),
         code => CODES.iter().find(|(known, _)| *known == code),
@@ -206,19 +209,7 @@ fn unreadable<'a>(answer: &HttpResponse, error: &(dyn Error + 'static)) -> (AwsE
 fn undelivered<'a>(error: &(dyn Error + 'static)) -> (AwsErrorKind, Option<&'a str>, String) {
     for cause in causes(error) {
         if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
-            let kind = match unreachable {
-                Unreachable::Connect(_) | Unreachable::Untrusted(_) => AwsErrorKind::Unreachable,
-                Unreachable::Timeout(_) | Unreachable::TooLarge(_) | Unreachable::Broken(_) => AwsErrorKind::Timeout,
-            };
-            let text = match unreachable {
-                Unreachable::Untrusted(_) => {
-                    format!("{unreachable}; {} (for AWS alone: {})", unreachable.remedy(), super::CA_BUNDLE)
-                }
-                Unreachable::Connect(_)
-                | Unreachable::Timeout(_)
-                | Unreachable::TooLarge(_)
-                | Unreachable::Broken(_) => unreachable.to_string(),
-            };
+            let (kind, text) = of_unreachable(unreachable);
             return (kind, None, text);
         }
         // Asked before the call, and from elsewhere: what went wrong there says nothing about the call.
@@ -227,6 +218,23 @@ fn undelivered<'a>(error: &(dyn Error + 'static)) -> (AwsErrorKind, Option<&'a s
         }
     }
     (AwsErrorKind::Unreachable, None, chain(error))
+}
+
+/// What our own HTTP client says of a call that it could not carry.
+pub(super) fn of_unreachable(unreachable: &Unreachable) -> (AwsErrorKind, String) {
+    let kind = match unreachable {
+        Unreachable::Connect(_) | Unreachable::Untrusted(_) => AwsErrorKind::Unreachable,
+        Unreachable::Timeout(_) | Unreachable::TooLarge(_) | Unreachable::Broken(_) => AwsErrorKind::Timeout,
+    };
+    let text = match unreachable {
+        Unreachable::Untrusted(_) => {
+            format!("{unreachable}; {} (for AWS alone: {})", unreachable.remedy(), super::CA_BUNDLE)
+        }
+        Unreachable::Connect(_) | Unreachable::Timeout(_) | Unreachable::TooLarge(_) | Unreachable::Broken(_) => {
+            unreachable.to_string()
+        }
+    };
+    (kind, text)
 }
 
 /// All causes in one line, each said once.

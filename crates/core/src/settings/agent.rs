@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 pub use self::keys::{AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS};
 
 use super::{
-    Fragment, METRICS_KEYS, MetricsSettings, Problem, Problems, Side, Surroundings,
+    Fragment, METRICS_KEYS, MetricsSettings, Problem, Problems, RecordsSettings, Side, Surroundings,
     keys::names,
     platform,
     reader::{Layer, Report, Section},
@@ -118,6 +118,8 @@ pub struct AgentSettings {
     pub imds: ImdsSettings,
     /// Where the agent shows its own metrics.
     pub shown: MetricsSettings,
+    /// Where records go beside the log.
+    pub records: RecordsSettings,
     /// Which CI platform the runner works for.
     pub platform: Arc<dyn RunnerConfig>,
     /// What is allowed and yet doubtful; for the log.
@@ -160,8 +162,8 @@ impl AgentSettings {
 }
 
 fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentSettings> {
-    let root =
-        Section::new(report, vec![Layer::root(table, fragments)], ["agent", "docker", "imds", "metrics", "platform"]);
+    let tables = ["agent", "docker", "imds", "metrics", "records", "platform"];
+    let root = Section::new(report, vec![Layer::root(table, fragments)], tables);
     let agent = root.child("agent", names(AGENT_KEYS, Side::Agent));
     let before_register = agent.program("before_register");
     let policy = policy(&agent);
@@ -178,6 +180,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     let docker = docker(root.child("docker", names(DOCKER_KEYS, Side::Agent)));
     let imds = imds(root.child("imds", names(IMDS_KEYS, Side::Agent)));
     let shown = MetricsSettings::read(root.child("metrics", names(METRICS_KEYS, Side::Agent)));
+    let records = RecordsSettings::read(root.child("records", RecordsSettings::keys()));
     let platform = platform::runner(report, root.children("platform"), policy.jobs_per_instance == Some(1));
     let secrets = platform.as_ref().map(|platform| platform.secrets()).unwrap_or_default();
     let surroundings = surroundings.without(&agent, &secrets);
@@ -202,6 +205,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
         docker,
         imds,
         shown,
+        records,
         platform: platform?,
         warnings: Vec::new(),
     })

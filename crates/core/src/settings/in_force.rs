@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, METRICS_KEYS, Problem, Problems, Side,
+    AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, METRICS_KEYS, Problem, Problems, RECORDS_KEYS,
+    Side,
     reader::Report,
     tags,
     tree::{Node, Table, Value, merged},
@@ -30,9 +31,13 @@ pub fn in_force(fragments: &[Fragment], tags: &[(String, String)]) -> Result<(Ve
     let mut whole = merged(fragments).map_err(Problems)?;
     tags::apply(&mut whole, tags, &Report::default());
     let mut all = Vec::new();
-    for (section, keys) in
-        [("agent", AGENT_KEYS), ("docker", DOCKER_KEYS), ("imds", IMDS_KEYS), ("metrics", METRICS_KEYS)]
-    {
+    for (section, keys) in [
+        ("agent", AGENT_KEYS),
+        ("docker", DOCKER_KEYS),
+        ("imds", IMDS_KEYS),
+        ("metrics", METRICS_KEYS),
+        ("records", RECORDS_KEYS),
+    ] {
         list(section, keys, table(&whole, section), &mut all);
     }
     let platforms = table(&whole, "platform");

@@ -3,8 +3,8 @@
 use lightsout_core::{
     platform::KINDS,
     settings::{
-        AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, METRICS_KEYS, POOL_KEYS, SCALER_KEYS,
-        ScalerSettings, Side, WEBHOOK_KEYS,
+        AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, METRICS_KEYS, POOL_KEYS, RECORDS_KEYS,
+        SCALER_KEYS, ScalerSettings, Side, WEBHOOK_KEYS,
     },
 };
 
@@ -33,6 +33,7 @@ fn agent_tables() -> Vec<(String, &'static [Key])> {
         ("[docker]".to_owned(), DOCKER_KEYS),
         ("[imds]".to_owned(), IMDS_KEYS),
         ("[metrics]".to_owned(), METRICS_KEYS),
+        ("[records]".to_owned(), RECORDS_KEYS),
     ];
     tables.extend(KINDS.iter().map(|kind| (format!("[platform.{}]", kind.name), kind.keys)));
     tables

@@ -11,8 +11,8 @@ use std::{collections::BTreeSet, env, fs, path::Path};
 use lightsout_core::{
     platform::KINDS,
     settings::{
-        AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, METRICS_KEYS, POOL_KEYS, SCALER_KEYS, WEBHOOK_KEYS, platform_table,
-        section_table, tag_table,
+        AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, METRICS_KEYS, POOL_KEYS, RECORDS_KEYS, SCALER_KEYS, WEBHOOK_KEYS,
+        platform_table, section_table, tag_table,
     },
 };
 
@@ -57,6 +57,7 @@ fn the_tables_of_the_readme_list_their_keys() {
         ("docker.", DOCKER_KEYS),
         ("imds.", IMDS_KEYS),
         ("metrics.", METRICS_KEYS),
+        ("records.", RECORDS_KEYS),
     ]);
     let scaler = section_table(&[
         ("", SCALER_KEYS),

@@ -9,7 +9,7 @@ use std::{
 
 use lightsout_core::{
     platform::KINDS,
-    settings::{AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, POOL_KEYS, SCALER_KEYS, WEBHOOK_KEYS},
+    settings::{AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, POOL_KEYS, RECORDS_KEYS, SCALER_KEYS, WEBHOOK_KEYS},
 };
 
 use crate::check;
@@ -88,6 +88,7 @@ fn ours() -> BTreeSet<String> {
         ("agent.", AGENT_KEYS),
         ("docker.", DOCKER_KEYS),
         ("imds.", IMDS_KEYS),
+        ("records.", RECORDS_KEYS),
         ("", SCALER_KEYS),
         ("pool.", POOL_KEYS),
         ("pool.webhook.", WEBHOOK_KEYS),

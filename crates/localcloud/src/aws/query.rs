@@ -19,7 +19,7 @@ mod scheduled;
 mod sts;
 mod tags;
 mod warm_pools;
-mod xml;
+pub(crate) mod xml;
 
 use std::collections::BTreeMap;
 

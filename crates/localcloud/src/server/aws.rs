@@ -11,7 +11,7 @@ use super::{
     injection::with_faults,
 };
 use crate::{
-    aws::{query, secrets},
+    aws::{objects, query, secrets},
     faults::{Call, Target},
     http::{self, Request, Response},
     refusal::Refusal,
@@ -91,10 +91,15 @@ enum Protocol {
     /// JSON 1.1: the whole `X-Amz-Target`.
     Json(String),
     Query(BTreeMap<String, String>),
+    /// S3's own, with this action.
+    Objects(&'static str),
 }
 
 impl Protocol {
     fn of(request: &Request) -> Option<Self> {
+        if objects::is_for(request) {
+            return Some(Self::Objects(objects::action(request)));
+        }
         if request.path != "/" {
             return None;
         }
@@ -110,12 +115,17 @@ impl Protocol {
         match self {
             Self::Json(target) => target.rsplit('.').next().unwrap_or(target),
             Self::Query(form) => form.get("Action").map_or("", String::as_str),
+            Self::Objects(action) => action,
         }
     }
 
     fn call(&self, request: &Request, caller: &Caller, state: &mut FleetState, now: Timestamp) -> Response {
         match self {
+            Self::Json(target) if target.starts_with("Logs_") => {
+                state.logs.handle(target, request, now).header("x-amzn-requestid", request_id(now))
+            }
             Self::Json(target) => state.secrets.handle(target, request).header("x-amzn-requestid", request_id(now)),
+            Self::Objects(_) => state.objects.handle(request).header("x-amz-request-id", request_id(now)),
             Self::Query(form) => {
                 let reply = query::call(&mut state.cloud, form, caller.instance(), now);
                 Response::new(reply.status, "text/xml", reply.body)
@@ -136,6 +146,17 @@ impl Protocol {
                     secrets::fault(400, "ExpiredTokenException", message)
                 }
             },
+            Self::Objects(_) => {
+                let (status, code, message) = match why {
+                    Refusal::Status(503) | Refusal::Throttled => (503, "SlowDown", "Please reduce your request rate."),
+                    Refusal::Status(status @ ..500) => (status, "AccessDenied", "Access Denied"),
+                    Refusal::Status(status) => {
+                        (status, "InternalError", "We encountered an internal error. Please try again.")
+                    }
+                    Refusal::Expired => (400, "ExpiredToken", "The provided token has expired."),
+                };
+                objects::refuse(status, code, message)
+            }
             Self::Query(form) => {
                 let (status, code, message) = query_fault(form, why);
                 let reply = query::refuse(form, status, code, message);

@@ -12,6 +12,7 @@ use super::{
     injection::with_faults,
 };
 use crate::{
+    aws::objects,
     control,
     faults::{Call, Target},
     http::Request,
@@ -40,7 +41,7 @@ impl Service for Front {
             Ok(request) => request,
             Err(refusal) => return Ok(response(refusal)),
         };
-        if request.path == "/" {
+        if request.path == "/" || objects::is_for(&request) {
             aws::answer(&self.shared, request).await
         } else {
             platform(&self.shared, request).await

@@ -1,0 +1,155 @@
+//! One signed request, and what its answer means.
+
+use std::{env, time::SystemTime};
+
+use aws_sdk_autoscaling::config::ProvideCredentials;
+use aws_sigv4::{
+    http_request::{
+        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+        UriPathNormalizationMode, sign,
+    },
+    sign::v4,
+};
+use aws_smithy_runtime_api::client::identity::Identity;
+use lightsout_core::exchange::Unreachable;
+use lightsout_io::http::{Clients, Limits};
+use serde_json::Value;
+
+use crate::aws::{
+    ATTEMPT_TIMEOUT, Aws, AwsError, AwsErrorKind, CA_BUNDLE, CONNECT_TIMEOUT,
+    error::{classify, of_unreachable},
+};
+
+/// The longest answer that is read; the ones that matter are short.
+const ANSWER: usize = 64 << 10;
+
+/// A request before it is signed.
+pub(super) struct Call {
+    /// The IAM action.
+    pub(super) action: &'static str,
+    /// The service's name in signatures and addresses.
+    pub(super) service: &'static str,
+    pub(super) method: &'static str,
+    /// Encoded.
+    pub(super) path: String,
+    /// The bucket, which stands in the host's name or before the path.
+    pub(super) bucket: Option<String>,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Call {
+    /// Signs and sends it once.
+    pub(super) async fn send(&self, aws: &Aws) -> Result<(), AwsError> {
+        let config = aws.config().await;
+        let region = config.region().map(ToString::to_string).unwrap_or_default();
+        let url = self.url(config.endpoint_url(), &region);
+        let provider = config.credentials_provider().ok_or_else(|| self.no_credentials("none are configured"))?;
+        let credentials =
+            provider.provide_credentials().await.map_err(|error| self.no_credentials(&error.to_string()))?;
+        let signed = self.signed(&url, &region, &credentials.into())?;
+
+        let limits = Limits { connect: CONNECT_TIMEOUT, request: ATTEMPT_TIMEOUT, body: ANSWER };
+        let clients = Clients::new(limits, None).trusting_also(CA_BUNDLE);
+        let unreachable = |error: Unreachable| {
+            let (kind, message) = of_unreachable(&error);
+            AwsError::without_code(kind, self.action, message)
+        };
+        let malformed = |why: String| AwsError::without_code(AwsErrorKind::Other, self.action, why);
+        let address = reqwest::Url::parse(&url).map_err(|error| malformed(format!("{url}: {error}")))?;
+        let method = self.method.parse().map_err(|_| malformed("not an HTTP method".into()))?;
+        let client = clients.for_url(&address).map_err(unreachable)?;
+        let mut request = client.request(method, address).body(self.body.clone());
+        for (name, value) in self
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value))
+            .chain(signed.iter().map(|(name, value)| (name.as_str(), value)))
+        {
+            request = request.header(name, value);
+        }
+        let response = clients.send(request).await.map_err(unreachable)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let body = clients.body(response, None).await.map_err(unreachable)?;
+        Err(self.refused(status.as_u16(), &body))
+    }
+
+    /// The service's address: as the environment says, as the SDKs do, or the usual one.
+    pub(super) fn url(&self, endpoint: Option<&str>, region: &str) -> String {
+        let own = match self.service {
+            "s3" => "AWS_ENDPOINT_URL_S3",
+            _ => "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
+        };
+        let endpoint = env::var(own).ok().filter(|url| !url.is_empty()).or_else(|| endpoint.map(str::to_owned));
+        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        match (endpoint, &self.bucket) {
+            (Some(endpoint), bucket) => {
+                let bucket = bucket.as_ref().map_or(String::new(), |bucket| format!("/{bucket}"));
+                format!("{}{bucket}{}", endpoint.trim_end_matches('/'), self.path)
+            }
+            // A name with dots would not match the host's certificate.
+            (None, Some(bucket)) if bucket.contains('.') => {
+                format!("https://{}.{region}.{domain}/{bucket}{}", self.service, self.path)
+            }
+            (None, Some(bucket)) => format!("https://{bucket}.{}.{region}.{domain}{}", self.service, self.path),
+            (None, None) => format!("https://{}.{region}.{domain}{}", self.service, self.path),
+        }
+    }
+
+    /// The headers that the signature adds.
+    fn signed(&self, url: &str, region: &str, identity: &Identity) -> Result<Vec<(String, String)>, AwsError> {
+        let failed = |why: String| AwsError::without_code(AwsErrorKind::Credentials, self.action, why);
+        let mut settings = SigningSettings::default();
+        if self.service == "s3" {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        }
+        let params = v4::SigningParams::builder()
+            .identity(identity)
+            .region(region)
+            .name(self.service)
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()
+            .map_err(|error| failed(error.to_string()))?
+            .into();
+        let headers = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let request = SignableRequest::new(self.method, url, headers, SignableBody::Bytes(&self.body))
+            .map_err(|error| failed(error.to_string()))?;
+        let (instructions, _) = sign(request, &params).map_err(|error| failed(error.to_string()))?.into_parts();
+        let (headers, _) = instructions.into_parts();
+        Ok(headers.iter().map(|header| (header.name().to_owned(), header.value().to_owned())).collect())
+    }
+
+    fn no_credentials(&self, why: &str) -> AwsError {
+        AwsError::without_code(AwsErrorKind::Credentials, self.action, why.to_owned())
+    }
+
+    /// A refusal in JSON, as CloudWatch Logs sends it, or in XML, as S3 does.
+    fn refused(&self, status: u16, body: &[u8]) -> AwsError {
+        let text = String::from_utf8_lossy(body);
+        let said: Option<Value> = serde_json::from_str(&text).ok();
+        let word = |keys: [&str; 2]| {
+            let said = said.as_ref()?;
+            keys.iter().find_map(|key| said.get(*key)?.as_str().map(str::to_owned))
+        };
+        let code = word(["__type", "code"]).map(|kind| kind.rsplit('#').next().unwrap_or_default().to_owned());
+        let code = code.or_else(|| element(&text, "Code"));
+        let message = word(["message", "Message"]).or_else(|| element(&text, "Message")).unwrap_or_default();
+        let Some(code) = code else {
+            let kind = if status >= 500 { AwsErrorKind::Timeout } else { AwsErrorKind::Other };
+            return AwsError::without_code(kind, self.action, format!("the answer has the status {status}"));
+        };
+        AwsError { kind: classify(&code, &message), action: self.action, code: Some(code), message }
+    }
+}
+
+/// The text of the first element of this name.
+fn element(xml: &str, name: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once('<')?.0.to_owned())
+}

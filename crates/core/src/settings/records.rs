@@ -1,0 +1,83 @@
+//! Where an agent's records go beside its log.
+
+use super::{Key, Side, keys::names, reader::Section};
+
+/// The keys below `[records]`.
+pub const RECORDS_KEYS: &[Key] = &[
+    Key::optional(
+        "log_group",
+        Side::Agent,
+        "text",
+        "none",
+        "a CloudWatch Logs group that gets each record of the agent too, in a stream named as the instance; it must exist, and the role needs `logs:CreateLogStream` and `logs:PutLogEvents`",
+    ),
+    Key::optional(
+        "object_store",
+        Side::Agent,
+        "`s3://BUCKET/PREFIX`",
+        "none",
+        "where each departure is stored as an object too; the role needs `s3:PutObject`",
+    ),
+];
+
+/// Where an agent's records go beside its log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordsSettings {
+    /// A group of the cloud's log service, for all of them.
+    pub log_group: Option<String>,
+    /// A place in the cloud's object store, for departures.
+    pub object_store: Option<ObjectStore>,
+}
+
+/// A place in an object store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectStore {
+    /// The bucket.
+    pub bucket: String,
+    /// What the objects' names begin with; empty, or with a slash at its end.
+    pub prefix: String,
+}
+
+impl RecordsSettings {
+    pub(super) fn read(s: Section<'_>) -> Self {
+        let settings = Self { log_group: log_group(&s), object_store: object_store(&s) };
+        s.finish();
+        settings
+    }
+
+    /// The names of the keys.
+    pub(super) fn keys() -> impl Iterator<Item = &'static str> {
+        names(RECORDS_KEYS, Side::Agent)
+    }
+}
+
+/// A name that CloudWatch Logs takes (API reference, `CreateLogGroup`).
+fn log_group(s: &Section<'_>) -> Option<String> {
+    let name = s.text("log_group")?;
+    let fine = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-/.#".contains(c));
+    if !fine || !(1..=512).contains(&name.len()) {
+        let what = "a log group's name has up to 512 letters, digits and characters of _-/.#";
+        s.contradiction("log_group", what, "write its name, not its ARN, for example \"/lightsout/records\"");
+    }
+    Some(name)
+}
+
+/// A bucket that S3 takes (S3 User Guide, "General purpose bucket naming rules"), and what the objects' names begin with.
+fn object_store(s: &Section<'_>) -> Option<ObjectStore> {
+    let url = s.text("object_store")?;
+    let (bucket, prefix) = match url.strip_prefix("s3://") {
+        Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
+        None => ("", ""),
+    };
+    let fine = (3..=63).contains(&bucket.len())
+        && bucket.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c))
+        && prefix.len() <= 512
+        && !prefix.chars().any(char::is_control);
+    if !fine {
+        let what = "expected s3://, a bucket's name and, if it is wished, what the objects' names begin with";
+        s.contradiction("object_store", what, "write for example \"s3://my-bucket/lightsout\"");
+    }
+    let prefix = prefix.trim_matches('/');
+    let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+    Some(ObjectStore { bucket: bucket.into(), prefix })
+}
