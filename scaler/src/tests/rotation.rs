@@ -1,6 +1,7 @@
 use std::cell::Cell;
 
 use lightsout_core::{record::Outcome, settings::SecretSource};
+use secrecy::ExposeSecret;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -83,4 +84,13 @@ async fn an_inline_token_is_never_hoped_to_change() {
     let token = tokens.get(None, &inline).await.unwrap();
     tokens.refetch_after = Duration::ZERO;
     assert!(!tokens.forget_refused(None, &inline, token.at));
+}
+
+#[tokio::test]
+async fn secrets_that_stand_in_the_settings_are_told_apart() {
+    let tokens = Tokens::new(|_, source| async move { lightsout_cloud::local(&source).await });
+    for text in ["first", "second"] {
+        let token = tokens.get(None, &SecretSource::Inline(text.into())).await.unwrap();
+        assert_eq!(token.secret.expose_secret(), text);
+    }
 }
