@@ -28,7 +28,7 @@ use self::webhook::Webhook;
 use crate::{
     activity::Activity,
     exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text},
-    settings::{Key, Section},
+    settings::{Key, Section, Variable},
 };
 pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSettings, Secrets};
 pub use needs::{RunnerNeeds, RunnerVersion};
@@ -54,6 +54,8 @@ pub struct Kind {
     pub title: &'static str,
     /// Its keys in the settings of the scaler and of the agent.
     pub keys: &'static [Key],
+    /// The variables of another scaler for it, and what they mean here.
+    pub(crate) variables: &'static [Variable],
     /// Its webhooks, if any say that a job waits.
     pub webhook: Option<&'static Webhook>,
     /// Reads the scaler's settings; `None` after a problem was noted.

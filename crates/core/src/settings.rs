@@ -18,6 +18,7 @@ mod secret;
 mod surroundings;
 mod tags;
 mod tree;
+mod variables;
 
 pub use agent::{
     AGENT_KEYS, AgentSettings, DOCKER_KEYS, DockerSettings, IMDS_KEYS, ImdsSettings, MetadataGuard, RunnerUnit,
@@ -33,6 +34,8 @@ pub use scaler::{POOL_KEYS, PoolSettings, SCALER_KEYS, ScalerSettings, WEBHOOK_K
 pub use secret::SecretSource;
 pub use surroundings::{DEFAULT_RUNNER_USER, RunnerVariable, Surroundings};
 pub use tags::{TAG_PREFIX, tag_table};
+pub(crate) use variables::{As, Variable};
+pub use variables::{Stored, from_variables, stored, variable_table};
 
 /// One file of settings.
 #[derive(Clone, Debug)]

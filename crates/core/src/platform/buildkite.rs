@@ -35,6 +35,7 @@ mod config;
 mod queue;
 mod runner;
 mod settings;
+mod variables;
 mod webhook;
 
 pub use queue::BuildkiteQueue;
@@ -52,6 +53,7 @@ pub static KIND: Kind = Kind {
     name: NAME,
     title: "Buildkite",
     keys: settings::KEYS,
+    variables: variables::VARIABLES,
     webhook: Some(&WEBHOOK),
     queue: settings::queue,
     runner: settings::runner,

@@ -34,6 +34,7 @@ mod config;
 mod queue;
 mod runner;
 mod settings;
+mod variables;
 
 pub use queue::CircleCiQueue;
 pub use runner::CircleCiRunner;
@@ -49,6 +50,7 @@ pub static KIND: Kind = Kind {
     name: NAME,
     title: "CircleCI",
     keys: settings::KEYS,
+    variables: variables::VARIABLES,
     webhook: None,
     queue: settings::queue,
     runner: settings::runner,

@@ -50,6 +50,7 @@ pub static KIND: Kind = Kind {
     name: NAME,
     title: "Your own programs",
     keys: settings::KEYS,
+    variables: &[],
     webhook: None,
     queue: settings::queue,
     runner: settings::runner,

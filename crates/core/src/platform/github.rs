@@ -98,6 +98,7 @@ pub static KIND: Kind = Kind {
     name: NAME,
     title: "GitHub Actions",
     keys: settings::KEYS,
+    variables: &[],
     webhook: Some(&WEBHOOK),
     queue: settings::queue,
     runner: settings::runner,

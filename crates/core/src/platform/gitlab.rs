@@ -67,6 +67,7 @@ pub static KIND: Kind = Kind {
     name: NAME,
     title: "GitLab CI",
     keys: settings::KEYS,
+    variables: &[],
     webhook: Some(&WEBHOOK),
     queue: settings::queue,
     runner: settings::runner,

@@ -33,6 +33,7 @@ mod pool;
 mod queue;
 mod runner;
 mod settings;
+mod variables;
 
 pub use queue::SpaceliftQueue;
 pub use runner::SpaceliftRunner;
@@ -48,6 +49,7 @@ pub static KIND: Kind = Kind {
     name: NAME,
     title: "Spacelift",
     keys: settings::KEYS,
+    variables: variables::VARIABLES,
     webhook: None,
     queue: settings::queue,
     runner: settings::runner,

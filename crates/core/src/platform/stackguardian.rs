@@ -41,6 +41,7 @@ mod queue;
 mod registration;
 mod runner;
 mod settings;
+mod variables;
 
 pub use queue::StackGuardianQueue;
 pub use runner::StackGuardianRunner;
@@ -58,6 +59,7 @@ pub static KIND: Kind = Kind {
     name: NAME,
     title: "StackGuardian",
     keys: settings::KEYS,
+    variables: variables::VARIABLES,
     webhook: None,
     queue: settings::queue,
     runner: settings::runner,

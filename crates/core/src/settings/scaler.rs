@@ -144,7 +144,7 @@ impl ScalerSettings {
     }
 }
 
-fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> ScalerSettings {
+pub(super) fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> ScalerSettings {
     let top = names(SCALER_KEYS, Side::Scaler).chain(["defaults", "metrics", "platforms", "pool"]);
     let root = Section::new(report, vec![Layer::root(table, fragments)], top);
     let second = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use lightsout_core::{
     platform::KINDS,
     settings::{
         AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, METRICS_KEYS, POOL_KEYS, RECORDS_KEYS, SCALER_KEYS, WEBHOOK_KEYS,
-        platform_table, section_table, tag_table,
+        platform_table, section_table, tag_table, variable_table,
     },
 };
 
@@ -66,6 +66,11 @@ fn the_tables_of_the_readme_list_their_keys() {
         ("pool.webhook.", WEBHOOK_KEYS),
     ]);
     check("README.md", &[("agent", agent), ("scaler", scaler), ("tags", tag_table())]);
+}
+
+#[test]
+fn the_table_of_variables_lists_them_all() {
+    check("docs/lambda.md", &[("variables", variable_table())]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod scaler;
 mod spacelift;
 mod stackguardian;
 mod tags;
+mod variables;
 
 use std::{any::Any, sync::Arc};
 
