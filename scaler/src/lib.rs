@@ -9,6 +9,7 @@
 mod args;
 mod check;
 mod failure;
+mod lambda;
 mod listener;
 mod meter;
 mod pool;
@@ -23,6 +24,7 @@ mod webhooks;
 mod tests;
 
 use std::{
+    env,
     ffi::OsString,
     fmt::Display,
     io::{self, Write},
@@ -65,8 +67,11 @@ pub fn command() -> clap::Command {
 
 /// Runs the scaler with these arguments, the program's name not among them.
 ///
-/// Exits with 0 on success, 1 when a pool failed or was read in part (`once`, `check`), 2 when the arguments or the settings cannot work.
+/// Without arguments, where Lambda started it, it serves invocations ([`lambda`]). Else it exits with 0 on success, 1 when a pool failed or was read in part (`once`, `check`), 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if let (true, Ok(address)) = (args.is_empty(), env::var(lambda::RUNTIME_API)) {
+        return lambda::main(&address);
+    }
     let result = match args::parse(args) {
         Ok(args) => read_settings(&args).and_then(|settings| run(&args, settings)),
         Err(error) => {
@@ -142,12 +147,7 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
     let pools = Pool::all(settings.pools);
     let count = pools.len();
     let meter = context.meter.clone();
-    let done = |record: &Decision| {
-        print(args.log_format, record, &record.json());
-        for line in meter.lines(&record.pool) {
-            print(log::Format::Json, &"", &line);
-        }
-    };
+    let done = |record: &Decision| say(args.log_format, record, &meter);
     match args.verb {
         Verb::Check => check::check(&context, pools, |finding| print(args.log_format, finding, &finding.json())).await,
         Verb::Once => {
@@ -168,7 +168,13 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
             // It lives until the watching ends; so must the channel's sender where there is none.
             let _listener = match args.listen {
                 Some(address) => {
-                    let webhooks = Webhooks::resolve(&pools, &context.tokens).await.map_err(Failure::Failed)?;
+                    let settings: Vec<_> = pools.iter().map(|pool| Rc::clone(&pool.settings)).collect();
+                    let webhooks = Webhooks::resolve(&settings, &context.tokens).await.map_err(Failure::Failed)?;
+                    if webhooks.is_empty() {
+                        return Err(Failure::Failed(
+                            "--listen: no pool has a webhook; add webhook = { kind = \"github\", secret = { file = \"/path\" } } to one".into(),
+                        ));
+                    }
                     Ok(listener::listen(address, webhooks, hints, metered).await.map_err(Failure::Failed)?)
                 }
                 None => Err(hints),
@@ -188,8 +194,8 @@ fn exporter(args: &Args) -> Result<Option<Exporter>, String> {
     if args.verb == Verb::Check {
         return Ok(None);
     }
-    let instance = format!("{}/{}", std::env::var("HOSTNAME").unwrap_or_default(), std::process::id());
-    Exporter::new("lightsout-scaler", &instance, |name| std::env::var(name).ok())
+    let instance = format!("{}/{}", env::var("HOSTNAME").unwrap_or_default(), std::process::id());
+    Exporter::new("lightsout-scaler", &instance, |name| env::var(name).ok())
 }
 
 /// Becomes ready at the first `SIGTERM` or `SIGINT`.
@@ -202,6 +208,14 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             _ = int.recv() => {}
         }
     })
+}
+
+/// Prints a record, and the metrics' lines after it.
+fn say(format: log::Format, record: &Decision, meter: &Meter) {
+    print(format, record, &record.json());
+    for line in meter.lines(&record.pool) {
+        print(log::Format::Json, &"", &line);
+    }
 }
 
 /// Prints one line. A reader that went away does not stop the scaler.

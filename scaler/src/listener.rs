@@ -94,8 +94,7 @@ pub(crate) async fn listen_with(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let now = Instant::now();
-    let lines = Mutex::new(Lines { bucket: TokenBucket::full(LINES, now), withheld: 0 });
-    let server = Arc::new(Server { webhooks, hints, metered, limits, lines });
+    let server = Arc::new(Server { webhooks, hints, metered, limits, refusals: Refusals::new(now) });
     let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, now));
     let task = tokio::spawn(async move {
         loop {
@@ -121,13 +120,37 @@ struct Server {
     /// Whose metrics are shown here, too.
     metered: Option<Arc<dyn Metered>>,
     limits: Limits,
-    lines: Mutex<Lines>,
+    refusals: Refusals,
 }
 
-/// What may still be said about refused webhooks.
+/// What is said about refused webhooks, in few lines.
+pub(crate) struct Refusals(Mutex<Lines>);
+
 struct Lines {
     bucket: TokenBucket,
     withheld: u64,
+}
+
+impl Refusals {
+    /// All may be said that may be said at once.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self(Mutex::new(Lines { bucket: TokenBucket::full(LINES, now), withheld: 0 }))
+    }
+
+    /// Says why the webhook of this name was refused, if there is a line left, and gives what to answer.
+    pub(crate) fn say(&self, path: &str, why: Refused) -> StatusCode {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.bucket.take(f64::from(LINES) / 60.0, LINES, Instant::now()) {
+            let withheld = std::mem::take(&mut lines.withheld);
+            tracing::info!(path, %why, withheld = (withheld > 0).then_some(withheld), "a webhook was refused");
+        } else {
+            lines.withheld += 1;
+        }
+        match why {
+            Refused::Malformed => StatusCode::BAD_REQUEST,
+            Refused::Unsigned | Refused::Forged | Refused::Stale => StatusCode::UNAUTHORIZED,
+        }
+    }
 }
 
 impl Server {
@@ -183,23 +206,7 @@ impl Server {
                 }
                 StatusCode::ACCEPTED
             }
-            Err(why) => {
-                self.say_refused(path, why);
-                match why {
-                    Refused::Malformed => StatusCode::BAD_REQUEST,
-                    Refused::Unsigned | Refused::Forged | Refused::Stale => StatusCode::UNAUTHORIZED,
-                }
-            }
-        }
-    }
-
-    fn say_refused(&self, path: &str, why: Refused) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.bucket.take(f64::from(LINES) / 60.0, LINES, Instant::now()) {
-            let withheld = std::mem::take(&mut lines.withheld);
-            tracing::info!(path, %why, withheld = (withheld > 0).then_some(withheld), "a webhook was refused");
-        } else {
-            lines.withheld += 1;
+            Err(why) => self.refusals.say(path, why),
         }
     }
 }

@@ -165,7 +165,7 @@ impl Pool {
     /// When a hint may begin a tick, `interval` after the last one began at the earliest. A hint is news, and does not wait for what only keeps an even
     /// pace; nor is it forgotten while it must wait.
     pub(crate) fn hint_due(&self, interval: Duration) -> Instant {
-        let due = self.began.map_or_else(Instant::now, |began| began + interval);
+        let due = self.began.map_or(self.origin, |began| began + interval);
         self.no_hint_before.map_or(due, |until| until.max(due))
     }
 

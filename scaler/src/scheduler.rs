@@ -14,13 +14,22 @@ use futures_util::{
 use lightsout_core::record::Decision;
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval, sleep_until},
+    time::{Interval, MissedTickBehavior, interval, interval_at, sleep_until, timeout_at},
 };
 
 use crate::pool::{Pool, TickContext, groups_of};
 
 /// How long after the beginning of a pool's tick a hint may begin the next one.
 const HINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long ticks go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    /// None begins after this, but for the first.
+    pub(crate) last: Instant,
+    /// None is waited for beyond this.
+    pub(crate) end: Instant,
+}
 
 /// The pools, those that tick just now and those that do not.
 pub(crate) struct Scheduler {
@@ -72,11 +81,71 @@ impl Scheduler {
     pub(crate) async fn watch(
         &mut self,
         tick: Duration,
-        mut hints: mpsc::Receiver<String>,
+        hints: mpsc::Receiver<String>,
         stop: impl Future<Output = ()>,
         mut done: impl FnMut(&Decision),
     ) {
-        let mut clock = interval(tick);
+        self.turns(interval(tick), hints, stop, &mut done).await;
+        while let Some(record) = self.next().await {
+            done(&record);
+        }
+        self.release().await;
+    }
+
+    /// A tick of every pool, and with a pause again and again as long as one may begin. None is waited for beyond the span's
+    /// end. Then it is false, and this scheduler is good for nothing more: pools are lost with their ticks.
+    pub(crate) async fn spell(&mut self, pause: Option<Duration>, span: Span, mut done: impl FnMut(&Decision)) -> bool {
+        self.tick();
+        if let Some(pause) = pause {
+            let (_hints, none) = mpsc::channel(1);
+            let clock = interval_at((Instant::now() + pause).into(), pause);
+            self.turns(clock, none, sleep_until(span.last.into()), &mut done).await;
+        }
+        let rest = async {
+            while let Some(record) = self.next().await {
+                done(&record);
+            }
+            self.release().await;
+        };
+        timeout_at(span.end.into(), rest).await.is_ok()
+    }
+
+    /// A tick of each of these pools, as soon as a hint may begin one. None is waited for beyond `end`; false is as with
+    /// [`Self::spell`].
+    pub(crate) async fn tick_soon(
+        &mut self,
+        pools: impl IntoIterator<Item = String>,
+        end: Instant,
+        mut done: impl FnMut(&Decision),
+    ) -> bool {
+        self.hinted.extend(pools);
+        let ticks = async {
+            while !self.hinted.is_empty() || !self.busy.is_empty() {
+                let next_hinted = self.next_hinted();
+                tokio::select! {
+                    Some(record) = self.next(), if !self.busy.is_empty() => done(&record),
+                    () = until(next_hinted) => self.tick_hinted(),
+                }
+            }
+        };
+        let _ = timeout_at(end.into(), ticks).await;
+        self.hinted.clear();
+        self.busy.is_empty()
+    }
+
+    /// Whether this pool does not tick just now.
+    pub(crate) fn is_idle(&self, name: &str) -> bool {
+        self.idle.iter().any(|pool| pool.settings.name == name)
+    }
+
+    /// A tick of every pool at each beat of the clock, and of a hinted one as soon as it may, until `stop`.
+    async fn turns(
+        &mut self,
+        mut clock: Interval,
+        mut hints: mpsc::Receiver<String>,
+        stop: impl Future<Output = ()>,
+        done: &mut impl FnMut(&Decision),
+    ) {
         clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -95,10 +164,6 @@ impl Scheduler {
                 () = until(next_hinted) => self.tick_hinted(),
             }
         }
-        while let Some(record) = self.next().await {
-            done(&record);
-        }
-        self.release().await;
     }
 
     /// Begins a tick of every pool that is free and may.

@@ -2,14 +2,18 @@
 
 use std::{
     collections::BTreeMap,
+    rc::Rc,
     sync::{Mutex, PoisonError},
 };
 
 use jiff::Timestamp;
-use lightsout_core::platform::webhook::{Deliveries, Refused, Webhook, verify};
+use lightsout_core::{
+    platform::webhook::{Deliveries, Refused, Webhook, verify},
+    settings::PoolSettings,
+};
 use secrecy::SecretString;
 
-use crate::{pool::Pool, tokens::Tokens};
+use crate::tokens::Tokens;
 
 /// How many deliveries of a pool are told apart from replayed ones.
 const MAX_DELIVERIES: usize = 4096;
@@ -27,21 +31,21 @@ struct PoolWebhook {
 }
 
 impl Webhooks {
-    /// The webhooks of these pools, their secrets fetched once.
-    pub(crate) async fn resolve(pools: &[Pool], tokens: &Tokens) -> Result<Self, String> {
+    /// The webhooks of these pools, their secrets fetched once; none, where no pool has one.
+    pub(crate) async fn resolve(pools: &[Rc<PoolSettings>], tokens: &Tokens) -> Result<Self, String> {
         let mut webhooks = Self::default();
-        for settings in pools.iter().map(|pool| &pool.settings) {
+        for settings in pools {
             let Some(webhook) = &settings.webhook else { continue };
             let token = tokens.get(settings.region.as_ref(), &webhook.secret).await;
             let token = token.map_err(|error| format!("the webhook of the pool {}: {error}", settings.name))?;
             webhooks.add(&webhook.path, &settings.name, webhook.kind, token.secret);
         }
-        if webhooks.0.is_empty() {
-            return Err("--listen: no pool has a webhook; add \
-                 webhook = { kind = \"github\", secret = { file = \"/path\" } } to one"
-                .into());
-        }
         Ok(webhooks)
+    }
+
+    /// Whether no pool has one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// With one more.

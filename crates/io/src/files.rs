@@ -16,8 +16,13 @@ const HOME: &str = "/etc/lightsout";
 /// When one cannot be read, or there is none; the text names the file and the remedy.
 pub fn read(paths: &[PathBuf], program: &str) -> Result<Vec<Fragment>, String> {
     if paths.is_empty() {
-        let home = Path::new(HOME);
-        return usual(&home.join(format!("{program}.toml")), &home.join(format!("{program}.d")));
+        let fragments = usual(Path::new(HOME), program)?;
+        if fragments.is_empty() {
+            return Err(format!(
+                "there are no settings: write {HOME}/{program}.toml or {HOME}/{program}.d/*.toml, or name them with --config"
+            ));
+        }
+        return Ok(fragments);
     }
     let mut fragments = Vec::new();
     for path in paths {
@@ -34,20 +39,18 @@ pub fn read(paths: &[PathBuf], program: &str) -> Result<Vec<Fragment>, String> {
     Ok(fragments)
 }
 
-fn usual(main: &Path, directory_path: &Path) -> Result<Vec<Fragment>, String> {
+/// The settings of a program in a directory, as far as they are there: `PROGRAM.toml`, then `PROGRAM.d/*.toml`.
+///
+/// # Errors
+/// When one that is there cannot be read.
+pub fn usual(home: &Path, program: &str) -> Result<Vec<Fragment>, String> {
+    let (main, more) = (home.join(format!("{program}.toml")), home.join(format!("{program}.d")));
     let mut fragments = Vec::new();
-    if exists(main)? {
-        fragments.push(file(main)?);
+    if exists(&main)? {
+        fragments.push(file(&main)?);
     }
-    if exists(directory_path)? {
-        fragments.extend(directory(directory_path)?);
-    }
-    if fragments.is_empty() {
-        return Err(format!(
-            "there are no settings: write {} or {}/*.toml, or name them with --config",
-            main.display(),
-            directory_path.display()
-        ));
+    if exists(&more)? {
+        fragments.extend(directory(&more)?);
     }
     Ok(fragments)
 }
@@ -101,7 +104,11 @@ mod tests {
         }
         assert_eq!(paths(&read(&[home.path().into()], "scaler").unwrap()), ["10-a.toml", "20-b.toml"]);
         assert_eq!(paths(&read(&[at("note.txt"), at("10-a.toml")], "scaler").unwrap()), ["note.txt", "10-a.toml"]);
-        assert_eq!(paths(&usual(&at("20-b.toml"), &at("none")).unwrap()), ["20-b.toml"]);
+        fs::create_dir(at("scaler.d")).unwrap();
+        for name in ["scaler.toml", "scaler.d/20.toml", "scaler.d/10.toml", "agent.toml"] {
+            fs::write(at(name), "tick = '5s'").unwrap();
+        }
+        assert_eq!(paths(&usual(home.path(), "scaler").unwrap()), ["scaler.toml", "10.toml", "20.toml"]);
     }
 
     #[test]
@@ -117,9 +124,6 @@ mod tests {
             read(&[dir.into()], "scaler").unwrap_err(),
             format!("{}: there is no *.toml file in this directory; add one", dir.display())
         );
-        assert_eq!(
-            usual(&none, &none).unwrap_err(),
-            format!("there are no settings: write {shown} or {shown}/*.toml, or name them with --config")
-        );
+        assert_eq!(paths(&usual(dir, "scaler").unwrap()), [""; 0]);
     }
 }

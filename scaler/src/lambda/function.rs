@@ -1,0 +1,174 @@
+//! What an invocation does: ticks as many as fit, or a webhook with the ticks that it asks for.
+
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use hyper::StatusCode;
+use jiff::Timestamp;
+use lightsout_core::{
+    duration::format_duration,
+    record::Outcome,
+    settings::{PoolSettings, ScalerSettings},
+};
+use lightsout_io::log::Format;
+use serde_json::{Value, json};
+
+use super::{FunctionError, event::Request};
+use crate::{
+    EARLY_LOOKS,
+    failure::summarize,
+    listener::{Limits, Refusals},
+    meter::Meter,
+    pool::{Pool, TickContext},
+    say,
+    scheduler::{Scheduler, Span},
+    webhooks::Webhooks,
+};
+
+/// How long before the time-out everything ends: enough to say what did not.
+const WRAP_UP: Duration = Duration::from_secs(1);
+/// How long before the time-out, beyond a pool's deadline, no tick begins any more.
+const RESERVE: Duration = Duration::from_secs(2);
+/// How long a webhook's ticks may take. Senders give up after 10 s (GitLab, "Webhooks"; GitHub, "Handling failed webhook deliveries").
+const WEBHOOK: Duration = Duration::from_secs(6);
+
+/// The variable that says how often an invocation ticks.
+const TICKS: &str = "LIGHTSOUT_SCALER_TICKS";
+
+/// How often a scheduled invocation ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ticks {
+    /// Every `tick`, until the time-out is near.
+    UntilDeadline,
+    /// Once.
+    One,
+}
+
+impl Ticks {
+    /// As the environment says.
+    pub(super) fn read(variables: &BTreeMap<String, String>) -> Result<Self, String> {
+        match variables.get(TICKS).map(String::as_str) {
+            None | Some("" | "until-deadline") => Ok(Self::UntilDeadline),
+            Some("one") => Ok(Self::One),
+            Some(other) => Err(format!("{TICKS} = {other:?}: write until-deadline or one")),
+        }
+    }
+}
+
+/// The pools and what they remember.
+pub(super) struct Function {
+    context: Rc<TickContext>,
+    scheduler: Scheduler,
+    settings: ScalerSettings,
+    ticks: Ticks,
+    webhooks: Option<Webhooks>,
+    refusals: Refusals,
+    /// Whether it was said that the time-out is short.
+    warned: bool,
+}
+
+impl Function {
+    /// One that has done nothing yet.
+    pub(super) fn new(mut context: TickContext, settings: ScalerSettings, ticks: Ticks) -> Self {
+        context.carries = ticks == Ticks::UntilDeadline;
+        context.looks_early = ticks == Ticks::One && settings.pools.len() <= EARLY_LOOKS;
+        if settings.metrics.emf {
+            context.meter = Meter::new(&settings.pools, true);
+        }
+        let context = Rc::new(context);
+        let scheduler = Scheduler::new(Rc::clone(&context), Pool::all(settings.pools.clone()));
+        let refusals = Refusals::new(Instant::now());
+        Self { context, scheduler, settings, ticks, webhooks: None, refusals, warned: false }
+    }
+
+    /// Ticks until this time is near. Fails when a tick of any pool failed, after every pool had its ticks.
+    pub(super) async fn scheduled(&mut self, until: Instant) -> Result<Value, FunctionError> {
+        self.warn_of_short_time(until);
+        let before = |span: Duration| until.checked_sub(span).unwrap_or_else(Instant::now);
+        let span = Span { last: before(self.context.deadline + RESERVE), end: before(WRAP_UP) };
+        let pause = (self.ticks == Ticks::UntilDeadline).then_some(self.settings.tick);
+        let (mut ticks, mut raises, mut failures) = (0_u32, 0_u32, BTreeMap::<String, Vec<String>>::new());
+        let meter = self.context.meter.clone();
+        let ended = self.scheduler.spell(pause, span, |record| {
+            say(Format::Json, record, &meter);
+            ticks += 1;
+            raises += u32::from(record.result == Outcome::Raised);
+            if let Some(failure) = record.failure() {
+                failures.entry(record.pool.clone()).or_default().push(failure.to_owned());
+            }
+        });
+        if !ended.await {
+            let names = self.settings.pools.iter().map(|pool| &pool.name);
+            for name in names.filter(|name| !self.scheduler.is_idle(name)) {
+                failures.entry(name.clone()).or_default().push(
+                    "its tick had not ended when the function's time-out came near: see why it is slow, or raise the time-out".into(),
+                );
+            }
+            self.renew();
+        }
+        let pools = self.settings.pools.len();
+        let failed = failures.into_iter().filter_map(|(pool, mut errors)| {
+            let (count, last) = (errors.len(), errors.pop()?);
+            Some((pool, if count > 1 { format!("{last} ({count} ticks failed)") } else { last }))
+        });
+        match summarize(pools, &failed.collect::<Vec<_>>()) {
+            Ok(()) => Ok(json!({ "pools": pools, "ticks": ticks, "raises": raises })),
+            Err(failure) => Err(FunctionError::new("PoolsFailed", failure)),
+        }
+    }
+
+    /// Takes a webhook, and ticks the pools that it is about before it answers: afterwards the process stands still.
+    pub(super) async fn request(&mut self, request: &Request, until: Instant) -> StatusCode {
+        let Some(path) = request.path.strip_prefix("/hooks/") else { return StatusCode::NOT_FOUND };
+        if request.method != "POST" {
+            return StatusCode::METHOD_NOT_ALLOWED;
+        }
+        if request.body.len() > Limits::default().body {
+            return StatusCode::PAYLOAD_TOO_LARGE;
+        }
+        if self.webhooks.is_none() {
+            let pools: Vec<Rc<PoolSettings>> = self.settings.pools.iter().cloned().map(Rc::new).collect();
+            match Webhooks::resolve(&pools, &self.context.tokens).await {
+                Ok(webhooks) => self.webhooks = Some(webhooks),
+                Err(error) => {
+                    tracing::error!(error, "webhooks cannot be taken");
+                    return StatusCode::INTERNAL_SERVER_ERROR;
+                }
+            }
+        }
+        let Some(webhooks) = self.webhooks.as_ref().filter(|webhooks| !webhooks.is_empty()) else {
+            return StatusCode::NOT_FOUND;
+        };
+        let Some(path) = webhooks.known(path) else { return StatusCode::UNAUTHORIZED };
+        let pools: Vec<String> = match webhooks.accept(path, &request.headers, &request.body, Timestamp::now()) {
+            Ok(pools) => pools.into_iter().map(str::to_owned).collect(),
+            Err(why) => return self.refusals.say(path, why),
+        };
+        let end = until.checked_sub(WRAP_UP).unwrap_or_else(Instant::now).min(Instant::now() + WEBHOOK);
+        let meter = self.context.meter.clone();
+        if !self.scheduler.tick_soon(pools, end, |record| say(Format::Json, record, &meter)).await {
+            tracing::warn!(after = ?WEBHOOK, "a webhook's tick took too long and is left to the next scheduled invocation");
+            self.renew();
+        }
+        StatusCode::ACCEPTED
+    }
+
+    /// Begins anew, without the ticks that did not end: no tick goes on while the process stands still between two invocations.
+    fn renew(&mut self) {
+        self.scheduler = Scheduler::new(Rc::clone(&self.context), Pool::all(self.settings.pools.clone()));
+    }
+
+    fn warn_of_short_time(&mut self, until: Instant) {
+        let (left, enough) = (until.saturating_duration_since(Instant::now()), self.context.deadline + RESERVE);
+        if left < enough && !std::mem::replace(&mut self.warned, true) {
+            let (left, enough) = (Duration::from_secs(left.as_secs() + 1), format_duration(enough));
+            tracing::warn!(
+                left = format_duration(left),
+                "the function's time-out is shorter than one tick may take: set it to 60 s, and to {enough} at least, or lower `deadline`"
+            );
+        }
+    }
+}
