@@ -9,9 +9,18 @@ use crate::rig::{Fleet, instance, lightsout, living, phase};
 fn without_a_fleet_each_command_says_so_and_what_to_do() {
     let temp = tempfile::tempdir().expect("a directory");
     let dir = temp.path().join("fleet");
-    for command in
-        ["ps", "ps --json", "enqueue", "interrupt i-1", "rebalance i-1", "crash i-1", "scale-in 1", "refresh", "down"]
-    {
+    for command in [
+        "ps",
+        "ps --json",
+        "explain x",
+        "enqueue",
+        "interrupt i-1",
+        "rebalance i-1",
+        "crash i-1",
+        "scale-in 1",
+        "refresh",
+        "down",
+    ] {
         let output = lightsout(&dir, command);
         assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{command}: {output:?}");
         let wanted = format!("error: no fleet is running in {}; start one with `lightsout up`", dir.display());

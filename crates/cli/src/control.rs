@@ -178,7 +178,8 @@ impl FleetClient {
         self.request(Method::POST, path, body).await
     }
 
-    async fn request(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+    /// Asks the control API.
+    pub(crate) async fn request(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
         let reply = self.http.json(method, &format!("{}/{path}", self.base), body).await?;
         let answer = if reply.body.is_empty() { json!({}) } else { reply.value()? };
         if reply.status.is_success() {

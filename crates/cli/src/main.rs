@@ -8,6 +8,7 @@ mod agent_report;
 mod containers;
 mod control;
 mod duration;
+mod explain;
 mod fleet_dir;
 mod image;
 mod plural;
@@ -56,6 +57,7 @@ struct Cli {
 enum Command {
     Up(Box<up::Args>),
     Ps(ps::Args),
+    Explain(explain::Args),
     #[command(flatten)]
     Fleet(FleetCommand),
 }
@@ -86,6 +88,7 @@ fn command(cli: Cli) -> ExitCode {
     let result = FleetDir::new(cli.dir).and_then(|fleet_dir| match cli.command {
         Command::Up(args) => block_on(up::run(*args, fleet_dir)),
         Command::Ps(args) => block_on(ps::run(&args, &fleet_dir)),
+        Command::Explain(args) => block_on(explain::run(&args, &fleet_dir)),
         Command::Fleet(command) => block_on(control::run(command, &fleet_dir)),
     });
     result.unwrap_or_else(|error| {

@@ -32,6 +32,7 @@ use tokio::sync::OnceCell;
 use crate::Diagnosis;
 use crate::{CloudFuture, Provider};
 use error::{AwsError, AwsErrorKind};
+pub(crate) use groups::told::activities as history_in;
 
 /// How AWS is reached.
 pub(crate) const PROVIDER: Provider = Provider {

@@ -18,11 +18,12 @@ mod secrets;
 
 use std::pin::Pin;
 
+use jiff::Timestamp;
 #[cfg(feature = "host")]
 use lightsout_core::doctor::facts::{CloudFacts, MetadataFacts};
 #[cfg(feature = "host")]
 use lightsout_core::settings::RecordsSettings;
-use lightsout_core::{cloud::CloudError, settings::AgentSettings};
+use lightsout_core::{cloud::CloudError, explain::Activity, settings::AgentSettings};
 
 #[cfg(feature = "host")]
 pub use archive::{Archive, Entry};
@@ -30,6 +31,12 @@ pub use groups::{Doubt, DoubtKind, GroupView, Groups, History};
 pub use host::Host;
 pub use notices::{Identity, NoticeIntervals, Notices};
 pub use secrets::{SecretError, Secrets, local};
+
+/// What a group's history tells of endings and of launches that failed, each with its time, in the form in which the cloud's own client prints
+/// it; `None` when the text is no such history.
+pub fn history_in(answer: &serde_json::Value) -> Option<Vec<(Timestamp, Activity)>> {
+    aws::history_in(answer)
+}
 
 /// The answer to a call to a cloud.
 pub type CloudFuture<'a, T, E = CloudError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;

@@ -17,6 +17,7 @@ mod operations;
 pub mod phase;
 pub mod policy;
 pub mod salt;
+pub(crate) mod trouble;
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -17,6 +17,7 @@ pub mod cloud;
 pub mod doctor;
 pub mod duration;
 pub mod exchange;
+pub mod explain;
 pub mod invariants;
 pub mod metrics;
 pub mod platform;

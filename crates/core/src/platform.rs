@@ -30,6 +30,7 @@ use crate::{
     exchange::{Call, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Step, Text},
     settings::{Key, Section, Variable},
 };
+pub(crate) use answer::status_in;
 pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSettings, Secrets};
 pub use needs::{RunnerNeeds, RunnerVersion};
 pub use takes::{Jobs, Takes};

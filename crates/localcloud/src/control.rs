@@ -5,6 +5,7 @@
 //! | --- | --- | --- |
 //! | `GET fleet` | | [`Snapshot`] |
 //! | `GET events?since=N&follow=true` | | [`FleetEvent`](crate::FleetEvent)s after number N as JSON lines, until the end |
+//! | `GET activities` | | the groups' histories, newest first, as the vendor's own client prints them |
 //! | `POST jobs` | [`NewJobs`] | `{"ids": [..]}` |
 //! | `POST instances/ID/interrupt`, `POST instances/ID/maintenance` | `{"in_s": 120}` | `{"id", "time_ms"}` |
 //! | `POST instances/ID/rebalance`, `POST instances/ID/crash` | | `{"id"}` |
@@ -32,6 +33,7 @@ use serde_json::{Value, json};
 
 use self::api::{Api, ApiError, conflict, optional};
 use crate::{
+    aws::model::Activity,
     ci::webhook::Webhook,
     faults::{Fault, RunnerFault, RunnerFaultHit},
     fleet::{NewJobs, Snapshot, Source},
@@ -46,6 +48,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let routes = Router::new()
         .route("/fleet", get(fleet))
         .route("/events", get(events::events))
+        .route("/activities", get(activities))
         .route("/jobs", post(jobs))
         .route("/instances/{id}/interrupt", post(interrupt))
         .route("/instances/{id}/rebalance", post(rebalance))
@@ -68,6 +71,25 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 
 async fn fleet(State(shared): Api) -> Json<Snapshot> {
     Json(snapshot::take(&shared))
+}
+
+async fn activities(State(shared): Api) -> Json<Value> {
+    let entries: Vec<Value> = shared.read(|state, _| {
+        let newest_first = state.cloud.inventory.activities.iter().rev();
+        newest_first.map(activity).collect()
+    });
+    Json(json!({ "Activities": entries }))
+}
+
+fn activity(entry: &Activity) -> Value {
+    json!({
+        "AutoScalingGroupName": entry.group,
+        "Description": entry.description,
+        "Cause": entry.cause,
+        "StartTime": entry.start.to_seconds(),
+        "StatusCode": entry.status.as_str(),
+        "StatusMessage": entry.message,
+    })
 }
 
 async fn jobs(State(shared): Api, body: Result<Json<NewJobs>, JsonRejection>) -> Result<Json<Value>, ApiError> {

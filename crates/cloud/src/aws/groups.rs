@@ -2,6 +2,7 @@
 
 mod history;
 mod launches;
+pub(crate) mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

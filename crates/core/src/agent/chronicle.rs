@@ -184,6 +184,9 @@ impl Chronicle {
             Order::Undrain => {
                 self.notice(NoticeKind::Undrain, None, now);
             }
+            Order::Hold { until } if until <= now.tick => {
+                self.happened(IncidentKind::HoldEnded, "an operator ended the hold", now);
+            }
             Order::Hold { until } => {
                 let at = text(now.unix_ms_of(until));
                 let span = format_duration(Duration::from_secs(until.since(now.tick).as_secs()));

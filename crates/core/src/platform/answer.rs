@@ -137,6 +137,13 @@ impl RequestContext {
     }
 }
 
+/// The HTTP status that a refusal's text begins to tell of, when it is one of [`RequestContext::refusal`], also within a longer text.
+pub(crate) fn status_in(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once(": cannot ")?;
+    let (_, rest) = rest.split_once(": HTTP ")?;
+    rest.get(..3)?.parse().ok()
+}
+
 /// The first 200 characters without control characters.
 pub(super) fn excerpt(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });

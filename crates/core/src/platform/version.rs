@@ -4,6 +4,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{Launch, RunnerVersion, answer};
+use crate::agent::trouble::TOO_OLD;
 use crate::exchange::{Call, Effect, EffectId, EffectResult, Exchange, Output, Program, Step};
 
 /// How long a runner may take to say its version.
@@ -128,7 +129,7 @@ impl KnownVersions {
         let numbers: Vec<u32> = numbers.take(oldest.len()).collect();
         let [first, second, third] = oldest;
         (numbers.as_slice() < oldest.as_slice()).then(|| {
-            format!("{} {version} is too old: {since}, it must be {first}.{second}.{third} or later", self.runner)
+            format!("{} {version} {TOO_OLD}: {since}, it must be {first}.{second}.{third} or later", self.runner)
         })
     }
 }

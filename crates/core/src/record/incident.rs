@@ -87,6 +87,8 @@ kinds! {
     NoRoom = "no_room",
     /// An operator holds the instance: it does not leave for idleness or age.
     Held = "held",
+    /// An operator ended the hold.
+    HoldEnded = "hold_ended",
     /// An operator, or whoever stopped the service, asked it to leave.
     DrainOrdered = "drain_ordered",
     /// A spot notice: the cloud ends the instance at a known time.

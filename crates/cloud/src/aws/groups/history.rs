@@ -18,7 +18,14 @@ const LEFT: &str = "in response to a user request, shrinking the capacity from "
 
 /// What these activities tell, which are the newest first.
 pub(super) fn told(activities: &[Activity]) -> History {
-    History { changes: changes(activities), failed_launches: activities.iter().filter_map(failed_launch).collect() }
+    // What failed before a launch that succeeded says no longer why nothing comes.
+    let since_success = activities.iter().take_while(|activity| !succeeded(activity));
+    History { changes: changes(activities), failed_launches: since_success.filter_map(failed_launch).collect() }
+}
+
+fn succeeded(activity: &Activity) -> bool {
+    let status = activity.status_code().map(ScalingActivityStatusCode::as_str).unwrap_or_default();
+    launches::succeeded(activity.description().unwrap_or_default(), status)
 }
 
 fn failed_launch(activity: &Activity) -> Option<FailedLaunch> {

@@ -45,6 +45,11 @@ pub(super) fn failed(time: String, description: &str, status: &str, message: &st
     })
 }
 
+/// Whether an entry tells of a launch that succeeded.
+pub(super) fn succeeded(description: &str, status: &str) -> bool {
+    status == "Successful" && description.starts_with(LAUNCH)
+}
+
 fn trouble(message: &str) -> LaunchTrouble {
     let message = message.to_lowercase();
     let found = WORDS.iter().find(|(word, _)| message.contains(word));

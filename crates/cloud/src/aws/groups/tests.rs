@@ -179,7 +179,8 @@ async fn the_history_tells_who_set_what_and_who_left() {
         .collect();
     let server = Server::start(move |_, _| {
         Answer::ok(format!(
-            "<DescribeScalingActivitiesResponse><DescribeScalingActivitiesResult><Activities>{failed}{members}</Activities>\
+            "<DescribeScalingActivitiesResponse><DescribeScalingActivitiesResult><Activities>{failed}{members}<member><Description>Launching a new EC2 instance: i-1</Description>\
+             <StatusCode>Successful</StatusCode></member>{failed}</Activities>\
              <NextToken>more</NextToken></DescribeScalingActivitiesResult></DescribeScalingActivitiesResponse>"
         ))
     })

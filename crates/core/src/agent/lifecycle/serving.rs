@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     activity::Activity,
-    agent::{action::Rung, event::Outcome, phase::LeaveReason},
+    agent::{action::Rung, event::Outcome, phase::LeaveReason, trouble},
     cloud::Room,
     time::Tick,
 };
@@ -81,7 +81,8 @@ impl Lifecycle {
 
     fn start_again(&mut self, now: Tick) {
         if self.runner.count_exit(self.policy.boot_deadline, now) {
-            self.reasons.break_down(format!("the runner exited {MOST_EXITS} times in a row right after its start"));
+            self.reasons
+                .break_down(format!("{} {MOST_EXITS} times in a row right after its start", trouble::RUNNER_EXITED));
             return;
         }
         self.register(now);
@@ -169,7 +170,7 @@ impl Lifecycle {
             && self.elapsed(Timer::DoubtLimit, now)
         {
             let limit = self.policy.unknown_limit;
-            self.reasons.break_down(format!("what runs here has not been known for {limit:?}: {why}"));
+            self.reasons.break_down(format!("{} {limit:?}: {why}", trouble::NOT_KNOWN));
         }
     }
 }

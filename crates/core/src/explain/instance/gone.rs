@@ -1,0 +1,239 @@
+//! Why an instance has gone.
+
+use super::{ActivityKind, Life, joining::registration, with};
+use crate::{
+    agent::{phase::LeaveReason, trouble},
+    explain::{Answer, Basis, Cause, Evidence},
+    record::{Departure, IncidentKind, Way},
+};
+
+/// By its own certificate.
+pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: &Departure) {
+    let basis = || Basis::on(evidence);
+    let Departure { trigger, served, .. } = departure;
+    let id = life.id;
+    match departure.reason {
+        LeaveReason::Idle => answer.find(
+            Cause::IdleTimeout,
+            basis(),
+            format!("{id} left because it was idle: {trigger}; it had served {served}"),
+            "nothing: that is how the fleet shrinks. A longer agent.idle_timeout keeps instances longer",
+        ),
+        LeaveReason::Limit => answer.find(
+            Cause::JobLimit,
+            basis(),
+            format!("{id} left because it had served as many jobs as it may: {trigger}"),
+            "nothing; or raise agent.jobs_per_instance",
+        ),
+        LeaveReason::Age => answer.find(
+            Cause::Age,
+            basis(),
+            format!("{id} left because it was as old as it may become: {trigger}"),
+            "nothing; or raise agent.max_age",
+        ),
+        LeaveReason::Operator => answer.find(
+            Cause::Operator,
+            with(basis(), life.last_of(&[IncidentKind::DrainOrdered])),
+            format!("{id} left because an operator called it away, or its service was stopped: {trigger}"),
+            "nothing. Who it was, its journal says: journalctl -u lightsout-agent, and the machine's own log",
+        ),
+        LeaveReason::Rebalance => answer.find(
+            Cause::Rebalance,
+            with(basis(), life.last_of(&[IncidentKind::RebalanceNotice])),
+            format!("{id} left because its cloud recommended to rebalance, as a spot interruption was likely: {trigger}"),
+            "more instance types and zones in the group make it rarer",
+        ),
+        LeaveReason::Maintenance => answer.find(
+            Cause::Maintenance,
+            with(basis(), life.last_of(&[IncidentKind::MaintenanceNotice])),
+            format!("{id} left because its cloud scheduled maintenance for it: {trigger}"),
+            "nothing",
+        ),
+        LeaveReason::Spot => answer.find(
+            Cause::Spot,
+            with(basis(), life.last_of(&[IncidentKind::SpotNotice])),
+            format!("{id} went because its cloud took the Spot instance back: {trigger}"),
+            "run jobs that are longer than the notice on on-demand instances; more types and zones in the group make it rarer",
+        ),
+        LeaveReason::ScaleIn => chosen(answer, life, evidence, departure),
+        LeaveReason::Broken => broken(answer, life, evidence, departure),
+    }
+    if departure.jobs.cut {
+        let (basis, ids) = (with(basis(), life.last_of(&[IncidentKind::JobsCut])), departure.jobs.ids.join(", "));
+        let ids = if ids.is_empty() { "jobs".to_owned() } else { format!("the jobs {ids}") };
+        answer.find(
+            Cause::Cut,
+            basis,
+            format!("{ids} on {id} were failed, visibly, shortly before the spot deadline"),
+            "run them again; lightsout does not",
+        );
+    }
+    hook(answer, life);
+    refused(answer, life);
+    if let Some(why) = departure.not_known.first() {
+        answer.miss(
+            format!("all of the last part of {id}"),
+            why.clone(),
+            "nothing: what is missing was never written down",
+        );
+    }
+    if departure.way >= Way::Unhealthy {
+        answer.find(
+            Cause::Refused,
+            basis(),
+            format!("{id} could not leave by its group and took a blunter way, {}", departure.way.as_str()),
+            "see the rights of the instance in the README, and on an instance: lightsout-agent doctor",
+        );
+    }
+}
+
+/// The group ended it, and no certificate tells more.
+pub(super) fn by_its_group(answer: &mut Answer, life: &Life<'_>, ending: (&Evidence, ActivityKind, &str)) {
+    let (evidence, kind, text) = ending;
+    ended_for(answer, life.id, Basis::on(evidence), kind, text);
+    hook(answer, life);
+    answer.miss(
+        format!("what ran on {} at its end", life.id),
+        "no certificate of it is among what was read: it was ended before its agent could write one, or its records are elsewhere",
+        "hand in its log (journalctl -u lightsout-agent, or where it is collected)",
+    );
+}
+
+/// The group chose it: a refresh, a lower capacity, a health check. An instance is not told which.
+fn chosen(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: &Departure) {
+    if let Some((ending, kind, text)) = life.ending() {
+        return ended_for(answer, life.id, Basis::on(evidence).and(ending), kind, text);
+    }
+    let notice = life.last_of(&[IncidentKind::ScaleInNotice]);
+    let (id, trigger) = (life.id, &departure.trigger);
+    answer.find(
+        Cause::ScaleIn,
+        with(Basis::on(evidence), notice),
+        format!("{id} left because its group chose it for termination: {trigger}"),
+        "nothing: its jobs were waited for behind the termination hook",
+    );
+    let group = departure.group.as_deref().unwrap_or("GROUP");
+    answer.miss(
+        format!("whether a refresh, a lower capacity or a health check made the group choose {id}"),
+        "an instance is not told that, and the group's history is not among what was read",
+        format!(
+            "aws autoscaling describe-scaling-activities --auto-scaling-group-name {group} > history.json, and hand that in as well: \
+             --records history.json"
+        ),
+    );
+}
+
+/// Why the group ends it, by the group's own history.
+pub(super) fn ended_for(answer: &mut Answer, id: &str, basis: Basis, kind: ActivityKind, text: &str) {
+    let (cause, why, remedy) = match kind {
+        ActivityKind::Refresh => (
+            Cause::Refresh,
+            "an instance refresh replaces it",
+            "nothing: its jobs are waited for. To end the refresh: aws autoscaling cancel-instance-refresh",
+        ),
+        ActivityKind::Lowered => (
+            Cause::ScaleIn,
+            "somebody lowered the group's desired capacity",
+            "find who, since lightsout never does: aws cloudtrail lookup-events --lookup-attributes \
+             AttributeKey=EventName,AttributeValue=SetDesiredCapacity",
+        ),
+        ActivityKind::Unhealthy => (
+            Cause::Unhealthy,
+            "it takes it for unhealthy",
+            "see its console and its status checks: aws ec2 get-console-output --latest --instance-id, aws ec2 describe-instance-status",
+        ),
+        ActivityKind::LaunchFailed(_) => return,
+    };
+    answer.find(cause, basis, format!("{id} is ended by its group because {why}: {text}"), remedy);
+}
+
+fn broken(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: &Departure) {
+    let (id, trigger) = (life.id, &departure.trigger);
+    let basis = Basis::on(evidence);
+    if trigger.contains(trouble::BEFORE_REGISTER) {
+        answer.find(
+            Cause::BeforeRegister,
+            with(basis, life.last_of(&[IncidentKind::BeforeRegisterFailed])),
+            format!("{id} left as broken because your own program for each boot failed: {trigger}"),
+            "mend the program that agent.before_register names; its output was in /run/lightsout/before-register/BOOT/output",
+        );
+    } else if trigger.contains(trouble::NOT_READY) {
+        answer.find(
+            Cause::BootDeadline,
+            basis,
+            format!("{id} left as broken because it was not ready before its boot_deadline: {trigger}"),
+            "mend what the message names; only if the boot is slow and sound, raise agent.boot_deadline",
+        );
+        let failed = life.last_of(&[IncidentKind::RegistrationFailed, IncidentKind::NotInService, IncidentKind::Ready]);
+        if let Some((failure, incident)) = failed
+            && incident.what == IncidentKind::RegistrationFailed
+        {
+            let basis = Basis::on(failure).and(evidence);
+            registration(answer, basis, &format!("{id} never registered its runner"), &incident.detail);
+        }
+    } else if trigger.contains(trouble::RUNNER_EXITED) {
+        answer.find(
+            Cause::RunnerExits,
+            with(basis, life.last_of(&[IncidentKind::RunnerExited])),
+            format!("{id} left as broken because its runner ended again and again right after its start: {trigger}"),
+            "see what the runner said last: journalctl -u 'lightsout-runner*' on such an instance",
+        );
+        if let Some((failure, incident)) = life.last_of(&[IncidentKind::RunnerExited])
+            && incident.detail.contains(trouble::TOO_OLD)
+        {
+            registration(
+                answer,
+                Basis::on(failure).and(evidence),
+                &format!("the runner of {id} gets no jobs"),
+                &incident.detail,
+            );
+        }
+    } else if trigger.contains(trouble::NOT_KNOWN) {
+        answer.find(
+            Cause::UnknownProbe,
+            with(basis, life.last_of(&[IncidentKind::ActivityUnknown])),
+            format!("{id} left as broken because for too long it could not be told what runs on it: {trigger}"),
+            "mend the probe that the message names; see: lightsout-agent doctor",
+        );
+    } else {
+        answer.find(
+            Cause::Broken,
+            basis,
+            format!("{id} left as broken: {trigger}"),
+            "mend what the message names; see: lightsout-agent doctor",
+        );
+    }
+}
+
+/// What holds off its ending could not be extended.
+pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
+    let Some((evidence, incident)) = life.last_of(&[IncidentKind::HeartbeatRefused]) else { return };
+    let (id, detail) = (life.id, &incident.detail);
+    if detail.contains(trouble::NO_HOOK) {
+        answer.find(
+            Cause::HookTimedOut,
+            Basis::on(evidence),
+            format!("the termination hook of {id} waits no longer, so that its group ends it whatever runs: {detail}"),
+            "if nobody answered it, its time was over: set a longer time-out, which the group extends to 100 times that and to 48 h at most",
+        );
+    } else {
+        answer.find(
+            Cause::HookFails,
+            Basis::on(evidence),
+            format!("the termination hook of {id} could not be extended; after its time-out its group ends it whatever runs: {detail}"),
+            "do as the message says; it is tried again until then. On the instance: lightsout-agent doctor",
+        );
+    }
+}
+
+/// A right is missing for its way out.
+pub(super) fn refused(answer: &mut Answer, life: &Life<'_>) {
+    if let Some((evidence, incident)) = life.last_of(&[IncidentKind::CloudRefused]) {
+        answer.find(
+            Cause::Refused,
+            Basis::on(evidence),
+            format!("the cloud refused {} a call: {}", life.id, incident.detail),
+            "grant the right that the message names (the README lists them); on an instance: lightsout-agent doctor",
+        );
+    }
+}

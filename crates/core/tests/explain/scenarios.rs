@@ -1,0 +1,417 @@
+//! Situations: what was recorded in each, what is asked, the cause that must be named first, and all that is true in it.
+
+use std::collections::BTreeSet;
+
+use lightsout_core::{
+    agent::phase::LeaveReason,
+    explain::{ActivityKind, Cause, Evidence, Question, Status},
+    record::{Decision, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome, Record, TickTrouble},
+    scaling::{Explanation, Limit, Outlook},
+};
+
+use crate::made::{
+    activity, decision, departed, doubting, failed, gone, held, in_phase, incident, partly, plan, raised, recorded,
+    status, waiting_job, without_launches,
+};
+
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) question: Question,
+    pub(crate) evidence: Vec<Evidence>,
+    /// What comes first in the answer.
+    pub(crate) first: Cause,
+    /// All causes that are true in it at one time or another.
+    pub(crate) truth: BTreeSet<Cause>,
+}
+
+fn scenario(name: &'static str, question: Question, evidence: Vec<Evidence>, first: Cause, also: &[Cause]) -> Scenario {
+    let truth = also.iter().copied().chain([first]).collect();
+    Scenario { name, question, evidence, first, truth }
+}
+
+fn pool(name: &'static str, evidence: Vec<Evidence>, first: Cause, also: &[Cause]) -> Scenario {
+    scenario(name, Question::Pool("linux".into()), evidence, first, also)
+}
+
+fn instance(name: &'static str, evidence: Vec<Evidence>, first: Cause, also: &[Cause]) -> Scenario {
+    scenario(name, Question::Instance("i-1".into()), evidence, first, also)
+}
+
+const IN_VAIN: Outlook = Outlook { unmet: 2, in_vain: 3, pause_ms: 60_000, silent: 0 };
+const DEAF: Outlook = Outlook { unmet: 0, in_vain: 0, pause_ms: 0, silent: 1 };
+const REFUSED: &str =
+    "GitLab at https://ci.example.com: cannot register the runner: HTTP 401 (401 Unauthorized); set a new token";
+const EMPTY: &str = "no job for 10m (agent.idle_timeout), and the group has room";
+
+pub(crate) fn all() -> Vec<Scenario> {
+    pools().into_iter().chain(instances()).collect()
+}
+
+fn pools() -> Vec<Scenario> {
+    let at_most = Explanation { max: 2, target: 2, limit: Limit::Max, ..plan(3, 2, 2) };
+    let cooling = Explanation { limit: Limit::Cooldown { left_ms: 30_000 }, ..plan(3, 0, 1) };
+    let stepping = Explanation { limit: Limit::Step, target: 2, ..plan(5, 0, 1) };
+    let too_few = Explanation { threshold: 3, need: 0, target: 0, ..plan(2, 0, 0) };
+    let lately = Explanation { lately: Some(5), ..plan(3, 0, 1) };
+    let unused = |second, id| gone(second, id, LeaveReason::Idle, EMPTY);
+    let broken = |second, id| gone(second, id, LeaveReason::Broken, &format!("not ready within 600s: {REFUSED}"));
+    let no_capacity = "We currently do not have sufficient c7i.large capacity";
+    let standby = Decision { reason: Some("waits for the session".into()), ..decision(10, Outcome::Standby, None) };
+    let dry = Decision { to: Some(3), ..decision(10, Outcome::WouldRaise, Some(plan(3, 0, 0))) };
+    let turn = Decision { to: Some(3), ..decision(10, Outcome::Queued, Some(plan(3, 0, 0))) };
+    let suspended = Decision { launches_suspended: true, ..decision(10, Outcome::Held, Some(plan(3, 0, 3))) };
+    vec![
+        pool(
+            "at its maximum",
+            vec![raised(0, plan(2, 0, 0), 2), held(10, at_most.clone())],
+            Cause::AtMost,
+            &[Cause::Raised],
+        ),
+        pool(
+            "no capacity",
+            vec![
+                raised(0, plan(2, 0, 0), 2),
+                without_launches(20, plan(2, 0, 2), LaunchTrouble::Capacity, no_capacity),
+            ],
+            Cause::NoCapacity,
+            &[Cause::Raised, Cause::Enough],
+        ),
+        pool(
+            "no capacity, and at its maximum",
+            vec![without_launches(20, at_most, LaunchTrouble::Capacity, no_capacity)],
+            Cause::NoCapacity,
+            &[Cause::AtMost],
+        ),
+        pool(
+            "no capacity, by the group's own history",
+            vec![
+                held(20, plan(2, 0, 2)),
+                activity(15, None, ActivityKind::LaunchFailed(LaunchTrouble::Capacity), no_capacity),
+            ],
+            Cause::NoCapacity,
+            &[Cause::Enough],
+        ),
+        pool(
+            "quota",
+            vec![without_launches(20, plan(2, 0, 2), LaunchTrouble::Quota, "your current vCPU limit of 32")],
+            Cause::Quota,
+            &[Cause::Enough],
+        ),
+        pool(
+            "a key that may not be used",
+            vec![without_launches(20, plan(2, 0, 2), LaunchTrouble::Key, "Client error on launch")],
+            Cause::Key,
+            &[Cause::Enough],
+        ),
+        pool(
+            "a launch hook that ran out",
+            vec![without_launches(20, plan(2, 0, 2), LaunchTrouble::Hook, "was abandoned: Heartbeat Timeout")],
+            Cause::HookTimedOut,
+            &[Cause::Enough],
+        ),
+        pool(
+            "launches suspended",
+            vec![recorded(Record::Decision(suspended))],
+            Cause::LaunchesSuspended,
+            &[Cause::Enough],
+        ),
+        pool("cooldown", vec![held(10, cooling)], Cause::Cooldown, &[]),
+        pool("a step", vec![held(10, stepping)], Cause::MaxStep, &[]),
+        pool("threshold", vec![held(10, too_few)], Cause::Threshold, &[Cause::Enough]),
+        pool("a description that lags", vec![held(10, lately)], Cause::Lately, &[]),
+        pool(
+            "a token that has expired",
+            vec![failed(10, TickTrouble::Unauthorized, REFUSED)],
+            Cause::TokenRefused,
+            &[],
+        ),
+        pool("a right that is missing", vec![failed(10, TickTrouble::Forbidden, "HTTP 403")], Cause::RightMissing, &[]),
+        pool("a platform in trouble", vec![failed(10, TickTrouble::Unavailable, "HTTP 502")], Cause::TickFailed, &[]),
+        pool("another scaler", vec![recorded(Record::Decision(standby))], Cause::Standby, &[]),
+        pool("a dry run", vec![recorded(Record::Decision(dry))], Cause::DryRun, &[]),
+        pool("others first", vec![recorded(Record::Decision(turn))], Cause::WaitsForTurn, &[]),
+        pool(
+            "a partial reading",
+            vec![partly(10, plan(0, 1, 1), "cannot read the jobs of project b: HTTP 403")],
+            Cause::NothingWaits,
+            &[Cause::PartialReading],
+        ),
+        pool(
+            "futile demand, of which nothing more is known",
+            vec![held(600, doubting(IN_VAIN, plan(2, 0, 0)))],
+            Cause::FutileDemand,
+            &[],
+        ),
+        pool(
+            "tags that no instance has",
+            vec![
+                raised(0, plan(2, 0, 0), 2),
+                held(100, plan(2, 0, 2)),
+                unused(110, "i-1"),
+                raised(120, plan(2, 0, 0), 2),
+                held(200, plan(2, 0, 2)),
+                unused(210, "i-2"),
+                held(220, doubting(IN_VAIN, plan(2, 0, 0))),
+            ],
+            Cause::FutileDemand,
+            &[Cause::TagMismatch, Cause::Raised, Cause::Enough],
+        ),
+        pool(
+            "instances that break",
+            vec![
+                held(-100, plan(0, 0, 1)),
+                unused(-95, "i-0"),
+                held(-90, plan(0, 0, 0)),
+                raised(0, plan(2, 0, 0), 2),
+                incident(50, "i-1", IncidentKind::RegistrationFailed, REFUSED),
+                broken(110, "i-1"),
+                raised(120, plan(2, 0, 0), 2),
+                broken(210, "i-2"),
+                held(220, doubting(IN_VAIN, plan(2, 0, 0))),
+            ],
+            Cause::FutileDemand,
+            &[Cause::Breaking, Cause::TokenRefused, Cause::Raised, Cause::NothingWaits, Cause::Surplus],
+        ),
+        pool("a deaf member", vec![held(2000, doubting(DEAF, plan(2, 0, 2)))], Cause::DeafMember, &[Cause::Enough]),
+        pool(
+            "instances that cannot register",
+            vec![
+                raised(0, plan(1, 0, 0), 1),
+                incident(20, "i-1", IncidentKind::RegistrationFailed, REFUSED),
+                held(30, plan(1, 0, 1)),
+            ],
+            Cause::Enough,
+            &[Cause::TokenRefused, Cause::Raised],
+        ),
+        pool(
+            "a job that the pool does not count",
+            vec![held(30, plan(0, 0, 0)), waiting_job(31, &["gpu"], 25)],
+            Cause::NothingWaits,
+            &[Cause::TagMismatch],
+        ),
+        pool(
+            "a raise",
+            vec![held(0, plan(0, 0, 0)), raised(10, plan(3, 0, 0), 3)],
+            Cause::Raised,
+            &[Cause::NothingWaits],
+        ),
+        pool(
+            "more than is needed",
+            vec![held(10, Explanation { spare: 1, ..plan(0, 1, 4) })],
+            Cause::NothingWaits,
+            &[Cause::Spare, Cause::Surplus],
+        ),
+        pool(
+            "its minimum",
+            vec![held(10, Explanation { min: 2, target: 2, limit: Limit::Min, ..plan(0, 0, 2) })],
+            Cause::NothingWaits,
+            &[Cause::AtLeast],
+        ),
+    ]
+}
+
+fn instances() -> Vec<Scenario> {
+    let left = |reason, trigger: &str| vec![gone(100, "i-1", reason, trigger)];
+    let with =
+        |kind, reason, trigger: &str| vec![incident(50, "i-1", kind, trigger), gone(100, "i-1", reason, trigger)];
+    let jobs = vec!["7".to_owned()];
+    let cut = JobsAtEnd { count: Some(1), ids: jobs.clone(), cut: true, ..JobsAtEnd::default() };
+    let cut = departed(100, "i-1", LeaveReason::Spot, "a spot notice").cutting(cut);
+    let floor = "idle, but the group is at its floor (desired 1, min 1, floor 0)";
+    let unknown = "the Docker engine does not answer";
+    let too_old = "Runner 2.300.0 is too old: since March 2026, it must be 2.329.0 or later";
+    vec![
+        instance("idle", left(LeaveReason::Idle, EMPTY), Cause::IdleTimeout, &[]),
+        instance("as many jobs as it may", left(LeaveReason::Limit, "1 job served"), Cause::JobLimit, &[]),
+        instance("age", left(LeaveReason::Age, "in service for 12h"), Cause::Age, &[]),
+        instance(
+            "an operator",
+            with(IncidentKind::DrainOrdered, LeaveReason::Operator, "drain"),
+            Cause::Operator,
+            &[Cause::Draining],
+        ),
+        instance("rebalance", left(LeaveReason::Rebalance, "recommended"), Cause::Rebalance, &[]),
+        instance("maintenance", left(LeaveReason::Maintenance, "scheduled"), Cause::Maintenance, &[]),
+        instance(
+            "spot",
+            with(IncidentKind::SpotNotice, LeaveReason::Spot, "a notice"),
+            Cause::Spot,
+            &[Cause::Draining],
+        ),
+        instance("spot, with a job that was cut", vec![recorded(Record::Departure(cut))], Cause::Spot, &[Cause::Cut]),
+        instance("the group's choice", left(LeaveReason::ScaleIn, "chosen"), Cause::ScaleIn, &[]),
+        instance(
+            "a refresh",
+            vec![
+                gone(100, "i-1", LeaveReason::ScaleIn, "chosen"),
+                activity(90, Some("i-1"), ActivityKind::Refresh, "in response to an instance refresh."),
+            ],
+            Cause::Refresh,
+            &[Cause::ScaleIn],
+        ),
+        instance(
+            "a refresh, with a job that is waited for",
+            vec![
+                activity(90, Some("i-1"), ActivityKind::Refresh, "in response to an instance refresh."),
+                status(100, Status { why: Some("scale-in".into()), ..in_phase("draining") }),
+            ],
+            Cause::Draining,
+            &[Cause::Refresh],
+        ),
+        instance(
+            "ended by a health check, without a certificate",
+            vec![activity(90, Some("i-1"), ActivityKind::Unhealthy, "an EC2 health check")],
+            Cause::Unhealthy,
+            &[],
+        ),
+        instance(
+            "a token that has expired",
+            vec![
+                incident(20, "i-1", IncidentKind::RegistrationFailed, REFUSED),
+                gone(600, "i-1", LeaveReason::Broken, &format!("not ready within 600s: {REFUSED}")),
+            ],
+            Cause::BootDeadline,
+            &[Cause::TokenRefused],
+        ),
+        instance(
+            "a boot that is too slow",
+            vec![
+                incident(70, "i-1", IncidentKind::NotInService, "the group says Pending"),
+                gone(
+                    600,
+                    "i-1",
+                    LeaveReason::Broken,
+                    "not ready within 600s: waiting to be in service; the group says Pending",
+                ),
+            ],
+            Cause::BootDeadline,
+            &[Cause::Booting],
+        ),
+        instance(
+            "a runner that is too old",
+            vec![
+                incident(20, "i-1", IncidentKind::RegistrationFailed, too_old),
+                gone(600, "i-1", LeaveReason::Broken, &format!("not ready within 600s: {too_old}")),
+            ],
+            Cause::BootDeadline,
+            &[Cause::RunnerTooOld],
+        ),
+        instance(
+            "the operator's own program failed",
+            with(
+                IncidentKind::BeforeRegisterFailed,
+                LeaveReason::Broken,
+                "agent.before_register failed: exit status 7",
+            ),
+            Cause::BeforeRegister,
+            &[],
+        ),
+        instance(
+            "a runner that ends again and again",
+            with(
+                IncidentKind::RunnerExited,
+                LeaveReason::Broken,
+                "the runner exited 5 times in a row right after its start",
+            ),
+            Cause::RunnerExits,
+            &[],
+        ),
+        instance(
+            "a probe that cannot be read, for too long",
+            with(
+                IncidentKind::ActivityUnknown,
+                LeaveReason::Broken,
+                "what runs here has not been known for 900s: no answer",
+            ),
+            Cause::UnknownProbe,
+            &[],
+        ),
+        instance("something else broke", left(LeaveReason::Broken, "a meteor"), Cause::Broken, &[]),
+        instance(
+            "a hook that ran out",
+            vec![
+                incident(10, "i-1", IncidentKind::ScaleInNotice, "the group chose it"),
+                incident(900, "i-1", IncidentKind::HeartbeatRefused, "no termination hook waits"),
+            ],
+            Cause::Draining,
+            &[Cause::HookTimedOut],
+        ),
+        instance(
+            "a hook that could not be extended",
+            vec![incident(900, "i-1", IncidentKind::HeartbeatRefused, "the cloud throttles")],
+            Cause::HookFails,
+            &[],
+        ),
+        instance(
+            "a right that is missing",
+            vec![
+                status(100, Status { why: Some("idle".into()), ..in_phase("retiring") }),
+                incident(
+                    90,
+                    "i-1",
+                    IncidentKind::CloudRefused,
+                    "autoscaling:TerminateInstanceInAutoScalingGroup is denied",
+                ),
+            ],
+            Cause::Retiring,
+            &[Cause::Refused],
+        ),
+        instance("busy", vec![status(100, Status { jobs, ..in_phase("busy") })], Cause::Busy, &[]),
+        instance(
+            "an unknown probe",
+            vec![status(100, Status { unknown: Some(unknown.into()), ..in_phase("busy") })],
+            Cause::UnknownProbe,
+            &[],
+        ),
+        instance(
+            "an unknown probe, from records",
+            vec![incident(100, "i-1", IncidentKind::ActivityUnknown, unknown)],
+            Cause::UnknownProbe,
+            &[],
+        ),
+        instance("idle, and its time is not over", vec![status(100, in_phase("idle"))], Cause::Idle, &[]),
+        instance("held", vec![status(100, Status { held: true, ..in_phase("idle") })], Cause::Held, &[Cause::Idle]),
+        instance("held, from records", vec![incident(100, "i-1", IncidentKind::Held, "for 10m")], Cause::Held, &[]),
+        instance(
+            "at its floor",
+            vec![status(100, Status { note: Some(floor.into()), ..in_phase("idle") })],
+            Cause::AtFloor,
+            &[],
+        ),
+        instance(
+            "at its floor, from records",
+            vec![incident(100, "i-1", IncidentKind::NoRoom, floor)],
+            Cause::AtFloor,
+            &[],
+        ),
+        instance("booting", vec![status(100, in_phase("booting"))], Cause::Booting, &[]),
+        instance(
+            "registering",
+            vec![status(100, Status { note: Some(REFUSED.into()), ..in_phase("registering") })],
+            Cause::TokenRefused,
+            &[],
+        ),
+        instance(
+            "an answer that tells nothing",
+            vec![incident(100, "i-1", IncidentKind::RegistrationFailed, "HTTP 500")],
+            Cause::NotRegistered,
+            &[],
+        ),
+        instance(
+            "draining",
+            vec![status(100, Status { why: Some("scale-in".into()), ..in_phase("draining") })],
+            Cause::Draining,
+            &[],
+        ),
+    ]
+}
+
+trait Cutting {
+    fn cutting(self, jobs: JobsAtEnd) -> Self;
+}
+
+impl Cutting for lightsout_core::record::Departure {
+    fn cutting(self, jobs: JobsAtEnd) -> Self {
+        Self { jobs, ..self }
+    }
+}
