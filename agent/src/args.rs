@@ -1,9 +1,9 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use lightsout_core::duration::parse_duration;
+use lightsout_core::{duration::parse_duration, settings::MetricsSettings};
 use lightsout_io::log::Format;
 
 /// Looks after the CI runner on this instance, and ends the instance when it is no longer needed.
@@ -80,12 +80,25 @@ pub(crate) struct Config {
 pub(crate) struct Run {
     #[command(flatten)]
     pub config: Config,
+    /// Show metrics to Prometheus at http://ADDR/metrics; a port alone is loopback's (over the settings)
+    #[arg(long, value_name = "ADDR", value_parser = metrics)]
+    pub metrics: Option<SocketAddr>,
+    /// Print a line a minute in CloudWatch's embedded metric format, and one at the end, on standard output
+    #[arg(long)]
+    pub emf: bool,
     /// What to log: error, warn, info, debug, or a list such as info,lightsout_io=debug
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
     /// How log lines look: text or json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: Format,
+}
+
+impl Run {
+    /// What was asked for on the command line.
+    pub(crate) fn shown(&self) -> MetricsSettings {
+        MetricsSettings { listen: self.metrics, emf: self.emf }
+    }
 }
 
 #[derive(ClapArgs, Debug)]
@@ -111,6 +124,11 @@ pub(crate) struct Doctor {
 /// Reads the arguments, without the program's own name.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
     Args::try_parse_from(std::iter::once(OsString::from("lightsout-agent")).chain(args))
+}
+
+fn metrics(text: &str) -> Result<SocketAddr, &'static str> {
+    MetricsSettings::address(text)
+        .ok_or("write an address with its port, such as 127.0.0.1:9464, or a port of loopback")
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -25,6 +25,7 @@ use crate::{
     input::{Answer, Input},
     life_sign::{self, LifeSign},
     memory,
+    meter::Meter,
     records::Records,
     status::{StatusPublisher, StatusReport},
 };
@@ -35,6 +36,7 @@ pub(crate) struct EventLoop {
     pub effects: Effects,
     pub publisher: StatusPublisher,
     pub records: Records,
+    pub meter: Meter,
     pub(crate) life_sign: LifeSign,
     /// The CI platform's name, for the log.
     pub platform: &'static str,
@@ -63,9 +65,12 @@ impl EventLoop {
             }
             let interval = self.agent.sample_interval();
             self.sample_interval.send_if_modified(|held| std::mem::replace(held, interval) != interval);
-            self.publisher.publish(self.agent.status());
+            let status = self.agent.status();
+            self.meter.saw(&status);
+            self.publisher.publish(status);
             if !served_once && matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy) {
                 served_once = true;
+                self.meter.booted(self.publisher.boot.parts());
                 memory::give_back_text();
             }
             if self.agent.phase() == Phase::Gone {
@@ -91,6 +96,7 @@ impl EventLoop {
 
     fn handle_input(&mut self, input: Input) {
         self.publisher.boot.told(&input);
+        self.meter.told(&input);
         let now = self.clock.now();
         match input {
             Input::Event(event) => {
@@ -132,6 +138,7 @@ impl EventLoop {
 
     fn handle_output(&mut self, output: Output) {
         self.publisher.boot.says(&output);
+        self.meter.says(&output, || self.agent.status());
         match output {
             Output::Effect { id, effect } => {
                 if let HostEffect::Cloud(CloudCall::RecordReason(why)) = effect {

@@ -16,7 +16,7 @@ use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, salt::Salt},
     cloud::Notice,
     platform::HostContext,
-    settings::{AgentSettings, RecordsSettings, RunnerUnit, SecretSource},
+    settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -34,6 +34,7 @@ use crate::{
     life_sign::LifeSign,
     lock::{self, Lock},
     metadata_guard::Guard,
+    meter::Shown,
     platform_access::PlatformAccess,
     records::Records,
     runner_process::{RunnerProcess, systemd_runs},
@@ -74,7 +75,7 @@ impl Cloud {
 ///
 /// # Errors
 /// When the agent cannot begin.
-pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: MetricsSettings) -> anyhow::Result<()> {
     if settings.platform.secrets().iter().any(|secret| matches!(secret, SecretSource::Inline(_))) {
         warn_of_readable(config);
     }
@@ -87,7 +88,9 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf]) -> anyhow::
     boot.now("metadata");
     let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
     let tags = settings::tags(&*cloud.notices, left).await.map_err(Failure::Failed)?;
-    let settings = settings::load(config, &tags).map_err(Failure::Refused)?;
+    let mut settings = settings::load(config, &tags).map_err(Failure::Refused)?;
+    settings.shown =
+        MetricsSettings { listen: shown.listen.or(settings.shown.listen), emf: shown.emf || settings.shown.emf };
     boot.now("tags");
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -152,6 +155,8 @@ pub(crate) async fn run_on(
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
     }
 
+    let who = (instance.as_str(), group.as_deref());
+    let shown = Shown::begin(settings.shown, who, &settings.state_dir, clock).await;
     let engine = settings.docker.enabled.then(|| Arc::new(Engine::new(&settings.docker.socket)));
     let context = HostContext {
         instance_id: instance.clone(),
@@ -218,16 +223,18 @@ pub(crate) async fn run_on(
     sampler::spawn(&platform, engine, &inputs, interval);
     let life = Life { instance: instance.clone(), platform: settings.platform.platform().into(), rules, first };
     let records = Records::begin(life, (entry, runner_alive), Arc::clone(&host), clock, archives);
-    let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock);
+    let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock, shown.address());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     let platform = settings.platform.platform();
     let waiting = BTreeMap::new();
-    EventLoop { agent, effects, publisher, records, life_sign, platform, sample_interval, clock, waiting }
+    let meter = shown.meter();
+    EventLoop { agent, effects, publisher, records, meter, life_sign, platform, sample_interval, clock, waiting }
         .run(incoming)
         .await;
 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    shown.finish().await;
     let _ = fs::remove_file(&settings.socket);
     tracing::info!("lightsout-agent exits");
     Ok(())

@@ -2,6 +2,7 @@
 //! each change.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -44,6 +45,9 @@ pub(crate) struct StatusReport {
     /// How it came up, unless this agent began beside a runner.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub boot: Vec<Part>,
+    /// Where it shows its metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
     /// The rest.
     #[serde(flatten)]
     pub status: Status,
@@ -77,6 +81,8 @@ pub(crate) struct StatusPublisher {
     host: Arc<dyn Host>,
     pub(crate) boot: Boot,
     clock: Clock,
+    /// Where metrics are shown.
+    metrics: Option<SocketAddr>,
     since_ms: i64,
     last: Option<Status>,
     lines: LineBudget,
@@ -85,7 +91,14 @@ pub(crate) struct StatusPublisher {
 }
 
 impl StatusPublisher {
-    pub(crate) fn spawn(state_dir: &Path, instance: String, host: Arc<dyn Host>, boot: Boot, clock: Clock) -> Self {
+    pub(crate) fn spawn(
+        state_dir: &Path,
+        instance: String,
+        host: Arc<dyn Host>,
+        boot: Boot,
+        clock: Clock,
+        metrics: Option<SocketAddr>,
+    ) -> Self {
         let (reports, seen) = watch::channel(None);
         let writing = tokio::spawn(write_reports(seen, state_dir.join("status.json")));
         Self {
@@ -93,6 +106,7 @@ impl StatusPublisher {
             host,
             boot,
             clock,
+            metrics,
             since_ms: unix_ms_now(),
             last: None,
             lines: LineBudget::new(),
@@ -116,6 +130,7 @@ impl StatusPublisher {
             since_ms: self.since_ms,
             spot_deadline_ms: status.spot_deadline.map(wall),
             boot: self.boot.parts().to_owned(),
+            metrics: self.metrics,
             status,
         }
     }

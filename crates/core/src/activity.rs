@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct JobId(pub String);
 
+impl JobId {
+    /// Whether it names one job. Some probes only tell how many run (`jobs=2`), or which worker has one (`worker:ID`).
+    pub fn is_of_one(&self) -> bool {
+        !self.0.contains('=') && !self.0.starts_with("worker:")
+    }
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -96,6 +96,8 @@ async fn run(config: &FleetConfig, options: &ScalerOptions, records: &mpsc::Unbo
                     return Ok(());
                 }
             }
+            // What CloudWatch reads.
+            Err(_) if line.starts_with("{\"_aws\"") => {}
             Err(error) => tracing::warn!(line, %error, "the scaler printed something that is no record"),
         }
     }

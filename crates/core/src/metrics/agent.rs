@@ -27,6 +27,8 @@ pub struct AgentMeter {
     doing: Option<Doing>,
     since: Tick,
     jobs: BTreeMap<JobId, Tick>,
+    /// Whether a probe names jobs here: then what others say of the same jobs is left out, or each would count twice.
+    names: bool,
     departed: bool,
     cut: bool,
 }
@@ -73,7 +75,7 @@ impl AgentMeter {
         let mut registry = Registry::new(Program::Agent, keeps);
         registry.meet(pool);
         let (jobs, pool) = (BTreeMap::new(), pool.to_owned());
-        Self { registry, pool, doing: None, since: now, jobs, departed: false, cut: false }
+        Self { registry, pool, doing: None, since: now, jobs, names: false, departed: false, cut: false }
     }
 
     /// The pool.
@@ -94,12 +96,16 @@ impl AgentMeter {
         if status.unknown.is_some() {
             return;
         }
+        if !self.names && status.jobs.iter().any(JobId::is_of_one) {
+            self.names = true;
+            self.jobs.clear();
+        }
         let ended: Vec<_> = self.jobs.keys().filter(|job| !status.jobs.contains(job)).cloned().collect();
         for began in ended.iter().filter_map(|job| self.jobs.remove(job)) {
             let ran = now.since(began).as_secs_f64();
             self.registry.observe(Id::JobDuration, &self.pool, &["executing", "agent"], ran);
         }
-        for job in &status.jobs {
+        for job in status.jobs.iter().filter(|job| !self.names || job.is_of_one()) {
             if self.jobs.len() < MOST_JOBS {
                 self.jobs.entry(job.clone()).or_insert(now);
             }
@@ -211,6 +217,28 @@ mod tests {
         meter.saw(&Status { unknown: Some("no answer".into()), ..status("busy", None, &[]) }, at(20));
         meter.saw(&status("idle", None, &[]), at(40));
         assert_eq!(values(&mut meter, at(40), Id::JobDuration), [("executing agent".to_owned(), 35.0)]);
+    }
+
+    /// A gitlab-runner says how many run, and its child process that one does.
+    #[test]
+    fn a_job_that_two_probes_see_counts_once() {
+        let mut meter = AgentMeter::new("ci", false, at(0));
+        for (second, jobs) in [
+            (1, &["gitlab_runner_jobs=1"][..]),
+            (2, &["gitlab_runner_jobs=1", "sh:7"]),
+            (12, &["gitlab_runner_jobs=1"]),
+            (13, &["gitlab_runner_jobs=1", "sh:8"]),
+            (33, &["gitlab_runner_jobs=1"]),
+            (34, &[]),
+        ] {
+            meter.saw(&status(if jobs.is_empty() { "idle" } else { "busy" }, None, jobs), at(second));
+        }
+        assert_eq!(values(&mut meter, at(40), Id::JobDuration), [("executing agent".to_owned(), 30.0)]);
+        // Where nothing else is told, the number has to do.
+        let mut meter = AgentMeter::new("ci", false, at(0));
+        meter.saw(&status("busy", None, &["gitlab_runner_jobs=1"]), at(1));
+        meter.saw(&status("idle", None, &[]), at(9));
+        assert_eq!(values(&mut meter, at(9), Id::JobDuration), [("executing agent".to_owned(), 8.0)]);
     }
 
     #[test]

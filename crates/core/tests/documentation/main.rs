@@ -5,6 +5,7 @@
 
 mod default_settings;
 mod migration;
+mod monitoring;
 
 use std::{collections::BTreeSet, env, fs, path::Path};
 

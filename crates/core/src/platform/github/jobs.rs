@@ -40,7 +40,7 @@ pub(super) fn jobs(
             "in_progress" => {
                 let group = job.optional("runner_group_id")?.map(|group| group.number()).transpose()?;
                 let in_group = settings.runner_group_id.is_none_or(|ours| group == Some(ours));
-                (matches && in_group).then(|| Stage::Running { waited })
+                (matches && in_group).then_some(Stage::Running { waited })
             }
             _ => None,
         };

@@ -1,0 +1,188 @@
+//! What the agent counts, where somebody wants to know.
+
+mod load;
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use lightsout_core::{
+    agent::{
+        Output, Status,
+        host::{HostEffect, HostResult},
+    },
+    metrics::{AgentMeter, Registry, cloud_reason, emf, platform_reason},
+    settings::MetricsSettings,
+};
+use lightsout_io::metrics::{
+    Metered, Server,
+    otlp::{Exporter, Exporting},
+    serve,
+};
+use tokio::task::JoinHandle;
+
+use self::load::LoadWatch;
+use crate::{
+    boot::Part,
+    clock::{Clock, unix_ms_now},
+    input::Input,
+};
+
+/// How often CloudWatch's lines are written.
+const LINES: Duration = Duration::from_secs(60);
+
+/// Counts what the agent does; without anybody who wants to know, nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Meter(Option<Arc<Counting>>);
+
+/// The counting itself.
+struct Counting {
+    clock: Clock,
+    meter: Mutex<AgentMeter>,
+    load: Mutex<LoadWatch>,
+}
+
+/// Everybody who shows what is counted.
+pub(crate) struct Shown {
+    meter: Meter,
+    server: Option<Server>,
+    exporting: Option<Exporting>,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl Shown {
+    /// Begins to show, as the settings and OpenTelemetry's variables in the environment say.
+    ///
+    /// What cannot work is an error in the log, and the agent goes on without: no job depends on it.
+    pub(crate) async fn begin(
+        settings: MetricsSettings,
+        (instance, group): (&str, Option<&str>),
+        state_dir: &Path,
+        clock: Clock,
+    ) -> Self {
+        let exporter = Exporter::new("lightsout-agent", instance, |name| std::env::var(name).ok());
+        let exporter = exporter.inspect_err(|why| tracing::error!("metrics are not sent: {why}")).ok().flatten();
+        if settings == MetricsSettings::default() && exporter.is_none() {
+            return Self { meter: Meter::default(), server: None, exporting: None, writing: None };
+        }
+        let counting = Arc::new(Counting {
+            clock,
+            meter: Mutex::new(AgentMeter::new(group.unwrap_or("unknown"), settings.emf, clock.now())),
+            load: Mutex::new(LoadWatch::new(state_dir)),
+        });
+        let server = match settings.listen {
+            Some(address) => serve(address, Arc::clone(&counting) as Arc<dyn Metered>)
+                .await
+                .inspect_err(|why| tracing::error!("metrics are not shown: {why}"))
+                .ok(),
+            None => None,
+        };
+        let exporting = exporter.map(|exporter| exporter.spawn(Arc::clone(&counting) as Arc<dyn Metered>));
+        let writing = settings.emf.then(|| {
+            let counting = Arc::clone(&counting);
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(LINES).await;
+                    counting.write_lines();
+                }
+            })
+        });
+        Self { meter: Meter(Some(counting)), server, exporting, writing }
+    }
+
+    /// The counting.
+    pub(crate) fn meter(&self) -> Meter {
+        self.meter.clone()
+    }
+
+    /// Where Prometheus finds the page.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(|server| server.address)
+    }
+
+    /// Tells the last of it, for a moment at most: the instance is about to go.
+    pub(crate) async fn finish(self) {
+        if let (Some(writing), Some(counting)) = (self.writing, &self.meter.0) {
+            writing.abort();
+            counting.write_lines();
+        }
+        if let Some(exporting) = self.exporting {
+            exporting.finish().await;
+        }
+    }
+}
+
+impl Meter {
+    /// The agent is like this now.
+    pub(crate) fn saw(&self, status: &Status) {
+        self.count(|meter, clock| meter.saw(status, clock.now()));
+    }
+
+    /// What the agent is told may be a call that failed.
+    pub(crate) fn told(&self, input: &Input) {
+        let (source, reason) = match input {
+            Input::Result(_, HostResult::Platform(Err(error))) => ("platform", platform_reason(error.kind)),
+            Input::Result(_, HostResult::Cloud(Err(error))) => ("cloud", cloud_reason(error.kind)),
+            Input::Result(..) | Input::Event(_) | Input::Sampled(..) | Input::Request(..) | Input::Reloaded(_) => {
+                return;
+            }
+        };
+        if let Some(reason) = reason {
+            self.count(|meter, _| meter.failed(source, reason));
+        }
+    }
+
+    /// What the agent wants may be the end of its jobs.
+    pub(crate) fn says(&self, output: &Output, status: impl FnOnce() -> Status) {
+        // They are noted when they are about to be failed, and never otherwise.
+        if matches!(output, Output::Effect { effect: HostEffect::NoteJobs, .. }) {
+            self.count(|meter, _| meter.cuts(&status()));
+        }
+    }
+
+    /// The instance is ready, after these parts of its boot.
+    pub(crate) fn booted(&self, parts: &[Part]) {
+        self.count(|meter, _| {
+            let mut from = 0;
+            for part in parts {
+                meter.booted(&part.part, Duration::from_millis(part.until_ms.saturating_sub(from)));
+                from = part.until_ms;
+            }
+        });
+    }
+
+    fn count(&self, what: impl FnOnce(&mut AgentMeter, Clock)) {
+        if let Some(counting) = &self.0 {
+            what(&mut counting.meter.lock().unwrap_or_else(PoisonError::into_inner), counting.clock);
+        }
+    }
+}
+
+impl Counting {
+    fn write_lines(&self) {
+        let mut lines = Vec::new();
+        self.with(&mut |registry| {
+            let pools: Vec<String> = registry.pools().map(str::to_owned).collect();
+            lines = pools.iter().flat_map(|pool| emf::lines(registry, pool, unix_ms_now())).collect();
+        });
+        for line in lines {
+            println!("{line}");
+        }
+    }
+
+    fn with(&self, at: &mut dyn FnMut(&mut Registry)) {
+        let load = self.load.lock().unwrap_or_else(PoisonError::into_inner).look();
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        meter.loaded(load);
+        at(meter.at(self.clock.now()));
+    }
+}
+
+impl Metered for Counting {
+    fn look(&self, at: &mut dyn FnMut(&Registry)) {
+        self.with(&mut |registry| at(registry));
+    }
+}

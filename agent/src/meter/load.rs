@@ -1,0 +1,121 @@
+//! How loaded the instance is, as the kernel tells.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use lightsout_core::metrics::Load;
+
+/// A share of the processors' time over less than this says nothing.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// Looks at processors, memory and disk.
+pub(super) struct LoadWatch {
+    state_dir: PathBuf,
+    /// When the processors were looked at last, and what they had done by then.
+    seen: Option<(Instant, Ticks)>,
+    cpu: Option<f64>,
+}
+
+/// The processors' time since the machine's start, in the kernel's own unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ticks {
+    idle: u64,
+    all: u64,
+}
+
+impl LoadWatch {
+    /// Of this machine, and the file system of this folder.
+    pub(super) fn new(state_dir: &Path) -> Self {
+        let mut watch = Self { state_dir: state_dir.to_owned(), seen: None, cpu: None };
+        watch.look();
+        watch
+    }
+
+    /// How loaded it is.
+    pub(super) fn look(&mut self) -> Load {
+        let read = |path| fs::read_to_string(path).ok();
+        if self.seen.is_none_or(|(at, _)| at.elapsed() >= LEAST)
+            && let Some(now) = read("/proc/stat").and_then(|text| ticks(&text))
+        {
+            if let Some((_, before)) = self.seen.replace((Instant::now(), now)) {
+                self.cpu = share(before, now);
+            }
+        }
+        Load {
+            cpu: self.cpu,
+            memory: read("/proc/meminfo").and_then(|text| memory(&text)),
+            disk: disk(&self.state_dir),
+        }
+    }
+}
+
+/// The first line of /proc/stat (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal; a guest's time is in user's already.
+fn ticks(stat: &str) -> Option<Ticks> {
+    let numbers = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace().take(8);
+    let numbers = numbers.map(str::parse).collect::<Result<Vec<u64>, _>>().ok()?;
+    Some(Ticks { idle: numbers.get(3)? + numbers.get(4).unwrap_or(&0), all: numbers.iter().sum() })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
+fn share(before: Ticks, now: Ticks) -> Option<f64> {
+    let all = now.all.checked_sub(before.all).filter(|all| *all > 0)?;
+    let idle = now.idle.saturating_sub(before.idle).min(all);
+    Some((all - idle) as f64 / all as f64)
+}
+
+/// What is not available, of /proc/meminfo (proc_meminfo(5)).
+fn memory(meminfo: &str) -> Option<f64> {
+    let of = |key: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()
+    };
+    let (total, available) = (of("MemTotal")?, of("MemAvailable")?);
+    (total > 0.0).then(|| (1.0 - available / total).clamp(0.0, 1.0))
+}
+
+/// As df(1) counts it: what only root may use is not free.
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
+fn disk(path: &Path) -> Option<f64> {
+    let seen = rustix::fs::statvfs(path).ok()?;
+    let used = seen.f_blocks.saturating_sub(seen.f_bfree);
+    let all = used + seen.f_bavail;
+    (all > 0).then(|| used as f64 / all as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_busy_with_all_but_waiting() {
+        let before = ticks("cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1 2 3 4\n").unwrap();
+        let now = ticks("cpu  130 0 60 850 60 0 0 0 0 0\n").unwrap();
+        assert_eq!(share(before, now), Some(0.4));
+        assert_eq!(share(now, now), None, "nothing is known of no time");
+        assert_eq!(share(now, before), None, "nor of a counter that went back");
+        for text in ["", "cpu", "cpu  1 2 3", "intr 1 2 3 4"] {
+            assert_eq!(ticks(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_that_can_be_had_is_free() {
+        let text = "MemTotal:        1000 kB\nMemFree:          100 kB\nMemAvailable:    750 kB\n";
+        assert_eq!(memory(text), Some(0.25));
+        assert_eq!(memory("MemTotal: 1000 kB\n"), None);
+    }
+
+    #[test]
+    fn this_machine_has_all_three() {
+        let mut watch = LoadWatch::new(Path::new("/"));
+        watch.seen =
+            watch.seen.map(|(at, ticks)| (at - LEAST, Ticks { idle: ticks.idle, all: ticks.all.saturating_sub(1) }));
+        let load = watch.look();
+        for share in [load.cpu, load.memory, load.disk] {
+            assert!(share.is_some_and(|share| (0.0..=1.0).contains(&share)), "{load:?}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Dashboards and alarms are made from the table of metrics, and stand in `monitoring/` for whoever imports them.
+
+mod alarms;
+mod cloudwatch;
+mod grafana;
+mod rules;
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use lightsout_core::metrics::{METRICS, Metric, Panel, emf, prometheus};
+
+use super::check_whole;
+
+const RULES: &str = "monitoring/prometheus/rules.yml";
+const GRAFANA: &str = "monitoring/grafana/lightsout.json";
+const DASHBOARD: &str = "monitoring/cloudwatch/dashboard.json";
+const ALARMS: &str = "monitoring/cloudwatch/alarms.json";
+
+/// The panels in their order.
+fn panels() -> BTreeSet<Panel> {
+    METRICS.iter().map(|metric| metric.panel).collect()
+}
+
+/// The series of a metric as CloudWatch names them.
+fn series(metric: &'static Metric) -> impl Iterator<Item = String> {
+    (0..metric.series()).map(|place| {
+        let labels: Vec<_> = metric.labels(place).iter().map(|(_, value)| *value).collect();
+        emf::name(metric, &labels)
+    })
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file)).expect(file)
+}
+
+#[test]
+fn dashboards_and_alarms_are_as_the_table_has_them() {
+    check_whole(RULES, |_| rules::file());
+    check_whole(GRAFANA, |_| grafana::file());
+    check_whole(DASHBOARD, |_| cloudwatch::dashboard());
+    check_whole(ALARMS, |_| cloudwatch::alarms());
+}
+
+/// The words of a text that could be a metric's name in Prometheus.
+fn words(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = words.filter(|word| word.starts_with("lightsout_") || word.starts_with("cicd_"));
+    ours.map(str::to_owned).collect()
+}
+
+/// A metric's name in Prometheus, without what a histogram adds.
+fn stem(word: &str) -> String {
+    let stem = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
+    stem.filter(|stem| METRICS.iter().any(|metric| prometheus::name(metric) == **stem)).unwrap_or(word).to_owned()
+}
+
+#[test]
+fn every_metric_is_on_a_dashboard_and_every_metric_of_a_dashboard_exists() {
+    let known: BTreeSet<String> = METRICS.iter().map(prometheus::name).collect();
+    let shown: BTreeSet<String> = words(&read(GRAFANA)).iter().map(|word| stem(word)).collect();
+    assert_eq!(shown, known, "Grafana");
+    let alarmed: BTreeSet<String> = words(&read(RULES)).iter().map(|word| stem(word)).collect();
+    assert!(!alarmed.is_empty() && alarmed.is_subset(&known), "Prometheus: {:?}", alarmed.difference(&known));
+    let known: BTreeSet<String> = METRICS.iter().flat_map(series).collect();
+    let shown = named(&read(DASHBOARD));
+    assert_eq!(shown, known, "CloudWatch");
+    let alarmed = named(&read(ALARMS));
+    assert!(!alarmed.is_empty() && alarmed.is_subset(&known), "CloudWatch: {:?}", alarmed.difference(&known));
+}
+
+/// The names of CloudWatch's metrics in a text: whole strings of JSON.
+fn named(text: &str) -> BTreeSet<String> {
+    let strings = text.split('"').skip(1).step_by(2);
+    let ours =
+        strings.filter(|text| (text.starts_with("lightsout.") || text.starts_with("cicd.")) && !text.contains(' '));
+    ours.map(str::to_owned).collect()
+}
+
+#[test]
+fn each_alarm_names_the_command_to_run_next() {
+    let (rules, alarms) = (read(RULES), read(ALARMS));
+    for alarm in alarms::ALARMS {
+        assert!(alarm.next.contains("lightsout"), "{}", alarm.name);
+        for text in [&rules, &alarms] {
+            let command = alarm.next.split('`').nth(1).expect("a command between backticks");
+            let command = command.split(" POOL").next().unwrap_or_default();
+            assert!(text.contains(command), "{command} of {}", alarm.name);
+        }
+    }
+    assert_eq!(alarms::ALARMS.len(), 6, "more than six are not read at 3 am");
+}

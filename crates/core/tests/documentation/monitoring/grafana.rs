@@ -1,0 +1,93 @@
+//! Grafana's dashboard.
+
+use lightsout_core::metrics::{Kind, METRICS, Metric, Program, Unit, prometheus};
+use serde_json::{Value, json};
+
+use super::panels;
+
+/// The width of a dashboard, in Grafana's unit, and the size of a panel.
+const WIDTH: usize = 24;
+const PANEL: (usize, usize) = (8, 7);
+
+pub(super) fn file() -> String {
+    let (mut all, mut y) = (Vec::new(), 0);
+    for panel in panels() {
+        all.push(json!({
+            "id": all.len() + 1, "type": "row", "title": panel.title(), "collapsed": false, "panels": [],
+            "gridPos": { "h": 1, "w": WIDTH, "x": 0, "y": y },
+        }));
+        y += 1;
+        let metrics: Vec<_> = METRICS.iter().filter(|metric| metric.panel == panel).collect();
+        for (place, metric) in metrics.iter().enumerate() {
+            let across = WIDTH / PANEL.0;
+            let at =
+                json!({ "h": PANEL.1, "w": PANEL.0, "x": place % across * PANEL.0, "y": y + place / across * PANEL.1 });
+            all.push(graph(all.len() + 1, metric, &at));
+        }
+        y += metrics.len().div_ceil(WIDTH / PANEL.0) * PANEL.1;
+    }
+    let source = json!({ "name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus" });
+    let pool = json!({
+        "name": "pool", "label": "Pool", "type": "query", "datasource": { "type": "prometheus", "uid": "${datasource}" },
+        "query": { "query": "label_values(pool)", "refId": "pool" }, "refresh": 2, "multi": true, "includeAll": true, "allValue": ".*",
+        "current": { "text": "All", "value": "$__all" }, "sort": 1,
+    });
+    let dashboard = json!({
+        "uid": "lightsout", "title": "lightsout", "tags": ["ci", "lightsout"], "editable": true, "schemaVersion": 39, "version": 1,
+        "time": { "from": "now-6h", "to": "now" }, "refresh": "1m", "timezone": "browser",
+        "templating": { "list": [source, pool] }, "annotations": { "list": [] }, "panels": all,
+    });
+    serde_json::to_string_pretty(&dashboard).expect("JSON") + "\n"
+}
+
+fn graph(id: usize, metric: &Metric, at: &Value) -> Value {
+    let targets: Vec<_> = queries(metric)
+        .into_iter()
+        .enumerate()
+        .map(|(place, (query, legend))| {
+            let letter = char::from(b'A' + u8::try_from(place).expect("few"));
+            json!({ "refId": letter.to_string(), "expr": query, "legendFormat": legend, "datasource": { "type": "prometheus", "uid": "${datasource}" } })
+        })
+        .collect();
+    let unit = match (metric.unit, metric.kind) {
+        // Seconds a second: how many instances.
+        (Unit::Seconds, Kind::Counter) => "short",
+        (Unit::Seconds, _) => "s",
+        (Unit::Ratio, _) => "percentunit",
+        (Unit::Of(_), _) => "short",
+    };
+    json!({
+        "id": id, "type": "timeseries", "title": metric.name, "description": format!("{}.", metric.help), "gridPos": at,
+        "datasource": { "type": "prometheus", "uid": "${datasource}" },
+        "fieldConfig": { "defaults": { "unit": unit, "min": 0 }, "overrides": [] },
+        "options": { "legend": { "displayMode": "list", "placement": "bottom" }, "tooltip": { "mode": "multi" } },
+        "targets": targets,
+    })
+}
+
+/// The questions, and what each answer is called.
+fn queries(metric: &Metric) -> Vec<(String, String)> {
+    let name = prometheus::name(metric);
+    let labels: Vec<_> = metric.dimensions.iter().map(|dimension| dimension.label.as_str()).collect();
+    let by = std::iter::once("pool").chain(labels.iter().copied()).collect::<Vec<_>>().join(", ");
+    let legend =
+        std::iter::once("pool").chain(labels).map(|label| format!("{{{{{label}}}}}")).collect::<Vec<_>>().join(" ");
+    let series = |suffix: &str| format!("{name}{suffix}{{pool=~\"$pool\"}}");
+    match metric.kind {
+        Kind::Counter => vec![(format!("sum by ({by}) (rate({}[$__rate_interval]))", series("")), legend)],
+        // Each agent tells of itself; two scalers tell of the same.
+        Kind::Gauge if metric.program == Program::Agent && metric.unit != Unit::Ratio => {
+            vec![(format!("sum by ({by}) ({})", series("")), legend)]
+        }
+        Kind::Gauge => vec![(format!("max by ({by}) ({})", series("")), legend)],
+        Kind::Histogram(_) => ["0.5", "0.95"]
+            .map(|share| {
+                let query = format!(
+                    "histogram_quantile({share}, sum by (le, {by}) (rate({}[$__rate_interval])))",
+                    series("_bucket")
+                );
+                (query, format!("{share} {legend}"))
+            })
+            .into(),
+    }
+}
