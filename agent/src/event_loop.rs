@@ -59,10 +59,11 @@ impl EventLoop {
         let first = life_sign::first_after(sd_notify::watchdog_enabled());
         let mut life_sign = tokio::time::interval_at(Instant::now() + first, life_sign::PERIOD);
         loop {
-            self.records.stands(&self.agent, self.publisher.boot.parts());
+            self.records.stands(&self.agent);
             while let Some(output) = self.agent.poll_output() {
                 self.handle_output(output);
             }
+            self.records.say(&self.agent, self.publisher.boot.parts());
             let interval = self.agent.sample_interval();
             self.sample_interval.send_if_modified(|held| std::mem::replace(held, interval) != interval);
             let status = self.agent.status();

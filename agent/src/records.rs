@@ -81,10 +81,14 @@ impl Records {
         self.chronicle.finished(request, outcome, now(self.clock));
     }
 
-    /// Where the agent stands after a step; what is to be said by now is said.
-    pub(crate) fn stands(&mut self, agent: &Agent, boot: &[Part]) {
+    /// Where the agent stands after a step.
+    pub(crate) fn stands(&mut self, agent: &Agent) {
+        self.chronicle.stands(agent, now(self.clock));
+    }
+
+    /// Says what is to be said by now.
+    pub(crate) fn say(&mut self, agent: &Agent, boot: &[Part]) {
         let now = now(self.clock);
-        self.chronicle.stands(agent, now);
         if let Some(departure) = self.chronicle.unasked(agent, now) {
             self.write(departure, boot, Duration::ZERO);
         }

@@ -8,6 +8,7 @@ mod joining;
 mod leaving;
 mod model;
 mod operations;
+mod records;
 mod retiring;
 mod rig;
 mod serving;

@@ -122,9 +122,11 @@ impl Chronicle {
         }
     }
 
-    /// The runner has exited while the instance leaves.
+    /// The runner has exited while the instance leaves. Once it retires the runner is ended, which says nothing.
     pub(super) fn runner_left(&mut self, now: Moment) {
-        self.step(ProofBy::RunnerExit, "the runner exited", now);
+        if self.leaving.as_ref().is_some_and(|leaving| leaving.judged.is_none()) {
+            self.step(ProofBy::RunnerExit, "the runner exited", now);
+        }
     }
 
     fn step(&mut self, by: ProofBy, detail: &str, now: Moment) {

@@ -24,7 +24,7 @@ pub(super) fn trouble(request: Request, outcome: &Outcome) -> Option<(IncidentKi
         (Request::Drain, Outcome::Drained(Drained::Refused)) => {
             return Some((IncidentKind::DrainFailed, "the platform refuses".into()));
         }
-        (Request::Register, Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Denied(_)) => {
+        (Request::Register | Request::GetReady, Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Denied(_)) => {
             IncidentKind::RegistrationFailed
         }
         (Request::Drain, Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Denied(_) | Outcome::Alone(_)) => {

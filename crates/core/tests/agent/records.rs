@@ -1,0 +1,535 @@
+//! What is written down of an instance's life: each reason and each way has its certificate, and nothing is said twice.
+
+use std::{collections::VecDeque, time::Duration};
+
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        Agent, Output,
+        action::Rung,
+        chronicle::{Chronicle, Life, Moment},
+        event::{Event, Order, OrderId},
+        host::{
+            CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
+            Prepared, RunnerSeen, Told,
+        },
+        phase::{LeaveReason, Phase, Saved},
+        policy::AgentPolicy,
+        salt::Salt,
+    },
+    cloud::{CloudError, CloudErrorKind, Membership, Room, TargetState},
+    exchange::{ErrorKind, ExchangeError},
+    platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
+    record::{DecidedBy, Departure, Incident, IncidentKind, NoticeKind, ProofBy, Record, Way},
+    time::Tick,
+};
+
+use crate::rig::{CLOUD, busy, secs};
+
+const BY_SIGNAL: DrainRules = DrainRules {
+    drain: DrainBy::Signal(Signal::Quit),
+    undrain: UndrainBy::Relaunch,
+    abort: Signal::Term,
+    quiesce: false,
+};
+const BY_CALL: DrainRules =
+    DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Int, quiesce: false };
+const SERVED: Membership = Membership::InService { protected: true };
+/// The wall's clock at the beginning: 26 November 2026, 03:00.
+const BEGAN_MS: i64 = 1_795_662_000_000;
+
+/// A whole agent on a host that does what it is asked, and what is written down of it.
+struct Story {
+    agent: Agent,
+    chronicle: Chronicle,
+    now: Tick,
+    runner: Option<Told>,
+    activity: Activity,
+    membership: Membership,
+    /// Whether the runner can be registered.
+    registers: bool,
+    prepared: Prepared,
+    /// How an ending is answered.
+    ends: fn(Rung) -> Result<(), CloudErrorKind>,
+    effects: VecDeque<(EffectId, HostEffect)>,
+    departures: Vec<Departure>,
+    incidents: Vec<Incident>,
+    /// How long each ending would have waited.
+    patience: Vec<Duration>,
+}
+
+impl Story {
+    fn begin(policy: AgentPolicy, rules: DrainRules) -> Self {
+        Self::resume(policy, rules, JournalEntry::FRESH, None)
+    }
+
+    fn resume(policy: AgentPolicy, rules: DrainRules, entry: JournalEntry, runner: Option<Told>) -> Self {
+        let now = Tick(1_000_000);
+        let life = Life {
+            instance: "i-1".into(),
+            platform: "gitlab".into(),
+            rules,
+            first: entry == JournalEntry::FRESH && runner.is_none(),
+        };
+        let at = Moment { tick: now, unix_ms: BEGAN_MS };
+        Self {
+            agent: Agent::begin(policy, rules, CLOUD, entry, runner.is_some(), Salt::NONE, now),
+            chronicle: Chronicle::begin(life, entry, runner.is_some(), at),
+            now,
+            runner,
+            activity: Activity::Quiet,
+            membership: SERVED,
+            registers: true,
+            prepared: Prepared::Succeeded,
+            ends: |_| Ok(()),
+            effects: VecDeque::new(),
+            departures: Vec::new(),
+            incidents: Vec::new(),
+            patience: Vec::new(),
+        }
+    }
+
+    /// Idle, its runner registered.
+    fn idle(policy: AgentPolicy, rules: DrainRules) -> Self {
+        let mut story = Self::begin(policy, rules);
+        story.go();
+        story.see(Activity::Quiet);
+        assert!(matches!(story.agent.phase(), Phase::Idle { .. }), "{:?}", story.agent.status());
+        story
+    }
+
+    fn moment(&self) -> Moment {
+        let since = self.now.since(Tick(1_000_000));
+        Moment { tick: self.now, unix_ms: BEGAN_MS + i64::try_from(since.as_millis()).unwrap() }
+    }
+
+    /// Does all that is asked, as the shell would.
+    fn go(&mut self) {
+        loop {
+            let now = self.moment();
+            self.chronicle.stands(&self.agent, now);
+            while let Some(output) = self.agent.poll_output() {
+                match output {
+                    Output::Effect { id, effect } => {
+                        if let Some(departure) = self.chronicle.before(effect, &self.agent, now) {
+                            self.departures.push(departure);
+                            self.patience.push(Chronicle::patience(effect, &self.agent));
+                        }
+                        self.effects.push_back((id, effect));
+                    }
+                    Output::Finished { request, outcome } => self.chronicle.finished(request, &outcome, now),
+                    Output::Reply { .. } => {}
+                }
+            }
+            self.departures.extend(self.chronicle.unasked(&self.agent, now));
+            self.incidents.extend(std::iter::from_fn(|| self.chronicle.poll_incident()));
+            let Some((id, effect)) = self.effects.pop_front() else { return };
+            let lived = self.runner.is_some();
+            let result = self.perform(effect);
+            self.agent.resume(id, result, self.now);
+            if lived && self.runner.is_none() {
+                self.tell(Event::RunnerExited);
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: HostEffect) -> HostResult {
+        const DONE: HostResult = HostResult::Done(Ok(()));
+        match effect {
+            HostEffect::Prepare { .. } => HostResult::Prepared(self.prepared.clone()),
+            HostEffect::FindRunner => HostResult::Runner(Ok(self.runner.map(|told| RunnerSeen { told }))),
+            HostEffect::StartRunner { .. } => {
+                self.runner = Some(Told::No);
+                DONE
+            }
+            HostEffect::SignalRunner(signal) => {
+                // One that works finishes its job first, unless it is aborted.
+                if self.activity == Activity::Quiet || signal != Signal::Quit {
+                    self.runner = None;
+                    self.activity = Activity::Quiet;
+                }
+                DONE
+            }
+            HostEffect::KillRunner => {
+                self.runner = None;
+                DONE
+            }
+            HostEffect::NoteTold(told) => {
+                self.runner = self.runner.map(|_| told);
+                DONE
+            }
+            HostEffect::AwaitExit { .. } => HostResult::Exited(self.runner.is_none()),
+            HostEffect::CountRequests => HostResult::Requests(Ok(Requests { in_flight: 0, reloads: 1 })),
+            HostEffect::Platform { call: PlatformCall::Register, .. } if !self.registers => {
+                HostResult::Platform(Err(ExchangeError::new(ErrorKind::Refused, "the token has expired")))
+            }
+            HostEffect::Platform { call: PlatformCall::Drain, .. } => {
+                let drained = if self.activity == Activity::Quiet { Drained::Empty } else { Drained::StillBusy };
+                HostResult::Platform(Ok(PlatformAnswer::Drained(drained)))
+            }
+            HostEffect::OpenPlatform | HostEffect::Platform { .. } => HostResult::Platform(Ok(PlatformAnswer::Done)),
+            HostEffect::Snapshot => HostResult::Snapshot { activity: self.activity.clone(), token_refused: false },
+            HostEffect::Cloud(call) => HostResult::Cloud(self.cloud(call)),
+            HostEffect::WriteJournal(_)
+            | HostEffect::QuiesceRunner
+            | HostEffect::NoteJobs
+            | HostEffect::EndJobs
+            | HostEffect::Pause(_)
+            | HostEffect::FindProgram
+            | HostEffect::ForgetToken
+            | HostEffect::ReleaseClients => DONE,
+        }
+    }
+
+    fn cloud(&mut self, call: CloudCall) -> Result<CloudAnswer, CloudError> {
+        match call {
+            CloudCall::Membership => Ok(CloudAnswer::Membership(self.membership)),
+            CloudCall::Room => Ok(CloudAnswer::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })),
+            CloudCall::FindHook | CloudCall::ExtendLaunch => Ok(CloudAnswer::Hook(Some(secs(600)))),
+            CloudCall::CompleteHook => {
+                self.membership = Membership::Terminating { waiting: false };
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::End(rung) => match (self.ends)(rung) {
+                Ok(()) => {
+                    self.membership = Membership::Terminating { waiting: false };
+                    Ok(CloudAnswer::Done)
+                }
+                Err(kind) => Err(CloudError::new(kind, "the role may not do this")),
+            },
+            CloudCall::Protect(_) | CloudCall::LetIn | CloudCall::ExtendHook | CloudCall::RecordReason(_) => {
+                Ok(CloudAnswer::Done)
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.chronicle.told(&event, self.moment());
+        self.agent.handle(event, self.now);
+    }
+
+    fn event(&mut self, event: Event) {
+        self.tell(event);
+        self.go();
+    }
+
+    fn see(&mut self, activity: Activity) {
+        self.activity = activity.clone();
+        self.event(Event::Activity(activity));
+        // One that was told has finished its last job.
+        if self.activity == Activity::Quiet && self.runner == Some(Told::Yes) {
+            self.runner = None;
+            self.event(Event::RunnerExited);
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.chronicle.ordered(order, self.moment());
+        self.agent.order(OrderId(1), order, self.now);
+        self.go();
+    }
+
+    /// Lets time pass, stopping at each timer.
+    fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(due) = self.agent.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.agent.handle_timeout(self.now);
+            self.go();
+        }
+        self.now = end;
+    }
+
+    fn told(&self) -> Vec<IncidentKind> {
+        self.incidents.iter().map(|incident| incident.what).collect()
+    }
+
+    /// The one certificate.
+    fn departure(&self) -> &Departure {
+        let [departure] = &self.departures[..] else {
+            panic!("{:#?}; {:?}, {:#?}", self.departures, self.agent.status(), self.incidents)
+        };
+        departure
+    }
+}
+
+fn steps(departure: &Departure) -> Vec<ProofBy> {
+    departure.proof.steps.iter().map(|step| step.by).collect()
+}
+
+/// An instance that leaves for this reason, to its end.
+fn left_for(why: LeaveReason, rules: DrainRules) -> Story {
+    let default = AgentPolicy::default();
+    match why {
+        LeaveReason::Idle => {
+            let mut story = Story::idle(default, rules);
+            story.pass(secs(601));
+            story
+        }
+        LeaveReason::Limit => {
+            let mut story = Story::idle(AgentPolicy { jobs_per_instance: Some(1), ..default }, rules);
+            story.see(busy("job-1"));
+            story.see(Activity::Quiet);
+            story.pass(secs(30));
+            story
+        }
+        LeaveReason::Age => {
+            let policy = AgentPolicy { max_age: Some(secs(3_600)), idle_timeout: None, ..default };
+            let mut story = Story::idle(policy, rules);
+            story.pass(secs(3_700));
+            story
+        }
+        LeaveReason::Operator => {
+            let mut story = Story::idle(default, rules);
+            story.order(Order::Drain);
+            story
+        }
+        LeaveReason::Rebalance => {
+            let mut story = Story::idle(AgentPolicy { rebalance_after: Duration::ZERO, ..default }, rules);
+            story.event(Event::Rebalance);
+            story
+        }
+        LeaveReason::Maintenance => {
+            let mut story = Story::idle(default, rules);
+            story.event(Event::Maintenance);
+            story
+        }
+        LeaveReason::ScaleIn => {
+            let mut story = Story::idle(default, rules);
+            story.membership = Membership::Terminating { waiting: true };
+            story.event(Event::TargetState(TargetState::Terminated));
+            story
+        }
+        LeaveReason::Spot => {
+            let mut story = Story::idle(default, rules);
+            story.see(busy("job-1"));
+            let at = story.now + secs(120);
+            story.event(Event::Spot { at });
+            story.pass(secs(121));
+            story
+        }
+        LeaveReason::Broken => {
+            let mut story = Story::begin(AgentPolicy { before_register: Some(secs(60)), ..default }, rules);
+            story.prepared = Prepared::Failed("exit status: 3: no disk".into());
+            story.go();
+            story
+        }
+    }
+}
+
+#[test]
+fn each_reason_has_its_certificate() {
+    use LeaveReason as Why;
+    let cases = [
+        (Why::Idle, DecidedBy::Agent, "no job for 10m (agent.idle_timeout)", None),
+        (Why::Limit, DecidedBy::Limit, "1 busy periods served; agent.jobs_per_instance is 1", None),
+        (Why::Age, DecidedBy::Limit, "agent.max_age lets it become, which is 1h", None),
+        (Why::Operator, DecidedBy::Operator, "an operator's drain at 2026-11-26T03:00:00", Some(NoticeKind::Drain)),
+        (Why::Rebalance, DecidedBy::Cloud, "a rebalance recommendation of the cloud", Some(NoticeKind::Rebalance)),
+        (Why::Maintenance, DecidedBy::Cloud, "maintenance that the cloud has scheduled", Some(NoticeKind::Maintenance)),
+        (Why::ScaleIn, DecidedBy::Group, "the group moved the instance to Terminated", Some(NoticeKind::ScaleIn)),
+        (
+            Why::Spot,
+            DecidedBy::Cloud,
+            "the cloud ends the instance at 2026-11-26T03:02:00.000Z",
+            Some(NoticeKind::Spot),
+        ),
+        (Why::Broken, DecidedBy::Agent, "agent.before_register failed: exit status: 3: no disk", None),
+    ];
+    for (why, decided_by, trigger, notice) in cases {
+        for rules in [BY_SIGNAL, BY_CALL] {
+            let story = left_for(why, rules);
+            let departure = story.departure();
+            assert_eq!((departure.reason, departure.decided_by), (why, decided_by));
+            assert!(departure.trigger.contains(trigger), "{why}: {}", departure.trigger);
+            assert!(departure.decided_at.is_some() && departure.not_known.is_empty(), "{departure:#?}");
+            let notices: Vec<NoticeKind> = departure.notices.iter().map(|seen| seen.notice).collect();
+            assert_eq!(notices, notice.into_iter().collect::<Vec<_>>(), "{why}");
+            let way = if why == Why::ScaleIn { Way::Group } else { Way::Decrement };
+            assert_eq!(departure.way, way, "{why}");
+            assert!(departure.proof.proven, "{why}: {:#?}", departure.proof);
+            assert_eq!(departure.proof.without, None, "{why}");
+            let expected = match (why, rules.drain) {
+                (Why::Broken, _) => ProofBy::NoRunner,
+                (Why::Spot, _) | (_, DrainBy::Signal(_)) => ProofBy::RunnerExit,
+                (_, DrainBy::Call) => ProofBy::Platform,
+            };
+            assert!(steps(departure).contains(&expected), "{why} {rules:?}: {:#?}", departure.proof);
+            assert_eq!(steps(departure).last(), Some(&ProofBy::Probes), "{why}: the last look is the last word");
+            assert_eq!(departure.jobs.cut, why == Why::Spot);
+            assert_eq!(story.told().contains(&IncidentKind::JobsCut), why == Why::Spot);
+            assert!(story.chronicle.tag(why).starts_with(&format!("{why}: ")), "{}", story.chronicle.tag(why));
+            let record = Record::Departure(departure.clone());
+            assert_eq!(Record::find(&record.json()), Some(record));
+        }
+    }
+}
+
+#[test]
+fn phases_and_their_times_are_those_that_were() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    story.pass(secs(100));
+    story.see(busy("job-1"));
+    story.pass(secs(50));
+    story.see(Activity::Quiet);
+    story.pass(secs(20));
+    story.see(busy("job-2"));
+    story.order(Order::Drain);
+    story.pass(secs(7));
+    assert_eq!(story.departures, [], "it waits for its job");
+    story.see(Activity::Quiet);
+    let departure = story.departure();
+    let spans: Vec<(&str, u64)> = departure.phases.iter().map(|span| (span.phase.as_str(), span.ms)).collect();
+    let expected =
+        [("booting", 0), ("registering", 0), ("busy", 50_000), ("idle", 120_000), ("draining", 7_000), ("retiring", 0)];
+    let mut sorted = spans.clone();
+    sorted.sort_unstable();
+    let mut wanted = expected.to_vec();
+    wanted.sort_unstable();
+    assert_eq!(sorted, wanted, "{spans:?}");
+    assert_eq!(departure.served, 2);
+}
+
+#[test]
+fn each_way_that_is_tried_has_a_certificate_and_the_last_tells_how_it_ended() {
+    let policy = AgentPolicy { rung_patience: secs(10), ..AgentPolicy::default() };
+    let mut story = Story::idle(policy.clone(), BY_SIGNAL);
+    story.pass(secs(20));
+    story.ends = |_| Err(CloudErrorKind::Denied);
+    story.order(Order::Drain);
+    story.pass(secs(600));
+    let ways: Vec<Way> = story.departures.iter().map(|departure| departure.way).collect();
+    let all = [Way::Decrement, Way::Replace, Way::Unhealthy, Way::Terminate, Way::PowerOff];
+    assert_eq!(ways, all, "one for each way, however often it is tried");
+    let waits: Vec<u64> = story.patience.iter().map(Duration::as_secs).collect();
+    assert_eq!(waits, [2, 2, 2, 2, 0]);
+    let refused: Vec<&Incident> =
+        story.incidents.iter().filter(|incident| incident.what == IncidentKind::CloudRefused).collect();
+    assert!(refused[0].detail.contains("with decrement: the role may not do this"), "{refused:#?}");
+    for last in [Rung::Replace, Rung::Unhealthy, Rung::Terminate, Rung::PowerOff] {
+        let mut story = Story::idle(policy.clone(), BY_SIGNAL);
+        story.pass(secs(20));
+        story.ends = match last {
+            Rung::Replace => |rung| if rung < Rung::Replace { Err(CloudErrorKind::Denied) } else { Ok(()) },
+            Rung::Unhealthy => |rung| if rung < Rung::Unhealthy { Err(CloudErrorKind::Denied) } else { Ok(()) },
+            Rung::Terminate => |rung| if rung < Rung::Terminate { Err(CloudErrorKind::Denied) } else { Ok(()) },
+            Rung::Abandon | Rung::Shrink | Rung::PowerOff => {
+                |rung| if rung < Rung::PowerOff { Err(CloudErrorKind::Denied) } else { Ok(()) }
+            }
+        };
+        story.order(Order::Drain);
+        assert_eq!(story.departures.last().map(|departure| departure.way), Some(Way::from(last)));
+    }
+}
+
+#[test]
+fn before_a_spot_deadline_nothing_waits() {
+    let story = left_for(LeaveReason::Spot, BY_SIGNAL);
+    assert_eq!(story.patience, [Duration::ZERO]);
+    let story = left_for(LeaveReason::Idle, BY_SIGNAL);
+    assert_eq!(story.patience, [secs(2)]);
+}
+
+/// The journal has the reason and the proof, and nothing else: what is lost is said, and not guessed.
+#[test]
+fn an_agent_that_is_started_again_while_it_leaves_writes_a_certificate_that_says_what_is_missing() {
+    for why in [LeaveReason::Idle, LeaveReason::ScaleIn, LeaveReason::Broken] {
+        for (proven, runner) in [(true, None), (false, Some(Told::Yes))] {
+            let entry =
+                JournalEntry { saved: Saved::Leaving { why }, served: 4, registered: true, in_service: None, proven };
+            let mut story = Story::resume(AgentPolicy::default(), BY_SIGNAL, entry, runner);
+            story.go();
+            if runner.is_some() {
+                story.runner = None;
+                story.event(Event::RunnerExited);
+            }
+            // Its end may have been asked for already.
+            story.pass(secs(90));
+            let departure = story.departure();
+            assert_eq!((departure.reason, departure.served, &departure.decided_at), (why, 4, &None));
+            let why = "what made it so is not known, because the agent was started again at 2026-11-26T03:00:00.000Z";
+            assert!(departure.trigger.contains(why), "{}", departure.trigger);
+            assert!(departure.not_known[0].contains("before 2026-11-26T03:00:00.000Z"), "{:?}", departure.not_known);
+            assert!(departure.proof.proven, "{departure:#?}");
+            let first = if proven { ProofBy::Journal } else { ProofBy::RunnerExit };
+            assert_eq!(steps(departure).first(), Some(&first), "{:#?}", departure.proof);
+        }
+    }
+}
+
+#[test]
+fn a_leave_that_is_taken_back_is_told_and_the_next_one_has_a_certificate_of_its_own() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_CALL);
+    // Its group reaches its minimum between the question for room and the ending.
+    story.ends = |_| Err(CloudErrorKind::AtFloor);
+    story.pass(secs(601));
+    assert_eq!(story.departures.len(), 1, "it was about to end");
+    assert!(story.told().ends_with(&[IncidentKind::Leaving, IncidentKind::DrainTakenBack]), "{:?}", story.told());
+    story.ends = |_| Ok(());
+    story.see(busy("job-1"));
+    story.see(Activity::Quiet);
+    story.pass(secs(1_200));
+    assert_eq!(story.departures.len(), 2);
+    assert!(story.departures[1].proof.proven && story.departures[1].served == 1, "{:#?}", story.departures[1]);
+}
+
+#[test]
+fn what_repeats_is_told_when_its_number_has_doubled() {
+    let mut story = Story::begin(AgentPolicy::default(), BY_SIGNAL);
+    story.registers = false;
+    story.go();
+    story.pass(secs(599));
+    let failed = story.incidents.iter().filter(|incident| incident.what == IncidentKind::RegistrationFailed);
+    let times: Vec<u32> = failed.clone().map(|incident| incident.times).collect();
+    assert!(times.len() >= 4 && times.iter().all(|times| times.is_power_of_two()) && times.is_sorted(), "{times:?}");
+    assert!(failed.clone().all(|incident| incident.detail.contains("the token has expired")));
+    story.registers = true;
+    story.pass(secs(31));
+    let told = story.told();
+    assert!(!told.contains(&IncidentKind::Ready) || told.last() == Some(&IncidentKind::Ready), "{told:?}");
+}
+
+/// The group ends it without a call of ours: there is a certificate all the same.
+#[test]
+fn an_instance_that_its_group_ends_already_has_a_certificate() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    story.membership = Membership::Terminating { waiting: false };
+    story.order(Order::Drain);
+    assert_eq!(story.departure().way, Way::Group);
+    story.pass(secs(60));
+    assert_eq!(story.departures.len(), 1);
+}
+
+#[test]
+fn doubt_is_told_when_it_lasts_and_when_it_ends() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    let doubt = || Activity::Unknown("docker does not answer".into());
+    story.see(doubt());
+    story.pass(secs(30));
+    story.see(Activity::Quiet);
+    assert!(!story.told().contains(&IncidentKind::ActivityUnknown), "{:?}", story.told());
+    for _ in 0..5 {
+        story.see(doubt());
+        story.pass(secs(30));
+    }
+    story.see(Activity::Quiet);
+    assert!(
+        story.told().ends_with(&[IncidentKind::ActivityUnknown, IncidentKind::ActivityKnown]),
+        "{:?}",
+        story.told()
+    );
+    let unknown = story.incidents.iter().find(|incident| incident.what == IncidentKind::ActivityUnknown);
+    assert_eq!(unknown.map(|incident| incident.detail.as_str()), Some("docker does not answer"));
+}
+
+#[test]
+fn a_hold_and_its_orders_are_told() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    let until = story.now + secs(3_600);
+    story.order(Order::Hold { until });
+    story.order(Order::Drain);
+    let told = story.told();
+    assert!(told.contains(&IncidentKind::Held) && told.contains(&IncidentKind::DrainOrdered), "{told:?}");
+    let held = &story.departure().notices[0];
+    assert_eq!((held.notice, held.at.as_deref()), (NoticeKind::Hold, Some("2026-11-26T04:00:00.000Z")));
+}
