@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, fs, io::Write, path::Path, process::Command};
 
 use lightsout_core::{
     agent::phase::LeaveReason,
-    record::{DecidedBy, Departure, IncidentKind, ProofBy, Record, Way},
+    record::{DecidedBy, Departure, IncidentKind, NoticeKind, ProofBy, Record, Way},
 };
+use lightsout_localcloud::fleet::JobState;
 
 use serde_json::{Value, json};
 
-use crate::rig::{Fleet, Home, http};
+use crate::rig::{Fleet, Home, http, instance, living, phase};
 
 /// The records that a fleet has kept.
 fn records(dir: &Path) -> Vec<Record> {
@@ -136,6 +137,121 @@ fn an_instance_leaves_in_time_when_no_place_takes_its_records() {
     let retiring = departure.phases.iter().find(|span| span.phase == "retiring").expect("a phase").ms;
     assert!(retiring < 3_000, "the certificate itself waits for nothing: {retiring} ms");
     assert!(departure.warnings.iter().any(|warning| warning.message.contains("did not arrive")), "{departure:#?}");
+}
+
+/// What somebody else wants of an instance stands in its certificate, and who that was.
+#[test]
+fn each_reason_that_comes_from_outside_stands_in_the_certificate() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --no-docker --max 5 --idle-timeout 10m");
+    let last = fleet.enqueue(5, 1.0)[4];
+    fleet.until_job(last, JobState::Done);
+    let ids: Vec<String> = fleet.until("five idle instances", |fleet| {
+        let idle: Vec<String> = living(fleet).filter(|it| phase(it) == "idle").map(|it| it.id.clone()).collect();
+        (idle.len() == 5).then_some(idle)
+    });
+    let [drained, rebalanced, maintained, ended, interrupted] = &ids[..] else { panic!("{ids:?}") };
+    fleet.ok(&format!("agent drain --socket {}", fleet.socket(drained).display()));
+    fleet.ok(&format!("rebalance {rebalanced}"));
+    fleet.post(&format!("instances/{maintained}/maintenance"), &json!({ "in_s": 600 }));
+    let call = format!(
+        "Action=TerminateInstanceInAutoScalingGroup&Version=2011-01-01&ShouldDecrementDesiredCapacity=true&InstanceId={ended}"
+    );
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(http::send("POST", &format!("{}/", fleet.url()), form, &call).expect("an answer").0, 200);
+    for id in [drained, rebalanced, maintained, ended] {
+        fleet.until_ended(id);
+    }
+    // The last one works when its notice comes, and cannot finish.
+    fleet.enqueue(1, 300.0);
+    fleet.until("it to work", |fleet| (phase(instance(fleet, interrupted)) == "busy").then_some(()));
+    fleet.post(&format!("instances/{interrupted}/interrupt"), &json!({ "in_s": 15 }));
+    fleet.until_ended(interrupted);
+    let (_home, found) = end(fleet);
+    for (id, reason, decided_by, way, trigger, notice) in [
+        (drained, LeaveReason::Operator, DecidedBy::Operator, Way::Decrement, "an operator's drain", NoticeKind::Drain),
+        (rebalanced, LeaveReason::Rebalance, DecidedBy::Cloud, Way::Decrement, "rebalance", NoticeKind::Rebalance),
+        (
+            maintained,
+            LeaveReason::Maintenance,
+            DecidedBy::Cloud,
+            Way::Decrement,
+            "maintenance",
+            NoticeKind::Maintenance,
+        ),
+        (
+            ended,
+            LeaveReason::ScaleIn,
+            DecidedBy::Group,
+            Way::Group,
+            "moved the instance to Terminated",
+            NoticeKind::ScaleIn,
+        ),
+        (interrupted, LeaveReason::Spot, DecidedBy::Cloud, Way::Decrement, "a spot notice", NoticeKind::Spot),
+    ] {
+        let departure = departure(&found, id);
+        assert_eq!(
+            (departure.reason, departure.decided_by, departure.way),
+            (reason, decided_by, way),
+            "{departure:#?}"
+        );
+        assert!(departure.trigger.contains(trigger), "{}", departure.trigger);
+        assert_eq!(departure.notices.iter().map(|seen| seen.notice).collect::<Vec<_>>(), [notice], "{departure:#?}");
+        assert_eq!(departure.jobs.cut, id == interrupted, "{departure:#?}");
+    }
+    let told: Vec<IncidentKind> =
+        found.iter().filter(|it| it.instance() == Some(interrupted.as_str())).filter_map(what).collect();
+    let expected = [IncidentKind::SpotNotice, IncidentKind::Leaving, IncidentKind::JobsCut];
+    assert!(told.ends_with(&expected), "{told:?}");
+}
+
+#[test]
+fn an_instance_that_is_broken_says_what_with() {
+    let more = "[agent]\nbefore_register = [\"/bin/sh\", \"-c\", \"echo no disk; exit 3\"]\n";
+    let mut fleet = up_with(more, "--jobs 1 --max 1");
+    let id = fleet.until("an instance", |fleet| fleet.instances.first().map(|it| it.id.clone()));
+    fleet.until_ended(&id);
+    fleet.ok("down");
+    let (_ended, home) = fleet.ended_in();
+    let found = records(&home.dir());
+    validate(&home.dir());
+    let departure = departure(&found, &id);
+    assert_eq!((departure.reason, departure.decided_by), (LeaveReason::Broken, DecidedBy::Agent));
+    assert!(
+        departure.trigger.contains("agent.before_register failed") && departure.trigger.contains("no disk"),
+        "{}",
+        departure.trigger
+    );
+    let failed =
+        found.iter().find(|it| it.instance() == Some(&id) && what(it) == Some(IncidentKind::BeforeRegisterFailed));
+    assert!(failed.is_some(), "{found:#?}");
+}
+
+/// The certificate is written by whichever agent ends the instance; what only an earlier one knew is said to be missing.
+#[test]
+fn an_agent_that_crashes_between_retiring_and_ending_leaves_the_certificate_to_the_next() {
+    let mut fleet = Fleet::up("--jobs 0 --max 1 --keep --no-docker --idle-timeout 10m");
+    let job = fleet.enqueue(1, 6.0)[0];
+    let id = fleet.until_phase("busy");
+    fleet.until_job(job, JobState::Done);
+    fleet.until_phase("idle");
+    fleet.post("faults", &json!({ "target": "aws", "action": "DescribeAutoScalingInstances", "effect": "hang" }));
+    fleet.ok(&format!("agent drain --socket {}", fleet.socket(&id).display()));
+    fleet.until_phase("retiring");
+    let before = records(&fleet.dir());
+    assert!(!before.iter().any(|record| matches!(record, Record::Departure(_))), "{before:#?}");
+    fleet.crash(&id);
+    fleet.request("DELETE", "faults", &Value::Null).expect("none");
+    fleet.until_ended(&id);
+    let (_home, found) = end(fleet);
+    let departure = departure(&found, &id);
+    assert_eq!((departure.reason, departure.way, departure.served), (LeaveReason::Operator, Way::Decrement, 1));
+    assert!(
+        departure.trigger.contains("is not known, because the agent was started again at"),
+        "{}",
+        departure.trigger
+    );
+    assert!(departure.decided_at.is_none() && !departure.not_known.is_empty(), "{departure:#?}");
+    assert!(departure.proof.proven && departure.proof.steps[0].by == ProofBy::Journal, "{departure:#?}");
 }
 
 /// What the log group has.

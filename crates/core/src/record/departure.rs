@@ -244,7 +244,7 @@ pub struct Proof {
     pub proven: bool,
     /// What spoke for it, in order, at most eight.
     pub steps: Vec<ProofStep>,
-    /// Why it was not proven.
+    /// Why it was not proven, or why the last look was not quiet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without: Option<String>,
 }

@@ -6,6 +6,7 @@
 mod default_settings;
 mod migration;
 mod monitoring;
+mod records;
 
 use std::{collections::BTreeSet, env, fs, path::Path};
 
