@@ -1,5 +1,6 @@
 //! `lightsout-agent doctor` on the embedded cloud: all is well with the fleet of `up`, until one thing is changed over the wire.
 
+use lightsout_localcloud::fleet::JobState;
 use serde_json::{Value, json};
 
 use crate::rig::{Fleet, http, lightsout};
@@ -186,6 +187,31 @@ fn the_fleet_of_up_is_all_ok_and_each_drift_is_found_by_its_own_name() {
         if drift.id == "group.refresh" {
             fleet.wait("the refresh to be cancelled", |fleet| found(fleet, &id).is_empty().then_some(()));
         }
+    }
+}
+
+/// With an encrypted volume whose key the group may not use, each launch fails at once, and the group tries for ever.
+#[test]
+fn a_key_that_the_group_may_not_use_is_found_by_its_failed_launches() {
+    let mut fleet = Fleet::up("--jobs 1 --keep --max 2 --idle-timeout 10m");
+    let id = fleet.until_phase("idle");
+    assert_eq!(found(&fleet, &id), Vec::<Value>::new(), "its own launch succeeded");
+    let message = "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: \
+                   Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state";
+    fleet.post("faults", &json!({"target": "cloud", "effect": {"launch-failures": {"message": message}}}));
+    let jobs = fleet.enqueue(2, 3.0);
+    let seen = fleet.wait("a launch to fail", |fleet| {
+        let found = found(fleet, &id);
+        (!found.is_empty()).then_some(found)
+    });
+    assert_eq!(ids(&seen), ["group.launches"]);
+    assert!(
+        seen[0]["remedy"].as_str().is_some_and(|remedy| remedy.contains("AWSServiceRoleForAutoScaling")),
+        "{seen:?}"
+    );
+    fleet.request("DELETE", "faults", &Value::Null).expect("the faults are cleared");
+    for job in jobs {
+        fleet.until_job(job, JobState::Done);
     }
 }
 

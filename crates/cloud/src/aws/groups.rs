@@ -12,6 +12,9 @@ use std::{
 use aws_sdk_autoscaling::{Client, config, types};
 use lightsout_core::cloud::{Capabilities, Floor};
 
+#[cfg(feature = "host")]
+pub(super) use history::last_launch_failure;
+
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, FLOOR_TAG, count, once};
 use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups, History};
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::Deserialize;
 
-use crate::{cloud::Membership, platform::RunnerVersion, settings::AgentSettings};
+use crate::{cloud::Membership, platform::RunnerVersion, record::FailedLaunch, settings::AgentSettings};
 
 /// Something that was looked for, or why it cannot be told, for an operator.
 pub type Fact<T> = Result<T, String>;
@@ -280,6 +280,8 @@ pub struct CloudFacts {
     pub holds: Option<Fact<Vec<HoldFacts>>>,
     /// What else changes the group's capacity by itself, by name.
     pub other_scalers: Option<Fact<Vec<String>>>,
+    /// The group's last launch, if it failed.
+    pub failed_launch: Option<Fact<Option<FailedLaunch>>>,
     /// A replacement of all instances that is under way.
     pub refresh: Option<Fact<Option<RefreshFacts>>>,
     /// Whether a power-off ends this instance for good.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{agent::policy::Protection, duration::format_duration};
+use crate::{agent::policy::Protection, duration::format_duration, record::LaunchTrouble};
 
 use super::{
     Facts, Judgement, Row, Scope, Verdict,
@@ -12,6 +12,12 @@ use super::{
 
 /// The time-out of a termination hook that the README asks for.
 const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What a key of one's own needs, in the launch template, in the image, or as the account's default, which counts even where the template names
+/// none (EC2 Auto Scaling User Guide, "Required AWS KMS key policy for use with encrypted volumes").
+const USE_OF_KEY: &str = "in the policy of the key with which new volumes are encrypted, allow the role AWSServiceRoleForAutoScaling (not the \
+    instance's) kms:Encrypt, Decrypt, ReEncrypt*, GenerateDataKey*, DescribeKey, and CreateGrant with kms:GrantIsForAWSResource; for another \
+    account's key aws kms create-grant from this one with that role as grantee";
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -245,6 +251,30 @@ pub(super) const ROWS: &[Row] = &[
                 let (verdict, result) =
                     if hook.abandons { (Verdict::Warning, "ABANDON") } else { (Verdict::Ok, "CONTINUE") };
                 (verdict, format!("{}: {result}", hook.name))
+            })
+        },
+    },
+    Row {
+        id: "group.launches",
+        scope: Scope::Instance,
+        meaning: "the group's last launch succeeded",
+        remedy: "see what the cloud says: correct the launch template and the group's subnets, have the quota raised, or allow more types",
+        judge: |facts| {
+            of(facts.cloud.as_ref()?.failed_launch.as_ref(), |failed| match failed {
+                None => Judgement::ok("it did, or there was none lately"),
+                Some(failed) => {
+                    let seen = format!("that of {} failed: {}", failed.time, failed.message);
+                    match failed.trouble {
+                        LaunchTrouble::Capacity | LaunchTrouble::Quota | LaunchTrouble::Hook | LaunchTrouble::Other => {
+                            Judgement::warning(seen)
+                        }
+                        LaunchTrouble::Settings => Judgement::wrong(seen),
+                        LaunchTrouble::Key => Some(Judgement {
+                            remedy: Some(USE_OF_KEY.to_owned()),
+                            ..Judgement::new(Verdict::Wrong, seen)
+                        }),
+                    }
+                }
             })
         },
     },

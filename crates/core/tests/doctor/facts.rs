@@ -14,6 +14,7 @@ use lightsout_core::{
         },
     },
     platform::RunnerVersion,
+    record::{FailedLaunch, LaunchTrouble},
     settings::{AgentSettings, Fragment},
 };
 
@@ -130,6 +131,9 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("group.health-check", |facts| group(facts).health_by = Some("ELB".into())),
     warning("group.warm-pool", |facts| group(facts).warm_pool = Some(vec!["it takes instances back".into()])),
     warning("group.other-scalers", |facts| cloud(facts).other_scalers = Some(Ok(vec!["policy cpu".into()]))),
+    warning("group.launches", |facts| launch_failed(facts, LaunchTrouble::Capacity)),
+    wrong("group.launches", |facts| launch_failed(facts, LaunchTrouble::Settings)),
+    wrong("group.launches", |facts| launch_failed(facts, LaunchTrouble::Key)),
     warning("group.refresh", |facts| cloud(facts).refresh = Some(Ok(Some(RefreshFacts::Waits)))),
     warning("group.refresh", |facts| cloud(facts).refresh = Some(Ok(Some(RefreshFacts::Skips)))),
     wrong("hook", |facts| holds(facts).clear()),
@@ -197,6 +201,11 @@ fn group(facts: &mut Facts) -> &mut GroupFacts {
 
 fn holds(facts: &mut Facts) -> &mut Vec<HoldFacts> {
     cloud(facts).holds.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn launch_failed(facts: &mut Facts, trouble: LaunchTrouble) {
+    let failed = FailedLaunch { time: "2026-11-20T23:00:00.000Z".into(), trouble, message: "it cannot".into() };
+    cloud(facts).failed_launch = Some(Ok(Some(failed)));
 }
 
 fn image(facts: &mut Facts) -> &mut NextImage {
@@ -302,6 +311,7 @@ fn good_cloud() -> CloudFacts {
         group: Some(Ok(group)),
         holds: Some(Ok(vec![hold])),
         other_scalers: Some(Ok(Vec::new())),
+        failed_launch: Some(Ok(None)),
         refresh: Some(Ok(None)),
         power_off_ends: Some(Ok(true)),
         rights: vec![("ec2:TerminateInstances", Ok(true)), ("ec2:CreateTags", Ok(true))],

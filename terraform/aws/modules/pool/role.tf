@@ -67,6 +67,7 @@ locals {
       Action = [
         "autoscaling:DescribeInstanceRefreshes",
         "autoscaling:DescribePolicies",
+        "autoscaling:DescribeScalingActivities",
         "autoscaling:DescribeScheduledActions",
         "ec2:DescribeImages",
         "ec2:DescribeInstanceAttribute",

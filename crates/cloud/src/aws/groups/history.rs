@@ -34,6 +34,18 @@ fn failed_launch(activity: &Activity) -> Option<FailedLaunch> {
     launches::failed(format!("{:.3}", begun(activity)?), activity.description().unwrap_or_default(), status, message)
 }
 
+/// The last launch that these activities tell of, the newest being the first, if it failed.
+#[cfg(feature = "host")]
+pub(in crate::aws) fn last_launch_failure(activities: &[Activity]) -> Option<FailedLaunch> {
+    let last = activities.iter().find(|activity| {
+        let over = activity
+            .status_code()
+            .is_some_and(|status| matches!(status.as_str(), "Successful" | "Failed" | "Cancelled"));
+        over && activity.description().is_some_and(|description| description.starts_with(launches::LAUNCH))
+    })?;
+    failed_launch(last)
+}
+
 fn begun(activity: &Activity) -> Option<Timestamp> {
     Timestamp::from_millisecond(activity.start_time()?.to_millis().ok()?).ok()
 }

@@ -3,7 +3,7 @@
 use lightsout_core::record::{FailedLaunch, LaunchTrouble, shortened};
 
 /// How a launch's entry begins (EC2 Auto Scaling User Guide, "Verify a scaling activity").
-const LAUNCH: &str = "Launching a new EC2 instance";
+pub(super) const LAUNCH: &str = "Launching a new EC2 instance";
 /// The longest message that is kept, in characters.
 const MESSAGE: usize = 300;
 

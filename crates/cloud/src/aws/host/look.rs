@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types::{self as ec2, InstanceAttributeName, ShutdownBehavior};
-use lightsout_core::doctor::facts::{CloudFacts, Fact, GroupFacts, HoldFacts, RefreshFacts};
+use lightsout_core::{
+    doctor::facts::{CloudFacts, Fact, GroupFacts, HoldFacts, RefreshFacts},
+    record::FailedLaunch,
+};
 
 use super::{
     AwsHost,
@@ -50,10 +53,11 @@ impl AwsHost {
     }
 
     async fn look_at_group(&self, name: &str, facts: &mut CloudFacts) {
-        let (group, hooks, others, refresh) = tokio::join!(
+        let (group, hooks, others, launch, refresh) = tokio::join!(
             self.calls.group(name),
             self.calls.hooks(name, ENDING),
             self.calls.other_scalers(name),
+            self.calls.failed_launch(name),
             self.calls.refresh(name)
         );
         if let Ok(group) = &group {
@@ -69,6 +73,7 @@ impl AwsHost {
         facts.group = Some(said(group).map(|group| view(&group)));
         facts.holds = Some(said(hooks).map(|hooks| hooks.into_iter().map(hold).collect()));
         facts.other_scalers = Some(said(others));
+        facts.failed_launch = Some(said(launch));
         facts.refresh = Some(said(refresh).map(|refresh| refresh.and_then(|refresh| refreshing(&refresh))));
     }
 
@@ -178,6 +183,14 @@ impl super::Calls {
         let actions = actions
             .map(|action| format!("the scheduled action {}", action.scheduled_action_name().unwrap_or_default()));
         Ok(policies.chain(actions).collect())
+    }
+
+    /// The newest comes first (EC2 Auto Scaling API reference, `DescribeScalingActivities`).
+    async fn failed_launch(&self, name: &str) -> Result<Option<FailedLaunch>, AwsError> {
+        const ACTION: &str = "autoscaling:DescribeScalingActivities";
+        let call = self.autoscaling().await.describe_scaling_activities().auto_scaling_group_name(name).max_records(50);
+        let found = call.send().await.map_err(|error| AwsError::from_sdk(ACTION, &error))?;
+        Ok(groups::last_launch_failure(found.activities()))
     }
 
     /// The newest comes first (EC2 Auto Scaling API reference, `DescribeInstanceRefreshes`).
