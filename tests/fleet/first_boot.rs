@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use lightsout_localcloud::fleet::JobState;
 use serde_json::json;
 
-use crate::rig::{Ended, Fleet, Home, agent_field, instance, living, phase};
+use crate::rig::{Ended, Fleet, Home, agent_field, http, instance, living, phase};
 
 /// A fleet whose agents have these settings besides, `PROGRAM` being a program of this text beside the fleet's directory.
 fn fleet(arguments: &str, settings: &str, program: &str) -> (Fleet, PathBuf) {
@@ -137,4 +137,29 @@ fn an_instance_whose_boot_fails_gives_its_launch_up_and_is_replaced() {
     ended.all_done();
     let events = ended.events();
     assert!(events.iter().all(|event| !(event.starts_with(&id) && event.ends_with("in service"))), "{events:#?}");
+}
+
+/// By way of metadata: the group's tag reaches its next instance at launch, and its agent asks for it.
+#[test]
+fn a_tag_of_the_group_is_a_setting_of_its_next_instance_before_its_files() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --max 1 --idle-timeout 1h");
+    let tags = [("lightsout:idle_timeout", "2s"), ("lightsout:metadata_guard", "off"), ("lightsout", "prod")];
+    for (name, value) in tags {
+        let form = format!(
+            "Action=CreateOrUpdateTags&Version=2011-01-01&Tags.member.1.ResourceId=lightsout-demo\
+             &Tags.member.1.ResourceType=auto-scaling-group&Tags.member.1.PropagateAtLaunch=true&Tags.member.1.Key={name}&Tags.member.1.Value={value}"
+        );
+        let sent = http::send("POST", fleet.url(), "application/x-www-form-urlencoded", &form).expect("it answers");
+        assert_eq!(sent.0, 200, "{}", sent.1);
+    }
+    let job = fleet.enqueue(1, 0.5)[0];
+    let id = fleet.until_job(job, JobState::Done).instance.expect("an instance did it");
+    fleet.until_ended(&id);
+    let log = fs::read_to_string(fleet.dir().join("instances").join(&id).join("agent.log")).expect("a log");
+    // A name that no tag has is left out with a word, and so are not the others.
+    for said in ["this instance's tags go before the files", "lightsout:idle_timeout"] {
+        assert!(log.contains(said), "{log}");
+    }
+    fleet.ok("down");
+    fleet.ended().all_done();
 }
