@@ -1,6 +1,6 @@
 //! How the instance came up: when each part of its boot ended. For people only; nothing is decided from it.
 
-use std::{borrow::Cow, fmt::Write, time::Duration};
+use std::{borrow::Cow, env, fmt::Write, time::Duration};
 
 use lightsout_core::agent::{
     Output,
@@ -10,17 +10,23 @@ use lightsout_core::agent::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::uptime, input::Input};
+use crate::{clock::uptime, input::Input, systemd};
 
 /// One part of the boot, and when it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Part {
-    /// `system` (the kernel, the network and all else until the agent began), `metadata` (who this instance is), `tags`, `before_register`,
-    /// `in_service`, `secrets`, `registered`, or `ready`.
+    /// `kernel` (until systemd begins with its units), `network` (until it is there), `system` (all else until the agent begins), `metadata` (who
+    /// this instance is), `tags`, `before_register`, `in_service`, `secrets`, `registered`, or `ready`. Where systemd does not tell, the first two
+    /// are in the third.
     pub part: Cow<'static, str>,
     /// In milliseconds since the kernel started, sleep included.
     pub until_ms: u64,
 }
+
+/// What ends the parts before the agent: the first unit of all, and the one for which the agent's unit waits (systemd.special(7)).
+const MILESTONES: [(&str, &str); 2] = [("-.slice", "kernel"), ("network-online.target", "network")];
+/// How long systemd may take to say when they were reached: nobody waits for it longer than that.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// The parts of a boot until the instance was ready for jobs, in their order. An agent that finds the runner of an earlier one sees no boot.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +43,13 @@ impl Boot {
         let mut boot = Self::default();
         boot.ended("system", uptime());
         boot
+    }
+
+    /// What went before the agent's own parts.
+    pub(crate) fn began_with(&mut self, earlier: Vec<Part>) {
+        let own = self.parts.first().map_or(0, |first| first.until_ms);
+        let before = earlier.into_iter().filter(|part| part.until_ms <= own);
+        self.parts.splice(0..0, before);
     }
 
     /// This part ended now.
@@ -99,6 +112,37 @@ impl Boot {
     }
 }
 
+/// What went on before the agent began, where it is a unit of systemd's.
+pub(crate) async fn earlier() -> Vec<Part> {
+    if env::var_os("NOTIFY_SOCKET").is_none() {
+        return Vec::new();
+    }
+    let options = ["show", "--no-pager", "--property=Id,ActiveEnterTimestampMonotonic", "--"];
+    let arguments = options.into_iter().chain(MILESTONES.map(|(unit, _)| unit)).map(str::to_owned).collect();
+    systemd::ask("systemctl", arguments, ANSWER).await.map_or_else(
+        |why| {
+            tracing::debug!(why, "how long the kernel and the network took cannot be told");
+            Vec::new()
+        },
+        |text| milestones(&text),
+    )
+}
+
+/// Reads a block of `Key=value` for each unit, an empty line between them; a unit that was not reached says 0. Microseconds of the monotonic
+/// clock, which until now has gone on as the kernel's time has, for a machine that boots does not sleep.
+fn milestones(text: &str) -> Vec<Part> {
+    let reached = |unit: &str| {
+        let block =
+            text.split("\n\n").find(|block| block.lines().any(|line| line.strip_prefix("Id=") == Some(unit)))?;
+        let at = block.lines().find_map(|line| line.strip_prefix("ActiveEnterTimestampMonotonic="))?;
+        at.parse().ok().filter(|at: &u64| *at > 0)
+    };
+    let parts = MILESTONES
+        .iter()
+        .filter_map(|(unit, part)| Some(Part { part: Cow::Borrowed(part), until_ms: reached(unit)? / 1000 }));
+    parts.collect()
+}
+
 /// As a person reads it: `12.4 s: system 9.10 s, metadata 0.02 s, ...`.
 pub(crate) fn in_words(parts: &[Part]) -> Option<String> {
     let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
@@ -136,6 +180,22 @@ mod tests {
         let names: Vec<&str> = first.iter().map(|part| &*part.part).collect();
         assert_eq!(names, ["system", "metadata", "before_register", "in_service", "registered", "ready"]);
         assert!(first.is_sorted_by_key(|part| part.until_ms));
+    }
+
+    #[test]
+    fn kernel_and_network_are_apart_where_systemd_tells() {
+        let said = "Id=-.slice\nActiveEnterTimestampMonotonic=1200345\n\nId=network-online.target\nActiveEnterTimestampMonotonic=4700000\n";
+        let parts = |text: &str| {
+            let mut boot = Boot { parts: vec![Part { part: "system".into(), until_ms: 9_100 }], ..Boot::default() };
+            boot.began_with(milestones(text));
+            in_words(boot.parts()).unwrap()
+        };
+        assert_eq!(parts(said), "9.1 s: kernel 1.20 s, network 3.50 s, system 4.40 s");
+        let without = said.replace("4700000", "0");
+        assert_eq!(parts(&without), "9.1 s: kernel 1.20 s, system 7.90 s", "nobody waited for it");
+        let late = said.replace("4700000", "9900000");
+        assert_eq!(parts(&late), "9.1 s: kernel 1.20 s, system 7.90 s", "the agent did not wait for it");
+        assert_eq!(parts("Failed to connect to bus"), "9.1 s: system 9.10 s");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Failure,
     before_register::BeforeRegister,
-    boot::Boot,
+    boot::{self, Boot},
     clock::Clock,
     control,
     docker::Engine,
@@ -80,12 +80,14 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
         warn_of_readable(config);
     }
     let mut boot = Boot::begin();
+    let earlier = tokio::spawn(boot::earlier());
     make_dir(&settings.state_dir, 0o755)?;
     let _lock = Lock::take(&settings.state_dir)?;
     lock::nobody_answers(&settings.socket).await?;
     let begun = Instant::now();
     let cloud = Cloud::find(&settings).await?;
     boot.now("metadata");
+    boot.began_with(earlier.await.unwrap_or_default());
     let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
     let tags = settings::tags(&*cloud.notices, left).await.map_err(Failure::Failed)?;
     let mut settings = settings::load(config, &tags).map_err(Failure::Refused)?;

@@ -248,6 +248,8 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         dimensions: &[state(&[
+            "kernel",
+            "network",
             "system",
             "metadata",
             "tags",
