@@ -28,6 +28,17 @@ image() {
     rm -rf "$work/root"
 }
 
+# Which commit a machine image is of, and a short hash of all that goes into one here: images from elsewhere, or from before, are told by it.
+image_version() {
+    local content
+    content=$({
+        git ls-files --cached --others --exclude-standard -- packer systemd ':!*.md' | sort | xargs sha256sum
+        sha256sum <"$bin/lightsout-agent"
+        sha256sum <"$bin/lightsout-doctor"
+    } | sha256sum)
+    echo "$(git rev-parse --short HEAD)-${content:0:12}"
+}
+
 # boot OPTION...: starts the machine `name`.
 boot() {
     docker run --detach --name "$name" --network host --cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt seccomp=unconfined \

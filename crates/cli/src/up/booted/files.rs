@@ -46,6 +46,10 @@ pub(crate) fn archive(config: &FleetConfig, image: &MachineImage, boot: &Boot) -
 
     let mut tar = Tar::default();
     tar.directory("etc/lightsout/agent.d", 0o755)?;
+    // What the image was built for may be another platform, and an agent has one.
+    for of_image in ["10-image.toml", "20-image.toml"] {
+        tar.file(&format!("etc/lightsout/agent.d/{of_image}"), 0o644, b"# Replaced by 50-up.toml.\n")?;
+    }
     tar.file("etc/lightsout/agent.d/50-up.toml", 0o644, settings.as_bytes())?;
     for (number, more) in config.agent_settings.iter().enumerate() {
         tar.file(&format!("etc/lightsout/agent.d/{}-more.toml", 60 + number), 0o600, &fs::read(more)?)?;
