@@ -93,7 +93,7 @@ pub struct Finding {
     /// What it rests on.
     #[serde(rename = "evidence")]
     pub basis: Basis,
-    /// What would change it: what to do, with the very command where there is one.
+    /// What would change it: what to do, and what to type where that is enough.
     #[serde(rename = "do")]
     pub remedy: String,
 }

@@ -9,7 +9,9 @@ use std::{
 
 use lightsout_core::{
     platform::KINDS,
-    settings::{AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, POOL_KEYS, RECORDS_KEYS, SCALER_KEYS, WEBHOOK_KEYS},
+    settings::{
+        AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, POOL_KEYS, RECORDS_KEYS, SCALER_KEYS, WEBHOOK_KEYS, variable_table,
+    },
 };
 
 use crate::check;
@@ -79,6 +81,41 @@ fn what_a_row_names_of_ours_exists() {
         }
     }
     assert!(wrong.is_empty(), "docs/migrate.toml:\n{}", wrong.join("\n"));
+}
+
+/// What the function makes of a variable by itself is what the page says of it.
+#[test]
+fn the_function_understands_a_variable_as_its_row_says() {
+    let parts = [
+        ("stackguardian-aws", "autoscaler"),
+        ("spacelift", "autoscaler"),
+        ("circleci", "function"),
+        ("buildkite", "scaler"),
+    ];
+    let mut rows = rows();
+    let rows: Rows = parts
+        .iter()
+        .filter_map(|(system, part)| rows.get_mut(*system)?.get_mut(*part)?.remove("environment"))
+        .flatten()
+        .collect();
+    let table = variable_table();
+    let understood = table.lines().skip(2).filter_map(|line| {
+        let mut code = line.split('`').skip(1).step_by(2);
+        Some((code.next()?, code.next().unwrap_or_default(), line))
+    });
+    let mut count = 0;
+    for (name, key, line) in understood {
+        let row = rows.get(name).unwrap_or_else(|| panic!("docs/migrate.toml has no row for {name}"));
+        if line.contains("no meaning any more") {
+            let scalers = row.to.iter().filter(|it| it.starts_with("pool.")).collect::<Vec<_>>();
+            assert!(scalers.is_empty(), "{name} has no meaning for the function, and {scalers:?} by docs/migrate.toml");
+        } else {
+            let key = key.strip_prefix("pool.platform.").map_or_else(|| key.to_owned(), |it| format!("platform.{it}"));
+            assert!(row.to.contains(&key), "{name} is {key} for the function, and {:?} by docs/migrate.toml", row.to);
+        }
+        count += 1;
+    }
+    assert!(count > 60, "{count} variables were found");
 }
 
 /// Everything that a row may name: settings, and the variables, outputs and examples of what deploys them.
