@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod doctor;
 mod ends;
+mod explain;
 mod faults;
 mod first_boot;
 mod leaving;

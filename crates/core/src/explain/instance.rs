@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 pub(super) use self::joining::unregistered;
 
-use super::{ActivityKind, Answer, Basis, Evidence, Facts, Said};
+use super::{ActivityKind, Answer, Basis, Evidence, Facts, Said, Status};
 use crate::{
     duration::format_about,
     record::{Departure, Incident, IncidentKind},
@@ -37,7 +37,7 @@ pub(super) fn explain(id: &str, facts: &Facts<'_>, now: Timestamp) -> Answer {
         return answer;
     }
     match life.ending() {
-        Some((ending, kind, text)) if matches!(newest.said, Said::Status(_)) => {
+        Some((ending, kind, text)) if life.status().is_some_and(|(status, _)| status.time >= ending.time) => {
             there::explain(&mut answer, &life);
             gone::ended_for(&mut answer, id, Basis::on(ending), kind, text);
         }
@@ -70,6 +70,14 @@ impl<'a> Life<'a> {
         self.evidence.iter().rev().find_map(|evidence| match &evidence.said {
             Said::Departure(departure) => Some((*evidence, &**departure)),
             Said::Decision(_) | Said::Incident(_) | Said::Status(_) | Said::Job(_) | Said::Activity(_) => None,
+        })
+    }
+
+    /// The newest that its agent says of itself.
+    fn status(&self) -> Option<(&'a Evidence, &'a Status)> {
+        self.evidence.iter().rev().find_map(|evidence| match &evidence.said {
+            Said::Status(status) => Some((*evidence, &**status)),
+            Said::Decision(_) | Said::Departure(_) | Said::Incident(_) | Said::Job(_) | Said::Activity(_) => None,
         })
     }
 

@@ -2,11 +2,12 @@
 
 use lightsout_core::{
     explain::{Answer, Cause, Evidence, Question, UnknownName, explain},
+    record::{IncidentKind, LaunchTrouble},
     scaling::{Explanation, Limit},
 };
 
 use crate::{
-    made::{at, held, plan, raised, waiting_job},
+    made::{at, held, incident, plan, raised, waiting_job, without_launches},
     scenarios,
 };
 
@@ -34,6 +35,17 @@ fn what_looks_alike_is_told_apart() {
     tells_apart(("cooldown", Cause::Cooldown), ("a step", Cause::MaxStep));
     let both = answer("no capacity, and at its maximum");
     assert!(both.names(Cause::NoCapacity) && both.names(Cause::AtMost), "{both}");
+}
+
+#[test]
+fn what_failed_before_an_instance_came_up_is_past() {
+    let failed = |second| without_launches(second, plan(2, 0, 2), LaunchTrouble::Capacity, "no capacity");
+    let started = incident(20, "i-1", IncidentKind::Started, "the first agent on this instance");
+    let named = |evidence: &[_]| explain(&Question::Pool("linux".into()), evidence, at(60)).names(Cause::NoCapacity);
+    // The launch is of five seconds before the record.
+    assert!(named(&[started.clone(), failed(40)]), "others fail since");
+    assert!(!named(&[started, failed(24)]));
+    assert!(named(&[failed(24)]));
 }
 
 #[test]

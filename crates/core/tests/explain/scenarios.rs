@@ -92,6 +92,17 @@ fn pools() -> Vec<Scenario> {
             &[Cause::Enough],
         ),
         pool(
+            "no capacity at first, and then there was some",
+            vec![
+                without_launches(20, plan(2, 0, 2), LaunchTrouble::Capacity, no_capacity),
+                incident(25, "i-1", IncidentKind::Started, "the first agent on this instance"),
+                without_launches(29, plan(1, 1, 2), LaunchTrouble::Capacity, no_capacity),
+                held(40, plan(1, 1, 2)),
+            ],
+            Cause::Enough,
+            &[Cause::NoCapacity],
+        ),
+        pool(
             "quota",
             vec![without_launches(20, plan(2, 0, 2), LaunchTrouble::Quota, "your current vCPU limit of 32")],
             Cause::Quota,

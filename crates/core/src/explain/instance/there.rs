@@ -2,15 +2,12 @@
 
 use super::{Life, gone, joining::registration};
 use crate::{
-    explain::{Answer, Basis, Cause, Evidence, Said, Status},
+    explain::{Answer, Basis, Cause, Evidence, Status},
     record::{Incident, IncidentKind},
 };
 
 pub(super) fn explain(answer: &mut Answer, life: &Life<'_>) {
-    let status = life.evidence.iter().rev().find_map(|evidence| match &evidence.said {
-        Said::Status(status) => Some((*evidence, &**status)),
-        Said::Decision(_) | Said::Departure(_) | Said::Incident(_) | Said::Job(_) | Said::Activity(_) => None,
-    });
+    let status = life.status();
     let turn = life.incidents().find(|(_, incident)| is_turn(incident.what));
     match (status, turn) {
         (Some((evidence, status)), turn) if turn.is_none_or(|(it, _)| it.time <= evidence.time) => {

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
+
 use super::Tick;
 use crate::{
     explain::{ActivityKind, Answer, Basis, Cause, Evidence, Facts, Said},
-    record::LaunchTrouble,
+    record::{IncidentKind, LaunchTrouble},
 };
 
 /// How long before the newest record a launch may have failed and still tell something about it.
@@ -21,31 +23,53 @@ pub(super) fn failing(answer: &mut Answer, last: Tick<'_>, facts: &Facts<'_>) {
             format!("aws autoscaling resume-processes --auto-scaling-group-name {group} --scaling-processes Launch"),
         );
     }
-    for (trouble, (evidence, message)) in failures(last, facts) {
+    for (trouble, failure) in failures(last, facts) {
         let (cause, what) = told(trouble);
         answer.find(
             cause,
-            Basis::on(evidence).and(last.evidence),
-            format!("{pool} gets no instance from its group {group}, because {what}: {message}"),
+            Basis::on(failure.evidence).and(last.evidence),
+            format!(
+                "{pool} gets no instance from its group {group}, because {what}, as a launch of {:.0} shows: {}",
+                failure.time, failure.message
+            ),
             remedy(trouble, group),
         );
     }
 }
 
-/// The newest failure of each kind. What the group's own history says goes before the scaler's excerpt of it.
-fn failures<'a>(last: Tick<'a>, facts: &Facts<'a>) -> BTreeMap<LaunchTrouble, (&'a Evidence, &'a str)> {
-    let launches = last.decision.failed_launches.iter().rev();
-    let mut found: BTreeMap<_, _> =
-        launches.map(|failed| (failed.trouble, (last.evidence, failed.message.as_str()))).collect();
+struct Failure<'a> {
+    time: Timestamp,
+    message: &'a str,
+    evidence: &'a Evidence,
+}
+
+/// The newest failure of each kind. What the group's own history says goes before the scaler's excerpt of it. What failed before an instance came
+/// up says no longer why none does.
+fn failures<'a>(last: Tick<'a>, facts: &Facts<'a>) -> BTreeMap<LaunchTrouble, Failure<'a>> {
     let waits = last.decision.why.as_ref().is_none_or(|plan| plan.queued > 0);
-    for evidence in facts.of_group(&last.decision.group).filter(|it| waits && is_recent(it, last)) {
-        if let Said::Activity(activity) = &evidence.said
-            && let ActivityKind::LaunchFailed(trouble) = activity.kind
-        {
-            found.insert(trouble, (evidence, &activity.text));
-        }
+    if !waits {
+        return BTreeMap::new();
     }
-    found
+    let came_up =
+        facts.of_group(&last.decision.group).filter(|it| is_first_sign(&it.said)).map(|it| it.time).next_back();
+    let excerpt = last.decision.failed_launches.iter().rev().filter_map(|failed| {
+        let failure = Failure { time: failed.time.parse().ok()?, message: &failed.message, evidence: last.evidence };
+        Some((failed.trouble, failure))
+    });
+    let history = facts.of_group(&last.decision.group).filter(|it| is_recent(it, last)).filter_map(|evidence| {
+        let Said::Activity(activity) = &evidence.said else { return None };
+        let ActivityKind::LaunchFailed(trouble) = activity.kind else { return None };
+        Some((trouble, Failure { time: evidence.time, message: &activity.text, evidence }))
+    });
+    excerpt.chain(history).filter(|(_, failure)| came_up.is_none_or(|came_up| came_up < failure.time)).collect()
+}
+
+/// Whether it shows that an instance came up.
+fn is_first_sign(said: &Said) -> bool {
+    match said {
+        Said::Incident(incident) => matches!(incident.what, IncidentKind::Started | IncidentKind::Ready),
+        Said::Decision(_) | Said::Departure(_) | Said::Status(_) | Said::Job(_) | Said::Activity(_) => false,
+    }
 }
 
 fn is_recent(evidence: &Evidence, last: Tick<'_>) -> bool {
