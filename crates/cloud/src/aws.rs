@@ -13,6 +13,8 @@ mod http;
 mod metadata;
 #[cfg(feature = "host")]
 mod notices;
+mod objects;
+mod request;
 mod secrets;
 
 use std::{
@@ -39,6 +41,7 @@ pub(crate) const PROVIDER: Provider = Provider {
     name: "aws",
     groups: |region| Box::new(groups::AwsGroups::new(region)),
     secrets: |region| Box::new(secrets::AwsSecrets::new(region)),
+    object: objects::text,
     #[cfg(feature = "host")]
     notices: notices::open,
     #[cfg(feature = "host")]

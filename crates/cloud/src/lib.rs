@@ -54,6 +54,8 @@ pub struct Provider {
     pub groups: fn(location: Option<String>) -> Box<dyn Groups>,
     /// The secrets of a location; without one the environment decides.
     pub secrets: fn(location: Option<String>) -> Box<dyn Secrets>,
+    /// The text of an object in the cloud's own store, by its address; without a location the environment decides.
+    pub object: fn(location: Option<String>, address: String) -> CloudFuture<'static, String>,
     /// What the instance on which this runs is told. It fails when the environment points elsewhere and makes no sense.
     #[cfg(feature = "host")]
     pub notices: fn() -> Result<Box<dyn Notices>, CloudError>,

@@ -41,6 +41,11 @@ pub(super) fn compare_versions(variables: &Variables) {
 /// When one cannot be read, none is named, or they cannot work.
 pub(super) async fn read(variables: &Variables, cloud: &Provider) -> Result<ScalerSettings, String> {
     let mut fragments = packaged(variables)?;
+    if let Some(address) = given(variables, OBJECT) {
+        let text = (cloud.object)(None, address.to_owned()).await;
+        let text = text.map_err(|error| format!("no settings from {address}: {error}; see {OBJECT}"))?;
+        fragments.push(Fragment::new(address, text));
+    }
     if let Some(name) = given(variables, PARAMETER) {
         let source = SecretSource::Ssm(name.to_owned());
         let text = (cloud.secrets)(None).resolve(&source).await;

@@ -1,16 +1,17 @@
 //! Records in CloudWatch Logs and in S3: three calls, signed here, for which their SDKs would weigh more than the rest of the agent.
 
-mod request;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use lightsout_core::settings::{ObjectStore, RecordsSettings};
 use serde_json::json;
 
-use self::request::Call;
-use super::{Aws, AwsError, AwsErrorKind};
+use super::{
+    Aws, AwsError, AwsErrorKind,
+    request::{Call, encoded},
+};
 use crate::{Archive, CloudFuture, Identity, archive::Entry};
 
 /// How long a record may take as a whole. An ending waits for less.
@@ -89,7 +90,7 @@ impl LogGroup {
             headers: vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target.to_owned())],
             body: body.to_string().into_bytes(),
         };
-        call.send(&self.aws).await
+        call.send(&self.aws).await.map(drop)
     }
 }
 
@@ -130,23 +131,11 @@ impl Bucket {
             headers: vec![("content-type", "application/json".into())],
             body: format!("{json}\n").into_bytes(),
         };
-        call.send(&self.aws).await
+        call.send(&self.aws).await.map(drop)
     }
 }
 
 async fn within(action: &'static str, call: impl Future<Output = Result<(), AwsError>>) -> Result<(), AwsError> {
     let over = || AwsError::without_code(AwsErrorKind::Timeout, action, format!("no answer within {TIMEOUT:?}"));
     tokio::time::timeout(TIMEOUT, call).await.unwrap_or_else(|_| Err(over()))
-}
-
-/// An object's name in a path: what a path may not hold is percent-encoded, slashes are not (S3 API reference, "Signature Version 4").
-fn encoded(key: &str) -> String {
-    key.bytes().fold(String::new(), |mut path, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            path.push(byte.into());
-        } else {
-            let _ = write!(path, "%{byte:02X}");
-        }
-        path
-    })
 }

@@ -1,6 +1,6 @@
 //! One signed request, and what its answer means.
 
-use std::{env, time::SystemTime};
+use std::{env, fmt::Write, time::SystemTime};
 
 use aws_sdk_autoscaling::config::ProvideCredentials;
 use aws_sigv4::{
@@ -20,8 +20,8 @@ use crate::aws::{
     error::{classify, of_unreachable},
 };
 
-/// The longest answer that is read; the ones that matter are short.
-const ANSWER: usize = 64 << 10;
+/// The longest answer that is read, in bytes: settings and refusals are short.
+const ANSWER: usize = 1 << 20;
 
 /// A request before it is signed.
 pub(super) struct Call {
@@ -39,8 +39,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Signs and sends it once.
-    pub(super) async fn send(&self, aws: &Aws) -> Result<(), AwsError> {
+    /// Signs and sends it once, and gives the answer's body.
+    pub(super) async fn send(&self, aws: &Aws) -> Result<Vec<u8>, AwsError> {
         let config = aws.config().await;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let url = self.url(config.endpoint_url(), &region);
@@ -70,11 +70,8 @@ impl Call {
         }
         let response = clients.send(request).await.map_err(unreachable)?;
         let status = response.status();
-        if status.is_success() {
-            return Ok(());
-        }
         let body = clients.body(response, None).await.map_err(unreachable)?;
-        Err(self.refused(status.as_u16(), &body))
+        if status.is_success() { Ok(body) } else { Err(self.refused(status.as_u16(), &body)) }
     }
 
     /// The service's address: as the environment says, as the SDKs do, or the usual one.
@@ -152,4 +149,16 @@ impl Call {
 fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     Some(rest.split_once('<')?.0.to_owned())
+}
+
+/// An object's name in a path: what a path may not hold is percent-encoded, slashes are not (S3 API reference, "Signature Version 4").
+pub(super) fn encoded(key: &str) -> String {
+    key.bytes().fold(String::new(), |mut path, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            path.push(byte.into());
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+        path
+    })
 }
