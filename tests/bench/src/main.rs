@@ -4,6 +4,7 @@
 
 mod cycle;
 mod fleet;
+mod function;
 #[path = "../../fleet/rig/http.rs"]
 mod http;
 mod idle;
@@ -56,6 +57,8 @@ enum Part {
     Cycle,
     /// The scaler with one pool and with many, and from its start to a raise
     Scaler,
+    /// The scaler as a Lambda function, beside the smallest one in Go
+    Function,
     /// The queues of large organisations, 60 ms an answer
     Queue,
     /// Many launches on one fleet: what its programs hold at the start and at the end
@@ -95,6 +98,9 @@ fn measure(args: &Args) -> Result<Report> {
     }
     if chosen(Part::Scaler) {
         scaler::measure(&programs, args.pools, args.samples, &mut report)?;
+    }
+    if chosen(Part::Function) {
+        function::measure(&programs, args.samples, &mut report)?;
     }
     if chosen(Part::Queue) {
         queue::measure(&programs, &mut report)?;
