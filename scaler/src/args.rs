@@ -48,6 +48,11 @@ pub(crate) struct Args {
     /// Print a line in CloudWatch's embedded metric format after each record, too
     #[arg(long)]
     pub(crate) emf: bool,
+    /// With once: a file in which it keeps what makes the next run cheaper
+    ///
+    /// The pages of the queue that need not be read again, and until when a platform wishes to be left alone. It may be lost at any time.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
     /// What to log: error, warn, info, debug, or a list such as info,lightsout_io=debug
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
@@ -69,6 +74,9 @@ pub(crate) enum Verb {
 /// Reads the arguments, without the program's own name.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
     let args = Args::try_parse_from(std::iter::once(OsString::from("lightsout-scaler")).chain(args))?;
+    if args.state.is_some() && args.verb != Verb::Once {
+        return Err(Args::command().error(ErrorKind::ArgumentConflict, "--state goes with once only"));
+    }
     for (flag, given) in
         [("--tick", args.tick.is_some()), ("--listen", args.listen.is_some()), ("--metrics", args.metrics.is_some())]
     {
@@ -117,11 +125,13 @@ mod tests {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             emf: true,
+            state: None,
             log: Some("debug".into()),
             log_format: Format::Json,
         };
         assert_eq!(parsed(line).unwrap(), expected);
         assert_eq!(parsed(&line.replace("--log-format", "--format")).unwrap(), expected, "its former name");
+        assert_eq!(parsed("once --state x").unwrap().state, Some("x".into()));
         assert_eq!(parsed("-n --config a once").unwrap(), parsed("once --config a --dry-run").unwrap(), "in any order");
     }
 
@@ -147,6 +157,7 @@ mod tests {
                 "'xml' for '--log-format <FORMAT>': there is no log format xml: write text or json",
             ),
             ("once --tick 5s", "--tick goes with watch only"),
+            ("watch --state x", "--state goes with once only"),
             ("check --listen 127.0.0.1:1", "--listen goes with watch only"),
             ("once --metrics 9464", "--metrics goes with watch only"),
             (

@@ -11,6 +11,7 @@ mod check;
 mod failure;
 mod lambda;
 mod listener;
+mod memory;
 mod meter;
 mod pool;
 mod regions;
@@ -47,6 +48,7 @@ use tokio::sync::mpsc;
 
 use args::{Args, Verb};
 use failure::{Failure, summarize};
+use memory::Memory;
 use meter::Meter;
 use pool::{Pool, TickContext};
 use scheduler::Scheduler;
@@ -152,7 +154,13 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
         Verb::Check => check::check(&context, pools, |finding| print(args.log_format, finding, &finding.json())).await,
         Verb::Once => {
             let mut scheduler = Scheduler::new(context, pools);
+            if let Some(path) = &args.state {
+                scheduler.recall(&Memory::read(path).pools);
+            }
             let failed = scheduler.once(done).await;
+            if let Some(path) = &args.state {
+                Memory::of(scheduler.memory()).write(path);
+            }
             tracing::debug!(pools = count, failed = failed.len(), "ticked once");
             summarize(count, &failed)
         }

@@ -27,8 +27,12 @@ use tokio::{sync::Semaphore, time::timeout_at};
 
 pub(crate) use self::reading::Unread;
 
-use self::{launches::Launches, reading::MAX_REQUESTS};
+use self::{
+    launches::Launches,
+    reading::{MAX_POLL_AFTER, MAX_REQUESTS},
+};
 use crate::{
+    memory::PoolMemory,
     meter::Meter,
     regions::{Describing, RegionName, Regions},
     tokens::Tokens,
@@ -80,6 +84,8 @@ pub(crate) struct Pool {
     room: Rc<Semaphore>,
     /// How the queue is read, and when its token was fetched.
     queue: Option<(Box<dyn Queue>, Option<Instant>)>,
+    /// What an earlier run's queue remembered, until there is one.
+    recalled: Option<String>,
     /// Until when the platform wishes to be left alone.
     not_before: Option<Instant>,
     /// Until when even a hint must wait: it refuses what is asked before, or little is left of what it allows.
@@ -128,6 +134,7 @@ impl Pool {
                 settings: Rc::new(settings),
                 room,
                 queue: None,
+                recalled: None,
                 not_before: None,
                 no_hint_before: None,
                 raised: None,
@@ -151,6 +158,26 @@ impl Pool {
     pub(crate) fn with_queue(mut self, queue: Box<dyn Queue>) -> Self {
         self.queue = Some((queue, None));
         self
+    }
+
+    /// What it remembers for a later run. A pool that was not read keeps what it had.
+    pub(crate) fn memory(&self) -> PoolMemory {
+        let left = self.not_before.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
+        PoolMemory {
+            settings: format!("{:?}", self.settings.platform),
+            not_before: Some(left).filter(|left| !left.is_zero()).map(|left| Timestamp::now() + left),
+            queue: self.queue.as_ref().map_or_else(|| self.recalled.clone(), |(queue, _)| queue.memory()),
+        }
+    }
+
+    /// Takes over what an earlier run remembered with the same settings.
+    pub(crate) fn recall(&mut self, memory: &PoolMemory) {
+        if memory.settings != format!("{:?}", self.settings.platform) {
+            return;
+        }
+        self.recalled.clone_from(&memory.queue);
+        let left = memory.not_before.and_then(|until| Duration::try_from(until.duration_since(Timestamp::now())).ok());
+        self.not_before = left.map(|left| Instant::now() + left.min(MAX_POLL_AFTER));
     }
 
     /// Whether its platform may be asked again.

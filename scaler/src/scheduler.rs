@@ -1,7 +1,7 @@
 //! All pools together: who ticks when.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -17,7 +17,10 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, interval_at, sleep_until, timeout_at},
 };
 
-use crate::pool::{Pool, TickContext, groups_of};
+use crate::{
+    memory::PoolMemory,
+    pool::{Pool, TickContext, groups_of},
+};
 
 /// How long after the beginning of a pool's tick a hint may begin the next one.
 const HINT_INTERVAL: Duration = Duration::from_secs(1);
@@ -67,6 +70,20 @@ impl Scheduler {
         self.release().await;
         failed.sort();
         failed
+    }
+
+    /// What the pools remember for a later run.
+    pub(crate) fn memory(&self) -> BTreeMap<String, PoolMemory> {
+        self.idle.iter().map(|pool| (pool.settings.name.clone(), pool.memory())).collect()
+    }
+
+    /// The pools take over what an earlier run remembered.
+    pub(crate) fn recall(&mut self, memory: &BTreeMap<String, PoolMemory>) {
+        for pool in &mut self.idle {
+            if let Some(memory) = memory.get(&pool.settings.name) {
+                pool.recall(memory);
+            }
+        }
     }
 
     /// Gives back what platforms hold for this scaler alone.

@@ -9,6 +9,7 @@ mod outlook;
 mod partial;
 mod raising;
 mod releasing;
+mod remembering;
 mod rotation;
 mod standby;
 mod turns;

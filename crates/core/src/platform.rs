@@ -117,6 +117,15 @@ pub trait Queue: Exchange<Output = Reading> + fmt::Debug {
     fn release(&mut self) -> Option<Call<()>> {
         None
     }
+
+    /// What makes the next reading cheaper, as text for [`recall`](Self::recall) of a later queue with the same settings: the pages that it need
+    /// not read again. No secret. `None`: there is nothing.
+    fn memory(&self) -> Option<String> {
+        None
+    }
+
+    /// Takes over what an earlier queue remembered. What cannot be read counts as nothing.
+    fn recall(&mut self, _memory: &str) {}
 }
 
 /// Who the agent is, for the platform.

@@ -25,7 +25,7 @@ const RELEASE: Duration = Duration::from_secs(5);
 /// A platform's wish for no more than this is about an even pace.
 const PACE: Duration = Duration::from_secs(10);
 /// The longest that a platform's wish to be left alone is honoured.
-const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
+pub(super) const MAX_POLL_AFTER: Duration = Duration::from_secs(600);
 
 /// Why a queue was not read.
 pub(crate) enum Unread {
@@ -50,6 +50,9 @@ impl Pool {
                 Some(queue) => queue,
                 None => self.open(context, until).await.map_err(Unread::Failed)?,
             };
+            if let Some(memory) = self.recalled.take() {
+                queue.recall(&memory);
+            }
             let left = |until: Instant| until.saturating_duration_since(Instant::now());
             let time = (left(started + enough(context.deadline)), left(until));
             let read = Box::pin(context.driver.complete_sharing(queue.as_mut(), time, &room)).await;

@@ -369,6 +369,21 @@ impl<S: Source> Queue for Survey<S> {
         S::PLATFORM
     }
 
+    fn memory(&self) -> Option<String> {
+        let known: Vec<_> = self.known.iter().collect();
+        serde_json::to_string(&(self.number, known)).ok()
+    }
+
+    fn recall(&mut self, memory: &str) {
+        type Memory<L> = (u32, Vec<(L, KnownList<L>)>);
+        if let Ok((number, known)) = serde_json::from_str::<Memory<S::List>>(memory) {
+            self.number = number;
+            self.known = known.into_iter().collect();
+            // How long ago that was nobody knows: each list is asked for, and only its tags say that it is as it was.
+            self.known.values_mut().for_each(|known| known.read = 0);
+        }
+    }
+
     fn waits(&mut self) -> Option<Waits> {
         self.waits.told()
     }

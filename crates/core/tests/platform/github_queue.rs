@@ -177,6 +177,12 @@ fn unchanged_lists_are_not_read_again_and_not_charged() {
     assert_eq!((reading.demand.queued, reading.missing.map(|missing| missing.kind)), (1, Some(ErrorKind::Server)));
     let (result, requests) = script(&mut queue, unchanged());
     assert_eq!((result, requests.len()), (Ok(demand(1, 0)), 6));
+    // Nor by a later queue that takes over what this one remembers.
+    let mut later = open(settings());
+    later.recall(&queue.memory().expect("pages with tags"));
+    let (result, requests) = script(&mut later, unchanged());
+    assert_eq!(result, Ok(demand(1, 0)));
+    assert!(requests.iter().all(|request| header(request, "if-none-match").is_some()));
 }
 
 #[test]

@@ -197,6 +197,27 @@ fn an_unchanged_page_counts_as_before_with_its_next_page() {
 }
 
 #[test]
+fn a_later_queue_need_not_read_again_what_an_earlier_one_remembers() {
+    let mut queue = open(settings(project("12")));
+    let page = reply(200, &[("etag", "W/\"one\""), ("x-next-page", "")], &waiting([1, 2]));
+    assert_eq!(script(&mut queue, [page]).0, Ok(demand(2, 0)));
+    let memory = queue.memory().expect("a page with a tag");
+    assert!(!memory.contains(TOKEN), "{memory}");
+
+    let mut later = open(settings(project("12")));
+    later.recall(&memory);
+    let (result, requests) = script(&mut later, [reply(304, &[], "")]);
+    assert_eq!(header(&requests[0], "if-none-match"), Some("W/\"one\""));
+    assert_eq!(result, Ok(demand(2, 0)));
+    for nonsense in ["", "{}", "[1]", "[1,[[\"Jobs\",{}]]]"] {
+        let mut later = open(settings(project("12")));
+        later.recall(nonsense);
+        let (result, requests) = script(&mut later, [ok(&waiting([1]))]);
+        assert_eq!((result, header(&requests[0], "if-none-match")), (Ok(demand(1, 0)), None), "{nonsense}");
+    }
+}
+
+#[test]
 fn entity_tags_outlive_a_failed_reading() {
     let mut queue = open(settings(Scope::Projects(["12", "13"].map(str::to_owned).into())));
     let tagged = reply(200, &[("etag", "\"a\"")], &waiting([1]));

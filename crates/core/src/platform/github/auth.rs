@@ -270,6 +270,14 @@ impl<Q: Queue> Queue for Authorised<Q> {
         let call = self.inner.release()?;
         Some(Box::new(self.beside(call)))
     }
+
+    fn memory(&self) -> Option<String> {
+        self.inner.memory()
+    }
+
+    fn recall(&mut self, memory: &str) {
+        self.inner.recall(memory);
+    }
 }
 
 fn with_headers(request: Request, token: &str) -> Request {

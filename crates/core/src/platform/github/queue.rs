@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use super::{
     GitHubAuth, GitHubQueueSettings, GitHubScope, NAME, UNAUTHORIZED,
@@ -59,14 +60,37 @@ struct Repositories {
 }
 
 /// A list of GitHub. Repositories are `OWNER/REPO`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum List {
     /// The jobs of a run.
-    Jobs { repository: Arc<str>, run: u64 },
+    Jobs {
+        #[serde(with = "shared")]
+        repository: Arc<str>,
+        run: u64,
+    },
     /// The runs of a repository in the state at this place in [`STATUSES`].
-    Runs { status: usize, repository: Arc<str> },
+    Runs {
+        status: usize,
+        #[serde(with = "shared")]
+        repository: Arc<str>,
+    },
     /// The repositories.
     Repositories,
+}
+
+/// Text that many lists share, as text.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Arc::from)
+    }
 }
 
 /// The lists of the runs of a repository.

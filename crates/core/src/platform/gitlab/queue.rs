@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use super::{GitLabQueueSettings, NAME, Scope, context, jobs, quota::Quota, settings::check_access_token};
 use crate::{
@@ -46,7 +47,7 @@ struct Projects {
 }
 
 /// A list of GitLab.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum List {
     /// The jobs of a project that wait or run.
     Jobs(Project),
@@ -55,7 +56,7 @@ enum List {
 }
 
 /// A project of the pool.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Project {
     /// Its id or its path, as it stands in URLs.
     key: String,

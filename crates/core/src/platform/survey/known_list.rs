@@ -1,10 +1,12 @@
 //! What is known of one list.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Items, MOST_BYTES, PAGE, SHRINK};
 use crate::platform::answer::Stage;
 
 /// A list as it was read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct KnownList<L> {
     pages: Vec<Page<L>>,
     /// The reading in which it was read to its end; 0 for never.
@@ -16,7 +18,7 @@ pub(super) struct KnownList<L> {
 }
 
 /// Whose turn it is: the least comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Turn {
     /// The reading in which it was tried last; 0 for never.
     tried: u32,
@@ -25,7 +27,7 @@ pub(super) struct Turn {
 }
 
 /// A page as it was read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Page<L> {
     pub url: String,
     /// Its entity tag; empty when it must be read anew each time.

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     exchange::{ExchangeError, Reply, Request},
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// What stands on a page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Items<L> {
     /// Further lists to read.
     pub lists: Vec<L>,
@@ -35,7 +36,7 @@ pub(crate) enum Gone<L> {
 /// What a platform's codec knows of its lists.
 pub(crate) trait Source: fmt::Debug + Send {
     /// Names a list. Of those that wait to be read equally long, the least comes first.
-    type List: Clone + Ord + fmt::Debug + Send;
+    type List: Clone + Ord + fmt::Debug + Send + Serialize + DeserializeOwned;
 
     /// The platform's name in settings and logs.
     const PLATFORM: &'static str;

@@ -1,0 +1,71 @@
+//! What `once --state` keeps between two runs, so that a run from a timer costs what a tick of `watch` does.
+
+use std::{collections::BTreeMap, fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What all pools remember, by their names.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// Which version wrote it: no other one reads it.
+    version: String,
+    pub(crate) pools: BTreeMap<String, PoolMemory>,
+}
+
+/// What one pool remembers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PoolMemory {
+    /// The platform's settings when it was read: for others it is worth nothing.
+    pub(crate) settings: String,
+    /// Until when the platform wishes to be left alone.
+    pub(crate) not_before: Option<Timestamp>,
+    /// The queue's own.
+    pub(crate) queue: Option<String>,
+}
+
+impl Memory {
+    /// Of these pools.
+    pub(crate) fn of(pools: BTreeMap<String, PoolMemory>) -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), pools }
+    }
+
+    /// Reads a file. Without one, and with one that cannot be read, there is nothing; the latter is said.
+    pub(crate) fn read(path: &Path) -> Self {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::default(),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "what earlier runs remembered cannot be read, and is left out");
+                return Self::default();
+            }
+        };
+        match serde_json::from_str::<Self>(&text) {
+            Ok(memory) if memory.version == env!("CARGO_PKG_VERSION") => memory,
+            Ok(memory) => {
+                tracing::debug!(version = memory.version, "another version wrote the state");
+                Self::default()
+            }
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "what earlier runs remembered is no state of this program, and is left out");
+                Self::default()
+            }
+        }
+    }
+
+    /// Writes it as a whole file, for its owner alone. That it cannot be written is said, and costs the next run a little.
+    pub(crate) fn write(&self, path: &Path) {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}", std::process::id()));
+        let draft = path.with_file_name(name);
+        let written = serde_json::to_vec(self).map_err(io::Error::from).and_then(|text| {
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+            file.write_all(&text)?;
+            fs::rename(&draft, path)
+        });
+        if let Err(error) = written {
+            let _ = fs::remove_file(&draft);
+            tracing::warn!(path = %path.display(), %error, "the state cannot be written: the next run reads everything anew");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `once --state`: what one run leaves for the next.
+
+use std::os::unix::fs::PermissionsExt;
+
+use lightsout_io::testing::{Answer, Server};
+
+use super::*;
+use crate::memory::{Memory, PoolMemory};
+
+type Memories = BTreeMap<String, PoolMemory>;
+
+/// One run with these tags on a GitLab, and what it leaves.
+async fn run(url: &str, tags: &str, memory: &Memories) -> Memories {
+    let text = format!(
+        "[[pool]]\ngroup = 'a'\n[pool.platform.gitlab]\nurl = '{url}'\ntoken = 'glpat-secret'\nprojects = ['1']\ntags = ['{tags}']\n"
+    );
+    let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+    let context = context(&settings, &FakeGroups::of(&["a"]));
+    let mut scheduler = Scheduler::new(Rc::new(context), Pool::all(settings.pools.clone()));
+    scheduler.recall(memory);
+    assert_eq!(scheduler.once(|_| {}).await, []);
+    scheduler.memory()
+}
+
+#[tokio::test]
+async fn the_next_run_need_not_read_again_what_has_not_changed() {
+    let server = Server::start(|seen, _| match seen.headers.get("if-none-match") {
+        Some(_) => Answer::status(304, ""),
+        None => Answer::with(200, ("etag", "\"one\""), "[]"),
+    })
+    .await;
+    let conditional =
+        || server.seen().iter().map(|seen| seen.headers.contains_key("if-none-match")).collect::<Vec<_>>();
+    let memory = run(&server.url, "linux", &Memories::new()).await;
+    assert!(!format!("{memory:?}").contains("glpat-secret"), "{memory:?}");
+    let memory = run(&server.url, "linux", &memory).await;
+    assert_eq!(conditional(), [false, true]);
+    run(&server.url, "other", &memory).await;
+    assert_eq!(conditional(), [false, true, false], "what other settings counted is worth nothing");
+}
+
+#[tokio::test]
+async fn the_next_run_leaves_a_platform_alone_that_wishes_it() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let error = ExchangeError::new(ErrorKind::Throttled(Some(Duration::from_secs(300))), "429");
+    let mut first = scheduler(&settings, context(&settings, &groups), vec![Answers(Err(error), None)]);
+    assert_eq!(ticked(&mut first).await.len(), 1);
+    let mut second = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
+    second.recall(&first.memory());
+    assert_eq!(ticked(&mut second).await.len(), 0);
+    assert!(second.memory()["a"].not_before.is_some(), "and so does the one after it");
+}
+
+#[test]
+fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("state.json");
+    assert!(Memory::read(&path).pools.is_empty());
+    let pool = PoolMemory { settings: "x".into(), not_before: None, queue: Some("y".into()) };
+    Memory::of(BTreeMap::from([("a".to_owned(), pool.clone())])).write(&path);
+    assert_eq!(Memory::read(&path).pools, BTreeMap::from([("a".to_owned(), pool)]));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "no draft is left");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for wrong in [text.replace(env!("CARGO_PKG_VERSION"), "0.0.1"), text[1..].to_owned(), String::new()] {
+        std::fs::write(&path, wrong).unwrap();
+        assert!(Memory::read(&path).pools.is_empty());
+    }
+    // It is no reason to fail.
+    Memory::default().write(&home.path().join("none/state.json"));
+}
