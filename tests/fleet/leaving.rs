@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lightsout_localcloud::fleet::JobState;
 use serde_json::json;
 
-use crate::rig::{Fleet, UNKIND, agent_field, instance, living, phase};
+use crate::rig::{Fleet, UNKIND, agent_field, http, instance, living, phase};
 
 #[test]
 fn an_operator_who_scales_in_ends_nobody_at_work() {
@@ -43,6 +43,36 @@ fn a_refresh_replaces_everyone_and_loses_nothing() {
     fleet.ok("down");
     let ended = fleet.ended();
     assert_eq!(ended.well()["jobs"]["done"], 6);
+}
+
+#[test]
+fn a_destroy_that_lifts_protection_waits_for_the_jobs_behind_the_hook() {
+    let mut fleet = Fleet::up(&format!("--jobs 2 --max 2 --job-seconds 8 {UNKIND}"));
+    let busy: Vec<String> = fleet.until("two busy instances", |fleet| {
+        let busy: Vec<_> = living(fleet).filter(|it| phase(it) == "busy").map(|it| it.id.clone()).collect();
+        (busy.len() == 2).then_some(busy)
+    });
+    // As Terraform's provider does it: all sizes to 0, then no member protected, then it waits until the group is empty.
+    let call = |form: &str| {
+        let (status, body) =
+            http::send("POST", fleet.url(), "application/x-www-form-urlencoded", form).expect("an answer");
+        assert_eq!(status, 200, "{body}");
+    };
+    call(
+        "Action=UpdateAutoScalingGroup&Version=2011-01-01&AutoScalingGroupName=lightsout-demo&MinSize=0&MaxSize=0&DesiredCapacity=0",
+    );
+    call(&format!(
+        "Action=SetInstanceProtection&Version=2011-01-01&AutoScalingGroupName=lightsout-demo&ProtectedFromScaleIn=false\
+         &InstanceIds.member.1={}&InstanceIds.member.2={}",
+        busy[0], busy[1]
+    ));
+    fleet.until("both to end behind the hook", |fleet| {
+        let waiting = busy.iter().filter(|id| instance(fleet, id).state == "Terminating:Wait").count();
+        (waiting == 2).then(|| assert_eq!(fleet.queue.done, 0, "no job has ended yet"))
+    });
+    let ended = fleet.ended();
+    let summary = ended.all_done();
+    assert_eq!((&summary["jobs"]["done"], &summary["instances"]["final"]), (&2.into(), &0.into()), "{summary}");
 }
 
 #[test]
