@@ -32,6 +32,7 @@ module "pool" {
   webhook                  = var.webhook
   image_id                 = var.image_id
   image_name               = var.image_name
+  boot_bundle              = var.boot_bundle
   image_owners             = var.image_owners
   architecture             = var.architecture
   instance_types           = var.instance_types
@@ -97,4 +98,6 @@ module "scaler" {
   role_arn             = var.scaler_role_arn
   permissions_boundary = var.permissions_boundary
   role_path            = var.role_path
+  monitoring           = var.scaler_monitoring
+  alarm_actions        = var.scaler_alarm_actions
 }

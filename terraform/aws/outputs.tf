@@ -68,6 +68,11 @@ output "lifecycle_hook_name" {
 output "scaler_function_name" {
   description = "The function's name."
   value       = module.scaler.function_name
+
+  precondition {
+    condition     = var.platform == "command" || length(var.scaler_secrets) > 0
+    error_message = "scaler_secrets is empty, and nobody tells the scaler of ${var.platform} how many jobs wait: name where its secret is, such as { token = { ssm = \"/ci/read-token\" } }. For a pool without a scaler call modules/pool."
+  }
 }
 
 output "scaler_function_arn" {
@@ -108,4 +113,14 @@ output "scaler_policy" {
 output "scaler_settings" {
   description = "The scaler's settings as they are written, without any secret."
   value       = module.scaler.settings
+}
+
+output "scaler_alarm_names" {
+  description = "The alarms' names."
+  value       = module.scaler.alarm_names
+}
+
+output "scaler_dashboard_names" {
+  description = "The dashboards' names, one for each pool."
+  value       = module.scaler.dashboard_names
 }

@@ -51,7 +51,7 @@ variable "launch_hook" {
   type        = bool
   default     = false
   nullable    = false
-  description = "Whether the group is born with a launch hook as well, so that an instance counts only once its agent says so. A group that is there keeps what it was born with."
+  description = "Whether the group is born with a launch hook as well: an instance is in service only once its agent is ready for jobs, and is replaced at once when its boot fails. A group that is there keeps what it was born with."
 }
 
 variable "enabled_metrics" {
@@ -219,6 +219,17 @@ variable "image_owners" {
   default     = ["self"]
   nullable    = false
   description = "Whose images count with image_name."
+}
+
+variable "boot_bundle" {
+  type = object({
+    bucket  = string
+    key     = string
+    version = string
+    sha256  = string
+  })
+  default     = null
+  description = "Instead of an image of one's own: image_id is the vendor's Amazon Linux 2023, Ubuntu 24.04 or Debian 12, and each instance makes itself at its first start with this file, which `packer build -only=null.bundle` makes: bucket, key, the object's version, and its SHA-256 in hex. Minutes instead of seconds, and what it installs is as new as that day."
 }
 
 variable "architecture" {
@@ -442,7 +453,7 @@ variable "logs" {
   type        = bool
   default     = true
   nullable    = false
-  description = "Whether there is a log group, lightsout/NAME, that the instances may write to: for an image with the CloudWatch agent."
+  description = "Whether there is a log group, lightsout/NAME, to which agents write their records (docs/records.md), and an image with the CloudWatch agent its logs."
 }
 
 variable "log_retention_days" {
@@ -586,4 +597,18 @@ variable "scaler_role_arn" {
   default     = ""
   nullable    = false
   description = "A role of yours instead of a new one; it needs what the output scaler_policy says."
+}
+
+variable "scaler_monitoring" {
+  type        = bool
+  default     = true
+  nullable    = false
+  description = "Whether there are alarms for the function and for each pool, a dashboard for each pool, and the scaler's own metrics for them, which CloudWatch charges for by their number."
+}
+
+variable "scaler_alarm_actions" {
+  type        = list(string)
+  default     = []
+  nullable    = false
+  description = "Whom alarms tell, and tell again when all is well: ARNs, such as an SNS topic's."
 }

@@ -132,8 +132,35 @@ def versions():
         wrong.append("terraform/aws: the three versions.tf differ")
 
 
+def rights():
+    """Whoever makes the roles by hand, from the README, gives them what the modules do."""
+    by_hand, service = set(), ""
+    readme = (ROOT / "README.md").read_text()
+    for who, actions in re.findall(r"^\| ((?:instance|scaler)[^|]*?) \| ([^|]*) \|", readme[readme.index("**Rights.**") :], re.M):
+        for action in re.findall(r"`([\w:]+)`", actions):
+            service = action.partition(":")[0] if ":" in action else service
+            for side in ("instance", "scaler"):
+                if side in who:
+                    by_hand.add((side.replace("instance", "agent"), f"{service}:{action.rpartition(':')[2]}"))
+    table = (AWS / "README.md").read_text()
+    modules = set(re.findall(r"^\| (agent|scaler) \| `([\w:]+)` \|", table[table.index("<!-- rights -->") : table.index("<!-- /rights -->")], re.M))
+    assert len(by_hand) > 20
+    for side, action in sorted(by_hand - modules):
+        wrong.append(f"terraform/aws/README.md: no row for {action} of the {side}, which README.md has")
+
+    # And nothing is allowed that no code calls, but for what Lambda does for a function in a VPC.
+    code = "".join(file.read_text() for file in (ROOT / "crates/cloud/src/aws").rglob("*.rs"))
+    called = set(re.findall(r'"((?:autoscaling|ec2):[A-Z][A-Za-z]*[a-z])"', code))
+    allowed = {action for _, action in modules if re.match("autoscaling:|ec2:", action)}
+    allowed -= {f"ec2:{name}" for name in ("AssignPrivateIpAddresses", "UnassignPrivateIpAddresses", "DescribeSubnets")}
+    allowed -= {action for action in allowed if action.endswith(("NetworkInterface", "NetworkInterfaces"))}
+    for action in sorted(called ^ allowed):
+        wrong.append(f"terraform/aws/README.md: {action} is {'called and not allowed' if action in called else 'allowed and never called'}")
+
+
 def main():
     platforms()
+    rights()
     root_variables()
     root_passes_on()
     versions()

@@ -134,12 +134,22 @@ def template(plan, address, values):
     lines = base64.b64decode(values["user_data"]).decode().partition("\n")
     must(lines[0] == "#cloud-config", "user data is no cloud-config")
     data = json.loads(lines[2])
-    must(set(data) == {"write_files"}, f"user data does more than write files: {sorted(data)}")
-    for file in data.get("write_files", []):
+    files = data.get("write_files", [])
+    if "runcmd" in data:
+        # Without an image: this one program, and what it fetches is named by version and hash.
+        program = [file for file in files if file["path"] == "/opt/lightsout/boot.py"]
+        must(len(program) == 1 and program[0]["content"] == (ROOT / "terraform/aws/modules/pool/boot.py").read_text(), "another program in user data")
+        ran = data["runcmd"][0] if len(data["runcmd"]) == 1 else []
+        must(ran[:2] == ["python3", "/opt/lightsout/boot.py"] and len(ran) == 6, "it runs something else")
+        must(ran and re.fullmatch("[0-9a-f]{64}", ran[-1]), "what it fetches is not named by its hash")
+        files = [file for file in files if file not in program]
+    must(set(data) <= {"write_files", "runcmd"} and "write_files" in data, f"user data does more than write files: {sorted(data)}")
+    must(len(values["user_data"]) <= 16384 * 4 // 3, "user data has more than 16 KiB")
+    for file in files:
         must(re.fullmatch(r"/etc/lightsout/agent\.d/[56]0-module\.toml", file["path"]), f"user data writes {file['path']}")
         must(file["permissions"] == "0600" and not file.get("owner") and not file.get("defer"), f"{file['path']} is another's, or late")
         must(not re.search(r"^\s*\w*(token|key|secret)\w*\s*=\s*[\"']", file["content"], re.M | re.I) or "api_key_id" in file["content"], "a secret in user data")
-    return data.get("write_files", [])
+    return files
 
 
 def policies(plan, address, text, side, actions):
@@ -224,6 +234,10 @@ def like_up(plan):
         }
         for name, value in pairs.items():
             plan.must(facts[name] == value, address, f"{name} is {value}, and {facts[name]} with `lightsout up`")
+        ready = re.search(r'LAUNCH_HOOK: &str = "([^"]*)"', source)[1]
+        for launch in values["initial_lifecycle_hook"]:
+            if launch["lifecycle_transition"] == "autoscaling:EC2_INSTANCE_LAUNCHING":
+                plan.must(launch["name"] == ready and launch["default_result"] == "ABANDON", address, "its launch hook is another than that of `lightsout up`")
     for address, values in plan.of("aws_launch_template"):
         metadata = one(values["metadata_options"])
         pairs = {

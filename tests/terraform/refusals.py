@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A check that takes everything proves nothing: each of these changes to the modules must be refused, by Terraform or by what must hold of a plan.
-refusals.py WORK, where tests/terraform/run has copied the modules to WORK/aws, initialised the example gitlab and serves the provider.
+refusals.py WORK, where tests/terraform/run has copied the modules to WORK/repository, initialised the example gitlab and serves the provider.
 """
 
 import os
@@ -84,7 +84,8 @@ def changed(work, file, old, new):
     """The modules with one change, beside the unchanged ones."""
     folder = work / "changed"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(work / "aws", folder, symlinks=True)
+    shutil.copytree(work / "repository", folder, symlinks=True)
+    folder = folder / "terraform/aws"
     text = (folder / file).read_text()
     assert old in text, f"{file} has no {old!r}: this change must follow it"
     (folder / file).write_text(text.replace(old, new, 1) if old else text + new)

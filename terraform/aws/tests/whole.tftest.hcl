@@ -52,3 +52,11 @@ run "what_is_left_out_is_the_modules_default" {
     error_message = "null is no value of its own"
   }
 }
+
+run "a_scaler_that_may_ask_nobody" {
+  command = plan
+  variables {
+    scaler_secrets = {}
+  }
+  expect_failures = [output.scaler_function_name]
+}

@@ -1,4 +1,4 @@
-# Graviton: image, types and function for arm64.
+# Graviton: image, types and function for arm64. With a launch hook: an instance is in service once its agent is ready for jobs.
 
 terraform {
   required_version = ">= 1.6"
@@ -42,6 +42,7 @@ module "ci" {
 
   architecture        = "arm64"
   scaler_architecture = "arm64"
+  launch_hook         = true
 
   platform = "gitlab"
   platform_settings = {

@@ -134,7 +134,7 @@ resource "aws_autoscaling_group" "pool" {
   }
 
   dynamic "initial_lifecycle_hook" {
-    for_each = var.launch_hook ? ["lightsout-launch"] : []
+    for_each = var.launch_hook ? ["lightsout-ready"] : []
     content {
       name                 = initial_lifecycle_hook.value
       lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"

@@ -102,6 +102,12 @@ locals {
       Action   = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
       Resource = "arn:${local.partition}:s3:::${var.cache_bucket}/*"
     }],
+    var.boot_bundle == null ? [] : [{
+      Sid      = "Bundle"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:GetObjectVersion"]
+      Resource = "arn:${local.partition}:s3:::${try(var.boot_bundle.bucket, "")}/${try(var.boot_bundle.key, "")}"
+    }],
   )
   agent_policy = jsonencode({ Version = "2012-10-17", Statement = local.agent_statements })
 }

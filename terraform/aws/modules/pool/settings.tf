@@ -46,7 +46,10 @@ locals {
   ]
 
   agent_toml = join("\n", concat(
-    ["# Written by the Terraform module's user data.", "[platform.${var.platform}]"],
+    ["# Written by the Terraform module's user data."],
+    var.launch_hook && local.create_group ? ["[agent]", "launch_hook = \"lightsout-ready\""] : [],
+    var.logs ? ["[records]", "log_group = ${jsonencode(aws_cloudwatch_log_group.instances[0].name)}"] : [],
+    ["[platform.${var.platform}]"],
     local.platform_toml.agent, local.cache_toml, [""],
   ))
 
@@ -83,10 +86,16 @@ locals {
     ["[pool.platform.${var.platform}]"], local.platform_toml.scaler, local.webhook_toml, [""],
   ))
 
-  user_data = "#cloud-config\n${jsonencode({
-    write_files = concat(
-      [{ path = "/etc/lightsout/agent.d/50-module.toml", permissions = "0600", content = local.agent_toml }],
-      var.agent_settings == "" ? [] : [{ path = "/etc/lightsout/agent.d/60-module.toml", permissions = "0600", content = var.agent_settings }],
-    )
-  })}\n"
+  # Without a bundle nothing is run: the image has all, and user data says what differs.
+  boot = var.boot_bundle == null ? null : ["python3", "/opt/lightsout/boot.py", var.boot_bundle.bucket, var.boot_bundle.key, var.boot_bundle.version, var.boot_bundle.sha256]
+  user_data = "#cloud-config\n${jsonencode(merge(
+    {
+      write_files = concat(
+        [{ path = "/etc/lightsout/agent.d/50-module.toml", permissions = "0600", content = local.agent_toml }],
+        var.agent_settings == "" ? [] : [{ path = "/etc/lightsout/agent.d/60-module.toml", permissions = "0600", content = var.agent_settings }],
+        local.boot == null ? [] : [{ path = "/opt/lightsout/boot.py", permissions = "0700", content = file("${path.module}/boot.py") }],
+      )
+    },
+    local.boot == null ? {} : { runcmd = [local.boot] },
+  ))}\n"
 }

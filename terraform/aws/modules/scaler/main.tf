@@ -15,6 +15,8 @@ locals {
 
   settings = join("\n", concat(
     ["tick = ${jsonencode(var.tick)}", "deadline = ${jsonencode(var.deadline)}"],
+    # Unless the settings say something of metrics themselves.
+    var.monitoring && !can(regex("(?m)^\\s*\\[?metrics\\b", var.settings)) ? ["metrics.emf = true"] : [],
     var.settings == "" ? [] : [var.settings],
     var.pools[*].settings,
   ))

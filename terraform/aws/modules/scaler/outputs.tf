@@ -42,3 +42,13 @@ output "settings" {
   description = "The scaler's settings as they are written, without any secret."
   value       = local.settings
 }
+
+output "alarm_names" {
+  description = "The alarms' names."
+  value       = [for alarm in concat(values(aws_cloudwatch_metric_alarm.scaler), values(aws_cloudwatch_metric_alarm.pool)) : alarm.alarm_name]
+}
+
+output "dashboard_names" {
+  description = "The dashboards' names, one for each pool."
+  value       = [for dashboard in aws_cloudwatch_dashboard.pool : dashboard.dashboard_name]
+}

@@ -227,3 +227,23 @@ variable "role_path" {
   nullable    = false
   description = "The path of these roles."
 }
+
+# ---- who is told
+
+variable "monitoring" {
+  type        = bool
+  default     = true
+  nullable    = false
+  description = "Whether there are alarms for the function and for each pool, a dashboard for each pool, and the scaler's own metrics for them, which CloudWatch charges for by their number."
+}
+
+variable "alarm_actions" {
+  type        = list(string)
+  default     = []
+  nullable    = false
+  description = "Whom alarms tell, and tell again when all is well: ARNs, such as an SNS topic's."
+  validation {
+    condition     = alltrue([for arn in var.alarm_actions : startswith(arn, "arn:")])
+    error_message = "alarm_actions are ARNs, such as arn:aws:sns:REGION:ACCOUNT:NAME."
+  }
+}

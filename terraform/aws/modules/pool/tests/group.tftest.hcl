@@ -222,3 +222,29 @@ run "gitlabs_cache" {
     error_message = "the role may, and the runner knows"
   }
 }
+
+run "without_an_image_the_instance_runs_one_file_and_no_other" {
+  command = plan
+  variables {
+    boot_bundle = { bucket = "b", key = "k", version = "v1", sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+  }
+  assert {
+    condition     = yamldecode(base64decode(aws_launch_template.pool.user_data)).runcmd == [["python3", "/opt/lightsout/boot.py", "b", "k", "v1", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]]
+    error_message = "by its version and hash"
+  }
+  assert {
+    condition     = strcontains(output.agent_policy, "arn:aws:s3:::b/k\"")
+    error_message = "which it may read, and nothing else there"
+  }
+}
+
+run "a_group_keeps_the_hooks_that_it_was_born_with" {
+  command = plan
+  variables {
+    launch_hook = true
+  }
+  assert {
+    condition     = [for hook in aws_autoscaling_group.pool[0].initial_lifecycle_hook : hook.name] == ["lightsout-drain"]
+    error_message = "another hook would replace the group, and end its instances"
+  }
+}

@@ -543,3 +543,11 @@ run "github_on_ipv6_alone" {
   }
   expect_failures = [aws_launch_template.pool]
 }
+
+run "a_bundle_without_its_version" {
+  command = plan
+  variables {
+    boot_bundle = { bucket = "b", key = "k", version = "", sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+  }
+  expect_failures = [var.boot_bundle]
+}

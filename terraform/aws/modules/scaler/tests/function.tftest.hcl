@@ -122,3 +122,75 @@ run "settings_in_a_bucket" {
     error_message = "and may read that object alone"
   }
 }
+
+run "alarms" {
+  command = plan
+  variables {
+    alarm_actions = ["arn:aws:sns:eu-central-1:123456789012:ops"]
+  }
+  assert {
+    condition     = { for name, alarm in aws_cloudwatch_metric_alarm.scaler : name => alarm.metric_name } == { errors = "Errors", silence = "Invocations", throttles = "Throttles" }
+    error_message = "it fails, is silent, is throttled"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.scaler["silence"].treat_missing_data == "breaching"
+    error_message = "a function that is not invoked has no metrics at all"
+  }
+}
+
+run "alarms_follow_the_schedule" {
+  command = plan
+  variables {
+    schedule = "rate(5 minutes)"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.scaler["silence"].period == 300
+    error_message = "four minutes without an invocation are no silence then"
+  }
+}
+
+run "no_alarms" {
+  command = plan
+  variables {
+    monitoring = false
+  }
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.scaler) + length(aws_cloudwatch_metric_alarm.pool) + length(aws_cloudwatch_dashboard.pool) == 0
+    error_message = "one variable switches them off"
+  }
+  assert {
+    condition     = !strcontains(output.settings, "metrics")
+    error_message = "and what they would cost"
+  }
+}
+
+run "each_pool_has_its_dashboard_and_alarms" {
+  command = plan
+  assert {
+    condition     = keys(aws_cloudwatch_dashboard.pool) == ["ci-linux"] && aws_cloudwatch_dashboard.pool["ci-linux"].dashboard_name == "ci-scaler-ci-linux"
+    error_message = "one for each"
+  }
+  assert {
+    condition     = !strcontains(aws_cloudwatch_dashboard.pool["ci-linux"].dashboard_body, "$${") && strcontains(aws_cloudwatch_dashboard.pool["ci-linux"].dashboard_body, "ci-linux")
+    error_message = "filled in"
+  }
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.pool) > 0 && alltrue([for name, alarm in aws_cloudwatch_metric_alarm.pool : endswith(name, "-ci-linux") && length([for query in alarm.metric_query : query if query.return_data]) == 1])
+    error_message = "each alarm looks at one thing of this pool"
+  }
+  assert {
+    condition     = strcontains(output.settings, "metrics.emf = true")
+    error_message = "and the scaler writes what they look at"
+  }
+}
+
+run "metrics_that_are_said_stay_as_they_are" {
+  command = plan
+  variables {
+    settings = "[metrics]\nemf = false\n"
+  }
+  assert {
+    condition     = !strcontains(output.settings, "metrics.emf")
+    error_message = "a table said twice would be refused by the scaler"
+  }
+}

@@ -199,3 +199,11 @@ run "a_region_without_function_urls" {
   }
   expect_failures = [aws_lambda_function.scaler]
 }
+
+run "alarms_that_tell_nobody" {
+  command = plan
+  variables {
+    alarm_actions = ["ops@example.com"]
+  }
+  expect_failures = [var.alarm_actions]
+}

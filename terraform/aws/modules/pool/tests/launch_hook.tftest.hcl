@@ -1,0 +1,44 @@
+# A new group may be born with a launch hook, which the agent answers.
+
+mock_provider "aws" {
+  mock_data "aws_ami" {
+    defaults = { architecture = "x86_64", root_device_name = "/dev/xvda" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
+  mock_data "aws_region" {
+    defaults = { region = "eu-central-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_subnet" {
+    defaults = { vpc_id = "vpc-0123456789abcdef0" }
+  }
+}
+
+variables {
+  name              = "ci-linux"
+  image_id          = "ami-0123456789abcdef0"
+  subnet_ids        = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"]
+  platform          = "gitlab"
+  platform_settings = { url = "https://gitlab.example.com", group = "my-team", tags = ["linux"] }
+  agent_secrets     = { token = { ssm = "/ci/runner-token" } }
+  scaler_secrets    = { token = { secretsmanager = "ci", key = "read" } }
+}
+
+run "a_launch_hook_that_the_agent_answers" {
+  command = plan
+  variables {
+    launch_hook = true
+  }
+  assert {
+    condition     = sort([for hook in aws_autoscaling_group.pool[0].initial_lifecycle_hook : hook.name]) == tolist(["lightsout-drain", "lightsout-ready"])
+    error_message = "born with both"
+  }
+  assert {
+    condition     = strcontains(local.agent_toml, "launch_hook = \"lightsout-ready\"")
+    error_message = "and the agent is told which to answer"
+  }
+}
