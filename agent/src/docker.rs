@@ -4,10 +4,16 @@ use std::{collections::HashMap, path::Path, sync::Mutex, time::Duration};
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
-    query_parameters::{EventsOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder},
+    query_parameters::{
+        EventsOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder, PruneBuildOptionsBuilder,
+        PruneContainersOptionsBuilder, PruneImagesOptionsBuilder,
+    },
 };
 use futures_util::StreamExt;
-use lightsout_core::activity::{Activity, JobId};
+use lightsout_core::{
+    activity::{Activity, JobId},
+    space::format_size,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -19,6 +25,9 @@ const TIMEOUT: Duration = Duration::from_millis(2_500);
 const STORM: u32 = 20;
 /// How long nobody listens after a storm began. The samples go on.
 const CALM: Duration = Duration::from_secs(2);
+
+/// The label of what is never removed.
+const KEEP: &str = "lightsout.keep";
 
 /// The pauses before the events are subscribed to again.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
@@ -132,6 +141,31 @@ impl Engine {
                 ),
                 Err(error) => tracing::debug!(id, error, "a job's container cannot be ended: it may be gone"),
             }
+        }
+    }
+
+    /// Removes stopped containers, unused images and the build cache, but for what is to be kept; what came of it, in words. Volumes with a name
+    /// are caches that somebody wants, and older engines do not tell them from others, so none is touched.
+    pub(crate) async fn prune(&self, limit: Duration) -> String {
+        let pruning = async {
+            let client = self.client().await?.with_timeout(limit);
+            let failed = |error: bollard::errors::Error| error.to_string();
+            let keep = ("label!".to_owned(), vec![KEEP.to_owned()]);
+            let unused = ("dangling".to_owned(), vec!["false".to_owned()]);
+            let containers = PruneContainersOptionsBuilder::default().filters(&HashMap::from([keep.clone()])).build();
+            let containers = client.prune_containers(Some(containers)).await.map_err(failed)?;
+            let images = PruneImagesOptionsBuilder::default().filters(&HashMap::from([keep, unused])).build();
+            let images = client.prune_images(Some(images)).await.map_err(failed)?;
+            // An engine without BuildKit has no such cache.
+            let cache = client.prune_build(Some(PruneBuildOptionsBuilder::default().all(true).build())).await;
+            let cache = cache.ok().and_then(|pruned| pruned.space_reclaimed);
+            let bytes = [containers.space_reclaimed, images.space_reclaimed, cache].into_iter().flatten();
+            Ok::<u64, String>(bytes.filter_map(|bytes| u64::try_from(bytes).ok()).sum::<u64>())
+        };
+        match timeout(limit, pruning).await {
+            Ok(Ok(bytes)) => format!("Docker has removed {}", format_size(bytes)),
+            Ok(Err(why)) => format!("the Docker engine at {} removes nothing: {why}", self.socket),
+            Err(_) => format!("the Docker engine at {} was not done within agent.clean_timeout", self.socket),
         }
     }
 

@@ -12,11 +12,12 @@ use lightsout_core::{
         action::Rung,
         event::Event,
         host::{
-            CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, Prepared,
-            RunnerSeen, Told,
+            CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
+            Prepared, RunnerSeen, Told,
         },
     },
     cloud::{CloudError, CloudErrorKind, Leave},
+    exchange::{ErrorKind, ExchangeError},
     platform::Launch,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -32,6 +33,7 @@ use crate::{
     process::Process,
     records::Delivery,
     runner_process::{RunnerProcess, last_words, unit_of},
+    space::Space,
 };
 
 /// How long the disk may take for the journal: well within the time that systemd gives the agent.
@@ -52,6 +54,7 @@ pub(crate) struct Effects {
     /// Why no runner may be started here, although one that runs is looked after.
     pub refused: Option<Arc<str>>,
     pub guard: Arc<Guard>,
+    pub space: Arc<Space>,
     pub life_sign: LifeSign,
     /// The operator's own program for each boot, if there is one.
     pub before_register: Option<Arc<BeforeRegister>>,
@@ -109,7 +112,11 @@ impl Effects {
                 Ok(None) => HostResult::Runner(Ok(None)),
                 Err(why) => HostResult::Runner(Err(why)),
             },
+            HostEffect::MakeRoom => HostResult::Done(self.space.make_room().await),
             HostEffect::StartRunner { stop_signal } => {
+                if let Err(why) = self.space.is_over() {
+                    return (HostResult::Done(Err(why)), None);
+                }
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
                 if let Some(why) = &self.refused {
                     return (HostResult::Done(Err(why.to_string())), None);
@@ -159,6 +166,12 @@ impl Effects {
                 None => self.runner.find_program(self.platform.program().as_deref()),
             }),
             HostEffect::OpenPlatform => HostResult::Platform(self.platform.open().await.map(|_| PlatformAnswer::Done)),
+            HostEffect::Platform { call: call @ (PlatformCall::Register | PlatformCall::Undrain), within } => {
+                HostResult::Platform(match self.space.is_over() {
+                    Ok(()) => self.platform.call(call, within, &self.launch).await,
+                    Err(why) => Err(ExchangeError::new(ErrorKind::Unreachable, why)),
+                })
+            }
             HostEffect::Platform { call, within } => {
                 HostResult::Platform(self.platform.call(call, within, &self.launch).await)
             }

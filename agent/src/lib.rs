@@ -33,6 +33,7 @@ mod runner_user;
 mod sampler;
 mod settings;
 mod signals;
+mod space;
 mod start;
 mod status;
 mod systemd;

@@ -40,6 +40,7 @@ use crate::{
     runner_process::{RunnerProcess, systemd_runs},
     runner_user::{self, RunnerUser, own_variables},
     sampler, settings, signals,
+    space::Space,
     status::StatusPublisher,
 };
 
@@ -170,6 +171,7 @@ pub(crate) async fn run_on(
     let before_register = before_register(&settings, &context)?;
     let platform =
         Arc::new(PlatformAccess::new(Arc::clone(&settings), context, secrets, engine.clone(), Arc::clone(&runner)));
+    let space = Arc::new(Space::new(&settings, engine.clone().filter(|_| settings.platform.uses_engine())));
     let (entries, entries_end) = mpsc::unbounded_channel();
     tokio::spawn(effects::write_journal(journal, entries_end, inputs.clone()));
     let rules = settings.platform.drain_rules();
@@ -181,6 +183,7 @@ pub(crate) async fn run_on(
         runner,
         refused,
         guard,
+        space: Arc::clone(&space),
         life_sign: life_sign.clone(),
         before_register,
         power_off: settings.power_off.clone().into(),
@@ -222,6 +225,7 @@ pub(crate) async fn run_on(
         clock,
         inputs.clone(),
     ));
+    space.watch(inputs.clone());
     sampler::spawn(&platform, engine, &inputs, interval);
     let life = Life { instance: instance.clone(), platform: settings.platform.platform().into(), rules, first };
     let records = Records::begin(life, (entry, runner_alive), Arc::clone(&host), clock, archives);

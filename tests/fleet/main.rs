@@ -8,6 +8,7 @@
 mod agent_input;
 mod commands;
 mod crash;
+mod disk;
 mod doctor;
 mod ends;
 mod explain;

@@ -27,6 +27,8 @@ pub enum Violation {
     LetInUnready,
     /// The launch of an instance was given up whose boot had not failed.
     LaunchGivenUp,
+    /// Room was made while a job ran, or one could come.
+    CleanedUnderJob,
     /// The instance left though neither its cloud, nor an operator, nor its own state called it away.
     LeftUncalled,
     /// A blunt way to end was taken while a gentler one may still have worked.
@@ -47,6 +49,7 @@ impl fmt::Display for Violation {
             Self::LoweredUncounted => "an instance that did not count lowered the desired capacity",
             Self::LetInUnready => "the launch hook was let go before the instance was ready",
             Self::LaunchGivenUp => "a launch was given up though the boot had not failed",
+            Self::CleanedUnderJob => "room was made while a job ran or could come",
             Self::LeftUncalled => "the instance left though nothing had called it away",
             Self::TooBlunt => "a blunt way to end was taken while a gentler one may still have worked",
             Self::Stuck => "the instance neither serves nor ends",
@@ -96,6 +99,11 @@ impl Ledger {
     /// The same, for the operator's own program for this boot: whether it has succeeded, or there is none.
     pub fn runner_started_prepared(&mut self, prepared: bool) {
         self.check(prepared, Violation::StartedUnprepared);
+    }
+
+    /// Room is being made; `alone` when no job runs and none can come.
+    pub fn makes_room(&mut self, alone: bool) {
+        self.check(alone, Violation::CleanedUnderJob);
     }
 
     /// The launch hook was told to go on; `ready` when nothing was missing but the start of the runner.
@@ -164,6 +172,7 @@ mod tests {
             Violation::StartedUnprotected,
             Violation::LetInUnready,
             Violation::LaunchGivenUp,
+            Violation::CleanedUnderJob,
             Violation::LoweredTwice,
             Violation::LoweredUncounted,
             Violation::Stuck,
@@ -216,6 +225,12 @@ mod tests {
         assert_eq!(after(|ledger| ledger.let_in(false)), Some(Violation::LetInUnready));
         assert_eq!(after(|ledger| ledger.launch_given_up(true)), None);
         assert_eq!(after(|ledger| ledger.launch_given_up(false)), Some(Violation::LaunchGivenUp));
+    }
+
+    #[test]
+    fn room_is_made_where_no_job_is() {
+        assert_eq!(after(|ledger| ledger.makes_room(true)), None);
+        assert_eq!(after(|ledger| ledger.makes_room(false)), Some(Violation::CleanedUnderJob));
     }
 
     #[test]

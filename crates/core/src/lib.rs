@@ -24,4 +24,5 @@ pub mod platform;
 pub mod record;
 pub mod scaling;
 pub mod settings;
+pub mod space;
 pub mod time;

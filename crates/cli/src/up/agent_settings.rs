@@ -29,6 +29,8 @@ pub(crate) fn agent<'a>(
          slots = {slots}\n\
          idle_timeout = \"{idle}\"\n\
          rebalance_after = \"0s\"\n\
+         disk_free = \"off\"\n\
+         inodes_free = \"off\"\n\
          metrics = \"{metrics}\"\n\
          runner_env = [{variables}]\n\
          {launch_hook}\

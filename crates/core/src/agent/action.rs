@@ -47,6 +47,8 @@ pub enum Request {
     },
     /// Remove this instance's registration.
     Deregister,
+    /// Make room, unless there is enough. Asked only when it is proven that no job runs and none can come.
+    MakeRoom,
     /// Take a fresh snapshot of all probes.
     Probe,
     /// Describe this instance's place in its group.

@@ -170,7 +170,7 @@ impl Chronicle {
             }
             Event::Order(order) => self.ordered(*order, now),
             Event::RunnerExited => self.runner_exited(now),
-            Event::Activity(_) | Event::TargetState(_) | Event::Policy(_) => {}
+            Event::Activity(_) | Event::Shortage(_) | Event::TargetState(_) | Event::Policy(_) => {}
         }
     }
 

@@ -32,6 +32,8 @@ pub enum Event {
     Rebalance,
     /// Scheduled maintenance that stops or reboots the instance.
     Maintenance,
+    /// Whether the instance has too little room for another job, and of what; told again for as long as it lasts.
+    Shortage(Option<String>),
     /// An operator's order.
     Order(Order),
     /// The service is told to stop (`SIGTERM`).

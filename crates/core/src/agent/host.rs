@@ -88,6 +88,9 @@ pub enum HostEffect {
     },
     /// Drop the platform's token, so that it is fetched anew: it may have been rotated.
     ForgetToken,
+    /// Make room for jobs, unless there is enough. Until that is over, whatever becomes of the agent, no runner is started and no drain is
+    /// taken back.
+    MakeRoom,
     /// Take a snapshot of all probes, begun after this.
     Snapshot,
     /// Ask the cloud.
@@ -158,7 +161,7 @@ pub enum Told {
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostResult {
-    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `FindProgram`, `ForgetToken`, `ReleaseClients`.
+    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `FindProgram`, `MakeRoom` (an error: there still is too little), `ForgetToken`, `ReleaseClients`.
     Done(Result<(), String>),
     /// `Prepare`.
     Prepared(Prepared),

@@ -13,6 +13,7 @@
 //! `docs/protocol.md` tells the protocol in words.
 
 mod draining;
+mod fullness;
 mod joining;
 mod observed;
 mod reasons;
@@ -75,6 +76,10 @@ pub struct Lifecycle {
     idle_retry: Tick,
     /// Since when an earlier agent on this instance may have asked the cloud to end it.
     end_asked: Option<Tick>,
+    /// Of what there is too little room for another job.
+    shortage: Option<String>,
+    /// How many busy periods had been counted when room was last made, and when that was.
+    made_room: Option<(u32, Tick)>,
     /// The last thing that went wrong, for the status.
     note: Option<String>,
     out: VecDeque<Action>,
@@ -138,6 +143,8 @@ impl Lifecycle {
             reasons: Reasons::default(),
             idle_retry: now,
             end_asked: matches!(saved, Saved::Leaving { .. }).then_some(now),
+            shortage: None,
+            made_room: None,
             note: None,
             out: VecDeque::new(),
             next_id: 0,
@@ -153,7 +160,11 @@ impl Lifecycle {
 
     /// Whether an operator's undrain would still be heard.
     pub fn can_undrain(&self) -> bool {
-        matches!(self.phase(), Phase::Draining { why: LeaveReason::Idle | LeaveReason::Operator })
+        // Whoever makes room must not meet a job.
+        matches!(
+            self.state,
+            State::Draining(Draining { why: LeaveReason::Idle | LeaveReason::Operator, step, .. }) if step != DrainStep::MakeRoom
+        )
     }
 
     /// How many busy periods were counted.
@@ -164,7 +175,9 @@ impl Lifecycle {
     /// Whether it leaves, and it was proven that no job runs and none can come.
     pub fn proven_empty(&self) -> bool {
         match self.state {
-            State::Draining(draining) => matches!(draining.step, DrainStep::Confirm { weak: false, .. }),
+            State::Draining(draining) => {
+                matches!(draining.step, DrainStep::Confirm { weak: false, .. } | DrainStep::MakeRoom)
+            }
             State::Retiring(retiring) => retiring.proven,
             State::Preparing { .. }
             | State::Booting(_)
@@ -224,6 +237,7 @@ impl Lifecycle {
             }
             Event::Rebalance => self.reasons.rebalance = true,
             Event::Maintenance => self.reasons.maintenance = true,
+            Event::Shortage(shortage) => self.shortage = shortage,
             Event::Order(Order::Drain) => self.reasons.drain_ordered = true,
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
             Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
@@ -270,6 +284,7 @@ impl Lifecycle {
         self.reasons.end_hold(now);
         self.check_boot_deadline(now);
         self.check_doubt_limit(now);
+        self.check_shortage(now);
         if let Some(why) = self.called_away(now) {
             self.leave(why, now);
         }
@@ -328,6 +343,7 @@ impl Lifecycle {
             State::Draining(Draining { step: DrainStep::Save, .. }) => Request::Save(self.saved()),
             State::Draining(Draining { step: DrainStep::Ask { .. }, .. }) => Request::Drain,
             State::Draining(Draining { step: DrainStep::Confirm { .. }, .. }) => Request::Probe,
+            State::Draining(Draining { step: DrainStep::MakeRoom, .. }) => Request::MakeRoom,
             State::Retiring(retiring) => match retiring.step {
                 RetireStep::Deregister => Request::Deregister,
                 RetireStep::Look => Request::Describe,

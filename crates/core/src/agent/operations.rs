@@ -61,6 +61,7 @@ enum Step {
     Undrain(undrain::Step),
     Abort(abort::Step),
     Deregister(deregister::Step),
+    MakeRoom,
     Probe,
     Cloud(cloud::Step),
 }
@@ -211,6 +212,7 @@ fn touches_runner(request: Request) -> bool {
         | Request::Prepare { .. }
         | Request::GetReady
         | Request::Abort { .. }
+        | Request::MakeRoom
         | Request::Probe
         | Request::Describe
         | Request::Room
@@ -239,6 +241,7 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
         Request::Undrain => undrain::first(cx),
         Request::Abort { within } => (HostEffect::FindRunner, Step::Abort(abort::Step::Find { within })),
         Request::Deregister => deregister::first(cx),
+        Request::MakeRoom => (HostEffect::MakeRoom, Step::MakeRoom),
         Request::Probe => (HostEffect::Snapshot, Step::Probe),
         Request::Describe
         | Request::Room
@@ -275,6 +278,11 @@ fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
         Step::Undrain(step) => undrain::next(step, result, cx).map(Step::Undrain),
         Step::Abort(step) => abort::next(step, result, cx).map(Step::Abort),
         Step::Deregister(step) => deregister::next(step, result, cx).map(Step::Deregister),
+        Step::MakeRoom => Next::Done(match result {
+            HostResult::Done(Ok(())) => Outcome::Done,
+            HostResult::Done(Err(why)) => Outcome::Failed(why),
+            other => unexpected(&other),
+        }),
         Step::Probe => Next::Done(match result {
             HostResult::Snapshot { activity, token_refused } => {
                 if token_refused {

@@ -10,6 +10,9 @@ use crate::time::Tick;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeaveReason {
+    /// Too little room is left for jobs. No reason to leave yet: once no job runs and none can come, room is made, and the instance serves
+    /// again; where that does not help it is [`Broken`](Self::Broken).
+    Full,
     /// No job for as long as the policy allows. The only reason that a job takes back.
     Idle,
     /// It has served as many jobs as the policy allows.
@@ -34,6 +37,7 @@ impl LeaveReason {
     /// The word that stands in logs, tags and the status.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Full => "full",
             Self::Idle => "idle",
             Self::Limit => "limit",
             Self::Age => "age",

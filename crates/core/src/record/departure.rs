@@ -82,7 +82,7 @@ pub enum DecidedBy {
 impl From<LeaveReason> for DecidedBy {
     fn from(reason: LeaveReason) -> Self {
         match reason {
-            LeaveReason::Idle | LeaveReason::Broken => Self::Agent,
+            LeaveReason::Full | LeaveReason::Idle | LeaveReason::Broken => Self::Agent,
             LeaveReason::Limit | LeaveReason::Age => Self::Limit,
             LeaveReason::Operator => Self::Operator,
             LeaveReason::Rebalance | LeaveReason::Maintenance | LeaveReason::Spot => Self::Cloud,

@@ -18,6 +18,7 @@ use crate::{
     agent::policy::{AgentPolicy, Protection},
     duration::format_duration,
     platform::RunnerConfig,
+    space::{Least, SpaceNeeds},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -104,6 +105,14 @@ pub struct AgentSettings {
     pub hook: Option<String>,
     /// The launch hook that is this agent's to answer; `None`: no launch is held off for it.
     pub launch_hook: Option<String>,
+    /// What must be free before another job is taken.
+    pub space: SpaceNeeds,
+    /// Folders whose file systems count beside those of `state_dir` and the container engine.
+    pub disk_paths: Vec<PathBuf>,
+    /// The operator's own program that makes room between jobs; `None`: the engine's leavings are removed.
+    pub clean: Option<Vec<String>>,
+    /// How long making room may take. Default 5 min.
+    pub clean_timeout: Duration,
     /// How the instance is switched off, the last rung. Default `systemctl poweroff`.
     pub power_off: Vec<String>,
     /// Whether the runner gets a systemd unit of its own.
@@ -173,6 +182,11 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     let metrics = metrics(&agent);
     let hook = agent.text("hook");
     let launch_hook = agent.text("launch_hook");
+    let space = space(&agent);
+    let disk_paths = disk_paths(&agent);
+    let clean = agent.program("clean");
+    let clean_timeout =
+        agent.duration("clean_timeout", Duration::from_secs(1)..=DAY).unwrap_or(Duration::from_secs(300));
     let power_off = agent.program("power_off").unwrap_or_else(|| vec!["systemctl".into(), "poweroff".into()]);
     let runner_unit = runner_unit(&agent);
     let surroundings = Surroundings::read(&agent);
@@ -198,6 +212,10 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
         before_register,
         hook,
         launch_hook,
+        space,
+        disk_paths,
+        clean,
+        clean_timeout,
         power_off,
         runner_unit,
         surroundings,
@@ -276,6 +294,41 @@ fn policy(s: &Section<'_>) -> AgentPolicy {
         s.contradiction("confirm", what, "make confirm shorter or idle_timeout longer");
     }
     policy
+}
+
+/// What must be free before another job is taken.
+fn space(s: &Section<'_>) -> SpaceNeeds {
+    let least = |key: &str, sizes: bool, default: Option<Least>| {
+        if !s.has(key) {
+            return default;
+        }
+        let text = s.text(key)?;
+        let read = Least::parse(&text, sizes);
+        if read.is_none() && text != "off" {
+            let example = if sizes { "\"2GiB\"" } else { "\"10000\"" };
+            let what = if sizes {
+                "expected a size, a percentage from 1% to 90%, or \"off\""
+            } else {
+                "expected a number in quotes, a percentage from 1% to 90%, or \"off\""
+            };
+            s.contradiction(key, what, format!("write for example {key} = {example} or {key} = \"5%\""));
+        }
+        read
+    };
+    let d = SpaceNeeds::default();
+    SpaceNeeds {
+        disk: least("disk_free", true, d.disk),
+        inodes: least("inodes_free", false, d.inodes),
+        memory: least("memory_free", true, d.memory),
+    }
+}
+
+fn disk_paths(s: &Section<'_>) -> Vec<PathBuf> {
+    let paths: Vec<PathBuf> = s.texts("disk_paths").unwrap_or_default().into_iter().map(PathBuf::from).collect();
+    if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
+        s.contradiction("disk_paths", format!("{} is no absolute path", path.display()), "begin each with a slash");
+    }
+    paths
 }
 
 /// How long the program may take, where there is one.

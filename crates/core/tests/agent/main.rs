@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_types, reason = "the model only looks up which states it has seen")]
 
+mod fullness;
 mod herd;
 mod joining;
 mod leaving;

@@ -167,7 +167,9 @@ impl Story {
                 let drained = if self.activity == Activity::Quiet { Drained::Empty } else { Drained::StillBusy };
                 HostResult::Platform(Ok(PlatformAnswer::Drained(drained)))
             }
-            HostEffect::OpenPlatform | HostEffect::Platform { .. } => HostResult::Platform(Ok(PlatformAnswer::Done)),
+            HostEffect::OpenPlatform | HostEffect::MakeRoom | HostEffect::Platform { .. } => {
+                HostResult::Platform(Ok(PlatformAnswer::Done))
+            }
             HostEffect::Snapshot => HostResult::Snapshot { activity: self.activity.clone(), token_refused: false },
             HostEffect::Cloud(call) => HostResult::Cloud(self.cloud(call)),
             HostEffect::WriteJournal(_)
@@ -261,6 +263,7 @@ fn steps(departure: &Departure) -> Vec<ProofBy> {
 fn left_for(why: LeaveReason, rules: DrainRules) -> Story {
     let default = AgentPolicy::default();
     match why {
+        LeaveReason::Full => unreachable!("no instance departs for it: who stays full is broken"),
         LeaveReason::Idle => {
             let mut story = Story::idle(default, rules);
             story.pass(secs(601));

@@ -35,7 +35,8 @@ fn retire(mut rig: Rig, why: LeaveReason) -> Rig {
             rig.answer(Request::Heartbeat, Outcome::Done);
         }
         LeaveReason::Operator => rig.event(Event::Order(Order::Drain)),
-        LeaveReason::Limit
+        LeaveReason::Full
+        | LeaveReason::Limit
         | LeaveReason::Age
         | LeaveReason::Rebalance
         | LeaveReason::Maintenance

@@ -91,6 +91,10 @@ pub(crate) struct World {
     retiring_since: Option<Tick>,
     /// A snapshot that was taken and has not arrived yet.
     sampled: Option<Activity>,
+    /// Whether there is too little room for another job.
+    full: bool,
+    /// Whether an earlier agent's making of room goes on.
+    cleaning: bool,
     exit_news: bool,
     target_news: Option<TargetState>,
     spot: Option<Tick>,
@@ -163,6 +167,8 @@ impl World {
             began: now,
             retiring_since: None,
             sampled: None,
+            full: false,
+            cleaning: false,
             exit_news: false,
             target_news: matches!(place, Place::Warming | Place::Warmed).then_some(TargetState::Warmed),
             spot: None,
@@ -245,6 +251,7 @@ impl World {
                 matches!(
                     step,
                     Move::Finish
+                        | Move::Cleaned
                         | Move::Reload
                         | Move::Receive
                         | Move::Exit
@@ -275,6 +282,7 @@ impl World {
     }
 
     fn restart(&mut self) {
+        self.cleaning |= self.makes_room();
         self.open.clear();
         if let Some(runner) = &mut self.runner {
             runner.remembered = Told::No;
@@ -294,6 +302,9 @@ impl World {
         self.collect();
         if let Some(at) = self.spot {
             self.tell(Event::Spot { at });
+        }
+        if self.full {
+            self.tell(Event::Shortage(Some("full".into())));
         }
     }
 
@@ -351,6 +362,9 @@ impl World {
         }
         if self.agent.phase().why() == Some(LeaveReason::Operator) && !self.called {
             self.ledger.left_uncalled();
+        }
+        if effect == HostEffect::MakeRoom {
+            self.ledger.makes_room(self.alone());
         }
         let HostEffect::Cloud(CloudCall::End(rung)) = effect else { return };
         // Where leaving always lowers the capacity, this is how one at the floor leaves.

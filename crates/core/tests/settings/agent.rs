@@ -8,6 +8,7 @@ use lightsout_core::{
     exchange::Text,
     platform::Signal,
     settings::RunnerVariable,
+    space::{Least, SpaceNeeds},
 };
 
 fn parse(text: &str) -> AgentSettings {
@@ -42,7 +43,7 @@ fn everything_can_be_set() {
     let settings = parse(
         "[agent]\nbefore_register = ['/opt/setup', '-v']\nbefore_register_timeout = '2m'\nboot_deadline = '5m'\nidle_timeout = 'never'\nconfirm = '7s'\nmax_age = '12h'\njobs_per_instance = 1\nabort_margin = '40s'\n\
          unknown_limit = '20m'\nprotection = 'while-busy'\nleave_on_rebalance = false\nrebalance_after = '1h'\nfloor_retry = '30s'\nrung_patience = '5m'\n\
-         state_dir = '/s'\nsocket = '/r/a.sock'\nslots = 4\nmetrics = 'off'\nhook = 'drain'\nlaunch_hook = 'boot'\npower_off = ['true']\nrunner_unit = false\n\
+         state_dir = '/s'\nsocket = '/r/a.sock'\nslots = 4\nmetrics = 'off'\nhook = 'drain'\nlaunch_hook = 'boot'\ndisk_free = '3GiB'\ninodes_free = '10000'\nmemory_free = '10%'\ndisk_paths = ['/builds']\nclean = ['/opt/clean', '-a']\nclean_timeout = '1m'\npower_off = ['true']\nrunner_unit = false\n\
          runner_user = 'ci'\nrunner_docker = false\nrunner_env = ['A', 'B=1=2', 'C=']\n\
          [docker]\nenabled = false\nsocket = '/d.sock'\n[imds]\nspot = '500ms'\ntarget = '1s'\nrebalance = '2s'\nmaintenance = '3s'\n\
          [platform.command]\nrun = ['worker', '-v']\nbusy = ['busy']\ndrain = ['drain']\nundrain = ['undrain']\nabort_signal = 'QUIT'\n\
@@ -67,6 +68,11 @@ fn everything_can_be_set() {
     assert_eq!(settings.policy, expected);
     assert_eq!((settings.slots, settings.metrics, settings.hook.as_deref()), (4, None, Some("drain")));
     assert_eq!(settings.launch_hook.as_deref(), Some("boot"));
+    let least = |text: &str, sizes| Some(Least::parse(text, sizes).unwrap());
+    let needs = SpaceNeeds { disk: least("3GiB", true), inodes: least("10000", false), memory: least("10%", true) };
+    assert_eq!(settings.space, needs);
+    assert_eq!((settings.disk_paths, settings.clean_timeout), (vec!["/builds".into()], Duration::from_secs(60)));
+    assert_eq!(settings.clean.as_deref(), Some(&["/opt/clean".to_owned(), "-a".into()][..]));
     assert_eq!(settings.before_register.as_deref(), Some(&["/opt/setup".to_owned(), "-v".into()][..]));
     assert_eq!((settings.runner_unit, settings.docker.enabled), (RunnerUnit::Never, false));
     let surroundings = &settings.surroundings;
@@ -256,5 +262,23 @@ fn the_runners_user_is_kept_from_metadata_unless_only_its_own_process_needs_them
         assert_eq!(settings.keeps_user_from_metadata(), kept, "{guard} {platform}");
         let warnings = settings.warnings.iter().map(ToString::to_string).collect::<String>();
         assert!(doubt.map_or(warnings.is_empty(), |text| warnings.contains(text)), "{guard} {platform}: {warnings}");
+    }
+}
+
+#[test]
+fn what_must_be_free_is_a_size_or_a_share_and_can_be_switched_off() {
+    assert_eq!(parse(&agent("")).space, SpaceNeeds::default());
+    let off = parse(&agent("disk_free = 'off'\ninodes_free = 'off'\nmemory_free = 'off'"));
+    assert_eq!(off.space, SpaceNeeds { disk: None, inodes: None, memory: None });
+    for (line, key) in [
+        ("disk_free = '2GB'", "agent.disk_free"),
+        ("disk_free = '100%'", "agent.disk_free"),
+        ("inodes_free = '1GiB'", "agent.inodes_free"),
+        ("memory_free = 'some'", "agent.memory_free"),
+        ("disk_paths = ['builds']", "agent.disk_paths"),
+    ] {
+        let fragments = [Fragment::new("agent.toml", agent(line))];
+        let problems = AgentSettings::parse(&fragments).unwrap_err().to_string();
+        assert!(problems.contains(key) && problems.contains("write") | problems.contains("begin"), "{problems}");
     }
 }

@@ -225,6 +225,7 @@ impl Chronicle {
                 .map(|seen| (seen.notice, &seen.time, &seen.at))
         };
         match why {
+            LeaveReason::Full => agent.status().note.unwrap_or_default(),
             LeaveReason::Idle => {
                 let span = policy.idle_timeout.map(format_duration).unwrap_or_default();
                 format!("no job for {span} (agent.idle_timeout), and the group has room")

@@ -70,6 +70,7 @@ pub(super) fn words(request: Request) -> &'static str {
         Request::Undrain => "taking a drain back",
         Request::Abort { .. } => "failing the jobs",
         Request::Deregister => "removing the registration",
+        Request::MakeRoom => "making room for jobs",
         Request::Probe => "asking all probes",
         Request::Describe => "asking for the instance's place in its group",
         Request::Room => "asking for the group's room",

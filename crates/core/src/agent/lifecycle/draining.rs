@@ -61,6 +61,7 @@ impl Lifecycle {
             DrainStep::Save => self.save_answer(draining, outcome, now),
             DrainStep::Ask { alone_since } => self.ask_answer(draining, alone_since, outcome, now),
             DrainStep::Confirm { .. } => self.confirm_answer(outcome, now),
+            DrainStep::MakeRoom => self.make_room_answer(draining, outcome, now),
             // Nothing is asked; the exit comes as an event.
             DrainStep::Exit { .. } => {}
         }
@@ -124,7 +125,12 @@ impl Lifecycle {
                 let quiet = activity == Activity::Quiet;
                 self.observe(activity, now);
                 let State::Draining(draining) = self.state else { return };
-                if quiet {
+                if quiet
+                    && draining.why == LeaveReason::Full
+                    && matches!(draining.step, DrainStep::Confirm { weak: false, .. })
+                {
+                    self.drain_by(DrainStep::MakeRoom);
+                } else if quiet {
                     self.retire(draining, now);
                 } else {
                     self.again(now);
@@ -143,7 +149,7 @@ impl Lifecycle {
         self.ask(Request::NoteProof);
     }
 
-    fn drain_by(&mut self, step: DrainStep) {
+    pub(super) fn drain_by(&mut self, step: DrainStep) {
         if let State::Draining(draining) = self.state {
             self.enter(State::Draining(Draining { step, ..draining }));
         }

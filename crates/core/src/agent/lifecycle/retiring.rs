@@ -20,6 +20,12 @@ const STALE: Duration = Duration::from_secs(30);
 impl Lifecycle {
     pub(super) fn retire(&mut self, draining: Draining, now: Tick) {
         let Draining { why, gentlest, step } = draining;
+        // Room is made only where nothing can be in the way; whoever leaves all the same leaves for good.
+        let why = if why == LeaveReason::Full {
+            self.stays_full("room cannot be made, since it could not be proven that no job runs")
+        } else {
+            why
+        };
         // Only an instance that never was in service may still be held by its launch hook.
         let failed_launch = why == LeaveReason::Broken && self.policy.launch_hook && self.in_service.is_none();
         let rung = if failed_launch { Rung::Abandon } else { gentlest };
@@ -30,7 +36,7 @@ impl Lifecycle {
             rung_since: now,
             asked: self.end_asked,
             accepted: None,
-            proven: matches!(step, DrainStep::Confirm { weak: false, .. }),
+            proven: matches!(step, DrainStep::Confirm { weak: false, .. } | DrainStep::MakeRoom),
             answered: false,
         }));
     }

@@ -119,6 +119,8 @@ pub(super) enum DrainStep {
         /// The proof is only that no runner was left and the platform said nothing for long.
         weak: bool,
     },
+    /// The proof is there, and a snapshot after it was quiet: room is made.
+    MakeRoom,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -192,7 +194,7 @@ impl State {
             Self::Draining(draining) => match draining.step {
                 DrainStep::Ask { .. } => ms(1_000, 15_000),
                 DrainStep::Confirm { .. } => ms(500, 5_000),
-                DrainStep::Save | DrainStep::Exit { .. } => ms(1_000, 1_000),
+                DrainStep::Save | DrainStep::Exit { .. } | DrainStep::MakeRoom => ms(1_000, 1_000),
             },
             Self::Retiring(retiring) => match retiring.step {
                 RetireStep::Deregister => ms(1_000, 30_000),

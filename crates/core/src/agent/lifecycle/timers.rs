@@ -91,7 +91,7 @@ impl Lifecycle {
             }
             Timer::Abort => {
                 let State::Draining(draining) = self.state else { return None };
-                let confirming = matches!(draining.step, DrainStep::Confirm { .. });
+                let confirming = matches!(draining.step, DrainStep::Confirm { .. } | DrainStep::MakeRoom);
                 self.reasons.spot.filter(|_| !self.reasons.aborted && !confirming).map(|budget| budget.abort_at)
             }
             Timer::SpotLeave => {
@@ -163,7 +163,7 @@ impl Lifecycle {
             // Without the platform's word a job that is seen is a job.
             DrainStep::Confirm { weak: true, .. } if self.observed.job_seen() => None,
             DrainStep::Confirm { proven_at, .. } => Some(proven_at + self.policy.unknown_limit),
-            DrainStep::Save | DrainStep::Ask { .. } | DrainStep::Exit { .. } => None,
+            DrainStep::Save | DrainStep::Ask { .. } | DrainStep::Exit { .. } | DrainStep::MakeRoom => None,
         }
     }
 }

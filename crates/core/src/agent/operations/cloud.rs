@@ -48,6 +48,7 @@ pub(super) fn first(request: Request) -> (CloudCall, Step) {
         | Request::Undrain
         | Request::Abort { .. }
         | Request::Deregister
+        | Request::MakeRoom
         | Request::Probe => unreachable!("{request:?} is no call to the cloud"),
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
             "run jobs that are longer than the notice on on-demand instances; more types and zones in the group make it rarer",
         ),
         LeaveReason::ScaleIn => chosen(answer, life, evidence, departure),
-        LeaveReason::Broken => broken(answer, life, evidence, departure),
+        // No departure bears the first: who stays full is broken.
+        LeaveReason::Full | LeaveReason::Broken => broken(answer, life, evidence, departure),
     }
     if departure.jobs.cut {
         let (basis, ids) = (with(basis(), life.last_of(&[IncidentKind::JobsCut])), departure.jobs.ids.join(", "));

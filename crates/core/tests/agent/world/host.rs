@@ -33,6 +33,9 @@ impl World {
                     .runner
                     .map(|runner| RunnerSeen { told: runner.noted.max(runner.remembered) })));
             }
+            HostEffect::StartRunner { .. } if self.cleaning => {
+                return HostResult::Done(Err("room is still being made".into()));
+            }
             HostEffect::StartRunner { .. } => {
                 let protect = self.policy.protection == Protection::Always;
                 self.ledger.runner_started(self.runner.is_some(), membership(self.place, self.protected), protect);
@@ -85,6 +88,14 @@ impl World {
                 self.opened = true;
                 return HostResult::Platform(Ok(PlatformAnswer::Done));
             }
+            HostEffect::Platform { call: PlatformCall::Undrain, .. } if self.cleaning => {
+                let why = "room is still being made";
+                return HostResult::Platform(Err(ExchangeError::new(ErrorKind::Unreachable, why)));
+            }
+            HostEffect::MakeRoom => {
+                self.ledger.makes_room(self.alone());
+                self.full = false;
+            }
             HostEffect::Platform { call, .. } => return HostResult::Platform(Ok(self.platform(call))),
             HostEffect::Snapshot => {
                 return HostResult::Snapshot { activity: self.truth(), token_refused: false };
@@ -132,6 +143,16 @@ impl World {
 
     pub(super) fn job_runs(&self) -> bool {
         self.runner.is_some_and(|runner| runner.job)
+    }
+
+    /// Whether room is being made, by this agent or an earlier one.
+    pub(super) fn makes_room(&self) -> bool {
+        self.cleaning || self.open.iter().any(|(_, effect)| *effect == HostEffect::MakeRoom)
+    }
+
+    /// Whether no job runs and none can come.
+    pub(super) fn alone(&self) -> bool {
+        self.runner.is_none_or(|runner| !runner.job && !runner.handed_out && !runner.asking && !runner.accepting)
     }
 
     pub(super) fn truth(&self) -> Activity {
@@ -208,6 +229,7 @@ pub(super) fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: Error
         | HostEffect::KillRunner
         | HostEffect::Pause(_)
         | HostEffect::FindProgram
+        | HostEffect::MakeRoom
         | HostEffect::ForgetToken
         | HostEffect::ReleaseClients => HostResult::Done(Err(why.into())),
     }

@@ -40,6 +40,9 @@ pub(crate) enum Move {
     InProgress(usize),
     /// The description is older than the last change.
     Stale(usize),
+    /// There is too little room for another job; what an earlier agent began to make some is over.
+    Fill,
+    Cleaned,
     Enqueue,
     Assign,
     /// The runner reads its configuration again.
@@ -121,6 +124,8 @@ impl World {
             }
         };
         let (runner, left) = (self.runner, self.left);
+        may(left.notices > 0 && !self.full, Move::Fill);
+        may(self.cleaning, Move::Cleaned);
         may(left.jobs > 0, Move::Enqueue);
         let requests = self.kind == Kind::CancelsRequests;
         let free = runner.is_some_and(|runner| runner.accepting && !runner.job);
@@ -224,12 +229,19 @@ impl World {
             Move::HandOut => {
                 self.queued -= 1;
                 self.runner.as_mut().unwrap().handed_out = true;
+                self.no_room_is_made();
             }
             Move::Receive => {
                 let runner = self.runner.as_mut().unwrap();
                 runner.job |= std::mem::take(&mut runner.handed_out);
                 runner.asking = std::mem::take(&mut runner.stale) && !runner.job;
             }
+            Move::Fill => {
+                self.left.notices -= 1;
+                self.full = true;
+                self.tell(Event::Shortage(Some("full".into())));
+            }
+            Move::Cleaned => self.cleaning = false,
             Move::Enqueue => {
                 self.left.jobs -= 1;
                 self.queued += 1;
@@ -237,6 +249,7 @@ impl World {
             Move::Assign => {
                 self.queued -= 1;
                 self.runner.as_mut().unwrap().job = true;
+                self.no_room_is_made();
             }
             Move::Finish => self.runner.as_mut().unwrap().job = false,
             Move::Exit => self.lose_runner(),
@@ -328,6 +341,13 @@ impl World {
                 let due = self.agent.poll_timeout().unwrap();
                 self.wake(due);
             }
+        }
+    }
+
+    /// A job comes.
+    fn no_room_is_made(&mut self) {
+        if self.makes_room() {
+            self.ledger.makes_room(false);
         }
     }
 }

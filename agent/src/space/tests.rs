@@ -1,0 +1,81 @@
+use std::os::unix::fs::PermissionsExt;
+
+use lightsout_core::space::Least;
+use tempfile::TempDir;
+
+use super::*;
+
+/// Room of which there is too little as long as the file is there, by a folder whose file system is never free enough then.
+fn space(folder: &TempDir, program: &str, limit: Duration) -> Arc<Space> {
+    let file = folder.path().join("clean");
+    fs::write(&file, format!("#!/bin/sh\ncd {}\n{program}\n", folder.path().display())).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    Arc::new(Space {
+        needs: SpaceNeeds { disk: Some(Least { amount: Some(u64::MAX), percent: None }), inodes: None, memory: None },
+        folders: vec![folder.path().join("full")],
+        clean: Some(vec![file.display().to_string()]),
+        limit,
+        engine: None,
+        lock: folder.path().join("clean.lock"),
+    })
+}
+
+#[tokio::test]
+async fn room_is_made_by_the_program_and_measured_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("full")).unwrap();
+    let useless = space(&folder, "exit 3", Duration::from_secs(10));
+    let why = useless.make_room().await.unwrap_err();
+    assert!(why.contains("agent.disk_free") && why.contains("exit status: 3"), "{why}");
+    // What is not there has no file system that could be full.
+    let useful = space(&folder, "echo ran >>ran; rmdir full", Duration::from_secs(10));
+    assert_eq!(useful.make_room().await, Ok(()));
+    assert_eq!(useful.make_room().await, Ok(()), "and not again, since there is room");
+    assert_eq!(fs::read_to_string(folder.path().join("ran")).unwrap(), "ran\n");
+}
+
+#[tokio::test]
+async fn what_goes_on_after_its_agent_is_known_to_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("full")).unwrap();
+    let first = space(&folder, "sleep 30 & echo $! >pid; rmdir full", Duration::from_secs(10));
+    assert_eq!(first.is_over(), Ok(()), "nothing began");
+    assert_eq!(first.make_room().await, Ok(()));
+    let next = space(&folder, "true", Duration::from_millis(300));
+    assert!(next.is_over().unwrap_err().contains("still being made"), "something of it goes on");
+    assert!(next.make_room().await.unwrap_err().contains("does not end"));
+    let pid: i32 = fs::read_to_string(folder.path().join("pid")).unwrap().trim().parse().unwrap();
+    rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    while next.is_over().is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("full")).unwrap();
+    let slow = space(&folder, "sleep 60 & wait", Duration::from_millis(300));
+    let why = slow.make_room().await.unwrap_err();
+    assert!(why.contains("agent.clean_timeout"), "{why}");
+    while slow.is_over().is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn the_engine_says_where_its_data_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("daemon.json");
+    assert_eq!(engine_data(&file), Path::new(ENGINE_DATA));
+    fs::write(&file, "{\"data-root\": \"/mnt/docker\"}").unwrap();
+    assert_eq!(engine_data(&file), Path::new("/mnt/docker"));
+}
+
+#[test]
+fn this_machine_is_measured() {
+    let root = file_system(Path::new("/")).unwrap();
+    assert!(root.bytes.total > 0 && root.bytes.free <= root.bytes.total, "{root:?}");
+    let memory = memory().unwrap();
+    assert!(memory.total > 1 << 20 && memory.free <= memory.total, "{memory:?}");
+}

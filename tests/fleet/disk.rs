@@ -1,0 +1,104 @@
+//! A disk that jobs fill.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use lightsout_localcloud::fleet::JobState;
+use serde_json::json;
+
+use crate::rig::{Fleet, Home, agent_field, instance, living, phase};
+
+/// A file system of 16 MiB of its own, until it is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: PathBuf) -> Option<Self> {
+        fs::create_dir(&at).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "lightsout-test"]).arg(&at).status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(at))
+    }
+
+    /// A job that fills it and goes on for so many seconds.
+    fn filling_job(&self, fleet: &Fleet, seconds: u32) -> u64 {
+        let script = format!("head -c 12582912 /dev/zero >{}/junk; sleep {seconds}", self.0.display());
+        fleet.post("jobs", &json!({ "argv": ["sh", "-c", script] }))["ids"][0].as_u64().unwrap()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn program(file: &Path, text: &str) {
+    fs::write(file, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_disk_that_a_job_fills_takes_no_more_jobs_and_is_cleaned_after_it() {
+    let home = Home::new();
+    let beside = home.root().to_owned();
+    let Some(disk) = SmallDisk::mount(beside.join("disk")) else {
+        eprintln!(
+            "SKIPPED a_disk_that_a_job_fills_takes_no_more_jobs_and_is_cleaned_after_it: a file system of its own needs root"
+        );
+        return;
+    };
+    let clean = beside.join("clean");
+    let (folder, cleaned) = (beside.display(), beside.join("cleaned"));
+    program(&clean, &format!("cd {folder} && echo >>cleaned; [ ! -e helps ] || rm -f disk/junk; sleep 1"));
+    let more = beside.join("more.toml");
+    let settings = format!(
+        "[agent]\ndisk_free = '8MiB'\ndisk_paths = ['{}']\nclean = ['{}']\n",
+        disk.0.display(),
+        clean.display()
+    );
+    fs::write(&more, settings).unwrap();
+    fs::write(beside.join("helps"), "").unwrap();
+    let mut fleet =
+        home.up(&format!("--agent-settings {} --jobs 0 --keep --max 1 --idle-timeout 60s --no-docker", more.display()));
+
+    // It fills while a job runs, and another one waits already.
+    let first = disk.filling_job(&fleet, 9);
+    let id = fleet.until_job(first, JobState::Running).instance.unwrap();
+    fleet.until("the instance to take no more jobs", |fleet| {
+        let it = instance(fleet, &id);
+        (phase(it) == "draining" && agent_field(it, "why") == "full").then(|| {
+            assert!(agent_field(it, "note").contains("agent.disk_free"), "{it:?}");
+        })
+    });
+    let second = fleet.enqueue(1, 1.0)[0];
+    fleet.wait("the disk to be cleaned", |fleet| {
+        // Looked at in this order, since a job that runs now may be over a moment later.
+        let begun = cleaned.exists();
+        let job = fleet.snapshot().jobs.into_iter().find(|job| job.id == first).unwrap();
+        assert!(!begun || job.state == JobState::Done, "never under a job: {job:?}");
+        begun.then_some(())
+    });
+    assert_eq!(fleet.until_job(second, JobState::Done).instance, Some(id.clone()), "it serves again");
+    assert_eq!(fs::read_to_string(&cleaned).unwrap().lines().count(), 1);
+
+    // Where that does not help, it leaves, and says of what there is too little.
+    fs::remove_file(beside.join("helps")).unwrap();
+    disk.filling_job(&fleet, 4);
+    fleet.until("it to be broken", |fleet| {
+        let it = instance(fleet, &id);
+        (agent_field(it, "why") == "broken").then(|| {
+            let note = agent_field(it, "note");
+            assert!(note.contains("agent.disk_free"), "{it:?}");
+        })
+    });
+    fleet.until_ended(&id);
+    fs::remove_file(disk.0.join("junk")).unwrap();
+    let fourth = fleet.enqueue(1, 0.5)[0];
+    assert_ne!(fleet.until_job(fourth, JobState::Done).instance, Some(id));
+    fleet.until("an instance that is idle", |fleet| living(fleet).any(|it| phase(it) == "idle").then_some(()));
+    fleet.ok("down");
+    fleet.ended().well();
+}
