@@ -39,10 +39,9 @@ impl LoadWatch {
         let read = |path| fs::read_to_string(path).ok();
         if self.seen.is_none_or(|(at, _)| at.elapsed() >= LEAST)
             && let Some(now) = read("/proc/stat").and_then(|text| ticks(&text))
+            && let Some((_, before)) = self.seen.replace((Instant::now(), now))
         {
-            if let Some((_, before)) = self.seen.replace((Instant::now(), now)) {
-                self.cpu = share(before, now);
-            }
+            self.cpu = share(before, now);
         }
         Load {
             cpu: self.cpu,
@@ -111,8 +110,9 @@ mod tests {
     #[test]
     fn this_machine_has_all_three() {
         let mut watch = LoadWatch::new(Path::new("/"));
-        watch.seen =
-            watch.seen.map(|(at, ticks)| (at - LEAST, Ticks { idle: ticks.idle, all: ticks.all.saturating_sub(1) }));
+        watch.seen = watch.seen.map(|(at, ticks)| {
+            (at.checked_sub(LEAST).unwrap(), Ticks { idle: ticks.idle, all: ticks.all.saturating_sub(1) })
+        });
         let load = watch.look();
         for share in [load.cpu, load.memory, load.disk] {
             assert!(share.is_some_and(|share| (0.0..=1.0).contains(&share)), "{load:?}");

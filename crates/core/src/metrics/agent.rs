@@ -115,7 +115,8 @@ impl AgentMeter {
     /// The jobs that run are about to be failed, for this reason.
     pub fn cuts(&mut self, status: &Status) {
         let Some(why) = status.why.filter(|_| !std::mem::replace(&mut self.cut, true)) else { return };
-        let jobs = u32::try_from(status.jobs.len()).unwrap_or(u32::MAX);
+        // As they are told apart for their times: a job that two probes see is one.
+        let jobs = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
         self.registry.add(Id::JobsCut, &self.pool, &[why.as_str()], f64::from(jobs));
     }
 
@@ -256,7 +257,8 @@ mod tests {
     #[test]
     fn jobs_that_are_cut_count_once() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        let spot = status("draining", Some(LeaveReason::Spot), &["1", "2"]);
+        let spot = status("draining", Some(LeaveReason::Spot), &["tasks=2", "1", "2"]);
+        meter.saw(&spot, at(0));
         meter.cuts(&spot);
         meter.cuts(&spot);
         assert_eq!(values(&mut meter, at(1), Id::JobsCut), [("spot".to_owned(), 2.0)]);

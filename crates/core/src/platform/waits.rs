@@ -78,6 +78,7 @@ mod tests {
         Timestamp::from_second(1_790_000_000 + second).ok()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
     fn waits(ended: &[u64], oldest: Option<u64>) -> Option<Waits> {
         let seconds = Duration::from_secs;
         Some(Waits { ended: ended.iter().copied().map(seconds).collect(), oldest: oldest.map(seconds) })

@@ -19,6 +19,7 @@ use crate::{
 const TEN: &str = "Sun, 01 Feb 2026 10:00:00 GMT";
 const TEN_PAST: &str = "Sun, 01 Feb 2026 10:10:00 GMT";
 
+#[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
 fn waits(ended: &[f64], oldest: Option<f64>) -> Option<Waits> {
     let seconds = |seconds: f64| Duration::from_secs_f64(seconds);
     Some(Waits { ended: ended.iter().copied().map(seconds).collect(), oldest: oldest.map(seconds) })

@@ -50,11 +50,10 @@ fn graph(id: usize, metric: &Metric, at: &Value) -> Value {
         })
         .collect();
     let unit = match (metric.unit, metric.kind) {
-        // Seconds a second: how many instances.
-        (Unit::Seconds, Kind::Counter) => "short",
-        (Unit::Seconds, _) => "s",
+        (Unit::Seconds, Kind::Gauge | Kind::Histogram(_)) => "s",
         (Unit::Ratio, _) => "percentunit",
-        (Unit::Of(_), _) => "short",
+        // Seconds a second are how many instances.
+        (Unit::Seconds | Unit::Of(_), _) => "short",
     };
     json!({
         "id": id, "type": "timeseries", "title": metric.name, "description": format!("{}.", metric.help), "gridPos": at,
