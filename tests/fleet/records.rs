@@ -114,6 +114,18 @@ fn records_are_handed_in_at_a_log_group_and_an_object_store() {
     assert_eq!(departure(&logged, &id).reason, LeaveReason::Idle);
     let told: Vec<IncidentKind> = logged.iter().filter_map(what).collect();
     assert_eq!(told, [IncidentKind::Started, IncidentKind::Ready, IncidentKind::Leaving]);
+    let asked =
+        crate::rig::lightsout_command(&fleet.dir(), &format!("explain {id} --log-group /lightsout/records --json"))
+            .envs([
+                ("AWS_ENDPOINT_URL", fleet.url()),
+                ("AWS_REGION", "eu-central-1"),
+                ("AWS_EC2_METADATA_DISABLED", "true"),
+            ])
+            .envs([("AWS_ACCESS_KEY_ID", "TEST"), ("AWS_SECRET_ACCESS_KEY", "none")])
+            .output()
+            .expect("it starts");
+    let answer: serde_json::Value = serde_json::from_slice(&asked.stdout).unwrap_or_else(|_| panic!("{asked:?}"));
+    assert_eq!(answer["known"][0]["cause"], "idle-timeout", "explained from there alone: {answer}");
     let stored = stored(&fleet);
     let name = format!("<Key>ci/{id}/");
     assert!(stored.contains(&name) && stored.contains("-decrement.json</Key>"), "{stored}");

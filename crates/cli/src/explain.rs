@@ -4,19 +4,19 @@
 mod files;
 mod fleet;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use lightsout_core::explain::{Answer, Evidence, Question, explain};
 use serde_json::json;
 
-use crate::fleet_dir::FleetDir;
+use crate::{duration, fleet_dir::FleetDir};
 
 /// Say why nothing starts in a pool, why an instance is still there or has gone, or why a job waits
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --records it asks the fleet that runs here, and its records.
+Without --records and --log-group it asks the fleet that runs here, and its records.
 
 FILE may hold records (of the scaler's standard output with --log-format json, of agents' logs or journals, as text or JSON), what
 `lightsout-agent status --json` prints, and what `aws autoscaling describe-scaling-activities` prints; all of it mixed.
@@ -24,6 +24,7 @@ FILE may hold records (of the scaler's standard output with --log-format json, o
 Examples:
   lightsout explain lightsout-demo
   lightsout explain ci-linux --records scaler.log agents.log --at 2026-11-26T03:00:00Z
+  lightsout explain ci-linux --log-group /lightsout/records --since 1h
   journalctl -u lightsout-agent | lightsout explain i-0a1 --records -
 
 Exit status: 0 when something is known, 1 when nothing is, or nothing has this name, 2 for bad arguments.")]
@@ -34,6 +35,15 @@ pub(crate) struct Args {
     /// Read these files instead of asking the fleet that runs here; `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1..)]
     records: Vec<PathBuf>,
+    /// Read this group of CloudWatch Logs, with the credentials and the region of the environment
+    #[arg(long, value_name = "NAME")]
+    log_group: Option<String>,
+    /// The region of the log group [default: the environment's]
+    #[arg(long, requires = "log_group")]
+    region: Option<String>,
+    /// How far back the log group is read
+    #[arg(long, value_name = "SPAN", default_value = "3h", value_parser = duration::parse_duration, requires = "log_group")]
+    since: Duration,
     /// As it was at this time, such as 2026-11-26T03:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Timestamp>,
@@ -52,15 +62,20 @@ struct Gathered {
 
 /// Answers the question.
 pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
-    let gathered =
-        if args.records.is_empty() { fleet::gather(fleet_dir).await? } else { files::gather(&args.records)? };
+    let now = args.at.unwrap_or_else(Timestamp::now);
+    let mut gathered = match (&args.log_group, args.records.is_empty()) {
+        (None, true) => fleet::gather(fleet_dir).await?,
+        (_, _) => files::gather(&args.records)?,
+    };
+    if let Some(group) = &args.log_group {
+        logged(&mut gathered, args, group, now).await?;
+    }
     if gathered.evidence.is_empty() {
         bail!(
             "no record is among the {} lines that were read; `lightsout explain --help` says what may be",
             gathered.others
         );
     }
-    let now = args.at.unwrap_or_else(Timestamp::now);
     let question = Question::about(&args.name, &gathered.evidence)?;
     let answer = explain(&question, &gathered.evidence, now);
     crate::print(&if args.json {
@@ -69,6 +84,17 @@ pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
         as_text(&question, &answer, &gathered)
     });
     Ok(if answer.is_known() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads a log group, from so long before `now`.
+async fn logged(gathered: &mut Gathered, args: &Args, group: &str, now: Timestamp) -> Result<()> {
+    let to_ms = now.as_millisecond();
+    let from_ms = to_ms.saturating_sub(i64::try_from(args.since.as_millis()).unwrap_or(i64::MAX));
+    let messages = lightsout_cloud::logged(args.region.clone(), group, (from_ms, to_ms)).await?;
+    for (number, message) in messages.iter().enumerate() {
+        files::read(gathered, &format!("{group} event {}", number + 1), message.as_bytes(), now);
+    }
+    Ok(())
 }
 
 fn as_text(question: &Question, answer: &Answer, gathered: &Gathered) -> String {

@@ -33,6 +33,8 @@ use tokio::sync::OnceCell;
 #[cfg(feature = "host")]
 use crate::Diagnosis;
 use crate::{CloudFuture, Provider};
+#[cfg(feature = "host")]
+pub(crate) use archive::query::messages;
 use error::{AwsError, AwsErrorKind};
 pub(crate) use groups::told::activities as history_in;
 

@@ -38,6 +38,15 @@ pub fn history_in(answer: &serde_json::Value) -> Option<Vec<(Timestamp, Activity
     aws::history_in(answer)
 }
 
+/// What was written to a log group of the cloud between two times, in milliseconds since the Unix epoch, oldest first.
+///
+/// # Errors
+/// When it cannot be read; the text says which right or name is missing.
+#[cfg(feature = "host")]
+pub async fn logged(location: Option<String>, group: &str, span_ms: (i64, i64)) -> Result<Vec<String>, CloudError> {
+    aws::messages(location, group, span_ms).await
+}
+
 /// The answer to a call to a cloud.
 pub type CloudFuture<'a, T, E = CloudError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 

@@ -1,5 +1,6 @@
 //! Records in CloudWatch Logs and in S3: three calls, signed here, for which their SDKs would weigh more than the rest of the agent.
 
+pub(super) mod query;
 #[cfg(test)]
 mod tests;
 
@@ -81,16 +82,20 @@ impl LogGroup {
     }
 
     async fn logs(&self, action: &'static str, target: &str, body: &serde_json::Value) -> Result<(), AwsError> {
-        let call = Call {
-            action,
-            service: "logs",
-            method: "POST",
-            path: "/".into(),
-            bucket: None,
-            headers: vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target.to_owned())],
-            body: body.to_string().into_bytes(),
-        };
-        call.send(&self.aws).await.map(drop)
+        logs_call(action, target, body).send(&self.aws).await.map(drop)
+    }
+}
+
+/// A call of CloudWatch Logs.
+fn logs_call(action: &'static str, target: &str, body: &serde_json::Value) -> Call {
+    Call {
+        action,
+        service: "logs",
+        method: "POST",
+        path: "/".into(),
+        bucket: None,
+        headers: vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target.to_owned())],
+        body: body.to_string().into_bytes(),
     }
 }
 

@@ -41,6 +41,11 @@ pub(super) struct Call {
 impl Call {
     /// Signs and sends it once, and gives the answer's body.
     pub(super) async fn send(&self, aws: &Aws) -> Result<Vec<u8>, AwsError> {
+        self.ask(aws, ANSWER).await
+    }
+
+    /// The same for a body of at most so many bytes.
+    pub(super) async fn ask(&self, aws: &Aws, longest: usize) -> Result<Vec<u8>, AwsError> {
         let config = aws.config().await;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let url = self.url(config.endpoint_url(), &region);
@@ -49,7 +54,7 @@ impl Call {
             provider.provide_credentials().await.map_err(|error| self.no_credentials(&error.to_string()))?;
         let signed = self.signed(&url, &region, &credentials.into())?;
 
-        let limits = Limits { connect: CONNECT_TIMEOUT, request: ATTEMPT_TIMEOUT, body: ANSWER };
+        let limits = Limits { connect: CONNECT_TIMEOUT, request: ATTEMPT_TIMEOUT, body: longest };
         let clients = Clients::new(limits, None).trusting_also(CA_BUNDLE);
         let unreachable = |error: Unreachable| {
             let (kind, message) = of_unreachable(&error);

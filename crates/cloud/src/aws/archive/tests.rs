@@ -110,3 +110,25 @@ fn addresses_are_those_of_the_services() {
     assert_eq!(url("s3", Some("b.1"), None, "eu-north-1"), "https://s3.eu-north-1.amazonaws.com/b.1/k");
     assert_eq!(url("s3", Some("b"), Some("http://127.0.0.1:1/"), "x"), "http://127.0.0.1:1/b/k");
 }
+
+#[tokio::test]
+async fn a_log_group_is_read_page_by_page() {
+    let server = Server::start(|_, count| match count {
+        0 => Answer::ok(r#"{"events":[{"message":"one","timestamp":1}],"nextToken":"more"}"#),
+        1 => Answer::ok(r#"{"events":[],"nextToken":"still more"}"#),
+        _ => Answer::ok(r#"{"events":[{"message":"two","timestamp":2}]}"#),
+    })
+    .await;
+    let messages = query::read(&towards(&server.url).await, "/lightsout/records", (1000, 2000)).await.unwrap();
+    assert_eq!(messages, ["one", "two"]);
+    let seen = server.seen();
+    let sent: Vec<serde_json::Value> = seen.iter().map(|it| serde_json::from_str(&it.body).unwrap()).collect();
+    assert_eq!(sent[0], json!({"logGroupName": "/lightsout/records", "startTime": 1000, "endTime": 2000}));
+    assert_eq!((&sent[1]["nextToken"], &sent[2]["nextToken"]), (&json!("more"), &json!("still more")));
+    assert_eq!(seen[0].headers["x-amz-target"], "Logs_20140328.FilterLogEvents");
+
+    let refused =
+        Server::start(|_, _| Answer::status(400, r#"{"__type":"AccessDeniedException","Message":"no"}"#)).await;
+    let error = query::read(&towards(&refused.url).await, "g", (0, 1)).await.unwrap_err().to_string();
+    assert!(error.contains("logs:FilterLogEvents"), "{error}");
+}
