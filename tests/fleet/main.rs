@@ -15,6 +15,7 @@ mod explain;
 mod faults;
 mod first_boot;
 mod leaving;
+mod moving;
 mod platforms;
 mod records;
 mod rig;
