@@ -69,7 +69,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the scaler with these arguments, the program's name not among them.
 ///
-/// Without arguments, where Lambda started it, it serves invocations ([`lambda`]). Else it exits with 0 on success, 1 when a pool failed or was read in part (`once`, `check`), 2 when the arguments or the settings cannot work.
+/// Without arguments, where Lambda started it, it serves invocations (docs/lambda.md). Else it exits with 0 on success, 1 when a pool failed or was read in part (`once`, `check`), 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     if let (true, Ok(address)) = (args.is_empty(), env::var(lambda::RUNTIME_API)) {
         return lambda::main(&address);

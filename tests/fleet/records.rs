@@ -124,7 +124,7 @@ fn records_are_handed_in_at_a_log_group_and_an_object_store() {
             .envs([("AWS_ACCESS_KEY_ID", "TEST"), ("AWS_SECRET_ACCESS_KEY", "none")])
             .output()
             .expect("it starts");
-    let answer: serde_json::Value = serde_json::from_slice(&asked.stdout).unwrap_or_else(|_| panic!("{asked:?}"));
+    let answer: Value = serde_json::from_slice(&asked.stdout).unwrap_or_else(|_| panic!("{asked:?}"));
     assert_eq!(answer["known"][0]["cause"], "idle-timeout", "explained from there alone: {answer}");
     let stored = stored(&fleet);
     let name = format!("<Key>ci/{id}/");
