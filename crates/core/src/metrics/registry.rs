@@ -57,7 +57,7 @@ pub(super) enum Fresh {
 }
 
 impl Registry {
-    /// An empty one. `keeps`: what is new is told by [`Self::fresh`].
+    /// An empty one. `keeps`: what is new since it was last told is kept, for those who send and are not asked.
     pub fn new(program: Program, keeps: bool) -> Self {
         Self { program, keeps, pools: BTreeMap::new() }
     }
