@@ -9,7 +9,8 @@ const AUTO_SCALING: &str = "2011-01-01";
 const EC2: &str = "2016-11-15";
 
 /// What of the findings is the cloud's and the platform's; the rest is about this machine.
-const ELSEWHERE: [&str; 8] = ["metadata", "clock", "instance", "rights", "group", "hook", "template", "platform"];
+const ELSEWHERE: [&str; 9] =
+    ["metadata", "clock", "instance", "rights", "group", "hook", "launch-hook", "template", "platform"];
 
 /// A call that makes something wrong, and one that mends it: the version of the API, and the form.
 struct Drift {
@@ -119,6 +120,12 @@ const DRIFTS: &[Drift] = &[
         "Action=PutLifecycleHook&LifecycleHookName=lightsout-drain&DefaultResult=ABANDON",
         "Action=PutLifecycleHook&LifecycleHookName=lightsout-drain&DefaultResult=CONTINUE",
     ),
+    group(
+        "launch-hook",
+        "Action=PutLifecycleHook&LifecycleHookName=inventory&HeartbeatTimeout=600&DefaultResult=ABANDON\
+         &LifecycleTransition=autoscaling:EC2_INSTANCE_LAUNCHING",
+        "Action=DeleteLifecycleHook&LifecycleHookName=inventory",
+    ),
     machine(
         "template.types",
         "Action=CreateLaunchTemplateVersion&LaunchTemplateName=lightsout-demo&SourceVersion=1&LaunchTemplateData.InstanceType=g6.xlarge",
@@ -188,6 +195,39 @@ fn the_fleet_of_up_is_all_ok_and_each_drift_is_found_by_its_own_name() {
             fleet.wait("the refresh to be cancelled", |fleet| found(fleet, &id).is_empty().then_some(()));
         }
     }
+}
+
+const LAUNCH_DRIFTS: &[Drift] = &[
+    group(
+        "launch-hook.result",
+        "Action=PutLifecycleHook&LifecycleHookName=lightsout-ready&DefaultResult=CONTINUE",
+        "Action=PutLifecycleHook&LifecycleHookName=lightsout-ready&DefaultResult=ABANDON",
+    ),
+    group(
+        "launch-hook.time-out",
+        "Action=PutLifecycleHook&LifecycleHookName=lightsout-ready&HeartbeatTimeout=30",
+        "Action=PutLifecycleHook&LifecycleHookName=lightsout-ready&HeartbeatTimeout=60",
+    ),
+    group(
+        "launch-hook",
+        "Action=DeleteLifecycleHook&LifecycleHookName=lightsout-ready",
+        "Action=PutLifecycleHook&LifecycleHookName=lightsout-ready&HeartbeatTimeout=60&DefaultResult=ABANDON\
+         &LifecycleTransition=autoscaling:EC2_INSTANCE_LAUNCHING",
+    ),
+];
+
+#[test]
+fn a_launch_hook_that_the_settings_name_is_looked_at_too() {
+    let mut fleet = Fleet::up("--jobs 1 --keep --max 1 --idle-timeout 10m --launch-hook");
+    let id = fleet.until_phase("idle");
+    assert_eq!(found(&fleet, &id), Vec::<Value>::new(), "the fleet of `up`");
+    for drift in LAUNCH_DRIFTS {
+        call(&fleet, &id, drift.breaks);
+        let seen = found(&fleet, &id);
+        assert_eq!(ids(&seen), [drift.id], "after {}: {seen:?}", drift.breaks.1);
+        call(&fleet, &id, drift.mends);
+    }
+    assert_eq!(found(&fleet, &id), Vec::<Value>::new(), "all is mended");
 }
 
 /// With an encrypted volume whose key the group may not use, each launch fails at once, and the group tries for ever.

@@ -278,6 +278,8 @@ pub struct CloudFacts {
     pub group: Option<Fact<GroupFacts>>,
     /// What holds endings off.
     pub holds: Option<Fact<Vec<HoldFacts>>>,
+    /// What holds launches off.
+    pub launch_holds: Option<Fact<Vec<HoldFacts>>>,
     /// What else changes the group's capacity by itself, by name.
     pub other_scalers: Option<Fact<Vec<String>>>,
     /// The group's last launch, if it failed.
@@ -332,7 +334,7 @@ pub struct GroupFacts {
     pub warm_pool: Option<Vec<String>>,
 }
 
-/// Something that holds endings off.
+/// Something that holds endings, or launches, off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldFacts {
     /// Its name.

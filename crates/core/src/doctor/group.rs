@@ -13,6 +13,9 @@ use super::{
 /// The time-out of a termination hook that the README asks for.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
+/// The shortest time-out of a launch hook: nobody extends it until the machine is up and its agent has started.
+const LAUNCH_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What a key of one's own needs, in the launch template, in the image, or as the account's default, which counts even where the template names
 /// none (EC2 Auto Scaling User Guide, "Required AWS KMS key policy for use with encrypted volumes").
 const USE_OF_KEY: &str = "in the policy of the key with which new volumes are encrypted, allow the role AWSServiceRoleForAutoScaling (not the \
@@ -229,15 +232,7 @@ pub(super) const ROWS: &[Row] = &[
         meaning: "each termination hook waits for 600 s or longer: it can be extended to 100 times that, 48 h at most, and a longer job is cut",
         remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME --heartbeat-timeout 600",
         judge: |facts| {
-            hooks(facts, |hook| {
-                let seen = format!(
-                    "{}: {}, {} at most",
-                    hook.name,
-                    format_duration(hook.timeout),
-                    format_duration(hook.longest)
-                );
-                (if hook.timeout < TIMEOUT { Verdict::Warning } else { Verdict::Ok }, seen)
-            })
+            hooks(facts, |hook| (if hook.timeout < TIMEOUT { Verdict::Warning } else { Verdict::Ok }, waits(hook)))
         },
     },
     Row {
@@ -252,6 +247,70 @@ pub(super) const ROWS: &[Row] = &[
                     if hook.abandons { (Verdict::Warning, "ABANDON") } else { (Verdict::Ok, "CONTINUE") };
                 (verdict, format!("{}: {result}", hook.name))
             })
+        },
+    },
+    Row {
+        id: "launch-hook",
+        scope: Scope::Instance,
+        meaning: "each launch hook is answered: it is the one that `agent.launch_hook` names, which is there",
+        remedy: "name the hook in `agent.launch_hook`; one that somebody else answers may stay; else aws autoscaling delete-lifecycle-hook --region \
+                 {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME",
+        judge: |facts| {
+            let chosen = facts.settings.settings.as_ref().and_then(|settings| settings.launch_hook.as_deref());
+            of(facts.cloud.as_ref()?.launch_holds.as_ref(), |holds| {
+                let named = |wanted: bool| {
+                    let found =
+                        holds.iter().map(|hold| hold.name.as_str()).filter(|name| (chosen == Some(*name)) == wanted);
+                    found.collect::<Vec<_>>().join(", ")
+                };
+                let (answered, others) = (named(true), named(false));
+                match chosen {
+                    Some(chosen) if answered.is_empty() => {
+                        let there = if others.is_empty() { "none for launches" } else { &others };
+                        Judgement::wrong(format!("agent.launch_hook is {chosen}, and the group has {there}"))
+                    }
+                    _ if !others.is_empty() => Judgement::warning(format!(
+                        "no agent answers {others}: unless somebody else does, each launch waits for the whole time-out"
+                    )),
+                    Some(_) => Judgement::ok(answered),
+                    None => Judgement::ok("there is none, and agent.launch_hook names none"),
+                }
+            })
+        },
+    },
+    Row {
+        id: "launch-hook.time-out",
+        scope: Scope::Instance,
+        meaning: "the launch hook waits for 60 s or longer, since nobody extends it before the machine is up, and can be extended for as long as a \
+                  boot may take (`agent.before_register_timeout` and `agent.boot_deadline`)",
+        remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME --heartbeat-timeout 300",
+        judge: |facts| {
+            let policy = &facts.settings.settings.as_ref()?.policy;
+            let boot = policy.boot_deadline + policy.before_register.unwrap_or_default();
+            let hook = launch_hook(facts)?;
+            let seen = waits(hook);
+            if hook.timeout < LAUNCH_TIMEOUT {
+                Judgement::warning(seen)
+            } else if hook.longest < boot {
+                Judgement::warning(format!("{seen}; a boot may take {}", format_duration(boot)))
+            } else {
+                Judgement::ok(seen)
+            }
+        },
+    },
+    Row {
+        id: "launch-hook.result",
+        scope: Scope::Instance,
+        meaning: "an instance whose agent never answers the launch hook is replaced, and not let into service (default result ABANDON)",
+        remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME \
+                 --default-result ABANDON",
+        judge: |facts| {
+            let hook = launch_hook(facts)?;
+            if hook.abandons {
+                Judgement::ok(format!("{}: ABANDON", hook.name))
+            } else {
+                Judgement::warning(format!("{}: CONTINUE", hook.name))
+            }
         },
     },
     Row {
@@ -320,6 +379,18 @@ pub(super) const ROWS: &[Row] = &[
 
 fn group(facts: &Facts, judge: impl FnOnce(&GroupFacts) -> Option<Judgement>) -> Option<Judgement> {
     of(facts.cloud.as_ref()?.group.as_ref(), judge)
+}
+
+/// How long a hook waits.
+fn waits(hook: &HoldFacts) -> String {
+    format!("{}: {}, {} at most", hook.name, format_duration(hook.timeout), format_duration(hook.longest))
+}
+
+/// The launch hook that the agent answers.
+fn launch_hook(facts: &Facts) -> Option<&HoldFacts> {
+    let chosen = facts.settings.settings.as_ref()?.launch_hook.as_deref()?;
+    let holds = facts.cloud.as_ref()?.launch_holds.as_ref()?.as_ref().ok()?;
+    holds.iter().find(|hold| hold.name == chosen)
 }
 
 /// The hooks that are not as they should be, or all of them.

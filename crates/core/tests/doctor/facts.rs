@@ -143,6 +143,18 @@ pub(crate) const BREAKS: &[Break] = &[
     }),
     warning("hook.time-out", |facts| holds(facts)[0].timeout = Duration::from_secs(599)),
     warning("hook.result", |facts| holds(facts)[0].abandons = true),
+    warning("launch-hook", |facts| named(facts).launch_hook = None),
+    warning("launch-hook", |facts| {
+        let other = HoldFacts { name: "other".into(), ..launch_holds(facts)[0].clone() };
+        launch_holds(facts).push(other);
+    }),
+    wrong("launch-hook", |facts| launch_holds(facts).clear()),
+    // That of the endings is no launch hook.
+    wrong("launch-hook", |facts| named(facts).launch_hook = Some("drain".into())),
+    warning("launch-hook.time-out", |facts| launch_holds(facts)[0].timeout = Duration::from_secs(59)),
+    // The default boot_deadline is 10 min, and nothing runs before it.
+    warning("launch-hook.time-out", |facts| launch_holds(facts)[0].longest = Duration::from_secs(599)),
+    warning("launch-hook.result", |facts| launch_holds(facts)[0].abandons = false),
     wrong("template.image", |facts| image(facts).usable = false),
     warning("template.image", |facts| image(facts).deprecated = Some(image(facts).now)),
     warning("template.types", |facts| cloud(facts).not_offered = Some(Ok(vec!["c7i.large in eu-north-1a".into()]))),
@@ -203,6 +215,14 @@ fn holds(facts: &mut Facts) -> &mut Vec<HoldFacts> {
     cloud(facts).holds.as_mut().unwrap().as_mut().unwrap()
 }
 
+fn launch_holds(facts: &mut Facts) -> &mut Vec<HoldFacts> {
+    cloud(facts).launch_holds.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn named(facts: &mut Facts) -> &mut AgentSettings {
+    facts.settings.settings.as_mut().unwrap()
+}
+
 fn launch_failed(facts: &mut Facts, trouble: LaunchTrouble) {
     let failed = FailedLaunch { time: "2026-11-20T23:00:00.000Z".into(), trouble, message: "it cannot".into() };
     cloud(facts).failed_launch = Some(Ok(Some(failed)));
@@ -229,7 +249,7 @@ pub(crate) fn good(in_image: bool) -> Facts {
         masked: false,
         active: (!in_image).then_some(enabled),
     };
-    let text = "[platform.gitlab]\nurl = \"https://gitlab.example.com\"\ntoken = { file = \"/etc/token\" }\n";
+    let text = "[agent]\nlaunch_hook = \"ready\"\n[platform.gitlab]\nurl = \"https://gitlab.example.com\"\ntoken = { file = \"/etc/token\" }\n";
     let settings = AgentSettings::parse(&[Fragment::new("agent.toml", text)]).unwrap();
     let disk = Disk { path: "/".into(), free: 50 << 30, size: 100 << 30, free_files: 900_000, files: 1_000_000 };
     let answer = AgentAnswer { version: "0.1.0".into(), phase: "idle".into(), note: None };
@@ -297,6 +317,12 @@ fn good_cloud() -> CloudFacts {
         abandons: false,
         longest: Duration::from_secs(60_000),
     };
+    let launch_hold = HoldFacts {
+        name: "ready".into(),
+        timeout: Duration::from_secs(60),
+        abandons: true,
+        longest: Duration::from_secs(600),
+    };
     let group = GroupFacts { max: 5, protects_new: true, ..GroupFacts::default() };
     CloudFacts {
         metadata: MetadataFacts {
@@ -310,6 +336,7 @@ fn good_cloud() -> CloudFacts {
         group_name: Some("ci".into()),
         group: Some(Ok(group)),
         holds: Some(Ok(vec![hold])),
+        launch_holds: Some(Ok(vec![launch_hold])),
         other_scalers: Some(Ok(Vec::new())),
         failed_launch: Some(Ok(None)),
         refresh: Some(Ok(None)),

@@ -13,7 +13,7 @@ use lightsout_core::{
 
 use super::{
     AwsHost,
-    calls::{ENDING, Hook},
+    calls::{ENDING, Hook, LAUNCH},
 };
 use crate::aws::{AwsError, AwsErrorKind, CAPABILITIES, groups};
 
@@ -53,9 +53,10 @@ impl AwsHost {
     }
 
     async fn look_at_group(&self, name: &str, facts: &mut CloudFacts) {
-        let (group, hooks, others, launch, refresh) = tokio::join!(
+        let (group, hooks, launch_hooks, others, launch, refresh) = tokio::join!(
             self.calls.group(name),
             self.calls.hooks(name, ENDING),
+            self.calls.hooks(name, LAUNCH),
             self.calls.other_scalers(name),
             self.calls.failed_launch(name),
             self.calls.refresh(name)
@@ -71,7 +72,9 @@ impl AwsHost {
             facts.rights.push(("autoscaling:RecordLifecycleActionHeartbeat", self.may_extend(name, hook).await));
         }
         facts.group = Some(said(group).map(|group| view(&group)));
-        facts.holds = Some(said(hooks).map(|hooks| hooks.into_iter().map(hold).collect()));
+        let holds = |hooks: Result<Vec<Hook>, AwsError>| said(hooks).map(|hooks| hooks.into_iter().map(hold).collect());
+        facts.holds = Some(holds(hooks));
+        facts.launch_holds = Some(holds(launch_hooks));
         facts.other_scalers = Some(said(others));
         facts.failed_launch = Some(said(launch));
         facts.refresh = Some(said(refresh).map(|refresh| refresh.and_then(|refresh| refreshing(&refresh))));
