@@ -39,6 +39,7 @@ pub enum Id {
     Raises,
     Launches,
     FailedLaunches,
+    FailingLaunches,
     RaiseWait,
     Ticks,
     TickAge,

@@ -152,10 +152,15 @@ fn take_plan(registry: &mut Registry, name: &str, why: &Explanation, record: &De
     let told = |trouble| {
         u32::try_from(record.failed_launches.iter().filter(|failed| failed.trouble == trouble).count()).unwrap_or(0)
     };
+    let suspended = u32::from(record.launches_suspended);
+    let mut failing = suspended;
     for (reason, trouble) in LAUNCH_TROUBLES {
-        set(Id::FailedLaunches, &[reason], told(trouble));
+        let failed = told(trouble);
+        failing = failing.saturating_add(failed);
+        set(Id::FailedLaunches, &[reason], failed);
     }
-    set(Id::FailedLaunches, &["suspended"], u32::from(record.launches_suspended));
+    set(Id::FailedLaunches, &["suspended"], suspended);
+    set(Id::FailingLaunches, &[], failing);
     registry.set(Id::Jobs, name, &["executing"], why.running.map(f64::from));
     let state = match (record.result, record.to) {
         (Outcome::Raised, Some(to)) => {

@@ -154,6 +154,15 @@ pub const METRICS: &[Metric] = &[
             "Launches that failed in the last 10 minutes, by the group's own words, at most three; looked up while jobs wait and nothing comes of a raise",
         )
     },
+    // An alarm of CloudWatch takes ten metrics, and the causes alone are seven.
+    scaler(
+        Id::FailingLaunches,
+        "lightsout.launches.failing",
+        Panel::Capacity,
+        Kind::Gauge,
+        INSTANCE,
+        "All of these together, and one more while launches are suspended: more than 0 is bad whatever the cause",
+    ),
     scaler(
         Id::RaiseWait,
         "lightsout.raise.wait",

@@ -76,6 +76,29 @@ fn named(text: &str) -> BTreeSet<String> {
     ours.map(str::to_owned).collect()
 }
 
+/// What `PutMetricAlarm` refuses whole: more than ten metrics, 20 queries, a longer expression or description, or no single answer ("Service quotas",
+/// Amazon CloudWatch User Guide, and `PutMetricAlarm` and `MetricDataQuery` in its API Reference).
+#[test]
+fn no_alarm_is_more_than_cloudwatch_takes() {
+    let alarms: Vec<serde_json::Value> = serde_json::from_str(&read(ALARMS)).expect("a list");
+    for alarm in alarms {
+        let name = &alarm["alarm_name"];
+        let queries = alarm["metric_query"].as_array().expect("queries");
+        let metrics = queries.iter().filter(|query| query["metric"].is_object()).count();
+        assert!(metrics <= 10 && queries.len() <= 20, "{name} has {metrics} metrics in {} queries", queries.len());
+        assert_eq!(queries.iter().filter(|query| query["return_data"] == true).count(), 1, "{name}");
+        let lengths = queries.iter().filter_map(|query| query["expression"].as_str()).map(str::len);
+        assert!(lengths.max() <= Some(2048), "{name}");
+        assert!(
+            alarm["alarm_description"].as_str().expect("text").len() < 1024 - 255,
+            "{name}, with a pool's name in it"
+        );
+        let number = |value: &serde_json::Value| value.as_u64().expect("a number");
+        let window = number(&queries[1]["metric"]["period"]) * number(&alarm["evaluation_periods"]);
+        assert!(window <= 86_400, "{name} looks at {window} s");
+    }
+}
+
 #[test]
 fn each_alarm_names_the_command_to_run_next() {
     let (rules, alarms) = (read(RULES), read(ALARMS));

@@ -102,8 +102,10 @@ fn launches_that_fail_are_told_by_their_cause() {
     for (reason, expected) in [("quota", 2.0), ("capacity", 0.0), ("suspended", 1.0)] {
         assert_eq!(value(&mut meter, s(10), Id::FailedLaunches, &[reason]), Some(expected), "{reason}");
     }
+    assert_eq!(value(&mut meter, s(10), Id::FailingLaunches, &[]), Some(3.0), "all of them together");
     meter.ticked(&held, &Seen::default(), s(20));
     assert_eq!(value(&mut meter, s(20), Id::FailedLaunches, &["quota"]), Some(0.0));
+    assert_eq!(value(&mut meter, s(20), Id::FailingLaunches, &[]), Some(0.0));
 }
 
 #[test]

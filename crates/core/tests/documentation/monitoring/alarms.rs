@@ -72,7 +72,7 @@ pub(super) const ALARMS: &[Alarm] = &[
                      and on (pool) FRESH\n\
                      unless on (pool) (sum by (pool) (lightsout_pool_unmet) > 0)",
         lasting: "5m",
-        math: "IF((MAX([FILL(oldest_a,0),FILL(oldest_b,0)]) > 900 AND need > 0 AND desired >= need AND FILL(running,-1) >= 0 OR silent > 0 OR capacity + quota + key + hook + settings + other + suspended > 0) AND FILL(unmet_a,0) + FILL(unmet_b,0) == 0, 1, 0)",
+        math: "IF((MAX([FILL(oldest_a,0),FILL(oldest_b,0)]) > 900 AND need > 0 AND desired >= need AND FILL(running,-1) >= 0 OR silent > 0 OR failing > 0) AND FILL(unmet_a,0) + FILL(unmet_b,0) == 0, 1, 0)",
         metrics: &[
             OLDEST[0],
             OLDEST[1],
@@ -81,13 +81,7 @@ pub(super) const ALARMS: &[Alarm] = &[
             // Where the platform does not tell how many run, instances may be busy.
             ("running", "cicd.pipeline.run.active.executing", "Minimum"),
             ("silent", "lightsout.pool.silent", "Minimum"),
-            ("capacity", "lightsout.launches.failed.capacity", "Minimum"),
-            ("quota", "lightsout.launches.failed.quota", "Minimum"),
-            ("key", "lightsout.launches.failed.key", "Minimum"),
-            ("hook", "lightsout.launches.failed.hook", "Minimum"),
-            ("settings", "lightsout.launches.failed.settings", "Minimum"),
-            ("other", "lightsout.launches.failed.other", "Minimum"),
-            ("suspended", "lightsout.launches.failed.suspended", "Minimum"),
+            ("failing", "lightsout.launches.failing", "Minimum"),
             UNMET[0],
             UNMET[1],
         ],
