@@ -20,6 +20,7 @@ use super::{
     event::{Event, Order, Outcome},
     host::{CloudCall, HostEffect, JournalEntry},
     phase::{Phase, Saved},
+    trouble,
 };
 use crate::{
     cloud::{Membership, TargetState},
@@ -163,7 +164,7 @@ impl Chronicle {
                 }
             }
             Event::Stop => {
-                let detail = "the service was told to stop (SIGTERM or SIGINT)";
+                let detail = trouble::STOPPED;
                 if !self.retires() {
                     self.noticed(NoticeKind::Stop, IncidentKind::DrainOrdered, None, detail, now);
                 }

@@ -12,3 +12,5 @@ pub(crate) const NOT_KNOWN: &str = "what runs here has not been known for";
 pub(crate) const TOO_OLD: &str = "is too old";
 /// Nothing holds off an ending any more.
 pub(crate) const NO_HOOK: &str = "no termination hook waits";
+/// The service manager ends the agent.
+pub(crate) const STOPPED: &str = "the service was told to stop (SIGTERM or SIGINT)";

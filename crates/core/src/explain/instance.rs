@@ -39,7 +39,7 @@ pub(super) fn explain(id: &str, facts: &Facts<'_>, now: Timestamp) -> Answer {
     match life.ending() {
         Some((ending, kind, text)) if life.status().is_some_and(|(status, _)| status.time >= ending.time) => {
             there::explain(&mut answer, &life);
-            gone::ended_for(&mut answer, id, Basis::on(ending), kind, text);
+            gone::ended_for(&mut answer, id, Basis::on(ending), (ending, kind, text));
         }
         Some(ending) => {
             gone::by_its_group(&mut answer, &life, ending);
@@ -97,15 +97,8 @@ impl<'a> Life<'a> {
     /// Why the group ended it, as the group's own history tells.
     fn ending(&self) -> Option<(&'a Evidence, ActivityKind, &'a str)> {
         self.evidence.iter().rev().find_map(|evidence| match &evidence.said {
-            Said::Activity(activity) if !matches!(activity.kind, ActivityKind::LaunchFailed(_)) => {
-                Some((*evidence, activity.kind, activity.text.as_str()))
-            }
-            Said::Activity(_)
-            | Said::Decision(_)
-            | Said::Departure(_)
-            | Said::Incident(_)
-            | Said::Status(_)
-            | Said::Job(_) => None,
+            Said::Activity(activity) => Some((*evidence, activity.kind, activity.text.as_str())),
+            Said::Decision(_) | Said::Departure(_) | Said::Incident(_) | Said::Status(_) | Said::Job(_) => None,
         })
     }
 }

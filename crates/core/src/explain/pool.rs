@@ -1,7 +1,7 @@
 //! Why nothing starts in a pool, or why so much: what the scaler's newest record says, and beside it what became of the pool's instances.
 
 mod demand;
-mod launches;
+pub(super) mod launches;
 mod members;
 mod reading;
 mod size;

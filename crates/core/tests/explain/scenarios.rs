@@ -41,6 +41,7 @@ const IN_VAIN: Outlook = Outlook { unmet: 2, in_vain: 3, pause_ms: 60_000, silen
 const DEAF: Outlook = Outlook { unmet: 0, in_vain: 0, pause_ms: 0, silent: 1 };
 const REFUSED: &str =
     "GitLab at https://ci.example.com: cannot register the runner: HTTP 401 (401 Unauthorized); set a new token";
+const ABANDONED: &str = "Instance failed to complete user's Lifecycle Action: Lifecycle Action with token 5a23 was abandoned: Heartbeat Timeout";
 const EMPTY: &str = "no job for 10m (agent.idle_timeout), and the group has room";
 
 pub(crate) fn all() -> Vec<Scenario> {
@@ -74,6 +75,16 @@ fn pools() -> Vec<Scenario> {
                 without_launches(20, plan(2, 0, 2), LaunchTrouble::Capacity, no_capacity),
             ],
             Cause::NoCapacity,
+            &[Cause::Raised, Cause::Enough],
+        ),
+        pool(
+            "a launch hook that ran out, of an instance that had come up",
+            vec![
+                raised(0, plan(2, 0, 0), 2),
+                incident(18, "i-1", IncidentKind::Started, "the first agent on this instance"),
+                without_launches(20, plan(2, 0, 2), LaunchTrouble::Hook, ABANDONED),
+            ],
+            Cause::HookTimedOut,
             &[Cause::Raised, Cause::Enough],
         ),
         pool(
@@ -346,6 +357,26 @@ fn instances() -> Vec<Scenario> {
             ],
             Cause::Draining,
             &[Cause::HookTimedOut],
+        ),
+        instance(
+            "a hook that ran out, since it could not be extended",
+            vec![
+                incident(10, "i-1", IncidentKind::ScaleInNotice, "the group chose it"),
+                incident(20, "i-1", IncidentKind::HeartbeatRefused, "the cloud throttles"),
+                incident(50, "i-1", IncidentKind::DrainOrdered, "the service was told to stop (SIGTERM or SIGINT)"),
+            ],
+            Cause::Draining,
+            &[Cause::HookTimedOut, Cause::HookFails],
+        ),
+        instance(
+            "a launch hook that ran out",
+            vec![
+                incident(0, "i-1", IncidentKind::Started, "the first agent on this instance"),
+                activity(1, Some("i-1"), ActivityKind::LaunchFailed(LaunchTrouble::Hook), ABANDONED),
+                gone(60, "i-1", LeaveReason::ScaleIn, "the group moved the instance to Terminated"),
+            ],
+            Cause::HookTimedOut,
+            &[Cause::ScaleIn],
         ),
         instance(
             "a hook that could not be extended",

@@ -3,7 +3,7 @@
 use super::{ActivityKind, Life, joining::registration, with};
 use crate::{
     agent::{phase::LeaveReason, trouble},
-    explain::{Answer, Basis, Cause, Evidence},
+    explain::{Answer, Basis, Cause, Evidence, pool::launches},
     record::{Departure, IncidentKind, Way},
 };
 
@@ -90,8 +90,7 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
 
 /// The group ended it, and no certificate tells more.
 pub(super) fn by_its_group(answer: &mut Answer, life: &Life<'_>, ending: (&Evidence, ActivityKind, &str)) {
-    let (evidence, kind, text) = ending;
-    ended_for(answer, life.id, Basis::on(evidence), kind, text);
+    ended_for(answer, life.id, Basis::on(ending.0), ending);
     hook(answer, life);
     answer.miss(
         format!("what ran on {} at its end", life.id),
@@ -102,8 +101,8 @@ pub(super) fn by_its_group(answer: &mut Answer, life: &Life<'_>, ending: (&Evide
 
 /// The group chose it: a refresh, a lower capacity, a health check. An instance is not told which.
 fn chosen(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: &Departure) {
-    if let Some((ending, kind, text)) = life.ending() {
-        return ended_for(answer, life.id, Basis::on(evidence).and(ending), kind, text);
+    if let Some(ending) = life.ending() {
+        return ended_for(answer, life.id, Basis::on(evidence).and(ending.0), ending);
     }
     let notice = life.last_of(&[IncidentKind::ScaleInNotice]);
     let (id, trigger) = (life.id, &departure.trigger);
@@ -125,7 +124,8 @@ fn chosen(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: 
 }
 
 /// Why the group ends it, by the group's own history.
-pub(super) fn ended_for(answer: &mut Answer, id: &str, basis: Basis, kind: ActivityKind, text: &str) {
+pub(super) fn ended_for(answer: &mut Answer, id: &str, basis: Basis, ending: (&Evidence, ActivityKind, &str)) {
+    let (evidence, kind, text) = ending;
     let (cause, why, remedy) = match kind {
         ActivityKind::Refresh => (
             Cause::Refresh,
@@ -143,7 +143,12 @@ pub(super) fn ended_for(answer: &mut Answer, id: &str, basis: Basis, kind: Activ
             "it takes it for unhealthy",
             "see its console and its status checks: aws ec2 get-console-output --latest --instance-id, aws ec2 describe-instance-status",
         ),
-        ActivityKind::LaunchFailed(_) => return,
+        ActivityKind::LaunchFailed(trouble) => {
+            let (cause, why) = launches::told(trouble);
+            let remedy = launches::remedy(trouble, evidence.said.group().unwrap_or("GROUP"));
+            answer.find(cause, basis, format!("{id} is ended by its group because {why}: {text}"), remedy);
+            return;
+        }
     };
     answer.find(cause, basis, format!("{id} is ended by its group because {why}: {text}"), remedy);
 }
@@ -216,6 +221,19 @@ pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
             Basis::on(evidence),
             format!("the termination hook of {id} waits no longer, so that its group ends it whatever runs: {detail}"),
             "if nobody answered it, its time was over: set a longer time-out, which the group extends to 100 times that and to 48 h at most",
+        );
+    } else if let Some((stop, _)) =
+        life.incidents().find(|(stop, it)| stop.time >= evidence.time && it.detail == trouble::STOPPED)
+        && life.departure().is_none()
+    {
+        answer.find(
+            Cause::HookTimedOut,
+            Basis::on(evidence).and(stop),
+            format!(
+                "the termination hook of {id} could not be extended, and at {:.0}, before {id} was empty, its machine was told to stop: the                  time of the hook was over, and the group ended it whatever ran: {detail}",
+                stop.time
+            ),
+            "do as the message says, and set a longer time-out for the hook, which leaves more time for it",
         );
     } else {
         answer.find(

@@ -44,14 +44,17 @@ struct Failure<'a> {
 }
 
 /// The newest failure of each kind. What the group's own history says goes before the scaler's excerpt of it. What failed before an instance came
-/// up says no longer why none does.
+/// up says no longer why none does; where a launch hook holds it, that is only once it is ready, since its agent runs before.
 fn failures<'a>(last: Tick<'a>, facts: &Facts<'a>) -> BTreeMap<LaunchTrouble, Failure<'a>> {
     let waits = last.decision.why.as_ref().is_none_or(|plan| plan.queued > 0);
     if !waits {
         return BTreeMap::new();
     }
-    let came_up =
-        facts.of_group(&last.decision.group).filter(|it| is_first_sign(&it.said)).map(|it| it.time).next_back();
+    let newest = |kinds: &[IncidentKind]| {
+        facts.of_group(&last.decision.group).filter(|it| tells_of(&it.said, kinds)).map(|it| it.time).next_back()
+    };
+    let (came_up, ready) = (newest(&[IncidentKind::Started, IncidentKind::Ready]), newest(&[IncidentKind::Ready]));
+    let past = |trouble| if trouble == LaunchTrouble::Hook { ready } else { came_up };
     let excerpt = last.decision.failed_launches.iter().rev().filter_map(|failed| {
         let failure = Failure { time: failed.time.parse().ok()?, message: &failed.message, evidence: last.evidence };
         Some((failed.trouble, failure))
@@ -61,13 +64,13 @@ fn failures<'a>(last: Tick<'a>, facts: &Facts<'a>) -> BTreeMap<LaunchTrouble, Fa
         let ActivityKind::LaunchFailed(trouble) = activity.kind else { return None };
         Some((trouble, Failure { time: evidence.time, message: &activity.text, evidence }))
     });
-    excerpt.chain(history).filter(|(_, failure)| came_up.is_none_or(|came_up| came_up < failure.time)).collect()
+    excerpt.chain(history).filter(|(trouble, failure)| past(*trouble).is_none_or(|past| past < failure.time)).collect()
 }
 
-/// Whether it shows that an instance came up.
-fn is_first_sign(said: &Said) -> bool {
+/// Whether it is an incident of one of these kinds.
+fn tells_of(said: &Said, kinds: &[IncidentKind]) -> bool {
     match said {
-        Said::Incident(incident) => matches!(incident.what, IncidentKind::Started | IncidentKind::Ready),
+        Said::Incident(incident) => kinds.contains(&incident.what),
         Said::Decision(_) | Said::Departure(_) | Said::Status(_) | Said::Job(_) | Said::Activity(_) => false,
     }
 }
@@ -77,7 +80,8 @@ fn is_recent(evidence: &Evidence, last: Tick<'_>) -> bool {
     Duration::try_from(ago).is_ok_and(|ago| ago <= RECENT) || ago.is_negative()
 }
 
-fn told(trouble: LaunchTrouble) -> (Cause, &'static str) {
+/// What a failed launch shows.
+pub(in crate::explain) fn told(trouble: LaunchTrouble) -> (Cause, &'static str) {
     match trouble {
         LaunchTrouble::Capacity => (Cause::NoCapacity, "the cloud has no capacity of this kind"),
         LaunchTrouble::Quota => (Cause::Quota, "the account's quota is used up"),
@@ -88,7 +92,8 @@ fn told(trouble: LaunchTrouble) -> (Cause, &'static str) {
     }
 }
 
-fn remedy(trouble: LaunchTrouble, group: &str) -> String {
+/// What is to be done about it.
+pub(in crate::explain) fn remedy(trouble: LaunchTrouble, group: &str) -> String {
     match trouble {
         LaunchTrouble::Capacity => format!(
             "the group tries again by itself. Give it more instance types and zones (a mixed instances policy), or on-demand beside Spot; \
