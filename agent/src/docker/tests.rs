@@ -1,3 +1,5 @@
+mod prune;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
