@@ -29,9 +29,11 @@ impl Machine {
             slots: 1,
             metrics: None,
         };
-        let script = job_pid_file::script(&me, Some("BUILDKITE_JOB_ID"));
+        let secret = runner_dir.join("buildkite-agent.cfg");
+        let script = job_pid_file::script(&me, Some("BUILDKITE_JOB_ID"), Some(&secret));
         assert!(script.contents.expose().starts_with("#!/bin/sh\n"));
         fs::create_dir_all(&runner_dir).unwrap();
+        fs::write(&secret, "token").unwrap();
         fs::write(&script.path, script.contents.expose()).unwrap();
         Self { dir, wrapper: script.path.clone(), jobs: job_pid_file::folder(&me) }
     }
@@ -97,6 +99,20 @@ fn the_job_gets_its_arguments_its_input_its_umask_and_its_signals() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&job), rustix::process::Signal::TERM).unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&job.wait().unwrap()), Some(15));
     assert_eq!(activity(&machine.jobs), Activity::Quiet);
+}
+
+#[test]
+fn no_job_finds_what_its_runner_was_registered_with() {
+    let machine = Machine::new();
+    let secret = machine.wrapper.with_file_name("buildkite-agent.cfg");
+    assert!(secret.exists(), "the runner is to read it");
+    for job in ["first", "second"] {
+        let mut running = machine.started(job);
+        assert!(!secret.exists(), "{job}");
+        drop(running.stdin.take());
+        let output = running.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(7), vec![]), "{job}: it ran, and heard of nothing");
+    }
 }
 
 #[test]

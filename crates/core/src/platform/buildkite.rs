@@ -26,7 +26,8 @@
 //!   `pre-exit`: the agent's own `pre-exit` hook runs *before* those of the repository and the plugins, so a PID file
 //!   removed there would say idle too early; a bootstrap that is killed runs none; and the user's hooks stay where they
 //!   are.
-//! - Jobs run as the agent's user and can read its token.
+//! - Jobs run as the agent's user. The file with its token is removed before the first of them begins: the agent has
+//!   read it, and keeps the token in memory.
 //!
 //! Sources: Buildkite documentation (metrics API, agent configuration, agent lifecycle, agent tokens), and the source
 //! of the Buildkite agent.

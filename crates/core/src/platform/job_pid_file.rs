@@ -47,11 +47,15 @@ pub fn folder(host: &HostContext) -> PathBuf {
 }
 
 /// The script that writes a job's PID file and becomes the job; its arguments are the job's program and arguments. `id`
-/// is the variable in which the platform tells the job its id, if it does.
-pub fn script(host: &HostContext, id: Option<&str>) -> File {
+/// is the variable in which the platform tells the job its id, if it does. `secret` is a file that the runner has read by
+/// then and reads no more: no job finds it.
+pub fn script(host: &HostContext, id: Option<&str>, secret: Option<&Path>) -> File {
     let job = id.map_or_else(|| "task".to_owned(), |id| format!("${{{id}:-task}}"));
-    let contents =
-        include_str!("job_pid_file/job.sh").replace("@JOB@", &job).replace("@FOLDER@", &quoted(&folder(host)));
+    let secret = secret.map_or_else(|| "''".to_owned(), quoted);
+    let contents = include_str!("job_pid_file/job.sh")
+        .replace("@JOB@", &job)
+        .replace("@FOLDER@", &quoted(&folder(host)))
+        .replace("@SECRET@", &secret);
     File { path: host.runner_dir.join("lightsout-job"), contents: contents.into(), mode: 0o700 }
 }
 

@@ -42,6 +42,8 @@ fn registering_writes_the_configuration_and_the_script_that_marks_jobs() {
     let files: Vec<_> = launch.files.iter().map(|file| (file.path.to_str().expect("UTF-8"), file.mode)).collect();
     assert_eq!(files, [(launch.argv[3].as_str(), 0o600), (&format!("{dir}/lightsout-job"), 0o700)]);
     assert!(matches!(launch.files[0].contents, Text::Secret(_)));
+    let script = launch.files[1].contents.expose();
+    assert!(script.contains(&format!("\nsecret='{dir}/buildkite-agent.cfg'\n")), "no job finds it: {script}");
     assert_eq!(
         launch.files[0].contents.expose(),
         format!(

@@ -20,7 +20,8 @@ pub(super) fn files(
     host: &HostContext,
     major: Option<u32>,
 ) -> Result<Vec<File>, ExchangeError> {
-    let script = job_pid_file::script(host, Some("BUILDKITE_JOB_ID"));
+    // The agent reads it once, at its start (buildkite/agent 3.137.0, clicommand/agent_start.go).
+    let script = job_pid_file::script(host, Some("BUILDKITE_JOB_ID"), Some(&config_path(host)));
     let builds = settings.build_path.clone().unwrap_or_else(|| host.runner_dir.join("builds"));
     let tags = [format!("queue={}", settings.queue)].into_iter().chain(settings.tags.iter().cloned());
     let mut entries = vec![

@@ -20,7 +20,8 @@ pub(super) fn files(
     token: &SecretString,
     host: &HostContext,
 ) -> Result<Vec<File>, ExchangeError> {
-    let script = job_pid_file::script(host, None);
+    // Whether the runner, whose source is not published, reads its configuration again is not known: it stays.
+    let script = job_pid_file::script(host, None, None);
     let folder = |set: &Option<_>, name: &str| path(&set.clone().unwrap_or_else(|| host.runner_dir.join(name)));
     let prefix =
         [path(&script.path)?].into_iter().chain(settings.command_prefix.iter().map(|word| word.clone().into()));

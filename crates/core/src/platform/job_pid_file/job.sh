@@ -1,6 +1,7 @@
 #!/bin/sh
 # Written by lightsout-agent. Marks this process as a job, then becomes the job, which must run whatever happens here.
 jobs=@FOLDER@
+secret=@SECRET@
 
 mark() {
     job=@JOB@
@@ -20,4 +21,6 @@ mark() {
 }
 
 mark || echo "lightsout: this job cannot be marked in $jobs; it is seen only as a child process of its runner" >&2
+# The runner has read it, and its jobs have the same user.
+[ -z "$secret" ] || rm -f "$secret" || echo "lightsout: $secret stays, which holds the runner's token" >&2
 exec "$@"
