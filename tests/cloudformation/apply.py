@@ -80,9 +80,9 @@ def before():
         "VpcId": vpc,
         "SubnetIds": ",".join(subnets),
         "AgentSettings": '[platform.command]\nrun = ["sleep", "infinity"]\nchildren = true\n',
-        "AgentSecretArn": f"arn:aws:ssm:{REGION}:123456789012:parameter/ci/runner-token",
+        "AgentSecretArns": f"arn:aws:ssm:{REGION}:123456789012:parameter/ci/runner-token",
         "ScalerSettings": 'slots = 2\n[pool.platform.command]\nqueue = ["echo", "5"]\n',
-        "ScalerSecretArn": f"arn:aws:ssm:{REGION}:123456789012:parameter/ci/read-token",
+        "ScalerSecretArns": ",".join(f"arn:aws:ssm:{REGION}:123456789012:parameter/ci/{name}" for name in ("read-token", "webhook")),
         "PackageBucket": "packages",
         "PackageKey": "scaler.zip",
         "ExtraPolicyArns": "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
@@ -114,14 +114,18 @@ def roles(outputs):
     agent = policy(outputs["InstanceRoleArn"], "agent")
     own = f"arn:aws:autoscaling:{REGION}:123456789012:autoScalingGroup:*:autoScalingGroupName/{STACK}"
     equal(agent["OwnGroup"]["Resource"], own, "the agent's group")
-    equal(agent["Secret"]["Resource"].rsplit("/", 1)[1], "runner-token", "the agent's secret")
+    equal(names(agent["Secret"]), ["runner-token"], "the agent's secret")
     equal("SecretKey" in agent, False, "a right on a key that is not there")
     scaler = policy(outputs["ScalerRoleArn"], "scaler")
     equal(scaler["Raise"]["Resource"], own, "the scaler's group")
-    equal(scaler["Secret"]["Resource"].rsplit("/", 1)[1], "read-token", "the scaler's secret")
+    equal(names(scaler["Secret"]), ["read-token", "webhook"], "the scaler's secrets")
     profile = iam.get_instance_profile(InstanceProfileName=outputs["InstanceProfileArn"].rsplit("/", 1)[1])
     equal(profile["InstanceProfile"]["Roles"][0]["Arn"], outputs["InstanceRoleArn"], "the profile's role")
     said("the roles name this group and these secrets, and nothing else")
+
+
+def names(statement):
+    return [it.rsplit("/", 1)[1] for it in statement["Resource"]]
 
 
 def rebalancing():

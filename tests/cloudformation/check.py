@@ -238,6 +238,20 @@ def documented():
     return rights
 
 
+def as_many_secrets_as_there_are(main):
+    """Two sides, each with all that it must read: the scaler's platform and webhook, an agent's token and key."""
+    arns = ("arn:aws:ssm:eu-central-1:123456789012:parameter/ci/read-token", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:ci-AbCdEf")
+    for role, name in (("InstanceRole", "AgentSecretArns"), ("ScalerRole", "ScalerSecretArns")):
+        named = [it["Resource"] for it in main.statements(role) if it.get("Sid") == "Secret"]
+        if named != [{"Fn::Split": [",", {"Ref": name}]}]:
+            yield f"{role} may not read each of {name}"
+        pattern = re.compile(main.document["Parameters"].get(name, {}).get("AllowedPattern", "^never$"))
+        if not all(map(pattern.search, ("", *arns, ",".join(arns)))):
+            yield f"{name} refuses what is right"
+        if any(map(pattern.search, (", ".join(arns), f"{arns[0]},", f"{arns[0]},/ci/other", "/ci/read-token"))):
+            yield f"{name} takes what is no list of ARNs"
+
+
 def members_outlive_nothing_they_need(main):
     missing = {"LaunchTemplate", "InstanceProfile", "InstanceRole", "SecurityGroup"} - main.needs("Group")
     if missing:
@@ -289,6 +303,7 @@ RULES = [
     user_data_is_settings,
     least_rights,
     rights_are_documented,
+    as_many_secrets_as_there_are,
     members_outlive_nothing_they_need,
     the_function,
 ]
@@ -332,6 +347,9 @@ BREAKS = [
     (least_rights, "ScalerRole.Properties.Policies.0.PolicyDocument.Statement.0.Action", "autoscaling:TerminateInstanceInAutoScalingGroup"),
     (least_rights, "ScalerRole.Properties.Policies.0.PolicyDocument.Statement.1.Action", "autoscaling:*"),
     (rights_are_documented, "InstanceRole.Properties.Policies.0.PolicyDocument.Statement.2.Action", ["ec2:DescribeHosts"]),
+    (as_many_secrets_as_there_are, "../Parameters.ScalerSecretArns.AllowedPattern", "^$|^arn:.+$"),
+    (as_many_secrets_as_there_are, "../Parameters.AgentSecretArns.AllowedPattern", "^arn:[^,]+$"),
+    (as_many_secrets_as_there_are, "ScalerRole.Properties.Policies.0.PolicyDocument.Statement.3.Fn::If.1.Resource", {"Ref": "ScalerSecretArns"}),
     (members_outlive_nothing_they_need, "LaunchTemplate.Properties.LaunchTemplateData.SecurityGroupIds", ["sg-0"]),
     (the_function, "Scaler.Properties.Environment.Variables.LIGHTSOUT_MODULE_VERSION", "0.0.9"),
     (the_function, "Scaler.Properties.ReservedConcurrentExecutions", 1),
