@@ -104,7 +104,10 @@ fn the_function_understands_a_variable_as_its_row_says() {
         Some((code.next()?, code.next().unwrap_or_default(), line))
     });
     let mut count = 0;
+    let said = |row: &Row| row.but.as_ref().is_some_and(|but| but.starts_with("not read from the old environment"));
+    let mut unknown: BTreeSet<_> = rows.iter().filter(|(_, row)| !said(row)).map(|(name, _)| name.as_str()).collect();
     for (name, key, line) in understood {
+        unknown.remove(name);
         let row = rows.get(name).unwrap_or_else(|| panic!("docs/migrate.toml has no row for {name}"));
         if line.contains("no meaning any more") {
             let scalers = row.to.iter().filter(|it| it.starts_with("pool.")).collect::<Vec<_>>();
@@ -116,6 +119,31 @@ fn the_function_understands_a_variable_as_its_row_says() {
         count += 1;
     }
     assert!(count > 60, "{count} variables were found");
+    assert!(
+        unknown.is_empty(),
+        "the old environment may stay as it is, says the page, and the function knows nothing of {unknown:?}"
+    );
+}
+
+/// `SetInstanceProtection` refuses a call whole that names one instance in another state, and a hook that was there before holds, or ends, the first
+/// instance of ours already.
+#[test]
+fn a_group_is_protected_and_its_hooks_are_looked_at_before_an_instance_of_ours_comes() {
+    let page = read("docs/migrate.md");
+    let (before, _) =
+        page.split_once("*A new version of the launch template*").expect("the step that brings instances of ours");
+    let protecting: Vec<_> = before.lines().filter(|line| line.contains("set-instance-protection")).collect();
+    assert!(
+        !protecting.is_empty() && protecting.iter().all(|line| line.contains("xargs -r ")),
+        "nobody may be there: {protecting:?}"
+    );
+    let named = before.lines().filter(|line| line.contains("--query") && line.contains(".InstanceId"));
+    for query in named {
+        assert!(query.contains("LifecycleState=='InService'"), "it names instances that are coming or going: {query}");
+    }
+    for what in ["describe-lifecycle-hooks", "`agent.launch_hook`", "THEIRS --default-result CONTINUE"] {
+        assert!(before.contains(what), "{what} comes too late, or not at all");
+    }
 }
 
 /// Everything that a row may name: settings, and the variables, outputs and examples of what deploys them.
