@@ -10,6 +10,7 @@ mod control;
 mod duration;
 mod explain;
 mod fleet_dir;
+mod iam;
 mod image;
 mod plural;
 mod process_handle;
@@ -58,6 +59,7 @@ enum Command {
     Up(Box<up::Args>),
     Ps(ps::Args),
     Explain(explain::Args),
+    Iam(iam::Args),
     #[command(flatten)]
     Fleet(FleetCommand),
 }
@@ -89,6 +91,7 @@ fn command(cli: Cli) -> ExitCode {
         Command::Up(args) => block_on(up::run(*args, fleet_dir)),
         Command::Ps(args) => block_on(ps::run(&args, &fleet_dir)),
         Command::Explain(args) => block_on(explain::run(&args, &fleet_dir)),
+        Command::Iam(args) => Ok(iam::run(&args)),
         Command::Fleet(command) => block_on(control::run(command, &fleet_dir)),
     });
     result.unwrap_or_else(|error| {

@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod duration;
 pub mod exchange;
 pub mod explain;
+pub mod iam;
 pub mod invariants;
 pub mod metrics;
 pub mod platform;

@@ -8,6 +8,7 @@ mod examples;
 mod migration;
 mod monitoring;
 mod records;
+mod rights;
 
 use std::{collections::BTreeSet, env, fs, path::Path};
 

@@ -1,0 +1,211 @@
+//! The table: each action, who calls it, on what, and why.
+
+use std::collections::BTreeMap;
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Caller {
+    /// The agent, on the instance.
+    Agent,
+    /// `lightsout-agent doctor`, with the instance's role.
+    Doctor,
+    /// The scaler.
+    Scaler,
+    /// A person, with credentials of their own.
+    Person,
+}
+
+impl Caller {
+    /// The words in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "instance",
+            Self::Doctor => "instance, for `doctor` only",
+            Self::Scaler => "scaler",
+            Self::Person => "you, for `explain --log-group` only",
+        }
+    }
+}
+
+/// How far an action can be narrowed (Service Authorization Reference: the resource types and condition keys of each service).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bound {
+    /// Not at all.
+    Everything,
+    /// To the Auto Scaling group: its members are no resources of their own.
+    Group,
+    /// To the instance whose credentials sign the call.
+    Itself,
+    /// To the parameters of Systems Manager that the settings name.
+    Parameter,
+    /// To the secrets of Secrets Manager that the settings name.
+    Secret,
+    /// To the keys of the secrets, used through the two services above.
+    Key,
+    /// To one group of CloudWatch Logs.
+    LogGroup,
+    /// To the departures' place in S3.
+    Departures,
+    /// To the object that holds the scaler's settings.
+    SettingsObject,
+}
+
+impl Bound {
+    /// The words in tables, as Markdown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Everything => "`*`: AWS knows no narrower",
+            Self::Group => "its groups, by ARN",
+            Self::Itself => "itself: condition `aws:ARN` equals `${ec2:SourceInstanceARN}`",
+            Self::Parameter => "the parameters that its settings name",
+            Self::Secret => "the secrets that its settings name",
+            Self::Key => "the secrets' own keys, if any: condition `kms:ViaService`",
+            Self::LogGroup => "one log group, if any",
+            Self::Departures => "`records.object_store`, if any",
+            Self::SettingsObject => "its settings, if they are in S3",
+        }
+    }
+
+    /// A statement's `Sid`.
+    pub(super) const fn sid(self) -> &'static str {
+        match self {
+            Self::Everything => "Look",
+            Self::Group => "Groups",
+            Self::Itself => "Itself",
+            Self::Parameter => "Parameters",
+            Self::Secret => "Secrets",
+            Self::Key => "Decrypt",
+            Self::LogGroup => "Logs",
+            Self::Departures => "Departures",
+            Self::SettingsObject => "Settings",
+        }
+    }
+}
+
+/// One right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    /// The action, as IAM writes it.
+    pub action: &'static str,
+    /// Who calls it.
+    pub caller: Caller,
+    /// How far it can be narrowed.
+    pub on: Bound,
+    /// What it is for, as Markdown.
+    pub why: &'static str,
+}
+
+const fn right(caller: Caller, on: Bound, action: &'static str, why: &'static str) -> Right {
+    Right { action, caller, on, why }
+}
+
+/// All of them.
+pub const RIGHTS: &[Right] = {
+    use Bound::{Departures, Everything, Group, Itself, Key, LogGroup, Parameter, Secret, SettingsObject};
+    use Caller::{Agent, Doctor, Person, Scaler};
+    &[
+        right(
+            Agent,
+            Everything,
+            "autoscaling:DescribeAutoScalingInstances",
+            "its own state: no runner starts before `InService`",
+        ),
+        right(
+            Agent,
+            Everything,
+            "autoscaling:DescribeAutoScalingGroups",
+            "is the group above its minimum, and are new instances protected?",
+        ),
+        right(
+            Agent,
+            Everything,
+            "autoscaling:DescribeLifecycleHooks",
+            "which hook is its to answer, and how long each waits",
+        ),
+        right(
+            Agent,
+            Group,
+            "autoscaling:TerminateInstanceInAutoScalingGroup",
+            "ends itself and lowers the capacity by one, in one call",
+        ),
+        right(
+            Agent,
+            Group,
+            "autoscaling:SetInstanceProtection",
+            "where protection is lost, or is for busy instances only",
+        ),
+        right(Agent, Group, "autoscaling:SetInstanceHealth", "a way to be replaced, where ending was refused"),
+        right(
+            Agent,
+            Group,
+            "autoscaling:CompleteLifecycleAction",
+            "the jobs are done: the wait behind the hook may end",
+        ),
+        right(Agent, Group, "autoscaling:RecordLifecycleActionHeartbeat", "jobs still run: the hook waits on"),
+        right(Agent, Itself, "ec2:TerminateInstances", "the last way but one, where the group does not answer"),
+        right(Agent, Itself, "ec2:CreateTags", "writes why it left"),
+        right(Agent, Parameter, "ssm:GetParameter", "registers the runner"),
+        right(Agent, Secret, "secretsmanager:GetSecretValue", "registers the runner"),
+        right(Agent, Key, "kms:Decrypt", "secrets with a key of your own"),
+        right(Agent, LogGroup, "logs:CreateLogStream", "`records.log_group`: a stream of its own"),
+        right(Agent, LogGroup, "logs:PutLogEvents", "`records.log_group`: its records, also of its own end"),
+        right(Agent, Departures, "s3:PutObject", "its departure, where it can be found a year later"),
+        right(Doctor, Everything, "ec2:DescribeInstances", "the metadata options"),
+        right(Doctor, Everything, "ec2:DescribeInstanceAttribute", "does switching off end the machine?"),
+        right(Doctor, Everything, "ec2:DescribeLaunchTemplateVersions", "what new instances start from"),
+        right(Doctor, Everything, "ec2:DescribeImages", "is the image still there?"),
+        right(Doctor, Everything, "ec2:DescribeInstanceTypeOfferings", "does each zone have each type?"),
+        right(Doctor, Everything, "autoscaling:DescribePolicies", "does a policy change the capacity?"),
+        right(Doctor, Everything, "autoscaling:DescribeScheduledActions", "does a schedule change the capacity?"),
+        right(
+            Doctor,
+            Everything,
+            "autoscaling:DescribeInstanceRefreshes",
+            "does a refresh wait for protected instances?",
+        ),
+        right(Doctor, Everything, "autoscaling:DescribeScalingActivities", "did the last launch succeed?"),
+        right(Scaler, Everything, "autoscaling:DescribeAutoScalingGroups", "capacity and bounds, each tick"),
+        right(
+            Scaler,
+            Everything,
+            "autoscaling:DescribeScalingActivities",
+            "who set the capacity, and which launches failed",
+        ),
+        right(Scaler, Group, "autoscaling:SetDesiredCapacity", "raises"),
+        right(Scaler, Group, "autoscaling:CreateOrUpdateTags", "writes how many instances are kept without demand"),
+        right(
+            Scaler,
+            Parameter,
+            "ssm:GetParameter",
+            "asks the platform how many jobs wait; its settings, if they are there",
+        ),
+        right(Scaler, Secret, "secretsmanager:GetSecretValue", "asks the platform how many jobs wait"),
+        right(Scaler, Key, "kms:Decrypt", "secrets with a key of your own"),
+        right(Scaler, SettingsObject, "s3:GetObject", "settings that are too long for a function's variables"),
+        right(Scaler, LogGroup, "logs:CreateLogStream", "as a function: Lambda writes its log with its role"),
+        right(Scaler, LogGroup, "logs:PutLogEvents", "as a function: the same"),
+        right(Person, LogGroup, "logs:FilterLogEvents", "reads the records of an agent or a scaler"),
+    ]
+};
+
+/// The table of the README: a line for all that one caller may do on the same thing.
+pub fn short_table() -> String {
+    let mut rows: BTreeMap<(Caller, Bound), Vec<String>> = BTreeMap::new();
+    for it in RIGHTS {
+        rows.entry((it.caller, it.on)).or_default().push(format!("`{}`", it.action));
+    }
+    let mut table = String::from("| Who | Action | On |\n|---|---|---|\n");
+    for ((who, on), actions) in rows {
+        table += &format!("| {} | {} | {} |\n", who.as_str(), actions.join(", "), on.as_str());
+    }
+    table
+}
+
+/// The table with the reason of each action.
+pub fn full_table() -> String {
+    let mut table = String::from("| Who | Action | On | Why |\n|---|---|---|---|\n");
+    for it in RIGHTS {
+        table += &format!("| {} | `{}` | {} | {} |\n", it.caller.as_str(), it.action, it.on.as_str(), it.why);
+    }
+    table
+}

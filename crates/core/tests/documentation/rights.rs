@@ -1,0 +1,70 @@
+//! The rights: what the code calls, what the table has, and what the documents say.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use lightsout_core::iam::{RIGHTS, full_table, short_table};
+
+use super::check;
+
+/// What words the names of the SDKs' operations begin with.
+const VERBS: [&str; 10] =
+    ["describe_", "get_", "set_", "create_", "terminate_", "complete_", "record_", "put_", "delete_", "update_"];
+
+#[test]
+fn the_tables_of_rights_are_the_table() {
+    check("README.md", &[("rights", short_table())]);
+    check("docs/iam.md", &[("rights", full_table())]);
+}
+
+#[test]
+fn each_call_has_its_right_and_each_right_its_call() {
+    let mut product = String::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../cloud/src/aws"), &mut product);
+    let mut known: BTreeSet<&str> = RIGHTS.iter().map(|right| right.action).collect();
+    // Of what is in quotes, the words such as `ec2:CreateTags`; a hook's transitions have underscores.
+    let named: BTreeSet<&str> = product.split('"').filter(|word| is_action(word)).collect();
+    // Decryption is asked for by the two services, in the caller's name.
+    assert!(known.remove("kms:Decrypt"));
+    assert_eq!(named, known, "left: what errors name; right: the table");
+
+    // The same by the calls themselves, whatever their errors name.
+    let called: BTreeSet<String> = product.split('.').filter_map(operation).collect();
+    let by_hand = ["logs:", "s3:"];
+    let of_sdks = known.iter().filter(|action| !by_hand.iter().any(|service| action.starts_with(service)));
+    let wanted: BTreeSet<String> = of_sdks.filter_map(|action| action.split(':').nth(1)).map(str::to_owned).collect();
+    assert_eq!(called, wanted, "left: what is called; right: the table");
+}
+
+fn is_action(word: &str) -> bool {
+    let (service, name) = word.split_once(':').unwrap_or_default();
+    service.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && !service.is_empty()
+}
+
+/// The operation of a call such as `describe_images().`, in the words of IAM; the text begins behind a dot.
+fn operation(text: &str) -> Option<String> {
+    let name = text.split_once("()")?.0;
+    let is_call = VERBS.iter().any(|verb| name.starts_with(verb))
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    // Our own, which calls an operation of the SDK.
+    if !is_call || name == "describe_self" {
+        return None;
+    }
+    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+    Some(name.split('_').map(capital).collect())
+}
+
+/// The text of all files below a folder but for the tests.
+fn sources(folder: &Path, all: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, all);
+        } else if path.file_name().is_none_or(|name| name != "tests.rs") {
+            let text = fs::read_to_string(&path).expect("text");
+            *all += text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        }
+    }
+}
