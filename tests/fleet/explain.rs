@@ -1,15 +1,19 @@
 //! Why: each situation is made, `lightsout explain` is asked, and the sentence names the cause.
 
+mod ends;
+mod scaler;
+
 use std::{
     fs,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use lightsout_localcloud::fleet::JobState;
 use serde_json::{Value, json};
 
-use crate::rig::{Fleet, Home, hits, lightsout_command, living};
+use crate::rig::{Fleet, Home, hits, http, lightsout_command, living};
 
 const POOL: &str = "lightsout-demo";
 const NO_CAPACITY: &str =
@@ -61,17 +65,32 @@ struct Scaler {
     records: PathBuf,
 }
 
+/// How many there were, so that each has files of its own.
+static OWN: AtomicU32 = AtomicU32::new(0);
+
 impl Scaler {
+    /// One of the embedded GitLab.
     fn watch(fleet: &Fleet, pool: &str, platform: &str) -> Self {
+        Self::start(fleet, "", &Self::gitlab(fleet, pool, platform))
+    }
+
+    /// The settings of one.
+    fn gitlab(fleet: &Fleet, pool: &str, platform: &str) -> String {
         let url = fleet.url();
-        let (settings, records) = (fleet.dir().join("own.toml"), fleet.dir().join("own.jsonl"));
-        let text = format!(
+        format!(
             "[[pool]]\nname = 'own'\ngroup = '{POOL}'\n{pool}\n[pool.platform.gitlab]\nurl = '{url}'\nrun_untagged = true\n{platform}\n"
-        );
-        fs::write(&settings, text).expect("it is written");
-        let mut command: Command = lightsout_command(&fleet.dir(), "scaler watch --tick 1s --log-format json --config");
+        )
+    }
+
+    /// Starts it with these settings.
+    fn start(fleet: &Fleet, arguments: &str, settings: &str) -> Self {
+        let (url, own) = (fleet.url(), fleet.dir().join(format!("own-{}", OWN.fetch_add(1, Ordering::Relaxed))));
+        let (file, records) = (own.with_extension("toml"), own.with_extension("jsonl"));
+        fs::write(&file, settings).expect("it is written");
+        let arguments = format!("scaler watch --tick 1s --log-format json {arguments} --config");
+        let mut command: Command = lightsout_command(&fleet.dir(), &arguments);
         let process = command
-            .arg(settings)
+            .arg(file)
             .envs([("AWS_ENDPOINT_URL", url), ("AWS_REGION", "eu-central-1"), ("AWS_EC2_METADATA_DISABLED", "true")])
             .envs([("AWS_ACCESS_KEY_ID", "OWN"), ("AWS_SECRET_ACCESS_KEY", "none"), ("NO_TOKEN", "glpat-expired")])
             .stdout(fs::File::create(&records).expect("a file"))
@@ -99,6 +118,14 @@ const TOKEN: &str = "token = { ssm = '/lightsout/demo/read-token' }\nprojects = 
 fn launches_fail(fleet: &Fleet, message: &str) {
     fleet.request("DELETE", "faults", &Value::Null).expect("they end");
     fleet.post("faults", &json!({ "target": "cloud", "effect": { "launch-failures": { "message": message } } }));
+}
+
+/// Calls Auto Scaling, as an operator's client does.
+fn aws(fleet: &Fleet, call: &str) {
+    let form = format!("Version=2011-01-01&Action={call}");
+    let (status, body) =
+        http::send("POST", fleet.url(), "application/x-www-form-urlencoded", &form).expect("an answer");
+    assert_eq!(status, 200, "{body}");
 }
 
 fn end(fleet: Fleet) {

@@ -1,0 +1,112 @@
+//! What made an instance leave, and what ended it.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use serde_json::json;
+
+use super::{POOL, aws, end, until_named};
+use crate::rig::{Fleet, Home, living, phase};
+
+/// The next instance that serves, with this tag of the group as a setting.
+fn next(fleet: &mut Fleet, setting: &str, value: &str) -> String {
+    aws(
+        fleet,
+        &format!(
+            "CreateOrUpdateTags&Tags.member.1.ResourceId={POOL}&Tags.member.1.ResourceType=auto-scaling-group\
+             &Tags.member.1.PropagateAtLaunch=true&Tags.member.1.Key=lightsout:{setting}&Tags.member.1.Value={value}"
+        ),
+    );
+    let seen = fleet.snapshot().instances.len();
+    // Long enough to be seen between two looks of an agent.
+    fleet.enqueue(1, 8.0);
+    fleet.until("an instance that serves", |fleet| {
+        let it = fleet.instances.get(seen)?;
+        matches!(phase(it), "idle" | "busy" | "draining" | "retiring").then(|| it.id.clone())
+    })
+}
+
+#[test]
+fn a_limit_of_jobs_and_maintenance_are_told_apart() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --max 1 --idle-timeout 1h --no-docker");
+    let all = ["job-limit", "age", "maintenance", "idle-timeout", "operator", "spot", "refresh", "scale-in", "broken"];
+    for (setting, value, cause, says) in [
+        ("jobs_per_instance", "1", "job-limit", "as many jobs as it may"),
+        ("jobs_per_instance", "100", "maintenance", "scheduled maintenance"),
+    ] {
+        let id = next(&mut fleet, setting, value);
+        if cause == "maintenance" {
+            fleet.post(&format!("instances/{id}/maintenance"), &json!({ "in_s": 3600 }));
+        }
+        fleet.until_ended(&id);
+        let not: Vec<&str> = all.into_iter().filter(|other| *other != cause).collect();
+        let text = until_named(&mut fleet, &id, cause, &not);
+        assert!(text.starts_with(&id) && text.contains(says), "{text}");
+    }
+    end(fleet);
+}
+
+#[test]
+fn a_program_for_each_boot_that_fails_is_told_from_a_runner_that_ends_again_and_again() {
+    let home = Home::new();
+    let beside = home.root().to_owned();
+    let program = |name: &str, text: &str| {
+        let file = beside.join(name);
+        fs::write(&file, format!("#!/bin/sh\n{text}\n")).expect("it is written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("it is there");
+        file.display().to_string()
+    };
+    let good = beside.join("good");
+    let first = format!("[ -e {} ] || {{ echo this disk is missing; exit 7; }}", good.display());
+    let first = program("first", &first);
+    // It says its version, and ends a moment after each start.
+    let runner = program("runner", "case $1 in --version) echo Version: 18.5.0;; *) sleep 0.2; exit 3;; esac");
+    let more = beside.join("more.toml");
+    let settings = format!("[agent]\nbefore_register = ['{first}']\n[platform.gitlab]\nprogram = '{runner}'\n");
+    fs::write(&more, settings).expect("it is written");
+    let mut fleet = home.up(&format!("--agent-settings {} --jobs 0 --keep --max 1 --no-docker", more.display()));
+    fleet.enqueue(1, 0.5);
+    let id = fleet.until("an instance", |fleet| living(fleet).next().map(|it| it.id.clone()));
+    let not = ["runner-exits", "boot-deadline", "broken", "not-registered"];
+    fleet.until_ended(&id);
+    let text = until_named(&mut fleet, &id, "before-register", &not);
+    assert!(text.contains("exit status 7") && text.contains("this disk is missing"), "{text}");
+    until_named(&mut fleet, POOL, "breaking", &["tag-mismatch", "no-capacity"]);
+    fs::write(good, "").expect("it is written");
+    let id = fleet.until("another instance", |fleet| {
+        living(fleet).find(|it| matches!(phase(it), "idle" | "registering" | "busy")).map(|it| it.id.clone())
+    });
+    until_named(&mut fleet, &id, "runner-exits", &["before-register", "boot-deadline", "runner-too-old"]);
+    fleet.until_ended(&id);
+    let text = until_named(&mut fleet, &id, "runner-exits", &["before-register", "boot-deadline", "runner-too-old"]);
+    assert!(text.contains("left as broken"), "{text}");
+    end(fleet);
+}
+
+#[test]
+fn a_launch_hook_that_runs_out_is_named_and_a_termination_hook_that_cannot_be_extended() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --max 2 --launch-hook --idle-timeout 1h --no-docker");
+    fleet.enqueue(1, 600.0);
+    let busy = fleet.until_phase("busy");
+    // The shortest that there is.
+    for (hook, transition) in [("lightsout-drain", "TERMINATING"), ("lightsout-ready", "LAUNCHING")] {
+        aws(
+            &fleet,
+            &format!(
+                "PutLifecycleHook&AutoScalingGroupName={POOL}&LifecycleHookName={hook}\
+                 &LifecycleTransition=autoscaling:EC2_INSTANCE_{transition}&HeartbeatTimeout=30"
+            ),
+        );
+    }
+    for action in ["RecordLifecycleActionHeartbeat", "CompleteLifecycleAction"] {
+        fleet.post("faults", &json!({ "target": "aws", "action": action, "effect": { "status": { "code": 500 } } }));
+    }
+    fleet.enqueue(1, 600.0);
+    fleet.until("an instance that its launch hook holds", |fleet| {
+        living(fleet).find(|it| it.state == "Pending:Wait").map(|_| ())
+    });
+    aws(&fleet, &format!("TerminateInstanceInAutoScalingGroup&InstanceId={busy}&ShouldDecrementDesiredCapacity=true"));
+    until_named(&mut fleet, &busy, "hook-fails", &["hook-timed-out"]);
+    let text = until_named(&mut fleet, POOL, "hook-timed-out", &["no-capacity", "quota", "key", "launch-fails"]);
+    assert!(text.contains("launch hook ran out") && text.contains("Heartbeat Timeout"), "{text}");
+    end(fleet);
+}
