@@ -4,12 +4,14 @@ use std::{
     collections::BTreeMap,
     rc::Rc,
     sync::{Mutex, PoisonError},
+    time::Instant,
 };
 
 use jiff::Timestamp;
+use lightsout_cloud::SecretError;
 use lightsout_core::{
     platform::webhook::{Deliveries, Refused, Webhook, verify},
-    settings::PoolSettings,
+    settings::{PoolSettings, SecretSource},
 };
 use secrecy::SecretString;
 
@@ -27,7 +29,16 @@ struct PoolWebhook {
     pool: String,
     kind: &'static Webhook,
     secret: SecretString,
+    /// Where the secret came from, and when it was asked for.
+    origin: Option<Origin>,
     deliveries: Mutex<Deliveries>,
+}
+
+#[derive(Debug)]
+struct Origin {
+    region: Option<String>,
+    source: SecretSource,
+    at: Instant,
 }
 
 impl Webhooks {
@@ -36,11 +47,27 @@ impl Webhooks {
         let mut webhooks = Self::default();
         for settings in pools {
             let Some(webhook) = &settings.webhook else { continue };
-            let token = tokens.get(settings.region.as_ref(), &webhook.secret).await;
-            let token = token.map_err(|error| format!("the webhook of the pool {}: {error}", settings.name))?;
-            webhooks.add(&webhook.path, &settings.name, webhook.kind, token.secret);
+            let (region, source) = (settings.region.clone(), webhook.secret.clone());
+            let token = tokens.get(region.as_ref(), &source).await.map_err(|error| failed(&settings.name, &error))?;
+            let origin = Origin { region, source, at: token.at };
+            webhooks.insert(&webhook.path, &settings.name, webhook.kind, token.secret, Some(origin));
         }
         Ok(webhooks)
+    }
+
+    /// Fetches the secrets of this path anew that may have been changed since: those that are not fresh. True when there is any, so that a webhook
+    /// that was refused may be looked at again.
+    pub(crate) async fn renew(&mut self, path: &str, tokens: &Tokens) -> Result<bool, String> {
+        let mut renewed = false;
+        for webhook in self.0.get_mut(path).into_iter().flatten() {
+            let Some(Origin { region, source, at }) = &mut webhook.origin else { continue };
+            if tokens.forget_refused(region.as_ref(), source, *at) {
+                let token = tokens.get(region.as_ref(), source).await.map_err(|error| failed(&webhook.pool, &error))?;
+                (webhook.secret, *at) = (token.secret, token.at);
+                renewed = true;
+            }
+        }
+        Ok(renewed)
     }
 
     /// Whether no pool has one.
@@ -48,10 +75,16 @@ impl Webhooks {
         self.0.is_empty()
     }
 
-    /// With one more.
+    /// With one more, whose secret stays what it is.
+    #[cfg(test)]
     pub(crate) fn add(&mut self, path: &str, pool: &str, kind: &'static Webhook, secret: SecretString) {
+        self.insert(path, pool, kind, secret, None);
+    }
+
+    fn insert(&mut self, path: &str, pool: &str, kind: &'static Webhook, secret: SecretString, origin: Option<Origin>) {
         let deliveries = Mutex::new(Deliveries::new(MAX_DELIVERIES));
-        self.0.entry(path.into()).or_default().push(PoolWebhook { pool: pool.into(), kind, secret, deliveries });
+        let webhook = PoolWebhook { pool: pool.into(), kind, secret, origin, deliveries };
+        self.0.entry(path.into()).or_default().push(webhook);
     }
 
     /// The name that a pool's settings give to this webhook, if one has it.
@@ -83,4 +116,8 @@ impl Webhooks {
         }
         refused.map_or(Ok(pools), Err)
     }
+}
+
+fn failed(pool: &str, error: &SecretError) -> String {
+    format!("the webhook of the pool {pool}: {error}")
 }

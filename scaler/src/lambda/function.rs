@@ -10,6 +10,7 @@ use hyper::StatusCode;
 use jiff::Timestamp;
 use lightsout_core::{
     duration::format_duration,
+    platform::webhook::Refused,
     record::Outcome,
     settings::{PoolSettings, ScalerSettings},
 };
@@ -133,18 +134,26 @@ impl Function {
             let pools: Vec<Rc<PoolSettings>> = self.settings.pools.iter().cloned().map(Rc::new).collect();
             match Webhooks::resolve(&pools, &self.context.tokens).await {
                 Ok(webhooks) => self.webhooks = Some(webhooks),
-                Err(error) => {
-                    tracing::error!(error, "webhooks cannot be taken");
-                    return StatusCode::INTERNAL_SERVER_ERROR;
-                }
+                Err(error) => return no_secret(&error),
             }
         }
-        let Some(webhooks) = self.webhooks.as_ref().filter(|webhooks| !webhooks.is_empty()) else {
+        let Some(webhooks) = self.webhooks.as_mut().filter(|webhooks| !webhooks.is_empty()) else {
             return StatusCode::NOT_FOUND;
         };
-        let Some(path) = webhooks.known(path) else { return StatusCode::UNAUTHORIZED };
-        let pools: Vec<String> = match webhooks.accept(path, &request.headers, &request.body, Timestamp::now()) {
-            Ok(pools) => pools.into_iter().map(str::to_owned).collect(),
+        if webhooks.known(path).is_none() {
+            return StatusCode::UNAUTHORIZED;
+        }
+        let mut accepted = accept(webhooks, path, request);
+        // It may be the secret that was changed: an environment lives for hours.
+        if accepted == Err(Refused::Forged) {
+            match webhooks.renew(path, &self.context.tokens).await {
+                Ok(true) => accepted = accept(webhooks, path, request),
+                Ok(false) => {}
+                Err(error) => return no_secret(&error),
+            }
+        }
+        let pools = match accepted {
+            Ok(pools) => pools,
             Err(why) => return self.refusals.say(path, why),
         };
         let end = until.checked_sub(WRAP_UP).unwrap_or_else(Instant::now).min(Instant::now() + WEBHOOK);
@@ -171,4 +180,14 @@ impl Function {
             );
         }
     }
+}
+
+fn accept(webhooks: &Webhooks, path: &str, request: &Request) -> Result<Vec<String>, Refused> {
+    let pools = webhooks.accept(path, &request.headers, &request.body, Timestamp::now())?;
+    Ok(pools.into_iter().map(str::to_owned).collect())
+}
+
+fn no_secret(error: &str) -> StatusCode {
+    tracing::error!(error, "webhooks cannot be taken");
+    StatusCode::INTERNAL_SERVER_ERROR
 }

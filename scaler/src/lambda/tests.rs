@@ -1,6 +1,6 @@
 //! Invocations against fake groups and queues.
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
 use hyper::StatusCode;
 use lightsout_cloud::{
@@ -128,6 +128,49 @@ async fn a_webhook_ticks_its_pool_alone_before_the_answer() {
         assert_eq!(function.request(&request, until).await, status, "{} {}", request.method, request.path);
     }
     assert_eq!(groups.calls().len(), calls, "none of these ticks");
+}
+
+/// The environment lives for hours, and the senders' secret is changed meanwhile.
+#[tokio::test]
+async fn a_secret_that_was_changed_is_fetched_by_the_first_webhook_that_bears_it() {
+    let stored = Rc::new(Cell::new(Some("s3cret")));
+    let fetches = Rc::new(Cell::new(0));
+    let (source, count) = (Rc::clone(&stored), Rc::clone(&fetches));
+    let mut tokens = Tokens::new(move |_, asked| {
+        count.set(count.get() + 1);
+        let answer = source.get();
+        // What is on this machine only is no secret in the cloud.
+        async move { if let Some(secret) = answer { Ok(secret.into()) } else { lightsout_cloud::local(&asked).await } }
+    });
+    tokens.refetch_after = Duration::from_secs(1);
+    let groups = FakeGroups::of(&["a"]);
+    let text = "deadline = '500ms'\n[[pool]]\ngroup = 'a'\nplatform.command.queue = ['echo', '2']\n\
+                webhook = { kind = 'gitlab', secret = { ssm = '/ci/webhook' } }\n";
+    let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+    let cloud = groups.clone();
+    let context = TickContext::new(Driver::new("test"), tokens, &settings, move |region| {
+        Box::new(cloud.clone().at(&region.unwrap_or_default())) as Box<dyn Groups>
+    });
+    let mut function = Function::new(context, settings, Ticks::One);
+    let until = within(Duration::from_secs(60));
+    assert_eq!(function.request(&webhook("a", "s3cret", 1), until).await, StatusCode::ACCEPTED);
+    stored.set(Some("changed"));
+    // Who guesses makes us fetch no more often than the pools do for a token that was refused.
+    for id in 2..5 {
+        assert_eq!(function.request(&webhook("a", "guessed", id), until).await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(fetches.get(), 1);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(function.request(&webhook("a", "changed", 5), until).await, StatusCode::ACCEPTED);
+    assert_eq!(fetches.get(), 2);
+    assert_eq!(function.request(&webhook("a", "s3cret", 6), until).await, StatusCode::UNAUTHORIZED);
+    // What came before is known still, and a store that does not answer takes nothing away.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    stored.set(None);
+    assert_eq!(function.request(&webhook("a", "guessed", 7), until).await, StatusCode::INTERNAL_SERVER_ERROR);
+    let calls = groups.calls().len();
+    assert_eq!(function.request(&webhook("a", "changed", 1), until).await, StatusCode::ACCEPTED, "replayed");
+    assert_eq!(groups.calls().len(), calls, "a replay makes nobody tick");
 }
 
 #[tokio::test]
