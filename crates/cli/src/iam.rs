@@ -1,7 +1,11 @@
 //! `lightsout iam`: the least policy for given settings, and how those that are attached differ from it. The core knows; here files are read and
 //! the answer is printed. Nothing is asked of AWS.
 
-use std::{env, fs, io, path::PathBuf, process::ExitCode};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use lightsout_core::{
@@ -76,7 +80,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn answer(args: &Args) -> Result<ExitCode> {
     let needs = needs(args)?;
     if !args.diff.is_empty() {
-        let attached = args.diff.iter().map(attached).collect::<Result<Vec<_>>>()?;
+        let attached = args.diff.iter().map(|path| attached(path)).collect::<Result<Vec<_>>>()?;
         let difference = compare(&needs, &attached);
         crate::print(&if args.json {
             format!("{}\n", serde_json::to_string(&difference)?)
@@ -153,7 +157,7 @@ fn object(address: &str) -> Result<ObjectStore> {
     }
 }
 
-fn attached(path: &PathBuf) -> Result<Policy> {
+fn attached(path: &Path) -> Result<Policy> {
     let shown = path.display();
     let text = if path.as_os_str() == "-" { io::read_to_string(io::stdin()) } else { fs::read_to_string(path) };
     let text = text.with_context(|| format!("--diff {shown} cannot be read"))?;
