@@ -30,7 +30,7 @@ variable "existing_group_name" {
   type        = string
   default     = ""
   nullable    = false
-  description = "A group of yours, instead of a new one: role, launch template and settings are made for it, and the plan fails while it could kill jobs. You put the launch template into it."
+  description = "A group of yours, instead of a new one: role, launch template and settings are made for it, and the plan fails where it sees that it could kill jobs. It does not see hooks, capacity rebalancing and policies. You put the launch template into it."
 }
 
 variable "delete_timeout" {
@@ -356,7 +356,7 @@ variable "create_security_group" {
   type        = bool
   default     = true
   nullable    = false
-  description = "Whether there is a security group of the pool's own, with egress_ports and ingress_rules."
+  description = "Whether there is a security group of the pool's own, with egress_ports and ingress_rules. Changed only on an empty pool, or with another name: it takes effect on running instances at once."
 }
 
 variable "security_group_ids" {
@@ -397,14 +397,14 @@ variable "ssh_public_key" {
   type        = string
   default     = ""
   nullable    = false
-  description = "A public key of which the pool makes a key pair."
+  description = "A public key of which the pool makes a key pair. It must be known before the apply."
 }
 
 variable "instance_profile_name" {
   type        = string
   default     = ""
   nullable    = false
-  description = "An instance profile of yours instead of a new role; its role needs what the output agent_policy says."
+  description = "An instance profile of yours instead of a new role; its role needs what the output agent_policy says. It must be known before the apply. Changed only on an empty pool, or with another name: it takes effect on running instances at once."
 }
 
 variable "permissions_boundary" {
@@ -418,14 +418,14 @@ variable "role_path" {
   type        = string
   default     = "/"
   nullable    = false
-  description = "The path of role and instance profile."
+  description = "The path of role and instance profile. Changed only on an empty pool, or with another name: it takes effect on running instances at once."
 }
 
 variable "managed_policy_arns" {
   type        = list(string)
   default     = []
   nullable    = false
-  description = "More policies for the instances' role. Whoever is root on an instance has it: jobs that need a cloud should have roles of their own."
+  description = "More policies for the instances' role. Whoever is root on an instance has it: jobs that need a cloud should have roles of their own. The ARNs must be known before the apply."
 }
 
 variable "extra_policies" {
@@ -548,7 +548,7 @@ variable "scaler_timeout" {
   type        = number
   default     = 60
   nullable    = false
-  description = "The function's time-out, in seconds."
+  description = "The function's time-out, in seconds; with ticks = until-deadline not longer than the schedule's rate."
 }
 
 variable "scaler_memory_size" {
@@ -596,7 +596,7 @@ variable "scaler_role_arn" {
   type        = string
   default     = ""
   nullable    = false
-  description = "A role of yours instead of a new one; it needs what the output scaler_policy says."
+  description = "A role of yours instead of a new one; it needs what the output scaler_policy says. It must be known before the apply."
 }
 
 variable "scaler_monitoring" {

@@ -122,6 +122,14 @@ def platforms():
     hold(POOL / "platforms.json", "{\n" + text + "\n}\n", "it is not what docs/platforms.md says")
 
 
+def webhooks():
+    """Which platforms have webhooks, as the scaler has it."""
+    here = re.search(r"platforms_with_webhooks = (\[.*\])", (POOL / "settings.tf").read_text())[1]
+    there = sorted(file.stem for file in (ROOT / "crates/core/src/platform").glob("*.rs") if "webhook: Some(" in file.read_text())
+    if json.loads(here) != there:
+        wrong.append(f"terraform/aws/modules/pool/settings.tf: platforms_with_webhooks is not {json.dumps(there)}")
+
+
 def versions():
     cargo = re.search(r'^version = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.M)[1]
     module = re.search(r'^  version = "(.*)"$', (SCALER / "main.tf").read_text(), re.M)[1]
@@ -164,6 +172,7 @@ def main():
     root_variables()
     root_passes_on()
     versions()
+    webhooks()
     for folder in (AWS, POOL, SCALER):
         hold_table(folder / "README.md", "variables", variables_table(folder))
         hold_table(folder / "README.md", "outputs", outputs_table(folder))

@@ -116,6 +116,36 @@ def group_configuration(plan):
     plan.must(providers == {"aws"}, "providers", f"{sorted(providers)}: one is enough")
 
 
+# What instances reach AWS and the platform through.
+NETWORK = re.compile(r"aws_(vpc_endpoint|vpc_security_group_\w+_rule|security_group|route|route_table|route_table_association|nat_gateway|internet_gateway|eip|subnet|vpc)$")
+
+
+def mentioned(said):
+    """All that an expression refers to."""
+    if isinstance(said, dict):
+        yield from said.get("references", [])
+        said = said.values()
+    elif not isinstance(said, list):
+        return
+    for part in said:
+        yield from mentioned(part)
+
+
+def the_network_outlives_the_group(plan):
+    """A network that is made beside the pool goes after the group, since busy members need it: the module's call leads to each part of it."""
+    root = plan.whole["configuration"]["root_module"]
+    resources = {said["address"]: said for said in root.get("resources", []) if said["mode"] == "managed"}
+    reached, left = set(), [name for call in root.get("module_calls", {}).values() for name in [*mentioned(call["expressions"]), *call.get("depends_on", [])]]
+    while left:
+        address = ".".join(left.pop().split(".")[:2]).partition("[")[0]
+        if address in resources and address not in reached:
+            reached.add(address)
+            left += [*mentioned(resources[address]), *resources[address].get("depends_on", [])]
+    if any(found["type"] == "aws_autoscaling_group" for found in plan.resources):
+        for address, said in resources.items():
+            plan.must(address in reached or not NETWORK.match(said["type"]), address, "it may be destroyed before the group, whose busy members need it")
+
+
 def template(plan, address, values):
     def must(holds, what):
         plan.must(holds, address, what)
@@ -274,6 +304,7 @@ def main(path, folder=None):
     for _, values in plan.of("aws_s3_object"):
         files[f"{len(files):02}.scaler.toml"] = values["content"]
     group_configuration(plan)
+    the_network_outlives_the_group(plan)
     function(plan)
     secrets(plan)
     like_up(plan)

@@ -141,7 +141,10 @@ fn functions(folder: &Path, found: &mut BTreeSet<String>) {
         for line in text.lines().map(str::trim_start) {
             let rust = line.trim_start_matches("pub ").trim_start_matches("async ").strip_prefix("fn ");
             let shell = line.strip_suffix("() {");
-            if let Some(function) = rust.and_then(|rest| rest.split(['(', '<']).next()).or(shell) {
+            let python = line.strip_prefix("def ").and_then(|rest| rest.split('(').next());
+            let terraform = line.strip_prefix("run \"").and_then(|rest| rest.strip_suffix("\" {"));
+            let rust = rust.and_then(|rest| rest.split(['(', '<']).next());
+            if let Some(function) = rust.or(shell).or(python).or(terraform) {
                 found.insert(function.to_owned());
             }
         }

@@ -1,7 +1,8 @@
-# CircleCI: one resource class. The agents' token is read from the JSON that CircleCI's own autoscaling example keeps in Secrets Manager, as it is:
-# {"resource_class": "acme/linux", "circle_token": "..."}. The scaler needs a personal API token, which is another one.
+# CircleCI: one resource class. The scaler's token is a personal API token, read from the JSON that CircleCI's own autoscaling example keeps in Secrets
+# Manager, as it is: {"resource_class": "acme/linux", "circle_token": "..."}. It may do all that its owner may, so no instance gets it: the agents have
+# the resource class's own token, which CircleCI shows once when the class is made.
 #
-#   aws ssm put-parameter --type SecureString --name /ci/circleci-personal --value ...
+#   aws ssm put-parameter --type SecureString --name /ci/circleci-resource-class --value ...
 
 terraform {
   required_version = ">= 1.6"
@@ -47,8 +48,8 @@ module "ci" {
   platform_settings = {
     resource_classes = ["acme/linux"]
   }
-  agent_secrets  = { token = { secretsmanager = "circleci-runner", key = "circle_token" } }
-  scaler_secrets = { token = { ssm = "/ci/circleci-personal" } }
+  agent_secrets  = { token = { ssm = "/ci/circleci-resource-class" } }
+  scaler_secrets = { token = { secretsmanager = "circleci-runner", key = "circle_token" } }
 
   scaler_package_path = var.package_path
 }

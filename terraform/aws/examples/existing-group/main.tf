@@ -1,6 +1,7 @@
 # A group that is there already, say one that another autoscaler has raised until now: its role, launch template and the scaler are made here. You put
-# the template into the group, whose instances leave by and by. The plan fails while the group could end instances under their jobs; what to run then
-# is in the error. Take the other autoscaler's schedule away first.
+# the template into the group, whose instances leave by and by. The plan fails where it sees that the group could end instances under their jobs, and
+# says what to run; hooks, capacity rebalancing and policies it does not see (README.md, "A group that is there"). Take the other autoscaler's schedule
+# away first.
 
 terraform {
   required_version = ">= 1.6"

@@ -68,13 +68,29 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
 }
 
 resource "aws_vpc_endpoint" "aws" {
-  for_each            = toset(["autoscaling", "ec2", "ssm", "ssmmessages", "ec2messages", "logs"])
-  vpc_id              = aws_vpc.ci.id
-  service_name        = "com.amazonaws.eu-central-1.${each.key}"
-  vpc_endpoint_type   = "Interface"
-  subnet_ids          = aws_subnet.private[*].id
-  security_group_ids  = [aws_security_group.endpoints.id]
+  for_each          = toset(["autoscaling", "ec2", "ssm", "ssmmessages", "ec2messages", "logs"])
+  vpc_id            = aws_vpc.ci.id
+  service_name      = "com.amazonaws.eu-central-1.${each.key}"
+  vpc_endpoint_type = "Interface"
+  subnet_ids        = aws_subnet.private[*].id
+  # By way of the rule, so that it goes after the endpoints, and they after the group: until then busy instances end themselves through them.
+  security_group_ids  = [aws_vpc_security_group_ingress_rule.endpoints.security_group_id]
   private_dns_enabled = true
+}
+
+# The scaler's function is in here as well: the platform has no address outside.
+resource "aws_security_group" "scaler" {
+  name_prefix = "ci-scaler-"
+  description = "The scaler: out by 443"
+  vpc_id      = aws_vpc.ci.id
+}
+
+resource "aws_vpc_security_group_egress_rule" "scaler" {
+  security_group_id = aws_security_group.scaler.id
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  cidr_ipv4         = "10.0.0.0/8"
 }
 
 module "ci" {
@@ -98,6 +114,9 @@ module "ci" {
   }
   agent_secrets  = { token = { ssm = "/ci/runner-token" } }
   scaler_secrets = { token = { ssm = "/ci/read-token" } }
+
+  scaler_subnet_ids         = aws_subnet.private[*].id
+  scaler_security_group_ids = [aws_vpc_security_group_egress_rule.scaler.security_group_id]
 
   scaler_package_path = var.package_path
 }

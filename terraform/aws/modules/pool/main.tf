@@ -11,6 +11,8 @@ data "aws_subnet" "first" {
 data "aws_ami" "image" {
   most_recent = true
   owners      = var.image_id == "" ? var.image_owners : null
+  # An image that is named stays usable when its owner deprecates it, and a destroy reads it, too.
+  include_deprecated = var.image_id != ""
 
   filter {
     name   = var.image_id == "" ? "name" : "image-id"

@@ -186,7 +186,7 @@ locals {
 
 resource "aws_kms_grant" "volumes" {
   count             = (var.kms_grant == null ? var.kms_key_arn != "" : var.kms_grant) ? 1 : 0
-  name              = "${var.name}-volumes"
+  name              = replace("${var.name}-volumes", ".", "-")
   key_id            = var.kms_key_arn
   grantee_principal = local.service_linked_role_arn
   operations        = local.volume_operations

@@ -5,6 +5,8 @@ locals {
   platforms = jsondecode(file("${path.module}/platforms.json"))
   keys      = local.platforms[var.platform]
 
+  platforms_with_webhooks = ["buildkite", "github", "gitlab"]
+
   # What stands in a map of its own is one side's alone, the rest whose side knows it.
   common  = { for key, value in var.platform_settings : key => value if !contains(["agent", "scaler"], key) }
   of_side = { for side in ["agent", "scaler"] : side => merge({ for key, value in local.common : key => value if contains(local.keys[side], key) }, try(var.platform_settings[side], {})) }
@@ -47,7 +49,8 @@ locals {
 
   agent_toml = join("\n", concat(
     ["# Written by the Terraform module's user data."],
-    var.launch_hook && local.create_group ? ["[agent]", "launch_hook = \"lightsout-ready\""] : [],
+    # Also without launch_hook: the group may have been born with it, and an agent that does not know of it leaves each launch to be abandoned.
+    local.create_group ? ["[agent]", "launch_hook = \"lightsout-ready\""] : [],
     var.logs ? ["[records]", "log_group = ${jsonencode(aws_cloudwatch_log_group.instances[0].name)}"] : [],
     ["[platform.${var.platform}]"],
     local.platform_toml.agent, local.cache_toml, [""],

@@ -4,8 +4,8 @@ variable "name" {
   type        = string
   description = "The Auto Scaling group's name, and what the names of the pool's other resources begin with."
   validation {
-    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", var.name))
-    error_message = "The name is up to 100 letters, digits, dots, dashes and underscores: it is part of ARNs and of the group's tag in the instances' metadata."
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9._-]{1,94}$", var.name))
+    error_message = "The name is 2 to 95 letters, digits, dots, dashes and underscores: it is part of ARNs and of the group's tag in the instances' metadata."
   }
 }
 
@@ -34,7 +34,7 @@ variable "max_size" {
   description = "The most instances."
   validation {
     condition     = var.max_size >= 1 && floor(var.max_size) == var.max_size
-    error_message = "max_size is a whole number from 1 on. To empty a pool before it is destroyed, lower it by hand: aws autoscaling update-auto-scaling-group --max-size 0."
+    error_message = "max_size is a whole number from 1 on. To empty a pool before it is destroyed, lower it by hand: aws autoscaling update-auto-scaling-group --min-size 0 --max-size 0."
   }
 }
 
@@ -42,7 +42,7 @@ variable "existing_group_name" {
   type        = string
   default     = ""
   nullable    = false
-  description = "A group of yours, instead of a new one: role, launch template and settings are made for it, and the plan fails while it could kill jobs. You put the launch template into it."
+  description = "A group of yours, instead of a new one: role, launch template and settings are made for it, and the plan fails where it sees that it could kill jobs. It does not see hooks, capacity rebalancing and policies. You put the launch template into it."
 }
 
 variable "delete_timeout" {
@@ -514,7 +514,7 @@ variable "create_security_group" {
   type        = bool
   default     = true
   nullable    = false
-  description = "Whether there is a security group of the pool's own, with egress_ports and ingress_rules."
+  description = "Whether there is a security group of the pool's own, with egress_ports and ingress_rules. Changed only on an empty pool, or with another name: it takes effect on running instances at once."
 }
 
 variable "security_group_ids" {
@@ -571,7 +571,7 @@ variable "ssh_public_key" {
   type        = string
   default     = ""
   nullable    = false
-  description = "A public key of which the pool makes a key pair."
+  description = "A public key of which the pool makes a key pair. It must be known before the apply."
 }
 
 # ---- the role
@@ -580,7 +580,7 @@ variable "instance_profile_name" {
   type        = string
   default     = ""
   nullable    = false
-  description = "An instance profile of yours instead of a new role; its role needs what the output agent_policy says."
+  description = "An instance profile of yours instead of a new role; its role needs what the output agent_policy says. It must be known before the apply. Changed only on an empty pool, or with another name: it takes effect on running instances at once."
 }
 
 variable "permissions_boundary" {
@@ -594,14 +594,14 @@ variable "role_path" {
   type        = string
   default     = "/"
   nullable    = false
-  description = "The path of role and instance profile."
+  description = "The path of role and instance profile. Changed only on an empty pool, or with another name: it takes effect on running instances at once."
 }
 
 variable "managed_policy_arns" {
   type        = list(string)
   default     = []
   nullable    = false
-  description = "More policies for the instances' role. Whoever is root on an instance has it: jobs that need a cloud should have roles of their own."
+  description = "More policies for the instances' role. Whoever is root on an instance has it: jobs that need a cloud should have roles of their own. The ARNs must be known before the apply."
 }
 
 variable "extra_policies" {

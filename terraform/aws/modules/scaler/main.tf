@@ -23,6 +23,8 @@ locals {
   settings_key = "${var.name}/scaler.toml"
   in_bucket    = var.settings_bucket != ""
 
+  deadline_seconds = try(tonumber(regex("^[0-9]+", var.deadline)), 0) * (endswith(var.deadline, "ms") ? 0.001 : endswith(var.deadline, "m") ? 60 : 1)
+
   hooked = anytrue(var.pools[*].webhook)
   # https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html
   regions_without_urls = [
@@ -106,12 +108,20 @@ resource "aws_lambda_function" "scaler" {
       error_message = "A pool has a webhook, and the function has no address for it: set function_url = true, or leave the webhook out."
     }
     precondition {
+      condition     = var.ticks == "one" || var.timeout <= 60 * local.minutes
+      error_message = "timeout is ${var.timeout} s, and the function is invoked every ${local.minutes} min and looks until its time is used: several would look at once. Set timeout to ${60 * local.minutes} or less, or ticks = \"one\"."
+    }
+    precondition {
+      condition     = var.timeout > local.deadline_seconds + 2
+      error_message = "timeout is ${var.timeout} s, and a look may take deadline = ${var.deadline}: no look would be begun. Set timeout to more than ${local.deadline_seconds + 2}."
+    }
+    precondition {
       condition     = length(var.subnet_ids) == 0 || length(var.security_group_ids) > 0
       error_message = "subnet_ids without security_group_ids: name one that lets the function out by 443."
     }
   }
 
-  depends_on = [aws_iam_role_policy.scaler]
+  depends_on = [aws_iam_role_policy.scaler, aws_s3_object.settings]
 }
 
 locals {
@@ -166,7 +176,7 @@ resource "aws_s3_object" "settings" {
   key          = local.settings_key
   content      = local.settings
   content_type = "application/toml"
-  tags         = var.tags
+  # No tags: an object takes ten at most.
 }
 
 # ---- the address for webhooks

@@ -135,7 +135,7 @@ variable "timeout" {
   type        = number
   default     = 60
   nullable    = false
-  description = "The function's time-out, in seconds."
+  description = "The function's time-out, in seconds; with ticks = until-deadline not longer than the schedule's rate."
   validation {
     condition     = var.timeout >= 15 && var.timeout <= 900
     error_message = "timeout is from 15 to 900 seconds: the last look begins `deadline` and 2 s before it."
@@ -211,7 +211,7 @@ variable "role_arn" {
   type        = string
   default     = ""
   nullable    = false
-  description = "A role of yours instead of a new one; it needs what the output scaler_policy says."
+  description = "A role of yours instead of a new one; it needs what the output scaler_policy says. It must be known before the apply."
 }
 
 variable "permissions_boundary" {

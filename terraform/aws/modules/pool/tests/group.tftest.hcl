@@ -248,3 +248,23 @@ run "a_group_keeps_the_hooks_that_it_was_born_with" {
     error_message = "another hook would replace the group, and end its instances"
   }
 }
+
+run "an_image_that_is_named_may_be_deprecated" {
+  command = plan
+  assert {
+    condition     = data.aws_ami.image.include_deprecated
+    error_message = "it can still be started from, and a destroy reads it, too"
+  }
+}
+
+run "a_grants_name_has_no_dots" {
+  command = plan
+  variables {
+    name        = "ci.linux"
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/0a1b"
+  }
+  assert {
+    condition     = aws_kms_grant.volumes[0].name == "ci-linux-volumes"
+    error_message = "KMS takes none"
+  }
+}

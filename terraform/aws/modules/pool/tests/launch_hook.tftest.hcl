@@ -28,6 +28,17 @@ variables {
   scaler_secrets    = { token = { secretsmanager = "ci", key = "read" } }
 }
 
+run "an_agent_knows_the_hook_that_its_group_may_have_been_born_with" {
+  command = plan
+  variables {
+    launch_hook = false
+  }
+  assert {
+    condition     = strcontains(local.agent_toml, "launch_hook = \"lightsout-ready\"")
+    error_message = "else every launch is abandoned once launch_hook is taken back"
+  }
+}
+
 run "a_launch_hook_that_the_agent_answers" {
   command = plan
   variables {

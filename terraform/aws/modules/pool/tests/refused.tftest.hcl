@@ -551,3 +551,30 @@ run "a_bundle_without_its_version" {
   }
   expect_failures = [var.boot_bundle]
 }
+
+run "a_name_too_long_for_the_instance_profile" {
+  command = plan
+  variables {
+    name = join("", [for number in range(12) : "ci-linux"])
+  }
+  expect_failures = [var.name]
+}
+
+run "a_webhook_of_a_platform_that_has_none" {
+  command = plan
+  variables {
+    platform          = "circleci"
+    platform_settings = { resource_classes = ["acme/linux"] }
+    webhook           = { ssm = "/ci/webhook" }
+  }
+  expect_failures = [aws_launch_template.pool]
+}
+
+run "a_launch_hook_that_nobody_extends" {
+  command = plan
+  variables {
+    launch_hook = true
+    boot_bundle = { bucket = "b", key = "k", version = "v1", sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+  }
+  expect_failures = [aws_launch_template.pool]
+}

@@ -207,3 +207,20 @@ run "alarms_that_tell_nobody" {
   }
   expect_failures = [var.alarm_actions]
 }
+
+run "many_that_look_at_once" {
+  command = plan
+  variables {
+    timeout = 900
+  }
+  expect_failures = [aws_lambda_function.scaler]
+}
+
+run "a_look_that_is_never_begun" {
+  command = plan
+  variables {
+    timeout  = 30
+    deadline = "28s"
+  }
+  expect_failures = [aws_lambda_function.scaler]
+}
