@@ -268,3 +268,26 @@ fn leave(rig: &mut Rig) {
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::Deregister, Outcome::Done);
 }
+
+#[test]
+fn a_launch_hook_that_the_group_has_not_keeps_nobody_from_leaving() {
+    let mut rig = Rig::new(AgentPolicy { boot_deadline: secs(60), ..hooked() });
+    while rig.phase() == Phase::Booting {
+        for request in rig.open() {
+            let answer = if request == Request::LaunchHeartbeat { Outcome::NoHook } else { LET_IN };
+            rig.answer(request, answer);
+        }
+        rig.pass(secs(5));
+    }
+    leave(&mut rig);
+    rig.answer(Request::Describe, HELD);
+    assert_eq!(rig.open(), [Request::End(Rung::Abandon)]);
+    rig.answer(Request::End(Rung::Abandon), Outcome::NoHook);
+    for _ in 0..20 {
+        if rig.open() == [Request::Describe] {
+            rig.answer(Request::Describe, IN_SERVICE);
+        }
+        rig.pass(secs(1));
+    }
+    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+}
