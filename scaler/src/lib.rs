@@ -128,7 +128,7 @@ fn run(args: &Args, settings: ScalerSettings) -> Result<(), Failure> {
         let tokens = Tokens::new(|region, source| async move { (CLOUD.secrets)(region).resolve(&source).await });
         let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
         let mut context = TickContext::new(driver, tokens, &settings, CLOUD.groups);
-        let exporter = exporter(args).map_err(Failure::Refused)?;
+        let exporter = exporter(args);
         let MetricsSettings { listen, emf } = settings.metrics;
         if args.verb != Verb::Check && (emf || exporter.is_some() || (listen.is_some() && args.verb == Verb::Watch)) {
             context.meter = Meter::new(&settings.pools, emf);
@@ -169,7 +169,10 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
             // Both live until the watching ends.
             let metered = meter.metered().filter(|_| settings.metrics.listen.is_some());
             let _page = match settings.metrics.listen.zip(metered.clone()) {
-                Some((address, metered)) => Some(metrics::serve(address, metered).await.map_err(Failure::Failed)?),
+                Some((address, metered)) => metrics::serve(address, metered)
+                    .await
+                    .inspect_err(|why| tracing::error!("metrics are not shown: {why}"))
+                    .ok(),
                 None => None,
             };
             let (hints, hinted) = mpsc::channel(listener::MAX_HINTS);
@@ -196,14 +199,16 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
     }
 }
 
-/// Who sends metrics by OTLP, where the environment names an endpoint.
-fn exporter(args: &Args) -> Result<Option<Exporter>, String> {
+/// Who sends metrics by OTLP, where the environment names an endpoint. What cannot work is an error in the log, and the scaler goes on
+/// without: the variables may be another program's, and no raise depends on them.
+fn exporter(args: &Args) -> Option<Exporter> {
     // Its runs have no rate of anything, and the next one begins at 0.
     if args.verb == Verb::Check {
-        return Ok(None);
+        return None;
     }
     let instance = format!("{}/{}", env::var("HOSTNAME").unwrap_or_default(), std::process::id());
-    Exporter::new("lightsout-scaler", &instance, |name| env::var(name).ok())
+    let exporter = Exporter::new("lightsout-scaler", &instance, |name| env::var(name).ok());
+    exporter.inspect_err(|why| tracing::error!("metrics are not sent: {why}")).ok().flatten()
 }
 
 /// Becomes ready at the first `SIGTERM` or `SIGINT`.

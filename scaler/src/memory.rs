@@ -59,7 +59,12 @@ impl Memory {
         name.push(format!(".{}", std::process::id()));
         let draft = path.with_file_name(name);
         let written = serde_json::to_vec(self).map_err(io::Error::from).and_then(|text| {
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+            // Made anew: a link of this name that somebody has put there is not followed.
+            match fs::remove_file(&draft) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
             file.write_all(&text)?;
             fs::rename(&draft, path)
         });

@@ -18,6 +18,9 @@ use crate::slots::Slots;
 /// How many changes are sent to one region at once; clouds have one budget for all calls of an account in a region.
 const WRITES_AT_ONCE: usize = 16;
 
+/// How many histories are read for failed launches in one region at once. What is told after a tick holds no raise up.
+const HISTORIES_AT_ONCE: usize = 4;
+
 /// A region as the settings name it; `None` leaves the choice to the environment.
 pub(crate) type RegionName = Option<String>;
 
@@ -29,6 +32,8 @@ pub(crate) struct Region {
     pub(crate) groups: Box<dyn Groups>,
     /// For what is changed.
     pub(crate) writes: Slots,
+    /// For histories that are read to tell why nothing comes of a raise.
+    pub(crate) histories: Slots,
 }
 
 /// What one describe said.
@@ -47,7 +52,11 @@ pub(crate) type Describing = Shared<LocalBoxFuture<'static, Result<Rc<Views>, Cl
 impl Regions {
     /// These regions, each with the groups that `open` gives.
     pub(crate) fn open(names: BTreeSet<RegionName>, open: impl Fn(RegionName) -> Box<dyn Groups>) -> Self {
-        let region = |name: RegionName| Region { groups: open(name), writes: Slots::new(WRITES_AT_ONCE) };
+        let region = |name: RegionName| Region {
+            groups: open(name),
+            writes: Slots::new(WRITES_AT_ONCE),
+            histories: Slots::new(HISTORIES_AT_ONCE),
+        };
         Self(Rc::new(names.into_iter().map(|name| (name.clone(), region(name))).collect()))
     }
 

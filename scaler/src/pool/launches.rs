@@ -11,6 +11,8 @@ use super::{Pool, TickContext};
 
 /// How long jobs wait, with nothing raised, before the first look.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a reading may take: it is no part of what a tick is for.
+const READING: Duration = Duration::from_secs(5);
 /// The longest pause between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// How old a failure may be and still be told.
@@ -67,10 +69,10 @@ impl Pool {
         if self.launches.waits(still, Instant::now()) {
             let region = context.regions.region(&self.settings.region);
             let reading = async {
-                let _slot = region.writes.acquire(0).await;
+                let _slot = region.histories.acquire(0).await;
                 region.groups.history(&self.settings.group).await
             };
-            match timeout_at(until.into(), reading).await {
+            match timeout_at(until.min(Instant::now() + READING).into(), reading).await {
                 Ok(Ok(history)) => self.launches.learn(history.failed_launches),
                 // What is known stays; before a raise it is told that the history cannot be read.
                 Ok(Err(_)) | Err(_) => self.launches.read = Some(Instant::now()),
@@ -79,6 +81,15 @@ impl Pool {
         if waits {
             record.failed_launches = self.launches.recent(Timestamp::now());
         }
+    }
+}
+
+#[cfg(test)]
+impl Pool {
+    /// The same pool, whose jobs have waited for long enough to look at the history.
+    pub(crate) fn having_waited(mut self) -> Self {
+        self.launches.still = Instant::now().checked_sub(2 * PATIENCE);
+        self
     }
 }
 

@@ -1,5 +1,6 @@
 //! Raises that wait for one another.
 
+use futures_util::FutureExt;
 use lightsout_core::record::Outcome;
 
 use super::*;
@@ -76,4 +77,22 @@ async fn a_raise_that_is_not_answered_fails_by_its_own_deadline() {
         record.error.as_deref(),
         Some("the raise to 3 was not answered within 200ms; the next tick sees whether it took effect")
     );
+}
+
+#[tokio::test]
+async fn a_history_is_read_beside_the_raises_and_holds_none_of_them_up() {
+    let (mut settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    settings.deadline = Duration::from_secs(1);
+    groups.change("a", |group| group.desired = group.max);
+    let context = context(&settings, &groups);
+    let writes = &context.regions.region(&None).writes;
+    let mut held = Vec::new();
+    while let Some(slot) = writes.acquire(0).now_or_never() {
+        held.push(slot);
+    }
+    let pools = Pool::all(settings.pools.clone());
+    let pools = pools.into_iter().map(|pool| pool.having_waited().with_queue(Box::new(waiting(100))));
+    let mut scheduler = Scheduler::new(Rc::new(context), pools.collect());
+    assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held);
+    assert!(groups.calls().contains(&GroupsCall::History("a".into())), "{:?}", groups.calls());
 }
