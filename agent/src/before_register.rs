@@ -115,7 +115,7 @@ impl BeforeRegister {
                 return Ok(End::Late);
             }
             let _ = tokio::time::timeout(left.min(LOOK), process.exited()).await;
-            self.cut_output().map_err(|error| error.to_string())?;
+            cut_output(&self.file("output")).map_err(|error| error.to_string())?;
         }
     }
 
@@ -221,18 +221,6 @@ impl BeforeRegister {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(self.boot_folder())
     }
 
-    /// Cuts an output short that has become too long. It is written to its end, wherever that is.
-    fn cut_output(&self) -> io::Result<()> {
-        let path = self.file("output");
-        if !fs::metadata(&path).is_ok_and(|found| found.len() > MOST_OUTPUT) {
-            return Ok(());
-        }
-        let kept = tail(&path, KEPT_OUTPUT)?;
-        let mut file = OpenOptions::new().append(true).open(&path)?;
-        file.set_len(0)?;
-        file.write_all(&kept)
-    }
-
     fn last_words(&self) -> String {
         last_words::of(&tail(&self.file("output"), KEPT_OUTPUT).unwrap_or_default())
     }
@@ -291,7 +279,19 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-fn tail(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// Cuts an output short that has become too long. It is written to its end, wherever that is.
+pub(crate) fn cut_output(path: &Path) -> io::Result<()> {
+    if !fs::metadata(path).is_ok_and(|found| found.len() > MOST_OUTPUT) {
+        return Ok(());
+    }
+    let kept = tail(path, KEPT_OUTPUT)?;
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    file.set_len(0)?;
+    file.write_all(&kept)
+}
+
+/// The last of a file, in bytes.
+pub(crate) fn tail(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(most)))?;

@@ -1,6 +1,11 @@
 //! The Docker engine: the list of containers is the truth, its events are hints.
 
-use std::{collections::HashMap, path::Path, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Duration,
+};
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
@@ -123,6 +128,13 @@ impl Engine {
             }
             Err(error) => Err(format!("the Docker engine at {} does not answer: {error}", self.socket)),
         }
+    }
+
+    /// Where it keeps images and containers.
+    pub(crate) async fn data(&self) -> Result<PathBuf, String> {
+        let client = self.client().await?;
+        let found = within(async { client.info().await }).await?;
+        found.docker_root_dir.map(PathBuf::from).ok_or_else(|| "it does not say where its data are".into())
     }
 
     /// The ids of the running containers that are jobs.

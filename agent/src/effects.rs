@@ -112,7 +112,7 @@ impl Effects {
                 Ok(None) => HostResult::Runner(Ok(None)),
                 Err(why) => HostResult::Runner(Err(why)),
             },
-            HostEffect::MakeRoom => HostResult::Done(self.space.make_room().await),
+            HostEffect::MakeRoom => HostResult::Room(self.space.make_room().await),
             HostEffect::StartRunner { stop_signal } => {
                 if let Err(why) = self.space.is_over() {
                     return (HostResult::Done(Err(why)), None);

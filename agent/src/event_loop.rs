@@ -173,6 +173,7 @@ fn log(platform: &str, request: AgentRequest, outcome: &Outcome) {
         Outcome::Failed(why) | Outcome::Rejected(why) => tracing::warn!(?request, why, "failed"),
         Outcome::Registered => tracing::info!(platform, "the runner is registered and runs"),
         Outcome::Done
+        | Outcome::Unneeded
         | Outcome::Drained(_)
         | Outcome::Absent
         | Outcome::Signalled

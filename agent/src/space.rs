@@ -1,11 +1,13 @@
 //! Room for jobs: how much there is, told again and again, and how more is made.
 
+mod cleaner;
+mod look;
+
 use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
-    process::Stdio,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -14,13 +16,11 @@ use lightsout_core::{
     settings::AgentSettings,
     space::{FileSystem, SpaceNeeds, Stock},
 };
-use rustix::{
-    fs::statvfs,
-    io::{FdFlags, fcntl_setfd},
-    process::{Pid, Signal, kill_process_group},
-};
-use tokio::{process::Command, time::timeout};
+use rustix::fs::statvfs;
+use tokio::time::{Instant, timeout};
 
+pub(crate) use self::cleaner::Cleaner;
+use self::look::Looks;
 use crate::{
     docker::Engine,
     input::{Input, Inputs},
@@ -30,9 +30,11 @@ use crate::{
 const PERIOD: Duration = Duration::from_secs(5);
 /// How long one look may take: a network file system may not answer.
 const LOOK: Duration = Duration::from_secs(3);
-/// The pause between two looks at whether an earlier cleaning is over.
+/// The pause between two looks at whether an earlier cleaning is over, or at what could not be told.
 const POLL: Duration = Duration::from_secs(1);
-/// The engine's settings, and where its data are without any (Docker documentation, "dockerd", Linux).
+/// How long it is tried to tell how much is free once room was made.
+const DOUBT: Duration = Duration::from_secs(60);
+/// The engine's settings, and where its data are without any (Docker documentation, "dockerd", Linux), for as long as it has not said.
 const ENGINE_SETTINGS: &str = "/etc/docker/daemon.json";
 const ENGINE_DATA: &str = "/var/lib/docker";
 
@@ -42,29 +44,34 @@ pub(crate) struct Space {
     /// Folders in the file systems that count.
     folders: Vec<PathBuf>,
     /// The operator's own program that makes room.
-    clean: Option<Vec<String>>,
+    clean: Option<Cleaner>,
     /// How long making room may take.
     limit: Duration,
     /// The engine whose leavings are removed where there is no such program.
     engine: Option<Arc<Engine>>,
+    /// Where its data are, once it has said so.
+    engine_data: OnceLock<PathBuf>,
+    looks: Looks,
+    /// How long what cannot be told is looked at again.
+    doubt: Duration,
     /// Locked for as long as room is being made, by this agent or by what an earlier one started. In memory: the disk may be full.
     lock: PathBuf,
 }
 
 impl Space {
     /// As the settings have it; `engine` where jobs are containers of it.
-    pub(crate) fn new(settings: &AgentSettings, engine: Option<Arc<Engine>>) -> Self {
+    pub(crate) fn new(settings: &AgentSettings, clean: Option<Cleaner>, engine: Option<Arc<Engine>>) -> Self {
         let mut folders = vec![settings.state_dir.clone()];
-        if engine.is_some() {
-            folders.push(engine_data(Path::new(ENGINE_SETTINGS)));
-        }
         folders.extend(settings.disk_paths.iter().cloned());
         Self {
             needs: settings.space.clone(),
             folders,
-            clean: settings.clean.clone(),
-            limit: settings.clean_timeout,
+            clean,
+            limit: settings.policy.clean_timeout,
             engine,
+            engine_data: OnceLock::new(),
+            looks: Looks::within(LOOK),
+            doubt: DOUBT,
             lock: settings.socket.with_file_name("clean.lock"),
         }
     }
@@ -74,7 +81,9 @@ impl Space {
         let space = Arc::clone(self);
         tokio::spawn(async move {
             let mut short = false;
+            space.warn_of_untold().await;
             loop {
+                space.ask_engine().await;
                 // What cannot be told is no shortage.
                 if let Some(shortage) = space.shortage().await {
                     let was = std::mem::replace(&mut short, shortage.is_some());
@@ -93,11 +102,42 @@ impl Space {
     /// What there is too little of, if anything; `None` when that could not be told in time.
     async fn shortage(self: &Arc<Self>) -> Option<Option<String>> {
         let space = Arc::clone(self);
-        let looking = tokio::task::spawn_blocking(move || {
-            let found: Vec<_> = space.folders.iter().filter_map(|folder| file_system(folder)).collect();
+        let looking = move || {
+            let folders = space.folders.iter().cloned().chain(space.engine_folder());
+            let found: Vec<_> = folders.filter_map(|folder| file_system(&folder).ok()).collect();
             space.needs.shortage(&found, space.needs.memory.and_then(|_| memory()))
-        });
-        timeout(LOOK, looking).await.ok()?.ok()
+        };
+        self.looks.take(looking).await
+    }
+
+    /// Where the engine keeps images and containers.
+    fn engine_folder(&self) -> Option<PathBuf> {
+        self.engine.as_ref()?;
+        Some(self.engine_data.get().cloned().unwrap_or_else(|| engine_data(Path::new(ENGINE_SETTINGS))))
+    }
+
+    /// Asks the engine where its data are, until it has said so: its settings are not all in its file.
+    async fn ask_engine(&self) {
+        if let (Some(engine), None) = (&self.engine, self.engine_data.get())
+            && let Ok(folder) = engine.data().await
+        {
+            let _ = self.engine_data.set(folder);
+        }
+    }
+
+    /// A folder that is not there, or cannot be looked at, does not count; whoever wrote it wants to know.
+    async fn warn_of_untold(self: &Arc<Self>) {
+        let space = Arc::clone(self);
+        let looking = move || {
+            for folder in &space.folders {
+                if let Err(error) = file_system(folder) {
+                    tracing::warn!(folder = %folder.display(), %error, "its file system cannot be told, and does not count");
+                }
+            }
+        };
+        if self.looks.take(looking).await.is_none() {
+            tracing::warn!(folders = ?self.folders, "how much is free cannot be told: a file system does not answer");
+        }
     }
 
     /// Whether no room is being made any more.
@@ -111,24 +151,31 @@ impl Space {
         }
     }
 
-    /// Makes room, unless there is enough; an error says of what there is too little then.
-    pub(crate) async fn make_room(self: &Arc<Self>) -> Result<(), String> {
+    /// Makes room, unless there is enough; whether it had to. An error says of what there is too little then.
+    pub(crate) async fn make_room(self: &Arc<Self>) -> Result<bool, String> {
         let file = timeout(self.limit, self.take_lock())
             .await
             .map_err(|_| "what an earlier agent began to make room does not end".to_owned())??;
         if self.shortage().await == Some(None) {
-            return Ok(());
+            return Ok(false);
         }
         let said = match (&self.clean, &self.engine) {
-            (Some(argv), _) => self.run(argv, &file).await,
+            (Some(cleaner), _) => cleaner.run(&file, self.limit).await,
             (None, Some(engine)) => engine.prune(self.limit).await,
             (None, None) => "there is nothing to remove without a program of yours (agent.clean)".into(),
         };
         tracing::info!(said, "made room for jobs");
-        match self.shortage().await {
-            Some(None) => Ok(()),
-            Some(Some(shortage)) => Err(format!("{shortage}; {said}")),
-            None => Err(format!("how much is free cannot be told; {said}")),
+        let deadline = Instant::now() + self.doubt;
+        loop {
+            match self.shortage().await {
+                Some(None) => return Ok(true),
+                Some(Some(shortage)) => return Err(format!("{shortage}; {said}")),
+                None if Instant::now() < deadline => tokio::time::sleep(POLL).await,
+                None => {
+                    tracing::warn!("how much is free cannot be told; serving, since that is no shortage");
+                    return Ok(true);
+                }
+            }
         }
     }
 
@@ -142,43 +189,11 @@ impl Space {
             }
         }
     }
-
-    /// Runs the operator's program; what became of it. It inherits the lock, and so does whatever it starts: an agent that comes after this one
-    /// knows whether it goes on.
-    async fn run(&self, argv: &[String], lock: &File) -> String {
-        let Some((program, arguments)) = argv.split_first() else { return "agent.clean is empty".into() };
-        // Not as its standard input, which a shell takes away from what it starts in the background.
-        let inherited = lock.try_clone().and_then(|lock| Ok(fcntl_setfd(&lock, FdFlags::empty()).map(|()| lock)?));
-        let inherited = match inherited {
-            Ok(inherited) => inherited,
-            Err(error) => return format!("agent.clean: {error}"),
-        };
-        let mut command = Command::new(program);
-        let started = command.args(arguments).stdin(Stdio::null()).process_group(0).kill_on_drop(true).spawn();
-        drop(inherited);
-        let mut child = match started {
-            Ok(child) => child,
-            Err(error) => return format!("agent.clean: {program}: {error}"),
-        };
-        match timeout(self.limit, child.wait()).await {
-            Ok(Ok(status)) if status.success() => "agent.clean has done its work".into(),
-            Ok(Ok(status)) => format!("agent.clean: {program}: {status}"),
-            Ok(Err(error)) => format!("agent.clean: {program}: {error}"),
-            Err(_) => {
-                let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-                if let Some(group) = group {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                let _ = child.wait().await;
-                format!("agent.clean: {program} did not end within agent.clean_timeout")
-            }
-        }
-    }
 }
 
-fn file_system(folder: &Path) -> Option<FileSystem> {
-    let found = statvfs(folder).ok()?;
-    Some(FileSystem {
+fn file_system(folder: &Path) -> io::Result<FileSystem> {
+    let found = statvfs(folder)?;
+    Ok(FileSystem {
         folder: folder.to_owned(),
         bytes: Stock {
             total: found.f_blocks.saturating_mul(found.f_frsize),
@@ -198,7 +213,7 @@ fn memory() -> Option<Stock> {
     Some(Stock { total: value("MemTotal:")?, free: value("MemAvailable:")? })
 }
 
-/// Where the engine keeps images and containers.
+/// Where its settings say that the engine keeps images and containers.
 fn engine_data(settings: &Path) -> PathBuf {
     let found = fs::read(settings).ok().and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
     found.and_then(|found| Some(found["data-root"].as_str()?.into())).unwrap_or_else(|| ENGINE_DATA.into())

@@ -15,6 +15,7 @@ use lightsout_cloud::{Archive, HookNames, Host, Identity, NoticeIntervals, Notic
 use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, salt::Salt},
     cloud::Notice,
+    exchange::Text,
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
 };
@@ -40,7 +41,7 @@ use crate::{
     runner_process::{RunnerProcess, systemd_runs},
     runner_user::{self, RunnerUser, own_variables},
     sampler, settings, signals,
-    space::Space,
+    space::{Cleaner, Space},
     status::StatusPublisher,
 };
 
@@ -169,9 +170,10 @@ pub(crate) async fn run_on(
         metrics: settings.metrics.clone(),
     };
     let before_register = before_register(&settings, &context)?;
+    let cleaner = cleaner(&settings, &context)?;
     let platform =
         Arc::new(PlatformAccess::new(Arc::clone(&settings), context, secrets, engine.clone(), Arc::clone(&runner)));
-    let space = Arc::new(Space::new(&settings, engine.clone().filter(|_| settings.platform.uses_engine())));
+    let space = Arc::new(Space::new(&settings, cleaner, engine.clone().filter(|_| settings.platform.uses_engine())));
     let (entries, entries_end) = mpsc::unbounded_channel();
     tokio::spawn(effects::write_journal(journal, entries_end, inputs.clone()));
     let rules = settings.platform.drain_rules();
@@ -280,12 +282,25 @@ fn make_dir(path: &Path, mode: u32) -> anyhow::Result<()> {
 /// The operator's own program for this boot. It finds what the runner finds in its environment, and where it is.
 fn before_register(settings: &AgentSettings, context: &HostContext) -> anyhow::Result<Option<Arc<BeforeRegister>>> {
     let Some(argv) = settings.before_register.clone() else { return Ok(None) };
-    let own =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let environment = settings.surroundings.environment(own, own_variables(), &context.variables());
+    let environment = environment(settings, context);
     let folder = settings.socket.with_file_name("before-register");
     let program = BeforeRegister::new(argv, environment, runs_in_unit(settings.runner_unit)?, folder);
     Ok(Some(Arc::new(program.context("cannot tell which boot this is")?)))
+}
+
+/// The operator's own program that makes room, with the same in its environment.
+fn cleaner(settings: &AgentSettings, context: &HostContext) -> anyhow::Result<Option<Cleaner>> {
+    let Some(argv) = settings.clean.clone() else { return Ok(None) };
+    let unit = runs_in_unit(settings.runner_unit)?;
+    let output = settings.socket.with_file_name("clean.output");
+    Ok(Some(Cleaner { argv, environment: environment(settings, context), unit, output }))
+}
+
+/// What an operator's own program finds in its environment.
+fn environment(settings: &AgentSettings, context: &HostContext) -> BTreeMap<String, Text> {
+    let own =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    settings.surroundings.environment(own, own_variables(), &context.variables())
 }
 
 fn runs_in_unit(wanted: RunnerUnit) -> anyhow::Result<bool> {

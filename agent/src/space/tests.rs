@@ -1,6 +1,7 @@
-use std::os::unix::fs::PermissionsExt;
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt};
 
 use lightsout_core::space::Least;
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::*;
@@ -13,9 +14,17 @@ fn space(folder: &TempDir, program: &str, limit: Duration) -> Arc<Space> {
     Arc::new(Space {
         needs: SpaceNeeds { disk: Some(Least { amount: Some(u64::MAX), percent: None }), inodes: None, memory: None },
         folders: vec![folder.path().join("full")],
-        clean: Some(vec![file.display().to_string()]),
+        clean: Some(Cleaner {
+            argv: vec![file.display().to_string()],
+            environment: BTreeMap::from([("PATH".to_owned(), std::env::var("PATH").unwrap().into())]),
+            unit: false,
+            output: folder.path().join("clean.output"),
+        }),
         limit,
         engine: None,
+        engine_data: OnceLock::new(),
+        looks: Looks::within(LOOK),
+        doubt: Duration::from_millis(10),
         lock: folder.path().join("clean.lock"),
     })
 }
@@ -29,8 +38,8 @@ async fn room_is_made_by_the_program_and_measured_afterwards() {
     assert!(why.contains("agent.disk_free") && why.contains("exit status: 3"), "{why}");
     // What is not there has no file system that could be full.
     let useful = space(&folder, "echo ran >>ran; rmdir full", Duration::from_secs(10));
-    assert_eq!(useful.make_room().await, Ok(()));
-    assert_eq!(useful.make_room().await, Ok(()), "and not again, since there is room");
+    assert_eq!(useful.make_room().await, Ok(true));
+    assert_eq!(useful.make_room().await, Ok(false), "and not again, since there is room");
     assert_eq!(fs::read_to_string(folder.path().join("ran")).unwrap(), "ran\n");
 }
 
@@ -40,7 +49,7 @@ async fn what_goes_on_after_its_agent_is_known_to_the_next() {
     fs::create_dir(folder.path().join("full")).unwrap();
     let first = space(&folder, "sleep 30 & echo $! >pid; rmdir full", Duration::from_secs(10));
     assert_eq!(first.is_over(), Ok(()), "nothing began");
-    assert_eq!(first.make_room().await, Ok(()));
+    assert_eq!(first.make_room().await, Ok(true));
     let next = space(&folder, "true", Duration::from_millis(300));
     assert!(next.is_over().unwrap_err().contains("still being made"), "something of it goes on");
     assert!(next.make_room().await.unwrap_err().contains("does not end"));
@@ -61,6 +70,33 @@ async fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
     while slow.is_over().is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn the_program_has_nothing_of_the_agents_surroundings() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("full")).unwrap();
+    let nosy =
+        space(&folder, "env >found; readlink /proc/$$/fd/2 >>found; echo hunter2; exit 3", Duration::from_secs(10));
+    let why = nosy.make_room().await.unwrap_err();
+    assert!(why.contains("exit status: 3") && !why.contains("hunter2"), "its words are for the log only: {why}");
+    let found = fs::read_to_string(folder.path().join("found")).unwrap();
+    // Cargo sets it for tests.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some() && !found.contains("CARGO_MANIFEST_DIR"), "{found}");
+    assert!(found.contains("clean.output"), "it writes to where the agent's records go: {found}");
+    assert_eq!(fs::read_to_string(folder.path().join("clean.output")).unwrap(), "hunter2\n");
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_after_room_was_made_is_no_shortage() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("full")).unwrap();
+    let mut dead = space(&folder, "true", Duration::from_secs(10));
+    Arc::get_mut(&mut dead).unwrap().looks = Looks::within(Duration::from_millis(10));
+    let (server, answer) = std::sync::mpsc::channel::<()>();
+    assert_eq!(dead.looks.take(move || _ = answer.recv()).await, None, "the file system does not answer");
+    assert_eq!(dead.make_room().await, Ok(true));
+    drop(server);
 }
 
 #[test]

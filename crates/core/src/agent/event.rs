@@ -65,6 +65,8 @@ pub enum Order {
 pub enum Outcome {
     /// It is done.
     Done,
+    /// There was enough room already, and nothing was removed.
+    Unneeded,
     /// The runner is registered and runs.
     Registered,
     /// The platform's answer to a drain. `Empty` also when no runner runs that could take a job.
@@ -111,6 +113,7 @@ impl Outcome {
             Self::NoHook => "no hook of the group waits for that".into(),
             Self::Failed(why) | Self::Rejected(why) | Self::Denied(why) | Self::Alone(why) => why,
             Self::Done
+            | Self::Unneeded
             | Self::Registered
             | Self::Drained(_)
             | Self::Absent

@@ -161,8 +161,10 @@ pub enum Told {
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostResult {
-    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `FindProgram`, `MakeRoom` (an error: there still is too little), `ForgetToken`, `ReleaseClients`.
+    /// It is done, or why not: `WriteJournal`, `StartRunner`, `NoteTold`, `SignalRunner`, `QuiesceRunner`, `NoteJobs`, `EndJobs`, `KillRunner`, `Pause`, `FindProgram`, `ForgetToken`, `ReleaseClients`.
     Done(Result<(), String>),
+    /// `MakeRoom`: whether anything had to be removed, or why there still is too little.
+    Room(Result<bool, String>),
     /// `Prepare`.
     Prepared(Prepared),
     /// `FindRunner`: the runner, if there is one.

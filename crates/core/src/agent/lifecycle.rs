@@ -30,6 +30,7 @@ use std::{collections::VecDeque, time::Duration};
 pub use status::Status;
 
 use self::{
+    fullness::Shortage,
     observed::Observed,
     reasons::Reasons,
     runner::RunnerRecord,
@@ -77,8 +78,8 @@ pub struct Lifecycle {
     /// Since when an earlier agent on this instance may have asked the cloud to end it.
     end_asked: Option<Tick>,
     /// Of what there is too little room for another job.
-    shortage: Option<String>,
-    /// How many busy periods had been counted when room was last made, and when that was.
+    shortage: Option<Shortage>,
+    /// How many busy periods had been counted when something was last removed to make room, and when that was.
     made_room: Option<(u32, Tick)>,
     /// The last thing that went wrong, for the status.
     note: Option<String>,
@@ -163,7 +164,7 @@ impl Lifecycle {
         // Whoever makes room must not meet a job.
         matches!(
             self.state,
-            State::Draining(Draining { why: LeaveReason::Idle | LeaveReason::Operator, step, .. }) if step != DrainStep::MakeRoom
+            State::Draining(Draining { why: LeaveReason::Idle | LeaveReason::Operator, step, .. }) if !matches!(step, DrainStep::MakeRoom { .. })
         )
     }
 
@@ -176,7 +177,12 @@ impl Lifecycle {
     pub fn proven_empty(&self) -> bool {
         match self.state {
             State::Draining(draining) => {
-                matches!(draining.step, DrainStep::Confirm { weak: false, .. } | DrainStep::MakeRoom)
+                matches!(
+                    draining.step,
+                    DrainStep::Confirm { weak: false, .. }
+                        | DrainStep::Held { weak: false }
+                        | DrainStep::MakeRoom { .. }
+                )
             }
             State::Retiring(retiring) => retiring.proven,
             State::Preparing { .. }
@@ -237,15 +243,15 @@ impl Lifecycle {
             }
             Event::Rebalance => self.reasons.rebalance = true,
             Event::Maintenance => self.reasons.maintenance = true,
-            Event::Shortage(shortage) => self.shortage = shortage,
+            Event::Shortage(shortage) => self.take_shortage(shortage),
             Event::Order(Order::Drain) => self.reasons.drain_ordered = true,
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
             Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
             Event::Stop => self.stop(now),
-            // What concerns the boot is what this agent began with.
+            // What concerns the boot, and what the host goes by itself, is what this agent began with.
             Event::Policy(policy) => {
-                let AgentPolicy { before_register, launch_hook, .. } = self.policy;
-                self.policy = AgentPolicy { before_register, launch_hook, ..policy };
+                let AgentPolicy { before_register, launch_hook, clean_timeout, .. } = self.policy;
+                self.policy = AgentPolicy { before_register, launch_hook, clean_timeout, ..policy };
             }
         }
         self.decide(now);
@@ -290,6 +296,8 @@ impl Lifecycle {
         }
         self.check_spot_budget(now);
         self.check_proof_limit(now);
+        self.check_held(now);
+        self.check_make_room_limit(now);
         self.check_exit_limit(now);
         self.check_idle(now);
         self.advance(now);
@@ -336,14 +344,14 @@ impl Lifecycle {
             State::Serving(Serving::Idle { asking_room: true, .. }) => Request::Room,
             State::Serving(Serving::Idle { .. } | Serving::Busy)
             | State::Returning { step: ReturnStep::OldExit { .. }, .. }
-            | State::Draining(Draining { step: DrainStep::Exit { .. }, .. })
+            | State::Draining(Draining { step: DrainStep::Exit { .. } | DrainStep::Held { .. }, .. })
             | State::Gone => return None,
             State::Returning { step: ReturnStep::Save, .. } => Request::Save(Saved::Returning),
             State::Returning { step: ReturnStep::Undrain, .. } => Request::Undrain,
             State::Draining(Draining { step: DrainStep::Save, .. }) => Request::Save(self.saved()),
             State::Draining(Draining { step: DrainStep::Ask { .. }, .. }) => Request::Drain,
             State::Draining(Draining { step: DrainStep::Confirm { .. }, .. }) => Request::Probe,
-            State::Draining(Draining { step: DrainStep::MakeRoom, .. }) => Request::MakeRoom,
+            State::Draining(Draining { step: DrainStep::MakeRoom { .. }, .. }) => Request::MakeRoom,
             State::Retiring(retiring) => match retiring.step {
                 RetireStep::Deregister => Request::Deregister,
                 RetireStep::Look => Request::Describe,

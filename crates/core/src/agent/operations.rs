@@ -279,8 +279,9 @@ fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
         Step::Abort(step) => abort::next(step, result, cx).map(Step::Abort),
         Step::Deregister(step) => deregister::next(step, result, cx).map(Step::Deregister),
         Step::MakeRoom => Next::Done(match result {
-            HostResult::Done(Ok(())) => Outcome::Done,
-            HostResult::Done(Err(why)) => Outcome::Failed(why),
+            HostResult::Room(Ok(true)) => Outcome::Done,
+            HostResult::Room(Ok(false)) => Outcome::Unneeded,
+            HostResult::Room(Err(why)) => Outcome::Failed(why),
             other => unexpected(&other),
         }),
         Step::Probe => Next::Done(match result {

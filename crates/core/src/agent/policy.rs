@@ -37,6 +37,9 @@ pub struct AgentPolicy {
     /// How long doubt may last. After the proof that no job runs: how long the probes may still see or fear one (a remnant) before the
     /// instance goes on leaving. A runner that was told to exit and has been quiet for this long is ended. Default 15 min.
     pub unknown_limit: Duration,
+    /// How long making room for jobs may take. Twice that and two minutes (what an earlier agent began is waited for, and looks are tried again)
+    /// after it began, an instance that says nothing of it is broken. Default 5 min.
+    pub clean_timeout: Duration,
     /// When the instance is protected from scale-in. Default: always.
     pub protection: Protection,
     /// Whether a rebalance recommendation is a reason to leave. Default true.
@@ -62,6 +65,7 @@ impl Default for AgentPolicy {
             jobs_per_instance: None,
             abort_margin: Duration::from_secs(25),
             unknown_limit: Duration::from_secs(900),
+            clean_timeout: Duration::from_secs(300),
             protection: Protection::Always,
             leave_on_rebalance: true,
             rebalance_after: Duration::from_secs(900),

@@ -111,8 +111,6 @@ pub struct AgentSettings {
     pub disk_paths: Vec<PathBuf>,
     /// The operator's own program that makes room between jobs; `None`: the engine's leavings are removed.
     pub clean: Option<Vec<String>>,
-    /// How long making room may take. Default 5 min.
-    pub clean_timeout: Duration,
     /// How the instance is switched off, the last rung. Default `systemctl poweroff`.
     pub power_off: Vec<String>,
     /// Whether the runner gets a systemd unit of its own.
@@ -185,8 +183,6 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     let space = space(&agent);
     let disk_paths = disk_paths(&agent);
     let clean = agent.program("clean");
-    let clean_timeout =
-        agent.duration("clean_timeout", Duration::from_secs(1)..=DAY).unwrap_or(Duration::from_secs(300));
     let power_off = agent.program("power_off").unwrap_or_else(|| vec!["systemctl".into(), "poweroff".into()]);
     let runner_unit = runner_unit(&agent);
     let surroundings = Surroundings::read(&agent);
@@ -215,7 +211,6 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
         space,
         disk_paths,
         clean,
-        clean_timeout,
         power_off,
         runner_unit,
         surroundings,
@@ -270,6 +265,7 @@ fn policy(s: &Section<'_>) -> AgentPolicy {
         jobs_per_instance: s.integer("jobs_per_instance", 1..=1_000_000).or(d.jobs_per_instance),
         abort_margin: s.duration("abort_margin", second..=110 * second).unwrap_or(d.abort_margin),
         unknown_limit: s.duration("unknown_limit", second..=DAY).unwrap_or(d.unknown_limit),
+        clean_timeout: s.duration("clean_timeout", second..=DAY).unwrap_or(d.clean_timeout),
         protection: s
             .word("protection", &[("always", Protection::Always), ("while-busy", Protection::WhileBusy)])
             .unwrap_or(d.protection),

@@ -15,8 +15,17 @@ use crate::rig::{EMPTY, QUIET, Rig, busy, secs};
 
 const FULL: LeaveReason = LeaveReason::Full;
 
-fn short(rig: &mut Rig) {
+/// One look that finds it.
+fn look(rig: &mut Rig) {
     rig.event(Event::Shortage(Some("0 B are free in /data, less than agent.disk_free".into())));
+}
+
+/// As many as count.
+fn short(rig: &mut Rig) {
+    for _ in 0..3 {
+        rig.pass(secs(5));
+        look(rig);
+    }
 }
 
 /// From the shortage to the proof and the quiet look after it.
@@ -89,9 +98,8 @@ fn one_that_fills_up_without_a_job_is_broken() {
     emptied(&mut rig);
     rig.answer(Request::MakeRoom, Outcome::Done);
     // Measured before there was room.
-    short(&mut rig);
+    look(&mut rig);
     back(&mut rig);
-    rig.pass(secs(10));
     short(&mut rig);
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
 }
@@ -130,4 +138,119 @@ fn an_agent_that_was_restarted_while_room_was_made_makes_it_again() {
     rig.answer(Request::Probe, QUIET);
     rig.answer(Request::MakeRoom, Outcome::Done);
     assert_eq!(rig.open(), [Request::Save(Saved::Returning)]);
+}
+
+#[test]
+fn a_peak_that_passes_drains_nobody() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    for _ in 0..10 {
+        look(&mut rig);
+        look(&mut rig);
+        rig.event(Event::Shortage(None));
+        assert_eq!(rig.phase(), Phase::Busy, "a job's own peak");
+        rig.pass(secs(5));
+    }
+    short(&mut rig);
+    assert_eq!(rig.phase(), Phase::Draining { why: FULL });
+}
+
+#[test]
+fn making_room_that_does_not_end_is_not_waited_for() {
+    let policy = AgentPolicy { clean_timeout: secs(300), ..AgentPolicy::default() };
+    for (order, why) in [(None, LeaveReason::Broken), (Some(Order::Drain), LeaveReason::Operator)] {
+        let mut rig = Rig::idle(policy.clone());
+        short(&mut rig);
+        emptied(&mut rig);
+        let answer = rig.take(Request::MakeRoom);
+        if let Some(order) = order {
+            rig.event(Event::Order(order));
+        }
+        // What an earlier agent began, and then the program itself.
+        rig.pass(secs(600));
+        assert!(matches!(rig.phase(), Phase::Draining { .. }), "it may still end");
+        rig.pass(secs(150));
+        assert_eq!(rig.phase(), Phase::Retiring { why });
+        assert!(rig.lifecycle.proven_empty());
+        rig.complete(answer, Outcome::Done);
+        assert_eq!(rig.phase(), Phase::Retiring { why }, "too late");
+    }
+}
+
+#[test]
+fn dips_that_pass_by_themselves_break_nobody() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    for _ in 0..3 {
+        short(&mut rig);
+        emptied(&mut rig);
+        rig.answer(Request::MakeRoom, Outcome::Unneeded);
+        back(&mut rig);
+    }
+}
+
+#[test]
+fn that_room_was_made_without_a_job_since_lapses() {
+    let mut rig = Rig::idle(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    for _ in 0..3 {
+        short(&mut rig);
+        emptied(&mut rig);
+        rig.answer(Request::MakeRoom, Outcome::Done);
+        back(&mut rig);
+        rig.pass(secs(3_600));
+    }
+}
+
+#[test]
+fn nothing_is_removed_while_an_operator_holds_the_instance() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Order(Order::Hold { until: rig.now + secs(7_200) }));
+    short(&mut rig);
+    emptied(&mut rig);
+    for _ in 0..13 {
+        rig.pass(secs(500));
+        short(&mut rig);
+        assert_eq!(
+            (rig.phase(), rig.open()),
+            (Phase::Draining { why: FULL }, vec![]),
+            "it takes no job and stays as it is"
+        );
+    }
+    assert!(rig.lifecycle.proven_empty() && rig.lifecycle.status().note.unwrap().contains("hold"));
+    rig.pass(secs(600));
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::MakeRoom, Outcome::Done);
+    back(&mut rig);
+}
+
+#[test]
+fn a_held_instance_that_fills_again_is_not_broken_before_the_hold_ends() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    short(&mut rig);
+    emptied(&mut rig);
+    rig.answer(Request::MakeRoom, Outcome::Done);
+    back(&mut rig);
+    rig.event(Event::Order(Order::Hold { until: rig.now + secs(3_600) }));
+    short(&mut rig);
+    assert_eq!(rig.phase(), Phase::Draining { why: FULL });
+    rig.answer(Request::Save(Saved::Leaving { why: FULL }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    let end = rig.now + secs(3_000);
+    while rig.now < end {
+        if rig.open().contains(&Request::Probe) {
+            rig.answer(Request::Probe, Outcome::Snapshot(busy("a remnant")));
+        }
+        rig.pass(secs(1));
+    }
+    assert_eq!(rig.phase(), Phase::Draining { why: FULL }, "a remnant is kept, too");
+}
+
+#[test]
+fn a_stronger_reason_ends_the_wait_for_the_hold() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Order(Order::Hold { until: rig.now + secs(7_200) }));
+    short(&mut rig);
+    emptied(&mut rig);
+    assert_eq!(rig.open(), []);
+    rig.event(Event::Order(Order::Drain));
+    rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Operator });
 }

@@ -167,9 +167,8 @@ impl Story {
                 let drained = if self.activity == Activity::Quiet { Drained::Empty } else { Drained::StillBusy };
                 HostResult::Platform(Ok(PlatformAnswer::Drained(drained)))
             }
-            HostEffect::OpenPlatform | HostEffect::MakeRoom | HostEffect::Platform { .. } => {
-                HostResult::Platform(Ok(PlatformAnswer::Done))
-            }
+            HostEffect::MakeRoom => HostResult::Room(Ok(true)),
+            HostEffect::OpenPlatform | HostEffect::Platform { .. } => HostResult::Platform(Ok(PlatformAnswer::Done)),
             HostEffect::Snapshot => HostResult::Snapshot { activity: self.activity.clone(), token_refused: false },
             HostEffect::Cloud(call) => HostResult::Cloud(self.cloud(call)),
             HostEffect::WriteJournal(_)

@@ -304,7 +304,7 @@ impl World {
             self.tell(Event::Spot { at });
         }
         if self.full {
-            self.tell(Event::Shortage(Some("full".into())));
+            self.tell_full();
         }
     }
 
@@ -325,6 +325,13 @@ impl World {
     fn tell(&mut self, event: Event) {
         self.agent.handle(event, self.now);
         self.collect();
+    }
+
+    /// So many looks in a row as count.
+    fn tell_full(&mut self) {
+        for _ in 0..3 {
+            self.tell(Event::Shortage(Some("full".into())));
+        }
     }
 
     fn resume(&mut self, id: EffectId, result: HostResult) {

@@ -59,6 +59,7 @@ fn everything_can_be_set() {
         jobs_per_instance: Some(1),
         abort_margin: Duration::from_secs(40),
         unknown_limit: Duration::from_secs(1200),
+        clean_timeout: Duration::from_secs(60),
         protection: Protection::WhileBusy,
         leave_on_rebalance: false,
         rebalance_after: Duration::from_secs(3600),
@@ -71,7 +72,7 @@ fn everything_can_be_set() {
     let least = |text: &str, sizes| Some(Least::parse(text, sizes).unwrap());
     let needs = SpaceNeeds { disk: least("3GiB", true), inodes: least("10000", false), memory: least("10%", true) };
     assert_eq!(settings.space, needs);
-    assert_eq!((settings.disk_paths, settings.clean_timeout), (vec!["/builds".into()], Duration::from_secs(60)));
+    assert_eq!(settings.disk_paths, ["/builds"].map(std::path::PathBuf::from));
     assert_eq!(settings.clean.as_deref(), Some(&["/opt/clean".to_owned(), "-a".into()][..]));
     assert_eq!(settings.before_register.as_deref(), Some(&["/opt/setup".to_owned(), "-v".into()][..]));
     assert_eq!((settings.runner_unit, settings.docker.enabled), (RunnerUnit::Never, false));

@@ -61,9 +61,9 @@ impl Lifecycle {
             DrainStep::Save => self.save_answer(draining, outcome, now),
             DrainStep::Ask { alone_since } => self.ask_answer(draining, alone_since, outcome, now),
             DrainStep::Confirm { .. } => self.confirm_answer(outcome, now),
-            DrainStep::MakeRoom => self.make_room_answer(draining, outcome, now),
+            DrainStep::MakeRoom { .. } => self.make_room_answer(draining, outcome, now),
             // Nothing is asked; the exit comes as an event.
-            DrainStep::Exit { .. } => {}
+            DrainStep::Exit { .. } | DrainStep::Held { .. } => {}
         }
     }
 
@@ -125,15 +125,20 @@ impl Lifecycle {
                 let quiet = activity == Activity::Quiet;
                 self.observe(activity, now);
                 let State::Draining(draining) = self.state else { return };
-                if quiet
-                    && draining.why == LeaveReason::Full
-                    && matches!(draining.step, DrainStep::Confirm { weak: false, .. })
-                {
-                    self.drain_by(DrainStep::MakeRoom);
-                } else if quiet {
-                    self.retire(draining, now);
-                } else {
-                    self.again(now);
+                match draining {
+                    _ if !quiet => self.again(now),
+                    Draining { why: LeaveReason::Full, step: DrainStep::Confirm { weak, .. }, .. }
+                        if self.reasons.hold.is_some() =>
+                    {
+                        self.note(
+                            "there is too little room, and nothing is removed while an operator holds the instance",
+                        );
+                        self.drain_by(DrainStep::Held { weak });
+                    }
+                    Draining { why: LeaveReason::Full, step: DrainStep::Confirm { weak: false, .. }, .. } => {
+                        self.drain_by(DrainStep::MakeRoom { since: now });
+                    }
+                    _ => self.retire(draining, now),
                 }
             }
             other => {

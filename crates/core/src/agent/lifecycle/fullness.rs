@@ -5,57 +5,99 @@ use std::time::Duration;
 use super::{
     Lifecycle,
     state::{DrainStep, Draining, State},
+    timers::Timer,
 };
 use crate::{
     agent::{action::Request, event::Outcome, phase::LeaveReason},
     time::Tick,
 };
 
-/// How long after room was made a shortage does not count yet: it may have been seen before.
-const STALE: Duration = Duration::from_secs(10);
+/// So many looks in a row must find a shortage: a job's own peak passes.
+const LOOKS: u8 = 3;
+/// How long it counts that something was removed and no job has run since.
+const LAPSE: Duration = Duration::from_secs(3_600);
+
+/// Of what there is too little, and how many looks in a row have found that.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Shortage {
+    what: String,
+    looks: u8,
+}
 
 impl Lifecycle {
+    /// Takes in a look at the room.
+    pub(super) fn take_shortage(&mut self, found: Option<String>) {
+        let before = self.shortage.take().map_or(0, |shortage| shortage.looks);
+        self.shortage = found.map(|what| Shortage { what, looks: before.saturating_add(1).min(LOOKS) });
+    }
+
     /// Takes no more jobs where there is too little room for another.
     pub(super) fn check_shortage(&mut self, now: Tick) {
         let serves = matches!(self.state, State::Registering { .. } | State::Serving(_) | State::Returning { .. });
-        let Some(shortage) = self.shortage.clone().filter(|_| serves && self.reasons.trouble().is_none()) else {
+        let lasting = self.shortage.as_ref().filter(|shortage| shortage.looks >= LOOKS);
+        let Some(what) = lasting.map(|shortage| shortage.what.clone()) else { return };
+        if !serves || self.reasons.trouble().is_some() {
             return;
-        };
-        match self.made_room {
-            Some((_, at)) if now.since(at) < STALE => {}
+        }
+        let in_vain = self.made_room.is_some_and(|(served, at)| served == self.served() && now.since(at) < LAPSE);
+        if in_vain && self.reasons.hold.is_none() {
             // Whatever fills it, it is no job, and it would do so again.
-            Some((before, _)) if before == self.served() => {
-                self.reasons.break_down(format!("{shortage}, and no job has run since room was made"));
-            }
-            _ => {
-                self.note(format!("no more jobs until there is room: {shortage}"));
-                self.leave(LeaveReason::Full, now);
-            }
+            self.reasons.break_down(format!("{what}, and no job has run since room was made"));
+        } else {
+            self.note(format!("no more jobs until there is room: {what}"));
+            self.leave(LeaveReason::Full, now);
         }
     }
 
     pub(super) fn make_room_answer(&mut self, draining: Draining, outcome: Outcome, now: Tick) {
-        self.made_room = Some((self.served(), now));
+        if outcome != Outcome::Unneeded {
+            self.made_room = Some((self.served(), now));
+        }
         match outcome {
             // Called away by something stronger meanwhile.
             _ if draining.why != LeaveReason::Full => self.retire(draining, now),
-            Outcome::Done => {
+            Outcome::Done | Outcome::Unneeded => {
+                // Looks from before do not count.
                 self.shortage = None;
                 self.note("there is room again; serving");
                 self.turn_back(now);
             }
-            other => {
-                let why = self.stays_full(&other.text());
-                self.retire(Draining { why, step: DrainStep::MakeRoom, ..draining }, now);
-                // For a restart only.
-                self.ask(Request::Save(self.saved()));
+            other => self.leave_full(draining, &other.text(), now),
+        }
+    }
+
+    /// A program that cannot be killed, or a disk that does not answer: what comes of it is not waited for. No runner starts beside it.
+    pub(super) fn check_make_room_limit(&mut self, now: Tick) {
+        if let State::Draining(draining) = self.state
+            && self.elapsed(Timer::MakeRoomLimit, now)
+        {
+            if draining.why == LeaveReason::Full {
+                self.leave_full(draining, "making room does not end", now);
+            } else {
+                self.retire(draining, now);
             }
         }
     }
 
+    /// Once the hold has ended, or there is a stronger reason, what was seen when it began is old.
+    pub(super) fn check_held(&mut self, now: Tick) {
+        if let State::Draining(Draining { why, step: DrainStep::Held { weak }, .. }) = self.state
+            && (why != LeaveReason::Full || self.reasons.hold.is_none())
+        {
+            self.drain_by(DrainStep::Confirm { proven_at: now, weak });
+        }
+    }
+
+    fn leave_full(&mut self, draining: Draining, why: &str, now: Tick) {
+        let why = self.stays_full(why);
+        self.retire(Draining { why, ..draining }, now);
+        // For a restart only.
+        self.ask(Request::Save(self.saved()));
+    }
+
     /// It stays as full as it is, and is broken.
     pub(super) fn stays_full(&mut self, why: &str) -> LeaveReason {
-        let shortage = self.shortage.as_deref().unwrap_or("too little room for another job");
+        let shortage = self.shortage.as_ref().map_or("too little room for another job", |shortage| &shortage.what);
         let trouble = if why.contains(shortage) { why.to_owned() } else { format!("{shortage}; {why}") };
         self.note(trouble.clone());
         self.reasons.break_down(trouble);

@@ -36,7 +36,7 @@ impl Lifecycle {
             rung_since: now,
             asked: self.end_asked,
             accepted: None,
-            proven: matches!(step, DrainStep::Confirm { weak: false, .. } | DrainStep::MakeRoom),
+            proven: matches!(step, DrainStep::Confirm { weak: false, .. } | DrainStep::MakeRoom { .. }),
             answered: false,
         }));
     }

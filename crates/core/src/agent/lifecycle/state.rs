@@ -119,8 +119,16 @@ pub(super) enum DrainStep {
         /// The proof is only that no runner was left and the platform said nothing for long.
         weak: bool,
     },
+    /// The same as for making room, but an operator holds the instance: nothing is removed before that ends, and then it is looked anew.
+    Held {
+        /// As of [`DrainStep::Confirm`].
+        weak: bool,
+    },
     /// The proof is there, and a snapshot after it was quiet: room is made.
-    MakeRoom,
+    MakeRoom {
+        /// Since when.
+        since: Tick,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,6 +158,13 @@ pub(super) enum RetireStep {
     CompleteHook,
     /// One rung of the ladder.
     End,
+}
+
+impl DrainStep {
+    /// Whether nobody is left to take a job, so that none is to be failed for a spot deadline.
+    pub(super) fn is_proven(self) -> bool {
+        matches!(self, Self::Confirm { .. } | Self::Held { .. } | Self::MakeRoom { .. })
+    }
 }
 
 impl State {
@@ -194,7 +209,9 @@ impl State {
             Self::Draining(draining) => match draining.step {
                 DrainStep::Ask { .. } => ms(1_000, 15_000),
                 DrainStep::Confirm { .. } => ms(500, 5_000),
-                DrainStep::Save | DrainStep::Exit { .. } | DrainStep::MakeRoom => ms(1_000, 1_000),
+                DrainStep::Save | DrainStep::Exit { .. } | DrainStep::Held { .. } | DrainStep::MakeRoom { .. } => {
+                    ms(1_000, 1_000)
+                }
             },
             Self::Retiring(retiring) => match retiring.step {
                 RetireStep::Deregister => ms(1_000, 30_000),

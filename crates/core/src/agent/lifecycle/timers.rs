@@ -1,11 +1,16 @@
 //! Every timer of the lifecycle, in one table: whatever waits for time asks [`Lifecycle::elapsed`] for one of these, so none can be
 //! forgotten when the shell asks how long it may sleep.
 
+use std::time::Duration;
+
 use super::{
     Lifecycle,
-    state::{Booting, DrainStep, ReturnStep, Serving, State},
+    state::{Booting, DrainStep, Draining, ReturnStep, Serving, State},
 };
 use crate::{agent::phase::LeaveReason, time::Tick};
+
+/// How long making room takes at most beside the program itself and what an earlier agent began: looks that are tried again.
+const ASIDE: Duration = Duration::from_secs(120);
 
 /// The turns of this instance's [`Salt`](crate::agent::salt::Salt) that are not a retry's.
 const AGE: u64 = 1 << 32;
@@ -43,6 +48,10 @@ timers! {
     SpotLeave,
     /// What is seen after the proof is a remnant.
     ProofLimit,
+    /// The operator's hold ends, for which room is not made yet.
+    HoldEnd,
+    /// Making room does not end.
+    MakeRoomLimit,
     /// A runner that was told to exit, has no job and does not exit may be stuck: a fresh snapshot is due.
     ExitLimit,
     /// The launch hook is extended.
@@ -91,7 +100,7 @@ impl Lifecycle {
             }
             Timer::Abort => {
                 let State::Draining(draining) = self.state else { return None };
-                let confirming = matches!(draining.step, DrainStep::Confirm { .. } | DrainStep::MakeRoom);
+                let confirming = draining.step.is_proven();
                 self.reasons.spot.filter(|_| !self.reasons.aborted && !confirming).map(|budget| budget.abort_at)
             }
             Timer::SpotLeave => {
@@ -99,8 +108,18 @@ impl Lifecycle {
                 self.reasons.spot.filter(|_| draining).map(|budget| budget.leave_at)
             }
             Timer::ProofLimit => self.proof_limit(),
+            Timer::HoldEnd => match self.state {
+                State::Draining(Draining { step: DrainStep::Held { .. }, .. }) => self.reasons.hold,
+                _ => None,
+            },
+            Timer::MakeRoomLimit => match self.state {
+                State::Draining(Draining { step: DrainStep::MakeRoom { since }, .. }) => {
+                    Some(since + 2 * self.policy.clean_timeout + ASIDE)
+                }
+                _ => None,
+            },
             Timer::ExitLimit => match self.state {
-                State::Draining(super::state::Draining { step: DrainStep::Exit { quiet_since }, .. })
+                State::Draining(Draining { step: DrainStep::Exit { quiet_since }, .. })
                 | State::Returning { step: ReturnStep::OldExit { quiet_since }, .. } => {
                     // The fresh snapshot decides first.
                     quiet_since.filter(|_| !self.side.probing()).map(|since| since + self.policy.unknown_limit)
@@ -162,8 +181,17 @@ impl Lifecycle {
         match draining.step {
             // Without the platform's word a job that is seen is a job.
             DrainStep::Confirm { weak: true, .. } if self.observed.job_seen() => None,
-            DrainStep::Confirm { proven_at, .. } => Some(proven_at + self.policy.unknown_limit),
-            DrainStep::Save | DrainStep::Ask { .. } | DrainStep::Exit { .. } | DrainStep::MakeRoom => None,
+            DrainStep::Confirm { proven_at, .. } => {
+                let due = proven_at + self.policy.unknown_limit;
+                // Whoever holds it for what is on its disk wants a remnant, too.
+                let hold = self.reasons.hold.filter(|_| draining.why == LeaveReason::Full);
+                Some(hold.map_or(due, |until| until.max(due)))
+            }
+            DrainStep::Save
+            | DrainStep::Ask { .. }
+            | DrainStep::Exit { .. }
+            | DrainStep::Held { .. }
+            | DrainStep::MakeRoom { .. } => None,
         }
     }
 }

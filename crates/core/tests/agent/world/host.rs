@@ -94,7 +94,7 @@ impl World {
             }
             HostEffect::MakeRoom => {
                 self.ledger.makes_room(self.alone());
-                self.full = false;
+                return HostResult::Room(Ok(std::mem::take(&mut self.full)));
             }
             HostEffect::Platform { call, .. } => return HostResult::Platform(Ok(self.platform(call))),
             HostEffect::Snapshot => {
@@ -217,6 +217,7 @@ pub(super) fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: Error
             HostResult::Platform(Err(ExchangeError::new(platform, why)))
         }
         HostEffect::CountRequests => HostResult::Requests(Err(why.into())),
+        HostEffect::MakeRoom => HostResult::Room(Err(why.into())),
         HostEffect::Snapshot => HostResult::Snapshot { activity: Activity::Unknown(why.into()), token_refused: false },
         HostEffect::Cloud(_) => HostResult::Cloud(Err(CloudError::new(cloud, why))),
         HostEffect::WriteJournal(_)
@@ -229,7 +230,6 @@ pub(super) fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: Error
         | HostEffect::KillRunner
         | HostEffect::Pause(_)
         | HostEffect::FindProgram
-        | HostEffect::MakeRoom
         | HostEffect::ForgetToken
         | HostEffect::ReleaseClients => HostResult::Done(Err(why.into())),
     }

@@ -239,7 +239,7 @@ impl World {
             Move::Fill => {
                 self.left.notices -= 1;
                 self.full = true;
-                self.tell(Event::Shortage(Some("full".into())));
+                self.tell_full();
             }
             Move::Cleaned => self.cleaning = false,
             Move::Enqueue => {
