@@ -76,7 +76,9 @@ impl BeforeRegister {
             Ok(ended) => ended,
             Err(why) => return Prepared::Unknown(format!("agent.before_register: {why}")),
         };
-        let program = self.argv.join(" ");
+        // What it says and is called with may hold secrets. Its output stays where it is, and the local log has the end of it; what goes into
+        // tags and records is the program and how it ended.
+        let program = self.program();
         let how = match ended {
             End::Exit(0) => {
                 tracing::info!(program, waited = ?begun.elapsed(), "agent.before_register succeeded");
@@ -90,8 +92,16 @@ impl BeforeRegister {
         };
         let said = self.last_words();
         let said = if said.is_empty() { "it said nothing".into() } else { format!("the last that it said: {said}") };
-        tracing::error!(program, output = %self.file("output").display(), "agent.before_register failed: {how}; {said}");
-        Prepared::Failed(format!("{program}: {how}; {said}"))
+        let output = self.file("output").display().to_string();
+        tracing::error!(program, output, "agent.before_register failed: {how}");
+        // Not a warning: a departure repeats those.
+        tracing::info!(program, "agent.before_register: {said}");
+        Prepared::Failed(format!("{program}: {how}; its output is in {output}"))
+    }
+
+    /// Its path, without its arguments.
+    fn program(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
     }
 
     async fn end(&self, within: Duration) -> Result<End, String> {
@@ -121,7 +131,7 @@ impl BeforeRegister {
 
     async fn begin(&self) -> Result<Claim, String> {
         self.make_folder().map_err(|error| format!("{}: {error}", self.folder.display()))?;
-        tracing::info!(program = self.argv.join(" "), "agent.before_register begins");
+        tracing::info!(program = self.program(), "agent.before_register begins");
         if self.unit {
             self.start_unit().await?;
         } else {

@@ -67,7 +67,7 @@ impl EventLoop {
             let interval = self.agent.sample_interval();
             self.sample_interval.send_if_modified(|held| std::mem::replace(held, interval) != interval);
             let status = self.agent.status();
-            self.meter.saw(&status);
+            self.meter.saw(&status, self.agent.end_accepted());
             self.publisher.publish(status);
             if !served_once && matches!(self.agent.phase(), Phase::Idle { .. } | Phase::Busy) {
                 served_once = true;

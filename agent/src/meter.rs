@@ -3,6 +3,7 @@
 mod load;
 
 use std::{
+    io::{self, Write},
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -116,9 +117,9 @@ impl Shown {
 }
 
 impl Meter {
-    /// The agent is like this now.
-    pub(crate) fn saw(&self, status: &Status) {
-        self.count(|meter, clock| meter.saw(status, clock.now()));
+    /// The agent is like this now. `ends`: the cloud has agreed to end the instance.
+    pub(crate) fn saw(&self, status: &Status, ends: bool) {
+        self.count(|meter, clock| meter.saw(status, ends, clock.now()));
     }
 
     /// What the agent is told may be a call that failed.
@@ -168,9 +169,7 @@ impl Counting {
             let pools: Vec<String> = registry.pools().map(str::to_owned).collect();
             lines = pools.iter().flat_map(|pool| emf::lines(registry, pool, unix_ms_now())).collect();
         });
-        for line in lines {
-            println!("{line}");
-        }
+        write_to(&mut io::stdout().lock(), &lines);
     }
 
     fn with(&self, at: &mut dyn FnMut(&mut Registry)) {
@@ -181,8 +180,34 @@ impl Counting {
     }
 }
 
+/// A full disk behind standard output, or a reader that went away, costs these lines and nothing else: `println!` would panic, and a
+/// panic ends the agent.
+fn write_to(out: &mut impl Write, lines: &[String]) {
+    let written = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
+    if let Err(error) = written {
+        tracing::debug!(%error, "nobody reads standard output");
+    }
+}
+
 impl Metered for Counting {
     fn look(&self, at: &mut dyn FnMut(&Registry)) {
         self.with(&mut |registry| at(registry));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    #[test]
+    fn lines_that_nobody_takes_do_not_end_the_agent() {
+        // Each write to it fails with ENOSPC (full(4)).
+        let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        write_to(&mut full, &["a line".to_owned()]);
+        let mut taken = Vec::new();
+        write_to(&mut taken, &["one".to_owned(), "two".to_owned()]);
+        assert_eq!(taken, b"one\ntwo\n");
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct LoadWatch {
     /// When the processors were looked at last, and what they had done by then.
     seen: Option<(Instant, Ticks)>,
     cpu: Option<f64>,
+    /// The last look, which does for a second: a page asks for each metric on its own.
+    told: Option<(Instant, Load)>,
 }
 
 /// The processors' time since the machine's start, in the kernel's own unit.
@@ -29,13 +31,24 @@ struct Ticks {
 impl LoadWatch {
     /// Of this machine, and the file system of this folder.
     pub(super) fn new(state_dir: &Path) -> Self {
-        let mut watch = Self { state_dir: state_dir.to_owned(), seen: None, cpu: None };
+        let mut watch = Self { state_dir: state_dir.to_owned(), seen: None, cpu: None, told: None };
         watch.look();
         watch
     }
 
-    /// How loaded it is.
+    /// How loaded it is, or was less than a second ago.
     pub(super) fn look(&mut self) -> Load {
+        if let Some((at, load)) = self.told
+            && at.elapsed() < LEAST
+        {
+            return load;
+        }
+        let load = self.look_now();
+        self.told = Some((Instant::now(), load));
+        load
+    }
+
+    fn look_now(&mut self) -> Load {
         let read = |path| fs::read_to_string(path).ok();
         if self.seen.is_none_or(|(at, _)| at.elapsed() >= LEAST)
             && let Some(now) = read("/proc/stat").and_then(|text| ticks(&text))
@@ -113,9 +126,22 @@ mod tests {
         watch.seen = watch.seen.map(|(at, ticks)| {
             (at.checked_sub(LEAST).unwrap(), Ticks { idle: ticks.idle, all: ticks.all.saturating_sub(1) })
         });
-        let load = watch.look();
+        let load = watch.look_now();
         for share in [load.cpu, load.memory, load.disk] {
             assert!(share.is_some_and(|share| (0.0..=1.0).contains(&share)), "{load:?}");
         }
+    }
+
+    #[test]
+    fn many_looks_at_once_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = LoadWatch::new(folder.path());
+        let first = watch.look();
+        assert!(first.disk.is_some());
+        // What is asked again at once is not looked at: the folder is gone, and it is not noticed.
+        drop(folder);
+        assert_eq!(watch.look(), first);
+        watch.told = watch.told.map(|(at, load)| (at.checked_sub(LEAST).unwrap(), load));
+        assert_eq!(watch.look().disk, None);
     }
 }

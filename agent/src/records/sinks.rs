@@ -59,6 +59,8 @@ impl Sinks {
                 (told, over)
             })
             .unzip();
+        // One that stays is certified again and again.
+        self.leaving.retain(|told| !told.is_finished());
         self.leaving.extend(told);
         (!over.is_empty() && !patience.is_zero()).then(|| {
             Box::pin(async move {

@@ -31,10 +31,12 @@ impl RunnerProcess {
             Err(_) => None,
         };
         let Some(process) = process else {
-            let program = launch.argv.join(" ");
+            // Neither its arguments nor its words go where the reason is told: into tags and records, which many may read.
+            let program = launch.argv.first().map_or("", String::as_str);
             let Err(why) = started else {
                 let said = last_words(&name).await;
-                return Err(format!("{program} ended at once; the last that it said (journalctl -u {name}): {said}"));
+                tracing::info!(unit = name, said, "the runner ended at once");
+                return Err(format!("{program} ended at once; journalctl -u {name} has what it said"));
             };
             // It must not start later, when nobody expects it.
             give_up(&name).await;

@@ -192,6 +192,11 @@ impl Agent {
         self.lifecycle.policy()
     }
 
+    /// Whether the cloud has agreed to end the instance, or the agent has no more to do for that.
+    pub fn end_accepted(&self) -> bool {
+        self.lifecycle.end_accepted()
+    }
+
     /// What makes it broken, once something does.
     pub fn trouble(&self) -> Option<&str> {
         self.lifecycle.trouble()

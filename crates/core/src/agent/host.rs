@@ -191,7 +191,7 @@ pub enum HostResult {
 pub enum Prepared {
     /// It ended with 0.
     Succeeded,
-    /// It ended otherwise, or was killed when its time was up. It runs once a boot, so that is final; with the last that it said.
+    /// It ended otherwise, or was killed when its time was up. It runs once a boot, so that is final; with the program and how it ended, for tags and records.
     Failed(String),
     /// It could not be begun, or what became of it cannot be told.
     Unknown(String),

@@ -194,6 +194,20 @@ impl Lifecycle {
         }
     }
 
+    /// Whether its end is agreed on: it cannot come back.
+    pub fn end_accepted(&self) -> bool {
+        match self.state {
+            State::Retiring(retiring) => retiring.accepted.is_some(),
+            State::Gone => true,
+            State::Preparing { .. }
+            | State::Booting(_)
+            | State::Registering { .. }
+            | State::Serving(_)
+            | State::Draining(_)
+            | State::Returning { .. } => false,
+        }
+    }
+
     /// What makes it broken, once something does.
     pub fn trouble(&self) -> Option<&str> {
         self.reasons.trouble()

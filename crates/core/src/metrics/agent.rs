@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Id, Program, Registry};
-use crate::{activity::JobId, agent::Status, time::Tick};
+use crate::{
+    activity::JobId,
+    agent::{Status, phase::LeaveReason},
+    time::Tick,
+};
 
 /// The most jobs that are timed at once.
 const MOST_JOBS: usize = 10_000;
@@ -29,6 +33,8 @@ pub struct AgentMeter {
     jobs: BTreeMap<JobId, Tick>,
     /// Whether a probe names jobs here: then what others say of the same jobs is left out, or each would count twice.
     names: bool,
+    /// Why it leaves, while it does.
+    why: Option<LeaveReason>,
     departed: bool,
     cut: bool,
 }
@@ -75,7 +81,7 @@ impl AgentMeter {
         let mut registry = Registry::new(Program::Agent, keeps);
         registry.meet(pool);
         let (jobs, pool) = (BTreeMap::new(), pool.to_owned());
-        Self { registry, pool, doing: None, since: now, jobs, names: false, departed: false, cut: false }
+        Self { registry, pool, doing: None, since: now, jobs, names: false, why: None, departed: false, cut: false }
     }
 
     /// The pool.
@@ -83,12 +89,13 @@ impl AgentMeter {
         &self.pool
     }
 
-    /// The agent's status is this.
-    pub fn saw(&mut self, status: &Status, now: Tick) {
+    /// The agent's status is this. `ends`: the cloud has agreed to end the instance.
+    pub fn saw(&mut self, status: &Status, ends: bool, now: Tick) {
         self.spend(now);
         self.doing = Doing::of(status.phase);
-        // A drain may be taken back; what retires goes.
-        if let ("retiring" | "gone", Some(why), false) = (status.phase, status.why, self.departed) {
+        self.why = status.why.or(self.why.filter(|_| ends));
+        // Until it is agreed to, a group that is at its floor may refuse, and the instance serves again.
+        if let (Some(why), true, false) = (self.why, ends, self.departed) {
             self.departed = true;
             self.registry.add(Id::Departures, &self.pool, &[why.as_str()], 1.0);
         }
@@ -159,10 +166,7 @@ impl AgentMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        agent::phase::LeaveReason,
-        metrics::{Value, metric},
-    };
+    use crate::metrics::{Value, metric};
 
     fn status(phase: &'static str, why: Option<LeaveReason>, jobs: &[&str]) -> Status {
         Status {
@@ -198,11 +202,11 @@ mod tests {
     #[test]
     fn time_is_spent_on_what_the_instance_does() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        meter.saw(&status("booting", None, &[]), at(0));
-        meter.saw(&status("registering", None, &[]), at(4));
-        meter.saw(&status("idle", None, &[]), at(5));
-        meter.saw(&status("busy", None, &["1"]), at(10));
-        meter.saw(&status("draining", Some(LeaveReason::Idle), &[]), at(40));
+        meter.saw(&status("booting", None, &[]), false, at(0));
+        meter.saw(&status("registering", None, &[]), false, at(4));
+        meter.saw(&status("idle", None, &[]), false, at(5));
+        meter.saw(&status("busy", None, &["1"]), false, at(10));
+        meter.saw(&status("draining", Some(LeaveReason::Idle), &[]), false, at(40));
         let spent = values(&mut meter, at(42), Id::InstanceTime);
         let expected = [("booting", 5.0), ("idle", 5.0), ("busy", 30.0), ("draining", 2.0)];
         assert_eq!(spent, expected.map(|(state, value)| (state.to_owned(), value)));
@@ -212,11 +216,11 @@ mod tests {
     #[test]
     fn jobs_are_timed_and_named_nowhere() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        meter.saw(&status("busy", None, &["1", "2"]), at(10));
-        meter.saw(&status("busy", None, &["2"]), at(15));
+        meter.saw(&status("busy", None, &["1", "2"]), false, at(10));
+        meter.saw(&status("busy", None, &["2"]), false, at(15));
         // Nobody knows what runs: the second may.
-        meter.saw(&Status { unknown: Some("no answer".into()), ..status("busy", None, &[]) }, at(20));
-        meter.saw(&status("idle", None, &[]), at(40));
+        meter.saw(&Status { unknown: Some("no answer".into()), ..status("busy", None, &[]) }, false, at(20));
+        meter.saw(&status("idle", None, &[]), false, at(40));
         assert_eq!(values(&mut meter, at(40), Id::JobDuration), [("executing agent".to_owned(), 35.0)]);
     }
 
@@ -232,33 +236,45 @@ mod tests {
             (33, &["gitlab_runner_jobs=1"]),
             (34, &[]),
         ] {
-            meter.saw(&status(if jobs.is_empty() { "idle" } else { "busy" }, None, jobs), at(second));
+            meter.saw(&status(if jobs.is_empty() { "idle" } else { "busy" }, None, jobs), false, at(second));
         }
         assert_eq!(values(&mut meter, at(40), Id::JobDuration), [("executing agent".to_owned(), 30.0)]);
         // Where nothing else is told, the number has to do.
         let mut meter = AgentMeter::new("ci", false, at(0));
-        meter.saw(&status("busy", None, &["gitlab_runner_jobs=1"]), at(1));
-        meter.saw(&status("idle", None, &[]), at(9));
+        meter.saw(&status("busy", None, &["gitlab_runner_jobs=1"]), false, at(1));
+        meter.saw(&status("idle", None, &[]), false, at(9));
         assert_eq!(values(&mut meter, at(9), Id::JobDuration), [("executing agent".to_owned(), 8.0)]);
     }
 
     #[test]
     fn a_departure_counts_once_and_a_drain_that_was_taken_back_never() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        meter.saw(&status("draining", Some(LeaveReason::Operator), &[]), at(1));
-        meter.saw(&status("idle", None, &[]), at(2));
+        meter.saw(&status("draining", Some(LeaveReason::Operator), &[]), false, at(1));
+        meter.saw(&status("idle", None, &[]), false, at(2));
         assert!(values(&mut meter, at(2), Id::Departures).is_empty());
-        for phase in ["draining", "retiring", "retiring", "gone"] {
-            meter.saw(&status(phase, Some(LeaveReason::Idle), &[]), at(3));
+        for (phase, ends) in [("draining", false), ("retiring", false), ("retiring", true), ("gone", true)] {
+            meter.saw(&status(phase, Some(LeaveReason::Idle), &[]), ends, at(3));
         }
         assert_eq!(values(&mut meter, at(4), Id::Departures), [("idle".to_owned(), 1.0)]);
+    }
+
+    #[test]
+    fn a_departure_that_the_group_refuses_counts_never_and_the_later_one_by_its_own_reason() {
+        let mut meter = AgentMeter::new("ci", false, at(0));
+        meter.saw(&status("retiring", Some(LeaveReason::Idle), &[]), false, at(1));
+        meter.saw(&status("idle", None, &[]), false, at(2));
+        assert!(values(&mut meter, at(2), Id::Departures).is_empty());
+        meter.saw(&status("retiring", Some(LeaveReason::Spot), &[]), false, at(3));
+        // What is gone may say no reason any more.
+        meter.saw(&status("gone", None, &[]), true, at(4));
+        assert_eq!(values(&mut meter, at(4), Id::Departures), [("spot".to_owned(), 1.0)]);
     }
 
     #[test]
     fn jobs_that_are_cut_count_once() {
         let mut meter = AgentMeter::new("ci", false, at(0));
         let spot = status("draining", Some(LeaveReason::Spot), &["tasks=2", "1", "2"]);
-        meter.saw(&spot, at(0));
+        meter.saw(&spot, false, at(0));
         meter.cuts(&spot);
         meter.cuts(&spot);
         assert_eq!(values(&mut meter, at(1), Id::JobsCut), [("spot".to_owned(), 2.0)]);
