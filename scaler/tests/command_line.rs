@@ -123,12 +123,12 @@ fn watch_goes_on_after_failures_and_stops_with_0_at_sigterm() {
 fn metrics_that_cannot_work_hold_no_raise_up() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let mut command = scaler(&home(POOL), "once");
+    let home = home(POOL);
+    let mut command = scaler(&home, "once");
     command.envs([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
     let (code, out, error) = outcome(command.output().unwrap());
     assert_eq!(code, Some(1), "it ticked, and the cloud did not answer: {error}");
     assert!(out.contains("linux") && error.contains("metrics are not sent"), "{out}{error}");
-    let home = home(POOL);
     let mut watch = scaler(&home, &format!("watch --tick 1s --metrics {address}"))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
