@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use jiff::Timestamp;
+use lightsout_core::record::TickTrouble;
 use serde::{Deserialize, Serialize};
 
 /// What all pools remember, by their names.
@@ -20,6 +21,9 @@ pub(crate) struct PoolMemory {
     pub(crate) settings: String,
     /// Until when the platform wishes to be left alone.
     pub(crate) not_before: Option<Timestamp>,
+    /// What failed in the last tick, and stands until the next one.
+    #[serde(default)]
+    pub(crate) failed: Option<(TickTrouble, String)>,
     /// The queue's own.
     pub(crate) queue: Option<String>,
 }

@@ -88,6 +88,8 @@ pub(crate) struct Pool {
     recalled: Option<String>,
     /// Until when the platform wishes to be left alone.
     not_before: Option<Instant>,
+    /// What failed in the last tick, as a whole or in part.
+    failed: Option<(TickTrouble, String)>,
     /// Until when even a hint must wait: it refuses what is asked before, or little is left of what it allows.
     no_hint_before: Option<Instant>,
     /// When it was last raised by us.
@@ -136,6 +138,7 @@ impl Pool {
                 queue: None,
                 recalled: None,
                 not_before: None,
+                failed: None,
                 no_hint_before: None,
                 raised: None,
                 unanswered: None,
@@ -166,6 +169,7 @@ impl Pool {
         PoolMemory {
             settings: format!("{:?}", self.settings.platform),
             not_before: Some(left).filter(|left| !left.is_zero()).map(|left| Timestamp::now() + left),
+            failed: self.failed.clone(),
             queue: self.queue.as_ref().map_or_else(|| self.recalled.clone(), |(queue, _)| queue.memory()),
         }
     }
@@ -178,6 +182,7 @@ impl Pool {
         self.recalled.clone_from(&memory.queue);
         let left = memory.not_before.and_then(|until| Duration::try_from(until.duration_since(Timestamp::now())).ok());
         self.not_before = left.map(|left| Instant::now() + left.min(MAX_POLL_AFTER));
+        self.failed.clone_from(&memory.failed);
     }
 
     /// Whether its platform may be asked again.
@@ -206,7 +211,23 @@ impl Pool {
         group: Describing,
     ) -> (Box<Self>, Decision) {
         let started = Instant::now();
-        let mut record = Decision {
+        let mut record = self.record();
+        if let Err(error) = self.attempt(&context, group, started, &mut record).await {
+            record.result = Outcome::Failed;
+            record.trouble = Some(error.kind);
+            record.error = Some(error.message);
+        }
+        self.failed = record.trouble.zip(record.failure().map(str::to_owned));
+        self.log_transition(&record);
+        record.ms.total = millis(started.elapsed());
+        record.time = now();
+        let waits = self.queue.as_mut().and_then(|(queue, _)| queue.waits());
+        context.meter.ticked(&record, waits);
+        (self, record)
+    }
+
+    fn record(&self) -> Decision {
+        Decision {
             time: String::new(),
             pool: self.settings.name.clone(),
             group: self.settings.group.clone(),
@@ -221,18 +242,22 @@ impl Pool {
             failed_launches: Vec::new(),
             launches_suspended: false,
             ms: Spent::default(),
-        };
-        if let Err(error) = self.attempt(&context, group, started, &mut record).await {
-            record.result = Outcome::Failed;
-            record.trouble = Some(error.kind);
-            record.error = Some(error.message);
         }
-        self.log_transition(&record);
-        record.ms.total = millis(started.elapsed());
+    }
+
+    /// The record of a run that leaves the platform alone. What failed before stands until it is asked again.
+    pub(crate) fn left_alone(&self) -> Decision {
+        let mut record = self.record();
+        let left = self.not_before.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
+        let until = format!("{:.0}", Timestamp::now() + left);
         record.time = now();
-        let waits = self.queue.as_mut().and_then(|(queue, _)| queue.waits());
-        context.meter.ticked(&record, waits);
-        (self, record)
+        record.reason = Some(format!("left alone until {until}, as its platform wishes"));
+        if let Some((trouble, failure)) = &self.failed {
+            record.result = Outcome::Failed;
+            record.trouble = Some(*trouble);
+            record.error = Some(format!("left alone until {until}, as its platform wishes: {failure}"));
+        }
+        record
     }
 
     async fn attempt(

@@ -60,7 +60,12 @@ impl Scheduler {
     pub(crate) async fn once(&mut self, mut done: impl FnMut(&Decision)) -> Vec<(String, String)> {
         let mut failed = Vec::new();
         self.tick();
-        while let Some(record) = self.next().await {
+        // Nobody would hear of those that are left alone: the next tick is another run.
+        let mut left_alone: Vec<Decision> = self.idle.iter().map(Pool::left_alone).collect();
+        while let Some(record) = match left_alone.pop() {
+            Some(record) => Some(record),
+            None => self.next().await,
+        } {
             done(&record);
             if let Some(failure) = record.failure() {
                 let failure = failure.to_owned();

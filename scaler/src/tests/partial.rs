@@ -39,5 +39,8 @@ async fn a_platform_that_throttles_in_the_middle_is_left_alone() {
     let wait = ExchangeError::new(ErrorKind::Throttled(Some(Duration::from_secs(300))), "429");
     let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![partly(1, wait)]);
     assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Raised);
-    assert!(ticked(&mut scheduler).await.is_empty(), "it wishes to be asked later");
+    let asked = calls(&groups).len();
+    let record = ticked(&mut scheduler).await.remove(0);
+    assert!(record.error.is_some_and(|error| error.starts_with("left alone until 20")), "it wishes to be asked later");
+    assert_eq!(calls(&groups).len(), asked);
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use lightsout_core::record::{Outcome, TickTrouble};
 use lightsout_io::testing::{Answer, Server};
 
 use super::*;
@@ -47,8 +48,28 @@ async fn the_next_run_leaves_a_platform_alone_that_wishes_it() {
     assert_eq!(ticked(&mut first).await.len(), 1);
     let mut second = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
     second.recall(&first.memory());
-    assert_eq!(ticked(&mut second).await.len(), 0);
+    // It says so, and what failed stands in the exit code, too.
+    let mut records = Vec::new();
+    let failed = second.once(|record| records.push(record.clone())).await;
+    let [record] = &records[..] else { panic!("{records:?}") };
+    let error = record.error.as_deref().unwrap_or_default();
+    assert!(error.starts_with("left alone until 20") && error.ends_with(": 429"), "{record:?}");
+    assert_eq!((record.trouble, failed.len()), (Some(TickTrouble::Throttled), 1));
+    assert!(!calls(&groups).iter().any(|call| call.contains("raise")), "nothing is asked for it");
     assert!(second.memory()["a"].not_before.is_some(), "and so does the one after it");
+}
+
+#[tokio::test]
+async fn a_platform_that_is_well_and_wishes_to_be_left_alone_is_no_failure() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let calm = Demand { queued: 0, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
+    let mut first = scheduler(&settings, context(&settings, &groups), vec![Answers(Ok(calm.into()), None)]);
+    assert_eq!(ticked(&mut first).await.len(), 1);
+    let mut second = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
+    second.recall(&first.memory());
+    let record = ticked(&mut second).await.remove(0);
+    assert_eq!((record.result, record.failure()), (Outcome::Held, None));
+    assert!(record.reason.is_some_and(|reason| reason.starts_with("left alone until 20")));
 }
 
 #[test]
@@ -56,7 +77,7 @@ fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("state.json");
     assert!(Memory::read(&path).pools.is_empty());
-    let pool = PoolMemory { settings: "x".into(), not_before: None, queue: Some("y".into()) };
+    let pool = PoolMemory { settings: "x".into(), not_before: None, failed: None, queue: Some("y".into()) };
     Memory::of(BTreeMap::from([("a".to_owned(), pool.clone())])).write(&path);
     assert_eq!(Memory::read(&path).pools, BTreeMap::from([("a".to_owned(), pool)]));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
