@@ -20,7 +20,7 @@ fi
 runner=$(realpath "$venv/bin/gitlab-runner.py")
 
 work=$(mktemp -d)
-trap 'jobs -p | xargs --no-run-if-empty kill 2>/dev/null; rm -rf "$work"' EXIT
+trap 'jobs -p | xargs --no-run-if-empty kill 2>/dev/null || true; rm -rf "$work"' EXIT
 
 fail() {
     echo "FAILED: $*" >&2
