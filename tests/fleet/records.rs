@@ -229,7 +229,7 @@ fn an_instance_that_is_broken_says_what_with() {
     let departure = departure(&found, &id);
     assert_eq!((departure.reason, departure.decided_by), (LeaveReason::Broken, DecidedBy::Agent));
     assert!(
-        departure.trigger.contains("agent.before_register failed") && departure.trigger.contains("no disk"),
+        departure.trigger.contains("agent.before_register failed") && departure.trigger.contains("exit status 3"),
         "{}",
         departure.trigger
     );

@@ -62,13 +62,12 @@ struct Gathered {
 
 /// Answers the question.
 pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
-    let now = args.at.unwrap_or_else(Timestamp::now);
     let mut gathered = match (&args.log_group, args.records.is_empty()) {
         (None, true) => fleet::gather(fleet_dir).await?,
         (_, _) => files::gather(&args.records)?,
     };
     if let Some(group) = &args.log_group {
-        logged(&mut gathered, args, group, now).await?;
+        logged(&mut gathered, args, group, args.at.unwrap_or_else(Timestamp::now)).await?;
     }
     if gathered.evidence.is_empty() {
         bail!(
@@ -77,6 +76,8 @@ pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
         );
     }
     let question = Question::about(&args.name, &gathered.evidence)?;
+    // After all was read: what a running fleet says is as young as that.
+    let now = args.at.unwrap_or_else(Timestamp::now);
     let answer = explain(&question, &gathered.evidence, now);
     crate::print(&if args.json {
         as_json(&question, &answer, &gathered)

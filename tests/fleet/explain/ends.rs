@@ -69,7 +69,7 @@ fn a_program_for_each_boot_that_fails_is_told_from_a_runner_that_ends_again_and_
     let not = ["runner-exits", "boot-deadline", "broken", "not-registered"];
     fleet.until_ended(&id);
     let text = until_named(&mut fleet, &id, "before-register", &not);
-    assert!(text.contains("exit status 7") && text.contains("this disk is missing"), "{text}");
+    assert!(text.contains("exit status 7") && text.contains("its output is in "), "{text}");
     until_named(&mut fleet, POOL, "breaking", &["tag-mismatch", "no-capacity"]);
     fs::write(good, "").expect("it is written");
     let id = fleet.until("another instance", |fleet| {
