@@ -57,6 +57,8 @@ systemd_is_up() {
 
 # cloud N: the embedded cloud, with N instances in the group `g`; no machine of its own is behind them.
 cloud() {
+    # An earlier one's address is not this one's.
+    rm -f "$work/url"
     "$bin/examples/serve" >"$work/url" &
     serve=$!
     wait_for "the embedded cloud" test -s "$work/url"
