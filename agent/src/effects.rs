@@ -114,9 +114,6 @@ impl Effects {
             },
             HostEffect::MakeRoom => HostResult::Room(self.space.make_room().await),
             HostEffect::StartRunner { stop_signal } => {
-                if let Err(why) = self.space.is_over() {
-                    return (HostResult::Done(Err(why)), None);
-                }
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
                 if let Some(why) = &self.refused {
                     return (HostResult::Done(Err(why.to_string())), None);
@@ -166,6 +163,7 @@ impl Effects {
                 None => self.runner.find_program(self.platform.program().as_deref()),
             }),
             HostEffect::OpenPlatform => HostResult::Platform(self.platform.open().await.map(|_| PlatformAnswer::Done)),
+            // Before any runner starts, and before one takes jobs again: nothing begins to make room between the two.
             HostEffect::Platform { call: call @ (PlatformCall::Register | PlatformCall::Undrain), within } => {
                 HostResult::Platform(match self.space.is_over() {
                     Ok(()) => self.platform.call(call, within, &self.launch).await,

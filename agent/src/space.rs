@@ -146,8 +146,10 @@ impl Space {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err("room for jobs is still being made (agent.clean); it must be over first".into())
             }
-            // Nobody ever made any; or it cannot be told, and then this agent has made none.
-            Ok(()) | Err(_) => Ok(()),
+            // Nobody ever made any, or it has ended.
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(format!("whether room is being made is not known: {}: {error}", self.lock.display())),
         }
     }
 
@@ -204,7 +206,7 @@ fn file_system(folder: &Path) -> io::Result<FileSystem> {
 }
 
 /// Memory, of which is free what programs can get without swapping (proc(5), `MemAvailable`).
-fn memory() -> Option<Stock> {
+pub(crate) fn memory() -> Option<Stock> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let value = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -65,7 +65,7 @@ fn a_disk_that_a_job_fills_takes_no_more_jobs_and_is_cleaned_after_it() {
         home.up(&format!("--agent-settings {} --jobs 0 --keep --max 1 --idle-timeout 60s --no-docker", more.display()));
 
     // It fills while a job runs, and another one waits already.
-    let first = disk.filling_job(&fleet, 9);
+    let first = disk.filling_job(&fleet, 30);
     let id = fleet.until_job(first, JobState::Running).instance.unwrap();
     fleet.until("the instance to take no more jobs", |fleet| {
         let it = instance(fleet, &id);
@@ -73,6 +73,9 @@ fn a_disk_that_a_job_fills_takes_no_more_jobs_and_is_cleaned_after_it() {
             assert!(agent_field(it, "note").contains("agent.disk_free"), "{it:?}");
         })
     });
+    let running =
+        |fleet: &Fleet| fleet.snapshot().jobs.iter().any(|job| job.id == first && job.state == JobState::Running);
+    assert!(running(&fleet), "it drains while the job goes on");
     let second = fleet.enqueue(1, 1.0)[0];
     fleet.wait("the disk to be cleaned", |fleet| {
         // Looked at in this order, since a job that runs now may be over a moment later.

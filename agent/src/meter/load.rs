@@ -8,6 +8,8 @@ use std::{
 
 use lightsout_core::metrics::Load;
 
+use crate::space;
+
 /// A share of the processors' time over less than this says nothing.
 const LEAST: Duration = Duration::from_secs(1);
 
@@ -49,16 +51,15 @@ impl LoadWatch {
     }
 
     fn look_now(&mut self) -> Load {
-        let read = |path| fs::read_to_string(path).ok();
         if self.seen.is_none_or(|(at, _)| at.elapsed() >= LEAST)
-            && let Some(now) = read("/proc/stat").and_then(|text| ticks(&text))
+            && let Some(now) = fs::read_to_string("/proc/stat").ok().and_then(|text| ticks(&text))
             && let Some((_, before)) = self.seen.replace((Instant::now(), now))
         {
             self.cpu = share(before, now);
         }
         Load {
             cpu: self.cpu,
-            memory: read("/proc/meminfo").and_then(|text| memory(&text)),
+            memory: space::memory().and_then(|memory| used(memory.total.saturating_sub(memory.free), memory.total)),
             disk: disk(&self.state_dir),
         }
     }
@@ -71,30 +72,22 @@ fn ticks(stat: &str) -> Option<Ticks> {
     Some(Ticks { idle: numbers.get(3)? + numbers.get(4).unwrap_or(&0), all: numbers.iter().sum() })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
 fn share(before: Ticks, now: Ticks) -> Option<f64> {
-    let all = now.all.checked_sub(before.all).filter(|all| *all > 0)?;
+    let all = now.all.checked_sub(before.all)?;
     let idle = now.idle.saturating_sub(before.idle).min(all);
-    Some((all - idle) as f64 / all as f64)
+    used(all - idle, all)
 }
 
-/// What is not available, of /proc/meminfo (proc_meminfo(5)).
-fn memory(meminfo: &str) -> Option<f64> {
-    let of = |key: &str| {
-        let line = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-        line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()
-    };
-    let (total, available) = (of("MemTotal")?, of("MemAvailable")?);
-    (total > 0.0).then(|| (1.0 - available / total).clamp(0.0, 1.0))
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
+fn used(part: u64, all: u64) -> Option<f64> {
+    (all > 0).then(|| part as f64 / all as f64)
 }
 
 /// As df(1) counts it: what only root may use is not free.
-#[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
 fn disk(path: &Path) -> Option<f64> {
     let seen = rustix::fs::statvfs(path).ok()?;
-    let used = seen.f_blocks.saturating_sub(seen.f_bfree);
-    let all = used + seen.f_bavail;
-    (all > 0).then(|| used as f64 / all as f64)
+    let taken = seen.f_blocks.saturating_sub(seen.f_bfree);
+    used(taken, taken + seen.f_bavail)
 }
 
 #[cfg(test)]
@@ -111,13 +104,6 @@ mod tests {
         for text in ["", "cpu", "cpu  1 2 3", "intr 1 2 3 4"] {
             assert_eq!(ticks(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn memory_that_can_be_had_is_free() {
-        let text = "MemTotal:        1000 kB\nMemFree:          100 kB\nMemAvailable:    750 kB\n";
-        assert_eq!(memory(text), Some(0.25));
-        assert_eq!(memory("MemTotal: 1000 kB\n"), None);
     }
 
     #[test]

@@ -61,6 +61,15 @@ async fn what_goes_on_after_its_agent_is_known_to_the_next() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_known_of_an_earlier_agents_cleaning_is_not_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut space = space(&folder, "true", Duration::from_secs(10));
+    fs::write(folder.path().join("file"), "").unwrap();
+    Arc::get_mut(&mut space).unwrap().lock = folder.path().join("file/clean.lock");
+    assert!(space.is_over().unwrap_err().contains("not known"));
+}
+
+#[tokio::test]
 async fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();

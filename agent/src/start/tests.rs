@@ -219,6 +219,20 @@ async fn an_idle_instance_leaves_with_decrement_once_its_runner_is_gone() {
         .await;
 }
 
+/// What an earlier agent began goes on without it; a job must not begin beside it.
+#[tokio::test]
+async fn no_runner_is_registered_while_room_is_still_being_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = fs::File::create(folder.path().join("clean.lock")).unwrap();
+    lock.lock().unwrap();
+    let shell = Shell::start_in(folder, FakeHost::default());
+    let status = |shell: &Shell| fs::read_to_string(shell.path("state/status.json")).unwrap_or_default();
+    shell.until("it says what it waits for", |shell| status(shell).contains("room for jobs is still being made")).await;
+    assert_eq!(shell.log(), "");
+    drop(lock);
+    shell.until("the runner starts", |shell| shell.log().starts_with("start\n")).await;
+}
+
 /// Nothing but its runner's end lets an instance go, not even a runner that nothing on the instance would recognise.
 #[tokio::test]
 async fn a_runner_that_rewrites_its_environment_is_told_and_waited_for() {

@@ -31,7 +31,7 @@ use self::{
     event::{Event, Order, OrderId, Outcome, RequestId},
     host::{EffectId, HostEffect, HostResult, JournalEntry},
     operations::{LifecycleView, Operations},
-    phase::{Phase, Saved},
+    phase::{BrokenBy, Phase, Saved},
     policy::AgentPolicy,
     salt::Salt,
 };
@@ -198,7 +198,7 @@ impl Agent {
     }
 
     /// What makes it broken, once something does.
-    pub fn trouble(&self) -> Option<&str> {
+    pub fn trouble(&self) -> Option<(BrokenBy, &str)> {
         self.lifecycle.trouble()
     }
 

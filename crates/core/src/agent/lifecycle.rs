@@ -43,7 +43,7 @@ use super::{
     backoff::Backoff,
     event::{Event, Order, Outcome, RequestId},
     host::JournalEntry,
-    phase::{LeaveReason, Phase, Saved},
+    phase::{BrokenBy, LeaveReason, Phase, Saved},
     policy::AgentPolicy,
     salt::Salt,
 };
@@ -209,7 +209,7 @@ impl Lifecycle {
     }
 
     /// What makes it broken, once something does.
-    pub fn trouble(&self) -> Option<&str> {
+    pub fn trouble(&self) -> Option<(BrokenBy, &str)> {
         self.reasons.trouble()
     }
 

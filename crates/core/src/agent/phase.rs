@@ -57,6 +57,35 @@ impl fmt::Display for LeaveReason {
     }
 }
 
+/// What makes an instance broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokenBy {
+    /// The operator's own program for each boot failed.
+    BeforeRegister,
+    /// It was not ready in time.
+    BootDeadline,
+    /// Its runner ended again and again right after its start.
+    RunnerExits,
+    /// For too long it could not be told what runs on it.
+    UnknownActivity,
+    /// There was too little room for another job, and none could be made.
+    Full,
+}
+
+impl BrokenBy {
+    /// The word in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BeforeRegister => "before_register",
+            Self::BootDeadline => "boot_deadline",
+            Self::RunnerExits => "runner_exits",
+            Self::UnknownActivity => "unknown_activity",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What the agent is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {

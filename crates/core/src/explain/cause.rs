@@ -107,6 +107,8 @@ pub enum Cause {
     BeforeRegister,
     /// Its runner ended again and again.
     RunnerExits,
+    /// There was too little room for another job.
+    Full,
     /// It could not do its work.
     Broken,
     /// The group ended it while it waited for jobs behind its termination hook.

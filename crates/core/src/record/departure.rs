@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::line;
-use crate::agent::{action::Rung, phase::LeaveReason};
+use crate::agent::{
+    action::Rung,
+    phase::{BrokenBy, LeaveReason},
+};
 
 /// Why an instance ended, and what is known of its life. Written before the ending is asked for, and again before each blunter way: the last one
 /// of an instance tells how it ended. The JSON form is one line.
@@ -24,6 +27,9 @@ pub struct Departure {
     pub decided_by: DecidedBy,
     /// What made it so, in words.
     pub trigger: String,
+    /// What made it broken, if that is why it leaves, and the present agent saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_by: Option<BrokenBy>,
     /// When it began to leave; absent when that was before the present agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<String>,

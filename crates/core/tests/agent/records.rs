@@ -13,7 +13,7 @@ use lightsout_core::{
             CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
             Prepared, RunnerSeen, Told,
         },
-        phase::{LeaveReason, Phase, Saved},
+        phase::{BrokenBy, LeaveReason, Phase, Saved},
         policy::AgentPolicy,
         salt::Salt,
     },
@@ -344,6 +344,7 @@ fn each_reason_has_its_certificate() {
             let departure = story.departure();
             assert_eq!((departure.reason, departure.decided_by), (why, decided_by));
             assert!(departure.trigger.contains(trigger), "{why}: {}", departure.trigger);
+            assert_eq!(departure.broken_by, (why == Why::Broken).then_some(BrokenBy::BeforeRegister), "{why}");
             assert!(departure.decided_at.is_some() && departure.not_known.is_empty(), "{departure:#?}");
             let notices: Vec<NoticeKind> = departure.notices.iter().map(|seen| seen.notice).collect();
             assert_eq!(notices, notice.into_iter().collect::<Vec<_>>(), "{why}");

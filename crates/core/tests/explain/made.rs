@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use lightsout_core::{
-    agent::phase::LeaveReason,
+    agent::phase::{BrokenBy, LeaveReason},
     explain::{Activity, ActivityKind, Evidence, Job, JobState, Said, Status},
     record::{
         Decision, Departure, FailedLaunch, Incident, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome, Proof, Record,
@@ -121,6 +121,7 @@ pub(crate) fn departed(second: i64, instance: &str, reason: LeaveReason, trigger
         reason,
         decided_by: reason.into(),
         trigger: trigger.into(),
+        broken_by: None,
         decided_at: Some(text(second - 1)),
         way: Way::Decrement,
         jobs: JobsAtEnd { count: Some(0), ..JobsAtEnd::default() },
@@ -138,6 +139,12 @@ pub(crate) fn departed(second: i64, instance: &str, reason: LeaveReason, trigger
 
 pub(crate) fn gone(second: i64, instance: &str, reason: LeaveReason, trigger: &str) -> Evidence {
     recorded(Record::Departure(departed(second, instance, reason, trigger)))
+}
+
+/// One that is broken by this.
+pub(crate) fn broken(second: i64, instance: &str, by: BrokenBy, trigger: &str) -> Evidence {
+    let departure = departed(second, instance, LeaveReason::Broken, trigger);
+    recorded(Record::Departure(Departure { broken_by: Some(by), ..departure }))
 }
 
 pub(crate) fn status(second: i64, status: Status) -> Evidence {

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use lightsout_core::{
-    agent::phase::LeaveReason,
+    agent::phase::{BrokenBy, LeaveReason},
     explain::{ActivityKind, Cause, Evidence, Question, Status},
     record::{Decision, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome, Record, TickTrouble},
     scaling::{Explanation, Limit, Outlook},
 };
 
 use crate::made::{
-    activity, decision, departed, doubting, failed, gone, held, in_phase, incident, partly, plan, raised, recorded,
-    status, waiting_job, without_launches,
+    activity, broken, decision, departed, doubting, failed, gone, held, in_phase, incident, partly, plan, raised,
+    recorded, status, waiting_job, without_launches,
 };
 
 pub(crate) struct Scenario {
@@ -55,7 +55,7 @@ fn pools() -> Vec<Scenario> {
     let too_few = Explanation { threshold: 3, need: 0, target: 0, ..plan(2, 0, 0) };
     let lately = Explanation { lately: Some(5), ..plan(3, 0, 1) };
     let unused = |second, id| gone(second, id, LeaveReason::Idle, EMPTY);
-    let broken = |second, id| gone(second, id, LeaveReason::Broken, &format!("not ready within 600s: {REFUSED}"));
+    let broken = |second, id| broken(second, id, BrokenBy::BootDeadline, &format!("not ready within 600s: {REFUSED}"));
     let no_capacity = "We currently do not have sufficient c7i.large capacity";
     let standby = Decision { reason: Some("waits for the session".into()), ..decision(10, Outcome::Standby, None) };
     let dry = Decision { to: Some(3), ..decision(10, Outcome::WouldRaise, Some(plan(3, 0, 0))) };
@@ -236,6 +236,7 @@ fn instances() -> Vec<Scenario> {
     let left = |reason, trigger: &str| vec![gone(100, "i-1", reason, trigger)];
     let with =
         |kind, reason, trigger: &str| vec![incident(50, "i-1", kind, trigger), gone(100, "i-1", reason, trigger)];
+    let by = |kind, by, trigger: &str| vec![incident(50, "i-1", kind, trigger), broken(100, "i-1", by, trigger)];
     let jobs = vec!["7".to_owned()];
     let cut = JobsAtEnd { count: Some(1), ids: jobs.clone(), cut: true, ..JobsAtEnd::default() };
     let cut = departed(100, "i-1", LeaveReason::Spot, "a spot notice").cutting(cut);
@@ -290,7 +291,7 @@ fn instances() -> Vec<Scenario> {
             "a token that has expired",
             vec![
                 incident(20, "i-1", IncidentKind::RegistrationFailed, REFUSED),
-                gone(600, "i-1", LeaveReason::Broken, &format!("not ready within 600s: {REFUSED}")),
+                broken(600, "i-1", BrokenBy::BootDeadline, &format!("not ready within 600s: {REFUSED}")),
             ],
             Cause::BootDeadline,
             &[Cause::TokenRefused],
@@ -299,10 +300,10 @@ fn instances() -> Vec<Scenario> {
             "a boot that is too slow",
             vec![
                 incident(70, "i-1", IncidentKind::NotInService, "the group says Pending"),
-                gone(
+                broken(
                     600,
                     "i-1",
-                    LeaveReason::Broken,
+                    BrokenBy::BootDeadline,
                     "not ready within 600s: waiting to be in service; the group says Pending",
                 ),
             ],
@@ -313,26 +314,43 @@ fn instances() -> Vec<Scenario> {
             "a runner that is too old",
             vec![
                 incident(20, "i-1", IncidentKind::RegistrationFailed, too_old),
-                gone(600, "i-1", LeaveReason::Broken, &format!("not ready within 600s: {too_old}")),
+                broken(600, "i-1", BrokenBy::BootDeadline, &format!("not ready within 600s: {too_old}")),
             ],
             Cause::BootDeadline,
             &[Cause::RunnerTooOld],
         ),
         instance(
             "the operator's own program failed",
-            with(
+            by(
                 IncidentKind::BeforeRegisterFailed,
-                LeaveReason::Broken,
+                BrokenBy::BeforeRegister,
                 "agent.before_register failed: exit status 7",
             ),
             Cause::BeforeRegister,
             &[],
         ),
         instance(
+            "a slow boot whose last words are another cause's",
+            vec![broken(
+                600,
+                "i-1",
+                BrokenBy::BootDeadline,
+                "not ready within 600s: HTTP 500: agent.before_register failed, the runner exited",
+            )],
+            Cause::BootDeadline,
+            &[],
+        ),
+        instance(
+            "a disk that stays full",
+            vec![broken(600, "i-1", BrokenBy::Full, "9 MiB are free in /data; Docker has removed 0 KiB")],
+            Cause::Full,
+            &[],
+        ),
+        instance(
             "a runner that ends again and again",
-            with(
+            by(
                 IncidentKind::RunnerExited,
-                LeaveReason::Broken,
+                BrokenBy::RunnerExits,
                 "the runner exited 5 times in a row right after its start",
             ),
             Cause::RunnerExits,
@@ -340,9 +358,9 @@ fn instances() -> Vec<Scenario> {
         ),
         instance(
             "a probe that cannot be read, for too long",
-            with(
+            by(
                 IncidentKind::ActivityUnknown,
-                LeaveReason::Broken,
+                BrokenBy::UnknownActivity,
                 "what runs here has not been known for 900s: no answer",
             ),
             Cause::UnknownProbe,

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use lightsout_core::{
-    agent::phase::LeaveReason,
+    agent::phase::{BrokenBy, LeaveReason},
     record::{
         BootPart, DecidedBy, Decision, Departure, FailedLaunch, Incident, IncidentKind, JobsAtEnd, LaunchTrouble,
         NoticeKind, NoticeSeen, Outcome, PhaseSpan, Proof, ProofBy, ProofStep, Record, Severity, Spent, TickTrouble,
@@ -74,6 +74,7 @@ fn departure() -> Departure {
         reason: LeaveReason::Idle,
         decided_by: DecidedBy::Agent,
         trigger: "no job for 10m".into(),
+        broken_by: Some(BrokenBy::Full),
         decided_at: Some(TIME.into()),
         way: Way::Decrement,
         jobs: JobsAtEnd { count: Some(1), ids: vec!["7".into()], unknown: Some("nobody answers".into()), cut: true },
@@ -175,6 +176,7 @@ fn what_is_required_is_what_every_record_has() {
     };
     let departure = Departure {
         group: None,
+        broken_by: None,
         decided_at: None,
         boot: Vec::new(),
         notices: Vec::new(),
@@ -215,6 +217,15 @@ fn each_word_is_in_the_schema() {
         LeaveReason::Broken,
     ];
     assert_eq!(words("departure/properties/reason"), texts(reasons.map(written).into()));
+    let broken = [
+        BrokenBy::BeforeRegister,
+        BrokenBy::BootDeadline,
+        BrokenBy::RunnerExits,
+        BrokenBy::UnknownActivity,
+        BrokenBy::Full,
+    ];
+    assert_eq!(words("departure/properties/broken_by"), texts(broken.map(written).into()));
+    assert!(broken.iter().all(|by| written(by) == by.as_str()));
     let ways = [Way::Group, Way::Abandon, Way::Decrement, Way::Replace, Way::Unhealthy, Way::Terminate, Way::PowerOff];
     assert_eq!(words("departure/properties/way"), texts(ways.map(written).into()));
     assert!(ways.iter().all(|way| written(way) == way.as_str()));

@@ -154,6 +154,7 @@ impl Chronicle {
             reason,
             decided_by: reason.into(),
             trigger,
+            broken_by: agent.trouble().map(|(by, _)| by).filter(|_| reason == LeaveReason::Broken),
             decided_at: at.map(Moment::text),
             way,
             jobs: JobsAtEnd {
@@ -267,7 +268,8 @@ impl Chronicle {
                 None => "a spot notice".into(),
             },
             LeaveReason::Broken => {
-                shortened(agent.trouble().unwrap_or("it cannot do its work, and what is wrong is not known"), 600)
+                let words = agent.trouble().map(|(_, words)| words);
+                shortened(words.unwrap_or("it cannot do its work, and what is wrong is not known"), 600)
             }
         }
     }

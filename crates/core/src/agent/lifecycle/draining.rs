@@ -36,7 +36,7 @@ impl Lifecycle {
             | State::Serving(_)
             | State::Returning { .. } => {
                 if why == LeaveReason::Broken {
-                    self.note = self.reasons.trouble().map(str::to_owned);
+                    self.note = self.reasons.trouble().map(|(_, words)| words.to_owned());
                 }
                 self.enter(State::Draining(Draining { why, step: DrainStep::Save, gentlest }));
             }

@@ -8,7 +8,11 @@ use super::{
     timers::Timer,
 };
 use crate::{
-    agent::{action::Request, event::Outcome, phase::LeaveReason},
+    agent::{
+        action::Request,
+        event::Outcome,
+        phase::{BrokenBy, LeaveReason},
+    },
     time::Tick,
 };
 
@@ -42,7 +46,8 @@ impl Lifecycle {
         let in_vain = self.made_room.is_some_and(|(served, at)| served == self.served() && now.since(at) < LAPSE);
         if in_vain && self.reasons.hold.is_none() {
             // Whatever fills it, it is no job, and it would do so again.
-            self.reasons.break_down(format!("{what}, and no job has run since room was made"));
+            let words = format!("{what}, and no job has run since room was made");
+            self.reasons.break_down(BrokenBy::Full, words);
         } else {
             self.note(format!("no more jobs until there is room: {what}"));
             self.leave(LeaveReason::Full, now);
@@ -100,7 +105,7 @@ impl Lifecycle {
         let shortage = self.shortage.as_ref().map_or("too little room for another job", |shortage| &shortage.what);
         let trouble = if why.contains(shortage) { why.to_owned() } else { format!("{shortage}; {why}") };
         self.note(trouble.clone());
-        self.reasons.break_down(trouble);
+        self.reasons.break_down(BrokenBy::Full, trouble);
         LeaveReason::Broken
     }
 }

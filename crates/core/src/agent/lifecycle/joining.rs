@@ -6,7 +6,12 @@ use super::{
     timers::Timer,
 };
 use crate::{
-    agent::{action::Request, event::Outcome, phase::Saved, policy::Protection, trouble},
+    agent::{
+        action::Request,
+        event::Outcome,
+        phase::{BrokenBy, Saved},
+        policy::Protection,
+    },
     cloud::{Membership, ProtectionSupport, TargetState},
     time::Tick,
 };
@@ -19,7 +24,9 @@ impl Lifecycle {
                 self.enter(State::booting(now));
             }
             // It runs once a boot: what it did not do, nobody will.
-            Outcome::Denied(why) => self.reasons.break_down(format!("{}: {why}", trouble::BEFORE_REGISTER)),
+            Outcome::Denied(why) => {
+                self.reasons.break_down(BrokenBy::BeforeRegister, format!("agent.before_register failed: {why}"));
+            }
             other => {
                 self.note(other.text());
                 self.again(now);
@@ -168,7 +175,8 @@ impl Lifecycle {
     pub(super) fn check_boot_deadline(&mut self, now: Tick) {
         if self.elapsed(Timer::BootDeadline, now) {
             let last = self.note.as_deref().unwrap_or("no answer yet");
-            self.reasons.break_down(format!("{} {:?}: {last}", trouble::NOT_READY, self.policy.boot_deadline));
+            let words = format!("not ready within {:?}: {last}", self.policy.boot_deadline);
+            self.reasons.break_down(BrokenBy::BootDeadline, words);
         }
     }
 }

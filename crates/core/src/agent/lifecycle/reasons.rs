@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    agent::{budget::Budget, phase::LeaveReason},
+    agent::{
+        budget::Budget,
+        phase::{BrokenBy, LeaveReason},
+    },
     cloud::TargetState,
     time::Tick,
 };
@@ -24,7 +27,7 @@ pub(super) struct Reasons {
     /// Neither idleness nor age is a reason before.
     pub(super) hold: Option<Tick>,
     /// Why it is broken; the first trouble counts.
-    trouble: Option<String>,
+    trouble: Option<(BrokenBy, String)>,
 }
 
 impl Reasons {
@@ -52,12 +55,12 @@ impl Reasons {
         }
     }
 
-    pub(super) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    pub(super) fn trouble(&self) -> Option<(BrokenBy, &str)> {
+        self.trouble.as_ref().map(|(by, words)| (*by, words.as_str()))
     }
 
-    pub(super) fn break_down(&mut self, trouble: String) {
-        self.trouble.get_or_insert(trouble);
+    pub(super) fn break_down(&mut self, by: BrokenBy, words: String) {
+        self.trouble.get_or_insert((by, words));
     }
 
     pub(super) fn end_hold(&mut self, now: Tick) {

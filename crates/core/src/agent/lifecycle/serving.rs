@@ -10,7 +10,11 @@ use super::{
 };
 use crate::{
     activity::Activity,
-    agent::{action::Rung, event::Outcome, phase::LeaveReason, trouble},
+    agent::{
+        action::Rung,
+        event::Outcome,
+        phase::{BrokenBy, LeaveReason},
+    },
     cloud::Room,
     time::Tick,
 };
@@ -81,8 +85,8 @@ impl Lifecycle {
 
     fn start_again(&mut self, now: Tick) {
         if self.runner.count_exit(self.policy.boot_deadline, now) {
-            self.reasons
-                .break_down(format!("{} {MOST_EXITS} times in a row right after its start", trouble::RUNNER_EXITED));
+            let words = format!("the runner exited {MOST_EXITS} times in a row right after its start");
+            self.reasons.break_down(BrokenBy::RunnerExits, words);
             return;
         }
         self.register(now);
@@ -170,7 +174,8 @@ impl Lifecycle {
             && self.elapsed(Timer::DoubtLimit, now)
         {
             let limit = self.policy.unknown_limit;
-            self.reasons.break_down(format!("{} {limit:?}: {why}", trouble::NOT_KNOWN));
+            let words = format!("what runs here has not been known for {limit:?}: {why}");
+            self.reasons.break_down(BrokenBy::UnknownActivity, words);
         }
     }
 }

@@ -108,16 +108,16 @@ impl Lifecycle {
                 self.reasons.spot.filter(|_| draining).map(|budget| budget.leave_at)
             }
             Timer::ProofLimit => self.proof_limit(),
-            Timer::HoldEnd => match self.state {
-                State::Draining(Draining { step: DrainStep::Held { .. }, .. }) => self.reasons.hold,
-                _ => None,
-            },
-            Timer::MakeRoomLimit => match self.state {
-                State::Draining(Draining { step: DrainStep::MakeRoom { since }, .. }) => {
-                    Some(since + 2 * self.policy.clean_timeout + ASIDE)
-                }
-                _ => None,
-            },
+            Timer::HoldEnd => {
+                let State::Draining(Draining { step: DrainStep::Held { .. }, .. }) = self.state else { return None };
+                self.reasons.hold
+            }
+            Timer::MakeRoomLimit => {
+                let State::Draining(Draining { step: DrainStep::MakeRoom { since }, .. }) = self.state else {
+                    return None;
+                };
+                Some(since + 2 * self.policy.clean_timeout + ASIDE)
+            }
             Timer::ExitLimit => match self.state {
                 State::Draining(Draining { step: DrainStep::Exit { quiet_since }, .. })
                 | State::Returning { step: ReturnStep::OldExit { quiet_since }, .. } => {

@@ -2,7 +2,10 @@
 
 use super::{ActivityKind, Life, joining::registration, with};
 use crate::{
-    agent::{phase::LeaveReason, trouble},
+    agent::{
+        phase::{BrokenBy, LeaveReason},
+        trouble,
+    },
     explain::{Answer, Basis, Cause, Evidence, pool::launches},
     record::{Departure, IncidentKind, Way},
 };
@@ -156,58 +159,62 @@ pub(super) fn ended_for(answer: &mut Answer, id: &str, basis: Basis, ending: (&E
 fn broken(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: &Departure) {
     let (id, trigger) = (life.id, &departure.trigger);
     let basis = Basis::on(evidence);
-    if trigger.contains(trouble::BEFORE_REGISTER) {
-        answer.find(
+    match departure.broken_by {
+        Some(BrokenBy::BeforeRegister) => answer.find(
             Cause::BeforeRegister,
             with(basis, life.last_of(&[IncidentKind::BeforeRegisterFailed])),
             format!("{id} left as broken because your own program for each boot failed: {trigger}"),
             "mend the program that agent.before_register names; its output was in /run/lightsout/before-register/BOOT/output",
-        );
-    } else if trigger.contains(trouble::NOT_READY) {
-        answer.find(
-            Cause::BootDeadline,
-            basis,
-            format!("{id} left as broken because it was not ready before its boot_deadline: {trigger}"),
-            "mend what the message names; only if the boot is slow and sound, raise agent.boot_deadline",
-        );
-        let failed = life.last_of(&[IncidentKind::RegistrationFailed, IncidentKind::NotInService, IncidentKind::Ready]);
-        if let Some((failure, incident)) = failed
-            && incident.what == IncidentKind::RegistrationFailed
-        {
-            let basis = Basis::on(failure).and(evidence);
-            registration(answer, basis, &format!("{id} never registered its runner"), &incident.detail);
-        }
-    } else if trigger.contains(trouble::RUNNER_EXITED) {
-        answer.find(
-            Cause::RunnerExits,
-            with(basis, life.last_of(&[IncidentKind::RunnerExited])),
-            format!("{id} left as broken because its runner ended again and again right after its start: {trigger}"),
-            "see what the runner said last: journalctl -u 'lightsout-runner*' on such an instance",
-        );
-        if let Some((failure, incident)) = life.last_of(&[IncidentKind::RunnerExited])
-            && incident.detail.contains(trouble::TOO_OLD)
-        {
-            registration(
-                answer,
-                Basis::on(failure).and(evidence),
-                &format!("the runner of {id} gets no jobs"),
-                &incident.detail,
+        ),
+        Some(BrokenBy::BootDeadline) => {
+            answer.find(
+                Cause::BootDeadline,
+                basis,
+                format!("{id} left as broken because it was not ready before its boot_deadline: {trigger}"),
+                "mend what the message names; only if the boot is slow and sound, raise agent.boot_deadline",
             );
+            let failed =
+                life.last_of(&[IncidentKind::RegistrationFailed, IncidentKind::NotInService, IncidentKind::Ready]);
+            if let Some((failure, incident)) = failed
+                && incident.what == IncidentKind::RegistrationFailed
+            {
+                let basis = Basis::on(failure).and(evidence);
+                registration(answer, basis, &format!("{id} never registered its runner"), &incident.detail);
+            }
         }
-    } else if trigger.contains(trouble::NOT_KNOWN) {
-        answer.find(
+        Some(BrokenBy::RunnerExits) => {
+            let exited = life.last_of(&[IncidentKind::RunnerExited]);
+            answer.find(
+                Cause::RunnerExits,
+                with(basis, exited),
+                format!("{id} left as broken because its runner ended again and again right after its start: {trigger}"),
+                "see what the runner said last: journalctl -u 'lightsout-runner*' on such an instance",
+            );
+            if let Some((failure, incident)) = exited
+                && incident.detail.contains(trouble::TOO_OLD)
+            {
+                let basis = Basis::on(failure).and(evidence);
+                registration(answer, basis, &format!("the runner of {id} gets no jobs"), &incident.detail);
+            }
+        }
+        Some(BrokenBy::UnknownActivity) => answer.find(
             Cause::UnknownProbe,
             with(basis, life.last_of(&[IncidentKind::ActivityUnknown])),
             format!("{id} left as broken because for too long it could not be told what runs on it: {trigger}"),
             "mend the probe that the message names; see: lightsout-agent doctor",
-        );
-    } else {
-        answer.find(
+        ),
+        Some(BrokenBy::Full) => answer.find(
+            Cause::Full,
+            basis,
+            format!("{id} left as broken because there was too little room for another job, and none could be made: {trigger}"),
+            "give the instances a larger volume or more memory, or a program that removes more (agent.clean)",
+        ),
+        None => answer.find(
             Cause::Broken,
             basis,
             format!("{id} left as broken: {trigger}"),
             "mend what the message names; see: lightsout-agent doctor",
-        );
+        ),
     }
 }
 
@@ -230,7 +237,7 @@ pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
             Cause::HookTimedOut,
             Basis::on(evidence).and(stop),
             format!(
-                "the termination hook of {id} could not be extended, and at {:.0}, before {id} was empty, its machine was told to stop: the                  time of the hook was over, and the group ended it whatever ran: {detail}",
+                "the termination hook of {id} could not be extended, and at {:.0}, before {id} was empty, its machine was told to stop: the time of the hook was over, and the group ended it whatever ran: {detail}",
                 stop.time
             ),
             "do as the message says, and set a longer time-out for the hook, which leaves more time for it",

@@ -33,9 +33,6 @@ impl World {
                     .runner
                     .map(|runner| RunnerSeen { told: runner.noted.max(runner.remembered) })));
             }
-            HostEffect::StartRunner { .. } if self.cleaning => {
-                return HostResult::Done(Err("room is still being made".into()));
-            }
             HostEffect::StartRunner { .. } => {
                 let protect = self.policy.protection == Protection::Always;
                 self.ledger.runner_started(self.runner.is_some(), membership(self.place, self.protected), protect);
@@ -88,7 +85,7 @@ impl World {
                 self.opened = true;
                 return HostResult::Platform(Ok(PlatformAnswer::Done));
             }
-            HostEffect::Platform { call: PlatformCall::Undrain, .. } if self.cleaning => {
+            HostEffect::Platform { call: PlatformCall::Register | PlatformCall::Undrain, .. } if self.cleaning => {
                 let why = "room is still being made";
                 return HostResult::Platform(Err(ExchangeError::new(ErrorKind::Unreachable, why)));
             }
