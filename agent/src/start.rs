@@ -14,7 +14,7 @@ use anyhow::Context;
 use lightsout_cloud::{Archive, HookNames, Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
 use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, salt::Salt},
-    cloud::Notice,
+    cloud::{Notice, StandingOrder},
     exchange::Text,
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
@@ -223,6 +223,7 @@ pub(crate) async fn run_on(
             target: every.target,
             rebalance: every.rebalance,
             maintenance: every.maintenance,
+            order: every.rebalance,
         }),
         clock,
         inputs.clone(),
@@ -256,6 +257,10 @@ async fn pass_notices(mut notices: mpsc::Receiver<Notice>, clock: Clock, inputs:
             Notice::Rebalance => Event::Rebalance,
             Notice::Maintenance => Event::Maintenance,
             Notice::Target(target) => Event::TargetState(target),
+            Notice::Standing(standing) => {
+                let on_clock = |order: StandingOrder| order.map(|until| clock.tick_of(until.as_millisecond()));
+                Event::Standing(standing.map(on_clock))
+            }
         };
         if inputs.send(Input::Event(event)).await.is_err() {
             return;

@@ -73,6 +73,11 @@ const CAPABILITIES: Capabilities = Capabilities {
 /// The tag on a group that holds the scaler's floor: idle agents leave only while `desired` is above it.
 const FLOOR_TAG: &str = "lightsout:floor";
 
+/// The tag on an instance that orders its agent to drain or to hold.
+const ORDER_TAG: &str = "lightsout:order";
+/// The tag on an instance that says why it ends.
+const REASON_TAG: &str = "lightsout:why";
+
 /// The variable that names a file of CAs to trust for calls to AWS, as the SDKs and the AWS CLI know it.
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// How long a connection may take to come about.

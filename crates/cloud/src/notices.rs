@@ -43,4 +43,6 @@ pub struct NoticeIntervals {
     pub rebalance: Duration,
     /// For scheduled maintenance.
     pub maintenance: Duration,
+    /// For what an operator has written on the instance.
+    pub order: Duration,
 }

@@ -2,12 +2,14 @@
 //! what a failed call means.
 
 mod floor;
+mod standing;
 
 use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
 pub use floor::Floor;
+pub use standing::{NoStandingOrder, StandingOrder};
 
 /// What a cloud can do. The implementation states it; whoever decides asks it, and never for the cloud's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +80,8 @@ pub enum Notice {
     Maintenance,
     /// Its group moves it to this state.
     Target(TargetState),
+    /// What an operator has written on it, told when that changes; `None`: nothing any more.
+    Standing(Option<StandingOrder>),
 }
 
 /// The target lifecycle state that the group moves an instance to.

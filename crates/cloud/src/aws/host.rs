@@ -13,12 +13,10 @@ use std::{
 
 use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
 
-use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES};
+use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, REASON_TAG};
 use crate::{CloudFuture, HookNames, Host, Identity};
 use calls::{Calls, ENDING, Hook, LAUNCH, SelfView};
 
-/// The tag on an instance that says why it ends.
-const REASON_TAG: &str = "lightsout:why";
 /// How long a launch waits where its hook's time-out is not known: the shortest that there is (EC2 Auto Scaling API reference,
 /// `PutLifecycleHook`).
 const SHORTEST: Duration = Duration::from_secs(30);

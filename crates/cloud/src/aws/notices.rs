@@ -8,12 +8,15 @@ use std::{mem, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use lightsout_core::{
-    cloud::{CloudError, CloudErrorKind, Notice, TargetState},
+    cloud::{CloudError, CloudErrorKind, Notice, StandingOrder, TargetState},
     doctor::facts::MetadataFacts,
 };
 use tokio::sync::mpsc;
 
-use super::metadata::{Imds, ImdsError};
+use super::{
+    ORDER_TAG,
+    metadata::{Imds, ImdsError},
+};
 use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
 
 /// Where metadata show the instance's tags, if that is switched on (`InstanceMetadataTags`).
@@ -96,7 +99,8 @@ impl Notices for AwsNotices {
         tokio::spawn(spot(item(parse::SPOT, every.interruption), notices.clone()));
         tokio::spawn(target(item(parse::TARGET, every.target), notices.clone()));
         tokio::spawn(rebalance(item(parse::REBALANCE, every.rebalance), notices.clone()));
-        tokio::spawn(maintenance(item(parse::MAINTENANCE, every.maintenance), notices));
+        tokio::spawn(maintenance(item(parse::MAINTENANCE, every.maintenance), notices.clone()));
+        tokio::spawn(order(item(&format!("tags/instance/{ORDER_TAG}"), every.order), notices));
         receiver
     }
 }
@@ -228,6 +232,34 @@ async fn target(mut item: Item, notices: mpsc::Sender<Notice>) {
         tracing::info!(?target, "the group moves this instance");
         last = target;
         if notices.send(Notice::Target(target)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells what stands on the instance when that changes. An order that cannot be read is none, and leaves what was there before lifted.
+async fn order(mut item: Item, notices: mpsc::Sender<Notice>) {
+    let (mut last, mut text) = (None, None);
+    loop {
+        let found = item.next().await;
+        if found == text {
+            continue;
+        }
+        let standing = found.as_deref().map(str::parse::<StandingOrder>).transpose();
+        let standing = standing.unwrap_or_else(|error| {
+            tracing::error!("the tag {ORDER_TAG} of this instance is not followed: {error}");
+            None
+        });
+        text = found;
+        if standing == last {
+            continue;
+        }
+        match standing {
+            Some(order) => tracing::info!(%order, "an operator's order, by the tag {ORDER_TAG}"),
+            None => tracing::info!("the tag {ORDER_TAG} orders nothing any more"),
+        }
+        last = standing;
+        if notices.send(Notice::Standing(standing)).await.is_err() {
             return;
         }
     }

@@ -23,7 +23,7 @@ use super::{
     trouble,
 };
 use crate::{
-    cloud::{Membership, TargetState},
+    cloud::{Membership, StandingOrder, TargetState},
     duration::format_duration,
     platform::DrainRules,
     record::{Departure, Incident, IncidentKind, NoticeKind, NoticeSeen, Way, shortened},
@@ -98,6 +98,8 @@ pub struct Chronicle {
     /// Whether jobs were cut.
     cut: bool,
     leaving: Option<Leaving>,
+    /// What was told last of an order that stands on the instance.
+    standing: Option<StandingOrder<Tick>>,
     out: VecDeque<Incident>,
 }
 
@@ -117,6 +119,7 @@ impl Chronicle {
             room_asked: false,
             cut: false,
             leaving: None,
+            standing: None,
             out: VecDeque::new(),
         };
         if let Saved::Leaving { why } = entry.saved {
@@ -170,6 +173,7 @@ impl Chronicle {
                 }
             }
             Event::Order(order) => self.ordered(*order, now),
+            Event::Standing(standing) => self.stands_there(*standing, now),
             Event::RunnerExited => self.runner_exited(now),
             Event::Activity(_) | Event::Shortage(_) | Event::TargetState(_) | Event::Policy(_) => {}
         }
@@ -195,6 +199,20 @@ impl Chronicle {
                 self.notice(NoticeKind::Hold, Some(at), now);
                 self.happened(IncidentKind::Held, &detail, now);
             }
+        }
+    }
+
+    /// What stands on the instance for the agent to follow is another than before.
+    fn stands_there(&mut self, standing: Option<StandingOrder<Tick>>, now: Moment) {
+        match std::mem::replace(&mut self.standing, standing) {
+            Some(StandingOrder::Drain) => _ = self.notice(NoticeKind::Undrain, None, now),
+            Some(StandingOrder::Hold { .. }) => self.ordered(Order::Hold { until: now.tick }, now),
+            None => {}
+        }
+        match standing {
+            Some(StandingOrder::Drain) => self.ordered(Order::Drain, now),
+            Some(StandingOrder::Hold { until }) => self.ordered(Order::Hold { until }, now),
+            None => {}
         }
     }
 

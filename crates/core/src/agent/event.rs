@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     activity::Activity,
     agent::policy::AgentPolicy,
-    cloud::{Membership, Room, TargetState},
+    cloud::{Membership, Room, StandingOrder, TargetState},
     platform::Drained,
     time::Tick,
 };
@@ -36,6 +36,8 @@ pub enum Event {
     Shortage(Option<String>),
     /// An operator's order.
     Order(Order),
+    /// What stands on the instance for the agent to follow, told when that changes; `None`: nothing any more.
+    Standing(Option<StandingOrder<Tick>>),
     /// The service is told to stop (`SIGTERM`).
     Stop,
     /// The settings were read again.

@@ -21,6 +21,7 @@ mod retiring;
 mod runner;
 mod serving;
 mod side_requests;
+mod standing;
 mod state;
 mod status;
 mod timers;
@@ -261,6 +262,7 @@ impl Lifecycle {
             Event::Order(Order::Drain) => self.reasons.drain_ordered = true,
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
             Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
+            Event::Standing(standing) => self.follow(standing, now),
             Event::Stop => self.stop(now),
             // What concerns the boot, and what the host goes by itself, is what this agent began with.
             Event::Policy(policy) => {

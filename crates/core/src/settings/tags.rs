@@ -15,8 +15,8 @@ use crate::platform::KINDS;
 /// What the names of the tags begin with.
 pub const TAG_PREFIX: &str = "lightsout:";
 
-/// What lightsout itself writes as tags.
-const WRITTEN: &[&str] = &["why", "floor"];
+/// What lightsout itself writes as tags, for others than the settings.
+const WRITTEN: &[&str] = &["why", "floor", "order"];
 
 /// A setting that an instance's tag may hold.
 struct Tag {

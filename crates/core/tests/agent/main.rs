@@ -13,4 +13,5 @@ mod records;
 mod retiring;
 mod rig;
 mod serving;
+mod standing;
 mod world;

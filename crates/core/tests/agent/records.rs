@@ -17,7 +17,7 @@ use lightsout_core::{
         policy::AgentPolicy,
         salt::Salt,
     },
-    cloud::{CloudError, CloudErrorKind, Membership, Room, TargetState},
+    cloud::{CloudError, CloudErrorKind, Membership, Room, StandingOrder, TargetState},
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     record::{DecidedBy, Departure, Incident, IncidentKind, NoticeKind, ProofBy, Record, Way},
@@ -535,4 +535,18 @@ fn a_hold_and_its_orders_are_told() {
     assert!(told.contains(&IncidentKind::Held) && told.contains(&IncidentKind::DrainOrdered), "{told:?}");
     let held = &story.departure().notices[0];
     assert_eq!((held.notice, held.at.as_deref()), (NoticeKind::Hold, Some("2026-11-26T04:00:00.000Z")));
+}
+
+#[test]
+fn what_stands_on_the_instance_is_told_like_an_order() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    let until = story.now + secs(3_600);
+    story.event(Event::Standing(Some(StandingOrder::Hold { until })));
+    story.event(Event::Standing(None));
+    story.event(Event::Standing(Some(StandingOrder::Drain)));
+    let told = story.told();
+    for kind in [IncidentKind::Held, IncidentKind::HoldEnded, IncidentKind::DrainOrdered] {
+        assert_eq!(told.iter().filter(|it| **it == kind).count(), 1, "{kind:?} in {told:?}");
+    }
+    assert!(story.departure().trigger.starts_with("an operator's drain at "), "{:?}", story.departure().trigger);
 }

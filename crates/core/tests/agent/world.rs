@@ -25,7 +25,7 @@ use lightsout_core::{
         policy::{AgentPolicy, Protection},
         salt::Salt,
     },
-    cloud::{Capabilities, ProtectionSupport, TargetState},
+    cloud::{Capabilities, ProtectionSupport, StandingOrder, TargetState},
     invariants::Ledger,
     time::Tick,
 };
@@ -98,6 +98,9 @@ pub(crate) struct World {
     exit_news: bool,
     target_news: Option<TargetState>,
     spot: Option<Tick>,
+    /// Whether a drain is written on the instance, and a new agent has not seen it yet.
+    written: bool,
+    standing_news: bool,
     pub left: Budget,
     pub ledger: Ledger,
 }
@@ -172,6 +175,8 @@ impl World {
             exit_news: false,
             target_news: matches!(place, Place::Warming | Place::Warmed).then_some(TargetState::Warmed),
             spot: None,
+            written: false,
+            standing_news: false,
             left: Budget { faults: 1, crashes: 1, notices: 1, moves: 1, orders: 2, jobs: 2 },
             ledger: Ledger::default(),
         };
@@ -257,6 +262,7 @@ impl World {
                         | Move::Exit
                         | Move::ExitNews
                         | Move::TargetNews
+                        | Move::StandingNews
                         | Move::Arrive
                         | Move::Activate
                         | Move::ExitStandby
@@ -300,6 +306,7 @@ impl World {
             Place::InService | Place::Standby | Place::Detached | Place::Gone => None,
         };
         self.collect();
+        self.standing_news = self.written;
         if let Some(at) = self.spot {
             self.tell(Event::Spot { at });
         }
@@ -325,6 +332,11 @@ impl World {
     fn tell(&mut self, event: Event) {
         self.agent.handle(event, self.now);
         self.collect();
+    }
+
+    fn tell_standing(&mut self) {
+        self.standing_news = false;
+        self.tell(Event::Standing(self.written.then_some(StandingOrder::Drain)));
     }
 
     /// So many looks in a row as count.

@@ -235,7 +235,7 @@ impl super::Calls {
 
     async fn may_tag(&self) -> Fact<bool> {
         const ACTION: &str = "ec2:CreateTags";
-        let tag = ec2::Tag::builder().key(super::REASON_TAG).value("doctor").build();
+        let tag = ec2::Tag::builder().key(super::super::REASON_TAG).value("doctor").build();
         let tried = self.ec2().await.create_tags().resources(self.id()).tags(tag).dry_run(true).send().await;
         tried_dry(tried.map(|_| ()).map_err(|error| AwsError::from_sdk(ACTION, &error)))
     }

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use jiff::Timestamp;
 use lightsout_io::testing::{Answer, Seen, Server, Sink, nowhere};
 
@@ -18,7 +20,7 @@ fn notices(url: &str) -> AwsNotices {
 
 const OFTEN: Duration = Duration::from_millis(1);
 const EVERY: NoticeIntervals =
-    NoticeIntervals { interruption: OFTEN, target: OFTEN, rebalance: OFTEN, maintenance: OFTEN };
+    NoticeIntervals { interruption: OFTEN, target: OFTEN, rebalance: OFTEN, maintenance: OFTEN, order: OFTEN };
 
 #[tokio::test]
 async fn who_it_is_is_asked_for_until_it_is_told() {
@@ -145,7 +147,8 @@ async fn the_first_look_is_at_once() {
     })
     .await;
     let hourly = Duration::from_secs(3600);
-    let every = NoticeIntervals { interruption: hourly, target: hourly, rebalance: hourly, maintenance: hourly };
+    let every =
+        NoticeIntervals { interruption: hourly, target: hourly, rebalance: hourly, maintenance: hourly, order: hourly };
     let mut watched = notices(&server.url).watch(every);
     let first = tokio::time::timeout(Duration::from_secs(30), watched.recv()).await;
     assert_eq!(first, Ok(Some(Notice::Maintenance)), "an instance that is due for retirement already does not serve");
@@ -166,7 +169,13 @@ async fn a_deadline_counts_by_the_clouds_clock() {
         })
         .await;
         let hourly = Duration::from_secs(3600);
-        let every = NoticeIntervals { interruption: hourly, target: hourly, rebalance: hourly, maintenance: hourly };
+        let every = NoticeIntervals {
+            interruption: hourly,
+            target: hourly,
+            rebalance: hourly,
+            maintenance: hourly,
+            order: hourly,
+        };
         let mut watched = notices(&server.url).watch(every);
         while let Some(notice) = watched.recv().await {
             if let Notice::Interruption { at } = notice {
@@ -176,4 +185,29 @@ async fn a_deadline_counts_by_the_clouds_clock() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_an_operator_writes_on_the_instance_is_told_when_it_changes() {
+    // There, not readable for a moment, there again, changed into nonsense, wiped, and a hold: three looks each.
+    let looks = AtomicUsize::new(0);
+    let server = service(move |seen, _| {
+        if seen.path != "/latest/meta-data/tags/instance/lightsout:order" {
+            return Answer::status(404, "");
+        }
+        match looks.fetch_add(1, Ordering::Relaxed) {
+            0..3 | 6..9 => Answer::ok("drain"),
+            3..6 => Answer::status(503, ""),
+            9..12 => Answer::ok("hold for a while"),
+            12..15 => Answer::status(404, ""),
+            _ => Answer::ok("hold until 2030-01-01T00:00:00Z"),
+        }
+    })
+    .await;
+    let mut watched = notices(&server.url).watch(EVERY);
+    let until = "2030-01-01T00:00:00Z".parse().unwrap();
+    for standing in [Some(StandingOrder::Drain), None, Some(StandingOrder::Hold { until })] {
+        assert_eq!(watched.recv().await, Some(Notice::Standing(standing)));
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(50), watched.recv()).await.is_err());
 }

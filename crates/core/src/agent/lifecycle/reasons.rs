@@ -7,7 +7,7 @@ use crate::{
         budget::Budget,
         phase::{BrokenBy, LeaveReason},
     },
-    cloud::TargetState,
+    cloud::{StandingOrder, TargetState},
     time::Tick,
 };
 
@@ -22,6 +22,10 @@ pub(super) struct Reasons {
     pub(super) rebalance: bool,
     pub(super) maintenance: bool,
     pub(super) drain_ordered: bool,
+    /// The order that stands on the instance, as it was told last.
+    pub(super) standing: Option<StandingOrder<Tick>>,
+    /// Whether a drain that stands there calls it away: it does so until it is lifted, or overruled.
+    pub(super) drain_stands: bool,
     /// How often the service was told to stop.
     pub(super) stops: u8,
     /// Neither idleness nor age is a reason before.
@@ -75,7 +79,7 @@ impl Reasons {
             (self.chosen() && choice_counts, LeaveReason::ScaleIn),
             (self.maintenance, LeaveReason::Maintenance),
             (risk_counts, LeaveReason::Rebalance),
-            (self.drain_ordered, LeaveReason::Operator),
+            (self.drain_ordered || self.drain_stands, LeaveReason::Operator),
         ]
         .into_iter()
         .find_map(|(holds, why)| holds.then_some(why))

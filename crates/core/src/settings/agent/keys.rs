@@ -228,6 +228,12 @@ pub const IMDS_KEYS: &[Key] = &[
         "how often the metadata service is asked for a spot notice",
     ),
     Key::optional("target", Side::Agent, "duration", "`\"2s\"`", "the same for the target lifecycle state"),
-    Key::optional("rebalance", Side::Agent, "duration", "`\"5s\"`", "the same for a rebalance recommendation"),
+    Key::optional(
+        "rebalance",
+        Side::Agent,
+        "duration",
+        "`\"5s\"`",
+        "the same for a rebalance recommendation, and for the tag `lightsout:order`",
+    ),
     Key::optional("maintenance", Side::Agent, "duration", "`\"60s\"`", "the same for scheduled maintenance"),
 ];

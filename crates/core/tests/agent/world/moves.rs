@@ -71,6 +71,10 @@ pub(crate) enum Move {
     Spot,
     Drain,
     Undrain,
+    /// An operator writes a drain on the instance, and removes it; the agent sees it now, or anew once it began again.
+    Write,
+    Wipe,
+    StandingNews,
     /// The service is told to stop.
     Stop,
     /// The group stops a machine of its warm pool and starts it again.
@@ -160,6 +164,9 @@ impl World {
         may(left.notices > 0, Move::Rebalance);
         may(left.orders > 0, Move::Drain);
         may(left.orders == 1 && self.agent.can_undrain(), Move::Undrain);
+        may(left.orders == 2 && !self.written, Move::Write);
+        may(left.orders == 1 && self.written, Move::Wipe);
+        may(self.standing_news, Move::StandingNews);
         // It reads its configuration within moments.
         let reads = runner.is_some_and(|runner| runner.reload_due);
         may(self.agent.poll_timeout().is_some() && !reads, Move::Time);
@@ -335,6 +342,13 @@ impl World {
                 self.prepared = None;
                 self.restart();
             }
+            Move::Write | Move::Wipe => {
+                self.left.orders -= 1;
+                self.written = step == Move::Write;
+                self.called |= self.written;
+                self.tell_standing();
+            }
+            Move::StandingNews => self.tell_standing(),
             Move::Drain => self.order(Order::Drain),
             Move::Undrain => self.order(Order::Undrain),
             Move::Time => {
