@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, summarize},
-    pool::{Pool, TickContext, Unread, groups_of, view},
+    pool::{Pool, RELEASE, TickContext, Unread, groups_of, view},
     regions::Describing,
 };
 
@@ -95,7 +95,7 @@ async fn check_pool(
     let settings = pool.settings.clone();
     let (group, reading) =
         join(view(&context, &settings, describing, until), pool.read(&context, started, until)).await;
-    pool.release(&context).await;
+    pool.release(&context, RELEASE).await;
     let mut finding = Finding { pool: settings.name.clone(), group: settings.group.clone(), ..Finding::default() };
     match group {
         Ok(view) => {

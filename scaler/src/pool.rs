@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join;
+use futures_util::future::{join, pending};
 use jiff::Timestamp;
 use lightsout_cloud::{DoubtKind, GroupView, Groups};
 use lightsout_core::{
@@ -23,9 +23,12 @@ use lightsout_core::{
     settings::{PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
-use tokio::{sync::Semaphore, time::timeout_at};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep_until, timeout_at},
+};
 
-pub(crate) use self::reading::Unread;
+pub(crate) use self::reading::{RELEASE, Unread};
 
 use self::{
     launches::Launches,
@@ -77,6 +80,14 @@ impl TickContext {
     }
 }
 
+/// When a tick that has not ended by itself is cut off, since the process stands still afterwards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) at: Instant,
+    /// What the record of such a tick says.
+    pub(crate) why: &'static str,
+}
+
 /// One pool, and what it remembers between two ticks. All of it may be lost at any time.
 pub(crate) struct Pool {
     pub(crate) settings: Rc<PoolSettings>,
@@ -94,6 +105,8 @@ pub(crate) struct Pool {
     no_hint_before: Option<Instant>,
     /// When it was last raised by us.
     raised: Option<Instant>,
+    /// What is being written just now.
+    writing: Option<u32>,
     /// What was last written without an answer that says whether it took effect.
     unanswered: Option<u32>,
     /// What is known to have been desired lately, and the beginning of its time.
@@ -141,6 +154,7 @@ impl Pool {
                 failed: None,
                 no_hint_before: None,
                 raised: None,
+                writing: None,
                 unanswered: None,
                 lately: Lately::default(),
                 origin: Instant::now(),
@@ -204,15 +218,25 @@ impl Pool {
     /// One tick: queue and group at the same time, the plan, the raise, then everything else.
     ///
     /// All pools tick at the same time, so what a tick holds while it waits for others counts a thousand times: the pool is
-    /// not held by value, and what only few do at a time is in a box of its own.
+    /// not held by value, and what only few do at a time is in a box of its own. A tick that is cut off wherever it waits
+    /// leaves a pool that remembers what it knew until then, and what it may have written.
     pub(crate) async fn tick(
         mut self: Box<Self>,
         context: Rc<TickContext>,
         group: Describing,
+        cut: Option<Cut>,
     ) -> (Box<Self>, Decision) {
         let started = Instant::now();
         let mut record = self.record();
-        if let Err(error) = self.attempt(&context, group, started, &mut record).await {
+        let ended = tokio::select! {
+            biased;
+            ended = self.attempt(&context, group, started, &mut record) => ended,
+            trouble = cut_off(cut) => Err(trouble),
+        };
+        if let Some(to) = self.writing.take() {
+            self.wrote(to, false);
+        }
+        if let Err(error) = ended {
             record.result = Outcome::Failed;
             record.trouble = Some(error.kind);
             record.error = Some(error.message);
@@ -354,6 +378,13 @@ impl Pool {
             Health::Failing => tracing::warn!(pool = record.pool, error = record.error, "the pool cannot be scaled"),
         }
     }
+}
+
+/// Waits until a tick is cut off.
+async fn cut_off(cut: Option<Cut>) -> Trouble {
+    let Some(Cut { at, why }) = cut else { return pending().await };
+    sleep_until(at.into()).await;
+    Trouble::late(why.into())
 }
 
 /// The groups of these pools, by region.

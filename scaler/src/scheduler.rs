@@ -14,12 +14,12 @@ use futures_util::{
 use lightsout_core::record::Decision;
 use tokio::{
     sync::mpsc,
-    time::{Interval, MissedTickBehavior, interval, interval_at, sleep_until, timeout_at},
+    time::{Interval, MissedTickBehavior, interval, interval_at, sleep_until},
 };
 
 use crate::{
     memory::PoolMemory,
-    pool::{Pool, TickContext, groups_of},
+    pool::{Cut, Pool, RELEASE, TickContext, groups_of},
 };
 
 /// How long after the beginning of a pool's tick a hint may begin the next one.
@@ -30,7 +30,9 @@ const HINT_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Span {
     /// None begins after this, but for the first.
     pub(crate) last: Instant,
-    /// None is waited for beyond this.
+    /// None goes on after this.
+    pub(crate) cut: Cut,
+    /// No longer than this is tried to give back what platforms hold.
     pub(crate) end: Instant,
 }
 
@@ -41,19 +43,25 @@ pub(crate) struct Scheduler {
     busy: FuturesUnordered<LocalBoxFuture<'static, (Box<Pool>, Decision)>>,
     /// The pools whose platform hinted at waiting jobs since their last tick began.
     hinted: BTreeSet<String>,
+    /// What ends ticks that begin from now on and have not ended by themselves.
+    cut: Option<Cut>,
 }
 
 impl Scheduler {
     /// One in which nothing ticks yet.
     pub(crate) fn new(context: Rc<TickContext>, pools: Vec<Pool>) -> Self {
-        Self { context, idle: pools, busy: FuturesUnordered::new(), hinted: BTreeSet::new() }
+        Self { context, idle: pools, busy: FuturesUnordered::new(), hinted: BTreeSet::new(), cut: None }
     }
 
     /// The same pools, with other queues.
     #[cfg(test)]
-    pub(crate) fn replace_queues(&mut self, queue: impl Fn() -> Box<dyn lightsout_core::platform::Queue>) {
+    pub(crate) fn replace_queues(&mut self, queue: impl Fn(&str) -> Box<dyn lightsout_core::platform::Queue>) {
         let pools = std::mem::take(&mut self.idle);
-        self.idle = pools.into_iter().map(|pool| pool.with_queue(queue())).collect();
+        let replaced = pools.into_iter().map(|pool| {
+            let queue = queue(&pool.settings.name);
+            pool.with_queue(queue)
+        });
+        self.idle = replaced.collect();
     }
 
     /// One tick of every pool. Gives the names and errors of those that failed, in part or as a whole.
@@ -72,7 +80,7 @@ impl Scheduler {
                 failed.push((record.pool, failure));
             }
         }
-        self.release().await;
+        self.release(Instant::now() + RELEASE).await;
         failed.sort();
         failed
     }
@@ -91,9 +99,10 @@ impl Scheduler {
         }
     }
 
-    /// Gives back what platforms hold for this scaler alone.
-    async fn release(&mut self) {
-        join_all(self.idle.iter_mut().map(|pool| pool.release(&self.context))).await;
+    /// Gives back what platforms hold for this scaler alone; not after `until`.
+    async fn release(&mut self, until: Instant) {
+        let time = until.saturating_duration_since(Instant::now());
+        join_all(self.idle.iter_mut().map(|pool| pool.release(&self.context, time))).await;
     }
 
     /// A tick of every pool again and again until `stop`; ticks that have begun are ended. A pool that still ticks when
@@ -111,53 +120,47 @@ impl Scheduler {
         while let Some(record) = self.next().await {
             done(&record);
         }
-        self.release().await;
+        self.release(Instant::now() + RELEASE).await;
     }
 
-    /// A tick of every pool, and with a pause again and again as long as one may begin. None is waited for beyond the span's
-    /// end. Then it is false, and this scheduler is good for nothing more: pools are lost with their ticks.
-    pub(crate) async fn spell(&mut self, pause: Option<Duration>, span: Span, mut done: impl FnMut(&Decision)) -> bool {
+    /// A tick of every pool, and with a pause again and again as long as one may begin. All pools are idle afterwards, and hold nothing of their
+    /// platforms: nobody reads them until the next spell.
+    pub(crate) async fn spell(&mut self, pause: Option<Duration>, span: Span, mut done: impl FnMut(&Decision)) {
+        self.cut = Some(span.cut);
         self.tick();
         if let Some(pause) = pause {
             let (_hints, none) = mpsc::channel(1);
             let clock = interval_at((Instant::now() + pause).into(), pause);
             self.turns(clock, none, sleep_until(span.last.into()), &mut done).await;
         }
-        let rest = async {
-            while let Some(record) = self.next().await {
-                done(&record);
-            }
-            self.release().await;
-        };
-        timeout_at(span.end.into(), rest).await.is_ok()
+        while let Some(record) = self.next().await {
+            done(&record);
+        }
+        self.release(span.end).await;
     }
 
-    /// A tick of each of these pools, as soon as a hint may begin one. None is waited for beyond `end`; false is as with
+    /// A tick of each of these pools, as soon as a hint may begin one; of none that could not begin before the cut. Afterwards it is as after
     /// [`Self::spell`].
     pub(crate) async fn tick_soon(
         &mut self,
         pools: impl IntoIterator<Item = String>,
-        end: Instant,
+        (cut, end): (Cut, Instant),
         mut done: impl FnMut(&Decision),
-    ) -> bool {
+    ) {
+        self.cut = Some(cut);
         self.hinted.extend(pools);
-        let ticks = async {
-            while !self.hinted.is_empty() || !self.busy.is_empty() {
-                let next_hinted = self.next_hinted();
-                tokio::select! {
-                    Some(record) = self.next(), if !self.busy.is_empty() => done(&record),
-                    () = until(next_hinted) => self.tick_hinted(),
-                }
+        loop {
+            let next_hinted = self.next_hinted().filter(|at| *at < cut.at);
+            if next_hinted.is_none() && self.busy.is_empty() {
+                break;
             }
-        };
-        let _ = timeout_at(end.into(), ticks).await;
+            tokio::select! {
+                Some(record) = self.next(), if !self.busy.is_empty() => done(&record),
+                () = until(next_hinted) => self.tick_hinted(),
+            }
+        }
         self.hinted.clear();
-        self.busy.is_empty()
-    }
-
-    /// Whether this pool does not tick just now.
-    pub(crate) fn is_idle(&self, name: &str) -> bool {
-        self.idle.iter().any(|pool| pool.settings.name == name)
+        self.release(end).await;
     }
 
     /// A tick of every pool at each beat of the clock, and of a hinted one as soon as it may, until `stop`.
@@ -223,7 +226,7 @@ impl Scheduler {
             pool.began = Some(Instant::now());
             self.hinted.remove(&pool.settings.name);
             let describing = describing[&pool.settings.region].clone();
-            self.busy.push(Box::new(pool).tick(Rc::clone(&self.context), describing).boxed_local());
+            self.busy.push(Box::new(pool).tick(Rc::clone(&self.context), describing, self.cut).boxed_local());
         }
     }
 

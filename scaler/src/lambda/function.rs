@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use lightsout_core::{
     duration::format_duration,
     platform::webhook::Refused,
-    record::Outcome,
+    record::{Decision, Outcome},
     settings::{PoolSettings, ScalerSettings},
 };
 use lightsout_io::log::Format;
@@ -23,7 +23,7 @@ use crate::{
     failure::summarize,
     listener::{Limits, Refusals},
     meter::Meter,
-    pool::{Pool, TickContext},
+    pool::{Cut, Pool, TickContext},
     say,
     scheduler::{Scheduler, Span},
     webhooks::Webhooks,
@@ -31,10 +31,18 @@ use crate::{
 
 /// How long before the time-out everything ends: enough to say what did not.
 const WRAP_UP: Duration = Duration::from_secs(1);
+/// How long before that no tick goes on: what platforms hold for this environment is given back.
+const RELEASE: Duration = Duration::from_secs(1);
 /// How long before the time-out, beyond a pool's deadline, no tick begins any more.
-const RESERVE: Duration = Duration::from_secs(2);
+const RESERVE: Duration = Duration::from_secs(3);
 /// How long a webhook's ticks may take. Senders give up after 10 s (GitLab, "Webhooks"; GitHub, "Handling failed webhook deliveries").
 const WEBHOOK: Duration = Duration::from_secs(6);
+/// What is said of a tick that was cut off.
+const CUT: &str =
+    "its tick had not ended when the function's time-out came near: see why it is slow, or raise the time-out";
+/// The same of one for a webhook.
+const CUT_OF_WEBHOOK: &str = "its tick for a webhook had not ended when the sender was to be answered: see why it is slow; the next scheduled \
+                              invocation ticks again";
 
 /// The variable that says how often an invocation ticks.
 const TICKS: &str = "LIGHTSOUT_SCALER_TICKS";
@@ -85,31 +93,28 @@ impl Function {
         Self { context, scheduler, settings, ticks, webhooks: None, refusals, warned: false }
     }
 
+    /// The same function, whose pools have other queues.
+    #[cfg(test)]
+    pub(super) fn replace_queues(&mut self, queue: impl Fn(&str) -> Box<dyn lightsout_core::platform::Queue>) {
+        self.scheduler.replace_queues(queue);
+    }
+
     /// Ticks until this time is near. Fails when a tick of any pool failed, after every pool had its ticks.
     pub(super) async fn scheduled(&mut self, until: Instant) -> Result<Value, FunctionError> {
         self.warn_of_short_time(until);
-        let before = |span: Duration| until.checked_sub(span).unwrap_or_else(Instant::now);
-        let span = Span { last: before(self.context.deadline + RESERVE), end: before(WRAP_UP) };
+        let span = span(Instant::now(), until, self.context.deadline);
         let pause = (self.ticks == Ticks::UntilDeadline).then_some(self.settings.tick);
         let (mut ticks, mut raises, mut failures) = (0_u32, 0_u32, BTreeMap::<String, Vec<String>>::new());
         let meter = self.context.meter.clone();
-        let ended = self.scheduler.spell(pause, span, |record| {
+        let done = |record: &Decision| {
             say(Format::Json, record, &meter);
             ticks += 1;
             raises += u32::from(record.result == Outcome::Raised);
             if let Some(failure) = record.failure() {
                 failures.entry(record.pool.clone()).or_default().push(failure.to_owned());
             }
-        });
-        if !ended.await {
-            let names = self.settings.pools.iter().map(|pool| &pool.name);
-            for name in names.filter(|name| !self.scheduler.is_idle(name)) {
-                failures.entry(name.clone()).or_default().push(
-                    "its tick had not ended when the function's time-out came near: see why it is slow, or raise the time-out".into(),
-                );
-            }
-            self.renew();
-        }
+        };
+        self.scheduler.spell(pause, span, done).await;
         let pools = self.settings.pools.len();
         let failed = failures.into_iter().filter_map(|(pool, mut errors)| {
             let (count, last) = (errors.len(), errors.pop()?);
@@ -156,18 +161,10 @@ impl Function {
             Ok(pools) => pools,
             Err(why) => return self.refusals.say(path, why),
         };
-        let end = until.checked_sub(WRAP_UP).unwrap_or_else(Instant::now).min(Instant::now() + WEBHOOK);
         let meter = self.context.meter.clone();
-        if !self.scheduler.tick_soon(pools, end, |record| say(Format::Json, record, &meter)).await {
-            tracing::warn!(after = ?WEBHOOK, "a webhook's tick took too long and is left to the next scheduled invocation");
-            self.renew();
-        }
+        let times = webhook_span(Instant::now(), until);
+        self.scheduler.tick_soon(pools, times, |record| say(Format::Json, record, &meter)).await;
         StatusCode::ACCEPTED
-    }
-
-    /// Begins anew, without the ticks that did not end: no tick goes on while the process stands still between two invocations.
-    fn renew(&mut self) {
-        self.scheduler = Scheduler::new(Rc::clone(&self.context), Pool::all(self.settings.pools.clone()));
     }
 
     fn warn_of_short_time(&mut self, until: Instant) {
@@ -180,6 +177,22 @@ impl Function {
             );
         }
     }
+}
+
+/// When the ticks of an invocation begin and end whose time is over at `until`. No tick goes on while the process stands still between two.
+pub(super) fn span(now: Instant, until: Instant, deadline: Duration) -> Span {
+    let before = |span: Duration| until.checked_sub(span).unwrap_or(now);
+    Span {
+        last: before(deadline + RESERVE),
+        cut: Cut { at: before(WRAP_UP + RELEASE), why: CUT },
+        end: before(WRAP_UP),
+    }
+}
+
+/// When a webhook's ticks are cut off, and when what platforms hold must be given back.
+pub(super) fn webhook_span(now: Instant, until: Instant) -> (Cut, Instant) {
+    let end = until.checked_sub(WRAP_UP).unwrap_or(now).min(now + WEBHOOK + RELEASE);
+    (Cut { at: end.checked_sub(RELEASE).unwrap_or(now), why: CUT_OF_WEBHOOK }, end)
 }
 
 fn accept(webhooks: &Webhooks, path: &str, request: &Request) -> Result<Vec<String>, Refused> {

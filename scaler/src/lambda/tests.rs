@@ -1,5 +1,8 @@
 //! Invocations against fake groups and queues.
 
+mod fake;
+mod remembering;
+
 use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
 use hyper::StatusCode;
@@ -9,19 +12,22 @@ use lightsout_cloud::{
 };
 use lightsout_core::settings::{Fragment, ScalerSettings};
 
+use self::fake::{Answer, Queues};
 use super::{event::Request, *};
 
-/// Pools whose queue is a program that prints this.
-fn function(pools: &[(&str, &str)], groups: &FakeGroups, ticks: Ticks) -> Function {
-    let pool = |(name, queue): &(&str, &str)| {
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Pools with more lines of settings for each, whose calls may take an hour. They have no queue yet.
+fn patient(pools: &[(&str, &str)], groups: &FakeGroups, ticks: Ticks) -> Function {
+    let pool = |(name, more): &(&str, &str)| {
         format!(
-            "[[pool]]\ngroup = '{name}'\nplatform.command.queue = ['sh', '-c', '{queue}']\n\
-             webhook = {{ kind = 'gitlab', secret = 's3cret' }}\n"
+            "[[pool]]\ngroup = '{name}'\nplatform.command.queue = ['none']\n\
+             webhook = {{ kind = 'gitlab', secret = 's3cret' }}\n{more}\n"
         )
     };
     let text: String = pools.iter().map(pool).collect();
-    let text = format!("tick = '1s'\ndeadline = '500ms'\n{text}");
-    let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+    let mut settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+    (settings.tick, settings.deadline) = (Duration::from_millis(1), HOUR);
     let tokens = Tokens::new(|_, source| async move { lightsout_cloud::local(&source).await });
     let context = TickContext::new(Driver::new("test"), tokens, &settings, |region| {
         Box::new(groups.clone().at(&region.unwrap_or_default())) as Box<dyn Groups>
@@ -33,19 +39,42 @@ fn within(time: Duration) -> Instant {
     Instant::now() + time
 }
 
+/// An invocation that is over so soon that only what is answered at once is answered.
+fn soon() -> Instant {
+    within(Duration::from_millis(2300))
+}
+
 fn raises(groups: &FakeGroups) -> Vec<String> {
     groups.calls().iter().map(ToString::to_string).filter(|call| call.starts_with("raise")).collect()
+}
+
+/// So much later no tick begins any more: a second after now, as the calls of [`patient`] may take an hour.
+fn a_second_of_ticks() -> Instant {
+    within(HOUR + Duration::from_secs(4))
+}
+
+#[test]
+fn ticks_begin_and_end_before_the_time_out() {
+    let (now, seconds) = (Instant::now(), Duration::from_secs);
+    let span = function::span(now, now + seconds(60), seconds(10));
+    assert_eq!((span.last, span.cut.at, span.end), (now + seconds(47), now + seconds(58), now + seconds(59)));
+    // GitHub and GitLab give a webhook 10 s.
+    for (left, cut, end) in [(60, 6, 7), (5, 3, 4)] {
+        let (tick, release) = function::webhook_span(now, now + seconds(left));
+        assert_eq!((tick.at, release), (now + seconds(cut), now + seconds(end)));
+    }
 }
 
 #[tokio::test]
 async fn an_invocation_ticks_until_its_time_is_near() {
     let groups = FakeGroups::of(&["a"]);
-    let mut function = function(&[("a", "echo 0")], &groups, Ticks::UntilDeadline);
-    // 2.5 s are kept free: ticks begin after 0, 1 and 2 s.
-    let began = Instant::now();
-    let answer = function.scheduled(within(Duration::from_millis(4900))).await.unwrap();
-    assert_eq!(answer, serde_json::json!({ "pools": 1, "ticks": 3, "raises": 0 }));
-    assert!(began.elapsed() < Duration::from_millis(3900), "{:?}", began.elapsed());
+    let mut function = patient(&[("a", "")], &groups, Ticks::UntilDeadline);
+    let queues = Queues::of(&mut function, &[("a", &[Answer::Waiting(0)])]);
+    let answer = function.scheduled(a_second_of_ticks()).await.unwrap();
+    let ticks = queues.state("a").asked;
+    assert!(ticks >= 2, "{ticks}");
+    assert_eq!(answer, serde_json::json!({ "pools": 1, "ticks": ticks, "raises": 0 }));
+    queues.answer("a", &[Answer::Never]);
     let answer = function.scheduled(within(Duration::from_millis(200))).await;
     assert!(answer.unwrap_err().message.contains("time-out came near"), "one tick begins whatever time is left");
 }
@@ -53,16 +82,19 @@ async fn an_invocation_ticks_until_its_time_is_near() {
 #[tokio::test]
 async fn with_one_tick_an_invocation_ticks_once() {
     let groups = FakeGroups::of(&["a"]);
-    let mut function = function(&[("a", "echo 2")], &groups, Ticks::One);
-    let answer = function.scheduled(within(Duration::from_secs(60))).await.unwrap();
+    let mut function = patient(&[("a", "")], &groups, Ticks::One);
+    let queues = Queues::of(&mut function, &[("a", &[Answer::Waiting(2)])]);
+    let answer = function.scheduled(a_second_of_ticks()).await.unwrap();
     assert_eq!(answer, serde_json::json!({ "pools": 1, "ticks": 1, "raises": 1 }));
+    assert_eq!(queues.state("a").asked, 1);
 }
 
 #[tokio::test]
 async fn an_invocation_fails_after_every_pool_had_its_tick() {
     let groups = FakeGroups::of(&["bad", "good"]);
-    let mut function = function(&[("bad", "exit 3"), ("good", "echo 2")], &groups, Ticks::One);
-    let error = function.scheduled(within(Duration::from_secs(60))).await.unwrap_err();
+    let mut function = patient(&[("bad", ""), ("good", "")], &groups, Ticks::One);
+    Queues::of(&mut function, &[("bad", &[Answer::Failed]), ("good", &[Answer::Waiting(2)])]);
+    let error = function.scheduled(a_second_of_ticks()).await.unwrap_err();
     assert_eq!(error.kind, "PoolsFailed");
     assert!(error.message.starts_with("1 of 2 pools failed:\n  bad: "), "{}", error.message);
     assert_eq!(raises(&groups), ["raise good 2"]);
@@ -70,23 +102,21 @@ async fn an_invocation_fails_after_every_pool_had_its_tick() {
 
 #[tokio::test]
 async fn what_failed_before_the_last_tick_fails_the_invocation_too() {
-    let home = tempfile::tempdir().unwrap();
-    let once = format!("mkdir {}/seen && exit 3 || echo 0", home.path().display());
     let groups = FakeGroups::of(&["a"]);
-    let mut function = function(&[("a", &once)], &groups, Ticks::UntilDeadline);
-    let error = function.scheduled(within(Duration::from_millis(3900))).await.unwrap_err();
-    assert!(error.message.starts_with("1 of 1 pools failed:\n  a: "), "{}", error.message);
-    assert!(function.scheduled(within(Duration::from_millis(3900))).await.is_ok());
+    let mut function = patient(&[("a", "")], &groups, Ticks::UntilDeadline);
+    Queues::of(&mut function, &[("a", &[Answer::Failed, Answer::Waiting(0)])]);
+    let error = function.scheduled(a_second_of_ticks()).await.unwrap_err();
+    assert_eq!(error.message, "1 of 1 pools failed:\n  a: it is out of order");
+    assert!(function.scheduled(a_second_of_ticks()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_time_out_is_told_and_not_waited_for() {
     let groups = FakeGroups::of(&["slow", "good"]);
-    groups.inject(GroupsCall::Raise { group: "slow".into(), to: 1 }, Fault::Slow(Duration::from_secs(60)));
-    let mut function = function(&[("slow", "echo 1"), ("good", "echo 2")], &groups, Ticks::One);
-    let began = Instant::now();
-    let error = function.scheduled(within(Duration::from_millis(1250))).await.unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    groups.inject(GroupsCall::Raise { group: "slow".into(), to: 1 }, Fault::Slow(HOUR));
+    let mut function = patient(&[("slow", ""), ("good", "")], &groups, Ticks::One);
+    Queues::of(&mut function, &[("slow", &[Answer::Waiting(1)]), ("good", &[Answer::Waiting(2)])]);
+    let error = function.scheduled(soon()).await.unwrap_err();
     assert!(
         error.message.contains("slow: its tick had not ended when the function's time-out came near"),
         "{}",
@@ -94,8 +124,8 @@ async fn a_time_out_is_told_and_not_waited_for() {
     );
     assert!(raises(&groups).contains(&"raise good 2".to_owned()));
     // No pool is lost with its tick.
-    let answer = function.scheduled(within(Duration::from_secs(60))).await;
-    assert!(answer.is_ok(), "{answer:?}");
+    let answer = function.scheduled(within(Duration::from_secs(60))).await.unwrap();
+    assert_eq!(answer, serde_json::json!({ "pools": 2, "ticks": 2, "raises": 1 }));
 }
 
 fn webhook(pool: &str, token: &str, id: u32) -> Request {
@@ -111,7 +141,8 @@ fn webhook(pool: &str, token: &str, id: u32) -> Request {
 #[tokio::test]
 async fn a_webhook_ticks_its_pool_alone_before_the_answer() {
     let groups = FakeGroups::of(&["a", "b"]);
-    let mut function = function(&[("a", "echo 2"), ("b", "echo 3")], &groups, Ticks::UntilDeadline);
+    let mut function = patient(&[("a", ""), ("b", "")], &groups, Ticks::UntilDeadline);
+    Queues::of(&mut function, &[("a", &[Answer::Waiting(2)]), ("b", &[Answer::Waiting(3)])]);
     let until = within(Duration::from_secs(60));
     assert_eq!(function.request(&webhook("a", "s3cret", 1), until).await, StatusCode::ACCEPTED);
     assert_eq!(raises(&groups), ["raise a 2"]);
@@ -130,11 +161,12 @@ async fn a_webhook_ticks_its_pool_alone_before_the_answer() {
     assert_eq!(groups.calls().len(), calls, "none of these ticks");
 }
 
-/// The environment lives for hours, and the senders' secret is changed meanwhile.
-#[tokio::test]
-async fn a_secret_that_was_changed_is_fetched_by_the_first_webhook_that_bears_it() {
-    let stored = Rc::new(Cell::new(Some("s3cret")));
-    let fetches = Rc::new(Cell::new(0));
+/// A function whose webhook's secret is what this cell holds, and how often it was fetched; without one its store is out of order.
+fn with_store(
+    refetch_after: Duration,
+    groups: &FakeGroups,
+) -> (Function, Rc<Cell<Option<&'static str>>>, Rc<Cell<u32>>) {
+    let (stored, fetches) = (Rc::new(Cell::new(Some("s3cret"))), Rc::new(Cell::new(0)));
     let (source, count) = (Rc::clone(&stored), Rc::clone(&fetches));
     let mut tokens = Tokens::new(move |_, asked| {
         count.set(count.get() + 1);
@@ -142,9 +174,8 @@ async fn a_secret_that_was_changed_is_fetched_by_the_first_webhook_that_bears_it
         // What is on this machine only is no secret in the cloud.
         async move { if let Some(secret) = answer { Ok(secret.into()) } else { lightsout_cloud::local(&asked).await } }
     });
-    tokens.refetch_after = Duration::from_secs(1);
-    let groups = FakeGroups::of(&["a"]);
-    let text = "deadline = '500ms'\n[[pool]]\ngroup = 'a'\nplatform.command.queue = ['echo', '2']\n\
+    tokens.refetch_after = refetch_after;
+    let text = "[[pool]]\ngroup = 'a'\nplatform.command.queue = ['none']\n\
                 webhook = { kind = 'gitlab', secret = { ssm = '/ci/webhook' } }\n";
     let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
     let cloud = groups.clone();
@@ -152,41 +183,50 @@ async fn a_secret_that_was_changed_is_fetched_by_the_first_webhook_that_bears_it
         Box::new(cloud.clone().at(&region.unwrap_or_default())) as Box<dyn Groups>
     });
     let mut function = Function::new(context, settings, Ticks::One);
-    let until = within(Duration::from_secs(60));
-    assert_eq!(function.request(&webhook("a", "s3cret", 1), until).await, StatusCode::ACCEPTED);
+    Queues::of(&mut function, &[("a", &[Answer::Waiting(2)])]);
+    (function, stored, fetches)
+}
+
+/// The environment lives for hours, and the senders' secret is changed meanwhile.
+#[tokio::test]
+async fn a_secret_that_was_changed_is_fetched_by_the_first_webhook_that_bears_it() {
+    let groups = FakeGroups::of(&["a"]);
+    let (mut function, stored, fetches) = with_store(Duration::ZERO, &groups);
+    assert_eq!(function.request(&webhook("a", "s3cret", 1), soon()).await, StatusCode::ACCEPTED);
     stored.set(Some("changed"));
-    // Who guesses makes us fetch no more often than the pools do for a token that was refused.
+    assert_eq!(function.request(&webhook("a", "changed", 2), soon()).await, StatusCode::ACCEPTED);
+    assert_eq!(fetches.get(), 2);
+    assert_eq!(function.request(&webhook("a", "s3cret", 3), soon()).await, StatusCode::UNAUTHORIZED);
+    // What came before is known still, and a store that does not answer takes nothing away.
+    stored.set(None);
+    assert_eq!(function.request(&webhook("a", "guessed", 4), soon()).await, StatusCode::INTERNAL_SERVER_ERROR);
+    let calls = groups.calls().len();
+    assert_eq!(function.request(&webhook("a", "changed", 1), soon()).await, StatusCode::ACCEPTED, "replayed");
+    assert_eq!(groups.calls().len(), calls, "a replay makes nobody tick");
+}
+
+#[tokio::test]
+async fn who_guesses_makes_us_fetch_no_secret_that_is_fresh() {
+    let groups = FakeGroups::of(&["a"]);
+    let (mut function, stored, fetches) = with_store(HOUR, &groups);
+    stored.set(Some("changed"));
+    assert_eq!(function.request(&webhook("a", "changed", 1), soon()).await, StatusCode::ACCEPTED);
     for id in 2..5 {
-        assert_eq!(function.request(&webhook("a", "guessed", id), until).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(function.request(&webhook("a", "guessed", id), soon()).await, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(fetches.get(), 1);
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    assert_eq!(function.request(&webhook("a", "changed", 5), until).await, StatusCode::ACCEPTED);
-    assert_eq!(fetches.get(), 2);
-    assert_eq!(function.request(&webhook("a", "s3cret", 6), until).await, StatusCode::UNAUTHORIZED);
-    // What came before is known still, and a store that does not answer takes nothing away.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    stored.set(None);
-    assert_eq!(function.request(&webhook("a", "guessed", 7), until).await, StatusCode::INTERNAL_SERVER_ERROR);
-    let calls = groups.calls().len();
-    assert_eq!(function.request(&webhook("a", "changed", 1), until).await, StatusCode::ACCEPTED, "replayed");
-    assert_eq!(groups.calls().len(), calls, "a replay makes nobody tick");
 }
 
 #[tokio::test]
 async fn an_authentic_webhook_is_accepted_whatever_its_tick_did() {
     let groups = FakeGroups::of(&["bad", "slow"]);
-    groups.inject(GroupsCall::Describe(BTreeSet::from(["slow".into()])), Fault::Slow(Duration::from_secs(60)));
-    let mut function = function(&[("bad", "exit 3"), ("slow", "echo 1")], &groups, Ticks::UntilDeadline);
-    let began = Instant::now();
+    groups.inject(GroupsCall::Describe(BTreeSet::from(["slow".into()])), Fault::Slow(HOUR));
+    let mut function = patient(&[("bad", ""), ("slow", "")], &groups, Ticks::UntilDeadline);
+    let queues = Queues::of(&mut function, &[("bad", &[Answer::Failed]), ("slow", &[Answer::Waiting(1)])]);
     for pool in ["bad", "slow"] {
-        let until = within(Duration::from_secs(60));
-        assert_eq!(function.request(&webhook(pool, "s3cret", 1), until).await, StatusCode::ACCEPTED);
+        assert_eq!(function.request(&webhook(pool, "s3cret", 1), soon()).await, StatusCode::ACCEPTED);
+        assert_eq!(queues.state(pool).asked, 1);
     }
-    assert!(began.elapsed() < Duration::from_secs(8));
-    // The time-out goes before.
-    let until = within(Duration::from_millis(1200));
-    assert_eq!(function.request(&webhook("bad", "s3cret", 2), until).await, StatusCode::ACCEPTED);
 }
 
 #[test]

@@ -172,7 +172,9 @@ impl Pool {
         }
         let began = Instant::now();
         let groups = &context.regions.region(&self.settings.region).groups;
+        self.writing = Some(to);
         let raised = timeout_at(until.into(), groups.raise(seen, to)).await;
+        self.writing = None;
         record.ms.raise = Some(millis(began.elapsed()));
         let refused = matches!(&raised, Ok(Err(error)) if !may_have_been_applied(error.kind));
         let failed = match &raised {
@@ -181,11 +183,10 @@ impl Pool {
             Err(_) => Some("timeout"),
         };
         context.meter.failed(&self.settings.name, "raise", failed);
-        self.unanswered = Some(to).filter(|_| !refused && !matches!(raised, Ok(Ok(()))));
-        if !refused {
-            let now = self.time(Instant::now());
-            self.lately.learn(now, to);
-            self.experience.raised(to, now);
+        if refused {
+            self.unanswered = None;
+        } else {
+            self.wrote(to, matches!(raised, Ok(Ok(()))));
         }
         raised.map_err(|_| {
             Trouble::late(format!(
@@ -199,6 +200,14 @@ impl Pool {
             tracing::warn!(pool = self.settings.name, group = self.settings.group, "{}", doubt.text);
         }
         Ok(())
+    }
+
+    /// Remembers a write that has taken effect, or, without an answer, may have or may yet.
+    pub(super) fn wrote(&mut self, to: u32, answered: bool) {
+        self.unanswered = Some(to).filter(|_| !answered);
+        let now = self.time(Instant::now());
+        self.lately.learn(now, to);
+        self.experience.raised(to, now);
     }
 
     /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.

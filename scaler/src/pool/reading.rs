@@ -21,7 +21,7 @@ use crate::trouble::Trouble;
 /// not for which pool. It bounds memory and connections, too; a platform that is slow delays its own pools only.
 pub(super) const MAX_REQUESTS: usize = 32;
 /// How long an ending scaler tries to give back what a platform holds for it.
-const RELEASE: Duration = Duration::from_secs(5);
+pub(crate) const RELEASE: Duration = Duration::from_secs(5);
 /// A platform's wish for no more than this is about an even pace.
 const PACE: Duration = Duration::from_secs(10);
 /// The longest that a platform's wish to be left alone is honoured.
@@ -46,10 +46,13 @@ impl Pool {
         let room = Rc::clone(&self.room);
         let mut again = true;
         loop {
-            let (mut queue, token_at) = match self.queue.take() {
+            let queue = match self.queue.take() {
                 Some(queue) => queue,
                 None => self.open(context, until).await.map_err(Unread::Failed)?,
             };
+            // It stays the pool's while it is read: a tick may be cut off meanwhile, and what the platform holds is still to be given back.
+            let (queue, token_at) = self.queue.insert(queue);
+            let token_at = *token_at;
             if let Some(memory) = self.recalled.take() {
                 queue.recall(&memory);
             }
@@ -73,9 +76,9 @@ impl Pool {
                 })
             {
                 tracing::info!(pool = self.settings.name, "the token was refused and is fetched anew");
+                self.queue = None;
                 continue;
             }
-            self.queue = Some((queue, token_at));
             let wish = read.as_ref().ok().and_then(|reading| reading.demand.poll_after);
             let poll_after = match trouble {
                 Some(ErrorKind::Throttled(after)) => after.max(wish),
@@ -107,11 +110,11 @@ impl Pool {
         }
     }
 
-    /// Gives back what the platform holds for this scaler alone, since no reading follows.
-    pub(crate) async fn release(&mut self, context: &TickContext) {
+    /// Gives back what the platform holds for this scaler alone, since no reading follows; tries it for so long.
+    pub(crate) async fn release(&mut self, context: &TickContext, time: Duration) {
         let Some((queue, _)) = &mut self.queue else { return };
         let Some(mut release) = queue.release() else { return };
-        match context.driver.complete(release.as_mut(), RELEASE).await {
+        match context.driver.complete(release.as_mut(), time).await {
             Ok(()) => tracing::debug!(pool = self.settings.name, "gave back what the platform held for this scaler"),
             Err(error) => tracing::warn!(
                 pool = self.settings.name,

@@ -26,14 +26,14 @@ async fn raised_and_stale(groups: &FakeGroups) -> (ScalerSettings, Scheduler) {
 async fn what_was_written_is_not_lowered_by_a_smaller_need() {
     let groups = FakeGroups::of(&["a"]);
     let (_, mut scheduler) = raised_and_stale(&groups).await;
-    scheduler.replace_queues(|| Box::new(waiting(30)));
+    scheduler.replace_queues(|_| Box::new(waiting(30)));
     let record = ticked(&mut scheduler).await.remove(0);
     assert_eq!((record.result, groups.desired("a")), (Outcome::Held, 40));
     assert_eq!(
         record.reason.as_deref(),
         Some("30 waiting + 0 running: need 30; desired is 2, and was 40 within 30s, which may hold still")
     );
-    scheduler.replace_queues(|| Box::new(waiting(41)));
+    scheduler.replace_queues(|_| Box::new(waiting(41)));
     assert_eq!(ticked(&mut scheduler).await[0].to, Some(41), "what is above everything known is written");
 }
 
@@ -44,7 +44,7 @@ async fn a_raise_whose_answer_was_lost_counts_as_written() {
     groups.inject(GroupsCall::Raise { group: "a".into(), to: 9 }, Fault::Lost { applied: true });
     let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(9)]);
     assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Failed);
-    scheduler.replace_queues(|| Box::new(waiting(4)));
+    scheduler.replace_queues(|_| Box::new(waiting(4)));
     assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held);
     assert_eq!(groups.desired("a"), 9);
 }
@@ -82,7 +82,7 @@ async fn a_refused_raise_is_tried_again_in_the_next_tick() {
 async fn instances_that_left_by_the_history_are_raised_again_at_once() {
     let groups = FakeGroups::of(&["a"]);
     let (_, mut scheduler) = raised_and_stale(&groups).await;
-    scheduler.replace_queues(|| Box::new(waiting(30)));
+    scheduler.replace_queues(|_| Box::new(waiting(30)));
     groups.stale("a", false);
     groups.change("a", |view| view.desired = 20);
     assert_eq!(ticked(&mut scheduler).await[0].result, Outcome::Held, "nothing says how 40 became 20");

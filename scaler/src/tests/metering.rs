@@ -62,7 +62,7 @@ async fn a_wait_that_the_platform_does_not_tell_is_counted_from_its_first_sight(
     context.meter = meter.clone();
     let mut scheduler = scheduler(&settings, context, vec![waiting(2)]);
     let _ = ticked(&mut scheduler).await;
-    scheduler.replace_queues(|| Box::new(waiting(0)));
+    scheduler.replace_queues(|_| Box::new(waiting(0)));
     let _ = ticked(&mut scheduler).await;
     let page = page(&meter);
     says(

@@ -29,12 +29,12 @@ async fn a_job_that_no_instance_takes_slows_the_raises_for_it_alone() {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    scheduler.replace_queues(|| Box::new(waiting(4)));
+    scheduler.replace_queues(|_| Box::new(waiting(4)));
     assert_eq!(ticked(&mut scheduler).await[0].to, Some(3), "three more are served as ever");
-    scheduler.replace_queues(|| Box::new(waiting(0)));
+    scheduler.replace_queues(|_| Box::new(waiting(0)));
     ticked(&mut scheduler).await;
     groups.change("a", |view| view.desired = 0);
     (0..3).for_each(|_| leaves(&groups));
-    scheduler.replace_queues(|| Box::new(waiting(1)));
+    scheduler.replace_queues(|_| Box::new(waiting(1)));
     assert_eq!(ticked(&mut scheduler).await[0].to, Some(1), "an empty queue is a success");
 }

@@ -35,7 +35,7 @@ async fn launches_that_failed_are_told_while_jobs_wait() {
         assert_eq!((record.result, record.launches_suspended), (expected, true));
         assert_eq!(record.failed_launches, std::slice::from_ref(&failed));
     }
-    scheduler.replace_queues(|| Box::new(waiting(0)));
+    scheduler.replace_queues(|_| Box::new(waiting(0)));
     assert_eq!(ticked(&mut scheduler).await[0].failed_launches, [], "nobody waits for them");
 }
 

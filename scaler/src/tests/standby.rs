@@ -23,7 +23,7 @@ async fn a_scaler_that_waits_for_another_says_so_and_has_not_failed() {
     let (result, reason) = (records[0].result, records[0].reason.as_deref());
     assert_eq!((result, reason, records[0].failure()), (Outcome::Standby, Some(WHY), None));
     assert_eq!(calls(&groups), ["describe a"], "nothing is raised and no floor is left");
-    first.replace_queues(|| Box::new(waiting(3)));
+    first.replace_queues(|_| Box::new(waiting(3)));
     let record = ticked(&mut first).await.remove(0);
     assert_eq!((record.result, record.failure()), (Outcome::Held, None), "it asks again when it may");
     assert_eq!(calls(&groups), ["describe a"]);

@@ -138,7 +138,7 @@ variable "timeout" {
   description = "The function's time-out, in seconds; with ticks = until-deadline not longer than the schedule's rate."
   validation {
     condition     = var.timeout >= 15 && var.timeout <= 900
-    error_message = "timeout is from 15 to 900 seconds: the last look begins `deadline` and 2 s before it."
+    error_message = "timeout is from 15 to 900 seconds: the last look begins `deadline` and 3 s before it."
   }
 }
 
