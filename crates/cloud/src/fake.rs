@@ -25,6 +25,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
     hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
+    replaces_unhealthy: true,
     power_off_ends_billing: true,
     conditional_raise: false,
     interruption_notice: Duration::from_secs(120),

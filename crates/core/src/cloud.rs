@@ -21,6 +21,8 @@ pub struct Capabilities {
     /// Whether the group's capacity always falls when an instance leaves it, so that [`Leave::Replace`] is not to be had: then only the
     /// scaler's next raise replaces it.
     pub leaving_lowers_capacity: bool,
+    /// Whether a group ends and replaces an instance that reports itself as unhealthy. Where it does not, that is no way to leave.
+    pub replaces_unhealthy: bool,
     /// Whether an instance that switches itself off is billed no more. Where it is, that is the last way to leave.
     pub power_off_ends_billing: bool,
     /// Whether a raise can be refused when somebody else changed the group since it was read. Where it cannot, a raise is only as good as

@@ -96,10 +96,9 @@ impl Rung {
     pub fn next(self, cloud: Capabilities) -> Self {
         match self {
             Self::Abandon => Self::Shrink,
-            Self::Shrink if cloud.leaving_lowers_capacity => Self::Unhealthy,
-            Self::Shrink => Self::Replace,
-            Self::Replace => Self::Unhealthy,
-            Self::Unhealthy => Self::Terminate,
+            Self::Shrink if !cloud.leaving_lowers_capacity => Self::Replace,
+            Self::Shrink | Self::Replace if cloud.replaces_unhealthy => Self::Unhealthy,
+            Self::Shrink | Self::Replace | Self::Unhealthy => Self::Terminate,
             // Who is billed all the same must go on asking.
             Self::Terminate if !cloud.power_off_ends_billing => Self::Terminate,
             Self::Terminate | Self::PowerOff => Self::PowerOff,

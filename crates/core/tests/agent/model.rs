@@ -21,17 +21,18 @@ use lightsout_core::{
 };
 
 use crate::{
-    rig::{BARE_CLOUD, CLOUD},
+    rig::{BARE_CLOUD, CLOUD, HELD_CLOUD},
     world::{Group, Kind, Move, Place, World},
 };
 
-/// Each way to drain, on a cloud that protects its instances from launch and lets endings be held off, and on one that does neither
-/// (where `while-busy` is refused, so that it has nothing to explore).
+/// Each way to drain, on a cloud that protects its instances from launch and lets endings be held off, on one that holds them off once and no
+/// longer, and on one that does neither (on both `while-busy` has nothing to explore that is not explored on the first).
 fn scenarios() -> impl Iterator<Item = (Kind, Capabilities, Protection)> {
     Kind::ALL.into_iter().flat_map(|kind| {
         [
             (kind, CLOUD, Protection::Always),
             (kind, CLOUD, Protection::WhileBusy),
+            (kind, HELD_CLOUD, Protection::Always),
             (kind, BARE_CLOUD, Protection::Always),
         ]
     })
@@ -148,9 +149,12 @@ fn no_request_that_is_on_its_way_is_cancelled() {
 
 #[test]
 fn no_right_that_may_still_come_is_taken_for_missing() {
-    for (cloud, protection) in
-        [(CLOUD, Protection::Always), (CLOUD, Protection::WhileBusy), (BARE_CLOUD, Protection::Always)]
-    {
+    for (cloud, protection) in [
+        (CLOUD, Protection::Always),
+        (CLOUD, Protection::WhileBusy),
+        (HELD_CLOUD, Protection::Always),
+        (BARE_CLOUD, Protection::Always),
+    ] {
         let states = explore(World::ending(cloud, protection), 2_000);
         assert!(states >= 100, "the world has become too small to prove anything: {states}");
     }

@@ -11,7 +11,7 @@ use lightsout_core::{
     },
 };
 
-use crate::rig::{BARE_CLOUD, CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, secs};
+use crate::rig::{BARE_CLOUD, CLOUD, EMPTY, HELD_CLOUD, IN_SERVICE, QUIET, Rig, secs};
 use lightsout_core::cloud::{Membership, Room, TargetState};
 
 const GOING: Outcome = Outcome::Member(Membership::Terminating { waiting: false });
@@ -310,6 +310,7 @@ fn the_ladder_has_the_rungs_that_the_cloud_has() {
         rungs
     };
     assert_eq!(rungs(CLOUD), [Rung::Shrink, Rung::Replace, Rung::Unhealthy, Rung::Terminate, Rung::PowerOff]);
+    assert_eq!(rungs(HELD_CLOUD), [Rung::Shrink, Rung::Terminate], "it replaces nobody who is unhealthy");
     assert_eq!(rungs(BARE_CLOUD), [Rung::Shrink, Rung::Unhealthy, Rung::Terminate], "power-off would not end the bill");
 }
 

@@ -27,15 +27,27 @@ pub(crate) const CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
     hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
+    replaces_unhealthy: true,
     power_off_ends_billing: true,
     conditional_raise: false,
     interruption_notice: Duration::from_secs(120),
+};
+/// One that protects whoever asks for it, announces an ending once and holds it off no longer, and knows one way to leave.
+pub(crate) const HELD_CLOUD: Capabilities = Capabilities {
+    protection: ProtectionSupport::OnDemand,
+    hold: Some(HoldRules { extendable: false, longest: Duration::from_secs(15 * 60) }),
+    leaving_lowers_capacity: true,
+    replaces_unhealthy: false,
+    power_off_ends_billing: false,
+    conditional_raise: true,
+    interruption_notice: Duration::from_secs(15 * 60),
 };
 /// One with nothing of it.
 pub(crate) const BARE_CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::OnDemand,
     hold: None,
     leaving_lowers_capacity: true,
+    replaces_unhealthy: true,
     power_off_ends_billing: false,
     conditional_raise: false,
     interruption_notice: Duration::from_secs(120),

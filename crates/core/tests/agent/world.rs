@@ -14,6 +14,8 @@ pub(crate) use self::{
 
 use self::host::{aside, local};
 
+use std::time::Duration;
+
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -327,6 +329,13 @@ impl World {
         self.called |= order == Order::Drain;
         self.agent.order(OrderId(u32::from(self.left.orders)), order, self.now);
         self.collect();
+    }
+
+    /// The cloud says that it ends the instance after so long.
+    fn interrupt(&mut self, after: Duration) {
+        let at = self.now + after;
+        self.spot = Some(at);
+        self.tell(Event::Spot { at });
     }
 
     fn tell(&mut self, event: Event) {

@@ -85,6 +85,9 @@ impl World {
                 refuse(CloudErrorKind::NothingHeld)
             }
             CloudCall::FindHook => Ok(CloudAnswer::Hook(self.capabilities.hold.map(|_| secs(30)))),
+            CloudCall::ExtendHook if !self.capabilities.hold.is_some_and(|hold| hold.extendable) => {
+                panic!("an ending is held off again that cannot be")
+            }
             CloudCall::ExtendHook if self.place == Place::Waiting => Ok(CloudAnswer::Done),
             CloudCall::CompleteHook if self.place == Place::Waiting => {
                 self.end();
@@ -96,6 +99,9 @@ impl World {
                 panic!("switched off, and billed for ever")
             }
             CloudCall::End(Rung::Replace) if self.capabilities.leaving_lowers_capacity => {
+                panic!("a way to leave that this cloud does not have")
+            }
+            CloudCall::End(Rung::Unhealthy) if !self.capabilities.replaces_unhealthy => {
                 panic!("a way to leave that this cloud does not have")
             }
             CloudCall::End(Rung::Terminate | Rung::PowerOff) => {
@@ -155,11 +161,12 @@ impl World {
 
     /// The group ends the instance; a hook holds that off, if there can be one.
     pub(super) fn leave_group(&mut self) {
-        if self.capabilities.hold.is_some() {
-            self.go(Place::Waiting);
-            self.target_news = Some(TargetState::Terminated);
-        } else {
-            self.end();
+        let Some(hold) = self.capabilities.hold else { return self.end() };
+        self.go(Place::Waiting);
+        self.target_news = Some(TargetState::Terminated);
+        // Who cannot extend it is told when it is over: until then its jobs may run, and no longer.
+        if !hold.extendable && self.spot.is_none() {
+            self.interrupt(hold.longest);
         }
     }
 

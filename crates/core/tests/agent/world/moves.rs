@@ -316,9 +316,7 @@ impl World {
             }
             Move::Spot => {
                 self.left.notices -= 1;
-                let at = self.now + secs(120);
-                self.spot = Some(at);
-                self.tell(Event::Spot { at });
+                self.interrupt(secs(120));
             }
             Move::Rebalance => {
                 self.left.notices -= 1;
