@@ -84,7 +84,10 @@ def group(plan, address, values):
     known = {"autoscaling:EC2_INSTANCE_TERMINATING", "autoscaling:EC2_INSTANCE_LAUNCHING"}
     must({hook["lifecycle_transition"] for hook in hooks} <= known, "a hook has a transition that AWS does not know")
     limit = min(100 * ends[0]["heartbeat_timeout"], 48 * 3600) if ends else 0
-    must(seconds(one_or_self(values["timeouts"])["delete"]) >= limit, f"destroy gives up before the hook does, after {limit} s")
+    waits(plan, address, values, limit)
+    for where, found in plan.of("aws_security_group"):
+        if where.startswith(address.partition("aws_autoscaling_group")[0] + "aws_security_group.pool"):
+            waits(plan, where, found, limit)
     for refresh in values.get("instance_refresh", []):
         must(one(refresh["preferences"])["scale_in_protected_instances"] == "Refresh", "a refresh waits for protected instances, and fails after an hour")
 
@@ -97,16 +100,37 @@ def seconds(duration):
     return sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"(\d+)([hms])", duration or "0s"))
 
 
+# What an instance works and ends itself with.
+NEEDED = {
+    "aws_iam_role_policy.agent", "aws_iam_role_policy.extra", "aws_iam_role_policy_attachment.managed", "aws_iam_instance_profile.agent",
+    "aws_kms_grant.volumes", "aws_cloudwatch_log_group.instances",
+}
+
+
+def outlived(plan, said):
+    """Destroyed before all that instances need, since it waits for them."""
+    missing = NEEDED - set(said.get("depends_on", []))
+    plan.must(not missing, said["address"], f"destroyed while its members still need them: {', '.join(sorted(missing))}")
+
+
+def waits(plan, address, values, limit):
+    plan.must(seconds(one_or_self(values["timeouts"])["delete"]) >= limit, address, f"destroy gives up before the hook does, after {limit} s")
+
+
 def group_configuration(plan):
     """How it is said: what the plan's values cannot show."""
-    needed = {"aws_iam_role_policy.agent", "aws_iam_instance_profile.agent", "aws_kms_grant.volumes", "aws_cloudwatch_log_group.instances"}
     for said in plan.said("aws_autoscaling_group"):
         hooks = said["expressions"].get("initial_lifecycle_hook", [])
         static = [hook for hook in hooks if all("constant_value" in value for value in hook.values())]
         plan.must(len(static) == 1, said["address"], "the termination hook is not made of constants: any change of one would replace the group")
         plan.must("desired_capacity" not in said["expressions"], said["address"], "the desired capacity is set")
-        missing = needed - set(said.get("depends_on", []))
-        plan.must(not missing, said["address"], f"destroyed while its members still need them: {', '.join(sorted(missing))}")
+        outlived(plan, said)
+    # EC2 keeps a security group that an instance has. So what goes after it outlives the instances, of a group that is not the module's, too.
+    for said in plan.said("aws_security_group"):
+        if said["name"] == "pool":
+            outlived(plan, said)
+    for said in plan.said("aws_vpc_security_group_egress_rule"):
+        plan.must("aws_security_group.pool" not in " ".join(mentioned(said)), said["address"], "a way out of its own goes before the security group, and cuts off instances that run")
     for kind in ("aws_autoscaling_lifecycle_hook", "aws_autoscaling_policy", "aws_autoscaling_schedule"):
         plan.must(not plan.said(kind), kind, "a hook of its own goes before the group, and nothing but scaler and agents changes the capacity")
     for module in plan.calls:

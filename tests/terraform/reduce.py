@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 RESOURCES = """
-    autoscaling_group autoscaling_lifecycle_hook autoscaling_policy autoscaling_schedule cloudwatch_dashboard cloudwatch_log_group
+    autoscaling_group autoscaling_lifecycle_hook autoscaling_policy autoscaling_schedule cloudwatch_dashboard cloudwatch_log_group cloudwatch_log_metric_filter
     cloudwatch_metric_alarm eip iam_instance_profile iam_role iam_role_policy
     iam_role_policy_attachment internet_gateway key_pair kms_alias kms_grant kms_key lambda_function lambda_function_event_invoke_config
     lambda_function_url lambda_permission launch_template nat_gateway route route_table route_table_association s3_bucket

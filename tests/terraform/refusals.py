@@ -12,6 +12,7 @@ from pathlib import Path
 POOL = "modules/pool/main.tf"
 TEMPLATE = "modules/pool/launch_template.tf"
 ROLE = "modules/pool/role.tf"
+NETWORK = "modules/pool/network.tf"
 FUNCTION = "modules/scaler/main.tf"
 EXAMPLE = "examples/gitlab/main.tf"
 
@@ -39,6 +40,13 @@ resource "aws_autoscaling_lifecycle_hook" "drain" {
   name                   = "x"
 }
 """
+WAY_OUT = """
+resource "aws_vpc_security_group_egress_rule" "more" {
+  security_group_id = aws_security_group.pool[0].id
+  ip_protocol       = "-1"
+  cidr_ipv4         = "0.0.0.0/0"
+}
+"""
 PLAN = [
     (POOL, "protect_from_scale_in = true", "protect_from_scale_in = false", "not protected from their birth"),
     (POOL, 'suspended_processes       = ["AZRebalance"]', "suspended_processes       = []", "not AZRebalance alone"),
@@ -52,6 +60,9 @@ PLAN = [
     (POOL, "heartbeat_timeout    = 600\n    default_result       = \"CONTINUE\"", "heartbeat_timeout    = var.volume_size * 15\n    default_result       = \"CONTINUE\"", "not made of constants"),
     (POOL, 'default_result       = "CONTINUE"', 'default_result       = "ABANDON"', "ends the wait of others"),
     (POOL, "    aws_iam_role_policy.agent,\n", "", "while its members still need them"),
+    (NETWORK, "    aws_iam_role_policy.agent,\n", "", "while its members still need them"),
+    (NETWORK, "delete = var.delete_timeout", 'delete = "15m"', "destroy gives up before the hook does"),
+    (NETWORK, "", WAY_OUT, "cuts off instances that run"),
     (POOL, "          instance_type = override.value\n", '          instance_type     = override.value\n          weighted_capacity = "2"\n', "it has weights"),
     (POOL, "propagate_at_launch = true", "propagate_at_launch = false", "does not reach the instances"),
     (TEMPLATE, "http_put_response_hop_limit = 1", "http_put_response_hop_limit = 2", "containers reach the metadata service"),

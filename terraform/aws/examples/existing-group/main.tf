@@ -1,7 +1,7 @@
 # A group that is there already, say one that another autoscaler has raised until now: its role, launch template and the scaler are made here. You put
 # the template into the group, whose instances leave by and by. The plan fails where it sees that the group could end instances under their jobs, and
 # says what to run; hooks, capacity rebalancing and policies it does not see (README.md, "A group that is there"). Take the other autoscaler's schedule
-# away first.
+# away first. Before a destroy the group gets a launch template of yours again; the destroy then waits until the last instance of this one has left.
 
 terraform {
   required_version = ">= 1.6"

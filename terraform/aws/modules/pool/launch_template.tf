@@ -108,10 +108,6 @@ resource "aws_launch_template" "pool" {
       error_message = "${var.platform} has no webhooks, and the scaler would refuse all of its settings, those of other pools among them: leave webhook out. Webhooks have ${join(", ", local.platforms_with_webhooks)}."
     }
     precondition {
-      condition     = !(var.launch_hook && var.boot_bundle != null)
-      error_message = "launch_hook and boot_bundle do not go together: while an instance makes itself there is no agent that extends the hook, which gives the launch up after 600 s. Build an image, or leave launch_hook out."
-    }
-    precondition {
       condition     = var.cache_bucket == "" || (var.platform == "gitlab" && !contains(local.given, "extra"))
       error_message = "cache_bucket is written into GitLab's `extra`: it is for platform = \"gitlab\" without platform_settings.extra. Grant the bucket in extra_policies and write its [cache] there yourself."
     }

@@ -177,6 +177,12 @@ resource "aws_autoscaling_group" "pool" {
     # The scaler's and the agents' to change; what the group was born with as hooks stays.
     ignore_changes = [desired_capacity, initial_lifecycle_hook]
 
+    # Of the group as it is, not of the variable: what it was born with as hooks stays.
+    postcondition {
+      condition     = var.boot_bundle == null || !contains([for hook in self.initial_lifecycle_hook : hook.name], "lightsout-ready")
+      error_message = "boot_bundle does not go with a launch hook, and ${self.name} has one: while an instance makes itself there is no agent that extends the hook, which gives the launch up after 600 s. A group keeps the hooks that it was born with: leave launch_hook out and give the pool another name, or build an image."
+    }
+
     precondition {
       condition     = var.min_size <= var.max_size
       error_message = "min_size ${var.min_size} is above max_size ${var.max_size}: raise the one or lower the other."
@@ -189,8 +195,6 @@ resource "aws_autoscaling_group" "pool" {
     aws_iam_role_policy.extra,
     aws_iam_role_policy_attachment.managed,
     aws_iam_instance_profile.agent,
-    aws_vpc_security_group_egress_rule.all,
-    aws_vpc_security_group_egress_rule.ports,
     aws_kms_grant.volumes,
     aws_cloudwatch_log_group.instances,
   ]

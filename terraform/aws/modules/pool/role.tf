@@ -128,6 +128,11 @@ resource "aws_iam_role" "agent" {
       Principal = { Service = "ec2.${data.aws_partition.current.dns_suffix}" }
     }]
   })
+
+  # Another path would be another role, and take this one from instances that run.
+  lifecycle {
+    ignore_changes = [path]
+  }
 }
 
 resource "aws_iam_role_policy" "agent" {
@@ -156,6 +161,10 @@ resource "aws_iam_instance_profile" "agent" {
   path        = var.role_path
   role        = aws_iam_role.agent[0].name
   tags        = local.tags
+
+  lifecycle {
+    ignore_changes = [path]
+  }
 }
 
 # A key of the user's for volumes is used by Auto Scaling's service-linked role, not by the instances' own.

@@ -42,14 +42,14 @@ variable "existing_group_name" {
   type        = string
   default     = ""
   nullable    = false
-  description = "A group of yours, instead of a new one: role, launch template and settings are made for it, and the plan fails where it sees that it could kill jobs. It does not see hooks, capacity rebalancing and policies. You put the launch template into it."
+  description = "A group of yours, instead of a new one: role, launch template and settings are made for it, and the plan fails where it sees that it could kill jobs. It does not see hooks, capacity rebalancing and policies. You put the launch template into it, and take it out again before a destroy, which waits for the last instance that has the pool's security group: without create_security_group it waits for nobody, and takes the role from instances that run."
 }
 
 variable "delete_timeout" {
   type        = string
   default     = "17h"
   nullable    = false
-  description = "How long destroy waits for busy instances behind the termination hook. The hook ends after 100 times 600 s, so 16 h 40 min."
+  description = "How long destroy waits for busy instances: behind the termination hook, which ends after 100 times 600 s, so 16 h 40 min; and with existing_group_name for the last instance that has the pool's security group."
   validation {
     condition     = can(regex("^[1-9][0-9]*(m|h)$", var.delete_timeout))
     error_message = "delete_timeout is a duration such as 90m or 17h: longer than the longest job."
@@ -514,7 +514,7 @@ variable "create_security_group" {
   type        = bool
   default     = true
   nullable    = false
-  description = "Whether there is a security group of the pool's own, with egress_ports and ingress_rules. Changed only on an empty pool, or with another name: it takes effect on running instances at once."
+  description = "Whether there is a security group of the pool's own, with egress_ports and ingress_rules. It goes after the last instance that has it, and role and logs after it: an apply that takes it away waits for them, delete_timeout at most."
 }
 
 variable "security_group_ids" {
@@ -594,7 +594,7 @@ variable "role_path" {
   type        = string
   default     = "/"
   nullable    = false
-  description = "The path of role and instance profile. Changed only on an empty pool, or with another name: it takes effect on running instances at once."
+  description = "The path of role and instance profile. A pool keeps the one that it was made with."
 }
 
 variable "managed_policy_arns" {
@@ -635,7 +635,7 @@ variable "logs" {
   type        = bool
   default     = true
   nullable    = false
-  description = "Whether there is a log group, lightsout/NAME, to which agents write their records (docs/records.md), and an image with the CloudWatch agent its logs."
+  description = "Whether there is a log group, lightsout/NAME, to which agents write their records (docs/records.md). Not for the CloudWatch agent of an image, which writes to a group of its own and needs a policy for that: managed_policy_arns."
 }
 
 variable "log_retention_days" {

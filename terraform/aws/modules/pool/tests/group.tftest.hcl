@@ -155,12 +155,20 @@ run "egress_may_be_limited" {
     egress_ports = [443, 22]
   }
   assert {
-    condition     = sort([for rule in aws_vpc_security_group_egress_rule.ports : "${rule.to_port} ${coalesce(rule.cidr_ipv4, rule.cidr_ipv6)}"]) == tolist(["22 0.0.0.0/0", "22 ::/0", "443 0.0.0.0/0", "443 ::/0"])
-    error_message = "these ports in both families"
+    condition     = sort([for way in aws_security_group.pool[0].egress : "${way.protocol} ${way.from_port}-${way.to_port} ${join(" ", concat(way.cidr_blocks, way.ipv6_cidr_blocks))}"]) == tolist(["tcp 22-22 0.0.0.0/0 ::/0", "tcp 443-443 0.0.0.0/0 ::/0"])
+    error_message = "these ports in both families, and nothing else"
   }
   assert {
-    condition     = length(aws_vpc_security_group_egress_rule.all) == 0 && length(aws_vpc_security_group_ingress_rule.rule) == 0
-    error_message = "and nothing else"
+    condition     = length(aws_vpc_security_group_ingress_rule.rule) == 0
+    error_message = "and nobody comes in"
+  }
+}
+
+run "without_ports_everything_may_be_reached" {
+  command = plan
+  assert {
+    condition     = [for way in aws_security_group.pool[0].egress : "${way.protocol} ${join(" ", concat(way.cidr_blocks, way.ipv6_cidr_blocks))}"] == ["-1 0.0.0.0/0 ::/0"]
+    error_message = "one way, in both families"
   }
 }
 
@@ -246,6 +254,17 @@ run "a_group_keeps_the_hooks_that_it_was_born_with" {
   assert {
     condition     = [for hook in aws_autoscaling_group.pool[0].initial_lifecycle_hook : hook.name] == ["lightsout-drain"]
     error_message = "another hook would replace the group, and end its instances"
+  }
+}
+
+run "a_role_keeps_the_path_that_it_was_made_with" {
+  command = plan
+  variables {
+    role_path = "/ci/"
+  }
+  assert {
+    condition     = aws_iam_role.agent[0].path == "/" && aws_iam_instance_profile.agent[0].path == "/"
+    error_message = "another path would replace the role, and take it from instances that run"
   }
 }
 

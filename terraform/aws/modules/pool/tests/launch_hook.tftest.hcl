@@ -53,3 +53,18 @@ run "a_launch_hook_that_the_agent_answers" {
     error_message = "and the agent is told which to answer"
   }
 }
+
+run "a_group_that_was_born_with_a_launch_hook" {
+  variables {
+    launch_hook = true
+  }
+}
+
+run "keeps_it_and_so_takes_no_instances_that_make_themselves" {
+  command = plan
+  variables {
+    launch_hook = false
+    boot_bundle = { bucket = "b", key = "k", version = "v1", sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+  }
+  expect_failures = [aws_autoscaling_group.pool]
+}

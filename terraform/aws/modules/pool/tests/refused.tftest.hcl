@@ -576,5 +576,5 @@ run "a_launch_hook_that_nobody_extends" {
     launch_hook = true
     boot_bundle = { bucket = "b", key = "k", version = "v1", sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
   }
-  expect_failures = [aws_launch_template.pool]
+  expect_failures = [aws_autoscaling_group.pool]
 }
