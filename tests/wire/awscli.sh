@@ -115,6 +115,25 @@ equal 'no longer protected' 'False' asg describe-auto-scaling-instances --instan
     --query 'AutoScalingInstances[0].ProtectedFromScaleIn' --output text
 asg set-instance-protection --auto-scaling-group-name "$group" --instance-ids "$first" --protected-from-scale-in
 
+echo "commands and orders"
+equal 'takes commands' "$first"$'\tOnline' "$aws" ssm describe-instance-information --filters "Key=InstanceIds,Values=$first" \
+    --query 'InstanceInformationList[].[InstanceId,PingStatus]' --output text
+command=$("$aws" ssm send-command --document-name AWS-RunShellScript --instance-ids "$first" --parameters commands=true \
+    --query Command.CommandId --output text)
+# The machines of this cloud run nothing, and say so.
+until_equal 'the end of the command' $'Failed\tnothing on this machine runs commands' "$aws" ssm get-command-invocation \
+    --command-id "$command" --instance-id "$first" --query '[Status,StandardErrorContent]' --output text
+refused InvocationDoesNotExist '' GetCommandInvocation \
+    "$aws" ssm get-command-invocation --command-id "$command" --instance-id "$second"
+refused InvalidInstanceId 'Instances [[i-0000000000000dead]] not in a valid state for account' SendCommand \
+    "$aws" ssm send-command --document-name AWS-RunShellScript --instance-ids i-0000000000000dead --parameters commands=true
+ec2 create-tags --resources "$first" --tags Key=lightsout:order,Value=drain
+equal 'the order' drain ec2 describe-tags --filters "Name=resource-id,Values=$first" Name=key,Values=lightsout:order \
+    --query 'Tags[].Value' --output text
+ec2 delete-tags --resources "$first" --tags Key=lightsout:order
+equal 'no order' '' ec2 describe-tags --filters "Name=resource-id,Values=$first" Name=key,Values=lightsout:order \
+    --query 'Tags[].Value' --output text
+
 echo "terminate with decrement, through the hook"
 refused ValidationError 'Instance Id not found - No managed instance found for instance ID i-0000000000000dead' \
     TerminateInstanceInAutoScalingGroup \

@@ -3,6 +3,7 @@
 //! [`model`] is pure and knows no wire; [`query`], the metadata service and the secrets stand on it, and none
 //! of them knows sockets.
 
+pub(crate) mod commands;
 pub(crate) mod logs;
 pub(crate) mod metadata;
 pub mod model;

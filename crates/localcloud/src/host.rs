@@ -11,7 +11,7 @@ use std::{
 use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 
 use crate::{
-    aws::{logs::Logs, model::Cloud, objects::Objects, secrets::Secrets},
+    aws::{commands::Commands, logs::Logs, model::Cloud, objects::Objects, secrets::Secrets},
     ci::{Ci, webhook::Webhook},
     driver,
     faults::{Fault, Faults},
@@ -53,6 +53,7 @@ impl LocalCloud {
             faults: Faults::new(cloud.seed),
             ci,
             secrets: Secrets::new(secrets, &region, &account, since),
+            commands: Commands::default(),
             logs: Logs::new(&region, &account),
             objects: Objects::new(),
             cloud: Cloud::new(cloud),

@@ -25,6 +25,17 @@ pub struct Boot {
     pub hop_limit: u8,
 }
 
+/// How a script ended on a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// Its exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub out: String,
+    /// What it wrote to standard error.
+    pub err: String,
+}
+
 /// Powers machines on.
 pub trait Machines: Send + Sync + 'static {
     /// Powers one on. It resolves when the machine runs; an error is a launch failure of the cloud.
@@ -48,6 +59,14 @@ pub trait Machine: Send + Sync + 'static {
     /// # Errors
     /// When there is no agent to kill.
     fn crash_agent(&self) -> io::Result<()>;
+
+    /// Runs a script in the machine's shell, as its administrator, as the cloud's own agent on it does when it is told to.
+    ///
+    /// # Errors
+    /// When it cannot be begun. A machine of which nothing else is said runs none.
+    fn run(&self, _script: &str) -> BoxFuture<'static, io::Result<Ran>> {
+        Box::pin(async { Err(io::Error::other("nothing on this machine runs commands")) })
+    }
 
     /// From now on the answers of the metadata service travel this many hops. Where there is no network between the two it
     /// means nothing.

@@ -9,6 +9,7 @@ use std::{
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::{
+    aws::commands::Commands,
     aws::logs::Logs,
     aws::metadata::Metadata,
     aws::model::{Cloud, Effect},
@@ -75,6 +76,7 @@ pub(crate) struct FleetState {
     pub cloud: Cloud,
     pub ci: Ci,
     pub secrets: Secrets,
+    pub commands: Commands,
     pub logs: Logs,
     pub objects: Objects,
     pub faults: Faults,

@@ -16,7 +16,7 @@ use std::{
 
 use bollard::Docker;
 use futures_util::future::BoxFuture;
-use lightsout_localcloud::{Boot, Machine, Machines, fleet::AgentReport};
+use lightsout_localcloud::{Boot, Machine, Machines, fleet::AgentReport, machine::Ran};
 use tokio::{sync::watch, task::AbortHandle};
 
 pub(crate) use self::image::MachineImage;
@@ -145,6 +145,11 @@ impl Machine for BootedMachine {
                 container::read(&docker, &name, STATUS).await.and_then(|text| serde_json::from_slice(&text).ok());
             *last_report.lock().unwrap_or_else(PoisonError::into_inner) = report;
         })
+    }
+
+    fn run(&self, script: &str) -> BoxFuture<'static, io::Result<Ran>> {
+        let (docker, name, script) = (self.docker.clone(), self.name.clone(), script.to_owned());
+        Box::pin(async move { container::run(&docker, &name, &script).await })
     }
 
     fn crash_agent(&self) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod engine_proxy;
 mod power_switch;
+mod shell;
 
 use std::{
     ffi::OsString,
@@ -15,12 +16,13 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use lightsout_localcloud::{Boot, Machine, Machines, ci::demo::DemoMachine, fleet::AgentReport};
+use lightsout_localcloud::{Boot, Machine, Machines, ci::demo::DemoMachine, fleet::AgentReport, machine::Ran};
 use rustix::process::geteuid;
 use tokio::{net::UnixListener, process::Child, sync::watch, task::AbortHandle};
 
 use self::engine_proxy::EngineProxy;
 pub(crate) use self::power_switch::{MACHINE_OFF, machine_off};
+use self::shell::Shell;
 use super::{
     agent_settings::{self, OwnSettings},
     ended_logs::EndedLogs,
@@ -71,6 +73,7 @@ struct ProcessMachine {
     config: Arc<FleetConfig>,
     scope: ProcessScope,
     dir: PathBuf,
+    shell: Shell,
     agent: Arc<Mutex<Option<ProcessHandle>>>,
     /// It is ending: the agent is not started again.
     ending: watch::Sender<bool>,
@@ -101,11 +104,13 @@ impl ProcessMachine {
         let settings = agent_settings::agent(&config, &boot.aws, &described, &own_settings(&config, &dir), handed_on);
         fs::write(dir.join("agent.toml"), settings)?;
         let switch = power_switch::bind(&dir)?;
+        let shell = Shell::install(&config, &dir, &scope, boot)?;
         let agent = Arc::default();
         let mut machine = Self {
             config,
             scope,
             dir,
+            shell,
             agent,
             ending: watch::Sender::new(false),
             switched_off: watch::Sender::new(false),
@@ -202,6 +207,10 @@ impl Machine for ProcessMachine {
 
     fn power_off(&self) -> BoxFuture<'static, ()> {
         Box::pin(self.shut_down())
+    }
+
+    fn run(&self, script: &str) -> BoxFuture<'static, io::Result<Ran>> {
+        self.shell.run(script)
     }
 
     fn crash_agent(&self) -> io::Result<()> {

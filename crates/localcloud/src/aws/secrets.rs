@@ -179,7 +179,8 @@ fn ciphertext(value: &str) -> String {
     STANDARD.encode(blob)
 }
 
-fn seconds(at: Timestamp) -> f64 {
+/// A time as both services send it.
+pub(crate) fn seconds(at: Timestamp) -> f64 {
     std::time::Duration::from_millis(u64::try_from(at.0).unwrap_or(0)).as_secs_f64()
 }
 

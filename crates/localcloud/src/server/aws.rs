@@ -1,6 +1,6 @@
 //! The AWS APIs: who calls what over which protocol, and the errors that come before the service itself.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::body::Body;
 
@@ -11,15 +11,19 @@ use super::{
     injection::with_faults,
 };
 use crate::{
-    aws::{objects, query, secrets},
+    aws::{
+        commands::{Commands, Online, Run},
+        objects, query, secrets,
+    },
     faults::{Call, Target},
     http::{self, Request, Response},
+    machine::Machine,
     refusal::Refusal,
     state::{FleetState, Shared},
     time::Timestamp,
 };
 
-pub(super) async fn answer(shared: &Shared, request: Request) -> Result<hyper::Response<Body>, Cut> {
+pub(super) async fn answer(shared: &Arc<Shared>, request: Request) -> Result<hyper::Response<Body>, Cut> {
     let Some(protocol) = Protocol::of(&request) else {
         return Ok(response(Response::new(404, "text/plain", "nothing is here: this is lightsout's localcloud\n")));
     };
@@ -34,10 +38,36 @@ pub(super) async fn answer(shared: &Shared, request: Request) -> Result<hyper::R
     let carry_out = || match &caller {
         Caller::Expired(_) => protocol.refuse(Refusal::Expired),
         Caller::Instance(_) | Caller::Operator(_) => {
-            shared.update(|state, now| protocol.call(&request, &caller, state, now))
+            let (answer, runs) = shared.update(|state, now| {
+                let answer = protocol.call(&request, &caller, state, now);
+                let runs = state.commands.take_runs().into_iter();
+                let on = |run: &Run| state.hosts.get(&run.instance).and_then(|host| host.machine.clone());
+                (answer, runs.map(|run| (on(&run), run)).collect::<Vec<_>>())
+            });
+            for (machine, run) in runs {
+                tokio::spawn(carry_out_on(machine, run, Arc::clone(shared)));
+            }
+            answer
         }
     };
     with_faults(shared, call, |why| protocol.refuse(why), carry_out).await
+}
+
+/// Has a machine run what was sent to it.
+async fn carry_out_on(machine: Option<Arc<dyn Machine>>, run: Run, shared: Arc<Shared>) {
+    let running = machine.map(|machine| machine.run(&run.script));
+    let came_of_it = match running {
+        Some(running) => running.await.map_err(|error| error.to_string()),
+        None => Err("the machine is off".to_owned()),
+    };
+    shared.update(|state, now| state.commands.ended(&run, came_of_it, now));
+}
+
+/// The machines that take commands.
+fn online(state: &FleetState) -> Online {
+    let on = state.hosts.iter().filter(|(_, host)| host.machine.is_some());
+    let tags = |id: &str| state.cloud.instance(id).map(|instance| instance.tags.clone()).unwrap_or_default();
+    on.map(|(id, _)| (id.clone(), tags(id))).collect()
 }
 
 /// Who signed a call. An emulator lets strangers in; they count as operators.
@@ -124,6 +154,11 @@ impl Protocol {
             Self::Json(target) if target.starts_with("Logs_") => {
                 state.logs.handle(target, request, now).header("x-amzn-requestid", request_id(now))
             }
+            Self::Json(target) if Commands::is_for(target) => {
+                let online = online(state);
+                let answer = state.commands.handle(target, request, &online, now);
+                answer.header("x-amzn-requestid", request_id(now))
+            }
             Self::Json(target) => state.secrets.handle(target, request).header("x-amzn-requestid", request_id(now)),
             Self::Objects(_) => state.objects.handle(request).header("x-amz-request-id", request_id(now)),
             Self::Query(form) => {
@@ -136,6 +171,10 @@ impl Protocol {
     fn refuse(&self, why: Refusal) -> Response {
         match self {
             Self::Json(_) => match why {
+                Refusal::Status(403) => {
+                    let message = "User is not authorized to perform this operation";
+                    secrets::fault(400, "AccessDeniedException", message)
+                }
                 Refusal::Status(status) if status < 500 => secrets::fault(status, "InvalidRequestException", ""),
                 Refusal::Status(status) => {
                     secrets::fault(status, "InternalServerError", "An error occurred on the server side.")

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lightsout_localcloud::{
     FleetEvent, NewJobs, Snapshot, aws::model::CloudOptions, ci::gitlab::system_id, fleet::JobState,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::support::{Bed, Options};
 
@@ -172,7 +172,7 @@ async fn faults_are_put_in_and_cleared() {
         let answer = bed.try_call("GET", "/api/v4/groups/lightsout/projects", &token, "").await;
         assert_eq!(answer.is_err(), broken, "{effect}: {answer:?}");
         if let Ok(answer) = answer {
-            assert!(serde_json::from_slice::<serde_json::Value>(&answer.body).is_err(), "{}", answer.text());
+            assert!(serde_json::from_slice::<Value>(&answer.body).is_err(), "{}", answer.text());
         }
         assert_eq!(bed.control("DELETE", "faults", &json!(null)).await.json(), json!({"faults": []}));
         assert_eq!(bed.call("GET", "/api/v4/groups/lightsout/projects", &token, "").await.status, 200);
@@ -304,4 +304,39 @@ async fn too_long_a_body_is_refused() {
 fn the_runner_of_an_instance_has_a_name_of_its_own() {
     assert_ne!(system_id("i-1"), system_id("i-2"));
     assert_eq!(system_id("i-1").len(), 14);
+}
+
+#[tokio::test]
+async fn a_command_is_run_by_the_machine_that_it_was_sent_to() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 1).await;
+    let id = bed.in_service("ci", 1).await.remove(0);
+    let call = async |action: &str, body: Value| {
+        let target = format!("AmazonSSM.{action}");
+        bed.call("POST", "/", &[("x-amz-target", &target)], &body.to_string()).await
+    };
+    let known = call("DescribeInstanceInformation", json!({})).await.json();
+    assert_eq!(known["InstanceInformationList"][0]["InstanceId"], id.as_str(), "{known}");
+    let to = |id: &str| json!({"DocumentName": "AWS-RunShellScript", "InstanceIds": [id], "Parameters": {"commands": ["a", "b"]}});
+    let sent = call("SendCommand", to(&id)).await.json();
+    let asked = json!({"CommandId": sent["Command"]["CommandId"], "InstanceId": id});
+    let ended = loop {
+        let look = call("GetCommandInvocation", asked.clone()).await.json();
+        if look["Status"] != "InProgress" {
+            break look;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(
+        (&ended["Status"], &ended["StandardOutputContent"]),
+        (&json!("Success"), &json!(format!("{id} ran a\nb")))
+    );
+
+    let denied = json!({"target": "aws", "action": "SendCommand", "effect": {"status": {"code": 403}}, "count": 1});
+    assert_eq!(bed.control("POST", "faults", &denied).await.status, 200);
+    assert_eq!(call("SendCommand", to(&id)).await.json()["__type"], "AccessDeniedException");
+    bed.machines.switch_off(&id);
+    bed.until("its end", |fleet| fleet.instances.iter().any(|one| one.id == id && one.ended_ms.is_some())).await;
+    assert_eq!(call("SendCommand", to(&id)).await.json()["__type"], "InvalidInstanceId");
+    bed.down().await;
 }

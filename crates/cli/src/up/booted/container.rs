@@ -4,8 +4,10 @@ use std::{io, time::Duration};
 
 use bollard::{
     Docker, body_full,
+    container::LogOutput,
     errors::Error,
-    models::{ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, Mount, MountType},
+    exec::{StartExecOptions, StartExecResults},
+    models::{ContainerCreateBody, ExecConfig, HostConfig, HostConfigCgroupnsModeEnum, Mount, MountType},
     query_parameters::{
         CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, StartContainerOptions,
         StopContainerOptions, UploadToContainerOptions, WaitContainerOptions,
@@ -13,7 +15,7 @@ use bollard::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
-use lightsout_localcloud::Boot;
+use lightsout_localcloud::{Boot, machine::Ran};
 
 use super::{files::LOGS, image::MachineImage, log_dir};
 use crate::{
@@ -130,6 +132,33 @@ pub(crate) async fn until_off(docker: &Docker, name: &str) {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// Runs a script in it, as root.
+pub(crate) async fn run(docker: &Docker, name: &str, script: &str) -> io::Result<Ran> {
+    let config = ExecConfig {
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(["/bin/sh", "-c", script].map(str::to_owned).to_vec()),
+        ..ExecConfig::default()
+    };
+    let exec = docker.create_exec(name, config).await.map_err(io::Error::other)?.id;
+    let mut ran = Ran::default();
+    if let StartExecResults::Attached { mut output, .. } =
+        docker.start_exec(&exec, None::<StartExecOptions>).await.map_err(io::Error::other)?
+    {
+        while let Some(piece) = output.try_next().await.map_err(io::Error::other)? {
+            match piece {
+                LogOutput::StdErr { message } => ran.err.push_str(&String::from_utf8_lossy(&message)),
+                LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {
+                    ran.out.push_str(&String::from_utf8_lossy(&message));
+                }
+            }
+        }
+    }
+    let ended = docker.inspect_exec(&exec).await.map_err(io::Error::other)?.exit_code;
+    ran.code = ended.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
+    Ok(ran)
 }
 
 /// A file of it, whether it is on or off.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use lightsout_localcloud::{Boot, Machine, Machines};
+use lightsout_localcloud::{Boot, Machine, Machines, machine::Ran};
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -86,6 +86,11 @@ impl Machine for Handle {
     fn power_off(&self) -> BoxFuture<'static, ()> {
         let fake = Arc::clone(&self.0);
         Box::pin(async move { fake.running.store(false, Ordering::SeqCst) })
+    }
+
+    fn run(&self, script: &str) -> BoxFuture<'static, io::Result<Ran>> {
+        let out = format!("{} ran {script}", self.0.boot.id);
+        Box::pin(async move { Ok(Ran { code: 0, out, err: String::new() }) })
     }
 
     fn crash_agent(&self) -> io::Result<()> {
