@@ -112,6 +112,7 @@ impl Effects {
                 Ok(None) => HostResult::Runner(Ok(None)),
                 Err(why) => HostResult::Runner(Err(why)),
             },
+            HostEffect::LookForRoom => HostResult::Shortage(self.space.look().await),
             HostEffect::MakeRoom => HostResult::Room(self.space.make_room().await),
             HostEffect::StartRunner { stop_signal } => {
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());

@@ -171,6 +171,7 @@ fn log(platform: &str, request: AgentRequest, outcome: &Outcome) {
         ),
         Outcome::Denied(why) => tracing::error!(?request, why, "refused"),
         Outcome::Failed(why) | Outcome::Rejected(why) => tracing::warn!(?request, why, "failed"),
+        Outcome::Short(what) => tracing::warn!(?request, "too little room for a job: {what}"),
         Outcome::Registered => tracing::info!(platform, "the runner is registered and runs"),
         Outcome::Done
         | Outcome::Unneeded

@@ -99,6 +99,12 @@ impl Space {
         });
     }
 
+    /// What there is too little of now, as far as that can be told in time.
+    pub(crate) async fn look(self: &Arc<Self>) -> Option<String> {
+        let _ = timeout(LOOK, self.ask_engine()).await;
+        self.shortage().await.flatten()
+    }
+
     /// What there is too little of, if anything; `None` when that could not be told in time.
     async fn shortage(self: &Arc<Self>) -> Option<Option<String>> {
         let space = Arc::clone(self);

@@ -105,3 +105,43 @@ fn a_disk_that_a_job_fills_takes_no_more_jobs_and_is_cleaned_after_it() {
     fleet.ok("down");
     fleet.ended().well();
 }
+
+#[test]
+fn an_instance_that_boots_full_takes_no_job_before_there_is_room() {
+    let home = Home::new();
+    let beside = home.root().to_owned();
+    let Some(disk) = SmallDisk::mount(beside.join("disk")) else {
+        eprintln!(
+            "SKIPPED an_instance_that_boots_full_takes_no_job_before_there_is_room: a file system of its own needs root"
+        );
+        return;
+    };
+    let (clean, junk) = (beside.join("clean"), disk.0.join("junk"));
+    fs::write(&junk, vec![0; 12 << 20]).unwrap();
+    program(&clean, &format!("cd {} && echo >>cleaned; [ ! -e helps ] || rm -f disk/junk", beside.display()));
+    let more = beside.join("more.toml");
+    let settings = format!(
+        "[agent]\ndisk_free = '8MiB'\ndisk_paths = ['{}']\nclean = ['{}']\n",
+        disk.0.display(),
+        clean.display()
+    );
+    fs::write(&more, settings).unwrap();
+    let arguments = "--jobs 0 --keep --max 1 --idle-timeout 60s --no-docker --launch-hook";
+    let mut fleet = home.up(&format!("--agent-settings {} {arguments}", more.display()));
+
+    // It fails on a disk that is full.
+    let argv = ["sh", "-c", &format!("test ! -e {}", junk.display())];
+    let job = fleet.post("jobs", &json!({ "argv": argv }))["ids"][0].as_u64().unwrap();
+    let first = fleet.until("an instance that stays full to be broken", |fleet| {
+        let it = living(fleet).find(|it| agent_field(it, "why") == "broken")?;
+        assert!(agent_field(it, "note").contains("agent.disk_free"), "{it:?}");
+        Some(it.id.clone())
+    });
+    assert_eq!(fs::read_to_string(beside.join("cleaned")).unwrap().lines().count(), 1, "it was tried");
+    fs::write(beside.join("helps"), "").unwrap();
+    fleet.until_ended(&first);
+    let done = fleet.until_job(job, JobState::Done);
+    assert_ne!(done.instance, Some(first), "{done:?}");
+    fleet.ok("down");
+    fleet.ended().well();
+}

@@ -17,6 +17,8 @@ pub enum Violation {
     StartedTooEarly,
     /// A runner was started before the operator's own program for this boot had succeeded.
     StartedUnprepared,
+    /// A runner was started before it was seen that there is room for its jobs.
+    StartedWithoutRoom,
     /// A runner was started before the protection held that the policy asks for.
     StartedUnprotected,
     /// One instance lowered the group's desired capacity more than once.
@@ -44,6 +46,7 @@ impl fmt::Display for Violation {
             Self::TwoRunners => "a second runner was started beside the first",
             Self::StartedTooEarly => "a runner was started before the instance was in service",
             Self::StartedUnprepared => "a runner was started before the operator's own program had succeeded",
+            Self::StartedWithoutRoom => "a runner was started before it was seen that there is room",
             Self::StartedUnprotected => "a runner was started before the instance was protected",
             Self::LoweredTwice => "one instance lowered the desired capacity twice",
             Self::LoweredUncounted => "an instance that did not count lowered the desired capacity",
@@ -99,6 +102,11 @@ impl Ledger {
     /// The same, for the operator's own program for this boot: whether it has succeeded, or there is none.
     pub fn runner_started_prepared(&mut self, prepared: bool) {
         self.check(prepared, Violation::StartedUnprepared);
+    }
+
+    /// The same; `looked` when there was room for a job at the last look, or that could not be told.
+    pub fn runner_started_with_room(&mut self, looked: bool) {
+        self.check(looked, Violation::StartedWithoutRoom);
     }
 
     /// Room is being made; `alone` when no job runs and none can come.

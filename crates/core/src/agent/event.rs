@@ -69,6 +69,8 @@ pub enum Outcome {
     Done,
     /// There was enough room already, and nothing was removed.
     Unneeded,
+    /// No runner was registered, since there is too little room for a job; of what.
+    Short(String),
     /// The runner is registered and runs.
     Registered,
     /// The platform's answer to a drain. `Empty` also when no runner runs that could take a job.
@@ -113,7 +115,7 @@ impl Outcome {
     pub(super) fn text(self) -> String {
         match self {
             Self::NoHook => "no hook of the group waits for that".into(),
-            Self::Failed(why) | Self::Rejected(why) | Self::Denied(why) | Self::Alone(why) => why,
+            Self::Failed(why) | Self::Rejected(why) | Self::Denied(why) | Self::Alone(why) | Self::Short(why) => why,
             Self::Done
             | Self::Unneeded
             | Self::Registered

@@ -88,6 +88,8 @@ pub enum HostEffect {
     },
     /// Drop the platform's token, so that it is fetched anew: it may have been rotated.
     ForgetToken,
+    /// Look whether there is room for a job.
+    LookForRoom,
     /// Make room for jobs, unless there is enough. Until that is over, whatever becomes of the agent, no runner is started and no drain is
     /// taken back.
     MakeRoom,
@@ -165,6 +167,8 @@ pub enum HostResult {
     Done(Result<(), String>),
     /// `MakeRoom`: whether anything had to be removed, or why there still is too little.
     Room(Result<bool, String>),
+    /// `LookForRoom`: of what there is too little. What cannot be told is no shortage.
+    Shortage(Option<String>),
     /// `Prepare`.
     Prepared(Prepared),
     /// `FindRunner`: the runner, if there is one.

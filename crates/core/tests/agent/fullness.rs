@@ -8,10 +8,11 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
+    cloud::Membership,
     platform::Drained,
 };
 
-use crate::rig::{EMPTY, QUIET, Rig, busy, secs};
+use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, secs};
 
 const FULL: LeaveReason = LeaveReason::Full;
 
@@ -60,6 +61,60 @@ fn a_full_disk_takes_no_more_jobs_and_room_is_made_after_the_last() {
     assert_eq!(rig.open(), [Request::MakeRoom]);
     rig.answer(Request::MakeRoom, Outcome::Done);
     back(&mut rig);
+}
+
+/// What the first look says, before there is a runner.
+fn full_at_boot() -> Outcome {
+    Outcome::Short("0 B are free in /data, less than agent.disk_free".into())
+}
+
+#[test]
+fn one_that_boots_full_takes_no_job_before_room_is_made() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::Register, full_at_boot());
+    emptied(&mut rig);
+    rig.answer(Request::MakeRoom, Outcome::Done);
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Undrain, Outcome::Relaunch);
+    rig.answer(Request::Describe, IN_SERVICE);
+    let mut again = rig.clone();
+    rig.answer(Request::Register, Outcome::Registered);
+    assert!(matches!(rig.phase(), Phase::Idle { .. }), "{:?}", rig.phase());
+    again.answer(Request::Register, full_at_boot());
+    assert_eq!(again.phase(), Phase::Draining { why: LeaveReason::Broken }, "no job has run since room was made");
+}
+
+#[test]
+fn one_that_boots_full_and_stays_so_is_broken() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::Register, full_at_boot());
+    emptied(&mut rig);
+    rig.answer(Request::MakeRoom, Outcome::Failed("nothing was left to remove".into()));
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Broken });
+    assert!(rig.lifecycle.status().note.unwrap().contains("agent.disk_free"));
+}
+
+#[test]
+fn room_is_made_while_a_launch_hook_waits_and_the_hook_with_it() {
+    let held = || Outcome::Member(Membership::Pending { waiting: true });
+    let policy = AgentPolicy { launch_hook: true, ..AgentPolicy::default() };
+    let mut rig = Rig::new(policy);
+    rig.answer(Request::Describe, held());
+    rig.answer(Request::GetReady, full_at_boot());
+    emptied(&mut rig);
+    for _ in 0..4 {
+        rig.pass(secs(60));
+        rig.answer(Request::LaunchHeartbeat, Outcome::HookFound { heartbeat: secs(60) });
+        assert_eq!(rig.open(), [Request::MakeRoom]);
+    }
+    rig.answer(Request::MakeRoom, Outcome::Done);
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Undrain, Outcome::Relaunch);
+    rig.answer(Request::Describe, held());
+    rig.answer(Request::GetReady, Outcome::Done);
+    assert_eq!(rig.open(), [Request::LetIn]);
 }
 
 #[test]

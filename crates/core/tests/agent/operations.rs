@@ -152,6 +152,7 @@ const fn secs_const(seconds: u64) -> std::time::Duration {
 fn a_runner_is_registered_noted_and_started_in_this_order() {
     let mut host = Host::registering(BY_SIGNAL, AgentPolicy::default());
     host.answer(HostEffect::FindRunner, NO_RUNNER);
+    host.answer(HostEffect::LookForRoom, HostResult::Shortage(None));
     host.answer(HostEffect::OpenPlatform, platform(PlatformAnswer::Done));
     let entry = JournalEntry { in_service: Some(host.now), ..REGISTERED };
     host.answer(HostEffect::WriteJournal(entry), DONE);
@@ -184,6 +185,7 @@ fn without_a_hook_protection_is_not_given_up_and_no_runner_starts() {
     let policy = AgentPolicy { protection: Protection::WhileBusy, ..AgentPolicy::default() };
     let mut host = Host::registering(BY_SIGNAL, policy);
     host.answer(HostEffect::FindRunner, NO_RUNNER);
+    host.answer(HostEffect::LookForRoom, HostResult::Shortage(None));
     host.answer(HostEffect::Cloud(CloudCall::FindHook), HostResult::Cloud(Ok(CloudAnswer::Hook(None))));
     assert!(matches!(host.outcome_of(Request::Register), Some(Outcome::Denied(why)) if why.contains("while-busy")));
     assert_eq!(host.open(), []);

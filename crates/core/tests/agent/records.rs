@@ -167,6 +167,7 @@ impl Story {
                 let drained = if self.activity == Activity::Quiet { Drained::Empty } else { Drained::StillBusy };
                 HostResult::Platform(Ok(PlatformAnswer::Drained(drained)))
             }
+            HostEffect::LookForRoom => HostResult::Shortage(None),
             HostEffect::MakeRoom => HostResult::Room(Ok(true)),
             HostEffect::OpenPlatform | HostEffect::Platform { .. } => HostResult::Platform(Ok(PlatformAnswer::Done)),
             HostEffect::Snapshot => HostResult::Snapshot { activity: self.activity.clone(), token_refused: false },

@@ -71,6 +71,8 @@ pub(crate) struct World {
     opened: bool,
     checked: bool,
     program: bool,
+    /// Whether it has seen that there is room for a job, or that this cannot be told, since it last started a runner.
+    roomy: bool,
     queued: u8,
     journal: JournalEntry,
     pub place: Place,
@@ -158,6 +160,7 @@ impl World {
             opened: false,
             checked: false,
             program: false,
+            roomy: false,
             queued: 0,
             journal: JournalEntry::FRESH,
             place,
@@ -296,7 +299,7 @@ impl World {
             runner.remembered = Told::No;
         }
         (self.sampled, self.exit_news, self.launch) = (None, false, false);
-        (self.opened, self.checked, self.program) = (false, false, false);
+        (self.opened, self.checked, self.program, self.roomy) = (false, false, false, false);
         let (policy, rules) = (self.policy.clone(), self.kind.rules());
         self.agent =
             Agent::begin(policy, rules, self.capabilities, self.journal, self.runner.is_some(), self.salt, self.now);

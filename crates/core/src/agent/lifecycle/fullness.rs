@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Lifecycle,
-    state::{DrainStep, Draining, State},
+    state::{BootStep, Booting, DrainStep, Draining, State},
     timers::Timer,
 };
 use crate::{
@@ -35,9 +35,21 @@ impl Lifecycle {
         self.shortage = found.map(|what| Shortage { what, looks: before.saturating_add(1).min(LOOKS) });
     }
 
+    /// No runner runs and none was registered for it: no job's own peak can have been met, and one look is enough.
+    pub(super) fn found_short(&mut self, what: String, now: Tick) {
+        self.shortage = Some(Shortage { what, looks: LOOKS });
+        self.again(now);
+    }
+
     /// Takes no more jobs where there is too little room for another.
     pub(super) fn check_shortage(&mut self, now: Tick) {
-        let serves = matches!(self.state, State::Registering { .. } | State::Serving(_) | State::Returning { .. });
+        let serves = matches!(
+            self.state,
+            State::Booting(Booting { step: BootStep::GetReady, .. })
+                | State::Registering { .. }
+                | State::Serving(_)
+                | State::Returning { .. }
+        );
         let lasting = self.shortage.as_ref().filter(|shortage| shortage.looks >= LOOKS);
         let Some(what) = lasting.map(|shortage| shortage.what.clone()) else { return };
         if !serves || self.reasons.trouble().is_some() {

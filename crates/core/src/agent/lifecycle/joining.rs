@@ -41,6 +41,7 @@ impl Lifecycle {
                 self.note = None;
                 self.boot_by(Booting { step: BootStep::LetIn, ..booting });
             }
+            BootStep::GetReady if let Outcome::Short(what) = outcome => self.found_short(what, now),
             // The group moves it on within moments: asked at once, and often.
             BootStep::LetIn if outcome == Outcome::Done => {
                 self.enter(State::Booting(Booting { step: BootStep::Look, let_in: booting.seen, ..booting }));
@@ -117,13 +118,17 @@ impl Lifecycle {
     }
 
     pub(super) fn register_answer(&mut self, outcome: Outcome, now: Tick) {
-        if outcome == Outcome::Registered {
-            self.runner.started(now);
-            self.note = None;
-            self.serve(now);
-        } else {
-            self.note(outcome.text());
-            self.again(now);
+        match outcome {
+            Outcome::Registered => {
+                self.runner.started(now);
+                self.note = None;
+                self.serve(now);
+            }
+            Outcome::Short(what) => self.found_short(what, now),
+            other => {
+                self.note(other.text());
+                self.again(now);
+            }
         }
     }
 

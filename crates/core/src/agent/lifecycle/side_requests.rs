@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::{
     Lifecycle,
-    state::{Serving, State},
+    state::{Draining, Serving, State},
     timers::Timer,
 };
 use crate::{
     agent::{
         action::Request,
         event::{Outcome, RequestId},
-        phase::Phase,
+        phase::{LeaveReason, Phase},
         policy::Protection,
     },
     cloud::ProtectionSupport,
@@ -41,6 +41,8 @@ impl Repeated {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SideRequests {
     launch_heartbeat: Repeated,
+    /// Whether the launch hook may hold the instance, as far as known.
+    launch_held: bool,
     /// The pause between two heartbeats of the launch hook.
     launch_pause: Duration,
     heartbeat: Repeated,
@@ -64,6 +66,7 @@ impl Default for SideRequests {
     fn default() -> Self {
         Self {
             launch_heartbeat: Repeated::default(),
+            launch_held: false,
             launch_pause: HEARTBEAT,
             heartbeat: Repeated::default(),
             heartbeat_pause: HEARTBEAT,
@@ -149,13 +152,13 @@ impl Lifecycle {
         let held = match self.state {
             State::Preparing { .. } => true,
             State::Booting(booting) => booting.may_be_held(),
-            State::Registering { .. }
-            | State::Serving(_)
-            | State::Returning { .. }
-            | State::Draining(_)
-            | State::Retiring(_)
-            | State::Gone => false,
+            // Room is made while the hook waits, and then it is let in.
+            State::Draining(Draining { why: LeaveReason::Full, .. }) | State::Returning { .. } => self.side.launch_held,
+            State::Registering { .. } | State::Serving(_) | State::Draining(_) | State::Retiring(_) | State::Gone => {
+                false
+            }
         };
+        self.side.launch_held = held;
         if !held || !self.policy.launch_hook {
             self.side.launch_heartbeat.due = None;
         } else if self.side.launch_heartbeat.asked.is_none() {

@@ -15,6 +15,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Find,
+    LookForRoom,
     FindHook,
     OpenPlatform,
     Check,
@@ -25,7 +26,9 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
     match (step, result) {
         // It is more than ready.
         (Step::Find, HostResult::Runner(Ok(Some(_)))) => Next::Done(Outcome::Done),
-        (Step::Find, HostResult::Runner(Ok(None))) => match cx.view.protection {
+        (Step::Find, HostResult::Runner(Ok(None))) => Next::Do(HostEffect::LookForRoom, Step::LookForRoom),
+        (Step::LookForRoom, HostResult::Shortage(Some(what))) => Next::Done(Outcome::Short(what)),
+        (Step::LookForRoom, HostResult::Shortage(None)) => match cx.view.protection {
             Protection::WhileBusy => Next::Do(HostEffect::Cloud(CloudCall::FindHook), Step::FindHook),
             Protection::Always => Next::Do(HostEffect::OpenPlatform, Step::OpenPlatform),
         },

@@ -15,6 +15,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Find,
+    LookForRoom,
     FindHook,
     OpenPlatform,
     NoteRegistered,
@@ -29,8 +30,10 @@ pub(super) fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next
             Next::Done(Outcome::Failed("the old runner is still finishing its jobs".into()))
         }
         (Step::Find, HostResult::Runner(Ok(Some(RunnerSeen { told: Told::No })))) => Next::Done(Outcome::Registered),
+        (Step::Find, HostResult::Runner(Ok(None))) => Next::Do(HostEffect::LookForRoom, Step::LookForRoom),
+        (Step::LookForRoom, HostResult::Shortage(Some(what))) => Next::Done(Outcome::Short(what)),
         // Giving up protection while idle is safe only when a hook lets the instance finish what slips in.
-        (Step::Find, HostResult::Runner(Ok(None))) => match cx.view.protection {
+        (Step::LookForRoom, HostResult::Shortage(None)) => match cx.view.protection {
             Protection::WhileBusy => Next::Do(HostEffect::Cloud(CloudCall::FindHook), Step::FindHook),
             Protection::Always => Next::Do(HostEffect::OpenPlatform, Step::OpenPlatform),
         },

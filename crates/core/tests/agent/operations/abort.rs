@@ -28,6 +28,7 @@ fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
             | HostEffect::KillRunner
             | HostEffect::Pause(_)
             | HostEffect::FindProgram
+            | HostEffect::LookForRoom
             | HostEffect::MakeRoom
             | HostEffect::OpenPlatform
             | HostEffect::ForgetToken

@@ -146,7 +146,7 @@ impl World {
     /// Whether nothing is missing but the start of the runner.
     fn ready(&self) -> bool {
         let prepared = self.policy.before_register.is_none() || self.prepared == Some(true);
-        prepared && self.opened && self.checked && self.program
+        prepared && self.opened && self.checked && self.program && self.roomy
     }
 
     /// Those that count towards the group's capacity.

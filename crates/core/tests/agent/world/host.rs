@@ -38,6 +38,7 @@ impl World {
                 self.ledger.runner_started(self.runner.is_some(), membership(self.place, self.protected), protect);
                 let prepared = self.policy.before_register.is_none() || self.prepared == Some(true);
                 self.ledger.runner_started_prepared(prepared);
+                self.ledger.runner_started_with_room(std::mem::take(&mut self.roomy));
                 assert!(std::mem::take(&mut self.launch), "started without a registration");
                 self.runner = Some(Runner::FRESH);
             }
@@ -88,6 +89,10 @@ impl World {
             HostEffect::Platform { call: PlatformCall::Register | PlatformCall::Undrain, .. } if self.cleaning => {
                 let why = "room is still being made";
                 return HostResult::Platform(Err(ExchangeError::new(ErrorKind::Unreachable, why)));
+            }
+            HostEffect::LookForRoom => {
+                self.roomy |= !self.full;
+                return HostResult::Shortage(self.full.then(|| "full".into()));
             }
             HostEffect::MakeRoom => {
                 self.ledger.makes_room(self.alone());
@@ -196,7 +201,14 @@ pub(super) fn aside(effect: HostEffect) -> bool {
 
 /// These are over in no time.
 pub(super) fn local(effect: HostEffect) -> bool {
-    matches!(effect, HostEffect::FindRunner | HostEffect::NoteTold(_) | HostEffect::Pause(_) | HostEffect::OpenPlatform)
+    matches!(
+        effect,
+        HostEffect::FindRunner
+            | HostEffect::LookForRoom
+            | HostEffect::NoteTold(_)
+            | HostEffect::Pause(_)
+            | HostEffect::OpenPlatform
+    )
 }
 
 pub(super) fn is_entry(effect: HostEffect) -> bool {
@@ -215,6 +227,7 @@ pub(super) fn failure(effect: HostEffect, cloud: CloudErrorKind, platform: Error
         }
         HostEffect::CountRequests => HostResult::Requests(Err(why.into())),
         HostEffect::MakeRoom => HostResult::Room(Err(why.into())),
+        HostEffect::LookForRoom => HostResult::Shortage(None),
         HostEffect::Snapshot => HostResult::Snapshot { activity: Activity::Unknown(why.into()), token_refused: false },
         HostEffect::Cloud(_) => HostResult::Cloud(Err(CloudError::new(cloud, why))),
         HostEffect::WriteJournal(_)

@@ -183,6 +183,7 @@ impl World {
             Move::Lose(index) => {
                 self.left.faults -= 1;
                 let (id, effect) = self.open.remove(index);
+                self.roomy |= effect == HostEffect::LookForRoom;
                 if let (HostEffect::NoteTold(told), Some(runner)) = (effect, &mut self.runner) {
                     // The disk did not take it; the host remembers it until it crashes.
                     runner.remembered = told;
@@ -193,6 +194,7 @@ impl World {
                 self.left.faults -= 1;
                 let (id, effect) = self.open.remove(index);
                 self.perform(effect);
+                self.roomy |= effect == HostEffect::LookForRoom;
                 self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
             }
             Move::Reject(index) => {
