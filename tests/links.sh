@@ -47,6 +47,9 @@ for crate in $(crates -p lightsout-core --depth 1); do
     [[ " ${allowed[*]} " == *" $crate "* ]] || fail "the core depends on $crate: does it do no I/O and read no clock? Then allow it in $0"
 done
 
+simulate=$(crates -p lightsout-simulate)
+without "the simulator" "$simulate" "${io[@]}" lightsout-cloud lightsout-io
+
 # A cloud is a folder of crates/cloud: nothing else speaks to one, not even in its tests.
 members=$(cargo tree --locked --workspace --depth 0 --prefix none --format '{p}' | awk 'NF { print $1 }' | sort -u)
 for member in $members; do

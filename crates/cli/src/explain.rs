@@ -1,17 +1,18 @@
 //! `lightsout explain`: why nothing starts, why an instance is still there or has gone, why a job waits. Here the evidence is gathered and the
 //! answer printed; the answer itself is the core's.
 
-mod files;
-mod fleet;
+use std::{process::ExitCode, time::Duration};
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 use jiff::Timestamp;
-use lightsout_core::explain::{Answer, Evidence, Question, explain};
+use lightsout_core::explain::{Answer, Question, explain};
 use serde_json::json;
 
-use crate::{duration, fleet_dir::FleetDir};
+use crate::{
+    duration,
+    evidence::{Gathered, Places},
+    fleet_dir::FleetDir,
+};
 
 /// Say why nothing starts in a pool, why an instance is still there or has gone, or why a job waits
 #[derive(clap::Args)]
@@ -32,15 +33,8 @@ pub(crate) struct Args {
     /// A pool or its group, an instance id or an unambiguous start of one, or a job
     #[arg(value_name = "POOL|INSTANCE|JOB")]
     name: String,
-    /// Read these files instead of asking the fleet that runs here; `-` is standard input
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    records: Vec<PathBuf>,
-    /// Read this group of CloudWatch Logs, with the credentials and the region of the environment
-    #[arg(long, value_name = "NAME")]
-    log_group: Option<String>,
-    /// The region of the log group [default: the environment's]
-    #[arg(long, requires = "log_group")]
-    region: Option<String>,
+    #[command(flatten)]
+    places: Places,
     /// How far back the log group is read
     #[arg(long, value_name = "SPAN", default_value = "3h", value_parser = duration::parse_duration, requires = "log_group")]
     since: Duration,
@@ -52,29 +46,9 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What was gathered.
-#[derive(Default)]
-struct Gathered {
-    evidence: Vec<Evidence>,
-    /// Lines that are none.
-    others: usize,
-}
-
 /// Answers the question.
 pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
-    let mut gathered = match (&args.log_group, args.records.is_empty()) {
-        (None, true) => fleet::gather(fleet_dir).await?,
-        (_, _) => files::gather(&args.records)?,
-    };
-    if let Some(group) = &args.log_group {
-        logged(&mut gathered, args, group, args.at.unwrap_or_else(Timestamp::now)).await?;
-    }
-    if gathered.evidence.is_empty() {
-        bail!(
-            "no record is among the {} lines that were read; `lightsout explain --help` says what may be",
-            gathered.others
-        );
-    }
+    let gathered = args.places.gather("explain", fleet_dir, args.since, args.at.unwrap_or_else(Timestamp::now)).await?;
     let question = Question::about(&args.name, &gathered.evidence)?;
     // After all was read: what a running fleet says is as young as that.
     let now = args.at.unwrap_or_else(Timestamp::now);
@@ -85,17 +59,6 @@ pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
         as_text(&question, &answer, &gathered)
     });
     Ok(if answer.is_known() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Reads a log group, from so long before `now`.
-async fn logged(gathered: &mut Gathered, args: &Args, group: &str, now: Timestamp) -> Result<()> {
-    let to_ms = now.as_millisecond();
-    let from_ms = to_ms.saturating_sub(i64::try_from(args.since.as_millis()).unwrap_or(i64::MAX));
-    let messages = lightsout_cloud::logged(args.region.clone(), group, (from_ms, to_ms)).await?;
-    for (number, message) in messages.iter().enumerate() {
-        files::read(gathered, &format!("{group} event {}", number + 1), message.as_bytes(), now);
-    }
-    Ok(())
 }
 
 fn as_text(question: &Question, answer: &Answer, gathered: &Gathered) -> String {

@@ -8,6 +8,7 @@ mod agent_report;
 mod containers;
 mod control;
 mod duration;
+mod evidence;
 mod explain;
 mod fleet_dir;
 mod iam;
@@ -16,6 +17,7 @@ mod plural;
 mod process_handle;
 mod processes;
 mod ps;
+mod simulate;
 mod up;
 
 use std::{
@@ -59,6 +61,7 @@ enum Command {
     Up(Box<up::Args>),
     Ps(ps::Args),
     Explain(explain::Args),
+    Simulate(simulate::Args),
     Iam(iam::Args),
     #[command(flatten)]
     Fleet(FleetCommand),
@@ -91,6 +94,7 @@ fn command(cli: Cli) -> ExitCode {
         Command::Up(args) => block_on(up::run(*args, fleet_dir)),
         Command::Ps(args) => block_on(ps::run(&args, &fleet_dir)),
         Command::Explain(args) => block_on(explain::run(&args, &fleet_dir)),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Iam(args) => Ok(iam::run(&args)),
         Command::Fleet(command) => block_on(control::run(command, &fleet_dir)),
     });

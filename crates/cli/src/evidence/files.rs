@@ -24,7 +24,7 @@ const WRAPPINGS: [&str; 9] =
 const DEEPEST: u8 = 4;
 
 /// Reads them all.
-pub(super) fn gather(paths: &[PathBuf]) -> Result<Gathered> {
+pub(crate) fn gather(paths: &[PathBuf]) -> Result<Gathered> {
     let mut gathered = Gathered::default();
     for path in paths {
         if path.as_os_str() == "-" {
@@ -40,7 +40,7 @@ pub(super) fn gather(paths: &[PathBuf]) -> Result<Gathered> {
 }
 
 /// Takes in a text; a status that is in it was true `at` that time.
-pub(super) fn read(gathered: &mut Gathered, source: &str, text: &[u8], at: Timestamp) {
+pub(crate) fn read(gathered: &mut Gathered, source: &str, text: &[u8], at: Timestamp) {
     let text = String::from_utf8_lossy(text);
     // What is one document, over however many lines.
     if let Ok(document) = serde_json::from_str::<Value>(&text)

@@ -1,0 +1,91 @@
+//! What was written down of a fleet, wherever it lies: files, standard input, a log group, the fleet that runs here.
+
+pub(crate) mod files;
+mod fleet;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use lightsout_core::{
+    explain::{Evidence, Said},
+    record::Record,
+};
+
+use crate::fleet_dir::FleetDir;
+
+/// Where to read.
+#[derive(clap::Args)]
+pub(crate) struct Places {
+    /// Read these files instead of asking the fleet that runs here; `-` is standard input
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    records: Vec<PathBuf>,
+    /// Read this group of CloudWatch Logs, with the credentials and the region of the environment
+    #[arg(long, value_name = "NAME")]
+    log_group: Option<String>,
+    /// The region of the log group [default: the environment's]
+    #[arg(long, requires = "log_group")]
+    region: Option<String>,
+}
+
+/// What was gathered.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) evidence: Vec<Evidence>,
+    /// Lines that are none.
+    pub(crate) others: usize,
+}
+
+impl Places {
+    /// All evidence that lies there; of a log group what is from `since` before `now`.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be read, or `command` finds no record in it.
+    pub(crate) async fn gather(
+        &self,
+        command: &str,
+        fleet_dir: &FleetDir,
+        since: Duration,
+        now: Timestamp,
+    ) -> Result<Gathered> {
+        let mut gathered = match (&self.log_group, self.records.is_empty()) {
+            (None, true) => fleet::gather(fleet_dir).await?,
+            (_, _) => files::gather(&self.records)?,
+        };
+        if let Some(group) = &self.log_group {
+            self.logged(&mut gathered, group, since, now).await?;
+        }
+        if gathered.evidence.is_empty() {
+            bail!(
+                "no record is among the {} lines that were read; `lightsout {command} --help` says what may be",
+                gathered.others
+            );
+        }
+        Ok(gathered)
+    }
+
+    /// Reads a log group, from so long before `now`.
+    async fn logged(&self, gathered: &mut Gathered, group: &str, since: Duration, now: Timestamp) -> Result<()> {
+        let to_ms = now.as_millisecond();
+        let from_ms = to_ms.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        let messages = lightsout_cloud::logged(self.region.clone(), group, (from_ms, to_ms)).await?;
+        for (number, message) in messages.iter().enumerate() {
+            files::read(gathered, &format!("{group} event {}", number + 1), message.as_bytes(), now);
+        }
+        Ok(())
+    }
+}
+
+impl Gathered {
+    /// The records among the evidence.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let record = |it: &Evidence| match &it.said {
+            Said::Decision(decision) => Some(Record::Decision((**decision).clone())),
+            Said::Departure(departure) => Some(Record::Departure((**departure).clone())),
+            Said::Incident(incident) => Some(Record::Incident((**incident).clone())),
+            Said::Status(_) | Said::Job(_) | Said::Activity(_) => None,
+        };
+        self.evidence.iter().filter_map(record).collect()
+    }
+}

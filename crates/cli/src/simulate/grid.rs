@@ -1,0 +1,114 @@
+//! The settings that are tried: each combination of what the lists name.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use lightsout_core::{agent::policy::AgentPolicy, scaling::ScalerPolicy};
+use lightsout_simulate::Ours;
+
+use super::Args;
+use crate::duration::{format_duration, parse_duration};
+
+/// The most combinations that one report has lines for.
+const MOST: usize = 1_000;
+const IDLE_TIMEOUTS: [u64; 5] = [600, 120, 300, 1_200, 1_800];
+const SPARES: [u32; 3] = [0, 1, 2];
+
+/// Settings to try, and what is different of them.
+pub(super) struct Variant {
+    pub(super) name: String,
+    pub(super) ours: Ours,
+}
+
+/// How long an instance stays without a job; `None`: for ever.
+#[derive(Clone, Copy)]
+pub(super) struct IdleTimeout(Option<Duration>);
+
+/// Each combination, the present one first.
+pub(super) fn variants(args: &Args) -> Result<Vec<Variant>> {
+    let idles = if args.idle_timeout.is_empty() {
+        IDLE_TIMEOUTS.map(|seconds| IdleTimeout(Some(Duration::from_secs(seconds)))).to_vec()
+    } else {
+        args.idle_timeout.clone()
+    };
+    let spares = if args.spare.is_empty() { SPARES.to_vec() } else { args.spare.clone() };
+    let lists = [idles.len(), spares.len(), args.slots.len(), args.tick.len(), args.webhook.len()];
+    let count = lists.iter().fold(1_usize, |product, len| product.saturating_mul(*len));
+    if count > MOST {
+        bail!("{count} combinations of settings are too many; shorten the lists to {MOST} together");
+    }
+    let mut variants = Vec::with_capacity(count);
+    for slots in &args.slots {
+        for webhook in &args.webhook {
+            for tick in &args.tick {
+                for spare in &spares {
+                    for idle in &idles {
+                        let agent = agent(*idle);
+                        let scaler = ScalerPolicy { slots: *slots, spare: *spare, ..ScalerPolicy::default() };
+                        let ours = Ours { agent, scaler, tick: *tick, webhook: *webhook, ..Ours::default() };
+                        variants.push(Variant { name: name(&ours, lists), ours });
+                    }
+                }
+            }
+        }
+    }
+    Ok(variants)
+}
+
+fn agent(idle: IdleTimeout) -> AgentPolicy {
+    let policy = AgentPolicy { idle_timeout: idle.0, ..AgentPolicy::default() };
+    // As the settings have it.
+    let confirm = idle.0.map_or(policy.confirm, |idle| policy.confirm.min(idle / 2));
+    AgentPolicy { confirm, ..policy }
+}
+
+/// What of it is not the same in all.
+fn name(ours: &Ours, [idles, spares, slots, ticks, webhooks]: [usize; 5]) -> String {
+    let idle = ours.agent.idle_timeout.map_or_else(|| "never".to_owned(), format_duration);
+    let mut parts = vec![format!("idle_timeout {idle}")];
+    let rest = [
+        (spares, format!("spare {}", ours.scaler.spare)),
+        (slots, format!("slots {}", ours.scaler.slots)),
+        (ticks, format!("tick {}", format_duration(ours.tick))),
+        (webhooks, format!("webhook {}", if ours.webhook { "on" } else { "off" })),
+    ];
+    parts.extend(rest.into_iter().filter(|(len, _)| *len > 1).map(|(_, part)| part));
+    if idles == 1 && parts.len() > 1 {
+        parts.remove(0);
+    }
+    parts.join(", ")
+}
+
+pub(super) fn idle_timeout(text: &str) -> Result<IdleTimeout, String> {
+    if text == "never" {
+        return Ok(IdleTimeout(None));
+    }
+    let span = parse_duration(text).map_err(|error| format!("{error}, or never"))?;
+    if span < Duration::from_secs(1) {
+        return Err("an instance stays for 1s at least".to_owned());
+    }
+    Ok(IdleTimeout(Some(span)))
+}
+
+pub(super) fn tick(text: &str) -> Result<Duration, String> {
+    let span = parse_duration(text).map_err(|error| error.to_string())?;
+    if span < Duration::from_secs(1) { Err("the scaler ticks once a second at most".to_owned()) } else { Ok(span) }
+}
+
+pub(super) fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on, off, or off,on for both".to_owned()),
+    }
+}
+
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1_000.0).contains(number));
+    number.ok_or_else(|| "write a number of percent, such as 2.5".to_owned())
+}
+
+pub(super) fn price(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| "write a number, such as 0.0892".to_owned())
+}
