@@ -2,8 +2,10 @@
 # `bin` (the folder of the programs) and `work` (a folder to work in) set; `name` is the container that the functions are about.
 # shellcheck shell=bash disable=SC2154
 
+# shellcheck source=tests/common.sh
+source tests/common.sh
+
 image=lightsout/systemd:1
-serve='' url=''
 
 # need PROGRAM...: the programs of ours that a test runs, below `bin`.
 need() {
@@ -57,12 +59,7 @@ systemd_is_up() {
 
 # cloud N: the embedded cloud, with N instances in the group `g`; no machine of its own is behind them.
 cloud() {
-    # An earlier one's address is not this one's.
-    rm -f "$work/url"
-    "$bin/examples/serve" >"$work/url" &
-    serve=$!
-    wait_for "the embedded cloud" test -s "$work/url"
-    url=$(<"$work/url")
+    start_cloud gitlab
     aws CreateLaunchTemplate 2016-11-15 LaunchTemplateName=t LaunchTemplateData.ImageId=ami-0123456789abcdef0 \
         LaunchTemplateData.InstanceType=c7i.large LaunchTemplateData.IamInstanceProfile.Name=lightsout-agent \
         LaunchTemplateData.MetadataOptions.InstanceMetadataTags=enabled
@@ -71,21 +68,6 @@ cloud() {
         LifecycleHookSpecificationList.member.1.LifecycleHookName=drain \
         LifecycleHookSpecificationList.member.1.LifecycleTransition=autoscaling:EC2_INSTANCE_TERMINATING
     wait_for "$1 instances" there_are "$1" InService
-}
-
-end_cloud() {
-    [[ -z $serve ]] || kill "$serve" 2>/dev/null || true
-}
-
-aws() {
-    local action=$1 version=$2 arguments=() pair
-    shift 2
-    for pair in "$@"; do arguments+=(--data-urlencode "$pair"); done
-    curl --silent --show-error --fail --output /dev/null "$url/" --data "Action=$action&Version=$version" "${arguments[@]}"
-}
-
-fleet() {
-    curl --silent --show-error --fail "$url/_lightsout/fleet"
 }
 
 # The ids of the instances in this state.
@@ -110,39 +92,4 @@ enqueue() {
 
 job_is() {
     fleet | grep -q "\"id\":$1,\"state\":\"$2\""
-}
-
-# ---- small things ----------------------------------------------------------------------------------------------------------
-
-cannot() {
-    echo "$*"
-    exit 77
-}
-
-fail() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
-
-said() {
-    echo "ok: $*"
-}
-
-# equal WANTED COMMAND...: the command prints this.
-equal() {
-    local wanted=$1 got
-    shift
-    got=$("$@") || true
-    [[ $got == "$wanted" ]] || fail "$*: wanted '$wanted', got '$got'"
-}
-
-# wait_for WHAT COMMAND...: until the command succeeds, for a minute and more, or `patience` times as long.
-wait_for() {
-    local what=$1 n
-    shift
-    for ((n = 0; n < 300 * ${patience:-1}; n++)); do
-        "$@" && return
-        sleep 0.2
-    done
-    fail "waited in vain for $what"
 }

@@ -234,7 +234,10 @@ fn exited(handle: &OwnedFd) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
 
     use super::*;
 
@@ -267,7 +270,13 @@ mod tests {
                       threading.Thread(target=lambda: time.sleep(30)).start()\n\
                       ctypes.CDLL(None).pthread_exit(None)";
         let spawned = Command::new("python3").args(["-c", script]).stdin(Stdio::null()).spawn();
-        let Ok(mut child) = spawned else { return println!("skipped: python3 is not installed") };
+        let Ok(mut child) = spawned else {
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: a_process_lives_until_its_last_thread_has_exited: python3 is not installed"
+            );
+            return;
+        };
         let state = |pid: u32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
             stat.rsplit_once(") ").unwrap().1.starts_with('Z')

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::Path,
     process::{Command, Output},
 };
@@ -65,7 +66,10 @@ fn the_agent_becomes_the_doctor_with_the_same_flags_and_exit_codes() {
 #[test]
 fn an_agent_without_the_doctor_says_where_it_looked_and_what_to_do() {
     if Path::new(INSTALLED).exists() {
-        println!("SKIPPED: {INSTALLED} is installed here");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: an_agent_without_the_doctor_says_where_it_looked_and_what_to_do: {INSTALLED} is installed here"
+        );
         return;
     }
     let home = tempfile::tempdir().unwrap();

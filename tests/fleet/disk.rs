@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -45,8 +46,9 @@ fn a_disk_that_a_job_fills_takes_no_more_jobs_and_is_cleaned_after_it() {
     let home = Home::new();
     let beside = home.root().to_owned();
     let Some(disk) = SmallDisk::mount(beside.join("disk")) else {
-        eprintln!(
-            "SKIPPED a_disk_that_a_job_fills_takes_no_more_jobs_and_is_cleaned_after_it: a file system of its own needs root"
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: a_disk_that_a_job_fills_takes_no_more_jobs_and_is_cleaned_after_it: a file system of its own takes root"
         );
         return;
     };

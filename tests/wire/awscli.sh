@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Drives a running localcloud with the vendor's own command-line client, from template to termination, refusals included.
+# Drives the embedded cloud with the vendor's own command-line client, from template to termination, refusals included.
 #
-#   tests/wire/awscli.sh URL
+#   tests/wire/awscli.sh [FOLDER]     with `examples/serve` in it; default: target/debug
 #
-# The client is installed from PyPI into ${LIGHTSOUT_VENV:-target/venv} when it is not there.
+# The client is that of ${LIGHTSOUT_VENV:-target/venv}; exits with 77 where it is not.
 set -euo pipefail
 
-url=${1:?usage: $0 URL (of a running localcloud)}
 cd "$(dirname "$0")/../.."
-venv=${LIGHTSOUT_VENV:-target/venv}
-aws=$venv/bin/aws
-if [[ ! -x $aws ]]; then
-    echo "installing awscli into $venv"
-    [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check awscli
-fi
+bin=$(realpath "${1:-target/debug}")
+# shellcheck source=tests/common.sh
+source tests/common.sh
+aws=${LIGHTSOUT_VENV:-target/venv}/bin/aws
+[[ -x $aws ]] || cannot "the AWS CLI is not installed: tests/run awscli installs it"
+work=$(mktemp -d)
+trap 'end_cloud; rm -rf "$work"' EXIT
+start_cloud gitlab
 
 export AWS_ENDPOINT_URL=$url AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1
 export AWS_ACCESS_KEY_ID=awscli AWS_SECRET_ACCESS_KEY=none AWS_MAX_ATTEMPTS=1 AWS_EC2_METADATA_DISABLED=true
@@ -22,11 +22,6 @@ export AWS_PAGER='' AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/n
 unset AWS_PROFILE AWS_SESSION_TOKEN
 group=awscli-$$
 checks=0
-
-fail() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
 
 asg() { "$aws" autoscaling "$@"; }
 ec2() { "$aws" ec2 "$@"; }
@@ -171,7 +166,7 @@ refused ValidationError 'Given start time is in the past' PutScheduledUpdateGrou
     asg put-scheduled-update-group-action "${action[@]}" --start-time 2020-01-01T00:00:00Z --min-size 1
 asg delete-scheduled-action "${action[@]}"
 equal 'no action' '[]' asg describe-scheduled-actions --query ScheduledUpdateGroupActions --output json
-asg put-scheduled-update-group-action "${action[@]}" --start-time "$(date --utc --date '+2 seconds' +%FT%TZ)" --max-size 3
+asg put-scheduled-update-group-action "${action[@]}" --start-time "$(date --utc --date '+10 seconds' +%FT%TZ)" --max-size 3
 until_equal 'its time has come' 3 asg describe-auto-scaling-groups --auto-scaling-group-names "$group" \
     --query 'AutoScalingGroups[0].MaxSize' --output text
 refused ActiveInstanceRefreshNotFound "No in progress or pending Instance Refresh found for Auto Scaling group $group" \

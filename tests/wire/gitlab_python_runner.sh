@@ -1,26 +1,20 @@
 #!/usr/bin/env bash
 # Lets a third-party runner (gitlab-python-runner, from PyPI) take a good and a bad job from localcloud's GitLab and finish them.
 #
-#   tests/wire/gitlab_python_runner.sh SERVE
+#   tests/wire/gitlab_python_runner.sh [FOLDER]     with `examples/serve` in it; default: target/debug
 #
-# SERVE is the built example `serve` of lightsout-localcloud. The runner is installed into
-# ${LIGHTSOUT_VENV:-target/venv} when it is not there; it insists on cloning a repository, so it gets a small one.
+# The runner is that of ${LIGHTSOUT_VENV:-target/venv}; exits with 77 where it is not. It insists on cloning a repository, so it gets a small one.
 set -euo pipefail
 
-serve=$(realpath "${1:?usage: $0 SERVE (the built example serve)}")
 cd "$(dirname "$0")/../.."
-venv=${LIGHTSOUT_VENV:-target/venv}
-if [[ ! -x $venv/bin/gitlab-runner.py ]]; then
-    echo "installing gitlab-python-runner into $venv"
-    [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
-    # Its last release does not work with later releases of the emulator that it runs jobs with.
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        gitlab-python-runner==14.3.20 gitlab-emulator==1.3.4
-fi
-runner=$(realpath "$venv/bin/gitlab-runner.py")
+bin=$(realpath "${1:-target/debug}")
+# shellcheck source=tests/common.sh
+source tests/common.sh
+runner=$(realpath "${LIGHTSOUT_VENV:-target/venv}/bin/gitlab-runner.py")
+[[ -x $runner ]] || cannot "gitlab-python-runner is not installed: tests/run python-runner installs it"
 
 work=$(mktemp -d)
-trap 'jobs -p | xargs --no-run-if-empty kill 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'end_cloud; rm -rf "$work"' EXIT
 
 fail() {
     echo "FAILED: $*" >&2
@@ -33,13 +27,7 @@ echo 'image: none' >"$work/repo/.gitlab-ci.yml"
 git -C "$work/repo" add .gitlab-ci.yml
 git -C "$work/repo" -c user.name=test -c user.email=test@localhost commit --quiet --message start
 
-LIGHTSOUT_REPOSITORY="file://$work/repo,$(git -C "$work/repo" rev-parse HEAD)" "$serve" >"$work/url" 2>"$work/serve.log" &
-for ((n = 0; n < 100; n++)); do
-    [[ -s $work/url ]] && break
-    sleep 0.1
-done
-url=$(cat "$work/url")
-[[ $url == http://127.0.0.1:* ]] || fail "the cloud did not start"
+start_cloud gitlab LIGHTSOUT_REPOSITORY="file://$work/repo,$(git -C "$work/repo" rev-parse HEAD)"
 
 mkdir "$work/runner"
 cat >"$work/runner/config.yml" <<YAML
@@ -63,6 +51,5 @@ job() {
 
 job 1001 'done' 'echo hello from 1001'
 job 1002 'failed' 'echo hello from 1002; exit 3'
-curl --silent --fail --output /dev/null --request POST "$url/_lightsout/down" || fail "the cloud did not end"
-wait
+control down --output /dev/null --request POST
 echo "ok: a third-party runner finished 2 jobs"

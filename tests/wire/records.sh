@@ -3,21 +3,18 @@
 #
 #   tests/wire/records.sh FILE...
 #
-# The validator is installed from PyPI into ${LIGHTSOUT_VENV:-target/venv} when it is not there. Exits with 77 when it cannot be.
+# Needs jsonschema and rfc3339-validator from PyPI, in ${LIGHTSOUT_VENV:-target/venv} or in python3. Exits with 77 where they are not.
 set -euo pipefail
 
 : "${1:?usage: $0 FILE... (with a record a line)}"
-root=$(cd "$(dirname "$0")/../.." && pwd)
-venv=${LIGHTSOUT_VENV:-$root/target/venv}
-python=$venv/bin/python
-has() { "$python" -c 'import jsonschema, rfc3339_validator' 2>/dev/null; }
-if ! has; then
-    [[ -x $python ]] || python3 -m venv "$venv" || exit 77
-    "$python" -m pip install --quiet --disable-pip-version-check jsonschema rfc3339-validator || exit 77
-    has || exit 77
-fi
+files=()
+for file; do files+=("$(realpath "$file")"); done
+cd "$(dirname "$0")/../.."
+# shellcheck source=tests/common.sh
+source tests/common.sh
+find_python jsonschema rfc3339_validator
 
-exec "$python" - "$root/docs/records.schema.json" "$@" <<'PYTHON'
+exec "$python" - docs/records.schema.json "${files[@]}" <<'PYTHON'
 import collections
 import json
 import sys

@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use lightsout_core::exchange::Text;
 
 use super::*;
@@ -214,18 +216,23 @@ fn passable() -> tempfile::TempDir {
     folder
 }
 
-fn nobody() -> Option<RunnerUser> {
+/// Not `println!`, which is shown for failed tests only.
+fn skipped(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
+}
+
+fn nobody_or_skip(test: &str) -> Option<RunnerUser> {
     let wanted = Surroundings { user: Some("nobody".into()), ..Surroundings::default() };
     let found = rustix::process::geteuid().is_root().then(|| RunnerUser::of(&wanted).ok()).flatten().flatten();
     if found.is_none() {
-        println!("skipped: it takes root and the user nobody");
+        skipped(test, "it takes root and the user nobody");
     }
     found
 }
 
 #[tokio::test]
 async fn a_job_runs_as_the_runners_user_and_reads_nothing_of_the_agents() {
-    let Some(user) = nobody() else { return };
+    let Some(user) = nobody_or_skip("a_job_runs_as_the_runners_user_and_reads_nothing_of_the_agents") else { return };
     let folder = passable();
     fs::write(folder.path().join("journal.json"), "secret").unwrap();
     fs::set_permissions(folder.path().join("journal.json"), PermissionsExt::from_mode(0o600)).unwrap();
@@ -249,9 +256,10 @@ async fn a_job_runs_as_the_runners_user_and_reads_nothing_of_the_agents() {
 async fn docker_build_works_for_a_job_only_where_the_settings_allow_it() {
     let socket = Path::new("/var/run/docker.sock");
     let answers = std::process::Command::new("docker").args(["version"]).output().is_ok_and(|it| it.status.success());
-    let Some(user) = nobody() else { return };
+    let test = "docker_build_works_for_a_job_only_where_the_settings_allow_it";
+    let Some(user) = nobody_or_skip(test) else { return };
     if !answers {
-        return println!("skipped: no Docker engine answers");
+        return skipped(test, "no Docker engine answers");
     }
     for allowed in [false, true] {
         let folder = passable();
