@@ -7,7 +7,8 @@
 //! | `GET events?since=N&follow=true` | | [`FleetEvent`](crate::FleetEvent)s after number N as JSON lines, until the end |
 //! | `GET activities` | | the groups' histories, newest first, as the vendor's own client prints them |
 //! | `POST jobs` | [`NewJobs`] | `{"ids": [..]}` |
-//! | `POST instances/ID/interrupt`, `POST instances/ID/maintenance` | `{"in_s": 120}` | `{"id", "time_ms"}` |
+//! | `POST instances/ID/interrupt` | `{"in_s": 120}` | `{"id", "time_ms"}` |
+//! | `POST instances/ID/maintenance` | `{"in_s": 120, "kind": "Redeploy"}`; the kind is for Azure | `{"id", "time_ms"}` |
 //! | `POST instances/ID/rebalance`, `POST instances/ID/crash` | | `{"id"}` |
 //! | `POST groups/NAME/scale-in` | `{"by": 1}` | `{"group", "before", "desired"}` |
 //! | `POST groups/NAME/refresh` | `{"scale_in_protected": "Refresh"}` | `{"group", "refresh"}` |
@@ -34,6 +35,7 @@ use serde_json::{Value, json};
 use self::api::{Api, ApiError, conflict, optional};
 use crate::{
     aws::model::Activity,
+    azure::model::EventKind,
     ci::webhook::Webhook,
     faults::{Fault, RunnerFault, RunnerFaultHit},
     fleet::{NewJobs, Snapshot, Source},
@@ -116,28 +118,57 @@ impl Default for When {
     }
 }
 
+/// What is to happen, and when; AWS has one kind alone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Maintenance {
+    in_s: u64,
+    kind: EventKind,
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self { in_s: 120, kind: EventKind::Redeploy }
+    }
+}
+
 async fn interrupt(State(shared): Api, Path(id): Path<String>, body: bytes::Bytes) -> Result<Json<Value>, ApiError> {
     let When { in_s } = optional(&body)?;
     about(&shared, &id)?;
     shared.update(|state, now| {
         let at = now + Duration::from_secs(in_s);
-        state.cloud.interrupt(&id, at, now).map_err(conflict)?;
+        if state.azure.machine(&id).is_some() {
+            state.azure.interrupt(&id, at, now).map_err(conflict)?;
+        } else {
+            state.cloud.interrupt(&id, at, now).map_err(conflict)?;
+        }
         Ok(Json(json!({"id": id, "time_ms": at.0})))
     })
 }
 
 async fn rebalance(State(shared): Api, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     about(&shared, &id)?;
-    shared.update(|state, now| state.cloud.rebalance(&id, now)).map_err(conflict)?;
+    shared
+        .update(|state, now| {
+            if state.azure.machine(&id).is_some() {
+                return Err("Azure has no rebalance recommendation".to_owned());
+            }
+            state.cloud.rebalance(&id, now)
+        })
+        .map_err(conflict)?;
     Ok(Json(json!({"id": id})))
 }
 
 async fn maintenance(State(shared): Api, Path(id): Path<String>, body: bytes::Bytes) -> Result<Json<Value>, ApiError> {
-    let When { in_s } = optional(&body)?;
+    let Maintenance { in_s, kind } = optional(&body)?;
     about(&shared, &id)?;
     shared.update(|state, now| {
         let at = now + Duration::from_secs(in_s);
-        state.cloud.maintenance(&id, at, now).map_err(conflict)?;
+        if state.azure.machine(&id).is_some() {
+            state.azure.maintain(&id, kind, at, now).map_err(conflict)?;
+        } else {
+            state.cloud.maintenance(&id, at, now).map_err(conflict)?;
+        }
         Ok(Json(json!({"id": id, "time_ms": at.0})))
     })
 }
@@ -177,6 +208,7 @@ async fn clear_faults(State(shared): Api) -> Json<Value> {
     shared.update(|state, now| {
         state.faults.clear();
         state.cloud.fail_launches(None);
+        state.azure.fail_creations(None);
         state.cloud.stale_describes(Duration::ZERO);
         state.record(Source::Control, None, None, "faults cleared".to_owned(), now);
     });
@@ -207,8 +239,7 @@ async fn down(State(shared): Api) -> Json<Value> {
 
 /// That there is such an instance, and that it has not ended.
 fn about(shared: &Shared, id: &str) -> Result<(), ApiError> {
-    let ended = shared.read(|state, _| state.cloud.instance(id).map(|instance| instance.ended_at.is_some()));
-    match ended {
+    match shared.read(|state, _| state.has_ended(id)) {
         Some(false) => Ok(()),
         Some(true) => Err(conflict(format!("{id} has ended already"))),
         None => Err(ApiError(StatusCode::NOT_FOUND, format!("there is no instance {id}"))),

@@ -65,13 +65,13 @@ async fn machine(shared: Arc<Shared>, id: String, mut stop: watch::Receiver<bool
     let ended = shared.update(|state, now| {
         state.machine_gone(&id, now);
         match lived {
-            Ok(()) => state.cloud.powered_off(&id, now),
+            Ok(()) => state.powered_off(&id, now),
             Err(error) => {
                 tracing::warn!(instance = id, %error, "a machine does not boot");
-                state.cloud.boot_failed(&id, &error.to_string(), now);
+                state.boot_failed(&id, &error.to_string(), now);
             }
         }
-        state.cloud.instance(&id).is_none_or(|instance| instance.ended_at.is_some())
+        state.has_ended(&id).unwrap_or(true)
     });
     if ended {
         shared.machines.discard(&id);
@@ -92,7 +92,7 @@ async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) 
         tokio::select! {
             () = machine.off() => shared.update(|state, now| {
                 state.machine_gone(id, now);
-                state.cloud.powered_off(id, now);
+                state.powered_off(id, now);
             }),
             _ = stop.wait_for(|stop| *stop) => {}
         }
@@ -109,8 +109,12 @@ async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) 
 
 fn boot(shared: &Shared, id: &str, imds: String) -> Boot {
     let (group, user_data, hop_limit) = shared.read(|state, _| {
+        let group = state.group_of(id).unwrap_or_default();
+        if let Some(machine) = state.azure.machine(id) {
+            // The metadata service cannot be kept from containers by a number of hops.
+            return (group, machine.user_data.clone(), u8::MAX);
+        }
         let instance = state.cloud.instance(id);
-        let group = instance.and_then(|instance| instance.group.clone()).unwrap_or_default();
         let user_data = instance.map(|instance| instance.user_data.clone()).unwrap_or_default();
         (group, user_data, instance.map_or(1, |instance| instance.metadata.hop_limit))
     });

@@ -10,7 +10,7 @@ use crate::{aws::model::Injected, ci::contract::PlatformKind};
 pub struct Fault {
     /// Who has it.
     pub target: Target,
-    /// Only this action (AWS), route (platform, such as `POST /jobs/request` or `jobs/request`) or path (metadata service,
+    /// Only this action (AWS), operation (Azure, such as `VirtualMachineScaleSets_Update`), route (platform, such as `POST /jobs/request` or `jobs/request`) or path (metadata service,
     /// such as `spot/instance-action`); all of them when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
@@ -42,11 +42,13 @@ pub(crate) struct ActiveFault {
 pub enum Target {
     /// The AWS APIs.
     Aws,
+    /// Azure's: Resource Manager, Key Vault, login.
+    Azure,
     /// The CI platform's API; by the name of a platform too.
     Platform,
     /// The instances' metadata services.
     Imds,
-    /// The cloud behind the AWS APIs, for `stale-describes` and `launch-failures`.
+    /// The clouds behind the APIs, for `stale-describes` and `launch-failures`.
     Cloud,
     /// The built-in runners, for what the vendors' own do at the worst moment.
     Runner,
@@ -58,12 +60,13 @@ impl TryFrom<String> for Target {
     fn try_from(name: String) -> Result<Self, String> {
         match name.as_str() {
             "aws" => Ok(Self::Aws),
+            "azure" => Ok(Self::Azure),
             "imds" => Ok(Self::Imds),
             "cloud" => Ok(Self::Cloud),
             "runner" => Ok(Self::Runner),
             "platform" => Ok(Self::Platform),
             _ if name.parse::<PlatformKind>().is_ok() => Ok(Self::Platform),
-            _ => Err(format!("target is {name:?}: it is one of aws, platform, imds, cloud, runner")),
+            _ => Err(format!("target is {name:?}: it is one of aws, azure, platform, imds, cloud, runner")),
         }
     }
 }
@@ -308,8 +311,10 @@ impl Fault {
                 let runners = "cancel-request, patient-abort, rewrite-environment and leave-child";
                 return Err(format!("{runners} go with the target runner, and it takes nothing else"));
             }
-            (FaultEffect::Expire, Target::Platform) => return Err("expire is for the targets aws and imds".into()),
-            (_, Target::Aws | Target::Platform | Target::Imds | Target::Runner) => {}
+            (FaultEffect::Expire, Target::Platform) => {
+                return Err("expire is for the targets aws, azure and imds".into());
+            }
+            (_, Target::Aws | Target::Azure | Target::Platform | Target::Imds | Target::Runner) => {}
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ pub struct Snapshot {
     pub at_ms: i64,
     /// The number of the newest event of the timeline that it includes.
     pub seq: u64,
-    /// The Auto Scaling groups, by name.
+    /// The Auto Scaling groups, by name, and then Azure's scale sets.
     pub groups: Vec<GroupView>,
     /// Every instance ever launched, oldest first; those that ended stay.
     pub instances: Vec<InstanceView>,
@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub counters: Counters,
 }
 
-/// One Auto Scaling group.
+/// One Auto Scaling group or scale set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupView {
     /// Its name.
@@ -45,7 +45,8 @@ pub struct InstanceView {
     pub id: String,
     /// Its group, when it belongs to one.
     pub group: Option<String>,
-    /// The lifecycle state in Auto Scaling's words, such as `Pending`, `InService`, `Terminating:Wait`, `Terminated`.
+    /// The lifecycle state in Auto Scaling's words, such as `Pending`, `InService`, `Terminating:Wait`, `Terminated`; on
+    /// Azure `Creating`, `Running`, `Stopped`, `Deallocated`, `Deleting`, `Deleted` and the like.
     pub state: String,
     /// The state that it is moving to, as its metadata service says.
     pub target_state: Option<String>,
@@ -158,6 +159,9 @@ pub struct QueueView {
 pub struct Counters {
     /// AWS API calls: action, then who called (`instance`, the access key id of another caller, or `unsigned`).
     pub aws: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Calls of Azure's APIs: operation, then who called (`instance`, `operator`, or `unauthenticated`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub azure: BTreeMap<String, BTreeMap<String, u64>>,
     /// Requests to the metadata service, by instance.
     pub imds: BTreeMap<String, u64>,
     /// Requests to the CI platform's API, by route.

@@ -12,6 +12,7 @@ use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 
 use crate::{
     aws::{commands::Commands, logs::Logs, model::Cloud, objects::Objects, secrets::Secrets},
+    azure::{identity::Tokens, model::Azure, vault::Vault},
     ci::{Ci, webhook::Webhook},
     driver,
     faults::{Fault, Faults},
@@ -45,13 +46,16 @@ impl LocalCloud {
     pub async fn start(options: LocalCloudOptions, machines: Arc<dyn Machines>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let LocalCloudOptions { cloud, port: _, platform, lost_after, webhook, secrets } = options;
+        let LocalCloudOptions { cloud, azure, port: _, platform, lost_after, webhook, secrets } = options;
         let ci = Ci::new(platform.open(), url.clone(), lost_after, webhook);
         let (region, account) = (cloud.region.clone(), cloud.account.clone());
         let since = Timestamp(jiff::Timestamp::now().as_millisecond());
         let state = FleetState {
             faults: Faults::new(cloud.seed),
             ci,
+            tokens: Tokens::new(azure.seed),
+            vault: Vault::new(&secrets, &azure.tenant, since),
+            azure: Azure::new(azure),
             secrets: Secrets::new(secrets, &region, &account, since),
             commands: Commands::default(),
             logs: Logs::new(&region, &account),

@@ -4,14 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     aws::model::CloudOptions,
+    azure::model::AzureOptions,
     ci::{contract::PlatformOptions, webhook::Webhook},
 };
 
 /// What a [`LocalCloud`](crate::LocalCloud) starts with.
 #[derive(Clone, Debug, Default)]
 pub struct LocalCloudOptions {
-    /// How the cloud behaves.
+    /// How AWS behaves.
     pub cloud: CloudOptions,
+    /// How Azure behaves, which is there beside it.
+    pub azure: AzureOptions,
     /// The port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// The CI platform that the fleet uses, and what it holds.
@@ -21,6 +24,7 @@ pub struct LocalCloudOptions {
     pub lost_after: Option<Duration>,
     /// Where the platform posts its job events.
     pub webhook: Option<Webhook>,
-    /// Parameters of SSM and secrets of Secrets Manager, by name.
+    /// Parameters of SSM and secrets of Secrets Manager, by name; of Key Vault, with dashes in the place of what its names
+    /// cannot have.
     pub secrets: BTreeMap<String, String>,
 }

@@ -1,5 +1,7 @@
 //! Puts the [`Snapshot`] together.
 
+mod azure;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
@@ -31,9 +33,11 @@ pub(crate) fn take(shared: &Shared) -> Snapshot {
         let mut instances: Vec<_> = state
             .cloud
             .instances()
-            .map(|instance| {
-                let last_report = state.hosts.get(&instance.id).and_then(|host| host.last_report.clone());
-                InstanceView { agent: last_report, ..view(instance, running.remove(instance.id.as_str())) }
+            .map(view)
+            .chain(state.azure.machines.values().map(|machine| azure::view(&state.azure, machine)))
+            .map(|view| {
+                let agent = state.hosts.get(&view.id).and_then(|host| host.last_report.clone());
+                InstanceView { agent, jobs: running.remove(view.id.as_str()).unwrap_or_default(), ..view }
             })
             .collect();
         instances.sort_by(|a, b| (a.launched_ms, &a.id).cmp(&(b.launched_ms, &b.id)));
@@ -70,10 +74,10 @@ fn groups(state: &FleetState) -> Vec<GroupView> {
             in_service: u32::try_from(in_service).unwrap_or(u32::MAX),
         }
     });
-    groups.collect()
+    groups.chain(azure::groups(&state.azure)).collect()
 }
 
-fn view(instance: &Instance, jobs: Option<Vec<u64>>) -> InstanceView {
+fn view(instance: &Instance) -> InstanceView {
     InstanceView {
         id: instance.id.clone(),
         group: instance.group.clone(),
@@ -89,7 +93,7 @@ fn view(instance: &Instance, jobs: Option<Vec<u64>>) -> InstanceView {
             .spot_notice
             .map(|notice| NoticeView { action: notice.action.to_owned(), time_ms: notice.time.0 }),
         rebalance_ms: instance.rebalance.map(|at| at.0),
-        jobs: jobs.unwrap_or_default(),
+        jobs: Vec::new(),
         agent: None,
     }
 }

@@ -1,5 +1,7 @@
 //! The state that every part of the shell shares, behind one lock, and the clock.
 
+mod instances;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,14 +14,16 @@ use crate::{
     aws::commands::Commands,
     aws::logs::Logs,
     aws::metadata::Metadata,
-    aws::model::{Cloud, Effect},
+    aws::model::Cloud,
     aws::objects::Objects,
     aws::secrets::Secrets,
+    azure::{identity::Tokens, model::Azure, vault::Vault},
     ci::{
         Ci,
         jobs::{Cause, JobEvent, JobEventKind, JobLoss, JobOutcome},
         webhook::WebhookDelivery,
     },
+    effect::Effect,
     faults::{Fault, FaultEffect, Faults},
     fleet::{AgentReport, Counters, FleetEvent, Source},
     machine::{Machine, Machines},
@@ -74,6 +78,9 @@ pub(crate) struct Launch {
 /// Everything that changes.
 pub(crate) struct FleetState {
     pub cloud: Cloud,
+    pub azure: Azure,
+    pub tokens: Tokens,
+    pub vault: Vault,
     pub ci: Ci,
     pub secrets: Secrets,
     pub commands: Commands,
@@ -152,10 +159,11 @@ impl Shared {
         let mut state = self.lock();
         let now = self.clock.now();
         state.cloud.advance(now);
+        state.azure.advance(now);
         state.ci.advance(now);
         self.dispatch(&mut state, now);
-        let next = state.cloud.next_timer().into_iter().chain(state.ci.next_timer()).min();
-        next.map(|at| at.since(now))
+        let timers = [state.cloud.next_timer(), state.azure.next_timer(), state.ci.next_timer()];
+        timers.into_iter().flatten().min().map(|at| at.since(now))
     }
 
     /// Ends every machine that is left and launches no more.
@@ -174,9 +182,10 @@ impl Shared {
     }
 
     fn dispatch(&self, state: &mut FleetState, now: Timestamp) {
-        let injected = state.cloud.take_injected();
+        let mut injected = state.cloud.take_injected();
+        injected.failed_launches += state.azure.take_failed_creations();
         state.faults.count(injected);
-        while let Some(effect) = state.cloud.poll_effect() {
+        while let Some(effect) = state.cloud.poll_effect().or_else(|| state.azure.poll_effect()) {
             match effect {
                 Effect::Launch { id } => {
                     let (stop, stopped) = watch::channel(*self.run_state.borrow() != RunState::Running);
@@ -236,6 +245,7 @@ impl FleetState {
         if let FaultEffect::StaleDescribes { ms } = fault.effect {
             self.cloud.stale_describes(Duration::from_millis(ms));
         } else if let FaultEffect::LaunchFailures { message } = fault.effect {
+            self.azure.fail_creations(Some(message.clone()));
             self.cloud.fail_launches(Some(message));
         }
         self.record(Source::Control, None, None, what, now);
@@ -251,7 +261,7 @@ impl FleetState {
         what: String,
         now: Timestamp,
     ) {
-        let group = instance.and_then(|id| self.cloud.instance(id)).and_then(|instance| instance.group.clone());
+        let group = instance.and_then(|id| self.group_of(id));
         let instance = instance.map(str::to_owned);
         self.timeline.push(FleetEvent { seq: 0, at_ms: now.0, source, group, instance, job, what });
     }
@@ -300,8 +310,11 @@ impl FleetState {
     }
 
     fn has_spot_notice(&self, instance: Option<&str>) -> bool {
-        let instance = instance.and_then(|id| self.cloud.instance(id));
-        instance.is_some_and(|instance| instance.spot_notice.is_some())
+        let noticed = |id: &str| {
+            let spot = self.cloud.instance(id).is_some_and(|instance| instance.spot_notice.is_some());
+            spot || self.azure.machine(id).is_some_and(|machine| machine.evicted_at.is_some())
+        };
+        instance.is_some_and(noticed)
     }
 
     fn record_job_event(&mut self, job_event: &JobEvent, now: Timestamp) {

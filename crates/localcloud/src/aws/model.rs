@@ -13,7 +13,6 @@ mod launch;
 mod lifecycle_hooks;
 mod members;
 mod power;
-mod random;
 mod reconcile;
 mod recurrence;
 mod refresh;
@@ -26,7 +25,6 @@ mod warm_pool;
 
 use std::{cell::Cell, collections::VecDeque, time::Duration};
 
-use self::random::Random;
 pub use self::{
     activity::{Activity, ActivityId, ActivityStatus},
     group::{
@@ -42,7 +40,8 @@ pub use self::{
 pub(crate) use self::{inventory::Inventory, launch::offers, lifecycle_hooks::LifecycleActionKey};
 
 use self::inventory::InventoryHistory;
-use crate::time::Timestamp;
+pub use crate::effect::{Effect, Happening};
+use crate::{random::Random, time::Timestamp};
 
 /// How the cloud behaves.
 #[derive(Clone, Debug)]
@@ -78,48 +77,6 @@ impl Default for CloudOptions {
             launch_retry: Duration::from_secs(15),
         }
     }
-}
-
-/// What the surroundings of the model have to do, or may want to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Power a machine on; everything about it is in [`Cloud::instance`].
-    Launch {
-        /// Instance id.
-        id: String,
-    },
-    /// The instance is gone, and so is its disk; its machine has been off for a while.
-    Discard {
-        /// Instance id.
-        id: String,
-    },
-    /// End the machine: a clean shutdown for a moment, then hard off. Report the end with [`Cloud::powered_off`].
-    PowerOff {
-        /// Instance id.
-        id: String,
-    },
-    /// The answers of this instance's metadata service travel this many hops from now on.
-    HopLimit {
-        /// Instance id.
-        id: String,
-        /// The TTL of their packets.
-        limit: u8,
-    },
-    /// For the timeline.
-    Happened(Happening),
-}
-
-/// One line of the timeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening {
-    /// When.
-    pub at: Timestamp,
-    /// Which group, if it concerns one.
-    pub group: Option<String>,
-    /// Which instance, if it concerns one.
-    pub instance: Option<String>,
-    /// What, in a short sentence.
-    pub what: String,
 }
 
 /// How often the cloud did wrong on request.

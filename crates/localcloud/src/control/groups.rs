@@ -11,7 +11,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiError, optional};
-use crate::{aws::query, state::FleetState, time::Timestamp};
+use crate::{
+    aws::query,
+    azure::model::{Accepted, Refused},
+    state::FleetState,
+    time::Timestamp,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -25,7 +30,7 @@ impl Default for By {
     }
 }
 
-/// Lowers the desired capacity, by no more than the minimum size allows.
+/// Lowers the desired capacity, by no more than the minimum size allows; that of a scale set has no minimum.
 pub(super) async fn scale_in(
     State(shared): Api,
     Path(name): Path<String>,
@@ -33,6 +38,13 @@ pub(super) async fn scale_in(
 ) -> Result<Json<Value>, ApiError> {
     let By { by } = optional(&body)?;
     shared.update(|state, now| {
+        if let Some(set) = state.azure.scale_set(&name).cloned() {
+            let capacity = set.capacity.saturating_sub(by);
+            let body = json!({"sku": {"capacity": capacity}});
+            write(state.azure.update_set(&set.resource_group, &name, &body, None, now))?;
+            state.record_for_group(&name, format!("capacity {} -> {capacity} by an operator", set.capacity), now);
+            return Ok(Json(json!({"group": name, "before": set.capacity, "desired": capacity})));
+        }
         let bounds = state.cloud.group(&name).ok_or_else(|| no_group(&name))?.bounds;
         let desired = bounds.desired.saturating_sub(by).max(bounds.min);
         let number = desired.to_string();
@@ -50,7 +62,7 @@ pub(super) struct RefreshHow {
     scale_in_protected: Option<String>,
 }
 
-/// Starts an instance refresh.
+/// Starts an instance refresh; of a scale set a rolling upgrade.
 pub(super) async fn refresh(
     State(shared): Api,
     Path(name): Path<String>,
@@ -60,6 +72,10 @@ pub(super) async fn refresh(
     // Every instance of ours is protected: with AWS's own default, `Wait`, nothing would happen for an hour.
     let protected = how.scale_in_protected.as_deref().unwrap_or("Refresh");
     shared.update(|state, now| {
+        if state.azure.scale_set(&name).is_some() {
+            let upgrade = write(state.azure.rolling_upgrade(&name, now))?;
+            return Ok(Json(json!({"group": name, "refresh": upgrade.operation})));
+        }
         state.cloud.group(&name).ok_or_else(|| no_group(&name))?;
         let form = [("AutoScalingGroupName", name.as_str()), ("Preferences.ScaleInProtectedInstances", protected)];
         let reply = call(state, "StartInstanceRefresh", &form, now)?;
@@ -77,6 +93,10 @@ fn call(state: &mut FleetState, action: &str, form: &[(&str, &str)], now: Timest
     }
     let message = element(&reply.body, "Message").unwrap_or(&reply.body);
     Err(ApiError(StatusCode::CONFLICT, message.to_owned()))
+}
+
+fn write(written: Result<Accepted, Refused>) -> Result<Accepted, ApiError> {
+    written.map_err(|refusal| ApiError(StatusCode::CONFLICT, refusal.message))
 }
 
 fn no_group(name: &str) -> ApiError {

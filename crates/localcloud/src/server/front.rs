@@ -1,4 +1,4 @@
-//! The one listener for AWS, the CI platform and control: who is asked, and what goes wrong with the question.
+//! The one listener for AWS, Azure, the CI platform and control: who is asked, and what goes wrong with the question.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 
 use super::{
-    aws,
+    aws, azure,
     connection::{Cut, Service, read, response, unfailing},
     injection::with_faults,
 };
@@ -41,7 +41,9 @@ impl Service for Front {
             Ok(request) => request,
             Err(refusal) => return Ok(response(refusal)),
         };
-        if request.path == "/" || objects::is_for(&request) {
+        if let Some(service) = azure::Service::of(&request) {
+            azure::answer(&self.shared, service, request).await
+        } else if request.path == "/" || objects::is_for(&request) {
             aws::answer(&self.shared, request).await
         } else {
             platform(&self.shared, request).await

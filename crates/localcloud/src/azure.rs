@@ -1,0 +1,10 @@
+//! Azure as a fleet sees it: virtual machine scale sets behind the Resource Manager, what a virtual machine asks of its
+//! metadata service, its identities, and Key Vault.
+//!
+//! [`model`] is pure and knows no wire; the others stand on it, and none of them knows sockets.
+
+pub(crate) mod arm;
+pub(crate) mod identity;
+pub(crate) mod metadata;
+pub mod model;
+pub(crate) mod vault;

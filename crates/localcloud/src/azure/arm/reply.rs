@@ -1,0 +1,57 @@
+//! The shapes of answers and errors.
+
+use serde_json::{Value, json};
+
+use super::{Accepted, Azure, Refused};
+use crate::http::{Request, Response};
+
+/// The envelope of an error.
+pub(crate) fn error(status: u16, code: &str, message: &str, target: Option<&str>) -> Response {
+    let mut error = json!({"code": code, "message": message});
+    if let Some(target) = target {
+        error["target"] = json!(target);
+    }
+    Response::json(status, &json!({"error": error}))
+}
+
+/// The same for what the model refuses.
+pub(crate) fn refused(refusal: &Refused) -> Response {
+    error(refusal.status, refusal.code, &refusal.message, refusal.target)
+}
+
+/// The body of a write.
+pub(super) fn json_of(request: &Request) -> Result<Value, Refused> {
+    let body: Value = serde_json::from_slice(&request.body).map_err(|error| {
+        let message = format!("The request content was invalid and could not be deserialized: '{error}'.");
+        Refused::new(400, "InvalidRequestContent", message)
+    })?;
+    if body.is_object() {
+        return Ok(body);
+    }
+    Err(Refused::new(400, "InvalidRequestContent", "The request content is not a JSON object."))
+}
+
+/// Says where the operation that a call began is asked about.
+pub(super) fn accepted(azure: &Azure, request: &Request, response: Response, begun: &Accepted) -> Response {
+    let Some(id) = &begun.operation else { return response };
+    let options = azure.options();
+    let url = format!(
+        "{}/subscriptions/{}/providers/Microsoft.Compute/locations/{}/operations/{id}?api-version={}",
+        host(request),
+        options.subscription,
+        options.location,
+        request.query("api-version").unwrap_or_default()
+    );
+    let monitor = format!("{url}&monitor=true");
+    response.header("azure-asyncoperation", url).header("location", monitor).header("retry-after", "1")
+}
+
+/// Where this request went.
+pub(super) fn location(request: &Request) -> String {
+    let version = request.query("api-version").unwrap_or_default();
+    format!("{}{}?api-version={version}&monitor=true", host(request), request.path)
+}
+
+fn host(request: &Request) -> String {
+    format!("http://{}", request.header("host").unwrap_or("127.0.0.1"))
+}

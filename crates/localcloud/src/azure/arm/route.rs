@@ -1,0 +1,145 @@
+//! What a path and a method mean.
+
+use crate::http::Request;
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) subscription: String,
+    pub(super) place: Place,
+}
+
+/// What it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Operation { id: String },
+    Sets { group: Option<String> },
+    Set { group: String, name: String, action: Action },
+    Members { group: String, set: String },
+    Member { group: String, set: String, id: String, action: Action },
+    Machine { group: String, name: String, action: Action },
+}
+
+/// What follows the name of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    None,
+    Delete,
+    Deallocate,
+    InstanceView,
+    PowerOff,
+    Restart,
+    SimulateEviction,
+    Start,
+    Upgrade,
+}
+
+impl Action {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name.to_lowercase().as_str() {
+            "delete" => Self::Delete,
+            "deallocate" => Self::Deallocate,
+            "instanceview" => Self::InstanceView,
+            "poweroff" => Self::PowerOff,
+            "restart" => Self::Restart,
+            "simulateeviction" => Self::SimulateEviction,
+            "start" => Self::Start,
+            "osrollingupgrade" => Self::Upgrade,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether a request is one of the Resource Manager's.
+pub(crate) fn is_for(request: &Request) -> bool {
+    request.path.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("/subscriptions/"))
+}
+
+impl Route {
+    /// Names are compared without case, and kept with it.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        let segments = request.segments();
+        let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let lower: Vec<String> = segments.iter().map(|segment| segment.to_lowercase()).collect();
+        let fixed: Vec<&str> = lower.iter().map(String::as_str).collect();
+        let action = |at: usize| parts.get(at).map_or(Some(Action::None), |name| Action::of(name));
+        let group = || parts[3].to_owned();
+        let place = match fixed.as_slice() {
+            ["subscriptions", _, "providers", "microsoft.compute", "locations", _, "operations", _] => {
+                Place::Operation { id: fixed[7].to_owned() }
+            }
+            ["subscriptions", _, "providers", "microsoft.compute", "virtualmachinescalesets"] => {
+                Place::Sets { group: None }
+            }
+            ["subscriptions", _, "resourcegroups", _, "providers", "microsoft.compute", kind, rest @ ..] => {
+                match (*kind, rest) {
+                    ("virtualmachinescalesets", []) => Place::Sets { group: Some(group()) },
+                    ("virtualmachinescalesets", [_, "virtualmachines"]) => {
+                        Place::Members { group: group(), set: parts[7].to_owned() }
+                    }
+                    ("virtualmachinescalesets", [_, "virtualmachines", _] | [_, "virtualmachines", _, _]) => {
+                        Place::Member {
+                            group: group(),
+                            set: parts[7].to_owned(),
+                            id: parts[9].to_owned(),
+                            action: action(10)?,
+                        }
+                    }
+                    ("virtualmachinescalesets", [_] | [_, _]) => {
+                        Place::Set { group: group(), name: parts[7].to_owned(), action: action(8)? }
+                    }
+                    ("virtualmachines", [_] | [_, _]) => {
+                        Place::Machine { group: group(), name: parts[7].to_owned(), action: action(8)? }
+                    }
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(Self { subscription: parts[1].to_owned(), place })
+    }
+}
+
+/// The id of the operation in Azure's own description of its API, by which calls are counted and made to fail.
+pub(crate) fn operation_id(request: &Request) -> &'static str {
+    let Some(route) = Route::of(request) else { return "Unknown" };
+    let method = request.method.as_str();
+    match route.place {
+        Place::Operation { .. } => "Operations_Get",
+        Place::Sets { group: None } => "VirtualMachineScaleSets_ListAll",
+        Place::Sets { group: Some(_) } => "VirtualMachineScaleSets_List",
+        Place::Members { .. } => "VirtualMachineScaleSetVMs_List",
+        Place::Set { action, .. } => match (method, action) {
+            ("GET", Action::None) => "VirtualMachineScaleSets_Get",
+            ("PUT", Action::None) => "VirtualMachineScaleSets_CreateOrUpdate",
+            ("PATCH", Action::None) => "VirtualMachineScaleSets_Update",
+            (_, Action::InstanceView) => "VirtualMachineScaleSets_GetInstanceView",
+            (_, Action::Delete) => "VirtualMachineScaleSets_DeleteInstances",
+            (_, Action::Upgrade) => "VirtualMachineScaleSetRollingUpgrades_StartOSUpgrade",
+            _ => "Unknown",
+        },
+        Place::Member { action, .. } => match (method, action) {
+            ("GET", Action::None) => "VirtualMachineScaleSetVMs_Get",
+            ("PUT", Action::None) => "VirtualMachineScaleSetVMs_Update",
+            ("DELETE", Action::None) => "VirtualMachineScaleSetVMs_Delete",
+            (_, Action::InstanceView) => "VirtualMachineScaleSetVMs_GetInstanceView",
+            (_, Action::PowerOff) => "VirtualMachineScaleSetVMs_PowerOff",
+            (_, Action::Deallocate) => "VirtualMachineScaleSetVMs_Deallocate",
+            (_, Action::Start) => "VirtualMachineScaleSetVMs_Start",
+            (_, Action::Restart) => "VirtualMachineScaleSetVMs_Restart",
+            (_, Action::SimulateEviction) => "VirtualMachineScaleSetVMs_SimulateEviction",
+            _ => "Unknown",
+        },
+        Place::Machine { action, .. } => match (method, action) {
+            ("GET", Action::None) => "VirtualMachines_Get",
+            ("DELETE", Action::None) => "VirtualMachines_Delete",
+            (_, Action::InstanceView) => "VirtualMachines_InstanceView",
+            (_, Action::PowerOff) => "VirtualMachines_PowerOff",
+            (_, Action::Deallocate) => "VirtualMachines_Deallocate",
+            (_, Action::Start) => "VirtualMachines_Start",
+            (_, Action::Restart) => "VirtualMachines_Restart",
+            (_, Action::SimulateEviction) => "VirtualMachines_SimulateEviction",
+            _ => "Unknown",
+        },
+    }
+}
