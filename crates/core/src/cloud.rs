@@ -192,6 +192,9 @@ pub enum CloudErrorKind {
     Other,
 }
 
+/// How long the message of an error may be, in characters.
+const MESSAGE: usize = 1_000;
+
 /// A failed call to the cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CloudError {
@@ -202,9 +205,9 @@ pub struct CloudError {
 }
 
 impl CloudError {
-    /// An error of this kind.
-    pub fn new(kind: CloudErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+    /// An error of this kind. What may be a secret in the message is hidden ([`tellable`](crate::tellable)).
+    pub fn new(kind: CloudErrorKind, message: impl AsRef<str>) -> Self {
+        Self { kind, message: crate::tellable(message.as_ref(), MESSAGE) }
     }
 }
 

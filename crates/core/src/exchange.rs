@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::duration::format_duration;
+use crate::{duration::format_duration, tellable};
+
+/// How long the message of an error may be, in characters.
+const MESSAGE: usize = 1_000;
 
 /// Text that may be a secret. Its `Debug` form never shows one.
 #[derive(Clone, Debug)]
@@ -354,9 +357,9 @@ pub enum ErrorKind {
 }
 
 impl ExchangeError {
-    /// An error of this kind.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+    /// An error of this kind. What may be a secret in the message is hidden ([`tellable`]).
+    pub fn new(kind: ErrorKind, message: impl AsRef<str>) -> Self {
+        Self { kind, message: tellable(message.as_ref(), MESSAGE) }
     }
 
     /// Whether the same question may succeed later without anyone changing anything.

@@ -26,4 +26,7 @@ pub mod record;
 pub mod scaling;
 pub mod settings;
 pub mod space;
+mod tellable;
 pub mod time;
+
+pub use tellable::tellable;

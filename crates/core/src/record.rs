@@ -119,14 +119,6 @@ fn line<T: Serialize>(kind: &'static str, body: &T) -> String {
     serde_json::to_string(&Line { schema: SCHEMA, kind, body }).expect("a record has only text keys")
 }
 
-/// At most so many characters of a text, so that a record stays short.
-pub fn shortened(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,11 +167,5 @@ mod tests {
         ] {
             assert_eq!(Record::find(line), None, "{line}");
         }
-    }
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        assert_eq!(shortened("äöü", 3), "äöü");
-        assert_eq!(shortened("äöü", 2), "äö…");
     }
 }

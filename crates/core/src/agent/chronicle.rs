@@ -26,7 +26,8 @@ use crate::{
     cloud::{Membership, StandingOrder, TargetState},
     duration::format_duration,
     platform::DrainRules,
-    record::{Departure, Incident, IncidentKind, NoticeKind, NoticeSeen, Way, shortened},
+    record::{Departure, Incident, IncidentKind, NoticeKind, NoticeSeen, Way},
+    tellable,
     time::Tick,
 };
 
@@ -377,7 +378,7 @@ impl Chronicle {
             group: None,
             platform: self.life.platform.clone(),
             what,
-            detail: shortened(detail, DETAIL),
+            detail: tellable(detail, DETAIL),
             times,
         });
     }

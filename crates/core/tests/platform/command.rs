@@ -94,7 +94,7 @@ fn what_is_not_understood_is_never_zero() {
 #[test]
 fn a_queue_program_that_fails_says_why() {
     for (ended, parts) in [
-        (output(1, "5", "\n  cannot log in: \u{1b}[31mbad key\nmore"), ["status 1", "cannot log in:  [31mbad key"]),
+        (output(1, "5", "\n  cannot log in: \u{1b}[31mbad key\nmore"), ["status 1", "cannot log in: [31mbad key"]),
         (output(10, "5", ""), ["status 10", "wrote nothing"]),
         (output(None, "5", "x"), ["by a signal", "it said: x"]),
     ] {

@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use lightsout_core::record::shortened;
+use lightsout_core::tellable;
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -73,9 +73,7 @@ struct Text {
 
 impl Text {
     fn whole(self) -> String {
-        let text = format!("{}{}", self.message, self.fields);
-        let text: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        shortened(&text, CHARS)
+        tellable(&format!("{}{}", self.message, self.fields), CHARS)
     }
 }
 

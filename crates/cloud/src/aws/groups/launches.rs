@@ -1,6 +1,9 @@
 //! Launches that failed, as a group's activities tell of them.
 
-use lightsout_core::record::{FailedLaunch, LaunchTrouble, shortened};
+use lightsout_core::{
+    record::{FailedLaunch, LaunchTrouble},
+    tellable,
+};
 
 /// How a launch's entry begins (EC2 Auto Scaling User Guide, "Verify a scaling activity").
 pub(super) const LAUNCH: &str = "Launching a new EC2 instance";
@@ -41,7 +44,7 @@ pub(super) fn failed(time: String, description: &str, status: &str, message: &st
     (over && description.starts_with(LAUNCH)).then(|| FailedLaunch {
         time,
         trouble: trouble(message),
-        message: shortened(message.trim(), MESSAGE),
+        message: tellable(message.trim(), MESSAGE),
     })
 }
 

@@ -14,9 +14,8 @@ use crate::{
     },
     duration::format_duration,
     platform::{DrainBy, Drained},
-    record::{
-        Departure, IncidentKind, JobsAtEnd, NoticeKind, PhaseSpan, Proof, ProofBy, ProofStep, Versions, Way, shortened,
-    },
+    record::{Departure, IncidentKind, JobsAtEnd, NoticeKind, PhaseSpan, Proof, ProofBy, ProofStep, Versions, Way},
+    tellable,
     time::Tick,
 };
 
@@ -159,8 +158,8 @@ impl Chronicle {
             way,
             jobs: JobsAtEnd {
                 count: status.unknown.is_none().then(|| u32::try_from(status.jobs.len()).unwrap_or(u32::MAX)),
-                ids: status.jobs.iter().take(JOBS).map(|job| shortened(&job.0, 100)).collect(),
-                unknown: status.unknown.map(|why| shortened(&why, 300)),
+                ids: status.jobs.iter().take(JOBS).map(|job| tellable(&job.0, 100)).collect(),
+                unknown: status.unknown.map(|why| tellable(&why, 300)),
                 cut: self.cut,
             },
             served: status.served,
@@ -226,7 +225,7 @@ impl Chronicle {
                 .map(|seen| (seen.notice, &seen.time, &seen.at))
         };
         match why {
-            LeaveReason::Full => agent.status().note.unwrap_or_default(),
+            LeaveReason::Full => tellable(&agent.status().note.unwrap_or_default(), 600),
             LeaveReason::Idle => {
                 let span = policy.idle_timeout.map(format_duration).unwrap_or_default();
                 format!("no job for {span} (agent.idle_timeout), and the group has room")
@@ -269,7 +268,7 @@ impl Chronicle {
             },
             LeaveReason::Broken => {
                 let words = agent.trouble().map(|(_, words)| words);
-                shortened(words.unwrap_or("it cannot do its work, and what is wrong is not known"), 600)
+                tellable(words.unwrap_or("it cannot do its work, and what is wrong is not known"), 600)
             }
         }
     }
@@ -280,7 +279,7 @@ impl Leaving {
         let (proven, note) = self.judged.clone().unwrap_or((proven_now, None));
         let quiet = self.steps.iter().any(|step| step.by == ProofBy::Probes);
         let without = (!proven || !quiet)
-            .then(|| shortened(&note.unwrap_or_else(|| "the agent did not say what it went by".into()), 300));
+            .then(|| tellable(&note.unwrap_or_else(|| "the agent did not say what it went by".into()), 300));
         Proof { proven, steps: self.steps.clone(), without }
     }
 }

@@ -25,5 +25,5 @@ pub(crate) fn check_token(key: &str, what: &str, token: &SecretString, remedy: &
 
 /// What cannot be done with these settings on this instance.
 pub(crate) fn refuse<T>(why: impl Into<String>) -> Result<T, ExchangeError> {
-    Err(ExchangeError::new(ErrorKind::Refused, why))
+    Err(ExchangeError::new(ErrorKind::Refused, why.into()))
 }

@@ -1,0 +1,241 @@
+//! Foreign text as it may stand in logs, records and tags: what platforms, clouds, programs and runners say may be long, may hold control
+//! characters, and may quote what they were sent.
+
+/// What takes the place of something that may be a secret.
+const HIDDEN: &str = "***";
+/// Names whose value may be one, as they stand in headers, parameters, variables and JSON.
+const NAMES: [&str; 12] = [
+    "authorization",
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "cookie",
+    "api-key",
+    "api_key",
+    "apikey",
+    "private-key",
+    "private_key",
+    "signature",
+];
+/// How tokens begin that tell themselves apart: GitLab ("Token prefixes"), GitHub ("About authentication"), Buildkite, JSON Web Tokens.
+const PREFIXES: [&str; 15] = [
+    "glrt-",
+    "glrtr-",
+    "glpat-",
+    "gldt-",
+    "glcbt-",
+    "glptt-",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "bkua_",
+    "bkct_",
+    "eyJ",
+];
+/// The shortest text that can be a credential, in bytes.
+const CREDENTIAL: usize = 8;
+
+/// Foreign text on one line, at most so many characters of it and a mark where it goes on. Whatever looks like a secret is hidden: what follows
+/// `Authorization:`, `Bearer` or the name of a token, tokens that are known by how they begin, keys, and of each URL its user and its query.
+pub fn tellable(text: &str, most: usize) -> String {
+    let mut told = String::new();
+    let mut next = Next::Anything;
+    let words =
+        text.split(|c: char| c.is_whitespace() || c.is_control() || is_format(c)).filter(|word| !word.is_empty());
+    for word in words {
+        if !told.is_empty() {
+            told.push(' ');
+        }
+        let (shown, then) = shown(word, next);
+        told.push_str(&shown);
+        next = then;
+        // One byte a character at least: there is enough, and a mark is due.
+        if next == Next::Key || told.len() > most.saturating_mul(4) {
+            break;
+        }
+    }
+    match told.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &told[..end]),
+        None => told,
+    }
+}
+
+/// What the next word may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Anything,
+    /// A secret, if it looks like one.
+    Secret,
+    /// A secret, or how it is to be read (`Bearer`).
+    Header,
+    /// A secret, whatever it looks like.
+    Credential,
+    /// Lines of a private key.
+    Key,
+}
+
+/// Marks that turn the direction of what follows, or cannot be seen.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+fn shown(word: &str, what: Next) -> (String, Next) {
+    let bare = word.trim_matches(|c: char| c.is_ascii_punctuation()).to_ascii_lowercase();
+    let scheme = matches!(bare.as_str(), "bearer" | "basic" | "digest" | "token");
+    match what {
+        Next::Header if scheme => return (word.to_owned(), Next::Credential),
+        Next::Header | Next::Credential => return (HIDDEN.to_owned(), Next::Anything),
+        Next::Secret if is_credential(word) => return (HIDDEN.to_owned(), Next::Anything),
+        Next::Secret | Next::Anything | Next::Key => {}
+    }
+    if word.contains("-----BEGIN") {
+        return (HIDDEN.to_owned(), Next::Key);
+    }
+    if bare == "bearer" {
+        return (word.to_owned(), Next::Credential);
+    }
+    let word = without_tokens(&without_query(word));
+    match named(&word) {
+        Some((name, "")) if word.to_ascii_lowercase().contains("authorization") => (name.to_owned(), Next::Header),
+        Some((name, "")) => (name.to_owned(), Next::Secret),
+        Some((name, value)) if name.to_ascii_lowercase().contains("authorization") => {
+            let scheme = matches!(
+                value.trim_matches('"').to_ascii_lowercase().as_str(),
+                "bearer" | "basic" | "digest" | "token"
+            );
+            (format!("{name}{HIDDEN}"), if scheme { Next::Credential } else { Next::Anything })
+        }
+        Some((name, value)) if name.ends_with(['=', '"', '\'']) || is_credential(value) => {
+            (format!("{name}{HIDDEN}"), Next::Anything)
+        }
+        Some(_) | None => (word, Next::Anything),
+    }
+}
+
+/// The word up to the value of the first name that may have a secret, and that value.
+fn named(word: &str) -> Option<(&str, &str)> {
+    let lower = word.to_ascii_lowercase();
+    let end = NAMES.iter().filter_map(|name| lower.find(name).map(|at| at + name.len())).min()?;
+    let sign = end + word[end..].find([':', '='])?;
+    let quote = word[sign + 1..].chars().next().filter(|c| matches!(c, '"' | '\''));
+    Some(word.split_at(sign + 1 + quote.map_or(0, char::len_utf8)))
+}
+
+/// Whether it may be one: neither a word nor a path.
+fn is_credential(word: &str) -> bool {
+    let word = word.trim_matches(['"', '\'', ',', ';', '.']);
+    let mixed = word.contains(|c: char| c.is_ascii_lowercase()) && word[1..].contains(|c: char| c.is_ascii_uppercase());
+    word.len() >= CREDENTIAL
+        && word.is_ascii()
+        && !word.starts_with('/')
+        && (mixed || word.contains(|c: char| c.is_ascii_digit()))
+}
+
+/// A URL without its user, and whatever has parameters without them.
+fn without_query(word: &str) -> String {
+    let parameters = |at: &usize| *at > 0 && (word[*at..].contains('=') || word.contains("://"));
+    let (word, end) = match word.find('?').filter(parameters) {
+        Some(at) => (&word[..at], &word[word.trim_end_matches([':', ',', ';', ')', '"']).len().max(at)..]),
+        None => (word, ""),
+    };
+    let mut parts = word.split("://");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let host = part.find('/').unwrap_or(part.len());
+        told.push_str("://");
+        told.push_str(part[..host].rfind('@').map_or(part, |at| &part[at + 1..]));
+    }
+    told + end
+}
+
+/// Without what begins as a token does, and is as long as one.
+fn without_tokens(word: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let (mut told, mut rest) = (String::new(), word);
+    while let Some((at, prefix)) = PREFIXES.iter().filter_map(|prefix| rest.find(prefix).map(|at| (at, prefix))).min() {
+        let (before, token) = rest.split_at(at);
+        let end = token.find(|c| !is_part(c)).unwrap_or(token.len());
+        let within = before.ends_with(|c: char| c.is_ascii_alphanumeric());
+        told.push_str(before);
+        told.push_str(if within || end < prefix.len() + CREDENTIAL { &token[..end] } else { HIDDEN });
+        rest = &token[end..];
+    }
+    told + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_helps_stays() {
+        for text in [
+            "GET https://gitlab.example/api/v4/runners/verify: 403: the token is not accepted; see platform.gitlab.token",
+            "the token: it is wrong, expired or revoked",
+            "token = { file = \"/etc/lightsout/token\" }: cannot be read: Permission denied (os error 13)",
+            "arn:aws:iam::123456789012:role/runner is not authorized to perform: autoscaling:CompleteLifecycleAction",
+            "a runner authentication token begins with glrt-; is this one?",
+            "what? 1 = 2",
+        ] {
+            assert_eq!(tellable(text, 300), text);
+        }
+    }
+
+    #[test]
+    fn it_is_one_line_and_short() {
+        assert_eq!(tellable("one\r\n\ttwo\u{1b}[31m\u{202e} three\0", 300), "one two [31m three");
+        assert_eq!(tellable("äöü", 3), "äöü");
+        assert_eq!(tellable("äöü", 2), "äö…");
+        assert_eq!(tellable(&"x".repeat(1 << 20), 5), "xxxxx…");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_hidden() {
+        for (text, told) in [
+            ("Authorization: Bearer hunter2 is refused", "Authorization: Bearer *** is refused"),
+            ("\"authorization\": \"hunter2\"", "\"authorization\": ***"),
+            ("authorization=Basic hunter2", "authorization=*** ***"),
+            ("sent PRIVATE-TOKEN: s3cretvalue", "sent PRIVATE-TOKEN: ***"),
+            ("{\"token\":\"abc\",\"id\":7}", "{\"token\":\"***"),
+            ("RUNNER_TOKEN=abc in the environment", "RUNNER_TOKEN=*** in the environment"),
+            ("https://me:hunter2@ci.example/a?job_token=x#y failed", "https://ci.example/a failed"),
+            ("/jobs?scope=pending&private=x: 500", "/jobs: 500"),
+            ("no runner has glrt-t3_abcdefghij.01, sorry", "no runner has ***, sorry"),
+            ("key -----BEGIN PRIVATE KEY----- MIIE", "key ***"),
+        ] {
+            assert_eq!(tellable(text, 300), told, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_secret_is_in_what_is_told(
+            before in ".{0,40}",
+            after in ".{0,40}",
+            secret in "[a-zA-Z0-9_-]{4}[0-9][A-Z][a-z][a-zA-Z0-9_-]{9}",
+            shape in 0..8_usize,
+            most in 0..400_usize,
+        ) {
+            let around = match shape {
+                0 => format!("{before} Authorization: Bearer {secret} {after}"),
+                1 => format!("{before} authorization: {secret}\n{after}"),
+                2 => format!("{before} PRIVATE-TOKEN: {secret} {after}"),
+                3 => format!("{before} {{\"registration_token\":\"{secret}\"}} {after}"),
+                4 => format!("{before} https://host.example/path?any={secret}&more=1 {after}"),
+                5 => format!("{before} https://user:{secret}@host.example/path {after}"),
+                6 => format!("{before} glrt-{secret} {after}"),
+                _ => format!("{before} SOME_PASSWORD={secret} {after}"),
+            };
+            let told = tellable(&around, most);
+            prop_assert!(!told.contains(&secret), "{around:?}: {told:?}");
+            prop_assert!(told.chars().count() <= most + 1);
+            prop_assert!(!told.contains(char::is_control), "{told:?}");
+        }
+    }
+}
