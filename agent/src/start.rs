@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use lightsout_cloud::{Archive, HookNames, Host, Identity, NoticeIntervals, Notices, PROVIDERS, Secrets};
+use lightsout_cloud::{Archive, HookNames, Host, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets};
 use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, salt::Salt},
     cloud::{Notice, StandingOrder},
@@ -60,12 +60,12 @@ pub(crate) struct Cloud {
 impl Cloud {
     /// Finds out on which instance this runs. Metadata may need a moment after boot.
     pub(crate) async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
-        let [provider] = PROVIDERS;
+        let [provider] = INSTANCE_PROVIDERS;
         let notices: Arc<dyn Notices> = Arc::from((provider.notices)()?);
         let identity = notices.identity(settings.policy.boot_deadline).await?;
         Ok(Self {
             host: Arc::from((provider.host)(&identity, HookNames::of(settings))),
-            secrets: (provider.secrets)(Some(identity.location.clone())),
+            secrets: (provider.provider.secrets)(Some(identity.location.clone())),
             archives: provider.archives,
             notices,
             identity,

@@ -68,7 +68,7 @@ pub(crate) async fn check(
     let mut checks: FuturesUnordered<_> = pools
         .into_iter()
         .map(|pool| {
-            let describing = describing[&pool.settings.region].clone();
+            let describing = describing[&pool.settings.location()].clone();
             let shared = shared.remove(&pool.settings.name);
             Box::pin(check_pool(Rc::clone(context), pool, describing, shared))
         })

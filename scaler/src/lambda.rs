@@ -19,6 +19,8 @@ use std::{
 
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use lightsout_cloud::provider;
+use lightsout_core::settings::CloudName;
 use lightsout_io::{http::Driver, log};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -27,7 +29,7 @@ use self::{
     event::Event,
     function::{Function, Ticks},
 };
-use crate::{CLOUD, pool::TickContext, tokens::Tokens};
+use crate::{groups, pool::TickContext, tokens};
 
 /// The variable that holds the address of Lambda's runtime API, and is there in a function alone.
 pub(crate) const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
@@ -126,13 +128,12 @@ fn left(until: u64) -> Duration {
 /// Reads the settings and makes the function of them; no call but for settings that are elsewhere.
 async fn open(variables: &Variables) -> Result<Function, String> {
     let ticks = Ticks::read(variables)?;
-    let settings = settings::read(variables, CLOUD).await?;
+    let settings = settings::read(variables, provider(CloudName::Aws)).await?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let tokens = Tokens::new(|region, source| async move { (CLOUD.secrets)(region).resolve(&source).await });
     let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
-    let context = TickContext::new(driver, tokens, &settings, CLOUD.groups);
+    let context = TickContext::new(driver, tokens(), &settings, groups);
     Ok(Function::new(context, settings, ticks))
 }
 

@@ -33,10 +33,10 @@ use std::{
     rc::Rc,
 };
 
-use lightsout_cloud::{PROVIDERS, Provider};
+use lightsout_cloud::{Groups, provider};
 use lightsout_core::{
     record::Decision,
-    settings::{MetricsSettings, PoolSettings, ScalerSettings},
+    settings::{Location, MetricsSettings, PoolSettings, ScalerSettings},
 };
 use lightsout_io::{
     files,
@@ -55,8 +55,15 @@ use scheduler::Scheduler;
 use tokens::Tokens;
 use webhooks::Webhooks;
 
-/// The cloud of all pools: no setting names one yet.
-const CLOUD: &Provider = PROVIDERS[0];
+/// The groups of a location.
+fn groups(location: Location) -> Box<dyn Groups> {
+    (provider(location.cloud).groups)(location.region)
+}
+
+/// The secrets of pools, each from the cloud whose store it is in.
+fn tokens() -> Tokens {
+    Tokens::new(|region, source| async move { lightsout_cloud::resolve(region, &source).await })
+}
 
 /// Up to so many pools, `once` looks at each group a second time, and at its history, before it knows that it has to raise:
 /// a raise needs both, because it remembers nothing, and so they cost no time.
@@ -125,9 +132,8 @@ fn run(args: &Args, settings: ScalerSettings) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
-        let tokens = Tokens::new(|region, source| async move { (CLOUD.secrets)(region).resolve(&source).await });
         let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
-        let mut context = TickContext::new(driver, tokens, &settings, CLOUD.groups);
+        let mut context = TickContext::new(driver, tokens(), &settings, groups);
         let exporter = exporter(args);
         let MetricsSettings { listen, emf } = settings.metrics;
         if args.verb != Verb::Check && (emf || exporter.is_some() || (listen.is_some() && args.verb == Verb::Watch)) {

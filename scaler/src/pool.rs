@@ -20,7 +20,7 @@ use lightsout_core::{
     platform::{Demand, Queue, Reading},
     record::{Decision, Outcome, Spent, TickTrouble},
     scaling::{Capacity, Experience, Lately, Past, Plan, floor, plan},
-    settings::{PoolSettings, ScalerSettings},
+    settings::{Location, PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
 use tokio::{
@@ -32,12 +32,13 @@ pub(crate) use self::reading::{RELEASE, Unread};
 
 use self::{
     launches::Launches,
+    raising::Carried,
     reading::{MAX_POLL_AFTER, MAX_REQUESTS},
 };
 use crate::{
     memory::PoolMemory,
     meter::Meter,
-    regions::{Describing, RegionName, Regions},
+    regions::{Describing, Regions},
     tokens::Tokens,
     trouble::{Trouble, of_platform},
 };
@@ -64,9 +65,9 @@ impl TickContext {
         driver: Driver,
         tokens: Tokens,
         settings: &ScalerSettings,
-        open: impl Fn(RegionName) -> Box<dyn Groups>,
+        open: impl Fn(Location) -> Box<dyn Groups>,
     ) -> Self {
-        let names = settings.pools.iter().map(|pool| pool.region.clone()).collect();
+        let names = settings.pools.iter().map(PoolSettings::location).collect();
         Self {
             driver,
             tokens,
@@ -332,7 +333,9 @@ impl Pool {
                 }
                 decided = self.decide(&demand, &view.group, self.highest(&changes));
                 explain(record, &decided);
-                self.carry_out(context, &view.group, &decided, until, record).await?;
+                if self.carry_out(context, &view.group, &decided, until, record).await? == Carried::Outrun {
+                    return self.carry_out_again(context, &demand, until, record).await;
+                }
                 Ok::<_, Trouble>(view)
             };
             view = Box::pin(raise).await?;
@@ -348,6 +351,29 @@ impl Pool {
             }
         }
         Ok(())
+    }
+
+    /// Somebody else changed the group between the look and the raise: looks and decides anew, once.
+    async fn carry_out_again(
+        &mut self,
+        context: &TickContext,
+        demand: &Demand,
+        until: Instant,
+        record: &mut Decision,
+    ) -> Result<View, Trouble> {
+        let settings = Rc::clone(&self.settings);
+        let group = BTreeSet::from([settings.group.clone()]);
+        let view = view(context, &settings, context.regions.describe_one(settings.location(), group), until).await?;
+        self.look(&view);
+        let decided = self.decide(demand, &view.group, 0);
+        explain(record, &decided);
+        match self.carry_out(context, &view.group, &decided, until, record).await? {
+            Carried::Done => Ok(view),
+            Carried::Outrun => Err(Trouble::other(format!(
+                "the group {} was changed twice while it was to be raised; the next tick looks again",
+                settings.group
+            ))),
+        }
     }
 
     fn decide(&self, demand: &Demand, group: &GroupView, lately: u32) -> Plan {
@@ -388,10 +414,10 @@ async fn cut_off(cut: Option<Cut>) -> Trouble {
 }
 
 /// The groups of these pools, by region.
-pub(crate) fn groups_of(pools: &[Pool]) -> BTreeMap<RegionName, BTreeSet<String>> {
-    let mut groups: BTreeMap<RegionName, BTreeSet<String>> = BTreeMap::new();
+pub(crate) fn groups_of(pools: &[Pool]) -> BTreeMap<Location, BTreeSet<String>> {
+    let mut groups: BTreeMap<Location, BTreeSet<String>> = BTreeMap::new();
     for Pool { settings, .. } in pools {
-        groups.entry(settings.region.clone()).or_default().insert(settings.group.clone());
+        groups.entry(settings.location()).or_default().insert(settings.group.clone());
     }
     groups
 }
@@ -410,7 +436,7 @@ pub(crate) async fn view(
     describing: Describing,
     until: Instant,
 ) -> Result<View, Trouble> {
-    let location = || context.regions.region(&settings.region).groups.location();
+    let location = || context.regions.region(&settings.location()).groups.location();
     let views = timeout_at(until.into(), describing).await.map_err(|_| {
         context.meter.failed(&settings.name, "group", Some("timeout"));
         let span = format_duration(context.deadline);
@@ -418,10 +444,14 @@ pub(crate) async fn view(
     })?;
     let views = views.inspect_err(|error| context.meter.failed(&settings.name, "group", cloud_reason(error.kind)))?;
     match views.groups.get(&settings.group) {
-        Some(GroupView { unscalable: Some(why), .. }) => {
+        Some(Err(error)) => {
+            context.meter.failed(&settings.name, "group", cloud_reason(error.kind));
+            Err(error.clone().into())
+        }
+        Some(Ok(GroupView { unscalable: Some(why), .. })) => {
             Err(Trouble::other(format!("the group {} of {} cannot be scaled: {why}", settings.group, location())))
         }
-        Some(group) => Ok(View { group: group.clone(), at: views.at, took: views.took }),
+        Some(Ok(group)) => Ok(View { group: group.clone(), at: views.at, took: views.took }),
         None => {
             context.meter.failed(&settings.name, "group", Some("not_found"));
             let message = format!(

@@ -10,8 +10,8 @@ use futures_util::{
     FutureExt,
     future::{LocalBoxFuture, Shared},
 };
-use lightsout_cloud::{GroupView, Groups};
-use lightsout_core::cloud::CloudError;
+use lightsout_cloud::{Groups, Seen};
+use lightsout_core::{cloud::CloudError, settings::Location};
 
 use crate::slots::Slots;
 
@@ -21,11 +21,8 @@ const WRITES_AT_ONCE: usize = 16;
 /// How many histories are read for failed launches in one region at once. What is told after a tick holds no raise up.
 const HISTORIES_AT_ONCE: usize = 4;
 
-/// A region as the settings name it; `None` leaves the choice to the environment.
-pub(crate) type RegionName = Option<String>;
-
 /// All regions in which pools have groups.
-pub(crate) struct Regions(Rc<BTreeMap<RegionName, Region>>);
+pub(crate) struct Regions(Rc<BTreeMap<Location, Region>>);
 
 /// One region's groups.
 pub(crate) struct Region {
@@ -39,7 +36,7 @@ pub(crate) struct Region {
 /// What one describe said.
 #[derive(Debug)]
 pub(crate) struct Views {
-    pub(crate) groups: BTreeMap<String, GroupView>,
+    pub(crate) groups: BTreeMap<String, Seen>,
     /// When it was answered.
     pub(crate) at: Instant,
     /// How long it took.
@@ -51,8 +48,8 @@ pub(crate) type Describing = Shared<LocalBoxFuture<'static, Result<Rc<Views>, Cl
 
 impl Regions {
     /// These regions, each with the groups that `open` gives.
-    pub(crate) fn open(names: BTreeSet<RegionName>, open: impl Fn(RegionName) -> Box<dyn Groups>) -> Self {
-        let region = |name: RegionName| Region {
+    pub(crate) fn open(names: BTreeSet<Location>, open: impl Fn(Location) -> Box<dyn Groups>) -> Self {
+        let region = |name: Location| Region {
             groups: open(name),
             writes: Slots::new(WRITES_AT_ONCE),
             histories: Slots::new(HISTORIES_AT_ONCE),
@@ -61,17 +58,17 @@ impl Regions {
     }
 
     /// One of the regions that were opened.
-    pub(crate) fn region(&self, name: &RegionName) -> &Region {
+    pub(crate) fn region(&self, name: &Location) -> &Region {
         &self.0[name]
     }
 
     /// Begins one describe a region.
-    pub(crate) fn describe(&self, groups: BTreeMap<RegionName, BTreeSet<String>>) -> BTreeMap<RegionName, Describing> {
+    pub(crate) fn describe(&self, groups: BTreeMap<Location, BTreeSet<String>>) -> BTreeMap<Location, Describing> {
         groups.into_iter().map(|(name, groups)| (name.clone(), self.describe_one(name, groups))).collect()
     }
 
     /// Begins a describe of these groups of one region.
-    pub(crate) fn describe_one(&self, name: RegionName, groups: BTreeSet<String>) -> Describing {
+    pub(crate) fn describe_one(&self, name: Location, groups: BTreeSet<String>) -> Describing {
         let regions = Rc::clone(&self.0);
         let describing = async move {
             let started = Instant::now();

@@ -225,7 +225,7 @@ impl Scheduler {
         for mut pool in due {
             pool.began = Some(Instant::now());
             self.hinted.remove(&pool.settings.name);
-            let describing = describing[&pool.settings.region].clone();
+            let describing = describing[&pool.settings.location()].clone();
             self.busy.push(Box::new(pool).tick(Rc::clone(&self.context), describing, self.cut).boxed_local());
         }
     }

@@ -94,8 +94,8 @@ fn settings(pools: &[(&str, &str)]) -> ScalerSettings {
 
 fn context(settings: &ScalerSettings, groups: &FakeGroups) -> TickContext {
     let tokens = Tokens::new(|_, source| async move { panic!("nobody needs {source}") });
-    TickContext::new(Driver::new("test"), tokens, settings, |region| {
-        Box::new(groups.clone().at(&region.unwrap_or_default())) as Box<dyn Groups>
+    TickContext::new(Driver::new("test"), tokens, settings, |location| {
+        Box::new(groups.clone().at(&location.region.unwrap_or_default())) as Box<dyn Groups>
     })
 }
 

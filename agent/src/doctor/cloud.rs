@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_cloud::{DIAGNOSES, HookNames, Identity, PROVIDERS, Secrets};
+use lightsout_cloud::{DIAGNOSES, HookNames, INSTANCE_PROVIDERS, Identity, Secrets};
 use lightsout_core::doctor::{
     Facts,
     facts::{CloudFacts, MetadataFacts, Names},
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// The instance's tags that hold settings. Without metadata there are none, and that is a finding of its own.
 pub(crate) async fn tags() -> Tags {
-    let [provider] = PROVIDERS;
+    let [provider] = INSTANCE_PROVIDERS;
     match (provider.notices)() {
         Ok(notices) => settings::tags(&*notices, TAGS).await.unwrap_or_default(),
         Err(_) => Tags::new(),
@@ -28,7 +28,7 @@ pub(crate) async fn tags() -> Tags {
 
 /// Asks it, and says where secrets are to be had.
 pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secrets>) {
-    let ([provider], [diagnosis]) = (PROVIDERS, DIAGNOSES);
+    let ([provider], [diagnosis]) = (INSTANCE_PROVIDERS, DIAGNOSES);
     let lost = |why: String| {
         let metadata = MetadataFacts { identity: Some(Err(why)), ..MetadataFacts::default() };
         (Some(CloudFacts { metadata, ..CloudFacts::default() }), None)
@@ -57,6 +57,6 @@ pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secret
         }
     };
     facts.cloud = cloud;
-    let secrets = (provider.secrets)(identity.as_ref().map(|identity| identity.location.clone()));
+    let secrets = (provider.provider.secrets)(identity.as_ref().map(|identity| identity.location.clone()));
     (identity, secrets)
 }

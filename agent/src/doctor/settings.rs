@@ -32,7 +32,8 @@ pub(crate) fn read(config: &[PathBuf], root: &Root, tags: &Tags) -> SettingsFact
                 SecretSource::Inline(_)
                 | SecretSource::Env(_)
                 | SecretSource::Ssm(_)
-                | SecretSource::SecretsManager { .. } => None,
+                | SecretSource::SecretsManager { .. }
+                | SecretSource::KeyVault(_) => None,
             })));
             facts.broad_secret = platform.needs().broad_secret.map(str::to_owned);
             facts.doubts = settings.warnings.iter().map(ToString::to_string).collect();

@@ -5,14 +5,14 @@
 
 use std::{env, fs, time::Duration};
 
-use lightsout_cloud::{HookNames, Identity, PROVIDERS};
+use lightsout_cloud::{HookNames, INSTANCE_PROVIDERS, Identity};
 use lightsout_core::exchange::{Effect, Request};
 use lightsout_io::http::Driver;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     report("started");
-    let cloud = PROVIDERS[0];
+    let cloud = INSTANCE_PROVIDERS[0];
     let identity = Identity {
         instance: "i-0123456789abcdef0".into(),
         location: env::var("AWS_REGION").unwrap_or_else(|_| "eu-north-1".into()),
@@ -21,7 +21,7 @@ async fn main() {
     let host = (cloud.host)(&identity, HookNames::default());
     let driver = Driver::new("lightsout/0 (footprint)");
     let notices = (cloud.notices)().expect("a plain URL");
-    let _secrets = (cloud.secrets)(None);
+    let _secrets = (cloud.provider.secrets)(None);
     report("made host, driver, notices, secrets");
 
     let told = notices.identity(Duration::from_millis(10)).await;

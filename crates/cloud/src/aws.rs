@@ -27,12 +27,15 @@ use aws_config::{
     timeout::TimeoutConfig,
 };
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
-use lightsout_core::cloud::{Capabilities, HoldRules, ProtectionSupport};
+use lightsout_core::{
+    cloud::{Capabilities, HoldRules, ProtectionSupport},
+    settings::CloudName,
+};
 use tokio::sync::OnceCell;
 
-#[cfg(feature = "host")]
-use crate::Diagnosis;
 use crate::{CloudFuture, Provider};
+#[cfg(feature = "host")]
+use crate::{Diagnosis, InstanceProvider};
 #[cfg(feature = "host")]
 pub(crate) use archive::query::messages;
 use error::{AwsError, AwsErrorKind};
@@ -40,15 +43,18 @@ pub(crate) use groups::told::activities as history_in;
 
 /// How AWS is reached.
 pub(crate) const PROVIDER: Provider = Provider {
-    name: "aws",
+    cloud: CloudName::Aws,
     groups: |region| Box::new(groups::AwsGroups::new(region)),
     secrets: |region| Box::new(secrets::AwsSecrets::new(region)),
     object: objects::text,
-    #[cfg(feature = "host")]
+};
+
+/// How it is reached from its instances.
+#[cfg(feature = "host")]
+pub(crate) const INSTANCE: InstanceProvider = InstanceProvider {
+    provider: &PROVIDER,
     notices: notices::open,
-    #[cfg(feature = "host")]
     host: |identity, hook| Box::new(host::AwsHost::new(identity, hook)),
-    #[cfg(feature = "host")]
     archives: archive::open,
 };
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lightsout_core::{
-    cloud::{Capabilities, CapacityChange, Floor},
+    cloud::{Capabilities, CapacityChange, CloudError, Floor},
     record::FailedLaunch,
 };
 
@@ -18,8 +18,9 @@ pub trait Groups: Send + Sync {
     /// Where these groups are, for messages, such as `eu-north-1`.
     fn location(&self) -> String;
 
-    /// Reads these groups in as few calls as possible. A group that does not exist is missing from the map.
-    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>>;
+    /// Reads these groups in as few calls as possible. A group that does not exist is missing from the map. Where each is read by itself,
+    /// each fails by itself.
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>>;
 
     /// What a group's history tells of late. Empty where a cloud keeps none.
     fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History>;
@@ -34,6 +35,9 @@ pub trait Groups: Send + Sync {
     /// [`Room::floor`](lightsout_core::cloud::Room::floor).
     fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()>;
 }
+
+/// A group that was looked at, or why it could not be.
+pub type Seen = Result<GroupView, CloudError>;
 
 /// What a group's history tells of late.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,4 +85,6 @@ pub enum DoubtKind {
     Unprotected,
     /// A raise starts nothing.
     LaunchesSuspended,
+    /// Something else starts, ends or keeps its instances.
+    OtherHands,
 }

@@ -37,7 +37,7 @@ pub trait Host: Send + Sync {
     fn complete_hold(&self) -> CloudFuture<'_, ()>;
 
     /// Holds off this instance's own launch for another time-out, which it tells, by the launch hook that was named to
-    /// [`Provider::host`](crate::Provider::host); nothing else's.
+    /// `InstanceProvider::host`; nothing else's.
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when that hook does not hold it.
     fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook>;
 

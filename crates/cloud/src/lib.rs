@@ -3,12 +3,13 @@
 //! do it states as [`Capabilities`](lightsout_core::cloud::Capabilities), and what a failed call means as a
 //! [`CloudError`].
 //!
-//! A cloud is a folder beside this file and a line in [`PROVIDERS`]. `fake` (a feature) is one in memory, for the tests
+//! A cloud is a folder beside this file and a line in [`provider`]. `fake` (a feature) is one in memory, for the tests
 //! of agent and scaler.
 
 #[cfg(feature = "host")]
 mod archive;
 mod aws;
+mod azure;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod groups;
@@ -23,11 +24,16 @@ use jiff::Timestamp;
 use lightsout_core::doctor::facts::{CloudFacts, MetadataFacts};
 #[cfg(feature = "host")]
 use lightsout_core::settings::RecordsSettings;
-use lightsout_core::{cloud::CloudError, explain::Activity, settings::AgentSettings};
+use lightsout_core::{
+    cloud::CloudError,
+    explain::Activity,
+    settings::{AgentSettings, CloudName, SecretSource},
+};
+use secrecy::SecretString;
 
 #[cfg(feature = "host")]
 pub use archive::{Archive, Entry};
-pub use groups::{Doubt, DoubtKind, GroupView, Groups, History};
+pub use groups::{Doubt, DoubtKind, GroupView, Groups, History, Seen};
 pub use host::Host;
 pub use notices::{Identity, NoticeIntervals, Notices};
 pub use secrets::{SecretError, Secrets, local};
@@ -57,22 +63,27 @@ pub type Looked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// How one cloud is reached. Making any of these costs nothing; the first call does.
 #[derive(Clone, Copy, Debug)]
 pub struct Provider {
-    /// Its name in settings.
-    pub name: &'static str,
+    /// Which it is.
+    pub cloud: CloudName,
     /// The groups of a location; without one the environment decides.
     pub groups: fn(location: Option<String>) -> Box<dyn Groups>,
     /// The secrets of a location; without one the environment decides.
     pub secrets: fn(location: Option<String>) -> Box<dyn Secrets>,
     /// The text of an object in the cloud's own store, by its address; without a location the environment decides.
     pub object: fn(location: Option<String>, address: String) -> CloudFuture<'static, String>,
+}
+
+/// How one cloud is reached from an instance of it.
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug)]
+pub struct InstanceProvider {
+    /// The cloud as everybody reaches it.
+    pub provider: &'static Provider,
     /// What the instance on which this runs is told. It fails when the environment points elsewhere and makes no sense.
-    #[cfg(feature = "host")]
     pub notices: fn() -> Result<Box<dyn Notices>, CloudError>,
     /// What this instance may do to itself.
-    #[cfg(feature = "host")]
     pub host: fn(identity: &Identity, hooks: HookNames) -> Box<dyn Host>,
     /// Where this instance's records go beside its log, as the settings say.
-    #[cfg(feature = "host")]
     pub archives: fn(identity: &Identity, settings: &RecordsSettings) -> Vec<Box<dyn Archive>>,
 }
 
@@ -95,19 +106,41 @@ impl HookNames {
 /// How one cloud is looked at for a diagnosis: each thing as far as it can be told. It changes nothing, and tries rights in ways that change
 /// nothing.
 ///
-/// It is no part of [`Provider`], so that the agent, which makes no diagnosis, links none of its calls.
+/// It is no part of [`InstanceProvider`], so that the agent, which makes no diagnosis, links none of its calls.
 #[cfg(feature = "host")]
 #[derive(Clone, Copy, Debug)]
 pub struct Diagnosis {
     /// What metadata say of themselves, but for the identity.
     pub metadata: fn() -> Looked<'static, MetadataFacts>,
-    /// What the cloud says of this instance, its group and its rights. The second is as in [`Provider::host`].
+    /// What the cloud says of this instance, its group and its rights. The second is as in [`InstanceProvider::host`].
     pub instance: fn(identity: Identity, hooks: HookNames) -> Looked<'static, CloudFacts>,
 }
 
-/// Every cloud. The first is meant where nothing says which.
-pub const PROVIDERS: [&Provider; 1] = [&aws::PROVIDER];
+/// How this cloud is reached.
+pub fn provider(cloud: CloudName) -> &'static Provider {
+    match cloud {
+        CloudName::Aws => &aws::PROVIDER,
+        CloudName::Azure => &azure::PROVIDER,
+    }
+}
 
-/// How each of [`PROVIDERS`] is looked at, in the same order.
+/// Fetches a secret from the cloud whose store it is in; a location is of AWS.
+///
+/// # Errors
+/// As [`Secrets::resolve`] says.
+pub async fn resolve(location: Option<String>, source: &SecretSource) -> Result<SecretString, SecretError> {
+    let secrets = match source {
+        SecretSource::KeyVault(_) => (azure::PROVIDER.secrets)(None),
+        SecretSource::Ssm(_) | SecretSource::SecretsManager { .. } => (aws::PROVIDER.secrets)(location),
+        SecretSource::Inline(_) | SecretSource::File(_) | SecretSource::Env(_) => return local(source).await,
+    };
+    secrets.resolve(source).await
+}
+
+/// Every cloud on whose instances an agent can live.
 #[cfg(feature = "host")]
-pub const DIAGNOSES: [&Diagnosis; PROVIDERS.len()] = [&aws::DIAGNOSIS];
+pub const INSTANCE_PROVIDERS: [&InstanceProvider; 1] = [&aws::INSTANCE];
+
+/// How each of [`INSTANCE_PROVIDERS`] is looked at, in the same order.
+#[cfg(feature = "host")]
+pub const DIAGNOSES: [&Diagnosis; INSTANCE_PROVIDERS.len()] = [&aws::DIAGNOSIS];

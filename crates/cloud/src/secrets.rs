@@ -40,7 +40,7 @@ pub async fn local(source: &SecretSource) -> Result<SecretString, SecretError> {
         SecretSource::File(path) => file(path).await,
         SecretSource::Env(name) => env::var(name)
             .map_err(|_| Failure::lasting("it is not set (or no text): set it where the program is started")),
-        SecretSource::Ssm(_) | SecretSource::SecretsManager { .. } => {
+        SecretSource::Ssm(_) | SecretSource::SecretsManager { .. } | SecretSource::KeyVault(_) => {
             Err(Failure::lasting("this cloud has no such store: use a file or a variable"))
         }
     };

@@ -14,6 +14,7 @@ use lightsout_core::settings::{Fragment, ScalerSettings};
 
 use self::fake::{Answer, Queues};
 use super::{event::Request, *};
+use crate::tokens::Tokens;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -29,8 +30,8 @@ fn patient(pools: &[(&str, &str)], groups: &FakeGroups, ticks: Ticks) -> Functio
     let mut settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
     (settings.tick, settings.deadline) = (Duration::from_millis(1), HOUR);
     let tokens = Tokens::new(|_, source| async move { lightsout_cloud::local(&source).await });
-    let context = TickContext::new(Driver::new("test"), tokens, &settings, |region| {
-        Box::new(groups.clone().at(&region.unwrap_or_default())) as Box<dyn Groups>
+    let context = TickContext::new(Driver::new("test"), tokens, &settings, |location| {
+        Box::new(groups.clone().at(&location.region.unwrap_or_default())) as Box<dyn Groups>
     });
     Function::new(context, settings, ticks)
 }
@@ -179,8 +180,8 @@ fn with_store(
                 webhook = { kind = 'gitlab', secret = { ssm = '/ci/webhook' } }\n";
     let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
     let cloud = groups.clone();
-    let context = TickContext::new(Driver::new("test"), tokens, &settings, move |region| {
-        Box::new(cloud.clone().at(&region.unwrap_or_default())) as Box<dyn Groups>
+    let context = TickContext::new(Driver::new("test"), tokens, &settings, move |location| {
+        Box::new(cloud.clone().at(&location.region.unwrap_or_default())) as Box<dyn Groups>
     });
     let mut function = Function::new(context, settings, Ticks::One);
     Queues::of(&mut function, &[("a", &[Answer::Waiting(2)])]);
@@ -250,7 +251,7 @@ async fn settings_come_from_the_package_and_the_environment_later_ones_over_earl
     let tick = async |more: &[(&str, &str)]| {
         let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let variables = std::iter::once(root.clone()).chain(more).collect();
-        settings::read(&variables, CLOUD).await.map(|settings| settings.tick.as_secs())
+        settings::read(&variables, provider(CloudName::Aws)).await.map(|settings| settings.tick.as_secs())
     };
     assert_eq!(tick(&[]).await, Ok(5));
     assert_eq!(tick(&[("LIGHTSOUT_SCALER_CONFIG", "other.toml")]).await, Ok(6));
@@ -262,6 +263,6 @@ async fn settings_come_from_the_package_and_the_environment_later_ones_over_earl
     );
     let error = tick(&[("LIGHTSOUT_SCALER_CONFIG_TOML", "tick = 7")]).await.unwrap_err();
     assert!(error.contains("LIGHTSOUT_SCALER_CONFIG_TOML:1: tick = 7"), "{error}");
-    let error = settings::read(&BTreeMap::new(), CLOUD).await.unwrap_err();
+    let error = settings::read(&BTreeMap::new(), provider(CloudName::Aws)).await.unwrap_err();
     assert!(error.starts_with("there are no settings: put scaler.toml beside bootstrap, or set "), "{error}");
 }

@@ -67,7 +67,7 @@ impl Pool {
         let waits = record.why.as_ref().is_some_and(|plan| plan.queued > 0);
         let still = waits && record.result == Outcome::Held && record.why.as_ref().is_some_and(|plan| plan.desired > 0);
         if self.launches.waits(still, Instant::now()) {
-            let region = context.regions.region(&self.settings.region);
+            let region = context.regions.region(&self.settings.location());
             let reading = async {
                 let _slot = region.histories.acquire(0).await;
                 region.groups.history(&self.settings.group).await

@@ -35,9 +35,18 @@ pub(super) struct SecondLook {
     at: Instant,
 }
 
+/// What became of a raise that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// It is done, or there was nothing to do.
+    Done,
+    /// The cloud refused it, because the group was changed since it was seen.
+    Outrun,
+}
+
 /// Whether a raise has to be guarded against a stale reading.
 fn is_guarded(context: &TickContext, settings: &PoolSettings) -> bool {
-    !context.regions.region(&settings.region).groups.capabilities().conditional_raise
+    !context.regions.region(&settings.location()).groups.capabilities().conditional_raise
 }
 
 /// Looks at the group's history, and at the group again when `describe`.
@@ -47,7 +56,7 @@ async fn second_look(context: &TickContext, settings: &PoolSettings, describe: b
             return None;
         }
         let names = BTreeSet::from([settings.group.clone()]);
-        let again = context.regions.describe_one(settings.region.clone(), names);
+        let again = context.regions.describe_one(settings.location(), names);
         Some(view(context, settings, again, until).await)
     };
     let reading = async {
@@ -56,7 +65,7 @@ async fn second_look(context: &TickContext, settings: &PoolSettings, describe: b
         }
         // Half of the time is for the write.
         let left = until.saturating_duration_since(Instant::now()) / 2;
-        let reading = context.regions.region(&settings.region).groups.history(&settings.group);
+        let reading = context.regions.region(&settings.location()).groups.history(&settings.group);
         Some(match timeout(left, reading).await {
             Ok(history) => history.map_err(|error| error.to_string()),
             Err(_) => Err(format!("it was not answered within {}", format_duration(left))),
@@ -94,7 +103,7 @@ impl Pool {
     /// Waits until it is this pool's turn to be raised by so many instances. `None`: not until then, and so in the next
     /// tick, where there is one; each tick that it waited makes it more urgent.
     pub(super) async fn turn(&mut self, context: &TickContext, missing: u32, until: Instant) -> Option<Slot> {
-        let writes = &context.regions.region(&self.settings.region).writes;
+        let writes = &context.regions.region(&self.settings.location()).writes;
         let need = u64::from(missing) * (u64::from(self.waited) + 1);
         if !context.carries {
             return Some(writes.acquire(need).await);
@@ -157,6 +166,9 @@ impl Pool {
     }
 
     /// Raises, if that is still the plan and may be done.
+    ///
+    /// # Errors
+    /// When it was refused or not answered, but for a group that was changed since it was seen.
     pub(super) async fn carry_out(
         &mut self,
         context: &TickContext,
@@ -164,14 +176,14 @@ impl Pool {
         decided: &Plan,
         until: Instant,
         record: &mut Decision,
-    ) -> Result<(), Trouble> {
-        let &Plan::Raise { to, .. } = decided else { return Ok(()) };
+    ) -> Result<Carried, Trouble> {
+        let &Plan::Raise { to, .. } = decided else { return Ok(Carried::Done) };
         if context.dry_run {
             record.result = Outcome::WouldRaise;
-            return Ok(());
+            return Ok(Carried::Done);
         }
         let began = Instant::now();
-        let groups = &context.regions.region(&self.settings.region).groups;
+        let groups = &context.regions.region(&self.settings.location()).groups;
         self.writing = Some(to);
         let raised = timeout_at(until.into(), groups.raise(seen, to)).await;
         self.writing = None;
@@ -188,6 +200,10 @@ impl Pool {
         } else {
             self.wrote(to, matches!(raised, Ok(Ok(()))));
         }
+        let conditional = seen.version.is_some() && !is_guarded(context, &self.settings);
+        if conditional && matches!(&raised, Ok(Err(error)) if error.kind == CloudErrorKind::InProgress) {
+            return Ok(Carried::Outrun);
+        }
         raised.map_err(|_| {
             Trouble::late(format!(
                 "the raise to {to} was not answered within {}; the next tick sees whether it took effect",
@@ -199,7 +215,7 @@ impl Pool {
         for doubt in seen.doubts.iter().filter(|doubt| doubt.kind == DoubtKind::LaunchesSuspended) {
             tracing::warn!(pool = self.settings.name, group = self.settings.group, "{}", doubt.text);
         }
-        Ok(())
+        Ok(Carried::Done)
     }
 
     /// Remembers a write that has taken effect, or, without an answer, may have or may yet.
@@ -212,7 +228,7 @@ impl Pool {
 
     /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.
     pub(super) async fn write_floor(&mut self, context: &TickContext, floor: Floor) {
-        let region = context.regions.region(&self.settings.region);
+        let region = context.regions.region(&self.settings.location());
         let writing = async {
             let _slot = region.writes.acquire(0).await;
             region.groups.leave_floor(&self.settings.group, floor).await

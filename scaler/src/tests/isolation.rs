@@ -1,5 +1,10 @@
 use lightsout_core::record::{Outcome, TickTrouble};
 
+use std::collections::BTreeSet;
+
+use lightsout_cloud::{CloudFuture, GroupView, Groups, History, Seen};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor};
+
 use super::*;
 use crate::failure::{Failure, summarize};
 
@@ -33,8 +38,8 @@ async fn a_failed_describe_fails_the_pools_of_its_region_only() {
     let (good, bad) = (FakeGroups::of(&["a", "b"]), FakeGroups::of(&["a", "b"]));
     bad.break_all(Some(throttled()));
     let tokens = Tokens::new(|_, source| async move { panic!("nobody needs {source}") });
-    let open = |region: Option<String>| {
-        let groups = if region.as_deref() == Some("eu-west-1") { &bad } else { &good };
+    let open = |location: lightsout_core::settings::Location| {
+        let groups = if location.region.as_deref() == Some("eu-west-1") { &bad } else { &good };
         Box::new(groups.clone()) as Box<dyn Groups>
     };
     let context = TickContext::new(Driver::new("test"), tokens, &settings, open);
@@ -78,4 +83,54 @@ fn failures_are_summed_up_and_many_are_cut_short() {
     let Err(Failure::Failed(text)) = summarize(1000, &many) else { panic!("not failed") };
     assert_eq!(text.lines().count(), 22);
     assert!(text.ends_with("  and 980 more"));
+}
+
+/// Groups that are read one by one, of which one may not be.
+struct OneByOne(FakeGroups);
+
+impl Groups for OneByOne {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn location(&self) -> String {
+        self.0.location()
+    }
+
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
+        Box::pin(async move {
+            let mut groups = self.0.describe(names).await?;
+            groups.insert("a".into(), Err(CloudError::new(CloudErrorKind::Denied, "a may not be read")));
+            Ok(groups)
+        })
+    }
+
+    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History> {
+        self.0.history(name)
+    }
+
+    fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {
+        self.0.raise(seen, to)
+    }
+
+    fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()> {
+        self.0.leave_floor(name, floor)
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_be_read_fails_its_own_pool() {
+    let (settings, groups) = (settings(&[("a", ""), ("b", "")]), FakeGroups::of(&["a", "b"]));
+    let tokens = Tokens::new(|_, source| async move { panic!("nobody needs {source}") });
+    let open = |_| Box::new(OneByOne(groups.clone())) as Box<dyn Groups>;
+    let context = TickContext::new(Driver::new("test"), tokens, &settings, open);
+    let mut scheduler = scheduler(&settings, context, vec![waiting(1), waiting(1)]);
+    let mut records = ticked(&mut scheduler).await;
+    records.sort_by(|a, b| a.pool.cmp(&b.pool));
+    let [a, b] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(
+        (a.result, a.trouble, a.error.as_deref()),
+        (Outcome::Failed, Some(TickTrouble::Forbidden), Some("a may not be read"))
+    );
+    assert_eq!((b.result, groups.desired("b")), (Outcome::Raised, 1));
 }

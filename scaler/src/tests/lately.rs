@@ -131,6 +131,27 @@ async fn a_cloud_that_refuses_a_stale_raise_needs_no_second_look() {
     assert_eq!(calls(&groups), ["describe a", "raise a 3"]);
 }
 
+/// Somebody else sets the group of `a` to this number right after it was looked at.
+async fn outrun(by: u32) -> (Decision, FakeGroups) {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let capable =
+        lightsout_core::cloud::Capabilities { conditional_raise: true, ..lightsout_cloud::fake::CAPABILITIES };
+    let groups = groups.with(capable);
+    groups.after_describe(move |groups| groups.get_mut("a").unwrap().desired = by);
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    (ticked(&mut scheduler).await.remove(0), groups)
+}
+
+#[tokio::test]
+async fn a_raise_that_came_too_late_is_sent_again_only_if_it_is_still_needed() {
+    let (record, groups) = outrun(7).await;
+    assert_eq!((record.result, groups.desired("a")), (Outcome::Held, 7), "{record}");
+    assert_eq!(calls(&groups), ["describe a", "raise a 3", "describe a"]);
+    let (record, groups) = outrun(2).await;
+    assert_eq!((record.result, record.to, groups.desired("a")), (Outcome::Raised, Some(3), 3), "{record}");
+    assert_eq!(calls(&groups), ["describe a", "raise a 3", "describe a", "raise a 3"]);
+}
+
 #[tokio::test]
 async fn an_early_look_needs_no_other_one_before_the_raise() {
     let (settings, groups) = (settings(&[("a", ""), ("b", "")]), FakeGroups::of(&["a", "b"]));

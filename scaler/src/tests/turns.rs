@@ -85,7 +85,7 @@ async fn a_history_is_read_beside_the_raises_and_holds_none_of_them_up() {
     settings.deadline = Duration::from_secs(1);
     groups.change("a", |group| group.desired = group.max);
     let context = context(&settings, &groups);
-    let writes = &context.regions.region(&None).writes;
+    let writes = &context.regions.region(&lightsout_core::settings::Location::default()).writes;
     let mut held = Vec::new();
     while let Some(slot) = writes.acquire(0).now_or_never() {
         held.push(slot);

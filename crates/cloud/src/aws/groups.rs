@@ -16,7 +16,7 @@ use lightsout_core::cloud::{Capabilities, Floor};
 pub(super) use history::last_launch_failure;
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, FLOOR_TAG, count, once};
-use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups, History};
+use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups, History, Seen};
 
 /// How many groups one describe may name (EC2 Auto Scaling API reference, `MaxRecords`).
 const GROUPS_PER_CALL: usize = 100;
@@ -56,8 +56,8 @@ impl Groups for AwsGroups {
         self.aws.region.clone().or_else(of_environment).unwrap_or_else(|| "the environment's region".into())
     }
 
-    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>> {
-        self.aws.call(self.read(names))
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
+        self.aws.call(async { Ok(self.read(names).await?.into_iter().map(|(name, view)| (name, Ok(view))).collect()) })
     }
 
     fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History> {

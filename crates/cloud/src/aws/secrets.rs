@@ -28,7 +28,9 @@ impl Secrets for AwsSecrets {
             let fetched = match source {
                 SecretSource::Ssm(name) => parameter(&self.aws, name).await,
                 SecretSource::SecretsManager { id, key } => secret(&self.aws, id, key.as_deref()).await,
-                SecretSource::Inline(_) | SecretSource::File(_) | SecretSource::Env(_) => return local(source).await,
+                SecretSource::Inline(_) | SecretSource::File(_) | SecretSource::Env(_) | SecretSource::KeyVault(_) => {
+                    return local(source).await;
+                }
             };
             finish(source, fetched)
         })

@@ -11,7 +11,7 @@ use lightsout_core::{
 };
 
 use crate::{
-    CloudFuture, GroupView, Groups, History,
+    CloudFuture, GroupView, Groups, History, Seen,
     fake::{CAPABILITIES, Fault, Script},
 };
 
@@ -169,13 +169,13 @@ impl Groups for FakeGroups {
         self.location.clone()
     }
 
-    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, GroupView>> {
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
         let conditional = self.capabilities.conditional_raise;
         Box::pin(self.script.call(GroupsCall::Describe(names.clone()), move |state| {
             let seen = state.groups.iter().filter(|(name, _)| names.contains(*name));
             let seen = seen.map(|(name, view)| {
                 let view = state.stale.get(name).unwrap_or(view);
-                (name.clone(), GroupView { version: conditional.then(|| version(view)), ..view.clone() })
+                (name.clone(), Ok(GroupView { version: conditional.then(|| version(view)), ..view.clone() }))
             });
             let seen = seen.collect();
             if let Some(change) = state.after_describe.take() {

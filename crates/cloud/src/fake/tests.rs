@@ -78,7 +78,7 @@ async fn a_conditional_raise_is_refused_when_somebody_else_was_faster() {
         let groups = FakeGroups::of(&["a"]).with(Capabilities { conditional_raise, ..CAPABILITIES });
         groups.after_describe(|groups| groups.get_mut("a").unwrap().desired = 7);
         let seen = groups.describe(&names).await.unwrap();
-        let raised = groups.raise(&seen["a"], 3).await;
+        let raised = groups.raise(seen["a"].as_ref().unwrap(), 3).await;
         let refused = raised.err().map(|error| error.kind);
         assert_eq!(refused, conditional_raise.then_some(CloudErrorKind::InProgress));
         assert_eq!(groups.desired("a"), desired);
@@ -90,9 +90,9 @@ async fn a_group_keeps_its_bounds_and_its_floor() {
     let groups = FakeGroups::of(&["a"]);
     let seen = groups.describe(&BTreeSet::from(["a".to_owned(), "absent".to_owned()])).await.unwrap();
     assert_eq!(seen.keys().collect::<Vec<_>>(), ["a"]);
-    assert_eq!(groups.raise(&seen["a"], 11).await.unwrap_err().kind, CloudErrorKind::OutOfBounds);
+    assert_eq!(groups.raise(seen["a"].as_ref().unwrap(), 11).await.unwrap_err().kind, CloudErrorKind::OutOfBounds);
     let floor = Floor { instances: 2, written: None };
     groups.leave_floor("a", floor).await.unwrap();
-    assert_eq!(groups.describe(&BTreeSet::from(["a".to_owned()])).await.unwrap()["a"].floor, floor);
+    assert_eq!(groups.describe(&BTreeSet::from(["a".to_owned()])).await.unwrap()["a"].as_ref().unwrap().floor, floor);
     assert_eq!(groups.leave_floor("absent", floor).await.unwrap_err().kind, CloudErrorKind::NotFound);
 }

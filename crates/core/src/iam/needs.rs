@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use super::{Bound, Caller, Pattern, RIGHTS};
-use crate::settings::{AgentSettings, ObjectStore, ScalerSettings, SecretSource};
+use crate::settings::{AgentSettings, CloudName, ObjectStore, ScalerSettings, SecretSource};
 
 /// A statement's condition: operator, key, and the values of which one must hold. There is one of these or none in what we need.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +129,8 @@ pub fn of_scaler(settings: &ScalerSettings, account: &Account, extras: &Extras) 
     let mut targets = Targets::from([(Bound::Everything, vec![Pattern::everything()])]);
     let mut regions = BTreeSet::new();
     let mut named: BTreeSet<&str> = BTreeSet::new();
-    for pool in &settings.pools {
+    // What Azure's identities may do, its roles say.
+    for pool in settings.pools.iter().filter(|pool| pool.cloud == CloudName::Aws) {
         let fits = |group: &&Group| {
             let elsewhere = |(region, _)| pool.region.as_deref().is_some_and(|own| own != region);
             group.name == pool.group && !group.place().is_some_and(elsewhere)
@@ -224,7 +225,7 @@ fn add_secrets<'a>(
                 let arn = account.arn("secretsmanager", &format!("secret:{id}"), &what)?;
                 add(targets, Bound::Secret, behind_name(arn));
             }
-            SecretSource::Inline(_) | SecretSource::File(_) | SecretSource::Env(_) => {}
+            SecretSource::Inline(_) | SecretSource::File(_) | SecretSource::Env(_) | SecretSource::KeyVault(_) => {}
         }
     }
     Ok(())

@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    Fragment, Key, METRICS_KEYS, MetricsSettings, Problem, Problems, SecretSource, Side,
+    CloudName, Fragment, Key, Location, METRICS_KEYS, MetricsSettings, Problem, Problems, SCALE_SET_EXAMPLE,
+    ScaleSetId, SecretSource, Side,
     keys::names,
     platform,
     reader::{Layer, Report, Section, wrong},
@@ -32,9 +33,14 @@ pub const SCALER_KEYS: &[Key] = &[
 
 /// The keys below `[[pool]]`; all but `group` and `name` may stand below `[defaults]`.
 pub const POOL_KEYS: &[Key] = &[
-    Key::required("group", Side::Scaler, "text", "the Auto Scaling group"),
+    Key::required(
+        "group",
+        Side::Scaler,
+        "text",
+        "the Auto Scaling group, by its name; or the Azure scale set, by its resource id",
+    ),
     Key::optional("name", Side::Scaler, "text", "the group's", "the name in records; unique"),
-    Key::optional("region", Side::Scaler, "text", "the environment's", "the group's region"),
+    Key::optional("region", Side::Scaler, "text", "the environment's", "the group's region; a resource id says it"),
     Key::optional("slots", Side::Scaler, "1 to 1000", "`1`", "jobs that one instance takes at once; as on the agents"),
     Key::optional("spare", Side::Scaler, "number", "`0`", "instances kept ready beyond the demand"),
     Key::optional("min", Side::Scaler, "number", "the group's", "a higher lower bound than the group's"),
@@ -106,7 +112,9 @@ pub struct ScalerSettings {
 pub struct PoolSettings {
     /// The name in records and messages; unique. Default: the group's.
     pub name: String,
-    /// The name of the Auto Scaling group.
+    /// Whose group it is.
+    pub cloud: CloudName,
+    /// The name of the Auto Scaling group, or the resource id of the scale set.
     pub group: String,
     /// The group's region; `None`: the environment's.
     pub region: Option<String>,
@@ -116,6 +124,13 @@ pub struct PoolSettings {
     pub platform: Arc<dyn QueueConfig>,
     /// Who may hint that jobs wait; for `watch --listen` only.
     pub webhook: Option<WebhookSettings>,
+}
+
+impl PoolSettings {
+    /// Where its group is.
+    pub fn location(&self) -> Location {
+        Location { cloud: self.cloud, region: self.region.clone() }
+    }
 }
 
 /// A webhook: a hint that jobs may wait, which makes the scaler look at once.
@@ -175,8 +190,10 @@ fn pools<'a>(root: &Section<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a st
     let mut names = BTreeMap::new();
     let mut groups = BTreeMap::new();
     for (number, (node, table)) in root.tables("pool").into_iter().enumerate() {
-        let title = ["name", "group"].into_iter().find_map(|key| text_of(table, key));
-        let title = title.map_or_else(|| format!("#{}", number + 1), str::to_owned);
+        let group =
+            || text_of(table, "group").map(|group| group.parse().map_or(group.to_owned(), |id: ScaleSetId| id.name));
+        let title = text_of(table, "name").map(str::to_owned).or_else(group);
+        let title = title.unwrap_or_else(|| format!("#{}", number + 1));
         let path = format!("pool[{title}]");
         let twin = |what: &str, place: &Node, remedy: &str| {
             let wrong_name = format!("has the same {what} as the pool at {}:{}", place.place.file, place.place.line);
@@ -185,7 +202,7 @@ fn pools<'a>(root: &Section<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a st
         if let Some(first) = names.insert(title.clone(), node) {
             twin("name", first, "give each pool a name of its own: name = \"...\"");
         } else if let Some(group) = text_of(table, "group")
-            && let Some(first) = groups.insert((text_of(table, "region"), group), node)
+            && let Some(first) = groups.insert(place_of(text_of(table, "region"), group), node)
         {
             twin(
                 "group",
@@ -203,20 +220,38 @@ fn pool<'a>(own: Layer<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -
     let platform = shared.platform(&own, used);
     let identity = Section::new(shared.report, vec![own.clone()], []);
     if !identity.has("group") {
-        identity.missing("group", "the name of the Auto Scaling group", "add group = \"my-group\"");
+        identity.missing(
+            "group",
+            "the name of the Auto Scaling group, or the resource id of the scale set",
+            "add group = \"my-group\"",
+        );
     }
-    let group = identity.text("group");
+    let (cloud, group, usual) = match identity.text("group") {
+        Some(text) if ScaleSetId::is_meant(&text) => match text.parse::<ScaleSetId>() {
+            Ok(id) => (CloudName::Azure, Some(id.to_string()), Some(id.name)),
+            Err(why) => {
+                identity.contradiction("group", why, format!("write group = {SCALE_SET_EXAMPLE:?}"));
+                return None;
+            }
+        },
+        group => (CloudName::Aws, group.clone(), group),
+    };
     let name = identity.text("name");
+    if cloud == CloudName::Azure && identity.has("region") {
+        identity.contradiction("region", "a scale set's resource id says where it is", "remove region");
+    }
     let s = Section::new(shared.report, vec![own, shared.defaults.clone()], names(POOL_KEYS, Side::Scaler));
     let region = s.text("region");
     let policy = policy(&s);
     let webhook = s
         .has("webhook")
-        .then(|| webhook(s.child("webhook", names(WEBHOOK_KEYS, Side::Scaler)), name.as_ref().or(group.as_ref())));
+        .then(|| webhook(s.child("webhook", names(WEBHOOK_KEYS, Side::Scaler)), name.as_ref().or(usual.as_ref())));
     s.finish();
     let group = group?;
-    let name = name.unwrap_or_else(|| group.clone());
-    Some(PoolSettings { name, group, region, policy, platform: platform?, webhook: webhook.flatten() })
+    let name = name.or(usual)?;
+    // A default is for the pools that have use for one.
+    let region = region.filter(|_| cloud == CloudName::Aws);
+    Some(PoolSettings { name, cloud, group, region, policy, platform: platform?, webhook: webhook.flatten() })
 }
 
 fn webhook(s: Section<'_>, name: Option<&String>) -> Option<WebhookSettings> {
@@ -347,6 +382,14 @@ impl<'a> Shared<'a> {
                 self.report.warning(Problem { value: None, ..wrong(&path, node, "is used by no pool", remedy) });
             }
         }
+    }
+}
+
+/// What two pools must not share. Azure compares names without regard to case.
+fn place_of(region: Option<&str>, group: &str) -> (Option<String>, String) {
+    match group.parse::<ScaleSetId>() {
+        Ok(id) => (None, id.to_string().to_ascii_lowercase()),
+        Err(_) => (region.map(str::to_owned), group.to_owned()),
     }
 }
 

@@ -22,6 +22,8 @@ pub enum SecretSource {
         /// The key in it when it holds a JSON object; else its whole text.
         key: Option<String>,
     },
+    /// A secret of Azure's Key Vault, by its identifier: `https://VAULT.vault.azure.net/secrets/NAME`, with or without a version.
+    KeyVault(String),
 }
 
 impl fmt::Display for SecretSource {
@@ -33,6 +35,7 @@ impl fmt::Display for SecretSource {
             Self::Env(name) => write!(f, "the environment variable {name}"),
             Self::Ssm(name) => write!(f, "the SSM parameter {name}"),
             Self::SecretsManager { id, key: None } => write!(f, "the Secrets Manager secret {id}"),
+            Self::KeyVault(url) => write!(f, "the Key Vault secret {url}"),
             Self::SecretsManager { id, key: Some(key) } => {
                 write!(f, "the key {key} of the Secrets Manager secret {id}")
             }

@@ -125,7 +125,8 @@ impl Surroundings {
             SecretSource::Inline(_)
             | SecretSource::File(_)
             | SecretSource::Ssm(_)
-            | SecretSource::SecretsManager { .. } => None,
+            | SecretSource::SecretsManager { .. }
+            | SecretSource::KeyVault(_) => None,
         });
         let secrets: Vec<String> = named.collect();
         for name in self.variables.iter().map(RunnerVariable::name).filter(|name| secrets.iter().any(|it| it == name)) {

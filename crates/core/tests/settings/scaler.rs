@@ -39,8 +39,9 @@ fn everything_can_be_set() {
          run_untagged = true\nrunner_id = 42\n",
     );
     assert_eq!((settings.tick, settings.deadline), (Duration::from_secs(5), Duration::from_secs(3)));
-    let PoolSettings { name, group, region, policy, platform, webhook } = &settings.pools[0];
-    assert_eq!((name.as_str(), group.as_str(), region.as_deref()), ("linux", "ci-linux", Some("eu-west-1")));
+    let PoolSettings { name, cloud, group, region, policy, platform, webhook } = &settings.pools[0];
+    let linux = ("linux", CloudName::Aws, "ci-linux", Some("eu-west-1"));
+    assert_eq!((name.as_str(), *cloud, group.as_str(), region.as_deref()), linux);
     let expected = ScalerPolicy {
         slots: 4,
         spare: 1,
@@ -146,7 +147,7 @@ fn every_class_of_mistake_has_its_message() {
         ),
         (
             "[[pool]]\nplatform.command.queue = ['depth']".into(),
-            "f.toml:1: pool[#1].group is missing: the name of the Auto Scaling group; add group = \"my-group\"",
+            "f.toml:1: pool[#1].group is missing: the name of the Auto Scaling group, or the resource id of the scale set; add group = \"my-group\"",
         ),
         (
             "[[pool]]\ngroup = ''\nplatform.command.queue = ['depth']".into(),
@@ -206,7 +207,8 @@ fn every_class_of_mistake_has_its_message() {
 #[test]
 fn every_mistake_about_gitlab_has_its_message() {
     const SOURCES: &str = "write the text itself in quotes, or one of { file = \"/path\" }, { env = \"NAME\" }, { ssm = \"/name\" }, \
-                           { secretsmanager = \"name\", key = \"name in it\" }";
+                           { secretsmanager = \"name\", key = \"name in it\" }, \
+                           { keyvault = \"https://VAULT.vault.azure.net/secrets/NAME\" }";
     let good = ["url = 'https://git.test'", "token = { env = 'T' }", "projects = ['a/b']", "tags = ['x']"];
     for (line, instead, expected) in [
         (0, "", "f.toml:4: pool[ci].platform.gitlab.url is missing: GitLab's address; add url = \"https://gitlab.example.com\"".into()),
@@ -327,4 +329,65 @@ fn a_thousand_problems_are_cut_short() {
     );
     assert!(shown.ends_with("\n  and 980 more"), "{shown}");
     assert_eq!(shown.lines().count(), 22);
+}
+
+const SCALE_SET: &str = "/subscriptions/0b1f6471-1bf0-4dda-aec3-111122223333/resourceGroups/ci/providers/Microsoft.Compute/virtualMachineScaleSets/runners";
+
+#[test]
+fn a_scale_set_is_named_by_its_resource_id_alone() {
+    let settings = parse(&format!(
+        "[defaults]\nregion = 'eu-west-1'\nplatform.command.queue = ['depth']\n[[pool]]\ngroup = '{SCALE_SET}'\n[[pool]]\ngroup = 'ci'\n"
+    ));
+    let [azure, aws] = &settings.pools[..] else { panic!("two pools") };
+    assert_eq!(
+        (azure.name.as_str(), azure.group.as_str()),
+        ("runners", SCALE_SET),
+        "its own name is enough in records"
+    );
+    assert_eq!(azure.location(), Location { cloud: CloudName::Azure, region: None }, "the default is for others");
+    assert_eq!(aws.location(), Location { cloud: CloudName::Aws, region: Some("eu-west-1".into()) });
+}
+
+#[test]
+fn a_resource_id_that_is_none_and_one_that_is_there_twice_are_refused() {
+    let refused = |text: &str| ScalerSettings::parse(&one(text)).unwrap_err().to_string();
+    let of =
+        |group: &str, more: &str| format!("[[pool]]\ngroup = '{group}'\n{more}\nplatform.command.queue = ['depth']\n");
+    let wrong = refused(&of(&SCALE_SET.replace("virtualMachineScaleSets", "virtualMachines"), ""));
+    for part in [
+        "f.toml:2: pool[",
+        "group = ",
+        "\"virtualMachines\" where virtualMachineScaleSets belongs; write group = \"/subscriptions/",
+    ] {
+        assert!(wrong.contains(part), "{wrong} lacks {part}");
+    }
+    let region = refused(&of(SCALE_SET, "region = 'westeurope'"));
+    assert!(region.contains("a scale set's resource id says where it is; remove region"), "{region}");
+    let twice = of(SCALE_SET, "name = 'a'") + &of(&SCALE_SET.to_ascii_uppercase(), "name = 'b'");
+    assert!(refused(&twice).contains("has the same group as the pool at"), "whatever its case");
+}
+
+#[test]
+fn a_secret_of_key_vault_is_named_by_its_identifier() {
+    let token = |url: &str| {
+        let text = gitlab(&format!(
+            "url = 'https://git.test'\nprojects = ['a/b']\nrun_untagged = true\ntoken = {{ keyvault = '{url}' }}"
+        ));
+        ScalerSettings::parse(&one(&text)).map(|settings| settings.pools[0].platform.secret().unwrap().to_string())
+    };
+    for url in [
+        "https://ci.vault.azure.net/secrets/git-token",
+        "https://ci.vault.azure.net/secrets/t/4387e9f3d6e14c459867679a90fd0f79",
+    ] {
+        assert_eq!(token(url).unwrap(), format!("the Key Vault secret {url}"));
+    }
+    for wrong in [
+        "git-token",
+        "https://ci.vault.azure.net/keys/t",
+        "http://ci.vault.azure.net/secrets/t",
+        "https:///secrets/t",
+        "https://v/secrets/t?x=1",
+    ] {
+        assert!(token(wrong).unwrap_err().to_string().contains("has a keyvault that is no identifier"), "{wrong}");
+    }
 }

@@ -49,7 +49,7 @@ async fn reads_everything_but_the_instances() {
         )
     })
     .await;
-    let groups = AwsGroups::with(towards(&server.url).await).describe(&names(&["g", "absent"])).await.unwrap();
+    let groups = AwsGroups::with(towards(&server.url).await).read(&names(&["g", "absent"])).await.unwrap();
     let text = "the group's process Launch is suspended: a raise starts nothing; resume it";
     let expected = GroupView {
         name: "g".into(),
@@ -76,7 +76,7 @@ async fn a_group_whose_instances_are_born_unprotected_is_doubted() {
         page(&member("g", processes), None)
     })
     .await;
-    let groups = AwsGroups::with(towards(&server.url).await).describe(&names(&["g"])).await.unwrap();
+    let groups = AwsGroups::with(towards(&server.url).await).read(&names(&["g"])).await.unwrap();
     let kinds: Vec<_> = groups["g"].doubts.iter().map(|doubt| doubt.kind).collect();
     assert_eq!((kinds, groups["g"].floor), (vec![DoubtKind::Unprotected], Floor::default()));
     assert!(groups["g"].doubts[0].text.contains("set NewInstancesProtectedFromScaleIn"), "{groups:?}");
@@ -90,7 +90,7 @@ async fn follows_pages_also_when_one_is_empty() {
         _ => page(&member("b", ""), None),
     })
     .await;
-    let groups = AwsGroups::with(towards(&server.url).await).describe(&names(&["a", "b"])).await.unwrap();
+    let groups = AwsGroups::with(towards(&server.url).await).read(&names(&["a", "b"])).await.unwrap();
     assert_eq!(groups.keys().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(server.count(), 3);
     assert!(server.seen()[2].has("NextToken=t2"));
@@ -100,7 +100,7 @@ async fn follows_pages_also_when_one_is_empty() {
 async fn a_hundred_names_a_call() {
     let server = Server::start(|_, _| page("", None)).await;
     let names: BTreeSet<String> = (0..201).map(|number| format!("g{number:03}")).collect();
-    let groups = AwsGroups::with(towards(&server.url).await).describe(&names).await.unwrap();
+    let groups = AwsGroups::with(towards(&server.url).await).read(&names).await.unwrap();
     assert!(groups.is_empty());
     assert_eq!(server.count(), 3);
     assert!(server.seen()[0].has("AutoScalingGroupNames.member.100=g099"));
@@ -135,7 +135,7 @@ async fn a_group_that_counts_other_units_than_instances_says_so() {
         ("<DesiredCapacityType>vcpu</DesiredCapacityType>".into(), Some("counts vcpu (DesiredCapacityType)")),
     ] {
         let server = Server::start(move |_, _| page(&member("g", &rest), None)).await;
-        let groups = AwsGroups::with(towards(&server.url).await).describe(&names(&["g"])).await.unwrap();
+        let groups = AwsGroups::with(towards(&server.url).await).read(&names(&["g"])).await.unwrap();
         let told = groups["g"].unscalable.as_deref();
         assert_eq!(told.is_some(), expected.is_some(), "{told:?} where {expected:?}");
         assert!(told.unwrap_or_default().contains(expected.unwrap_or_default()), "{told:?} where {expected:?}");

@@ -245,31 +245,65 @@ impl<'a> Section<'a> {
 
     fn refuse_secret(&self, path: &str, node: &Node, what: &str) -> Option<SecretSource> {
         let remedy = "write the text itself in quotes, or one of { file = \"/path\" }, { env = \"NAME\" }, { ssm = \"/name\" }, \
-                      { secretsmanager = \"name\", key = \"name in it\" }";
+                      { secretsmanager = \"name\", key = \"name in it\" }, { keyvault = \"https://VAULT.vault.azure.net/secrets/NAME\" }";
         self.report.problem(Problem { value: None, ..wrong(path, node, what, remedy) });
         None
     }
 }
 
 fn secret_source(table: &Table) -> Result<SecretSource, String> {
-    let text = |key: &str| match table.get(key).map(|node| &node.value) {
-        Some(Value::Text(text)) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
-        Some(_) => Err(format!("needs text that is not empty for {key}")),
-        None => Ok(None),
-    };
-    if let Some(unknown) =
-        table.keys().find(|key| !["file", "env", "ssm", "secretsmanager", "key"].contains(&key.as_str()))
-    {
-        return Err(format!("has {unknown}, which is no place for a secret"));
+    const PLACES: [&str; 5] = ["file", "env", "ssm", "secretsmanager", "keyvault"];
+    let mut key = None;
+    let mut places = Vec::new();
+    for (name, node) in table {
+        let Some(place) = PLACES.into_iter().chain(["key"]).find(|known| known == name) else {
+            return Err(format!("has {name}, which is no place for a secret"));
+        };
+        let text = match &node.value {
+            Value::Text(text) if !text.trim().is_empty() => text.trim().to_owned(),
+            Value::Text(_)
+            | Value::Integer(_)
+            | Value::Bool(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Other(_) => return Err(format!("needs text that is not empty for {name}")),
+        };
+        if place == "key" { key = Some(text) } else { places.push((place, text)) }
     }
-    let (file, env, ssm, id, key) = (text("file")?, text("env")?, text("ssm")?, text("secretsmanager")?, text("key")?);
-    match (file, env, ssm, id, key) {
-        (Some(path), None, None, None, None) => Ok(SecretSource::File(path.into())),
-        (None, Some(name), None, None, None) => Ok(SecretSource::Env(name)),
-        (None, None, Some(name), None, None) => Ok(SecretSource::Ssm(name)),
-        (None, None, None, Some(id), key) => Ok(SecretSource::SecretsManager { id, key }),
-        (None, None, None, None, _) => Err("names no place".into()),
-        (_, _, _, None, Some(_)) => Err("has key, which goes with secretsmanager only".into()),
-        _ => Err("names more than one place".into()),
+    let [(place, text)] = &places[..] else {
+        let key_alone = places.is_empty() && key.is_some();
+        return Err(match (places.is_empty(), key_alone) {
+            (true, true) => "has key, which goes with secretsmanager only".into(),
+            (true, false) => "names no place".into(),
+            (false, _) => "names more than one place".into(),
+        });
+    };
+    let text = text.clone();
+    match (*place, key) {
+        ("secretsmanager", key) => Ok(SecretSource::SecretsManager { id: text, key }),
+        (_, Some(_)) => Err("has key, which goes with secretsmanager only".into()),
+        ("file", None) => Ok(SecretSource::File(text.into())),
+        ("env", None) => Ok(SecretSource::Env(text)),
+        ("ssm", None) => Ok(SecretSource::Ssm(text)),
+        (_, None) if is_key_vault(&text) => Ok(SecretSource::KeyVault(text)),
+        (_, None) => {
+            Err("has a keyvault that is no identifier such as https://VAULT.vault.azure.net/secrets/NAME".into())
+        }
+    }
+}
+
+/// Whether it is a secret's identifier (Azure Key Vault, "Objects, identifiers, and versioning"): its host, `secrets`, a name, perhaps a version.
+/// On a machine's own address it may be without TLS.
+fn is_key_vault(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| {
+        let rest = text.strip_prefix("http://")?;
+        rest.starts_with("127.0.0.1:").then_some(rest)
+    });
+    let parts: Vec<&str> = rest.unwrap_or_default().trim_end_matches('/').split('/').collect();
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match parts[..] {
+        [host, "secrets", name] => !host.is_empty() && plain(name),
+        [host, "secrets", name, version] => !host.is_empty() && plain(name) && plain(version),
+        _ => false,
     }
 }

@@ -1,0 +1,54 @@
+//! Azure: virtual machine scale sets, instance metadata with its scheduled events, managed identities and Key Vault.
+//!
+//! Azure speaks HTTP and JSON, so that it needs no SDK: [`call`] says what is asked, [`reply`] what was answered, [`error`] what a refusal
+//! means and [`token`] who asks, all without I/O. [`client`] carries them, over the driver that the platforms use.
+
+mod call;
+mod client;
+mod error;
+mod groups;
+mod reply;
+mod secrets;
+mod token;
+
+use std::time::Duration;
+
+use lightsout_core::{
+    cloud::{Capabilities, CloudError, CloudErrorKind, HoldRules, ProtectionSupport},
+    settings::CloudName,
+};
+
+use crate::Provider;
+
+/// How Azure is reached.
+pub(crate) const PROVIDER: Provider = Provider {
+    cloud: CloudName::Azure,
+    groups: |_| Box::new(groups::AzureGroups::new()),
+    secrets: |_| Box::new(secrets::AzureSecrets::new()),
+    object: |_, address| {
+        Box::pin(async move {
+            let why = format!(
+                "{address}: settings are read from no store of Azure's; put them in a file, or in LIGHTSOUT_SCALER_CONFIG_TOML"
+            );
+            Err(CloudError::new(CloudErrorKind::Other, why))
+        })
+    },
+};
+
+/// What scale sets can do (Azure, "Instance protection for Azure Virtual Machine Scale Set instances"; "Terminate notification": 5 to 15
+/// minutes, which cannot be extended; "Scheduled Events": an eviction is announced 30 seconds before, a termination by that profile).
+const CAPABILITIES: Capabilities = Capabilities {
+    protection: ProtectionSupport::OnDemand,
+    hold: Some(HoldRules { extendable: false, longest: Duration::from_secs(15 * 60) }),
+    leaving_lowers_capacity: true,
+    replaces_unhealthy: false,
+    power_off_ends_billing: false,
+    conditional_raise: true,
+    interruption_notice: Duration::from_secs(15 * 60),
+};
+
+/// The tag on a scale set that holds the scaler's floor: idle agents leave only while the capacity is above it.
+const FLOOR_TAG: &str = "lightsout:floor";
+
+#[cfg(test)]
+mod tests;

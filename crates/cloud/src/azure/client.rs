@@ -1,0 +1,148 @@
+//! Carries calls to Azure: with a token that is kept, and leaving alone for a while what says that it was asked too often.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use lightsout_core::{
+    cloud::{CloudError, CloudErrorKind},
+    exchange::{Effect, EffectResult, Reply, Request, Text, Unreachable},
+};
+use lightsout_io::http::Driver;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{call::Call, error, token::Source};
+
+/// Where the Resource Manager is, and the variable that names another place: another of Azure's clouds, or an embedded one.
+const MANAGER: &str = "https://management.azure.com";
+const MANAGER_VARIABLE: &str = "AZURE_RESOURCE_MANAGER_ENDPOINT";
+
+/// Azure, asked by one identity.
+///
+/// It costs nothing until it is used, and [`Azure::forget`] gives back what it then took.
+#[derive(Debug, Default)]
+pub(super) struct Azure {
+    /// Replaced to forget it.
+    driver: Mutex<Option<std::sync::Arc<Driver>>>,
+    tokens: tokio::sync::Mutex<BTreeMap<String, Token>>,
+    resting: Mutex<BTreeMap<String, Instant>>,
+    #[cfg(test)]
+    pub(super) everything_at: Option<String>,
+}
+
+/// An access token. Its `Debug` form does not show it.
+#[derive(Clone, Debug)]
+struct Token {
+    text: SecretString,
+    renew_at: Instant,
+}
+
+impl Azure {
+    /// The Resource Manager's address, without a slash at its end.
+    pub(super) fn manager(&self) -> String {
+        let named = self.variable(MANAGER_VARIABLE).filter(|value| !value.trim().is_empty());
+        named.unwrap_or_else(|| MANAGER.into()).trim_end_matches('/').to_owned()
+    }
+
+    /// Makes a call, and answers what came of it: a success.
+    ///
+    /// # Errors
+    /// As [`error`] says of everything else.
+    pub(super) async fn call(&self, call: Call) -> Result<Reply, CloudError> {
+        let left = {
+            let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+            resting.retain(|_, until| *until > Instant::now());
+            resting.get(&call.scope).map(|until| until.saturating_duration_since(Instant::now()))
+        };
+        if let Some(left) = left {
+            let why = format!("{}: Azure wishes to be left alone for another {} s", call.right, left.as_secs() + 1);
+            return Err(CloudError::new(CloudErrorKind::Throttled, why));
+        }
+        let audience = self.manager();
+        let reply = self.authorized(&audience, call.right, &call.request).await?;
+        if let Some(rest) = error::rest(&reply) {
+            self.resting.lock().unwrap_or_else(PoisonError::into_inner).insert(call.scope, Instant::now() + rest);
+        }
+        if (200..300).contains(&reply.status) { Ok(reply) } else { Err(error::of_reply(call.right, &reply)) }
+    }
+
+    /// Sends a request with a token for this audience; once more with a new one when that is refused.
+    pub(super) async fn authorized(&self, audience: &str, right: &str, request: &Request) -> Result<Reply, CloudError> {
+        let mut refused = None;
+        loop {
+            let token = self.token(audience, refused.as_ref()).await?;
+            let bearer = Text::secret(format!("Bearer {}", token.expose_secret()));
+            let asked = request.clone().header("authorization", bearer);
+            let reply = self.send(asked).await.map_err(|why| error::of_silence(right, &why))?;
+            if reply.status != 401 || refused.is_some() {
+                return Ok(reply);
+            }
+            // What was refused for who asks was not applied.
+            refused = Some(token);
+        }
+    }
+
+    /// Sends a request as it is.
+    pub(super) async fn send(&self, request: Request) -> Result<Reply, Unreachable> {
+        let driver = {
+            let mut driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+            let made = || std::sync::Arc::new(Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"))));
+            std::sync::Arc::clone(driver.get_or_insert_with(made))
+        };
+        match driver.perform(Effect::Http(request)).await {
+            EffectResult::Http(result) => result,
+            EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
+                unreachable!("a request is answered by a reply")
+            }
+        }
+    }
+
+    /// Drops connections, tokens and certificates until the next call.
+    pub(super) fn forget(&self) {
+        *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Whoever fetches a token just now uses it.
+        if let Ok(mut tokens) = self.tokens.try_lock() {
+            tokens.clear();
+        }
+    }
+
+    /// The token at hand, or a new one when that was refused or is near its end. Concurrent callers share one request.
+    async fn token(&self, audience: &str, refused: Option<&SecretString>) -> Result<SecretString, CloudError> {
+        let mut tokens = self.tokens.lock().await;
+        let again = |held: &SecretString| refused.is_some_and(|text| text.expose_secret() == held.expose_secret());
+        if let Some(Token { text, .. }) =
+            tokens.get(audience).filter(|token| Instant::now() < token.renew_at && !again(&token.text))
+        {
+            return Ok(text.clone());
+        }
+        tokens.remove(audience);
+        let source = Source::find(|name| self.variable(name))?;
+        let reply = self.send(source.request(audience)).await.map_err(|why| {
+            let CloudError { message, .. } = error::of_silence("no access token of Azure", &why);
+            CloudError::new(CloudErrorKind::Credentials, message)
+        })?;
+        let (text, life) = source.token(&reply)?;
+        let renew_at = Instant::now() + life.max(Duration::from_secs(1));
+        tokens.insert(audience.to_owned(), Token { text: text.clone(), renew_at });
+        Ok(text)
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "tests have an environment of their own")]
+    fn variable(&self, name: &str) -> Option<String> {
+        env::var(name).ok()
+    }
+
+    /// Everything is at one address.
+    #[cfg(test)]
+    fn variable(&self, name: &str) -> Option<String> {
+        match (&self.everything_at, name) {
+            (Some(url), MANAGER_VARIABLE | super::token::METADATA_VARIABLE) => Some(url.clone()),
+            (Some(_), _) => None,
+            (None, _) => env::var(name).ok(),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Scale sets as the scaler sees them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use lightsout_core::{
+    cloud::{Capabilities, CloudError, CloudErrorKind, Floor},
+    record::FailedLaunch,
+    settings::ScaleSetId,
+};
+
+use super::{
+    CAPABILITIES, call,
+    client::Azure,
+    reply::{self, Operation, Progress, ScaleSet, Sku},
+};
+use crate::{CloudFuture, GroupView, Groups, History, groups::Seen};
+
+/// How many scale sets are read at once: each is a call of its own.
+const READS_AT_ONCE: usize = 16;
+
+/// Every scale set that the identity may see.
+#[derive(Debug, Default)]
+pub(super) struct AzureGroups {
+    azure: Azure,
+    known: Mutex<BTreeMap<String, Known>>,
+}
+
+/// What is remembered of a scale set between two calls. All of it may be lost.
+#[derive(Debug, Default)]
+struct Known {
+    sku: Sku,
+    raise: Option<Raise>,
+}
+
+/// What became of the last raise, which Azure carries out after it has answered.
+#[derive(Clone, Debug)]
+enum Raise {
+    Running { operation: String, began: String },
+    Failed(FailedLaunch),
+}
+
+impl AzureGroups {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    #[cfg(test)]
+    pub(super) fn with(azure: Azure) -> Self {
+        Self { azure, known: Mutex::default() }
+    }
+
+    fn know<T>(&self, name: &str, act: impl FnOnce(&mut Known) -> T) -> T {
+        act(self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default())
+    }
+
+    /// One scale set; `None`: there is none.
+    async fn read(&self, name: &str) -> Option<Seen> {
+        let reading = async {
+            let set = find(name)?;
+            let reply = self.azure.call(call::read(&self.azure.manager(), &set)).await?;
+            let found: ScaleSet = reply::parse(&reply).map_err(other)?;
+            let view = found.view(name, reply.header("etag")).map_err(other)?;
+            self.know(name, |known| known.sku = found.sku);
+            Ok(view)
+        };
+        match reading.await {
+            Err(CloudError { kind: CloudErrorKind::NotFound, .. }) => None,
+            seen => Some(seen),
+        }
+    }
+
+    async fn read_named(&self, name: &str) -> Option<(String, Seen)> {
+        Some((name.to_owned(), self.read(name).await?))
+    }
+
+    async fn write_capacity(&self, seen: &GroupView, to: u32) -> Result<(), CloudError> {
+        let set = find(&seen.name)?;
+        // Without its entity tag the number would replace whatever somebody else has written meanwhile.
+        let etag = seen.version.as_deref().ok_or_else(|| {
+            CloudError::new(
+                CloudErrorKind::Other,
+                format!("{}: nothing is raised of which Azure tells no etag", seen.name),
+            )
+        })?;
+        let sku = self.know(&seen.name, |known| {
+            known.raise = None;
+            known.sku.clone()
+        });
+        let manager = self.azure.manager();
+        let reply = self.azure.call(call::raise(&manager, &set, etag, Some(&sku), to)).await?;
+        // Only the Resource Manager is shown a token.
+        let operation = ["azure-asyncoperation", "location"].into_iter().find_map(|name| reply.header(name));
+        if let Some(operation) = operation.filter(|url| url.starts_with(&format!("{manager}/"))) {
+            let (operation, began) = (operation.to_owned(), Timestamp::now().to_string());
+            self.know(&seen.name, |known| known.raise = Some(Raise::Running { operation, began }));
+        }
+        Ok(())
+    }
+
+    /// What became of the last raise. What is not known yet is no failure.
+    async fn last_raise(&self, name: &str) -> Result<Option<FailedLaunch>, CloudError> {
+        let set = find(name)?;
+        let (operation, began) = match self.know(name, |known| known.raise.clone()) {
+            None => return Ok(None),
+            Some(Raise::Failed(failed)) => return Ok(Some(failed)),
+            Some(Raise::Running { operation, began }) => (operation, began),
+        };
+        let reply = self.azure.call(call::operation(&set, &operation)).await?;
+        // While it runs, the other of the two addresses answers with an empty body.
+        let Ok(found) = reply::parse::<Operation>(&reply) else { return Ok(None) };
+        let raise = match found.progress(&began) {
+            Progress::Running => return Ok(None),
+            Progress::Succeeded => None,
+            Progress::Failed(failed) => Some(failed),
+        };
+        self.know(name, |known| known.raise = raise.clone().map(Raise::Failed));
+        Ok(raise)
+    }
+}
+
+impl Groups for AzureGroups {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    fn location(&self) -> String {
+        "Azure".into()
+    }
+
+    fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
+        Box::pin(async move {
+            let reads: Vec<_> = names.iter().map(|name| self.read_named(name)).collect();
+            let found = stream::iter(reads).buffer_unordered(READS_AT_ONCE).filter_map(std::future::ready);
+            Ok(found.collect().await)
+        })
+    }
+
+    fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History> {
+        Box::pin(async move {
+            let failed_launches = self.last_raise(name).await?.into_iter().collect();
+            Ok(History { changes: Vec::new(), failed_launches })
+        })
+    }
+
+    fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {
+        Box::pin(self.write_capacity(seen, to))
+    }
+
+    fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()> {
+        Box::pin(async move {
+            let set = find(name)?;
+            self.azure.call(call::leave_floor(&self.azure.manager(), &set, floor)).await?;
+            Ok(())
+        })
+    }
+}
+
+fn find(name: &str) -> Result<ScaleSetId, CloudError> {
+    reply::scale_set(name).map_err(other)
+}
+
+fn other(why: String) -> CloudError {
+    CloudError::new(CloudErrorKind::Other, why)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! What Azure answered, as far as it matters here. What is missing or of another kind is absent, never zero.
+
+use lightsout_core::{
+    cloud::Floor,
+    exchange::Reply,
+    record::{FailedLaunch, LaunchTrouble},
+    settings::ScaleSetId,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::FLOOR_TAG;
+use crate::{Doubt, DoubtKind, GroupView};
+
+/// The most instances of a scale set (Azure, "Virtual Machine Scale Sets FAQ"), and of one that is held in a single placement group.
+const MOST: u32 = 1000;
+const MOST_IN_ONE_PLACEMENT_GROUP: u32 = 100;
+/// The most of a cloud's words that a record holds, in characters.
+const WORDS: usize = 300;
+
+/// A reply's body.
+///
+/// # Errors
+/// With what is wrong, when it is not such an object.
+pub(super) fn parse<T: DeserializeOwned>(reply: &Reply) -> Result<T, String> {
+    serde_json::from_slice(&reply.body).map_err(|error| format!("the answer cannot be understood: {error}"))
+}
+
+/// The size of a scale set's instances, and how many there should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Sku {
+    pub(super) name: Option<String>,
+    pub(super) tier: Option<String>,
+    pub(super) capacity: Option<u32>,
+}
+
+/// A scale set.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct ScaleSet {
+    #[serde(default)]
+    pub(super) sku: Sku,
+    etag: Option<String>,
+    #[serde(default)]
+    tags: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    properties: Properties,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Properties {
+    orchestration_mode: Option<String>,
+    provisioning_state: Option<String>,
+    overprovision: Option<bool>,
+    single_placement_group: Option<bool>,
+    automatic_repairs_policy: Option<Enabled>,
+    upgrade_policy: Option<UpgradePolicy>,
+    virtual_machine_profile: Option<Profile>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Enabled {
+    enabled: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct UpgradePolicy {
+    mode: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Profile {
+    priority: Option<String>,
+    eviction_policy: Option<String>,
+}
+
+impl ScaleSet {
+    /// The scaler's view of it. `etag` is the reply's header, for who finds none in the body.
+    ///
+    /// # Errors
+    /// When it does not say how many instances it should have.
+    pub(super) fn view(&self, name: &str, etag: Option<&str>) -> Result<GroupView, String> {
+        let desired = self.sku.capacity.ok_or("the answer has no sku.capacity: is this a scale set with a profile?")?;
+        let single = self.is_uniform() && self.properties.single_placement_group == Some(true);
+        Ok(GroupView {
+            name: name.to_owned(),
+            min: 0,
+            max: if single { MOST_IN_ONE_PLACEMENT_GROUP } else { MOST },
+            desired,
+            floor: self.floor(),
+            version: self.etag.as_deref().or(etag).map(str::to_owned),
+            unscalable: self.unscalable(),
+            doubts: self.doubts(),
+        })
+    }
+
+    /// The floor that the scaler left on it.
+    pub(super) fn floor(&self) -> Floor {
+        self.tags.get(FLOOR_TAG).and_then(|floor| floor.parse().ok()).unwrap_or_default()
+    }
+
+    fn is_uniform(&self) -> bool {
+        self.properties.orchestration_mode.as_deref() != Some("Flexible")
+    }
+
+    fn unscalable(&self) -> Option<String> {
+        let deleting = self.properties.provisioning_state.as_deref() == Some("Deleting");
+        deleting.then(|| "it is being deleted; remove the pool, or name another scale set".to_owned())
+    }
+
+    fn doubts(&self) -> Vec<Doubt> {
+        let properties = &self.properties;
+        let profile = properties.virtual_machine_profile.clone().unwrap_or_default();
+        let mode = properties.upgrade_policy.as_ref().and_then(|policy| policy.mode.as_deref()).unwrap_or("Manual");
+        let repairs = properties.automatic_repairs_policy.as_ref().is_some_and(|policy| policy.enabled);
+        // On unless it says otherwise (REST API reference, "overprovision").
+        let overprovision = self.is_uniform() && properties.overprovision != Some(false);
+        let spot = profile.priority.as_deref() == Some("Spot");
+        let found = [
+            (
+                overprovision,
+                "it starts more instances than it is asked for and deletes some of them, although one may run a job by then; set overprovision = false",
+            ),
+            (
+                mode != "Manual",
+                "its upgrade policy is not Manual: a new model deletes or reimages instances that run jobs; set upgradePolicy.mode = Manual",
+            ),
+            (repairs, "automatic repairs replace instances that run jobs; switch automaticRepairsPolicy off"),
+            (
+                spot && profile.eviction_policy.as_deref() != Some("Delete"),
+                "its spot instances are deallocated when they are evicted: they stay, count as capacity, and cost their disks; set evictionPolicy = Delete",
+            ),
+        ];
+        let found = found.into_iter().filter(|(holds, _)| *holds);
+        found.map(|(_, text)| Doubt { kind: DoubtKind::OtherHands, text: text.into() }).collect()
+    }
+}
+
+/// How an operation went that was begun (Azure Resource Manager, "Track asynchronous Azure operations").
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Operation {
+    status: String,
+    start_time: Option<String>,
+    error: Option<super::error::Detail>,
+}
+
+/// What is known of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Running,
+    Succeeded,
+    Failed(FailedLaunch),
+}
+
+impl Operation {
+    /// What it says; `began` is when it was asked for, if it does not tell.
+    pub(super) fn progress(self, began: &str) -> Progress {
+        match self.status.as_str() {
+            "Succeeded" => Progress::Succeeded,
+            "Failed" | "Canceled" => {
+                let error = self.error.unwrap_or_default().innermost();
+                let code = error.code.unwrap_or(self.status);
+                let message = format!("{code}: {}", error.message.unwrap_or_default());
+                Progress::Failed(FailedLaunch {
+                    time: self.start_time.unwrap_or_else(|| began.to_owned()),
+                    trouble: trouble(&code),
+                    message: message.chars().take(WORDS).collect(),
+                })
+            }
+            // Words that are newer than this program say nothing yet.
+            _ => Progress::Running,
+        }
+    }
+}
+
+/// Why a raise brought nothing (Azure, "Troubleshoot allocation failures", "Resolve errors for SKU not available", "Resolve errors for resource quotas").
+fn trouble(code: &str) -> LaunchTrouble {
+    match code {
+        "AllocationFailed"
+        | "ZonalAllocationFailed"
+        | "OverconstrainedAllocationRequest"
+        | "OverconstrainedZonalAllocationRequest"
+        | "SpotAllocationFailed"
+        | "SkuNotAvailable" => LaunchTrouble::Capacity,
+        "QuotaExceeded" => LaunchTrouble::Quota,
+        "KeyVaultAccessForbidden" | "DiskEncryptionSetNotFound" => LaunchTrouble::Key,
+        "ImageNotFound"
+        | "GalleryImageNotFound"
+        | "InvalidParameter"
+        | "LinkedAuthorizationFailed"
+        | "AuthorizationFailed" => LaunchTrouble::Settings,
+        _ => LaunchTrouble::Other,
+    }
+}
+
+/// The scale set's own name for a group in the settings.
+///
+/// # Errors
+/// With the text and the remedy, when it is none.
+pub(super) fn scale_set(name: &str) -> Result<ScaleSetId, String> {
+    name.parse().map_err(|why| format!("{name:?} {why}"))
+}

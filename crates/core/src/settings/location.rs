@@ -1,0 +1,33 @@
+//! Which cloud is meant, and where in it.
+
+/// A cloud that settings can name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CloudName {
+    /// Amazon Web Services.
+    #[default]
+    Aws,
+    /// Microsoft Azure.
+    Azure,
+}
+
+impl CloudName {
+    /// Every cloud.
+    pub const ALL: [Self; 2] = [Self::Aws, Self::Azure];
+
+    /// The word in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Azure => "azure",
+        }
+    }
+}
+
+/// Where groups are that are read together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// Whose groups they are.
+    pub cloud: CloudName,
+    /// The region; `None`: the environment's, or the groups' names say it.
+    pub region: Option<String>,
+}
