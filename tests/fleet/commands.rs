@@ -26,6 +26,8 @@ fn without_a_fleet_each_command_says_so_and_what_to_do() {
         let wanted = format!("error: no fleet is running in {}; start one with `lightsout up`", dir.display());
         assert!(output.err.starts_with(&wanted), "{command}: {}", output.err);
     }
+    let output = lightsout(&dir, "explain x");
+    assert!(output.err.contains("--records") && output.err.contains("--log-group"), "{}", output.err);
     let output = lightsout(&dir, "logs i-1");
     assert_eq!(output.code, Some(1));
     assert!(output.err.contains("no log of `i-1`"), "{}", output.err);

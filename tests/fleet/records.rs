@@ -114,18 +114,17 @@ fn records_are_handed_in_at_a_log_group_and_an_object_store() {
     assert_eq!(departure(&logged, &id).reason, LeaveReason::Idle);
     let told: Vec<IncidentKind> = logged.iter().filter_map(what).collect();
     assert_eq!(told, [IncidentKind::Started, IncidentKind::Ready, IncidentKind::Leaving]);
-    let asked =
-        crate::rig::lightsout_command(&fleet.dir(), &format!("explain {id} --log-group /lightsout/records --json"))
-            .envs([
-                ("AWS_ENDPOINT_URL", fleet.url()),
-                ("AWS_REGION", "eu-central-1"),
-                ("AWS_EC2_METADATA_DISABLED", "true"),
-            ])
-            .envs([("AWS_ACCESS_KEY_ID", "TEST"), ("AWS_SECRET_ACCESS_KEY", "none")])
-            .output()
-            .expect("it starts");
-    let answer: Value = serde_json::from_slice(&asked.stdout).unwrap_or_else(|_| panic!("{asked:?}"));
+    let answer = explained(&fleet, &id, "/lightsout/records");
     assert_eq!(answer["known"][0]["cause"], "idle-timeout", "explained from there alone: {answer}");
+    // A function's decisions are in a group of their own.
+    let records = std::fs::read_to_string(fleet.dir().join("records.jsonl")).expect("its records");
+    let decision = records.lines().find(|line| line.contains(r#""kind":"decision""#)).expect("a decision");
+    keep(&fleet, "/aws/lambda/scaler", decision);
+    let both = explained(&fleet, &id, "/lightsout/records /aws/lambda/scaler");
+    let read = |answer: &Value| answer["read"]["records"].as_u64().expect("a number");
+    assert_eq!(read(&both), read(&answer) + 1, "{both}");
+    let pool = serde_json::from_str::<Value>(decision).expect("JSON")["pool"].as_str().expect("text").to_owned();
+    assert_eq!(read(&explained(&fleet, &pool, "/aws/lambda/scaler /lightsout/records")), read(&both));
     let stored = stored(&fleet);
     let name = format!("<Key>ci/{id}/");
     assert!(stored.contains(&name) && stored.contains("-decrement.json</Key>"), "{stored}");
@@ -263,6 +262,34 @@ fn an_agent_that_crashes_between_retiring_and_ending_leaves_the_certificate_to_t
     );
     assert!(departure.decided_at.is_none() && !departure.not_known.is_empty(), "{departure:#?}");
     assert!(departure.proof.proven && departure.proof.steps[0].by == ProofBy::Journal, "{departure:#?}");
+}
+
+/// The answer about this name, from these log groups.
+fn explained(fleet: &Fleet, name: &str, groups: &str) -> Value {
+    let asked = crate::rig::lightsout_command(&fleet.dir(), &format!("explain {name} --log-group {groups} --json"))
+        .envs([
+            ("AWS_ENDPOINT_URL", fleet.url()),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ])
+        .envs([("AWS_ACCESS_KEY_ID", "TEST"), ("AWS_SECRET_ACCESS_KEY", "none")])
+        .output()
+        .expect("it starts");
+    serde_json::from_slice(&asked.stdout).unwrap_or_else(|_| panic!("{asked:?}"))
+}
+
+/// Writes a message to a log group that is made for it.
+fn keep(fleet: &Fleet, group: &str, message: &str) {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let events = json!([{ "timestamp": now_ms, "message": message }]);
+    for (action, body) in [
+        ("CreateLogGroup", json!({ "logGroupName": group })),
+        ("CreateLogStream", json!({ "logGroupName": group, "logStreamName": "one" })),
+        ("PutLogEvents", json!({ "logGroupName": group, "logStreamName": "one", "logEvents": events })),
+    ] {
+        let target = format!("Logs_20140328.{action}");
+        signed(fleet, "POST", "", &[("x-amz-target", &target)], &body.to_string());
+    }
 }
 
 /// What the log group has.

@@ -1,4 +1,4 @@
-//! What was written down of a fleet, wherever it lies: files, standard input, a log group, the fleet that runs here.
+//! What was written down of a fleet, wherever it lies: files, standard input, log groups, the fleet that runs here.
 
 pub(crate) mod files;
 mod fleet;
@@ -20,11 +20,11 @@ pub(crate) struct Places {
     /// Read these files instead of asking the fleet that runs here; `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1..)]
     records: Vec<PathBuf>,
-    /// Read this group of CloudWatch Logs, with the credentials and the region of the environment
-    #[arg(long, value_name = "NAME")]
-    log_group: Option<String>,
-    /// The region of the log group [default: the environment's]
-    #[arg(long, requires = "log_group")]
+    /// Read these groups of CloudWatch Logs, with the credentials and the region of the environment
+    #[arg(long = "log-group", value_name = "NAME", num_args = 1..)]
+    log_groups: Vec<String>,
+    /// The region of the log groups [default: the environment's]
+    #[arg(long, requires = "log_groups")]
     region: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Gathered {
 }
 
 impl Places {
-    /// All evidence that lies there; of a log group what is from `since` before `now`.
+    /// All evidence that lies there; of log groups what is from `since` before `now`.
     ///
     /// # Errors
     ///
@@ -49,11 +49,12 @@ impl Places {
         since: Duration,
         now: Timestamp,
     ) -> Result<Gathered> {
-        let mut gathered = match (&self.log_group, self.records.is_empty()) {
-            (None, true) => fleet::gather(fleet_dir).await?,
-            (_, _) => files::gather(&self.records)?,
+        let mut gathered = if self.log_groups.is_empty() && self.records.is_empty() {
+            fleet::gather(fleet_dir).await?
+        } else {
+            files::gather(&self.records)?
         };
-        if let Some(group) = &self.log_group {
+        for group in &self.log_groups {
             self.logged(&mut gathered, group, since, now).await?;
         }
         if gathered.evidence.is_empty() {

@@ -25,7 +25,7 @@ FILE may hold records (of the scaler's standard output with --log-format json, o
 Examples:
   lightsout explain lightsout-demo
   lightsout explain ci-linux --records scaler.log agents.log --at 2026-11-26T03:00:00Z
-  lightsout explain ci-linux --log-group /lightsout/records --since 1h
+  lightsout explain ci-linux --log-group /aws/lambda/ci-linux-scaler lightsout/ci-linux --since 1h
   journalctl -u lightsout-agent | lightsout explain i-0a1 --records -
 
 Exit status: 0 when something is known, 1 when nothing is, or nothing has this name, 2 for bad arguments.")]
@@ -35,8 +35,8 @@ pub(crate) struct Args {
     name: String,
     #[command(flatten)]
     places: Places,
-    /// How far back the log group is read
-    #[arg(long, value_name = "SPAN", default_value = "3h", value_parser = duration::parse_duration, requires = "log_group")]
+    /// How far back the log groups are read
+    #[arg(long, value_name = "SPAN", default_value = "3h", value_parser = duration::parse_duration, requires = "log_groups")]
     since: Duration,
     /// As it was at this time, such as 2026-11-26T03:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]

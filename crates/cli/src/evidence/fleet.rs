@@ -28,7 +28,7 @@ pub(super) async fn gather(fleet_dir: &FleetDir) -> Result<Gathered> {
     let client = match running {
         Ok(client) => client,
         Err(_) if !gathered.evidence.is_empty() => return Ok(gathered),
-        Err(error) => bail!("{error}; or hand in records with --records"),
+        Err(error) => bail!("{error}; or hand in records with --records, or read them with --log-group"),
     };
     let snapshot = client.snapshot().await?;
     let at = Timestamp::from_millisecond(snapshot.at_ms)?;
