@@ -13,11 +13,11 @@ use std::{
 };
 
 use lightsout_core::{agent::host::Prepared, duration::format_duration, exchange::Text};
+use lightsout_io::files::replace;
 use tokio::time::Instant;
 
 use crate::{
     clock::{unix_ms_now, uptime},
-    journal::replace,
     last_words,
     process::{self, Process},
     systemd::{ask, environment_file, unexpanded},

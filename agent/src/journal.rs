@@ -1,13 +1,12 @@
 //! What survives a crash of the agent, in one small file that is always whole.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, fchown},
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use lightsout_core::agent::{host::JournalEntry, phase::Saved};
+use lightsout_io::files::replace;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -94,41 +93,6 @@ impl Journal {
         let text = serde_json::to_vec(&Contents { instance, saved, served, registered, proven, in_service_ms })?;
         replace(&self.path, &text, 0o600, true)
     }
-}
-
-/// Replaces a file as a whole.
-pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32, durable: bool) -> io::Result<()> {
-    replace_for(None, path, contents, mode, durable)
-}
-
-/// The same, with a file that belongs to this user and group. It does so before it has its name, where nobody could put another file.
-pub(crate) fn replace_for(
-    owner: Option<(u32, u32)>,
-    path: &Path,
-    contents: &[u8],
-    mode: u32,
-    durable: bool,
-) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.draft"));
-    // Made anew, so that its mode is the one asked for.
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
-    if let Some((user, group)) = owner {
-        fchown(&file, Some(user), Some(group))?;
-    }
-    file.write_all(contents)?;
-    if durable {
-        file.sync_all()?;
-    }
-    fs::rename(&draft, path)?;
-    if durable && let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

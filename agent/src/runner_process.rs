@@ -23,6 +23,7 @@ use lightsout_core::{
     platform::{File as RunnerFile, Launch, Quiesce, Signal},
     settings::Surroundings,
 };
+use lightsout_io::files::{replace, replace_for};
 
 pub(crate) use self::unit::{last_words, unit_of};
 use self::{
@@ -30,7 +31,6 @@ use self::{
     record::Record,
 };
 use crate::{
-    journal::{replace, replace_for},
     process::{self, Process},
     runner_user::{self, RunnerUser},
 };

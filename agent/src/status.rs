@@ -13,13 +13,13 @@ use lightsout_core::{
     agent::{Status, phase::LeaveReason},
     time::Tick,
 };
+use lightsout_io::files::replace;
 use serde::Serialize;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     boot::{self, Boot, Part},
     clock::{Clock, unix_ms_now},
-    journal::replace,
 };
 
 /// How long the exit waits for the last report to be shown.

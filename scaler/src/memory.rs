@@ -1,9 +1,10 @@
 //! What `once --state` keeps between two runs, so that a run from a timer costs what a tick of `watch` does.
 
-use std::{collections::BTreeMap, fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use jiff::Timestamp;
 use lightsout_core::record::TickTrouble;
+use lightsout_io::files::replace;
 use serde::{Deserialize, Serialize};
 
 /// What all pools remember, by their names.
@@ -59,21 +60,9 @@ impl Memory {
 
     /// Writes it as a whole file, for its owner alone. That it cannot be written is said, and costs the next run a little.
     pub(crate) fn write(&self, path: &Path) {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}", std::process::id()));
-        let draft = path.with_file_name(name);
-        let written = serde_json::to_vec(self).map_err(io::Error::from).and_then(|text| {
-            // Made anew: a link of this name that somebody has put there is not followed.
-            match fs::remove_file(&draft) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-            file.write_all(&text)?;
-            fs::rename(&draft, path)
-        });
+        let written =
+            serde_json::to_vec(self).map_err(io::Error::from).and_then(|text| replace(path, &text, 0o600, false));
         if let Err(error) = written {
-            let _ = fs::remove_file(&draft);
             tracing::warn!(path = %path.display(), %error, "the state cannot be written: the next run reads everything anew");
         }
     }

@@ -3,10 +3,9 @@
 
 use std::{fs, io, path::Path};
 
-use crate::{
-    journal::replace,
-    process::{self, Process},
-};
+use lightsout_io::files::replace;
+
+use crate::process::{self, Process};
 
 /// One process of one boot. The file's text is `PID START BOOT`; 0 for no process, and an earlier version wrote the
 /// number alone.

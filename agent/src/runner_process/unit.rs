@@ -4,11 +4,11 @@
 use std::{fs, io, time::Duration};
 
 use lightsout_core::platform::{Launch, Signal};
+use lightsout_io::files::replace;
 
 use super::{RunnerProcess, START, record::Record};
 use crate::{
     clock::unix_ms_now,
-    journal::replace,
     last_words,
     process::Process,
     systemd::{ask, environment_file, unexpanded},

@@ -1,7 +1,9 @@
-//! Finds and reads the files of settings.
+//! Finds and reads the files of settings, and replaces files of the programs' own.
 
 use std::{
-    fs, io,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -87,8 +89,59 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
     format!("{}: cannot be read ({error}); {remedy}", path.display())
 }
 
+/// Replaces a file as a whole: whoever reads it finds the old one or the new one. With `durable`, after a crash of the
+/// machine as well. For one writer at a time.
+///
+/// # Errors
+/// When it cannot be written, by a folder that is missing or read-only or a disk that is full; the old file is still there then.
+pub fn replace(path: &Path, contents: &[u8], mode: u32, durable: bool) -> io::Result<()> {
+    replace_for(None, path, contents, mode, durable)
+}
+
+/// The same, with a file that belongs to this user and group. It does so before it has its name, where nobody could put another file.
+///
+/// # Errors
+/// As [`replace`], and when it cannot be given away.
+pub fn replace_for(
+    owner: Option<(u32, u32)>,
+    path: &Path,
+    contents: &[u8],
+    mode: u32,
+    durable: bool,
+) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // One name for ever: what a writer left that was killed half way is taken away by the next, and cannot add up.
+    let draft = path.with_file_name(format!(".{name}.draft"));
+    // Made anew, so that its mode is the one asked for, and a link of this name that somebody has put there is not followed.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = write_anew(&draft, owner, contents, mode, durable).and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        // It may hold a secret.
+        let _ = fs::remove_file(&draft);
+    }
+    written?;
+    if durable && let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn write_anew(path: &Path, owner: Option<(u32, u32)>, contents: &[u8], mode: u32, durable: bool) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    if let Some((user, group)) = owner {
+        fchown(&file, Some(user), Some(group))?;
+    }
+    file.write_all(contents)?;
+    if durable { file.sync_all() } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use super::*;
 
     fn paths(fragments: &[Fragment]) -> Vec<&str> {
@@ -109,6 +162,26 @@ mod tests {
             fs::write(at(name), "tick = '5s'").unwrap();
         }
         assert_eq!(paths(&usual(home.path(), "scaler").unwrap()), ["scaler.toml", "10.toml", "20.toml"]);
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, other) = (home.path().join("state.json"), home.path().join("other"));
+        fs::write(&other, "untouched").unwrap();
+        // A writer was killed half way, or somebody put a link there.
+        symlink(&other, home.path().join(".state.json.draft")).unwrap();
+        for (contents, durable) in [("one", false), ("two", true)] {
+            replace(&path, contents.as_bytes(), 0o600, durable).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), contents);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(fs::read_to_string(&other).unwrap(), "untouched");
+        let names = || fs::read_dir(home.path()).unwrap().count();
+        assert_eq!(names(), 2);
+        fs::create_dir(home.path().join("folder")).unwrap();
+        replace(&home.path().join("folder"), b"three", 0o600, true).unwrap_err();
+        assert_eq!(names(), 3, "no draft is left of what could not be written");
     }
 
     #[test]

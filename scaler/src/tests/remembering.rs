@@ -90,15 +90,3 @@ fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
     // It is no reason to fail.
     Memory::default().write(&home.path().join("none/state.json"));
 }
-
-#[test]
-fn a_link_in_the_way_of_the_state_is_not_followed() {
-    let home = tempfile::tempdir().unwrap();
-    let (path, other) = (home.path().join("state.json"), home.path().join("other"));
-    std::fs::write(&other, "kept").unwrap();
-    let draft = home.path().join(format!("state.json.{}", std::process::id()));
-    std::os::unix::fs::symlink(&other, draft).unwrap();
-    Memory::default().write(&path);
-    assert_eq!(std::fs::read_to_string(&other).unwrap(), "kept");
-    assert!(std::fs::symlink_metadata(&path).unwrap().is_file());
-}
