@@ -1,5 +1,5 @@
 //! Serves a localcloud whose machines run nothing, for trying its APIs out: prints its URL and runs until it is told to end
-//! (`POST /_lightsout/down`).
+//! (`POST /_lightsout/down`). Where the metadata service of each instance answers goes to standard error: `metadata ID URL`.
 //!
 //! `cargo run -p lightsout-localcloud --example serve -- [PORT [PLATFORM]]`; `LIGHTSOUT_REPOSITORY=URL,COMMIT` names a
 //! repository that GitLab's jobs are told to clone.
@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, env, io, process::ExitCode, sync::Arc, time::Du
 
 use futures_util::future::{self, BoxFuture};
 use lightsout_localcloud::{
-    Boot, CloudOptions, LocalCloud, LocalCloudOptions, Machine, Machines, PlatformKind,
+    AzureOptions, Boot, CloudOptions, LocalCloud, LocalCloudOptions, Machine, Machines, PlatformKind,
     ci::gitlab::{self, GitLabOptions, Repository},
 };
 
@@ -16,7 +16,8 @@ use lightsout_localcloud::{
 struct Nothing;
 
 impl Machines for Nothing {
-    fn boot(&self, _: Boot) -> BoxFuture<'static, io::Result<Box<dyn Machine>>> {
+    fn boot(&self, boot: Boot) -> BoxFuture<'static, io::Result<Box<dyn Machine>>> {
+        eprintln!("metadata {} {}", boot.id, boot.imds);
         Box::pin(future::ready(Ok(Box::new(Self) as Box<dyn Machine>)))
     }
 }
@@ -62,6 +63,11 @@ async fn main() -> ExitCode {
             notice_power_off: Duration::from_secs(1),
             react: Duration::from_millis(50),
             ..CloudOptions::default()
+        },
+        azure: AzureOptions {
+            boot: Duration::from_secs(1),
+            react: Duration::from_millis(200),
+            ..AzureOptions::default()
         },
         port,
         platform,

@@ -167,6 +167,19 @@ impl Tokens {
         Response::json(200, &body)
     }
 
+    /// `/{tenant}/v2.0/.well-known/openid-configuration`: where clients look for the rest.
+    pub(crate) fn discovery(tenant: &str) -> Response {
+        let login = format!("https://login.microsoftonline.com/{tenant}");
+        let body = json!({
+            "issuer": format!("{login}/v2.0"),
+            "authorization_endpoint": format!("{login}/oauth2/v2.0/authorize"),
+            "token_endpoint": format!("{login}/oauth2/v2.0/token"),
+            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+            "response_types_supported": ["code"],
+        });
+        Response::json(200, &body)
+    }
+
     fn issue(&mut self, token: Token) -> String {
         let words: Vec<String> = (0..6).map(|_| format!("{:016x}", self.random.next())).collect();
         let text = format!("eyJ0eXAiOiJKV1QifQ.{}.{}", words[..4].concat(), words[4..].concat());

@@ -6,7 +6,7 @@ use super::{connection::Cut, injection::with_faults};
 use crate::{
     azure::{
         arm,
-        identity::{Caller, MANAGEMENT, Unauthenticated, VAULT},
+        identity::{Caller, MANAGEMENT, Tokens, Unauthenticated, VAULT},
         vault::{self, Vault},
     },
     faults::{Call, Target},
@@ -22,6 +22,8 @@ pub(super) enum Service {
     Vault,
     /// Where applications get their tokens.
     Login,
+    /// Where they learn about that.
+    Discovery,
 }
 
 impl Service {
@@ -33,6 +35,8 @@ impl Service {
             Some(Self::Vault)
         } else if request.path.ends_with("/oauth2/v2.0/token") {
             Some(Self::Login)
+        } else if request.path.ends_with("/v2.0/.well-known/openid-configuration") {
+            Some(Self::Discovery)
         } else {
             None
         }
@@ -43,6 +47,7 @@ impl Service {
             Self::ResourceManager => arm::operation_id(request),
             Self::Vault => "GetSecret",
             Self::Login => "Token",
+            Self::Discovery => "Discovery",
         }
     }
 
@@ -58,7 +63,7 @@ impl Service {
             Refusal::Expired => return Self::unauthenticated(Unauthenticated::Expired),
         };
         let refused = match self {
-            Self::ResourceManager | Self::Login => arm::error(status, code, message, None),
+            Self::ResourceManager | Self::Login | Self::Discovery => arm::error(status, code, message, None),
             Self::Vault => vault::error(status, if status == 403 { "Forbidden" } else { code }, message),
         };
         if status == 429 { refused.header("retry-after", "1") } else { refused }
@@ -90,7 +95,7 @@ pub(super) async fn answer(shared: &Shared, service: Service, request: Request) 
     let audiences: &[&str] = if service == Service::Vault { &VAULT } else { &MANAGEMENT };
     let caller = shared.update(|state, now| {
         let caller = match service {
-            Service::Login => Ok(Caller::Operator),
+            Service::Login | Service::Discovery => Ok(Caller::Operator),
             Service::ResourceManager | Service::Vault => state.tokens.caller(&request, audiences, now),
         };
         let kind = caller.as_ref().map_or("unauthenticated", Caller::kind);
@@ -104,6 +109,7 @@ pub(super) async fn answer(shared: &Shared, service: Service, request: Request) 
         (Service::ResourceManager, Err(why)) => Service::unauthenticated(why),
         (Service::ResourceManager, Ok(_)) => shared.update(|state, now| arm::handle(&mut state.azure, &request, now)),
         (Service::Vault, _) => shared.update(|state, now| state.vault.handle(&state.tokens, &request, now)),
+        (Service::Discovery, _) => Tokens::discovery(request.segments().first().map_or("common", String::as_str)),
         (Service::Login, _) => shared.update(|state, now| state.tokens.application(&request, now)),
     };
     with_faults(shared, call, |why| service.refuse(why), carry_out).await

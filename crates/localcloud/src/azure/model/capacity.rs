@@ -145,6 +145,7 @@ impl Azure {
         set.generation += 1;
         let waits = names.iter().map(|name| (name.clone(), Want::Gone)).collect();
         let operation = self.begin(&key, false, waits);
+        self.until_lowered(&operation);
         self.let_go(names, Reason::Deleted);
         Ok(Accepted { operation: Some(operation), created: false })
     }
@@ -154,6 +155,7 @@ impl Azure {
         let Some(set) = self.scale_sets.get_mut(key) else { return };
         if let Some((_, by)) = set.leaving.take() {
             self.lower(key, by);
+            self.lowered(key);
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) struct Operation {
     pub(crate) error: Option<(String, String)>,
     /// Whether it is about the capacity of its set: of such there is one at a time.
     pub(crate) about_capacity: bool,
-    /// Whether its set has not yet compared its machines with its capacity.
+    /// Whether its set has not yet compared its machines with its capacity, or lowered it.
     pub(super) unreconciled: bool,
     /// What it waits for, by the name of the machine.
     pub(super) waits: BTreeMap<String, Want>,
@@ -121,7 +121,21 @@ impl Azure {
 
     /// The set has compared its machines with its capacity.
     pub(super) fn reconciled(&mut self, set: &str) {
-        self.operations.values_mut().filter(|it| it.set == set).for_each(|it| it.unreconciled = false);
+        let about = self.operations.values_mut().filter(|it| it.set == set && it.about_capacity);
+        about.for_each(|it| it.unreconciled = false);
+    }
+
+    /// The set has lowered its capacity by the machines that were deleted.
+    pub(super) fn lowered(&mut self, set: &str) {
+        let deletes = self.operations.values_mut().filter(|it| it.set == set && !it.about_capacity);
+        deletes.for_each(|it| it.unreconciled = false);
+    }
+
+    /// It is not over before the capacity is lower.
+    pub(super) fn until_lowered(&mut self, operation: &str) {
+        if let Some(operation) = self.operations.get_mut(operation) {
+            operation.unreconciled = true;
+        }
     }
 
     /// Ends the operations that have all that they waited for.

@@ -9,6 +9,7 @@ fn a_delete_lowers_the_capacity_a_moment_later() {
     let begun = bench.delete(&name);
     assert_eq!(begun.status, 202);
     assert_eq!(bench.capacity(), 3, "not seen yet");
+    assert_eq!(bench.outcome(&begun)["status"], "InProgress", "its machine is off already");
     assert_eq!(bench.set()["properties"]["provisioningState"], "Updating");
     bench.wait(1_000);
     assert_eq!(bench.capacity(), 2);
