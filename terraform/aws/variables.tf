@@ -603,7 +603,7 @@ variable "scaler_monitoring" {
   type        = bool
   default     = true
   nullable    = false
-  description = "Whether there are alarms for the function and for each pool, a dashboard for each pool, and the scaler's own metrics for them, which CloudWatch charges for by their number."
+  description = "Whether there are alarms for the function and for each pool, a dashboard for each pool, and the scaler's own metrics for them, which CloudWatch charges for by their number. Those that count departures are there for pools with logs."
 }
 
 variable "scaler_alarm_actions" {

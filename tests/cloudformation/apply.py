@@ -12,6 +12,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -168,14 +169,13 @@ def template_of(instance):
     equal(data["InstanceInitiatedShutdownBehavior"], "terminate", "the shutdown behaviour")
     equal(data["BlockDeviceMappings"][0]["Ebs"]["Encrypted"], True, "the volume's encryption")
     text = base64.b64decode(data["UserData"]).decode()
-    line = next(it for it in text.splitlines() if "content:" in it)
-    settings = base64.b64decode(line.split()[1]).decode()
     path = work / "agent.d"
     path.mkdir()
-    (path / "50-stack.toml").write_text(settings)
+    for name, content in re.findall(r"- path: \S+/(\S+)\n[^-]*content: (\S+)", text):
+        (path / name).write_text(base64.b64decode(content).decode())
     # As cloud-init would write them: the agent takes them without a doubt.
     found = run(BIN / "lightsout-agent", "settings", "--config", path)
-    if "platform.command.run" not in found:
+    if "platform.command.run" not in found or f"/lightsout/{STACK}/instances" not in found:
         fail(f"the agent does not read what user data writes: {found}")
     said("user data holds the agent's settings, and the agent reads them")
 

@@ -177,9 +177,10 @@ def launch_template(main):
 def user_data_is_settings(main):
     text, values = main.properties("LaunchTemplate")["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
     keys = re.findall(r"^(\w+):", text, re.M)
-    if not text.startswith("#cloud-config\n") or keys != ["write_files"] or text.count("- path:") != 1:
+    paths = re.findall(r"- path: (.*)", text)
+    if not text.startswith("#cloud-config\n") or keys != ["write_files"] or not all(re.fullmatch(r"/etc/lightsout/agent\.d/[45]0-\w+\.toml", it) for it in paths):
         yield "user data does more than write settings"
-    if values != {"Settings": {"Fn::Base64": {"Ref": "AgentSettings"}}}:
+    if values.get("Settings") != {"Fn::Base64": {"Ref": "AgentSettings"}} or set(values) - {"Records"} != {"Settings"}:
         yield "user data holds something else than settings"
     for name in ("AgentSettings", "ScalerSettings"):
         pattern = re.compile(main.document["Parameters"][name].get("AllowedPattern", ""))
@@ -253,7 +254,7 @@ def as_many_secrets_as_there_are(main):
 
 
 def members_outlive_nothing_they_need(main):
-    missing = {"LaunchTemplate", "InstanceProfile", "InstanceRole", "SecurityGroup"} - main.needs("Group")
+    missing = {"LaunchTemplate", "InstanceProfile", "InstanceRole", "SecurityGroup", "InstanceLogGroup"} - main.needs("Group")
     if missing:
         yield f"{sorted(missing)} may be gone while instances are there"
 
@@ -281,6 +282,38 @@ def the_function(main):
         yield "a function URL makes the whole template useless in some regions"
 
 
+def one_parameter_for_all_that_watches(main):
+    """Records, what counts them, the scaler's lines, alarms and dashboard: all of it or nothing, and by default all."""
+    if main.document["Parameters"]["Monitoring"].get("Default") != "true":
+        yield "nobody is told unless asked for"
+    kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Logs::MetricFilter")
+    watching = {name: it for kind in kinds for name, it in main.of_type(kind).items() if name != "ScalerAlarm"}
+    for name, it in {**watching, "InstanceLogGroup": main.resources["InstanceLogGroup"]}.items():
+        if it.get("Condition") != "Monitored":
+            yield f"{name} is there without Monitoring"
+    if len(main.of_type("AWS::CloudWatch::Alarm")) != 7 or len(main.of_type("AWS::CloudWatch::Dashboard")) != 1:
+        yield "not all six alarms, that of the function and the dashboard"
+    counted = {it["Properties"]["MetricTransformations"][0]["MetricName"] for it in main.of_type("AWS::Logs::MetricFilter").values()}
+    for name, it in main.of_type("AWS::CloudWatch::Alarm").items():
+        if not re.search(r"`(aws|lightsout) [^`]+`", json.dumps(it["Properties"]["AlarmDescription"])):
+            yield f"{name} names no command to run next"
+        if it["Properties"].get("AlarmActions") is None:
+            yield f"{name} tells nobody"
+        for query in it["Properties"].get("Metrics", []):
+            metric = query.get("MetricStat", {}).get("Metric", {})
+            if metric.get("MetricName", "").startswith("lightsout.departures.") and metric["MetricName"] not in counted:
+                yield f"{name} looks at {metric['MetricName']}, which nobody counts"
+    told = json.dumps(main.properties("LaunchTemplate")), json.dumps(main.properties("Scaler"))
+    if "InstanceLogGroup" not in told[0] or "metrics.emf = true" not in told[1]:
+        yield "the agents write no records there, or the scaler no metrics"
+
+
+def short_enough(main):
+    """What `create-stack --template-body` takes (CloudFormation quotas, template body size in a request)."""
+    if len(MAIN.read_bytes()) > 51_200 - len(json.dumps(main.document["Metadata"].get("Padding", ""))):
+        yield "it is longer than 51,200 bytes, and would have to be in a bucket"
+
+
 def the_url(webhooks):
     if [it["Properties"]["AuthType"] for it in webhooks.of_type("AWS::Lambda::Url").values()] != ["NONE"]:
         yield "one URL without authentication is wanted"
@@ -306,6 +339,8 @@ RULES = [
     as_many_secrets_as_there_are,
     members_outlive_nothing_they_need,
     the_function,
+    one_parameter_for_all_that_watches,
+    short_enough,
 ]
 
 # ---- and each must be able to say no: rule, path from the resources or the document, and the value put there -----------------
@@ -356,6 +391,13 @@ BREAKS = [
     (the_function, "ScalerRetries.Properties.MaximumRetryAttempts", 2),
     (the_function, "ScalerAlarm.Properties.TreatMissingData", "missing"),
     (the_function, "Url", {"Type": "AWS::Lambda::Url"}),
+    (one_parameter_for_all_that_watches, "../Parameters.Monitoring.Default", "false"),
+    (one_parameter_for_all_that_watches, "Dashboard", GONE),
+    (one_parameter_for_all_that_watches, "LightsoutSpotStorm.Condition", GONE),
+    (one_parameter_for_all_that_watches, "DeparturesBroken", GONE),
+    (one_parameter_for_all_that_watches, "ScalerAlarm.Properties.AlarmDescription", "it is broken"),
+    (one_parameter_for_all_that_watches, "Scaler.Properties.Environment.Variables", {"LIGHTSOUT_SCALER_CONFIG_TOML": ""}),
+    (short_enough, "../Metadata.Padding", "long" * 1000),
 ]
 URL_BREAKS = [
     (the_url, "MayInvokeByUrl.Properties.InvokedViaFunctionUrl", GONE),

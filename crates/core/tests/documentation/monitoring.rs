@@ -1,6 +1,7 @@
 //! Dashboards and alarms are made from the table of metrics, and stand in `monitoring/` for whoever imports them.
 
 mod alarms;
+mod cloudformation;
 mod cloudwatch;
 mod grafana;
 mod rules;
@@ -14,6 +15,7 @@ use super::check_whole;
 const RULES: &str = "monitoring/prometheus/rules.yml";
 const GRAFANA: &str = "monitoring/grafana/lightsout.json";
 const DASHBOARD: &str = "monitoring/cloudwatch/dashboard.json";
+const TEMPLATE: &str = "cloudformation/lightsout.yaml";
 const ALARMS: &str = "monitoring/cloudwatch/alarms.json";
 
 /// The panels in their order.
@@ -39,6 +41,7 @@ fn dashboards_and_alarms_are_as_the_table_has_them() {
     check_whole(GRAFANA, |_| grafana::file());
     check_whole(DASHBOARD, |_| cloudwatch::dashboard());
     check_whole(ALARMS, |_| cloudwatch::alarms());
+    check_whole(TEMPLATE, cloudformation::template);
 }
 
 /// The words of a text that could be a metric's name in Prometheus.
@@ -103,12 +106,15 @@ fn no_alarm_is_more_than_cloudwatch_takes() {
 fn each_alarm_names_the_command_to_run_next() {
     let (rules, alarms) = (read(RULES), read(ALARMS));
     for alarm in alarms::ALARMS {
-        assert!(alarm.next.contains("lightsout"), "{}", alarm.name);
-        for text in [&rules, &alarms] {
-            let command = alarm.next.split('`').nth(1).expect("a command between backticks");
-            let command = command.split(" POOL").next().unwrap_or_default();
-            assert!(text.contains(command), "{command} of {}", alarm.name);
-        }
+        let (what, next) = alarm.says("POOL", "`lightsout explain POOL`", rules::LOOK);
+        let command = next.split('`').nth(1).expect("a command between backticks");
+        assert!(command.contains("lightsout"), "{}", alarm.name);
+        assert!(rules.contains(command.split(" POOL").next().expect("a first part")), "{command} of {what}");
+        // The records are in CloudWatch Logs, and without the group's name `explain` asks for a fleet on this machine.
+        let said = cloudwatch::TERRAFORM.description(alarm);
+        let command = said.split('`').nth(1).expect("a command between backticks");
+        assert!(command.contains("log_group}"), "{command} of {what}");
+        assert!(alarms.contains(command), "{command} of {what}");
     }
     assert_eq!(alarms::ALARMS.len(), 6, "more than six are not read at 3 am");
 }

@@ -207,3 +207,23 @@ resource "aws_cloudwatch_log_group" "instances" {
   kms_key_id        = var.log_kms_key_arn == "" ? null : var.log_kms_key_arn
   tags              = local.tags
 }
+
+# An instance's last record says why it leaves. Counted as agents count it themselves, under the name by which dashboard and alarms know it.
+resource "aws_cloudwatch_log_metric_filter" "departures" {
+  for_each       = var.logs ? local.leave_reasons : []
+  name           = "${var.name}-departures-${each.key}"
+  log_group_name = aws_cloudwatch_log_group.instances[0].name
+  pattern        = "{ $.kind = \"departure\" && $.reason = \"${each.key}\" }"
+
+  metric_transformation {
+    namespace  = "lightsout"
+    name       = "lightsout.departures.${each.key}"
+    value      = "1"
+    unit       = "Count"
+    dimensions = { pool = "$.group" }
+  }
+}
+
+locals {
+  leave_reasons = toset(flatten(regexall("lightsout[.]departures[.]([a-z-]+)", file("${path.module}/../../../../monitoring/cloudwatch/dashboard.json"))))
+}

@@ -70,5 +70,6 @@ output "scaler" {
     settings   = local.scaler_toml
     statements = jsonencode(concat(local.secret_statements.scaler, local.secret_statements.webhook, length(local.secret_statements.scaler) + length(local.secret_statements.webhook) == 0 ? [] : local.decrypt_statements))
     webhook    = var.webhook != null
+    log_group  = one(aws_cloudwatch_log_group.instances[*].name)
   }
 }

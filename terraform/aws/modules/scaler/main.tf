@@ -16,13 +16,16 @@ locals {
   settings = join("\n", concat(
     ["tick = ${jsonencode(var.tick)}", "deadline = ${jsonencode(var.deadline)}"],
     # Unless the settings say something of metrics themselves.
-    var.monitoring && !can(regex("(?m)^\\s*\\[?metrics\\b", var.settings)) ? ["metrics.emf = true"] : [],
+    var.monitoring && local.own_metrics == "" ? ["metrics.emf = true"] : [],
     var.settings == "" ? [] : [var.settings],
     var.pools[*].settings,
   ))
+  own_metrics  = try(regex("(?ms)^\\s*\\[?metrics\\b.*", var.settings), "")
   settings_key = "${var.name}/scaler.toml"
   in_bucket    = var.settings_bucket != ""
 
+  # How often it is invoked; of a schedule at fixed times, at least each hour.
+  minutes          = can(regex("^rate\\(([0-9]+) minutes?\\)$", var.schedule)) ? tonumber(regex("^rate\\(([0-9]+) minutes?\\)$", var.schedule)[0]) : 60
   deadline_seconds = try(tonumber(regex("^[0-9]+", var.deadline)), 0) * (endswith(var.deadline, "ms") ? 0.001 : endswith(var.deadline, "m") ? 60 : 1)
 
   hooked = anytrue(var.pools[*].webhook)
@@ -114,6 +117,14 @@ resource "aws_lambda_function" "scaler" {
     precondition {
       condition     = var.timeout > local.deadline_seconds + 2
       error_message = "timeout is ${var.timeout} s, and a look may take deadline = ${var.deadline}: no look would be begun. Set timeout to more than ${local.deadline_seconds + 2}."
+    }
+    precondition {
+      condition     = !var.monitoring || local.own_metrics == "" || can(regex("\\bemf\\s*=\\s*true\\b", local.own_metrics))
+      error_message = "settings has metrics of its own, without the lines that the alarms read, which would be silent or alarmed for ever: add emf = true to them, or set monitoring = false."
+    }
+    precondition {
+      condition     = alltrue([for pool in var.pools : coalesce(pool.name, "-") == try(regex("(?m)^\\s*name\\s*=\\s*[\"']([^\"']*)[\"']", split("[pool.", pool.settings)[0])[0], "-")])
+      error_message = "A pool's name in its settings is not the one that pools names, so its alarms would look at metrics that nobody writes: give both, name = \"NAME\" beside group_arn and in the settings, or neither."
     }
     precondition {
       condition     = length(var.subnet_ids) == 0 || length(var.security_group_ids) > 0

@@ -1,29 +1,18 @@
 # ---- the function: an invocation fails when any pool had a failed tick in it, so one metric of AWS's own says that something is wrong
-# with some pool; which, is in the log.
+# with some pool; which, is in the log. That it is not invoked at all, or never gets as far as a good tick, each pool's own alarm tells
+# (LightsoutScalerIsSilent).
 
 locals {
   alarms = {
     errors = {
-      says       = "The scaler could not read or raise some pool in three of five minutes: jobs may wait. Which pool and why is in the log group ${local.log_group_name}."
-      metric     = "Errors"
-      comparison = "GreaterThanOrEqualToThreshold"
-      missing    = "notBreaching"
-    }
-    silence = {
-      says       = "The scaler was not invoked in three of five minutes: nothing is raised. Look at the schedule ${var.name}."
-      metric     = "Invocations"
-      comparison = "LessThanThreshold"
-      missing    = "breaching"
+      says   = "The scaler could not read or raise some pool in three of five minutes: jobs may wait. Run `aws logs tail ${local.log_group_name} --since 15m`: which pool, and why."
+      metric = "Errors"
     }
     throttles = {
-      says       = "The scaler was throttled in three of five minutes: the account's, or its own, concurrency is used up."
-      metric     = "Throttles"
-      comparison = "GreaterThanOrEqualToThreshold"
-      missing    = "notBreaching"
+      says   = "The scaler was throttled in three of five minutes: nothing is raised meanwhile. Run `aws lambda get-account-settings` and `aws lambda get-function-concurrency --function-name ${var.name}`: whose concurrency is used up?"
+      metric = "Throttles"
     }
   }
-  # A schedule of more than a minute leaves minutes without an invocation.
-  minutes = can(regex("^rate\\(([0-9]+) minutes?\\)$", var.schedule)) ? tonumber(regex("^rate\\(([0-9]+) minutes?\\)$", var.schedule)[0]) : 60
 }
 
 resource "aws_cloudwatch_metric_alarm" "scaler" {
@@ -39,8 +28,8 @@ resource "aws_cloudwatch_metric_alarm" "scaler" {
   evaluation_periods  = 5
   datapoints_to_alarm = 3
   threshold           = 1
-  comparison_operator = each.value.comparison
-  treat_missing_data  = each.value.missing
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
   tags                = var.tags
@@ -50,9 +39,24 @@ resource "aws_cloudwatch_metric_alarm" "scaler" {
 
 locals {
   monitoring = "${path.module}/../../../../monitoring/cloudwatch"
-  pool_names = toset([for pool in var.pools : regex("autoScalingGroupName/(.+)$", pool.group_arn)[0]])
+  # By the name that the pool has in the scaler's metrics; agents' have their group's.
+  monitored = {
+    for pool in var.pools : coalesce(pool.name, local.group_of[pool.group_arn]) => {
+      pool             = coalesce(pool.name, local.group_of[pool.group_arn])
+      group            = local.group_of[pool.group_arn]
+      region           = local.region
+      log_group        = local.log_group_name
+      agents_log_group = coalesce(pool.log_group, "-")
+    }
+  }
+  group_of = { for pool in var.pools : pool.group_arn => regex("autoScalingGroupName/(.+)$", pool.group_arn)[0] }
+  # Without their records in a log group nobody counts what instances leave for.
+  counted = { for pool in var.pools : coalesce(pool.name, local.group_of[pool.group_arn]) => pool.log_group != null }
   pool_alarms = merge([
-    for name in local.pool_names : { for alarm in jsondecode(templatefile("${local.monitoring}/alarms.json", { pool = name })) : alarm.alarm_name => alarm }
+    for name, names in local.monitored : {
+      for alarm in jsondecode(templatefile("${local.monitoring}/alarms.json", names)) : alarm.alarm_name => alarm
+      if local.counted[name] || !anytrue([for query in alarm.metric_query : startswith(try(query.metric.metric_name, ""), "lightsout.departures.")])
+    }
   ]...)
 }
 
@@ -83,8 +87,9 @@ resource "aws_cloudwatch_metric_alarm" "pool" {
           namespace   = metric.value.namespace
           metric_name = metric.value.metric_name
           dimensions  = metric.value.dimensions
-          period      = metric.value.period
-          stat        = metric.value.stat
+          # A schedule of more than that leaves times without a tick.
+          period = max(metric.value.period, 60 * local.minutes)
+          stat   = metric.value.stat
         }
       }
     }
@@ -92,7 +97,7 @@ resource "aws_cloudwatch_metric_alarm" "pool" {
 }
 
 resource "aws_cloudwatch_dashboard" "pool" {
-  for_each       = var.monitoring ? local.pool_names : []
+  for_each       = { for name, names in local.monitored : name => names if var.monitoring }
   dashboard_name = replace("${var.name}-${each.key}", "/[^A-Za-z0-9_-]/", "-")
-  dashboard_body = templatefile("${local.monitoring}/dashboard.json", { pool = each.key, region = local.region })
+  dashboard_body = templatefile("${local.monitoring}/dashboard.json", each.value)
 }

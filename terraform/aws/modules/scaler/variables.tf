@@ -22,8 +22,10 @@ variable "pools" {
     settings   = string
     statements = string
     webhook    = bool
+    name       = optional(string)
+    log_group  = optional(string)
   }))
-  description = "The output scaler of each pool module. For a group that none made: group_arn, its [[pool]] as TOML, and the statements as JSON that let its secrets be read."
+  description = "The output scaler of each pool module. For a group that none made: group_arn, its [[pool]] as TOML, the statements as JSON that let its secrets be read, its name if its settings have one, and the log group of its agents' records if their departures are counted there, as the pool module does."
   validation {
     condition     = length(var.pools) > 0
     error_message = "pools is empty: [module.NAME.scaler] names one."
@@ -234,7 +236,7 @@ variable "monitoring" {
   type        = bool
   default     = true
   nullable    = false
-  description = "Whether there are alarms for the function and for each pool, a dashboard for each pool, and the scaler's own metrics for them, which CloudWatch charges for by their number."
+  description = "Whether there are alarms for the function and for each pool, a dashboard for each pool, and the scaler's own metrics for them, which CloudWatch charges for by their number. Those that count departures are there for pools with logs."
 }
 
 variable "alarm_actions" {

@@ -1,12 +1,16 @@
 //! The six alarms.
 
+use lightsout_core::metrics::Program;
+
 /// One alarm, for Prometheus and for CloudWatch.
 pub(super) struct Alarm {
     pub(super) name: &'static str,
     /// What is wrong, as a sentence without its end. `POOL` is the pool's name.
     pub(super) what: &'static str,
-    /// What to do, with the command to run next.
+    /// What to do, with the command to run next: `EXPLAIN` and `LOOK` stand for those that are called otherwise elsewhere.
     pub(super) next: &'static str,
+    /// Whose records tell more.
+    pub(super) records: Program,
     pub(super) severity: &'static str,
     /// In PromQL; `FRESH` stands for pools whose scaler works.
     pub(super) expression: &'static str,
@@ -24,6 +28,14 @@ pub(super) struct Alarm {
 /// A pool whose ticks go well: what is known of another is old, and its own alarm says so.
 pub(super) const FRESH: &str = "(min by (pool) (lightsout_tick_age_seconds) < 300)";
 
+impl Alarm {
+    /// What is wrong and what to do, with these words for `POOL`, `EXPLAIN` and `LOOK`.
+    pub(super) fn says(&self, pool: &str, explain: &str, look: &str) -> (String, String) {
+        let said = |text: &str| text.replace("EXPLAIN", explain).replace("LOOK", look).replace("POOL", pool);
+        (said(self.what), said(self.next))
+    }
+}
+
 const OLDEST: [(&str, &str, &str); 2] = [
     ("oldest_a", "lightsout.queue.oldest.platform", "Maximum"),
     ("oldest_b", "lightsout.queue.oldest.first_seen", "Maximum"),
@@ -35,7 +47,8 @@ pub(super) const ALARMS: &[Alarm] = &[
     Alarm {
         name: "LightsoutJobsWaitAndNothingIsRaised",
         what: "Jobs of POOL have been waiting for more than 10 minutes, need more instances than are desired, and nothing was raised",
-        next: "Run `lightsout explain POOL`: a dry run, a cooldown, a second scaler, or raises that fail",
+        next: "Run EXPLAIN: a dry run, a cooldown, a second scaler, or raises that fail",
+        records: Program::Scaler,
         severity: "critical",
         expression: "max by (pool) (lightsout_queue_oldest_seconds) > 600\n\
                      and on (pool) (max by (pool) (lightsout_pool_need) > on (pool) max by (pool) (lightsout_pool_desired))\n\
@@ -59,7 +72,8 @@ pub(super) const ALARMS: &[Alarm] = &[
     Alarm {
         name: "LightsoutRaisedAndNothingComes",
         what: "As many instances as the jobs of POOL need are desired, and yet a job has been waiting for more than 15 minutes, or instances are silent, or launches fail",
-        next: "Run `lightsout explain POOL`: no capacity, a quota, a key, or instances that boot and never register",
+        next: "Run EXPLAIN: no capacity, a quota, a key, or instances that boot and never register",
+        records: Program::Scaler,
         severity: "critical",
         expression: "(\n\
                      \x20 max by (pool) (lightsout_queue_oldest_seconds) > 900\n\
@@ -91,7 +105,8 @@ pub(super) const ALARMS: &[Alarm] = &[
     Alarm {
         name: "LightsoutInstancesLeaveAsBroken",
         what: "Two or more instances of POOL left as broken within half an hour",
-        next: "Run `lightsout explain POOL`, and `lightsout-agent doctor` on one that boots",
+        next: "Run EXPLAIN, and `lightsout-agent doctor` on one that boots",
+        records: Program::Agent,
         severity: "critical",
         expression: "sum by (pool) (max_over_time(lightsout_departures_total{reason=\"broken\"}[30m])) >= 2",
         lasting: "0m",
@@ -103,7 +118,8 @@ pub(super) const ALARMS: &[Alarm] = &[
     Alarm {
         name: "LightsoutUnmetDemand",
         what: "Jobs of POOL have needed more instances than may be raised for a quarter of an hour: the pool is at its maximum, or raises for them are in vain",
-        next: "Run `lightsout explain POOL`, then raise the maximum, or mend the tags of the jobs that nobody takes",
+        next: "Run EXPLAIN, then raise the maximum, or mend the tags of the jobs that nobody takes",
+        records: Program::Scaler,
         severity: "warning",
         expression: "sum by (pool) (lightsout_pool_unmet) > 0\nand on (pool) FRESH",
         lasting: "15m",
@@ -115,7 +131,8 @@ pub(super) const ALARMS: &[Alarm] = &[
     Alarm {
         name: "LightsoutScalerIsSilent",
         what: "No tick of POOL went well for 5 minutes: nothing is raised for its jobs",
-        next: "Run `lightsout-scaler check` where the scaler runs, and look at its log: `journalctl -u lightsout-scaler-watch`",
+        next: "Run LOOK",
+        records: Program::Scaler,
         severity: "critical",
         expression: "min by (pool) (lightsout_tick_age_seconds) > 300\nor absent(lightsout_tick_age_seconds)",
         lasting: "1m",
@@ -133,7 +150,8 @@ pub(super) const ALARMS: &[Alarm] = &[
     Alarm {
         name: "LightsoutSpotStorm",
         what: "Three or more instances of POOL left within half an hour because of spot interruptions, or because these were likely",
-        next: "Run `lightsout explain POOL`, then give the group more instance types and zones, or some on-demand capacity",
+        next: "Run EXPLAIN, then give the group more instance types and zones, or some on-demand capacity",
+        records: Program::Agent,
         severity: "warning",
         expression: "sum by (pool) (max_over_time(lightsout_departures_total{reason=~\"spot|rebalance\"}[30m])) >= 3",
         lasting: "0m",

@@ -2,6 +2,10 @@
 
 use super::alarms::{ALARMS, FRESH};
 
+/// For whoever runs the scaler on a machine.
+pub(super) const LOOK: &str =
+    "`lightsout-scaler check` where the scaler runs, and look at its log: `journalctl -u lightsout-scaler-watch`";
+
 pub(super) fn file() -> String {
     let mut text = String::from(
         "# Made from the table of metrics: UPDATE_DOCS=1 cargo test -p lightsout-core --test documentation\n\
@@ -20,8 +24,9 @@ pub(super) fn file() -> String {
             text += &format!("        for: {}\n", alarm.lasting);
         }
         text += &format!("        labels:\n          severity: {}\n        annotations:\n", alarm.severity);
-        for (key, value) in [("summary", alarm.what), ("description", alarm.next)] {
-            text += &format!("          {key}: >-\n            {}.\n", value.replace("POOL", pool));
+        let (what, next) = alarm.says(pool, "`lightsout explain POOL`", LOOK);
+        for (key, value) in [("summary", what), ("description", next)] {
+            text += &format!("          {key}: >-\n            {value}.\n");
         }
     }
     text

@@ -287,3 +287,29 @@ run "a_grants_name_has_no_dots" {
     error_message = "KMS takes none"
   }
 }
+
+run "departures_are_counted_where_the_agents_write_them" {
+  command = plan
+  assert {
+    condition = alltrue([for reason in ["broken", "spot", "rebalance", "idle"] :
+      one(aws_cloudwatch_log_metric_filter.departures[reason].metric_transformation).name == "lightsout.departures.${reason}" &&
+      one(aws_cloudwatch_log_metric_filter.departures[reason].metric_transformation).dimensions == tomap({ pool = "$.group" })
+    ])
+    error_message = "as the alarms have them"
+  }
+  assert {
+    condition     = output.scaler.log_group == "lightsout/ci-linux"
+    error_message = "and the scaler's module knows"
+  }
+}
+
+run "without_logs_nobody_counts_them" {
+  command = plan
+  variables {
+    logs = false
+  }
+  assert {
+    condition     = length(aws_cloudwatch_log_metric_filter.departures) == 0 && output.scaler.log_group == null
+    error_message = "and the scaler's module knows that, too"
+  }
+}

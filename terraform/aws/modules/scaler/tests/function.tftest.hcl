@@ -129,23 +129,69 @@ run "alarms" {
     alarm_actions = ["arn:aws:sns:eu-central-1:123456789012:ops"]
   }
   assert {
-    condition     = { for name, alarm in aws_cloudwatch_metric_alarm.scaler : name => alarm.metric_name } == { errors = "Errors", silence = "Invocations", throttles = "Throttles" }
-    error_message = "it fails, is silent, is throttled"
+    condition     = { for name, alarm in aws_cloudwatch_metric_alarm.scaler : name => alarm.metric_name } == { errors = "Errors", throttles = "Throttles" }
+    error_message = "it fails, it is throttled"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.scaler["silence"].treat_missing_data == "breaching"
-    error_message = "a function that is not invoked has no metrics at all"
+    condition = contains([for query in aws_cloudwatch_metric_alarm.pool["LightsoutScalerIsSilent-ci-linux"].metric_query : try(query.metric[0].metric_name, "")], "lightsout.ticks.held") && (
+    aws_cloudwatch_metric_alarm.pool["LightsoutScalerIsSilent-ci-linux"].treat_missing_data == "breaching")
+    error_message = "silent is who has no good tick, invoked or not, and who is not invoked has no metrics at all"
+  }
+  assert {
+    condition = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.scaler), values(aws_cloudwatch_metric_alarm.pool)) :
+    can(regex("`(aws|lightsout) [^`]+`", alarm.alarm_description))])
+    error_message = "each says what to run next"
+  }
+  assert {
+    condition     = strcontains(aws_cloudwatch_metric_alarm.pool["LightsoutUnmetDemand-ci-linux"].alarm_description, "`lightsout explain ci-linux --log-group /aws/lambda/ci-scaler`")
+    error_message = "with the log group, since the records are there"
   }
 }
 
 run "alarms_follow_the_schedule" {
   command = plan
   variables {
-    schedule = "rate(5 minutes)"
+    schedule = "rate(15 minutes)"
+    ticks    = "one"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.scaler["silence"].period == 300
-    error_message = "four minutes without an invocation are no silence then"
+    condition     = alltrue(flatten([for alarm in aws_cloudwatch_metric_alarm.pool : [for query in alarm.metric_query : [for metric in query.metric : metric.period >= 900]]]))
+    error_message = "a quarter of an hour without a tick is no silence then"
+  }
+}
+
+run "what_nobody_counts_has_no_alarm" {
+  command = plan
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.pool) == 4 && !contains(keys(aws_cloudwatch_metric_alarm.pool), "LightsoutSpotStorm-ci-linux")
+    error_message = "departures are counted in the log group of the agents' records, and this pool has none"
+  }
+}
+
+run "departures_are_the_groups_and_all_else_the_pools" {
+  command = plan
+  variables {
+    pools = [{
+      group_arn  = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/ci-linux"
+      settings   = "[[pool]]\nname = \"linux\"\ngroup = \"ci-linux\"\n[pool.platform.gitlab]\ngroup = \"my-team\"\n"
+      statements = "[]"
+      webhook    = false
+      name       = "linux"
+      log_group  = "lightsout/ci-linux"
+    }]
+  }
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.pool) == 6
+    error_message = "all six"
+  }
+  assert {
+    condition = distinct(flatten([for query in aws_cloudwatch_metric_alarm.pool["LightsoutScalerIsSilent-linux"].metric_query : [for metric in query.metric : metric.dimensions["pool"]]])) == tolist(["linux"]) && (
+    distinct(flatten([for query in aws_cloudwatch_metric_alarm.pool["LightsoutInstancesLeaveAsBroken-linux"].metric_query : [for metric in query.metric : metric.dimensions["pool"]]])) == tolist(["ci-linux"]))
+    error_message = "as the metrics have it"
+  }
+  assert {
+    condition     = strcontains(aws_cloudwatch_metric_alarm.pool["LightsoutSpotStorm-linux"].alarm_description, "--log-group lightsout/ci-linux`")
+    error_message = "and the records of instances are in their own log group"
   }
 }
 
@@ -187,7 +233,7 @@ run "each_pool_has_its_dashboard_and_alarms" {
 run "metrics_that_are_said_stay_as_they_are" {
   command = plan
   variables {
-    settings = "[metrics]\nemf = false\n"
+    settings = "[metrics]\nemf = true\nlisten = \"127.0.0.1:9464\"\n"
   }
   assert {
     condition     = !strcontains(output.settings, "metrics.emf")

@@ -224,3 +224,24 @@ run "a_look_that_is_never_begun" {
   }
   expect_failures = [aws_lambda_function.scaler]
 }
+
+run "metrics_without_what_the_alarms_read" {
+  command = plan
+  variables {
+    settings = "[metrics]\nemf = false\n"
+  }
+  expect_failures = [aws_lambda_function.scaler]
+}
+
+run "a_pools_name_that_its_alarms_do_not_know" {
+  command = plan
+  variables {
+    pools = [{
+      group_arn  = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/ci-linux"
+      settings   = "[[pool]]\nname = \"linux\"\ngroup = \"ci-linux\"\n"
+      statements = "[]"
+      webhook    = false
+    }]
+  }
+  expect_failures = [aws_lambda_function.scaler]
+}
