@@ -196,8 +196,10 @@ def template(plan, address, values):
         ran = data["runcmd"][0] if len(data["runcmd"]) == 1 else []
         must(ran[:2] == ["python3", "/opt/lightsout/boot.py"] and len(ran) == 6, "it runs something else")
         must(ran and re.fullmatch("[0-9a-f]{64}", ran[-1]), "what it fetches is not named by its hash")
+        deadline = (ROOT / "terraform/aws/modules/pool/boot-deadline.sh").read_text()
+        must(data.get("bootcmd") == [deadline], "nobody ends a machine whose program was killed before the dead-man's switch is there")
         files = [file for file in files if file not in program]
-    must(set(data) <= {"write_files", "runcmd"} and "write_files" in data, f"user data does more than write files: {sorted(data)}")
+    must(set(data) <= ({"write_files", "runcmd", "bootcmd"} if "runcmd" in data else {"write_files"}) and "write_files" in data, f"user data does more than write files: {sorted(data)}")
     must(len(values["user_data"]) <= 16384 * 4 // 3, "user data has more than 16 KiB")
     for file in files:
         must(re.fullmatch(r"/etc/lightsout/agent\.d/[56]0-module\.toml", file["path"]), f"user data writes {file['path']}")

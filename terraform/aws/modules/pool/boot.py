@@ -2,7 +2,8 @@
 """boot.py BUCKET KEY VERSION SHA256: fetches from S3 exactly this object, with the instance's role, and runs the `boot` in it.
 
 On an instance of the vendor's own image, which has Python for cloud-init, and need not have the AWS CLI. What cannot be made an instance of the pool
-is switched off: it would cost money and do nothing, and no agent is there to end it.
+leaves as a broken one with an agent does, and is switched off: it would cost money and do nothing, and no agent is there to end it. What becomes of
+it where this program is killed, or hangs, is boot-deadline.sh's.
 """
 
 import datetime
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -30,13 +32,13 @@ def metadata(path, token=None):
     return DIRECT.open(asked, timeout=5).read().decode()
 
 
-def sign(path, query, headers, region, key, secret):
-    """The value of Authorization for a GET (AWS Signature Version 4); the headers have lower-case names, x-amz-date among them."""
+def sign(method, path, query, headers, service, region, key, secret):
+    """The value of Authorization (AWS Signature Version 4); the headers have lower-case names, x-amz-date and x-amz-content-sha256 among them."""
     stamp = headers["x-amz-date"]
-    scope = "/".join([stamp[:8], region, "s3", "aws4_request"])
+    scope = "/".join([stamp[:8], region, service, "aws4_request"])
     names = ";".join(sorted(headers))
     lines = "".join("%s:%s\n" % (name, headers[name]) for name in sorted(headers))
-    asked = "\n".join(["GET", path, query, lines, names, headers["x-amz-content-sha256"]])
+    asked = "\n".join([method, path, query, lines, names, headers["x-amz-content-sha256"]])
     text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(asked.encode()).hexdigest()])
     made = ("AWS4" + secret).encode()
     for part in scope.split("/"):
@@ -45,22 +47,59 @@ def sign(path, query, headers, region, key, secret):
     return "AWS4-HMAC-SHA256 Credential=%s/%s,SignedHeaders=%s,Signature=%s" % (key, scope, names, signature)
 
 
-def fetch(bucket, key, version, file):
+def call(service, variable, path, query="", body=None):
+    """Asks a service of this region with the instance's role; the answer is to be read. Without a body it is a GET, else the POST of a form."""
     role = metadata("iam/security-credentials/").split()[0]
     credentials = json.loads(metadata("iam/security-credentials/" + role))
     region = metadata("placement/region")
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or "https://s3.%s.%s" % (region, metadata("services/domain"))
-    path = "/" + urllib.parse.quote(bucket + "/" + key, safe="/-_.~")
-    query = "versionId=" + urllib.parse.quote(version, safe="-_.~")
+    endpoint = os.environ.get(variable) or "https://%s.%s.%s" % (service, region, metadata("services/domain"))
+    data = None if body is None else urllib.parse.urlencode(body).encode()
     headers = {
         "host": urllib.parse.urlsplit(endpoint).netloc,
-        "x-amz-content-sha256": hashlib.sha256(b"").hexdigest(),
+        "x-amz-content-sha256": hashlib.sha256(data or b"").hexdigest(),
         "x-amz-date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ"),
         "x-amz-security-token": credentials["Token"],
     }
-    headers["authorization"] = sign(path, query, headers, region, credentials["AccessKeyId"], credentials["SecretAccessKey"])
-    with urllib.request.urlopen(urllib.request.Request(endpoint + path + "?" + query, headers=headers), timeout=60) as answer, open(file, "wb") as out:
+    method = "GET" if data is None else "POST"
+    authorization = sign(method, path, query, headers, service, region, credentials["AccessKeyId"], credentials["SecretAccessKey"])
+    headers["authorization"] = authorization
+    asked = urllib.request.Request(endpoint + path + ("?" + query if query else ""), data=data, headers=headers, method=method)
+    return urllib.request.urlopen(asked, timeout=60)
+
+
+def fetch(bucket, key, version, file):
+    path = "/" + urllib.parse.quote(bucket + "/" + key, safe="/-_.~")
+    query = "versionId=" + urllib.parse.quote(version, safe="-_.~")
+    with call("s3", "AWS_ENDPOINT_URL_S3", path, query) as answer, open(file, "wb") as out:
         shutil.copyfileobj(answer, out)
+
+
+def leave():
+    """As an agent's broken instance does: out of the group with one from its desired capacity, so that the group starts no other for it and only the
+    scaler does, while jobs wait; at the group's minimum without.
+    """
+    instance = metadata("instance-id")
+    for left in range(5, -1, -1):
+        for decrement in ("true", "false"):
+            asked = {
+                "Action": "TerminateInstanceInAutoScalingGroup",
+                "InstanceId": instance,
+                "ShouldDecrementDesiredCapacity": decrement,
+                "Version": "2011-01-01",
+            }
+            try:
+                call("autoscaling", "AWS_ENDPOINT_URL_AUTO_SCALING", "/", body=asked).close()
+                return
+            except urllib.error.HTTPError as error:
+                said = error.read().decode(errors="replace")
+                print("lightsout: leaving the group: %s" % said, flush=True)
+                if "desiredSize equals minSize" not in said:
+                    break
+            except Exception as error:
+                print("lightsout: leaving the group: %s" % error, flush=True)
+                break
+        if left:
+            time.sleep(5)
 
 
 def run(bucket, key, version, sha256):
@@ -90,5 +129,8 @@ if __name__ == "__main__":
         run(*sys.argv[1:])
     except Exception as error:
         print("lightsout: this instance cannot become one of its pool, and is switched off: %s" % error, flush=True)
-        subprocess.run(["systemctl", "poweroff"], check=False)
+        try:
+            leave()
+        finally:
+            subprocess.run(["systemctl", "poweroff"], check=False)
         sys.exit(1)

@@ -99,6 +99,7 @@ locals {
         local.boot == null ? [] : [{ path = "/opt/lightsout/boot.py", permissions = "0700", content = file("${path.module}/boot.py") }],
       )
     },
+    local.boot == null ? {} : { bootcmd = [file("${path.module}/boot-deadline.sh")] },
     local.boot == null ? {} : { runcmd = [local.boot] },
   ))}\n"
 }

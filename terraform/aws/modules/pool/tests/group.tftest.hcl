@@ -241,6 +241,10 @@ run "without_an_image_the_instance_runs_one_file_and_no_other" {
     error_message = "by its version and hash"
   }
   assert {
+    condition     = yamldecode(base64decode(aws_launch_template.pool.user_data)).bootcmd == [file("boot-deadline.sh")]
+    error_message = "and before all else a deadline is set, after which the machine is off whatever became of that"
+  }
+  assert {
     condition     = strcontains(output.agent_policy, "arn:aws:s3:::b/k\"")
     error_message = "which it may read, and nothing else there"
   }
