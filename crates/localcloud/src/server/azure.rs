@@ -92,7 +92,9 @@ impl Service {
 
 pub(super) async fn answer(shared: &Shared, service: Service, request: Request) -> Result<hyper::Response<Body>, Cut> {
     let action = service.action(&request);
-    let audiences: &[&str] = if service == Service::Vault { &VAULT } else { &MANAGEMENT };
+    // Each of Azure's clouds has a Resource Manager that is an audience by its own address, and this is one.
+    let management = [MANAGEMENT[0], MANAGEMENT[1], &shared.url];
+    let audiences: &[&str] = if service == Service::Vault { &VAULT } else { &management };
     let caller = shared.update(|state, now| {
         let caller = match service {
             Service::Login | Service::Discovery => Ok(Caller::Operator),
