@@ -272,7 +272,7 @@ mod tests {
         let spawned = Command::new("python3").args(["-c", script]).stdin(Stdio::null()).spawn();
         let Ok(mut child) = spawned else {
             let _ = writeln!(
-                std::io::stderr(),
+                io::stderr(),
                 "SKIPPED: a_process_lives_until_its_last_thread_has_exited: python3 is not installed"
             );
             return;

@@ -218,7 +218,7 @@ fn passable() -> tempfile::TempDir {
 
 /// Not `println!`, which is shown for failed tests only.
 fn skipped(test: &str, why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
+    let _ = writeln!(io::stderr(), "SKIPPED: {test}: {why}");
 }
 
 fn nobody_or_skip(test: &str) -> Option<RunnerUser> {

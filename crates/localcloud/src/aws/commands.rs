@@ -269,7 +269,7 @@ mod tests {
         let runs = commands.take_runs();
         assert_eq!((runs.len(), runs[0].script.as_str(), commands.take_runs().len()), (2, "a\nb", 0));
         let id = &body["Command"]["CommandId"];
-        let mut look = |commands: &mut Commands, instance: &str| {
+        let look = |commands: &mut Commands, instance: &str| {
             ask(commands, "GetCommandInvocation", &json!({ "CommandId": id, "InstanceId": instance })).1
         };
         assert_eq!(look(&mut commands, "i-1")["Status"], "InProgress");
