@@ -14,6 +14,7 @@ mod ends;
 mod explain;
 mod faults;
 mod first_boot;
+mod group;
 mod leaving;
 mod moving;
 mod platforms;

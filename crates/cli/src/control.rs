@@ -12,7 +12,11 @@ use serde_json::{Value, json};
 
 use lightsout_localrunner::http::Http;
 
-use crate::{duration, fleet_dir::FleetDir};
+use crate::{
+    duration,
+    fleet_dir::FleetDir,
+    group::{self, logs::Source},
+};
 
 /// What can be asked of a running fleet.
 #[derive(Subcommand)]
@@ -67,6 +71,13 @@ Examples:
     /// Start an instance refresh of the group
     Refresh(OutputArgs),
     /// Print what an instance's agent has written (also `scaler` or `up`)
+    #[command(after_help = "\
+With --group or --region the journal of an instance of the cloud, read by Run Command; with --log-group its records.
+
+Examples:
+  lightsout logs i-0a1 --follow
+  lightsout logs i-0a1 --group ci-linux -n 200
+  lightsout logs i-0a1b2c3d4e5f60718 --log-group /lightsout/records --follow")]
     Logs {
         /// An instance id or an unambiguous start of one, or `scaler`, or `up`
         #[arg(value_name = "ID")]
@@ -74,6 +85,8 @@ Examples:
         /// Go on as the log grows
         #[arg(short, long)]
         follow: bool,
+        #[command(flatten)]
+        source: Source,
         /// Print each line as a JSON object
         #[arg(long)]
         json: bool,
@@ -150,7 +163,10 @@ pub(crate) async fn run(command: FleetCommand, fleet_dir: &FleetDir) -> Result<E
             let answer = client.post(&format!("groups/{group}/refresh"), &json!({})).await?;
             print_answer(output.json, &answer, &format!("an instance refresh of {group} has begun"));
         }
-        FleetCommand::Logs { id, follow, json } => logs::print(fleet_dir, &id, follow, json).await?,
+        FleetCommand::Logs { id, follow, source, json } if source.is_elsewhere() => {
+            group::logs::print(&source, &id, follow, json, fleet_dir).await?;
+        }
+        FleetCommand::Logs { id, follow, json, .. } => logs::print(fleet_dir, &id, follow, json).await?,
         FleetCommand::Down(output) => down(fleet_dir, &output).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -162,8 +178,14 @@ impl FleetClient {
     /// # Errors
     /// When none runs, with what to do about it.
     pub(crate) fn find(fleet_dir: &FleetDir) -> Result<Self> {
-        let fleet = fleet_dir.running()?;
-        Ok(Self { http: Http::new(Duration::from_secs(10)), base: format!("{}/_lightsout", fleet.url) })
+        Ok(Self::find_with_url(fleet_dir)?.0)
+    }
+
+    /// The same, with the address of its cloud.
+    pub(crate) fn find_with_url(fleet_dir: &FleetDir) -> Result<(Self, String)> {
+        let url = fleet_dir.running()?.url;
+        let client = Self { http: Http::new(Duration::from_secs(10)), base: format!("{url}/_lightsout") };
+        Ok((client, url))
     }
 
     /// The fleet as it is now.
@@ -202,9 +224,21 @@ impl FleetClient {
 /// # Errors
 /// When there is none or more than one, naming what there is.
 pub(crate) fn resolve(snapshot: &Snapshot, wanted: &str) -> Result<String> {
+    let known = snapshot.instances.iter().map(|instance| (instance.id.as_str(), instance.ended_ms.is_some()));
+    pick(&known, wanted, "lightsout ps")
+}
+
+/// The same of these ids, each with whether it has ended, which the command `list` shows.
+///
+/// # Errors
+/// As above.
+pub(crate) fn pick<'a>(
+    known: &(impl Iterator<Item = (&'a str, bool)> + Clone),
+    wanted: &str,
+    list: &str,
+) -> Result<String> {
     let matching = |ended: bool| -> Vec<&str> {
-        let all = snapshot.instances.iter().filter(|instance| instance.ended_ms.is_some() == ended);
-        let ids = all.map(|instance| instance.id.as_str());
+        let ids = known.clone().filter(|(_, over)| *over == ended).map(|(id, _)| id);
         ids.filter(|id| id.starts_with(wanted) || id.strip_prefix("i-").is_some_and(|id| id.starts_with(wanted)))
             .collect()
     };
@@ -214,9 +248,9 @@ pub(crate) fn resolve(snapshot: &Snapshot, wanted: &str) -> Result<String> {
     }
     match found[..] {
         [id] => Ok(id.to_owned()),
-        [] if snapshot.instances.is_empty() => bail!("no instance `{wanted}`: none has been launched yet"),
-        [] => bail!("no instance `{wanted}`; `lightsout ps` lists them"),
-        [..] if wanted.is_empty() => bail!("which instance? `lightsout ps` lists them"),
+        [] if known.clone().next().is_none() => bail!("no instance `{wanted}`: none has been launched yet"),
+        [] => bail!("no instance `{wanted}`; `{list}` lists them"),
+        [..] if wanted.is_empty() => bail!("which instance? `{list}` lists them"),
         [..] => bail!("`{wanted}` could be {}; write more of it", found.join(" or ")),
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use lightsout_core::{
     iam::{
         Account, Difference, Extras, Finding, Group, MANAGED_POLICY_CHARACTERS, Need, Policy, characters, compare,
-        of_agent, of_scaler, policy,
+        of_agent, of_operator, of_scaler, policy,
     },
     settings::{AgentSettings, ObjectAddress, ScalerSettings},
 };
@@ -26,18 +26,22 @@ Nothing is asked of AWS. docs/iam.md says why each action is there.
 Examples:
   lightsout iam --config scaler.toml --account 123456789012 --region eu-central-1
   lightsout iam --agent agent.toml --group arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:ID:autoScalingGroupName/ci --doctor
+  lightsout iam --operator --group ci-linux --account 123456789012 --region eu-central-1 --log-group /lightsout/records
   aws iam get-role-policy --role-name ci-scaler --policy-name lightsout | lightsout iam --config scaler.toml --account 123456789012 --diff -
 
 Exit status: 0 for a policy, or when nothing that is needed is missing; 1 when something is, and with --strict on any difference; 2 for
 arguments, settings or policies that cannot be read.")]
 pub(crate) struct Args {
     /// Settings of a scaler, files or folders
-    #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "agent", conflicts_with = "agent")]
+    #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present_any = ["agent", "operator"], conflicts_with_all = ["agent", "operator"])]
     config: Vec<PathBuf>,
     /// Settings of an agent, files or folders
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "operator")]
     agent: Vec<PathBuf>,
-    /// The agent's group; for a scaler the ARN of one of its groups, where a name alone is not narrow enough
+    /// For a person who looks after the groups of --group: `ps`, `drain`, `hold` and `logs`
+    #[arg(long, requires = "groups")]
+    operator: bool,
+    /// The agent's group, or those of an operator; for a scaler the ARN of one of its groups, where a name alone is not narrow enough
     #[arg(long = "group", value_name = "ARN|NAME")]
     groups: Vec<String>,
     /// The account, twelve digits; not needed where ARNs tell it
@@ -50,13 +54,13 @@ pub(crate) struct Args {
     #[arg(long = "key", value_name = "ARN")]
     keys: Vec<String>,
     /// The role is for `lightsout-agent doctor`, too
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long, conflicts_with_all = ["config", "operator"])]
     doctor: bool,
-    /// The log group of the scaler's function
+    /// The log group of the scaler's function, or that an operator reads
     #[arg(long, value_name = "NAME", conflicts_with = "agent")]
     log_group: Option<String>,
     /// Where the scaler's function reads its settings: s3://BUCKET/KEY, or a parameter's name or ARN
-    #[arg(long, value_name = "PLACE", conflicts_with = "agent")]
+    #[arg(long, value_name = "PLACE", conflicts_with_all = ["agent", "operator"])]
     settings: Option<String>,
     /// Compare with the policies that are attached to the role; `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -138,6 +142,9 @@ fn needs(args: &Args) -> Result<Vec<Need>> {
         settings_object,
         settings_parameter,
     };
+    if args.operator {
+        return Ok(of_operator(&account, &extras)?);
+    }
     Ok(if args.agent.is_empty() {
         let fragments = files::read(&args.config, "scaler").map_err(|why| anyhow!(why))?;
         of_scaler(&ScalerSettings::parse(&fragments)?, &account, &extras)?

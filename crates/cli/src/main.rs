@@ -1,4 +1,4 @@
-//! lightsout on the command line: a whole fleet on this machine.
+//! lightsout on the command line: a whole fleet on this machine, and the groups of a cloud.
 //!
 //! One program stands for several: called as `lightsout agent`, `lightsout scaler` and `lightsout runner` (or by the
 //! name of a platform's runner, such as `gitlab-runner`) it is the agent, the scaler and the small built-in runner
@@ -11,6 +11,7 @@ mod duration;
 mod evidence;
 mod explain;
 mod fleet_dir;
+mod group;
 mod iam;
 mod image;
 mod plural;
@@ -30,7 +31,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::{control::FleetCommand, fleet_dir::FleetDir};
+use crate::{control::FleetCommand, fleet_dir::FleetDir, group::GroupCommand};
 
 /// CI runners that turn their own lights off: try a whole fleet on this machine
 #[derive(Parser)]
@@ -39,7 +40,7 @@ use crate::{control::FleetCommand, fleet_dir::FleetDir};
     version,
     propagate_version = true,
     after_help = "\
-Begin with `lightsout up`. Everything else talks to the fleet that runs, from a second terminal."
+Begin with `lightsout up`. Everything else talks to the fleet that runs, from a second terminal; with --group, to a group of the cloud."
 )]
 struct Cli {
     /// The fleet's directory [default: $XDG_RUNTIME_DIR/lightsout, else /tmp/lightsout-UID]
@@ -63,6 +64,8 @@ enum Command {
     Explain(explain::Args),
     Simulate(simulate::Args),
     Iam(iam::Args),
+    #[command(flatten)]
+    Group(GroupCommand),
     #[command(flatten)]
     Fleet(FleetCommand),
 }
@@ -96,6 +99,7 @@ fn command(cli: Cli) -> ExitCode {
         Command::Explain(args) => block_on(explain::run(&args, &fleet_dir)),
         Command::Simulate(args) => simulate::run(&args),
         Command::Iam(args) => Ok(iam::run(&args)),
+        Command::Group(command) => block_on(group::run(command, &fleet_dir)),
         Command::Fleet(command) => block_on(control::run(command, &fleet_dir)),
     });
     result.unwrap_or_else(|error| {

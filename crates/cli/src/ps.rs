@@ -1,8 +1,8 @@
-//! `lightsout ps`: the instances and the jobs as a table.
+//! `lightsout ps`: the instances and the jobs of the running fleet as a table.
 
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use lightsout_localcloud::fleet::{InstanceView, JobState, JobView, Snapshot};
 
 use crate::{
@@ -10,14 +10,20 @@ use crate::{
     control::FleetClient,
     duration::short,
     fleet_dir::FleetDir,
+    group::{Place, show},
 };
 
-/// Show the instances and the jobs of the running fleet
+/// Show the instances and the jobs of the running fleet, or the members of a group
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Show instances and jobs that have ended as well
     #[arg(short, long)]
     all: bool,
+    #[command(flatten)]
+    place: Place,
+    /// Ask the agents of the group's members, by Run Command, what they are doing
+    #[arg(long, requires = "group")]
+    agents: bool,
     /// Print the whole state as one JSON object
     #[arg(long)]
     json: bool,
@@ -25,6 +31,10 @@ pub(crate) struct Args {
 
 /// Prints the tables.
 pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
+    if let Some(name) = &args.place.group {
+        return show(&args.place, name, args.agents, args.json).await;
+    }
+    ensure!(args.place.region.is_none(), "--region needs --group: which group is to be shown?");
     let snapshot = FleetClient::find(fleet_dir)?.snapshot().await?;
     if args.json {
         crate::print(&format!("{}\n", serde_json::to_string(&snapshot)?));
@@ -105,7 +115,7 @@ fn dash() -> String {
 }
 
 /// Columns as wide as their widest cell, three spaces apart.
-fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let mut text = String::new();
     for row in &rows {

@@ -30,6 +30,7 @@ use tokio::sync::{broadcast, mpsc};
 
 pub(crate) use self::{
     args::Args,
+    fleet::REGION,
     machine::{MACHINE_OFF, machine_off},
 };
 use self::{
@@ -242,7 +243,7 @@ async fn prepare(
 async fn start_cloud(args: &Args, config: &Arc<FleetConfig>, webhook: Option<SocketAddr>) -> Result<LocalCloud> {
     let options = LocalCloudOptions {
         cloud: CloudOptions {
-            region: fleet::REGION.to_owned(),
+            region: REGION.to_owned(),
             seed: args.seed ^ config.fleet_dir.seed(),
             boot: Duration::from_secs_f64(args.boot_seconds),
             ..CloudOptions::default()

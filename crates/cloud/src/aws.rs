@@ -14,6 +14,8 @@ mod metadata;
 #[cfg(feature = "host")]
 mod notices;
 mod objects;
+#[cfg(feature = "operator")]
+mod operator;
 mod request;
 mod secrets;
 
@@ -57,6 +59,20 @@ pub(crate) const INSTANCE: InstanceProvider = InstanceProvider {
     host: |identity, hook| Box::new(host::AwsHost::new(identity, hook)),
     archives: archive::open,
 };
+
+/// How its instances are reached by an operator.
+#[cfg(feature = "operator")]
+pub(crate) fn operator(region: Option<String>) -> Box<dyn crate::Operator> {
+    Box::new(operator::AwsOperator::new(region))
+}
+
+/// The same at another address, with credentials that are none.
+#[cfg(feature = "operator")]
+pub(crate) async fn operator_at(region: String, url: &str) -> Box<dyn crate::Operator> {
+    let nobody = aws_sdk_ssm::config::Credentials::new("operator", "none", None, None, "an embedded cloud");
+    let loader = loader().region(Region::new(region)).endpoint_url(url).credentials_provider(nobody);
+    Box::new(operator::AwsOperator::with(Aws::with_config(loader.load().await)))
+}
 
 /// How it is looked at.
 #[cfg(feature = "host")]
@@ -115,7 +131,7 @@ impl Aws {
     }
 
     /// With a configuration that is there already.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "operator"))]
     fn with_config(config: SdkConfig) -> Self {
         Self { region: None, config: Mutex::new(Arc::new(OnceCell::new_with(Some(config)))) }
     }

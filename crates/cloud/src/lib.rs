@@ -15,6 +15,8 @@ pub mod fake;
 mod groups;
 mod host;
 mod notices;
+#[cfg(feature = "operator")]
+pub mod operator;
 mod secrets;
 
 use std::pin::Pin;
@@ -36,6 +38,8 @@ pub use archive::{Archive, Entry};
 pub use groups::{Doubt, DoubtKind, GroupView, Groups, History, Seen};
 pub use host::Host;
 pub use notices::{Identity, NoticeIntervals, Notices};
+#[cfg(feature = "operator")]
+pub use operator::Operator;
 pub use secrets::{SecretError, Secrets, local};
 
 /// What a group's history tells of endings and of launches that failed, each with its time, in the form in which the cloud's own client prints
@@ -122,6 +126,20 @@ pub fn provider(cloud: CloudName) -> &'static Provider {
         CloudName::Aws => &aws::PROVIDER,
         CloudName::Azure => &azure::PROVIDER,
     }
+}
+
+/// How the instances of a location are reached by an operator; without one the environment decides. It costs nothing until the first call.
+///
+/// It is AWS's. Like [`Diagnosis`] it is no part of [`Provider`]: neither the agent nor the scaler links any of it.
+#[cfg(feature = "operator")]
+pub fn operator(location: Option<String>) -> Box<dyn Operator> {
+    aws::operator(location)
+}
+
+/// The same for an embedded cloud at this URL.
+#[cfg(feature = "operator")]
+pub async fn operator_at(location: String, url: &str) -> Box<dyn Operator> {
+    aws::operator_at(location, url).await
 }
 
 /// Fetches a secret from the cloud whose store it is in; a location is of AWS.

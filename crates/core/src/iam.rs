@@ -1,4 +1,4 @@
-//! The rights that agent and scaler need of AWS: one table of what they call and why, from which follow the least policy for given settings and
+//! The rights that agent, scaler and operators need of AWS: one table of what they call and why, from which follow the least policy for given settings and
 //! how one that is attached differs from it.
 
 mod attached;
@@ -10,7 +10,7 @@ mod table;
 
 pub use attached::{Policy, PolicyError};
 pub use difference::{Difference, Finding, compare};
-pub use needs::{Account, Condition, Extras, Group, Need, NeedError, of_agent, of_scaler};
+pub use needs::{Account, Condition, Extras, Group, Need, NeedError, of_agent, of_operator, of_scaler};
 pub use pattern::Pattern;
 pub use policy::{MANAGED_POLICY_CHARACTERS, characters, policy};
 pub use table::{Bound, Caller, RIGHTS, Right, full_table, short_table};

@@ -12,7 +12,7 @@ use lightsout_localrunner::http::Http;
 /// The group's name.
 pub(super) const GROUP: &str = "lightsout-demo";
 /// The region of the embedded cloud.
-pub(super) const REGION: &str = "eu-central-1";
+pub(crate) const REGION: &str = "eu-central-1";
 
 const TEMPLATE: &str = "lightsout-demo";
 const AUTO_SCALING: &str = "2011-01-01";

@@ -254,10 +254,8 @@ async fn order(mut item: Item, notices: mpsc::Sender<Notice>) {
         if standing == last {
             continue;
         }
-        match standing {
-            Some(order) => tracing::info!(%order, "an operator's order, by the tag {ORDER_TAG}"),
-            None => tracing::info!("the tag {ORDER_TAG} orders nothing any more"),
-        }
+        let said = standing.map_or("nothing any more".to_owned(), |order| order.to_string());
+        tracing::info!(order = said, "what the tag {ORDER_TAG} of this instance orders has changed");
         last = standing;
         if notices.send(Notice::Standing(standing)).await.is_err() {
             return;

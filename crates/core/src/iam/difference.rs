@@ -81,7 +81,7 @@ fn judge(need: &Need, resource: &Pattern, statements: &[&Statement]) -> Verdict 
             continue;
         }
         let name = &statement.name;
-        let strange = statement.conditions.iter().find(|held| !holds(held, need.condition.as_ref()));
+        let strange = statement.conditions.iter().find(|held| !holds(held, &need.conditions));
         match (statement.allows, part, strange) {
             (false, Part::All, None) if statement.conditions.is_empty() => {
                 return Verdict::Missing(format!("{purpose}; \"{name}\" denies it"));
@@ -125,9 +125,9 @@ fn part(those: &Those, of: &Pattern) -> Part {
     }
 }
 
-/// Whether a statement's condition holds wherever the one of the need does.
-fn holds(condition: &Condition, known: Option<&Condition>) -> bool {
-    known.is_some_and(|known| same_test(condition, known) && known.values.is_subset(&condition.values))
+/// Whether a statement's condition holds wherever those of the need do.
+fn holds(condition: &Condition, known: &[Condition]) -> bool {
+    known.iter().any(|known| same_test(condition, known) && known.values.is_subset(&condition.values))
 }
 
 /// Keys are compared without regard to case (IAM User Guide, "Condition keys").
@@ -200,7 +200,7 @@ fn beyond(statement: &Statement, action: &str, needs: &[&Need]) -> Vec<Finding> 
         let bound = |needed: &Condition| {
             statement.conditions.iter().any(|held| same_test(held, needed) && held.values.is_subset(&needed.values))
         };
-        if let Some(needed) = need.condition.as_ref().filter(|needed| !bound(needed)) {
+        if let Some(needed) = need.conditions.iter().find(|needed| !bound(needed)) {
             found.push(finding(text, format!("\"{name}\" lacks the condition {}", said(needed))));
         }
     }

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::{Bound, Caller, Pattern, RIGHTS};
 use crate::settings::{AgentSettings, CloudName, ObjectAddress, ObjectStore, ScalerSettings, SecretSource};
 
-/// A statement's condition: operator, key, and the values of which one must hold. There is one of these or none in what we need.
+/// A statement's condition: operator, key, and the values of which one must hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Condition {
     /// Such as `StringEquals`.
@@ -31,8 +31,8 @@ pub struct Need {
     pub why: &'static str,
     /// What it is called on; at least one.
     pub resources: Vec<Pattern>,
-    /// What else must hold.
-    pub condition: Option<Condition>,
+    /// What else must hold, all of it.
+    pub conditions: Vec<Condition>,
 }
 
 /// Whose account it is, and where.
@@ -113,6 +113,9 @@ pub enum NeedError {
     /// The agent's settings do not name it.
     #[error("an agent's settings do not name its group: write --group with the group's ARN or name, once")]
     OneGroup,
+    /// No group of an operator.
+    #[error("which groups are meant? write --group with the ARN or the name of each")]
+    SomeGroup,
     /// No pool has it.
     #[error("--group {0}: no pool has this group; the settings have {1}")]
     UnknownGroup(String, String),
@@ -153,7 +156,7 @@ pub fn of_scaler(settings: &ScalerSettings, account: &Account, extras: &Extras) 
     }
     regions.extend(account.region.clone());
     add_common(&mut targets, account, extras, extras.log_group.as_deref())?;
-    Ok(needs(&[Caller::Scaler], &targets, &regions))
+    Ok(needs(&[Caller::Scaler], &targets, &regions, &BTreeSet::new()))
 }
 
 /// What an agent with these settings needs.
@@ -173,7 +176,34 @@ pub fn of_agent(settings: &AgentSettings, account: &Account, extras: &Extras) ->
     }
     add_common(&mut targets, &own, extras, settings.records.log_group.as_deref())?;
     let callers: &[Caller] = if extras.doctor { &[Caller::Agent, Caller::Doctor] } else { &[Caller::Agent] };
-    Ok(needs(callers, &targets, &own.region.into_iter().collect()))
+    Ok(needs(callers, &targets, &own.region.into_iter().collect(), &BTreeSet::new()))
+}
+
+/// What a person needs who looks after these groups from afar; with a log group also to read it.
+///
+/// # Errors
+/// When the account, the region or every group is not known.
+pub fn of_operator(account: &Account, extras: &Extras) -> Result<Vec<Need>, NeedError> {
+    if extras.groups.is_empty() {
+        return Err(NeedError::SomeGroup);
+    }
+    let mut targets = Targets::from([(Bound::Everything, vec![Pattern::everything()])]);
+    let mut names = BTreeSet::new();
+    for group in &extras.groups {
+        let own = account.of(None, group);
+        let members = own.arn("ec2", "instance/", &format!("the group {}", group.name))?.then_any();
+        add(&mut targets, Bound::Members, members.clone());
+        add(&mut targets, Bound::Order, members);
+        // The document is AWS's own: it has no account.
+        let (partition, region) = (own.partition(), own.region.unwrap_or_default());
+        let document = format!("arn:{partition}:ssm:{region}::document/AWS-RunShellScript");
+        add(&mut targets, Bound::Document, Pattern::literal(&document));
+        names.insert(group.name.clone());
+    }
+    add_common(&mut targets, account, extras, extras.log_group.as_deref())?;
+    let callers: &[Caller] =
+        if extras.log_group.is_some() { &[Caller::Operator, Caller::Person] } else { &[Caller::Operator] };
+    Ok(needs(callers, &targets, &BTreeSet::new(), &names))
 }
 
 fn add_common(
@@ -241,7 +271,7 @@ fn behind_name(secret: Pattern) -> Pattern {
 }
 
 /// The rows that have a target.
-fn needs(callers: &[Caller], targets: &Targets, regions: &BTreeSet<String>) -> Vec<Need> {
+fn needs(callers: &[Caller], targets: &Targets, regions: &BTreeSet<String>, groups: &BTreeSet<String>) -> Vec<Need> {
     let of_row = |row: &&super::Right| callers.contains(&row.caller) && targets.contains_key(&row.on);
     let need = |row: &super::Right| Need {
         action: row.action,
@@ -249,23 +279,32 @@ fn needs(callers: &[Caller], targets: &Targets, regions: &BTreeSet<String>) -> V
         on: row.on,
         why: row.why,
         resources: targets[&row.on].clone(),
-        condition: condition(row.on, regions),
+        conditions: conditions(row.on, regions, groups),
     };
     RIGHTS.iter().filter(of_row).map(need).collect()
 }
 
-fn condition(on: Bound, regions: &BTreeSet<String>) -> Option<Condition> {
-    let equals = |key: &str, values: BTreeSet<String>| {
-        Some(Condition { operator: "StringEquals".into(), key: key.into(), values })
+fn conditions(on: Bound, regions: &BTreeSet<String>, groups: &BTreeSet<String>) -> Vec<Condition> {
+    let test = |operator: &str, key: &str, values: BTreeSet<String>| Condition {
+        operator: operator.into(),
+        key: key.into(),
+        values,
     };
+    let equals = |key: &str, values| test("StringEquals", key, values);
+    let of_a_group = || equals("aws:ResourceTag/aws:autoscaling:groupName", groups.clone());
     match on {
-        Bound::Itself => equals("aws:ARN", BTreeSet::from(["${ec2:SourceInstanceARN}".to_owned()])),
+        Bound::Itself => vec![equals("aws:ARN", BTreeSet::from(["${ec2:SourceInstanceARN}".to_owned()]))],
         Bound::Key => {
             let of_region = |region: &String| {
                 let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
                 ["ssm", "secretsmanager"].map(|service| format!("{service}.{region}.{domain}"))
             };
-            equals("kms:ViaService", regions.iter().flat_map(of_region).collect())
+            vec![equals("kms:ViaService", regions.iter().flat_map(of_region).collect())]
+        }
+        Bound::Members => vec![of_a_group()],
+        Bound::Order => {
+            let key = BTreeSet::from(["lightsout:order".to_owned()]);
+            vec![test("ForAllValues:StringEquals", "aws:TagKeys", key), of_a_group()]
         }
         Bound::Everything
         | Bound::Group
@@ -273,7 +312,8 @@ fn condition(on: Bound, regions: &BTreeSet<String>) -> Option<Condition> {
         | Bound::Secret
         | Bound::LogGroup
         | Bound::Departures
-        | Bound::SettingsObject => None,
+        | Bound::SettingsObject
+        | Bound::Document => Vec::new(),
     }
 }
 

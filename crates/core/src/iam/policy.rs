@@ -13,7 +13,7 @@ pub fn policy(needs: &[Need]) -> Value {
     let mut statements: Vec<(Vec<&'static str>, &Need)> = Vec::new();
     for need in needs {
         let same =
-            |of: &Need| of.resources == need.resources && of.condition == need.condition && of.caller == need.caller;
+            |of: &Need| of.resources == need.resources && of.conditions == need.conditions && of.caller == need.caller;
         match statements.iter_mut().find(|(_, of)| same(of)) {
             Some((actions, _)) => actions.push(need.action),
             None => statements.push((vec![need.action], need)),
@@ -30,13 +30,14 @@ pub fn policy(needs: &[Need]) -> Value {
             ("Action".to_owned(), json!(actions)),
             ("Resource".to_owned(), one_or_many(&resources)),
         ]);
-        if let Some(condition) = &need.condition {
-            let values: Vec<String> = condition.values.iter().cloned().collect();
-            let tested = Map::from_iter([(condition.key.clone(), one_or_many(&values))]);
-            statement.insert(
-                "Condition".to_owned(),
-                Value::Object(Map::from_iter([(condition.operator.clone(), tested.into())])),
-            );
+        if !need.conditions.is_empty() {
+            // No two have the same operator.
+            let tested = need.conditions.iter().map(|condition| {
+                let values: Vec<String> = condition.values.iter().cloned().collect();
+                let test = Map::from_iter([(condition.key.clone(), one_or_many(&values))]);
+                (condition.operator.clone(), test.into())
+            });
+            statement.insert("Condition".to_owned(), Value::Object(tested.collect()));
         }
         Value::Object(statement)
     };

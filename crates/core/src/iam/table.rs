@@ -11,7 +11,9 @@ pub enum Caller {
     Doctor,
     /// The scaler.
     Scaler,
-    /// A person, with credentials of their own.
+    /// A person who looks after a group, with credentials of their own.
+    Operator,
+    /// A person who reads records, with credentials of their own.
     Person,
 }
 
@@ -22,7 +24,8 @@ impl Caller {
             Self::Agent => "instance",
             Self::Doctor => "instance, for `doctor` only",
             Self::Scaler => "scaler",
-            Self::Person => "you, for `explain --log-group` only",
+            Self::Operator => "you, for `ps`, `drain`, `hold` and `logs` of a group only",
+            Self::Person => "you, for `explain` and `logs` with `--log-group` only",
         }
     }
 }
@@ -48,6 +51,12 @@ pub enum Bound {
     Departures,
     /// To the object that holds the scaler's settings.
     SettingsObject,
+    /// To the members of some groups.
+    Members,
+    /// To one tag of the members of some groups.
+    Order,
+    /// To the document of Systems Manager that runs a script.
+    Document,
 }
 
 impl Bound {
@@ -63,6 +72,9 @@ impl Bound {
             Self::LogGroup => "one log group, if any",
             Self::Departures => "`records.object_store`, if any",
             Self::SettingsObject => "its settings, if they are in S3",
+            Self::Members => "members of the groups: condition `aws:ResourceTag/aws:autoscaling:groupName`",
+            Self::Order => "the same, and the tag `lightsout:order` alone: condition `aws:TagKeys`",
+            Self::Document => "the document `AWS-RunShellScript`",
         }
     }
 
@@ -78,6 +90,9 @@ impl Bound {
             Self::LogGroup => "Logs",
             Self::Departures => "Departures",
             Self::SettingsObject => "Settings",
+            Self::Members => "Members",
+            Self::Order => "Orders",
+            Self::Document => "Document",
         }
     }
 }
@@ -101,8 +116,11 @@ const fn right(caller: Caller, on: Bound, action: &'static str, why: &'static st
 
 /// All of them.
 pub const RIGHTS: &[Right] = {
-    use Bound::{Departures, Everything, Group, Itself, Key, LogGroup, Parameter, Secret, SettingsObject};
-    use Caller::{Agent, Doctor, Person, Scaler};
+    use Bound::{
+        Departures, Document, Everything, Group, Itself, Key, LogGroup, Members, Order, Parameter, Secret,
+        SettingsObject,
+    };
+    use Caller::{Agent, Doctor, Operator, Person, Scaler};
     &[
         right(
             Agent,
@@ -184,6 +202,24 @@ pub const RIGHTS: &[Right] = {
         right(Scaler, SettingsObject, "s3:GetObject", "settings that are too long for a function's variables"),
         right(Scaler, LogGroup, "logs:CreateLogStream", "as a function: Lambda writes its log with its role"),
         right(Scaler, LogGroup, "logs:PutLogEvents", "as a function: the same"),
+        right(
+            Operator,
+            Everything,
+            "autoscaling:DescribeAutoScalingGroups",
+            "the members, their states and protection",
+        ),
+        right(Operator, Everything, "ec2:DescribeInstances", "their kind, age and tags"),
+        right(Operator, Everything, "ssm:DescribeInstanceInformation", "which of them take commands"),
+        right(Operator, Everything, "ssm:GetCommandInvocation", "what an agent answered"),
+        right(
+            Operator,
+            Document,
+            "ssm:SendCommand",
+            "runs `lightsout-agent` or `journalctl`, as root: this is a shell on the instance",
+        ),
+        right(Operator, Members, "ssm:SendCommand", "the same"),
+        right(Operator, Order, "ec2:CreateTags", "orders by the tag, where commands are not to be had"),
+        right(Operator, Order, "ec2:DeleteTags", "takes such an order back"),
         right(Person, LogGroup, "logs:FilterLogEvents", "reads the records of an agent or a scaler"),
     ]
 };

@@ -109,6 +109,8 @@ fn a_platform_is_a_folder_and_two_lines() {
         if kind.name == "command" {
             // A word of everyday language, in which the others may speak of their own.
             found.retain(|mention| !KINDS.iter().any(|other| mention.starts_with(&format!("platform/{}", other.name))));
+            // And in the names of calls of Systems Manager.
+            found.retain(|mention| !mention.starts_with("iam/table.rs: "));
         }
         let module = format!("platform.rs: pub mod {};", kind.name);
         let entry = format!("platform.rs: &{}::KIND,", kind.name);

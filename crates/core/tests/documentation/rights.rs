@@ -7,8 +7,19 @@ use lightsout_core::iam::{RIGHTS, full_table, short_table};
 use super::check;
 
 /// What words the names of the SDKs' operations begin with.
-const VERBS: [&str; 10] =
-    ["describe_", "get_", "set_", "create_", "terminate_", "complete_", "record_", "put_", "delete_", "update_"];
+const VERBS: [&str; 11] = [
+    "describe_",
+    "get_",
+    "set_",
+    "create_",
+    "terminate_",
+    "complete_",
+    "record_",
+    "put_",
+    "delete_",
+    "update_",
+    "send_",
+];
 
 #[test]
 fn the_tables_of_rights_are_the_table() {

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use lightsout_core::{
-    iam::{Account, Difference, Extras, Finding, Group, Need, NeedError, Policy, compare, of_agent, of_scaler, policy},
+    iam::{
+        Account, Difference, Extras, Finding, Group, Need, NeedError, Policy, compare, of_agent, of_operator,
+        of_scaler, policy,
+    },
     settings::{AgentSettings, Fragment, ObjectAddress, ScalerSettings},
 };
 use serde_json::Value;
@@ -105,6 +108,32 @@ fn an_agent_gets_what_it_needs() {
     is_as_written(&agent(AGENT, true).unwrap(), include_str!("agent.json"));
     let without = policy(&agent(AGENT, false).unwrap()).to_string();
     assert!(!without.contains("Doctor") && !without.contains("ec2:DescribeImages"), "{without}");
+}
+
+fn operator() -> Vec<Need> {
+    let groups = vec![Group::parse(GROUP).unwrap(), Group::parse("ci-arm").unwrap()];
+    let extras = Extras { groups, log_group: Some("lightsout/ci".into()), ..Extras::default() };
+    of_operator(&account(Some("eu-central-1")), &extras).unwrap()
+}
+
+#[test]
+fn an_operator_gets_what_it_needs() {
+    is_as_written(&operator(), include_str!("operator.json"));
+    let nothing = of_operator(&account(Some("eu-central-1")), &Extras::default());
+    assert_eq!(nothing, Err(NeedError::SomeGroup));
+}
+
+#[test]
+fn an_operator_who_may_write_any_tag_or_on_any_instance_is_told() {
+    let text = policy(&operator()).to_string();
+    for (from, to, lacks) in [
+        ("\"ForAllValues:StringEquals\"", "\"ForAllValues:StringLike\"", "aws:TagKeys"),
+        ("\"aws:ResourceTag/aws:autoscaling:groupName\"", "\"aws:ResourceTag/team\"", "groupName"),
+    ] {
+        let found = compare(&operator(), &[Policy::parse(&text.replace(from, to)).unwrap()]);
+        let lacking = |it: &&Finding| it.action == "ec2:CreateTags" && it.why.contains(lacks);
+        assert!(found.too_wide.iter().any(|it| lacking(&it)), "{found:?}");
+    }
 }
 
 #[test]

@@ -20,18 +20,33 @@ pub(crate) async fn messages(
 }
 
 pub(super) async fn read(aws: &Aws, group: &str, (from_ms, to_ms): (i64, i64)) -> Result<Vec<String>, AwsError> {
+    let events = events(aws, group, &json!({}), (from_ms, to_ms)).await?;
+    Ok(events.iter().filter_map(|event| event["message"].as_str().map(str::to_owned)).collect())
+}
+
+/// The events themselves, of those that `more` asks for.
+pub(in crate::aws) async fn events(
+    aws: &Aws,
+    group: &str,
+    more: &Value,
+    (from_ms, to_ms): (i64, i64),
+) -> Result<Vec<Value>, AwsError> {
     const ACTION: &str = "logs:FilterLogEvents";
     let mut body = json!({ "logGroupName": group, "startTime": from_ms, "endTime": to_ms });
-    let mut messages = Vec::new();
+    for (key, value) in more.as_object().into_iter().flatten() {
+        body[key] = value.clone();
+    }
+    let mut found = Vec::new();
     for _ in 0..MOST_PAGES {
         let answer = logs_call(ACTION, "Logs_20140328.FilterLogEvents", &body).ask(aws, PAGE).await?;
-        let answer: Value = serde_json::from_slice(&answer)
+        let mut answer: Value = serde_json::from_slice(&answer)
             .map_err(|error| AwsError::without_code(AwsErrorKind::Timeout, ACTION, error.to_string()))?;
-        let events = answer["events"].as_array().into_iter().flatten();
-        messages.extend(events.filter_map(|event| event["message"].as_str().map(str::to_owned)));
+        if let Value::Array(events) = answer["events"].take() {
+            found.extend(events);
+        }
         match answer["nextToken"].as_str() {
             Some(token) => body["nextToken"] = token.into(),
-            None => return Ok(messages),
+            None => return Ok(found),
         }
     }
     let much = format!("the group holds more than {MOST_PAGES} pages in this time: ask for less of it");
