@@ -495,7 +495,7 @@ variable "scaler_settings" {
   type        = string
   default     = ""
   nullable    = false
-  description = "More of the scaler's settings, as TOML, before the pools: [defaults], [platforms.NAME.KIND]."
+  description = "More of the scaler's settings, as TOML, before the pools: [defaults], [platforms.NAME.KIND]. The function's variables and its state can be read, so no secret may stand in it."
 }
 
 variable "scaler_settings_bucket" {

@@ -186,7 +186,11 @@ def user_data_is_settings(main):
         pattern = re.compile(main.document["Parameters"][name].get("AllowedPattern", ""))
         if not pattern.search('[platform.gitlab]\nurl = "https://example.com"\ntoken = { ssm = "/ci/token" }\n'):
             yield f"{name} refuses what is right"
-        if pattern.search('[platform.gitlab]\ntoken = "glrt-abcdef"\n') or pattern.search('key = """\n-----BEGIN KEY'):
+        clear = (
+            '[platform.gitlab]\ntoken = "glrt-abcdef"\n', 'pem = """\n-----BEGIN RSA PRIVATE KEY', "private_key = 'x'",
+            'platform.stackguardian.api_key = "x"', 'a = 1\n"secret" = "x"', 'tags = ["ghp_abcdefgh"]',
+        )
+        if any(map(pattern.search, clear)):
             yield f"{name} takes the text of a secret"
 
 

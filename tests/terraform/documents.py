@@ -9,6 +9,8 @@ import re
 import sys
 from pathlib import Path
 
+from invariants import IN_CLEAR
+
 ROOT = Path(__file__).resolve().parents[2]
 AWS = ROOT / "terraform/aws"
 POOL, SCALER = AWS / "modules/pool", AWS / "modules/scaler"
@@ -130,6 +132,19 @@ def webhooks():
         wrong.append(f"terraform/aws/modules/pool/settings.tf: platforms_with_webhooks is not {json.dumps(there)}")
 
 
+def secrets():
+    """Whoever takes settings as text refuses the same in it, which knows each platform's secrets by their names."""
+    quoted = json.dumps(IN_CLEAR)[1:-1]
+    for file, times in ((POOL / "variables.tf", 1), (SCALER / "variables.tf", 2), (ROOT / "cloudformation/lightsout.yaml", 2)):
+        if file.read_text().count(quoted) != times:
+            wrong.append(f"{file.relative_to(ROOT)}: what it refuses as a secret in clear is not, {times} times, {quoted}")
+    named = set(re.search(r"\(\?:(api_key\|[a-z_|]+)\)", IN_CLEAR)[1].split("|"))
+    platforms = json.loads((POOL / "platforms.json").read_text()).values()
+    there = {key for sides in platforms for side in ("agent_secrets", "scaler_secrets") for key in sides[side]} | {"secret"}
+    if named != there:
+        wrong.append(f"tests/terraform/invariants.py: IN_CLEAR names {sorted(named)}, and secrets are {sorted(there)}")
+
+
 def versions():
     cargo = re.search(r'^version = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.M)[1]
     module = re.search(r'^  version = "(.*)"$', (SCALER / "main.tf").read_text(), re.M)[1]
@@ -173,6 +188,7 @@ def main():
     root_passes_on()
     versions()
     webhooks()
+    secrets()
     for folder in (AWS, POOL, SCALER):
         hold_table(folder / "README.md", "variables", variables_table(folder))
         hold_table(folder / "README.md", "outputs", outputs_table(folder))

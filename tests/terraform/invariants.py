@@ -18,7 +18,13 @@ WITHOUT_RESOURCE = {
     "Interfaces": "ec2:",
 }
 READING = re.compile(r"^\w+:(Describe|Get|List)")
-SECRET = re.compile(r"glrt-[\w-]{8}|glpat-[\w-]{8}|gh[pousr]_\w{8}|-----BEGIN [A-Z ]*PRIVATE KEY|sg[uo]_\w{8}|AKIA[A-Z0-9]{16}|bkct?_\w{8}")
+# The text of a secret, by the name of its key or by how it begins. The modules and the CloudFormation template refuse the same: documents.py.
+IN_CLEAR = (
+    r"""(?:^|[\s{,.])"?(?:api_key|api_key_secret|jit_config|private_key|secret|token)"?\s*=\s*["']"""
+    r"|(?:AKIA|bk(?:ct|ua)_|gh[pousr]_|github_pat_|gl(?:pat|rt)-|sg[uo]_)[A-Za-z0-9]{6}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+SECRET = re.compile(IN_CLEAR)
 
 
 class Plan:
@@ -204,7 +210,7 @@ def template(plan, address, values):
     for file in files:
         must(re.fullmatch(r"/etc/lightsout/agent\.d/[56]0-module\.toml", file["path"]), f"user data writes {file['path']}")
         must(file["permissions"] == "0600" and not file.get("owner") and not file.get("defer"), f"{file['path']} is another's, or late")
-        must(not re.search(r"^\s*\w*(token|key|secret)\w*\s*=\s*[\"']", file["content"], re.M | re.I) or "api_key_id" in file["content"], "a secret in user data")
+        must(not SECRET.search(file["content"]), "a secret in user data")
     return files
 
 
@@ -232,7 +238,9 @@ def policies(plan, address, text, side, actions):
                 continue
             for resource in where:
                 plan.must(resource.startswith("arn:"), address, f"{action} on {resource}")
-                if resource.endswith("instance/*"):
+                if resource.endswith("instance/*") and action.startswith("ssm:"):
+                    plan.must(statement.get("Condition") == {"Null": {"ec2:SourceInstanceARN": "false"}}, address, f"{action} with a condition that Systems Manager never meets, or from anywhere")
+                elif resource.endswith("instance/*"):
                     condition = statement.get("Condition", {}).get("StringEquals", {})
                     plan.must(condition.get("aws:ARN") == "${ec2:SourceInstanceARN}", address, f"{action} on other instances")
                 elif ":autoScalingGroup:" in resource:

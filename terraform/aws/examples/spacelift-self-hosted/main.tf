@@ -45,6 +45,16 @@ variable "security_group_id" {
   description = "Lets the function out by 443."
 }
 
+variable "api_key_id" {
+  type        = string
+  description = "The id of the API key whose secret is in /ci/spacelift/api-key."
+}
+
+variable "worker_pool" {
+  type        = string
+  description = "The worker pool's id, as its page has it."
+}
+
 module "ci" {
   source = "../.."
 
@@ -55,8 +65,8 @@ module "ci" {
   platform = "spacelift"
   platform_settings = {
     url         = "https://spacelift.acme.internal"
-    api_key_id  = "01HXXXXXXXXXXXXXXXXXXXXXXX"
-    worker_pool = "01HYYYYYYYYYYYYYYYYYYYYYYY"
+    api_key_id  = var.api_key_id
+    worker_pool = var.worker_pool
     agent       = { env = ["SPACELIFT_LAUNCHER_LOGS_TIMEOUT=10m"] }
   }
   agent_secrets = {

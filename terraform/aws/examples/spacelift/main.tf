@@ -37,6 +37,16 @@ variable "package_path" {
   description = "What packer/build made."
 }
 
+variable "api_key_id" {
+  type        = string
+  description = "The id of the API key whose secret is in /ci/spacelift/api-key."
+}
+
+variable "worker_pool" {
+  type        = string
+  description = "The worker pool's id, as its page has it."
+}
+
 module "ci" {
   source = "../.."
 
@@ -47,8 +57,8 @@ module "ci" {
   platform = "spacelift"
   platform_settings = {
     url         = "https://acme.app.spacelift.io"
-    api_key_id  = "01HXXXXXXXXXXXXXXXXXXXXXXX"
-    worker_pool = "01HYYYYYYYYYYYYYYYYYYYYYYY"
+    api_key_id  = var.api_key_id
+    worker_pool = var.worker_pool
   }
   agent_secrets = {
     token          = { ssm = "/ci/spacelift/token" }

@@ -6,7 +6,7 @@ locals {
 
   # Secrets by their names; what Secrets Manager puts behind a name is six characters.
   secret_arns = {
-    for side, secrets in merge(local.sides, { webhook = var.webhook == null ? {} : { secret = var.webhook } }) : side => {
+    for side, secrets in local.secrets : side => {
       ssm = [
         for secret in secrets : startswith(secret.ssm, "arn:") ? secret.ssm :
         "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${trimprefix(secret.ssm, "/")}" if secret.ssm != null
@@ -90,11 +90,12 @@ locals {
       Resource = "*"
     }],
     !var.session_manager ? [] : [{
-      Sid       = "SessionManagerItself"
-      Effect    = "Allow"
-      Action    = ["ssm:UpdateInstanceInformation"]
-      Resource  = "arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*"
-      Condition = { StringEquals = { "aws:ARN" = "$${ec2:SourceInstanceARN}" } }
+      Sid      = "SessionManagerItself"
+      Effect   = "Allow"
+      Action   = ["ssm:UpdateInstanceInformation"]
+      Resource = "arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*"
+      # From an instance, as far as can be said: that the target's ARN is in `aws:ARN` is EC2's own, and here no instance would match it.
+      Condition = { Null = { "ec2:SourceInstanceARN" = "false" } }
     }],
     var.cache_bucket == "" ? [] : [{
       Sid      = "Cache"

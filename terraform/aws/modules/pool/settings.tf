@@ -25,8 +25,10 @@ locals {
       [for key, secret in secrets : "${key} = ${local.references[side][key]}"],
     )
   }
+  # And the webhook's, which both scaler and platform have.
+  secrets = merge(local.sides, { webhook = var.webhook == null ? {} : { secret = var.webhook } })
   references = {
-    for side, secrets in local.sides : side => {
+    for side, secrets in local.secrets : side => {
       for key, secret in secrets : key => secret.ssm != null ? "{ ssm = ${jsonencode(secret.ssm)} }" : (
         secret.key == null ? "{ secretsmanager = ${jsonencode(secret.secretsmanager)} }" :
         "{ secretsmanager = ${jsonencode(secret.secretsmanager)}, key = ${jsonencode(secret.key)} }"
@@ -68,12 +70,8 @@ locals {
   )
 
   webhook_toml = var.webhook == null ? [] : concat(
-    ["[pool.webhook]", "kind = ${jsonencode(var.platform)}", "secret = ${local.webhook_reference}"],
+    ["[pool.webhook]", "kind = ${jsonencode(var.platform)}", "secret = ${local.references.webhook.secret}"],
     var.webhook.path == null ? [] : ["path = ${jsonencode(var.webhook.path)}"],
-  )
-  webhook_reference = var.webhook == null ? "" : var.webhook.ssm != null ? "{ ssm = ${jsonencode(var.webhook.ssm)} }" : (
-    var.webhook.key == null ? "{ secretsmanager = ${jsonencode(var.webhook.secretsmanager)} }" :
-    "{ secretsmanager = ${jsonencode(var.webhook.secretsmanager)}, key = ${jsonencode(var.webhook.key)} }"
   )
 
   # What is as the scaler's own default is left out.

@@ -214,7 +214,7 @@ variable "agent_settings" {
   nullable    = false
   description = "More of the agent's settings, as TOML: /etc/lightsout/agent.d/60-module.toml. User data can be read by whoever may describe the launch template, so no secret may stand in it."
   validation {
-    condition     = !can(regex("(?m)^\\s*\"?(token|private_key|api_key|api_key_secret|jit_config)\"?\\s*=\\s*[\"']", var.agent_settings))
+    condition     = !can(regex("(?:^|[\\s{,.])\"?(?:api_key|api_key_secret|jit_config|private_key|secret|token)\"?\\s*=\\s*[\"']|(?:AKIA|bk(?:ct|ua)_|gh[pousr]_|github_pat_|gl(?:pat|rt)-|sg[uo]_)[A-Za-z0-9]{6}|-----BEGIN [A-Z ]*PRIVATE KEY", var.agent_settings))
     error_message = "agent_settings has a secret in clear, which everybody could read who may describe launch templates: name where it is in agent_secrets."
   }
 }

@@ -27,6 +27,10 @@ variable "pools" {
   }))
   description = "The output scaler of each pool module. For a group that none made: group_arn, its [[pool]] as TOML, the statements as JSON that let its secrets be read, its name if its settings have one, and the log group of its agents' records if their departures are counted there, as the pool module does."
   validation {
+    condition     = alltrue([for pool in var.pools : !can(regex("(?:^|[\\s{,.])\"?(?:api_key|api_key_secret|jit_config|private_key|secret|token)\"?\\s*=\\s*[\"']|(?:AKIA|bk(?:ct|ua)_|gh[pousr]_|github_pat_|gl(?:pat|rt)-|sg[uo]_)[A-Za-z0-9]{6}|-----BEGIN [A-Z ]*PRIVATE KEY", pool.settings))])
+    error_message = "The settings of a pool have a secret in clear, which everybody could read who may look at the function: name where it is, such as token = { ssm = \"/ci/read-token\" }."
+  }
+  validation {
     condition     = length(var.pools) > 0
     error_message = "pools is empty: [module.NAME.scaler] names one."
   }
@@ -66,7 +70,11 @@ variable "settings" {
   type        = string
   default     = ""
   nullable    = false
-  description = "More of the scaler's settings, as TOML, before the pools: [defaults], [platforms.NAME.KIND]."
+  description = "More of the scaler's settings, as TOML, before the pools: [defaults], [platforms.NAME.KIND]. The function's variables and its state can be read, so no secret may stand in it."
+  validation {
+    condition     = !can(regex("(?:^|[\\s{,.])\"?(?:api_key|api_key_secret|jit_config|private_key|secret|token)\"?\\s*=\\s*[\"']|(?:AKIA|bk(?:ct|ua)_|gh[pousr]_|github_pat_|gl(?:pat|rt)-|sg[uo]_)[A-Za-z0-9]{6}|-----BEGIN [A-Z ]*PRIVATE KEY", var.settings))
+    error_message = "settings has a secret in clear, which everybody could read who may look at the function: name where it is, such as token = { ssm = \"/ci/read-token\" }."
+  }
 }
 
 variable "settings_bucket" {

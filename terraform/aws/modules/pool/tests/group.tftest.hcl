@@ -317,3 +317,33 @@ run "without_logs_nobody_counts_them" {
     error_message = "and the scaler's module knows that, too"
   }
 }
+
+run "session_manager_is_asked_for_and_may_say_that_it_is_there" {
+  command = plan
+  variables {
+    session_manager = true
+  }
+  assert {
+    condition     = [for statement in jsondecode(output.agent_policy).Statement : statement.Condition if statement.Sid == "SessionManagerItself"] == [{ Null = { "ec2:SourceInstanceARN" = "false" } }]
+    error_message = "by a condition that Systems Manager meets"
+  }
+}
+
+run "without_session_manager_no_right_of_it" {
+  command = plan
+  assert {
+    condition     = !strcontains(output.agent_policy, "ssmmessages") && !strcontains(output.agent_policy, "UpdateInstanceInformation")
+    error_message = "it is off unless it is asked for"
+  }
+}
+
+run "a_webhooks_secret_is_written_as_the_platforms" {
+  command = plan
+  variables {
+    webhook = { secretsmanager = "ci", key = "hook", path = "linux" }
+  }
+  assert {
+    condition     = strcontains(output.scaler.settings, "[pool.webhook]\nkind = \"gitlab\"\nsecret = { secretsmanager = \"ci\", key = \"hook\" }\npath = \"linux\"")
+    error_message = "by its reference"
+  }
+}

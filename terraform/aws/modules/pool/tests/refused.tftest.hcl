@@ -578,3 +578,11 @@ run "a_launch_hook_that_nobody_extends" {
   }
   expect_failures = [aws_autoscaling_group.pool]
 }
+
+run "a_secret_by_how_it_begins" {
+  command = plan
+  variables {
+    agent_settings = "[agent]\nrunner_env = { A = \"glrt-abcdefgh\" }\n"
+  }
+  expect_failures = [var.agent_settings]
+}

@@ -245,3 +245,24 @@ run "a_pools_name_that_its_alarms_do_not_know" {
   }
   expect_failures = [aws_lambda_function.scaler]
 }
+
+run "a_secret_in_the_settings" {
+  command = plan
+  variables {
+    settings = "[platforms.mine.gitlab]\ntoken = \"text\"\n"
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_secret_in_a_pools_settings" {
+  command = plan
+  variables {
+    pools = [{
+      group_arn  = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/ci-linux"
+      settings   = "[[pool]]\ngroup = \"ci-linux\"\npool.platform.github.token = \"text\"\n"
+      statements = "[]"
+      webhook    = false
+    }]
+  }
+  expect_failures = [var.pools]
+}
