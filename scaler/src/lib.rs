@@ -31,6 +31,7 @@ use std::{
     io::{self, Write},
     process::ExitCode,
     rc::Rc,
+    sync::Arc,
 };
 
 use lightsout_cloud::{Groups, provider};
@@ -53,7 +54,7 @@ use meter::Meter;
 use pool::{Pool, TickContext};
 use scheduler::Scheduler;
 use tokens::Tokens;
-use webhooks::Webhooks;
+use webhooks::{RENEW_EVERY, Webhooks};
 
 /// The groups of a location.
 fn groups(location: Location) -> Box<dyn Groups> {
@@ -182,23 +183,29 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
                 None => None,
             };
             let (hints, hinted) = mpsc::channel(listener::MAX_HINTS);
+            let mut webhooks = Arc::new(Webhooks::default());
             // It lives until the watching ends; so must the channel's sender where there is none.
             let _listener = match args.listen {
                 Some(address) => {
                     let settings: Vec<_> = pools.iter().map(|pool| Rc::clone(&pool.settings)).collect();
-                    let webhooks = Webhooks::resolve(&settings, &context.tokens).await.map_err(Failure::Failed)?;
+                    webhooks = Arc::new(Webhooks::resolve(&settings, &context.tokens).await.map_err(Failure::Failed)?);
                     if webhooks.is_empty() {
                         return Err(Failure::Failed(
                             "--listen: no pool has a webhook; add webhook = { kind = \"github\", secret = { file = \"/path\" } } to one".into(),
                         ));
                     }
-                    Ok(listener::listen(address, webhooks, hints, metered).await.map_err(Failure::Failed)?)
+                    Ok(listener::listen(address, Arc::clone(&webhooks), hints, metered)
+                        .await
+                        .map_err(Failure::Failed)?)
                 }
                 None => Err(hints),
             };
             tracing::info!(pools = count, tick = ?settings.tick, dry_run = args.dry_run, "watching");
-            let mut scheduler = Scheduler::new(context, pools);
-            scheduler.watch(settings.tick, hinted, stop, done).await;
+            let mut scheduler = Scheduler::new(Rc::clone(&context), pools);
+            tokio::select! {
+                () = scheduler.watch(settings.tick, hinted, stop, done) => {}
+                never = webhooks.keep_fresh(&context.tokens, RENEW_EVERY) => match never {},
+            }
             tracing::info!("stopped");
             Ok(())
         }

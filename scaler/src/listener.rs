@@ -7,14 +7,16 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{self, Poll},
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
-    body::{Bytes, Incoming},
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
     header::{CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
@@ -24,7 +26,7 @@ use lightsout_core::{metrics::prometheus, platform::webhook::Refused};
 use lightsout_io::metrics::{Metered, part};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
     time::timeout,
 };
@@ -38,6 +40,12 @@ pub(crate) const MAX_HINTS: usize = 1024;
 const MAX_HEAD: usize = 64 << 10;
 /// Lines about refused webhooks: at once, and a minute in the long run.
 const LINES: u32 = 6;
+
+/// How many may read the page of metrics at once, whoever they are.
+const METRICS_AT_ONCE: usize = 2;
+/// How often it may be read: in a second in the long run, and at once. A page of a thousand pools is long, and nobody need read it more often.
+const METRICS_RATE: f64 = 1.0;
+const METRICS_BURST: u32 = 10;
 
 /// What one request and all requests may take.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +81,7 @@ impl Drop for Listener {
 /// Listens with the usual limits; authentic hints go to `hints`, as the names of pools.
 pub(crate) async fn listen(
     address: SocketAddr,
-    webhooks: Webhooks,
+    webhooks: Arc<Webhooks>,
     hints: mpsc::Sender<String>,
     metered: Option<Arc<dyn Metered>>,
 ) -> Result<Listener, String> {
@@ -85,7 +93,7 @@ pub(crate) async fn listen(
 /// Listens with these limits.
 pub(crate) async fn listen_with(
     address: SocketAddr,
-    webhooks: Webhooks,
+    webhooks: Arc<Webhooks>,
     hints: mpsc::Sender<String>,
     metered: Option<Arc<dyn Metered>>,
     limits: Limits,
@@ -94,6 +102,11 @@ pub(crate) async fn listen_with(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let now = Instant::now();
+    let metered = metered.map(|metered| Shown {
+        metered,
+        room: Arc::new(Semaphore::new(METRICS_AT_ONCE)),
+        pages: Mutex::new(TokenBucket::full(METRICS_BURST, now)),
+    });
     let server = Arc::new(Server { webhooks, hints, metered, limits, refusals: Refusals::new(now) });
     let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, now));
     let task = tokio::spawn(async move {
@@ -115,12 +128,19 @@ pub(crate) async fn listen_with(
 }
 
 struct Server {
-    webhooks: Webhooks,
+    webhooks: Arc<Webhooks>,
     hints: mpsc::Sender<String>,
     /// Whose metrics are shown here, too.
-    metered: Option<Arc<dyn Metered>>,
+    metered: Option<Shown>,
     limits: Limits,
     refusals: Refusals,
+}
+
+/// Metrics that anybody may read, and how much of that there may be.
+struct Shown {
+    metered: Arc<dyn Metered>,
+    room: Arc<Semaphore>,
+    pages: Mutex<TokenBucket>,
 }
 
 /// What is said about refused webhooks, in few lines.
@@ -160,7 +180,7 @@ impl Server {
             let (server, peer) = (Arc::clone(&self), Arc::clone(&peer));
             async move {
                 Ok::<_, Infallible>(match &server.metered {
-                    Some(metered) if request.uri().path() == "/metrics" => page(&**metered, request.method(), &peer),
+                    Some(shown) if request.uri().path() == "/metrics" => shown.page(request.method(), &peer),
                     Some(_) | None => empty(server.answer(request, &peer).await),
                 })
             }
@@ -211,22 +231,65 @@ impl Server {
     }
 }
 
-/// The page of metrics.
-fn page(metered: &dyn Metered, method: &Method, peer: &Admitted) -> Response<Full<Bytes>> {
-    if method != Method::GET {
-        return empty(StatusCode::METHOD_NOT_ALLOWED);
+impl Shown {
+    /// The page of metrics.
+    fn page(&self, method: &Method, peer: &Admitted) -> Response<Answer> {
+        if method != Method::GET {
+            return empty(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let now = Instant::now();
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if !peer.take_token(now) || !pages.take(METRICS_RATE, METRICS_BURST, now) {
+            return empty(StatusCode::TOO_MANY_REQUESTS);
+        }
+        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+            return empty(StatusCode::SERVICE_UNAVAILABLE);
+        };
+        let page = Page { metered: Arc::clone(&self.metered), next: 0, _permit: permit };
+        let mut reply = Response::new(Answer(Some(page)));
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
+        reply
     }
-    if !peer.take_token(Instant::now()) {
-        return empty(StatusCode::TOO_MANY_REQUESTS);
-    }
-    let text: String = (0..).map_while(|number| part(metered, number)).collect();
-    let mut reply = Response::new(Full::new(Bytes::from(text)));
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
-    reply
 }
 
-fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut reply = Response::new(Full::default());
+/// What an answer consists of: nothing, or the page of metrics, of which no more is in memory than is being sent.
+struct Answer(Option<Page>);
+
+struct Page {
+    metered: Arc<dyn Metered>,
+    /// The next of its parts.
+    next: usize,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(page) = &mut self.0 else { return Poll::Ready(None) };
+        let text = part(&*page.metered, page.next);
+        page.next += 1;
+        if text.is_none() {
+            self.0 = None;
+        }
+        Poll::Ready(text.map(|text| Ok(Frame::data(Bytes::from(text)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.0.is_none() { SizeHint::with_exact(0) } else { SizeHint::default() }
+    }
+}
+
+fn empty(status: StatusCode) -> Response<Answer> {
+    let mut reply = Response::new(Answer(None));
     *reply.status_mut() = status;
     reply
 }

@@ -2,9 +2,10 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     rc::Rc,
-    sync::{Mutex, PoisonError},
-    time::Instant,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -14,8 +15,12 @@ use lightsout_core::{
     settings::{PoolSettings, SecretSource},
 };
 use secrecy::SecretString;
+use tokio::time::sleep;
 
 use crate::tokens::Tokens;
+
+/// How often a listener's secrets are fetched anew: a day of one of them costs a tenth of a cent at AWS's Secrets Manager.
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(300);
 
 /// How many deliveries of a pool are told apart from replayed ones.
 const MAX_DELIVERIES: usize = 4096;
@@ -28,17 +33,23 @@ pub(crate) struct Webhooks(BTreeMap<String, Vec<PoolWebhook>>);
 struct PoolWebhook {
     pool: String,
     kind: &'static Webhook,
-    secret: SecretString,
-    /// Where the secret came from, and when it was asked for.
+    secret: Mutex<Secret>,
+    /// Where the secret comes from.
     origin: Option<Origin>,
     deliveries: Mutex<Deliveries>,
+}
+
+#[derive(Debug)]
+struct Secret {
+    text: SecretString,
+    /// When it was asked for.
+    at: Instant,
 }
 
 #[derive(Debug)]
 struct Origin {
     region: Option<String>,
     source: SecretSource,
-    at: Instant,
 }
 
 impl Webhooks {
@@ -49,25 +60,33 @@ impl Webhooks {
             let Some(webhook) = &settings.webhook else { continue };
             let (region, source) = (settings.region.clone(), webhook.secret.clone());
             let token = tokens.get(region.as_ref(), &source).await.map_err(|error| failed(&settings.name, &error))?;
-            let origin = Origin { region, source, at: token.at };
-            webhooks.insert(&webhook.path, &settings.name, webhook.kind, token.secret, Some(origin));
+            let secret = Secret { text: token.secret, at: token.at };
+            webhooks.insert(&webhook.path, &settings.name, webhook.kind, secret, Some(Origin { region, source }));
         }
         Ok(webhooks)
     }
 
     /// Fetches the secrets of this path anew that may have been changed since: those that are not fresh. True when there is any, so that a webhook
     /// that was refused may be looked at again.
-    pub(crate) async fn renew(&mut self, path: &str, tokens: &Tokens) -> Result<bool, String> {
+    pub(crate) async fn renew(&self, path: &str, tokens: &Tokens) -> Result<bool, String> {
         let mut renewed = false;
-        for webhook in self.0.get_mut(path).into_iter().flatten() {
-            let Some(Origin { region, source, at }) = &mut webhook.origin else { continue };
-            if tokens.forget_refused(region.as_ref(), source, *at) {
-                let token = tokens.get(region.as_ref(), source).await.map_err(|error| failed(&webhook.pool, &error))?;
-                (webhook.secret, *at) = (token.secret, token.at);
-                renewed = true;
-            }
+        for webhook in self.0.get(path).into_iter().flatten() {
+            renewed |= webhook.renew(tokens).await?;
         }
         Ok(renewed)
+    }
+
+    /// Fetches all secrets anew, again and again. It asks by its own clock, so that nobody who sends webhooks can make it ask, and a secret that was
+    /// taken back is refused soon, whether anybody uses the new one or not. Where one cannot be fetched the last one goes on.
+    pub(crate) async fn keep_fresh(&self, tokens: &Tokens, every: Duration) -> Infallible {
+        loop {
+            sleep(every).await;
+            for webhook in self.0.values().flatten() {
+                if let Err(error) = webhook.renew(tokens).await {
+                    tracing::warn!(error, "a webhook's secret cannot be renewed: the last one is still accepted");
+                }
+            }
+        }
     }
 
     /// Whether no pool has one.
@@ -78,12 +97,12 @@ impl Webhooks {
     /// With one more, whose secret stays what it is.
     #[cfg(test)]
     pub(crate) fn add(&mut self, path: &str, pool: &str, kind: &'static Webhook, secret: SecretString) {
-        self.insert(path, pool, kind, secret, None);
+        self.insert(path, pool, kind, Secret { text: secret, at: Instant::now() }, None);
     }
 
-    fn insert(&mut self, path: &str, pool: &str, kind: &'static Webhook, secret: SecretString, origin: Option<Origin>) {
+    fn insert(&mut self, path: &str, pool: &str, kind: &'static Webhook, secret: Secret, origin: Option<Origin>) {
         let deliveries = Mutex::new(Deliveries::new(MAX_DELIVERIES));
-        let webhook = PoolWebhook { pool: pool.into(), kind, secret, origin, deliveries };
+        let webhook = PoolWebhook { pool: pool.into(), kind, secret: Mutex::new(secret), origin, deliveries };
         self.0.entry(path.into()).or_default().push(webhook);
     }
 
@@ -103,7 +122,7 @@ impl Webhooks {
         let mut refused = Some(Refused::Forged);
         let mut pools = Vec::new();
         for webhook in self.0.get(path).into_iter().flatten() {
-            match verify(webhook.kind, &webhook.secret, headers, body, now) {
+            match verify(webhook.kind, &webhook.secret().text, headers, body, now) {
                 Ok(hint) => {
                     refused = None;
                     let mut deliveries = webhook.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,6 +134,24 @@ impl Webhooks {
             }
         }
         refused.map_or(Ok(pools), Err)
+    }
+}
+
+impl PoolWebhook {
+    /// Fetches the secret anew, unless it is fresh or stands in the settings. Whether it did.
+    async fn renew(&self, tokens: &Tokens) -> Result<bool, String> {
+        let Some(Origin { region, source }) = &self.origin else { return Ok(false) };
+        let seen = self.secret().at;
+        if !tokens.forget_refused(region.as_ref(), source, seen) {
+            return Ok(false);
+        }
+        let token = tokens.get(region.as_ref(), source).await.map_err(|error| failed(&self.pool, &error))?;
+        *self.secret() = Secret { text: token.secret, at: token.at };
+        Ok(true)
+    }
+
+    fn secret(&self) -> MutexGuard<'_, Secret> {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

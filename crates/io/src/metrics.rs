@@ -13,8 +13,9 @@ use tokio::{
     time::timeout,
 };
 
-/// How many may read the page at once; others wait.
-const AT_ONCE: usize = 16;
+/// How many may read the page at once; others wait in the listener's own queue. Two scrapers and two people: each may hold a head and a metric of all
+/// pools, which is a megabyte of a scaler with a thousand pools, and what a reader takes is taken from a program that is to stay small.
+const AT_ONCE: usize = 4;
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 8 << 10;
 /// For a whole request.

@@ -142,7 +142,7 @@ impl Function {
                 Err(error) => return no_secret(&error),
             }
         }
-        let Some(webhooks) = self.webhooks.as_mut().filter(|webhooks| !webhooks.is_empty()) else {
+        let Some(webhooks) = self.webhooks.as_ref().filter(|webhooks| !webhooks.is_empty()) else {
             return StatusCode::NOT_FOUND;
         };
         if webhooks.known(path).is_none() {

@@ -36,7 +36,7 @@ async fn listening_with(metered: Option<Arc<dyn Metered>>, limits: Limits) -> (L
     let mut webhooks = Webhooks::default();
     webhooks.add("a", "a", &platform::gitlab::WEBHOOK, "s3cret".into());
     let (hints, hinted) = mpsc::channel(8);
-    let listening = listen_with(([127, 0, 0, 1], 0).into(), webhooks, hints, metered, limits).await.unwrap();
+    let listening = listen_with(([127, 0, 0, 1], 0).into(), Arc::new(webhooks), hints, metered, limits).await.unwrap();
     (listening, hinted)
 }
 
@@ -94,6 +94,96 @@ async fn metrics_are_at_the_listener_only_where_they_are_asked_for() {
     assert_eq!(status(&shown, &ask.replace("GET", "POST")).await, 405);
     assert_eq!(status(&shown, ask).await, 200);
     assert_eq!(status(&shown, ask).await, 429, "a stranger who reads it over and over has no more than others");
+}
+
+/// Whoever asks and does not read keeps a place, not a page, and there are few places.
+#[tokio::test]
+async fn readers_of_the_metrics_at_the_listener_are_few_at_once() {
+    let ask = "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n";
+    // So many pools that no page fits what the kernel buffers.
+    let names: Vec<String> = (0..2000).map(|number| format!("pool-{number:0100}")).collect();
+    let pools: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let meter = Meter::new(&settings(&pools).pools, false);
+    let (shown, _hinted) =
+        listening_with(meter.metered(), Limits { rate: 1000, burst: 1000, ..Limits::default() }).await;
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(shown.address).await.unwrap();
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        // The answer has begun.
+        stream.read_exact(&mut [0; 16]).await.unwrap();
+        idle.push(stream);
+    }
+    assert_eq!(status(&shown, ask).await, 503);
+    let page = async |stream: &mut TcpStream| {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        String::from_utf8(rest).unwrap()
+    };
+    let whole = page(&mut idle[0]).await;
+    assert!(whole.contains(&format!("lightsout_launches_total{{pool=\"{}\"}} 0\n", names[1999])));
+    assert!(whole.ends_with("\r\n0\r\n\r\n"), "it ends as it should");
+    assert!(page(&mut idle[1]).await.ends_with("\r\n0\r\n\r\n"));
+    assert_eq!(status(&shown, ask).await, 200, "both places are free again");
+}
+
+#[tokio::test]
+async fn whoever_reads_the_metrics_over_and_over_is_told_to_wait() {
+    let meter = Meter::new(&settings(&[("a", "")]).pools, false);
+    let limits = Limits { rate: 1000, burst: 1000, ..Limits::default() };
+    let (shown, _hinted) = listening_with(meter.metered(), limits).await;
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        statuses.push(status(&shown, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await);
+    }
+    assert!(statuses[..10].iter().all(|status| *status == 200) && statuses.contains(&429), "{statuses:?}");
+    assert_eq!(
+        status(&shown, &post("/hooks/a", "s3cret", &queued(1))).await,
+        202,
+        "webhooks have a share of their own"
+    );
+}
+
+/// A listener lives for weeks, and its senders' secret is changed meanwhile.
+#[tokio::test]
+async fn a_secret_that_was_changed_in_its_store_is_taken_up_and_the_old_one_refused() {
+    let stored = Rc::new(Cell::new(Some("s3cret")));
+    let fetches = Rc::new(Cell::new(0));
+    let (source, count) = (Rc::clone(&stored), Rc::clone(&fetches));
+    let mut tokens = Tokens::new(move |_, asked| {
+        count.set(count.get() + 1);
+        let answer = source.get();
+        // What is on this machine only is no secret in the cloud.
+        async move { if let Some(secret) = answer { Ok(secret.into()) } else { lightsout_cloud::local(&asked).await } }
+    });
+    tokens.refetch_after = Duration::ZERO;
+    let settings = settings(&[("a", "webhook = { kind = 'gitlab', secret = { ssm = '/ci/webhook' } }")]);
+    let pools: Vec<_> = settings.pools.into_iter().map(Rc::new).collect();
+    let webhooks = Arc::new(Webhooks::resolve(&pools, &tokens).await.unwrap());
+    let (hints, _hinted) = mpsc::channel(64);
+    let limits = Limits { rate: 100_000, burst: 100_000, ..Limits::default() };
+    let address = ([127, 0, 0, 1], 0).into();
+    let listening = listen_with(address, Arc::clone(&webhooks), hints, None, limits).await.unwrap();
+    let answer = async |secret: &str| status(&listening, &post("/hooks/a", secret, &queued(1))).await;
+    let until_renewed = async |secret: &str| while answer(secret).await != 202 {};
+    stored.set(Some("changed"));
+    for _ in 0..20 {
+        assert_eq!(answer("guessed").await, 401);
+    }
+    assert_eq!((answer("s3cret").await, fetches.get()), (202, 1), "nobody who sends makes it ask");
+    tokio::select! {
+        never = webhooks.keep_fresh(&tokens, Duration::from_millis(1)) => match never {},
+        () = until_renewed("changed") => {}
+    }
+    assert_eq!((answer("s3cret").await, answer("changed").await), (401, 202));
+    // A store that is out of order takes nothing away.
+    stored.set(None);
+    let before = fetches.get();
+    tokio::select! {
+        never = webhooks.keep_fresh(&tokens, Duration::from_millis(1)) => match never {},
+        () = async { while fetches.get() == before { tokio::task::yield_now().await } } => {}
+    }
+    assert_eq!(answer("changed").await, 202);
 }
 
 /// Counts what is said, and how much of it.
