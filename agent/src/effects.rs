@@ -264,11 +264,10 @@ async fn tell_exit(process: Process, watched: &Mutex<Option<u32>>, inputs: &Inpu
     let (since, unit) = (Instant::now(), unit_of(process.pid()));
     process.exited().await;
     if let Some(unit) = unit.filter(|_| since.elapsed() < SOON) {
-        // As one does that cannot register.
-        tokio::spawn(async move {
-            let said = last_words(&unit).await;
-            tracing::info!(unit, said, "the runner has exited soon after its start");
-        });
+        // As one does that cannot register, or is too old: the record of its exit says what it said.
+        let said = last_words(&unit).await;
+        tracing::info!(unit, said, "the runner has exited soon after its start");
+        let _ = inputs.send(Input::RunnerSaid(said)).await;
     } else {
         tracing::info!(pid = process.pid(), "the runner has exited");
     }

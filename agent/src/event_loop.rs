@@ -104,6 +104,7 @@ impl EventLoop {
                 self.records.told(&event);
                 self.agent.handle(event, now);
             }
+            Input::RunnerSaid(said) => self.records.runner_said(&said),
             Input::Sampled(activity, token_refused) => self.agent.sampled(activity, token_refused, now),
             Input::Result(id, result) => self.agent.resume(id, result, now),
             Input::Request(request, answer) => self.handle_request(&request, answer, now),

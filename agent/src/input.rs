@@ -22,6 +22,8 @@ pub(crate) type Inputs = mpsc::Sender<Input>;
 pub(crate) enum Input {
     /// Something happened.
     Event(Event),
+    /// The last words of a runner whose exit is told next.
+    RunnerSaid(String),
     /// A snapshot of all probes that nobody asked for, and whether the platform refused the token of one.
     Sampled(Activity, bool),
     /// What came of an effect.

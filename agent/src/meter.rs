@@ -127,7 +127,12 @@ impl Meter {
         let (source, reason) = match input {
             Input::Result(_, HostResult::Platform(Err(error))) => ("platform", platform_reason(error.kind)),
             Input::Result(_, HostResult::Cloud(Err(error))) => ("cloud", cloud_reason(error.kind)),
-            Input::Result(..) | Input::Event(_) | Input::Sampled(..) | Input::Request(..) | Input::Reloaded(_) => {
+            Input::Result(..)
+            | Input::Event(_)
+            | Input::RunnerSaid(_)
+            | Input::Sampled(..)
+            | Input::Request(..)
+            | Input::Reloaded(_) => {
                 return;
             }
         };

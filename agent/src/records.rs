@@ -71,6 +71,11 @@ impl Records {
         self.chronicle.told(event, now(self.clock));
     }
 
+    /// The last words of a runner whose exit will be told next.
+    pub(crate) fn runner_said(&mut self, said: &str) {
+        self.chronicle.runner_said(said);
+    }
+
     /// An operator is about to order this.
     pub(crate) fn ordered(&mut self, order: Order) {
         self.chronicle.ordered(order, now(self.clock));
@@ -133,8 +138,9 @@ impl Records {
         };
         let json = departure.json();
         log::record(&json);
-        let Departure { instance, time, way, .. } = &departure;
-        self.sinks.departure(&entry_of(instance, time, way.as_str(), now(self.clock), json), patience)
+        let Departure { instance, time, way, withdrawn, .. } = &departure;
+        let what = if withdrawn.is_some() { "withdrawn" } else { way.as_str() };
+        self.sinks.departure(&entry_of(instance, time, what, now(self.clock), json), patience)
     }
 }
 

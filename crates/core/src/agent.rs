@@ -17,7 +17,6 @@ mod operations;
 pub mod phase;
 pub mod policy;
 pub mod salt;
-pub(crate) mod trouble;
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -126,6 +126,11 @@ impl<'a> Facts<'a> {
     fn new(evidence: &'a [Evidence], now: Timestamp) -> Self {
         let mut sorted: Vec<&Evidence> = evidence.iter().filter(|it| it.time <= now).collect();
         sorted.sort_by_key(|it| it.time);
+        let stayed: Vec<(&str, Timestamp)> = sorted.iter().filter_map(|it| Some((it.said.stays()?, it.time))).collect();
+        sorted.retain(|it| {
+            let Said::Departure(departure) = &it.said else { return true };
+            !stayed.iter().any(|(id, time)| *id == departure.instance && *time >= it.time)
+        });
         Self { sorted }
     }
 

@@ -34,6 +34,7 @@ pub(crate) use answer::status_in;
 pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSettings, Secrets};
 pub use needs::{RunnerNeeds, RunnerVersion};
 pub use takes::{Jobs, Takes};
+pub(crate) use version::says_too_old;
 pub use waits::{MOST as MOST_WAITS, Waits};
 
 /// Every platform that settings can name.

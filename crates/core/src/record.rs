@@ -15,7 +15,7 @@ pub use self::{
         BootPart, DecidedBy, Departure, JobsAtEnd, NoticeKind, NoticeSeen, PhaseSpan, Proof, ProofBy, ProofStep,
         Severity, Versions, Warning, Way,
     },
-    incident::{Incident, IncidentKind},
+    incident::{Incident, IncidentCause, IncidentKind},
 };
 
 /// The version of the records' form. A reader that knows this one may meet keys that it does not know; a meaning changes with the number only.
@@ -132,6 +132,7 @@ mod tests {
             platform: "gitlab".into(),
             what: IncidentKind::Ready,
             detail: "for jobs".into(),
+            because: None,
             times: 1,
         };
         let record = Record::Incident(incident.clone());

@@ -20,13 +20,12 @@ use super::{
     event::{Event, Order, Outcome},
     host::{CloudCall, HostEffect, JournalEntry},
     phase::{Phase, Saved},
-    trouble,
 };
 use crate::{
     cloud::{Membership, StandingOrder, TargetState},
     duration::format_duration,
-    platform::DrainRules,
-    record::{Departure, Incident, IncidentKind, NoticeKind, NoticeSeen, Way},
+    platform::{self, DrainRules},
+    record::{Departure, Incident, IncidentCause, IncidentKind, NoticeKind, NoticeSeen, Way},
     tellable,
     time::Tick,
 };
@@ -96,8 +95,16 @@ pub struct Chronicle {
     doubt: Option<(Tick, bool)>,
     ready: bool,
     room_asked: bool,
+    /// The jobs that were last seen; those that ran when jobs were cut, and when the service was told to stop.
+    jobs: Vec<String>,
+    cut_ids: Vec<String>,
+    at_stop: Vec<String>,
     /// Whether jobs were cut.
     cut: bool,
+    /// The last words of a runner whose exit is about to be told.
+    said: Option<String>,
+    /// A certificate that no longer counts, and is to be written once more.
+    withdrawn: Option<Departure>,
     leaving: Option<Leaving>,
     /// What was told last of an order that stands on the instance.
     standing: Option<StandingOrder<Tick>>,
@@ -118,7 +125,12 @@ impl Chronicle {
             doubt: None,
             ready: runner_alive,
             room_asked: false,
+            jobs: Vec::new(),
+            cut_ids: Vec::new(),
+            at_stop: Vec::new(),
             cut: false,
+            said: None,
+            withdrawn: None,
             leaving: None,
             standing: None,
             out: VecDeque::new(),
@@ -168,9 +180,10 @@ impl Chronicle {
                 }
             }
             Event::Stop => {
-                let detail = trouble::STOPPED;
-                if !self.retires() {
-                    self.noticed(NoticeKind::Stop, IncidentKind::DrainOrdered, None, detail, now);
+                if !self.retires() && self.notice(NoticeKind::Stop, None, now) {
+                    self.at_stop.clone_from(&self.jobs);
+                    let detail = "the service was told to stop (SIGTERM or SIGINT)";
+                    self.write(IncidentKind::DrainOrdered, detail, Some(IncidentCause::ServiceStopped), 1, now);
                 }
             }
             Event::Order(order) => self.ordered(*order, now),
@@ -178,6 +191,11 @@ impl Chronicle {
             Event::RunnerExited => self.runner_exited(now),
             Event::Activity(_) | Event::Shortage(_) | Event::TargetState(_) | Event::Policy(_) => {}
         }
+    }
+
+    /// The last words of a runner whose exit will be told next.
+    pub fn runner_said(&mut self, said: &str) {
+        self.said = Some(tellable(said, 200));
     }
 
     /// An operator is about to order this.
@@ -232,7 +250,9 @@ impl Chronicle {
             _ => {}
         }
         if let Some((kind, detail)) = requests::trouble(request, outcome) {
-            self.counted(kind, requests::words(request), &detail, now);
+            let because = (kind == IncidentKind::HeartbeatRefused && *outcome == Outcome::NoHook)
+                .then_some(IncidentCause::HookGone);
+            self.counted(kind, requests::words(request), &detail, because, now);
         }
     }
 
@@ -254,13 +274,21 @@ impl Chronicle {
         }
         if std::mem::take(&mut self.room_asked) {
             match (agent.phase(), &status.note) {
-                (Phase::Idle { .. }, Some(note)) => self.counted(IncidentKind::NoRoom, "", note, now),
+                (Phase::Idle { .. }, Some(note)) => self.counted(IncidentKind::NoRoom, "", note, None, now),
                 _ => self.counts.retain(|(kind, _), _| *kind != IncidentKind::NoRoom),
             }
         }
+        if status.unknown.is_none() {
+            let before = std::mem::take(&mut self.jobs);
+            self.jobs = status.jobs.iter().take(leaving::JOBS).map(|job| tellable(&job.0, 100)).collect();
+            if self.jobs.is_empty() && agent.aborted() && !self.cut {
+                self.jobs = before;
+            }
+        }
         if agent.aborted() && !std::mem::replace(&mut self.cut, agent.aborted()) {
-            let jobs: Vec<&str> = status.jobs.iter().take(20).map(|job| job.0.as_str()).collect();
-            let jobs = if jobs.is_empty() { "whatever still runs".to_owned() } else { jobs.join(" ") };
+            // What runs now may be over before its end is seen.
+            self.cut_ids.clone_from(&self.jobs);
+            let jobs = if self.jobs.is_empty() { "whatever still runs".to_owned() } else { self.jobs.join(" ") };
             self.happened(IncidentKind::JobsCut, &format!("a spot deadline is near: {jobs}"), now);
         }
         self.follow(agent, now);
@@ -297,7 +325,7 @@ impl Chronicle {
                     && now.tick.since(since) >= SLOW =>
             {
                 let detail = format!("the group says {membership:?}");
-                self.counted(IncidentKind::NotInService, "", &detail, now);
+                self.counted(IncidentKind::NotInService, "", &detail, None, now);
             }
             // It ends without a call of ours: what is known is written down now.
             (Some((RETIRING, _)), Membership::Terminating { .. }) => {
@@ -329,10 +357,14 @@ impl Chronicle {
     }
 
     fn runner_exited(&mut self, now: Moment) {
+        let said = self.said.take();
         if self.leaving.is_some() {
             self.runner_left(now);
         } else {
-            self.counted(IncidentKind::RunnerExited, "", "the runner exited by itself, and another is started", now);
+            let because = said.as_deref().is_some_and(platform::says_too_old).then_some(IncidentCause::RunnerTooOld);
+            let said = said.map(|said| format!("; it said: {said}")).unwrap_or_default();
+            let detail = format!("the runner exited by itself, and another is started{said}");
+            self.counted(IncidentKind::RunnerExited, "", &detail, because, now);
         }
     }
 
@@ -358,20 +390,27 @@ impl Chronicle {
     }
 
     /// Something that repeats: it is written down when its number has doubled.
-    fn counted(&mut self, what: IncidentKind, of: &'static str, detail: &str, now: Moment) {
+    fn counted(
+        &mut self,
+        what: IncidentKind,
+        of: &'static str,
+        detail: &str,
+        because: Option<IncidentCause>,
+        now: Moment,
+    ) {
         let times = self.counts.entry((what, of)).or_default();
         *times = times.saturating_add(1);
         if times.is_power_of_two() {
             let times = *times;
-            self.write(what, detail, times, now);
+            self.write(what, detail, because, times, now);
         }
     }
 
     fn happened(&mut self, what: IncidentKind, detail: &str, now: Moment) {
-        self.write(what, detail, 1, now);
+        self.write(what, detail, None, 1, now);
     }
 
-    fn write(&mut self, what: IncidentKind, detail: &str, times: u32, now: Moment) {
+    fn write(&mut self, what: IncidentKind, detail: &str, because: Option<IncidentCause>, times: u32, now: Moment) {
         self.out.push_back(Incident {
             time: now.text(),
             instance: self.life.instance.clone(),
@@ -379,6 +418,7 @@ impl Chronicle {
             platform: self.life.platform.clone(),
             what,
             detail: tellable(detail, DETAIL),
+            because,
             times,
         });
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::record::{Decision, Departure, Incident, LaunchTrouble, Record};
+use crate::record::{Decision, Departure, Incident, IncidentKind, LaunchTrouble, Record};
 
 /// Something that was said at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,15 @@ impl Said {
             Self::Status(status) => &status.instance,
             Self::Job(job) => &job.id,
             Self::Activity(activity) => activity.instance.as_deref().unwrap_or(&activity.group),
+        }
+    }
+
+    /// The instance of which this says that it stays after all, so that no earlier certificate of it counts.
+    pub(super) fn stays(&self) -> Option<&str> {
+        match self {
+            Self::Departure(departure) => departure.withdrawn.is_some().then_some(&departure.instance),
+            Self::Incident(incident) => (incident.what == IncidentKind::DrainTakenBack).then_some(&incident.instance),
+            Self::Decision(_) | Self::Status(_) | Self::Job(_) | Self::Activity(_) => None,
         }
     }
 

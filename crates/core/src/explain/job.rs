@@ -11,7 +11,10 @@ pub(super) fn names(said: &Said, id: &str) -> bool {
     match said {
         Said::Job(job) => job.id == id,
         Said::Status(status) => status.jobs.iter().any(is),
-        Said::Departure(departure) => departure.jobs.ids.iter().any(is),
+        Said::Departure(departure) => {
+            let jobs = &departure.jobs;
+            [&jobs.ids, &jobs.cut_ids, &jobs.at_stop].into_iter().flatten().any(is)
+        }
         Said::Decision(_) | Said::Incident(_) | Said::Activity(_) => false,
     }
 }
@@ -111,8 +114,18 @@ fn waiting(answer: &mut Answer, id: &str, facts: &Facts<'_>, now: Timestamp) {
 fn by_instance(answer: &mut Answer, id: &str, evidence: &Evidence, facts: &Facts<'_>, now: Timestamp) {
     let Some(on) = evidence.said.instance() else { return };
     let (cause, what) = match &evidence.said {
-        Said::Departure(departure) if departure.jobs.cut => {
+        Said::Departure(departure) if departure.jobs.cut && !departure.jobs.at_stop.iter().any(|job| job == id) => {
             (Cause::Cut, "was on it when jobs were failed for a spot deadline")
+        }
+        Said::Departure(departure) if !departure.jobs.ids.iter().any(|job| job == id) => {
+            answer.miss(
+                format!("whether job {id} ended by itself"),
+                format!(
+                    "it ran on {on} when the service was told to stop, and was gone when that left: a machine that shuts down ends its jobs"
+                ),
+                "ask the platform how it ended",
+            );
+            return join(answer, instance::explain(on, facts, now));
         }
         Said::Departure(_) => (Cause::Ended, "was the last that was seen on it when it left"),
         Said::Decision(_) | Said::Incident(_) | Said::Status(_) | Said::Job(_) | Said::Activity(_) => {

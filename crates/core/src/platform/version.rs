@@ -4,7 +4,6 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{Launch, RunnerVersion, answer};
-use crate::agent::trouble::TOO_OLD;
 use crate::exchange::{Call, Effect, EffectId, EffectResult, Exchange, Output, Program, Step};
 
 /// How long a runner may take to say its version.
@@ -64,6 +63,12 @@ fn ask(program: &str, env: &[(&str, &str)]) -> Effect {
         env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect(),
         timeout: TIMEOUT,
     })
+}
+
+/// Whether a runner's last words say that its platform sends no jobs to its version, as of one vendor's they do ("Runner version v2.317.0 is deprecated and
+/// cannot receive messages.", actions/runner issue 3381).
+pub(crate) fn says_too_old(said: &str) -> bool {
+    said.contains("is deprecated and cannot receive messages")
 }
 
 struct Registering<F> {
@@ -129,7 +134,7 @@ impl KnownVersions {
         let numbers: Vec<u32> = numbers.take(oldest.len()).collect();
         let [first, second, third] = oldest;
         (numbers.as_slice() < oldest.as_slice()).then(|| {
-            format!("{} {version} {TOO_OLD}: {since}, it must be {first}.{second}.{third} or later", self.runner)
+            format!("{} {version} is too old: {since}, it must be {first}.{second}.{third} or later", self.runner)
         })
     }
 }

@@ -30,6 +30,9 @@ pub struct Departure {
     /// What made it broken, if that is why it leaves, and the present agent saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_by: Option<BrokenBy>,
+    /// Why this certificate no longer counts: the instance stays after all. It is the last one again, otherwise as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<String>,
     /// When it began to leave; absent when that was before the present agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<String>,
@@ -173,6 +176,13 @@ pub struct JobsAtEnd {
     /// Whether jobs were failed, visibly, because a spot deadline was near.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
+    /// The ids of those that ran then, at most twenty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut_ids: Vec<String>,
+    /// The ids of those that ran when the service was told to stop, at most twenty. A machine that shuts down ends jobs before the agent can see
+    /// it: whether these ended by themselves, their platform knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_stop: Vec<String>,
 }
 
 /// How long an instance was in a phase, all its times together.

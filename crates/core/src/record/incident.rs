@@ -20,6 +20,9 @@ pub struct Incident {
     pub what: IncidentKind,
     /// In words, and whose answer it was; at most 300 characters.
     pub detail: String,
+    /// What is behind it, where the agent knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<IncidentCause>,
     /// How often this has happened in a row by now: what repeats is written down the first time, and then whenever the number has doubled.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub times: u32,
@@ -30,6 +33,18 @@ impl Incident {
     pub fn json(&self) -> String {
         line("incident", self)
     }
+}
+
+/// What is behind an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentCause {
+    /// The platform sends no jobs to a runner of this version.
+    RunnerTooOld,
+    /// No termination hook waits for this instance any more, so that nothing holds off its end.
+    HookGone,
+    /// The service manager told the agent to stop: an operator's wish, or a machine that shuts down.
+    ServiceStopped,
 }
 
 fn once() -> u32 {

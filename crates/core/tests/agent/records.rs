@@ -20,7 +20,7 @@ use lightsout_core::{
     cloud::{CloudError, CloudErrorKind, Membership, Room, StandingOrder, TargetState},
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
-    record::{DecidedBy, Departure, Incident, IncidentKind, NoticeKind, ProofBy, Record, Way},
+    record::{DecidedBy, Departure, Incident, IncidentCause, IncidentKind, NoticeKind, ProofBy, Record, Way},
     time::Tick,
 };
 
@@ -467,14 +467,50 @@ fn a_leave_that_is_taken_back_is_told_and_the_next_one_has_a_certificate_of_its_
     // Its group reaches its minimum between the question for room and the ending.
     story.ends = |_| Err(CloudErrorKind::AtFloor);
     story.pass(secs(601));
-    assert_eq!(story.departures.len(), 1, "it was about to end");
+    let [certificate, withdrawn] = &story.departures[..] else { panic!("{:#?}", story.departures) };
+    assert_eq!(certificate.withdrawn, None, "it was about to end");
+    assert!(withdrawn.withdrawn.as_ref().unwrap().contains("floor"), "{withdrawn:#?}");
+    assert_eq!((withdrawn.way, &withdrawn.decided_at), (certificate.way, &certificate.decided_at));
     assert!(story.told().ends_with(&[IncidentKind::Leaving, IncidentKind::DrainTakenBack]), "{:?}", story.told());
     story.ends = |_| Ok(());
     story.see(busy("job-1"));
     story.see(Activity::Quiet);
     story.pass(secs(1_200));
-    assert_eq!(story.departures.len(), 2);
-    assert!(story.departures[1].proof.proven && story.departures[1].served == 1, "{:#?}", story.departures[1]);
+    assert_eq!(story.departures.len(), 3);
+    let last = &story.departures[2];
+    assert!(last.proof.proven && last.served == 1 && last.withdrawn.is_none(), "{last:#?}");
+}
+
+/// A machine that shuts down ends jobs before its agent sees it.
+#[test]
+fn the_jobs_that_ran_when_the_service_was_told_to_stop_are_named() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    story.see(busy("job-1"));
+    story.event(Event::Stop);
+    let stop = story.incidents.iter().find(|incident| incident.what == IncidentKind::DrainOrdered).unwrap();
+    assert_eq!(stop.because, Some(IncidentCause::ServiceStopped));
+    story.runner = None;
+    story.see(Activity::Quiet);
+    story.event(Event::RunnerExited);
+    story.pass(secs(60));
+    let jobs = &story.departure().jobs;
+    assert_eq!((jobs.count, jobs.cut, &jobs.at_stop[..]), (Some(0), false, &["job-1".to_owned()][..]), "{jobs:?}");
+}
+
+#[test]
+fn the_last_words_of_a_runner_are_in_the_record_of_its_exit() {
+    for (said, because) in [
+        ("An error occurred: Runner version v2.300.0 is deprecated and cannot receive messages.", true),
+        ("it fell over", false),
+    ] {
+        let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+        story.chronicle.runner_said(said);
+        story.runner = None;
+        story.event(Event::RunnerExited);
+        let exited = story.incidents.iter().find(|incident| incident.what == IncidentKind::RunnerExited).unwrap();
+        assert!(exited.detail.contains(said), "{exited:?}");
+        assert_eq!(exited.because, because.then_some(IncidentCause::RunnerTooOld));
+    }
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use lightsout_core::{
     agent::phase::LeaveReason,
     explain::{Cause, Question, explain},
-    record::IncidentKind,
+    record::{Departure, IncidentKind, JobsAtEnd, Record},
 };
 
-use crate::made::{at, gone, in_phase, incident, status};
+use crate::made::{at, departed, gone, in_phase, incident, recorded, status};
 
 #[test]
 fn the_last_certificate_counts_and_whatever_was_before_it_does_not() {
@@ -18,6 +18,29 @@ fn the_last_certificate_counts_and_whatever_was_before_it_does_not() {
     ];
     let answer = explain(&Question::Instance("i-1".into()), &evidence, at(300));
     assert_eq!(answer.known.iter().map(|it| it.cause).collect::<Vec<_>>(), [Cause::Spot], "{answer}");
+}
+
+#[test]
+fn a_certificate_of_an_instance_that_stays_after_all_does_not_count() {
+    let certificate = departed(100, "i-1", LeaveReason::Idle, "no job");
+    let withdrawn = Departure { withdrawn: Some("the floor".into()), ..departed(101, "i-1", LeaveReason::Idle, "") };
+    for stays in [
+        recorded(Record::Departure(withdrawn)),
+        incident(101, "i-1", IncidentKind::DrainTakenBack, "it does not leave"),
+    ] {
+        let evidence = [recorded(Record::Departure(certificate.clone())), stays, status(150, in_phase("idle"))];
+        let answer = explain(&Question::Instance("i-1".into()), &evidence, at(160));
+        assert_eq!(answer.known.iter().map(|it| it.cause).collect::<Vec<_>>(), [Cause::Idle], "{answer}");
+    }
+}
+
+#[test]
+fn a_job_that_ran_when_the_service_was_stopped_is_not_said_to_have_ended_by_itself() {
+    let jobs = JobsAtEnd { count: Some(0), at_stop: vec!["7".into()], ..JobsAtEnd::default() };
+    let departure = Departure { jobs, ..departed(100, "i-1", LeaveReason::Operator, "a stop") };
+    let answer = explain(&Question::Job("7".into()), &[recorded(Record::Departure(departure))], at(160));
+    assert!(!answer.names(Cause::Ended) && answer.names(Cause::Operator), "{answer}");
+    assert!(answer.not_known.iter().any(|it| it.what == "whether job 7 ended by itself"), "{answer}");
 }
 
 #[test]

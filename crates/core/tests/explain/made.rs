@@ -5,8 +5,8 @@ use lightsout_core::{
     agent::phase::{BrokenBy, LeaveReason},
     explain::{Activity, ActivityKind, Evidence, Job, JobState, Said, Status},
     record::{
-        Decision, Departure, FailedLaunch, Incident, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome, Proof, Record,
-        Spent, TickTrouble, Versions, Way,
+        Decision, Departure, FailedLaunch, Incident, IncidentCause, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome,
+        Proof, Record, Spent, TickTrouble, Versions, Way,
     },
     scaling::{Explanation, Limit, Outlook},
 };
@@ -108,8 +108,15 @@ pub(crate) fn incident(second: i64, instance: &str, what: IncidentKind, detail: 
         platform: "gitlab".into(),
         what,
         detail: detail.into(),
+        because: None,
         times: 1,
     }))
+}
+
+/// The same, and the agent knows what is behind it.
+pub(crate) fn because(evidence: Evidence, cause: IncidentCause) -> Evidence {
+    let Said::Incident(incident) = evidence.said else { panic!("no incident: {evidence:?}") };
+    recorded(Record::Incident(Incident { because: Some(cause), ..*incident }))
 }
 
 pub(crate) fn departed(second: i64, instance: &str, reason: LeaveReason, trigger: &str) -> Departure {
@@ -122,6 +129,7 @@ pub(crate) fn departed(second: i64, instance: &str, reason: LeaveReason, trigger
         decided_by: reason.into(),
         trigger: trigger.into(),
         broken_by: None,
+        withdrawn: None,
         decided_at: Some(text(second - 1)),
         way: Way::Decrement,
         jobs: JobsAtEnd { count: Some(0), ..JobsAtEnd::default() },

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use lightsout_core::{
     agent::phase::{BrokenBy, LeaveReason},
     explain::{ActivityKind, Cause, Evidence, Question, Status},
-    record::{Decision, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome, Record, TickTrouble},
+    record::{Decision, IncidentCause, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome, Record, TickTrouble},
     scaling::{Explanation, Limit, Outlook},
 };
 
 use crate::made::{
-    activity, broken, decision, departed, doubting, failed, gone, held, in_phase, incident, partly, plan, raised,
-    recorded, status, waiting_job, without_launches,
+    activity, because, broken, decision, departed, doubting, failed, gone, held, in_phase, incident, partly, plan,
+    raised, recorded, status, waiting_job, without_launches,
 };
 
 pub(crate) struct Scenario {
@@ -238,11 +238,11 @@ fn instances() -> Vec<Scenario> {
         |kind, reason, trigger: &str| vec![incident(50, "i-1", kind, trigger), gone(100, "i-1", reason, trigger)];
     let by = |kind, by, trigger: &str| vec![incident(50, "i-1", kind, trigger), broken(100, "i-1", by, trigger)];
     let jobs = vec!["7".to_owned()];
-    let cut = JobsAtEnd { count: Some(1), ids: jobs.clone(), cut: true, ..JobsAtEnd::default() };
+    let cut = JobsAtEnd { count: Some(1), ids: Vec::new(), cut: true, cut_ids: jobs.clone(), ..JobsAtEnd::default() };
     let cut = departed(100, "i-1", LeaveReason::Spot, "a spot notice").cutting(cut);
     let floor = "idle, but the group is at its floor (desired 1, min 1, floor 0)";
     let unknown = "the Docker engine does not answer";
-    let too_old = "Runner 2.300.0 is too old: since March 2026, it must be 2.329.0 or later";
+    let too_old = "the runner exited by itself, and another is started; it said: Runner version v2.300.0 is deprecated";
     vec![
         instance("idle", left(LeaveReason::Idle, EMPTY), Cause::IdleTimeout, &[]),
         instance("as many jobs as it may", left(LeaveReason::Limit, "1 job served"), Cause::JobLimit, &[]),
@@ -313,10 +313,10 @@ fn instances() -> Vec<Scenario> {
         instance(
             "a runner that is too old",
             vec![
-                incident(20, "i-1", IncidentKind::RegistrationFailed, too_old),
-                broken(600, "i-1", BrokenBy::BootDeadline, &format!("not ready within 600s: {too_old}")),
+                because(incident(20, "i-1", IncidentKind::RunnerExited, too_old), IncidentCause::RunnerTooOld),
+                broken(600, "i-1", BrokenBy::RunnerExits, "the runner exited 5 times in a row right after its start"),
             ],
-            Cause::BootDeadline,
+            Cause::RunnerExits,
             &[Cause::RunnerTooOld],
         ),
         instance(
@@ -371,7 +371,7 @@ fn instances() -> Vec<Scenario> {
             "a hook that ran out",
             vec![
                 incident(10, "i-1", IncidentKind::ScaleInNotice, "the group chose it"),
-                incident(900, "i-1", IncidentKind::HeartbeatRefused, "no termination hook waits"),
+                because(incident(900, "i-1", IncidentKind::HeartbeatRefused, "none waits"), IncidentCause::HookGone),
             ],
             Cause::Draining,
             &[Cause::HookTimedOut],
@@ -381,7 +381,7 @@ fn instances() -> Vec<Scenario> {
             vec![
                 incident(10, "i-1", IncidentKind::ScaleInNotice, "the group chose it"),
                 incident(20, "i-1", IncidentKind::HeartbeatRefused, "the cloud throttles"),
-                incident(50, "i-1", IncidentKind::DrainOrdered, "the service was told to stop (SIGTERM or SIGINT)"),
+                because(incident(50, "i-1", IncidentKind::DrainOrdered, "a stop"), IncidentCause::ServiceStopped),
             ],
             Cause::Draining,
             &[Cause::HookTimedOut, Cause::HookFails],

@@ -9,9 +9,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 use lightsout_core::{
     agent::phase::{BrokenBy, LeaveReason},
     record::{
-        BootPart, DecidedBy, Decision, Departure, FailedLaunch, Incident, IncidentKind, JobsAtEnd, LaunchTrouble,
-        NoticeKind, NoticeSeen, Outcome, PhaseSpan, Proof, ProofBy, ProofStep, Record, Severity, Spent, TickTrouble,
-        Versions, Warning, Way,
+        BootPart, DecidedBy, Decision, Departure, FailedLaunch, Incident, IncidentCause, IncidentKind, JobsAtEnd,
+        LaunchTrouble, NoticeKind, NoticeSeen, Outcome, PhaseSpan, Proof, ProofBy, ProofStep, Record, Severity, Spent,
+        TickTrouble, Versions, Warning, Way,
     },
     scaling::{Explanation, Limit, Outlook},
 };
@@ -75,9 +75,17 @@ fn departure() -> Departure {
         decided_by: DecidedBy::Agent,
         trigger: "no job for 10m".into(),
         broken_by: Some(BrokenBy::Full),
+        withdrawn: Some("it stays".into()),
         decided_at: Some(TIME.into()),
         way: Way::Decrement,
-        jobs: JobsAtEnd { count: Some(1), ids: vec!["7".into()], unknown: Some("nobody answers".into()), cut: true },
+        jobs: JobsAtEnd {
+            count: Some(1),
+            ids: vec!["7".into()],
+            unknown: Some("nobody answers".into()),
+            cut: true,
+            cut_ids: vec!["8".into()],
+            at_stop: vec!["9".into()],
+        },
         served: 3,
         phases: vec![PhaseSpan { phase: "idle".into(), ms: 600_000 }],
         boot: vec![BootPart { part: "system".into(), until_ms: 9_000 }],
@@ -102,6 +110,7 @@ fn incident() -> Incident {
         platform: "gitlab".into(),
         what: IncidentKind::Ready,
         detail: "for jobs".into(),
+        because: Some(IncidentCause::HookGone),
         times: 2,
     }
 }
@@ -177,6 +186,7 @@ fn what_is_required_is_what_every_record_has() {
     let departure = Departure {
         group: None,
         broken_by: None,
+        withdrawn: None,
         decided_at: None,
         boot: Vec::new(),
         notices: Vec::new(),
@@ -185,7 +195,7 @@ fn what_is_required_is_what_every_record_has() {
         not_known: Vec::new(),
         ..departure()
     };
-    let incident = Incident { group: None, times: 1, ..incident() };
+    let incident = Incident { group: None, because: None, times: 1, ..incident() };
     for record in [Record::Decision(decision), Record::Departure(departure), Record::Incident(incident)] {
         let value = written(&record);
         let kind = value["kind"].as_str().unwrap();
@@ -270,6 +280,9 @@ fn each_word_is_in_the_schema() {
         LaunchTrouble::Other,
     ];
     assert_eq!(words("failed_launch/properties/trouble"), texts(troubles.map(written).into()));
+
+    let causes = [IncidentCause::RunnerTooOld, IncidentCause::HookGone, IncidentCause::ServiceStopped];
+    assert_eq!(words("incident/properties/because"), texts(causes.map(written).into()));
 
     let kinds: Vec<Value> = schema["$defs"]["incident"]["properties"]["what"]["oneOf"].as_array().unwrap().clone();
     let expected: Vec<Value> = IncidentKind::ALL

@@ -21,7 +21,7 @@ use crate::{
 
 /// How many pieces of a proof are kept, and how many ids of jobs.
 const STEPS: usize = 8;
-const JOBS: usize = 20;
+pub(super) const JOBS: usize = 20;
 /// How long a tag's value may be (EC2 User Guide, "Tag your Amazon EC2 resources": 256 characters).
 const TAG: usize = 256;
 
@@ -37,6 +37,8 @@ pub(super) struct Leaving {
     judged: Option<(bool, Option<String>)>,
     /// The bluntest way that a certificate has named.
     written: Option<Way>,
+    /// The last certificate.
+    certificate: Option<Box<Departure>>,
     /// The group ends it already.
     pub(super) taken: bool,
 }
@@ -48,8 +50,16 @@ impl Chronicle {
         let trigger = format!(
             "decided by an earlier agent on this instance: what made it so is not known, because the agent was started again at {began}"
         );
-        let mut leaving =
-            Leaving { why, trigger, at: None, steps: Vec::new(), judged: None, written: None, taken: false };
+        let mut leaving = Leaving {
+            why,
+            trigger,
+            at: None,
+            steps: Vec::new(),
+            judged: None,
+            written: None,
+            certificate: None,
+            taken: false,
+        };
         if proven {
             let detail = "an earlier agent has noted that it was proven that no job runs and none can come".into();
             leaving.steps.push(ProofStep { time: now.text(), by: ProofBy::Journal, detail });
@@ -65,7 +75,16 @@ impl Chronicle {
                 let trigger = self.trigger(why, agent, now);
                 self.happened(IncidentKind::Leaving, &format!("{why}: {trigger}"), now);
                 let (steps, at) = (Vec::new(), Some(now));
-                self.leaving = Some(Leaving { why, trigger, at, steps, judged: None, written: None, taken: false });
+                self.leaving = Some(Leaving {
+                    why,
+                    trigger,
+                    at,
+                    steps,
+                    judged: None,
+                    written: None,
+                    certificate: None,
+                    taken: false,
+                });
             }
             (Some(why), Some(leaving)) if why > leaving.why => {
                 let trigger = self.trigger(why, agent, now);
@@ -77,10 +96,16 @@ impl Chronicle {
             (None, None) | (Some(_), Some(_)) => {}
             (None, Some(_)) if agent.phase() == Phase::Gone => {}
             (None, Some(leaving)) => {
-                let why = leaving.why;
+                let (why, certificate) = (leaving.why, leaving.certificate.take());
                 self.leaving = None;
                 let note = status.note.as_deref().map_or(String::new(), |note| format!(": {note}"));
-                self.happened(IncidentKind::DrainTakenBack, &format!("it does not leave ({why}){note}"), now);
+                let words = format!("it does not leave ({why}){note}");
+                self.withdrawn = certificate.map(|certificate| Departure {
+                    time: now.text(),
+                    withdrawn: Some(tellable(&words, 300)),
+                    ..*certificate
+                });
+                self.happened(IncidentKind::DrainTakenBack, &words, now);
             }
         }
         if let (Phase::Retiring { .. }, Some(leaving)) = (agent.phase(), &mut self.leaving) {
@@ -145,7 +170,7 @@ impl Chronicle {
         let status = agent.status();
         let proof = leaving.proof(agent.proven_empty());
         let (reason, trigger, at) = (leaving.why, leaving.trigger.clone(), leaving.at);
-        Some(Departure {
+        let departure = Departure {
             time: now.text(),
             instance: self.life.instance.clone(),
             group: None,
@@ -154,6 +179,7 @@ impl Chronicle {
             decided_by: reason.into(),
             trigger,
             broken_by: agent.trouble().map(|(by, _)| by).filter(|_| reason == LeaveReason::Broken),
+            withdrawn: None,
             decided_at: at.map(Moment::text),
             way,
             jobs: JobsAtEnd {
@@ -161,6 +187,8 @@ impl Chronicle {
                 ids: status.jobs.iter().take(JOBS).map(|job| tellable(&job.0, 100)).collect(),
                 unknown: status.unknown.map(|why| tellable(&why, 300)),
                 cut: self.cut,
+                cut_ids: self.cut_ids.clone(),
+                at_stop: self.at_stop.clone(),
             },
             served: status.served,
             phases: self.phases(now.tick),
@@ -171,11 +199,19 @@ impl Chronicle {
             versions: Versions::default(),
             boot_id: None,
             not_known: self.not_known(),
-        })
+        };
+        if let Some(leaving) = &mut self.leaving {
+            leaving.certificate = Some(Box::new(departure.clone()));
+        }
+        Some(departure)
     }
 
-    /// The certificate of an instance that the group ends without a call of ours, or whose agent exits before it has made one.
+    /// The certificate of an instance that the group ends without a call of ours, or whose agent exits before it has made one; or one that no
+    /// longer counts.
     pub fn unasked(&mut self, agent: &Agent, now: Moment) -> Option<Departure> {
+        if let Some(withdrawn) = self.withdrawn.take() {
+            return Some(withdrawn);
+        }
         let leaving = self.leaving.as_ref().filter(|leaving| leaving.written.is_none())?;
         let gone = agent.phase() == Phase::Gone && self.phase.is_some_and(|(phase, _)| phase == "gone");
         if leaving.taken || (gone && leaving.judged.is_some()) { self.certify(Way::Group, agent, now) } else { None }

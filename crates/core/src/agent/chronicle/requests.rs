@@ -4,7 +4,6 @@ use crate::{
     agent::{
         action::{Request, Rung},
         event::Outcome,
-        trouble as words_of,
     },
     platform::Drained,
     record::IncidentKind,
@@ -19,7 +18,7 @@ pub(super) fn trouble(request: Request, outcome: &Outcome) -> Option<(IncidentKi
             return Some((IncidentKind::NoHook, detail.into()));
         }
         (Request::Heartbeat, Outcome::NoHook) => {
-            return Some((IncidentKind::HeartbeatRefused, words_of::NO_HOOK.into()));
+            return Some((IncidentKind::HeartbeatRefused, "no termination hook waits".into()));
         }
         (Request::Drain, Outcome::Drained(Drained::Refused)) => {
             return Some((IncidentKind::DrainFailed, "the platform refuses".into()));

@@ -1,13 +1,14 @@
 //! Why an instance has gone.
 
-use super::{ActivityKind, Life, joining::registration, with};
+use super::{
+    ActivityKind, Life,
+    joining::{registration, too_old},
+    with,
+};
 use crate::{
-    agent::{
-        phase::{BrokenBy, LeaveReason},
-        trouble,
-    },
+    agent::phase::{BrokenBy, LeaveReason},
     explain::{Answer, Basis, Cause, Evidence, pool::launches},
-    record::{Departure, IncidentKind, Way},
+    record::{Departure, IncidentCause, IncidentKind, Way},
 };
 
 /// By its own certificate.
@@ -63,7 +64,9 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
         LeaveReason::Full | LeaveReason::Broken => broken(answer, life, evidence, departure),
     }
     if departure.jobs.cut {
-        let (basis, ids) = (with(basis(), life.last_of(&[IncidentKind::JobsCut])), departure.jobs.ids.join(", "));
+        let jobs = &departure.jobs;
+        let ids = if jobs.cut_ids.is_empty() { &jobs.ids } else { &jobs.cut_ids };
+        let (basis, ids) = (with(basis(), life.last_of(&[IncidentKind::JobsCut])), ids.join(", "));
         let ids = if ids.is_empty() { "jobs".to_owned() } else { format!("the jobs {ids}") };
         answer.find(
             Cause::Cut,
@@ -191,10 +194,10 @@ fn broken(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: 
                 "see what the runner said last: journalctl -u 'lightsout-runner*' on such an instance",
             );
             if let Some((failure, incident)) = exited
-                && incident.detail.contains(trouble::TOO_OLD)
+                && incident.because == Some(IncidentCause::RunnerTooOld)
             {
                 let basis = Basis::on(failure).and(evidence);
-                registration(answer, basis, &format!("the runner of {id} gets no jobs"), &incident.detail);
+                too_old(answer, basis, &format!("the runner of {id} gets no jobs"), &incident.detail);
             }
         }
         Some(BrokenBy::UnknownActivity) => answer.find(
@@ -222,15 +225,16 @@ fn broken(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: 
 pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
     let Some((evidence, incident)) = life.last_of(&[IncidentKind::HeartbeatRefused]) else { return };
     let (id, detail) = (life.id, &incident.detail);
-    if detail.contains(trouble::NO_HOOK) {
+    if incident.because == Some(IncidentCause::HookGone) {
         answer.find(
             Cause::HookTimedOut,
             Basis::on(evidence),
             format!("the termination hook of {id} waits no longer, so that its group ends it whatever runs: {detail}"),
             "if nobody answered it, its time was over: set a longer time-out, which the group extends to 100 times that and to 48 h at most",
         );
-    } else if let Some((stop, _)) =
-        life.incidents().find(|(stop, it)| stop.time >= evidence.time && it.detail == trouble::STOPPED)
+    } else if let Some((stop, _)) = life
+        .incidents()
+        .find(|(stop, it)| stop.time >= evidence.time && it.because == Some(IncidentCause::ServiceStopped))
         && life.departure().is_none()
     {
         answer.find(

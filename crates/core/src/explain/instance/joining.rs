@@ -1,7 +1,6 @@
 //! Instances that do not come into service, or whose runner the platform or the machine refuses.
 
 use crate::{
-    agent::trouble,
     explain::{Answer, Basis, Cause, Evidence, Said},
     platform,
     record::IncidentKind,
@@ -70,13 +69,7 @@ impl Unregistered<'_> {
 
 /// Why a runner could not be registered: by the platform's answer, as far as it tells.
 pub(super) fn registration(answer: &mut Answer, basis: Basis, what: &str, detail: &str) {
-    let (cause, why, remedy) = if detail.contains(trouble::TOO_OLD) {
-        (
-            Cause::RunnerTooOld,
-            "the runner on the machine image is too old for its platform",
-            "build a new machine image with a newer runner (packer/pin), then refresh the group: aws autoscaling start-instance-refresh",
-        )
-    } else if platform::status_in(detail) == Some(401) {
+    let (cause, why, remedy) = if platform::status_in(detail) == Some(401) {
         (
             Cause::TokenRefused,
             "the platform does not accept the token: it is wrong, expired or revoked",
@@ -86,4 +79,14 @@ pub(super) fn registration(answer: &mut Answer, basis: Basis, what: &str, detail
         (Cause::NotRegistered, "its attempts fail", "do as the message says; on the instance: lightsout-agent doctor")
     };
     answer.find(cause, basis, format!("{what}, because {why}: {detail}"), remedy);
+}
+
+/// Why a runner that was registered gets no jobs.
+pub(super) fn too_old(answer: &mut Answer, basis: Basis, what: &str, detail: &str) {
+    answer.find(
+        Cause::RunnerTooOld,
+        basis,
+        format!("{what}, because the runner on the machine image is too old for its platform: {detail}"),
+        "build a new machine image with a newer runner (packer/pin), then refresh the group: aws autoscaling start-instance-refresh",
+    );
 }
