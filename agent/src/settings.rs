@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use lightsout_cloud::{INSTANCE_PROVIDERS, Notices};
+use lightsout_cloud::{Notices, find_cloud};
 use lightsout_core::settings::{AgentSettings, Problems, TAG_PREFIX, in_force};
 use lightsout_io::files;
 
@@ -45,9 +45,8 @@ pub(crate) async fn tags(notices: &dyn Notices, within: Duration) -> Result<Tags
 /// With a text for the operator that names every problem.
 pub(crate) async fn show(paths: &[PathBuf], json: bool) -> Result<String, String> {
     let fragments = files::read(paths, "agent")?;
-    let [provider] = INSTANCE_PROVIDERS;
-    let tags = match (provider.notices)() {
-        Ok(notices) => tags(&*notices, TAGS).await,
+    let tags = match find_cloud(TAGS).await {
+        Ok((_, notices)) => tags(&*notices, TAGS).await,
         Err(error) => Err(error.to_string()),
     };
     let tags = tags.unwrap_or_else(|why| {

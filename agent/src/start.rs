@@ -11,9 +11,11 @@ use std::{
 };
 
 use anyhow::Context;
-use lightsout_cloud::{Archive, HookNames, Host, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets};
+use lightsout_cloud::{
+    Archive, HookNames, Host, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
+};
 use lightsout_core::{
-    agent::{Agent, chronicle::Life, event::Event, host::Told, salt::Salt},
+    agent::{Agent, chronicle::Life, event::Event, host::Told, policy::Protection, salt::Salt},
     cloud::{Notice, StandingOrder},
     exchange::Text,
     platform::HostContext,
@@ -60,9 +62,11 @@ pub(crate) struct Cloud {
 impl Cloud {
     /// Finds out on which instance this runs. Metadata may need a moment after boot.
     pub(crate) async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
-        let [provider] = INSTANCE_PROVIDERS;
-        let notices: Arc<dyn Notices> = Arc::from((provider.notices)()?);
-        let identity = notices.identity(settings.policy.boot_deadline).await?;
+        let begun = Instant::now();
+        let (place, notices) = find_cloud(settings.policy.boot_deadline).await?;
+        let (provider, notices) = (INSTANCE_PROVIDERS[place], Arc::<dyn Notices>::from(notices));
+        let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
+        let identity = notices.identity(left).await?;
         Ok(Self {
             host: Arc::from((provider.host)(&identity, HookNames::of(settings))),
             secrets: (provider.provider.secrets)(Some(identity.location.clone())),
@@ -204,6 +208,11 @@ pub(crate) async fn run_on(
         effects.watch_exit(process);
     }
 
+    if settings.policy.protection == Protection::WhileBusy && !host.capabilities().extends_endings() {
+        tracing::warn!(
+            "agent.protection = \"while-busy\" is taken for \"always\": this cloud holds no ending off for as long as a job may take"
+        );
+    }
     let agent = Agent::begin(
         settings.policy.clone(),
         rules,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_cloud::{DIAGNOSES, HookNames, INSTANCE_PROVIDERS, Identity, Secrets};
+use lightsout_cloud::{DIAGNOSES, HookNames, INSTANCE_PROVIDERS, Identity, Secrets, find_cloud};
 use lightsout_core::doctor::{
     Facts,
     facts::{CloudFacts, MetadataFacts, Names},
@@ -19,27 +19,31 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// The instance's tags that hold settings. Without metadata there are none, and that is a finding of its own.
 pub(crate) async fn tags() -> Tags {
-    let [provider] = INSTANCE_PROVIDERS;
-    match (provider.notices)() {
-        Ok(notices) => settings::tags(&*notices, TAGS).await.unwrap_or_default(),
+    match find_cloud(TAGS).await {
+        Ok((_, notices)) => settings::tags(&*notices, TAGS).await.unwrap_or_default(),
         Err(_) => Tags::new(),
     }
 }
 
 /// Asks it, and says where secrets are to be had.
 pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secrets>) {
-    let ([provider], [diagnosis]) = (INSTANCE_PROVIDERS, DIAGNOSES);
     let lost = |why: String| {
         let metadata = MetadataFacts { identity: Some(Err(why)), ..MetadataFacts::default() };
         (Some(CloudFacts { metadata, ..CloudFacts::default() }), None)
     };
-    let found = match (provider.notices)() {
-        Ok(notices) => match notices.identity(IDENTITY).await {
-            Ok(identity) => Ok(((diagnosis.metadata)().await, identity)),
-            Err(error) => Err(error.to_string()),
-        },
+    // Where nothing says which cloud it is, its secrets are looked for in the first one's stores.
+    let mut place = 0;
+    let found = match find_cloud(IDENTITY).await {
+        Ok((found, notices)) => {
+            place = found;
+            match notices.identity(IDENTITY).await {
+                Ok(identity) => Ok(((DIAGNOSES[place].metadata)().await, identity)),
+                Err(error) => Err(error.to_string()),
+            }
+        }
         Err(error) => Err(error.to_string()),
     };
+    let (provider, diagnosis) = (INSTANCE_PROVIDERS[place], DIAGNOSES[place]);
     let (cloud, identity) = match found {
         Err(why) => lost(why),
         Ok((metadata, identity)) => {

@@ -7,6 +7,12 @@ mod call;
 mod client;
 mod error;
 mod groups;
+#[cfg(feature = "host")]
+mod host;
+#[cfg(feature = "host")]
+mod metadata;
+#[cfg(feature = "host")]
+mod notices;
 mod reply;
 mod secrets;
 mod token;
@@ -19,6 +25,8 @@ use lightsout_core::{
 };
 
 use crate::Provider;
+#[cfg(feature = "host")]
+use crate::{Diagnosis, InstanceProvider};
 
 /// How Azure is reached.
 pub(crate) const PROVIDER: Provider = Provider {
@@ -33,6 +41,22 @@ pub(crate) const PROVIDER: Provider = Provider {
             Err(CloudError::new(CloudErrorKind::Other, why))
         })
     },
+};
+
+/// How it is reached from its instances. Records go nowhere but into the log.
+#[cfg(feature = "host")]
+pub(crate) const INSTANCE: InstanceProvider = InstanceProvider {
+    provider: &PROVIDER,
+    notices: || Ok(notices::open()),
+    host: |identity, _| Box::new(host::AzureHost::new(identity.group.clone())),
+    archives: |_, _| Vec::new(),
+};
+
+/// How it is looked at: what is known of it is what everybody is told.
+#[cfg(feature = "host")]
+pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
+    metadata: || Box::pin(std::future::ready(lightsout_core::doctor::facts::MetadataFacts::default())),
+    instance: |_, _| Box::pin(std::future::ready(lightsout_core::doctor::facts::CloudFacts::default())),
 };
 
 /// What scale sets can do (Azure, "Instance protection for Azure Virtual Machine Scale Set instances"; "Terminate notification": 5 to 15

@@ -20,17 +20,19 @@ pub mod operator;
 mod secrets;
 
 use std::pin::Pin;
+#[cfg(feature = "host")]
+use std::time::Duration;
 
 use jiff::Timestamp;
 #[cfg(feature = "host")]
 use lightsout_core::doctor::facts::{CloudFacts, MetadataFacts};
-#[cfg(feature = "host")]
-use lightsout_core::settings::RecordsSettings;
 use lightsout_core::{
     cloud::CloudError,
     explain::Activity,
     settings::{AgentSettings, CloudName, SecretSource},
 };
+#[cfg(feature = "host")]
+use lightsout_core::{cloud::CloudErrorKind, settings::RecordsSettings};
 use secrecy::SecretString;
 
 #[cfg(feature = "host")]
@@ -155,10 +157,48 @@ pub async fn resolve(location: Option<String>, source: &SecretSource) -> Result<
     secrets.resolve(source).await
 }
 
+/// The cloud on whose instance this runs, found by asking the metadata service of each: the first that answers, with its place among
+/// [`INSTANCE_PROVIDERS`]. They are asked again until one does, for so long.
+///
+/// # Errors
+/// When none answers in time, or the environment points elsewhere and makes no sense.
+#[cfg(feature = "host")]
+pub async fn find_cloud(within: Duration) -> Result<(usize, Box<dyn Notices>), CloudError> {
+    let mut asked = Vec::new();
+    for provider in INSTANCE_PROVIDERS {
+        asked.push((provider.notices)()?);
+    }
+    let mut warned = false;
+    let asking = async {
+        loop {
+            let looks = asked
+                .iter()
+                .enumerate()
+                .map(|(place, notices)| Box::pin(async move { notices.is_here().await.map(|()| place) }));
+            match futures_util::future::select_ok(looks).await {
+                Ok((place, _)) => return place,
+                Err(error) if !std::mem::replace(&mut warned, true) => {
+                    tracing::warn!(%error, "no instance metadata say who this instance is; asking again");
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let place = tokio::time::timeout(within, asking).await.map_err(|_| {
+        let why = format!(
+            "no metadata service said within {within:?} who this instance is: is this an instance of EC2 with IMDSv2 enabled, whose hop limit is \
+             reached, or a virtual machine of Azure?"
+        );
+        CloudError::new(CloudErrorKind::Unreachable, why)
+    })?;
+    Ok((place, asked.swap_remove(place)))
+}
+
 /// Every cloud on whose instances an agent can live.
 #[cfg(feature = "host")]
-pub const INSTANCE_PROVIDERS: [&InstanceProvider; 1] = [&aws::INSTANCE];
+pub const INSTANCE_PROVIDERS: [&InstanceProvider; 2] = [&aws::INSTANCE, &azure::INSTANCE];
 
 /// How each of [`INSTANCE_PROVIDERS`] is looked at, in the same order.
 #[cfg(feature = "host")]
-pub const DIAGNOSES: [&Diagnosis; INSTANCE_PROVIDERS.len()] = [&aws::DIAGNOSIS];
+pub const DIAGNOSES: [&Diagnosis; INSTANCE_PROVIDERS.len()] = [&aws::DIAGNOSIS, &azure::DIAGNOSIS];

@@ -9,6 +9,9 @@ use crate::CloudFuture;
 
 /// The instance's source of news about itself.
 pub trait Notices: Send + Sync {
+    /// Asks once whether this is an instance of this cloud: it is where that is told who it is.
+    fn is_here(&self) -> CloudFuture<'_, ()>;
+
     /// Who this instance is. Asks again until it is told, for so long; the news may need a moment after boot.
     fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity>;
 

@@ -32,6 +32,13 @@ pub struct Capabilities {
     pub interruption_notice: Duration,
 }
 
+impl Capabilities {
+    /// Whether an ending that somebody else begins can be held off for as long as a job may take.
+    pub fn extends_endings(self) -> bool {
+        self.hold.is_some_and(|hold| hold.extendable)
+    }
+}
+
 /// When an instance's protection from scale-in begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProtectionSupport {

@@ -60,6 +60,18 @@ struct AwsNotices {
 }
 
 impl Notices for AwsNotices {
+    fn is_here(&self) -> CloudFuture<'_, ()> {
+        Box::pin(async {
+            let found = self.imds.get("/latest/meta-data/instance-id").await;
+            let why = match found {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => "instance metadata has no instance-id".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            Err(CloudError::new(CloudErrorKind::Unreachable, why))
+        })
+    }
+
     fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity> {
         Box::pin(async move {
             let asking = tokio::time::timeout(deadline, self.ask_identity());

@@ -57,6 +57,79 @@ pub(super) fn leave_floor(manager: &str, set: &ScaleSetId, floor: Floor) -> Call
     on(set, "Microsoft.Resources/tags/write", Request::new(Method::Patch, url).json(&body, false))
 }
 
+/// Reads one member.
+#[cfg(feature = "host")]
+pub(super) fn member(manager: &str, set: &ScaleSetId, member: &str) -> Call {
+    let right = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read";
+    one(set, right, Request::get(url(manager, set, &below(member), COMPUTE)), member)
+}
+
+/// Lists the members: those of a Flexible scale set by their names alone.
+#[cfg(feature = "host")]
+pub(super) fn members(manager: &str, set: &ScaleSetId) -> Call {
+    more_members(set, url(manager, set, "/virtualMachines", COMPUTE))
+}
+
+/// The next page of the same.
+#[cfg(feature = "host")]
+pub(super) fn more_members(set: &ScaleSetId, url: String) -> Call {
+    let right = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read";
+    one(set, right, Request::get(url), "list")
+}
+
+/// Takes or gives up protection from scale-in. Nothing else of the member is sent: what is sent back counts as changed, and takes it off the
+/// scale set's model (Azure, "Instance protection for Azure Virtual Machine Scale Set instances").
+#[cfg(feature = "host")]
+pub(super) fn protect(manager: &str, set: &ScaleSetId, member: &str, on: bool) -> Call {
+    let right = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/write";
+    let body = json!({ "properties": { "protectionPolicy": { "protectFromScaleIn": on } } });
+    let request = Request::new(Method::Put, url(manager, set, &below(member), COMPUTE)).json(&body, false);
+    one(set, right, request, member)
+}
+
+/// Deletes one member; the capacity falls by one.
+#[cfg(feature = "host")]
+pub(super) fn delete(manager: &str, set: &ScaleSetId, member: &str) -> Call {
+    let right = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete";
+    one(set, right, Request::new(Method::Delete, url(manager, set, &below(member), COMPUTE)), member)
+}
+
+/// Deletes a machine by its own resource id, without a shutdown.
+#[cfg(feature = "host")]
+pub(super) fn force_delete(manager: &str, machine: &str) -> Call {
+    let url = format!("{manager}{machine}?api-version={COMPUTE}&forceDeletion=true");
+    Call {
+        right: "Microsoft.Compute/virtualMachines/delete",
+        scope: machine.to_owned(),
+        request: Request::new(Method::Delete, url),
+    }
+}
+
+/// Writes on a machine why it ends.
+#[cfg(feature = "host")]
+pub(super) fn record_reason(manager: &str, machine: &str, reason: &str) -> Call {
+    // A tag's value has 256 characters at most (Azure, "Use tags to organize your Azure resources").
+    let reason: String = reason.chars().take(256).collect();
+    let body = json!({ "operation": "Merge", "properties": { "tags": { "lightsout:reason": reason } } });
+    let url = format!("{manager}{machine}/providers/Microsoft.Resources/tags/default?api-version={TAGS}");
+    Call {
+        right: "Microsoft.Resources/tags/write",
+        scope: machine.to_owned(),
+        request: Request::new(Method::Patch, url).json(&body, false),
+    }
+}
+
+/// Azure counts the calls about each member apart from those about its scale set.
+#[cfg(feature = "host")]
+fn one(set: &ScaleSetId, right: &'static str, request: Request, member: &str) -> Call {
+    Call { right, scope: format!("{set}/{member}"), request }
+}
+
+#[cfg(feature = "host")]
+fn below(member: &str) -> String {
+    format!("/virtualMachines/{member}")
+}
+
 fn on(set: &ScaleSetId, right: &'static str, request: Request) -> Call {
     Call { right, scope: set.to_string(), request }
 }

@@ -1,5 +1,7 @@
 //! What Azure answered, as far as it matters here. What is missing or of another kind is absent, never zero.
 
+#[cfg(feature = "host")]
+use lightsout_core::cloud::Membership;
 use lightsout_core::{
     cloud::Floor,
     exchange::Reply,
@@ -74,6 +76,23 @@ struct UpgradePolicy {
 struct Profile {
     priority: Option<String>,
     eviction_policy: Option<String>,
+    #[cfg(feature = "host")]
+    scheduled_events_profile: Option<ScheduledEvents>,
+}
+
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ScheduledEvents {
+    terminate_notification_profile: Option<TerminateNotification>,
+}
+
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TerminateNotification {
+    enable: bool,
+    not_before_timeout: Option<String>,
 }
 
 impl ScaleSet {
@@ -99,6 +118,15 @@ impl ScaleSet {
     /// The floor that the scaler left on it.
     pub(super) fn floor(&self) -> Floor {
         self.tags.get(FLOOR_TAG).and_then(|floor| floor.parse().ok()).unwrap_or_default()
+    }
+
+    /// How long before its end a member is told that somebody deletes it; `None`: it is not.
+    #[cfg(feature = "host")]
+    pub(super) fn terminate_notification(&self) -> Option<std::time::Duration> {
+        let profile = self.properties.virtual_machine_profile.as_ref()?.scheduled_events_profile.as_ref()?;
+        let notification = profile.terminate_notification_profile.as_ref().filter(|profile| profile.enable)?;
+        // As long as it says, and five minutes where it says nothing (Azure, "Terminate notification").
+        super::host::minutes(notification.not_before_timeout.as_deref().unwrap_or("PT5M"))
     }
 
     fn is_uniform(&self) -> bool {
@@ -135,6 +163,73 @@ impl ScaleSet {
         ];
         let found = found.into_iter().filter(|(holds, _)| *holds);
         found.map(|(_, text)| Doubt { kind: DoubtKind::OtherHands, text: text.into() }).collect()
+    }
+}
+
+/// A member of a scale set.
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Member {
+    #[serde(default)]
+    instance_id: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    properties: MemberProperties,
+}
+
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct MemberProperties {
+    provisioning_state: Option<String>,
+    protection_policy: Option<Protection>,
+}
+
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Protection {
+    protect_from_scale_in: bool,
+}
+
+#[cfg(feature = "host")]
+impl Member {
+    /// Its place. Only words that say so are news: while something is written to it, it is updating, and serves all the same.
+    pub(super) fn membership(&self) -> Membership {
+        match self.properties.provisioning_state.as_deref() {
+            Some("Deleting") => Membership::Terminating { waiting: false },
+            Some("Creating") => Membership::Pending { waiting: false },
+            _ => {
+                let protection = self.properties.protection_policy.as_ref();
+                Membership::InService { protected: protection.is_some_and(|policy| policy.protect_from_scale_in) }
+            }
+        }
+    }
+}
+
+/// A page of members.
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Members {
+    value: Vec<Member>,
+    #[serde(default)]
+    next_link: Option<String>,
+}
+
+#[cfg(feature = "host")]
+impl Members {
+    /// Where the next page is; only the Resource Manager is shown a token.
+    pub(super) fn next(&self, manager: &str) -> Option<String> {
+        self.next_link.clone().filter(|url| url.starts_with(&format!("{manager}/")))
+    }
+
+    /// Those that count towards the capacity, by what the scale set knows them by.
+    pub(super) fn counted(self) -> impl Iterator<Item = String> {
+        let stays = |member: &Member| member.properties.provisioning_state.as_deref() != Some("Deleting");
+        self.value.into_iter().filter(stays).filter_map(|member| member.instance_id.or(member.name))
     }
 }
 

@@ -33,6 +33,10 @@ impl FakeNotices {
 }
 
 impl Notices for FakeNotices {
+    fn is_here(&self) -> CloudFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn identity(&self, _: Duration) -> CloudFuture<'_, Identity> {
         Box::pin(async { Ok(self.identity.clone()) })
     }

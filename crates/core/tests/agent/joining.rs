@@ -1,16 +1,17 @@
 //! From the boot to the first look at an idle runner.
 
 use lightsout_core::{
+    activity::Activity,
     agent::{
         action::{Request, Rung},
         event::{Event, Order, Outcome},
         phase::{LeaveReason, Phase, Saved},
-        policy::AgentPolicy,
+        policy::{AgentPolicy, Protection},
     },
     cloud::{Membership, TargetState},
 };
 
-use crate::rig::{BARE_CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, busy, secs};
+use crate::rig::{BARE_CLOUD, EMPTY, HELD_CLOUD, IN_SERVICE, QUIET, Rig, busy, secs};
 
 #[test]
 fn the_runner_is_registered_only_in_service() {
@@ -63,6 +64,24 @@ fn where_instances_are_not_born_protected_none_serves_before_it_is_seen_to_be() 
     rig.pass(secs(5));
     rig.answer(Request::Describe, IN_SERVICE);
     assert_eq!((rig.phase(), rig.open()), (Phase::Registering, vec![Request::Register]));
+}
+
+/// A job that slips in between the group's choice and its own protection would be cut.
+#[test]
+fn protection_is_never_given_up_where_no_ending_can_be_held_off_for_as_long_as_a_job_takes() {
+    for cloud in [HELD_CLOUD, BARE_CLOUD] {
+        let policy = AgentPolicy { protection: Protection::WhileBusy, ..AgentPolicy::default() };
+        let mut rig = Rig::on(cloud, policy);
+        rig.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
+        assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![Request::Protect(true)]));
+        rig.answer(Request::Protect(true), Outcome::Done);
+        rig.pass(secs(5));
+        rig.answer(Request::Describe, IN_SERVICE);
+        rig.answer(Request::Register, Outcome::Registered);
+        rig.event(Event::Activity(Activity::Quiet));
+        rig.pass(secs(5));
+        assert!(!rig.all_open().any(|request| matches!(request, Request::Protect(_))), "idle, and protected still");
+    }
 }
 
 #[test]

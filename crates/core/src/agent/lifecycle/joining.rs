@@ -110,7 +110,7 @@ impl Lifecycle {
 
     /// Whether the instance must protect itself before it serves: the cloud did not at its launch.
     pub(super) fn protects_itself_first(&self) -> bool {
-        self.cloud.protection == ProtectionSupport::OnDemand && self.policy.protection == Protection::Always
+        self.cloud.protection == ProtectionSupport::OnDemand && self.protection() == Protection::Always
     }
 
     pub(super) fn register(&mut self, now: Tick) {

@@ -112,9 +112,15 @@ impl SideRequests {
 }
 
 impl Lifecycle {
+    /// When it is to be protected. Who gives protection up between two jobs relies on a hook that waits for the next one's end: without one that
+    /// can be extended it is kept.
+    pub(super) fn protection(&self) -> Protection {
+        if self.cloud.extends_endings() { self.policy.protection } else { Protection::Always }
+    }
+
     /// Sets or lifts protection where the policy wants it otherwise than it is.
     pub(super) fn keep_protection(&mut self, now: Tick) {
-        let want = match (self.policy.protection, &self.state) {
+        let want = match (self.protection(), &self.state) {
             _ if self.cloud.protection == ProtectionSupport::Never => None,
             (_, State::Booting(_)) if self.protects_itself_first() => {
                 (self.side.protected == Some(false)).then_some(true)

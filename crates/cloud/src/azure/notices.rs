@@ -1,0 +1,199 @@
+//! Watches scheduled events, and the tag by which an operator gives orders. No answer is no notice.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use lightsout_core::cloud::{CloudError, CloudErrorKind, Notice, StandingOrder, TargetState};
+use tokio::sync::mpsc;
+
+use super::metadata::{Event, Events, Machine, Meaning, Metadata};
+use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
+
+/// The pause between two tries to learn who this instance is.
+const PAUSE: Duration = Duration::from_secs(1);
+/// After this many failed looks in a row someone will want to know.
+const SILENT: u32 = 30;
+/// How long there is, about, when an event has begun that ends the machine.
+const BEGUN: SignedDuration = SignedDuration::from_secs(5);
+/// How far this machine's clock may be off before a deadline is put right: Azure tells its own only to the second.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(3);
+/// The tag by which an operator gives orders from afar.
+const ORDER: &str = "lightsout:order";
+
+/// The metadata service of this machine.
+pub(super) fn open() -> Box<dyn Notices> {
+    Box::new(AzureNotices { metadata: Arc::new(Metadata::from_env()) })
+}
+
+#[derive(Debug)]
+pub(super) struct AzureNotices {
+    pub(super) metadata: Arc<Metadata>,
+}
+
+impl AzureNotices {
+    /// Asks until it is told, for so long.
+    async fn machine(&self, deadline: Duration) -> Result<Machine, CloudError> {
+        let asking = async {
+            let mut warned = false;
+            loop {
+                match self.metadata.machine().await {
+                    Ok(machine) => return machine,
+                    Err(error) if !std::mem::replace(&mut warned, true) => {
+                        tracing::debug!(%error, "instance metadata does not say who this instance is; asking again");
+                    }
+                    Err(_) => {}
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::time::timeout(deadline, asking).await.map_err(|_| {
+            let why = format!("instance metadata did not say within {deadline:?} who this instance is: is this a virtual machine of Azure?");
+            CloudError::new(CloudErrorKind::Unreachable, why)
+        })
+    }
+}
+
+impl Notices for AzureNotices {
+    fn is_here(&self) -> CloudFuture<'_, ()> {
+        Box::pin(async { self.metadata.machine().await.map(drop) })
+    }
+
+    fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity> {
+        Box::pin(async move {
+            let machine = self.machine(deadline).await?;
+            let group = machine.scale_set().map(|set| set.to_string());
+            Ok(Identity { instance: machine.id(), group, location: machine.location })
+        })
+    }
+
+    fn tags<'a>(&'a self, prefix: &'a str, deadline: Duration) -> CloudFuture<'a, Vec<(String, String)>> {
+        Box::pin(async move {
+            let tags = self.machine(deadline).await?.tags_list.into_iter();
+            Ok(tags.filter(|tag| tag.name.starts_with(prefix)).map(|tag| (tag.name, tag.value)).collect())
+        })
+    }
+
+    fn watch(&self, every: NoticeIntervals) -> mpsc::Receiver<Notice> {
+        let (notices, receiver) = mpsc::channel(16);
+        let shortest = every.interruption.min(every.target).min(every.maintenance);
+        tokio::spawn(events(Arc::clone(&self.metadata), shortest, notices.clone()));
+        tokio::spawn(orders(Arc::clone(&self.metadata), every.order, notices));
+        receiver
+    }
+}
+
+async fn events(metadata: Arc<Metadata>, every: Duration, notices: mpsc::Sender<Notice>) {
+    let (mut told, mut name, mut failures, mut first) = (Told::default(), None, 0_u32, true);
+    while !notices.is_closed() {
+        // By its name it knows which events are its own.
+        if name.is_none() {
+            name = metadata.machine().await.ok().map(|machine| machine.name);
+        }
+        let looked = match &name {
+            Some(name) => {
+                metadata.events(first).await.map(|(events, ahead)| told.news(&events, name, Timestamp::now(), ahead))
+            }
+            None => {
+                Err(CloudError::new(CloudErrorKind::Unreachable, "instance metadata does not say who this instance is"))
+            }
+        };
+        match looked {
+            Ok(news) => {
+                if failures >= SILENT {
+                    tracing::info!("scheduled events are told again");
+                }
+                (failures, first) = (0, false);
+                for notice in news {
+                    tracing::warn!(?notice, "a scheduled event is about this instance");
+                    if notices.send(notice).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                if failures == SILENT {
+                    tracing::warn!(%error, "scheduled events are not told; notices may be missed");
+                }
+            }
+        }
+        tokio::time::sleep(every * (1 << (failures / 3).min(4))).await;
+    }
+}
+
+/// What was told already.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    events: BTreeSet<String>,
+    nearest: Option<Timestamp>,
+}
+
+impl Told {
+    /// What is new of these events for the machine of this name. `ahead` is by how much its clock is ahead of Azure's.
+    pub(super) fn news(
+        &mut self,
+        events: &Events,
+        name: &str,
+        now: Timestamp,
+        ahead: Option<SignedDuration>,
+    ) -> Vec<Notice> {
+        let mut news = Vec::new();
+        for event in events.of(name) {
+            let first = self.events.insert(event.id.clone());
+            match event.meaning() {
+                Meaning::Preempt | Meaning::Terminate => {
+                    if first && event.meaning() == Meaning::Terminate {
+                        news.push(Notice::Target(TargetState::Terminated));
+                    }
+                    let at = on_this_clock(event, now, ahead);
+                    // Told again with another time, only a nearer one is news.
+                    if self.nearest.is_none_or(|nearest| at < nearest) {
+                        self.nearest = Some(at);
+                        news.push(Notice::Interruption { at });
+                    }
+                }
+                Meaning::Restart if first => news.push(Notice::Maintenance),
+                Meaning::Restart | Meaning::Freeze | Meaning::Unknown => {}
+            }
+        }
+        news
+    }
+}
+
+/// When this machine's clock will show the moment at which the event begins.
+fn on_this_clock(event: &Event, now: Timestamp, ahead: Option<SignedDuration>) -> Timestamp {
+    let Some(at) = event.at() else { return now.checked_add(BEGUN).unwrap_or(now) };
+    match ahead.filter(|ahead| ahead.abs() > CLOCK_TOLERANCE) {
+        Some(ahead) => at.checked_add(ahead).unwrap_or(at),
+        None => at,
+    }
+}
+
+/// Tells what stands on the instance when that changes. An order that cannot be read is none.
+async fn orders(metadata: Arc<Metadata>, every: Duration, notices: mpsc::Sender<Notice>) {
+    let (mut last, mut text) = (None, None);
+    while !notices.is_closed() {
+        // That there is no answer changes nothing.
+        if let Ok(machine) = metadata.machine().await {
+            let found = machine.tags_list.into_iter().find(|tag| tag.name == ORDER).map(|tag| tag.value);
+            if found != text {
+                let standing = found.as_deref().map(str::parse::<StandingOrder>).transpose().unwrap_or_else(|error| {
+                    tracing::error!("the tag {ORDER} of this instance is not followed: {error}");
+                    None
+                });
+                text = found;
+                if standing != last {
+                    tracing::info!(?standing, "what an operator orders by the tag {ORDER}");
+                    last = standing;
+                    if notices.send(Notice::Standing(standing)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lightsout_io::testing::{Answer, Server};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::azure::{host::tests::compute, metadata::Events};
+
+fn event(id: &str, kind: &str, resource: &str, not_before: &str) -> Value {
+    json!({ "EventId": id, "EventType": kind, "EventStatus": "Scheduled", "Resources": [resource], "NotBefore": not_before })
+}
+
+fn document(events: &[Value]) -> Events {
+    serde_json::from_value(json!({ "DocumentIncarnation": 2, "Events": events })).unwrap()
+}
+
+fn at(time: &str) -> Timestamp {
+    time.parse().unwrap()
+}
+
+const NOW: &str = "2026-11-26T15:00:00Z";
+const SOON: &str = "Thu, 26 Nov 2026 15:05:00 GMT";
+
+#[test]
+fn each_event_means_what_it_does_to_this_machine() {
+    let (terminated, soon) =
+        (Notice::Target(TargetState::Terminated), Notice::Interruption { at: at("2026-11-26T15:05:00Z") });
+    for (kind, expected) in [
+        ("Preempt", vec![soon]),
+        ("Terminate", vec![terminated, soon]),
+        ("Reboot", vec![Notice::Maintenance]),
+        ("Redeploy", vec![Notice::Maintenance]),
+        ("Freeze", vec![]),
+        ("SomethingNew", vec![]),
+    ] {
+        let news = |resource: &str| {
+            Told::default().news(&document(&[event("1", kind, resource, SOON)]), "runners_3", at(NOW), None)
+        };
+        assert_eq!(news("runners_3"), expected, "{kind}");
+        assert_eq!(news("runners_4"), [], "{kind} of another machine is told to all");
+    }
+}
+
+#[test]
+fn what_was_told_is_told_again_only_when_it_comes_nearer() {
+    let mut told = Told::default();
+    let mut news =
+        |not_before: &str| told.news(&document(&[event("1", "Preempt", "a", not_before)]), "a", at(NOW), None).len();
+    assert_eq!(news(SOON), 1);
+    assert_eq!(news(SOON), 0);
+    assert_eq!(news("Thu, 26 Nov 2026 15:09:00 GMT"), 0);
+    assert_eq!(news("Thu, 26 Nov 2026 15:01:00 GMT"), 1);
+    assert_eq!(news(""), 1, "it has begun");
+}
+
+#[test]
+fn a_clock_that_is_wrong_does_not_move_the_deadline() {
+    let news = |ahead: i64| {
+        let ahead = Some(SignedDuration::from_secs(ahead));
+        Told::default().news(&document(&[event("1", "Preempt", "a", SOON)]), "a", at(NOW), ahead)
+    };
+    assert_eq!(news(600), [Notice::Interruption { at: at("2026-11-26T15:15:00Z") }]);
+    assert_eq!(news(2), [Notice::Interruption { at: at("2026-11-26T15:05:00Z") }]);
+}
+
+#[tokio::test]
+async fn a_machine_is_known_by_a_name_that_no_other_will_have() {
+    for (flexible, id) in [(false, "runners_3-5c08b38e"), (true, "runners_1a2b3c4d")] {
+        let server = Server::start(move |seen, count| {
+            assert_eq!(seen.headers["metadata"], "true");
+            if count == 0 { Answer::status(429, "") } else { Answer::ok(compute(flexible)) }
+        })
+        .await;
+        let notices = AzureNotices { metadata: Arc::new(Metadata::new(&server.url)) };
+        let identity = notices.identity(Duration::from_secs(20)).await.unwrap();
+        assert_eq!((identity.instance.as_str(), identity.location.as_str()), (id, "westeurope"));
+        assert_eq!(identity.group.as_deref(), Some(crate::azure::tests::SET));
+        let tags = notices.tags("lightsout:", Duration::from_secs(20)).await.unwrap();
+        assert_eq!(tags, [("lightsout:slots".to_owned(), "4".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn events_are_told_as_they_come_whatever_is_not_answered_before() {
+    let failed = AtomicBool::new(false);
+    let server = Server::start(move |seen, _| match seen.path.contains("scheduledevents") {
+        true if !failed.swap(true, Ordering::Relaxed) => Answer::status(500, ""),
+        true => Answer::ok(json!({ "Events": [event("1", "Terminate", "runners_3", SOON)] }).to_string()),
+        false => Answer::ok(compute(false)),
+    })
+    .await;
+    let notices = AzureNotices { metadata: Arc::new(Metadata::new(&server.url)) };
+    let often = Duration::from_millis(1);
+    let every =
+        NoticeIntervals { interruption: often, target: often, rebalance: often, maintenance: often, order: often };
+    let mut told = notices.watch(every);
+    assert_eq!(told.recv().await, Some(Notice::Target(TargetState::Terminated)));
+    assert!(matches!(told.recv().await, Some(Notice::Interruption { .. })));
+}
