@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agent_input;
+mod azure;
 mod commands;
 mod crash;
 mod disk;

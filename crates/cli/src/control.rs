@@ -52,9 +52,9 @@ Examples:
     Interrupt {
         #[command(flatten)]
         instance: InstanceArgs,
-        /// How long until the cloud ends it
-        #[arg(long = "in", value_name = "SPAN", default_value = "120s", value_parser = duration::parse_duration)]
-        within: Duration,
+        /// How long until the cloud ends it [default: 120s on AWS, 30s on Azure]
+        #[arg(long = "in", value_name = "SPAN", value_parser = duration::parse_duration)]
+        within: Option<Duration>,
     },
     /// Recommend an instance to rebalance: a spot interruption is likely
     Rebalance(InstanceArgs),
@@ -138,8 +138,11 @@ pub(crate) async fn run(command: FleetCommand, fleet_dir: &FleetDir) -> Result<E
             );
         }
         FleetCommand::Interrupt { instance, within } => {
-            let body = json!({ "in_s": within.as_millis().div_ceil(1000) });
-            let text = |id: &str| format!("{id} has a spot notice: it ends in {}", duration::short(within));
+            let body = within.map_or_else(|| json!({}), |within| json!({ "in_s": within.as_millis().div_ceil(1000) }));
+            let text = |id: &str| match within {
+                Some(within) => format!("{id} has a spot notice: it ends in {}", duration::short(within)),
+                None => format!("{id} has a spot notice"),
+            };
             on_instance(fleet_dir, &instance, "interrupt", &body, text).await?;
         }
         FleetCommand::Rebalance(instance) => {

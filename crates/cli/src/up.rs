@@ -3,6 +3,7 @@
 mod agent_settings;
 mod args;
 mod booted;
+mod cloud;
 mod ended_logs;
 mod environment;
 mod fleet;
@@ -23,7 +24,7 @@ use std::{env, fs, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration
 use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
 use lightsout_core::record::Decision;
-use lightsout_localcloud::{CloudOptions, FleetEvent, LocalCloud, LocalCloudOptions, Machines};
+use lightsout_localcloud::{AzureOptions, CloudOptions, FleetEvent, LocalCloud, LocalCloudOptions, Machines};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::{broadcast, mpsc};
@@ -36,6 +37,7 @@ pub(crate) use self::{
 use self::{
     args::InstanceKind,
     booted::{BootedMachines, MachineImage},
+    cloud::CloudKind,
     fleet_config::FleetConfig,
     machine::ProcessMachines,
     output::Output,
@@ -237,11 +239,19 @@ async fn prepare(
         idle_timeout,
         slots,
         launch_hook: args.launch_hook,
+        cloud: args.cloud,
     }))
 }
 
 async fn start_cloud(args: &Args, config: &Arc<FleetConfig>, webhook: Option<SocketAddr>) -> Result<LocalCloud> {
     let options = LocalCloudOptions {
+        azure: AzureOptions {
+            seed: args.seed ^ config.fleet_dir.seed(),
+            boot: Duration::from_secs_f64(args.boot_seconds),
+            // A fleet that lives a day in a minute asks as much in a minute.
+            limits: false,
+            ..AzureOptions::default()
+        },
         cloud: CloudOptions {
             region: REGION.to_owned(),
             seed: args.seed ^ config.fleet_dir.seed(),
@@ -271,9 +281,18 @@ async fn start_fleet(
     config: &Arc<FleetConfig>,
     webhook: Option<SocketAddr>,
 ) -> Result<mpsc::UnboundedReceiver<Decision>> {
-    fleet::create(&cloud.url(), args.min, args.max, args.launch_hook).await?;
+    match args.cloud {
+        CloudKind::Aws => fleet::create(&cloud.url(), args.min, args.max, args.launch_hook).await?,
+        CloudKind::Azure => fleet::azure::create(&cloud.url(), args.min).await?,
+    }
     args.first_jobs().for_each(|job| drop(cloud.enqueue(job)));
-    let options = scaler::ScalerOptions { url: cloud.url(), tick: args.tick, webhook_listen: webhook };
+    let options = scaler::ScalerOptions {
+        url: cloud.url(),
+        tick: args.tick,
+        webhook_listen: webhook,
+        min: args.min,
+        max: args.max,
+    };
     scaler::start(config, &options)
 }
 

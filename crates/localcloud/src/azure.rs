@@ -8,3 +8,5 @@ pub(crate) mod identity;
 pub(crate) mod metadata;
 pub mod model;
 pub(crate) mod vault;
+
+pub use self::vault::vault_name;

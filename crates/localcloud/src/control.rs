@@ -106,16 +106,11 @@ async fn jobs(State(shared): Api, body: Result<Json<NewJobs>, JsonRejection>) ->
     Ok(Json(json!({"ids": ids})))
 }
 
-#[derive(Deserialize)]
+/// When it is to happen; none: as long before as the cloud tells of it, two minutes on AWS and half a minute on Azure.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct When {
-    in_s: u64,
-}
-
-impl Default for When {
-    fn default() -> Self {
-        Self { in_s: 120 }
-    }
+    in_s: Option<u64>,
 }
 
 /// What is to happen, and when; AWS has one kind alone.
@@ -136,8 +131,9 @@ async fn interrupt(State(shared): Api, Path(id): Path<String>, body: bytes::Byte
     let When { in_s } = optional(&body)?;
     about(&shared, &id)?;
     shared.update(|state, now| {
-        let at = now + Duration::from_secs(in_s);
-        if state.azure.machine(&id).is_some() {
+        let azure = state.azure.machine(&id).is_some();
+        let at = now + Duration::from_secs(in_s.unwrap_or(if azure { 30 } else { 120 }));
+        if azure {
             state.azure.interrupt(&id, at, now).map_err(conflict)?;
         } else {
             state.cloud.interrupt(&id, at, now).map_err(conflict)?;

@@ -49,7 +49,11 @@ pub(crate) fn agent<'a>(
         own_agent = own.agent,
         docker = machine.image.is_some(),
         own_docker = own.docker,
-        platform = config.platform.agent_settings(url, machine),
+        platform = config.cloud.secrets(
+            &config.platform.agent_settings(url, machine),
+            url,
+            config.platform.demo().secrets().iter().map(|(name, _)| *name),
+        ),
     )
 }
 
@@ -94,6 +98,7 @@ mod tests {
             agent_settings: Vec::new(),
             idle_timeout: Duration::from_millis(8_500),
             slots: 3,
+            cloud: crate::up::cloud::CloudKind::Aws,
             launch_hook: true,
         };
         let dir = config.fleet_dir.instances().join("i-1");

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use lightsout_localcloud::{Fault, NewJobs, PlatformKind};
 use serde_json::json;
 
+use super::cloud::CloudKind;
 use crate::duration;
 
 /// What an instance of the fleet is.
@@ -38,6 +39,7 @@ Examples:
   lightsout up --jobs 0 --keep       an empty fleet that waits for `lightsout enqueue`
   lightsout up --max 10 --slots 2    a bigger one, two jobs to an instance
   lightsout up --platform github     the same with GitHub Actions instead of GitLab
+  lightsout up --cloud azure         the same on a scale set of Azure instead of an Auto Scaling group
   lightsout up --json | tail -1      only the summary, for scripts
 
 While it runs, from a second terminal:
@@ -64,6 +66,9 @@ pub(crate) struct Args {
         help = format!("The CI platform: {}", PlatformKind::names())
     )]
     pub(crate) platform: PlatformKind,
+    /// The vendor of the embedded cloud
+    #[arg(long, value_name = "NAME", value_enum, default_value_t, help_heading = "Fleet")]
+    pub(crate) cloud: CloudKind,
     /// What an instance is: a group of processes, or a machine of its own, booted in a container of the machine image
     /// (needs root and a Docker engine)
     #[arg(long, value_name = "KIND", value_enum, default_value_t, help_heading = "Fleet")]
@@ -137,6 +142,14 @@ impl Args {
         ensure!(
             self.machine_image.is_none() || self.instances == InstanceKind::Machines,
             "--machine-image is for --instances machines; add that, or leave it out"
+        );
+        ensure!(
+            self.cloud == CloudKind::Aws || self.instances == InstanceKind::Processes,
+            "--cloud azure has instances that are processes alone; leave --instances out"
+        );
+        ensure!(
+            self.cloud == CloudKind::Aws || !self.launch_hook,
+            "--launch-hook is for --cloud aws: a scale set has none; leave it out"
         );
         ensure!(self.max >= 1, "--max 0 leaves no room for an instance; use 1 or more");
         ensure!(self.min <= self.max, "--min {} is above --max {}", self.min, self.max);

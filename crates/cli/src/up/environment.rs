@@ -22,6 +22,8 @@ pub(super) fn prepare(command: &mut Command, scope: &ProcessScope, cloud: &str, 
         .env(MACHINE_ENV, scope.value())
         .env("AWS_ENDPOINT_URL", cloud)
         .env("AWS_REGION", region)
+        .env("AZURE_RESOURCE_MANAGER_ENDPOINT", cloud)
+        .env("AZURE_AUTHORITY_HOST", cloud)
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("NO_PROXY", "127.0.0.1,localhost");
@@ -29,7 +31,9 @@ pub(super) fn prepare(command: &mut Command, scope: &ProcessScope, cloud: &str, 
 
 fn is_foreign(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    name.starts_with("AWS_") || upper.ends_with("_PROXY") || FOREIGN.contains(&name)
+    ["AWS_", "AZURE_", "IDENTITY_", "MSI_"].iter().any(|of_a_cloud| name.starts_with(of_a_cloud))
+        || upper.ends_with("_PROXY")
+        || FOREIGN.contains(&name)
 }
 
 #[cfg(test)]
@@ -42,6 +46,8 @@ mod tests {
             "AWS_PROFILE",
             "AWS_ENDPOINT_URL_AUTO_SCALING",
             "AWS_ACCESS_KEY_ID",
+            "AZURE_CLIENT_SECRET",
+            "IDENTITY_ENDPOINT",
             "HTTP_PROXY",
             "https_proxy",
             "NOTIFY_SOCKET",

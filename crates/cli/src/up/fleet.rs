@@ -1,5 +1,7 @@
 //! The fleet's group on the embedded cloud, made over the wire as a real one is.
 
+pub(super) mod azure;
+
 use std::time::Duration;
 
 use anyhow::{Result, bail};

@@ -8,7 +8,7 @@ use std::{
 use bollard::Docker;
 use tokio::process::Command;
 
-use super::{booted::MachineImage, platform::Platform};
+use super::{booted::MachineImage, cloud::CloudKind, platform::Platform};
 use crate::fleet_dir::FleetDir;
 
 /// How a fleet is run.
@@ -36,6 +36,8 @@ pub(super) struct FleetConfig {
     pub(crate) idle_timeout: Duration,
     /// Jobs that a machine takes at once.
     pub(crate) slots: u32,
+    /// The vendor of the cloud.
+    pub(crate) cloud: CloudKind,
     /// Whether the group has a launch hook, which the agents answer.
     pub(crate) launch_hook: bool,
 }

@@ -4,13 +4,14 @@ use std::{fs, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use lightsout_core::{duration::format_duration, record::Decision};
-use lightsout_localcloud::{Webhook, WebhookAuth};
+use lightsout_localcloud::{AzureOptions, Webhook, WebhookAuth};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     sync::mpsc,
 };
 
 use super::{
+    cloud::CloudKind,
     environment,
     fleet::{GROUP, REGION},
     fleet_config::FleetConfig,
@@ -30,6 +31,10 @@ pub(super) struct ScalerOptions {
     pub tick: Duration,
     /// Where it listens for the platform's webhook, if it does.
     pub webhook_listen: Option<SocketAddr>,
+    /// The fewest instances, where the group has no bounds of its own.
+    pub min: u32,
+    /// The most, likewise.
+    pub max: u32,
 }
 
 /// What shows that a webhook is genuine; it never leaves this machine.
@@ -47,7 +52,7 @@ pub(super) fn webhook(listen: SocketAddr) -> Webhook {
 /// Starts the scaler and keeps it. Its decisions come out of the channel; it ends with the fleet's other processes.
 pub(super) fn start(config: &Arc<FleetConfig>, options: &ScalerOptions) -> Result<mpsc::UnboundedReceiver<Decision>> {
     let file = config.fleet_dir.path().join("scaler.toml");
-    fs::write(&file, settings(options, &config.platform, config.slots))
+    fs::write(&file, settings(options, config.cloud, &config.platform, config.slots))
         .with_context(|| format!("cannot write {}", file.display()))?;
     let (records, decisions) = mpsc::unbounded_channel();
     let (config, options) = (Arc::clone(config), options.clone());
@@ -76,6 +81,9 @@ async fn run(config: &FleetConfig, options: &ScalerOptions, records: &mpsc::Unbo
         .args(["watch", "--format", "json", "--config"])
         .arg(config.fleet_dir.path().join("scaler.toml"))
         .args(options.webhook_listen.iter().flat_map(|listen| ["--listen".to_owned(), listen.to_string()]))
+        .env("AZURE_TENANT_ID", AzureOptions::default().tenant)
+        .env("AZURE_CLIENT_ID", "lightsout-scaler")
+        .env("AZURE_CLIENT_SECRET", "lightsout-local")
         .env("AWS_ACCESS_KEY_ID", "AKIALIGHTSOUTSCALER0")
         .env("AWS_SECRET_ACCESS_KEY", "lightsout-local")
         .stdin(Stdio::null())
@@ -108,14 +116,19 @@ async fn run(config: &FleetConfig, options: &ScalerOptions, records: &mpsc::Unbo
     Ok(())
 }
 
-fn settings(options: &ScalerOptions, platform: &Platform, slots: u32) -> String {
+fn settings(options: &ScalerOptions, cloud: CloudKind, platform: &Platform, slots: u32) -> String {
     let webhook = options.webhook_listen.and(platform.webhook());
     let webhook = webhook.map(|kind| format!("webhook = {{ kind = \"{kind}\", secret = \"{WEBHOOK_SECRET}\" }}\n"));
     format!(
-        "tick = \"{tick}\"\n\n[[pool]]\ngroup = \"{GROUP}\"\nslots = {slots}\n{webhook}\n{platform}",
+        "tick = \"{tick}\"\n\n[[pool]]\n{group}slots = {slots}\n{webhook}\n{platform}",
         webhook = webhook.unwrap_or_default(),
         tick = format_duration(options.tick),
-        platform = platform.scaler_settings(&options.url),
+        group = cloud.scaler_settings(options.min, options.max),
+        platform = cloud.secrets(
+            &platform.scaler_settings(&options.url),
+            &options.url,
+            platform.demo().secrets().iter().map(|(name, _)| *name),
+        ),
     )
 }
 
@@ -132,8 +145,10 @@ mod tests {
             url: "http://127.0.0.1:1".into(),
             tick: Duration::from_secs(2),
             webhook_listen: Some(listen),
+            min: 1,
+            max: 7,
         };
-        let text = settings(&options, &Platform::new("gitlab".parse().unwrap()), 3);
+        let text = settings(&options, CloudKind::Aws, &Platform::new("gitlab".parse().unwrap()), 3);
         let settings = ScalerSettings::parse(&[Fragment::new("scaler.toml", text)]).unwrap();
         assert_eq!(settings.tick, Duration::from_secs(2));
         assert_eq!((settings.pools.len(), settings.pools[0].group.as_str()), (1, GROUP));
@@ -143,5 +158,21 @@ mod tests {
             webhook(listen).url.ends_with(path.as_str()),
             "the platform posts to the address that the pool listens at"
         );
+    }
+    #[test]
+    fn a_scale_set_is_named_by_its_id_and_has_its_bounds_here() {
+        let options = ScalerOptions {
+            url: "http://127.0.0.1:1".into(),
+            tick: Duration::from_secs(2),
+            webhook_listen: None,
+            min: 1,
+            max: 7,
+        };
+        let text = settings(&options, CloudKind::Azure, &Platform::new("gitlab".parse().unwrap()), 3);
+        assert!(!text.contains("ssm"), "{text}");
+        let settings = ScalerSettings::parse(&[Fragment::new("scaler.toml", text)]).unwrap();
+        let pool = &settings.pools[0];
+        assert_eq!((pool.cloud, pool.name.as_str()), (lightsout_core::settings::CloudName::Azure, GROUP));
+        assert_eq!(pool.group, crate::up::cloud::scale_set());
     }
 }

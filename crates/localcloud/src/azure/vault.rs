@@ -88,7 +88,8 @@ pub(crate) fn error(status: u16, code: &str, message: &str) -> Response {
     Response::json(status, &json!({"error": {"code": code, "message": message}}))
 }
 
-fn vault_name(name: &str) -> String {
+/// What a secret of this name is called in a vault: letters, digits and dashes.
+pub fn vault_name(name: &str) -> String {
     let dashed: String =
         name.chars().map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '-' }).collect();
     dashed.trim_matches('-').to_owned()

@@ -35,6 +35,7 @@ fn machines(home: &Path) -> ProcessMachines {
         booted: None,
         agent_settings: Vec::new(),
         idle_timeout: Duration::from_secs(8),
+        cloud: crate::up::cloud::CloudKind::Aws,
         launch_hook: false,
         slots: 1,
     }))
