@@ -77,7 +77,8 @@ struct Profile {
     priority: Option<String>,
     eviction_policy: Option<String>,
     #[cfg(feature = "host")]
-    scheduled_events_profile: Option<ScheduledEvents>,
+    #[serde(rename = "scheduledEventsProfile")]
+    scheduled_events: Option<ScheduledEvents>,
 }
 
 #[cfg(feature = "host")]
@@ -123,7 +124,7 @@ impl ScaleSet {
     /// How long before its end a member is told that somebody deletes it; `None`: it is not.
     #[cfg(feature = "host")]
     pub(super) fn terminate_notification(&self) -> Option<std::time::Duration> {
-        let profile = self.properties.virtual_machine_profile.as_ref()?.scheduled_events_profile.as_ref()?;
+        let profile = self.properties.virtual_machine_profile.as_ref()?.scheduled_events.as_ref()?;
         let notification = profile.terminate_notification_profile.as_ref().filter(|profile| profile.enable)?;
         // As long as it says, and five minutes where it says nothing (Azure, "Terminate notification").
         super::host::minutes(notification.not_before_timeout.as_deref().unwrap_or("PT5M"))
