@@ -81,6 +81,7 @@ fn span(gathered: &Gathered) -> Option<(Timestamp, Timestamp)> {
     Some((times().min()?, times().max()?))
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+/// A time on a command line.
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| "not a time; write one such as 2026-11-26T03:00:00Z".to_owned())
 }

@@ -5,8 +5,10 @@
 //! that `up` starts as processes of their own.
 
 mod agent_report;
+mod columns;
 mod containers;
 mod control;
+mod cost;
 mod duration;
 mod evidence;
 mod explain;
@@ -62,6 +64,7 @@ enum Command {
     Up(Box<up::Args>),
     Ps(ps::Args),
     Explain(explain::Args),
+    Cost(cost::Args),
     Simulate(simulate::Args),
     Iam(iam::Args),
     #[command(flatten)]
@@ -97,6 +100,7 @@ fn command(cli: Cli) -> ExitCode {
         Command::Up(args) => block_on(up::run(*args, fleet_dir)),
         Command::Ps(args) => block_on(ps::run(&args, &fleet_dir)),
         Command::Explain(args) => block_on(explain::run(&args, &fleet_dir)),
+        Command::Cost(args) => block_on(cost::run(&args, &fleet_dir)),
         Command::Simulate(args) => simulate::run(&args),
         Command::Iam(args) => Ok(iam::run(&args)),
         Command::Group(command) => block_on(group::run(command, &fleet_dir)),

@@ -14,12 +14,14 @@ pub mod activity;
 )]
 pub mod agent;
 pub mod cloud;
+pub mod cost;
 pub mod doctor;
 pub mod duration;
 pub mod exchange;
 pub mod explain;
 pub mod iam;
 pub mod invariants;
+pub mod lanes;
 pub mod metrics;
 pub mod platform;
 pub mod record;

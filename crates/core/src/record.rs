@@ -133,6 +133,7 @@ mod tests {
             what: IncidentKind::Ready,
             detail: "for jobs".into(),
             because: None,
+            jobs: Vec::new(),
             times: 1,
         };
         let record = Record::Incident(incident.clone());

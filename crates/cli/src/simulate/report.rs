@@ -6,7 +6,7 @@ use lightsout_simulate::{Advice, History, Seconds, Setup, Tried, Waits, advise};
 use serde_json::json;
 
 use super::{Args, Line};
-use crate::{duration::short, plural::plural};
+use crate::{columns::columns, duration::short, plural::plural};
 
 /// What cannot be seen from here, so that nobody takes a simulation for a measurement.
 const LIMITS: &str = "\
@@ -27,7 +27,7 @@ pub(super) fn as_text(args: &Args, history: &History, setup: &Setup, ours: &[Lin
         settings.chain(peers.iter().map(|line| (line.name.clone(), line))).map(|(name, line)| row(args, name, line)),
     );
     text += "\n";
-    text += &table(&rows);
+    text += &columns(&rows);
     text += "\n";
     if let Some(advice) = advice(args, ours) {
         text += &match advice.take {
@@ -137,24 +137,6 @@ fn row(args: &Args, name: String, line: &Line) -> Vec<String> {
     cells
 }
 
-/// Columns, the first one to the left, the others to the right.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (index, cell) in row.iter().enumerate() {
-            let width = widths.get(index).copied().unwrap_or(0);
-            line += &if index == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") };
-        }
-        text += line.trim_end();
-        text += "\n";
-    }
-    text
-}
-
 fn wait(seconds: f64) -> String {
     short(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
@@ -177,11 +159,5 @@ mod tests {
     fn long_spans_have_two_units() {
         let shown = |minutes: u64| long(Duration::from_secs(minutes * 60));
         assert_eq!([shown(12), shown(310), shown(1_440 * 3 + 245)], ["12 min", "5 h 10 min", "3 d 4 h"]);
-    }
-
-    #[test]
-    fn a_table_has_its_numbers_to_the_right() {
-        let rows = [["a", "p50"], ["long", "7"]].map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(table(&rows), "a     p50\nlong    7\n");
     }
 }

@@ -99,6 +99,8 @@ pub struct Chronicle {
     jobs: Vec<String>,
     cut_ids: Vec<String>,
     at_stop: Vec<String>,
+    /// The jobs that were told last; `None` while none runs.
+    told_jobs: Option<Vec<String>>,
     /// Whether jobs were cut.
     cut: bool,
     /// The last words of a runner whose exit is about to be told.
@@ -128,6 +130,8 @@ impl Chronicle {
             jobs: Vec::new(),
             cut_ids: Vec::new(),
             at_stop: Vec::new(),
+            // What an earlier agent's runner does is busy until it is known.
+            told_jobs: runner_alive.then(Vec::new),
             cut: false,
             said: None,
             withdrawn: None,
@@ -272,6 +276,7 @@ impl Chronicle {
             self.ready = true;
             self.happened(IncidentKind::Ready, "the runner is registered and runs", now);
         }
+        self.watch_jobs(agent, now);
         if std::mem::take(&mut self.room_asked) {
             match (agent.phase(), &status.note) {
                 (Phase::Idle { .. }, Some(note)) => self.counted(IncidentKind::NoRoom, "", note, None, now),
@@ -356,6 +361,32 @@ impl Chronicle {
         }
     }
 
+    /// Which jobs run, whenever that is another answer than before. A drain does not end it: they run on.
+    fn watch_jobs(&mut self, agent: &Agent, now: Moment) {
+        let seen = agent.status().jobs;
+        match agent.phase() {
+            Phase::Preparing | Phase::Booting | Phase::Registering => return,
+            // Nothing is known for the moment; when that lasts, it is told as such.
+            Phase::Busy if seen.is_empty() => return,
+            Phase::Idle { .. } | Phase::Busy | Phase::Draining { .. } | Phase::Retiring { .. } | Phase::Gone => {}
+        }
+        let names = || seen.iter().take(leaving::JOBS).map(|job| tellable(&job.0, 100)).collect::<Vec<String>>();
+        let jobs = (!seen.is_empty()).then(names);
+        if jobs == self.told_jobs {
+            return;
+        }
+        self.told_jobs.clone_from(&jobs);
+        match jobs {
+            None => self.happened(IncidentKind::Idle, "no job runs any more", now),
+            Some(jobs) => {
+                self.happened(IncidentKind::Busy, &format!("jobs {}", jobs.join(" ")), now);
+                if let Some(incident) = self.out.back_mut() {
+                    incident.jobs = jobs;
+                }
+            }
+        }
+    }
+
     fn runner_exited(&mut self, now: Moment) {
         let said = self.said.take();
         if self.leaving.is_some() {
@@ -419,6 +450,7 @@ impl Chronicle {
             what,
             detail: tellable(detail, DETAIL),
             because,
+            jobs: Vec::new(),
             times,
         });
     }

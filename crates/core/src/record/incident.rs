@@ -23,6 +23,9 @@ pub struct Incident {
     /// What is behind it, where the agent knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<IncidentCause>,
+    /// Of [`IncidentKind::Busy`] alone: the jobs that are seen, at most twenty; empty when they have no names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<String>,
     /// How often this has happened in a row by now: what repeats is written down the first time, and then whenever the number has doubled.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub times: u32,
@@ -92,6 +95,10 @@ kinds! {
     RegistrationFailed = "registration_failed",
     /// The instance is ready for jobs.
     Ready = "ready",
+    /// Jobs run here: which, when the first one is seen and whenever they are others.
+    Busy = "busy",
+    /// No job runs here any more.
+    Idle = "idle",
     /// The runner exited by itself.
     RunnerExited = "runner_exited",
     /// What runs here could not be told for a minute or longer, so that the instance counts as busy.

@@ -563,6 +563,26 @@ fn doubt_is_told_when_it_lasts_and_when_it_ends() {
 }
 
 #[test]
+fn which_jobs_run_is_told_whenever_they_are_others() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_CALL);
+    for activity in [
+        busy("job-1"),
+        busy("job-1"),
+        Activity::Unknown("docker does not answer".into()),
+        busy("job-1"),
+        busy("job-2"),
+        Activity::Quiet,
+        Activity::Quiet,
+    ] {
+        story.see(activity);
+    }
+    let turns = |incident: &&Incident| matches!(incident.what, IncidentKind::Busy | IncidentKind::Idle);
+    let told: Vec<_> = story.incidents.iter().filter(turns).map(|it| (it.what, it.jobs.join(" "))).collect();
+    let busy = |job: &str| (IncidentKind::Busy, job.to_owned());
+    assert_eq!(told, [busy("job-1"), busy("job-2"), (IncidentKind::Idle, String::new())]);
+}
+
+#[test]
 fn a_hold_and_its_orders_are_told() {
     let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
     let until = story.now + secs(3_600);

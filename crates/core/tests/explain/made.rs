@@ -109,6 +109,7 @@ pub(crate) fn incident(second: i64, instance: &str, what: IncidentKind, detail: 
         what,
         detail: detail.into(),
         because: None,
+        jobs: Vec::new(),
         times: 1,
     }))
 }

@@ -111,6 +111,7 @@ fn incident() -> Incident {
         what: IncidentKind::Ready,
         detail: "for jobs".into(),
         because: Some(IncidentCause::HookGone),
+        jobs: vec!["build-7".into()],
         times: 2,
     }
 }

@@ -33,6 +33,8 @@ fn is_turn(what: IncidentKind) -> bool {
         IncidentKind::NotInService
         | IncidentKind::RegistrationFailed
         | IncidentKind::Ready
+        | IncidentKind::Busy
+        | IncidentKind::Idle
         | IncidentKind::RunnerExited
         | IncidentKind::BeforeRegisterFailed
         | IncidentKind::ActivityUnknown
@@ -139,6 +141,18 @@ fn by_incident(answer: &mut Answer, id: &str, evidence: &Evidence, incident: &In
             basis,
             format!("{id} stayed because it could not be told whether a job ran on it, which counts as busy: {detail}"),
             "mend the probe that the message names; on the instance: lightsout-agent doctor",
+        ),
+        IncidentKind::Busy => answer.find(
+            Cause::Busy,
+            basis,
+            format!("{id} worked when it was last heard of: {detail}"),
+            "nothing; if no such job runs, see the table in docs/operations.md",
+        ),
+        IncidentKind::Idle => answer.find(
+            Cause::Idle,
+            basis,
+            format!("{id} had become idle when it was last heard of, and its idle_timeout was not over"),
+            "nothing: it leaves by itself. To send it away now, on the instance: lightsout-agent drain",
         ),
         IncidentKind::NoRoom => floor(answer, basis, id, detail),
         IncidentKind::Held => answer.find(

@@ -1,0 +1,237 @@
+//! What lanes cost: seconds by state for each pool, instance or job, in a window of time, and a price for them.
+//!
+//! Each instance second is in exactly one row: rows by pool, by instance and by job add up to the same. A second with several jobs is shared evenly
+//! among them; one without a job belongs to [`NO_JOB`].
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::lanes::{Lane, Span, State};
+
+/// The row of the seconds in which no job ran that has a name.
+pub const NO_JOB: &str = "(no job)";
+/// The row of instances whose group no record names.
+pub const NO_GROUP: &str = "(no group)";
+
+/// What the rows are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Pools, or groups where no decision names their pool.
+    Pool,
+    /// Instances.
+    Instance,
+    /// Jobs.
+    Job,
+}
+
+/// Milliseconds of instances, by what they did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Spent {
+    /// See [`State::Booting`].
+    pub booting_ms: u64,
+    /// See [`State::Idle`].
+    pub idle_ms: u64,
+    /// See [`State::Busy`].
+    pub busy_ms: u64,
+    /// See [`State::Draining`]; of these, no part is in `busy_ms`.
+    pub draining_ms: u64,
+}
+
+impl Spent {
+    /// All together.
+    pub fn all_ms(&self) -> u64 {
+        self.booting_ms + self.idle_ms + self.busy_ms + self.draining_ms
+    }
+
+    /// The share in which it was not busy, from 0 to 1; 0 for nothing.
+    pub fn waste(&self) -> f64 {
+        let all = self.all_ms();
+        if all == 0 { 0.0 } else { hours(all - self.busy_ms) / hours(all) }
+    }
+
+    /// At this price for an instance hour.
+    pub fn price(&self, per_hour: f64) -> f64 {
+        hours(self.all_ms()) * per_hour
+    }
+
+    fn add(&mut self, state: State, ms: u64) {
+        *match state {
+            State::Booting => &mut self.booting_ms,
+            State::Idle => &mut self.idle_ms,
+            State::Busy => &mut self.busy_ms,
+            State::Draining => &mut self.draining_ms,
+        } += ms;
+    }
+}
+
+/// Hours, for people and prices.
+pub fn hours(ms: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let ms = ms as f64;
+    ms / 3_600_000.0
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The pool, the instance or the job.
+    pub name: String,
+    /// Its pool, by whose price it is paid for.
+    pub pool: String,
+    /// Instances that took part.
+    pub instances: usize,
+    /// Of these, those of whose end no record tells.
+    pub open: usize,
+    /// How long they did what.
+    pub spent: Spent,
+}
+
+/// What these lanes cost between two times, the most costly row first. `pool_of` names a group's pool.
+pub fn cost(
+    lanes: &[Lane],
+    from: Timestamp,
+    to: Timestamp,
+    by: By,
+    pool_of: impl Fn(&str) -> Option<String>,
+) -> Vec<Row> {
+    let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
+    for lane in lanes {
+        let group = lane.group.as_deref();
+        let pool =
+            group.map_or_else(|| NO_GROUP.to_owned(), |group| pool_of(group).unwrap_or_else(|| group.to_owned()));
+        let mut seen: BTreeMap<String, Spent> = BTreeMap::new();
+        for span in lane.spans.iter().filter_map(|span| span.within(from, to)) {
+            let ms = u64::try_from(span.length().as_millis()).unwrap_or(u64::MAX);
+            for (name, ms) in names(by, &pool, lane, &span, ms) {
+                seen.entry(name).or_default().add(span.state, ms);
+            }
+        }
+        for (name, spent) in seen {
+            let empty =
+                || Row { name: name.clone(), pool: pool.clone(), instances: 0, open: 0, spent: Spent::default() };
+            let row = rows.entry((pool.clone(), name.clone())).or_insert_with(empty);
+            row.instances += 1;
+            row.open += usize::from(lane.end.is_none());
+            for state in State::ALL {
+                row.spent.add(state, ms_in(&spent, state));
+            }
+        }
+    }
+    let mut rows: Vec<Row> = rows.into_values().collect();
+    rows.sort_by(|a, b| b.spent.all_ms().cmp(&a.spent.all_ms()).then_with(|| a.name.cmp(&b.name)));
+    rows
+}
+
+/// The rows that a span belongs to, and its part in each: together they are all of it.
+fn names(by: By, pool: &str, lane: &Lane, span: &Span, ms: u64) -> Vec<(String, u64)> {
+    match by {
+        By::Pool => vec![(pool.to_owned(), ms)],
+        By::Instance => vec![(lane.instance.clone(), ms)],
+        By::Job if span.jobs.is_empty() => vec![(NO_JOB.to_owned(), ms)],
+        By::Job => {
+            let count = span.jobs.len() as u64;
+            let part = |index: u64| ms / count + u64::from(index < ms % count);
+            (0..).zip(&span.jobs).map(|(index, job)| (job.clone(), part(index))).collect()
+        }
+    }
+}
+
+fn ms_in(spent: &Spent, state: State) -> u64 {
+    match state {
+        State::Booting => spent.booting_ms,
+        State::Idle => spent.idle_ms,
+        State::Busy => spent.busy_ms,
+        State::Draining => spent.draining_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_795_662_000 + seconds).expect("a time")
+    }
+
+    fn lane(instance: &str, group: Option<&str>, parts: &[(State, i64, &[&str])]) -> Lane {
+        let mut since = 0;
+        let spans = parts.iter().map(|(state, seconds, jobs)| {
+            let to = since + seconds;
+            let from = std::mem::replace(&mut since, to);
+            let jobs = jobs.iter().map(|job| (*job).to_owned()).collect();
+            Span { state: *state, from: at(from), to: at(to), jobs, why: None }
+        });
+        let spans = spans.collect();
+        Lane { instance: instance.into(), group: group.map(str::to_owned), spans, end: None }
+    }
+
+    fn fleet() -> Vec<Lane> {
+        vec![
+            lane(
+                "i-1",
+                Some("g"),
+                &[(State::Booting, 90, &[]), (State::Busy, 300, &["7", "8"]), (State::Draining, 10, &["8"])],
+            ),
+            lane("i-2", Some("g"), &[(State::Booting, 60, &[]), (State::Idle, 600, &[])]),
+            lane("i-3", None, &[(State::Busy, 100, &[])]),
+        ]
+    }
+
+    #[test]
+    fn each_second_is_paid_for_once_by_whatever_it_is_told() {
+        let all = |by| {
+            let rows = cost(&fleet(), at(0), at(10_000), by, |group| (group == "g").then(|| "linux".into()));
+            rows.into_iter().map(|row| (row.name, row.instances, row.spent.all_ms() / 1000)).collect::<Vec<_>>()
+        };
+        let named = |rows: &[(&str, usize, u64)]| {
+            rows.iter().map(|(name, count, all)| ((*name).to_owned(), *count, *all)).collect::<Vec<_>>()
+        };
+        assert_eq!(all(By::Pool), named(&[("linux", 2, 1_060), (NO_GROUP, 1, 100)]));
+        assert_eq!(all(By::Instance), named(&[("i-2", 1, 660), ("i-1", 1, 400), ("i-3", 1, 100)]));
+        assert_eq!(all(By::Job), named(&[(NO_JOB, 2, 750), ("8", 1, 160), ("7", 1, 150), (NO_JOB, 1, 100)]));
+    }
+
+    #[test]
+    fn a_window_takes_what_lies_in_it_and_waste_is_what_was_not_busy() {
+        let rows = cost(&fleet()[..1], at(60), at(120), By::Pool, |_| None);
+        let spent = Spent { booting_ms: 30_000, busy_ms: 30_000, ..Spent::default() };
+        assert_eq!((rows[0].name.as_str(), rows[0].spent, rows[0].open), ("g", spent, 1));
+        assert!((spent.waste() - 0.5).abs() < 1e-9 && (spent.price(60.0) - 1.0).abs() < 1e-9);
+        assert!(cost(&fleet(), at(5_000), at(6_000), By::Pool, |_| None).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn every_table_adds_up_to_the_wall_time_of_its_instances(
+            lives in proptest::collection::vec(
+                proptest::collection::vec((0..4_usize, 0_i64..1_000, 0..3_usize), 1..8),
+                1..6,
+            ),
+            from in 0_i64..2_000,
+            length in 0_i64..4_000,
+        ) {
+            let jobs: [&[&str]; 3] = [&[], &["7"], &["7", "8", "9"]];
+            let lanes: Vec<Lane> = (0..)
+                .zip(&lives)
+                .map(|(number, life)| {
+                    let parts: Vec<_> = life.iter().map(|(state, seconds, named)| (State::ALL[*state], *seconds, jobs[*named])).collect();
+                    lane(&format!("i-{number}"), [None, Some("g"), Some("h")][number % 3], &parts)
+                })
+                .collect();
+            let (from, to) = (at(from), at(from + length));
+            let wall: u64 = lanes
+                .iter()
+                .map(|lane| lane.to().min(to).duration_since(lane.from().max(from)).as_millis().max(0))
+                .map(|ms| u64::try_from(ms).unwrap())
+                .sum();
+            for by in [By::Pool, By::Instance, By::Job] {
+                let rows = cost(&lanes, from, to, by, |_| None);
+                prop_assert_eq!(rows.iter().map(|row| row.spent.all_ms()).sum::<u64>(), wall, "{:?}", by);
+            }
+        }
+    }
+}

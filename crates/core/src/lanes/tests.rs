@@ -1,0 +1,181 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::record::{BootPart, DecidedBy, JobsAtEnd, Proof, Versions};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_662_000 + seconds).expect("a time")
+}
+
+fn incident(seconds: i64, what: IncidentKind, detail: &str, jobs: &[&str]) -> Record {
+    Record::Incident(Incident {
+        time: at(seconds).to_string(),
+        instance: "i-1".into(),
+        group: Some("ci".into()),
+        platform: "gitlab".into(),
+        what,
+        detail: detail.into(),
+        because: None,
+        jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
+        times: 1,
+    })
+}
+
+fn departure(seconds: i64, way: Way, ready_ms: Option<u64>) -> Record {
+    Record::Departure(Departure {
+        time: at(seconds).to_string(),
+        instance: "i-1".into(),
+        group: Some("ci".into()),
+        platform: "gitlab".into(),
+        reason: LeaveReason::Idle,
+        decided_by: DecidedBy::Agent,
+        trigger: "no job for 10m".into(),
+        broken_by: None,
+        decided_at: Some(at(seconds - 5).to_string()),
+        way,
+        jobs: JobsAtEnd::default(),
+        served: 1,
+        phases: Vec::new(),
+        boot: ready_ms.map(|until_ms| BootPart { part: "ready".into(), until_ms }).into_iter().collect(),
+        notices: Vec::new(),
+        proof: Proof::default(),
+        warnings: Vec::new(),
+        versions: Versions::default(),
+        boot_id: None,
+        not_known: Vec::new(),
+        withdrawn: None,
+    })
+}
+
+/// The spans, in seconds since the beginning.
+fn spans(lane: &Lane) -> Vec<(State, i64, i64, Vec<&str>)> {
+    let second = |time: Timestamp| time.as_second() - at(0).as_second();
+    let span = |span: &'_ Span| (span.state, second(span.from), second(span.to));
+    let named = |it| {
+        let (state, from, to) = span(it);
+        (state, from, to, it.jobs.iter().map(String::as_str).collect())
+    };
+    lane.spans.iter().map(named).collect()
+}
+
+use IncidentKind::{Busy, DrainTakenBack, Idle, Leaving, Ready, RunnerFound, Started};
+
+#[test]
+fn a_whole_life_is_told_from_the_kernel_to_the_certificate() {
+    // In whatever order.
+    let records = [
+        departure(700, Way::Group, Some(50_000)),
+        incident(60, Ready, "", &[]),
+        incident(20, Started, "", &[]),
+        incident(90, Busy, "", &["7"]),
+        incident(95, Busy, "", &["8"]),
+        incident(100, Idle, "", &[]),
+        incident(690, Leaving, "idle: no job for 10m", &[]),
+        departure(695, Way::Decrement, Some(50_000)),
+    ];
+    let lanes = lanes(&records, at(10_000));
+    let [lane] = &lanes[..] else { panic!("{lanes:?}") };
+    assert_eq!(
+        spans(lane),
+        [
+            (State::Booting, 10, 60, vec![]),
+            (State::Idle, 60, 90, vec![]),
+            (State::Busy, 90, 95, vec!["7"]),
+            (State::Busy, 95, 100, vec!["8"]),
+            (State::Idle, 100, 690, vec![]),
+            (State::Draining, 690, 700, vec![]),
+        ]
+    );
+    assert_eq!((lane.from(), lane.to(), lane.group.as_deref()), (at(10), at(700), Some("ci")));
+    assert_eq!(lane.end.as_ref().map(|end| (end.reason, end.way)), Some((LeaveReason::Idle, Way::Group)));
+    assert_eq!(lane.spans[5].why, Some(LeaveReason::Idle));
+}
+
+#[test]
+fn a_drain_that_is_taken_back_is_no_end_and_a_job_in_it_is_seen() {
+    let records = [
+        incident(0, Started, "", &[]),
+        incident(10, Ready, "", &[]),
+        incident(20, Leaving, "idle: no job", &[]),
+        departure(21, Way::Decrement, None),
+        incident(22, Busy, "", &["7"]),
+        incident(25, DrainTakenBack, "", &[]),
+        incident(40, Idle, "", &[]),
+    ];
+    let lanes = lanes(&records, at(50));
+    assert_eq!(
+        spans(&lanes[0])[1..],
+        [
+            (State::Idle, 10, 20, vec![]),
+            (State::Draining, 20, 22, vec![]),
+            (State::Draining, 22, 25, vec!["7"]),
+            (State::Busy, 25, 40, vec!["7"]),
+            (State::Idle, 40, 50, vec![]),
+        ]
+    );
+    assert_eq!(lanes[0].end, None);
+}
+
+#[test]
+fn a_certificate_that_no_longer_counts_is_no_end() {
+    let Record::Departure(certificate) = departure(20, Way::Decrement, None) else { panic!("a departure") };
+    let withdrawn = Departure { time: at(25).to_string(), withdrawn: Some("it stays".into()), ..certificate.clone() };
+    let records = [incident(0, Started, "", &[]), Record::Departure(certificate), Record::Departure(withdrawn)];
+    assert_eq!((lanes(&records, at(30))[0].end.clone(), lanes(&records, at(30))[0].to()), (None, at(30)));
+}
+
+#[test]
+fn an_agent_that_begins_anew_beside_its_runner_counts_as_busy_until_it_says_otherwise() {
+    let records = [incident(0, RunnerFound, "", &[]), incident(5, Idle, "", &[]), incident(9, Started, "", &[])];
+    let lanes = lanes(&records, at(20));
+    let found = spans(&lanes[0]);
+    assert_eq!(
+        found[found.len() - 3..],
+        [(State::Busy, 0, 5, vec![]), (State::Idle, 5, 9, vec![]), (State::Booting, 9, 20, vec![])]
+    );
+}
+
+#[test]
+fn what_is_younger_than_now_is_not_known_yet() {
+    let records = [incident(0, Started, "", &[]), incident(10, Ready, "", &[]), departure(30, Way::Group, None)];
+    assert_eq!(lanes(&records, at(20))[0].end, None);
+    assert_eq!(spans(&lanes(&records, at(20))[0]), [(State::Booting, 0, 10, vec![]), (State::Idle, 10, 20, vec![])]);
+    assert!(lanes(&records, at(-1)).is_empty());
+}
+
+#[test]
+fn a_span_can_be_cut_to_a_window() {
+    let span = Span { state: State::Idle, from: at(10), to: at(20), jobs: Vec::new(), why: None };
+    let cut = |from, to| span.within(at(from), at(to)).map(|span| span.length().as_secs());
+    assert_eq!([cut(0, 100), cut(15, 100), cut(0, 12), cut(20, 30)], [Some(10), Some(5), Some(2), None]);
+}
+
+proptest! {
+    /// Whatever is told, and in whatever order: no gap, no overlap, and the seconds by state are those of the life.
+    #[test]
+    fn the_seconds_by_state_are_the_seconds_of_the_life(
+        told in proptest::collection::vec((0_i64..500, 0..IncidentKind::ALL.len(), proptest::bool::ANY), 1..30),
+        ended in proptest::option::of(0_i64..500),
+    ) {
+        let mut records: Vec<Record> = told
+            .iter()
+            .map(|(seconds, kind, named)| incident(*seconds, IncidentKind::ALL[*kind], "spot: x", if *named { &["7"] } else { &[] }))
+            .collect();
+        records.extend(ended.map(|seconds| departure(seconds, Way::Group, Some(30_000))));
+        let lanes = lanes(&records, at(600));
+        prop_assert_eq!(lanes.len(), 1);
+        let lane = &lanes[0];
+        for pair in lane.spans.windows(2) {
+            prop_assert_eq!(pair[0].to, pair[1].from);
+        }
+        let by_state: Duration = State::ALL
+            .into_iter()
+            .map(|state| lane.spans.iter().filter(|span| span.state == state).map(Span::length).sum::<Duration>())
+            .sum();
+        let life: Duration = lane.to().duration_since(lane.from()).try_into().unwrap();
+        prop_assert_eq!(by_state, life);
+        if lane.end.is_none() {
+            prop_assert_eq!(lane.to(), at(600));
+        }
+    }
+}
