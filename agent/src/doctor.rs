@@ -20,7 +20,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use lightsout_core::doctor::{Facts, Finding, Verdict, examine, facts::Machine, summary};
+use lightsout_core::doctor::{Facts, Finding, Place, Verdict, examine, facts::Machine, summary};
 use lightsout_io::http::Driver;
 use serde_json::Value;
 
@@ -46,7 +46,8 @@ pub(crate) async fn run(args: &Doctor) -> ExitCode {
 async fn gather(args: &Doctor, root: &Root) -> Facts {
     let settings = settings::read(&args.config.config, root, &Tags::new());
     let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (doctor)"));
-    let mut facts = Facts { in_image: args.image, settings, ..Facts::default() };
+    let mut facts =
+        Facts { place: if args.image { Place::Image } else { Place::Instance }, settings, ..Facts::default() };
     if args.image {
         facts.left_in_image = Some(image::leftovers(root));
     } else {

@@ -9,6 +9,7 @@ mod agent_input;
 mod azure;
 mod commands;
 mod crash;
+mod desk;
 mod disk;
 mod doctor;
 mod ends;

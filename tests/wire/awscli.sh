@@ -71,6 +71,44 @@ state() { asg describe-auto-scaling-instances --instance-ids "$1" --query 'AutoS
 echo "who am I"
 equal 'the account' 123456789012 "$aws" sts get-caller-identity --query Account --output text
 
+echo "roles, functions, schedules, subnets"
+iam() { "$aws" iam "$@"; }
+trust='{"Version": "2012-10-17", "Statement": []}' role=$group-role
+iam create-role --role-name "$role" --assume-role-policy-document "$trust" >/dev/null
+iam put-role-policy --role-name "$role" --policy-name own --policy-document '{"Statement": [
+    {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}]}'
+arn=$(iam create-policy --policy-name "$group" --policy-document '{"Statement": {"Effect": "Deny", "Action": "ec2:DescribeImages", "Resource": "*"}}' \
+    --query Policy.Arn --output text)
+iam attach-role-policy --role-name "$role" --policy-arn "$arn"
+equal 'what is attached' "$arn" iam list-attached-role-policies --role-name "$role" --query 'AttachedPolicies[].PolicyArn' --output text
+equal 'its own' own iam list-role-policies --role-name "$role" --query PolicyNames --output text
+equal 'a policy of its own' 'ec2:Describe*' iam get-role-policy --role-name "$role" --policy-name own \
+    --query 'PolicyDocument.Statement[0].Action' --output text
+equal 'a policy that is shared' Deny iam get-policy-version --policy-arn "$arn" --version-id v1 \
+    --query PolicyVersion.Document.Statement.Effect --output text
+equal 'what it may' $'allowed\texplicitDeny\timplicitDeny' iam simulate-principal-policy --policy-source-arn "arn:aws:iam::123456789012:role/$role" \
+    --action-names ec2:DescribeSubnets ec2:DescribeImages ec2:CreateTags --query 'EvaluationResults[].EvalDecision' --output text
+iam create-instance-profile --instance-profile-name "$group" >/dev/null
+iam add-role-to-instance-profile --instance-profile-name "$group" --role-name "$role"
+equal 'the role of the profile' "$role" iam get-instance-profile --instance-profile-name "$group" --query 'InstanceProfile.Roles[].RoleName' --output text
+refused NoSuchEntity 'Instance Profile none cannot be found.' GetInstanceProfile iam get-instance-profile --instance-profile-name none
+# A package is wanted by the client; nothing reads it.
+package=$(mktemp) && echo >"$package"
+"$aws" lambda create-function --function-name "$group" --role "arn:aws:iam::123456789012:role/$role" --runtime provided.al2023 --handler bootstrap \
+    --timeout 60 --zip-file "fileb://$package" >/dev/null
+rm "$package"
+equal 'the function' $'60\tActive' "$aws" lambda get-function-configuration --function-name "$group" --query '[Timeout,State]' --output text
+refused ResourceNotFoundException 'Function not found: arn:aws:lambda:eu-central-1:123456789012:function:none' GetFunctionConfiguration \
+    "$aws" lambda get-function-configuration --function-name none
+"$aws" scheduler create-schedule --name "$group" --schedule-expression 'rate(1 minute)' --flexible-time-window Mode=OFF \
+    --target "Arn=arn:aws:lambda:eu-central-1:123456789012:function:$group,RoleArn=arn:aws:iam::123456789012:role/$role" >/dev/null
+equal 'the schedules' "$group" "$aws" scheduler list-schedules --query 'Schedules[].Name' --output text
+equal 'the schedule' $'rate(1 minute)\tENABLED' "$aws" scheduler get-schedule --name "$group" --query '[ScheduleExpression,State]' --output text
+"$aws" scheduler delete-schedule --name "$group"
+"$aws" lambda delete-function --function-name "$group"
+equal 'a default subnet' $'eu-central-1a\tTrue' ec2 describe-subnets --filters Name=default-for-az,Values=true Name=availability-zone,Values=eu-central-1a \
+    --query 'Subnets[0].[AvailabilityZone,DefaultForAz]' --output text
+
 echo "launch template and group"
 ec2 create-launch-template --launch-template-name "$group" --launch-template-data '{
     "ImageId": "ami-0123456789abcdef0", "InstanceType": "m7i.large", "InstanceInitiatedShutdownBehavior": "terminate",

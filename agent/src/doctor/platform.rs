@@ -40,8 +40,8 @@ pub(crate) async fn look(
                 found.push(secret);
                 Ok(())
             }
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no secret from {source}: no answer within {} s", SECRET.as_secs())),
+            Ok(Err(error)) => Err(lasting(error.to_string())),
+            Err(_) => Err(lasting(format!("no secret from {source}: no answer within {} s", SECRET.as_secs()))),
         };
         facts.secrets.push((source.to_string(), fetched));
     }
@@ -51,6 +51,11 @@ pub(crate) async fn look(
         facts.token = ask(settings, identity, found, driver).await;
     }
     facts
+}
+
+/// What an instance cannot have, it cannot work with, for whatever reason.
+fn lasting(why: String) -> Refusal {
+    Refusal { why, transient: false }
 }
 
 /// Whether anything answers there, and by how much our clock is ahead of its. Whatever it says to somebody without a token will do.

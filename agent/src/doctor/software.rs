@@ -49,22 +49,22 @@ pub(crate) async fn installed(facts: &Facts, root: &Root, driver: &Driver) -> So
     let runner = program(root, &needs, baked.as_ref());
     let engine_there = DOCKERD.iter().any(|path| root.has(path));
     let mut software = Software {
-        runner_user: Some(runs_as(settings, root, facts.in_image)),
+        runner_user: Some(runs_as(settings, root, facts.in_image())),
         runner_version: version(driver, needs.version.take(), runner.as_ref()).await,
         runner,
         baked,
-        engine_settings: (engine_there || engine_needed(settings, root, facts.in_image)).then(|| engine(root)),
+        engine_settings: (engine_there || engine_needed(settings, root, facts.in_image())).then(|| engine(root)),
         ..Software::default()
     };
-    if facts.in_image || under_systemd(settings) {
+    if facts.in_image() || under_systemd(settings) {
         software.runner_unit = match needs.unit {
-            Some(name) => Some(unit(root, name, facts.in_image).await).filter(|unit| unit.installed || unit.masked),
+            Some(name) => Some(unit(root, name, facts.in_image()).await).filter(|unit| unit.installed || unit.masked),
             None => None,
         };
-        software.agent_unit = Some(unit(root, "lightsout-agent.service", facts.in_image).await);
-        software.dead_man = Some(unit(root, "lightsout-dead-man.timer", facts.in_image).await);
-        software.engine_unit = Some(engine_unit(root, facts.in_image).await);
-        software.automatic_updates = Some(automatic(root, facts.in_image).await);
+        software.agent_unit = Some(unit(root, "lightsout-agent.service", facts.in_image()).await);
+        software.dead_man = Some(unit(root, "lightsout-dead-man.timer", facts.in_image()).await);
+        software.engine_unit = Some(engine_unit(root, facts.in_image()).await);
+        software.automatic_updates = Some(automatic(root, facts.in_image()).await);
         software.restarts_excluded = excluded(root);
     }
     software

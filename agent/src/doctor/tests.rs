@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use lightsout_core::doctor::Scope;
+use lightsout_core::doctor::Place;
 use tempfile::TempDir;
 
 use super::*;
@@ -176,7 +176,7 @@ async fn what_is_wrong_in_an_image_is_found_and_nothing_else() {
         assert_eq!(image.found().await, [id]);
         covered.insert(id);
     }
-    let rows = lightsout_core::doctor::rows().filter(|row| row.scope != Scope::Instance);
+    let rows = lightsout_core::doctor::rows().filter(|row| row.scope.has(Place::Image));
     let left: Vec<_> = rows.map(|row| row.id).filter(|id| !covered.contains(id) && !id.starts_with("disk.")).collect();
     // Readability and breadth need a secret in the settings, which is an error of its own in an image.
     assert_eq!(left, ["settings.doubts", "settings.readable", "settings.broad-secret"]);

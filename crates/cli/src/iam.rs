@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use lightsout_core::{
     iam::{
         Account, Difference, Extras, Finding, Group, MANAGED_POLICY_CHARACTERS, Need, Policy, characters, compare,
-        of_agent, of_operator, of_scaler, policy,
+        of_agent, of_desk, of_operator, of_scaler, policy,
     },
     settings::{AgentSettings, ObjectAddress, ScalerSettings},
 };
@@ -27,6 +27,7 @@ Examples:
   lightsout iam --config scaler.toml --account 123456789012 --region eu-central-1
   lightsout iam --agent agent.toml --group arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:ID:autoScalingGroupName/ci --doctor
   lightsout iam --operator --group ci-linux --account 123456789012 --region eu-central-1 --log-group /lightsout/records
+  lightsout iam --config scaler.toml --account 123456789012 --desk
   aws iam get-role-policy --role-name ci-scaler --policy-name lightsout | lightsout iam --config scaler.toml --account 123456789012 --diff -
 
 Exit status: 0 for a policy, or when nothing that is needed is missing; 1 when something is, and with --strict on any difference; 2 for
@@ -56,6 +57,9 @@ pub(crate) struct Args {
     /// The role is for `lightsout-agent doctor`, too
     #[arg(long, conflicts_with_all = ["config", "operator"])]
     doctor: bool,
+    /// The policy is for you, who run `lightsout doctor` for these settings
+    #[arg(long, conflicts_with = "agent", conflicts_with = "doctor")]
+    desk: bool,
     /// The log group of the scaler's function, or that an operator reads
     #[arg(long, value_name = "NAME", conflicts_with = "agent")]
     log_group: Option<String>,
@@ -147,7 +151,8 @@ fn needs(args: &Args) -> Result<Vec<Need>> {
     }
     Ok(if args.agent.is_empty() {
         let fragments = files::read(&args.config, "scaler").map_err(|why| anyhow!(why))?;
-        of_scaler(&ScalerSettings::parse(&fragments)?, &account, &extras)?
+        let settings = ScalerSettings::parse(&fragments)?;
+        if args.desk { of_desk(&settings, &account, &extras)? } else { of_scaler(&settings, &account, &extras)? }
     } else {
         let fragments = files::read(&args.agent, "agent").map_err(|why| anyhow!(why))?;
         of_agent(&AgentSettings::parse(&fragments)?, &account, &extras)?

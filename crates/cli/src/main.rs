@@ -9,6 +9,7 @@ mod columns;
 mod containers;
 mod control;
 mod cost;
+mod doctor;
 mod duration;
 mod evidence;
 mod explain;
@@ -67,6 +68,7 @@ enum Command {
     Cost(cost::Args),
     Simulate(simulate::Args),
     Iam(iam::Args),
+    Doctor(doctor::Args),
     #[command(flatten)]
     Group(GroupCommand),
     #[command(flatten)]
@@ -104,6 +106,7 @@ fn command(cli: Cli) -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Iam(args) => Ok(iam::run(&args)),
         Command::Group(command) => block_on(group::run(command, &fleet_dir)),
+        Command::Doctor(args) => Ok(block_on(doctor::run(&args))),
         Command::Fleet(command) => block_on(control::run(command, &fleet_dir)),
     });
     result.unwrap_or_else(|error| {

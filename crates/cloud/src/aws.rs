@@ -4,6 +4,8 @@
 
 #[cfg(feature = "host")]
 mod archive;
+#[cfg(feature = "host")]
+mod desk;
 mod error;
 mod groups;
 #[cfg(feature = "host")]
@@ -37,9 +39,11 @@ use tokio::sync::OnceCell;
 
 use crate::{CloudFuture, Provider};
 #[cfg(feature = "host")]
-use crate::{Diagnosis, InstanceProvider};
+use crate::{Diagnosis, InstanceProvider, Survey};
 #[cfg(feature = "host")]
 pub(crate) use archive::query::messages;
+#[cfg(feature = "host")]
+use archive::query::read as read_logs;
 use error::{AwsError, AwsErrorKind};
 pub(crate) use groups::told::activities as history_in;
 
@@ -79,6 +83,14 @@ pub(crate) async fn operator_at(region: String, url: &str) -> Box<dyn crate::Ope
 pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
     metadata: || Box::pin(notices::look()),
     instance: |identity, hook| Box::pin(async move { Box::pin(host::AwsHost::new(&identity, hook).look()).await }),
+};
+
+/// How an account is looked at from a desk.
+#[cfg(feature = "host")]
+pub(crate) const SURVEY: Survey = Survey {
+    group: |region, name| Box::pin(async move { Box::pin(host::look_at_group(Aws::new(region), &name)).await }),
+    role: |region, role, needs| Box::pin(async move { Box::pin(desk::role(&Aws::new(region), &role, &needs)).await }),
+    function: |region, name| Box::pin(async move { Box::pin(desk::function(&Aws::new(region), &name)).await }),
 };
 
 /// What EC2 Auto Scaling can do (EC2 Auto Scaling User Guide, "Use instance scale-in protection", "Lifecycle hooks": 48

@@ -25,7 +25,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 #[cfg(feature = "host")]
-use lightsout_core::doctor::facts::{CloudFacts, MetadataFacts};
+use lightsout_core::doctor::facts::{CloudFacts, Fact, FunctionFacts, MetadataFacts};
+#[cfg(feature = "host")]
+use lightsout_core::iam::{Difference, Need};
 use lightsout_core::{
     cloud::CloudError,
     explain::Activity,
@@ -120,6 +122,49 @@ pub struct Diagnosis {
     pub metadata: fn() -> Looked<'static, MetadataFacts>,
     /// What the cloud says of this instance, its group and its rights. The second is as in [`InstanceProvider::host`].
     pub instance: fn(identity: Identity, hooks: HookNames) -> Looked<'static, CloudFacts>,
+}
+
+/// How an account of AWS is looked at from a desk; no other cloud is looked at from there.
+#[cfg(feature = "host")]
+pub const SURVEY: &Survey = &aws::SURVEY;
+
+/// How an account of one cloud is looked at from a desk, with the credentials of whoever sits there. It changes nothing, and tries nothing.
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug)]
+pub struct Survey {
+    /// What it says of a group of this name and of what new instances start from, to whoever asks: nothing of any instance, and no right is
+    /// tried. Without a location the environment decides.
+    pub group: fn(location: Option<String>, name: String) -> Looked<'static, CloudFacts>,
+    /// How the rights of a role differ from these, and by what that was judged.
+    pub role: fn(location: Option<String>, role: RoleName, needs: Vec<Need>) -> Looked<'static, RoleRights>,
+    /// What it says of a function that is the scaler, but for what its settings say; and its role.
+    pub function: fn(location: Option<String>, name: String) -> Looked<'static, LookedFunction>,
+}
+
+/// What is told of a function, `None` where there is none of the name; and its role.
+#[cfg(feature = "host")]
+pub type LookedFunction = (Fact<Option<FunctionFacts>>, Option<RoleName>);
+
+/// How a role is named.
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleName {
+    /// As the one of an instance profile of this name.
+    Profile(String),
+    /// By its whole address.
+    Address(String),
+}
+
+/// What a role may, compared with what it needs.
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleRights {
+    /// The role's name, as far as it is known.
+    pub name: String,
+    /// By what it was judged.
+    pub by: &'static str,
+    /// How it differs.
+    pub difference: Fact<Difference>,
 }
 
 /// How this cloud is reached.

@@ -28,6 +28,8 @@ pub struct SecretError {
     pub why: String,
     /// Whether the same attempt may succeed later without anyone changing anything.
     pub transient: bool,
+    /// Whether the credentials lack the right to read it: nothing is said of the secret itself.
+    pub denied: bool,
 }
 
 /// Fetches a secret that needs no cloud.
@@ -56,7 +58,9 @@ pub(crate) fn finish(source: &SecretSource, fetched: Result<String, Failure>) ->
     });
     match trimmed {
         Ok(secret) => Ok(secret.into()),
-        Err(Failure { why, transient }) => Err(SecretError { from: source.to_string(), why, transient }),
+        Err(Failure { why, transient, denied }) => {
+            Err(SecretError { from: source.to_string(), why, transient, denied })
+        }
     }
 }
 
@@ -64,12 +68,13 @@ pub(crate) fn finish(source: &SecretSource, fetched: Result<String, Failure>) ->
 pub(crate) struct Failure {
     pub(crate) why: String,
     pub(crate) transient: bool,
+    pub(crate) denied: bool,
 }
 
 impl Failure {
     /// One that stays until somebody acts.
     pub(crate) fn lasting(why: impl Into<String>) -> Self {
-        Self { why: why.into(), transient: false }
+        Self { why: why.into(), transient: false, denied: false }
     }
 }
 

@@ -1,9 +1,13 @@
-//! `doctor`: what must hold on an instance and in a machine image, as one table, and what facts say about each row of it.
+//! `doctor`: what must hold on an instance, in a machine image and in the account around them, as one table, and what facts say about each row
+//! of it.
 //!
 //! The shell gathers [`Facts`]; [`examine`] judges them and asks nobody. A row without its fact does not apply: this cloud, this platform or
-//! this machine has no such thing. A fact that could not be had is a finding, too: [`Verdict::Unknown`].
+//! this machine has no such thing. A fact that could not be had is a finding, too: [`Verdict::Unknown`] on an instance, and at a desk a warning,
+//! since there nothing but the credentials of whoever asks stands in the way.
 
+mod account;
 mod cloud;
+mod desk;
 pub mod facts;
 mod group;
 mod image;
@@ -17,6 +21,18 @@ use serde::Serialize;
 
 pub use facts::{Fact, Facts};
 
+/// From where somebody looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// From an instance.
+    #[default]
+    Instance,
+    /// From a machine image while it is built: nothing runs, and the rest comes when it boots.
+    Image,
+    /// From a desk: at the account, with the credentials of whoever sits there. Of no instance anything is known.
+    Desk,
+}
+
 /// Where a row is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -24,9 +40,41 @@ pub enum Scope {
     Instance,
     /// In a machine image, while it is built.
     Image,
-    /// On both.
+    /// On an instance and in an image.
     Both,
+    /// At a desk.
+    Desk,
+    /// On an instance and at a desk: it is about what all instances of a group have in common.
+    Group,
 }
+
+impl Scope {
+    /// Whether a row of this scope is looked at from there.
+    pub const fn has(self, place: Place) -> bool {
+        match self {
+            Self::Instance => matches!(place, Place::Instance),
+            Self::Image => matches!(place, Place::Image),
+            Self::Both => matches!(place, Place::Instance | Place::Image),
+            Self::Desk => matches!(place, Place::Desk),
+            Self::Group => matches!(place, Place::Instance | Place::Desk),
+        }
+    }
+
+    /// The word in tables.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Image => "image",
+            Self::Both => "instance, image",
+            Self::Desk => "desk",
+            Self::Group => "instance, desk",
+        }
+    }
+}
+
+/// What to do at a desk where something cannot be told.
+const LOOK_AGAIN: &str =
+    "look with credentials that may (`lightsout iam --desk` prints the policy), or look at it by hand";
 
 /// One thing that must hold.
 #[derive(Debug)]
@@ -44,7 +92,8 @@ pub struct Row {
 }
 
 /// All rows, in the order in which they are shown.
-const TABLE: [&[Row]; 6] = [software::ROWS, machine::ROWS, image::ROWS, cloud::ROWS, group::ROWS, platform::ROWS];
+const TABLE: [&[Row]; 8] =
+    [software::ROWS, machine::ROWS, image::ROWS, cloud::ROWS, desk::ROWS, group::ROWS, account::ROWS, platform::ROWS];
 
 /// How it stands with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -134,14 +183,13 @@ fn of<T>(fact: Option<&Fact<T>>, judge: impl FnOnce(&T) -> Option<Judgement>) ->
 
 /// What these facts say, row by row.
 pub fn examine(facts: &Facts) -> Vec<Finding> {
-    let here = |scope| match scope {
-        Scope::Both => true,
-        Scope::Instance => !facts.in_image,
-        Scope::Image => facts.in_image,
-    };
-    let rows = TABLE.into_iter().flatten().filter(|row| here(row.scope));
+    let rows = TABLE.into_iter().flatten().filter(|row| row.scope.has(facts.place));
     rows.filter_map(|row| {
         let Judgement { verdict, seen, remedy } = (row.judge)(facts)?;
+        let (verdict, remedy) = match verdict {
+            Verdict::Unknown if facts.place == Place::Desk => (Verdict::Warning, Some(LOOK_AGAIN.to_owned())),
+            Verdict::Unknown | Verdict::Ok | Verdict::Warning | Verdict::Wrong => (verdict, remedy),
+        };
         let remedy = (verdict != Verdict::Ok).then(|| facts.names.filled(remedy.as_deref().unwrap_or(row.remedy)));
         Some(Finding { id: row.id, verdict, seen, remedy })
     })
@@ -173,11 +221,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 pub fn table() -> String {
     let mut table = String::from("| Finding | Where | What must hold | Else |\n|---|---|---|---|\n");
     for row in rows() {
-        let place = match row.scope {
-            Scope::Instance => "instance",
-            Scope::Image => "image",
-            Scope::Both => "both",
-        };
+        let place = row.scope.word();
         table += &format!("| `{}` | {place} | {} | {} |\n", row.id, row.meaning, row.remedy);
     }
     table

@@ -54,6 +54,8 @@ pub struct Kind {
     pub name: &'static str,
     /// The name that its vendor gives it.
     pub title: &'static str,
+    /// How its tokens begin, where they can be told by that (its vendor's documentation of them).
+    pub(crate) tokens: &'static [&'static str],
     /// Its keys in the settings of the scaler and of the agent.
     pub keys: &'static [Key],
     /// The variables of another scaler for it, and what they mean here.

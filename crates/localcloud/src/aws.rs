@@ -4,6 +4,7 @@
 //! of them knows sockets.
 
 pub(crate) mod commands;
+pub(crate) mod functions;
 pub(crate) mod logs;
 pub(crate) mod metadata;
 pub mod model;

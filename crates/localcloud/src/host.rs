@@ -11,7 +11,7 @@ use std::{
 use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 
 use crate::{
-    aws::{commands::Commands, logs::Logs, model::Cloud, objects::Objects, secrets::Secrets},
+    aws::{commands::Commands, functions::Functions, logs::Logs, model::Cloud, objects::Objects, secrets::Secrets},
     azure::{identity::Tokens, model::Azure, vault::Vault},
     ci::{Ci, webhook::Webhook},
     driver,
@@ -59,6 +59,7 @@ impl LocalCloud {
             secrets: Secrets::new(secrets, &region, &account, since),
             commands: Commands::default(),
             logs: Logs::new(&region, &account),
+            functions: Functions::new(&region, &account),
             objects: Objects::new(),
             cloud: Cloud::new(cloud),
             counters: Counters::default(),

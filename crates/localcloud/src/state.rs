@@ -12,6 +12,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::{
     aws::commands::Commands,
+    aws::functions::Functions,
     aws::logs::Logs,
     aws::metadata::Metadata,
     aws::model::Cloud,
@@ -85,6 +86,7 @@ pub(crate) struct FleetState {
     pub secrets: Secrets,
     pub commands: Commands,
     pub logs: Logs,
+    pub functions: Functions,
     pub objects: Objects,
     pub faults: Faults,
     pub counters: Counters,

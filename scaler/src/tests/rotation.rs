@@ -71,7 +71,12 @@ async fn a_token_that_is_a_moment_old_is_not_fetched_again() {
 #[tokio::test]
 async fn a_token_that_cannot_be_had_fails_the_tick_and_is_named() {
     let tokens = Tokens::new(|_, source| async move {
-        Err(lightsout_cloud::SecretError { from: source.to_string(), why: "it is empty".into(), transient: false })
+        Err(lightsout_cloud::SecretError {
+            from: source.to_string(),
+            why: "it is empty".into(),
+            transient: false,
+            denied: false,
+        })
     });
     let error = tokens.get(None, &SecretSource::Env("TOKEN".into())).await.unwrap_err();
     assert_eq!(error.to_string(), "no secret from the environment variable TOKEN: it is empty");

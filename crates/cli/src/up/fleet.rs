@@ -9,7 +9,10 @@ use bytes::Bytes;
 use form_urlencoded::Serializer;
 use hyper::Method;
 
+use lightsout_core::iam::{Account, Group, of_any_agent, policy};
+use lightsout_localcloud::aws::model::CloudOptions;
 use lightsout_localrunner::http::Http;
+use serde_json::json;
 
 /// The group's name.
 pub(super) const GROUP: &str = "lightsout-demo";
@@ -19,6 +22,16 @@ pub(crate) const REGION: &str = "eu-central-1";
 const TEMPLATE: &str = "lightsout-demo";
 const AUTO_SCALING: &str = "2011-01-01";
 const EC2: &str = "2016-11-15";
+
+const IAM: &str = "2010-05-08";
+
+/// The role of the instances, and their profile's name.
+const ROLE: &str = "lightsout-agent";
+/// Who may take it on: instances.
+const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+    "Principal": {"Service": "ec2.amazonaws.com"}}]}"#;
+/// The parameters in which the tokens of the fleet's platform are.
+const PARAMETERS: &str = "parameter/lightsout/demo/*";
 
 /// The launch hook's name, where the group has one.
 pub(super) const LAUNCH_HOOK: &str = "lightsout-ready";
@@ -45,7 +58,7 @@ pub(super) async fn create(url: &str, min: u32, max: u32, launch_hook: bool) -> 
             ("LaunchTemplateName", TEMPLATE),
             ("LaunchTemplateData.ImageId", "ami-0123456789abcdef0"),
             ("LaunchTemplateData.InstanceType", "c7i.large"),
-            ("LaunchTemplateData.IamInstanceProfile.Name", "lightsout-agent"),
+            ("LaunchTemplateData.IamInstanceProfile.Name", ROLE),
             ("LaunchTemplateData.InstanceInitiatedShutdownBehavior", "terminate"),
             ("LaunchTemplateData.MetadataOptions.HttpTokens", "required"),
             ("LaunchTemplateData.MetadataOptions.HttpPutResponseHopLimit", "1"),
@@ -53,6 +66,11 @@ pub(super) async fn create(url: &str, min: u32, max: u32, launch_hook: bool) -> 
         ],
     )
     .await?;
+    let role = [("RoleName", ROLE)];
+    call(IAM, "CreateRole", &[role[0], ("AssumeRolePolicyDocument", TRUST)]).await?;
+    call(IAM, "PutRolePolicy", &[role[0], ("PolicyName", "lightsout"), ("PolicyDocument", &rights()?)]).await?;
+    call(IAM, "CreateInstanceProfile", &[("InstanceProfileName", ROLE)]).await?;
+    call(IAM, "AddRoleToInstanceProfile", &[("InstanceProfileName", ROLE), role[0]]).await?;
     let (min, max) = (min.to_string(), max.to_string());
     call(
         AUTO_SCALING,
@@ -94,4 +112,15 @@ pub(super) async fn create(url: &str, min: u32, max: u32, launch_hook: bool) -> 
     }
     let processes = [("AutoScalingGroupName", GROUP), ("ScalingProcesses.member.1", "AZRebalance")];
     call(AUTO_SCALING, "SuspendProcesses", &processes).await
+}
+
+/// The least policy for the group's agents, as `lightsout iam` makes it, with all of the fleet's parameters.
+fn rights() -> Result<String> {
+    let account = Account { id: Some(CloudOptions::default().account), region: Some(REGION.to_owned()) };
+    let mut policy = policy(&of_any_agent(&Group::parse(GROUP)?, &account)?);
+    if let Some(statements) = policy["Statement"].as_array_mut() {
+        let parameters = format!("arn:aws:ssm:{REGION}:{}:{PARAMETERS}", CloudOptions::default().account);
+        statements.push(json!({ "Effect": "Allow", "Action": "ssm:GetParameter", "Resource": parameters }));
+    }
+    Ok(policy.to_string())
 }

@@ -171,6 +171,7 @@ const CODES: &[(&str, AwsErrorKind)] = &[
     ("IncorrectInstanceState", AwsErrorKind::WrongState),
     ("InvalidInstanceID.NotFound", AwsErrorKind::NotFound),
     ("NoSuchBucket", AwsErrorKind::NotFound),
+    ("NoSuchEntity", AwsErrorKind::NotFound),
     ("ParameterNotFound", AwsErrorKind::NotFound),
     ("ParameterVersionNotFound", AwsErrorKind::NotFound),
     ("ResourceNotFoundException", AwsErrorKind::NotFound),

@@ -15,6 +15,8 @@ use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, REASON_TAG};
 use crate::{CloudFuture, HookNames, Host, Identity};
+pub(super) use look::look_at_group;
+
 use calls::{Calls, ENDING, Hook, LAUNCH, SelfView};
 
 /// How long a launch waits where its hook's time-out is not known: the shortest that there is (EC2 Auto Scaling API reference,

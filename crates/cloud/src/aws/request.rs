@@ -75,14 +75,20 @@ impl Call {
         }
         let response = clients.send(request).await.map_err(unreachable)?;
         let status = response.status();
+        // Services that speak REST name the error here alone (AWS REST JSON protocol, "Operation error serialization").
+        let kind = response.headers().get("x-amzn-errortype").and_then(|value| value.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(':').next()).map(str::to_owned);
         let body = clients.body(response, None).await.map_err(unreachable)?;
-        if status.is_success() { Ok(body) } else { Err(self.refused(status.as_u16(), &body)) }
+        if status.is_success() { Ok(body) } else { Err(self.refused(status.as_u16(), kind.as_deref(), &body)) }
     }
 
     /// The service's address: as the environment says, as the SDKs do, or the usual one.
     pub(super) fn url(&self, endpoint: Option<&str>, region: &str) -> String {
         let own = match self.service {
             "s3" => "AWS_ENDPOINT_URL_S3",
+            "iam" => "AWS_ENDPOINT_URL_IAM",
+            "lambda" => "AWS_ENDPOINT_URL_LAMBDA",
+            "scheduler" => "AWS_ENDPOINT_URL_SCHEDULER",
             _ => "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
         };
         let endpoint = env::var(own).ok().filter(|url| !url.is_empty()).or_else(|| endpoint.map(str::to_owned));
@@ -97,6 +103,7 @@ impl Call {
                 format!("https://{}.{region}.{domain}/{bucket}{}", self.service, self.path)
             }
             (None, Some(bucket)) => format!("https://{bucket}.{}.{region}.{domain}{}", self.service, self.path),
+            (None, None) if self.service == "iam" => format!("https://{}{}", global(region).0, self.path),
             (None, None) => format!("https://{}.{region}.{domain}{}", self.service, self.path),
         }
     }
@@ -112,7 +119,7 @@ impl Call {
         }
         let params = v4::SigningParams::builder()
             .identity(identity)
-            .region(region)
+            .region(if self.service == "iam" { global(region).1 } else { region })
             .name(self.service)
             .time(SystemTime::now())
             .settings(settings)
@@ -132,7 +139,7 @@ impl Call {
     }
 
     /// A refusal in JSON, as CloudWatch Logs sends it, or in XML, as S3 does.
-    fn refused(&self, status: u16, body: &[u8]) -> AwsError {
+    fn refused(&self, status: u16, kind: Option<&str>, body: &[u8]) -> AwsError {
         let text = String::from_utf8_lossy(body);
         let said: Option<Value> = serde_json::from_str(&text).ok();
         let word = |keys: [&str; 2]| {
@@ -140,7 +147,7 @@ impl Call {
             keys.iter().find_map(|key| said.get(*key)?.as_str().map(str::to_owned))
         };
         let code = word(["__type", "code"]).map(|kind| kind.rsplit('#').next().unwrap_or_default().to_owned());
-        let code = code.or_else(|| element(&text, "Code"));
+        let code = code.or_else(|| kind.map(str::to_owned)).or_else(|| element(&text, "Code"));
         let message = word(["message", "Message"]).or_else(|| element(&text, "Message")).unwrap_or_default();
         let Some(code) = code else {
             let kind = if status >= 500 { AwsErrorKind::Timeout } else { AwsErrorKind::Other };
@@ -151,9 +158,28 @@ impl Call {
 }
 
 /// The text of the first element of this name.
-fn element(xml: &str, name: &str) -> Option<String> {
+pub(super) fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     Some(rest.split_once('<')?.0.to_owned())
+}
+
+/// The texts of all elements of this name, in their order, whatever they are in.
+#[cfg(feature = "host")]
+pub(super) fn elements(xml: &str, name: &str) -> Vec<String> {
+    let begin = format!("<{name}>");
+    let parts = xml.split(begin.as_str()).skip(1);
+    parts.filter_map(|part| Some(part.split_once('<')?.0.to_owned())).collect()
+}
+
+/// Where IAM is, which has no regions, and the region in signatures for it (AWS General Reference, "IAM endpoints and quotas").
+fn global(region: &str) -> (&'static str, &'static str) {
+    if region.starts_with("cn-") {
+        ("iam.cn-north-1.amazonaws.com.cn", "cn-north-1")
+    } else if region.starts_with("us-gov-") {
+        ("iam.us-gov.amazonaws.com", "us-gov-west-1")
+    } else {
+        ("iam.amazonaws.com", "us-east-1")
+    }
 }
 
 /// An object's name in a path: what a path may not hold is percent-encoded, slashes are not (S3 API reference, "Signature Version 4").

@@ -57,7 +57,7 @@ impl From<AwsError> for Failure {
             | AwsErrorKind::Credentials
             | AwsErrorKind::Other => false,
         };
-        Self { why: error.to_string(), transient }
+        Self { why: error.to_string(), transient, denied: error.kind == AwsErrorKind::Denied }
     }
 }
 

@@ -90,7 +90,7 @@ impl From<CloudError> for Failure {
             | CloudErrorKind::Denied
             | CloudErrorKind::Other => false,
         };
-        Self { why: error.to_string(), transient }
+        Self { why: error.to_string(), transient, denied: error.kind == CloudErrorKind::Denied }
     }
 }
 

@@ -5,6 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::Deserialize;
 
+use super::Place;
+pub use super::{
+    account::{FunctionFacts, RoleFacts, Schedule},
+    desk::{Subnet, TemplateFacts, secrets_in},
+};
 use crate::{cloud::Membership, platform::RunnerVersion, record::FailedLaunch, settings::AgentSettings};
 
 /// Something that was looked for, or why it cannot be told, for an operator.
@@ -13,8 +18,8 @@ pub type Fact<T> = Result<T, String>;
 /// Everything that was found. What is `None`, or an empty list, was not there to be looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Whether this is a machine image while it is built: nothing runs, and the rest comes when it boots.
-    pub in_image: bool,
+    /// From where it was looked at.
+    pub place: Place,
     /// What this instance and its group are called.
     pub names: Names,
     /// The settings.
@@ -29,6 +34,17 @@ pub struct Facts {
     pub cloud: Option<CloudFacts>,
     /// What the CI platform says.
     pub platform: PlatformFacts,
+    /// The roles that do the work, and whether they may.
+    pub roles: Vec<RoleFacts>,
+    /// The function that is the scaler; `Ok(None)`: there is none of the name.
+    pub function: Option<Fact<Option<FunctionFacts>>>,
+}
+
+impl Facts {
+    /// Whether this is a machine image while it is built.
+    pub fn in_image(&self) -> bool {
+        self.place == Place::Image
+    }
 }
 
 /// The names that remedies hold.
@@ -274,8 +290,12 @@ pub struct CloudFacts {
     pub membership: Option<Fact<Membership>>,
     /// The name of its group.
     pub group_name: Option<String>,
-    /// Its group.
+    /// Its group; at a desk `None` where there is none of the name.
     pub group: Option<Fact<GroupFacts>>,
+    /// What the launch template says; `None` where it could not be read, which [`Self::next_image`] tells.
+    pub template: Option<TemplateFacts>,
+    /// The networks in which they start.
+    pub subnets: Option<Fact<Vec<Subnet>>>,
     /// What holds endings off.
     pub holds: Option<Fact<Vec<HoldFacts>>>,
     /// What holds launches off.
@@ -312,6 +332,10 @@ pub struct MetadataFacts {
 /// A group, as far as its agents depend on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupFacts {
+    /// What the cloud calls it in policies; empty where it has no such name.
+    pub address: String,
+    /// How many instances it has.
+    pub members: u32,
     /// The fewest instances that it keeps.
     pub min: u32,
     /// The most instances that it may have.
@@ -365,6 +389,8 @@ pub struct NextImage {
     pub id: String,
     /// Whether it can be used.
     pub usable: bool,
+    /// When it was made, where that is told.
+    pub created: Option<Timestamp>,
     /// Since when it is not to be used any more, or from when on.
     pub deprecated: Option<Timestamp>,
     /// The time at which it was read.
@@ -377,18 +403,18 @@ pub struct PlatformFacts {
     /// Its address, and whether anything answers there.
     pub reachable: Option<Fact<String>>,
     /// Each secret that the settings name: where it is, and whether it can be fetched.
-    pub secrets: Vec<(String, Result<(), String>)>,
+    pub secrets: Vec<(String, Result<(), Refusal>)>,
     /// What it answers to a harmless question with those secrets; an error is its refusal.
     pub token: Option<Result<String, Refusal>>,
     /// By how much this machine's clock is ahead of the platform's.
     pub clock_ahead: Option<Fact<SignedDuration>>,
 }
 
-/// Why a harmless question has no good answer.
+/// Why a harmless question has no good answer, or a secret cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// In the codec's words, with the remedy.
     pub why: String,
-    /// Whether the same question may succeed later without anyone changing anything.
+    /// Whether that says nothing of the thing itself: it may succeed later, or elsewhere, without anyone changing it.
     pub transient: bool,
 }

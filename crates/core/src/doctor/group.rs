@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{agent::policy::Protection, duration::format_duration, record::LaunchTrouble};
 
 use super::{
-    Facts, Judgement, Row, Scope, Verdict,
+    Facts, Judgement, Place, Row, Scope, Verdict,
     facts::{GroupFacts, HoldFacts, RefreshFacts},
     of,
 };
@@ -25,7 +25,7 @@ const USE_OF_KEY: &str = "in the policy of the key with which new volumes are en
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "group.size",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the group can grow, and can shrink to nothing",
         remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} --min-size 0 --max-size N",
         judge: |facts| {
@@ -41,26 +41,28 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.protection",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "new instances are protected from scale-in from their birth, unless `agent.protection` says when they are busy only",
         remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} \
                  --new-instances-protected-from-scale-in",
         judge: |facts| {
-            let while_busy = |facts: &Facts| {
-                facts.settings.settings.as_ref().is_some_and(|found| found.policy.protection == Protection::WhileBusy)
-            };
-            group(facts, |group| match (group.protects_new, while_busy(facts)) {
+            const RISK: &str =
+                "they are not: whoever lowers the desired capacity may end an instance while a job runs on it";
+            let settings = facts.settings.settings.as_ref();
+            let while_busy = settings.map(|found| found.policy.protection == Protection::WhileBusy);
+            group(facts, |group| match (group.protects_new, while_busy) {
                 (true, _) => Judgement::ok("they are"),
-                (false, true) => Judgement::ok("they are not, as agent.protection has it"),
-                (false, false) => Judgement::wrong(
-                    "they are not: whoever lowers the desired capacity may end an instance while a job runs on it",
-                ),
+                (false, Some(true)) => Judgement::ok("they are not, as agent.protection has it"),
+                (false, None) if facts.place == Place::Desk => {
+                    Judgement::warning(format!("{RISK}, unless agent.protection is \"while-busy\" there"))
+                }
+                (false, Some(false) | None) => Judgement::wrong(RISK),
             })
         },
     },
     Row {
         id: "group.units",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the group counts instances, without weights",
         remedy: "take WeightedCapacity and DesiredCapacityType out of the group's mixed instances policy",
         judge: |facts| {
@@ -72,7 +74,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.zones",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the group ends no instance to spread the others over zones (process AZRebalance suspended)",
         remedy: "aws autoscaling suspend-processes --region {region} --auto-scaling-group-name {group} --scaling-processes AZRebalance",
         judge: |facts| {
@@ -87,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.processes",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "nothing of the group that scaler and agents need is suspended",
         remedy: "aws autoscaling resume-processes --region {region} --auto-scaling-group-name {group} --scaling-processes NAMES",
         judge: |facts| {
@@ -103,7 +105,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.capacity-rebalancing",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the group replaces nothing because an interruption is likely: the agent leaves by itself",
         remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} --no-capacity-rebalance",
         judge: |facts| {
@@ -120,7 +122,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.max-lifetime",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the group ends no instance for its age: `agent.max_age` does that between jobs",
         remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} --max-instance-lifetime 0",
         judge: |facts| {
@@ -132,7 +134,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.health-check",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "nothing but the machine's own state counts as its health (health check type EC2)",
         remedy: "aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} --health-check-type EC2",
         judge: |facts| {
@@ -146,7 +148,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.warm-pool",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "a warm pool takes no instance back that has served",
         remedy: "aws autoscaling put-warm-pool --region {region} --auto-scaling-group-name {group} --instance-reuse-policy ReuseOnScaleIn=false",
         judge: |facts| {
@@ -159,7 +161,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.other-scalers",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "nothing else changes the group's capacity by itself: no scaling policy, no scheduled action",
         remedy: "aws autoscaling delete-policy or delete-scheduled-action --region {region} --auto-scaling-group-name {group}, for each that is named",
         judge: |facts| {
@@ -170,7 +172,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.refresh",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "a running instance refresh replaces protected instances (`ScaleInProtectedInstances`: `Refresh`), which finish their jobs behind \
                   the termination hook",
         remedy: "aws autoscaling cancel-instance-refresh --region {region} --auto-scaling-group-name {group}, then start-instance-refresh with \
@@ -203,7 +205,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "hook",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "a termination hook holds off whatever ends an instance from outside; `agent.hook` names one that is there",
         remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name lightsout-drain \
                  --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 600 --default-result CONTINUE; or correct `agent.hook`",
@@ -218,7 +220,7 @@ pub(super) const ROWS: &[Row] = &[
                     Some(chosen) if holds.iter().all(|hold| hold.name != chosen) => {
                         Judgement::wrong(format!("agent.hook is {chosen}, and the group has {names}"))
                     }
-                    None if holds.len() > 1 => Judgement::warning(format!(
+                    None if facts.settings.settings.is_some() && holds.len() > 1 => Judgement::warning(format!(
                         "there are several ({names}), and agent.hook does not say which is the agent's to answer"
                     )),
                     Some(_) | None => Judgement::ok(names),
@@ -228,7 +230,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "hook.time-out",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "each termination hook waits for 600 s or longer: it can be extended to 100 times that, 48 h at most, and a longer job is cut",
         remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME --heartbeat-timeout 600",
         judge: |facts| {
@@ -237,7 +239,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "hook.result",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "no termination hook that runs out ends the wait of the others (default result CONTINUE)",
         remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME \
                  --default-result CONTINUE",
@@ -251,12 +253,13 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "launch-hook",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "each launch hook is answered: it is the one that `agent.launch_hook` names, which is there",
         remedy: "name the hook in `agent.launch_hook`; one that somebody else answers may stay; else aws autoscaling delete-lifecycle-hook --region \
                  {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME",
         judge: |facts| {
-            let chosen = facts.settings.settings.as_ref().and_then(|settings| settings.launch_hook.as_deref());
+            let settings = facts.settings.settings.as_ref();
+            let chosen = settings.and_then(|settings| settings.launch_hook.as_deref());
             of(facts.cloud.as_ref()?.launch_holds.as_ref(), |holds| {
                 let named = |wanted: bool| {
                     let found =
@@ -269,6 +272,8 @@ pub(super) const ROWS: &[Row] = &[
                         let there = if others.is_empty() { "none for launches" } else { &others };
                         Judgement::wrong(format!("agent.launch_hook is {chosen}, and the group has {there}"))
                     }
+                    // Whether an agent answers them, its settings say, which are not here.
+                    None if settings.is_none() && facts.place == Place::Desk && !others.is_empty() => None,
                     _ if !others.is_empty() => Judgement::warning(format!(
                         "no agent answers {others}: unless somebody else does, each launch waits for the whole time-out"
                     )),
@@ -280,7 +285,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "launch-hook.time-out",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the launch hook waits for 60 s or longer, since nobody extends it before the machine is up, and can be extended for as long as a \
                   boot may take (`agent.before_register_timeout` and `agent.boot_deadline`)",
         remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME --heartbeat-timeout 300",
@@ -300,7 +305,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "launch-hook.result",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "an instance whose agent never answers the launch hook is replaced, and not let into service (default result ABANDON)",
         remedy: "aws autoscaling put-lifecycle-hook --region {region} --auto-scaling-group-name {group} --lifecycle-hook-name NAME \
                  --default-result ABANDON",
@@ -315,7 +320,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "group.launches",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the group's last launch succeeded",
         remedy: "see what the cloud says: correct the launch template and the group's subnets, have the quota raised, or allow more types",
         judge: |facts| {
@@ -339,7 +344,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "template.image",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the image that new instances start from is there, may be used, and is not deprecated",
         remedy: "build an image, name it in a new version of the launch template, and have the group use that version",
         judge: |facts| {
@@ -362,7 +367,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "template.types",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "each zone of the group has each of its instance types",
         remedy: "take the zone's subnet out of the group, or the type out of its policy: launches there fail, some of the time",
         judge: |facts| {
@@ -378,7 +383,11 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 fn group(facts: &Facts, judge: impl FnOnce(&GroupFacts) -> Option<Judgement>) -> Option<Judgement> {
-    of(facts.cloud.as_ref()?.group.as_ref(), judge)
+    match facts.cloud.as_ref()?.group.as_ref()? {
+        // The row `group` says so, once.
+        Err(_) if facts.place == Place::Desk => None,
+        group => of(Some(group), judge),
+    }
 }
 
 /// How long a hook waits.

@@ -19,7 +19,7 @@ pub(super) const ROWS: &[Row] = &[
                 Judgement::ok(format!("built {built} for {platform}{runner}"))
             }
             Some(Err(why)) => Judgement::wrong(why.clone()),
-            None if facts.in_image => Judgement::wrong("there is no /usr/share/lightsout/image.json"),
+            None if facts.in_image() => Judgement::wrong("there is no /usr/share/lightsout/image.json"),
             // Not every instance is of an image of ours.
             None => None,
         },

@@ -23,14 +23,16 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "platform.secret",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "each secret that the settings name can be fetched",
-        remedy: "put it there, or allow the instance's role to read it (and `kms:Decrypt` where its key is your own)",
+        remedy: "put it there, or allow the role that is to read it (and `kms:Decrypt` where its key is your own)",
         judge: |facts| {
             let secrets = &facts.platform.secrets;
-            let failed: Vec<_> = secrets.iter().filter_map(|(_, fetched)| fetched.as_ref().err().cloned()).collect();
+            let failed: Vec<_> = secrets.iter().filter_map(|(_, fetched)| fetched.as_ref().err()).collect();
             if !failed.is_empty() {
-                return Judgement::wrong(failed.join("\n"));
+                let why = failed.iter().map(|refusal| refusal.why.as_str()).collect::<Vec<_>>().join("\n");
+                let all_elsewhere = failed.iter().all(|refusal| refusal.transient);
+                return if all_elsewhere { Judgement::unknown(why) } else { Judgement::wrong(why) };
             }
             let named: Vec<_> = secrets.iter().map(|(place, _)| place.as_str()).collect();
             (!named.is_empty()).then(|| Judgement::new(super::Verdict::Ok, format!("from {}", named.join(", "))))
@@ -38,8 +40,8 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "platform.token",
-        scope: Scope::Instance,
-        meaning: "the platform takes the secret, and lets it do what the agent does; asked without changing anything",
+        scope: Scope::Group,
+        meaning: "the platform takes the secret, and lets it do what the agent does, or at a desk what the scaler does; asked without changing anything",
         remedy: "put a valid secret with the rights that are named where the settings point to",
         judge: |facts| match facts.platform.token.as_ref()? {
             Ok(seen) => Judgement::ok(seen.clone()),

@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Row] = &[
         judge: |facts| {
             let settings = &facts.settings;
             let (wrong, missing) = (&settings.problems, &settings.missing);
-            if !wrong.is_empty() || (!facts.in_image && !missing.is_empty()) {
+            if !wrong.is_empty() || (!facts.in_image() && !missing.is_empty()) {
                 return Judgement::wrong(wrong.iter().chain(missing).cloned().collect::<Vec<_>>().join("\n"));
             }
             if missing.is_empty() {

@@ -129,7 +129,24 @@ type Targets = BTreeMap<Bound, Vec<Pattern>>;
 /// # Errors
 /// When the account or a region is not known, or a group is none of its own.
 pub fn of_scaler(settings: &ScalerSettings, account: &Account, extras: &Extras) -> Result<Vec<Need>, NeedError> {
-    let mut targets = Targets::from([(Bound::Everything, vec![Pattern::everything()])]);
+    of_pools(Caller::Scaler, settings, account, extras)
+}
+
+/// What a person needs who looks at the pools of these settings with `lightsout doctor`.
+///
+/// # Errors
+/// As for [`of_scaler`].
+pub fn of_desk(settings: &ScalerSettings, account: &Account, extras: &Extras) -> Result<Vec<Need>, NeedError> {
+    of_pools(Caller::Desk, settings, account, extras)
+}
+
+fn of_pools(
+    caller: Caller,
+    settings: &ScalerSettings,
+    account: &Account,
+    extras: &Extras,
+) -> Result<Vec<Need>, NeedError> {
+    let mut targets = anything();
     let mut regions = BTreeSet::new();
     let mut named: BTreeSet<&str> = BTreeSet::new();
     // What Azure's identities may do, its roles say.
@@ -156,7 +173,28 @@ pub fn of_scaler(settings: &ScalerSettings, account: &Account, extras: &Extras) 
     }
     regions.extend(account.region.clone());
     add_common(&mut targets, account, extras, extras.log_group.as_deref())?;
-    Ok(needs(&[Caller::Scaler], &targets, &regions, &BTreeSet::new()))
+    Ok(needs(&[caller], &targets, &regions, &BTreeSet::new()))
+}
+
+/// What every agent of this group needs, whatever else its settings say.
+///
+/// # Errors
+/// When the account or the region is not known.
+pub fn of_any_agent(group: &Group, account: &Account) -> Result<Vec<Need>, NeedError> {
+    let (targets, own) = own_targets(group, account)?;
+    Ok(needs(&[Caller::Agent], &targets, &own.region.into_iter().collect(), &BTreeSet::new()))
+}
+
+/// What narrows to nothing, and what is the caller's to name.
+fn anything() -> Targets {
+    Targets::from([Bound::Everything, Bound::Roles].map(|bound| (bound, vec![Pattern::everything()])))
+}
+
+fn own_targets(group: &Group, account: &Account) -> Result<(Targets, Account), NeedError> {
+    let (mut targets, own) = (anything(), account.of(None, group));
+    add(&mut targets, Bound::Group, own.group(group)?);
+    add(&mut targets, Bound::Itself, own.arn("ec2", "instance/", "the group")?.then_any());
+    Ok((targets, own))
 }
 
 /// What an agent with these settings needs.
@@ -164,11 +202,8 @@ pub fn of_scaler(settings: &ScalerSettings, account: &Account, extras: &Extras) 
 /// # Errors
 /// When the account, the region or the group is not known.
 pub fn of_agent(settings: &AgentSettings, account: &Account, extras: &Extras) -> Result<Vec<Need>, NeedError> {
-    let mut targets = Targets::from([(Bound::Everything, vec![Pattern::everything()])]);
     let [group] = &extras.groups[..] else { return Err(NeedError::OneGroup) };
-    let own = account.of(None, group);
-    add(&mut targets, Bound::Group, own.group(group)?);
-    add(&mut targets, Bound::Itself, own.arn("ec2", "instance/", "the group")?.then_any());
+    let (mut targets, own) = own_targets(group, account)?;
     add_secrets(&mut targets, &own, settings.platform.secrets())?;
     if let Some(ObjectStore { bucket, prefix }) = &settings.records.object_store {
         let place = format!("arn:{}:s3:::{bucket}/{prefix}", own.partition());
@@ -312,6 +347,7 @@ fn conditions(on: Bound, regions: &BTreeSet<String>, groups: &BTreeSet<String>) 
         | Bound::Secret
         | Bound::LogGroup
         | Bound::Departures
+        | Bound::Roles
         | Bound::SettingsObject
         | Bound::Document => Vec::new(),
     }

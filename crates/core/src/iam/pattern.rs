@@ -49,6 +49,15 @@ impl Pattern {
         Self(tokens)
     }
 
+    /// A resource that fits, and whether it is the only one: a simulation asks about one.
+    pub fn sample(&self) -> (String, bool) {
+        let letter = |token: &Token| match token {
+            Token::Literal(c) => *c,
+            Token::One | Token::UnknownOne | Token::Any | Token::Unknown => 'x',
+        };
+        (self.0.iter().map(letter).collect(), self.0.iter().all(|token| matches!(token, Token::Literal(_))))
+    }
+
     pub(super) fn then(mut self, text: &str) -> Self {
         self.0.extend(text.chars().map(Token::Literal));
         self

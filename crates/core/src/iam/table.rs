@@ -15,6 +15,8 @@ pub enum Caller {
     Operator,
     /// A person who reads records, with credentials of their own.
     Person,
+    /// `lightsout doctor`, with the credentials of whoever sits at the desk.
+    Desk,
 }
 
 impl Caller {
@@ -26,6 +28,7 @@ impl Caller {
             Self::Scaler => "scaler",
             Self::Operator => "you, for `ps`, `drain`, `hold` and `logs` of a group only",
             Self::Person => "you, for `explain` and `logs` with `--log-group` only",
+            Self::Desk => "you, for `lightsout doctor` only",
         }
     }
 }
@@ -57,6 +60,8 @@ pub enum Bound {
     Order,
     /// To the document of Systems Manager that runs a script.
     Document,
+    /// To the roles of instances and scaler, their policies, and the function with its schedules.
+    Roles,
 }
 
 impl Bound {
@@ -75,6 +80,7 @@ impl Bound {
             Self::Members => "members of the groups: condition `aws:ResourceTag/aws:autoscaling:groupName`",
             Self::Order => "the same, and the tag `lightsout:order` alone: condition `aws:TagKeys`",
             Self::Document => "the document `AWS-RunShellScript`",
+            Self::Roles => "`*`, or the roles, profiles, policies, function and schedules of your pools",
         }
     }
 
@@ -93,6 +99,7 @@ impl Bound {
             Self::Members => "Members",
             Self::Order => "Orders",
             Self::Document => "Document",
+            Self::Roles => "Roles",
         }
     }
 }
@@ -117,10 +124,10 @@ const fn right(caller: Caller, on: Bound, action: &'static str, why: &'static st
 /// All of them.
 pub const RIGHTS: &[Right] = {
     use Bound::{
-        Departures, Document, Everything, Group, Itself, Key, LogGroup, Members, Order, Parameter, Secret,
+        Departures, Document, Everything, Group, Itself, Key, LogGroup, Members, Order, Parameter, Roles, Secret,
         SettingsObject,
     };
-    use Caller::{Agent, Doctor, Operator, Person, Scaler};
+    use Caller::{Agent, Desk, Doctor, Operator, Person, Scaler};
     &[
         right(
             Agent,
@@ -221,6 +228,35 @@ pub const RIGHTS: &[Right] = {
         right(Operator, Order, "ec2:CreateTags", "orders by the tag, where commands are not to be had"),
         right(Operator, Order, "ec2:DeleteTags", "takes such an order back"),
         right(Person, LogGroup, "logs:FilterLogEvents", "reads the records of an agent or a scaler"),
+        right(Desk, Everything, "autoscaling:DescribeAutoScalingGroups", "the group, as all its agents depend on it"),
+        right(Desk, Everything, "autoscaling:DescribeLifecycleHooks", "what holds endings and launches off"),
+        right(Desk, Everything, "autoscaling:DescribePolicies", "does a policy change the capacity?"),
+        right(Desk, Everything, "autoscaling:DescribeScheduledActions", "does a schedule change the capacity?"),
+        right(
+            Desk,
+            Everything,
+            "autoscaling:DescribeInstanceRefreshes",
+            "does a refresh wait for protected instances?",
+        ),
+        right(Desk, Everything, "autoscaling:DescribeScalingActivities", "did the last launch succeed?"),
+        right(Desk, Everything, "ec2:DescribeLaunchTemplateVersions", "what new instances start from"),
+        right(Desk, Everything, "ec2:DescribeImages", "is the image there, and how old is it?"),
+        right(Desk, Everything, "ec2:DescribeInstanceTypeOfferings", "does each zone have each type?"),
+        right(Desk, Everything, "ec2:DescribeSubnets", "are there addresses left?"),
+        right(Desk, Roles, "iam:GetInstanceProfile", "which role new instances get"),
+        right(Desk, Roles, "iam:SimulatePrincipalPolicy", "has the role the rights that it needs?"),
+        right(Desk, Roles, "iam:ListRolePolicies", "the same by the policies, where a simulation is not allowed"),
+        right(Desk, Roles, "iam:GetRolePolicy", "the same"),
+        right(Desk, Roles, "iam:ListAttachedRolePolicies", "the same"),
+        right(Desk, Roles, "iam:GetPolicy", "the same"),
+        right(Desk, Roles, "iam:GetPolicyVersion", "the same"),
+        right(Desk, Roles, "lambda:GetFunctionConfiguration", "`--function`: its state, time-out and role"),
+        right(Desk, Roles, "scheduler:ListSchedules", "`--function`: what invokes it"),
+        right(Desk, Roles, "scheduler:GetSchedule", "`--function`: how often"),
+        right(Desk, LogGroup, "logs:FilterLogEvents", "`--function`: what failed in the last hour"),
+        right(Desk, Parameter, "ssm:GetParameter", "is the pool's secret there, and does the platform take it?"),
+        right(Desk, Secret, "secretsmanager:GetSecretValue", "the same"),
+        right(Desk, Key, "kms:Decrypt", "secrets with a key of your own"),
     ]
 };
 

@@ -52,6 +52,7 @@ const NAME: &str = "buildkite";
 /// Buildkite.
 pub static KIND: Kind = Kind {
     name: NAME,
+    tokens: &["bkua_", "bkct_", "bkaj_"],
     title: "Buildkite",
     keys: settings::KEYS,
     variables: variables::VARIABLES,

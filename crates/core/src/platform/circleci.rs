@@ -48,6 +48,7 @@ const NAME: &str = "circleci";
 /// CircleCI.
 pub static KIND: Kind = Kind {
     name: NAME,
+    tokens: &["CCIPAT_", "CCIPRJ_"],
     title: "CircleCI",
     keys: settings::KEYS,
     variables: variables::VARIABLES,

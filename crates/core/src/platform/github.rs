@@ -96,6 +96,7 @@ const NAME: &str = "github";
 /// GitHub Actions.
 pub static KIND: Kind = Kind {
     name: NAME,
+    tokens: &["ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_"],
     title: "GitHub Actions",
     keys: settings::KEYS,
     variables: &[],

@@ -47,6 +47,7 @@ const NAME: &str = "spacelift";
 /// Spacelift.
 pub static KIND: Kind = Kind {
     name: NAME,
+    tokens: &[],
     title: "Spacelift",
     keys: settings::KEYS,
     variables: variables::VARIABLES,

@@ -57,6 +57,7 @@ const NAME: &str = "stackguardian";
 /// StackGuardian.
 pub static KIND: Kind = Kind {
     name: NAME,
+    tokens: &["sgu_", "sgo_"],
     title: "StackGuardian",
     keys: settings::KEYS,
     variables: variables::VARIABLES,

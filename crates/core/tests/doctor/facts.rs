@@ -6,13 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use lightsout_core::{
     cloud::Membership,
     doctor::{
-        Facts, Verdict,
+        Facts, Place, Verdict,
         facts::{
-            AgentAnswer, Baked, BakedRunner, CloudFacts, Disk, EngineSettings, GroupFacts, GuardFacts, HoldFacts,
-            Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, RefreshFacts, Refusal, RunsAs,
-            SettingsFacts, Software, Unit, WaysOut,
+            AgentAnswer, Baked, BakedRunner, CloudFacts, Disk, EngineSettings, FunctionFacts, GroupFacts, GuardFacts,
+            HoldFacts, Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, RefreshFacts, Refusal,
+            RoleFacts, RunsAs, Schedule, SettingsFacts, Software, Subnet, TemplateFacts, Unit, WaysOut,
         },
     },
+    iam::{self, Difference},
     platform::RunnerVersion,
     record::{FailedLaunch, LaunchTrouble},
     settings::{AgentSettings, Fragment},
@@ -24,22 +25,30 @@ pub(crate) struct Break {
     pub(crate) id: &'static str,
     /// How.
     pub(crate) verdict: Verdict,
-    /// Whether it is one of an image.
-    pub(crate) in_image: bool,
+    /// From where it is seen.
+    pub(crate) place: Place,
     /// What happens.
     pub(crate) change: fn(&mut Facts),
 }
 
 const fn wrong(id: &'static str, change: fn(&mut Facts)) -> Break {
-    Break { id, verdict: Verdict::Wrong, in_image: false, change }
+    Break { id, verdict: Verdict::Wrong, place: Place::Instance, change }
 }
 
 const fn warning(id: &'static str, change: fn(&mut Facts)) -> Break {
-    Break { id, verdict: Verdict::Warning, in_image: false, change }
+    Break { id, verdict: Verdict::Warning, place: Place::Instance, change }
 }
 
 const fn in_image(id: &'static str, change: fn(&mut Facts)) -> Break {
-    Break { id, verdict: Verdict::Wrong, in_image: true, change }
+    Break { id, verdict: Verdict::Wrong, place: Place::Image, change }
+}
+
+const fn wrong_at_desk(id: &'static str, change: fn(&mut Facts)) -> Break {
+    Break { id, verdict: Verdict::Wrong, place: Place::Desk, change }
+}
+
+const fn warning_at_desk(id: &'static str, change: fn(&mut Facts)) -> Break {
+    Break { id, verdict: Verdict::Warning, place: Place::Desk, change }
 }
 
 pub(crate) const BREAKS: &[Break] = &[
@@ -50,7 +59,7 @@ pub(crate) const BREAKS: &[Break] = &[
     Break {
         id: "settings",
         verdict: Verdict::Warning,
-        in_image: true,
+        place: Place::Image,
         change: |facts| facts.settings.missing = vec!["platform.gitlab.token is missing".into()],
     },
     warning("settings.doubts", |facts| facts.settings.doubts = vec!["agent.idle_timeout is short".into()]),
@@ -113,7 +122,7 @@ pub(crate) const BREAKS: &[Break] = &[
     Break {
         id: "rights",
         verdict: Verdict::Unknown,
-        in_image: false,
+        place: Place::Instance,
         change: |facts| {
             cloud(facts).rights[0].1 = Ok(false);
             // Seconds after the start: the default boot_deadline is 10 min.
@@ -159,9 +168,16 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("template.image", |facts| image(facts).deprecated = Some(image(facts).now)),
     warning("template.types", |facts| cloud(facts).not_offered = Some(Ok(vec!["c7i.large in eu-north-1a".into()]))),
     wrong("platform.reachable", |facts| facts.platform.reachable = Some(Err("no answer".into()))),
-    wrong("platform.secret", |facts| facts.platform.secrets[0].1 = Err("no secret".into())),
+    wrong("platform.secret", |facts| {
+        facts.platform.secrets[0].1 = Err(Refusal { why: "no secret".into(), transient: false });
+    }),
     wrong("platform.token", |facts| refused(facts, false)),
-    Break { id: "platform.token", verdict: Verdict::Unknown, in_image: false, change: |facts| refused(facts, true) },
+    Break {
+        id: "platform.token",
+        verdict: Verdict::Unknown,
+        place: Place::Instance,
+        change: |facts| refused(facts, true),
+    },
     warning("clock.platform", |facts| facts.platform.clock_ahead = Some(Ok(SignedDuration::from_secs(31)))),
     wrong("clock.platform", |facts| facts.platform.clock_ahead = Some(Ok(SignedDuration::from_secs(-61)))),
     in_image("image.says", |facts| facts.software.baked = Some(Err("it cannot be understood".into()))),
@@ -172,8 +188,80 @@ pub(crate) const BREAKS: &[Break] = &[
     in_image("image.agent-state", |facts| left(facts).agent = vec!["/var/lib/lightsout/journal.json".into()]),
     in_image("image.credentials", |facts| left(facts).credentials = vec!["/root/.aws".into()]),
     in_image("image.history", |facts| left(facts).history = vec!["/root/.bash_history".into()]),
+    warning_at_desk("group", |facts| cloud(facts).group = Some(Err("it is denied".into()))),
+    wrong_at_desk("group", |facts| facts.cloud = Some(CloudFacts::default())),
+    wrong_at_desk("group.size", |facts| group(facts).max = 0),
+    // What the agent's settings say of it is not known there.
+    warning_at_desk("group.protection", |facts| group(facts).protects_new = false),
+    wrong_at_desk("hook", |facts| holds(facts).clear()),
+    warning_at_desk("group.other-scalers", |facts| cloud(facts).other_scalers = Some(Err("it is denied".into()))),
+    wrong_at_desk("template.power-off", |facts| template(facts).power_off_ends = false),
+    wrong_at_desk("template.metadata", |facts| template(facts).tokens_required = false),
+    warning_at_desk("template.metadata", |facts| template(facts).hop_limit = Some(2)),
+    warning_at_desk("template.metadata", |facts| template(facts).hop_limit = None),
+    warning_at_desk("template.metadata", |facts| template(facts).tags_told = false),
+    wrong_at_desk("template.user-data", |facts| template(facts).secrets = Some(Ok(vec!["line 2: a token".into()]))),
+    warning_at_desk("template.user-data", |facts| template(facts).secrets = Some(Err("it is compressed".into()))),
+    warning_at_desk("template.image-age", |facts| image(facts).created = Some(days_ago(facts, 90))),
+    wrong_at_desk("group.subnets", |facts| subnets(facts)[0].free = None),
+    wrong_at_desk("group.subnets", |facts| subnets(facts).clear()),
+    wrong_at_desk("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(0))),
+    warning_at_desk("group.subnets", |facts| subnets(facts)[0].free = Some(0)),
+    warning_at_desk("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(1))),
+    wrong_at_desk("role.instance", |facts| lacking(facts, 0).missing.push(a_right())),
+    warning_at_desk("role.instance", |facts| lacking(facts, 0).conditional.push(a_right())),
+    warning_at_desk("role.instance", |facts| facts.roles[0].difference = Err("it is denied".into())),
+    wrong_at_desk("role.scaler", |facts| lacking(facts, 1).missing.push(a_right())),
+    Break {
+        id: "function",
+        verdict: Verdict::Wrong,
+        place: Place::Desk,
+        change: |facts| function(facts).inactive = Some("State is Failed".into()),
+    },
+    wrong_at_desk("function", |facts| facts.function = Some(Ok(None))),
+    warning_at_desk("function", |facts| {
+        facts.function = Some(Err("it is denied".into()));
+    }),
+    warning_at_desk("function.errors", |facts| function(facts).errors = Some(Ok(vec!["PoolsFailed: ci".into()]))),
+    warning_at_desk("function.schedule", |facts| function(facts).schedules = Some(Ok(Vec::new()))),
+    wrong_at_desk("function.schedule", |facts| schedule(facts).enabled = false),
+    warning_at_desk("function.schedule", |facts| schedule(facts).every = Some(Duration::from_secs(301))),
+    wrong_at_desk("function.time-out", |facts| function(facts).timeout = Duration::from_secs(11)),
+    warning_at_desk("function.time-out", |facts| function(facts).timeout = Duration::from_secs(120)),
+    warning_at_desk("platform.secret", |facts| {
+        facts.platform.secrets[0].1 = Err(Refusal { why: "it is a file of another machine".into(), transient: true });
+    }),
+    wrong_at_desk("platform.token", |facts| refused(facts, false)),
     in_image("image.first-boot", |facts| left(facts).first_boot = vec!["/var/lib/cloud/instance".into()]),
 ];
+
+fn template(facts: &mut Facts) -> &mut TemplateFacts {
+    cloud(facts).template.as_mut().unwrap()
+}
+
+fn subnets(facts: &mut Facts) -> &mut Vec<Subnet> {
+    cloud(facts).subnets.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn days_ago(facts: &mut Facts, days: i64) -> Timestamp {
+    image(facts).now - SignedDuration::from_hours(24 * days)
+}
+
+fn lacking(facts: &mut Facts, role: usize) -> &mut Difference {
+    facts.roles[role].difference.as_mut().unwrap()
+}
+
+fn a_right() -> iam::Finding {
+    iam::Finding { action: "ec2:CreateTags".into(), resource: "*".into(), why: "it says why it left".into() }
+}
+
+fn function(facts: &mut Facts) -> &mut FunctionFacts {
+    facts.function.as_mut().unwrap().as_mut().unwrap().as_mut().unwrap()
+}
+
+fn schedule(facts: &mut Facts) -> &mut Schedule {
+    &mut function(facts).schedules.as_mut().unwrap().as_mut().unwrap()[0]
+}
 
 fn version(facts: &mut Facts) -> &mut RunnerVersion {
     facts.software.runner_version.as_mut().unwrap().as_mut().unwrap()
@@ -241,7 +329,11 @@ fn left(facts: &mut Facts) -> &mut Leftovers {
 }
 
 /// All is well.
-pub(crate) fn good(in_image: bool) -> Facts {
+pub(crate) fn good(place: Place) -> Facts {
+    if place == Place::Desk {
+        return good_at_desk();
+    }
+    let in_image = place == Place::Image;
     let runs = |name: &str, enabled| Unit {
         name: name.into(),
         installed: true,
@@ -254,7 +346,7 @@ pub(crate) fn good(in_image: bool) -> Facts {
     let disk = Disk { path: "/".into(), free: 50 << 30, size: 100 << 30, free_files: 900_000, files: 1_000_000 };
     let answer = AgentAnswer { version: "0.1.0".into(), phase: "idle".into(), note: None };
     Facts {
-        in_image,
+        place,
         names: Names { instance: Some("i-1".into()), group: Some("ci".into()), location: Some("eu-north-1".into()) },
         settings: SettingsFacts {
             files: vec!["agent.toml".into()],
@@ -306,6 +398,63 @@ pub(crate) fn good(in_image: bool) -> Facts {
         left_in_image: in_image.then(Leftovers::default),
         cloud: (!in_image).then(good_cloud),
         platform: if in_image { PlatformFacts::default() } else { good_platform() },
+        ..Facts::default()
+    }
+}
+
+/// Nothing of an instance and of its agent's settings is known there.
+fn good_at_desk() -> Facts {
+    let role = |of_scaler: bool| RoleFacts {
+        of_scaler,
+        name: "ci".into(),
+        by: "simulation",
+        difference: Ok(Difference::default()),
+    };
+    let subnet = |id: &str| Subnet { id: id.into(), zone: "eu-north-1a".into(), free: Some(200) };
+    let function = FunctionFacts {
+        name: "ci-scaler".into(),
+        inactive: None,
+        timeout: Duration::from_secs(60),
+        deadline: Duration::from_secs(10),
+        errors: Some(Ok(Vec::new())),
+        schedules: Some(Ok(vec![Schedule {
+            name: "ci".into(),
+            when: "rate(1 minute)".into(),
+            enabled: true,
+            every: Some(Duration::from_secs(60)),
+        }])),
+    };
+    let whole = good_cloud();
+    let image = whole.next_image.unwrap().map(|image| NextImage { created: Some(image.now), ..image });
+    let cloud = CloudFacts {
+        group: whole.group,
+        holds: whole.holds,
+        launch_holds: Some(Ok(Vec::new())),
+        other_scalers: whole.other_scalers,
+        failed_launch: whole.failed_launch,
+        refresh: whole.refresh,
+        not_offered: whole.not_offered,
+        next_image: Some(image),
+        template: Some(TemplateFacts {
+            name: "ci, version 3".into(),
+            power_off_ends: true,
+            tokens_required: true,
+            hop_limit: Some(1),
+            tags_told: true,
+            secrets: Some(Ok(Vec::new())),
+            profile: Some("ci".into()),
+        }),
+        subnets: Some(Ok(vec![subnet("subnet-1"), subnet("subnet-2")])),
+        ..CloudFacts::default()
+    };
+    Facts {
+        place: Place::Desk,
+        names: Names { instance: None, group: Some("ci".into()), location: Some("eu-north-1".into()) },
+        cloud: Some(cloud),
+        platform: PlatformFacts { clock_ahead: None, reachable: None, ..good_platform() },
+        roles: vec![role(false), role(true)],
+        function: Some(Ok(Some(function))),
+        ..Facts::default()
     }
 }
 
@@ -342,8 +491,9 @@ fn good_cloud() -> CloudFacts {
         refresh: Some(Ok(None)),
         power_off_ends: Some(Ok(true)),
         rights: vec![("ec2:TerminateInstances", Ok(true)), ("ec2:CreateTags", Ok(true))],
-        next_image: Some(Ok(NextImage { id: "ami-1".into(), usable: true, deprecated: None, now })),
+        next_image: Some(Ok(NextImage { id: "ami-1".into(), usable: true, created: None, deprecated: None, now })),
         not_offered: Some(Ok(Vec::new())),
+        ..CloudFacts::default()
     }
 }
 

@@ -7,17 +7,17 @@ mod facts;
 use std::collections::BTreeSet;
 
 use facts::{Break, good};
-use lightsout_core::doctor::{Facts, Finding, Verdict, examine, rows, summary};
+use lightsout_core::doctor::{Facts, Finding, Place, Verdict, examine, rows, summary};
 
 fn not_ok(facts: &Facts) -> Vec<Finding> {
     examine(facts).into_iter().filter(|finding| finding.verdict != Verdict::Ok).collect()
 }
 
 #[test]
-fn a_sound_instance_and_a_sound_image_are_all_ok() {
+fn a_sound_instance_a_sound_image_and_a_sound_account_are_all_ok() {
     let mut shown = BTreeSet::new();
-    for in_image in [false, true] {
-        let facts = good(in_image);
+    for place in [Place::Instance, Place::Image, Place::Desk] {
+        let facts = good(place);
         assert_eq!(not_ok(&facts), []);
         shown.extend(examine(&facts).iter().map(|finding| finding.id));
     }
@@ -28,8 +28,8 @@ fn a_sound_instance_and_a_sound_image_are_all_ok() {
 #[test]
 fn each_row_is_broken_by_a_fact_of_its_own() {
     let mut broken = BTreeSet::new();
-    for Break { id, verdict, in_image, change } in facts::BREAKS {
-        let mut facts = good(*in_image);
+    for Break { id, verdict, place, change } in facts::BREAKS {
+        let mut facts = good(*place);
         change(&mut facts);
         let found = not_ok(&facts);
         let seen: Vec<_> = found.iter().map(|finding| (finding.id, finding.verdict)).collect();
@@ -40,6 +40,22 @@ fn each_row_is_broken_by_a_fact_of_its_own() {
     }
     let all: BTreeSet<_> = rows().map(|row| row.id).collect();
     assert_eq!(all.difference(&broken).collect::<Vec<_>>(), Vec::<&&str>::new(), "rows that nothing breaks");
+}
+
+/// What cannot be told at a desk is never called good, and its remedy is to look again, not to change what nobody saw.
+#[test]
+fn what_is_denied_at_a_desk_is_a_warning_for_whoever_asks() {
+    let mut facts = good(Place::Desk);
+    let cloud = facts.cloud.as_mut().unwrap();
+    cloud.other_scalers = Some(Err("the credentials lack the right autoscaling:DescribePolicies".into()));
+    let found = not_ok(&facts);
+    assert_eq!((found[0].id, found[0].verdict), ("group.other-scalers", Verdict::Warning));
+    assert!(found[0].seen.contains("autoscaling:DescribePolicies"), "{found:?}");
+    let remedy = found[0].remedy.as_deref().unwrap();
+    assert!(remedy.contains("credentials") && !remedy.contains("delete"), "{remedy}");
+    // Nothing of it is about an instance.
+    let of_instances = ["metadata", "instance.member", "instance.power-off", "rights", "settings", "docker"];
+    assert!(examine(&facts).iter().all(|finding| !of_instances.contains(&finding.id)));
 }
 
 #[test]
@@ -55,7 +71,7 @@ fn ids_are_unique_and_rows_say_what_must_hold_and_what_to_do() {
 
 #[test]
 fn what_cannot_be_told_is_said_and_remedies_name_the_instance() {
-    let mut facts = good(false);
+    let mut facts = good(Place::Instance);
     facts.machine.ways_out = Some(Err("/proc is not there".into()));
     let found = not_ok(&facts);
     assert_eq!(

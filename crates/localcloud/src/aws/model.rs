@@ -7,6 +7,7 @@
 
 mod activity;
 mod group;
+mod iam;
 mod instance;
 mod inventory;
 mod launch;
@@ -37,7 +38,12 @@ pub use self::{
     scheduled::ScheduledAction,
     template::{LaunchTemplate, ShutdownBehavior, TemplateData, TemplateVersion},
 };
-pub(crate) use self::{inventory::Inventory, launch::offers, lifecycle_hooks::LifecycleActionKey};
+pub(crate) use self::{
+    iam::{Iam, Role},
+    inventory::Inventory,
+    launch::offers,
+    lifecycle_hooks::LifecycleActionKey,
+};
 
 use self::inventory::InventoryHistory;
 pub use crate::effect::{Effect, Happening};
@@ -93,6 +99,7 @@ pub(crate) struct Injected {
 pub struct Cloud {
     options: CloudOptions,
     pub(crate) inventory: Inventory,
+    pub(crate) iam: Iam,
     history: InventoryHistory,
     effects: VecDeque<Effect>,
     pub(crate) ids: Random,
@@ -113,6 +120,7 @@ impl Cloud {
         Self {
             options,
             inventory: Inventory::default(),
+            iam: Iam::default(),
             history: InventoryHistory::default(),
             effects: VecDeque::new(),
             ids,

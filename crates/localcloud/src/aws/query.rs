@@ -7,6 +7,7 @@ mod form;
 mod group_settings;
 mod groups;
 mod history;
+mod iam;
 mod lifecycle_hooks;
 mod lookup;
 mod members;
@@ -39,7 +40,7 @@ pub struct Reply {
     pub body: String,
 }
 
-/// Carries out one call: Auto Scaling (2011-01-01), EC2 (2016-11-15) or STS (2011-06-15). `caller` is the instance whose
+/// Carries out one call: Auto Scaling (2011-01-01), EC2 (2016-11-15), STS (2011-06-15) or IAM (2010-05-08). `caller` is the instance whose
 /// role credentials signed it, if any.
 pub fn call(cloud: &mut Cloud, fields: &BTreeMap<String, String>, caller: Option<&str>, now: Timestamp) -> Reply {
     cloud.advance(now);
@@ -56,6 +57,7 @@ pub fn call(cloud: &mut Cloud, fields: &BTreeMap<String, String>, caller: Option
         Service::AutoScaling => autoscaling::call(cloud, action, &form, now),
         Service::Ec2 => ec2::call(cloud, action, &form, now),
         Service::Sts => sts::call(cloud, action, caller),
+        Service::Iam => iam::call(cloud, action, &form),
     };
     cloud.remember();
     match result {
@@ -77,6 +79,7 @@ fn namespace(service: Service) -> &'static str {
         Service::AutoScaling => "http://autoscaling.amazonaws.com/doc/2011-01-01/",
         Service::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
         Service::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+        Service::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
     }
 }
 
@@ -88,7 +91,7 @@ fn success(service: Service, action: &str, content: Option<&Xml>, request: &str)
                 xml.append(content);
             }
         }
-        Service::AutoScaling | Service::Sts => {
+        Service::AutoScaling | Service::Sts | Service::Iam => {
             if let Some(content) = content {
                 xml.node(&format!("{action}Result"), |xml| xml.append(content));
             }
@@ -118,10 +121,12 @@ fn refusal(service: Service, error: &AwsError, request: &str) -> Reply {
             });
             xml.into_document()
         }
-        Service::AutoScaling | Service::Sts => Xml::document("ErrorResponse", namespace(service), |xml| {
-            element(xml, true);
-            xml.text("RequestId", request);
-        }),
+        Service::AutoScaling | Service::Sts | Service::Iam => {
+            Xml::document("ErrorResponse", namespace(service), |xml| {
+                element(xml, true);
+                xml.text("RequestId", request);
+            })
+        }
     };
     Reply { status: error.status, body }
 }

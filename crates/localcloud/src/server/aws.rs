@@ -13,7 +13,7 @@ use super::{
 use crate::{
     aws::{
         commands::{Commands, Online, Run},
-        objects, query, secrets,
+        functions, objects, query, secrets,
     },
     faults::{Call, Target},
     http::{self, Request, Response},
@@ -123,12 +123,17 @@ enum Protocol {
     Query(BTreeMap<String, String>),
     /// S3's own, with this action.
     Objects(&'static str),
+    /// Lambda's and EventBridge Scheduler's, with this action.
+    Rest(&'static str),
 }
 
 impl Protocol {
     fn of(request: &Request) -> Option<Self> {
         if objects::is_for(request) {
             return Some(Self::Objects(objects::action(request)));
+        }
+        if functions::is_for(request) {
+            return Some(Self::Rest(functions::action(request)));
         }
         if request.path != "/" {
             return None;
@@ -145,7 +150,7 @@ impl Protocol {
         match self {
             Self::Json(target) => target.rsplit('.').next().unwrap_or(target),
             Self::Query(form) => form.get("Action").map_or("", String::as_str),
-            Self::Objects(action) => action,
+            Self::Objects(action) | Self::Rest(action) => action,
         }
     }
 
@@ -161,6 +166,7 @@ impl Protocol {
             }
             Self::Json(target) => state.secrets.handle(target, request).header("x-amzn-requestid", request_id(now)),
             Self::Objects(_) => state.objects.handle(request).header("x-amz-request-id", request_id(now)),
+            Self::Rest(_) => state.functions.handle(request).header("x-amzn-requestid", request_id(now)),
             Self::Query(form) => {
                 let reply = query::call(&mut state.cloud, form, caller.instance(), now);
                 Response::new(reply.status, "text/xml", reply.body)
@@ -196,6 +202,22 @@ impl Protocol {
                 };
                 objects::refuse(status, code, message)
             }
+            Self::Rest(_) => match why {
+                Refusal::Status(status) if status < 500 => functions::refuse(
+                    status,
+                    "AccessDeniedException",
+                    "User is not authorized to perform this operation",
+                ),
+                Refusal::Status(status) => {
+                    functions::refuse(status, "ServiceException", "Service encountered an error.")
+                }
+                Refusal::Throttled => functions::refuse(429, "TooManyRequestsException", "Rate Exceeded."),
+                Refusal::Expired => functions::refuse(
+                    403,
+                    "ExpiredTokenException",
+                    "The security token included in the request is expired",
+                ),
+            },
             Self::Query(form) => {
                 let (status, code, message) = query_fault(form, why);
                 let reply = query::refuse(form, status, code, message);

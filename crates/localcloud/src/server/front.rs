@@ -12,7 +12,7 @@ use super::{
     injection::with_faults,
 };
 use crate::{
-    aws::objects,
+    aws::{functions, objects},
     control,
     faults::{Call, Target},
     http::Request,
@@ -43,7 +43,7 @@ impl Service for Front {
         };
         if let Some(service) = azure::Service::of(&request) {
             azure::answer(&self.shared, service, request).await
-        } else if request.path == "/" || objects::is_for(&request) {
+        } else if request.path == "/" || objects::is_for(&request) || functions::is_for(&request) {
             aws::answer(&self.shared, request).await
         } else {
             platform(&self.shared, request).await

@@ -16,11 +16,18 @@ pub(crate) async fn messages(
     group: &str,
     (from_ms, to_ms): (i64, i64),
 ) -> Result<Vec<String>, CloudError> {
-    read(&Aws::new(region), group, (from_ms, to_ms)).await.map_err(CloudError::from)
+    read(&Aws::new(region), group, (from_ms, to_ms), None).await.map_err(CloudError::from)
 }
 
-pub(super) async fn read(aws: &Aws, group: &str, (from_ms, to_ms): (i64, i64)) -> Result<Vec<String>, AwsError> {
-    let events = events(aws, group, &json!({}), (from_ms, to_ms)).await?;
+/// With a pattern only what matches it (CloudWatch Logs User Guide, "Filter pattern syntax").
+pub(in crate::aws) async fn read(
+    aws: &Aws,
+    group: &str,
+    span_ms: (i64, i64),
+    pattern: Option<&str>,
+) -> Result<Vec<String>, AwsError> {
+    let more = pattern.map_or_else(|| json!({}), |pattern| json!({ "filterPattern": pattern }));
+    let events = events(aws, group, &more, span_ms).await?;
     Ok(events.iter().filter_map(|event| event["message"].as_str().map(str::to_owned)).collect())
 }
 

@@ -119,7 +119,7 @@ async fn a_log_group_is_read_page_by_page() {
         _ => Answer::ok(r#"{"events":[{"message":"two","timestamp":2}]}"#),
     })
     .await;
-    let messages = query::read(&towards(&server.url).await, "/lightsout/records", (1000, 2000)).await.unwrap();
+    let messages = query::read(&towards(&server.url).await, "/lightsout/records", (1000, 2000), None).await.unwrap();
     assert_eq!(messages, ["one", "two"]);
     let seen = server.seen();
     let sent: Vec<serde_json::Value> = seen.iter().map(|it| serde_json::from_str(&it.body).unwrap()).collect();
@@ -129,6 +129,6 @@ async fn a_log_group_is_read_page_by_page() {
 
     let refused =
         Server::start(|_, _| Answer::status(400, r#"{"__type":"AccessDeniedException","Message":"no"}"#)).await;
-    let error = query::read(&towards(&refused.url).await, "g", (0, 1)).await.unwrap_err().to_string();
+    let error = query::read(&towards(&refused.url).await, "g", (0, 1), None).await.unwrap_err().to_string();
     assert!(error.contains("logs:FilterLogEvents"), "{error}");
 }

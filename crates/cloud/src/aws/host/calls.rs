@@ -55,6 +55,16 @@ impl Calls {
         Self { id: id.to_owned(), aws }
     }
 
+    /// Of somebody who is no instance, and asks about groups.
+    pub(super) fn of_nobody(aws: Aws) -> Self {
+        Self { id: String::new(), aws }
+    }
+
+    /// Whether these are of no instance.
+    pub(super) fn is_nobody(&self) -> bool {
+        self.id.is_empty()
+    }
+
     /// The SDK that makes them.
     pub(super) fn aws(&self) -> &Aws {
         &self.aws

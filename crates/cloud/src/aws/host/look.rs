@@ -7,15 +7,15 @@ use std::time::Duration;
 use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types::{self as ec2, InstanceAttributeName, ShutdownBehavior};
 use lightsout_core::{
-    doctor::facts::{CloudFacts, Fact, GroupFacts, HoldFacts, RefreshFacts},
+    doctor::facts::{CloudFacts, Fact, GroupFacts, HoldFacts, RefreshFacts, Subnet},
     record::FailedLaunch,
 };
 
 use super::{
     AwsHost,
-    calls::{ENDING, Hook, LAUNCH},
+    calls::{Calls, ENDING, Hook, LAUNCH},
 };
-use crate::aws::{AwsError, AwsErrorKind, CAPABILITIES, groups};
+use crate::aws::{Aws, AwsError, AwsErrorKind, CAPABILITIES, count, groups};
 
 /// How often a hook can be extended (EC2 Auto Scaling User Guide, "Lifecycle hooks": 100 times its time-out).
 const HEARTBEATS: u32 = 100;
@@ -46,38 +46,12 @@ impl AwsHost {
         facts.power_off_ends = Some(said(shutdown).map(|behavior| behavior == ShutdownBehavior::Terminate));
         facts.rights = vec![("ec2:TerminateInstances", terminate), ("ec2:CreateTags", tag)];
         if let Some(group) = self.known_group() {
-            Box::pin(self.look_at_group(&group, &mut facts)).await;
+            if let Some(hook) = Box::pin(self.calls.look_at_group(&group, &mut facts)).await {
+                facts.rights.push(("autoscaling:RecordLifecycleActionHeartbeat", self.may_extend(&group, &hook).await));
+            }
             facts.group_name = Some(group);
         }
         facts
-    }
-
-    async fn look_at_group(&self, name: &str, facts: &mut CloudFacts) {
-        let (group, hooks, launch_hooks, others, launch, refresh) = tokio::join!(
-            self.calls.group(name),
-            self.calls.hooks(name, ENDING),
-            self.calls.hooks(name, LAUNCH),
-            self.calls.other_scalers(name),
-            self.calls.failed_launch(name),
-            self.calls.refresh(name)
-        );
-        if let Ok(group) = &group {
-            let (image, missing) = self.look_at_template(group).await;
-            facts.next_image = image;
-            facts.not_offered = missing;
-        }
-        if let Ok(hooks) = &hooks
-            && let Some(hook) = hooks.first()
-        {
-            facts.rights.push(("autoscaling:RecordLifecycleActionHeartbeat", self.may_extend(name, hook).await));
-        }
-        facts.group = Some(said(group).map(|group| view(&group)));
-        let holds = |hooks: Result<Vec<Hook>, AwsError>| said(hooks).map(|hooks| hooks.into_iter().map(hold).collect());
-        facts.holds = Some(holds(hooks));
-        facts.launch_holds = Some(holds(launch_hooks));
-        facts.other_scalers = Some(said(others));
-        facts.failed_launch = Some(said(launch));
-        facts.refresh = Some(said(refresh).map(|refresh| refresh.and_then(|refresh| refreshing(&refresh))));
     }
 
     /// Where no ending waits, there is nothing to extend, and AWS says so to whoever has the right; where one does, it is extended as the agent
@@ -87,6 +61,46 @@ impl AwsHost {
             Err(error) if error.kind == AwsErrorKind::NoActiveHook => Ok(true),
             result => allowed(result),
         }
+    }
+}
+
+/// Looks at a group from outside, as whoever has these credentials.
+pub(in crate::aws) async fn look_at_group(aws: Aws, name: &str) -> CloudFacts {
+    let mut facts = CloudFacts { group_name: Some(name.to_owned()), ..CloudFacts::default() };
+    Box::pin(Calls::of_nobody(aws).look_at_group(name, &mut facts)).await;
+    facts
+}
+
+impl Calls {
+    /// Everything that all instances of the group have in common; and a hook that holds its endings off.
+    async fn look_at_group(&self, name: &str, facts: &mut CloudFacts) -> Option<Hook> {
+        let (group, hooks, launch_hooks, others, launch, refresh) = tokio::join!(
+            self.group(name),
+            self.hooks(name, ENDING),
+            self.hooks(name, LAUNCH),
+            self.other_scalers(name),
+            self.failed_launch(name),
+            self.refresh(name)
+        );
+        if let Ok(group) = &group {
+            self.look_at_template(group, facts).await;
+            // An instance has its address.
+            if self.is_nobody() {
+                facts.subnets = Some(said(self.subnets(group).await));
+            }
+        }
+        if self.is_nobody() && group.as_ref().is_err_and(|error| error.kind == AwsErrorKind::NotFound) {
+            return None;
+        }
+        let first = hooks.as_ref().ok().and_then(|hooks| hooks.first().cloned());
+        facts.group = Some(said(group).map(|group| view(&group)));
+        let holds = |hooks: Result<Vec<Hook>, AwsError>| said(hooks).map(|hooks| hooks.into_iter().map(hold).collect());
+        facts.holds = Some(holds(hooks));
+        facts.launch_holds = Some(holds(launch_hooks));
+        facts.other_scalers = Some(said(others));
+        facts.failed_launch = Some(said(launch));
+        facts.refresh = Some(said(refresh).map(|refresh| refresh.and_then(|refresh| refreshing(&refresh))));
+        first
     }
 }
 
@@ -116,6 +130,8 @@ fn view(group: &scaling::AutoScalingGroup) -> GroupFacts {
     });
     let life = group.max_instance_lifetime().and_then(|seconds| u64::try_from(seconds).ok()).filter(|life| *life > 0);
     GroupFacts {
+        address: group.auto_scaling_group_arn().unwrap_or_default().to_owned(),
+        members: u32::try_from(group.instances().len()).unwrap_or(u32::MAX),
         min: read.min,
         max: read.max,
         protects_new: group.new_instances_protected_from_scale_in().unwrap_or(false),
@@ -159,16 +175,50 @@ fn refreshing(refresh: &scaling::InstanceRefresh) -> Option<RefreshFacts> {
 }
 
 /// The calls that nothing else makes.
-impl super::Calls {
+impl Calls {
     async fn group(&self, name: &str) -> Result<scaling::AutoScalingGroup, AwsError> {
         const ACTION: &str = "autoscaling:DescribeAutoScalingGroups";
         let call = self.autoscaling().await.describe_auto_scaling_groups().auto_scaling_group_names(name);
-        let found = call.include_instances(false).send().await.map_err(|error| AwsError::from_sdk(ACTION, &error))?;
+        let found = call
+            .include_instances(self.is_nobody())
+            .send()
+            .await
+            .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
         let group = found.auto_scaling_groups.unwrap_or_default().into_iter().next();
         group.ok_or_else(|| {
             let message = format!("there is no group {name} in this account and region");
             AwsError::without_code(AwsErrorKind::NotFound, ACTION, message)
         })
+    }
+
+    /// Where new instances start: in the group's subnets, or in the default ones of its zones (EC2 Auto Scaling API reference,
+    /// `CreateAutoScalingGroup`). By a filter, since a name that is gone would fail the whole call.
+    async fn subnets(&self, group: &scaling::AutoScalingGroup) -> Result<Vec<Subnet>, AwsError> {
+        const ACTION: &str = "ec2:DescribeSubnets";
+        let filter =
+            |name: &str, values: Vec<String>| ec2::Filter::builder().name(name).set_values(Some(values)).build();
+        let named = group.vpc_zone_identifier().unwrap_or_default().split(',').map(str::trim);
+        let named: Vec<String> = named.filter(|id| !id.is_empty()).map(str::to_owned).collect();
+        let call = self.ec2().await.describe_subnets();
+        let call = if named.is_empty() {
+            let zones = group.availability_zones().to_vec();
+            call.filters(filter("availability-zone", zones)).filters(filter("default-for-az", vec!["true".into()]))
+        } else {
+            call.filters(filter("subnet-id", named.clone()))
+        };
+        let found = call.send().await.map_err(|error| AwsError::from_sdk(ACTION, &error))?;
+        let mut subnets: Vec<Subnet> = found
+            .subnets()
+            .iter()
+            .map(|subnet| Subnet {
+                id: subnet.subnet_id().unwrap_or_default().to_owned(),
+                zone: subnet.availability_zone().unwrap_or_default().to_owned(),
+                free: Some(count(subnet.available_ip_address_count())),
+            })
+            .collect();
+        let gone = named.into_iter().filter(|id| found.subnets().iter().all(|subnet| subnet.subnet_id() != Some(id)));
+        subnets.extend(gone.map(|id| Subnet { id, zone: String::new(), free: None }));
+        Ok(subnets)
     }
 
     /// The first page is enough: one is too many.

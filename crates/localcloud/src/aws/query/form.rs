@@ -10,13 +10,14 @@ pub(crate) enum Service {
     AutoScaling,
     Ec2,
     Sts,
+    Iam,
 }
 
 impl Service {
     /// The service that a call is for, by its version.
     pub(crate) fn of(fields: &BTreeMap<String, String>) -> Option<Self> {
         let version = fields.get("Version")?;
-        [Self::AutoScaling, Self::Ec2, Self::Sts].into_iter().find(|service| service.version() == version)
+        [Self::AutoScaling, Self::Ec2, Self::Sts, Self::Iam].into_iter().find(|service| service.version() == version)
     }
 
     /// The version of its API.
@@ -25,6 +26,7 @@ impl Service {
             Self::AutoScaling => "2011-01-01",
             Self::Ec2 => "2016-11-15",
             Self::Sts => "2011-06-15",
+            Self::Iam => "2010-05-08",
         }
     }
 }
@@ -79,7 +81,7 @@ impl<'a> Form<'a> {
             Ok(_) | Err(_) => format!("greater than or equal to {}", limits.start()),
         };
         Err(match self.service {
-            Service::AutoScaling | Service::Sts => AwsError::validation(format!(
+            Service::AutoScaling | Service::Sts | Service::Iam => AwsError::validation(format!(
                 "1 validation error detected: Value '{value}' at '{}' failed to satisfy constraint: Member must have \
                  value {limit}",
                 camel(name)
@@ -131,7 +133,7 @@ impl<'a> Form<'a> {
 
     pub(crate) fn missing(&self, name: &str) -> AwsError {
         match self.service {
-            Service::AutoScaling | Service::Sts => AwsError::validation(format!(
+            Service::AutoScaling | Service::Sts | Service::Iam => AwsError::validation(format!(
                 "1 validation error detected: Value null at '{}' failed to satisfy constraint: Member must not be null",
                 camel(&format!("{}{name}", self.prefix))
             )),
@@ -144,7 +146,7 @@ impl<'a> Form<'a> {
 
     fn malformed(&self, name: &str, value: &str) -> AwsError {
         match self.service {
-            Service::AutoScaling | Service::Sts => {
+            Service::AutoScaling | Service::Sts | Service::Iam => {
                 AwsError::new("MalformedInput", format!("Value '{value}' at '{}' is malformed", camel(name)))
             }
             Service::Ec2 => {
@@ -159,7 +161,7 @@ impl<'a> Form<'a> {
 
     fn list_start(&self, name: &str) -> String {
         match self.service {
-            Service::AutoScaling | Service::Sts => format!("{}{name}.member.", self.prefix),
+            Service::AutoScaling | Service::Sts | Service::Iam => format!("{}{name}.member.", self.prefix),
             Service::Ec2 => format!("{}{name}.", self.prefix),
         }
     }

@@ -3,29 +3,36 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_autoscaling::types as scaling;
-use aws_sdk_ec2::types::{Filter, ImageState, InstanceType, LocationType, ResponseLaunchTemplateData};
+use aws_sdk_ec2::types::{
+    Filter, ImageState, InstanceType, LaunchTemplateHttpTokensState, LaunchTemplateInstanceMetadataOptions,
+    LaunchTemplateInstanceMetadataTagsState, LaunchTemplateVersion, LocationType, ResponseLaunchTemplateData,
+    ShutdownBehavior,
+};
 use jiff::Timestamp;
-use lightsout_core::doctor::facts::{Fact, NextImage};
+use lightsout_core::doctor::facts::{CloudFacts, NextImage, TemplateFacts, secrets_in};
 
-use super::said;
-use crate::aws::{AwsError, AwsErrorKind, host::AwsHost};
+use super::{super::Calls, said};
+use crate::aws::{AwsError, AwsErrorKind};
 
-type Looked = (Option<Fact<NextImage>>, Option<Fact<Vec<String>>>);
-
-impl AwsHost {
-    /// The image, and the types that a zone does not have.
-    pub(super) async fn look_at_template(&self, group: &scaling::AutoScalingGroup) -> Looked {
+impl Calls {
+    /// What it says, its image, and the types that a zone does not have.
+    pub(super) async fn look_at_template(&self, group: &scaling::AutoScalingGroup, facts: &mut CloudFacts) {
         let mixed = group.mixed_instances_policy().and_then(|policy| policy.launch_template());
         let Some(template) = mixed.and_then(|of| of.launch_template_specification()).or(group.launch_template()) else {
-            return (None, None);
+            return;
         };
-        let data = match said(self.calls.template(template).await) {
-            Ok(data) => data,
-            Err(why) => return (Some(Err(why.clone())), Some(Err(why))),
+        let (name, data) = match said(self.template(template).await) {
+            Ok(found) => found,
+            // Once is enough, though nothing else of it can be told either.
+            Err(why) => {
+                facts.next_image = Some(Err(why));
+                return;
+            }
         };
-        let image = match data.image_id() {
+        facts.template = Some(read(name, &data));
+        facts.next_image = match data.image_id() {
             // An alias of a parameter that is looked up at each launch.
-            Some(id) if id.starts_with("ami-") => Some(said(self.calls.image(id).await)),
+            Some(id) if id.starts_with("ami-") => Some(said(self.image(id).await)),
             Some(_) | None => None,
         };
         let named =
@@ -36,20 +43,18 @@ impl AwsHost {
             named.into_iter().collect()
         };
         let zones: BTreeSet<&str> = group.availability_zones().iter().map(String::as_str).collect();
-        let missing = match (types.is_empty(), zones.is_empty()) {
-            (false, false) => Some(said(self.calls.not_offered(&types, &zones).await)),
+        facts.not_offered = match (types.is_empty(), zones.is_empty()) {
+            (false, false) => Some(said(self.not_offered(&types, &zones).await)),
             // Chosen by their properties at each launch.
             (true, _) | (_, true) => None,
         };
-        (image, missing)
     }
-}
 
-impl super::super::Calls {
+    /// Its name with its version, and what it says.
     async fn template(
         &self,
         named: &scaling::LaunchTemplateSpecification,
-    ) -> Result<ResponseLaunchTemplateData, AwsError> {
+    ) -> Result<(String, ResponseLaunchTemplateData), AwsError> {
         const ACTION: &str = "ec2:DescribeLaunchTemplateVersions";
         let call = self.ec2().await.describe_launch_template_versions();
         let call = match named.launch_template_id() {
@@ -59,7 +64,11 @@ impl super::super::Calls {
         let found = call.versions(named.version().unwrap_or("$Default")).send().await;
         let found = found.map_err(|error| AwsError::from_sdk(ACTION, &error))?;
         let version = found.launch_template_versions.unwrap_or_default().into_iter().next();
-        version.and_then(|version| version.launch_template_data).ok_or_else(|| {
+        let named = |version: &LaunchTemplateVersion| {
+            let number = version.version_number().unwrap_or_default();
+            format!("{}, version {number}", version.launch_template_name().unwrap_or_default())
+        };
+        version.and_then(|version| Some((named(&version), version.launch_template_data?))).ok_or_else(|| {
             AwsError::without_code(
                 AwsErrorKind::NotFound,
                 ACTION,
@@ -80,8 +89,10 @@ impl super::super::Calls {
         };
         let usable =
             image.as_ref().and_then(|image| image.state()).is_some_and(|state| *state == ImageState::Available);
-        let deprecated = image.and_then(|image| image.deprecation_time).and_then(|at| at.parse().ok());
-        Ok(NextImage { id: id.to_owned(), usable, deprecated, now })
+        let time = |text: Option<&str>| text.and_then(|at| at.parse().ok());
+        let created = time(image.as_ref().and_then(|image| image.creation_date()));
+        let deprecated = time(image.as_ref().and_then(|image| image.deprecation_time()));
+        Ok(NextImage { id: id.to_owned(), usable, created, deprecated, now })
     }
 
     async fn not_offered(&self, types: &BTreeSet<&str>, zones: &BTreeSet<&str>) -> Result<Vec<String>, AwsError> {
@@ -104,5 +115,30 @@ impl super::super::Calls {
         let pairs = types.iter().flat_map(|kind| zones.iter().map(move |zone| (*kind, *zone)));
         let missing = pairs.filter(|(kind, zone)| !offered.contains(&((*kind).to_owned(), (*zone).to_owned())));
         Ok(missing.map(|(kind, zone)| format!("{kind} in {zone}")).collect())
+    }
+}
+
+/// What is not said is EC2's default: `stop`, and what image or account say of metadata (EC2 API reference, `RequestLaunchTemplateData`).
+fn read(name: String, data: &ResponseLaunchTemplateData) -> TemplateFacts {
+    let metadata = data.metadata_options();
+    let user_data = data.user_data().map(|text| {
+        let bytes = aws_smithy_types::base64::decode(text.trim()).map_err(|error| format!("the user data: {error}"))?;
+        secrets_in(&bytes)
+    });
+    let profile = data.iam_instance_profile().and_then(|profile| {
+        let of_arn = || profile.arn().and_then(|arn| arn.rsplit('/').next());
+        profile.name().or_else(of_arn).map(str::to_owned)
+    });
+    TemplateFacts {
+        name,
+        power_off_ends: data.instance_initiated_shutdown_behavior() == Some(&ShutdownBehavior::Terminate),
+        tokens_required: metadata.and_then(|it| it.http_tokens()) == Some(&LaunchTemplateHttpTokensState::Required),
+        hop_limit: metadata
+            .and_then(LaunchTemplateInstanceMetadataOptions::http_put_response_hop_limit)
+            .and_then(|limit| u32::try_from(limit).ok()),
+        tags_told: metadata.and_then(|it| it.instance_metadata_tags())
+            == Some(&LaunchTemplateInstanceMetadataTagsState::Enabled),
+        secrets: Some(user_data.unwrap_or(Ok(Vec::new()))),
+        profile,
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         form::Form,
         xml::Xml,
     },
+    time::Timestamp,
 };
 
 /// `DescribeImages`: those that templates and instances name, but for those that were deregistered.
@@ -40,6 +41,7 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
         xml.text("architecture", "x86_64");
         xml.text("imageType", "machine");
         xml.text("name", image);
+        xml.optional("creationDate", created(cloud, image));
         xml.text("rootDeviceType", "ebs");
         xml.text("rootDeviceName", "/dev/xvda");
         xml.text("virtualizationType", "hvm");
@@ -67,6 +69,16 @@ pub(crate) fn undeprecate(cloud: &mut Cloud, form: &Form<'_>) -> CallResult {
     let image = image(cloud, form)?;
     cloud.inventory.deprecated_images.remove(&image);
     Ok(Some(done()))
+}
+
+/// Nobody made it here: it is as old as the first that names it.
+fn created(cloud: &Cloud, image: &str) -> Option<Timestamp> {
+    let view = cloud.view();
+    let versions = view.templates.values().flat_map(|template| &template.versions);
+    let named = versions.filter(|version| version.data.image.as_deref() == Some(image)).map(|version| version.created);
+    let launched =
+        view.instances.values().filter(|instance| instance.image == image).map(|instance| instance.launched_at);
+    named.chain(launched).min()
 }
 
 fn known(cloud: &Cloud) -> BTreeSet<&str> {

@@ -41,14 +41,21 @@ pub(crate) fn zones(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     Ok(Some(xml))
 }
 
-/// `DescribeSubnets`: those that groups name.
+/// How many addresses of a subnet nobody has: of 10.0.0.0/16 AWS keeps five.
+const ADDRESSES: u32 = 65_531;
+
+/// `DescribeSubnets`: those that groups name, and the default one of each zone.
 pub(crate) fn subnets(cloud: &Cloud, form: &Form<'_>) -> CallResult {
     let (named, filters) = (form.list("SubnetId"), filters(form)?);
+    let zones = ["a", "b", "c"].map(|letter| format!("{}{letter}", cloud.options().region));
+    let defaults = zones.iter().zip(["subnet-0default0a", "subnet-0default0b", "subnet-0default0c"]);
+    let defaults: BTreeMap<&str, &str> = defaults.map(|(zone, subnet)| (subnet, zone.as_str())).collect();
     let groups = cloud.view().groups.values();
-    let known: BTreeMap<&str, &str> = groups
+    let mut known: BTreeMap<&str, &str> = groups
         .flat_map(|group| group.subnets.iter().zip(&group.zones))
         .map(|(subnet, zone)| (subnet.as_str(), zone.as_str()))
         .collect();
+    known.extend(&defaults);
     if let Some(missing) = named.iter().find(|id| !known.contains_key(**id)) {
         return Err(AwsError::new("InvalidSubnetID.NotFound", format!("The subnet ID '{missing}' does not exist")));
     }
@@ -58,6 +65,7 @@ pub(crate) fn subnets(cloud: &Cloud, form: &Form<'_>) -> CallResult {
             "subnet-id" => Some(filter.accepts(subnet)),
             "availability-zone" => Some(filter.accepts(zone)),
             "state" => Some(filter.accepts("available")),
+            "default-for-az" => Some(filter.accepts(if defaults.contains_key(subnet) { "true" } else { "false" })),
             _ => None,
         })?;
         if matches && (named.is_empty() || named.contains(&subnet)) {
@@ -70,7 +78,8 @@ pub(crate) fn subnets(cloud: &Cloud, form: &Form<'_>) -> CallResult {
         xml.text("state", "available");
         xml.text("vpcId", "vpc-00000000000000000");
         xml.text("cidrBlock", "10.0.0.0/16");
-        xml.text("availableIpAddressCount", 65_000);
+        xml.text("availableIpAddressCount", ADDRESSES);
+        xml.text("defaultForAz", defaults.contains_key(subnet));
         xml.text("availabilityZone", zone);
         xml.text("ownerId", &cloud.options().account);
     });

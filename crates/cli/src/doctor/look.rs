@@ -1,0 +1,184 @@
+//! Facts about one pool and about the scaler's function.
+
+use std::{env, time::Duration};
+
+use lightsout_cloud::{RoleName, SURVEY, resolve};
+use lightsout_core::{
+    doctor::{
+        Facts, Place,
+        facts::{CloudFacts, Fact, FunctionFacts, Names, Refusal, RoleFacts},
+    },
+    iam::{Account, Difference, Extras, Finding, Group, Need, of_agent, of_any_agent, of_scaler},
+    settings::{AgentSettings, CloudName, PoolSettings, ScalerSettings, SecretSource},
+};
+use lightsout_io::http::Driver;
+use secrecy::SecretString;
+use tokio::time::timeout;
+
+/// How long the cloud may take to tell all of a group, or of a function.
+const LOOK: Duration = Duration::from_secs(60);
+/// How long one secret may take.
+const SECRET: Duration = Duration::from_secs(20);
+/// How long the platform may take to tell its queue, or to take back what it held for that.
+const QUESTION: Duration = Duration::from_secs(30);
+
+/// Everything about a pool.
+pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, driver: &Driver) -> Facts {
+    let mut facts = Facts {
+        place: Place::Desk,
+        names: Names { instance: None, group: Some(pool.group.clone()), location: region(pool.region.as_deref()) },
+        ..Facts::default()
+    };
+    facts.settings.settings = agent.cloned();
+    let untold = |why: String| CloudFacts { group: Some(Err(why)), ..CloudFacts::default() };
+    let cloud = match pool.cloud {
+        CloudName::Aws => timeout(LOOK, (SURVEY.group)(pool.region.clone(), pool.group.clone()))
+            .await
+            .unwrap_or_else(|_| untold(format!("no answer within {} s", LOOK.as_secs()))),
+        CloudName::Azure => {
+            untold("scale sets of Azure are not looked at from here: `lightsout-scaler check` reads their sizes".into())
+        }
+    };
+    facts.roles.extend(role_of_instances(pool, agent, &cloud).await);
+    facts.cloud = Some(cloud);
+    let mut token = None;
+    if let Some(source) = pool.platform.secret() {
+        let fetched = match timeout(SECRET, resolve(pool.region.clone(), source)).await {
+            Ok(Ok(secret)) => {
+                token = Some(secret);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(Refusal {
+                transient: error.transient || error.denied || is_elsewhere(source),
+                why: error.to_string(),
+            }),
+            Err(_) => {
+                let why = format!("no secret from {source}: no answer within {} s", SECRET.as_secs());
+                Err(Refusal { transient: true, why })
+            }
+        };
+        facts.platform.secrets.push((source.to_string(), fetched));
+    }
+    if token.is_some() || pool.platform.secret().is_none() {
+        facts.platform.token = Some(ask(pool, token, driver).await);
+    }
+    facts
+}
+
+/// The group's address, where it was told.
+pub(super) fn address(facts: &Facts) -> Option<&str> {
+    let group = facts.cloud.as_ref()?.group.as_ref()?.as_ref().ok()?;
+    Some(group.address.as_str()).filter(|address| !address.is_empty())
+}
+
+/// Everything about the function that is the scaler of pools whose groups have these addresses.
+pub(super) async fn at_function(name: &str, settings: &ScalerSettings, addresses: &[String]) -> Facts {
+    // An ARN tells where it is: arn:aws:lambda:REGION:ACCOUNT:function:NAME.
+    let own = name.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2)).map(str::to_owned);
+    let looked = timeout(LOOK, (SURVEY.function)(own.clone(), name.to_owned())).await;
+    let late = || (Err(format!("no answer within {} s", LOOK.as_secs())), None);
+    let (function, role) = looked.unwrap_or_else(|_| late());
+    let of_settings = |found| FunctionFacts { deadline: settings.deadline, ..found };
+    let function = function.map(|found| found.map(of_settings));
+    let mut facts = Facts {
+        place: Place::Desk,
+        names: Names { instance: None, group: None, location: region(own.as_deref()) },
+        function: Some(function),
+        ..Facts::default()
+    };
+    if let Some(role) = role {
+        let needs = needs_of_scaler(settings, addresses, region(own.as_deref()));
+        facts.roles.push(judged(true, own, role, needs).await);
+    }
+    facts
+}
+
+fn needs_of_scaler(settings: &ScalerSettings, addresses: &[String], region: Option<String>) -> Fact<Vec<Need>> {
+    let groups = addresses.iter().map(|address| Group::parse(address)).collect::<Result<Vec<_>, _>>();
+    let groups = groups.map_err(|error| error.to_string())?;
+    let id = groups.first().and_then(|group| Some(group.place()?.1.to_owned()));
+    let extras = Extras { groups, ..Extras::default() };
+    of_scaler(settings, &Account { id, region }, &extras).map_err(|error| error.to_string())
+}
+
+/// Where it is, as far as this program can tell.
+fn region(own: Option<&str>) -> Option<String> {
+    let named = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    own.map(str::to_owned).or_else(|| named("AWS_REGION")).or_else(|| named("AWS_DEFAULT_REGION"))
+}
+
+/// Whether the settings speak of the scaler's own machine, which this one need not be.
+fn is_elsewhere(source: &SecretSource) -> bool {
+    match source {
+        SecretSource::File(_) | SecretSource::Env(_) => true,
+        SecretSource::Inline(_)
+        | SecretSource::Ssm(_)
+        | SecretSource::SecretsManager { .. }
+        | SecretSource::KeyVault(_) => false,
+    }
+}
+
+/// The role that new instances get, and whether an agent can do its work with it.
+async fn role_of_instances(
+    pool: &PoolSettings,
+    agent: Option<&AgentSettings>,
+    cloud: &CloudFacts,
+) -> Option<RoleFacts> {
+    let template = cloud.template.as_ref()?;
+    let group = Group::parse(&cloud.group.as_ref()?.as_ref().ok()?.address).map_err(|error| error.to_string());
+    let needs = group.and_then(|group| {
+        let account = Account { id: None, region: None };
+        let needs = match agent {
+            Some(agent) => of_agent(agent, &account, &Extras { groups: vec![group], ..Extras::default() }),
+            None => of_any_agent(&group, &account),
+        };
+        needs.map_err(|error| error.to_string())
+    });
+    let Some(profile) = &template.profile else {
+        let all = |need: Need| Finding { action: need.action.into(), resource: "*".into(), why: need.why.into() };
+        let missing =
+            needs.map(|needs| Difference { missing: needs.into_iter().map(all).collect(), ..Difference::default() });
+        let name = format!("{} names no instance profile: a role that is none", template.name);
+        return Some(RoleFacts { of_scaler: false, name, by: "the launch template", difference: missing });
+    };
+    Some(judged(false, pool.region.clone(), RoleName::Profile(profile.clone()), needs).await)
+}
+
+async fn judged(of_scaler: bool, region: Option<String>, role: RoleName, needs: Fact<Vec<Need>>) -> RoleFacts {
+    let name = match &role {
+        RoleName::Profile(name) | RoleName::Address(name) => name.clone(),
+    };
+    let unknown = |name: String, why: String| RoleFacts { of_scaler, name, by: "nothing", difference: Err(why) };
+    let needs = match needs {
+        Ok(needs) => needs,
+        Err(why) => return unknown(name, why),
+    };
+    match timeout(LOOK, (SURVEY.role)(region, role, needs)).await {
+        Ok(rights) => RoleFacts { of_scaler, name: rights.name, by: rights.by, difference: rights.difference },
+        Err(_) => unknown(name, format!("no answer within {} s", LOOK.as_secs())),
+    }
+}
+
+/// Asks what the scaler asks, and gives back what the platform held for that.
+async fn ask(pool: &PoolSettings, token: Option<SecretString>, driver: &Driver) -> Result<String, Refusal> {
+    let read = async {
+        let mut queue = pool.platform.open(token)?;
+        let reading = driver.complete(queue.as_mut(), QUESTION).await;
+        if let Some(mut release) = queue.release() {
+            // What it could not give back runs out by itself; the queue was told all the same.
+            let _ = driver.complete(release.as_mut(), QUESTION).await;
+        }
+        reading
+    };
+    let refusal = |error: lightsout_core::exchange::ExchangeError| Refusal {
+        transient: error.is_transient(),
+        why: error.to_string(),
+    };
+    let reading = read.await.map_err(refusal)?;
+    match reading.missing {
+        Some(missing) => {
+            Err(Refusal { why: format!("the queue was read in part: {missing}"), transient: missing.is_transient() })
+        }
+        None => Ok(format!("{}: {} jobs wait", pool.platform.platform(), reading.demand.queued)),
+    }
+}

@@ -1,0 +1,180 @@
+//! Rows about what the account has for agents and scaler beside the groups: their roles, and the function that is the scaler.
+
+use std::time::Duration;
+
+use crate::{duration::format_duration, iam::Difference};
+
+use super::{Fact, Facts, Judgement, Row, Scope, of};
+
+/// How many rights a finding names.
+const NAMED: usize = 12;
+
+/// A role, and whether it may do what is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleFacts {
+    /// Whether it is the scaler's; else it is the instances'.
+    pub of_scaler: bool,
+    /// Its name.
+    pub name: String,
+    /// By what it was judged: a simulation, or the policies that are attached.
+    pub by: &'static str,
+    /// What it lacks, and what else differs.
+    pub difference: Fact<Difference>,
+}
+
+/// A function that is the scaler.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FunctionFacts {
+    /// Its name.
+    pub name: String,
+    /// Why it cannot be invoked now, in the cloud's words; `None`: it can.
+    pub inactive: Option<String>,
+    /// How long an invocation may take.
+    pub timeout: Duration,
+    /// How long a tick of a pool may take, and how often one begins, as the settings say.
+    pub deadline: Duration,
+    /// What failed in the last hour, newest last.
+    pub errors: Option<Fact<Vec<String>>>,
+    /// What invokes it.
+    pub schedules: Option<Fact<Vec<Schedule>>>,
+}
+
+/// Something that invokes a function again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Its name.
+    pub name: String,
+    /// When, in the cloud's words, such as `rate(1 minute)`.
+    pub when: String,
+    /// Whether it does so now.
+    pub enabled: bool,
+    /// How long from one to the next, where that is the same each time.
+    pub every: Option<Duration>,
+}
+
+/// How much of an invocation's time is left for its end (docs/lambda.md): the last tick begins the deadline and this long before the time-out.
+const END: Duration = Duration::from_secs(2);
+/// A longer pause between two invocations leaves jobs waiting.
+const SELDOM: Duration = Duration::from_secs(300);
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        id: "role.instance",
+        scope: Scope::Desk,
+        meaning: "the role of new instances has the rights that the agent needs",
+        remedy: "allow these actions in the role's policy (`lightsout iam --agent agent.toml` prints the least one)",
+        judge: |facts| role(facts, false),
+    },
+    Row {
+        id: "role.scaler",
+        scope: Scope::Desk,
+        meaning: "the role of the scaler's function has the rights that these pools need",
+        remedy: "allow these actions in the role's policy (`lightsout iam --config scaler.toml` prints the least one)",
+        judge: |facts| role(facts, true),
+    },
+    Row {
+        id: "function",
+        scope: Scope::Desk,
+        meaning: "the scaler's function is there and can be invoked",
+        remedy: "see what the cloud says of it: aws lambda get-function-configuration --function-name NAME; docs/lambda.md",
+        judge: |facts| {
+            of(facts.function.as_ref(), |function| match function {
+                None => Judgement::wrong("there is no such function"),
+                Some(FunctionFacts { name, inactive: None, .. }) => Judgement::ok(name.clone()),
+                Some(FunctionFacts { name, inactive: Some(why), .. }) => Judgement::wrong(format!("{name}: {why}")),
+            })
+        },
+    },
+    Row {
+        id: "function.errors",
+        scope: Scope::Desk,
+        meaning: "no invocation of the scaler's function failed in the last hour",
+        remedy: "each says what to do (docs/lambda.md, \"What an invocation does\")",
+        judge: |facts| {
+            function(facts, |function| {
+                of(function.errors.as_ref(), |errors| match errors.last() {
+                    None => Judgement::ok("none did"),
+                    Some(last) => Judgement::warning(format!("{} did; the last: {last}", errors.len())),
+                })
+            })
+        },
+    },
+    Row {
+        id: "function.schedule",
+        scope: Scope::Desk,
+        meaning: "something invokes the scaler's function, every five minutes or oftener",
+        remedy: "make a schedule of EventBridge Scheduler with rate(1 minute) and the function as its target, or enable the one that is named \
+                 (docs/lambda.md)",
+        judge: |facts| {
+            function(facts, |function| {
+                of(function.schedules.as_ref(), |schedules| {
+                    let enabled: Vec<_> = schedules.iter().filter(|schedule| schedule.enabled).collect();
+                    let said = |schedule: &&Schedule| format!("{}: {}", schedule.name, schedule.when);
+                    if let Some(off) = schedules.first().filter(|_| enabled.is_empty()) {
+                        return Judgement::wrong(format!("{} is disabled: nothing is raised", off.name));
+                    }
+                    let seen = enabled.iter().map(said).collect::<Vec<_>>().join(", ");
+                    match enabled.iter().filter_map(|schedule| schedule.every).min() {
+                        None if enabled.is_empty() => Judgement::warning(
+                            "no schedule of EventBridge Scheduler does; whether a rule of EventBridge or something else does was not looked at",
+                        ),
+                        Some(every) if every > SELDOM => Judgement::warning(seen),
+                        Some(_) | None => Judgement::ok(seen),
+                    }
+                })
+            })
+        },
+    },
+    Row {
+        id: "function.time-out",
+        scope: Scope::Desk,
+        meaning: "an invocation has time for a tick (`deadline` and 2 s), and ends before the next two begin",
+        remedy: "set the function's time-out to 60 s for a schedule of one minute: aws lambda update-function-configuration --function-name NAME \
+                 --timeout 60; or lower `deadline`",
+        judge: |facts| {
+            function(facts, |function| {
+                let (timeout, least) = (function.timeout, function.deadline + END);
+                let seen =
+                    format!("{}; a tick may take {}", format_duration(timeout), format_duration(function.deadline));
+                let schedules = function.schedules.as_ref().and_then(|schedules| schedules.as_ref().ok());
+                let every = schedules.into_iter().flatten().filter(|it| it.enabled).filter_map(|it| it.every).min();
+                if timeout < least {
+                    Judgement::wrong(format!("{seen}: a tick that takes long is cut"))
+                } else if let Some(every) = every.filter(|every| timeout >= *every * 2) {
+                    let often = format_duration(every);
+                    Judgement::warning(format!(
+                        "{seen}; one begins every {often}: several run at a time, and each asks the platform"
+                    ))
+                } else {
+                    Judgement::ok(seen)
+                }
+            })
+        },
+    },
+];
+
+/// That it is not there, or could not be looked at, the row `function` says.
+fn function(facts: &Facts, judge: impl FnOnce(&FunctionFacts) -> Option<Judgement>) -> Option<Judgement> {
+    judge(facts.function.as_ref()?.as_ref().ok()?.as_ref()?)
+}
+
+fn role(facts: &Facts, of_scaler: bool) -> Option<Judgement> {
+    let role = facts.roles.iter().find(|role| role.of_scaler == of_scaler)?;
+    of(Some(&role.difference), |difference| {
+        let named = |findings: &[crate::iam::Finding]| {
+            let lines =
+                findings.iter().take(NAMED).map(|finding| format!("{} on {}", finding.action, finding.resource));
+            let more = findings.len().saturating_sub(NAMED);
+            lines.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>().join("\n")
+        };
+        let (name, by) = (&role.name, role.by);
+        if !difference.missing.is_empty() {
+            return Judgement::wrong(format!("{name} lacks, by {by}:\n{}", named(&difference.missing)));
+        }
+        if !difference.conditional.is_empty() {
+            let seen = format!("{name}: by {by} it cannot be told whether it has\n{}", named(&difference.conditional));
+            return Judgement::unknown(seen);
+        }
+        Judgement::ok(format!("{name}, by {by}"))
+    })
+}

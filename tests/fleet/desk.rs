@@ -1,0 +1,256 @@
+//! `lightsout doctor` on the embedded cloud, from a desk: all is well with the group of `up`, until one thing is changed over the wire.
+
+use serde_json::{Value, json};
+
+use crate::rig::{Fleet, ProgramOutput, http, lightsout_command};
+
+const AUTO_SCALING: &str = "2011-01-01";
+const EC2: &str = "2016-11-15";
+const IAM: &str = "2010-05-08";
+const SCALER_ROLE: &str = "arn:aws:iam::123456789012:role/ci-scaler";
+
+/// What the launch template of `up` says, but for what a drift changes.
+const TEMPLATE: &str = "Action=CreateLaunchTemplateVersion&LaunchTemplateName=lightsout-demo&SourceVersion=1";
+
+/// Looks, as somebody with credentials of their own.
+fn look(fleet: &Fleet, arguments: &str) -> (ProgramOutput, Vec<Value>) {
+    let settings = fleet.dir().join("scaler.toml");
+    let output: ProgramOutput =
+        lightsout_command(&fleet.dir(), &format!("doctor --config {} --json {arguments}", settings.display()))
+            .envs([("AWS_ENDPOINT_URL", fleet.url()), ("AWS_REGION", "eu-central-1")])
+            .envs([
+                ("AWS_ACCESS_KEY_ID", "DESK"),
+                ("AWS_SECRET_ACCESS_KEY", "none"),
+                ("AWS_EC2_METADATA_DISABLED", "true"),
+            ])
+            .output()
+            .expect("lightsout starts")
+            .into();
+    let lines = output.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{output:?}")));
+    let findings = lines.collect();
+    (output, findings)
+}
+
+/// The id and the verdict of each finding that is not well.
+fn not_ok(findings: &[Value]) -> Vec<(&str, &str)> {
+    let bad = findings.iter().filter(|finding| finding["verdict"] != "ok");
+    bad.map(|finding| (finding["id"].as_str().unwrap(), finding["verdict"].as_str().unwrap())).collect()
+}
+
+fn query(fleet: &Fleet, version: &str, form: &str) {
+    let form = format!("{form}&Version={version}");
+    let (status, body) =
+        http::send("POST", fleet.url(), "application/x-www-form-urlencoded", &form).expect("it answers");
+    assert_eq!(status, 200, "{form}: {body}");
+}
+
+/// A call of Lambda or of EventBridge Scheduler.
+fn rest(fleet: &Fleet, service: &str, method: &str, path: &str, body: &Value) {
+    let credential =
+        format!("AWS4-HMAC-SHA256 Credential=DESK/20261127/eu-central-1/{service}/aws4_request, Signature=0");
+    let headers = [("content-type", "application/json"), ("authorization", credential.as_str())];
+    let (status, answer) =
+        http::send_with(method, &format!("{}{path}", fleet.url()), &headers, &body.to_string()).expect("it answers");
+    assert_eq!(status, 200, "{method} {path}: {answer}");
+}
+
+/// The version of the API and the form of a call.
+type Call = (&'static str, String);
+
+/// What is found, how bad it is, the call that makes it so and the one that mends it.
+fn drifts() -> Vec<(&'static str, &'static str, Call, Call)> {
+    let back = (EC2, TEMPLATE.to_owned() + "&LaunchTemplateData.InstanceType=c7i.large");
+    let template = |change: &str| (EC2, format!("{TEMPLATE}&LaunchTemplateData.{change}"));
+    let group = |form: &str| (AUTO_SCALING, format!("Action={form}&AutoScalingGroupName=lightsout-demo"));
+    let role = |form: &str| (IAM, format!("Action={form}&RoleName=lightsout-agent"));
+    let allow_all = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    let deny = r#"{"Statement":{"Effect":"Deny","Action":"autoscaling:SetInstanceHealth","Resource":"*"}}"#;
+    // export TOKEN=glrt-0123456789abcdef
+    let user_data = "UserData=ZXhwb3J0IFRPS0VOPWdscnQtMDEyMzQ1Njc4OWFiY2RlZg==";
+    vec![
+        ("template.power-off", "wrong", template("InstanceInitiatedShutdownBehavior=stop"), back.clone()),
+        (
+            "template.metadata",
+            "wrong",
+            template(
+                "MetadataOptions.HttpTokens=optional&LaunchTemplateData.MetadataOptions.InstanceMetadataTags=enabled",
+            ),
+            back.clone(),
+        ),
+        (
+            "template.metadata",
+            "warning",
+            template(
+                "MetadataOptions.HttpTokens=required&LaunchTemplateData.MetadataOptions.HttpPutResponseHopLimit=2&LaunchTemplateData.MetadataOptions.InstanceMetadataTags=enabled",
+            ),
+            back.clone(),
+        ),
+        ("template.user-data", "wrong", template(user_data), back.clone()),
+        ("role.instance", "warning", template("IamInstanceProfile.Name=nobody-made-it"), back.clone()),
+        (
+            "group.subnets",
+            "warning",
+            group("UpdateAutoScalingGroup&MaxSize=500000"),
+            group("UpdateAutoScalingGroup&MaxSize=2"),
+        ),
+        (
+            "group.protection",
+            "warning",
+            group("UpdateAutoScalingGroup&NewInstancesProtectedFromScaleIn=false"),
+            group("UpdateAutoScalingGroup&NewInstancesProtectedFromScaleIn=true"),
+        ),
+        (
+            "group.other-scalers",
+            "warning",
+            group("PutScalingPolicy&PolicyName=cpu&PolicyType=TargetTrackingScaling"),
+            group("DeletePolicy&PolicyName=cpu"),
+        ),
+        (
+            "role.instance",
+            "wrong",
+            role(&format!("PutRolePolicy&PolicyName=no&PolicyDocument={deny}")),
+            role("DeleteRolePolicy&PolicyName=no"),
+        ),
+        (
+            "role.instance",
+            "wrong",
+            role("DeleteRolePolicy&PolicyName=lightsout"),
+            role(&format!("PutRolePolicy&PolicyName=lightsout&PolicyDocument={allow_all}")),
+        ),
+    ]
+}
+
+#[test]
+fn the_group_of_up_is_all_ok_from_a_desk_and_each_drift_is_found_by_its_own_name() {
+    let mut fleet = Fleet::up("--jobs 1 --keep --max 2 --idle-timeout 10m");
+    fleet.until_phase("idle");
+    let (output, findings) = look(&fleet, "");
+    assert_eq!((output.code, not_ok(&findings)), (Some(0), vec![]), "{output:?}");
+    let ids: Vec<_> = findings.iter().map(|finding| finding["id"].as_str().unwrap()).collect();
+    for id in [
+        "group",
+        "group.size",
+        "group.subnets",
+        "group.other-scalers",
+        "hook",
+        "template.power-off",
+        "template.metadata",
+        "template.user-data",
+        "template.image",
+        "template.image-age",
+        "role.instance",
+        "platform.secret",
+        "platform.token",
+    ] {
+        assert!(ids.contains(&id), "{id} is not looked at: {ids:?}");
+    }
+    // What only an instance can tell is not there, rather than unknown.
+    for id in ["metadata", "rights", "instance.member", "settings", "agent", "clock.cloud", "disk.space"] {
+        assert!(!ids.contains(&id), "{id} is of an instance");
+    }
+
+    for (id, verdict, breaks, mends) in drifts() {
+        query(&fleet, breaks.0, &breaks.1);
+        let (output, findings) = look(&fleet, "");
+        assert_eq!(not_ok(&findings), [(id, verdict)], "after {}: {output:?}", breaks.1);
+        assert_eq!(output.code, Some(i32::from(verdict == "wrong")), "{output:?}");
+        assert!(!output.out.contains("glrt-0123456789abcdef"), "a secret is not repeated");
+        query(&fleet, mends.0, &mends.1);
+    }
+    let (output, findings) = look(&fleet, "");
+    assert_eq!(not_ok(&findings), [], "all is mended: {output:?}");
+}
+
+#[test]
+fn what_a_desk_may_not_see_is_a_warning_that_names_the_right() {
+    let mut fleet = Fleet::up("--jobs 1 --keep --max 2 --idle-timeout 10m");
+    fleet.until_phase("idle");
+    for (id, verdict, action, right) in [
+        ("group", "warning", "DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingGroups"),
+        ("group.other-scalers", "warning", "DescribePolicies", "autoscaling:DescribePolicies"),
+        ("hook", "warning", "DescribeLifecycleHooks", "autoscaling:DescribeLifecycleHooks"),
+        ("template.image", "warning", "DescribeLaunchTemplateVersions", "ec2:DescribeLaunchTemplateVersions"),
+        ("template.image", "warning", "DescribeImages", "ec2:DescribeImages"),
+        ("group.subnets", "warning", "DescribeSubnets", "ec2:DescribeSubnets"),
+        ("role.instance", "warning", "GetInstanceProfile", "iam:GetInstanceProfile"),
+        ("platform.secret", "warning", "GetParameter", "ssm:GetParameter"),
+    ] {
+        fleet.post("faults", &json!({"target": "aws", "action": action, "effect": {"status": {"code": 403}}}));
+        let (output, findings) = look(&fleet, "");
+        assert_eq!(not_ok(&findings).first(), Some(&(id, verdict)), "without {action}: {output:?}");
+        assert_eq!(output.code, Some(0), "nothing is known to be wrong: {output:?}");
+        let seen = findings.iter().find(|finding| finding["id"] == id).unwrap();
+        assert!(seen["seen"].as_str().unwrap().contains(right), "{seen}");
+        fleet.request("DELETE", "faults", &Value::Null).expect("the faults are cleared");
+    }
+    // Without a simulation the policies tell the same; without both nothing is claimed.
+    let denied = |action: &str| json!({"target": "aws", "action": action, "effect": {"status": {"code": 403}}});
+    fleet.post("faults", &denied("SimulatePrincipalPolicy"));
+    let (output, findings) = look(&fleet, "");
+    assert_eq!(not_ok(&findings), [], "{output:?}");
+    let role = findings.iter().find(|finding| finding["id"] == "role.instance").unwrap();
+    assert!(role["seen"].as_str().unwrap().contains("its policies"), "{role}");
+    fleet.post("faults", &denied("GetRolePolicy"));
+    let (output, findings) = look(&fleet, "");
+    assert_eq!(not_ok(&findings), [("role.instance", "warning")], "{output:?}");
+    fleet.request("DELETE", "faults", &Value::Null).expect("the faults are cleared");
+    // The platform's refusal is the secret's, whoever asks.
+    fleet.post("faults", &json!({"target": "platform", "effect": {"status": {"code": 401}}}));
+    let (output, findings) = look(&fleet, "");
+    assert_eq!((output.code, not_ok(&findings)), (Some(1), vec![("platform.token", "wrong")]), "{output:?}");
+}
+
+#[test]
+fn the_function_that_is_the_scaler_is_looked_at_by_its_name() {
+    let fleet = Fleet::up("--jobs 1 --keep --max 2 --idle-timeout 10m");
+    let function = "/2015-03-31/functions";
+    let (output, findings) = look(&fleet, "--function ci-scaler");
+    assert_eq!((output.code, not_ok(&findings)), (Some(1), vec![("function", "wrong")]), "{output:?}");
+
+    let settings = fleet.dir().join("scaler.toml");
+    let least = fleet.ok(&format!("iam --config {} --account 123456789012 --region eu-central-1", settings.display()));
+    let role = "RoleName=ci-scaler";
+    query(&fleet, IAM, &format!("Action=CreateRole&{role}&AssumeRolePolicyDocument={{}}"));
+    query(&fleet, IAM, &format!("Action=PutRolePolicy&{role}&PolicyName=p&PolicyDocument={least}"));
+    rest(&fleet, "lambda", "POST", function, &json!({"FunctionName": "ci-scaler", "Role": SCALER_ROLE, "Timeout": 60}));
+    let target = json!({"Arn": "arn:aws:lambda:eu-central-1:123456789012:function:ci-scaler", "RoleArn": SCALER_ROLE});
+    let schedule = |when: &str, state: &str| json!({"ScheduleExpression": when, "State": state, "Target": target, "FlexibleTimeWindow": {"Mode": "OFF"}});
+    rest(&fleet, "scheduler", "POST", "/schedules/ci", &schedule("rate(1 minute)", "ENABLED"));
+    let (output, findings) = look(&fleet, "--function ci-scaler");
+    assert_eq!((output.code, not_ok(&findings)), (Some(0), vec![]), "{output:?}");
+
+    let set = |timeout: u32| {
+        rest(&fleet, "lambda", "PUT", &format!("{function}/ci-scaler/configuration"), &json!({"Timeout": timeout}))
+    };
+    let found = || {
+        let (output, findings) = look(&fleet, "--function ci-scaler");
+        let found = not_ok(&findings).into_iter().map(|(id, verdict)| format!("{id} {verdict}")).collect::<Vec<_>>();
+        (found.join(", "), output.out)
+    };
+    set(3);
+    assert_eq!(found().0, "function.time-out wrong");
+    set(900);
+    assert_eq!(found().0, "function.time-out warning");
+    set(60);
+    rest(&fleet, "scheduler", "PUT", "/schedules/ci", &schedule("rate(1 minute)", "DISABLED"));
+    assert_eq!(found().0, "function.schedule wrong");
+    rest(&fleet, "scheduler", "PUT", "/schedules/ci", &schedule("rate(1 hour)", "ENABLED"));
+    assert_eq!(found().0, "function.schedule warning");
+    rest(&fleet, "scheduler", "PUT", "/schedules/ci", &schedule("rate(1 minute)", "ENABLED"));
+    query(&fleet, IAM, &format!("Action=DeleteRolePolicy&{role}&PolicyName=p"));
+    let (found, out) = found();
+    assert_eq!(found, "role.scaler wrong");
+    assert!(out.contains("autoscaling:SetDesiredCapacity"), "{out}");
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_before_anything_is_asked() {
+    let fleet = Fleet::up("--jobs 1 --keep --max 1 --idle-timeout 10m");
+    let (output, _) = look(&fleet, "--group nobody");
+    assert!(
+        output.code == Some(2) && output.err.contains("no pool has this group; the settings have lightsout-demo"),
+        "{output:?}"
+    );
+    let output = fleet.lightsout("doctor --config /nowhere.toml");
+    assert!(output.code == Some(2) && output.err.contains("/nowhere.toml"), "{output:?}");
+}
