@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # What may be public all the same, and why.
 allowed=(
     # What must hold, which the model in crates/core/tests watches, and the cloud in memory: both are for tests.
-    job_ended runner_started runner_started_prepared makes_room launch_given_up settled break_all left_uncalled ended_bluntly
+    runner_started_prepared runner_started_with_room makes_room launch_given_up settled break_all left_uncalled ended_bluntly
     remember_failure
 )
 

@@ -29,3 +29,14 @@ fn no_job_is_lost_to_a_crash_a_scale_in_or_a_notice_of_half_a_minute() {
     let ended = fleet.ended();
     assert_eq!(ended.all_done()["jobs"]["total"], 6);
 }
+
+#[test]
+fn a_rolling_upgrade_passes_machines_with_jobs_by() {
+    let mut fleet = Fleet::up("--cloud azure --jobs 2 --job-seconds 6 --max 2 --no-docker");
+    fleet.until("two busy machines", |fleet| {
+        (living(fleet).filter(|it| !it.jobs.is_empty() && it.protected).count() == 2).then_some(())
+    });
+    fleet.ok("refresh");
+    let ended = fleet.ended();
+    assert_eq!(ended.all_done()["jobs"]["total"], 2);
+}

@@ -220,7 +220,7 @@ fn the_function_that_is_the_scaler_is_looked_at_by_its_name() {
     assert_eq!((output.code, not_ok(&findings)), (Some(0), vec![]), "{output:?}");
 
     let set = |timeout: u32| {
-        rest(&fleet, "lambda", "PUT", &format!("{function}/ci-scaler/configuration"), &json!({"Timeout": timeout}))
+        rest(&fleet, "lambda", "PUT", &format!("{function}/ci-scaler/configuration"), &json!({"Timeout": timeout}));
     };
     let found = || {
         let (output, findings) = look(&fleet, "--function ci-scaler");

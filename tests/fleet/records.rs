@@ -117,7 +117,7 @@ fn records_are_handed_in_at_a_log_group_and_an_object_store() {
     let answer = explained(&fleet, &id, "/lightsout/records");
     assert_eq!(answer["known"][0]["cause"], "idle-timeout", "explained from there alone: {answer}");
     // A function's decisions are in a group of their own.
-    let records = std::fs::read_to_string(fleet.dir().join("records.jsonl")).expect("its records");
+    let records = fs::read_to_string(fleet.dir().join("records.jsonl")).expect("its records");
     let decision = records.lines().find(|line| line.contains(r#""kind":"decision""#)).expect("a decision");
     keep(&fleet, "/aws/lambda/scaler", decision);
     let both = explained(&fleet, &id, "/lightsout/records /aws/lambda/scaler");

@@ -160,11 +160,10 @@ fn as_text(args: &Args, rows: &[Row], from: Timestamp, now: Timestamp) -> String
         cells.push(line("all".to_owned(), String::new(), &total(rows)));
     }
     if priced {
-        let prices =
-            rows.iter().map(|row| price_of(args, row)).chain((rows.len() > 1).then(|| whole_price(args, rows)));
-        let prices = prices.map(|price| price.map_or_else(|| "-".to_owned(), |price| format!("{price:.2}")));
-        for (line, price) in cells.iter_mut().zip(std::iter::once("cost".to_owned()).chain(prices)) {
-            line.push(price);
+        let costs = rows.iter().map(|row| price_of(args, row)).chain((rows.len() > 1).then(|| whole_price(args, rows)));
+        let costs = costs.map(|cost| cost.map_or_else(|| "-".to_owned(), |cost| format!("{cost:.2}")));
+        for (line, cost) in cells.iter_mut().zip(std::iter::once("cost".to_owned()).chain(costs)) {
+            line.push(cost);
         }
     }
     let mut text = format!("{from:.0} to {now:.0}\n\n{}", columns(&cells));

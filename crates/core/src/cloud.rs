@@ -212,7 +212,7 @@ pub struct CloudError {
 }
 
 impl CloudError {
-    /// An error of this kind. What may be a secret in the message is hidden ([`tellable`](crate::tellable)).
+    /// An error of this kind. What may be a secret in the message is hidden (`tellable`).
     pub fn new(kind: CloudErrorKind, message: impl AsRef<str>) -> Self {
         Self { kind, message: crate::tellable(message.as_ref(), MESSAGE) }
     }

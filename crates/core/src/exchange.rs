@@ -357,7 +357,7 @@ pub enum ErrorKind {
 }
 
 impl ExchangeError {
-    /// An error of this kind. What may be a secret in the message is hidden ([`tellable`]).
+    /// An error of this kind. What may be a secret in the message is hidden (`tellable`).
     pub fn new(kind: ErrorKind, message: impl AsRef<str>) -> Self {
         Self { kind, message: tellable(message.as_ref(), MESSAGE) }
     }

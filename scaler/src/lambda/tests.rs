@@ -162,11 +162,10 @@ async fn a_webhook_ticks_its_pool_alone_before_the_answer() {
     assert_eq!(groups.calls().len(), calls, "none of these ticks");
 }
 
+type Stored = Rc<Cell<Option<&'static str>>>;
+
 /// A function whose webhook's secret is what this cell holds, and how often it was fetched; without one its store is out of order.
-fn with_store(
-    refetch_after: Duration,
-    groups: &FakeGroups,
-) -> (Function, Rc<Cell<Option<&'static str>>>, Rc<Cell<u32>>) {
+fn with_store(refetch_after: Duration, groups: &FakeGroups) -> (Function, Stored, Rc<Cell<u32>>) {
     let (stored, fetches) = (Rc::new(Cell::new(Some("s3cret"))), Rc::new(Cell::new(0)));
     let (source, count) = (Rc::clone(&stored), Rc::clone(&fetches));
     let mut tokens = Tokens::new(move |_, asked| {

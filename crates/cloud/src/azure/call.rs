@@ -77,12 +77,14 @@ pub(super) fn more_members(set: &ScaleSetId, url: String) -> Call {
     one(set, right, Request::get(url), "list")
 }
 
-/// Takes or gives up protection from scale-in. Nothing else of the member is sent: what is sent back counts as changed, and takes it off the
+/// Takes or gives up protection from scale-in, and from what else is done to the whole scale set: a rolling upgrade gives a machine another disk
+/// under its job. Neither keeps a machine from deleting itself. Nothing else of the member is sent: what is sent back counts as changed, and takes it off the
 /// scale set's model (Azure, "Instance protection for Azure Virtual Machine Scale Set instances").
 #[cfg(feature = "host")]
 pub(super) fn protect(manager: &str, set: &ScaleSetId, member: &str, on: bool) -> Call {
     let right = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/write";
-    let body = json!({ "properties": { "protectionPolicy": { "protectFromScaleIn": on } } });
+    let body =
+        json!({ "properties": { "protectionPolicy": { "protectFromScaleIn": on, "protectFromScaleSetActions": on } } });
     let request = Request::new(Method::Put, url(manager, set, &below(member), COMPUTE)).json(&body, false);
     one(set, right, request, member)
 }

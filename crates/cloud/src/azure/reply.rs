@@ -193,6 +193,7 @@ struct MemberProperties {
 #[serde(rename_all = "camelCase", default)]
 struct Protection {
     protect_from_scale_in: bool,
+    protect_from_scale_set_actions: bool,
 }
 
 #[cfg(feature = "host")]
@@ -203,8 +204,9 @@ impl Member {
             Some("Deleting") => Membership::Terminating { waiting: false },
             Some("Creating") => Membership::Pending { waiting: false },
             _ => {
-                let protection = self.properties.protection_policy.as_ref();
-                Membership::InService { protected: protection.is_some_and(|policy| policy.protect_from_scale_in) }
+                let from_both =
+                    |policy: &Protection| policy.protect_from_scale_in && policy.protect_from_scale_set_actions;
+                Membership::InService { protected: self.properties.protection_policy.as_ref().is_some_and(from_both) }
             }
         }
     }

@@ -67,9 +67,12 @@ async fn who_stays_refused_is_told_so() {
 #[tokio::test]
 async fn what_is_throttled_is_left_alone_and_nothing_else_is() {
     let server = Server::start(|seen, _| {
-        granted(seen).unwrap_or_else(|| match seen.path.contains("/runners?") {
-            true => Answer::with(429, ("retry-after", "30"), r#"{"error":{"code":"TooManyRequests"}}"#),
-            false => Answer::ok("{}"),
+        granted(seen).unwrap_or_else(|| {
+            if seen.path.contains("/runners?") {
+                Answer::with(429, ("retry-after", "30"), r#"{"error":{"code":"TooManyRequests"}}"#)
+            } else {
+                Answer::ok("{}")
+            }
         })
     })
     .await;

@@ -1,7 +1,7 @@
 //! Scale sets and their virtual machines as a pure model, without clock, sockets or async.
 //!
-//! Calls come in through a wire such as the Resource Manager's, time through [`Azure::advance`], and what the surroundings
-//! have to do comes out of [`Azure::poll_effect`]. Everything that looks random comes from the seed.
+//! Calls come in through a wire such as the Resource Manager's, time through `Azure::advance`, and what the surroundings
+//! have to do comes out of `Azure::poll_effect`. Everything that looks random comes from the seed.
 
 mod capacity;
 mod events;

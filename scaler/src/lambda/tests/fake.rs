@@ -78,8 +78,8 @@ impl Exchange for FakeQueue {
     type Output = Reading;
 
     fn start(&mut self) -> Step<Reading> {
-        let mut queues = self.queues.lock();
-        let state = queues.get_mut(&self.pool).unwrap();
+        let mut all = self.queues.lock();
+        let state = all.get_mut(&self.pool).unwrap();
         (state.asked, state.held) = (state.asked + 1, true);
         let answer = if state.answers.len() > 1 { state.answers.pop_front() } else { state.answers.front().cloned() };
         match answer.unwrap() {
@@ -103,8 +103,8 @@ impl Queue for FakeQueue {
     }
 
     fn release(&mut self) -> Option<Call<()>> {
-        let mut queues = self.queues.lock();
-        let state = queues.get_mut(&self.pool).unwrap();
+        let mut all = self.queues.lock();
+        let state = all.get_mut(&self.pool).unwrap();
         let held = std::mem::take(&mut state.held);
         match (held, state.release_hangs) {
             (false, _) => None,

@@ -160,7 +160,7 @@ async fn a_raise_that_fails_after_its_answer_is_found_out() {
         groups.raise(&seen, 5).await.unwrap();
         let failed = FailedLaunch { time: "2026-11-26T15:00:00Z".into(), trouble, message: format!("{code}: words") };
         for _ in 0..2 {
-            assert_eq!(groups.history(SET).await.unwrap().failed_launches, [failed.clone()]);
+            assert_eq!(groups.history(SET).await.unwrap().failed_launches, std::slice::from_ref(&failed));
         }
         assert_eq!(
             server.seen().iter().filter(|asked| asked.path == "/op/1").count(),

@@ -58,7 +58,7 @@ fn sent(server: &Server, method: &str) -> Vec<Asked> {
 fn state(provisioning: &str, protected: Option<bool>) -> Answer {
     let mut properties = json!({ "provisioningState": provisioning });
     if let Some(protected) = protected {
-        properties["protectionPolicy"] = json!({ "protectFromScaleIn": protected });
+        properties["protectionPolicy"] = json!({ "protectFromScaleIn": true, "protectFromScaleSetActions": protected });
     }
     Answer::ok(json!({ "instanceId": "3", "properties": properties }).to_string())
 }
@@ -102,7 +102,10 @@ async fn protection_is_all_that_is_sent_and_one_that_goes_is_told_so() {
         let [put] = &sent(&server, "PUT")[..] else { panic!("one call") };
         assert_eq!(put.path, format!("{SET}/virtualMachines/{member_id}?api-version=2024-07-01"));
         let body: Value = serde_json::from_str(&put.body).unwrap();
-        assert_eq!(body, json!({ "properties": { "protectionPolicy": { "protectFromScaleIn": true } } }));
+        assert_eq!(
+            body,
+            json!({ "properties": { "protectionPolicy": { "protectFromScaleIn": true, "protectFromScaleSetActions": true } } })
+        );
     }
     let inactive = "The provided instanceId 3 is not an active Virtual Machine Scale Set VM instanceId.";
     let (_server, host) = member(false, Vec::new(), |_| refused(400, "InvalidParameter", inactive)).await;
