@@ -74,7 +74,8 @@ fn an_agent_without_the_doctor_says_where_it_looked_and_what_to_do() {
     }
     let home = tempfile::tempdir().unwrap();
     let alone = home.path().join("lightsout-agent");
-    fs::copy(AGENT, &alone).unwrap();
+    // By another process: what this one had open for writing, a child that another test starts meanwhile would have, too, and it could not be run.
+    assert!(Command::new("cp").args([AGENT.as_ref(), alone.as_os_str()]).status().unwrap().success());
     let (code, _, err) = run(&alone, "doctor --image");
     assert_eq!(code, Some(1), "{err}");
     let beside = home.path().join("lightsout-doctor");

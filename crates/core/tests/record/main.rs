@@ -196,7 +196,7 @@ fn what_is_required_is_what_every_record_has() {
         not_known: Vec::new(),
         ..departure()
     };
-    let incident = Incident { group: None, because: None, times: 1, ..incident() };
+    let incident = Incident { group: None, because: None, jobs: Vec::new(), times: 1, ..incident() };
     for record in [Record::Decision(decision), Record::Departure(departure), Record::Incident(incident)] {
         let value = written(&record);
         let kind = value["kind"].as_str().unwrap();

@@ -20,7 +20,7 @@ pub(crate) struct Vault {
 
 impl Vault {
     /// Takes the secrets that the other cloud's services hold, too. What a name cannot have here becomes a dash:
-    /// `/ci/gitlab-token` is `ci-gitlab-token`.
+    /// `/ci/runner-token` is `ci-runner-token`.
     pub(crate) fn new(values: &BTreeMap<String, String>, tenant: &str, since: Timestamp) -> Self {
         let values = values.iter().map(|(name, value)| (vault_name(name), value.clone())).collect();
         Self { values, tenant: tenant.to_owned(), since }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_read_with_a_token_for_the_vault() {
-        let values = [("/ci/gitlab-token".to_owned(), "glpat-1".to_owned())].into();
+        let values = [("/ci/runner-token".to_owned(), "glpat-1".to_owned())].into();
         let vault = Vault::new(&values, "t", Timestamp(0));
         let mut tokens = Tokens::new(1);
         let token = |tokens: &mut Tokens, audience: &str| {
@@ -130,13 +130,13 @@ mod tests {
             answer["access_token"].as_str().unwrap().to_owned()
         };
         let (ours, other) = (token(&mut tokens, VAULT[0]), token(&mut tokens, "https://management.azure.com"));
-        let path = "/secrets/CI-gitlab-token?api-version=7.4";
+        let path = "/secrets/CI-runner-token?api-version=7.4";
         let found = get(&vault, &tokens, path, Some(&ours));
         assert_eq!(found.status, 200);
         let found: serde_json::Value = serde_json::from_slice(&found.body).unwrap();
         assert_eq!(found["value"], "glpat-1");
         let version = found["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-        let of_version = |version: &str| format!("/secrets/ci-gitlab-token/{version}?api-version=7.4");
+        let of_version = |version: &str| format!("/secrets/ci-runner-token/{version}?api-version=7.4");
         assert_eq!(get(&vault, &tokens, &of_version(&version), Some(&ours)).status, 200);
         assert_eq!(get(&vault, &tokens, &of_version("other"), Some(&ours)).status, 404);
         for token in [None, Some(other.as_str())] {

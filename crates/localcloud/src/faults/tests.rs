@@ -91,7 +91,7 @@ fn nonsense_is_refused_with_the_remedy() {
         (r#"{"target":"aws","effect":{"status":{"code":200}}}"#, "from 400 to 599"),
         (r#"{"target":"aws","effect":{"stale-describes":{"ms":5}}}"#, "target cloud"),
         (r#"{"target":"cloud","effect":"drop"}"#, "only"),
-        (r#"{"target":"platform","effect":"expire"}"#, "aws and imds"),
+        (r#"{"target":"platform","effect":"expire"}"#, "aws, azure and imds"),
         (r#"{"target":"runner","effect":"throttle"}"#, "nothing else"),
         (r#"{"target":"platform","effect":"cancel-request"}"#, "target runner"),
         (r#"{"target":"runner","action":"x","effect":"leave-child"}"#, "leave it out"),

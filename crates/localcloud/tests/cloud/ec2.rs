@@ -211,7 +211,8 @@ fn what_lies_around_instances_is_what_groups_and_templates_name() {
     let mut bench = Bench::new();
     bench.template("t", &[]);
     bench.group("g", 0, 1, &[("VPCZoneIdentifier", "subnet-1,subnet-2")]);
-    assert_eq!(all(&bench.ec2("DescribeSubnets", &[]), "subnetId"), ["subnet-1", "subnet-2"]);
+    let subnets = ["subnet-0default0a", "subnet-0default0b", "subnet-0default0c", "subnet-1", "subnet-2"];
+    assert_eq!(all(&bench.ec2("DescribeSubnets", &[]), "subnetId"), subnets, "the account's own, and the named ones");
     bench.ec2_refused("DescribeSubnets", &[("SubnetId.1", "subnet-3")], 400);
     assert_eq!(all(&bench.ec2("DescribeImages", &[]), "imageId"), ["ami-1"]);
     let zones = bench.ec2("DescribeAvailabilityZones", &[("Filter.1.Name", "zone-name"), ("Filter.1.Value.1", "*b")]);
