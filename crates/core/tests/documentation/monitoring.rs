@@ -8,7 +8,11 @@ mod rules;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use lightsout_core::metrics::{METRICS, Metric, Panel, emf, prometheus};
+use lightsout_core::{
+    explain::{Evidence, Question},
+    metrics::{METRICS, Metric, Panel, emf, prometheus},
+    record::Record,
+};
 
 use super::check_whole;
 
@@ -117,4 +121,34 @@ fn each_alarm_names_the_command_to_run_next() {
         assert!(alarms.contains(command), "{command} of {what}");
     }
     assert_eq!(alarms::ALARMS.len(), 6, "more than six are not read at 3 am");
+}
+
+/// A record of a log group, by the group's name in the templates: of the pool `linux` and its group `ci-linux`.
+fn logged(group: &str) -> Evidence {
+    let line = match group {
+        "${log_group}" => {
+            r#"{"schema":1,"kind":"decision","time":"2026-11-26T03:00:00Z","pool":"linux","group":"ci-linux","platform":"gitlab","result":"held",
+            "ms":{"demand":1,"describe":1,"raise":null,"total":1}}"#
+        }
+        "${agents_log_group}" => {
+            r#"{"schema":1,"kind":"incident","time":"2026-11-26T03:00:00Z","instance":"i-1","group":"ci-linux","platform":"gitlab","what":"idle",
+            "detail":"no job"}"#
+        }
+        _ => panic!("no log group is called {group}"),
+    };
+    let record = Record::find(&line.replace('\n', "")).unwrap_or_else(|| panic!("no record: {line}"));
+    Evidence::record(record, group).expect("a time")
+}
+
+#[test]
+fn the_log_groups_that_an_alarm_names_have_an_answer_about_its_pool() {
+    for alarm in alarms::ALARMS {
+        let said = cloudwatch::TERRAFORM.description(alarm).replace("${pool}", "linux");
+        let Some(asked) = said.split("`lightsout explain ").nth(1).and_then(|rest| rest.split('`').next()) else {
+            continue;
+        };
+        let (pool, groups) = asked.split_once(" --log-group ").expect("log groups");
+        let evidence: Vec<_> = groups.split(' ').map(logged).collect();
+        assert_eq!(Question::about(pool, &evidence), Ok(Question::Pool("linux".into())), "{}: {asked}", alarm.name);
+    }
 }

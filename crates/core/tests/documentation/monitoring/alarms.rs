@@ -9,7 +9,7 @@ pub(super) struct Alarm {
     pub(super) what: &'static str,
     /// What to do, with the command to run next: `EXPLAIN` and `LOOK` stand for those that are called otherwise elsewhere.
     pub(super) next: &'static str,
-    /// Whose records tell more.
+    /// Whose records tell what is wrong.
     pub(super) records: Program,
     pub(super) severity: &'static str,
     /// In PromQL; `FRESH` stands for pools whose scaler works.

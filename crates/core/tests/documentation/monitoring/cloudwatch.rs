@@ -44,8 +44,10 @@ impl Names {
 
     /// What is wrong and the command to run next, where the records are in CloudWatch Logs.
     pub(super) fn description(&self, alarm: &Alarm) -> String {
-        let log = if alarm.records == Program::Agent { self.agents_log } else { self.scaler_log };
-        let explain = format!("`lightsout explain POOL --log-group {log}`");
+        let log = self.scaler_log;
+        // Agents' records say nothing of pools: what one is called, `explain` has from the scaler's.
+        let more = if alarm.records == Program::Agent { format!(" {}", self.agents_log) } else { String::new() };
+        let explain = format!("`lightsout explain POOL --log-group {log}{more}`");
         let look = format!("`aws logs tail {log} --since 15m`: it is empty where nothing invokes the function");
         let (what, next) = alarm.says(self.pool, &explain, &look);
         format!("{what}. {next}.")

@@ -190,8 +190,8 @@ run "departures_are_the_groups_and_all_else_the_pools" {
     error_message = "as the metrics have it"
   }
   assert {
-    condition     = strcontains(aws_cloudwatch_metric_alarm.pool["LightsoutSpotStorm-linux"].alarm_description, "--log-group lightsout/ci-linux`")
-    error_message = "and the records of instances are in their own log group"
+    condition     = strcontains(aws_cloudwatch_metric_alarm.pool["LightsoutSpotStorm-linux"].alarm_description, "--log-group /aws/lambda/ci-scaler lightsout/ci-linux`")
+    error_message = "the records of instances are in their own log group, and the pool's name is in the scaler's"
   }
 }
 
