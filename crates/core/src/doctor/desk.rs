@@ -230,12 +230,21 @@ fn secret_in(line: &str) -> Option<String> {
         let name = &name[name.rfind(|c| !of_word(c)).map_or(0, |end| end + 1)..];
         let lower = name.to_lowercase().replace('-', "_");
         NAMES.iter().any(|end| lower.ends_with(end)).then_some(())?;
-        let value = line[at + 1..].trim_start().trim_start_matches(['"', '\'']);
-        let value: String = value.chars().take_while(|c| of_word(*c) || "+/=.~".contains(*c)).collect();
+        let written = line[at + 1..].trim_start();
+        let rest = written.trim_start_matches(['"', '\'']);
+        let value: String = rest.chars().take_while(|c| of_word(*c) || "+/=.~".contains(*c)).collect();
         let is_place = value.starts_with(['/', '.', '~']) || value.starts_with("arn");
-        (value.len() >= SHORTEST && !is_place && value.contains(['$', '{']).not())
+        let is_computed = written.len() == rest.len() && takes_arguments(&rest[value.len()..]);
+        (value.len() >= SHORTEST && !is_place && !is_computed && value.contains(['$', '{']).not())
             .then(|| format!("{name} is given in clear"))
     })
+}
+
+/// Whether what follows a word makes it a call, or what it names a part of something: `loads(text)`, `keys["token"]`, also over several lines.
+fn takes_arguments(after: &str) -> bool {
+    let within =
+        |open, close| after.strip_prefix(open).is_some_and(|rest: &str| rest.is_empty() || rest.contains(close));
+    within('(', ')') || within('[', ']')
 }
 
 #[cfg(test)]
@@ -274,10 +283,32 @@ mod tests {
             "tokens are kept elsewhere: see the handbook of glrt-",
             "secret = \"arn:aws:secretsmanager:eu-north-1:1:secret:ci\"",
             "token_file = \"some-file-name\"",
+            "token = DIRECT.open(asked, timeout=5).read().decode()",
+            "credentials = json.loads(text)",
+            "headers = { \"x-amz-security-token\": credentials[\"Token\"], \"accept\": \"text/plain\" }",
             "",
         ] {
             assert_eq!(secrets_in(text.as_bytes()), Ok(vec![]), "{text}");
         }
+        for text in ["token = abcd1234.efgh5678", "token = 'abcd1234(efgh)'", "password: abcd1234(efgh"] {
+            assert_eq!(secrets_in(text.as_bytes()).map(|found| found.len()), Ok(1), "{text}");
+        }
         assert!(secrets_in(&[0x1f, 0x8b, 8]).is_err() && secrets_in(&[0xff, 0xfe]).is_err());
+    }
+
+    /// As the Terraform module `pool` has it with a bundle: its boot program within JSON.
+    #[test]
+    fn what_our_own_module_has_in_user_data_holds_no_secret() {
+        let module = concat!(env!("CARGO_MANIFEST_DIR"), "/../../terraform/aws/modules/pool/");
+        let file = |name: &str| std::fs::read_to_string(format!("{module}{name}")).unwrap();
+        let settings = "[agent.platform.gitlab]\ntoken = { ssm = \"/ci/token\" }\n";
+        let user_data = serde_json::json!({
+            "write_files": [
+                { "path": "/etc/lightsout/agent.d/50-module.toml", "content": settings },
+                { "path": "/opt/lightsout/boot.py", "content": file("boot.py") },
+            ],
+            "bootcmd": [file("boot-deadline.sh")],
+        });
+        assert_eq!(secrets_in(format!("#cloud-config\n{user_data}").as_bytes()), Ok(vec![]));
     }
 }
