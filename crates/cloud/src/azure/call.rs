@@ -96,15 +96,16 @@ pub(super) fn delete(manager: &str, set: &ScaleSetId, member: &str) -> Call {
     one(set, right, Request::new(Method::Delete, url(manager, set, &below(member), COMPUTE)), member)
 }
 
-/// Deletes a machine by its own resource id, without a shutdown.
+/// Deletes a machine by its own resource id, without a shutdown. That of a Uniform scale set's machine is below its scale set.
 #[cfg(feature = "host")]
-pub(super) fn force_delete(manager: &str, machine: &str) -> Call {
+pub(super) fn force_delete(manager: &str, machine: &str, flexible: bool) -> Call {
+    let right = if flexible {
+        "Microsoft.Compute/virtualMachines/delete"
+    } else {
+        "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete"
+    };
     let url = format!("{manager}{machine}?api-version={COMPUTE}&forceDeletion=true");
-    Call {
-        right: "Microsoft.Compute/virtualMachines/delete",
-        scope: machine.to_owned(),
-        request: Request::new(Method::Delete, url),
-    }
+    Call { right, scope: machine.to_owned(), request: Request::new(Method::Delete, url) }
 }
 
 /// Writes on a machine why it ends.

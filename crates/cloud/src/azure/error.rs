@@ -93,7 +93,8 @@ fn remedy(kind: CloudErrorKind, right: &str) -> String {
     match kind {
         CloudErrorKind::Denied => {
             format!(
-                "; give the identity a role with {right} on the scale set (a new assignment takes minutes to reach everybody)"
+                "; give the identity a role with {right} on {} (a new assignment takes minutes to reach everybody)",
+                scope(right)
             )
         }
         CloudErrorKind::OutOfBounds => "; ask for more quota, or lower the pool's max".into(),
@@ -106,6 +107,16 @@ fn remedy(kind: CloudErrorKind, right: &str) -> String {
         | CloudErrorKind::Timeout
         | CloudErrorKind::Unreachable
         | CloudErrorKind::Other => String::new(),
+    }
+}
+
+/// Where a role must be assigned to hold for calls that need this right. A machine of a Flexible scale set is a resource beside the scale set, not
+/// below it: what is assigned on the scale set does not reach them (Azure RBAC, "Understand scope").
+fn scope(right: &str) -> &'static str {
+    match right {
+        "Microsoft.Compute/virtualMachines/delete" => "the machine's resource group",
+        "Microsoft.Resources/tags/write" => "what is tagged: the scale set, or the machine's resource group",
+        _ => "the scale set",
     }
 }
 

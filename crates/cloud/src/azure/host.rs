@@ -210,7 +210,8 @@ impl Host for AzureHost {
     fn terminate(&self) -> CloudFuture<'_, ()> {
         Box::pin(async move {
             let machine = self.machine().await?;
-            match self.azure.call(call::force_delete(&self.azure.manager(), &machine.resource_id)).await {
+            let delete = call::force_delete(&self.azure.manager(), &machine.resource_id, machine.is_flexible());
+            match self.azure.call(delete).await {
                 Err(error) if error.kind == CloudErrorKind::NotFound => Ok(()),
                 deleted => deleted.map(drop),
             }

@@ -239,6 +239,32 @@ fn without_any_right_it_climbs_to_power_off() {
 }
 
 #[test]
+fn the_last_way_is_asked_for_with_pauses_while_it_is_refused() {
+    for look in [Outcome::Denied("no".into()), IN_SERVICE] {
+        let mut rig = Rig::on(HELD_CLOUD, AgentPolicy::default());
+        rig.answer(Request::Describe, IN_SERVICE);
+        rig.answer(Request::Register, Outcome::Registered);
+        rig.event(Event::Activity(Activity::Quiet));
+        rig.pass(secs(301));
+        let mut rig = retire(rig, LeaveReason::Operator);
+        let (start, mut asked) = (rig.now, 0);
+        while rig.now.since(start) < secs(3600) {
+            match rig.open().first() {
+                Some(Request::Describe) => rig.answer(Request::Describe, look.clone()),
+                Some(Request::End(rung)) => {
+                    let rung = *rung;
+                    asked += 1;
+                    assert!(asked < 200, "asked so often within {:?}", rig.now.since(start));
+                    rig.answer(Request::End(rung), Outcome::Denied("no".into()));
+                }
+                _ => rig.pass(secs(1)),
+            }
+        }
+        assert!(asked > 20, "asked {asked} times in an hour: a right that is given must be noticed");
+    }
+}
+
+#[test]
 fn with_a_dead_cloud_it_powers_off_at_last() {
     let mut rig = retiring(LeaveReason::Operator);
     let start = rig.now;

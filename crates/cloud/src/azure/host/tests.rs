@@ -139,6 +139,18 @@ async fn past_its_scale_set_it_deletes_its_own_machine_and_one_that_is_gone_has_
 }
 
 #[tokio::test]
+async fn a_delete_by_force_that_is_refused_names_the_right_that_it_needs() {
+    for (flexible, right) in [
+        (true, "Microsoft.Compute/virtualMachines/delete on the machine's resource group"),
+        (false, "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete on the scale set"),
+    ] {
+        let (_server, host) = member(flexible, Vec::new(), |_| refused(403, "AuthorizationFailed", "no")).await;
+        let error = host.terminate().await.unwrap_err();
+        assert!(error.kind == CloudErrorKind::Denied && error.message.contains(right), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_conflict_is_looked_at_and_what_waits_for_this_machine_alone_is_let_go_on() {
     let conflict = |_: &Asked| refused(409, "Conflict", "another operation is in progress");
     for (resources, agreed) in [(vec!["runners_3"], 1), (vec!["runners_3", "runners_4"], 0), (vec!["runners_4"], 0)] {

@@ -130,7 +130,8 @@ impl Lifecycle {
             // The hook has run out, or another one holds the launch off.
             Outcome::NoHook if retiring.rung == Rung::Abandon => self.climb(retiring, now),
             Outcome::NotInGroup if retiring.rung < Rung::Terminate => self.end_by(retiring, Rung::Terminate, now),
-            Outcome::Denied(why) if retiring.rung < Rung::PowerOff && !self.rights_may_come(now) => {
+            // The last rung has none above it: it is asked again after a pause, as any refusal is.
+            Outcome::Denied(why) if retiring.rung.next(self.cloud) != retiring.rung && !self.rights_may_come(now) => {
                 self.note(why);
                 self.climb(retiring, now);
             }
