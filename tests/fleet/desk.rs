@@ -54,6 +54,14 @@ fn rest(fleet: &Fleet, service: &str, method: &str, path: &str, body: &Value) {
     assert_eq!(status, 200, "{method} {path}: {answer}");
 }
 
+/// A call of CloudWatch Logs.
+fn logs(fleet: &Fleet, action: &str, body: &Value) {
+    let target = format!("Logs_20140328.{action}");
+    let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
+    let (status, answer) = http::send_with("POST", fleet.url(), &headers, &body.to_string()).expect("it answers");
+    assert_eq!(status, 200, "{action}: {answer}");
+}
+
 /// The version of the API and the form of a call.
 type Call = (&'static str, String);
 
@@ -208,14 +216,23 @@ fn the_function_that_is_the_scaler_is_looked_at_by_its_name() {
     assert_eq!((output.code, not_ok(&findings)), (Some(1), vec![("function", "wrong")]), "{output:?}");
 
     let settings = fleet.dir().join("scaler.toml");
-    let least = fleet.ok(&format!("iam --config {} --account 123456789012 --region eu-central-1", settings.display()));
+    let iam = format!("iam --config {} --account 123456789012 --region eu-central-1", settings.display());
+    let policy = |least: &str| {
+        query(&fleet, IAM, &format!("Action=PutRolePolicy&RoleName=ci-scaler&PolicyName=p&PolicyDocument={least}"))
+    };
+    let least = fleet.ok(&format!("{iam} --log-group /aws/lambda/ci-scaler"));
     let role = "RoleName=ci-scaler";
     query(&fleet, IAM, &format!("Action=CreateRole&{role}&AssumeRolePolicyDocument={{}}"));
-    query(&fleet, IAM, &format!("Action=PutRolePolicy&{role}&PolicyName=p&PolicyDocument={least}"));
+    policy(&least);
     rest(&fleet, "lambda", "POST", function, &json!({"FunctionName": "ci-scaler", "Role": SCALER_ROLE, "Timeout": 60}));
     let target = json!({"Arn": "arn:aws:lambda:eu-central-1:123456789012:function:ci-scaler", "RoleArn": SCALER_ROLE});
     let schedule = |when: &str, state: &str| json!({"ScheduleExpression": when, "State": state, "Target": target, "FlexibleTimeWindow": {"Mode": "OFF"}});
     rest(&fleet, "scheduler", "POST", "/schedules/ci", &schedule("rate(1 minute)", "ENABLED"));
+    let (output, findings) = look(&fleet, "--function ci-scaler");
+    assert_eq!(not_ok(&findings), [("function.errors", "warning")], "without a log nothing is known: {output:?}");
+    let log = json!({"logGroupName": "/aws/lambda/ci-scaler", "logStreamName": "s"});
+    logs(&fleet, "CreateLogGroup", &json!({"logGroupName": "/aws/lambda/ci-scaler"}));
+    logs(&fleet, "CreateLogStream", &log);
     let (output, findings) = look(&fleet, "--function ci-scaler");
     assert_eq!((output.code, not_ok(&findings)), (Some(0), vec![]), "{output:?}");
 
@@ -237,9 +254,22 @@ fn the_function_that_is_the_scaler_is_looked_at_by_its_name() {
     rest(&fleet, "scheduler", "PUT", "/schedules/ci", &schedule("rate(1 hour)", "ENABLED"));
     assert_eq!(found().0, "function.schedule warning");
     rest(&fleet, "scheduler", "PUT", "/schedules/ci", &schedule("rate(1 minute)", "ENABLED"));
+    policy(&fleet.ok(&iam));
+    let (without_log, out) = found();
+    assert_eq!(without_log, "role.scaler warning", "the name of a stream is an example");
+    assert!(out.contains("logs:PutLogEvents"), "{out}");
+    policy(&least);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let timed_out = "2026-11-27T02:00:00.000Z 1-2 Task timed out after 60.00 seconds";
+    let mut event = log.clone();
+    event["logEvents"] = json!([{"timestamp": u64::try_from(now).expect("a time"), "message": timed_out}]);
+    logs(&fleet, "PutLogEvents", &event);
+    let (timed, out) = found();
+    assert_eq!(timed, "function.errors warning");
+    assert!(out.contains(timed_out), "{out}");
     query(&fleet, IAM, &format!("Action=DeleteRolePolicy&{role}&PolicyName=p"));
     let (found, out) = found();
-    assert_eq!(found, "role.scaler wrong");
+    assert_eq!(found, "role.scaler wrong, function.errors warning");
     assert!(out.contains("autoscaling:SetDesiredCapacity"), "{out}");
 }
 

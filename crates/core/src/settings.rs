@@ -36,7 +36,10 @@ pub use problem::{Problem, Problems};
 pub(crate) use reader::{PLACES, Section};
 pub use records::{RECORDS_KEYS, RecordsSettings};
 pub use scale_set::{SCALE_SET_EXAMPLE, ScaleSetId};
-pub use scaler::{POOL_KEYS, PoolSettings, SCALER_KEYS, ScalerSettings, WEBHOOK_KEYS, WebhookSettings};
+pub use scaler::{
+    OBJECT_VARIABLE, PARAMETER_VARIABLE, POOL_KEYS, PoolSettings, SCALER_KEYS, ScalerSettings, WEBHOOK_KEYS,
+    WebhookSettings,
+};
 pub use secret::SecretSource;
 pub use surroundings::{DEFAULT_RUNNER_USER, RunnerVariable, Surroundings};
 pub use tags::{TAG_PREFIX, tag_table};

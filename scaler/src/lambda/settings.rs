@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use lightsout_cloud::Provider;
-use lightsout_core::settings::{Fragment, ScalerSettings, SecretSource, from_variables, stored};
+use lightsout_core::settings::{
+    Fragment, OBJECT_VARIABLE as OBJECT, PARAMETER_VARIABLE as PARAMETER, ScalerSettings, SecretSource, from_variables,
+    stored,
+};
 use lightsout_io::files;
 use secrecy::ExposeSecret;
 
@@ -11,12 +14,8 @@ use super::Variables;
 
 /// A file or folder in the package.
 const PATH: &str = "LIGHTSOUT_SCALER_CONFIG";
-/// The name of a parameter.
-const PARAMETER: &str = "LIGHTSOUT_SCALER_CONFIG_SSM";
 /// The text itself.
 const TEXT: &str = "LIGHTSOUT_SCALER_CONFIG_TOML";
-/// The address of an object.
-const OBJECT: &str = "LIGHTSOUT_SCALER_CONFIG_S3";
 /// Where Lambda unpacks the package.
 const PACKAGE: &str = "LAMBDA_TASK_ROOT";
 /// What the module or template that made the function expects.

@@ -9,7 +9,7 @@ use lightsout_core::{
         facts::{CloudFacts, Fact, FunctionFacts, Names, Refusal, RoleFacts},
     },
     iam::{Account, Difference, Extras, Finding, Group, Need, of_agent, of_any_agent, of_scaler},
-    settings::{AgentSettings, CloudName, PoolSettings, ScalerSettings, SecretSource},
+    settings::{AgentSettings, CloudName, ObjectAddress, PoolSettings, ScalerSettings, SecretSource},
 };
 use lightsout_io::http::Driver;
 use secrecy::SecretString;
@@ -87,17 +87,29 @@ pub(super) async fn at_function(name: &str, settings: &ScalerSettings, addresses
         ..Facts::default()
     };
     if let Some(role) = role {
-        let needs = needs_of_scaler(settings, addresses, region(own.as_deref()));
+        let told = facts.function.as_ref().and_then(|function| function.as_ref().ok()?.as_ref());
+        let needs = needs_of_scaler(settings, addresses, region(own.as_deref()), told);
         facts.roles.push(judged(true, own, role, needs).await);
     }
     facts
 }
 
-fn needs_of_scaler(settings: &ScalerSettings, addresses: &[String], region: Option<String>) -> Fact<Vec<Need>> {
+fn needs_of_scaler(
+    settings: &ScalerSettings,
+    addresses: &[String],
+    region: Option<String>,
+    told: Option<&FunctionFacts>,
+) -> Fact<Vec<Need>> {
     let groups = addresses.iter().map(|address| Group::parse(address)).collect::<Result<Vec<_>, _>>();
     let groups = groups.map_err(|error| error.to_string())?;
     let id = groups.first().and_then(|group| Some(group.place()?.1.to_owned()));
-    let extras = Extras { groups, ..Extras::default() };
+    let mut extras = Extras { groups, ..Extras::default() };
+    if let Some(function) = told {
+        extras.log_group.clone_from(&function.log_group);
+        extras.settings_parameter.clone_from(&function.settings_parameter);
+        let object = function.settings_object.as_deref().map(ObjectAddress::parse).transpose();
+        extras.settings_object = object.map_err(|error| error.to_string())?;
+    }
     of_scaler(settings, &Account { id, region }, &extras).map_err(|error| error.to_string())
 }
 

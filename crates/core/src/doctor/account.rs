@@ -33,10 +33,16 @@ pub struct FunctionFacts {
     pub timeout: Duration,
     /// How long a tick of a pool may take, and how often one begins, as the settings say.
     pub deadline: Duration,
-    /// What failed in the last hour, newest last.
+    /// What its log of the last hour says that failed, a line each, newest last.
     pub errors: Option<Fact<Vec<String>>>,
     /// What invokes it.
     pub schedules: Option<Fact<Vec<Schedule>>>,
+    /// The group of its log.
+    pub log_group: Option<String>,
+    /// The address of the object in which its settings are, where they are in one.
+    pub settings_object: Option<String>,
+    /// The name of the parameter in which its settings are, where they are in one.
+    pub settings_parameter: Option<String>,
 }
 
 /// Something that invokes a function again and again.
@@ -69,7 +75,8 @@ pub(super) const ROWS: &[Row] = &[
         id: "role.scaler",
         scope: Scope::Desk,
         meaning: "the role of the scaler's function has the rights that these pools need",
-        remedy: "allow these actions in the role's policy (`lightsout iam --config scaler.toml` prints the least one)",
+        remedy: "allow these actions in the role's policy (`lightsout iam --config scaler.toml --log-group /aws/lambda/NAME` prints the least one; with \
+                 --settings PLACE where they are stored)",
         judge: |facts| role(facts, true),
     },
     Row {
@@ -94,7 +101,11 @@ pub(super) const ROWS: &[Row] = &[
             function(facts, |function| {
                 of(function.errors.as_ref(), |errors| match errors.last() {
                     None => Judgement::ok("none did"),
-                    Some(last) => Judgement::warning(format!("{} did; the last: {last}", errors.len())),
+                    Some(last) => {
+                        let count = errors.len();
+                        let lines = if count == 1 { "1 line".into() } else { format!("{count} lines") };
+                        Judgement::warning(format!("{lines} of its log say so; the last: {last}"))
+                    }
                 })
             })
         },

@@ -19,6 +19,11 @@ use crate::{
     scaling::ScalerPolicy,
 };
 
+/// The variable with the address of the object in which a function's settings are.
+pub const OBJECT_VARIABLE: &str = "LIGHTSOUT_SCALER_CONFIG_S3";
+/// The variable with the name of the parameter in which a function's settings are.
+pub const PARAMETER_VARIABLE: &str = "LIGHTSOUT_SCALER_CONFIG_SSM";
+
 /// The keys at the top of the file.
 pub const SCALER_KEYS: &[Key] = &[
     Key::optional("tick", Side::Scaler, "1 s to 1 h", "`\"10s\"`", "the pause between two ticks of `watch`"),

@@ -423,6 +423,7 @@ fn good_at_desk() -> Facts {
             enabled: true,
             every: Some(Duration::from_secs(60)),
         }])),
+        ..FunctionFacts::default()
     };
     let whole = good_cloud();
     let image = whole.next_image.unwrap().map(|image| NextImage { created: Some(image.now), ..image });

@@ -165,14 +165,16 @@ impl Logs {
         Ok(json!({ "events": shown, "nextForwardToken": "f/0", "nextBackwardToken": "b/0" }))
     }
 
-    /// All events of a group in the order of their times. A pattern is a text in quotation marks that the message must hold.
+    /// All events of a group in the order of their times. A pattern is a text in quotation marks that the message must hold, or several, each behind
+    /// a question mark, of which it must hold one.
     fn filter(&mut self, body: &Value) -> Result<Value, Refused> {
         let span = Span::of(body);
         let wanted: Option<Vec<String>> = body["logStreamNames"]
             .as_array()
             .map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect());
         let prefix = body["logStreamNamePrefix"].as_str().unwrap_or_default().to_owned();
-        let part = body["filterPattern"].as_str().unwrap_or_default().trim_matches('"').to_owned();
+        let pattern = body["filterPattern"].as_str().unwrap_or_default().to_owned();
+        let any: Vec<&str> = pattern.trim_start_matches('?').split(" ?").map(|text| text.trim_matches('"')).collect();
         let most = body["limit"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(PAGE).clamp(1, PAGE);
         let from: usize = body["nextToken"].as_str().and_then(|token| token.parse().ok()).unwrap_or(0);
         let streams = self.group(body)?;
@@ -180,7 +182,7 @@ impl Logs {
             .iter()
             .filter(|(name, _)| name.starts_with(&prefix) && wanted.as_ref().is_none_or(|wanted| wanted.contains(name)))
             .flat_map(|(name, events)| events.iter().map(move |event| (name, event)))
-            .filter(|(_, event)| span.holds(event.at) && event.message.contains(&part))
+            .filter(|(_, event)| span.holds(event.at) && any.iter().any(|text| event.message.contains(text)))
             .collect();
         found.sort_by_key(|(_, event)| event.at);
         let more = found.len() > from + most;
@@ -308,6 +310,7 @@ mod tests {
         assert_eq!(messages(json!({ "startTime": NOW - 1 })).0, ["two", "three"]);
         assert_eq!(messages(json!({ "logStreamNames": ["i-1"] })).0, ["one", "three"]);
         assert_eq!(messages(json!({ "filterPattern": "\"tw\"" })).0, ["two"]);
+        assert_eq!(messages(json!({ "filterPattern": "?\"tw\" ?\"on\"" })).0, ["one", "two"]);
         let (first, token) = messages(json!({ "limit": 2 }));
         assert_eq!(first, ["one", "two"]);
         assert_eq!(messages(json!({ "limit": 2, "nextToken": token.unwrap() })), (vec!["three".into()], None));

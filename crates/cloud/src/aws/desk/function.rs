@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lightsout_core::doctor::facts::{FunctionFacts, Schedule};
+use lightsout_core::{
+    doctor::facts::{Fact, FunctionFacts, Schedule},
+    settings::{OBJECT_VARIABLE, PARAMETER_VARIABLE},
+};
 use serde_json::Value;
 
 use crate::{
@@ -30,13 +33,18 @@ pub(in crate::aws) async fn function(aws: &Aws, name: &str) -> LookedFunction {
     let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
     let group = found["LoggingConfig"]["LogGroup"].as_str().map(str::to_owned);
     let group = group.unwrap_or_else(|| format!("/aws/lambda/{}", text("FunctionName")));
+    // Who may not decrypt them is not told them ("GetFunctionConfiguration", Lambda API Reference).
+    let variable = |name: &str| found["Environment"]["Variables"][name].as_str().map(str::to_owned);
     let facts = FunctionFacts {
         name: text("FunctionName"),
         inactive: inactive(&found),
         timeout: Duration::from_secs(found["Timeout"].as_u64().unwrap_or_default()),
         deadline: Duration::ZERO,
-        errors: Some(errors(aws, &group).await.map_err(|error| error.to_string())),
+        errors: Some(errors(aws, &group).await),
         schedules: Some(schedules(aws, &text("FunctionArn")).await.map_err(|error| error.to_string())),
+        log_group: Some(group),
+        settings_object: variable(OBJECT_VARIABLE),
+        settings_parameter: variable(PARAMETER_VARIABLE),
     };
     (Ok(Some(facts)), found["Role"].as_str().map(|role| RoleName::Address(role.to_owned())))
 }
@@ -50,22 +58,48 @@ fn inactive(found: &Value) -> Option<String> {
     failed("State", "StateReason").or_else(|| failed("LastUpdateStatus", "LastUpdateStatusReason"))
 }
 
-/// What the function said at the level of an error, each with its time. A group that was not made yet has none.
-async fn errors(aws: &Aws, group: &str) -> Result<Vec<String>, AwsError> {
+/// Each line of the function's log that says that something failed, oldest first.
+async fn errors(aws: &Aws, group: &str) -> Fact<Vec<String>> {
     let now = Timestamp::now().as_millisecond();
     let from = now - i64::try_from(LATELY.as_millis()).unwrap_or_default();
-    let lines = match read_logs(aws, group, (from, now), Some("\"ERROR\"")).await {
-        Ok(lines) => lines,
-        Err(error) if error.kind == AwsErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
+    match read_logs(aws, group, (from, now), Some(MARKS)).await {
+        Ok(lines) => Ok(lines.iter().filter_map(|line| failure(line)).collect()),
+        // Lambda makes it with the function's first line, if the function's role may.
+        Err(error) if error.kind == AwsErrorKind::NotFound => Err(format!(
+            "there is no log group {group}: the function was never invoked, or its role may not write its log"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Words of which a line of a failure has one (CloudWatch Logs User Guide, "Filter pattern syntax": a question mark makes a term one of several).
+const MARKS: &str = r#"?"ERROR" ?"Task timed out" ?"Runtime exited" ?"INIT_REPORT" ?"panicked at" ?"platform.initReport" ?"platform.report""#;
+
+/// What a line says that failed; `None`: nothing. What the function did not survive to say, Lambda does: as text, or with JSON's log format as events
+/// of the platform (Lambda Developer Guide, "Troubleshoot execution issues", "Lambda Telemetry API event schema reference").
+fn failure(line: &str) -> Option<String> {
+    let Ok(said @ Value::Object(_)) = serde_json::from_str(line) else {
+        let is_init = line.starts_with("INIT_REPORT") && line.contains("Status:");
+        let is_failure = ["Task timed out", "Runtime exited", "panicked at"].iter().any(|mark| line.contains(mark));
+        // Fields are parted by tabs, and what is behind a line break repeats it.
+        let first = || line.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        return (is_init || is_failure).then(first);
     };
-    let said = |line: &String| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        let is_error = line["level"] == "ERROR";
-        let message = line["fields"]["message"].as_str().or_else(|| line["message"].as_str());
-        is_error.then(|| message.unwrap_or_default().to_owned())
-    };
-    Ok(lines.iter().filter_map(said).collect())
+    let status = said["record"]["status"].as_str();
+    match said["type"].as_str() {
+        Some(kind @ "platform.initReport") => status.filter(|status| *status != "success").map(|it| (kind, it)),
+        // One that the function itself calls an error it has told the reason of.
+        Some(kind @ "platform.report") => {
+            status.filter(|status| matches!(*status, "timeout" | "failure")).map(|it| (kind, it))
+        }
+        _ => {
+            let text = |key: &str| said["fields"][key].as_str().or_else(|| said[key].as_str());
+            let parts: Vec<_> = [text("message"), text("error")].into_iter().flatten().collect();
+            return (said["level"] == "ERROR").then(|| parts.join(": "));
+        }
+    }
+    .map(|(kind, status)| format!("{kind}: {status} {}", said["record"]["errorType"].as_str().unwrap_or_default()))
+    .map(|text| text.trim_end().to_owned())
 }
 
 /// The schedules whose target is this function, or an alias or version of it.
@@ -122,4 +156,58 @@ async fn get(aws: &Aws, action: &'static str, service: &'static str, path: Strin
     let answer = call.send(aws).await?;
     serde_json::from_slice(&answer)
         .map_err(|error| AwsError::without_code(AwsErrorKind::Other, action, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As they stand in the log group of a function, in either format.
+    #[test]
+    fn whatever_way_an_invocation_fails_its_line_is_a_failure_with_the_reason() {
+        for (line, wanted) in [
+            (
+                r#"{"timestamp":"2026-11-27T02:00:00Z","level":"ERROR","message":"the invocation failed","error":"ci: 401"}"#,
+                "the invocation failed: ci: 401",
+            ),
+            (
+                r#"{"level":"ERROR","fields":{"message":"the invocation failed","error":"ci: 401"}}"#,
+                "the invocation failed: ci: 401",
+            ),
+            (
+                "2026-11-27T02:00:00.000Z 1-2 Task timed out after 60.00 seconds\n\n",
+                "2026-11-27T02:00:00.000Z 1-2 Task timed out after 60.00 seconds",
+            ),
+            (
+                "RequestId: 1-2 Error: Runtime exited with error: signal: killed\nRuntime.ExitError\n",
+                "RequestId: 1-2 Error: Runtime exited with error: signal: killed",
+            ),
+            (
+                "INIT_REPORT Init Duration: 1.40 ms\tPhase: init\tStatus: error\tError Type: Runtime.InvalidEntrypoint\n",
+                "INIT_REPORT Init Duration: 1.40 ms Phase: init Status: error Error Type: Runtime.InvalidEntrypoint",
+            ),
+            ("thread 'main' panicked at src/main.rs:1:1:", "thread 'main' panicked at src/main.rs:1:1:"),
+            (r#"{"type":"platform.report","record":{"status":"timeout"}}"#, "platform.report: timeout"),
+            (
+                r#"{"type":"platform.initReport","record":{"status":"error","errorType":"Runtime.ExitError"}}"#,
+                "platform.initReport: error Runtime.ExitError",
+            ),
+        ] {
+            assert_eq!(failure(line).as_deref(), Some(wanted), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_goes_well_is_no_failure() {
+        for line in [
+            r#"{"level":"INFO","message":"the platform says ERROR"}"#,
+            r#"{"type":"platform.report","record":{"status":"success"}}"#,
+            r#"{"schema":1,"kind":"decision","result":"failed","error":"Task timed out"}"#,
+            "INIT_REPORT Init Duration: 9.40 ms",
+            "REPORT RequestId: 1-2\tDuration: 3.00 ms",
+            "ERROR is a word",
+        ] {
+            assert_eq!(failure(line), None, "{line}");
+        }
+    }
 }
