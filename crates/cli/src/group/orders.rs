@@ -186,7 +186,12 @@ async fn write(
     now: Timestamp,
 ) -> Vec<Given> {
     let standing = order.standing(now);
-    let able = |member: &Member| member.sees_orders && standing.is_some();
+    // There is one tag: a hold in its place would take the drain back, which its agent follows.
+    let drains = |member: &Member| {
+        matches!(order, Order::Hold(_))
+            && member.order.as_deref().is_some_and(|text| text.parse() == Ok(StandingOrder::Drain))
+    };
+    let able = |member: &Member| member.sees_orders && standing.is_some() && !drains(member);
     let ids: Vec<String> = members.iter().filter(|(it, _)| able(it)).map(|(it, _)| it.id.clone()).collect();
     let written = match (ids.is_empty(), standing) {
         (false, Some(_)) => operator.order(&ids, standing).await.map_err(|error| error.to_string()),
@@ -196,6 +201,11 @@ async fn write(
         Some(_) if !member.sees_orders => {
             Err("its metadata show no tags, so that its agent would not see one: enable \
                                                InstanceMetadataTags in the launch template"
+                .to_owned())
+        }
+        Some(_) if drains(member) => {
+            Err("the tag lightsout:order says `drain`, which a hold would take back: `lightsout undrain` it first, if \
+                 it is to stay"
                 .to_owned())
         }
         Some(order) => written

@@ -183,3 +183,19 @@ async fn a_way_that_was_chosen_is_the_only_one() {
     let given = told(&cloud, &[member("i-1", None)], Order::Drain, Some(Way::Command)).await;
     assert!(given[0].answer.is_err() && cloud.done().is_empty(), "{given:?}");
 }
+
+#[tokio::test]
+async fn a_hold_by_the_tag_takes_no_drain_back() {
+    let cloud = Scripted::default();
+    let members = [
+        member("i-1", Some("drain")),
+        member("i-2", Some("hold until 2026-11-27T02:30:00Z")),
+        member("i-3", Some("nonsense")),
+    ];
+    let given = told(&cloud, &members, Order::Hold(Duration::from_secs(3_600)), Some(Way::Tag)).await;
+    assert_eq!(cloud.done(), ["write hold until 2026-11-27T03:00:00Z on i-2 i-3"]);
+    assert!(given[0].answer.as_ref().is_err_and(|why| why.contains("undrain")), "{given:?}");
+    assert!(given[1].answer.is_ok() && given[2].answer.is_ok(), "{given:?}");
+    told(&cloud, &members[..1], Order::Drain, Some(Way::Tag)).await;
+    assert_eq!(cloud.done().last().map(String::as_str), Some("write drain on i-1"), "a drain may be said again");
+}
