@@ -103,11 +103,14 @@ fn shown(word: &str, what: Next) -> (String, Next) {
     }
 }
 
-/// The word up to the value of the first name that may have a secret, and that value.
+/// The word up to the value of the first name that may have a secret, and that value. A path that ends so is a place, of which something is told.
 fn named(word: &str) -> Option<(&str, &str)> {
     let lower = word.to_ascii_lowercase();
     let end = NAMES.iter().filter_map(|name| lower.find(name).map(|at| at + name.len())).min()?;
     let sign = end + word[end..].find([':', '='])?;
+    if word.contains('/') && sign + 1 == word.len() {
+        return None;
+    }
     let quote = word[sign + 1..].chars().next().filter(|c| matches!(c, '"' | '\''));
     Some(word.split_at(sign + 1 + quote.map_or(0, char::len_utf8)))
 }
@@ -172,6 +175,7 @@ mod tests {
             "token = { file = \"/etc/lightsout/token\" }: cannot be read: Permission denied (os error 13)",
             "arn:aws:iam::123456789012:role/runner is not authorized to perform: autoscaling:CompleteLifecycleAction",
             "a runner authentication token begins with glrt-; is this one?",
+            "no secret from the SSM parameter /ci/runner-token: ssm:GetParameter failed: AccessDeniedException",
             "what? 1 = 2",
         ] {
             assert_eq!(tellable(text, 300), text);
