@@ -25,6 +25,12 @@ fn what(record: &Record) -> Option<IncidentKind> {
     }
 }
 
+/// What an instance told of its own way, without the jobs that came and went.
+fn turns<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<IncidentKind> {
+    let told = records.into_iter().filter_map(what);
+    told.filter(|kind| !matches!(kind, IncidentKind::Busy | IncidentKind::Idle)).collect()
+}
+
 /// The last certificate of an instance.
 fn departure<'a>(records: &'a [Record], instance: &str) -> &'a Departure {
     let found = records.iter().rev().find_map(|record| match record {
@@ -62,9 +68,8 @@ fn every_record_of_a_fleet_is_kept_and_as_the_schema_says() {
     let instances: BTreeSet<&str> = found.iter().filter_map(Record::instance).collect();
     assert!(!instances.is_empty());
     for instance in instances {
-        let told: Vec<IncidentKind> =
-            found.iter().filter(|it| it.instance() == Some(instance)).filter_map(what).collect();
-        assert_eq!(told, [IncidentKind::Started, IncidentKind::Ready, IncidentKind::Leaving], "{instance}");
+        let own = found.iter().filter(|it| it.instance() == Some(instance));
+        assert_eq!(turns(own), [IncidentKind::Started, IncidentKind::Ready, IncidentKind::Leaving], "{instance}");
         let departure = departure(&found, instance);
         assert_eq!((departure.reason, departure.decided_by), (LeaveReason::Idle, DecidedBy::Agent));
         assert_eq!(departure.trigger, "no job for 3s (agent.idle_timeout), and the group has room");
@@ -112,8 +117,7 @@ fn records_are_handed_in_at_a_log_group_and_an_object_store() {
     fleet.until_ended(&id);
     let logged: Vec<Record> = logged(&fleet).iter().filter_map(|message| Record::find(message)).collect();
     assert_eq!(departure(&logged, &id).reason, LeaveReason::Idle);
-    let told: Vec<IncidentKind> = logged.iter().filter_map(what).collect();
-    assert_eq!(told, [IncidentKind::Started, IncidentKind::Ready, IncidentKind::Leaving]);
+    assert_eq!(turns(&logged), [IncidentKind::Started, IncidentKind::Ready, IncidentKind::Leaving]);
     let answer = explained(&fleet, &id, "/lightsout/records");
     assert_eq!(answer["known"][0]["cause"], "idle-timeout", "explained from there alone: {answer}");
     // A function's decisions are in a group of their own.
@@ -208,8 +212,7 @@ fn each_reason_that_comes_from_outside_stands_in_the_certificate() {
         assert_eq!(departure.notices.iter().map(|seen| seen.notice).collect::<Vec<_>>(), [notice], "{departure:#?}");
         assert_eq!(departure.jobs.cut, id == interrupted, "{departure:#?}");
     }
-    let told: Vec<IncidentKind> =
-        found.iter().filter(|it| it.instance() == Some(interrupted.as_str())).filter_map(what).collect();
+    let told = turns(found.iter().filter(|it| it.instance() == Some(interrupted.as_str())));
     let expected = [IncidentKind::SpotNotice, IncidentKind::Leaving, IncidentKind::JobsCut];
     assert!(told.ends_with(&expected), "{told:?}");
 }

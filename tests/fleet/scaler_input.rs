@@ -231,12 +231,8 @@ fn serve(body: &str) -> String {
 #[test]
 fn the_control_api_refuses_what_it_does_not_know() {
     let fleet = Fleet::up("--jobs 0 --keep");
-    assert!(
-        fleet
-            .request("POST", "instances/i-1/crash", &json!({}))
-            .expect_err("no such instance")
-            .contains("no instance i-1")
-    );
+    let refused = fleet.request("POST", "instances/i-1/crash", &json!({})).expect_err("no such instance");
+    assert!(refused.contains("no instance i-1"), "{refused}");
     assert!(fleet.request("POST", "faults", &json!({ "target": "moon" })).is_err());
     assert!(http::json("GET", &format!("{}/_lightsout/nowhere", fleet.url()), &Value::Null).is_err());
     fleet.ok("down");
