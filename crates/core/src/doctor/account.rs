@@ -59,7 +59,7 @@ pub struct Schedule {
 }
 
 /// How much of an invocation's time is left for its end (docs/lambda.md): the last tick begins the deadline and this long before the time-out.
-const END: Duration = Duration::from_secs(2);
+const END: Duration = Duration::from_secs(3);
 /// A longer pause between two invocations leaves jobs waiting.
 const SELDOM: Duration = Duration::from_secs(300);
 
@@ -139,7 +139,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "function.time-out",
         scope: Scope::Desk,
-        meaning: "an invocation has time for a tick (`deadline` and 2 s), and ends before the next two begin",
+        meaning: "an invocation has time for a tick (`deadline` and 3 s), and ends before the next two begin",
         remedy: "set the function's time-out to 60 s for a schedule of one minute: aws lambda update-function-configuration --function-name NAME \
                  --timeout 60; or lower `deadline`",
         judge: |facts| {

@@ -115,8 +115,8 @@ resource "aws_lambda_function" "scaler" {
       error_message = "timeout is ${var.timeout} s, and the function is invoked every ${local.minutes} min and looks until its time is used: several would look at once. Set timeout to ${60 * local.minutes} or less, or ticks = \"one\"."
     }
     precondition {
-      condition     = var.timeout > local.deadline_seconds + 2
-      error_message = "timeout is ${var.timeout} s, and a look may take deadline = ${var.deadline}: no look would be begun. Set timeout to more than ${local.deadline_seconds + 2}."
+      condition     = var.timeout > local.deadline_seconds + 3
+      error_message = "timeout is ${var.timeout} s, and a look may take deadline = ${var.deadline}: no look would be begun. Set timeout to more than ${local.deadline_seconds + 3}."
     }
     precondition {
       condition     = !var.monitoring || local.own_metrics == "" || can(regex("\\bemf\\s*=\\s*true\\b", local.own_metrics))

@@ -220,7 +220,7 @@ run "a_look_that_is_never_begun" {
   command = plan
   variables {
     timeout  = 30
-    deadline = "28s"
+    deadline = "27s"
   }
   expect_failures = [aws_lambda_function.scaler]
 }
