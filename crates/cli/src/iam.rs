@@ -27,7 +27,7 @@ Examples:
   lightsout iam --config scaler.toml --account 123456789012 --region eu-central-1
   lightsout iam --agent agent.toml --group arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:ID:autoScalingGroupName/ci --doctor
   lightsout iam --operator --group ci-linux --account 123456789012 --region eu-central-1 --log-group /lightsout/records
-  lightsout iam --config scaler.toml --account 123456789012 --desk
+  lightsout iam --config scaler.toml --account 123456789012 --desk --log-group /aws/lambda/ci-scaler
   aws iam get-role-policy --role-name ci-scaler --policy-name lightsout | lightsout iam --config scaler.toml --account 123456789012 --diff -
 
 Exit status: 0 for a policy, or when nothing that is needed is missing; 1 when something is, and with --strict on any difference; 2 for
