@@ -363,13 +363,12 @@ impl Chronicle {
 
     /// Which jobs run, whenever that is another answer than before. A drain does not end it: they run on.
     fn watch_jobs(&mut self, agent: &Agent, now: Moment) {
-        let seen = agent.status().jobs;
-        match agent.phase() {
-            Phase::Preparing | Phase::Booting | Phase::Registering => return,
-            // Nothing is known for the moment; when that lasts, it is told as such.
-            Phase::Busy if seen.is_empty() => return,
-            Phase::Idle { .. } | Phase::Busy | Phase::Draining { .. } | Phase::Retiring { .. } | Phase::Gone => {}
+        let status = agent.status();
+        // Nothing is known yet, or for the moment; when that lasts, it is told as such.
+        if status.unknown.is_some() || matches!(agent.phase(), Phase::Preparing | Phase::Booting | Phase::Registering) {
+            return;
         }
+        let seen = status.jobs;
         let names = || seen.iter().take(leaving::JOBS).map(|job| tellable(&job.0, 100)).collect::<Vec<String>>();
         let jobs = (!seen.is_empty()).then(names);
         if jobs == self.told_jobs {

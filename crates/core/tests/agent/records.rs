@@ -246,6 +246,12 @@ impl Story {
         self.incidents.iter().map(|incident| incident.what).collect()
     }
 
+    /// When it was told to be busy, with which jobs, and when idle.
+    fn turns(&self) -> Vec<(IncidentKind, &str)> {
+        let turns = |it: &&Incident| matches!(it.what, IncidentKind::Busy | IncidentKind::Idle);
+        self.incidents.iter().filter(turns).map(|it| (it.what, it.jobs.first().map_or("", String::as_str))).collect()
+    }
+
     /// The one certificate.
     fn departure(&self) -> &Departure {
         let [departure] = &self.departures[..] else {
@@ -576,10 +582,33 @@ fn which_jobs_run_is_told_whenever_they_are_others() {
     ] {
         story.see(activity);
     }
-    let turns = |incident: &&Incident| matches!(incident.what, IncidentKind::Busy | IncidentKind::Idle);
-    let told: Vec<_> = story.incidents.iter().filter(turns).map(|it| (it.what, it.jobs.join(" "))).collect();
-    let busy = |job: &str| (IncidentKind::Busy, job.to_owned());
-    assert_eq!(told, [busy("job-1"), busy("job-2"), (IncidentKind::Idle, String::new())]);
+    let turns = [(IncidentKind::Busy, "job-1"), (IncidentKind::Busy, "job-2"), (IncidentKind::Idle, "")];
+    assert_eq!(story.turns(), turns);
+}
+
+#[test]
+fn a_drain_whose_jobs_are_not_known_for_a_moment_is_not_told_to_have_none() {
+    let doubt = || Activity::Unknown("docker does not answer".into());
+    let turns = [(IncidentKind::Busy, "job-1"), (IncidentKind::Idle, "")];
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    story.see(busy("job-1"));
+    story.order(Order::Drain);
+    story.see(doubt());
+    story.see(busy("job-1"));
+    assert_eq!(story.turns(), turns[..1]);
+    story.see(Activity::Quiet);
+    assert_eq!(story.turns(), turns);
+
+    // An agent that is started again beside a job has seen nothing yet.
+    let saved = Saved::Leaving { why: LeaveReason::Operator };
+    let entry = JournalEntry { saved, served: 1, registered: true, in_service: None, proven: false };
+    let mut story = Story::resume(AgentPolicy::default(), BY_SIGNAL, entry, Some(Told::Yes));
+    story.go();
+    story.pass(secs(1));
+    assert_eq!(story.turns(), []);
+    story.see(busy("job-1"));
+    story.see(Activity::Quiet);
+    assert_eq!(story.turns(), turns);
 }
 
 #[test]
