@@ -13,7 +13,7 @@ use lightsout_core::{
     time::Tick,
 };
 
-use crate::rig::{BARE_CLOUD, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+use crate::rig::{BARE_CLOUD, HELD_CLOUD, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
 
 /// The operator's own program, with five minutes.
 fn preparing() -> (AgentPolicy, Request) {
@@ -204,6 +204,31 @@ fn at_the_floor_it_stays_and_asks_again_later() {
         rig.pass(secs(1));
         assert_eq!(rig.open(), [Request::Room]);
     }
+}
+
+#[test]
+fn where_leaving_lowers_the_capacity_members_that_still_end_make_no_room() {
+    let idle = || {
+        let mut rig = Rig::on(HELD_CLOUD, AgentPolicy::default());
+        rig.answer(Request::Describe, IN_SERVICE);
+        rig.answer(Request::Register, Outcome::Registered);
+        rig.event(Event::Activity(Activity::Quiet));
+        rig.pass(secs(596));
+        rig.answer(Request::Probe, QUIET);
+        rig.pass(secs(4));
+        rig
+    };
+    let room = |desired, rank| Outcome::Room(Room { desired, min: 0, floor: 3, members: 10, rank });
+    // Seven of ten have left; their names are still listed.
+    for rank in [0, 9] {
+        let mut rig = idle();
+        rig.answer(Request::Room, room(3, rank));
+        assert!(matches!(rig.phase(), Phase::Idle { .. }), "rank {rank}: {:?}", rig.phase());
+        assert_eq!(rig.open(), [], "nothing was asked of the platform");
+    }
+    let mut rig = idle();
+    rig.answer(Request::Room, room(4, 0));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "above the floor it leaves");
 }
 
 #[test]

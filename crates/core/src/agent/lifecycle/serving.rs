@@ -133,9 +133,14 @@ impl Lifecycle {
     /// Many that are idle see the same room in the same second: as many leave as there is room for, the others look again when those are gone.
     fn use_room(&mut self, room: Room, now: Tick) {
         let Room { desired, min, floor, members, rank } = room;
-        // Those that the group has too many leave without lowering it further; then those above its floor.
-        let surplus = members.saturating_sub(desired);
-        let free = surplus + desired.saturating_sub(min.max(floor));
+        // Those that the group has too many leave without lowering it further; then those above its floor. Where everybody who leaves lowers it, it
+        // has none too many: those above its capacity are on their way out and still listed.
+        let (surplus, kept) = if self.cloud.leaving_lowers_capacity {
+            (0, desired.min(members))
+        } else {
+            (members.saturating_sub(desired), desired)
+        };
+        let free = surplus + kept.saturating_sub(min.max(floor));
         let yielded = matches!(self.state, State::Serving(Serving::Idle { yielded: true, .. }));
         let place = if yielded { 0 } else { rank };
         if place < free {
