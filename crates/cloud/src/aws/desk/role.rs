@@ -84,21 +84,27 @@ async fn simulated(aws: &Aws, address: &str, needs: &[Need]) -> Result<Differenc
         }
         let form: Vec<(&str, &str)> = form.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let answer = ask(aws, ACTION, &form).await?;
-        let decisions = elements(&answer, "EvalActionName").into_iter().zip(elements(&answer, "EvalDecision"));
-        let decisions: Vec<(String, String)> = decisions.collect();
+        let results = results(&answer);
         for need in needs {
-            let said = decisions.iter().find(|(action, _)| action.eq_ignore_ascii_case(need.action));
-            let said = said.map_or("not told", |(_, decision)| decision.as_str());
+            let of_it = |result: &&&str| {
+                element(result, "EvalActionName").is_some_and(|action| action.eq_ignore_ascii_case(need.action))
+            };
+            let result = results.iter().find(of_it).copied().unwrap_or_default();
+            let decision = element(result, "EvalDecision");
+            let said = decision.as_deref().unwrap_or("not told");
             if said == "allowed" {
                 continue;
             }
+            let untold = untold(result);
+            let without = if untold.is_empty() { String::new() } else { format!(", without {}", untold.join(", ")) };
             let finding = Finding {
                 action: need.action.into(),
                 resource: resource.to_string(),
-                why: format!("{}; {said}", need.why),
+                why: format!("{}; {said}{without}", need.why),
             };
-            // What was asked about is an example where the name is not known, and a condition of its own making where there is one.
-            if (whole || everything) && need.conditions.is_empty() {
+            // What was asked about is an example where the name is not known, and a condition of its own making where there is one. A condition of
+            // the role or its boundary decides where the simulation was not told what it asks for, such as the tags of what is called.
+            if (whole || everything) && need.conditions.is_empty() && untold.is_empty() {
                 difference.missing.push(finding);
             } else {
                 difference.conditional.push(finding);
@@ -106,6 +112,35 @@ async fn simulated(aws: &Aws, address: &str, needs: &[Need]) -> Result<Differenc
         }
     }
     Ok(difference)
+}
+
+/// The results of a simulation, one for each action: members that have members themselves.
+fn results(answer: &str) -> Vec<&str> {
+    const OPEN: &str = "<member>";
+    const CLOSE: &str = "</member>";
+    let Some((_, mut rest)) = answer.split_once("<EvaluationResults>") else { return Vec::new() };
+    let mut all = Vec::new();
+    while let Some(begin) = rest.find(OPEN) {
+        let body = &rest[begin + OPEN.len()..];
+        // Its own end is the first that no member within it has begun.
+        let end = body.match_indices(CLOSE).map(|(at, _)| at).zip(0..);
+        let Some((end, _)) = end.into_iter().find(|(at, closed)| body[..*at].matches(OPEN).count() == *closed) else {
+            break;
+        };
+        all.push(&body[..end]);
+        rest = &body[end + CLOSE.len()..];
+    }
+    all
+}
+
+/// The keys of conditions that were asked for and not given (IAM API reference, `EvaluationResult`, `MissingContextValues`).
+fn untold(result: &str) -> Vec<String> {
+    let lists =
+        result.split("<MissingContextValues>").skip(1).filter_map(|rest| rest.split("</MissingContextValues>").next());
+    let mut keys: Vec<String> = lists.flat_map(|list| elements(list, "member")).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 /// What a request would bring along under which the condition of what is needed holds.
@@ -193,4 +228,69 @@ async fn ask(aws: &Aws, action: &'static str, form: &[(&str, &str)]) -> Result<S
 /// Documents of policies are percent-encoded within XML (IAM API reference, `GetRolePolicy`).
 fn decoded(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy()
+}
+
+#[cfg(test)]
+mod tests {
+    use lightsout_core::iam::{Bound, Caller};
+    use lightsout_io::testing::{Answer, Server};
+
+    use super::*;
+    use crate::aws::tests::towards;
+
+    /// An answer with a result for each: action, decision, and the keys without a value, in the order that the API reference shows.
+    fn answer(results: &[(&str, &str, &[&str])]) -> String {
+        let member = |(action, decision, keys): &(&str, &str, &[&str])| {
+            let keys: String = keys.iter().map(|key| format!("<member>{key}</member>")).collect();
+            format!(
+                "<member><MatchedStatements><member><SourcePolicyId>p</SourcePolicyId></member></MatchedStatements>\
+                 <MissingContextValues>{keys}</MissingContextValues><EvalDecision>{decision}</EvalDecision>\
+                 <EvalActionName>{action}</EvalActionName></member>"
+            )
+        };
+        let results: String = results.iter().map(member).collect();
+        format!(
+            "<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated>\
+             <EvaluationResults>{results}</EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
+        )
+    }
+
+    #[tokio::test]
+    async fn what_hangs_on_a_condition_that_cannot_be_asked_about_is_not_called_missing() {
+        let server = Server::start(|_, _| {
+            Answer::ok(answer(&[
+                ("autoscaling:SetDesiredCapacity", "implicitDeny", &["aws:ResourceTag/team"]),
+                ("autoscaling:DescribeAutoScalingGroups", "allowed", &["aws:PrincipalTag/team"]),
+                ("autoscaling:SetInstanceHealth", "implicitDeny", &[]),
+                ("autoscaling:SetInstanceProtection", "explicitDeny", &["aws:SourceVpc"]),
+            ]))
+        })
+        .await;
+        let need = |action| Need {
+            action,
+            caller: Caller::Scaler,
+            on: Bound::Group,
+            why: "raises",
+            resources: vec![Pattern::literal(
+                "arn:aws:autoscaling:eu-north-1:1:autoScalingGroup:a:autoScalingGroupName/ci",
+            )],
+            conditions: Vec::new(),
+        };
+        let needs = [
+            "autoscaling:SetDesiredCapacity",
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:SetInstanceHealth",
+            "autoscaling:SetInstanceProtection",
+        ]
+        .map(need);
+        let by = RoleName::Address("arn:aws:iam::1:role/ci".into());
+        let difference = role(&towards(&server.url).await, &by, &needs).await.difference.expect("an answer");
+        let actions = |found: &[Finding]| found.iter().map(|it| it.action.clone()).collect::<Vec<_>>();
+        assert_eq!(actions(&difference.missing), ["autoscaling:SetInstanceHealth"]);
+        assert_eq!(
+            actions(&difference.conditional),
+            ["autoscaling:SetDesiredCapacity", "autoscaling:SetInstanceProtection"]
+        );
+        assert!(difference.conditional[0].why.contains("aws:ResourceTag/team"), "{difference:?}");
+    }
 }
