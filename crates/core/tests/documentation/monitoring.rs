@@ -106,6 +106,19 @@ fn no_alarm_is_more_than_cloudwatch_takes() {
     }
 }
 
+/// Prometheus' rule has its five minutes in its expression.
+#[test]
+fn a_scaler_that_is_silent_rings_after_as_long_as_its_alarm_says() {
+    let alarm = alarms::ALARMS.iter().find(|alarm| alarm.name == "LightsoutScalerIsSilent").expect("it is there");
+    let (seconds, times) = alarm.period;
+    assert!(
+        alarm.what.contains(&format!("for {} minutes", seconds * times / 60)),
+        "{}: {:?}",
+        alarm.what,
+        alarm.period
+    );
+}
+
 #[test]
 fn each_alarm_names_the_command_to_run_next() {
     let (rules, alarms) = (read(RULES), read(ALARMS));

@@ -58,6 +58,13 @@ locals {
       if local.counted[name] || !anytrue([for query in alarm.metric_query : startswith(try(query.metric.metric_name, ""), "lightsout.departures.")])
     }
   ]...)
+  # Fewer periods where a slow schedule makes each longer, but never one for several: a single tick may fail.
+  periods = {
+    for name, alarm in local.pool_alarms : name => max(
+      min(alarm.evaluation_periods, 2),
+      ceil(alarm.evaluation_periods * alarm.metric_query[1].metric.period / max(alarm.metric_query[1].metric.period, 60 * local.minutes)),
+    )
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "pool" {
@@ -67,8 +74,8 @@ resource "aws_cloudwatch_metric_alarm" "pool" {
   alarm_description   = each.value.alarm_description
   comparison_operator = each.value.comparison_operator
   threshold           = each.value.threshold
-  evaluation_periods  = each.value.evaluation_periods
-  datapoints_to_alarm = each.value.datapoints_to_alarm
+  evaluation_periods  = local.periods[each.key]
+  datapoints_to_alarm = local.periods[each.key]
   treat_missing_data  = each.value.treat_missing_data
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions

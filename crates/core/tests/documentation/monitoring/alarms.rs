@@ -144,7 +144,7 @@ pub(super) const ALARMS: &[Alarm] = &[
             ("standby", "lightsout.ticks.standby", "Sum"),
             ("would_raise", "lightsout.ticks.would_raise", "Sum"),
         ],
-        period: (300, 2),
+        period: (60, 5),
         silence: "breaching",
     },
     Alarm {

@@ -138,6 +138,11 @@ run "alarms" {
     error_message = "silent is who has no good tick, invoked or not, and who is not invoked has no metrics at all"
   }
   assert {
+    condition = aws_cloudwatch_metric_alarm.pool["LightsoutScalerIsSilent-ci-linux"].evaluation_periods == 5 && (
+    aws_cloudwatch_metric_alarm.pool["LightsoutScalerIsSilent-ci-linux"].datapoints_to_alarm == 5)
+    error_message = "five minutes of a schedule of one"
+  }
+  assert {
     condition = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.scaler), values(aws_cloudwatch_metric_alarm.pool)) :
     can(regex("`(aws|lightsout) [^`]+`", alarm.alarm_description))])
     error_message = "each says what to run next"
@@ -157,6 +162,10 @@ run "alarms_follow_the_schedule" {
   assert {
     condition     = alltrue(flatten([for alarm in aws_cloudwatch_metric_alarm.pool : [for query in alarm.metric_query : [for metric in query.metric : metric.period >= 900]]]))
     error_message = "a quarter of an hour without a tick is no silence then"
+  }
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.pool : alarm.evaluation_periods <= 2 && alarm.datapoints_to_alarm == alarm.evaluation_periods])
+    error_message = "fewer of the longer periods are as long"
   }
 }
 
