@@ -163,10 +163,11 @@ impl Told {
 /// When this machine's clock will show the moment at which the event begins.
 fn on_this_clock(event: &Event, now: Timestamp, ahead: Option<SignedDuration>) -> Timestamp {
     let Some(at) = event.at() else { return now.checked_add(BEGUN).unwrap_or(now) };
-    match ahead.filter(|ahead| ahead.abs() > CLOCK_TOLERANCE) {
-        Some(ahead) => at.checked_add(ahead).unwrap_or(at),
-        None => at,
-    }
+    // Without Azure's time there is no telling whether its moment has passed or this clock is wrong.
+    let Some(ahead) = ahead else { return at };
+    let at = if ahead.abs() > CLOCK_TOLERANCE { at.checked_add(ahead).unwrap_or(at) } else { at };
+    // It has passed, and the machine is still here: it begins now.
+    at.max(now.checked_add(BEGUN).unwrap_or(now))
 }
 
 /// Tells what stands on the instance when that changes. An order that cannot be read is none.

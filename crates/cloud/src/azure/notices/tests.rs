@@ -63,6 +63,19 @@ fn a_clock_that_is_wrong_does_not_move_the_deadline() {
     assert_eq!(news(2), [Notice::Interruption { at: at("2026-11-26T15:05:00Z") }]);
 }
 
+#[test]
+fn a_moment_that_has_passed_by_azures_clock_is_now() {
+    let news = |now: &str, ahead: Option<i64>| {
+        let ahead = ahead.map(SignedDuration::from_secs);
+        Told::default().news(&document(&[event("1", "Preempt", "a", SOON)]), "a", at(now), ahead)
+    };
+    let interruption = |time: &str| [Notice::Interruption { at: at(time) }];
+    assert_eq!(news("2026-11-26T15:06:00Z", Some(0)), interruption("2026-11-26T15:06:05Z"));
+    assert_eq!(news("2026-11-26T16:06:00Z", Some(3600)), interruption("2026-11-26T16:06:05Z"));
+    assert_eq!(news("2026-11-26T16:04:00Z", Some(3600)), interruption("2026-11-26T16:05:00Z"), "it is to come");
+    assert_eq!(news("2026-11-26T15:06:00Z", None), interruption("2026-11-26T15:05:00Z"), "it is not known");
+}
+
 #[tokio::test]
 async fn a_machine_is_known_by_a_name_that_no_other_will_have() {
     for (flexible, id) in [(false, "runners_3-5c08b38e"), (true, "runners_1a2b3c4d")] {
