@@ -299,15 +299,15 @@ mod tests {
     /// As the Terraform module `pool` has it with a bundle: its boot program within JSON.
     #[test]
     fn what_our_own_module_has_in_user_data_holds_no_secret() {
-        let module = concat!(env!("CARGO_MANIFEST_DIR"), "/../../terraform/aws/modules/pool/");
-        let file = |name: &str| std::fs::read_to_string(format!("{module}{name}")).unwrap();
+        let boot = include_str!("../../../../terraform/aws/modules/pool/boot.py");
+        let deadline = include_str!("../../../../terraform/aws/modules/pool/boot-deadline.sh");
         let settings = "[agent.platform.gitlab]\ntoken = { ssm = \"/ci/token\" }\n";
         let user_data = serde_json::json!({
             "write_files": [
                 { "path": "/etc/lightsout/agent.d/50-module.toml", "content": settings },
-                { "path": "/opt/lightsout/boot.py", "content": file("boot.py") },
+                { "path": "/opt/lightsout/boot.py", "content": boot },
             ],
-            "bootcmd": [file("boot-deadline.sh")],
+            "bootcmd": [deadline],
         });
         assert_eq!(secrets_in(format!("#cloud-config\n{user_data}").as_bytes()), Ok(vec![]));
     }
