@@ -174,6 +174,12 @@ fn as_text(args: &Args, rows: &[Row], from: Timestamp, now: Timestamp) -> String
             "\nOf {instances} no record tells the end: there still, or ended without a word. They count until the end of that time.\n"
         );
     }
+    if args.places.reads_log_groups() {
+        text += &format!(
+            "\nOf the log groups nothing older than {from:.0} was read: an instance that was there by then counts from its first record after it only, \
+             and one without a record since not at all. A longer --since finds them.\n"
+        );
+    }
     text
 }
 
@@ -245,6 +251,9 @@ mod tests {
              h              1        1.50     1.50  0.00  0.00      0.00     100 %  15.00\n\
              all                     6.50     2.50  2.00  2.00      0.00      69 %  25.00\n\
              \nOf 2 instances no record tells the end: there still, or ended without a word. They count until the end of that time.\n"
+        );
+        assert!(
+            !text.contains("log groups") && asked("cost --log-group g").contains("nothing older than 2026-11-19T08")
         );
         assert!(asked("cost --by job --since 2h").contains("(no job)"), "the last two hours have none with a name");
         assert!(asked("cost --by instance --json").contains("\"busy_ms\":7200000"));

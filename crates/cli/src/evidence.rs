@@ -37,6 +37,11 @@ pub(crate) struct Gathered {
 }
 
 impl Places {
+    /// Whether what is older than the time asked about is left unread.
+    pub(crate) fn reads_log_groups(&self) -> bool {
+        !self.log_groups.is_empty()
+    }
+
     /// All evidence that lies there; of log groups what is from `since` before `now`.
     ///
     /// # Errors
