@@ -218,7 +218,7 @@ fn the_function_that_is_the_scaler_is_looked_at_by_its_name() {
     let settings = fleet.dir().join("scaler.toml");
     let iam = format!("iam --config {} --account 123456789012 --region eu-central-1", settings.display());
     let policy = |least: &str| {
-        query(&fleet, IAM, &format!("Action=PutRolePolicy&RoleName=ci-scaler&PolicyName=p&PolicyDocument={least}"))
+        query(&fleet, IAM, &format!("Action=PutRolePolicy&RoleName=ci-scaler&PolicyName=p&PolicyDocument={least}"));
     };
     let least = fleet.ok(&format!("{iam} --log-group /aws/lambda/ci-scaler"));
     let role = "RoleName=ci-scaler";
