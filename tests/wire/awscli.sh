@@ -93,10 +93,8 @@ iam add-role-to-instance-profile --instance-profile-name "$group" --role-name "$
 equal 'the role of the profile' "$role" iam get-instance-profile --instance-profile-name "$group" --query 'InstanceProfile.Roles[].RoleName' --output text
 refused NoSuchEntity 'Instance Profile none cannot be found.' GetInstanceProfile iam get-instance-profile --instance-profile-name none
 # A package is wanted by the client; nothing reads it.
-package=$(mktemp) && echo >"$package"
 "$aws" lambda create-function --function-name "$group" --role "arn:aws:iam::123456789012:role/$role" --runtime provided.al2023 --handler bootstrap \
-    --timeout 60 --zip-file "fileb://$package" >/dev/null
-rm "$package"
+    --timeout 60 --code S3Bucket=packages,S3Key=scaler.zip >/dev/null
 equal 'the function' $'60\tActive' "$aws" lambda get-function-configuration --function-name "$group" --query '[Timeout,State]' --output text
 refused ResourceNotFoundException 'Function not found: arn:aws:lambda:eu-central-1:123456789012:function:none' GetFunctionConfiguration \
     "$aws" lambda get-function-configuration --function-name none
