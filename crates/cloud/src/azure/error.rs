@@ -91,6 +91,8 @@ fn kind(status: u16, code: &str, message: &str) -> CloudErrorKind {
 
 fn remedy(kind: CloudErrorKind, right: &str) -> String {
     match kind {
+        // Instance metadata and others ask for no right of the Resource Manager.
+        CloudErrorKind::Denied if !right.contains('/') => String::new(),
         CloudErrorKind::Denied => {
             format!(
                 "; give the identity a role with {right} on {} (a new assignment takes minutes to reach everybody)",
@@ -220,6 +222,7 @@ mod tests {
             error.message.contains("give the identity a role with Microsoft.Compute/virtualMachineScaleSets/write"),
             "{error}"
         );
+        assert_eq!(of_reply("instance metadata", &reply(403, "")).message, "instance metadata: status 403");
     }
 
     #[test]
