@@ -91,5 +91,5 @@ enqueue() {
 }
 
 job_is() {
-    fleet | grep -q "\"id\":$1,\"state\":\"$2\""
+    fleet | like "\"id\":$1,\"state\":\"$2\""
 }

@@ -76,6 +76,14 @@ said() {
     echo "ok: $*"
 }
 
+# like GREP-ARGUMENT...: whether a line of the input is like it. The input is read to its end: `grep -q` leaves at the first such line, and who still
+# writes then dies of it, which `pipefail` takes for the answer no. For the same reason it is `sed -n 1p` here and never `head -1`.
+like() {
+    local input
+    input=$(cat)
+    grep -q "$@" <<<"$input"
+}
+
 # equal WANTED COMMAND...: the command prints this.
 equal() {
     local wanted=$1 got

@@ -35,7 +35,7 @@ put() {
             name=$(basename "${program[0]}")
             # That is how StackGuardian's repository calls it.
             [[ $LIGHTSOUT_RUNNER != sg-runner ]] || name=main.sh
-            found=$(find "$folder" -type f -name "$name" | head -1)
+            found=$(find "$folder" -type f -name "$name" | sed -n 1p)
             [[ -n $found ]] || fail "there is no $name in $(basename "$file")"
             install -D -m 755 "$found" "${program[0]}"
             rm -rf "$folder"

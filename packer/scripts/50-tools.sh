@@ -6,14 +6,15 @@ set -euo pipefail
 
 # tool PIN PROGRAM VERSION...
 tool() {
-    local pin=$1 program=$2 version folder first=true
+    local pin=$1 program=$2 version folder said first=true
     shift 2
     for version in "$@"; do
         folder=$(mktemp -d)
         unzip -q "$(pinned "$pin-$version")" -d "$folder"
         install -m 755 "$folder/$program" "/usr/local/bin/$program$version"
-        "/usr/local/bin/$program$version" version | head -1 | grep --fixed-strings --quiet "$version" ||
-            fail "$pin-$version is another version"
+        # Its first line; whoever reads no further ends a program that still writes, and the build with it.
+        said=$("/usr/local/bin/$program$version" version | sed -n 1p)
+        [[ $said == *"$version"* ]] || fail "$pin-$version is another version: $said"
         ! $first || ln --symbolic --force "$program$version" "/usr/local/bin/$program"
         first=false
         rm -rf "$folder"

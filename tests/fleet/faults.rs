@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     process::Stdio,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -13,8 +14,8 @@ use crate::rig::{Fleet, http, lightsout_command, living};
 const ROUNDS: u32 = 5;
 
 /// Faults for as long as jobs wait, then a quiet end, as in a real outage. Each fault must have hit: one that does nothing
-/// proves nothing.
-fn survives(jobs: u32, faults: &[Value]) {
+/// proves nothing. `told` is how long all the answers together may tell somebody to wait.
+fn survives(jobs: u32, told: Duration, faults: &[Value]) {
     let mut fleet = Fleet::up("--jobs 0 --keep --max 3");
     for fault in faults {
         fleet.post("faults", fault);
@@ -23,7 +24,10 @@ fn survives(jobs: u32, faults: &[Value]) {
     let idle = loop {
         fleet.enqueue(jobs, 1.5);
         total += jobs;
-        fleet.until("all jobs to end", |fleet| (fleet.queue.waiting + fleet.queue.running == 0).then_some(()));
+        fleet.wait_besides(told, "all jobs to end", |fleet| {
+            let queue = fleet.snapshot().queue;
+            (queue.waiting + queue.running == 0).then_some(())
+        });
         let idle = without_a_hit(&fleet, faults.len());
         if idle.is_empty() || total == ROUNDS * jobs {
             break idle;
@@ -31,17 +35,17 @@ fn survives(jobs: u32, faults: &[Value]) {
     };
     assert!(idle.is_empty(), "these faults hit nothing in {total} jobs: {idle:#?}");
     fleet.request("DELETE", "faults", &Value::Null).expect("they end");
-    fleet.until("all instances to end", |fleet| living(fleet).next().is_none().then_some(()));
+    fleet.wait_besides(told, "all instances to end", |fleet| living(&fleet.snapshot()).next().is_none().then_some(()));
     fleet.ok("down");
     let ended = fleet.ended();
     assert_eq!(ended.all_done()["jobs"]["total"], total);
 }
 
-/// The faults in force that hit nothing so far.
+/// The faults in force that hit nothing so far. One that may hit so often only is gone once it has.
 fn without_a_hit(fleet: &Fleet, faults: usize) -> Vec<Value> {
     let listed = fleet.request("GET", "faults", &Value::Null).expect("a list");
     let listed = listed["faults"].as_array().expect("a list").clone();
-    assert_eq!(listed.len(), faults, "{listed:#?}");
+    assert!(listed.len() <= faults, "{listed:#?}");
     listed.into_iter().filter(|fault| fault["hits"].as_u64().expect("a number") == 0).collect()
 }
 
@@ -49,6 +53,7 @@ fn without_a_hit(fleet: &Fleet, faults: usize) -> Vec<Value> {
 fn trouble_of_the_cloud_costs_time_and_no_job() {
     survives(
         6,
+        Duration::ZERO,
         &[
             json!({ "target": "aws", "effect": { "status": { "code": 503 } }, "probability": 0.2 }),
             json!({ "target": "aws", "effect": { "status": { "code": 500 } }, "probability": 0.1 }),
@@ -62,10 +67,12 @@ fn trouble_of_the_cloud_costs_time_and_no_job() {
 
 #[test]
 fn trouble_of_the_platform_costs_time_and_no_job() {
+    // As GitLab does, the answer says to wait until the next minute begins: twice, and a fleet stands still for two.
     survives(
         6,
+        Duration::from_secs(2 * 60),
         &[
-            json!({ "target": "gitlab", "effect": "throttle", "probability": 0.15 }),
+            json!({ "target": "gitlab", "effect": "throttle", "probability": 0.15, "count": 2 }),
             json!({ "target": "gitlab", "effect": { "status": { "code": 502 } }, "probability": 0.15 }),
             json!({ "target": "gitlab", "effect": "drop", "probability": 0.1 }),
             json!({ "target": "gitlab", "effect": { "latency": { "ms": 200 } }, "probability": 0.2 }),
@@ -77,6 +84,7 @@ fn trouble_of_the_platform_costs_time_and_no_job() {
 fn trouble_of_the_metadata_service_costs_no_job() {
     survives(
         4,
+        Duration::ZERO,
         &[
             json!({ "target": "imds", "effect": { "status": { "code": 401 } }, "probability": 0.15 }),
             json!({ "target": "imds", "effect": { "status": { "code": 503 } }, "probability": 0.1 }),

@@ -270,13 +270,23 @@ impl Fleet {
     }
 
     /// Waits until this gives something.
-    pub(crate) fn wait<T>(&mut self, what: &str, mut poll: impl FnMut(&mut Self) -> Option<T>) -> T {
-        let begun = Instant::now();
+    pub(crate) fn wait<T>(&mut self, what: &str, poll: impl FnMut(&mut Self) -> Option<T>) -> T {
+        self.wait_besides(Duration::ZERO, what, poll)
+    }
+
+    /// The same, where somebody may have been told to wait for so long.
+    pub(crate) fn wait_besides<T>(
+        &mut self,
+        told: Duration,
+        what: &str,
+        mut poll: impl FnMut(&mut Self) -> Option<T>,
+    ) -> T {
+        let (begun, limit) = (Instant::now(), TIMEOUT + told);
         loop {
             if let Some(found) = poll(self) {
                 return found;
             }
-            assert!(begun.elapsed() < TIMEOUT, "waited {TIMEOUT:?} for {what}; the fleet: {self}");
+            assert!(begun.elapsed() < limit, "waited {limit:?} for {what}; the fleet: {self}");
             thread::sleep(POLL);
         }
     }

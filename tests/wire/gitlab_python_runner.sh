@@ -44,7 +44,7 @@ job() {
     curl --silent --fail --output /dev/null -H 'content-type: application/json' "$url/_lightsout/jobs" \
         --data "{\"argv\": [\"sh\", \"-c\", \"$command\"]}" || fail "the job was not queued"
     (cd "$work/runner" && timeout 60 "$runner" --start config.yml --once) >"$work/runner.log" 2>&1 || true
-    curl --silent --fail "$url/_lightsout/fleet" | grep --quiet "\"id\":$id,\"state\":\"$state\"" || fail "job $id is not $state"
+    curl --silent --fail "$url/_lightsout/fleet" | like "\"id\":$id,\"state\":\"$state\"" || fail "job $id is not $state"
     trace=$(curl --silent --fail -H 'private-token: glpat-lightsout-local' "$url/api/v4/projects/20/jobs/$id/trace")
     [[ $trace == *"hello from $id"* ]] || fail "the trace of job $id is: $trace"
 }
