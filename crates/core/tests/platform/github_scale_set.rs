@@ -167,6 +167,33 @@ fn a_session_is_renewed_with_a_fresh_token_of_the_service_and_not_opened_beside_
     }
 }
 
+/// A failure at any of the renewal's calls, also one that is answered with nothing to be understood.
+#[test]
+fn a_renewal_that_fails_loses_no_session() {
+    let [registration, service] = fresh_service("admin-token-2");
+    let way = [reply(401, &[], ""), reply(401, &[], ""), registration, service, reply(403, &[], "")];
+    let mut conflict = opening(0, 0);
+    conflict[3] = ok(409, &json!({"message": "already has an active session"}));
+    let way = [way.to_vec(), conflict].concat();
+    for (at, failures) in
+        [(1, vec![500, 429]), (2, vec![500, 403, 404]), (3, vec![500, 403]), (4, vec![500]), (9, vec![])]
+    {
+        for failure in failures.into_iter().map(|status| reply(status, &[], "")).chain([reply(200, &[], "<html>")]) {
+            let mut queue = opened();
+            let replies = way.iter().take(at).cloned().chain((at < way.len()).then_some(failure));
+            script(&mut queue, replies).0.expect_err("the renewal failed");
+            // The next reading goes on with it: nothing is opened beside it, which it would keep out for as long as it lasts.
+            let [registration, service] = fresh_service("admin-token-3");
+            let replies =
+                [reply(401, &[], ""), reply(401, &[], ""), registration, service, session("queue-token-2", 6, 4)];
+            let (result, requests) = script(&mut queue, replies);
+            assert_eq!(result, Ok(demand(2, 4)), "after a failure at call {at}");
+            assert!(requests[4].url.contains("/sessions/0190-ab?") && requests[4].method.as_str() == "PATCH");
+            assert!(queue.release().is_some(), "and it is given back at the end");
+        }
+    }
+}
+
 /// A message that offers these jobs.
 fn offer(number: u64, jobs: &[u64], assigned: u32, running: u32) -> Reply {
     let event = |kind: &str, id: &u64| json!({"messageType": kind, "runnerRequestId": id, "jobDisplayName": "unit"});

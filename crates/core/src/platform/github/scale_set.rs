@@ -66,7 +66,7 @@ impl Queue for Listener {
     }
 
     fn release(&mut self) -> Option<Call<()>> {
-        let session = self.take_session()?;
+        let session = self.session.take()?;
         Some(closing::close(self.settings.clone(), self.secret.clone(), session))
     }
 }
@@ -76,6 +76,8 @@ struct Listener {
     settings: GitHubScaleSetSettings,
     /// What must never be shown.
     secret: SecretString,
+    /// Ours, until GitHub says that it is gone or another one is open: no failure on the way loses it, since only its
+    /// id renews it, and what is lost stands in the way of every other until it runs out.
     session: Option<Session>,
     at: Option<At>,
     /// Whether the session was renewed or made in this very reading.
@@ -96,21 +98,21 @@ enum At {
     /// The new session.
     Opened { service: Service, scale_set: u64 },
     /// The renewed session; `fresh` when the service's own token is.
-    Renewed { session: Session, fresh: bool },
+    Renewed { fresh: bool },
     /// A message.
-    Message(Session),
+    Message,
     /// The jobs that a message offered.
-    Acquired { session: Session, number: u64, offered: u32 },
+    Acquired { number: u64, offered: u32 },
     /// The acknowledgement of the message.
-    Acknowledged(Session),
+    Acknowledged,
 }
 
 /// What the service is needed for.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Goal {
     Open,
-    /// To renew this session, since the token that the service gave for it has run out, too.
-    Renew(Session),
+    /// To renew the session, since the token that the service gave for it has run out, too.
+    Renew,
 }
 
 type Next = Result<Step<Reading>, ExchangeError>;
@@ -118,30 +120,17 @@ type Next = Result<Step<Reading>, ExchangeError>;
 impl Listener {
     fn begin(&mut self) -> Step<Reading> {
         (self.renewed, self.acquired) = (false, 0);
-        match self.take_session() {
+        match &self.session {
             Some(session) => {
                 let request = session.listen(self.settings.max_jobs).within(LISTEN);
-                self.ask(At::Message(session), request)
+                self.ask(At::Message, request)
             }
             None => self.log_in(Goal::Open),
         }
     }
 
-    /// The session, also one that a reading had with it which was cut short.
-    fn take_session(&mut self) -> Option<Session> {
-        let cut = match self.at.take() {
-            Some(
-                At::Message(session)
-                | At::Acknowledged(session)
-                | At::Renewed { session, .. }
-                | At::Acquired { session, .. }
-                | At::Registration(Goal::Renew(session))
-                | At::Service(Goal::Renew(session)),
-            ) => Some(session),
-            Some(At::Registration(Goal::Open) | At::Service(Goal::Open) | At::ScaleSet(_) | At::Opened { .. })
-            | None => None,
-        };
-        self.session.take().or(cut)
+    fn session(&mut self) -> Result<&mut Session, ExchangeError> {
+        self.session.as_mut().ok_or_else(unasked)
     }
 
     /// From the token at hand to the service: two calls.
@@ -165,10 +154,12 @@ impl Listener {
                 let request = service::ask_service(&self.context("get a registration token"), result, url, owner)?;
                 Ok(self.ask(At::Service(goal), request))
             }
-            Some(At::Service(Goal::Renew(mut session))) => {
-                session.service = Service::read(&self.context(FIND_SERVICE), result)?;
+            Some(At::Service(Goal::Renew)) => {
+                let service = Service::read(&self.context(FIND_SERVICE), result)?;
+                let session = self.session()?;
+                session.service = service;
                 let request = session.renew();
-                Ok(self.ask(At::Renewed { session, fresh: true }, request))
+                Ok(self.ask(At::Renewed { fresh: true }, request))
             }
             Some(At::Service(Goal::Open)) => {
                 let service = Service::read(&self.context(FIND_SERVICE), result)?;
@@ -184,10 +175,10 @@ impl Listener {
                 Ok(self.ask(At::Opened { service, scale_set }, request))
             }
             Some(At::Opened { service, scale_set }) => self.opened(result, service, scale_set),
-            Some(At::Renewed { session, fresh }) => self.session_renewed(result, session, fresh),
-            Some(At::Message(session)) => self.message(result, session),
-            Some(At::Acquired { session, number, offered }) => Ok(self.acquired(result, session, number, offered)),
-            Some(At::Acknowledged(session)) => Ok(self.acknowledged(result, session)),
+            Some(At::Renewed { fresh }) => self.session_renewed(result, fresh),
+            Some(At::Message) => self.message(result),
+            Some(At::Acquired { number, offered }) => self.acquired(result, number, offered),
+            Some(At::Acknowledged) => self.acknowledged(result),
         }
     }
 
@@ -205,108 +196,102 @@ impl Listener {
             );
             return Err(ExchangeError::new(ErrorKind::Occupied(OWNED), message));
         }
-        let session = Session::read(&context, &reply, service, scale_set)?;
-        Ok(self.done(session, None))
+        self.session = Some(Session::read(&context, &reply, service, scale_set)?);
+        self.done(None)
     }
 
     /// The queue's token has run out: the session is renewed, once in a reading; when it is gone a new one is opened.
-    fn renew(&mut self, session: Session) -> Step<Reading> {
+    fn renew(&mut self) -> Next {
         if std::mem::replace(&mut self.renewed, true) {
             let context = self.context("read the messages of the runner scale set");
-            return Step::Done(Err(
+            return Err(
                 context.error(ErrorKind::Server, "GitHub refuses the token that it just gave; it is asked again")
-            ));
+            );
         }
-        let request = session.renew();
-        self.ask(At::Renewed { session, fresh: false }, request)
+        let request = self.session()?.renew();
+        Ok(self.ask(At::Renewed { fresh: false }, request))
     }
 
-    fn session_renewed(&mut self, result: EffectResult, session: Session, fresh: bool) -> Next {
+    fn session_renewed(&mut self, result: EffectResult, fresh: bool) -> Next {
         let context = self.context("renew the message session of the runner scale set");
-        let reply = match context.reply(result) {
-            Ok(reply) => reply,
-            Err(error) => {
-                self.session = Some(session);
-                return Err(error);
-            }
-        };
+        let reply = context.reply(result)?;
         match reply.status {
             // The service's token, too, lasts an hour. A new session would find this one in its way.
-            401 | 403 if !fresh => Ok(self.log_in(Goal::Renew(session))),
-            401 | 403 | 404 => Ok(self.log_in(Goal::Open)),
+            401 | 403 if !fresh => Ok(self.log_in(Goal::Renew)),
+            // Whether it is gone is not said: it is kept until another one is open.
+            401 | 403 => Ok(self.log_in(Goal::Open)),
+            404 => {
+                self.session = None;
+                Ok(self.log_in(Goal::Open))
+            }
             _ => {
-                let last = session.last;
-                let mut session = Session::read(&context, &reply, session.service, session.scale_set)?;
+                let session = self.session()?;
+                let renewed = Session::read(&context, &reply, session.service.clone(), session.scale_set)?;
+                let last = std::mem::replace(session, renewed).last;
                 session.last = last;
-                Ok(self.done(session, None))
+                self.done(None)
             }
         }
     }
 
-    fn message(&mut self, result: EffectResult, mut session: Session) -> Next {
+    fn message(&mut self, result: EffectResult) -> Next {
         let context = self.context("read the messages of the runner scale set");
         if let EffectResult::Http(Err(Unreachable::Timeout(_))) = result {
-            return Ok(self.done(session, None));
+            return self.done(None);
         }
-        let read = context.reply(result).and_then(|reply| match reply.status {
-            200 => Ok((200, Some(Message::read(&context, &reply)?))),
-            status @ (202 | 401 | 404) => Ok((status, None)),
-            _ => Err(refusal(&context, &reply)),
-        });
-        let message = match read {
-            Ok((_, Some(message))) => message,
-            Ok((401, None)) => return Ok(self.renew(session)),
-            Ok((404, None)) => return Ok(self.log_in(Goal::Open)),
-            Ok((_, None)) => return Ok(self.done(session, None)),
-            Err(error) => {
-                self.session = Some(session);
-                return Err(error);
-            }
+        let reply = context.reply(result)?;
+        let message = match reply.status {
+            200 => Message::read(&context, &reply)?,
+            202 => return self.done(None),
+            401 => return self.renew(),
+            404 => return Ok(self.log_in(Goal::Open)),
+            _ => return Err(refusal(&context, &reply)),
         };
+        let session = self.session()?;
         session.statistics = message.statistics;
         if message.offered.is_empty() {
-            return Ok(self.acknowledge(session, message.number));
+            return self.acknowledge(message.number);
         }
         let request = session.acquire(&message.offered);
         let offered = u32::try_from(message.offered.len()).unwrap_or(u32::MAX);
-        Ok(self.ask(At::Acquired { session, number: message.number, offered }, request))
+        Ok(self.ask(At::Acquired { number: message.number, offered }, request))
     }
 
     /// The message is kept until its jobs are taken: it is told again, and they are offered again.
-    fn acquired(&mut self, result: EffectResult, session: Session, number: u64, offered: u32) -> Step<Reading> {
+    fn acquired(&mut self, result: EffectResult, number: u64, offered: u32) -> Next {
         let context = self.context(format!("take the {offered} jobs that are offered to the runner scale set"));
         match context.reply(result) {
             Ok(reply) if reply.status == 200 => {
                 self.acquired = offered;
-                self.acknowledge(session, number)
+                self.acknowledge(number)
             }
-            Ok(reply) if reply.status == 401 => self.renew(session),
-            Ok(reply) => self.done(session, Some(refusal(&context, &reply))),
-            Err(error) => self.done(session, Some(error)),
+            Ok(reply) if reply.status == 401 => self.renew(),
+            Ok(reply) => self.done(Some(refusal(&context, &reply))),
+            Err(error) => self.done(Some(error)),
         }
     }
 
-    fn acknowledge(&mut self, mut session: Session, number: u64) -> Step<Reading> {
+    fn acknowledge(&mut self, number: u64) -> Next {
+        let session = self.session()?;
         session.last = number;
         let request = session.acknowledge(number);
-        self.ask(At::Acknowledged(session), request)
+        Ok(self.ask(At::Acknowledged, request))
     }
 
     /// A message that could not be acknowledged is told again, which changes nothing: its number is remembered.
-    fn acknowledged(&mut self, result: EffectResult, session: Session) -> Step<Reading> {
+    fn acknowledged(&mut self, result: EffectResult) -> Next {
         match result {
-            EffectResult::Http(Ok(reply)) if reply.status == 401 => self.renew(session),
+            EffectResult::Http(Ok(reply)) if reply.status == 401 => self.renew(),
             EffectResult::Http(_) | EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
-                self.done(session, None)
+                self.done(None)
             }
         }
     }
 
-    fn done(&mut self, session: Session, missing: Option<ExchangeError>) -> Step<Reading> {
-        let Statistics { assigned, running } = session.statistics;
-        self.session = Some(session);
+    fn done(&mut self, missing: Option<ExchangeError>) -> Next {
+        let Statistics { assigned, running } = self.session()?.statistics;
         let queued = assigned.saturating_sub(running).saturating_add(self.acquired);
-        Step::Done(Ok(Reading { demand: Demand { queued, running: Some(running), poll_after: None }, missing }))
+        Ok(Step::Done(Ok(Reading { demand: Demand { queued, running: Some(running), poll_after: None }, missing })))
     }
 
     fn context(&self, what: impl Into<String>) -> RequestContext {
