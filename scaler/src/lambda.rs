@@ -4,14 +4,9 @@
 //! What the pools remember between two ticks they remember between two invocations, and may lose at any time.
 
 mod event;
-mod function;
 mod panics;
-mod settings;
 
 use std::{
-    collections::BTreeMap,
-    env,
-    fmt::Display,
     process::ExitCode,
     rc::Rc,
     time::{Duration, Instant},
@@ -19,35 +14,21 @@ use std::{
 
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
-use lightsout_cloud::provider;
 use lightsout_core::settings::CloudName;
-use lightsout_io::{http::Driver, log};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use self::{
-    event::Event,
-    function::{Function, Ticks},
-};
-use crate::{groups, pool::TickContext, tokens};
+use self::event::Event;
+use crate::function::{self, Function, FunctionError, Home, Opened};
 
 /// The variable that holds the address of Lambda's runtime API, and is there in a function alone.
 pub(crate) const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-type Variables = BTreeMap<String, String>;
-
-/// Why an invocation fails.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct FunctionError {
-    kind: &'static str,
-    message: String,
-}
-
-impl FunctionError {
-    fn new(kind: &'static str, message: impl Display) -> Self {
-        Self { kind, message: message.to_string() }
-    }
-}
+const HOME: Home = Home {
+    cloud: CloudName::Aws,
+    package: "LAMBDA_TASK_ROOT",
+    remedy: "put scaler.toml beside bootstrap, or set LIGHTSOUT_SCALER_CONFIG_SSM, LIGHTSOUT_SCALER_CONFIG_S3 or LIGHTSOUT_SCALER_CONFIG_TOML",
+};
 
 impl From<FunctionError> for Diagnostic {
     fn from(error: FunctionError) -> Self {
@@ -58,43 +39,19 @@ impl From<FunctionError> for Diagnostic {
 /// Serves invocations until Lambda ends the process.
 pub(crate) fn main(address: &str) -> ExitCode {
     panics::report_to(address);
-    let failed = |error: &dyn Display| {
-        eprintln!("lightsout-scaler: {error}");
-        ExitCode::FAILURE
-    };
-    if let Err(error) = log::init(log::Format::Json, None) {
-        return failed(&error);
-    }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("cannot start: {error}")),
-    };
-    match runtime.block_on(serve()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
+    function::run(serve())
 }
 
-/// An invocation fails while the settings cannot be had, and each tries them anew.
 async fn serve() -> Result<(), lambda_runtime::Error> {
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    let variables: Rc<Variables> = Rc::new(env::vars_os().filter_map(text).collect());
-    settings::compare_versions(&variables);
-    let function = Rc::new(Mutex::new(open(&variables).await));
+    let opened = Rc::new(Mutex::new(Opened::start(&HOME).await));
     let answer = move |event: LambdaEvent<Value>| {
-        let (variables, function) = (Rc::clone(&variables), Rc::clone(&function));
+        let opened = Rc::clone(&opened);
         async move {
             panics::during(Some(&event.context.request_id));
             // They come one by one.
-            let mut function = function.lock().await;
-            if function.is_err() {
-                *function = open(&variables).await;
-            }
-            let answer = match &mut *function {
+            let answer = match opened.lock().await.ready().await {
                 Ok(function) => answer(function, event).await,
-                Err(error) => Err(FunctionError::new("Settings", error)),
+                Err(error) => Err(error),
             };
             if let Err(error) = &answer {
                 tracing::error!(error = error.message, "the invocation failed");
@@ -124,18 +81,3 @@ fn left(until: u64) -> Duration {
     let until = i64::try_from(until).ok().and_then(|until| Timestamp::from_millisecond(until).ok());
     until.and_then(|until| Duration::try_from(until.duration_since(Timestamp::now())).ok()).unwrap_or_default()
 }
-
-/// Reads the settings and makes the function of them; no call but for settings that are elsewhere.
-async fn open(variables: &Variables) -> Result<Function, String> {
-    let ticks = Ticks::read(variables)?;
-    let settings = settings::read(variables, provider(CloudName::Aws)).await?;
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
-    }
-    let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
-    let context = TickContext::new(driver, tokens(), &settings, groups);
-    Ok(Function::new(context, settings, ticks))
-}
-
-#[cfg(test)]
-mod tests;

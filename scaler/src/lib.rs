@@ -8,7 +8,9 @@
 
 mod args;
 mod check;
+mod custom_handler;
 mod failure;
+mod function;
 mod lambda;
 mod listener;
 mod memory;
@@ -77,10 +79,15 @@ pub fn command() -> clap::Command {
 
 /// Runs the scaler with these arguments, the program's name not among them.
 ///
-/// Without arguments, where Lambda started it, it serves invocations (docs/lambda.md). Else it exits with 0 on success, 1 when a pool failed or was read in part (`once`, `check`), 2 when the arguments or the settings cannot work.
+/// Without arguments, where Lambda or the host of Azure Functions started it, it serves invocations (docs/lambda.md, docs/azure.md). Else it exits with 0 on success, 1 when a pool failed or was read in part (`once`, `check`), 2 when the arguments or the settings cannot work.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    if let (true, Ok(address)) = (args.is_empty(), env::var(lambda::RUNTIME_API)) {
-        return lambda::main(&address);
+    if args.is_empty() {
+        if let Ok(address) = env::var(lambda::RUNTIME_API) {
+            return lambda::main(&address);
+        }
+        if let Ok(port) = env::var(custom_handler::PORT) {
+            return custom_handler::main(&port);
+        }
     }
     let result = match args::parse(args) {
         Ok(args) => read_settings(&args).and_then(|settings| run(&args, settings)),

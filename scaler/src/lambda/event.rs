@@ -9,6 +9,8 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::function::Request;
+
 /// What an invocation is about.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
@@ -16,16 +18,6 @@ pub(super) enum Event {
     Scheduled,
     /// Somebody sent this to the function URL.
     Request(Request),
-}
-
-/// A request to the function URL.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
-    /// Names in lower case; one that came several times holds all its values, with commas.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: Vec<u8>,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Fragment, Problem, Problems, ScalerSettings, SecretSource,
+    Fragment, Problem, Problems, ScaleSetId, ScalerSettings, SecretSource,
     problem::Place,
     reader::Report,
     scaler,
@@ -50,6 +50,8 @@ pub(crate) enum As {
     Minutes,
     /// The ARN of a group, or its name.
     Group,
+    /// The name of an Azure scale set, whose subscription and resource group these other variables hold; or its whole resource id.
+    ScaleSet { subscription: &'static str, resource_group: &'static str },
     /// An address, to which we add this end by ourselves.
     AddressWithout(&'static str),
     /// The name of a parameter of Systems Manager that holds the secret.
@@ -158,7 +160,21 @@ pub fn from_variables(
                 } else {
                     text
                 };
-                let Some(value) = written.read(text, &place) else { continue };
+                let value = match written.read(text, &place, environment) {
+                    Ok(Some(value)) => value,
+                    Ok(None) => continue,
+                    Err(missing) => {
+                        let wrong =
+                            format!("{missing} is not set, and {} = {text:?} says no more than a name", variable.name);
+                        let remedy = format!("set {missing}, or {} to the scale set's resource id", variable.name);
+                        let file = place.file;
+                        report.problem(Problem {
+                            file,
+                            ..Problem::new(variable.key(kind).unwrap_or_default(), wrong, remedy)
+                        });
+                        continue;
+                    }
+                };
                 said.push(format!("{} is understood as {}", variable.name, variable.key(kind).unwrap_or_default()));
                 let table = match section {
                     Section::Top => &mut top,
@@ -208,12 +224,16 @@ fn value<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
 
 impl As {
     /// `None`: it says that there is none. What does not fit is text, and the reader of the key says what is expected.
-    fn read(self, text: &str, place: &Place) -> Option<Value> {
+    ///
+    /// # Errors
+    /// With the name of another variable that it needs and that is not there.
+    fn read(self, text: &str, place: &Place, environment: &Environment) -> Result<Option<Value>, &'static str> {
         let number = |text: &str| text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Integer);
         let node = |value| Node { place: place.clone(), value };
         let secret = |key: &str, value: &str| (key.to_owned(), node(Value::Text(value.to_owned())));
-        Some(match self {
-            Self::NumberAbove0 if text == "0" => return None,
+        let other = |name: &'static str| value(environment, name).ok_or(name);
+        Ok(Some(match self {
+            Self::NumberAbove0 if text == "0" => return Ok(None),
             Self::Number | Self::NumberAbove0 => number(text),
             Self::Text => Value::Text(text.to_owned()),
             Self::Flag => match text.to_ascii_lowercase().as_str() {
@@ -228,11 +248,17 @@ impl As {
             Self::Group => {
                 Value::Text(text.rsplit_once(":autoScalingGroupName/").map_or(text, |(_, name)| name).to_owned())
             }
+            Self::ScaleSet { .. } if ScaleSetId::is_meant(text) => Value::Text(text.to_owned()),
+            Self::ScaleSet { subscription, resource_group } => {
+                let (subscription, resource_group) =
+                    (other(subscription)?.to_owned(), other(resource_group)?.to_owned());
+                Value::Text(ScaleSetId { subscription, resource_group, name: text.to_owned() }.to_string())
+            }
             Self::AddressWithout(end) => Value::Text(text.trim_end_matches('/').trim_end_matches(end).to_owned()),
             Self::Parameter => Value::Table(Table::from([secret("ssm", text)])),
             Self::SecretKey(key) => Value::Table(Table::from([secret("secretsmanager", text), secret("key", key)])),
             Self::StoredIn(_) => Value::List(vec![node(Value::Text(text.to_owned()))]),
-        })
+        }))
     }
 
     /// What the table says of it behind the key.
@@ -242,6 +268,9 @@ impl As {
             Self::NumberAbove0 => "; 0: none".to_owned(),
             Self::Minutes => ", in minutes".to_owned(),
             Self::Group => ", of the ARN the name".to_owned(),
+            Self::ScaleSet { subscription, resource_group } => {
+                format!(", with `{subscription}` and `{resource_group}` the scale set's resource id")
+            }
             Self::AddressWithout(end) => format!(", without `{end}`"),
             Self::Parameter => " = `{ ssm = ... }`".to_owned(),
             Self::SecretKey(key) => format!(" = `{{ secretsmanager = ..., key = \"{key}\" }}`"),

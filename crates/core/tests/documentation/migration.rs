@@ -88,6 +88,7 @@ fn what_a_row_names_of_ours_exists() {
 fn the_function_understands_a_variable_as_its_row_says() {
     let parts = [
         ("stackguardian-aws", "autoscaler"),
+        ("stackguardian-azure", "autoscaler"),
         ("spacelift", "autoscaler"),
         ("circleci", "function"),
         ("buildkite", "scaler"),
@@ -101,13 +102,15 @@ fn the_function_understands_a_variable_as_its_row_says() {
     let table = variable_table();
     let understood = table.lines().skip(2).filter_map(|line| {
         let mut code = line.split('`').skip(1).step_by(2);
-        Some((code.next()?, code.next().unwrap_or_default(), line))
+        Some((code.next()?, code.next().unwrap_or_default(), code, line))
     });
     let mut count = 0;
     let said = |row: &Row| row.but.as_ref().is_some_and(|but| but.starts_with("not read from the old environment"));
     let mut unknown: BTreeSet<_> = rows.iter().filter(|(_, row)| !said(row)).map(|(name, _)| name.as_str()).collect();
-    for (name, key, line) in understood {
+    for (name, key, with, line) in understood {
         unknown.remove(name);
+        // Variables that say the rest of what this one says.
+        with.for_each(|other| drop(unknown.remove(other)));
         let row = rows.get(name).unwrap_or_else(|| panic!("docs/migrate.toml has no row for {name}"));
         if line.contains("no meaning any more") {
             let scalers = row.to.iter().filter(|it| it.starts_with("pool.")).collect::<Vec<_>>();

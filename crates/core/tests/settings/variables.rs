@@ -42,6 +42,19 @@ const STACKGUARDIAN: &[(&str, &str)] = &[
     ("SG_RUNNER_TYPE", "external"),
 ];
 
+const STACKGUARDIAN_AZURE: &[(&str, &str)] = &[
+    ("AZURE_BLOB_CONTAINER_NAME", "sgautoscaler"),
+    ("AZURE_BLOB_STORAGE_CONN_STRING", "AccountKey=c2VjcmV0"),
+    ("AZURE_RESOURCE_GROUP_NAME", "ci"),
+    ("AZURE_SUBSCRIPTION_ID", "0b1f6471-1bf0-4dda-aec3-111122223333"),
+    ("AZURE_VMSS_NAME", "runners"),
+    ("SCALE_OUT_THRESHOLD", "2"),
+    ("SG_API_KEY", "sgu_0123456789"),
+    ("SG_BASE_URI", "https://api.app.stackguardian.io"),
+    ("SG_ORG", "acme"),
+    ("SG_RUNNER_GROUP", "private"),
+];
+
 const CIRCLECI: &[(&str, &str)] = &[
     ("AUTO_SCALING_GROUP_NAME", "circleci"),
     ("AUTO_SCALING_GROUP_REGION", "us-east-1"),
@@ -111,6 +124,33 @@ fn stackguardians_are_settings() {
     assert_eq!((pool.policy.max_step, pool.policy.cooldown), (Some(1), Duration::from_secs(240)));
     assert_eq!(pool.platform.address(), "https://api.us.stackguardian.io");
     assert!(!format!("{said:?}{settings:?}").contains("sgu_"), "a secret is not said");
+}
+
+#[test]
+fn stackguardians_on_azure_name_a_scale_set_by_three_variables_or_by_its_id() {
+    let id = "/subscriptions/0b1f6471-1bf0-4dda-aec3-111122223333/resourceGroups/ci/providers/Microsoft.Compute/virtualMachineScaleSets/runners";
+    let (settings, said) = understood(STACKGUARDIAN_AZURE, &[]);
+    let pool = &settings.pools[0];
+    assert_eq!((pool.group.as_str(), pool.policy.threshold), (id, 2));
+    assert!(!format!("{said:?}{settings:?}").contains("c2VjcmV0"), "a secret is not said");
+    let without = |gone: &[&str], name: &'static str| -> Vec<_> {
+        let kept = STACKGUARDIAN_AZURE
+            .iter()
+            .copied()
+            .filter(|(other, _)| !gone.contains(other) && *other != "AZURE_VMSS_NAME");
+        kept.chain([("AZURE_VMSS_NAME", name)]).collect()
+    };
+    let others = ["AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP_NAME"];
+    let (settings, _) = understood(&without(&others, id), &[]);
+    assert_eq!(settings.pools[0].group, id);
+    for missing in others {
+        let error = refused(&without(&[missing], "runners"));
+        assert!(
+            error.contains(&format!("{missing} is not set, and AZURE_VMSS_NAME = \"runners\""))
+                && error.contains(&format!("set {missing}, or AZURE_VMSS_NAME to the scale set's resource id")),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -7,6 +7,11 @@ const NOTHING: &str = "nothing is stored between two ticks";
 
 pub(super) const VARIABLES: &[Variable] = &[
     Variable::pool("AWS_ASG_NAME", "group", As::Text),
+    Variable::pool(
+        "AZURE_VMSS_NAME",
+        "group",
+        As::ScaleSet { subscription: "AZURE_SUBSCRIPTION_ID", resource_group: "AZURE_RESOURCE_GROUP_NAME" },
+    ),
     Variable::pool("SCALE_OUT_THRESHOLD", "threshold", As::Number),
     Variable::pool("SCALE_OUT_STEP", "max_step", As::NumberAbove0),
     Variable::pool("SCALE_OUT_COOLDOWN_DURATION", "cooldown", As::Minutes),
@@ -20,6 +25,8 @@ pub(super) const VARIABLES: &[Variable] = &[
     Variable::gone("SCALE_IN_STEP", LEAVE),
     Variable::gone("SCALE_IN_COOLDOWN_DURATION", LEAVE),
     Variable::gone("AWS_BUCKET_NAME", NOTHING),
+    Variable::gone("AZURE_BLOB_STORAGE_CONN_STRING", NOTHING),
+    Variable::gone("AZURE_BLOB_CONTAINER_NAME", NOTHING),
     Variable::gone("SCALE_IN_TIMESTAMP_BLOB_NAME", NOTHING),
     Variable::gone("SCALE_OUT_TIMESTAMP_BLOB_NAME", NOTHING),
 ];

@@ -10,12 +10,14 @@ use lightsout_cloud::{
     Groups,
     fake::{FakeGroups, Fault, GroupsCall},
 };
-use lightsout_core::settings::{Fragment, ScalerSettings};
+use lightsout_core::settings::{CloudName, Fragment, ScalerSettings};
+use lightsout_io::http::Driver;
 
 use self::fake::{Answer, Queues};
-use super::{event::Request, *};
+use super::*;
 use crate::tokens::Tokens;
 
+const HOME: Home = Home { cloud: CloudName::Aws, package: "PACKAGE", remedy: "put some somewhere" };
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Pools with more lines of settings for each, whose calls may take an hour. They have no queue yet.
@@ -57,11 +59,11 @@ fn a_second_of_ticks() -> Instant {
 #[test]
 fn ticks_begin_and_end_before_the_time_out() {
     let (now, seconds) = (Instant::now(), Duration::from_secs);
-    let span = function::span(now, now + seconds(60), seconds(10));
+    let span = span(now, now + seconds(60), seconds(10));
     assert_eq!((span.last, span.cut.at, span.end), (now + seconds(47), now + seconds(58), now + seconds(59)));
     // GitHub and GitLab give a webhook 10 s.
     for (left, cut, end) in [(60, 6, 7), (5, 3, 4)] {
-        let (tick, release) = function::webhook_span(now, now + seconds(left));
+        let (tick, release) = webhook_span(now, now + seconds(left));
         assert_eq!((tick.at, release), (now + seconds(cut), now + seconds(end)));
     }
 }
@@ -246,11 +248,11 @@ async fn settings_come_from_the_package_and_the_environment_later_ones_over_earl
     let pool = "[[pool]]\ngroup = 'ci'\nplatform.command.queue = ['true']\n";
     std::fs::write(home.path().join("scaler.toml"), format!("tick = '5s'\n{pool}")).unwrap();
     std::fs::write(home.path().join("other.toml"), format!("tick = '6s'\n{pool}")).unwrap();
-    let root = ("LAMBDA_TASK_ROOT".to_owned(), home.path().display().to_string());
+    let root = (HOME.package.to_owned(), home.path().display().to_string());
     let tick = async |more: &[(&str, &str)]| {
         let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let variables = std::iter::once(root.clone()).chain(more).collect();
-        settings::read(&variables, provider(CloudName::Aws)).await.map(|settings| settings.tick.as_secs())
+        settings::read(&variables, &HOME).await.map(|settings| settings.tick.as_secs())
     };
     assert_eq!(tick(&[]).await, Ok(5));
     assert_eq!(tick(&[("LIGHTSOUT_SCALER_CONFIG", "other.toml")]).await, Ok(6));
@@ -262,6 +264,6 @@ async fn settings_come_from_the_package_and_the_environment_later_ones_over_earl
     );
     let error = tick(&[("LIGHTSOUT_SCALER_CONFIG_TOML", "tick = 7")]).await.unwrap_err();
     assert!(error.contains("LIGHTSOUT_SCALER_CONFIG_TOML:1: tick = 7"), "{error}");
-    let error = settings::read(&BTreeMap::new(), provider(CloudName::Aws)).await.unwrap_err();
-    assert!(error.starts_with("there are no settings: put scaler.toml beside bootstrap, or set "), "{error}");
+    let error = settings::read(&BTreeMap::new(), &HOME).await.unwrap_err();
+    assert_eq!(error, "there are no settings: put some somewhere");
 }

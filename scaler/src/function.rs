@@ -1,7 +1,12 @@
-//! What an invocation does: ticks as many as fit, or a webhook with the ticks that it asks for.
+//! The scaler as a function of a cloud, whichever that is: what an invocation does, ticks as many as fit, or a webhook with the ticks that it asks
+//! for. How invocations come is told by [`crate::lambda`] and [`crate::custom_handler`].
+
+mod open;
+mod settings;
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -17,7 +22,7 @@ use lightsout_core::{
 use lightsout_io::log::Format;
 use serde_json::{Value, json};
 
-use super::{FunctionError, event::Request};
+pub(crate) use self::open::{Home, Opened, run};
 use crate::{
     EARLY_LOOKS,
     failure::summarize,
@@ -47,9 +52,35 @@ const CUT_OF_WEBHOOK: &str = "its tick for a webhook had not ended when the send
 /// The variable that says how often an invocation ticks.
 const TICKS: &str = "LIGHTSOUT_SCALER_TICKS";
 
+/// What the environment of the process holds.
+type Variables = BTreeMap<String, String>;
+
+/// Why an invocation fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FunctionError {
+    pub(crate) kind: &'static str,
+    pub(crate) message: String,
+}
+
+impl FunctionError {
+    pub(crate) fn new(kind: &'static str, message: impl Display) -> Self {
+        Self { kind, message: message.to_string() }
+    }
+}
+
+/// A request that somebody sent to the function's address.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// Names in lower case; one that came several times holds all its values, with commas.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
 /// How often a scheduled invocation ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ticks {
+enum Ticks {
     /// Every `tick`, until the time-out is near.
     UntilDeadline,
     /// Once.
@@ -58,7 +89,7 @@ pub(super) enum Ticks {
 
 impl Ticks {
     /// As the environment says.
-    pub(super) fn read(variables: &BTreeMap<String, String>) -> Result<Self, String> {
+    fn read(variables: &Variables) -> Result<Self, String> {
         match variables.get(TICKS).map(String::as_str) {
             None | Some("" | "until-deadline") => Ok(Self::UntilDeadline),
             Some("one") => Ok(Self::One),
@@ -68,7 +99,7 @@ impl Ticks {
 }
 
 /// The pools and what they remember.
-pub(super) struct Function {
+pub(crate) struct Function {
     context: Rc<TickContext>,
     scheduler: Scheduler,
     settings: ScalerSettings,
@@ -81,7 +112,7 @@ pub(super) struct Function {
 
 impl Function {
     /// One that has done nothing yet.
-    pub(super) fn new(mut context: TickContext, settings: ScalerSettings, ticks: Ticks) -> Self {
+    fn new(mut context: TickContext, settings: ScalerSettings, ticks: Ticks) -> Self {
         context.carries = ticks == Ticks::UntilDeadline;
         context.looks_early = ticks == Ticks::One && settings.pools.len() <= EARLY_LOOKS;
         if settings.metrics.emf {
@@ -95,12 +126,12 @@ impl Function {
 
     /// The same function, whose pools have other queues.
     #[cfg(test)]
-    pub(super) fn replace_queues(&mut self, queue: impl Fn(&str) -> Box<dyn lightsout_core::platform::Queue>) {
+    fn replace_queues(&mut self, queue: impl Fn(&str) -> Box<dyn lightsout_core::platform::Queue>) {
         self.scheduler.replace_queues(queue);
     }
 
     /// Ticks until this time is near. Fails when a tick of any pool failed, after every pool had its ticks.
-    pub(super) async fn scheduled(&mut self, until: Instant) -> Result<Value, FunctionError> {
+    pub(crate) async fn scheduled(&mut self, until: Instant) -> Result<Value, FunctionError> {
         self.warn_of_short_time(until);
         let span = span(Instant::now(), until, self.context.deadline);
         let pause = (self.ticks == Ticks::UntilDeadline).then_some(self.settings.tick);
@@ -127,7 +158,7 @@ impl Function {
     }
 
     /// Takes a webhook, and ticks the pools that it is about before it answers: afterwards the process stands still.
-    pub(super) async fn request(&mut self, request: &Request, until: Instant) -> StatusCode {
+    pub(crate) async fn request(&mut self, request: &Request, until: Instant) -> StatusCode {
         let Some(path) = request.path.strip_prefix("/hooks/") else { return StatusCode::NOT_FOUND };
         if request.method != "POST" {
             return StatusCode::METHOD_NOT_ALLOWED;
@@ -180,7 +211,7 @@ impl Function {
 }
 
 /// When the ticks of an invocation begin and end whose time is over at `until`. No tick goes on while the process stands still between two.
-pub(super) fn span(now: Instant, until: Instant, deadline: Duration) -> Span {
+fn span(now: Instant, until: Instant, deadline: Duration) -> Span {
     let before = |span: Duration| until.checked_sub(span).unwrap_or(now);
     Span {
         last: before(deadline + RESERVE),
@@ -190,7 +221,7 @@ pub(super) fn span(now: Instant, until: Instant, deadline: Duration) -> Span {
 }
 
 /// When a webhook's ticks are cut off, and when what platforms hold must be given back.
-pub(super) fn webhook_span(now: Instant, until: Instant) -> (Cut, Instant) {
+fn webhook_span(now: Instant, until: Instant) -> (Cut, Instant) {
     let end = until.checked_sub(WRAP_UP).unwrap_or(now).min(now + WEBHOOK + RELEASE);
     (Cut { at: end.checked_sub(RELEASE).unwrap_or(now), why: CUT_OF_WEBHOOK }, end)
 }
@@ -204,3 +235,6 @@ fn no_secret(error: &str) -> StatusCode {
     tracing::error!(error, "webhooks cannot be taken");
     StatusCode::INTERNAL_SERVER_ERROR
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use lightsout_cloud::Provider;
+use lightsout_cloud::{Provider, provider};
 use lightsout_core::settings::{
     Fragment, OBJECT_VARIABLE as OBJECT, PARAMETER_VARIABLE as PARAMETER, ScalerSettings, SecretSource, from_variables,
     stored,
@@ -10,14 +10,12 @@ use lightsout_core::settings::{
 use lightsout_io::files;
 use secrecy::ExposeSecret;
 
-use super::Variables;
+use super::{Home, Variables};
 
 /// A file or folder in the package.
 const PATH: &str = "LIGHTSOUT_SCALER_CONFIG";
 /// The text itself.
 const TEXT: &str = "LIGHTSOUT_SCALER_CONFIG_TOML";
-/// Where Lambda unpacks the package.
-const PACKAGE: &str = "LAMBDA_TASK_ROOT";
 /// What the module or template that made the function expects.
 const EXPECTED: &str = "LIGHTSOUT_MODULE_VERSION";
 
@@ -38,8 +36,9 @@ pub(super) fn compare_versions(variables: &Variables) {
 ///
 /// # Errors
 /// When one cannot be read, none is named, or they cannot work.
-pub(super) async fn read(variables: &Variables, cloud: &Provider) -> Result<ScalerSettings, String> {
-    let mut fragments = packaged(variables)?;
+pub(super) async fn read(variables: &Variables, home: &Home) -> Result<ScalerSettings, String> {
+    let cloud = provider(home.cloud);
+    let mut fragments = packaged(variables, home.package)?;
     if let Some(address) = given(variables, OBJECT) {
         let text = (cloud.object)(None, address.to_owned()).await;
         let text = text.map_err(|error| format!("no settings from {address}: {error}; see {OBJECT}"))?;
@@ -57,9 +56,8 @@ pub(super) async fn read(variables: &Variables, cloud: &Provider) -> Result<Scal
     if !fragments.is_empty() {
         return ScalerSettings::parse(&fragments).map_err(|problems| problems.to_string());
     }
-    translated(variables, cloud).await?.ok_or_else(|| {
-        format!("there are no settings: put scaler.toml beside bootstrap, or set {PARAMETER}, {OBJECT} or {TEXT}")
-    })
+    let translated = translated(variables, cloud).await?;
+    translated.ok_or_else(|| format!("there are no settings: {}", home.remedy))
 }
 
 /// What the variables of another system say, where they are all that there is.
@@ -81,8 +79,8 @@ async fn translated(variables: &Variables, cloud: &Provider) -> Result<Option<Sc
 }
 
 /// What the package holds; nothing, where nothing is named and nothing is there.
-fn packaged(variables: &Variables) -> Result<Vec<Fragment>, String> {
-    let home = Path::new(given(variables, PACKAGE).unwrap_or("."));
+fn packaged(variables: &Variables, package: &str) -> Result<Vec<Fragment>, String> {
+    let home = Path::new(given(variables, package).unwrap_or("."));
     match given(variables, PATH) {
         Some(path) => files::read(&[home.join(path)], "scaler"),
         None => files::usual(home, "scaler"),

@@ -1,0 +1,138 @@
+//! The scaler as a custom handler of Azure Functions: the same program, which sees by its environment who started it.
+//!
+//! The host of the function app asks over HTTP: a `POST` to the function's name for each invocation. It takes a status that is no success for a
+//! failed invocation, whatever the body says, and looks with a `GET /` whether anybody listens, any answer will do (Azure, "Azure Functions custom
+//! handlers"; Azure/azure-functions-host, `DefaultHttpWorkerService`). A panic ends the process, and with it the invocation: the host starts another.
+
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::{CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use lightsout_core::settings::CloudName;
+use serde_json::{Value, json};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
+};
+
+use crate::function::{self, FunctionError, Home, Opened};
+
+/// The variable that holds the port on which the host expects its handler, and is there in a handler alone.
+pub(crate) const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
+
+const HOME: Home = Home {
+    cloud: CloudName::Azure,
+    package: "FUNCTIONS_APP_ROOT_PATH",
+    remedy: "put scaler.toml beside host.json, or set LIGHTSOUT_SCALER_CONFIG_TOML",
+};
+
+/// How long an invocation may take: until the next one of a timer that comes every minute, which waits for it. The host does not tell its handler
+/// how long it waits itself: `functionTimeout` in host.json, which must be longer.
+const TIME: Duration = Duration::from_secs(58);
+
+/// The longest event, in bytes: a timer's has some hundred.
+const LONGEST: usize = 1 << 20;
+
+type Answer = Result<Value, FunctionError>;
+
+/// An invocation: who waits for what comes of it.
+type Invocation = oneshot::Sender<Answer>;
+
+/// Serves invocations until the host ends the process.
+pub(crate) fn main(port: &str) -> ExitCode {
+    function::run(async {
+        let port = port
+            .parse()
+            .map_err(|_| format!("{PORT} = {port:?}: expected a port, as the host of the function app sets it"))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener =
+            TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        let mut opened = Opened::start(&HOME).await;
+        let (sender, mut invocations) = mpsc::channel(1);
+        tokio::spawn(accept(listener, sender));
+        // One by one, whatever the host does.
+        while let Some(waiting) = invocations.recv().await {
+            // Who waits no longer hears nothing; the ticks were as good.
+            let _ = waiting.send(invoke(&mut opened).await);
+        }
+        Ok::<_, String>(())
+    })
+}
+
+/// Ticks until the time of an invocation is over.
+async fn invoke(opened: &mut Opened) -> Answer {
+    let until = Instant::now() + TIME;
+    let answer = match opened.ready().await {
+        Ok(function) => function.scheduled(until).await,
+        Err(error) => Err(error),
+    };
+    // The host keeps what a handler writes, and nothing of the answer of one that failed.
+    answer.inspect_err(|error| tracing::error!(error = error.message, "the invocation failed"))
+}
+
+/// Serves every connection, for ever.
+async fn accept(listener: TcpListener, invocations: mpsc::Sender<Invocation>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(serve(stream, invocations.clone()))),
+            Err(error) => {
+                tracing::warn!(%error, "a connection of the host could not be accepted");
+                // Most likely too many open files: some end soon.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, invocations: mpsc::Sender<Invocation>) {
+    let service = service_fn(move |request| {
+        let invocations = invocations.clone();
+        async move { Ok::<_, Infallible>(answer(request, invocations).await) }
+    });
+    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a connection of the host broke");
+    }
+}
+
+/// Answers one request: any `POST` is an invocation, whatever the function is called.
+async fn answer(request: Request<Incoming>, invocations: mpsc::Sender<Invocation>) -> Response<Full<Bytes>> {
+    if request.method() != Method::POST {
+        return reply(StatusCode::NOT_FOUND, &json!({}));
+    }
+    // What triggered it says nothing that a tick needs; but one that comes in part is no invocation.
+    if let Err(error) = Limited::new(request.into_body(), LONGEST).collect().await {
+        tracing::warn!(error, "an invocation could not be read");
+        return reply(StatusCode::BAD_REQUEST, &json!({}));
+    }
+    let (waiting, done) = oneshot::channel();
+    let sent = invocations.send(waiting).await.is_ok();
+    match if sent { done.await.ok() } else { None } {
+        Some(Ok(value)) => reply(StatusCode::OK, &outcome(&value.to_string())),
+        Some(Err(error)) => reply(StatusCode::INTERNAL_SERVER_ERROR, &outcome(&error.message)),
+        None => reply(StatusCode::INTERNAL_SERVER_ERROR, &outcome("the scaler ends")),
+    }
+}
+
+/// What the host reads: no outputs, for there are no bindings but the trigger, and a line for the invocation's log.
+fn outcome(line: &str) -> Value {
+    json!({ "Outputs": {}, "Logs": [line], "ReturnValue": null })
+}
+
+fn reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut reply = Response::new(Full::new(Bytes::from(body.to_string())));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}

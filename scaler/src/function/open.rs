@@ -1,0 +1,82 @@
+//! How the process of a function begins, and where it gets its pools.
+
+use std::{env, fmt::Display, process::ExitCode, rc::Rc};
+
+use lightsout_core::settings::CloudName;
+use lightsout_io::{http::Driver, log};
+
+use super::{Function, FunctionError, Ticks, Variables, settings};
+use crate::{groups, pool::TickContext, tokens};
+
+/// What differs from cloud to cloud in where settings are.
+#[derive(Debug)]
+pub(crate) struct Home {
+    /// Whose stores may hold them.
+    pub(crate) cloud: CloudName,
+    /// The variable that holds the folder of the unpacked package; the working directory, where it is not set.
+    pub(crate) package: &'static str,
+    /// What to do where there are none.
+    pub(crate) remedy: &'static str,
+}
+
+/// The function of this process, as soon as its settings can be had.
+pub(crate) struct Opened {
+    home: &'static Home,
+    variables: Rc<Variables>,
+    function: Result<Function, String>,
+}
+
+impl Opened {
+    /// Tries to open it with what the environment says. What fails is told by the first invocation.
+    pub(crate) async fn start(home: &'static Home) -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let variables: Rc<Variables> = Rc::new(env::vars_os().filter_map(text).collect());
+        settings::compare_versions(&variables);
+        let function = open(&variables, home).await;
+        Self { home, variables, function }
+    }
+
+    /// The function. Each call tries anew as long as there is none.
+    ///
+    /// # Errors
+    /// While the settings cannot be had.
+    pub(crate) async fn ready(&mut self) -> Result<&mut Function, FunctionError> {
+        if self.function.is_err() {
+            self.function = open(&self.variables, self.home).await;
+        }
+        self.function.as_mut().map_err(|error| FunctionError::new("Settings", error))
+    }
+}
+
+/// Runs a function's server until it ends, with records and log as JSON.
+pub(crate) fn run<E: Display>(serve: impl Future<Output = Result<(), E>>) -> ExitCode {
+    let failed = |error: &dyn Display| {
+        eprintln!("lightsout-scaler: {error}");
+        ExitCode::FAILURE
+    };
+    if let Err(error) = log::init(log::Format::Json, None) {
+        return failed(&error);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start: {error}")),
+    };
+    match runtime.block_on(serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// Reads the settings and makes the function of them; no call but for settings that are elsewhere.
+async fn open(variables: &Variables, home: &Home) -> Result<Function, String> {
+    let ticks = Ticks::read(variables)?;
+    let settings = settings::read(variables, home).await?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (scaler)"));
+    let context = TickContext::new(driver, tokens(), &settings, groups);
+    Ok(Function::new(context, settings, ticks))
+}
