@@ -15,6 +15,7 @@ mod docker;
 mod doctor;
 mod effects;
 mod event_loop;
+mod image;
 mod input;
 mod jobs;
 mod journal;

@@ -26,10 +26,9 @@ use self::sinks::Sinks;
 use crate::{
     boot::Part,
     clock::{Clock, unix_ms_now},
+    image::IMAGE,
 };
 
-/// What the image says of itself (packer/README.md).
-const IMAGE: &str = "/usr/share/lightsout/image.json";
 /// How long the exit waits for what is on its way.
 const LAST: Duration = Duration::from_secs(1);
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";

@@ -32,6 +32,7 @@ use crate::{
     docker::Engine,
     effects::{self, Effects},
     event_loop::EventLoop,
+    image,
     input::{Input, Inputs},
     journal::Journal,
     life_sign::LifeSign,
@@ -213,7 +214,7 @@ pub(crate) async fn run_on(
             "agent.protection = \"while-busy\" is taken for \"always\": this cloud holds no ending off for as long as a job may take"
         );
     }
-    let agent = Agent::begin(
+    let mut agent = Agent::begin(
         settings.policy.clone(),
         rules,
         host.capabilities(),
@@ -222,6 +223,10 @@ pub(crate) async fn run_on(
         Salt::of(&instance),
         clock.now(),
     );
+    if let Some(expires) = image::runner_expires(&settings) {
+        let at = clock.tick_of(expires.as_millisecond());
+        agent.handle(Event::RunnerExpires { at }, clock.now());
+    }
     let (sample_interval, interval) = watch::channel(agent.sample_interval());
     control::server::listen(&settings.socket, inputs.clone())
         .with_context(|| format!("cannot listen at agent.socket {}", settings.socket.display()))?;

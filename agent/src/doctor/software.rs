@@ -17,10 +17,8 @@ use super::{
     root::{Root, has_extension},
     units::unit,
 };
-use crate::{runner_process::systemd_runs, runner_user::RunnerUser};
+use crate::{image::IMAGE, runner_process::systemd_runs, runner_user::RunnerUser};
 
-/// What the image's scripts write about it.
-const IMAGE: &str = "/usr/share/lightsout/image.json";
 /// The container engine's configuration (Docker documentation, "dockerd", Linux).
 const ENGINE: &str = "/etc/docker/daemon.json";
 /// How long the runner may take to say its version: .NET from a cold disk takes seconds.

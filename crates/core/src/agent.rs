@@ -196,6 +196,11 @@ impl Agent {
         self.lifecycle.end_accepted()
     }
 
+    /// From when on the platform may refuse the image's runner, as far as the image says so.
+    pub fn runner_expires(&self) -> Option<Tick> {
+        self.lifecycle.runner_expires()
+    }
+
     /// What makes it broken, once something does.
     pub fn trouble(&self) -> Option<(BrokenBy, &str)> {
         self.lifecycle.trouble()

@@ -54,6 +54,11 @@ impl Moment {
         text(self.unix_ms)
     }
 
+    /// Another tick, as it stands in records.
+    fn at(self, tick: Tick) -> String {
+        text(self.unix_ms_of(tick))
+    }
+
     /// The wall's time of another tick.
     fn unix_ms_of(self, tick: Tick) -> i64 {
         let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
@@ -193,7 +198,11 @@ impl Chronicle {
             Event::Order(order) => self.ordered(*order, now),
             Event::Standing(standing) => self.stands_there(*standing, now),
             Event::RunnerExited => self.runner_exited(now),
-            Event::Activity(_) | Event::Shortage(_) | Event::TargetState(_) | Event::Policy(_) => {}
+            Event::Activity(_)
+            | Event::Shortage(_)
+            | Event::RunnerExpires { .. }
+            | Event::TargetState(_)
+            | Event::Policy(_) => {}
         }
     }
 

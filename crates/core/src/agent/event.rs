@@ -30,6 +30,11 @@ pub enum Event {
     },
     /// A rebalance recommendation.
     Rebalance,
+    /// From when on the platform may refuse the runner that the machine image brought.
+    RunnerExpires {
+        /// When, on the shell's clock; may have passed.
+        at: Tick,
+    },
     /// Scheduled maintenance that stops or reboots the instance.
     Maintenance,
     /// Whether the instance has too little room for another job, and of what; told again for as long as it lasts.

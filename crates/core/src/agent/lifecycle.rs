@@ -224,6 +224,11 @@ impl Lifecycle {
         self.reasons.hold
     }
 
+    /// From when on the platform may refuse the image's runner, as far as the image says so.
+    pub fn runner_expires(&self) -> Option<Tick> {
+        self.reasons.runner_expires
+    }
+
     /// When the instance was first seen in service.
     pub fn in_service(&self) -> Option<Tick> {
         self.in_service
@@ -258,6 +263,7 @@ impl Lifecycle {
             }
             Event::Rebalance => self.reasons.rebalance = true,
             Event::Maintenance => self.reasons.maintenance = true,
+            Event::RunnerExpires { at } => self.reasons.runner_expires = Some(at),
             Event::Shortage(shortage) => self.take_shortage(shortage),
             Event::Order(Order::Drain) => self.reasons.drain_ordered = true,
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
@@ -326,12 +332,13 @@ impl Lifecycle {
     /// The strongest reason to leave that holds now, idleness aside.
     fn called_away(&self, now: Tick) -> Option<LeaveReason> {
         let old = self.elapsed(Timer::Age, now);
+        let expired = self.elapsed(Timer::RunnerExpiry, now);
         let served = self.policy.jobs_per_instance.is_some_and(|most| self.observed.served() >= most);
         // Once it retires, the group's choice is the consequence of its own request.
         let retiring = matches!(self.state, State::Retiring(_));
         let risky = self.elapsed(Timer::Rebalance, now);
         self.reasons.strongest(!retiring, risky).or_else(|| {
-            [(old, LeaveReason::Age), (served, LeaveReason::Limit)]
+            [(expired, LeaveReason::RunnerExpired), (old, LeaveReason::Age), (served, LeaveReason::Limit)]
                 .into_iter()
                 .find_map(|(holds, why)| holds.then_some(why))
         })

@@ -19,6 +19,8 @@ pub enum LeaveReason {
     Limit,
     /// It is as old as the policy allows.
     Age,
+    /// The platform may refuse the image's runner from now on, since it has become too old.
+    RunnerExpired,
     /// An operator asked for it, or the service was told to stop.
     Operator,
     /// The cloud recommends to rebalance: a spot interruption is likely.
@@ -41,6 +43,7 @@ impl LeaveReason {
             Self::Idle => "idle",
             Self::Limit => "limit",
             Self::Age => "age",
+            Self::RunnerExpired => "runner-expired",
             Self::Operator => "operator",
             Self::Rebalance => "rebalance",
             Self::Maintenance => "maintenance",

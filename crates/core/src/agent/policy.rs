@@ -44,6 +44,8 @@ pub struct AgentPolicy {
     pub protection: Protection,
     /// Whether a rebalance recommendation is a reason to leave. Default true.
     pub leave_on_rebalance: bool,
+    /// Whether it is a reason to leave that the platform may refuse the image's runner from some day of the instance's life on. Default true.
+    pub leave_on_runner_expiry: bool,
     /// How long the instance serves, at least, before it leaves because of a rebalance recommendation; up to half as long again, so that a pool does
     /// not leave in step. Default 15 min.
     pub rebalance_after: Duration,
@@ -68,6 +70,7 @@ impl Default for AgentPolicy {
             clean_timeout: Duration::from_secs(300),
             protection: Protection::Always,
             leave_on_rebalance: true,
+            leave_on_runner_expiry: true,
             rebalance_after: Duration::from_secs(900),
             floor_retry: Duration::from_secs(60),
             rung_patience: Duration::from_secs(600),

@@ -15,7 +15,18 @@ const WAIT_SOURCE: &[&str] = &["platform", "first_seen"];
 const LEAVE_REASON: Dimension = Dimension {
     label: Label::Reason,
     attribute: "lightsout.reason",
-    values: &["idle", "limit", "age", "operator", "rebalance", "maintenance", "scale-in", "spot", "broken"],
+    values: &[
+        "idle",
+        "limit",
+        "age",
+        "runner-expired",
+        "operator",
+        "rebalance",
+        "maintenance",
+        "scale-in",
+        "spot",
+        "broken",
+    ],
 };
 
 const fn state(values: &'static [&'static str]) -> Dimension {
@@ -422,6 +433,7 @@ mod tests {
             LeaveReason::Idle,
             LeaveReason::Limit,
             LeaveReason::Age,
+            LeaveReason::RunnerExpired,
             LeaveReason::Operator,
             LeaveReason::Rebalance,
             LeaveReason::Maintenance,

@@ -84,7 +84,7 @@ pub enum DecidedBy {
     Group,
     /// The cloud: a spot notice, a recommendation, maintenance.
     Cloud,
-    /// A limit of the settings: age, or the number of jobs.
+    /// A limit: age, of the instance or of its runner, or the number of jobs.
     Limit,
 }
 
@@ -92,7 +92,7 @@ impl From<LeaveReason> for DecidedBy {
     fn from(reason: LeaveReason) -> Self {
         match reason {
             LeaveReason::Full | LeaveReason::Idle | LeaveReason::Broken => Self::Agent,
-            LeaveReason::Limit | LeaveReason::Age => Self::Limit,
+            LeaveReason::Limit | LeaveReason::Age | LeaveReason::RunnerExpired => Self::Limit,
             LeaveReason::Operator => Self::Operator,
             LeaveReason::Rebalance | LeaveReason::Maintenance | LeaveReason::Spot => Self::Cloud,
             LeaveReason::ScaleIn => Self::Group,

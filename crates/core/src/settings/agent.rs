@@ -269,6 +269,7 @@ fn policy(s: &Section<'_>) -> AgentPolicy {
         protection: s
             .word("protection", &[("always", Protection::Always), ("while-busy", Protection::WhileBusy)])
             .unwrap_or(d.protection),
+        leave_on_runner_expiry: s.flag("leave_on_runner_expiry").unwrap_or(d.leave_on_runner_expiry),
         leave_on_rebalance: s.flag("leave_on_rebalance").unwrap_or(d.leave_on_rebalance),
         rebalance_after: s.duration("rebalance_after", Duration::ZERO..=30 * DAY).unwrap_or(d.rebalance_after),
         floor_retry: s.duration("floor_retry", second..=DAY).unwrap_or(d.floor_retry),

@@ -12,6 +12,7 @@ use lightsout_core::{
         salt::Salt,
     },
     cloud::Room,
+    time::Tick,
 };
 
 use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
@@ -20,15 +21,20 @@ use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
 fn what_a_herd_sees_at_once_it_does_not_do_at_once() {
     // For age and for a risk: the moments at which a hundred instances of one launch leave.
     let policy = AgentPolicy { max_age: Some(secs(36_000)), idle_timeout: None, ..AgentPolicy::default() };
-    for rebalance in [false, true] {
+    let expiring = AgentPolicy { max_age: None, ..policy.clone() };
+    for (policy, told) in [
+        (&policy, None),
+        (&policy, Some(Event::Rebalance)),
+        (&expiring, Some(Event::RunnerExpires { at: Tick(1_000_000) + secs(36_000) })),
+    ] {
         let mut moments: Vec<_> = (0..100)
             .map(|n| {
                 let mut rig = Rig::salted(policy.clone(), Salt::of(&format!("i-{n}")));
                 rig.answer(Request::Describe, IN_SERVICE);
                 rig.answer(Request::Register, Outcome::Registered);
                 let start = rig.now;
-                if rebalance {
-                    rig.event(Event::Rebalance);
+                if let Some(told) = &told {
+                    rig.event(told.clone());
                 }
                 while rig.phase().why().is_none() {
                     rig.event(Event::Activity(Activity::Quiet));
@@ -38,7 +44,11 @@ fn what_a_herd_sees_at_once_it_does_not_do_at_once() {
             })
             .collect();
         moments.sort_unstable();
-        let (least, most) = if rebalance { (900, 1360) } else { (32_400, 36_010) };
+        let (least, most) = match told {
+            None => (32_400, 36_010),
+            Some(Event::Rebalance) => (900, 1360),
+            Some(_) => (36_000, 39_610),
+        };
         assert!(moments[0] >= least && moments[99] <= most, "{moments:?}");
         let together = moments.chunk_by(|a, b| a == b).map(<[u64]>::len).max();
         assert!(together < Some(12), "{moments:?}");

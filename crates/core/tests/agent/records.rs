@@ -288,6 +288,13 @@ fn left_for(why: LeaveReason, rules: DrainRules) -> Story {
             story.pass(secs(3_700));
             story
         }
+        LeaveReason::RunnerExpired => {
+            let mut story = Story::idle(AgentPolicy { idle_timeout: None, ..default }, rules);
+            let at = story.now + secs(3_600);
+            story.event(Event::RunnerExpires { at });
+            story.pass(secs(3_700));
+            story
+        }
         LeaveReason::Operator => {
             let mut story = Story::idle(default, rules);
             story.order(Order::Drain);
@@ -333,6 +340,12 @@ fn each_reason_has_its_certificate() {
         (Why::Idle, DecidedBy::Agent, "no job for 10m (agent.idle_timeout)", None),
         (Why::Limit, DecidedBy::Limit, "1 busy periods served; agent.jobs_per_instance is 1", None),
         (Why::Age, DecidedBy::Limit, "agent.max_age lets it become, which is 1h", None),
+        (
+            Why::RunnerExpired,
+            DecidedBy::Limit,
+            "since 2026-11-26T04:00:00.000Z the platform may refuse the runner of the machine image",
+            None,
+        ),
         (Why::Operator, DecidedBy::Operator, "an operator's drain at 2026-11-26T03:00:00", Some(NoticeKind::Drain)),
         (Why::Rebalance, DecidedBy::Cloud, "a rebalance recommendation of the cloud", Some(NoticeKind::Rebalance)),
         (Why::Maintenance, DecidedBy::Cloud, "maintenance that the cloud has scheduled", Some(NoticeKind::Maintenance)),

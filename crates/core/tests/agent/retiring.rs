@@ -38,6 +38,7 @@ fn retire(mut rig: Rig, why: LeaveReason) -> Rig {
         LeaveReason::Full
         | LeaveReason::Limit
         | LeaveReason::Age
+        | LeaveReason::RunnerExpired
         | LeaveReason::Rebalance
         | LeaveReason::Maintenance
         | LeaveReason::Spot

@@ -384,6 +384,40 @@ fn what_may_be_no_job_keeps_the_instance_and_is_not_counted() {
 }
 
 #[test]
+fn an_expired_runner_is_a_reason_only_for_whoever_was_there_before() {
+    let policy = AgentPolicy { idle_timeout: None, ..AgentPolicy::default() };
+    let expiring = |policy: &AgentPolicy, after: u64| {
+        let mut rig = Rig::working(policy.clone());
+        rig.event(Event::RunnerExpires { at: rig.now + secs(after) });
+        rig
+    };
+    let mut rig = expiring(&policy, 3600);
+    rig.pass(secs(3599));
+    assert_eq!(rig.phase(), Phase::Busy);
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired });
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::RunnerExpired }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.pass(secs(36_000));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired }, "however long the job takes");
+
+    // Its successor may come from the same image, and so may that one's.
+    let mut late = expiring(&policy, 0);
+    late.pass(secs(360_000));
+    assert_eq!((late.phase(), late.open()), (Phase::Busy, vec![]));
+    let mut switched_off = expiring(&AgentPolicy { leave_on_runner_expiry: false, ..policy.clone() }, 3600);
+    switched_off.pass(secs(360_000));
+    assert_eq!(switched_off.phase(), Phase::Busy);
+
+    let mut held = expiring(&policy, 3600);
+    held.event(Event::Order(Order::Hold { until: held.now + secs(7200) }));
+    held.pass(secs(7199));
+    assert_eq!(held.phase(), Phase::Busy);
+    held.pass(secs(1));
+    assert_eq!(held.phase(), Phase::Draining { why: LeaveReason::RunnerExpired }, "as soon as the hold ends");
+}
+
+#[test]
 fn old_age_waits_for_the_job_and_takes_no_new_one() {
     let mut rig = Rig::working(AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() });
     rig.pass(secs(3600));

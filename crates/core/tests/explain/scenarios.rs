@@ -248,6 +248,12 @@ fn instances() -> Vec<Scenario> {
         instance("as many jobs as it may", left(LeaveReason::Limit, "1 job served"), Cause::JobLimit, &[]),
         instance("age", left(LeaveReason::Age, "in service for 12h"), Cause::Age, &[]),
         instance(
+            "a runner that became too old",
+            left(LeaveReason::RunnerExpired, "since 2026-12-02T00:00:00Z the platform may refuse the runner"),
+            Cause::RunnerTooOld,
+            &[],
+        ),
+        instance(
             "an operator",
             with(IncidentKind::DrainOrdered, LeaveReason::Operator, "drain"),
             Cause::Operator,

@@ -220,6 +220,7 @@ fn each_word_is_in_the_schema() {
         LeaveReason::Idle,
         LeaveReason::Limit,
         LeaveReason::Age,
+        LeaveReason::RunnerExpired,
         LeaveReason::Operator,
         LeaveReason::Rebalance,
         LeaveReason::Maintenance,

@@ -42,7 +42,7 @@ fn an_agent_needs_a_platform_only() {
 fn everything_can_be_set() {
     let settings = parse(
         "[agent]\nbefore_register = ['/opt/setup', '-v']\nbefore_register_timeout = '2m'\nboot_deadline = '5m'\nidle_timeout = 'never'\nconfirm = '7s'\nmax_age = '12h'\njobs_per_instance = 1\nabort_margin = '40s'\n\
-         unknown_limit = '20m'\nprotection = 'while-busy'\nleave_on_rebalance = false\nrebalance_after = '1h'\nfloor_retry = '30s'\nrung_patience = '5m'\n\
+         unknown_limit = '20m'\nprotection = 'while-busy'\nleave_on_rebalance = false\nleave_on_runner_expiry = false\nrebalance_after = '1h'\nfloor_retry = '30s'\nrung_patience = '5m'\n\
          state_dir = '/s'\nsocket = '/r/a.sock'\nslots = 4\nmetrics = 'off'\nhook = 'drain'\nlaunch_hook = 'boot'\ndisk_free = '3GiB'\ninodes_free = '10000'\nmemory_free = '10%'\ndisk_paths = ['/builds']\nclean = ['/opt/clean', '-a']\nclean_timeout = '1m'\npower_off = ['true']\nrunner_unit = false\n\
          runner_user = 'ci'\nrunner_docker = false\nrunner_env = ['A', 'B=1=2', 'C=']\n\
          [docker]\nenabled = false\nsocket = '/d.sock'\n[imds]\nspot = '500ms'\ntarget = '1s'\nrebalance = '2s'\nmaintenance = '3s'\n\
@@ -62,6 +62,7 @@ fn everything_can_be_set() {
         clean_timeout: Duration::from_secs(60),
         protection: Protection::WhileBusy,
         leave_on_rebalance: false,
+        leave_on_runner_expiry: false,
         rebalance_after: Duration::from_secs(3600),
         floor_retry: Duration::from_secs(30),
         rung_patience: Duration::from_secs(300),

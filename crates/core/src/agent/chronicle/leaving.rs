@@ -274,6 +274,12 @@ impl Chronicle {
                 let span = policy.max_age.map(format_duration).unwrap_or_default();
                 format!("as old as agent.max_age lets it become, which is {span}, less up to a tenth")
             }
+            LeaveReason::RunnerExpired => {
+                let day = agent.runner_expires().map(|at| now.at(at)).unwrap_or_default();
+                format!(
+                    "since {day} the platform may refuse the runner of the machine image (agent.leave_on_runner_expiry)"
+                )
+            }
             LeaveReason::Operator => match seen(&[NoticeKind::Drain, NoticeKind::Stop]) {
                 Some((NoticeKind::Stop, time, _)) => format!("the service was told to stop at {time}"),
                 Some((_, time, _)) => format!("an operator's drain at {time}"),

@@ -21,6 +21,8 @@ pub(super) struct Reasons {
     pub(super) aborted: bool,
     pub(super) rebalance: bool,
     pub(super) maintenance: bool,
+    /// From when on the platform may refuse the image's runner.
+    pub(super) runner_expires: Option<Tick>,
     pub(super) drain_ordered: bool,
     /// The order that stands on the instance, as it was told last.
     pub(super) standing: Option<StandingOrder<Tick>>,
@@ -28,7 +30,7 @@ pub(super) struct Reasons {
     pub(super) drain_stands: bool,
     /// How often the service was told to stop.
     pub(super) stops: u8,
-    /// Neither idleness nor age is a reason before.
+    /// Neither idleness nor age, of the instance or of its runner, is a reason before.
     pub(super) hold: Option<Tick>,
     /// Why it is broken; the first trouble counts.
     trouble: Option<(BrokenBy, String)>,

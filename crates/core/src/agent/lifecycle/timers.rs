@@ -15,6 +15,11 @@ const ASIDE: Duration = Duration::from_secs(120);
 /// The turns of this instance's [`Salt`](crate::agent::salt::Salt) that are not a retry's.
 const AGE: u64 = 1 << 32;
 const REBALANCE: u64 = 2 << 32;
+const RUNNER_EXPIRY: u64 = 3 << 32;
+
+/// Over how long after its runner's last day a pool is spread. After, and not before: whoever replaces an instance, from the same image perhaps, then
+/// comes into service after that day, and stays.
+const EXPIRY_SPREAD: Duration = Duration::from_secs(3600);
 
 macro_rules! timers {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -40,6 +45,8 @@ timers! {
     IdleTimeout,
     /// Old enough.
     Age,
+    /// Its runner is too old.
+    RunnerExpiry,
     /// Has served long enough to leave because of a risk.
     Rebalance,
     /// Jobs that still run are failed: a spot deadline is near.
@@ -90,6 +97,16 @@ impl Lifecycle {
                 // Those that were launched together would else leave together.
                 let due = self.in_service? + most.saturating_sub(self.salt.share(most / 10, AGE));
                 let counts = self.phase().why().is_none_or(|why| why < LeaveReason::Age);
+                counts.then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
+            }
+            Timer::RunnerExpiry => {
+                let expires = self.reasons.runner_expires.filter(|_| self.policy.leave_on_runner_expiry)?;
+                // One that was launched from an image that was too old already would be replaced by another such, for ever.
+                if self.in_service? >= expires {
+                    return None;
+                }
+                let due = expires + self.salt.share(EXPIRY_SPREAD, RUNNER_EXPIRY);
+                let counts = self.phase().why().is_none_or(|why| why < LeaveReason::RunnerExpired);
                 counts.then(|| self.reasons.hold.map_or(due, |until| until.max(due)))
             }
             Timer::Rebalance => {

@@ -35,6 +35,9 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
             format!("{id} left because it was as old as it may become: {trigger}"),
             "nothing; or raise agent.max_age",
         ),
+        LeaveReason::RunnerExpired => {
+            too_old(answer, basis(), &format!("{id} left between jobs"), trigger);
+        }
         LeaveReason::Operator => answer.find(
             Cause::Operator,
             with(basis(), life.last_of(&[IncidentKind::DrainOrdered])),

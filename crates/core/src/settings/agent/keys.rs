@@ -89,6 +89,14 @@ pub const AGENT_KEYS: &[Key] = &[
         "whether a rebalance recommendation is a reason to leave",
     ),
     Key::optional(
+        "leave_on_runner_expiry",
+        Side::Agent,
+        "true, false",
+        "`true`",
+        "whether it leaves, within an hour and between jobs, when the platform may refuse the image's runner from some day of its life on; one that came \
+         into service after that day stays, and warns",
+    ),
+    Key::optional(
         "rebalance_after",
         Side::Agent,
         "duration",
