@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, rc::Rc, time::Instant};
 
 use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
+use jiff::Timestamp;
 use lightsout_cloud::GroupView;
 use lightsout_core::{
     platform::{Demand, Reading, Takes},
@@ -114,6 +115,9 @@ async fn check_pool(
         Err(Unread::Elsewhere(why)) => finding.warnings.push(format!("the queue was not tried: this scaler {why}")),
         Err(Unread::Failed(error)) => finding.errors.push(error.message),
     }
+    if !settings.schedule.is_empty() {
+        finding.seen.push(settings.schedule.describe(Timestamp::now(), settings.policy.spare));
+    }
     finding.warnings.extend(shared);
     finding
 }
@@ -157,8 +161,8 @@ fn doubts(settings: &PoolSettings, group: &GroupView) -> Vec<String> {
             group.min
         ));
     }
-    if policy.spare > 0 && policy.spare >= group.max {
-        let spare = policy.spare;
+    let spare = policy.spare.max(settings.schedule.most());
+    if spare > 0 && spare >= group.max {
         doubts.push(format!(
             "spare = {spare} takes all of the group's maximum of {}: jobs have no room beside it",
             group.max

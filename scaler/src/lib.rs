@@ -110,7 +110,7 @@ fn read_settings(args: &Args) -> Result<ScalerSettings, Failure> {
     let refused = |error: &dyn Display| Failure::Refused(error.to_string());
     log::init(args.log_format, args.log.as_deref()).map_err(|error| refused(&error))?;
     let fragments = files::read(&args.config, "scaler").map_err(Failure::Refused)?;
-    let mut settings = ScalerSettings::parse(&fragments).map_err(|problems| refused(&problems))?;
+    let mut settings = ScalerSettings::parse_with(&fragments, &files::zone).map_err(|problems| refused(&problems))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

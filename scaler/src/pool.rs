@@ -19,7 +19,7 @@ use lightsout_core::{
     metrics::cloud_reason,
     platform::{Demand, Queue, Reading},
     record::{Decision, Outcome, Spent, TickTrouble},
-    scaling::{Capacity, Experience, Lately, Past, Plan, floor, plan},
+    scaling::{Capacity, Experience, Lately, Past, Plan, ScalerPolicy, floor, plan},
     settings::{Location, PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
@@ -92,6 +92,8 @@ pub(crate) struct Cut {
 /// One pool, and what it remembers between two ticks. All of it may be lost at any time.
 pub(crate) struct Pool {
     pub(crate) settings: Rc<PoolSettings>,
+    /// The settings' policy with what their schedule says in this tick, from its beginning to its end.
+    policy: ScalerPolicy,
     /// Shared with the pools whose platform has the same address.
     room: Rc<Semaphore>,
     /// How the queue is read, and when its token was fetched.
@@ -147,6 +149,7 @@ impl Pool {
             let room = rooms.entry(settings.platform.address().to_owned());
             let room = Rc::clone(room.or_insert_with(|| Rc::new(Semaphore::new(MAX_REQUESTS))));
             Self {
+                policy: settings.policy.clone(),
                 settings: Rc::new(settings),
                 room,
                 queue: None,
@@ -294,6 +297,7 @@ impl Pool {
     ) -> Result<(), Trouble> {
         let until = started + context.deadline;
         let settings = Rc::clone(&self.settings);
+        self.policy = settings.policy_at(Timestamp::now()).into_owned();
         let reading = async { (self.read(context, started, until).await, started.elapsed()) };
         let ((reading, took), looks) = join(reading, raising::looks(context, &settings, group, until)).await;
         record.ms.demand = Some(millis(took));
@@ -345,7 +349,7 @@ impl Pool {
         record.launches_suspended = view.group.doubts.iter().any(|doubt| doubt.kind == DoubtKind::LaunchesSuspended);
         Box::pin(self.tell_launches(context, until, record)).await;
         if !context.dry_run && whole {
-            let wanted = floor(&settings.policy, capacity(&view.group, 0));
+            let wanted = floor(&self.policy, capacity(&view.group, 0));
             if let Some(floor) = Floor::renewed(view.group.floor, self.floor, wanted, Timestamp::now()) {
                 Box::pin(self.write_floor(context, floor)).await;
             }
@@ -379,7 +383,7 @@ impl Pool {
     fn decide(&self, demand: &Demand, group: &GroupView, lately: u32) -> Plan {
         let outlook = self.experience.outlook(self.time(Instant::now()));
         let past = Past { since_raise: self.raised.map(|at| at.elapsed()), unanswered: self.unanswered, outlook };
-        plan(&self.settings.policy, demand, capacity(group, lately), past)
+        plan(&self.policy, demand, capacity(group, lately), past)
     }
 
     fn log_transition(&mut self, record: &Decision) {

@@ -91,7 +91,7 @@ pub(crate) async fn run(args: &Args) -> ExitCode {
 
 fn read(args: &Args) -> Result<(ScalerSettings, Option<AgentSettings>)> {
     let fragments = files::read(&args.config, "scaler").map_err(|why| anyhow!(why))?;
-    let settings = ScalerSettings::parse(&fragments).context("the scaler's settings")?;
+    let settings = ScalerSettings::parse_with(&fragments, &files::zone).context("the scaler's settings")?;
     settings.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let known: BTreeSet<&str> = settings.pools.iter().map(|pool| pool.group.as_str()).collect();
     if let Some(unknown) = args.groups.iter().find(|name| !known.contains(name.as_str())) {

@@ -151,7 +151,7 @@ fn needs(args: &Args) -> Result<Vec<Need>> {
     }
     Ok(if args.agent.is_empty() {
         let fragments = files::read(&args.config, "scaler").map_err(|why| anyhow!(why))?;
-        let settings = ScalerSettings::parse(&fragments)?;
+        let settings = ScalerSettings::parse_with(&fragments, &files::zone)?;
         if args.desk { of_desk(&settings, &account, &extras)? } else { of_scaler(&settings, &account, &extras)? }
     } else {
         let fragments = files::read(&args.agent, "agent").map_err(|why| anyhow!(why))?;

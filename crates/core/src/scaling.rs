@@ -19,10 +19,12 @@ use crate::platform::Demand;
 mod explanation;
 mod lately;
 mod outlook;
+mod schedule;
 
 pub use explanation::{Explanation, Limit};
 pub use lately::{Change, Lately, STALENESS};
 pub use outlook::{Experience, Outlook, Sight};
+pub use schedule::{Entry, Schedule, Zone};
 
 /// What the operator decides about a pool's growth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct ScalerPolicy {
     pub slots: u32,
     /// Instances kept ready beyond the demand. Default 0.
     pub spare: u32,
+    /// The entry of a schedule that says `spare`, as [`Schedule::apply`] notes it. Default `None`: no schedule says it.
+    pub entry: Option<String>,
     /// A lower bound above the group's own. Default `None`.
     pub min: Option<u32>,
     /// An upper bound below the group's own. Default `None`.
@@ -55,6 +59,7 @@ impl Default for ScalerPolicy {
         Self {
             slots: 1,
             spare: 0,
+            entry: None,
             min: None,
             max: None,
             count_running: true,
@@ -209,6 +214,7 @@ fn weigh(policy: &ScalerPolicy, demand: &Demand, capacity: Capacity, outlook: Ou
         utilisation,
         threshold: policy.threshold,
         spare: policy.spare,
+        entry: policy.entry.clone(),
         need,
         min,
         max,

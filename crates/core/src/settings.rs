@@ -38,7 +38,7 @@ pub use records::{RECORDS_KEYS, RecordsSettings};
 pub use scale_set::{SCALE_SET_EXAMPLE, ScaleSetId};
 pub use scaler::{
     OBJECT_VARIABLE, PARAMETER_VARIABLE, POOL_KEYS, PoolSettings, SCALER_KEYS, ScalerSettings, WEBHOOK_KEYS,
-    WebhookSettings,
+    WebhookSettings, ZoneFiles,
 };
 pub use secret::SecretSource;
 pub use surroundings::{DEFAULT_RUNNER_USER, RunnerVariable, Surroundings};

@@ -89,6 +89,21 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
     format!("{}: cannot be read ({error}); {remedy}", path.display())
 }
 
+/// The TZif file of a time zone (RFC 9636), such as `Europe/Berlin`, where this system has one of that name.
+pub fn zone(name: &str) -> Option<Vec<u8>> {
+    zone_in(Path::new("/usr/share/zoneinfo"), name)
+}
+
+/// A name is a path of plain words below the folder, and leads nowhere else.
+fn zone_in(folder: &Path, name: &str) -> Option<Vec<u8>> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte);
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(plain);
+    if !name.split('/').all(is_word) {
+        return None;
+    }
+    fs::read(folder.join(name)).ok()
+}
+
 /// Replaces a file as a whole: whoever reads it finds the old one or the new one. With `durable`, after a crash of the
 /// machine as well. For one writer at a time.
 ///
@@ -143,6 +158,19 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+
+    #[test]
+    fn a_zone_is_a_file_below_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("zones/Europe")).unwrap();
+        fs::write(folder.path().join("zones/Europe/Berlin"), "TZif").unwrap();
+        fs::write(folder.path().join("secret"), "no zone").unwrap();
+        let zone = |name| zone_in(&folder.path().join("zones"), name);
+        assert_eq!(zone("Europe/Berlin"), Some(b"TZif".to_vec()));
+        for name in ["Europe/Paris", "Europe", "../secret", "/etc/hostname", "", "Europe//Berlin", "./Europe/Berlin"] {
+            assert_eq!(zone(name), None, "{name}");
+        }
+    }
 
     fn paths(fragments: &[Fragment]) -> Vec<&str> {
         fragments.iter().map(|fragment| fragment.path.rsplit('/').next().unwrap_or_default()).collect()

@@ -54,7 +54,7 @@ pub(super) async fn read(variables: &Variables, home: &Home) -> Result<ScalerSet
         fragments.push(Fragment::new(TEXT, text));
     }
     if !fragments.is_empty() {
-        return ScalerSettings::parse(&fragments).map_err(|problems| problems.to_string());
+        return ScalerSettings::parse_with(&fragments, &files::zone).map_err(|problems| problems.to_string());
     }
     let translated = translated(variables, cloud).await?;
     translated.ok_or_else(|| format!("there are no settings: {}", home.remedy))

@@ -161,7 +161,7 @@ impl Pool {
     /// Learns what the raises so far were good for.
     pub(super) fn see(&mut self, demand: &Demand, group: &GroupView, changes: &[Change]) {
         let desired = self.highest(changes).max(group.desired);
-        let sight = sight(&self.settings.policy, demand, desired);
+        let sight = sight(&self.policy, demand, desired);
         self.experience.see(sight, self.time(Instant::now()));
     }
 

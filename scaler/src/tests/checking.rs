@@ -49,6 +49,25 @@ async fn tells_errors_doubts_and_what_it_saw_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_schedule_is_followed_by_ticks_and_told_by_check() {
+    let settings = settings(&[("a", "region = 'eu-west-1'\nschedule = ['spare 2']\nzone = 'UTC'")]);
+    let groups = FakeGroups::of(&["a"]);
+    let pools =
+        || Pool::all(settings.pools.clone()).into_iter().map(|pool| pool.with_queue(Box::new(waiting(1)))).collect();
+    let texts = RefCell::new(Vec::new());
+    let found = |finding: &crate::check::Finding| texts.borrow_mut().push(finding.to_string());
+    check(&Rc::new(context(&settings, &groups)), pools(), found).await.unwrap();
+    let told = "spare 2 (by \"spare 2\") now, on the clock of UTC)";
+    assert!(texts.borrow()[0].ends_with(told), "{:?}", texts.borrow());
+    let mut scheduler = Scheduler::new(Rc::new(context(&settings, &groups)), pools());
+    let records = RefCell::new(Vec::new());
+    scheduler.once(|record| records.borrow_mut().push(record.clone())).await;
+    let why = records.borrow()[0].why.clone().unwrap();
+    assert_eq!((records.borrow()[0].to, why.spare, why.entry.as_deref()), (Some(3), 2, Some("spare 2")));
+    assert!(calls(&groups).contains(&"floor a 2".to_owned()), "{:?}", calls(&groups));
+}
+
+#[tokio::test]
 async fn a_group_that_counts_other_units_is_refused_in_check_and_in_each_tick() {
     let (settings, groups) = (settings(&[("a", "region = 'eu-west-1'")]), FakeGroups::of(&["a"]));
     groups.change("a", |view| view.unscalable = Some("its desired capacity counts vcpu".into()));

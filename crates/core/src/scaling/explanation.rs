@@ -42,6 +42,9 @@ pub struct Explanation {
     pub threshold: u32,
     /// Instances kept ready beyond the demand.
     pub spare: u32,
+    /// The entry of the pool's schedule that says `spare`; absent when none is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
     /// Instances needed, before any limit.
     pub need: u32,
     /// The lower bound that holds: the group's and the policy's together.
@@ -83,6 +86,9 @@ impl fmt::Display for Explanation {
         }
         if self.spare > 0 {
             write!(f, ", {} spare", self.spare)?;
+        }
+        if let Some(entry) = &self.entry {
+            write!(f, " (by {entry:?})")?;
         }
         write!(f, ": need {}", self.need)?;
         match self.limit {
@@ -140,6 +146,7 @@ mod tests {
             utilisation: 100,
             threshold: 1,
             spare: 0,
+            entry: None,
             need: 3,
             min: 0,
             max: 10,

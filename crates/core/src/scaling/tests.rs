@@ -165,7 +165,7 @@ prop_compose! {
         max_step in any::<Option<u32>>(),
         (cooldown, silent_after) in (0..100_u64, 0..100_u64).prop_map(|(one, two)| (Duration::from_secs(one), Duration::from_secs(two))),
     ) -> ScalerPolicy {
-        ScalerPolicy { slots, spare, min, max, count_running, utilisation, threshold, max_step, cooldown, silent_after }
+        ScalerPolicy { slots, spare, entry: None, min, max, count_running, utilisation, threshold, max_step, cooldown, silent_after }
     }
 }
 
@@ -292,4 +292,16 @@ proptest! {
         }
         prop_assert_eq!(desired, first);
     }
+}
+
+#[test]
+fn a_plan_says_which_entry_of_the_schedule_it_followed() {
+    let policy =
+        ScalerPolicy { spare: 4, entry: Some("mon-fri 08:00-18:00 spare 4".into()), ..ScalerPolicy::default() };
+    let why = plan(&policy, &demand(1, 0), at(5), Past::default()).explanation().clone();
+    assert_eq!(
+        why.to_string(),
+        "1 waiting + 0 running, 4 spare (by \"mon-fri 08:00-18:00 spare 4\"): need 5; desired is 5"
+    );
+    assert_eq!(floor(&policy, at(5)), 4);
 }

@@ -1,10 +1,13 @@
 //! The scaler's settings: its pools, what they share, and their webhooks.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
+
+use jiff::Timestamp;
 
 use super::{
     CloudName, Fragment, Key, Location, METRICS_KEYS, MetricsSettings, Problem, Problems, SCALE_SET_EXAMPLE,
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::{
     platform::{KINDS, QueueConfig, webhook::Webhook},
-    scaling::ScalerPolicy,
+    scaling::{Entry, ScalerPolicy, Schedule, Zone},
 };
 
 /// The variable with the address of the object in which a function's settings are.
@@ -48,6 +51,22 @@ pub const POOL_KEYS: &[Key] = &[
     Key::optional("region", Side::Scaler, "text", "the environment's", "the group's region; a resource id says it"),
     Key::optional("slots", Side::Scaler, "1 to 1000", "`1`", "jobs that one instance takes at once; as on the agents"),
     Key::optional("spare", Side::Scaler, "number", "`0`", "instances kept ready beyond the demand"),
+    Key::optional(
+        "schedule",
+        Side::Scaler,
+        "list of texts",
+        "none",
+        "`spare` by the clock, as `\"mon-fri 07:30-18:00 spare 4\"`: days or none for each, hours or none for the whole day; the last entry in \
+         force overrides `spare` and those before it",
+    ),
+    Key::optional(
+        "zone",
+        Side::Scaler,
+        "text",
+        "none",
+        "whose clock the schedule goes by: `\"UTC\"`, a POSIX rule such as `\"CET-1CEST,M3.5.0,M10.5.0/3\"`, or a name such as \
+         `\"Europe/Berlin\"` where the system has zones (Lambda has none)",
+    ),
     Key::optional("min", Side::Scaler, "number", "the group's", "a higher lower bound than the group's"),
     Key::optional("max", Side::Scaler, "number", "the group's", "a lower upper bound than the group's"),
     Key::optional("utilisation", Side::Scaler, "1 to 100", "`100`", "how full the slots are planned, in percent"),
@@ -97,6 +116,9 @@ pub const WEBHOOK_KEYS: &[Key] = &[
     Key::optional("path", Side::Scaler, "text", "the pool's name", "the last part of its address"),
 ];
 
+/// Gives the TZif file of a zone's name, where the system has one.
+pub type ZoneFiles<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;
+
 /// The scaler's settings, validated.
 #[derive(Clone, Debug)]
 pub struct ScalerSettings {
@@ -125,6 +147,8 @@ pub struct PoolSettings {
     pub region: Option<String>,
     /// How the pool grows.
     pub policy: ScalerPolicy,
+    /// What overrides the policy's `spare`, and when.
+    pub schedule: Schedule,
     /// Where its jobs wait.
     pub platform: Arc<dyn QueueConfig>,
     /// Who may hint that jobs wait; for `watch --listen` only.
@@ -135,6 +159,11 @@ impl PoolSettings {
     /// Where its group is.
     pub fn location(&self) -> Location {
         Location { cloud: self.cloud, region: self.region.clone() }
+    }
+
+    /// How it grows at this instant.
+    pub fn policy_at(&self, now: Timestamp) -> Cow<'_, ScalerPolicy> {
+        self.schedule.apply(&self.policy, now)
     }
 }
 
@@ -156,15 +185,24 @@ impl ScalerSettings {
     ///
     /// With all problems at once.
     pub fn parse(fragments: &[Fragment]) -> Result<Self, Problems> {
+        Self::parse_with(fragments, &|_| None)
+    }
+
+    /// The same on a system that has time zones: `zones` gives the TZif file of a name.
+    ///
+    /// # Errors
+    ///
+    /// With all problems at once.
+    pub fn parse_with(fragments: &[Fragment], zones: ZoneFiles<'_>) -> Result<Self, Problems> {
         let table = merged(fragments).map_err(Problems)?;
         let report = Report::default();
-        let settings = read(&report, &table, fragments);
+        let settings = read(&report, &table, fragments, zones);
         let warnings = report.finish()?;
         Ok(Self { warnings, ..settings })
     }
 }
 
-pub(super) fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> ScalerSettings {
+pub(super) fn read(report: &Report, table: &Table, fragments: &[Fragment], zones: ZoneFiles<'_>) -> ScalerSettings {
     let top = names(SCALER_KEYS, Side::Scaler).chain(["defaults", "metrics", "platforms", "pool"]);
     let root = Section::new(report, vec![Layer::root(table, fragments)], top);
     let second = Duration::from_secs(1);
@@ -173,6 +211,7 @@ pub(super) fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Sc
     let metrics = MetricsSettings::read(root.child("metrics", names(METRICS_KEYS, Side::Scaler)));
     let shared = Shared {
         report,
+        zones,
         defaults: root.children("defaults").remove(0),
         platforms: root.children("platforms").remove(0),
     };
@@ -186,6 +225,7 @@ pub(super) fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Sc
 /// What pools share.
 struct Shared<'a> {
     report: &'a Report,
+    zones: ZoneFiles<'a>,
     defaults: Layer<'a>,
     platforms: Layer<'a>,
 }
@@ -248,6 +288,7 @@ fn pool<'a>(own: Layer<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -
     let s = Section::new(shared.report, vec![own, shared.defaults.clone()], names(POOL_KEYS, Side::Scaler));
     let region = s.text("region");
     let policy = policy(&s);
+    let schedule = schedule(&s, policy.max, shared.zones);
     let webhook = s
         .has("webhook")
         .then(|| webhook(s.child("webhook", names(WEBHOOK_KEYS, Side::Scaler)), name.as_ref().or(usual.as_ref())));
@@ -256,7 +297,7 @@ fn pool<'a>(own: Layer<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -
     let name = name.or(usual)?;
     // A default is for the pools that have use for one.
     let region = region.filter(|_| cloud == CloudName::Aws);
-    Some(PoolSettings { name, cloud, group, region, policy, platform: platform?, webhook: webhook.flatten() })
+    Some(PoolSettings { name, cloud, group, region, policy, schedule, platform: platform?, webhook: webhook.flatten() })
 }
 
 fn webhook(s: Section<'_>, name: Option<&String>) -> Option<WebhookSettings> {
@@ -283,6 +324,7 @@ fn policy(s: &Section<'_>) -> ScalerPolicy {
     let policy = ScalerPolicy {
         slots: s.integer("slots", 1..=1000).unwrap_or(d.slots),
         spare: s.integer("spare", 0..=10_000).unwrap_or(d.spare),
+        entry: None,
         min: s.integer("min", 0..=10_000),
         max: s.integer("max", 1..=10_000),
         count_running: s.flag("count_running").unwrap_or(d.count_running),
@@ -309,6 +351,41 @@ fn policy(s: &Section<'_>) -> ScalerPolicy {
         );
     }
     policy
+}
+
+fn schedule(s: &Section<'_>, max: Option<u32>, zones: ZoneFiles<'_>) -> Schedule {
+    const EXAMPLE: &str = "write for example schedule = [\"mon-fri 07:30-18:00 spare 4\"]";
+    let texts = s.texts("schedule").unwrap_or_default();
+    let zone = s.text("zone").and_then(|text| match Zone::parse(&text, zones) {
+        Ok(zone) => Some(zone),
+        Err((wrong, remedy)) => {
+            s.contradiction("zone", wrong, remedy);
+            None
+        }
+    });
+    if !texts.is_empty() && !s.has("zone") {
+        s.missing(
+            "zone",
+            "whose clock the schedule goes by",
+            "add zone = \"UTC\", or a rule such as zone = \"CET-1CEST,M3.5.0,M10.5.0/3\"",
+        );
+    }
+    let read = |text: &String| match text.parse::<Entry>() {
+        Ok(entry) => Some(entry),
+        Err(wrong) => {
+            s.contradiction("schedule", format!("{text:?} {wrong}"), EXAMPLE);
+            None
+        }
+    };
+    let schedule = Schedule::new(texts.iter().filter_map(read).collect(), zone.unwrap_or_else(Zone::utc));
+    if let Some(max) = max.filter(|max| schedule.most() > *max) {
+        s.contradiction(
+            "schedule",
+            format!("an entry has spare {}, which is above max, {max}: it could never be kept", schedule.most()),
+            "lower it or raise max",
+        );
+    }
+    schedule
 }
 
 impl<'a> Shared<'a> {

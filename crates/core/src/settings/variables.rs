@@ -190,7 +190,7 @@ pub fn from_variables(
     let platforms = Table::from([(kind.name.to_owned(), node(Value::Table(platform)))]);
     pool.insert("platform".to_owned(), node(Value::Table(platforms)));
     top.insert("pool".to_owned(), node(Value::List(vec![node(Value::Table(pool))])));
-    let settings = scaler::read(&report, &top, &[Fragment::new("environment", "")]);
+    let settings = scaler::read(&report, &top, &[Fragment::new("environment", "")], &|_| None);
     let warnings = report.finish()?;
     Ok(Some((ScalerSettings { warnings, ..settings }, said)))
 }

@@ -31,6 +31,7 @@ pub(crate) fn plan(queued: u32, running: u32, desired: u32) -> Explanation {
         utilisation: 100,
         threshold: 1,
         spare: 0,
+        entry: None,
         need,
         min: 0,
         max: 10,

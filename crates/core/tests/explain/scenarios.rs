@@ -224,6 +224,12 @@ fn pools() -> Vec<Scenario> {
             &[Cause::Spare, Cause::Surplus],
         ),
         pool(
+            "an entry of the schedule, even one that keeps none",
+            vec![held(10, Explanation { entry: Some("sat,sun spare 0".into()), ..plan(0, 1, 4) })],
+            Cause::NothingWaits,
+            &[Cause::Spare, Cause::Surplus],
+        ),
+        pool(
             "its minimum",
             vec![held(10, Explanation { min: 2, target: 2, limit: Limit::Min, ..plan(0, 0, 2) })],
             Cause::NothingWaits,

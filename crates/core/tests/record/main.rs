@@ -40,6 +40,7 @@ fn decision() -> Decision {
             utilisation: 100,
             threshold: 1,
             spare: 0,
+            entry: Some("sat,sun spare 0".into()),
             need: 4,
             min: 0,
             max: 10,

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::*;
-use lightsout_core::{platform::gitlab::Scope, scaling::ScalerPolicy};
+use lightsout_core::{
+    platform::gitlab::Scope,
+    scaling::{ScalerPolicy, Schedule, Zone},
+};
 
 fn parse(text: &str) -> ScalerSettings {
     ScalerSettings::parse(&one(text)).unwrap_or_else(|problems| panic!("{problems}"))
@@ -33,18 +36,19 @@ fn a_pool_needs_little() {
 #[test]
 fn everything_can_be_set() {
     let settings = parse(
-        "tick = '5s'\ndeadline = '3s'\n\n[[pool]]\nname = 'linux'\ngroup = 'ci-linux'\nregion = 'eu-west-1'\nslots = 4\nspare = 1\nmin = 2\n\
+        "tick = '5s'\ndeadline = '3s'\n\n[[pool]]\nname = 'linux'\ngroup = 'ci-linux'\nregion = 'eu-west-1'\nslots = 4\nspare = 1\nschedule = ['mon-fri 08:00-18:00 spare 3', 'sat spare 2']\nzone = 'CET-1CEST,M3.5.0,M10.5.0/3'\nmin = 2\n\
          max = 9\ncount_running = false\nmax_step = 3\nthreshold = 2\ncooldown = '1m'\nsilent_after = '40m'\nutilisation = 80\n\n[pool.platform.gitlab]\n\
          url = 'https://git.test/'\ntoken = { secretsmanager = 'ci', key = 'gitlab' }\nprojects = ['a/b', '7']\ntags = ['x', 'y']\n\
          run_untagged = true\nrunner_id = 42\n",
     );
     assert_eq!((settings.tick, settings.deadline), (Duration::from_secs(5), Duration::from_secs(3)));
-    let PoolSettings { name, cloud, group, region, policy, platform, webhook } = &settings.pools[0];
+    let PoolSettings { name, cloud, group, region, policy, schedule, platform, webhook } = &settings.pools[0];
     let linux = ("linux", CloudName::Aws, "ci-linux", Some("eu-west-1"));
     assert_eq!((name.as_str(), *cloud, group.as_str(), region.as_deref()), linux);
     let expected = ScalerPolicy {
         slots: 4,
         spare: 1,
+        entry: None,
         min: Some(2),
         max: Some(9),
         count_running: false,
@@ -55,6 +59,11 @@ fn everything_can_be_set() {
         silent_after: Duration::from_secs(40 * 60),
     };
     assert_eq!(*policy, expected);
+    let zone = Zone::parse("CET-1CEST,M3.5.0,M10.5.0/3", &|_| None).unwrap();
+    let entries = ["mon-fri 08:00-18:00 spare 3", "sat spare 2"].map(|text| text.parse().unwrap());
+    assert_eq!(*schedule, Schedule::new(entries.to_vec(), zone));
+    let friday = settings.pools[0].policy_at("2026-11-27T09:00:00Z".parse().unwrap()).into_owned();
+    assert_eq!(friday, ScalerPolicy { spare: 3, entry: Some("mon-fri 08:00-18:00 spare 3".into()), ..expected });
     assert!(webhook.is_none());
     let Config { settings, secrets } = queue_of::<platform::gitlab::GitLabQueueSettings>(&**platform);
     assert_eq!(settings.url.as_str(), "https://git.test");
@@ -108,7 +117,7 @@ fn every_class_of_mistake_has_its_message() {
         (
             pool("colour = 'red'"),
             "f.toml:4: pool[ci].colour is not a setting; what can stand here: cooldown, count_running, group, max, max_step, min, name, \
-             platform, region, silent_after, slots, spare, threshold, utilisation, webhook",
+             platform, region, schedule, silent_after, slots, spare, threshold, utilisation, webhook, zone",
         ),
         (
             pool("slots = 'four'"),
@@ -141,6 +150,26 @@ fn every_class_of_mistake_has_its_message() {
             "f.toml:4: pool[ci].count_running = \"no\": expected true or false; write without quotes count_running = true",
         ),
         (pool("min = 5\nmax = 2"), "f.toml:4: pool[ci].min = 5: min is above max, which is 2; lower min or raise max"),
+        (
+            pool("schedule = ['spare 1', 'weekdays spare 1']\nzone = 'UTC'"),
+            "f.toml:4: pool[ci].schedule = [...]: \"weekdays spare 1\" has \"weekdays\" where one of mon, tue, wed, thu, fri, sat, sun is \
+             expected; write for example schedule = [\"mon-fri 07:30-18:00 spare 4\"]",
+        ),
+        (
+            pool("schedule = ['spare 1']"),
+            "f.toml:1: pool[ci].zone is missing: whose clock the schedule goes by; add zone = \"UTC\", or a rule such as zone = \
+             \"CET-1CEST,M3.5.0,M10.5.0/3\"",
+        ),
+        (
+            pool("zone = 'Europe/Berlin'"),
+            "f.toml:4: pool[ci].zone = \"Europe/Berlin\": is no rule of a time zone, and this system has no zone of that name in \
+             /usr/share/zoneinfo; write the rule itself, such as \"CET-1CEST,M3.5.0,M10.5.0/3\": `tail -n1 /usr/share/zoneinfo/NAME` \
+             prints it on a system that has the zone",
+        ),
+        (
+            pool("schedule = ['spare 3']\nzone = 'UTC'\nmax = 2"),
+            "f.toml:4: pool[ci].schedule = [...]: an entry has spare 3, which is above max, 2: it could never be kept; lower it or raise max",
+        ),
         (
             pool("spare = 5\nmax = 2"),
             "f.toml:4: pool[ci].spare = 5: spare is above max, which is 2: it could never be kept; lower spare or raise max",

@@ -39,13 +39,23 @@ pub(super) fn explain(answer: &mut Answer, last: Tick<'_>, plan: &Explanation, f
         ),
         _ => {}
     }
-    if plan.spare > 0 {
-        answer.find(
+    match &plan.entry {
+        Some(entry) => answer.find(
+            Cause::Spare,
+            last.basis(),
+            format!(
+                "{pool} keeps {} instances beyond its jobs, because {entry:?} of pool.schedule is in force",
+                plan.spare
+            ),
+            "wait until other hours begin (lightsout-scaler check tells when), or change the entry",
+        ),
+        None if plan.spare > 0 => answer.find(
             Cause::Spare,
             last.basis(),
             format!("{pool} keeps {} instances beyond its jobs, because pool.spare says so", plan.spare),
             "lower pool.spare",
-        );
+        ),
+        None => {}
     }
     if plan.limit == Limit::Min {
         answer.find(
