@@ -172,7 +172,8 @@ class Name:
     """All that the package asks of a provider that brings its own servicer."""
 
     def full_name(self):
-        return "registry.terraform.io/hashicorp/aws"
+        with open(os.environ["TERRAFORM_SCHEMA"], encoding="utf-8") as file:
+            return f"registry.terraform.io/hashicorp/{json.load(file)['name']}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Reduces the AWS provider's schema to what the module uses: reduce.py PACKAGE >aws.schema.json
+"""Reduces a provider's schema to what the modules use: reduce.py PACKAGE >aws.schema.json, or azurerm.schema.json
 
-PACKAGE is the unpacked folder of `npm pack @cdktn/provider-aws@25.7.0`, which describes hashicorp/aws 6.66.0 and is made from the provider's own
-schema. Each class in it stands for a resource or a block; a comment before each member says whether it is computed, optional or required, and the
-code behind it has the type. What is lost: limits of repeated blocks, deprecations, and all that is in no schema (defaults, ranges, replacement).
+PACKAGE is the unpacked folder of `npm pack @cdktn/provider-aws@25.7.0`, which describes hashicorp/aws 6.66.0, or of
+`npm pack @cdktn/provider-azurerm@16.1.0`, which describes hashicorp/azurerm 4.73.0; they are made from the providers' own schemas. Each class in it
+stands for a resource or a block; a comment before each member says whether it is computed, optional or required, and the code behind it has the
+type. What is lost: limits of repeated blocks, deprecations, and all that is in no schema (defaults, ranges, replacement).
 """
 
 import json
@@ -11,16 +12,28 @@ import re
 import sys
 from pathlib import Path
 
-RESOURCES = """
-    autoscaling_group autoscaling_lifecycle_hook autoscaling_policy autoscaling_schedule cloudwatch_dashboard cloudwatch_log_group cloudwatch_log_metric_filter
-    cloudwatch_metric_alarm eip iam_instance_profile iam_role iam_role_policy
-    iam_role_policy_attachment internet_gateway key_pair kms_alias kms_grant kms_key lambda_function lambda_function_event_invoke_config
-    lambda_function_url lambda_permission launch_template nat_gateway route route_table route_table_association s3_bucket
-    s3_bucket_lifecycle_configuration s3_bucket_public_access_block s3_bucket_server_side_encryption_configuration s3_object
-    scheduler_schedule secretsmanager_secret security_group ssm_parameter subnet vpc vpc_endpoint vpc_security_group_egress_rule
-    vpc_security_group_ingress_rule
-""".split()
-DATA = "ami autoscaling_group availability_zones caller_identity default_tags iam_role partition region security_group subnet subnets vpc".split()
+# By provider: the resources, and the data sources.
+USED = {
+    "aws": (
+        """
+            autoscaling_group autoscaling_lifecycle_hook autoscaling_policy autoscaling_schedule cloudwatch_dashboard cloudwatch_log_group cloudwatch_log_metric_filter
+            cloudwatch_metric_alarm eip iam_instance_profile iam_role iam_role_policy
+            iam_role_policy_attachment internet_gateway key_pair kms_alias kms_grant kms_key lambda_function lambda_function_event_invoke_config
+            lambda_function_url lambda_permission launch_template nat_gateway route route_table route_table_association s3_bucket
+            s3_bucket_lifecycle_configuration s3_bucket_public_access_block s3_bucket_server_side_encryption_configuration s3_object
+            scheduler_schedule secretsmanager_secret security_group ssm_parameter subnet vpc vpc_endpoint vpc_security_group_egress_rule
+            vpc_security_group_ingress_rule
+        """,
+        "ami autoscaling_group availability_zones caller_identity default_tags iam_role partition region security_group subnet subnets vpc",
+    ),
+    "azurerm": (
+        """
+            function_app_flex_consumption orchestrated_virtual_machine_scale_set role_assignment role_definition service_plan storage_account
+            storage_container user_assigned_identity
+        """,
+        "",
+    ),
+}
 
 SIMPLE = {
     "getStringAttribute": "string",
@@ -34,24 +47,34 @@ SIMPLE = {
 }
 MAPS = {"StringMap": "string", "NumberMap": "number", "BooleanMap": "bool", "StringListMap": ["list", "string"]}
 MEMBER = re.compile(r"^    // (\w+) - computed: (\w+), optional: (\w+), required: (\w+)$", re.M)
+# A block, where the class is made.
+INNER = re.compile(r"^        // (\w+) - computed: (\w+), optional: (\w+), required: (\w+)\n(.*)$", re.M)
+# What can be set, where no comment says so.
+PLAIN = re.compile(r"^    get (\w+)\(\) \{\n(        return .*this\.get\w+Attribute\('(\w+)'\)\)?;)$", re.M)
 CLASS = re.compile(r"^class (\w+) extends cdkt[fn]\.(\w+) \{$", re.M)
 
 
 def reduce(package):
     package = Path(package)
     said = json.loads((package / "package.json").read_text())
+    name, version = said["cdktn"]["provider"]["name"].rsplit("/", 1)[1], said["cdktn"]["provider"]["version"]
+    resources, data = USED[name]
     return {
         "notice": f"Reduced from {said['name']} {said['version']} (npm; Mozilla Public License 2.0, as this file is), "
-        f"which describes the provider hashicorp/aws {said['cdktn']['provider']['version']}. Made by tests/terraform/reduce.py.",
-        "version": said["cdktn"]["provider"]["version"],
-        "provider": provider(package / "lib/provider/index.js"),
-        "resources": {f"aws_{name}": schema(package, name) for name in RESOURCES},
-        "data": {f"aws_{name}": schema(package, f"data_aws_{name}") for name in DATA},
+        f"which describes the provider hashicorp/{name} {version}. Made by tests/terraform/reduce.py.",
+        "name": name,
+        "version": version,
+        "provider": provider(package / "lib/provider/index.js", name),
+        "resources": {f"{name}_{kind}": schema(package, kind) for kind in resources.split()},
+        "data": {f"{name}_{kind}": schema(package, f"data_{name}_{kind}") for kind in data.split()},
     }
 
 
-def provider(file):
+def provider(file, name):
     """The provider's own settings, of which tests need few: their types are not told by a getter, but by the reader of its input."""
+    if name == "azurerm":
+        features = {"nesting": "list", "min": 1, "max": 1, "block": {"attributes": {}}}
+        return {"attributes": {"subscription_id": {"type": "string", "optional": True}}, "blocks": {"features": features}}
     text = file.read_text()
     flags = {}
     for name, kind, storage in re.findall(r"^            (\w+): \{\n.*\n\s+isBlock: false,\n\s+type: \"(\w+)\",\n\s+storageClassType: \"(\w+)\"", text, re.M):
@@ -76,12 +99,25 @@ def schema(package, name):
     return block(main[0], classes, kinds)
 
 
+def members(body):
+    """Each member: its name, what may set it, and the code that tells its type. Some versions of the generator write what may set it into a comment
+    before each; others only for what nobody or a block may set, and who may leave out what has a way to be reset."""
+    found = list(MEMBER.finditer(body))
+    for one, after in zip(found, [*found[1:], None]):
+        yield one[1], [one[i] == "true" for i in (2, 3, 4)], body[one.end() : after.start() if after else len(body)]
+    for one in INNER.finditer(body):
+        yield one[1], [one[i] == "true" for i in (2, 3, 4)], one[5]
+    said = {one[1] for one in found}
+    for one in PLAIN.finditer(body):
+        if one[3] not in said and f"set {one[1]}(value)" in body:
+            optional = f"    reset{one[1][0].upper()}{one[1][1:]}()" in body
+            # The provider gives everything an id.
+            yield one[3], [one[3] == "id", optional, not optional], one[2]
+
+
 def block(body, classes, kinds):
     attributes, blocks = {}, {}
-    members = list(MEMBER.finditer(body))
-    for found, after in zip(members, [*members[1:], None]):
-        name, computed, optional, required = found[1], *(found[i] == "true" for i in (2, 3, 4))
-        code = body[found.end() : after.start() if after else len(body)]
+    for name, (computed, optional, required), code in members(body):
         flags = {key: True for key, value in (("computed", computed), ("optional", optional), ("required", required)) if value}
         new = re.search(r"= new (cdkt[fn]\.)?(\w+)\(this, \"\w+\"(?:, (true|false))?\)", code)
         if new and new[1] and new[2] in MAPS:
@@ -100,9 +136,9 @@ def block(body, classes, kinds):
             else:
                 blocks[name] = {"nesting": "list", **({"min": 1} if required else {}), "max": 1, "block": nested}
         else:
-            getter = re.search(r"this\.(get\w+Attribute)\(", code)
-            kind = SIMPLE[getter[1]]
-            if "Fn.tolist(" in code:
+            getter = re.search(r"(.*)this\.(get\w+Attribute)\(", code)
+            kind = SIMPLE[getter[2]]
+            if "Fn.tolist(" in getter[1]:
                 kind = ["set", kind[1]]
             attributes[name] = {"type": kind, **flags}
     # The one pair that is write-only; the classes do not say it.
@@ -126,7 +162,7 @@ def write(whole, out):
         return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
     out.write("{\n")
-    for key in ("notice", "version", "provider"):
+    for key in ("notice", "name", "version", "provider"):
         out.write(f'"{key}": {line(whole[key])},\n')
     for key, last in (("resources", False), ("data", True)):
         rows = ",\n".join(f'  "{name}": {line(value)}' for name, value in sorted(whole[key].items()))

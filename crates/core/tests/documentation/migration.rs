@@ -110,7 +110,9 @@ fn the_function_understands_a_variable_as_its_row_says() {
     for (name, key, with, line) in understood {
         unknown.remove(name);
         // Variables that say the rest of what this one says.
-        with.for_each(|other| drop(unknown.remove(other)));
+        for other in with {
+            unknown.remove(other);
+        }
         let row = rows.get(name).unwrap_or_else(|| panic!("docs/migrate.toml has no row for {name}"));
         if line.contains("no meaning any more") {
             let scalers = row.to.iter().filter(|it| it.starts_with("pool.")).collect::<Vec<_>>();
@@ -169,6 +171,8 @@ fn ours() -> BTreeSet<String> {
     ours.extend(blocks("packer", "hcl", "variable", "packer."));
     ours.extend(blocks("terraform/aws", "tf", "variable", "var."));
     ours.extend(blocks("terraform/aws", "tf", "output", "output."));
+    ours.extend(blocks("terraform/azure", "tf", "variable", "azure."));
+    ours.extend(blocks("terraform/azure", "tf", "output", "azure.output."));
     ours.extend(files("terraform/aws/examples").map(|name| format!("example.{name}")));
     ours
 }

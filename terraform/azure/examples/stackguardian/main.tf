@@ -1,0 +1,76 @@
+# StackGuardian: a runner group on an Azure scale set; an instance does several workflows at once.
+#
+#   az keyvault secret set --vault-name acme-ci --name stackguardian-token --value ...       # the runner group's
+#   az keyvault secret set --vault-name acme-ci --name stackguardian-api-key --value sgu_...
+
+terraform {
+  required_version = ">= 1.9"
+  required_providers {
+    azurerm = {
+      source  = "hashicorp/azurerm"
+      version = ">= 4.73"
+    }
+  }
+}
+
+provider "azurerm" {
+  features {}
+}
+
+variable "resource_group_id" {
+  type        = string
+  description = "A resource group for this alone."
+}
+
+variable "subnet_id" {
+  type = string
+}
+
+variable "image_id" {
+  type        = string
+  description = "With lightsout-agent, Docker and sg-runner in it."
+}
+
+variable "key_vault_id" {
+  type = string
+}
+
+variable "admin_public_key" {
+  type = string
+}
+
+module "ci" {
+  source = "../.."
+
+  name              = "ci-stackguardian"
+  resource_group_id = var.resource_group_id
+  location          = "westeurope"
+  subnet_id         = var.subnet_id
+  image_id          = var.image_id
+  admin_public_key  = var.admin_public_key
+  key_vault_id      = var.key_vault_id
+  max_size          = 20
+
+  agent_settings = <<-TOML
+    [agent]
+    slots = 3
+    [platform.stackguardian]
+    organization = "acme"
+    runner_group = "private-azure"
+    token = { keyvault = "https://acme-ci.vault.azure.net/secrets/stackguardian-token" }
+    api_key = { keyvault = "https://acme-ci.vault.azure.net/secrets/stackguardian-api-key" }
+  TOML
+  pool_settings  = <<-TOML
+    slots = 3
+    [pool.platform.stackguardian]
+    organization = "acme"
+    runner_group = "private-azure"
+    api_key = { keyvault = "https://acme-ci.vault.azure.net/secrets/stackguardian-api-key" }
+  TOML
+
+  storage_account_name = "acmecistackguardian"
+}
+
+output "deploy" {
+  value = module.ci.deploy
+}

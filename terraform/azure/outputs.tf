@@ -1,0 +1,24 @@
+output "scale_set_id" {
+  value       = local.scale_set_id
+  description = "The scale set: what `group` of a pool is."
+}
+
+output "function_app_name" {
+  value       = azurerm_function_app_flex_consumption.scaler.name
+  description = "The scaler's function app."
+}
+
+output "agent_principal_id" {
+  value       = azurerm_user_assigned_identity.agent.principal_id
+  description = "Who instances are, for more roles."
+}
+
+output "deploy" {
+  value       = "az functionapp deployment source config-zip --resource-group ${local.resource_group} --name ${azurerm_function_app_flex_consumption.scaler.name} --src dist/lightsout-scaler-functions.zip"
+  description = "What deploys the scaler's package, which packer/build has made: after the first apply, and for each new version."
+}
+
+output "scaler_principal_id" {
+  value       = azurerm_user_assigned_identity.scaler.principal_id
+  description = "Who the scaler is, for more roles."
+}

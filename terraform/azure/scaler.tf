@@ -1,0 +1,64 @@
+# The scaler as a function app (docs/azure.md). Its package is deployed by the command of the output `deploy`.
+
+locals {
+  scaler_toml = "[[pool]]\ngroup = ${jsonencode(local.scale_set_id)}\nmax = ${var.max_size}\n${var.pool_settings}\n"
+}
+
+resource "azurerm_storage_account" "scaler" {
+  name                            = var.storage_account_name
+  resource_group_name             = local.resource_group
+  location                        = var.location
+  account_tier                    = "Standard"
+  account_replication_type        = "LRS"
+  min_tls_version                 = "TLS1_2"
+  allow_nested_items_to_be_public = false
+  tags                            = var.tags
+}
+
+resource "azurerm_storage_container" "package" {
+  name                  = "package"
+  storage_account_id    = azurerm_storage_account.scaler.id
+  container_access_type = "private"
+}
+
+resource "azurerm_service_plan" "scaler" {
+  name                = "${var.name}-scaler"
+  resource_group_name = local.resource_group
+  location            = var.location
+  os_type             = "Linux"
+  sku_name            = "FC1"
+  tags                = var.tags
+}
+
+resource "azurerm_function_app_flex_consumption" "scaler" {
+  name                        = "${var.name}-scaler"
+  resource_group_name         = local.resource_group
+  location                    = var.location
+  service_plan_id             = azurerm_service_plan.scaler.id
+  runtime_name                = "custom"
+  runtime_version             = "1.0"
+  instance_memory_in_mb       = 512
+  https_only                  = true
+  storage_container_type      = "blobContainer"
+  storage_container_endpoint  = "${azurerm_storage_account.scaler.primary_blob_endpoint}${azurerm_storage_container.package.name}"
+  storage_authentication_type = "StorageAccountConnectionString"
+  storage_access_key          = azurerm_storage_account.scaler.primary_access_key
+  tags                        = var.tags
+
+  app_settings = {
+    AZURE_CLIENT_ID              = azurerm_user_assigned_identity.scaler.client_id
+    LIGHTSOUT_SCALER_CONFIG_TOML = local.scaler_toml
+    LIGHTSOUT_SCALER_TICKS       = var.ticks
+  }
+
+  identity {
+    type         = "UserAssigned"
+    identity_ids = [azurerm_user_assigned_identity.scaler.id]
+  }
+
+  site_config {
+    minimum_tls_version = "1.2"
+  }
+
+  depends_on = [azurerm_role_assignment.scaler, azurerm_role_assignment.scaler_secrets]
+}

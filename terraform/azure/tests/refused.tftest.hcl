@@ -1,0 +1,139 @@
+# Values that cannot work are refused by the plan, each with a sentence that says what to write instead.
+
+mock_provider "azurerm" {}
+
+variables {
+  name                 = "ci-linux"
+  resource_group_id    = "/subscriptions/6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b/resourceGroups/ci"
+  location             = "westeurope"
+  subnet_id            = "/subscriptions/x/resourceGroups/x/providers/Microsoft.Network/virtualNetworks/x/subnets/ci"
+  image_id             = "/subscriptions/x/resourceGroups/x/providers/Microsoft.Compute/images/ci"
+  admin_public_key     = "ssh-ed25519 AAAA operator"
+  agent_settings       = "[platform.stackguardian]\ntoken = { keyvault = \"https://a.vault.azure.net/secrets/b\" }"
+  pool_settings        = "[pool.platform.stackguardian]\napi_key = { keyvault = \"https://a.vault.azure.net/secrets/b\" }"
+  storage_account_name = "lightsoutci"
+}
+
+run "taken" {
+  command = plan
+  assert {
+    condition     = length(azurerm_orchestrated_virtual_machine_scale_set.pool.termination_notification) == 1
+    error_message = "what somebody deletes has no notice"
+  }
+  assert {
+    condition     = length(azurerm_role_assignment.agent_secrets) + length(azurerm_role_assignment.scaler_secrets) == 0
+    error_message = "without a vault somebody may read one"
+  }
+}
+
+# Azure refuses a terminate notification of spot instances, and would keep what it deallocates.
+run "spot" {
+  command = plan
+  variables {
+    spot = true
+  }
+  assert {
+    condition     = length(azurerm_orchestrated_virtual_machine_scale_set.pool.termination_notification) == 0
+    error_message = "a terminate notification cannot be with Spot"
+  }
+  assert {
+    condition     = azurerm_orchestrated_virtual_machine_scale_set.pool.eviction_policy == "Delete" && azurerm_orchestrated_virtual_machine_scale_set.pool.priority == "Spot"
+    error_message = "an evicted instance stays"
+  }
+}
+
+run "name" {
+  command = plan
+  variables {
+    name = "CI_linux"
+  }
+  expect_failures = [var.name]
+}
+
+run "resource_group_id" {
+  command = plan
+  variables {
+    resource_group_id = "ci"
+  }
+  expect_failures = [var.resource_group_id]
+}
+
+run "subnet_id" {
+  command = plan
+  variables {
+    subnet_id = "ci"
+  }
+  expect_failures = [var.subnet_id]
+}
+
+run "disk_size" {
+  command = plan
+  variables {
+    disk_size = 4
+  }
+  expect_failures = [var.disk_size]
+}
+
+run "max_size" {
+  command = plan
+  variables {
+    max_size = 1001
+  }
+  expect_failures = [var.max_size]
+}
+
+run "admin_public_key" {
+  command = plan
+  variables {
+    admin_public_key = "-----BEGIN OPENSSH PRIVATE KEY-----"
+  }
+  expect_failures = [var.admin_public_key]
+}
+
+run "agent_settings_with_a_secret" {
+  command = plan
+  variables {
+    agent_settings = "[platform.stackguardian]\ntoken = \"a-token\""
+  }
+  expect_failures = [var.agent_settings]
+}
+
+run "agent_settings_without_a_platform" {
+  command = plan
+  variables {
+    agent_settings = "slots = 3"
+  }
+  expect_failures = [var.agent_settings]
+}
+
+run "pool_settings_with_a_secret" {
+  command = plan
+  variables {
+    pool_settings = "[pool.platform.stackguardian]\norganization = \"sgu_abcdefghij\""
+  }
+  expect_failures = [var.pool_settings]
+}
+
+run "pool_settings_with_what_the_module_writes" {
+  command = plan
+  variables {
+    pool_settings = "max = 3\n[pool.platform.stackguardian]"
+  }
+  expect_failures = [var.pool_settings]
+}
+
+run "ticks" {
+  command = plan
+  variables {
+    ticks = "two"
+  }
+  expect_failures = [var.ticks]
+}
+
+run "storage_account_name" {
+  command = plan
+  variables {
+    storage_account_name = "lightsout-ci"
+  }
+  expect_failures = [var.storage_account_name]
+}

@@ -1,0 +1,132 @@
+variable "name" {
+  type        = string
+  description = "What the scale set, its identities and roles, and the function app are called."
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,22}[a-z0-9]$", var.name))
+    error_message = "name: from 3 to 24 lower-case letters, digits and hyphens; it begins with a letter and does not end with a hyphen."
+  }
+}
+
+variable "resource_group_id" {
+  type        = string
+  description = "The resource group in which all of it is, by its id. One that has nothing else in it: an instance may delete the machines in it, which is how it ends itself."
+  validation {
+    condition     = can(regex("^/subscriptions/[0-9a-f-]{36}/resourceGroups/[A-Za-z0-9_.()-]+$", var.resource_group_id))
+    error_message = "resource_group_id: the id of a resource group, /subscriptions/ID/resourceGroups/NAME, as azurerm_resource_group has it."
+  }
+}
+
+variable "location" {
+  type        = string
+  description = "The region, such as westeurope."
+}
+
+variable "subnet_id" {
+  type        = string
+  description = "The subnet in which instances start. They need a way out to the CI platform and to Azure; nobody calls them."
+  validation {
+    condition     = can(regex("^/subscriptions/.+/subnets/[^/]+$", var.subnet_id))
+    error_message = "subnet_id: the id of a subnet, as azurerm_subnet has it."
+  }
+}
+
+variable "image_id" {
+  type        = string
+  description = "The image of the instances, by its id: with lightsout-agent's package, cloud-init, Docker and the platform's runner in it."
+}
+
+variable "vm_size" {
+  type        = string
+  default     = "Standard_D2s_v5"
+  description = "The size of the instances."
+}
+
+variable "zones" {
+  type        = list(string)
+  default     = []
+  description = "The availability zones, such as [\"1\", \"2\"]; none: wherever Azure has room."
+}
+
+variable "disk_size" {
+  type        = number
+  default     = 64
+  description = "The size of the system's disk, in GB; no smaller than the image's."
+  validation {
+    condition     = var.disk_size >= 8 && var.disk_size <= 4095 && floor(var.disk_size) == var.disk_size
+    error_message = "disk_size: a whole number of GB from 8 to 4095."
+  }
+}
+
+variable "spot" {
+  type        = bool
+  default     = false
+  description = "Spot instances: an eviction comes 30 s after its notice, and what then still runs fails visibly. Another value makes another scale set."
+}
+
+variable "max_size" {
+  type        = number
+  default     = 10
+  description = "How many instances there may be: the pool's max. A scale set has no such bound of its own."
+  validation {
+    condition     = var.max_size >= 1 && var.max_size <= 1000 && floor(var.max_size) == var.max_size
+    error_message = "max_size: a whole number from 1 to 1000, which is what Azure allows in a scale set."
+  }
+}
+
+variable "admin_public_key" {
+  type        = string
+  description = "The public key of the instances' administrator, whom Azure wants; nothing lets anybody in."
+  validation {
+    condition     = can(regex("^(ssh-ed25519|ssh-rsa) ", var.admin_public_key))
+    error_message = "admin_public_key: a public key that begins with ssh-ed25519 or ssh-rsa."
+  }
+}
+
+variable "agent_settings" {
+  type        = string
+  description = "The agent's settings as TOML (README.md): a table platform.NAME at least. They stand in the instances' custom data: secrets by { keyvault = ... }."
+  validation {
+    condition     = can(regex("(?m)^\\s*\\[?platform\\.", var.agent_settings)) && !can(regex(local.in_clear, var.agent_settings))
+    error_message = "agent_settings: write a table [platform.NAME], and no secret in clear: { keyvault = \"https://VAULT.vault.azure.net/secrets/NAME\" } in its place."
+  }
+}
+
+variable "pool_settings" {
+  type        = string
+  description = "The pool's settings as TOML, group and max excepted, which the module writes: keys of [[pool]] first, then a table pool.platform.NAME."
+  validation {
+    condition     = can(regex("(?m)^\\s*\\[?(pool\\.)?platform\\.", var.pool_settings)) && !can(regex(local.in_clear, var.pool_settings)) && !can(regex("(?m)^\\s*(group|max)\\s*=|\\[\\[pool\\]\\]", var.pool_settings))
+    error_message = "pool_settings: write a table [pool.platform.NAME], neither group nor max nor [[pool]], and no secret in clear: { keyvault = \"https://VAULT.vault.azure.net/secrets/NAME\" } in its place."
+  }
+}
+
+variable "key_vault_id" {
+  type        = string
+  default     = ""
+  description = "The key vault that has their secrets, by its id, with Azure role-based access control: both identities may read its secrets."
+}
+
+variable "ticks" {
+  type        = string
+  default     = "one"
+  description = "Whether an invocation, of which there is one a minute, ticks once (one), or as often as it can (until-deadline), which is billed nearly always."
+  validation {
+    condition     = contains(["one", "until-deadline"], var.ticks)
+    error_message = "ticks: one or until-deadline."
+  }
+}
+
+variable "storage_account_name" {
+  type        = string
+  description = "The storage account that the function app needs for itself; a name that nobody else has."
+  validation {
+    condition     = can(regex("^[a-z0-9]{3,24}$", var.storage_account_name))
+    error_message = "storage_account_name: from 3 to 24 lower-case letters and digits, as Azure wants it."
+  }
+}
+
+variable "tags" {
+  type        = map(string)
+  default     = {}
+  description = "Tags of everything; those of the scale set are its instances', of which the agent reads lightsout:slots and others as settings."
+}

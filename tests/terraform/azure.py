@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""The module for Azure: its example is planned, its plan is what must hold, the settings in it go to WORK/settings, and each of a handful of changes to
+the module is refused, by Terraform or by what must hold. azure.py WORK, where tests/terraform/run has copied the modules to WORK/repository.
+"""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from invariants import SECRET, Plan
+
+SUBSCRIPTION = "/subscriptions/6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b"
+GROUP = f"{SUBSCRIPTION}/resourceGroups/ci"
+VARIABLES = {
+    "resource_group_id": GROUP,
+    "subnet_id": f"{GROUP}/providers/Microsoft.Network/virtualNetworks/ci/subnets/ci",
+    "image_id": f"{GROUP}/providers/Microsoft.Compute/images/ci",
+    "key_vault_id": f"{GROUP}/providers/Microsoft.KeyVault/vaults/acme-ci",
+    "admin_public_key": "ssh-ed25519 AAAA operator",
+}
+SCALE_SET = "azurerm_orchestrated_virtual_machine_scale_set"
+# docs/clouds.md, "rights".
+RIGHTS = {
+    "agent": {
+        "Microsoft.Compute/virtualMachineScaleSets/read",
+        "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read",
+        "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/write",
+        "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete",
+        "Microsoft.Compute/virtualMachines/delete",
+        "Microsoft.Resources/tags/write",
+    },
+    "scaler": {
+        "Microsoft.Compute/locations/operations/read",
+        "Microsoft.Compute/virtualMachineScaleSets/read",
+        "Microsoft.Compute/virtualMachineScaleSets/write",
+        "Microsoft.Resources/tags/write",
+    },
+}
+# The file, what stands there, what stands there instead, and a part of what is then said. "" for what stands there: at the file's end.
+CHANGES = [
+    ("main.tf", "  upgrade_mode ", "  upgrade_mood ", "Unsupported argument"),
+    ("main.tf", "  os_disk {", "  os_drive {", "Unsupported block type"),
+    ("main.tf", "platform_fault_domain_count = 1\n", "\n", "Missing required argument"),
+    ("scaler.tf", "instance_memory_in_mb       = 512", 'instance_memory_in_mb       = "small"', "a number is required"),
+    ("roles.tf", "scaler.principal_id", "scaler.object_id", "Unsupported attribute"),
+    ("main.tf", 'upgrade_mode                = "Manual"', 'upgrade_mode                = "Rolling"', "an upgrade gives members another disk"),
+    ("main.tf", "instances                   = 0", "instances                   = 2", "an apply makes instances"),
+    ("main.tf", 'timeout = "PT15M"', 'timeout = "PT5M"', "less time than Azure gives"),
+    ("main.tf", "  os_disk {", "  automatic_instance_repair {\n    enabled = true\n  }\n  os_disk {", "repairs end instances under their jobs"),
+    ("main.tf", "ignore_changes = [instances, ", "ignore_changes = [", "an apply takes the capacity away"),
+    ("main.tf", "  depends_on = [azurerm_role_assignment.agent, azurerm_role_assignment.agent_secrets]\n", "", "before it may end itself"),
+    ("main.tf", "write_files = [", 'runcmd = ["true"], write_files = [', "more than write files"),
+    ("main.tf", '"ImageDefault"', '"AutomaticByPlatform"', "patches start it anew"),
+    ("roles.tf", '"Microsoft.Compute/locations/operations/read",', '"Microsoft.Compute/virtualMachines/delete",', "the scaler may"),
+    ("roles.tf", '"Microsoft.Compute/virtualMachines/delete",\n', '"Microsoft.Compute/*",\n', "the agent may"),
+    ("roles.tf", "", '\nresource "azurerm_role_assignment" "more" {\n  scope                = var.resource_group_id\n  role_definition_name = "Contributor"\n  principal_id         = "x"\n}\n', "a role that is not its own"),
+]
+
+
+def terraform(folder, *arguments):
+    environment = {**os.environ, **{f"TF_VAR_{name}": value for name, value in VARIABLES.items()}}
+    done = subprocess.run(["terraform", f"-chdir={folder}", *arguments], env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, " ".join((done.stdout + done.stderr).replace("│", " ").split())
+
+
+def look(work, example):
+    """What Terraform refuses, or what does not hold of the plan; and the plan, where there is one."""
+    code, _, said = terraform(example, "plan", "-no-color", "-input=false", f"-out={work}/azure.plan")
+    if code != 0:
+        return None, [said]
+    plan = Plan(json.loads(terraform(example, "show", "-json", f"{work}/azure.plan")[1]))
+    scale_sets(plan)
+    roles(plan)
+    function(plan)
+    return plan, plan.wrong
+
+
+def scale_sets(plan):
+    for address, found in plan.of(SCALE_SET):
+        plan.must(found["upgrade_mode"] == "Manual", address, "an upgrade gives members another disk under their jobs")
+        plan.must(found["instances"] == 0, address, "an apply makes instances: the scaler does")
+        plan.must(not found["automatic_instance_repair"] and not found["extension"], address, "repairs end instances under their jobs")
+        plan.must(not found["priority_mix"], address, "Azure mixes what may be evicted among the others")
+        spot = found["priority"] == "Spot"
+        plan.must(not spot or found["eviction_policy"] == "Delete", address, "what is evicted stays")
+        notice = found["termination_notification"] == [{"enabled": True, "timeout": "PT15M"}]
+        plan.must(spot or notice, address, "who is deleted has less time than Azure gives")
+        [profile] = found["os_profile"]
+        plan.must(profile["linux_configuration"][0]["patch_mode"] == "ImageDefault", address, "patches start it anew when they like")
+        user_data = json.loads(base64.b64decode(profile["custom_data"]).decode().removeprefix("#cloud-config\n"))
+        plan.must(set(user_data) == {"write_files"}, address, "its custom data do more than write files")
+        for file in user_data["write_files"]:
+            plan.must(file["permissions"] == "0600" and not SECRET.search(file["content"]), address, "a secret in clear, or settings that all may read")
+    for found in plan.said(SCALE_SET):
+        plan.must({"azurerm_role_assignment.agent"} <= set(found.get("depends_on", [])), found["address"], "an instance is there before it may end itself")
+
+
+def roles(plan):
+    for address, found in plan.of("azurerm_role_definition"):
+        side = address.rsplit(".", 1)[1]
+        [rights] = found["permissions"]
+        plan.must(set(rights["actions"]) == RIGHTS[side] and not rights["data_actions"], address, f"the {side} may other things than docs/clouds.md says")
+        plan.must(found["scope"] == GROUP and found["assignable_scopes"] == [GROUP], address, "it is more than its resource group's")
+    for address, found in plan.of("azurerm_role_assignment"):
+        builtin = found["role_definition_name"]
+        plan.must(builtin in (None, "Key Vault Secrets User"), address, "a role that is not its own")
+        wanted = GROUP if builtin is None else VARIABLES["key_vault_id"]
+        plan.must(found["scope"] == wanted, address, "on something else than it needs")
+
+
+def function(plan):
+    for address, found in plan.of("azurerm_function_app_flex_consumption"):
+        settings = found["app_settings"]
+        plan.must(found["runtime_name"] == "custom" and found["https_only"], address, "another runtime, or an open door")
+        plan.must(not SECRET.search(settings["LIGHTSOUT_SCALER_CONFIG_TOML"]), address, "a secret in clear")
+        [at] = re.findall(r'^group = "(.*)"$', settings["LIGHTSOUT_SCALER_CONFIG_TOML"], re.M)
+        names = [values["name"] for _, values in plan.of(SCALE_SET)]
+        plan.must(at == f"{GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/{names[0]}", address, "its pool is another scale set")
+
+
+def kept(module):
+    """Whether the module leaves to the scaler what is the scaler's. Terraform tells nobody what it ignores."""
+    said = re.search(r"ignore_changes = \[(.*)\]", (module / "main.tf").read_text())
+    ignored = {part.strip() for part in said[1].split(",")} if said else set()
+    return [] if {"instances", 'tags["lightsout:floor"]'} <= ignored else ["an apply takes the capacity away, or the floor"]
+
+
+def main(work):
+    module = work / "repository/terraform/azure"
+    example = module / "examples/stackguardian"
+    code, _, said = terraform(example, "init", "-no-color", "-input=false")
+    assert code == 0, said
+    code, _, said = terraform(example, "validate", "-no-color")
+    assert code == 0, said
+    plan, wrong = look(work, example)
+    wrong = wrong + kept(module)
+    for line in wrong:
+        print(f"WRONG: {line}")
+    if wrong:
+        return 1
+    folder = work / "settings/azure"
+    folder.mkdir(parents=True, exist_ok=True)
+    [(_, scale_set)] = plan.of(SCALE_SET)
+    [(_, app)] = plan.of("azurerm_function_app_flex_consumption")
+    user_data = json.loads(base64.b64decode(scale_set["os_profile"][0]["custom_data"]).decode().removeprefix("#cloud-config\n"))
+    (folder / "pool.agent").write_text(user_data["write_files"][0]["content"])
+    (folder / "pool.scaler.toml").write_text(app["app_settings"]["LIGHTSOUT_SCALER_CONFIG_TOML"])
+    taken = 0
+    for file, old, new, expected in CHANGES:
+        changed = work / "changed-azure"
+        shutil.rmtree(changed, ignore_errors=True)
+        shutil.copytree(module, changed, symlinks=True)
+        text = (changed / file).read_text()
+        assert old in text, f"{file} has no {old!r}: this change must follow it"
+        (changed / file).write_text(text.replace(old, new, 1) if old else text + new)
+        _, wrong = look(work, changed / "examples/stackguardian")
+        said = " ".join(wrong + kept(changed))
+        if expected not in said:
+            taken += 1
+            print(f"{file}: {old!r} -> {new!r}: not refused with {expected!r}: {said}")
+    print(f"{len(CHANGES) - taken} of {len(CHANGES)} changes are refused")
+    return 1 if taken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
