@@ -62,10 +62,11 @@ async fn gather(args: &Doctor, root: &Root) -> Facts {
             facts.platform = platform::look(settings, identity.as_ref(), &*secrets, &driver).await;
         }
     }
-    let (disks, guard) = (machine::disks(&facts.settings, root), guard::look(&facts.settings, root, args.image).await);
-    facts.machine = Machine { disks, guard, ..facts.machine };
+    let engine = software::engine_needed(&facts.settings, root, args.image);
+    let (disks, guard) =
+        (machine::disks(&facts.settings, root, engine), guard::look(&facts.settings, root, args.image).await);
+    facts.machine = Machine { disks, guard, engine_needed: engine, ..facts.machine };
     facts.software = software::installed(&facts, root, &driver).await;
-    facts.machine.engine_needed = software::engine_needed(&facts.settings, root, args.image);
     facts
 }
 

@@ -5,7 +5,7 @@ mod look;
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io, iter,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -35,8 +35,16 @@ const POLL: Duration = Duration::from_secs(1);
 /// How long it is tried to tell how much is free once room was made.
 const DOUBT: Duration = Duration::from_secs(60);
 /// The engine's settings, and where its data are without any (Docker documentation, "dockerd", Linux), for as long as it has not said.
-const ENGINE_SETTINGS: &str = "/etc/docker/daemon.json";
+pub(crate) const ENGINE_SETTINGS: &str = "/etc/docker/daemon.json";
 const ENGINE_DATA: &str = "/var/lib/docker";
+
+/// Folders in the file systems that count beside the engine's; without settings, by their defaults.
+pub(crate) fn folders(settings: Option<&AgentSettings>) -> Vec<PathBuf> {
+    match settings {
+        Some(settings) => iter::once(&settings.state_dir).chain(&settings.disk_paths).cloned().collect(),
+        None => vec!["/var/lib/lightsout".into()],
+    }
+}
 
 /// The room for jobs on this instance.
 pub(crate) struct Space {
@@ -61,11 +69,9 @@ pub(crate) struct Space {
 impl Space {
     /// As the settings have it; `engine` where jobs are containers of it.
     pub(crate) fn new(settings: &AgentSettings, clean: Option<Cleaner>, engine: Option<Arc<Engine>>) -> Self {
-        let mut folders = vec![settings.state_dir.clone()];
-        folders.extend(settings.disk_paths.iter().cloned());
         Self {
             needs: settings.space.clone(),
-            folders,
+            folders: folders(Some(settings)),
             clean,
             limit: settings.policy.clean_timeout,
             engine,
@@ -199,7 +205,7 @@ impl Space {
     }
 }
 
-fn file_system(folder: &Path) -> io::Result<FileSystem> {
+pub(crate) fn file_system(folder: &Path) -> io::Result<FileSystem> {
     let found = statvfs(folder)?;
     Ok(FileSystem {
         folder: folder.to_owned(),
@@ -222,7 +228,7 @@ pub(crate) fn memory() -> Option<Stock> {
 }
 
 /// Where its settings say that the engine keeps images and containers.
-fn engine_data(settings: &Path) -> PathBuf {
+pub(crate) fn engine_data(settings: &Path) -> PathBuf {
     let found = fs::read(settings).ok().and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
     found.and_then(|found| Some(found["data-root"].as_str()?.into())).unwrap_or_else(|| ENGINE_DATA.into())
 }

@@ -7,15 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lightsout_core::doctor::facts::{AgentAnswer, Disk, Fact, Machine, SettingsFacts, WaysOut};
-use rustix::fs::statvfs;
+use lightsout_core::{
+    doctor::facts::{AgentAnswer, Fact, Machine, SettingsFacts, WaysOut},
+    space::FileSystem,
+};
 use serde_json::Value;
 
 use super::root::Root;
-use crate::docker::Engine;
+use crate::{docker::Engine, space};
 
-/// Where the engine keeps images and containers, unless it was told otherwise.
-const ENGINE_STORE: &str = "/var/lib/docker";
 /// A route that refuses what would go its way (Linux, `include/uapi/linux/route.h`, `RTF_REJECT`).
 const REJECT: u32 = 0x200;
 
@@ -52,16 +52,20 @@ fn has_proxy() -> bool {
     ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].iter().any(|name| env::var_os(name).is_some())
 }
 
-/// The file systems that the agent, the engine and jobs write to, each once.
-pub(crate) fn disks(facts: &SettingsFacts, root: &Root) -> Vec<Fact<Disk>> {
-    let state = facts.settings.as_ref().map_or_else(|| "/var/lib/lightsout".into(), |found| found.state_dir.clone());
+/// The file systems by which the agent takes jobs, each once; without settings, those of the defaults.
+pub(crate) fn disks(facts: &SettingsFacts, root: &Root, engine: bool) -> Vec<Fact<FileSystem>> {
+    let mut folders = space::folders(facts.settings.as_ref());
+    folders.extend(engine.then(|| space::engine_data(&root.at(space::ENGINE_SETTINGS))));
     let mut seen = BTreeSet::new();
     let mut disks = Vec::new();
-    for path in [state, ENGINE_STORE.into(), "/tmp".into()] {
-        let Some(there) = nearest(&root.at(&path)) else { continue };
+    for folder in folders {
+        let Some(there) = nearest(&root.at(&folder)) else { continue };
         let Ok(device) = fs::metadata(&there).map(|found| found.dev()) else { continue };
         if seen.insert(device) {
-            disks.push(disk(path, &there));
+            let found = space::file_system(&there).map(|found| FileSystem { folder: folder.clone(), ..found });
+            disks.push(
+                found.map_err(|error| format!("the file system of {} cannot be looked at: {error}", folder.display())),
+            );
         }
     }
     disks
@@ -70,18 +74,6 @@ pub(crate) fn disks(facts: &SettingsFacts, root: &Root) -> Vec<Fact<Disk>> {
 /// The path, or the nearest folder above it that is there.
 fn nearest(path: &Path) -> Option<PathBuf> {
     path.ancestors().find(|path| path.is_dir()).map(Path::to_owned)
-}
-
-fn disk(path: PathBuf, there: &Path) -> Fact<Disk> {
-    let found = statvfs(there)
-        .map_err(|error| format!("the file system of {} cannot be looked at: {error}", path.display()))?;
-    Ok(Disk {
-        path,
-        free: found.f_bavail.saturating_mul(found.f_frsize),
-        size: found.f_blocks.saturating_mul(found.f_frsize),
-        free_files: found.f_favail,
-        files: found.f_files,
-    })
 }
 
 /// The default routes, as proc(5) and the kernel's sources tell them.

@@ -20,7 +20,7 @@ impl Least {
     pub const INODES: Self = Self { amount: None, percent: Some(1) };
 
     /// So much of this total.
-    fn of(self, total: u64) -> u64 {
+    pub(crate) fn of(self, total: u64) -> u64 {
         let part = self.percent.map(|percent| total / 100 * u64::from(percent));
         self.amount.into_iter().chain(part).min().unwrap_or(0)
     }

@@ -10,7 +10,9 @@ pub use super::{
     account::{FunctionFacts, RoleFacts, Schedule},
     desk::{Subnet, TemplateFacts, secrets_in},
 };
-use crate::{cloud::Membership, platform::RunnerVersion, record::FailedLaunch, settings::AgentSettings};
+use crate::{
+    cloud::Membership, platform::RunnerVersion, record::FailedLaunch, settings::AgentSettings, space::FileSystem,
+};
 
 /// Something that was looked for, or why it cannot be told, for an operator.
 pub type Fact<T> = Result<T, String>;
@@ -196,7 +198,7 @@ pub struct Machine {
     /// Whether jobs may need it.
     pub engine_needed: bool,
     /// The file systems that the agent and jobs write to.
-    pub disks: Vec<Fact<Disk>>,
+    pub disks: Vec<Fact<FileSystem>>,
     /// The ways out of this machine.
     pub ways_out: Option<Fact<WaysOut>>,
     /// Why the runner needs IPv4.
@@ -209,21 +211,6 @@ pub struct Machine {
     pub agent: Option<Fact<AgentAnswer>>,
     /// This program's version.
     pub version: &'static str,
-}
-
-/// A file system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Disk {
-    /// What is on it.
-    pub path: PathBuf,
-    /// Bytes that can still be written.
-    pub free: u64,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Files that can still be made.
-    pub free_files: u64,
-    /// Files that it can hold; 0 where there is no such limit.
-    pub files: u64,
 }
 
 /// Whether there is a default route, by family.

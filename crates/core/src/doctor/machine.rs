@@ -1,16 +1,7 @@
 //! Rows about the state of the machine.
 
-use super::{
-    Judgement, Row, Scope, Verdict,
-    facts::{Disk, GuardFacts},
-};
-
-/// Below this a job that pulls an image fails more often than not.
-const LITTLE: u64 = 5 << 30;
-/// Below this the agent itself cannot count on writing its journal.
-const NOTHING: u64 = 256 << 20;
-/// Below this part of its files a file system counts as nearly without any.
-const FEW_FILES: u64 = 20;
+use super::{Facts, Judgement, Row, Scope, Verdict, facts::GuardFacts};
+use crate::space::{FileSystem, Least, SpaceNeeds, Stock, format_size};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -73,31 +64,16 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "disk.space",
         scope: Scope::Both,
-        meaning: "there is room to write: below 5 GiB it is a warning, below 256 MiB wrong",
+        meaning: "there is room for jobs: below `agent.disk_free`, where no job is taken, it is wrong, below twice that a warning",
         remedy: "docker system prune, or a larger volume in the launch template",
-        judge: |facts| {
-            disks(facts.machine.disks.as_slice(), |disk| {
-                let verdict = grade(disk.free, NOTHING, LITTLE.min(disk.size / 5));
-                (verdict, format!("{} has {} of {} free", disk.path.display(), bytes(disk.free), bytes(disk.size)))
-            })
-        },
+        judge: |facts| disks(facts, |disk, needs| (needs.disk, disk.bytes), format_size),
     },
     Row {
         id: "disk.inodes",
         scope: Scope::Both,
-        meaning: "files can be made: below 5 % it is a warning, without any wrong",
+        meaning: "files can be made: below `agent.inodes_free`, where no job is taken, it is wrong, below twice that a warning",
         remedy: "remove caches with many small files (docker system prune), or make the file system with more inodes",
-        judge: |facts| {
-            disks(facts.machine.disks.as_slice(), |disk| {
-                let verdict =
-                    if disk.files == 0 { Verdict::Ok } else { grade(disk.free_files, 1000, disk.files / FEW_FILES) };
-                let seen = match disk.files {
-                    0 => format!("{} has no limit", disk.path.display()),
-                    files => format!("{} has {} of {files} free", disk.path.display(), disk.free_files),
-                };
-                (verdict, seen)
-            })
-        },
+        judge: |facts| disks(facts, |disk, needs| (needs.inodes, disk.inodes), |count| count.to_string()),
     },
     Row {
         id: "network.ways-out",
@@ -116,17 +92,38 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-/// The worst of the file systems, or all of them when nothing is wrong.
-fn disks(found: &[Result<Disk, String>], judge: impl Fn(&Disk) -> (Verdict, String)) -> Option<Judgement> {
-    if found.is_empty() {
+/// The worst of the file systems, or all of them when nothing is wrong: by what the agent itself admits jobs by.
+fn disks(
+    facts: &Facts,
+    of: impl Fn(&FileSystem, &SpaceNeeds) -> (Option<Least>, Stock),
+    words: impl Fn(u64) -> String,
+) -> Option<Judgement> {
+    if facts.machine.disks.is_empty() {
         return None;
     }
-    let judged: Vec<_> = found
+    let needs = facts.settings.settings.as_ref().map(|settings| settings.space.clone()).unwrap_or_default();
+    let judge = |disk: &FileSystem| {
+        let folder = disk.folder.display();
+        let (least, Stock { total, free }) = of(disk, &needs);
+        if total == 0 {
+            return (Verdict::Ok, format!("{folder} has no limit"));
+        }
+        let wanted = least.map_or(0, |least| least.of(total));
+        let verdict = if free == 0 || free < wanted {
+            Verdict::Wrong
+        } else if free < wanted.saturating_mul(2) {
+            Verdict::Warning
+        } else {
+            Verdict::Ok
+        };
+        let limit = if wanted > 0 { format!(", and no job is taken below {}", words(wanted)) } else { String::new() };
+        (verdict, format!("{folder} has {} of {} free{limit}", words(free), words(total)))
+    };
+    let judged: Vec<_> = facts
+        .machine
+        .disks
         .iter()
-        .map(|disk| match disk {
-            Ok(disk) => judge(disk),
-            Err(why) => (Verdict::Unknown, why.clone()),
-        })
+        .map(|disk| disk.as_ref().map_or_else(|why| (Verdict::Unknown, why.clone()), judge))
         .collect();
     let worst = [Verdict::Wrong, Verdict::Warning, Verdict::Unknown]
         .into_iter()
@@ -134,21 +131,4 @@ fn disks(found: &[Result<Disk, String>], judge: impl Fn(&Disk) -> (Verdict, Stri
         .unwrap_or(Verdict::Ok);
     let seen: Vec<_> = judged.into_iter().filter(|(found, _)| *found == worst).map(|(_, seen)| seen).collect();
     Some(Judgement::new(worst, seen.join(", ")))
-}
-
-fn grade(free: u64, nothing: u64, little: u64) -> Verdict {
-    if free < nothing {
-        Verdict::Wrong
-    } else if free < little {
-        Verdict::Warning
-    } else {
-        Verdict::Ok
-    }
-}
-
-fn bytes(count: u64) -> String {
-    match count >> 30 {
-        0 => format!("{} MiB", count >> 20),
-        gib => format!("{gib} GiB"),
-    }
 }

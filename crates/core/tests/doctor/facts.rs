@@ -8,7 +8,7 @@ use lightsout_core::{
     doctor::{
         Facts, Place, Verdict,
         facts::{
-            AgentAnswer, Baked, BakedRunner, CloudFacts, Disk, EngineSettings, FunctionFacts, GroupFacts, GuardFacts,
+            AgentAnswer, Baked, BakedRunner, CloudFacts, EngineSettings, FunctionFacts, GroupFacts, GuardFacts,
             HoldFacts, Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, RefreshFacts, Refusal,
             RoleFacts, RunsAs, Schedule, SettingsFacts, Software, Subnet, TemplateFacts, Unit, WaysOut,
         },
@@ -17,6 +17,7 @@ use lightsout_core::{
     platform::RunnerVersion,
     record::{FailedLaunch, LaunchTrouble},
     settings::{AgentSettings, Fragment},
+    space::{FileSystem, Least, Stock},
 };
 
 /// A fact that goes wrong.
@@ -98,10 +99,13 @@ pub(crate) const BREAKS: &[Break] = &[
         facts.machine.guard = Some(Ok(GuardFacts::Open(vec!["containers reach it".into()])));
     }),
     in_image("metadata.guard", |facts| facts.machine.guard = Some(Ok(GuardFacts::Open(vec!["no nft".into()])))),
-    warning("disk.space", |facts| disk(facts).free = 4 << 30),
-    wrong("disk.space", |facts| disk(facts).free = 100 << 20),
-    warning("disk.inodes", |facts| disk(facts).free_files = 40_000),
-    wrong("disk.inodes", |facts| disk(facts).free_files = 3),
+    warning("disk.space", |facts| disk(facts).bytes.free = 600 << 20),
+    wrong("disk.space", |facts| disk(facts).bytes.free = 500 << 20),
+    wrong("disk.space", |facts| {
+        facts.settings.settings.as_mut().unwrap().space.disk = Least::parse("60GiB", true);
+    }),
+    warning("disk.inodes", |facts| disk(facts).inodes.free = 15_000),
+    wrong("disk.inodes", |facts| disk(facts).inodes.free = 9_000),
     wrong("network.ways-out", |facts| facts.machine.ways_out = Some(Ok(WaysOut { ipv4: false, ipv6: false }))),
     wrong("network.ways-out", |facts| {
         facts.machine.ways_out = Some(Ok(WaysOut { ipv4: false, ipv6: true }));
@@ -287,7 +291,7 @@ fn agent(facts: &mut Facts) -> &mut AgentAnswer {
     facts.machine.agent.as_mut().unwrap().as_mut().unwrap()
 }
 
-fn disk(facts: &mut Facts) -> &mut Disk {
+fn disk(facts: &mut Facts) -> &mut FileSystem {
     facts.machine.disks[0].as_mut().unwrap()
 }
 
@@ -343,7 +347,8 @@ pub(crate) fn good(place: Place) -> Facts {
     };
     let text = "[agent]\nlaunch_hook = \"ready\"\n[platform.gitlab]\nurl = \"https://gitlab.example.com\"\ntoken = { file = \"/etc/token\" }\n";
     let settings = AgentSettings::parse(&[Fragment::new("agent.toml", text)]).unwrap();
-    let disk = Disk { path: "/".into(), free: 50 << 30, size: 100 << 30, free_files: 900_000, files: 1_000_000 };
+    let stock = |free, total| Stock { free, total };
+    let disk = FileSystem { folder: "/".into(), bytes: stock(50 << 30, 100 << 30), inodes: stock(900_000, 1_000_000) };
     let answer = AgentAnswer { version: "0.1.0".into(), phase: "idle".into(), note: None };
     Facts {
         place,
