@@ -25,6 +25,7 @@ mod lock;
 mod memory;
 mod metadata_guard;
 mod meter;
+mod orders;
 mod platform_access;
 mod probe;
 mod process;

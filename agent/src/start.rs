@@ -16,7 +16,7 @@ use lightsout_cloud::{
 };
 use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, policy::Protection, salt::Salt},
-    cloud::{Notice, StandingOrder},
+    cloud::Notice,
     exchange::Text,
     platform::HostContext,
     settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
@@ -39,6 +39,7 @@ use crate::{
     lock::{self, Lock},
     metadata_guard::Guard,
     meter::Shown,
+    orders::{self, Orders},
     platform_access::PlatformAccess,
     records::Records,
     runner_process::{RunnerProcess, systemd_runs},
@@ -110,16 +111,17 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     let (inputs, incoming) = mpsc::channel(64);
     signals::listen(inputs.clone(), config.to_owned(), Arc::clone(&cloud.notices))
         .context("cannot listen for signals")?;
-    run_on(settings, cloud, boot, inputs, incoming).await
+    run_on(settings, cloud, orders::among(&tags), boot, inputs, incoming).await
 }
 
-/// The same on this cloud, with these sources beside its own.
+/// The same on this cloud, with these sources beside its own, where this is written on the instance as an order.
 ///
 /// # Errors
 /// When the agent cannot begin.
 pub(crate) async fn run_on(
     settings: AgentSettings,
     cloud: Cloud,
+    written: Option<String>,
     mut boot: Boot,
     inputs: Inputs,
     incoming: mpsc::Receiver<Input>,
@@ -231,6 +233,7 @@ pub(crate) async fn run_on(
     control::server::listen(&settings.socket, inputs.clone())
         .with_context(|| format!("cannot listen at agent.socket {}", settings.socket.display()))?;
     let every = &settings.imds;
+    let orders = Orders::begin(&settings.state_dir, &instance, first, written.as_deref());
     tokio::spawn(pass_notices(
         notices.watch(NoticeIntervals {
             interruption: every.spot,
@@ -239,6 +242,7 @@ pub(crate) async fn run_on(
             maintenance: every.maintenance,
             order: every.rebalance,
         }),
+        orders,
         clock,
         inputs.clone(),
     ));
@@ -264,16 +268,16 @@ pub(crate) async fn run_on(
 }
 
 /// The cloud's notices as events. Times of the wall's clock are turned into ticks here, once.
-async fn pass_notices(mut notices: mpsc::Receiver<Notice>, clock: Clock, inputs: Inputs) {
+async fn pass_notices(mut notices: mpsc::Receiver<Notice>, mut orders: Orders, clock: Clock, inputs: Inputs) {
     while let Some(notice) = notices.recv().await {
         let event = match notice {
             Notice::Interruption { at } => Event::Spot { at: clock.tick_of(at.as_millisecond()) },
             Notice::Rebalance => Event::Rebalance,
             Notice::Maintenance => Event::Maintenance,
             Notice::Target(target) => Event::TargetState(target),
-            Notice::Standing(standing) => {
-                let on_clock = |order: StandingOrder| order.map(|until| clock.tick_of(until.as_millisecond()));
-                Event::Standing(standing.map(on_clock))
+            Notice::Order(text) => {
+                let order = orders.read(text.as_deref());
+                Event::Standing(order.map(|order| order.map(|until| clock.tick_of(until.as_millisecond()))))
             }
         };
         if inputs.send(Input::Event(event)).await.is_err() {

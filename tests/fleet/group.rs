@@ -88,7 +88,7 @@ fn where_commands_are_denied_a_tag_drains_and_is_taken_back() {
     assert!(told.contains("the tag lightsout:order says `drain`"), "{told}");
     assert!(told.contains("(by the tag; not by Run Command: ssm:SendCommand failed"), "{told}");
     fleet.until_phase("draining");
-    assert_eq!(member(&fleet)["order"], "drain");
+    assert_eq!(member(&fleet)["order"], format!("drain for {id}"));
 
     let told = ok(&fleet, &format!("undrain {id} {GROUP}"));
     assert!(told.contains("the tag lightsout:order is removed"), "{told}");

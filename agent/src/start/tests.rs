@@ -108,6 +108,17 @@ impl Shell {
     }
 
     fn start_with(folder: TempDir, host: FakeHost, platform: &str, boot_deadline: &str, user: Option<&str>) -> Self {
+        Self::start_written(folder, host, platform, boot_deadline, user, None)
+    }
+
+    fn start_written(
+        folder: TempDir,
+        host: FakeHost,
+        platform: &str,
+        boot_deadline: &str,
+        user: Option<&str>,
+        written: Option<&str>,
+    ) -> Self {
         let (state, socket) = (folder.path().join("state"), folder.path().join("agent.sock"));
         let own = user.map_or_else(String::new, |user| format!("runner_user = {user:?}\n"));
         let text = format!(
@@ -127,7 +138,8 @@ impl Shell {
             archives,
         };
         let (inputs, incoming) = mpsc::channel(64);
-        let task = tokio::spawn(run_on(settings, cloud, Boot::begin(), inputs.clone(), incoming));
+        let task =
+            tokio::spawn(run_on(settings, cloud, written.map(str::to_owned), Boot::begin(), inputs.clone(), incoming));
         Self { folder, host, notices, inputs, task }
     }
 
@@ -384,4 +396,27 @@ async fn an_archive_that_does_not_answer_delays_no_ending_for_long() {
     shell.end_job();
     let pressed = shell.retires_within().await;
     assert!(pressed < Duration::from_millis(1_500), "a spot deadline is near: {pressed:?}");
+}
+
+#[tokio::test]
+async fn a_drain_that_a_group_gives_to_every_new_instance_drains_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_owned();
+    let platform = format!(
+        "run = [\"/bin/sh\", \"-c\", {RUNNER:?}, {place:?}]\nbusy = [\"/bin/sh\", \"-c\", {BUSY:?}, {place:?}]\n"
+    );
+    fs::write(place.join("job"), "").unwrap();
+    let shell = Shell::start_written(folder, FakeHost::default(), &platform, "10m", own_user(), Some("drain"));
+    shell.until("it watches", |shell| shell.notices.watched()).await;
+    shell.until_phase("busy").await;
+    shell.notices.send(Notice::Order(Some("drain".into()))).await;
+    // Each answer is a turn of the loop, and the first of them is behind the notice's way there.
+    for _ in 0..10 {
+        assert_eq!(shell.phase().await, "busy");
+    }
+    shell.notices.send(Notice::Order(Some("drain for i-1".into()))).await;
+    shell.until_phase("draining").await;
+    shell.notices.send(Notice::Order(None)).await;
+    shell.until_phase("busy").await;
+    shell.end_job();
 }

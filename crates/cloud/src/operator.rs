@@ -25,7 +25,7 @@ pub trait Operator: Send + Sync {
     /// What came of a script on one of the instances.
     fn ran<'a>(&'a self, command: &'a str, id: &'a str) -> CloudFuture<'a, Run>;
 
-    /// Writes an order on these instances, or with `None` wipes what stands there.
+    /// Writes an order on each of these instances, for it alone, or with `None` wipes what stands there.
     fn order<'a>(&'a self, ids: &'a [String], order: Option<StandingOrder>) -> CloudFuture<'a, ()>;
 
     /// What a log group holds of one instance's records between two times, in milliseconds since the Unix epoch, oldest first.

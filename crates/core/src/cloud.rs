@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 
 pub use floor::Floor;
-pub use standing::{NoStandingOrder, StandingOrder};
+pub use standing::{NoStandingOrder, NotFollowed, StandingOrder};
 
 /// What a cloud can do. The implementation states it; whoever decides asks it, and never for the cloud's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,7 +76,7 @@ pub enum Leave {
 }
 
 /// News about this instance from its cloud.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// The cloud takes the instance away.
     Interruption {
@@ -89,8 +89,8 @@ pub enum Notice {
     Maintenance,
     /// Its group moves it to this state.
     Target(TargetState),
-    /// What an operator has written on it, told when that changes; `None`: nothing any more.
-    Standing(Option<StandingOrder>),
+    /// What is written on it as an order ([`StandingOrder::read`]), told when that changes; `None`: nothing any more.
+    Order(Option<String>),
 }
 
 /// The target lifecycle state that the group moves an instance to.

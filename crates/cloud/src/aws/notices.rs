@@ -8,7 +8,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use lightsout_core::{
-    cloud::{CloudError, CloudErrorKind, Notice, StandingOrder, TargetState},
+    cloud::{CloudError, CloudErrorKind, Notice, TargetState},
     doctor::facts::MetadataFacts,
 };
 use tokio::sync::mpsc;
@@ -249,27 +249,16 @@ async fn target(mut item: Item, notices: mpsc::Sender<Notice>) {
     }
 }
 
-/// Tells what stands on the instance when that changes. An order that cannot be read is none, and leaves what was there before lifted.
+/// Tells what is written on the instance as an order when that changes.
 async fn order(mut item: Item, notices: mpsc::Sender<Notice>) {
-    let (mut last, mut text) = (None, None);
+    let mut last = None;
     loop {
         let found = item.next().await;
-        if found == text {
+        if found == last {
             continue;
         }
-        let standing = found.as_deref().map(str::parse::<StandingOrder>).transpose();
-        let standing = standing.unwrap_or_else(|error| {
-            tracing::error!("the tag {ORDER_TAG} of this instance is not followed: {error}");
-            None
-        });
-        text = found;
-        if standing == last {
-            continue;
-        }
-        let said = standing.map_or("nothing any more".to_owned(), |order| order.to_string());
-        tracing::info!(order = said, "what the tag {ORDER_TAG} of this instance orders has changed");
-        last = standing;
-        if notices.send(Notice::Standing(standing)).await.is_err() {
+        last.clone_from(&found);
+        if notices.send(Notice::Order(found)).await.is_err() {
             return;
         }
     }

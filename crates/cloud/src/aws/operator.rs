@@ -238,16 +238,19 @@ impl AwsOperator {
     async fn tag(&self, ids: &[String], order: Option<StandingOrder>) -> Result<(), AwsError> {
         let client = self.ec2().await;
         let tag = ec2::types::Tag::builder().key(ORDER_TAG);
-        for ids in ids.chunks(INSTANCES_PER_CALL) {
-            let ids = Some(ids.to_vec());
-            if let Some(order) = order {
-                let tag = tag.clone().value(order.to_string()).build();
-                let done = client.create_tags().set_resources(ids).tags(tag).send().await;
-                done.map(drop).map_err(|error| AwsError::from_sdk("ec2:CreateTags", &error))?;
-            } else {
+        let Some(order) = order else {
+            for ids in ids.chunks(INSTANCES_PER_CALL) {
+                let ids = Some(ids.to_vec());
                 let done = client.delete_tags().set_resources(ids).tags(tag.clone().build()).send().await;
                 done.map(drop).map_err(|error| AwsError::from_sdk("ec2:DeleteTags", &error))?;
             }
+            return Ok(());
+        };
+        // Each names its instance: one that has no agent yet follows it, and a successor that inherited it does not.
+        for id in ids {
+            let tag = tag.clone().value(order.for_instance(id)).build();
+            let done = client.create_tags().resources(id).tags(tag).send().await;
+            done.map(drop).map_err(|error| AwsError::from_sdk("ec2:CreateTags", &error))?;
         }
         Ok(())
     }

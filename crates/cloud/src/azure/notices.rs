@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use lightsout_core::cloud::{CloudError, CloudErrorKind, Notice, StandingOrder, TargetState};
+use lightsout_core::cloud::{CloudError, CloudErrorKind, Notice, TargetState};
 use tokio::sync::mpsc;
 
 use super::metadata::{Event, Events, Machine, Meaning, Metadata};
@@ -170,25 +170,17 @@ fn on_this_clock(event: &Event, now: Timestamp, ahead: Option<SignedDuration>) -
     at.max(now.checked_add(BEGUN).unwrap_or(now))
 }
 
-/// Tells what stands on the instance when that changes. An order that cannot be read is none.
+/// Tells what is written on the instance as an order when that changes.
 async fn orders(metadata: Arc<Metadata>, every: Duration, notices: mpsc::Sender<Notice>) {
-    let (mut last, mut text) = (None, None);
+    let mut last = None;
     while !notices.is_closed() {
         // That there is no answer changes nothing.
         if let Ok(machine) = metadata.machine().await {
             let found = machine.tags_list.into_iter().find(|tag| tag.name == ORDER).map(|tag| tag.value);
-            if found != text {
-                let standing = found.as_deref().map(str::parse::<StandingOrder>).transpose().unwrap_or_else(|error| {
-                    tracing::error!("the tag {ORDER} of this instance is not followed: {error}");
-                    None
-                });
-                text = found;
-                if standing != last {
-                    tracing::info!(?standing, "what an operator orders by the tag {ORDER}");
-                    last = standing;
-                    if notices.send(Notice::Standing(standing)).await.is_err() {
-                        return;
-                    }
+            if found != last {
+                last.clone_from(&found);
+                if notices.send(Notice::Order(found)).await.is_err() {
+                    return;
                 }
             }
         }

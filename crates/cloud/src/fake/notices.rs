@@ -23,11 +23,16 @@ impl FakeNotices {
         Self { identity, watchers: Arc::default() }
     }
 
+    /// Whether somebody watches.
+    pub fn watched(&self) -> bool {
+        !self.watchers.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Tells everybody who watches. Who begins later does not hear of it.
     pub async fn send(&self, notice: Notice) {
         let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for watcher in watchers {
-            let _ = watcher.send(notice).await;
+            let _ = watcher.send(notice.clone()).await;
         }
     }
 }

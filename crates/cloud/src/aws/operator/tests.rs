@@ -133,15 +133,15 @@ async fn a_command_is_a_script_for_a_shell_and_bounded() {
 #[tokio::test]
 async fn an_order_is_a_tag_and_none_is_no_tag() {
     let (operator, _server) = service(|action, body| {
-        let wanted = match action {
-            "CreateTags" => "Tag.1.Key=lightsout%3Aorder&Tag.1.Value=hold%20until%202026-11-27T03%3A00%3A00Z",
-            _ => "Tag.1.Key=lightsout%3Aorder",
+        let written = |id: &str| {
+            let tag = "Tag.1.Key=lightsout%3Aorder&Tag.1.Value=hold%20until%202026-11-27T03%3A00%3A00Z";
+            body.ends_with(&format!("ResourceId.1={id}&{tag}%20for%20{id}"))
         };
-        if body.ends_with(wanted) && body.contains("ResourceId.2=i-2") {
-            Answer::ok("<R><return>true</return></R>")
-        } else {
-            Answer::status(400, body.to_owned())
-        }
+        let right = match action {
+            "CreateTags" => written("i-1") || written("i-2"),
+            _ => body.ends_with("Tag.1.Key=lightsout%3Aorder") && body.contains("ResourceId.2=i-2"),
+        };
+        if right { Answer::ok("<R><return>true</return></R>") } else { Answer::status(400, body.to_owned()) }
     })
     .await;
     let ids = ["i-1", "i-2"].map(str::to_owned);

@@ -26,7 +26,7 @@ fn each_event_means_what_it_does_to_this_machine() {
     let (terminated, soon) =
         (Notice::Target(TargetState::Terminated), Notice::Interruption { at: at("2026-11-26T15:05:00Z") });
     for (kind, expected) in [
-        ("Preempt", vec![soon]),
+        ("Preempt", vec![soon.clone()]),
         ("Terminate", vec![terminated, soon]),
         ("Reboot", vec![Notice::Maintenance]),
         ("Redeploy", vec![Notice::Maintenance]),
