@@ -271,9 +271,9 @@ pub(crate) async fn run_on(
 async fn pass_notices(mut notices: mpsc::Receiver<Notice>, mut orders: Orders, clock: Clock, inputs: Inputs) {
     while let Some(notice) = notices.recv().await {
         let event = match notice {
-            Notice::Interruption { at } => Event::Spot { at: clock.tick_of(at.as_millisecond()) },
+            Notice::Ending { by, at } => Event::Ending { by, at: at.map(|at| clock.tick_of(at.as_millisecond())) },
+            Notice::Lifted(by) => Event::Lifted(by),
             Notice::Rebalance => Event::Rebalance,
-            Notice::Maintenance => Event::Maintenance,
             Notice::Target(target) => Event::TargetState(target),
             Notice::Order(text) => {
                 let order = orders.read(text.as_deref());

@@ -39,9 +39,9 @@ pub(crate) struct StatusReport {
     pub pid: u32,
     /// Since when it has been in this phase, in milliseconds since the Unix epoch.
     pub since_ms: i64,
-    /// When a spot deadline ends the instance, in milliseconds since the Unix epoch.
+    /// When the cloud ends the instance, or what runs on it, in milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub spot_deadline_ms: Option<i64>,
+    pub deadline_ms: Option<i64>,
     /// How it came up, unless this agent began beside a runner.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub boot: Vec<Part>,
@@ -128,7 +128,7 @@ impl StatusPublisher {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             since_ms: self.since_ms,
-            spot_deadline_ms: status.spot_deadline.map(wall),
+            deadline_ms: status.deadline.map(wall),
             boot: self.boot.parts().to_owned(),
             metrics: self.metrics,
             status,

@@ -11,7 +11,7 @@ use lightsout_cloud::{
     fake::{FakeHost, FakeNotices, FakeSecrets, Fault, HostCall},
 };
 use lightsout_core::{
-    cloud::{CloudError, CloudErrorKind, Leave, Membership, Notice, TargetState},
+    cloud::{CloudError, CloudErrorKind, Ending, Leave, Membership, Notice, TargetState},
     settings::{AgentSettings, Fragment},
 };
 use serde_json::Value;
@@ -391,7 +391,10 @@ async fn an_archive_that_does_not_answer_delays_no_ending_for_long() {
     let shell = Shell::start_recording("hangs");
     shell.begin_job();
     shell.until_phase("busy").await;
-    shell.notices.send(Notice::Interruption { at: jiff::Timestamp::now() + Duration::from_secs(60) }).await;
+    shell
+        .notices
+        .send(Notice::Ending { by: Ending::Interruption, at: Some(jiff::Timestamp::now() + Duration::from_secs(60)) })
+        .await;
     shell.until_phase("draining").await;
     shell.end_job();
     let pressed = shell.retires_within().await;

@@ -102,7 +102,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     replaces_unhealthy: true,
     power_off_ends_billing: true,
     conditional_raise: false,
-    interruption_notice: Duration::from_secs(120),
+    longest_notice: Duration::from_secs(120),
 };
 
 /// The tag on a group that holds the scaler's floor: idle agents leave only while `desired` is above it.

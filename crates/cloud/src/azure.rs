@@ -68,7 +68,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     replaces_unhealthy: false,
     power_off_ends_billing: false,
     conditional_raise: true,
-    interruption_notice: Duration::from_secs(15 * 60),
+    longest_notice: Duration::from_secs(15 * 60),
 };
 
 /// The tag on a scale set that holds the scaler's floor: idle agents leave only while the capacity is above it.

@@ -28,7 +28,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     replaces_unhealthy: true,
     power_off_ends_billing: true,
     conditional_raise: false,
-    interruption_notice: Duration::from_secs(120),
+    longest_notice: Duration::from_secs(120),
 };
 
 /// What befalls one call.

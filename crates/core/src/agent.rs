@@ -211,7 +211,7 @@ impl Agent {
         self.lifecycle.proven_empty()
     }
 
-    /// Whether its jobs were failed for a spot deadline.
+    /// Whether its jobs were failed for a deadline of the cloud.
     pub fn aborted(&self) -> bool {
         self.lifecycle.aborted()
     }

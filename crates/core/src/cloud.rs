@@ -28,8 +28,8 @@ pub struct Capabilities {
     /// Whether a raise can be refused when somebody else changed the group since it was read. Where it cannot, a raise is only as good as
     /// the reading is fresh.
     pub conditional_raise: bool,
-    /// How long before the end an interruption is announced, at most.
-    pub interruption_notice: Duration,
+    /// How long before it begins an [`Ending`] is announced with its time, at most.
+    pub longest_notice: Duration,
 }
 
 impl Capabilities {
@@ -78,19 +78,32 @@ pub enum Leave {
 /// News about this instance from its cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
-    /// The cloud takes the instance away.
-    Interruption {
-        /// When, about.
-        at: Timestamp,
+    /// Something is going to end it, or what runs on it. Told again when its time comes nearer.
+    Ending {
+        /// What.
+        by: Ending,
+        /// When, about; `None`: at a time that the cloud does not promise to keep.
+        at: Option<Timestamp>,
     },
+    /// What was told of this kind will not be.
+    Lifted(Ending),
     /// An interruption is likely.
     Rebalance,
-    /// Maintenance is scheduled that stops or reboots it.
-    Maintenance,
     /// Its group moves it to this state.
     Target(TargetState),
     /// What is written on it as an order ([`StandingOrder::read`]), told when that changes; `None`: nothing any more.
     Order(Option<String>),
+}
+
+/// What ends an instance from outside, or what runs on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ending {
+    /// Its cloud takes it back: a spot notice.
+    Interruption,
+    /// Its group has chosen it: a scale-in, or somebody's wish.
+    Termination,
+    /// Maintenance stops it, reboots it or moves it, which ends what runs.
+    Maintenance,
 }
 
 /// The target lifecycle state that the group moves an instance to.

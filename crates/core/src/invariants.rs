@@ -9,7 +9,7 @@ use crate::{cloud::Membership, time::Tick};
 /// A promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Violation {
-    /// A job ended by what the agent did, and no spot deadline was near.
+    /// A job ended by what the agent did, and no deadline of the cloud was near.
     JobKilled,
     /// A second runner was started beside the first.
     TwoRunners,
@@ -60,10 +60,10 @@ impl fmt::Display for Violation {
     }
 }
 
-/// How close a spot deadline must be before running jobs may be failed.
+/// How close a deadline of the cloud must be before running jobs may be failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SpotDeadline {
-    /// When the cloud ends the instance.
+pub struct Deadline {
+    /// When the cloud ends the instance, or what runs on it.
     pub at: Tick,
     /// How long before that jobs may be failed.
     pub margin: Duration,
@@ -83,8 +83,8 @@ impl Ledger {
     }
 
     /// A job was ended by something that the agent did.
-    pub fn job_ended(&mut self, spot: Option<SpotDeadline>, now: Tick) {
-        let allowed = spot.is_some_and(|deadline| deadline.at.since(now) <= deadline.margin);
+    pub fn job_ended(&mut self, deadline: Option<Deadline>, now: Tick) {
+        let allowed = deadline.is_some_and(|deadline| deadline.at.since(now) <= deadline.margin);
         self.check(allowed, Violation::JobKilled);
     }
 
@@ -191,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn a_job_may_end_only_when_a_spot_deadline_is_near() {
-        let spot = Some(SpotDeadline { at: Tick(120_000), margin: Duration::from_secs(25) });
+    fn a_job_may_end_only_when_a_deadline_is_near() {
+        let spot = Some(Deadline { at: Tick(120_000), margin: Duration::from_secs(25) });
         assert_eq!(after(|ledger| ledger.job_ended(None, Tick(0))), Some(Violation::JobKilled));
         assert_eq!(after(|ledger| ledger.job_ended(spot, Tick(94_999))), Some(Violation::JobKilled));
         assert_eq!(after(|ledger| ledger.job_ended(spot, Tick(95_000))), None);

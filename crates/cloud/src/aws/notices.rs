@@ -8,7 +8,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use lightsout_core::{
-    cloud::{CloudError, CloudErrorKind, Notice, TargetState},
+    cloud::{CloudError, CloudErrorKind, Ending, Notice, TargetState},
     doctor::facts::MetadataFacts,
 };
 use tokio::sync::mpsc;
@@ -213,7 +213,7 @@ async fn spot(mut item: Item, notices: mpsc::Sender<Notice>) {
                 if nearest.is_none_or(|nearest| at < nearest) {
                     nearest = Some(at);
                     tracing::warn!(action = notice.action, %at, "spot notice: the cloud takes this instance away");
-                    if notices.send(Notice::Interruption { at }).await.is_err() {
+                    if notices.send(Notice::Ending { by: Ending::Interruption, at: Some(at) }).await.is_err() {
                         return;
                     }
                 }
@@ -286,7 +286,7 @@ async fn maintenance(mut item: Item, notices: mpsc::Sender<Notice>) {
             Ok(events) => {
                 if let Some(event) = events.first() {
                     tracing::warn!(code = event.code, not_before = %event.not_before, "maintenance is scheduled for this instance");
-                    let _ = notices.send(Notice::Maintenance).await;
+                    let _ = notices.send(Notice::Ending { by: Ending::Maintenance, at: None }).await;
                     return;
                 }
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lightsout_core::{
-    cloud::{CloudError, CloudErrorKind},
+    cloud::{CloudError, CloudErrorKind, Ending},
     exchange::{Effect, EffectResult, Method, Reply, Request},
     settings::ScaleSetId,
 };
@@ -174,6 +174,18 @@ pub(super) enum Meaning {
     Freeze,
     /// A word that is newer than this program.
     Unknown,
+}
+
+impl Meaning {
+    /// What it ends here, if it ends anything.
+    pub(super) fn ending(self) -> Option<Ending> {
+        match self {
+            Self::Preempt => Some(Ending::Interruption),
+            Self::Terminate => Some(Ending::Termination),
+            Self::Restart => Some(Ending::Maintenance),
+            Self::Freeze | Self::Unknown => None,
+        }
+    }
 }
 
 impl Events {

@@ -1,12 +1,12 @@
 //! Watches scheduled events, and the tag by which an operator gives orders. No answer is no notice.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use lightsout_core::cloud::{CloudError, CloudErrorKind, Notice, TargetState};
+use lightsout_core::cloud::{CloudError, CloudErrorKind, Ending, Notice};
 use tokio::sync::mpsc;
 
-use super::metadata::{Event, Events, Machine, Meaning, Metadata};
+use super::metadata::{Event, Events, Machine, Metadata};
 use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
 
 /// The pause between two tries to learn who this instance is.
@@ -121,11 +121,17 @@ async fn events(metadata: Arc<Metadata>, every: Duration, notices: mpsc::Sender<
     }
 }
 
-/// What was told already.
+/// What was told already: of each kind the event that comes first.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    events: BTreeSet<String>,
-    nearest: Option<Timestamp>,
+    nearest: BTreeMap<Ending, Nearest>,
+}
+
+#[derive(Debug)]
+struct Nearest {
+    id: String,
+    at: Timestamp,
+    begun: bool,
 }
 
 impl Told {
@@ -138,22 +144,24 @@ impl Told {
         ahead: Option<SignedDuration>,
     ) -> Vec<Notice> {
         let mut news = Vec::new();
+        // Maintenance that is not announced any more was called off, unless it has begun. What deletes the machine is never taken back: such
+        // an event may go from the list while it is carried out.
+        let off = |nearest: &Nearest| !nearest.begun && events.of(name).all(|event| event.id != nearest.id);
+        if self.nearest.get(&Ending::Maintenance).is_some_and(off) {
+            self.nearest.remove(&Ending::Maintenance);
+            news.push(Notice::Lifted(Ending::Maintenance));
+        }
         for event in events.of(name) {
-            let first = self.events.insert(event.id.clone());
-            match event.meaning() {
-                Meaning::Preempt | Meaning::Terminate => {
-                    if first && event.meaning() == Meaning::Terminate {
-                        news.push(Notice::Target(TargetState::Terminated));
-                    }
-                    let at = on_this_clock(event, now, ahead);
-                    // Told again with another time, only a nearer one is news.
-                    if self.nearest.is_none_or(|nearest| at < nearest) {
-                        self.nearest = Some(at);
-                        news.push(Notice::Interruption { at });
-                    }
+            let Some(by) = event.meaning().ending() else { continue };
+            let at = on_this_clock(event, now, ahead);
+            let begun = event.at().is_none();
+            match self.nearest.get_mut(&by) {
+                // Told again with another time, only a nearer one is news.
+                Some(nearest) if nearest.at <= at => nearest.begun |= begun && nearest.id == event.id,
+                _ => {
+                    self.nearest.insert(by, Nearest { id: event.id.clone(), at, begun });
+                    news.push(Notice::Ending { by, at: Some(at) });
                 }
-                Meaning::Restart if first => news.push(Notice::Maintenance),
-                Meaning::Restart | Meaning::Freeze | Meaning::Unknown => {}
             }
         }
         news

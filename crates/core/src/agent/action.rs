@@ -40,7 +40,7 @@ pub enum Request {
     Drain,
     /// Take a drain back.
     Undrain,
-    /// Make the runner fail its jobs at once, visibly: a spot deadline is near.
+    /// Make the runner fail its jobs at once, visibly: the cloud is about to end them.
     Abort {
         /// How long that may take before the runner is killed.
         within: Duration,

@@ -1,4 +1,4 @@
-//! How the time between a spot notice and its deadline is shared out.
+//! How the time between a notice and its deadline is shared out.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::time::Tick;
 /// The share of a late notice, in percent of what is left, that is kept for failing jobs visibly.
 const LATE_SHARE_PERCENT: u64 = 40;
 
-/// The plan for a spot deadline. Jobs run until `abort_at`; from `leave_at` on nothing is waited for.
+/// The plan for a deadline of the cloud. Jobs run until `abort_at`; from `leave_at` on nothing is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
-    /// When the cloud ends the instance.
+    /// When the cloud ends the instance, or what runs on it.
     pub deadline: Tick,
     /// When jobs that still run are failed visibly.
     pub abort_at: Tick,

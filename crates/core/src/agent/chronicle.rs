@@ -3,6 +3,7 @@
 //! It only watches: what the agent is told, how its requests end, and where it stands after each step. Nothing is decided from it, so it is no part
 //! of the [`Agent`], whose states the model compares. It is bounded: whatever repeats is counted.
 
+mod announced;
 mod leaving;
 mod requests;
 
@@ -19,10 +20,10 @@ use super::{
     action::{Request, Rung},
     event::{Event, Order, Outcome},
     host::{CloudCall, HostEffect, JournalEntry},
-    phase::{Phase, Saved},
+    phase::{LeaveReason, Phase, Saved},
 };
 use crate::{
-    cloud::{Membership, StandingOrder, TargetState},
+    cloud::{Ending, Membership, StandingOrder, TargetState},
     duration::format_duration,
     platform::{self, DrainRules},
     record::{Departure, Incident, IncidentCause, IncidentKind, NoticeKind, NoticeSeen, Way},
@@ -169,25 +170,12 @@ impl Chronicle {
     /// The agent is about to be told this.
     pub fn told(&mut self, event: &Event, now: Moment) {
         match event {
-            Event::Spot { at } => {
-                let at = text(now.unix_ms_of(*at));
-                let detail = format!("the cloud ends the instance at {at}");
-                self.noticed(NoticeKind::Spot, IncidentKind::SpotNotice, Some(at), &detail, now);
-            }
+            Event::Ending { by, at } => self.announced(*by, at.map(|at| text(now.unix_ms_of(at))), now),
             Event::Rebalance => {
                 let detail = "the cloud recommends to rebalance: an interruption is likely";
                 self.noticed(NoticeKind::Rebalance, IncidentKind::RebalanceNotice, None, detail, now);
             }
-            Event::Maintenance => {
-                let detail = "the cloud has scheduled maintenance";
-                self.noticed(NoticeKind::Maintenance, IncidentKind::MaintenanceNotice, None, detail, now);
-            }
-            Event::TargetState(TargetState::Terminated) => {
-                let detail = "the group moves the instance to Terminated: a refresh, a scale-in, or somebody's wish";
-                if !self.retires() {
-                    self.noticed(NoticeKind::ScaleIn, IncidentKind::ScaleInNotice, None, detail, now);
-                }
-            }
+            Event::TargetState(TargetState::Terminated) => self.announced(Ending::Termination, None, now),
             Event::Stop => {
                 if !self.retires() && self.notice(NoticeKind::Stop, None, now) {
                     self.at_stop.clone_from(&self.jobs);
@@ -199,6 +187,7 @@ impl Chronicle {
             Event::Standing(standing) => self.stands_there(*standing, now),
             Event::RunnerExited => self.runner_exited(now),
             Event::Activity(_)
+            | Event::Lifted(_)
             | Event::Shortage(_)
             | Event::RunnerExpires { .. }
             | Event::TargetState(_)
@@ -303,7 +292,7 @@ impl Chronicle {
             // What runs now may be over before its end is seen.
             self.cut_ids.clone_from(&self.jobs);
             let jobs = if self.jobs.is_empty() { "whatever still runs".to_owned() } else { self.jobs.join(" ") };
-            self.happened(IncidentKind::JobsCut, &format!("a spot deadline is near: {jobs}"), now);
+            self.happened(IncidentKind::JobsCut, &format!("the cloud is about to end them: {jobs}"), now);
         }
         self.follow(agent, now);
     }
@@ -320,11 +309,12 @@ impl Chronicle {
         }
     }
 
-    /// How long the ending may wait for the certificate to be handed in, beside the log. Not at all before a spot deadline, nor for the last way, when
+    /// How long the ending may wait for the certificate to be handed in, beside the log. Not at all once the cloud takes it back or jobs were failed for a deadline, nor for the last way, when
     /// nothing else has worked and the network may be what is broken.
     pub fn patience(effect: HostEffect, agent: &Agent) -> Duration {
         let last = effect == HostEffect::Cloud(CloudCall::End(Rung::PowerOff));
-        if last || agent.status().spot_deadline.is_some() { Duration::ZERO } else { PATIENCE }
+        let pressed = agent.aborted() || agent.phase().why() == Some(LeaveReason::Spot);
+        if last || pressed { Duration::ZERO } else { PATIENCE }
     }
 
     /// Whether it ends: that its group moves it and its machine goes down is what it has asked for itself.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     activity::Activity,
     agent::policy::AgentPolicy,
-    cloud::{Membership, Room, StandingOrder, TargetState},
+    cloud::{Ending, Membership, Room, StandingOrder, TargetState},
     platform::Drained,
     time::Tick,
 };
@@ -23,11 +23,15 @@ pub enum Event {
     RunnerExited,
     /// The lifecycle state that the group moves this instance to, as instance metadata shows it.
     TargetState(TargetState),
-    /// A spot notice: the instance dies at about this time.
-    Spot {
-        /// When, on the shell's clock.
-        at: Tick,
+    /// Something is going to end the instance, or what runs on it.
+    Ending {
+        /// What.
+        by: Ending,
+        /// When, about, on the shell's clock; `None`: at a time that nobody can tell.
+        at: Option<Tick>,
     },
+    /// What was told of this kind will not be. What it began goes on, without a deadline.
+    Lifted(Ending),
     /// A rebalance recommendation.
     Rebalance,
     /// From when on the platform may refuse the runner that the machine image brought.
@@ -35,8 +39,6 @@ pub enum Event {
         /// When, on the shell's clock; may have passed.
         at: Tick,
     },
-    /// Scheduled maintenance that stops or reboots the instance.
-    Maintenance,
     /// Whether the instance has too little room for another job, and of what; told again for as long as it lasts.
     Shortage(Option<String>),
     /// An operator's order.

@@ -49,7 +49,7 @@ use super::{
     salt::Salt,
 };
 use crate::{
-    cloud::{Capabilities, TargetState},
+    cloud::{Capabilities, Ending, TargetState},
     time::Tick,
 };
 
@@ -214,7 +214,7 @@ impl Lifecycle {
         self.reasons.trouble()
     }
 
-    /// Whether its jobs were failed for a spot deadline.
+    /// Whether its jobs were failed for a deadline of the cloud.
     pub fn aborted(&self) -> bool {
         self.reasons.aborted
     }
@@ -258,11 +258,14 @@ impl Lifecycle {
             Event::Activity(activity) => self.observe(activity, now),
             Event::RunnerExited => self.runner_exited(now),
             Event::TargetState(target) => self.set_target(target, now),
-            Event::Spot { at } => {
-                self.reasons.spot_notice(at, self.cloud.interruption_notice, self.policy.abort_margin, now);
+            Event::Ending { by, at } => {
+                if by == Ending::Termination {
+                    self.set_target(TargetState::Terminated, now);
+                }
+                self.reasons.announce(by, at, self.cloud.longest_notice, self.policy.abort_margin, now);
             }
+            Event::Lifted(by) => self.reasons.lift(by),
             Event::Rebalance => self.reasons.rebalance = true,
-            Event::Maintenance => self.reasons.maintenance = true,
             Event::RunnerExpires { at } => self.reasons.runner_expires = Some(at),
             Event::Shortage(shortage) => self.take_shortage(shortage),
             Event::Order(Order::Drain) => self.reasons.drain_ordered = true,
@@ -316,7 +319,7 @@ impl Lifecycle {
         if let Some(why) = self.called_away(now) {
             self.leave(why, now);
         }
-        self.check_spot_budget(now);
+        self.check_deadline(now);
         self.check_proof_limit(now);
         self.check_held(now);
         self.check_make_room_limit(now);

@@ -178,7 +178,7 @@ mod tests {
             served: 0,
             note: None,
             held: false,
-            spot_deadline: None,
+            deadline: None,
         }
     }
 

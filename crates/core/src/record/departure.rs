@@ -173,7 +173,7 @@ pub struct JobsAtEnd {
     /// Why they could not be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
-    /// Whether jobs were failed, visibly, because a spot deadline was near.
+    /// Whether jobs were failed, visibly, because a deadline of the cloud was near.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
     /// The ids of those that ran then, at most twenty.

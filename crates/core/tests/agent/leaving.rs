@@ -13,8 +13,11 @@ use lightsout_core::{
     platform::Drained,
 };
 
-use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
-use lightsout_core::cloud::TargetState;
+use crate::rig::{CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+use lightsout_core::cloud::{Capabilities, Ending, TargetState};
+
+/// One that says long before what it will do.
+const PATIENT: Capabilities = Capabilities { longest_notice: secs(900), ..CLOUD };
 
 /// An idle agent whose group has room: it has just begun to leave.
 fn idling_out() -> Rig {
@@ -133,7 +136,7 @@ fn a_hook_of_unknown_length_is_kept_alive_every_ten_seconds() {
 #[test]
 fn a_platform_that_says_still_busy_is_asked_again() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Maintenance);
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     for answer in
         [Outcome::Drained(Drained::StillBusy), Outcome::Drained(Drained::Refused), Outcome::Failed("503".into())]
@@ -149,9 +152,9 @@ fn a_platform_that_says_still_busy_is_asked_again() {
 fn a_weaker_reason_never_replaces_a_stronger_one() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::TargetState(TargetState::Terminated));
-    rig.event(Event::Maintenance);
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
-    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(120)) });
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Spot });
 }
 
@@ -160,7 +163,7 @@ fn a_stronger_reason_turns_an_idle_leave_into_one_that_is_not_taken_back() {
     let mut rig = idling_out();
     rig.answer(LEAVING_IDLE, Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
-    rig.event(Event::Maintenance);
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
     rig.event(Event::Activity(busy("sly")));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Maintenance });
     assert_eq!(rig.open(), [Request::Save(Saved::Leaving { why: LeaveReason::Maintenance })], "written for a restart");
@@ -169,7 +172,7 @@ fn a_stronger_reason_turns_an_idle_leave_into_one_that_is_not_taken_back() {
 #[test]
 fn a_spot_notice_lets_jobs_run_until_the_margin_and_then_fails_them() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(120)) });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     rig.pass(secs(94));
@@ -182,10 +185,86 @@ fn a_spot_notice_lets_jobs_run_until_the_margin_and_then_fails_them() {
     assert_eq!(rig.open(), [Request::Deregister]);
 }
 
+/// An ending of the group, or a restart, that has its time: what still runs then is failed visibly before, and nothing else ever is.
+#[test]
+fn what_would_be_cut_at_a_known_time_fails_visibly_before() {
+    for (by, why) in [(Ending::Termination, LeaveReason::ScaleIn), (Ending::Maintenance, LeaveReason::Maintenance)] {
+        let mut rig = Rig::idle_on(PATIENT, AgentPolicy::default()).at_work();
+        rig.event(Event::Ending { by, at: Some(rig.now + secs(600)) });
+        assert_eq!(rig.phase(), Phase::Draining { why }, "{by:?}");
+        rig.answer(Request::Save(Saved::Leaving { why }), Outcome::Done);
+        rig.answer(Request::Drain, Outcome::Signalled);
+        rig.pass(secs(574));
+        assert!(!rig.open().contains(&ABORT), "{by:?}: the whole of its time");
+        rig.pass(secs(1));
+        assert!(rig.open().contains(&ABORT), "{by:?}");
+        rig.pass(secs(19));
+        assert_eq!(rig.phase(), Phase::Retiring { why }, "{by:?}: nothing is waited for any longer");
+    }
+}
+
+#[test]
+fn maintenance_without_a_time_or_called_off_fails_no_job() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    let why = LeaveReason::Maintenance;
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
+    rig.answer(Request::Save(Saved::Leaving { why }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.pass(secs(86_400));
+    assert!(!rig.open().contains(&ABORT));
+    rig.event(Event::Ending { by: Ending::Maintenance, at: Some(rig.now + secs(100)) });
+    rig.event(Event::Lifted(Ending::Maintenance));
+    rig.pass(secs(86_400));
+    assert!(!rig.open().contains(&ABORT));
+    assert_eq!(rig.phase(), Phase::Draining { why }, "what it began goes on");
+}
+
+#[test]
+fn of_several_deadlines_the_first_counts() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(110)) });
+    rig.event(Event::Ending { by: Ending::Maintenance, at: Some(rig.now + secs(60)) });
+    rig.pass(secs(36));
+    assert!(rig.open().iter().any(|request| matches!(request, Request::Abort { .. })), "{:?}", rig.open());
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Spot }, "the stronger reason is another matter");
+}
+
+/// However it is called, a deregistration that failed is tried again for as long as there is time.
+#[test]
+fn a_deadline_that_is_far_leaves_time_for_the_deregistration() {
+    for (by, after, tries) in [
+        (Ending::Termination, 600, 4),
+        (Ending::Maintenance, 600, 4),
+        (Ending::Interruption, 120, 4),
+        (Ending::Interruption, 8, 1),
+    ] {
+        let mut rig = Rig::idle_on(PATIENT, AgentPolicy::default()).at_work();
+        rig.event(Event::Ending { by, at: Some(rig.now + secs(after)) });
+        let saved = rig.open().into_iter().find(|request| matches!(request, Request::Save(_))).unwrap();
+        rig.answer(saved, Outcome::Done);
+        rig.answer(Request::Drain, EMPTY);
+        if tries == 1 {
+            rig.pass(secs(after));
+        } else {
+            rig.answer(Request::Probe, QUIET);
+        }
+        let mut asked = 0;
+        while !rig.open().contains(&Request::Describe) {
+            if rig.open().contains(&Request::Deregister) {
+                rig.answer(Request::Deregister, Outcome::Failed("503".into()));
+                asked += 1;
+            } else {
+                rig.pass(secs(1));
+            }
+        }
+        assert_eq!(asked, tries, "{by:?} after {after} s");
+    }
+}
+
 #[test]
 fn a_spot_deadline_is_kept_even_if_nothing_answers() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(120)) });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     rig.pass(secs(115));
     assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Spot });
@@ -195,7 +274,7 @@ fn a_spot_deadline_is_kept_even_if_nothing_answers() {
 #[test]
 fn a_job_that_ends_in_time_is_not_aborted() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(120)) });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     rig.pass(secs(50));
@@ -209,7 +288,7 @@ fn a_job_that_ends_in_time_is_not_aborted() {
 #[test]
 fn proven_empty_before_a_spot_deadline_nothing_is_left_to_abort() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(120)) });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);
     rig.pass(secs(113));
@@ -223,9 +302,9 @@ fn proven_empty_before_a_spot_deadline_nothing_is_left_to_abort() {
 fn the_same_notice_twice_is_one_notice() {
     let mut rig = Rig::working(AgentPolicy::default());
     let at = rig.now + secs(120);
-    rig.event(Event::Spot { at });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
     rig.pass(secs(60));
-    rig.event(Event::Spot { at });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
     rig.pass(secs(35));
     assert!(rig.open().contains(&ABORT), "the budget runs from the first");
 }
@@ -235,7 +314,7 @@ fn a_runner_that_was_being_started_is_drained_all_the_same() {
     let mut rig = Rig::new(AgentPolicy::default());
     rig.answer(Request::Describe, IN_SERVICE);
     let starting = rig.take(Request::Register);
-    rig.event(Event::Spot { at: rig.now + secs(120) });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(120)) });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     // The shell finishes the start before it drains.
     rig.complete(starting, Outcome::Registered);
@@ -248,7 +327,7 @@ fn a_runner_that_was_being_started_is_drained_all_the_same() {
 #[test]
 fn remnants_after_the_proof_do_not_keep_the_instance_for_ever() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Maintenance);
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     rig.answer(Request::Drain, EMPTY);
     let proven = rig.now;
@@ -265,7 +344,7 @@ fn remnants_after_the_proof_do_not_keep_the_instance_for_ever() {
 #[test]
 fn without_a_runner_the_platforms_silence_does_not_keep_the_instance_for_ever() {
     let mut rig = Rig::idle(AgentPolicy::default());
-    rig.event(Event::Maintenance);
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
     rig.event(Event::RunnerExited);
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     let start = rig.now;
@@ -280,7 +359,7 @@ fn without_a_runner_the_platforms_silence_does_not_keep_the_instance_for_ever() 
 #[test]
 fn without_the_platforms_word_a_job_that_is_seen_is_a_job() {
     let mut rig = Rig::idle(AgentPolicy::default());
-    rig.event(Event::Maintenance);
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
     rig.event(Event::RunnerExited);
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     while !rig.open().contains(&Request::Probe) {
@@ -299,7 +378,7 @@ fn without_the_platforms_word_a_job_that_is_seen_is_a_job() {
 #[test]
 fn with_a_runner_the_platforms_silence_does() {
     let mut rig = Rig::idle(AgentPolicy::default());
-    rig.event(Event::Maintenance);
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     for _ in 0..2_000 {
         rig.answer(Request::Drain, Outcome::Failed("the platform is gone".into()));
@@ -337,7 +416,7 @@ fn a_stuck_runner_is_ended_only_when_quiet_long_enough_after_it_was_told() {
 #[test]
 fn a_stuck_runner_is_not_ended_upon_an_old_snapshot() {
     let mut rig = Rig::idle(AgentPolicy::default());
-    rig.event(Event::Maintenance);
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     // Taken before the runner was told: it had just been handed a job. The machine stood still, or the probes did.
@@ -360,7 +439,7 @@ fn a_spot_deadline_that_cannot_be_is_put_right() {
     for wrong in [None, Some(secs(420))] {
         let mut rig = Rig::working(AgentPolicy::default());
         let at = wrong.map_or(rig.now - secs(180), |ahead| rig.now + ahead);
-        rig.event(Event::Spot { at });
+        rig.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
         rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
         rig.answer(Request::Drain, Outcome::Signalled);
         rig.pass(secs(94));
@@ -373,19 +452,19 @@ fn a_spot_deadline_that_cannot_be_is_put_right() {
 #[test]
 fn a_spot_deadline_only_comes_nearer() {
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Spot { at: rig.now + secs(100) });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(100)) });
     rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
     rig.answer(Request::Drain, Outcome::Signalled);
     for _ in 0..74 {
         rig.pass(secs(1));
-        rig.event(Event::Spot { at: rig.now + secs(100) });
+        rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(100)) });
         assert_eq!(rig.open(), []);
     }
     rig.pass(secs(1));
     assert_eq!(rig.open(), [ABORT], "a notice whose time moves each second does not push it away");
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Spot { at: rig.now + secs(100) });
-    rig.event(Event::Spot { at: rig.now + secs(60) });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(100)) });
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(60)) });
     rig.pass(secs(36));
     assert!(rig.open().contains(&Request::Abort { within: secs(18) }), "nearer it may come");
 }

@@ -21,7 +21,7 @@ use lightsout_core::{
         policy::{AgentPolicy, Protection},
         salt::Salt,
     },
-    cloud::{CloudError, CloudErrorKind, Membership},
+    cloud::{CloudError, CloudErrorKind, Ending, Membership},
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     time::Tick,
@@ -250,7 +250,7 @@ fn the_runner_ends_before_its_registration_goes() {
 #[test]
 fn what_touches_the_runner_goes_one_after_the_other() {
     let mut host = Host::registering(BY_SIGNAL, AgentPolicy::default());
-    host.event(Event::Maintenance);
+    host.event(Event::Ending { by: Ending::Maintenance, at: None });
     let saved = Saved::Leaving { why: LeaveReason::Maintenance };
     let leaving = JournalEntry { saved, in_service: Some(host.now), ..JournalEntry::FRESH };
     host.answer(HostEffect::WriteJournal(leaving), DONE);

@@ -17,7 +17,7 @@ use lightsout_core::{
         policy::AgentPolicy,
         salt::Salt,
     },
-    cloud::{CloudError, CloudErrorKind, Membership, Room, StandingOrder, TargetState},
+    cloud::{CloudError, CloudErrorKind, Ending, Membership, Room, StandingOrder, TargetState},
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     record::{DecidedBy, Departure, Incident, IncidentCause, IncidentKind, NoticeKind, ProofBy, Record, Way},
@@ -307,7 +307,7 @@ fn left_for(why: LeaveReason, rules: DrainRules) -> Story {
         }
         LeaveReason::Maintenance => {
             let mut story = Story::idle(default, rules);
-            story.event(Event::Maintenance);
+            story.event(Event::Ending { by: Ending::Maintenance, at: None });
             story
         }
         LeaveReason::ScaleIn => {
@@ -320,7 +320,7 @@ fn left_for(why: LeaveReason, rules: DrainRules) -> Story {
             let mut story = Story::idle(default, rules);
             story.see(busy("job-1"));
             let at = story.now + secs(120);
-            story.event(Event::Spot { at });
+            story.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
             story.pass(secs(121));
             story
         }
@@ -451,6 +451,21 @@ fn before_a_spot_deadline_nothing_waits() {
     assert_eq!(story.patience, [Duration::ZERO]);
     let story = left_for(LeaveReason::Idle, BY_SIGNAL);
     assert_eq!(story.patience, [secs(2)]);
+}
+
+/// Whoever deleted the machine: its group has chosen it, and its cloud has not taken it back.
+#[test]
+fn an_ending_of_the_group_with_a_deadline_is_a_scale_in() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    story.membership = Membership::Terminating { waiting: true };
+    let at = story.now + secs(100);
+    story.event(Event::Ending { by: Ending::Termination, at: Some(at) });
+    let departure = story.departure();
+    assert_eq!((departure.reason, departure.decided_by), (LeaveReason::ScaleIn, DecidedBy::Group));
+    assert!(departure.trigger.contains("with time until 2026-11-26T03:01:40.000Z"), "{}", departure.trigger);
+    let notices: Vec<_> = departure.notices.iter().map(|seen| (seen.notice, seen.at.as_deref())).collect();
+    assert_eq!(notices, [(NoticeKind::ScaleIn, Some("2026-11-26T03:01:40.000Z"))]);
+    assert_eq!(story.patience, [secs(2)], "there is time to hand the certificate in");
 }
 
 /// The journal has the reason and the proof, and nothing else: what is lost is said, and not guessed.

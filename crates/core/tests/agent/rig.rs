@@ -30,7 +30,7 @@ pub(crate) const CLOUD: Capabilities = Capabilities {
     replaces_unhealthy: true,
     power_off_ends_billing: true,
     conditional_raise: false,
-    interruption_notice: Duration::from_secs(120),
+    longest_notice: Duration::from_secs(120),
 };
 /// One that protects whoever asks for it, announces an ending once and holds it off no longer, and knows one way to leave.
 pub(crate) const HELD_CLOUD: Capabilities = Capabilities {
@@ -40,7 +40,7 @@ pub(crate) const HELD_CLOUD: Capabilities = Capabilities {
     replaces_unhealthy: false,
     power_off_ends_billing: false,
     conditional_raise: true,
-    interruption_notice: Duration::from_secs(15 * 60),
+    longest_notice: Duration::from_secs(15 * 60),
 };
 /// One with nothing of it.
 pub(crate) const BARE_CLOUD: Capabilities = Capabilities {
@@ -50,7 +50,7 @@ pub(crate) const BARE_CLOUD: Capabilities = Capabilities {
     replaces_unhealthy: true,
     power_off_ends_billing: false,
     conditional_raise: false,
-    interruption_notice: Duration::from_secs(120),
+    longest_notice: Duration::from_secs(120),
 };
 
 pub(crate) fn roomy() -> Outcome {
@@ -61,7 +61,7 @@ pub(crate) fn busy(job: &str) -> Activity {
     Activity::busy(job)
 }
 
-pub(crate) fn secs(seconds: u64) -> Duration {
+pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -104,7 +104,11 @@ impl Rig {
 
     /// An agent that is idle, its runner registered.
     pub(crate) fn idle(policy: AgentPolicy) -> Self {
-        let mut rig = Self::new(policy);
+        Self::idle_on(CLOUD, policy)
+    }
+
+    pub(crate) fn idle_on(cloud: Capabilities, policy: AgentPolicy) -> Self {
+        let mut rig = Self::on(cloud, policy);
         rig.answer(Request::Describe, IN_SERVICE);
         rig.answer(Request::Register, Outcome::Registered);
         rig.event(Event::Activity(Activity::Quiet));
@@ -114,7 +118,12 @@ impl Rig {
 
     /// An agent with one job.
     pub(crate) fn working(policy: AgentPolicy) -> Self {
-        let mut rig = Self::idle(policy);
+        Self::idle(policy).at_work()
+    }
+
+    /// A job begins.
+    pub(crate) fn at_work(self) -> Self {
+        let mut rig = self;
         rig.event(Event::Activity(busy("job-1")));
         assert_eq!(rig.phase(), Phase::Busy);
         rig

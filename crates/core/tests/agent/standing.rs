@@ -7,7 +7,7 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
-    cloud::StandingOrder,
+    cloud::{Ending, StandingOrder},
     platform::Drained,
     time::Tick,
 };
@@ -64,7 +64,7 @@ fn what_is_wiped_takes_no_other_order_back() {
         assert_eq!(rig.phase(), CALLED, "{order:?}");
     }
     let mut rig = called();
-    rig.event(Event::Maintenance);
+    rig.event(Event::Ending { by: Ending::Maintenance, at: None });
     rig.event(NOTHING);
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Maintenance });
 }

@@ -14,7 +14,7 @@ pub(crate) use self::{
 
 use self::host::{aside, local};
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use lightsout_core::{
     activity::Activity,
@@ -27,7 +27,7 @@ use lightsout_core::{
         policy::{AgentPolicy, Protection},
         salt::Salt,
     },
-    cloud::{Capabilities, ProtectionSupport, StandingOrder, TargetState},
+    cloud::{Capabilities, Ending, ProtectionSupport, StandingOrder, TargetState},
     invariants::Ledger,
     time::Tick,
 };
@@ -101,7 +101,8 @@ pub(crate) struct World {
     cleaning: bool,
     exit_news: bool,
     target_news: Option<TargetState>,
-    spot: Option<Tick>,
+    /// What the cloud has announced, and when that will be.
+    endings: BTreeMap<Ending, Tick>,
     /// Whether a drain is written on the instance, and a new agent has not seen it yet.
     written: bool,
     standing_news: bool,
@@ -179,7 +180,7 @@ impl World {
             cleaning: false,
             exit_news: false,
             target_news: matches!(place, Place::Warming | Place::Warmed).then_some(TargetState::Warmed),
-            spot: None,
+            endings: BTreeMap::new(),
             written: false,
             standing_news: false,
             left: Budget { faults: 1, crashes: 1, notices: 1, moves: 1, orders: 2, jobs: 2 },
@@ -312,8 +313,11 @@ impl World {
         };
         self.collect();
         self.standing_news = self.written;
-        if let Some(at) = self.spot {
-            self.tell(Event::Spot { at });
+        // That of the group is news that comes when it comes.
+        for (by, at) in self.endings.clone() {
+            if by != Ending::Termination {
+                self.tell(Event::Ending { by, at: Some(at) });
+            }
         }
         if self.full {
             self.tell_full();
@@ -334,11 +338,11 @@ impl World {
         self.collect();
     }
 
-    /// The cloud says that it ends the instance after so long.
-    fn interrupt(&mut self, after: Duration) {
+    /// The cloud says that it ends the instance, or what runs on it, after so long.
+    fn announce(&mut self, by: Ending, after: Duration) {
         let at = self.now + after;
-        self.spot = Some(at);
-        self.tell(Event::Spot { at });
+        self.endings.insert(by, at);
+        self.tell(Event::Ending { by, at: Some(at) });
     }
 
     fn tell(&mut self, event: Event) {

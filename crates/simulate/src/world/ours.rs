@@ -14,8 +14,8 @@ use lightsout_core::{
         },
         salt::Salt,
     },
-    cloud::{Capabilities, CloudError, CloudErrorKind, HoldRules, ProtectionSupport},
-    invariants::SpotDeadline,
+    cloud::{Capabilities, CloudError, CloudErrorKind, Ending, HoldRules, ProtectionSupport},
+    invariants::Deadline,
     platform::{Demand, DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     scaling::{Capacity, Experience, Past, Plan, floor, sight},
     time::Tick,
@@ -38,7 +38,7 @@ const CLOUD: Capabilities = Capabilities {
     replaces_unhealthy: true,
     power_off_ends_billing: true,
     conditional_raise: false,
-    interruption_notice: NOTICE,
+    longest_notice: NOTICE,
 };
 /// A platform that stops sending jobs at a call, and says whether one still runs.
 const DRAINS: DrainRules =
@@ -102,14 +102,14 @@ impl World<'_> {
         let agent = Agent::begin(policy, DRAINS, CLOUD, JournalEntry::FRESH, false, salt, self.now);
         self.instances[id as usize].agent = Some(Box::new(agent));
         if let Some(at) = self.instances[id as usize].spot {
-            self.tell(id, Event::Spot { at });
+            self.tell(id, Event::Ending { by: Ending::Interruption, at: Some(at) });
         }
         self.pump(id);
     }
 
     pub(super) fn spot_notice(&mut self, id: Id) {
         let at = self.announce(id);
-        self.tell(id, Event::Spot { at });
+        self.tell(id, Event::Ending { by: Ending::Interruption, at: Some(at) });
     }
 
     /// The metadata show that the group ends it.
@@ -305,7 +305,7 @@ impl World<'_> {
     fn end_jobs(&mut self, id: Id) {
         let super::Driver::Ours(scaler) = &self.driver else { return };
         let margin = scaler.settings.agent.abort_margin;
-        let spot = self.instances[id as usize].spot.map(|at| SpotDeadline { at, margin });
+        let spot = self.instances[id as usize].spot.map(|at| Deadline { at, margin });
         if self.lose_jobs(id, if spot.is_some() { Loss::Spot } else { Loss::Cut }) {
             let now = self.now;
             self.instances[id as usize].ledger.job_ended(spot, now);

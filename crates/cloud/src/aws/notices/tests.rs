@@ -84,13 +84,17 @@ async fn each_notice_is_told_once_and_one_that_changes_again() {
     while received.len() < 5 {
         received.push(watched.recv().await.unwrap());
     }
-    let at = |text: &str| Notice::Interruption { at: text.parse::<Timestamp>().unwrap() };
-    for notice in
-        [at("2030-01-01T00:01:00Z"), Notice::Rebalance, Notice::Maintenance, Notice::Target(TargetState::Terminated)]
-    {
+    let at = |text: &str| Notice::Ending { by: Ending::Interruption, at: Some(text.parse::<Timestamp>().unwrap()) };
+    for notice in [
+        at("2030-01-01T00:01:00Z"),
+        Notice::Rebalance,
+        Notice::Ending { by: Ending::Maintenance, at: None },
+        Notice::Target(TargetState::Terminated),
+    ] {
         assert_eq!(received.iter().filter(|other| **other == notice).count(), 1, "{notice:?} in {received:?}");
     }
-    let interruptions = received.iter().filter(|notice| matches!(notice, Notice::Interruption { .. })).count();
+    let interruptions =
+        received.iter().filter(|notice| matches!(notice, Notice::Ending { by: Ending::Interruption, .. })).count();
     assert_eq!(interruptions, 2, "one that moves away is none: {received:?}");
     assert!(tokio::time::timeout(Duration::from_millis(50), watched.recv()).await.is_err());
 }
@@ -156,7 +160,11 @@ async fn the_first_look_is_at_once() {
         NoticeIntervals { interruption: hourly, target: hourly, rebalance: hourly, maintenance: hourly, order: hourly };
     let mut watched = notices(&server.url).watch(every);
     let first = tokio::time::timeout(Duration::from_secs(30), watched.recv()).await;
-    assert_eq!(first, Ok(Some(Notice::Maintenance)), "an instance that is due for retirement already does not serve");
+    assert_eq!(
+        first,
+        Ok(Some(Notice::Ending { by: Ending::Maintenance, at: None })),
+        "an instance that is due for retirement already does not serve"
+    );
 }
 
 #[tokio::test]
@@ -183,7 +191,7 @@ async fn a_deadline_counts_by_the_clouds_clock() {
         };
         let mut watched = notices(&server.url).watch(every);
         while let Some(notice) = watched.recv().await {
-            if let Notice::Interruption { at } = notice {
+            if let Notice::Ending { by: Ending::Interruption, at: Some(at) } = notice {
                 let left = at.duration_since(Timestamp::now()).as_secs();
                 assert!((60..=125).contains(&left), "{minutes} min: {left} s are left");
                 break;

@@ -18,18 +18,21 @@ fn at(time: &str) -> Timestamp {
     time.parse().unwrap()
 }
 
+fn interruption(time: &str) -> Notice {
+    Notice::Ending { by: Ending::Interruption, at: Some(at(time)) }
+}
+
 const NOW: &str = "2026-11-26T15:00:00Z";
 const SOON: &str = "Thu, 26 Nov 2026 15:05:00 GMT";
 
 #[test]
 fn each_event_means_what_it_does_to_this_machine() {
-    let (terminated, soon) =
-        (Notice::Target(TargetState::Terminated), Notice::Interruption { at: at("2026-11-26T15:05:00Z") });
+    let soon = |by| vec![Notice::Ending { by, at: Some(at("2026-11-26T15:05:00Z")) }];
     for (kind, expected) in [
-        ("Preempt", vec![soon.clone()]),
-        ("Terminate", vec![terminated, soon]),
-        ("Reboot", vec![Notice::Maintenance]),
-        ("Redeploy", vec![Notice::Maintenance]),
+        ("Preempt", soon(Ending::Interruption)),
+        ("Terminate", soon(Ending::Termination)),
+        ("Reboot", soon(Ending::Maintenance)),
+        ("Redeploy", soon(Ending::Maintenance)),
         ("Freeze", vec![]),
         ("SomethingNew", vec![]),
     ] {
@@ -54,13 +57,39 @@ fn what_was_told_is_told_again_only_when_it_comes_nearer() {
 }
 
 #[test]
+fn maintenance_that_is_called_off_before_it_began_is_lifted() {
+    let later = "Thu, 26 Nov 2026 15:09:00 GMT";
+    let maintenance = |time: &str| Notice::Ending { by: Ending::Maintenance, at: Some(at(time)) };
+    let lifted = || Notice::Lifted(Ending::Maintenance);
+    let reboot = |id: &str, not_before: &str| event(id, "Reboot", "a", not_before);
+    let mut told = Told::default();
+    let mut news = |events: &[Value]| told.news(&document(events), "a", at(NOW), None);
+    assert_eq!(news(&[reboot("1", SOON)]), [maintenance("2026-11-26T15:05:00Z")]);
+    assert_eq!(news(&[event("2", "Reboot", "b", later)]), [lifted()], "another machine's is not ours");
+    assert_eq!(news(&[]), []);
+    assert_eq!(news(&[reboot("3", SOON)]), [maintenance("2026-11-26T15:05:00Z")]);
+    assert_eq!(news(&[reboot("4", later)]), [lifted(), maintenance("2026-11-26T15:09:00Z")], "put off");
+    assert_eq!(news(&[reboot("4", "")]), [maintenance("2026-11-26T15:00:05Z")], "it has begun");
+    assert_eq!(news(&[]), [], "and is not called off by that");
+}
+
+#[test]
+fn what_deletes_the_machine_is_never_taken_back() {
+    for kind in ["Preempt", "Terminate"] {
+        let mut told = Told::default();
+        assert_eq!(told.news(&document(&[event("1", kind, "a", SOON)]), "a", at(NOW), None).len(), 1, "{kind}");
+        assert_eq!(told.news(&document(&[]), "a", at(NOW), None), [], "{kind}");
+    }
+}
+
+#[test]
 fn a_clock_that_is_wrong_does_not_move_the_deadline() {
     let news = |ahead: i64| {
         let ahead = Some(SignedDuration::from_secs(ahead));
         Told::default().news(&document(&[event("1", "Preempt", "a", SOON)]), "a", at(NOW), ahead)
     };
-    assert_eq!(news(600), [Notice::Interruption { at: at("2026-11-26T15:15:00Z") }]);
-    assert_eq!(news(2), [Notice::Interruption { at: at("2026-11-26T15:05:00Z") }]);
+    assert_eq!(news(600), [interruption("2026-11-26T15:15:00Z")]);
+    assert_eq!(news(2), [interruption("2026-11-26T15:05:00Z")]);
 }
 
 #[test]
@@ -69,7 +98,7 @@ fn a_moment_that_has_passed_by_azures_clock_is_now() {
         let ahead = ahead.map(SignedDuration::from_secs);
         Told::default().news(&document(&[event("1", "Preempt", "a", SOON)]), "a", at(now), ahead)
     };
-    let interruption = |time: &str| [Notice::Interruption { at: at(time) }];
+    let interruption = |time: &str| [interruption(time)];
     assert_eq!(news("2026-11-26T15:06:00Z", Some(0)), interruption("2026-11-26T15:06:05Z"));
     assert_eq!(news("2026-11-26T16:06:00Z", Some(3600)), interruption("2026-11-26T16:06:05Z"));
     assert_eq!(news("2026-11-26T16:04:00Z", Some(3600)), interruption("2026-11-26T16:05:00Z"), "it is to come");
@@ -107,6 +136,6 @@ async fn events_are_told_as_they_come_whatever_is_not_answered_before() {
     let every =
         NoticeIntervals { interruption: often, target: often, rebalance: often, maintenance: often, order: often };
     let mut told = notices.watch(every);
-    assert_eq!(told.recv().await, Some(Notice::Target(TargetState::Terminated)));
-    assert!(matches!(told.recv().await, Some(Notice::Interruption { .. })));
+    let first = told.recv().await;
+    assert!(matches!(first, Some(Notice::Ending { by: Ending::Termination, at: Some(_) })), "{first:?}");
 }

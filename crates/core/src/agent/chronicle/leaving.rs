@@ -290,13 +290,17 @@ impl Chronicle {
                 None => "a rebalance recommendation of the cloud".into(),
             },
             LeaveReason::Maintenance => match seen(&[NoticeKind::Maintenance]) {
-                Some((_, time, _)) => format!("maintenance that the cloud has scheduled, seen at {time}"),
+                Some((_, time, Some(at))) => {
+                    format!("maintenance that the cloud has scheduled for {at}, seen at {time}")
+                }
+                Some((_, time, None)) => format!("maintenance that the cloud has scheduled, seen at {time}"),
                 None => "maintenance that the cloud has scheduled".into(),
             },
             LeaveReason::ScaleIn => match seen(&[NoticeKind::ScaleIn]) {
-                Some((_, time, _)) => {
+                Some((_, time, at)) => {
+                    let until = at.as_ref().map(|at| format!(", with time until {at}")).unwrap_or_default();
                     format!(
-                        "the group moved the instance to Terminated, seen at {time}: a refresh, a scale-in, or somebody's wish"
+                        "the group moved the instance to Terminated, seen at {time}{until}: a refresh, a scale-in, or somebody's wish"
                     )
                 }
                 None => "the group describes the instance as terminating".into(),

@@ -160,18 +160,18 @@ impl Lifecycle {
         }
     }
 
-    /// A spot deadline: fail what runs while there is time to say so, and leave before the machine dies.
-    pub(super) fn check_spot_budget(&mut self, now: Tick) {
-        if let Some(budget) = self.reasons.spot
+    /// A deadline of the cloud: fail what runs while there is time to say so, and leave before the machine dies.
+    pub(super) fn check_deadline(&mut self, now: Tick) {
+        if let Some(budget) = self.reasons.budget()
             && self.elapsed(Timer::Abort, now)
         {
             self.reasons.aborted = true;
             self.ask(Request::Abort { within: budget.leave_at.since(now) });
         }
         if let State::Draining(draining) = self.state
-            && self.elapsed(Timer::SpotLeave, now)
+            && self.elapsed(Timer::LastLeave, now)
         {
-            self.note("the spot deadline is here; leaving whatever is still seen running");
+            self.note("the deadline is here; leaving whatever is still seen running");
             self.retire(draining, now);
         }
     }

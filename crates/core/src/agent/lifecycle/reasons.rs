@@ -1,26 +1,24 @@
 //! What calls an instance away, idleness, age and count of jobs aside: notices of the cloud, orders of people, its own trouble.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     agent::{
         budget::Budget,
         phase::{BrokenBy, LeaveReason},
     },
-    cloud::{StandingOrder, TargetState},
+    cloud::{Ending, StandingOrder, TargetState},
     time::Tick,
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reasons {
     target: TargetState,
-    pub(super) spot: Option<Budget>,
-    /// When the first spot notice was seen.
-    spot_seen: Option<Tick>,
-    /// Whether the jobs were failed for the spot deadline.
+    /// What the cloud has announced.
+    announced: BTreeMap<Ending, Announced>,
+    /// Whether the jobs were failed for a deadline.
     pub(super) aborted: bool,
     pub(super) rebalance: bool,
-    pub(super) maintenance: bool,
     /// From when on the platform may refuse the image's runner.
     pub(super) runner_expires: Option<Tick>,
     pub(super) drain_ordered: bool,
@@ -34,6 +32,15 @@ pub(super) struct Reasons {
     pub(super) hold: Option<Tick>,
     /// Why it is broken; the first trouble counts.
     trouble: Option<(BrokenBy, String)>,
+}
+
+/// An ending that was announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Announced {
+    /// When its time was first told.
+    told: Option<Tick>,
+    /// Until when it leaves time, where that was told.
+    budget: Option<Budget>,
 }
 
 impl Reasons {
@@ -51,14 +58,31 @@ impl Reasons {
         std::mem::replace(&mut self.target, target)
     }
 
-    /// A notice, that at most so long after its first sight the instance goes. Its time was turned from the wall's clock, which may be wrong: one that
-    /// has passed already cannot be, and one that is too far off comes sooner. Told again, it only ever comes nearer.
-    pub(super) fn spot_notice(&mut self, at: Tick, ahead: Duration, margin: Duration, now: Tick) {
-        let latest = *self.spot_seen.get_or_insert(now) + ahead;
+    /// An ending is announced, which comes at most so long after its first sight. Its time was turned from the wall's clock, which may be wrong: one
+    /// that has passed already cannot be, and one that is too far off comes sooner. Told again, it only ever comes nearer.
+    pub(super) fn announce(&mut self, by: Ending, at: Option<Tick>, ahead: Duration, margin: Duration, now: Tick) {
+        let announced = self.announced.entry(by).or_default();
+        let Some(at) = at else { return };
+        let latest = *announced.told.get_or_insert(now) + ahead;
         let at = if at <= now { latest } else { at.min(latest) };
-        if self.spot.is_none_or(|budget| at < budget.deadline) {
-            self.spot = Some(Budget::new(now, at, margin));
+        if announced.budget.is_none_or(|budget| at < budget.deadline) {
+            announced.budget = Some(Budget::new(now, at, margin));
         }
+    }
+
+    /// It will not be.
+    pub(super) fn lift(&mut self, by: Ending) {
+        self.announced.remove(&by);
+    }
+
+    /// Whether the cloud takes the instance back.
+    pub(super) fn interrupted(&self) -> bool {
+        self.announced.contains_key(&Ending::Interruption)
+    }
+
+    /// The time until the first ending whose time is known.
+    pub(super) fn budget(&self) -> Option<Budget> {
+        self.announced.values().filter_map(|announced| announced.budget).min_by_key(|budget| budget.deadline)
     }
 
     pub(super) fn trouble(&self) -> Option<(BrokenBy, &str)> {
@@ -77,9 +101,9 @@ impl Reasons {
     pub(super) fn strongest(&self, choice_counts: bool, risk_counts: bool) -> Option<LeaveReason> {
         [
             (self.trouble.is_some(), LeaveReason::Broken),
-            (self.spot.is_some(), LeaveReason::Spot),
+            (self.interrupted(), LeaveReason::Spot),
             (self.chosen() && choice_counts, LeaveReason::ScaleIn),
-            (self.maintenance, LeaveReason::Maintenance),
+            (self.announced.contains_key(&Ending::Maintenance), LeaveReason::Maintenance),
             (risk_counts, LeaveReason::Rebalance),
             (self.drain_ordered || self.drain_stands, LeaveReason::Operator),
         ]

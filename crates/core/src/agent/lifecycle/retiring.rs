@@ -53,9 +53,7 @@ impl Lifecycle {
     fn deregister_answer(&mut self, retiring: Retiring, outcome: Outcome, now: Tick) {
         match outcome {
             Outcome::Done => {}
-            Outcome::Failed(why)
-                if self.main_line.backoff.tries + 1 < DEREGISTER_TRIES && self.reasons.spot.is_none() =>
-            {
+            Outcome::Failed(why) if self.main_line.backoff.tries + 1 < DEREGISTER_TRIES && self.time_for_more(now) => {
                 self.note(why);
                 self.again(now);
                 return;
@@ -64,6 +62,13 @@ impl Lifecycle {
         }
         self.runner.deregister();
         self.enter(State::Retiring(Retiring { step: RetireStep::Look, ..retiring }));
+    }
+
+    /// Whether a pause and another try come before a deadline of the cloud.
+    fn time_for_more(&self, now: Tick) -> bool {
+        let mut backoff = self.main_line.backoff;
+        let next = now + backoff.pause(self.salt);
+        self.reasons.budget().is_none_or(|budget| next < budget.leave_at)
     }
 
     fn look_answer(&mut self, retiring: Retiring, outcome: Outcome, now: Tick) {
@@ -213,7 +218,7 @@ impl Lifecycle {
 
     /// Whether a right that is missing may still be on its way: policies reach an instance some time after its birth.
     fn rights_may_come(&self, now: Tick) -> bool {
-        self.reasons.spot.is_none() && now.since(self.began) < self.policy.rung_patience / 2
+        !self.reasons.interrupted() && now.since(self.began) < self.policy.rung_patience / 2
     }
 
     fn climb(&mut self, retiring: Retiring, now: Tick) {

@@ -32,9 +32,9 @@ pub struct Status {
     pub note: Option<String>,
     /// Whether a hold is in force.
     pub held: bool,
-    /// When a spot deadline ends the instance.
+    /// When the cloud ends the instance, or what runs on it.
     #[serde(skip)]
-    pub spot_deadline: Option<Tick>,
+    pub deadline: Option<Tick>,
 }
 
 impl Lifecycle {
@@ -55,7 +55,7 @@ impl Lifecycle {
             served: self.served(),
             note: self.note.clone(),
             held: self.reasons.hold.is_some(),
-            spot_deadline: self.reasons.spot.map(|budget| budget.deadline),
+            deadline: self.reasons.budget().map(|budget| budget.deadline),
         }
     }
 }

@@ -49,10 +49,10 @@ timers! {
     RunnerExpiry,
     /// Has served long enough to leave because of a risk.
     Rebalance,
-    /// Jobs that still run are failed: a spot deadline is near.
+    /// Jobs that still run are failed: the cloud is about to end them.
     Abort,
-    /// Nothing is waited for any more: a spot deadline is here.
-    SpotLeave,
+    /// Nothing is waited for any more: the cloud ends what runs now.
+    LastLeave,
     /// What is seen after the proof is a remnant.
     ProofLimit,
     /// The operator's hold ends, for which room is not made yet.
@@ -118,11 +118,11 @@ impl Lifecycle {
             Timer::Abort => {
                 let State::Draining(draining) = self.state else { return None };
                 let confirming = draining.step.is_proven();
-                self.reasons.spot.filter(|_| !self.reasons.aborted && !confirming).map(|budget| budget.abort_at)
+                self.reasons.budget().filter(|_| !self.reasons.aborted && !confirming).map(|budget| budget.abort_at)
             }
-            Timer::SpotLeave => {
+            Timer::LastLeave => {
                 let draining = matches!(self.state, State::Draining(_));
-                self.reasons.spot.filter(|_| draining).map(|budget| budget.leave_at)
+                self.reasons.budget().filter(|_| draining).map(|budget| budget.leave_at)
             }
             Timer::ProofLimit => self.proof_limit(),
             Timer::HoldEnd => {

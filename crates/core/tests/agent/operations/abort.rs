@@ -7,7 +7,7 @@ fn abort(rules: DrainRules, told: Told) -> Vec<HostEffect> {
     let mut host = Host::draining(rules, LeaveReason::Spot);
     host.open.clear();
     let at = host.now + secs(1);
-    host.event(Event::Spot { at });
+    host.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
     host.now = at - std::time::Duration::from_millis(400);
     host.agent.handle_timeout(host.now);
     host.collect();

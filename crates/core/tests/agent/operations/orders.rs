@@ -68,7 +68,7 @@ fn the_journal_counts_the_busy_periods() {
     let mut host = returning(BY_CALL);
     host.answer(UNDRAIN, platform(PlatformAnswer::Done));
     host.event(Event::Activity(busy("job")));
-    host.event(Event::Maintenance);
+    host.event(Event::Ending { by: Ending::Maintenance, at: None });
     let leaving = JournalEntry { saved: Saved::Leaving { why: LeaveReason::Maintenance }, served: 1, ..REGISTERED };
     assert!(host.open().contains(&HostEffect::WriteJournal(leaving)), "{:?}", host.open());
 }

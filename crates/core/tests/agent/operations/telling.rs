@@ -201,7 +201,7 @@ fn a_runner_that_exits_while_its_requests_are_awaited_is_the_proof_at_once() {
 fn a_spot_deadline_does_not_wait_for_what_is_still_being_told() {
     let mut host = quiesced(requests(1, 1));
     let at = host.now + secs(10);
-    host.event(Event::Spot { at });
+    host.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
     host.now = at;
     host.agent.handle_timeout(at);
     host.collect();

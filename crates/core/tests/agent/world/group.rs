@@ -7,7 +7,7 @@ use lightsout_core::{
         action::Rung,
         host::{CloudAnswer, CloudCall},
     },
-    cloud::{CloudError, CloudErrorKind, Membership, Room, TargetState},
+    cloud::{CloudError, CloudErrorKind, Ending, Membership, Room, TargetState},
 };
 
 use super::World;
@@ -165,8 +165,8 @@ impl World {
         self.go(Place::Waiting);
         self.target_news = Some(TargetState::Terminated);
         // Who cannot extend it is told when it is over: until then its jobs may run, and no longer.
-        if !hold.extendable && self.spot.is_none() {
-            self.interrupt(hold.longest);
+        if !hold.extendable {
+            self.endings.entry(Ending::Termination).or_insert(self.now + hold.longest);
         }
     }
 

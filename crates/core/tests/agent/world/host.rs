@@ -6,7 +6,7 @@ use lightsout_core::{
     agent::policy::Protection,
     cloud::{CloudError, CloudErrorKind},
     exchange::{ErrorKind, ExchangeError},
-    invariants::SpotDeadline,
+    invariants::Deadline,
     platform::{Drained, Requests, Signal},
 };
 
@@ -185,8 +185,9 @@ impl World {
         if let Some(runner) = &mut self.runner
             && std::mem::take(&mut runner.job)
         {
-            let spot = self.spot.map(|at| SpotDeadline { at, margin: self.policy.abort_margin });
-            self.ledger.job_ended(spot, self.now);
+            let first = self.endings.values().min();
+            let deadline = first.map(|at| Deadline { at: *at, margin: self.policy.abort_margin });
+            self.ledger.job_ended(deadline, self.now);
         }
     }
 }

@@ -9,7 +9,7 @@ use lightsout_core::{
         host::{CloudAnswer, CloudCall, HostEffect, HostResult},
         phase::Phase,
     },
-    cloud::{CloudErrorKind, TargetState},
+    cloud::{CloudErrorKind, Ending, TargetState},
     exchange::ErrorKind,
 };
 
@@ -68,7 +68,10 @@ pub(crate) enum Move {
     ExitStandby,
     Detach,
     TargetNews,
+    /// The cloud takes the instance back; it is to be restarted, and then is not.
     Spot,
+    Maintain,
+    Lift,
     Drain,
     Undrain,
     /// An operator writes a drain on the instance, and removes it; the agent sees it now, or anew once it began again.
@@ -158,7 +161,11 @@ impl World {
         may(self.place == Place::Standby, Move::ExitStandby);
         may(left.moves > 0 && self.place == Place::InService, Move::Detach);
         may(self.target_news.is_some(), Move::TargetNews);
-        may(left.notices > 0 && self.spot.is_none(), Move::Spot);
+        may(left.notices > 0 && !self.endings.contains_key(&Ending::Interruption), Move::Spot);
+        let maintained = self.endings.get(&Ending::Maintenance).copied();
+        may(left.notices > 0 && maintained.is_none(), Move::Maintain);
+        // Later what was begun for the deadline goes on.
+        may(maintained.is_some_and(|at| at.since(self.now) > self.policy.abort_margin), Move::Lift);
         may(left.orders == 2 && self.agent.phase() != Phase::Gone, Move::Stop);
         may(left.moves > 0 && self.place == Place::Warmed && self.agent.phase() != Phase::Gone, Move::PowerCycle);
         may(left.notices > 0, Move::Rebalance);
@@ -205,7 +212,8 @@ impl World {
             Move::Deny(index) => {
                 self.left.faults -= 1;
                 let (id, effect) = self.open.remove(index);
-                let may_come = self.spot.is_none() && self.now.since(self.began) < RIGHTS;
+                let interrupted = self.endings.contains_key(&Ending::Interruption);
+                let may_come = !interrupted && self.now.since(self.began) < RIGHTS;
                 self.denied |= matches!(effect, HostEffect::Cloud(_)) && !may_come;
                 let result = if matches!(effect, HostEffect::Prepare { .. }) {
                     self.boot_failed |= !*self.prepared.get_or_insert(false);
@@ -314,11 +322,24 @@ impl World {
             }
             Move::TargetNews => {
                 let target = self.target_news.take().unwrap();
-                self.tell(Event::TargetState(target));
+                // Who is told when it is over is told by that.
+                let at = self.endings.get(&Ending::Termination).copied();
+                self.tell(match at.filter(|_| target == TargetState::Terminated) {
+                    Some(at) => Event::Ending { by: Ending::Termination, at: Some(at) },
+                    None => Event::TargetState(target),
+                });
             }
             Move::Spot => {
                 self.left.notices -= 1;
-                self.interrupt(secs(120));
+                self.announce(Ending::Interruption, secs(120));
+            }
+            Move::Maintain => {
+                self.left.notices -= 1;
+                self.announce(Ending::Maintenance, self.capabilities.longest_notice);
+            }
+            Move::Lift => {
+                self.endings.remove(&Ending::Maintenance);
+                self.tell(Event::Lifted(Ending::Maintenance));
             }
             Move::Rebalance => {
                 self.left.notices -= 1;
