@@ -4,10 +4,13 @@
 //! whatever order, of any number of instances; decisions are no instance's and are passed over.
 //!
 //! The spans of a [`Lane`] follow on one another without a gap and do not overlap, so their lengths add up to the lane's. A lane begins with the
-//! kernel where a certificate tells how long the boot took, else with the first record of the instance; it ends with its last certificate. What
+//! kernel where a certificate tells how long the boot took and no other instance ran on that kernel, else with the first record of the instance; it ends with its last certificate. What
 //! came after that, until the cloud let the machine go, is not in the records.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -128,9 +131,26 @@ pub fn lanes<'a>(records: impl IntoIterator<Item = &'a Record>, now: Timestamp) 
             lives.entry(told.instance()).or_default().push((time, told));
         }
     }
-    let mut lanes: Vec<Lane> = lives.into_iter().map(|(instance, told)| lane(instance, told, now)).collect();
+    let shared = shared_kernels(&lives);
+    let mut lanes: Vec<Lane> = lives.into_iter().map(|(instance, told)| lane(instance, told, now, &shared)).collect();
     lanes.sort_by(|a, b| (a.from(), &a.instance).cmp(&(b.from(), &b.instance)));
     lanes
+}
+
+/// Kernels on which several instances ran, as where instances are groups of processes: they started before the instances did.
+fn shared_kernels(lives: &BTreeMap<&str, Vec<(Timestamp, Told<'_>)>>) -> BTreeSet<String> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut shared = BTreeSet::new();
+    for (instance, told) in lives {
+        for (_, told) in told {
+            if let Some(boot) = told.boot_id()
+                && seen.insert(boot, instance).is_some_and(|other| other != *instance)
+            {
+                shared.insert(boot.to_owned());
+            }
+        }
+    }
+    shared
 }
 
 #[derive(Clone, Copy)]
@@ -147,6 +167,13 @@ impl<'a> Told<'a> {
         }
     }
 
+    fn boot_id(self) -> Option<&'a str> {
+        match self {
+            Self::Incident(_) => None,
+            Self::Departure(departure) => departure.boot_id.as_deref(),
+        }
+    }
+
     fn group(self) -> Option<&'a String> {
         match self {
             Self::Incident(incident) => incident.group.as_ref(),
@@ -155,11 +182,11 @@ impl<'a> Told<'a> {
     }
 }
 
-fn lane(instance: &str, mut told: Vec<(Timestamp, Told<'_>)>, now: Timestamp) -> Lane {
+fn lane(instance: &str, mut told: Vec<(Timestamp, Told<'_>)>, now: Timestamp, shared: &BTreeSet<String>) -> Lane {
     // What was written at the same moment stays in its order.
     told.sort_by_key(|(time, _)| *time);
     let group = told.iter().find_map(|(_, told)| told.group()).cloned();
-    let mut life = Life::begin(began(&told));
+    let mut life = Life::begin(began(&told, shared));
     for (time, told) in &told {
         match told {
             Told::Incident(incident) => life.happened(incident, *time),
@@ -171,9 +198,12 @@ fn lane(instance: &str, mut told: Vec<(Timestamp, Told<'_>)>, now: Timestamp) ->
     Lane { instance: instance.to_owned(), group, spans: life.spans, end: life.end.map(|(_, end)| end) }
 }
 
-/// When its kernel started, where that can be told; else when it was first heard of.
-fn began(told: &[(Timestamp, Told<'_>)]) -> Timestamp {
+/// When its kernel started, where that can be told and it is its own; else when it was first heard of.
+fn began(told: &[(Timestamp, Told<'_>)], shared: &BTreeSet<String>) -> Timestamp {
     let first = told.first().map(|(time, _)| *time).unwrap_or_default();
+    if told.iter().filter_map(|(_, told)| told.boot_id()).any(|boot| shared.contains(boot)) {
+        return first;
+    }
     let boot = told.iter().find_map(|(_, told)| match told {
         Told::Departure(departure) => departure.boot.iter().find(|part| part.part == "ready"),
         Told::Incident(_) => None,

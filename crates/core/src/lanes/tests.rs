@@ -61,6 +61,27 @@ fn spans(lane: &Lane) -> Vec<(State, i64, i64, Vec<&str>)> {
 use IncidentKind::{Busy, DrainTakenBack, Idle, Leaving, Ready, RunnerFound, Started};
 
 #[test]
+fn a_kernel_on_which_two_instances_ran_is_no_start_of_theirs() {
+    let on_kernel = |instance: &str| {
+        let told =
+            [incident(40, Started, "", &[]), incident(60, Ready, "", &[]), departure(700, Way::Group, Some(50_000))];
+        told.map(|record| match record {
+            Record::Incident(it) => Record::Incident(Incident { instance: instance.into(), ..it }),
+            Record::Departure(it) => {
+                Record::Departure(Departure { instance: instance.into(), boot_id: Some("b".into()), ..it })
+            }
+            Record::Decision(it) => Record::Decision(it),
+        })
+    };
+    let starts = |records: &[Record]| {
+        let start = |lane: &Lane| lane.from().as_second() - at(0).as_second();
+        lanes(records, at(1_000)).iter().map(start).collect::<Vec<_>>()
+    };
+    assert_eq!(starts(&on_kernel("i-1")), [10]);
+    assert_eq!(starts(&[on_kernel("i-1"), on_kernel("i-2")].concat()), [40, 40]);
+}
+
+#[test]
 fn a_whole_life_is_told_from_the_kernel_to_the_certificate() {
     // In whatever order.
     let records = [
