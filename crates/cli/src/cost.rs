@@ -1,15 +1,14 @@
 //! `lightsout cost`: what a fleet did with its instances' time, and what that cost. The core folds records into lanes and sums them up; here they are
 //! gathered and the table is printed.
 
-use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use lightsout_core::{
-    cost::{By, Row, Spent, cost, hours},
+    cost::{self, By, Row, Spent, hours},
     lanes::lanes,
-    record::Record,
 };
 use serde_json::json;
 
@@ -64,7 +63,7 @@ enum Rows {
 
 /// What an instance hour costs in a pool; `None`: in every other.
 #[derive(Clone)]
-struct Price {
+pub(crate) struct Price {
     pool: Option<String>,
     per_hour: f64,
 }
@@ -82,42 +81,32 @@ pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
 fn report(args: &Args, gathered: &Gathered, now: Timestamp) -> Result<String> {
     let records = gathered.records();
     let from = now.checked_sub(SignedDuration::try_from(args.since)?)?;
-    let pools = pools(&records);
+    let pools = cost::pools(&records);
     let by = match args.by {
         Rows::Pool => By::Pool,
         Rows::Instance => By::Instance,
         Rows::Job => By::Job,
     };
-    let rows = cost(&lanes(&records, now), from, now, by, |group| pools.get(group).cloned());
+    let rows = cost::cost(&lanes(&records, now), from, now, by, |group| pools.get(group).cloned());
     if rows.is_empty() {
         bail!(
             "no instance is told of between {from:.0} and {now:.0}, among {}; read the records of agents, or look further back with --since",
             plural(records.len() as u64, "record", "records")
         );
     }
-    check_prices(args, &rows)?;
+    check_prices(&args.price, &rows.iter().map(|row| row.pool.as_str()).collect::<Vec<_>>())?;
     Ok(if args.json { as_json(args, &rows, from, now) } else { as_text(args, &rows, from, now) })
 }
 
-/// The pool of each group, where one pool is its only one.
-fn pools(records: &[Record]) -> BTreeMap<String, String> {
-    let mut pools: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for record in records {
-        if let Record::Decision(decision) = record {
-            let known = pools.entry(decision.group.clone()).or_insert_with(|| Some(decision.pool.clone()));
-            if known.as_ref().is_some_and(|pool| *pool != decision.pool) {
-                *known = None;
-            }
-        }
-    }
-    pools.into_iter().filter_map(|(group, pool)| Some((group, pool?))).collect()
-}
-
-/// A price that is for no pool of the table would silently price nothing.
-fn check_prices(args: &Args, rows: &[Row]) -> Result<()> {
-    for pool in args.price.iter().filter_map(|price| price.pool.as_ref()) {
-        if !rows.iter().any(|row| row.pool == *pool) {
-            let mut known: Vec<&str> = rows.iter().map(|row| row.pool.as_str()).collect();
+/// A price that is for none of these pools would silently price nothing.
+///
+/// # Errors
+///
+/// With the pools that there are.
+pub(crate) fn check_prices(prices: &[Price], pools: &[&str]) -> Result<()> {
+    for pool in prices.iter().filter_map(|price| price.pool.as_ref()) {
+        if !pools.contains(&pool.as_str()) {
+            let mut known = pools.to_vec();
             known.sort_unstable();
             known.dedup();
             bail!("--price {pool}=...: no such pool is told of; there are {}", known.join(", "));
@@ -127,8 +116,13 @@ fn check_prices(args: &Args, rows: &[Row]) -> Result<()> {
 }
 
 fn price_of(args: &Args, row: &Row) -> Option<f64> {
-    let of = |pool: Option<&str>| args.price.iter().rev().find(|price| price.pool.as_deref() == pool);
-    of(Some(&row.pool)).or_else(|| of(None)).map(|price| row.spent.price(price.per_hour))
+    per_hour(&args.price, &row.pool).map(|price| row.spent.price(price))
+}
+
+/// What an instance hour costs in this pool: the last price that names it, else the last that names none.
+pub(crate) fn per_hour(prices: &[Price], pool: &str) -> Option<f64> {
+    let of = |pool: Option<&str>| prices.iter().rev().find(|price| price.pool.as_deref() == pool);
+    of(Some(pool)).or_else(|| of(None)).map(|price| price.per_hour)
 }
 
 /// The sum of what has a price, if anything has.
@@ -199,7 +193,7 @@ fn as_json(args: &Args, rows: &[Row], from: Timestamp, now: Timestamp) -> String
     format!("{report}\n")
 }
 
-fn price(text: &str) -> Result<Price, String> {
+pub(crate) fn price(text: &str) -> Result<Price, String> {
     let (pool, number) = match text.split_once('=') {
         Some((pool, number)) => (Some(pool.to_owned()), number),
         None => (None, text),

@@ -7,10 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
-use lightsout_core::{
-    explain::{Evidence, Said},
-    record::Record,
-};
+use lightsout_core::{explain::Evidence, record::Record};
 
 use crate::fleet_dir::FleetDir;
 
@@ -18,7 +15,7 @@ use crate::fleet_dir::FleetDir;
 #[derive(clap::Args)]
 pub(crate) struct Places {
     /// Read these files instead of asking the fleet that runs here; `-` is standard input
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(long, visible_alias = "from", value_name = "FILE", num_args = 1..)]
     records: Vec<PathBuf>,
     /// Read these groups of CloudWatch Logs, with the credentials and the region of the environment
     #[arg(long = "log-group", value_name = "NAME", num_args = 1..)]
@@ -86,12 +83,6 @@ impl Places {
 impl Gathered {
     /// The records among the evidence.
     pub(crate) fn records(&self) -> Vec<Record> {
-        let record = |it: &Evidence| match &it.said {
-            Said::Decision(decision) => Some(Record::Decision((**decision).clone())),
-            Said::Departure(departure) => Some(Record::Departure((**departure).clone())),
-            Said::Incident(incident) => Some(Record::Incident((**incident).clone())),
-            Said::Status(_) | Said::Job(_) | Said::Activity(_) => None,
-        };
-        self.evidence.iter().filter_map(record).collect()
+        self.evidence.iter().filter_map(|it| it.said.record()).collect()
     }
 }

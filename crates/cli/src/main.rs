@@ -17,11 +17,13 @@ mod fleet_dir;
 mod group;
 mod iam;
 mod image;
+mod page;
 mod plural;
 mod process_handle;
 mod processes;
 mod ps;
 mod simulate;
+mod timeline;
 mod up;
 
 use std::{
@@ -66,6 +68,7 @@ enum Command {
     Ps(ps::Args),
     Explain(explain::Args),
     Cost(cost::Args),
+    Timeline(timeline::Args),
     Simulate(simulate::Args),
     Iam(iam::Args),
     Doctor(doctor::Args),
@@ -103,6 +106,7 @@ fn command(cli: Cli) -> ExitCode {
         Command::Ps(args) => block_on(ps::run(&args, &fleet_dir)),
         Command::Explain(args) => block_on(explain::run(&args, &fleet_dir)),
         Command::Cost(args) => block_on(cost::run(&args, &fleet_dir)),
+        Command::Timeline(args) => block_on(timeline::run(&args, &fleet_dir)),
         Command::Simulate(args) => simulate::run(&args),
         Command::Iam(args) => Ok(iam::run(&args)),
         Command::Group(command) => block_on(group::run(command, &fleet_dir)),

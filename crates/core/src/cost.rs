@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::lanes::{Lane, Span, State};
+use crate::{
+    lanes::{Lane, Span, State},
+    record::Record,
+};
 
 /// The row of the seconds in which no job ran that has a name.
 pub const NO_JOB: &str = "(no job)";
@@ -122,6 +125,20 @@ pub fn cost(
     let mut rows: Vec<Row> = rows.into_values().collect();
     rows.sort_by(|a, b| b.spent.all_ms().cmp(&a.spent.all_ms()).then_with(|| a.name.cmp(&b.name)));
     rows
+}
+
+/// The pool of each group, where one pool is its only one.
+pub fn pools(records: &[Record]) -> BTreeMap<String, String> {
+    let mut pools: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for record in records {
+        if let Record::Decision(decision) = record {
+            let known = pools.entry(decision.group.clone()).or_insert_with(|| Some(decision.pool.clone()));
+            if known.as_ref().is_some_and(|pool| *pool != decision.pool) {
+                *known = None;
+            }
+        }
+    }
+    pools.into_iter().filter_map(|(group, pool)| Some((group, pool?))).collect()
 }
 
 /// The rows that a span belongs to, and its part in each: together they are all of it.

@@ -13,6 +13,7 @@ pub mod activity;
     reason = "an answer that does not fit its question is a failure with its text, whichever it is"
 )]
 pub mod agent;
+pub mod chart;
 pub mod cloud;
 pub mod cost;
 pub mod doctor;

@@ -47,6 +47,16 @@ impl Evidence {
 }
 
 impl Said {
+    /// The record, where it is one.
+    pub fn record(&self) -> Option<Record> {
+        match self {
+            Self::Decision(decision) => Some(Record::Decision((**decision).clone())),
+            Self::Departure(departure) => Some(Record::Departure((**departure).clone())),
+            Self::Incident(incident) => Some(Record::Incident((**incident).clone())),
+            Self::Status(_) | Self::Job(_) | Self::Activity(_) => None,
+        }
+    }
+
     /// What it is.
     pub fn kind(&self) -> &'static str {
         match self {

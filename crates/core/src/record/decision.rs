@@ -146,6 +146,30 @@ impl Decision {
         self.error.as_deref().or(self.missing.as_deref())
     }
 
+    /// What became of the tick, and why, as one sentence without its time and its pool.
+    pub fn sentence(&self) -> String {
+        let desired = self.why.as_ref().map(|why| why.desired);
+        let mut text = match (self.result, desired, self.to) {
+            (Outcome::Raised, Some(from), Some(to)) => format!("raised {from} -> {to}"),
+            (Outcome::WouldRaise, Some(from), Some(to)) => format!("would raise {from} -> {to} (dry run)"),
+            (Outcome::Queued, Some(from), Some(to)) => format!("waits for its turn to be raised {from} -> {to}"),
+            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued | Outcome::Standby, ..) => {
+                self.result.as_str().to_owned()
+            }
+            (Outcome::Failed, _, Some(to)) => format!("FAILED to raise to {to}"),
+            (Outcome::Failed, _, None) => "FAILED".to_owned(),
+        };
+        for said in [&self.error, &self.reason].into_iter().flatten() {
+            text += ": ";
+            text += said;
+        }
+        if let Some(missing) = &self.missing {
+            text += "; the queue was read in part: ";
+            text += missing;
+        }
+        text
+    }
+
     /// The record as one line of JSON.
     pub fn json(&self) -> String {
         line("decision", self)
@@ -155,28 +179,7 @@ impl Decision {
 impl fmt::Display for Decision {
     /// The record as one line to read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.time, self.pool)?;
-        let desired = self.why.as_ref().map(|why| why.desired);
-        match (self.result, desired, self.to) {
-            (Outcome::Raised, Some(from), Some(to)) => write!(f, " raised {from} -> {to}")?,
-            (Outcome::WouldRaise, Some(from), Some(to)) => write!(f, " would raise {from} -> {to} (dry run)")?,
-            (Outcome::Queued, Some(from), Some(to)) => write!(f, " waits for its turn to be raised {from} -> {to}")?,
-            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued | Outcome::Standby, ..) => {
-                write!(f, " {}", self.result.as_str())?;
-            }
-            (Outcome::Failed, _, Some(to)) => write!(f, " FAILED to raise to {to}")?,
-            (Outcome::Failed, _, None) => f.write_str(" FAILED")?,
-        }
-        if let Some(error) = &self.error {
-            write!(f, ": {error}")?;
-        }
-        if let Some(reason) = &self.reason {
-            write!(f, ": {reason}")?;
-        }
-        if let Some(missing) = &self.missing {
-            write!(f, "; the queue was read in part: {missing}")?;
-        }
-        write!(f, " [{}, {} ms", self.platform, self.ms.total)?;
+        write!(f, "{} {} {} [{}, {} ms", self.time, self.pool, self.sentence(), self.platform, self.ms.total)?;
         if self.pool != self.group {
             write!(f, ", group {}", self.group)?;
         }

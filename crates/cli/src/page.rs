@@ -1,0 +1,57 @@
+//! The page: one HTML document with everything in it, which draws a [`Chart`]. `lightsout timeline` writes it with what it draws; `lightsout up --web`
+//! serves it and sends what it draws.
+
+use lightsout_core::chart::Chart;
+use serde::Serialize;
+
+const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
+
+#[derive(Serialize)]
+struct Data<'a> {
+    /// Whether more comes, at `events` beside the page.
+    live: bool,
+    chart: &'a Chart,
+}
+
+/// The document.
+pub(crate) fn page(chart: &Chart, live: bool) -> String {
+    let data = serde_json::to_string(&Data { live, chart }).expect("a chart has only text keys");
+    // In a script nothing but `<` could end it, whatever a record says.
+    let data = data.replace('<', "\\u003c");
+    // The data last: what is in them is no place of the page.
+    PAGE.replacen("/*STYLE*/", STYLE, 1).replacen("/*SCRIPT*/", SCRIPT, 1).replacen("/*DATA*/", &data, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use lightsout_core::{
+        explain::{Evidence, Said},
+        record::Record,
+    };
+
+    use super::*;
+
+    #[test]
+    fn whatever_a_record_says_the_page_is_one_document_that_asks_nobody() {
+        let nasty = "</script><script src=//evil></script>/*DATA*/";
+        let line = format!(
+            "{{\"schema\":1,\"kind\":\"incident\",\"time\":\"2026-11-26T03:00:00Z\",\"instance\":\"i-1\",\"platform\":\"gitlab\",\"what\":\"held\",\"detail\":\"{nasty}\"}}"
+        );
+        let evidence = Evidence::record(Record::find(&line).unwrap(), "a").unwrap();
+        assert!(matches!(evidence.said, Said::Incident(_)));
+        let text = page(&Chart::new(&[evidence], Timestamp::from_second(1_800_000_000).unwrap(), |_| None), false);
+        assert_eq!(text.matches("</script>").count(), 2);
+        assert!(!text.contains("<script src") && text.contains("\\u003cscript src"));
+        for place in ["/*STYLE*/", "/*SCRIPT*/"] {
+            assert!(!text.contains(place), "{place}");
+        }
+        let (_, data) = text.split_once("id=\"data\">").unwrap();
+        let (data, _) = data.split_once("</script>").unwrap();
+        let read: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert!(read["chart"]["lanes"][0]["marks"][0]["sentence"].as_str().unwrap().ends_with(nasty));
+        assert!(!text.contains("https://") && !text.replace("http://www.w3.org/", "").contains("http://"));
+    }
+}

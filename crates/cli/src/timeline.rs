@@ -1,0 +1,111 @@
+//! `lightsout timeline`: what happened in a fleet, as one page to look at, to keep and to hand on.
+
+use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use lightsout_core::chart::Chart;
+
+use crate::{
+    cost::{self, Price},
+    duration,
+    evidence::{Gathered, Places},
+    fleet_dir::FleetDir,
+    page::page,
+};
+
+/// Draw what happened in a fleet as one HTML page: lanes of instances, queue and capacity, decisions, cost
+#[derive(clap::Args)]
+#[command(after_help = "\
+Without --records and --log-group it draws the fleet that runs here, or ran last. FILE may hold what `lightsout explain` reads: records of the scaler and
+of agents, in whatever a collector wraps them, and the group's history.
+
+The page holds everything it needs and asks nobody for anything: keep it with an incident, or send it to whoever asks.
+
+Examples:
+  lightsout timeline -o fleet.html
+  lightsout timeline --from scaler.log agents.log --price ci-linux=0.0892 -o fleet.html
+  lightsout timeline --log-group /aws/lambda/ci-linux-scaler lightsout/ci-linux --since 6h -o fleet.html
+  journalctl -u lightsout-agent | lightsout timeline --from - > fleet.html
+
+Exit status: 0 when it is written, 1 when nothing could be read or written, 2 for bad arguments.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    places: Places,
+    /// How far back the log groups are read
+    #[arg(long, value_name = "SPAN", default_value = "3h", value_parser = duration::parse_duration, requires = "log_groups")]
+    since: Duration,
+    /// Until this time, such as 2026-11-26T03:00:00Z [default: the last record's]
+    #[arg(long, value_name = "TIME", value_parser = crate::explain::time)]
+    until: Option<Timestamp>,
+    /// What an instance of a pool, or of every other, costs in an hour, in your currency
+    #[arg(long, value_name = "[POOL=]NUMBER", value_parser = cost::price)]
+    price: Vec<Price>,
+    /// Write the page to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Draws and writes.
+pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
+    let now = args.until.unwrap_or_else(Timestamp::now);
+    let gathered = args.places.gather("timeline", fleet_dir, args.since, now).await?;
+    let chart = chart(args, gathered)?;
+    let text = page(&chart, false);
+    match &args.output {
+        Some(path) => fs::write(path, text).with_context(|| format!("-o {}: cannot be written", path.display()))?,
+        None => crate::print(&text),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is no later than asked for, until the last of it: a log of last week says nothing of today.
+fn chart(args: &Args, gathered: Gathered) -> Result<Chart> {
+    let mut evidence = gathered.evidence;
+    evidence.retain(|it| args.until.is_none_or(|until| it.time <= until));
+    let last = evidence.iter().map(|it| it.time).max().context("no record is as old as --until; leave it out")?;
+    let chart = Chart::new(&evidence, args.until.unwrap_or(last), |pool| cost::per_hour(&args.price, pool));
+    cost::check_prices(&args.price, &chart.cost.iter().map(|it| it.row.pool.as_str()).collect::<Vec<_>>())?;
+    Ok(chart)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::evidence::files;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn drawn(line: &str) -> Result<Chart> {
+        let text = ["03:00:00", "04:00:00"].map(|time| {
+            format!(
+                "{{\"schema\":1,\"kind\":\"incident\",\"time\":\"2026-11-26T{time}Z\",\"instance\":\"i-1\",\"group\":\"g\",\"platform\":\"gitlab\",\"what\":\"started\",\"detail\":\"\"}}\n"
+            )
+        });
+        let mut gathered = Gathered::default();
+        files::read(&mut gathered, "a.log", text.concat().as_bytes(), Timestamp::UNIX_EPOCH);
+        let command = Command::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{error}"));
+        chart(&command.args, gathered)
+    }
+
+    #[test]
+    fn the_picture_ends_with_the_last_record_or_where_it_is_told_to() {
+        let hours = |line| drawn(line).map(|chart| (chart.to - chart.from) / 60_000).ok();
+        assert_eq!(hours("timeline"), Some(60));
+        assert_eq!(hours("timeline --until 2026-11-26T05:00:00Z"), Some(120));
+        assert_eq!(hours("timeline --until 2026-11-26T02:00:00Z"), None);
+    }
+
+    #[test]
+    fn a_price_is_a_pools_and_one_for_nothing_is_refused() {
+        let price = |line| drawn(line).map(|chart| chart.cost[0].price);
+        assert_eq!(price("timeline --price 2 --price g=3").ok(), Some(Some(3.0)));
+        assert!(price("timeline --price linus=3").unwrap_err().to_string().contains("there are g"));
+    }
+}

@@ -1,0 +1,118 @@
+use jiff::Timestamp;
+
+use super::*;
+use crate::explain::ActivityKind;
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-11-26T03:{time}Z").parse().expect("a time")
+}
+
+fn evidence(lines: &str) -> Vec<Evidence> {
+    let records = lines.lines().filter(|line| !line.trim().is_empty());
+    records
+        .map(|line| {
+            Record::find(line).and_then(|record| Evidence::record(record, "a")).unwrap_or_else(|| panic!("{line}"))
+        })
+        .collect()
+}
+
+fn decision(time: &str, result: &str, queued: u32, desired: u32, rest: &str) -> String {
+    format!(
+        "{{\"schema\":1,\"kind\":\"decision\",\"time\":\"2026-11-26T03:{time}Z\",\"pool\":\"linux\",\"group\":\"g\",\"platform\":\"any\",\"result\":\"{result}\",\
+         \"why\":{{\"queued\":{queued},\"running\":0,\"slots\":1,\"utilisation\":100,\"threshold\":1,\"spare\":0,\"need\":2,\"min\":0,\"max\":5,\
+         \"desired\":{desired},\"target\":2,\"limit\":\"none\"}}{rest},\"ms\":{{\"demand\":1,\"describe\":1,\"raise\":null,\"total\":1}}}}\n"
+    )
+}
+
+fn failed(time: &str) -> String {
+    format!(
+        "{{\"schema\":1,\"kind\":\"decision\",\"time\":\"2026-11-26T03:{time}Z\",\"pool\":\"linux\",\"group\":\"g\",\"platform\":\"any\",\"result\":\"failed\",\
+         \"error\":\"502\",\"ms\":{{\"demand\":null,\"describe\":null,\"raise\":null,\"total\":1}}}}\n"
+    )
+}
+
+fn incident(time: &str, instance: &str, what: &str, rest: &str) -> String {
+    format!(
+        "{{\"schema\":1,\"kind\":\"incident\",\"time\":\"2026-11-26T03:{time}Z\",\"instance\":\"{instance}\",\"group\":\"g\",\"platform\":\"any\",\
+         \"what\":\"{what}\",\"detail\":\"so it said\"{rest}}}\n"
+    )
+}
+
+fn fleet() -> Vec<Evidence> {
+    evidence(
+        &[
+            decision("00:00", "raised", 2, 0, ",\"to\":2,\"reason\":\"2 waiting\""),
+            decision("00:10", "held", 2, 2, ",\"reason\":\"enough\""),
+            failed("00:20"),
+            failed("00:30"),
+            decision("00:40", "held", 0, 2, ",\"reason\":\"enough\""),
+            decision("00:50", "held", 0, 2, ",\"reason\":\"enough\""),
+            incident("00:05", "i-1", "started", ""),
+            incident("00:15", "i-1", "ready", ""),
+            incident("00:16", "i-1", "busy", ",\"jobs\":[\"7\"]"),
+            incident("00:30", "i-1", "spot_notice", ""),
+            incident("00:07", "i-2", "started", ""),
+        ]
+        .concat(),
+    )
+}
+
+#[test]
+fn lanes_marks_and_cost_share_one_scale_of_time() {
+    let chart = Chart::new(&fleet(), at("01:00"), |pool| (pool == "linux").then_some(36.0));
+    assert_eq!((chart.from, chart.to), (at("00:00").as_millisecond(), at("01:00").as_millisecond()));
+    let life = &chart.lanes[0];
+    let spans: Vec<_> = life.spans.iter().map(|span| (span.state, (span.to - span.from) / 1_000)).collect();
+    assert_eq!((life.pool.as_str(), spans), ("linux", vec![("booting", 10), ("idle", 1), ("busy", 44)]));
+    assert_eq!(life.spans[2].jobs, ["7"]);
+    let marks: Vec<_> = life.marks.iter().map(|mark| (mark.what, mark.tone, mark.at)).collect();
+    assert_eq!(marks, [("spot_notice", Tone::Notice, at("00:30").as_millisecond())]);
+    assert!(life.marks[0].sentence.contains("A spot notice") && life.marks[0].sentence.ends_with("so it said"));
+    assert!(!life.sentences.is_empty() && life.end.is_none());
+    assert_eq!(chart.cost[0].row.spent.all_ms(), 55_000 + 53_000);
+    assert!((chart.cost[0].price.expect("a price") - 1.08).abs() < 1e-9);
+}
+
+#[test]
+fn a_pool_has_each_reading_once_and_its_news_are_raises_and_turns() {
+    let chart = Chart::new(&fleet(), at("01:00"), |_| None);
+    let readings: Vec<_> =
+        chart.pools[0].readings.iter().map(|it| (it.result, it.queued, it.desired, it.news)).collect();
+    assert_eq!(
+        readings,
+        [
+            ("raised", Some(2), Some(2), true),
+            ("held", Some(2), Some(2), true),
+            ("failed", None, None, true),
+            ("held", Some(0), Some(2), true)
+        ]
+    );
+    assert_eq!(chart.pools[0].readings[0].sentence, "raised 0 -> 2: 2 waiting");
+    assert_eq!(chart.pools[0].waits, Waits { jobs_ms: 80_000, longest_ms: 40_000, most: 2 });
+}
+
+#[test]
+fn what_the_group_ended_without_a_word_ends_where_its_history_says() {
+    let mut evidence = fleet();
+    let activity = Activity {
+        group: "g".into(),
+        instance: Some("i-2".into()),
+        kind: ActivityKind::Unhealthy,
+        text: "taken out of service".into(),
+    };
+    evidence.push(Evidence { time: at("00:27"), source: "history".into(), said: Said::Activity(Box::new(activity)) });
+    let chart = Chart::new(&evidence, at("01:00"), |_| None);
+    let end = chart.lanes[1].end.as_ref().expect("an end");
+    assert_eq!((end.at, end.reason.as_str(), end.tone), (at("00:27").as_millisecond(), "group", Tone::Bad));
+    assert_eq!(chart.lanes[1].spans.last().map(|span| span.to), Some(end.at));
+    assert_eq!(chart.cost[0].row.spent.all_ms(), 55_000 + 20_000);
+    // Who still speaks is there.
+    evidence.extend(self::evidence(&incident("00:40", "i-2", "ready", "")));
+    assert_eq!(Chart::new(&evidence, at("01:00"), |_| None).lanes[1].end, None);
+}
+
+#[test]
+fn of_nothing_there_is_an_empty_chart() {
+    let chart = Chart::new(&[], at("00:00"), |_| None);
+    assert_eq!((chart.from, chart.lanes.len(), chart.pools.len(), chart.cost.len()), (chart.to, 0, 0, 0));
+}

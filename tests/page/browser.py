@@ -1,0 +1,92 @@
+"""A browser, driven over WebDriver by what Python has itself."""
+
+import base64
+import json
+import re
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+
+class Browser:
+    """Chromium without a window; what it said and whom it asked is kept."""
+
+    def __init__(self):
+        self.profile = tempfile.TemporaryDirectory()
+        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        port = None
+        for line in self.driver.stdout:
+            found = re.search(r"started successfully on port (\d+)", line)
+            if found:
+                port = found.group(1)
+                break
+        if port is None:
+            raise SystemExit("FAILED: chromedriver does not start")
+        self.base = f"http://127.0.0.1:{port}/session"
+        options = {
+            # Root has no sandbox.
+            "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={self.profile.name}"],
+        }
+        logs = {"browser": "ALL", "performance": "ALL"}
+        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs}
+        session = self._ask("POST", "", {"capabilities": {"alwaysMatch": wanted}})
+        self.base += "/" + session["sessionId"]
+
+    def _ask(self, method, path, body=None):
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.base + path, data, {"content-type": "application/json"}, method=method)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as reply:
+            return json.load(reply)["value"]
+
+    def close(self):
+        try:
+            self._ask("DELETE", "")
+        finally:
+            self.driver.terminate()
+            self.driver.wait()
+            self.driver.stdout.close()
+            self.profile.cleanup()
+
+    def go(self, url):
+        self._ask("POST", "/url", {"url": url})
+
+    def run(self, script, *arguments):
+        """What this JavaScript returns."""
+        return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def until(self, what, script):
+        """Waits for this JavaScript to return something true."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            value = self.run(script)
+            if value:
+                return value
+            time.sleep(0.1)
+        raise SystemExit(f"FAILED: waited in vain for {what}")
+
+    def press(self, *keys):
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self._ask("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+    def devtools(self, command, **parameters):
+        return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def look(self, width, height, scheme):
+        """The size of the window, in CSS pixels, and what its user prefers."""
+        mobile = width < 500
+        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if mobile else 1, mobile=mobile)
+        self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def picture(self, path):
+        shot = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def said(self):
+        """What stands in its console since the last look."""
+        return [entry["message"] for entry in self._ask("POST", "/se/log", {"type": "browser"})]
+
+    def asked(self):
+        """The addresses that it asked for since the last look."""
+        events = [json.loads(entry["message"])["message"] for entry in self._ask("POST", "/se/log", {"type": "performance"})]
+        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
