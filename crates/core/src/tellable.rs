@@ -1,6 +1,8 @@
 //! Foreign text as it may stand in logs, records and tags: what platforms, clouds, programs and runners say may be long, may hold control
 //! characters, and may quote what they were sent.
 
+use crate::platform::KINDS;
+
 /// What takes the place of something that may be a secret.
 const HIDDEN: &str = "***";
 /// Names whose value may be one, as they stand in headers, parameters, variables and JSON.
@@ -18,13 +20,15 @@ const NAMES: [&str; 12] = [
     "private_key",
     "signature",
 ];
-/// How tokens begin that tell themselves apart, as the platforms document it, JSON Web Tokens among them.
-const PREFIXES: [&str; 14] = [
-    "glrt-", "glrtr-", "glpat-", "gldt-", "glcbt-", "glptt-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "bkua_", "bkct_",
-    "eyJ",
-];
+/// How JSON Web Tokens begin. Any other JSON in base64 does so, too.
+const JSON_WEB_TOKEN: &str = "eyJ";
 /// The shortest text that can be a credential, in bytes.
 const CREDENTIAL: usize = 8;
+
+/// How tokens begin that tell themselves apart, as each platform has it.
+pub(crate) fn token_beginnings() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().flat_map(|kind| kind.tokens).copied()
+}
 
 /// Foreign text on one line, at most so many characters of it and a mark where it goes on. Whatever looks like a secret is hidden: what follows
 /// `Authorization:`, `Bearer` or the name of a token, tokens that are known by how they begin, keys, and of each URL its user and its query.
@@ -150,7 +154,9 @@ fn without_tokens(word: &str) -> String {
     }
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let (mut told, mut rest) = (String::new(), word);
-    while let Some((at, prefix)) = PREFIXES.iter().filter_map(|prefix| rest.find(prefix).map(|at| (at, prefix))).min() {
+    while let Some((at, prefix)) =
+        token_beginnings().chain([JSON_WEB_TOKEN]).filter_map(|prefix| rest.find(prefix).map(|at| (at, prefix))).min()
+    {
         let (before, token) = rest.split_at(at);
         let end = token.find(|c| !is_part(c)).unwrap_or(token.len());
         let within = before.ends_with(|c: char| c.is_ascii_alphanumeric());
@@ -203,6 +209,8 @@ mod tests {
             ("/jobs?scope=pending&private=x: 500", "/jobs: 500"),
             ("is vendor_pat_11ABCDEFG0 it?", "is *** it?"),
             ("no runner has glrt-t3_abcdefghij.01, sorry", "no runner has ***, sorry"),
+            ("is CCIPAT_a1b2c3d4e5f6 it? or sgu_a1b2c3d4e5f6", "is *** it? or ***"),
+            ("bkaj_a1b2c3d4e5f6", "***"),
             ("key -----BEGIN PRIVATE KEY----- MIIE", "key ***"),
         ] {
             assert_eq!(tellable(text, 300), told, "{text}");

@@ -5,7 +5,7 @@ use std::{ops::Not, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{Facts, Judgement, Row, Scope, Verdict, of};
-use crate::platform::KINDS;
+use crate::tellable::token_beginnings;
 
 /// From this age on an image is called old: its packages and its runner are as old, and nothing on an instance upgrades them.
 const OLD: Duration = Duration::from_secs(90 * 86_400);
@@ -216,8 +216,8 @@ fn secret_in(line: &str) -> Option<String> {
     let of_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let words = line.split(|c: char| !of_word(c));
     let begins = |word: &str| {
-        let all = KINDS.iter().flat_map(|kind| kind.tokens).chain(&BEGINNINGS);
-        let known = all.into_iter().find(|start| word.starts_with(**start) && word.len() >= start.len() + TAIL)?;
+        let all = token_beginnings().chain(BEGINNINGS);
+        let known = all.into_iter().find(|start| word.starts_with(start) && word.len() >= start.len() + TAIL)?;
         Some(format!("a token, which begins with {known}"))
     };
     if let Some(what) = words.clone().find_map(begins) {

@@ -65,7 +65,7 @@ const NAME: &str = "gitlab";
 /// GitLab CI.
 pub static KIND: Kind = Kind {
     name: NAME,
-    tokens: &["glrt-", "glpat-", "gldt-", "glcbt-"],
+    tokens: &["glrt-", "glrtr-", "glpat-", "gldt-", "glcbt-", "glptt-"],
     title: "GitLab CI",
     keys: settings::KEYS,
     variables: &[],
