@@ -79,11 +79,6 @@ impl Zone {
         }
     }
 
-    /// When a date begins there; the first moment of it, where the clock is changed at midnight. `None`: beyond all calendars.
-    pub fn begin(&self, date: Date) -> Option<Timestamp> {
-        self.first(date.at(0, 0, 0, 0))
-    }
-
     /// The first moment at which the clock shows this; where it skips it, the moment of the jump.
     fn first(&self, shown: DateTime) -> Option<Timestamp> {
         match self.rules.to_ambiguous_timestamp(shown).offset() {
@@ -135,7 +130,7 @@ impl Schedule {
     }
 
     /// The entry in force; `None` where none is, so that the pool's own `spare` holds.
-    pub fn in_force(&self, now: Timestamp) -> Option<&Entry> {
+    fn in_force(&self, now: Timestamp) -> Option<&Entry> {
         let today = self.zone.rules.to_datetime(now).date();
         self.entries.iter().rev().find(|entry| {
             days(today, -2..=1)
@@ -154,7 +149,7 @@ impl Schedule {
     }
 
     /// When another entry, or none, comes into force after `now`: the next so many of these moments within nine days, with what holds then.
-    pub fn changes(&self, now: Timestamp, count: usize) -> Vec<(Timestamp, Option<&Entry>)> {
+    fn changes(&self, now: Timestamp, count: usize) -> Vec<(Timestamp, Option<&Entry>)> {
         let today = self.zone.rules.to_datetime(now).date();
         let mut moments: Vec<Timestamp> = Vec::new();
         for entry in self.entries.iter() {

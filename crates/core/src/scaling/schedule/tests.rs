@@ -108,7 +108,7 @@ fn a_zone_is_a_rule_or_a_name_that_the_system_has() {
     };
     let file = [part(b'2'), part(b'2'), b"\nTWO-2\n".to_vec()].concat();
     let named = Zone::parse("Test/Two", &|name| (name == "Test/Two").then(|| file.clone())).unwrap();
-    assert_eq!(named.begin("2026-11-27".parse().unwrap()), Some(at("2026-11-26T22:00:00Z")));
+    assert_eq!(named.first("2026-11-27T00:00:00".parse().unwrap()), Some(at("2026-11-26T22:00:00Z")));
     assert_eq!(named.to_string(), "Test/Two");
 }
 
@@ -168,7 +168,7 @@ proptest! {
         let date = Date::constant(2026, 1, 1).checked_add(SignedDuration::from_hours(24 * day)).unwrap();
         let (begin, end) = daily.hours(&daily.entries[0], date).unwrap();
         prop_assert!(begin < end, "{begin} to {end}");
-        let midnight = daily.zone.begin(date).unwrap();
+        let midnight = daily.zone.first(date.at(0, 0, 0, 0)).unwrap();
         for minute in 0..1_500 {
             let moment = midnight + SignedDuration::from_mins(minute);
             let clock = daily.zone.rules.to_datetime(moment);
