@@ -55,7 +55,8 @@ async fn gather(args: &Doctor, root: &Root) -> Facts {
         if let Ok(status) = &status {
             borrow_environment(status);
         }
-        facts.settings = settings::read(&args.config.config, root, &cloud::tags().await);
+        let program = facts.settings.settings.as_ref().map(|settings| settings.cloud.clone()).unwrap_or_default();
+        facts.settings = settings::read(&args.config.config, root, &cloud::tags(&program).await);
         facts.machine = machine::running(&facts.settings, root, status).await;
         let (identity, secrets) = cloud::look(&mut facts).await;
         if let Some(settings) = &facts.settings.settings {

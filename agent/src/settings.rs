@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use lightsout_cloud::{Notices, find_cloud};
-use lightsout_core::settings::{AgentSettings, Problems, TAG_PREFIX, in_force};
+use lightsout_core::settings::{AgentSettings, Fragment, Problems, TAG_PREFIX, in_force};
 use lightsout_io::files;
 
 /// How long `lightsout-agent settings` waits for the tags.
@@ -39,13 +39,18 @@ pub(crate) async fn tags(notices: &dyn Notices, within: Duration) -> Result<Tags
     notices.tags(TAG_PREFIX, within).await.map_err(|error| error.to_string())
 }
 
+/// The program that stands for the cloud, by the files alone; none where they cannot work.
+pub(crate) fn cloud_program(fragments: &[Fragment]) -> Vec<String> {
+    AgentSettings::parse(fragments).map(|settings| settings.cloud).unwrap_or_default()
+}
+
 /// What an agent that starts now has, and where each value came from: a line each, or one JSON object.
 ///
 /// # Errors
 /// With a text for the operator that names every problem.
 pub(crate) async fn show(paths: &[PathBuf], json: bool) -> Result<String, String> {
     let fragments = files::read(paths, "agent")?;
-    let tags = match find_cloud(TAGS).await {
+    let tags = match find_cloud(&cloud_program(&fragments), TAGS).await {
         Ok((_, notices)) => tags(&*notices, TAGS).await,
         Err(error) => Err(error.to_string()),
     };

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context;
 use lightsout_cloud::{
-    Archive, HookNames, Host, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
+    Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
 use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, policy::Protection, salt::Salt},
@@ -65,12 +65,12 @@ impl Cloud {
     /// Finds out on which instance this runs. Metadata may need a moment after boot.
     pub(crate) async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let (place, notices) = find_cloud(settings.policy.boot_deadline).await?;
+        let (place, notices) = find_cloud(&settings.cloud, settings.policy.boot_deadline).await?;
         let (provider, notices) = (INSTANCE_PROVIDERS[place], Arc::<dyn Notices>::from(notices));
         let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
         let identity = notices.identity(left).await?;
         Ok(Self {
-            host: Arc::from((provider.host)(&identity, HookNames::of(settings))),
+            host: Arc::from((provider.host)(&identity, HostSettings::of(settings))),
             secrets: (provider.provider.secrets)(Some(identity.location.clone())),
             archives: provider.archives,
             notices,
@@ -129,7 +129,7 @@ pub(crate) async fn run_on(
     let settings = Arc::new(settings);
     let Cloud { identity, host, notices, secrets, archives } = cloud;
     let archives = archives(&identity, &settings.records);
-    let Identity { instance, location, group } = identity;
+    let Identity { instance, location, group, .. } = identity;
     tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
     let clock = Clock::start();
 

@@ -60,7 +60,7 @@ use webhooks::{RENEW_EVERY, Webhooks};
 
 /// The groups of a location.
 fn groups(location: Location) -> Box<dyn Groups> {
-    (provider(location.cloud).groups)(location.region)
+    (provider(location.cloud).groups)(location)
 }
 
 /// The secrets of pools, each from the cloud whose store it is in.

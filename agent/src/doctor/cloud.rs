@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_cloud::{DIAGNOSES, HookNames, INSTANCE_PROVIDERS, Identity, Secrets, find_cloud};
+use lightsout_cloud::{DIAGNOSES, HostSettings, INSTANCE_PROVIDERS, Identity, Secrets, find_cloud};
 use lightsout_core::doctor::{
     Facts,
     facts::{CloudFacts, MetadataFacts, Names},
@@ -18,8 +18,8 @@ const TAGS: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_secs(60);
 
 /// The instance's tags that hold settings. Without metadata there are none, and that is a finding of its own.
-pub(crate) async fn tags() -> Tags {
-    match find_cloud(TAGS).await {
+pub(crate) async fn tags(program: &[String]) -> Tags {
+    match find_cloud(program, TAGS).await {
         Ok((_, notices)) => settings::tags(&*notices, TAGS).await.unwrap_or_default(),
         Err(_) => Tags::new(),
     }
@@ -33,7 +33,8 @@ pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secret
     };
     // Where nothing says which cloud it is, its secrets are looked for in the first one's stores.
     let mut place = 0;
-    let found = match find_cloud(IDENTITY).await {
+    let settings = facts.settings.settings.as_ref().map(HostSettings::of).unwrap_or_default();
+    let found = match find_cloud(&settings.program, IDENTITY).await {
         Ok((found, notices)) => {
             place = found;
             match notices.identity(IDENTITY).await {
@@ -47,8 +48,7 @@ pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secret
     let (cloud, identity) = match found {
         Err(why) => lost(why),
         Ok((metadata, identity)) => {
-            let hooks = facts.settings.settings.as_ref().map(HookNames::of).unwrap_or_default();
-            let looking = (diagnosis.instance)(identity.clone(), hooks);
+            let looking = (diagnosis.instance)(identity.clone(), settings);
             let seen = tokio::time::timeout(LOOK, looking).await.unwrap_or_default();
             facts.names = Names {
                 instance: Some(identity.instance.clone()),

@@ -128,7 +128,8 @@ impl Shell {
         );
         let fragment = Fragment { path: "agent.toml".into(), text };
         let settings = AgentSettings::parse(&[fragment]).unwrap_or_else(|problems| panic!("{problems}"));
-        let identity = Identity { instance: "i-1".into(), location: "here".into(), group: Some("g".into()) };
+        let identity =
+            Identity { instance: "i-1".into(), location: "here".into(), group: Some("g".into()), capabilities: None };
         let notices = FakeNotices::new(identity.clone());
         let cloud = Cloud {
             identity,

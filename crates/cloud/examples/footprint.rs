@@ -5,7 +5,7 @@
 
 use std::{env, fs, time::Duration};
 
-use lightsout_cloud::{HookNames, INSTANCE_PROVIDERS, Identity};
+use lightsout_cloud::{HostSettings, INSTANCE_PROVIDERS, Identity};
 use lightsout_core::exchange::{Effect, Request};
 use lightsout_io::http::Driver;
 
@@ -17,10 +17,11 @@ async fn main() {
         instance: "i-0123456789abcdef0".into(),
         location: env::var("AWS_REGION").unwrap_or_else(|_| "eu-north-1".into()),
         group: None,
+        capabilities: None,
     };
-    let host = (cloud.host)(&identity, HookNames::default());
+    let host = (cloud.host)(&identity, HostSettings::default());
     let driver = Driver::new("lightsout/0 (footprint)");
-    let notices = (cloud.notices)().expect("a plain URL");
+    let notices = (cloud.notices)(&[]).expect("a plain URL");
     let _secrets = (cloud.provider.secrets)(None);
     report("made host, driver, notices, secrets");
 

@@ -50,7 +50,7 @@ pub(crate) use groups::told::activities as history_in;
 /// How AWS is reached.
 pub(crate) const PROVIDER: Provider = Provider {
     cloud: CloudName::Aws,
-    groups: |region| Box::new(groups::AwsGroups::new(region)),
+    groups: |location| Box::new(groups::AwsGroups::new(location.region)),
     secrets: |region| Box::new(secrets::AwsSecrets::new(region)),
     object: objects::text,
 };
@@ -59,7 +59,8 @@ pub(crate) const PROVIDER: Provider = Provider {
 #[cfg(feature = "host")]
 pub(crate) const INSTANCE: InstanceProvider = InstanceProvider {
     provider: &PROVIDER,
-    notices: notices::open,
+    is_program: false,
+    notices: |_| notices::open(),
     host: |identity, hook| Box::new(host::AwsHost::new(identity, hook)),
     archives: archive::open,
 };

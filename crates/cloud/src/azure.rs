@@ -47,7 +47,8 @@ pub(crate) const PROVIDER: Provider = Provider {
 #[cfg(feature = "host")]
 pub(crate) const INSTANCE: InstanceProvider = InstanceProvider {
     provider: &PROVIDER,
-    notices: || Ok(notices::open()),
+    is_program: false,
+    notices: |_| Ok(notices::open()),
     host: |identity, _| Box::new(host::AzureHost::new(identity.group.clone())),
     archives: |_, _| Vec::new(),
 };

@@ -10,6 +10,7 @@
 mod archive;
 mod aws;
 mod azure;
+mod command;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod groups;
@@ -31,7 +32,7 @@ use lightsout_core::iam::{Difference, Need};
 use lightsout_core::{
     cloud::CloudError,
     explain::Activity,
-    settings::{AgentSettings, CloudName, SecretSource},
+    settings::{AgentSettings, CloudName, Location, SecretSource},
 };
 #[cfg(feature = "host")]
 use lightsout_core::{cloud::CloudErrorKind, settings::RecordsSettings};
@@ -73,8 +74,8 @@ pub type Looked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Provider {
     /// Which it is.
     pub cloud: CloudName,
-    /// The groups of a location; without one the environment decides.
-    pub groups: fn(location: Option<String>) -> Box<dyn Groups>,
+    /// The groups of a location; without a region the environment decides.
+    pub groups: fn(location: Location) -> Box<dyn Groups>,
     /// The secrets of a location; without one the environment decides.
     pub secrets: fn(location: Option<String>) -> Box<dyn Secrets>,
     /// The text of an object in the cloud's own store, by its address; without a location the environment decides.
@@ -87,27 +88,35 @@ pub struct Provider {
 pub struct InstanceProvider {
     /// The cloud as everybody reaches it.
     pub provider: &'static Provider,
+    /// Whether it is the one that settings with a program choose, and is found in no other way.
+    pub is_program: bool,
     /// What the instance on which this runs is told. It fails when the environment points elsewhere and makes no sense.
-    pub notices: fn() -> Result<Box<dyn Notices>, CloudError>,
+    pub notices: fn(program: &[String]) -> Result<Box<dyn Notices>, CloudError>,
     /// What this instance may do to itself.
-    pub host: fn(identity: &Identity, hooks: HookNames) -> Box<dyn Host>,
+    pub host: fn(identity: &Identity, settings: HostSettings) -> Box<dyn Host>,
     /// Where this instance's records go beside its log, as the settings say.
     pub archives: fn(identity: &Identity, settings: &RecordsSettings) -> Vec<Box<dyn Archive>>,
 }
 
-/// The names of the lifecycle hooks that are this instance's to answer.
+/// What the settings say of this instance's place in its cloud.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HookNames {
-    /// Which of those that hold endings off, where the group has several; `None`: the one that waits longest.
+pub struct HostSettings {
+    /// The user's program that stands for the cloud, and its first arguments; empty: a cloud that is found by its metadata.
+    pub program: Vec<String>,
+    /// Which of the lifecycle hooks that hold endings off, where the group has several; `None`: the one that waits longest.
     pub termination: Option<String>,
     /// Which of those that hold launches off; `None`: none.
     pub launch: Option<String>,
 }
 
-impl HookNames {
-    /// Those that the settings name.
+impl HostSettings {
+    /// What these settings say of it.
     pub fn of(settings: &AgentSettings) -> Self {
-        Self { termination: settings.hook.clone(), launch: settings.launch_hook.clone() }
+        Self {
+            program: settings.cloud.clone(),
+            termination: settings.hook.clone(),
+            launch: settings.launch_hook.clone(),
+        }
     }
 }
 
@@ -121,7 +130,7 @@ pub struct Diagnosis {
     /// What metadata say of themselves, but for the identity.
     pub metadata: fn() -> Looked<'static, MetadataFacts>,
     /// What the cloud says of this instance, its group and its rights. The second is as in [`InstanceProvider::host`].
-    pub instance: fn(identity: Identity, hooks: HookNames) -> Looked<'static, CloudFacts>,
+    pub instance: fn(identity: Identity, settings: HostSettings) -> Looked<'static, CloudFacts>,
 }
 
 /// How an account of AWS is looked at from a desk; no other cloud is looked at from there.
@@ -172,6 +181,7 @@ pub fn provider(cloud: CloudName) -> &'static Provider {
     match cloud {
         CloudName::Aws => &aws::PROVIDER,
         CloudName::Azure => &azure::PROVIDER,
+        CloudName::Program => &command::PROVIDER,
     }
 }
 
@@ -202,48 +212,56 @@ pub async fn resolve(location: Option<String>, source: &SecretSource) -> Result<
     secrets.resolve(source).await
 }
 
-/// The cloud on whose instance this runs, found by asking the metadata service of each: the first that answers, with its place among
-/// [`INSTANCE_PROVIDERS`]. They are asked again until one does, for so long.
+/// The cloud on whose instance this runs, with its place among [`INSTANCE_PROVIDERS`]: the user's program's, where there is one; else it is found
+/// by asking the metadata service of each, and is the first that answers. They are asked again until one does, for so long.
 ///
 /// # Errors
 /// When none answers in time, or the environment points elsewhere and makes no sense.
 #[cfg(feature = "host")]
-pub async fn find_cloud(within: Duration) -> Result<(usize, Box<dyn Notices>), CloudError> {
+pub async fn find_cloud(program: &[String], within: Duration) -> Result<(usize, Box<dyn Notices>), CloudError> {
     let mut asked = Vec::new();
-    for provider in INSTANCE_PROVIDERS {
-        asked.push((provider.notices)()?);
+    for (place, provider) in INSTANCE_PROVIDERS.iter().enumerate() {
+        if provider.is_program != program.is_empty() {
+            asked.push((place, (provider.notices)(program)?));
+        }
     }
-    let mut warned = false;
+    let (mut warned, mut last) = (false, None);
     let asking = async {
         loop {
-            let looks = asked
-                .iter()
-                .enumerate()
-                .map(|(place, notices)| Box::pin(async move { notices.is_here().await.map(|()| place) }));
+            let looks = asked.iter().enumerate();
+            let looks = looks.map(|(at, (_, notices))| Box::pin(async move { notices.is_here().await.map(|()| at) }));
             match futures_util::future::select_ok(looks).await {
-                Ok((place, _)) => return place,
-                Err(error) if !std::mem::replace(&mut warned, true) => {
-                    tracing::warn!(%error, "no instance metadata say who this instance is; asking again");
+                Ok((at, _)) => return at,
+                Err(error) => {
+                    if !std::mem::replace(&mut warned, true) {
+                        tracing::warn!(%error, "nothing says yet who this instance is; asking again");
+                    }
+                    last = Some(error);
                 }
-                Err(_) => {}
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    let place = tokio::time::timeout(within, asking).await.map_err(|_| {
-        let why = format!(
-            "no metadata service said within {within:?} who this instance is: is this an instance of EC2 with IMDSv2 enabled, whose hop limit is \
-             reached, or a virtual machine of Azure?"
-        );
+    let found = tokio::time::timeout(within, asking).await;
+    let at = found.map_err(|_| {
+        let why = if let [program, ..] = program {
+            let last = last.map_or_else(|| "it has not answered".to_owned(), |error| error.message);
+            format!("{program} (agent.cloud) did not say within {within:?} who this instance is: {last}")
+        } else {
+            format!(
+                "no metadata service said within {within:?} who this instance is: is this an instance of EC2 with IMDSv2 enabled, whose hop \
+                 limit is reached, or a virtual machine of Azure? For any other cloud write agent.cloud"
+            )
+        };
         CloudError::new(CloudErrorKind::Unreachable, why)
     })?;
-    Ok((place, asked.swap_remove(place)))
+    Ok(asked.swap_remove(at))
 }
 
 /// Every cloud on whose instances an agent can live.
 #[cfg(feature = "host")]
-pub const INSTANCE_PROVIDERS: [&InstanceProvider; 2] = [&aws::INSTANCE, &azure::INSTANCE];
+pub const INSTANCE_PROVIDERS: [&InstanceProvider; 3] = [&aws::INSTANCE, &azure::INSTANCE, &command::INSTANCE];
 
 /// How each of [`INSTANCE_PROVIDERS`] is looked at, in the same order.
 #[cfg(feature = "host")]
-pub const DIAGNOSES: [&Diagnosis; INSTANCE_PROVIDERS.len()] = [&aws::DIAGNOSIS, &azure::DIAGNOSIS];
+pub const DIAGNOSES: [&Diagnosis; INSTANCE_PROVIDERS.len()] = [&aws::DIAGNOSIS, &azure::DIAGNOSIS, &command::DIAGNOSIS];

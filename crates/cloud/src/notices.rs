@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_core::cloud::Notice;
+use lightsout_core::cloud::{Capabilities, Notice};
 use tokio::sync::mpsc;
 
 use crate::CloudFuture;
@@ -33,6 +33,8 @@ pub struct Identity {
     pub location: String,
     /// The group's name, if it is told.
     pub group: Option<String>,
+    /// What the cloud can do, where only the instance is told that.
+    pub capabilities: Option<Capabilities>,
 }
 
 /// The pauses between two looks, for each kind of notice. A cloud that tells several in one place takes the shortest.

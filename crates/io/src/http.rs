@@ -116,7 +116,7 @@ impl Driver {
     pub async fn perform(&self, effect: Effect) -> EffectResult {
         match effect {
             Effect::Http(request) => EffectResult::Http(self.request(&request).await),
-            Effect::Program(program) => EffectResult::Program(program::run(&program).await),
+            Effect::Program(program) => EffectResult::Program(program::run(&program).await.map_err(|error| error.why)),
             Effect::Clock => EffectResult::Clock(Timestamp::now()),
             Effect::Sign(signing) => EffectResult::Sign(sign::rs256(&signing.key, &signing.message)),
         }

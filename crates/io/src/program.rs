@@ -1,6 +1,6 @@
 //! Runs a program to its end, or to its time-out.
 
-use std::{io, process::Stdio, time::Duration};
+use std::{fmt, io, process::Stdio, time::Duration};
 
 use lightsout_core::{
     duration::format_duration,
@@ -20,13 +20,29 @@ const STDERR: usize = 64 << 10;
 /// How long after the program's end its output may still come, when something that it left behind holds the pipe.
 const LINGER: Duration = Duration::from_millis(200);
 
+/// Why a program gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Whether it was started: then it may have had effects.
+    pub started: bool,
+    /// The program and what went wrong, for an operator.
+    pub why: String,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 /// Runs the program in a process group of its own, without input. What it writes beyond the caps is read and dropped.
 ///
 /// # Errors
 /// When it cannot be started, or did not end in time and was killed with its whole group.
-pub async fn run(program: &Program) -> Result<Output, String> {
+pub async fn run(program: &Program) -> Result<Output, Unanswered> {
+    let not_started = |why| Unanswered { started: false, why };
     let Some((name, arguments)) = program.argv.split_first() else {
-        return Err("the command is empty: name a program".into());
+        return Err(not_started("the command is empty: name a program".into()));
     };
     let mut child = Command::new(name)
         .args(arguments)
@@ -37,7 +53,7 @@ pub async fn run(program: &Program) -> Result<Output, String> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| cannot_start(name, &error))?;
+        .map_err(|error| not_started(cannot_start(name, &error)))?;
     let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
 
@@ -55,10 +71,13 @@ pub async fn run(program: &Program) -> Result<Output, String> {
             }
         }
     };
+    let unanswered = |why| Unanswered { started: true, why };
     let status = timeout(program.timeout, running)
         .await
-        .map_err(|_| format!("{name} did not end within {} and was killed", format_duration(program.timeout)))?
-        .map_err(|error| format!("cannot wait for {name}: {error}"))?;
+        .map_err(|_| {
+            unanswered(format!("{name} did not end within {} and was killed", format_duration(program.timeout)))
+        })?
+        .map_err(|error| unanswered(format!("cannot wait for {name}: {error}")))?;
     group.0 = None;
     Ok(Output { status: status.code(), stdout: out, stderr: err })
 }

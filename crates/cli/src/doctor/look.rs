@@ -35,6 +35,9 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
         CloudName::Aws => timeout(LOOK, (SURVEY.group)(pool.region.clone(), pool.group.clone()))
             .await
             .unwrap_or_else(|_| untold(format!("no answer within {} s", LOOK.as_secs()))),
+        CloudName::Program => untold(
+            "groups of your own program are not looked at from here: `lightsout-scaler check` reads their sizes".into(),
+        ),
         CloudName::Azure => {
             untold("scale sets of Azure are not looked at from here: `lightsout-scaler check` reads their sizes".into())
         }

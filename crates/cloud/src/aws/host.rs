@@ -14,7 +14,7 @@ use std::{
 use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, REASON_TAG};
-use crate::{CloudFuture, HookNames, Host, Identity};
+use crate::{CloudFuture, Host, HostSettings, Identity};
 pub(super) use look::look_at_group;
 
 use calls::{Calls, ENDING, Hook, LAUNCH, SelfView};
@@ -30,7 +30,7 @@ pub(super) struct AwsHost {
     /// The group's name: at first as metadata told it, then as the group itself does.
     group: Mutex<Option<String>>,
     /// The hooks to answer, where the settings name them.
-    named: HookNames,
+    named: HostSettings,
     /// The hooks that were found last, this agent's own first.
     hooks: Mutex<Vec<Hook>>,
     /// The time-out of the launch hook, once it was looked up.
@@ -39,11 +39,11 @@ pub(super) struct AwsHost {
 
 impl AwsHost {
     /// This instance, with the names of the hooks to answer.
-    pub(super) fn new(identity: &Identity, named: HookNames) -> Self {
+    pub(super) fn new(identity: &Identity, named: HostSettings) -> Self {
         Self::with(identity, named, Aws::new(Some(identity.location.clone())))
     }
 
-    fn with(identity: &Identity, named: HookNames, aws: Aws) -> Self {
+    fn with(identity: &Identity, named: HostSettings, aws: Aws) -> Self {
         Self {
             calls: Calls::new(&identity.instance, aws),
             group: Mutex::new(identity.group.clone()),

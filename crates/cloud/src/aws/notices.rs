@@ -83,7 +83,7 @@ impl Notices for AwsNotices {
                 CloudError::new(CloudErrorKind::Unreachable, why)
             })?;
             let group = self.imds.get(GROUP_TAG).await.ok().flatten();
-            Ok(Identity { instance, location, group })
+            Ok(Identity { instance, location, group, capabilities: None })
         })
     }
 

@@ -62,7 +62,7 @@ impl Notices for AzureNotices {
         Box::pin(async move {
             let machine = self.machine(deadline).await?;
             let group = machine.scale_set().map(|set| set.to_string());
-            Ok(Identity { instance: machine.id(), group, location: machine.location })
+            Ok(Identity { instance: machine.id(), group, location: machine.location, capabilities: None })
         })
     }
 

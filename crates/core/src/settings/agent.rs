@@ -89,6 +89,8 @@ impl Default for ImdsSettings {
 /// The agent's settings, validated.
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
+    /// The user's program that stands for the cloud, and its first arguments; empty: one that lightsout knows is found by its metadata.
+    pub cloud: Vec<String>,
     /// When and how the instance leaves.
     pub policy: AgentPolicy,
     /// Where the journal and the runner's files live. Default `/var/lib/lightsout`.
@@ -172,6 +174,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     let tables = ["agent", "docker", "imds", "metrics", "records", "platform"];
     let root = Section::new(report, vec![Layer::root(table, fragments)], tables);
     let agent = root.child("agent", names(AGENT_KEYS, Side::Agent));
+    let cloud = agent.program("cloud").unwrap_or_default();
     let before_register = agent.program("before_register");
     let policy = policy(&agent);
     let state_dir = agent.absolute("state_dir").unwrap_or_else(|| "/var/lib/lightsout".into());
@@ -200,6 +203,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     agent.finish();
     root.finish();
     Some(AgentSettings {
+        cloud,
         policy,
         state_dir,
         socket,

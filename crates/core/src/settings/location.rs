@@ -8,17 +8,20 @@ pub enum CloudName {
     Aws,
     /// Microsoft Azure.
     Azure,
+    /// One that a program of the user's stands for.
+    Program,
 }
 
 impl CloudName {
     /// Every cloud.
-    pub const ALL: [Self; 2] = [Self::Aws, Self::Azure];
+    pub const ALL: [Self; 3] = [Self::Aws, Self::Azure, Self::Program];
 
     /// The word in settings.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "aws",
             Self::Azure => "azure",
+            Self::Program => "program",
         }
     }
 }
@@ -30,4 +33,6 @@ pub struct Location {
     pub cloud: CloudName,
     /// The region; `None`: the environment's, or the groups' names say it.
     pub region: Option<String>,
+    /// The user's program and its first arguments, where one stands for the cloud; else empty.
+    pub program: Vec<String>,
 }

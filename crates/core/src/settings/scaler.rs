@@ -45,7 +45,14 @@ pub const POOL_KEYS: &[Key] = &[
         "group",
         Side::Scaler,
         "text",
-        "the Auto Scaling group, by its name; or the Azure scale set, by its resource id",
+        "the Auto Scaling group, by its name; the Azure scale set, by its resource id; or what your own program calls it",
+    ),
+    Key::optional(
+        "cloud",
+        Side::Scaler,
+        "program",
+        "told by the group's name",
+        "your own program that stands for the cloud: docs/clouds.md",
     ),
     Key::optional("name", Side::Scaler, "text", "the group's", "the name in records; unique"),
     Key::optional("region", Side::Scaler, "text", "the environment's", "the group's region; a resource id says it"),
@@ -141,7 +148,9 @@ pub struct PoolSettings {
     pub name: String,
     /// Whose group it is.
     pub cloud: CloudName,
-    /// The name of the Auto Scaling group, or the resource id of the scale set.
+    /// The user's program that stands for the cloud; empty for one that lightsout knows.
+    pub program: Vec<String>,
+    /// The name of the Auto Scaling group, the resource id of the scale set, or what the user's program calls it.
     pub group: String,
     /// The group's region; `None`: the environment's.
     pub region: Option<String>,
@@ -158,7 +167,7 @@ pub struct PoolSettings {
 impl PoolSettings {
     /// Where its group is.
     pub fn location(&self) -> Location {
-        Location { cloud: self.cloud, region: self.region.clone() }
+        Location { cloud: self.cloud, region: self.region.clone(), program: self.program.clone() }
     }
 
     /// How it grows at this instant.
@@ -247,7 +256,7 @@ fn pools<'a>(root: &Section<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a st
         if let Some(first) = names.insert(title.clone(), node) {
             twin("name", first, "give each pool a name of its own: name = \"...\"");
         } else if let Some(group) = text_of(table, "group")
-            && let Some(first) = groups.insert(place_of(text_of(table, "region"), group), node)
+            && let Some(first) = groups.insert((program_of(table), place_of(text_of(table, "region"), group)), node)
         {
             twin(
                 "group",
@@ -267,11 +276,14 @@ fn pool<'a>(own: Layer<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -
     if !identity.has("group") {
         identity.missing(
             "group",
-            "the name of the Auto Scaling group, or the resource id of the scale set",
+            "the name of the Auto Scaling group, the resource id of the scale set, or the name that your own program knows",
             "add group = \"my-group\"",
         );
     }
+    let s = Section::new(shared.report, vec![own, shared.defaults.clone()], names(POOL_KEYS, Side::Scaler));
+    let program = s.program("cloud").unwrap_or_default();
     let (cloud, group, usual) = match identity.text("group") {
+        group if s.has("cloud") => (CloudName::Program, group.clone(), group),
         Some(text) if ScaleSetId::is_meant(&text) => match text.parse::<ScaleSetId>() {
             Ok(id) => (CloudName::Azure, Some(id.to_string()), Some(id.name)),
             Err(why) => {
@@ -285,7 +297,10 @@ fn pool<'a>(own: Layer<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -
     if cloud == CloudName::Azure && identity.has("region") {
         identity.contradiction("region", "a scale set's resource id says where it is", "remove region");
     }
-    let s = Section::new(shared.report, vec![own, shared.defaults.clone()], names(POOL_KEYS, Side::Scaler));
+    if cloud == CloudName::Program && identity.has("region") {
+        let remedy = "remove region, and hand it to the program as an argument";
+        identity.contradiction("region", "a cloud of your own program has no regions", remedy);
+    }
     let region = s.text("region");
     let policy = policy(&s);
     let schedule = schedule(&s, policy.max, shared.zones);
@@ -297,7 +312,17 @@ fn pool<'a>(own: Layer<'a>, shared: &Shared<'a>, used: &mut BTreeSet<&'a str>) -
     let name = name.or(usual)?;
     // A default is for the pools that have use for one.
     let region = region.filter(|_| cloud == CloudName::Aws);
-    Some(PoolSettings { name, cloud, group, region, policy, schedule, platform: platform?, webhook: webhook.flatten() })
+    Some(PoolSettings {
+        name,
+        cloud,
+        program,
+        group,
+        region,
+        policy,
+        schedule,
+        platform: platform?,
+        webhook: webhook.flatten(),
+    })
 }
 
 fn webhook(s: Section<'_>, name: Option<&String>) -> Option<WebhookSettings> {
@@ -473,6 +498,16 @@ fn place_of(region: Option<&str>, group: &str) -> (Option<String>, String) {
         Ok(id) => (None, id.to_string().to_ascii_lowercase()),
         Err(_) => (region.map(str::to_owned), group.to_owned()),
     }
+}
+
+/// The pool's own program that stands for its cloud: two of them may have groups of one name.
+fn program_of(table: &Table) -> Vec<&str> {
+    let Some(Node { value: Value::List(parts), .. }) = table.get("cloud") else { return Vec::new() };
+    let text = parts.iter().map(|part| match &part.value {
+        Value::Text(text) => Some(text.as_str()),
+        Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+    });
+    text.flatten().collect()
 }
 
 fn text_of<'a>(table: &'a Table, key: &str) -> Option<&'a str> {

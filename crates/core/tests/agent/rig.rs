@@ -53,6 +53,10 @@ pub(crate) const BARE_CLOUD: Capabilities = Capabilities {
     longest_notice: Duration::from_secs(120),
 };
 
+/// What a program of the user's stands for, unless it says more: who asks is protected, an ending is announced and not held off, one way to leave.
+pub(crate) const PROGRAM_CLOUD: Capabilities =
+    Capabilities { replaces_unhealthy: false, longest_notice: Duration::from_secs(24 * 3600), ..BARE_CLOUD };
+
 pub(crate) fn roomy() -> Outcome {
     Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })
 }

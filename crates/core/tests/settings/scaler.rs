@@ -42,7 +42,8 @@ fn everything_can_be_set() {
          run_untagged = true\nrunner_id = 42\n",
     );
     assert_eq!((settings.tick, settings.deadline), (Duration::from_secs(5), Duration::from_secs(3)));
-    let PoolSettings { name, cloud, group, region, policy, schedule, platform, webhook } = &settings.pools[0];
+    let PoolSettings { name, cloud, group, region, policy, schedule, platform, webhook, program } = &settings.pools[0];
+    assert!(program.is_empty());
     let linux = ("linux", CloudName::Aws, "ci-linux", Some("eu-west-1"));
     assert_eq!((name.as_str(), *cloud, group.as_str(), region.as_deref()), linux);
     let expected = ScalerPolicy {
@@ -115,8 +116,8 @@ fn every_class_of_mistake_has_its_message() {
     for (text, expected) in [
         (pool("slto = 2"), "f.toml:4: pool[ci].slto is not a setting; did you mean slots?"),
         (
-            pool("colour = 'red'"),
-            "f.toml:4: pool[ci].colour is not a setting; what can stand here: cooldown, count_running, group, max, max_step, min, name, \
+            pool("hue = 'red'"),
+            "f.toml:4: pool[ci].hue is not a setting; what can stand here: cloud, cooldown, count_running, group, max, max_step, min, name, \
              platform, region, schedule, silent_after, slots, spare, threshold, utilisation, webhook, zone",
         ),
         (
@@ -176,7 +177,7 @@ fn every_class_of_mistake_has_its_message() {
         ),
         (
             "[[pool]]\nplatform.command.queue = ['depth']".into(),
-            "f.toml:1: pool[#1].group is missing: the name of the Auto Scaling group, or the resource id of the scale set; add group = \"my-group\"",
+            "f.toml:1: pool[#1].group is missing: the name of the Auto Scaling group, the resource id of the scale set, or the name that your own program knows; add group = \"my-group\"",
         ),
         (
             "[[pool]]\ngroup = ''\nplatform.command.queue = ['depth']".into(),
@@ -373,8 +374,12 @@ fn a_scale_set_is_named_by_its_resource_id_alone() {
         ("runners", SCALE_SET),
         "its own name is enough in records"
     );
-    assert_eq!(azure.location(), Location { cloud: CloudName::Azure, region: None }, "the default is for others");
-    assert_eq!(aws.location(), Location { cloud: CloudName::Aws, region: Some("eu-west-1".into()) });
+    assert_eq!(
+        azure.location(),
+        Location { cloud: CloudName::Azure, ..Location::default() },
+        "the default is for others"
+    );
+    assert_eq!(aws.location(), Location { region: Some("eu-west-1".into()), ..Location::default() });
 }
 
 #[test]
@@ -394,6 +399,33 @@ fn a_resource_id_that_is_none_and_one_that_is_there_twice_are_refused() {
     assert!(region.contains("a scale set's resource id says where it is; remove region"), "{region}");
     let twice = of(SCALE_SET, "name = 'a'") + &of(&SCALE_SET.to_ascii_uppercase(), "name = 'b'");
     assert!(refused(&twice).contains("has the same group as the pool at"), "whatever its case");
+}
+
+#[test]
+fn a_cloud_of_the_users_own_is_named_by_its_program() {
+    let pool = |more: &str| format!("[[pool]]\nplatform.command.queue = ['depth']\n{more}\n");
+    let settings = parse(&format!(
+        "[defaults]\nregion = 'eu-west-1'\n{}{}{}",
+        pool("group = 'ci'\ncloud = ['rack', '/srv/rack']"),
+        pool("group = 'ci'\nname = 'ci-2'\ncloud = ['other']"),
+        pool("group = 'ci'\nname = 'ci-3'"),
+    ));
+    let locations: Vec<_> = settings.pools.iter().map(PoolSettings::location).collect();
+    let own = |program: &[&str]| Location {
+        cloud: CloudName::Program,
+        region: None,
+        program: program.iter().map(|part| (*part).to_owned()).collect(),
+    };
+    assert_eq!(locations[..2], [own(&["rack", "/srv/rack"]), own(&["other"])], "a region is for others");
+    assert_eq!((locations[2].cloud, locations[2].program.len()), (CloudName::Aws, 0));
+    let refused = |text: &str| ScalerSettings::parse(&one(text)).unwrap_err().to_string();
+    let region = refused(&pool("group = 'ci'\ncloud = ['rack']\nregion = 'here'"));
+    assert!(region.contains("a cloud of your own program has no regions; remove region"), "{region}");
+    let twice =
+        refused(&(pool("group = 'ci'\nname = 'a'\ncloud = ['r']") + &pool("group = 'ci'\nname = 'b'\ncloud = ['r']")));
+    assert!(twice.contains("has the same group as the pool at"), "{twice}");
+    let empty = refused(&pool("group = 'ci'\ncloud = []"));
+    assert!(empty.contains("cloud") && empty.contains("write at least the program"), "{empty}");
 }
 
 #[test]

@@ -41,6 +41,8 @@ async fn a_timeout_kills_the_whole_group() {
     let pid = directory.path().join("pid");
     let script = format!("sleep 300 & echo $! > {}; wait", pid.display());
     let error = run(&shell(&script, Duration::from_millis(500))).await.unwrap_err();
+    assert!(error.started, "it may have had effects");
+    let error = error.why;
     assert!(error.contains("did not end within 500ms"), "{error}");
     let grandchild: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
     let gone = || {
@@ -64,12 +66,15 @@ async fn what_stays_behind_does_not_hold_us_up() {
 
 #[tokio::test]
 async fn failures_to_start_say_what_to_do() {
-    let start =
-        async |name: &str| run(&Program { argv: vec![name.into()], env: Vec::new(), timeout: LONG }).await.unwrap_err();
+    let start = async |argv: Vec<String>| {
+        let error = run(&Program { argv, env: Vec::new(), timeout: LONG }).await.unwrap_err();
+        assert!(!error.started, "nothing can have come of it");
+        error.why
+    };
     assert_eq!(
-        start("no-such-program-here").await,
+        start(vec!["no-such-program-here".into()]).await,
         "cannot start no-such-program-here: there is no such program in PATH"
     );
-    assert_eq!(start("/etc/passwd").await, "cannot start /etc/passwd: it is not executable");
-    assert!(run(&Program { argv: Vec::new(), env: Vec::new(), timeout: LONG }).await.unwrap_err().contains("empty"));
+    assert_eq!(start(vec!["/etc/passwd".into()]).await, "cannot start /etc/passwd: it is not executable");
+    assert!(start(Vec::new()).await.contains("empty"));
 }

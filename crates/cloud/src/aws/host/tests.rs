@@ -35,9 +35,17 @@ async fn service(state: Option<&'static str>) -> Server {
 }
 
 async fn host(server: &Server, group: Option<&str>, chosen_hook: Option<&str>) -> AwsHost {
-    let identity =
-        Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: group.map(str::to_owned) };
-    let named = HookNames { termination: chosen_hook.map(str::to_owned), launch: Some("boot".into()) };
+    let identity = Identity {
+        instance: "i-0123".into(),
+        location: "eu-north-1".into(),
+        group: group.map(str::to_owned),
+        capabilities: None,
+    };
+    let named = HostSettings {
+        termination: chosen_hook.map(str::to_owned),
+        launch: Some("boot".into()),
+        ..HostSettings::default()
+    };
     AwsHost::with(&identity, named, towards(&server.url).await)
 }
 
@@ -230,8 +238,13 @@ async fn only_the_launch_hook_that_is_named_is_extended_and_answered() {
     assert_eq!(results, [true, false]);
 
     let server = service(Some("Pending:Wait")).await;
-    let identity = Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: Some("g".into()) };
-    let unnamed = AwsHost::with(&identity, HookNames::default(), towards(&server.url).await);
+    let identity = Identity {
+        instance: "i-0123".into(),
+        location: "eu-north-1".into(),
+        group: Some("g".into()),
+        capabilities: None,
+    };
+    let unnamed = AwsHost::with(&identity, HostSettings::default(), towards(&server.url).await);
     assert_eq!(unnamed.extend_launch().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
     assert_eq!(unnamed.complete_launch().await.unwrap_err().kind, CloudErrorKind::NothingHeld);
     assert_eq!(unnamed.abandon_launch().await.unwrap_err().kind, CloudErrorKind::NothingHeld);

@@ -33,7 +33,12 @@ async fn who_it_is_is_asked_for_until_it_is_told() {
     })
     .await;
     let identity = notices(&server.url).identity(Duration::from_secs(30)).await.unwrap();
-    let expected = Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: Some("g".into()) };
+    let expected = Identity {
+        instance: "i-0123".into(),
+        location: "eu-north-1".into(),
+        group: Some("g".into()),
+        capabilities: None,
+    };
     assert_eq!(identity, expected);
 }
 

@@ -5,6 +5,13 @@ use crate::settings::{Key, Side};
 /// The keys below `[agent]`.
 pub const AGENT_KEYS: &[Key] = &[
     Key::optional(
+        "cloud",
+        Side::Agent,
+        "program",
+        "found by metadata",
+        "your own program that stands for the cloud, run as the agent's user: docs/clouds.md; then no metadata service is asked",
+    ),
+    Key::optional(
         "idle_timeout",
         Side::Agent,
         "duration or `\"never\"`",

@@ -5,7 +5,7 @@ use aws_sdk_autoscaling::types::{
 
 use super::*;
 use crate::{
-    HookNames,
+    HostSettings,
     aws::tests::{refusal, towards},
 };
 use lightsout_io::testing::{Answer, Server};
@@ -88,8 +88,9 @@ async fn what_the_role_may_not_see_is_not_known_and_nothing_else_is_lost_with_it
         Answer::ok(format!("<{action}Response {space}><{action}Result>{result}</{action}Result></{action}Response>"))
     })
     .await;
-    let identity = crate::Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: None };
-    let facts = Box::pin(AwsHost::with(&identity, HookNames::default(), towards(&server.url).await).look()).await;
+    let identity =
+        crate::Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: None, capabilities: None };
+    let facts = Box::pin(AwsHost::with(&identity, HostSettings::default(), towards(&server.url).await).look()).await;
     assert!(facts.membership.is_some_and(|membership| membership.is_ok()));
     assert!(facts.group.is_some_and(|group| group.is_ok_and(|group| group.max == 5)));
     assert_eq!(facts.holds, Some(Ok(vec![])));

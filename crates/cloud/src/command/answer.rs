@@ -1,0 +1,193 @@
+//! What the program prints: JSON, of which an unknown key is an error, since a misspelt one would be missed in silence.
+
+use lightsout_core::cloud::Floor;
+#[cfg(feature = "host")]
+use lightsout_core::cloud::{Capabilities, Membership, ProtectionSupport, Room};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::GroupView;
+
+/// Reads one JSON object.
+pub(super) fn parse<T: DeserializeOwned>(printed: &[u8]) -> Result<T, String> {
+    if printed.trim_ascii().is_empty() {
+        return Err("it is empty".into());
+    }
+    serde_json::from_slice(printed).map_err(|error| error.to_string())
+}
+
+/// The answer to `describe`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Description {
+    #[serde(default)]
+    min: u32,
+    max: u32,
+    desired: u32,
+    #[serde(default)]
+    floor: Option<String>,
+    #[serde(default)]
+    version: Option<String>,
+    #[cfg(feature = "host")]
+    #[serde(default)]
+    members: Option<Vec<Member>>,
+    // The scaler reads none of it.
+    #[cfg(not(feature = "host"))]
+    #[serde(default, rename = "members")]
+    _members: serde::de::IgnoredAny,
+}
+
+impl Description {
+    pub(super) fn view(self, name: &str) -> GroupView {
+        GroupView {
+            name: name.to_owned(),
+            min: self.min,
+            max: self.max,
+            desired: self.desired,
+            floor: self.floor(),
+            version: self.version,
+            ..GroupView::default()
+        }
+    }
+
+    /// It is advice: one that cannot be read is none.
+    fn floor(&self) -> Floor {
+        self.floor.as_deref().and_then(|floor| floor.parse().ok()).unwrap_or_default()
+    }
+}
+
+/// An instance of the group.
+#[cfg(feature = "host")]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Member {
+    instance: String,
+    state: State,
+    #[serde(default)]
+    protected: bool,
+}
+
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Pending,
+    InService,
+    Standby,
+    Terminating,
+}
+
+#[cfg(feature = "host")]
+impl Member {
+    /// Whether it counts towards the desired capacity.
+    fn counts(&self) -> bool {
+        match self.state {
+            State::Pending | State::InService => true,
+            State::Standby | State::Terminating => false,
+        }
+    }
+}
+
+#[cfg(feature = "host")]
+impl Description {
+    /// Without a list nobody is known to be outside.
+    fn members(&self) -> Result<&[Member], String> {
+        self.members.as_deref().ok_or_else(|| "it has no `members`, which agents need: print [] for none".into())
+    }
+
+    pub(super) fn membership(&self, instance: &str) -> Result<Membership, String> {
+        let Some(member) = self.members()?.iter().find(|member| member.instance == instance) else {
+            return Ok(Membership::Outside);
+        };
+        Ok(match member.state {
+            State::Pending => Membership::Pending { waiting: false },
+            State::InService => Membership::InService { protected: member.protected },
+            State::Standby => Membership::Standby,
+            State::Terminating => Membership::Terminating { waiting: false },
+        })
+    }
+
+    /// The room as this instance sees it; `None`: it is no member that counts.
+    pub(super) fn room(&self, instance: &str, now: jiff::Timestamp) -> Result<Option<Room>, String> {
+        let counted: Vec<&str> =
+            self.members()?.iter().filter(|member| member.counts()).map(|member| member.instance.as_str()).collect();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(counted.contains(&instance).then(|| Room {
+            desired: self.desired,
+            min: self.min,
+            floor: self.floor().advised(now),
+            members: count(counted.len()),
+            rank: count(counted.iter().filter(|member| **member < instance).count()),
+        }))
+    }
+}
+
+/// The answer to `whoami`.
+#[cfg(feature = "host")]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Who {
+    pub(super) instance: String,
+    #[serde(default)]
+    pub(super) group: Option<String>,
+    #[serde(default)]
+    pub(super) location: String,
+    #[serde(default)]
+    pub(super) tags: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) capabilities: Told,
+}
+
+/// What the program says that its cloud can do. Whatever is left out is what cannot end a job: no protection that was not seen, and no bill
+/// that ends by itself.
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Told {
+    protection: Protection,
+    leaving_lowers_capacity: bool,
+    power_off_ends_billing: bool,
+}
+
+#[cfg(feature = "host")]
+impl Default for Told {
+    fn default() -> Self {
+        Self { protection: Protection::OnDemand, leaving_lowers_capacity: true, power_off_ends_billing: false }
+    }
+}
+
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Protection {
+    AtLaunch,
+    OnDemand,
+    Never,
+}
+
+#[cfg(feature = "host")]
+impl From<Told> for Capabilities {
+    fn from(told: Told) -> Self {
+        Self {
+            protection: match told.protection {
+                Protection::AtLaunch => ProtectionSupport::AtLaunch,
+                Protection::OnDemand => ProtectionSupport::OnDemand,
+                Protection::Never => ProtectionSupport::Never,
+            },
+            leaving_lowers_capacity: told.leaving_lowers_capacity,
+            power_off_ends_billing: told.power_off_ends_billing,
+            ..super::CAPABILITIES
+        }
+    }
+}
+
+/// The answer to `notice`: what holds now.
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct News {
+    pub(super) interruption: Option<jiff::Timestamp>,
+    pub(super) rebalance: bool,
+    pub(super) maintenance: bool,
+    pub(super) terminate: bool,
+    pub(super) order: Option<String>,
+}

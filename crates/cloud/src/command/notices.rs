@@ -1,0 +1,166 @@
+//! Asks the program who this instance is and what is about to happen to it. No answer is no notice.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lightsout_core::cloud::{CloudError, CloudErrorKind, Ending, Notice, TargetState};
+use tokio::{sync::mpsc, time::sleep};
+
+use super::{
+    answer::{self, News, Who},
+    program::{CloudProgram, Verb},
+};
+use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
+
+/// The pause between two tries to learn who this instance is.
+const PAUSE: Duration = Duration::from_secs(1);
+/// After this many failed looks in a row someone will want to know.
+const SILENT: u32 = 10;
+/// How long there is, about, when the moment of an interruption has passed and the machine is still there.
+const BEGUN: SignedDuration = SignedDuration::from_secs(5);
+
+/// What the program tells this instance.
+#[derive(Debug)]
+pub(super) struct CommandNotices {
+    program: CloudProgram,
+}
+
+impl CommandNotices {
+    pub(super) fn new(program: CloudProgram) -> Self {
+        Self { program }
+    }
+
+    async fn ask(&self) -> Result<Who, CloudError> {
+        let who: Who = self.program.read(Verb::Whoami, &[], answer::parse).await?;
+        if who.instance.trim().is_empty() || who.group.as_ref().is_some_and(|group| group.trim().is_empty()) {
+            let why =
+                format!("`{} whoami` printed an empty `instance` or `group`; see docs/clouds.md", self.program.name());
+            return Err(CloudError::new(CloudErrorKind::Other, why));
+        }
+        Ok(who)
+    }
+
+    /// Asks until it is told, for so long.
+    async fn who(&self, deadline: Duration) -> Result<Who, CloudError> {
+        let mut last = None;
+        let asking = async {
+            loop {
+                match self.ask().await {
+                    Ok(who) => return who,
+                    Err(error) => last = Some(error),
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        let told = tokio::time::timeout(deadline, asking).await;
+        told.map_err(|_| {
+            last.unwrap_or_else(|| {
+                let why = format!("`{} whoami` did not answer within {deadline:?}", self.program.name());
+                CloudError::new(CloudErrorKind::Timeout, why)
+            })
+        })
+    }
+}
+
+impl Notices for CommandNotices {
+    fn is_here(&self) -> CloudFuture<'_, ()> {
+        Box::pin(async { self.ask().await.map(drop) })
+    }
+
+    fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity> {
+        Box::pin(async move {
+            let Who { instance, group, location, capabilities, .. } = self.who(deadline).await?;
+            Ok(Identity { instance, location, group, capabilities: Some(capabilities.into()) })
+        })
+    }
+
+    fn tags<'a>(&'a self, prefix: &'a str, deadline: Duration) -> CloudFuture<'a, Vec<(String, String)>> {
+        Box::pin(async move {
+            let tags = self.who(deadline).await?.tags.into_iter();
+            Ok(tags.filter(|(name, _)| name.starts_with(prefix)).collect())
+        })
+    }
+
+    fn watch(&self, every: NoticeIntervals) -> mpsc::Receiver<Notice> {
+        let (notices, receiver) = mpsc::channel(16);
+        tokio::spawn(watch(self.program.clone(), every.interruption, notices));
+        receiver
+    }
+}
+
+async fn watch(program: CloudProgram, every: Duration, notices: mpsc::Sender<Notice>) {
+    let (mut told, mut who, mut failures) = (Heard::default(), None, 0_u32);
+    while !notices.is_closed() {
+        if who.is_none() {
+            who = program.read(Verb::Whoami, &[], answer::parse::<Who>).await.ok();
+        }
+        let asked = match &who {
+            Some(Who { instance, group, .. }) => {
+                let group = group.as_deref().unwrap_or_default();
+                program.read(Verb::Notice, &[group, instance], answer::parse::<News>).await
+            }
+            None => Err(CloudError::new(CloudErrorKind::Unreachable, "it does not say who this instance is")),
+        };
+        match asked {
+            Ok(news) => {
+                if std::mem::take(&mut failures) >= SILENT {
+                    tracing::info!("the cloud program tells notices again");
+                }
+                for notice in told.news(news, Timestamp::now()) {
+                    tracing::warn!(?notice, "the cloud program has a notice for this instance");
+                    if notices.send(notice).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                if failures == SILENT {
+                    tracing::warn!(%error, "the cloud program tells no notices; some may be missed");
+                }
+            }
+        }
+        sleep(every * (1 << (failures / 3).min(6))).await;
+    }
+}
+
+/// What was told already.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    last: News,
+    nearest: Option<Timestamp>,
+}
+
+impl Heard {
+    /// What is new of this.
+    pub(super) fn news(&mut self, now_holds: News, now: Timestamp) -> Vec<Notice> {
+        let last = std::mem::replace(&mut self.last, now_holds);
+        let holds = &self.last;
+        let mut news = Vec::new();
+        if holds.terminate && !last.terminate {
+            news.push(Notice::Target(TargetState::Terminated));
+        }
+        if let Some(at) = holds.interruption {
+            let at = at.max(now.checked_add(BEGUN).unwrap_or(now));
+            // Told again with another time, only a nearer one is news.
+            if self.nearest.is_none_or(|nearest| at < nearest) {
+                self.nearest = Some(at);
+                let by = if holds.terminate { Ending::Termination } else { Ending::Interruption };
+                news.push(Notice::Ending { by, at: Some(at) });
+            }
+        }
+        if holds.rebalance && !last.rebalance {
+            news.push(Notice::Rebalance);
+        }
+        if holds.maintenance && !last.maintenance {
+            news.push(Notice::Ending { by: Ending::Maintenance, at: None });
+        }
+        if last.maintenance && !holds.maintenance {
+            news.push(Notice::Lifted(Ending::Maintenance));
+        }
+        if holds.order != last.order {
+            news.push(Notice::Order(holds.order.clone()));
+        }
+        news
+    }
+}

@@ -1,0 +1,225 @@
+//! A program that is a shell script, asked by the scaler and by an instance.
+
+use std::{collections::BTreeSet, fs};
+
+use jiff::Timestamp;
+use lightsout_core::cloud::{Ending, Floor, Leave, Membership, Notice, Room, TargetState};
+use tempfile::TempDir;
+
+use super::{
+    answer::{self, Description, News, Who},
+    groups::CommandGroups,
+    host::CommandHost,
+    notices::{CommandNotices, Heard},
+    program::Verb,
+    *,
+};
+use crate::{GroupView, Groups, Host, Identity, Notices};
+
+/// A program that does this, with its arguments in `$*`; what it was asked is in `asked` of the folder.
+fn program(does: &str) -> (TempDir, CloudProgram) {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, asked) = (folder.path().join("cloud"), folder.path().join("asked"));
+    fs::write(
+        &script,
+        format!("echo \"$*${{LIGHTSOUT_REASON:+ because }}${{LIGHTSOUT_REASON:-}}\" >>{asked:?}\n{does}\n"),
+    )
+    .unwrap();
+    let argv = ["/bin/sh".to_owned(), script.to_str().unwrap().to_owned()];
+    (folder, CloudProgram::new(&argv))
+}
+
+fn asked(folder: &TempDir) -> Vec<String> {
+    fs::read_to_string(folder.path().join("asked")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn host(program: CloudProgram) -> CommandHost {
+    let identity =
+        Identity { instance: "b".into(), location: String::new(), group: Some("ci".into()), capabilities: None };
+    CommandHost::new(program, identity)
+}
+
+const GROUP: &str = r#"{"min":1,"max":9,"desired":3,"floor":"2","version":"v7","members":[
+    {"instance":"c","state":"pending"},{"instance":"b","state":"in-service","protected":true},
+    {"instance":"a","state":"in-service"},{"instance":"d","state":"terminating"}]}"#;
+
+#[tokio::test]
+async fn a_group_is_described_raised_as_it_was_seen_and_given_a_floor() {
+    let (folder, program) = program(&format!("case $1 in describe) [ $2 = ci ] || exit 12; echo '{GROUP}' ;; esac"));
+    let groups = CommandGroups::new(program);
+    assert!(!groups.capabilities().conditional_raise, "before it has told versions nothing is known of them");
+    let names = BTreeSet::from(["ci".to_owned(), "absent".to_owned()]);
+    let seen = groups.describe(&names).await.unwrap();
+    assert_eq!(seen.keys().collect::<Vec<_>>(), ["ci"], "one that does not exist is missing");
+    let view = seen["ci"].clone().unwrap();
+    let floor = Floor { instances: 2, written: None };
+    let expected = GroupView {
+        name: "ci".into(),
+        min: 1,
+        max: 9,
+        desired: 3,
+        floor,
+        version: Some("v7".into()),
+        ..GroupView::default()
+    };
+    assert_eq!(view, expected);
+    assert!(groups.capabilities().conditional_raise);
+    groups.raise(&view, 5).await.unwrap();
+    groups.raise(&GroupView { version: None, ..view }, 6).await.unwrap();
+    groups.leave_floor("ci", floor).await.unwrap();
+    assert_eq!(asked(&folder)[2..], ["raise ci 5 v7", "raise ci 6", "floor ci 2"]);
+}
+
+#[tokio::test]
+async fn an_instance_sees_its_place_and_its_room() {
+    let (_folder, program) = program(&format!("echo '{GROUP}'"));
+    let host = host(program);
+    assert_eq!(host.membership().await, Ok(Membership::InService { protected: true }));
+    assert_eq!(host.room().await, Ok(Room { desired: 3, min: 1, floor: 2, members: 3, rank: 1 }));
+    let of = |instance: &str| answer::parse::<Description>(GROUP.as_bytes()).unwrap().membership(instance).unwrap();
+    assert_eq!(of("a"), Membership::InService { protected: false }, "what is not said is not so");
+    assert_eq!(of("c"), Membership::Pending { waiting: false });
+    assert_eq!(of("d"), Membership::Terminating { waiting: false });
+    assert_eq!(of("e"), Membership::Outside);
+}
+
+#[test]
+fn without_a_list_of_members_nobody_is_outside() {
+    let described: Description = answer::parse(br#"{"max":9,"desired":3}"#).unwrap();
+    assert!(described.membership("b").unwrap_err().contains("`members`"));
+}
+
+#[tokio::test]
+async fn an_instance_protects_itself_leaves_and_ends_with_its_reason() {
+    let (folder, program) = program("");
+    let host = host(program);
+    host.protect(true).await.unwrap();
+    host.record_reason("idle for 5m").await.unwrap();
+    host.leave(Leave::Decrement).await.unwrap();
+    host.leave(Leave::Replace).await.unwrap();
+    host.terminate().await.unwrap();
+    let expected = [
+        "protect ci b",
+        "leave ci b lower because idle for 5m",
+        "leave ci b lower because idle for 5m",
+        "terminate ci b because idle for 5m",
+    ];
+    assert_eq!(asked(&folder), expected);
+}
+
+#[tokio::test]
+async fn what_is_not_said_of_a_cloud_is_what_cannot_end_a_job() {
+    let told = |json: &str| Capabilities::from(answer::parse::<Who>(json.as_bytes()).unwrap().capabilities);
+    assert_eq!(told(r#"{"instance":"a"}"#), CAPABILITIES);
+    assert_eq!(CAPABILITIES.protection, ProtectionSupport::OnDemand, "no job before protection was seen");
+    let more = r#"{"instance":"a","capabilities":{"protection":"never","leaving_lowers_capacity":false,"power_off_ends_billing":true}}"#;
+    let expected = Capabilities {
+        protection: ProtectionSupport::Never,
+        leaving_lowers_capacity: false,
+        power_off_ends_billing: true,
+        ..CAPABILITIES
+    };
+    assert_eq!(told(more), expected);
+    let (folder, program) =
+        program(&format!("case $1 in whoami) echo '{}' ;; esac", more.replace("\"a\"", "\"a\",\"group\":\"ci\"")));
+    let identity = CommandNotices::new(program.clone()).identity(TIMEOUT).await.unwrap();
+    let host = CommandHost::new(program, identity);
+    assert_eq!((host.capabilities(), host.group().as_deref()), (expected, Some("ci")));
+    host.leave(Leave::Replace).await.unwrap();
+    assert_eq!(asked(&folder).last().unwrap(), "leave ci a keep");
+}
+
+#[tokio::test]
+async fn an_exit_code_says_what_to_do_and_the_error_names_program_code_last_line_and_remedy() {
+    for (code, raise, leave) in [
+        (10, CloudErrorKind::InProgress, CloudErrorKind::InProgress),
+        (11, CloudErrorKind::OutOfBounds, CloudErrorKind::AtFloor),
+        (12, CloudErrorKind::NotFound, CloudErrorKind::NotFound),
+        (13, CloudErrorKind::Denied, CloudErrorKind::Denied),
+        (14, CloudErrorKind::Unreachable, CloudErrorKind::Unreachable),
+        (15, CloudErrorKind::Denied, CloudErrorKind::Denied),
+        (1, CloudErrorKind::Other, CloudErrorKind::Other),
+        (127, CloudErrorKind::Other, CloudErrorKind::Other),
+    ] {
+        let (_folder, program) = program(&format!("echo first >&2; echo the last >&2; exit {code}"));
+        let raised = program.ask(Verb::Raise, &["ci", "3"]).await.unwrap_err();
+        let left = program.ask(Verb::Leave, &["ci", "b", "lower"]).await.unwrap_err();
+        assert_eq!((raised.kind, left.kind), (raise, leave), "{code}");
+        for part in ["/cloud raise ci 3` exited with", &format!("with {code}; it said: the last; ")] {
+            assert!(raised.message.contains(part), "{} lacks {part}", raised.message);
+        }
+    }
+    let (_folder, program) = program("kill -9 $$");
+    let killed = program.ask(Verb::Raise, &["ci", "3"]).await.unwrap_err();
+    assert_eq!(killed.kind, CloudErrorKind::Other, "it may have had an effect");
+    assert!(killed.message.contains("was ended by a signal; it wrote nothing"), "{}", killed.message);
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_has_had_no_effect() {
+    let error = CloudProgram::new(&["/no/such/rack".into()]).ask(Verb::Raise, &["ci", "3"]).await.unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Unreachable);
+    assert!(
+        error.message.contains("cannot start /no/such/rack") && error.message.contains("correct `cloud`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_nothing_and_says_why() {
+    for (printed, why) in [
+        ("", "it is empty"),
+        ("3", "invalid type"),
+        (r#"{"max":9}"#, "missing field `desired`"),
+        (r#"{"max":9,"desired":-1}"#, "invalid value"),
+        (r#"{"max":9,"desired":1,"flor":"2"}"#, "unknown field `flor`"),
+        (r#"{"max":9,"desired":1,"members":[{"instance":"b","state":"gone"}]}"#, "unknown variant `gone`"),
+    ] {
+        let (_folder, program) = program(&format!("echo '{printed}'"));
+        let error = host(program).membership().await.unwrap_err();
+        assert_eq!(error.kind, CloudErrorKind::Other, "never outside of its group: {printed}");
+        assert!(error.message.contains(why) && error.message.contains("docs/clouds.md"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_what_is_gone_has_come() {
+    let (_folder, program) = program("exit 12");
+    let host = host(program);
+    assert_eq!(host.membership().await, Ok(Membership::Outside));
+    assert_eq!(host.room().await.unwrap_err().kind, CloudErrorKind::NotFound);
+    host.terminate().await.unwrap();
+}
+
+#[test]
+fn each_notice_is_told_once_and_a_nearer_end_again() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let now = at("2026-11-27T06:00:00Z");
+    let news = |json: &str| answer::parse::<News>(json.as_bytes()).unwrap();
+    let mut heard = Heard::default();
+    assert_eq!(heard.news(news("{}"), now), []);
+    let end = news(r#"{"terminate":true,"interruption":"2026-11-27T06:10:00Z","order":"drain"}"#);
+    let interruption = Notice::Ending { by: Ending::Termination, at: Some(at("2026-11-27T06:10:00Z")) };
+    let first = [Notice::Target(TargetState::Terminated), interruption, Notice::Order(Some("drain".into()))];
+    assert_eq!(heard.news(end.clone(), now), first);
+    assert_eq!(heard.news(end, now), []);
+    let nearer =
+        news(r#"{"terminate":true,"interruption":"2026-11-27T05:00:00Z","rebalance":true,"maintenance":true}"#);
+    let soon = Notice::Ending { by: Ending::Termination, at: Some(at("2026-11-27T06:00:05Z")) };
+    let expected = [soon, Notice::Rebalance, Notice::Ending { by: Ending::Maintenance, at: None }, Notice::Order(None)];
+    assert_eq!(
+        heard.news(nearer, now),
+        expected,
+        "a moment that has passed is now, and an order that is gone holds no more"
+    );
+}
+
+#[tokio::test]
+async fn the_settings_alone_choose_it() {
+    let (_folder, program) = program(r#"echo '{"instance":"a","tags":{"lightsout:slots":"2","other":"x"}}'"#);
+    let argv = program.argv;
+    let (place, notices) = crate::find_cloud(&argv, TIMEOUT).await.unwrap();
+    assert_eq!(crate::INSTANCE_PROVIDERS[place].provider.cloud, CloudName::Program);
+    let tags = notices.tags("lightsout:", TIMEOUT).await.unwrap();
+    assert_eq!(tags, [("lightsout:slots".to_owned(), "2".to_owned())]);
+}
