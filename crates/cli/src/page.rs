@@ -1,23 +1,14 @@
-//! The page: one HTML document with everything in it, which draws a [`Chart`]. `lightsout timeline` writes it with what it draws; `lightsout up --web`
-//! serves it and sends what it draws.
+//! The page: one HTML document with everything in it, which draws a [`Chart`].
 
 use lightsout_core::chart::Chart;
-use serde::Serialize;
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-#[derive(Serialize)]
-struct Data<'a> {
-    /// Whether more comes, at `events` beside the page.
-    live: bool,
-    chart: &'a Chart,
-}
-
 /// The document.
-pub(crate) fn page(chart: &Chart, live: bool) -> String {
-    let data = serde_json::to_string(&Data { live, chart }).expect("a chart has only text keys");
+pub(crate) fn page(chart: &Chart) -> String {
+    let data = serde_json::to_string(chart).expect("a chart has only text keys");
     // In a script nothing but `<` could end it, whatever a record says.
     let data = data.replace('<', "\\u003c");
     // The data last: what is in them is no place of the page.
@@ -42,7 +33,7 @@ mod tests {
         );
         let evidence = Evidence::record(Record::find(&line).unwrap(), "a").unwrap();
         assert!(matches!(evidence.said, Said::Incident(_)));
-        let text = page(&Chart::new(&[evidence], Timestamp::from_second(1_800_000_000).unwrap(), |_| None), false);
+        let text = page(&Chart::new(&[evidence], Timestamp::from_second(1_800_000_000).unwrap(), |_| None));
         assert_eq!(text.matches("</script>").count(), 2);
         assert!(!text.contains("<script src") && text.contains("\\u003cscript src"));
         for place in ["/*STYLE*/", "/*SCRIPT*/"] {
@@ -51,7 +42,7 @@ mod tests {
         let (_, data) = text.split_once("id=\"data\">").unwrap();
         let (data, _) = data.split_once("</script>").unwrap();
         let read: serde_json::Value = serde_json::from_str(data).unwrap();
-        assert!(read["chart"]["lanes"][0]["marks"][0]["sentence"].as_str().unwrap().ends_with(nasty));
+        assert!(read["lanes"][0]["marks"][0]["sentence"].as_str().unwrap().ends_with(nasty));
         assert!(!text.contains("https://") && !text.replace("http://www.w3.org/", "").contains("http://"));
     }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
     let now = args.until.unwrap_or_else(Timestamp::now);
     let gathered = args.places.gather("timeline", fleet_dir, args.since, now).await?;
     let chart = chart(args, gathered)?;
-    let text = page(&chart, false);
+    let text = page(&chart);
     match &args.output {
         Some(path) => fs::write(path, text).with_context(|| format!("-o {}: cannot be written", path.display()))?,
         None => crate::print(&text),

@@ -1,7 +1,6 @@
 "use strict";
 // What is drawn comes as one object (crates/core/src/chart.rs); nothing here decides or sums up what records mean.
-const page = JSON.parse(document.getElementById("data").textContent);
-let chart = page.chart;
+const chart = JSON.parse(document.getElementById("data").textContent);
 let view = null;      // [from, to] in ms while a part is shown, null for all
 let chosen = null;    // the key of what is read
 let current = null;   // the key of the mark that Tab comes to
@@ -323,7 +322,7 @@ function drawLegend() {
   item("instances", (svg) => put(svg, "path", { class: "alive", d: "M0 7H18" }));
 }
 
-// ---- keys, and what comes --------------------------------------------------------------------------------------------------
+// ---- keys -----------------------------------------------------------------------------------------------------------------
 
 function go(mark) {
   if (!mark) return;
@@ -354,13 +353,5 @@ $("zoom").addEventListener("click", (event) => { if (event.target.dataset.zoom) 
 let width = 0;
 new ResizeObserver(() => { if ($("chart").clientWidth !== width) { width = $("chart").clientWidth; draw(); } }).observe($("chart"));
 
-function say(text, how) { const live = $("live"); live.hidden = false; live.textContent = text; live.className = how; }
-if (page.live) {
-  const source = new EventSource("events" + location.search);
-  source.addEventListener("open", () => say("live", "on"));
-  source.addEventListener("error", () => say("no answer; trying again", "lost"));
-  source.addEventListener("chart", (event) => { chart = JSON.parse(event.data); draw(); });
-  source.addEventListener("end", () => { source.close(); say("the fleet has ended", ""); });
-}
 drawLegend();
 draw();
