@@ -82,6 +82,10 @@ pub struct Provider {
     pub object: fn(location: Option<String>, address: String) -> CloudFuture<'static, String>,
 }
 
+/// Makes what hears of an instance's notices, by the user's program where that is the cloud.
+#[cfg(feature = "host")]
+pub type NewNotices = fn(program: &[String]) -> Result<Box<dyn Notices>, CloudError>;
+
 /// How one cloud is reached from an instance of it.
 #[cfg(feature = "host")]
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +95,7 @@ pub struct InstanceProvider {
     /// Whether it is the one that settings with a program choose, and is found in no other way.
     pub is_program: bool,
     /// What the instance on which this runs is told. It fails when the environment points elsewhere and makes no sense.
-    pub notices: fn(program: &[String]) -> Result<Box<dyn Notices>, CloudError>,
+    pub notices: NewNotices,
     /// What this instance may do to itself.
     pub host: fn(identity: &Identity, settings: HostSettings) -> Box<dyn Host>,
     /// Where this instance's records go beside its log, as the settings say.

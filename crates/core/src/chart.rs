@@ -1,6 +1,6 @@
 //! Evidence as a picture: all that a page draws of a fleet, as numbers and sentences, times in milliseconds since the Unix epoch.
 //!
-//! What instances did is folded by [`lanes`](crate::lanes), summed up by [`cost`](crate::cost) and put into words by [`explain`](crate::explain);
+//! What instances did is folded by [`lanes`](crate::lanes), summed up by [`cost`] and put into words by [`explain`](crate::explain);
 //! here the three are brought to one scale of time, beside what the scaler read and decided.
 
 mod pool;
