@@ -5,6 +5,7 @@ examples/serve."""
 import http.client
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -243,6 +244,41 @@ def a_machine_asks():
     equal("with another token", 401, ask(URL, "GET", path, {"Authorization": f"Bearer {management}"})[0])
 
 
+def a_machine_deletes_itself():
+    """The dead-man's last act on Azure, in both kinds of scale set; refused, it has failed, and may be done again."""
+    compute = client(Operator())
+    for kind in ("Uniform", "Flexible"):
+        name = f"dead-{kind.lower()}"
+        own = model(kind, 1)
+        identity = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/agent"
+        own["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}
+        compute.virtual_machine_scale_sets.begin_create_or_update(GROUP, name, own, **PLAIN).result()
+        with open(LOG, encoding="utf-8") as lines:
+            metadata = dict(line.split()[1:] for line in lines if line.startswith("metadata "))
+        (address,) = (address for machine, address in metadata.items() if machine.startswith(f"{name}_"))
+
+        def act():
+            names = {"AZURE_POD_IDENTITY_AUTHORITY_HOST": address, "AZURE_RESOURCE_MANAGER_ENDPOINT": URL}
+            done = subprocess.run(
+                ["sh", "systemd/azure-delete"], env=os.environ | names, capture_output=True, text=True, check=False
+            )
+            return done.returncode, done.stdout + done.stderr
+
+        def capacity():
+            return compute.virtual_machine_scale_sets.get(GROUP, name, **PLAIN).sku.capacity
+
+        control("POST", "faults", {"target": "azure", "effect": {"status": {"code": 503}}, "count": 1})
+        code, said = act()
+        holds("a refusal is a failure", code != 0 and "503" in said, said)
+        equal("nothing is deleted then", 1, capacity())
+        code, said = act()
+        equal("it deletes itself", (0, ""), (code, said))
+        end = time.monotonic() + 20
+        while capacity() and time.monotonic() < end:
+            time.sleep(0.2)
+        equal("the capacity", 0, capacity())
+
+
 def main():
     compute = client(Operator())
     failed = []
@@ -263,6 +299,7 @@ def main():
         sys.exit("\n".join(failed))
     tokens()
     a_machine_asks()
+    a_machine_deletes_itself()
     print(f"{CHECKS} checks passed")
 
 
