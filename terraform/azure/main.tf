@@ -1,7 +1,8 @@
 locals {
   resource_group = regex("[^/]+$", var.resource_group_id)
   # Known before anything is made, as settings and roles want it.
-  scale_set_id = "${var.resource_group_id}/providers/Microsoft.Compute/virtualMachineScaleSets/${var.name}"
+  scale_set_id      = "${var.resource_group_id}/providers/Microsoft.Compute/virtualMachineScaleSets/${var.name}"
+  agent_identity_id = "${var.resource_group_id}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${var.name}-agent"
 
   # The text of a secret, by the name of its key or by how it begins; terraform/aws refuses the same.
   in_clear = "(?:^|[\\s{,.])\"?(?:api_key|api_key_secret|jit_config|private_key|secret|token)\"?\\s*=\\s*[\"']|(?:AKIA|bk(?:ct|ua)_|gh[pousr]_|github_pat_|gl(?:pat|rt)-|sg[uo]_)[A-Za-z0-9]{6}|-----BEGIN [A-Z ]*PRIVATE KEY"

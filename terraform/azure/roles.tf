@@ -37,7 +37,8 @@ resource "azurerm_role_assignment" "agent" {
   principal_type     = "ServicePrincipal"
 }
 
-# It can delete nothing.
+# It can delete nothing. To raise a Flexible scale set is, for Azure, to make its machines, each with a network interface, in the name of who raises: without
+# these rights it takes the new capacity and then makes none (Microsoft's "Orchestration modes", RBAC permissions required).
 resource "azurerm_role_definition" "scaler" {
   name        = "${var.name}-scaler"
   scope       = var.resource_group_id
@@ -47,6 +48,11 @@ resource "azurerm_role_definition" "scaler" {
       "Microsoft.Compute/locations/operations/read",
       "Microsoft.Compute/virtualMachineScaleSets/read",
       "Microsoft.Compute/virtualMachineScaleSets/write",
+      "Microsoft.Compute/virtualMachines/read",
+      "Microsoft.Compute/virtualMachines/write",
+      "Microsoft.Network/networkInterfaces/join/action",
+      "Microsoft.Network/networkInterfaces/read",
+      "Microsoft.Network/networkInterfaces/write",
       "Microsoft.Resources/tags/write",
     ]
   }
@@ -58,6 +64,50 @@ resource "azurerm_role_assignment" "scaler" {
   role_definition_id = azurerm_role_definition.scaler.role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.scaler.principal_id
   principal_type     = "ServicePrincipal"
+}
+
+locals {
+  # What a new machine uses and the scaler does not make: whoever makes the machine must be allowed to use each, and that one alone. Subnet and image are
+  # often in other resource groups, and a role of one's own can be given only in those that it names.
+  scaler_uses = {
+    identity = {
+      scope   = local.agent_identity_id
+      group   = var.resource_group_id
+      actions = ["Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", "Microsoft.ManagedIdentity/userAssignedIdentities/read"]
+    }
+    # Of a gallery's image all versions, so that a new one takes no right away.
+    image = {
+      scope   = replace(var.image_id, "//versions/[^/]+$/", "")
+      group   = regex("^/subscriptions/[^/]+/resourceGroups/[^/]+", var.image_id)
+      actions = ["Microsoft.Compute/galleries/images/read", "Microsoft.Compute/galleries/images/versions/read", "Microsoft.Compute/images/read"]
+    }
+    subnet = {
+      scope   = var.subnet_id
+      group   = regex("^/subscriptions/[^/]+/resourceGroups/[^/]+", var.subnet_id)
+      actions = ["Microsoft.Network/virtualNetworks/subnets/join/action", "Microsoft.Network/virtualNetworks/subnets/read"]
+    }
+  }
+}
+
+resource "azurerm_role_definition" "scaler_uses" {
+  for_each    = local.scaler_uses
+  name        = "${var.name}-scaler-${each.key}"
+  scope       = each.value.group
+  description = "lightsout: new instances of a scale set have this ${each.key}"
+  permissions {
+    actions = each.value.actions
+  }
+  assignable_scopes = [each.value.group]
+}
+
+resource "azurerm_role_assignment" "scaler_uses" {
+  for_each           = local.scaler_uses
+  scope              = each.value.scope
+  role_definition_id = azurerm_role_definition.scaler_uses[each.key].role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.scaler.principal_id
+  principal_type     = "ServicePrincipal"
+  # Of which one is named above by its id.
+  depends_on = [azurerm_user_assigned_identity.agent]
 }
 
 resource "azurerm_role_assignment" "agent_secrets" {

@@ -60,5 +60,5 @@ resource "azurerm_function_app_flex_consumption" "scaler" {
     minimum_tls_version = "1.2"
   }
 
-  depends_on = [azurerm_role_assignment.scaler, azurerm_role_assignment.scaler_secrets]
+  depends_on = [azurerm_role_assignment.scaler, azurerm_role_assignment.scaler_uses, azurerm_role_assignment.scaler_secrets]
 }

@@ -23,16 +23,20 @@ variable "location" {
 
 variable "subnet_id" {
   type        = string
-  description = "The subnet in which instances start. They need a way out to the CI platform and to Azure; nobody calls them."
+  description = "The subnet in which instances start. They need a way out to the CI platform and to Azure; nobody calls them. The scaler is allowed to join it, in whichever resource group it is."
   validation {
-    condition     = can(regex("^/subscriptions/.+/subnets/[^/]+$", var.subnet_id))
+    condition     = can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/.+/subnets/[^/]+$", var.subnet_id))
     error_message = "subnet_id: the id of a subnet, as azurerm_subnet has it."
   }
 }
 
 variable "image_id" {
   type        = string
-  description = "The image of the instances, by its id: with lightsout-agent's package, cloud-init, Docker and the platform's runner in it."
+  description = "The image of the instances, by its id: with lightsout-agent's package, cloud-init, Docker and the platform's runner in it. The scaler is allowed to read it."
+  validation {
+    condition     = can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.Compute/(galleries/[^/]+/)?images/", var.image_id))
+    error_message = "image_id: the id of an image or of a gallery's, in a resource group of your own, as azurerm_image and azurerm_shared_image_version have it; one that others share is to be copied into a gallery first."
+  }
 }
 
 variable "vm_size" {

@@ -18,28 +18,54 @@ SUBSCRIPTION = "/subscriptions/6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/ci"
 VARIABLES = {
     "resource_group_id": GROUP,
-    "subnet_id": f"{GROUP}/providers/Microsoft.Network/virtualNetworks/ci/subnets/ci",
-    "image_id": f"{GROUP}/providers/Microsoft.Compute/images/ci",
-    "key_vault_id": f"{GROUP}/providers/Microsoft.KeyVault/vaults/acme-ci",
+    "subnet_id": f"{SUBSCRIPTION}/resourceGroups/network/providers/Microsoft.Network/virtualNetworks/ci/subnets/ci",
+    "image_id": f"{SUBSCRIPTION}/resourceGroups/images/providers/Microsoft.Compute/images/ci",
+    "key_vault_id": f"{SUBSCRIPTION}/resourceGroups/secrets/providers/Microsoft.KeyVault/vaults/acme-ci",
     "admin_public_key": "ssh-ed25519 AAAA operator",
 }
 SCALE_SET = "azurerm_orchestrated_virtual_machine_scale_set"
-# docs/clouds.md, "rights".
+IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/ci-stackguardian-agent"
+# docs/clouds.md, "rights": by the role, where it is given, and what it allows there; None where the role is one of Azure's.
 RIGHTS = {
-    "agent": {
-        "Microsoft.Compute/virtualMachineScaleSets/read",
-        "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read",
-        "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/write",
-        "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete",
-        "Microsoft.Compute/virtualMachines/delete",
-        "Microsoft.Resources/tags/write",
-    },
-    "scaler": {
-        "Microsoft.Compute/locations/operations/read",
-        "Microsoft.Compute/virtualMachineScaleSets/read",
-        "Microsoft.Compute/virtualMachineScaleSets/write",
-        "Microsoft.Resources/tags/write",
-    },
+    "agent": (
+        GROUP,
+        {
+            "Microsoft.Compute/virtualMachineScaleSets/read",
+            "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read",
+            "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/write",
+            "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete",
+            "Microsoft.Compute/virtualMachines/delete",
+            "Microsoft.Resources/tags/write",
+        },
+    ),
+    "scaler": (
+        GROUP,
+        {
+            "Microsoft.Compute/locations/operations/read",
+            "Microsoft.Compute/virtualMachineScaleSets/read",
+            "Microsoft.Compute/virtualMachineScaleSets/write",
+            "Microsoft.Compute/virtualMachines/read",
+            "Microsoft.Compute/virtualMachines/write",
+            "Microsoft.Network/networkInterfaces/join/action",
+            "Microsoft.Network/networkInterfaces/read",
+            "Microsoft.Network/networkInterfaces/write",
+            "Microsoft.Resources/tags/write",
+        },
+    ),
+    'scaler_uses["identity"]': (
+        IDENTITY,
+        {"Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", "Microsoft.ManagedIdentity/userAssignedIdentities/read"},
+    ),
+    'scaler_uses["image"]': (
+        VARIABLES["image_id"],
+        {"Microsoft.Compute/galleries/images/read", "Microsoft.Compute/galleries/images/versions/read", "Microsoft.Compute/images/read"},
+    ),
+    'scaler_uses["subnet"]': (
+        VARIABLES["subnet_id"],
+        {"Microsoft.Network/virtualNetworks/subnets/join/action", "Microsoft.Network/virtualNetworks/subnets/read"},
+    ),
+    "agent_secrets[0]": (VARIABLES["key_vault_id"], None),
+    "scaler_secrets[0]": (VARIABLES["key_vault_id"], None),
 }
 # The file, what stands there, what stands there instead, and a part of what is then said. "" for what stands there: at the file's end.
 CHANGES = [
@@ -58,6 +84,10 @@ CHANGES = [
     ("main.tf", '"ImageDefault"', '"AutomaticByPlatform"', "patches start it anew"),
     ("roles.tf", '"Microsoft.Compute/locations/operations/read",', '"Microsoft.Compute/virtualMachines/delete",', "the scaler may"),
     ("roles.tf", '"Microsoft.Compute/virtualMachines/delete",\n', '"Microsoft.Compute/*",\n', "the agent may"),
+    ("roles.tf", '      "Microsoft.Compute/virtualMachines/write",\n', "", "the scaler may"),
+    ("roles.tf", '"Microsoft.Network/virtualNetworks/subnets/join/action"', '"Microsoft.Network/virtualNetworks/*"', "the scaler may"),
+    ("roles.tf", "= var.subnet_id\n", '= regex("^/subscriptions/[^/]+", var.subnet_id)\n', "on something else than it needs"),
+    ("roles.tf", "principal_id       = azurerm_user_assigned_identity.scaler.", "principal_id       = azurerm_user_assigned_identity.agent.", "given to somebody else"),
     ("roles.tf", "", '\nresource "azurerm_role_assignment" "more" {\n  scope                = var.resource_group_id\n  role_definition_name = "Contributor"\n  principal_id         = "x"\n}\n', "a role that is not its own"),
 ]
 
@@ -101,16 +131,22 @@ def scale_sets(plan):
 
 
 def roles(plan):
+    given = {address.rsplit(".", 1)[1]: (address, found) for address, found in plan.of("azurerm_role_assignment")}
+    for name, (address, found) in given.items():
+        plan.must(name in RIGHTS and found["role_definition_name"] == (None if RIGHTS[name][1] else "Key Vault Secrets User"), address, "a role that is not its own")
+    for name, (scope, _) in RIGHTS.items():
+        plan.must(name in given and given[name][1]["scope"] == scope, name, "on something else than it needs")
+    for found in plan.said("azurerm_role_assignment"):
+        owner = f"azurerm_user_assigned_identity.{found['name'].split('_')[0]}.principal_id"
+        plan.must(owner in found["expressions"]["principal_id"].get("references", []), found["address"], "given to somebody else")
     for address, found in plan.of("azurerm_role_definition"):
-        side = address.rsplit(".", 1)[1]
+        name = address.rsplit(".", 1)[1]
+        side = re.split(r"\W|_", name)[0]
+        scope, wanted = RIGHTS.get(name, ("", None))
+        group = "/".join(scope.split("/")[:5])
         [rights] = found["permissions"]
-        plan.must(set(rights["actions"]) == RIGHTS[side] and not rights["data_actions"], address, f"the {side} may other things than docs/clouds.md says")
-        plan.must(found["scope"] == GROUP and found["assignable_scopes"] == [GROUP], address, "it is more than its resource group's")
-    for address, found in plan.of("azurerm_role_assignment"):
-        builtin = found["role_definition_name"]
-        plan.must(builtin in (None, "Key Vault Secrets User"), address, "a role that is not its own")
-        wanted = GROUP if builtin is None else VARIABLES["key_vault_id"]
-        plan.must(found["scope"] == wanted, address, "on something else than it needs")
+        plan.must(set(rights["actions"]) == wanted and not rights["data_actions"], address, f"the {side} may other things than docs/clouds.md says")
+        plan.must(found["scope"] == group and found["assignable_scopes"] == [group], address, "it is of more than one resource group")
 
 
 def function(plan):

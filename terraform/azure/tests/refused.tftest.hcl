@@ -66,6 +66,26 @@ run "subnet_id" {
   expect_failures = [var.subnet_id]
 }
 
+run "image_id" {
+  command = plan
+  variables {
+    image_id = "/communityGalleries/acme-0123/images/ci/versions/latest"
+  }
+  expect_failures = [var.image_id]
+}
+
+# A new version of the image must not take a right away.
+run "image_of_a_gallery" {
+  command = plan
+  variables {
+    image_id = "/subscriptions/x/resourceGroups/images/providers/Microsoft.Compute/galleries/acme/images/ci/versions/1.2.3"
+  }
+  assert {
+    condition     = azurerm_role_assignment.scaler_uses["image"].scope == "/subscriptions/x/resourceGroups/images/providers/Microsoft.Compute/galleries/acme/images/ci"
+    error_message = "the scaler may read one version alone"
+  }
+}
+
 run "disk_size" {
   command = plan
   variables {
