@@ -22,3 +22,8 @@ output "scaler_principal_id" {
   value       = azurerm_user_assigned_identity.scaler.principal_id
   description = "Who the scaler is, for more roles."
 }
+
+output "role_names" {
+  value       = concat([azurerm_role_definition.agent.name, azurerm_role_definition.scaler.name], [for role in azurerm_role_definition.scaler_uses : role.name])
+  description = "The roles that the module makes, by the names that they have in the tenant."
+}

@@ -14,7 +14,7 @@ resource "azurerm_user_assigned_identity" "scaler" {
 
 # A machine of a Flexible scale set is not below it: what an instance may do to itself, it may in its resource group.
 resource "azurerm_role_definition" "agent" {
-  name        = "${var.name}-agent"
+  name        = "${var.name}-agent-${local.role_suffix}"
   scope       = var.resource_group_id
   description = "lightsout: an instance protects and ends itself"
   permissions {
@@ -40,7 +40,7 @@ resource "azurerm_role_assignment" "agent" {
 # It can delete nothing. To raise a Flexible scale set is, for Azure, to make its machines, each with a network interface, in the name of who raises: without
 # these rights it takes the new capacity and then makes none (Microsoft's "Orchestration modes", RBAC permissions required).
 resource "azurerm_role_definition" "scaler" {
-  name        = "${var.name}-scaler"
+  name        = "${var.name}-scaler-${local.role_suffix}"
   scope       = var.resource_group_id
   description = "lightsout: raises the capacity of a scale set"
   permissions {
@@ -67,6 +67,9 @@ resource "azurerm_role_assignment" "scaler" {
 }
 
 locals {
+  # A tenant has one role of each name: the same `name` in another resource group is another role.
+  role_suffix = substr(sha1(lower(var.resource_group_id)), 0, 8)
+
   # What a new machine uses and the scaler does not make: whoever makes the machine must be allowed to use each, and that one alone. Subnet and image are
   # often in other resource groups, and a role of one's own can be given only in those that it names.
   scaler_uses = {
@@ -91,7 +94,7 @@ locals {
 
 resource "azurerm_role_definition" "scaler_uses" {
   for_each    = local.scaler_uses
-  name        = "${var.name}-scaler-${each.key}"
+  name        = "${var.name}-scaler-${each.key}-${local.role_suffix}"
   scope       = each.value.group
   description = "lightsout: new instances of a scale set have this ${each.key}"
   permissions {

@@ -1,6 +1,6 @@
 variable "name" {
   type        = string
-  description = "What the scale set, its identities and roles, and the function app are called."
+  description = "What the scale set, its identities and roles, and the function app are called. The function app is NAME-scaler, which must be the only one of this name in all of Azure. Another name makes another scale set: drain first (README.md, Changing and destroying)."
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,22}[a-z0-9]$", var.name))
     error_message = "name: from 3 to 24 lower-case letters, digits and hyphens; it begins with a letter and does not end with a hyphen."
@@ -9,7 +9,7 @@ variable "name" {
 
 variable "resource_group_id" {
   type        = string
-  description = "The resource group in which all of it is, by its id. One that has nothing else in it: an instance may delete the machines in it, which is how it ends itself."
+  description = "The resource group in which all of it is, by its id. One that has nothing else in it: an instance may delete the machines in it, which is how it ends itself. Another one makes another scale set: drain first (README.md, Changing and destroying)."
   validation {
     condition     = can(regex("^/subscriptions/[0-9a-f-]{36}/resourceGroups/[A-Za-z0-9_.()-]+$", var.resource_group_id))
     error_message = "resource_group_id: the id of a resource group, /subscriptions/ID/resourceGroups/NAME, as azurerm_resource_group has it."
@@ -18,7 +18,7 @@ variable "resource_group_id" {
 
 variable "location" {
   type        = string
-  description = "The region, such as westeurope."
+  description = "The region, such as westeurope. Another one makes another scale set: drain first (README.md, Changing and destroying)."
 }
 
 variable "subnet_id" {
@@ -48,7 +48,7 @@ variable "vm_size" {
 variable "zones" {
   type        = list(string)
   default     = []
-  description = "The availability zones, such as [\"1\", \"2\"]; none: wherever Azure has room."
+  description = "The availability zones, such as [\"1\", \"2\"]; none: wherever Azure has room. To take one away makes another scale set: drain first (README.md, Changing and destroying)."
 }
 
 variable "disk_size" {
@@ -64,7 +64,7 @@ variable "disk_size" {
 variable "spot" {
   type        = bool
   default     = false
-  description = "Spot instances: an eviction comes 30 s after its notice, and what then still runs fails visibly. Another value makes another scale set."
+  description = "Spot instances: an eviction comes 30 s after its notice, and what then still runs fails visibly. Another value makes another scale set: drain first (README.md, Changing and destroying)."
 }
 
 variable "max_size" {

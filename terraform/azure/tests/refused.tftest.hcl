@@ -26,6 +26,18 @@ run "taken" {
   }
 }
 
+# A tenant has one role of each name.
+run "another_group" {
+  command = plan
+  variables {
+    resource_group_id = "/subscriptions/6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b/resourceGroups/other"
+  }
+  assert {
+    condition     = length(setintersection(output.role_names, run.taken.role_names)) == 0
+    error_message = "the same name in another resource group collides in the tenant"
+  }
+}
+
 # Azure refuses a terminate notification of spot instances, and would keep what it deallocates.
 run "spot" {
   command = plan
