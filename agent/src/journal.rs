@@ -33,6 +33,10 @@ struct Contents {
     in_service_ms: Option<i64>,
 }
 
+/// There is one, and it says nothing.
+#[derive(Debug)]
+struct Unreadable;
+
 /// The journal's file.
 #[derive(Clone, Debug)]
 pub(crate) struct Journal {
@@ -44,43 +48,45 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens the journal of this instance, and reads its last entry. A journal that cannot be read is reported and
     /// counts as none: then whatever runs is found by looking, and counts as busy. The first entry of a fresh instance
-    /// is written at once. And whether there was none of this instance.
+    /// is written at once. And whether this is the first agent of this instance, for certain: where the disk keeps nothing, nobody knows.
     pub(crate) fn open(state_dir: &Path, instance: &str, clock: Clock) -> (Self, JournalEntry, bool) {
         let journal = Self { path: state_dir.join("journal.json"), instance: instance.to_owned(), clock };
         let found = journal.read();
-        let first = found.is_none();
+        let mut first = matches!(found, Ok(None));
         let entry = match found {
-            Some(Contents { saved, served, registered, in_service_ms, proven, .. }) => {
+            Ok(Some(Contents { saved, served, registered, in_service_ms, proven, .. })) => {
                 let in_service = in_service_ms.map(|ms| clock.past_tick_of(ms));
                 JournalEntry { saved, served, registered, in_service, proven }
             }
-            None => JournalEntry::FRESH,
+            Ok(None) | Err(Unreadable) => JournalEntry::FRESH,
         };
         if let Err(error) = journal.write(entry) {
+            first = false;
             // A full disk must not blind the agent: what it must not forget it finds again, or says so when it cannot.
             tracing::error!(%error, "the journal cannot be written; a crash would forget a drain");
         }
         (journal, entry, first)
     }
 
-    fn read(&self) -> Option<Contents> {
+    /// What it says, if there is one of this instance.
+    fn read(&self) -> Result<Option<Contents>, Unreadable> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
                 tracing::error!(path = %self.path.display(), %error, "the journal cannot be read; starting without it");
-                return None;
+                return Err(Unreadable);
             }
         };
         match serde_json::from_str::<Contents>(&text) {
-            Ok(contents) if contents.instance == self.instance => Some(contents),
+            Ok(contents) if contents.instance == self.instance => Ok(Some(contents)),
             Ok(contents) => {
                 tracing::warn!(of = contents.instance, "the journal belongs to another instance; starting without it");
-                None
+                Ok(None)
             }
             Err(error) => {
                 tracing::error!(path = %self.path.display(), %error, "the journal is damaged; starting without it");
-                None
+                Err(Unreadable)
             }
         }
     }
@@ -177,5 +183,16 @@ mod tests {
             fs::write(folder.path().join("journal.json"), damage).unwrap();
             assert_eq!(open(&folder, "i-1").1, JournalEntry::FRESH, "{damage}");
         }
+    }
+
+    /// Who takes itself for the first takes an order that is there for an inherited one.
+    #[test]
+    fn only_who_finds_none_and_writes_one_is_the_first_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = |folder: &std::path::Path| Journal::open(folder, "i-1", Clock::start()).2;
+        assert!(first(folder.path()));
+        fs::write(folder.path().join("journal.json"), "{").unwrap();
+        assert!(!first(folder.path()), "there was one");
+        assert!(!first(&folder.path().join("missing")), "nothing is kept there");
     }
 }

@@ -165,12 +165,16 @@ fn cut_by_group(lane: &mut Lane, evidence: &[Evidence]) -> Option<Ending> {
     let spoke = |it: &&Evidence| matches!(it.said, Said::Incident(_) | Said::Status(_));
     let (time, activity): (Timestamp, Box<Activity>) =
         evidence.iter().filter_map(told).max_by_key(|(time, _)| *time)?;
-    if time >= lane.to() || evidence.iter().filter(spoke).any(|it| it.time > time) {
+    if time > lane.to() || evidence.iter().filter(spoke).any(|it| it.time > time) {
         // It waits behind a hook, or for its jobs.
         return None;
     }
     let from = lane.from();
-    lane.spans = lane.spans.iter().filter_map(|span| span.within(from, time)).collect();
+    let spans: Vec<_> = lane.spans.iter().filter_map(|span| span.within(from, time)).collect();
+    if spans.is_empty() {
+        return None;
+    }
+    lane.spans = spans;
     Some(Ending { at: time.as_millisecond(), reason: "group".into(), trigger: activity.text, tone: Tone::Bad })
 }
 

@@ -28,7 +28,7 @@ pub struct Capabilities {
     /// Whether a raise can be refused when somebody else changed the group since it was read. Where it cannot, a raise is only as good as
     /// the reading is fresh.
     pub conditional_raise: bool,
-    /// How long before it begins an [`Ending`] is announced with its time, at most.
+    /// How long before it begins an [`Ending`] that takes the instance back is announced with its time, at most. Maintenance may be told days ahead.
     pub longest_notice: Duration,
 }
 

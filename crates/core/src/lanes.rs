@@ -198,6 +198,10 @@ fn lane(instance: &str, mut told: Vec<(Timestamp, Told<'_>)>, now: Timestamp, sh
     Lane { instance: instance.to_owned(), group, spans: life.spans, end: life.end.map(|(_, end)| end) }
 }
 
+/// For so long at most an instance boots before its agent is heard of. A kernel that is older is a host's on which agents begin late, or one that
+/// slept in a warm pool.
+const LONGEST_BOOT: SignedDuration = SignedDuration::from_hours(1);
+
 /// When its kernel started, where that can be told and it is its own; else when it was first heard of.
 fn began(told: &[(Timestamp, Told<'_>)], shared: &BTreeSet<String>) -> Timestamp {
     let first = told.first().map(|(time, _)| *time).unwrap_or_default();
@@ -214,6 +218,7 @@ fn began(told: &[(Timestamp, Told<'_>)], shared: &BTreeSet<String>) -> Timestamp
         .and_then(|(boot, (ready, _))| {
             ready.checked_sub(SignedDuration::from_millis(i64::try_from(boot.until_ms).ok()?)).ok()
         })
+        .filter(|kernel| first.duration_since(*kernel) <= LONGEST_BOOT)
         .map_or(first, |kernel| kernel.min(first))
 }
 

@@ -20,6 +20,8 @@ function put(parent, name, attributes, text) {
 
 const clock = (ms, fine) => new Date(ms).toISOString().slice(11, fine ? 23 : 19);
 const day = (ms) => new Date(ms).toISOString().slice(0, 10);
+const days = () => day(chart.from) !== day(chart.to);
+const moment = (ms) => (days() ? day(ms) + " " : "") + clock(ms, true);
 function length(ms) {
   const s = Math.max(0, ms) / 1000;
   if (s < 60) return (s < 10 ? s.toFixed(1) : Math.round(s)) + " s";
@@ -242,22 +244,21 @@ function drawStory(story) {
   const box = $("detail");
   box.replaceChildren();
   put(box, "h2", {}, story.title);
-  const until = story.until ? ` to ${clock(story.until, true)} UTC, ${length(story.until - story.when)}` : " UTC";
-  put(box, "p", { class: "when" }, clock(story.when, true) + until);
+  const until = story.until ? ` to ${moment(story.until)} UTC, ${length(story.until - story.when)}` : " UTC";
+  put(box, "p", { class: "when" }, moment(story.when) + until);
   for (const line of story.lines) put(box, "p", { class: "sentence" }, line);
 }
 
 function drawWords() {
-  const many = day(chart.from) !== day(chart.to);
   $("span").textContent = chart.lanes.length + chart.pools.length === 0 ? "" :
-    `${day(chart.from)} ${clock(chart.from)} to ${many ? day(chart.to) + " " : ""}${clock(chart.to)} UTC`;
+    `${day(chart.from)} ${clock(chart.from)} to ${days() ? day(chart.to) + " " : ""}${clock(chart.to)} UTC`;
   const there = chart.lanes.filter((life) => !life.end).length;
   const last = (life) => life.spans[life.spans.length - 1];
-  const busy = chart.lanes.filter((life) => !life.end && last(life).jobs.length).length;
+  const busy = chart.lanes.filter((life) => !life.end && last(life).state === "busy").length;
   const newest = (pool, value) => { for (let i = pool.readings.length; i--;) if (value(pool.readings[i]) != null) return value(pool.readings[i]); return 0; };
   const sum = (value) => chart.pools.reduce((all, pool) => all + newest(pool, value), 0);
   const spent = chart.cost.reduce((all, it) => all + STATES.reduce((s, state) => s + it.spent[state + "_ms"], 0), 0);
-  const figures = [["Instances there", there], ["of these with jobs", busy], ["Gone", chart.lanes.length - there], ["Jobs waiting", sum((it) => it.queued)], ["Desired", sum((it) => it.desired)], ["Instance time", length(spent)]];
+  const figures = [["Not known to be gone", there], ["of these busy", busy], ["Gone", chart.lanes.length - there], ["Jobs waiting", sum((it) => it.queued)], ["Desired", sum((it) => it.desired)], ["Instance time", length(spent)]];
   const list = $("figures");
   list.replaceChildren();
   for (const [name, value] of figures) { const box = put(list, "div"); put(box, "dt", {}, name); put(box, "dd", {}, value); }
@@ -288,6 +289,7 @@ function drawTables() {
       row(table, state, `${length(ms)} · ${all ? Math.round(100 * ms / all) : 0} %`, ms, state);
     }
     row(table, it.instances === 1 ? "1 instance" : `${it.instances} instances`, length(all), all, "all");
+    if (it.open > 0) row(table, "Without a told end, counted to the end", it.open, it.open, "open");
     if (it.price !== null) row(table, "Cost", it.price.toFixed(it.price < 1 ? 4 : 2), it.price, "price");
   }
   if (chart.cost.length === 0) put(cost, "p", { class: "hint" }, "No instance has cost anything.");

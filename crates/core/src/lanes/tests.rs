@@ -82,6 +82,20 @@ fn a_kernel_on_which_two_instances_ran_is_no_start_of_theirs() {
 }
 
 #[test]
+fn a_kernel_that_is_much_older_than_its_agent_is_no_start() {
+    let began = |ready_after: u64| {
+        let told = [
+            incident(40_000, Started, "", &[]),
+            incident(40_001, Ready, "", &[]),
+            departure(40_700, Way::Group, Some(ready_after * 1_000)),
+        ];
+        lanes(&told, at(50_000))[0].from().as_second() - at(0).as_second()
+    };
+    assert_eq!(began(61), 39_940);
+    assert_eq!(began(9 * 86_400), 40_000);
+}
+
+#[test]
 fn a_whole_life_is_told_from_the_kernel_to_the_certificate() {
     // In whatever order.
     let records = [

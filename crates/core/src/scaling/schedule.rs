@@ -56,6 +56,17 @@ impl Zone {
         if text == "UTC" {
             return Ok(Self::utc());
         }
+        // Whoever writes this means two hours east, and POSIX two hours west.
+        if ["UTC", "GMT"]
+            .iter()
+            .any(|name| text.starts_with(&format!("{name}+")) || text.starts_with(&format!("{name}-")))
+        {
+            let why = "reads as the opposite of what it says: an offset in a rule counts to the west";
+            let remedy = format!(
+                "two hours east of Greenwich all the year round is \"<+02>-2\", two hours west \"<-02>2\"; with daylight saving write a rule such as {RULE:?}"
+            );
+            return Err((why.into(), remedy));
+        }
         let rule = if text.contains(|c: char| c.is_ascii_digit()) { TimeZone::posix(text).ok() } else { None };
         if let Some(rules) = rule {
             return zone(rules);
@@ -184,7 +195,8 @@ impl Schedule {
             let then = held(then);
             text += &format!(", {then} from {day} {} {:02}:{:02}", at.date(), at.hour(), at.minute());
         }
-        format!("{text}, on the clock of {}", self.zone)
+        let here = self.zone.rules.to_datetime(now);
+        format!("{text}, on the clock of {}, where it is {:02}:{:02} now", self.zone, here.hour(), here.minute())
     }
 
     /// From when to when an entry holds that begins on this date.

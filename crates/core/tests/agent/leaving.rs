@@ -219,6 +219,20 @@ fn maintenance_without_a_time_or_called_off_fails_no_job() {
     assert_eq!(rig.phase(), Phase::Draining { why }, "what it began goes on");
 }
 
+/// A cloud that foresees that hardware fails tells it days ahead: a job has all of them.
+#[test]
+fn maintenance_that_is_days_away_cuts_no_job_before() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    let why = LeaveReason::Maintenance;
+    rig.event(Event::Ending { by: Ending::Maintenance, at: Some(rig.now + secs(5 * 86_400)) });
+    rig.answer(Request::Save(Saved::Leaving { why }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.pass(secs(5 * 86_400 - 60));
+    assert!(!rig.open().contains(&ABORT));
+    rig.pass(secs(40));
+    assert!(rig.open().contains(&ABORT), "{:?}", rig.open());
+}
+
 #[test]
 fn of_several_deadlines_the_first_counts() {
     let mut rig = Rig::working(AgentPolicy::default());

@@ -58,13 +58,18 @@ impl Reasons {
         std::mem::replace(&mut self.target, target)
     }
 
-    /// An ending is announced, which comes at most so long after its first sight. Its time was turned from the wall's clock, which may be wrong: one
-    /// that has passed already cannot be, and one that is too far off comes sooner. Told again, it only ever comes nearer.
+    /// An ending is announced. What takes the instance back comes at most so long after its first sight; maintenance may be days away, and a job has
+    /// all of them. Its time was turned from the wall's clock, which may be wrong: one that has passed already cannot be, and one that is too far off
+    /// comes sooner. Told again, it only ever comes nearer.
     pub(super) fn announce(&mut self, by: Ending, at: Option<Tick>, ahead: Duration, margin: Duration, now: Tick) {
         let announced = self.announced.entry(by).or_default();
         let Some(at) = at else { return };
         let latest = *announced.told.get_or_insert(now) + ahead;
-        let at = if at <= now { latest } else { at.min(latest) };
+        let at = match by {
+            _ if at <= now => latest,
+            Ending::Maintenance => at,
+            Ending::Interruption | Ending::Termination => at.min(latest),
+        };
         if announced.budget.is_none_or(|budget| at < budget.deadline) {
             announced.budget = Some(Budget::new(now, at, margin));
         }

@@ -89,6 +89,8 @@ fn a_zone_is_a_rule_or_a_name_that_the_system_has() {
         ("CEST", "this system has no zone of that name"),
         ("CET-1CEST,M13.5.0,M10.5.0/3", "is no rule"),
         ("", "this system has no zone of that name"),
+        ("UTC+2", "reads as the opposite"),
+        ("GMT-5", "reads as the opposite"),
     ] {
         let (found, remedy) = refused(text);
         assert!(found.contains(wrong) && remedy.contains("CET-1CEST,M3.5.0,M10.5.0/3"), "{text}: {found}; {remedy}");
@@ -147,7 +149,7 @@ fn what_holds_and_what_follows_is_one_sentence() {
         hours.describe(at("2026-03-27T20:00:00Z"), 1),
         "spare 1 (by no entry) now, spare 4 (by \"mon-fri 07:30-18:00 spare 4\") from mon 2026-03-30 07:30, \
          spare 1 (by no entry) from mon 2026-03-30 18:00, spare 4 (by \"mon-fri 07:30-18:00 spare 4\") from tue 2026-03-31 07:30, \
-         on the clock of CET-1CEST,M3.5.0,M10.5.0/3"
+         on the clock of CET-1CEST,M3.5.0,M10.5.0/3, where it is 21:00 now"
     );
     assert_eq!(hours.changes(at("2026-03-27T20:00:00Z"), 1)[0].0, at("2026-03-30T05:30:00Z"));
 }
