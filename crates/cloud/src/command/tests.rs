@@ -183,12 +183,12 @@ async fn what_is_not_understood_is_nothing_and_says_why() {
 }
 
 #[tokio::test]
-async fn the_end_of_what_is_gone_has_come() {
+async fn one_whom_the_program_does_not_know_has_not_ended() {
     let (_folder, program) = program("exit 12");
     let host = host(program);
     assert_eq!(host.membership().await, Ok(Membership::Outside));
     assert_eq!(host.room().await.unwrap_err().kind, CloudErrorKind::NotFound);
-    host.terminate().await.unwrap();
+    assert_eq!(host.terminate().await.unwrap_err().kind, CloudErrorKind::NotFound, "who asks is alive");
 }
 
 #[test]
