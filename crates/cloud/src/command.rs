@@ -57,7 +57,7 @@ pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
 };
 
 /// What a program's cloud can do of which it says nothing: as little as possible. An ending that somebody else begins is not held off, it is told
-/// with its time by `notice`; and that time is believed, however far it is, since a nearer one would fail jobs that could have ended.
+/// with its time by `notice`. That time is believed up to a day after it was first told, and a later one is taken for that.
 const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::OnDemand,
     hold: None,

@@ -128,7 +128,14 @@ async fn watch(program: CloudProgram, every: Duration, notices: mpsc::Sender<Not
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     last: News,
-    nearest: Option<Timestamp>,
+    interruption: Option<Told>,
+}
+
+/// The end that was told and holds.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    by: Ending,
+    at: Timestamp,
 }
 
 impl Heard {
@@ -140,12 +147,19 @@ impl Heard {
         if holds.terminate && !last.terminate {
             news.push(Notice::Target(TargetState::Terminated));
         }
+        let by = if holds.terminate { Ending::Termination } else { Ending::Interruption };
+        // A moment that has passed is now, and puts nothing off.
+        let later = |told: Told| holds.interruption.is_none_or(|at| at > told.at && at > now);
+        if let Some(told) = self.interruption.take_if(|told| later(*told)) {
+            news.push(Notice::Lifted(told.by));
+        }
         if let Some(at) = holds.interruption {
             let at = at.max(now.checked_add(BEGUN).unwrap_or(now));
-            // Told again with another time, only a nearer one is news.
-            if self.nearest.is_none_or(|nearest| at < nearest) {
-                self.nearest = Some(at);
-                let by = if holds.terminate { Ending::Termination } else { Ending::Interruption };
+            if self.interruption.is_none_or(|told| at < told.at) {
+                if let Some(told) = self.interruption.filter(|told| told.by != by) {
+                    news.push(Notice::Lifted(told.by));
+                }
+                self.interruption = Some(Told { by, at });
                 news.push(Notice::Ending { by, at: Some(at) });
             }
         }

@@ -214,6 +214,28 @@ fn each_notice_is_told_once_and_a_nearer_end_again() {
     );
 }
 
+#[test]
+fn an_end_that_is_withdrawn_or_put_off_holds_no_more() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let now = at("2026-11-27T06:00:00Z");
+    let told = |text: &str, terminate| News { interruption: Some(at(text)), terminate, ..News::default() };
+    for (terminate, by) in [(false, Ending::Interruption), (true, Ending::Termination)] {
+        let mut heard = Heard::default();
+        let ending = |text: &str| Notice::Ending { by, at: Some(at(text)) };
+        heard.news(told("2026-11-27T06:10:00Z", terminate), now);
+        let put_off = heard.news(told("2026-11-27T07:00:00Z", terminate), now);
+        assert_eq!(put_off, [Notice::Lifted(by), ending("2026-11-27T07:00:00Z")]);
+        // What was told is taken back, whatever `terminate` says by then.
+        assert_eq!(heard.news(News::default(), now), [Notice::Lifted(by)]);
+        assert_eq!(heard.news(News::default(), now), []);
+    }
+    let mut heard = Heard::default();
+    heard.news(told("2026-11-27T05:00:00Z", false), now);
+    for later in ["2026-11-27T06:00:30Z", "2026-11-27T06:05:00Z"] {
+        assert_eq!(heard.news(told("2026-11-27T05:00:00Z", false), at(later)), [], "it has begun, and is not put off");
+    }
+}
+
 #[tokio::test]
 async fn the_settings_alone_choose_it() {
     let (_folder, program) = program(r#"echo '{"instance":"a","tags":{"lightsout:slots":"2","other":"x"}}'"#);

@@ -234,6 +234,24 @@ fn maintenance_that_is_days_away_cuts_no_job_before() {
 }
 
 #[test]
+fn an_ending_that_is_put_off_or_called_off_fails_no_job_at_its_first_time() {
+    for by in [Ending::Interruption, Ending::Termination] {
+        let mut rig = Rig::idle_on(PATIENT, AgentPolicy::default()).at_work();
+        rig.event(Event::Ending { by, at: Some(rig.now + secs(100)) });
+        let leaving = rig.phase();
+        assert!(matches!(leaving, Phase::Draining { .. }), "{by:?}: {leaving:?}");
+        rig.event(Event::Lifted(by));
+        rig.event(Event::Ending { by, at: Some(rig.now + secs(600)) });
+        rig.pass(secs(500));
+        assert!(!rig.open().contains(&ABORT), "{by:?}: the later time counts");
+        rig.event(Event::Lifted(by));
+        rig.pass(secs(86_400));
+        assert!(!rig.open().contains(&ABORT), "{by:?}");
+        assert_eq!(rig.phase(), leaving, "{by:?}: what it began goes on");
+    }
+}
+
+#[test]
 fn of_several_deadlines_the_first_counts() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(110)) });
