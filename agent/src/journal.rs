@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn only_who_finds_none_and_writes_one_is_the_first_agent() {
         let folder = tempfile::tempdir().unwrap();
-        let first = |folder: &std::path::Path| Journal::open(folder, "i-1", Clock::start()).2;
+        let first = |folder: &Path| Journal::open(folder, "i-1", Clock::start()).2;
         assert!(first(folder.path()));
         fs::write(folder.path().join("journal.json"), "{").unwrap();
         assert!(!first(folder.path()), "there was one");
