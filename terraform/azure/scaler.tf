@@ -58,6 +58,8 @@ resource "azurerm_function_app_flex_consumption" "scaler" {
 
   site_config {
     minimum_tls_version = "1.2"
+    # Here and not among the settings, of which the provider keeps this one for itself.
+    application_insights_connection_string = var.application_insights_connection_string == "" ? null : var.application_insights_connection_string
   }
 
   depends_on = [azurerm_role_assignment.scaler, azurerm_role_assignment.scaler_uses, azurerm_role_assignment.scaler_secrets]

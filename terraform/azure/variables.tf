@@ -120,6 +120,17 @@ variable "ticks" {
   }
 }
 
+variable "application_insights_connection_string" {
+  type        = string
+  default     = ""
+  sensitive   = true
+  description = "The connection string of the Application Insights that keep the function's log, as azurerm_application_insights has it; none: without a diagnostic setting of your own nothing keeps it. What is connected by hand an apply takes away."
+  validation {
+    condition     = var.application_insights_connection_string == "" || can(regex("^(.*;)?InstrumentationKey=[0-9a-fA-F-]{36}(;|$)", var.application_insights_connection_string))
+    error_message = "application_insights_connection_string: the connection string, InstrumentationKey=...;IngestionEndpoint=https://..., as azurerm_application_insights has it; not the key alone."
+  }
+}
+
 variable "storage_account_name" {
   type        = string
   description = "The storage account that the function app needs for itself; a name that nobody else has."

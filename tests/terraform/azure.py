@@ -22,6 +22,7 @@ VARIABLES = {
     "image_id": f"{SUBSCRIPTION}/resourceGroups/images/providers/Microsoft.Compute/images/ci",
     "key_vault_id": f"{SUBSCRIPTION}/resourceGroups/secrets/providers/Microsoft.KeyVault/vaults/acme-ci",
     "admin_public_key": "ssh-ed25519 AAAA operator",
+    "application_insights_connection_string": "InstrumentationKey=6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b;IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/",
 }
 SCALE_SET = "azurerm_orchestrated_virtual_machine_scale_set"
 IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/ci-stackguardian-agent"
@@ -72,6 +73,7 @@ CHANGES = [
     ("main.tf", "  upgrade_mode ", "  upgrade_mood ", "Unsupported argument"),
     ("main.tf", "  os_disk {", "  os_drive {", "Unsupported block type"),
     ("main.tf", "platform_fault_domain_count = 1\n", "\n", "Missing required argument"),
+    ("scaler.tf", "    application_insights_connection_string =", "    application_insights_key               =", "nobody keeps its log"),
     ("scaler.tf", "instance_memory_in_mb       = 512", 'instance_memory_in_mb       = "small"', "a number is required"),
     ("roles.tf", "scaler.principal_id", "scaler.object_id", "Unsupported attribute"),
     ("main.tf", 'upgrade_mode                = "Manual"', 'upgrade_mode                = "Rolling"', "an upgrade gives members another disk"),
@@ -153,6 +155,8 @@ def function(plan):
     for address, found in plan.of("azurerm_function_app_flex_consumption"):
         settings = found["app_settings"]
         plan.must(found["runtime_name"] == "custom" and found["https_only"], address, "another runtime, or an open door")
+        [site] = found["site_config"]
+        plan.must(site["application_insights_connection_string"] == VARIABLES["application_insights_connection_string"], address, "nobody keeps its log")
         plan.must(not SECRET.search(settings["LIGHTSOUT_SCALER_CONFIG_TOML"]), address, "a secret in clear")
         [at] = re.findall(r'^group = "(.*)"$', settings["LIGHTSOUT_SCALER_CONFIG_TOML"], re.M)
         names = [values["name"] for _, values in plan.of(SCALE_SET)]

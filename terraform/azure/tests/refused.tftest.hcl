@@ -162,6 +162,22 @@ run "ticks" {
   expect_failures = [var.ticks]
 }
 
+run "logs_without_application_insights" {
+  command = plan
+  assert {
+    condition     = azurerm_function_app_flex_consumption.scaler.site_config[0].application_insights_connection_string == null
+    error_message = "an empty connection string is one"
+  }
+}
+
+run "application_insights_connection_string" {
+  command = plan
+  variables {
+    application_insights_connection_string = "6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b"
+  }
+  expect_failures = [var.application_insights_connection_string]
+}
+
 run "storage_account_name" {
   command = plan
   variables {

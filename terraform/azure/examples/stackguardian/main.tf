@@ -39,6 +39,13 @@ variable "admin_public_key" {
   type = string
 }
 
+variable "application_insights_connection_string" {
+  type        = string
+  default     = ""
+  sensitive   = true
+  description = "Where the function's log is kept."
+}
+
 module "ci" {
   source = "../.."
 
@@ -50,6 +57,8 @@ module "ci" {
   admin_public_key  = var.admin_public_key
   key_vault_id      = var.key_vault_id
   max_size          = 20
+
+  application_insights_connection_string = var.application_insights_connection_string
 
   agent_settings = <<-TOML
     [agent]
