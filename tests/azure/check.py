@@ -3,10 +3,13 @@
 examples/serve."""
 
 import http.client
+import http.server
 import json
 import os
+import pathlib
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from urllib.parse import urlsplit
@@ -279,6 +282,40 @@ def a_machine_deletes_itself():
         equal("the capacity", 0, capacity())
 
 
+def a_machine_of_its_own_is_only_switched_off():
+    """One that is in no scale set is no instance of anybody's fleet, whatever its identity may do."""
+    asked = []
+
+    class Metadata(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            body = b"/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/own" if "/resourceId" in self.path else b""
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_DELETE(self):
+            sys.exit("FAILED: it was deleted")
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Metadata)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    with tempfile.TemporaryDirectory() as folder:
+        stub = pathlib.Path(folder, "systemctl")
+        stub.write_text('#!/bin/sh\necho "$@"\n')
+        stub.chmod(0o755)
+        names = {"AZURE_POD_IDENTITY_AUTHORITY_HOST": address, "AZURE_RESOURCE_MANAGER_ENDPOINT": address}
+        names["PATH"] = f"{folder}:{os.environ['PATH']}"
+        done = subprocess.run(["sh", "systemd/azure-delete"], env=os.environ | names, capture_output=True, text=True, check=False)
+    server.shutdown()
+    equal("it is switched off", (0, "poweroff\n"), (done.returncode, done.stdout))
+    equal("no token is asked for", 2, len(asked))
+
+
 def main():
     compute = client(Operator())
     failed = []
@@ -300,6 +337,7 @@ def main():
     tokens()
     a_machine_asks()
     a_machine_deletes_itself()
+    a_machine_of_its_own_is_only_switched_off()
     print(f"{CHECKS} checks passed")
 
 
