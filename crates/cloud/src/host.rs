@@ -1,8 +1,14 @@
 //! What an instance may do: read its own state, and act on itself.
 
-use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room};
 
 use crate::CloudFuture;
+
+/// What a cloud without hooks answers.
+fn nothing_held<T: Send + 'static>() -> CloudFuture<'static, T> {
+    let why = "this cloud has no hook that holds a launch off, or an ending for longer";
+    Box::pin(std::future::ready(Err(CloudError::new(CloudErrorKind::NothingHeld, why))))
+}
 
 /// An instance's rights over itself. Which group it is in, and what holds its ending off, the implementation finds out.
 ///
@@ -24,28 +30,40 @@ pub trait Host: Send + Sync {
     /// Takes or gives up protection from scale-in.
     fn protect(&self, on: bool) -> CloudFuture<'_, ()>;
 
-    /// What would hold this instance's ending off, asked afresh; `None`: nothing.
-    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>>;
+    /// What would hold this instance's ending off, asked afresh; `None`: nothing, as in a cloud without hooks.
+    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Holds off, for another time-out, an ending that is under way: with every hook that does, for the first that runs out may end the
     /// instance.
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
-    fn extend_hold(&self) -> CloudFuture<'_, ()>;
+    fn extend_hold(&self) -> CloudFuture<'_, ()> {
+        nothing_held()
+    }
 
     /// Lets an ending that is held off go on, as far as it is this instance's to say; what others hold off they let go themselves.
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when there is none.
-    fn complete_hold(&self) -> CloudFuture<'_, ()>;
+    fn complete_hold(&self) -> CloudFuture<'_, ()> {
+        nothing_held()
+    }
 
     /// Holds off this instance's own launch for another time-out, which it tells, by the launch hook that was named to
     /// `InstanceProvider::host`; nothing else's.
     /// [`NothingHeld`](lightsout_core::cloud::CloudErrorKind::NothingHeld) when that hook does not hold it.
-    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook>;
+    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook> {
+        nothing_held()
+    }
 
     /// Lets this launch go on, as far as that hook is concerned; the same error.
-    fn complete_launch(&self) -> CloudFuture<'_, ()>;
+    fn complete_launch(&self) -> CloudFuture<'_, ()> {
+        nothing_held()
+    }
 
     /// Gives this launch up: the group ends the instance and launches another; the same error.
-    fn abandon_launch(&self) -> CloudFuture<'_, ()>;
+    fn abandon_launch(&self) -> CloudFuture<'_, ()> {
+        nothing_held()
+    }
 
     /// Leaves the group and ends. Sent once: after [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the
     /// membership tells whether it was applied.

@@ -31,6 +31,7 @@ pub(crate) fn measure(programs: &Programs, pools: u32, samples: usize, report: &
     }
     once::measure(&fleet, &programs.scaler, samples, report)?;
     size(&programs.scaler, "scaler", report)?;
+    package(&programs.scaler, report)?;
     size(&programs.agent, "agent", report)
 }
 
@@ -148,12 +149,23 @@ fn describes(fleet: &Fleet) -> Result<f64> {
     Ok(f64::from(u32::try_from(count)?))
 }
 
-/// A program's size, as it is and packed as a zip would pack it.
+/// The package as it is shipped.
+fn package(program: &Path, report: &mut Report) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let zip = folder.path().join("package.zip");
+    let packed = Command::new("packer/function").arg(program).arg(&zip).output();
+    let packed = packed.context("packer/function cannot be run: run the benchmark at the root of the project")?;
+    ensure!(packed.status.success(), "packer/function: {}", String::from_utf8_lossy(&packed.stderr));
+    report.add("scaler: package for Lambda".to_owned(), "MiB", vec![mib(fs::metadata(&zip)?.len())]);
+    Ok(())
+}
+
+fn mib(bytes: u64) -> f64 {
+    f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / f64::from(1 << 20)
+}
+
+/// A program's size.
 fn size(program: &Path, title: &str, report: &mut Report) -> Result<()> {
-    let mib = |bytes: u64| f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / f64::from(1 << 20);
     report.add(format!("{title}: program, stripped"), "MiB", vec![mib(fs::metadata(program)?.len())]);
-    let packed = Command::new("gzip").args(["-9", "--stdout"]).arg(program).output().context("gzip cannot be run")?;
-    ensure!(packed.status.success(), "gzip failed: {}", String::from_utf8_lossy(&packed.stderr));
-    report.add(format!("{title}: program, zipped (deflate)"), "MiB", vec![mib(packed.stdout.len().try_into()?)]);
     Ok(())
 }

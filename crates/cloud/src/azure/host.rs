@@ -141,11 +141,6 @@ impl AzureHost {
     }
 }
 
-fn nothing_held<T: Send + 'static>() -> CloudFuture<'static, T> {
-    let why = "scale sets have no hook that holds a launch off, or that can be extended";
-    Box::pin(std::future::ready(Err(CloudError::new(CloudErrorKind::NothingHeld, why))))
-}
-
 impl Host for AzureHost {
     fn capabilities(&self) -> Capabilities {
         CAPABILITIES
@@ -174,24 +169,8 @@ impl Host for AzureHost {
         Box::pin(self.notification())
     }
 
-    fn extend_hold(&self) -> CloudFuture<'_, ()> {
-        nothing_held()
-    }
-
     fn complete_hold(&self) -> CloudFuture<'_, ()> {
         Box::pin(self.agree())
-    }
-
-    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook> {
-        nothing_held()
-    }
-
-    fn complete_launch(&self) -> CloudFuture<'_, ()> {
-        nothing_held()
-    }
-
-    fn abandon_launch(&self) -> CloudFuture<'_, ()> {
-        nothing_held()
     }
 
     /// The capacity falls with every member that leaves, so that both ways are the same.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, Membership, Room};
 
 use super::{
     CAPABILITIES,
@@ -57,11 +57,6 @@ impl CommandHost {
     }
 }
 
-fn nothing_held<T: Send + 'static>() -> CloudFuture<'static, T> {
-    let why = "a cloud of your own program has no hooks that hold launches or endings off";
-    Box::pin(std::future::ready(Err(CloudError::new(CloudErrorKind::NothingHeld, why))))
-}
-
 impl Host for CommandHost {
     fn capabilities(&self) -> Capabilities {
         self.identity.capabilities.unwrap_or(CAPABILITIES)
@@ -98,30 +93,6 @@ impl Host for CommandHost {
             }
             self.program.ask(Verb::Protect, &[self.group_name()?, &self.identity.instance]).await.map(drop)
         })
-    }
-
-    fn lifecycle_hook(&self) -> CloudFuture<'_, Option<LifecycleHook>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn extend_hold(&self) -> CloudFuture<'_, ()> {
-        nothing_held()
-    }
-
-    fn complete_hold(&self) -> CloudFuture<'_, ()> {
-        nothing_held()
-    }
-
-    fn extend_launch(&self) -> CloudFuture<'_, LifecycleHook> {
-        nothing_held()
-    }
-
-    fn complete_launch(&self) -> CloudFuture<'_, ()> {
-        nothing_held()
-    }
-
-    fn abandon_launch(&self) -> CloudFuture<'_, ()> {
-        nothing_held()
     }
 
     fn leave(&self, how: Leave) -> CloudFuture<'_, ()> {

@@ -106,6 +106,9 @@ fn what_the_group_ended_without_a_word_ends_where_its_history_says() {
     assert_eq!((end.at, end.reason.as_str(), end.tone), (at("00:27").as_millisecond(), "group", Tone::Bad));
     assert_eq!(chart.lanes[1].spans.last().map(|span| span.to), Some(end.at));
     assert_eq!(chart.cost[0].row.spent.all_ms(), 55_000 + 20_000);
+    // Also where that is the last that is known.
+    let chart = Chart::new(&evidence, at("00:27"), |_| None);
+    assert_eq!(chart.lanes[1].end.as_ref().map(|end| end.at), Some(at("00:27").as_millisecond()));
     // Who still speaks is there.
     evidence.extend(self::evidence(&incident("00:40", "i-2", "ready", "")));
     assert_eq!(Chart::new(&evidence, at("01:00"), |_| None).lanes[1].end, None);

@@ -11,7 +11,7 @@ const ZONES: [&str; 8] = [
     "CST5CDT,M3.2.0/0,M11.1.0/1",
     "IST-5:30",
     "IST-1GMT0,M10.5.0,M3.5.0/1",
-    "XXX0YYY,M6.1.1/12,M7.1.1/12",
+    "STD0DST,M6.1.1/12,M7.1.1/12",
 ];
 
 fn zone(text: &str) -> Zone {
