@@ -72,6 +72,17 @@ impl Selection {
     }
 }
 
+/// How an engine works, whether its file, its command line or a default says so; `None` where it does not tell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EngineInfo {
+    /// The folder of images and containers.
+    pub data: Option<PathBuf>,
+    /// Where the output of containers goes.
+    pub log_driver: Option<String>,
+    /// Whether containers outlive a restart of it.
+    pub live_restore: Option<bool>,
+}
+
 /// The engine, connected at first use and again after it was gone.
 pub(crate) struct Engine {
     socket: String,
@@ -130,11 +141,15 @@ impl Engine {
         }
     }
 
-    /// Where it keeps images and containers.
-    pub(crate) async fn data(&self) -> Result<PathBuf, String> {
+    /// What it was started with, by its own account; an error where it does not answer.
+    pub(crate) async fn info(&self) -> Result<EngineInfo, String> {
         let client = self.client().await?;
         let found = within(async { client.info().await }).await?;
-        found.docker_root_dir.map(PathBuf::from).ok_or_else(|| "it does not say where its data are".into())
+        Ok(EngineInfo {
+            data: found.docker_root_dir.filter(|folder| !folder.is_empty()).map(PathBuf::from),
+            log_driver: found.logging_driver.filter(|driver| !driver.is_empty()),
+            live_restore: found.live_restore_enabled,
+        })
     }
 
     /// The ids of the running containers that are jobs.

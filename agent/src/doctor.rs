@@ -24,7 +24,12 @@ use lightsout_core::doctor::{Facts, Finding, Place, Verdict, examine, facts::Mac
 use lightsout_io::http::Driver;
 use serde_json::Value;
 
-use crate::{args::Doctor, control::client, settings::Tags};
+use crate::{
+    args::Doctor,
+    control::client,
+    docker::{Engine, EngineInfo},
+    settings::Tags,
+};
 use root::Root;
 
 /// Set when this process has the environment of the agent that runs.
@@ -48,6 +53,7 @@ async fn gather(args: &Doctor, root: &Root) -> Facts {
     let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (doctor)"));
     let mut facts =
         Facts { place: if args.image { Place::Image } else { Place::Instance }, settings, ..Facts::default() };
+    let mut info = EngineInfo::default();
     if args.image {
         facts.left_in_image = Some(image::leftovers(root));
     } else {
@@ -57,7 +63,12 @@ async fn gather(args: &Doctor, root: &Root) -> Facts {
         }
         let program = facts.settings.settings.as_ref().map(|settings| settings.cloud.clone()).unwrap_or_default();
         facts.settings = settings::read(&args.config.config, root, &cloud::tags(&program).await);
-        facts.machine = machine::running(&facts.settings, root, status).await;
+        let docker = facts.settings.settings.as_ref().map(|settings| &settings.docker);
+        let docker = docker.filter(|docker| docker.enabled).map(|docker| Engine::new(&docker.socket));
+        if let Some(engine) = &docker {
+            info = engine.info().await.unwrap_or_default();
+        }
+        facts.machine = machine::running(&facts.settings, root, status, docker.as_ref()).await;
         let (identity, secrets) = cloud::look(&mut facts).await;
         if let Some(settings) = &facts.settings.settings {
             facts.platform = platform::look(settings, identity.as_ref(), &*secrets, &driver).await;
@@ -65,9 +76,9 @@ async fn gather(args: &Doctor, root: &Root) -> Facts {
     }
     let engine = software::engine_needed(&facts.settings, root, args.image);
     let (disks, guard) =
-        (machine::disks(&facts.settings, root, engine), guard::look(&facts.settings, root, args.image).await);
+        (machine::disks(&facts.settings, root, engine, &info), guard::look(&facts.settings, root, args.image).await);
     facts.machine = Machine { disks, guard, engine_needed: engine, ..facts.machine };
-    facts.software = software::installed(&facts, root, &driver).await;
+    facts.software = software::installed(&facts, root, &driver, &info).await;
     facts
 }
 

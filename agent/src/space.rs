@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 pub(crate) use self::cleaner::Cleaner;
 use self::look::Looks;
 use crate::{
-    docker::Engine,
+    docker::{Engine, EngineInfo},
     input::{Input, Inputs},
 };
 
@@ -131,7 +131,7 @@ impl Space {
     /// Asks the engine where its data are, until it has said so: its settings are not all in its file.
     async fn ask_engine(&self) {
         if let (Some(engine), None) = (&self.engine, self.engine_data.get())
-            && let Ok(folder) = engine.data().await
+            && let Ok(EngineInfo { data: Some(folder), .. }) = engine.info().await
         {
             let _ = self.engine_data.set(folder);
         }

@@ -16,7 +16,7 @@ use super::*;
 const EVERY: Selection = Selection { labels: Vec::new(), except: Vec::new(), job_label: None };
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
-/// An engine that tells its version, and then does as the test says.
+/// An engine that tells its version and what it was started with, and then does as the test says.
 #[derive(Clone, Copy)]
 enum Manner {
     /// It stops in the middle of its first answer.
@@ -72,6 +72,9 @@ async fn serve(mut stream: UnixStream, manner: Manner, events: Arc<AtomicUsize>)
         } else if request.contains("/version") && !matches!(manner, Manner::StopsAtOnce) {
             let body = "{\"ApiVersion\":\"1.43\",\"MinAPIVersion\":\"1.24\"}";
             stream.write_all(format!("{HEAD}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+        } else if request.contains("/info") && !matches!(manner, Manner::StopsAtOnce) {
+            let body = "{\"DockerRootDir\":\"/mnt/docker\",\"LoggingDriver\":\"local\",\"LiveRestoreEnabled\":true}";
+            stream.write_all(format!("{HEAD}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
         } else {
             stream.write_all(format!("{HEAD}Content-Length: 1000\r\n\r\n[{{\"Id\"").as_bytes()).await?;
             std::future::pending::<()>().await;
@@ -96,6 +99,15 @@ async fn an_engine_that_stops_in_the_middle_of_an_answer_makes_it_unknown_each_t
         }
         following.abort();
     }
+}
+
+#[tokio::test]
+async fn an_engine_says_what_it_was_started_with() {
+    let fake = FakeEngine::start(Manner::StopsInTheList);
+    let info = fake.engine().info().await.unwrap();
+    let told = (info.data.as_deref(), info.log_driver.as_deref(), info.live_restore);
+    assert_eq!(told, (Some(Path::new("/mnt/docker")), Some("local"), Some(true)));
+    assert!(FakeEngine::start(Manner::StopsAtOnce).engine().info().await.is_err());
 }
 
 #[tokio::test]

@@ -14,17 +14,24 @@ use lightsout_core::{
 use serde_json::Value;
 
 use super::root::Root;
-use crate::{docker::Engine, space};
+use crate::{
+    docker::{Engine, EngineInfo},
+    space,
+};
 
 /// A route that refuses what would go its way (Linux, `include/uapi/linux/route.h`, `RTF_REJECT`).
 const REJECT: u32 = 0x200;
 
 /// What can be seen of a machine that runs.
-pub(crate) async fn running(facts: &SettingsFacts, root: &Root, status: Result<Value, String>) -> Machine {
+pub(crate) async fn running(
+    facts: &SettingsFacts,
+    root: &Root,
+    status: Result<Value, String>,
+    engine: Option<&Engine>,
+) -> Machine {
     let settings = facts.settings.as_ref();
-    let docker = settings.map(|settings| &settings.docker).filter(|docker| docker.enabled);
-    let engine = match docker {
-        Some(docker) => Some(Engine::new(&docker.socket).version().await),
+    let engine = match engine {
+        Some(engine) => Some(engine.version().await),
         None => None,
     };
     Machine {
@@ -52,10 +59,12 @@ fn has_proxy() -> bool {
     ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].iter().any(|name| env::var_os(name).is_some())
 }
 
-/// The file systems by which the agent takes jobs, each once; without settings, those of the defaults.
-pub(crate) fn disks(facts: &SettingsFacts, root: &Root, engine: bool) -> Vec<Fact<FileSystem>> {
+/// The file systems by which the agent takes jobs, each once; without settings, those of the defaults. The engine's own, where jobs need it, is
+/// where the engine says, as to the agent; one that does not answer is looked for by its file.
+pub(crate) fn disks(facts: &SettingsFacts, root: &Root, engine: bool, info: &EngineInfo) -> Vec<Fact<FileSystem>> {
     let mut folders = space::folders(facts.settings.as_ref());
-    folders.extend(engine.then(|| space::engine_data(&root.at(space::ENGINE_SETTINGS))));
+    let data = || info.data.clone().unwrap_or_else(|| space::engine_data(&root.at(space::ENGINE_SETTINGS)));
+    folders.extend(engine.then(data));
     let mut seen = BTreeSet::new();
     let mut disks = Vec::new();
     for folder in folders {

@@ -17,7 +17,7 @@ use super::{
     root::{Root, has_extension},
     units::unit,
 };
-use crate::{image::IMAGE, runner_process::systemd_runs, runner_user::RunnerUser};
+use crate::{docker::EngineInfo, image::IMAGE, runner_process::systemd_runs, runner_user::RunnerUser};
 
 /// The container engine's configuration (Docker documentation, "dockerd", Linux).
 const ENGINE: &str = "/etc/docker/daemon.json";
@@ -40,7 +40,7 @@ const AUTOMATIC: [&str; 8] = [
 const DOCKERD: [&str; 3] = ["/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd"];
 
 /// Looks at all of it.
-pub(crate) async fn installed(facts: &Facts, root: &Root, driver: &Driver) -> Software {
+pub(crate) async fn installed(facts: &Facts, root: &Root, driver: &Driver, info: &EngineInfo) -> Software {
     let settings = &facts.settings;
     let mut needs = settings.settings.as_ref().map(|settings| settings.platform.needs()).unwrap_or_default();
     let baked = baked(root);
@@ -51,7 +51,7 @@ pub(crate) async fn installed(facts: &Facts, root: &Root, driver: &Driver) -> So
         runner_version: version(driver, needs.version.take(), runner.as_ref()).await,
         runner,
         baked,
-        engine_settings: (engine_there || engine_needed(settings, root, facts.in_image())).then(|| engine(root)),
+        engine_settings: (engine_there || engine_needed(settings, root, facts.in_image())).then(|| engine(root, info)),
         ..Software::default()
     };
     if facts.in_image() || under_systemd(settings) {
@@ -140,16 +140,18 @@ async fn engine_unit(root: &Root, in_image: bool) -> Unit {
     Unit { enabled: service.enabled || socket.enabled, ..service }
 }
 
-fn engine(root: &Root) -> Fact<EngineSettings> {
+/// By its file, but for what the running engine says, whose command line may say otherwise. How large a log may grow it does not tell.
+fn engine(root: &Root, info: &EngineInfo) -> Fact<EngineSettings> {
     let text = root.text(ENGINE)?.unwrap_or_else(|| "{}".into());
     let settings: Value =
         serde_json::from_str(&text).map_err(|error| format!("{ENGINE} cannot be understood: {error}"))?;
-    let log_driver = settings.get("log-driver").and_then(Value::as_str).unwrap_or("json-file").to_owned();
+    let of_file = || settings.get("log-driver").and_then(Value::as_str).unwrap_or("json-file").to_owned();
+    let log_driver = info.log_driver.clone().unwrap_or_else(of_file);
     let largest = settings.get("log-opts").and_then(|options| options.get("max-size"));
     Ok(EngineSettings {
         // `local` rotates by itself; the others do not write files of their own (Docker documentation, "Configure logging drivers").
         log_limit: log_driver != "json-file" || largest.is_some(),
-        live_restore: settings.get("live-restore") == Some(&Value::Bool(true)),
+        live_restore: info.live_restore.unwrap_or(settings.get("live-restore") == Some(&Value::Bool(true))),
         log_driver,
     })
 }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use lightsout_core::doctor::Place;
+use lightsout_core::doctor::{Place, facts::SettingsFacts};
 use tempfile::TempDir;
 
 use super::*;
@@ -192,6 +192,33 @@ async fn a_secret_that_everybody_may_read_is_found() {
         fs::set_permissions(image.at("etc/token"), fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(image.found().await, found);
     }
+}
+
+/// A daemon's command line, and the defaults of a rootless one, are in no file.
+#[tokio::test]
+async fn what_the_engine_says_goes_before_its_file() {
+    let image = Image::good();
+    image.write("etc/docker/daemon.json", r#"{"data-root": "/", "log-driver": "json-file"}"#);
+    let root = Root(image.folder.path().to_owned());
+    let said = EngineInfo { data: Some("/proc".into()), log_driver: Some("local".into()), live_restore: Some(true) };
+    let facts = Facts::default();
+    let judged = async |info: &EngineInfo| {
+        let software = software::installed(&facts, &root, &Driver::new("test"), info).await;
+        software.engine_settings.unwrap().unwrap()
+    };
+    let (by_file, by_engine) = (judged(&EngineInfo::default()).await, judged(&said).await);
+    assert_eq!((by_file.log_driver.as_str(), by_file.log_limit, by_file.live_restore), ("json-file", false, false));
+    assert_eq!((by_engine.log_driver.as_str(), by_engine.log_limit, by_engine.live_restore), ("local", true, true));
+
+    // A file system of its own on every machine.
+    let root = Root::default();
+    let seen = |engine: bool, info: &EngineInfo| {
+        let disks = machine::disks(&SettingsFacts::default(), &root, engine, info);
+        disks.iter().any(|disk| disk.as_ref().is_ok_and(|disk| disk.folder == Path::new("/proc")))
+    };
+    assert!(seen(true, &said));
+    assert!(!seen(false, &said), "jobs need no engine");
+    assert!(!seen(true, &EngineInfo::default()));
 }
 
 #[test]
