@@ -23,6 +23,7 @@ mod platforms;
 mod records;
 mod rig;
 mod scaler_input;
+mod simulated;
 mod stand_ins;
 mod warm;
 mod whole;

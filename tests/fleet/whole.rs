@@ -27,16 +27,6 @@ fn defaults_do_twenty_jobs_in_containers_and_go_dark() {
 }
 
 #[test]
-fn plain_processes_do_it_as_well() {
-    let fleet = Fleet::up("--jobs 4 --max 2 --no-docker");
-    assert_eq!(fleet.notes()[0], "jobs run as plain processes: --no-docker");
-    let ended = fleet.ended();
-    let summary = ended.all_done();
-    assert_eq!(summary["jobs"]["total"], 4);
-    assert_eq!(summary["instances"]["launched"], 2);
-}
-
-#[test]
 fn two_slots_are_two_jobs_at_once_and_half_the_instances() {
     let mut fleet = Fleet::up("--jobs 6 --slots 2 --max 5 --job-seconds 3");
     let mut most = 0;
