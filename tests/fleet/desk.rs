@@ -141,6 +141,7 @@ fn the_group_of_up_is_all_ok_from_a_desk_and_each_drift_is_found_by_its_own_name
         "group.subnets",
         "group.other-scalers",
         "hook",
+        "template",
         "template.power-off",
         "template.metadata",
         "template.user-data",
@@ -167,6 +168,44 @@ fn the_group_of_up_is_all_ok_from_a_desk_and_each_drift_is_found_by_its_own_name
     }
     let (output, findings) = look(&fleet, "");
     assert_eq!(not_ok(&findings), [], "all is mended: {output:?}");
+    one_override_starts_from_a_template_of_its_own(&fleet);
+}
+
+/// An instance of a mixed-instances group may start from an override's launch template alone: what that one says counts as much.
+fn one_override_starts_from_a_template_of_its_own(fleet: &Fleet) {
+    let metadata = "LaunchTemplateData.MetadataOptions";
+    query(
+        fleet,
+        EC2,
+        &format!(
+            "Action=CreateLaunchTemplate&LaunchTemplateName=arm&LaunchTemplateData.ImageId=ami-00000000000000001\
+             &LaunchTemplateData.InstanceInitiatedShutdownBehavior=stop&{metadata}.HttpTokens=required&{metadata}.HttpPutResponseHopLimit=1\
+             &{metadata}.InstanceMetadataTags=enabled&LaunchTemplateData.IamInstanceProfile.Name=nobody-made-it"
+        ),
+    );
+    let policy = "MixedInstancesPolicy.LaunchTemplate";
+    let update = "Action=UpdateAutoScalingGroup&AutoScalingGroupName=lightsout-demo";
+    let specification = "LaunchTemplateSpecification.LaunchTemplateName";
+    query(
+        fleet,
+        AUTO_SCALING,
+        &format!(
+            "{update}&{policy}.{specification}=lightsout-demo&{policy}.Overrides.member.1.InstanceType=c7i.large\
+             &{policy}.Overrides.member.2.InstanceType=m7g.large&{policy}.Overrides.member.2.{specification}=arm"
+        ),
+    );
+    let (output, findings) = look(fleet, "");
+    assert_eq!(not_ok(&findings), [("template.power-off", "wrong"), ("role.instance", "warning")], "{output:?}");
+    let seen = |id: &str| {
+        let finding = findings.iter().find(|finding| finding["id"] == id).expect("it is looked at");
+        finding["seen"].as_str().expect("it says what was seen").to_owned()
+    };
+    assert!(seen("template.power-off").starts_with("arm, version 1: stop"), "{output:?}");
+    assert!(
+        seen("template").contains("lightsout-demo, version") && seen("template").contains("; arm, version 1"),
+        "{output:?}"
+    );
+    assert!(seen("role.instance").contains("nobody-made-it"), "{output:?}");
 }
 
 #[test]

@@ -110,6 +110,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// How much it counts beside others about the same thing.
+    fn weight(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Unknown => 1,
+            Self::Warning => 2,
+            Self::Wrong => 3,
+        }
+    }
+
     /// The word before a finding.
     fn word(self) -> &'static str {
         match self {
@@ -179,6 +189,15 @@ fn of<T>(fact: Option<&Fact<T>>, judge: impl FnOnce(&T) -> Option<Judgement>) ->
         Ok(fact) => judge(fact),
         Err(why) => Judgement::unknown(why.clone()),
     }
+}
+
+/// Judges each of several alike: the worst of it counts, and what was seen of those, each once.
+fn of_each<T>(all: &[T], judge: impl Fn(&T) -> Option<Judgement>) -> Option<Judgement> {
+    let judged: Vec<Judgement> = all.iter().filter_map(judge).collect();
+    let worst = judged.iter().map(|it| it.verdict).max_by_key(|verdict| verdict.weight())?;
+    let mut seen: Vec<String> = judged.into_iter().filter(|it| it.verdict == worst).map(|it| it.seen).collect();
+    seen.dedup();
+    Some(Judgement::new(worst, seen.join("\n")))
 }
 
 /// What these facts say, row by row.

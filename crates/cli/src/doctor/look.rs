@@ -1,12 +1,12 @@
 //! Facts about one pool and about the scaler's function.
 
-use std::{env, time::Duration};
+use std::{collections::BTreeSet, env, time::Duration};
 
 use lightsout_cloud::{RoleName, SURVEY, resolve};
 use lightsout_core::{
     doctor::{
         Facts, Place,
-        facts::{CloudFacts, Fact, FunctionFacts, Names, Refusal, RoleFacts},
+        facts::{CloudFacts, Fact, FunctionFacts, Names, Refusal, RoleFacts, TemplateFacts},
     },
     iam::{Account, Difference, Extras, Finding, Group, Need, of_agent, of_any_agent, of_scaler},
     settings::{AgentSettings, CloudName, ObjectAddress, PoolSettings, ScalerSettings, SecretSource},
@@ -42,7 +42,7 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
             untold("scale sets of Azure are not looked at from here: `lightsout-scaler check` reads their sizes".into())
         }
     };
-    facts.roles.extend(role_of_instances(pool, agent, &cloud).await);
+    facts.roles = roles_of_instances(pool, agent, &cloud).await;
     facts.cloud = Some(cloud);
     let mut token = None;
     if let Some(source) = pool.platform.secret() {
@@ -133,14 +133,24 @@ fn is_elsewhere(source: &SecretSource) -> bool {
     }
 }
 
-/// The role that new instances get, and whether an agent can do its work with it.
+/// The roles that new instances get, each once, and whether an agent can do its work with it.
+async fn roles_of_instances(pool: &PoolSettings, agent: Option<&AgentSettings>, cloud: &CloudFacts) -> Vec<RoleFacts> {
+    let Some(Ok(group)) = &cloud.group else { return Vec::new() };
+    let mut seen = BTreeSet::new();
+    let mut roles = Vec::new();
+    for template in cloud.templates.iter().filter(|template| seen.insert(template.profile.as_deref())) {
+        roles.push(role_of_instances(pool, agent, &group.address, template).await);
+    }
+    roles
+}
+
 async fn role_of_instances(
     pool: &PoolSettings,
     agent: Option<&AgentSettings>,
-    cloud: &CloudFacts,
-) -> Option<RoleFacts> {
-    let template = cloud.template.as_ref()?;
-    let group = Group::parse(&cloud.group.as_ref()?.as_ref().ok()?.address).map_err(|error| error.to_string());
+    group: &str,
+    template: &TemplateFacts,
+) -> RoleFacts {
+    let group = Group::parse(group).map_err(|error| error.to_string());
     let needs = group.and_then(|group| {
         let account = Account { id: None, region: None };
         let needs = match agent {
@@ -154,9 +164,9 @@ async fn role_of_instances(
         let missing =
             needs.map(|needs| Difference { missing: needs.into_iter().map(all).collect(), ..Difference::default() });
         let name = format!("{} names no instance profile: a role that is none", template.name);
-        return Some(RoleFacts { of_scaler: false, name, by: "the launch template", difference: missing });
+        return RoleFacts { of_scaler: false, name, by: "the launch template", difference: missing };
     };
-    Some(judged(false, pool.region.clone(), RoleName::Profile(profile.clone()), needs).await)
+    judged(false, pool.region.clone(), RoleName::Profile(profile.clone()), needs).await
 }
 
 async fn judged(of_scaler: bool, region: Option<String>, role: RoleName, needs: Fact<Vec<Need>>) -> RoleFacts {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{duration::format_duration, iam::Difference};
 
-use super::{Fact, Facts, Judgement, Row, Scope, of};
+use super::{Fact, Facts, Judgement, Row, Scope, of, of_each};
 
 /// How many rights a finding names.
 const NAMED: usize = 12;
@@ -170,7 +170,11 @@ fn function(facts: &Facts, judge: impl FnOnce(&FunctionFacts) -> Option<Judgemen
 }
 
 fn role(facts: &Facts, of_scaler: bool) -> Option<Judgement> {
-    let role = facts.roles.iter().find(|role| role.of_scaler == of_scaler)?;
+    let roles: Vec<_> = facts.roles.iter().filter(|role| role.of_scaler == of_scaler).collect();
+    of_each(&roles, |role| judge_role(role))
+}
+
+fn judge_role(role: &RoleFacts) -> Option<Judgement> {
     of(Some(&role.difference), |difference| {
         let named = |findings: &[crate::iam::Finding]| {
             let lines =

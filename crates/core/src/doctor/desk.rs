@@ -4,7 +4,7 @@ use std::{ops::Not, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Facts, Judgement, Row, Scope, Verdict, of};
+use super::{Facts, Judgement, Row, Scope, Verdict, of, of_each};
 use crate::tellable::token_beginnings;
 
 /// From this age on an image is called old: its packages and its runner are as old, and nothing on an instance upgrades them.
@@ -53,16 +53,33 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
+        id: "template",
+        scope: Scope::Desk,
+        meaning: "new instances start from launch templates, those of single overrides among them, each of which is looked at",
+        remedy: "make a launch template with the same image, type, user data and profile, and have the group use it",
+        judge: |facts| {
+            let cloud = facts.cloud.as_ref()?;
+            if let Some(other) = &cloud.starts_otherwise {
+                return Judgement::warning(format!(
+                    "from {other}: it cannot say that a power-off ends an instance, nor that metadata tell its tags, and its image, user data and \
+                     role were not looked at"
+                ));
+            }
+            let names: Vec<_> = cloud.templates.iter().map(|template| template.name.as_str()).collect();
+            (!names.is_empty()).then(|| Judgement::new(Verdict::Ok, names.join("; ")))
+        },
+    },
+    Row {
         id: "template.power-off",
         scope: Scope::Desk,
         meaning: "a new machine that switches itself off is gone, and billed no more: the last way out of agent and dead-man's switch",
         remedy: "in a new version of the launch template, set InstanceInitiatedShutdownBehavior to terminate, and have the group use that version",
         judge: |facts| {
-            template(facts, |template| {
+            templates(facts, |template| {
                 if template.power_off_ends {
-                    Judgement::ok(format!("terminate, in {}", template.name))
+                    Judgement::ok("terminate")
                 } else {
-                    Judgement::wrong(format!("stop, in {}: it would be kept, with its disks, for ever", template.name))
+                    Judgement::wrong("stop: it would be kept, with its disks, for ever")
                 }
             })
         },
@@ -74,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
         remedy: "in a new version of the launch template, set MetadataOptions to HttpTokens=required,HttpPutResponseHopLimit=1,\
                  InstanceMetadataTags=enabled, and have the group use that version",
         judge: |facts| {
-            template(facts, |template| {
+            templates(facts, |template| {
                 let mut doubts = Vec::new();
                 match template.hop_limit {
                     Some(0..=1) => {}
@@ -110,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
         remedy: "keep it in Systems Manager or Secrets Manager, write where it is into the settings (token = { ssm = \"/name\" }), and replace the \
                  secret: it has been seen",
         judge: |facts| {
-            template(facts, |template| match template.secrets.as_ref()? {
+            templates(facts, |template| match template.secrets.as_ref()? {
                 Ok(found) if found.is_empty() => Judgement::ok("none that looks like one"),
                 Ok(found) => Judgement::wrong(found.join("\n")),
                 Err(why) => Judgement::unknown(why.clone()),
@@ -123,10 +140,12 @@ pub(super) const ROWS: &[Row] = &[
         meaning: "the image that new instances start from is younger than 90 days: its packages and its runner are as old, and nothing upgrades them",
         remedy: "build an image (packer/README.md), name it in a new version of the launch template, and have the group use that version",
         judge: |facts| {
-            let image = facts.cloud.as_ref()?.next_image.as_ref()?.as_ref().ok()?;
-            let age = Duration::try_from(image.now.duration_since(image.created?)).unwrap_or_default();
-            let seen = format!("{} is {} days old", image.id, age.as_secs() / 86_400);
-            Some(Judgement::new(if age >= OLD { Verdict::Warning } else { Verdict::Ok }, seen))
+            of_each(&facts.cloud.as_ref()?.next_images, |image| {
+                let image = image.as_ref().ok()?;
+                let age = Duration::try_from(image.now.duration_since(image.created?)).unwrap_or_default();
+                let seen = format!("{} is {} days old", image.id, age.as_secs() / 86_400);
+                Some(Judgement::new(if age >= OLD { Verdict::Warning } else { Verdict::Ok }, seen))
+            })
         },
     },
     Row {
@@ -139,8 +158,14 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-fn template(facts: &Facts, judge: impl FnOnce(&TemplateFacts) -> Option<Judgement>) -> Option<Judgement> {
-    judge(facts.cloud.as_ref()?.template.as_ref()?)
+/// Judges each template, and says of which it is where there are several.
+fn templates(facts: &Facts, judge: impl Fn(&TemplateFacts) -> Option<Judgement>) -> Option<Judgement> {
+    let all = &facts.cloud.as_ref()?.templates;
+    of_each(all, |template| {
+        let judged = judge(template)?;
+        let seen = if all.len() == 1 { judged.seen } else { format!("{}: {}", template.name, judged.seen) };
+        Some(Judgement { seen, ..judged })
+    })
 }
 
 fn judge_subnets(facts: &Facts, subnets: &[Subnet]) -> Option<Judgement> {

@@ -279,8 +279,11 @@ pub struct CloudFacts {
     pub group_name: Option<String>,
     /// Its group; at a desk `None` where there is none of the name.
     pub group: Option<Fact<GroupFacts>>,
-    /// What the launch template says; `None` where it could not be read, which [`Self::next_image`] tells.
-    pub template: Option<TemplateFacts>,
+    /// What each launch template says that new instances may start from, the group's own first; one that could not be read is an error among
+    /// [`Self::next_images`].
+    pub templates: Vec<TemplateFacts>,
+    /// From what new instances start that is no launch template, by name.
+    pub starts_otherwise: Option<String>,
     /// The networks in which they start.
     pub subnets: Option<Fact<Vec<Subnet>>>,
     /// What holds endings off.
@@ -297,8 +300,8 @@ pub struct CloudFacts {
     pub power_off_ends: Option<Fact<bool>>,
     /// The rights that could be tried, and whether they are there.
     pub rights: Vec<(&'static str, Fact<bool>)>,
-    /// The image from which new instances start.
-    pub next_image: Option<Fact<NextImage>>,
+    /// The images from which new instances start.
+    pub next_images: Vec<Fact<NextImage>>,
     /// The kinds of instances that some zone of the group does not have, as `kind in zone`.
     pub not_offered: Option<Fact<Vec<String>>>,
 }

@@ -6,8 +6,8 @@ use crate::{agent::policy::Protection, duration::format_duration, record::Launch
 
 use super::{
     Facts, Judgement, Place, Row, Scope, Verdict,
-    facts::{GroupFacts, HoldFacts, RefreshFacts},
-    of,
+    facts::{GroupFacts, HoldFacts, NextImage, RefreshFacts},
+    of, of_each,
 };
 
 /// The time-out of a termination hook that the README asks for.
@@ -347,23 +347,7 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Group,
         meaning: "the image that new instances start from is there, may be used, and is not deprecated",
         remedy: "build an image, name it in a new version of the launch template, and have the group use that version",
-        judge: |facts| {
-            of(facts.cloud.as_ref()?.next_image.as_ref(), |image| {
-                let id = &image.id;
-                if !image.usable {
-                    return Judgement::wrong(format!(
-                        "{id} does not exist, or this account may not use it: nothing can start"
-                    ));
-                }
-                match image.deprecated {
-                    Some(at) if at <= image.now => {
-                        Judgement::warning(format!("{id} is deprecated since {}", at.strftime("%Y-%m-%d")))
-                    }
-                    Some(at) => Judgement::ok(format!("{id}, until {}", at.strftime("%Y-%m-%d"))),
-                    None => Judgement::ok(id.clone()),
-                }
-            })
-        },
+        judge: |facts| of_each(&facts.cloud.as_ref()?.next_images, |image| of(Some(image), judge_image)),
     },
     Row {
         id: "template.types",
@@ -387,6 +371,22 @@ fn group(facts: &Facts, judge: impl FnOnce(&GroupFacts) -> Option<Judgement>) ->
         // The row `group` says so, once.
         Err(_) if facts.place == Place::Desk => None,
         group => of(Some(group), judge),
+    }
+}
+
+fn judge_image(image: &NextImage) -> Option<Judgement> {
+    let id = &image.id;
+    if !image.usable {
+        return Judgement::wrong(format!(
+            "{id} does not exist, or this account may not use it: nothing can start from it"
+        ));
+    }
+    match image.deprecated {
+        Some(at) if at <= image.now => {
+            Judgement::warning(format!("{id} is deprecated since {}", at.strftime("%Y-%m-%d")))
+        }
+        Some(at) => Judgement::ok(format!("{id}, until {}", at.strftime("%Y-%m-%d"))),
+        None => Judgement::ok(id.clone()),
     }
 }
 

@@ -169,6 +169,12 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("launch-hook.time-out", |facts| launch_holds(facts)[0].longest = Duration::from_secs(599)),
     warning("launch-hook.result", |facts| launch_holds(facts)[0].abandons = false),
     wrong("template.image", |facts| image(facts).usable = false),
+    wrong("template.image", |facts| cloud(facts).next_images[1].as_mut().unwrap().usable = false),
+    wrong("template.image", |facts| {
+        image(facts).usable = false;
+        cloud(facts).next_images[1] = Err("it is denied".into());
+    }),
+    warning_at_desk("template.image", |facts| cloud(facts).next_images[1] = Err("it is denied".into())),
     warning("template.image", |facts| image(facts).deprecated = Some(image(facts).now)),
     warning("template.types", |facts| cloud(facts).not_offered = Some(Ok(vec!["c7i.large in eu-north-1a".into()]))),
     wrong("platform.reachable", |facts| facts.platform.reachable = Some(Err("no answer".into()))),
@@ -199,7 +205,11 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_at_desk("group.protection", |facts| group(facts).protects_new = false),
     wrong_at_desk("hook", |facts| holds(facts).clear()),
     warning_at_desk("group.other-scalers", |facts| cloud(facts).other_scalers = Some(Err("it is denied".into()))),
+    warning_at_desk("template", |facts| {
+        cloud(facts).starts_otherwise = Some("the launch configuration ci".into());
+    }),
     wrong_at_desk("template.power-off", |facts| template(facts).power_off_ends = false),
+    wrong_at_desk("template.power-off", |facts| cloud(facts).templates[1].power_off_ends = false),
     wrong_at_desk("template.metadata", |facts| template(facts).tokens_required = false),
     warning_at_desk("template.metadata", |facts| template(facts).hop_limit = Some(2)),
     warning_at_desk("template.metadata", |facts| template(facts).hop_limit = None),
@@ -240,7 +250,7 @@ pub(crate) const BREAKS: &[Break] = &[
 ];
 
 fn template(facts: &mut Facts) -> &mut TemplateFacts {
-    cloud(facts).template.as_mut().unwrap()
+    &mut cloud(facts).templates[0]
 }
 
 fn subnets(facts: &mut Facts) -> &mut Vec<Subnet> {
@@ -321,7 +331,7 @@ fn launch_failed(facts: &mut Facts, trouble: LaunchTrouble) {
 }
 
 fn image(facts: &mut Facts) -> &mut NextImage {
-    cloud(facts).next_image.as_mut().unwrap().as_mut().unwrap()
+    cloud(facts).next_images[0].as_mut().unwrap()
 }
 
 fn refused(facts: &mut Facts, transient: bool) {
@@ -431,7 +441,16 @@ fn good_at_desk() -> Facts {
         ..FunctionFacts::default()
     };
     let whole = good_cloud();
-    let image = whole.next_image.unwrap().map(|image| NextImage { created: Some(image.now), ..image });
+    let dated = |image: Result<NextImage, String>| image.map(|image| NextImage { created: Some(image.now), ..image });
+    let template = |name: &str| TemplateFacts {
+        name: name.into(),
+        power_off_ends: true,
+        tokens_required: true,
+        hop_limit: Some(1),
+        tags_told: true,
+        secrets: Some(Ok(Vec::new())),
+        profile: Some("ci".into()),
+    };
     let cloud = CloudFacts {
         group: whole.group,
         holds: whole.holds,
@@ -440,16 +459,8 @@ fn good_at_desk() -> Facts {
         failed_launch: whole.failed_launch,
         refresh: whole.refresh,
         not_offered: whole.not_offered,
-        next_image: Some(image),
-        template: Some(TemplateFacts {
-            name: "ci, version 3".into(),
-            power_off_ends: true,
-            tokens_required: true,
-            hop_limit: Some(1),
-            tags_told: true,
-            secrets: Some(Ok(Vec::new())),
-            profile: Some("ci".into()),
-        }),
+        next_images: whole.next_images.into_iter().map(dated).collect(),
+        templates: vec![template("ci, version 3"), template("ci-arm64, version 1")],
         subnets: Some(Ok(vec![subnet("subnet-1"), subnet("subnet-2")])),
         ..CloudFacts::default()
     };
@@ -479,6 +490,7 @@ fn good_cloud() -> CloudFacts {
         longest: Duration::from_secs(600),
     };
     let group = GroupFacts { max: 5, protects_new: true, ..GroupFacts::default() };
+    let image = |id: &str| Ok(NextImage { id: id.into(), usable: true, created: None, deprecated: None, now });
     CloudFacts {
         metadata: MetadataFacts {
             identity: Some(Ok("i-1 in eu-north-1".into())),
@@ -497,7 +509,7 @@ fn good_cloud() -> CloudFacts {
         refresh: Some(Ok(None)),
         power_off_ends: Some(Ok(true)),
         rights: vec![("ec2:TerminateInstances", Ok(true)), ("ec2:CreateTags", Ok(true))],
-        next_image: Some(Ok(NextImage { id: "ami-1".into(), usable: true, created: None, deprecated: None, now })),
+        next_images: ["ami-1", "ami-2"].map(image).into(),
         not_offered: Some(Ok(Vec::new())),
         ..CloudFacts::default()
     }

@@ -58,6 +58,19 @@ fn what_is_denied_at_a_desk_is_a_warning_for_whoever_asks() {
     assert!(examine(&facts).iter().all(|finding| !of_instances.contains(&finding.id)));
 }
 
+/// Of several that an instance may start from, one is enough to leave a machine that nobody ends.
+#[test]
+fn a_finding_about_one_of_several_templates_names_that_one_alone() {
+    let mut facts = good(Place::Desk);
+    facts.cloud.as_mut().unwrap().templates[1].power_off_ends = false;
+    let found = not_ok(&facts);
+    assert_eq!(found.iter().map(|finding| finding.id).collect::<Vec<_>>(), ["template.power-off"]);
+    assert!(
+        found[0].seen.starts_with("ci-arm64, version 1: stop") && !found[0].seen.contains("version 3"),
+        "{found:?}"
+    );
+}
+
 #[test]
 fn ids_are_unique_and_rows_say_what_must_hold_and_what_to_do() {
     let mut seen = BTreeSet::new();

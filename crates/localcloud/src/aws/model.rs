@@ -29,8 +29,8 @@ use std::{cell::Cell, collections::VecDeque, time::Duration};
 pub use self::{
     activity::{Activity, ActivityId, ActivityStatus},
     group::{
-        Bounds, Group, GroupTag, LifecycleActionResult, LifecycleHook, LifecycleTransition, MixedInstances, Process,
-        WarmPool,
+        Bounds, Group, GroupTag, LifecycleActionResult, LifecycleHook, LifecycleTransition, MixedInstances, Override,
+        Process, WarmPool,
     },
     instance::{Ec2State, Instance, LifecycleState, MaintenanceEvent, MetadataOptions, SpotNotice, StateReason},
     recurrence::Recurrence,

@@ -257,3 +257,31 @@ fn a_mixed_group_buys_as_it_is_told() {
     let second = bench.instance(&bench.launched[1]);
     assert_eq!((second.subnet.as_deref(), second.availability_zone.as_str()), (Some("subnet-2"), "eu-central-1b"));
 }
+
+/// EC2 Auto Scaling API reference, `LaunchTemplateOverrides`: an override may name a launch template of its own.
+#[test]
+fn an_override_starts_instances_from_its_own_launch_template() {
+    let mut bench = Bench::new();
+    bench.template("t", &[]);
+    bench.template("arm", &[("LaunchTemplateData.InstanceType", "m7g.large")]);
+    let policy = "MixedInstancesPolicy.LaunchTemplate";
+    let own = format!("{policy}.LaunchTemplateSpecification.LaunchTemplateName");
+    let first = format!("{policy}.Overrides.member.1.LaunchTemplateSpecification.LaunchTemplateName");
+    bench.asg(
+        "CreateAutoScalingGroup",
+        &[
+            ("AutoScalingGroupName", "g"),
+            ("MinSize", "0"),
+            ("MaxSize", "5"),
+            ("DesiredCapacity", "1"),
+            ("VPCZoneIdentifier", "subnet-1"),
+            (own.as_str(), "t"),
+            (first.as_str(), "arm"),
+        ],
+    );
+    bench.wait(1);
+    let started = bench.instance(&bench.launched[0]);
+    assert_eq!((started.template_name.as_str(), started.instance_type.as_str()), ("arm", "m7g.large"));
+    let group = bench.asg("DescribeAutoScalingGroups", &[]);
+    assert!(group.contains("<LaunchTemplateName>t<") && group.contains("<LaunchTemplateName>arm<"), "{group}");
+}

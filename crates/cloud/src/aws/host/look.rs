@@ -83,7 +83,7 @@ impl Calls {
             self.refresh(name)
         );
         if let Ok(group) = &group {
-            self.look_at_template(group, facts).await;
+            self.look_at_templates(group, facts).await;
             // An instance has its address.
             if self.is_nobody() {
                 facts.subnets = Some(said(self.subnets(group).await));

@@ -148,10 +148,8 @@ pub struct GroupTag {
 /// What this model acts on of a mixed-instances policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MixedInstances {
-    /// Instance types in order of preference; empty: the type of the launch template.
-    pub types: Vec<String>,
-    /// `WeightedCapacity` by type, kept and given back: every instance counts as one here.
-    pub weights: BTreeMap<String, String>,
+    /// What instances may be instead of what the launch template says, in order of preference; the first is taken.
+    pub overrides: Vec<Override>,
     /// The first so many instances are on-demand.
     pub on_demand_base: u32,
     /// Percent of the rest that is on-demand; the API's default is 100.
@@ -160,6 +158,17 @@ pub struct MixedInstances {
     pub spot_strategy: Option<String>,
     /// Kept and given back.
     pub on_demand_strategy: Option<String>,
+}
+
+/// One of a mixed-instances policy's overrides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Override {
+    /// The instance type; `None`: that of the launch template.
+    pub instance_type: Option<String>,
+    /// `WeightedCapacity`, kept and given back: every instance counts as one here.
+    pub weight: Option<String>,
+    /// Id and version of a launch template that stands in the place of the group's.
+    pub template: Option<(String, String)>,
 }
 
 /// A lifecycle hook.

@@ -60,7 +60,8 @@ impl Cloud {
             return Err(why.clone());
         }
         let group = self.inventory.groups.get(name).ok_or("The group is gone.")?;
-        let (template_id, wanted) = &group.template;
+        let preferred = group.mixed.as_ref().and_then(|mixed| mixed.overrides.first());
+        let (template_id, wanted) = preferred.and_then(|it| it.template.as_ref()).unwrap_or(&group.template);
         let template =
             self.inventory.templates.get(template_id).ok_or("The specified launch template does not exist.")?;
         let version = template.version(wanted).ok_or("The specified launch template version does not exist.")?;
@@ -68,10 +69,9 @@ impl Cloud {
         let (template_id, template_name, template_version) =
             (template.id.clone(), template.name.clone(), version.number);
         let place = thinnest_zone(&self.inventory, group);
-        let mixed = group.mixed.clone();
-        let spot = mixed.as_ref().map_or(data.spot, |mixed| wants_spot(&self.inventory, name, mixed));
-        let preferred = mixed.and_then(|mixed| mixed.types.into_iter().next());
-        let instance_type = preferred.or_else(|| data.instance_type.clone()).unwrap_or_else(|| "m5.large".to_owned());
+        let spot = group.mixed.as_ref().map_or(data.spot, |mixed| wants_spot(&self.inventory, name, mixed));
+        let instance_type = preferred.and_then(|it| it.instance_type.as_ref()).or(data.instance_type.as_ref());
+        let instance_type = instance_type.map_or("m5.large", String::as_str).to_owned();
         if let Some(image) = data.image.as_ref().filter(|image| self.inventory.gone_images.contains(*image)) {
             return Err(format!("The image id '[{image}]' does not exist. Launching EC2 instance failed."));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{error::AwsError, form::Form};
-use crate::aws::model::{Bounds, Cloud, Group, MixedInstances};
+use crate::aws::model::{Bounds, Cloud, Group, MixedInstances, Override};
 
 /// Sets every field of a group that the form has, and leaves the others as they are. Sizes are not among them.
 pub(crate) fn apply(group: &mut Group, cloud: &Cloud, form: &Form<'_>) -> Result<(), AwsError> {
@@ -107,11 +107,16 @@ fn source(cloud: &Cloud, form: &Form<'_>) -> Result<Option<Source>, AwsError> {
     }
     let base = policy.part("LaunchTemplate");
     let distribution = policy.part("InstancesDistribution");
-    let overrides = base.structures("Overrides");
-    let weight = |form: &Form<'_>| form.owned("InstanceType").zip(form.owned("WeightedCapacity"));
+    let overridden = |form: &Form<'_>| -> Result<Override, AwsError> {
+        let own = form.part("LaunchTemplateSpecification");
+        Ok(Override {
+            instance_type: form.owned("InstanceType"),
+            weight: form.owned("WeightedCapacity"),
+            template: (!own.is_empty()).then(|| template(cloud, &own)).transpose()?,
+        })
+    };
     let mixed = MixedInstances {
-        types: overrides.iter().filter_map(|form| form.owned("InstanceType")).collect(),
-        weights: overrides.iter().filter_map(weight).collect(),
+        overrides: base.structures("Overrides").iter().map(overridden).collect::<Result<_, _>>()?,
         on_demand_base: distribution.number("OnDemandBaseCapacity", 0..=u32::MAX)?.unwrap_or(0),
         on_demand_percent: distribution.number("OnDemandPercentageAboveBaseCapacity", 0..=100)?.unwrap_or(100),
         spot_strategy: distribution.owned("SpotAllocationStrategy"),

@@ -183,7 +183,7 @@ fn write(xml: &mut Xml, cloud: &Cloud, group: &Group, with_instances: bool) {
     xml.text("AutoScalingGroupName", &group.name);
     xml.text("AutoScalingGroupARN", group.arn(&options.region, &options.account));
     match &group.mixed {
-        None => xml.node("LaunchTemplate", |xml| write_template(xml, cloud, group)),
+        None => xml.node("LaunchTemplate", |xml| write_template(xml, cloud, &group.template)),
         Some(mixed) => xml.node("MixedInstancesPolicy", |xml| write_mixed(xml, cloud, group, mixed)),
     }
     xml.text("MinSize", group.bounds.min);
@@ -236,8 +236,7 @@ fn write(xml: &mut Xml, cloud: &Cloud, group: &Group, with_instances: bool) {
     xml.optional("DeletionProtection", group.deletion_protection.as_deref());
 }
 
-fn write_template(xml: &mut Xml, cloud: &Cloud, group: &Group) {
-    let (id, version) = &group.template;
+fn write_template(xml: &mut Xml, cloud: &Cloud, (id, version): &(String, String)) {
     xml.text("LaunchTemplateId", id);
     xml.optional("LaunchTemplateName", cloud.inventory.templates.get(id).map(|template| template.name.as_str()));
     xml.text("Version", version);
@@ -245,10 +244,13 @@ fn write_template(xml: &mut Xml, cloud: &Cloud, group: &Group) {
 
 fn write_mixed(xml: &mut Xml, cloud: &Cloud, group: &Group, mixed: &MixedInstances) {
     xml.node("LaunchTemplate", |xml| {
-        xml.node("LaunchTemplateSpecification", |xml| write_template(xml, cloud, group));
-        xml.list("Overrides", "member", &mixed.types, |xml, kind| {
-            xml.text("InstanceType", kind);
-            xml.optional("WeightedCapacity", mixed.weights.get(kind).map(String::as_str));
+        xml.node("LaunchTemplateSpecification", |xml| write_template(xml, cloud, &group.template));
+        xml.list("Overrides", "member", &mixed.overrides, |xml, it| {
+            xml.optional("InstanceType", it.instance_type.as_deref());
+            xml.optional("WeightedCapacity", it.weight.as_deref());
+            if let Some(template) = &it.template {
+                xml.node("LaunchTemplateSpecification", |xml| write_template(xml, cloud, template));
+            }
         });
     });
     xml.node("InstancesDistribution", |xml| {

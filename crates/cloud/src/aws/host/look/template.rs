@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types::{
-    Filter, ImageState, InstanceType, LaunchTemplateHttpTokensState, LaunchTemplateInstanceMetadataOptions,
+    Filter, ImageState, LaunchTemplateHttpTokensState, LaunchTemplateInstanceMetadataOptions,
     LaunchTemplateInstanceMetadataTagsState, LaunchTemplateVersion, LocationType, ResponseLaunchTemplateData,
     ShutdownBehavior,
 };
@@ -15,33 +15,38 @@ use super::{super::Calls, said};
 use crate::aws::{AwsError, AwsErrorKind};
 
 impl Calls {
-    /// What it says, its image, and the types that a zone does not have.
-    pub(super) async fn look_at_template(&self, group: &scaling::AutoScalingGroup, facts: &mut CloudFacts) {
+    /// What each of them says, their images, and the types that a zone does not have.
+    pub(super) async fn look_at_templates(&self, group: &scaling::AutoScalingGroup, facts: &mut CloudFacts) {
         let mixed = group.mixed_instances_policy().and_then(|policy| policy.launch_template());
-        let Some(template) = mixed.and_then(|of| of.launch_template_specification()).or(group.launch_template()) else {
-            return;
-        };
-        let (name, data) = match said(self.template(template).await) {
-            Ok(found) => found,
-            // Once is enough, though nothing else of it can be told either.
-            Err(why) => {
-                facts.next_image = Some(Err(why));
-                return;
+        let own = mixed.and_then(|of| of.launch_template_specification()).or(group.launch_template());
+        let overrides = mixed.map_or(&[][..], scaling::LaunchTemplate::overrides);
+        facts.starts_otherwise =
+            group.launch_configuration_name().map(|name| format!("the launch configuration {name}"));
+        let mut types: BTreeSet<String> = overrides.iter().filter_map(|it| it.instance_type.clone()).collect();
+        for (named, gives_type) in sources(own, overrides) {
+            let (name, data) = match said(self.template(named).await) {
+                Ok(found) => found,
+                // Once is enough, though nothing else of it can be told either.
+                Err(why) => {
+                    facts.next_images.push(Err(why));
+                    continue;
+                }
+            };
+            if gives_type {
+                types.extend(data.instance_type().map(|kind| kind.as_str().to_owned()));
             }
-        };
-        facts.template = Some(read(name, &data));
-        facts.next_image = match data.image_id() {
-            // An alias of a parameter that is looked up at each launch.
-            Some(id) if id.starts_with("ami-") => Some(said(self.image(id).await)),
-            Some(_) | None => None,
-        };
-        let named =
-            mixed.map_or_else(Vec::new, |of| of.overrides().iter().filter_map(|of| of.instance_type()).collect());
-        let types: BTreeSet<&str> = if named.is_empty() {
-            data.instance_type().map(InstanceType::as_str).into_iter().collect()
-        } else {
-            named.into_iter().collect()
-        };
+            if facts.templates.iter().any(|template| template.name == name) {
+                continue;
+            }
+            facts.templates.push(read(name, &data));
+            // What is no id is an alias of a parameter that is looked up at each launch.
+            let image = data.image_id().filter(|id| id.starts_with("ami-"));
+            let is_seen = |id: &str| facts.next_images.iter().flatten().any(|image| image.id == id);
+            if let Some(id) = image.filter(|id| !is_seen(id)) {
+                facts.next_images.push(said(self.image(id).await));
+            }
+        }
+        let types: BTreeSet<&str> = types.iter().map(String::as_str).collect();
         let zones: BTreeSet<&str> = group.availability_zones().iter().map(String::as_str).collect();
         facts.not_offered = match (types.is_empty(), zones.is_empty()) {
             (false, false) => Some(said(self.not_offered(&types, &zones).await)),
@@ -116,6 +121,24 @@ impl Calls {
         let missing = pairs.filter(|(kind, zone)| !offered.contains(&((*kind).to_owned(), (*zone).to_owned())));
         Ok(missing.map(|(kind, zone)| format!("{kind} in {zone}")).collect())
     }
+}
+
+/// Each launch template that an instance of the group may start from, the group's own first, and whether one takes its type from there: an override's
+/// own template stands in the place of the group's (EC2 Auto Scaling API reference, `LaunchTemplateOverrides`).
+fn sources<'a>(
+    own: Option<&'a scaling::LaunchTemplateSpecification>,
+    overrides: &'a [scaling::LaunchTemplateOverrides],
+) -> Vec<(&'a scaling::LaunchTemplateSpecification, bool)> {
+    let mut found: Vec<_> = own.map(|own| (own, overrides.is_empty())).into_iter().collect();
+    for it in overrides {
+        let Some(named) = it.launch_template_specification().or(own) else { continue };
+        let gives_type = it.instance_type.is_none() && it.instance_requirements.is_none();
+        match found.iter_mut().find(|(known, _)| *known == named) {
+            Some((_, gives)) => *gives |= gives_type,
+            None => found.push((named, gives_type)),
+        }
+    }
+    found
 }
 
 /// What is not said is EC2's default: `stop`, and what image or account say of metadata (EC2 API reference, `RequestLaunchTemplateData`).
