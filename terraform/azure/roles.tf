@@ -25,6 +25,9 @@ resource "azurerm_role_definition" "agent" {
       "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete",
       "Microsoft.Compute/virtualMachines/delete",
       "Microsoft.Resources/tags/write",
+      # `lightsout-agent doctor` reads these, and nothing else does.
+      "Microsoft.Authorization/permissions/read",
+      "Microsoft.Insights/autoscaleSettings/read",
     ]
   }
   assignable_scopes = [var.resource_group_id]

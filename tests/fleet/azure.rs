@@ -1,8 +1,16 @@
 //! Fleets on a scale set of the embedded Azure.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::rig::{Fleet, living};
+use crate::{
+    doctor::{found_of, ids},
+    rig::{Fleet, http, living},
+};
+
+const GROUP: &str = "/subscriptions/6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b/resourceGroups/lightsout/providers";
+
+/// Rows of `doctor` about Azure and the platform that are shown on a sound machine, but for one.
+const ROWS: usize = 15;
 
 #[test]
 fn a_scale_set_grows_works_and_goes_dark() {
@@ -39,4 +47,87 @@ fn a_rolling_upgrade_passes_machines_with_jobs_by() {
     fleet.ok("refresh");
     let ended = fleet.ended();
     assert_eq!(ended.all_done()["jobs"]["total"], 2);
+}
+
+/// Writes to the embedded Azure as an operator.
+fn write(fleet: &Fleet, method: &str, resource: &str, version: &str, body: &Value) {
+    let url = format!("{}{GROUP}/{resource}?api-version={version}", fleet.url());
+    let headers = [("content-type", "application/json"), ("authorization", "Bearer operator")];
+    let (status, answer) = http::send_with(method, &url, &headers, &body.to_string()).expect("it answers");
+    assert!((200..300).contains(&status), "{method} {resource}: {status} {answer}");
+}
+
+fn set_up(fleet: &Fleet, properties: &Value) {
+    let set = "Microsoft.Compute/virtualMachineScaleSets/lightsout-demo";
+    write(fleet, "PATCH", set, "2024-07-01", &json!({ "properties": properties }));
+}
+
+#[test]
+fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name() {
+    let mut fleet = Fleet::up("--cloud azure --jobs 1 --keep --max 2 --idle-timeout 10m --no-docker");
+    let id = fleet.until_phase("idle");
+    let found = |fleet: &Fleet| found_of(fleet, &id, ROWS);
+    assert_eq!(found(&fleet), Vec::<Value>::new(), "the fleet of `up`");
+    for (row, breaks, mends) in [
+        (
+            "scale-set.repairs",
+            json!({"automaticRepairsPolicy": {"enabled": true}}),
+            json!({"automaticRepairsPolicy": {"enabled": false}}),
+        ),
+        (
+            "scale-set.upgrades",
+            json!({"upgradePolicy": {"mode": "Rolling"}}),
+            json!({"upgradePolicy": {"mode": "Manual"}}),
+        ),
+        (
+            "scale-set.upgrades",
+            json!({"upgradePolicy": {"automaticOSUpgradePolicy": {"enableAutomaticOSUpgrade": true}}}),
+            json!({"upgradePolicy": {"automaticOSUpgradePolicy": {"enableAutomaticOSUpgrade": false}}}),
+        ),
+    ] {
+        set_up(&fleet, &breaks);
+        let seen = found(&fleet);
+        assert_eq!(ids(&seen), [row], "after {breaks}: {seen:?}");
+        assert!(seen[0]["remedy"].as_str().is_some_and(|remedy| remedy.contains(GROUP)), "{seen:?}");
+        set_up(&fleet, &mends);
+    }
+    let autoscale = |enabled: bool| {
+        let target = format!("{GROUP}/Microsoft.Compute/virtualMachineScaleSets/lightsout-demo");
+        json!({"location": "westeurope", "properties": {"enabled": enabled, "targetResourceUri": target, "profiles": []}})
+    };
+    for (enabled, rows) in [(true, vec!["scale-set.autoscale"]), (false, vec![])] {
+        write(&fleet, "PUT", "Microsoft.Insights/autoscaleSettings/by-cpu", "2022-10-01", &autoscale(enabled));
+        assert_eq!(ids(&found(&fleet)), rows);
+    }
+    for (row, verdict, fault) in [
+        (
+            "rights",
+            "unknown",
+            json!({"target": "azure", "action": "Permissions_ListForResource", "effect": {"status": {"code": 403}}}),
+        ),
+        (
+            "scale-set.identity",
+            "wrong",
+            json!({"target": "imds", "action": "/metadata/identity/oauth2/token", "effect": {"status": {"code": 400}}}),
+        ),
+    ] {
+        fleet.post("faults", &fault);
+        let seen = found_of(&fleet, &id, 4);
+        assert!(seen.iter().any(|finding| finding["id"] == row && finding["verdict"] == verdict), "{fault}: {seen:?}");
+        fleet.request("DELETE", "faults", &Value::Null).expect("the faults are cleared");
+    }
+    assert_eq!(found(&fleet), Vec::<Value>::new(), "all is mended");
+    // A new model is another one than this machine's, for good.
+    let notice = |enable: bool, minutes: &str| {
+        let notice = json!({"enable": enable, "notBeforeTimeout": minutes});
+        json!({"scheduledEventsProfile": {"terminateNotificationProfile": notice}})
+    };
+    for (row, profile) in [
+        ("scale-set.notification", notice(true, "PT5M")),
+        ("scale-set.notification", notice(false, "PT15M")),
+        ("scale-set.eviction", json!({"priority": "Spot"})),
+    ] {
+        set_up(&fleet, &json!({"virtualMachineProfile": profile}));
+        assert_eq!(ids(&found(&fleet)), ["scale-set.model", row], "after {profile}");
+    }
 }

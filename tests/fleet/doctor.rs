@@ -9,8 +9,8 @@ const AUTO_SCALING: &str = "2011-01-01";
 const EC2: &str = "2016-11-15";
 
 /// What of the findings is the cloud's and the platform's; the rest is about this machine.
-const ELSEWHERE: [&str; 9] =
-    ["metadata", "clock", "instance", "rights", "group", "hook", "launch-hook", "template", "platform"];
+const ELSEWHERE: [&str; 10] =
+    ["metadata", "clock", "instance", "rights", "group", "scale-set", "hook", "launch-hook", "template", "platform"];
 
 /// A call that makes something wrong, and one that mends it: the version of the API, and the form.
 struct Drift {
@@ -152,8 +152,13 @@ fn call(fleet: &Fleet, id: &str, (version, form): (&str, &str)) {
     assert_eq!(status, 200, "{form}: {body}");
 }
 
-/// What is not well elsewhere than on this machine.
+/// What is not well elsewhere than on this machine, on AWS.
 fn found(fleet: &Fleet, id: &str) -> Vec<Value> {
+    found_of(fleet, id, 20)
+}
+
+/// The same, of more rows than so many.
+pub(crate) fn found_of(fleet: &Fleet, id: &str, rows: usize) -> Vec<Value> {
     let settings = fleet.dir().join("instances").join(id).join("agent.toml");
     let output = lightsout(&fleet.dir(), &format!("agent doctor --json --config {}", settings.display()));
     let findings: Vec<Value> =
@@ -163,11 +168,11 @@ fn found(fleet: &Fleet, id: &str) -> Vec<Value> {
         ELSEWHERE.contains(&id.split('.').next().unwrap_or_default())
     };
     // That they are there at all, and not left out for want of a fact.
-    assert!(findings.iter().filter(|finding| elsewhere(finding)).count() > 20, "{output:?}");
+    assert!(findings.iter().filter(|finding| elsewhere(finding)).count() > rows, "{output:?}");
     findings.into_iter().filter(|finding| elsewhere(finding) && finding["verdict"] != "ok").collect()
 }
 
-fn ids(found: &[Value]) -> Vec<&str> {
+pub(crate) fn ids(found: &[Value]) -> Vec<&str> {
     found.iter().filter_map(|finding| finding["id"].as_str()).collect()
 }
 

@@ -37,6 +37,8 @@ RIGHTS = {
             "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete",
             "Microsoft.Compute/virtualMachines/delete",
             "Microsoft.Resources/tags/write",
+            "Microsoft.Authorization/permissions/read",
+            "Microsoft.Insights/autoscaleSettings/read",
         },
     ),
     "scaler": (

@@ -53,11 +53,11 @@ pub(crate) const INSTANCE: InstanceProvider = InstanceProvider {
     archives: |_, _| Vec::new(),
 };
 
-/// How it is looked at: what is known of it is what everybody is told.
+/// How it is looked at.
 #[cfg(feature = "host")]
 pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
-    metadata: || Box::pin(std::future::ready(lightsout_core::doctor::facts::MetadataFacts::default())),
-    instance: |_, _| Box::pin(std::future::ready(lightsout_core::doctor::facts::CloudFacts::default())),
+    metadata: || Box::pin(host::metadata()),
+    instance: |identity, _| Box::pin(async move { host::AzureHost::new(identity.group).diagnose().await }),
 };
 
 /// What scale sets can do (Azure, "Instance protection for Azure Virtual Machine Scale Set instances"; "Terminate notification": 5 to 15

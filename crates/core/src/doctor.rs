@@ -13,6 +13,7 @@ mod group;
 mod image;
 mod machine;
 mod platform;
+mod scale_set;
 mod software;
 
 use std::fmt;
@@ -92,8 +93,17 @@ pub struct Row {
 }
 
 /// All rows, in the order in which they are shown.
-const TABLE: [&[Row]; 8] =
-    [software::ROWS, machine::ROWS, image::ROWS, cloud::ROWS, desk::ROWS, group::ROWS, account::ROWS, platform::ROWS];
+const TABLE: [&[Row]; 9] = [
+    software::ROWS,
+    machine::ROWS,
+    image::ROWS,
+    cloud::ROWS,
+    desk::ROWS,
+    group::ROWS,
+    scale_set::ROWS,
+    account::ROWS,
+    platform::ROWS,
+];
 
 /// How it stands with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

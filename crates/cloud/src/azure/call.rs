@@ -14,6 +14,12 @@ use super::{FLOOR_TAG, reply::Sku};
 const COMPUTE: &str = "2024-07-01";
 /// The same of tags on any resource ("Tags - Update At Scope").
 const TAGS: &str = "2021-04-01";
+/// The same of Autoscale settings ("Autoscale Settings - List By Resource Group").
+#[cfg(feature = "host")]
+const AUTOSCALE: &str = "2022-10-01";
+/// The same of what the caller may do ("Permissions - List For Resource").
+#[cfg(feature = "host")]
+const PERMISSIONS: &str = "2022-04-01";
 
 /// A call of the Resource Manager, without who asks.
 #[derive(Clone, Debug)]
@@ -75,6 +81,28 @@ pub(super) fn members(manager: &str, set: &ScaleSetId) -> Call {
 pub(super) fn more_members(set: &ScaleSetId, url: String) -> Call {
     let right = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read";
     one(set, right, Request::get(url), "list")
+}
+
+/// Lists the Autoscale settings of a scale set's resource group.
+#[cfg(feature = "host")]
+pub(super) fn autoscale(manager: &str, set: &ScaleSetId) -> Call {
+    let ScaleSetId { subscription, resource_group, .. } = set;
+    let url = format!(
+        "{manager}/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.Insights/autoscaleSettings\
+         ?api-version={AUTOSCALE}"
+    );
+    one(set, "Microsoft.Insights/autoscaleSettings/read", Request::get(url), "autoscale")
+}
+
+/// Lists what the caller may do to a resource, by its id.
+#[cfg(feature = "host")]
+pub(super) fn permissions(manager: &str, resource: &str) -> Call {
+    let url = format!("{manager}{resource}/providers/Microsoft.Authorization/permissions?api-version={PERMISSIONS}");
+    Call {
+        right: "Microsoft.Authorization/permissions/read",
+        scope: format!("{resource}/permissions"),
+        request: Request::get(url),
+    }
 }
 
 /// Takes or gives up protection from scale-in, and from what else is done to the whole scale set: a rolling upgrade gives a machine another disk

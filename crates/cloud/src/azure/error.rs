@@ -117,6 +117,8 @@ fn remedy(kind: CloudErrorKind, right: &str) -> String {
 fn scope(right: &str) -> &'static str {
     match right {
         "Microsoft.Compute/virtualMachines/delete" => "the machine's resource group",
+        #[cfg(feature = "host")]
+        "Microsoft.Insights/autoscaleSettings/read" => "the scale set's resource group",
         "Microsoft.Resources/tags/write" => "what is tagged: the scale set, or the machine's resource group",
         _ => "the scale set",
     }

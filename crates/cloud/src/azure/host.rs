@@ -1,5 +1,7 @@
 //! What an instance may do to itself.
 
+mod diagnosis;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +18,8 @@ use super::{
     reply::{self, Member, Members, ScaleSet},
 };
 use crate::{CloudFuture, Host};
+
+pub(super) use diagnosis::metadata;
 
 /// The most pages of a list that are read: a scale set has 1000 instances at most.
 const PAGES: usize = 50;

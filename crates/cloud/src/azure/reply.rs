@@ -1,12 +1,15 @@
 //! What Azure answered, as far as it matters here. What is missing or of another kind is absent, never zero.
 
-#[cfg(feature = "host")]
-use lightsout_core::cloud::Membership;
 use lightsout_core::{
     cloud::Floor,
     exchange::Reply,
     record::{FailedLaunch, LaunchTrouble},
     settings::ScaleSetId,
+};
+#[cfg(feature = "host")]
+use lightsout_core::{
+    cloud::Membership,
+    doctor::facts::{ScaleSetModel, SpotModel},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -55,6 +58,8 @@ struct Properties {
     overprovision: Option<bool>,
     single_placement_group: Option<bool>,
     automatic_repairs_policy: Option<Enabled>,
+    #[cfg(feature = "host")]
+    spot_restore_policy: Option<Enabled>,
     upgrade_policy: Option<UpgradePolicy>,
     virtual_machine_profile: Option<Profile>,
 }
@@ -69,6 +74,17 @@ struct Enabled {
 #[serde(default)]
 struct UpgradePolicy {
     mode: Option<String>,
+    #[cfg(feature = "host")]
+    #[serde(rename = "automaticOSUpgradePolicy")]
+    automatic: Option<ImageUpgrades>,
+}
+
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ImageUpgrades {
+    #[serde(rename = "enableAutomaticOSUpgrade")]
+    enabled: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -130,6 +146,32 @@ impl ScaleSet {
         super::host::minutes(notification.not_before_timeout.as_deref().unwrap_or("PT5M"))
     }
 
+    /// How it is set up.
+    #[cfg(feature = "host")]
+    pub(super) fn model(&self) -> ScaleSetModel {
+        let properties = &self.properties;
+        let on = |policy: &Option<Enabled>| policy.as_ref().is_some_and(|policy| policy.enabled);
+        let upgrades = properties.upgrade_policy.clone().unwrap_or_default();
+        let profile = properties.virtual_machine_profile.clone().unwrap_or_default();
+        let spot = profile.priority.as_deref() == Some("Spot");
+        ScaleSetModel {
+            overprovisions: self.overprovisions(),
+            repairs: on(&properties.automatic_repairs_policy),
+            upgrade_mode: upgrades.mode.unwrap_or_else(|| "Manual".into()),
+            upgrades_images: upgrades.automatic.is_some_and(|automatic| automatic.enabled),
+            spot: spot.then(|| SpotModel {
+                deletes: profile.eviction_policy.as_deref() == Some("Delete"),
+                restores: on(&properties.spot_restore_policy),
+            }),
+            terminate_notice: self.terminate_notification(),
+        }
+    }
+
+    /// On unless it says otherwise (REST API reference, "overprovision").
+    fn overprovisions(&self) -> bool {
+        self.is_uniform() && self.properties.overprovision != Some(false)
+    }
+
     fn is_uniform(&self) -> bool {
         self.properties.orchestration_mode.as_deref() != Some("Flexible")
     }
@@ -144,8 +186,7 @@ impl ScaleSet {
         let profile = properties.virtual_machine_profile.clone().unwrap_or_default();
         let mode = properties.upgrade_policy.as_ref().and_then(|policy| policy.mode.as_deref()).unwrap_or("Manual");
         let repairs = properties.automatic_repairs_policy.as_ref().is_some_and(|policy| policy.enabled);
-        // On unless it says otherwise (REST API reference, "overprovision").
-        let overprovision = self.is_uniform() && properties.overprovision != Some(false);
+        let overprovision = self.overprovisions();
         let spot = profile.priority.as_deref() == Some("Spot");
         let found = [
             (
@@ -185,6 +226,7 @@ pub(super) struct Member {
 #[serde(rename_all = "camelCase", default)]
 struct MemberProperties {
     provisioning_state: Option<String>,
+    latest_model_applied: Option<bool>,
     protection_policy: Option<Protection>,
 }
 
@@ -210,6 +252,78 @@ impl Member {
             }
         }
     }
+}
+
+#[cfg(feature = "host")]
+impl Member {
+    /// Whether it is of its scale set's present model, where that is told.
+    pub(super) fn has_latest_model(&self) -> Option<bool> {
+        self.properties.latest_model_applied
+    }
+}
+
+/// A page of a list.
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page<T> {
+    pub(super) value: Vec<T>,
+    pub(super) next_link: Option<String>,
+}
+
+/// An Autoscale setting (Azure Monitor REST API reference, "Autoscale Settings").
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Autoscale {
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    properties: AutoscaleProperties,
+}
+
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct AutoscaleProperties {
+    enabled: Option<bool>,
+    target_resource_uri: Option<String>,
+}
+
+#[cfg(feature = "host")]
+impl Autoscale {
+    /// Whether it may change the capacity of this scale set: it does unless it says that it is off.
+    pub(super) fn acts_on(&self, set: &ScaleSetId) -> bool {
+        let target = self.properties.target_resource_uri.as_deref().and_then(|uri| uri.parse::<ScaleSetId>().ok());
+        let same = |target: ScaleSetId| target.to_string().eq_ignore_ascii_case(&set.to_string());
+        self.properties.enabled != Some(false) && target.is_some_and(same)
+    }
+}
+
+/// A part of what the caller may do (Azure REST API reference, "Permissions").
+#[cfg(feature = "host")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Permission {
+    actions: Vec<String>,
+    not_actions: Vec<String>,
+}
+
+#[cfg(feature = "host")]
+impl Permission {
+    /// Whether it allows an action. What one assignment leaves out another may allow (Azure, "Understand Azure role definitions", "NotActions").
+    pub(super) fn allows(&self, action: &str) -> bool {
+        let action = action.to_ascii_lowercase();
+        let named = |patterns: &[String]| patterns.iter().any(|pattern| covers(&pattern.to_ascii_lowercase(), &action));
+        named(&self.actions) && !named(&self.not_actions)
+    }
+}
+
+/// Whether a text is one that a pattern stands for: `*` stands for any characters.
+#[cfg(feature = "host")]
+fn covers(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(start) else { return false };
+    text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| covers(rest, &text[at..]))
 }
 
 /// A page of members.

@@ -9,6 +9,7 @@ use super::Place;
 pub use super::{
     account::{FunctionFacts, RoleFacts, Schedule},
     desk::{Subnet, TemplateFacts, secrets_in},
+    scale_set::{ScaleSetFacts, ScaleSetModel, SpotModel},
 };
 use crate::{
     cloud::Membership, platform::RunnerVersion, record::FailedLaunch, settings::AgentSettings, space::FileSystem,
@@ -279,6 +280,8 @@ pub struct CloudFacts {
     pub group_name: Option<String>,
     /// Its group; at a desk `None` where there is none of the name.
     pub group: Option<Fact<GroupFacts>>,
+    /// On Azure, its scale set.
+    pub scale_set: Option<ScaleSetFacts>,
     /// What each launch template says that new instances may start from, the group's own first; one that could not be read is an error among
     /// [`Self::next_images`].
     pub templates: Vec<TemplateFacts>,

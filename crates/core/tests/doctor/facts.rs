@@ -10,7 +10,8 @@ use lightsout_core::{
         facts::{
             AgentAnswer, Baked, BakedRunner, CloudFacts, EngineSettings, FunctionFacts, GroupFacts, GuardFacts,
             HoldFacts, Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, RefreshFacts, Refusal,
-            RoleFacts, RunsAs, Schedule, SettingsFacts, Software, Subnet, TemplateFacts, Unit, WaysOut,
+            RoleFacts, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule, SettingsFacts, Software, SpotModel, Subnet,
+            TemplateFacts, Unit, WaysOut,
         },
     },
     iam::{self, Difference},
@@ -246,8 +247,48 @@ pub(crate) const BREAKS: &[Break] = &[
         facts.platform.secrets[0].1 = Err(Refusal { why: "it is a file of another machine".into(), transient: true });
     }),
     wrong_at_desk("platform.token", |facts| refused(facts, false)),
+    wrong("scale-set.identity", |facts| {
+        let why = "no access token of Azure: Identity not found";
+        cloud(facts).scale_set = Some(ScaleSetFacts { identity: Some(Err(why.into())), ..ScaleSetFacts::default() });
+    }),
+    warning("scale-set.member", |facts| {
+        scale_set(facts).membership = Some(Ok(Membership::Outside));
+    }),
+    warning("scale-set.protected", |facts| {
+        scale_set(facts).membership = Some(Ok(Membership::InService { protected: false }));
+    }),
+    warning("scale-set.model", |facts| scale_set(facts).latest_model = Some(Ok(Some(false)))),
+    wrong("scale-set.overprovisioning", |facts| scale_set_model(facts).overprovisions = true),
+    warning("scale-set.autoscale", |facts| scale_set(facts).autoscale = Some(Ok(vec!["by-cpu".into()]))),
+    Break {
+        id: "scale-set.autoscale",
+        verdict: Verdict::Unknown,
+        place: Place::Instance,
+        change: |facts| scale_set(facts).autoscale = Some(Err("a right is missing".into())),
+    },
+    warning("scale-set.repairs", |facts| scale_set_model(facts).repairs = true),
+    warning("scale-set.upgrades", |facts| scale_set_model(facts).upgrade_mode = "Rolling".into()),
+    warning("scale-set.upgrades", |facts| scale_set_model(facts).upgrades_images = true),
+    wrong("scale-set.eviction", |facts| {
+        scale_set_model(facts).spot = Some(SpotModel { deletes: false, restores: false });
+    }),
+    warning("scale-set.eviction", |facts| {
+        scale_set_model(facts).spot = Some(SpotModel { deletes: true, restores: true });
+    }),
+    wrong("scale-set.notification", |facts| scale_set_model(facts).terminate_notice = None),
+    warning("scale-set.notification", |facts| {
+        scale_set_model(facts).terminate_notice = Some(Duration::from_secs(14 * 60));
+    }),
     in_image("image.first-boot", |facts| left(facts).first_boot = vec!["/var/lib/cloud/instance".into()]),
 ];
+
+fn scale_set(facts: &mut Facts) -> &mut ScaleSetFacts {
+    cloud(facts).scale_set.as_mut().unwrap()
+}
+
+fn scale_set_model(facts: &mut Facts) -> &mut ScaleSetModel {
+    scale_set(facts).model.as_mut().unwrap().as_mut().unwrap()
+}
 
 fn template(facts: &mut Facts) -> &mut TemplateFacts {
     &mut cloud(facts).templates[0]
@@ -502,6 +543,18 @@ fn good_cloud() -> CloudFacts {
         membership: Some(Ok(Membership::InService { protected: true })),
         group_name: Some("ci".into()),
         group: Some(Ok(group)),
+        // No instance is in both; rows of one say nothing of the other.
+        scale_set: Some(ScaleSetFacts {
+            identity: Some(Ok(())),
+            membership: Some(Ok(Membership::InService { protected: true })),
+            latest_model: Some(Ok(Some(true))),
+            model: Some(Ok(ScaleSetModel {
+                upgrade_mode: "Manual".into(),
+                terminate_notice: Some(Duration::from_secs(15 * 60)),
+                ..ScaleSetModel::default()
+            })),
+            autoscale: Some(Ok(Vec::new())),
+        }),
         holds: Some(Ok(vec![hold])),
         launch_holds: Some(Ok(vec![launch_hold])),
         other_scalers: Some(Ok(Vec::new())),

@@ -1,5 +1,6 @@
 //! The Resource Manager's wire in front of the model: what is asked, whether it may be, and the answer.
 
+mod autoscale;
 mod limits;
 mod reply;
 mod route;
@@ -61,6 +62,8 @@ fn answer(azure: &mut Azure, request: &Request, headers: &mut Headers, now: Time
             let sets: Vec<Value> = sets.map(|set| show::set(azure, set)).collect();
             Ok(Response::json(200, &json!({"value": sets})))
         }
+        Place::Autoscale { group, name } => autoscale::answer(azure, request, group, name.as_deref()),
+        Place::Permissions { resource } => permissions(azure, request, resource, now),
         Place::Set { group, name, action } => set(azure, request, group, name, *action, now),
         Place::Members { group, set } => {
             azure.set_in(group, set)?;
@@ -264,6 +267,16 @@ impl Call<'_> {
         Ok(Response::json(200, &show::member(azure, machine, false))
             .header("etag", format!("\"{}\"", machine.generation)))
     }
+}
+
+/// What the caller may do to a resource that is there. No roles are kept here: whoever is let in may do everything.
+fn permissions(azure: &mut Azure, request: &Request, resource: &str, now: Timestamp) -> Result<Response, Refused> {
+    if request.method != "GET" {
+        return Err(not_allowed(request));
+    }
+    answer(azure, &Request { path: resource.to_owned(), ..request.clone() }, &mut Vec::new(), now)?;
+    let all = json!({"actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": []});
+    Ok(Response::json(200, &json!({"value": [all]})))
 }
 
 /// The status of an operation, as a document of its own or as the answer to the call that began it.

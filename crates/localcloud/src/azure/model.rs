@@ -18,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 pub(crate) use self::{
     capacity::Accepted,
     events::{EventKind, ScheduledEvent, Source},
@@ -83,6 +85,8 @@ pub(crate) struct Azure {
     pub(crate) machines: BTreeMap<String, VirtualMachine>,
     pub(crate) operations: BTreeMap<String, Operation>,
     pub(crate) events: Vec<ScheduledEvent>,
+    /// Autoscale settings as they were written, by their ids in lower case.
+    pub(crate) autoscale: BTreeMap<String, Value>,
     pub(crate) limits: Limits,
     effects: VecDeque<Effect>,
     pub(crate) ids: Random,
@@ -106,6 +110,7 @@ impl Azure {
             machines: BTreeMap::new(),
             operations: BTreeMap::new(),
             events: Vec::new(),
+            autoscale: BTreeMap::new(),
             effects: VecDeque::new(),
             serial: 0,
             create_failure: None,

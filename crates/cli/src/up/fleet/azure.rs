@@ -11,14 +11,14 @@ use super::super::cloud::{RESOURCE_GROUP, scale_set};
 use lightsout_localcloud::AzureOptions;
 use lightsout_localrunner::http::Http;
 
-/// Creates the scale set: machines tell of a deletion five minutes before, are what their own identity says, and nobody but
+/// Creates the scale set: machines tell of a deletion a quarter of an hour before, are what their own identity says, and nobody but
 /// the fleet changes how many there are.
 pub(in super::super) async fn create(url: &str, min: u32) -> Result<()> {
     let AzureOptions { location, subscription, .. } = AzureOptions::default();
     let identity = format!(
         "/subscriptions/{subscription}/resourceGroups/{RESOURCE_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/lightsout-agent"
     );
-    let notice = json!({"enable": true, "notBeforeTimeout": "PT5M"});
+    let notice = json!({"enable": true, "notBeforeTimeout": "PT15M"});
     let body = json!({
         "location": location,
         "sku": {"name": "Standard_F2s_v2", "tier": "Standard", "capacity": min},

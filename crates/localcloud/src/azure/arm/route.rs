@@ -12,12 +12,41 @@ pub(super) struct Route {
 /// What it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    Operation { id: String },
-    Sets { group: Option<String> },
-    Set { group: String, name: String, action: Action },
-    Members { group: String, set: String },
-    Member { group: String, set: String, id: String, action: Action },
-    Machine { group: String, name: String, action: Action },
+    Operation {
+        id: String,
+    },
+    Sets {
+        group: Option<String>,
+    },
+    Set {
+        group: String,
+        name: String,
+        action: Action,
+    },
+    Members {
+        group: String,
+        set: String,
+    },
+    Member {
+        group: String,
+        set: String,
+        id: String,
+        action: Action,
+    },
+    Machine {
+        group: String,
+        name: String,
+        action: Action,
+    },
+    /// An Autoscale setting of a resource group, or all of them.
+    Autoscale {
+        group: String,
+        name: Option<String>,
+    },
+    /// What the caller may do to a resource, which has this path.
+    Permissions {
+        resource: String,
+    },
 }
 
 /// What follows the name of a resource.
@@ -71,6 +100,21 @@ impl Route {
             ["subscriptions", _, "providers", "microsoft.compute", "virtualmachinescalesets"] => {
                 Place::Sets { group: None }
             }
+            ["subscriptions", .., "providers", "microsoft.authorization", "permissions"] => {
+                Place::Permissions { resource: format!("/{}", parts[..parts.len() - 3].join("/")) }
+            }
+            [
+                "subscriptions",
+                _,
+                "resourcegroups",
+                _,
+                "providers",
+                "microsoft.insights",
+                "autoscalesettings",
+                rest @ ..,
+            ] if rest.len() < 2 => {
+                Place::Autoscale { group: group(), name: parts.get(7).map(|name| (*name).to_owned()) }
+            }
             ["subscriptions", _, "resourcegroups", _, "providers", "microsoft.compute", kind, rest @ ..] => {
                 match (*kind, rest) {
                     ("virtualmachinescalesets", []) => Place::Sets { group: Some(group()) },
@@ -109,6 +153,14 @@ pub(crate) fn operation_id(request: &Request) -> &'static str {
         Place::Sets { group: None } => "VirtualMachineScaleSets_ListAll",
         Place::Sets { group: Some(_) } => "VirtualMachineScaleSets_List",
         Place::Members { .. } => "VirtualMachineScaleSetVMs_List",
+        Place::Permissions { .. } => "Permissions_ListForResource",
+        Place::Autoscale { name: None, .. } => "AutoscaleSettings_ListByResourceGroup",
+        Place::Autoscale { name: Some(_), .. } => match method {
+            "GET" => "AutoscaleSettings_Get",
+            "PUT" => "AutoscaleSettings_CreateOrUpdate",
+            "DELETE" => "AutoscaleSettings_Delete",
+            _ => "Unknown",
+        },
         Place::Set { action, .. } => match (method, action) {
             ("GET", Action::None) => "VirtualMachineScaleSets_Get",
             ("PUT", Action::None) => "VirtualMachineScaleSets_CreateOrUpdate",

@@ -1,5 +1,6 @@
 //! What must hold of scale sets, over their wire.
 
+mod autoscale;
 mod capacity;
 mod errors;
 mod leaving;

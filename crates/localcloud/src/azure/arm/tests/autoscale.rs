@@ -1,0 +1,41 @@
+use serde_json::{Value, json};
+
+use crate::azure::arm::testing::{Bench, COMPUTE, refusal, value};
+
+#[test]
+fn autoscale_settings_are_kept_listed_by_their_group_and_taken_away() {
+    let mut bench = Bench::flexible(0, &json!({}));
+    let folder = COMPUTE.replace("Microsoft.Compute", "microsoft.insights/autoscaleSettings");
+    let target = format!("{COMPUTE}/virtualMachineScaleSets/ci");
+    let setting =
+        json!({"location": "westeurope", "properties": {"enabled": true, "targetResourceUri": target, "profiles": []}});
+    let path = format!("{folder}/by-cpu");
+    assert_eq!(refusal(&bench.call("GET", &path, &Value::Null, &[]), 404), "ResourceNotFound");
+    assert_eq!(
+        refusal(&bench.call("PUT", &path, &json!({"location": "westeurope"}), &[]), 400),
+        "InvalidRequestContent"
+    );
+    for status in [201, 200] {
+        let kept = bench.call("PUT", &path, &setting, &[]);
+        assert_eq!((kept.status, &value(&kept)["name"]), (status, &json!("by-cpu")));
+    }
+    assert_eq!(bench.get(&folder.replace("/ci/", "/CI/"))["value"][0]["properties"]["targetResourceUri"], target);
+    assert_eq!(bench.get(&folder.replace("/ci/", "/other/"))["value"], json!([]));
+    assert_eq!(bench.capacity(), 0);
+    for status in [200, 204] {
+        assert_eq!(bench.call("DELETE", &path, &Value::Null, &[]).status, status);
+    }
+    assert_eq!(bench.get(&folder)["value"], json!([]));
+}
+
+#[test]
+fn who_is_let_in_may_do_everything_to_what_is_there() {
+    let mut bench = Bench::flexible(1, &json!({}));
+    let machine = format!("virtualMachines/{}", bench.names()[0]);
+    for resource in ["virtualMachineScaleSets/ci", machine.as_str()] {
+        let listed = bench.get(&format!("{resource}/providers/Microsoft.Authorization/permissions"));
+        assert_eq!(listed["value"][0]["actions"], json!(["*"]), "{resource}");
+    }
+    let absent = "virtualMachineScaleSets/no/providers/Microsoft.Authorization/permissions";
+    assert_eq!(refusal(&bench.call("GET", absent, &Value::Null, &[]), 404), "ResourceNotFound");
+}
