@@ -24,6 +24,8 @@ module "pool" {
   boot_deadline            = var.boot_deadline
   agent_settings           = var.agent_settings
   spare                    = var.spare
+  schedule                 = var.schedule
+  zone                     = var.zone
   threshold                = var.threshold
   max_step                 = var.max_step
   cooldown                 = var.cooldown

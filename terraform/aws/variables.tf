@@ -154,6 +154,20 @@ variable "spare" {
   description = "Instances kept ready beyond the demand."
 }
 
+variable "schedule" {
+  type        = list(string)
+  default     = []
+  nullable    = false
+  description = "spare by the clock of zone: [\"mon-fri 07:30-18:00 spare 4\"], days or none for each, hours or none for the whole day; the last entry in force overrides spare and those before it."
+}
+
+variable "zone" {
+  type        = string
+  default     = ""
+  nullable    = false
+  description = "Whose clock schedule goes by: UTC, or a rule such as CET-1CEST,M3.5.0,M10.5.0/3, the last line of /usr/share/zoneinfo/NAME; or a name such as Europe/Berlin, where the scaler is no Lambda function."
+}
+
 variable "threshold" {
   type        = number
   default     = 1

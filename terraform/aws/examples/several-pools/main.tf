@@ -36,9 +36,9 @@ variable "package_path" {
 locals {
   gitlab = { url = "https://gitlab.example.com", group = "my-team" }
   pools = {
-    linux = { types = ["m7i.large", "m6i.large", "m6a.large"], tags = ["linux"], max = 30 }
-    large = { types = ["m7i.4xlarge", "m6i.4xlarge", "m6a.4xlarge"], tags = ["linux", "large"], max = 5 }
-    gpu   = { types = ["g6.xlarge", "g5.xlarge", "g4dn.xlarge"], tags = ["gpu"], max = 4 }
+    linux = { types = ["m7i.large", "m6i.large", "m6a.large"], tags = ["linux"], max = 30, schedule = ["mon-fri 07:30-18:00 spare 4", "fri 16:00-18:00 spare 2"] }
+    large = { types = ["m7i.4xlarge", "m6i.4xlarge", "m6a.4xlarge"], tags = ["linux", "large"], max = 5, schedule = [] }
+    gpu   = { types = ["g6.xlarge", "g5.xlarge", "g4dn.xlarge"], tags = ["gpu"], max = 4, schedule = [] }
   }
 }
 
@@ -51,6 +51,9 @@ module "pool" {
   image_id       = var.image_id
   max_size       = each.value.max
   instance_types = each.value.types
+  # In the working hours of Berlin some wait ready; outside of them none.
+  schedule = each.value.schedule
+  zone     = "CET-1CEST,M3.5.0,M10.5.0/3"
 
   platform          = "gitlab"
   platform_settings = merge(local.gitlab, { tags = each.value.tags })

@@ -108,6 +108,10 @@ resource "aws_launch_template" "pool" {
       error_message = "${var.platform} has no webhooks, and the scaler would refuse all of its settings, those of other pools among them: leave webhook out. Webhooks have ${join(", ", local.platforms_with_webhooks)}."
     }
     precondition {
+      condition     = length(var.schedule) == 0 || var.zone != ""
+      error_message = "schedule is set without zone, and nobody knows whose clock it goes by: set zone = \"UTC\", or a rule such as \"CET-1CEST,M3.5.0,M10.5.0/3\"."
+    }
+    precondition {
       condition     = var.cache_bucket == "" || (var.platform == "gitlab" && !contains(local.given, "extra"))
       error_message = "cache_bucket is written into GitLab's `extra`: it is for platform = \"gitlab\" without platform_settings.extra. Grant the bucket in extra_policies and write its [cache] there yourself."
     }

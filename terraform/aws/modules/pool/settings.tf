@@ -79,6 +79,8 @@ locals {
     ["[[pool]]", "group = ${jsonencode(local.group_name)}", "region = ${jsonencode(data.aws_region.current.region)}"],
     var.slots == 1 ? [] : ["slots = ${var.slots}"],
     var.spare == 0 ? [] : ["spare = ${var.spare}"],
+    length(var.schedule) == 0 ? [] : ["schedule = ${jsonencode(var.schedule)}"],
+    var.zone == "" ? [] : ["zone = ${jsonencode(var.zone)}"],
     var.threshold == 1 ? [] : ["threshold = ${var.threshold}"],
     var.max_step == 0 ? [] : ["max_step = ${var.max_step}"],
     var.cooldown == "0s" ? [] : ["cooldown = ${jsonencode(var.cooldown)}"],

@@ -232,6 +232,28 @@ variable "spare" {
   }
 }
 
+variable "schedule" {
+  type        = list(string)
+  default     = []
+  nullable    = false
+  description = "spare by the clock of zone: [\"mon-fri 07:30-18:00 spare 4\"], days or none for each, hours or none for the whole day; the last entry in force overrides spare and those before it."
+  validation {
+    condition     = alltrue([for entry in var.schedule : can(regex("^((mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))?(,(mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))?)* )?(([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00) )?spare [0-9]{1,4}$", entry)) && try(length(distinct(flatten(regex("([0-9:]{5})-([0-9:]{5})", entry)))) == 2, true)])
+    error_message = "schedule has an entry that is none: write [DAYS] [HH:MM-HH:MM] spare N, such as \"mon-fri 07:30-18:00 spare 4\" or \"sat,sun spare 0\"; hours that end before they begin end on the next day."
+  }
+}
+
+variable "zone" {
+  type        = string
+  default     = ""
+  nullable    = false
+  description = "Whose clock schedule goes by: UTC, or a rule such as CET-1CEST,M3.5.0,M10.5.0/3, the last line of /usr/share/zoneinfo/NAME; or a name such as Europe/Berlin, where the scaler is no Lambda function."
+  validation {
+    condition     = !can(regex("^(UTC|GMT)[+-]", var.zone))
+    error_message = "zone reads as the opposite of what it says, since an offset in a rule counts to the west: two hours east all the year round is <+02>-2; with daylight saving write a rule such as CET-1CEST,M3.5.0,M10.5.0/3."
+  }
+}
+
 variable "threshold" {
   type        = number
   default     = 1

@@ -127,6 +127,10 @@ resource "aws_lambda_function" "scaler" {
       error_message = "A pool's name in its settings is not the one that pools names, so its alarms would look at metrics that nobody writes: give both, name = \"NAME\" beside group_arn and in the settings, or neither."
     }
     precondition {
+      condition     = !can(regex("(?m)^\\s*zone\\s*=\\s*[\"'][^\"',0-9]*/[^\"',]*[\"']", local.settings))
+      error_message = "A pool's zone is a name, and Lambda has no zone data: every tick would fail. Write its rule, such as \"CET-1CEST,M3.5.0,M10.5.0/3\"; tail -n1 /usr/share/zoneinfo/NAME prints it on a system that has the zone."
+    }
+    precondition {
       condition     = length(var.subnet_ids) == 0 || length(var.security_group_ids) > 0
       error_message = "subnet_ids without security_group_ids: name one that lets the function out by 443."
     }

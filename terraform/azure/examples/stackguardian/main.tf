@@ -69,8 +69,11 @@ module "ci" {
     token = { keyvault = "https://acme-ci.vault.azure.net/secrets/stackguardian-token" }
     api_key = { keyvault = "https://acme-ci.vault.azure.net/secrets/stackguardian-api-key" }
   TOML
-  pool_settings  = <<-TOML
+  # One is kept ready in the working hours of Berlin.
+  pool_settings = <<-TOML
     slots = 3
+    zone = "CET-1CEST,M3.5.0,M10.5.0/3"
+    schedule = ["mon-fri 07:30-18:00 spare 1"]
     [pool.platform.stackguardian]
     organization = "acme"
     runner_group = "private-azure"

@@ -92,6 +92,8 @@ run "the_pools_own_settings_are_tags" {
     idle_timeout      = "20m"
     jobs_per_instance = 1
     spare             = 2
+    schedule          = ["mon-fri 07:30-18:00 spare 4", "sat,sun-mon spare 0", "22:00-24:00 spare 1", "fri 18:00-06:00 spare 10", "spare 3"]
+    zone              = "<+02>-2"
     max_step          = 5
   }
   assert {
@@ -101,7 +103,7 @@ run "the_pools_own_settings_are_tags" {
     error_message = "agents read these in metadata"
   }
   assert {
-    condition     = strcontains(output.scaler.settings, "slots = 3\nspare = 2\nmax_step = 5")
+    condition     = strcontains(output.scaler.settings, "slots = 3\nspare = 2\nschedule = [\"mon-fri 07:30-18:00 spare 4\",\"sat,sun-mon spare 0\",\"22:00-24:00 spare 1\",\"fri 18:00-06:00 spare 10\",\"spare 3\"]\nzone = ${jsonencode("<+02>-2")}\nmax_step = 5")
     error_message = "the scaler counts with the same slots"
   }
 }

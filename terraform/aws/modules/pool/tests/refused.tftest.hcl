@@ -222,6 +222,50 @@ run "spare" {
   expect_failures = [var.spare]
 }
 
+run "a_schedule_without_a_number" {
+  command = plan
+  variables {
+    schedule = ["mon-fri 07:30-18:00 spare"]
+    zone     = "UTC"
+  }
+  expect_failures = [var.schedule]
+}
+
+run "a_schedule_of_a_day_that_is_none" {
+  command = plan
+  variables {
+    schedule = ["mon-fri spare 4", "weekend spare 0"]
+    zone     = "UTC"
+  }
+  expect_failures = [var.schedule]
+}
+
+run "a_schedule_of_hours_that_are_none" {
+  command = plan
+  variables {
+    schedule = ["08:00-08:00 spare 4"]
+    zone     = "UTC"
+  }
+  expect_failures = [var.schedule]
+}
+
+run "a_schedule_without_a_clock" {
+  command = plan
+  variables {
+    schedule = ["mon-fri spare 4"]
+  }
+  expect_failures = [aws_launch_template.pool]
+}
+
+run "a_zone_that_says_its_opposite" {
+  command = plan
+  variables {
+    schedule = ["mon-fri spare 4"]
+    zone     = "UTC+2"
+  }
+  expect_failures = [var.zone]
+}
+
 run "threshold" {
   command = plan
   variables {

@@ -41,6 +41,21 @@ run "every_group" {
   expect_failures = [var.pools]
 }
 
+run "a_zone_by_its_name" {
+  command = plan
+  variables {
+    pools = [{ group_arn = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/ci-linux", settings = "[[pool]]\ngroup = \"ci-linux\"\nzone = \"Europe/Berlin\"\n", statements = "[]", webhook = false }]
+  }
+  expect_failures = [aws_lambda_function.scaler]
+}
+
+run "a_zone_by_its_rule" {
+  command = plan
+  variables {
+    pools = [{ group_arn = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/ci-linux", settings = "[[pool]]\ngroup = \"ci-linux\"\nzone = \"CET-1CEST,M3.5.0,M10.5.0/3\"\n", statements = "[]", webhook = false }]
+  }
+}
+
 run "statements_that_are_none" {
   command = plan
   variables {
