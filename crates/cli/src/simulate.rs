@@ -2,6 +2,7 @@
 //! `lightsout-simulate`'s; here the history is read, the settings are put together, and the table is printed.
 
 mod grid;
+mod present;
 mod report;
 
 use std::{
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 use lightsout_core::record::Record;
 use lightsout_simulate::{Boots, Fleet, History, Outcome, PEERS, Setup, Trace, from_csv, from_records, made, simulate};
 
-use self::grid::Variant;
+use self::{grid::Variant, report::Report};
 use crate::{
     duration,
     evidence::{Gathered, files},
@@ -32,12 +33,14 @@ use crate::{
 FILE is a table of jobs (docs/simulate.md names its columns), or the records of a scaler, also of `watch --dry-run`: its standard output with
 --log-format json, or what `up` wrote. Records of agents tell how long instances take to boot.
 
-Of a list the first value is the present one. All combinations of the lists are tried; nothing is changed and nobody is asked.
+Of a list the first value is the present one; what is in no list is as --config and --agent say, or as shipped. All combinations of the lists
+are tried; nothing is changed and nobody is asked.
 
 Examples:
   lightsout simulate --jobs history.csv
   lightsout simulate --jobs history.csv agents.log --idle-timeout 10m,3m,20m --spare 0,2 --price 0.09
   lightsout simulate --jobs scaler.log --pool ci-linux --tick 60s,10s --webhook off,on --p95 30s
+  lightsout simulate --jobs scaler.log --config scaler.toml --schedule \"mon-fri 07:30-18:00 spare 4\" --zone Europe/Berlin
   lightsout simulate --made 5000 --peers
 
 Exit status: 0 for a report, 1 when there is none, 2 for bad arguments.")]
@@ -51,20 +54,32 @@ pub(crate) struct Args {
     /// The pool whose jobs are played, where a file tells of several
     #[arg(long, value_name = "NAME")]
     pool: Option<String>,
-    /// agent.idle_timeout; `never` for instances that stay [default: 10m,2m,5m,20m,30m]
+    /// The present settings are those of this scaler, files or folders: `slots`, `spare`, `schedule` and the like of its pool, `tick`
+    #[arg(short, long, value_name = "PATH", num_args = 1..)]
+    config: Vec<PathBuf>,
+    /// And those of this agent: `idle_timeout`, `max_age`, `jobs_per_instance`
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    agent: Vec<PathBuf>,
+    /// Try pool.schedule beside the present one: entries with a semicolon between them, or `none`; may be given several times
+    #[arg(long, value_name = "ENTRIES")]
+    schedule: Vec<String>,
+    /// pool.zone for --schedule: UTC, a POSIX rule, or a name such as Europe/Berlin [default: that of --config]
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+    /// agent.idle_timeout; `never` for instances that stay [default: the present one, and 2m,5m,10m,20m,30m]
     #[arg(long, value_name = "SPAN,...", value_delimiter = ',', value_parser = grid::idle_timeout)]
     idle_timeout: Vec<grid::IdleTimeout>,
-    /// pool.spare [default: 0,1,2]
+    /// pool.spare [default: the present one, and 0,1,2]
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     spare: Vec<u32>,
-    /// Jobs that an instance takes at once; they are taken to run as fast as alone
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    /// Jobs that an instance takes at once; they are taken to run as fast as alone [default: the present number, or 1]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000))]
     slots: Vec<u32>,
-    /// From one tick of the scaler to the next
-    #[arg(long, value_name = "SPAN,...", value_delimiter = ',', default_value = "10s", value_parser = grid::tick)]
+    /// From one tick of the scaler to the next [default: the present one, or 10s]
+    #[arg(long, value_name = "SPAN,...", value_delimiter = ',', value_parser = grid::tick)]
     tick: Vec<Duration>,
-    /// Whether a webhook makes the scaler look at once
-    #[arg(long, value_name = "off|on,...", value_delimiter = ',', default_value = "off", value_parser = grid::on_off)]
+    /// Whether a webhook makes the scaler look at once [default: on where the pool has one]
+    #[arg(long, value_name = "off|on,...", value_delimiter = ',', value_parser = grid::on_off)]
     webhook: Vec<bool>,
     /// How long instances take from their start until they are ready; each draws one of these [default: as the records tell, else 90s]
     #[arg(long, value_name = "SPAN,...", value_delimiter = ',', value_parser = duration::parse_duration)]
@@ -125,7 +140,9 @@ fn report(args: &Args) -> Result<String> {
         losses: args.losses,
         ..Setup::default()
     };
-    let variants = grid::variants(args)?;
+    let present = present::present(args)?;
+    let schedules = present::schedules(args, &present)?;
+    let variants = grid::variants(args, &present, &schedules)?;
     let mut fleets: Vec<(String, Fleet)> =
         variants.into_iter().map(|Variant { name, ours }| (name, Fleet::Ours(ours))).collect();
     let ours = fleets.len();
@@ -134,11 +151,8 @@ fn report(args: &Args) -> Result<String> {
     }
     let lines = play(&history.trace, &setup, &fleets);
     let (ours, peers) = lines.split_at(ours);
-    Ok(if args.json {
-        report::as_json(args, &history, &setup, ours, peers)
-    } else {
-        report::as_text(args, &history, &setup, ours, peers)
-    })
+    let report = Report::new(args, &history, &setup, ours, peers, &schedules);
+    Ok(if args.json { report.as_json() } else { report.as_text() })
 }
 
 /// Plays the trace to each fleet, on all cores. In which order they end does not show.

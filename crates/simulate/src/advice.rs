@@ -85,10 +85,11 @@ mod tests {
             unserved: 0,
             cut: 0,
             spot: 0,
-            waits: Waits { p50: p95, p95, p99: p95, most: p95 },
+            waits: Waits { p50: p95, p95, p99: p95, most: p95, total: p95 },
             launched: 1,
             peak: 1,
             seconds: Seconds { idle, busy: 1000.0, ..Seconds::default() },
+            entries: Vec::new(),
             turns: Vec::new(),
             violation: None,
         };

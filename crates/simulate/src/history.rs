@@ -107,8 +107,9 @@ pub fn from_csv(text: &[u8], pool: Option<&str>) -> Result<History, BadHistory> 
         let of = pool.map_or(String::new(), |pool| format!(" of pool {pool}"));
         return Err(BadHistory::Empty(format!("no row{of} is a job that ran; {skipped} were skipped")));
     }
+    let origin = Timestamp::from_millisecond(begins.unwrap_or(0).saturating_add(earliest)).unwrap_or_default();
     let waits = (waits.len() == jobs.len()).then(|| Waits::of(waits));
-    Ok(History { trace: Trace::new(jobs), waits, boots: None, skipped })
+    Ok(History { trace: Trace::since(origin, jobs), waits, boots: None, skipped })
 }
 
 /// Where each column is.

@@ -24,7 +24,7 @@ pub use self::{
     advice::{Advice, Tried, advise},
     history::{BadHistory, History, boots, from_csv, from_records},
     made::made,
-    outcome::{Outcome, Seconds, Turn, Waits},
+    outcome::{Held, Outcome, Seconds, Turn, Waits},
     peers::{PEERS, Peer},
     setup::{Boots, Fleet, Ours, PlanFn, Setup},
     trace::{Job, Trace},

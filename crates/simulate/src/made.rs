@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::{
     random::Random,
     trace::{Job, Trace},
 };
 
+/// Monday, 2 November 2026, 00:00 UTC, with which each made trace begins: five working days are Monday to Friday.
+const MONDAY: Timestamp = Timestamp::constant(1_793_577_600, 0);
 /// How much of a working day's pipelines begin in each of its hours, the first one from midnight: few at night, most in the morning and after
 /// lunch.
 const DAY: [u64; 24] = [2, 1, 1, 1, 1, 2, 4, 10, 22, 30, 32, 28, 18, 26, 32, 30, 26, 18, 10, 6, 5, 4, 3, 2];
@@ -22,7 +26,7 @@ const SHORTEST: f64 = 10.0;
 const LONGEST: f64 = 3_600.0;
 
 /// So many jobs over so many working days, which follow from the seed: pipelines of 1 to 12 jobs that come at once, by the hours of an office
-/// day, each job of 10 s to an hour, 4 min in the middle.
+/// day in UTC, each job of 10 s to an hour, 4 min in the middle.
 pub fn made(seed: u64, jobs: usize, days: u32) -> Trace {
     let mut random = Random::new(seed, SERIES);
     let mut made = Vec::with_capacity(jobs);
@@ -37,7 +41,7 @@ pub fn made(seed: u64, jobs: usize, days: u32) -> Trace {
             made.push(Job { arrives, runs: Duration::from_secs_f64(seconds.round()) });
         }
     }
-    Trace::new(made)
+    Trace::since(MONDAY, made)
 }
 
 fn hour(random: &mut Random) -> u64 {
@@ -61,6 +65,7 @@ mod tests {
         assert_eq!(trace, made(1, 20_000, 5));
         assert_ne!(trace, made(2, 20_000, 5));
         assert_eq!(trace.jobs().len(), 20_000);
+        assert!((MONDAY..MONDAY + Duration::from_secs(7_200)).contains(&trace.begins()), "{}", trace.begins());
         assert!(trace.span() < Duration::from_secs(5 * 86_400));
         let mut runs: Vec<u64> = trace.jobs().iter().map(|job| job.runs.as_secs()).collect();
         runs.sort_unstable();

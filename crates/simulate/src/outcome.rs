@@ -22,6 +22,8 @@ pub struct Outcome {
     pub peak: usize,
     /// How long the instances were in each state, all together.
     pub seconds: Seconds,
+    /// What the entries of the schedule had to do, in their order; empty without one.
+    pub entries: Vec<Held>,
     /// Raises and departures in their order.
     #[serde(skip)]
     pub turns: Vec<Turn>,
@@ -41,6 +43,21 @@ pub struct Waits {
     pub p99: f64,
     /// All of them.
     pub most: f64,
+    /// What all of them waited together.
+    pub total: f64,
+}
+
+/// What an entry of a schedule had to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Held {
+    /// The entry, as it is written.
+    pub entry: String,
+    /// How long it was in force, in seconds, as the scaler's ticks saw it.
+    pub seconds: f64,
+    /// Jobs that came meanwhile, and ran.
+    pub jobs: usize,
+    /// How long these waited.
+    pub waits: Waits,
 }
 
 /// Instance seconds by state. Together they are the time for which the instances cost.
@@ -97,7 +114,7 @@ impl Waits {
             let rank = (waits.len() * percent).div_ceil(100).max(1);
             waits.get(rank - 1).map_or(0.0, |ms| seconds(*ms))
         };
-        Self { p50: rank(50), p95: rank(95), p99: rank(99), most: rank(100) }
+        Self { p50: rank(50), p95: rank(95), p99: rank(99), most: rank(100), total: seconds(waits.iter().sum()) }
     }
 }
 
@@ -115,8 +132,9 @@ mod tests {
     fn a_percentile_is_a_wait_that_somebody_had() {
         let waits = Waits::of((1..=200).rev().map(|n| n * 1000).collect());
         assert_eq!((waits.p50, waits.p95, waits.p99, waits.most), (100.0, 190.0, 198.0, 200.0));
+        assert!((waits.total - 20_100.0).abs() < 1e-9, "{waits:?}");
         assert_eq!(Waits::of(Vec::new()), Waits::default());
-        assert_eq!(Waits::of(vec![1500]), Waits { p50: 1.5, p95: 1.5, p99: 1.5, most: 1.5 });
+        assert_eq!(Waits::of(vec![1500]), Waits { p50: 1.5, p95: 1.5, p99: 1.5, most: 1.5, total: 1.5 });
     }
 
     #[test]

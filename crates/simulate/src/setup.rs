@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     agent::policy::AgentPolicy,
     platform::Demand,
-    scaling::{Capacity, Past, Plan, ScalerPolicy, plan},
+    scaling::{Capacity, Past, Plan, ScalerPolicy, Schedule, plan},
 };
 
 use crate::peers::Peer;
@@ -87,6 +87,8 @@ pub struct Ours {
     pub agent: AgentPolicy,
     /// Of the pool.
     pub scaler: ScalerPolicy,
+    /// What overrides the pool's `spare`, and when, by the time at which the trace begins.
+    pub schedule: Schedule,
     /// From one tick of the scaler to the next.
     pub tick: Duration,
     /// Whether a job that comes makes the scaler look at once, within a second of its last look.
@@ -97,8 +99,10 @@ pub struct Ours {
 
 impl PartialEq for Ours {
     fn eq(&self, other: &Self) -> bool {
-        let same = |ours: &Self| (ours.agent.clone(), ours.scaler.clone(), ours.tick, ours.webhook);
-        same(self) == same(other) && std::ptr::fn_addr_eq(self.plan, other.plan)
+        let Self { agent, scaler, schedule, tick, webhook, plan: _ } = other;
+        (&self.agent, &self.scaler, &self.schedule) == (agent, scaler, schedule)
+            && (self.tick, self.webhook) == (*tick, *webhook)
+            && std::ptr::fn_addr_eq(self.plan, other.plan)
     }
 }
 
@@ -110,6 +114,7 @@ impl Default for Ours {
         Self {
             agent: AgentPolicy::default(),
             scaler: ScalerPolicy::default(),
+            schedule: Schedule::default(),
             tick: Duration::from_secs(10),
             webhook: false,
             plan,

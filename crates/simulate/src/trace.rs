@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 /// One job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -14,18 +16,31 @@ pub struct Job {
 /// Jobs in the order in which they come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
+    begins: Timestamp,
     jobs: Vec<Job>,
 }
 
 impl Trace {
-    /// These jobs, in whatever order. The first one that comes is the trace's beginning.
-    pub fn new(mut jobs: Vec<Job>) -> Self {
+    /// These jobs, in whatever order, whose arrivals count from this instant. The first one that comes is the trace's beginning.
+    pub fn since(origin: Timestamp, mut jobs: Vec<Job>) -> Self {
         jobs.sort_by_key(|job| job.arrives);
         let first = jobs.first().map(|job| job.arrives).unwrap_or_default();
         for job in &mut jobs {
             job.arrives -= first;
         }
-        Self { jobs }
+        // What lies beyond the calendar has no hours of the day.
+        let begins = SignedDuration::try_from(first).ok().and_then(|first| origin.checked_add(first).ok());
+        Self { begins: begins.unwrap_or(origin), jobs }
+    }
+
+    /// The same where the hour of the day matters to nobody: arrivals count from 1970.
+    pub fn new(jobs: Vec<Job>) -> Self {
+        Self::since(Timestamp::UNIX_EPOCH, jobs)
+    }
+
+    /// When the first job comes. Schedules go by it, and nothing else.
+    pub fn begins(&self) -> Timestamp {
+        self.begins
     }
 
     /// The jobs, the first one first.
@@ -67,6 +82,7 @@ mod tests {
         let trace = Trace::new(vec![job(130, 10), job(100, 20), job(110, 30), job(120, 5)]);
         assert_eq!(trace.jobs()[0], job(0, 20));
         assert_eq!((trace.span().as_secs(), trace.work().as_secs()), (30, 65));
+        assert_eq!(trace.begins(), Timestamp::from_second(100).unwrap());
         // The first one ends as the third one comes.
         assert_eq!(trace.peak(), 2);
         assert_eq!((Trace::default().span(), Trace::default().peak()), (Duration::ZERO, 0));

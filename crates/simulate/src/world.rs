@@ -2,6 +2,7 @@
 
 mod accounts;
 mod group;
+mod hours;
 mod ours;
 mod theirs;
 
@@ -14,10 +15,11 @@ use std::{
 use lightsout_core::{
     agent::host::{EffectId, HostResult},
     invariants::Violation,
+    scaling::Schedule,
     time::Tick,
 };
 
-use self::{accounts::Accounts, group::Group, ours::Scaler, theirs::Rules};
+use self::{accounts::Accounts, group::Group, hours::Hours, ours::Scaler, theirs::Rules};
 use crate::{
     outcome::{Outcome, Turn, Waits},
     random::Random,
@@ -117,6 +119,7 @@ struct World<'a> {
     due: BinaryHeap<Reverse<Due>>,
     scheduled: u64,
     driver: Driver,
+    hours: Hours,
     waiting: VecDeque<JobIndex>,
     arrived: usize,
     running: u32,
@@ -137,6 +140,10 @@ impl<'a> World<'a> {
             Fleet::Ours(ours) => Driver::Ours(Box::new(Scaler::new(ours.clone()))),
             Fleet::Peer(peer) => Driver::Theirs(Box::new(Rules::new(*peer))),
         };
+        let schedule = match fleet {
+            Fleet::Ours(ours) => ours.schedule.clone(),
+            Fleet::Peer(_) => Schedule::default(),
+        };
         let jobs = trace.jobs();
         let mut world = Self {
             setup,
@@ -146,6 +153,7 @@ impl<'a> World<'a> {
             due: BinaryHeap::new(),
             scheduled: 0,
             driver,
+            hours: Hours::new(schedule, trace.begins()),
             waiting: VecDeque::new(),
             arrived: 0,
             running: 0,
@@ -248,6 +256,7 @@ impl<'a> World<'a> {
             self.at(Tick::ZERO + next.arrives, Happening::Arrival(job + 1));
         }
         self.arrived += 1;
+        self.hours.arrived(self.now);
         self.waiting.push_back(job);
         self.hand_out();
         match &self.driver {
@@ -268,7 +277,9 @@ impl<'a> World<'a> {
 
     fn start(&mut self, id: Id, job: JobIndex) {
         let Job { arrives, runs } = self.jobs[job as usize];
-        self.accounts.waited(self.now.since(Tick::ZERO + arrives));
+        let waited = self.now.since(Tick::ZERO + arrives);
+        self.accounts.waited(waited);
+        self.hours.waited(job, waited);
         self.running += 1;
         self.instances[id as usize].jobs.push(job);
         self.after(runs, Happening::Finish(id, job));
@@ -345,6 +356,7 @@ impl<'a> World<'a> {
             launched: self.instances.len(),
             peak: self.accounts.peak,
             seconds: self.accounts.spent.seconds(),
+            entries: self.hours.held(self.now),
             turns: self.accounts.turns,
             violation: self.violation,
         }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use lightsout_core::{agent::policy::AgentPolicy, scaling::ScalerPolicy};
+use lightsout_core::{
+    agent::policy::AgentPolicy,
+    scaling::{ScalerPolicy, Schedule},
+};
 use lightsout_simulate::Ours;
 
-use super::Args;
+use super::{Args, present::shown};
 use crate::duration::{format_duration, parse_duration};
 
 /// The most combinations that one report has lines for.
@@ -21,32 +24,39 @@ pub(super) struct Variant {
 }
 
 /// How long an instance stays without a job; `None`: for ever.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct IdleTimeout(Option<Duration>);
 
-/// Each combination, the present one first.
-pub(super) fn variants(args: &Args) -> Result<Vec<Variant>> {
-    let idles = if args.idle_timeout.is_empty() {
-        IDLE_TIMEOUTS.map(|seconds| IdleTimeout(Some(Duration::from_secs(seconds)))).to_vec()
-    } else {
-        args.idle_timeout.clone()
-    };
-    let spares = if args.spare.is_empty() { SPARES.to_vec() } else { args.spare.clone() };
-    let lists = [idles.len(), spares.len(), args.slots.len(), args.tick.len(), args.webhook.len()];
+/// Each combination with these schedules, the present one first: those with the first schedule, then as many with each other one.
+pub(super) fn variants(args: &Args, present: &Ours, schedules: &[Schedule]) -> Result<Vec<Variant>> {
+    let idles = IDLE_TIMEOUTS.map(|seconds| IdleTimeout(Some(Duration::from_secs(seconds))));
+    let idles = list(&args.idle_timeout, IdleTimeout(present.agent.idle_timeout), &idles);
+    let spares = list(&args.spare, present.scaler.spare, &SPARES);
+    let slots = list(&args.slots, present.scaler.slots, &[]);
+    let ticks = list(&args.tick, present.tick, &[]);
+    let webhooks = list(&args.webhook, present.webhook, &[]);
+    let lists = [idles.len(), spares.len(), slots.len(), ticks.len(), webhooks.len(), schedules.len()];
     let count = lists.iter().fold(1_usize, |product, len| product.saturating_mul(*len));
     if count > MOST {
         bail!("{count} combinations of settings are too many; shorten the lists to {MOST} together");
     }
     let mut variants = Vec::with_capacity(count);
-    for slots in &args.slots {
-        for webhook in &args.webhook {
-            for tick in &args.tick {
-                for spare in &spares {
-                    for idle in &idles {
-                        let agent = agent(*idle);
-                        let scaler = ScalerPolicy { slots: *slots, spare: *spare, ..ScalerPolicy::default() };
-                        let ours = Ours { agent, scaler, tick: *tick, webhook: *webhook, ..Ours::default() };
-                        variants.push(Variant { name: name(&ours, lists), ours });
+    for schedule in schedules {
+        for slots in &slots {
+            for webhook in &webhooks {
+                for tick in &ticks {
+                    for spare in &spares {
+                        for idle in &idles {
+                            let ours = Ours {
+                                agent: agent(&present.agent, *idle),
+                                scaler: ScalerPolicy { slots: *slots, spare: *spare, ..present.scaler.clone() },
+                                schedule: schedule.clone(),
+                                tick: *tick,
+                                webhook: *webhook,
+                                ..present.clone()
+                            };
+                            variants.push(Variant { name: name(&ours, lists), ours });
+                        }
                     }
                 }
             }
@@ -55,15 +65,24 @@ pub(super) fn variants(args: &Args) -> Result<Vec<Variant>> {
     Ok(variants)
 }
 
-fn agent(idle: IdleTimeout) -> AgentPolicy {
-    let policy = AgentPolicy { idle_timeout: idle.0, ..AgentPolicy::default() };
+/// What was asked for; without that the present value, and those that are worth a try beside it.
+fn list<T: Copy + PartialEq>(asked: &[T], present: T, others: &[T]) -> Vec<T> {
+    if asked.is_empty() {
+        let others = others.iter().copied().filter(|other| *other != present);
+        return std::iter::once(present).chain(others).collect();
+    }
+    asked.to_vec()
+}
+
+fn agent(present: &AgentPolicy, idle: IdleTimeout) -> AgentPolicy {
+    let policy = AgentPolicy { idle_timeout: idle.0, ..present.clone() };
     // As the settings have it.
     let confirm = idle.0.map_or(policy.confirm, |idle| policy.confirm.min(idle / 2));
     AgentPolicy { confirm, ..policy }
 }
 
 /// What of it is not the same in all.
-fn name(ours: &Ours, [idles, spares, slots, ticks, webhooks]: [usize; 5]) -> String {
+fn name(ours: &Ours, [idles, spares, slots, ticks, webhooks, schedules]: [usize; 6]) -> String {
     let idle = ours.agent.idle_timeout.map_or_else(|| "never".to_owned(), format_duration);
     let mut parts = vec![format!("idle_timeout {idle}")];
     let rest = [
@@ -71,6 +90,7 @@ fn name(ours: &Ours, [idles, spares, slots, ticks, webhooks]: [usize; 5]) -> Str
         (slots, format!("slots {}", ours.scaler.slots)),
         (ticks, format!("tick {}", format_duration(ours.tick))),
         (webhooks, format!("webhook {}", if ours.webhook { "on" } else { "off" })),
+        (schedules, format!("schedule {}", shown(&ours.schedule))),
     ];
     parts.extend(rest.into_iter().filter(|(len, _)| *len > 1).map(|(_, part)| part));
     if idles == 1 && parts.len() > 1 {

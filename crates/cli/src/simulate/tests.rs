@@ -10,8 +10,12 @@ struct Command {
     args: Args,
 }
 
+/// What is printed. What stands in quotes is one word.
 fn asked(line: &str) -> String {
-    let words = line.split_whitespace();
+    let words = line.split('"').enumerate().flat_map(|(index, part)| {
+        let words: Vec<&str> = if index % 2 == 1 { vec![part] } else { part.split_whitespace().collect() };
+        words
+    });
     let command = Command::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
     report(&command.args).unwrap_or_else(|error| format!("{error:#}"))
 }
@@ -25,20 +29,37 @@ fn file(name: &str, text: &str) -> (tempfile::TempDir, String) {
     (folder, path)
 }
 
-/// Any rule of the core that changes what a fleet does changes this table.
+/// The tables of a document, each with the command that stands under it.
+fn tables(text: &str) -> Vec<(String, String)> {
+    let parts: Vec<&str> = text.split("```\n\nMade by `lightsout ").collect();
+    let pairs = parts.windows(2).filter_map(|pair| match pair {
+        [before, after] => {
+            let (_, table) = before.rsplit_once("```\n")?;
+            let (command, _) = after.split_once('`')?;
+            Some((command.to_owned(), table.to_owned()))
+        }
+        _ => None,
+    });
+    pairs.collect()
+}
+
+/// Any rule of the core that changes what a fleet does changes these tables.
 #[test]
-fn the_documents_table_is_what_its_command_prints() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/simulate.md");
-    let text = fs::read_to_string(&path).expect("the document");
-    let (before, rest) = text.rsplit_once("`lightsout simulate ").expect("the command");
-    let (command, rest) = rest.split_once("`:\n\n```\n").expect("its end");
-    let (table, after) = rest.split_once("```").expect("the table");
-    let printed = asked(&format!("lightsout {command}"));
-    if env::var_os("UPDATE_DOCS").is_some() {
-        let renewed = format!("{before}`lightsout simulate {command}`:\n\n```\n{printed}```{after}");
-        fs::write(&path, renewed).expect("it is written");
-    } else {
-        assert_eq!(table, printed, "renew it: UPDATE_DOCS=1 cargo test -p lightsout simulate");
+fn the_documents_tables_are_what_their_commands_print() {
+    for (name, count) in [("docs/simulate.md", 2), ("README.md", 1)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+        let mut text = fs::read_to_string(&path).expect("the document");
+        let tables = tables(&text);
+        assert_eq!(tables.len(), count, "tables of {name}");
+        for (command, table) in tables {
+            let printed = asked(&command);
+            if env::var_os("UPDATE_DOCS").is_some() {
+                text = text.replacen(&table, &printed, 1);
+                fs::write(&path, &text).expect("it is written");
+            } else {
+                assert_eq!(table, printed, "{name}; renew it: UPDATE_DOCS=1 cargo test -p lightsout simulate");
+            }
+        }
     }
 }
 
@@ -65,6 +86,86 @@ fn a_table_of_jobs_and_boots_of_agents_make_a_history() {
         "Keep the present settings",
     ] {
         assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+/// The settings of a pool that works by day.
+const BY_DAY: &str = "tick = \"30s\"\n[[pool]]\nname = \"ci\"\ngroup = \"g\"\nspare = 1\nschedule = [\"mon-fri 08:00-18:00 spare 4\"]\n\
+    zone = \"UTC\"\n[pool.platform.gitlab]\nurl = \"https://ci.example\"\ngroup = \"g\"\ntags = [\"t\"]\ntoken = \"x\"\n";
+
+#[test]
+fn the_settings_of_files_are_the_present_ones_and_a_list_goes_before_them() {
+    let (_scaler, scaler) = file("scaler.toml", BY_DAY);
+    let (_agent, agent) = file(
+        "agent.toml",
+        "[agent]\nidle_timeout = \"4m\"\n[platform.gitlab]\nurl = \"https://ci.example\"\ntoken = \"glrt-x\"\n",
+    );
+    let names = |more: &str| {
+        let text = asked(&format!("simulate --made 20 --config {scaler} --agent {agent} --json {more}"));
+        let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+        let names = report["settings"].as_array().expect("settings").iter().map(|it| it["name"].clone());
+        names.map(|name| name.as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    let all = names("");
+    assert_eq!(all[0], "idle_timeout 4m, spare 1, schedule mon-fri 08:00-18:00 spare 4");
+    assert!(all.contains(&"idle_timeout 2m, spare 0, schedule none".to_owned()), "{all:?}");
+    assert_eq!(all.len(), 6 * 3 * 2);
+    let few = names("--idle-timeout 1m --spare 0 --tick 10s,60s");
+    assert_eq!(few[0], "tick 10s, schedule mon-fri 08:00-18:00 spare 4");
+    assert_eq!(few.len(), 4);
+    let others =
+        names("--idle-timeout 1m --spare 0 --schedule none --schedule \"sat spare 1; mon spare 2\" --zone UTC");
+    assert_eq!(others[1..], ["schedule none", "schedule sat spare 1; mon spare 2"]);
+}
+
+#[test]
+fn a_schedule_that_is_tried_says_what_it_would_cost_and_save_and_what_each_entry_did() {
+    let line = "simulate --made 300 --idle-timeout 10m --spare 0 --zone UTC --schedule \"mon-fri 08:00-18:00 spare 4\"";
+    let text = asked(&format!("{line} --price 1"));
+    let sentence = text.lines().find(|line| line.starts_with("Schedule ")).unwrap_or_else(|| panic!("{text}"));
+    for part in [
+        "\"mon-fri 08:00-18:00 spare 4\" (clock of UTC), instead of none: ",
+        " h more of instances, +",
+        "together wait ",
+        " h less, half",
+    ] {
+        assert!(sentence.contains(part), "{part}: {sentence}");
+    }
+    // Five days of ten hours each.
+    assert!(text.contains("\"mon-fri 08:00-18:00 spare 4\" was in force for 2 d 2 h; of 2"), "{text}");
+    let report = asked(&format!("{line} --json"));
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let [now, then] = [0, 1].map(|index| &report["settings"][index]["outcome"]);
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    let waits = number(&then["waits"]["total"]) - number(&now["waits"]["total"]);
+    assert!(waits < 0.0 && (number(&report["schedules"][0]["more_waiting_seconds"]) - waits).abs() < 1e-6, "{report}");
+    let costs = number(&then["seconds"]["idle"]) - number(&now["seconds"]["idle"]);
+    assert!(costs > 3_600.0 && number(&report["schedules"][0]["more_instance_seconds"]) > 3_600.0, "{report}");
+}
+
+#[test]
+fn a_schedule_that_cannot_be_says_what_to_write() {
+    let (_scaler, scaler) = file(
+        "scaler.toml",
+        &format!(
+            "{BY_DAY}{}",
+            BY_DAY.replace("tick = \"30s\"\n", "").replace("\"ci\"", "\"gpu\"").replace("\"g\"", "\"h\"")
+        ),
+    );
+    for (line, parts) in [
+        ("--schedule \"mon spare 2\"".to_owned(), &["--schedule \"mon spare 2\"", "by whose clock", "--zone UTC"][..]),
+        (
+            "--schedule \"moon spare 2\" --zone UTC".to_owned(),
+            &["\"moon\"", "mon, tue", "mon-fri 07:30-18:00 spare 4; sat spare 1"],
+        ),
+        ("--schedule \"mon spare 2\" --zone UTC+2".to_owned(), &["--zone \"UTC+2\"", "opposite", "<+02>-2"]),
+        ("--schedule \"mon spare 2\" --zone UTC --max 1".to_owned(), &["spare 2", "above the most", "--max"]),
+        (format!("--config {scaler}"), &["the pools ci, gpu", "--pool"]),
+        (format!("--config {scaler} --pool cpu"), &["no pool cpu", "ci, gpu"]),
+        (format!("--config {scaler}.not"), &["cannot be read", "scaler.toml.not"]),
+    ] {
+        let text = asked(&format!("simulate --made 5 {line}"));
+        assert!(parts.iter().all(|part| text.contains(part)), "{line}: {text}");
     }
 }
 

@@ -135,6 +135,16 @@ impl Schedule {
         self.entries.is_empty()
     }
 
+    /// Its entries, of which a later one overrides an earlier one.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The clock by which they go.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
     /// The highest number of spare instances that any entry keeps; 0 without one.
     pub fn most(&self) -> u32 {
         self.entries.iter().map(Entry::spare).max().unwrap_or(0)

@@ -67,7 +67,8 @@ impl World<'_> {
         let demand = Demand { queued, running: Some(self.running), poll_after: None };
         let capacity = Capacity { min: self.group.min, max: self.group.max, desired: self.group.desired, lately: 0 };
         let super::Driver::Ours(scaler) = &mut self.driver else { return };
-        let policy = &scaler.settings.scaler;
+        let policy = self.hours.policy(&scaler.settings.scaler, now);
+        let policy = policy.as_ref();
         let since_start = now.since(Tick::ZERO);
         (scaler.ticked, scaler.hinted) = (Some(now), false);
         scaler.experience.see(sight(policy, &demand, capacity.desired), since_start);

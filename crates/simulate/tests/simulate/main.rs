@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lightsout_core::{
     agent::{phase::LeaveReason, policy::AgentPolicy},
-    scaling::{Plan, ScalerPolicy, plan},
+    scaling::{Plan, ScalerPolicy, Schedule, Zone, plan},
 };
 use lightsout_simulate::{Boots, Fleet, Job, Ours, Outcome, PEERS, Setup, Trace, Turn, made, simulate};
 use proptest::prelude::*;
@@ -119,6 +119,31 @@ fn spare_instances_stay_and_more_than_the_group_may_have_are_never_there() {
     for peer in PEERS {
         assert!(simulate(&many, &setup(), &Fleet::Peer(peer)).peak <= 60, "{peer:?}");
     }
+}
+
+/// Jobs of a Thursday, 1 January 1970, whose clock shows UTC: at 07:00, 09:00 and 12:00.
+#[test]
+fn a_schedule_holds_at_its_hours_on_its_clock() {
+    let trace = jobs([(7 * 3_600, 60), (9 * 3_600, 60), (12 * 3_600, 60)]);
+    let play = |zone: &str| {
+        let entry = "thu 08:00-10:00 spare 2".parse().expect("an entry");
+        let schedule = Schedule::new(vec![entry], Zone::parse(zone, &|_| None).expect("a zone"));
+        ours(&trace, Ours { schedule, ..with(idle(60), ScalerPolicy::default()) })
+    };
+    let plain = ours(&trace, with(idle(60), ScalerPolicy::default()));
+    assert!(plain.waits.p50 > 80.0 && plain.entries.is_empty(), "{plain:?}");
+    let here = play("UTC");
+    let held = &here.entries[0];
+    assert_eq!((held.entry.as_str(), held.jobs), ("thu 08:00-10:00 spare 2", 1));
+    assert!((held.seconds - 7_200.0).abs() <= 20.0 && held.waits.most < 0.001, "{held:?}");
+    // What is kept of it: two for two hours, which then leave by themselves; the other jobs wait as ever.
+    assert!(here.waits.p50 > 80.0 && here.cut == 0, "{here:?}");
+    let more = here.seconds.idle - plain.seconds.idle;
+    assert!((2.0 * 6_900.0..2.0 * 7_400.0).contains(&more), "{more}");
+    // Two hours further east it is over by then.
+    let there = play("<+02>-2");
+    assert_eq!((there.entries[0].jobs, there.waits.p50 > 80.0), (1, true), "{there:?}");
+    assert!(there.seconds.idle < here.seconds.idle, "{there:?}");
 }
 
 #[test]
