@@ -7,6 +7,7 @@ use lightsout_core::agent::{
     action::Request,
     event::Outcome,
     host::{EffectId, HostEffect, HostResult},
+    phase::PhaseName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,18 +83,18 @@ impl Boot {
     }
 
     /// It went from one phase to another. Whether it is ready for the first time.
-    pub(crate) fn went(&mut self, from: Option<&str>, to: &str) -> bool {
-        if let (Some("preparing"), "booting" | "registering") = (from, to) {
+    pub(crate) fn went(&mut self, from: Option<PhaseName>, to: PhaseName) -> bool {
+        if let (Some(PhaseName::Preparing), PhaseName::Booting | PhaseName::Registering) = (from, to) {
             self.now("before_register");
         }
         match (from, to) {
-            (Some("preparing" | "booting"), "registering") => self.now("in_service"),
-            (_, "idle" | "busy") if !self.over => {
+            (Some(PhaseName::Preparing | PhaseName::Booting), PhaseName::Registering) => self.now("in_service"),
+            (_, PhaseName::Idle | PhaseName::Busy) if !self.over => {
                 self.now("ready");
                 self.over = true;
                 return true;
             }
-            (_, "draining" | "retiring" | "gone") => self.over = true,
+            (_, PhaseName::Draining | PhaseName::Retiring | PhaseName::Gone) => self.over = true,
             _ => {}
         }
         false
@@ -164,18 +165,18 @@ mod tests {
     fn each_part_ends_once_and_none_after_the_instance_is_ready() {
         let mut boot = Boot::begin();
         boot.now("metadata");
-        assert!(!boot.went(None, "preparing"));
-        assert!(!boot.went(Some("preparing"), "booting"));
-        assert!(!boot.went(Some("booting"), "registering"));
+        assert!(!boot.went(None, PhaseName::Preparing));
+        assert!(!boot.went(Some(PhaseName::Preparing), PhaseName::Booting));
+        assert!(!boot.went(Some(PhaseName::Booting), PhaseName::Registering));
         let id = EffectId(7);
         boot.says(&Output::Effect { id, effect: HostEffect::OpenPlatform });
         boot.told(&Input::Result(id, HostResult::Done(Ok(()))));
         boot.says(&Output::Finished { request: Request::Register, outcome: Outcome::Registered });
-        assert!(boot.went(Some("registering"), "busy"));
+        assert!(boot.went(Some(PhaseName::Registering), PhaseName::Busy));
         let first = boot.parts().to_owned();
         // The runner of the next job is registered, too, and that is no boot.
         boot.says(&Output::Finished { request: Request::Register, outcome: Outcome::Registered });
-        assert!(!boot.went(Some("registering"), "idle"));
+        assert!(!boot.went(Some(PhaseName::Registering), PhaseName::Idle));
         assert_eq!(boot.parts(), first);
         let names: Vec<&str> = first.iter().map(|part| &*part.part).collect();
         assert_eq!(names, ["system", "metadata", "before_register", "in_service", "registered", "ready"]);
@@ -202,7 +203,7 @@ mod tests {
     fn an_agent_that_finds_a_runner_sees_no_boot() {
         let mut boot = Boot::begin();
         boot.none();
-        assert!(!boot.went(Some("registering"), "idle"));
+        assert!(!boot.went(Some(PhaseName::Registering), PhaseName::Idle));
         assert_eq!(in_words(boot.parts()), None);
     }
 

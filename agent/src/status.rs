@@ -10,7 +10,10 @@ use std::{
 
 use lightsout_cloud::Host;
 use lightsout_core::{
-    agent::{Status, phase::LeaveReason},
+    agent::{
+        Status,
+        phase::{LeaveReason, PhaseName},
+    },
     time::Tick,
 };
 use lightsout_io::files::replace;
@@ -57,7 +60,7 @@ impl StatusReport {
     /// In words, for a person.
     pub(crate) fn line(&self) -> String {
         let status = &self.status;
-        let mut line = status.phase.to_owned();
+        let mut line = status.phase.as_str().to_owned();
         if let Some(why) = status.why {
             line += &format!(" ({why})");
         }
@@ -156,20 +159,20 @@ impl StatusPublisher {
 impl StatusPublisher {
     fn log(&mut self, status: &Status, ready: bool) {
         // Only these two follow one another without a decision of ours.
-        let flaps = matches!(status.phase, "idle" | "busy") && status.why.is_none();
+        let flaps = matches!(status.phase, PhaseName::Idle | PhaseName::Busy) && status.why.is_none();
         let Some(withheld) = (if flaps { self.lines.take(Instant::now()) } else { Some(0) }) else { return };
         let jobs: Vec<&str> = status.jobs.iter().map(|job| job.0.as_str()).collect();
         tracing::info!(
-            phase = status.phase,
+            phase = status.phase.as_str(),
             why = status.why.map(LeaveReason::as_str),
             jobs = (!jobs.is_empty()).then(|| jobs.join(" ")),
             unknown = status.unknown,
             note = status.note,
             // Why it was so late, and what it took to have it at all.
-            boot = (ready || status.phase == "retiring").then(|| boot::in_words(self.boot.parts())).flatten(),
+            boot = (ready || status.phase == PhaseName::Retiring).then(|| boot::in_words(self.boot.parts())).flatten(),
             withheld = (withheld > 0).then_some(withheld),
             "now {}",
-            status.phase
+            status.phase.as_str()
         );
     }
 

@@ -1,8 +1,11 @@
 //! One pool and its tick.
 
+mod health;
 mod launches;
 mod raising;
 mod reading;
+mod record;
+mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,25 +18,25 @@ use jiff::Timestamp;
 use lightsout_cloud::{DoubtKind, GroupView, Groups};
 use lightsout_core::{
     cloud::Floor,
-    duration::format_duration,
-    metrics::cloud_reason,
     platform::{Demand, Queue, Reading},
-    record::{Decision, Outcome, Spent, TickTrouble},
+    record::{Decision, Outcome, TickTrouble},
     scaling::{Capacity, Experience, Lately, Past, Plan, ScalerPolicy, floor, plan},
     settings::{Location, PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
-use tokio::{
-    sync::Semaphore,
-    time::{sleep_until, timeout_at},
+use tokio::{sync::Semaphore, time::sleep_until};
+
+pub(crate) use self::{
+    reading::{RELEASE, Unread},
+    view::{View, view},
 };
 
-pub(crate) use self::reading::{RELEASE, Unread};
-
 use self::{
+    health::Health,
     launches::Launches,
     raising::Carried,
     reading::{MAX_POLL_AFTER, MAX_REQUESTS},
+    record::{explain, millis, now},
 };
 use crate::{
     memory::PoolMemory,
@@ -128,17 +131,6 @@ pub(crate) struct Pool {
     /// When its last tick began.
     pub(crate) began: Option<Instant>,
     health: Health,
-}
-
-/// How the last tick went, so that each change is told once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Health {
-    Good,
-    /// The queue was read in part.
-    Partial,
-    /// Somebody else reads the queue.
-    Standby,
-    Failing,
 }
 
 impl Pool {
@@ -254,40 +246,6 @@ impl Pool {
         (self, record)
     }
 
-    fn record(&self) -> Decision {
-        Decision {
-            time: String::new(),
-            pool: self.settings.name.clone(),
-            group: self.settings.group.clone(),
-            platform: self.settings.platform.platform().to_owned(),
-            result: Outcome::Held,
-            to: None,
-            why: None,
-            reason: None,
-            missing: None,
-            error: None,
-            trouble: None,
-            failed_launches: Vec::new(),
-            launches_suspended: false,
-            ms: Spent::default(),
-        }
-    }
-
-    /// The record of a run that leaves the platform alone. What failed before stands until it is asked again.
-    pub(crate) fn left_alone(&self) -> Decision {
-        let mut record = self.record();
-        let left = self.not_before.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
-        let until = format!("{:.0}", Timestamp::now() + left);
-        record.time = now();
-        record.reason = Some(format!("left alone until {until}, as its platform wishes"));
-        if let Some((trouble, failure)) = &self.failed {
-            record.result = Outcome::Failed;
-            record.trouble = Some(*trouble);
-            record.error = Some(format!("left alone until {until}, as its platform wishes: {failure}"));
-        }
-        record
-    }
-
     async fn attempt(
         &mut self,
         context: &TickContext,
@@ -385,29 +343,6 @@ impl Pool {
         let past = Past { since_raise: self.raised.map(|at| at.elapsed()), unanswered: self.unanswered, outlook };
         plan(&self.policy, demand, capacity(group, lately), past)
     }
-
-    fn log_transition(&mut self, record: &Decision) {
-        let health = match (record.result, &record.missing) {
-            (Outcome::Failed, _) => Health::Failing,
-            (Outcome::Standby, _) => Health::Standby,
-            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued, Some(_)) => Health::Partial,
-            (Outcome::Held | Outcome::Raised | Outcome::WouldRaise | Outcome::Queued, None) => Health::Good,
-        };
-        let before = std::mem::replace(&mut self.health, health);
-        match health {
-            _ if before == health => {}
-            Health::Good => tracing::info!(pool = record.pool, "the pool can be scaled again"),
-            Health::Partial => tracing::warn!(
-                pool = record.pool,
-                missing = record.missing,
-                "the queue is read in part: the pool is raised to what is known"
-            ),
-            Health::Standby => {
-                tracing::info!(pool = record.pool, "stands by: {}", record.reason.as_deref().unwrap_or_default());
-            }
-            Health::Failing => tracing::warn!(pool = record.pool, error = record.error, "the pool cannot be scaled"),
-        }
-    }
 }
 
 /// Waits until a tick is cut off.
@@ -426,67 +361,6 @@ pub(crate) fn groups_of(pools: &[Pool]) -> BTreeMap<Location, BTreeSet<String>> 
     groups
 }
 
-/// One group out of a describe.
-pub(crate) struct View {
-    pub(crate) group: GroupView,
-    at: Instant,
-    took: Duration,
-}
-
-/// Waits for the describe and picks the pool's group.
-pub(crate) async fn view(
-    context: &TickContext,
-    settings: &PoolSettings,
-    describing: Describing,
-    until: Instant,
-) -> Result<View, Trouble> {
-    let location = || context.regions.region(&settings.location()).groups.location();
-    let views = timeout_at(until.into(), describing).await.map_err(|_| {
-        context.meter.failed(&settings.name, "group", Some("timeout"));
-        let span = format_duration(context.deadline);
-        Trouble::late(format!("the groups of {} were not described within {span}", location()))
-    })?;
-    let views = views.inspect_err(|error| context.meter.failed(&settings.name, "group", cloud_reason(error.kind)))?;
-    match views.groups.get(&settings.group) {
-        Some(Err(error)) => {
-            context.meter.failed(&settings.name, "group", cloud_reason(error.kind));
-            Err(error.clone().into())
-        }
-        Some(Ok(GroupView { unscalable: Some(why), .. })) => {
-            Err(Trouble::other(format!("the group {} of {} cannot be scaled: {why}", settings.group, location())))
-        }
-        Some(Ok(group)) => Ok(View { group: group.clone(), at: views.at, took: views.took }),
-        None => {
-            context.meter.failed(&settings.name, "group", Some("not_found"));
-            let message = format!(
-                "there is no group {} in {}; create it, or correct group or region of the pool {}",
-                settings.group,
-                location(),
-                settings.name
-            );
-            Err(Trouble { kind: TickTrouble::NotFound, message })
-        }
-    }
-}
-
 fn capacity(group: &GroupView, lately: u32) -> Capacity {
     Capacity { min: group.min, max: group.max, desired: group.desired, lately }
-}
-
-fn explain(record: &mut Decision, decided: &Plan) {
-    record.reason = Some(decided.explanation().to_string());
-    record.why = Some(decided.explanation().clone());
-    record.to = match decided {
-        Plan::Hold(_) => None,
-        Plan::Raise { to, .. } => Some(*to),
-    };
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The time of day, to the millisecond.
-fn now() -> String {
-    format!("{:.3}", Timestamp::now())
 }

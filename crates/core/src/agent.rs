@@ -138,7 +138,7 @@ impl Agent {
                     id,
                     Err(format!(
                         "cannot undrain: the agent is {}{why}; only an operator's drain can be taken back, before it retires",
-                        status.phase
+                        status.phase.as_str()
                     )),
                 );
             }

@@ -20,7 +20,7 @@ use super::{
     action::{Request, Rung},
     event::{Event, Order, Outcome},
     host::{CloudCall, HostEffect, JournalEntry},
-    phase::{LeaveReason, Phase, Saved},
+    phase::{LeaveReason, Phase, PhaseName, Saved},
 };
 use crate::{
     cloud::{Ending, Membership, StandingOrder, TargetState},
@@ -92,8 +92,8 @@ pub struct Chronicle {
     /// Whether anything was ever registered.
     registered: bool,
     /// The present phase and since when, and how long the others took.
-    phase: Option<(&'static str, Tick)>,
-    spans: Vec<(&'static str, Duration)>,
+    phase: Option<(PhaseName, Tick)>,
+    spans: Vec<(PhaseName, Duration)>,
     notices: Vec<NoticeSeen>,
     /// How often in a row.
     counts: BTreeMap<(IncidentKind, &'static str), u32>,
@@ -270,7 +270,8 @@ impl Chronicle {
             self.spend(before, now.tick.since(since));
         }
         self.watch_activity(status.unknown.as_deref(), status.phase, now);
-        if matches!(agent.phase(), Phase::Idle { .. } | Phase::Busy) && before == "registering" && !self.ready {
+        if matches!(agent.phase(), Phase::Idle { .. } | Phase::Busy) && before == PhaseName::Registering && !self.ready
+        {
             self.ready = true;
             self.happened(IncidentKind::Ready, "the runner is registered and runs", now);
         }
@@ -319,12 +320,12 @@ impl Chronicle {
 
     /// Whether it ends: that its group moves it and its machine goes down is what it has asked for itself.
     fn retires(&self) -> bool {
-        self.phase.is_some_and(|(phase, _)| phase == RETIRING)
+        self.phase.is_some_and(|(phase, _)| phase == PhaseName::Retiring)
     }
 
     fn described(&mut self, membership: Membership, now: Moment) {
         match (self.phase, membership) {
-            (Some(("booting", since)), membership)
+            (Some((PhaseName::Booting, since)), membership)
                 if !matches!(membership, Membership::InService { .. } | Membership::Warm { .. })
                     && now.tick.since(since) >= SLOW =>
             {
@@ -332,7 +333,7 @@ impl Chronicle {
                 self.counted(IncidentKind::NotInService, "", &detail, None, now);
             }
             // It ends without a call of ours: what is known is written down now.
-            (Some((RETIRING, _)), Membership::Terminating { .. }) => {
+            (Some((PhaseName::Retiring, _)), Membership::Terminating { .. }) => {
                 if let Some(leaving) = &mut self.leaving {
                     leaving.taken = true;
                 }
@@ -341,8 +342,8 @@ impl Chronicle {
         }
     }
 
-    fn watch_activity(&mut self, unknown: Option<&str>, phase: &str, now: Moment) {
-        let serves = matches!(phase, "idle" | "busy" | "draining");
+    fn watch_activity(&mut self, unknown: Option<&str>, phase: PhaseName, now: Moment) {
+        let serves = matches!(phase, PhaseName::Idle | PhaseName::Busy | PhaseName::Draining);
         match (unknown, self.doubt) {
             (Some(_), None) if serves => self.doubt = Some((now.tick, false)),
             (Some(why), Some((since, false))) if now.tick.since(since) >= DOUBT => {
@@ -397,7 +398,7 @@ impl Chronicle {
         }
     }
 
-    fn spend(&mut self, phase: &'static str, span: Duration) {
+    fn spend(&mut self, phase: PhaseName, span: Duration) {
         match self.spans.iter_mut().find(|(known, _)| *known == phase) {
             Some((_, total)) => *total += span,
             None => self.spans.push((phase, span)),
@@ -453,6 +454,3 @@ impl Chronicle {
         });
     }
 }
-
-/// The word of the last phase but one.
-const RETIRING: &str = "retiring";

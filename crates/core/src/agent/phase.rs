@@ -120,17 +120,17 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The word that stands in logs and the status.
-    pub fn as_str(self) -> &'static str {
+    /// Which one it is.
+    pub fn name(self) -> PhaseName {
         match self {
-            Self::Preparing => "preparing",
-            Self::Booting => "booting",
-            Self::Registering => "registering",
-            Self::Idle { .. } => "idle",
-            Self::Busy => "busy",
-            Self::Draining { .. } => "draining",
-            Self::Retiring { .. } => "retiring",
-            Self::Gone => "gone",
+            Self::Preparing => PhaseName::Preparing,
+            Self::Booting => PhaseName::Booting,
+            Self::Registering => PhaseName::Registering,
+            Self::Idle { .. } => PhaseName::Idle,
+            Self::Busy => PhaseName::Busy,
+            Self::Draining { .. } => PhaseName::Draining,
+            Self::Retiring { .. } => PhaseName::Retiring,
+            Self::Gone => PhaseName::Gone,
         }
     }
 
@@ -139,6 +139,37 @@ impl Phase {
         match self {
             Self::Draining { why } | Self::Retiring { why } => Some(why),
             Self::Preparing | Self::Booting | Self::Registering | Self::Idle { .. } | Self::Busy | Self::Gone => None,
+        }
+    }
+}
+
+/// Which phase it is, for those who tell of it: the same [`Phase`]s, without what they carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "they stand at Phase")]
+pub enum PhaseName {
+    Preparing,
+    Booting,
+    Registering,
+    Idle,
+    Busy,
+    Draining,
+    Retiring,
+    Gone,
+}
+
+impl PhaseName {
+    /// The word in logs, the status and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Booting => "booting",
+            Self::Registering => "registering",
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+            Self::Draining => "draining",
+            Self::Retiring => "retiring",
+            Self::Gone => "gone",
         }
     }
 }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{Id, Program, Registry};
 use crate::{
     activity::JobId,
-    agent::{Status, phase::LeaveReason},
+    agent::{
+        Status,
+        phase::{LeaveReason, PhaseName},
+    },
     time::Tick,
 };
 
@@ -49,14 +52,13 @@ enum Doing {
 }
 
 impl Doing {
-    fn of(phase: &str) -> Option<Self> {
+    fn of(phase: PhaseName) -> Option<Self> {
         match phase {
-            "idle" => Some(Self::Idle),
-            "busy" => Some(Self::Busy),
-            "draining" | "retiring" => Some(Self::Draining),
-            "gone" => None,
-            // Preparing, booting, registering.
-            _ => Some(Self::Booting),
+            PhaseName::Preparing | PhaseName::Booting | PhaseName::Registering => Some(Self::Booting),
+            PhaseName::Idle => Some(Self::Idle),
+            PhaseName::Busy => Some(Self::Busy),
+            PhaseName::Draining | PhaseName::Retiring => Some(Self::Draining),
+            PhaseName::Gone => None,
         }
     }
 
@@ -168,7 +170,7 @@ mod tests {
     use super::*;
     use crate::metrics::{Value, metric};
 
-    fn status(phase: &'static str, why: Option<LeaveReason>, jobs: &[&str]) -> Status {
+    fn status(phase: PhaseName, why: Option<LeaveReason>, jobs: &[&str]) -> Status {
         Status {
             phase,
             why,
@@ -202,11 +204,11 @@ mod tests {
     #[test]
     fn time_is_spent_on_what_the_instance_does() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        meter.saw(&status("booting", None, &[]), false, at(0));
-        meter.saw(&status("registering", None, &[]), false, at(4));
-        meter.saw(&status("idle", None, &[]), false, at(5));
-        meter.saw(&status("busy", None, &["1"]), false, at(10));
-        meter.saw(&status("draining", Some(LeaveReason::Idle), &[]), false, at(40));
+        meter.saw(&status(PhaseName::Booting, None, &[]), false, at(0));
+        meter.saw(&status(PhaseName::Registering, None, &[]), false, at(4));
+        meter.saw(&status(PhaseName::Idle, None, &[]), false, at(5));
+        meter.saw(&status(PhaseName::Busy, None, &["1"]), false, at(10));
+        meter.saw(&status(PhaseName::Draining, Some(LeaveReason::Idle), &[]), false, at(40));
         let spent = values(&mut meter, at(42), Id::InstanceTime);
         let expected = [("booting", 5.0), ("idle", 5.0), ("busy", 30.0), ("draining", 2.0)];
         assert_eq!(spent, expected.map(|(state, value)| (state.to_owned(), value)));
@@ -216,11 +218,11 @@ mod tests {
     #[test]
     fn jobs_are_timed_and_named_nowhere() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        meter.saw(&status("busy", None, &["1", "2"]), false, at(10));
-        meter.saw(&status("busy", None, &["2"]), false, at(15));
+        meter.saw(&status(PhaseName::Busy, None, &["1", "2"]), false, at(10));
+        meter.saw(&status(PhaseName::Busy, None, &["2"]), false, at(15));
         // Nobody knows what runs: the second may.
-        meter.saw(&Status { unknown: Some("no answer".into()), ..status("busy", None, &[]) }, false, at(20));
-        meter.saw(&status("idle", None, &[]), false, at(40));
+        meter.saw(&Status { unknown: Some("no answer".into()), ..status(PhaseName::Busy, None, &[]) }, false, at(20));
+        meter.saw(&status(PhaseName::Idle, None, &[]), false, at(40));
         assert_eq!(values(&mut meter, at(40), Id::JobDuration), [("executing agent".to_owned(), 35.0)]);
     }
 
@@ -236,23 +238,32 @@ mod tests {
             (33, &["gitlab_runner_jobs=1"]),
             (34, &[]),
         ] {
-            meter.saw(&status(if jobs.is_empty() { "idle" } else { "busy" }, None, jobs), false, at(second));
+            meter.saw(
+                &status(if jobs.is_empty() { PhaseName::Idle } else { PhaseName::Busy }, None, jobs),
+                false,
+                at(second),
+            );
         }
         assert_eq!(values(&mut meter, at(40), Id::JobDuration), [("executing agent".to_owned(), 30.0)]);
         // Where nothing else is told, the number has to do.
         let mut meter = AgentMeter::new("ci", false, at(0));
-        meter.saw(&status("busy", None, &["gitlab_runner_jobs=1"]), false, at(1));
-        meter.saw(&status("idle", None, &[]), false, at(9));
+        meter.saw(&status(PhaseName::Busy, None, &["gitlab_runner_jobs=1"]), false, at(1));
+        meter.saw(&status(PhaseName::Idle, None, &[]), false, at(9));
         assert_eq!(values(&mut meter, at(9), Id::JobDuration), [("executing agent".to_owned(), 8.0)]);
     }
 
     #[test]
     fn a_departure_counts_once_and_a_drain_that_was_taken_back_never() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        meter.saw(&status("draining", Some(LeaveReason::Operator), &[]), false, at(1));
-        meter.saw(&status("idle", None, &[]), false, at(2));
+        meter.saw(&status(PhaseName::Draining, Some(LeaveReason::Operator), &[]), false, at(1));
+        meter.saw(&status(PhaseName::Idle, None, &[]), false, at(2));
         assert!(values(&mut meter, at(2), Id::Departures).is_empty());
-        for (phase, ends) in [("draining", false), ("retiring", false), ("retiring", true), ("gone", true)] {
+        for (phase, ends) in [
+            (PhaseName::Draining, false),
+            (PhaseName::Retiring, false),
+            (PhaseName::Retiring, true),
+            (PhaseName::Gone, true),
+        ] {
             meter.saw(&status(phase, Some(LeaveReason::Idle), &[]), ends, at(3));
         }
         assert_eq!(values(&mut meter, at(4), Id::Departures), [("idle".to_owned(), 1.0)]);
@@ -261,19 +272,19 @@ mod tests {
     #[test]
     fn a_departure_that_the_group_refuses_counts_never_and_the_later_one_by_its_own_reason() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        meter.saw(&status("retiring", Some(LeaveReason::Idle), &[]), false, at(1));
-        meter.saw(&status("idle", None, &[]), false, at(2));
+        meter.saw(&status(PhaseName::Retiring, Some(LeaveReason::Idle), &[]), false, at(1));
+        meter.saw(&status(PhaseName::Idle, None, &[]), false, at(2));
         assert!(values(&mut meter, at(2), Id::Departures).is_empty());
-        meter.saw(&status("retiring", Some(LeaveReason::Spot), &[]), false, at(3));
+        meter.saw(&status(PhaseName::Retiring, Some(LeaveReason::Spot), &[]), false, at(3));
         // What is gone may say no reason any more.
-        meter.saw(&status("gone", None, &[]), true, at(4));
+        meter.saw(&status(PhaseName::Gone, None, &[]), true, at(4));
         assert_eq!(values(&mut meter, at(4), Id::Departures), [("spot".to_owned(), 1.0)]);
     }
 
     #[test]
     fn jobs_that_are_cut_count_once() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        let spot = status("draining", Some(LeaveReason::Spot), &["tasks=2", "1", "2"]);
+        let spot = status(PhaseName::Draining, Some(LeaveReason::Spot), &["tasks=2", "1", "2"]);
         meter.saw(&spot, false, at(0));
         meter.cuts(&spot);
         meter.cuts(&spot);

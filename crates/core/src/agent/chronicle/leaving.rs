@@ -9,7 +9,7 @@ use crate::{
         Agent,
         action::Request,
         event::Outcome,
-        phase::{LeaveReason, Phase},
+        phase::{LeaveReason, Phase, PhaseName},
         policy::AgentPolicy,
     },
     duration::format_duration,
@@ -213,7 +213,7 @@ impl Chronicle {
             return Some(withdrawn);
         }
         let leaving = self.leaving.as_ref().filter(|leaving| leaving.written.is_none())?;
-        let gone = agent.phase() == Phase::Gone && self.phase.is_some_and(|(phase, _)| phase == "gone");
+        let gone = agent.phase() == Phase::Gone && self.phase.is_some_and(|(phase, _)| phase == PhaseName::Gone);
         if leaving.taken || (gone && leaving.judged.is_some()) { self.certify(Way::Group, agent, now) } else { None }
     }
 
@@ -247,7 +247,7 @@ impl Chronicle {
             }
         }
         let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        spans.into_iter().map(|(phase, span)| PhaseSpan { phase: phase.into(), ms: ms(span) }).collect()
+        spans.into_iter().map(|(phase, span)| PhaseSpan { phase: phase.as_str().into(), ms: ms(span) }).collect()
     }
 
     /// What made this reason hold, in words.

@@ -5,15 +5,15 @@ use serde::Serialize;
 use super::Lifecycle;
 use crate::{
     activity::{Activity, JobId},
-    agent::phase::LeaveReason,
+    agent::phase::{LeaveReason, PhaseName},
     time::Tick,
 };
 
 /// A snapshot of the agent for its status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The phase's word.
-    pub phase: &'static str,
+    /// What it does.
+    pub phase: PhaseName,
     /// Why it leaves, once it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<LeaveReason>,
@@ -47,7 +47,7 @@ impl Lifecycle {
         };
         let phase = self.phase();
         Status {
-            phase: phase.as_str(),
+            phase: phase.name(),
             why: phase.why(),
             jobs,
             unknown,
