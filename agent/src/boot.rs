@@ -1,6 +1,6 @@
 //! How the instance came up: when each part of its boot ended. For people only; nothing is decided from it.
 
-use std::{borrow::Cow, env, fmt::Write, time::Duration};
+use std::{borrow::Cow, fmt::Write, time::Duration};
 
 use lightsout_core::agent::{
     Output,
@@ -9,6 +9,7 @@ use lightsout_core::agent::{
     host::{EffectId, HostEffect, HostResult},
     phase::PhaseName,
 };
+use rustix::process::{Pid, getppid};
 use serde::{Deserialize, Serialize};
 
 use crate::{clock::uptime, input::Input, systemd};
@@ -115,7 +116,8 @@ impl Boot {
 
 /// What went on before the agent began, where it is a unit of systemd's.
 pub(crate) async fn earlier() -> Vec<Part> {
-    if env::var_os("NOTIFY_SOCKET").is_none() {
+    // Nobody else has started what systemd has.
+    if !getppid().is_some_and(Pid::is_init) {
         return Vec::new();
     }
     let options = ["show", "--no-pager", "--property=Id,ActiveEnterTimestampMonotonic", "--"];

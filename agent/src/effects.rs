@@ -116,9 +116,6 @@ impl Effects {
             HostEffect::MakeRoom => HostResult::Room(self.space.make_room().await),
             HostEffect::StartRunner { stop_signal } => {
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
-                if let Some(why) = &self.refused {
-                    return (HostResult::Done(Err(why.to_string())), None);
-                }
                 self.guard.put_up().await;
                 match launch {
                     Some(launch) => match self.runner.start(&launch, stop_signal).await {
@@ -159,11 +156,12 @@ impl Effects {
                 tokio::time::sleep(pause).await;
                 HostResult::Done(Ok(()))
             }
-            HostEffect::FindProgram => HostResult::Done(match &self.refused {
-                Some(why) => Err(why.to_string()),
-                None => self.runner.find_program(self.platform.program().as_deref()),
+            HostEffect::FindProgram => HostResult::Done(self.runner.find_program(self.platform.program().as_deref())),
+            // Every way to a new runner begins with it: no platform hears of one that will not start.
+            HostEffect::OpenPlatform => HostResult::Platform(match &self.refused {
+                Some(why) => Err(ExchangeError::new(ErrorKind::Refused, why.as_ref())),
+                None => self.platform.open().await.map(|_| PlatformAnswer::Done),
             }),
-            HostEffect::OpenPlatform => HostResult::Platform(self.platform.open().await.map(|_| PlatformAnswer::Done)),
             // Before any runner starts, and before one takes jobs again: nothing begins to make room between the two.
             HostEffect::Platform { call: call @ (PlatformCall::Register | PlatformCall::Undrain), within } => {
                 HostResult::Platform(match self.space.is_over() {

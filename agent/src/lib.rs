@@ -132,7 +132,7 @@ fn execute(command: Command, for_doctor: &[OsString]) -> Result<ExitCode, Failur
 
 fn run(args: &Run, runtime: Runtime) -> Result<ExitCode, Failure> {
     log::init(args.log_format, args.log.as_deref()).map_err(|error| Failure::Refused(error.to_string()))?;
-    let settings = settings::load(&args.config.config, &settings::Tags::new()).map_err(Failure::Refused)?;
+    let settings = settings::at_the_start(&args.config.config).map_err(Failure::Refused)?;
     let code = match runtime.block_on(start::run(settings, &args.config.config, args.shown())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast::<Failure>() {

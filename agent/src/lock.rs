@@ -31,11 +31,11 @@ impl Lock {
         let path = state_dir.join("agent.lock");
         // Read only where there is one: a disk that is full or takes no more writes must not keep the agent from starting.
         let opened = match File::open(&path) {
-            // Of a mode that keeps jobs from taking it. Where the disk takes no file yet, the folder stands for it: an agent that did not
-            // begin would leave an instance that nobody ends.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Of a mode that keeps jobs from taking it. Where the disk takes no file yet, and perhaps no folder either, the nearest folder that is
+            // there stands for it: an agent that did not begin would leave an instance that nobody ends.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 let created = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-                created.or_else(|error| File::open(state_dir).map_err(|_| error))
+                created.or_else(|error| state_dir.ancestors().find_map(|folder| File::open(folder).ok()).ok_or(error))
             }
             opened => opened,
         };
@@ -76,7 +76,10 @@ pub(crate) async fn nobody_answers(socket: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::{fs::PermissionsExt, net::UnixListener};
+    use std::{
+        fs,
+        os::unix::{fs::PermissionsExt, net::UnixListener},
+    };
 
     use super::*;
 
@@ -108,7 +111,15 @@ mod tests {
         let _first = Lock::take(folder.path()).unwrap();
         let error = Lock::take(folder.path()).unwrap_err().to_string();
         assert!(error.contains("another lightsout-agent works with agent.state_dir"), "{error}");
-        Lock::take(&folder.path().join("nowhere")).unwrap_err();
+        // Nor a folder: below a file, and where nothing can be made.
+        for state_dir in ["agent.sock/state", "agent.lock/state", "no/folder"] {
+            let place = tempfile::tempdir().unwrap();
+            fs::write(place.path().join("agent.sock"), "").unwrap();
+            let state_dir = place.path().join(state_dir);
+            let _first = Lock::take(&state_dir).unwrap();
+            let error = Lock::take(&state_dir).unwrap_err().to_string();
+            assert!(error.contains("another lightsout-agent works with agent.state_dir"), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use lightsout_core::{
 };
 use lightsout_io::files::{replace, replace_for};
 
-pub(crate) use self::unit::{last_words, unit_of};
+pub(crate) use self::unit::{any_runner, last_words, unit_of};
 use self::{
     note::{note, read_note},
     record::Record,

@@ -1,6 +1,6 @@
 //! Reads the settings, from the files and the instance's tags: at the start, and again when a signal says so.
 
-use std::{path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, slice, time::Duration};
 
 use lightsout_cloud::{Notices, find_cloud};
 use lightsout_core::settings::{AgentSettings, Fragment, Problems, TAG_PREFIX, in_force};
@@ -8,6 +8,8 @@ use lightsout_io::files;
 
 /// How long `lightsout-agent settings` waits for the tags.
 const TAGS: Duration = Duration::from_secs(3);
+/// How often settings that cannot work are read again: as often as systemd would start the agent again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// The tags of an instance that may hold settings, names and values.
 pub(crate) type Tags = Vec<(String, String)>;
@@ -20,6 +22,39 @@ pub(crate) type Tags = Vec<(String, String)>;
 pub(crate) fn load(paths: &[PathBuf], tags: &Tags) -> Result<AgentSettings, String> {
     let fragments = files::read(paths, "agent")?;
     with_tags(tags, |tags| AgentSettings::parse_with(&fragments, tags), |why| tracing::error!("{why}"))
+}
+
+/// The same for an agent that begins. A service whose settings cannot work goes on with what is right of them, in order to end its instance: nobody
+/// else lowers the group's capacity by it. Whoever tries settings by hand only reads what is wrong.
+///
+/// # Errors
+/// With a text for the operator that names every problem.
+pub(crate) fn at_the_start(paths: &[PathBuf]) -> Result<AgentSettings, String> {
+    load(paths, &Tags::new()).or_else(|why| {
+        // Whoever supervises a service waits at this socket for its word (sd_notify(3)).
+        if env::var_os("NOTIFY_SOCKET").is_none() {
+            return Err(why);
+        }
+        let readable = places(paths).into_iter().flat_map(|place| files::read(slice::from_ref(&place), "agent"));
+        Ok(AgentSettings::salvaged(&readable.flatten().collect::<Vec<_>>(), &why))
+    })
+}
+
+/// Where the settings are.
+pub(crate) fn places(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let usual = || ["/etc/lightsout/agent.toml", "/etc/lightsout/agent.d"].map(PathBuf::from).to_vec();
+    if paths.is_empty() { usual() } else { paths.to_owned() }
+}
+
+/// Resolves once the settings can work.
+pub(crate) async fn until_they_work(paths: &[PathBuf], tags: &Tags) {
+    loop {
+        tokio::time::sleep(AGAIN).await;
+        let (paths, tags) = (paths.to_owned(), tags.clone());
+        if matches!(tokio::task::spawn_blocking(move || load(&paths, &tags)).await, Ok(Ok(_))) {
+            return;
+        }
+    }
 }
 
 /// Reads with the tags, and, where that cannot work, says so and reads without them.

@@ -15,7 +15,14 @@ use lightsout_cloud::{
     Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
 use lightsout_core::{
-    agent::{Agent, chronicle::Life, event::Event, host::Told, policy::Protection, salt::Salt},
+    agent::{
+        Agent,
+        chronicle::Life,
+        event::Event,
+        host::{JournalEntry, Told},
+        policy::Protection,
+        salt::Salt,
+    },
     cloud::Notice,
     exchange::Text,
     platform::HostContext,
@@ -41,8 +48,9 @@ use crate::{
     meter::Shown,
     orders::{self, Orders},
     platform_access::PlatformAccess,
+    process::Process,
     records::Records,
-    runner_process::{RunnerProcess, systemd_runs},
+    runner_process::{RunnerProcess, any_runner, systemd_runs},
     runner_user::{self, RunnerUser, own_variables},
     sampler, settings, signals,
     space::{Cleaner, Space},
@@ -87,9 +95,18 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     if settings.platform.secrets().iter().any(|secret| matches!(secret, SecretSource::Inline(_))) {
         warn_of_readable(config);
     }
+    if let Some(why) = &settings.unusable {
+        let deadline = settings.policy.boot_deadline;
+        tracing::error!("{why}");
+        tracing::error!(
+            ?deadline,
+            "no runner starts with these settings; unless they are put right, the instance leaves as broken"
+        );
+    }
     let mut boot = Boot::begin();
     let earlier = tokio::spawn(boot::earlier());
-    make_dir(&settings.state_dir, 0o755)?;
+    // Without it the instance leaves at the boot deadline, as one whose disk takes nothing.
+    let _ = make_dir(&settings.state_dir, 0o755);
     let _lock = Lock::take(&settings.state_dir)?;
     lock::nobody_answers(&settings.socket).await?;
     let begun = Instant::now();
@@ -98,7 +115,10 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     boot.began_with(earlier.await.unwrap_or_default());
     let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
     let tags = settings::tags(&*cloud.notices, left).await.map_err(Failure::Failed)?;
-    let mut settings = settings::load(config, &tags).map_err(Failure::Refused)?;
+    let mut settings = match settings.unusable {
+        Some(_) => settings,
+        None => settings::load(config, &tags).map_err(Failure::Refused)?,
+    };
     settings.shown =
         MetricsSettings { listen: shown.listen.or(settings.shown.listen), emf: shown.emf || settings.shown.emf };
     boot.now("tags");
@@ -111,7 +131,13 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     let (inputs, incoming) = mpsc::channel(64);
     signals::listen(inputs.clone(), config.to_owned(), Arc::clone(&cloud.notices))
         .context("cannot listen for signals")?;
-    run_on(settings, cloud, orders::among(&tags), boot, inputs, incoming).await
+    let unusable = settings.unusable.is_some();
+    let running = run_on(settings, cloud, orders::among(&tags), boot, inputs, incoming);
+    tokio::select! {
+        done = running => done,
+        // The next agent begins with them. It finds in the journal whether this one was leaving.
+        () = settings::until_they_work(config, &tags), if unusable => Err(anyhow::anyhow!("the settings can work now: starting again")),
+    }
 }
 
 /// The same on this cloud, with these sources beside its own, where this is written on the instance as an order.
@@ -134,21 +160,26 @@ pub(crate) async fn run_on(
     let clock = Clock::start();
 
     let surroundings = &settings.surroundings;
-    let runner = RunnerProcess::new(&settings.state_dir, runs_in_unit(settings.runner_unit)?);
+    // What keeps a runner from starting keeps no agent from ending the instance: at the boot deadline, unless there is a runner.
+    let mut refused = settings.unusable.clone();
+    let in_unit = runs_in_unit(settings.runner_unit).unwrap_or_else(|why| {
+        refused.get_or_insert(why);
+        false
+    });
+    let runner = RunnerProcess::new(&settings.state_dir, in_unit);
     // Not known is no reason to stay away: it is asked again before anything is done about a runner.
-    let found = runner.find().await.unwrap_or_else(|why| {
+    let looked = runner.find().await;
+    if let Err(why) = &looked {
         tracing::error!(why, "whether a runner runs already cannot be told");
+    }
+    let found = looked.as_ref().ok().and_then(Option::clone);
+    let user = RunnerUser::of(surroundings).unwrap_or_else(|why| {
+        refused.get_or_insert(why);
         None
     });
-    let (user, refused) = match RunnerUser::of(surroundings) {
-        Ok(user) => (user, None),
-        // It is looked after until it has gone; only another one cannot be started.
-        Err(why) if found.is_some() => {
-            tracing::error!("no other runner can be started: {why}");
-            (None, Some(Arc::from(why)))
-        }
-        Err(why) => return Err(anyhow::Error::msg(why)),
-    };
+    if let Some(why) = refused.as_ref().filter(|_| settings.unusable.is_none()) {
+        tracing::error!("no other runner can be started: {why}");
+    }
     let may_use_engine = surroundings.engine.unwrap_or_else(|| settings.platform.uses_engine());
     let socket = may_use_engine.then(|| settings.docker.socket.clone());
     if refused.is_none() {
@@ -162,13 +193,18 @@ pub(crate) async fn run_on(
         let _ = made.inspect_err(|error| tracing::error!("{error:#}"));
     }
     let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);
+    if settings.unusable.is_some() {
+        none_was_started(looked, entry)?;
+    }
     if let Some(process) = &found {
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
     }
 
     let who = (instance.as_str(), group.as_deref());
     let shown = Shown::begin(settings.shown, who, &settings.state_dir, clock).await;
-    let engine = settings.docker.enabled.then(|| Arc::new(Engine::new(&settings.docker.socket)));
+    // Where settings cannot work, whether there is an engine was not said.
+    let watched = settings.docker.enabled && (settings.unusable.is_none() || settings.docker.socket.exists());
+    let engine = watched.then(|| Arc::new(Engine::new(&settings.docker.socket)));
     let context = HostContext {
         instance_id: instance.clone(),
         group,
@@ -176,8 +212,8 @@ pub(crate) async fn run_on(
         slots: settings.slots,
         metrics: settings.metrics.clone(),
     };
-    let before_register = before_register(&settings, &context)?;
-    let cleaner = cleaner(&settings, &context)?;
+    let before_register = before_register(&settings, &context, in_unit)?;
+    let cleaner = cleaner(&settings, &context, in_unit);
     let platform =
         Arc::new(PlatformAccess::new(Arc::clone(&settings), context, secrets, engine.clone(), Arc::clone(&runner)));
     let space = Arc::new(Space::new(&settings, cleaner, engine.clone().filter(|_| settings.platform.uses_engine())));
@@ -190,7 +226,7 @@ pub(crate) async fn run_on(
         host: Arc::clone(&host),
         platform: Arc::clone(&platform),
         runner,
-        refused,
+        refused: refused.map(Arc::from),
         guard,
         space: Arc::clone(&space),
         life_sign: life_sign.clone(),
@@ -288,10 +324,8 @@ async fn pass_notices(mut notices: mpsc::Receiver<Notice>, mut orders: Orders, c
 
 /// A secret in the settings is everybody's whose mode is everybody's.
 fn warn_of_readable(config: &[PathBuf]) {
-    let usual = [PathBuf::from("/etc/lightsout/agent.toml"), PathBuf::from("/etc/lightsout/agent.d")];
-    let places = if config.is_empty() { &usual[..] } else { config };
-    for path in places {
-        if fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o004 != 0) {
+    for path in settings::places(config) {
+        if fs::metadata(&path).is_ok_and(|found| found.is_file() && found.mode() & 0o004 != 0) {
             tracing::warn!(path = %path.display(), "the settings hold a secret, and jobs can read them: chmod 600");
         }
     }
@@ -303,20 +337,41 @@ fn make_dir(path: &Path, mode: u32) -> anyhow::Result<()> {
 }
 
 /// The operator's own program for this boot. It finds what the runner finds in its environment, and where it is.
-fn before_register(settings: &AgentSettings, context: &HostContext) -> anyhow::Result<Option<Arc<BeforeRegister>>> {
+fn before_register(
+    settings: &AgentSettings,
+    context: &HostContext,
+    in_unit: bool,
+) -> anyhow::Result<Option<Arc<BeforeRegister>>> {
     let Some(argv) = settings.before_register.clone() else { return Ok(None) };
     let environment = environment(settings, context);
     let folder = settings.socket.with_file_name("before-register");
-    let program = BeforeRegister::new(argv, environment, runs_in_unit(settings.runner_unit)?, folder);
+    let program = BeforeRegister::new(argv, environment, in_unit, folder);
     Ok(Some(Arc::new(program.context("cannot tell which boot this is")?)))
 }
 
 /// The operator's own program that makes room, with the same in its environment.
-fn cleaner(settings: &AgentSettings, context: &HostContext) -> anyhow::Result<Option<Cleaner>> {
-    let Some(argv) = settings.clean.clone() else { return Ok(None) };
-    let unit = runs_in_unit(settings.runner_unit)?;
+fn cleaner(settings: &AgentSettings, context: &HostContext, unit: bool) -> Option<Cleaner> {
+    let argv = settings.clean.clone()?;
     let output = settings.socket.with_file_name("clean.output");
-    Ok(Some(Cleaner { argv, environment: environment(settings, context), unit, output }))
+    Some(Cleaner { argv, environment: environment(settings, context), unit, output })
+}
+
+/// With settings that cannot work nobody can ask a platform about a runner: only an instance on which none was ever started is ended with them.
+///
+/// # Errors
+/// When one was, or that cannot be told.
+fn none_was_started(looked: Result<Option<Process>, String>, entry: JournalEntry) -> Result<(), Failure> {
+    let may_run = looked.and_then(|found| match found {
+        Some(process) => Ok(Some(process.pid())),
+        None => any_runner().map_err(|error| format!("/proc cannot be read: {error}")),
+    });
+    let sign = match may_run {
+        Ok(Some(pid)) => format!("process {pid} may be a runner"),
+        Ok(None) if entry.registered => "a runner was registered".to_owned(),
+        Ok(None) => return Ok(()),
+        Err(why) => format!("whether a runner runs is not known ({why})"),
+    };
+    Err(Failure::Refused(format!("the settings cannot work, and {sign}: nothing is ended with them; put them right")))
 }
 
 /// What an operator's own program finds in its environment.
@@ -326,11 +381,12 @@ fn environment(settings: &AgentSettings, context: &HostContext) -> BTreeMap<Stri
     settings.surroundings.environment(own, own_variables(), &context.variables())
 }
 
-fn runs_in_unit(wanted: RunnerUnit) -> anyhow::Result<bool> {
+fn runs_in_unit(wanted: RunnerUnit) -> Result<bool, String> {
     match wanted {
-        RunnerUnit::Always if !systemd_runs() => anyhow::bail!(
-            "agent.runner_unit asks for a systemd unit, but systemd does not run here: write \"auto\" or false"
-        ),
+        RunnerUnit::Always if !systemd_runs() => {
+            Err("agent.runner_unit asks for a systemd unit, but systemd does not run here: write \"auto\" or false"
+                .into())
+        }
         RunnerUnit::Always => Ok(true),
         RunnerUnit::Auto => Ok(systemd_runs()),
         RunnerUnit::Never => Ok(false),

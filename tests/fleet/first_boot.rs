@@ -1,6 +1,6 @@
 //! What happens on an instance before its first job.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fmt::Write, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use lightsout_localcloud::fleet::JobState;
 use serde_json::json;
@@ -60,6 +60,51 @@ fn an_instance_whose_program_fails_leaves_as_broken_and_keeps_its_words() {
     assert_ne!(fleet.until_job(job, JobState::Done).instance, Some(id), "another one serves");
     fleet.ok("down");
     fleet.ended().all_done();
+}
+
+/// An instance of a fleet whose agents have these files of settings besides is launched for a job, ends, and is no longer counted.
+fn ends_and_is_no_longer_counted(files: &[&str]) {
+    let home = Home::new();
+    let beside = home.root().to_owned();
+    let mut arguments = "--jobs 0 --keep --max 1".to_owned();
+    for (at, text) in files.iter().enumerate() {
+        let file = beside.join(format!("{at}.toml"));
+        fs::write(&file, text.replace("BESIDE", &beside.display().to_string())).expect("it is written");
+        write!(arguments, " --agent-settings {}", file.display()).expect("a text takes all");
+    }
+    let mut fleet = home.up(&arguments);
+    fleet.enqueue(1, 0.5);
+    let id = fleet.until("an instance", |fleet| living(fleet).next().map(|it| it.id.clone()));
+    fleet.until_ended(&id);
+    fleet.ok("down");
+    let ended = fleet.ended();
+    ended.well();
+    let lowered = ended.events().iter().any(|event| event.contains("by a leaving instance"));
+    assert!(lowered, "by its own call: {:#?}", ended.events());
+}
+
+#[test]
+fn an_instance_whose_settings_cannot_be_read_leaves_and_is_no_longer_counted() {
+    ends_and_is_no_longer_counted(&["[agent]\nboot_deadline = '2s'\n", "idle_timeout = "]);
+}
+
+#[test]
+fn an_instance_whose_state_folder_cannot_be_made_leaves_and_is_no_longer_counted() {
+    ends_and_is_no_longer_counted(&["[agent]\nboot_deadline = '2s'\nstate_dir = 'BESIDE/0.toml/state'\n"]);
+}
+
+#[test]
+fn settings_that_are_put_right_in_time_are_taken_up() {
+    let home = Home::new();
+    let more = home.root().join("more.toml");
+    fs::write(&more, "idle_timeout = ").expect("it is written");
+    let mut fleet = home.up(&format!("--jobs 1 --max 1 --agent-settings {}", more.display()));
+    fleet.until("an agent to say what is wrong", |fleet| {
+        living(fleet).find(|it| agent_field(it, "note").contains("more.toml")).map(drop)
+    });
+    fs::write(&more, "").expect("it is written");
+    fleet.until("the job to be done", |fleet| (fleet.queue.done == 1).then_some(()));
+    assert_eq!(fleet.ended().all_done()["instances"]["launched"], 1);
 }
 
 #[test]

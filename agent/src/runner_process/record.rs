@@ -29,7 +29,9 @@ impl Record {
     pub(super) fn read(path: &Path) -> io::Result<Option<Self>> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
         };
         Self::parse(&text).map(Some).ok_or_else(|| {

@@ -16,6 +16,8 @@ use crate::{
 
 /// What the names of the runner's units begin with; an earlier version had one unit of this name.
 const PREFIX: &str = "lightsout-runner";
+/// The agent's own unit, in which a runner without one runs.
+const AGENT: &str = "lightsout-agent.service";
 /// How long systemd may take for an answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -88,6 +90,30 @@ pub(crate) fn unit_of(pid: u32) -> Option<String> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let unit = |part: &str| part.starts_with(PREFIX) && part.ends_with(".service");
     groups.lines().flat_map(|line| line.split('/')).find(|part| unit(part)).map(str::to_owned)
+}
+
+/// Whether this is a process of a runner that an agent has started here as a service, whatever the agent's settings were: in a unit of a runner's,
+/// or beside the agent in the agent's own.
+fn is_of_a_runner(groups: &str, is_agent: bool) -> bool {
+    let units = || groups.lines().flat_map(|line| line.split(['/', ':']));
+    units().any(|part| part.starts_with(PREFIX)) || !is_agent && units().any(|part| part == AGENT)
+}
+
+/// The number of a process of a runner, as the kernel knows it.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub(crate) fn any_runner() -> io::Result<Option<u32>> {
+    let own = std::process::id();
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // One that has gone meanwhile has none.
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        if is_of_a_runner(&groups, pid == own) {
+            return Ok(Some(pid));
+        }
+    }
+    Ok(None)
 }
 
 /// The last that the processes of a unit said, as the journal has it.
@@ -181,6 +207,21 @@ mod tests {
         format!(
             "MainPID={pid}\nId={id}\nActiveState={state}\nJob={job}\nEnvironment=HOME=/root LIGHTSOUT_RUNNER={folder}\n"
         )
+    }
+
+    #[test]
+    fn a_process_of_a_runner_is_known_by_its_unit_alone() {
+        let v1 = "12:cpuset:/\n1:name=systemd:/system.slice/lightsout-runner-1764236000000.service\n0::/\n";
+        let v2 = "0::/system.slice/lightsout-runner-1764236000000.service/job\n";
+        let beside = "0::/system.slice/lightsout-agent.service\n";
+        for runner in [v1, v2, "0::/system.slice/lightsout-runner.service\n", beside] {
+            assert!(is_of_a_runner(runner, false), "{runner}");
+        }
+        assert!(!is_of_a_runner(beside, true), "the agent itself");
+        for other in ["", "0::/\n", "0::/system.slice/cron.service\n", "0::/user.slice/user-0.slice/session-1.scope\n"]
+        {
+            assert!(!is_of_a_runner(other, false), "{other}");
+        }
     }
 
     #[test]

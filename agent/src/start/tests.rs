@@ -119,6 +119,22 @@ impl Shell {
         user: Option<&str>,
         written: Option<&str>,
     ) -> Self {
+        let fragment = Self::fragment(&folder, platform, boot_deadline, user);
+        let settings = AgentSettings::parse(&[fragment]).unwrap_or_else(|problems| panic!("{problems}"));
+        Self::start_by(folder, host, settings, written)
+    }
+
+    /// An agent whose settings cannot work: one file of them is no TOML.
+    fn start_unusable(folder: TempDir, host: FakeHost, boot_deadline: &str) -> Self {
+        let fragments = [
+            Self::fragment(&folder, "run = [\"/bin/sleep\", \"100\"]\nbusy = [\"true\"]\n", boot_deadline, own_user()),
+            Fragment::new("agent.d/10-mine.toml", "idle_timeout = "),
+        ];
+        let problems = AgentSettings::parse(&fragments).unwrap_err().to_string();
+        Self::start_by(folder, host, AgentSettings::salvaged(&fragments, &problems), None)
+    }
+
+    fn fragment(folder: &TempDir, platform: &str, boot_deadline: &str, user: Option<&str>) -> Fragment {
         let (state, socket) = (folder.path().join("state"), folder.path().join("agent.sock"));
         let own = user.map_or_else(String::new, |user| format!("runner_user = {user:?}\n"));
         let text = format!(
@@ -126,8 +142,10 @@ impl Shell {
              confirm = \"200ms\"\nfloor_retry = \"1s\"\nrung_patience = \"3s\"\n[docker]\nenabled = false\n\
              [platform.command]\ndrain_signal = \"TERM\"\nchildren = false\n{platform}"
         );
-        let fragment = Fragment { path: "agent.toml".into(), text };
-        let settings = AgentSettings::parse(&[fragment]).unwrap_or_else(|problems| panic!("{problems}"));
+        Fragment { path: "agent.toml".into(), text }
+    }
+
+    fn start_by(folder: TempDir, host: FakeHost, settings: AgentSettings, written: Option<&str>) -> Self {
         let identity =
             Identity { instance: "i-1".into(), location: "here".into(), group: Some("g".into()), capabilities: None };
         let notices = FakeNotices::new(identity.clone());
@@ -378,6 +396,66 @@ async fn an_instance_whose_disk_takes_nothing_leaves_as_broken() {
     shell
         .until("the reason is recorded", |shell| {
             shell.host.state().reason.is_some_and(|reason| reason.starts_with("broken: "))
+        })
+        .await;
+}
+
+/// It is nobody else's to lower the capacity that this instance counts in, and hides a job in.
+#[tokio::test]
+async fn settings_that_cannot_work_end_an_instance_on_which_no_runner_was_started() {
+    let shell = Shell::start_unusable(tempfile::tempdir().unwrap(), FakeHost::default(), "2s");
+    shell.until("it leaves", |shell| shell.leaves() > 0).await;
+    shell
+        .until("the reason is recorded", |shell| {
+            let reason = shell.host.state().reason.unwrap_or_default();
+            reason.starts_with("broken: ") && reason.contains("10-mine.toml")
+        })
+        .await;
+    assert!(!shell.path("state/runner.pid").exists(), "no runner was started");
+    // An agent that crashes meanwhile does not take itself for one that may have had a runner.
+    let (folder, host) = shell.crash().await;
+    let before = host.calls().len();
+    let shell = Shell::start_unusable(folder, host, "1h");
+    shell.until("it goes on", |shell| shell.host.calls()[before..].contains(&HostCall::Membership)).await;
+    assert_eq!(shell.request(Request::Status).await.unwrap()["why"], "broken");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_end_nothing_beside_a_runner_or_behind_one() {
+    let mut shell = Shell::start();
+    shell.until("it serves", |shell| shell.log() == "start\n").await;
+    shell.begin_job();
+    shell.until_phase("busy").await;
+    for (job, wanted) in [(true, "may be a runner"), (false, "a runner was registered")] {
+        let (folder, host) = shell.crash().await;
+        if !job {
+            // The runner ends as one that is told, after its job.
+            let record = fs::read_to_string(folder.path().join("state/runner.pid")).unwrap();
+            let pid = record.split(' ').next().unwrap().parse().unwrap();
+            let runner = Process::open(pid).unwrap().unwrap();
+            fs::remove_file(folder.path().join("job")).unwrap();
+            runner.signal(lightsout_core::platform::Signal::Term).unwrap();
+            runner.exited().await;
+        }
+        let before = host.calls();
+        shell = Shell::start_unusable(folder, host, "1s");
+        let refused = (&mut shell.task).await.unwrap().unwrap_err().to_string();
+        assert!(refused.contains(wanted), "{refused}");
+        assert_eq!(shell.host.calls(), before, "nothing was asked of the cloud");
+        assert_eq!(shell.log() == "start\n", job, "and nothing of the runner: {}", shell.log());
+        shell.task = tokio::spawn(async { Ok(()) });
+    }
+}
+
+#[tokio::test]
+async fn an_instance_without_its_runners_user_leaves_as_broken() {
+    let run = "run = [\"/bin/sleep\", \"100\"]\nbusy = [\"true\"]\n";
+    let user = Some("nobody-has-this-name");
+    let shell = Shell::start_with(tempfile::tempdir().unwrap(), FakeHost::default(), run, "2s", user);
+    shell.until("it leaves", |shell| shell.leaves() > 0).await;
+    shell
+        .until("the reason is recorded", |shell| {
+            shell.host.state().reason.is_some_and(|reason| reason.contains("nobody-has-this-name"))
         })
         .await;
 }

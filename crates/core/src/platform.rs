@@ -13,6 +13,7 @@ pub mod github;
 pub mod gitlab;
 pub mod job_pid_file;
 mod needs;
+mod none;
 pub mod spacelift;
 pub mod stackguardian;
 mod steps;
@@ -33,6 +34,7 @@ use crate::{
 pub(crate) use answer::status_in;
 pub use config::{Config, QueueConfig, QueueSettings, RunnerConfig, RunnerSettings, Secrets};
 pub use needs::{RunnerNeeds, RunnerVersion};
+pub(crate) use none::NoPlatform;
 pub use takes::{Jobs, Takes};
 pub(crate) use version::says_too_old;
 pub use waits::{MOST as MOST_WAITS, Waits};

@@ -168,7 +168,9 @@ impl ProcessMachine {
                 .args(["run", "--config"])
                 .arg(dir.join("agent.toml"))
                 .args(config.agent_settings.iter().flat_map(|more| ["--config".as_ref(), more.as_os_str()]))
-                // It is one service, and answers as the cloud whose instance this is.
+                // It is a service, for whose word nobody waits here.
+                .env("NOTIFY_SOCKET", dir.join("notify"))
+                // Its metadata is one service, and answers as the cloud whose instance this is.
                 .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &boot.imds)
                 .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", &boot.imds)
                 .envs(variables.iter().map(|(name, value)| (name, value)))

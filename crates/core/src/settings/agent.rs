@@ -1,10 +1,12 @@
 //! The agent's settings.
 
 mod keys;
+mod salvage;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use self::keys::{AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS};
+use self::salvage::no_platform;
 
 use super::{
     Fragment, METRICS_KEYS, MetricsSettings, Problem, Problems, RecordsSettings, Side, Surroundings,
@@ -131,6 +133,8 @@ pub struct AgentSettings {
     pub records: RecordsSettings,
     /// Which CI platform the runner works for.
     pub platform: Arc<dyn RunnerConfig>,
+    /// Why no runner may be started with them; `None`: they can work.
+    pub unusable: Option<String>,
     /// What is allowed and yet doubtful; for the log.
     pub warnings: Vec<Problem>,
 }
@@ -154,10 +158,8 @@ impl AgentSettings {
         let mut table = merged(fragments).map_err(Problems)?;
         let report = Report::default();
         tags::apply(&mut table, tags, &report);
-        let parts = read(&report, &table, fragments);
+        let settings = read(&report, &table, fragments);
         let warnings = report.finish()?;
-        #[expect(clippy::expect_used, reason = "a part that is absent has reported a problem")]
-        let settings = parts.expect("settings without a problem are complete");
         Ok(Self { warnings, ..settings })
     }
 
@@ -170,7 +172,8 @@ impl AgentSettings {
     }
 }
 
-fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentSettings> {
+/// Each value that is right, and the default in place of one that has a problem, which is reported.
+fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings {
     let tables = ["agent", "docker", "imds", "metrics", "records", "platform"];
     let root = Section::new(report, vec![Layer::root(table, fragments)], tables);
     let agent = root.child("agent", names(AGENT_KEYS, Side::Agent));
@@ -202,7 +205,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
     }
     agent.finish();
     root.finish();
-    Some(AgentSettings {
+    AgentSettings {
         cloud,
         policy,
         state_dir,
@@ -223,9 +226,10 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> Option<AgentS
         imds,
         shown,
         records,
-        platform: platform?,
+        platform: platform.unwrap_or_else(no_platform),
+        unusable: None,
         warnings: Vec::new(),
-    })
+    }
 }
 
 fn metadata_guard(s: &Section<'_>) -> MetadataGuard {

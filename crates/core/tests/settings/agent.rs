@@ -20,6 +20,25 @@ fn agent(lines: &str) -> String {
     format!("[agent]\n{lines}\n[platform.command]\nrun = ['worker']\n")
 }
 
+/// The agent of an instance whose settings cannot work must still find its state, its cloud and its last way out.
+#[test]
+fn what_is_right_of_settings_that_cannot_work_is_used_to_end_the_instance() {
+    let right = "[agent]\nstate_dir = '/s'\ncloud = ['/c']\nboot_deadline = '3m'\nidle_timeout = 'soon'\nbefore_register = ['/b']\n\
+                 clean = ['/r']\nslots = 0\n[platform.command]\nrun = ['worker']\n";
+    let fragments = [Fragment::new("broken.toml", "[agent\nhook = 'x'"), Fragment::new("right.toml", right)];
+    let settings = AgentSettings::salvaged(&fragments, "it is wrong");
+    assert_eq!((settings.state_dir.to_str(), &*settings.cloud), (Some("/s"), &["/c".to_owned()][..]));
+    assert_eq!(settings.policy.boot_deadline, Duration::from_secs(180));
+    assert_eq!((settings.policy.idle_timeout, settings.slots), (AgentPolicy::default().idle_timeout, 1), "defaults");
+    assert_eq!((settings.hook, settings.unusable.as_deref()), (None, Some("it is wrong")));
+    assert_eq!((settings.policy.before_register, settings.before_register, settings.clean), (None, None, None));
+    assert_eq!(settings.space, SpaceNeeds { disk: None, inodes: None, memory: None });
+    assert_eq!((settings.platform.platform(), settings.platform.secrets().len()), ("none", 0), "nobody is asked");
+    let nothing = AgentSettings::salvaged(&[], "there are none");
+    assert_eq!((nothing.policy, nothing.state_dir.to_str()), (AgentPolicy::default(), Some("/var/lib/lightsout")));
+    assert_eq!(parse(&agent("")).unusable, None);
+}
+
 #[test]
 fn an_agent_needs_a_platform_only() {
     let settings = parse("[platform.gitlab]\nurl = 'https://git.test'\ntoken = { file = '/run/token' }\n");

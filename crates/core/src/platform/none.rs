@@ -1,0 +1,57 @@
+//! What stands for a platform where the settings cannot work: no runner is registered, and whatever may be a job counts as one.
+
+use super::{
+    DrainBy, DrainRules, HostContext, Launch, Probe, Ready, RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets,
+    Signal, UndrainBy, answer,
+};
+use crate::exchange::{Call, ErrorKind, ExchangeError};
+
+const NAME: &str = "none";
+
+/// No platform.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoPlatform;
+
+impl RunnerSettings for NoPlatform {
+    const PLATFORM: &'static str = NAME;
+
+    fn drain_rules(&self) -> DrainRules {
+        DrainRules {
+            drain: DrainBy::Signal(Signal::Term),
+            undrain: UndrainBy::Relaunch,
+            abort: Signal::Term,
+            quiesce: false,
+        }
+    }
+
+    fn needs(&self) -> RunnerNeeds {
+        RunnerNeeds::default()
+    }
+
+    fn open(&self, _: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl RunnerPlatform for NoPlatform {
+    fn platform(&self) -> &'static str {
+        NAME
+    }
+
+    fn register(&self, _: &HostContext) -> Call<Launch> {
+        answer::failed(ExchangeError::new(ErrorKind::Refused, "the settings name no platform that could be asked"))
+    }
+
+    fn drain_rules(&self) -> DrainRules {
+        RunnerSettings::drain_rules(self)
+    }
+
+    fn deregister(&self, _: &HostContext) -> Call<()> {
+        Box::new(Ready(()))
+    }
+
+    fn probes(&self, _: &HostContext) -> Vec<Probe> {
+        let containers = Probe::Containers { labels: Vec::new(), except: Vec::new(), job_label: None };
+        vec![containers, Probe::Children(Vec::new())]
+    }
+}
