@@ -115,7 +115,7 @@ fn register(journal: &str, replies: impl IntoIterator<Item = Reply>) -> (Result<
 }
 
 #[test]
-fn a_fresh_machine_is_launched_with_the_token_in_the_environment_only() {
+fn a_fresh_machine_is_launched_with_the_token_in_a_file_only() {
     let (launch, requests) = register("", []);
     let launch = launch.expect("launched");
     assert!(requests.is_empty());
@@ -131,21 +131,24 @@ fn a_fresh_machine_is_launched_with_the_token_in_the_environment_only() {
             "sg-runner",
             "demo-org",
             "private-runners",
-            "300"
+            "300",
+            &format!("{dir}/token"),
         ]
     );
-    let [(token, Text::Secret(_)), (base, Text::Plain(url))] = &launch.env[..] else { panic!("{:?}", launch.env) };
-    assert_eq!((token.as_str(), base.as_str()), ("SG_NODE_TOKEN", "SG_BASE_API"));
-    assert_eq!(launch.env[0].1.expose(), TOKEN);
-    assert_eq!(url, "https://api.app.stackguardian.io/api/v1");
-    assert_eq!((launch.files.len(), launch.files[0].mode), (1, 0o600));
-    assert!(launch.files[0].contents.expose().starts_with("#!/bin/sh\n"));
+    let [(base, Text::Plain(url))] = &launch.env[..] else { panic!("{:?}", launch.env) };
+    assert_eq!((base.as_str(), url.as_str()), ("SG_BASE_API", "https://api.app.stackguardian.io/api/v1"));
+    let [script, token] = &launch.files[..] else { panic!("{:?}", launch.files) };
+    assert!(script.contents.expose().starts_with("#!/bin/sh\n"));
+    assert!(matches!(token.contents, Text::Secret(_)) && token.contents.expose() == TOKEN);
+    assert_eq!((script.mode, token.mode), (0o600, 0o600));
 }
 
 #[test]
 fn a_registered_machine_is_adopted_and_not_registered_again() {
     let (launch, requests) = register(&registered(), []);
-    assert_eq!((launch.expect("launched").argv[2].as_str(), requests.len()), ("adopt", 0));
+    let launch = launch.expect("launched");
+    assert_eq!((launch.argv[2].as_str(), launch.argv.len(), requests.len()), ("adopt", 9, 0));
+    assert_eq!(launch.files.len(), 1, "it registers nothing, and needs no token");
     // The image was made of another machine that was registered: its id is not ours.
     let image = registered().replace("i-0abc", "i-0other");
     let (launch, requests) = register(&image, []);

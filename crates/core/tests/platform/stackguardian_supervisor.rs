@@ -135,6 +135,10 @@ fn it_registers_once_lives_with_the_agent_and_ends_tasks_before_the_agent() {
         "register --organization demo-org --runner-group private --sg-node-token hush-token\n"
     );
     assert!(!folder.read("seen").is_empty() && !folder.read("seen").contains("hush-token"), "{}", folder.read("seen"));
+    folder.await_text("calls", "docker wait ecs-agent");
+    assert!(!folder.0.join("token").exists(), "once it is registered, the token is in no file");
+    let environment = fs::read(format!("/proc/{}/environ", child.id())).expect("a process of ours");
+    assert!(!String::from_utf8_lossy(&environment).contains("hush-token"), "nor in the environment of what goes on");
     let calls = folder.read("calls");
     assert!(calls.contains("docker rm --force ecs-agent"), "what the image left behind goes: {calls}");
 
@@ -173,6 +177,7 @@ fn a_failure_is_noted_and_ends_it() {
     fs::write(folder.0.join("fail"), "").expect("told to fail");
     assert!(!folder.launch().wait().expect("waited for").success());
     assert_eq!(folder.read("registration"), "begin i-0abc\nfailed sg-runner register ended with status 3\n");
+    assert!(!folder.0.join("token").exists());
 }
 
 #[test]

@@ -102,6 +102,15 @@ impl StackGuardianRunner {
         )
     }
 
+    /// With the token, which the supervisor takes out of its file.
+    fn first_launch(&self, host: &HostContext) -> Launch {
+        let token = host.runner_dir.join("token");
+        let mut launch = self.launch(host, "register");
+        launch.argv.push(token.to_string_lossy().into_owned());
+        launch.files.push(File { path: token, contents: Text::Secret(self.token.clone()), mode: 0o600 });
+        launch
+    }
+
     fn launch(&self, host: &HostContext, mode: &str) -> Launch {
         let (script, journal) = (host.runner_dir.join("supervisor.sh"), registration::journal(host));
         let settings = &self.settings;
@@ -118,10 +127,7 @@ impl StackGuardianRunner {
         ];
         Launch {
             argv: argv.map(str::to_owned).into(),
-            env: vec![
-                ("SG_NODE_TOKEN".to_owned(), Text::Secret(self.token.clone())),
-                ("SG_BASE_API".to_owned(), format!("{}/api/v1", settings.url).into()),
-            ],
+            env: vec![("SG_BASE_API".to_owned(), format!("{}/api/v1", settings.url).into())],
             files: vec![File { path: script, contents: SUPERVISOR.into(), mode: 0o600 }],
             doubts: Vec::new(),
         }
@@ -134,7 +140,7 @@ impl RunnerPlatform for StackGuardianRunner {
     }
 
     fn register(&self, host: &HostContext) -> Call<Launch> {
-        let (adopt, register) = (self.launch(host, "adopt"), self.launch(host, "register"));
+        let (adopt, register) = (self.launch(host, "adopt"), self.first_launch(host));
         let api = self.api.clone();
         self.cache.forget();
         Self::about(

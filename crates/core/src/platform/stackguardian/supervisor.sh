@@ -1,11 +1,11 @@
 #!/bin/sh
 # Registers this machine with StackGuardian and lives as long as its ECS agent does. lightsout writes this file anew at each start.
 # SIGTERM: ends the ECS tasks that still run and the ECS agent, then exits.
-# Arguments: register or adopt, the journal, the instance's id, sg-runner, the organization, the runner group, seconds for the registration.
-# Variables: SG_NODE_TOKEN, SG_BASE_API.
+# Arguments: register or adopt, the journal, the instance's id, sg-runner, the organization, the runner group, seconds for the registration,
+# and to register, the file that the token is in, which is removed. Variable: SG_BASE_API.
 # shellcheck disable=SC2317 # functions that a trap or await calls
 
-mode=$1 journal=$2 instance=$3 program=$4 organization=$5 group=$6 limit=$7
+mode=$1 journal=$2 instance=$3 program=$4 organization=$5 group=$6 limit=$7 file=$8
 config=${ECS_CONFIG_DIR:-/etc/ecs}/ecs.config
 export HOME="${HOME:-/root}"
 umask 077
@@ -54,9 +54,11 @@ stop() {
 trap stop TERM INT
 
 # Any user may read the arguments of a process, so the token is in none: the vendor's script, which wants it as one, is read by a bash
-# of ours. Anything else than a bash script finds the token in SG_NODE_TOKEN.
+# of ours. Anything else than a bash script finds the token in SG_NODE_TOKEN. This process itself never has it in its environment, which
+# could be read for as long as the machine serves.
 vendor() {
     path=$(command -v "$program") || exit 127
+    export SG_NODE_TOKEN="$token"
     if head -n 1 "$path" | grep -q '^#!.*bash'; then
         # shellcheck disable=SC2016 # expanded by that bash
         exec timeout "$limit" bash -c 'source "$0" "$@" --sg-node-token "$SG_NODE_TOKEN"' "$path" "$@"
@@ -65,6 +67,8 @@ vendor() {
 }
 
 if [ "$mode" = register ]; then
+    token=$(cat "$file")
+    rm -f "$file"
     note "begin $instance"
     # What an image or an earlier registration left behind is not this registration's.
     systemctl stop ecs 2>/dev/null
@@ -72,6 +76,7 @@ if [ "$mode" = register ]; then
     rm -f "$config"
     await vendor register --organization "$organization" --runner-group "$group"
     code=$?
+    token=
     note_attributes
     case $code in
     0) agent_runs || { note "failed $program register said that it is done, but no ecs-agent container runs"; exit 1; } ;;
