@@ -67,14 +67,14 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// As the settings have it; `engine` where jobs are containers of it.
+    /// As the settings have it, with the engine of this machine, which matters where jobs may use it.
     pub(crate) fn new(settings: &AgentSettings, clean: Option<Cleaner>, engine: Option<Arc<Engine>>) -> Self {
         Self {
             needs: settings.space.clone(),
             folders: folders(Some(settings)),
             clean,
             limit: settings.policy.clean_timeout,
-            engine,
+            engine: engine.filter(|_| settings.jobs_use_engine()),
             engine_data: OnceLock::new(),
             looks: Looks::within(LOOK),
             doubt: DOUBT,

@@ -216,7 +216,7 @@ pub(crate) async fn run_on(
     let cleaner = cleaner(&settings, &context, in_unit);
     let platform =
         Arc::new(PlatformAccess::new(Arc::clone(&settings), context, secrets, engine.clone(), Arc::clone(&runner)));
-    let space = Arc::new(Space::new(&settings, cleaner, engine.clone().filter(|_| settings.platform.uses_engine())));
+    let space = Arc::new(Space::new(&settings, cleaner, engine.clone()));
     let (entries, entries_end) = mpsc::unbounded_channel();
     tokio::spawn(effects::write_journal(journal, entries_end, inputs.clone()));
     let rules = settings.platform.drain_rules();

@@ -71,7 +71,7 @@ pub(crate) async fn installed(facts: &Facts, root: &Root, driver: &Driver, info:
 /// Whether jobs need the container engine: by the settings, and in an image without all of them, when it is there.
 pub(crate) fn engine_needed(settings: &SettingsFacts, root: &Root, in_image: bool) -> bool {
     match &settings.settings {
-        Some(settings) => settings.docker.enabled && settings.platform.uses_engine(),
+        Some(settings) => settings.docker.enabled && settings.jobs_use_engine(),
         None => in_image && DOCKERD.iter().any(|path| root.has(path)),
     }
 }

@@ -43,6 +43,20 @@ async fn room_is_made_by_the_program_and_measured_afterwards() {
     assert_eq!(fs::read_to_string(folder.path().join("ran")).unwrap(), "ran\n");
 }
 
+/// A shell job that may use the engine fills its disk like any other.
+#[test]
+fn the_engine_counts_and_is_cleaned_where_jobs_may_use_it() {
+    let engine = |more: &str| {
+        let text = format!("[agent]\n{more}\n[platform.buildkite]\ntoken = {{ env = \"T\" }}\nqueue = \"linux\"\n");
+        let fragment = lightsout_core::settings::Fragment { path: "agent.toml".into(), text };
+        let settings = AgentSettings::parse(&[fragment]).unwrap();
+        Space::new(&settings, None, Some(Arc::new(Engine::new(Path::new("/nonexistent"))))).engine_folder()
+    };
+    assert!(engine("runner_docker = true").is_some());
+    assert_eq!(engine("runner_docker = false"), None);
+    assert_eq!(engine(""), None);
+}
+
 #[tokio::test]
 async fn what_goes_on_after_its_agent_is_known_to_the_next() {
     let folder = tempfile::tempdir().unwrap();

@@ -163,6 +163,12 @@ impl AgentSettings {
         Ok(Self { warnings, ..settings })
     }
 
+    /// Whether jobs may use the container engine, and so leave images and stopped containers behind: they are containers, or processes of a user that
+    /// was let to it (`agent.runner_docker`).
+    pub fn jobs_use_engine(&self) -> bool {
+        self.platform.uses_engine() || self.surroundings.engine == Some(true)
+    }
+
     /// Whether the runner's user is kept from the metadata service. It is one with the jobs, unless these are containers.
     pub fn keeps_user_from_metadata(&self) -> bool {
         match self.metadata_guard {

@@ -207,7 +207,7 @@ pub const AGENT_KEYS: &[Key] = &[
         Side::Agent,
         "program",
         "Docker's own pruning",
-        "your own program that makes room, run as the agent's user, with the runner's environment, when no job runs and none can come; without it, and where the platform's jobs are containers, stopped containers, unused images and the build cache are removed, but for what bears the label `lightsout.keep`; where they are not, nothing can be removed without a program, and an instance that is full leaves",
+        "your own program that makes room, run as the agent's user, with the runner's environment, when no job runs and none can come; without it, and where jobs are containers or `runner_docker` lets them use the engine, stopped containers, unused images and the build cache are removed, but for what bears the label `lightsout.keep`; elsewhere nothing can be removed without a program, and an instance that is full leaves",
     ),
     Key::optional("clean_timeout", Side::Agent, "duration", "`\"5m\"`", "how long making room may take"),
     Key::optional(
