@@ -100,6 +100,7 @@ fn a_disk_that_a_job_fills_takes_no_more_jobs_and_is_cleaned_after_it() {
         })
     });
     fleet.until_ended(&id);
+    crate::explain::until_named(&mut fleet, &id, "full", &["broken", "boot-deadline", "idle-timeout"]);
     fs::remove_file(disk.0.join("junk")).unwrap();
     let fourth = fleet.enqueue(1, 0.5)[0];
     assert_ne!(fleet.until_job(fourth, JobState::Done).instance, Some(id));

@@ -2,6 +2,7 @@
 
 mod ends;
 mod scaler;
+mod stays;
 
 use std::{
     fs,
@@ -23,6 +24,8 @@ const QUOTA: &str =
 const KEY: &str = "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: \
                    Client.InternalError: Client error on launch";
 
+const NO_GROUP: &str = "The security group 'sg-0f1e2d3c' does not exist. Launching EC2 instance failed.";
+
 /// What is answered about this name.
 fn ask(fleet: &Fleet, arguments: &str) -> Value {
     let output = fleet.lightsout(&format!("explain {arguments} --json"));
@@ -40,7 +43,7 @@ fn finding<'a>(answer: &'a Value, cause: &str) -> Option<&'a Value> {
 }
 
 /// Asks until this cause is named, and none of these.
-fn until_named(fleet: &mut Fleet, arguments: &str, cause: &str, not: &[&str]) -> String {
+pub(crate) fn until_named(fleet: &mut Fleet, arguments: &str, cause: &str, not: &[&str]) -> String {
     let answer = fleet.wait(&format!("{arguments} to be explained by {cause}"), |fleet| {
         let answer = ask(fleet, arguments);
         finding(&answer, cause).is_some().then_some(answer)
@@ -142,7 +145,9 @@ fn no_capacity_a_quota_and_a_key_are_told_apart_and_from_the_maximum() {
     // Without another raise: the group's history is looked at because nothing comes of the first.
     let text = until_named(&mut fleet, POOL, "no-capacity", &["quota", "key", "at-most", "futile-demand"]);
     assert!(text.contains(NO_CAPACITY), "{text}");
-    for (message, cause, not) in [(QUOTA, "quota", "key"), (KEY, "key", "at-most")] {
+    for (message, cause, not) in
+        [(QUOTA, "quota", "key"), (KEY, "key", "at-most"), (NO_GROUP, "launch-fails", "at-most")]
+    {
         launches_fail(&fleet, message);
         let effect = json!({ "launch-failures": { "message": message } });
         fleet.wait("a launch to fail", |fleet| (hits(fleet, &effect) > 0).then_some(()));
@@ -161,7 +166,7 @@ fn no_capacity_a_quota_and_a_key_are_told_apart_and_from_the_maximum() {
     // The same from the group's history alone, as the vendor's client prints it.
     let history = fleet.request("GET", "activities", &Value::Null).expect("a history");
     let failed = history["Activities"].as_array().unwrap().iter().filter(|it| it["StatusCode"] == "Failed").count();
-    assert!(failed >= 3, "{history:#}");
+    assert!(failed >= 4, "{history:#}");
     end(fleet);
 }
 
@@ -195,6 +200,7 @@ fn jobs_that_nobody_takes_are_told_from_members_that_are_deaf_and_from_a_partial
     let scaler = Scaler::watch(&fleet, "", projects);
     let text = until_named(&mut fleet, &scaler.pool(), "partial-reading", &["futile-demand", "deaf-member"]);
     assert!(text.contains("lightsout/gone"), "{text}");
+    until_named(&mut fleet, &scaler.pool(), "enough", &["at-most", "raised"]);
     drop(scaler);
     until_named(&mut fleet, &id, "held", &["busy", "unknown-probe"]);
     end(fleet);

@@ -10,7 +10,10 @@ use lightsout_localcloud::fleet::JobState;
 
 use serde_json::{Value, json};
 
-use crate::rig::{Fleet, Home, http, instance, living, phase};
+use crate::{
+    explain::until_named,
+    rig::{Fleet, Home, http, instance, living, phase},
+};
 
 /// The records that a fleet has kept.
 fn records(dir: &Path) -> Vec<Record> {
@@ -177,10 +180,12 @@ fn each_reason_that_comes_from_outside_stands_in_the_certificate() {
         fleet.until_ended(id);
     }
     // The last one works when its notice comes, and cannot finish.
-    fleet.enqueue(1, 300.0);
+    let cut = fleet.enqueue(1, 300.0)[0];
     fleet.until("it to work", |fleet| (phase(instance(fleet, interrupted)) == "busy").then_some(()));
     fleet.post(&format!("instances/{interrupted}/interrupt"), &json!({ "in_s": 15 }));
     fleet.until_ended(interrupted);
+    until_named(&mut fleet, &cut.to_string(), "cut", &["waiting", "running", "ended"]);
+    until_named(&mut fleet, interrupted, "cut", &["scale-in", "operator"]);
     let (_home, found) = end(fleet);
     for (id, reason, decided_by, way, trigger, notice) in [
         (drained, LeaveReason::Operator, DecidedBy::Operator, Way::Decrement, "an operator's drain", NoticeKind::Drain),

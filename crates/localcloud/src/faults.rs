@@ -121,13 +121,19 @@ pub enum FaultEffect {
     RewriteEnvironment,
     /// A job leaves a process behind that lives on for ten minutes.
     LeaveChild,
+    /// GitHub's runner is told that its version gets no jobs: it says so, and exits with 7.
+    RunnerTooOld,
 }
 
 impl FaultEffect {
     /// Whether it is a runner's, and no call's.
     fn is_runners(&self) -> bool {
         match self {
-            Self::CancelRequest | Self::PatientAbort | Self::RewriteEnvironment | Self::LeaveChild => true,
+            Self::CancelRequest
+            | Self::PatientAbort
+            | Self::RewriteEnvironment
+            | Self::LeaveChild
+            | Self::RunnerTooOld => true,
             Self::Latency { .. }
             | Self::Late { .. }
             | Self::Status { .. }
@@ -308,7 +314,7 @@ impl Fault {
                 return Err("action is no word for the target runner: leave it out".into());
             }
             (effect, target) if effect.is_runners() != (target == Target::Runner) => {
-                let runners = "cancel-request, patient-abort, rewrite-environment and leave-child";
+                let runners = "cancel-request, patient-abort, rewrite-environment, leave-child and runner-too-old";
                 return Err(format!("{runners} go with the target runner, and it takes nothing else"));
             }
             (FaultEffect::Expire, Target::Platform) => {

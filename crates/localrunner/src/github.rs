@@ -13,12 +13,16 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use lightsout_localcloud::runner_protocol::{Connect, Mode};
+use lightsout_localcloud::{
+    FaultEffect,
+    runner_protocol::{Connect, Mode},
+};
 use tokio::process::Command;
 
 use crate::{
     client::{PlatformClient, embedded_url},
     executor::RunningJob,
+    faults::Faults,
     job::Job,
     machine,
     process::ProcessGroup,
@@ -54,6 +58,8 @@ done
 const JIT: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
 const STARTED: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
 const COMPLETED: &str = "ACTIONS_RUNNER_HOOK_JOB_COMPLETED";
+/// What the listener exits with when GitHub has no use for its version any more (actions/runner, Constants.cs).
+const TOO_OLD: i32 = 7;
 /// How the worker gets its job.
 const JOB: &str = "LIGHTSOUT_JOB";
 
@@ -87,9 +93,14 @@ fn listener(args: &[OsString]) -> ExitCode {
 async fn listen(jit: String) -> Result<()> {
     let name = machine::instance_id().unwrap_or_else(|| "runner".to_owned());
     let connect = Connect { mode: Mode::Single, ..Connect::new(RUNNER.platform, jit, name) };
+    let url = embedded_url()?;
+    if Faults::at(&url).hit(FaultEffect::RunnerTooOld).await {
+        println!("Runner version v2.333.0 is deprecated and cannot receive messages.");
+        process::exit(TOO_OLD);
+    }
     let own = env::current_exe().context("this program cannot find itself")?;
     let worker = env::args_os().next().map(PathBuf::from).map_or(own, |called| called.with_file_name(WORKER));
-    PlatformClient::new(&embedded_url()?, connect, false).work(Listener { worker }, |_, _| Stop::Abort).await
+    PlatformClient::new(&url, connect, false).work(Listener { worker }, |_, _| Stop::Abort).await
 }
 
 struct Listener {

@@ -83,10 +83,8 @@ fn a_program_for_each_boot_that_fails_is_told_from_a_runner_that_ends_again_and_
 }
 
 #[test]
-fn a_launch_hook_that_runs_out_is_named_and_a_termination_hook_that_cannot_be_extended() {
+fn a_launch_hook_that_runs_out_is_named_and_a_termination_hook_that_cannot_be_extended_until_that_runs_out() {
     let mut fleet = Fleet::up("--jobs 0 --keep --max 2 --launch-hook --idle-timeout 1h --no-docker");
-    fleet.enqueue(1, 600.0);
-    let busy = fleet.until_phase("busy");
     // The shortest that there is.
     for (hook, transition) in [("lightsout-drain", "TERMINATING"), ("lightsout-ready", "LAUNCHING")] {
         aws(
@@ -97,6 +95,8 @@ fn a_launch_hook_that_runs_out_is_named_and_a_termination_hook_that_cannot_be_ex
             ),
         );
     }
+    fleet.enqueue(1, 600.0);
+    let busy = fleet.until_phase("busy");
     for action in ["RecordLifecycleActionHeartbeat", "CompleteLifecycleAction"] {
         fleet.post("faults", &json!({ "target": "aws", "action": action, "effect": { "status": { "code": 500 } } }));
     }
@@ -108,5 +108,11 @@ fn a_launch_hook_that_runs_out_is_named_and_a_termination_hook_that_cannot_be_ex
     until_named(&mut fleet, &busy, "hook-fails", &["hook-timed-out"]);
     let text = until_named(&mut fleet, POOL, "hook-timed-out", &["no-capacity", "quota", "key", "launch-fails"]);
     assert!(text.contains("launch hook ran out") && text.contains("Heartbeat Timeout"), "{text}");
+    // Its job runs on, so that its group ends it under the job when the time of the termination hook is over, too.
+    fleet.until_ended(&busy);
+    let not = ["hook-fails", "idle-timeout", "operator", "refresh", "unhealthy"];
+    let text = until_named(&mut fleet, &busy, "hook-timed-out", &not);
+    assert!(text.starts_with("the termination hook of") && text.contains("its time-out is 30s"), "{text}");
+    until_named(&mut fleet, &busy, "scale-in", &not);
     end(fleet);
 }

@@ -34,6 +34,21 @@ fn a_dry_run_a_step_a_missing_right_and_suspended_launches_are_told_apart() {
     let text = until_named(&mut fleet, &scaler.pool(), "launches-suspended", &not);
     assert!(text.contains("process Launch"), "{text}");
     drop(scaler);
+
+    // Nothing is launched, so that the group's description is all that changes: it goes on to show what was before the next raise.
+    fleet.post("faults", &json!({ "target": "cloud", "effect": { "stale-describes": { "ms": 60_000 } } }));
+    fleet.enqueue(1, 60.0);
+    let scaler = Scaler::watch(&fleet, "", TOKEN);
+    let text = until_named(&mut fleet, &scaler.pool(), "lately", &["at-most", "cooldown", "tick-failed"]);
+    assert!(text.contains("may have 5 already"), "{text}");
+    drop(scaler);
+    fleet.request("DELETE", "faults", &json!(null)).expect("they end");
+
+    fleet.post("faults", &json!({ "target": "gitlab", "effect": { "status": { "code": 502 } } }));
+    let scaler = Scaler::watch(&fleet, "", TOKEN);
+    let text = until_named(&mut fleet, &scaler.pool(), "tick-failed", &["token-refused", "right-missing", "lately"]);
+    assert!(text.contains("502"), "{text}");
+    drop(scaler);
     end(fleet);
 }
 

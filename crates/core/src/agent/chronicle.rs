@@ -4,6 +4,7 @@
 //! of the [`Agent`], whose states the model compares. It is bounded: whatever repeats is counted.
 
 mod announced;
+mod hook;
 mod leaving;
 mod requests;
 
@@ -14,7 +15,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::leaving::Leaving;
+use self::{hook::Hook, leaving::Leaving};
 use super::{
     Agent,
     action::{Request, Rung},
@@ -114,6 +115,7 @@ pub struct Chronicle {
     /// A certificate that no longer counts, and is to be written once more.
     withdrawn: Option<Departure>,
     leaving: Option<Leaving>,
+    hook: Hook,
     /// What was told last of an order that stands on the instance.
     standing: Option<StandingOrder<Tick>>,
     out: VecDeque<Incident>,
@@ -142,6 +144,7 @@ impl Chronicle {
             said: None,
             withdrawn: None,
             leaving: None,
+            hook: Hook::default(),
             standing: None,
             out: VecDeque::new(),
         };
@@ -179,13 +182,14 @@ impl Chronicle {
             Event::Stop => {
                 if !self.retires() && self.notice(NoticeKind::Stop, None, now) {
                     self.at_stop.clone_from(&self.jobs);
-                    let detail = "the service was told to stop (SIGTERM or SIGINT)";
-                    self.write(IncidentKind::DrainOrdered, detail, Some(IncidentCause::ServiceStopped), 1, now);
+                    let (because, detail) = self.hook.stopped(now.tick);
+                    self.write(IncidentKind::DrainOrdered, &detail, Some(because), 1, now);
                 }
             }
             Event::Order(order) => self.ordered(*order, now),
             Event::Standing(standing) => self.stands_there(*standing, now),
             Event::RunnerExited => self.runner_exited(now),
+            Event::Lifted(Ending::Termination) => self.hook.lifted(),
             Event::Activity(_)
             | Event::Lifted(_)
             | Event::Shortage(_)
@@ -248,6 +252,7 @@ impl Chronicle {
                 self.counts.retain(|(kind, _), _| *kind != IncidentKind::RegistrationFailed);
             }
             (Request::Room, _) => self.room_asked = true,
+            (Request::FindHook | Request::Heartbeat, _) => self.hook.answered(outcome, now.tick),
             (Request::Describe, Outcome::Member(membership)) => self.described(*membership, now),
             _ => {}
         }

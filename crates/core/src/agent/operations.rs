@@ -12,6 +12,8 @@ mod register;
 mod tell;
 mod undrain;
 
+pub(super) use self::cloud::HEARTBEATS;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub(super) use self::joining::unregistered;
+pub(super) use self::joining::{outdated, too_old, unregistered};
 
 use super::{ActivityKind, Answer, Basis, Evidence, Facts, Said, Status};
 use crate::{

@@ -48,6 +48,8 @@ pub enum IncidentCause {
     HookGone,
     /// The service manager told the agent to stop: an operator's wish, or a machine that shuts down.
     ServiceStopped,
+    /// The service manager told the agent to stop when the time of the termination hook was over: the group has the machine shut down.
+    HookTimedOut,
 }
 
 fn once() -> u32 {

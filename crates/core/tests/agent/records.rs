@@ -49,6 +49,8 @@ struct Story {
     /// Whether the runner can be registered.
     registers: bool,
     prepared: Prepared,
+    /// Whether the termination hook can be extended.
+    extends: bool,
     /// How an ending is answered.
     ends: fn(Rung) -> Result<(), CloudErrorKind>,
     effects: VecDeque<(EffectId, HostEffect)>,
@@ -81,6 +83,7 @@ impl Story {
             membership: SERVED,
             registers: true,
             prepared: Prepared::Succeeded,
+            extends: true,
             ends: |_| Ok(()),
             effects: VecDeque::new(),
             departures: Vec::new(),
@@ -199,6 +202,7 @@ impl Story {
                 }
                 Err(kind) => Err(CloudError::new(kind, "the role may not do this")),
             },
+            CloudCall::ExtendHook if !self.extends => Err(CloudError::new(CloudErrorKind::Throttled, "Rate exceeded")),
             CloudCall::Protect(_) | CloudCall::LetIn | CloudCall::ExtendHook | CloudCall::RecordReason(_) => {
                 Ok(CloudAnswer::Done)
             }
@@ -529,6 +533,27 @@ fn the_jobs_that_ran_when_the_service_was_told_to_stop_are_named() {
     story.pass(secs(60));
     let jobs = &story.departure().jobs;
     assert_eq!((jobs.count, jobs.cut, &jobs.at_stop[..]), (Some(0), false, &["job-1".to_owned()][..]), "{jobs:?}");
+}
+
+/// The group says nothing when the time of its hook is over: it has the machine shut down.
+#[test]
+fn a_stop_after_the_time_of_the_hook_is_told_from_one_before() {
+    let stopped = |extends: bool, wait: u64| {
+        let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+        story.extends = extends;
+        story.see(busy("job-1"));
+        story.event(Event::TargetState(TargetState::Terminated));
+        story.pass(secs(wait));
+        story.event(Event::Stop);
+        let stop = story.incidents.iter().rfind(|it| it.what == IncidentKind::DrainOrdered).unwrap();
+        (stop.because, stop.detail.clone())
+    };
+    assert_eq!(stopped(false, 300).0, Some(IncidentCause::ServiceStopped), "the hook waits for 600 s");
+    assert_eq!(stopped(true, 3000).0, Some(IncidentCause::ServiceStopped), "and longer when it is extended");
+    let (because, detail) = stopped(false, 600);
+    assert_eq!(because, Some(IncidentCause::HookTimedOut), "{detail}");
+    assert!(detail.contains("its time-out is 10m"), "{detail}");
+    assert_eq!(stopped(false, 596).0, Some(IncidentCause::HookTimedOut), "its notice may be seen late");
 }
 
 #[test]

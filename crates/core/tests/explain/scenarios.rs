@@ -332,6 +332,24 @@ fn instances() -> Vec<Scenario> {
             &[Cause::RunnerTooOld],
         ),
         instance(
+            "a runner that is too old, and is started again",
+            vec![
+                because(incident(20, "i-1", IncidentKind::RunnerExited, too_old), IncidentCause::RunnerTooOld),
+                status(30, in_phase("idle")),
+            ],
+            Cause::RunnerTooOld,
+            &[Cause::Idle, Cause::RunnerExits],
+        ),
+        instance(
+            "a runner that was too old, and has made itself newer",
+            vec![
+                because(incident(20, "i-1", IncidentKind::RunnerExited, too_old), IncidentCause::RunnerTooOld),
+                incident(30, "i-1", IncidentKind::Busy, "jobs 7"),
+            ],
+            Cause::Busy,
+            &[Cause::RunnerTooOld, Cause::RunnerExits],
+        ),
+        instance(
             "the operator's own program failed",
             by(
                 IncidentKind::BeforeRegisterFailed,
@@ -393,10 +411,29 @@ fn instances() -> Vec<Scenario> {
             vec![
                 incident(10, "i-1", IncidentKind::ScaleInNotice, "the group chose it"),
                 incident(20, "i-1", IncidentKind::HeartbeatRefused, "the cloud throttles"),
-                because(incident(50, "i-1", IncidentKind::DrainOrdered, "a stop"), IncidentCause::ServiceStopped),
+                because(incident(50, "i-1", IncidentKind::DrainOrdered, "a stop"), IncidentCause::HookTimedOut),
             ],
             Cause::Draining,
             &[Cause::HookTimedOut, Cause::HookFails],
+        ),
+        instance(
+            "a hook that ran out under a job, of which a certificate was written while the machine went down",
+            vec![
+                incident(20, "i-1", IncidentKind::HeartbeatRefused, "the cloud throttles"),
+                because(incident(50, "i-1", IncidentKind::DrainOrdered, "a stop"), IncidentCause::HookTimedOut),
+                gone(51, "i-1", LeaveReason::ScaleIn, "chosen"),
+            ],
+            Cause::ScaleIn,
+            &[Cause::HookTimedOut, Cause::HookFails, Cause::Draining],
+        ),
+        instance(
+            "an operator who stops the service while a hook cannot be extended",
+            vec![
+                incident(20, "i-1", IncidentKind::HeartbeatRefused, "the cloud throttles"),
+                because(incident(50, "i-1", IncidentKind::DrainOrdered, "a stop"), IncidentCause::ServiceStopped),
+            ],
+            Cause::Draining,
+            &[Cause::HookFails],
         ),
         instance(
             "a launch hook that ran out",

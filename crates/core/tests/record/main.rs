@@ -284,7 +284,12 @@ fn each_word_is_in_the_schema() {
     ];
     assert_eq!(words("failed_launch/properties/trouble"), texts(troubles.map(written).into()));
 
-    let causes = [IncidentCause::RunnerTooOld, IncidentCause::HookGone, IncidentCause::ServiceStopped];
+    let causes = [
+        IncidentCause::RunnerTooOld,
+        IncidentCause::HookGone,
+        IncidentCause::ServiceStopped,
+        IncidentCause::HookTimedOut,
+    ];
     assert_eq!(words("incident/properties/because"), texts(causes.map(written).into()));
 
     let kinds: Vec<Value> = schema["$defs"]["incident"]["properties"]["what"]["oneOf"].as_array().unwrap().clone();

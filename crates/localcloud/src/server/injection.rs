@@ -52,7 +52,8 @@ pub(super) async fn with_faults(
             | FaultEffect::CancelRequest
             | FaultEffect::PatientAbort
             | FaultEffect::RewriteEnvironment
-            | FaultEffect::LeaveChild,
+            | FaultEffect::LeaveChild
+            | FaultEffect::RunnerTooOld,
         ) => Ok(response(carry_out())),
     }
 }

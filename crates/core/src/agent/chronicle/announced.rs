@@ -22,6 +22,7 @@ impl Chronicle {
             // What it has asked for itself is no news.
             Ending::Termination if self.retires() => {}
             Ending::Termination => {
+                self.hook.began(now.tick);
                 let until = at.as_ref().map(|at| format!(", and ends it at {at}")).unwrap_or_default();
                 let detail = format!(
                     "the group moves the instance to Terminated{until}: a refresh, a scale-in, or somebody's wish"

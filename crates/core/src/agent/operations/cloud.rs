@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The part of the hook's time-out after which it is extended.
-const HEARTBEATS: u32 = 3;
+pub(in crate::agent) const HEARTBEATS: u32 = 3;
 
 /// Why protection is not given up.
 pub(super) const NO_HOOK: &str = "agent.protection = \"while-busy\" needs a termination hook on the group, and there is none: add one, or write \"always\"";

@@ -80,6 +80,13 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
     }
     hook(answer, life);
     refused(answer, life);
+    if !departure.jobs.at_stop.is_empty() {
+        answer.miss(
+            format!("whether the jobs {} on {id} ended by themselves", departure.jobs.at_stop.join(", ")),
+            "they ran when its service was told to stop, and were gone when it left: a machine that shuts down ends its jobs",
+            "ask the platform how they ended",
+        );
+    }
     if let Some(why) = departure.not_known.first() {
         answer.miss(
             format!("all of the last part of {id}"),
@@ -119,7 +126,7 @@ fn chosen(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: 
         Cause::ScaleIn,
         with(Basis::on(evidence), notice),
         format!("{id} left because its group chose it for termination: {trigger}"),
-        "nothing: its jobs were waited for behind the termination hook",
+        "nothing: its jobs had as long as its termination hook waits",
     );
     let group = departure.group.as_deref().unwrap_or("GROUP");
     answer.miss(
@@ -139,7 +146,7 @@ pub(super) fn ended_for(answer: &mut Answer, id: &str, basis: Basis, ending: (&E
         ActivityKind::Refresh => (
             Cause::Refresh,
             "an instance refresh replaces it",
-            "nothing: its jobs are waited for. To end the refresh: aws autoscaling cancel-instance-refresh",
+            "nothing: its jobs have as long as its termination hook waits. To end the refresh: aws autoscaling cancel-instance-refresh",
         ),
         ActivityKind::Lowered => (
             Cause::ScaleIn,
@@ -224,30 +231,30 @@ fn broken(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: 
     }
 }
 
-/// What holds off its ending could not be extended.
+/// What holds off its ending ran out, or could not be extended.
 pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
-    let Some((evidence, incident)) = life.last_of(&[IncidentKind::HeartbeatRefused]) else { return };
-    let (id, detail) = (life.id, &incident.detail);
+    let (id, failed) = (life.id, life.last_of(&[IncidentKind::HeartbeatRefused]));
+    if let Some((stop, incident)) = life.incidents().find(|(_, it)| it.because == Some(IncidentCause::HookTimedOut)) {
+        let why = failed.map(|(_, failed)| format!("; {}", failed.detail)).unwrap_or_default();
+        answer.find(
+            Cause::HookTimedOut,
+            with(Basis::on(stop), failed),
+            format!(
+                "the termination hook of {id} ran out before {id} was empty, so that its group ended it at {:.0}, whatever ran: {}{why}",
+                stop.time, incident.detail
+            ),
+            "mend what kept it from being extended, and set a longer time-out for the hook, which leaves more time for that",
+        );
+        return;
+    }
+    let Some((evidence, incident)) = failed else { return };
+    let detail = &incident.detail;
     if incident.because == Some(IncidentCause::HookGone) {
         answer.find(
             Cause::HookTimedOut,
             Basis::on(evidence),
             format!("the termination hook of {id} waits no longer, so that its group ends it whatever runs: {detail}"),
             "if nobody answered it, its time was over: set a longer time-out, which the group extends to 100 times that and to 48 h at most",
-        );
-    } else if let Some((stop, _)) = life
-        .incidents()
-        .find(|(stop, it)| stop.time >= evidence.time && it.because == Some(IncidentCause::ServiceStopped))
-        && life.departure().is_none()
-    {
-        answer.find(
-            Cause::HookTimedOut,
-            Basis::on(evidence).and(stop),
-            format!(
-                "the termination hook of {id} could not be extended, and at {:.0}, before {id} was empty, its machine was told to stop: the time of the hook was over, and the group ended it whatever ran: {detail}",
-                stop.time
-            ),
-            "do as the message says, and set a longer time-out for the hook, which leaves more time for it",
         );
     } else {
         answer.find(

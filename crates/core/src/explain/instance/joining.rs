@@ -3,7 +3,7 @@
 use crate::{
     explain::{Answer, Basis, Cause, Evidence, Said},
     platform,
-    record::IncidentKind,
+    record::{Incident, IncidentCause, IncidentKind},
 };
 
 /// Why an instance does not serve.
@@ -81,8 +81,20 @@ pub(super) fn registration(answer: &mut Answer, basis: Basis, what: &str, detail
     answer.find(cause, basis, format!("{what}, because {why}: {detail}"), remedy);
 }
 
+/// The newest word of a runner that its platform finds too old, unless jobs ran afterwards: such a runner gets none.
+pub(in crate::explain) fn outdated<'a>(
+    evidence: impl DoubleEndedIterator<Item = &'a Evidence>,
+) -> Option<(&'a Evidence, &'a Incident)> {
+    let incidents = evidence.filter_map(|it| match &it.said {
+        Said::Incident(incident) => Some((it, &**incident)),
+        Said::Decision(_) | Said::Departure(_) | Said::Status(_) | Said::Job(_) | Said::Activity(_) => None,
+    });
+    let mut tells = incidents.filter(|(_, it)| matches!(it.what, IncidentKind::RunnerExited | IncidentKind::Busy));
+    tells.next_back().filter(|(_, it)| it.because == Some(IncidentCause::RunnerTooOld))
+}
+
 /// Why a runner that was registered gets no jobs.
-pub(super) fn too_old(answer: &mut Answer, basis: Basis, what: &str, detail: &str) {
+pub(in crate::explain) fn too_old(answer: &mut Answer, basis: Basis, what: &str, detail: &str) {
     answer.find(
         Cause::RunnerTooOld,
         basis,

@@ -1,12 +1,18 @@
 //! Why an instance is still there.
 
-use super::{Life, gone, joining::registration};
+use super::{
+    Life, gone,
+    joining::{outdated, registration, too_old},
+};
 use crate::{
     explain::{Answer, Basis, Cause, Evidence, Status},
     record::{Incident, IncidentKind},
 };
 
 pub(super) fn explain(answer: &mut Answer, life: &Life<'_>) {
+    if let Some((evidence, incident)) = outdated(life.evidence.iter().copied()) {
+        too_old(answer, Basis::on(evidence), &format!("the runner of {} gets no jobs", life.id), &incident.detail);
+    }
     let status = life.status();
     let turn = life.incidents().find(|(_, incident)| is_turn(incident.what));
     match (status, turn) {

@@ -71,6 +71,10 @@ pub(super) fn explain(answer: &mut Answer, last: Tick<'_>, plan: &Explanation, f
             "hand in the agents' records of the last half hour, too: journalctl -u lightsout-agent",
         );
     }
+    if let Some((evidence, incident)) = instance::outdated(recent.iter().copied()) {
+        let what = format!("the runner of {} gets no jobs", incident.instance);
+        instance::too_old(answer, Basis::on(evidence).and(last.evidence), &what, &incident.detail);
+    }
     let stuck = instance::unregistered(&recent);
     for trouble in &stuck {
         trouble.tell(answer, last.evidence);
