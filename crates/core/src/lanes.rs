@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::{
+    activity::JobId,
     agent::phase::LeaveReason,
     record::{Departure, Incident, IncidentKind, Record, Way},
 };
@@ -58,7 +59,7 @@ pub struct Span {
     pub from: Timestamp,
     /// Until when; never before `from`.
     pub to: Timestamp,
-    /// The jobs that ran meanwhile, as far as they have names.
+    /// The jobs that ran meanwhile, as far as they have names; else how many they were, in the words of what counted them.
     pub jobs: Vec<String>,
     /// Why it drains, where it does and that is told.
     pub why: Option<LeaveReason>,
@@ -222,6 +223,13 @@ fn began(told: &[(Timestamp, Told<'_>)], shared: &BTreeSet<String>) -> Timestamp
         .map_or(first, |kernel| kernel.min(first))
 }
 
+/// The jobs by their names. Where a probe has these, one that only counts jobs, or tells which worker has one, sees the same jobs once more.
+fn named(jobs: &[String]) -> Vec<String> {
+    let (named, others): (Vec<String>, Vec<String>) =
+        jobs.iter().cloned().partition(|job| JobId(job.clone()).is_of_one());
+    if named.is_empty() { others } else { named }
+}
+
 /// A life, while it is told.
 struct Life {
     spans: Vec<Span>,
@@ -255,7 +263,7 @@ impl Life {
             IncidentKind::ActivityKnown if self.state == State::Busy && !self.busy => {
                 self.turn(State::Idle, None, time);
             }
-            IncidentKind::Busy => self.set_jobs(true, incident.jobs.clone(), time),
+            IncidentKind::Busy => self.set_jobs(true, named(&incident.jobs), time),
             IncidentKind::Idle => self.set_jobs(false, Vec::new(), time),
             IncidentKind::Leaving => {
                 let word = incident.detail.split(':').next().unwrap_or_default();
