@@ -88,5 +88,8 @@ class Browser:
 
     def asked(self):
         """The addresses that it asked for since the last look."""
-        events = [json.loads(entry["message"])["message"] for entry in self._ask("POST", "/se/log", {"type": "performance"})]
-        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        return [event["params"]["request"]["url"] for event in self.network() if event["method"] == "Network.requestWillBeSent"]
+
+    def network(self):
+        """What its network did since the last look, in the words of its own tools."""
+        return [json.loads(entry["message"])["message"] for entry in self._ask("POST", "/se/log", {"type": "performance"})]

@@ -47,16 +47,6 @@ def of_kind(records, kind):
     return [record for record in records if record["kind"] == kind]
 
 
-def news(decisions):
-    """Raises, and what differs in kind from the tick before."""
-    before = None
-    for decision in decisions:
-        kind = (decision["result"], decision.get("error") or decision.get("missing"))
-        if decision["result"] == "raised" or kind != before:
-            yield decision
-        before = kind
-
-
 def lanes(page, records):
     drawn = page.run(LANES)
     told = {}
@@ -76,18 +66,24 @@ def lanes(page, records):
         for one, two in zip(spans, spans[1:]):
             equal(f"no gap in {lane['instance']}", one["to"], two["from"])
             true(f"the spans of {lane['instance']} are drawn one after the other", abs(one["x"] + one["width"] - two["x"]) < 1.5)
-        busy = {job for it in own if it["kind"] == "incident" for job in it.get("jobs", [])}
-        equal(f"the jobs of {lane['instance']}", busy, {job for span in spans for job in span["jobs"].split(",") if job})
+        # What only counts jobs (`jobs=2`) is no second job beside those that have names.
+        busy = {job for it in own for job in it.get("jobs", []) if it["kind"] == "incident" and "=" not in job}
+        equal(f"the jobs of {lane['instance']}", busy, {job for span in spans for job in span["jobs"].split(",") if job and "=" not in job})
+        true(f"no job of {lane['instance']} is there twice", not any("=" in span["jobs"] and "," in span["jobs"] for span in spans))
 
 
 def decisions(page, records):
-    wanted = list(news(of_kind(records, "decision")))
-    equal("the decisions", [[it["result"], ms(it["time"])] for it in wanted], page.run(DECISIONS))
-    true("something was raised", any(it["result"] == "raised" for it in wanted))
-    for it in wanted:
-        page.run(CLICK, f".decision[data-at='{ms(it['time'])}']")
+    """Each raise has its mark, and each mark is of a tick that was, with its sentence. Which others are news is looked at in NIGHT."""
+    told = {(it["result"], ms(it["time"])): it for it in of_kind(records, "decision")}
+    marks = [tuple(mark) for mark in page.run(DECISIONS)]
+    raises = [key for key in told if key[0] == "raised"]
+    true("something was raised", raises)
+    equal("the raises", sorted(raises), sorted(mark for mark in marks if mark[0] == "raised"))
+    for mark in marks:
+        true(f"there was such a tick: {mark}", mark in told)
+        page.run(CLICK, f".decision[data-at='{mark[1]}']")
         said = page.run(SENTENCES)
-        true(f"the decision of {it['time']} opens its sentence: {said}", any(it["reason"] in line for line in said))
+        true(f"the decision {mark} opens its sentence: {said}", any(told[mark]["reason"] in line for line in said))
 
 
 def sentences(page, records):
@@ -121,6 +117,62 @@ def keyboard(page):
     equal("all is shown again", before, page.run("return document.querySelectorAll('.lane').length"))
 
 
+# A night of two scalers, of which one stands by, and what is news of it to whoever reads it: written down by hand.
+#        time        result     waiting  desired  to    failure        news
+NIGHT = [
+    ("03:00:00", "held", 0, 2, None, None, True),
+    ("03:00:05", "standby", None, None, None, None, True),
+    ("03:00:10", "held", 0, 2, None, None, False),
+    ("03:00:15", "standby", None, None, None, None, False),
+    ("03:00:20", "raised", 3, 2, 5, None, True),
+    ("03:00:25", "standby", None, None, None, None, False),
+    ("03:00:30", "raised", 7, 5, 9, None, True),
+    ("03:00:40", "held", 2, 9, None, None, True),
+    ("03:00:45", "standby", None, None, None, None, False),
+    ("03:00:50", "failed", None, None, None, "502", True),
+    ("03:01:00", "failed", None, None, None, "502", False),
+    ("03:01:10", "failed", None, None, None, "401", True),
+    ("03:01:20", "held", 0, 9, None, None, True),
+    ("03:01:25", "standby", None, None, None, None, False),
+    ("03:01:30", "held", 0, 8, None, None, False),
+    ("03:01:40", "held", 0, 7, None, None, False),
+]
+
+
+def night():
+    """That night as records; an instance of it was last heard of an hour and a half before its end, and nothing tells of its own."""
+    spent = {"demand": 1, "describe": 1, "raise": None, "total": 2}
+    for time, result, queued, desired, to, failure, _ in NIGHT:
+        tick = {"schema": 1, "kind": "decision", "time": f"2026-11-26T{time}Z", "pool": "linux", "group": "ci-linux", "platform": "gitlab", "result": result, "ms": spent}
+        if queued is not None:
+            tick["why"] = {"queued": queued, "running": 0, "slots": 1, "utilisation": 100, "threshold": 1, "spare": 0, "need": queued, "min": 0, "max": 9,
+                           "desired": desired, "target": to or desired, "limit": "none"}
+            tick["reason"] = f"{queued} waiting"
+        if to:
+            tick["to"] = to
+        if failure:
+            tick["error"] = failure
+        if result == "standby":
+            tick["reason"] = "waits for the session"
+        yield tick
+    for time, instance, what, jobs in [("01:30:00", "i-silent", "ready", None), ("01:30:10", "i-silent", "busy", ["7", "gitlab_runner_jobs=1"]), ("03:00:00", "i-heard", "ready", None)]:
+        record = {"schema": 1, "kind": "incident", "time": f"2026-11-26T{time}Z", "instance": instance, "group": "ci-linux", "platform": "gitlab", "what": what, "detail": ""}
+        yield record | ({"jobs": jobs} if jobs else {})
+
+
+def shows_the_night(page, folder):
+    wanted = [[result, ms(f"2026-11-26T{time}Z")] for time, result, *_, news in NIGHT if news]
+    equal("what is news of the night", wanted, page.run(DECISIONS))
+    silent = page.run("return [...document.querySelectorAll('.mark.silent')].map((mark) => [mark.parentNode.dataset.instance, Number(mark.dataset.at)])")
+    equal("of whom nothing was heard", [["i-silent", ms("2026-11-26T01:30:10Z")]], silent)
+    page.run(CLICK, ".mark.silent")
+    said = page.run(SENTENCES)
+    true(f"it says what that may mean: {said}", "nothing tells of its end" in said[0])
+    equal("the row that warns", "1", page.run("return document.querySelector('#cost .warning td').textContent"))
+    equal("a job that two probes see", "7", page.run("return [...document.querySelectorAll('.lane[data-instance=\"i-silent\"] .span')].pop().dataset.jobs"))
+    page.picture(folder / "night.png")
+
+
 def money(page, path):
     cost = json.loads(pathlib.Path(path).read_text())
     for it in cost["rows"]:
@@ -130,12 +182,12 @@ def money(page, path):
         true("the price", abs(it["cost"] - page.run(cell, it["row"]["name"], "price")) < 1e-9)
 
 
-def looks(page, folder):
+def looks(page, folder, prefix=""):
     for name, width, height, scheme in [("light", 1280, 860, "light"), ("dark", 1280, 860, "dark"), ("phone", 390, 844, "light")]:
         page.look(width, height, scheme)
         page.until(f"the picture {name}", f"return Math.abs(document.documentElement.clientWidth - {width}) < 2 && document.querySelector('#chart svg').viewBox.baseVal.width <= {width}")
         page.run("window.scrollTo(0, 0)")
-        page.picture(folder / f"{name}.png")
+        page.picture(folder / f"{prefix}{name}.png")
         equal(f"texts on one another, {name}", [], page.run(OVERLAPS))
         true(f"nothing is wider than the window, {name}", page.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
         page.run("document.activeElement.blur()")
@@ -148,7 +200,7 @@ def quiet(page, own):
     equal("nobody else is asked", [], foreign)
 
 
-def check(records, html, piped, cost, folder):
+def check(records, html, piped, dark_night, cost, folder):
     told = read(records)
     page = driver.Browser()
     try:
@@ -167,6 +219,9 @@ def check(records, html, piped, cost, folder):
         page.go(other)
         lanes(page, told)
         quiet(page, other)
+        page.look(1280, 860, "light")
+        page.go(pathlib.Path(dark_night).as_uri())
+        shows_the_night(page, pathlib.Path(folder))
     finally:
         page.close()
     kinds = {record.get("what") for record in told} | {record.get("reason") for record in told}
@@ -174,8 +229,11 @@ def check(records, html, piped, cost, folder):
     print(f"ok: {len(told)} records, and the page says the same")
 
 
-if sys.argv[1] == "busy":
-    found = [it["instance"] for it in read(sys.argv[2]) if it.get("what") == "busy"]
-    print("\n".join(dict.fromkeys(found)))
-else:
-    check(*sys.argv[2:])
+if __name__ == "__main__":
+    if sys.argv[1] == "busy":
+        found = [it["instance"] for it in read(sys.argv[2]) if it.get("what") == "busy"]
+        print("\n".join(dict.fromkeys(found)))
+    elif sys.argv[1] == "night":
+        print("\n".join(map(json.dumps, night())))
+    else:
+        check(*sys.argv[2:])

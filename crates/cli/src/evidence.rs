@@ -11,8 +11,8 @@ use lightsout_core::{explain::Evidence, record::Record};
 
 use crate::fleet_dir::FleetDir;
 
-/// Where to read.
-#[derive(clap::Args)]
+/// Where to read; by default, what the fleet that runs here has said.
+#[derive(Clone, Default, clap::Args)]
 pub(crate) struct Places {
     /// Read these files instead of asking the fleet that runs here; `-` is standard input
     #[arg(long, visible_alias = "from", value_name = "FILE", num_args = 1..)]
@@ -39,6 +39,11 @@ impl Places {
         !self.log_groups.is_empty()
     }
 
+    /// Whether standard input is among them, which can be read once alone.
+    pub(crate) fn reads_input(&self) -> bool {
+        self.records.iter().any(|path| path.as_os_str() == "-")
+    }
+
     /// All evidence that lies there; of log groups what is from `since` before `now`.
     ///
     /// # Errors
@@ -51,6 +56,22 @@ impl Places {
         since: Duration,
         now: Timestamp,
     ) -> Result<Gathered> {
+        let gathered = self.read(fleet_dir, since, now).await?;
+        if gathered.evidence.is_empty() {
+            bail!(
+                "no record is among the {} lines that were read; `lightsout {command} --help` says what may be",
+                gathered.others
+            );
+        }
+        Ok(gathered)
+    }
+
+    /// The same, also where it is nothing.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be read.
+    pub(crate) async fn read(&self, fleet_dir: &FleetDir, since: Duration, now: Timestamp) -> Result<Gathered> {
         let mut gathered = if self.log_groups.is_empty() && self.records.is_empty() {
             fleet::gather(fleet_dir).await?
         } else {
@@ -58,12 +79,6 @@ impl Places {
         };
         for group in &self.log_groups {
             self.logged(&mut gathered, group, since, now).await?;
-        }
-        if gathered.evidence.is_empty() {
-            bail!(
-                "no record is among the {} lines that were read; `lightsout {command} --help` says what may be",
-                gathered.others
-            );
         }
         Ok(gathered)
     }

@@ -25,6 +25,7 @@ mod ps;
 mod simulate;
 mod timeline;
 mod up;
+mod web;
 
 use std::{
     env,

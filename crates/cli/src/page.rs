@@ -6,13 +6,29 @@ const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// The document.
+/// The document as a file, which asks nobody for anything.
 pub(crate) fn page(chart: &Chart) -> String {
+    document(chart, "", "")
+}
+
+/// The document that is served, and asks for what happens from then on where it comes from itself.
+pub(crate) fn live_page(chart: &Chart) -> String {
+    document(chart, "; connect-src 'self'", "events")
+}
+
+fn document(chart: &Chart, policy: &str, events: &str) -> String {
     let data = serde_json::to_string(chart).expect("a chart has only text keys");
     // In a script nothing but `<` could end it, whatever a record says.
     let data = data.replace('<', "\\u003c");
     // The data last: what is in them is no place of the page.
-    PAGE.replacen("/*STYLE*/", STYLE, 1).replacen("/*SCRIPT*/", SCRIPT, 1).replacen("/*DATA*/", &data, 1)
+    let places = [
+        ("/*POLICY*/", policy),
+        ("/*EVENTS*/", events),
+        ("/*STYLE*/", STYLE),
+        ("/*SCRIPT*/", SCRIPT),
+        ("/*DATA*/", &data),
+    ];
+    places.iter().fold(PAGE.to_owned(), |page, (place, text)| page.replacen(place, text, 1))
 }
 
 #[cfg(test)]
@@ -36,13 +52,14 @@ mod tests {
         let text = page(&Chart::new(&[evidence], Timestamp::from_second(1_800_000_000).unwrap(), |_| None));
         assert_eq!(text.matches("</script>").count(), 2);
         assert!(!text.contains("<script src") && text.contains("\\u003cscript src"));
-        for place in ["/*STYLE*/", "/*SCRIPT*/"] {
+        for place in ["/*STYLE*/", "/*SCRIPT*/", "/*POLICY*/", "/*EVENTS*/"] {
             assert!(!text.contains(place), "{place}");
         }
-        let (_, data) = text.split_once("id=\"data\">").unwrap();
+        let (_, data) = text.split_once("data-events=\"\">").unwrap();
         let (data, _) = data.split_once("</script>").unwrap();
         let read: serde_json::Value = serde_json::from_str(data).unwrap();
         assert!(read["lanes"][0]["marks"][0]["sentence"].as_str().unwrap().ends_with(nasty));
+        assert!(!text.contains("connect-src"));
         assert!(!text.contains("https://") && !text.replace("http://www.w3.org/", "").contains("http://"));
     }
 }

@@ -1,10 +1,13 @@
 //! `lightsout timeline`: what happened in a fleet, as one page to look at, to keep and to hand on.
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use lightsout_core::chart::Chart;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
 
 use crate::{
     cost::{self, Price},
@@ -12,6 +15,7 @@ use crate::{
     evidence::{Gathered, Places},
     fleet_dir::FleetDir,
     page::page,
+    web::{self, LOOPBACK, Records, Web},
 };
 
 /// Draw what happened in a fleet as one HTML page: lanes of instances, queue and capacity, decisions, cost
@@ -27,6 +31,7 @@ Examples:
   lightsout timeline --from scaler.log agents.log --price ci-linux=0.0892 -o fleet.html
   lightsout timeline --log-group /aws/lambda/ci-linux-scaler lightsout/ci-linux --since 6h -o fleet.html
   journalctl -u lightsout-agent | lightsout timeline --from - > fleet.html
+  lightsout timeline --from scaler.log agents.log --web 127.0.0.1:8080
 
 Exit status: 0 when it is written, 1 when nothing could be read or written, 2 for bad arguments.")]
 pub(crate) struct Args {
@@ -44,10 +49,17 @@ pub(crate) struct Args {
     /// Write the page to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Serve the page instead, brought up to date as files grow or the fleet runs, until Ctrl-C: on loopback at a free port unless ADDR, IP or
+    /// IP:PORT, says otherwise; elsewhere whoever knows the address may read
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = LOOPBACK, value_parser = web::address, conflicts_with_all = ["output", "until", "log_groups"])]
+    web: Option<SocketAddr>,
 }
 
 /// Draws and writes.
 pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
+    if let Some(at) = args.web {
+        return serve(args, at, fleet_dir).await;
+    }
     let now = args.until.unwrap_or_else(Timestamp::now);
     let gathered = args.places.gather("timeline", fleet_dir, args.since, now).await?;
     let chart = chart(args, gathered)?;
@@ -56,6 +68,22 @@ pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
         Some(path) => fs::write(path, text).with_context(|| format!("-o {}: cannot be written", path.display()))?,
         None => crate::print(&text),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves it until it is told to end.
+async fn serve(args: &Args, at: SocketAddr, fleet_dir: &FleetDir) -> Result<ExitCode> {
+    if args.places.reads_input() {
+        eprintln!("error: --web reads its files again and again, and standard input can be read once; name files");
+        return Ok(ExitCode::from(2));
+    }
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
+    // What cannot be read at all is said here, not to whoever looks.
+    args.places.read(fleet_dir, args.since, Timestamp::now()).await?;
+    let web = Web::start(at, Records::of_places(args.places.clone(), fleet_dir.clone(), args.price.clone()))?;
+    crate::print(&format!("live page: {}\n", web.link()));
+    signals.next().await;
+    web.finish().await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -100,6 +128,20 @@ mod tests {
         assert_eq!(hours("timeline"), Some(60));
         assert_eq!(hours("timeline --until 2026-11-26T05:00:00Z"), Some(120));
         assert_eq!(hours("timeline --until 2026-11-26T02:00:00Z"), None);
+    }
+
+    #[tokio::test]
+    async fn what_can_be_read_once_or_ends_is_no_page_to_follow() {
+        let parsed = |line: &str| Command::try_parse_from(line.split_whitespace()).map(|command| command.args);
+        for line in
+            ["timeline --web -o a.html", "timeline --web --until 2026-11-26T05:00:00Z", "timeline --web --log-group g"]
+        {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+        let args = parsed("timeline --from a.log - --web").unwrap_or_else(|error| panic!("{error}"));
+        let temp = tempfile::tempdir().unwrap();
+        let fleet_dir = FleetDir::new(Some(temp.path().to_owned())).unwrap();
+        assert_eq!(run(&args, &fleet_dir).await.unwrap(), ExitCode::from(2));
     }
 
     #[test]

@@ -51,6 +51,7 @@ use crate::{
     fleet_dir::{FleetDir, LockedFleetDir},
     image,
     processes::{self, ProcessScope},
+    web::{Records, Web},
 };
 
 /// How often the fleet is looked at and drawn.
@@ -90,12 +91,17 @@ pub(crate) async fn run(args: Args, fleet_dir: FleetDir) -> Result<ExitCode> {
     let locked = fleet_dir.lock()?;
     let mut output = Output::new(args.json, jiff::Timestamp::now().as_millisecond());
     let config = prepare(&args, platform, &locked, &mut output).await?;
+    let web = args.web.map(|at| Web::start(at, Records::of_run(locked.dir.clone()))).transpose()?;
+    let page = web.as_ref().map(Web::link);
     let collector = Collector::start(&locked.dir);
-    let result = run_fleet(&args, &locked, &config, &mut signals, &mut output).await;
+    let result = run_fleet(&args, &locked, &config, page, &mut signals, &mut output).await;
     output.close();
     clean_up(&config).await;
     collector.finish().await;
     locked.retract();
+    if let Some(web) = web {
+        web.finish().await;
+    }
     let (end, summary) = result?;
     output.summary(&summary);
     Ok(match (end, summary.is_success()) {
@@ -110,6 +116,7 @@ async fn run_fleet(
     args: &Args,
     locked: &LockedFleetDir,
     config: &Arc<FleetConfig>,
+    page: Option<&str>,
     signals: &mut Signals,
     output: &mut Output,
 ) -> Result<(RunEnd, Summary)> {
@@ -130,7 +137,11 @@ async fn run_fleet(
     };
     let title = config.platform.kind.title();
     output.note(&format!("embedded cloud at {}, with {title}, files in {}", cloud.url(), locked.dir.path().display()));
-    output.open(&format!("{} for {title} on {}", fleet::GROUP, cloud.url()), args.max)?;
+    if let Some(page) = page {
+        output.note(&format!("live page: {page}"));
+    }
+    let page = page.map(|page| format!("   {page}")).unwrap_or_default();
+    output.open(&format!("{} for {title} on {}{page}", fleet::GROUP, cloud.url()), args.max)?;
     let end = run.until_end(signals, output).await;
     output.close();
 

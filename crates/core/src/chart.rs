@@ -4,13 +4,17 @@
 //! here the three are brought to one scale of time, beside what the scaler read and decided.
 
 mod pool;
+mod update;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-pub use self::pool::{Pool, Reading, Waits};
+pub use self::{
+    pool::{Pool, Reading, Waits},
+    update::{PoolUpdate, Update},
+};
 
 use crate::{
     cost::{self, By},
@@ -46,6 +50,10 @@ pub struct Life {
     /// How it ended; absent when nothing tells of an end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<Ending>,
+    /// When it was heard of last, where that is over an hour ago and nothing tells of an end: it works, it has gone without a word, or its records are
+    /// elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent: Option<i64>,
     /// What happened to it besides.
     pub marks: Vec<Mark>,
     /// Why it is there or has gone.
@@ -112,6 +120,9 @@ pub struct Cost {
     /// At the price of the pool, if it has one.
     pub price: Option<f64>,
 }
+
+/// For so long nothing need be heard of an instance: agents write a record when something turns, and a job may be long.
+const SILENT: SignedDuration = SignedDuration::from_hours(1);
 
 impl Chart {
     /// Of this evidence, in whatever order, as it was at `to`; `price` is what an instance hour costs in a pool.
@@ -194,13 +205,18 @@ fn life(lane: &Lane, pool: String, ended: Option<Ending>, evidence: &[Evidence],
     let answer = explain(&Question::Instance(lane.instance.clone()), evidence, to);
     let known = answer.known.iter().map(|finding| format!("{}.", finding.text.trim_end_matches('.')));
     let not_known = answer.not_known.iter().map(|it| format!("Not known: {}, because {}.", it.what, it.because));
+    let end = certified.or(ended);
+    let spoke = |it: &&Evidence| matches!(it.said, Said::Incident(_) | Said::Departure(_) | Said::Status(_));
+    let heard = evidence.iter().filter(spoke).map(|it| it.time).filter(|time| *time <= to).max();
+    let silent = heard.filter(|heard| end.is_none() && to.duration_since(*heard) > SILENT);
     let mut marks: Vec<Mark> = evidence.iter().filter(|it| it.time <= to).filter_map(mark).collect();
     marks.sort_by_key(|mark| mark.at);
     Life {
         instance: lane.instance.clone(),
         pool,
         spans: lane.spans.iter().map(stretch).collect(),
-        end: certified.or(ended),
+        end,
+        silent: silent.map(Timestamp::as_millisecond),
         marks,
         sentences: known.chain(not_known).collect(),
     }

@@ -1,6 +1,7 @@
 "use strict";
 // What is drawn comes as one object (crates/core/src/chart.rs); nothing here decides or sums up what records mean.
-const chart = JSON.parse(document.getElementById("data").textContent);
+let chart = JSON.parse(document.getElementById("data").textContent);
+const live = document.getElementById("data").dataset.events;   // where what happens from now on comes from; empty in a file
 let view = null;      // [from, to] in ms while a part is shown, null for all
 let chosen = null;    // the key of what is read
 let current = null;   // the key of the mark that Tab comes to
@@ -48,7 +49,9 @@ function ticks(from, to, most) {
   return [list, step];
 }
 function zoom(how) {
-  const [from, to] = shown(), width = to - from, middle = (from + to) / 2;
+  const [from, to] = shown(), width = to - from;
+  // Whoever looks at the present goes on looking at it.
+  const middle = live && to >= chart.to ? to - Math.max(width / 4, 500) : (from + to) / 2;
   if (how === "all") view = null;
   if (how === "in") view = [middle - Math.max(width / 4, 500), middle + Math.max(width / 4, 500)];
   if (how === "out") view = width * 2 >= chart.to - chart.from ? null : [middle - width, middle + width];
@@ -179,7 +182,9 @@ function drawLanes(svg, at) {
       const a = x(span.from), b = x(span.to);
       const rect = put(lane, "rect", { class: "span " + span.state, x: a, y: top + 0.5, width: Math.max(1, b - a), height: thick - 1, rx: Math.min(2, (b - a) / 2),
         "data-from": span.from, "data-to": span.to, "data-jobs": span.jobs.join(","), "data-state": span.state });
-      const story = { title: `${life.instance}: ${span.state}`, when: span.from, until: span.to, lines: [length(span.to - span.from) + (span.jobs.length ? " with " + jobs(span.jobs) : "")] };
+      const on = !life.end && span === life.spans[life.spans.length - 1], held = span.jobs.length ? jobs(span.jobs) : "";
+      const story = { title: `${life.instance}: ${span.state}`, when: span.from, until: on ? null : span.to,
+        lines: [on ? (held ? held + " so far" : "Not ended, as far as is known.") : length(span.to - span.from) + (held && " with " + held)] };
       put(rect, "title", {}, `${span.state} ${length(span.to - span.from)} ${jobs(span.jobs)}`.trim());
       rect.addEventListener("click", () => open(`span ${life.instance} ${span.from}`, story));
       stories.set(`span ${life.instance} ${span.from}`, story);
@@ -194,6 +199,18 @@ function drawLanes(svg, at) {
         title: `${life.instance}: ${words(it.what)}`, when: it.at, lines: [it.sentence] });
       mark.classList.add("incident"); mark.dataset.at = it.at; mark.dataset.what = it.what;
       shape(mark, x(it.at), middle, DIAMOND(x(it.at), middle, 6), false);
+    }
+    if (life.silent && life.silent <= to) {
+      // What is drawn from its last word on is what it did then; whether it does so still is not known.
+      const a = x(life.silent), b = x(last);
+      put(lane, "rect", { class: "unheard", x: a, y: top, width: Math.max(0, b - a), height: thick });
+      const quiet = length(chart.to - life.silent), text = "no word for " + quiet;
+      const mark = button(lane, `silent ${life.instance}`, "notice", `${life.instance}: no word since ${clock(life.silent)}, and no end`, {
+        title: `${life.instance}: no word, and no end`, when: life.silent,
+        lines: [`Nothing was heard of it for ${quiet}, and nothing tells of its end: a long job, an end without a word, or records that are elsewhere.`, ...life.sentences] });
+      mark.classList.add("silent"); mark.dataset.at = life.silent;
+      shape(mark, x(life.silent), middle, DIAMOND(x(life.silent), middle, 6), true);
+      if (b - a > text.length * 6.6 + 24) put(lane, "text", { class: "soft", x: a + 14, y: middle + 4 }, text);
     }
     if (life.end && life.end.at >= from && life.end.at <= to) {
       const mark = button(lane, "end " + life.instance, life.end.tone, `${life.instance} gone at ${clock(life.end.at)}: ${life.end.reason}`, {
@@ -290,6 +307,8 @@ function drawTables() {
     }
     row(table, it.instances === 1 ? "1 instance" : `${it.instances} instances`, length(all), all, "all");
     if (it.open > 0) row(table, "Without a told end, counted to the end", it.open, it.open, "open");
+    const silent = chart.lanes.filter((life) => life.pool === it.name && life.silent).length;
+    if (silent > 0) row(table, "of these no word for over an hour", silent, silent, "silent").classList.add("warning");
     if (it.price !== null) row(table, "Cost", it.price.toFixed(it.price < 1 ? 4 : 2), it.price, "price");
   }
   if (chart.cost.length === 0) put(cost, "p", { class: "hint" }, "No instance has cost anything.");
@@ -306,6 +325,7 @@ function row(table, name, text, value, what) {
   const line = put(table, "tr");
   put(line, "th", { scope: "row" }, name);
   put(line, "td", { "data-value": value, "data-what": what }, text);
+  return line;
 }
 
 function drawLegend() {
@@ -318,6 +338,7 @@ function drawLegend() {
   item("gone", (svg) => put(put(svg, "g", { class: "mark plain" }), "circle", { class: "hollow", cx: 9, cy: 7, r: 5 }));
   item("notice", (svg) => put(put(svg, "g", { class: "mark notice" }), "path", { class: "glyph", d: DIAMOND(9, 7, 6) }));
   item("trouble", (svg) => put(put(svg, "g", { class: "mark bad" }), "path", { class: "glyph", d: DIAMOND(9, 7, 6) }));
+  if (chart.lanes.some((life) => life.silent)) item("no word since", (svg) => put(put(svg, "g", { class: "mark notice" }), "path", { class: "hollow", d: DIAMOND(9, 7, 6) }));
   item("raise", (svg) => put(put(svg, "g", { class: "mark raised" }), "path", { class: "glyph", d: UP(9, 7, 6) }));
   item("jobs waiting", (svg) => put(svg, "rect", { class: "queue", x: 1, y: 2, width: 16, height: 10 }));
   item("desired", (svg) => put(svg, "path", { class: "desired", d: "M0 7H18" }));
@@ -355,5 +376,65 @@ $("zoom").addEventListener("click", (event) => { if (event.target.dataset.zoom) 
 let width = 0;
 new ResizeObserver(() => { if ($("chart").clientWidth !== width) { width = $("chart").clientWidth; draw(); } }).observe($("chart"));
 
+// ---- what happens meanwhile --------------------------------------------------------------------------------------------------
+
+// A new picture takes the place of the old one under the finger that presses it, so not while one does; nor where nobody sees it.
+let pressed = false, stale = false;
+function redraw() {
+  stale = pressed || document.hidden;
+  if (!stale) draw();
+}
+addEventListener("pointerdown", () => { pressed = true; });
+// A click follows on this.
+for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, () => setTimeout(() => { pressed = false; if (stale) redraw(); }));
+document.addEventListener("visibilitychange", () => { if (stale) redraw(); });
+
+// Makes the present chart of the one before, as crates/core/src/chart/update.rs says.
+function takeIn(update) {
+  const news = new Set(update.lanes.map((life) => life.instance));
+  for (const life of chart.lanes) if (!life.end) life.spans[life.spans.length - 1].to = update.to;
+  const start = (life) => life.spans[0].from;
+  const lanes = chart.lanes.filter((life) => !news.has(life.instance)).concat(update.lanes);
+  lanes.sort((a, b) => start(a) - start(b) || (a.instance < b.instance ? -1 : 1));
+  const pools = update.pools.map((it) => {
+    const was = chart.pools.find((pool) => pool.pool === it.pool);
+    return { pool: it.pool, readings: (was ? was.readings.slice(0, it.kept) : []).concat(it.readings), waits: it.waits };
+  });
+  if (view && view[1] >= chart.to) view = view.map((t) => t + update.to - chart.to);
+  chart = { from: update.from, to: update.to, lanes, pools, cost: update.cost };
+}
+
+// "live", "lost" with why, or "ended"; as long as nothing changes it says the same, so that it is read out once.
+function say(state, text) {
+  const box = $("live");
+  if (box.dataset.state === state) return;
+  box.hidden = false;
+  box.dataset.state = state;
+  box.textContent = text;
+}
+
+const SILENCE = 60000;   // the server speaks twice as often at least
+let pause = 500, ended = false;
+function follow() {
+  const events = new EventSource(live);
+  let alarm;
+  const again = (why) => {
+    clearTimeout(alarm);
+    events.close();
+    if (!ended) say("lost", `${why} at ${clock(Date.now())} UTC; trying again`);
+    setTimeout(follow, pause);
+    pause = Math.min(pause * 2, 10000);
+  };
+  const heard = () => { clearTimeout(alarm); alarm = setTimeout(() => again("Nothing was heard any more"), SILENCE); };
+  const on = (name, what) => events.addEventListener(name, (event) => { heard(); what(JSON.parse(event.data)); });
+  on("chart", (whole) => { chart = whole; pause = 500; ended = false; say("live", "live"); redraw(); });
+  on("update", (update) => { takeIn(update); say("live", "live"); redraw(); });
+  on("lost", (it) => say("lost", `There is no newer picture since ${clock(Date.now())} UTC: ${it.why}`));
+  on("end", (it) => { ended = true; say("ended", it.why); });
+  events.onerror = () => again("The connection was lost");
+  heard();
+}
+
 drawLegend();
 draw();
+if (live) follow();

@@ -1,13 +1,16 @@
 //! The arguments of `lightsout up`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
 use lightsout_localcloud::{Fault, NewJobs, PlatformKind};
 use serde_json::json;
 
 use super::cloud::CloudKind;
-use crate::duration;
+use crate::{
+    duration,
+    web::{self, LOOPBACK},
+};
 
 /// What an instance of the fleet is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -40,6 +43,7 @@ Examples:
   lightsout up --max 10 --slots 2    a bigger one, two jobs to an instance
   lightsout up --platform github     the same with GitHub Actions instead of GitLab
   lightsout up --cloud azure         the same on a scale set of Azure instead of an Auto Scaling group
+  lightsout up --web                 with a live page to look at in a browser; it prints where
   lightsout up --json | tail -1      only the summary, for scripts
 
 While it runs, from a second terminal:
@@ -124,6 +128,10 @@ pub(crate) struct Args {
     /// The embedded cloud's port; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 0, help_heading = "Run")]
     pub(crate) port: u16,
+    /// Serve the live page of the fleet, to be read only: lanes of instances, queue and capacity, decisions, cost, waits. On
+    /// loopback at a free port unless ADDR, IP or IP:PORT, says otherwise; elsewhere whoever knows the address may read
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = LOOPBACK, value_parser = web::address, help_heading = "Run")]
+    pub(crate) web: Option<SocketAddr>,
     /// Print one JSON object a line; the last is the summary
     #[arg(long, help_heading = "Run")]
     pub(crate) json: bool,
@@ -233,6 +241,15 @@ mod tests {
             let refused = parse_fault(wrong).unwrap_err();
             assert!(refused.contains(why), "{wrong}: {refused}");
         }
+    }
+
+    #[test]
+    fn the_page_is_on_loopback_unless_told_otherwise() {
+        let at = |line: &str| args(line).web.map(|at| at.to_string());
+        assert_eq!(at(""), None);
+        assert_eq!(at("--web --jobs 1").as_deref(), Some("127.0.0.1:0"));
+        assert_eq!(at("--web 0.0.0.0:8080").as_deref(), Some("0.0.0.0:8080"));
+        assert!(Line::try_parse_from(["up", "--web", "elsewhere"]).is_err());
     }
 
     #[test]

@@ -72,10 +72,11 @@ pub(super) fn pools(evidence: &[Evidence], to: Timestamp) -> Vec<Pool> {
 
 fn readings(ticks: &[(i64, &Decision)]) -> Vec<Reading> {
     let mut readings: Vec<Reading> = Vec::new();
-    let mut before: Option<&Decision> = None;
+    // A scaler that stands by beside the one that decides is compared with itself, else each of their ticks would differ from the one before.
+    let mut before: [Option<(&Decision, usize)>; 2] = [None, None];
     for (at, decision) in ticks {
-        let differs = before.is_none_or(|it| it.result != decision.result || it.failure() != decision.failure());
-        before = Some(decision);
+        let before = &mut before[usize::from(decision.result == Outcome::Standby)];
+        let differs = before.is_none_or(|(it, _)| it.result != decision.result || it.failure() != decision.failure());
         let why = decision.why.as_ref();
         let raised = decision.to.filter(|_| decision.result == Outcome::Raised);
         let reading = Reading {
@@ -89,7 +90,9 @@ fn readings(ticks: &[(i64, &Decision)]) -> Vec<Reading> {
             news: decision.result == Outcome::Raised || differs,
         };
         let same = |last: &Reading| Reading { at: reading.at, news: false, ..last.clone() } == reading;
-        if !readings.last().is_some_and(same) {
+        let kept = before.map(|(_, kept)| kept).filter(|kept| same(&readings[*kept]));
+        *before = Some((decision, kept.unwrap_or(readings.len())));
+        if kept.is_none() {
             readings.push(reading);
         }
     }

@@ -1,9 +1,9 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::explain::ActivityKind;
+use crate::explain::{ActivityKind, Status};
 
-fn at(time: &str) -> Timestamp {
+pub(super) fn at(time: &str) -> Timestamp {
     format!("2026-11-26T03:{time}Z").parse().expect("a time")
 }
 
@@ -38,7 +38,7 @@ fn incident(time: &str, instance: &str, what: &str, rest: &str) -> String {
     )
 }
 
-fn fleet() -> Vec<Evidence> {
+pub(super) fn fleet() -> Vec<Evidence> {
     evidence(
         &[
             decision("00:00", "raised", 2, 0, ",\"to\":2,\"reason\":\"2 waiting\""),
@@ -92,6 +92,30 @@ fn a_pool_has_each_reading_once_and_its_news_are_raises_and_turns() {
 }
 
 #[test]
+fn a_scaler_that_stands_by_is_told_of_once() {
+    let standby = |time: &str| {
+        format!(
+            "{{\"schema\":1,\"kind\":\"decision\",\"time\":\"2026-11-26T03:{time}Z\",\"pool\":\"linux\",\"group\":\"g\",\"platform\":\"any\",\"result\":\"standby\",\
+             \"reason\":\"waits for the session\",\"ms\":{{\"demand\":null,\"describe\":null,\"raise\":null,\"total\":1}}}}\n"
+        )
+    };
+    let held = |time: &str, queued: u32| decision(time, "held", queued, 2, ",\"reason\":\"enough\"");
+    let told = [
+        held("00:00", 0),
+        standby("00:05"),
+        held("00:10", 0),
+        standby("00:15"),
+        held("00:20", 3),
+        standby("00:25"),
+        held("00:30", 3),
+    ];
+    let chart = Chart::new(&evidence(&told.concat()), at("00:40"), |_| None);
+    let readings: Vec<_> = chart.pools[0].readings.iter().map(|it| (it.result, it.queued, it.news)).collect();
+    assert_eq!(readings, [("held", Some(0), true), ("standby", None, true), ("held", Some(3), false)]);
+    assert_eq!(chart.pools[0].waits, Waits { jobs_ms: 60_000, longest_ms: 20_000, most: 3 });
+}
+
+#[test]
 fn what_the_group_ended_without_a_word_ends_where_its_history_says() {
     let mut evidence = fleet();
     let activity = Activity {
@@ -112,6 +136,35 @@ fn what_the_group_ended_without_a_word_ends_where_its_history_says() {
     // Who still speaks is there.
     evidence.extend(self::evidence(&incident("00:40", "i-2", "ready", "")));
     assert_eq!(Chart::new(&evidence, at("01:00"), |_| None).lanes[1].end, None);
+}
+
+#[test]
+fn an_instance_without_an_end_of_which_nothing_is_heard_for_an_hour_is_silent() {
+    let told = [
+        incident("00:00", "i-gone", "ready", ""),
+        incident("00:10", "i-there", "ready", ""),
+        incident("00:20", "i-ended", "ready", ""),
+    ];
+    let mut evidence = evidence(&told.concat());
+    let activity = Activity {
+        group: "g".into(),
+        instance: Some("i-ended".into()),
+        kind: ActivityKind::Unhealthy,
+        text: "taken out of service".into(),
+    };
+    evidence.push(Evidence { time: at("00:40"), source: "history".into(), said: Said::Activity(Box::new(activity)) });
+    let silent = |evidence: &[Evidence], hour: &str| -> Vec<(String, Option<i64>)> {
+        let to = format!("2026-11-26T{hour}Z").parse().expect("a time");
+        Chart::new(evidence, to, |_| None).lanes.into_iter().map(|life| (life.instance, life.silent)).collect()
+    };
+    assert!(silent(&evidence, "04:00:00").iter().all(|(_, silent)| silent.is_none()));
+    // One that is asked and answers is there, however long ago it wrote something.
+    let status = Status { instance: "i-there".into(), phase: "idle".into(), ..Status::default() };
+    let time = "2026-11-26T04:00:05Z".parse().expect("a time");
+    evidence.push(Evidence { time, source: "its agent".into(), said: Said::Status(Box::new(status)) });
+    let last = at("00:00").as_millisecond();
+    let expected = [("i-gone".to_owned(), Some(last)), ("i-there".to_owned(), None), ("i-ended".to_owned(), None)];
+    assert_eq!(silent(&evidence, "04:00:06"), expected);
 }
 
 #[test]

@@ -11,10 +11,7 @@ use jiff::Timestamp;
 pub(super) use self::joining::{outdated, too_old, unregistered};
 
 use super::{ActivityKind, Answer, Basis, Evidence, Facts, Said, Status};
-use crate::{
-    duration::format_about,
-    record::{Departure, Incident, IncidentKind},
-};
+use crate::record::{Departure, Incident, IncidentKind};
 
 /// How old the newest word about an instance that lives may be and still say what holds now.
 const FRESH: Duration = Duration::from_secs(120);
@@ -51,7 +48,7 @@ pub(super) fn explain(id: &str, facts: &Facts<'_>, now: Timestamp) -> Answer {
     if age > FRESH {
         answer.miss(
             format!("how it stands with {id} since {:.0}", newest.time),
-            format!("the newest word about it is {} old, and no certificate of its end is among what was read", format_about(age)),
+            "nothing newer about it, and no certificate of its end, is among what was read",
             format!("on the instance: lightsout-agent status; or hand in its later records, up to now, and ask again: lightsout explain {id}"),
         );
     }
