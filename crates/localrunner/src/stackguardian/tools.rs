@@ -1,11 +1,20 @@
 //! What `docker` and `systemctl` are asked that concerns the ECS agent of this machine.
 
-use std::{ffi::OsString, fs, process::ExitCode};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
+};
 
-use anyhow::bail;
+use anyhow::{Context, Result, bail};
 
 use super::{ecs_agent, tasks};
-use crate::program::{exit_code, print};
+use crate::{
+    executor::JOB_PATH,
+    program::{exit_code, print},
+};
 
 /// The vendor's names for the programs.
 pub(super) const DOCKER: &str = "docker";
@@ -28,10 +37,22 @@ pub(super) fn docker(args: &[OsString]) -> ExitCode {
     })())
 }
 
-/// Answers as `systemctl` would.
+/// Answers as `systemctl` would. On a booted machine the agent comes by here, too, and what does not concern the ECS agent is the machine's.
 pub(super) fn systemctl(args: &[OsString]) -> ExitCode {
     exit_code(match args {
         [stop, ecs] if stop == "stop" && ecs == "ecs" => ecs_agent::stop().map(|()| ExitCode::SUCCESS),
-        _ => Err(anyhow::anyhow!("the stand-in for systemctl knows `stop ecs` only")),
+        _ => genuine(SYSTEMCTL, args),
     })
+}
+
+/// Becomes the program of this name that is behind the stand-in; returns only where there is none.
+fn genuine(name: &str, args: &[OsString]) -> Result<ExitCode> {
+    let path = env::var_os(JOB_PATH)
+        .with_context(|| format!("the stand-in for {name} knows of no other: {JOB_PATH} is not set"))?;
+    let Some(program) = env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+    else {
+        bail!("there is no {name} in {}", path.to_string_lossy());
+    };
+    let error = Command::new(&program).args(args).exec();
+    Err(error).with_context(|| format!("cannot start {}", program.display()))
 }
