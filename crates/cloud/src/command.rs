@@ -6,6 +6,8 @@
 //! an effect is looked at before it is asked again.
 
 mod answer;
+#[cfg(feature = "host")]
+mod diagnosis;
 mod groups;
 #[cfg(feature = "host")]
 mod host;
@@ -49,11 +51,11 @@ pub(crate) const INSTANCE: InstanceProvider = InstanceProvider {
     archives: |_, _| Vec::new(),
 };
 
-/// How it is looked at: what is known of it is what everybody is told.
+/// How it is looked at. It has no metadata but what `whoami` says.
 #[cfg(feature = "host")]
 pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
     metadata: || Box::pin(std::future::ready(lightsout_core::doctor::facts::MetadataFacts::default())),
-    instance: |_, _| Box::pin(std::future::ready(lightsout_core::doctor::facts::CloudFacts::default())),
+    instance: |identity, settings| Box::pin(diagnosis::instance(identity, settings)),
 };
 
 /// What a program's cloud can do of which it says nothing: as little as possible. An ending that somebody else begins is not held off, it is told

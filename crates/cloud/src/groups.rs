@@ -1,8 +1,12 @@
 //! What the scaler may do: read groups, raise them, and leave advice for their agents. Nothing here can lower a
 //! capacity or end an instance.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+};
 
+use futures_util::{StreamExt, stream};
 use lightsout_core::{
     cloud::{Capabilities, CapacityChange, CloudError, Floor},
     record::FailedLaunch,
@@ -38,6 +42,14 @@ pub trait Groups: Send + Sync {
 
 /// A group that was looked at, or why it could not be.
 pub type Seen = Result<GroupView, CloudError>;
+
+/// One reading of one group; `None`: it does not exist.
+pub(crate) type Reading<'a> = Pin<Box<dyn Future<Output = Option<(String, Seen)>> + Send + 'a>>;
+
+/// Reads groups that are each read by itself, so many at once.
+pub(crate) async fn read_each(readings: Vec<Reading<'_>>, at_once: usize) -> BTreeMap<String, Seen> {
+    stream::iter(readings).buffer_unordered(at_once).filter_map(std::future::ready).collect().await
+}
 
 /// What a group's history tells of late.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod group;
 mod image;
 mod machine;
 mod platform;
+mod program;
 mod scale_set;
 mod software;
 
@@ -93,7 +94,7 @@ pub struct Row {
 }
 
 /// All rows, in the order in which they are shown.
-const TABLE: [&[Row]; 9] = [
+const TABLE: [&[Row]; 10] = [
     software::ROWS,
     machine::ROWS,
     image::ROWS,
@@ -101,6 +102,7 @@ const TABLE: [&[Row]; 9] = [
     desk::ROWS,
     group::ROWS,
     scale_set::ROWS,
+    program::ROWS,
     account::ROWS,
     platform::ROWS,
 ];

@@ -5,7 +5,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use lightsout_core::{
     cloud::{Capabilities, CloudError, CloudErrorKind, Floor},
@@ -18,7 +17,10 @@ use super::{
     client::Azure,
     reply::{self, Operation, Progress, ScaleSet, Sku},
 };
-use crate::{CloudFuture, GroupView, Groups, History, groups::Seen};
+use crate::{
+    CloudFuture, GroupView, Groups, History,
+    groups::{Reading, Seen, read_each},
+};
 
 /// How many scale sets are read at once: each is a call of its own.
 const READS_AT_ONCE: usize = 16;
@@ -134,9 +136,8 @@ impl Groups for AzureGroups {
 
     fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
         Box::pin(async move {
-            let reads: Vec<_> = names.iter().map(|name| self.read_named(name)).collect();
-            let found = stream::iter(reads).buffer_unordered(READS_AT_ONCE).filter_map(std::future::ready);
-            Ok(found.collect().await)
+            let readings = names.iter().map(|name| Box::pin(self.read_named(name)) as Reading<'_>).collect();
+            Ok(read_each(readings, READS_AT_ONCE).await)
         })
     }
 

@@ -169,8 +169,8 @@ impl From<Told> for Capabilities {
     fn from(told: Told) -> Self {
         Self {
             protection: match told.protection {
-                Protection::AtLaunch => ProtectionSupport::AtLaunch,
-                Protection::OnDemand => ProtectionSupport::OnDemand,
+                // It is believed when `describe` shows it: then nothing needs to be asked for.
+                Protection::AtLaunch | Protection::OnDemand => ProtectionSupport::OnDemand,
                 Protection::Never => ProtectionSupport::Never,
             },
             leaving_lowers_capacity: told.leaving_lowers_capacity,

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
-use futures_util::{StreamExt, stream};
 use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor};
 
 use super::{
@@ -13,10 +15,16 @@ use super::{
     answer::{self, Description},
     program::{CloudProgram, Verb},
 };
-use crate::{CloudFuture, GroupView, Groups, History, Seen};
+use crate::{
+    CloudFuture, GroupView, Groups, History, Seen,
+    groups::{Reading, read_each},
+};
 
 /// How many groups are described at once: each is a program of its own.
 const READS_AT_ONCE: usize = 8;
+/// After so many raises in a row that left less than was desired before, nothing is raised any more. After one, instances may have left
+/// meanwhile.
+const LOWERED: u8 = 2;
 
 /// Every group that the program knows.
 #[derive(Debug)]
@@ -24,11 +32,13 @@ pub(super) struct CommandGroups {
     program: CloudProgram,
     /// Whether it tells states of a group apart, as far as it was asked.
     versions: AtomicBool,
+    /// Of each group, how many raises in a row have lowered it.
+    lowered: Mutex<BTreeMap<String, u8>>,
 }
 
 impl CommandGroups {
     pub(super) fn new(program: CloudProgram) -> Self {
-        Self { program, versions: AtomicBool::new(false) }
+        Self { program, versions: AtomicBool::new(false), lowered: Mutex::default() }
     }
 
     /// One group; `None`: there is none.
@@ -38,10 +48,40 @@ impl CommandGroups {
             Err(CloudError { kind: CloudErrorKind::NotFound, .. }) => return None,
             described => described.map(|described| described.view(name)),
         };
-        if let Ok(view) = &seen {
+        let seen = seen.map(|mut view| {
             self.versions.store(view.version.is_some(), Relaxed);
-        }
+            view.unscalable = (self.lowered(name, |count| count) >= LOWERED).then(|| {
+                "`raise` has lowered it; correct the program (docs/clouds.md), then start the scaler anew".to_owned()
+            });
+            view
+        });
         Some((name.to_owned(), seen))
+    }
+
+    /// How many raises in a row have lowered a group, after this.
+    fn lowered(&self, name: &str, change: impl FnOnce(u8) -> u8) -> u8 {
+        let mut lowered = self.lowered.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = lowered.entry(name.to_owned()).or_default();
+        *count = change(*count);
+        *count
+    }
+
+    /// Raises, and looks what came of it: the program's word that it has is no proof.
+    async fn write_capacity(&self, seen: &GroupView, to: u32) -> Result<(), CloudError> {
+        let wanted = to.to_string();
+        let arguments: Vec<&str> = [seen.name.as_str(), &wanted].into_iter().chain(seen.version.as_deref()).collect();
+        self.program.ask(Verb::Raise, &arguments).await?;
+        let Some((_, Ok(now))) = self.read(&seen.name).await else { return Ok(()) };
+        if now.desired >= seen.desired {
+            self.lowered(&seen.name, |_| 0);
+            return Ok(());
+        }
+        self.lowered(&seen.name, |count| count.saturating_add(1));
+        let why = format!(
+            "`raise` to {to} left {} where {} were desired: it may never lower; correct the program (docs/clouds.md)",
+            now.desired, seen.desired
+        );
+        Err(CloudError::new(CloudErrorKind::Other, why))
     }
 }
 
@@ -57,9 +97,8 @@ impl Groups for CommandGroups {
 
     fn describe<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Seen>> {
         Box::pin(async move {
-            let reads: Vec<_> = names.iter().map(|name| self.read(name)).collect();
-            let found = stream::iter(reads).buffer_unordered(READS_AT_ONCE).filter_map(std::future::ready);
-            Ok(found.collect().await)
+            let readings = names.iter().map(|name| Box::pin(self.read(name)) as Reading<'_>).collect();
+            Ok(read_each(readings, READS_AT_ONCE).await)
         })
     }
 
@@ -69,11 +108,7 @@ impl Groups for CommandGroups {
     }
 
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {
-        Box::pin(async move {
-            let to = to.to_string();
-            let arguments: Vec<&str> = [seen.name.as_str(), &to].into_iter().chain(seen.version.as_deref()).collect();
-            self.program.ask(Verb::Raise, &arguments).await.map(drop)
-        })
+        Box::pin(self.write_capacity(seen, to))
     }
 
     fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()> {

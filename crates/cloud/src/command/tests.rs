@@ -67,7 +67,37 @@ async fn a_group_is_described_raised_as_it_was_seen_and_given_a_floor() {
     groups.raise(&view, 5).await.unwrap();
     groups.raise(&GroupView { version: None, ..view }, 6).await.unwrap();
     groups.leave_floor("ci", floor).await.unwrap();
-    assert_eq!(asked(&folder)[2..], ["raise ci 5 v7", "raise ci 6", "floor ci 2"]);
+    // After each raise it looks what came of it.
+    let expected = ["raise ci 5 v7", "describe ci", "raise ci 6", "describe ci", "floor ci 2"];
+    assert_eq!(asked(&folder)[2..], expected);
+}
+
+#[tokio::test]
+async fn a_raise_that_lowers_is_told_and_after_two_in_a_row_nothing_is_raised() {
+    // It takes the number that it is given for how many more there should be fewer.
+    let (folder, program) = program(
+        "cd \"$(dirname \"$0\")\"; test -e desired || echo 5 >desired
+         case $1 in
+         describe) echo \"{\\\"max\\\":9,\\\"desired\\\":$(cat desired)}\" ;;
+         raise) if test -e honest; then echo \"$3\" >desired; else echo $(($(cat desired) - 1)) >desired; fi ;;
+         esac",
+    );
+    let honest = folder.path().join("honest");
+    let groups = CommandGroups::new(program);
+    let names = BTreeSet::from(["ci".to_owned()]);
+    let look = async || groups.describe(&names).await.unwrap()["ci"].clone().unwrap();
+    let raise = async |to: u32| groups.raise(&look().await, to).await;
+    let error = raise(7).await.unwrap_err();
+    assert_eq!(error.kind, CloudErrorKind::Other);
+    assert!(error.message.contains("left 4 where 5 were desired"), "{error}");
+    assert_eq!(look().await.unscalable, None, "once, instances may have left meanwhile");
+    fs::write(&honest, "").unwrap();
+    raise(6).await.unwrap();
+    fs::remove_file(&honest).unwrap();
+    raise(7).await.unwrap_err();
+    assert_eq!(look().await.unscalable, None, "one that raised came between");
+    raise(7).await.unwrap_err();
+    assert!(look().await.unscalable.unwrap().contains("`raise` has lowered it"));
 }
 
 #[tokio::test]
@@ -120,6 +150,11 @@ async fn what_is_not_said_of_a_cloud_is_what_cannot_end_a_job() {
         ..CAPABILITIES
     };
     assert_eq!(told(more), expected);
+    assert_eq!(
+        told(r#"{"instance":"a","capabilities":{"protection":"at-launch"}}"#).protection,
+        ProtectionSupport::OnDemand,
+        "it is believed when it is seen"
+    );
     let (folder, program) =
         program(&format!("case $1 in whoami) echo '{}' ;; esac", more.replace("\"a\"", "\"a\",\"group\":\"ci\"")));
     let identity = CommandNotices::new(program.clone()).identity(TIMEOUT).await.unwrap();
@@ -244,4 +279,29 @@ async fn the_settings_alone_choose_it() {
     assert_eq!(crate::INSTANCE_PROVIDERS[place].provider.cloud, CloudName::Program);
     let tags = notices.tags("lightsout:", TIMEOUT).await.unwrap();
     assert_eq!(tags, [("lightsout:slots".to_owned(), "2".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_diagnosis_says_what_it_promises_and_what_is_seen_of_that() {
+    let look = async |does: &str, group: Option<&str>| {
+        let (folder, program) = program(does);
+        let identity = Identity {
+            instance: "b".into(),
+            location: String::new(),
+            group: group.map(str::to_owned),
+            capabilities: Some(CAPABILITIES),
+        };
+        let settings = crate::HostSettings { program: program.argv, ..crate::HostSettings::default() };
+        let facts = diagnosis::instance(identity, settings).await.program.unwrap();
+        assert!(asked(&folder).iter().all(|asked| asked == "describe ci"), "it changes nothing");
+        (facts.membership, facts.group)
+    };
+    let (membership, group) = look(&format!("echo '{GROUP}'"), Some("ci")).await;
+    assert_eq!(membership, Ok(Membership::InService { protected: true }));
+    let group = group.unwrap().unwrap();
+    assert_eq!((group.min, group.max, group.desired, group.versioned), (1, 9, 3, true));
+    assert_eq!(look("exit 12", Some("ci")).await, (Ok(Membership::Outside), None));
+    assert_eq!(look("", None).await, (Ok(Membership::Outside), None));
+    let (membership, group) = look("exit 14", Some("ci")).await;
+    assert!(membership.unwrap_err().contains("exited with 14") && group.unwrap().is_err());
 }

@@ -9,6 +9,7 @@ use super::Place;
 pub use super::{
     account::{FunctionFacts, RoleFacts, Schedule},
     desk::{Subnet, TemplateFacts, secrets_in},
+    program::{ProgramFacts, ProgramGroup},
     scale_set::{ScaleSetFacts, ScaleSetModel, SpotModel},
 };
 use crate::{
@@ -282,6 +283,8 @@ pub struct CloudFacts {
     pub group: Option<Fact<GroupFacts>>,
     /// On Azure, its scale set.
     pub scale_set: Option<ScaleSetFacts>,
+    /// Of a cloud that a program of the user's stands for, what that says.
+    pub program: Option<ProgramFacts>,
     /// What each launch template says that new instances may start from, the group's own first; one that could not be read is an error among
     /// [`Self::next_images`].
     pub templates: Vec<TemplateFacts>,

@@ -21,12 +21,13 @@ use lightsout_core::{
 };
 
 use crate::{
-    rig::{BARE_CLOUD, CLOUD, HELD_CLOUD, PROGRAM_CLOUD},
+    rig::{BARE_CLOUD, CLOUD, HELD_CLOUD, PROGRAM_CLOUD, TRUSTED_CLOUD},
     world::{Group, Kind, Move, Place, World},
 };
 
 /// Each way to drain, on a cloud that protects its instances from launch and lets endings be held off, on one that holds them off once and no
-/// longer, and on two that do neither, with more ways to leave and with one (on both `while-busy` has nothing to explore that is not explored on the first).
+/// longer, on two that do neither, with more ways to leave and with one, and on one that protects nobody and ends nobody (on these `while-busy` has nothing to
+/// explore that is not explored on the first).
 fn scenarios() -> impl Iterator<Item = (Kind, Capabilities, Protection)> {
     Kind::ALL.into_iter().flat_map(|kind| {
         [
@@ -35,6 +36,7 @@ fn scenarios() -> impl Iterator<Item = (Kind, Capabilities, Protection)> {
             (kind, HELD_CLOUD, Protection::Always),
             (kind, BARE_CLOUD, Protection::Always),
             (kind, PROGRAM_CLOUD, Protection::Always),
+            (kind, TRUSTED_CLOUD, Protection::Always),
         ]
     })
 }

@@ -57,6 +57,10 @@ pub(crate) const BARE_CLOUD: Capabilities = Capabilities {
 pub(crate) const PROGRAM_CLOUD: Capabilities =
     Capabilities { replaces_unhealthy: false, longest_notice: Duration::from_secs(24 * 3600), ..BARE_CLOUD };
 
+/// One whose program says that nobody but the instance ends it, and that a power-off ends the bill.
+pub(crate) const TRUSTED_CLOUD: Capabilities =
+    Capabilities { protection: ProtectionSupport::Never, power_off_ends_billing: true, ..PROGRAM_CLOUD };
+
 pub(crate) fn roomy() -> Outcome {
     Outcome::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })
 }

@@ -190,6 +190,11 @@ impl World {
         world
     }
 
+    /// Whether nobody but the instance ends it, so that nothing protects it.
+    fn ends_nobody(&self) -> bool {
+        self.capabilities.protection == ProtectionSupport::Never
+    }
+
     /// The same with its runner registered, once the agent has seen that all is quiet.
     pub(crate) fn idle(
         kind: Kind,

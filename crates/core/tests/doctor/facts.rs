@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lightsout_core::{
-    cloud::Membership,
+    cloud::{Capabilities, Membership, ProtectionSupport},
     doctor::{
         Facts, Place, Verdict,
         facts::{
             AgentAnswer, Baked, BakedRunner, CloudFacts, EngineSettings, FunctionFacts, GroupFacts, GuardFacts,
-            HoldFacts, Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, RefreshFacts, Refusal,
-            RoleFacts, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule, SettingsFacts, Software, SpotModel, Subnet,
-            TemplateFacts, Unit, WaysOut,
+            HoldFacts, Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, ProgramFacts, ProgramGroup,
+            RefreshFacts, Refusal, RoleFacts, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule, SettingsFacts, Software,
+            SpotModel, Subnet, TemplateFacts, Unit, WaysOut,
         },
     },
     iam::{self, Difference},
@@ -279,8 +279,28 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("scale-set.notification", |facts| {
         scale_set_model(facts).terminate_notice = Some(Duration::from_secs(14 * 60));
     }),
+    wrong("program.group", |facts| {
+        program(facts).group = Some(Ok(ProgramGroup { versioned: true, ..ProgramGroup::default() }))
+    }),
+    warning("program.group", |facts| {
+        program(facts).group = Some(Ok(ProgramGroup { min: 1, max: 2, desired: 1, versioned: true }))
+    }),
+    warning("program.raise", |facts| {
+        program(facts).group = Some(Ok(ProgramGroup { min: 0, max: 5, desired: 1, versioned: false }));
+    }),
+    warning("program.power-off", |facts| program(facts).capabilities.power_off_ends_billing = false),
+    warning("program.member", |facts| program(facts).membership = Ok(Membership::Outside)),
+    warning("program.protected", |facts| program(facts).membership = Ok(Membership::InService { protected: false })),
+    warning("program.protected", |facts| {
+        program(facts).membership = Ok(Membership::InService { protected: false });
+        program(facts).capabilities.protection = ProtectionSupport::Never;
+    }),
     in_image("image.first-boot", |facts| left(facts).first_boot = vec!["/var/lib/cloud/instance".into()]),
 ];
+
+fn program(facts: &mut Facts) -> &mut ProgramFacts {
+    cloud(facts).program.as_mut().unwrap()
+}
 
 fn scale_set(facts: &mut Facts) -> &mut ScaleSetFacts {
     cloud(facts).scale_set.as_mut().unwrap()
@@ -554,6 +574,19 @@ fn good_cloud() -> CloudFacts {
                 ..ScaleSetModel::default()
             })),
             autoscale: Some(Ok(Vec::new())),
+        }),
+        program: Some(ProgramFacts {
+            capabilities: Capabilities {
+                protection: ProtectionSupport::OnDemand,
+                hold: None,
+                leaving_lowers_capacity: true,
+                replaces_unhealthy: false,
+                power_off_ends_billing: true,
+                conditional_raise: false,
+                longest_notice: Duration::from_secs(86_400),
+            },
+            membership: Ok(Membership::InService { protected: true }),
+            group: Some(Ok(ProgramGroup { min: 0, max: 5, desired: 1, versioned: true })),
         }),
         holds: Some(Ok(vec![hold])),
         launch_holds: Some(Ok(vec![launch_hold])),
