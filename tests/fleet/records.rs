@@ -57,13 +57,13 @@ fn validate(dir: &Path) {
 
 #[test]
 fn every_record_of_a_fleet_is_kept_and_as_the_schema_says() {
-    let mut fleet = Fleet::up("--jobs 2 --max 2 --no-docker --keep");
+    let mut fleet = Fleet::up("--jobs 2 --max 2 --no-docker --keep --price 3600");
     fleet.until("the jobs to be done and nobody left", |fleet| {
         (fleet.queue.done == 2 && fleet.instances.iter().all(|it| it.ended_ms.is_some())).then_some(())
     });
     fleet.ok("down");
     let (ended, home) = fleet.ended_in();
-    ended.all_done();
+    every_second_is_paid_for_once(ended.all_done());
     let dir = home.dir();
     let found = records(&dir);
     let count = |which: fn(&Record) -> bool| found.iter().filter(|record| which(record)).count();
@@ -89,6 +89,17 @@ fn every_record_of_a_fleet_is_kept_and_as_the_schema_says() {
         assert!(departure.boot_id.is_some() && departure.not_known.is_empty(), "{departure:#?}");
     }
     validate(&dir);
+}
+
+/// What the cloud bills is what the records tell, second for second: at a price of one a second, the cost.
+fn every_second_is_paid_for_once(summary: &Value) {
+    let seconds = |key: &str| summary["instances"][key].as_f64().expect("seconds");
+    let states = ["booting_s", "idle_s", "busy_s", "draining_s"].map(seconds);
+    assert!(states.iter().all(|state| *state > 0.0) && seconds("unknown_s") == 0.0, "{summary}");
+    let cost = |key: &str| summary["cost"][key].as_f64().expect("money");
+    let (all, billed) = (states.iter().sum::<f64>(), seconds("billed_s"));
+    assert!((all - billed).abs() < 1e-6 && (cost("total") - billed).abs() < 1e-6, "{summary}");
+    assert!((cost("total") - cost("not_busy") - seconds("busy_s")).abs() < 1e-6, "{summary}");
 }
 
 /// Settings that have records handed in at both places of the embedded cloud.

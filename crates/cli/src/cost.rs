@@ -131,7 +131,8 @@ fn whole_price(args: &Args, rows: &[Row]) -> Option<f64> {
     (!prices.is_empty()).then(|| prices.iter().sum())
 }
 
-fn total(rows: &[Row]) -> Spent {
+/// All rows together.
+pub(crate) fn total(rows: &[Row]) -> Spent {
     rows.iter().fold(Spent::default(), |sum, Row { spent, .. }| Spent {
         booting_ms: sum.booting_ms + spent.booting_ms,
         idle_ms: sum.idle_ms + spent.idle_ms,
@@ -198,9 +199,14 @@ pub(crate) fn price(text: &str) -> Result<Price, String> {
         Some((pool, number)) => (Some(pool.to_owned()), number),
         None => (None, text),
     };
-    let number = number.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
-    let per_hour = number.ok_or_else(|| "write a number, such as 0.0892, or POOL=0.0892".to_owned())?;
+    let per_hour = number_per_hour(number).map_err(|error| format!("{error}, or POOL=0.0892"))?;
     Ok(Price { pool, per_hour })
+}
+
+/// What an instance hour costs, whatever its pool.
+pub(crate) fn number_per_hour(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| "write a number, such as 0.0892".to_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What was written down of a fleet, wherever it lies: files, standard input, log groups, the fleet that runs here.
 
 pub(crate) mod files;
-mod fleet;
+pub(crate) mod fleet;
 
 use std::{path::PathBuf, time::Duration};
 

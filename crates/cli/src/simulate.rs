@@ -23,7 +23,7 @@ use lightsout_simulate::{Boots, Fleet, History, Outcome, PEERS, Setup, Trace, fr
 
 use self::{grid::Variant, report::Report};
 use crate::{
-    duration,
+    cost, duration,
     evidence::{Gathered, files},
 };
 
@@ -97,7 +97,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = grid::percent)]
     losses: f64,
     /// What an instance costs in an hour, in your currency
-    #[arg(long, value_name = "NUMBER", value_parser = grid::price)]
+    #[arg(long, value_name = "NUMBER", value_parser = cost::number_per_hour)]
     price: Option<f64>,
     /// Advise the cheapest settings with which 95 % of the jobs wait no longer than this [default: than now]
     #[arg(long, value_name = "SPAN", value_parser = duration::parse_duration)]

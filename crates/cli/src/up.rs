@@ -24,7 +24,7 @@ use std::{env, fs, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration
 use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
 use lightsout_core::record::Decision;
-use lightsout_localcloud::{AzureOptions, CloudOptions, FleetEvent, LocalCloud, LocalCloudOptions, Machines};
+use lightsout_localcloud::{AzureOptions, CloudOptions, FleetEvent, LocalCloud, LocalCloudOptions, Machines, Snapshot};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::sync::{broadcast, mpsc};
@@ -47,7 +47,7 @@ use self::{
     timeline::Timeline,
 };
 use crate::{
-    containers,
+    containers, evidence,
     fleet_dir::{FleetDir, LockedFleetDir},
     image,
     processes::{self, ProcessScope},
@@ -102,13 +102,24 @@ pub(crate) async fn run(args: Args, fleet_dir: FleetDir) -> Result<ExitCode> {
     if let Some(web) = web {
         web.finish().await;
     }
-    let (end, summary) = result?;
+    let Ran { end, snapshot, scaler } = result?;
+    // The agents' last words are there now.
+    let records = evidence::fleet::written(&locked.dir).records();
+    let summary = Summary::of(&snapshot, &records, scaler, args.price);
     output.summary(&summary);
     Ok(match (end, summary.is_success()) {
         (RunEnd::Interrupted, _) => ExitCode::from(130),
         (RunEnd::Done | RunEnd::Down, true) => ExitCode::SUCCESS,
         (RunEnd::Done | RunEnd::Down, false) => ExitCode::FAILURE,
     })
+}
+
+/// A fleet that was run.
+struct Ran {
+    end: RunEnd,
+    /// The fleet as it was when the run was over, before what was left of it was ended.
+    snapshot: Snapshot,
+    scaler: summary::Scaler,
 }
 
 /// The fleet's life.
@@ -119,7 +130,7 @@ async fn run_fleet(
     page: Option<&str>,
     signals: &mut Signals,
     output: &mut Output,
-) -> Result<(RunEnd, Summary)> {
+) -> Result<Ran> {
     log_to(locked)?;
     let webhook = args.webhook.then(machine::free_port).transpose().context("no port is free for the webhook")?;
     let webhook = webhook.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
@@ -145,15 +156,16 @@ async fn run_fleet(
     let end = run.until_end(signals, output).await;
     output.close();
 
-    let summary = Summary::of(&cloud.snapshot(), args.slots, run.timeline.scaler);
+    let (snapshot, scaler) = (cloud.snapshot(), run.timeline.scaler);
     drop(run);
     if end == RunEnd::Interrupted {
         eprintln!("ending the fleet; Ctrl-C again ends it at once");
     }
-    tokio::select! {
-        () = cloud.down() => Ok((end, summary)),
-        _ = signals.next() => Ok((RunEnd::Interrupted, summary)),
-    }
+    let end = tokio::select! {
+        () = cloud.down() => end,
+        _ = signals.next() => RunEnd::Interrupted,
+    };
+    Ok(Ran { end, snapshot, scaler })
 }
 
 /// Ends what still runs of the fleet.

@@ -115,6 +115,24 @@ impl Lane {
     pub fn to(&self) -> Timestamp {
         self.spans.last().map(|span| span.to).unwrap_or_default()
     }
+
+    /// The same life as its cloud bills it, which says when the machine was launched and when it was gone: it boots until its first record, and
+    /// from its last one on it does what it did last. The spans add up to the time from `launched` to `gone`, and to none where that is earlier.
+    #[must_use]
+    pub fn billed(mut self, launched: Timestamp, gone: Timestamp) -> Self {
+        let boots = |to| Span { state: State::Booting, from: launched, to, jobs: Vec::new(), why: None };
+        if launched < self.from() {
+            self.spans.insert(0, boots(self.from()));
+        }
+        if let Some(last) = self.spans.last_mut() {
+            last.to = last.to.max(gone);
+        }
+        self.spans = self.spans.iter().filter_map(|span| span.within(launched, gone)).collect();
+        if self.spans.is_empty() {
+            self.spans.push(boots(launched));
+        }
+        self
+    }
 }
 
 /// The lives that these records tell, the earliest first; `now` ends those that have not ended. Records that are younger, or have no time, are passed over.

@@ -17,14 +17,8 @@ use crate::{control::FleetClient, fleet_dir::FleetDir};
 
 /// Gathers them all.
 pub(super) async fn gather(fleet_dir: &FleetDir) -> Result<Gathered> {
-    let mut gathered = Gathered::default();
     let running = FleetClient::find(fleet_dir);
-    let path = fleet_dir.records();
-    for path in [path.with_extension("jsonl.1"), path] {
-        let Ok(text) = fs::read(&path) else { continue };
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        files::read(&mut gathered, &name, &text, Timestamp::now());
-    }
+    let mut gathered = written(fleet_dir);
     let client = match running {
         Ok(client) => client,
         Err(_) if !gathered.evidence.is_empty() => return Ok(gathered),
@@ -42,6 +36,18 @@ pub(super) async fn gather(fleet_dir: &FleetDir) -> Result<Gathered> {
         said: Said::Activity(Box::new(activity)),
     }));
     Ok(gathered)
+}
+
+/// What its programs wrote down.
+pub(crate) fn written(fleet_dir: &FleetDir) -> Gathered {
+    let mut gathered = Gathered::default();
+    let path = fleet_dir.records();
+    for path in [path.with_extension("jsonl.1"), path] {
+        let Ok(text) = fs::read(&path) else { continue };
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files::read(&mut gathered, &name, &text, Timestamp::now());
+    }
+    gathered
 }
 
 /// What the agents of the instances say that have not ended.

@@ -127,8 +127,3 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| (0.0..=1_000.0).contains(number));
     number.ok_or_else(|| "write a number of percent, such as 2.5".to_owned())
 }
-
-pub(super) fn price(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
-    number.ok_or_else(|| "write a number, such as 0.0892".to_owned())
-}

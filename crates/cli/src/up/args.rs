@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::cloud::CloudKind;
 use crate::{
-    duration,
+    cost, duration,
     web::{self, LOOPBACK},
 };
 
@@ -132,6 +132,9 @@ pub(crate) struct Args {
     /// loopback at a free port unless ADDR, IP or IP:PORT, says otherwise; elsewhere whoever knows the address may read
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = LOOPBACK, value_parser = web::address, help_heading = "Run")]
     pub(crate) web: Option<SocketAddr>,
+    /// What an instance costs in an hour, in your currency: the summary then says what the run cost
+    #[arg(long, value_name = "NUMBER", value_parser = cost::number_per_hour, help_heading = "Run")]
+    pub(crate) price: Option<f64>,
     /// Print one JSON object a line; the last is the summary
     #[arg(long, help_heading = "Run")]
     pub(crate) json: bool,

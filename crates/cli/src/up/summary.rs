@@ -1,7 +1,13 @@
 //! What a run came to, as numbers.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
+use jiff::Timestamp;
+use lightsout_core::{
+    cost::{self, By, Spent, hours},
+    lanes::{Lane, Span, State, lanes},
+    record::Record,
+};
 use lightsout_localcloud::fleet::{InstanceView, Snapshot};
 use serde::Serialize;
 
@@ -12,6 +18,9 @@ use crate::plural::plural;
 pub(super) struct Summary {
     pub jobs: Jobs,
     pub instances: Instances,
+    /// Where `--price` says what an instance costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     pub scaler: Scaler,
 }
 
@@ -36,10 +45,23 @@ pub(super) struct Instances {
     /// Those that were there when the run ended.
     #[serde(rename = "final")]
     pub remaining: usize,
-    /// Seconds from launch to end, over all instances.
+    /// Seconds from launch to end, over all instances: what the cloud bills. The others share them.
     pub billed_s: f64,
-    /// Seconds in service without a job; of an instance with several slots the free share counts.
+    pub booting_s: f64,
     pub idle_s: f64,
+    pub busy_s: f64,
+    pub draining_s: f64,
+    /// Of instances that were in service and of which no record tells: nobody knows what they did.
+    pub unknown_s: f64,
+}
+
+/// What the instances cost, in the currency of the price.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Cost {
+    pub price_per_hour: f64,
+    pub total: f64,
+    /// Of it, the part of the seconds in which no job ran.
+    pub not_busy: f64,
 }
 
 /// The scaler's work during the run.
@@ -50,13 +72,13 @@ pub(super) struct Scaler {
 }
 
 impl Summary {
-    /// Sums a fleet up as it is.
-    pub(super) fn of(snapshot: &Snapshot, slots: u32, scaler: Scaler) -> Self {
+    /// Sums a fleet up as it was at that moment, by what its agents have written down until then.
+    pub(super) fn of(snapshot: &Snapshot, records: &[Record], scaler: Scaler, price: Option<f64>) -> Self {
         let queue = &snapshot.queue;
         let mut waits: Vec<f64> =
             snapshot.jobs.iter().filter(|job| job.ran_s.is_some()).map(|job| job.waited_s).collect();
         waits.sort_by(f64::total_cmp);
-        let now = snapshot.at_ms;
+        let Spending { billed_ms, spent } = spending(snapshot, records);
         Self {
             jobs: Jobs {
                 total: snapshot.jobs.len(),
@@ -70,9 +92,18 @@ impl Summary {
             instances: Instances {
                 launched: snapshot.instances.len(),
                 remaining: alive(snapshot),
-                billed_s: tenths(snapshot.instances.iter().map(|it| seconds(it.launched_ms, it.ended_ms, now)).sum()),
-                idle_s: tenths(snapshot.instances.iter().map(|it| idle(it, snapshot, slots)).sum()),
+                billed_s: seconds(billed_ms),
+                booting_s: seconds(spent.booting_ms),
+                idle_s: seconds(spent.idle_ms),
+                busy_s: seconds(spent.busy_ms),
+                draining_s: seconds(spent.draining_ms),
+                unknown_s: seconds(billed_ms - spent.all_ms()),
             },
+            cost: price.map(|per_hour| Cost {
+                price_per_hour: per_hour,
+                total: hours(billed_ms) * per_hour,
+                not_busy: hours(billed_ms - spent.busy_ms) * per_hour,
+            }),
             scaler,
         }
     }
@@ -95,16 +126,44 @@ pub(super) fn is_over(snapshot: &Snapshot, min: u32) -> bool {
     !snapshot.jobs.is_empty() && queue.waiting == 0 && queue.running == 0 && at_minimum
 }
 
-fn idle(instance: &InstanceView, snapshot: &Snapshot, slots: u32) -> f64 {
-    let Some(start) = instance.in_service_ms else { return 0.0 };
-    let jobs = snapshot.jobs.iter().filter(|job| job.instance.as_ref() == Some(&instance.id));
-    let worked: f64 = jobs.filter_map(|job| job.ran_s).sum();
-    (seconds(start, instance.ended_ms, snapshot.at_ms) - worked / f64::from(slots.max(1))).max(0.0)
+/// What the cloud bills, and what is known of it.
+struct Spending {
+    billed_ms: u64,
+    spent: Spent,
 }
 
-fn seconds(from_ms: i64, to_ms: Option<i64>, now_ms: i64) -> f64 {
-    let millis = to_ms.unwrap_or(now_ms).saturating_sub(from_ms).max(0);
-    std::time::Duration::from_millis(millis.unsigned_abs()).as_secs_f64()
+fn spending(snapshot: &Snapshot, records: &[Record]) -> Spending {
+    let now = time(snapshot.at_ms);
+    let mut told: BTreeMap<String, Lane> =
+        lanes(records, now).into_iter().map(|lane| (lane.instance.clone(), lane)).collect();
+    let bill = |instance: &InstanceView| {
+        let gone = instance.ended_ms.map_or(now, time);
+        let known = told.remove(&instance.id).map(|lane| (lane, gone));
+        // Before it was in service it booted, whoever wrote that down.
+        let (lane, until) = known.unwrap_or_else(|| (silent(instance), instance.in_service_ms.map_or(gone, time)));
+        (lane.billed(time(instance.launched_ms), until), gone)
+    };
+    let bills: Vec<(Lane, Timestamp)> = snapshot.instances.iter().map(bill).collect();
+    let billed_ms = bills.iter().map(|(lane, gone)| gone.duration_since(lane.from()).as_millis());
+    let billed_ms = billed_ms.map(|ms| u64::try_from(ms).unwrap_or_default()).sum();
+    let bills: Vec<Lane> = bills.into_iter().map(|(lane, _)| lane).collect();
+    let rows = cost::cost(&bills, Timestamp::MIN, Timestamp::MAX, By::Pool, |_| None);
+    Spending { billed_ms, spent: crate::cost::total(&rows) }
+}
+
+/// An instance of which no record tells.
+fn silent(instance: &InstanceView) -> Lane {
+    let launched = time(instance.launched_ms);
+    let boots = Span { state: State::Booting, from: launched, to: launched, jobs: Vec::new(), why: None };
+    Lane { instance: instance.id.clone(), group: instance.group.clone(), spans: vec![boots], end: None }
+}
+
+fn time(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or_default()
+}
+
+fn seconds(ms: u64) -> f64 {
+    std::time::Duration::from_millis(ms).as_secs_f64()
 }
 
 /// The nearest-rank percentile of sorted values.
@@ -120,7 +179,8 @@ fn tenths(value: f64) -> f64 {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Jobs { total, done, failed, interrupted, lost, wait_p50_s, wait_p95_s } = &self.jobs;
-        let Instances { launched, remaining, billed_s, idle_s } = &self.instances;
+        let Instances { launched, remaining, billed_s, booting_s, idle_s, busy_s, draining_s, unknown_s } =
+            &self.instances;
         write!(f, "jobs       {done} of {total} done, {lost} lost")?;
         if *interrupted > 0 {
             write!(f, ", {interrupted} interrupted by spot notices")?;
@@ -133,9 +193,18 @@ impl fmt::Display for Summary {
         }
         write!(
             f,
-            "\ninstances  {launched} launched, {remaining} there at the end; {billed_s:.1} s billed, {idle_s:.1} s of it \
-             in service without a job"
+            "\ninstances  {launched} launched, {remaining} there at the end; {billed_s:.1} s billed: {booting_s:.1} s booting, \
+             {idle_s:.1} s idle, {busy_s:.1} s busy, {draining_s:.1} s draining"
         )?;
+        if *unknown_s > 0.0 {
+            write!(f, ", {unknown_s:.1} s of which no record tells")?;
+        }
+        if let Some(Cost { price_per_hour, total, not_busy }) = self.cost {
+            write!(
+                f,
+                "\ncost       {total:.4} at {price_per_hour} an instance hour, {not_busy:.4} of it without a job"
+            )?;
+        }
         write!(
             f,
             "\nscaler     {}, {}",
@@ -167,14 +236,26 @@ mod tests {
         }
     }
 
+    /// What an agent wrote down, at these milliseconds.
+    fn told(instance: &str, what: &str, ms: i64) -> Record {
+        let time = Timestamp::from_millisecond(ms).unwrap();
+        let line = format!(
+            r#"{{"schema":1,"kind":"incident","time":"{time:.3}","instance":"{instance}","platform":"gitlab","what":"{what}","detail":""}}"#
+        );
+        Record::find(&line).unwrap()
+    }
+
     #[test]
-    fn the_bill_runs_from_launch_to_end_and_idle_is_service_without_jobs() {
+    fn the_bill_runs_from_launch_to_end_and_each_second_of_it_is_in_one_state() {
         let snapshot = Snapshot {
             at_ms: 31_000,
             instances: vec![
                 instance("i-1", Some(3_000), Some(21_000)),
-                instance("i-2", Some(3_000), None),
+                // Its agent was killed in the middle of a job, and a spot loss took it.
+                instance("i-2", Some(3_000), Some(15_000)),
+                // Nothing is heard of either: one did not come into service, of the other the records are lost.
                 instance("i-3", None, Some(2_000)),
+                instance("i-4", Some(6_000), None),
             ],
             jobs: vec![
                 job("i-1", 2.0, Some(5.0)),
@@ -185,18 +266,46 @@ mod tests {
             queue: QueueView { done: 3, waiting: 1, ..QueueView::default() },
             ..Snapshot::default()
         };
-        let summary = Summary::of(&snapshot, 1, Scaler { ticks: 15, raises: 2 });
+        let records = [
+            told("i-1", "started", 4_000),
+            told("i-1", "ready", 5_000),
+            told("i-1", "busy", 6_000),
+            told("i-1", "idle", 14_000),
+            told("i-1", "leaving", 18_500),
+            told("i-2", "started", 4_000),
+            told("i-2", "ready", 5_000),
+            told("i-2", "busy", 5_500),
+            // Younger than the snapshot.
+            told("i-1", "busy", 40_000),
+        ];
+        let summary = Summary::of(&snapshot, &records, Scaler { ticks: 15, raises: 2 }, Some(36.0));
         assert_eq!((summary.jobs.total, summary.jobs.done), (4, 3));
         assert_eq!((summary.jobs.wait_p50_s, summary.jobs.wait_p95_s), (Some(4.0), Some(9.0)));
-        let expected = Instances { launched: 3, remaining: 1, billed_s: 20.0 + 30.0 + 1.0, idle_s: 10.0 + 0.0 };
+        let expected = Instances {
+            launched: 4,
+            remaining: 1,
+            billed_s: 20.0 + 14.0 + 1.0 + 30.0,
+            booting_s: 4.0 + 4.0 + 1.0 + 5.0,
+            idle_s: 1.0 + 4.5 + 0.5,
+            busy_s: 8.0 + 9.5,
+            draining_s: 2.5,
+            unknown_s: 25.0,
+        };
         assert_eq!(summary.instances, expected);
-        let two_slots = Summary::of(&snapshot, 2, Scaler::default()).instances;
-        assert_eq!(two_slots, Instances { idle_s: 14.0 + 14.0, ..expected });
+        let cost = summary.cost.unwrap();
+        assert!((cost.total - 0.65).abs() < 1e-9 && (cost.not_busy - 0.475).abs() < 1e-9, "{cost:?}");
+        let text = summary.to_string();
+        assert!(text.contains("25.0 s of which no record tells"), "{text}");
+        assert!(text.contains("\ncost       0.6500 at 36 an instance hour, 0.4750 of it without a job\n"), "{text}");
+        let unpriced = Summary::of(&snapshot, &records, Scaler::default(), None);
+        assert!(
+            !unpriced.to_string().contains("cost") && serde_json::to_value(&unpriced).unwrap().get("cost").is_none()
+        );
     }
 
     #[test]
     fn only_a_lost_job_breaks_the_promise() {
-        let with = |queue| Summary::of(&Snapshot { queue, ..Snapshot::default() }, 1, Scaler::default());
+        let with = |queue| Summary::of(&Snapshot { queue, ..Snapshot::default() }, &[], Scaler::default(), None);
         assert!(with(QueueView { failed: 1, interrupted: 1, ..QueueView::default() }).is_success());
         assert!(!with(QueueView { lost: 1, done: 19, ..QueueView::default() }).is_success());
     }
@@ -211,11 +320,15 @@ mod tests {
 
     #[test]
     fn the_json_has_the_documented_keys() {
-        let summary = Summary::of(&Snapshot::default(), 1, Scaler { ticks: 3, raises: 1 });
+        let summary = Summary::of(&Snapshot::default(), &[], Scaler { ticks: 3, raises: 1 }, Some(1.0));
         let json = serde_json::to_value(&summary).unwrap();
         for (part, keys) in [
             ("jobs", &["total", "done", "lost", "wait_p50_s", "wait_p95_s"][..]),
-            ("instances", &["launched", "final", "billed_s", "idle_s"]),
+            (
+                "instances",
+                &["launched", "final", "billed_s", "booting_s", "idle_s", "busy_s", "draining_s", "unknown_s"],
+            ),
+            ("cost", &["price_per_hour", "total", "not_busy"]),
             ("scaler", &["ticks", "raises"]),
         ] {
             for key in keys {

@@ -192,6 +192,30 @@ fn what_is_younger_than_now_is_not_known_yet() {
 }
 
 #[test]
+fn a_bill_begins_with_the_launch_and_ends_when_the_machine_is_gone() {
+    let records = [
+        incident(20, Started, "", &[]),
+        incident(60, Ready, "", &[]),
+        incident(90, Leaving, "idle: no job", &[]),
+        departure(95, Way::Decrement, None),
+    ];
+    let told = || lanes(&records, at(100)).remove(0);
+    let whole = [
+        (State::Booting, 10, 20, vec![]),
+        (State::Booting, 20, 60, vec![]),
+        (State::Idle, 60, 90, vec![]),
+        (State::Draining, 90, 130, vec![]),
+    ];
+    assert_eq!(spans(&told().billed(at(10), at(130))), whole);
+    // A machine that the cloud took in between.
+    assert_eq!(
+        spans(&told().billed(at(30), at(70))),
+        [(State::Booting, 30, 60, vec![]), (State::Idle, 60, 70, vec![])]
+    );
+    assert_eq!(spans(&told().billed(at(30), at(30))), [(State::Booting, 30, 30, vec![])]);
+}
+
+#[test]
 fn a_span_can_be_cut_to_a_window() {
     let span = Span { state: State::Idle, from: at(10), to: at(20), jobs: Vec::new(), why: None };
     let cut = |from, to| span.within(at(from), at(to)).map(|span| span.length().as_secs());
@@ -225,5 +249,30 @@ proptest! {
         if lane.end.is_none() {
             prop_assert_eq!(lane.to(), at(600));
         }
+    }
+    /// Whatever is told of it: what a machine is billed for is all of it in one state or another, and what its records tell is not changed by it.
+    #[test]
+    fn the_seconds_by_state_are_the_seconds_of_the_bill(
+        told in proptest::collection::vec((0_i64..500, 0..IncidentKind::ALL.len()), 1..30),
+        ended in proptest::option::of(0_i64..500),
+        launched in 0_i64..600,
+        length in 0_i64..600,
+    ) {
+        let mut records: Vec<Record> =
+            told.iter().map(|(seconds, kind)| incident(*seconds, IncidentKind::ALL[*kind], "spot: x", &["7"])).collect();
+        records.extend(ended.map(|seconds| departure(seconds, Way::Group, None)));
+        let lane = lanes(&records, at(600)).remove(0);
+        let (launched, gone) = (at(launched), at(launched + length));
+        let billed = lane.clone().billed(launched, gone);
+        prop_assert_eq!((billed.from(), billed.to(), &billed.end), (launched, gone, &lane.end));
+        for pair in billed.spans.windows(2) {
+            prop_assert_eq!(pair[0].to, pair[1].from);
+        }
+        for span in lane.spans.iter().filter_map(|span| span.within(launched, gone)) {
+            let of_it: Duration =
+                billed.spans.iter().filter(|it| it.state == span.state).filter_map(|it| it.within(span.from, span.to)).map(|it| it.length()).sum();
+            prop_assert_eq!(of_it, span.length());
+        }
+        prop_assert_eq!(billed.clone().billed(launched, gone), billed);
     }
 }
