@@ -50,6 +50,11 @@ output "agent_policy" {
   value       = module.pool.agent_policy
 }
 
+output "operator_policy" {
+  description = "The least that those need who look after the pool with lightsout ps, drain, hold and logs, as JSON: for a policy of a role that people take. With Run Command it is a shell on the pool's instances."
+  value       = module.pool.operator_policy
+}
+
 output "log_group_name" {
   description = "The instances' log group; null without one."
   value       = module.pool.log_group_name

@@ -1,5 +1,5 @@
 terraform {
-  # OpenTofu from 1.6 on as well: nothing here is newer. The tests need 1.7 (mock_provider).
+  # OpenTofu from 1.6 on as well: nothing here is newer, which tests/terraform/floors.py holds. The tests need 1.7, and of OpenTofu 1.8 (mock_provider).
   required_version = ">= 1.6"
 
   required_providers {

@@ -214,6 +214,13 @@ def template(plan, address, values):
     return files
 
 
+def beside(plan, address, kind, name):
+    """The policy of this resource in the same module as another; empty without one."""
+    own = re.sub(r"aws_\w+\.\w+(\[\d+\])?$", "", address)
+    found = [values.get("policy") for other, values in plan.of(kind) if re.fullmatch(re.escape(f"{own}{kind}.{name}") + r"(\[\d+\])?", other)]
+    return one(found) or ""
+
+
 def policies(plan, address, text, side, actions):
     try:
         document = json.loads(text)
@@ -324,6 +331,13 @@ def main(path, folder=None):
     for address, values in plan.of("aws_launch_template"):
         # A folder for each template: its files are read together.
         number = len(files)
+        named = beside(plan, address, "aws_iam_role_policy", "agent")
+        if named:
+            # Which group it is, where the group is another's, the policy alone says.
+            groups_named = set(re.findall(r"autoScalingGroupName/([^\"]+)\"", named))
+            plan.must(len(groups_named) == 1, address, f"the instances' role is for the groups {sorted(groups_named)}")
+            files[f"{number:02}.agent.policy"] = named
+            files[f"{number:02}.agent.group"] = "".join(sorted(groups_named))
         for file in template(plan, address, values):
             files[f"{number:02}.agent/{Path(file['path']).name}"] = file["content"]
     for address, values in plan.of("aws_iam_role_policy"):
@@ -331,12 +345,20 @@ def main(path, folder=None):
         # The user's own are the user's.
         if side != "extra":
             policies(plan, address, values.get("policy"), side, actions)
-    for _, values in plan.of("aws_lambda_function"):
-        text = one(values["environment"])["variables"].get("LIGHTSOUT_SCALER_CONFIG_TOML")
-        if text:
-            files[f"{len(files):02}.scaler.toml"] = text
-    for _, values in plan.of("aws_s3_object"):
-        files[f"{len(files):02}.scaler.toml"] = values["content"]
+    for address, values in plan.of("aws_lambda_function"):
+        variables = one(values["environment"])["variables"]
+        place = variables.get("LIGHTSOUT_SCALER_CONFIG_S3")
+        stored = [found["content"] for _, found in plan.of("aws_s3_object") if place and place.endswith("/" + found["key"])]
+        number = len(files)
+        files[f"{number:02}.scaler.toml"] = variables.get("LIGHTSOUT_SCALER_CONFIG_TOML") or one(stored)
+        named = beside(plan, address, "aws_iam_role_policy", "scaler")
+        if named:
+            files[f"{number:02}.scaler.policy"] = named
+            files[f"{number:02}.scaler.function"] = values["function_name"] + "\n" + (place or "")
+    operators = plan.whole["planned_values"].get("outputs", {}).get("operator_policy", {}).get("value")
+    if operators:
+        files[f"{len(files):02}.operator.group"] = groups[0][1]["name"]
+        files[f"{len(files) - 1:02}.operator.policy"] = operators
     group_configuration(plan)
     the_network_outlives_the_group(plan)
     function(plan)

@@ -59,6 +59,11 @@ module "ci" {
   scaler_package_path = var.package_path
 }
 
+# For those who look after it: resource "aws_iam_role_policy" "operators" { role = "ci-operators", policy = module.ci.operator_policy }
+output "operator_policy" {
+  value = module.ci.operator_policy
+}
+
 output "group_name" {
   value = module.ci.group_name
 }

@@ -48,6 +48,11 @@ output "agent_policy" {
   value       = local.agent_policy
 }
 
+output "operator_policy" {
+  description = "The least that those need who look after the pool with lightsout ps, drain, hold and logs, as JSON: for a policy of a role that people take. With Run Command it is a shell on the pool's instances."
+  value       = jsonencode({ Version = "2012-10-17", Statement = local.operator_statements })
+}
+
 output "log_group_name" {
   description = "The instances' log group; null without one."
   value       = one(aws_cloudwatch_log_group.instances[*].name)

@@ -110,6 +110,47 @@ locals {
       Resource = "arn:${local.partition}:s3:::${try(var.boot_bundle.bucket, "")}/${try(var.boot_bundle.key, "")}"
     }],
   )
+
+  # Those who look after the pool have credentials of their own: as `lightsout iam --operator --group NAME` prints it.
+  operator_statements = concat(
+    [
+      {
+        Sid      = "Look"
+        Effect   = "Allow"
+        Action   = ["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances", "ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation"]
+        Resource = "*"
+      },
+      {
+        Sid      = "Document"
+        Effect   = "Allow"
+        Action   = ["ssm:SendCommand"]
+        Resource = "arn:${local.partition}:ssm:${local.region}::document/AWS-RunShellScript"
+      },
+      {
+        Sid       = "Members"
+        Effect    = "Allow"
+        Action    = ["ssm:SendCommand"]
+        Resource  = "arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*"
+        Condition = { StringEquals = { "aws:ResourceTag/aws:autoscaling:groupName" = local.group_name } }
+      },
+      {
+        Sid      = "Orders"
+        Effect   = "Allow"
+        Action   = ["ec2:CreateTags", "ec2:DeleteTags"]
+        Resource = "arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*"
+        Condition = {
+          "ForAllValues:StringEquals" = { "aws:TagKeys" = "lightsout:order" }
+          StringEquals                = { "aws:ResourceTag/aws:autoscaling:groupName" = local.group_name }
+        }
+      },
+    ],
+    !var.logs ? [] : [{
+      Sid      = "Logs"
+      Effect   = "Allow"
+      Action   = ["logs:FilterLogEvents"]
+      Resource = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:lightsout/${var.name}:*"
+    }],
+  )
   agent_policy = jsonencode({ Version = "2012-10-17", Statement = local.agent_statements })
 }
 
