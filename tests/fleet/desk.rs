@@ -95,12 +95,14 @@ fn drifts() -> Vec<(&'static str, &'static str, Call, Call)> {
         ),
         ("template.user-data", "wrong", template(user_data), back.clone()),
         ("role.instance", "warning", template("IamInstanceProfile.Name=nobody-made-it"), back.clone()),
+        // 5,122 vCPUs, and the quota is 5,120.
         (
-            "group.subnets",
+            "group.quota",
             "warning",
-            group("UpdateAutoScalingGroup&MaxSize=500000"),
+            group("UpdateAutoScalingGroup&MaxSize=2561"),
             group("UpdateAutoScalingGroup&MaxSize=2"),
         ),
+        ("group.quota", "wrong", template("InstanceType=x2idn.16xlarge"), back.clone()),
         (
             "group.protection",
             "warning",
@@ -139,6 +141,7 @@ fn the_group_of_up_is_all_ok_from_a_desk_and_each_drift_is_found_by_its_own_name
         "group",
         "group.size",
         "group.subnets",
+        "group.quota",
         "group.other-scalers",
         "hook",
         "template",
@@ -168,6 +171,12 @@ fn the_group_of_up_is_all_ok_from_a_desk_and_each_drift_is_found_by_its_own_name
     }
     let (output, findings) = look(&fleet, "");
     assert_eq!(not_ok(&findings), [], "all is mended: {output:?}");
+    // More instances than addresses are more than the quota, too.
+    let max = |max: u32| format!("Action=UpdateAutoScalingGroup&AutoScalingGroupName=lightsout-demo&MaxSize={max}");
+    query(&fleet, AUTO_SCALING, &max(500_000));
+    let (output, findings) = look(&fleet, "");
+    assert_eq!(not_ok(&findings), [("group.subnets", "warning"), ("group.quota", "warning")], "{output:?}");
+    query(&fleet, AUTO_SCALING, &max(2));
     one_override_starts_from_a_template_of_its_own(&fleet);
 }
 
@@ -219,6 +228,8 @@ fn what_a_desk_may_not_see_is_a_warning_that_names_the_right() {
         ("template.image", "warning", "DescribeLaunchTemplateVersions", "ec2:DescribeLaunchTemplateVersions"),
         ("template.image", "warning", "DescribeImages", "ec2:DescribeImages"),
         ("group.subnets", "warning", "DescribeSubnets", "ec2:DescribeSubnets"),
+        ("group.quota", "warning", "DescribeInstanceTypes", "ec2:DescribeInstanceTypes"),
+        ("group.quota", "warning", "GetServiceQuota", "servicequotas:GetServiceQuota"),
         ("role.instance", "warning", "GetInstanceProfile", "iam:GetInstanceProfile"),
         ("platform.secret", "warning", "GetParameter", "ssm:GetParameter"),
     ] {
@@ -298,6 +309,31 @@ fn the_function_that_is_the_scaler_is_looked_at_by_its_name() {
     assert_eq!(without_log, "role.scaler warning", "the name of a stream is an example");
     assert!(out.contains("logs:PutLogEvents"), "{out}");
     policy(&least);
+    // Where its settings are is told by its variables, and its role must be able to read them there.
+    for (variable, place, right) in [
+        ("LIGHTSOUT_SCALER_CONFIG_S3", "s3://acme-ci/scaler.toml", "s3:GetObject on arn:aws:s3:::acme-ci/scaler.toml"),
+        (
+            "LIGHTSOUT_SCALER_CONFIG_SSM",
+            "/ci/scaler",
+            "ssm:GetParameter on arn:aws:ssm:eu-central-1:123456789012:parameter/ci/scaler",
+        ),
+    ] {
+        let stored = json!({"Environment": {"Variables": {variable: place}}});
+        rest(&fleet, "lambda", "PUT", &format!("{function}/ci-scaler/configuration"), &stored);
+        let (without, out) = found();
+        assert_eq!(without, "role.scaler wrong", "{out}");
+        assert!(out.contains(right), "{out}");
+        policy(&fleet.ok(&format!("{iam} --log-group /aws/lambda/ci-scaler --settings {place}")));
+        assert_eq!(found().0, "", "with {right}");
+        policy(&least);
+    }
+    rest(
+        &fleet,
+        "lambda",
+        "PUT",
+        &format!("{function}/ci-scaler/configuration"),
+        &json!({"Environment": {"Variables": {}}}),
+    );
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
     let timed_out = "2026-11-27T02:00:00.000Z 1-2 Task timed out after 60.00 seconds";
     let mut event = log.clone();

@@ -104,6 +104,10 @@ equal 'the schedules' "$group" "$aws" scheduler list-schedules --query 'Schedule
 equal 'the schedule' $'rate(1 minute)\tENABLED' "$aws" scheduler get-schedule --name "$group" --query '[ScheduleExpression,State]' --output text
 "$aws" scheduler delete-schedule --name "$group"
 "$aws" lambda delete-function --function-name "$group"
+equal 'a quota' 5120.0 "$aws" service-quotas get-service-quota --service-code ec2 --quota-code L-1216C47A --query Quota.Value --output text
+refused NoSuchResourceException 'The request failed because the specified service does not exist.' GetServiceQuota \
+    "$aws" service-quotas get-service-quota --service-code ec2 --quota-code L-00000000
+equal 'the sizes of types' $'c7i.large\t2' ec2 describe-instance-types --instance-types c7i.large --query 'InstanceTypes[].[InstanceType,VCpuInfo.DefaultVCpus]' --output text
 equal 'a default subnet' $'eu-central-1a\tTrue' ec2 describe-subnets --filters Name=default-for-az,Values=true Name=availability-zone,Values=eu-central-1a \
     --query 'Subnets[0].[AvailabilityZone,DefaultForAz]' --output text
 

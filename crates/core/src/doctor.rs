@@ -14,6 +14,7 @@ mod image;
 mod machine;
 mod platform;
 mod program;
+mod quota;
 mod scale_set;
 mod software;
 
@@ -94,12 +95,13 @@ pub struct Row {
 }
 
 /// All rows, in the order in which they are shown.
-const TABLE: [&[Row]; 10] = [
+const TABLE: [&[Row]; 11] = [
     software::ROWS,
     machine::ROWS,
     image::ROWS,
     cloud::ROWS,
     desk::ROWS,
+    quota::ROWS,
     group::ROWS,
     scale_set::ROWS,
     program::ROWS,

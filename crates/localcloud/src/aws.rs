@@ -10,4 +10,5 @@ pub(crate) mod metadata;
 pub mod model;
 pub(crate) mod objects;
 pub mod query;
+pub(crate) mod quotas;
 pub(crate) mod secrets;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     Aws, AwsError, AwsErrorKind,
-    request::{Call, encoded},
+    request::{Call, Service, encoded},
 };
 use crate::{Archive, CloudFuture, Identity, archive::Entry};
 
@@ -90,7 +90,7 @@ impl LogGroup {
 fn logs_call(action: &'static str, target: &str, body: &serde_json::Value) -> Call {
     Call {
         action,
-        service: "logs",
+        service: Service::LOGS,
         method: "POST",
         path: "/".into(),
         bucket: None,
@@ -129,7 +129,7 @@ impl Bucket {
         let Entry { instance, name, json, .. } = entry;
         let call = Call {
             action: "s3:PutObject",
-            service: "s3",
+            service: Service::S3,
             method: "PUT",
             path: format!("/{}", encoded(&format!("{}{instance}/{name}.json", self.store.prefix))),
             bucket: Some(self.store.bucket.clone()),

@@ -4,7 +4,7 @@ use lightsout_core::settings::ObjectAddress;
 
 use super::{
     Aws, AwsError, AwsErrorKind,
-    request::{Call, encoded},
+    request::{Call, Service, encoded},
 };
 use crate::CloudFuture;
 
@@ -23,7 +23,7 @@ async fn read(aws: &Aws, address: &str) -> Result<String, AwsError> {
     let ObjectAddress { bucket, key } = ObjectAddress::parse(address).map_err(|error| failed(error.to_string()))?;
     let call = Call {
         action: ACTION,
-        service: "s3",
+        service: Service::S3,
         method: "GET",
         path: format!("/{}", encoded(&key)),
         bucket: Some(bucket),

@@ -23,12 +23,33 @@ use crate::aws::{
 /// The longest answer that is read, in bytes: settings and refusals are short.
 const ANSWER: usize = 1 << 20;
 
+/// A service of AWS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Service {
+    /// Its name in signatures and addresses.
+    name: &'static str,
+    /// The variable that gives it another address (AWS SDKs and Tools Reference Guide, "Service-specific endpoints").
+    variable: &'static str,
+}
+
+impl Service {
+    pub(super) const LOGS: Self = Self { name: "logs", variable: "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS" };
+    pub(super) const S3: Self = Self { name: "s3", variable: "AWS_ENDPOINT_URL_S3" };
+    #[cfg(feature = "host")]
+    pub(super) const IAM: Self = Self { name: "iam", variable: "AWS_ENDPOINT_URL_IAM" };
+    #[cfg(feature = "host")]
+    pub(super) const LAMBDA: Self = Self { name: "lambda", variable: "AWS_ENDPOINT_URL_LAMBDA" };
+    #[cfg(feature = "host")]
+    pub(super) const SCHEDULER: Self = Self { name: "scheduler", variable: "AWS_ENDPOINT_URL_SCHEDULER" };
+    #[cfg(feature = "host")]
+    pub(super) const QUOTAS: Self = Self { name: "servicequotas", variable: "AWS_ENDPOINT_URL_SERVICE_QUOTAS" };
+}
+
 /// A request before it is signed.
 pub(super) struct Call {
     /// The IAM action.
     pub(super) action: &'static str,
-    /// The service's name in signatures and addresses.
-    pub(super) service: &'static str,
+    pub(super) service: Service,
     pub(super) method: &'static str,
     /// Encoded.
     pub(super) path: String,
@@ -84,14 +105,8 @@ impl Call {
 
     /// The service's address: as the environment says, as the SDKs do, or the usual one.
     pub(super) fn url(&self, endpoint: Option<&str>, region: &str) -> String {
-        let own = match self.service {
-            "s3" => "AWS_ENDPOINT_URL_S3",
-            "iam" => "AWS_ENDPOINT_URL_IAM",
-            "lambda" => "AWS_ENDPOINT_URL_LAMBDA",
-            "scheduler" => "AWS_ENDPOINT_URL_SCHEDULER",
-            _ => "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
-        };
-        let endpoint = env::var(own).ok().filter(|url| !url.is_empty()).or_else(|| endpoint.map(str::to_owned));
+        let endpoint =
+            env::var(self.service.variable).ok().filter(|url| !url.is_empty()).or_else(|| endpoint.map(str::to_owned));
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         match (endpoint, &self.bucket) {
             (Some(endpoint), bucket) => {
@@ -100,11 +115,11 @@ impl Call {
             }
             // A name with dots would not match the host's certificate.
             (None, Some(bucket)) if bucket.contains('.') => {
-                format!("https://{}.{region}.{domain}/{bucket}{}", self.service, self.path)
+                format!("https://{}.{region}.{domain}/{bucket}{}", self.service.name, self.path)
             }
-            (None, Some(bucket)) => format!("https://{bucket}.{}.{region}.{domain}{}", self.service, self.path),
-            (None, None) if self.service == "iam" => format!("https://{}{}", global(region).0, self.path),
-            (None, None) => format!("https://{}.{region}.{domain}{}", self.service, self.path),
+            (None, Some(bucket)) => format!("https://{bucket}.{}.{region}.{domain}{}", self.service.name, self.path),
+            (None, None) if self.service.name == "iam" => format!("https://{}{}", global(region).0, self.path),
+            (None, None) => format!("https://{}.{region}.{domain}{}", self.service.name, self.path),
         }
     }
 
@@ -112,15 +127,15 @@ impl Call {
     fn signed(&self, url: &str, region: &str, identity: &Identity) -> Result<Vec<(String, String)>, AwsError> {
         let failed = |why: String| AwsError::without_code(AwsErrorKind::Credentials, self.action, why);
         let mut settings = SigningSettings::default();
-        if self.service == "s3" {
+        if self.service.name == "s3" {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
             settings.percent_encoding_mode = PercentEncodingMode::Single;
             settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         }
         let params = v4::SigningParams::builder()
             .identity(identity)
-            .region(if self.service == "iam" { global(region).1 } else { region })
-            .name(self.service)
+            .region(if self.service.name == "iam" { global(region).1 } else { region })
+            .name(self.service.name)
             .time(SystemTime::now())
             .settings(settings)
             .build()

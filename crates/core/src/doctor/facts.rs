@@ -10,6 +10,7 @@ pub use super::{
     account::{FunctionFacts, RoleFacts, Schedule},
     desk::{Subnet, TemplateFacts, secrets_in},
     program::{ProgramFacts, ProgramGroup},
+    quota::QuotaFacts,
     scale_set::{ScaleSetFacts, ScaleSetModel, SpotModel},
 };
 use crate::{
@@ -290,6 +291,8 @@ pub struct CloudFacts {
     pub templates: Vec<TemplateFacts>,
     /// From what new instances start that is no launch template, by name.
     pub starts_otherwise: Option<String>,
+    /// What the account lets run at a time, of the kinds of instances that the group may have.
+    pub quotas: Option<Fact<Vec<QuotaFacts>>>,
     /// The networks in which they start.
     pub subnets: Option<Fact<Vec<Subnet>>>,
     /// What holds endings off.

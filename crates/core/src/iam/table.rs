@@ -243,6 +243,8 @@ pub const RIGHTS: &[Right] = {
         right(Desk, Everything, "ec2:DescribeImages", "is the image there, and how old is it?"),
         right(Desk, Everything, "ec2:DescribeInstanceTypeOfferings", "does each zone have each type?"),
         right(Desk, Everything, "ec2:DescribeSubnets", "are there addresses left?"),
+        right(Desk, Everything, "ec2:DescribeInstanceTypes", "how many vCPUs may the group want?"),
+        right(Desk, Everything, "servicequotas:GetServiceQuota", "and does the account's quota let them run?"),
         right(Desk, Roles, "iam:GetInstanceProfile", "which role new instances get"),
         right(Desk, Roles, "iam:SimulatePrincipalPolicy", "has the role the rights that it needs?"),
         right(Desk, Roles, "iam:ListRolePolicies", "the same by the policies, where a simulation is not allowed"),

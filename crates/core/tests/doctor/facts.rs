@@ -10,8 +10,8 @@ use lightsout_core::{
         facts::{
             AgentAnswer, Baked, BakedRunner, CloudFacts, EngineSettings, FunctionFacts, GroupFacts, GuardFacts,
             HoldFacts, Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, ProgramFacts, ProgramGroup,
-            RefreshFacts, Refusal, RoleFacts, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule, SettingsFacts, Software,
-            SpotModel, Subnet, TemplateFacts, Unit, WaysOut,
+            QuotaFacts, RefreshFacts, Refusal, RoleFacts, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule,
+            SettingsFacts, Software, SpotModel, Subnet, TemplateFacts, Unit, WaysOut,
         },
     },
     iam::{self, Difference},
@@ -223,6 +223,10 @@ pub(crate) const BREAKS: &[Break] = &[
     wrong_at_desk("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(0))),
     warning_at_desk("group.subnets", |facts| subnets(facts)[0].free = Some(0)),
     warning_at_desk("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(1))),
+    warning_at_desk("group.quota", |facts| quotas(facts)[0].limit = 9),
+    warning_at_desk("group.quota", |facts| quotas(facts)[1].limit = 0),
+    wrong_at_desk("group.quota", |facts| quotas(facts).iter_mut().for_each(|quota| quota.limit = 1)),
+    warning_at_desk("group.quota", |facts| cloud(facts).quotas = Some(Err("it is denied".into()))),
     wrong_at_desk("role.instance", |facts| lacking(facts, 0).missing.push(a_right())),
     warning_at_desk("role.instance", |facts| lacking(facts, 0).conditional.push(a_right())),
     warning_at_desk("role.instance", |facts| facts.roles[0].difference = Err("it is denied".into())),
@@ -316,6 +320,10 @@ fn template(facts: &mut Facts) -> &mut TemplateFacts {
 
 fn subnets(facts: &mut Facts) -> &mut Vec<Subnet> {
     cloud(facts).subnets.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn quotas(facts: &mut Facts) -> &mut Vec<QuotaFacts> {
+    cloud(facts).quotas.as_mut().unwrap().as_mut().unwrap()
 }
 
 fn days_ago(facts: &mut Facts, days: i64) -> Timestamp {
@@ -487,6 +495,7 @@ fn good_at_desk() -> Facts {
         difference: Ok(Difference::default()),
     };
     let subnet = |id: &str| Subnet { id: id.into(), zone: "eu-north-1a".into(), free: Some(200) };
+    let quota = |name: &str| QuotaFacts { name: name.into(), limit: 10, smallest: 2, most: 10 };
     let function = FunctionFacts {
         name: "ci-scaler".into(),
         inactive: None,
@@ -522,6 +531,7 @@ fn good_at_desk() -> Facts {
         not_offered: whole.not_offered,
         next_images: whole.next_images.into_iter().map(dated).collect(),
         templates: vec![template("ci, version 3"), template("ci-arm64, version 1")],
+        quotas: Some(Ok(vec![quota("Standard"), quota("G and VT")])),
         subnets: Some(Ok(vec![subnet("subnet-1"), subnet("subnet-2")])),
         ..CloudFacts::default()
     };

@@ -105,7 +105,7 @@ impl Functions {
         if self.configured.contains_key(name) {
             return Err((409, "ResourceConflictException", format!("Function already exist: {name}")));
         }
-        let configuration = json!({
+        let mut configuration = json!({
             "FunctionName": name,
             "FunctionArn": self.arn(name),
             "Role": body["Role"],
@@ -117,6 +117,7 @@ impl Functions {
             "LastUpdateStatus": "Successful",
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": format!("/aws/lambda/{name}")},
         });
+        set_variables(&mut configuration, body);
         self.configured.insert(name.to_owned(), configuration.clone());
         Ok(configuration)
     }
@@ -130,6 +131,7 @@ impl Functions {
         if body["Role"].is_string() {
             configuration["Role"] = body["Role"].clone();
         }
+        set_variables(&mut configuration, body);
         self.configured.insert(name.to_owned(), configuration.clone());
         Ok(configuration)
     }
@@ -158,6 +160,13 @@ impl Functions {
     fn list(&self) -> Value {
         let short = |(name, it): (&String, &Value)| json!({ "Name": name, "GroupName": "default", "Arn": it["Arn"], "State": it["State"], "Target": {"Arn": it["Target"]["Arn"]} });
         json!({ "Schedules": self.schedules.iter().map(short).collect::<Vec<_>>() })
+    }
+}
+
+/// All of them at once: those that are not named are gone (Lambda API reference, `UpdateFunctionConfiguration`).
+fn set_variables(configuration: &mut Value, body: &Value) {
+    if body["Environment"]["Variables"].is_object() {
+        configuration["Environment"] = json!({ "Variables": body["Environment"]["Variables"] });
     }
 }
 

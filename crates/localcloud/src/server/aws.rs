@@ -13,7 +13,7 @@ use super::{
 use crate::{
     aws::{
         commands::{Commands, Online, Run},
-        functions, objects, query, secrets,
+        functions, objects, query, quotas, secrets,
     },
     faults::{Call, Target},
     http::{self, Request, Response},
@@ -158,6 +158,9 @@ impl Protocol {
         match self {
             Self::Json(target) if target.starts_with("Logs_") => {
                 state.logs.handle(target, request, now).header("x-amzn-requestid", request_id(now))
+            }
+            Self::Json(target) if quotas::is_for(target) => {
+                quotas::handle(target, request).header("x-amzn-requestid", request_id(now))
             }
             Self::Json(target) if Commands::is_for(target) => {
                 let online = online(state);

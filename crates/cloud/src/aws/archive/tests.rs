@@ -104,11 +104,12 @@ fn addresses_are_those_of_the_services() {
         body: Vec::new(),
     };
     let url = |service, bucket, endpoint, region| call(service, bucket).url(endpoint, region);
-    assert_eq!(url("logs", None, None, "eu-north-1"), "https://logs.eu-north-1.amazonaws.com/k");
-    assert_eq!(url("logs", None, None, "cn-north-1"), "https://logs.cn-north-1.amazonaws.com.cn/k");
-    assert_eq!(url("s3", Some("b-1"), None, "eu-north-1"), "https://b-1.s3.eu-north-1.amazonaws.com/k");
-    assert_eq!(url("s3", Some("b.1"), None, "eu-north-1"), "https://s3.eu-north-1.amazonaws.com/b.1/k");
-    assert_eq!(url("s3", Some("b"), Some("http://127.0.0.1:1/"), "x"), "http://127.0.0.1:1/b/k");
+    assert_eq!(url(Service::LOGS, None, None, "eu-north-1"), "https://logs.eu-north-1.amazonaws.com/k");
+    assert_eq!(url(Service::LOGS, None, None, "cn-north-1"), "https://logs.cn-north-1.amazonaws.com.cn/k");
+    assert_eq!(url(Service::QUOTAS, None, None, "eu-north-1"), "https://servicequotas.eu-north-1.amazonaws.com/k");
+    assert_eq!(url(Service::S3, Some("b-1"), None, "eu-north-1"), "https://b-1.s3.eu-north-1.amazonaws.com/k");
+    assert_eq!(url(Service::S3, Some("b.1"), None, "eu-north-1"), "https://s3.eu-north-1.amazonaws.com/b.1/k");
+    assert_eq!(url(Service::S3, Some("b"), Some("http://127.0.0.1:1/"), "x"), "http://127.0.0.1:1/b/k");
 }
 
 #[tokio::test]

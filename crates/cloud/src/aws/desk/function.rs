@@ -13,7 +13,7 @@ use crate::{
     LookedFunction, RoleName,
     aws::{
         Aws, AwsError, AwsErrorKind, read_logs,
-        request::{Call, encoded},
+        request::{Call, Service, encoded},
     },
 };
 
@@ -25,7 +25,7 @@ const MOST_PAGES: usize = 50;
 /// What can be told of it, and its role.
 pub(in crate::aws) async fn function(aws: &Aws, name: &str) -> LookedFunction {
     let path = format!("/2015-03-31/functions/{}/configuration", encoded(name).replace('/', "%2F"));
-    let found = match get(aws, "lambda:GetFunctionConfiguration", "lambda", path).await {
+    let found = match get(aws, "lambda:GetFunctionConfiguration", Service::LAMBDA, path).await {
         Ok(found) => found,
         Err(error) if error.kind == AwsErrorKind::NotFound => return (Ok(None), None),
         Err(error) => return (Err(error.to_string()), None),
@@ -109,8 +109,8 @@ async fn schedules(aws: &Aws, function: &str) -> Result<Vec<Schedule>, AwsError>
     for _ in 0..MOST_PAGES {
         let token =
             next.take().map_or(String::new(), |token| format!("&NextToken={}", encoded(&token).replace('/', "%2F")));
-        let page =
-            get(aws, "scheduler:ListSchedules", "scheduler", format!("/schedules?MaxResults=100{token}")).await?;
+        let page = get(aws, "scheduler:ListSchedules", Service::SCHEDULER, format!("/schedules?MaxResults=100{token}"))
+            .await?;
         let is_ours = |schedule: &&Value| {
             let target = schedule["Target"]["Arn"].as_str().unwrap_or_default();
             target == function || target.strip_prefix(function).is_some_and(|rest| rest.starts_with(':'))
@@ -122,7 +122,7 @@ async fn schedules(aws: &Aws, function: &str) -> Result<Vec<Schedule>, AwsError>
                 encoded(name.unwrap_or_default()),
                 encoded(group.unwrap_or("default"))
             );
-            let whole = get(aws, "scheduler:GetSchedule", "scheduler", path).await?;
+            let whole = get(aws, "scheduler:GetSchedule", Service::SCHEDULER, path).await?;
             let when = whole["ScheduleExpression"].as_str().unwrap_or_default().to_owned();
             found.push(Schedule {
                 name: name.unwrap_or_default().to_owned(),
@@ -151,7 +151,7 @@ fn every(when: &str) -> Option<Duration> {
     Some(Duration::from_secs(count.parse::<u64>().ok()?.checked_mul(seconds)?))
 }
 
-async fn get(aws: &Aws, action: &'static str, service: &'static str, path: String) -> Result<Value, AwsError> {
+async fn get(aws: &Aws, action: &'static str, service: Service, path: String) -> Result<Value, AwsError> {
     let call = Call { action, service, method: "GET", path, bucket: None, headers: Vec::new(), body: Vec::new() };
     let answer = call.send(aws).await?;
     serde_json::from_slice(&answer)

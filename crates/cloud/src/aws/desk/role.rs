@@ -11,7 +11,7 @@ use crate::{
     RoleName, RoleRights,
     aws::{
         Aws, AwsError, AwsErrorKind,
-        request::{Call, element, elements, encoded},
+        request::{Call, Service, element, elements, encoded},
     },
 };
 
@@ -213,7 +213,7 @@ async fn ask(aws: &Aws, action: &'static str, form: &[(&str, &str)]) -> Result<S
     let body = fields.map(|(key, value)| format!("{key}={}", encoded(value))).collect::<Vec<_>>().join("&");
     let call = Call {
         action,
-        service: "iam",
+        service: Service::IAM,
         method: "POST",
         path: "/".into(),
         bucket: None,

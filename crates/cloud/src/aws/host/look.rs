@@ -1,5 +1,6 @@
 //! A look at what this instance depends on, for a diagnosis.
 
+mod quota;
 mod template;
 
 use std::time::Duration;

@@ -45,6 +45,7 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "DeregisterImage" => images::deregister(cloud, form),
         "EnableImageDeprecation" => images::deprecate(cloud, form),
         "DisableImageDeprecation" => images::undeprecate(cloud, form),
+        "DescribeInstanceTypes" => offerings::types(form),
         "DescribeInstanceTypeOfferings" => offerings::describe(cloud, form),
         "DescribeSecurityGroups" => surroundings::none("securityGroupInfo", form, "GroupId", "InvalidGroup.NotFound"),
         "DescribeVolumes" => surroundings::none("volumeSet", form, "VolumeId", "InvalidVolume.NotFound"),

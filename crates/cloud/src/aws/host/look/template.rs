@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types::{
-    Filter, ImageState, LaunchTemplateHttpTokensState, LaunchTemplateInstanceMetadataOptions,
-    LaunchTemplateInstanceMetadataTagsState, LaunchTemplateVersion, LocationType, ResponseLaunchTemplateData,
-    ShutdownBehavior,
+    Filter, ImageState, LaunchTemplateHttpTokensState, LaunchTemplateInstanceMarketOptions,
+    LaunchTemplateInstanceMetadataOptions, LaunchTemplateInstanceMetadataTagsState, LaunchTemplateVersion,
+    LocationType, MarketType, ResponseLaunchTemplateData, ShutdownBehavior,
 };
 use jiff::Timestamp;
 use lightsout_core::doctor::facts::{CloudFacts, NextImage, TemplateFacts, secrets_in};
 
-use super::{super::Calls, said};
+use super::{super::Calls, quota::Markets, said};
 use crate::aws::{AwsError, AwsErrorKind};
 
 impl Calls {
@@ -23,6 +23,7 @@ impl Calls {
         facts.starts_otherwise =
             group.launch_configuration_name().map(|name| format!("the launch configuration {name}"));
         let mut types: BTreeSet<String> = overrides.iter().filter_map(|it| it.instance_type.clone()).collect();
+        let mut spot = false;
         for (named, gives_type) in sources(own, overrides) {
             let (name, data) = match said(self.template(named).await) {
                 Ok(found) => found,
@@ -32,6 +33,8 @@ impl Calls {
                     continue;
                 }
             };
+            let market = data.instance_market_options().and_then(LaunchTemplateInstanceMarketOptions::market_type);
+            spot |= market == Some(&MarketType::Spot);
             if gives_type {
                 types.extend(data.instance_type().map(|kind| kind.as_str().to_owned()));
             }
@@ -53,6 +56,9 @@ impl Calls {
             // Chosen by their properties at each launch.
             (true, _) | (_, true) => None,
         };
+        if self.is_nobody() && !types.is_empty() {
+            facts.quotas = Some(said(self.quotas(&types, Markets::of(group, spot)).await));
+        }
     }
 
     /// Its name with its version, and what it says.

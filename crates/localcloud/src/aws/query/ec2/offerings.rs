@@ -1,4 +1,4 @@
-//! Which instance types a zone has.
+//! Which instance types there are, and which of them a zone has.
 
 use super::filter::filters;
 use crate::{
@@ -37,4 +37,32 @@ pub(crate) fn describe(cloud: &Cloud, form: &Form<'_>) -> CallResult {
         xml.text("location", zone);
     });
     Ok(Some(xml))
+}
+
+/// `DescribeInstanceTypes`, for types that are named, with what their size says of their vCPUs.
+pub(crate) fn types(form: &Form<'_>) -> CallResult {
+    let named = form.list("InstanceType");
+    if named.is_empty() {
+        return Err(AwsError::new("UnsupportedOperation", "Name instance types here."));
+    }
+    if let Some(unknown) = named.iter().find(|kind| vcpus(kind).is_none()) {
+        let message = format!("The following supplied instance types do not exist: [{unknown}]");
+        return Err(AwsError::new("InvalidInstanceType", message));
+    }
+    let mut xml = Xml::default();
+    xml.list("instanceTypeSet", "item", named, |xml, kind| {
+        xml.text("instanceType", kind);
+        xml.node("vCpuInfo", |xml| xml.text("defaultVCpus", vcpus(kind).unwrap_or_default()));
+    });
+    Ok(Some(xml))
+}
+
+/// As most families have them: `large` has two, `xlarge` four, and `2xlarge` twice as many.
+fn vcpus(kind: &str) -> Option<u32> {
+    let (_, size) = kind.split_once('.')?;
+    match size {
+        "nano" | "micro" | "small" | "medium" | "large" => Some(2),
+        "xlarge" => Some(4),
+        other => other.strip_suffix("xlarge")?.parse::<u32>().ok()?.checked_mul(4),
+    }
 }
