@@ -32,7 +32,7 @@ use crate::{
     platform_access::PlatformAccess,
     process::Process,
     records::Delivery,
-    runner_process::{RunnerProcess, last_words, unit_of},
+    runner_process::{RunnerProcess, unit_of},
     space::Space,
 };
 
@@ -253,18 +253,18 @@ impl Effects {
         {
             return;
         }
-        let (inputs, watched) = (self.inputs.clone(), Arc::clone(&self.watched));
-        tokio::spawn(async move { tell_exit(process, &watched, &inputs).await });
+        let (inputs, watched, runner) = (self.inputs.clone(), Arc::clone(&self.watched), Arc::clone(&self.runner));
+        tokio::spawn(async move { tell_exit(process, &runner, &watched, &inputs).await });
     }
 }
 
-async fn tell_exit(process: Process, watched: &Mutex<Option<u32>>, inputs: &Inputs) {
+async fn tell_exit(process: Process, runner: &RunnerProcess, watched: &Mutex<Option<u32>>, inputs: &Inputs) {
     let (since, unit) = (Instant::now(), unit_of(process.pid()));
     process.exited().await;
-    if let Some(unit) = unit.filter(|_| since.elapsed() < SOON) {
-        // As one does that cannot register, or is too old: the record of its exit says what it said.
-        let said = last_words(&unit).await;
-        tracing::info!(unit, said, "the runner has exited soon after its start");
+    // As one does that cannot register, or is too old: the record of its exit says what it said.
+    let said = if since.elapsed() < SOON { runner.last_words(unit.as_deref()).await } else { None };
+    if let Some(said) = said {
+        tracing::info!(pid = process.pid(), unit, said, "the runner has exited soon after its start");
         let _ = inputs.send(Input::RunnerSaid(said)).await;
     } else {
         tracing::info!(pid = process.pid(), "the runner has exited");

@@ -1,8 +1,21 @@
 //! The last that a program said, for people.
 
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use jiff::Timestamp;
+
 /// How many lines are told, and how many characters of them all.
 pub(crate) const LINES: usize = 10;
 const CHARS: usize = 1_000;
+/// How much of the agent's own log is looked at, in bytes.
+const LOG: u64 = 64 * 1024;
+
+/// Where the agent's own output goes. A runner without a unit of its own writes there, too.
+const OWN_LOG: &str = "/proc/self/fd/1";
 
 /// The last lines on one line, for a note.
 pub(crate) fn of(output: &[u8]) -> String {
@@ -17,6 +30,36 @@ pub(crate) fn of(output: &[u8]) -> String {
     said.chars().skip(excess).collect()
 }
 
+/// How long the agent's own log is, where it is a file.
+pub(crate) fn own_log_length() -> Option<u64> {
+    let log = std::fs::metadata(OWN_LOG).ok()?;
+    log.is_file().then(|| log.len())
+}
+
+/// What others than the agent wrote to its log behind so many bytes.
+pub(crate) fn in_own_log(from: u64) -> io::Result<String> {
+    in_log(Path::new(OWN_LOG), from)
+}
+
+fn in_log(log: &Path, from: u64) -> io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    // One that became shorter was begun anew.
+    let from = if from > length { 0 } else { from };
+    file.seek(SeekFrom::Start(from.max(length.saturating_sub(LOG))))?;
+    let mut text = Vec::new();
+    file.take(LOG).read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let others: Vec<&str> = text.lines().filter(|line| !is_agents(line)).collect();
+    Ok(of(others.join("\n").as_bytes()))
+}
+
+/// Whether the agent wrote this line itself: each begins with its time, is a record, or is JSON.
+fn is_agents(line: &str) -> bool {
+    let first = line.split_whitespace().next().unwrap_or_default();
+    first.parse::<Timestamp>().is_ok() || first == "LIGHTSOUT_RECORD" || first.starts_with('{')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +70,19 @@ mod tests {
         let many: String = (0..100).map(|n| format!("{n}\n")).collect();
         assert!(of(many.as_bytes()).starts_with("90 | ") && of(many.as_bytes()).ends_with(" | 99"));
         assert_eq!(of("x".repeat(5_000).as_bytes()).len(), CHARS);
+    }
+
+    #[test]
+    fn in_the_agents_own_log_they_are_what_it_did_not_write_itself_since_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("agent.log");
+        let before = "of an earlier runner\n";
+        let text = "2026-11-27T09:55:55.979481Z  INFO now idle phase=\"idle\"\nRunner version v2.1 is deprecated\n\
+                    LIGHTSOUT_RECORD {\"kind\":\"incident\"}\n{\"level\":\"INFO\"}\n2026-11-27 09:55:56Z: bye\n";
+        std::fs::write(&log, format!("{before}{text}")).unwrap();
+        let said = in_log(&log, before.len() as u64).unwrap();
+        assert_eq!(said, "Runner version v2.1 is deprecated | 2026-11-27 09:55:56Z: bye");
+        assert!(in_log(&log, 1 << 30).unwrap().starts_with(before.trim()), "one that was begun anew");
+        assert!(in_log(folder.path(), 0).is_err());
     }
 }

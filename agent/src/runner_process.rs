@@ -25,12 +25,13 @@ use lightsout_core::{
 };
 use lightsout_io::files::{replace, replace_for};
 
-pub(crate) use self::unit::{any_runner, last_words, unit_of};
+pub(crate) use self::unit::{any_runner, unit_of};
 use self::{
     note::{note, read_note},
     record::Record,
 };
 use crate::{
+    last_words,
     process::{self, Process},
     runner_user::{self, RunnerUser},
 };
@@ -52,6 +53,8 @@ pub(crate) struct RunnerProcess {
     seen: Mutex<Seen>,
     /// What this agent's runner was told, in case the disk forgets it.
     told: Mutex<Option<(u32, Told)>>,
+    /// How long the agent's log was when it started the runner, where the runner writes there and it is a file.
+    log_before: Mutex<Option<u64>>,
 }
 
 /// What is known of the runner.
@@ -77,6 +80,7 @@ impl RunnerProcess {
             engine: None,
             seen: Mutex::new(Seen::Unknown),
             told: Mutex::new(None),
+            log_before: Mutex::new(None),
         }
     }
 
@@ -89,6 +93,18 @@ impl RunnerProcess {
         engine: Option<PathBuf>,
     ) -> Self {
         Self { user, surroundings, engine, ..self }
+    }
+
+    /// What this runner said last: by its unit's journal, or by the agent's own log where that is a file; `None`: nothing, or nobody kept it.
+    pub(crate) async fn last_words(&self, unit: Option<&str>) -> Option<String> {
+        let said = match unit {
+            Some(unit) => unit::last_words(unit).await,
+            None => {
+                let from = self.log_before.lock().ok().and_then(|before| *before)?;
+                tokio::task::spawn_blocking(move || last_words::in_own_log(from)).await.ok()?.ok()?
+            }
+        };
+        Some(said).filter(|said| !said.is_empty())
     }
 
     /// Where the runner's files go.
@@ -148,6 +164,9 @@ impl RunnerProcess {
             Record::NOBODY.write(&self.record_file()).map_err(|error| error.to_string())?;
         }
         replace(&self.told_file(), note(0, Told::No).as_bytes(), 0o600, false).map_err(|error| error.to_string())?;
+        if let Ok(mut before) = self.log_before.lock() {
+            *before = last_words::own_log_length().filter(|_| !self.unit);
+        }
         let started =
             if self.unit { self.start_unit(launch, stop_signal).await } else { self.start_group(launch).await };
         self.see(match &started {

@@ -117,7 +117,7 @@ pub(crate) fn any_runner() -> io::Result<Option<u32>> {
 }
 
 /// The last that the processes of a unit said, as the journal has it.
-pub(crate) async fn last_words(unit: &str) -> String {
+pub(super) async fn last_words(unit: &str) -> String {
     let lines = format!("--lines={}", last_words::LINES);
     let arguments = ["--unit", unit, &lines, "--output=cat", "--quiet", "--no-pager"].map(str::to_owned).to_vec();
     match ask("journalctl", arguments, ANSWER).await {

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use serde_json::json;
 
 use super::{POOL, aws, end, until_named};
-use crate::rig::{Fleet, Home, living, phase};
+use crate::rig::{Fleet, Home, hits, living, phase};
 
 /// The next instance that serves, with this tag of the group as a setting.
 fn next(fleet: &mut Fleet, setting: &str, value: &str) -> String {
@@ -114,5 +114,22 @@ fn a_launch_hook_that_runs_out_is_named_and_a_termination_hook_that_cannot_be_ex
     let text = until_named(&mut fleet, &busy, "hook-timed-out", &not);
     assert!(text.starts_with("the termination hook of") && text.contains("its time-out is 30s"), "{text}");
     until_named(&mut fleet, &busy, "scale-in", &not);
+    end(fleet);
+}
+
+#[test]
+fn a_runner_that_its_platform_finds_too_old_is_named_while_it_is_tried_and_after() {
+    let mut fleet =
+        Fleet::up("--platform github --jobs 0 --keep --max 1 --no-docker --idle-timeout 1h --fault runner-too-old");
+    fleet.enqueue(1, 0.5);
+    let id = fleet.until("an instance", |fleet| living(fleet).next().map(|it| it.id.clone()));
+    let not = ["not-registered", "token-refused", "boot-deadline", "busy"];
+    let text = until_named(&mut fleet, &id, "runner-too-old", &not);
+    assert!(text.contains("is deprecated and cannot receive messages"), "{text}");
+    until_named(&mut fleet, POOL, "runner-too-old", &["tag-mismatch", "no-capacity", "deaf-member"]);
+    fleet.until_ended(&id);
+    until_named(&mut fleet, &id, "runner-too-old", &not);
+    until_named(&mut fleet, &id, "runner-exits", &not);
+    assert!(hits(&fleet, &json!("runner-too-old")) > 1);
     end(fleet);
 }

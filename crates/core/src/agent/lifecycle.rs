@@ -57,6 +57,9 @@ use crate::{
 const IDLE_SAMPLES: Duration = Duration::from_secs(5);
 const BUSY_SAMPLES: Duration = Duration::from_secs(1);
 
+/// The note of an instance whose runner exited, until the next one is registered.
+pub const RUNNER_RESTARTS: &str = "the runner exited by itself and is started again";
+
 /// One instance's lifecycle. Cheap to clone, so that tests can try several futures.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {

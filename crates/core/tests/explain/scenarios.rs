@@ -501,6 +501,18 @@ fn instances() -> Vec<Scenario> {
             &[],
         ),
         instance(
+            "a runner that ended by itself, between two starts",
+            vec![status(
+                100,
+                Status {
+                    note: Some("the runner exited by itself and is started again".into()),
+                    ..in_phase("registering")
+                },
+            )],
+            Cause::RunnerExits,
+            &[],
+        ),
+        instance(
             "an answer that tells nothing",
             vec![incident(100, "i-1", IncidentKind::RegistrationFailed, "HTTP 500")],
             Cause::NotRegistered,

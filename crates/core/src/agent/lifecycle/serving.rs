@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Lifecycle,
+    Lifecycle, RUNNER_RESTARTS,
     runner::MOST_EXITS,
     state::{DrainStep, Draining, ReturnStep, Serving, State},
     timers::Timer,
@@ -91,7 +91,7 @@ impl Lifecycle {
         }
         self.register(now);
         if !self.runner.worked() {
-            self.note("the runner exited by itself and is started again");
+            self.note(RUNNER_RESTARTS);
             self.main_line.backoff.tries = self.runner.exits().saturating_sub(1);
             self.again(now);
         }

@@ -1,6 +1,7 @@
 //! Instances that do not come into service, or whose runner the platform or the machine refuses.
 
 use crate::{
+    agent::lifecycle::RUNNER_RESTARTS,
     explain::{Answer, Basis, Cause, Evidence, Said},
     platform,
     record::{Incident, IncidentCause, IncidentKind},
@@ -44,7 +45,9 @@ fn tells_of_joining(said: &Said) -> bool {
 fn refusal(said: &Said) -> Option<&str> {
     match said {
         Said::Incident(incident) if incident.what == IncidentKind::RegistrationFailed => Some(&incident.detail),
-        Said::Status(status) if status.phase == "registering" => status.note.as_deref(),
+        Said::Status(status) if status.phase == "registering" => {
+            status.note.as_deref().filter(|note| *note != RUNNER_RESTARTS)
+        }
         Said::Incident(_)
         | Said::Status(_)
         | Said::Departure(_)

@@ -5,6 +5,7 @@ use super::{
     joining::{outdated, registration, too_old},
 };
 use crate::{
+    agent::lifecycle::RUNNER_RESTARTS,
     explain::{Answer, Basis, Cause, Evidence, Status},
     record::{Incident, IncidentKind},
 };
@@ -107,6 +108,9 @@ fn by_status(answer: &mut Answer, evidence: &Evidence, status: &Status) {
                 "nothing: it leaves by itself. To send it away now, on the instance: lightsout-agent drain",
             ),
         },
+        "registering" if note.as_deref() == Some(RUNNER_RESTARTS) => {
+            runner_exits(answer, basis(), &format!("{id} does not serve: {RUNNER_RESTARTS}"));
+        }
         "registering" => match note {
             Some(note) => {
                 let what = format!("{id} does not serve yet: it cannot register its runner");
@@ -179,12 +183,9 @@ fn by_incident(answer: &mut Answer, id: &str, evidence: &Evidence, incident: &In
                 "on the instance: lightsout-agent status",
             );
         }
-        IncidentKind::RunnerExited => answer.find(
-            Cause::RunnerExits,
-            basis,
-            format!("the runner of {id} ended by itself and is started again: {detail}"),
-            "see what it said last, on the instance: journalctl -u 'lightsout-runner*'",
-        ),
+        IncidentKind::RunnerExited => {
+            runner_exits(answer, basis, &format!("the runner of {id} ended by itself and is started again: {detail}"));
+        }
         IncidentKind::BeforeRegisterFailed => answer.find(
             Cause::BeforeRegister,
             basis,
@@ -207,6 +208,11 @@ fn by_incident(answer: &mut Answer, id: &str, evidence: &Evidence, incident: &In
         | IncidentKind::DeregistrationFailed
         | IncidentKind::CloudRefused => {}
     }
+}
+
+fn runner_exits(answer: &mut Answer, basis: Basis, text: &str) {
+    let remedy = "see what it said last, on the instance: journalctl -u 'lightsout-runner*'";
+    answer.find(Cause::RunnerExits, basis, text, remedy);
 }
 
 fn floor(answer: &mut Answer, basis: Basis, id: &str, note: &str) {
