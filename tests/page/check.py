@@ -156,7 +156,7 @@ def night():
             tick["reason"] = "waits for the session"
         yield tick
     for time, instance, what, jobs in [("01:30:00", "i-silent", "ready", None), ("01:30:10", "i-silent", "busy", ["7", "gitlab_runner_jobs=1"]), ("03:00:00", "i-heard", "ready", None)]:
-        record = {"schema": 1, "kind": "incident", "time": f"2026-11-26T{time}Z", "instance": instance, "group": "ci-linux", "platform": "gitlab", "what": what, "detail": ""}
+        record = {"schema": 1, "kind": "incident", "time": f"2026-11-26T{time}Z", "instance": instance, "group": "ci-linux", "platform": "gitlab", "what": what, "detail": " ".join(jobs or ["for jobs"])}
         yield record | ({"jobs": jobs} if jobs else {})
 
 

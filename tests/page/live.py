@@ -96,12 +96,13 @@ def grows(page):
     page.until("a lane to grow", f"const before = {json.dumps(before)}, now = (() => {{ {GROWING} }})(); return Object.keys(before).some((it) => now[it] > before[it])")
 
 
-def loses_and_finds(page, wire, own):
+def loses_and_finds(page, wire, own, folder):
     """What it said before, it said without an error; of what it says now only that the wire is cut."""
     quiet(page, own)
     shown = page.run("return document.querySelectorAll('.lane').length")
     wire.cut()
     page.until("the page to say that it is lost", STATE + " === 'lost'")
+    page.picture(folder / "live-lost.png")
     true("it says since when", " UTC" in page.run("return document.querySelector('#live').textContent"))
     true("it keeps what it had", page.run("return document.querySelectorAll('.lane').length") >= shown)
     wire.mend()
@@ -112,8 +113,10 @@ def loses_and_finds(page, wire, own):
 
 def follows(page):
     """Zoomed in at the present, it goes on with the time; a choice and the focus stay as they are while all is drawn anew."""
-    page.run("document.querySelector('.lane .name').dispatchEvent(new MouseEvent('click', { bubbles: true }))")
-    page.run("document.querySelector('.mark[tabindex=\"0\"]').focus(); zoom('in')")
+    # One that has not gone is in sight for half of the time from now on at least.
+    there = "document.querySelector('.lane:not([data-end]) .name')"
+    page.until("an instance that is there", f"return {there} !== null")
+    page.run(f"const name = {there}; name.dispatchEvent(new MouseEvent('click', {{ bubbles: true }})); name.focus(); zoom('in')")
     key, edge = page.run("return [document.activeElement.dataset.key, shown()[1]]")
     page.until("the part that is shown to go on", f"return view !== null && shown()[1] > {edge}")
     equal("the focus stays", key, page.run("return document.activeElement.dataset.key"))
@@ -162,7 +165,7 @@ def live(link, bin_dir, told, records, ready, folder):
         follows(page)
         looks(page, pathlib.Path(folder), "live-")
         page.look(1280, 860, "light")
-        loses_and_finds(page, wire, own)
+        loses_and_finds(page, wire, own, pathlib.Path(folder))
         pathlib.Path(ready).touch()
         page.until("the page to say that the fleet has ended", STATE + " === 'ended'")
         names = [event["params"].get("eventName") for event in page.network() if event["method"] == "Network.eventSourceMessageReceived"]

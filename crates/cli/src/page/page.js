@@ -175,6 +175,7 @@ function drawLanes(svg, at) {
       title: life.instance, when: first, until: life.end ? life.end.at : null,
       lines: life.sentences.length ? life.sentences : ["Nothing more is known of it."] });
     name.classList.add("name");
+    const labels = [];
     put(name, "rect", { class: "ring", x: -3, y: phone ? y + 1 : top - 1, width: phone ? 160 : left - 4, height: phone ? 16 : thick + 2, rx: 4 });
     put(name, "text", { x: 0, y: phone ? y + 13 : middle + 4 }, life.instance);
     for (const span of life.spans) {
@@ -191,8 +192,13 @@ function drawLanes(svg, at) {
       // As many of its jobs as there is room for; a letter of the small size is about 6.4 wide.
       const fits = (text) => b - a > text.length * 6.6 + 8;
       const label = [span.jobs.join(", "), span.jobs.length > 1 ? `${span.jobs[0]} +${span.jobs.length - 1}` : "", String(span.jobs.length)].find((text) => text && fits(text));
-      if (label && span.jobs.length) put(lane, "text", { class: "job " + span.state, x: (a + b) / 2, y: middle + 4, "text-anchor": "middle" }, label);
+      const pale = life.silent && span.to > life.silent ? "" : span.state;
+      if (label && span.jobs.length) labels.push([{ class: "job " + pale, x: (a + b) / 2, y: middle + 4, "text-anchor": "middle" }, label]);
     }
+    const a = x(life.silent || last), b = x(last);
+    // What is drawn from its last word on is what it did then; whether it does so still is not known.
+    if (b > a) put(lane, "rect", { class: "unheard", x: a, y: top, width: b - a, height: thick });
+    for (const [attributes, label] of labels) put(lane, "text", attributes, label);
     for (const it of life.marks) {
       if (it.at < from || it.at > to) continue;
       const mark = button(lane, `mark ${life.instance} ${it.what} ${it.at}`, it.tone, `${words(it.what)} on ${life.instance} at ${clock(it.at)}`, {
@@ -200,17 +206,15 @@ function drawLanes(svg, at) {
       mark.classList.add("incident"); mark.dataset.at = it.at; mark.dataset.what = it.what;
       shape(mark, x(it.at), middle, DIAMOND(x(it.at), middle, 6), false);
     }
-    if (life.silent && life.silent <= to) {
-      // What is drawn from its last word on is what it did then; whether it does so still is not known.
-      const a = x(life.silent), b = x(last);
-      put(lane, "rect", { class: "unheard", x: a, y: top, width: Math.max(0, b - a), height: thick });
+    if (life.silent && life.silent >= from && life.silent <= to) {
       const quiet = length(chart.to - life.silent), text = "no word for " + quiet;
       const mark = button(lane, `silent ${life.instance}`, "notice", `${life.instance}: no word since ${clock(life.silent)}, and no end`, {
         title: `${life.instance}: no word, and no end`, when: life.silent,
-        lines: [`Nothing was heard of it for ${quiet}, and nothing tells of its end: a long job, an end without a word, or records that are elsewhere.`, ...life.sentences] });
+        lines: [`Nothing was heard of it for ${quiet}, and nothing tells of its end: it may have a long job, it may have gone without a word, or its records are elsewhere.`, ...life.sentences] });
       mark.classList.add("silent"); mark.dataset.at = life.silent;
       shape(mark, x(life.silent), middle, DIAMOND(x(life.silent), middle, 6), true);
-      if (b - a > text.length * 6.6 + 24) put(lane, "text", { class: "soft", x: a + 14, y: middle + 4 }, text);
+      // Beside the name of a job in its middle.
+      if (b - a > text.length * 13.2 + 160) put(lane, "text", { class: "soft", x: a + 14, y: middle + 4 }, text);
     }
     if (life.end && life.end.at >= from && life.end.at <= to) {
       const mark = button(lane, "end " + life.instance, life.end.tone, `${life.instance} gone at ${clock(life.end.at)}: ${life.end.reason}`, {
@@ -275,11 +279,12 @@ function drawWords() {
   const newest = (pool, value) => { for (let i = pool.readings.length; i--;) if (value(pool.readings[i]) != null) return value(pool.readings[i]); return 0; };
   const sum = (value) => chart.pools.reduce((all, pool) => all + newest(pool, value), 0);
   const spent = chart.cost.reduce((all, it) => all + STATES.reduce((s, state) => s + it.spent[state + "_ms"], 0), 0);
-  const figures = [["Not known to be gone", there], ["of these busy", busy], ["Gone", chart.lanes.length - there], ["Jobs waiting", sum((it) => it.queued)], ["Desired", sum((it) => it.desired)], ["Instance time", length(spent)]];
+  const figures = [[live ? "There now" : "Not known to be gone", there], ["Of these busy", busy], ["Gone", chart.lanes.length - there], ["Jobs waiting", sum((it) => it.queued)], ["Desired", sum((it) => it.desired)], ["Instance time", length(spent)]];
   const list = $("figures");
   list.replaceChildren();
   for (const [name, value] of figures) { const box = put(list, "div"); put(box, "dt", {}, name); put(box, "dd", {}, value); }
   drawTables();
+  drawLegend();
   if (chosen && stories.has(chosen)) drawStory(stories.get(chosen));
 }
 
@@ -306,9 +311,9 @@ function drawTables() {
       row(table, state, `${length(ms)} · ${all ? Math.round(100 * ms / all) : 0} %`, ms, state);
     }
     row(table, it.instances === 1 ? "1 instance" : `${it.instances} instances`, length(all), all, "all");
-    if (it.open > 0) row(table, "Without a told end, counted to the end", it.open, it.open, "open");
+    if (it.open > 0) row(table, live ? "Not gone, counted until now" : "Without a told end, counted to the end", it.open, it.open, "open");
     const silent = chart.lanes.filter((life) => life.pool === it.name && life.silent).length;
-    if (silent > 0) row(table, "of these no word for over an hour", silent, silent, "silent").classList.add("warning");
+    if (silent > 0) row(table, "Of these, no word for over an hour", silent, silent, "silent").classList.add("warning");
     if (it.price !== null) row(table, "Cost", it.price.toFixed(it.price < 1 ? 4 : 2), it.price, "price");
   }
   if (chart.cost.length === 0) put(cost, "p", { class: "hint" }, "No instance has cost anything.");
@@ -329,6 +334,7 @@ function row(table, name, text, value, what) {
 }
 
 function drawLegend() {
+  $("legend").replaceChildren();
   const item = (name, paint) => {
     const li = put($("legend"), "li");
     paint(put(li, "svg", { width: 18, height: 14, "aria-hidden": "true" }));
@@ -435,6 +441,5 @@ function follow() {
   heard();
 }
 
-drawLegend();
 draw();
 if (live) follow();

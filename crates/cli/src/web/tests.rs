@@ -36,7 +36,7 @@ impl Source for Told {
         Ok(Chart::new(&evidence.collect::<Vec<_>>(), Timestamp::now(), |_| None))
     }
 
-    fn end(&self) -> &str {
+    fn end(&self) -> &'static str {
         "that was all"
     }
 }
@@ -59,7 +59,7 @@ impl Asked {
                 self.1.drain(..at + text.len());
                 return come[..at + text.len()].to_owned();
             }
-            let mut piece = [0; 65_536];
+            let mut piece = vec![0; 65_536];
             let count = self.0.read(&mut piece).await.unwrap();
             assert!(count > 0, "it ended without {text}: {come}");
             self.1.extend_from_slice(&piece[..count]);
