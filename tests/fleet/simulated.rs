@@ -86,7 +86,7 @@ impl Case {
             }
             self.rest(&mut fleet, u32::try_from(jobs.len()).expect("a few"), ended);
         }
-        let launched = fleet.snapshot().instances.len();
+        let launched = fleet.snapshot().launched();
         fleet.ok("down");
         let (ended, home) = fleet.ended_in();
         ended.well();

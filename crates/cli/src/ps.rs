@@ -16,7 +16,7 @@ use crate::{
 /// Show the instances and the jobs of the running fleet, or the members of a group
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Show instances and jobs that have ended as well
+    /// Show jobs that have ended as well, and the last 200 instances that have
     #[arg(short, long)]
     all: bool,
     #[command(flatten)]

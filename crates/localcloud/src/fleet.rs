@@ -13,14 +13,33 @@ pub struct Snapshot {
     pub seq: u64,
     /// The Auto Scaling groups, by name, and then Azure's scale sets.
     pub groups: Vec<GroupView>,
-    /// Every instance ever launched, oldest first; those that ended stay.
+    /// The instances, oldest first. Of those that have ended the last are shown, and `forgotten` has sums of the others.
     pub instances: Vec<InstanceView>,
+    /// What is left of instances that ended before those.
+    #[serde(default)]
+    pub forgotten: Forgotten,
     /// Every job ever queued, oldest first.
     pub jobs: Vec<JobView>,
     /// How many jobs are in which state.
     pub queue: QueueView,
     /// What was asked of the cloud and of the CI platform so far.
     pub counters: Counters,
+}
+
+impl Snapshot {
+    /// How many instances were launched so far.
+    pub fn launched(&self) -> usize {
+        self.instances.len() + self.forgotten.instances
+    }
+}
+
+/// Sums over instances that ended so long ago that nothing else is kept of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// How many they were.
+    pub instances: usize,
+    /// From launch to end, in milliseconds.
+    pub billed_ms: u64,
 }
 
 /// One Auto Scaling group or scale set.
@@ -93,7 +112,7 @@ pub struct JobView {
     pub id: u64,
     /// How it stands.
     pub state: JobState,
-    /// The instance that runs it or ran it, when the runner could be matched to one.
+    /// The instance that runs it or ran it, when the runner could be matched to one that is not forgotten.
     pub instance: Option<String>,
     /// Seconds from queued to picked by a runner, or until now.
     pub waited_s: f64,
@@ -162,7 +181,7 @@ pub struct Counters {
     /// Calls of Azure's APIs: operation, then who called (`instance`, `operator`, or `unauthenticated`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub azure: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Requests to the metadata service, by instance.
+    /// Requests to the metadata service, by instance; those of instances that are forgotten together, as `forgotten`.
     pub imds: BTreeMap<String, u64>,
     /// Requests to the CI platform's API, by route.
     pub platform: BTreeMap<String, u64>,

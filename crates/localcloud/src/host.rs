@@ -16,7 +16,7 @@ use crate::{
     ci::{Ci, webhook::Webhook},
     driver,
     faults::{Fault, Faults},
-    fleet::{Counters, FleetEvent, NewJobs, Snapshot},
+    fleet::{Counters, FleetEvent, Forgotten, NewJobs, Snapshot},
     machine::Machines,
     options::LocalCloudOptions,
     server::{Front, serve},
@@ -46,7 +46,7 @@ impl LocalCloud {
     pub async fn start(options: LocalCloudOptions, machines: Arc<dyn Machines>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let LocalCloudOptions { cloud, azure, port: _, platform, lost_after, webhook, secrets } = options;
+        let LocalCloudOptions { cloud, azure, port: _, platform, lost_after, webhook, secrets, ended_kept } = options;
         let ci = Ci::new(platform.open(), url.clone(), lost_after, webhook);
         let (region, account) = (cloud.region.clone(), cloud.account.clone());
         let since = Timestamp(jiff::Timestamp::now().as_millisecond());
@@ -66,6 +66,8 @@ impl LocalCloud {
             timeline: Timeline::default(),
             hosts: BTreeMap::new(),
             reported: VecDeque::new(),
+            ended_kept,
+            forgotten: Forgotten::default(),
         };
         let (shared, inboxes) = Shared::new(url, region, account, machines, state);
         let server = tokio::spawn(serve(listener, Front::new(Arc::clone(&shared))));

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What a [`LocalCloud`](crate::LocalCloud) starts with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LocalCloudOptions {
     /// How AWS behaves.
     pub cloud: CloudOptions,
@@ -27,4 +27,21 @@ pub struct LocalCloudOptions {
     /// Parameters of SSM and secrets of Secrets Manager, by name; of Key Vault, with dashes in the place of what its names
     /// cannot have.
     pub secrets: BTreeMap<String, String>,
+    /// How many instances that have ended are remembered; of those that ended before them sums are left. Default 200.
+    pub ended_kept: usize,
+}
+
+impl Default for LocalCloudOptions {
+    fn default() -> Self {
+        Self {
+            cloud: CloudOptions::default(),
+            azure: AzureOptions::default(),
+            port: 0,
+            platform: PlatformOptions::default(),
+            lost_after: None,
+            webhook: None,
+            secrets: BTreeMap::new(),
+            ended_kept: 200,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Puts the [`Snapshot`] together.
 
-mod azure;
+pub(crate) mod azure;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -31,10 +31,7 @@ pub(crate) fn take(shared: &Shared) -> Snapshot {
             }
         }
         let mut instances: Vec<_> = state
-            .cloud
             .instances()
-            .map(view)
-            .chain(state.azure.machines.values().map(|machine| azure::view(&state.azure, machine)))
             .map(|view| {
                 let agent = state.hosts.get(&view.id).and_then(|host| host.last_report.clone());
                 InstanceView { agent, jobs: running.remove(view.id.as_str()).unwrap_or_default(), ..view }
@@ -46,6 +43,7 @@ pub(crate) fn take(shared: &Shared) -> Snapshot {
             seq: state.timeline.last(),
             groups: groups(state),
             instances,
+            forgotten: state.forgotten,
             jobs,
             queue,
             counters: state.counters.clone(),
@@ -77,7 +75,8 @@ fn groups(state: &FleetState) -> Vec<GroupView> {
     groups.chain(azure::groups(&state.azure)).collect()
 }
 
-fn view(instance: &Instance) -> InstanceView {
+/// An instance of AWS, but for what is not the cloud's to know.
+pub(crate) fn view(instance: &Instance) -> InstanceView {
     InstanceView {
         id: instance.id.clone(),
         group: instance.group.clone(),

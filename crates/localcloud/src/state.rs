@@ -26,7 +26,7 @@ use crate::{
     },
     effect::Effect,
     faults::{Fault, FaultEffect, Faults},
-    fleet::{AgentReport, Counters, FleetEvent, Source},
+    fleet::{AgentReport, Counters, FleetEvent, Forgotten, Source},
     machine::{Machine, Machines},
     time::Timestamp,
     timeline::Timeline,
@@ -94,6 +94,10 @@ pub(crate) struct FleetState {
     pub hosts: BTreeMap<String, Host>,
     /// Those whose last report is kept, oldest first.
     pub reported: VecDeque<String>,
+    /// How many that have ended are remembered.
+    pub ended_kept: usize,
+    /// What is left of the others.
+    pub forgotten: Forgotten,
 }
 
 /// What the shell knows about an instance, beside the cloud's own model.
@@ -228,6 +232,7 @@ impl Shared {
             }
             state.record_job_event(&job_event, now);
         }
+        state.forget_ended();
         for event in state.timeline.take_new() {
             tracing::debug!(seq = event.seq, instance = event.instance, job = event.job, what = event.what, "happened");
             // Nobody has to listen.

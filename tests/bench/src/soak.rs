@@ -67,7 +67,7 @@ pub(crate) fn measure(programs: &Programs, launches: usize, report: &mut Report)
 /// Fills the fleet and lets it empty itself, until it has launched as many instances as this. How many they are then.
 fn rounds(fleet: &mut Fleet, launches: usize) -> Result<usize> {
     loop {
-        let so_far = fleet.snapshot()?.instances.len();
+        let so_far = fleet.snapshot()?.launched();
         if so_far >= launches {
             return Ok(so_far);
         }

@@ -90,19 +90,19 @@ impl Summary {
                 wait_p95_s: percentile(&waits, 95).map(tenths),
             },
             instances: Instances {
-                launched: snapshot.instances.len(),
+                launched: snapshot.launched(),
                 remaining: alive(snapshot),
                 billed_s: seconds(billed_ms),
                 booting_s: seconds(spent.booting_ms),
                 idle_s: seconds(spent.idle_ms),
                 busy_s: seconds(spent.busy_ms),
                 draining_s: seconds(spent.draining_ms),
-                unknown_s: seconds(billed_ms - spent.all_ms()),
+                unknown_s: seconds(billed_ms.saturating_sub(spent.all_ms())),
             },
             cost: price.map(|per_hour| Cost {
                 price_per_hour: per_hour,
                 total: hours(billed_ms) * per_hour,
-                not_busy: hours(billed_ms - spent.busy_ms) * per_hour,
+                not_busy: hours(billed_ms.saturating_sub(spent.busy_ms)) * per_hour,
             }),
             scaler,
         }
@@ -145,8 +145,13 @@ fn spending(snapshot: &Snapshot, records: &[Record]) -> Spending {
     };
     let bills: Vec<(Lane, Timestamp)> = snapshot.instances.iter().map(bill).collect();
     let billed_ms = bills.iter().map(|(lane, gone)| gone.duration_since(lane.from()).as_millis());
-    let billed_ms = billed_ms.map(|ms| u64::try_from(ms).unwrap_or_default()).sum();
-    let bills: Vec<Lane> = bills.into_iter().map(|(lane, _)| lane).collect();
+    let billed_ms: u64 = billed_ms.map(|ms| u64::try_from(ms).unwrap_or_default()).sum();
+    let billed_ms = billed_ms + snapshot.forgotten.billed_ms;
+    let mut bills: Vec<Lane> = bills.into_iter().map(|(lane, _)| lane).collect();
+    if snapshot.forgotten.instances > 0 {
+        // Of those only the records tell, and whole where they tell of the end.
+        bills.extend(told.into_values().filter(|lane| lane.end.is_some()));
+    }
     let rows = cost::cost(&bills, Timestamp::MIN, Timestamp::MAX, By::Pool, |_| None);
     Spending { billed_ms, spent: crate::cost::total(&rows) }
 }
@@ -216,7 +221,7 @@ impl fmt::Display for Summary {
 
 #[cfg(test)]
 mod tests {
-    use lightsout_localcloud::fleet::{GroupView, JobState, JobView, QueueView};
+    use lightsout_localcloud::fleet::{Forgotten, GroupView, JobState, JobView, QueueView};
 
     use super::*;
 
@@ -297,6 +302,11 @@ mod tests {
         let text = summary.to_string();
         assert!(text.contains("25.0 s of which no record tells"), "{text}");
         assert!(text.contains("\ncost       0.6500 at 36 an instance hour, 0.4750 of it without a job\n"), "{text}");
+        let forgotten = Forgotten { instances: 7, billed_ms: 9_000 };
+        let long =
+            Summary::of(&Snapshot { forgotten, ..snapshot.clone() }, &records, Scaler::default(), None).instances;
+        let (launched, billed_s, unknown_s) = (11, expected.billed_s + 9.0, expected.unknown_s + 9.0);
+        assert_eq!(long, Instances { launched, billed_s, unknown_s, ..expected });
         let unpriced = Summary::of(&snapshot, &records, Scaler::default(), None);
         assert!(
             !unpriced.to_string().contains("cost") && serde_json::to_value(&unpriced).unwrap().get("cost").is_none()

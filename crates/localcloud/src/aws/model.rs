@@ -219,7 +219,13 @@ impl Cloud {
         self.inventory.instances.get(id)
     }
 
-    /// All instances of this run, ended ones included, by id.
+    /// Nothing shows an instance any more that has ended.
+    pub(crate) fn forget(&mut self, id: &str) {
+        self.inventory.instances.remove(id);
+        self.remember();
+    }
+
+    /// All instances that are not forgotten, ended ones included, by id.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         self.inventory.instances.values()
     }

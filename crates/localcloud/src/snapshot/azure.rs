@@ -21,7 +21,8 @@ pub(super) fn groups(azure: &Azure) -> impl Iterator<Item = GroupView> {
     })
 }
 
-pub(super) fn view(azure: &Azure, machine: &VirtualMachine) -> InstanceView {
+/// A machine, but for what is not the cloud's to know.
+pub(crate) fn view(azure: &Azure, machine: &VirtualMachine) -> InstanceView {
     let notice = machine.evicted_at.map(|at| NoticeView { action: "evict".to_owned(), time_ms: at.0 });
     InstanceView {
         id: machine.name.clone(),

@@ -122,6 +122,43 @@ async fn what_belongs_to_an_instance_ends_with_it() {
     bed.down().await;
 }
 
+/// What grows with the launches would end a fleet that lives for long.
+#[tokio::test]
+async fn what_counts_launches_does_not_grow_with_them() {
+    const KEPT: usize = 4;
+    let bed = Bed::start(Options { ended_kept: KEPT, ..Options::default() }).await;
+    bed.group("ci", 0, 3, 1).await;
+    let mut billed = Duration::ZERO;
+    for launched in 1..=4 * KEPT {
+        let id = bed.in_service("ci", 1).await.remove(0);
+        bed.cloud.enqueue(NewJobs::default());
+        let job = bed.request_job(&id).await.json();
+        let body = json!({"token": job["token"], "state": "success"}).to_string();
+        assert_eq!(bed.call("PUT", &format!("/api/v4/jobs/{}", job["id"]), &[], &body).await.status, 200);
+        bed.imds(&id).await.get("instance-id").await;
+        bed.machines.switch_off(&id);
+        let ended =
+            |fleet: &Snapshot| fleet.instances.iter().any(|instance| instance.id == id && instance.ended_ms.is_some());
+        let fleet = bed.until("it to end", ended).await;
+        let ended = fleet.instances.iter().find(|instance| instance.id == id).unwrap();
+        billed += Duration::from_millis((ended.ended_ms.unwrap() - ended.launched_ms).unsigned_abs());
+        // One more may have been launched by now.
+        bed.until("no more than are kept", |fleet| {
+            fleet.instances.iter().filter(|it| it.ended_ms.is_some()).count() <= KEPT
+                && (launched..=launched + 1).contains(&fleet.launched())
+                && fleet.counters.imds.len() <= KEPT + 2
+        })
+        .await;
+    }
+    let fleet = bed.cloud.snapshot();
+    assert_eq!(fleet.forgotten.instances, 3 * KEPT);
+    let sum = Duration::from_millis(fleet.forgotten.billed_ms);
+    assert!(Duration::ZERO < sum && sum < billed, "{sum:?} of {billed:?}");
+    let known = fleet.jobs.iter().filter(|job| job.instance.is_some()).count();
+    assert_eq!((fleet.jobs.len(), known), (4 * KEPT, KEPT), "a job outlives the memory of its instance");
+    bed.down().await;
+}
+
 #[tokio::test]
 async fn whoever_follows_the_timeline_hears_the_end() {
     let bed = Bed::start(Options::default()).await;

@@ -26,11 +26,12 @@ pub(crate) fn fast() -> CloudOptions {
 pub(crate) struct Options {
     pub cloud: CloudOptions,
     pub platform: PlatformKind,
+    pub ended_kept: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cloud: fast(), platform: PlatformKind::default() }
+        Self { cloud: fast(), platform: PlatformKind::default(), ended_kept: 200 }
     }
 }
 
@@ -47,6 +48,7 @@ impl Bed {
             port: 0,
             platform: options.platform.options(),
             secrets: BTreeMap::from([("/ci/token".to_owned(), "hush".to_owned())]),
+            ended_kept: options.ended_kept,
             ..LocalCloudOptions::default()
         };
         let cloud = LocalCloud::start(options, Arc::clone(&machines) as _).await.expect("a free port");

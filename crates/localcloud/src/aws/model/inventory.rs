@@ -18,9 +18,14 @@ pub(crate) struct Inventory {
     pub(crate) gone_images: BTreeSet<String>,
     /// When images are deprecated, by id, as it was said.
     pub(crate) deprecated_images: BTreeMap<String, String>,
-    /// Oldest first.
-    pub(crate) activities: Vec<Activity>,
+    /// Oldest first, the last of them: AWS keeps six weeks (EC2 Auto Scaling API reference, `DescribeScalingActivities`).
+    pub(crate) activities: VecDeque<Activity>,
+    /// How many there were before those.
+    dropped_activities: usize,
 }
+
+/// How many activities are kept at least.
+const ACTIVITIES: usize = 2_000;
 
 impl Inventory {
     /// The instances that a group lists, by id.
@@ -52,16 +57,25 @@ impl Inventory {
 
     /// Adds to the activity history.
     pub(crate) fn record(&mut self, activity: Activity) -> ActivityId {
-        self.activities.push(activity);
-        ActivityId(self.activities.len() - 1)
+        self.activities.push_back(activity);
+        // What is under way is still to be ended.
+        while self.activities.len() > ACTIVITIES && self.activities.front().is_some_and(|first| first.end.is_some()) {
+            self.activities.pop_front();
+            self.dropped_activities += 1;
+        }
+        ActivityId(self.dropped_activities + self.activities.len() - 1)
     }
 
     pub(crate) fn activity(&self, id: ActivityId) -> Option<&Activity> {
-        self.activities.get(id.0)
+        self.activities.get(id.0.checked_sub(self.dropped_activities)?)
+    }
+
+    fn activity_mut(&mut self, id: ActivityId) -> Option<&mut Activity> {
+        self.activities.get_mut(id.0.checked_sub(self.dropped_activities)?)
     }
 
     pub(crate) fn set_status(&mut self, id: ActivityId, status: ActivityStatus) {
-        if let Some(activity) = self.activities.get_mut(id.0)
+        if let Some(activity) = self.activity_mut(id)
             && activity.end.is_none()
         {
             activity.status = status;
@@ -70,7 +84,7 @@ impl Inventory {
 
     /// Ends an activity; the first end stays.
     pub(crate) fn finish(&mut self, id: ActivityId, status: ActivityStatus, message: Option<String>, now: Timestamp) {
-        if let Some(activity) = self.activities.get_mut(id.0)
+        if let Some(activity) = self.activity_mut(id)
             && activity.end.is_none()
         {
             activity.status = status;
@@ -110,5 +124,47 @@ impl InventoryHistory {
     pub(crate) fn view(&self, now: Timestamp) -> Option<&Inventory> {
         let held = self.states.iter().rev().find(|(from, _)| *from <= now - self.by);
         held.or_else(|| self.states.front()).map(|(_, inventory)| inventory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn activity(number: usize) -> Activity {
+        Activity {
+            id: number.to_string(),
+            group: "ci".into(),
+            instance: None,
+            description: String::new(),
+            cause: String::new(),
+            start: Timestamp::default(),
+            end: None,
+            status: ActivityStatus::InProgress,
+            message: None,
+        }
+    }
+
+    #[test]
+    fn the_oldest_activities_are_dropped_once_they_have_ended() {
+        let mut inventory = Inventory::default();
+        let first = inventory.record(activity(0));
+        let end = |inventory: &mut Inventory, id| {
+            inventory.finish(id, ActivityStatus::Successful, None, Timestamp::default());
+        };
+        for number in 1..=2 * ACTIVITIES {
+            let id = inventory.record(activity(number));
+            assert_eq!(inventory.activity(id).map(|it| it.id.clone()), Some(number.to_string()));
+            end(&mut inventory, id);
+        }
+        assert_eq!(inventory.activities.len(), 2 * ACTIVITIES + 1, "the first is under way");
+        end(&mut inventory, first);
+        assert_eq!(inventory.activities[0].status, ActivityStatus::Successful);
+        let last = inventory.record(activity(9));
+        assert_eq!(inventory.activities.len(), ACTIVITIES);
+        end(&mut inventory, first);
+        end(&mut inventory, last);
+        assert!(inventory.activity(first).is_none());
+        assert_eq!(inventory.activity(last).map(|it| it.id.as_str()), Some("9"));
     }
 }
