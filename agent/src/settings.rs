@@ -119,14 +119,11 @@ mod tests {
         let command = "[platform.command]\nrun = [\"/bin/true\"]\nbusy = [\"/bin/true\"]\n";
         std::fs::write(&file, format!("[agent]\nidle_timeout = \"7m\"\n{command}")).unwrap();
         let tag = |name: &str, value: &str| (format!("{TAG_PREFIX}{name}"), value.to_owned());
-        let idle = |tags: &Tags| load(std::slice::from_ref(&file), tags).unwrap().policy.idle_timeout;
+        let idle = |tags: &Tags| load(slice::from_ref(&file), tags).unwrap().policy.idle_timeout;
         assert_eq!(idle(&vec![tag("idle_timeout", "3m")]), Some(Duration::from_secs(180)));
         let wrong = vec![tag("idle_timeout", "3m"), tag("slots", "many")];
         assert_eq!(idle(&wrong), Some(Duration::from_secs(420)), "all of them");
         std::fs::write(&file, "[agent]\nidle_timeout = \"soon\"\n").unwrap();
-        assert!(
-            load(std::slice::from_ref(&file), &wrong).unwrap_err().contains("idle_timeout"),
-            "wrong files are refused"
-        );
+        assert!(load(slice::from_ref(&file), &wrong).unwrap_err().contains("idle_timeout"), "wrong files are refused");
     }
 }
