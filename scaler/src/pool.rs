@@ -178,8 +178,10 @@ impl Pool {
         let left = self.not_before.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         PoolMemory {
             settings: format!("{:?}", self.settings.platform),
+            at_ms: Timestamp::now().as_millisecond(),
             not_before: Some(left).filter(|left| !left.is_zero()).map(|left| Timestamp::now() + left),
             failed: self.failed.clone(),
+            experience: self.experience.memory(self.time(Instant::now())),
             queue: self.queue.as_ref().map_or_else(|| self.recalled.clone(), |(queue, _)| queue.memory()),
         }
     }
@@ -193,6 +195,8 @@ impl Pool {
         let left = memory.not_before.and_then(|until| Duration::try_from(until.duration_since(Timestamp::now())).ok());
         self.not_before = left.map(|left| Instant::now() + left.min(MAX_POLL_AFTER));
         self.failed.clone_from(&memory.failed);
+        let ago = u64::try_from(Timestamp::now().as_millisecond() - memory.at_ms).unwrap_or(0);
+        self.experience = Experience::recall(&memory.experience, Duration::from_millis(ago), self.time(Instant::now()));
     }
 
     /// Whether its platform may be asked again.

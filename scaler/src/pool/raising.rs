@@ -25,6 +25,8 @@ use crate::{regions::Describing, slots::Slot, trouble::Trouble};
 /// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody
 /// else raised.
 const MAX_VIEW_AGE: Duration = Duration::from_secs(1);
+/// How long before it was made a pool's time begins: what an earlier run remembers may be of then.
+const LONG_AGO: Duration = Duration::from_secs(86_400);
 
 /// What was seen of a group right before a raise.
 pub(super) struct SecondLook {
@@ -275,7 +277,7 @@ impl Pool {
 
     /// A moment in this pool's time, which begins long enough ago for everything that still matters.
     pub(super) fn time(&self, at: Instant) -> Duration {
-        2 * STALENESS + at.saturating_duration_since(self.origin)
+        LONG_AGO + at.saturating_duration_since(self.origin)
     }
 }
 

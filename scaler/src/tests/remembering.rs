@@ -2,7 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use lightsout_core::record::{Outcome, TickTrouble};
+use jiff::Timestamp;
+use lightsout_core::{
+    cloud::{CapacityChange, ChangeKind},
+    record::{Outcome, TickTrouble},
+};
 use lightsout_io::testing::{Answer, Server};
 
 use super::*;
@@ -60,6 +64,28 @@ async fn the_next_run_leaves_a_platform_alone_that_wishes_it() {
 }
 
 #[tokio::test]
+async fn runs_slow_down_for_a_job_that_no_instance_takes() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("state.json");
+    for expected in [Outcome::Raised, Outcome::Raised, Outcome::Held, Outcome::Held] {
+        let mut run = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
+        run.recall(&Memory::read(&path).pools);
+        let record = ticked(&mut run).await.remove(0);
+        Memory::of(run.memory()).write(&path);
+        assert_eq!(record.result, expected, "{record}");
+        if expected == Outcome::Held {
+            assert!(record.reason.unwrap_or_default().contains("the last 2 raises were in vain"));
+        } else {
+            // The instance leaves without a job.
+            groups.change("a", |view| view.desired = 0);
+            groups.remember("a", CapacityChange { at: Timestamp::now(), kind: ChangeKind::Left });
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_platform_that_is_well_and_wishes_to_be_left_alone_is_no_failure() {
     let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
     let calm = Demand { queued: 0, running: Some(0), poll_after: Some(Duration::from_secs(300)) };
@@ -77,7 +103,14 @@ fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("state.json");
     assert!(Memory::read(&path).pools.is_empty());
-    let pool = PoolMemory { settings: "x".into(), not_before: None, failed: None, queue: Some("y".into()) };
+    let pool = PoolMemory {
+        settings: "x".into(),
+        at_ms: 17,
+        not_before: Some(Timestamp::from_millisecond(1_795_773_182_163).unwrap()),
+        failed: Some((TickTrouble::Throttled, "429".into())),
+        experience: vec![1, -1, 3],
+        queue: Some("y".into()),
+    };
     Memory::of(BTreeMap::from([("a".to_owned(), pool.clone())])).write(&path);
     assert_eq!(Memory::read(&path).pools, BTreeMap::from([("a".to_owned(), pool)]));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -47,8 +47,7 @@ pub struct Outlook {
     pub silent: u32,
 }
 
-/// One pool's raises and what became of them. Small, and of one process: it may be lost at any time, and then the next
-/// raises are free again.
+/// One pool's raises and what became of them. Small; it may be lost at any time, and then the next raises are free again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Experience {
     last: Option<Sight>,
@@ -119,6 +118,45 @@ impl Experience {
         self.still = now;
     }
 
+    /// All of it, as numbers for [`recall`](Self::recall) in a later process. Moments are told by how far they are from `now`, in milliseconds.
+    pub fn memory(&self, now: Duration) -> Vec<i64> {
+        let last = self.last.unwrap_or(Sight::NONE);
+        let raise = self.raise.map_or([-1, 0, 0], |raise| [raise.to.into(), raise.low.into(), raise.served.into()]);
+        let last = [last.queued.into(), last.running.map_or(-1, i64::from), last.desired.into(), last.slots.into()];
+        let counts = [self.unmet, self.in_vain, self.silent, self.base].map(i64::from);
+        let moments = [self.not_before.saturating_sub(now), now.saturating_sub(self.still)];
+        let moments = moments.map(|span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
+        [&last[..], &raise, &counts, &moments].concat()
+    }
+
+    /// Takes over at `now` what an earlier process remembered this long ago. What is no such memory counts as nothing.
+    pub fn recall(memory: &[i64], ago: Duration, now: Duration) -> Self {
+        let &[queued, running, desired, slots, to, low, served, unmet, in_vain, silent, base, left, still] = memory
+        else {
+            return Self::default();
+        };
+        let count = |number: i64| u32::try_from(number).unwrap_or(0);
+        let span = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        // Of the demand and of how long a silence may last the next sight tells.
+        let last = Sight {
+            queued: count(queued),
+            running: u32::try_from(running).ok(),
+            desired: count(desired),
+            slots: count(slots),
+            ..Sight::NONE
+        };
+        Self {
+            last: (slots > 0).then_some(last),
+            raise: u32::try_from(to).ok().map(|to| Raise { to, low: count(low), served: served > 0 }),
+            unmet: count(unmet),
+            in_vain: count(in_vain),
+            not_before: now.saturating_add(span(left).saturating_sub(ago)),
+            silent: count(silent),
+            base: count(base),
+            still: now.saturating_sub(span(still).saturating_add(ago)),
+        }
+    }
+
     /// What to make of it in a plan at `now`.
     pub fn outlook(&self, now: Duration) -> Outlook {
         let silent = self.silent;
@@ -135,6 +173,11 @@ impl Experience {
             silent,
         }
     }
+}
+
+impl Sight {
+    /// Of a pool that nobody has seen.
+    const NONE: Self = Self { queued: 0, running: None, desired: 0, slots: 0, needed: 0, silent_after: Duration::ZERO };
 }
 
 fn pause(in_vain: u32) -> Duration {

@@ -22,6 +22,9 @@ enum Kind {
 struct World {
     now: u64,
     experience: Experience,
+    /// Whether each tick is a process of its own, with a time that begins with it.
+    runs: bool,
+    origin: u64,
     instances: Vec<Kind>,
     /// What the next instances are.
     born: Kind,
@@ -38,6 +41,8 @@ impl World {
         Self {
             now: 1000,
             experience: Experience::default(),
+            runs: false,
+            origin: 0,
             instances: Vec::new(),
             born,
             possible: 0,
@@ -47,8 +52,17 @@ impl World {
         }
     }
 
+    fn time(&self) -> Duration {
+        Duration::from_secs(86_400 + self.now - self.origin)
+    }
+
     fn tick(&mut self) {
+        let memory = self.experience.memory(self.time());
         self.now += 10;
+        if self.runs {
+            self.origin = self.now;
+            self.experience = Experience::recall(&memory, Duration::from_secs(10), self.time());
+        }
         let mut possible = self.possible;
         self.instances.retain_mut(|instance| match instance {
             // A job takes as good as no time.
@@ -64,7 +78,7 @@ impl World {
         });
         self.possible = possible;
         let desired = u32::try_from(self.instances.len()).unwrap();
-        let (queued, now) = (self.possible + self.impossible, Duration::from_secs(self.now));
+        let (queued, now) = (self.possible + self.impossible, self.time());
         let demand = Demand { queued, running: Some(0), poll_after: None };
         self.experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
         let past = Past { outlook: self.experience.outlook(now), ..Past::default() };
@@ -102,7 +116,7 @@ impl World {
     }
 
     fn outlook(&self) -> Outlook {
-        self.experience.outlook(Duration::from_secs(self.now))
+        self.experience.outlook(self.time())
     }
 }
 
@@ -122,6 +136,28 @@ fn demand_that_nobody_can_meet_is_tried_ever_more_rarely() {
         assert!(pauses.is_sorted(), "{name}: {pauses:?}");
         assert_eq!(pauses.last(), Some(&1800), "{name}: {pauses:?}");
         assert!(world.reason.contains("raises were in vain"), "{name}: {}", world.reason);
+    }
+}
+
+#[test]
+fn runs_that_remember_one_another_decide_as_a_loop_does() {
+    for (name, born, possible, impossible) in [
+        ("no agent takes it", GOOD, 0, 3),
+        ("broken", BROKEN, 0, 1),
+        ("silent", Kind::Dead, 4, 0),
+        ("good", GOOD, 9, 0),
+    ] {
+        let launches = |runs| {
+            let mut world = World::new(born);
+            (world.runs, world.possible, world.impossible) = (runs, possible, impossible);
+            world.run(12);
+            world.launches
+        };
+        assert_eq!(launches(true), launches(false), "{name}");
+    }
+    let nothing = Experience::default();
+    for memory in [&[][..], &[1, 2, 3], &nothing.memory(Duration::from_secs(9))] {
+        assert_eq!(Experience::recall(memory, Duration::ZERO, Duration::ZERO), nothing);
     }
 }
 
