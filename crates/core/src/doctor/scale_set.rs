@@ -109,9 +109,12 @@ pub(super) const ROWS: &[Row] = &[
         remedy: "nothing breaks by it: `lightsout-agent drain` replaces the machine between jobs, and `agent.max_age` does so in time. If nobody changed \
                  the model, somebody sent this machine back whole (az vmss update --instance-id)",
         judge: |facts| {
-            of(scale_set(facts)?.latest_model.as_ref(), |latest| match (*latest)? {
-                true => Judgement::ok("it is"),
-                false => Judgement::warning("it is of an older one, or differs from it"),
+            of(scale_set(facts)?.latest_model.as_ref(), |latest| {
+                if (*latest)? {
+                    Judgement::ok("it is")
+                } else {
+                    Judgement::warning("it is of an older one, or differs from it")
+                }
             })
         },
     },
