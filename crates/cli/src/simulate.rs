@@ -41,6 +41,7 @@ Examples:
   lightsout simulate --jobs history.csv agents.log --idle-timeout 10m,3m,20m --spare 0,2 --price 0.09
   lightsout simulate --jobs scaler.log --pool ci-linux --tick 60s,10s --webhook off,on --p95 30s
   lightsout simulate --jobs scaler.log --config scaler.toml --schedule \"mon-fri 07:30-18:00 spare 4\" --zone Europe/Berlin
+  lightsout simulate --jobs history.csv --price 0.09 -o simulate.html
   lightsout simulate --made 5000 --peers
 
 Exit status: 0 for a report, 1 when there is none, 2 for bad arguments.")]
@@ -48,9 +49,12 @@ pub(crate) struct Args {
     /// Play the jobs of these files; `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "made")]
     jobs: Vec<PathBuf>,
-    /// Play this many made jobs instead: five working days that follow from the seed
+    /// Play this many made jobs instead, which follow from the seed
     #[arg(long, value_name = "N", conflicts_with = "jobs", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     made: Option<u32>,
+    /// Over this many working days
+    #[arg(long, value_name = "N", default_value_t = 5, conflicts_with = "jobs", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    days: u32,
     /// The pool whose jobs are played, where a file tells of several
     #[arg(long, value_name = "NAME")]
     pool: Option<String>,
@@ -111,6 +115,9 @@ pub(crate) struct Args {
     /// Print the report as one JSON object
     #[arg(long)]
     json: bool,
+    /// Write the report as an HTML page to this file as well
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// One line of the report: who, and what came of it.
@@ -152,6 +159,9 @@ fn report(args: &Args) -> Result<String> {
     let lines = play(&history.trace, &setup, &fleets);
     let (ours, peers) = lines.split_at(ours);
     let report = Report::new(args, &history, &setup, ours, peers, &schedules);
+    if let Some(path) = &args.output {
+        fs::write(path, report.as_page()).with_context(|| format!("-o {}: cannot be written", path.display()))?;
+    }
     Ok(if args.json { report.as_json() } else { report.as_text() })
 }
 
@@ -182,7 +192,7 @@ fn play(trace: &Trace, setup: &Setup, fleets: &[(String, Fleet)]) -> Vec<Line> {
 /// The jobs, of whatever the files are.
 fn history(args: &Args) -> Result<History> {
     if let Some(jobs) = args.made {
-        let trace = made(args.seed, usize::try_from(jobs)?, 5);
+        let trace = made(args.seed, usize::try_from(jobs)?, args.days);
         return Ok(History { trace, ..History::default() });
     }
     let pool = args.pool.as_deref();

@@ -32,6 +32,7 @@ pub fn made(seed: u64, jobs: usize, days: u32) -> Trace {
     let mut made = Vec::with_capacity(jobs);
     while made.len() < jobs {
         let day = random.below(u64::from(days.max(1)));
+        let day = day / 5 * 7 + day % 5;
         let arrives = Duration::from_secs(day * 86_400 + hour(&mut random) * 3_600)
             + Duration::from_millis(random.below(3_600_000));
         let size = PIPELINES[random.index(PIPELINES.len())].min(jobs - made.len());
@@ -58,6 +59,20 @@ fn hour(random: &mut Random) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_works_on_a_weekend() {
+        let trace = made(1, 2_000, 11);
+        let days: std::collections::BTreeSet<u64> = trace
+            .jobs()
+            .iter()
+            .map(|job| {
+                (trace.begins().as_second().unsigned_abs() - MONDAY.as_second().unsigned_abs() + job.arrives.as_secs())
+                    / 86_400
+            })
+            .collect();
+        assert_eq!(Vec::from_iter(days), [0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 14]);
+    }
 
     #[test]
     fn a_made_trace_is_as_described() {

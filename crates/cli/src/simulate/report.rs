@@ -1,5 +1,6 @@
 //! The report: what was played, a table of what came of it, and which settings to take.
 
+mod page;
 mod schedules;
 
 use std::time::Duration;

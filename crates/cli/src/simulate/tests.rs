@@ -144,6 +144,49 @@ fn a_schedule_that_is_tried_says_what_it_would_cost_and_save_and_what_each_entry
 }
 
 #[test]
+fn the_page_has_every_number_of_the_report_and_no_script() {
+    let (_folder, path) = file("simulate.html", "");
+    let line = format!(
+        "simulate --made 60 --idle-timeout 10m,2m --spare 0 --peers --price 0.5 --schedule \"mon spare 1\" --zone <+02>-2 --json -o {path}"
+    );
+    let report: serde_json::Value = serde_json::from_str(&asked(&line)).expect("JSON");
+    let page = fs::read_to_string(&path).expect("the page");
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"), "{page}");
+    assert!(
+        !page.contains("script") && !page.contains("http:") && !page.contains("https:") && !page.contains("/*"),
+        "it asks nobody, and runs nothing"
+    );
+    assert!(page.contains("(clock of &lt;+02&gt;-2)") && !page.contains("<+02"), "what is told is text");
+    let played: Vec<&serde_json::Value> =
+        ["settings", "peers"].into_iter().flat_map(|key| report[key].as_array().expect("a list")).collect();
+    assert_eq!(page.matches("<tr class=").count(), played.len());
+    assert_eq!(page.matches("<circle ").count(), played.len());
+    for it in played {
+        let name = it["name"].as_str().expect("a name");
+        let (_, row) = page.split_once(&format!("data-name=\"{name}\"><th>")).unwrap_or_else(|| panic!("{name}"));
+        let (row, _) = row.split_once("</tr>").expect("its end");
+        let outcome = &it["outcome"];
+        for (what, value) in [
+            ("p95", &outcome["waits"]["p95"]),
+            ("booting", &outcome["seconds"]["booting"]),
+            ("idle", &outcome["seconds"]["idle"]),
+            ("cut", &outcome["cut"]),
+            ("cost", &it["cost"]),
+        ] {
+            let (_, shown) = row.split_once(&format!("data-what=\"{what}\" data-value=\"")).expect("a cell");
+            let shown: f64 = shown.split('"').next().and_then(|text| text.parse().ok()).expect("a number");
+            let number = value.as_f64().expect("a number");
+            assert!((shown - number).abs() < 1e-6, "{name}, {what}: {shown} for {number}");
+        }
+    }
+    let advised = report["advice"]["take"].as_str().expect("advice");
+    let (_, taken) = page.split_once("taken\" data-name=\"").expect("one is taken");
+    assert!(taken.starts_with(advised), "{advised}");
+    let (_folder, nowhere) = file("a", "");
+    assert!(asked(&format!("simulate --made 5 -o {nowhere}/b.html")).contains("cannot be written"));
+}
+
+#[test]
 fn a_schedule_that_cannot_be_says_what_to_write() {
     let (_scaler, scaler) = file(
         "scaler.toml",
