@@ -15,6 +15,7 @@ mod process;
 mod queue;
 mod report;
 mod scaler;
+mod simulated;
 mod soak;
 
 use std::{env, path::PathBuf, process::ExitCode, time::Duration};
@@ -61,6 +62,8 @@ enum Part {
     Function,
     /// The queues of large organisations, 60 ms an answer
     Queue,
+    /// A day of 100,000 jobs, simulated
+    Simulate,
     /// Many launches on one fleet: what its programs hold at the start and at the end
     Soak,
 }
@@ -104,6 +107,9 @@ fn measure(args: &Args) -> Result<Report> {
     }
     if chosen(Part::Queue) {
         queue::measure(&programs, &mut report)?;
+    }
+    if chosen(Part::Simulate) {
+        simulated::measure(&programs, args.samples, &mut report)?;
     }
     if args.parts.contains(&Part::Soak) {
         soak::measure(&programs, args.launches, &mut report)?;
