@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// How many instances.
-const SIZE: usize = 3;
+pub(crate) const SIZE: usize = 3;
 /// How long after it became idle a fleet is given to come to rest.
-const SETTLE: Duration = Duration::from_secs(20);
+pub(crate) const SETTLE: Duration = Duration::from_secs(20);
 /// How long the jobs of the busy fleet take, in seconds.
 const WORK: u32 = 60;
 /// How long the busy fleet is watched.
-const BUSY: Duration = Duration::from_secs(40);
+pub(crate) const BUSY: Duration = Duration::from_secs(40);
 
 pub(crate) fn measure(programs: &Programs, window: Duration, samples: usize, report: &mut Report) -> Result<()> {
     let arguments = format!("--min {SIZE} --max {} --boot-seconds 0.5 --idle-timeout 1h --tick 10s", SIZE + 1);
@@ -28,20 +28,25 @@ pub(crate) fn measure(programs: &Programs, window: Duration, samples: usize, rep
     fleet.until_idle(SIZE)?;
     thread::sleep(SETTLE);
     watch(&fleet, "idle", window, report)?;
-    scaler(programs, window, report)?;
+    scaler(programs, "1 pool", window, report)?;
     seen_busy(&mut fleet, samples, report)?;
 
-    fleet.until_idle(SIZE)?;
-    (0..SIZE).try_for_each(|_| fleet.enqueue(f64::from(WORK)).map(drop))?;
-    fleet.until("all to be busy", |fleet| {
-        Ok((living(fleet.snapshot()?).filter(|it| phase(it) == "busy").count() == SIZE).then_some(()))
-    })?;
+    occupy(&mut fleet)?;
     watch(&fleet, "busy", BUSY, report)?;
     notice(&mut fleet, samples, report)
 }
 
+/// Gives each instance a job that lasts as long as a busy fleet is watched.
+pub(crate) fn occupy(fleet: &mut Fleet) -> Result<()> {
+    fleet.until_idle(SIZE)?;
+    (0..SIZE).try_for_each(|_| fleet.enqueue(f64::from(WORK)).map(drop))?;
+    fleet.until("all to be busy", |fleet| {
+        Ok((living(fleet.snapshot()?).filter(|it| phase(it) == "busy").count() == SIZE).then_some(()))
+    })
+}
+
 /// Memory, processor and calls of all agents for a while.
-fn watch(fleet: &Fleet, state: &str, window: Duration, report: &mut Report) -> Result<()> {
+pub(crate) fn watch(fleet: &Fleet, state: &str, window: Duration, report: &mut Report) -> Result<()> {
     let before = fleet.snapshot()?;
     let pids: Vec<u32> = living(before.clone()).filter_map(|it| pid(&it)).collect();
     let cpu = process::cpu_percent(&pids, window)?;
@@ -63,13 +68,13 @@ fn watch(fleet: &Fleet, state: &str, window: Duration, report: &mut Report) -> R
     Ok(())
 }
 
-fn scaler(programs: &Programs, window: Duration, report: &mut Report) -> Result<()> {
+pub(crate) fn scaler(programs: &Programs, title: &str, window: Duration, report: &mut Report) -> Result<()> {
     let pids = process::running(&programs.scaler);
     let pid = *pids.first().context("the fleet's scaler does not run")?;
-    report.add("scaler, 1 pool, tick 10 s: of one core", "%", process::cpu_percent(&[pid], window)?);
+    report.add(format!("scaler, {title}, tick 10 s: of one core"), "%", process::cpu_percent(&[pid], window)?);
     let memory = process::memory(pid)?;
-    report.add("scaler, 1 pool: resident (RSS)", "MiB", vec![memory.rss]);
-    report.add("scaler, 1 pool: proportional (PSS)", "MiB", vec![memory.pss]);
+    report.add(format!("scaler, {title}: resident (RSS)"), "MiB", vec![memory.rss]);
+    report.add(format!("scaler, {title}: proportional (PSS)"), "MiB", vec![memory.pss]);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod function;
 mod http;
 mod idle;
 mod machine;
+mod metered;
 mod once;
 mod platform;
 mod process;
@@ -52,7 +53,7 @@ struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// The agent at rest and at work, and its delays
+    /// The agent at rest and at work, and its delays; then with metrics on
     Idle,
     /// From a waiting job to the raise, from the idle timeout to the end
     Cycle,
@@ -95,6 +96,7 @@ fn measure(args: &Args) -> Result<Report> {
     let chosen = |part: Part| args.parts.is_empty() || args.parts.contains(&part);
     if chosen(Part::Idle) {
         idle::measure(&programs, Duration::from_secs(args.window), args.samples, &mut report)?;
+        metered::measure(&programs, Duration::from_secs(args.window), &mut report)?;
     }
     if chosen(Part::Cycle) {
         cycle::measure(&programs, args.samples, &mut report)?;
