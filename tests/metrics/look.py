@@ -44,6 +44,12 @@ def prometheus():
     ]:
         found = most(series)
         assert found is not None and found >= least, f"{series}: {found}"
+    # What the dashboard asks for, at a price of one a second: no more than the agents have counted, and not much less.
+    panels = {panel["title"]: panel for panel in json.loads(pathlib.Path("monitoring/grafana/lightsout.json").read_text())["panels"]}
+    asked = lambda title: ask(panels[title]["targets"][0]["expr"].replace("$pool", ".*").replace("$price", "3600").replace("$__range", "10m"))
+    cost, counted, idle = asked("Cost"), most("lightsout_instance_time_seconds_total"), asked("Not busy")
+    assert cost is not None and 0.5 * counted < cost <= 1.1 * counted, f"{cost} of {counted} s are paid for"
+    assert idle is not None and 0 < idle < 1, f"{idle} of it is not busy"
     ran = most('cicd_pipeline_run_duration_seconds_count{state="executing",source="agent"}')
     assert ran is not None and 1 <= ran <= jobs, f"{ran} jobs ran"
     assert not ask('ALERTS{alertstate="firing"}'), "an alarm fires, and all is well"

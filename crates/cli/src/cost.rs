@@ -68,6 +68,13 @@ pub(crate) struct Price {
     per_hour: f64,
 }
 
+impl Price {
+    /// This, whatever the pool.
+    pub(crate) fn of_every_pool(per_hour: f64) -> Self {
+        Self { pool: None, per_hour }
+    }
+}
+
 const HEADERS: [&str; 7] = ["instances", "instance h", "booting", "idle", "busy", "draining", "not busy"];
 
 /// Sums up and prints.

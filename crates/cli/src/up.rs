@@ -91,7 +91,7 @@ pub(crate) async fn run(args: Args, fleet_dir: FleetDir) -> Result<ExitCode> {
     let locked = fleet_dir.lock()?;
     let mut output = Output::new(args.json, jiff::Timestamp::now().as_millisecond());
     let config = prepare(&args, platform, &locked, &mut output).await?;
-    let web = args.web.map(|at| Web::start(at, Records::of_run(locked.dir.clone()))).transpose()?;
+    let web = args.web.map(|at| Web::start(at, Records::of_run(locked.dir.clone(), args.price))).transpose()?;
     let page = web.as_ref().map(Web::link);
     let collector = Collector::start(&locked.dir);
     let result = run_fleet(&args, &locked, &config, page, &mut signals, &mut output).await;

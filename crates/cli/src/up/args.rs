@@ -132,7 +132,7 @@ pub(crate) struct Args {
     /// loopback at a free port unless ADDR, IP or IP:PORT, says otherwise; elsewhere whoever knows the address may read
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = LOOPBACK, value_parser = web::address, help_heading = "Run")]
     pub(crate) web: Option<SocketAddr>,
-    /// What an instance costs in an hour, in your currency: the summary then says what the run cost
+    /// What an instance costs in an hour, in your currency: the summary and the live page then say what the run cost
     #[arg(long, value_name = "NUMBER", value_parser = cost::number_per_hour, help_heading = "Run")]
     pub(crate) price: Option<f64>,
     /// Print one JSON object a line; the last is the summary

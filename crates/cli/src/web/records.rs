@@ -27,9 +27,10 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Of the run in this directory.
-    pub(crate) fn of_run(dir: FleetDir) -> Self {
-        Self::new(Places::default(), dir, Vec::new(), "The run has ended; lightsout timeline -o FILE keeps its picture")
+    /// Of the run in this directory, whose instances cost so much in an hour.
+    pub(crate) fn of_run(dir: FleetDir, price: Option<f64>) -> Self {
+        let prices = price.map(Price::of_every_pool).into_iter().collect();
+        Self::new(Places::default(), dir, prices, "The run has ended; lightsout timeline -o FILE keeps its picture")
     }
 
     /// Of these places, or of the fleet in this directory where they name none.

@@ -1,6 +1,6 @@
 //! Grafana's dashboard.
 
-use lightsout_core::metrics::{Kind, METRICS, Metric, Program, Unit, prometheus};
+use lightsout_core::metrics::{Id, Kind, METRICS, Metric, Program, Unit, metric, prometheus};
 use serde_json::{Value, json};
 
 use super::panels;
@@ -12,10 +12,7 @@ const PANEL: (usize, usize) = (8, 7);
 pub(super) fn file() -> String {
     let (mut all, mut y) = (Vec::new(), 0);
     for panel in panels() {
-        all.push(json!({
-            "id": all.len() + 1, "type": "row", "title": panel.title(), "collapsed": false, "panels": [],
-            "gridPos": { "h": 1, "w": WIDTH, "x": 0, "y": y },
-        }));
+        all.push(row(all.len() + 1, panel.title(), y));
         y += 1;
         let metrics: Vec<_> = METRICS.iter().filter(|metric| metric.panel == panel).collect();
         for (place, metric) in metrics.iter().enumerate() {
@@ -26,6 +23,17 @@ pub(super) fn file() -> String {
         }
         y += metrics.len().div_ceil(WIDTH / PANEL.0) * PANEL.1;
     }
+    all.push(row(all.len() + 1, "Cost", y));
+    for (place, (title, help, query, legend, kind, unit)) in cost().into_iter().enumerate() {
+        let at = json!({ "h": PANEL.1, "w": PANEL.0, "x": place * PANEL.0, "y": y + 1 });
+        let targets = json!([{ "refId": "A", "expr": query, "legendFormat": legend, "datasource": { "type": "prometheus", "uid": "${datasource}" } }]);
+        all.push(drawn(all.len() + 1, kind, title, help, unit, &at, &targets));
+    }
+    // Whoever has not said what an instance costs sees instance hours.
+    let price = json!({
+        "name": "price", "label": "An instance hour costs", "type": "textbox", "query": "1", "current": { "text": "1", "value": "1" },
+        "options": [{ "text": "1", "value": "1", "selected": true }],
+    });
     let source = json!({ "name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus" });
     let pool = json!({
         "name": "pool", "label": "Pool", "type": "query", "datasource": { "type": "prometheus", "uid": "${datasource}" },
@@ -35,9 +43,53 @@ pub(super) fn file() -> String {
     let dashboard = json!({
         "uid": "lightsout", "title": "lightsout", "tags": ["ci", "lightsout"], "editable": true, "schemaVersion": 39, "version": 1,
         "time": { "from": "now-6h", "to": "now" }, "refresh": "1m", "timezone": "browser",
-        "templating": { "list": [source, pool] }, "annotations": { "list": [] }, "panels": all,
+        "templating": { "list": [source, pool, price] }, "annotations": { "list": [] }, "panels": all,
     });
     serde_json::to_string_pretty(&dashboard).expect("JSON") + "\n"
+}
+
+fn row(id: usize, title: &str, y: usize) -> Value {
+    json!({
+        "id": id, "type": "row", "title": title, "collapsed": false, "panels": [], "gridPos": { "h": 1, "w": WIDTH, "x": 0, "y": y },
+    })
+}
+
+/// What is seen of the money: title, meaning, question, what each answer is called, panel and unit. All of it is instances' time, at the price that
+/// whoever looks at it has written into the dashboard.
+fn cost() -> [(&'static str, &'static str, String, &'static str, &'static str, &'static str); 3] {
+    let name = prometheus::name(metric(Id::InstanceTime));
+    let of =
+        |labels: &str, function: &str, span: &str| format!("{function}({name}{{pool=~\"$pool\"{labels}}}[{span}])");
+    [
+        (
+            "Cost an hour",
+            "What instances cost now, by what they do, at $price an instance hour.",
+            format!("sum by (pool, state) ({}) * $price", of("", "rate", "$__rate_interval")),
+            "{{pool}} {{state}}",
+            "timeseries",
+            "short",
+        ),
+        (
+            "Cost",
+            "What instances cost in the time that is shown, by what they did, at $price an instance hour.",
+            format!("sum by (pool, state) ({}) / 3600 * $price", of("", "increase", "$__range")),
+            "{{pool}} {{state}}",
+            "stat",
+            "short",
+        ),
+        (
+            "Not busy",
+            "The part of it in which no job ran.",
+            format!(
+                "1 - sum by (pool) ({}) / sum by (pool) ({})",
+                of(",state=\"busy\"", "increase", "$__range"),
+                of("", "increase", "$__range")
+            ),
+            "{{pool}}",
+            "stat",
+            "percentunit",
+        ),
+    ]
 }
 
 fn graph(id: usize, metric: &Metric, at: &Value) -> Value {
@@ -55,12 +107,21 @@ fn graph(id: usize, metric: &Metric, at: &Value) -> Value {
         // Seconds a second are how many instances.
         (Unit::Seconds | Unit::Of(_), _) => "short",
     };
+    drawn(id, "timeseries", metric.name, &format!("{}.", metric.help), unit, at, &json!(targets))
+}
+
+fn drawn(id: usize, kind: &str, title: &str, help: &str, unit: &str, at: &Value, targets: &Value) -> Value {
+    let options = match kind {
+        "stat" => json!({ "reduceOptions": { "calcs": ["lastNotNull"] } }),
+        _ => {
+            json!({ "legend": { "displayMode": "list", "placement": "bottom" }, "tooltip": { "mode": "multi" } })
+        }
+    };
     json!({
-        "id": id, "type": "timeseries", "title": metric.name, "description": format!("{}.", metric.help), "gridPos": at,
+        "id": id, "type": kind, "title": title, "description": help, "gridPos": at,
         "datasource": { "type": "prometheus", "uid": "${datasource}" },
         "fieldConfig": { "defaults": { "unit": unit, "min": 0 }, "overrides": [] },
-        "options": { "legend": { "displayMode": "list", "placement": "bottom" }, "tooltip": { "mode": "multi" } },
-        "targets": targets,
+        "options": options, "targets": targets,
     })
 }
 
