@@ -12,6 +12,7 @@ mod machine;
 mod metered;
 mod once;
 mod platform;
+mod played;
 mod process;
 mod queue;
 mod report;
@@ -65,6 +66,8 @@ enum Part {
     Queue,
     /// A day of 100,000 jobs, simulated
     Simulate,
+    /// The waits of the same jobs in a fleet and in the simulation
+    Played,
     /// Many launches on one fleet: what its programs hold at the start and at the end
     Soak,
 }
@@ -112,6 +115,9 @@ fn measure(args: &Args) -> Result<Report> {
     }
     if chosen(Part::Simulate) {
         simulated::measure(&programs, args.samples, &mut report)?;
+    }
+    if chosen(Part::Played) {
+        played::measure(&programs, &mut report)?;
     }
     if args.parts.contains(&Part::Soak) {
         soak::measure(&programs, args.launches, &mut report)?;
