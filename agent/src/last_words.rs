@@ -33,7 +33,7 @@ pub(crate) fn of(output: &[u8]) -> String {
 /// How long the agent's own log is, where it is a file.
 pub(crate) fn own_log_length() -> Option<u64> {
     let log = std::fs::metadata(OWN_LOG).ok()?;
-    log.is_file().then(|| log.len())
+    log.is_file().then_some(log.len())
 }
 
 /// What others than the agent wrote to its log behind so many bytes.

@@ -97,12 +97,11 @@ impl RunnerProcess {
 
     /// What this runner said last: by its unit's journal, or by the agent's own log where that is a file; `None`: nothing, or nobody kept it.
     pub(crate) async fn last_words(&self, unit: Option<&str>) -> Option<String> {
-        let said = match unit {
-            Some(unit) => unit::last_words(unit).await,
-            None => {
-                let from = self.log_before.lock().ok().and_then(|before| *before)?;
-                tokio::task::spawn_blocking(move || last_words::in_own_log(from)).await.ok()?.ok()?
-            }
+        let said = if let Some(unit) = unit {
+            unit::last_words(unit).await
+        } else {
+            let from = self.log_before.lock().ok().and_then(|before| *before)?;
+            tokio::task::spawn_blocking(move || last_words::in_own_log(from)).await.ok()?.ok()?
         };
         Some(said).filter(|said| !said.is_empty())
     }

@@ -53,7 +53,11 @@ impl Case {
                 Come(count) => {
                     jobs.extend((0..*count).map(|_| Job { arrives: HOUR * hour, runs: Duration::ZERO }));
                 }
-                End(which) => which.iter().for_each(|job| jobs[*job].runs = HOUR * hour - jobs[*job].arrives),
+                End(which) => {
+                    for job in *which {
+                        jobs[*job].runs = (HOUR * hour).saturating_sub(jobs[*job].arrives);
+                    }
+                }
             }
         }
         Trace::new(jobs)

@@ -284,10 +284,10 @@ pub(crate) const BREAKS: &[Break] = &[
         scale_set_model(facts).terminate_notice = Some(Duration::from_secs(14 * 60));
     }),
     wrong("program.group", |facts| {
-        program(facts).group = Some(Ok(ProgramGroup { versioned: true, ..ProgramGroup::default() }))
+        program(facts).group = Some(Ok(ProgramGroup { versioned: true, ..ProgramGroup::default() }));
     }),
     warning("program.group", |facts| {
-        program(facts).group = Some(Ok(ProgramGroup { min: 1, max: 2, desired: 1, versioned: true }))
+        program(facts).group = Some(Ok(ProgramGroup { min: 1, max: 2, desired: 1, versioned: true }));
     }),
     warning("program.raise", |facts| {
         program(facts).group = Some(Ok(ProgramGroup { min: 0, max: 5, desired: 1, versioned: false }));

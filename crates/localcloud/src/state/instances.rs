@@ -44,7 +44,9 @@ impl FleetState {
         let surplus = over.len().saturating_sub(self.ended_kept);
         over.sort();
         let oldest: Vec<String> = over[..surplus].iter().map(|(_, id)| (*id).clone()).collect();
-        oldest.iter().for_each(|id| self.forget(id));
+        for id in &oldest {
+            self.forget(id);
+        }
     }
 
     fn forget(&mut self, id: &str) {

@@ -95,16 +95,17 @@ async fn a_sound_machine_is_found_so() {
 
 #[tokio::test]
 async fn how_a_scale_set_is_set_up_is_read_and_what_it_leaves_out_is_azures_default() {
+    type Change = fn(&mut Value);
     let spot = |deletes, restores| Some(SpotModel { deletes, restores });
     let sound = sound_model;
-    let cases: [(fn(&mut Value), ScaleSetModel); 8] = [
+    let cases: [(Change, ScaleSetModel); 8] = [
         (|set| set["orchestrationMode"] = "Uniform".into(), ScaleSetModel { overprovisions: true, ..sound() }),
         (|set| (set["orchestrationMode"], set["overprovision"]) = ("Uniform".into(), false.into()), sound()),
         (|set| set["automaticRepairsPolicy"] = json!({ "enabled": true }), ScaleSetModel { repairs: true, ..sound() }),
         (
             |set| {
                 set["upgradePolicy"] =
-                    json!({ "mode": "Rolling", "automaticOSUpgradePolicy": { "enableAutomaticOSUpgrade": true } })
+                    json!({ "mode": "Rolling", "automaticOSUpgradePolicy": { "enableAutomaticOSUpgrade": true } });
             },
             ScaleSetModel { upgrade_mode: "Rolling".into(), upgrades_images: true, ..sound() },
         ),
