@@ -131,13 +131,13 @@ fn a_job_that_two_probes_see_is_one() {
     let records = [
         incident(0, Started, "", &[]),
         incident(5, Ready, "", &[]),
-        incident(10, Busy, "", &["gitlab_runner_jobs=1"]),
-        incident(12, Busy, "", &["1002", "gitlab_runner_jobs=1"]),
-        incident(20, Busy, "", &["1002", "1003", "gitlab_runner_jobs=2", "worker:w1"]),
+        incident(10, Busy, "", &["runner_jobs=1"]),
+        incident(12, Busy, "", &["1002", "runner_jobs=1"]),
+        incident(20, Busy, "", &["1002", "1003", "runner_jobs=2", "worker:w1"]),
     ];
     let lanes = lanes(&records, at(30));
     let jobs: Vec<_> = spans(&lanes[0]).into_iter().map(|(_, _, _, jobs)| jobs).collect();
-    assert_eq!(jobs, [vec![], vec![], vec!["gitlab_runner_jobs=1"], vec!["1002"], vec!["1002", "1003"]]);
+    assert_eq!(jobs, [vec![], vec![], vec!["runner_jobs=1"], vec!["1002"], vec!["1002", "1003"]]);
 }
 
 #[test]
