@@ -166,8 +166,21 @@ pub(super) struct Event {
     kind: String,
     #[serde(default)]
     resources: Vec<String>,
+    #[serde(rename = "EventStatus", default)]
+    status: String,
     #[serde(default)]
     not_before: String,
+}
+
+/// When an event begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// It has.
+    Begun,
+    /// Not before then.
+    At(Timestamp),
+    /// It is to come, and its time cannot be read.
+    Unknown,
 }
 
 /// What an event means to the machine whom it is about.
@@ -197,6 +210,18 @@ impl Meaning {
     }
 }
 
+impl Meaning {
+    /// How long before it begins an event is told, at least (Azure, "Scheduled Events for Linux VMs", "Event scheduling").
+    pub(super) const fn least_notice(self) -> jiff::SignedDuration {
+        match self {
+            Self::Preempt => jiff::SignedDuration::from_secs(30),
+            Self::Terminate => jiff::SignedDuration::from_mins(5),
+            Self::Restart => jiff::SignedDuration::from_mins(10),
+            Self::Freeze | Self::Unknown => jiff::SignedDuration::from_mins(15),
+        }
+    }
+}
+
 impl Events {
     /// Those that are about this machine.
     pub(super) fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Event> {
@@ -220,8 +245,15 @@ impl Event {
         self.resources.len() == 1
     }
 
-    /// When it begins, at the earliest; `None`: it has begun.
-    pub(super) fn at(&self) -> Option<Timestamp> {
-        Some(jiff::fmt::rfc2822::parse(&self.not_before).ok()?.timestamp())
+    /// When it begins, at the earliest. Azure writes the time as HTTP does, and takes it away when the event has begun; Microsoft's own mock of the
+    /// service writes it as RFC 3339 does. A text that is neither says nothing, least of all that the event has begun.
+    pub(super) fn start(&self) -> Start {
+        let text = self.not_before.trim();
+        let time = || jiff::fmt::rfc2822::parse(text).map(|time| time.timestamp()).or_else(|_| text.parse());
+        if text.is_empty() || self.status == "Started" {
+            Start::Begun
+        } else {
+            time().map_or(Start::Unknown, Start::At)
+        }
     }
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use lightsout_core::cloud::{CloudError, CloudErrorKind, Ending, Notice};
 use tokio::sync::mpsc;
 
-use super::metadata::{Event, Events, Machine, Metadata};
+use super::metadata::{Event, Events, Machine, Metadata, Start};
 use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
 
 /// The pause between two tries to learn who this instance is.
@@ -154,7 +154,7 @@ impl Told {
         for event in events.of(name) {
             let Some(by) = event.meaning().ending() else { continue };
             let at = on_this_clock(event, now, ahead);
-            let begun = event.at().is_none();
+            let begun = event.start() == Start::Begun;
             match self.nearest.get_mut(&by) {
                 // Told again with another time, only a nearer one is news.
                 Some(nearest) if nearest.at <= at => nearest.begun |= begun && nearest.id == event.id,
@@ -170,12 +170,17 @@ impl Told {
 
 /// When this machine's clock will show the moment at which the event begins.
 fn on_this_clock(event: &Event, now: Timestamp, ahead: Option<SignedDuration>) -> Timestamp {
-    let Some(at) = event.at() else { return now.checked_add(BEGUN).unwrap_or(now) };
+    let within = |span| now.checked_add(span).unwrap_or(now);
+    let at = match event.start() {
+        Start::Begun => return within(BEGUN),
+        Start::Unknown => return within(event.meaning().least_notice()),
+        Start::At(at) => at,
+    };
     // Without Azure's time there is no telling whether its moment has passed or this clock is wrong.
     let Some(ahead) = ahead else { return at };
     let at = if ahead.abs() > CLOCK_TOLERANCE { at.checked_add(ahead).unwrap_or(at) } else { at };
     // It has passed, and the machine is still here: it begins now.
-    at.max(now.checked_add(BEGUN).unwrap_or(now))
+    at.max(within(BEGUN))
 }
 
 /// Tells what is written on the instance as an order when that changes.

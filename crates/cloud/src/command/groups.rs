@@ -24,7 +24,7 @@ use crate::{
 const READS_AT_ONCE: usize = 8;
 /// After so many raises in a row that left less than was desired before, nothing is raised any more. After one, instances may have left
 /// meanwhile.
-const LOWERED: u8 = 2;
+const LOWERED: usize = 2;
 
 /// Every group that the program knows.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub(super) struct CommandGroups {
     program: CloudProgram,
     /// Whether it tells states of a group apart, as far as it was asked.
     versions: AtomicBool,
-    /// Of each group, how many raises in a row have lowered it.
-    lowered: Mutex<BTreeMap<String, u8>>,
+    /// The groups that a raise has lowered, as often as that happened in a row.
+    lowered: Mutex<Vec<String>>,
 }
 
 impl CommandGroups {
@@ -50,7 +50,7 @@ impl CommandGroups {
         };
         let seen = seen.map(|mut view| {
             self.versions.store(view.version.is_some(), Relaxed);
-            view.unscalable = (self.lowered(name, |count| count) >= LOWERED).then(|| {
+            view.unscalable = (self.lowered(name) >= LOWERED).then(|| {
                 "`raise` has lowered it; correct the program (docs/clouds.md), then start the scaler anew".to_owned()
             });
             view
@@ -58,12 +58,9 @@ impl CommandGroups {
         Some((name.to_owned(), seen))
     }
 
-    /// How many raises in a row have lowered a group, after this.
-    fn lowered(&self, name: &str, change: impl FnOnce(u8) -> u8) -> u8 {
-        let mut lowered = self.lowered.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = lowered.entry(name.to_owned()).or_default();
-        *count = change(*count);
-        *count
+    /// How many raises in a row have lowered a group.
+    fn lowered(&self, name: &str) -> usize {
+        self.lowered.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|lowered| *lowered == name).count()
     }
 
     /// Raises, and looks what came of it: the program's word that it has is no proof.
@@ -71,12 +68,14 @@ impl CommandGroups {
         let wanted = to.to_string();
         let arguments: Vec<&str> = [seen.name.as_str(), &wanted].into_iter().chain(seen.version.as_deref()).collect();
         self.program.ask(Verb::Raise, &arguments).await?;
-        let Some((_, Ok(now))) = self.read(&seen.name).await else { return Ok(()) };
+        let reading: Reading<'_> = Box::pin(self.read(&seen.name));
+        let Some((name, Ok(now))) = reading.await else { return Ok(()) };
+        let mut lowered = self.lowered.lock().unwrap_or_else(PoisonError::into_inner);
         if now.desired >= seen.desired {
-            self.lowered(&seen.name, |_| 0);
+            lowered.retain(|lowered| *lowered != name);
             return Ok(());
         }
-        self.lowered(&seen.name, |count| count.saturating_add(1));
+        lowered.push(name);
         let why = format!(
             "`raise` to {to} left {} where {} were desired: it may never lower; correct the program (docs/clouds.md)",
             now.desired, seen.desired

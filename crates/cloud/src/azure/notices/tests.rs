@@ -44,6 +44,58 @@ fn each_event_means_what_it_does_to_this_machine() {
     }
 }
 
+/// A document as Azure's reference prints them, with all that it holds.
+fn printed(kind: &str, source: &str, status: &str, not_before: &str, seconds: i64) -> Events {
+    let event = json!({
+        "EventId": "C7061BAC-AFDC-4513-B24B-AA5F13A16123", "EventStatus": status, "EventType": kind, "ResourceType": "VirtualMachine",
+        "Resources": ["a", "b"], "NotBefore": not_before, "Description": "Virtual machine is going to be restarted as requested by authorized user.",
+        "EventSource": source, "DurationInSeconds": seconds
+    });
+    document(&[event])
+}
+
+/// What Microsoft's own mock of the service plays: live migration, maintenance of the host, restarts of users and of the platform; each scheduled,
+/// begun and over. It writes times in another form than the service.
+#[test]
+fn each_scenario_is_told_once_when_it_is_scheduled_and_once_when_it_has_begun() {
+    let maintenance = |time: &str| vec![Notice::Ending { by: Ending::Maintenance, at: Some(at(time)) }];
+    for not_before in ["Thu, 26 Nov 2026 15:15:00 GMT", "2026-11-26T15:15:00Z"] {
+        for (kind, source, seconds, scheduled, begun) in [
+            ("Freeze", "Platform", 5, vec![], vec![]),
+            ("Freeze", "Platform", 9, vec![], vec![]),
+            ("Reboot", "User", -1, maintenance("2026-11-26T15:15:00Z"), maintenance("2026-11-26T15:00:05Z")),
+            ("Redeploy", "Platform", -1, maintenance("2026-11-26T15:15:00Z"), maintenance("2026-11-26T15:00:05Z")),
+            ("Redeploy", "User", -1, maintenance("2026-11-26T15:15:00Z"), maintenance("2026-11-26T15:00:05Z")),
+        ] {
+            let mut told = Told::default();
+            let mut news = |events: &Events| told.news(events, "a", at(NOW), None);
+            let document = |status: &str, not_before: &str| printed(kind, source, status, not_before, seconds);
+            assert_eq!(news(&document("Scheduled", not_before)), scheduled, "{kind} {not_before}");
+            assert_eq!(news(&document("Scheduled", not_before)), []);
+            assert_eq!(news(&document("Started", "")), begun, "{kind}");
+            assert_eq!(news(&Events::default()), [], "{kind} is over");
+        }
+    }
+}
+
+/// Else a job would be failed at once, for an event that is to come.
+#[test]
+fn a_time_that_cannot_be_read_does_not_say_that_the_event_has_begun() {
+    for (kind, by, least) in [
+        ("Preempt", Ending::Interruption, "2026-11-26T15:00:30Z"),
+        ("Terminate", Ending::Termination, "2026-11-26T15:05:00Z"),
+        ("Reboot", Ending::Maintenance, "2026-11-26T15:10:00Z"),
+    ] {
+        let mut told = Told::default();
+        let mut news =
+            |status: &str, now: &str| told.news(&printed(kind, "Platform", status, "soon", -1), "a", at(now), None);
+        assert_eq!(news("Scheduled", NOW), [Notice::Ending { by, at: Some(at(least)) }], "{kind}");
+        assert_eq!(news("Scheduled", "2026-11-26T15:00:10Z"), [], "it is not put off by being asked for again");
+        let begun = Notice::Ending { by, at: Some(at("2026-11-26T15:00:16Z")) };
+        assert_eq!(news("Started", "2026-11-26T15:00:11Z"), [begun], "{kind}");
+    }
+}
+
 #[test]
 fn what_was_told_is_told_again_only_when_it_comes_nearer() {
     let mut told = Told::default();

@@ -55,7 +55,9 @@ async fn found(flexible: bool, script: impl Fn(&Asked) -> Option<Answer> + Send 
     AzureHost::with(at(&server.url), Metadata::new(&server.url)).diagnose().await
 }
 
-async fn model(change: fn(&mut Value)) -> ScaleSetModel {
+type Change = fn(&mut Value);
+
+async fn model(change: Change) -> ScaleSetModel {
     let facts = found(true, move |asked| {
         let mut set = sound();
         change(&mut set["properties"]);
