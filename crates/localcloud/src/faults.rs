@@ -121,7 +121,7 @@ pub enum FaultEffect {
     RewriteEnvironment,
     /// A job leaves a process behind that lives on for ten minutes.
     LeaveChild,
-    /// GitHub's runner is told that its version gets no jobs: it says so, and exits with 7.
+    /// A runner is told by its platform that its version gets no jobs: it says so, and exits.
     RunnerTooOld,
 }
 

@@ -75,6 +75,7 @@ struct Raise {
 impl Experience {
     /// Takes a tick's sight over. Times are since any origin, and do not go back.
     pub fn see(&mut self, sight: Sight, now: Duration) {
+        let first = self.last.is_none();
         let before = self.last.replace(sight).unwrap_or(sight);
         let served = sight.queued < before.queued || sight.running > before.running;
         let fell = sight.desired < before.desired;
@@ -96,7 +97,8 @@ impl Experience {
         let busy = sight.running.unwrap_or(0).div_ceil(sight.slots);
         let without_job = sight.desired.saturating_sub(busy);
         self.silent = self.silent.min(without_job);
-        if sight.queued == 0 || served || sight.desired != before.desired {
+        // Of what was before the first sight nothing is known: a silence begins with it.
+        if first || sight.queued == 0 || served || sight.desired != before.desired {
             self.still = now;
         } else if now.saturating_sub(self.still) >= sight.silent_after {
             self.still = now;

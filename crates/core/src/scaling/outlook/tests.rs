@@ -244,6 +244,17 @@ fn an_instance_whose_agent_never_began_hides_no_job() {
     assert!(world.now <= begun + 20, "{}", world.reason);
 }
 
+/// Whatever the time is counted from.
+#[test]
+fn nobody_has_been_silent_before_the_first_look() {
+    for now in [Duration::ZERO, Duration::from_secs(7 * 86_400)] {
+        let mut experience = Experience::default();
+        let demand = Demand { queued: 40, running: Some(0), poll_after: None };
+        experience.see(sight(&ScalerPolicy::default(), &demand, 2), now);
+        assert_eq!(experience.outlook(now), Outlook::default(), "{now:?}");
+    }
+}
+
 #[test]
 fn instances_that_all_are_silent_cost_a_few_an_hour() {
     let mut world = World::new(Kind::Dead);
