@@ -127,7 +127,7 @@ resource "aws_lambda_function" "scaler" {
       error_message = "A pool's name in its settings is not the one that pools names, so its alarms would look at metrics that nobody writes: give both, name = \"NAME\" beside group_arn and in the settings, or neither."
     }
     precondition {
-      condition     = !can(regex("(?m)^\\s*zone\\s*=\\s*[\"'][^\"',0-9]*/[^\"',]*[\"']", local.settings))
+      condition     = alltrue([for zone in regexall("(?m)^\\s*zone\\s*=\\s*[\"']([^\"']*)[\"']", local.settings) : zone[0] == "UTC" || (can(regex("[0-9]", zone[0])) && !can(regex("^[^,0-9]*/", zone[0])))])
       error_message = "A pool's zone is a name, and Lambda has no zone data: every tick would fail. Write its rule, such as \"CET-1CEST,M3.5.0,M10.5.0/3\"; tail -n1 /usr/share/zoneinfo/NAME prints it on a system that has the zone."
     }
     precondition {

@@ -49,6 +49,14 @@ run "a_zone_by_its_name" {
   expect_failures = [aws_lambda_function.scaler]
 }
 
+run "a_zone_by_its_short_name" {
+  command = plan
+  variables {
+    pools = [{ group_arn = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/ci-linux", settings = "[[pool]]\ngroup = \"ci-linux\"\nzone = \"CET\"\n", statements = "[]", webhook = false }]
+  }
+  expect_failures = [aws_lambda_function.scaler]
+}
+
 run "a_zone_by_its_rule" {
   command = plan
   variables {
