@@ -14,6 +14,7 @@ mod host;
 #[cfg(feature = "host")]
 mod notices;
 mod program;
+mod raises;
 
 use std::time::Duration;
 

@@ -75,7 +75,7 @@ pub struct GroupView {
     pub floor: Floor,
     /// What tells this state of the group from a later one, where the cloud can refuse a raise by it.
     pub version: Option<String>,
-    /// Why it cannot be raised by a number of instances, and what to do: it counts in other units. `None`: it can.
+    /// Why it cannot be raised by a number of instances, and what to do: it counts in other units, or raises have lowered it. `None`: it can.
     pub unscalable: Option<String>,
     /// What an operator should know about it.
     pub doubts: Vec<Doubt>,

@@ -212,6 +212,24 @@ pub enum CloudErrorKind {
     Other,
 }
 
+impl CloudErrorKind {
+    /// Whether a change that failed like this may have taken effect all the same, or may yet.
+    pub fn may_have_been_applied(self) -> bool {
+        match self {
+            Self::Timeout | Self::Other => true,
+            Self::AtFloor
+            | Self::OutOfBounds
+            | Self::NotFound
+            | Self::InProgress
+            | Self::NothingHeld
+            | Self::Denied
+            | Self::Credentials
+            | Self::Throttled
+            | Self::Unreachable => false,
+        }
+    }
+}
+
 /// How long the message of an error may be, in characters.
 const MESSAGE: usize = 1_000;
 

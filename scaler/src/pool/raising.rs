@@ -190,7 +190,7 @@ impl Pool {
         let raised = timeout_at(until.into(), groups.raise(seen, to)).await;
         self.writing = None;
         record.ms.raise = Some(millis(began.elapsed()));
-        let refused = matches!(&raised, Ok(Err(error)) if !may_have_been_applied(error.kind));
+        let refused = matches!(&raised, Ok(Err(error)) if !error.kind.may_have_been_applied());
         let failed = match &raised {
             Ok(Ok(())) => None,
             Ok(Err(error)) => cloud_reason(error.kind),
@@ -278,21 +278,5 @@ impl Pool {
     /// A moment in this pool's time, which begins long enough ago for everything that still matters.
     pub(super) fn time(&self, at: Instant) -> Duration {
         LONG_AGO + at.saturating_duration_since(self.origin)
-    }
-}
-
-/// Whether a failed raise may have taken effect all the same, or may yet.
-fn may_have_been_applied(kind: CloudErrorKind) -> bool {
-    match kind {
-        CloudErrorKind::Timeout | CloudErrorKind::Other => true,
-        CloudErrorKind::AtFloor
-        | CloudErrorKind::OutOfBounds
-        | CloudErrorKind::NotFound
-        | CloudErrorKind::InProgress
-        | CloudErrorKind::NothingHeld
-        | CloudErrorKind::Denied
-        | CloudErrorKind::Credentials
-        | CloudErrorKind::Throttled
-        | CloudErrorKind::Unreachable => false,
     }
 }

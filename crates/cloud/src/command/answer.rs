@@ -5,6 +5,7 @@ use lightsout_core::cloud::Floor;
 use lightsout_core::cloud::{Capabilities, Membership, ProtectionSupport, Room};
 use serde::{Deserialize, de::DeserializeOwned};
 
+use super::raises::Reading;
 use crate::GroupView;
 
 /// Reads one JSON object.
@@ -27,13 +28,8 @@ pub(super) struct Description {
     floor: Option<String>,
     #[serde(default)]
     version: Option<String>,
-    #[cfg(feature = "host")]
     #[serde(default)]
     members: Option<Vec<Member>>,
-    // The scaler reads none of it.
-    #[cfg(not(feature = "host"))]
-    #[serde(default, rename = "members")]
-    _members: serde::de::IgnoredAny,
 }
 
 impl Description {
@@ -49,6 +45,14 @@ impl Description {
         }
     }
 
+    /// What a raise is judged by.
+    pub(super) fn reading(&self) -> Reading {
+        let counted = |members: &Vec<Member>| {
+            members.iter().filter(|member| member.counts()).map(|member| member.instance.clone()).collect()
+        };
+        Reading { desired: self.desired, members: self.members.as_ref().map(counted) }
+    }
+
     /// It is advice: one that cannot be read is none.
     fn floor(&self) -> Floor {
         self.floor.as_deref().and_then(|floor| floor.parse().ok()).unwrap_or_default()
@@ -56,17 +60,20 @@ impl Description {
 }
 
 /// An instance of the group.
-#[cfg(feature = "host")]
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Member {
     instance: String,
     state: State,
+    #[cfg(feature = "host")]
     #[serde(default)]
     protected: bool,
+    // The scaler has no use for it.
+    #[cfg(not(feature = "host"))]
+    #[serde(default, rename = "protected")]
+    _protected: serde::de::IgnoredAny,
 }
 
-#[cfg(feature = "host")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
@@ -76,7 +83,6 @@ enum State {
     Terminating,
 }
 
-#[cfg(feature = "host")]
 impl Member {
     /// Whether it counts towards the desired capacity.
     fn counts(&self) -> bool {

@@ -6,6 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor};
@@ -14,6 +15,7 @@ use super::{
     CAPABILITIES,
     answer::{self, Description},
     program::{CloudProgram, Verb},
+    raises::Raises,
 };
 use crate::{
     CloudFuture, GroupView, Groups, History, Seen,
@@ -22,9 +24,6 @@ use crate::{
 
 /// How many groups are described at once: each is a program of its own.
 const READS_AT_ONCE: usize = 8;
-/// After so many raises in a row that left less than was desired before, nothing is raised any more. After one, instances may have left
-/// meanwhile.
-const LOWERED: usize = 2;
 
 /// Every group that the program knows.
 #[derive(Debug)]
@@ -32,13 +31,13 @@ pub(super) struct CommandGroups {
     program: CloudProgram,
     /// Whether it tells states of a group apart, as far as it was asked.
     versions: AtomicBool,
-    /// The groups that a raise has lowered, as often as that happened in a row.
-    lowered: Mutex<Vec<String>>,
+    /// What came of the raises, by the group's name.
+    raises: Mutex<BTreeMap<String, Raises>>,
 }
 
 impl CommandGroups {
     pub(super) fn new(program: CloudProgram) -> Self {
-        Self { program, versions: AtomicBool::new(false), lowered: Mutex::default() }
+        Self { program, versions: AtomicBool::new(false), raises: Mutex::default() }
     }
 
     /// One group; `None`: there is none.
@@ -46,41 +45,43 @@ impl CommandGroups {
         let described = self.program.read(Verb::Describe, &[name], answer::parse::<Description>).await;
         let seen = match described {
             Err(CloudError { kind: CloudErrorKind::NotFound, .. }) => return None,
-            described => described.map(|described| described.view(name)),
+            described => described.map(|described| self.learn(name, described)),
         };
-        let seen = seen.map(|mut view| {
-            self.versions.store(view.version.is_some(), Relaxed);
-            view.unscalable = (self.lowered(name) >= LOWERED).then(|| {
-                "`raise` has lowered it; correct the program (docs/clouds.md), then start the scaler anew".to_owned()
-            });
-            view
-        });
         Some((name.to_owned(), seen))
     }
 
-    /// How many raises in a row have lowered a group.
-    fn lowered(&self, name: &str) -> usize {
-        self.lowered.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|lowered| *lowered == name).count()
+    /// The group as it was described, held where its raises have lowered.
+    fn learn(&self, name: &str, described: Description) -> GroupView {
+        let (now, reading) = (Instant::now(), described.reading());
+        let mut view = described.view(name);
+        self.versions.store(view.version.is_some(), Relaxed);
+        let judged = self.with(name, |raises| {
+            let judged = raises.look(&reading, now);
+            view.unscalable = raises.held(now);
+            judged
+        });
+        if let Some((before, warning)) = judged.and_then(|(before, verdict)| Some((before, verdict.warning()?))) {
+            tracing::warn!(group = name, program = self.program.name(), before, desired = reading.desired, "{warning}");
+        }
+        view
     }
 
-    /// Raises, and looks what came of it: the program's word that it has is no proof.
+    fn with<T>(&self, name: &str, what: impl FnOnce(&mut Raises) -> T) -> T {
+        let mut raises = self.raises.lock().unwrap_or_else(PoisonError::into_inner);
+        what(raises.entry(name.to_owned()).or_default())
+    }
+
+    /// Raises. What came of it is seen by the next description: there may be no time left for one now.
     async fn write_capacity(&self, seen: &GroupView, to: u32) -> Result<(), CloudError> {
         let wanted = to.to_string();
         let arguments: Vec<&str> = [seen.name.as_str(), &wanted].into_iter().chain(seen.version.as_deref()).collect();
-        self.program.ask(Verb::Raise, &arguments).await?;
-        let reading: Reading<'_> = Box::pin(self.read(&seen.name));
-        let Some((name, Ok(now))) = reading.await else { return Ok(()) };
-        let mut lowered = self.lowered.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.desired >= seen.desired {
-            lowered.retain(|lowered| *lowered != name);
-            return Ok(());
+        // Before it is asked: who is cut off may have done it.
+        self.with(&seen.name, Raises::begin);
+        let raised = self.program.ask(Verb::Raise, &arguments).await;
+        if raised.as_ref().is_err_and(|error| !error.kind.may_have_been_applied()) {
+            self.with(&seen.name, Raises::refused);
         }
-        lowered.push(name);
-        let why = format!(
-            "`raise` to {to} left {} where {} were desired: it may never lower; correct the program (docs/clouds.md)",
-            now.desired, seen.desired
-        );
-        Err(CloudError::new(CloudErrorKind::Other, why))
+        raised.map(drop)
     }
 }
 
