@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{self, ExitCode},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -90,11 +91,16 @@ fn listener(args: &[OsString]) -> ExitCode {
     with_args(LISTENER, args, |args: Args| block_on(listen(args.jitconfig)))
 }
 
+/// So long it takes until a platform's first answer, about.
+const SIGN_IN: Duration = Duration::from_secs(1);
+
 async fn listen(jit: String) -> Result<()> {
     let name = machine::instance_id().unwrap_or_else(|| "runner".to_owned());
     let connect = Connect { mode: Mode::Single, ..Connect::new(RUNNER.platform, jit, name) };
     let url = embedded_url()?;
     if Faults::at(&url).hit(FaultEffect::RunnerTooOld).await {
+        // The genuine one has signed in and asked for messages by then.
+        tokio::time::sleep(SIGN_IN).await;
         println!("Runner version v2.333.0 is deprecated and cannot receive messages.");
         process::exit(TOO_OLD);
     }
