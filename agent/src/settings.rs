@@ -40,6 +40,14 @@ pub(crate) fn at_the_start(paths: &[PathBuf]) -> Result<AgentSettings, String> {
     })
 }
 
+/// What an agent that began without the instance's tags goes on with once they are told. They may be what made its settings whole.
+///
+/// # Errors
+/// When settings that could work no longer can.
+pub(crate) fn with_the_tags(begun: AgentSettings, paths: &[PathBuf], tags: &Tags) -> Result<AgentSettings, String> {
+    load(paths, tags).or_else(|why| if begun.unusable.is_some() { Ok(begun) } else { Err(why) })
+}
+
 /// Where the settings are.
 pub(crate) fn places(paths: &[PathBuf]) -> Vec<PathBuf> {
     let usual = || ["/etc/lightsout/agent.toml", "/etc/lightsout/agent.d"].map(PathBuf::from).to_vec();
@@ -125,5 +133,25 @@ mod tests {
         assert_eq!(idle(&wrong), Some(Duration::from_secs(420)), "all of them");
         std::fs::write(&file, "[agent]\nidle_timeout = \"soon\"\n").unwrap();
         assert!(load(slice::from_ref(&file), &wrong).unwrap_err().contains("idle_timeout"), "wrong files are refused");
+    }
+
+    #[test]
+    fn what_only_the_tags_make_whole_can_work_once_they_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        let command = "[platform.command]\nrun = [\"/bin/true\"]\nbusy = [\"/bin/true\"]\n";
+        std::fs::write(&file, format!("[agent]\nidle_timeout = \"soon\"\n{command}")).unwrap();
+        let paths = slice::from_ref(&file);
+        let why = load(paths, &Tags::new()).unwrap_err();
+        let begun = || AgentSettings::salvaged(&files::read(paths, "agent").unwrap(), &why);
+        let tags = |value: &str| vec![(format!("{TAG_PREFIX}idle_timeout"), value.to_owned())];
+        let with = with_the_tags(begun(), paths, &tags("3m")).unwrap();
+        assert_eq!((with.unusable, with.policy.idle_timeout), (None, Some(Duration::from_secs(180))));
+        for wrong in [Tags::new(), tags("later")] {
+            assert_eq!(with_the_tags(begun(), paths, &wrong).unwrap().unusable.as_ref(), Some(&why));
+        }
+        // Settings that could work when it began, and were changed meanwhile.
+        let could = AgentSettings { unusable: None, ..begun() };
+        assert!(with_the_tags(could, paths, &Tags::new()).unwrap_err().contains("idle_timeout"));
     }
 }

@@ -96,12 +96,7 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
         warn_of_readable(config);
     }
     if let Some(why) = &settings.unusable {
-        let deadline = settings.policy.boot_deadline;
-        tracing::error!("{why}");
-        tracing::error!(
-            ?deadline,
-            "no runner starts with these settings; unless they are put right, the instance leaves as broken"
-        );
+        tracing::error!("without this instance's tags, the settings cannot work:\n{why}");
     }
     let mut boot = Boot::begin();
     let earlier = tokio::spawn(boot::earlier());
@@ -115,10 +110,14 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     boot.began_with(earlier.await.unwrap_or_default());
     let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
     let tags = settings::tags(&*cloud.notices, left).await.map_err(Failure::Failed)?;
-    let mut settings = match settings.unusable {
-        Some(_) => settings,
-        None => settings::load(config, &tags).map_err(Failure::Refused)?,
-    };
+    let mut settings = settings::with_the_tags(settings, config, &tags).map_err(Failure::Refused)?;
+    if settings.unusable.is_some() {
+        let deadline = settings.policy.boot_deadline;
+        tracing::error!(
+            ?deadline,
+            "no runner starts with these settings; unless they are put right, the instance leaves as broken"
+        );
+    }
     settings.shown =
         MetricsSettings { listen: shown.listen.or(settings.shown.listen), emf: shown.emf || settings.shown.emf };
     boot.now("tags");
