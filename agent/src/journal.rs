@@ -47,8 +47,8 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Opens the journal of this instance, and reads its last entry. A journal that cannot be read is reported and
-    /// counts as none: then whatever runs is found by looking, and counts as busy. The first entry of a fresh instance
-    /// is written at once. And whether this is the first agent of this instance, for certain: where the disk keeps nothing, nobody knows.
+    /// counts as none, but for what it may have said of a registration: whatever runs is found by looking, and counts as busy. The first entry of a
+    /// fresh instance is written at once. And whether this is the first agent of this instance, for certain: where the disk keeps nothing, nobody knows.
     pub(crate) fn open(state_dir: &Path, instance: &str, clock: Clock) -> (Self, JournalEntry, bool) {
         let journal = Self { path: state_dir.join("journal.json"), instance: instance.to_owned(), clock };
         let found = journal.read();
@@ -58,7 +58,9 @@ impl Journal {
                 let in_service = in_service_ms.map(|ms| clock.past_tick_of(ms));
                 JournalEntry { saved, served, registered, in_service, proven }
             }
-            Ok(None) | Err(Unreadable) => JournalEntry::FRESH,
+            Ok(None) => JournalEntry::FRESH,
+            // Not known whether the platform has a runner of this instance: it is asked, and nothing is ended as if there were none.
+            Err(Unreadable) => JournalEntry { registered: true, ..JournalEntry::FRESH },
         };
         if let Err(error) = journal.write(entry) {
             first = false;
@@ -68,11 +70,24 @@ impl Journal {
         (journal, entry, first)
     }
 
+    /// Whether the journal in this folder says that a registration was begun on this instance; also where it cannot be read.
+    pub(crate) fn may_have_registered(state_dir: &Path, instance: &str) -> bool {
+        let journal =
+            Self { path: state_dir.join("journal.json"), instance: instance.to_owned(), clock: Clock::start() };
+        match journal.read() {
+            Ok(found) => found.is_some_and(|contents| contents.registered),
+            Err(Unreadable) => true,
+        }
+    }
+
     /// What it says, if there is one of this instance.
     fn read(&self) -> Result<Option<Contents>, Unreadable> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // Below a file there is none for certain, either.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             Err(error) => {
                 tracing::error!(path = %self.path.display(), %error, "the journal cannot be read; starting without it");
                 return Err(Unreadable);
@@ -175,14 +190,20 @@ mod tests {
     }
 
     #[test]
-    fn a_strange_or_damaged_journal_counts_as_none() {
+    fn a_strange_journal_counts_as_none_and_a_damaged_one_as_of_an_instance_that_may_have_registered() {
         let folder = tempfile::tempdir().unwrap();
         open(&folder, "i-1").0.write(LEAVING).unwrap();
         assert_eq!(open(&folder, "i-2").1, JournalEntry::FRESH, "baked into an image by mistake");
         for damage in ["", "{", "{}", "null", r#"{"instance":"i-1","state":"elsewhere","served":0}"#] {
             fs::write(folder.path().join("journal.json"), damage).unwrap();
-            assert_eq!(open(&folder, "i-1").1, JournalEntry::FRESH, "{damage}");
+            assert!(Journal::may_have_registered(folder.path(), "i-1"), "{damage}");
+            let unknown = JournalEntry { registered: true, ..JournalEntry::FRESH };
+            assert_eq!(open(&folder, "i-1").1, unknown, "{damage}");
+            assert_eq!(open(&folder, "i-1").1, unknown, "and the next agent does not know more: {damage}");
         }
+        assert!(!Journal::may_have_registered(folder.path(), "i-2"));
+        assert!(!Journal::may_have_registered(&folder.path().join("none"), "i-1"));
+        assert!(!Journal::may_have_registered(&folder.path().join("journal.json/below"), "i-1"));
     }
 
     /// Who takes itself for the first takes an order that is there for an inherited one.

@@ -37,6 +37,7 @@ mod settings;
 mod signals;
 mod space;
 mod start;
+mod state_dir;
 mod status;
 mod systemd;
 

@@ -15,18 +15,11 @@ use lightsout_cloud::{
     Archive, Host, HostSettings, INSTANCE_PROVIDERS, Identity, NoticeIntervals, Notices, Secrets, find_cloud,
 };
 use lightsout_core::{
-    agent::{
-        Agent,
-        chronicle::Life,
-        event::Event,
-        host::{JournalEntry, Told},
-        policy::Protection,
-        salt::Salt,
-    },
+    agent::{Agent, chronicle::Life, event::Event, host::Told, policy::Protection, salt::Salt},
     cloud::Notice,
     exchange::Text,
     platform::HostContext,
-    settings::{AgentSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
+    settings::{AgentSettings, DockerSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -36,7 +29,7 @@ use crate::{
     boot::{self, Boot},
     clock::Clock,
     control,
-    docker::Engine,
+    docker::{Engine, Selection},
     effects::{self, Effects},
     event_loop::EventLoop,
     image,
@@ -54,6 +47,7 @@ use crate::{
     runner_user::{self, RunnerUser, own_variables},
     sampler, settings, signals,
     space::{Cleaner, Space},
+    state_dir,
     status::StatusPublisher,
 };
 
@@ -191,10 +185,15 @@ pub(crate) async fn run_on(
         // Without them no runner starts, and the instance leaves at the boot deadline, which takes no disk.
         let _ = made.inspect_err(|error| tracing::error!("{error:#}"));
     }
-    let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);
     if settings.unusable.is_some() {
-        none_was_started(looked, entry)?;
+        // Where it is may stand in the file that cannot be read.
+        let registered = state_dir::all(&settings.state_dir)
+            .map_or(true, |all| all.iter().any(|folder| Journal::may_have_registered(folder, &instance)));
+        none_was_started(looked, registered, containers(&settings).await)?;
+    } else if let Err(error) = state_dir::note(&settings.state_dir) {
+        tracing::error!(%error, "agent.state_dir cannot be noted; an agent whose settings cannot be read would not find it");
     }
+    let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);
     if let Some(process) = &found {
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
     }
@@ -359,18 +358,41 @@ fn cleaner(settings: &AgentSettings, context: &HostContext, unit: bool) -> Optio
 ///
 /// # Errors
 /// When one was, or that cannot be told.
-fn none_was_started(looked: Result<Option<Process>, String>, entry: JournalEntry) -> Result<(), Failure> {
+fn none_was_started(
+    looked: Result<Option<Process>, String>,
+    registered: bool,
+    containers: Result<Vec<String>, String>,
+) -> Result<(), Failure> {
     let may_run = looked.and_then(|found| match found {
         Some(process) => Ok(Some(process.pid())),
         None => any_runner().map_err(|error| format!("/proc cannot be read: {error}")),
     });
-    let sign = match may_run {
-        Ok(Some(pid)) => format!("process {pid} may be a runner"),
-        Ok(None) if entry.registered => "a runner was registered".to_owned(),
-        Ok(None) => return Ok(()),
-        Err(why) => format!("whether a runner runs is not known ({why})"),
+    let sign = match (may_run, containers) {
+        (Ok(Some(pid)), _) => format!("process {pid} may be a runner"),
+        (Ok(None), _) if registered => "a runner was registered, or the journal cannot be read".to_owned(),
+        (Ok(None), Ok(running)) => match running.first() {
+            Some(id) => format!("container {id} may be a job"),
+            None => return Ok(()),
+        },
+        (Ok(None), Err(why)) => format!("whether a container is a job is not known ({why})"),
+        (Err(why), _) => format!("whether a runner runs is not known ({why})"),
     };
     Err(Failure::Refused(format!("the settings cannot work, and {sign}: nothing is ended with them; put them right")))
+}
+
+/// Whatever runs on the container engine, where it is there and nobody said that it is not to be watched: jobs in containers outlive their runner, and
+/// the machine's restart.
+///
+/// # Errors
+/// When it does not answer.
+async fn containers(settings: &AgentSettings) -> Result<Vec<String>, String> {
+    let DockerSettings { enabled, socket } = &settings.docker;
+    if !*enabled || !socket.exists() {
+        return Ok(Vec::new());
+    }
+    let all = Selection { labels: Vec::new(), except: Vec::new(), job_label: None };
+    let listed = Engine::new(socket).containers(&all).await;
+    listed.map_err(|why| format!("the engine at {} does not answer: {why}", socket.display()))
 }
 
 /// What an operator's own program finds in its environment.

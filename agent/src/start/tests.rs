@@ -16,7 +16,11 @@ use lightsout_core::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinHandle,
+};
 
 use super::*;
 use crate::control::Request;
@@ -126,8 +130,14 @@ impl Shell {
 
     /// An agent whose settings cannot work: one file of them is no TOML.
     fn start_unusable(folder: TempDir, host: FakeHost, boot_deadline: &str) -> Self {
+        Self::start_unusable_with(folder, host, boot_deadline, "")
+    }
+
+    /// The same with these settings besides.
+    fn start_unusable_with(folder: TempDir, host: FakeHost, boot_deadline: &str, more: &str) -> Self {
         let fragments = [
             Self::fragment(&folder, "run = [\"/bin/sleep\", \"100\"]\nbusy = [\"true\"]\n", boot_deadline, own_user()),
+            Fragment::new("agent.d/05-more.toml", more),
             Fragment::new("agent.d/10-mine.toml", "idle_timeout = "),
         ];
         let problems = AgentSettings::parse(&fragments).unwrap_err().to_string();
@@ -444,6 +454,62 @@ async fn settings_that_cannot_work_end_nothing_beside_a_runner_or_behind_one() {
         assert_eq!(shell.host.calls(), before, "nothing was asked of the cloud");
         assert_eq!(shell.log() == "start\n", job, "and nothing of the runner: {}", shell.log());
         shell.task = tokio::spawn(async { Ok(()) });
+    }
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_end_nothing_behind_a_journal_that_cannot_be_read() {
+    let mut folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("state")).unwrap();
+    fs::write(folder.path().join("state/journal.json"), "{").unwrap();
+    // The agent that is started after this one does not know more.
+    for _ in 0..2 {
+        let mut shell = Shell::start_unusable(folder, FakeHost::default(), "1s");
+        let refused = (&mut shell.task).await.unwrap().unwrap_err().to_string();
+        assert!(refused.contains("the journal cannot be read"), "{refused}");
+        assert_eq!(shell.host.calls(), [], "nothing was asked of the cloud");
+        shell.task = tokio::spawn(async { Ok(()) });
+        folder = shell.crash().await.0;
+    }
+}
+
+/// Tasks in containers outlive their runner, and the machine's restart; their platform cannot be asked about them.
+#[tokio::test]
+async fn settings_that_cannot_work_end_nothing_beside_a_container_or_an_engine_that_does_not_answer() {
+    let answers = [
+        ("200 OK", r#"[{"Id":"c0ffee","Names":["/ecs-task-1"]}]"#, "container c0ffee may be a job"),
+        ("500 Internal Server Error", r#"{"message":"no"}"#, "does not answer"),
+    ];
+    for (status, listed, wanted) in answers {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let engine = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 4096];
+                while let Ok(count @ 1..) = stream.read(&mut request).await {
+                    let version = String::from_utf8_lossy(&request[..count]).contains("/version");
+                    let (status, body) = if version {
+                        ("200 OK", r#"{"ApiVersion":"1.43","MinAPIVersion":"1.24"}"#)
+                    } else {
+                        (status, listed)
+                    };
+                    let head = format!(
+                        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}",
+                        body.len()
+                    );
+                    let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
+                }
+            }
+        });
+        let more = format!("[docker]\nenabled = true\nsocket = {socket:?}\n");
+        let mut shell = Shell::start_unusable_with(folder, FakeHost::default(), "1s", &more);
+        let ended = tokio::time::timeout(Duration::from_secs(10), &mut shell.task).await.expect("it exits");
+        let refused = ended.unwrap().unwrap_err().to_string();
+        assert!(refused.contains(wanted), "{refused}");
+        assert_eq!(shell.host.calls(), [], "nothing was asked of the cloud");
+        shell.task = tokio::spawn(async { Ok(()) });
+        engine.abort();
     }
 }
 
