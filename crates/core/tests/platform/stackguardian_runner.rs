@@ -114,45 +114,68 @@ fn register(journal: &str, replies: impl IntoIterator<Item = Reply>) -> (Result<
     play(&mut runner().register(&host()), journal, replies)
 }
 
+/// Holds all of a launch that registers the machine, whatever came before it.
+fn assert_registers(launch: &Launch) {
+    let dir = "/var/lib/lightsout/runner";
+    let [script, token] = [format!("{dir}/supervisor.sh"), format!("{dir}/token")];
+    let argv = [
+        "/bin/sh",
+        &script,
+        "register",
+        &format!("{dir}/registration"),
+        "i-0abc",
+        "sg-runner",
+        "demo-org",
+        "private-runners",
+        "300",
+        &token,
+    ];
+    assert_eq!(launch.argv, argv);
+    assert_serves(launch);
+    let [(_, 0o600), (at, 0o600)] = &files(launch)[..] else { panic!("{:?}", launch.files) };
+    let contents = &launch.files[1].contents;
+    assert!(*at == token && matches!(contents, Text::Secret(_)) && contents.expose() == TOKEN, "{:?}", launch.files);
+}
+
+/// Holds all of a launch of a machine that is registered.
+fn assert_adopts(launch: &Launch) {
+    let dir = "/var/lib/lightsout/runner";
+    let (script, journal) = (format!("{dir}/supervisor.sh"), format!("{dir}/registration"));
+    let argv = ["/bin/sh", &script, "adopt", &journal, "i-0abc", "sg-runner", "demo-org", "private-runners", "300"];
+    assert_eq!(launch.argv, argv);
+    assert_serves(launch);
+    assert_eq!(launch.files.len(), 1, "it registers nothing, and needs no token");
+}
+
+/// What every launch has: where StackGuardian is, and the script.
+fn assert_serves(launch: &Launch) {
+    let [(base, Text::Plain(url))] = &launch.env[..] else { panic!("{:?}", launch.env) };
+    assert_eq!((base.as_str(), url.as_str()), ("SG_BASE_API", "https://api.app.stackguardian.io/api/v1"));
+    assert_eq!(files(launch)[0], ("/var/lib/lightsout/runner/supervisor.sh".to_owned(), 0o600));
+    assert!(launch.files[0].contents.expose().starts_with("#!/bin/sh\n"));
+}
+
+fn files(launch: &Launch) -> Vec<(String, u32)> {
+    launch.files.iter().map(|file| (file.path.display().to_string(), file.mode)).collect()
+}
+
 #[test]
 fn a_fresh_machine_is_launched_with_the_token_in_a_file_only() {
     let (launch, requests) = register("", []);
-    let launch = launch.expect("launched");
     assert!(requests.is_empty());
-    let dir = "/var/lib/lightsout/runner";
-    assert_eq!(
-        launch.argv,
-        [
-            "/bin/sh",
-            &format!("{dir}/supervisor.sh"),
-            "register",
-            &format!("{dir}/registration"),
-            "i-0abc",
-            "sg-runner",
-            "demo-org",
-            "private-runners",
-            "300",
-            &format!("{dir}/token"),
-        ]
-    );
-    let [(base, Text::Plain(url))] = &launch.env[..] else { panic!("{:?}", launch.env) };
-    assert_eq!((base.as_str(), url.as_str()), ("SG_BASE_API", "https://api.app.stackguardian.io/api/v1"));
-    let [script, token] = &launch.files[..] else { panic!("{:?}", launch.files) };
-    assert!(script.contents.expose().starts_with("#!/bin/sh\n"));
-    assert!(matches!(token.contents, Text::Secret(_)) && token.contents.expose() == TOKEN);
-    assert_eq!((script.mode, token.mode), (0o600, 0o600));
+    assert_registers(&launch.expect("launched"));
 }
 
 #[test]
 fn a_registered_machine_is_adopted_and_not_registered_again() {
     let (launch, requests) = register(&registered(), []);
-    let launch = launch.expect("launched");
-    assert_eq!((launch.argv[2].as_str(), launch.argv.len(), requests.len()), ("adopt", 9, 0));
-    assert_eq!(launch.files.len(), 1, "it registers nothing, and needs no token");
+    assert!(requests.is_empty());
+    assert_adopts(&launch.expect("launched"));
     // The image was made of another machine that was registered: its id is not ours.
     let image = registered().replace("i-0abc", "i-0other");
     let (launch, requests) = register(&image, []);
-    assert_eq!((launch.expect("launched").argv[2].as_str(), requests.len()), ("register", 0));
+    assert!(requests.is_empty());
+    assert_registers(&launch.expect("launched"));
 }
 
 #[test]
@@ -161,7 +184,7 @@ fn what_an_ended_registration_left_behind_is_removed_first() {
         let journal = format!("begin i-0abc\n{ATTRIBUTES}\n{end}\n");
         for answer in [done(), reply(404, &[], ""), reply(400, &[], "")] {
             let (launch, requests) = register(&journal, [answer]);
-            assert_eq!(launch.expect("launched").argv[2], "register");
+            assert_registers(&launch.expect("launched"));
             assert_eq!((requests[0].url.as_str(), body(&requests[0])), (GONE, "RunnerId=r-1"));
         }
         assert_eq!(register(&journal, [reply(503, &[], "")]).0.expect_err("not known").kind, ErrorKind::Server);
@@ -172,7 +195,7 @@ fn what_an_ended_registration_left_behind_is_removed_first() {
 #[test]
 fn three_failures_in_a_row_are_the_end() {
     let failure = "begin i-0abc\nfailed sg-runner register ended with status 1\n";
-    assert!(register(&failure.repeat(2), []).0.is_ok());
+    assert_registers(&register(&failure.repeat(2), []).0.expect("once more"));
     let error = register(&failure.repeat(3), []).0.expect_err("the end");
     assert_eq!(error.kind, ErrorKind::Refused);
     assert!(error.message.contains("3 times") && error.message.contains("ended with status 1"), "{error}");

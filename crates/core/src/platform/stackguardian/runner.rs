@@ -102,16 +102,22 @@ impl StackGuardianRunner {
         )
     }
 
-    /// With the token, which the supervisor takes out of its file.
-    fn first_launch(&self, host: &HostContext) -> Launch {
+    /// Serves a machine that is registered, and needs no token.
+    fn adopting(&self, host: &HostContext) -> Launch {
+        self.supervisor(host, "adopt")
+    }
+
+    /// Registers the machine, with the token, which the supervisor takes out of its file.
+    fn registering(&self, host: &HostContext) -> Launch {
         let token = host.runner_dir.join("token");
-        let mut launch = self.launch(host, "register");
+        let mut launch = self.supervisor(host, "register");
         launch.argv.push(token.to_string_lossy().into_owned());
         launch.files.push(File { path: token, contents: Text::Secret(self.token.clone()), mode: 0o600 });
         launch
     }
 
-    fn launch(&self, host: &HostContext, mode: &str) -> Launch {
+    /// What both have in common.
+    fn supervisor(&self, host: &HostContext, mode: &str) -> Launch {
         let (script, journal) = (host.runner_dir.join("supervisor.sh"), registration::journal(host));
         let settings = &self.settings;
         let argv = [
@@ -140,8 +146,8 @@ impl RunnerPlatform for StackGuardianRunner {
     }
 
     fn register(&self, host: &HostContext) -> Call<Launch> {
-        let (adopt, register) = (self.launch(host, "adopt"), self.first_launch(host));
-        let api = self.api.clone();
+        let (adopt, register) = (self.adopting(host), self.registering(host));
+        let (api, anew) = (self.api.clone(), register.clone());
         self.cache.forget();
         Self::about(
             host,
@@ -155,12 +161,12 @@ impl RunnerPlatform for StackGuardianRunner {
                 Registration { runner: None, .. } => Ok(Transition::Done(register.clone())),
             },
             {
-                let (api, register) = (self.api.clone(), self.launch(host, "register"));
+                let api = self.api.clone();
                 move |(), result| {
                     let context = api.context("remove an earlier registration of this machine");
                     let reply = context.reply(result)?;
                     if success(&reply) || unknown(&reply) {
-                        return Ok(Transition::Done(register.clone()));
+                        return Ok(Transition::Done(anew.clone()));
                     }
                     Err(context.refusal(&reply))
                 }
