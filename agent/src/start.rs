@@ -282,7 +282,8 @@ pub(crate) async fn run_on(
     ));
     space.watch(inputs.clone());
     sampler::spawn(&platform, engine, &inputs, interval);
-    let life = Life { instance: instance.clone(), platform: settings.platform.platform().into(), rules, first };
+    let (hold, platform) = (host.capabilities().hold, settings.platform.platform().into());
+    let life = Life { instance: instance.clone(), platform, rules, hold, first };
     let records = Records::begin(life, (entry, runner_alive), Arc::clone(&host), clock, archives);
     let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock, shown.address());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

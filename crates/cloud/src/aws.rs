@@ -98,7 +98,7 @@ pub(crate) const SURVEY: Survey = Survey {
 /// hours or 100 times the time-out, whichever is less; EC2 User Guide, "Spot Instance interruption notices": two minutes).
 const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
-    hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
+    hold: Some(HoldRules { time_outs: 100, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
     replaces_unhealthy: true,
     power_off_ends_billing: true,

@@ -64,7 +64,7 @@ pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
 /// minutes, which cannot be extended; "Scheduled Events": an eviction is announced 30 seconds before, a termination by that profile).
 const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::OnDemand,
-    hold: Some(HoldRules { extendable: false, longest: Duration::from_secs(15 * 60) }),
+    hold: Some(HoldRules { time_outs: 1, longest: Duration::from_secs(15 * 60) }),
     leaving_lowers_capacity: true,
     replaces_unhealthy: false,
     power_off_ends_billing: false,

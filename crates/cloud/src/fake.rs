@@ -23,7 +23,7 @@ pub use notices::FakeNotices;
 /// What this cloud can do unless a test wants it otherwise: everything that helps.
 pub const CAPABILITIES: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
-    hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
+    hold: Some(HoldRules { time_outs: 100, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
     replaces_unhealthy: true,
     power_off_ends_billing: true,

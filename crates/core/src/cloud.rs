@@ -35,7 +35,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// Whether an ending that somebody else begins can be held off for as long as a job may take.
     pub fn extends_endings(self) -> bool {
-        self.hold.is_some_and(|hold| hold.extendable)
+        self.hold.is_some_and(|hold| hold.extendable())
     }
 }
 
@@ -53,10 +53,23 @@ pub enum ProtectionSupport {
 /// How an ending can be held off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HoldRules {
-    /// Whether holding it off can be extended again and again. If not, the first time-out is the only one.
-    pub extendable: bool,
-    /// How long an ending can be held off at most, with all extensions.
+    /// To how many times its time-out a hook can be extended, from 1 on; 1: not at all, the first time-out is the only one.
+    pub time_outs: u32,
+    /// How long an ending can be held off at most, with all extensions and whatever the time-out.
     pub longest: Duration,
+}
+
+impl HoldRules {
+    /// Whether holding it off can be extended again and again.
+    pub fn extendable(self) -> bool {
+        self.time_outs > 1
+    }
+
+    /// How long a hook with this time-out holds an ending off at most, with all extensions: none is of use after that, also where the
+    /// cloud still accepts it.
+    pub fn bound(self, time_out: Duration) -> Duration {
+        time_out.saturating_mul(self.time_outs).min(self.longest)
+    }
 }
 
 /// What holds off the endings of a group's instances, or their launches.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room};
+use lightsout_core::cloud::{
+    Capabilities, CloudError, CloudErrorKind, HoldRules, Leave, LifecycleHook, Membership, Room,
+};
 
 use crate::{
     CloudFuture, Host,
@@ -158,7 +160,7 @@ impl Host for FakeHost {
     }
 
     fn extend_hold(&self) -> CloudFuture<'_, ()> {
-        let extendable = self.capabilities.hold.is_some_and(|rules| rules.extendable);
+        let extendable = self.capabilities.hold.is_some_and(HoldRules::extendable);
         Box::pin(self.script.call(HostCall::ExtendHold, move |state| {
             if extendable && state.membership == (Membership::Terminating { waiting: true }) {
                 Ok(())

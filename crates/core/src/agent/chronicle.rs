@@ -24,7 +24,7 @@ use super::{
     phase::{LeaveReason, Phase, PhaseName, Saved},
 };
 use crate::{
-    cloud::{Ending, Membership, StandingOrder, TargetState},
+    cloud::{Ending, HoldRules, Membership, StandingOrder, TargetState},
     duration::format_duration,
     platform::{self, DrainRules},
     record::{Departure, Incident, IncidentCause, IncidentKind, NoticeKind, NoticeSeen, Way},
@@ -81,6 +81,8 @@ pub struct Life {
     pub platform: String,
     /// How that platform drains.
     pub rules: DrainRules,
+    /// How the cloud holds off an ending; `None`: not at all.
+    pub hold: Option<HoldRules>,
     /// Whether no agent ran on this instance before.
     pub first: bool,
 }
@@ -125,6 +127,7 @@ impl Chronicle {
     /// Begins, with what the journal said and whether a runner was found alive.
     pub fn begin(life: Life, entry: JournalEntry, runner_alive: bool, now: Moment) -> Self {
         let mut chronicle = Self {
+            hook: Hook::new(life.hold),
             life,
             began: now,
             registered: entry.registered || runner_alive,
@@ -144,7 +147,6 @@ impl Chronicle {
             said: None,
             withdrawn: None,
             leaving: None,
-            hook: Hook::default(),
             standing: None,
             out: VecDeque::new(),
         };

@@ -49,7 +49,8 @@ struct Story {
     /// Whether the runner can be registered.
     registers: bool,
     prepared: Prepared,
-    /// Whether the termination hook can be extended.
+    /// The time-out of the termination hook, and whether it can be extended.
+    time_out: Duration,
     extends: bool,
     /// How an ending is answered.
     ends: fn(Rung) -> Result<(), CloudErrorKind>,
@@ -71,6 +72,7 @@ impl Story {
             instance: "i-1".into(),
             platform: "gitlab".into(),
             rules,
+            hold: CLOUD.hold,
             first: entry == JournalEntry::FRESH && runner.is_none(),
         };
         let at = Moment { tick: now, unix_ms: BEGAN_MS };
@@ -83,6 +85,7 @@ impl Story {
             membership: SERVED,
             registers: true,
             prepared: Prepared::Succeeded,
+            time_out: secs(600),
             extends: true,
             ends: |_| Ok(()),
             effects: VecDeque::new(),
@@ -190,7 +193,7 @@ impl Story {
         match call {
             CloudCall::Membership => Ok(CloudAnswer::Membership(self.membership)),
             CloudCall::Room => Ok(CloudAnswer::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })),
-            CloudCall::FindHook | CloudCall::ExtendLaunch => Ok(CloudAnswer::Hook(Some(secs(600)))),
+            CloudCall::FindHook | CloudCall::ExtendLaunch => Ok(CloudAnswer::Hook(Some(self.time_out))),
             CloudCall::CompleteHook => {
                 self.membership = Membership::Terminating { waiting: false };
                 Ok(CloudAnswer::Done)
@@ -554,6 +557,43 @@ fn a_stop_after_the_time_of_the_hook_is_told_from_one_before() {
     assert_eq!(because, Some(IncidentCause::HookTimedOut), "{detail}");
     assert!(detail.contains("its time-out is 10m"), "{detail}");
     assert_eq!(stopped(false, 596).0, Some(IncidentCause::HookTimedOut), "its notice may be seen late");
+}
+
+/// AWS accepts an extension until the end, and the hook runs out all the same: at 100 times its time-out, at 48 h at most.
+#[test]
+fn a_hook_that_was_extended_to_its_longest_has_run_out_and_begins_anew_for_another_ending() {
+    const HOUR: u64 = 3_600;
+    let waiting = |time_out: u64| {
+        let mut story = Story::begin(AgentPolicy::default(), BY_SIGNAL);
+        story.time_out = secs(time_out);
+        story.go();
+        story.see(busy("job-1"));
+        story.event(Event::TargetState(TargetState::Terminated));
+        story
+    };
+    let stop = |mut story: Story| {
+        story.event(Event::Stop);
+        let stop = story.incidents.iter().rfind(|it| it.what == IncidentKind::DrainOrdered).unwrap();
+        (stop.because, stop.detail.clone())
+    };
+    for (time_out, longest, told) in [(600, 60_000, "16h40m"), (7_200, 48 * HOUR, "2d")] {
+        let after = |wait: u64| {
+            let mut story = waiting(time_out);
+            story.pass(secs(wait));
+            stop(story)
+        };
+        assert_eq!(after(longest - 60).0, Some(IncidentCause::ServiceStopped), "it waits for {longest} s");
+        assert_eq!(after(longest - 4).0, Some(IncidentCause::HookTimedOut), "its notice may be seen late");
+        let (because, detail) = after(longest);
+        assert_eq!(because, Some(IncidentCause::HookTimedOut), "{detail}");
+        assert!(detail.contains(&format!("cannot be extended beyond {told}")), "{detail}");
+    }
+    let mut story = waiting(600);
+    story.pass(secs(59_000));
+    story.event(Event::Lifted(Ending::Termination));
+    story.event(Event::TargetState(TargetState::Terminated));
+    story.pass(secs(3_000));
+    assert_eq!(stop(story).0, Some(IncidentCause::ServiceStopped), "another ending has its own time");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) const QUIET: Outcome = Outcome::Snapshot(Activity::Quiet);
 /// A cloud with everything that helps.
 pub(crate) const CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
-    hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3600) }),
+    hold: Some(HoldRules { time_outs: 100, longest: Duration::from_secs(48 * 3600) }),
     leaving_lowers_capacity: false,
     replaces_unhealthy: true,
     power_off_ends_billing: true,
@@ -35,7 +35,7 @@ pub(crate) const CLOUD: Capabilities = Capabilities {
 /// One that protects whoever asks for it, announces an ending once and holds it off no longer, and knows one way to leave.
 pub(crate) const HELD_CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::OnDemand,
-    hold: Some(HoldRules { extendable: false, longest: Duration::from_secs(15 * 60) }),
+    hold: Some(HoldRules { time_outs: 1, longest: Duration::from_secs(15 * 60) }),
     leaving_lowers_capacity: true,
     replaces_unhealthy: false,
     power_off_ends_billing: false,

@@ -3,10 +3,10 @@
 use lightsout_core::{
     agent::phase::LeaveReason,
     explain::{Cause, Question, explain},
-    record::{Departure, IncidentKind, JobsAtEnd, Record},
+    record::{Departure, IncidentCause, IncidentKind, JobsAtEnd, Record},
 };
 
-use crate::made::{at, departed, gone, in_phase, incident, recorded, status};
+use crate::made::{at, because, departed, gone, in_phase, incident, recorded, status};
 
 #[test]
 fn the_last_certificate_counts_and_whatever_was_before_it_does_not() {
@@ -41,6 +41,20 @@ fn a_job_that_ran_when_the_service_was_stopped_is_not_said_to_have_ended_by_itse
     let answer = explain(&Question::Job("7".into()), &[recorded(Record::Departure(departure))], at(160));
     assert!(!answer.names(Cause::Ended) && answer.names(Cause::Operator), "{answer}");
     assert!(answer.not_known.iter().any(|it| it.what == "whether job 7 ended by itself"), "{answer}");
+}
+
+/// At its longest it ends under a job although each extension was accepted.
+#[test]
+fn a_hook_that_nothing_kept_from_being_extended_needs_a_longer_time_out_alone() {
+    let stop = because(incident(50, "i-1", IncidentKind::DrainOrdered, "a stop"), IncidentCause::HookTimedOut);
+    let refused = incident(40, "i-1", IncidentKind::HeartbeatRefused, "the cloud throttles");
+    let remedy = |evidence: &[_]| {
+        let answer = explain(&Question::Instance("i-1".into()), evidence, at(60));
+        answer.known.iter().find(|it| it.cause == Cause::HookTimedOut).expect("named").remedy.clone()
+    };
+    let alone = remedy(std::slice::from_ref(&stop));
+    assert!(alone.starts_with("set a longer time-out for the hook"), "{alone}");
+    assert_eq!(remedy(&[refused, stop]), format!("mend what kept it from being extended, and {alone}"));
 }
 
 #[test]

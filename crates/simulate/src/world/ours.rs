@@ -33,7 +33,7 @@ const METADATA: Duration = Duration::from_secs(1);
 /// What an EC2 Auto Scaling group can do.
 const CLOUD: Capabilities = Capabilities {
     protection: ProtectionSupport::AtLaunch,
-    hold: Some(HoldRules { extendable: true, longest: Duration::from_secs(48 * 3_600) }),
+    hold: Some(HoldRules { time_outs: 100, longest: Duration::from_secs(48 * 3_600) }),
     leaving_lowers_capacity: false,
     replaces_unhealthy: true,
     power_off_ends_billing: true,

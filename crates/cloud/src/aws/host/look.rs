@@ -18,9 +18,6 @@ use super::{
 };
 use crate::aws::{Aws, AwsError, AwsErrorKind, CAPABILITIES, count, groups};
 
-/// How often a hook can be extended (EC2 Auto Scaling User Guide, "Lifecycle hooks": 100 times its time-out).
-const HEARTBEATS: u32 = 100;
-
 /// What of a group must run for scaler and agents (EC2 Auto Scaling User Guide, "Suspend and resume processes").
 const NEEDED: [(&str, &str); 4] = [
     ("Launch", "nothing can start"),
@@ -151,9 +148,8 @@ fn view(group: &scaling::AutoScalingGroup) -> GroupFacts {
 }
 
 fn hold(hook: Hook) -> HoldFacts {
-    let longest = CAPABILITIES.hold.map_or(hook.timeout, |rules| rules.longest);
     HoldFacts {
-        longest: (hook.timeout * HEARTBEATS).min(longest),
+        longest: CAPABILITIES.hold.map_or(hook.timeout, |rules| rules.bound(hook.timeout)),
         name: hook.name,
         timeout: hook.timeout,
         abandons: hook.abandons,

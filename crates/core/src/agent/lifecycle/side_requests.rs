@@ -183,7 +183,7 @@ impl Lifecycle {
         {
             self.side.hook_lookup = Some(self.ask(Request::FindHook));
         }
-        if !hold.extendable || !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {
+        if !hold.extendable() || !self.reasons.chosen() || !matches!(self.state, State::Draining(_)) {
             self.side.heartbeat.due = None;
             return;
         }

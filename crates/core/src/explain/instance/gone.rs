@@ -231,6 +231,10 @@ fn broken(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: 
     }
 }
 
+/// What to do about a termination hook whose time was over.
+const LONGER_TIME_OUT: &str =
+    "set a longer time-out for the hook: AWS extends it to 100 times that and to 48 h at most";
+
 /// What holds off its ending ran out, or could not be extended.
 pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
     let (id, failed) = (life.id, life.last_of(&[IncidentKind::HeartbeatRefused]));
@@ -243,7 +247,10 @@ pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
                 "the termination hook of {id} ran out before {id} was empty, so that its group ended it at {:.0}, whatever ran: {}{why}",
                 stop.time, incident.detail
             ),
-            "mend what kept it from being extended, and set a longer time-out for the hook, which leaves more time for that",
+            match failed {
+                Some(_) => format!("mend what kept it from being extended, and {LONGER_TIME_OUT}"),
+                None => LONGER_TIME_OUT.to_owned(),
+            },
         );
         return;
     }
@@ -254,7 +261,7 @@ pub(super) fn hook(answer: &mut Answer, life: &Life<'_>) {
             Cause::HookTimedOut,
             Basis::on(evidence),
             format!("the termination hook of {id} waits no longer, so that its group ends it whatever runs: {detail}"),
-            "if nobody answered it, its time was over: set a longer time-out, which the group extends to 100 times that and to 48 h at most",
+            format!("if nobody answered it, its time was over: {LONGER_TIME_OUT}"),
         );
     } else {
         answer.find(

@@ -85,7 +85,7 @@ impl World {
                 refuse(CloudErrorKind::NothingHeld)
             }
             CloudCall::FindHook => Ok(CloudAnswer::Hook(self.capabilities.hold.map(|_| secs(30)))),
-            CloudCall::ExtendHook if !self.capabilities.hold.is_some_and(|hold| hold.extendable) => {
+            CloudCall::ExtendHook if !self.capabilities.hold.is_some_and(|hold| hold.extendable()) => {
                 panic!("an ending is held off again that cannot be")
             }
             CloudCall::ExtendHook if self.place == Place::Waiting => Ok(CloudAnswer::Done),
@@ -165,7 +165,7 @@ impl World {
         self.go(Place::Waiting);
         self.target_news = Some(TargetState::Terminated);
         // Who cannot extend it is told when it is over: until then its jobs may run, and no longer.
-        if !hold.extendable {
+        if !hold.extendable() {
             self.endings.entry(Ending::Termination).or_insert(self.now + hold.longest);
         }
     }
