@@ -51,7 +51,7 @@ pub(crate) struct Effects {
     pub host: Arc<dyn Host>,
     pub platform: Arc<PlatformAccess>,
     pub runner: Arc<RunnerProcess>,
-    /// Why no runner may be started here, although one that runs is looked after.
+    /// Why this agent may start no runner, although one that runs is looked after.
     pub refused: Option<Arc<str>>,
     pub guard: Arc<Guard>,
     pub space: Arc<Space>,
@@ -116,7 +116,10 @@ impl Effects {
             HostEffect::MakeRoom => HostResult::Room(self.space.make_room().await),
             HostEffect::StartRunner { stop_signal } => {
                 let launch = self.launch.lock().ok().and_then(|mut launch| launch.take());
-                self.guard.put_up().await;
+                match self.runner.user() {
+                    Ok(user) => self.guard.put_up(user).await,
+                    Err(why) => return (HostResult::Done(Err(why)), None),
+                }
                 match launch {
                     Some(launch) => match self.runner.start(&launch, stop_signal).await {
                         Ok(process) => {
@@ -158,9 +161,9 @@ impl Effects {
             }
             HostEffect::FindProgram => HostResult::Done(self.runner.find_program(self.platform.program().as_deref())),
             // Every way to a new runner begins with it: no platform hears of one that will not start.
-            HostEffect::OpenPlatform => HostResult::Platform(match &self.refused {
-                Some(why) => Err(ExchangeError::new(ErrorKind::Refused, why.as_ref())),
-                None => self.platform.open().await.map(|_| PlatformAnswer::Done),
+            HostEffect::OpenPlatform => HostResult::Platform(match self.may_start().await {
+                Err(why) => Err(ExchangeError::new(ErrorKind::Refused, why)),
+                Ok(()) => self.platform.open().await.map(|_| PlatformAnswer::Done),
             }),
             // Before any runner starts, and before one takes jobs again: nothing begins to make room between the two.
             HostEffect::Platform { call: call @ (PlatformCall::Register | PlatformCall::Undrain), within } => {
@@ -192,6 +195,16 @@ impl Effects {
             }
         };
         (result, None)
+    }
+
+    /// Whether a runner may be started here as things are now: what was missing when the agent began may have been made since.
+    async fn may_start(&self) -> Result<(), String> {
+        if let Some(why) = &self.refused {
+            return Err(why.as_ref().into());
+        }
+        let runner = Arc::clone(&self.runner);
+        on_disk(move || runner.make_folders()).await?;
+        self.runner.user().map(drop)
     }
 
     async fn cloud(&self, call: CloudCall) -> Result<CloudAnswer, CloudError> {

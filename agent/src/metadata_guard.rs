@@ -23,21 +23,20 @@ const FORWARD: &str = "forward";
 const OUTPUT: &str = "output";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The rules of these settings, with the runner's user.
+/// The rules of these settings.
 pub(crate) struct Guard {
     settings: Arc<AgentSettings>,
-    user: Option<RunnerUser>,
     done: OnceCell<()>,
 }
 
 impl Guard {
-    pub(crate) fn new(settings: Arc<AgentSettings>, user: Option<RunnerUser>) -> Self {
-        Self { settings, user, done: OnceCell::new() }
+    pub(crate) fn new(settings: Arc<AgentSettings>) -> Self {
+        Self { settings, done: OnceCell::new() }
     }
 
-    /// Puts the rules up, once.
-    pub(crate) async fn put_up(&self) {
-        self.done.get_or_init(|| put_up(&self.settings, self.user.as_ref())).await;
+    /// Puts the rules up, once, with this user of the runner's.
+    pub(crate) async fn put_up(&self, user: Option<&RunnerUser>) {
+        self.done.get_or_init(|| put_up(&self.settings, user)).await;
     }
 }
 

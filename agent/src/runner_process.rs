@@ -13,7 +13,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt, chown},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 
@@ -24,6 +24,7 @@ use lightsout_core::{
     settings::Surroundings,
 };
 use lightsout_io::files::{replace, replace_for};
+use rustix::process::geteuid;
 
 pub(crate) use self::unit::{any_runner, unit_of};
 use self::{
@@ -34,6 +35,7 @@ use crate::{
     last_words,
     process::{self, Process},
     runner_user::{self, RunnerUser},
+    state_dir,
 };
 
 /// The variable that marks the runner's process.
@@ -45,8 +47,10 @@ pub(crate) struct RunnerProcess {
     state_dir: PathBuf,
     folder: PathBuf,
     unit: bool,
-    /// As whom the runner runs; `None`: as the agent does.
-    user: Option<RunnerUser>,
+    /// As whom the runner runs, once that is known; `None` in it: as the agent does.
+    user: OnceLock<Option<RunnerUser>>,
+    /// Of the file system in which that user is looked for.
+    root: PathBuf,
     surroundings: Surroundings,
     /// The container engine's socket, where the runner's user may use it.
     engine: Option<PathBuf>,
@@ -75,7 +79,8 @@ impl RunnerProcess {
             state_dir: state_dir.to_owned(),
             folder: state_dir.join("runner"),
             unit,
-            user: None,
+            user: OnceLock::from(None),
+            root: "/".into(),
             surroundings: Surroundings::default(),
             engine: None,
             seen: Mutex::new(Seen::Unknown),
@@ -84,15 +89,39 @@ impl RunnerProcess {
         }
     }
 
-    /// The same as this user, with these surroundings; `engine` is the container engine's socket, where that user may use it.
+    /// The same with these surroundings, and as the user that they ask for; `engine` is the container engine's socket, where that user may use it.
     #[must_use]
-    pub(crate) fn with_user(
-        self,
-        user: Option<RunnerUser>,
-        surroundings: Surroundings,
-        engine: Option<PathBuf>,
-    ) -> Self {
-        Self { user, surroundings, engine, ..self }
+    pub(crate) fn with_surroundings(self, surroundings: Surroundings, engine: Option<PathBuf>) -> Self {
+        Self { user: OnceLock::new(), surroundings, engine, ..self }
+    }
+
+    /// As whom the runner runs; `None`: as the agent does. One that is missing is looked for each time: a machine that boots may make it yet.
+    ///
+    /// # Errors
+    /// As [`RunnerUser::on`].
+    pub(crate) fn user(&self) -> Result<Option<&RunnerUser>, String> {
+        if let Some(known) = self.user.get() {
+            return Ok(known.as_ref());
+        }
+        let found = RunnerUser::on(&self.root, &self.surroundings, geteuid().as_raw())?;
+        runner_user::announce(found.as_ref(), self.engine.as_deref());
+        Ok(self.user.get_or_init(|| found).as_ref())
+    }
+
+    /// Makes the folders that a runner needs, as far as they are missing, and notes where they are.
+    ///
+    /// # Errors
+    /// When one cannot be made or noted.
+    pub(crate) fn make_folders(&self) -> io::Result<()> {
+        let said = |what: &str, path: &Path, error: &io::Error| {
+            io::Error::new(error.kind(), format!("cannot {what} {} (agent.state_dir): {error}", path.display()))
+        };
+        // Operators may read the one, and not the other.
+        for (path, mode) in [(&self.state_dir, 0o755), (&self.folder, 0o700)] {
+            let made = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+            made.map_err(|error| said("make", path, &error))?;
+        }
+        state_dir::note(&self.state_dir).map_err(|error| said("note", &self.state_dir, &error))
     }
 
     /// What this runner said last: by its unit's journal, or by the agent's own log where that is a file; `None`: nothing, or nobody kept it.
@@ -153,6 +182,7 @@ impl RunnerProcess {
 
     /// Starts the runner. `stop_signal` is what its unit gets when the machine shuts down.
     pub(crate) async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
+        self.user()?;
         self.write_files(&launch.files).map_err(|error| format!("cannot write the runner's files: {error}"))?;
         // The new runner may get the old one's number. The room of note and record on the disk is taken now, while there
         // is some; and who finds the note alone knows that the record was lost.
@@ -322,7 +352,7 @@ impl RunnerProcess {
 
     fn write_files(&self, files: &[RunnerFile]) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let owner = self.user.as_ref().map(|user| (user.uid, user.gid));
+        let owner = self.known_user().map(|user| (user.uid, user.gid));
         if let Some((user, group)) = owner {
             // It stands in a folder of the agent's, where jobs can put nothing in its place.
             chown(&self.folder, Some(user), Some(group))?;
@@ -338,12 +368,17 @@ impl RunnerProcess {
 
     /// All that the runner finds in its environment, but for the mark.
     fn environment(&self, more: &[(String, Text)]) -> BTreeMap<String, Text> {
-        let user = self.user.as_ref().map_or_else(runner_user::own_variables, RunnerUser::variables);
+        let user = self.known_user().map_or_else(runner_user::own_variables, RunnerUser::variables);
         self.surroundings.environment(
             env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
             user,
             more,
         )
+    }
+
+    /// The user of whom [`Self::user`] has told; `None` also before that.
+    fn known_user(&self) -> Option<&RunnerUser> {
+        self.user.get()?.as_ref()
     }
 
     fn see(&self, what: Seen) {

@@ -20,18 +20,10 @@ pub(crate) struct RunnerUser {
 }
 
 impl RunnerUser {
-    /// The user that the settings ask for; `None`: the agent's own.
+    /// The user that the settings ask for, on the machine whose files are in this folder, and for an agent of this user; `None`: the agent's own.
     ///
     /// # Errors
     /// When there is no such user, when this agent may not start anything as that user, or when it would be root without having been named.
-    pub(crate) fn of(surroundings: &Surroundings) -> Result<Option<Self>, String> {
-        Self::on(Path::new("/"), surroundings, geteuid().as_raw())
-    }
-
-    /// The same for the machine whose files are in this folder, and for an agent of this user.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
     pub(crate) fn on(root: &Path, surroundings: &Surroundings, own: u32) -> Result<Option<Self>, String> {
         let read =
             |path: &str| fs::read_to_string(root.join(path)).map_err(|error| format!("cannot read /{path}: {error}"));

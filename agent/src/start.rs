@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::fs::{DirBuilderExt, MetadataExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -44,7 +44,7 @@ use crate::{
     process::Process,
     records::Records,
     runner_process::{RunnerProcess, any_runner, systemd_runs},
-    runner_user::{self, RunnerUser, own_variables},
+    runner_user::own_variables,
     sampler, settings, signals,
     space::{Cleaner, Space},
     state_dir,
@@ -95,7 +95,7 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     let mut boot = Boot::begin();
     let earlier = tokio::spawn(boot::earlier());
     // Without it the instance leaves at the boot deadline, as one whose disk takes nothing.
-    let _ = make_dir(&settings.state_dir, 0o755);
+    let _ = fs::DirBuilder::new().recursive(true).mode(0o755).create(&settings.state_dir);
     let _lock = Lock::take(&settings.state_dir)?;
     lock::nobody_answers(&settings.socket).await?;
     let begun = Instant::now();
@@ -166,32 +166,23 @@ pub(crate) async fn run_on(
         tracing::error!(why, "whether a runner runs already cannot be told");
     }
     let found = looked.as_ref().ok().and_then(Option::clone);
-    let user = RunnerUser::of(surroundings).unwrap_or_else(|why| {
-        refused.get_or_insert(why);
-        None
-    });
-    if let Some(why) = refused.as_ref().filter(|_| settings.unusable.is_none()) {
-        tracing::error!("no other runner can be started: {why}");
-    }
     let may_use_engine = surroundings.engine.unwrap_or_else(|| settings.platform.uses_engine());
     let socket = may_use_engine.then(|| settings.docker.socket.clone());
-    if refused.is_none() {
-        runner_user::announce(user.as_ref(), socket.as_deref());
-    }
-    let guard = Arc::new(Guard::new(Arc::clone(&settings), user.clone()));
-    let runner = Arc::new(runner.with_user(user, surroundings.clone(), socket));
-    // Operators may read the one, and not the other.
-    for made in [make_dir(&settings.state_dir, 0o755), make_dir(runner.folder(), 0o700)] {
-        // Without them no runner starts, and the instance leaves at the boot deadline, which takes no disk.
-        let _ = made.inspect_err(|error| tracing::error!("{error:#}"));
+    let guard = Arc::new(Guard::new(Arc::clone(&settings)));
+    let runner = Arc::new(runner.with_surroundings(surroundings.clone(), socket));
+    // Without them no runner starts, and the instance leaves at the boot deadline, which takes no disk. Before each start they are looked for again.
+    let folders = runner.make_folders().map_err(|error| error.to_string());
+    if settings.unusable.is_none() {
+        let user = runner.user().map(drop);
+        for why in [folders, user, refused.clone().map_or(Ok(()), Err)].into_iter().filter_map(Result::err) {
+            tracing::error!("no other runner can be started: {why}");
+        }
     }
     if settings.unusable.is_some() {
         // Where it is may stand in the file that cannot be read.
         let registered = state_dir::all(&settings.state_dir)
             .map_or(true, |all| all.iter().any(|folder| Journal::may_have_registered(folder, &instance)));
         none_was_started(looked, registered, containers(&settings).await)?;
-    } else if let Err(error) = state_dir::note(&settings.state_dir) {
-        tracing::error!(%error, "agent.state_dir cannot be noted; an agent whose settings cannot be read would not find it");
     }
     let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);
     if let Some(process) = &found {
@@ -328,11 +319,6 @@ fn warn_of_readable(config: &[PathBuf]) {
             tracing::warn!(path = %path.display(), "the settings hold a secret, and jobs can read them: chmod 600");
         }
     }
-}
-
-fn make_dir(path: &Path, mode: u32) -> anyhow::Result<()> {
-    let created = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
-    created.with_context(|| format!("cannot make {} (agent.state_dir)", path.display()))
 }
 
 /// The operator's own program for this boot. It finds what the runner finds in its environment, and where it is.

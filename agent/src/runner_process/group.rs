@@ -33,7 +33,7 @@ impl RunnerProcess {
             .current_dir(&self.folder)
             .process_group(0)
             .stdin(Stdio::piped());
-        if let Some(user) = &self.user {
+        if let Some(user) = self.known_user() {
             become_user(&mut command, user, user.groups_with(self.engine.as_deref()));
         }
         let mut child = command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;

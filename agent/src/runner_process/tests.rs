@@ -223,11 +223,36 @@ fn skipped(test: &str, why: &str) {
 
 fn nobody_or_skip(test: &str) -> Option<RunnerUser> {
     let wanted = Surroundings { user: Some("nobody".into()), ..Surroundings::default() };
-    let found = rustix::process::geteuid().is_root().then(|| RunnerUser::of(&wanted).ok()).flatten().flatten();
+    let found = geteuid().is_root().then(|| RunnerUser::on(Path::new("/"), &wanted, 0).ok()).flatten().flatten();
     if found.is_none() {
         skipped(test, "it takes root and the user nobody");
     }
     found
+}
+
+fn as_user(runner: RunnerProcess, user: RunnerUser, engine: Option<PathBuf>) -> RunnerProcess {
+    RunnerProcess { user: OnceLock::from(Some(user)), engine, ..runner }
+}
+
+#[tokio::test]
+async fn a_user_that_is_made_after_the_agent_began_is_found() {
+    let (folder, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(root.path().join("etc")).unwrap();
+    let passwd = root.path().join("etc/passwd");
+    fs::write(&passwd, "root:x:0:0:root:/root:/bin/sh\n").unwrap();
+    let wanted = Surroundings { user: Some("ci".into()), ..Surroundings::default() };
+    let runner = RunnerProcess { root: root.path().into(), ..RunnerProcess::new(folder.path(), false) };
+    let runner = runner.with_surroundings(wanted, None);
+    let argv = vec!["/bin/sleep".to_owned(), "30".to_owned()];
+    let launch = Launch { argv, env: Vec::new(), files: Vec::new(), doubts: Vec::new() };
+    let refused = runner.start(&launch, Signal::Term).await.unwrap_err();
+    assert!(refused.contains("no such user"), "never as the agent's own: {refused}");
+    let own = geteuid().as_raw();
+    fs::write(&passwd, format!("ci:x:{own}:{own}::/home/ci:/bin/sh\n")).unwrap();
+    assert_eq!(runner.user(), Ok(None), "this test's own user");
+    let process = runner.start(&launch, Signal::Term).await.unwrap();
+    process.kill_group().unwrap();
+    process.exited().await;
 }
 
 #[tokio::test]
@@ -237,7 +262,7 @@ async fn a_job_runs_as_the_runners_user_and_reads_nothing_of_the_agents() {
     fs::write(folder.path().join("journal.json"), "secret").unwrap();
     fs::set_permissions(folder.path().join("journal.json"), PermissionsExt::from_mode(0o600)).unwrap();
     let uid = user.uid;
-    let runner = RunnerProcess::new(folder.path(), false).with_user(Some(user), Surroundings::default(), None);
+    let runner = as_user(RunnerProcess::new(folder.path(), false), user, None);
     let place = folder.path().display();
     let script = format!(
         "id -u; id -G; for file in journal.json runner.pid runner.told; do cat {place}/$file || echo refused; done; \
@@ -264,8 +289,7 @@ async fn docker_build_works_for_a_job_only_where_the_settings_allow_it() {
     for allowed in [false, true] {
         let folder = passable();
         let engine = allowed.then(|| socket.to_owned());
-        let runner =
-            RunnerProcess::new(folder.path(), false).with_user(Some(user.clone()), Surroundings::default(), engine);
+        let runner = as_user(RunnerProcess::new(folder.path(), false), user.clone(), engine);
         let script = "export HOME=$PWD; mkdir context; printf 'FROM scratch\\nLABEL lightsout.test=build\\n' >context/Dockerfile; \
                       docker build --quiet context && echo built";
         let seen = output_of(&runner, script).await;

@@ -73,7 +73,7 @@ impl RunnerProcess {
             // Not the agent's: what takes the memory must go before who sees a notice.
             "--property=OOMScoreAdjust=0".into(),
         ];
-        if let Some(user) = &self.user {
+        if let Some(user) = self.known_user() {
             arguments.push(format!("--property=User={}", user.name));
             let groups = user.groups_with(self.engine.as_deref());
             let groups = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");

@@ -526,6 +526,21 @@ async fn an_instance_without_its_runners_user_leaves_as_broken() {
         .await;
 }
 
+/// As with a volume that user data mounts, and a disk that becomes writable.
+#[tokio::test]
+async fn a_state_folder_that_can_be_made_later_is_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("state"), "in its place").unwrap();
+    let shell = Shell::start_in(folder, FakeHost::default());
+    shell
+        .until("it says what is missing", |shell| {
+            fs::read_to_string(shell.path("state")).is_ok_and(|text| text == "in its place") && shell.notices.watched()
+        })
+        .await;
+    fs::remove_file(shell.path("state")).unwrap();
+    shell.until("the runner starts", |shell| shell.log().starts_with("start\n")).await;
+}
+
 /// The certificate is handed in beside the ending, which waits for it for a moment, and before a spot deadline not at all.
 #[tokio::test]
 async fn an_archive_that_does_not_answer_delays_no_ending_for_long() {
