@@ -18,8 +18,6 @@ pub(crate) struct Memory {
 pub(crate) struct PoolMemory {
     /// The platform's settings when it was read: for others it is worth nothing.
     pub(crate) settings: String,
-    /// When this was, in milliseconds since the Unix epoch.
-    pub(crate) at_ms: i64,
     /// Until when the platform wishes to be left alone.
     pub(crate) not_before: Option<Timestamp>,
     /// What failed in the last tick, and stands until the next one.
@@ -77,7 +75,6 @@ impl PoolMemory {
     fn json(&self) -> Value {
         json!({
             "settings": self.settings,
-            "at_ms": self.at_ms,
             "not_before_ms": self.not_before.map(Timestamp::as_millisecond),
             "failed": self.failed,
             "experience": self.experience,
@@ -94,7 +91,6 @@ impl PoolMemory {
         });
         Some(Self {
             settings: pool["settings"].as_str()?.to_owned(),
-            at_ms: pool["at_ms"].as_i64()?,
             not_before,
             failed,
             experience: pool["experience"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect(),

@@ -178,10 +178,9 @@ impl Pool {
         let left = self.not_before.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         PoolMemory {
             settings: format!("{:?}", self.settings.platform),
-            at_ms: Timestamp::now().as_millisecond(),
             not_before: Some(left).filter(|left| !left.is_zero()).map(|left| Timestamp::now() + left),
             failed: self.failed.clone(),
-            experience: self.experience.memory(self.time(Instant::now())),
+            experience: self.experience.memory(),
             queue: self.queue.as_ref().map_or_else(|| self.recalled.clone(), |(queue, _)| queue.memory()),
         }
     }
@@ -195,8 +194,7 @@ impl Pool {
         let left = memory.not_before.and_then(|until| Duration::try_from(until.duration_since(Timestamp::now())).ok());
         self.not_before = left.map(|left| Instant::now() + left.min(MAX_POLL_AFTER));
         self.failed.clone_from(&memory.failed);
-        let ago = u64::try_from(Timestamp::now().as_millisecond() - memory.at_ms).unwrap_or(0);
-        self.experience = Experience::recall(&memory.experience, Duration::from_millis(ago), self.time(Instant::now()));
+        self.experience = Experience::recall(&memory.experience);
     }
 
     /// Whether its platform may be asked again.
@@ -343,7 +341,7 @@ impl Pool {
     }
 
     fn decide(&self, demand: &Demand, group: &GroupView, lately: u32) -> Plan {
-        let outlook = self.experience.outlook(self.time(Instant::now()));
+        let outlook = self.experience.outlook(wall_clock());
         let past = Past { since_raise: self.raised.map(|at| at.elapsed()), unanswered: self.unanswered, outlook };
         plan(&self.policy, demand, capacity(group, lately), past)
     }
@@ -363,6 +361,12 @@ pub(crate) fn groups_of(pools: &[Pool]) -> BTreeMap<Location, BTreeSet<String>> 
         groups.entry(settings.location()).or_default().insert(settings.group.clone());
     }
     groups
+}
+
+/// The time since the Unix epoch: what is experienced is passed on between processes, and the monotonic clock stands still
+/// while the machine does.
+fn wall_clock() -> Duration {
+    Timestamp::now().duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap_or_default()
 }
 
 fn capacity(group: &GroupView, lately: u32) -> Capacity {

@@ -164,7 +164,7 @@ impl Pool {
     pub(super) fn see(&mut self, demand: &Demand, group: &GroupView, changes: &[Change]) {
         let desired = self.highest(changes).max(group.desired);
         let sight = sight(&self.policy, demand, desired);
-        self.experience.see(sight, self.time(Instant::now()));
+        self.experience.see(sight, super::wall_clock());
     }
 
     /// Raises, if that is still the plan and may be done.
@@ -223,9 +223,8 @@ impl Pool {
     /// Remembers a write that has taken effect, or, without an answer, may have or may yet.
     pub(super) fn wrote(&mut self, to: u32, answered: bool) {
         self.unanswered = Some(to).filter(|_| !answered);
-        let now = self.time(Instant::now());
-        self.lately.learn(now, to);
-        self.experience.raised(to, now);
+        self.lately.learn(self.time(Instant::now()), to);
+        self.experience.raised(to);
     }
 
     /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.

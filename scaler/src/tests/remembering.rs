@@ -105,7 +105,6 @@ fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
     assert!(Memory::read(&path).pools.is_empty());
     let pool = PoolMemory {
         settings: "x".into(),
-        at_ms: 17,
         not_before: Some(Timestamp::from_millisecond(1_795_773_182_163).unwrap()),
         failed: Some((TickTrouble::Throttled, "429".into())),
         experience: vec![1, -1, 3],

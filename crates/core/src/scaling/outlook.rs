@@ -5,11 +5,17 @@
 //! is broken, and so will the next one be. Raises for *these* jobs become rare. An instance that neither takes a waiting job
 //! nor leaves has no agent that works: it hides a job, and is left out of the capacity. An instance cannot be seen to do
 //! both.
+//!
+//! Numbers tell this only where they are looked at often. Between two looks that are far apart an instance may have come, taken
+//! a job and left, and the next job waits in its place: nothing is held against raises that were not watched.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// The longest that two looks may be apart for the numbers to tell what happened between them. A loop looks every 10 s
+/// unless set otherwise, and may be late.
+const LONGEST_GAP: Duration = Duration::from_secs(30);
 /// How many raises in a row may be in vain before the next ones become rare.
 const FREE: u32 = 2;
 /// How long the first rare raise waits; each one that is in vain doubles it.
@@ -51,6 +57,8 @@ pub struct Outlook {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Experience {
     last: Option<Sight>,
+    /// When that was.
+    seen: Duration,
     raise: Option<Raise>,
     unmet: u32,
     in_vain: u32,
@@ -58,7 +66,7 @@ pub struct Experience {
     silent: u32,
     /// How many were desired when the first became silent: those that were raised past them are not counted as well.
     base: u32,
-    /// Since when jobs wait and nothing happens.
+    /// How long jobs have been waiting while nothing happened, as far as it was watched.
     still: Duration,
 }
 
@@ -73,9 +81,15 @@ struct Raise {
 }
 
 impl Experience {
-    /// Takes a tick's sight over. Times are since any origin, and do not go back.
+    /// Takes a tick's sight over. Times are since any origin. Where this one is more than 30 s after the last one, or before
+    /// it, what became of the raises is forgotten, and of the gap no more than 30 s count as silence.
     pub fn see(&mut self, sight: Sight, now: Duration) {
-        let first = self.last.is_none();
+        // Of what was before the first sight nothing is known, nor of a gap when the clock was set back.
+        let gap = self.last.and(now.checked_sub(self.seen));
+        if gap.is_none_or(|gap| gap > LONGEST_GAP) {
+            (self.raise, self.unmet, self.in_vain, self.not_before) = (None, 0, 0, Duration::ZERO);
+        }
+        self.seen = now;
         let before = self.last.replace(sight).unwrap_or(sight);
         let served = sight.queued < before.queued || sight.running > before.running;
         let fell = sight.desired < before.desired;
@@ -97,11 +111,11 @@ impl Experience {
         let busy = sight.running.unwrap_or(0).div_ceil(sight.slots);
         let without_job = sight.desired.saturating_sub(busy);
         self.silent = self.silent.min(without_job);
-        // Of what was before the first sight nothing is known: a silence begins with it.
-        if first || sight.queued == 0 || served || sight.desired != before.desired {
-            self.still = now;
-        } else if now.saturating_sub(self.still) >= sight.silent_after {
-            self.still = now;
+        self.still += gap.unwrap_or_default().min(LONGEST_GAP);
+        if sight.queued == 0 || served || sight.desired != before.desired {
+            self.still = Duration::ZERO;
+        } else if self.still >= sight.silent_after {
+            self.still = Duration::ZERO;
             if self.silent == 0 {
                 self.base = sight.desired;
             }
@@ -111,29 +125,30 @@ impl Experience {
     }
 
     /// The pool was raised to this.
-    pub fn raised(&mut self, to: u32, now: Duration) {
+    pub fn raised(&mut self, to: u32) {
         let waiting = self.last.map_or(0, |last| last.queued);
         self.raise = Some(Raise { to, low: waiting, served: false });
         if let Some(last) = &mut self.last {
             last.desired = to;
         }
-        self.still = now;
+        self.still = Duration::ZERO;
     }
 
-    /// All of it, as numbers for [`recall`](Self::recall) in a later process. Moments are told by how far they are from `now`, in milliseconds.
-    pub fn memory(&self, now: Duration) -> Vec<i64> {
+    /// All of it, as numbers for [`recall`](Self::recall) in a later process, whose times must have the same origin.
+    pub fn memory(&self) -> Vec<i64> {
         let last = self.last.unwrap_or(Sight::NONE);
         let raise = self.raise.map_or([-1, 0, 0], |raise| [raise.to.into(), raise.low.into(), raise.served.into()]);
         let last = [last.queued.into(), last.running.map_or(-1, i64::from), last.desired.into(), last.slots.into()];
         let counts = [self.unmet, self.in_vain, self.silent, self.base].map(i64::from);
-        let moments = [self.not_before.saturating_sub(now), now.saturating_sub(self.still)];
-        let moments = moments.map(|span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
-        [&last[..], &raise, &counts, &moments].concat()
+        let times = [self.seen, self.not_before, self.still];
+        let times = times.map(|span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
+        [&last[..], &raise, &counts, &times].concat()
     }
 
-    /// Takes over at `now` what an earlier process remembered this long ago. What is no such memory counts as nothing.
-    pub fn recall(memory: &[i64], ago: Duration, now: Duration) -> Self {
-        let &[queued, running, desired, slots, to, low, served, unmet, in_vain, silent, base, left, still] = memory
+    /// Takes over what an earlier process remembered. What is no such memory counts as nothing.
+    pub fn recall(memory: &[i64]) -> Self {
+        let &[queued, running, desired, slots, to, low, served, unmet, in_vain, silent, base, seen, not_before, still] =
+            memory
         else {
             return Self::default();
         };
@@ -149,13 +164,14 @@ impl Experience {
         };
         Self {
             last: (slots > 0).then_some(last),
+            seen: span(seen),
             raise: u32::try_from(to).ok().map(|to| Raise { to, low: count(low), served: served > 0 }),
             unmet: count(unmet),
             in_vain: count(in_vain),
-            not_before: now.saturating_add(span(left).saturating_sub(ago)),
+            not_before: span(not_before),
             silent: count(silent),
             base: count(base),
-            still: now.saturating_sub(span(still).saturating_add(ago)),
+            still: span(still),
         }
     }
 

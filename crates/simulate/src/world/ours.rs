@@ -81,7 +81,7 @@ impl World<'_> {
         self.group.floor = floor(policy, capacity);
         if let Plan::Raise { to, .. } = plan {
             scaler.raised = Some(now);
-            scaler.experience.raised(to, since_start);
+            scaler.experience.raised(to);
             self.raise(to);
         }
     }

@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use super::*;
 use crate::{
     platform::Demand,
@@ -22,9 +24,8 @@ enum Kind {
 struct World {
     now: u64,
     experience: Experience,
-    /// Whether each tick is a process of its own, with a time that begins with it.
+    /// Whether each tick is a process of its own.
     runs: bool,
-    origin: u64,
     instances: Vec<Kind>,
     /// What the next instances are.
     born: Kind,
@@ -42,7 +43,6 @@ impl World {
             now: 1000,
             experience: Experience::default(),
             runs: false,
-            origin: 0,
             instances: Vec::new(),
             born,
             possible: 0,
@@ -53,15 +53,14 @@ impl World {
     }
 
     fn time(&self) -> Duration {
-        Duration::from_secs(86_400 + self.now - self.origin)
+        Duration::from_secs(86_400 + self.now)
     }
 
     fn tick(&mut self) {
-        let memory = self.experience.memory(self.time());
+        let memory = self.experience.memory();
         self.now += 10;
         if self.runs {
-            self.origin = self.now;
-            self.experience = Experience::recall(&memory, Duration::from_secs(10), self.time());
+            self.experience = Experience::recall(&memory);
         }
         let mut possible = self.possible;
         self.instances.retain_mut(|instance| match instance {
@@ -86,7 +85,7 @@ impl World {
         let planned = plan(&ScalerPolicy::default(), &demand, capacity, past);
         self.reason = planned.explanation().to_string();
         if let Plan::Raise { to, .. } = planned {
-            self.experience.raised(to, now);
+            self.experience.raised(to);
             let more = usize::try_from(to - desired).unwrap();
             self.instances.extend(vec![self.born; more]);
             self.launches.extend(vec![self.now; more]);
@@ -156,8 +155,8 @@ fn runs_that_remember_one_another_decide_as_a_loop_does() {
         assert_eq!(launches(true), launches(false), "{name}");
     }
     let nothing = Experience::default();
-    for memory in [&[][..], &[1, 2, 3], &nothing.memory(Duration::from_secs(9))] {
-        assert_eq!(Experience::recall(memory, Duration::ZERO, Duration::ZERO), nothing);
+    for memory in [&[][..], &[1, 2, 3], &nothing.memory()] {
+        assert_eq!(Experience::recall(memory), nothing);
     }
 }
 
@@ -222,7 +221,7 @@ fn a_backlog_whose_instances_leave_after_each_job_is_no_doubt() {
             let demand = Demand { queued: 30 + round % 2, running: Some(desired), poll_after: None };
             experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
         }
-        experience.raised(10, now);
+        experience.raised(10);
         assert_eq!(experience.outlook(now), Outlook::default(), "round {round}");
     }
 }
@@ -275,4 +274,103 @@ fn a_silent_instance_and_a_job_that_nobody_can_take_are_told_apart() {
     assert_eq!(outlook.silent, 1, "the dead one: {}", world.reason);
     assert!(outlook.in_vain > 3, "those that came and left again: {}", world.reason);
     assert!(world.launches.len() < 25, "and they became rare: {}", world.launches.len());
+}
+
+/// How long each job waited on instances of one job each, which end with it, where the scaler looks every so many seconds:
+/// a job a minute for four hours, at moments that the seed gives.
+fn waits(seed: u64, every: u64, remembers: bool) -> Vec<u64> {
+    const BOOT: u64 = 40;
+    const JOB: u64 = 15;
+    let mut experience = Experience::default();
+    let mut chance = seed;
+    let (mut waiting, mut waits) = (VecDeque::new(), Vec::new());
+    // When an instance is up, and when one ends with its job.
+    let (mut up, mut ends) = (Vec::<u64>::new(), Vec::<u64>::new());
+    for second in 0..5 * 3600 {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if second < 4 * 3600 && (chance >> 33) % 60 == 0 {
+            waiting.push_back(second);
+        }
+        ends.retain(|at| *at > second);
+        up.retain(|at| {
+            let job = if *at <= second { waiting.pop_front() } else { None };
+            if let Some(came) = job {
+                waits.push(second - came);
+                ends.push(second + JOB);
+            }
+            job.is_none() && second < at + IDLE
+        });
+        if second % every > 0 {
+            continue;
+        }
+        let [queued, running, booting] =
+            [waiting.len(), ends.len(), up.len()].map(|count| u32::try_from(count).unwrap());
+        let now = Duration::from_secs(86_400 + second);
+        let demand = Demand { queued, running: Some(running), poll_after: None };
+        let capacity = Capacity { max: 100, desired: booting + running, ..Capacity::default() };
+        experience.see(sight(&ScalerPolicy::default(), &demand, capacity.desired), now);
+        let outlook = if remembers { experience.outlook(now) } else { Outlook::default() };
+        if let Plan::Raise { to, .. } =
+            plan(&ScalerPolicy::default(), &demand, capacity, Past { outlook, ..Past::default() })
+        {
+            experience.raised(to);
+            up.extend((capacity.desired..to).map(|_| second + BOOT));
+        }
+    }
+    assert!(waiting.is_empty(), "{waiting:?} wait for ever");
+    waits
+}
+
+#[test]
+fn a_healthy_pool_that_is_looked_at_rarely_waits_as_without_memory() {
+    for (seed, every) in (0..20).flat_map(|seed| [(seed, 31), (seed, 60), (seed, 300), (seed, 3600)]) {
+        let (with, without) = (waits(seed, every, true), waits(seed, every, false));
+        assert_eq!(with.len(), without.len(), "every {every} s, seed {seed}");
+        let longest = |waits: &[u64]| waits.iter().copied().max();
+        let sum = |waits: &[u64]| waits.iter().sum::<u64>();
+        assert!(
+            longest(&with) <= longest(&without) && sum(&with) <= sum(&without),
+            "every {every} s, seed {seed}: {:?} {} instead of {:?} {}",
+            longest(&with),
+            sum(&with),
+            longest(&without),
+            sum(&without),
+        );
+    }
+}
+
+/// Whether a timer was stopped, a machine was suspended, or a clock was set.
+#[test]
+fn a_gap_is_no_silence_and_ends_a_pause() {
+    for (name, then) in [("later", 10 * 3600), ("earlier", -600)] {
+        let mut world = World::new(GOOD);
+        world.impossible = 2;
+        world.run(2);
+        world.until_braked();
+        world.now = world.now.checked_add_signed(then).unwrap();
+        world.tick();
+        assert_eq!(world.outlook(), Outlook::default(), "{name}");
+        let mut experience = Experience::default();
+        let demand = Demand { queued: 2, running: Some(0), poll_after: None };
+        let now = Duration::from_secs(86_400);
+        experience.see(sight(&ScalerPolicy::default(), &demand, 2), now);
+        let now = Duration::from_secs(86_400_u64.checked_add_signed(then).unwrap());
+        experience.see(sight(&ScalerPolicy::default(), &demand, 2), now);
+        assert_eq!(experience.outlook(now), Outlook::default(), "{name}");
+    }
+}
+
+/// However rarely it is looked at: a job behind it would wait for ever.
+#[test]
+fn a_dead_instance_hides_no_job_from_rare_looks() {
+    let demand = Demand { queued: 1, running: Some(0), poll_after: None };
+    for (every, expected) in [(10, 151), (60, 51), (300, 51)] {
+        let mut experience = Experience::default();
+        let looks = (1..=200_u32).find(|look| {
+            let now = Duration::from_secs(every) * *look;
+            experience.see(sight(&ScalerPolicy::default(), &demand, 1), now);
+            experience.outlook(now).silent == 1
+        });
+        assert_eq!(looks, Some(expected), "25 min of which no gap counts for more than 30 s, each {every} s");
+    }
 }

@@ -66,7 +66,7 @@ pub const POOL_KEYS: &[Key] = &[
         Side::Scaler,
         "1 s to 1 day",
         "`\"25m\"`",
-        "how long instances may neither take a waiting job nor leave until one is raised past them (`watch` only); more than the agents' \
+        "how long instances may neither take a waiting job nor leave until one is raised past them (`watch`, `once --state`); of the time between two looks 30 s count at most; more than the agents' \
          `boot_deadline` and `idle_timeout` together",
     ),
     Key::optional(
