@@ -1,7 +1,14 @@
 //! What the programs truly write down: it is kept, and it is as `docs/records.schema.json` says.
 
-use std::{collections::BTreeSet, fs, io::Write, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write,
+    path::Path,
+    process::Command,
+};
 
+use jiff::{SignedDuration, Timestamp};
 use lightsout_core::{
     agent::phase::LeaveReason,
     record::{DecidedBy, Departure, IncidentKind, NoticeKind, ProofBy, Record, Way},
@@ -63,9 +70,9 @@ fn every_record_of_a_fleet_is_kept_and_as_the_schema_says() {
     });
     fleet.ok("down");
     let (ended, home) = fleet.ended_in();
-    every_second_is_paid_for_once(ended.all_done());
     let dir = home.dir();
     let found = records(&dir);
+    every_second_is_paid_for_once(ended.all_done(), &found);
     let count = |which: fn(&Record) -> bool| found.iter().filter(|record| which(record)).count();
     assert!(count(|record| matches!(record, Record::Decision(_))) > 2, "{found:#?}");
     let instances: BTreeSet<&str> = found.iter().filter_map(Record::instance).collect();
@@ -92,14 +99,36 @@ fn every_record_of_a_fleet_is_kept_and_as_the_schema_says() {
 }
 
 /// What the cloud bills is what the records tell, second for second: at a price of one a second, the cost.
-fn every_second_is_paid_for_once(summary: &Value) {
+fn every_second_is_paid_for_once(summary: &Value, records: &[Record]) {
     let seconds = |key: &str| summary["instances"][key].as_f64().expect("seconds");
     let states = ["booting_s", "idle_s", "busy_s", "draining_s"].map(seconds);
     assert!(states.iter().all(|state| *state > 0.0) && seconds("unknown_s") == 0.0, "{summary}");
     let cost = |key: &str| summary["cost"][key].as_f64().expect("money");
     let (all, billed) = (states.iter().sum::<f64>(), seconds("billed_s"));
     assert!((all - billed).abs() < 1e-6 && (cost("total") - billed).abs() < 1e-6, "{summary}");
-    assert!((cost("total") - cost("not_busy") - seconds("busy_s")).abs() < 1e-6, "{summary}");
+    let worked = worked_s(records);
+    assert!(worked > 0.0 && (cost("total") - cost("without_job") - worked).abs() < 1e-6, "{worked} s: {summary}");
+}
+
+/// The seconds from an agent's word that jobs run to its word that none does any more, over all agents.
+fn worked_s(records: &[Record]) -> f64 {
+    let mut since: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    let mut worked = SignedDuration::ZERO;
+    for record in records {
+        let Record::Incident(incident) = record else { continue };
+        let time: Timestamp = incident.time.parse().expect("a time");
+        let known = since.get(incident.instance.as_str()).copied();
+        match (known, incident.what) {
+            (None, IncidentKind::Busy) => _ = since.insert(&incident.instance, time),
+            (Some(from), IncidentKind::Idle) => {
+                since.remove(incident.instance.as_str());
+                worked += time.duration_since(from);
+            }
+            (..) => {}
+        }
+    }
+    assert!(since.is_empty(), "jobs without an end: {since:?}");
+    worked.as_secs_f64()
 }
 
 /// Settings that have records handed in at both places of the embedded cloud.
@@ -300,7 +329,7 @@ fn explained(fleet: &Fleet, name: &str, groups: &str) -> Value {
 
 /// Writes a message to a log group that is made for it.
 fn keep(fleet: &Fleet, group: &str, message: &str) {
-    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let now_ms = Timestamp::now().as_millisecond();
     let events = json!([{ "timestamp": now_ms, "message": message }]);
     for (action, body) in [
         ("CreateLogGroup", json!({ "logGroupName": group })),

@@ -71,6 +71,15 @@ impl Span {
         self.to.duration_since(self.from).try_into().unwrap_or_default()
     }
 
+    /// Whether a job ran, or may have run: in an instance that drains its last ones do.
+    pub fn works(&self) -> bool {
+        match self.state {
+            State::Booting | State::Idle => false,
+            State::Busy => true,
+            State::Draining => !self.jobs.is_empty(),
+        }
+    }
+
     /// The part of it between these times; `None` when there is none.
     #[must_use]
     pub fn within(&self, from: Timestamp, to: Timestamp) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! What a run came to, as numbers.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use jiff::Timestamp;
 use lightsout_core::{
@@ -60,8 +60,8 @@ pub(super) struct Instances {
 pub(super) struct Cost {
     pub price_per_hour: f64,
     pub total: f64,
-    /// Of it, the part of the seconds in which no job ran.
-    pub not_busy: f64,
+    /// Of it, the part of the seconds in which no job ran: with the last jobs of an instance that drains one did.
+    pub without_job: f64,
 }
 
 /// The scaler's work during the run.
@@ -78,7 +78,7 @@ impl Summary {
         let mut waits: Vec<f64> =
             snapshot.jobs.iter().filter(|job| job.ran_s.is_some()).map(|job| job.waited_s).collect();
         waits.sort_by(f64::total_cmp);
-        let Spending { billed_ms, spent } = spending(snapshot, records);
+        let Spending { billed_ms, spent, worked_ms } = spending(snapshot, records);
         Self {
             jobs: Jobs {
                 total: snapshot.jobs.len(),
@@ -102,7 +102,7 @@ impl Summary {
             cost: price.map(|per_hour| Cost {
                 price_per_hour: per_hour,
                 total: hours(billed_ms) * per_hour,
-                not_busy: hours(billed_ms.saturating_sub(spent.busy_ms)) * per_hour,
+                without_job: hours(billed_ms.saturating_sub(worked_ms)) * per_hour,
             }),
             scaler,
         }
@@ -130,6 +130,8 @@ pub(super) fn is_over(snapshot: &Snapshot, min: u32) -> bool {
 struct Spending {
     billed_ms: u64,
     spent: Spent,
+    /// In which a job ran.
+    worked_ms: u64,
 }
 
 fn spending(snapshot: &Snapshot, records: &[Record]) -> Spending {
@@ -153,7 +155,9 @@ fn spending(snapshot: &Snapshot, records: &[Record]) -> Spending {
         bills.extend(told.into_values().filter(|lane| lane.end.is_some()));
     }
     let rows = cost::cost(&bills, Timestamp::MIN, Timestamp::MAX, By::Pool, |_| None);
-    Spending { billed_ms, spent: crate::cost::total(&rows) }
+    let worked = bills.iter().flat_map(|lane| &lane.spans).filter(|span| span.works()).map(Span::length);
+    let worked_ms = u64::try_from(worked.sum::<Duration>().as_millis()).unwrap_or(u64::MAX);
+    Spending { billed_ms, spent: crate::cost::total(&rows), worked_ms }
 }
 
 /// An instance of which no record tells.
@@ -168,7 +172,7 @@ fn time(ms: i64) -> Timestamp {
 }
 
 fn seconds(ms: u64) -> f64 {
-    std::time::Duration::from_millis(ms).as_secs_f64()
+    Duration::from_millis(ms).as_secs_f64()
 }
 
 /// The nearest-rank percentile of sorted values.
@@ -204,10 +208,10 @@ impl fmt::Display for Summary {
         if *unknown_s > 0.0 {
             write!(f, ", {unknown_s:.1} s of which no record tells")?;
         }
-        if let Some(Cost { price_per_hour, total, not_busy }) = self.cost {
+        if let Some(Cost { price_per_hour, total, without_job }) = self.cost {
             write!(
                 f,
-                "\ncost       {total:.4} at {price_per_hour} an instance hour, {not_busy:.4} of it without a job"
+                "\ncost       {total:.4} at {price_per_hour} an instance hour, {without_job:.4} of it without a job"
             )?;
         }
         write!(
@@ -298,7 +302,7 @@ mod tests {
         };
         assert_eq!(summary.instances, expected);
         let cost = summary.cost.unwrap();
-        assert!((cost.total - 0.65).abs() < 1e-9 && (cost.not_busy - 0.475).abs() < 1e-9, "{cost:?}");
+        assert!((cost.total - 0.65).abs() < 1e-9 && (cost.without_job - 0.475).abs() < 1e-9, "{cost:?}");
         let text = summary.to_string();
         assert!(text.contains("25.0 s of which no record tells"), "{text}");
         assert!(text.contains("\ncost       0.6500 at 36 an instance hour, 0.4750 of it without a job\n"), "{text}");
@@ -311,6 +315,34 @@ mod tests {
         assert!(
             !unpriced.to_string().contains("cost") && serde_json::to_value(&unpriced).unwrap().get("cost").is_none()
         );
+    }
+
+    #[test]
+    fn the_last_jobs_of_an_instance_that_drains_are_no_time_without_a_job() {
+        // As with agent.jobs_per_instance = 1: it drains from the moment it has a job.
+        let snapshot = Snapshot {
+            at_ms: 31_000,
+            instances: vec![instance("i-1", Some(3_000), Some(31_000))],
+            ..Snapshot::default()
+        };
+        let jobs = |what, ms, jobs: &[&str]| {
+            let Record::Incident(mut incident) = told("i-1", what, ms) else { panic!("an incident") };
+            incident.jobs = jobs.iter().map(|job| (*job).to_owned()).collect();
+            Record::Incident(incident)
+        };
+        let records = [
+            told("i-1", "started", 4_000),
+            told("i-1", "ready", 5_000),
+            jobs("busy", 6_000, &["7"]),
+            told("i-1", "leaving", 6_000),
+            jobs("busy", 16_000, &["7", "8"]),
+            jobs("busy", 18_000, &["8"]),
+            told("i-1", "idle", 26_000),
+        ];
+        let Summary { instances, cost, .. } = Summary::of(&snapshot, &records, Scaler::default(), Some(3600.0));
+        assert_eq!((instances.billed_s, instances.busy_s, instances.draining_s), (30.0, 0.0, 25.0));
+        let cost = cost.unwrap();
+        assert!((cost.total - 30.0).abs() < 1e-9 && (cost.without_job - 10.0).abs() < 1e-9, "{cost:?}");
     }
 
     #[test]
@@ -338,7 +370,7 @@ mod tests {
                 "instances",
                 &["launched", "final", "billed_s", "booting_s", "idle_s", "busy_s", "draining_s", "unknown_s"],
             ),
-            ("cost", &["price_per_hour", "total", "not_busy"]),
+            ("cost", &["price_per_hour", "total", "without_job"]),
             ("scaler", &["ticks", "raises"]),
         ] {
             for key in keys {

@@ -79,7 +79,7 @@ fn cost() -> [(&'static str, &'static str, String, &'static str, &'static str, &
         ),
         (
             "Not busy",
-            "The part of it in which no job ran.",
+            "The part of it that is not busy: booting, idle or draining. A draining instance may still have its last jobs.",
             format!(
                 "1 - sum by (pool) ({}) / sum by (pool) ({})",
                 of(",state=\"busy\"", "increase", "$__range"),
