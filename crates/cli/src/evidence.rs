@@ -34,6 +34,11 @@ pub(crate) struct Gathered {
 }
 
 impl Places {
+    /// Whether it is the fleet that runs here, as nothing else is named.
+    pub(crate) fn are_the_fleet(&self) -> bool {
+        self.log_groups.is_empty() && self.records.is_empty()
+    }
+
     /// Whether what is older than the time asked about is left unread.
     pub(crate) fn reads_log_groups(&self) -> bool {
         !self.log_groups.is_empty()
@@ -72,11 +77,8 @@ impl Places {
     ///
     /// When something cannot be read.
     pub(crate) async fn read(&self, fleet_dir: &FleetDir, since: Duration, now: Timestamp) -> Result<Gathered> {
-        let mut gathered = if self.log_groups.is_empty() && self.records.is_empty() {
-            fleet::gather(fleet_dir).await?
-        } else {
-            files::gather(&self.records)?
-        };
+        let mut gathered =
+            if self.are_the_fleet() { fleet::gather(fleet_dir).await? } else { files::gather(&self.records)? };
         for group in &self.log_groups {
             self.logged(&mut gathered, group, since, now).await?;
         }

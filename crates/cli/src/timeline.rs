@@ -15,7 +15,7 @@ use crate::{
     evidence::{Gathered, Places},
     fleet_dir::FleetDir,
     page::page,
-    web::{self, LOOPBACK, Records, Web},
+    web::{self, LOOPBACK, Records, Source, Web},
 };
 
 /// Draw what happened in a fleet as one HTML page: lanes of instances, queue and capacity, decisions, cost
@@ -79,8 +79,9 @@ async fn serve(args: &Args, at: SocketAddr, fleet_dir: &FleetDir) -> Result<Exit
     }
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     // What cannot be read at all is said here, not to whoever looks.
-    args.places.read(fleet_dir, args.since, Timestamp::now()).await?;
-    let web = Web::start(at, Records::of_places(args.places.clone(), fleet_dir.clone(), args.price.clone()))?;
+    let mut records = Records::of_places(args.places.clone(), fleet_dir.clone(), args.price.clone());
+    records.look().await?;
+    let web = Web::start(at, records)?;
     crate::print(&format!("live page: {}\n", web.link()));
     signals.next().await;
     web.finish().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use jiff::Timestamp;
 use lightsout_core::{
     chart::Chart,
@@ -24,6 +24,16 @@ pub(crate) struct Records {
     end: &'static str,
     /// What the group's history told last: the cloud of a fleet that runs here ends before the last picture of it is drawn.
     history: Vec<Evidence>,
+    /// Whose end is the end of all news. `None`: it is drawn once more when it has ended.
+    fleet: Option<Fleet>,
+}
+
+/// The fleet in the directory, where that is what is drawn.
+#[derive(Clone, Copy)]
+enum Fleet {
+    /// It has not been seen to run: what it left is drawn.
+    Unseen,
+    Seen,
 }
 
 impl Records {
@@ -35,16 +45,22 @@ impl Records {
 
     /// Of these places, or of the fleet in this directory where they name none.
     pub(crate) fn of_places(places: Places, dir: FleetDir, prices: Vec<Price>) -> Self {
-        Self::new(places, dir, prices, "No longer served: this is how it was last")
+        let fleet = places.are_the_fleet().then_some(Fleet::Unseen);
+        Self { fleet, ..Self::new(places, dir, prices, "No longer served: this is how it was last") }
     }
 
     fn new(places: Places, dir: FleetDir, prices: Vec<Price>, end: &'static str) -> Self {
-        Self { places, dir, prices, end, history: Vec::new() }
+        Self { places, dir, prices, end, history: Vec::new(), fleet: None }
     }
 }
 
 impl Source for Records {
     async fn look(&mut self) -> Result<Chart> {
+        match (self.fleet, self.dir.running().is_ok()) {
+            (Some(_), true) => self.fleet = Some(Fleet::Seen),
+            (Some(Fleet::Seen), false) => bail!("the fleet has ended"),
+            (Some(Fleet::Unseen) | None, _) => {}
+        }
         let mut evidence = self.places.read(&self.dir, Duration::ZERO, Timestamp::now()).await?.evidence;
         let is_history = |it: &&Evidence| matches!(it.said, Said::Activity(_));
         let history: Vec<Evidence> = evidence.iter().filter(is_history).cloned().collect();
@@ -59,5 +75,49 @@ impl Source for Records {
 
     fn end(&self) -> &str {
         self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        places: Places,
+    }
+
+    const STARTED: &str = "{\"schema\":1,\"kind\":\"incident\",\"time\":\"2026-11-26T03:00:00Z\",\"instance\":\"i-1\",\"group\":\"g\",\"platform\":\"gitlab\",\"what\":\"started\",\"detail\":\"\"}\n";
+
+    #[tokio::test]
+    async fn a_fleet_that_was_seen_has_no_news_after_its_end() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = FleetDir::new(Some(temp.path().join("fleet"))).unwrap();
+        let locked = dir.lock().unwrap();
+        fs::write(dir.records(), STARTED).unwrap();
+        let of_places = || Records::of_places(Places::default(), dir.clone(), Vec::new());
+        let mut records = of_places();
+        assert!(records.look().await.is_ok(), "what a fleet left is drawn");
+        // It runs, and does not answer; then it is gone.
+        locked.announce("http://127.0.0.1:1").unwrap();
+        assert!(records.look().await.is_err());
+        locked.retract();
+        for _ in 0..2 {
+            let error = records.look().await.unwrap_err().to_string();
+            assert!(error.contains("has ended"), "{error}");
+        }
+        assert!(Records::of_run(dir.clone(), None).look().await.is_ok(), "a run's own page ends with all of it");
+        let file = dir.records().display().to_string();
+        let named = Command::try_parse_from(["timeline", "--from", &file]).unwrap_or_else(|error| panic!("{error}"));
+        let mut files = Records::of_places(named.places, dir.clone(), Vec::new());
+        locked.announce("http://127.0.0.1:1").unwrap();
+        assert!(files.look().await.is_ok());
+        locked.retract();
+        assert!(files.look().await.is_ok(), "files are no fleet");
     }
 }
