@@ -17,6 +17,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use jiff::Timestamp;
 use lightsout_core::chart::Chart;
 use serde_json::json;
 use tokio::{
@@ -139,9 +140,17 @@ struct Picture<S> {
     readers: Readers,
     last: Option<Chart>,
     /// Why there is none newer, when it could not be had.
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
     /// When it may be drawn again.
     next: Instant,
+}
+
+/// What those who look are told while no picture can be had.
+#[derive(serde::Serialize)]
+struct Trouble {
+    why: String,
+    /// When it began, in milliseconds since 1970.
+    since: i64,
 }
 
 impl<S: Source> Picture<S> {
@@ -150,14 +159,17 @@ impl<S: Source> Picture<S> {
         if self.last.is_none() || (self.readers.is_empty() && Instant::now() >= self.next) {
             self.refresh().await;
         }
-        let missing = || self.trouble.clone().unwrap_or_default();
+        let missing = || self.trouble.as_ref().map(|trouble| trouble.why.clone()).unwrap_or_default();
         match ask {
             Ask::Page(answer) => {
                 let page = self.last.as_ref().map(|chart| Bytes::from(live_page(chart))).ok_or_else(missing);
                 let _ = answer.send(page);
             }
             Ask::Events(dropped, answer) => {
-                let first = self.last.as_ref().map(|chart| event("chart", chart)).ok_or_else(missing);
+                // An old picture is not handed out as the present one.
+                let lost = self.trouble.as_ref().map(|trouble| event("lost", trouble)).unwrap_or_default();
+                let first = self.last.as_ref().map(|chart| Bytes::from([event("chart", chart), lost].concat()));
+                let first = first.ok_or_else(missing);
                 let _ = answer.send(first.map(|first| self.readers.add(first, dropped)));
             }
         }
@@ -167,9 +179,11 @@ impl<S: Source> Picture<S> {
     async fn refresh(&mut self) {
         let started = Instant::now();
         let looked = self.source.look().await;
-        self.trouble = looked.as_ref().err().map(|error| format!("{error:#}"));
         let told = match &looked {
-            Err(_) => event("lost", &json!({ "why": self.trouble })),
+            Err(error) => {
+                let since = self.trouble.take().map_or_else(|| Timestamp::now().as_millisecond(), |it| it.since);
+                event("lost", self.trouble.insert(Trouble { why: format!("{error:#}"), since }))
+            }
             Ok(chart) => match self.last.as_ref().and_then(|last| chart.since(last)) {
                 Some(update) => event("update", &update),
                 None => event("chart", chart),
@@ -177,7 +191,7 @@ impl<S: Source> Picture<S> {
         };
         self.readers.tell(&told);
         if let Ok(chart) = looked {
-            self.last = Some(chart);
+            (self.last, self.trouble) = (Some(chart), None);
         }
         self.next = Instant::now() + (started.elapsed() * REST).clamp(REFRESH, LONGEST);
     }

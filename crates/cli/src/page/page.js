@@ -435,7 +435,7 @@ function follow() {
   const on = (name, what) => events.addEventListener(name, (event) => { heard(); what(JSON.parse(event.data)); });
   on("chart", (whole) => { chart = whole; pause = 500; ended = false; say("live", "live"); redraw(); });
   on("update", (update) => { takeIn(update); say("live", "live"); redraw(); });
-  on("lost", (it) => say("lost", `There is no newer picture since ${clock(Date.now())} UTC: ${it.why}`));
+  on("lost", (it) => say("lost", `There is no newer picture since ${clock(it.since)} UTC: ${it.why}`));
   on("end", (it) => { ended = true; say("ended", it.why); });
   events.onerror = () => again("The connection was lost");
   heard();

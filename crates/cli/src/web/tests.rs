@@ -104,9 +104,15 @@ async fn who_looks_is_told_what_happens_what_is_lost_and_that_it_ends() {
     assert!(update.contains("event: update") && !update.contains("\"i-1\""), "{update}");
     fleet.say(Err("the cloud is gone"));
     events.until("event: lost\n").await;
-    assert!(events.until("\n\n").await.contains("the cloud is gone"));
-    // What is lost is no reason to show nothing to who comes now.
+    let lost = events.until("\n\n").await;
+    assert!(lost.contains("the cloud is gone"), "{lost}");
+    // What is lost is no reason to show nothing to who comes now, nor to take it for the present.
     assert!(get(at, "/").await.contains("i-2"));
+    let mut late = Asked::new(at, "GET", "/events").await;
+    assert!(late.until("event: lost\n").await.contains("i-2"));
+    assert_eq!(late.until("\n\n").await, lost, "since the same time");
+    events.until("event: lost\n").await;
+    assert_eq!(events.until("\n\n").await, lost, "it is the same trouble still");
     fleet.say(Ok(vec!["i-3"]));
     events.until("event: chart\n").await;
     web.finish().await;
