@@ -78,7 +78,7 @@ async fn serve(args: &Args, at: SocketAddr, fleet_dir: &FleetDir) -> Result<Exit
         return Ok(ExitCode::from(2));
     }
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
-    // What cannot be read at all is said here, not to whoever looks.
+    // What cannot be read at all, or priced, is said here, not to whoever looks.
     let mut records = Records::of_places(args.places.clone(), fleet_dir.clone(), args.price.clone());
     records.look().await?;
     let web = Web::start(at, records)?;

@@ -21,6 +21,8 @@ pub(crate) struct Records {
     places: Places,
     dir: FleetDir,
     prices: Vec<Price>,
+    /// Whether each is for a pool that was told of.
+    checked: bool,
     end: &'static str,
     /// What the group's history told last: the cloud of a fleet that runs here ends before the last picture of it is drawn.
     history: Vec<Evidence>,
@@ -50,7 +52,7 @@ impl Records {
     }
 
     fn new(places: Places, dir: FleetDir, prices: Vec<Price>, end: &'static str) -> Self {
-        Self { places, dir, prices, end, history: Vec::new(), fleet: None }
+        Self { places, dir, prices, checked: false, end, history: Vec::new(), fleet: None }
     }
 }
 
@@ -70,7 +72,15 @@ impl Source for Records {
             self.history = history;
         }
         // After all was read: what a running fleet says is as young as that.
-        Ok(Chart::new(&evidence, Timestamp::now(), |pool| cost::per_hour(&self.prices, pool)))
+        let chart = Chart::new(&evidence, Timestamp::now(), |pool| cost::per_hour(&self.prices, pool));
+        // A pool that only its scaler tells of may have instances yet; where nothing is told of, all may.
+        let costs = chart.cost.iter().map(|it| it.row.pool.as_str());
+        let pools: Vec<&str> = chart.pools.iter().map(|it| it.pool.as_str()).chain(costs).collect();
+        if !self.checked && !pools.is_empty() {
+            cost::check_prices(&self.prices, &pools)?;
+            self.checked = true;
+        }
+        Ok(chart)
     }
 
     fn end(&self) -> &str {
@@ -93,6 +103,28 @@ mod tests {
     }
 
     const STARTED: &str = "{\"schema\":1,\"kind\":\"incident\",\"time\":\"2026-11-26T03:00:00Z\",\"instance\":\"i-1\",\"group\":\"g\",\"platform\":\"gitlab\",\"what\":\"started\",\"detail\":\"\"}\n";
+
+    #[tokio::test]
+    async fn a_price_for_no_pool_is_refused_once_pools_are_told_of() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("a.log");
+        fs::write(&file, "").unwrap();
+        let priced = |pool: &str| {
+            let line = ["timeline", "--from", &file.display().to_string()];
+            let named = Command::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
+            let dir = FleetDir::new(Some(temp.path().join("fleet"))).unwrap();
+            Records::of_places(named.places, dir, vec![cost::price(&format!("{pool}=2")).unwrap()])
+        };
+        let (mut right, mut wrong) = (priced("g"), priced("linus"));
+        assert!(right.look().await.is_ok() && wrong.look().await.is_ok(), "nothing is told of yet");
+        fs::write(&file, STARTED).unwrap();
+        let error = wrong.look().await.unwrap_err().to_string();
+        assert!(error.contains("--price linus=") && error.contains("there are g"), "{error}");
+        assert_eq!(right.look().await.unwrap().cost[0].price.map(|price| price > 0.0), Some(true));
+        // The file is another one, as after a rotation: what was right stays so.
+        fs::write(&file, STARTED.replace("\"g\"", "\"h\"")).unwrap();
+        assert!(right.look().await.is_ok());
+    }
 
     #[tokio::test]
     async fn a_fleet_that_was_seen_has_no_news_after_its_end() {
