@@ -35,7 +35,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// Whether an ending that somebody else begins can be held off for as long as a job may take.
     pub fn extends_endings(self) -> bool {
-        self.hold.is_some_and(|hold| hold.extendable())
+        self.hold.is_some_and(HoldRules::extendable)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use lightsout_core::cloud::{
-    Capabilities, CloudError, CloudErrorKind, HoldRules, Leave, LifecycleHook, Membership, Room,
-};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room};
 
 use crate::{
     CloudFuture, Host,
@@ -160,7 +158,7 @@ impl Host for FakeHost {
     }
 
     fn extend_hold(&self) -> CloudFuture<'_, ()> {
-        let extendable = self.capabilities.hold.is_some_and(HoldRules::extendable);
+        let extendable = self.capabilities.extends_endings();
         Box::pin(self.script.call(HostCall::ExtendHold, move |state| {
             if extendable && state.membership == (Membership::Terminating { waiting: true }) {
                 Ok(())

@@ -85,7 +85,7 @@ impl World {
                 refuse(CloudErrorKind::NothingHeld)
             }
             CloudCall::FindHook => Ok(CloudAnswer::Hook(self.capabilities.hold.map(|_| secs(30)))),
-            CloudCall::ExtendHook if !self.capabilities.hold.is_some_and(|hold| hold.extendable()) => {
+            CloudCall::ExtendHook if !self.capabilities.extends_endings() => {
                 panic!("an ending is held off again that cannot be")
             }
             CloudCall::ExtendHook if self.place == Place::Waiting => Ok(CloudAnswer::Done),
