@@ -16,7 +16,7 @@ pub(crate) struct Memory {
 /// What one pool remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PoolMemory {
-    /// The platform's settings when it was read: for others it is worth nothing.
+    /// The settings that it is about: the platform's, where the group is, which it is, and its slots. For others it is worth nothing.
     pub(crate) settings: String,
     /// Until when the platform wishes to be left alone.
     pub(crate) not_before: Option<Timestamp>,

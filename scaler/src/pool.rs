@@ -177,7 +177,7 @@ impl Pool {
     pub(crate) fn memory(&self) -> PoolMemory {
         let left = self.not_before.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         PoolMemory {
-            settings: format!("{:?}", self.settings.platform),
+            settings: self.identity(),
             not_before: Some(left).filter(|left| !left.is_zero()).map(|left| Timestamp::now() + left),
             failed: self.failed.clone(),
             experience: self.experience.memory(),
@@ -187,7 +187,7 @@ impl Pool {
 
     /// Takes over what an earlier run remembered with the same settings.
     pub(crate) fn recall(&mut self, memory: &PoolMemory) {
-        if memory.settings != format!("{:?}", self.settings.platform) {
+        if memory.settings != self.identity() {
             return;
         }
         self.recalled.clone_from(&memory.queue);
@@ -195,6 +195,12 @@ impl Pool {
         self.not_before = left.map(|left| Instant::now() + left.min(MAX_POLL_AFTER));
         self.failed.clone_from(&memory.failed);
         self.experience = Experience::recall(&memory.experience);
+    }
+
+    /// What a memory is about: where its jobs wait, which group it is, and how many jobs an instance takes.
+    fn identity(&self) -> String {
+        let PoolSettings { platform, group, policy, .. } = &*self.settings;
+        format!("{:?}", (platform, self.settings.location(), group, policy.slots))
     }
 
     /// Whether its platform may be asked again.

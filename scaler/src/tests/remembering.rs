@@ -122,3 +122,33 @@ fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
     // It is no reason to fail.
     Memory::default().write(&home.path().join("none/state.json"));
 }
+
+#[tokio::test]
+async fn what_became_of_the_raises_of_another_group_slows_nothing() {
+    let run = |text: &str, memory: Memories| {
+        let text = format!("[[pool]]\nname = 'a'\nplatform.command.queue = ['queue']\n{text}\n");
+        let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+        async move {
+            let groups = FakeGroups::of(&["a", "b"]);
+            let mut run = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
+            run.recall(&memory);
+            let record = ticked(&mut run).await.remove(0);
+            (record.result, run.memory())
+        }
+    };
+    let known = "group = 'a'\nregion = 'eu-west-1'";
+    let mut memory = Memories::new();
+    for expected in [Outcome::Raised, Outcome::Raised, Outcome::Held] {
+        let (result, next) = run(known, memory).await;
+        assert_eq!(result, expected);
+        memory = next;
+    }
+    for (other, expected) in [
+        (known.to_owned(), Outcome::Held),
+        (known.replace("'a'", "'b'"), Outcome::Raised),
+        (known.replace("west-1", "west-2"), Outcome::Raised),
+        (format!("{known}\nslots = 2"), Outcome::Raised),
+    ] {
+        assert_eq!(run(&other, memory.clone()).await.0, expected, "{other}");
+    }
+}
