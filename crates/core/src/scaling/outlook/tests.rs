@@ -288,7 +288,7 @@ fn waits(seed: u64, every: u64, remembers: bool) -> Vec<u64> {
     let (mut up, mut ends) = (Vec::<u64>::new(), Vec::<u64>::new());
     for second in 0..5 * 3600 {
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        if second < 4 * 3600 && (chance >> 33) % 60 == 0 {
+        if second < 4 * 3600 && (chance >> 33).is_multiple_of(60) {
             waiting.push_back(second);
         }
         ends.retain(|at| *at > second);
@@ -300,7 +300,7 @@ fn waits(seed: u64, every: u64, remembers: bool) -> Vec<u64> {
             }
             job.is_none() && second < at + IDLE
         });
-        if second % every > 0 {
+        if !second.is_multiple_of(every) {
             continue;
         }
         let [queued, running, booting] =
