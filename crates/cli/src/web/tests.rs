@@ -182,3 +182,27 @@ async fn a_stuck_reader_is_let_go_and_keeps_nobody_waiting() {
     drop((others, stuck));
     server.abort();
 }
+
+#[tokio::test]
+async fn who_comes_while_it_is_lost_is_told_so_right_behind_the_last_picture() {
+    let source = Told::new(&["i-1"]);
+    let mut picture = Picture {
+        source: source.clone(),
+        readers: Readers::default(),
+        last: None,
+        trouble: None,
+        next: Instant::now(),
+    };
+    picture.refresh().await;
+    source.say(Err("the cloud is gone"));
+    picture.refresh().await;
+    let (answer, mut answered) = oneshot::channel();
+    picture.answer(Ask::Events(Arc::new(Notify::new()), answer)).await;
+    let mut told = answered.try_recv().unwrap().unwrap();
+    let first = String::from_utf8(told.try_recv().unwrap().to_vec()).unwrap();
+    assert!(
+        first.starts_with("event: chart\n")
+            && first.contains("\n\nevent: lost\ndata: {\"why\":\"the cloud is gone\",\"since\":"),
+        "{first}"
+    );
+}
