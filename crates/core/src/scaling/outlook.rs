@@ -95,7 +95,8 @@ impl Experience {
         let fell = sight.desired < before.desired;
         if let Some(raise) = &mut self.raise {
             raise.low = raise.low.min(sight.queued);
-            raise.served |= served;
+            // Whoever ended a job has done it, and may leave before the instance of this raise has even begun.
+            raise.served |= served || sight.running < before.running;
             if fell && sight.desired < raise.to {
                 if !raise.served && raise.low > 0 {
                     self.in_vain = self.in_vain.saturating_add(1);
