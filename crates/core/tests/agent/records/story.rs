@@ -1,0 +1,341 @@
+//! An agent on a host that does what it is asked, and what is written down of its life.
+
+use std::{collections::VecDeque, time::Duration};
+
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        Agent, Output,
+        action::Rung,
+        chronicle::{Chronicle, Life, Moment},
+        event::{Event, Order, OrderId},
+        host::{
+            CloudAnswer, CloudCall, EffectId, HostEffect, HostResult, JournalEntry, PlatformAnswer, PlatformCall,
+            Prepared, RunnerSeen, Told,
+        },
+        phase::{LeaveReason, Phase},
+        policy::AgentPolicy,
+        salt::Salt,
+    },
+    cloud::{CloudError, CloudErrorKind, Ending, Membership, Room, TargetState},
+    exchange::{ErrorKind, ExchangeError},
+    platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
+    record::{Departure, Incident, IncidentKind, ProofBy},
+    time::Tick,
+};
+
+use crate::rig::{CLOUD, busy, secs};
+
+pub(super) const BY_SIGNAL: DrainRules = DrainRules {
+    drain: DrainBy::Signal(Signal::Quit),
+    undrain: UndrainBy::Relaunch,
+    abort: Signal::Term,
+    quiesce: false,
+};
+pub(super) const BY_CALL: DrainRules =
+    DrainRules { drain: DrainBy::Call, undrain: UndrainBy::Call, abort: Signal::Int, quiesce: false };
+pub(super) const SERVED: Membership = Membership::InService { protected: true };
+/// The wall's clock at the beginning: 26 November 2026, 03:00.
+pub(super) const BEGAN_MS: i64 = 1_795_662_000_000;
+
+/// A whole agent on a host that does what it is asked, and what is written down of it.
+pub(super) struct Story {
+    pub(super) agent: Agent,
+    pub(super) chronicle: Chronicle,
+    pub(super) now: Tick,
+    pub(super) runner: Option<Told>,
+    pub(super) activity: Activity,
+    pub(super) membership: Membership,
+    /// Whether the runner can be registered.
+    pub(super) registers: bool,
+    pub(super) prepared: Prepared,
+    /// The time-out of the termination hook, and whether it can be extended.
+    pub(super) time_out: Duration,
+    pub(super) extends: bool,
+    /// How an ending is answered.
+    pub(super) ends: fn(Rung) -> Result<(), CloudErrorKind>,
+    pub(super) effects: VecDeque<(EffectId, HostEffect)>,
+    pub(super) departures: Vec<Departure>,
+    pub(super) incidents: Vec<Incident>,
+    /// How long each ending would have waited.
+    pub(super) patience: Vec<Duration>,
+}
+
+impl Story {
+    pub(super) fn begin(policy: AgentPolicy, rules: DrainRules) -> Self {
+        Self::resume(policy, rules, JournalEntry::FRESH, None)
+    }
+
+    pub(super) fn resume(policy: AgentPolicy, rules: DrainRules, entry: JournalEntry, runner: Option<Told>) -> Self {
+        let now = Tick(1_000_000);
+        let life = Life {
+            instance: "i-1".into(),
+            platform: "gitlab".into(),
+            rules,
+            hold: CLOUD.hold,
+            first: entry == JournalEntry::FRESH && runner.is_none(),
+        };
+        let at = Moment { tick: now, unix_ms: BEGAN_MS };
+        Self {
+            agent: Agent::begin(policy, rules, CLOUD, entry, runner.is_some(), Salt::NONE, now),
+            chronicle: Chronicle::begin(life, entry, runner.is_some(), at),
+            now,
+            runner,
+            activity: Activity::Quiet,
+            membership: SERVED,
+            registers: true,
+            prepared: Prepared::Succeeded,
+            time_out: secs(600),
+            extends: true,
+            ends: |_| Ok(()),
+            effects: VecDeque::new(),
+            departures: Vec::new(),
+            incidents: Vec::new(),
+            patience: Vec::new(),
+        }
+    }
+
+    /// Idle, its runner registered.
+    pub(super) fn idle(policy: AgentPolicy, rules: DrainRules) -> Self {
+        let mut story = Self::begin(policy, rules);
+        story.go();
+        story.see(Activity::Quiet);
+        assert!(matches!(story.agent.phase(), Phase::Idle { .. }), "{:?}", story.agent.status());
+        story
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        let since = self.now.since(Tick(1_000_000));
+        Moment { tick: self.now, unix_ms: BEGAN_MS + i64::try_from(since.as_millis()).unwrap() }
+    }
+
+    /// Does all that is asked, as the shell would.
+    pub(super) fn go(&mut self) {
+        loop {
+            let now = self.moment();
+            self.chronicle.stands(&self.agent, now);
+            while let Some(output) = self.agent.poll_output() {
+                match output {
+                    Output::Effect { id, effect } => {
+                        if let Some(departure) = self.chronicle.before(effect, &self.agent, now) {
+                            self.departures.push(departure);
+                            self.patience.push(Chronicle::patience(effect, &self.agent));
+                        }
+                        self.effects.push_back((id, effect));
+                    }
+                    Output::Finished { request, outcome } => self.chronicle.finished(request, &outcome, now),
+                    Output::Reply { .. } => {}
+                }
+            }
+            self.departures.extend(self.chronicle.unasked(&self.agent, now));
+            self.incidents.extend(std::iter::from_fn(|| self.chronicle.poll_incident()));
+            let Some((id, effect)) = self.effects.pop_front() else { return };
+            let lived = self.runner.is_some();
+            let result = self.perform(effect);
+            self.agent.resume(id, result, self.now);
+            if lived && self.runner.is_none() {
+                self.tell(Event::RunnerExited);
+            }
+        }
+    }
+
+    pub(super) fn perform(&mut self, effect: HostEffect) -> HostResult {
+        const DONE: HostResult = HostResult::Done(Ok(()));
+        match effect {
+            HostEffect::Prepare { .. } => HostResult::Prepared(self.prepared.clone()),
+            HostEffect::FindRunner => HostResult::Runner(Ok(self.runner.map(|told| RunnerSeen { told }))),
+            HostEffect::StartRunner { .. } => {
+                self.runner = Some(Told::No);
+                DONE
+            }
+            HostEffect::SignalRunner(signal) => {
+                // One that works finishes its job first, unless it is aborted.
+                if self.activity == Activity::Quiet || signal != Signal::Quit {
+                    self.runner = None;
+                    self.activity = Activity::Quiet;
+                }
+                DONE
+            }
+            HostEffect::KillRunner => {
+                self.runner = None;
+                DONE
+            }
+            HostEffect::NoteTold(told) => {
+                self.runner = self.runner.map(|_| told);
+                DONE
+            }
+            HostEffect::AwaitExit { .. } => HostResult::Exited(self.runner.is_none()),
+            HostEffect::CountRequests => HostResult::Requests(Ok(Requests { in_flight: 0, reloads: 1 })),
+            HostEffect::Platform { call: PlatformCall::Register, .. } if !self.registers => {
+                HostResult::Platform(Err(ExchangeError::new(ErrorKind::Refused, "the token has expired")))
+            }
+            HostEffect::Platform { call: PlatformCall::Drain, .. } => {
+                let drained = if self.activity == Activity::Quiet { Drained::Empty } else { Drained::StillBusy };
+                HostResult::Platform(Ok(PlatformAnswer::Drained(drained)))
+            }
+            HostEffect::LookForRoom => HostResult::Shortage(None),
+            HostEffect::MakeRoom => HostResult::Room(Ok(true)),
+            HostEffect::OpenPlatform | HostEffect::Platform { .. } => HostResult::Platform(Ok(PlatformAnswer::Done)),
+            HostEffect::Snapshot => HostResult::Snapshot { activity: self.activity.clone(), token_refused: false },
+            HostEffect::Cloud(call) => HostResult::Cloud(self.cloud(call)),
+            HostEffect::WriteJournal(_)
+            | HostEffect::QuiesceRunner
+            | HostEffect::NoteJobs
+            | HostEffect::EndJobs
+            | HostEffect::Pause(_)
+            | HostEffect::FindProgram
+            | HostEffect::ForgetToken
+            | HostEffect::ReleaseClients => DONE,
+        }
+    }
+
+    pub(super) fn cloud(&mut self, call: CloudCall) -> Result<CloudAnswer, CloudError> {
+        match call {
+            CloudCall::Membership => Ok(CloudAnswer::Membership(self.membership)),
+            CloudCall::Room => Ok(CloudAnswer::Room(Room { desired: 3, min: 0, floor: 0, members: 3, rank: 0 })),
+            CloudCall::FindHook | CloudCall::ExtendLaunch => Ok(CloudAnswer::Hook(Some(self.time_out))),
+            CloudCall::CompleteHook => {
+                self.membership = Membership::Terminating { waiting: false };
+                Ok(CloudAnswer::Done)
+            }
+            CloudCall::End(rung) => match (self.ends)(rung) {
+                Ok(()) => {
+                    self.membership = Membership::Terminating { waiting: false };
+                    Ok(CloudAnswer::Done)
+                }
+                Err(kind) => Err(CloudError::new(kind, "the role may not do this")),
+            },
+            CloudCall::ExtendHook if !self.extends => Err(CloudError::new(CloudErrorKind::Throttled, "Rate exceeded")),
+            CloudCall::Protect(_) | CloudCall::LetIn | CloudCall::ExtendHook | CloudCall::RecordReason(_) => {
+                Ok(CloudAnswer::Done)
+            }
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.chronicle.told(&event, self.moment());
+        self.agent.handle(event, self.now);
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.tell(event);
+        self.go();
+    }
+
+    pub(super) fn see(&mut self, activity: Activity) {
+        self.activity = activity.clone();
+        self.event(Event::Activity(activity));
+        // One that was told has finished its last job.
+        if self.activity == Activity::Quiet && self.runner == Some(Told::Yes) {
+            self.runner = None;
+            self.event(Event::RunnerExited);
+        }
+    }
+
+    pub(super) fn order(&mut self, order: Order) {
+        self.chronicle.ordered(order, self.moment());
+        self.agent.order(OrderId(1), order, self.now);
+        self.go();
+    }
+
+    /// Lets time pass, stopping at each timer.
+    pub(super) fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(due) = self.agent.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.agent.handle_timeout(self.now);
+            self.go();
+        }
+        self.now = end;
+    }
+
+    pub(super) fn told(&self) -> Vec<IncidentKind> {
+        self.incidents.iter().map(|incident| incident.what).collect()
+    }
+
+    /// When it was told to be busy, with which jobs, and when idle.
+    pub(super) fn turns(&self) -> Vec<(IncidentKind, &str)> {
+        let turns = |it: &&Incident| matches!(it.what, IncidentKind::Busy | IncidentKind::Idle);
+        self.incidents.iter().filter(turns).map(|it| (it.what, it.jobs.first().map_or("", String::as_str))).collect()
+    }
+
+    /// The one certificate.
+    pub(super) fn departure(&self) -> &Departure {
+        let [departure] = &self.departures[..] else {
+            panic!("{:#?}; {:?}, {:#?}", self.departures, self.agent.status(), self.incidents)
+        };
+        departure
+    }
+}
+
+pub(super) fn steps(departure: &Departure) -> Vec<ProofBy> {
+    departure.proof.steps.iter().map(|step| step.by).collect()
+}
+
+/// An instance that leaves for this reason, to its end.
+pub(super) fn left_for(why: LeaveReason, rules: DrainRules) -> Story {
+    let default = AgentPolicy::default();
+    match why {
+        LeaveReason::Full => unreachable!("no instance departs for it: who stays full is broken"),
+        LeaveReason::Idle => {
+            let mut story = Story::idle(default, rules);
+            story.pass(secs(601));
+            story
+        }
+        LeaveReason::Limit => {
+            let mut story = Story::idle(AgentPolicy { jobs_per_instance: Some(1), ..default }, rules);
+            story.see(busy("job-1"));
+            story.see(Activity::Quiet);
+            story.pass(secs(30));
+            story
+        }
+        LeaveReason::Age => {
+            let policy = AgentPolicy { max_age: Some(secs(3_600)), idle_timeout: None, ..default };
+            let mut story = Story::idle(policy, rules);
+            story.pass(secs(3_700));
+            story
+        }
+        LeaveReason::RunnerExpired => {
+            let mut story = Story::idle(AgentPolicy { idle_timeout: None, ..default }, rules);
+            let at = story.now + secs(3_600);
+            story.event(Event::RunnerExpires { at });
+            story.pass(secs(3_700));
+            story
+        }
+        LeaveReason::Operator => {
+            let mut story = Story::idle(default, rules);
+            story.order(Order::Drain);
+            story
+        }
+        LeaveReason::Rebalance => {
+            let mut story = Story::idle(AgentPolicy { rebalance_after: Duration::ZERO, ..default }, rules);
+            story.event(Event::Rebalance);
+            story
+        }
+        LeaveReason::Maintenance => {
+            let mut story = Story::idle(default, rules);
+            story.event(Event::Ending { by: Ending::Maintenance, at: None });
+            story
+        }
+        LeaveReason::ScaleIn => {
+            let mut story = Story::idle(default, rules);
+            story.membership = Membership::Terminating { waiting: true };
+            story.event(Event::TargetState(TargetState::Terminated));
+            story
+        }
+        LeaveReason::Spot => {
+            let mut story = Story::idle(default, rules);
+            story.see(busy("job-1"));
+            let at = story.now + secs(120);
+            story.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
+            story.pass(secs(121));
+            story
+        }
+        LeaveReason::Broken => {
+            let mut story = Story::begin(AgentPolicy { before_register: Some(secs(60)), ..default }, rules);
+            story.prepared = Prepared::Failed("exit status: 3: no disk".into());
+            story.go();
+            story
+        }
+    }
+}
