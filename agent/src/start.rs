@@ -255,8 +255,13 @@ pub(crate) async fn run_on(
         agent.handle(Event::RunnerExpires { at }, clock.now());
     }
     let (sample_interval, interval) = watch::channel(agent.sample_interval());
-    control::server::listen(&settings.socket, inputs.clone())
-        .with_context(|| format!("cannot listen at agent.socket {}", settings.socket.display()))?;
+    // An agent that did not begin would leave an instance that nobody ends.
+    if let Err(error) = control::server::listen(&settings.socket, inputs.clone()) {
+        let socket = settings.socket.display();
+        tracing::error!(
+            "cannot listen at agent.socket {socket}: {error}; this agent works, and takes no commands until it is started again"
+        );
+    }
     let every = &settings.imds;
     let orders = Orders::begin(&settings.state_dir, &instance, first, written.as_deref());
     tokio::spawn(pass_notices(

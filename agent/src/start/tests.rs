@@ -410,6 +410,15 @@ async fn an_instance_whose_disk_takes_nothing_leaves_as_broken() {
         .await;
 }
 
+#[tokio::test]
+async fn an_agent_that_can_make_no_socket_serves_and_ends_its_instance() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("agent.sock")).unwrap();
+    let shell = Shell::start_in(folder, FakeHost::default());
+    shell.until("it serves", |shell| shell.log().starts_with("start\n")).await;
+    shell.until("it leaves", |shell| shell.leaves() > 0).await;
+}
+
 /// It is nobody else's to lower the capacity that this instance counts in, and hides a job in.
 #[tokio::test]
 async fn settings_that_cannot_work_end_an_instance_on_which_no_runner_was_started() {
