@@ -24,6 +24,8 @@ use serde::Serialize;
 
 pub use facts::{Fact, Facts};
 
+use crate::cloud::Membership;
+
 /// From where somebody looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
@@ -194,6 +196,18 @@ impl Judgement {
 
     fn unknown(why: impl Into<String>) -> Option<Self> {
         Some(Self::new(Verdict::Unknown, why))
+    }
+}
+
+/// The place of the instance in its group; `outside`: what is seen where it has none.
+fn of_member(membership: Membership, outside: &'static str) -> Option<Judgement> {
+    match membership {
+        Membership::Outside => Judgement::warning(outside),
+        Membership::InService { .. } => Judgement::ok("in service"),
+        Membership::Pending { .. } => Judgement::ok("on its way into service"),
+        Membership::Warm { .. } => Judgement::ok("in a warm pool"),
+        Membership::Standby => Judgement::ok("in standby"),
+        Membership::Terminating { .. } => Judgement::ok("on its way out"),
     }
 }
 

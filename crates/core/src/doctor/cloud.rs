@@ -5,7 +5,7 @@
 
 use crate::{agent::policy::Protection, cloud::Membership, duration::format_duration};
 
-use super::{Judgement, Row, Scope, Verdict, of, platform};
+use super::{Judgement, Row, Scope, Verdict, of, of_member, platform};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -69,14 +69,7 @@ pub(super) const ROWS: &[Row] = &[
         meaning: "the instance is in a group",
         remedy: "start it from the group, or end it by hand when it has done its work: it lowers no capacity",
         judge: |facts| {
-            of(facts.cloud.as_ref()?.membership.as_ref(), |membership| match membership {
-                Membership::Outside => Judgement::warning("it is in none"),
-                Membership::InService { .. } => Judgement::ok("in service"),
-                Membership::Pending { .. } => Judgement::ok("on its way into service"),
-                Membership::Warm { .. } => Judgement::ok("in the warm pool"),
-                Membership::Standby => Judgement::ok("in standby"),
-                Membership::Terminating { .. } => Judgement::ok("on its way out"),
-            })
+            of(facts.cloud.as_ref()?.membership.as_ref(), |membership| of_member(*membership, "it is in none"))
         },
     },
     Row {

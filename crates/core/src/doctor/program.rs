@@ -2,7 +2,7 @@
 
 use crate::cloud::{Capabilities, Membership, ProtectionSupport};
 
-use super::{Fact, Facts, Judgement, Row, Scope, of};
+use super::{Fact, Facts, Judgement, Row, Scope, of, of_member};
 
 /// What such a cloud says of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,16 +50,7 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Instance,
         meaning: "`describe` lists the instance among the group's members, and nothing is about to end it",
         remedy: "have `whoami` name its group, and `describe` list it from when it is asked for: one that is not listed leaves",
-        judge: |facts| {
-            of(Some(&program(facts)?.membership), |membership| match membership {
-                Membership::Outside => Judgement::warning("it is in no group"),
-                Membership::InService { .. } => Judgement::ok("in service"),
-                Membership::Pending { .. } => Judgement::ok("on its way into service"),
-                Membership::Warm { .. } => Judgement::ok("in a warm pool"),
-                Membership::Standby => Judgement::ok("in standby"),
-                Membership::Terminating { .. } => Judgement::ok("on its way out"),
-            })
-        },
+        judge: |facts| of(Some(&program(facts)?.membership), |membership| of_member(*membership, "it is in no group")),
     },
     Row {
         id: "program.protected",

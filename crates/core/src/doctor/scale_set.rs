@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{cloud::Membership, duration::format_duration};
 
-use super::{Fact, Facts, Judgement, Row, Scope, of};
+use super::{Fact, Facts, Judgement, Row, Scope, of, of_member};
 
 /// What is known of a machine and its scale set. What is `None` was not asked, because something before it failed or does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,13 +71,8 @@ pub(super) const ROWS: &[Row] = &[
         meaning: "on Azure, the machine is in a scale set",
         remedy: "start it from the scale set, or delete it by hand when it has done its work: it lowers no capacity",
         judge: |facts| {
-            of(scale_set(facts)?.membership.as_ref(), |membership| match membership {
-                Membership::Outside => Judgement::warning("it is in none, or not any more"),
-                Membership::InService { .. } => Judgement::ok("in service"),
-                Membership::Pending { .. } => Judgement::ok("on its way into service"),
-                Membership::Warm { .. } => Judgement::ok("in a warm pool"),
-                Membership::Standby => Judgement::ok("in standby"),
-                Membership::Terminating { .. } => Judgement::ok("on its way out"),
+            of(scale_set(facts)?.membership.as_ref(), |membership| {
+                of_member(*membership, "it is in none, or not any more")
             })
         },
     },
