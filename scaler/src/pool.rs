@@ -180,7 +180,7 @@ impl Pool {
             settings: self.identity(),
             not_before: Some(left).filter(|left| !left.is_zero()).map(|left| Timestamp::now() + left),
             failed: self.failed.clone(),
-            experience: self.experience.memory(),
+            experience: self.experience.clone(),
             queue: self.queue.as_ref().map_or_else(|| self.recalled.clone(), |(queue, _)| queue.memory()),
         }
     }
@@ -194,7 +194,7 @@ impl Pool {
         let left = memory.not_before.and_then(|until| Duration::try_from(until.duration_since(Timestamp::now())).ok());
         self.not_before = left.map(|left| Instant::now() + left.min(MAX_POLL_AFTER));
         self.failed.clone_from(&memory.failed);
-        self.experience = Experience::recall(&memory.experience);
+        self.experience.clone_from(&memory.experience);
     }
 
     /// What a memory is about: where its jobs wait, which group it is, and how many jobs an instance takes.

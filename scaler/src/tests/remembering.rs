@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use lightsout_core::{
     cloud::{CapacityChange, ChangeKind},
     record::{Outcome, TickTrouble},
+    scaling::{Experience, Sight},
 };
 use lightsout_io::testing::{Answer, Server};
 
@@ -107,7 +108,15 @@ fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
         settings: "x".into(),
         not_before: Some(Timestamp::from_millisecond(1_795_773_182_163).unwrap()),
         failed: Some((TickTrouble::Throttled, "429".into())),
-        experience: vec![1, -1, 3],
+        experience: {
+            let mut experience = Experience::default();
+            experience.see(
+                Sight { queued: 1, running: None, desired: 2, slots: 3, needed: 4, silent_after: Duration::ZERO },
+                Duration::from_secs(9),
+            );
+            experience.raised(5);
+            experience
+        },
         queue: Some("y".into()),
     };
     Memory::of(BTreeMap::from([("a".to_owned(), pool.clone())])).write(&path);
@@ -115,7 +124,12 @@ fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "no draft is left");
     let text = std::fs::read_to_string(&path).unwrap();
-    for wrong in [text.replace(env!("CARGO_PKG_VERSION"), "0.0.1"), text[1..].to_owned(), String::new()] {
+    for wrong in [
+        text.replace(env!("CARGO_PKG_VERSION"), "0.0.1"),
+        text[1..].to_owned(),
+        text.replace("\"seen\"", "\"sight\""),
+        String::new(),
+    ] {
         std::fs::write(&path, wrong).unwrap();
         assert!(Memory::read(&path).pools.is_empty());
     }

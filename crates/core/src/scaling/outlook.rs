@@ -24,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 
 /// What one tick saw of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sight {
     /// Jobs that wait.
     pub queued: u32,
@@ -53,8 +53,9 @@ pub struct Outlook {
     pub silent: u32,
 }
 
-/// One pool's raises and what became of them. Small; it may be lost at any time, and then the next raises are free again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// One pool's raises and what became of them. Small; it may be lost at any time, and then the next raises are free again. A later process may take it
+/// over, if its times have the same origin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Experience {
     last: Option<Sight>,
     /// When that was.
@@ -71,7 +72,7 @@ pub struct Experience {
 }
 
 /// A raise of which is not known yet what it was good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Raise {
     to: u32,
     /// The fewest jobs that waited since.
@@ -135,47 +136,6 @@ impl Experience {
         self.still = Duration::ZERO;
     }
 
-    /// All of it, as numbers for [`recall`](Self::recall) in a later process, whose times must have the same origin.
-    pub fn memory(&self) -> Vec<i64> {
-        let last = self.last.unwrap_or(Sight::NONE);
-        let raise = self.raise.map_or([-1, 0, 0], |raise| [raise.to.into(), raise.low.into(), raise.served.into()]);
-        let last = [last.queued.into(), last.running.map_or(-1, i64::from), last.desired.into(), last.slots.into()];
-        let counts = [self.unmet, self.in_vain, self.silent, self.base].map(i64::from);
-        let times = [self.seen, self.not_before, self.still];
-        let times = times.map(|span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
-        [&last[..], &raise, &counts, &times].concat()
-    }
-
-    /// Takes over what an earlier process remembered. What is no such memory counts as nothing.
-    pub fn recall(memory: &[i64]) -> Self {
-        let &[queued, running, desired, slots, to, low, served, unmet, in_vain, silent, base, seen, not_before, still] =
-            memory
-        else {
-            return Self::default();
-        };
-        let count = |number: i64| u32::try_from(number).unwrap_or(0);
-        let span = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        // Of the demand and of how long a silence may last the next sight tells.
-        let last = Sight {
-            queued: count(queued),
-            running: u32::try_from(running).ok(),
-            desired: count(desired),
-            slots: count(slots),
-            ..Sight::NONE
-        };
-        Self {
-            last: (slots > 0).then_some(last),
-            seen: span(seen),
-            raise: u32::try_from(to).ok().map(|to| Raise { to, low: count(low), served: served > 0 }),
-            unmet: count(unmet),
-            in_vain: count(in_vain),
-            not_before: span(not_before),
-            silent: count(silent),
-            base: count(base),
-            still: span(still),
-        }
-    }
-
     /// What to make of it in a plan at `now`.
     pub fn outlook(&self, now: Duration) -> Outlook {
         let silent = self.silent;
@@ -192,11 +152,6 @@ impl Experience {
             silent,
         }
     }
-}
-
-impl Sight {
-    /// Of a pool that nobody has seen.
-    const NONE: Self = Self { queued: 0, running: None, desired: 0, slots: 0, needed: 0, silent_after: Duration::ZERO };
 }
 
 fn pause(in_vain: u32) -> Duration {
