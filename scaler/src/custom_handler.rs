@@ -2,7 +2,8 @@
 //!
 //! The host of the function app asks over HTTP: a `POST` to the function's name for each invocation. It takes a status that is no success for a
 //! failed invocation, whatever the body says, and looks with a `GET /` whether anybody listens, any answer will do (Azure, "Azure Functions custom
-//! handlers"; Azure/azure-functions-host, `DefaultHttpWorkerService`). A panic ends the process, and with it the invocation: the host starts another.
+//! handlers"; Azure/azure-functions-host, `DefaultHttpWorkerService`). What comes to the function of webhooks it forwards as it was sent, path, headers
+//! and body, and gives back what is answered (`enableForwardingHttpRequest`). A panic ends the process, and with it the invocation: the host starts another.
 
 use std::{
     convert::Infallible,
@@ -11,9 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Response, StatusCode,
     body::{Bytes, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
     server::conn::http1,
@@ -27,7 +28,10 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::function::{self, FunctionError, Home, Opened};
+use crate::{
+    function::{self, FunctionError, HOOKS, Home, Opened, Request},
+    listener::headers,
+};
 
 /// The variable that holds the port on which the host expects its handler, and is there in a handler alone.
 pub(crate) const PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
@@ -42,13 +46,16 @@ const HOME: Home = Home {
 /// how long it waits itself: `functionTimeout` in host.json, which must be longer.
 const TIME: Duration = Duration::from_secs(58);
 
-/// The longest event, in bytes: a timer's has some hundred.
+/// The longest event, in bytes: a timer's has some hundred, a webhook may have no more.
 const LONGEST: usize = 1 << 20;
 
 type Answer = Result<Value, FunctionError>;
 
-/// An invocation: who waits for what comes of it.
-type Invocation = oneshot::Sender<Answer>;
+/// An invocation, and who waits for what comes of it.
+enum Invocation {
+    Timer(oneshot::Sender<Answer>),
+    Webhook(Request, oneshot::Sender<StatusCode>),
+}
 
 /// Serves invocations until the host ends the process.
 pub(crate) fn main(port: &str) -> ExitCode {
@@ -63,9 +70,12 @@ pub(crate) fn main(port: &str) -> ExitCode {
         let (sender, mut invocations) = mpsc::channel(1);
         tokio::spawn(accept(listener, sender));
         // One by one, whatever the host does.
-        while let Some(waiting) = invocations.recv().await {
+        while let Some(invocation) = invocations.recv().await {
             // Who waits no longer hears nothing; the ticks were as good.
-            let _ = waiting.send(invoke(&mut opened).await);
+            match invocation {
+                Invocation::Timer(waiting) => drop(waiting.send(invoke(&mut opened).await)),
+                Invocation::Webhook(request, waiting) => drop(waiting.send(take(&mut opened, &request).await)),
+            }
         }
         Ok::<_, String>(())
     })
@@ -80,6 +90,17 @@ async fn invoke(opened: &mut Opened) -> Answer {
     };
     // The host keeps what a handler writes, and nothing of the answer of one that failed.
     answer.inspect_err(|error| tracing::error!(error = error.message, "the invocation failed"))
+}
+
+/// Takes a webhook, with the ticks that it asks for.
+async fn take(opened: &mut Opened, request: &Request) -> StatusCode {
+    match opened.ready().await {
+        Ok(function) => function.request(request, Instant::now() + TIME).await,
+        Err(error) => {
+            tracing::error!(error = error.message, "webhooks cannot be taken");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
 }
 
 /// Serves every connection, for ever.
@@ -106,23 +127,44 @@ async fn serve(stream: TcpStream, invocations: mpsc::Sender<Invocation>) {
     }
 }
 
-/// Answers one request: any `POST` is an invocation, whatever the function is called.
-async fn answer(request: Request<Incoming>, invocations: mpsc::Sender<Invocation>) -> Response<Full<Bytes>> {
+/// Answers one request: a webhook by where it was sent, and any other `POST` is a timer's invocation, whatever the function is called.
+async fn answer(request: hyper::Request<Incoming>, invocations: mpsc::Sender<Invocation>) -> Response<Full<Bytes>> {
     if request.method() != Method::POST {
         return reply(StatusCode::NOT_FOUND, &json!({}));
     }
-    // What triggered it says nothing that a tick needs; but one that comes in part is no invocation.
-    if let Err(error) = Limited::new(request.into_body(), LONGEST).collect().await {
-        tracing::warn!(error, "an invocation could not be read");
-        return reply(StatusCode::BAD_REQUEST, &json!({}));
+    let (head, body) = request.into_parts();
+    // One that comes in part is no invocation.
+    let body = match Limited::new(body, LONGEST).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            tracing::warn!(error, "an invocation could not be read");
+            let long = error.is::<LengthLimitError>();
+            return reply(if long { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST }, &json!({}));
+        }
+    };
+    let path = head.uri.path();
+    if path.starts_with(HOOKS) {
+        let (method, headers) = (head.method.as_str().to_owned(), headers(&head.headers));
+        let webhook = Request { method, path: path.to_owned(), headers, body: body.to_vec() };
+        let status = ask(&invocations, |waiting| Invocation::Webhook(webhook, waiting)).await;
+        return reply(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &json!({}));
     }
-    let (waiting, done) = oneshot::channel();
-    let sent = invocations.send(waiting).await.is_ok();
-    match if sent { done.await.ok() } else { None } {
+    // What triggered it says nothing that a tick needs.
+    match ask(&invocations, Invocation::Timer).await {
         Some(Ok(value)) => reply(StatusCode::OK, &outcome(&value.to_string())),
         Some(Err(error)) => reply(StatusCode::INTERNAL_SERVER_ERROR, &outcome(&error.message)),
         None => reply(StatusCode::INTERNAL_SERVER_ERROR, &outcome("the scaler ends")),
     }
+}
+
+/// Hands an invocation over and waits for what comes of it; `None`: the process ends.
+async fn ask<T>(
+    invocations: &mpsc::Sender<Invocation>,
+    invocation: impl FnOnce(oneshot::Sender<T>) -> Invocation,
+) -> Option<T> {
+    let (waiting, done) = oneshot::channel();
+    invocations.send(invocation(waiting)).await.ok()?;
+    done.await.ok()
 }
 
 /// What the host reads: no outputs, for there are no bindings but the trigger, and a line for the invocation's log.

@@ -49,6 +49,9 @@ const CUT: &str =
 const CUT_OF_WEBHOOK: &str = "its tick for a webhook had not ended when the sender was to be answered: see why it is slow; the next scheduled \
                               invocation ticks again";
 
+/// Below this a function's address takes webhooks.
+pub(crate) const HOOKS: &str = "/hooks/";
+
 /// The variable that says how often an invocation ticks.
 const TICKS: &str = "LIGHTSOUT_SCALER_TICKS";
 
@@ -159,7 +162,7 @@ impl Function {
 
     /// Takes a webhook, and ticks the pools that it is about before it answers: afterwards the process stands still.
     pub(crate) async fn request(&mut self, request: &Request, until: Instant) -> StatusCode {
-        let Some(path) = request.path.strip_prefix("/hooks/") else { return StatusCode::NOT_FOUND };
+        let Some(path) = request.path.strip_prefix(HOOKS) else { return StatusCode::NOT_FOUND };
         if request.method != "POST" {
             return StatusCode::METHOD_NOT_ALLOWED;
         }

@@ -294,7 +294,8 @@ fn empty(status: StatusCode) -> Response<Answer> {
     reply
 }
 
-fn headers(map: &HeaderMap) -> BTreeMap<String, String> {
+/// The headers that came once and are text.
+pub(crate) fn headers(map: &HeaderMap) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::new();
     for name in map.keys() {
         // A header that comes twice has no meaning here, and counts as absent.

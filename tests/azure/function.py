@@ -4,7 +4,8 @@ folder being to work in.
 
 The stand-in does what the host does (Azure, "Azure Functions custom handlers", "How to use managed identities for App Service and Azure Functions"):
 it unpacks, starts the program that host.json names with a port and the app's settings in its environment, asks `/` until anybody answers, posts a
-timer's event to the name of the function, takes any status but a success for a failed invocation, and gives tokens to who has its secret.
+timer's event to the name of the function, takes any status but a success for a failed invocation, forwards what comes to the address of webhooks as it
+is, and gives tokens to who has its secret.
 """
 
 import http.client
@@ -97,8 +98,20 @@ class App:
                 (self.folder / entry.filename).chmod(entry.external_attr >> 16 & 0o777)
         if settings is not None:
             (self.folder / "scaler.toml").write_text(settings)
-        [self.function] = [file.parent.name for file in self.folder.glob("*/function.json")]
         host = json.loads((self.folder / "host.json").read_text())
+        triggers = {}
+        for file in self.folder.glob("*/function.json"):
+            bindings = json.loads(file.read_text())["bindings"]
+            [trigger] = [binding for binding in bindings if binding["type"].endswith("Trigger")]
+            triggers[trigger["type"]] = (file.parent.name, trigger, bindings)
+        self.function, _, _ = triggers.pop("timerTrigger")
+        _, self.hook, bindings = triggers.pop("httpTrigger")
+        equal("nothing else triggers it", {}, triggers)
+        # Of such a function alone the host forwards what was sent; else it sends JSON with the body in it.
+        forwarded = [binding["type"] for binding in bindings] == ["httpTrigger", "http"] and host["customHandler"]["enableForwardingHttpRequest"]
+        equal("what is sent to a webhook is forwarded", True, forwarded)
+        equal("anybody may knock, with a POST alone", ("anonymous", ["post"]), (self.hook["authLevel"], self.hook["methods"]))
+        equal("its prefix is none", "", host["extensions"]["http"]["routePrefix"])
         with socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -137,6 +150,14 @@ class App:
         """Whether the host counts a success, and what it writes to the invocation's log."""
         status, body = self.request("POST", f"/{self.function}", json.dumps(TIMER))
         return 200 <= status < 300, json.loads(body)
+
+    def deliver(self, name, headers, body):
+        """What comes of a delivery to the app's address: as the host routes it."""
+        path = "/" + self.hook["route"].replace("{path}", name)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request("POST", path, body, {"X-Functions-InvocationId": "0a1b", **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
     def said(self):
         return self.log.read_text()
@@ -190,6 +211,31 @@ def with_settings():
         equal("settings in the app's own", success(0), app.invoke(), app.said())
 
 
+def with_webhooks():
+    """Deliveries of the CI platform: believed for what they prove, and the pool has ticked before the answer."""
+    scale_set("hooked")
+    scale_set("quiet")
+    hooked = pool("hooked").replace("max = 4", f'max = 4\nwebhook = {{ kind = "gitlab", secret = "{SECRET}", path = "hooked" }}')
+    job = json.dumps({"object_kind": "build", "build_status": "pending", "build_id": 7}).encode()
+    token = {"X-Gitlab-Token": SECRET, "Content-Type": "application/json"}
+    with App("webhooks", {"LIGHTSOUT_SCALER_CONFIG_TOML": hooked + pool("quiet")}) as app:
+        for what, status, name, headers, body in [
+            ("who proves nothing", 401, "hooked", {}, job),
+            ("who proves what is not so", 401, "hooked", {"X-Gitlab-Token": "guessed"}, job),
+            ("a pool without a webhook", 401, "quiet", token, job),
+            ("what is no event", 400, "hooked", token, b"no json"),
+            ("what is too long", 413, "hooked", token, b" " * ((1 << 20) + 1)),
+        ]:
+            equal(f"{what} is refused", (status, b"{}"), app.deliver(name, headers, body), app.said())
+        equal("and nobody ticks for it", 0, capacity("hooked"), app.said())
+        equal("a delivery is answered when its pool has ticked", ((202, b"{}"), 3, 0), (app.deliver("hooked", token, job), capacity("hooked"), capacity("quiet")), app.said())
+        equal("and the timer goes on", True, app.invoke()[0], app.said())
+    with App("no-webhook", {"LIGHTSOUT_SCALER_CONFIG_TOML": pool("quiet")}) as app:
+        equal("where no pool has one there is none", (404, b"{}"), app.deliver("quiet", token, job), app.said())
+    with App("webhooks-without-settings", {}) as app:
+        equal("without settings none is taken", (500, b"{}"), app.deliver("hooked", token, job), app.said())
+
+
 def with_variables():
     """The variables of StackGuardian's own autoscaler as they stand in its function app."""
     scale_set("runners")
@@ -214,4 +260,8 @@ def with_variables():
         equal("what each became is said", 1, app.said().count("AZURE_VMSS_NAME is understood as pool.group"), app.said())
 
 
-with_settings() if PLATFORM == "gitlab" else with_variables()
+if PLATFORM == "gitlab":
+    with_settings()
+    with_webhooks()
+else:
+    with_variables()
