@@ -18,6 +18,11 @@ output "deploy" {
   description = "What deploys the scaler's package, which packer/build has made: after the first apply, and for each new version."
 }
 
+output "webhook_url" {
+  value       = var.webhooks ? "https://${azurerm_function_app_flex_consumption.scaler.default_hostname}/hooks/" : ""
+  description = "Where the CI platform sends webhooks, with the pool's `webhook.path` behind it, which is its name without one; empty without `webhooks`."
+}
+
 output "scaler_principal_id" {
   value       = azurerm_user_assigned_identity.scaler.principal_id
   description = "Who the scaler is, for more roles."

@@ -131,3 +131,13 @@ resource "azurerm_role_assignment" "scaler_secrets" {
   principal_id         = azurerm_user_assigned_identity.scaler.principal_id
   principal_type       = "ServicePrincipal"
 }
+
+# What the host of Functions writes for itself, the timer's turns among it, and the package.
+resource "azurerm_role_assignment" "scaler_storage" {
+  scope                = local.storage_account_id
+  role_definition_name = "Storage Blob Data Owner"
+  principal_id         = azurerm_user_assigned_identity.scaler.principal_id
+  principal_type       = "ServicePrincipal"
+  # Which is named above by its id.
+  depends_on = [azurerm_storage_account.scaler]
+}

@@ -2,6 +2,8 @@
 
 locals {
   scaler_toml = "[[pool]]\ngroup = ${jsonencode(local.scale_set_id)}\nmax = ${var.max_size}\n${var.pool_settings}\n"
+  # Known before it is made, as its role wants it.
+  storage_account_id = "${var.resource_group_id}/providers/Microsoft.Storage/storageAccounts/${var.storage_account_name}"
 }
 
 resource "azurerm_storage_account" "scaler" {
@@ -12,7 +14,9 @@ resource "azurerm_storage_account" "scaler" {
   account_replication_type        = "LRS"
   min_tls_version                 = "TLS1_2"
   allow_nested_items_to_be_public = false
-  tags                            = var.tags
+  # The function app has an identity. Terraform keeps the account's keys in its state whatever one does: there they open nothing.
+  shared_access_key_enabled = false
+  tags                      = var.tags
 }
 
 resource "azurerm_storage_container" "package" {
@@ -31,24 +35,32 @@ resource "azurerm_service_plan" "scaler" {
 }
 
 resource "azurerm_function_app_flex_consumption" "scaler" {
-  name                        = "${var.name}-scaler"
-  resource_group_name         = local.resource_group
-  location                    = var.location
-  service_plan_id             = azurerm_service_plan.scaler.id
-  runtime_name                = "custom"
-  runtime_version             = "1.0"
-  instance_memory_in_mb       = 512
-  https_only                  = true
-  storage_container_type      = "blobContainer"
-  storage_container_endpoint  = "${azurerm_storage_account.scaler.primary_blob_endpoint}${azurerm_storage_container.package.name}"
-  storage_authentication_type = "StorageAccountConnectionString"
-  storage_access_key          = azurerm_storage_account.scaler.primary_access_key
-  tags                        = var.tags
+  name                              = "${var.name}-scaler"
+  resource_group_name               = local.resource_group
+  location                          = var.location
+  service_plan_id                   = azurerm_service_plan.scaler.id
+  runtime_name                      = "custom"
+  runtime_version                   = "1.0"
+  instance_memory_in_mb             = 512
+  https_only                        = true
+  storage_container_type            = "blobContainer"
+  storage_container_endpoint        = "${azurerm_storage_account.scaler.primary_blob_endpoint}${azurerm_storage_container.package.name}"
+  storage_authentication_type       = "UserAssignedIdentity"
+  storage_user_assigned_identity_id = azurerm_user_assigned_identity.scaler.id
+  tags                              = var.tags
 
   app_settings = {
     AZURE_CLIENT_ID              = azurerm_user_assigned_identity.scaler.client_id
     LIGHTSOUT_SCALER_CONFIG_TOML = local.scaler_toml
     LIGHTSOUT_SCALER_TICKS       = var.ticks
+    # Functions of the package that nobody wants are switched off by name.
+    "AzureWebJobs.webhook.Disabled" = var.webhooks ? "false" : "true"
+    # How the host reaches its storage. The provider writes a connection string without a key beside it, which goes before the other three, unless it
+    # is said that there is none (hashicorp/terraform-provider-azurerm#29693).
+    AzureWebJobsStorage              = ""
+    AzureWebJobsStorage__accountName = var.storage_account_name
+    AzureWebJobsStorage__credential  = "managedidentity"
+    AzureWebJobsStorage__clientId    = azurerm_user_assigned_identity.scaler.client_id
   }
 
   identity {
@@ -62,5 +74,5 @@ resource "azurerm_function_app_flex_consumption" "scaler" {
     application_insights_connection_string = var.application_insights_connection_string == "" ? null : var.application_insights_connection_string
   }
 
-  depends_on = [azurerm_role_assignment.scaler, azurerm_role_assignment.scaler_uses, azurerm_role_assignment.scaler_secrets]
+  depends_on = [azurerm_role_assignment.scaler, azurerm_role_assignment.scaler_uses, azurerm_role_assignment.scaler_secrets, azurerm_role_assignment.scaler_storage]
 }

@@ -120,6 +120,16 @@ variable "ticks" {
   }
 }
 
+variable "webhooks" {
+  type        = bool
+  default     = false
+  description = "Whether the CI platform may wake the scaler, at the address of the output `webhook_url`. Which pool takes what is in `pool_settings`: webhook = { kind = ..., secret = { keyvault = ... } }. Everybody can reach the function app then; what a delivery does not prove is refused."
+  validation {
+    condition     = !var.webhooks || can(regex("(?m)^\\s*webhook\\s*=|^\\s*\\[pool\\.webhook\\]", var.pool_settings))
+    error_message = "webhooks: pool_settings has no webhook = { kind = ..., secret = { keyvault = ... } }, so that each delivery would be refused."
+  }
+}
+
 variable "application_insights_connection_string" {
   type        = string
   default     = ""

@@ -26,7 +26,7 @@ VARIABLES = {
 }
 SCALE_SET = "azurerm_orchestrated_virtual_machine_scale_set"
 IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/ci-stackguardian-agent"
-# docs/clouds.md, "rights": by the role, where it is given, and what it allows there; None where the role is one of Azure's.
+# docs/clouds.md, "rights": by the role, where it is given, and what it allows there, or the name of a role of Azure's.
 RIGHTS = {
     "agent": (
         GROUP,
@@ -67,8 +67,9 @@ RIGHTS = {
         VARIABLES["subnet_id"],
         {"Microsoft.Network/virtualNetworks/subnets/join/action", "Microsoft.Network/virtualNetworks/subnets/read"},
     ),
-    "agent_secrets[0]": (VARIABLES["key_vault_id"], None),
-    "scaler_secrets[0]": (VARIABLES["key_vault_id"], None),
+    "agent_secrets[0]": (VARIABLES["key_vault_id"], "Key Vault Secrets User"),
+    "scaler_secrets[0]": (VARIABLES["key_vault_id"], "Key Vault Secrets User"),
+    "scaler_storage": (f"{GROUP}/providers/Microsoft.Storage/storageAccounts/acmecistackguardian", "Storage Blob Data Owner"),
 }
 # The file, what stands there, what stands there instead, and a part of what is then said. "" for what stands there: at the file's end.
 CHANGES = [
@@ -76,7 +77,12 @@ CHANGES = [
     ("main.tf", "  os_disk {", "  os_drive {", "Unsupported block type"),
     ("main.tf", "platform_fault_domain_count = 1\n", "\n", "Missing required argument"),
     ("scaler.tf", "    application_insights_connection_string =", "    application_insights_key               =", "nobody keeps its log"),
-    ("scaler.tf", "instance_memory_in_mb       = 512", 'instance_memory_in_mb       = "small"', "a number is required"),
+    ("scaler.tf", "instance_memory_in_mb             = 512", 'instance_memory_in_mb             = "small"', "a number is required"),
+    ("scaler.tf", "shared_access_key_enabled = false", "shared_access_key_enabled = true", "the keys in Terraform's state open it"),
+    ("scaler.tf", '    AzureWebJobsStorage              = ""\n', "", "the host does not reach its storage"),
+    ("scaler.tf", '"UserAssignedIdentity"\n', '"StorageAccountConnectionString"\n  storage_access_key = azurerm_storage_account.scaler.primary_access_key\n', "its package is reached with a key"),
+    ("scaler.tf", 'var.webhooks ? "false" : "true"', '"false"', "anybody may call it"),
+    ("roles.tf", '"Storage Blob Data Owner"', '"Owner"', "a role that is not its own"),
     ("roles.tf", "scaler.principal_id", "scaler.object_id", "Unsupported attribute"),
     ("main.tf", 'upgrade_mode                = "Manual"', 'upgrade_mode                = "Rolling"', "an upgrade gives members another disk"),
     ("main.tf", "instances                   = 0", "instances                   = 2", "an apply makes instances"),
@@ -111,6 +117,7 @@ def look(work, example):
     scale_sets(plan)
     roles(plan)
     function(plan)
+    storage(plan)
     return plan, plan.wrong
 
 
@@ -137,7 +144,8 @@ def scale_sets(plan):
 def roles(plan):
     given = {address.rsplit(".", 1)[1]: (address, found) for address, found in plan.of("azurerm_role_assignment")}
     for name, (address, found) in given.items():
-        plan.must(name in RIGHTS and found["role_definition_name"] == (None if RIGHTS[name][1] else "Key Vault Secrets User"), address, "a role that is not its own")
+        _, allowed = RIGHTS.get(name, ("", set()))
+        plan.must(name in RIGHTS and found["role_definition_name"] == (allowed if isinstance(allowed, str) else None), address, "a role that is not its own")
     for name, (scope, _) in RIGHTS.items():
         plan.must(name in given and given[name][1]["scope"] == scope, name, "on something else than it needs")
     for found in plan.said("azurerm_role_assignment"):
@@ -160,9 +168,21 @@ def function(plan):
         [site] = found["site_config"]
         plan.must(site["application_insights_connection_string"] == VARIABLES["application_insights_connection_string"], address, "nobody keeps its log")
         plan.must(not SECRET.search(settings["LIGHTSOUT_SCALER_CONFIG_TOML"]), address, "a secret in clear")
+        # The client's id is unknown before the apply, and is not in the plan's values for that reason.
+        storage = {name: value for name, value in settings.items() if name.startswith("AzureWebJobsStorage")}
+        wanted = {"AzureWebJobsStorage": "", "AzureWebJobsStorage__accountName": "acmecistackguardian", "AzureWebJobsStorage__credential": "managedidentity"}
+        plan.must(storage == wanted, address, "the host does not reach its storage by the identity")
+        plan.must(found["storage_authentication_type"] == "UserAssignedIdentity" and not found.get("storage_access_key", "unknown"), address, "its package is reached with a key")
+        plan.must(settings["AzureWebJobs.webhook.Disabled"] == "true", address, "anybody may call it though nobody asked for that")
         [at] = re.findall(r'^group = "(.*)"$', settings["LIGHTSOUT_SCALER_CONFIG_TOML"], re.M)
         names = [values["name"] for _, values in plan.of(SCALE_SET)]
         plan.must(at == f"{GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/{names[0]}", address, "its pool is another scale set")
+
+
+def storage(plan):
+    for address, found in plan.of("azurerm_storage_account"):
+        plan.must(not found["shared_access_key_enabled"], address, "the keys in Terraform's state open it")
+        plan.must(not found["allow_nested_items_to_be_public"], address, "anybody may read the package")
 
 
 def kept(module):

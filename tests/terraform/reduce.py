@@ -28,8 +28,8 @@ USED = {
     ),
     "azurerm": (
         """
-            function_app_flex_consumption orchestrated_virtual_machine_scale_set role_assignment role_definition service_plan storage_account
-            storage_container user_assigned_identity
+            function_app_flex_consumption monitor_scheduled_query_rules_alert_v2 orchestrated_virtual_machine_scale_set role_assignment role_definition
+            service_plan storage_account storage_container user_assigned_identity
         """,
         "",
     ),
@@ -74,7 +74,8 @@ def provider(file, name):
     """The provider's own settings, of which tests need few: their types are not told by a getter, but by the reader of its input."""
     if name == "azurerm":
         features = {"nesting": "list", "min": 1, "max": 1, "block": {"attributes": {}}}
-        return {"attributes": {"subscription_id": {"type": "string", "optional": True}}, "blocks": {"features": features}}
+        attributes = {"subscription_id": {"type": "string", "optional": True}, "storage_use_azuread": {"type": "bool", "optional": True}}
+        return {"attributes": attributes, "blocks": {"features": features}}
     text = file.read_text()
     flags = {}
     for name, kind, storage in re.findall(r"^            (\w+): \{\n.*\n\s+isBlock: false,\n\s+type: \"(\w+)\",\n\s+storageClassType: \"(\w+)\"", text, re.M):

@@ -162,6 +162,39 @@ run "ticks" {
   expect_failures = [var.ticks]
 }
 
+# Whom nobody asked for, nobody can call.
+run "no_webhooks" {
+  command = plan
+  assert {
+    condition     = azurerm_function_app_flex_consumption.scaler.app_settings["AzureWebJobs.webhook.Disabled"] == "true" && output.webhook_url == ""
+    error_message = "anybody may call it"
+  }
+}
+
+run "webhooks" {
+  command = apply
+  variables {
+    webhooks      = true
+    pool_settings = "webhook = { kind = \"gitlab\", secret = { keyvault = \"https://a.vault.azure.net/secrets/c\" } }\n[pool.platform.gitlab]\ntoken = { keyvault = \"https://a.vault.azure.net/secrets/b\" }"
+  }
+  assert {
+    condition     = azurerm_function_app_flex_consumption.scaler.app_settings["AzureWebJobs.webhook.Disabled"] == "false"
+    error_message = "they are switched off"
+  }
+  assert {
+    condition     = can(regex("^https://.+/hooks/$", output.webhook_url))
+    error_message = "nobody knows where to send them"
+  }
+}
+
+run "webhooks_without_a_secret" {
+  command = plan
+  variables {
+    webhooks = true
+  }
+  expect_failures = [var.webhooks]
+}
+
 run "logs_without_application_insights" {
   command = plan
   assert {

@@ -15,6 +15,8 @@ terraform {
 
 provider "azurerm" {
   features {}
+  # The module's storage account has no keys that open anything.
+  storage_use_azuread = true
 }
 
 variable "resource_group_id" {
