@@ -35,9 +35,10 @@ pub(crate) struct Args {
     /// The pause between two ticks of watch, such as 10s (over the settings)
     #[arg(long, value_name = "DURATION", value_parser = tick)]
     pub(crate) tick: Option<Duration>,
-    /// With watch: accept webhooks at http://ADDR/hooks/POOL, such as 127.0.0.1:8080
+    /// With watch: accept webhooks at http://ADDR/hooks/POOL, such as 127.0.0.1:8080, and show a live page
     ///
-    /// Each is a hint that makes the pool tick at once. Put a proxy with TLS before it.
+    /// Each webhook is a hint that makes the pool tick at once. Put a proxy with TLS before it. Where the page is, the log says: its address has a token,
+    /// unless it is loopback's and no pool has a webhook.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
     /// With watch: show metrics to Prometheus at http://ADDR/metrics; a port alone is loopback's (over the settings)

@@ -15,6 +15,7 @@ mod lambda;
 mod listener;
 mod memory;
 mod meter;
+mod page;
 mod pool;
 mod regions;
 mod scheduler;
@@ -51,8 +52,10 @@ use tokio::sync::mpsc;
 
 use args::{Args, Verb};
 use failure::{Failure, summarize};
+use listener::{Limits, Offer};
 use memory::Memory;
 use meter::Meter;
+use page::{Kept, Shown};
 use pool::{Pool, TickContext};
 use scheduler::Scheduler;
 use tokens::Tokens;
@@ -191,27 +194,45 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
             };
             let (hints, hinted) = mpsc::channel(listener::MAX_HINTS);
             let mut webhooks = Arc::new(Webhooks::default());
+            let (mut kept, mut shown) = (None, None);
             // It lives until the watching ends; so must the channel's sender where there is none.
             let _listener = match args.listen {
                 Some(address) => {
                     let settings: Vec<_> = pools.iter().map(|pool| Rc::clone(&pool.settings)).collect();
                     webhooks = Arc::new(Webhooks::resolve(&settings, &context.tokens).await.map_err(Failure::Failed)?);
+                    let listener = listener::bind(address).await.map_err(Failure::Failed)?;
+                    let address = listener.local_addr().unwrap_or(address);
                     if webhooks.is_empty() {
-                        return Err(Failure::Failed(
-                            "--listen: no pool has a webhook; add webhook = { kind = \"github\", secret = { file = \"/path\" } } to one".into(),
-                        ));
+                        tracing::info!(%address, "no pool has a webhook: there is the page alone");
+                    } else {
+                        tracing::info!(%address, "listening for webhooks");
                     }
-                    Ok(listener::listen(address, Arc::clone(&webhooks), hints, metered)
-                        .await
-                        .map_err(Failure::Failed)?)
+                    let records = kept.insert(Kept::default()).clone();
+                    // No raise depends on it.
+                    shown = Shown::start(address, !webhooks.is_empty(), records)
+                        .inspect(|shown| tracing::info!(at = shown.link, "live page"))
+                        .inspect_err(|error| tracing::error!(%error, "the page is not shown"))
+                        .ok();
+                    let page = shown.as_ref().map(|shown| shown.page.clone());
+                    let offer = Offer { webhooks: Arc::clone(&webhooks), hints, metered, page };
+                    Ok(listener::listen(listener, offer, Limits::default()))
                 }
                 None => Err(hints),
+            };
+            let done = |record: &Decision| {
+                if let Some(kept) = &kept {
+                    kept.keep(record);
+                }
+                done(record);
             };
             tracing::info!(pools = count, tick = ?settings.tick, dry_run = args.dry_run, "watching");
             let mut scheduler = Scheduler::new(Rc::clone(&context), pools);
             tokio::select! {
                 () = scheduler.watch(settings.tick, hinted, stop, done) => {}
                 never = webhooks.keep_fresh(&context.tokens, RENEW_EVERY) => match never {},
+            }
+            if let Some(shown) = shown {
+                shown.finish().await;
             }
             tracing::info!("stopped");
             Ok(())

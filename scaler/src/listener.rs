@@ -1,5 +1,5 @@
-//! Accepts webhooks. It believes nothing, keeps nothing, and costs little: connections, sizes, times, rates and lines in
-//! the log are bounded, and nothing that a stranger wrote reaches the log.
+//! Accepts webhooks, and shows metrics and the page beside them. It believes nothing, keeps nothing, and costs little: connections, sizes, times, rates
+//! and lines in the log are bounded, and nothing that a stranger wrote reaches the log.
 
 mod peers;
 
@@ -13,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
-    body::{Body, Bytes, Frame, Incoming, SizeHint},
+    body::{Bytes, Frame, Incoming, SizeHint},
     header::{CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
@@ -24,6 +24,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lightsout_core::{metrics::prometheus, platform::webhook::Refused};
 use lightsout_io::metrics::{Metered, part};
+use lightsout_page::{Body, Page, Visit};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -34,6 +35,8 @@ use tokio::{
 use self::peers::{Admitted, Peers, Rate, TokenBucket};
 use crate::webhooks::Webhooks;
 
+/// What the paths of webhooks begin with.
+const HOOKS: &str = "/hooks/";
 /// How many hints may wait. More say nothing new.
 pub(crate) const MAX_HINTS: usize = 1024;
 /// The longest head of a request, in bytes.
@@ -65,49 +68,42 @@ impl Default for Limits {
     }
 }
 
-/// A listener; its end closes it.
+/// What listens; its end closes it.
 #[derive(Debug)]
-pub(crate) struct Listener {
-    pub(crate) address: SocketAddr,
-    task: JoinHandle<()>,
-}
+pub(crate) struct Listener(JoinHandle<()>);
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
-/// Listens with the usual limits; authentic hints go to `hints`, as the names of pools.
-pub(crate) async fn listen(
-    address: SocketAddr,
-    webhooks: Arc<Webhooks>,
-    hints: mpsc::Sender<String>,
-    metered: Option<Arc<dyn Metered>>,
-) -> Result<Listener, String> {
-    let listening = listen_with(address, webhooks, hints, metered, Limits::default()).await?;
-    tracing::info!(address = %listening.address, "listening for webhooks");
-    Ok(listening)
+/// What there is to be had at the address.
+pub(crate) struct Offer {
+    pub(crate) webhooks: Arc<Webhooks>,
+    /// Where authentic hints go, as the names of pools.
+    pub(crate) hints: mpsc::Sender<String>,
+    /// Whose metrics are shown.
+    pub(crate) metered: Option<Arc<dyn Metered>>,
+    pub(crate) page: Option<Page>,
+}
+
+/// Takes the address.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    let failed = |error| format!("--listen {address}: {error}; choose another address, or end the program that has it");
+    TcpListener::bind(address).await.map_err(failed)
 }
 
 /// Listens with these limits.
-pub(crate) async fn listen_with(
-    address: SocketAddr,
-    webhooks: Arc<Webhooks>,
-    hints: mpsc::Sender<String>,
-    metered: Option<Arc<dyn Metered>>,
-    limits: Limits,
-) -> Result<Listener, String> {
-    let failed = |error| format!("--listen {address}: {error}; choose another address, or end the program that has it");
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+pub(crate) fn listen(listener: TcpListener, offer: Offer, limits: Limits) -> Listener {
+    let Offer { webhooks, hints, metered, page } = offer;
     let now = Instant::now();
     let metered = metered.map(|metered| Shown {
         metered,
         room: Arc::new(Semaphore::new(METRICS_AT_ONCE)),
         pages: Mutex::new(TokenBucket::full(METRICS_BURST, now)),
     });
-    let server = Arc::new(Server { webhooks, hints, metered, limits, refusals: Refusals::new(now) });
+    let server = Arc::new(Server { webhooks, hints, metered, page, limits, refusals: Refusals::new(now) });
     let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, now));
     let task = tokio::spawn(async move {
         loop {
@@ -117,14 +113,14 @@ pub(crate) async fn listen_with(
                     tokio::spawn(Arc::clone(&server).serve(stream, Arc::new(admitted)));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection for a webhook could not be accepted");
+                    tracing::warn!(%error, "a connection could not be accepted");
                     // Most likely too many open files: some end soon.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
     });
-    Ok(Listener { address, task })
+    Listener(task)
 }
 
 struct Server {
@@ -132,6 +128,7 @@ struct Server {
     hints: mpsc::Sender<String>,
     /// Whose metrics are shown here, too.
     metered: Option<Shown>,
+    page: Option<Page>,
     limits: Limits,
     refusals: Refusals,
 }
@@ -176,32 +173,58 @@ impl Refusals {
 impl Server {
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: Arc<Admitted>) {
         let limit = self.limits.timeout;
-        let service = service_fn(move |request| {
-            let (server, peer) = (Arc::clone(&self), Arc::clone(&peer));
-            async move {
-                Ok::<_, Infallible>(match &server.metered {
-                    Some(shown) if request.uri().path() == "/metrics" => shown.page(request.method(), &peer),
-                    Some(_) | None => empty(server.answer(request, &peer).await),
-                })
-            }
-        });
+        let visit = Arc::new(Visit::default());
+        let service = {
+            let visit = Arc::clone(&visit);
+            service_fn(move |request| {
+                let (server, peer, visit) = (Arc::clone(&self), Arc::clone(&peer), Arc::clone(&visit));
+                async move { Ok::<_, Infallible>(server.route(request, &peer, &visit).await) }
+            })
+        };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limit)
             .keep_alive(false)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
-        // The answer has its own time-out; this one is for who does not read it.
-        match timeout(limit * 2, connection).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "a webhook's connection broke"),
-            Err(_) => tracing::debug!("a webhook's connection took too long"),
+        tokio::select! {
+            ended = connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke");
+                }
+            }
+            // The answer has its own time-out; this one is for who does not read it.
+            () = visit.over(limit * 2) => tracing::debug!("a connection took too long"),
         }
+    }
+
+    /// Brings a request to what is asked for.
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        peer: &Admitted,
+        visit: &Visit,
+    ) -> Response<Either<Answer, Body>> {
+        let path = request.uri().path();
+        if let Some(shown) = self.metered.as_ref().filter(|_| path == "/metrics") {
+            return shown.page(request.method(), peer).map(Either::Left);
+        }
+        if let Some(page) = self.page.as_ref().filter(|_| !path.starts_with(HOOKS)) {
+            let now = Instant::now();
+            if !peer.take_token(now) {
+                return empty(StatusCode::TOO_MANY_REQUESTS).map(Either::Left);
+            }
+            if page.admits(&request) {
+                peer.is_authentic(now);
+            }
+            return page.answer(&request, visit).await.map(Either::Right);
+        }
+        empty(self.answer(request, peer).await).map(Either::Left)
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Admitted) -> StatusCode {
         let (head, body) = request.into_parts();
-        let Some(path) = head.uri.path().strip_prefix("/hooks/") else { return StatusCode::NOT_FOUND };
+        let Some(path) = head.uri.path().strip_prefix(HOOKS) else { return StatusCode::NOT_FOUND };
         if head.method != Method::POST {
             return StatusCode::METHOD_NOT_ALLOWED;
         }
@@ -245,7 +268,7 @@ impl Shown {
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
             return empty(StatusCode::SERVICE_UNAVAILABLE);
         };
-        let page = Page { metered: Arc::clone(&self.metered), next: 0, _permit: permit };
+        let page = MetricsPage { metered: Arc::clone(&self.metered), next: 0, _permit: permit };
         let mut reply = Response::new(Answer(Some(page)));
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
         reply
@@ -253,16 +276,16 @@ impl Shown {
 }
 
 /// What an answer consists of: nothing, or the page of metrics, of which no more is in memory than is being sent.
-struct Answer(Option<Page>);
+struct Answer(Option<MetricsPage>);
 
-struct Page {
+struct MetricsPage {
     metered: Arc<dyn Metered>,
     /// The next of its parts.
     next: usize,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Body for Answer {
+impl hyper::body::Body for Answer {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -11,6 +11,7 @@ mod raising;
 mod releasing;
 mod remembering;
 mod rotation;
+mod showing;
 mod standby;
 mod turns;
 mod watching;

@@ -42,16 +42,17 @@ fn cloud_and_platform(seen: &Seen, _: usize) -> Answer {
     ))
 }
 
-/// What is shown to Prometheus there.
-async fn scraped(port: u16) -> String {
+/// What is shown there.
+async fn shown(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).await.unwrap();
     page
 }
 
-/// The memory that no file backs, in KiB, once so many pools have ticked twice; with metrics, once they were asked for there, too.
+/// The memory that no file backs, in KiB, once so many pools have ticked twice; with metrics, once they and the page were asked for there, too.
 async fn anonymous(server: &Server, pools: u32, metrics: Option<u16>) -> u64 {
     let home = tempfile::tempdir().unwrap();
     let mut settings = format!(
@@ -66,7 +67,9 @@ async fn anonymous(server: &Server, pools: u32, metrics: Option<u16>) -> u64 {
     let mut scaler = Command::new(env!("CARGO_BIN_EXE_lightsout-scaler"))
         .args(["watch", "--tick", "1s", "--format", "json", "--config"])
         .arg(&config)
-        .args(metrics.iter().flat_map(|port| ["--metrics".to_owned(), port.to_string()]))
+        .args(metrics.iter().flat_map(|port| {
+            ["--metrics".to_owned(), "0".to_owned(), "--listen".to_owned(), format!("127.0.0.1:{port}")]
+        }))
         .env_clear()
         .envs([("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", &server.url)])
         .envs([("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y"), ("AWS_EC2_METADATA_DISABLED", "true")])
@@ -81,9 +84,12 @@ async fn anonymous(server: &Server, pools: u32, metrics: Option<u16>) -> u64 {
     }
     if let Some(port) = metrics {
         for _ in 0..2 {
-            let page = scraped(port).await;
-            let last = format!("pool=\"ci-{}\"", pools - 1);
-            assert!(page.contains(&last), "{last} is shown: {}", page.len());
+            for (path, last) in
+                [("/metrics", format!("pool=\"ci-{}\"", pools - 1)), ("/", format!("\"pool\":\"ci-{}\"", pools - 1))]
+            {
+                let page = shown(port, path).await;
+                assert!(page.contains(&last), "{last} is shown: {}", page.len());
+            }
         }
     }
     let smaps = fs::read_to_string(format!("/proc/{}/smaps_rollup", scaler.id().unwrap())).unwrap();
@@ -101,10 +107,10 @@ async fn a_pool_that_waits_for_others_takes_little_memory() {
 }
 
 #[tokio::test]
-async fn a_thousand_pools_with_metrics_stay_within_what_is_promised() {
+async fn a_thousand_pools_with_metrics_and_the_page_stay_within_what_is_promised() {
     let server = Server::start(cloud_and_platform).await;
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let all = anonymous(&server, 1000, Some(port)).await;
-    println!("1000 pools with metrics: {all} KiB");
-    assert!(all <= MOST_KIB, "{all} KiB for 1000 pools with metrics");
+    println!("1000 pools with metrics and the page: {all} KiB");
+    assert!(all <= MOST_KIB, "{all} KiB for 1000 pools with metrics and the page");
 }

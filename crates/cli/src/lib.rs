@@ -17,7 +17,6 @@ mod fleet_dir;
 mod group;
 mod iam;
 mod image;
-mod page;
 mod plural;
 mod process_handle;
 mod processes;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use lightsout_core::chart::Chart;
+use lightsout_page::{Source, page};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 
@@ -14,8 +15,7 @@ use crate::{
     duration,
     evidence::{Gathered, Places},
     fleet_dir::FleetDir,
-    page::page,
-    web::{self, LOOPBACK, Records, Source, Web},
+    web::{self, LOOPBACK, Records, Web},
 };
 
 /// Draw what happened in a fleet as one HTML page: lanes of instances, queue and capacity, decisions, cost

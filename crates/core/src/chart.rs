@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 pub use self::{
-    pool::{Pool, Reading, Waits},
+    pool::{Pool, Reading, Readings, Waits},
     update::{PoolUpdate, Update},
 };
 
@@ -36,6 +36,9 @@ pub struct Chart {
     pub pools: Vec<Pool>,
     /// What they cost, by pool; see [`cost`](crate::cost::cost).
     pub cost: Vec<Cost>,
+    /// Why nothing is told of instances, where whoever drew it could not see any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<&'static str>,
 }
 
 /// One instance.
@@ -149,6 +152,25 @@ impl Chart {
             pools: pool::pools(evidence, to),
             lanes: lives.collect(),
             cost: cost.collect(),
+            unseen: None,
+        }
+    }
+
+    /// Of what a scaler decided on its pools, and of nothing else, as it was at `to`; `unseen` says where to look for instances.
+    pub fn of_pools<'a>(
+        pools: impl IntoIterator<Item = (&'a str, &'a Readings)>,
+        to: Timestamp,
+        unseen: &'static str,
+    ) -> Self {
+        let pools: Vec<(&str, &Readings)> = pools.into_iter().filter(|(_, readings)| !readings.is_empty()).collect();
+        let end = to.as_millisecond();
+        Self {
+            from: pools.iter().filter_map(|(_, readings)| readings.from()).min().unwrap_or(end).min(end),
+            to: end,
+            lanes: Vec::new(),
+            pools: pools.into_iter().map(|(name, readings)| readings.pool(name, to)).collect(),
+            cost: Vec::new(),
+            unseen: Some(unseen),
         }
     }
 }

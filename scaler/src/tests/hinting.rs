@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -15,33 +16,46 @@ use tokio::{
 
 use super::*;
 use crate::{
-    listener::{Limits, Listener, listen_with},
+    listener::{self, Limits, Listener, Offer},
     meter::Meter,
     webhooks::Webhooks,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
 
-fn queued(id: u32) -> String {
+pub(super) fn queued(id: u32) -> String {
     format!("{{\"object_kind\":\"build\",\"build_status\":\"pending\",\"build_id\":{id}}}")
 }
 
+/// A listener, and where it is.
+pub(super) struct Listening {
+    pub(super) address: SocketAddr,
+    _listener: Listener,
+}
+
+/// A listener with all of this.
+pub(super) async fn listen_with(offer: Offer, limits: Limits) -> Listening {
+    let listener = listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    Listening { address, _listener: listener::listen(listener, offer, limits) }
+}
+
 /// A listener for the pool `a`, and where its hints come out.
-async fn listening(limits: Limits) -> (Listener, mpsc::Receiver<String>) {
+async fn listening(limits: Limits) -> (Listening, mpsc::Receiver<String>) {
     listening_with(None, limits).await
 }
 
 /// The same, with these metrics.
-async fn listening_with(metered: Option<Arc<dyn Metered>>, limits: Limits) -> (Listener, mpsc::Receiver<String>) {
+async fn listening_with(metered: Option<Arc<dyn Metered>>, limits: Limits) -> (Listening, mpsc::Receiver<String>) {
     let mut webhooks = Webhooks::default();
     webhooks.add("a", "a", &platform::gitlab::WEBHOOK, "s3cret".into());
     let (hints, hinted) = mpsc::channel(8);
-    let listening = listen_with(([127, 0, 0, 1], 0).into(), Arc::new(webhooks), hints, metered, limits).await.unwrap();
-    (listening, hinted)
+    let offer = Offer { webhooks: Arc::new(webhooks), hints, metered, page: None };
+    (listen_with(offer, limits).await, hinted)
 }
 
 /// The first line of what the listener answers, or nothing when it only closes.
-async fn send(listening: &Listener, text: &str) -> String {
+pub(super) async fn send(listening: &Listening, text: &str) -> String {
     let mut stream = TcpStream::connect(listening.address).await.unwrap();
     let _ = stream.write_all(text.as_bytes()).await;
     let mut reply = Vec::new();
@@ -49,12 +63,12 @@ async fn send(listening: &Listener, text: &str) -> String {
     String::from_utf8_lossy(&reply).into_owned()
 }
 
-fn post(path: &str, token: &str, body: &str) -> String {
+pub(super) fn post(path: &str, token: &str, body: &str) -> String {
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nhost: x\r\nx-gitlab-token: {token}\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-async fn status(listening: &Listener, text: &str) -> u16 {
+pub(super) async fn status(listening: &Listening, text: &str) -> u16 {
     let reply = send(listening, text).await;
     reply.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
@@ -164,8 +178,8 @@ async fn a_secret_that_was_changed_in_its_store_is_taken_up_and_the_old_one_refu
     let webhooks = Arc::new(Webhooks::resolve(&pools, &tokens).await.unwrap());
     let (hints, _hinted) = mpsc::channel(64);
     let limits = Limits { rate: 100_000, burst: 100_000, ..Limits::default() };
-    let address = ([127, 0, 0, 1], 0).into();
-    let listening = listen_with(address, Arc::clone(&webhooks), hints, None, limits).await.unwrap();
+    let offer = Offer { webhooks: Arc::clone(&webhooks), hints, metered: None, page: None };
+    let listening = listen_with(offer, limits).await;
     let answer = async |secret: &str| status(&listening, &post("/hooks/a", secret, &queued(1))).await;
     let until_renewed = async |secret: &str| while answer(secret).await != 202 {};
     stored.set(Some("changed"));

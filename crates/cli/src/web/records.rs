@@ -8,8 +8,8 @@ use lightsout_core::{
     chart::Chart,
     explain::{Evidence, Said},
 };
+use lightsout_page::Source;
 
-use super::Source;
 use crate::{
     cost::{self, Price},
     evidence::Places,
@@ -57,6 +57,8 @@ impl Records {
 }
 
 impl Source for Records {
+    type Error = anyhow::Error;
+
     async fn look(&mut self) -> Result<Chart> {
         match (self.fleet, self.dir.running().is_ok()) {
             (Some(_), true) => self.fleet = Some(Fleet::Seen),

@@ -1,11 +1,10 @@
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use lightsout_core::{explain::Evidence, record::Record};
+use lightsout_core::{chart::Chart, explain::Evidence, record::Record};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Notify,
 };
 
 use super::*;
@@ -25,6 +24,8 @@ impl Told {
 }
 
 impl Source for Told {
+    type Error = anyhow::Error;
+
     async fn look(&mut self) -> Result<Chart> {
         let told = self.0.lock().unwrap().clone().map_err(anyhow::Error::msg)?;
         let evidence = told.iter().map(|instance| {
@@ -147,62 +148,4 @@ async fn a_page_of_somebody_else_whose_name_leads_here_reads_nothing() {
     let answer = Asked(stream, Vec::new()).whole().await;
     assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("i-1"), "{answer}");
     web.finish().await;
-}
-
-/// One that never reads, beside one that does: the first is let go once its short queue and the kernel's buffers are full, and the other misses nothing.
-#[tokio::test]
-async fn a_stuck_reader_is_let_go_and_keeps_nobody_waiting() {
-    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-    let at = listener.local_addr().unwrap();
-    let (asks, mut asked) = mpsc::channel(ASKS);
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
-    let server = tokio::spawn(serve(listener, Gate::new(at).unwrap(), asks, Arc::clone(&room)));
-    let mut readers = Readers::default();
-    let mut gone = Vec::<Arc<Notify>>::new();
-    let stuck = Asked::new(at, "GET", "/events").await;
-    let mut quick = Asked::new(at, "GET", "/events").await;
-    for _ in 0..2 {
-        let Some(Ask::Events(dropped, answer)) = asked.recv().await else { panic!("they ask for events") };
-        gone.push(Arc::clone(&dropped));
-        drop(answer.send(Ok(readers.add(Bytes::from_static(b"first\n"), dropped))));
-    }
-    quick.until("first\n").await;
-    let filler = "x".repeat(1 << 20);
-    let mut sent = 0;
-    while readers.len() == 2 {
-        assert!(sent < 200, "a reader that reads nothing is fed {sent} MiB");
-        readers.tell(&Bytes::from(format!("{filler}{sent}\n")));
-        quick.until(&format!("x{sent}\n")).await;
-        sent += 1;
-    }
-    readers.tell(&Bytes::from_static(b"last\n"));
-    quick.until("last\n").await;
-    // Its connection has ended on this side, though nothing of what was on its way was read: its place is free.
-    let others = room.acquire_many(MOST_CONNECTIONS - 2).await.unwrap();
-    drop((others, stuck));
-    server.abort();
-}
-
-#[tokio::test]
-async fn who_comes_while_it_is_lost_is_told_so_right_behind_the_last_picture() {
-    let source = Told::new(&["i-1"]);
-    let mut picture = Picture {
-        source: source.clone(),
-        readers: Readers::default(),
-        last: None,
-        trouble: None,
-        next: Instant::now(),
-    };
-    picture.refresh().await;
-    source.say(Err("the cloud is gone"));
-    picture.refresh().await;
-    let (answer, mut answered) = oneshot::channel();
-    picture.answer(Ask::Events(Arc::new(Notify::new()), answer)).await;
-    let mut told = answered.try_recv().unwrap().unwrap();
-    let first = String::from_utf8(told.try_recv().unwrap().to_vec()).unwrap();
-    assert!(
-        first.starts_with("event: chart\n")
-            && first.contains("\n\nevent: lost\ndata: {\"why\":\"the cloud is gone\",\"since\":"),
-        "{first}"
-    );
 }

@@ -53,50 +53,96 @@ pub struct Waits {
     pub most: u32,
 }
 
-/// The pools that are decided on in this evidence.
-pub(super) fn pools(evidence: &[Evidence], to: Timestamp) -> Vec<Pool> {
-    let mut ticks: BTreeMap<&str, Vec<(i64, &Decision)>> = BTreeMap::new();
-    for it in evidence.iter().filter(|it| it.time <= to) {
-        if let Said::Decision(decision) = &it.said {
-            ticks.entry(&decision.pool).or_default().push((it.time.as_millisecond(), decision));
-        }
-    }
-    let pool = |(pool, mut ticks): (&str, Vec<(i64, &Decision)>)| {
-        ticks.sort_by_key(|(at, _)| *at);
-        let readings = readings(&ticks);
-        let waits = waits(&readings, to.as_millisecond());
-        Pool { pool: pool.to_owned(), readings, waits }
-    };
-    ticks.into_iter().map(pool).collect()
+/// What the scaler read of one pool, tick by tick; of ticks that are alike in a row, the first.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    list: Vec<Reading>,
+    /// The ticks before. A scaler that stands by beside the one that decides is compared with itself, else each of their ticks would differ from the one
+    /// before.
+    before: [Option<Before>; 2],
 }
 
-fn readings(ticks: &[(i64, &Decision)]) -> Vec<Reading> {
-    let mut readings: Vec<Reading> = Vec::new();
-    // A scaler that stands by beside the one that decides is compared with itself, else each of their ticks would differ from the one before.
-    let mut before: [Option<(&Decision, usize)>; 2] = [None, None];
-    for (at, decision) in ticks {
-        let before = &mut before[usize::from(decision.result == Outcome::Standby)];
-        let differs = before.is_none_or(|(it, _)| it.result != decision.result || it.failure() != decision.failure());
+/// A tick, as the next one is compared with it.
+#[derive(Clone, Debug)]
+struct Before {
+    result: Outcome,
+    failure: Option<String>,
+    /// Where its reading stands, unless that was forgotten.
+    kept: Option<usize>,
+}
+
+impl Readings {
+    /// One more tick, which ended at this time.
+    pub fn push(&mut self, time: Timestamp, decision: &Decision) {
+        let before = &mut self.before[usize::from(decision.result == Outcome::Standby)];
+        let (result, failure) = (decision.result, decision.failure());
+        let differs = before.as_ref().is_none_or(|it| it.result != result || it.failure.as_deref() != failure);
         let why = decision.why.as_ref();
-        let raised = decision.to.filter(|_| decision.result == Outcome::Raised);
+        let raised = decision.to.filter(|_| result == Outcome::Raised);
         let reading = Reading {
-            at: *at,
-            result: decision.result.as_str(),
+            at: time.as_millisecond(),
+            result: result.as_str(),
             queued: why.map(|why| why.queued),
             running: why.and_then(|why| why.running),
             desired: raised.or(why.map(|why| why.desired)),
             max: why.map(|why| why.max),
             sentence: decision.sentence(),
-            news: decision.result == Outcome::Raised || differs,
+            news: result == Outcome::Raised || differs,
         };
         let same = |last: &Reading| Reading { at: reading.at, news: false, ..last.clone() } == reading;
-        let kept = before.map(|(_, kept)| kept).filter(|kept| same(&readings[*kept]));
-        *before = Some((decision, kept.unwrap_or(readings.len())));
+        let kept = before.as_ref().and_then(|it| it.kept).filter(|kept| same(&self.list[*kept]));
+        let place = kept.unwrap_or(self.list.len());
+        *before = Some(Before { result, failure: failure.map(str::to_owned), kept: Some(place) });
         if kept.is_none() {
-            readings.push(reading);
+            self.list.push(reading);
         }
     }
-    readings
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Forgets so many of them, the oldest first.
+    pub fn forget(&mut self, count: usize) {
+        self.list.drain(..count.min(self.list.len()));
+        for before in self.before.iter_mut().flatten() {
+            before.kept = before.kept.and_then(|kept| kept.checked_sub(count));
+        }
+    }
+
+    /// When the first was.
+    pub(super) fn from(&self) -> Option<i64> {
+        self.list.first().map(|reading| reading.at)
+    }
+
+    /// The pool of this name, of which these are, as it was at `to`.
+    pub(super) fn pool(&self, pool: &str, to: Timestamp) -> Pool {
+        let waits = waits(&self.list, to.as_millisecond());
+        Pool { pool: pool.to_owned(), readings: self.list.clone(), waits }
+    }
+}
+
+/// The pools that are decided on in this evidence.
+pub(super) fn pools(evidence: &[Evidence], to: Timestamp) -> Vec<Pool> {
+    let mut ticks: BTreeMap<&str, Vec<(Timestamp, &Decision)>> = BTreeMap::new();
+    for it in evidence.iter().filter(|it| it.time <= to) {
+        if let Said::Decision(decision) = &it.said {
+            ticks.entry(&decision.pool).or_default().push((it.time, decision));
+        }
+    }
+    let pool = |(pool, mut ticks): (&str, Vec<(Timestamp, &Decision)>)| {
+        ticks.sort_by_key(|(time, _)| *time);
+        let mut readings = Readings::default();
+        ticks.iter().for_each(|(time, decision)| readings.push(*time, decision));
+        readings.pool(pool, to)
+    };
+    ticks.into_iter().map(pool).collect()
 }
 
 fn waits(readings: &[Reading], to: i64) -> Waits {

@@ -172,3 +172,31 @@ fn of_nothing_there_is_an_empty_chart() {
     let chart = Chart::new(&[], at("00:00"), |_| None);
     assert_eq!((chart.from, chart.lanes.len(), chart.pools.len(), chart.cost.len()), (chart.to, 0, 0, 0));
 }
+
+/// The same decisions, told one by one to somebody who sees no instances, are the same picture of the pools; what is forgotten is the oldest.
+#[test]
+fn a_scaler_that_sees_no_instances_draws_the_same_pools() {
+    let whole = Chart::new(&fleet(), at("00:55"), |_| None);
+    let mut readings = Readings::default();
+    for it in &fleet() {
+        if let Said::Decision(decision) = &it.said {
+            readings.push(it.time, decision);
+        }
+    }
+    let drawn = |readings: &Readings| Chart::of_pools([("linux", readings)], at("00:55"), "elsewhere");
+    let chart = drawn(&readings);
+    assert_eq!((&chart.pools, chart.from, chart.to), (&whole.pools, whole.from, whole.to));
+    assert_eq!((chart.lanes.len(), chart.cost.len(), chart.unseen), (0, 0, Some("elsewhere")));
+    assert_eq!(Chart::of_pools([("idle", &Readings::default())], at("00:55"), "").pools, [], "nothing is known of it");
+
+    let (all, last) = (readings.len(), whole.pools[0].readings.last().cloned());
+    readings.forget(all - 1);
+    let held = evidence(&decision("00:58", "held", 0, 2, ",\"reason\":\"enough\""));
+    let Said::Decision(decision) = &held[0].said else { panic!("it is one") };
+    readings.push(held[0].time, decision);
+    assert_eq!(drawn(&readings).pools[0].readings, [last.clone().expect("some")], "it is as the last one");
+    readings.forget(1);
+    readings.push(held[0].time, decision);
+    let known = Reading { at: held[0].time.as_millisecond(), news: false, ..last.expect("some") };
+    assert_eq!(drawn(&readings).pools[0].readings, [known], "known again, and no news");
+}

@@ -4,9 +4,10 @@ mod scatter;
 
 use std::fmt::Write;
 
+use lightsout_page::static_page;
+
 use super::{Report, hours, wait};
 use crate::{
-    page,
     plural::plural,
     simulate::{Line, report::schedules::Scheduled},
 };
@@ -67,7 +68,7 @@ impl Report<'_> {
         );
         let rest: String = rest.iter().map(|line| format!("<p>{}</p>\n", escaped(line))).collect();
         body += &section("how", "What is behind it", &format!("{rest}<p class=\"hint\">{}</p>\n", escaped(limits)));
-        page::static_page("lightsout simulate", STYLE, &format!("{body}</main>\n"))
+        static_page("lightsout simulate", STYLE, &format!("{body}</main>\n"))
     }
 
     /// All that were played with their names, and what they stand for.

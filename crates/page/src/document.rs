@@ -1,13 +1,13 @@
-//! The page: one HTML document with everything in it, which draws a [`Chart`].
+//! The document: HTML with everything in it, which draws a [`Chart`].
 
 use lightsout_core::chart::Chart;
 
-const PAGE: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+const PAGE: &str = include_str!("document/page.html");
+const STYLE: &str = include_str!("document/page.css");
+const SCRIPT: &str = include_str!("document/page.js");
 
 /// The document as a file, which asks nobody for anything.
-pub(crate) fn page(chart: &Chart) -> String {
+pub fn page(chart: &Chart) -> String {
     document(chart, "", "")
 }
 
@@ -16,6 +16,7 @@ pub(crate) fn live_page(chart: &Chart) -> String {
     document(chart, "; connect-src 'self'", "events")
 }
 
+#[expect(clippy::expect_used, reason = "its keys are texts")]
 fn document(chart: &Chart, policy: &str, events: &str) -> String {
     let data = serde_json::to_string(chart).expect("a chart has only text keys");
     // In a script nothing but `<` could end it, whatever a record says.
@@ -32,7 +33,8 @@ fn document(chart: &Chart, policy: &str, events: &str) -> String {
 }
 
 /// A document without any script, in the same style and a little more of it.
-pub(crate) fn static_page(title: &str, style: &str, body: &str) -> String {
+#[expect(clippy::expect_used, reason = "the page that is built in has them, as the test below finds")]
+pub fn static_page(title: &str, style: &str, body: &str) -> String {
     const POLICY: &str = "content=\"default-src 'none'; style-src 'unsafe-inline'; ";
     let (head, _) = PAGE.split_once("<body>").expect("the page has a body");
     let head = head.replacen("<title>lightsout</title>", &format!("<title>{title}</title>"), 1);

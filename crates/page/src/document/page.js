@@ -75,11 +75,15 @@ function draw() {
   const x = (t) => left + (Math.min(Math.max(t, from), to) - from) / (to - from) * (wide - left - right);
   const svg = document.createElementNS(NS, "svg");
   svg.setAttribute("role", "group");
-  svg.setAttribute("aria-label", "Queue and capacity above, one lane for each instance below");
+  svg.setAttribute("aria-label", chart.unseen ? "Queue and capacity of each pool" : "Queue and capacity above, one lane for each instance below");
   const [times, step] = ticks(from, to, Math.max(2, Math.floor((wide - left) / 90)));
   const back = put(svg, "g", { "aria-hidden": "true" });
   let y = 0;
-  for (const pool of chart.pools) y = drawPool(svg, pool, { x, y, left, right, wide, from, to, phone });
+  for (const pool of drawn()) y = drawPool(svg, pool, { x, y, left, right, wide, from, to, phone });
+  if (chart.pools.length > MOST_POOLS) {
+    put(svg, "text", { class: "soft", x: 0, y: y + 12 }, `and ${chart.pools.length - MOST_POOLS} more pools, where less happens`);
+    y += 24;
+  }
   y = drawLanes(svg, { x, y, left, right, wide, from, to, phone });
   for (const t of times) {
     put(back, "line", { class: "grid", x1: x(t), x2: x(t), y1: 0, y2: y });
@@ -91,12 +95,25 @@ function draw() {
   svg.setAttribute("viewBox", `0 0 ${wide} ${y + 24}`);
   box.replaceChildren(svg);
   $("empty").hidden = chart.lanes.length > 0;
+  if (chart.unseen) $("empty").textContent = chart.pools.length > 0 ? chart.unseen : "Nothing has been decided yet. A pool appears with its first tick.";
   const marks = [...svg.querySelectorAll(".mark")];
   const stop = marks.find((mark) => mark.dataset.key === current) || marks[0];
   if (stop) stop.setAttribute("tabindex", "0");
   if (focused) marks.filter((mark) => mark.dataset.key === focused).forEach((mark) => mark.focus());
   for (const mark of marks) mark.classList.toggle("chosen", mark.dataset.key === chosen);
   drawWords();
+}
+
+// The newest of its readings that tells this; null where none does.
+const newest = (pool, value) => { for (let i = pool.readings.length; i--;) if (value(pool.readings[i]) != null) return value(pool.readings[i]); return null; };
+
+// Where there are too many pools to look at: those where jobs wait, then those where most happens.
+const MOST_POOLS = 60;
+function drawn() {
+  if (chart.pools.length <= MOST_POOLS) return chart.pools;
+  const waiting = (pool) => newest(pool, (it) => it.queued) || 0;
+  const first = [...chart.pools].sort((a, b) => waiting(b) - waiting(a) || b.readings.length - a.readings.length).slice(0, MOST_POOLS);
+  return chart.pools.filter((pool) => first.includes(pool));
 }
 
 function drawPool(svg, pool, at) {
@@ -276,10 +293,11 @@ function drawWords() {
   const there = chart.lanes.filter((life) => !life.end).length;
   const last = (life) => life.spans[life.spans.length - 1];
   const busy = chart.lanes.filter((life) => !life.end && last(life).state === "busy").length;
-  const newest = (pool, value) => { for (let i = pool.readings.length; i--;) if (value(pool.readings[i]) != null) return value(pool.readings[i]); return 0; };
-  const sum = (value) => chart.pools.reduce((all, pool) => all + newest(pool, value), 0);
+  const sum = (value) => chart.pools.reduce((all, pool) => all + (newest(pool, value) || 0), 0);
+  const running = chart.pools.some((pool) => newest(pool, (it) => it.running) !== null) ? sum((it) => it.running) : "not known";
   const spent = chart.cost.reduce((all, it) => all + STATES.reduce((s, state) => s + it.spent[state + "_ms"], 0), 0);
-  const figures = [[live ? "There now" : "Not known to be gone", there], ["Of these busy", busy], ["Gone", chart.lanes.length - there], ["Jobs waiting", sum((it) => it.queued)], ["Desired", sum((it) => it.desired)], ["Instance time", length(spent)]];
+  const seen = [["Jobs waiting", sum((it) => it.queued)], ["Desired", sum((it) => it.desired)]];
+  const figures = chart.unseen ? [["Pools", chart.pools.length], ["Jobs running", running], ...seen] : [[live ? "There now" : "Not known to be gone", there], ["Of these busy", busy], ["Gone", chart.lanes.length - there], ...seen, ["Instance time", length(spent)]];
   const list = $("figures");
   list.replaceChildren();
   for (const [name, value] of figures) { const box = put(list, "div"); put(box, "dt", {}, name); put(box, "dd", {}, value); }
@@ -316,8 +334,8 @@ function drawTables() {
     if (silent > 0) row(table, "Of these, no word for over an hour", silent, silent, "silent").classList.add("warning");
     if (it.price !== null) row(table, "Cost", it.price.toFixed(it.price < 1 ? 4 : 2), it.price, "price");
   }
-  if (chart.cost.length === 0) put(cost, "p", { class: "hint" }, "No instance has cost anything.");
-  for (const pool of chart.pools) {
+  if (chart.cost.length === 0) put(cost, "p", { class: "hint" }, chart.unseen ? "Not seen from here." : "No instance has cost anything.");
+  for (const pool of drawn()) {
     const table = put(waits, "table", { "data-pool": pool.pool });
     if (chart.pools.length > 1) put(table, "caption", {}, pool.pool);
     row(table, "Most at once", pool.waits.most, pool.waits.most, "most");
@@ -340,15 +358,15 @@ function drawLegend() {
     paint(put(li, "svg", { width: 18, height: 14, "aria-hidden": "true" }));
     li.append(name);
   };
-  for (const state of STATES) item(state, (svg) => put(svg, "rect", { class: "span " + state, x: 0.5, y: 1.5, width: 17, height: 11, rx: 2 }));
-  item("gone", (svg) => put(put(svg, "g", { class: "mark plain" }), "circle", { class: "hollow", cx: 9, cy: 7, r: 5 }));
+  if (!chart.unseen) for (const state of STATES) item(state, (svg) => put(svg, "rect", { class: "span " + state, x: 0.5, y: 1.5, width: 17, height: 11, rx: 2 }));
+  if (!chart.unseen) item("gone", (svg) => put(put(svg, "g", { class: "mark plain" }), "circle", { class: "hollow", cx: 9, cy: 7, r: 5 }));
   item("notice", (svg) => put(put(svg, "g", { class: "mark notice" }), "path", { class: "glyph", d: DIAMOND(9, 7, 6) }));
   item("trouble", (svg) => put(put(svg, "g", { class: "mark bad" }), "path", { class: "glyph", d: DIAMOND(9, 7, 6) }));
   if (chart.lanes.some((life) => life.silent)) item("no word since", (svg) => put(put(svg, "g", { class: "mark notice" }), "path", { class: "hollow", d: DIAMOND(9, 7, 6) }));
   item("raise", (svg) => put(put(svg, "g", { class: "mark raised" }), "path", { class: "glyph", d: UP(9, 7, 6) }));
   item("jobs waiting", (svg) => put(svg, "rect", { class: "queue", x: 1, y: 2, width: 16, height: 10 }));
   item("desired", (svg) => put(svg, "path", { class: "desired", d: "M0 7H18" }));
-  item("instances", (svg) => put(svg, "path", { class: "alive", d: "M0 7H18" }));
+  if (!chart.unseen) item("instances", (svg) => put(svg, "path", { class: "alive", d: "M0 7H18" }));
 }
 
 // ---- keys -----------------------------------------------------------------------------------------------------------------
@@ -407,7 +425,7 @@ function takeIn(update) {
     return { pool: it.pool, readings: (was ? was.readings.slice(0, it.kept) : []).concat(it.readings), waits: it.waits };
   });
   if (view && view[1] >= chart.to) view = view.map((t) => t + update.to - chart.to);
-  chart = { from: update.from, to: update.to, lanes, pools, cost: update.cost };
+  chart = { ...chart, from: update.from, to: update.to, lanes, pools, cost: update.cost };
 }
 
 // "live", "lost" with why, or "ended"; as long as nothing changes it says the same, so that it is read out once.

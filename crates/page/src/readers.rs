@@ -6,14 +6,14 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
 /// So many events wait for a reader at most.
-pub(super) const QUEUE: usize = 4;
+pub(crate) const QUEUE: usize = 4;
 
 /// What a reader is told; it ends when nothing more comes.
-pub(super) type Told = mpsc::Receiver<Bytes>;
+pub(crate) type Told = mpsc::Receiver<Bytes>;
 
 /// All of them.
 #[derive(Default)]
-pub(super) struct Readers(Vec<Reader>);
+pub(crate) struct Readers(Vec<Reader>);
 
 struct Reader {
     queue: mpsc::Sender<Bytes>,
@@ -21,17 +21,19 @@ struct Reader {
 }
 
 impl Readers {
-    /// One more, who is told this first. `dropped` is notified when it has fallen behind: what it was sent may never leave this machine then.
-    pub(super) fn add(&mut self, first: Bytes, dropped: Arc<Notify>) -> Told {
+    /// One more, who is told this first, of which there is room for [`QUEUE`]. `dropped` is notified when it has fallen behind: what it was sent may never leave this machine then.
+    pub(crate) fn add(&mut self, first: impl IntoIterator<Item = Bytes>, dropped: Arc<Notify>) -> Told {
         self.0.retain(|reader| !reader.queue.is_closed());
         let (queue, told) = mpsc::channel(QUEUE);
-        queue.try_send(first).expect("a new queue has room");
+        for event in first {
+            let _ = queue.try_send(event);
+        }
         self.0.push(Reader { queue, dropped });
         told
     }
 
     /// Tells all of them without waiting for any.
-    pub(super) fn tell(&mut self, event: &Bytes) {
+    pub(crate) fn tell(&mut self, event: &Bytes) {
         self.0.retain(|reader| match reader.queue.try_send(event.clone()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Closed(_)) => false,
@@ -44,12 +46,12 @@ impl Readers {
 
     /// How many there are, those included that went and have not been told anything since.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether nobody follows.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|reader| reader.queue.is_closed())
     }
 }
@@ -66,8 +68,8 @@ mod tests {
     #[test]
     fn who_does_not_read_is_dropped_and_who_does_is_told_all() {
         let (mut readers, slow) = (Readers::default(), Arc::new(Notify::new()));
-        let mut stuck = readers.add(Bytes::from("chart"), Arc::clone(&slow));
-        let mut quick = readers.add(Bytes::from("chart"), Arc::new(Notify::new()));
+        let mut stuck = readers.add([Bytes::from("chart")], Arc::clone(&slow));
+        let mut quick = readers.add([Bytes::from("chart")], Arc::new(Notify::new()));
         let mut heard = Vec::new();
         for event in ["1", "2", "3", "4", "5"] {
             heard.extend(std::iter::from_fn(|| quick.try_recv().ok()));
@@ -83,7 +85,7 @@ mod tests {
         assert!(readers.is_empty());
         // Nobody is told anything meanwhile, and still none of those who came and went is kept.
         for _ in 0..3 {
-            drop(readers.add(Bytes::from("chart"), Arc::new(Notify::new())));
+            drop(readers.add([Bytes::from("chart")], Arc::new(Notify::new())));
         }
         assert_eq!(readers.len(), 1);
     }

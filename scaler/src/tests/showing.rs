@@ -1,0 +1,149 @@
+//! The page at the listener: who may read it, what of it, and that webhooks go on beside it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use lightsout_core::{
+    platform,
+    record::{Outcome, Spent},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+};
+
+use super::{
+    hinting::{Listening, listen_with, post, queued, send, status},
+    *,
+};
+use crate::{
+    listener::{Limits, Offer},
+    page::{Kept, Shown},
+    webhooks::Webhooks,
+};
+
+/// The page at a listener that accepts webhooks as well, or does not.
+struct Showing {
+    listening: Listening,
+    kept: Kept,
+    shown: Shown,
+    _hinted: mpsc::Receiver<String>,
+}
+
+async fn showing(with_webhook: bool, limits: Limits) -> Showing {
+    let mut webhooks = Webhooks::default();
+    if with_webhook {
+        webhooks.add("a", "a", &platform::gitlab::WEBHOOK, "s3cret".into());
+    }
+    let kept = Kept::default();
+    // The gate asks of an address whether it is loopback's alone.
+    let shown = Shown::start(([127, 0, 0, 1], 80).into(), with_webhook, kept.clone()).unwrap();
+    let (hints, hinted) = mpsc::channel(8);
+    let offer = Offer { webhooks: Arc::new(webhooks), hints, metered: None, page: Some(shown.page.clone()) };
+    Showing { listening: listen_with(offer, limits).await, kept, shown, _hinted: hinted }
+}
+
+impl Showing {
+    /// The path of the page.
+    fn path(&self) -> String {
+        self.shown.link.strip_prefix("http://127.0.0.1:80").unwrap().to_owned()
+    }
+}
+
+fn get(path: &str, host: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n")
+}
+
+fn decision(pool: &str, reason: &str) -> Decision {
+    Decision {
+        time: "2026-11-27T03:00:00Z".into(),
+        pool: pool.into(),
+        group: "g".into(),
+        platform: "any".into(),
+        result: Outcome::Held,
+        to: None,
+        why: None,
+        reason: Some(reason.into()),
+        missing: None,
+        error: None,
+        trouble: None,
+        failed_launches: Vec::new(),
+        launches_suspended: false,
+        ms: Spent::default(),
+    }
+}
+
+/// What came on a connection up to this text.
+async fn until(stream: &mut TcpStream, text: &str) -> String {
+    let mut come = Vec::new();
+    while !String::from_utf8_lossy(&come).contains(text) {
+        assert!(stream.read_buf(&mut come).await.unwrap() > 0, "{text}: {}", String::from_utf8_lossy(&come));
+    }
+    String::from_utf8(come).unwrap()
+}
+
+/// A request takes no longer than a fraction of a second here, and who follows is told more than a second later.
+#[tokio::test]
+async fn who_follows_is_told_what_is_decided_for_as_long_as_that_goes_on() {
+    let showing = showing(false, Limits { timeout: Duration::from_millis(200), ..Limits::default() }).await;
+    assert_eq!(showing.path(), "/");
+    showing.kept.keep(&decision("linux", "nothing waits"));
+    let page = send(&showing.listening, &get("/", "localhost:80")).await;
+    assert!(
+        page.contains("nothing waits")
+            && page.contains("data-events=\"events\"")
+            && page.contains("lightsout timeline")
+    );
+    let mut events = TcpStream::connect(showing.listening.address).await.unwrap();
+    events.write_all(get("/events", "localhost").as_bytes()).await.unwrap();
+    assert!(until(&mut events, "\n\n").await.contains("text/event-stream"));
+    showing.kept.keep(&decision("linux", "two wait"));
+    assert!(until(&mut events, "two wait").await.contains("event: update"));
+    let foreign = send(&showing.listening, &get("/", "evil.example")).await;
+    assert!(foreign.starts_with("HTTP/1.1 403") && !foreign.contains("waits"), "another page's script asks: {foreign}");
+    showing.shown.finish().await;
+    assert!(until(&mut events, "0\r\n\r\n").await.contains("event: end"), "it is told the end");
+}
+
+/// A proxy asks under whatever name it likes, loopback's as well.
+#[tokio::test]
+async fn where_webhooks_come_through_a_proxy_only_the_token_leads_to_the_page() {
+    let showing = showing(true, Limits::default()).await;
+    showing.kept.keep(&decision("linux", "nothing waits"));
+    for path in ["/", "/events", "/metrics", "/0123456789abcdef0123456789abcdef/", "/hook/a"] {
+        let reply = send(&showing.listening, &get(path, "localhost")).await;
+        assert!(reply.starts_with("HTTP/1.1 403") && !reply.contains("waits"), "{path}: {reply}");
+    }
+    let page = send(&showing.listening, &get(&showing.path(), "ci.example")).await;
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("nothing waits"), "{page}");
+    let written = post(&showing.path(), "s3cret", &queued(1));
+    assert_eq!(status(&showing.listening, &written).await, 405, "it can only be read");
+    assert_eq!(status(&showing.listening, &post("/hooks/a", "s3cret", &queued(1))).await, 202);
+}
+
+#[tokio::test]
+async fn who_guesses_tokens_is_told_to_wait_and_leaves_connections_for_webhooks() {
+    let showing = showing(true, Limits { rate: 1, burst: 40, ..Limits::default() }).await;
+    let mut statuses = BTreeMap::new();
+    for guess in 0..60_u128 {
+        let status = status(&showing.listening, &get(&format!("/{guess:032x}/"), "x")).await;
+        *statuses.entry(status).or_insert(0) += 1;
+    }
+    assert!(statuses[&403] >= 40 && statuses[&429] > 0 && statuses.len() == 2, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_few_may_follow_and_webhooks_of_the_same_address_still_get_through() {
+    let showing = showing(true, Limits::default()).await;
+    let path = format!("{}events", showing.path());
+    let mut following = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(showing.listening.address).await.unwrap();
+        stream.write_all(get(&path, "x").as_bytes()).await.unwrap();
+        until(&mut stream, "event: chart").await;
+        following.push(stream);
+    }
+    let one_more = send(&showing.listening, &get(&path, "x")).await;
+    assert!(one_more.starts_with("HTTP/1.1 503") && one_more.contains("8 follow this page already"), "{one_more}");
+    assert_eq!(status(&showing.listening, &post("/hooks/a", "s3cret", &queued(1))).await, 202);
+}
