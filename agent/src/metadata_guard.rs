@@ -1,8 +1,11 @@
 //! Keeps jobs from the instance's metadata service, and with it from the instance's role, which may end the group's other instances.
 //!
 //! Rules of nftables, put up before this agent starts its first runner: one that was found goes on with what it began with. They stay when the agent
-//! is gone, as the runner does. What they cannot stop is root
-//! on the machine's own network: a job of the user root, and a container on the host's network.
+//! is gone, as the runner does. They tell jobs by their user and, where version 2 of control groups is there, by their group. Without it they do not
+//! stop root on the machine's own network: a job of the user root, and a container on the host's network. With it they stop who does not get out of
+//! its group, which root can that is not in a container.
+
+mod control_groups;
 
 use std::{env, io, process::Stdio, sync::Arc, time::Duration};
 
@@ -13,6 +16,8 @@ use lightsout_core::{
 use rustix::process::geteuid;
 use tokio::{io::AsyncWriteExt, sync::OnceCell};
 
+use self::control_groups::Group;
+pub(crate) use self::control_groups::RUNNERS;
 use crate::runner_user::RunnerUser;
 
 /// Where instances ask (EC2 user guide, "Access instance metadata").
@@ -47,8 +52,23 @@ async fn put_up(settings: &AgentSettings, user: Option<&RunnerUser>) {
     }
     let on = settings.metadata_guard != MetadataGuard::Off;
     let kept = kept(settings, user);
-    match load(&rules(on, kept.map(|user| user.uid))).await {
-        Ok(()) if on => tracing::info!(user = kept.map(|user| &*user.name), "jobs are kept from the metadata service"),
+    if on {
+        control_groups::make().await;
+    }
+    let mut groups = control_groups::refused(settings.keeps_user_from_metadata());
+    let mut loaded = load(&rules(on.then(|| targets(kept, &groups)).as_deref())).await;
+    if on && loaded.is_err() && !groups.is_empty() {
+        // An nft or a kernel that knows no control groups.
+        groups.clear();
+        loaded = load(&rules(Some(&targets(kept, &groups)))).await;
+    }
+    let names = groups.iter().map(|group| group.name).collect::<Vec<_>>();
+    match loaded {
+        Ok(()) if on => tracing::info!(
+            user = kept.map(|user| &*user.name),
+            control_groups = names.join(" "),
+            "jobs are kept from the metadata service"
+        ),
         Err(why) if on => tracing::warn!(
             why,
             "jobs that are not in a container behind a hop limit of 1 can take the instance's role from the metadata service: install nftables"
@@ -56,7 +76,7 @@ async fn put_up(settings: &AgentSettings, user: Option<&RunnerUser>) {
         Ok(()) | Err(_) => {}
     }
     if on && user.is_none() {
-        tracing::warn!("jobs run as root, whom nothing keeps from the metadata service");
+        tracing::warn!("jobs run as root, and root can get around what keeps it from the metadata service");
     }
 }
 
@@ -72,8 +92,12 @@ pub(crate) async fn in_force(settings: &AgentSettings, user: Option<&RunnerUser>
         return Some(Err("only root sees the rules of nftables: try again as root".into()));
     }
     let user = kept(settings, user);
-    Some(list().await.map(|listing| match open(&listing, user.map(|user| (&*user.name, user.uid))) {
-        open if open.is_empty() => GuardFacts::Up { user: user.map(|user| user.name.clone()) },
+    let groups = control_groups::refused(settings.keeps_user_from_metadata());
+    Some(list().await.map(|listing| match open(&listing, &targets(user, &groups)) {
+        open if open.is_empty() => GuardFacts::Up {
+            user: user.map(|user| user.name.clone()),
+            groups: groups.iter().map(|group| group.name.to_owned()).collect(),
+        },
         open => GuardFacts::Open(open),
     }))
 }
@@ -88,34 +112,55 @@ fn kept<'a>(settings: &AgentSettings, user: Option<&'a RunnerUser>) -> Option<&'
     user.filter(|_| settings.keeps_user_from_metadata())
 }
 
-/// As nft(8) reads them; all or nothing. What is forwarded comes from containers on a network of their own.
-fn rules(on: bool, uid: Option<u32>) -> String {
+/// Whose packets are refused, on their way through which chain.
+struct Target {
+    chain: &'static str,
+    packets: String,
+    who: String,
+}
+
+/// All that are refused beside containers on networks of their own, whose packets are forwarded: this user, and these groups.
+fn targets(user: Option<&RunnerUser>, groups: &[Group]) -> Vec<Target> {
+    let containers = Target { chain: FORWARD, packets: String::new(), who: "containers".into() };
+    let user = user.map(|user| Target {
+        chain: OUTPUT,
+        packets: format!("meta skuid {} ", user.uid),
+        who: format!("the user {}", user.name),
+    });
+    let groups = groups.iter().map(|group| Target {
+        chain: OUTPUT,
+        packets: format!("socket cgroupv2 level 1 \"{}\" ", group.name),
+        who: group.whose.to_owned(),
+    });
+    [containers].into_iter().chain(user).chain(groups).collect()
+}
+
+impl Target {
+    fn matching(&self, (family, address): (&str, &str)) -> String {
+        format!("{}{family} daddr {address}", self.packets)
+    }
+}
+
+/// What refuses these, as nft(8) reads it; all or nothing. `None`: what takes the rules down.
+fn rules(targets: Option<&[Target]>) -> String {
     // A table that is named is there, so that it can be deleted.
     let mut text = format!("{TABLE}\ndelete {TABLE}\n");
-    if !on {
-        return text;
-    }
+    let Some(targets) = targets else { return text };
     text += &format!("{TABLE} {{\n");
-    for (chain, whose) in chains(uid) {
-        text += &format!("chain {chain} {{\ntype filter hook {chain} priority -10;\n");
-        text.extend(SERVICES.map(|service| format!("{} counter reject\n", matching(&whose, service))));
+    for targets in targets.chunk_by(|one, next| one.chain == next.chain) {
+        for (n, target) in targets.iter().enumerate() {
+            if n == 0 {
+                text += &format!("chain {0} {{\ntype filter hook {0} priority -10;\n", target.chain);
+            }
+            text.extend(SERVICES.map(|service| format!("{} counter reject\n", target.matching(service))));
+        }
         text += "}\n";
     }
     text + "}\n"
 }
 
-/// The chains, and whose packets each refuses.
-fn chains(uid: Option<u32>) -> Vec<(&'static str, String)> {
-    let of_user = uid.map(|uid| (OUTPUT, format!("meta skuid {uid} ")));
-    [(FORWARD, String::new())].into_iter().chain(of_user).collect()
-}
-
-fn matching(whose: &str, (family, address): (&str, &str)) -> String {
-    format!("{whose}{family} daddr {address}")
-}
-
-/// What these rules, as nft lists them, leave open and must not: to containers, and to this user.
-fn open(listing: &str, user: Option<(&str, u32)>) -> Vec<String> {
+/// What these rules, as nft lists them, leave open and must not.
+fn open(listing: &str, targets: &[Target]) -> Vec<String> {
     // A dormant table is there, and does nothing (nft(8), "Tables").
     let lines =
         listing.lines().map(str::trim).take_while(|line| !line.starts_with("flags") || !line.contains("dormant"));
@@ -133,13 +178,10 @@ fn open(listing: &str, user: Option<(&str, u32)>) -> Vec<String> {
         }
     }
     let mut open = Vec::new();
-    for (chain, whose) in chains(user.map(|(_, uid)| uid)) {
-        let who = user
-            .filter(|_| chain == OUTPUT)
-            .map_or_else(|| "containers".into(), |(name, _)| format!("the user {name}"));
+    for target in targets {
         for service in SERVICES {
-            if !refused.contains(&(chain, &matching(&whose, service))) {
-                open.push(format!("{who} may reach {}", service.1));
+            if !refused.contains(&(target.chain, &target.matching(service))) {
+                open.push(format!("{} may reach {}", target.who, service.1));
             }
         }
     }
@@ -199,16 +241,34 @@ async fn nft(arguments: &[&str], input: &str) -> Result<String, Failed> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use lightsout_core::settings::Surroundings;
+
     use super::*;
+
+    fn user(name: &str, uid: u32) -> RunnerUser {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc/passwd"), format!("{name}:x:{uid}:{uid}::/:\n")).unwrap();
+        let wanted = Surroundings { user: Some(name.into()), ..Surroundings::default() };
+        RunnerUser::on(root.path(), &wanted, 0).unwrap().unwrap()
+    }
+
+    const DOCKER: Group = Group { name: "docker.slice", whose: "containers on the host's network" };
+    const RUNNER: Group = Group { name: "lightsout.slice", whose: "whatever a runner starts" };
 
     #[test]
     fn the_rules_are_of_both_services_for_containers_and_for_the_user() {
         // tests/metadata/run shows what these rules do.
         let expected = include_str!("metadata_guard/rules.nft");
-        assert_eq!(rules(true, Some(997)), expected);
+        let runner = user("runner", 997);
+        assert_eq!(rules(Some(&targets(Some(&runner), &[DOCKER, RUNNER]))), expected);
+        let without_groups: String = expected.split_inclusive('\n').filter(|line| !line.contains("cgroupv2")).collect();
+        assert_eq!(rules(Some(&targets(Some(&runner), &[]))), without_groups);
         let forward = expected.split("chain output").next().unwrap().to_owned();
-        assert_eq!(rules(true, None), forward + "}\n");
-        assert_eq!(rules(false, Some(997)), "table inet lightsout_metadata\ndelete table inet lightsout_metadata\n");
+        assert_eq!(rules(Some(&targets(None, &[]))), forward + "}\n");
+        assert_eq!(rules(None), "table inet lightsout_metadata\ndelete table inet lightsout_metadata\n");
     }
 
     /// As nftables 1.0.6 shows the rules above, with `--numeric`.
@@ -223,21 +283,28 @@ mod tests {
 \t\ttype filter hook output priority -10; policy accept;
 \t\tmeta skuid 997 ip daddr 169.254.169.254 counter packets 0 bytes 0 reject with icmp 3
 \t\tmeta skuid 997 ip6 daddr fd00:ec2::254 counter packets 0 bytes 0 reject with icmpv6 4
+\t\tsocket cgroupv2 level 1 \"docker.slice\" ip daddr 169.254.169.254 counter packets 1 bytes 60 reject with icmp 3
+\t\tsocket cgroupv2 level 1 \"docker.slice\" ip6 daddr fd00:ec2::254 counter packets 0 bytes 0 reject with icmpv6 4
 \t}
 }
 ";
 
     #[test]
     fn rules_that_are_there_are_recognised_and_each_that_is_not_is_named() {
-        assert_eq!(open(LISTING, None), Vec::<String>::new(), "more than is needed is no harm");
+        assert_eq!(open(LISTING, &targets(None, &[])), Vec::<String>::new(), "more than is needed is no harm");
         let of_other = ["the user other may reach 169.254.169.254", "the user other may reach fd00:ec2::254"];
-        assert_eq!(open(LISTING, Some(("other", 998))), of_other);
-        let open = |listing: &str| open(listing, Some(("runner", 997)));
+        assert_eq!(open(LISTING, &targets(Some(&user("other", 998)), &[])), of_other);
+        let of_runner =
+            ["whatever a runner starts may reach 169.254.169.254", "whatever a runner starts may reach fd00:ec2::254"];
+        assert_eq!(open(LISTING, &targets(None, &[DOCKER, RUNNER])), of_runner);
+        let open = |listing: &str| open(listing, &targets(Some(&user("runner", 997)), &[DOCKER]));
         assert_eq!(open(LISTING), Vec::<String>::new());
-        assert_eq!(open(&LISTING.replace("ip6 daddr fd00", "ip6 daddr fd01")).len(), 2);
+        // A group that is there anew is another one, and nft shows a number for what has gone.
+        assert_eq!(open(&LISTING.replace("\"docker.slice\"", "4711")).len(), 2);
+        assert_eq!(open(&LISTING.replace("ip6 daddr fd00", "ip6 daddr fd01")).len(), 3);
         assert_eq!(open(&LISTING.replacen("reject", "accept", 1)), ["containers may reach 169.254.169.254"]);
         assert_eq!(open(&LISTING.replace("hook forward", "hook input")).len(), 2);
-        assert_eq!(open(&LISTING.replacen('{', "{\n\tflags dormant", 1)).len(), 4);
-        assert_eq!(open("").len(), 4);
+        assert_eq!(open(&LISTING.replacen('{', "{\n\tflags dormant", 1)).len(), 6);
+        assert_eq!(open("").len(), 6);
     }
 }

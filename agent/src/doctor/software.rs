@@ -152,6 +152,7 @@ fn engine(root: &Root, info: &EngineInfo) -> Fact<EngineSettings> {
         // `local` rotates by itself; the others do not write files of their own (Docker documentation, "Configure logging drivers").
         log_limit: log_driver != "json-file" || largest.is_some(),
         live_restore: info.live_restore.unwrap_or(settings.get("live-restore") == Some(&Value::Bool(true))),
+        cgroup_parent: settings.get("cgroup-parent").and_then(Value::as_str).map(str::to_owned),
         log_driver,
     })
 }

@@ -38,7 +38,10 @@ impl Image {
         image.program("usr/bin/gitlab-runner", "echo 'Version:      18.5.0'");
         image.program("usr/bin/dockerd", "");
         image.program("usr/sbin/nft", "");
-        image.write("etc/docker/daemon.json", r#"{"live-restore": true, "log-opts": {"max-size": "10m"}}"#);
+        image.write(
+            "etc/docker/daemon.json",
+            r#"{"cgroup-parent": "docker.slice", "live-restore": true, "log-opts": {"max-size": "10m"}}"#,
+        );
         for unit in [
             "lightsout-agent.service",
             "lightsout-dead-man.timer",
@@ -155,8 +158,18 @@ async fn what_is_wrong_in_an_image_is_found_and_nothing_else() {
         ("units.dead-man", Box::new(remove("etc/systemd/system/timers.target.wants/lightsout-dead-man.timer"))),
         ("metadata.guard", Box::new(remove("usr/sbin/nft"))),
         ("docker.unit", Box::new(remove("etc/systemd/system/multi-user.target.wants/docker.service"))),
-        ("docker.log-limit", Box::new(write("etc/docker/daemon.json", r#"{"live-restore": true}"#))),
-        ("docker.live-restore", Box::new(write("etc/docker/daemon.json", r#"{"log-driver": "local"}"#))),
+        (
+            "docker.log-limit",
+            Box::new(write("etc/docker/daemon.json", r#"{"cgroup-parent": "docker.slice", "live-restore": true}"#)),
+        ),
+        (
+            "docker.live-restore",
+            Box::new(write("etc/docker/daemon.json", r#"{"cgroup-parent": "docker.slice", "log-driver": "local"}"#)),
+        ),
+        (
+            "docker.cgroup-parent",
+            Box::new(write("etc/docker/daemon.json", r#"{"live-restore": true, "log-driver": "local"}"#)),
+        ),
         ("packages.automatic", Box::new(remove("etc/systemd/system/apt-daily.timer"))),
         ("packages.needrestart", Box::new(remove("etc/needrestart/conf.d/lightsout.conf"))),
         ("image.says", Box::new(remove("usr/share/lightsout/image.json"))),

@@ -10,6 +10,7 @@ use super::{RunnerProcess, START, record::Record};
 use crate::{
     clock::unix_ms_now,
     last_words,
+    metadata_guard::RUNNERS,
     process::Process,
     systemd::{ask, environment_file, unexpanded},
 };
@@ -59,6 +60,7 @@ impl RunnerProcess {
             name.into(),
             "--collect".into(),
             "--quiet".into(),
+            format!("--slice={RUNNERS}"),
             // The start succeeds once the program is executed.
             "--service-type=exec".into(),
             "--property=KillMode=process".into(),

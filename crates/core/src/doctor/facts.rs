@@ -191,6 +191,8 @@ pub struct EngineSettings {
     pub log_limit: bool,
     /// Whether containers outlive a restart of the engine.
     pub live_restore: bool,
+    /// Below which control group its containers are, where it was told.
+    pub cgroup_parent: Option<String>,
 }
 
 /// The state of the machine.
@@ -225,6 +227,9 @@ pub struct WaysOut {
     pub ipv6: bool,
 }
 
+/// The control group below which the engine is to put containers, so that a rule can name all of them.
+pub const CONTAINERS: &str = "docker.slice";
+
 /// Who is kept from the metadata service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GuardFacts {
@@ -236,6 +241,8 @@ pub enum GuardFacts {
     Up {
         /// The runner's user, when it is refused.
         user: Option<String>,
+        /// The control groups that are refused, whoever is in them.
+        groups: Vec<String>,
     },
     /// What is open and must not be.
     Open(Vec<String>),

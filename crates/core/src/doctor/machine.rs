@@ -53,10 +53,15 @@ pub(super) const ROWS: &[Row] = &[
             super::of(facts.machine.guard.as_ref(), |guard| match guard {
                 GuardFacts::Off => Judgement::ok("they are not, as agent.metadata_guard has it"),
                 GuardFacts::Ready => Judgement::ok("nftables is installed"),
-                GuardFacts::Up { user: Some(user) } => {
-                    Judgement::ok(format!("containers and the user {user} are refused"))
+                GuardFacts::Up { user, groups } => {
+                    let told = match user {
+                        Some(user) => format!("containers and the user {user} are refused"),
+                        None => "containers are refused; the runner's user is not".to_owned(),
+                    };
+                    let whose =
+                        if groups.is_empty() { String::new() } else { format!("; so is all in {}", groups.join(", ")) };
+                    Judgement::ok(told + &whose)
                 }
-                GuardFacts::Up { user: None } => Judgement::ok("containers are refused; the runner is not"),
                 GuardFacts::Open(open) => Judgement::wrong(open.join("\n")),
             })
         },

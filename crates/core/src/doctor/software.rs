@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Judgement, Row, Scope, Verdict,
-    facts::{RunsAs, Unit},
+    facts::{CONTAINERS, GuardFacts, RunsAs, Unit},
     of,
 };
 
@@ -194,6 +194,30 @@ pub(super) const ROWS: &[Row] = &[
                     )
                 }
             })
+        },
+    },
+    Row {
+        id: "docker.cgroup-parent",
+        scope: Scope::Both,
+        meaning: "containers are where the rules that keep them from the metadata service look for those on the host's network, root's among them",
+        remedy: "write {\"cgroup-parent\": \"docker.slice\"} into /etc/docker/daemon.json, and systemctl restart docker where no job runs",
+        judge: |facts| {
+            // Without version 2 of control groups no rule can tell them.
+            let told = match facts.machine.guard.as_ref()?.as_ref().ok()? {
+                GuardFacts::Off => false,
+                GuardFacts::Up { groups, .. } => !groups.is_empty(),
+                GuardFacts::Ready | GuardFacts::Open(_) => true,
+            };
+            told.then(|| {
+                of(facts.software.engine_settings.as_ref(), |engine| match engine.cgroup_parent.as_deref() {
+                    Some(CONTAINERS) => Judgement::ok(format!("containers are below {CONTAINERS}")),
+                    Some(parent) => Judgement::warning(format!(
+                        "containers are below {parent}: those on the host's network may reach the metadata service"
+                    )),
+                    None => Judgement::warning("containers on the host's network may reach the metadata service"),
+                })
+            })
+            .flatten()
         },
     },
     Row {

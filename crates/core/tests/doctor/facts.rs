@@ -90,6 +90,8 @@ pub(crate) const BREAKS: &[Break] = &[
     in_image("docker.unit", |facts| unit(&mut facts.software.engine_unit).installed = false),
     warning("docker.log-limit", |facts| engine(facts).log_limit = false),
     warning("docker.live-restore", |facts| engine(facts).live_restore = false),
+    warning("docker.cgroup-parent", |facts| engine(facts).cgroup_parent = None),
+    warning("docker.cgroup-parent", |facts| engine(facts).cgroup_parent = Some("jobs.slice".into())),
     wrong("packages.automatic", |facts| facts.software.automatic_updates = Some(vec!["apt-daily.timer".into()])),
     wrong("packages.needrestart", |facts| facts.software.restarts_excluded = Some(Ok(false))),
     wrong("agent", |facts| facts.machine.agent = Some(Err("no agent answers".into()))),
@@ -460,6 +462,7 @@ pub(crate) fn good(place: Place) -> Facts {
                 log_driver: "local".into(),
                 log_limit: true,
                 live_restore: true,
+                cgroup_parent: Some("docker.slice".into()),
             })),
             automatic_updates: Some(Vec::new()),
             restarts_excluded: Some(Ok(true)),
@@ -474,7 +477,7 @@ pub(crate) fn good(place: Place) -> Facts {
             guard: Some(Ok(if in_image {
                 GuardFacts::Ready
             } else {
-                GuardFacts::Up { user: Some("lightsout-runner".into()) }
+                GuardFacts::Up { user: Some("lightsout-runner".into()), groups: vec!["docker.slice".into()] }
             })),
             agent: Some(Ok(answer)),
             version: "0.1.0",

@@ -171,7 +171,7 @@ pub const AGENT_KEYS: &[Key] = &[
         Side::Agent,
         "`\"auto\"`, `\"containers\"`, `\"off\"`",
         "`\"auto\"`",
-        "who is kept from the instance's metadata service, and so from its role: containers on a network of their own and the runner's user, unless its process needs it and its jobs are containers; with `containers` jobs of that user reach it; with `off` every job may, and can end the group's other instances with the role",
+        "who is kept from the instance's metadata service, and so from its role: containers (those on the host's network where control groups are of version 2) and the runner's user, unless its process needs it and its jobs are containers; with `containers` jobs of that user reach it; with `off` every job may, and can end the group's other instances with the role",
     ),
     Key::optional(
         "runner_env",
