@@ -1,7 +1,7 @@
 //! The runner in a systemd unit. Each start has a unit of its own: one whose main process is gone stays loaded for as
 //! long as anything lives that a job left behind, and would block the next start.
 
-use std::{fs, io, time::Duration};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use lightsout_core::platform::{Launch, Signal};
 use lightsout_io::files::replace;
@@ -28,6 +28,10 @@ impl RunnerProcess {
         let name = fresh_name();
         let arguments = self.unit_arguments(&name, launch, stop_signal).map_err(|error| error.to_string())?;
         let started = start(arguments, START).await;
+        if started.is_ok() {
+            // Read, and full of secrets. What cannot be removed is root's alone, and the next start writes over it.
+            let _ = fs::remove_file(self.environment_file());
+        }
         let process = match main_pid(&self.mark()).await {
             Ok(pid) => pid.map(Process::open).transpose().map_err(|error| error.to_string())?.flatten(),
             Err(why) if started.is_ok() => return Err(why),
@@ -52,7 +56,7 @@ impl RunnerProcess {
     }
 
     pub(super) fn unit_arguments(&self, name: &str, launch: &Launch, stop_signal: Signal) -> io::Result<Vec<String>> {
-        let environment = self.state_dir.join("runner.env");
+        let environment = self.environment_file();
         let variables = self.environment(&launch.env);
         replace(&environment, environment_file(&variables).as_bytes(), 0o600, false)?;
         let mut arguments = vec![
@@ -84,6 +88,11 @@ impl RunnerProcess {
         arguments.push("--".into());
         arguments.extend(launch.argv.iter().map(|argument| unexpanded(argument)));
         Ok(arguments)
+    }
+
+    /// What the runner's unit is started with.
+    fn environment_file(&self) -> PathBuf {
+        self.state_dir.join("runner.env")
     }
 }
 

@@ -53,6 +53,19 @@ fn a_runner_is_read() {
     }
 }
 
+/// The runner may read its configuration again, so that the token stays where the runner's user reads it.
+#[test]
+fn a_token_that_tasks_can_read_is_called_broad() {
+    let broad = |more: &str| {
+        let settings = AgentSettings::parse(&one(&format!("{RUNNER}token = {{ env = 'T' }}\n{more}"))).unwrap();
+        settings.platform.needs().broad_secret
+    };
+    assert!(broad("").unwrap().contains("command_prefix"));
+    let as_another =
+        "command_prefix = ['sudo', '-u', 'ci', '--']\nworking_directory = '/srv/w'\ntask_agent_directory = '/srv/a'\n";
+    assert_eq!(broad(as_another), None);
+}
+
 #[test]
 fn each_mistake_names_circlecis_own_word() {
     let token = "token = { env = 'T' }\n";

@@ -13,6 +13,9 @@ use crate::{
     settings::Section,
 };
 
+const TOKEN_IN_REACH: &str = "the token of the resource class is in a file of the user that tasks run as, and stays there: whoever reads it can take \
+                              tasks of the class from anywhere; run tasks as another user, say command_prefix = [\"sudo\", \"-niHu\", \"circleci\", \"--\"]";
+
 impl QueueSettings for CircleCiQueueSettings {
     const PLATFORM: &'static str = NAME;
 
@@ -40,6 +43,7 @@ impl RunnerSettings for CircleCiRunnerSettings {
         RunnerNeeds {
             program: Some(self.program.clone()),
             unit: Some("circleci-runner.service"),
+            broad_secret: self.command_prefix.is_empty().then_some(TOKEN_IN_REACH),
             address: Some(self.url.as_str().to_owned()),
             ..RunnerNeeds::default()
         }
