@@ -83,6 +83,33 @@ fn named(text: &str) -> BTreeSet<String> {
     ours.map(str::to_owned).collect()
 }
 
+/// A metric that an expression does not find, or two of one name, is an error in the place of the graph; and whatever looks like the price is replaced with it.
+#[test]
+fn what_instances_cost_is_reckoned_from_metrics_that_the_dashboard_has() {
+    let dashboard: serde_json::Value = serde_json::from_str(&read(DASHBOARD)).expect("JSON");
+    let widgets = dashboard["widgets"].as_array().expect("widgets");
+    let mut expressions = 0;
+    for widget in widgets {
+        let lines = widget["properties"]["metrics"].as_array().into_iter().flatten();
+        let last: Vec<_> = lines.filter_map(|line| line.as_array()?.last()).collect();
+        let ids: Vec<_> = last.iter().filter_map(|it| it["id"].as_str()).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+        for expression in last.iter().filter_map(|it| it["expression"].as_str()) {
+            let words = expression.split(|c: char| !c.is_ascii_lowercase()).filter(|word| !word.is_empty());
+            for word in words {
+                assert!(ids.contains(&word), "{expression}: {word} is not among {ids:?}");
+            }
+            expressions += 1;
+        }
+        let priced = widget.to_string().matches(cloudwatch::PRICE).count();
+        assert_eq!(priced, last.iter().filter(|it| it["expression"].to_string().contains(cloudwatch::PRICE)).count());
+    }
+    assert_eq!((expressions, &dashboard["variables"][0]["pattern"]), (6, &cloudwatch::PRICE.into()));
+    // What the template says in fewer letters is the same dashboard.
+    let bytes = read(TEMPLATE).len();
+    assert!(bytes <= 51_200, "CloudFormation takes no template of {bytes} bytes");
+}
+
 /// What `PutMetricAlarm` refuses whole: more than ten metrics, 20 queries, a longer expression or description, or no single answer ("Service quotas",
 /// Amazon CloudWatch User Guide, and `PutMetricAlarm` and `MetricDataQuery` in its API Reference).
 #[test]

@@ -7,7 +7,7 @@ use lightsout_core::metrics::{
 
 use super::{
     alarms::{ALARMS, Alarm},
-    cloudwatch::{Names, widgets},
+    cloudwatch::{Names, variables, widgets},
     series,
 };
 
@@ -23,6 +23,9 @@ const STACK: Names = Names {
     scaler_log: "${ScalerLogGroup}",
     agents_log: "${InstanceLogGroup}",
 };
+
+/// The same where nearly every line has them.
+const SHORT: Names = Names { pool: "${N}", group: "${N}", region: "${R}", ..STACK };
 
 /// The template with its part as it should be.
 pub(super) fn template(found: &str) -> String {
@@ -43,7 +46,7 @@ fn departures() -> String {
                  \x20     LogGroupName: !Ref InstanceLogGroup\n\
                  \x20     FilterPattern: '{{ $.kind = \"departure\" && $.reason = \"{reason}\" }}'\n\
                  \x20     MetricTransformations:\n\
-                 \x20       - {{ MetricNamespace: {NAMESPACE}, MetricName: {name}, MetricValue: \"1\", Unit: Count, Dimensions: [{{ Key: {DIMENSION}, Value: $.group }}] }}\n",
+                 \x20       - {{MetricNamespace: {NAMESPACE}, MetricName: {name}, MetricValue: \"1\", Unit: Count, Dimensions: [{{Key: {DIMENSION}, Value: $.group}}]}}\n",
             )
         })
         .collect()
@@ -61,7 +64,7 @@ fn alarm(alarm: &Alarm) -> String {
         .iter()
         .map(|(id, name, stat)| {
             format!(
-                "        - {{ Id: {id}, ReturnData: false, MetricStat: {{ Metric: {{ Namespace: {NAMESPACE}, MetricName: {name}, Dimensions: [{{ Name: {DIMENSION}, Value: !Ref Group }}] }}, Period: {period}, Stat: {stat} }} }}\n",
+                "        - {{Id: {id}, ReturnData: false, MetricStat: {{Metric: {{Namespace: {NAMESPACE}, MetricName: {name}, Dimensions: [{{Name: {DIMENSION}, Value: !Ref Group}}]}}, Period: {period}, Stat: {stat}}}}}\n",
             )
         })
         .collect();
@@ -71,8 +74,8 @@ fn alarm(alarm: &Alarm) -> String {
          \x20     AlarmDescription: !Sub \"{says}\"\n\
          \x20     ComparisonOperator: GreaterThanOrEqualToThreshold\n      Threshold: 1\n\
          \x20     EvaluationPeriods: {times}\n      TreatMissingData: {silence}\n\
-         \x20     AlarmActions: !If [HasAlarmTopic, [!Ref AlarmTopicArn], !Ref AWS::NoValue]\n\
-         \x20     OKActions: !If [HasAlarmTopic, [!Ref AlarmTopicArn], !Ref AWS::NoValue]\n\
+         \x20     AlarmActions: !If [HasAlarmTopic, [!Ref AlarmTopicArn], []]\n\
+         \x20     OKActions: !If [HasAlarmTopic, [!Ref AlarmTopicArn], []]\n\
          \x20     Metrics:\n        - Id: bad\n          Label: {name}\n          Expression: \"{math}\"\n{queries}",
         name = alarm.name,
         says = STACK.description(alarm),
@@ -81,12 +84,20 @@ fn alarm(alarm: &Alarm) -> String {
     )
 }
 
-/// One widget a line: a template may have 51,200 bytes.
+/// One widget a line, and nothing that CloudWatch takes for granted or could be said in fewer letters: a template may have 51,200 bytes.
 fn dashboard() -> String {
-    let widgets: Vec<_> = widgets(&STACK).iter().map(|widget| format!("          {widget}")).collect();
+    let widgets = widgets(&SHORT).into_iter().map(|mut widget| {
+        // A widget is six units high unless it says otherwise.
+        if widget["height"] == 6 {
+            widget.as_object_mut().expect("an object").remove("height");
+        }
+        format!("       {widget}")
+    });
     format!(
         "\n  Dashboard:\n    Type: AWS::CloudWatch::Dashboard\n    Condition: Monitored\n    Properties:\n\
-         \x20     DashboardName: !Sub \"lightsout-${{AWS::StackName}}\"\n      DashboardBody: !Sub |\n        {{\"widgets\": [\n{}\n        ]}}\n",
-        widgets.join(",\n"),
+         \x20     DashboardName: !Sub \"lightsout-${{AWS::StackName}}\"\n      DashboardBody: !Sub\n      - |\n       {{\"variables\":{},\"widgets\":[\n{}\n       ]}}\n\
+         \x20     - {{ N: !Ref AWS::StackName, R: !Ref AWS::Region }}\n",
+        variables(),
+        widgets.collect::<Vec<_>>().join(",\n"),
     )
 }

@@ -1,8 +1,9 @@
 //! CloudWatch's dashboard and alarms of one pool: templates, in which names are to be replaced.
 
 use lightsout_core::metrics::{
-    Kind, METRICS, Metric, Program,
+    Id, Kind, METRICS, Metric, Program,
     emf::{DIMENSION, NAMESPACE},
+    metric,
 };
 use serde_json::{Value, json};
 
@@ -63,9 +64,12 @@ fn whose(name: &str) -> Program {
 /// The dashboard's widgets, in their order.
 pub(super) fn widgets(names: &Names) -> Vec<Value> {
     let (mut widgets, mut y) = (Vec::new(), 0);
+    let heading = |title: &str, y: usize| {
+        let text = json!({ "markdown": format!("## {title} of {}", names.pool) });
+        json!({ "type": "text", "x": 0, "y": y, "width": WIDTH, "height": 1, "properties": text })
+    };
     for panel in panels() {
-        let text = json!({ "markdown": format!("## {} of {}", panel.title(), names.pool) });
-        widgets.push(json!({ "type": "text", "x": 0, "y": y, "width": WIDTH, "height": 1, "properties": text }));
+        widgets.push(heading(panel.title(), y));
         y += 1;
         let metrics: Vec<_> = METRICS.iter().filter(|metric| metric.panel == panel).collect();
         for (place, metric) in metrics.iter().enumerate() {
@@ -82,7 +86,58 @@ pub(super) fn widgets(names: &Names) -> Vec<Value> {
         }
         y += metrics.len().div_ceil(WIDTH / WIDGET.0) * WIDGET.1;
     }
+    widgets.push(heading("Cost", y));
+    let places = (0..).map(|place| place * WIDGET.0);
+    widgets.extend(cost(names).into_iter().zip(places).map(|(properties, x)| {
+        json!({
+            "type": "metric", "x": x, "y": y + 1, "width": WIDGET.0, "height": WIDGET.1, "properties": properties,
+        })
+    }));
     widgets
+}
+
+/// What an instance hour costs until somebody says it; what is shown then are instance hours. It is text that the dashboard's variable replaces wherever it
+/// stands, so nothing else may look like it.
+pub(super) const PRICE: &str = "1.00";
+
+/// The field at the dashboard's head.
+pub(super) fn variables() -> Value {
+    json!([{
+        "type": "pattern", "pattern": PRICE, "inputType": "input", "id": "price", "label": "An instance hour costs", "defaultValue": PRICE, "visible": true,
+    }])
+}
+
+/// What is seen of the money: what instances cost in an hour, by what they do; and what they cost in the time that is shown, and how much of it was not busy.
+fn cost(names: &Names) -> [Value; 2] {
+    let time = metric(Id::InstanceTime);
+    let states: Vec<_> = (0..time.series()).map(|place| time.labels(place)[0].1).collect();
+    // An id begins with a small letter; these differ in the first two.
+    let id = |state: &str| state[..2].to_owned();
+    let hidden = series(time).zip(&states).enumerate().map(|(place, (name, state))| {
+        let mut line = line(names, place, &name);
+        line.as_array_mut().expect("a list").push(json!({ "id": id(state), "visible": false }));
+        line
+    });
+    let hidden: Vec<_> = hidden.collect();
+    let lines =
+        |shown: Vec<Value>| -> Vec<Value> { shown.into_iter().map(|it| json!([it])).chain(hidden.clone()).collect() };
+    let each = states
+        .iter()
+        .map(|state| json!({ "expression": format!("{0}/PERIOD({0})*{PRICE}", id(state)), "label": state }));
+    let whole = vec![
+        json!({ "expression": format!("SUM(METRICS())/3600*{PRICE}"), "label": "Cost" }),
+        json!({ "expression": format!("100-100*{}/SUM(METRICS())", id("busy")), "label": "Not busy, %" }),
+    ];
+    [
+        json!({
+            "title": "What instances cost in an hour, by what they do", "region": names.region, "period": 300, "stat": "Sum", "stacked": true,
+            "metrics": lines(each.collect()),
+        }),
+        json!({
+            "title": "What they cost in the time that is shown", "region": names.region, "stat": "Sum", "view": "singleValue",
+            "setPeriodToTimeRange": true, "metrics": lines(whole),
+        }),
+    ]
 }
 
 /// A metric of a widget; a dot stands for what the one before it has ("Dashboard body structure and syntax", Amazon CloudWatch API Reference).
@@ -91,7 +146,8 @@ fn line(names: &Names, place: usize, name: &str) -> Value {
 }
 
 pub(super) fn dashboard() -> String {
-    serde_json::to_string_pretty(&json!({ "widgets": widgets(&TERRAFORM) })).expect("JSON") + "\n"
+    serde_json::to_string_pretty(&json!({ "variables": variables(), "widgets": widgets(&TERRAFORM) })).expect("JSON")
+        + "\n"
 }
 
 /// The statistic that says most about a metric.
