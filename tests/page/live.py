@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 import browser as driver
-from check import decisions, equal, lanes, looks, quiet, read, true
+from check import decisions, equal, keyboard, lanes, looks, quiet, read, true
 
 STATE = "return document.querySelector('#live').dataset.state"
 GROWING = """return Object.fromEntries([...document.querySelectorAll('.lane:not([data-end])')].map((lane) => {
@@ -124,10 +124,15 @@ def follows(page):
     page.run("zoom('all'); document.activeElement.blur()")
 
 
+def drawn(bin_dir, records):
+    """What is drawn of these records at once."""
+    html = subprocess.run([bin_dir + "/lightsout", "timeline", "--from", records], check=True, capture_output=True, text=True).stdout
+    return json.loads(html.split('data-events="">', 1)[1].split("</script>", 1)[0])
+
+
 def same_as_file(page, bin_dir, records):
     """All updates together have made what is drawn of the same records at once."""
-    html = subprocess.run([bin_dir + "/lightsout", "timeline", "--from", records], check=True, capture_output=True, text=True).stdout
-    data = json.loads(html.split('data-events="">', 1)[1].split("</script>", 1)[0])
+    data = drawn(bin_dir, records)
     had = page.run("return chart")
     gone = lambda chart: {life["instance"]: (life["spans"], life["marks"], life["end"]) for life in chart["lanes"] if life.get("end")}
     wanted = gone(data)
@@ -180,5 +185,38 @@ def live(link, bin_dir, told, records, ready, folder):
     print(f"ok: the page followed {len(read(records))} records, was cut off, and says the same")
 
 
+def scaler(link, bin_dir, records, folder):
+    """The page of the scaler alone: what its records tell, and of instances that it sees none."""
+    refused(link)
+    page = driver.Browser()
+    try:
+        page.network()
+        page.look(1280, 860, "light")
+        page.go(link)
+        page.until("the page to be live", STATE + " === 'live'")
+        to = page.run("return chart.to")
+        page.until("an update", f"return chart.to > {to} + 1000")
+        names = {event["params"].get("eventName") for event in page.network() if event["method"] == "Network.eventSourceMessageReceived"}
+        equal("it is told of all once, and then of what is new", {"chart", "update"}, names)
+        had = page.run("return chart")
+        [pool], [written] = had["pools"], drawn(bin_dir, records)["pools"]
+        equal("what it read, as its records have it", written["readings"][: len(pool["readings"])], pool["readings"])
+        true("there is something to see", len(pool["readings"]) >= 3)
+        decisions(page, read(records))
+        equal("instances", 0, page.run("return document.querySelectorAll('.lane').length"))
+        true("it says where they are", "agents" in page.run("return document.querySelector('#empty').checkVisibility() && document.querySelector('#empty').textContent"))
+        figures = page.run("return [...document.querySelectorAll('#figures dt')].map((it) => it.textContent)")
+        equal("its figures", ["Pools", "Jobs running", "Jobs waiting", "Desired"], figures)
+        keyboard(page)
+        looks(page, pathlib.Path(folder), "scaler-")
+        page.asked()
+        page.go(link)
+        page.until("the page to be live again", STATE + " === 'live'")
+        quiet(page, link)
+    finally:
+        page.close()
+    print(f"ok: the scaler's page shows its {len(pool['readings'])} readings")
+
+
 if __name__ == "__main__":
-    {"live": live, "refused": refused}[sys.argv[1]](*sys.argv[2:])
+    {"live": live, "refused": refused, "scaler": scaler}[sys.argv[1]](*sys.argv[2:])

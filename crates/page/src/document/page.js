@@ -95,6 +95,8 @@ function draw() {
   svg.setAttribute("viewBox", `0 0 ${wide} ${y + 24}`);
   box.replaceChildren(svg);
   $("empty").hidden = chart.lanes.length > 0;
+  const hint = $("detail").querySelector(".hint");
+  if (chart.unseen && hint) hint.textContent = "Choose a mark to read what was decided and why.";
   if (chart.unseen) $("empty").textContent = chart.pools.length > 0 ? chart.unseen : "Nothing has been decided yet. A pool appears with its first tick.";
   const marks = [...svg.querySelectorAll(".mark")];
   const stop = marks.find((mark) => mark.dataset.key === current) || marks[0];
@@ -153,7 +155,7 @@ function drawPool(svg, pool, at) {
     const tone = it.result === "failed" ? "bad" : it.result === "raised" ? "raised" : it.result === "held" ? "plain" : "notice";
     const raise = ["raised", "would_raise", "queued"].includes(it.result);
     const key = `decision ${pool.pool} ${it.at}`;
-    const mark = button(row, key, tone, `${words(it.result)} at ${clock(it.at)}`, {
+    const mark = button(row, key, tone, `${pool.pool}: ${words(it.result)} at ${clock(it.at)}`, {
       title: `${pool.pool}: ${words(it.result)}`, when: it.at, lines: [it.sentence] });
     mark.dataset.at = it.at; mark.dataset.result = it.result; mark.classList.add("decision");
     shape(mark, x(it.at), middle, raise ? UP(x(it.at), middle, 6.5) : DIAMOND(x(it.at), middle, 5.5), it.result === "held");
