@@ -1,5 +1,6 @@
 # One build for every cloud: the same numbered scripts, in the same order. A cloud is a file of its own with its source, which the build names:
 #   packer build -only='amazon-ebs.*' ...
+#   packer build -only='azure-arm.*' ...
 #   packer build -only='docker.*' ...
 
 locals {
@@ -97,6 +98,7 @@ source "docker" "lightsout" {
 build {
   sources = [
     "source.amazon-ebs.lightsout",
+    "source.azure-arm.lightsout",
     "source.docker.lightsout",
   ]
 
@@ -158,6 +160,13 @@ build {
     ]
     environment_vars = local.environment
     execute_command  = local.as_root
+  }
+
+  # The last of all, since it takes away the user that the build came as.
+  provisioner "shell" {
+    only            = ["azure-arm.lightsout"]
+    inline          = ["waagent -force -deprovision+user && sync"]
+    execute_command = local.as_root
   }
 
   post-processors {

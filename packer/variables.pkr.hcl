@@ -1,4 +1,4 @@
-# What every image has, whatever the cloud. What is AWS's is in aws.pkr.hcl; README.md says more of each.
+# What every image has, whatever the cloud. What is AWS's is in aws.pkr.hcl, what is Azure's in azure.pkr.hcl; README.md says more of each.
 
 # ---- what is made
 
@@ -95,8 +95,8 @@ variable "token" {
   default     = {}
   description = "Where the agent finds its token, such as { ssm = \"/ci/token\" }. Never the token itself: whoever may use the image could read it."
   validation {
-    condition     = length([for key in keys(var.token) : key if contains(["ssm", "secretsmanager", "key", "file"], key) == false]) == 0
-    error_message = "The token is a reference: { ssm = \"/parameter\" }, { secretsmanager = \"name\", key = \"name in it\" } or { file = \"/path\" }."
+    condition     = length([for key in keys(var.token) : key if contains(["ssm", "secretsmanager", "keyvault", "key", "file"], key) == false]) == 0
+    error_message = "The token is a reference: { ssm = \"/parameter\" }, { secretsmanager = \"name\", key = \"name in it\" }, { keyvault = \"https://VAULT.vault.azure.net/secrets/NAME\" } or { file = \"/path\" }."
   }
 }
 
