@@ -28,6 +28,8 @@ pub(crate) struct PoolMemory {
     pub(crate) experience: Experience,
     /// The queue's own.
     pub(crate) queue: Option<String>,
+    /// The cloud's own, of the group's raises.
+    pub(crate) group: Option<String>,
 }
 
 impl Memory {

@@ -174,7 +174,7 @@ impl Pool {
     }
 
     /// What it remembers for a later run. A pool that was not read keeps what it had.
-    pub(crate) fn memory(&self) -> PoolMemory {
+    pub(crate) fn memory(&self, regions: &Regions) -> PoolMemory {
         let left = self.not_before.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         PoolMemory {
             settings: self.identity(),
@@ -182,11 +182,12 @@ impl Pool {
             failed: self.failed.clone(),
             experience: self.experience.clone(),
             queue: self.queue.as_ref().map_or_else(|| self.recalled.clone(), |(queue, _)| queue.memory()),
+            group: regions.region(&self.settings.location()).groups.memory(&self.settings.group),
         }
     }
 
     /// Takes over what an earlier run remembered with the same settings.
-    pub(crate) fn recall(&mut self, memory: &PoolMemory) {
+    pub(crate) fn recall(&mut self, memory: &PoolMemory, regions: &Regions) {
         if memory.settings != self.identity() {
             return;
         }
@@ -195,6 +196,9 @@ impl Pool {
         self.not_before = left.map(|left| Instant::now() + left.min(MAX_POLL_AFTER));
         self.failed.clone_from(&memory.failed);
         self.experience.clone_from(&memory.experience);
+        if let Some(known) = &memory.group {
+            regions.region(&self.settings.location()).groups.recall(&self.settings.group, known);
+        }
     }
 
     /// What a memory is about: where its jobs wait, which group it is, and how many jobs an instance takes.

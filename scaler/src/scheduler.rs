@@ -87,14 +87,14 @@ impl Scheduler {
 
     /// What the pools remember for a later run.
     pub(crate) fn memory(&self) -> BTreeMap<String, PoolMemory> {
-        self.idle.iter().map(|pool| (pool.settings.name.clone(), pool.memory())).collect()
+        self.idle.iter().map(|pool| (pool.settings.name.clone(), pool.memory(&self.context.regions))).collect()
     }
 
     /// The pools take over what an earlier run remembered.
     pub(crate) fn recall(&mut self, memory: &BTreeMap<String, PoolMemory>) {
         for pool in &mut self.idle {
             if let Some(memory) = memory.get(&pool.settings.name) {
-                pool.recall(memory);
+                pool.recall(memory, &self.context.regions);
             }
         }
     }

@@ -38,6 +38,14 @@ pub trait Groups: Send + Sync {
     /// Leaves the floor for the group's agents: advice, which idle ones read as
     /// [`Room::floor`](lightsout_core::cloud::Room::floor).
     fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()>;
+
+    /// What is known of a group's raises that a later run should know, in words of its own. `None`: nothing.
+    fn memory(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// Takes over what an earlier run knew of a group. What cannot be read is nothing.
+    fn recall(&self, _name: &str, _memory: &str) {}
 }
 
 /// A group that was looked at, or why it could not be.

@@ -118,6 +118,7 @@ fn a_state_file_is_read_back_and_what_is_none_counts_as_nothing() {
             experience
         },
         queue: Some("y".into()),
+        group: Some("z".into()),
     };
     Memory::of(BTreeMap::from([("a".to_owned(), pool.clone())])).write(&path);
     assert_eq!(Memory::read(&path).pools, BTreeMap::from([("a".to_owned(), pool)]));
@@ -164,5 +165,32 @@ async fn what_became_of_the_raises_of_another_group_slows_nothing() {
         (format!("{known}\nslots = 2"), Outcome::Raised),
     ] {
         assert_eq!(run(&other, memory.clone()).await.0, expected, "{other}");
+    }
+}
+
+/// Without it each run of `once` would raise a group that its program only lowers.
+#[tokio::test]
+async fn the_next_run_finds_that_a_raise_has_lowered() {
+    let home = tempfile::tempdir().unwrap();
+    let (script, desired) = (home.path().join("cloud"), home.path().join("desired"));
+    let member = |id: &str| format!(r#"{{"instance":"{id}","state":"in-service"}}"#);
+    let members = ["a", "b", "c", "d", "e"].map(member).join(",");
+    std::fs::write(&desired, "5").unwrap();
+    let does = format!(
+        "case $1 in describe) echo '{{\"max\":9,\"desired\":'$(cat {desired:?})',\"members\":[{members}]}}' ;; \
+         raise) echo $(($(cat {desired:?}) - 1)) >{desired:?} ;; esac"
+    );
+    std::fs::write(&script, does).unwrap();
+    let text = format!("[[pool]]\ngroup = 'a'\ncloud = ['/bin/sh', {script:?}]\nplatform.command.queue = ['queue']\n");
+    let settings = ScalerSettings::parse(&[Fragment::new("test.toml", text)]).unwrap();
+    let mut memory = Memories::new();
+    for expected in [Outcome::Raised, Outcome::Raised, Outcome::Failed] {
+        let tokens = Tokens::new(|_, source| async move { panic!("nobody needs {source}") });
+        let context = TickContext::new(Driver::new("test"), tokens, &settings, crate::groups);
+        let mut run = scheduler(&settings, context, vec![waiting(9)]);
+        run.recall(&memory);
+        let record = ticked(&mut run).await.remove(0);
+        assert_eq!(record.result, expected, "{record}");
+        memory = run.memory();
     }
 }

@@ -11,6 +11,7 @@ use lightsout_core::{
     record::FailedLaunch,
     settings::ScaleSetId,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     CAPABILITIES, call,
@@ -39,11 +40,12 @@ struct Known {
     raise: Option<Raise>,
 }
 
-/// What became of the last raise, which Azure carries out after it has answered.
-#[derive(Clone, Debug)]
-enum Raise {
-    Running { operation: String, began: String },
-    Failed(FailedLaunch),
+/// The last raise, which Azure carries out after it has answered: the operation that tells what became of it, when it began, and why it failed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Raise {
+    operation: String,
+    began: String,
+    failed: Option<FailedLaunch>,
 }
 
 impl AzureGroups {
@@ -95,33 +97,39 @@ impl AzureGroups {
         });
         let manager = self.azure.manager();
         let reply = self.azure.call(call::raise(&manager, &set, etag, Some(&sku), to)).await?;
-        // Only the Resource Manager is shown a token.
         let operation = ["azure-asyncoperation", "location"].into_iter().find_map(|name| reply.header(name));
-        if let Some(operation) = operation.filter(|url| url.starts_with(&format!("{manager}/"))) {
+        if let Some(operation) = operation {
             let (operation, began) = (operation.to_owned(), Timestamp::now().to_string());
-            self.know(&seen.name, |known| known.raise = Some(Raise::Running { operation, began }));
+            self.follow(&seen.name, Raise { operation, began, failed: None });
         }
         Ok(())
+    }
+
+    /// Remembers a raise that can be asked about: only the Resource Manager is shown a token.
+    fn follow(&self, name: &str, raise: Raise) {
+        if raise.operation.starts_with(&format!("{}/", self.azure.manager())) {
+            self.know(name, |known| known.raise = Some(raise));
+        }
     }
 
     /// What became of the last raise. What is not known yet is no failure.
     async fn last_raise(&self, name: &str) -> Result<Option<FailedLaunch>, CloudError> {
         let set = find(name)?;
-        let (operation, began) = match self.know(name, |known| known.raise.clone()) {
+        let raise = match self.know(name, |known| known.raise.clone()) {
             None => return Ok(None),
-            Some(Raise::Failed(failed)) => return Ok(Some(failed)),
-            Some(Raise::Running { operation, began }) => (operation, began),
+            Some(Raise { failed: Some(failed), .. }) => return Ok(Some(failed)),
+            Some(raise) => raise,
         };
-        let reply = self.azure.call(call::operation(&set, &operation)).await?;
+        let reply = self.azure.call(call::operation(&set, &raise.operation)).await?;
         // While it runs, the other of the two addresses answers with an empty body.
         let Ok(found) = reply::parse::<Operation>(&reply) else { return Ok(None) };
-        let raise = match found.progress(&began) {
+        let failed = match found.progress(&raise.began) {
             Progress::Running => return Ok(None),
             Progress::Succeeded => None,
             Progress::Failed(failed) => Some(failed),
         };
-        self.know(name, |known| known.raise = raise.clone().map(Raise::Failed));
-        Ok(raise)
+        self.know(name, |known| known.raise = failed.clone().map(|failed| Raise { failed: Some(failed), ..raise }));
+        Ok(failed)
     }
 }
 
@@ -158,6 +166,16 @@ impl Groups for AzureGroups {
             self.azure.call(call::leave_floor(&self.azure.manager(), &set, floor)).await?;
             Ok(())
         })
+    }
+
+    fn memory(&self, name: &str) -> Option<String> {
+        serde_json::to_string(&self.know(name, |known| known.raise.clone())?).ok()
+    }
+
+    fn recall(&self, name: &str, memory: &str) {
+        if let Ok(raise) = serde_json::from_str(memory) {
+            self.follow(name, raise);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use jiff::Timestamp;
 use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor};
 
 use super::{
@@ -113,5 +114,15 @@ impl Groups for CommandGroups {
 
     fn leave_floor<'a>(&'a self, name: &'a str, floor: Floor) -> CloudFuture<'a, ()> {
         Box::pin(async move { self.program.ask(Verb::Floor, &[name, &floor.to_string()]).await.map(drop) })
+    }
+
+    fn memory(&self, name: &str) -> Option<String> {
+        self.with(name, |raises| raises.memory((Instant::now(), Timestamp::now())))
+    }
+
+    fn recall(&self, name: &str, memory: &str) {
+        if let Some(recalled) = Raises::recalled(memory, (Instant::now(), Timestamp::now())) {
+            self.with(name, |raises| *raises = recalled);
+        }
     }
 }

@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use lightsout_core::duration::format_about;
+use serde::{Deserialize, Serialize};
 
 /// How many raises in a row must be seen to have lowered before the group is held: after one, somebody else may have.
 const IN_A_ROW: u32 = 2;
@@ -13,7 +15,7 @@ const IN_A_ROW: u32 = 2;
 const HOLD: Duration = Duration::from_secs(600);
 
 /// What one description says of a group's capacity.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Reading {
     pub(super) desired: u32,
     /// Who counts towards it. `None`: the program lists nobody.
@@ -59,7 +61,31 @@ pub(super) struct Raises {
     seen: Option<Instant>,
 }
 
+/// The same for a later run, on the clock of the wall.
+#[derive(Serialize, Deserialize)]
+struct Memory {
+    before: Option<Reading>,
+    lowered: u32,
+    seen: Option<Timestamp>,
+}
+
 impl Raises {
+    /// What a later run should know; `None`: nothing.
+    pub(super) fn memory(&self, now: (Instant, Timestamp)) -> Option<String> {
+        let seen = self.seen.map(|seen| now.1 - now.0.saturating_duration_since(seen).min(HOLD));
+        let memory = Memory { before: self.before.clone(), lowered: self.lowered, seen };
+        (memory.before.is_some() || memory.lowered > 0).then(|| serde_json::to_string(&memory).ok()).flatten()
+    }
+
+    /// What an earlier run knew.
+    pub(super) fn recalled(memory: &str, now: (Instant, Timestamp)) -> Option<Self> {
+        let Memory { before, lowered, seen } = serde_json::from_str(memory).ok()?;
+        // A clock that was put back has seen it just now.
+        let ago = |seen: Timestamp| Duration::try_from(now.1.duration_since(seen)).unwrap_or_default();
+        let seen = seen.and_then(|seen| now.0.checked_sub(ago(seen)));
+        Some(Self { latest: None, before, lowered, seen })
+    }
+
     /// A raise begins. Until it is known to have had no effect, the next description is compared with the last one.
     pub(super) fn begin(&mut self) {
         self.before.clone_from(&self.latest);

@@ -171,6 +171,33 @@ async fn a_raise_that_fails_after_its_answer_is_found_out() {
 }
 
 #[tokio::test]
+async fn a_later_run_knows_the_last_raise_and_shows_a_stranger_no_token() {
+    let (server, first) = answering(|asked| {
+        let host = &asked.headers["host"];
+        match (asked.method.as_str(), asked.path.as_str()) {
+            ("PATCH", _) => Answer::with(202, ("azure-asyncoperation", &format!("http://{host}/op/1")), ""),
+            (_, "/op/1") => Answer::ok(r#"{"status":"Failed","error":{"code":"AllocationFailed","message":"none left"}}"#),
+            _ => Answer::ok(set(2).to_string()),
+        }
+    })
+    .await;
+    assert_eq!(first.memory(SET), None, "nothing was raised");
+    let seen = look(&first).await;
+    first.raise(&seen, 5).await.unwrap();
+    let later = async |memory: &str| {
+        let groups = AzureGroups::with(at(&server.url));
+        groups.recall(SET, memory);
+        groups.history(SET).await.unwrap().failed_launches
+    };
+    let memory = first.memory(SET).unwrap();
+    let [failed] = &later(&memory).await[..] else { panic!("the raise is forgotten") };
+    assert_eq!((failed.trouble, failed.message.as_str()), (LaunchTrouble::Capacity, "AllocationFailed: none left"));
+    for odd in ["", "{}", &memory.replace(&server.url, "http://elsewhere.example")] {
+        assert_eq!(later(odd).await, [], "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn a_raise_that_runs_or_is_done_is_no_failure_and_a_stranger_gets_no_token() {
     for (location, asked_for) in [("/op/1", 2), ("http://elsewhere.example/op/1", 0)] {
         let (server, groups) = answering(move |asked| {

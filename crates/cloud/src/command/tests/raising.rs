@@ -62,6 +62,7 @@ impl Scripted {
     }
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
 const FIVE: Option<&[&str]> = Some(&["a", "b", "c", "d", "e"]);
 
 #[tokio::test]
@@ -121,6 +122,29 @@ async fn a_raise_that_had_no_effect_has_lowered_nothing() {
         }
         assert_eq!(scripted.look().await.unscalable.is_some(), held, "{code}");
     }
+}
+
+#[test]
+fn a_later_run_knows_what_was_raised_and_how_long_nothing_is() {
+    let (five, four) = (reading(5, FIVE.unwrap()), reading(4, FIVE.unwrap()));
+    let (start, clock) = (Instant::now() + HOUR, "2026-11-27T06:00:00Z".parse::<Timestamp>().unwrap());
+    let at = |seconds: u64| (start + Duration::from_secs(seconds), clock + Duration::from_secs(seconds));
+    let mut raises = Raises::default();
+    assert_eq!(raises.memory(at(0)), None, "nothing was raised");
+    for (seconds, held) in [(0, false), (60, true)] {
+        raises.look(&five, at(seconds).0);
+        raises.begin();
+        // The run ends with its raise. The next one is another process, whose clock of its own begins anew.
+        raises = Raises::recalled(&raises.memory(at(seconds)).unwrap(), at(seconds + 30)).unwrap();
+        assert_eq!(raises.look(&four, at(seconds + 30).0).unwrap().1, Verdict::Lowered);
+        assert_eq!(raises.held(at(seconds + 30).0).is_some(), held);
+    }
+    let memory = raises.memory(at(100)).unwrap();
+    for (seconds, held) in [(100, true), (689, true), (690, false)] {
+        let raises = Raises::recalled(&memory, at(seconds)).unwrap();
+        assert_eq!(raises.held(at(seconds).0).is_some(), held, "{seconds}");
+    }
+    assert!(Raises::recalled("{}", at(0)).is_none() && Raises::recalled("", at(0)).is_none());
 }
 
 fn reading(desired: u32, members: &[&str]) -> Reading {
