@@ -141,6 +141,32 @@ variable "application_insights_connection_string" {
   }
 }
 
+variable "application_insights_id" {
+  type        = string
+  default     = ""
+  description = "The same Application Insights by their id: four alert rules look there at the scaler's decisions. None: no such rule."
+  validation {
+    condition     = var.application_insights_id == "" || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.Insights/components/[^/]+$", var.application_insights_id))
+    error_message = "application_insights_id: the id of Application Insights, as azurerm_application_insights has it."
+  }
+}
+
+variable "agents_workspace_id" {
+  type        = string
+  default     = ""
+  description = "The Log Analytics workspace that has the instances' journals in its table Syslog, by its id: two alert rules look there at what instances leave for. What brings them there is yours: the Azure Monitor Agent in the image, and a data collection rule for the facility daemon. None: no such rule."
+  validation {
+    condition     = var.agents_workspace_id == "" || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.OperationalInsights/workspaces/[^/]+$", var.agents_workspace_id))
+    error_message = "agents_workspace_id: the id of a Log Analytics workspace, as azurerm_log_analytics_workspace has it."
+  }
+}
+
+variable "alert_action_groups" {
+  type        = list(string)
+  default     = []
+  description = "Action groups whom the alert rules tell, by their ids; none: they show in the portal alone."
+}
+
 variable "storage_account_name" {
   type        = string
   description = "The storage account that the function app needs for itself; a name that nobody else has."

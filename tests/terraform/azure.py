@@ -23,6 +23,8 @@ VARIABLES = {
     "key_vault_id": f"{SUBSCRIPTION}/resourceGroups/secrets/providers/Microsoft.KeyVault/vaults/acme-ci",
     "admin_public_key": "ssh-ed25519 AAAA operator",
     "application_insights_connection_string": "InstrumentationKey=6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b;IngestionEndpoint=https://westeurope-5.in.applicationinsights.azure.com/",
+    "application_insights_id": f"{SUBSCRIPTION}/resourceGroups/logs/providers/Microsoft.Insights/components/ci",
+    "agents_workspace_id": f"{SUBSCRIPTION}/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/ci",
 }
 SCALE_SET = "azurerm_orchestrated_virtual_machine_scale_set"
 IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/ci-stackguardian-agent"
@@ -82,6 +84,10 @@ CHANGES = [
     ("scaler.tf", '    AzureWebJobsStorage              = ""\n', "", "the host does not reach its storage"),
     ("scaler.tf", '"UserAssignedIdentity"\n', '"StorageAccountConnectionString"\n  storage_access_key = azurerm_storage_account.scaler.primary_access_key\n', "its package is reached with a key"),
     ("scaler.tf", 'var.webhooks ? "false" : "true"', '"false"', "anybody may call it"),
+    ("alerts.tf", "threshold               = 0", "threshold               = 1", "rings for nothing bad"),
+    ("alerts.tf", "agents = var.agents_workspace_id", "agents = var.application_insights_id", "it looks where its records are not"),
+    ("alerts.tf", 'if local.alert_scopes[alert.source] != ""', 'if alert.source == "scaler"', "not each of the six alarms"),
+    ("alerts.tf", '"PT${each.value.minutes}M"', '"PT5M"', "another span"),
     ("roles.tf", '"Storage Blob Data Owner"', '"Owner"', "a role that is not its own"),
     ("roles.tf", "scaler.principal_id", "scaler.object_id", "Unsupported attribute"),
     ("main.tf", 'upgrade_mode                = "Manual"', 'upgrade_mode                = "Rolling"', "an upgrade gives members another disk"),
@@ -118,6 +124,7 @@ def look(work, example):
     roles(plan)
     function(plan)
     storage(plan)
+    alerts(plan)
     return plan, plan.wrong
 
 
@@ -185,6 +192,30 @@ def storage(plan):
         plan.must(not found["allow_nested_items_to_be_public"], address, "anybody may read the package")
 
 
+def alerts(plan):
+    """The six alarms, each where its records are and over its own span, and any row is bad."""
+    table = {alert["name"]: alert for alert in json.loads((Path(__file__).parents[2] / "monitoring/azure/alerts.json").read_text())}
+    found = {values["name"].removesuffix("-ci-stackguardian"): (address, values) for address, values in plan.of("azurerm_monitor_scheduled_query_rules_alert_v2")}
+    plan.must(set(found) == set(table) and len(table) == 6, "alerts", "not each of the six alarms has its rule")
+    for name, (address, values) in found.items():
+        wanted = table.get(name)
+        [criteria] = values["criteria"]
+        where = VARIABLES["application_insights_id" if wanted["source"] == "scaler" else "agents_workspace_id"]
+        plan.must(values["scopes"] == [where], address, "it looks where its records are not")
+        rings = (criteria["operator"], criteria["threshold"], criteria["time_aggregation_method"])
+        plan.must(criteria["query"] == wanted["query"] and rings == ("GreaterThan", 0, "Count"), address, "it asks something else, or rings for nothing bad")
+        plan.must(values["window_duration"] == f"PT{wanted['minutes']}M" and values["severity"] == wanted["severity"], address, "another span, or another severity")
+        plan.must(values["enabled"] is not False and "${" not in values["description"], address, "it is off, or says names that nobody has")
+
+
+def documented():
+    """The roles that docs/azure.md has for those who make them by hand are the module's."""
+    text = (Path(__file__).parents[2] / "docs/azure.md").read_text()
+    roles = [json.loads(found) for found in re.findall(r"```json\n(.*?)```", text, re.S)]
+    found = {role["Name"].removeprefix("ci "): set(role["Actions"]) for role in roles}
+    return [] if found == {name: RIGHTS[name][1] for name in ("agent", "scaler")} else ["docs/azure.md has other roles than the module"]
+
+
 def kept(module):
     """Whether the module leaves to the scaler what is the scaler's. Terraform tells nobody what it ignores."""
     said = re.search(r"ignore_changes = \[(.*)\]", (module / "main.tf").read_text())
@@ -200,7 +231,7 @@ def main(work):
     code, _, said = terraform(example, "validate", "-no-color")
     assert code == 0, said
     plan, wrong = look(work, example)
-    wrong = wrong + kept(module)
+    wrong = wrong + kept(module) + documented()
     for line in wrong:
         print(f"WRONG: {line}")
     if wrong:
@@ -213,8 +244,10 @@ def main(work):
     (folder / "pool.agent").write_text(user_data["write_files"][0]["content"])
     (folder / "pool.scaler.toml").write_text(app["app_settings"]["LIGHTSOUT_SCALER_CONFIG_TOML"])
     taken = 0
+    # What the module reads beside itself.
+    shutil.copytree(work / "repository/monitoring", work / "changed/monitoring")
     for file, old, new, expected in CHANGES:
-        changed = work / "changed-azure"
+        changed = work / "changed/terraform/azure"
         shutil.rmtree(changed, ignore_errors=True)
         shutil.copytree(module, changed, symlinks=True)
         text = (changed / file).read_text()

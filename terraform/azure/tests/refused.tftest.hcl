@@ -211,6 +211,41 @@ run "application_insights_connection_string" {
   expect_failures = [var.application_insights_connection_string]
 }
 
+run "alerts" {
+  command = plan
+  variables {
+    application_insights_id = "/subscriptions/x/resourceGroups/logs/providers/Microsoft.Insights/components/ci"
+  }
+  assert {
+    condition     = length(azurerm_monitor_scheduled_query_rules_alert_v2.pool) == 4
+    error_message = "without the instances' journals there are the four of the scaler"
+  }
+}
+
+run "no_alerts" {
+  command = plan
+  assert {
+    condition     = length(azurerm_monitor_scheduled_query_rules_alert_v2.pool) == 0
+    error_message = "they look nowhere"
+  }
+}
+
+run "application_insights_id" {
+  command = plan
+  variables {
+    application_insights_id = "InstrumentationKey=6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b"
+  }
+  expect_failures = [var.application_insights_id]
+}
+
+run "agents_workspace_id" {
+  command = plan
+  variables {
+    agents_workspace_id = "6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b"
+  }
+  expect_failures = [var.agents_workspace_id]
+}
+
 run "storage_account_name" {
   command = plan
   variables {

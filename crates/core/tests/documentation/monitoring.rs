@@ -1,6 +1,7 @@
 //! Dashboards and alarms are made from the table of metrics, and stand in `monitoring/` for whoever imports them.
 
 mod alarms;
+mod azure;
 mod cloudformation;
 mod cloudwatch;
 mod grafana;
@@ -21,6 +22,7 @@ const GRAFANA: &str = "monitoring/grafana/lightsout.json";
 const DASHBOARD: &str = "monitoring/cloudwatch/dashboard.json";
 const TEMPLATE: &str = "cloudformation/lightsout.yaml";
 const ALARMS: &str = "monitoring/cloudwatch/alarms.json";
+const ALERTS: &str = "monitoring/azure/alerts.json";
 
 /// The panels in their order.
 fn panels() -> BTreeSet<Panel> {
@@ -45,6 +47,7 @@ fn dashboards_and_alarms_are_as_the_table_has_them() {
     check_whole(GRAFANA, |_| grafana::file());
     check_whole(DASHBOARD, |_| cloudwatch::dashboard());
     check_whole(ALARMS, |_| cloudwatch::alarms());
+    check_whole(ALERTS, |_| azure::alerts());
     check_whole(TEMPLATE, cloudformation::template);
 }
 
@@ -130,6 +133,26 @@ fn no_alarm_is_more_than_cloudwatch_takes() {
         let number = |value: &serde_json::Value| value.as_u64().expect("a number");
         let window = number(&queries[1]["metric"]["period"]) * number(&alarm["evaluation_periods"]);
         assert!(window <= 86_400, "{name} looks at {window} s");
+    }
+}
+
+/// A key that no record has is null in Azure's query language, and no rule would ever say so.
+#[test]
+fn what_an_alert_of_azure_reads_is_in_a_record() {
+    let documented = read("docs/records.md");
+    for alarm in alarms::ALARMS {
+        let query = azure::query(alarm);
+        let keys: BTreeSet<&str> = query
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.')
+            .filter_map(|word| word.strip_prefix("r."))
+            .collect();
+        assert!(keys.len() > 1, "{query}");
+        for key in keys {
+            assert!(documented.contains(&format!("\n| `{key}` |")), "{}: no record has {key}", alarm.name);
+        }
+        assert!(!query.contains("UNLIMITED") && query.matches('(').count() == query.matches(')').count(), "{query}");
+        // Azure Monitor looks over these spans alone ("windowSize", Scheduled Query Rules).
+        assert!([5, 10, 15, 30, 45, 60].contains(&alarm.window), "{}", alarm.name);
     }
 }
 

@@ -48,6 +48,18 @@ variable "application_insights_connection_string" {
   description = "Where the function's log is kept."
 }
 
+variable "application_insights_id" {
+  type        = string
+  default     = ""
+  description = "The same for the alert rules."
+}
+
+variable "agents_workspace_id" {
+  type        = string
+  default     = ""
+  description = "Where the instances' journals are, for the alert rules about them."
+}
+
 module "ci" {
   source = "../.."
 
@@ -61,6 +73,8 @@ module "ci" {
   max_size          = 20
 
   application_insights_connection_string = var.application_insights_connection_string
+  application_insights_id                = var.application_insights_id
+  agents_workspace_id                    = var.agents_workspace_id
 
   agent_settings = <<-TOML
     [agent]

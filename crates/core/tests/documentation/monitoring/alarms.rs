@@ -23,6 +23,9 @@ pub(super) struct Alarm {
     pub(super) period: (u32, u32),
     /// What it means that there is no data.
     pub(super) silence: &'static str,
+    /// In Azure's query language, of what `DECISIONS` or `DEPARTURES` give: a row is bad. Over how many minutes it looks.
+    pub(super) kusto: &'static str,
+    pub(super) window: u32,
 }
 
 /// A pool whose ticks go well: what is known of another is old, and its own alarm says so.
@@ -68,6 +71,9 @@ pub(super) const ALARMS: &[Alarm] = &[
         ],
         period: (300, 3),
         silence: "notBreaching",
+        kusto: "summarize looks = count(), bad = countif(toint(r.why.queued) > 0 and toint(r.why.need) > toint(r.why.desired) and r.result != \"raised\" and UNLIMITED) by pool\n\
+                | where looks > 1 and bad == looks",
+        window: 15,
     },
     Alarm {
         name: "LightsoutRaisedAndNothingComes",
@@ -101,6 +107,10 @@ pub(super) const ALARMS: &[Alarm] = &[
         ],
         period: (300, 2),
         silence: "notBreaching",
+        kusto: "summarize looks = count(), bad = countif(toint(r.why.queued) > 0 and toint(r.why.need) > 0 and toint(r.why.desired) >= toint(r.why.need) and isnotnull(toint(r.why.running)) and UNLIMITED), \
+                running = dcount(toint(r.why.running)), silent = countif(toint(r.why.outlook.silent) > 0), failing = countif(array_length(r.failed_launches) > 0) by pool\n\
+                | where looks > 1 and (bad == looks and running == 1 or silent == looks or failing == looks)",
+        window: 15,
     },
     Alarm {
         name: "LightsoutInstancesLeaveAsBroken",
@@ -114,6 +124,8 @@ pub(super) const ALARMS: &[Alarm] = &[
         metrics: &[("broken", "lightsout.departures.broken", "Sum")],
         period: (1800, 1),
         silence: "notBreaching",
+        kusto: "where r.reason == \"broken\"\n| summarize instances = dcount(tostring(r.instance)) by group = tostring(r.group)\n| where instances >= 2",
+        window: 30,
     },
     Alarm {
         name: "LightsoutUnmetDemand",
@@ -127,6 +139,8 @@ pub(super) const ALARMS: &[Alarm] = &[
         metrics: &UNMET,
         period: (300, 3),
         silence: "notBreaching",
+        kusto: "summarize looks = count(), bad = countif(not(UNLIMITED)) by pool\n| where looks > 1 and bad == looks",
+        window: 15,
     },
     Alarm {
         name: "LightsoutScalerIsSilent",
@@ -146,6 +160,8 @@ pub(super) const ALARMS: &[Alarm] = &[
         ],
         period: (60, 5),
         silence: "breaching",
+        kusto: "summarize good = countif(r.result in (\"held\", \"raised\", \"queued\", \"standby\", \"would_raise\"))\n| where good == 0",
+        window: 10,
     },
     Alarm {
         name: "LightsoutSpotStorm",
@@ -162,5 +178,7 @@ pub(super) const ALARMS: &[Alarm] = &[
         ],
         period: (1800, 1),
         silence: "notBreaching",
+        kusto: "where r.reason in (\"spot\", \"rebalance\")\n| summarize instances = dcount(tostring(r.instance)) by group = tostring(r.group)\n| where instances >= 3",
+        window: 30,
     },
 ];
