@@ -176,7 +176,9 @@ async fn a_later_run_knows_the_last_raise_and_shows_a_stranger_no_token() {
         let host = &asked.headers["host"];
         match (asked.method.as_str(), asked.path.as_str()) {
             ("PATCH", _) => Answer::with(202, ("azure-asyncoperation", &format!("http://{host}/op/1")), ""),
-            (_, "/op/1") => Answer::ok(r#"{"status":"Failed","error":{"code":"AllocationFailed","message":"none left"}}"#),
+            (_, "/op/1") => {
+                Answer::ok(r#"{"status":"Failed","error":{"code":"AllocationFailed","message":"none left"}}"#)
+            }
             _ => Answer::ok(set(2).to_string()),
         }
     })
