@@ -228,6 +228,7 @@ impl Effects {
             CloudCall::End(Rung::Unhealthy) => host.report_unhealthy().await,
             CloudCall::End(Rung::Terminate) => host.terminate().await,
             CloudCall::End(Rung::PowerOff) => self.power_off().await,
+            CloudCall::RecordReady => host.record_ready().await,
             CloudCall::RecordReason(why) => {
                 let said = self.reason.lock().map(|said| said.clone()).unwrap_or_default();
                 host.record_reason(if said.is_empty() { why.as_str() } else { &said }).await

@@ -2,6 +2,7 @@
 
 mod health;
 mod launches;
+mod members;
 mod raising;
 mod reading;
 mod record;
@@ -124,6 +125,8 @@ pub(crate) struct Pool {
     waited: u32,
     /// Whether the group's history could not be read.
     blind: bool,
+    /// Whether the members could not be looked at.
+    members_hidden: bool,
     /// Launches that failed.
     launches: Launches,
     /// The floor that was written last.
@@ -157,6 +160,7 @@ impl Pool {
                 experience: Experience::default(),
                 waited: 0,
                 blind: false,
+                members_hidden: false,
                 launches: Launches::default(),
                 floor: Floor::default(),
                 began: None,
@@ -290,7 +294,7 @@ impl Pool {
         record.missing = missing.map(|missing| missing.message);
         let first_look = self.look(&view);
         if whole {
-            self.see(&demand, &view.group, &[]);
+            self.see(context, &demand, &view.group, &[]).await;
         }
         let mut decided = self.decide(&demand, &view.group, 0);
         explain(record, &decided);
@@ -303,7 +307,7 @@ impl Pool {
             let raise = async {
                 let (view, changes) = self.look_again(context, view, first_look, early, until).await?;
                 if whole {
-                    self.see(&demand, &view.group, &changes);
+                    self.see(context, &demand, &view.group, &changes).await;
                 }
                 decided = self.decide(&demand, &view.group, self.highest(&changes));
                 explain(record, &decided);

@@ -111,6 +111,8 @@ const FLOOR_TAG: &str = "lightsout:floor";
 
 /// The tag on an instance that orders its agent to drain or to hold.
 const ORDER_TAG: &str = "lightsout:order";
+/// The tag on an instance that says when its agent was first ready in this boot.
+const READY_TAG: &str = "lightsout:ready";
 /// The tag on an instance that says why it ends.
 const REASON_TAG: &str = "lightsout:why";
 

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use lightsout_core::{
-    cloud::{Capabilities, CapacityChange, CloudError, Floor},
+    cloud::{Capabilities, CapacityChange, CloudError, Floor, Member},
     record::FailedLaunch,
 };
 
@@ -28,6 +28,13 @@ pub trait Groups: Send + Sync {
 
     /// What a group's history tells of late. Empty where a cloud keeps none.
     fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History>;
+
+    /// The members that count towards a group's capacity, those that still boot among them, each with the sign of its agent; `None` where a cloud
+    /// knows no such sign. Asked a few times an hour at most, when members look as if their agents were dead.
+    fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
+        let _ = name;
+        Box::pin(async { Ok(None) })
+    }
 
     /// Sets the capacity of a group that was seen like this, to an absolute number above what was seen. Sent once:
     /// after [`Timeout`](lightsout_core::cloud::CloudErrorKind::Timeout) the next describe tells whether it was

@@ -75,6 +75,12 @@ pub trait Host: Send + Sync {
     /// Ends this instance past its group. Repeating it is harmless.
     fn terminate(&self) -> CloudFuture<'_, ()>;
 
+    /// Writes on the instance, for the scaler, that its agent has been ready in this boot. Where the cloud has another sign of it, or none, there is
+    /// nothing to do.
+    fn record_ready(&self) -> CloudFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Writes on the instance, for whoever looks at it later, why it ends.
     fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()>;
 

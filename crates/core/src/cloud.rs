@@ -2,6 +2,7 @@
 //! what a failed call means.
 
 mod floor;
+mod member;
 mod standing;
 
 use std::{fmt, time::Duration};
@@ -9,6 +10,7 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 
 pub use floor::Floor;
+pub use member::{Member, Muster};
 pub use standing::{NoStandingOrder, NotFollowed, StandingOrder};
 
 /// What a cloud can do. The implementation states it; whoever decides asks it, and never for the cloud's name.

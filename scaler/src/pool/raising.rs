@@ -161,10 +161,14 @@ impl Pool {
     }
 
     /// Learns what the raises so far were good for.
-    pub(super) fn see(&mut self, demand: &Demand, group: &GroupView, changes: &[Change]) {
+    pub(super) async fn see(&mut self, context: &TickContext, demand: &Demand, group: &GroupView, changes: &[Change]) {
         let desired = self.highest(changes).max(group.desired);
         let sight = sight(&self.policy, demand, desired);
         self.experience.see(sight, super::wall_clock());
+        if self.experience.doubts_members() {
+            let muster = Box::pin(self.muster(context)).await;
+            self.experience.learn(muster, super::wall_clock());
+        }
     }
 
     /// Raises, if that is still the plan and may be done.

@@ -2,6 +2,7 @@
 
 mod history;
 mod launches;
+mod members;
 pub(crate) mod told;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 };
 
 use aws_sdk_autoscaling::{Client, config, types};
-use lightsout_core::cloud::{Capabilities, Floor};
+use lightsout_core::cloud::{Capabilities, Floor, Member};
 
 #[cfg(feature = "host")]
 pub(super) use history::last_launch_failure;
@@ -62,6 +63,10 @@ impl Groups for AwsGroups {
 
     fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History> {
         self.aws.call(self.read_history(name))
+    }
+
+    fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
+        self.aws.call(async move { members::read(&self.aws, name).await.map(Some) })
     }
 
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {

@@ -11,9 +11,10 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
 
-use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, REASON_TAG};
+use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, READY_TAG, REASON_TAG};
 use crate::{CloudFuture, Host, HostSettings, Identity};
 pub(super) use look::look_at_group;
 
@@ -268,6 +269,10 @@ impl Host for AwsHost {
 
     fn terminate(&self) -> CloudFuture<'_, ()> {
         self.call(self.calls.ec2_terminate())
+    }
+
+    fn record_ready(&self) -> CloudFuture<'_, ()> {
+        self.call(async { self.calls.tag(READY_TAG, &format!("{:.0}", Timestamp::now())).await })
     }
 
     fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()> {

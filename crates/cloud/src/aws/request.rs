@@ -33,6 +33,7 @@ pub(super) struct Service {
 }
 
 impl Service {
+    pub(super) const EC2: Self = Self { name: "ec2", variable: "AWS_ENDPOINT_URL_EC2" };
     pub(super) const LOGS: Self = Self { name: "logs", variable: "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS" };
     pub(super) const S3: Self = Self { name: "s3", variable: "AWS_ENDPOINT_URL_S3" };
     #[cfg(feature = "host")]
@@ -60,6 +61,29 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// A call of a service that speaks the query protocol and answers in XML.
+    pub(super) fn query<'a>(
+        action: &'static str,
+        service: Service,
+        version: &str,
+        fields: impl IntoIterator<Item = (String, &'a str)>,
+    ) -> Self {
+        let (_, name) = action.split_once(':').unwrap_or_default();
+        let mut body = format!("Action={name}&Version={version}");
+        for (key, value) in fields {
+            let _ = write!(body, "&{key}={}", encoded(value));
+        }
+        Self {
+            action,
+            service,
+            method: "POST",
+            path: "/".into(),
+            bucket: None,
+            headers: vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".into())],
+            body: body.into_bytes(),
+        }
+    }
+
     /// Signs and sends it once, and gives the answer's body.
     pub(super) async fn send(&self, aws: &Aws) -> Result<Vec<u8>, AwsError> {
         self.ask(aws, ANSWER).await

@@ -6,7 +6,7 @@ use std::{
 };
 
 use lightsout_core::{
-    cloud::{Capabilities, CapacityChange, CloudError, CloudErrorKind, Floor},
+    cloud::{Capabilities, CapacityChange, CloudError, CloudErrorKind, Floor, Member},
     record::FailedLaunch,
 };
 
@@ -22,6 +22,8 @@ pub enum GroupsCall {
     Describe(BTreeSet<String>),
     /// [`Groups::history`].
     History(String),
+    /// [`Groups::members`].
+    Members(String),
     /// [`Groups::raise`].
     Raise {
         /// The group.
@@ -45,6 +47,7 @@ impl fmt::Display for GroupsCall {
                 write!(f, "describe {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(","))
             }
             Self::History(group) => write!(f, "history {group}"),
+            Self::Members(group) => write!(f, "members {group}"),
             Self::Raise { group, to } => write!(f, "raise {group} {to}"),
             Self::LeaveFloor { group, floor } => write!(f, "floor {group} {floor}"),
         }
@@ -67,6 +70,7 @@ struct State {
     /// What describes tell instead, each of these groups.
     stale: BTreeMap<String, GroupView>,
     history: BTreeMap<String, History>,
+    members: BTreeMap<String, Vec<Member>>,
     after_describe: Option<Change>,
 }
 
@@ -131,6 +135,11 @@ impl FakeGroups {
         self.script.lock().state.history.entry(name.to_owned()).or_default().changes.push(change);
     }
 
+    /// Has this group tell of its members from now on.
+    pub fn show_members(&self, name: &str, members: &[Member]) {
+        self.script.lock().state.members.insert(name.to_owned(), members.to_vec());
+    }
+
     /// Adds a launch that failed to it, the newest one so far.
     pub fn remember_failure(&self, name: &str, launch: FailedLaunch) {
         self.script.lock().state.history.entry(name.to_owned()).or_default().failed_launches.insert(0, launch);
@@ -188,6 +197,11 @@ impl Groups for FakeGroups {
     fn history<'a>(&'a self, name: &'a str) -> CloudFuture<'a, History> {
         let call = GroupsCall::History(name.to_owned());
         Box::pin(self.script.call(call, move |state| Ok(state.history.get(name).cloned().unwrap_or_default())))
+    }
+
+    fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
+        let call = GroupsCall::Members(name.to_owned());
+        Box::pin(self.script.call(call, move |state| Ok(state.members.get(name).cloned())))
     }
 
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {

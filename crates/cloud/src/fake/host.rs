@@ -36,6 +36,8 @@ pub enum HostCall {
     ReportUnhealthy,
     /// [`Host::terminate`].
     Terminate,
+    /// [`Host::record_ready`].
+    RecordReady,
     /// [`Host::record_reason`].
     RecordReason(String),
 }
@@ -243,6 +245,10 @@ impl Host for FakeHost {
             };
             Ok(())
         }))
+    }
+
+    fn record_ready(&self) -> CloudFuture<'_, ()> {
+        Box::pin(self.script.call(HostCall::RecordReady, |_| Ok(())))
     }
 
     fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()> {

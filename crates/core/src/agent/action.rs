@@ -69,6 +69,8 @@ pub enum Request {
     CompleteHook,
     /// One rung of the ladder that ends the instance.
     End(Rung),
+    /// Write on the instance that its agent has been ready in this boot. Best effort: nothing waits for it.
+    RecordReady,
     /// Write on the instance why it ends. Best effort: nothing waits for it.
     RecordReason(LeaveReason),
 }

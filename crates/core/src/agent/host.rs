@@ -137,6 +137,8 @@ pub enum CloudCall {
     CompleteHook,
     /// One rung of the ladder.
     End(Rung),
+    /// Write on the instance that its agent has been ready.
+    RecordReady,
     /// Write the reason on the instance.
     RecordReason(LeaveReason),
 }

@@ -332,6 +332,7 @@ impl Lifecycle {
         self.keep_protection(now);
         self.keep_launch_hook_alive(now);
         self.keep_hook_alive(now);
+        self.keep_ready_sign(now);
         self.keep_record();
     }
 

@@ -225,6 +225,7 @@ fn touches_runner(request: Request) -> bool {
         | Request::Heartbeat
         | Request::CompleteHook
         | Request::End(_)
+        | Request::RecordReady
         | Request::RecordReason(_) => false,
     }
 }
@@ -254,6 +255,7 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
         | Request::Heartbeat
         | Request::CompleteHook
         | Request::End(_)
+        | Request::RecordReady
         | Request::RecordReason(_) => {
             let (call, step) = cloud::first(request);
             (HostEffect::Cloud(call), Step::Cloud(step))

@@ -108,7 +108,7 @@ impl fmt::Display for Explanation {
         } else if let Some(lately) = self.lately {
             write!(f, ", and was {lately} within {}, which may hold still", format_duration(STALENESS))?;
         }
-        let Some(Outlook { unmet, in_vain, pause_ms, silent }) = self.outlook else { return Ok(()) };
+        let Some(Outlook { unmet, in_vain, pause_ms, silent, ready }) = self.outlook else { return Ok(()) };
         if in_vain > 0 {
             write!(
                 f,
@@ -128,6 +128,9 @@ impl fmt::Display for Explanation {
                 f,
                 "; {silent} of desired took no job and did not leave, and are not counted: look at their agents"
             )?;
+        }
+        if ready > 0 {
+            write!(f, "; {ready} of desired, ready and counted, took none of the jobs that wait")?;
         }
         Ok(())
     }
@@ -181,15 +184,15 @@ mod tests {
                 "3 waiting (running not known), 2 to an instance filled to 80 %, 1 spare: need 3; desired is 0",
             ),
             (
-                doubtful(Outlook { unmet: 2, in_vain: 3, pause_ms: 120_000, silent: 0 }),
+                doubtful(Outlook { unmet: 2, in_vain: 3, pause_ms: 120_000, silent: 0, ready: 0 }),
                 "3 waiting + 0 running: need 3; desired is 0; the last 3 raises were in vain: their instances left, and nobody took \
                  the jobs that wait, so nothing is raised for 2 of them for another 2m",
             ),
             (
-                doubtful(Outlook { unmet: 1, in_vain: 3, pause_ms: 0, silent: 2 }),
+                doubtful(Outlook { unmet: 1, in_vain: 3, pause_ms: 0, silent: 2, ready: 1 }),
                 "3 waiting + 0 running: need 3; desired is 0; the last 3 raises were in vain: their instances left, and nobody took \
                  the jobs that wait, so one instance is tried; 2 of desired took no job and did not leave, and are not counted: look at \
-                 their agents",
+                 their agents; 1 of desired, ready and counted, took none of the jobs that wait",
             ),
         ] {
             assert_eq!(explanation.to_string(), text);

@@ -6,6 +6,10 @@
 //! nor leaves has no agent that works: it hides a job, and is left out of the capacity. An instance cannot be seen to do
 //! both.
 //!
+//! Numbers only raise that suspicion. Where the cloud tells of each member whether its agent has been ready in this boot
+//! ([`Muster`]), nobody is left out who has: such a one waits for a job that is for it. There, members that never were are
+//! left out also while others work, if jobs wait behind them. The members are looked at for it a few times an hour.
+//!
 //! Numbers tell this only where they are looked at often. Between two looks that are far apart an instance may have come, taken
 //! a job and left, and the next job waits in its place: nothing is held against raises that were not watched.
 
@@ -13,9 +17,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::Muster;
+
 /// The longest that two looks may be apart for the numbers to tell what happened between them. A loop looks every 10 s
 /// unless set otherwise, and may be late.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
+/// The shortest time between two looks at the members: six an hour.
+const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);
 /// How many raises in a row may be in vain before the next ones become rare.
 const FREE: u32 = 2;
 /// How long the first rare raise waits; each one that is in vain doubles it.
@@ -40,6 +48,13 @@ pub struct Sight {
     pub silent_after: Duration,
 }
 
+impl Sight {
+    /// How many of the desired instances have no job, as far as is known.
+    fn without_job(self) -> u32 {
+        self.desired.saturating_sub(self.running.unwrap_or(0).div_ceil(self.slots))
+    }
+}
+
 /// What a plan should know of the raises before it. [`Default`]: nothing is in doubt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
@@ -49,8 +64,16 @@ pub struct Outlook {
     pub in_vain: u32,
     /// How much longer nothing is raised for them, in milliseconds; 0: one instance is tried now.
     pub pause_ms: u64,
-    /// Instances that neither took a waiting job nor left, and are left out of the capacity.
+    /// Instances whose agents do not work, as far as can be told, and which are left out of the capacity.
     pub silent: u32,
+    /// Instances whose agents have been ready, and which take none of the jobs that wait. They count as any other.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ready: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// One pool's raises and what became of them. Small; it may be lost at any time, and then the next raises are free again. A later process may take it
@@ -69,6 +92,22 @@ pub struct Experience {
     base: u32,
     /// How long jobs have been waiting while nothing happened, as far as it was watched.
     still: Duration,
+    /// The same whatever happened.
+    #[serde(default)]
+    crowded: Duration,
+    /// When the members were looked at, and whether that told something of their agents.
+    #[serde(default)]
+    looked: Option<Duration>,
+    #[serde(default)]
+    told: bool,
+    /// How many were ready then, while nothing happened since.
+    #[serde(default)]
+    ready: u32,
+    /// Whether they are to be looked at now, and how many of them would be silent if as many never were ready.
+    #[serde(skip)]
+    doubted: bool,
+    #[serde(skip)]
+    suspected: u32,
 }
 
 /// A raise of which is not known yet what it was good for.
@@ -110,20 +149,53 @@ impl Experience {
         if sight.queued < self.unmet {
             (self.unmet, self.in_vain, self.not_before) = (0, 0, Duration::ZERO);
         }
-        let busy = sight.running.unwrap_or(0).div_ceil(sight.slots);
-        let without_job = sight.desired.saturating_sub(busy);
-        self.silent = self.silent.min(without_job);
-        self.still += gap.unwrap_or_default().min(LONGEST_GAP);
-        if sight.queued == 0 || served || sight.desired != before.desired {
-            self.still = Duration::ZERO;
-        } else if self.still >= sight.silent_after {
-            self.still = Duration::ZERO;
-            if self.silent == 0 {
-                self.base = sight.desired;
-            }
-            let hiding = sight.desired.saturating_sub(sight.needed) + 1;
-            self.silent = self.silent.max(hiding).min(without_job).min(self.base);
+        self.silent = self.silent.min(sight.without_job());
+        let watched = gap.unwrap_or_default().min(LONGEST_GAP);
+        (self.still, self.crowded) = (self.still + watched, self.crowded + watched);
+        if sight.queued == 0 {
+            self.crowded = Duration::ZERO;
         }
+        if sight.queued == 0 || served || sight.desired != before.desired {
+            (self.still, self.ready) = (Duration::ZERO, 0);
+        }
+        let look_due = self.looked.and_then(|looked| now.checked_sub(looked)).is_none_or(|since| since >= LOOK_AGAIN);
+        self.suspected = 0;
+        if self.still >= sight.silent_after && (look_due || !self.told) {
+            (self.still, self.crowded) = (Duration::ZERO, Duration::ZERO);
+            self.suspect(sight);
+            self.silent = self.suspected;
+        } else if look_due && self.crowded >= sight.silent_after && sight.running.is_some() {
+            // Where others work the numbers prove nothing: only the members themselves tell.
+            self.crowded = Duration::ZERO;
+            self.suspect(sight);
+        }
+        self.doubted = look_due && (self.silent > 0 || self.suspected > 0);
+    }
+
+    /// So many are suspected that one is raised past them. Those that are raised past others are not suspected as well.
+    fn suspect(&mut self, sight: Sight) {
+        if self.silent == 0 {
+            self.base = sight.desired;
+        }
+        let hiding = sight.desired.saturating_sub(sight.needed) + 1;
+        self.suspected = self.silent.max(hiding).min(sight.without_job()).min(self.base);
+    }
+
+    /// Whether the members are to be looked at before the next plan, and what is found handed to [`learn`](Self::learn).
+    pub fn doubts_members(&self) -> bool {
+        self.doubted
+    }
+
+    /// The members were looked at; `None`: they could not be, or the cloud tells nothing of their agents, and the numbers
+    /// alone count.
+    pub fn learn(&mut self, muster: Option<Muster>, now: Duration) {
+        (self.doubted, self.looked, self.told) = (false, Some(now), muster.is_some());
+        let suspected = std::mem::take(&mut self.suspected);
+        let Some(Muster { ready, missing }) = muster else { return };
+        // Where no agent writes the sign, that it is missing is worth no more than the numbers.
+        let suspected = if ready > 0 { suspected } else { 0 };
+        self.silent = self.silent.max(suspected).min(missing);
+        self.ready = self.last.map_or(0, |last| ready.min(last.without_job().saturating_sub(self.silent)));
     }
 
     /// The pool was raised to this.
@@ -138,9 +210,9 @@ impl Experience {
 
     /// What to make of it in a plan at `now`.
     pub fn outlook(&self, now: Duration) -> Outlook {
-        let silent = self.silent;
+        let (silent, ready) = (self.silent, self.ready);
         if self.in_vain < FREE {
-            return Outlook { silent, ..Outlook::default() };
+            return Outlook { silent, ready, ..Outlook::default() };
         }
         let left = self.not_before.saturating_sub(now);
         // One instance is tried when the pause is over, not one for each job.
@@ -150,6 +222,7 @@ impl Experience {
             in_vain: self.in_vain,
             pause_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             silent,
+            ready,
         }
     }
 }

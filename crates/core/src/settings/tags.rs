@@ -16,7 +16,7 @@ use crate::platform::KINDS;
 pub const TAG_PREFIX: &str = "lightsout:";
 
 /// What lightsout itself writes as tags, for others than the settings.
-const WRITTEN: &[&str] = &["why", "floor", "order"];
+const WRITTEN: &[&str] = &["ready", "why", "floor", "order"];
 
 /// A setting that an instance's tag may hold.
 struct Tag {

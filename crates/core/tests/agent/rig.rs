@@ -144,7 +144,12 @@ impl Rig {
     /// The requests that wait for an answer, in order; but for those that nothing waits for.
     pub(crate) fn open(&self) -> Vec<Request> {
         self.all_open()
-            .filter(|request| !matches!(request, Request::FindHook | Request::RecordReason(_) | Request::NoteProof))
+            .filter(|request| {
+                !matches!(
+                    request,
+                    Request::FindHook | Request::RecordReady | Request::RecordReason(_) | Request::NoteProof
+                )
+            })
             .collect()
     }
 

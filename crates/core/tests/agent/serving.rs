@@ -52,6 +52,43 @@ fn a_program_that_fails_or_of_which_nothing_is_heard_is_broken() {
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
 }
 
+/// How often it was asked, and not answered, to write that it is ready.
+fn signs(rig: &Rig) -> usize {
+    rig.all_open().filter(|request| *request == Request::RecordReady).count()
+}
+
+#[test]
+fn that_it_is_ready_is_written_once_it_serves_and_no_more() {
+    let mut rig = Rig::new(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    rig.answer(Request::Describe, IN_SERVICE);
+    assert_eq!(signs(&rig), 0, "not before its runner runs");
+    rig.answer(Request::Register, Outcome::Registered);
+    assert_eq!(signs(&rig), 1);
+    rig.answer(Request::RecordReady, Outcome::Done);
+    rig.pass(secs(86_400));
+    rig.event(Event::Activity(busy("job-1")));
+    assert_eq!(signs(&rig), 0);
+}
+
+#[test]
+fn what_could_not_be_written_of_that_is_tried_again_ever_more_rarely() {
+    let mut rig = Rig::idle(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    for (after, tries) in [(60, 1), (120, 1), (240, 1), (86_400 - 420, 1)] {
+        rig.answer(Request::RecordReady, Outcome::Failed("no way to EC2".into()));
+        rig.pass(secs(after));
+        assert_eq!(signs(&rig), tries, "after {after} s");
+    }
+    rig.answer(Request::RecordReady, Outcome::Denied("its role may not".into()));
+    rig.pass(secs(86_400));
+    assert_eq!(signs(&rig), 0, "nobody grants it by waiting");
+    // Who leaves is not ready.
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.answer(Request::RecordReady, Outcome::Failed("no way to EC2".into()));
+    rig.event(Event::Order(Order::Drain));
+    rig.pass(secs(3600));
+    assert_eq!(signs(&rig), 0);
+}
+
 #[test]
 fn a_drain_that_is_taken_back_while_the_program_runs_leads_back_to_it() {
     let (policy, prepare) = preparing();

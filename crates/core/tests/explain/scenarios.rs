@@ -37,8 +37,8 @@ fn instance(name: &'static str, evidence: Vec<Evidence>, first: Cause, also: &[C
     scenario(name, Question::Instance("i-1".into()), evidence, first, also)
 }
 
-const IN_VAIN: Outlook = Outlook { unmet: 2, in_vain: 3, pause_ms: 60_000, silent: 0 };
-const DEAF: Outlook = Outlook { unmet: 0, in_vain: 0, pause_ms: 0, silent: 1 };
+const IN_VAIN: Outlook = Outlook { unmet: 2, in_vain: 3, pause_ms: 60_000, silent: 0, ready: 0 };
+const DEAF: Outlook = Outlook { unmet: 0, in_vain: 0, pause_ms: 0, silent: 1, ready: 0 };
 const REFUSED: &str =
     "GitLab at https://ci.example.com: cannot register the runner: HTTP 401 (401 Unauthorized); set a new token";
 const ABANDONED: &str = "Instance failed to complete user's Lifecycle Action: Lifecycle Action with token 5a23 was abandoned: Heartbeat Timeout";

@@ -214,7 +214,7 @@ fn a_denial_goes_before_what_allows() {
         r#"{"Statement":{"Effect":"Deny","NotAction":"ssm:*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":false}}}}"#,
     );
     assert!(found.missing.is_empty() && found.conditional.len() == small().len() - 1, "{found:?}");
-    let found = with(r#"{"Statement":{"Effect":"Deny","Action":"ec2:*","Resource":"*"}}"#);
+    let found = with(r#"{"Statement":{"Effect":"Deny","Action":"s3:*","Resource":"*"}}"#);
     assert_eq!(found, Difference::default());
 }
 

@@ -49,7 +49,7 @@ fn decision() -> Decision {
             again: true,
             target: 4,
             limit: Limit::Cooldown { left_ms: 30_000 },
-            outlook: Some(Outlook { unmet: 1, in_vain: 2, pause_ms: 60_000, silent: 1 }),
+            outlook: Some(Outlook { unmet: 1, in_vain: 2, pause_ms: 60_000, silent: 1, ready: 1 }),
         }),
         reason: Some("3 waiting".into()),
         missing: Some("1 of 9 projects was refused".into()),

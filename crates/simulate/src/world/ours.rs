@@ -268,7 +268,7 @@ impl World<'_> {
             CloudCall::Membership => return Ok(CloudAnswer::Membership(self.membership(id))),
             CloudCall::Room => return Ok(CloudAnswer::Room(self.group.room(id))),
             CloudCall::FindHook => return Ok(CloudAnswer::Hook(Some(HOOK))),
-            CloudCall::Protect(_) | CloudCall::RecordReason(_) => {}
+            CloudCall::Protect(_) | CloudCall::RecordReady | CloudCall::RecordReason(_) => {}
             CloudCall::ExtendLaunch | CloudCall::LetIn | CloudCall::End(Rung::Abandon) => {
                 return refuse(CloudErrorKind::NothingHeld);
             }

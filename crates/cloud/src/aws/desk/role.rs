@@ -11,7 +11,7 @@ use crate::{
     RoleName, RoleRights,
     aws::{
         Aws, AwsError, AwsErrorKind,
-        request::{Call, Service, element, elements, encoded},
+        request::{Call, Service, element, elements},
     },
 };
 
@@ -208,19 +208,8 @@ async fn listed(
 
 /// One call of IAM, and its answer in XML.
 async fn ask(aws: &Aws, action: &'static str, form: &[(&str, &str)]) -> Result<String, AwsError> {
-    let name = action.trim_start_matches("iam:");
-    let fields = [("Action", name), ("Version", VERSION)].into_iter().chain(form.iter().copied());
-    let body = fields.map(|(key, value)| format!("{key}={}", encoded(value))).collect::<Vec<_>>().join("&");
-    let call = Call {
-        action,
-        service: Service::IAM,
-        method: "POST",
-        path: "/".into(),
-        bucket: None,
-        headers: vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".into())],
-        body: body.into_bytes(),
-    };
-    let answer = call.send(aws).await?;
+    let fields = form.iter().map(|(key, value)| ((*key).to_owned(), *value));
+    let answer = Call::query(action, Service::IAM, VERSION, fields).send(aws).await?;
     String::from_utf8(answer)
         .map_err(|_| AwsError::without_code(AwsErrorKind::Other, action, "the answer is no text".into()))
 }

@@ -44,6 +44,7 @@ pub(super) fn trouble(request: Request, outcome: &Outcome) -> Option<(IncidentKi
             | Request::LetIn
             | Request::FindHook
             | Request::CompleteHook
+            | Request::RecordReady
             | Request::RecordReason(_),
             Outcome::Denied(_),
         ) => IncidentKind::CloudRefused,
@@ -86,6 +87,7 @@ pub(super) fn words(request: Request) -> &'static str {
             Rung::Terminate => "terminating the machine",
             Rung::PowerOff => "switching the machine off",
         },
+        Request::RecordReady => "writing on the instance that it is ready",
         Request::RecordReason(_) => "writing the reason on the instance",
     }
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     agent::{
         action::Request,
+        backoff::Backoff,
         event::{Outcome, RequestId},
         phase::{LeaveReason, Phase},
         policy::Protection,
@@ -23,6 +24,8 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(5);
 /// The pause between two heartbeats while the hook's time-out is not known: a third of the shortest one that there is.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The pauses before that the instance is ready is written on it again.
+const READY_AGAIN: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(3600));
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Repeated {
@@ -58,6 +61,11 @@ pub(super) struct SideRequests {
     hook_lookup: Option<RequestId>,
     /// Whether the group was found to have none.
     no_hook: bool,
+    /// The sign that this instance has been ready.
+    ready: Repeated,
+    ready_pace: Backoff,
+    /// Whether it stands on the instance, or cannot.
+    ready_settled: bool,
     /// Whether the reason was recorded on the instance.
     recorded: bool,
 }
@@ -76,6 +84,9 @@ impl Default for SideRequests {
             probe: None,
             hook_lookup: None,
             no_hook: false,
+            ready: Repeated::default(),
+            ready_pace: READY_AGAIN,
+            ready_settled: false,
             recorded: false,
         }
     }
@@ -108,6 +119,10 @@ impl SideRequests {
 
     pub(super) fn protection_due(&self) -> Option<Tick> {
         self.protection.due
+    }
+
+    pub(super) fn ready_sign_due(&self) -> Option<Tick> {
+        self.ready.due
     }
 }
 
@@ -194,6 +209,16 @@ impl Lifecycle {
         }
     }
 
+    /// Writes on the instance that it is ready, once it serves: by this the scaler tells an instance that waits for a job from one whose agent
+    /// never began.
+    pub(super) fn keep_ready_sign(&mut self, now: Tick) {
+        if self.side.ready_settled || !matches!(self.state, State::Serving(_)) {
+            self.side.ready.due = None;
+        } else if !self.side.ready.rests(now) {
+            self.side.ready = Repeated { asked: Some(self.ask(Request::RecordReady)), due: None };
+        }
+    }
+
     /// Writes on the instance why it ends, once it does.
     pub(super) fn keep_record(&mut self) {
         if let State::Retiring(retiring) = self.state
@@ -235,6 +260,9 @@ impl Lifecycle {
             if done {
                 self.side.protected = Some(self.side.wanted);
             }
+        } else if self.side.ready.asked == Some(id) {
+            self.side.ready_settled = matches!(outcome, Outcome::Done | Outcome::Denied(_));
+            self.side.ready = Repeated { asked: None, due: Some(now + self.side.ready_pace.pause(self.salt)) };
         } else if self.side.probe == Some(id) {
             self.side.probe = None;
             if let Outcome::Snapshot(activity) = outcome {

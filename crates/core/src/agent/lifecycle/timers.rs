@@ -67,6 +67,8 @@ timers! {
     Heartbeat,
     /// Protection is tried again.
     Protection,
+    /// That the instance is ready is written on it again.
+    ReadySign,
 }
 
 impl Lifecycle {
@@ -153,6 +155,7 @@ impl Lifecycle {
             Timer::LaunchHeartbeat => self.side.launch_heartbeat_due(),
             Timer::Heartbeat => self.side.heartbeat_due(),
             Timer::Protection => self.side.protection_due(),
+            Timer::ReadySign => self.side.ready_sign_due(),
         }
     }
 

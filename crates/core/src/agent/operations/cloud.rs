@@ -38,6 +38,7 @@ pub(super) fn first(request: Request) -> (CloudCall, Step) {
         Request::Heartbeat => (CloudCall::ExtendHook, Step::Call),
         Request::CompleteHook => (CloudCall::CompleteHook, Step::Call),
         Request::End(rung) => (CloudCall::End(rung), Step::Call),
+        Request::RecordReady => (CloudCall::RecordReady, Step::Call),
         Request::RecordReason(why) => (CloudCall::RecordReason(why), Step::Call),
         Request::Save(_)
         | Request::NoteProof

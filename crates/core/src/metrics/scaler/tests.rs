@@ -86,7 +86,7 @@ fn unmet_demand_says_what_holds_it_back() {
     let mut meter = ScalerMeter::new(["ci"], false);
     meter.ticked(&record(Outcome::Held, 12, 9, 9, Outlook::default()), &Seen::default(), s(10));
     assert_eq!(value(&mut meter, s(10), Id::Unmet, &["maximum"]), Some(3.0));
-    let outlook = Outlook { unmet: 2, in_vain: 3, pause_ms: 60_000, silent: 0 };
+    let outlook = Outlook { unmet: 2, in_vain: 3, pause_ms: 60_000, silent: 0, ready: 0 };
     meter.ticked(&record(Outcome::Held, 2, 0, 9, outlook), &Seen::default(), s(20));
     assert_eq!(value(&mut meter, s(20), Id::Unmet, &["maximum"]), Some(0.0));
     assert_eq!(value(&mut meter, s(20), Id::Unmet, &["futile"]), Some(2.0));

@@ -1,7 +1,10 @@
+mod members;
+
 use std::collections::VecDeque;
 
 use super::*;
 use crate::{
+    cloud::Muster,
     platform::Demand,
     scaling::{Capacity, Past, Plan, ScalerPolicy, plan, sight},
 };
@@ -16,6 +19,8 @@ enum Kind {
     Good { idle: u64 },
     /// Its agent never began: it takes nothing and never leaves.
     Dead,
+    /// Its agent is ready, the jobs that wait are not for it, and its group keeps it.
+    Ready,
     /// It leaves as broken after its boot deadline.
     Broken { age: u64 },
 }
@@ -26,6 +31,9 @@ struct World {
     experience: Experience,
     /// Whether each tick is a process of its own.
     runs: bool,
+    /// Whether the cloud tells who has been ready, and when that was asked.
+    signs: bool,
+    looks: Vec<u64>,
     instances: Vec<Kind>,
     /// What the next instances are.
     born: Kind,
@@ -43,6 +51,8 @@ impl World {
             now: 1000,
             experience: Experience::default(),
             runs: false,
+            signs: false,
+            looks: Vec::new(),
             instances: Vec::new(),
             born,
             possible: 0,
@@ -73,13 +83,24 @@ impl World {
                 *age += 10;
                 *age < IDLE
             }
-            Kind::Dead => true,
+            Kind::Dead | Kind::Ready => true,
         });
         self.possible = possible;
         let desired = u32::try_from(self.instances.len()).unwrap();
         let (queued, now) = (self.possible + self.impossible, self.time());
         let demand = Demand { queued, running: Some(0), poll_after: None };
         self.experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
+        let count = |kind: fn(&Kind) -> bool| self.instances.iter().filter(|it| kind(it)).count().try_into().unwrap();
+        let missing = count(|kind| *kind == Kind::Dead);
+        if self.experience.doubts_members() {
+            self.looks.push(self.now);
+            let ready = count(|kind| matches!(kind, Kind::Good { .. } | Kind::Ready));
+            self.experience.learn(self.signs.then_some(Muster { ready, missing }), now);
+            let silent = self.outlook().silent;
+            assert!(!self.signs || silent <= missing, "{silent} of {missing}: who has been ready is never left out");
+        }
+        let Outlook { silent, ready, .. } = self.outlook();
+        assert!(silent + ready <= desired, "{silent} + {ready} of {desired}: no instance is both");
         let past = Past { outlook: self.experience.outlook(now), ..Past::default() };
         let capacity = Capacity { max: 100, desired, ..Capacity::default() };
         let planned = plan(&ScalerPolicy::default(), &demand, capacity, past);

@@ -206,9 +206,11 @@ impl Story {
                 Err(kind) => Err(CloudError::new(kind, "the role may not do this")),
             },
             CloudCall::ExtendHook if !self.extends => Err(CloudError::new(CloudErrorKind::Throttled, "Rate exceeded")),
-            CloudCall::Protect(_) | CloudCall::LetIn | CloudCall::ExtendHook | CloudCall::RecordReason(_) => {
-                Ok(CloudAnswer::Done)
-            }
+            CloudCall::Protect(_)
+            | CloudCall::LetIn
+            | CloudCall::ExtendHook
+            | CloudCall::RecordReady
+            | CloudCall::RecordReason(_) => Ok(CloudAnswer::Done),
         }
     }
 

@@ -94,7 +94,7 @@ impl World {
                 Ok(CloudAnswer::Done)
             }
             CloudCall::ExtendHook | CloudCall::CompleteHook => refuse(CloudErrorKind::NothingHeld),
-            CloudCall::RecordReason(_) => Ok(CloudAnswer::Done),
+            CloudCall::RecordReady | CloudCall::RecordReason(_) => Ok(CloudAnswer::Done),
             CloudCall::End(Rung::PowerOff) if !self.capabilities.power_off_ends_billing => {
                 panic!("switched off, and billed for ever")
             }

@@ -196,7 +196,9 @@ impl World {
 pub(super) fn aside(effect: HostEffect) -> bool {
     matches!(
         effect,
-        HostEffect::ForgetToken | HostEffect::ReleaseClients | HostEffect::Cloud(CloudCall::RecordReason(_))
+        HostEffect::ForgetToken
+            | HostEffect::ReleaseClients
+            | HostEffect::Cloud(CloudCall::RecordReady | CloudCall::RecordReason(_))
     )
 }
 

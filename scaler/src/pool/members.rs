@@ -1,0 +1,41 @@
+//! The group's members, looked at a few times an hour at most: when it seems that some of their agents do not work.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lightsout_core::cloud::Muster;
+use tokio::time::timeout;
+
+use super::{Pool, TickContext};
+
+/// How long a look may take: a raise that needs none of it waits meanwhile.
+const LOOK: Duration = Duration::from_secs(5);
+
+impl Pool {
+    /// How many of the members have been ready, and how many should have been. `None` where that is not to be had: the numbers count alone then.
+    pub(super) async fn muster(&mut self, context: &TickContext) -> Option<Muster> {
+        let region = context.regions.region(&self.settings.location());
+        let looking = async {
+            let _slot = region.histories.acquire(0).await;
+            region.groups.members(&self.settings.group).await
+        };
+        let error = match timeout(LOOK.min(context.deadline / 2), looking).await {
+            Ok(Ok(members)) => {
+                self.members_hidden = false;
+                let members = members?;
+                return Some(Muster::of(&members, self.policy.silent_after, Timestamp::now()));
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it was not answered in time".into(),
+        };
+        if !std::mem::replace(&mut self.members_hidden, true) {
+            tracing::warn!(
+                pool = self.settings.name,
+                group = self.settings.group,
+                error,
+                "the group's members cannot be looked at: an instance that waits for a job may be taken for one whose agent is dead"
+            );
+        }
+        None
+    }
+}
