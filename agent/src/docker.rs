@@ -9,12 +9,13 @@ use std::{
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
+    errors::Error,
     query_parameters::{
         EventsOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder, PruneBuildOptionsBuilder,
         PruneContainersOptionsBuilder, PruneImagesOptionsBuilder,
     },
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::join_all};
 use lightsout_core::{
     activity::{Activity, JobId},
     space::format_size,
@@ -157,18 +158,28 @@ impl Engine {
         Ok(self.list(selection).await?.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// Kills these containers, as far as they still run.
+    /// Kills these containers at once, as far as they still run.
     pub(crate) async fn kill(&self, containers: &[String]) {
-        let Ok(client) = self.client().await else { return };
-        for id in containers {
-            match within(client.kill_container(id, None::<KillContainerOptions>)).await {
+        let client = match self.client().await {
+            Ok(client) => client,
+            Err(error) if !containers.is_empty() => {
+                tracing::error!(?containers, error, "the jobs' containers cannot be ended");
+                return;
+            }
+            Err(_) => return,
+        };
+        let ending = containers.iter().map(async |id| {
+            match client.kill_container(id, None::<KillContainerOptions>).await {
                 Ok(()) => tracing::warn!(
                     id,
                     "a job's container does not heed its runner; ended, so that the runner can report"
                 ),
-                Err(error) => tracing::debug!(id, error, "a job's container cannot be ended: it may be gone"),
+                // It is gone, or does not run any more.
+                Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+                Err(error) => tracing::error!(id, %error, "a job's container cannot be ended"),
             }
-        }
+        });
+        join_all(ending).await;
     }
 
     /// Removes stopped containers, unused images and the build cache, but for what is to be kept; what came of it, in words. Volumes with a name
@@ -176,7 +187,7 @@ impl Engine {
     pub(crate) async fn prune(&self, limit: Duration) -> String {
         let pruning = async {
             let client = self.client().await?.with_timeout(limit);
-            let failed = |error: bollard::errors::Error| error.to_string();
+            let failed = |error: Error| error.to_string();
             let keep = ("label!".to_owned(), vec![KEEP.to_owned()]);
             let unused = ("dangling".to_owned(), vec!["false".to_owned()]);
             let containers = PruneContainersOptionsBuilder::default().filters(&HashMap::from([keep.clone()])).build();
@@ -263,7 +274,7 @@ impl Engine {
 }
 
 /// An answer of the engine, or why there is none, in time.
-async fn within<T>(asking: impl Future<Output = Result<T, bollard::errors::Error>>) -> Result<T, String> {
+async fn within<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
     match timeout(TIMEOUT, asking).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no whole answer within {TIMEOUT:?}")),

@@ -6,54 +6,72 @@ use tokio::time::timeout;
 
 use crate::{
     docker::{Engine, Selection},
-    process::{self, Process},
+    process::{self, Child, Process},
 };
 
 /// How long the engine may take to list, and to kill, the jobs' containers: a deadline is near.
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// Which of the processes below a runner's are jobs. The others are the runner's own: who tells the platform is among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Below {
+    /// All of them.
+    Jobs,
+    /// Those below the ones whose name begins with one of these.
+    Reporters(Vec<String>),
+    /// None: its jobs are containers.
+    NoJobs,
+}
+
 /// The processes and containers in which jobs run, held so that they are not taken for others later.
 #[derive(Default)]
 pub(crate) struct Jobs {
     processes: Vec<Process>,
-    containers: Option<(Arc<Engine>, Vec<String>)>,
+    containers: Option<Containers>,
+}
+
+struct Containers {
+    engine: Arc<Engine>,
+    selection: Selection,
+    /// `None`: the engine did not say.
+    noted: Option<Vec<String>>,
 }
 
 impl Jobs {
-    /// The jobs below this runner's process, and in containers of this selection. `reporters` are the names of the runner's own processes, below
-    /// which its jobs are; if there are none, everything below the runner is a job. What cannot be seen is left out.
+    /// The jobs below this runner's process, and in containers of this selection. Processes that cannot be seen are left out.
     pub(crate) async fn of(
         runner: Option<&Process>,
-        reporters: &[String],
-        containers: Option<(Arc<Engine>, &Selection)>,
+        below: &Below,
+        containers: Option<(Arc<Engine>, Selection)>,
     ) -> Self {
-        let below = |pid| process::descendants(pid).unwrap_or_default();
-        let found = runner.map(|runner| below(runner.pid())).unwrap_or_default();
-        let jobs = if reporters.is_empty() {
-            found
-        } else {
-            let named = |name: &str| reporters.iter().any(|reporter| name.starts_with(reporter.as_str()));
-            found
-                .iter()
-                .filter(|child| child.name.as_deref().is_some_and(named))
-                .flat_map(|child| below(child.pid))
-                .collect()
+        let found = runner.map(|runner| below_of(runner.pid())).unwrap_or_default();
+        let jobs = match below {
+            Below::Jobs => found,
+            Below::Reporters(prefixes) => {
+                let named = |name: &str| prefixes.iter().any(|reporter| name.starts_with(reporter.as_str()));
+                let reporters = found.iter().filter(|child| child.name.as_deref().is_some_and(named));
+                reporters.flat_map(|child| below_of(child.pid)).collect()
+            }
+            Below::NoJobs => Vec::new(),
         };
-        let processes = jobs.into_iter().filter_map(|child| Process::open(child.pid).ok().flatten()).collect();
+        let processes = held(jobs);
         let containers = match containers {
-            Some((engine, selection)) => match timeout(LIMIT, engine.containers(selection)).await {
-                Ok(Ok(found)) => Some((engine, found)),
-                Ok(Err(_)) | Err(_) => None,
-            },
+            Some((engine, selection)) => {
+                let noted = list(&engine, &selection).await;
+                Some(Containers { engine, selection, noted })
+            }
             None => None,
         };
         Self { processes, containers }
     }
 
-    /// Ends them by force, all at once. Those that are gone are no error.
+    /// Ends them by force, all at once, and what they have started since. Those that are gone are no error.
     pub(crate) async fn end(&self) {
-        let alive = self.processes.iter().filter(|process| process.alive());
-        for process in alive {
+        let alive: Vec<&Process> = self.processes.iter().filter(|process| process.alive()).collect();
+        let noted = |child: &Child| self.processes.iter().any(|process| process.pid() == child.pid);
+        let later = alive.iter().flat_map(|process| below_of(process.pid())).filter(|child| !noted(child)).collect();
+        let later = held(later);
+        for process in alive.into_iter().chain(&later) {
             tracing::warn!(
                 pid = process.pid(),
                 "a job's process does not heed its runner; ending it, so that the runner can report"
@@ -62,8 +80,35 @@ impl Jobs {
                 tracing::error!(pid = process.pid(), %error, "a job's process cannot be ended");
             }
         }
-        if let Some((engine, containers)) = &self.containers {
-            let _ = timeout(LIMIT, engine.kill(containers)).await;
+        if let Some(Containers { engine, selection, noted }) = &self.containers {
+            // Containers are found as long as they run, also by who could not note them.
+            let now = if noted.is_none() { list(engine, selection).await } else { None };
+            let found = noted.as_ref().or(now.as_ref()).map_or(&[][..], Vec::as_slice);
+            if timeout(LIMIT, engine.kill(found)).await.is_err() {
+                tracing::error!(?found, "the Docker engine does not end the jobs' containers in time");
+            }
+        }
+    }
+}
+
+fn below_of(pid: u32) -> Vec<Child> {
+    process::descendants(pid).unwrap_or_default()
+}
+
+fn held(children: Vec<Child>) -> Vec<Process> {
+    children.into_iter().filter_map(|child| Process::open(child.pid).ok().flatten()).collect()
+}
+
+async fn list(engine: &Engine, selection: &Selection) -> Option<Vec<String>> {
+    match timeout(LIMIT, engine.containers(selection)).await {
+        Ok(Ok(found)) => Some(found),
+        Ok(Err(error)) => {
+            tracing::warn!(error, "the Docker engine does not say in which containers jobs run");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("the Docker engine does not say in time in which containers jobs run");
+            None
         }
     }
 }
@@ -77,7 +122,7 @@ mod tests {
     /// A runner with a reporter below it, and a job below that.
     #[tokio::test]
     async fn the_job_ends_and_those_who_report_live_on() {
-        for (reporters, survivors) in [(vec![], 0), (vec!["sh".to_owned()], 1)] {
+        for (named, survivors) in [(false, 0), (true, 1)] {
             // Each shell has more to do, so none becomes its child.
             let script = "sh -c 'sh -c \"trap : TERM; sleep 60; :\"; sleep 60; :'; sleep 60; :";
             let mut runner = Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::null()).spawn().unwrap();
@@ -89,9 +134,11 @@ mod tests {
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             };
-            let reporters: Vec<String> =
-                if reporters.is_empty() { reporters } else { vec![all[0].name.clone().unwrap()] };
-            let jobs = Jobs::of(Some(&process), &reporters, None).await;
+            let below = if named { Below::Reporters(vec![all[0].name.clone().unwrap()]) } else { Below::Jobs };
+            let jobs = Jobs::of(Some(&process), &below, None).await;
+            let none = Jobs::of(Some(&process), &Below::NoJobs, None).await;
+            none.end().await;
+            assert_eq!(process::descendants(runner.id()).unwrap().len(), 3, "where jobs are containers, none is one");
             let held: Vec<_> = all.iter().filter_map(|child| Process::open(child.pid).unwrap()).collect();
             jobs.end().await;
             for gone in held.iter().skip(survivors) {
@@ -108,5 +155,29 @@ mod tests {
                 let _ = child.kill();
             }
         }
+    }
+
+    /// A job that begins something else once it is asked to end.
+    #[tokio::test]
+    async fn what_a_job_has_started_since_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "sh -c 'until [ -e go ]; do sleep 0.02; done; sleep 60 & touch begun; wait'; :";
+        let mut command = Command::new("/bin/sh");
+        let mut runner = command.args(["-c", script]).current_dir(folder.path()).stdin(Stdio::null()).spawn().unwrap();
+        let process = Process::open(runner.id()).unwrap().unwrap();
+        while process::descendants(runner.id()).unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let jobs = Jobs::of(Some(&process), &Below::Jobs, None).await;
+        std::fs::write(folder.path().join("go"), "").unwrap();
+        while !folder.path().join("begun").exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let now = held(process::descendants(runner.id()).unwrap());
+        jobs.end().await;
+        for gone in &now {
+            timeout(Duration::from_secs(30), gone.exited()).await.expect("all of it ends");
+        }
+        let _ = runner.wait();
     }
 }

@@ -17,7 +17,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     docker::{Engine, Selection},
-    jobs::Jobs,
+    jobs::{Below, Jobs},
     process::{self, Child},
     runner_process::{RunnerProcess, Seen},
 };
@@ -36,8 +36,8 @@ pub(crate) struct Prober {
     engine: Option<Arc<Engine>>,
     runner: Arc<RunnerProcess>,
     driver: Arc<Driver>,
-    /// The names of the runner's own processes below which its jobs are, if that is how they are told.
-    reporters: Vec<String>,
+    /// Which processes below the runner's are jobs.
+    below: Below,
     /// Which containers are jobs.
     containers: Option<Selection>,
     /// Locked for a whole snapshot: one that begins later tells of a later moment.
@@ -78,7 +78,7 @@ impl Prober {
     ) -> Self {
         // Where no probe is sure, the best there is has to do for counting jobs.
         let none_is_sure = !probes.iter().any(is_sure);
-        let (mut reporters, mut containers) = (Vec::new(), None);
+        let (mut names, mut containers) = (None, None);
         let probes = probes
             .into_iter()
             .map(|probe| {
@@ -89,9 +89,9 @@ impl Prober {
                         containers = Some(selection.clone());
                         Kind::Containers(selection)
                     }
-                    Probe::Children(names) => {
-                        reporters.clone_from(&names);
-                        Kind::Children(names)
+                    Probe::Children(found) => {
+                        names = Some(found.clone());
+                        Kind::Children(found)
                     }
                     Probe::Files { folder } => Kind::Files(folder),
                     Probe::Runner(call) => Kind::Runner(call),
@@ -100,8 +100,13 @@ impl Prober {
                 Source { kind, sure }
             })
             .collect();
+        let below = match names {
+            Some(names) if !names.is_empty() => Below::Reporters(names),
+            None if containers.is_some() && engine.is_some() => Below::NoJobs,
+            Some(_) | None => Below::Jobs,
+        };
         let refused = AtomicBool::new(false);
-        Self { engine, runner, driver, reporters, containers, probes: Mutex::new(probes), refused }
+        Self { engine, runner, driver, below, containers, probes: Mutex::new(probes), refused }
     }
 
     /// One snapshot, begun after the call, and whether the platform has refused the token since the probes were made.
@@ -117,8 +122,8 @@ impl Prober {
             Seen::Runner(runner) => Some(runner),
             Seen::Nobody | Seen::Unknown => None,
         };
-        let containers = self.engine.clone().zip(self.containers.as_ref());
-        Jobs::of(runner.as_ref(), &self.reporters, containers).await
+        let containers = self.engine.clone().zip(self.containers.clone());
+        Jobs::of(runner.as_ref(), &self.below, containers).await
     }
 
     /// What one source says. Silence is a doubt.

@@ -72,8 +72,16 @@ impl Home {
     /// Waits for its permit, so that only a few fleets run at once.
     pub(crate) fn new() -> Self {
         let permit = FleetPermit::take();
-        let root = tempfile::Builder::new().prefix("lightsout-").tempdir().expect("a temporary directory");
-        Self { root: Some(root), permit }
+        Self { root: Some(Self::temporary()), permit }
+    }
+
+    /// A place for one more fleet, under the permit of this one, which must outlive it.
+    pub(crate) fn beside(&self) -> Self {
+        Self { root: Some(Self::temporary()), permit: FleetPermit::none() }
+    }
+
+    fn temporary() -> TempDir {
+        tempfile::Builder::new().prefix("lightsout-").tempdir().expect("a temporary directory")
     }
 
     /// The fleet's directory.

@@ -1,13 +1,13 @@
 //! The built-in runners do on request what the vendors' own do at the worst moment. What lightsout makes of it is for the
 //! other tests; these see to it that the stand-ins are no kinder than the genuine programs.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, thread};
 
 use lightsout_localcloud::fleet::JobState;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 
-use crate::rig::{Fleet, hits, instance, living};
+use crate::rig::{Fleet, Home, engine_or_skip, hits, instance, living};
 
 /// The process of an instance's runner.
 fn runner(fleet: &Fleet, id: &str) -> Option<Pid> {
@@ -59,20 +59,69 @@ fn a_drain_loses_no_job_that_is_on_its_way() {
     assert_eq!(fleet.ended().summary()["jobs"]["done"], 1);
 }
 
-/// The agent ends a deaf job before its reporter, and leaves that one the time to report.
+/// A platform's built-in runner, and what becomes of a deaf job on it.
+struct DeafJob {
+    platform: &'static str,
+    /// Where jobs run, as arguments of `up`.
+    place: &'static str,
+    /// Whether the job's command is a shell's, which would hear the signal and so is replaced.
+    in_shell: bool,
+    /// How the platform shows the end of which it was told.
+    told: JobState,
+}
+
+/// On each platform the agent ends a deaf job before its reporter, and leaves that one the time to report.
 #[test]
-fn before_a_spot_deadline_a_deaf_job_is_reported() {
-    let mut fleet = Fleet::up("--jobs 0 --keep --max 1 --no-docker --fault patient-abort");
-    // The shell that GitLab's script runs in would hear the signal, so it is replaced.
-    let argv = ["exec", "sh", "-c", "trap '' TERM INT QUIT; while :; do sleep 1; done"];
-    let job = fleet.post("jobs", &json!({ "argv": argv }))["ids"][0].as_u64().expect("an id");
-    let id = fleet.until_job(job, JobState::Running).instance.expect("an instance");
-    fleet.ok(&format!("interrupt {id} --in 30s"));
-    let failure = fleet.until_job(job, JobState::Interrupted).failure;
-    assert_eq!(failure.as_deref(), Some("runner_system_failure"), "its runner said so");
-    fleet.until_ended(&id);
-    fleet.ok("down");
-    assert_eq!(fleet.ended().summary()["jobs"]["lost"], 0);
+fn before_a_spot_deadline_each_platform_hears_of_a_deaf_job() {
+    const PROCESSES: &str = "--no-docker";
+    const CONTAINERS: &str = "";
+    let job = |platform, place, in_shell, told| DeafJob { platform, place, in_shell, told };
+    let mut all = vec![
+        job("gitlab", PROCESSES, true, JobState::Interrupted),
+        job("github", PROCESSES, false, JobState::Interrupted),
+        job("buildkite", PROCESSES, true, JobState::Interrupted),
+        job("circleci", PROCESSES, false, JobState::Interrupted),
+        // The launcher fails no run: it waits for it, and tells how it ended.
+        job("spacelift", PROCESSES, false, JobState::Failed),
+    ];
+    if engine_or_skip("deaf jobs in containers (those in processes are tested)") {
+        all.extend([
+            job("gitlab", CONTAINERS, true, JobState::Interrupted),
+            job("spacelift", CONTAINERS, false, JobState::Failed),
+            job("stackguardian", CONTAINERS, false, JobState::Interrupted),
+        ]);
+    }
+    let home = Home::new();
+    thread::scope(|scope| {
+        for job in &all {
+            let home = home.beside();
+            scope.spawn(move || job.is_reported(home));
+        }
+    });
+}
+
+impl DeafJob {
+    fn is_reported(&self, home: Home) {
+        let Self { platform, place, in_shell, told } = *self;
+        let mut fleet =
+            home.up(&format!("--platform {platform} --jobs 0 --keep --max 1 {place} --fault patient-abort"));
+        let shell = ["exec", "sh", "-c", "trap '' TERM INT QUIT; while :; do sleep 1; done"];
+        let argv = if in_shell { &shell[..] } else { &shell[1..] };
+        let job = fleet.post("jobs", &json!({ "argv": argv }))["ids"][0].as_u64().expect("an id");
+        let id = fleet.until_job(job, JobState::Running).instance.expect("an instance");
+        fleet.until_phase("busy");
+        fleet.ok(&format!("interrupt {id} --in 15s"));
+        let ended = fleet.until(&format!("{platform} {place}: the job to end"), |fleet| {
+            fleet.jobs.iter().find(|it| it.id == job && it.state != JobState::Running).cloned()
+        });
+        assert_eq!(ended.state, told, "{platform} {place}: {ended:?}");
+        let log = fleet.dir().join("instances").join(&id).join("agent.log");
+        let log = fs::read_to_string(log).expect("a log");
+        assert!(log.contains("does not heed its runner"), "{platform} {place}: it was not deaf: {log}");
+        fleet.until_ended(&id);
+        fleet.ok("down");
+        assert_eq!(fleet.ended().summary()["jobs"]["lost"], 0, "{platform} {place}");
+    }
 }
 
 /// gitlab-runner's shell executor reports nothing while the job's processes live, and at once when somebody ends them.

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::jobs::{Below, Jobs};
 
 const EVERY: Selection = Selection { labels: Vec::new(), except: Vec::new(), job_label: None };
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
@@ -25,25 +26,29 @@ enum Manner {
     StopsInTheList,
     /// It reports starts of containers as fast as they are read.
     Storms,
+    /// It fails at its first list, and runs two containers.
+    FailsOnce,
 }
 
 struct FakeEngine {
     folder: TempDir,
     events: Arc<AtomicUsize>,
+    lists: Arc<AtomicUsize>,
+    kills: Arc<AtomicUsize>,
 }
 
 impl FakeEngine {
     fn start(manner: Manner) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
-        let events = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&events);
+        let [events, lists, kills] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
+        let counters = [&events, &lists, &kills].map(Arc::clone);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, manner, Arc::clone(&counter)));
+                tokio::spawn(serve(stream, manner, counters.clone()));
             }
         });
-        Self { folder, events }
+        Self { folder, events, lists, kills }
     }
 
     fn engine(&self) -> Arc<Engine> {
@@ -51,7 +56,11 @@ impl FakeEngine {
     }
 }
 
-async fn serve(mut stream: UnixStream, manner: Manner, events: Arc<AtomicUsize>) -> std::io::Result<()> {
+async fn serve(
+    mut stream: UnixStream,
+    manner: Manner,
+    [events, lists, kills]: [Arc<AtomicUsize>; 3],
+) -> std::io::Result<()> {
     let mut buffer = vec![0; 4096];
     loop {
         let count = stream.read(&mut buffer).await?;
@@ -75,6 +84,18 @@ async fn serve(mut stream: UnixStream, manner: Manner, events: Arc<AtomicUsize>)
         } else if request.contains("/info") && !matches!(manner, Manner::StopsAtOnce) {
             let body = "{\"DockerRootDir\":\"/mnt/docker\",\"LoggingDriver\":\"local\",\"LiveRestoreEnabled\":true}";
             stream.write_all(format!("{HEAD}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+        } else if matches!(manner, Manner::FailsOnce) && request.contains("/kill") {
+            kills.fetch_add(1, Ordering::Relaxed);
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await?;
+        } else if matches!(manner, Manner::FailsOnce) {
+            let failed = lists.fetch_add(1, Ordering::Relaxed) == 0;
+            let head = if failed { "HTTP/1.1 500 Sick\r\nContent-Type: application/json\r\n" } else { HEAD };
+            let body = if failed {
+                "{\"message\":\"sick\"}"
+            } else {
+                "[{\"Id\":\"a\",\"Names\":[\"/a\"]},{\"Id\":\"b\",\"Names\":[\"/b\"]}]"
+            };
+            stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
         } else {
             stream.write_all(format!("{HEAD}Content-Length: 1000\r\n\r\n[{{\"Id\"").as_bytes()).await?;
             std::future::pending::<()>().await;
@@ -99,6 +120,20 @@ async fn an_engine_that_stops_in_the_middle_of_an_answer_makes_it_unknown_each_t
         }
         following.abort();
     }
+}
+
+#[tokio::test]
+async fn containers_that_could_not_be_noted_are_ended_all_the_same() {
+    let fake = FakeEngine::start(Manner::FailsOnce);
+    let jobs = Jobs::of(None, &Below::NoJobs, Some((fake.engine(), EVERY))).await;
+    let counts = || (fake.lists.load(Ordering::Relaxed), fake.kills.load(Ordering::Relaxed));
+    assert_eq!(counts(), (1, 0));
+    jobs.end().await;
+    assert_eq!(counts(), (2, 2), "it looked again");
+    // What was noted is all that is ended: what came later tidies up.
+    let jobs = Jobs::of(None, &Below::NoJobs, Some((fake.engine(), EVERY))).await;
+    jobs.end().await;
+    assert_eq!(counts(), (3, 4));
 }
 
 #[tokio::test]

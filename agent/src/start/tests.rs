@@ -36,6 +36,11 @@ fn own_user() -> Option<&'static str> {
     rustix::process::geteuid().is_root().then_some("root")
 }
 
+/// Has a job that heeds no signal, waits for it, and reports how it ended.
+const PATIENT: &str = r#"cd "$0"; exec >/dev/null 2>&1; trap 'echo told >>log' TERM
+sh -c 'trap "" TERM; touch job; while :; do sleep 0.1; done' & job=$!
+while kill -0 $job; do wait $job; done; rm job; echo reported >>log"#;
+
 /// An archive that never answers, and one that refuses.
 enum Useless {
     Hangs,
@@ -309,6 +314,24 @@ async fn a_job_keeps_it_and_the_hook_while_the_group_wants_it_gone() {
     shell.end_job();
     shell.until("the hook is completed", |shell| shell.host.calls().contains(&HostCall::CompleteHold)).await;
     assert_eq!(shell.leaves(), 0, "the group had chosen it: nothing is lowered");
+}
+
+/// As on the platforms that a fleet tries (`before_a_spot_deadline_each_platform_hears_of_a_deaf_job`).
+#[tokio::test]
+async fn before_a_spot_deadline_your_own_runner_reports_a_deaf_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_owned();
+    let platform = format!(
+        "run = [\"/bin/sh\", \"-c\", {PATIENT:?}, {place:?}]\nbusy = [\"/bin/sh\", \"-c\", {BUSY:?}, {place:?}]\n"
+    );
+    let shell = Shell::start_with(folder, FakeHost::default(), &platform, "10m", own_user());
+    shell.until_phase("busy").await;
+    shell.until("it watches", |shell| shell.notices.watched()).await;
+    let at = jiff::Timestamp::now() + Duration::from_secs(6);
+    shell.notices.send(Notice::Ending { by: Ending::Interruption, at: Some(at) }).await;
+    shell.until("the runner reports", |shell| shell.log().ends_with("reported\n")).await;
+    assert!(jiff::Timestamp::now() < at, "in time");
+    assert!(shell.log().starts_with("told\n"), "it was asked to before its job was ended: {:?}", shell.log());
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use crate::{
     executor::RunningJob,
     job::Job,
     process::{ProcessGroup, command},
-    program::{block_on, link, own_code, shell_line, with_args},
+    program::{block_on, link, outlive_signals, own_code, shell_line, with_args},
     runner::Runner,
     worker::{JobStarter, Stop},
 };
@@ -117,6 +117,8 @@ impl JobStarter<Job> for Agent {
 /// Runs the job's command between its hooks. The exit status is the command's, or that of the first hook that fails.
 fn bootstrap() -> Result<u8> {
     let line = env::var(COMMAND).with_context(|| format!("{COMMAND} is not set: only `start` calls this"))?;
+    // A job that is cancelled ends by its command, whose pre-exit hook follows.
+    outlive_signals()?;
     let hooks = PathBuf::from(env::var_os(HOOKS).unwrap_or_default());
     let hook = |name: &str| -> Result<u8> {
         let path = hooks.join(name);

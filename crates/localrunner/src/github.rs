@@ -27,7 +27,7 @@ use crate::{
     job::Job,
     machine,
     process::ProcessGroup,
-    program::{block_on, exit_code, link, own_code, with_args},
+    program::{block_on, exit_code, link, outlive_signals, own_code, with_args},
     runner::Runner,
     worker::{JobStarter, Stop},
 };
@@ -121,13 +121,14 @@ impl JobStarter<Job> for Listener {
     }
 }
 
-/// Runs one job with its hooks; the exit code is the job's.
+/// Runs one job with its hooks; the exit code is the job's. Who cancels the job ends its command, and not this, which tells the platform.
 fn worker(_: &[OsString]) -> ExitCode {
     exit_code(run_job().map(ExitCode::from))
 }
 
 fn run_job() -> Result<u8> {
     let job = env::var(JOB).with_context(|| format!("{JOB} is not set: only the listener calls this"))?;
+    outlive_signals()?;
     let job: Job = serde_json::from_str(&job).context("the job cannot be understood")?;
     let run = |command: &mut process::Command| -> Result<u8> {
         let status = command.envs(&job.env).env_remove(JOB).status();

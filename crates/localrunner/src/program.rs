@@ -6,10 +6,12 @@ use std::{
     os::unix::{fs::symlink, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitCode, ExitStatus},
+    sync::Arc,
 };
 
 use anyhow::Result;
 use clap::Parser;
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 
 /// Reads the arguments and runs the program that they are for.
 pub(crate) fn with_args<A: Parser>(name: &str, args: &[OsString], run: impl FnOnce(A) -> Result<ExitCode>) -> ExitCode {
@@ -47,6 +49,15 @@ pub(crate) fn link(program: &Path, bin: &Path, name: &str) -> io::Result<PathBuf
     let path = bin.join(name);
     symlink(program, &path)?;
     Ok(path)
+}
+
+/// Has this process outlive the signals that end its jobs, so that it can tell how they ended. What it starts hears them as any program.
+pub(crate) fn outlive_signals() -> Result<()> {
+    for signal in [SIGTERM, SIGINT, SIGQUIT] {
+        // A handler, for a signal that is ignored would be so by what is started, too.
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    Ok(())
 }
 
 /// The exit code as a shell gives it: 128 and the signal's number where a signal ended it.

@@ -24,6 +24,11 @@ impl FleetPermit {
         }
     }
 
+    /// That of somebody else covers it.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
     /// Hands it on.
     pub(super) fn pass_on(&mut self) -> Self {
         Self(self.0.take())

@@ -146,7 +146,7 @@ fn it_registers_once_lives_with_the_agent_and_ends_tasks_before_the_agent() {
     fs::write(folder.0.join("tasks"), "t1\nt2\n").expect("tasks");
     assert!(terminate(&mut child).success());
     let calls = folder.read("calls");
-    let (stop, agent) = (calls.find("docker stop -t 3 t1 t2"), calls.rfind("systemctl stop ecs"));
+    let (stop, agent) = (calls.find("docker stop -t 120 t1 t2"), calls.rfind("systemctl stop ecs"));
     assert!(stop.is_some() && stop < agent, "{calls}");
     assert!(folder.read("registration").ends_with("gone\n"));
 }

@@ -23,6 +23,7 @@ use crate::{
     client::{PlatformClient, embedded_url},
     container::unique,
     executor::{Executor, JobOptions, RunningJob},
+    faults::Faults,
     job::Job,
     page,
     runner::SUBCOMMAND,
@@ -39,8 +40,8 @@ pub(super) const SLOTS: &str = "LIGHTSOUT_SLOTS";
 pub(super) const TOKEN: &str = "SG_NODE_TOKEN";
 pub(super) const ATTRIBUTES: &str = "ECS_INSTANCE_ATTRIBUTES";
 
-/// How long the ECS agent may take to end its tasks and itself.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// How long the ECS agent may take to end its tasks and itself, where nobody says so.
+pub(super) const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The directory of the ECS agent's files.
 pub(super) fn directory() -> Result<PathBuf> {
@@ -67,6 +68,8 @@ pub(super) fn start(directory: &Path, token: &str) -> Result<()> {
 
 /// Is the ECS agent: takes tasks until it is stopped.
 pub(super) async fn serve(platform: &'static str) -> Result<()> {
+    // Before the lock, which does not outlive it: who looked meanwhile would find no ECS agent.
+    Faults::at(&embedded_url()?).on_start().await;
     let directory = directory()?;
     let _lock = hold(&directory)?;
     let name = runner_id(&fs::read_to_string(directory.join("ecs.config")).context("cannot read ecs.config")?)?;
@@ -97,8 +100,8 @@ pub(super) fn wait() -> Result<()> {
     lock_file(&directory()?)?.lock().context("cannot wait")
 }
 
-/// Ends the ECS agent and its tasks. That there is none is no error.
-pub(super) fn stop() -> Result<()> {
+/// Ends the ECS agent and its tasks, by force after this time. That there is none is no error.
+pub(super) fn stop(patience: Duration) -> Result<()> {
     let (directory, begun) = (directory()?, Instant::now());
     let mut asked = false;
     while is_running()? {
@@ -107,7 +110,7 @@ pub(super) fn stop() -> Result<()> {
             .ok()
             .filter(|pid| *pid > 1)
             .and_then(Pid::from_raw);
-        let late = begun.elapsed() > PATIENCE;
+        let late = begun.elapsed() > patience;
         if let Some(pid) = pid.filter(|_| late || !asked) {
             let _ = kill_process(pid, if late { Signal::KILL } else { Signal::TERM });
             asked = true;

@@ -6,11 +6,15 @@ use std::{
     fs,
     os::unix::process::CommandExt,
     process::{Command, ExitCode},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 
-use super::{ecs_agent, tasks};
+use super::{
+    ecs_agent::{self, PATIENCE},
+    tasks,
+};
 use crate::{
     executor::JOB_PATH,
     program::{exit_code, print},
@@ -30,7 +34,8 @@ pub(super) fn docker(args: &[OsString]) -> ExitCode {
             (Some("wait"), ecs_agent::PROGRAM) => ecs_agent::wait()?,
             (Some("ps"), _) => print(&fs::read_to_string(tasks::file(&ecs_agent::directory()?)).unwrap_or_default()),
             // Tasks end with the ECS agent, and nobody stops a single one.
-            (Some("stop"), _) | (Some("rm"), ecs_agent::PROGRAM) => ecs_agent::stop()?,
+            (Some("stop"), _) => ecs_agent::stop(patience(&args).max(PATIENCE))?,
+            (Some("rm"), ecs_agent::PROGRAM) => ecs_agent::stop(PATIENCE)?,
             _ => bail!("the stand-in for docker does not know: {}", args.join(" ")),
         }
         Ok(ExitCode::SUCCESS)
@@ -40,9 +45,15 @@ pub(super) fn docker(args: &[OsString]) -> ExitCode {
 /// Answers as `systemctl` would. On a booted machine the agent comes by here, too, and what does not concern the ECS agent is the machine's.
 pub(super) fn systemctl(args: &[OsString]) -> ExitCode {
     exit_code(match args {
-        [stop, ecs] if stop == "stop" && ecs == "ecs" => ecs_agent::stop().map(|()| ExitCode::SUCCESS),
+        [stop, ecs] if stop == "stop" && ecs == "ecs" => ecs_agent::stop(PATIENCE).map(|()| ExitCode::SUCCESS),
         _ => genuine(SYSTEMCTL, args),
     })
+}
+
+/// How long `docker stop` gives, where it says so.
+fn patience(args: &[String]) -> Duration {
+    let given = args.iter().skip_while(|word| *word != "-t").nth(1);
+    given.and_then(|seconds| seconds.parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
 }
 
 /// Becomes the program of this name that is behind the stand-in; returns only where there is none.

@@ -1,12 +1,12 @@
 //! The Docker engine as one machine sees it. All machines of the fleet share one engine; each gets a socket of its
-//! own, behind which only its own containers are listed and heard of, and nothing can be changed.
+//! own, behind which only its own containers are listed and heard of, and nothing can be changed but that they are killed.
 
 use std::{convert::Infallible, io, path::PathBuf};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http_body_util::{Either, Empty, Full};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
+use http_body_util::{BodyExt, Either, Empty, Full};
+use hyper::{Method, Request, Response, StatusCode, Uri, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
@@ -50,25 +50,43 @@ impl EngineProxy {
             *reply.status_mut() = status;
             reply
         };
-        if ![Method::GET, Method::HEAD].contains(request.method()) {
-            return Ok(refuse(StatusCode::FORBIDDEN, "a machine may only read".to_owned()));
-        }
-        match self.forward(&request).await {
+        let may = match killed(request.method(), request.uri().path()) {
+            Some(id) => self.owns(id).await,
+            None => Ok([Method::GET, Method::HEAD].contains(request.method())),
+        };
+        let answered = match may {
+            Ok(true) => self.forward(request.method(), request.uri()).await,
+            Ok(false) => {
+                let why = "a machine may only read, and kill what it runs itself";
+                return Ok(refuse(StatusCode::FORBIDDEN, why.to_owned()));
+            }
+            Err(error) => Err(error),
+        };
+        match answered {
             Ok(reply) => Ok(reply.map(Either::Left)),
             Err(error) => Ok(refuse(StatusCode::BAD_GATEWAY, format!("{error:#}"))),
         }
     }
 
-    async fn forward(&self, request: &Request<Incoming>) -> Result<Response<Incoming>> {
+    /// Whether this container, running or not, is one of the machine's.
+    async fn owns(&self, id: &str) -> Result<bool> {
+        let filters = json!({ "id": [id] }).to_string();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("all", "true")
+            .append_pair("filters", &filters)
+            .finish();
+        let reply = self.forward(&Method::GET, &format!("/containers/json?{query}").parse()?).await?;
+        let found: Vec<Value> = serde_json::from_slice(&reply.into_body().collect().await?.to_bytes())?;
+        Ok(!found.is_empty())
+    }
+
+    async fn forward(&self, method: &Method, target: &Uri) -> Result<Response<Incoming>> {
         let stream = UnixStream::connect(&self.engine).await.context("no Docker engine answers")?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let target = self.filtered(request.uri().path(), request.uri().query().unwrap_or_default());
-        let forwarded = Request::builder()
-            .method(request.method())
-            .uri(target)
-            .header("host", "docker")
-            .body(Empty::<Bytes>::new())?;
+        let target = self.filtered(target.path(), target.query().unwrap_or_default());
+        let forwarded =
+            Request::builder().method(method).uri(target).header("host", "docker").body(Empty::<Bytes>::new())?;
         Ok(sender.send_request(forwarded).await?)
     }
 
@@ -96,9 +114,25 @@ impl EngineProxy {
     }
 }
 
+/// The container that is to be killed.
+fn killed<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
+    let (_, rest) = path.split_once("/containers/").filter(|_| method == Method::POST)?;
+    rest.strip_suffix("/kill").filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_changed_but_that_a_container_is_killed() {
+        assert_eq!(killed(&Method::POST, "/v1.41/containers/a1b2/kill"), Some("a1b2"));
+        assert_eq!(killed(&Method::POST, "/containers/a1b2/kill"), Some("a1b2"));
+        for other in ["/containers/a1b2/stop", "/containers//kill", "/containers/a/../b/kill", "/containers/kill"] {
+            assert_eq!(killed(&Method::POST, other), None, "{other}");
+        }
+        assert_eq!(killed(&Method::GET, "/containers/a1b2/kill"), None);
+    }
 
     fn filtered(path: &str, query: &str) -> (String, Value) {
         let proxy = EngineProxy { engine: "/nowhere".into(), label: "lightsout.machine=f/i-1".into() };

@@ -41,11 +41,12 @@ stop() {
     [ -z "$child" ] || kill "$child" 2>/dev/null
     note_attributes
     note gone
-    # The tasks first, while the ECS agent can still tell how they ended.
+    # The tasks first, while the ECS agent can still tell how they ended. They have the time that is left, which lightsout-agent knows: it ends
+    # those that do not heed this, and what is here is no more than the longest notice.
     tasks=$(docker ps --quiet --filter label=com.amazonaws.ecs.task-arn 2>/dev/null)
     if [ -n "$tasks" ]; then
         # shellcheck disable=SC2086 # one word for each id
-        docker stop -t 3 $tasks
+        docker stop -t 120 $tasks
         sleep 2
     fi
     systemctl stop ecs 2>/dev/null || docker stop -t 3 ecs-agent
