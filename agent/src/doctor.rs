@@ -78,7 +78,7 @@ async fn gather(args: &Doctor, root: &Root) -> Facts {
     let (disks, guard) =
         (machine::disks(&facts.settings, root, engine, &info), guard::look(&facts.settings, root, args.image).await);
     facts.machine = Machine { disks, guard, engine_needed: engine, ..facts.machine };
-    facts.software = software::installed(&facts, root, &driver, &info).await;
+    facts.software = software::installed(&facts, root, &info).await;
     facts
 }
 

@@ -14,7 +14,7 @@ use lightsout_core::{
     platform::{DrainBy, HostContext, Launch, Probe, Quiesce, Requests, RunnerPlatform, UndrainBy},
     settings::AgentSettings,
 };
-use lightsout_io::http::Driver;
+use lightsout_io::http::{AsRunner, Driver};
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 
@@ -55,12 +55,14 @@ impl PlatformAccess {
         engine: Option<Arc<Engine>>,
         runner: Arc<RunnerProcess>,
     ) -> Self {
-        let driver = Arc::new(Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (agent)")));
+        let alike = Arc::clone(&runner);
+        let driver = Driver::new(concat!("lightsout/", env!("CARGO_PKG_VERSION"), " (agent)"))
+            .with_runner(AsRunner::new(move |command| alike.run_alike(command)));
         Self {
             settings,
             context,
             secrets,
-            driver,
+            driver: Arc::new(driver),
             engine,
             runner,
             opened: Mutex::new(None),

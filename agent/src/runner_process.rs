@@ -25,6 +25,7 @@ use lightsout_core::{
 };
 use lightsout_io::files::{replace, replace_for};
 use rustix::process::geteuid;
+use tokio::process::Command;
 
 pub(crate) use self::unit::{any_runner, unit_of};
 use self::{
@@ -106,6 +107,15 @@ impl RunnerProcess {
         let found = RunnerUser::on(&self.root, &self.surroundings, geteuid().as_raw())?;
         runner_user::announce(found.as_ref(), self.engine.as_deref());
         Ok(self.user.get_or_init(|| found).as_ref())
+    }
+
+    /// Has a program run as the runner does.
+    ///
+    /// # Errors
+    /// As [`Self::user`].
+    pub(crate) fn run_alike(&self, command: &mut Command) -> Result<(), String> {
+        runner_user::run_alike(command, self.user()?, &self.surroundings);
+        Ok(())
     }
 
     /// Makes the folders that a runner needs, as far as they are missing, and notes where they are.
@@ -368,12 +378,7 @@ impl RunnerProcess {
 
     /// All that the runner finds in its environment, but for the mark.
     fn environment(&self, more: &[(String, Text)]) -> BTreeMap<String, Text> {
-        let user = self.known_user().map_or_else(runner_user::own_variables, RunnerUser::variables);
-        self.surroundings.environment(
-            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-            user,
-            more,
-        )
+        runner_user::environment(self.known_user(), &self.surroundings, more)
     }
 
     /// The user of whom [`Self::user`] has told; `None` also before that.

@@ -1,9 +1,16 @@
 //! As whom the runner and its jobs run, and what of the machine that puts within their reach.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{collections::BTreeMap, env, fs, os::unix::fs::MetadataExt, path::Path};
 
-use lightsout_core::settings::{DEFAULT_RUNNER_USER, Surroundings};
-use rustix::process::geteuid;
+use lightsout_core::{
+    exchange::Text,
+    settings::{DEFAULT_RUNNER_USER, Surroundings},
+};
+use rustix::{
+    process::{Gid, Uid, geteuid},
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
+use tokio::process::Command;
 
 const ROOT: u32 = 0;
 
@@ -83,6 +90,22 @@ impl RunnerUser {
         Some(Self { name, uid, gid, groups: member, home, shell })
     }
 
+    /// Has a program start as this user, with these groups besides its own.
+    pub(crate) fn run(&self, command: &mut Command, groups: Vec<u32>) {
+        let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        #[expect(unsafe_code, reason = "std sets no groups besides the user's own")]
+        // SAFETY: between fork and exec it makes three system calls and nothing else, and allocates nothing.
+        unsafe {
+            command.pre_exec(move || {
+                set_thread_groups(&groups)?;
+                set_thread_res_gid(gid, gid, gid)?;
+                set_thread_res_uid(uid, uid, uid)?;
+                Ok(())
+            });
+        }
+    }
+
     /// What tells a program whose process it is.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let shell = if self.shell.is_empty() { "/bin/sh" } else { &self.shell };
@@ -108,14 +131,31 @@ fn group_of(socket: &Path) -> Option<u32> {
     fs::metadata(socket).ok().map(|found| found.gid())
 }
 
+/// The environment of whatever runs as the runner does, with these variables besides; `None`: as the agent's own user.
+pub(crate) fn environment(
+    user: Option<&RunnerUser>,
+    surroundings: &Surroundings,
+    more: &[(String, Text)],
+) -> BTreeMap<String, Text> {
+    let known = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    surroundings.environment(known, user.map_or_else(own_variables, RunnerUser::variables), more)
+}
+
+/// Has a program run as the runner does, but for the container engine, which it gets no right to.
+pub(crate) fn run_alike(command: &mut Command, user: Option<&RunnerUser>, surroundings: &Surroundings) {
+    let environment = environment(user, surroundings, &[]);
+    command.env_clear().envs(environment.iter().map(|(name, value)| (name, value.expose()))).current_dir("/");
+    if let Some(user) = user {
+        user.run(command, user.groups.clone());
+    }
+}
+
 /// What tells a program whose process it is, when it is the agent's own user's. A system service has no home (systemd.exec(5)), and programs
 /// that jobs call want one.
 pub(crate) fn own_variables() -> Vec<(String, String)> {
-    let home = std::env::var("HOME").unwrap_or_else(|_| if geteuid().is_root() { "/root".into() } else { "/".into() });
+    let home = env::var("HOME").unwrap_or_else(|_| if geteuid().is_root() { "/root".into() } else { "/".into() });
     let mut all = vec![("HOME".to_owned(), home)];
-    all.extend(
-        ["USER", "LOGNAME", "SHELL"].iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))),
-    );
+    all.extend(["USER", "LOGNAME", "SHELL"].iter().filter_map(|name| Some(((*name).to_owned(), env::var(name).ok()?))));
     all
 }
 

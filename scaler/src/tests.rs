@@ -52,7 +52,7 @@ impl Exchange for Answers {
     fn start(&mut self) -> Step<Reading> {
         let Some(seconds) = self.1 else { return Step::Done(self.0.clone()) };
         let argv = vec!["sleep".into(), seconds.into()];
-        Step::perform(Effect::Program(Program { argv, env: Vec::new(), timeout: Duration::from_secs(30) }))
+        Step::perform(Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(30))))
     }
 
     fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<Reading> {

@@ -9,7 +9,7 @@ use lightsout_core::{
     platform::{RunnerNeeds, RunnerVersion},
     settings::{RunnerUnit, Surroundings},
 };
-use lightsout_io::http::Driver;
+use lightsout_io::http::{AsRunner, Driver};
 use rustix::process::geteuid;
 use serde_json::Value;
 
@@ -17,7 +17,12 @@ use super::{
     root::{Root, has_extension},
     units::unit,
 };
-use crate::{docker::EngineInfo, image::IMAGE, runner_process::systemd_runs, runner_user::RunnerUser};
+use crate::{
+    docker::EngineInfo,
+    image::IMAGE,
+    runner_process::systemd_runs,
+    runner_user::{self, RunnerUser},
+};
 
 /// The container engine's configuration (Docker documentation, "dockerd", Linux).
 const ENGINE: &str = "/etc/docker/daemon.json";
@@ -40,7 +45,7 @@ const AUTOMATIC: [&str; 8] = [
 const DOCKERD: [&str; 3] = ["/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd"];
 
 /// Looks at all of it.
-pub(crate) async fn installed(facts: &Facts, root: &Root, driver: &Driver, info: &EngineInfo) -> Software {
+pub(crate) async fn installed(facts: &Facts, root: &Root, info: &EngineInfo) -> Software {
     let settings = &facts.settings;
     let mut needs = settings.settings.as_ref().map(|settings| settings.platform.needs()).unwrap_or_default();
     let baked = baked(root);
@@ -48,7 +53,7 @@ pub(crate) async fn installed(facts: &Facts, root: &Root, driver: &Driver, info:
     let engine_there = DOCKERD.iter().any(|path| root.has(path));
     let mut software = Software {
         runner_user: Some(runs_as(settings, root, facts.in_image())),
-        runner_version: version(driver, needs.version.take(), runner.as_ref()).await,
+        runner_version: version(facts, root, needs.version.take(), runner.as_ref()).await,
         runner,
         baked,
         engine_settings: (engine_there || engine_needed(settings, root, facts.in_image())).then(|| engine(root, info)),
@@ -82,8 +87,12 @@ fn under_systemd(facts: &SettingsFacts) -> bool {
     wanted && systemd_runs()
 }
 
+fn surroundings(facts: &SettingsFacts) -> Surroundings {
+    facts.settings.as_ref().map_or_else(Surroundings::default, |found| found.surroundings.clone())
+}
+
 fn runs_as(facts: &SettingsFacts, root: &Root, in_image: bool) -> Fact<RunsAs> {
-    let surroundings = facts.settings.as_ref().map_or_else(Surroundings::default, |found| found.surroundings.clone());
+    let surroundings = surroundings(facts);
     // Whoever builds the image, an instance's agent is root.
     let own = if in_image { 0 } else { geteuid().as_raw() };
     Ok(match RunnerUser::on(&root.0, &surroundings, own)? {
@@ -124,12 +133,23 @@ fn runnable(root: &Root, path: PathBuf) -> Fact<PathBuf> {
 }
 
 async fn version(
-    driver: &Driver,
+    facts: &Facts,
+    root: &Root,
     question: Option<Call<RunnerVersion>>,
     runner: Option<&Fact<PathBuf>>,
 ) -> Option<Fact<RunnerVersion>> {
     runner?.as_ref().ok()?;
     let mut question = question?;
+    let mut driver = Driver::new("");
+    // No job has written to an image yet, and who builds one may not be able to become another user.
+    if !facts.in_image() {
+        let surroundings = surroundings(&facts.settings);
+        let user = RunnerUser::on(&root.0, &surroundings, geteuid().as_raw());
+        driver = driver.with_runner(AsRunner::new(move |command| {
+            runner_user::run_alike(command, user.as_ref().map_err(Clone::clone)?.as_ref(), &surroundings);
+            Ok(())
+        }));
+    }
     Some(driver.complete(question.as_mut(), VERSION).await.map_err(|error| error.to_string()))
 }
 

@@ -216,7 +216,7 @@ async fn what_the_engine_says_goes_before_its_file() {
     let said = EngineInfo { data: Some("/proc".into()), log_driver: Some("local".into()), live_restore: Some(true) };
     let facts = Facts::default();
     let judged = async |info: &EngineInfo| {
-        let software = software::installed(&facts, &root, &Driver::new("test"), info).await;
+        let software = software::installed(&facts, &root, info).await;
         software.engine_settings.unwrap().unwrap()
     };
     let (by_file, by_engine) = (judged(&EngineInfo::default()).await, judged(&said).await);

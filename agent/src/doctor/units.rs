@@ -47,6 +47,6 @@ fn is_enabled(root: &Root, name: &str) -> bool {
 
 async fn is_active(name: &str) -> Option<bool> {
     let argv = ["systemctl", "is-active", "--quiet", name].map(str::to_owned).into();
-    let asked = Program { argv, env: Vec::new(), timeout: Duration::from_secs(10) };
+    let asked = Program::new(argv, Vec::new(), Duration::from_secs(10));
     program::run(&asked).await.ok().map(|output| output.status == Some(0))
 }

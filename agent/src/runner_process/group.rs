@@ -3,17 +3,10 @@
 use std::{fs, process::Stdio, time::Duration};
 
 use lightsout_core::platform::Launch;
-use rustix::{
-    process::{Gid, Uid},
-    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
-};
 use tokio::io::AsyncWriteExt;
 
 use super::{RUNNER_ENV, RunnerProcess, START, record::Record};
-use crate::{
-    process::{self, Process},
-    runner_user::RunnerUser,
-};
+use crate::process::{self, Process};
 
 /// Becomes the runner once the agent has written down which process it is, so that no runner ever runs that the agent
 /// cannot find. An agent that dies before that starts none.
@@ -34,7 +27,7 @@ impl RunnerProcess {
             .process_group(0)
             .stdin(Stdio::piped());
         if let Some(user) = self.known_user() {
-            become_user(&mut command, user, user.groups_with(self.engine.as_deref()));
+            user.run(&mut command, user.groups_with(self.engine.as_deref()));
         }
         let mut child = command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
         let input = child.stdin.take();
@@ -85,22 +78,6 @@ impl RunnerProcess {
         // Somebody must collect the exit status of a child, or it stays a zombie.
         tokio::spawn(async move { child.wait().await });
         Ok(process)
-    }
-}
-
-/// Has a program start as another user.
-fn become_user(command: &mut tokio::process::Command, user: &RunnerUser, groups: Vec<u32>) {
-    let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
-    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    #[expect(unsafe_code, reason = "std sets no groups besides the user's own")]
-    // SAFETY: between fork and exec it makes three system calls and nothing else, and allocates nothing.
-    unsafe {
-        command.pre_exec(move || {
-            set_thread_groups(&groups)?;
-            set_thread_res_gid(gid, gid, gid)?;
-            set_thread_res_uid(uid, uid, uid)?;
-            Ok(())
-        });
     }
 }
 

@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
-use lightsout_core::exchange::Text;
+use lightsout_core::exchange::{Effect, EffectResult, Program, RunAs, Text};
+use lightsout_io::http::{AsRunner, Driver};
 
 use super::*;
 
@@ -274,6 +275,34 @@ async fn a_job_runs_as_the_runners_user_and_reads_nothing_of_the_agents() {
     assert!(!lines[1].split(' ').any(|group| group == "0"), "no group of root's: {seen}");
     assert_eq!(lines[2..7], ["refused", "refused", "refused", "refused", "written"], "{seen}");
     assert!(lines[7].ends_with(" nobody"), "{seen}");
+}
+
+/// Jobs may have written to the runner's program, which is asked for its version before each start.
+#[tokio::test]
+async fn what_tells_the_runners_version_has_no_right_of_the_agents_and_no_variable() {
+    let Some(user) = nobody_or_skip("what_tells_the_runners_version_has_no_right_of_the_agents_and_no_variable") else {
+        return;
+    };
+    let folder = passable();
+    let uid = user.uid;
+    let runner = as_user(RunnerProcess::new(folder.path(), false), user, None);
+    let driver = Driver::new("test").with_runner(AsRunner::new(move |command| runner.run_alike(command)));
+    let asked = async |run_as| {
+        let argv = ["sh", "-c", "id -u; id -G; env"].map(str::to_owned).to_vec();
+        let variables = vec![("ASKED".to_owned(), Text::from("1"))];
+        let program = Program { run_as, ..Program::new(argv, variables, Duration::from_secs(30)) };
+        let EffectResult::Program(Ok(output)) = driver.perform(Effect::Program(program)).await else {
+            panic!("it runs")
+        };
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let own = asked(RunAs::Caller).await;
+    assert!(own.starts_with("0\n") && own.contains("CARGO_MANIFEST_DIR="), "{own}");
+    let alike = asked(RunAs::Runner).await;
+    let lines: Vec<_> = alike.lines().collect();
+    assert_eq!(lines[0], uid.to_string(), "{alike}");
+    assert!(!lines[1].split(' ').any(|group| group == "0"), "no group of root's: {alike}");
+    assert!(!alike.contains("CARGO_") && alike.contains("PATH=") && alike.contains("ASKED=1"), "{alike}");
 }
 
 /// Whether a job may use the Docker engine is a setting of its own.

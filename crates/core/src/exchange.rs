@@ -194,10 +194,28 @@ impl Unreachable {
 pub struct Program {
     /// The program and its arguments; the first is looked up in `PATH` unless it holds a slash.
     pub argv: Vec<String>,
-    /// Variables added to the shell's own environment.
+    /// Variables added to its environment.
     pub env: Vec<(String, Text)>,
     /// When it is killed.
     pub timeout: Duration,
+    /// As whom it runs.
+    pub run_as: RunAs,
+}
+
+impl Program {
+    /// Run as whoever is asked to, with these variables besides.
+    pub fn new(argv: Vec<String>, env: Vec<(String, Text)>, timeout: Duration) -> Self {
+        Self { argv, env, timeout, run_as: RunAs::Caller }
+    }
+}
+
+/// As whom a program runs, and in which environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RunAs {
+    /// As whoever is asked to run it.
+    Caller,
+    /// As the runner: jobs may have written to the program, so it gets no right and no secret that they have not.
+    Runner,
 }
 
 /// What a program left behind.

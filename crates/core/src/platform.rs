@@ -37,6 +37,7 @@ pub use needs::{RunnerNeeds, RunnerVersion};
 pub(crate) use none::NoPlatform;
 pub use takes::{Jobs, Takes};
 pub(crate) use version::says_too_old;
+pub use version::{KnownVersions, RegisterFor, Versions};
 pub use waits::{MOST as MOST_WAITS, Waits};
 
 /// Every platform that settings can name.
@@ -298,8 +299,16 @@ pub trait RunnerPlatform: Send + Sync {
     /// The platform's name in settings and logs.
     fn platform(&self) -> &'static str;
 
-    /// What must happen before the runner starts, and how to start it. Repeating it is harmless.
-    fn register(&self, host: &HostContext) -> Call<Launch>;
+    /// How the version of the runner is found, and for which versions [`Self::registration`] writes settings. Asks nobody.
+    fn versions(&self) -> Versions;
+
+    /// What must happen before a runner of a version starts, and how to start it. Repeating it is harmless.
+    fn registration(&self, host: &HostContext) -> RegisterFor;
+
+    /// Finds out which version of the runner is installed, and registers for it. Repeating it is harmless.
+    fn register(&self, host: &HostContext) -> Call<Launch> {
+        self.versions().register(self.registration(host))
+    }
 
     /// How the runner is drained and stopped. Asks nobody. Mostly what the settings say; a platform that lost sight of
     /// its runner falls back to signals until the next [`Self::register`], so ask each time.

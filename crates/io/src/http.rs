@@ -5,6 +5,7 @@ mod redirect;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     time::{Duration, Instant},
 };
 
@@ -12,10 +13,10 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use lightsout_core::{
     duration::format_about,
-    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, Step, Unreachable},
+    exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, RunAs, Step, Unreachable},
 };
 use reqwest::{Url, header::HeaderMap};
-use tokio::sync::Semaphore;
+use tokio::{process::Command, sync::Semaphore};
 
 pub use clients::{Clients, Limits, root};
 
@@ -34,6 +35,25 @@ const REDIRECTS: usize = 3;
 #[derive(Debug)]
 pub struct Driver {
     clients: Clients,
+    as_runner: Option<AsRunner>,
+}
+
+/// What makes a program run as the platform's runner does: as its user, with its environment and nothing else.
+pub struct AsRunner(Box<Prepare>);
+
+type Prepare = dyn Fn(&mut Command) -> Result<(), String> + Send + Sync;
+
+impl AsRunner {
+    /// By these changes to how the program is started; an error says why it cannot be.
+    pub fn new(prepare: impl Fn(&mut Command) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Box::new(prepare))
+    }
+}
+
+impl fmt::Debug for AsRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AsRunner")
+    }
 }
 
 impl Driver {
@@ -44,7 +64,13 @@ impl Driver {
 
     /// With other limits than the usual ones.
     pub fn with_limits(user_agent: &str, limits: Limits) -> Self {
-        Self { clients: Clients::new(limits, Some(user_agent.to_owned())) }
+        Self { clients: Clients::new(limits, Some(user_agent.to_owned())), as_runner: None }
+    }
+
+    /// The same where a runner may have another user: without it, what runs as the runner does runs as this program.
+    #[must_use]
+    pub fn with_runner(self, as_runner: AsRunner) -> Self {
+        Self { as_runner: Some(as_runner), ..self }
     }
 
     /// Asks what the exchange wants to ask until it is over, up to [`AT_ONCE`] things at a time.
@@ -116,7 +142,13 @@ impl Driver {
     pub async fn perform(&self, effect: Effect) -> EffectResult {
         match effect {
             Effect::Http(request) => EffectResult::Http(self.request(&request).await),
-            Effect::Program(program) => EffectResult::Program(program::run(&program).await.map_err(|error| error.why)),
+            Effect::Program(program) => {
+                let answer = match (program.run_as, &self.as_runner) {
+                    (RunAs::Runner, Some(AsRunner(prepare))) => program::run_prepared(&program, prepare).await,
+                    (RunAs::Runner, None) | (RunAs::Caller, _) => program::run(&program).await,
+                };
+                EffectResult::Program(answer.map_err(|error| error.why))
+            }
             Effect::Clock => EffectResult::Clock(Timestamp::now()),
             Effect::Sign(signing) => EffectResult::Sign(sign::rs256(&signing.key, &signing.message)),
         }

@@ -40,11 +40,24 @@ impl fmt::Display for Unanswered {
 /// # Errors
 /// When it cannot be started, or did not end in time and was killed with its whole group.
 pub async fn run(program: &Program) -> Result<Output, Unanswered> {
+    run_prepared(program, |_| Ok(())).await
+}
+
+/// The same after `prepare` has changed how it is started; what that says is why it was not.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_prepared(
+    program: &Program,
+    prepare: impl FnOnce(&mut Command) -> Result<(), String>,
+) -> Result<Output, Unanswered> {
     let not_started = |why| Unanswered { started: false, why };
     let Some((name, arguments)) = program.argv.split_first() else {
         return Err(not_started("the command is empty: name a program".into()));
     };
-    let mut child = Command::new(name)
+    let mut command = Command::new(name);
+    prepare(&mut command).map_err(|why| not_started(format!("cannot start {name}: {why}")))?;
+    let mut child = command
         .args(arguments)
         .envs(program.env.iter().map(|(key, value)| (key, value.expose())))
         .stdin(Stdio::null())

@@ -103,7 +103,7 @@ impl CloudProgram {
         let question = [verb.word()].into_iter().chain(arguments.iter().copied());
         let argv: Vec<String> = self.argv.iter().cloned().chain(question.map(str::to_owned)).collect();
         let asked = argv.join(" ");
-        match program::run(&Program { argv, env, timeout: TIMEOUT }).await {
+        match program::run(&Program::new(argv, env, TIMEOUT)).await {
             Ok(Output { status: Some(0), stdout, .. }) => Ok(stdout),
             Ok(output) => Err(failure(verb, &asked, &output)),
             // One that was started may have done it.

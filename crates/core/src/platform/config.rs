@@ -4,7 +4,7 @@ use std::{any::Any, fmt, vec};
 
 use secrecy::SecretString;
 
-use super::{DrainRules, HostContext, Queue, Quiesce, Requests, RunnerNeeds, RunnerPlatform, Takes};
+use super::{DrainRules, HostContext, Queue, Quiesce, Requests, RunnerNeeds, RunnerPlatform, Takes, Versions};
 use crate::{
     exchange::{Call, ErrorKind, ExchangeError},
     settings::SecretSource,
@@ -100,8 +100,11 @@ pub trait RunnerSettings: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// As [`RunnerConfig::needs`].
+    /// As [`RunnerConfig::needs`], without the version.
     fn needs(&self) -> RunnerNeeds;
+
+    /// As [`RunnerPlatform::versions`].
+    fn versions(&self) -> Versions;
 
     /// As [`RunnerConfig::quiesce`].
     fn quiesce(&self, _: &HostContext) -> Option<Quiesce> {
@@ -169,7 +172,7 @@ impl<S: RunnerSettings> RunnerConfig for Config<S> {
     }
 
     fn needs(&self) -> RunnerNeeds {
-        self.settings.needs()
+        RunnerNeeds { version: Some(self.settings.versions().ask()), ..self.settings.needs() }
     }
 
     fn quiesce(&self, host: &HostContext) -> Option<Quiesce> {

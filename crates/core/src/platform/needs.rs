@@ -9,7 +9,7 @@ use crate::exchange::Call;
 pub struct RunnerNeeds {
     /// Its program, as the settings name it: a path, or a name to look for in `PATH`.
     pub program: Option<String>,
-    /// Asks the program for its version.
+    /// Finds out the version of its program, or that there is none to ask for.
     pub version: Option<Call<RunnerVersion>>,
     /// The unit with which the vendor's own package starts it, besides the agent.
     pub unit: Option<&'static str>,

@@ -1,8 +1,8 @@
 //! What stands for a platform where the settings cannot work: no runner is registered, and whatever may be a job counts as one.
 
 use super::{
-    DrainBy, DrainRules, HostContext, Launch, Probe, Ready, RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets,
-    Signal, UndrainBy, answer,
+    DrainBy, DrainRules, HostContext, Probe, Ready, RegisterFor, RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets,
+    Signal, UndrainBy, Versions, answer,
 };
 use crate::exchange::{Call, ErrorKind, ExchangeError};
 
@@ -28,6 +28,10 @@ impl RunnerSettings for NoPlatform {
         RunnerNeeds::default()
     }
 
+    fn versions(&self) -> Versions {
+        Versions::Untold("there is no runner")
+    }
+
     fn open(&self, _: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {
         Ok(Box::new(Self))
     }
@@ -38,8 +42,13 @@ impl RunnerPlatform for NoPlatform {
         NAME
     }
 
-    fn register(&self, _: &HostContext) -> Call<Launch> {
-        answer::failed(ExchangeError::new(ErrorKind::Refused, "the settings name no platform that could be asked"))
+    fn versions(&self) -> Versions {
+        RunnerSettings::versions(self)
+    }
+
+    fn registration(&self, _: &HostContext) -> RegisterFor {
+        let why = "the settings name no platform that could be asked";
+        Box::new(move |_| answer::failed(ExchangeError::new(ErrorKind::Refused, why)))
     }
 
     fn drain_rules(&self) -> DrainRules {

@@ -3,15 +3,31 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{Launch, RunnerVersion, answer};
-use crate::exchange::{Call, Effect, EffectId, EffectResult, Exchange, Output, Program, Step};
+use super::{Launch, Ready, RunnerVersion, answer};
+use crate::exchange::{Call, Effect, EffectId, EffectResult, Exchange, ExchangeError, Output, Program, RunAs, Step};
 
 /// How long a runner may take to say its version.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The versions of a vendor's runner for which its settings are written.
+/// How the version of a platform's runner is found before the runner is launched, and for which versions its settings are written.
 #[derive(Clone, Debug)]
-pub(super) struct KnownVersions {
+pub enum Versions {
+    /// Its program says it, called with `--version` and nothing else.
+    Said {
+        /// The program, as the settings name it.
+        program: String,
+        /// What it must find in its environment to answer.
+        env: &'static [(&'static str, &'static str)],
+        /// What is known of them.
+        known: &'static KnownVersions,
+    },
+    /// There is none to ask for, and why: the settings are those that its vendor documents today.
+    Untold(&'static str),
+}
+
+/// The versions of a vendor's runner for which its settings are written.
+#[derive(Debug)]
+pub struct KnownVersions {
     /// The vendor's words for the runner.
     pub(super) runner: &'static str,
     /// The first numbers of the versions.
@@ -22,39 +38,53 @@ pub(super) struct KnownVersions {
     pub(super) oldest: Option<([u32; 3], &'static str)>,
 }
 
-/// Asks `program` for its version, then registers as `register` says for the first number of it, or for the nearest one that is known; without an
-/// answer for `None`.
-pub(super) fn registering(
-    program: &str,
-    known: KnownVersions,
-    register: impl Fn(Option<u32>) -> Call<Launch> + Send + 'static,
-) -> Call<Launch> {
-    Box::new(Registering { ask: ask(program, &[]), known, register, registration: None, doubt: None })
+/// Registers for a version by its first number, where that is known.
+pub type RegisterFor = Box<dyn Fn(Option<u32>) -> Call<Launch> + Send>;
+
+impl Versions {
+    /// Asks for the version, then registers for it, or for the nearest one that is known; without an answer for `None`.
+    pub(super) fn register(self, register: RegisterFor) -> Call<Launch> {
+        match self {
+            Self::Untold(_) => register(None),
+            Self::Said { program, env, known } => Box::new(Registering {
+                ask: ask(&program, env),
+                known,
+                register,
+                registration: None,
+                doubts: Vec::new(),
+            }),
+        }
+    }
+
+    /// Asks for the version. An error is that the program could not be run.
+    pub(super) fn ask(self) -> Call<RunnerVersion> {
+        match self {
+            Self::Untold(why) => Box::new(Ready(RunnerVersion { said: why.into(), doubt: None, refused: None })),
+            Self::Said { program, env, known } => {
+                answer::once(ask(&program, env), move |result| answered(&program, known, &result))
+            }
+        }
+    }
 }
 
-/// Asks `program` for its version. An error is that it could not be run.
-pub(super) fn asking(program: &str, env: &[(&str, &str)], known: KnownVersions) -> Call<RunnerVersion> {
-    let program = program.to_owned();
-    answer::once(ask(&program, env), move |result| {
-        if let EffectResult::Program(Err(why)) = &result {
-            return answer::refuse(why.clone());
-        }
-        if let EffectResult::Program(Ok(Output { status, stderr, .. })) = &result
-            && *status != Some(0)
-        {
-            let said = String::from_utf8_lossy(stderr);
-            let said =
-                said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it wrote nothing to standard error");
-            let how = status.map_or_else(|| "a signal".to_owned(), |status| format!("the status {status}"));
-            return answer::refuse(format!("{program} --version ended with {how}: {}", answer::excerpt(said)));
-        }
-        let (_, doubt) = known.judge(&result);
-        let said = said(&result).map(|(_, version)| version);
-        let refused = said.as_deref().and_then(|version| known.refused(version));
-        let said =
-            said.map_or_else(|| "it does not say its version".into(), |version| format!("{} {version}", known.runner));
-        Ok(RunnerVersion { said, doubt, refused })
-    })
+fn answered(program: &str, known: &KnownVersions, result: &EffectResult) -> Result<RunnerVersion, ExchangeError> {
+    if let EffectResult::Program(Err(why)) = result {
+        return answer::refuse(why.clone());
+    }
+    if let EffectResult::Program(Ok(Output { status, stderr, .. })) = result
+        && *status != Some(0)
+    {
+        let said = String::from_utf8_lossy(stderr);
+        let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it wrote nothing to standard error");
+        let how = status.map_or_else(|| "a signal".to_owned(), |status| format!("the status {status}"));
+        return answer::refuse(format!("{program} --version ended with {how}: {}", answer::excerpt(said)));
+    }
+    let (_, doubt) = known.judge(result);
+    let said = said(result).map(|(_, version)| version);
+    let refused = said.as_deref().and_then(|version| known.refused(version));
+    let said =
+        said.map_or_else(|| "it does not say its version".into(), |version| format!("{} {version}", known.runner));
+    Ok(RunnerVersion { said, doubt, refused })
 }
 
 fn ask(program: &str, env: &[(&str, &str)]) -> Effect {
@@ -62,6 +92,7 @@ fn ask(program: &str, env: &[(&str, &str)]) -> Effect {
         argv: vec![program.to_owned(), "--version".to_owned()],
         env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect(),
         timeout: TIMEOUT,
+        run_as: RunAs::Runner,
     })
 }
 
@@ -71,20 +102,20 @@ pub(crate) fn says_too_old(said: &str) -> bool {
     said.contains("is deprecated and cannot receive messages")
 }
 
-struct Registering<F> {
+struct Registering {
     ask: Effect,
-    known: KnownVersions,
-    register: F,
+    known: &'static KnownVersions,
+    register: RegisterFor,
     /// Once the version is known.
     registration: Option<Call<Launch>>,
-    doubt: Option<String>,
+    doubts: Vec<String>,
 }
 
-impl<F: Fn(Option<u32>) -> Call<Launch> + Send> Exchange for Registering<F> {
+impl Exchange for Registering {
     type Output = Launch;
 
     fn start(&mut self) -> Step<Launch> {
-        (self.registration, self.doubt) = (None, None);
+        self.registration = None;
         Step::perform(self.ask.clone())
     }
 
@@ -93,12 +124,13 @@ impl<F: Fn(Option<u32>) -> Call<Launch> + Send> Exchange for Registering<F> {
             registration.resume(id, result)
         } else {
             let (major, doubt) = self.known.judge(&result);
-            self.doubt = doubt;
+            let refused = said(&result).and_then(|(_, version)| self.known.refused(&version));
+            self.doubts = doubt.into_iter().chain(refused).collect();
             self.registration.insert((self.register)(major)).start()
         };
         match step {
             Step::Done(Ok(launch)) => {
-                let doubts = launch.doubts.into_iter().chain(self.doubt.take()).collect();
+                let doubts = launch.doubts.into_iter().chain(self.doubts.drain(..)).collect();
                 Step::Done(Ok(Launch { doubts, ..launch }))
             }
             Step::Done(Err(_)) | Step::Perform(..) | Step::Wait => step,
@@ -114,7 +146,8 @@ impl KnownVersions {
     /// The version to write settings for, and what is doubtful about that.
     fn judge(&self, result: &EffectResult) -> (Option<u32>, Option<String>) {
         let (from, to) = (self.majors.start(), self.majors.end());
-        let supported = format!("settings are written for {} {from} to {to}: {}", self.runner, self.at_stake);
+        let versions = if from == to { from.to_string() } else { format!("{from} to {to}") };
+        let supported = format!("settings are written for {} {versions}: {}", self.runner, self.at_stake);
         match said(result) {
             Some((major, _)) if self.majors.contains(&major) => (Some(major), None),
             Some((major, version)) => {
@@ -162,16 +195,13 @@ fn version(text: &str) -> Option<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::ExchangeError;
 
-    fn known() -> KnownVersions {
-        KnownVersions {
-            runner: "agent",
-            majors: 3..=4,
-            at_stake: "it may ignore some",
-            oldest: Some(([3, 2, 0], "since May")),
-        }
-    }
+    static KNOWN: KnownVersions = KnownVersions {
+        runner: "agent",
+        majors: 3..=4,
+        at_stake: "it may ignore some",
+        oldest: Some(([3, 2, 0], "since May")),
+    };
 
     fn said(status: Option<i32>, text: &str) -> EffectResult {
         EffectResult::Program(Ok(Output { status, stdout: text.as_bytes().to_vec(), stderr: Vec::new() }))
@@ -193,14 +223,14 @@ mod tests {
 
     #[test]
     fn a_version_that_is_not_known_is_said_with_what_may_fail() {
-        assert_eq!(known().judge(&said(Some(0), "agent 3.1")), (Some(3), None));
+        assert_eq!(KNOWN.judge(&said(Some(0), "agent 3.1")), (Some(3), None));
         for (result, major, word) in [
             (said(Some(0), "agent 5.0"), Some(4), "5.0"),
             (said(Some(0), "agent 2.9"), Some(3), "2.9"),
             (said(Some(1), "agent 3.1"), None, "does not say"),
             (said(Some(0), ""), None, "does not say"),
         ] {
-            let (found, doubt) = known().judge(&result);
+            let (found, doubt) = KNOWN.judge(&result);
             let doubt = doubt.expect("a doubt");
             assert_eq!(found, major);
             assert!(doubt.contains(word) && doubt.contains("3 to 4") && doubt.contains("may ignore"), "{doubt}");
@@ -215,16 +245,27 @@ mod tests {
             files: Vec::new(),
             doubts: Vec::new(),
         };
-        let mut call = registering("agent", known(), move |major| Box::new(crate::platform::Ready(launch(major))));
-        for _ in 0..2 {
+        let versions = || Versions::Said { program: "agent".into(), env: &[("A", "1")], known: &KNOWN };
+        let mut call = versions().register(Box::new(move |major| Box::new(Ready(launch(major)))));
+        for (says, expected, words) in [
+            ("agent 5.0", "Some(4)", vec!["this is agent 5.0"]),
+            ("agent 3.1.9", "Some(3)", vec!["agent 3.1.9 is too old: since May, it must be 3.2.0 or later"]),
+            ("agent 4.0", "Some(4)", vec![]),
+        ] {
             let Step::Perform(id, Effect::Program(program)) = call.start() else { panic!("it asks") };
-            assert_eq!(program.argv, ["agent", "--version"]);
-            let Step::Done(Ok(launch)) = call.resume(id, said(Some(0), "agent 5.0")) else { panic!("it is over") };
-            assert_eq!((launch.argv[0].as_str(), launch.doubts.len()), ("Some(4)", 1));
+            assert_eq!((program.argv, program.run_as), (vec!["agent".into(), "--version".into()], RunAs::Runner));
+            let Step::Done(Ok(launch)) = call.resume(id, said(Some(0), says)) else { panic!("it is over") };
+            assert_eq!((launch.argv[0].as_str(), launch.doubts.len()), (expected, words.len()), "{says}");
+            assert!(launch.doubts.iter().zip(words).all(|(doubt, word)| doubt.contains(word)), "{:?}", launch.doubts);
         }
         let refused = |_| answer::failed(ExchangeError::new(crate::exchange::ErrorKind::Refused, "no"));
-        let mut call = registering("agent", known(), refused);
+        let mut call = versions().register(Box::new(refused));
         let Step::Perform(id, _) = call.start() else { panic!("it asks") };
-        assert!(matches!(call.resume(id, said(Some(0), "agent 3.0")), Step::Done(Err(_))));
+        assert!(matches!(call.resume(id, said(Some(0), "agent 3.2")), Step::Done(Err(_))));
+        // Nobody is asked where there is nothing to ask for, and that is said.
+        let mut call = Versions::Untold("it has none").register(Box::new(move |major| Box::new(Ready(launch(major)))));
+        assert!(matches!(call.start(), Step::Done(Ok(launch)) if launch.argv == ["None"] && launch.doubts.is_empty()));
+        let Step::Done(Ok(version)) = Versions::Untold("it has none").ask().start() else { panic!("it is known") };
+        assert_eq!((version.said.as_str(), version.doubt, version.refused), ("it has none", None, None));
     }
 }

@@ -145,7 +145,7 @@ fn the_runner_drains_by_term_is_aborted_by_quit_and_leaves_nothing_to_deregister
 fn the_token_is_never_shown() {
     let runner = BuildkiteRunner::new(settings(), TOKEN.into()).expect("settings that can work");
     let launch = register(settings(), &host()).expect("registered");
-    let mut call = runner.register(&host());
+    let mut call = runner.registration(&host())(Some(3));
     for text in [format!("{:?} {runner:?}", settings()), format!("{launch:?}"), format!("{:?}", call.start())] {
         assert!(!text.contains(TOKEN), "{text}");
     }

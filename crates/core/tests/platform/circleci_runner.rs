@@ -158,7 +158,7 @@ fn the_runner_drains_by_one_term_is_aborted_by_the_next_and_leaves_nothing_to_de
 fn the_token_is_never_shown() {
     let runner = CircleCiRunner::new(settings(), TOKEN.into()).expect("settings that can work");
     let launch = register(settings(), &one_slot()).expect("registered");
-    let mut call = runner.register(&one_slot());
+    let mut call = runner.registration(&one_slot())(None);
     for text in [format!("{:?} {runner:?}", settings()), format!("{launch:?}"), format!("{:?}", call.start())] {
         assert!(!text.contains(TOKEN), "{text}");
     }

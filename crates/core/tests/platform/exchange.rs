@@ -33,8 +33,11 @@ pub(crate) fn complete<T>(
             Step::Perform(id, Effect::Program(program))
                 if program.argv.get(1).is_some_and(|word| word == "--version") =>
             {
-                let says =
-                    if program.argv[0].contains("gitlab") { "Version:      18.5.0\n" } else { "version 3.137.0+1\n" };
+                let says = match &program.argv[0] {
+                    gitlab if gitlab.contains("gitlab") => "Version:      18.5.0\n",
+                    github if github.ends_with("run.sh") => "2.335.1\n",
+                    _ => "version 3.137.0+1\n",
+                };
                 step = call.resume(id, EffectResult::Program(Ok(output(0, says, ""))));
             }
             Step::Perform(_, ask @ (Effect::Program(_) | Effect::Clock | Effect::Sign(_))) => {

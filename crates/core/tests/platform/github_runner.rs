@@ -297,7 +297,7 @@ fn settings_that_cannot_work_are_refused_before_any_call() {
 #[test]
 fn secrets_are_never_shown() {
     for runner in [runner(), jit(BLOB).expect("a ready configuration")] {
-        let debug = format!("{runner:?} {:?}", runner.register(&host()).start());
+        let debug = format!("{runner:?} {:?}", runner.registration(&host())(None).start());
         assert!(!debug.contains(TOKEN) && !debug.contains(BLOB), "{debug}");
     }
     let echo = register(settings(), vec![ok(403, &json!({"message": format!("bad {TOKEN}")}))]).0.expect_err("refused");

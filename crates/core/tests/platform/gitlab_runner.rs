@@ -317,7 +317,7 @@ fn the_token_and_the_extra_toml_are_never_shown() {
     let runner = open(settings.clone());
     let debug = format!(
         "{settings:?} {runner:?} {:?} {:?}",
-        runner.register(&host()).start(),
+        runner.registration(&host())(None).start(),
         runner.deregister(&host()).start()
     );
     let launch = format!("{:?}", register(settings, &host(), vec![verified()]).0.expect("registered"));

@@ -66,7 +66,7 @@ const ASKED: [Asked; 5] = [
     },
 ];
 
-fn open(settings: &str) -> Box<dyn RunnerPlatform> {
+pub(crate) fn open(settings: &str) -> Box<dyn RunnerPlatform> {
     let settings = AgentSettings::parse(&[Fragment::new("agent.toml", settings)]).expect(settings);
     let encoded = |source: &SecretSource| matches!(source, SecretSource::Env(name) if name == "B");
     let value = |source: &&SecretSource| if encoded(source) { ENCODED.into() } else { KEY.into() };

@@ -29,6 +29,7 @@ mod stackguardian_probes;
 mod stackguardian_queue;
 mod stackguardian_runner;
 mod stackguardian_supervisor;
+mod versions;
 mod waits;
 mod webhook;
 mod wild;

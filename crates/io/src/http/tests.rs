@@ -164,11 +164,10 @@ impl Exchange for Pages {
         all.push(result);
         match all.len() {
             1 => Step::perform(Effect::Http(Request::get(format!("{}/2", self.url)))),
-            2 => Step::perform(Effect::Program(Program {
-                argv: vec!["echo".into(), "hi".into()],
-                env: Vec::new(),
-                timeout: Duration::from_secs(10),
-            })),
+            2 => {
+                let argv = vec!["echo".into(), "hi".into()];
+                Step::perform(Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(10))))
+            }
             count => Step::Done(Ok(count)),
         }
     }
@@ -251,7 +250,7 @@ impl Exchange for Sleeps {
 
     fn start(&mut self) -> Step<()> {
         let argv = vec!["sleep".into(), "0.2".into()];
-        Step::perform(Effect::Program(Program { argv, env: Vec::new(), timeout: Duration::from_secs(10) }))
+        Step::perform(Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(10))))
     }
 
     fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<()> {
@@ -374,15 +373,14 @@ async fn private() -> Option<(tempfile::TempDir, tokio::process::Child, String)>
                   openssl req -newkey rsa:2048 -nodes -keyout key.pem -out csr.pem -subj /CN=server && \
                   echo subjectAltName=IP:127.0.0.1 >ext && \
                   openssl x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -days 2 -out cert.pem";
-    let made =
-        tokio::process::Command::new("sh").args(["-c", script]).current_dir(folder.path()).status().await.unwrap();
+    let made = Command::new("sh").args(["-c", script]).current_dir(folder.path()).status().await.unwrap();
     if !made.success() {
         // Not `println!`, which is shown for failed tests only.
         let _ = writeln!(std::io::stderr(), "SKIPPED: what a private CA has signed: openssl is not installed");
         return None;
     }
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = tokio::process::Command::new("openssl")
+    let server = Command::new("openssl")
         .args([
             "s_server",
             "-www",

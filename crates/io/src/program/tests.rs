@@ -5,7 +5,7 @@ use lightsout_core::exchange::Text;
 use super::*;
 
 fn shell(script: &str, timeout: Duration) -> Program {
-    Program { argv: vec!["sh".into(), "-c".into(), script.into()], env: Vec::new(), timeout }
+    Program::new(vec!["sh".into(), "-c".into(), script.into()], Vec::new(), timeout)
 }
 
 const LONG: Duration = Duration::from_secs(30);
@@ -67,7 +67,7 @@ async fn what_stays_behind_does_not_hold_us_up() {
 #[tokio::test]
 async fn failures_to_start_say_what_to_do() {
     let start = async |argv: Vec<String>| {
-        let error = run(&Program { argv, env: Vec::new(), timeout: LONG }).await.unwrap_err();
+        let error = run(&Program::new(argv, Vec::new(), LONG)).await.unwrap_err();
         assert!(!error.started, "nothing can have come of it");
         error.why
     };

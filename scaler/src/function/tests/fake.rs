@@ -131,5 +131,5 @@ impl Exchange for Hanging {
 
 fn forever() -> Effect {
     let argv = vec!["sleep".into(), "3600".into()];
-    Effect::Program(Program { argv, env: Vec::new(), timeout: Duration::from_secs(3600) })
+    Effect::Program(Program::new(argv, Vec::new(), Duration::from_secs(3600)))
 }

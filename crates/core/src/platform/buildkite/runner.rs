@@ -6,15 +6,14 @@ use super::{BuildkiteRunnerSettings, NAME, config, queue::metrics, settings::che
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{
-        DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform,
+        DrainRules, HostContext, KnownVersions, Launch, Probe, Ready, RegisterFor, RunnerPlatform, Versions,
         answer::{self, Remedies, RequestContext},
         job_pid_file,
-        version::{self, KnownVersions},
     },
 };
 
 /// Version 4 has other keys for how long a cancelled job may take (its changelog).
-pub(super) const VERSIONS: KnownVersions = KnownVersions {
+const VERSIONS: &KnownVersions = &KnownVersions {
     runner: "buildkite-agent",
     majors: 3..=4,
     at_stake: "it may ignore how long a cancelled job may take, and so report none before a spot deadline",
@@ -28,6 +27,12 @@ const REMEDIES: Remedies = Remedies {
                 instance's",
     not_found: "the token's cluster has no such queue: correct the queue's key, or use an agent token of the cluster that the queue is in",
 };
+
+impl BuildkiteRunnerSettings {
+    pub(super) fn versions(&self) -> Versions {
+        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
+    }
+}
 
 /// Runs Buildkite's agent on the instance.
 #[derive(Clone, Debug)]
@@ -64,9 +69,13 @@ impl RunnerPlatform for BuildkiteRunner {
         NAME
     }
 
-    fn register(&self, host: &HostContext) -> Call<Launch> {
+    fn versions(&self) -> Versions {
+        self.settings.versions()
+    }
+
+    fn registration(&self, host: &HostContext) -> RegisterFor {
         let (runner, host) = (self.clone(), host.clone());
-        version::registering(&self.settings.program, VERSIONS, move |major| match runner.launch(&host, major) {
+        Box::new(move |major| match runner.launch(&host, major) {
             Ok(launch) => Box::new(Ready(launch)),
             Err(error) => answer::failed(error),
         })

@@ -6,11 +6,26 @@ use super::{CircleCiRunnerSettings, NAME, config, settings::check_class_token};
 use crate::{
     exchange::{Call, ExchangeError},
     platform::{
-        DrainRules, HostContext, Launch, Probe, Ready, RunnerPlatform,
+        DrainRules, HostContext, KnownVersions, Launch, Probe, Ready, RegisterFor, RunnerPlatform, Versions,
         answer::{self, refuse},
         job_pid_file,
     },
 };
+
+/// The keys are those of machine runner 3 (CircleCI documentation, "Machine runner 3 configuration reference"). Its source is not published, and
+/// `--version` is documented for its predecessor alone (circleci-docs pull request 7588): users' scripts call it, and no answer is a doubt.
+const VERSIONS: &KnownVersions = &KnownVersions {
+    runner: "circleci-runner",
+    majors: 3..=3,
+    at_stake: "it may ignore command_prefix, by which a task is seen, or take a first SIGTERM for an order to cancel its task",
+    oldest: None,
+};
+
+impl CircleCiRunnerSettings {
+    pub(super) fn versions(&self) -> Versions {
+        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
+    }
+}
 
 /// Runs CircleCI's machine runner on the instance.
 #[derive(Clone, Debug)]
@@ -61,11 +76,16 @@ impl RunnerPlatform for CircleCiRunner {
         NAME
     }
 
-    fn register(&self, host: &HostContext) -> Call<Launch> {
-        match self.launch(host) {
+    fn versions(&self) -> Versions {
+        self.settings.versions()
+    }
+
+    fn registration(&self, host: &HostContext) -> RegisterFor {
+        let (runner, host) = (self.clone(), host.clone());
+        Box::new(move |_| match runner.launch(&host) {
             Ok(launch) => Box::new(Ready(launch)),
             Err(error) => answer::failed(error),
-        }
+        })
     }
 
     fn drain_rules(&self) -> DrainRules {

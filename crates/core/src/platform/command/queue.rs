@@ -43,11 +43,7 @@ impl Exchange for CommandQueue {
     type Output = Reading;
 
     fn start(&mut self) -> Step<Reading> {
-        Step::perform(Effect::Program(Program {
-            argv: self.settings.queue.clone(),
-            env: Vec::new(),
-            timeout: self.settings.timeout,
-        }))
+        Step::perform(Effect::Program(Program::new(self.settings.queue.clone(), Vec::new(), self.settings.timeout)))
     }
 
     fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {

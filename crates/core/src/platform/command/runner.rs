@@ -7,8 +7,8 @@ use crate::{
     activity::{Activity, JobId},
     exchange::{Call, Effect, ErrorKind, ExchangeError, Output, Program},
     platform::{
-        DrainBy, DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform, Signal, UndrainBy, answer,
-        answer::excerpt,
+        DrainBy, DrainRules, Drained, HostContext, Launch, Probe, Ready, RegisterFor, RunnerPlatform, Signal,
+        UndrainBy, Versions, answer, answer::excerpt,
     },
     settings::Problem,
 };
@@ -18,6 +18,9 @@ const BUSY: i32 = 10;
 
 /// What a `drain` program exits with when it was refused.
 const REFUSED: i32 = 11;
+
+pub(super) const VERSIONS: Versions =
+    Versions::Untold("the runner is a program of your own: it is called as the settings say");
 
 /// The programs that stand for a platform on the instance. Each is a program and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +127,7 @@ impl CommandRunner {
     }
 
     fn ask(&self, argv: &[String], host: &HostContext) -> Effect {
-        Effect::Program(Program { argv: argv.to_vec(), env: host.variables(), timeout: self.settings.timeout })
+        Effect::Program(Program::new(argv.to_vec(), host.variables(), self.settings.timeout))
     }
 
     /// Runs a program that must exit with 0.
@@ -147,13 +150,20 @@ impl RunnerPlatform for CommandRunner {
         NAME
     }
 
-    fn register(&self, host: &HostContext) -> Call<Launch> {
-        let launch =
-            Launch { argv: self.settings.run.clone(), env: host.variables(), files: Vec::new(), doubts: Vec::new() };
-        match &self.settings.register {
-            Some(argv) => self.must("register", argv, host, launch),
-            None => Box::new(Ready(launch)),
-        }
+    fn versions(&self) -> Versions {
+        VERSIONS
+    }
+
+    fn registration(&self, host: &HostContext) -> RegisterFor {
+        let (runner, host) = (self.clone(), host.clone());
+        Box::new(move |_| {
+            let (argv, env) = (runner.settings.run.clone(), host.variables());
+            let launch = Launch { argv, env, files: Vec::new(), doubts: Vec::new() };
+            match &runner.settings.register {
+                Some(argv) => runner.must("register", argv, &host, launch),
+                None => Box::new(Ready(launch)),
+            }
+        })
     }
 
     fn drain_rules(&self) -> DrainRules {

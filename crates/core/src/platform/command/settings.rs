@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings, NAME, runner::blind_runner};
+use super::{
+    CommandQueue, CommandQueueSettings, CommandRunner, CommandRunnerSettings, NAME,
+    runner::{VERSIONS, blind_runner},
+};
 use crate::{
     exchange::ExchangeError,
     platform::{
         Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Signal, Takes,
+        RunnerSettings, Secrets, Signal, Takes, Versions,
     },
     settings::{Key, Section, Side},
 };
@@ -73,6 +76,10 @@ impl RunnerSettings for CommandRunnerSettings {
 
     fn needs(&self) -> RunnerNeeds {
         RunnerNeeds { program: self.run.first().cloned(), ..RunnerNeeds::default() }
+    }
+
+    fn versions(&self) -> Versions {
+        VERSIONS
     }
 
     fn uses_engine(&self) -> bool {

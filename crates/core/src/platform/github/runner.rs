@@ -17,21 +17,34 @@ use super::{
 use crate::{
     exchange::{Call, Effect, ErrorKind, Exchange, ExchangeError, Request, Text},
     platform::{
-        DrainRules, Drained, File, HostContext, Launch, Probe, Ready, RunnerPlatform,
+        DrainRules, Drained, File, HostContext, KnownVersions, Launch, Probe, Ready, RegisterFor, RunnerPlatform,
+        Versions,
         answer::{self, Remedies, RequestContext, percent_encode},
         job_pid_file,
-        version::KnownVersions,
     },
 };
 
 /// GitHub's changelog, "minimum version enforcement for self-hosted runners"; besides, a release must follow a newer one within 30 days
 /// (GitHub documentation, "self-hosted runners reference").
-pub(super) const VERSIONS: KnownVersions = KnownVersions {
+const VERSIONS: &KnownVersions = &KnownVersions {
     runner: "the GitHub Actions runner",
     majors: 2..=2,
     at_stake: "a drain counts on the names of its processes and on its hooks",
     oldest: Some(([2, 329, 0], "since March 2026")),
 };
+
+impl GitHubRunnerSettings {
+    pub(super) fn versions(&self) -> Versions {
+        match &self.program[..] {
+            [program] => {
+                Versions::Said { program: program.clone(), env: &[("RUNNER_ALLOW_RUNASROOT", "1")], known: VERSIONS }
+            }
+            _ => Versions::Untold(
+                "the runner is started by a program of your own, which may say anything of its version",
+            ),
+        }
+    }
+}
 
 /// The process that lives exactly as long as a job.
 const WORKER: &str = "Runner.Worker";
@@ -163,15 +176,20 @@ impl RunnerPlatform for GitHubRunner {
         NAME
     }
 
-    fn register(&self, host: &HostContext) -> Call<Launch> {
-        match &self.registration {
-            GitHubRegistration::Jit(blob) => Box::new(Ready(self.launch(host, blob.expose_secret()))),
+    fn versions(&self) -> Versions {
+        self.settings.versions()
+    }
+
+    fn registration(&self, host: &HostContext) -> RegisterFor {
+        let (runner, host) = (self.clone(), host.clone());
+        Box::new(move |_| match &runner.registration {
+            GitHubRegistration::Jit(blob) => Box::new(Ready(runner.launch(&host, blob.expose_secret()))),
             GitHubRegistration::Api(auth) => {
-                let calls = self.calls(auth, host);
-                let (runner, host) = (self.clone(), host.clone());
-                self.authorised(auth, registration::register(calls, move |jit| runner.launch(&host, jit)))
+                let calls = runner.calls(auth, &host);
+                let (launcher, host) = (runner.clone(), host.clone());
+                runner.authorised(auth, registration::register(calls, move |jit| launcher.launch(&host, jit)))
             }
-        }
+        })
     }
 
     fn drain_rules(&self) -> DrainRules {

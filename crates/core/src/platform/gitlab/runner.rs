@@ -12,13 +12,12 @@ use crate::{
         Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step,
     },
     platform::{
-        DrainRules, HostContext, Launch, Probe, RunnerPlatform,
+        DrainRules, HostContext, KnownVersions, Launch, Probe, RegisterFor, RunnerPlatform, Versions,
         answer::{self, Remedies, RequestContext},
-        version::{self, KnownVersions},
     },
 };
 
-pub(super) const VERSIONS: KnownVersions = KnownVersions {
+const VERSIONS: &KnownVersions = &KnownVersions {
     runner: "gitlab-runner",
     majors: 16..=19,
     at_stake: "a drain counts on how it reads its configuration again and on the names of its metrics",
@@ -33,6 +32,12 @@ const REMEDIES: Remedies = Remedies {
     forbidden: TOKEN_INVALID,
     not_found: "there is no runner API there; check the url (GitLab 16 or later is needed)",
 };
+
+impl GitLabRunnerSettings {
+    pub(super) fn versions(&self) -> Versions {
+        Versions::Said { program: self.program.clone(), env: &[], known: VERSIONS }
+    }
+}
 
 /// Runs a GitLab runner on the instance.
 #[derive(Clone, Debug)]
@@ -103,9 +108,13 @@ impl RunnerPlatform for GitLabRunner {
         NAME
     }
 
-    fn register(&self, host: &HostContext) -> Call<Launch> {
+    fn versions(&self) -> Versions {
+        self.settings.versions()
+    }
+
+    fn registration(&self, host: &HostContext) -> RegisterFor {
         let (runner, host) = (self.clone(), host.clone());
-        version::registering(&self.settings.program, VERSIONS, move |_| {
+        Box::new(move |_| {
             let (runner, host) = (runner.clone(), host.clone());
             answer::once(runner.verify(&host), move |result| {
                 let context = runner.context("register this machine's runner");

@@ -11,13 +11,13 @@ use super::{
     NAME, PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings,
     client::Client,
     pool::{Pool, Worker, drain_set, set_drain},
-    settings::{BY_CALL, BY_SIGNAL},
+    settings::{BY_CALL, BY_SIGNAL, VERSIONS},
 };
 use crate::{
     activity::{Activity, JobId},
     exchange::{Call, ErrorKind, ExchangeError, Text},
     platform::{
-        DrainRules, Drained, HostContext, Launch, Probe, Ready, RunnerPlatform,
+        DrainRules, Drained, HostContext, Launch, Probe, Ready, RegisterFor, RunnerPlatform, Versions,
         answer::{self, refuse},
         cached_probe::{ProbeCache, cached_probe},
         steps::Transition,
@@ -132,13 +132,20 @@ impl RunnerPlatform for SpaceliftRunner {
         NAME
     }
 
-    fn register(&self, host: &HostContext) -> Call<Launch> {
-        self.misses.store(0, Ordering::Relaxed);
-        self.cache.forget();
-        match self.launch(host) {
-            Ok(launch) => Box::new(Ready(launch)),
-            Err(error) => answer::failed(error),
-        }
+    fn versions(&self) -> Versions {
+        VERSIONS
+    }
+
+    fn registration(&self, host: &HostContext) -> RegisterFor {
+        let (runner, host) = (self.clone(), host.clone());
+        Box::new(move |_| {
+            runner.misses.store(0, Ordering::Relaxed);
+            runner.cache.forget();
+            match runner.launch(&host) {
+                Ok(launch) => Box::new(Ready(launch)),
+                Err(error) => answer::failed(error),
+            }
+        })
     }
 
     fn drain_rules(&self) -> DrainRules {

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    platform::{DrainBy, DrainRules, Signal, UndrainBy},
+    platform::{DrainBy, DrainRules, Signal, UndrainBy, Versions},
     settings::{BaseUrl, Key, Problem, Side},
 };
 
@@ -112,6 +112,11 @@ impl PoolSecrets {
         Ok(())
     }
 }
+
+/// The launcher has no option but its variables (Spacelift documentation, "Worker pools"): called to say its version it would begin to work.
+pub(super) const VERSIONS: Versions = Versions::Untold(
+    "spacelift-launcher cannot be asked for its version; the variables are those that Spacelift documents",
+);
 
 /// With an API key: the answer to the drain call is the proof.
 pub(super) const BY_CALL: DrainRules =

@@ -50,7 +50,7 @@ pub(super) fn journal(host: &HostContext) -> PathBuf {
 pub(super) fn ask(host: &HostContext) -> Effect {
     let path = journal(host).to_string_lossy().into_owned();
     let argv = ["/bin/sh", "-c", READ, "sh", &path].map(str::to_owned).into();
-    Effect::Program(Program { argv, env: Vec::new(), timeout: TIMEOUT })
+    Effect::Program(Program::new(argv, Vec::new(), TIMEOUT))
 }
 
 /// The journal as it was read.

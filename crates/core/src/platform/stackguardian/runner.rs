@@ -7,13 +7,13 @@ use super::{
     api::{Api, group},
     introspection,
     registration::{self, Registration, Stage},
-    settings::{check_api_key, check_token},
+    settings::{VERSIONS, check_api_key, check_token},
 };
 use crate::{
     activity::Activity,
     exchange::{Call, Effect, EffectResult, ErrorKind, ExchangeError, Reply, Text},
     platform::{
-        DrainRules, Drained, File, HostContext, Launch, Probe, RunnerPlatform,
+        DrainRules, Drained, File, HostContext, Launch, Probe, RegisterFor, RunnerPlatform, Versions,
         answer::{self, Remedies, refuse},
         cached_probe::{ProbeCache, cached_probe},
         steps::{Next, Transition, steps},
@@ -102,6 +102,36 @@ impl StackGuardianRunner {
         )
     }
 
+    /// Registers the machine, unless it is registered; what an earlier registration left is removed first.
+    fn register_machine(&self, host: &HostContext) -> Call<Launch> {
+        let (adopt, register) = (self.adopting(host), self.registering(host));
+        let (api, anew) = (self.api.clone(), register.clone());
+        self.cache.forget();
+        Self::about(
+            host,
+            move |found| match found {
+                Registration { failures: failures @ MOST_FAILURES.., why, .. } => refuse(format!(
+                    "StackGuardian: this machine's registration failed {failures} times in a row, last: {why}; look into \
+                     /var/log/sg_runner.log, check token, organization and runner_group, and the group's maximum of runners",
+                )),
+                Registration { stage: Stage::Registered, .. } => Ok(Transition::Done(adopt.clone())),
+                Registration { runner: Some(old), .. } => Ok(Transition::Perform(api.deregister(&old), ())),
+                Registration { runner: None, .. } => Ok(Transition::Done(register.clone())),
+            },
+            {
+                let api = self.api.clone();
+                move |(), result| {
+                    let context = api.context("remove an earlier registration of this machine");
+                    let reply = context.reply(result)?;
+                    if success(&reply) || unknown(&reply) {
+                        return Ok(Transition::Done(anew.clone()));
+                    }
+                    Err(context.refusal(&reply))
+                }
+            },
+        )
+    }
+
     /// Serves a machine that is registered, and needs no token.
     fn adopting(&self, host: &HostContext) -> Launch {
         self.supervisor(host, "adopt")
@@ -145,33 +175,13 @@ impl RunnerPlatform for StackGuardianRunner {
         NAME
     }
 
-    fn register(&self, host: &HostContext) -> Call<Launch> {
-        let (adopt, register) = (self.adopting(host), self.registering(host));
-        let (api, anew) = (self.api.clone(), register.clone());
-        self.cache.forget();
-        Self::about(
-            host,
-            move |found| match found {
-                Registration { failures: failures @ MOST_FAILURES.., why, .. } => refuse(format!(
-                    "StackGuardian: this machine's registration failed {failures} times in a row, last: {why}; look into \
-                     /var/log/sg_runner.log, check token, organization and runner_group, and the group's maximum of runners",
-                )),
-                Registration { stage: Stage::Registered, .. } => Ok(Transition::Done(adopt.clone())),
-                Registration { runner: Some(old), .. } => Ok(Transition::Perform(api.deregister(&old), ())),
-                Registration { runner: None, .. } => Ok(Transition::Done(register.clone())),
-            },
-            {
-                let api = self.api.clone();
-                move |(), result| {
-                    let context = api.context("remove an earlier registration of this machine");
-                    let reply = context.reply(result)?;
-                    if success(&reply) || unknown(&reply) {
-                        return Ok(Transition::Done(anew.clone()));
-                    }
-                    Err(context.refusal(&reply))
-                }
-            },
-        )
+    fn versions(&self) -> Versions {
+        VERSIONS
+    }
+
+    fn registration(&self, host: &HostContext) -> RegisterFor {
+        let (runner, host) = (self.clone(), host.clone());
+        Box::new(move |_| runner.register_machine(&host))
     }
 
     fn drain_rules(&self) -> DrainRules {

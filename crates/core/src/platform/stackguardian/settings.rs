@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    platform::{DrainBy, DrainRules, Signal, UndrainBy},
+    platform::{DrainBy, DrainRules, Signal, UndrainBy, Versions},
     settings::{BaseUrl, Key, Problem, Side},
 };
 
@@ -29,6 +29,11 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional("register_timeout", Side::Agent, "duration", "`\"5m\"`", "how long a registration may take"),
     Key::optional("introspection", Side::Agent, "address or `\"off\"`", "`http://localhost:51678`", "the ECS agent's"),
 ];
+
+/// `sg-runner` is a script without such an option (StackGuardian/sg-runner, main.sh), and what it installs is Amazon's ECS agent in whatever
+/// version is current.
+pub(super) const VERSIONS: Versions =
+    Versions::Untold("sg-runner cannot be asked for its version; it is called as StackGuardian documents");
 
 /// Where and how to read the queue.
 #[derive(Clone, Debug)]

@@ -10,9 +10,8 @@ use crate::{
     exchange::ExchangeError,
     platform::{
         Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Takes,
-        buildkite::{BuildkiteQueue, BuildkiteRunner, CLOUD, NAME, runner::VERSIONS},
-        version,
+        RunnerSettings, Secrets, Takes, Versions,
+        buildkite::{BuildkiteQueue, BuildkiteRunner, CLOUD, NAME},
     },
     settings::{BaseUrl, SecretSource, Section},
 };
@@ -42,12 +41,15 @@ impl RunnerSettings for BuildkiteRunnerSettings {
 
     fn needs(&self) -> RunnerNeeds {
         RunnerNeeds {
-            version: Some(version::asking(&self.program, &[], VERSIONS)),
             program: Some(self.program.clone()),
             unit: Some("buildkite-agent.service"),
             address: Some(self.url.as_str().to_owned()),
             ..RunnerNeeds::default()
         }
+    }
+
+    fn versions(&self) -> Versions {
+        self.versions()
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {

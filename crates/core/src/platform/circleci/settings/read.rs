@@ -7,7 +7,7 @@ use crate::{
     exchange::ExchangeError,
     platform::{
         Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Takes,
+        RunnerSettings, Secrets, Takes, Versions,
         circleci::{CLOUD, CircleCiQueue, CircleCiRunner, NAME},
     },
     settings::Section,
@@ -47,6 +47,10 @@ impl RunnerSettings for CircleCiRunnerSettings {
             address: Some(self.url.as_str().to_owned()),
             ..RunnerNeeds::default()
         }
+    }
+
+    fn versions(&self) -> Versions {
+        self.versions()
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {

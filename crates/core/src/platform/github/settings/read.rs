@@ -10,9 +10,8 @@ use crate::{
     exchange::ExchangeError,
     platform::{
         Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Takes,
-        github::{self, CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubRunner, NAME, runner::VERSIONS},
-        version,
+        RunnerSettings, Secrets, Takes, Versions,
+        github::{self, CLOUD, GitHubApp, GitHubIdentity, GitHubOwner, GitHubRunner, NAME},
     },
     settings::{PLACES, SecretSource, Section},
 };
@@ -73,12 +72,8 @@ impl RunnerSettings for (GitHubRunnerSettings, GitHubRegistrationBy) {
 
     fn needs(&self) -> RunnerNeeds {
         let (settings, registration) = self;
-        // A program of the user's own may say anything.
-        let version = || version::asking(&settings.program[0], &[("RUNNER_ALLOW_RUNASROOT", "1")], VERSIONS);
         RunnerNeeds {
-            version: (settings.program.len() == 1).then(version),
             program: settings.program.first().cloned(),
-            unit: None,
             ipv4: Some("GitHub's runner does not work without IPv4 (actions/runner issue 3138)"),
             broad_secret: match registration {
                 GitHubRegistrationBy::Jit => None,
@@ -86,7 +81,12 @@ impl RunnerSettings for (GitHubRunnerSettings, GitHubRegistrationBy) {
                 GitHubRegistrationBy::Api(GitHubIdentity::App(_)) => Some(BROAD_KEY),
             },
             address: Some(settings.url.as_str().to_owned()),
+            ..RunnerNeeds::default()
         }
+    }
+
+    fn versions(&self) -> Versions {
+        self.0.versions()
     }
 
     fn open(&self, mut secrets: Secrets) -> Result<Box<dyn RunnerPlatform>, ExchangeError> {

@@ -9,9 +9,8 @@ use crate::{
     exchange::{Call, ExchangeError},
     platform::{
         Config, DrainRules, HostContext, Jobs, Queue, QueueConfig, QueueSettings, Quiesce, Requests, RunnerConfig,
-        RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets, Signal, Takes,
-        gitlab::{self, GitLabRunner, NAME, config, metrics, runner::VERSIONS},
-        version,
+        RunnerNeeds, RunnerPlatform, RunnerSettings, Secrets, Signal, Takes, Versions,
+        gitlab::{self, GitLabRunner, NAME, config, metrics},
     },
     settings::{BaseUrl, SecretSource, Section},
 };
@@ -46,12 +45,15 @@ impl RunnerSettings for GitLabRunnerSettings {
 
     fn needs(&self) -> RunnerNeeds {
         RunnerNeeds {
-            version: Some(version::asking(&self.program, &[], VERSIONS)),
             program: Some(self.program.clone()),
             unit: Some("gitlab-runner.service"),
             address: Some(self.url.as_str().to_owned()),
             ..RunnerNeeds::default()
         }
+    }
+
+    fn versions(&self) -> Versions {
+        self.versions()
     }
 
     fn uses_engine(&self) -> bool {

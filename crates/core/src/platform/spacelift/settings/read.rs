@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    BY_CALL, BY_SIGNAL, PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings, base_url, check_env,
+    BY_CALL, BY_SIGNAL, PoolSecrets, SpaceliftQueueSettings, SpaceliftRunnerSettings, VERSIONS, base_url, check_env,
     check_ignored, check_key_id, check_worker_pool,
 };
 use crate::{
     exchange::ExchangeError,
     platform::{
         Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Takes,
+        RunnerSettings, Secrets, Takes, Versions,
         spacelift::{NAME, SpaceliftQueue, SpaceliftRunner},
     },
     settings::{SecretSource, Section},
@@ -46,6 +46,10 @@ impl RunnerSettings for (SpaceliftRunnerSettings, Option<SpaceliftQueueSettings>
             address: self.1.as_ref().map(|api| api.url.as_str().to_owned()),
             ..RunnerNeeds::default()
         }
+    }
+
+    fn versions(&self) -> Versions {
+        VERSIONS
     }
 
     fn uses_engine(&self) -> bool {

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    StackGuardianQueueSettings, StackGuardianRunnerSettings, base_url, check_api_key, check_organization,
+    StackGuardianQueueSettings, StackGuardianRunnerSettings, VERSIONS, base_url, check_api_key, check_organization,
     check_runner_group, introspection_url,
 };
 use crate::{
     exchange::ExchangeError,
     platform::{
         Config, DrainRules, Jobs, Queue, QueueConfig, QueueSettings, RunnerConfig, RunnerNeeds, RunnerPlatform,
-        RunnerSettings, Secrets, Takes,
+        RunnerSettings, Secrets, Takes, Versions,
         stackguardian::{EU, NAME, StackGuardianQueue, StackGuardianRunner},
     },
     settings::{SecretSource, Section},
@@ -45,6 +45,10 @@ impl RunnerSettings for StackGuardianRunnerSettings {
             address: Some(self.url.as_str().to_owned()),
             ..RunnerNeeds::default()
         }
+    }
+
+    fn versions(&self) -> Versions {
+        VERSIONS
     }
 
     fn uses_engine(&self) -> bool {
