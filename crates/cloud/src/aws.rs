@@ -113,8 +113,6 @@ const FLOOR_TAG: &str = "lightsout:floor";
 const ORDER_TAG: &str = "lightsout:order";
 /// The tag on an instance that says when its agent was first ready in this boot.
 const READY_TAG: &str = "lightsout:ready";
-/// The tag on an instance that says why it ends.
-const REASON_TAG: &str = "lightsout:why";
 
 /// The variable that names a file of CAs to trust for calls to AWS, as the SDKs and the AWS CLI know it.
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";

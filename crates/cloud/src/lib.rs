@@ -62,6 +62,10 @@ pub async fn logged(location: Option<String>, group: &str, span_ms: (i64, i64)) 
     aws::messages(location, group, span_ms).await
 }
 
+/// The tag on an instance that says why it ends, wherever instances have tags.
+#[cfg(feature = "host")]
+const REASON_TAG: &str = "lightsout:why";
+
 /// The answer to a call to a cloud.
 pub type CloudFuture<'a, T, E = CloudError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 

@@ -14,8 +14,8 @@ use std::{
 use jiff::Timestamp;
 use lightsout_core::cloud::{Capabilities, Leave, LifecycleHook, Membership, Room};
 
-use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, READY_TAG, REASON_TAG};
-use crate::{CloudFuture, Host, HostSettings, Identity};
+use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, READY_TAG};
+use crate::{CloudFuture, Host, HostSettings, Identity, REASON_TAG};
 pub(super) use look::look_at_group;
 
 use calls::{Calls, ENDING, Hook, LAUNCH, SelfView};

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use lightsout_core::cloud::StandingOrder;
 use serde_json::json;
 
-use super::{Aws, AwsError, AwsErrorKind, ORDER_TAG, REASON_TAG, archive::query, count};
+use super::{Aws, AwsError, AwsErrorKind, ORDER_TAG, archive::query, count};
 use crate::{
-    CloudFuture, Operator,
+    CloudFuture, Operator, REASON_TAG,
     operator::{Logged, Member, Members, Run},
 };
 

@@ -8,6 +8,8 @@ use lightsout_core::{
 use serde_json::{Value, json};
 
 use super::{FLOOR_TAG, reply::Sku};
+#[cfg(feature = "host")]
+use crate::REASON_TAG;
 
 /// The version of the Compute API that is spoken: the first in which reads tell the entity tag of a scale set (Azure REST API reference,
 /// "Virtual Machine Scale Sets - Get").
@@ -141,7 +143,7 @@ pub(super) fn force_delete(manager: &str, machine: &str, flexible: bool) -> Call
 pub(super) fn record_reason(manager: &str, machine: &str, reason: &str) -> Call {
     // A tag's value has 256 characters at most (Azure, "Use tags to organize your Azure resources").
     let reason: String = reason.chars().take(256).collect();
-    let body = json!({ "operation": "Merge", "properties": { "tags": { "lightsout:reason": reason } } });
+    let body = json!({ "operation": "Merge", "properties": { "tags": { REASON_TAG: reason } } });
     let url = format!("{manager}{machine}/providers/Microsoft.Resources/tags/default?api-version={TAGS}");
     Call {
         right: "Microsoft.Resources/tags/write",

@@ -16,7 +16,10 @@ use super::{
     AwsHost,
     calls::{Calls, ENDING, Hook, LAUNCH},
 };
-use crate::aws::{Aws, AwsError, AwsErrorKind, CAPABILITIES, count, groups};
+use crate::{
+    REASON_TAG,
+    aws::{Aws, AwsError, AwsErrorKind, CAPABILITIES, count, groups},
+};
 
 /// What of a group must run for scaler and agents (EC2 Auto Scaling User Guide, "Suspend and resume processes").
 const NEEDED: [(&str, &str); 4] = [
@@ -282,7 +285,7 @@ impl Calls {
 
     async fn may_tag(&self) -> Fact<bool> {
         const ACTION: &str = "ec2:CreateTags";
-        let tag = ec2::Tag::builder().key(super::super::REASON_TAG).value("doctor").build();
+        let tag = ec2::Tag::builder().key(REASON_TAG).value("doctor").build();
         let tried = self.ec2().await.create_tags().resources(self.id()).tags(tag).dry_run(true).send().await;
         tried_dry(tried.map(|_| ()).map_err(|error| AwsError::from_sdk(ACTION, &error)))
     }

@@ -221,3 +221,15 @@ async fn what_no_scale_set_has_is_held_by_nothing_and_asks_nobody() {
     host.record_reason("idle").await.unwrap();
     assert_eq!(sent(&server, "PATCH").len(), 0, "a member of a Uniform scale set has no tags");
 }
+
+/// Under the name that documents, the operator's commands and the settings from tags know.
+#[tokio::test]
+async fn a_member_of_a_flexible_scale_set_has_its_reason_as_a_tag_beside_its_others() {
+    let (server, host) = member(true, Vec::new(), |_| Answer::ok("{}")).await;
+    host.record_reason("idle: no job for 10m").await.unwrap();
+    let [patch] = &sent(&server, "PATCH")[..] else { panic!("one call") };
+    assert!(patch.path.contains("virtualMachines/runners_1a2b3c4d/providers/Microsoft.Resources/tags/default"));
+    let body: Value = serde_json::from_str(&patch.body).unwrap();
+    let tags = json!({ "tags": { "lightsout:why": "idle: no job for 10m" } });
+    assert_eq!(body, json!({ "operation": "Merge", "properties": tags }));
+}
