@@ -257,7 +257,7 @@ impl Pool {
         self.log_transition(&record);
         record.ms.total = millis(started.elapsed());
         record.time = now();
-        let waits = self.queue.as_mut().and_then(|(queue, _)| queue.waits());
+        let waits = self.queue.as_mut().and_then(|(queue, _)| queue.waits(Timestamp::now()));
         context.meter.ticked(&record, waits);
         (self, record)
     }

@@ -25,6 +25,8 @@ pub mod webhook;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
+
 use self::webhook::Webhook;
 use crate::{
     activity::Activity,
@@ -114,7 +116,9 @@ pub trait Queue: Exchange<Output = Reading> + fmt::Debug {
     fn platform(&self) -> &'static str;
 
     /// How long jobs waited, as the last whole reading told by the platform's own time stamps, once. `None`: it does not tell.
-    fn waits(&mut self) -> Option<Waits> {
+    /// `now` is for a platform whose answers do not say when they were made.
+    fn waits(&mut self, now: Timestamp) -> Option<Waits> {
+        let _ = now;
         None
     }
 

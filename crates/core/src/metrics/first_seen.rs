@@ -58,21 +58,24 @@ mod tests {
     #[test]
     fn who_came_first_began_first() {
         let mut seen = FirstSeen::default();
-        assert_eq!(seen.see(2, Some(0), s(0)), Waits { ended: vec![], oldest: Some(s(0)) });
-        assert_eq!(seen.see(3, Some(0), s(10)), Waits { ended: vec![], oldest: Some(s(10)) });
-        assert_eq!(seen.see(1, Some(2), s(30)), Waits { ended: vec![s(30), s(30)], oldest: Some(s(20)) });
-        assert_eq!(seen.see(0, Some(3), s(40)), Waits { ended: vec![s(30)], oldest: None });
+        assert_eq!(seen.see(2, Some(0), s(0)), Waits { ended: vec![], oldest: Some(s(0)), unseen: false });
+        assert_eq!(seen.see(3, Some(0), s(10)), Waits { ended: vec![], oldest: Some(s(10)), unseen: false });
+        assert_eq!(
+            seen.see(1, Some(2), s(30)),
+            Waits { ended: vec![s(30), s(30)], oldest: Some(s(20)), unseen: false }
+        );
+        assert_eq!(seen.see(0, Some(3), s(40)), Waits { ended: vec![s(30)], oldest: None, unseen: false });
     }
 
     #[test]
     fn one_that_began_while_another_came_is_seen_where_more_run() {
         let mut seen = FirstSeen::default();
         let _ = seen.see(1, Some(0), s(0));
-        assert_eq!(seen.see(1, Some(1), s(10)), Waits { ended: vec![s(10)], oldest: Some(s(0)) });
+        assert_eq!(seen.see(1, Some(1), s(10)), Waits { ended: vec![s(10)], oldest: Some(s(0)), unseen: false });
         // Where that is not told, the wait seems to go on.
         let mut seen = FirstSeen::default();
         let _ = seen.see(1, None, s(0));
-        assert_eq!(seen.see(1, None, s(10)), Waits { ended: vec![], oldest: Some(s(10)) });
+        assert_eq!(seen.see(1, None, s(10)), Waits { ended: vec![], oldest: Some(s(10)), unseen: false });
     }
 
     #[test]

@@ -130,11 +130,16 @@ impl Pool {
             return;
         }
         let counted = self.first_seen.see(why.queued, why.running, now);
-        let (waits, source) = told.map_or((&counted, "first_seen"), |told| (told, "platform"));
-        for wait in &waits.ended {
+        let (ended, source) = told.map_or((&counted.ended, "first_seen"), |told| (&told.ended, "platform"));
+        for wait in ended {
             registry.observe(Id::JobDuration, name, &["pending", source], wait.as_secs_f64());
         }
-        self.oldest = Some((waits.oldest.map(|wait| now.saturating_sub(wait)), source));
+        let (oldest, source) = match told {
+            Some(told) if !told.unseen => (told.oldest, "platform"),
+            Some(told) => (counted.oldest.max(told.oldest), "first_seen"),
+            None => (counted.oldest, "first_seen"),
+        };
+        self.oldest = Some((oldest.map(|wait| now.saturating_sub(wait)), source));
     }
 }
 

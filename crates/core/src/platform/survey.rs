@@ -384,7 +384,7 @@ impl<S: Source> Queue for Survey<S> {
         }
     }
 
-    fn waits(&mut self) -> Option<Waits> {
+    fn waits(&mut self, _: Timestamp) -> Option<Waits> {
         self.waits.told()
     }
 }

@@ -19,6 +19,8 @@ pub struct Waits {
     pub ended: Vec<Duration>,
     /// For how long the job has been waiting that waits longest; `None` when none waits.
     pub oldest: Option<Duration>,
+    /// Whether other jobs wait as well, of which the platform does not tell since when: `oldest` is a lower bound.
+    pub unseen: bool,
 }
 
 /// What is remembered from one whole reading to the next.
@@ -81,7 +83,7 @@ mod tests {
     #[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
     fn waits(ended: &[u64], oldest: Option<u64>) -> Option<Waits> {
         let seconds = Duration::from_secs;
-        Some(Waits { ended: ended.iter().copied().map(seconds).collect(), oldest: oldest.map(seconds) })
+        Some(Waits { ended: ended.iter().copied().map(seconds).collect(), oldest: oldest.map(seconds), unseen: false })
     }
 
     fn told(log: &mut WaitLog, now: i64, jobs: &[(u64, Stage)]) -> Option<Waits> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     exchange::{EffectResult, ErrorKind, Exchange, Reply, Step, Unreachable},
     platform::{
-        Demand, Queue, Reading,
+        Demand, Queue, Reading, Waits,
         github::{self, CLOUD, GitHubAuth, GitHubOwner, GitHubScaleSetSettings},
     },
 };
@@ -243,6 +243,72 @@ fn a_message_whose_jobs_could_not_be_taken_is_kept() {
         let message = json!({"messageId": 5, "body": body, "statistics": statistics(1, 1)});
         script(&mut queue, [ok(200, &message)]).0.expect_err(body);
     }
+}
+
+/// A message that says this of jobs: what, the job, and the minutes after ten at which it was queued, taken by a runner and done.
+fn telling(number: u64, jobs: &[(&str, u64, Option<u32>, Option<u32>)], assigned: u32, running: u32) -> Reply {
+    let minute =
+        |minute: Option<u32>| minute.map_or("0001-01-01T00:00:00Z".into(), |m| format!("2026-02-01T10:{m:02}:00Z"));
+    let event = |(kind, id, queued, taken): &(&str, u64, Option<u32>, Option<u32>)| {
+        json!({"messageType": kind, "runnerRequestId": id, "jobDisplayName": "unit", "queueTime": minute(*queued),
+               "scaleSetAssignTime": minute(*queued), "runnerAssignTime": minute(*taken), "finishTime": "2026-02-01T10:50:00Z"})
+    };
+    let body = Value::Array(jobs.iter().map(event).collect()).to_string();
+    ok(200, &json!({"messageId": number, "body": body, "statistics": statistics(assigned, running)}))
+}
+
+fn waits(ended: &[u64], oldest: Option<u64>, unseen: bool) -> Option<Waits> {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    Some(Waits { ended: ended.iter().copied().map(minutes).collect(), oldest: oldest.map(minutes), unseen })
+}
+
+#[test]
+fn waits_are_by_githubs_own_times_of_queueing_and_of_taking() {
+    let at = |minute: u32| format!("2026-02-01T10:{minute:02}:00Z").parse().expect("a time");
+    let done = || reply(204, &[], "");
+    let mut queue = opened();
+    assert_eq!(queue.waits(at(5)), waits(&[], None, true), "three waited before the session began");
+    let (two, began) = (("JobAssigned", 8, Some(4), None), ("JobStarted", 1, Some(1), Some(5)));
+    script(&mut queue, [telling(1, &[two, began, ("JobAssigned", 9, Some(5), None)], 6, 3), done()]).0.unwrap();
+    assert_eq!(queue.waits(at(6)), waits(&[4], Some(2), true), "the whole wait of one that nothing was told of before");
+    assert_eq!(queue.waits(at(7)), waits(&[], Some(3), true), "once, and the others go on");
+    // Nothing new, and GitHub lets us wait: no answer says what time it is.
+    let _ = complete(&mut queue, |_| EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(2)))));
+    assert_eq!(queue.waits(at(8)), waits(&[], Some(4), true));
+    let others = [("JobStarted", 2, Some(2), Some(8)), ("JobCompleted", 1, Some(1), Some(5))];
+    script(&mut queue, [telling(2, &others, 5, 3), done()]).0.unwrap();
+    assert_eq!(
+        queue.waits(at(9)),
+        waits(&[6], Some(5), false),
+        "those that are left are known, and a job's end ends no wait"
+    );
+    // One is cancelled before it began. The other has begun by the count, before a message says so.
+    script(&mut queue, [telling(3, &[("JobCompleted", 8, Some(4), None)], 4, 4), done()]).0.unwrap();
+    assert_eq!(queue.waits(at(51)), waits(&[46], None, false));
+    script(&mut queue, [telling(4, &[("JobStarted", 9, Some(5), Some(10))], 4, 4), done()]).0.unwrap();
+    assert_eq!(queue.waits(at(52)), waits(&[5], None, false));
+    // A message without times, or of something else, is none the less read.
+    let odd = [("JobStarted", 3, None, Some(8)), ("JobPainted", 4, Some(1), None)];
+    assert_eq!(script(&mut queue, [telling(5, &odd, 1, 1), done()]).0, Ok(demand(0, 1)));
+    assert_eq!(queue.waits(at(53)), waits(&[], None, false));
+}
+
+#[test]
+fn a_message_that_is_told_again_ends_no_wait_twice() {
+    let mut queue = opened();
+    let at = "2026-02-01T10:50:00Z".parse().expect("a time");
+    let told = || {
+        let events = json!([
+            {"messageType": "JobAvailable", "runnerRequestId": 7},
+            {"messageType": "JobStarted", "runnerRequestId": 1, "queueTime": "2026-02-01T10:01:00Z", "runnerAssignTime": "2026-02-01T10:02:00Z"},
+        ]);
+        ok(200, &json!({"messageId": 4, "body": events.to_string(), "statistics": statistics(3, 1)}))
+    };
+    script(&mut queue, [told(), reply(500, &[], "")]).0.expect("the statistics");
+    assert_eq!(queue.waits(at), waits(&[], None, true), "its jobs could not be taken, so that it comes again");
+    let taken = ok(200, &json!({"count": 1, "value": [7]}));
+    script(&mut queue, [told(), taken, reply(204, &[], "")]).0.expect("the statistics");
+    assert_eq!(queue.waits(at), waits(&[1], None, true));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use lightsout_core::{
     exchange::Reply,
     platform::{
@@ -22,12 +23,12 @@ const TEN_PAST: &str = "Sun, 01 Feb 2026 10:10:00 GMT";
 #[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
 fn waits(ended: &[f64], oldest: Option<f64>) -> Option<Waits> {
     let seconds = |seconds: f64| Duration::from_secs_f64(seconds);
-    Some(Waits { ended: ended.iter().copied().map(seconds).collect(), oldest: oldest.map(seconds) })
+    Some(Waits { ended: ended.iter().copied().map(seconds).collect(), oldest: oldest.map(seconds), unseen: false })
 }
 
 fn after(queue: &mut impl Queue, replies: impl IntoIterator<Item = Reply>) -> Option<Waits> {
     script(queue, replies).0.expect("a reading");
-    queue.waits()
+    queue.waits(Timestamp::UNIX_EPOCH)
 }
 
 /// A job that came long before its stage began: how long it was in the queue is not how old it is.
@@ -41,7 +42,7 @@ fn gitlab_tells_how_long_each_job_was_in_the_queue() {
     let answer = |date: &str, jobs: &[Value]| [reply(200, &[("date", date)], &json!(jobs).to_string())];
     let first = [gitlab_job(1, "pending", &json!(12.5)), gitlab_job(2, "running", &json!(3.0))];
     assert_eq!(after(&mut queue, answer(TEN, &first)), waits(&[], Some(12.5)));
-    assert_eq!(queue.waits(), None, "once");
+    assert_eq!(queue.waits(Timestamp::UNIX_EPOCH), None, "once");
     let second = [gitlab_job(1, "running", &json!(14.5)), gitlab_job(3, "running", &json!(0.25))];
     assert_eq!(after(&mut queue, answer(TEN_PAST, &second)), waits(&[14.5, 0.25], None));
     // One that does not tell, and a reply without a time.

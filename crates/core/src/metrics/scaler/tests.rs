@@ -126,7 +126,7 @@ fn waits_are_the_platforms_where_it_tells_them() {
     let held = |queued| record(Outcome::Held, queued, 9, 9, Outlook::default());
     meter.ticked(&held(2), &Seen::default(), s(10));
     assert_eq!(value(&mut meter, s(15), Id::OldestWait, &["first_seen"]), Some(5.0), "it goes on between two ticks");
-    let told = Seen { waits: Some(Waits { ended: vec![s(40)], oldest: Some(s(90)) }) };
+    let told = Seen { waits: Some(Waits { ended: vec![s(40)], oldest: Some(s(90)), unseen: false }) };
     meter.ticked(&held(1), &told, s(20));
     assert_eq!(value(&mut meter, s(20), Id::OldestWait, &["platform"]), Some(90.0), "also from before the start");
     assert_eq!(value(&mut meter, s(20), Id::OldestWait, &["first_seen"]), None);
@@ -134,6 +134,24 @@ fn waits_are_the_platforms_where_it_tells_them() {
     assert_eq!(value(&mut meter, s(20), Id::JobDuration, &["pending", "first_seen"]), None, "each wait counts once");
     meter.ticked(&held(0), &Seen { waits: Some(Waits::default()) }, s(30));
     assert_eq!(value(&mut meter, s(40), Id::OldestWait, &["platform"]), Some(0.0));
+}
+
+/// As in a session that began when jobs waited already: when they began, their whole waits are told.
+#[test]
+fn where_the_platform_does_not_tell_of_all_jobs_the_longest_wait_is_from_when_they_were_first_seen() {
+    let mut meter = ScalerMeter::new(["ci"], false);
+    let held = |queued| record(Outcome::Held, queued, 9, 9, Outlook::default());
+    let told =
+        |ended, oldest: Option<u64>, unseen| Seen { waits: Some(Waits { ended, oldest: oldest.map(s), unseen }) };
+    meter.ticked(&held(2), &told(vec![], None, true), s(10));
+    assert_eq!(value(&mut meter, s(40), Id::OldestWait, &["first_seen"]), Some(30.0));
+    meter.ticked(&held(2), &told(vec![s(70)], Some(90), true), s(40));
+    assert_eq!(value(&mut meter, s(40), Id::OldestWait, &["first_seen"]), Some(90.0), "not less than is known");
+    assert_eq!(value(&mut meter, s(40), Id::OldestWait, &["platform"]), None);
+    assert_eq!(value(&mut meter, s(40), Id::JobDuration, &["pending", "platform"]), Some(1.0));
+    meter.ticked(&held(1), &told(vec![], Some(20), false), s(50));
+    assert_eq!(value(&mut meter, s(50), Id::OldestWait, &["platform"]), Some(20.0));
+    assert_eq!(value(&mut meter, s(50), Id::JobDuration, &["pending", "first_seen"]), None, "each wait counts once");
 }
 
 #[test]

@@ -262,8 +262,8 @@ impl<Q: Queue> Queue for Authorised<Q> {
         self.inner.platform()
     }
 
-    fn waits(&mut self) -> Option<Waits> {
-        self.inner.waits()
+    fn waits(&mut self, now: Timestamp) -> Option<Waits> {
+        self.inner.waits(now)
     }
 
     fn release(&mut self) -> Option<Call<()>> {

@@ -3,15 +3,18 @@
 mod closing;
 pub(super) mod service;
 mod session;
+mod waits;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::json;
 
 use self::{
     service::Service,
     session::{Message, Session, Statistics},
+    waits::{Assigned, JobEvent},
 };
 use super::{
     GitHubAuth, GitHubScaleSetSettings, NAME, UNAUTHORIZED,
@@ -25,7 +28,7 @@ use crate::{
         Call, Effect, EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Request, Step, Unreachable,
     },
     platform::{
-        Demand, Queue, Reading,
+        Demand, Queue, Reading, Waits,
         answer::{Remedies, RequestContext},
         steps::unasked,
     },
@@ -56,13 +59,27 @@ pub fn scale_set_queue(settings: GitHubScaleSetSettings, auth: GitHubAuth) -> Re
     auth.check()?;
     settings.check()?;
     let (url, secret) = (settings.url.clone(), auth.secret().clone());
-    let listener = Listener { settings, secret, session: None, at: None, renewed: false, acquired: 0 };
+    let listener = Listener {
+        settings,
+        secret,
+        session: None,
+        at: None,
+        renewed: false,
+        acquired: 0,
+        events: Vec::new(),
+        assigned: Assigned::default(),
+    };
     Ok(Authorised::new(url, auth, Wallet::default(), listener))
 }
 
 impl Queue for Listener {
     fn platform(&self) -> &'static str {
         NAME
+    }
+
+    /// A question that GitHub holds open is cut off, so that no answer has its time.
+    fn waits(&mut self, now: Timestamp) -> Option<Waits> {
+        Some(self.assigned.told(now))
     }
 
     fn release(&mut self) -> Option<Call<()>> {
@@ -84,6 +101,10 @@ struct Listener {
     renewed: bool,
     /// How many jobs were taken in this reading; what GitHub assigned does not count them yet.
     acquired: u32,
+    /// What the message at hand says of jobs; it counts once the message is done with.
+    events: Vec<JobEvent>,
+    /// The jobs that messages told of.
+    assigned: Assigned,
 }
 
 /// Which answer is awaited.
@@ -247,6 +268,7 @@ impl Listener {
             404 => return Ok(self.log_in(Goal::Open)),
             _ => return Err(refusal(&context, &reply)),
         };
+        self.events = message.events;
         let session = self.session()?;
         session.statistics = message.statistics;
         if message.offered.is_empty() {
@@ -272,6 +294,7 @@ impl Listener {
     }
 
     fn acknowledge(&mut self, number: u64) -> Next {
+        self.assigned.take(std::mem::take(&mut self.events));
         let session = self.session()?;
         session.last = number;
         let request = session.acknowledge(number);
@@ -291,6 +314,7 @@ impl Listener {
     fn done(&mut self, missing: Option<ExchangeError>) -> Next {
         let Statistics { assigned, running } = self.session()?.statistics;
         let queued = assigned.saturating_sub(running).saturating_add(self.acquired);
+        self.assigned.settle(queued);
         Ok(Step::Done(Ok(Reading { demand: Demand { queued, running: Some(running), poll_after: None }, missing })))
     }
 

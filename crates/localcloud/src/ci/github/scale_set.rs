@@ -1,15 +1,21 @@
 //! Runner scale sets: the service behind `_apis`, with its registration chain, sessions and statistics.
 //!
-//! A job that a scale set's labels fit is assigned to it at once. The message queue tells the statistics only, and answers
-//! at once where the real one lets a reader wait.
+//! A job that a scale set's labels fit is assigned to it at once. The message queue tells of jobs that are assigned, begin and end since the session
+//! was opened, with the statistics, and answers at once where the real one lets a reader wait.
+
+mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use self::events::JobEvents;
 use super::{GitHub, GitHubOptions, auth::Right, number, refuse, route::ScaleSetRoute};
 use crate::{
-    ci::contract::CiState,
+    ci::{
+        contract::CiState,
+        jobs::{Job, Status},
+    },
     http::{Request, Response},
     time::Timestamp,
 };
@@ -30,9 +36,10 @@ pub(super) struct ScaleSet {
 struct Session {
     id: String,
     owner: String,
-    /// The newest message, and the statistics that it told.
+    /// The newest message's number, the statistics that it told, and what it told of jobs.
     message: u64,
-    told: Option<Value>,
+    told: Option<(Value, String)>,
+    jobs: JobEvents,
 }
 
 impl ScaleSet {
@@ -161,12 +168,13 @@ impl GitHub {
     ) -> Result<Response, Response> {
         let owner = request.params().get("ownerName").and_then(Value::as_str).unwrap_or_default().to_owned();
         let session = format!("00000000-0000-4000-8000-{:012x}", self.made + 1);
+        let jobs = JobEvents::after(self.jobs_of(self.set(id)?, state));
         let set = self.set_mut(id)?;
         if let Some(open) = &set.session {
             let message = format!("the runner scale set already has an active session for owner {}", open.owner);
             return Err(fault(409, "RunnerScaleSetSessionConflictException", &message));
         }
-        set.session = Some(Session { id: session, owner, message: 0, told: None });
+        set.session = Some(Session { id: session, owner, message: 0, told: None, jobs });
         self.show_session(id, state, now)
     }
 
@@ -188,29 +196,34 @@ impl GitHub {
     fn next_message(&mut self, id: u64, request: &Request, state: &CiState) -> Result<Response, Response> {
         let set = self.set(id)?;
         let statistics = self.statistics(set, state);
+        let jobs: Vec<&Job> = self.jobs_of(set, state).collect();
         let wanted = request.query("sessionId").map(str::to_owned);
-        let session = self.set_mut(id)?.session.as_mut();
+        // Lent apart from the scale sets, which it does not touch.
+        let session = self.scale_sets.get_mut(&id).and_then(|set| set.session.as_mut());
         let session = session.filter(|session| wanted.as_ref() == Some(&session.id)).ok_or_else(no_session)?;
         let last = request.query("lastMessageId").and_then(|id| id.parse().ok()).unwrap_or(0);
-        if session.told.as_ref() != Some(&statistics) {
+        // One that was not acknowledged is told again.
+        if last >= session.message || session.told.is_none() {
+            let events = session.jobs.next(jobs);
+            if events.is_empty() && session.told.as_ref().is_some_and(|(told, _)| *told == statistics) {
+                return Ok(Response::empty(202));
+            }
             session.message += 1;
-            session.told = Some(statistics.clone());
-        } else if last >= session.message {
-            return Ok(Response::empty(202));
+            session.told = Some((statistics, Value::Array(events).to_string()));
         }
+        let (statistics, events) = session.told.clone().unwrap_or_default();
         let body = json!({
             "messageId": session.message,
             "messageType": "RunnerScaleSetJobMessages",
-            "body": "[]",
+            "body": events,
             "statistics": statistics,
         });
         Ok(Response::json(200, &body))
     }
 
     fn statistics(&self, set: &ScaleSet, state: &CiState) -> Value {
-        let fits = |labels: Vec<String>| labels.iter().all(|label| set.labels.contains(label));
-        let waiting = state.jobs.waiting().filter(|job| fits(self.labels_of(job))).count();
-        let running = state.jobs.running().filter(|job| fits(self.labels_of(job))).count();
+        let count = |status| self.jobs_of(set, state).filter(|job| job.status == status).count();
+        let (waiting, running) = (count(Status::Pending), count(Status::Running));
         let runners: Vec<u64> = set.runners.iter().copied().filter(|id| state.workers.get(*id).is_some()).collect();
         let busy = runners.iter().filter(|id| state.load(**id) > 0).count();
         json!({
@@ -222,6 +235,11 @@ impl GitHub {
             "totalBusyRunners": busy,
             "totalIdleRunners": runners.len() - busy,
         })
+    }
+
+    /// The jobs that are the scale set's, oldest first.
+    fn jobs_of<'a>(&self, set: &ScaleSet, state: &'a CiState) -> impl Iterator<Item = &'a Job> {
+        state.jobs.iter().filter(|job| self.labels_of(job).iter().all(|label| set.labels.contains(label)))
     }
 
     fn show(&self, set: &ScaleSet, state: &CiState) -> Value {

@@ -264,7 +264,29 @@ fn a_scale_set_tells_its_statistics() {
     assert_eq!((&message["messageId"], &message["statistics"]["totalAssignedJobs"]), (&json!(1), &json!(3)));
     assert_eq!(bench.call("GET", &format!("{queue}&lastMessageId=1"), &reader, "").status, 202);
     bench.enqueue(1, &[]);
-    assert_eq!(bench.call("GET", &format!("{queue}&lastMessageId=1"), &reader, "").status, 200);
+    let told = |bench: &mut Bench, last: u64| {
+        let message = body(&bench.call("GET", &format!("{queue}&lastMessageId={last}"), &reader, ""));
+        let events: Value = serde_json::from_str(message["body"].as_str().expect("a text")).expect("a list in it");
+        let events = events.as_array().expect("a list").clone();
+        events.into_iter().map(|it| (it["messageType"].as_str().expect("a word").to_owned(), it)).collect::<Vec<_>>()
+    };
+    let assigned = told(&mut bench, 1);
+    let [(kind, job)] = &assigned[..] else { panic!("of those before the session nothing: {assigned:?}") };
+    assert_eq!((kind.as_str(), &job["runnerAssignTime"]), ("JobAssigned", &json!("0001-01-01T00:00:00Z")));
+    assert_eq!(told(&mut bench, 1), assigned, "it is told again until it is acknowledged");
+    let jit = body(&bench.json(
+        "POST",
+        &format!("{sets}/2/generatejitconfig"),
+        &headers,
+        &json!({"name": "i-2", "workFolder": "_work"}),
+    ));
+    let other = bench.connect(jit["encodedJITConfig"].as_str().expect("a blob"), &json!({}));
+    bench.take(&other);
+    let started = told(&mut bench, 2);
+    let [(kind, job)] = &started[..] else { panic!("one that waited before the session: {started:?}") };
+    assert_eq!(kind, "JobStarted");
+    let time = |key: &str| job[key].as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time");
+    assert!(time("runnerAssignTime") >= time("queueTime") && time("queueTime") > jiff::Timestamp::UNIX_EPOCH, "{job}");
     let close = format!("{sets}/2/sessions/{}", session["sessionId"].as_str().expect("an id"));
     assert_eq!(bench.call("PATCH", &close, &headers, "").status, 200);
     assert_eq!(bench.call("DELETE", &close, &headers, "").status, 204);

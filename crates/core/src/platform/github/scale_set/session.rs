@@ -4,7 +4,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use serde_json::{Value, json};
 
-use super::service::{Service, address};
+use super::{
+    service::{Service, address},
+    waits::JobEvent,
+};
 use crate::{
     exchange::{ExchangeError, Method, Reply, Request, Text},
     platform::{
@@ -130,23 +133,27 @@ pub(super) struct Message {
     pub(super) statistics: Statistics,
     /// Jobs that are offered, and wait until they are taken.
     pub(super) offered: Vec<u64>,
+    /// What it tells of jobs, in order.
+    pub(super) events: Vec<JobEvent>,
 }
 
 impl Message {
     pub(super) fn read(context: &RequestContext, reply: &Reply) -> Result<Self, ExchangeError> {
         let document = context.json(reply)?;
         let root = document.root();
-        let mut offered = Vec::new();
+        let (mut offered, mut events) = (Vec::new(), Vec::new());
         if let Some(body) = root.optional("body")? {
             let list: Value =
                 serde_json::from_str(body.text()?).map_err(|_| context.malformed("body is no JSON in a text"))?;
             let list = Document::new(context.clone(), list);
             for event in list.root().list()? {
-                if event.key("messageType")?.text()? == "JobAvailable" {
+                let kind = event.key("messageType")?;
+                if kind.text()? == "JobAvailable" {
                     offered.push(event.key("runnerRequestId")?.number()?);
                 }
+                events.extend(JobEvent::read(kind.text()?, &event));
             }
         }
-        Ok(Self { number: root.key("messageId")?.number()?, statistics: Statistics::read(&root)?, offered })
+        Ok(Self { number: root.key("messageId")?.number()?, statistics: Statistics::read(&root)?, offered, events })
     }
 }
