@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     explain::until_named,
-    rig::{Fleet, Home, http, instance, living, phase},
+    rig::{Fleet, Home, http, instance, lightsout, living, phase},
 };
 
 /// The records that a fleet has kept.
@@ -73,6 +73,10 @@ fn every_record_of_a_fleet_is_kept_and_as_the_schema_says() {
     let dir = home.dir();
     let found = records(&dir);
     every_second_is_paid_for_once(ended.all_done(), &found);
+    // `lightsout cost` counts jobs as the summary does.
+    let cost = lightsout(&dir, "cost --json").out;
+    let spent = serde_json::from_str::<Value>(&cost).expect("JSON")["all"]["spent"].clone();
+    assert!((spent["worked_ms"].as_f64().expect("ms") / 1000.0 - worked_s(&found)).abs() < 1e-6, "{cost}");
     let count = |which: fn(&Record) -> bool| found.iter().filter(|record| which(record)).count();
     assert!(count(|record| matches!(record, Record::Decision(_))) > 2, "{found:#?}");
     let instances: BTreeSet<&str> = found.iter().filter_map(Record::instance).collect();

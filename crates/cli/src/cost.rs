@@ -75,7 +75,7 @@ impl Price {
     }
 }
 
-const HEADERS: [&str; 7] = ["instances", "instance h", "booting", "idle", "busy", "draining", "not busy"];
+const HEADERS: [&str; 7] = ["instances", "instance h", "booting", "idle", "busy", "draining", "without job"];
 
 /// Sums up and prints.
 pub(crate) async fn run(args: &Args, fleet_dir: &FleetDir) -> Result<ExitCode> {
@@ -138,14 +138,8 @@ fn whole_price(args: &Args, rows: &[Row]) -> Option<f64> {
     (!prices.is_empty()).then(|| prices.iter().sum())
 }
 
-/// All rows together.
-pub(crate) fn total(rows: &[Row]) -> Spent {
-    rows.iter().fold(Spent::default(), |sum, Row { spent, .. }| Spent {
-        booting_ms: sum.booting_ms + spent.booting_ms,
-        idle_ms: sum.idle_ms + spent.idle_ms,
-        busy_ms: sum.busy_ms + spent.busy_ms,
-        draining_ms: sum.draining_ms + spent.draining_ms,
-    })
+fn sum(rows: &[Row]) -> Spent {
+    rows.iter().map(|row| row.spent).sum()
 }
 
 fn as_text(args: &Args, rows: &[Row], from: Timestamp, now: Timestamp) -> String {
@@ -159,7 +153,7 @@ fn as_text(args: &Args, rows: &[Row], from: Timestamp, now: Timestamp) -> String
     cells.extend(rows.iter().map(|row| line(row.name.clone(), row.instances.to_string(), &row.spent)));
     if rows.len() > 1 {
         // An instance may be in several rows, so that their number is no sum of theirs.
-        cells.push(line("all".to_owned(), String::new(), &total(rows)));
+        cells.push(line("all".to_owned(), String::new(), &sum(rows)));
     }
     if priced {
         let costs = rows.iter().map(|row| price_of(args, row)).chain((rows.len() > 1).then(|| whole_price(args, rows)));
@@ -190,13 +184,13 @@ fn line(name: String, instances: String, spent: &Spent) -> Vec<String> {
     let parts = [spent.booting_ms, spent.idle_ms, spent.busy_ms, spent.draining_ms];
     let mut cells = vec![name, instances, format!("{:.2}", hours(all))];
     cells.extend(parts.map(|ms| format!("{:.2}", hours(ms))));
-    cells.push(format!("{:.0} %", spent.waste() * 100.0));
+    cells.push(format!("{:.0} %", spent.without_job() * 100.0));
     cells
 }
 
 fn as_json(args: &Args, rows: &[Row], from: Timestamp, now: Timestamp) -> String {
     let rows_as: Vec<_> = rows.iter().map(|row| json!({ "row": row, "cost": price_of(args, row) })).collect();
-    let whole = json!({ "spent": total(rows), "cost": whole_price(args, rows) });
+    let whole = json!({ "spent": sum(rows), "cost": whole_price(args, rows) });
     let report = json!({ "from": format!("{from:.3}"), "to": format!("{now:.3}"), "rows": rows_as, "all": whole });
     format!("{report}\n")
 }
@@ -253,10 +247,10 @@ mod tests {
         assert_eq!(
             text,
             "2026-11-19T08:00:00Z to 2026-11-26T08:00:00Z\n\n\
-             pool   instances  instance h  booting  idle  busy  draining  not busy   cost\n\
-             linux          1        5.00     1.00  2.00  2.00      0.00      60 %  10.00\n\
-             h              1        1.50     1.50  0.00  0.00      0.00     100 %  15.00\n\
-             all                     6.50     2.50  2.00  2.00      0.00      69 %  25.00\n\
+             pool   instances  instance h  booting  idle  busy  draining  without job   cost\n\
+             linux          1        5.00     1.00  2.00  2.00      0.00         60 %  10.00\n\
+             h              1        1.50     1.50  0.00  0.00      0.00        100 %  15.00\n\
+             all                     6.50     2.50  2.00  2.00      0.00         69 %  25.00\n\
              \nOf 2 instances no record tells the end: there still, or ended without a word. They count until the end of that time.\n"
         );
         assert!(

@@ -3,7 +3,7 @@
 //! Each instance second is in exactly one row: rows by pool, by instance and by job add up to the same. A second with several jobs is shared evenly
 //! among them; one without a job belongs to [`NO_JOB`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter::Sum, ops::AddAssign};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub enum By {
     Job,
 }
 
-/// Milliseconds of instances, by what they did.
+/// Milliseconds of instances, by what they did: each is in exactly one state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Spent {
     /// See [`State::Booting`].
@@ -40,6 +40,8 @@ pub struct Spent {
     pub busy_ms: u64,
     /// See [`State::Draining`]; of these, no part is in `busy_ms`.
     pub draining_ms: u64,
+    /// Of all these, those in which a job ran or may have run ([`Span::works`]): also the last ones of an instance that drains.
+    pub worked_ms: u64,
 }
 
 impl Spent {
@@ -48,10 +50,10 @@ impl Spent {
         self.booting_ms + self.idle_ms + self.busy_ms + self.draining_ms
     }
 
-    /// The share in which it was not busy, from 0 to 1; 0 for nothing.
-    pub fn waste(&self) -> f64 {
+    /// The share in which no job ran, from 0 to 1; 0 for nothing.
+    pub fn without_job(&self) -> f64 {
         let all = self.all_ms();
-        if all == 0 { 0.0 } else { hours(all - self.busy_ms) / hours(all) }
+        if all == 0 { 0.0 } else { hours(all - self.worked_ms) / hours(all) }
     }
 
     /// At this price for an instance hour.
@@ -59,13 +61,36 @@ impl Spent {
         hours(self.all_ms()) * per_hour
     }
 
-    fn add(&mut self, state: State, ms: u64) {
-        *match state {
-            State::Booting => &mut self.booting_ms,
-            State::Idle => &mut self.idle_ms,
-            State::Busy => &mut self.busy_ms,
-            State::Draining => &mut self.draining_ms,
-        } += ms;
+    /// So much of what an instance did in this span.
+    fn of(span: &Span, ms: u64) -> Self {
+        let worked_ms = if span.works() { ms } else { 0 };
+        let mut spent = Self { worked_ms, ..Self::default() };
+        *match span.state {
+            State::Booting => &mut spent.booting_ms,
+            State::Idle => &mut spent.idle_ms,
+            State::Busy => &mut spent.busy_ms,
+            State::Draining => &mut spent.draining_ms,
+        } = ms;
+        spent
+    }
+}
+
+impl AddAssign for Spent {
+    fn add_assign(&mut self, other: Self) {
+        self.booting_ms += other.booting_ms;
+        self.idle_ms += other.idle_ms;
+        self.busy_ms += other.busy_ms;
+        self.draining_ms += other.draining_ms;
+        self.worked_ms += other.worked_ms;
+    }
+}
+
+impl Sum for Spent {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, spent| {
+            sum += spent;
+            sum
+        })
     }
 }
 
@@ -108,7 +133,7 @@ pub fn cost(
         for span in lane.spans.iter().filter_map(|span| span.within(from, to)) {
             let ms = u64::try_from(span.length().as_millis()).unwrap_or(u64::MAX);
             for (name, ms) in names(by, &pool, lane, &span, ms) {
-                seen.entry(name).or_default().add(span.state, ms);
+                *seen.entry(name).or_default() += Spent::of(&span, ms);
             }
         }
         for (name, spent) in seen {
@@ -117,9 +142,7 @@ pub fn cost(
             let row = rows.entry((pool.clone(), name.clone())).or_insert_with(empty);
             row.instances += 1;
             row.open += usize::from(lane.end.is_none());
-            for state in State::ALL {
-                row.spent.add(state, ms_in(&spent, state));
-            }
+            row.spent += spent;
         }
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
@@ -155,15 +178,6 @@ fn names(by: By, pool: &str, lane: &Lane, span: &Span, ms: u64) -> Vec<(String, 
     }
 }
 
-fn ms_in(spent: &Spent, state: State) -> u64 {
-    match state {
-        State::Booting => spent.booting_ms,
-        State::Idle => spent.idle_ms,
-        State::Busy => spent.busy_ms,
-        State::Draining => spent.draining_ms,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -184,6 +198,15 @@ mod tests {
         });
         let spans = spans.collect();
         Lane { instance: instance.into(), group: group.map(str::to_owned), spans, end: None }
+    }
+
+    fn ms_in(spent: &Spent, state: State) -> u64 {
+        match state {
+            State::Booting => spent.booting_ms,
+            State::Idle => spent.idle_ms,
+            State::Busy => spent.busy_ms,
+            State::Draining => spent.draining_ms,
+        }
     }
 
     fn fleet() -> Vec<Lane> {
@@ -213,11 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn a_window_takes_what_lies_in_it_and_waste_is_what_was_not_busy() {
+    fn a_window_takes_what_lies_in_it_and_the_last_jobs_of_one_that_drains_are_jobs() {
         let rows = cost(&fleet()[..1], at(60), at(120), By::Pool, |_| None);
-        let spent = Spent { booting_ms: 30_000, busy_ms: 30_000, ..Spent::default() };
+        let spent = Spent { booting_ms: 30_000, busy_ms: 30_000, worked_ms: 30_000, ..Spent::default() };
         assert_eq!((rows[0].name.as_str(), rows[0].spent, rows[0].open), ("g", spent, 1));
-        assert!((spent.waste() - 0.5).abs() < 1e-9 && (spent.price(60.0) - 1.0).abs() < 1e-9);
+        assert!((spent.without_job() - 0.5).abs() < 1e-9 && (spent.price(60.0) - 1.0).abs() < 1e-9);
+        let drains = cost(&fleet()[..1], at(390), at(400), By::Pool, |_| None)[0].spent;
+        assert_eq!(drains, Spent { draining_ms: 10_000, worked_ms: 10_000, ..Spent::default() });
+        assert!(drains.without_job().abs() < 1e-9);
         assert!(cost(&fleet(), at(5_000), at(6_000), By::Pool, |_| None).is_empty());
     }
 
@@ -240,12 +266,13 @@ mod tests {
                 })
                 .collect();
             // Looked at once a second, as somebody who watches the fleet would count it.
-            let mut wall = [0_u64; 4];
+            let (mut wall, mut worked) = ([0_u64; 4], 0_u64);
             for second in from..from + length {
                 for lane in &lanes {
                     let now = lane.spans.iter().find(|span| (span.from..span.to).contains(&at(second)));
                     if let Some(span) = now {
                         wall[span.state as usize] += 1_000;
+                        worked += if span.works() { 1_000 } else { 0 };
                     }
                 }
             }
@@ -254,7 +281,9 @@ mod tests {
                 let rows = cost(&lanes, from, to, by, |_| None);
                 let of = |state| rows.iter().map(|row| ms_in(&row.spent, state)).sum::<u64>();
                 prop_assert_eq!(State::ALL.map(of), wall, "{:?}", by);
-                prop_assert_eq!(rows.iter().map(|row| row.spent.all_ms()).sum::<u64>(), wall.iter().sum::<u64>());
+                let all: Spent = rows.iter().map(|row| row.spent).sum();
+                prop_assert_eq!((all.all_ms(), all.worked_ms), (wall.iter().sum::<u64>(), worked));
+                prop_assert!(all.worked_ms >= all.busy_ms && all.worked_ms <= all.busy_ms + all.draining_ms);
             }
         }
     }

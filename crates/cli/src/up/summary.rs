@@ -78,7 +78,7 @@ impl Summary {
         let mut waits: Vec<f64> =
             snapshot.jobs.iter().filter(|job| job.ran_s.is_some()).map(|job| job.waited_s).collect();
         waits.sort_by(f64::total_cmp);
-        let Spending { billed_ms, spent, worked_ms } = spending(snapshot, records);
+        let Spending { billed_ms, spent } = spending(snapshot, records);
         Self {
             jobs: Jobs {
                 total: snapshot.jobs.len(),
@@ -102,7 +102,7 @@ impl Summary {
             cost: price.map(|per_hour| Cost {
                 price_per_hour: per_hour,
                 total: hours(billed_ms) * per_hour,
-                without_job: hours(billed_ms.saturating_sub(worked_ms)) * per_hour,
+                without_job: hours(billed_ms.saturating_sub(spent.worked_ms)) * per_hour,
             }),
             scaler,
         }
@@ -130,8 +130,6 @@ pub(super) fn is_over(snapshot: &Snapshot, min: u32) -> bool {
 struct Spending {
     billed_ms: u64,
     spent: Spent,
-    /// In which a job ran.
-    worked_ms: u64,
 }
 
 fn spending(snapshot: &Snapshot, records: &[Record]) -> Spending {
@@ -155,9 +153,7 @@ fn spending(snapshot: &Snapshot, records: &[Record]) -> Spending {
         bills.extend(told.into_values().filter(|lane| lane.end.is_some()));
     }
     let rows = cost::cost(&bills, Timestamp::MIN, Timestamp::MAX, By::Pool, |_| None);
-    let worked = bills.iter().flat_map(|lane| &lane.spans).filter(|span| span.works()).map(Span::length);
-    let worked_ms = u64::try_from(worked.sum::<Duration>().as_millis()).unwrap_or(u64::MAX);
-    Spending { billed_ms, spent: crate::cost::total(&rows), worked_ms }
+    Spending { billed_ms, spent: rows.iter().map(|row| row.spent).sum() }
 }
 
 /// An instance of which no record tells.
