@@ -1,5 +1,6 @@
 //! Why: each situation is made, `lightsout explain` is asked, and the sentence names the cause.
 
+mod answers;
 mod ends;
 mod scaler;
 mod stays;

@@ -167,6 +167,13 @@ fn records_are_handed_in_at_a_log_group_and_an_object_store() {
     assert_eq!(turns(&logged), [IncidentKind::Started, IncidentKind::Ready, IncidentKind::Leaving]);
     let answer = explained(&fleet, &id, "/lightsout/records");
     assert_eq!(answer["known"][0]["cause"], "idle-timeout", "explained from there alone: {answer}");
+    let ran = logged.iter().find_map(|record| match record {
+        Record::Incident(incident) => incident.jobs.first().cloned(),
+        Record::Decision(_) | Record::Departure(_) => None,
+    });
+    let job = explained(&fleet, &ran.expect("the job that ran"), "/lightsout/records");
+    assert_eq!(job["known"][0]["cause"], "running", "{job}");
+    assert!(job["not_known"][0]["what"].as_str().is_some_and(|what| what.starts_with("how job ")), "{job}");
     // A function's decisions are in a group of their own.
     let records = fs::read_to_string(fleet.dir().join("records.jsonl")).expect("its records");
     let decision = records.lines().find(|line| line.contains(r#""kind":"decision""#)).expect("a decision");
@@ -273,6 +280,14 @@ fn an_instance_that_is_broken_says_what_with() {
     let mut fleet = up_with(more, "--jobs 1 --max 1");
     let id = fleet.until("an instance", |fleet| fleet.instances.first().map(|it| it.id.clone()));
     fleet.until_ended(&id);
+    // An agent that is killed on its way out leaves the certificate to one that knows no more than that it is broken.
+    fleet.post("faults", &json!({ "target": "aws", "action": "DescribeAutoScalingInstances", "effect": "hang" }));
+    let other = fleet.until_phase("retiring");
+    fleet.crash(&other);
+    fleet.request("DELETE", "faults", &Value::Null).expect("they end");
+    fleet.until_ended(&other);
+    let text = until_named(&mut fleet, &other, "broken", &["before-register", "boot-deadline", "operator"]);
+    assert!(text.contains("left as broken: agent.before_register failed"), "by the earlier agent's word: {text}");
     fleet.ok("down");
     let (_ended, home) = fleet.ended_in();
     let found = records(&home.dir());

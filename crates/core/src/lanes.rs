@@ -251,7 +251,7 @@ fn began(told: &[(Timestamp, Told<'_>)], shared: &BTreeSet<String>) -> Timestamp
 }
 
 /// The jobs by their names. Where a probe has these, one that only counts jobs, or tells which worker has one, sees the same jobs once more.
-fn named(jobs: &[String]) -> Vec<String> {
+pub(crate) fn named(jobs: &[String]) -> Vec<String> {
     let (named, others): (Vec<String>, Vec<String>) =
         jobs.iter().cloned().partition(|job| JobId(job.clone()).is_of_one());
     if named.is_empty() { others } else { named }

@@ -2,13 +2,13 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{POOL, aws, end, until_named};
 use crate::rig::{Fleet, Home, hits, living, phase};
 
-/// The next instance that serves, with this tag of the group as a setting.
-fn next(fleet: &mut Fleet, setting: &str, value: &str) -> String {
+/// The next instance that serves, with this tag of the group as a setting, and its first job, which lasts so long.
+fn next(fleet: &mut Fleet, setting: &str, value: &str, seconds: f64) -> String {
     aws(
         fleet,
         &format!(
@@ -17,8 +17,7 @@ fn next(fleet: &mut Fleet, setting: &str, value: &str) -> String {
         ),
     );
     let seen = fleet.snapshot().instances.len();
-    // Long enough to be seen between two looks of an agent.
-    fleet.enqueue(1, 8.0);
+    fleet.enqueue(1, seconds);
     fleet.until("an instance that serves", |fleet| {
         let it = fleet.instances.get(seen)?;
         matches!(phase(it), "idle" | "busy" | "draining" | "retiring").then(|| it.id.clone())
@@ -26,14 +25,15 @@ fn next(fleet: &mut Fleet, setting: &str, value: &str) -> String {
 }
 
 #[test]
-fn a_limit_of_jobs_and_maintenance_are_told_apart() {
+fn a_limit_of_jobs_maintenance_and_age_are_told_apart() {
     let mut fleet = Fleet::up("--jobs 0 --keep --max 1 --idle-timeout 1h --no-docker");
     let all = ["job-limit", "age", "maintenance", "idle-timeout", "operator", "spot", "refresh", "scale-in", "broken"];
     for (setting, value, cause, says) in [
         ("jobs_per_instance", "1", "job-limit", "as many jobs as it may"),
         ("jobs_per_instance", "100", "maintenance", "scheduled maintenance"),
     ] {
-        let id = next(&mut fleet, setting, value);
+        // Long enough to be seen between two looks of an agent.
+        let id = next(&mut fleet, setting, value, 8.0);
         if cause == "maintenance" {
             fleet.post(&format!("instances/{id}/maintenance"), &json!({ "in_s": 3600 }));
         }
@@ -42,6 +42,18 @@ fn a_limit_of_jobs_and_maintenance_are_told_apart() {
         let text = until_named(&mut fleet, &id, cause, &not);
         assert!(text.starts_with(&id) && text.contains(says), "{text}");
     }
+    // Two minutes are long for a test: an agent that is started again believes its journal.
+    let id = next(&mut fleet, "max_age", "1m", 0.5);
+    fleet.until_phase("idle");
+    let journal = fleet.dir().join("instances").join(&id).join("state/journal.json");
+    let mut entry: Value = serde_json::from_slice(&fs::read(&journal).expect("a journal")).expect("JSON");
+    entry["in_service_ms"] = (entry["in_service_ms"].as_i64().expect("a time") - 120_000).into();
+    fs::write(&journal, entry.to_string()).expect("it is written");
+    fleet.crash(&id);
+    fleet.until_ended(&id);
+    let not: Vec<&str> = all.into_iter().filter(|other| *other != "age").collect();
+    let text = until_named(&mut fleet, &id, "age", &not);
+    assert!(text.contains("as old as it may become"), "{text}");
     end(fleet);
 }
 

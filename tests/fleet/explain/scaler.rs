@@ -1,12 +1,14 @@
 //! Why the scaler does not raise, or nothing comes of it.
 
-use serde_json::json;
+use std::fs;
+
+use serde_json::{Value, json};
 
 use super::{POOL, Scaler, TOKEN, aws, end, until_named};
 use crate::rig::Fleet;
 
 #[test]
-fn a_dry_run_a_step_a_missing_right_and_suspended_launches_are_told_apart() {
+fn a_dry_run_a_step_a_missing_right_a_turn_and_suspended_launches_are_told_apart() {
     let mut fleet = Fleet::up("--jobs 0 --keep --max 5 --tick 1h --no-docker");
     fleet.until("the fleet's own scaler to have looked", |fleet| (!fleet.counters.platform.is_empty()).then_some(()));
     fleet.enqueue(4, 60.0);
@@ -25,6 +27,32 @@ fn a_dry_run_a_step_a_missing_right_and_suspended_launches_are_told_apart() {
     let not = ["token-refused", "tick-failed", "dry-run", "max-step", "launches-suspended"];
     let text = until_named(&mut fleet, &scaler.pool(), "right-missing", &not);
     assert!(text.contains("SetDesiredCapacity") || text.contains("set desired"), "{text}");
+    drop(scaler);
+    fleet.request("DELETE", "faults", &json!(null)).expect("they end");
+
+    // As many raises as are sent to one region at a time, none of which is answered, and one more.
+    fleet.post(
+        "faults",
+        &json!({ "target": "aws", "action": "SetDesiredCapacity", "effect": { "latency": { "ms": 60_000 } } }),
+    );
+    let mut settings = "deadline = '5s'\n".to_owned();
+    for n in 0..17 {
+        let call = "CreateAutoScalingGroup&LaunchTemplate.LaunchTemplateName=lightsout-demo&AvailabilityZones.member.1=eu-central-1a";
+        aws(&fleet, &format!("{call}&AutoScalingGroupName=own-{n}&MinSize=0&MaxSize=9"));
+        let pool = Scaler::gitlab(&fleet, "", TOKEN).replace(POOL, &format!("own-{n}"));
+        settings += &pool.replace("'own'", &format!("'own-{n}'"));
+    }
+    let scaler = Scaler::start(&fleet, "", &settings);
+    let (pool, time) = fleet.wait("a pool to wait for its turn", |_| {
+        let records = fs::read_to_string(&scaler.records).ok()?;
+        let decisions = records.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let queued = decisions.into_iter().find(|decision| decision["result"] == "queued")?;
+        Some((queued["pool"].as_str()?.to_owned(), queued["time"].as_str()?.to_owned()))
+    });
+    let asked = format!("{pool} --records {} --at {time}", scaler.records.display());
+    let not = ["tick-failed", "right-missing", "at-most", "cooldown", "raised", "standby"];
+    let text = until_named(&mut fleet, &asked, "waits-for-turn", &not);
+    assert!(text.contains("is to be raised to 4") && text.contains("other pools"), "{text}");
     drop(scaler);
     fleet.request("DELETE", "faults", &json!(null)).expect("they end");
 

@@ -2,131 +2,146 @@
 
 use serde::Serialize;
 
-/// Why something is as it is. The names stay: others search by them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cause {
+macro_rules! causes {
+    ($($(#[doc = $doc:literal])* $name:ident = $word:literal),+ $(,)?) => {
+        /// Why something is as it is. The names stay: others search by them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        pub enum Cause { $($(#[doc = $doc])* #[serde(rename = $word)] $name),+ }
+
+        impl Cause {
+            /// Every one of them.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// Its name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word),+ }
+            }
+        }
+    };
+}
+
+causes! {
     // Of a pool.
     /// The scaler could not read the queue or the group, or could not raise.
-    TickFailed,
+    TickFailed = "tick-failed",
     /// The platform or the cloud does not accept the token or the credentials.
-    TokenRefused,
+    TokenRefused = "token-refused",
     /// A right is missing.
-    RightMissing,
+    RightMissing = "right-missing",
     /// Another scaler scales.
-    Standby,
+    Standby = "standby",
     /// The scaler may change nothing.
-    DryRun,
+    DryRun = "dry-run",
     /// The raises of other pools go first.
-    WaitsForTurn,
+    WaitsForTurn = "waits-for-turn",
     /// The upper bound is below the need.
-    AtMost,
+    AtMost = "at-most",
     /// What one tick may add is below the need.
-    MaxStep,
+    MaxStep = "max-step",
     /// The last raise is too fresh.
-    Cooldown,
+    Cooldown = "cooldown",
     /// Fewer jobs wait than count.
-    Threshold,
+    Threshold = "threshold",
     /// The group may have more already than its description shows.
-    Lately,
+    Lately = "lately",
     /// Raises were in vain: instances came and left, and nobody took the jobs.
-    FutileDemand,
+    FutileDemand = "futile-demand",
     /// The jobs ask for what no instance of the pool has.
-    TagMismatch,
+    TagMismatch = "tag-mismatch",
     /// Instances neither take jobs nor leave.
-    DeafMember,
+    DeafMember = "deaf-member",
     /// The queue was read in part.
-    PartialReading,
+    PartialReading = "partial-reading",
     /// The cloud has no capacity.
-    NoCapacity,
+    NoCapacity = "no-capacity",
     /// The account's quota is used up.
-    Quota,
+    Quota = "quota",
     /// The group may not use the key of the disks.
-    Key,
+    Key = "key",
     /// Launches fail for another reason.
-    LaunchFails,
+    LaunchFails = "launch-fails",
     /// The group launches nothing, since somebody suspended that.
-    LaunchesSuspended,
+    LaunchesSuspended = "launches-suspended",
     /// More was asked for a moment ago.
-    Raised,
+    Raised = "raised",
     /// There is as much as is needed.
-    Enough,
+    Enough = "enough",
     /// No job of the pool waits.
-    NothingWaits,
+    NothingWaits = "nothing-waits",
     /// The lower bound is above the need.
-    AtLeast,
+    AtLeast = "at-least",
     /// Instances are kept ready.
-    Spare,
+    Spare = "spare",
     /// More is desired than is needed; the scaler never lowers.
-    Surplus,
+    Surplus = "surplus",
     /// Instances leave as broken.
-    Breaking,
+    Breaking = "breaking",
 
     // Of an instance.
     /// It works.
-    Busy,
+    Busy = "busy",
     /// It is idle, and its time is not over.
-    Idle,
+    Idle = "idle",
     /// It is idle, and its group is at its floor.
-    AtFloor,
+    AtFloor = "at-floor",
     /// An operator holds it.
-    Held,
+    Held = "held",
     /// A probe cannot be read, which counts as busy.
-    UnknownProbe,
+    UnknownProbe = "unknown-probe",
     /// It does not serve yet.
-    Booting,
+    Booting = "booting",
     /// It cannot register its runner.
-    NotRegistered,
+    NotRegistered = "not-registered",
     /// It takes no more jobs and waits for those that run.
-    Draining,
+    Draining = "draining",
     /// It is empty and on its way out.
-    Retiring,
+    Retiring = "retiring",
     /// No job for the idle timeout.
-    IdleTimeout,
+    IdleTimeout = "idle-timeout",
     /// It has served as many jobs as it may.
-    JobLimit,
+    JobLimit = "job-limit",
     /// It was as old as it may become.
-    Age,
+    Age = "age",
     /// An operator called it away.
-    Operator,
+    Operator = "operator",
     /// The cloud recommended to rebalance.
-    Rebalance,
+    Rebalance = "rebalance",
     /// The cloud scheduled maintenance.
-    Maintenance,
+    Maintenance = "maintenance",
     /// The group chose it.
-    ScaleIn,
+    ScaleIn = "scale-in",
     /// An instance refresh replaced it.
-    Refresh,
+    Refresh = "refresh",
     /// The cloud took it back.
-    Spot,
+    Spot = "spot",
     /// It was not ready in time.
-    BootDeadline,
+    BootDeadline = "boot-deadline",
     /// Its runner is too old for its platform.
-    RunnerTooOld,
+    RunnerTooOld = "runner-too-old",
     /// The program for each boot failed.
-    BeforeRegister,
+    BeforeRegister = "before-register",
     /// Its runner ended again and again.
-    RunnerExits,
+    RunnerExits = "runner-exits",
     /// There was too little room for another job.
-    Full,
+    Full = "full",
     /// It could not do its work.
-    Broken,
+    Broken = "broken",
     /// The group ended it while it waited for jobs behind its termination hook.
-    HookTimedOut,
+    HookTimedOut = "hook-timed-out",
     /// Its termination hook could not be extended, and may be still.
-    HookFails,
+    HookFails = "hook-fails",
     /// A right is missing for its way out.
-    Refused,
+    Refused = "refused",
     /// Its group took it for unhealthy.
-    Unhealthy,
+    Unhealthy = "unhealthy",
 
     // Of a job.
     /// It waits.
-    Waiting,
-    /// An instance has it.
-    Running,
+    Waiting = "waiting",
+    /// An instance has it, or had it when it was last heard of.
+    Running = "running",
     /// It has ended by itself.
-    Ended,
+    Ended = "ended",
     /// It was cut.
-    Cut,
+    Cut = "cut",
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Answer, Basis, Cause, Evidence, Facts, Job, JobState, Said, instance, pool};
-use crate::duration::format_about;
+use crate::{duration::format_about, record::IncidentKind};
 
 /// Whether this is about the job.
 pub(super) fn names(said: &Said, id: &str) -> bool {
@@ -15,7 +15,8 @@ pub(super) fn names(said: &Said, id: &str) -> bool {
             let jobs = &departure.jobs;
             [&jobs.ids, &jobs.cut_ids, &jobs.at_stop].into_iter().flatten().any(is)
         }
-        Said::Decision(_) | Said::Incident(_) | Said::Activity(_) => false,
+        Said::Incident(incident) => incident.jobs.iter().any(is),
+        Said::Decision(_) | Said::Activity(_) => false,
     }
 }
 
@@ -113,6 +114,19 @@ fn waiting(answer: &mut Answer, id: &str, facts: &Facts<'_>, now: Timestamp) {
 /// As an agent tells it.
 fn by_instance(answer: &mut Answer, id: &str, evidence: &Evidence, facts: &Facts<'_>, now: Timestamp) {
     let Some(on) = evidence.said.instance() else { return };
+    if let Some(later) = facts.of_instance(on).find(|it| it.time >= evidence.time && tells_of_jobs(&it.said, id)) {
+        answer.find(
+            Cause::Running,
+            Basis::on(evidence).and(later),
+            format!("{on}: job {id} was seen running on it, and no longer at {:.0}", later.time),
+            format!("lightsout explain {on}"),
+        );
+        return answer.miss(
+            format!("how job {id} ended"),
+            "an agent sees that a job runs no longer, and not how it ended",
+            "ask the platform; if it failed with its machine, why that went: the line above",
+        );
+    }
     let (cause, what) = match &evidence.said {
         Said::Departure(departure) if departure.jobs.cut && !departure.jobs.at_stop.iter().any(|job| job == id) => {
             (Cause::Cut, "was on it when jobs were failed for a spot deadline")
@@ -135,6 +149,17 @@ fn by_instance(answer: &mut Answer, id: &str, evidence: &Evidence, facts: &Facts
     answer.find(cause, Basis::on(evidence), format!("{on}: job {id} {what}"), format!("lightsout explain {on}"));
     if cause == Cause::Cut {
         join(answer, instance::explain(on, facts, now));
+    }
+}
+
+/// Whether an agent says which jobs run, and that this one does not.
+fn tells_of_jobs(said: &Said, id: &str) -> bool {
+    match said {
+        Said::Incident(incident) => {
+            matches!(incident.what, IncidentKind::Busy | IncidentKind::Idle)
+                && !incident.jobs.iter().any(|job| job == id)
+        }
+        Said::Decision(_) | Said::Departure(_) | Said::Status(_) | Said::Job(_) | Said::Activity(_) => false,
     }
 }
 

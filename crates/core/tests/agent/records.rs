@@ -9,13 +9,13 @@ use lightsout_core::{
     agent::{
         action::Rung,
         event::{Event, Order},
-        host::{JournalEntry, Told},
+        host::{JournalEntry, Prepared, Told},
         phase::{BrokenBy, LeaveReason, Saved},
         policy::AgentPolicy,
     },
     cloud::{CloudErrorKind, Ending, Membership, StandingOrder, TargetState},
     platform::DrainBy,
-    record::{DecidedBy, Incident, IncidentCause, IncidentKind, NoticeKind, ProofBy, Record, Way},
+    record::{DecidedBy, IncidentCause, IncidentKind, NoticeKind, ProofBy, Record, Way},
 };
 
 use crate::rig::{busy, secs};
@@ -101,36 +101,64 @@ fn phases_and_their_times_are_those_that_were() {
     assert_eq!(departure.served, 2);
 }
 
+/// One that begins to leave by the gentlest way that there is for it: a launch that fails is given up first.
+fn leaving(gentlest: Rung, ends: fn(Rung) -> Result<(), CloudErrorKind>) -> Story {
+    let policy = AgentPolicy { rung_patience: secs(10), ..AgentPolicy::default() };
+    if gentlest == Rung::Abandon {
+        let policy = AgentPolicy { before_register: Some(secs(60)), launch_hook: true, ..policy };
+        let mut story = Story::begin(policy, BY_SIGNAL);
+        story.prepared = Prepared::Failed("exit status: 3: no disk".into());
+        story.membership = Membership::Pending { waiting: true };
+        story.ends = ends;
+        story.go();
+        return story;
+    }
+    let mut story = Story::idle(policy, BY_SIGNAL);
+    story.pass(secs(20));
+    story.ends = ends;
+    story.order(Order::Drain);
+    story
+}
+
 #[test]
 fn each_way_that_is_tried_has_a_certificate_and_the_last_tells_how_it_ended() {
-    let policy = AgentPolicy { rung_patience: secs(10), ..AgentPolicy::default() };
-    let mut story = Story::idle(policy.clone(), BY_SIGNAL);
-    story.pass(secs(20));
-    story.ends = |_| Err(CloudErrorKind::Denied);
-    story.order(Order::Drain);
-    story.pass(secs(600));
-    let ways: Vec<Way> = story.departures.iter().map(|departure| departure.way).collect();
-    let all = [Way::Decrement, Way::Replace, Way::Unhealthy, Way::Terminate, Way::PowerOff];
-    assert_eq!(ways, all, "one for each way, however often it is tried");
-    let waits: Vec<u64> = story.patience.iter().map(Duration::as_secs).collect();
-    assert_eq!(waits, [2, 2, 2, 2, 0]);
-    let refused: Vec<&Incident> =
-        story.incidents.iter().filter(|incident| incident.what == IncidentKind::CloudRefused).collect();
-    assert!(refused[0].detail.contains("with decrement: the role may not do this"), "{refused:#?}");
-    for last in [Rung::Replace, Rung::Unhealthy, Rung::Terminate, Rung::PowerOff] {
-        let mut story = Story::idle(policy.clone(), BY_SIGNAL);
-        story.pass(secs(20));
-        story.ends = match last {
-            Rung::Replace => |rung| if rung < Rung::Replace { Err(CloudErrorKind::Denied) } else { Ok(()) },
-            Rung::Unhealthy => |rung| if rung < Rung::Unhealthy { Err(CloudErrorKind::Denied) } else { Ok(()) },
-            Rung::Terminate => |rung| if rung < Rung::Terminate { Err(CloudErrorKind::Denied) } else { Ok(()) },
-            Rung::Abandon | Rung::Shrink | Rung::PowerOff => {
-                |rung| if rung < Rung::PowerOff { Err(CloudErrorKind::Denied) } else { Ok(()) }
-            }
-        };
-        story.order(Order::Drain);
-        assert_eq!(story.departures.last().map(|departure| departure.way), Some(Way::from(last)));
+    let all = [Way::Abandon, Way::Decrement, Way::Replace, Way::Unhealthy, Way::Terminate, Way::PowerOff];
+    for (first, why) in [(Rung::Abandon, LeaveReason::Broken), (Rung::Shrink, LeaveReason::Operator)] {
+        let mut story = leaving(first, |_| Err(CloudErrorKind::Denied));
+        story.pass(secs(600));
+        let ways: Vec<Way> = story.departures.iter().map(|departure| departure.way).collect();
+        assert_eq!(ways, all[first as usize..], "one for each way, however often it is tried");
+        assert!(story.departures.iter().all(|departure| departure.reason == why && departure.proof.proven), "{why}");
+        let (last, others) = story.patience.split_last().unwrap();
+        assert!(*last == Duration::ZERO && others.iter().all(|wait| *wait == secs(2)), "{:?}", story.patience);
+        let refused = story.incidents.iter().find(|incident| incident.what == IncidentKind::CloudRefused).unwrap();
+        let call = if first == Rung::Abandon { "giving the launch up" } else { "with decrement" };
+        assert!(refused.detail.contains(&format!("{call}: the role may not do this")), "{refused:#?}");
     }
+    let until: [(Rung, fn(Rung) -> Result<(), CloudErrorKind>); 6] = [
+        (Rung::Abandon, |_| Ok(())),
+        (Rung::Shrink, |rung| denied_below(Rung::Shrink, rung)),
+        (Rung::Replace, |rung| denied_below(Rung::Replace, rung)),
+        (Rung::Unhealthy, |rung| denied_below(Rung::Unhealthy, rung)),
+        (Rung::Terminate, |rung| denied_below(Rung::Terminate, rung)),
+        (Rung::PowerOff, |rung| denied_below(Rung::PowerOff, rung)),
+    ];
+    for (last, ends) in until {
+        for first in [Rung::Abandon, Rung::Shrink].into_iter().filter(|first| *first <= last) {
+            let mut story = leaving(first, ends);
+            let ended = Membership::Terminating { waiting: false };
+            let passed = (0..600).find(|_| {
+                story.pass(secs(1));
+                story.membership == ended
+            });
+            assert!(passed.is_some(), "{:#?}", story.departures);
+            assert_eq!(story.departures.last().map(|departure| departure.way), Some(Way::from(last)), "from {first:?}");
+        }
+    }
+}
+
+fn denied_below(last: Rung, rung: Rung) -> Result<(), CloudErrorKind> {
+    if rung < last { Err(CloudErrorKind::Denied) } else { Ok(()) }
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use lightsout_core::{
     agent::phase::LeaveReason,
-    explain::{Cause, Question, explain},
+    explain::{Cause, Question, Status, explain},
     record::{Departure, IncidentCause, IncidentKind, JobsAtEnd, Record},
 };
 
-use crate::made::{at, because, departed, gone, in_phase, incident, recorded, status};
+use crate::made::{at, because, departed, gone, in_phase, incident, recorded, running_jobs, status};
 
 #[test]
 fn the_last_certificate_counts_and_whatever_was_before_it_does_not() {
@@ -32,6 +32,59 @@ fn a_certificate_of_an_instance_that_stays_after_all_does_not_count() {
         let answer = explain(&Question::Instance("i-1".into()), &evidence, at(160));
         assert_eq!(answer.known.iter().map(|it| it.cause).collect::<Vec<_>>(), [Cause::Idle], "{answer}");
     }
+}
+
+/// What counts jobs sees the same ones once more, and no count is a job.
+#[test]
+fn a_probe_that_only_counts_jobs_names_none() {
+    let jobs = vec!["1001".to_owned(), "gitlab_runner_jobs=1".to_owned()];
+    let asked = |status_of| {
+        let answer = explain(&Question::Instance("i-1".into()), &[status(100, status_of)], at(101));
+        (answer.known[0].text.clone(), answer.known[0].remedy.clone())
+    };
+    assert_eq!(asked(Status { jobs: jobs.clone(), ..in_phase("busy") }).0, "i-1 works: 1001");
+    let draining = |why: &str| asked(Status { jobs: jobs.clone(), why: Some(why.into()), ..in_phase("draining") });
+    let (text, remedy) = draining("spot");
+    assert!(text.ends_with(": 1001 still run"), "{text}");
+    assert!(!remedy.contains("undrain") && remedy.contains("failed, visibly"), "nothing brings it back: {remedy}");
+    assert!(draining("idle").1.contains("undrain") && !draining("scale-in").1.contains("undrain"));
+    let cut = JobsAtEnd { count: Some(0), cut: true, cut_ids: jobs.clone(), ..JobsAtEnd::default() };
+    let departure = Departure { jobs: cut, ..departed(100, "i-1", LeaveReason::Spot, "a notice") };
+    let answer = explain(&Question::Instance("i-1".into()), &[recorded(Record::Departure(departure))], at(101));
+    assert!(answer.known[1].text.starts_with("the jobs 1001 on i-1 were failed"), "{answer}");
+}
+
+#[test]
+fn a_job_that_an_agent_saw_is_found_in_its_records_and_how_it_ended_is_not_guessed() {
+    let ran = [running_jobs(50, &["6", "7"]), running_jobs(60, &["6"])];
+    assert_eq!(Question::about("7", &ran), Ok(Question::Job("7".into())));
+    let asked = |evidence: &[_]| explain(&Question::Job("7".into()), evidence, at(70));
+    let runs = asked(&ran[..1]);
+    assert_eq!((runs.known[0].cause, runs.not_known.len()), (Cause::Running, 0), "{runs}");
+    let over = asked(&ran);
+    assert!(over.known[0].text.ends_with("was seen running on it, and no longer at 2026-11-26T03:01:00Z"), "{over}");
+    assert_eq!(over.not_known[0].what, "how job 7 ended", "{over}");
+}
+
+/// An agent that is started again on the way out knows the reason alone.
+#[test]
+fn what_made_an_instance_leave_is_as_the_agent_wrote_it_that_began_the_leave() {
+    let began = incident(90, "i-1", IncidentKind::Leaving, "broken: exit status 7");
+    let certificate = |decided_at: Option<String>| {
+        let departure = departed(100, "i-1", LeaveReason::Broken, "not known, because the agent was started again");
+        recorded(Record::Departure(Departure { decided_at, ..departure }))
+    };
+    let said = |evidence: &[_]| {
+        let answer = explain(&Question::Instance("i-1".into()), evidence, at(160));
+        (answer.known[0].text.clone(), answer.known[0].basis.references().count())
+    };
+    let by_the_first = ("i-1 left as broken: exit status 7".to_owned(), 2);
+    assert_eq!(said(&[began.clone(), certificate(None)]), by_the_first);
+    let not_known = ("i-1 left as broken: not known, because the agent was started again".to_owned(), 1);
+    assert_eq!(said(&[certificate(None)]), not_known);
+    assert_eq!(said(&[began, certificate(Some("2026-11-26T03:00:00.000Z".into()))]), not_known, "it says so itself");
+    let of_another = incident(90, "i-1", IncidentKind::Leaving, "idle: no job for 10m");
+    assert_eq!(said(&[of_another, certificate(None)]), not_known);
 }
 
 #[test]

@@ -174,6 +174,25 @@ pub(crate) fn activity(second: i64, instance: Option<&str>, kind: ActivityKind, 
 
 pub(crate) fn waiting_job(second: i64, tags: &[&str], waited: u64) -> Evidence {
     let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-    let job = Job { id: "7".into(), state: JobState::Waiting, tags, waited_ms: waited * 1000, ..Job::default() };
+    told_job(second, Job { state: JobState::Waiting, tags, waited_ms: waited * 1000, ..Job::default() })
+}
+
+/// What an agent writes whenever other jobs run.
+pub(crate) fn running_jobs(second: i64, jobs: &[&str]) -> Evidence {
+    let Said::Incident(incident) = incident(second, "i-1", IncidentKind::Busy, "").said else { panic!("an incident") };
+    let jobs = jobs.iter().map(|job| (*job).to_owned()).collect();
+    recorded(Record::Incident(Incident { jobs, ..*incident }))
+}
+
+/// Job 7, as its platform tells it.
+pub(crate) fn told_job(second: i64, job: Job) -> Evidence {
+    let job = Job { id: "7".into(), ..job };
     Evidence { time: at(second), source: "the platform".into(), said: Said::Job(Box::new(job)) }
+}
+
+/// The same decision, of another pool.
+pub(crate) fn of_pool(pool: &str, evidence: Evidence) -> Evidence {
+    let Said::Decision(decision) = evidence.said else { panic!("no decision: {evidence:?}") };
+    let decision = Decision { pool: pool.into(), group: format!("ci-{pool}"), ..*decision };
+    Evidence { source: format!("{} of {pool}", evidence.source), said: Said::Decision(Box::new(decision)), ..evidence }
 }

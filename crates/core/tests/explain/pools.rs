@@ -119,7 +119,7 @@ fn a_name_is_a_pool_its_group_a_job_or_an_instance() {
     assert!(matches!(about("i-"), Err(UnknownName::Ambiguous { .. })));
     let nowhere = about("windows").unwrap_err().to_string();
     assert!(
-        nowhere.starts_with("nothing here is called `windows`: ") && nowhere.ends_with("of the pools linux"),
+        nowhere.starts_with("nothing here is called `windows`: ") && nowhere.ends_with("of the pools linux, other"),
         "{nowhere}"
     );
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 use lightsout_core::{
     agent::phase::{BrokenBy, LeaveReason},
-    explain::{ActivityKind, Cause, Evidence, Question, Status},
-    record::{Decision, IncidentCause, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome, Record, TickTrouble},
+    explain::{ActivityKind, Cause, Evidence, Job, JobState, Question, Status},
+    record::{
+        Decision, Departure, IncidentCause, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome, Record, TickTrouble,
+    },
     scaling::{Explanation, Limit, Outlook},
 };
 
 use crate::made::{
-    activity, because, broken, decision, departed, doubting, failed, gone, held, in_phase, incident, partly, plan,
-    raised, recorded, status, waiting_job, without_launches,
+    activity, because, broken, decision, departed, doubting, failed, gone, held, in_phase, incident, of_pool, partly,
+    plan, raised, recorded, running_jobs, status, told_job, waiting_job, without_launches,
 };
 
 pub(crate) struct Scenario {
@@ -45,7 +47,7 @@ const ABANDONED: &str = "Instance failed to complete user's Lifecycle Action: Li
 const EMPTY: &str = "no job for 10m (agent.idle_timeout), and the group has room";
 
 pub(crate) fn all() -> Vec<Scenario> {
-    pools().into_iter().chain(instances()).collect()
+    pools().into_iter().chain(instances()).chain(jobs()).collect()
 }
 
 fn pools() -> Vec<Scenario> {
@@ -123,6 +125,12 @@ fn pools() -> Vec<Scenario> {
             "a key that may not be used",
             vec![without_launches(20, plan(2, 0, 2), LaunchTrouble::Key, "Client error on launch")],
             Cause::Key,
+            &[Cause::Enough],
+        ),
+        pool(
+            "a security group that is gone",
+            vec![without_launches(20, plan(2, 0, 2), LaunchTrouble::Settings, "The security group does not exist")],
+            Cause::LaunchFails,
             &[Cause::Enough],
         ),
         pool(
@@ -398,6 +406,19 @@ fn instances() -> Vec<Scenario> {
         ),
         instance("something else broke", left(LeaveReason::Broken, "a meteor"), Cause::Broken, &[]),
         instance(
+            "one that broke, whose agent was started again on the way out",
+            vec![
+                incident(20, "i-1", IncidentKind::BeforeRegisterFailed, "exit status 7"),
+                incident(21, "i-1", IncidentKind::Leaving, "broken: agent.before_register failed: exit status 7"),
+                recorded(Record::Departure(Departure {
+                    decided_at: None,
+                    ..departed(30, "i-1", LeaveReason::Broken, "what made it so is not known")
+                })),
+            ],
+            Cause::Broken,
+            &[Cause::Draining, Cause::BeforeRegister],
+        ),
+        instance(
             "a hook that ran out",
             vec![
                 incident(10, "i-1", IncidentKind::ScaleInNotice, "the group chose it"),
@@ -527,11 +548,55 @@ fn instances() -> Vec<Scenario> {
     ]
 }
 
+fn jobs() -> Vec<Scenario> {
+    let job = |name, evidence, first, also: &[Cause]| scenario(name, Question::Job("7".into()), evidence, first, also);
+    let at_most = Explanation { max: 2, target: 2, limit: Limit::Max, ..plan(3, 2, 2) };
+    let on = |state| Job { instance: Some("i-1".into()), state, ..Job::default() };
+    let spot = || vec![incident(90, "i-1", IncidentKind::SpotNotice, "a notice")];
+    let seen = || status(100, Status { jobs: vec!["7".into()], ..in_phase("busy") });
+    let left = |jobs| recorded(Record::Departure(departed(100, "i-1", LeaveReason::Spot, "a notice").cutting(jobs)));
+    let named = || vec!["7".to_owned()];
+    let cut = || JobsAtEnd { count: Some(1), cut: true, cut_ids: named(), ..JobsAtEnd::default() };
+    let last = JobsAtEnd { count: Some(1), ids: named(), ..JobsAtEnd::default() };
+    vec![
+        job(
+            "a job that waits, at the maximum",
+            vec![raised(0, plan(2, 0, 0), 2), held(30, at_most), waiting_job(31, &["linux"], 25)],
+            Cause::Waiting,
+            &[Cause::AtMost, Cause::Raised],
+        ),
+        job(
+            "a job that waits, and another pool",
+            vec![held(30, plan(1, 0, 1)), of_pool("other", held(30, plan(0, 0, 0))), waiting_job(31, &["linux"], 25)],
+            Cause::Waiting,
+            // Where the record of one of them is lost, the job is taken for the other's.
+            &[Cause::Enough, Cause::NothingWaits, Cause::TagMismatch],
+        ),
+        job("a job that runs", vec![told_job(100, on(JobState::Running))], Cause::Running, &[]),
+        job("a job that is seen to run", vec![seen()], Cause::Running, &[]),
+        job(
+            "a job that ran, as its agent wrote down",
+            vec![running_jobs(50, &["6", "7"]), running_jobs(60, &["6"]), incident(70, "i-1", IncidentKind::Idle, "")],
+            Cause::Running,
+            &[],
+        ),
+        job("a job that is done", vec![told_job(100, on(JobState::Done))], Cause::Ended, &[]),
+        job(
+            "a job that was cut, as its platform says",
+            [spot(), vec![left(cut()), told_job(101, on(JobState::Interrupted))]].concat(),
+            Cause::Cut,
+            &[Cause::Spot, Cause::Draining],
+        ),
+        job("a job that was cut, as its agent says", [spot(), vec![left(cut())]].concat(), Cause::Cut, &[Cause::Spot]),
+        job("a job that was the last", vec![seen(), left(last)], Cause::Ended, &[Cause::Running]),
+    ]
+}
+
 trait Cutting {
     fn cutting(self, jobs: JobsAtEnd) -> Self;
 }
 
-impl Cutting for lightsout_core::record::Departure {
+impl Cutting for Departure {
     fn cutting(self, jobs: JobsAtEnd) -> Self {
         Self { jobs, ..self }
     }

@@ -8,19 +8,25 @@ use super::{
 use crate::{
     agent::phase::{BrokenBy, LeaveReason},
     explain::{Answer, Basis, Cause, Evidence, pool::launches},
-    record::{Departure, IncidentCause, IncidentKind, Way},
+    lanes::named,
+    record::{Departure, Incident, IncidentCause, IncidentKind, Way},
 };
 
 /// By its own certificate.
 pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: &Departure) {
-    let basis = || Basis::on(evidence);
-    let Departure { trigger, served, .. } = departure;
+    let (trigger, begun) = decided(life, departure);
+    let basis = || with(Basis::on(evidence), begun);
+    let times = match departure.served {
+        0 => "not once".to_owned(),
+        1 => "once".to_owned(),
+        served => format!("{served} times"),
+    };
     let id = life.id;
     match departure.reason {
         LeaveReason::Idle => answer.find(
             Cause::IdleTimeout,
             basis(),
-            format!("{id} left because it was idle: {trigger}; it had served {served}"),
+            format!("{id} left because it was idle: {trigger}; jobs had kept it busy {times}"),
             "nothing: that is how the fleet shrinks. A longer agent.idle_timeout keeps instances longer",
         ),
         LeaveReason::Limit => answer.find(
@@ -62,14 +68,14 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
             format!("{id} went because its cloud took the Spot instance back: {trigger}"),
             "run jobs that are longer than the notice on on-demand instances; more types and zones in the group make it rarer",
         ),
-        LeaveReason::ScaleIn => chosen(answer, life, evidence, departure),
+        LeaveReason::ScaleIn => chosen(answer, life, basis(), departure, trigger),
         // No departure bears the first: who stays full is broken.
-        LeaveReason::Full | LeaveReason::Broken => broken(answer, life, evidence, departure),
+        LeaveReason::Full | LeaveReason::Broken => broken(answer, life, evidence, basis(), departure, trigger),
     }
     if departure.jobs.cut {
         let jobs = &departure.jobs;
         let ids = if jobs.cut_ids.is_empty() { &jobs.ids } else { &jobs.cut_ids };
-        let (basis, ids) = (with(basis(), life.last_of(&[IncidentKind::JobsCut])), ids.join(", "));
+        let (basis, ids) = (with(basis(), life.last_of(&[IncidentKind::JobsCut])), named(ids).join(", "));
         let ids = if ids.is_empty() { "jobs".to_owned() } else { format!("the jobs {ids}") };
         answer.find(
             Cause::Cut,
@@ -82,7 +88,7 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
     refused(answer, life);
     if !departure.jobs.at_stop.is_empty() {
         answer.miss(
-            format!("whether the jobs {} on {id} ended by themselves", departure.jobs.at_stop.join(", ")),
+            format!("whether the jobs {} on {id} ended by themselves", named(&departure.jobs.at_stop).join(", ")),
             "they ran when its service was told to stop, and were gone when it left: a machine that shuts down ends its jobs",
             "ask the platform how they ended",
         );
@@ -104,6 +110,17 @@ pub(super) fn explain(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence,
     }
 }
 
+/// What made it so. An agent that was started again while its instance left does not know that: then it is as the earlier one wrote it down.
+fn decided<'a>(life: &Life<'a>, departure: &'a Departure) -> (&'a str, Option<(&'a Evidence, &'a Incident)>) {
+    let begun = life.last_of(&[IncidentKind::Leaving]).filter(|_| departure.decided_at.is_none());
+    let told =
+        begun.and_then(|(_, leaving)| leaving.detail.strip_prefix(departure.reason.as_str())?.strip_prefix(": "));
+    match told {
+        Some(trigger) => (trigger, begun),
+        None => (&departure.trigger, None),
+    }
+}
+
 /// The group ended it, and no certificate tells more.
 pub(super) fn by_its_group(answer: &mut Answer, life: &Life<'_>, ending: (&Evidence, ActivityKind, &str)) {
     ended_for(answer, life.id, Basis::on(ending.0), ending);
@@ -116,15 +133,15 @@ pub(super) fn by_its_group(answer: &mut Answer, life: &Life<'_>, ending: (&Evide
 }
 
 /// The group chose it: a refresh, a lower capacity, a health check. An instance is not told which.
-fn chosen(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: &Departure) {
+fn chosen(answer: &mut Answer, life: &Life<'_>, basis: Basis, departure: &Departure, trigger: &str) {
     if let Some(ending) = life.ending() {
-        return ended_for(answer, life.id, Basis::on(evidence).and(ending.0), ending);
+        return ended_for(answer, life.id, basis.and(ending.0), ending);
     }
     let notice = life.last_of(&[IncidentKind::ScaleInNotice]);
-    let (id, trigger) = (life.id, &departure.trigger);
+    let id = life.id;
     answer.find(
         Cause::ScaleIn,
-        with(Basis::on(evidence), notice),
+        with(basis, notice),
         format!("{id} left because its group chose it for termination: {trigger}"),
         "nothing: its jobs had as long as its termination hook waits",
     );
@@ -169,9 +186,15 @@ pub(super) fn ended_for(answer: &mut Answer, id: &str, basis: Basis, ending: (&E
     answer.find(cause, basis, format!("{id} is ended by its group because {why}: {text}"), remedy);
 }
 
-fn broken(answer: &mut Answer, life: &Life<'_>, evidence: &Evidence, departure: &Departure) {
-    let (id, trigger) = (life.id, &departure.trigger);
-    let basis = Basis::on(evidence);
+fn broken(
+    answer: &mut Answer,
+    life: &Life<'_>,
+    evidence: &Evidence,
+    basis: Basis,
+    departure: &Departure,
+    trigger: &str,
+) {
+    let id = life.id;
     match departure.broken_by {
         Some(BrokenBy::BeforeRegister) => answer.find(
             Cause::BeforeRegister,

@@ -5,8 +5,9 @@ use super::{
     joining::{outdated, registration, too_old},
 };
 use crate::{
-    agent::lifecycle::RUNNER_RESTARTS,
+    agent::{lifecycle::RUNNER_RESTARTS, phase::LeaveReason},
     explain::{Answer, Basis, Cause, Evidence, Status},
+    lanes::named,
     record::{Incident, IncidentKind},
 };
 
@@ -85,7 +86,7 @@ fn by_status(answer: &mut Answer, evidence: &Evidence, status: &Status) {
         "busy" if !jobs.is_empty() => answer.find(
             Cause::Busy,
             basis(),
-            format!("{id} works: {}", jobs.join(", ")),
+            format!("{id} works: {}", named(jobs).join(", ")),
             "nothing; if no such job runs, see the table in docs/operations.md",
         ),
         "busy" => {
@@ -126,7 +127,7 @@ fn by_status(answer: &mut Answer, evidence: &Evidence, status: &Status) {
                 "{id} takes no more jobs (reason: {reason}) and waits for the proof that none runs{because}{}",
                 running(jobs)
             ),
-            "wait for its jobs; to have it back, where its reason is idle or operator: lightsout-agent undrain",
+            after_drain(reason),
         ),
         "retiring" => answer.find(
             Cause::Retiring,
@@ -234,5 +235,16 @@ fn booting(answer: &mut Answer, basis: Basis, id: &str, phase: &str, because: &s
 }
 
 fn running(jobs: &[String]) -> String {
-    if jobs.is_empty() { String::new() } else { format!(": {} still run", jobs.join(", ")) }
+    if jobs.is_empty() { String::new() } else { format!(": {} still run", named(jobs).join(", ")) }
+}
+
+/// What to do about one that drains, by the word of its reason.
+fn after_drain(reason: &str) -> &'static str {
+    if reason == LeaveReason::Spot.as_str() || reason == LeaveReason::Maintenance.as_str() {
+        "nothing that keeps it: where its cloud has set a time, jobs that still run shortly before are failed, visibly; run those again"
+    } else if reason == LeaveReason::Idle.as_str() || reason == LeaveReason::Operator.as_str() {
+        "wait for its jobs; to have it back, on the instance: lightsout-agent undrain"
+    } else {
+        "wait for its jobs"
+    }
 }
