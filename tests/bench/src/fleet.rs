@@ -153,7 +153,7 @@ impl Fleet {
                 return Ok(found);
             }
             if begun.elapsed() > TIMEOUT {
-                bail!("waited {TIMEOUT:?} in vain for {what}");
+                bail!("waited {} s in vain for {what}", TIMEOUT.as_secs());
             }
             thread::sleep(POLL);
         }

@@ -11,7 +11,8 @@ pub(crate) struct Machine {
     cores: usize,
     memory_gib: u64,
     kernel: String,
-    docker: Option<String>,
+    /// The engine's version, if one answers.
+    pub docker: Option<String>,
 }
 
 /// This machine.

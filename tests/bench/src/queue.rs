@@ -49,6 +49,7 @@ fn watch(fleet: &Fleet, scaler: &Path, title: &str, world: World, jobs: f64, rep
         requests.push(f64::from(platform.requests()) - before);
     }
     ensure!(known.len() == TICKS, "the scaler ended after {} records", known.len());
+    is_whole(title, &known)?;
     let title = format!("{title}, {} ms an answer", DELAY.as_millis());
     report.add(format!("{title}: reading"), "ms", took);
     report.add(format!("{title}: known after the first"), "%", known[..1].to_vec());
@@ -56,4 +57,37 @@ fn watch(fleet: &Fleet, scaler: &Path, title: &str, world: World, jobs: f64, rep
     report.add(format!("{title}: requests of a reading"), "", requests);
     report.add(format!("{title}: peak memory"), "MiB", process::peak(child.0.id()).into_iter().collect());
     Ok(())
+}
+
+/// Whether each tick raised to no more than there is, none knew less than the one before, and the last one knew all: in percent of the jobs.
+fn is_whole(title: &str, known: &[f64]) -> Result<()> {
+    ensure!(
+        known.iter().all(|known| *known <= 100.0),
+        "{title}: raised past the jobs that there are, to {known:?} % of them"
+    );
+    ensure!(known.is_sorted(), "{title}: a tick knew less than the one before: {known:?} % of the jobs");
+    ensure!(known.first().is_some_and(|first| *first > 0.0), "{title}: the first tick knew nothing");
+    ensure!(known.last() == Some(&100.0), "{title}: not read whole in {} ticks: {known:?} % of the jobs", known.len());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_that_is_not_whole_fails() {
+        for whole in [[100.0; 3], [40.0, 80.0, 100.0]] {
+            is_whole("queue", &whole).unwrap();
+        }
+        for (known, why) in [
+            ([40.0, 80.0, 99.9], "not read whole in 3 ticks"),
+            ([100.0, 60.0, 100.0], "knew less than the one before"),
+            ([0.0, 50.0, 100.0], "the first tick knew nothing"),
+            ([100.0, 100.0, 100.1], "past the jobs"),
+        ] {
+            let error = is_whole("queue", &known).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
 }
