@@ -127,6 +127,12 @@ equal 'the hook' $'drain\t600\t60000\tCONTINUE' asg describe-lifecycle-hooks --a
     --query 'LifecycleHooks[0].[LifecycleHookName,HeartbeatTimeout,GlobalTimeout,DefaultResult]' --output text
 equal 'the group' $'0\t2\t0\tTrue' asg describe-auto-scaling-groups --auto-scaling-group-names "$group" \
     --query 'AutoScalingGroups[0].[MinSize,MaxSize,DesiredCapacity,NewInstancesProtectedFromScaleIn]' --output text
+topic=arn:aws:sns:eu-central-1:123456789012:fleet
+asg put-notification-configuration --auto-scaling-group-name "$group" --topic-arn "$topic" --notification-types autoscaling:EC2_INSTANCE_LAUNCH
+equal 'whom it tells' "$topic" asg describe-notification-configurations --auto-scaling-group-names "$group" \
+    --query 'NotificationConfigurations[].TopicARN' --output text
+asg delete-notification-configuration --auto-scaling-group-name "$group" --topic-arn "$topic"
+equal 'whom it tells no more' '[]' asg describe-notification-configurations --query NotificationConfigurations --output json
 equal 'a group that is not there' '[]' asg describe-auto-scaling-groups --auto-scaling-group-names none-such \
     --query AutoScalingGroups --output json
 

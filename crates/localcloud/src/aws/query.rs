@@ -12,6 +12,7 @@ mod lifecycle_hooks;
 mod lookup;
 mod members;
 mod metrics;
+mod notifications;
 mod page;
 mod policies;
 mod processes;

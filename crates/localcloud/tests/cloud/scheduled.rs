@@ -1,4 +1,4 @@
-//! Scheduled actions and the collection of metrics.
+//! Scheduled actions, the collection of metrics, notifications.
 
 use crate::bench::{Bench, Fields, all, one};
 
@@ -123,4 +123,38 @@ fn the_metrics_that_are_collected_are_told() {
         let (_, message) = bench.refused("EnableMetricsCollection", &fields);
         assert!(message.contains(value), "{message}");
     }
+}
+
+#[test]
+fn the_topics_that_a_group_tells_are_told() {
+    const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:fleet";
+    let mut bench = Bench::with_group(0, 4, &[]);
+    bench.group("other", 0, 1, &[]);
+    let told = |first, second| {
+        [("TopicARN", TOPIC), ("NotificationTypes.member.1", first), ("NotificationTypes.member.2", second)]
+    };
+    let (launch, end) = ("autoscaling:EC2_INSTANCE_LAUNCH", "autoscaling:EC2_INSTANCE_TERMINATE");
+    bench.on_group("PutNotificationConfiguration", &told(launch, "autoscaling:TEST_NOTIFICATION"));
+    bench.on_group("PutNotificationConfiguration", &told(end, launch));
+    let body = bench.asg("DescribeNotificationConfigurations", &[("AutoScalingGroupNames.member.1", "g")]);
+    assert_eq!(all(&body, "NotificationType"), [launch, end], "what was told before is replaced");
+    assert_eq!(all(&body, "TopicARN"), [TOPIC, TOPIC]);
+    let body = bench.asg("DescribeNotificationConfigurations", &[("AutoScalingGroupNames.member.1", "other")]);
+    assert!(all(&body, "TopicARN").is_empty(), "{body}");
+    let first = bench.asg("DescribeNotificationConfigurations", &[("MaxRecords", "1")]);
+    let token = one(&first, "NextToken");
+    let second = bench.asg("DescribeNotificationConfigurations", &[("MaxRecords", "1"), ("NextToken", &token)]);
+    assert_eq!([one(&first, "NotificationType"), one(&second, "NotificationType")], [launch, end]);
+    for (fields, part) in [
+        (told("autoscaling:NONE", launch), "\"autoscaling:NONE\" is not a valid Notification Type"),
+        ([("TopicARN", "fleet"), ("NotificationTypes.member.1", launch), ("x", "")], "Invalid topic ARN: fleet"),
+    ] {
+        let fields = [&[("AutoScalingGroupName", "g")][..], &fields].concat();
+        let (_, message) = bench.refused("PutNotificationConfiguration", &fields);
+        assert!(message.contains(part), "{message}");
+    }
+    bench.on_group("DeleteNotificationConfiguration", &[("TopicARN", TOPIC)]);
+    let body = bench.asg("DescribeNotificationConfigurations", &[]);
+    assert!(all(&body, "TopicARN").is_empty(), "{body}");
+    assert_eq!(all(&bench.asg("DescribeAutoScalingNotificationTypes", &[]), "member").len(), 5);
 }

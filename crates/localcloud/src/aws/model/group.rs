@@ -56,6 +56,8 @@ pub struct Group {
     pub scheduled: BTreeMap<String, ScheduledAction>,
     /// Names of the metrics that are collected; kept and given back.
     pub metrics: BTreeSet<&'static str>,
+    /// What each topic is told of the group's instances; kept and given back.
+    pub notifications: BTreeMap<String, BTreeSet<&'static str>>,
     /// Processes that do not run now.
     pub suspended: BTreeSet<Process>,
     /// Whether the group goes away with its last instance.

@@ -3,7 +3,8 @@
 use super::{
     error::{AwsError, CallResult},
     form::{Form, Service},
-    groups, history, lifecycle_hooks, members, metrics, policies, processes, refreshes, scheduled, tags, warm_pools,
+    groups, history, lifecycle_hooks, members, metrics, notifications, policies, processes, refreshes, scheduled, tags,
+    warm_pools,
     xml::Xml,
 };
 use crate::{aws::model::Cloud, time::Timestamp};
@@ -48,8 +49,10 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "CreateOrUpdateTags" => tags::create(cloud, form, now),
         "DescribeTags" => tags::describe(cloud, form),
         "DeleteTags" => tags::delete(cloud, form, now),
-        // Nothing can create these here, so that there are none.
-        "DescribeNotificationConfigurations" => Ok(Some(empty("NotificationConfigurations"))),
+        "PutNotificationConfiguration" => notifications::put(cloud, form, now),
+        "DescribeNotificationConfigurations" => notifications::describe(cloud, form),
+        "DeleteNotificationConfiguration" => notifications::delete(cloud, form, now),
+        "DescribeAutoScalingNotificationTypes" => Ok(Some(notifications::types())),
         "DescribeAccountLimits" => Ok(Some(limits(cloud))),
         "PutScalingPolicy" => policies::put(cloud, form),
         "DeletePolicy" => policies::delete(cloud, form),
@@ -65,11 +68,5 @@ fn limits(cloud: &Cloud) -> Xml {
     xml.text("MaxNumberOfLaunchConfigurations", 200);
     xml.text("NumberOfAutoScalingGroups", cloud.groups().count());
     xml.text("NumberOfLaunchConfigurations", 0);
-    xml
-}
-
-fn empty(list: &str) -> Xml {
-    let mut xml = Xml::default();
-    xml.node(list, |_| {});
     xml
 }

@@ -285,6 +285,7 @@ fn blank(name: &str, bounds: Bounds, now: Timestamp) -> Group {
         lifecycle_hooks: BTreeMap::new(),
         scheduled: BTreeMap::new(),
         metrics: BTreeSet::new(),
+        notifications: BTreeMap::new(),
         suspended: BTreeSet::new(),
         deleting: false,
         warm_pool: None,

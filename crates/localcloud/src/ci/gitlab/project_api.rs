@@ -29,6 +29,38 @@ impl GitLab {
     ) -> Result<Response, Response> {
         self.authorize(request, route.scopes(), now)?;
         match route {
+            UserRoute::CurrentUser => Ok(Response::json(
+                200,
+                &json!({
+                    "id": 1,
+                    "username": "root",
+                    "name": "Administrator",
+                    "state": "active",
+                    "is_admin": true,
+                    "web_url": format!("{}/root", state.url),
+                }),
+            )),
+            UserRoute::Projects => {
+                let projects: Vec<&Project> = self.projects.values().rev().collect();
+                let show = |project: &&Project| self.project_entity(project, &state.url);
+                Ok(page(request, &state.url, &projects, Total::Told, show))
+            }
+            UserRoute::Project(project) => {
+                Ok(Response::json(200, &self.project_entity(self.project(project)?, &state.url)))
+            }
+            UserRoute::Group(group) => {
+                let (id, path) = self.group(group)?;
+                let name = path.rsplit('/').next().unwrap_or_default();
+                let web_url = format!("{}/groups/{path}", state.url);
+                let entity = json!({
+                    "id": id, "name": name, "path": name, "full_path": path, "visibility": "private", "web_url": web_url,
+                });
+                Ok(Response::json(200, &entity))
+            }
+            UserRoute::Runners => {
+                let runners: Vec<&Runner> = self.runners.values().rev().collect();
+                Ok(page(request, &state.url, &runners, Total::Told, |runner| runner.details(now)))
+            }
             UserRoute::ProjectJobs(project) => self.project_jobs(self.project(project)?.id, request, state, now),
             UserRoute::ProjectJob(project, id) => {
                 let project = self.project(project)?.id;
@@ -97,9 +129,7 @@ impl GitLab {
     }
 
     fn group_projects(&self, group: &str, request: &Request, url: &str) -> Result<Response, Response> {
-        let named = |id: &u64, path: &String| group.parse() == Ok(*id) || path == group;
-        let found = self.groups.iter().find(|(id, path)| named(id, path));
-        let (group, group_path) = found.ok_or_else(|| refuse(404, "404 Group Not Found"))?;
+        let (group, group_path) = self.group(group)?;
         let deep = request.query("include_subgroups").is_some_and(|value| flag(&json!(value)) == Some(true));
         let below = format!("{group_path}/");
         let inside = |project: &&Project| {
@@ -159,6 +189,12 @@ impl GitLab {
         }
         state.jobs.finish(id, JobOutcome::Canceled(Cause::Job), now);
         Ok(Response::json(201, &job(project, id, &state.jobs)?.entity(self, &state.url, now)))
+    }
+
+    /// The group with this number or full path.
+    fn group(&self, name: &str) -> Result<(&u64, &String), Response> {
+        let found = self.groups.iter().find(|(id, path)| name.parse() == Ok(**id) || *path == name);
+        found.ok_or_else(|| refuse(404, "404 Group Not Found"))
     }
 
     /// The project with this number or full path.

@@ -12,6 +12,11 @@ pub(super) enum Route {
 /// A route for people and scalers, with what its path names. A project or group goes by its number or its full path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum UserRoute {
+    CurrentUser,
+    Projects,
+    Project(String),
+    Group(String),
+    Runners,
     ProjectJobs(String),
     ProjectJob(String, u64),
     JobTrace(String, u64),
@@ -59,6 +64,11 @@ impl Route {
 impl UserRoute {
     fn of(method: &str, path: &[&str]) -> Option<Self> {
         Some(match (method, path) {
+            ("GET", ["user"]) => Self::CurrentUser,
+            ("GET", ["projects"]) => Self::Projects,
+            ("GET", ["projects", project]) => Self::Project((*project).into()),
+            ("GET", ["groups", group]) => Self::Group((*group).into()),
+            ("GET", ["runners"] | ["runners", "all"]) => Self::Runners,
             ("GET", ["projects", project, "jobs"]) => Self::ProjectJobs((*project).into()),
             ("GET", ["projects", project, "jobs", id]) => Self::ProjectJob((*project).into(), id.parse().ok()?),
             ("GET", ["projects", project, "jobs", id, "trace"]) => Self::JobTrace((*project).into(), id.parse().ok()?),
@@ -78,6 +88,11 @@ impl UserRoute {
 
     fn name(&self) -> &'static str {
         match self {
+            Self::CurrentUser => "GET /user",
+            Self::Projects => "GET /projects",
+            Self::Project(_) => "GET /projects/:id",
+            Self::Group(_) => "GET /groups/:id",
+            Self::Runners => "GET /runners/all",
             Self::ProjectJobs(_) => "GET /projects/:id/jobs",
             Self::ProjectJob(..) => "GET /projects/:id/jobs/:job_id",
             Self::JobTrace(..) => "GET /projects/:id/jobs/:job_id/trace",
@@ -95,11 +110,20 @@ impl UserRoute {
     /// The scopes of which a token needs one; `api` always does.
     pub(super) fn scopes(&self) -> &'static [&'static str] {
         match self {
-            Self::ProjectJobs(_) | Self::ProjectJob(..) | Self::JobTrace(..) | Self::GroupProjects(_) => &["read_api"],
+            Self::CurrentUser => &["read_api", "read_user"],
+            Self::Projects
+            | Self::Project(_)
+            | Self::Group(_)
+            | Self::ProjectJobs(_)
+            | Self::ProjectJob(..)
+            | Self::JobTrace(..)
+            | Self::GroupProjects(_) => &["read_api"],
             Self::CancelJob(..) => &[],
             Self::CreateRunner => &["create_runner"],
             Self::UpdateRunner(_) | Self::DeleteRunner(_) => &["manage_runner"],
-            Self::Runner(_) | Self::RunnerManagers(_) | Self::RunnerJobs(_) => &["read_api", "manage_runner"],
+            Self::Runners | Self::Runner(_) | Self::RunnerManagers(_) | Self::RunnerJobs(_) => {
+                &["read_api", "manage_runner"]
+            }
         }
     }
 }

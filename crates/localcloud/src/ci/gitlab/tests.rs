@@ -335,3 +335,24 @@ fn its_runners_have_an_api_of_their_own() {
     let mut bench = Bench::new(KIND);
     assert_eq!(bench.try_connect("glrt-lightsout-local", &json!({})).status, 409);
 }
+
+#[test]
+fn what_clients_ask_every_day_is_answered() {
+    let mut gitlab = gitlab(GitLabOptions::default());
+    // The first call of python-gitlab with a token.
+    assert_eq!(body(&get(&mut gitlab, "/user"))["username"], "root");
+    let projects = body(&get(&mut gitlab, "/projects"));
+    let project = &projects[0];
+    let by_number = body(&get(&mut gitlab, &format!("/projects/{}", project["id"])));
+    assert_eq!(&by_number, project);
+    assert_eq!(get(&mut gitlab, "/projects/999999").status, 404);
+    let group = body(&get(&mut gitlab, &format!("/groups/{}", project["namespace"]["id"])));
+    assert_eq!(group["full_path"], project["namespace"]["full_path"]);
+    assert_eq!(get(&mut gitlab, "/groups/none").status, 404);
+    for list in ["/runners", "/runners/all"] {
+        let runners = get(&mut gitlab, list);
+        assert_eq!(ids(&runners), [1], "{}", body(&runners));
+        assert!(body(&runners)[0]["token"].is_null(), "a record does not tell its token");
+    }
+    assert_eq!(gitlab.handle(&request("GET", "/user", &[], ""), NOW).status, 401);
+}
