@@ -13,6 +13,8 @@ use rustix::{
 use tokio::process::Command;
 
 const ROOT: u32 = 0;
+/// Where the container engine listens, unless somebody moved it.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// A user of this machine other than the agent's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +115,11 @@ impl RunnerUser {
         all.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
 
+    /// Whether it is in the group of this engine's socket, whatever the settings say.
+    pub(crate) fn may_use(&self, socket: &Path) -> bool {
+        group_of(socket).is_some_and(|group| group == self.gid || self.groups.contains(&group))
+    }
+
     /// The groups besides its own, with that of the container engine's socket where this user may use it.
     pub(crate) fn groups_with(&self, engine: Option<&Path>) -> Vec<u32> {
         let mut groups = self.groups.clone();
@@ -170,15 +177,12 @@ pub(crate) fn announce(user: Option<&RunnerUser>, engine: Option<&Path>) {
         return;
     };
     tracing::info!(user = user.name, uid = user.uid, "jobs run as a user of their own");
-    let groups = user.groups_with(engine);
     if engine.is_some() {
         tracing::warn!(
             user = user.name,
             "jobs may use the Docker engine, so they are as good as root (agent.runner_docker)"
         );
-    } else if group_of(Path::new("/var/run/docker.sock"))
-        .is_some_and(|group| groups.contains(&group) || group == user.gid)
-    {
+    } else if user.may_use(Path::new(DEFAULT_SOCKET)) {
         tracing::warn!(
             user = user.name,
             "jobs may use the Docker engine although agent.runner_docker says no, so they are as good as root: take the user out of \
@@ -237,6 +241,9 @@ mod tests {
         let with = user.groups_with(Some(folder.path()));
         assert_eq!(with, if own == ROOT { vec![] } else { vec![own] });
         assert_eq!(user.groups_with(None), Vec::<u32>::new());
+        assert!(!user.may_use(folder.path()), "in no group of its");
+        assert!(RunnerUser { gid: own, ..user.clone() }.may_use(folder.path()));
+        assert!(RunnerUser { groups: vec![50, own], ..user.clone() }.may_use(folder.path()));
         assert_eq!(user.groups_with(Some(Path::new("/does/not/exist"))), Vec::<u32>::new());
         assert!(user.variables().contains(&("HOME".into(), "/home/ci".into())));
     }

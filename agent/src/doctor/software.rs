@@ -4,7 +4,7 @@ use std::{env, fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use lightsout_core::{
-    doctor::facts::{Baked, EngineSettings, Fact, Facts, RunsAs, SettingsFacts, Software, Unit},
+    doctor::facts::{Baked, EngineAccess, EngineSettings, Fact, Facts, RunsAs, SettingsFacts, Software, Unit},
     exchange::Call,
     platform::{RunnerNeeds, RunnerVersion},
     settings::{RunnerUnit, Surroundings},
@@ -53,6 +53,7 @@ pub(crate) async fn installed(facts: &Facts, root: &Root, info: &EngineInfo) -> 
     let engine_there = DOCKERD.iter().any(|path| root.has(path));
     let mut software = Software {
         runner_user: Some(runs_as(settings, root, facts.in_image())),
+        engine_access: engine_access(settings, root, facts.in_image()),
         runner_version: version(facts, root, needs.version.take(), runner.as_ref()).await,
         runner,
         baked,
@@ -89,6 +90,29 @@ fn under_systemd(facts: &SettingsFacts) -> bool {
 
 fn surroundings(facts: &SettingsFacts) -> Surroundings {
     facts.settings.as_ref().map_or_else(Surroundings::default, |found| found.surroundings.clone())
+}
+
+/// Whether the runner's own user may use the engine: before the engine runs there is no socket, and its group
+/// is the one that its package makes.
+fn engine_access(facts: &SettingsFacts, root: &Root, in_image: bool) -> Option<EngineAccess> {
+    let settings = facts.settings.as_ref()?;
+    let own = if in_image { 0 } else { geteuid().as_raw() };
+    let user = RunnerUser::on(&root.0, &settings.surroundings, own).ok()??;
+    Some(match settings.surroundings.engine {
+        Some(true) => EngineAccess::ByName,
+        None if settings.platform.uses_engine() => EngineAccess::Needed,
+        Some(false) | None if user.may_use(&root.at(&settings.docker.socket)) || is_in_group(&user, root) => {
+            EngineAccess::InSpite
+        }
+        Some(false) | None => EngineAccess::No,
+    })
+}
+
+/// As group(5) says; of the engine's package, "docker" (Docker documentation, "Linux post-installation steps").
+fn is_in_group(user: &RunnerUser, root: &Root) -> bool {
+    let groups = root.text("/etc/group").ok().flatten().unwrap_or_default();
+    let docker = groups.lines().find_map(|line| line.strip_prefix("docker:")?.split(':').nth(1)?.parse().ok());
+    docker.is_some_and(|id: u32| id == user.gid || user.groups.contains(&id))
 }
 
 fn runs_as(facts: &SettingsFacts, root: &Root, in_image: bool) -> Fact<RunsAs> {

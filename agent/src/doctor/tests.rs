@@ -127,6 +127,14 @@ async fn what_is_wrong_in_an_image_is_found_and_nothing_else() {
         // The URL may still come with the user data: a warning, which fails no build.
         ("settings", Box::new(write(SETTINGS, "[platform.gitlab]\ntoken = { ssm = \"/ci/token\" }\n"))),
         (
+            "runner.engine",
+            Box::new(|image| {
+                let text = fs::read_to_string(image.at(SETTINGS)).unwrap();
+                image.write(SETTINGS, &format!("[agent]\nrunner_docker = false\n{text}"));
+                image.write("etc/group", "docker:x:999:lightsout-runner\n");
+            }),
+        ),
+        (
             "image.inline-secret",
             Box::new(|image| {
                 let text = fs::read_to_string(image.at(SETTINGS)).unwrap();

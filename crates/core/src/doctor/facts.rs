@@ -100,6 +100,8 @@ pub struct SettingsFacts {
 pub struct Software {
     /// As whom the runner will run; an error when that cannot be.
     pub runner_user: Option<Fact<RunsAs>>,
+    /// Whether it may use the container engine, where it is a user of its own.
+    pub engine_access: Option<EngineAccess>,
     /// Where the runner's program is; an error when it is not there, or cannot be run.
     pub runner: Option<Fact<PathBuf>>,
     /// What it says of its version.
@@ -134,6 +136,19 @@ pub enum RunsAs {
         /// Whether the settings say so.
         by_name: bool,
     },
+}
+
+/// Whether a runner's own user may use the container engine, with which it is as good as root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineAccess {
+    /// It may not.
+    No,
+    /// The settings say so.
+    ByName,
+    /// The platform's jobs are containers.
+    Needed,
+    /// The settings say no, and the machine lets it all the same.
+    InSpite,
 }
 
 /// What an image says of itself, in `/usr/share/lightsout/image.json` (packer/README.md); other keys are ignored.

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Judgement, Row, Scope, Verdict,
-    facts::{CONTAINERS, GuardFacts, RunsAs, Unit},
+    facts::{CONTAINERS, EngineAccess, GuardFacts, RunsAs, Unit},
     of,
 };
 
@@ -77,6 +77,22 @@ pub(super) const ROWS: &[Row] = &[
             Ok(RunsAs::Agents) => Judgement::ok("the agent's own, which is not root: jobs can read what the agent can"),
             Ok(RunsAs::Root { by_name: false }) => Judgement::warning(
                 "root: jobs can read the agent's settings, secrets and journal, and reach the metadata service",
+            ),
+        },
+    },
+    Row {
+        id: "runner.engine",
+        scope: Scope::Both,
+        meaning: "the runner's user may use the Docker engine only where that is meant: with it jobs are as good as root",
+        remedy: "take the user out of the group of the engine's socket (`gpasswd --delete USER docker`), or write `agent.runner_docker = true` if that is meant",
+        judge: |facts| match facts.software.engine_access? {
+            EngineAccess::No => Judgement::ok("no"),
+            EngineAccess::ByName => Judgement::ok("yes, as agent.runner_docker says: jobs are as good as root"),
+            EngineAccess::Needed => {
+                Judgement::ok("yes, since the platform's jobs are containers: jobs are as good as root")
+            }
+            EngineAccess::InSpite => Judgement::warning(
+                "yes, although agent.runner_docker does not let it: jobs are as good as root, and read the agent's secrets",
             ),
         },
     },

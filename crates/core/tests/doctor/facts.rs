@@ -8,9 +8,9 @@ use lightsout_core::{
     doctor::{
         Facts, Place, Verdict,
         facts::{
-            AgentAnswer, Baked, BakedRunner, CloudFacts, EngineSettings, FunctionFacts, GroupFacts, GuardFacts,
-            HoldFacts, Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, ProgramFacts, ProgramGroup,
-            QuotaFacts, RefreshFacts, Refusal, RoleFacts, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule,
+            AgentAnswer, Baked, BakedRunner, CloudFacts, EngineAccess, EngineSettings, FunctionFacts, GroupFacts,
+            GuardFacts, HoldFacts, Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, ProgramFacts,
+            ProgramGroup, QuotaFacts, RefreshFacts, Refusal, RoleFacts, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule,
             SettingsFacts, Software, SpotModel, Subnet, TemplateFacts, Unit, WaysOut,
         },
     },
@@ -69,6 +69,7 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("settings.broad-secret", |facts| facts.settings.broad_secret = Some("it can do anything".into())),
     warning("runner.user", |facts| facts.software.runner_user = Some(Ok(RunsAs::Root { by_name: false }))),
     wrong("runner.user", |facts| facts.software.runner_user = Some(Err("no such user".into()))),
+    warning("runner.engine", |facts| facts.software.engine_access = Some(EngineAccess::InSpite)),
     wrong("runner.program", |facts| facts.software.runner = Some(Err("there is none".into()))),
     warning("runner.version", |facts| version(facts).doubt = Some("it is new".into())),
     wrong("runner.version", |facts| version(facts).refused = Some("it is old".into())),
@@ -442,6 +443,7 @@ pub(crate) fn good(place: Place) -> Facts {
         },
         software: Software {
             runner_user: Some(Ok(RunsAs::Own("lightsout-runner".into()))),
+            engine_access: Some(EngineAccess::No),
             runner: Some(Ok("/usr/bin/runner".into())),
             runner_version: Some(Ok(RunnerVersion { said: "runner 18.5.0".into(), doubt: None, refused: None })),
             baked: Some(Ok(Baked {
