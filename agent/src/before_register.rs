@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::{agent::host::Prepared, duration::format_duration, exchange::Text};
+use lightsout_core::{agent::host::Prepared, duration::format_about, duration::format_duration, exchange::Text};
 use lightsout_io::files::replace;
 use tokio::time::Instant;
 
@@ -81,7 +81,7 @@ impl BeforeRegister {
         let program = self.program();
         let how = match ended {
             End::Exit(0) => {
-                tracing::info!(program, waited = ?begun.elapsed(), "agent.before_register succeeded");
+                tracing::info!(program, waited = format_about(begun.elapsed()), "agent.before_register succeeded");
                 return Prepared::Succeeded;
             }
             // What a shell says of a signal.
@@ -143,7 +143,7 @@ impl BeforeRegister {
                 return Ok(claim);
             }
             if Instant::now() >= deadline {
-                return Err(format!("it did not start within {} s", START.as_secs()));
+                return Err(format!("it did not start within {}", format_about(START)));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

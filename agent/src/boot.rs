@@ -79,7 +79,7 @@ impl Boot {
         match output {
             Output::Effect { id, effect: HostEffect::OpenPlatform } => self.opening = Some(*id),
             Output::Finished { request: Request::Register, outcome: Outcome::Registered } => self.now("registered"),
-            Output::Effect { .. } | Output::Finished { .. } | Output::Reply { .. } => {}
+            Output::Effect { .. } | Output::Finished { .. } | Output::Reply { .. } | Output::Corrected(_) => {}
         }
     }
 

@@ -47,6 +47,26 @@ impl Clock {
     }
 }
 
+/// More time between two turns of the event loop than any of its pauses takes: the probes alone are sampled every few seconds.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Tells whether the machine stood still between two turns of the event loop.
+#[derive(Debug, Default)]
+pub(crate) struct Stillness {
+    last: Option<(Tick, Option<Duration>)>,
+}
+
+impl Stillness {
+    /// Whether it did until now, and how much of that the ticks did not see: they stand still with a machine that sleeps, and go on while its
+    /// processes are frozen. `up` is since when the machine runs, sleep included.
+    pub(crate) fn over(&mut self, now: Tick, up: Option<Duration>) -> Option<Duration> {
+        let (before, up_before) = self.last.replace((now, up))?;
+        let seen = now.since(before);
+        let passed = up.zip(up_before).map_or(seen, |(up, before)| up.saturating_sub(before)).max(seen);
+        (passed >= LONG).then(|| passed.saturating_sub(seen))
+    }
+}
+
 /// Milliseconds since the Unix epoch.
 pub(crate) fn unix_ms_now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -57,4 +77,26 @@ pub(crate) fn unix_ms_now() -> i64 {
 pub(crate) fn uptime() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/uptime").ok()?;
     Duration::try_from_secs_f64(text.split(' ').next()?.parse().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_stood_still_is_told_by_either_clock() {
+        const HOURS: Duration = Duration::from_secs(6 * 3600);
+        let second = Duration::from_secs(1);
+        let start = Tick(1_000_000);
+        let over = |ticks: Duration, up: Option<Duration>| {
+            let mut stillness = Stillness::default();
+            assert_eq!(stillness.over(start, up.map(|_| HOURS)), None, "the first turn");
+            stillness.over(start + ticks, up.map(|up| HOURS + up))
+        };
+        assert_eq!(over(second, Some(second)), None);
+        assert_eq!(over(5 * second, Some(59 * second)), None, "an overloaded machine is slow");
+        assert_eq!(over(second, Some(HOURS + second)), Some(HOURS), "hibernated: its ticks stood still");
+        assert_eq!(over(HOURS, Some(HOURS)), Some(Duration::ZERO), "frozen: they went on");
+        assert_eq!((over(HOURS, None), over(second, None)), (Some(Duration::ZERO), None), "without /proc");
+    }
 }

@@ -18,6 +18,7 @@ use bollard::{
 use futures_util::{StreamExt, future::join_all};
 use lightsout_core::{
     activity::{Activity, JobId},
+    duration::format_about,
     space::format_size,
 };
 use tokio::{
@@ -277,7 +278,10 @@ impl Engine {
 async fn within<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
     match timeout(TIMEOUT, asking).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no whole answer within {TIMEOUT:?}")),
+        Err(_) => Err(format!(
+            "no whole answer within {}: is the engine overloaded, or its disk full?",
+            format_about(TIMEOUT)
+        )),
     }
 }
 

@@ -17,6 +17,7 @@ use lightsout_core::{
         },
     },
     cloud::{CloudError, CloudErrorKind, Leave},
+    duration::format_about,
     exchange::{ErrorKind, ExchangeError},
     platform::Launch,
 };
@@ -184,7 +185,7 @@ impl Effects {
                 HostResult::Snapshot { activity, token_refused }
             }
             HostEffect::Cloud(call) => {
-                let silent = format!("no answer within {} s", CLOUD_TIMEOUT.as_secs());
+                let silent = format!("the cloud gave no answer within {}", format_about(CLOUD_TIMEOUT));
                 let asked = tokio::time::timeout(CLOUD_TIMEOUT, self.cloud(call)).await;
                 HostResult::Cloud(asked.unwrap_or_else(|_| Err(CloudError::new(CloudErrorKind::Timeout, silent))))
             }
@@ -249,7 +250,10 @@ impl Effects {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => failed(format!("{program}: {status}")),
             Ok(Err(error)) => failed(format!("{program}: {error}")),
-            Err(_) => failed(format!("{program} did not end within {POWER_OFF_TIMEOUT:?}")),
+            Err(_) => failed(format!(
+                "{program} (agent.power_off) did not end within {}: is it there, and does it ask nobody?",
+                format_about(POWER_OFF_TIMEOUT)
+            )),
         }
     }
 
@@ -300,7 +304,7 @@ async fn disk_answer(working: &mut JoinHandle<io::Result<()>>) -> Result<(), Str
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(error))) => Err(error.to_string()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("the disk did not take it within {} s", DISK_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("the disk did not take it within {}", format_about(DISK_TIMEOUT))),
     }
 }
 

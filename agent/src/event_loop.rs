@@ -3,14 +3,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use lightsout_core::{
     agent::{
-        Agent, Output,
+        Agent, Correction, Output,
         action::Request as AgentRequest,
         event::{Event, Order, OrderId, Outcome},
         host::{CloudCall, HostEffect},
         phase::Phase,
     },
+    duration::format_about,
     time::Tick,
 };
 use tokio::{
@@ -19,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Stillness, uptime},
     control::Request,
     effects::Effects,
     input::{Answer, Input},
@@ -43,6 +45,7 @@ pub(crate) struct EventLoop {
     /// How often the probes are sampled.
     pub sample_interval: watch::Sender<Duration>,
     pub clock: Clock,
+    pub stillness: Stillness,
     pub waiting: BTreeMap<OrderId, oneshot::Sender<Answer>>,
 }
 
@@ -90,15 +93,31 @@ impl EventLoop {
                     Some(input) => self.handle_input(input),
                     None => return,
                 },
-                () = sleep_until(self.agent.poll_timeout(), self.clock) => self.agent.handle_timeout(self.clock.now()),
+                () = sleep_until(self.agent.poll_timeout(), self.clock) => {
+                    let now = self.now();
+                    self.agent.handle_timeout(now);
+                }
             }
         }
+    }
+
+    /// The time, after the agent was told if the machine stood still until now.
+    fn now(&mut self) -> Tick {
+        let now = self.clock.now();
+        if let Some(unseen) = self.stillness.over(now, uptime()) {
+            tracing::warn!(
+                unseen = format_about(unseen),
+                "this machine stood still: it was hibernated, suspended, paused or frozen; everything is looked at anew"
+            );
+            self.agent.handle(Event::Woke { unseen }, now);
+        }
+        now
     }
 
     fn handle_input(&mut self, input: Input) {
         self.publisher.boot.told(&input);
         self.meter.told(&input);
-        let now = self.clock.now();
+        let now = self.now();
         match input {
             Input::Event(event) => {
                 self.records.told(&event);
@@ -153,6 +172,16 @@ impl EventLoop {
                 if let Some(waiting) = self.waiting.remove(&id) {
                     let _ = waiting.send(answer.map(Into::into));
                 }
+            }
+            Output::Corrected(Correction { by, told, taken }) => {
+                let at = |tick| Timestamp::from_millisecond(self.clock.unix_ms_of(tick)).unwrap_or_default();
+                tracing::warn!(
+                    ending = by.in_words(),
+                    told = %format_args!("{:.0}", at(told)),
+                    taken = %format_args!("{:.0}", at(taken)),
+                    "the time that was told has passed already, or is further off than this cloud announces it: is the clock of this machine, \
+                     or of whoever told it, synchronised?"
+                );
             }
             Output::Finished { request, outcome } => {
                 self.records.finished(request, &outcome);

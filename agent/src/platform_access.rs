@@ -10,6 +10,7 @@ use lightsout_cloud::Secrets;
 use lightsout_core::{
     activity::Activity,
     agent::host::{PlatformAnswer, PlatformCall},
+    duration::format_about,
     exchange::{Effect, EffectResult, ErrorKind, ExchangeError, Request},
     platform::{DrainBy, HostContext, Launch, Probe, Quiesce, Requests, RunnerPlatform, UndrainBy},
     settings::AgentSettings,
@@ -228,5 +229,5 @@ impl PlatformAccess {
 }
 
 fn silent(who: &str, within: Duration) -> ExchangeError {
-    ExchangeError::new(ErrorKind::Unreachable, format!("{who} did not answer within {} s", within.as_secs()))
+    ExchangeError::new(ErrorKind::Unreachable, format!("{who} did not answer within {}", format_about(within)))
 }

@@ -23,6 +23,7 @@ use crate::{
 };
 use lightsout_core::{
     activity::Activity,
+    duration::format_about,
     exchange::{Call, ErrorKind},
     platform::Probe,
 };
@@ -131,7 +132,7 @@ impl Prober {
         let name = source.kind.name();
         let seen = match timeout(LIMIT, self.ask(&mut source.kind)).await {
             Ok(seen) => seen,
-            Err(_) => Activity::Unknown(format!("{name} did not answer within {} s", LIMIT.as_secs())),
+            Err(_) => Activity::Unknown(format!("{name} did not answer within {}", format_about(LIMIT))),
         };
         if source.sure { seen } else { seen.unsure() }
     }

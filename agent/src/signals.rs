@@ -4,7 +4,10 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use lightsout_cloud::Notices;
-use lightsout_core::agent::event::{Event, Order};
+use lightsout_core::{
+    agent::event::{Event, Order},
+    duration::format_about,
+};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_tokio::Signals;
 
@@ -55,6 +58,9 @@ async fn reload(config: Vec<PathBuf>, notices: &dyn Notices) -> Input {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     Input::Reloaded(match loaded {
         Ok(loaded) => loaded.map(|settings| settings.policy),
-        Err(_) => Err(format!("they could not be read within {} s", 2 * LOADING.as_secs())),
+        Err(_) => Err(format!(
+            "the files and the tags could not be read within {}; the ones before stay in force",
+            format_about(2 * LOADING)
+        )),
     })
 }

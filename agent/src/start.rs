@@ -17,6 +17,7 @@ use lightsout_cloud::{
 use lightsout_core::{
     agent::{Agent, chronicle::Life, event::Event, host::Told, policy::Protection, salt::Salt},
     cloud::Notice,
+    duration::format_duration,
     exchange::Text,
     platform::HostContext,
     settings::{AgentSettings, DockerSettings, MetricsSettings, RecordsSettings, RunnerUnit, SecretSource},
@@ -27,7 +28,7 @@ use crate::{
     Failure,
     before_register::BeforeRegister,
     boot::{self, Boot},
-    clock::Clock,
+    clock::{Clock, Stillness},
     control,
     docker::{Engine, Selection},
     effects::{self, Effects},
@@ -54,6 +55,9 @@ use crate::{
 /// How long the tags are waited for at least.
 const TAGS: Duration = Duration::from_secs(10);
 
+/// What governs how long the cloud is asked who this instance is.
+const LATE: &str = "this agent cannot begin, and asks for as long as agent.boot_deadline says";
+
 /// The cloud on which this instance runs.
 pub(crate) struct Cloud {
     pub identity: Identity,
@@ -67,10 +71,10 @@ impl Cloud {
     /// Finds out on which instance this runs. Metadata may need a moment after boot.
     pub(crate) async fn find(settings: &AgentSettings) -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let (place, notices) = find_cloud(&settings.cloud, settings.policy.boot_deadline).await?;
+        let (place, notices) = find_cloud(&settings.cloud, settings.policy.boot_deadline).await.context(LATE)?;
         let (provider, notices) = (INSTANCE_PROVIDERS[place], Arc::<dyn Notices>::from(notices));
         let left = settings.policy.boot_deadline.saturating_sub(begun.elapsed()).max(TAGS);
-        let identity = notices.identity(left).await?;
+        let identity = notices.identity(left).await.context(LATE)?;
         Ok(Self {
             host: Arc::from((provider.host)(&identity, HostSettings::of(settings))),
             secrets: (provider.provider.secrets)(Some(identity.location.clone())),
@@ -106,10 +110,9 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     let tags = settings::tags(&*cloud.notices, left).await.map_err(Failure::Failed)?;
     let mut settings = settings::with_the_tags(settings, config, &tags).map_err(Failure::Refused)?;
     if settings.unusable.is_some() {
-        let deadline = settings.policy.boot_deadline;
         tracing::error!(
-            ?deadline,
-            "no runner starts with these settings; unless they are put right, the instance leaves as broken"
+            "no runner starts with these settings; unless they are put right within {} (agent.boot_deadline), the instance leaves as broken",
+            format_duration(settings.policy.boot_deadline)
         );
     }
     settings.shown =
@@ -285,11 +288,23 @@ pub(crate) async fn run_on(
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     let platform = settings.platform.platform();
-    let waiting = BTreeMap::new();
+    let (waiting, stillness) = (BTreeMap::new(), Stillness::default());
     let meter = shown.meter();
-    EventLoop { agent, effects, publisher, records, meter, life_sign, platform, sample_interval, clock, waiting }
-        .run(incoming)
-        .await;
+    EventLoop {
+        agent,
+        effects,
+        publisher,
+        records,
+        meter,
+        life_sign,
+        platform,
+        sample_interval,
+        clock,
+        stillness,
+        waiting,
+    }
+    .run(incoming)
+    .await;
 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     shown.finish().await;
@@ -305,6 +320,7 @@ async fn pass_notices(mut notices: mpsc::Receiver<Notice>, mut orders: Orders, c
             Notice::Ending { by, at } => Event::Ending { by, at: at.map(|at| clock.tick_of(at.as_millisecond())) },
             Notice::Lifted(by) => Event::Lifted(by),
             Notice::Rebalance => Event::Rebalance,
+            Notice::RebalanceLifted => Event::RebalanceLifted,
             Notice::Target(target) => Event::TargetState(target),
             Notice::Order(text) => {
                 let order = orders.read(text.as_deref());

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 
-use lightsout_core::exchange::Text;
+use lightsout_core::{duration::format_about, exchange::Text};
 
 /// Runs one of systemd's programs; what it prints.
 ///
@@ -18,7 +18,7 @@ pub(crate) async fn ask(program: &str, arguments: Vec<String>, within: Duration)
     let output = match tokio::time::timeout(within, command.output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(format!("{program} cannot be run: {error}")),
-        Err(_) => return Err(format!("{program} did not answer within {} s", within.as_secs())),
+        Err(_) => return Err(format!("{program} did not answer within {}", format_about(within))),
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

@@ -39,6 +39,7 @@ use std::{
 
 use lightsout_cloud::{Groups, provider};
 use lightsout_core::{
+    duration::format_duration,
     record::Decision,
     settings::{Location, MetricsSettings, PoolSettings, ScalerSettings},
 };
@@ -225,7 +226,7 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
                 }
                 done(record);
             };
-            tracing::info!(pools = count, tick = ?settings.tick, dry_run = args.dry_run, "watching");
+            tracing::info!(pools = count, tick = format_duration(settings.tick), dry_run = args.dry_run, "watching");
             let mut scheduler = Scheduler::new(Rc::clone(&context), pools);
             tokio::select! {
                 () = scheduler.watch(settings.tick, hinted, stop, done) => {}

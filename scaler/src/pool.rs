@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use lightsout_cloud::{DoubtKind, GroupView, Groups};
 use lightsout_core::{
     cloud::Floor,
+    duration::format_about,
     platform::{Demand, Queue, Reading},
     record::{Decision, Outcome, TickTrouble},
     scaling::{Capacity, Experience, Lately, Past, Plan, ScalerPolicy, floor, plan},
@@ -215,7 +216,11 @@ impl Pool {
     pub(crate) fn is_due(&self) -> bool {
         let left = self.not_before.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         if !left.is_zero() {
-            tracing::debug!(pool = self.settings.name, ?left, "skipped: the platform wishes to be asked later");
+            tracing::debug!(
+                pool = self.settings.name,
+                left = format_about(left),
+                "skipped: the platform wishes to be asked later"
+            );
         }
         left.is_zero()
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use lightsout_core::duration::format_about;
+
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
@@ -55,9 +57,9 @@ pub(crate) async fn status(socket: &Path, json: bool) -> Result<String, String> 
 
 /// Makes a request; what the agent answers.
 pub(crate) async fn round_trip(socket: &Path, request: &Request) -> Result<Value, String> {
-    let text = timeout(TIMEOUT, exchange(socket, request))
-        .await
-        .map_err(|_| format!("the agent did not answer within {TIMEOUT:?}"))??;
+    let text = timeout(TIMEOUT, exchange(socket, request)).await.map_err(|_| {
+        format!("the agent did not answer within {}: journalctl -u lightsout-agent", format_about(TIMEOUT))
+    })??;
     let answer: Value =
         serde_json::from_str(&text).map_err(|error| format!("the agent's answer cannot be read: {error}"))?;
     match answer.get("error").and_then(Value::as_str) {

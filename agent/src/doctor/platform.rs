@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use lightsout_cloud::{Identity, Secrets};
 use lightsout_core::{
     doctor::facts::{Fact, PlatformFacts, Refusal},
+    duration::format_about,
     exchange::{Effect, EffectResult, Request},
     platform::HostContext,
     settings::AgentSettings,
@@ -41,7 +42,7 @@ pub(crate) async fn look(
                 Ok(())
             }
             Ok(Err(error)) => Err(lasting(error.to_string())),
-            Err(_) => Err(lasting(format!("no secret from {source}: no answer within {} s", SECRET.as_secs()))),
+            Err(_) => Err(lasting(format!("no secret from {source}: no answer within {}", format_about(SECRET)))),
         };
         facts.secrets.push((source.to_string(), fetched));
     }

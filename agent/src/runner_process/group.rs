@@ -2,7 +2,7 @@
 
 use std::{fs, process::Stdio, time::Duration};
 
-use lightsout_core::platform::Launch;
+use lightsout_core::{duration::format_about, platform::Launch};
 use tokio::io::AsyncWriteExt;
 
 use super::{RUNNER_ENV, RunnerProcess, START, record::Record};
@@ -70,7 +70,7 @@ impl RunnerProcess {
             Ok(became) => became?,
             Err(_) if process::was_called_with(process.pid(), STARTER).unwrap_or(false) => {
                 let _ = child.kill().await;
-                return Err(format!("{program} did not start within {} s", START.as_secs()));
+                return Err(format!("{program} did not start within {}", format_about(START)));
             }
             // It was told to go, and nobody can see that it did not.
             Err(_) => {}

@@ -29,13 +29,13 @@ use jiff::Timestamp;
 use lightsout_core::doctor::facts::{CloudFacts, Fact, FunctionFacts, MetadataFacts};
 #[cfg(feature = "host")]
 use lightsout_core::iam::{Difference, Need};
+#[cfg(feature = "host")]
+use lightsout_core::settings::RecordsSettings;
 use lightsout_core::{
     cloud::CloudError,
     explain::Activity,
     settings::{AgentSettings, CloudName, Location, SecretSource},
 };
-#[cfg(feature = "host")]
-use lightsout_core::{cloud::CloudErrorKind, settings::RecordsSettings};
 use secrecy::SecretString;
 
 #[cfg(feature = "host")]
@@ -233,36 +233,21 @@ pub async fn find_cloud(program: &[String], within: Duration) -> Result<(usize, 
             asked.push((place, (provider.notices)(program)?));
         }
     }
-    let (mut warned, mut last) = (false, None);
-    let asking = async {
-        loop {
-            let looks = asked.iter().enumerate();
-            let looks = looks.map(|(at, (_, notices))| Box::pin(async move { notices.is_here().await.map(|()| at) }));
-            match futures_util::future::select_ok(looks).await {
-                Ok((at, _)) => return at,
-                Err(error) => {
-                    if !std::mem::replace(&mut warned, true) {
-                        tracing::warn!(%error, "nothing says yet who this instance is; asking again");
-                    }
-                    last = Some(error);
-                }
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+    let looking = || {
+        let looks = asked.iter().enumerate();
+        let looks = looks.map(|(at, (_, notices))| Box::pin(async move { notices.is_here().await.map(|()| at) }));
+        let first = futures_util::future::select_ok(looks);
+        async { first.await.map(|(at, _)| at) }
     };
-    let found = tokio::time::timeout(within, asking).await;
-    let at = found.map_err(|_| {
-        let why = if let [program, ..] = program {
-            let last = last.map_or_else(|| "it has not answered".to_owned(), |error| error.message);
-            format!("{program} (agent.cloud) did not say within {within:?} who this instance is: {last}")
-        } else {
-            format!(
-                "no metadata service said within {within:?} who this instance is: is this an instance of EC2 with IMDSv2 enabled, whose hop \
-                 limit is reached, or a virtual machine of Azure? For any other cloud write agent.cloud"
-            )
-        };
-        CloudError::new(CloudErrorKind::Unreachable, why)
-    })?;
+    let (who, remedy) = if let [program, ..] = program {
+        (format!("{program} (agent.cloud)"), "run it by hand with `whoami`; see docs/clouds.md")
+    } else {
+        let remedy = "is this an instance of EC2 with IMDSv2 enabled, whose hop limit is reached, or a virtual machine of Azure? For any other cloud \
+                      write agent.cloud";
+        ("the metadata services".to_owned(), remedy)
+    };
+    let told = notices::until_told((&who, "who this instance is"), within, looking).await;
+    let at = told.map_err(|error| CloudError::new(error.kind, format!("{error}; {remedy}")))?;
     Ok(asked.swap_remove(at))
 }
 

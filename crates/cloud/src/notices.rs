@@ -1,11 +1,54 @@
 //! What an instance is told: who it is, and what the cloud is about to do to it.
 
+#[cfg(feature = "host")]
+use std::fmt::Display;
 use std::time::Duration;
 
 use lightsout_core::cloud::{Capabilities, Notice};
+#[cfg(feature = "host")]
+use lightsout_core::{
+    cloud::{CloudError, CloudErrorKind},
+    duration::format_about,
+};
 use tokio::sync::mpsc;
 
 use crate::CloudFuture;
+
+/// The pause between two tries to learn who this instance is.
+#[cfg(feature = "host")]
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Asks until it is told, for so long; `who` did not tell `what`, else, and why it did not the last time.
+///
+/// # Errors
+/// When nothing was told by then.
+#[cfg(feature = "host")]
+pub(crate) async fn until_told<T, E: Display, A: Future<Output = Result<T, E>>>(
+    (who, what): (&str, &str),
+    within: Duration,
+    mut ask: impl FnMut() -> A,
+) -> Result<T, CloudError> {
+    let mut last = None;
+    let asking = async {
+        loop {
+            match ask().await {
+                Ok(told) => return told,
+                Err(error) => {
+                    if last.is_none() {
+                        tracing::warn!(%error, "{who} does not tell {what} yet; asking again");
+                    }
+                    last = Some(error.to_string());
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::time::timeout(within, asking).await.map_err(|_| {
+        let last = last.as_deref().unwrap_or("no answer at all");
+        let why = format!("{who} did not tell {what} within {}: {last}", format_about(within));
+        CloudError::new(CloudErrorKind::Unreachable, why)
+    })
+}
 
 /// The instance's source of news about itself.
 pub trait Notices: Send + Sync {
@@ -50,4 +93,19 @@ pub struct NoticeIntervals {
     pub maintenance: Duration,
     /// For what an operator has written on the instance.
     pub order: Duration,
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_not_told_says_for_how_long_it_asked_and_what_came_last() {
+        let who = ("metadata", "who this is");
+        let refused =
+            until_told::<(), _, _>(who, Duration::from_micros(20_417), || std::future::ready(Err("HTTP 500")));
+        assert_eq!(refused.await.unwrap_err().message, "metadata did not tell who this is within 20ms: HTTP 500");
+        let silent = until_told::<(), String, _>(who, Duration::from_millis(20), std::future::pending);
+        assert!(silent.await.unwrap_err().message.ends_with("within 20ms: no answer at all"));
+    }
 }

@@ -34,7 +34,13 @@ use self::{
     policy::AgentPolicy,
     salt::Salt,
 };
-use crate::{activity::Activity, cloud::Capabilities, platform::DrainRules, time::Tick};
+use crate::{
+    activity::Activity,
+    cloud::{Capabilities, Ending},
+    duration::format_about,
+    platform::DrainRules,
+    time::Tick,
+};
 
 /// What the shell is to do or to say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +66,19 @@ pub enum Output {
         /// How.
         outcome: Outcome,
     },
+    /// A time that somebody told cannot be, and another is taken for it; said once for each ending.
+    Corrected(Correction),
+}
+
+/// What is taken for a time that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Correction {
+    /// Of what.
+    pub by: Ending,
+    /// The time that was told, on the shell's clock.
+    pub told: Tick,
+    /// What it is taken for.
+    pub taken: Tick,
 }
 
 /// One instance's agent. Cheap to clone, so that tests can try several futures.
@@ -148,8 +167,8 @@ impl Agent {
             }
             Order::Hold { until } => {
                 self.lifecycle.handle(Event::Order(order), now);
-                let seconds = until.since(now).as_secs();
-                self.reply(id, Ok(format!("the instance does not leave for idleness or age for {seconds} s")));
+                let span = format_about(until.since(now));
+                self.reply(id, Ok(format!("the instance does not leave for idleness or age for {span}")));
             }
         }
         self.pump(now);
@@ -258,6 +277,9 @@ impl Agent {
 
     /// Requests become operations, operations become effects.
     fn pump(&mut self, now: Tick) {
+        if let Some(correction) = self.lifecycle.take_correction() {
+            self.outputs.push_back(Output::Corrected(correction));
+        }
         while let Some(action) = self.lifecycle.poll_action() {
             self.begin_request(action, now);
         }

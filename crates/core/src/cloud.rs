@@ -104,6 +104,8 @@ pub enum Notice {
     Lifted(Ending),
     /// An interruption is likely.
     Rebalance,
+    /// It is not any more.
+    RebalanceLifted,
     /// Its group moves it to this state.
     Target(TargetState),
     /// What is written on it as an order ([`StandingOrder::read`]), told when that changes; `None`: nothing any more.
@@ -119,6 +121,17 @@ pub enum Ending {
     Termination,
     /// Maintenance stops it, reboots it or moves it, which ends what runs.
     Maintenance,
+}
+
+impl Ending {
+    /// What it is.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Interruption => "the cloud takes the instance back",
+            Self::Termination => "the group ends the instance",
+            Self::Maintenance => "maintenance",
+        }
+    }
 }
 
 /// The target lifecycle state that the group moves an instance to.

@@ -247,7 +247,7 @@ impl FleetState {
     /// # Errors
     /// What does not make sense about it.
     pub(crate) fn add_fault(&mut self, fault: Fault, now: Timestamp) -> Result<(), String> {
-        let what = format!("fault: {:?} {:?}", fault.target, fault.effect);
+        let what = format!("fault: {}", serde_json::json!(fault));
         self.faults.add(fault.clone())?;
         if let FaultEffect::StaleDescribes { ms } = fault.effect {
             self.cloud.stale_describes(Duration::from_millis(ms));

@@ -56,7 +56,7 @@ impl Http {
         };
         tokio::time::timeout(self.deadline, exchange)
             .await
-            .with_context(|| format!("no answer from {url} within {:?}", self.deadline))?
+            .with_context(|| format!("no answer from {url} within {:.1} s", self.deadline.as_secs_f64()))?
     }
 
     /// Sends JSON.

@@ -245,7 +245,7 @@ impl Pool {
                 return;
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "it was not answered in time".into(),
+            Err(_) => format!("it was not answered within {} (deadline)", format_duration(context.deadline)),
         };
         tracing::warn!(
             pool = self.settings.name,

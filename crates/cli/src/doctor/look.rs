@@ -8,6 +8,7 @@ use lightsout_core::{
         Facts, Place,
         facts::{CloudFacts, Fact, FunctionFacts, Names, Refusal, RoleFacts, TemplateFacts},
     },
+    duration::format_about,
     iam::{Account, Difference, Extras, Finding, Group, Need, of_agent, of_any_agent, of_scaler},
     settings::{AgentSettings, CloudName, ObjectAddress, PoolSettings, ScalerSettings, SecretSource},
 };
@@ -34,7 +35,7 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
     let cloud = match pool.cloud {
         CloudName::Aws => timeout(LOOK, (SURVEY.group)(pool.region.clone(), pool.group.clone()))
             .await
-            .unwrap_or_else(|_| untold(format!("no answer within {} s", LOOK.as_secs()))),
+            .unwrap_or_else(|_| untold(format!("no answer within {}", format_about(LOOK)))),
         CloudName::Program => untold(
             "groups of your own program are not looked at from here: `lightsout-scaler check` reads their sizes".into(),
         ),
@@ -56,7 +57,7 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
                 why: error.to_string(),
             }),
             Err(_) => {
-                let why = format!("no secret from {source}: no answer within {} s", SECRET.as_secs());
+                let why = format!("no secret from {source}: no answer within {}", format_about(SECRET));
                 Err(Refusal { transient: true, why })
             }
         };
@@ -79,7 +80,7 @@ pub(super) async fn at_function(name: &str, settings: &ScalerSettings, addresses
     // An ARN tells where it is: arn:aws:lambda:REGION:ACCOUNT:function:NAME.
     let own = name.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2)).map(str::to_owned);
     let looked = timeout(LOOK, (SURVEY.function)(own.clone(), name.to_owned())).await;
-    let late = || (Err(format!("no answer within {} s", LOOK.as_secs())), None);
+    let late = || (Err(format!("no answer within {}", format_about(LOOK))), None);
     let (function, role) = looked.unwrap_or_else(|_| late());
     let of_settings = |found| FunctionFacts { deadline: settings.deadline, ..found };
     let function = function.map(|found| found.map(of_settings));
@@ -180,7 +181,7 @@ async fn judged(of_scaler: bool, region: Option<String>, role: RoleName, needs: 
     };
     match timeout(LOOK, (SURVEY.role)(region, role, needs)).await {
         Ok(rights) => RoleFacts { of_scaler, name: rights.name, by: rights.by, difference: rights.difference },
-        Err(_) => unknown(name, format!("no answer within {} s", LOOK.as_secs())),
+        Err(_) => unknown(name, format!("no answer within {}", format_about(LOOK))),
     }
 }
 

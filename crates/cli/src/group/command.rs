@@ -6,7 +6,7 @@ use lightsout_cloud::{
     Operator,
     operator::{MOST_AT_ONCE, Run},
 };
-use lightsout_core::cloud::CloudErrorKind;
+use lightsout_core::{cloud::CloudErrorKind, duration::format_about};
 
 /// How long an answer is usually waited for: for the delivery, for what is run, and some for the way.
 pub(super) const PATIENCE: Duration = Duration::from_secs(100);
@@ -69,7 +69,7 @@ pub(super) async fn run(
         }
         open = left;
         if begun.elapsed() >= patience {
-            let why = format!("no answer within {} s, so that it may still be run", patience.as_secs());
+            let why = format!("no answer within {}, so that it may still be run", format_about(patience));
             came.extend(open.drain(..).map(|(_, id)| (id, Err(why.clone()))));
         }
     }

@@ -6,7 +6,10 @@ mod tests;
 
 use std::time::Duration;
 
-use lightsout_core::settings::{ObjectStore, RecordsSettings};
+use lightsout_core::{
+    duration::format_about,
+    settings::{ObjectStore, RecordsSettings},
+};
 use serde_json::json;
 
 use super::{
@@ -141,6 +144,7 @@ impl Bucket {
 }
 
 async fn within(action: &'static str, call: impl Future<Output = Result<(), AwsError>>) -> Result<(), AwsError> {
-    let over = || AwsError::without_code(AwsErrorKind::Timeout, action, format!("no answer within {TIMEOUT:?}"));
+    let over =
+        || AwsError::without_code(AwsErrorKind::Timeout, action, format!("no answer within {}", format_about(TIMEOUT)));
     tokio::time::timeout(TIMEOUT, call).await.unwrap_or_else(|_| Err(over()))
 }

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lightsout_core::duration::format_about;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Method, Request, Response, StatusCode, Uri, body::Incoming, header::HeaderMap};
@@ -49,7 +51,7 @@ pub(super) enum ImdsError {
     #[error("the metadata service throttles the instance's requests; it passes by itself")]
     Throttled,
     /// Nothing came in time.
-    #[error("the metadata service did not answer within {0:?}: in a container it needs a hop limit of 2")]
+    #[error("the metadata service did not answer within {}: in a container it needs a hop limit of 2", format_about(*.0))]
     Timeout(Duration),
     /// No connection, or it broke.
     #[error("the metadata service cannot be reached: {0}")]

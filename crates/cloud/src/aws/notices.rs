@@ -17,14 +17,14 @@ use super::{
     ORDER_TAG,
     metadata::{Imds, ImdsError},
 };
-use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
+use crate::{CloudFuture, Identity, NoticeIntervals, Notices, notices::until_told};
 
 /// Where metadata show the instance's tags, if that is switched on (`InstanceMetadataTags`).
 const TAGS: &str = "/latest/meta-data/tags/instance/";
 /// The tag that an Auto Scaling group puts on its instances; metadata shows it where tags are enabled there.
 const GROUP_TAG: &str = "/latest/meta-data/tags/instance/aws:autoscaling:groupName";
-/// The pause between two tries to learn who this instance is.
-const PAUSE: Duration = Duration::from_secs(1);
+/// What it is called in messages.
+const METADATA: &str = "instance metadata";
 /// How far this machine's clock may be off before a deadline is put right: the cloud tells its own only to the second.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(3);
 /// After this many failed looks in a row someone will want to know.
@@ -74,13 +74,10 @@ impl Notices for AwsNotices {
 
     fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity> {
         Box::pin(async move {
-            let asking = tokio::time::timeout(deadline, self.ask_identity());
-            let (instance, location) = asking.await.map_err(|_| {
-                let why = format!(
-                    "instance metadata did not say within {deadline:?} who this instance is: is this an EC2 instance with IMDSv2 enabled, and \
-                     is its hop limit reached?"
-                );
-                CloudError::new(CloudErrorKind::Unreachable, why)
+            let told = until_told((METADATA, "who this instance is"), deadline, || self.ask_identity()).await;
+            let (instance, location) = told.map_err(|error| {
+                let remedy = "is this an EC2 instance with IMDSv2 enabled, and is its hop limit reached?";
+                CloudError::new(error.kind, format!("{error}; {remedy}"))
             })?;
             let group = self.imds.get(GROUP_TAG).await.ok().flatten();
             Ok(Identity { instance, location, group, capabilities: None })
@@ -88,21 +85,7 @@ impl Notices for AwsNotices {
     }
 
     fn tags<'a>(&'a self, prefix: &'a str, deadline: Duration) -> CloudFuture<'a, Vec<(String, String)>> {
-        Box::pin(async move {
-            let asking = tokio::time::timeout(deadline, async {
-                loop {
-                    match self.ask_tags(prefix).await {
-                        Ok(tags) => return tags,
-                        Err(error) => tracing::debug!(%error, "instance metadata did not tell the tags"),
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-            });
-            asking.await.map_err(|_| {
-                let why = format!("instance metadata did not tell within {deadline:?} which tags this instance has");
-                CloudError::new(CloudErrorKind::Unreachable, why)
-            })
-        })
+        Box::pin(until_told((METADATA, "which tags this instance has"), deadline, || self.ask_tags(prefix)))
     }
 
     fn watch(&self, every: NoticeIntervals) -> mpsc::Receiver<Notice> {
@@ -130,22 +113,14 @@ impl AwsNotices {
         Ok(tags)
     }
 
-    /// The instance's id and region, asked for until both are told.
-    async fn ask_identity(&self) -> (String, String) {
-        let mut warned = false;
-        loop {
-            let id = self.imds.get("/latest/meta-data/instance-id").await;
-            let region = self.imds.get("/latest/meta-data/placement/region").await;
-            match (id, region) {
-                (Ok(Some(id)), Ok(Some(region))) => return (id, region),
-                (id, region) if !warned => {
-                    warned = true;
-                    tracing::warn!(?id, ?region, "instance metadata does not say who this instance is; asking again");
-                }
-                (Ok(_) | Err(_), _) => {}
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+    /// The instance's id and region.
+    async fn ask_identity(&self) -> Result<(String, String), String> {
+        Ok((self.ask_one("instance-id").await?, self.ask_one("placement/region").await?))
+    }
+
+    async fn ask_one(&self, item: &str) -> Result<String, String> {
+        let found = self.imds.get(&format!("/latest/meta-data/{item}")).await;
+        found.map_err(|error| error.to_string())?.ok_or_else(|| format!("it has no {item}"))
     }
 }
 
@@ -279,18 +254,38 @@ async fn rebalance(mut item: Item, notices: mpsc::Sender<Notice>) {
     }
 }
 
+/// Tells of maintenance when it is first scheduled, and when all of it is called off before it began: once it has begun, it goes from the list when
+/// it is done.
 async fn maintenance(mut item: Item, notices: mpsc::Sender<Notice>) {
-    loop {
-        let Some(body) = item.next().await else { continue };
-        match parse::maintenance(&body) {
-            Ok(events) => {
-                if let Some(event) = events.first() {
-                    tracing::warn!(code = event.code, not_before = %event.not_before, "maintenance is scheduled for this instance");
-                    let _ = notices.send(Notice::Ending { by: Ending::Maintenance, at: None }).await;
-                    return;
-                }
+    let mut begins: Option<Timestamp> = None;
+    while !notices.is_closed() {
+        let events = match item.next().await.as_deref().map_or_else(|| Ok(Vec::new()), parse::maintenance) {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::error!(%error, "scheduled maintenance cannot be read; ignored");
+                continue;
             }
-            Err(error) => tracing::error!(%error, "scheduled maintenance cannot be read; ignored"),
+        };
+        let notice = match (events.first(), begins) {
+            (Some(event), None) => {
+                begins = events.iter().map(|event| event.not_before).min();
+                tracing::warn!(code = event.code, not_before = %event.not_before, "maintenance is scheduled for this instance");
+                Notice::Ending { by: Ending::Maintenance, at: None }
+            }
+            (None, Some(begun)) if Timestamp::now() < begun => {
+                begins = None;
+                tracing::warn!("the maintenance that was scheduled for this instance was called off");
+                Notice::Lifted(Ending::Maintenance)
+            }
+            (Some(_), Some(_)) => {
+                // It may be put off, or moved nearer.
+                begins = events.iter().map(|event| event.not_before).min();
+                continue;
+            }
+            (None, _) => continue,
+        };
+        if notices.send(notice).await.is_err() {
+            return;
         }
     }
 }

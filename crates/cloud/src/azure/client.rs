@@ -9,6 +9,7 @@ use std::{
 
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
+    duration::format_about,
     exchange::{Effect, EffectResult, Reply, Request, Text, Unreachable},
 };
 use lightsout_io::http::Driver;
@@ -58,7 +59,7 @@ impl Azure {
             resting.get(&call.scope).map(|until| until.saturating_duration_since(Instant::now()))
         };
         if let Some(left) = left {
-            let why = format!("{}: Azure wishes to be left alone for another {} s", call.right, left.as_secs() + 1);
+            let why = format!("{}: Azure wishes to be left alone for another {}", call.right, format_about(left));
             return Err(CloudError::new(CloudErrorKind::Throttled, why));
         }
         let audience = self.manager();

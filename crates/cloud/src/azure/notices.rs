@@ -7,10 +7,8 @@ use lightsout_core::cloud::{CloudError, CloudErrorKind, Ending, Notice};
 use tokio::sync::mpsc;
 
 use super::metadata::{Event, Events, Machine, Metadata, Start};
-use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
+use crate::{CloudFuture, Identity, NoticeIntervals, Notices, notices::until_told};
 
-/// The pause between two tries to learn who this instance is.
-const PAUSE: Duration = Duration::from_secs(1);
 /// After this many failed looks in a row someone will want to know.
 const SILENT: u32 = 30;
 /// How long there is, about, when an event has begun that ends the machine.
@@ -33,22 +31,13 @@ pub(super) struct AzureNotices {
 impl AzureNotices {
     /// Asks until it is told, for so long.
     async fn machine(&self, deadline: Duration) -> Result<Machine, CloudError> {
-        let asking = async {
-            let mut warned = false;
-            loop {
-                match self.metadata.machine().await {
-                    Ok(machine) => return machine,
-                    Err(error) if !std::mem::replace(&mut warned, true) => {
-                        tracing::debug!(%error, "instance metadata does not say who this instance is; asking again");
-                    }
-                    Err(_) => {}
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        };
-        tokio::time::timeout(deadline, asking).await.map_err(|_| {
-            let why = format!("instance metadata did not say within {deadline:?} who this instance is: is this a virtual machine of Azure?");
-            CloudError::new(CloudErrorKind::Unreachable, why)
+        let told =
+            until_told(("instance metadata", "who this instance is"), deadline, || self.metadata.machine()).await;
+        told.map_err(|error| {
+            CloudError::new(
+                error.kind,
+                format!("{error}; is this a virtual machine of Azure, without a proxy before its metadata?"),
+            )
         })
     }
 }
@@ -159,12 +148,22 @@ impl Told {
                 // Told again with another time, only a nearer one is news.
                 Some(nearest) if nearest.at <= at => nearest.begun |= begun && nearest.id == event.id,
                 _ => {
+                    say_if_passed(event, at);
                     self.nearest.insert(by, Nearest { id: event.id.clone(), at, begun });
                     news.push(Notice::Ending { by, at: Some(at) });
                 }
             }
         }
         news
+    }
+}
+
+/// That a time which has passed is taken for now, whoever was told it should know.
+fn say_if_passed(event: &Event, taken: Timestamp) {
+    if let Start::At(told) = event.start()
+        && taken.duration_since(told) > BEGUN + CLOCK_TOLERANCE
+    {
+        tracing::warn!(event = event.id, %told, taken = %format_args!("{taken:.0}"), "the event's time has passed, and the machine is still here: it counts as begun");
     }
 }
 

@@ -10,10 +10,8 @@ use super::{
     answer::{self, News, Who},
     program::{CloudProgram, Verb},
 };
-use crate::{CloudFuture, Identity, NoticeIntervals, Notices};
+use crate::{CloudFuture, Identity, NoticeIntervals, Notices, notices::until_told};
 
-/// The pause between two tries to learn who this instance is.
-const PAUSE: Duration = Duration::from_secs(1);
 /// After this many failed looks in a row someone will want to know.
 const SILENT: u32 = 10;
 /// How long there is, about, when the moment of an interruption has passed and the machine is still there.
@@ -42,23 +40,8 @@ impl CommandNotices {
 
     /// Asks until it is told, for so long.
     async fn who(&self, deadline: Duration) -> Result<Who, CloudError> {
-        let mut last = None;
-        let asking = async {
-            loop {
-                match self.ask().await {
-                    Ok(who) => return who,
-                    Err(error) => last = Some(error),
-                }
-                sleep(PAUSE).await;
-            }
-        };
-        let told = tokio::time::timeout(deadline, asking).await;
-        told.map_err(|_| {
-            last.unwrap_or_else(|| {
-                let why = format!("`{} whoami` did not answer within {deadline:?}", self.program.name());
-                CloudError::new(CloudErrorKind::Timeout, why)
-            })
-        })
+        let name = format!("`{} whoami` (agent.cloud)", self.program.name());
+        until_told((&name, "who this instance is"), deadline, || self.ask()).await
     }
 }
 
@@ -153,9 +136,12 @@ impl Heard {
         if let Some(told) = self.interruption.take_if(|told| later(*told)) {
             news.push(Notice::Lifted(told.by));
         }
-        if let Some(at) = holds.interruption {
-            let at = at.max(now.checked_add(BEGUN).unwrap_or(now));
+        if let Some(told) = holds.interruption {
+            let at = told.max(now.checked_add(BEGUN).unwrap_or(now));
             if self.interruption.is_none_or(|told| at < told.at) {
+                if told < now {
+                    tracing::warn!(%told, taken = %format_args!("{at:.0}"), "the time that the cloud program tells has passed, and the instance is still here: it ends now");
+                }
                 if let Some(told) = self.interruption.filter(|told| told.by != by) {
                     news.push(Notice::Lifted(told.by));
                 }
@@ -165,6 +151,9 @@ impl Heard {
         }
         if holds.rebalance && !last.rebalance {
             news.push(Notice::Rebalance);
+        }
+        if last.rebalance && !holds.rebalance {
+            news.push(Notice::RebalanceLifted);
         }
         if holds.maintenance && !last.maintenance {
             news.push(Notice::Ending { by: Ending::Maintenance, at: None });

@@ -222,6 +222,17 @@ fn each_notice_is_told_once_and_a_nearer_end_again() {
 }
 
 #[test]
+fn a_recommendation_and_maintenance_that_are_withdrawn_are_lifted_once() {
+    let now = "2026-11-27T06:00:00Z".parse::<Timestamp>().unwrap();
+    let mut heard = Heard::default();
+    let both = News { rebalance: true, maintenance: true, ..News::default() };
+    heard.news(both.clone(), now);
+    assert_eq!(heard.news(both, now), []);
+    assert_eq!(heard.news(News::default(), now), [Notice::RebalanceLifted, Notice::Lifted(Ending::Maintenance)]);
+    assert_eq!(heard.news(News::default(), now), []);
+}
+
+#[test]
 fn an_end_that_is_withdrawn_or_put_off_holds_no_more() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let now = at("2026-11-27T06:00:00Z");

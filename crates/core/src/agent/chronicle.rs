@@ -194,6 +194,8 @@ impl Chronicle {
             Event::Lifted(Ending::Termination) => self.hook.lifted(),
             Event::Activity(_)
             | Event::Lifted(_)
+            | Event::RebalanceLifted
+            | Event::Woke { .. }
             | Event::Shortage(_)
             | Event::RunnerExpires { .. }
             | Event::TargetState(_)

@@ -34,6 +34,8 @@ pub enum Event {
     Lifted(Ending),
     /// A rebalance recommendation.
     Rebalance,
+    /// It was taken back. What it began goes on.
+    RebalanceLifted,
     /// From when on the platform may refuse the runner that the machine image brought.
     RunnerExpires {
         /// When, on the shell's clock; may have passed.
@@ -45,6 +47,11 @@ pub enum Event {
     Order(Order),
     /// What stands on the instance for the agent to follow, told when that changes; `None`: nothing any more.
     Standing(Option<StandingOrder<Tick>>),
+    /// The machine stood still for longer than any pause of the shell, and goes on: it was hibernated, suspended, paused or frozen.
+    Woke {
+        /// How much of that the shell's clock did not see.
+        unseen: Duration,
+    },
     /// The service is told to stop (`SIGTERM`).
     Stop,
     /// The settings were read again.

@@ -25,6 +25,7 @@ mod standing;
 mod state;
 mod status;
 mod timers;
+mod waking;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -40,6 +41,7 @@ use self::{
     timers::Timer,
 };
 use super::{
+    Correction,
     action::{Action, Request},
     backoff::Backoff,
     event::{Event, Order, Outcome, RequestId},
@@ -87,6 +89,8 @@ pub struct Lifecycle {
     made_room: Option<(u32, Tick)>,
     /// The last thing that went wrong, for the status.
     note: Option<String>,
+    /// What was just taken for a time that cannot be.
+    correction: Option<Correction>,
     out: VecDeque<Action>,
     next_id: u64,
 }
@@ -151,6 +155,7 @@ impl Lifecycle {
             shortage: None,
             made_room: None,
             note: None,
+            correction: None,
             out: VecDeque::new(),
             next_id: 0,
         };
@@ -265,15 +270,18 @@ impl Lifecycle {
                 if by == Ending::Termination {
                     self.set_target(TargetState::Terminated, now);
                 }
-                self.reasons.announce(by, at, self.cloud.longest_notice, self.policy.abort_margin, now);
+                let (ahead, margin) = (self.cloud.longest_notice, self.policy.abort_margin);
+                self.correction = self.reasons.announce(by, at, ahead, margin, now);
             }
             Event::Lifted(by) => self.reasons.lift(by),
             Event::Rebalance => self.reasons.rebalance = true,
+            Event::RebalanceLifted => self.reasons.rebalance = false,
             Event::RunnerExpires { at } => self.reasons.runner_expires = Some(at),
             Event::Shortage(shortage) => self.take_shortage(shortage),
             Event::Order(Order::Drain) => self.reasons.drain_ordered = true,
             Event::Order(Order::Undrain) => self.undrain_ordered(now),
             Event::Order(Order::Hold { until }) => self.reasons.hold = Some(until),
+            Event::Woke { unseen } => self.wake(unseen, now),
             Event::Standing(standing) => self.follow(standing, now),
             Event::Stop => self.stop(now),
             // What concerns the boot, and what the host goes by itself, is what this agent began with.
@@ -303,6 +311,11 @@ impl Lifecycle {
     /// Must be called when [`Lifecycle::poll_timeout`] is due; calling it earlier is harmless.
     pub fn handle_timeout(&mut self, now: Tick) {
         self.decide(now);
+    }
+
+    /// What the last event's time was taken for, where that cannot be and was not said yet.
+    pub fn take_correction(&mut self) -> Option<Correction> {
+        self.correction.take()
     }
 
     /// The next thing to do, until there is none.

@@ -1,5 +1,7 @@
 //! Rows about the CI platform.
 
+use crate::duration::format_about;
+
 use jiff::SignedDuration;
 
 use super::{Fact, Judgement, Row, Scope, of};
@@ -63,7 +65,7 @@ pub(super) fn clock(ahead: Option<&Fact<SignedDuration>>) -> Option<Judgement> {
     of(ahead, |ahead| {
         let apart = ahead.abs();
         let how = if ahead.is_negative() { "behind" } else { "ahead" };
-        let seen = format!("{} s {how}", apart.as_secs());
+        let seen = format!("{} {how}", format_about(apart.unsigned_abs()));
         if apart > FAR {
             Judgement::wrong(seen)
         } else if apart > NEAR {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lightsout_core::{
     activity::Activity,
     agent::{
+        Correction,
         action::Request,
         event::{Event, Outcome},
         phase::{LeaveReason, Phase, Saved},
@@ -13,8 +14,11 @@ use lightsout_core::{
     platform::Drained,
 };
 
-use crate::rig::{CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
-use lightsout_core::cloud::{Capabilities, Ending, TargetState};
+use crate::rig::{CLOUD, EMPTY, HELD_CLOUD, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
+use lightsout_core::{
+    cloud::{Capabilities, Ending, TargetState},
+    time::Tick,
+};
 
 /// One that says long before what it will do.
 const PATIENT: Capabilities = Capabilities { longest_notice: secs(900), ..CLOUD };
@@ -472,6 +476,10 @@ fn a_spot_deadline_that_cannot_be_is_put_right() {
         let mut rig = Rig::working(AgentPolicy::default());
         let at = wrong.map_or(rig.now - secs(180), |ahead| rig.now + ahead);
         rig.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
+        let correction = Correction { by: Ending::Interruption, told: at, taken: rig.now + secs(120) };
+        assert_eq!(rig.lifecycle.take_correction(), Some(correction), "it is said");
+        rig.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
+        assert_eq!(rig.lifecycle.take_correction(), None, "once");
         rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
         rig.answer(Request::Drain, Outcome::Signalled);
         rig.pass(secs(94));
@@ -479,6 +487,28 @@ fn a_spot_deadline_that_cannot_be_is_put_right() {
         rig.pass(secs(1));
         assert_eq!(rig.open(), [ABORT], "{wrong:?}");
     }
+}
+
+#[test]
+fn every_time_that_cannot_be_is_said_once_and_none_that_can() {
+    let said = |cloud: Capabilities, by, at: fn(Tick) -> Tick| {
+        let mut rig = Rig::idle_on(cloud, AgentPolicy::default());
+        let told = at(rig.now);
+        rig.event(Event::Ending { by, at: Some(told) });
+        let correction = rig.lifecycle.take_correction();
+        rig.pass(secs(60));
+        rig.event(Event::Ending { by, at: Some(told) });
+        assert_eq!(rig.lifecycle.take_correction(), None, "the second time, {by:?}");
+        correction.map(|correction| correction.taken.since(rig.now - secs(60)))
+    };
+    for by in [Ending::Interruption, Ending::Termination, Ending::Maintenance] {
+        assert_eq!(said(CLOUD, by, |now| now - secs(3_600)), Some(secs(120)), "{by:?}, passed");
+        assert_eq!(said(CLOUD, by, |now| now + secs(118)), None, "{by:?}, as announced");
+        assert_eq!(said(CLOUD, by, |now| now + secs(123)), None, "{by:?}, but for the clocks' seconds");
+        assert_eq!(said(CLOUD, by, |now| now + secs(30)), None, "{by:?}, has passed when it is told again");
+    }
+    assert_eq!(said(HELD_CLOUD, Ending::Termination, |now| now + secs(86_400)), Some(secs(900)));
+    assert_eq!(said(CLOUD, Ending::Maintenance, |now| now + secs(86_400)), None, "maintenance is told days ahead");
 }
 
 #[test]

@@ -14,4 +14,5 @@ mod retiring;
 mod rig;
 mod serving;
 mod standing;
+mod waking;
 mod world;

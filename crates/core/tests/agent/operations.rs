@@ -98,7 +98,7 @@ impl Host {
     fn collect(&mut self) {
         while let Some(output) = self.agent.poll_output() {
             match output {
-                Output::Effect { effect: HostEffect::ReleaseClients, .. } => {}
+                Output::Effect { effect: HostEffect::ReleaseClients, .. } | Output::Corrected(_) => {}
                 Output::Effect { id, effect } => self.open.push((id, effect)),
                 Output::Reply { id, answer } => self.replies.push((id, answer)),
                 Output::Finished { request, outcome } => self.finished.push((request, outcome)),

@@ -563,3 +563,36 @@ fn a_risk_is_no_end_before_it_has_served() {
     rig.pass(secs(1));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance });
 }
+
+#[test]
+fn a_recommendation_that_is_taken_back_in_time_calls_nobody_away() {
+    let policy = || AgentPolicy { idle_timeout: None, ..AgentPolicy::default() };
+    let mut rig = Rig::idle(policy());
+    rig.event(Event::Rebalance);
+    rig.pass(secs(600));
+    rig.event(Event::RebalanceLifted);
+    rig.pass(secs(86_000));
+    assert!(matches!(rig.phase(), Phase::Idle { .. }), "{:?}", rig.phase());
+    rig.event(Event::Rebalance);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance }, "given again it counts again");
+    rig.event(Event::RebalanceLifted);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance }, "what it began goes on");
+    assert!(!rig.lifecycle.can_undrain(), "and is nobody's to take back");
+}
+
+#[test]
+fn what_was_not_known_before_it_served_is_no_doubt_about_its_jobs() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.event(Event::Activity(Activity::Unknown("the engine is not up".into())));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
+    rig.event(Event::TargetState(TargetState::Warmed));
+    rig.pass(secs(86_400));
+    rig.event(Event::TargetState(TargetState::InService));
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::Register, Outcome::Registered);
+    rig.event(Event::Activity(Activity::Unknown("the engine is not up".into())));
+    rig.pass(secs(899));
+    assert_eq!(rig.phase(), Phase::Busy, "it has its whole time");
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "what is tested here are files of the project")]
 
 mod default_settings;
+mod durations;
 mod examples;
 mod migration;
 mod monitoring;

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use lightsout_core::metrics::{Kind, METRICS, Metric, Registry, Sample, Value};
+use lightsout_core::{
+    duration::format_duration,
+    metrics::{Kind, METRICS, Metric, Registry, Sample, Value},
+};
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
@@ -94,7 +97,7 @@ impl Exporter {
     /// Exports at every interval, until it is told to finish.
     pub fn spawn(self, metered: Arc<dyn Metered>) -> Exporting {
         let exporter = Arc::new(self);
-        tracing::info!(endpoint = %exporter.url.origin().ascii_serialization(), every = ?exporter.interval, "metrics go out by OTLP");
+        tracing::info!(endpoint = %exporter.url.origin().ascii_serialization(), every = format_duration(exporter.interval), "metrics go out by OTLP");
         let (ours, theirs) = (Arc::clone(&exporter), Arc::clone(&metered));
         let task = tokio::spawn(async move {
             let mut healthy = true;

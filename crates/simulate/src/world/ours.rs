@@ -176,7 +176,7 @@ impl World<'_> {
                     }
                     Done::After(span, result) => self.after(span, Happening::Answer(id, effect, result)),
                 },
-                Some(Output::Reply { .. } | Output::Finished { .. }) => {}
+                Some(Output::Reply { .. } | Output::Finished { .. } | Output::Corrected(_)) => {}
                 None if mem::take(&mut self.instances[id as usize].exited) => {
                     let now = self.now;
                     if let Some(agent) = &mut self.instances[id as usize].agent {

@@ -105,6 +105,45 @@ async fn each_notice_is_told_once_and_one_that_changes_again() {
 }
 
 #[tokio::test]
+async fn maintenance_is_called_off_when_its_last_event_goes_before_it_began() {
+    let event =
+        |begins: &str| Answer::ok(format!(r#"[{{"Code":"system-reboot","State":"active","NotBefore":"{begins}"}}]"#));
+    let list = |answers: fn(usize) -> Option<&'static str>| {
+        service(move |seen, before| match seen.path.as_str() {
+            "/latest/meta-data/events/maintenance/scheduled" => match answers(before) {
+                Some("") => Answer::ok("[]"),
+                Some("broken") => Answer::status(500, ""),
+                Some(begins) => event(begins),
+                None => Answer::status(404, ""),
+            },
+            _ => Answer::status(404, ""),
+        })
+    };
+    let scheduled = Notice::Ending { by: Ending::Maintenance, at: None };
+    let lifted = Notice::Lifted(Ending::Maintenance);
+    // Scheduled, put off, unknown for a while, called off; scheduled anew, and its item goes as a whole.
+    let server = list(|before| match before {
+        0..3 => Some("1 Jan 2040 00:00:00 GMT"),
+        3..6 => Some("2 Jan 2040 00:00:00 GMT"),
+        6..9 => Some("broken"),
+        9..12 => Some(""),
+        12..15 => Some("3 Jan 2040 00:00:00 GMT"),
+        _ => None,
+    })
+    .await;
+    let mut watched = notices(&server.url).watch(EVERY);
+    for expected in [&scheduled, &lifted, &scheduled, &lifted] {
+        assert_eq!(watched.recv().await.as_ref(), Some(expected));
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(50), watched.recv()).await.is_err(), "each is told once");
+    // What has begun goes from the list while it is carried out.
+    let server = list(|before| Some(if before < 3 { "1 Jan 2020 00:00:00 GMT" } else { "" })).await;
+    let mut watched = notices(&server.url).watch(EVERY);
+    assert_eq!(watched.recv().await, Some(scheduled));
+    assert!(tokio::time::timeout(Duration::from_millis(50), watched.recv()).await.is_err(), "it has begun");
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_notice_is_none() {
     let server = service(|_, before| match before % 3 {
         0 => Answer::ok("<html/>"),

@@ -14,6 +14,7 @@ use crate::{
         event::Outcome,
         phase::LeaveReason,
     },
+    duration::format_about,
     platform::Drained,
     time::Tick,
 };
@@ -182,7 +183,10 @@ impl Lifecycle {
             && self.elapsed(Timer::ProofLimit, now)
         {
             let (span, seen) = (now.since(proven_at), self.observed.activity());
-            self.note(format!("proven empty {span:?} ago, yet the probes still see {seen}; leaving"));
+            let span = format_about(span);
+            self.note(format!(
+                "proven empty {span} ago (agent.unknown_limit), yet the probes still see {seen}; leaving"
+            ));
             self.retire(draining, now);
         }
     }

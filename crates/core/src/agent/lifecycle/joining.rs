@@ -13,6 +13,7 @@ use crate::{
         policy::Protection,
     },
     cloud::{Membership, ProtectionSupport, TargetState},
+    duration::format_duration,
     time::Tick,
 };
 
@@ -181,7 +182,8 @@ impl Lifecycle {
     pub(super) fn check_boot_deadline(&mut self, now: Tick) {
         if self.elapsed(Timer::BootDeadline, now) {
             let last = self.note.as_deref().unwrap_or("no answer yet");
-            let words = format!("not ready within {:?}: {last}", self.policy.boot_deadline);
+            let limit = format_duration(self.policy.boot_deadline);
+            let words = format!("not ready within {limit} (agent.boot_deadline): {last}");
             self.reasons.break_down(BrokenBy::BootDeadline, words);
         }
     }

@@ -39,6 +39,11 @@ impl Observed {
         self.served
     }
 
+    /// A doubt counts from now on.
+    pub(super) fn restart_doubt(&mut self, now: Tick) {
+        self.doubt_since = self.doubt_since.map(|_| now);
+    }
+
     /// Takes in a snapshot; whether a job is counted as running.
     pub(super) fn take(&mut self, activity: Activity, now: Tick) -> bool {
         match &activity {

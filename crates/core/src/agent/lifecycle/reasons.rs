@@ -4,12 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     agent::{
+        Correction,
         budget::Budget,
         phase::{BrokenBy, LeaveReason},
     },
     cloud::{Ending, StandingOrder, TargetState},
     time::Tick,
 };
+
+/// How far a time may lie outside of what can be without a word: clouds tell theirs to the second, and their clocks are a little apart.
+const TOLERATED: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reasons {
@@ -41,6 +45,8 @@ struct Announced {
     told: Option<Tick>,
     /// Until when it leaves time, where that was told.
     budget: Option<Budget>,
+    /// Whether it was said that its time cannot be.
+    corrected: bool,
 }
 
 impl Reasons {
@@ -60,19 +66,45 @@ impl Reasons {
 
     /// An ending is announced. What takes the instance back comes at most so long after its first sight; maintenance may be days away, and a job has
     /// all of them. Its time was turned from the wall's clock, which may be wrong: one that has passed already cannot be, and one that is too far off
-    /// comes sooner. Told again, it only ever comes nearer.
-    pub(super) fn announce(&mut self, by: Ending, at: Option<Tick>, ahead: Duration, margin: Duration, now: Tick) {
+    /// comes sooner. Told again, it only ever comes nearer. Answers what is to be said of a time that cannot be, the first time.
+    pub(super) fn announce(
+        &mut self,
+        by: Ending,
+        at: Option<Tick>,
+        ahead: Duration,
+        margin: Duration,
+        now: Tick,
+    ) -> Option<Correction> {
         let announced = self.announced.entry(by).or_default();
-        let Some(at) = at else { return };
+        let told = at?;
         let latest = *announced.told.get_or_insert(now) + ahead;
         let at = match by {
-            _ if at <= now => latest,
-            Ending::Maintenance => at,
-            Ending::Interruption | Ending::Termination => at.min(latest),
+            _ if told <= now => latest,
+            Ending::Maintenance => told,
+            Ending::Interruption | Ending::Termination => told.min(latest),
         };
         if announced.budget.is_none_or(|budget| at < budget.deadline) {
             announced.budget = Some(Budget::new(now, at, margin));
         }
+        let apart = told.since(at).max(at.since(told));
+        // One that passes while it is told again and again was right before.
+        let first = announced.budget.is_some_and(|budget| budget.deadline == at);
+        let wrong = first && apart > TOLERATED && !std::mem::replace(&mut announced.corrected, true);
+        wrong.then_some(Correction { by, told, taken: at })
+    }
+
+    /// Times of the wall's clock come nearer by so much. Whether that of an interruption has passed by it.
+    pub(super) fn shift(&mut self, unseen: Duration, now: Tick) -> bool {
+        for announced in self.announced.values_mut() {
+            announced.told = announced.told.map(|told| told - unseen);
+            if let Some(Budget { deadline, abort_at, leave_at }) = &mut announced.budget {
+                (*deadline, *abort_at, *leave_at) = (*deadline - unseen, *abort_at - unseen, *leave_at - unseen);
+            }
+        }
+        self.hold = self.hold.map(|until| until - unseen);
+        self.runner_expires = self.runner_expires.map(|at| at - unseen);
+        let interruption = self.announced.get(&Ending::Interruption).and_then(|announced| announced.budget);
+        interruption.is_some_and(|budget| budget.deadline <= now)
     }
 
     /// It will not be.

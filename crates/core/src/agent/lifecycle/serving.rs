@@ -16,6 +16,7 @@ use crate::{
         phase::{BrokenBy, LeaveReason},
     },
     cloud::Room,
+    duration::format_duration,
     time::Tick,
 };
 
@@ -59,6 +60,8 @@ impl Lifecycle {
             self.register(now);
             return;
         }
+        // What could not be told before it served, in a warm pool for days, is no doubt about its jobs.
+        self.observed.restart_doubt(now);
         self.enter(State::Serving(if self.observed.quiet() {
             Serving::Idle { since: now, confirmed: false, asking_room: false, yielded: false }
         } else {
@@ -178,8 +181,8 @@ impl Lifecycle {
         if let Activity::Unknown(why) = self.observed.activity()
             && self.elapsed(Timer::DoubtLimit, now)
         {
-            let limit = self.policy.unknown_limit;
-            let words = format!("what runs here has not been known for {limit:?}: {why}");
+            let limit = format_duration(self.policy.unknown_limit);
+            let words = format!("what runs here has not been known for {limit} (agent.unknown_limit): {why}");
             self.reasons.break_down(BrokenBy::UnknownActivity, words);
         }
     }

@@ -229,6 +229,11 @@ impl Lifecycle {
         }
     }
 
+    /// The same, whatever is on its way from before.
+    pub(super) fn probe_anew(&mut self) {
+        self.side.probe = Some(self.ask(Request::Probe));
+    }
+
     /// A look at all probes out of turn, before something is concluded from quiet.
     pub(super) fn probe_early(&mut self) {
         if self.side.probe.is_none() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
+    duration::format_about,
     exchange::{ErrorKind, ExchangeError, Reply},
     platform::answer::{RequestContext, excerpt, retry_after, sent_at, wait_until},
 };
@@ -16,9 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) fn refusal(context: &RequestContext, reply: &Reply) -> ExchangeError {
     if let Some(wait) = limit(reply) {
         let message = format!(
-            "HTTP {}: too many requests; it is asked again in {} s. Fewer repositories, a longer tick or a GitHub App (whose limit is higher) help",
+            "HTTP {}: too many requests; it is asked again in {}. Fewer repositories, a longer tick or a GitHub App (whose limit is higher) help",
             reply.status,
-            wait.as_secs()
+            format_about(wait)
         );
         return context.error(ErrorKind::Throttled(Some(wait)), message);
     }

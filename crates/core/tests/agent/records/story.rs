@@ -124,7 +124,7 @@ impl Story {
                         self.effects.push_back((id, effect));
                     }
                     Output::Finished { request, outcome } => self.chronicle.finished(request, &outcome, now),
-                    Output::Reply { .. } => {}
+                    Output::Reply { .. } | Output::Corrected(_) => {}
                 }
             }
             self.departures.extend(self.chronicle.unasked(&self.agent, now));

@@ -188,7 +188,7 @@ impl Cloud {
             let failures = group.backoff.map_or(0, |(_, failures)| failures) + 1;
             let pause: Duration = first * 2_u32.pow((failures - 1).min(4));
             group.backoff = Some((now + pause, failures));
-            let text = format!("a launch failed, next try in {} s: {why}", pause.as_secs());
+            let text = format!("a launch failed, next try in {:.1} s: {why}", pause.as_secs_f64());
             self.group_happened(name, text, now);
         }
     }

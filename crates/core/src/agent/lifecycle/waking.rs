@@ -1,0 +1,55 @@
+//! After the machine stood still: hibernated, suspended, paused by its host, or frozen. What was seen before says nothing about now, and what waits for
+//! time waits anew: nobody could answer meanwhile, and no time that nobody saw counts against anybody.
+
+use std::time::Duration;
+
+use super::{
+    Lifecycle,
+    state::{BootStep, Booting, DrainStep, Draining, Retiring, ReturnStep, State},
+};
+use crate::{activity::Activity, agent::phase::LeaveReason, cloud::Ending, time::Tick};
+
+impl Lifecycle {
+    /// The machine goes on. `unseen` is how much of the wall's time this agent's clock did not see.
+    pub(super) fn wake(&mut self, unseen: Duration, now: Tick) {
+        self.note("the machine stood still; everything is looked at anew");
+        self.shift_times(unseen, now);
+        self.observe(Activity::Unknown("the machine stood still, and was not looked at since".into()), now);
+        self.observed.restart_doubt(now);
+        match self.state {
+            State::Preparing { within, .. } => self.state = State::Preparing { since: now, within },
+            // An answer that is on its way tells of a place in which it may not be any more.
+            State::Booting(booting) => {
+                let booting = Booting { since: now, step: BootStep::Look, seen: None, ..booting };
+                self.enter(State::Booting(booting));
+            }
+            State::Registering { .. } => self.state.restart_boot_clock(now),
+            State::Returning { since, step: step @ (ReturnStep::Save | ReturnStep::Undrain) } => {
+                self.state = State::Returning { since: since.map(|_| now), step };
+            }
+            // The room that was seen is nobody's any more.
+            State::Draining(Draining { why: LeaveReason::Idle, .. }) => self.turn_back(now),
+            State::Draining(draining) => match draining.step {
+                DrainStep::Ask { .. } => {
+                    self.state = State::Draining(Draining { step: DrainStep::Ask { alone_since: None }, ..draining });
+                }
+                DrainStep::Confirm { weak, .. } => self.drain_by(DrainStep::Confirm { proven_at: now, weak }),
+                DrainStep::MakeRoom { .. } => {
+                    self.state = State::Draining(Draining { step: DrainStep::MakeRoom { since: now }, ..draining });
+                }
+                DrainStep::Save | DrainStep::Exit { .. } | DrainStep::Held { .. } => {}
+            },
+            State::Retiring(retiring) => self.state = State::Retiring(Retiring { rung_since: now, ..retiring }),
+            // Busy until it was looked at; a runner's exit is heard as ever.
+            State::Returning { step: ReturnStep::OldExit { .. }, .. } | State::Serving(_) | State::Gone => {}
+        }
+        self.probe_anew();
+    }
+
+    /// Times of the wall's clock come nearer by what was not seen. What takes the instance back and should have done so by now did not: it is over.
+    fn shift_times(&mut self, unseen: Duration, now: Tick) {
+        if self.reasons.shift(unseen, now) {
+            self.reasons.lift(Ending::Interruption);
+        }
+    }
+}
