@@ -104,9 +104,9 @@ pub struct Experience {
     #[serde(default)]
     ready: u32,
     /// Whether they are to be looked at now, and how many of them would be silent if as many never were ready.
-    #[serde(skip)]
+    #[serde(default)]
     doubted: bool,
-    #[serde(skip)]
+    #[serde(default)]
     suspected: u32,
 }
 
