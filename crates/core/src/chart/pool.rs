@@ -139,7 +139,9 @@ pub(super) fn pools(evidence: &[Evidence], to: Timestamp) -> Vec<Pool> {
     let pool = |(pool, mut ticks): (&str, Vec<(Timestamp, &Decision)>)| {
         ticks.sort_by_key(|(time, _)| *time);
         let mut readings = Readings::default();
-        ticks.iter().for_each(|(time, decision)| readings.push(*time, decision));
+        for (time, decision) in ticks {
+            readings.push(time, decision);
+        }
         readings.pool(pool, to)
     };
     ticks.into_iter().map(pool).collect()
