@@ -101,8 +101,11 @@ fn phases_and_their_times_are_those_that_were() {
     assert_eq!(departure.served, 2);
 }
 
+/// How an ending is answered.
+type Ends = fn(Rung) -> Result<(), CloudErrorKind>;
+
 /// One that begins to leave by the gentlest way that there is for it: a launch that fails is given up first.
-fn leaving(gentlest: Rung, ends: fn(Rung) -> Result<(), CloudErrorKind>) -> Story {
+fn leaving(gentlest: Rung, ends: Ends) -> Story {
     let policy = AgentPolicy { rung_patience: secs(10), ..AgentPolicy::default() };
     if gentlest == Rung::Abandon {
         let policy = AgentPolicy { before_register: Some(secs(60)), launch_hook: true, ..policy };
@@ -135,7 +138,7 @@ fn each_way_that_is_tried_has_a_certificate_and_the_last_tells_how_it_ended() {
         let call = if first == Rung::Abandon { "giving the launch up" } else { "with decrement" };
         assert!(refused.detail.contains(&format!("{call}: the role may not do this")), "{refused:#?}");
     }
-    let until: [(Rung, fn(Rung) -> Result<(), CloudErrorKind>); 6] = [
+    let until: [(Rung, Ends); 6] = [
         (Rung::Abandon, |_| Ok(())),
         (Rung::Shrink, |rung| denied_below(Rung::Shrink, rung)),
         (Rung::Replace, |rung| denied_below(Rung::Replace, rung)),

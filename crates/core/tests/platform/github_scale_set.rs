@@ -257,6 +257,7 @@ fn telling(number: u64, jobs: &[(&str, u64, Option<u32>, Option<u32>)], assigned
     ok(200, &json!({"messageId": number, "body": body, "statistics": statistics(assigned, running)}))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
 fn waits(ended: &[u64], oldest: Option<u64>, unseen: bool) -> Option<Waits> {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     Some(Waits { ended: ended.iter().copied().map(minutes).collect(), oldest: oldest.map(minutes), unseen })
