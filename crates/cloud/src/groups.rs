@@ -31,8 +31,7 @@ pub trait Groups: Send + Sync {
 
     /// The members that count towards a group's capacity, those that still boot among them, each with the sign of its agent; `None` where a cloud
     /// knows no such sign. Asked a few times an hour at most, when members look as if their agents were dead.
-    fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
-        let _ = name;
+    fn members<'a>(&'a self, _: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
         Box::pin(async { Ok(None) })
     }
 
