@@ -41,8 +41,8 @@ use crate::{
 const DISK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a question to the cloud may take; each cloud has shorter limits of its own.
 const CLOUD_TIMEOUT: Duration = Duration::from_secs(90);
-/// How soon after its start a runner's last words are of interest.
-const SOON: Duration = Duration::from_secs(60);
+/// How soon after its start a runner's last words are of interest. One that is a vendor's service waits a minute for what it has started.
+const SOON: Duration = Duration::from_secs(90);
 /// How long the command that switches the machine off may take.
 const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(60);
 

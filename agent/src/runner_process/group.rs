@@ -57,7 +57,8 @@ impl RunnerProcess {
         let becoming = async {
             loop {
                 if let Ok(Some(status)) = child.try_wait() {
-                    return Err(format!("{program} ended at once with {status}"));
+                    // As with a unit its words go to the log alone, which has them already where it is a file.
+                    return Err(format!("{program} ended at once with {status}; the agent's log has what it said"));
                 }
                 match process::was_called_with(process.pid(), STARTER) {
                     Ok(false) => return Ok(()),

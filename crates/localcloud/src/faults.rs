@@ -115,6 +115,8 @@ pub enum FaultEffect {
     /// A runner that is told to stop drops the request for a job that is under way, and never hears of the job that its
     /// answer may bring. Hits when there was such a request.
     CancelRequest,
+    /// A runner never hears the answer that brings it a job. Hits when there is a job in the answer.
+    LoseClaim,
     /// A runner that is told to end its jobs asks them to end and waits for as long as they take; it kills none.
     PatientAbort,
     /// A runner begins by replacing its environment, so that `/proc/PID/environ` no longer says who started it.
@@ -130,6 +132,7 @@ impl FaultEffect {
     fn is_runners(&self) -> bool {
         match self {
             Self::CancelRequest
+            | Self::LoseClaim
             | Self::PatientAbort
             | Self::RewriteEnvironment
             | Self::LeaveChild
@@ -314,7 +317,8 @@ impl Fault {
                 return Err("action is no word for the target runner: leave it out".into());
             }
             (effect, target) if effect.is_runners() != (target == Target::Runner) => {
-                let runners = "cancel-request, patient-abort, rewrite-environment, leave-child and runner-too-old";
+                let runners =
+                    "cancel-request, lose-claim, patient-abort, rewrite-environment, leave-child and runner-too-old";
                 return Err(format!("{runners} go with the target runner, and it takes nothing else"));
             }
             (FaultEffect::Expire, Target::Platform) => {

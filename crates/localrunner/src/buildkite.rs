@@ -1,6 +1,8 @@
 //! Buildkite's agent: what `buildkite-agent start` is to Buildkite and to our agent. It reads the same configuration,
-//! spawns as many workers as that says, and runs each job through `bootstrap-script` with the hooks around it.
+//! spawns as many workers as that says, takes jobs over the same API, and runs each through `bootstrap-script` with the hooks around it.
 //! `SIGTERM` ends it after its jobs, `SIGQUIT` cancels them.
+
+mod api;
 
 use std::{
     collections::BTreeMap,
@@ -14,17 +16,16 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use futures_util::future::join_all;
-use lightsout_localcloud::runner_protocol::{Connect, Mode};
 use signal_hook::consts::SIGQUIT;
 
+use self::api::{Buildkite, Ticket};
 use crate::{
-    client::PlatformClient,
     executor::RunningJob,
-    job::Job,
+    faults::Faults,
     process::{ProcessGroup, command},
-    program::{block_on, link, outlive_signals, own_code, shell_line, with_args},
+    program::{block_on, link, outlive_signals, own_code, with_args},
     runner::Runner,
-    worker::{JobStarter, Stop},
+    worker::{self, JobStarter, PAUSE, Stop, WorkerOptions},
 };
 
 pub(crate) const RUNNER: Runner = Runner {
@@ -69,7 +70,8 @@ struct Config {
     build_path: PathBuf,
     hooks_path: String,
     bootstrap: Vec<String>,
-    mode: Mode,
+    /// Whether it ends after one job.
+    single: bool,
 }
 
 fn main(args: &[OsString]) -> ExitCode {
@@ -84,16 +86,16 @@ async fn start(path: &Path) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let config = Config::parse(&text).with_context(|| format!("in {shown}"))?;
     let on_signal = |signal, _| if signal == SIGQUIT { Stop::Abort } else { Stop::Finish };
-    let agents = (1..=config.spawn).map(|number| {
+    let mut agents = Vec::new();
+    for number in 1..=config.spawn {
         let name = config.name.replace("%spawn", &number.to_string());
-        let connect = Connect {
-            metadata: config.tags.clone(),
-            mode: config.mode,
-            ..Connect::new(RUNNER.platform, config.token.clone(), name.clone())
-        };
+        let source = Buildkite::new(&config, &name);
+        // One that is refused ends them all, before the first job.
+        source.begin().await?;
         let agent = Agent { config: config.clone(), name };
-        PlatformClient::new(&config.endpoint, connect, true).work(agent, on_signal)
-    });
+        let options = WorkerOptions { slots: 1, single: config.single, interval: PAUSE, on_signal };
+        agents.push(worker::work(source, agent, Faults::at(&config.endpoint), options));
+    }
     // One that fails ends nothing of the others.
     join_all(agents).await.into_iter().collect()
 }
@@ -104,12 +106,12 @@ struct Agent {
     name: String,
 }
 
-impl JobStarter<Job> for Agent {
-    async fn start(&self, job: &Job) -> Result<RunningJob> {
+impl JobStarter<Ticket> for Agent {
+    async fn start(&self, ticket: &Ticket) -> Result<RunningJob> {
         let directory = self.config.build_path.join(&self.name);
         fs::create_dir_all(&directory)?;
-        let mut bootstrap = command(&self.config.bootstrap, job)?;
-        bootstrap.env(COMMAND, shell_line(&job.argv)).env(HOOKS, &self.config.hooks_path).current_dir(directory);
+        let mut bootstrap = command(&self.config.bootstrap, &ticket.job)?;
+        bootstrap.env(HOOKS, &self.config.hooks_path).current_dir(directory);
         Ok(RunningJob::Processes(ProcessGroup::spawn(bootstrap)?))
     }
 }
@@ -171,11 +173,7 @@ impl Config {
             build_path: text("build-path")?.into(),
             hooks_path: text("hooks-path").unwrap_or_default(),
             bootstrap: text("bootstrap-script")?.split_whitespace().map(str::to_owned).collect(),
-            mode: if text("disconnect-after-job").is_ok_and(|flag| flag == "true") {
-                Mode::Single
-            } else {
-                Mode::Continuous
-            },
+            single: text("disconnect-after-job").is_ok_and(|flag| flag == "true"),
         })
     }
 }
@@ -190,11 +188,11 @@ mod tests {
     #[test]
     fn the_agents_configuration_is_understood() {
         let config = Config::parse(FILE).unwrap();
-        assert_eq!((config.endpoint.as_str(), config.spawn, config.mode), ("http://127.0.0.1:1", 2, Mode::Continuous));
+        assert_eq!((config.endpoint.as_str(), config.spawn, config.single), ("http://127.0.0.1:1", 2, false));
         assert_eq!(config.tags["queue"], "default");
         assert_eq!(config.bootstrap, ["/job", "/bin/buildkite-agent", "bootstrap"]);
         let single = Config::parse(&format!("{FILE}disconnect-after-job=\"true\"\n")).unwrap();
-        assert_eq!(single.mode, Mode::Single);
+        assert!(single.single);
     }
 
     #[test]

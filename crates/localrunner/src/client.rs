@@ -2,22 +2,24 @@
 //! `/_lightsout/runner/`. The vendors' own protocols are not open; their rules hold behind it.
 
 use std::{
+    collections::BTreeSet,
     env,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use lightsout_localcloud::{
+    FaultEffect,
     fleet::JobState,
-    runner_protocol::{Claimed, Connect, Connected, Mode, PATH, Report, ReportState, Reported},
+    runner_protocol::{self, Claimed, Connect, Connected, Mode, PATH, Report, ReportState, Reported},
 };
 use serde_json::json;
 
 use crate::{
-    faults::Faults,
+    faults::{Faults, LOST},
     http::{Http, Reply},
     job::{Job, Outcome},
     machine,
@@ -33,6 +35,8 @@ pub(crate) struct PlatformClient {
     /// Whether it connects anew when the platform has forgotten it.
     reconnects: bool,
     runner: Mutex<Option<String>>,
+    /// The jobs that it has heard of and not reported the end of.
+    jobs: Mutex<BTreeSet<u64>>,
 }
 
 /// Where the embedded platform answers: where everything embedded does.
@@ -47,7 +51,8 @@ impl PlatformClient {
     pub(crate) fn new(url: &str, connect: Connect, reconnects: bool) -> Self {
         let url = url.trim_end_matches('/').to_owned();
         let connect = Connect { instance_id: machine::instance_id(), ..connect };
-        Self { http: Http::new(Duration::from_secs(10)), url, connect, reconnects, runner: Mutex::new(None) }
+        let (runner, jobs) = (Mutex::default(), Mutex::default());
+        Self { http: Http::new(Duration::from_secs(10)), url, connect, reconnects, runner, jobs }
     }
 
     /// Takes jobs and runs them until a signal, or the platform, ends it.
@@ -62,7 +67,7 @@ impl PlatformClient {
         worker::work(self, starter, faults, options).await
     }
 
-    async fn try_claim(&self) -> Result<Claim<Job>> {
+    async fn try_claim(&self, faults: &Faults) -> Result<Claim<Job>> {
         let runner = match self.runner() {
             Some(runner) => runner,
             None => match self.connect().await? {
@@ -70,10 +75,14 @@ impl PlatformClient {
                 Err(refused) => return Ok(Claim::Over(refused)),
             },
         };
-        let reply = self.post(&format!("{runner}/claim"), &json!({})).await?;
+        let has = Some(self.jobs().iter().copied().collect());
+        let asked = serde_json::to_value(runner_protocol::Claim { has })?;
+        let reply = self.post(&format!("{runner}/claim"), &asked).await?;
         Ok(match reply.status {
             StatusCode::OK => {
+                ensure!(!faults.hit(FaultEffect::LoseClaim).await, LOST);
                 let Claimed { job } = serde_json::from_slice(&reply.body).context("the job cannot be understood")?;
+                self.jobs().insert(job.id);
                 Claim::Job(Box::new(job.into()))
             }
             StatusCode::NO_CONTENT => Claim::Nothing,
@@ -120,6 +129,10 @@ impl PlatformClient {
         self.http.json(Method::POST, &format!("{}{PATH}/{path}", self.url), body).await
     }
 
+    fn jobs(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn runner(&self) -> Option<String> {
         self.runner.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -132,8 +145,8 @@ impl PlatformClient {
 impl JobSource for PlatformClient {
     type Job = Job;
 
-    async fn claim(&self) -> Claim<Job> {
-        self.try_claim().await.unwrap_or_else(Claim::Failed)
+    async fn claim(&self, faults: &Faults) -> Claim<Job> {
+        self.try_claim(faults).await.unwrap_or_else(Claim::Failed)
     }
 
     async fn append(&self, job: &Job, _: usize, output: &Bytes) -> Result<bool> {
@@ -148,7 +161,10 @@ impl JobSource for PlatformClient {
             Outcome::Aborted | Outcome::Canceled => ReportState::Canceled,
         };
         match self.report(job.id, state, &[], outcome.exit_code()).await {
-            Ok(_) => Finish::Taken,
+            Ok(_) => {
+                self.jobs().remove(&job.id);
+                Finish::Taken
+            }
             Err(error) => Finish::Failed(error),
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct Faults {
 const RUNNER_ENV: &str = "LIGHTSOUT_RUNNER";
 /// Says that the environment is replaced already.
 const REPLACED_ENV: &str = "LIGHTSOUT_ENVIRONMENT_REPLACED";
+/// What comes of a request whose answer is lost.
+pub(crate) const LOST: &str = "the answer was lost";
 /// How long a process that a job leaves behind lives.
 const CHILD_SECONDS: &str = "600";
 

@@ -1,4 +1,4 @@
-//! What the vendors' programs have in common: arguments, exit codes, how they are installed, and how they call a shell.
+//! What the vendors' programs have in common: arguments, exit codes, and how they are installed.
 
 use std::{
     ffi::OsString,
@@ -68,21 +68,4 @@ pub(crate) fn shell_code(status: ExitStatus) -> i32 {
 /// The same for this process to exit with.
 pub(crate) fn own_code(status: ExitStatus) -> u8 {
     u8::try_from(shell_code(status)).unwrap_or(1)
-}
-
-/// The arguments as one line for a POSIX shell.
-pub(crate) fn shell_line(argv: &[String]) -> String {
-    argv.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_reads_the_arguments_back() {
-        let argv = ["printf", "%s|", "it's", "", "a b", "$HOME"].map(String::from);
-        let output = std::process::Command::new("sh").arg("-c").arg(shell_line(&argv)).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "it's||a b|$HOME|");
-    }
 }

@@ -132,7 +132,7 @@ async fn register(organization: &str, group: &str, token: &str) -> Result<()> {
         ensure!(
             Instant::now() < give_up,
             "the ECS agent does not come up; see {}",
-            directory.join("ecs-agent.log").display()
+            directory.join(ecs_agent::LOG).display()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

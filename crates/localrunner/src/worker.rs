@@ -26,8 +26,13 @@ pub(crate) trait JobSource: Send + Sync + 'static {
     /// A job with what the source itself needs to know of it.
     type Job: AsRef<Job> + Send + Sync + 'static;
 
-    /// Asks for a job.
-    fn claim(&self) -> impl Future<Output = Claim<Self::Job>> + Send;
+    /// Asks for a job. The answer that brings one may be lost by a fault.
+    fn claim(&self, faults: &Faults) -> impl Future<Output = Claim<Self::Job>> + Send;
+
+    /// Whether what is on its way now is carried through, whatever the runner is told.
+    fn carries_through(&self) -> bool {
+        false
+    }
 
     /// Sends more of a job's output, of which `sent` bytes are there already. False when the platform no longer wants
     /// the job.
@@ -165,7 +170,8 @@ pub(crate) async fn work<S: JobSource, T: JobStarter<S::Job>>(
                 stop = stop.max((options.on_signal)(signal, stop));
                 println!("signal {signal}: {}", if stop >= Stop::Abort { "ends its jobs" } else { "no more jobs" });
                 anyhow::ensure!(stop < Stop::Exit, "ended by a second signal");
-                if stop >= Stop::Finish && request.is_some() && faults.hit(FaultEffect::CancelRequest).await {
+                let may_cancel = stop >= Stop::Finish && request.is_some() && !source.carries_through();
+                if may_cancel && faults.hit(FaultEffect::CancelRequest).await {
                     request = None;
                 }
                 if stop == Stop::Abort && *aborted.borrow() == Abort::No {
@@ -199,8 +205,8 @@ pub(crate) async fn work<S: JobSource, T: JobStarter<S::Job>>(
             () = tokio::time::sleep_until(next_request),
                 if stop == Stop::No && takes_jobs && !used_up && request.is_none() && jobs.len() < options.slots =>
             {
-                let source = Arc::clone(&source);
-                request = Some(Box::pin(async move { source.claim().await }));
+                let (source, faults) = (Arc::clone(&source), Arc::clone(&faults));
+                request = Some(Box::pin(async move { source.claim(&faults).await }));
             }
             Some(_) = jobs.join_next(), if !jobs.is_empty() => next_request = Instant::now(),
         }

@@ -116,7 +116,7 @@ pub(crate) struct Args {
     pub(crate) no_docker: bool,
 
     /// Something that goes wrong; may be given more than once. A fault of the built-in runners by its name, such as
-    /// cancel-request or patient-abort, or any fault as JSON, as docs/localcloud.md lists them
+    /// cancel-request or lose-claim, or any fault as JSON, as docs/localcloud.md lists them
     #[arg(long = "fault", value_name = "FAULT", value_parser = parse_fault, help_heading = "Run")]
     pub(crate) faults: Vec<Fault>,
     /// End when all jobs have ended and the fleet is back at its smallest size (the default)

@@ -38,6 +38,8 @@ const DOUBT: Duration = Duration::from_secs(60);
 const SLOW: Duration = Duration::from_secs(60);
 /// How many characters an incident's words have at most.
 const DETAIL: usize = 300;
+/// How much of a runner's last words is told, in characters: of their end.
+const SAID: usize = 200;
 /// How long an ending waits for its certificate to be handed in, at most.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -114,6 +116,8 @@ pub struct Chronicle {
     cut: bool,
     /// The last words of a runner whose exit is about to be told.
     said: Option<String>,
+    /// The last that a runner said that ended right after its start.
+    said_last: Option<String>,
     /// A certificate that no longer counts, and is to be written once more.
     withdrawn: Option<Departure>,
     leaving: Option<Leaving>,
@@ -145,6 +149,7 @@ impl Chronicle {
             told_jobs: runner_alive.then(Vec::new),
             cut: false,
             said: None,
+            said_last: None,
             withdrawn: None,
             leaving: None,
             standing: None,
@@ -205,7 +210,8 @@ impl Chronicle {
 
     /// The last words of a runner whose exit will be told next.
     pub fn runner_said(&mut self, said: &str) {
-        self.said = Some(tellable(said, 200));
+        // Whole: why a runner ends is mostly the last that it says, and a secret is known by what stands before it.
+        self.said = Some(tellable(said, usize::MAX / 4));
     }
 
     /// An operator is about to order this.
@@ -397,10 +403,14 @@ impl Chronicle {
 
     fn runner_exited(&mut self, now: Moment) {
         let said = self.said.take();
+        let because = said.as_deref().is_some_and(platform::says_too_old).then_some(IncidentCause::RunnerTooOld);
+        let said = said.as_deref().map(end_of);
+        if said.is_some() {
+            self.said_last.clone_from(&said);
+        }
         if self.leaving.is_some() {
             self.runner_left(now);
         } else {
-            let because = said.as_deref().is_some_and(platform::says_too_old).then_some(IncidentCause::RunnerTooOld);
             let said = said.map(|said| format!("; it said: {said}")).unwrap_or_default();
             let detail = format!("the runner exited by itself, and another is started{said}");
             self.counted(IncidentKind::RunnerExited, "", &detail, because, now);
@@ -461,5 +471,13 @@ impl Chronicle {
             jobs: Vec::new(),
             times,
         });
+    }
+}
+
+/// The end of what a runner said.
+fn end_of(said: &str) -> String {
+    match said.char_indices().rev().nth(SAID - 1) {
+        Some((from, _)) if from > 0 => format!("…{}", &said[from..]),
+        Some(_) | None => said.to_owned(),
     }
 }

@@ -31,6 +31,7 @@ fn departure(seconds: i64, way: Way, ready_ms: Option<u64>) -> Record {
         decided_by: DecidedBy::Agent,
         trigger: "no job for 10m".into(),
         broken_by: None,
+        runner_said: None,
         decided_at: Some(at(seconds - 5).to_string()),
         way,
         jobs: JobsAtEnd::default(),

@@ -30,6 +30,9 @@ pub struct Departure {
     /// What made it broken, if that is why it leaves, and the present agent saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_by: Option<BrokenBy>,
+    /// The last that its runner said, where that ended right after a start, if the instance is broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner_said: Option<String>,
     /// Why this certificate no longer counts: the instance stays after all. It is the last one again, otherwise as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<String>,

@@ -313,15 +313,47 @@ fn the_last_words_of_a_runner_are_in_the_record_of_its_exit() {
     for (said, because) in [
         ("An error occurred: Runner version v2.300.0 is deprecated and cannot receive messages.", true),
         ("it fell over", false),
+        // The end of much is what tells why.
+        (
+            &format!(
+                "{}Runner version v2.300.0 is deprecated and cannot receive messages. | bye",
+                "a banner ".repeat(90)
+            ),
+            true,
+        ),
     ] {
         let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
         story.chronicle.runner_said(said);
         story.runner = None;
         story.event(Event::RunnerExited);
         let exited = story.incidents.iter().find(|incident| incident.what == IncidentKind::RunnerExited).unwrap();
-        assert!(exited.detail.contains(said), "{exited:?}");
+        let end: String = said.chars().skip(said.chars().count().saturating_sub(200)).collect();
+        assert!(exited.detail.ends_with(&end), "{exited:?}");
         assert_eq!(exited.because, because.then_some(IncidentCause::RunnerTooOld));
     }
+}
+
+/// A tag, which many may read, has none of them.
+#[test]
+fn the_certificate_of_an_instance_whose_runner_never_registers_has_its_last_words() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    for time in 1..=5 {
+        story.chronicle.runner_said(&format!("error: token=abc is refused, try {time}"));
+        story.runner = None;
+        story.event(Event::RunnerExited);
+        story.pass(secs(120));
+    }
+    let departure = story.departure();
+    assert_eq!((departure.reason, departure.broken_by), (LeaveReason::Broken, Some(BrokenBy::RunnerExits)));
+    let said = departure.runner_said.as_deref().expect("its words");
+    assert!(said.ends_with("is refused, try 5") && !said.contains("abc"), "{said}");
+    assert!(
+        !story.chronicle.tag(LeaveReason::Broken).contains("refused"),
+        "{}",
+        story.chronicle.tag(LeaveReason::Broken)
+    );
+    // Where something else is the reason they are of no interest.
+    assert_eq!(left_for(LeaveReason::Idle, BY_SIGNAL).departure().runner_said, None);
 }
 
 #[test]

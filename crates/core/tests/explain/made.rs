@@ -131,6 +131,7 @@ pub(crate) fn departed(second: i64, instance: &str, reason: LeaveReason, trigger
         decided_by: reason.into(),
         trigger: trigger.into(),
         broken_by: None,
+        runner_said: None,
         withdrawn: None,
         decided_at: Some(text(second - 1)),
         way: Way::Decrement,

@@ -5,7 +5,7 @@ use std::{
     env, fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -26,6 +26,7 @@ case $1 in
 inspect) test -e running && echo true ;;
 rm) rm -f running ;;
 ps) cat tasks 2>/dev/null ;;
+logs) echo refused ;;
 wait) while [ -e running ]; do sleep 0.05; done ;;
 esac
 "#;
@@ -97,6 +98,7 @@ impl Folder {
             .env("PATH", path)
             .env("ECS_CONFIG_DIR", &self.0)
             .current_dir(&self.0)
+            .stdout(Stdio::piped())
             .spawn()
             .expect("started")
     }
@@ -193,4 +195,21 @@ fn a_program_that_is_no_bash_script_finds_the_token_in_its_environment() {
             .read("registration")
             .contains("failed sg-runner register said that it is done, but no ecs-agent container runs")
     );
+}
+
+#[test]
+fn what_the_ecs_agent_said_last_is_passed_on_when_it_is_gone() {
+    let folder = Folder::new("gone", "#!/bin/sh\n");
+    let ended = folder.launch().wait_with_output().expect("waited for");
+    assert!(!ended.status.success());
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "refused\n");
+}
+
+/// A job may be on its way to it: to register anew would end it with that.
+#[test]
+fn an_ecs_agent_that_is_started_anew_right_after_its_registration_is_waited_for() {
+    let folder = Folder::new("anew", "#!/bin/sh\n(sleep 0.5; touch running) >/dev/null 2>&1 &\n");
+    let mut child = folder.launch();
+    folder.await_text("registration", "\nregistered\n");
+    terminate(&mut child);
 }

@@ -76,6 +76,7 @@ fn departure() -> Departure {
         decided_by: DecidedBy::Agent,
         trigger: "no job for 10m".into(),
         broken_by: Some(BrokenBy::Full),
+        runner_said: Some("no such token".into()),
         withdrawn: Some("it stays".into()),
         decided_at: Some(TIME.into()),
         way: Way::Decrement,
@@ -188,6 +189,7 @@ fn what_is_required_is_what_every_record_has() {
     let departure = Departure {
         group: None,
         broken_by: None,
+        runner_said: None,
         withdrawn: None,
         decided_at: None,
         boot: Vec::new(),

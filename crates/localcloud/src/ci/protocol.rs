@@ -6,12 +6,13 @@
 //! | Request | Body | Response |
 //! | --- | --- | --- |
 //! | `POST connect` | [`Connect`] | 200 [`Connected`]; 400, 401 wrong token, 403 not allowed |
-//! | `POST ID/claim` | | 200 [`Claimed`]; 204 nothing, or drained; 409 stopped: never again; 404 unknown or removed |
+//! | `POST ID/claim` | [`Claim`], or none | 200 [`Claimed`]; 204 nothing, or drained; 409 stopped: never again; 404 unknown or removed |
 //! | `POST ID/jobs/JOB` | [`Report`] | 200 [`Reported`], as the platform sees the job now; 404 not this runner's |
 //! | `POST ID/disconnect` | | 200 `{}`; jobs that it still has fail |
 //!
-//! A claim by a runner whose slots are all taken repeats the job that it never reported on, for the response may have been
-//! lost. Each request is a sign of life; a runner with a long job reports `running` now and then. Refusals are
+//! The response to a claim may be lost, so a claim names the jobs that the runner has: one that it was given and does not name is given
+//! again, also to a runner that is drained by now. One that cannot tell is given again what it never reported on, once its slots are all
+//! taken. Each request is a sign of life; a runner with a long job reports `running` now and then. Refusals are
 //! `{"error": "..."}`.
 
 use std::collections::BTreeMap;
@@ -82,6 +83,15 @@ pub enum Mode {
 pub struct Connected {
     /// The platform's id of it, for all other requests.
     pub runner: String,
+}
+
+/// A runner asks for a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// The jobs that it has, when it can tell.
+    #[serde(default)]
+    pub has: Option<Vec<u64>>,
 }
 
 /// A runner has been given a job.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     contract::{CiState, Platform, PlatformKind, RunnerApiError},
     jobs::{Cause, Job, JobOutcome, TRACE_CAP},
-    protocol::{Claimed, ClaimedJob, Connect, Connected, Mode, Report, ReportState, Reported},
+    protocol::{Claim, Claimed, ClaimedJob, Connect, Connected, Mode, Report, ReportState, Reported},
     workers::{DrainState, Worker, instance_in},
 };
 use crate::{
@@ -72,7 +72,7 @@ pub(super) fn machine_of(state: &CiState, request: &Request) -> Option<String> {
 pub(super) fn respond(api: &mut RunnerApi<'_>, request: &Request, now: Timestamp) -> Option<Response> {
     let response = match Route::of(request)? {
         Route::Connect => connect(api, request, now),
-        Route::Claim(id) => claim(api, id, now),
+        Route::Claim(id) => claim(api, id, request, now),
         Route::Report(id, job) => report(api, id, job, request, now),
         Route::Disconnect(id) => worker(api, id).map(|_| ()).map(|()| {
             api.state.worker_gone(id, api.platform, Cause::Runner, now);
@@ -112,11 +112,18 @@ fn host(connect: &Connect) -> Option<String> {
     told.cloned().or_else(|| instance_in(&connect.name))
 }
 
-fn claim(api: &mut RunnerApi<'_>, id: u64, now: Timestamp) -> Result<Response, RunnerApiError> {
+fn claim(api: &mut RunnerApi<'_>, id: u64, request: &Request, now: Timestamp) -> Result<Response, RunnerApiError> {
+    let Claim { has } = if request.body.is_empty() { Claim::default() } else { body(request)? };
     let worker = worker(api, id)?;
     worker.heard_at = now;
     let (drain, filter) = (worker.drain, worker.filter.clone());
     let (slots, used_up) = (worker.slots, worker.single && worker.used_at.is_some());
+    let never_heard = |job: &&Job| has.as_ref().is_some_and(|has| !has.contains(&job.id));
+    if let Some(job) = api.state.jobs.held_by(id).find(never_heard)
+        && let Some(worker) = api.state.workers.get(id)
+    {
+        return Ok(claimed(api, job, worker));
+    }
     match drain {
         DrainState::Serving => {}
         DrainState::Drained => return Ok(Response::empty(204)),

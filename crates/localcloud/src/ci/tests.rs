@@ -109,6 +109,25 @@ fn a_lost_answer_to_a_claim_is_repeated_and_slots_hold() {
     assert_eq!(bench.take(&runner), 1003);
 }
 
+/// Whoever says what it has needs no full slots and no serving platform to hear of the rest: it was given before.
+#[test]
+fn a_runner_that_says_what_it_has_is_given_again_what_it_never_heard_of() {
+    let mut bench = bench();
+    bench.enqueue(3, &[]);
+    let runner = bench.connect(TOKEN, &json!({"slots": 3}));
+    let claim = |bench: &mut Bench, has: &[u64]| {
+        let path = format!("/_lightsout/runner/{runner}/claim");
+        let response = bench.json("POST", &path, &[], &json!({"has": has}));
+        (response.status == 200).then(|| body(&response)["job"]["id"].as_u64().expect("an id"))
+    };
+    assert_eq!((claim(&mut bench, &[]), claim(&mut bench, &[])), (Some(1001), Some(1001)));
+    assert_eq!(claim(&mut bench, &[1001]), Some(1002), "not yet reported on, and known all the same");
+    let drained = bench.ci.state.workers.get_mut(runner.parse().expect("a number")).expect("the runner");
+    drained.drain = super::workers::DrainState::Drained;
+    assert_eq!(claim(&mut bench, &[1001]), Some(1002));
+    assert_eq!(claim(&mut bench, &[1001, 1002]), None, "a drained one gets no other");
+}
+
 #[test]
 fn who_is_to_blame_decides_between_failed_and_lost() {
     let mut bench = bench();

@@ -50,6 +50,7 @@ pub(super) async fn with_faults(
             | FaultEffect::StaleDescribes { .. }
             | FaultEffect::LaunchFailures { .. }
             | FaultEffect::CancelRequest
+            | FaultEffect::LoseClaim
             | FaultEffect::PatientAbort
             | FaultEffect::RewriteEnvironment
             | FaultEffect::LeaveChild

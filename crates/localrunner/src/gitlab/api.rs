@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
+use lightsout_localcloud::FaultEffect;
 use serde_json::json;
 
 use super::{Counts, config::Config, ticket::Ticket};
 use crate::{
+    faults::{Faults, LOST},
     http::Http,
     job::Outcome,
     worker::{Claim, Finish, JobSource},
@@ -53,7 +55,7 @@ impl GitLab {
         }
     }
 
-    async fn try_claim(&self) -> Result<Claim<Ticket>> {
+    async fn try_claim(&self, faults: &Faults) -> Result<Claim<Ticket>> {
         let body = json!({
             "token": self.token,
             "system_id": self.system_id,
@@ -76,6 +78,7 @@ impl GitLab {
         let reply = self.http.json(Method::POST, &format!("{}/jobs/request", self.api), &body).await?;
         match reply.status {
             StatusCode::CREATED => {
+                ensure!(!faults.hit(FaultEffect::LoseClaim).await, LOST);
                 let ticket = serde_json::from_slice(&reply.body).context("GitLab's job cannot be understood")?;
                 Ok(Claim::Job(Box::new(ticket)))
             }
@@ -89,10 +92,10 @@ impl GitLab {
 impl JobSource for GitLab {
     type Job = Ticket;
 
-    async fn claim(&self) -> Claim<Ticket> {
+    async fn claim(&self, faults: &Faults) -> Claim<Ticket> {
         self.counts.asking.fetch_add(1, Ordering::SeqCst);
         let _on_its_way = OnItsWay(&self.counts);
-        self.try_claim().await.unwrap_or_else(Claim::Failed)
+        self.try_claim(faults).await.unwrap_or_else(Claim::Failed)
     }
 
     const RELOADS: bool = true;

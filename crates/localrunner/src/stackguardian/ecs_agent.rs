@@ -40,6 +40,10 @@ pub(super) const SLOTS: &str = "LIGHTSOUT_SLOTS";
 pub(super) const TOKEN: &str = "SG_NODE_TOKEN";
 pub(super) const ATTRIBUTES: &str = "ECS_INSTANCE_ATTRIBUTES";
 
+/// What it says, and how much of it is shown.
+pub(super) const LOG: &str = "ecs-agent.log";
+const LAST_LINES: usize = 10;
+
 /// How long the ECS agent may take to end its tasks and itself, where nobody says so.
 pub(super) const PATIENCE: Duration = Duration::from_secs(6);
 
@@ -52,7 +56,7 @@ pub(super) fn directory() -> Result<PathBuf> {
 
 /// Starts the ECS agent in a process group of its own, so that it outlives whoever registers.
 pub(super) fn start(directory: &Path, token: &str) -> Result<()> {
-    let log = OpenOptions::new().create(true).append(true).open(directory.join("ecs-agent.log"))?;
+    let log = OpenOptions::new().create(true).append(true).open(directory.join(LOG))?;
     Command::new(env::current_exe()?)
         .args([SUBCOMMAND, PROGRAM])
         .env(TOKEN, token)
@@ -93,6 +97,13 @@ pub(super) fn is_running() -> Result<bool> {
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error).context("cannot lock"),
     }
+}
+
+/// The last that the ECS agent said.
+pub(super) fn last_lines() -> Result<String> {
+    let log = fs::read_to_string(directory()?.join(LOG)).context("there is no log of the ECS agent")?;
+    let lines: Vec<&str> = log.lines().collect();
+    Ok(lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| format!("{line}\n")).collect())
 }
 
 /// Waits for the ECS agent to end.

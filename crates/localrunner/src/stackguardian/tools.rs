@@ -33,6 +33,7 @@ pub(super) fn docker(args: &[OsString]) -> ExitCode {
             (Some("inspect"), ecs_agent::PROGRAM) => print(if ecs_agent::is_running()? { "true\n" } else { "false\n" }),
             (Some("wait"), ecs_agent::PROGRAM) => ecs_agent::wait()?,
             (Some("ps"), _) => print(&fs::read_to_string(tasks::file(&ecs_agent::directory()?)).unwrap_or_default()),
+            (Some("logs"), ecs_agent::PROGRAM) => print(&ecs_agent::last_lines()?),
             // Tasks end with the ECS agent, and nobody stops a single one.
             (Some("stop"), _) => ecs_agent::stop(patience(&args).max(PATIENCE))?,
             (Some("rm"), ecs_agent::PROGRAM) => ecs_agent::stop(PATIENCE)?,

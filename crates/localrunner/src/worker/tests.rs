@@ -35,7 +35,7 @@ impl Platform {
 impl JobSource for Platform {
     type Job = Job;
 
-    async fn claim(&self) -> Claim<Job> {
+    async fn claim(&self, _: &Faults) -> Claim<Job> {
         Claim::Over("the one job is gone".to_owned())
     }
 

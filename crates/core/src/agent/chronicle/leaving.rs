@@ -179,6 +179,7 @@ impl Chronicle {
             decided_by: reason.into(),
             trigger,
             broken_by: agent.trouble().map(|(by, _)| by).filter(|_| reason == LeaveReason::Broken),
+            runner_said: self.said_last.clone().filter(|_| reason == LeaveReason::Broken),
             withdrawn: None,
             decided_at: at.map(Moment::text),
             way,

@@ -220,11 +220,18 @@ fn broken(
         }
         Some(BrokenBy::RunnerExits) => {
             let exited = life.last_of(&[IncidentKind::RunnerExited]);
+            let (said, remedy) = match &departure.runner_said {
+                Some(said) => (format!("; the last that it said: {said}"), "mend what the runner says"),
+                None => (
+                    String::new(),
+                    "see what the runner said last: journalctl -u 'lightsout-runner*' on such an instance",
+                ),
+            };
             answer.find(
                 Cause::RunnerExits,
                 with(basis, exited),
-                format!("{id} left as broken because its runner ended again and again right after its start: {trigger}"),
-                "see what the runner said last: journalctl -u 'lightsout-runner*' on such an instance",
+                format!("{id} left as broken because its runner ended again and again right after its start: {trigger}{said}"),
+                remedy,
             );
             if let Some((failure, incident)) = exited
                 && incident.because == Some(IncidentCause::RunnerTooOld)

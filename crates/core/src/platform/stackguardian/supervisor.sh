@@ -11,6 +11,11 @@ export HOME="${HOME:-/root}"
 umask 077
 child=
 
+# For whoever reads why this ended. The ECS agent writes to its own log.
+last_words() {
+    docker logs --tail 10 ecs-agent 2>&1
+}
+
 note() {
     printf '%s\n' "$*" >>"$journal"
 }
@@ -34,6 +39,16 @@ await() {
     ended=$?
     child=
     return "$ended"
+}
+
+# One look that finds none proves nothing: it may be started anew in that moment, with a task on its way to it.
+appears() {
+    looks=0
+    until agent_runs; do
+        looks=$((looks + 1))
+        [ "$looks" -lt 10 ] || return 1
+        await sleep 1
+    done
 }
 
 stop() {
@@ -80,7 +95,7 @@ if [ "$mode" = register ]; then
     token=
     note_attributes
     case $code in
-    0) agent_runs || { note "failed $program register said that it is done, but no ecs-agent container runs"; exit 1; } ;;
+    0) appears || { last_words; note "failed $program register said that it is done, but no ecs-agent container runs"; exit 1; } ;;
     124) note "failed $program register did not end within $limit s"; exit 1 ;;
     127) note "failed $program cannot be found"; exit 1 ;;
     *) note "failed $program register ended with status $code"; exit 1 ;;
@@ -99,5 +114,6 @@ while [ "$absent" -lt 12 ]; do
         await sleep 5
     fi
 done
+last_words
 note gone
 exit 1

@@ -141,7 +141,8 @@ impl Buildkite {
         };
         let id = self.connect(&connect, state, now).map_err(|refusal| refuse(refusal.0, &refusal.1))?;
         if let Some(worker) = state.workers.get_mut(id) {
-            worker.instance = instance_in(&name);
+            // As our own agent names them: the instance's id and a number.
+            worker.instance = instance_in(&name).or_else(|| Some(name.rsplit_once('-')?.0.to_owned()));
         }
         Ok(Response::json(
             200,
