@@ -76,6 +76,8 @@ pub(super) fn explain(pool: &str, facts: &Facts<'_>, now: Timestamp) -> Answer {
     if let Some(missing) = &last.decision.missing {
         reading::partial(&mut answer, last, missing);
     }
+    // Whoever asks looks for what is wrong.
+    answer.known.sort_by_key(|finding| is_in_order(finding.cause));
     let age = Duration::try_from(now.duration_since(last.evidence.time)).unwrap_or_default();
     if age > FRESH {
         answer.miss(
@@ -85,6 +87,14 @@ pub(super) fn explain(pool: &str, facts: &Facts<'_>, now: Timestamp) -> Answer {
         );
     }
     answer
+}
+
+/// Whether a pool is as it should be, as far as this tells.
+fn is_in_order(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::Raised | Cause::Enough | Cause::NothingWaits | Cause::AtLeast | Cause::Spare | Cause::Surplus
+    )
 }
 
 fn waits_for_turn(answer: &mut Answer, last: Tick<'_>) {

@@ -163,8 +163,8 @@ fn pools() -> Vec<Scenario> {
         pool(
             "a partial reading",
             vec![partly(10, plan(0, 1, 1), "cannot read the jobs of project b: HTTP 403")],
-            Cause::NothingWaits,
-            &[Cause::PartialReading],
+            Cause::PartialReading,
+            &[Cause::NothingWaits],
         ),
         pool(
             "futile demand, of which nothing more is known",
@@ -210,14 +210,14 @@ fn pools() -> Vec<Scenario> {
                 incident(20, "i-1", IncidentKind::RegistrationFailed, REFUSED),
                 held(30, plan(1, 0, 1)),
             ],
-            Cause::Enough,
-            &[Cause::TokenRefused, Cause::Raised],
+            Cause::TokenRefused,
+            &[Cause::Enough, Cause::Raised],
         ),
         pool(
             "a job that the pool does not count",
             vec![held(30, plan(0, 0, 0)), waiting_job(31, &["gpu"], 25)],
-            Cause::NothingWaits,
-            &[Cause::TagMismatch],
+            Cause::TagMismatch,
+            &[Cause::NothingWaits],
         ),
         pool(
             "a raise",
