@@ -57,8 +57,12 @@ async fn the_members_themselves_tell_which_of_them_are_left_out_of_the_capacity(
         let (mut settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
         settings.pools[0].policy.silent_after = Duration::ZERO;
         groups.change("a", |view| view.desired = 1);
-        members.into_iter().for_each(|member| groups.show_members("a", &[member]));
-        fault.into_iter().for_each(|fault| groups.inject(GroupsCall::Members("a".into()), fault));
+        if let Some(member) = members {
+            groups.show_members("a", &[member]);
+        }
+        if let Some(fault) = fault {
+            groups.inject(GroupsCall::Members("a".into()), fault);
+        }
         let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
         let record = ticked(&mut scheduler).await.remove(0);
         assert_eq!(record.result, expected, "{name}: {record}");
