@@ -76,7 +76,7 @@ fn what_a_platform_does_not_have_is_refused() {
 }
 
 /// How a vendor's runner comes to a job.
-struct Claims {
+struct RunnerCalls {
     platform: &'static str,
     /// The call by which it registers, and those by which it asks for a job and takes it.
     registers: &'static str,
@@ -86,18 +86,18 @@ struct Claims {
     cancels: bool,
 }
 
-const CLAIMS: [Claims; 5] = [
-    Claims { platform: "buildkite", registers: "register", claims: &["ping", "accept"], cancels: true },
-    Claims { platform: "circleci", registers: "connect", claims: &["claim"], cancels: false },
-    Claims { platform: "github", registers: "connect", claims: &["claim"], cancels: true },
-    Claims { platform: "spacelift", registers: "connect", claims: &["claim"], cancels: true },
-    Claims { platform: "stackguardian", registers: "register", claims: &["claim"], cancels: true },
+const RUNNER_CALLS: [RunnerCalls; 5] = [
+    RunnerCalls { platform: "buildkite", registers: "register", claims: &["ping", "accept"], cancels: true },
+    RunnerCalls { platform: "circleci", registers: "connect", claims: &["claim"], cancels: false },
+    RunnerCalls { platform: "github", registers: "connect", claims: &["claim"], cancels: true },
+    RunnerCalls { platform: "spacelift", registers: "connect", claims: &["claim"], cancels: true },
+    RunnerCalls { platform: "stackguardian", registers: "register", claims: &["claim"], cancels: true },
 ];
 
 /// The runner does what the vendors' own may do, too: its first start is refused, the answer to a claim is lost or meets a drain, it forgets
 /// who started it, and its jobs leave processes behind.
 fn works(platform: &str, title: &str, more: &str) {
-    let claims = CLAIMS.iter().find(|claims| claims.platform == platform).expect("a row for each");
+    let claims = RUNNER_CALLS.iter().find(|claims| claims.platform == platform).expect("a row for each");
     let refused =
         json!({ "target": platform, "action": claims.registers, "effect": { "status": { "code": 401 } }, "count": 1 });
     let faults = format!("--fault rewrite-environment --fault lose-claim --fault {refused}");
@@ -132,7 +132,7 @@ fn works(platform: &str, title: &str, more: &str) {
 }
 
 /// A drain is ordered when a job is handed out and its runner has not heard of it: "no job runs" is not "no job is on its way".
-fn drains_with_a_job_on_its_way(fleet: &mut Fleet, claims: &Claims) {
+fn drains_with_a_job_on_its_way(fleet: &mut Fleet, claims: &RunnerCalls) {
     if claims.cancels {
         fleet.post("faults", &json!({ "target": "runner", "effect": "cancel-request" }));
     }

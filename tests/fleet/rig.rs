@@ -75,8 +75,8 @@ impl Home {
         Self { root: Some(Self::temporary()), permit }
     }
 
-    /// A place for one more fleet, under the permit of this one, which must outlive it.
-    pub(crate) fn beside(&self) -> Self {
+    /// A place for one more fleet, under the permit of that one, which must outlive it.
+    pub(crate) fn beside(_that: &Self) -> Self {
         Self { root: Some(Self::temporary()), permit: FleetPermit::none() }
     }
 

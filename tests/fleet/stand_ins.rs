@@ -94,7 +94,7 @@ fn before_a_spot_deadline_each_platform_hears_of_a_deaf_job() {
     let home = Home::new();
     thread::scope(|scope| {
         for job in &all {
-            let home = home.beside();
+            let home = Home::beside(&home);
             scope.spawn(move || job.is_reported(home));
         }
     });
