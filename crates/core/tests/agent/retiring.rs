@@ -9,6 +9,7 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
+    time::Tick,
 };
 
 use crate::rig::{BARE_CLOUD, CLOUD, EMPTY, HELD_CLOUD, IN_SERVICE, QUIET, Rig, secs};
@@ -414,6 +415,33 @@ fn rights_that_are_still_on_their_way_climb_nothing() {
     rig.pass(secs(5));
     rig.answer(Request::Describe, IN_SERVICE);
     assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
+}
+
+/// Else an agent that ends again and again would wait for them for ever.
+#[test]
+fn a_restart_of_the_agent_is_no_birth_of_its_instance() {
+    for (age, expected) in [(10, Rung::Shrink), (400, Rung::Replace)] {
+        let why = LeaveReason::Operator;
+        let now = Tick(1_000_000);
+        let entry = JournalEntry {
+            saved: Saved::Leaving { why },
+            in_service: Some(Tick(now.0 - 1_000 * age)),
+            registered: true,
+            ..JournalEntry::FRESH
+        };
+        let mut rig = Rig::resumed_with(AgentPolicy::default(), entry, false);
+        rig.answer(Request::Drain, EMPTY);
+        rig.answer(Request::Probe, QUIET);
+        rig.answer(Request::Deregister, Outcome::Done);
+        rig.pass(secs(31));
+        rig.answer(Request::Describe, IN_SERVICE);
+        rig.answer(Request::End(Rung::Shrink), Outcome::Denied("not authorized".into()));
+        if expected == Rung::Shrink {
+            rig.pass(secs(5));
+            rig.answer(Request::Describe, IN_SERVICE);
+        }
+        assert_eq!(rig.open(), [Request::End(expected)], "in service for {age} s");
+    }
 }
 
 #[test]

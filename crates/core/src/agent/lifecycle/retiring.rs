@@ -216,9 +216,11 @@ impl Lifecycle {
         }
     }
 
-    /// Whether a right that is missing may still be on its way: policies reach an instance some time after its birth.
+    /// Whether a right that is missing may still be on its way: policies reach an instance some time after its birth, which is not that of an agent
+    /// that was started again.
     fn rights_may_come(&self, now: Tick) -> bool {
-        !self.reasons.interrupted() && now.since(self.began) < self.policy.rung_patience / 2
+        let since = self.in_service.map_or(self.began, |seen| seen.min(self.began));
+        !self.reasons.interrupted() && now.since(since) < self.policy.rung_patience / 2
     }
 
     fn climb(&mut self, retiring: Retiring, now: Tick) {
