@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectResult, ErrorKind, Exchange, Reply, Step, Unreachable},
+    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Unreachable},
     platform::{
         Demand, Queue, Reading, Waits,
         github::{self, CLOUD, GitHubAuth, GitHubOwner, GitHubScaleSetSettings},
@@ -71,16 +71,34 @@ fn demand(queued: u32, running: u32) -> Reading {
     Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
+/// A reading with these replies; then no further message waits. Also says what was asked, but for that.
+fn read(
+    queue: &mut dyn Queue,
+    replies: impl IntoIterator<Item = Reply>,
+) -> (Result<Reading, ExchangeError>, Vec<Request>) {
+    let (mut replies, mut requests) = (replies.into_iter().peekable(), Vec::<Request>::new());
+    let result = complete(queue, |request| {
+        let acknowledged = requests.last().is_some_and(|last| last.method == Method::Delete);
+        if replies.peek().is_none() && acknowledged && request.url.contains("lastMessageId") {
+            return EffectResult::Http(Err(Unreachable::Timeout(request.timeout.expect("it waits for a while"))));
+        }
+        requests.push(request.clone());
+        EffectResult::Http(Ok(replies.next().unwrap_or_else(|| panic!("nothing was to be asked after {requests:#?}"))))
+    });
+    assert_eq!(replies.next(), None, "more should have been asked than {requests:#?}");
+    (result, requests)
+}
+
 fn opened() -> impl Queue {
     let mut queue = open(settings());
-    assert_eq!(script(&mut queue, opening(5, 2)).0, Ok(demand(3, 2)));
+    assert_eq!(read(&mut queue, opening(5, 2)).0, Ok(demand(3, 2)));
     queue
 }
 
 #[test]
 fn the_chain_leads_to_a_session_and_its_statistics() {
     let mut queue = open(settings());
-    let (result, requests) = script(&mut queue, opening(5, 2));
+    let (result, requests) = read(&mut queue, opening(5, 2));
     assert_eq!((result, queue.platform()), (Ok(demand(3, 2)), "github"));
     let calls: Vec<_> = requests.iter().map(|request| format!("{} {}", request.method.as_str(), request.url)).collect();
     assert_eq!(
@@ -102,7 +120,7 @@ fn the_chain_leads_to_a_session_and_its_statistics() {
 #[test]
 fn a_message_is_read_and_acknowledged() {
     let mut queue = opened();
-    let (result, requests) = script(&mut queue, [message(4, 8, 6), reply(204, &[], "")]);
+    let (result, requests) = read(&mut queue, [message(4, 8, 6), reply(204, &[], "")]);
     assert_eq!(result, Ok(demand(2, 6)));
     assert_eq!(requests[0].url, "https://queue.example/messages?x=1");
     assert_eq!(header(&requests[0], "x-scalesetmaxcapacity"), Some("40"));
@@ -113,7 +131,7 @@ fn a_message_is_read_and_acknowledged() {
         ("DELETE", "https://queue.example/messages/4?x=1")
     );
     // Nothing new: what was said last holds, whether GitHub says so or lets us wait.
-    let (result, requests) = script(&mut queue, [reply(202, &[], "")]);
+    let (result, requests) = read(&mut queue, [reply(202, &[], "")]);
     assert_eq!(
         (result, requests[0].url.as_str()),
         (Ok(demand(2, 6)), "https://queue.example/messages?x=1&lastMessageId=4")
@@ -121,22 +139,65 @@ fn a_message_is_read_and_acknowledged() {
     let silent = complete(&mut queue, |_| EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(2)))));
     assert_eq!(silent, Ok(demand(2, 6)));
     // An acknowledgement that is lost changes nothing.
-    assert_eq!(script(&mut queue, [message(5, 0, 0), reply(500, &[], "")]).0, Ok(demand(0, 0)));
+    assert_eq!(read(&mut queue, [message(5, 0, 0), reply(500, &[], "")]).0, Ok(demand(0, 0)));
+}
+
+#[test]
+fn of_the_messages_that_wait_the_last_counts() {
+    let mut queue = opened();
+    let done = || reply(204, &[], "");
+    let waiting = [message(4, 9, 2), done(), message(5, 12, 2), done(), message(6, 30, 4), done()];
+    let (result, requests) = read(&mut queue, waiting);
+    assert_eq!(result, Ok(demand(26, 4)), "an older one is no news");
+    assert!(requests[4].timeout < requests[0].timeout, "one that waits comes at once");
+    // What failed after a message takes nothing from it.
+    let reading = read(&mut queue, [message(7, 31, 4), done(), reply(500, &[], "")]).0.expect("the statistics");
+    assert_eq!((reading.demand.queued, reading.missing.is_some()), (27, true));
+    // A stream that does not end is read on in the next reading.
+    let mut number = 7;
+    let result = complete(&mut queue, |request| {
+        EffectResult::Http(Ok(if request.method == Method::Delete {
+            done()
+        } else {
+            number += 1;
+            message(number, u32::try_from(number).expect("small"), 0)
+        }))
+    });
+    assert_eq!(result, Ok(demand(u32::try_from(number).expect("small"), 0)));
+    assert!((2..20).contains(&(number - 7)), "{number}");
+}
+
+#[test]
+fn what_was_taken_is_counted_until_github_counts_it() {
+    let mut queue = opened();
+    let taken = |jobs: &[u64]| ok(200, &json!({"count": jobs.len(), "value": jobs}));
+    let done = || reply(204, &[], "");
+    let offered = |number, jobs: &[u64]| {
+        let events: Vec<_> =
+            jobs.iter().map(|id| json!({"messageType": "JobAvailable", "runnerRequestId": id})).collect();
+        let body = Value::Array(events).to_string();
+        ok(200, &json!({"messageId": number, "body": body, "statistics": statistics(1, 1)}))
+    };
+    let both = [offered(4, &[7, 8]), taken(&[7, 8]), done(), offered(5, &[9]), taken(&[9]), done()];
+    assert_eq!(read(&mut queue, both).0, Ok(demand(3, 1)), "of both messages");
+    let assigned = telling(7, &[("JobAssigned", 10, Some(4), None)], 2, 1);
+    let then = [offered(6, &[10]), taken(&[10]), done(), assigned, done()];
+    assert_eq!(read(&mut queue, then).0, Ok(demand(1, 1)), "none of it twice");
 }
 
 #[test]
 fn a_session_that_has_run_out_is_renewed_or_opened_anew() {
     let mut queue = opened();
-    let (result, requests) = script(&mut queue, [reply(401, &[], ""), session("queue-token-2", 1, 1)]);
+    let (result, requests) = read(&mut queue, [reply(401, &[], ""), session("queue-token-2", 1, 1)]);
     assert_eq!(result, Ok(demand(0, 1)));
     assert_eq!(requests[1].method.as_str(), "PATCH");
     assert!(requests[1].url.ends_with("/runnerscalesets/7/sessions/0190-ab?api-version=6.0-preview"));
-    let (result, requests) = script(&mut queue, [message(4, 3, 1), reply(204, &[], "")]);
+    let (result, requests) = read(&mut queue, [message(4, 3, 1), reply(204, &[], "")]);
     assert_eq!((result, header(&requests[0], "authorization")), (Ok(demand(2, 1)), Some("Bearer queue-token-2")));
     let replies = [vec![reply(401, &[], ""), reply(404, &[], "")], opening(9, 9)].concat();
-    assert_eq!(script(&mut queue, replies).0, Ok(demand(0, 9)));
+    assert_eq!(read(&mut queue, replies).0, Ok(demand(0, 9)));
     let replies = [vec![reply(404, &[], "")], opening(4, 4)].concat();
-    assert_eq!(script(&mut queue, replies).0, Ok(demand(0, 4)));
+    assert_eq!(read(&mut queue, replies).0, Ok(demand(0, 4)));
 }
 
 /// A registration token and the service with this token of its own: the way to a fresh one.
@@ -154,7 +215,7 @@ fn a_session_is_renewed_with_a_fresh_token_of_the_service_and_not_opened_beside_
         let [registration, service] = fresh_service("admin-token-2");
         let replies =
             [reply(401, &[], ""), reply(refused, &[], ""), registration, service, session("queue-token-2", 6, 4)];
-        let (result, requests) = script(&mut queue, replies);
+        let (result, requests) = read(&mut queue, replies);
         assert_eq!(result, Ok(demand(2, 4)));
         let last = &requests[4];
         assert_eq!((last.method.as_str(), header(last, "authorization")), ("PATCH", Some("Bearer admin-token-2")));
@@ -163,7 +224,7 @@ fn a_session_is_renewed_with_a_fresh_token_of_the_service_and_not_opened_beside_
         let [registration, service] = fresh_service("admin-token-3");
         let replies = [reply(401, &[], ""), reply(refused, &[], ""), registration, service, reply(403, &[], "")];
         let replies = replies.into_iter().chain(opening(1, 0));
-        assert_eq!(script(&mut queue, replies).0, Ok(demand(1, 0)));
+        assert_eq!(read(&mut queue, replies).0, Ok(demand(1, 0)));
     }
 }
 
@@ -181,12 +242,12 @@ fn a_renewal_that_fails_loses_no_session() {
         for failure in failures.into_iter().map(|status| reply(status, &[], "")).chain([reply(200, &[], "<html>")]) {
             let mut queue = opened();
             let replies = way.iter().take(at).cloned().chain((at < way.len()).then_some(failure));
-            script(&mut queue, replies).0.expect_err("the renewal failed");
+            read(&mut queue, replies).0.expect_err("the renewal failed");
             // The next reading goes on with it: nothing is opened beside it, which it would keep out for as long as it lasts.
             let [registration, service] = fresh_service("admin-token-3");
             let replies =
                 [reply(401, &[], ""), reply(401, &[], ""), registration, service, session("queue-token-2", 6, 4)];
-            let (result, requests) = script(&mut queue, replies);
+            let (result, requests) = read(&mut queue, replies);
             assert_eq!(result, Ok(demand(2, 4)), "after a failure at call {at}");
             assert!(requests[4].url.contains("/sessions/0190-ab?") && requests[4].method.as_str() == "PATCH");
             assert!(queue.release().is_some(), "and it is given back at the end");
@@ -208,7 +269,7 @@ fn offer(number: u64, jobs: &[u64], assigned: u32, running: u32) -> Reply {
 fn jobs_that_are_offered_are_taken_before_the_message_is_deleted() {
     let mut queue = opened();
     let taken = ok(200, &json!({"count": 2, "value": [7, 8]}));
-    let (result, requests) = script(&mut queue, [offer(4, &[7, 8], 3, 1), taken, reply(204, &[], "")]);
+    let (result, requests) = read(&mut queue, [offer(4, &[7, 8], 3, 1), taken, reply(204, &[], "")]);
     assert_eq!(result, Ok(demand(4, 1)), "two were assigned, and two more are on their way");
     let calls: Vec<_> = requests.iter().map(|request| format!("{} {}", request.method.as_str(), request.url)).collect();
     assert_eq!(
@@ -219,29 +280,29 @@ fn jobs_that_are_offered_are_taken_before_the_message_is_deleted() {
         ]
     );
     assert_eq!((body(&requests[1]), header(&requests[1], "authorization")), ("[7,8]", Some("Bearer queue-token")));
-    assert_eq!(script(&mut queue, [reply(202, &[], "")]).0, Ok(demand(2, 1)), "GitHub's own number, from then on");
+    assert_eq!(read(&mut queue, [reply(202, &[], "")]).0, Ok(demand(2, 1)), "GitHub's own number, from then on");
 }
 
 #[test]
 fn a_message_whose_jobs_could_not_be_taken_is_kept() {
     let mut queue = opened();
     for trouble in [500, 403, 404] {
-        let (result, requests) = script(&mut queue, [offer(4, &[7], 3, 1), reply(trouble, &[], "")]);
+        let (result, requests) = read(&mut queue, [offer(4, &[7], 3, 1), reply(trouble, &[], "")]);
         let reading = result.expect("the statistics are known");
         assert_eq!(reading.demand.queued, 2, "{trouble}");
         assert!(reading.missing.expect("the offer").message.contains("take the 1 jobs"), "{trouble}");
         assert!(!requests[0].url.contains("lastMessageId"), "it is asked for again: {}", requests[0].url);
     }
     let (result, requests) =
-        script(&mut queue, [offer(4, &[7], 3, 1), reply(401, &[], ""), session("queue-token-2", 3, 1)]);
+        read(&mut queue, [offer(4, &[7], 3, 1), reply(401, &[], ""), session("queue-token-2", 3, 1)]);
     assert_eq!((result, requests.len()), (Ok(demand(2, 1)), 3));
     let taken = ok(200, &json!({"count": 1, "value": [7]}));
-    let (result, requests) = script(&mut queue, [offer(4, &[7], 3, 1), taken, reply(204, &[], "")]);
+    let (result, requests) = read(&mut queue, [offer(4, &[7], 3, 1), taken, reply(204, &[], "")]);
     assert_eq!(result, Ok(demand(3, 1)));
     assert_eq!(header(&requests[1], "authorization"), Some("Bearer queue-token-2"));
     for body in ["{", "{}", "[1]", r#"[{"messageType":"JobAvailable"}]"#] {
         let message = json!({"messageId": 5, "body": body, "statistics": statistics(1, 1)});
-        script(&mut queue, [ok(200, &message)]).0.expect_err(body);
+        read(&mut queue, [ok(200, &message)]).0.expect_err(body);
     }
 }
 
@@ -270,27 +331,27 @@ fn waits_are_by_githubs_own_times_of_queueing_and_of_taking() {
     let mut queue = opened();
     assert_eq!(queue.waits(at(5)), waits(&[], None, true), "three waited before the session began");
     let (two, began) = (("JobAssigned", 8, Some(4), None), ("JobStarted", 1, Some(1), Some(5)));
-    script(&mut queue, [telling(1, &[two, began, ("JobAssigned", 9, Some(5), None)], 6, 3), done()]).0.unwrap();
+    read(&mut queue, [telling(1, &[two, began, ("JobAssigned", 9, Some(5), None)], 6, 3), done()]).0.unwrap();
     assert_eq!(queue.waits(at(6)), waits(&[4], Some(2), true), "the whole wait of one that nothing was told of before");
     assert_eq!(queue.waits(at(7)), waits(&[], Some(3), true), "once, and the others go on");
     // Nothing new, and GitHub lets us wait: no answer says what time it is.
     let _ = complete(&mut queue, |_| EffectResult::Http(Err(Unreachable::Timeout(Duration::from_secs(2)))));
     assert_eq!(queue.waits(at(8)), waits(&[], Some(4), true));
     let others = [("JobStarted", 2, Some(2), Some(8)), ("JobCompleted", 1, Some(1), Some(5))];
-    script(&mut queue, [telling(2, &others, 5, 3), done()]).0.unwrap();
+    read(&mut queue, [telling(2, &others, 5, 3), done()]).0.unwrap();
     assert_eq!(
         queue.waits(at(9)),
         waits(&[6], Some(5), false),
         "those that are left are known, and a job's end ends no wait"
     );
     // One is cancelled before it began. The other has begun by the count, before a message says so.
-    script(&mut queue, [telling(3, &[("JobCompleted", 8, Some(4), None)], 4, 4), done()]).0.unwrap();
+    read(&mut queue, [telling(3, &[("JobCompleted", 8, Some(4), None)], 4, 4), done()]).0.unwrap();
     assert_eq!(queue.waits(at(51)), waits(&[46], None, false));
-    script(&mut queue, [telling(4, &[("JobStarted", 9, Some(5), Some(10))], 4, 4), done()]).0.unwrap();
+    read(&mut queue, [telling(4, &[("JobStarted", 9, Some(5), Some(10))], 4, 4), done()]).0.unwrap();
     assert_eq!(queue.waits(at(52)), waits(&[5], None, false));
     // A message without times, or of something else, is none the less read.
     let odd = [("JobStarted", 3, None, Some(8)), ("JobPainted", 4, Some(1), None)];
-    assert_eq!(script(&mut queue, [telling(5, &odd, 1, 1), done()]).0, Ok(demand(0, 1)));
+    assert_eq!(read(&mut queue, [telling(5, &odd, 1, 1), done()]).0, Ok(demand(0, 1)));
     assert_eq!(queue.waits(at(53)), waits(&[], None, false));
 }
 
@@ -305,10 +366,10 @@ fn a_message_that_is_told_again_ends_no_wait_twice() {
         ]);
         ok(200, &json!({"messageId": 4, "body": events.to_string(), "statistics": statistics(3, 1)}))
     };
-    script(&mut queue, [told(), reply(500, &[], "")]).0.expect("the statistics");
+    read(&mut queue, [told(), reply(500, &[], "")]).0.expect("the statistics");
     assert_eq!(queue.waits(at), waits(&[], None, true), "its jobs could not be taken, so that it comes again");
     let taken = ok(200, &json!({"count": 1, "value": [7]}));
-    script(&mut queue, [told(), taken, reply(204, &[], "")]).0.expect("the statistics");
+    read(&mut queue, [told(), taken, reply(204, &[], "")]).0.expect("the statistics");
     assert_eq!(queue.waits(at), waits(&[1], None, true));
 }
 
@@ -323,7 +384,7 @@ fn the_session_is_given_back() {
     assert!(requests[0].url.ends_with("/runnerscalesets/7/sessions/0190-ab?api-version=6.0-preview"));
     assert_eq!(header(&requests[0], "authorization"), Some("Bearer admin-token"));
     assert!(queue.release().is_none(), "once");
-    assert_eq!(script(&mut queue, opening(1, 0)).0, Ok(demand(1, 0)), "a reading opens another");
+    assert_eq!(read(&mut queue, opening(1, 0)).0, Ok(demand(1, 0)), "a reading opens another");
 
     // Also when the service's token has run out meanwhile, and when a reading was cut short.
     let mut queue = opened();
@@ -388,9 +449,9 @@ fn a_message_that_is_not_understood_is_an_error_and_the_session_stays() {
         ok(200, &json!({"messageId": 4, "statistics": {}})),
         reply(500, &[], ""),
     ] {
-        script(&mut queue, [answer]).0.expect_err("not understood");
+        read(&mut queue, [answer]).0.expect_err("not understood");
     }
-    assert_eq!(script(&mut queue, [reply(202, &[], "")]).0, Ok(demand(3, 2)));
+    assert_eq!(read(&mut queue, [reply(202, &[], "")]).0, Ok(demand(3, 2)));
 }
 
 #[test]
@@ -400,7 +461,7 @@ fn the_owners_page_follows_from_the_address() {
         ("https://api.acme.ghe.com/", "https://acme.ghe.com/acme"),
     ] {
         let mut queue = open(GitHubScaleSetSettings { url: self::url(url), ..settings() });
-        let (_, requests) = script(&mut queue, opening(0, 0));
+        let (_, requests) = read(&mut queue, opening(0, 0));
         assert!(body(&requests[1]).contains(page), "{}", body(&requests[1]));
     }
 }

@@ -37,6 +37,12 @@ use crate::{
 /// GitHub holds a question for messages open for some 50 s; no message in this time means that nothing changed.
 const LISTEN: Duration = Duration::from_secs(2);
 
+/// A message that waits already is given at once. So the next one is asked for after each, for this long.
+const LISTEN_AGAIN: Duration = Duration::from_millis(500);
+
+/// So many messages are read in one reading at most, which has a deadline.
+const MOST_MESSAGES: u32 = 8;
+
 /// How long to wait for another owner's session to end.
 const OWNED: Duration = Duration::from_secs(30);
 
@@ -66,6 +72,7 @@ pub fn scale_set_queue(settings: GitHubScaleSetSettings, auth: GitHubAuth) -> Re
         at: None,
         renewed: false,
         acquired: 0,
+        messages: 0,
         events: Vec::new(),
         assigned: Assigned::default(),
     };
@@ -101,6 +108,8 @@ struct Listener {
     renewed: bool,
     /// How many jobs were taken in this reading; what GitHub assigned does not count them yet.
     acquired: u32,
+    /// How many messages were read in this reading.
+    messages: u32,
     /// What the message at hand says of jobs; it counts once the message is done with.
     events: Vec<JobEvent>,
     /// The jobs that messages told of.
@@ -140,7 +149,7 @@ type Next = Result<Step<Reading>, ExchangeError>;
 
 impl Listener {
     fn begin(&mut self) -> Step<Reading> {
-        (self.renewed, self.acquired) = (false, 0);
+        (self.renewed, self.acquired, self.messages) = (false, 0, 0);
         match &self.session {
             Some(session) => {
                 let request = session.listen(self.settings.max_jobs).within(LISTEN);
@@ -148,6 +157,16 @@ impl Listener {
             }
             None => self.log_in(Goal::Open),
         }
+    }
+
+    /// The statistics that count are those of the last message: with one message a reading, a busy scale set's would be ever older.
+    fn listen_again(&mut self) -> Next {
+        if self.messages >= MOST_MESSAGES {
+            return self.done(None);
+        }
+        let max_jobs = self.settings.max_jobs;
+        let request = self.session()?.listen(max_jobs).within(LISTEN_AGAIN);
+        Ok(self.ask(At::Message, request))
     }
 
     fn session(&mut self) -> Result<&mut Session, ExchangeError> {
@@ -266,8 +285,14 @@ impl Listener {
             202 => return self.done(None),
             401 => return self.renew(),
             404 => return Ok(self.log_in(Goal::Open)),
+            _ if self.messages > 0 => return self.done(Some(refusal(&context, &reply))),
             _ => return Err(refusal(&context, &reply)),
         };
+        self.messages += 1;
+        if message.events.iter().any(JobEvent::is_assigned) {
+            // By now GitHub counts what was taken before.
+            self.acquired = 0;
+        }
         self.events = message.events;
         let session = self.session()?;
         session.statistics = message.statistics;
@@ -284,7 +309,7 @@ impl Listener {
         let context = self.context(format!("take the {offered} jobs that are offered to the runner scale set"));
         match context.reply(result) {
             Ok(reply) if reply.status == 200 => {
-                self.acquired = offered;
+                self.acquired = self.acquired.saturating_add(offered);
                 self.acknowledge(number)
             }
             Ok(reply) if reply.status == 401 => self.renew(),
@@ -306,7 +331,7 @@ impl Listener {
         match result {
             EffectResult::Http(Ok(reply)) if reply.status == 401 => self.renew(),
             EffectResult::Http(_) | EffectResult::Program(_) | EffectResult::Clock(_) | EffectResult::Sign(_) => {
-                self.done(None)
+                self.listen_again()
             }
         }
     }

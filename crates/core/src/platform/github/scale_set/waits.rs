@@ -41,6 +41,11 @@ impl JobEvent {
         };
         Some(Self { job, queued, turn })
     }
+
+    /// Whether it says that a job waits for a runner from now on.
+    pub(super) fn is_assigned(&self) -> bool {
+        matches!(self.turn, Turn::Assigned)
+    }
 }
 
 /// The jobs that wait, as far as messages told of them. GitHub tells of a job when it is assigned, and of those that were assigned before the
