@@ -14,15 +14,7 @@ class Browser:
 
     def __init__(self):
         self.profile = tempfile.TemporaryDirectory()
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        port = None
-        for line in self.driver.stdout:
-            found = re.search(r"started successfully on port (\d+)", line)
-            if found:
-                port = found.group(1)
-                break
-        if port is None:
-            raise SystemExit("FAILED: chromedriver does not start")
+        port = self._start_driver()
         self.base = f"http://127.0.0.1:{port}/session"
         options = {
             # Root has no sandbox.
@@ -32,6 +24,19 @@ class Browser:
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs}
         session = self._ask("POST", "", {"capabilities": {"alwaysMatch": wanted}})
         self.base += "/" + session["sessionId"]
+
+    def _start_driver(self):
+        """Its port, which the driver takes for one family of addresses and then wants for the other, too, where somebody may have it."""
+        for _ in range(5):
+            self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            said = []
+            for line in self.driver.stdout:
+                found = re.search(r"started successfully on port (\d+)", line)
+                if found:
+                    return found.group(1)
+                said.append(line)
+            self.driver.wait()
+        raise SystemExit("FAILED: chromedriver does not start: " + "".join(said[-5:]))
 
     def _ask(self, method, path, body=None):
         data = json.dumps(body).encode() if body is not None else None
