@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use crate::{
-    function::{self, FunctionError, HOOKS, Home, Opened, Request},
+    function::{self, FunctionError, Home, Opened, Request},
     listener::headers,
 };
 
@@ -41,6 +41,10 @@ const HOME: Home = Home {
     package: "FUNCTIONS_APP_ROOT_PATH",
     remedy: "put scaler.toml beside host.json, or set LIGHTSOUT_SCALER_CONFIG_TOML",
 };
+
+/// Where the host asks for a tick: the name of the timer's function in the package, and nothing else. What strangers send has another path, which
+/// the host forwards as they wrote it, and which it compares with a function's route without regard to case.
+const TIMER: &str = "/scale";
 
 /// How long an invocation may take: until the next one of a timer that comes every minute, which waits for it. The host does not tell its handler
 /// how long it waits itself: `functionTimeout` in host.json, which must be longer.
@@ -127,7 +131,7 @@ async fn serve(stream: TcpStream, invocations: mpsc::Sender<Invocation>) {
     }
 }
 
-/// Answers one request: a webhook by where it was sent, and any other `POST` is a timer's invocation, whatever the function is called.
+/// Answers one request: the timer's invocation, or a webhook by where it was sent. Nothing else makes a tick.
 async fn answer(request: hyper::Request<Incoming>, invocations: mpsc::Sender<Invocation>) -> Response<Full<Bytes>> {
     if request.method() != Method::POST {
         return reply(StatusCode::NOT_FOUND, &json!({}));
@@ -143,7 +147,7 @@ async fn answer(request: hyper::Request<Incoming>, invocations: mpsc::Sender<Inv
         }
     };
     let path = head.uri.path();
-    if path.starts_with(HOOKS) {
+    if path != TIMER {
         let (method, headers) = (head.method.as_str().to_owned(), headers(&head.headers));
         let webhook = Request { method, path: path.to_owned(), headers, body: body.to_vec() };
         let status = ask(&invocations, |waiting| Invocation::Webhook(webhook, waiting)).await;

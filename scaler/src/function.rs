@@ -50,7 +50,7 @@ const CUT_OF_WEBHOOK: &str = "its tick for a webhook had not ended when the send
                               invocation ticks again";
 
 /// Below this a function's address takes webhooks.
-pub(crate) const HOOKS: &str = "/hooks/";
+const HOOKS: &str = "/hooks/";
 
 /// The variable that says how often an invocation ticks.
 const TICKS: &str = "LIGHTSOUT_SCALER_TICKS";

@@ -103,7 +103,8 @@ pub(crate) fn listen(listener: TcpListener, offer: Offer, limits: Limits) -> Lis
         room: Arc::new(Semaphore::new(METRICS_AT_ONCE)),
         pages: Mutex::new(TokenBucket::full(METRICS_BURST, now)),
     });
-    let server = Arc::new(Server { webhooks, hints, metered, page, limits, refusals: Refusals::new(now) });
+    let strangers = Mutex::new(TokenBucket::full(limits.burst, now));
+    let server = Arc::new(Server { webhooks, hints, metered, page, strangers, limits, refusals: Refusals::new(now) });
     let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, now));
     let task = tokio::spawn(async move {
         loop {
@@ -129,6 +130,8 @@ struct Server {
     /// Whose metrics are shown here, too.
     metered: Option<Shown>,
     page: Option<Page>,
+    /// What all strangers together may ask of the page; behind a proxy they have an address in common with the senders of webhooks.
+    strangers: Mutex<TokenBucket>,
     limits: Limits,
     refusals: Refusals,
 }
@@ -211,15 +214,19 @@ impl Server {
         }
         if let Some(page) = self.page.as_ref().filter(|_| !path.starts_with(HOOKS)) {
             let now = Instant::now();
-            if !peer.take_token(now) {
-                return empty(StatusCode::TOO_MANY_REQUESTS).map(Either::Left);
-            }
             if page.admits(&request) {
                 peer.is_authentic(now);
+            } else if !self.answers_stranger(now) {
+                return empty(StatusCode::TOO_MANY_REQUESTS).map(Either::Left);
             }
             return page.answer(&request, visit).await.map(Either::Right);
         }
         empty(self.answer(request, peer).await).map(Either::Left)
+    }
+
+    fn answers_stranger(&self, now: Instant) -> bool {
+        let Limits { rate, burst, .. } = self.limits;
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner).take(f64::from(rate), burst, now)
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Admitted) -> StatusCode {

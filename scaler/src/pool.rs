@@ -203,6 +203,8 @@ impl Pool {
         self.experience.clone_from(&memory.experience);
         if let Some(known) = &memory.group {
             regions.region(&self.settings.location()).groups.recall(&self.settings.group, known);
+            // What became of that raise is in the history, and a run of `once` has no time to wait in before it looks.
+            self.launches.have_waited();
         }
     }
 

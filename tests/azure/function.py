@@ -151,9 +151,9 @@ class App:
         status, body = self.request("POST", f"/{self.function}", json.dumps(TIMER))
         return 200 <= status < 300, json.loads(body)
 
-    def deliver(self, name, headers, body):
-        """What comes of a delivery to the app's address: as the host routes it."""
-        path = "/" + self.hook["route"].replace("{path}", name)
+    def deliver(self, name, headers, body, route=str):
+        """What comes of a delivery to the app's address: as the host routes it, which compares without regard to case and forwards what was written."""
+        path = "/" + route(self.hook["route"]).replace("{path}", name).replace("{PATH}", name).replace("{Path}", name)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.request("POST", path, body, {"X-Functions-InvocationId": "0a1b", **headers})
         answer = connection.getresponse()
@@ -227,6 +227,9 @@ def with_webhooks():
             ("what is too long", 413, "hooked", token, b" " * ((1 << 20) + 1)),
         ]:
             equal(f"{what} is refused", (status, b"{}"), app.deliver(name, headers, body), app.said())
+        for route in (str.upper, str.title):
+            answer = app.deliver("hooked", {}, job, route)
+            equal("what is written otherwise is nothing", (404, b"{}"), answer, app.said())
         equal("and nobody ticks for it", 0, capacity("hooked"), app.said())
         equal("a delivery is answered when its pool has ticked", ((202, b"{}"), 3, 0), (app.deliver("hooked", token, job), capacity("hooked"), capacity("quiet")), app.said())
         equal("and the timer goes on", True, app.invoke()[0], app.said())

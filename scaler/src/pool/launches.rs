@@ -84,11 +84,18 @@ impl Pool {
     }
 }
 
+impl Launches {
+    /// Jobs have waited for long enough to look at the history, if they still do.
+    pub(super) fn have_waited(&mut self) {
+        self.still = Instant::now().checked_sub(2 * PATIENCE);
+    }
+}
+
 #[cfg(test)]
 impl Pool {
     /// The same pool, whose jobs have waited for long enough to look at the history.
     pub(crate) fn having_waited(mut self) -> Self {
-        self.launches.still = Instant::now().checked_sub(2 * PATIENCE);
+        self.launches.have_waited();
         self
     }
 }

@@ -87,6 +87,23 @@ async fn runs_slow_down_for_a_job_that_no_instance_takes() {
 }
 
 #[tokio::test]
+async fn the_next_run_asks_what_became_of_a_raise_that_the_group_remembers() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    groups.change("a", |view| view.desired = 1);
+    let mut first = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
+    assert_eq!(ticked(&mut first).await[0].result, Outcome::Held);
+    let looks = || calls(&groups).iter().filter(|call| *call == "history a").count();
+    for (remembered, expected) in [(None, 0), (Some("a raise"), 1)] {
+        let mut memory = first.memory();
+        memory.get_mut("a").expect("of the pool").group = remembered.map(str::to_owned);
+        let mut next = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
+        next.recall(&memory);
+        assert_eq!(ticked(&mut next).await[0].result, Outcome::Held);
+        assert_eq!(looks(), expected, "{remembered:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_platform_that_is_well_and_wishes_to_be_left_alone_is_no_failure() {
     let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
     let calm = Demand { queued: 0, running: Some(0), poll_after: Some(Duration::from_secs(300)) };

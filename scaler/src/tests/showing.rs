@@ -122,7 +122,7 @@ async fn where_webhooks_come_through_a_proxy_only_the_token_leads_to_the_page() 
 }
 
 #[tokio::test]
-async fn who_guesses_tokens_is_told_to_wait_and_leaves_connections_for_webhooks() {
+async fn who_guesses_tokens_is_told_to_wait_and_leaves_the_way_to_webhooks() {
     let showing = showing(true, Limits { rate: 1, burst: 40, ..Limits::default() }).await;
     let mut statuses = BTreeMap::new();
     for guess in 0..60_u128 {
@@ -130,6 +130,8 @@ async fn who_guesses_tokens_is_told_to_wait_and_leaves_connections_for_webhooks(
         *statuses.entry(status).or_insert(0) += 1;
     }
     assert!(statuses[&403] >= 40 && statuses[&429] > 0 && statuses.len() == 2, "{statuses:?}");
+    let webhook = status(&showing.listening, &post("/hooks/a", "s3cret", &queued(1))).await;
+    assert_eq!(webhook, 202, "who sends them may have the address of who guesses");
 }
 
 #[tokio::test]

@@ -192,8 +192,8 @@ impl Experience {
         (self.doubted, self.looked, self.told) = (false, Some(now), muster.is_some());
         let suspected = std::mem::take(&mut self.suspected);
         let Some(Muster { ready, missing }) = muster else { return };
-        // Where no agent writes the sign, that it is missing is worth no more than the numbers.
-        let suspected = if ready > 0 { suspected } else { 0 };
+        // Where most agents do not write the sign it is their version that lacks it: that it is missing is worth no more than the numbers.
+        let suspected = if ready > missing { suspected } else { 0 };
         self.silent = self.silent.max(suspected).min(missing);
         self.ready = self.last.map_or(0, |last| ready.min(last.without_job().saturating_sub(self.silent)));
     }

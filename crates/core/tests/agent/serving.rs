@@ -81,6 +81,11 @@ fn what_could_not_be_written_of_that_is_tried_again_ever_more_rarely() {
     rig.answer(Request::RecordReady, Outcome::Denied("its role may not".into()));
     rig.pass(secs(86_400));
     assert_eq!(signs(&rig), 0, "nobody grants it by waiting");
+    // In its first minutes its rights may still be on their way.
+    let mut rig = Rig::idle(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    rig.answer(Request::RecordReady, Outcome::Denied("its role may not".into()));
+    rig.pass(secs(60));
+    rig.answer(Request::RecordReady, Outcome::Done);
     // Who leaves is not ready.
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.answer(Request::RecordReady, Outcome::Failed("no way to EC2".into()));

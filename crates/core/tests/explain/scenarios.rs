@@ -173,6 +173,12 @@ fn pools() -> Vec<Scenario> {
             &[],
         ),
         pool(
+            "members that are ready and take none of the jobs",
+            vec![held(600, doubting(Outlook { silent: 0, ready: 2, ..DEAF }, plan(2, 0, 2)))],
+            Cause::FutileDemand,
+            &[Cause::Enough],
+        ),
+        pool(
             "tags that no instance has",
             vec![
                 raised(0, plan(2, 0, 0), 2),

@@ -218,7 +218,7 @@ impl Lifecycle {
 
     /// Whether a right that is missing may still be on its way: policies reach an instance some time after its birth, which is not that of an agent
     /// that was started again.
-    fn rights_may_come(&self, now: Tick) -> bool {
+    pub(super) fn rights_may_come(&self, now: Tick) -> bool {
         let since = self.in_service.map_or(self.began, |seen| seen.min(self.began));
         !self.reasons.interrupted() && now.since(since) < self.policy.rung_patience / 2
     }

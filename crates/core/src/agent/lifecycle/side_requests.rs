@@ -266,7 +266,11 @@ impl Lifecycle {
                 self.side.protected = Some(self.side.wanted);
             }
         } else if self.side.ready.asked == Some(id) {
-            self.side.ready_settled = matches!(outcome, Outcome::Done | Outcome::Denied(_));
+            self.side.ready_settled = match outcome {
+                Outcome::Done => true,
+                Outcome::Denied(_) => !self.rights_may_come(now),
+                _ => false,
+            };
             self.side.ready = Repeated { asked: None, due: Some(now + self.side.ready_pace.pause(self.salt)) };
         } else if self.side.probe == Some(id) {
             self.side.probe = None;

@@ -98,5 +98,16 @@ pub(super) fn doubts(answer: &mut Answer, last: Tick<'_>, plan: &Explanation) {
             ),
             "mend why they took no job, or cancel the jobs; the scaler tries one instance now and then by itself",
         );
+    } else if outlook.ready > 0 && plan.queued > 0 {
+        answer.find(
+            Cause::FutileDemand,
+            last.basis(),
+            format!(
+                "{} instances of {pool} have been ready for a while and took none of the {} jobs that wait: those ask for what no instance has, \
+                 or wait for something else",
+                outlook.ready, plan.queued
+            ),
+            "compare what a waiting job asks for (tags, labels, queue) with what the runners offer, and see what it waits for at the platform",
+        );
     }
 }
