@@ -185,6 +185,18 @@ fn what_was_taken_is_counted_until_github_counts_it() {
     assert_eq!(read(&mut queue, then).0, Ok(demand(1, 1)), "none of it twice");
 }
 
+/// As GitHub was seen to say.
+#[test]
+fn a_job_that_is_assigned_waits_although_the_statistics_of_the_same_message_say_none() {
+    let mut queue = opened();
+    let done = || reply(204, &[], "");
+    let assigned = |number, job| telling(number, &[("JobAssigned", job, Some(4), None)], 0, 0);
+    assert_eq!(read(&mut queue, [assigned(4, 8), done()]).0, Ok(demand(1, 0)));
+    assert_eq!(read(&mut queue, [reply(202, &[], "")]).0, Ok(demand(0, 0)), "one raise, not one a tick");
+    let started = telling(6, &[("JobStarted", 9, Some(4), Some(5))], 1, 1);
+    assert_eq!(read(&mut queue, [assigned(5, 9), done(), started, done()]).0, Ok(demand(0, 1)), "it has begun");
+}
+
 #[test]
 fn a_session_that_has_run_out_is_renewed_or_opened_anew() {
     let mut queue = opened();

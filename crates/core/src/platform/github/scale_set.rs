@@ -150,6 +150,7 @@ type Next = Result<Step<Reading>, ExchangeError>;
 impl Listener {
     fn begin(&mut self) -> Step<Reading> {
         (self.renewed, self.acquired, self.messages) = (false, 0, 0);
+        self.assigned.begin();
         match &self.session {
             Some(session) => {
                 let request = session.listen(self.settings.max_jobs).within(LISTEN);
@@ -338,7 +339,9 @@ impl Listener {
 
     fn done(&mut self, missing: Option<ExchangeError>) -> Next {
         let Statistics { assigned, running } = self.session()?.statistics;
-        let queued = assigned.saturating_sub(running).saturating_add(self.acquired);
+        let counted = assigned.saturating_sub(running).saturating_add(self.acquired);
+        // A message was seen that counts nothing and assigns a job (actions/actions-runner-controller, issues 3204 and 3420).
+        let queued = counted.max(self.assigned.fresh());
         self.assigned.settle(queued);
         Ok(Step::Done(Ok(Reading { demand: Demand { queued, running: Some(running), poll_after: None }, missing })))
     }

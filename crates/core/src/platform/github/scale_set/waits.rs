@@ -1,6 +1,9 @@
 //! How long jobs waited, as the messages of a scale set tell.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -58,14 +61,30 @@ pub(super) struct Assigned {
     ended: Vec<Duration>,
     /// Whether others wait as well.
     unseen: bool,
+    /// Those of them that were assigned in this reading.
+    fresh: BTreeSet<u64>,
 }
 
 impl Assigned {
+    /// A reading begins.
+    pub(super) fn begin(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// How many are known to have been assigned in this reading, and not to have begun.
+    pub(super) fn fresh(&self) -> u32 {
+        u32::try_from(self.fresh.len()).unwrap_or(u32::MAX)
+    }
+
     /// Takes what a message told.
     pub(super) fn take(&mut self, events: Vec<JobEvent>) {
         for JobEvent { job, queued, turn } in events {
+            self.fresh.remove(&job);
             match turn {
-                Turn::Assigned => _ = self.queued.insert(job, queued),
+                Turn::Assigned => {
+                    self.queued.insert(job, queued);
+                    self.fresh.insert(job);
+                }
                 Turn::Left(at) => {
                     self.queued.remove(&job);
                     if self.ended.len() < MOST_WAITS {
