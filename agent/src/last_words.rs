@@ -27,7 +27,12 @@ pub(crate) fn of(output: &[u8]) -> String {
         .collect();
     let said = lines[lines.len().saturating_sub(LINES)..].join(" | ");
     let excess = said.chars().count().saturating_sub(CHARS);
-    said.chars().skip(excess).collect()
+    let kept: String = said.chars().skip(excess).collect();
+    if excess == 0 {
+        return kept;
+    }
+    // What has lost its beginning may be a secret whose name is gone.
+    kept.split_once(char::is_whitespace).map(|(_, rest)| rest.trim_start().to_owned()).unwrap_or_default()
 }
 
 /// How long the agent's own log is, where it is a file.
@@ -69,7 +74,13 @@ mod tests {
         assert_eq!(of(b"one\r\n\n  two\x1b[0m \n"), "one | two[0m");
         let many: String = (0..100).map(|n| format!("{n}\n")).collect();
         assert!(of(many.as_bytes()).starts_with("90 | ") && of(many.as_bytes()).ends_with(" | 99"));
-        assert_eq!(of("x".repeat(5_000).as_bytes()).len(), CHARS);
+        let kept = of("word ".repeat(1_000).as_bytes());
+        assert!((CHARS - 10..CHARS).contains(&kept.len()) && kept.starts_with("word "), "{kept}");
+        assert_eq!(
+            of(format!("KEY={}", "x".repeat(5_000)).as_bytes()),
+            "",
+            "a secret without its name is not known for one"
+        );
     }
 
     #[test]

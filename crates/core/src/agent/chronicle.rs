@@ -405,9 +405,7 @@ impl Chronicle {
         let said = self.said.take();
         let because = said.as_deref().is_some_and(platform::says_too_old).then_some(IncidentCause::RunnerTooOld);
         let said = said.as_deref().map(end_of);
-        if said.is_some() {
-            self.said_last.clone_from(&said);
-        }
+        self.said_last.clone_from(&said);
         if self.leaving.is_some() {
             self.runner_left(now);
         } else {

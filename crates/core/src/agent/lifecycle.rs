@@ -73,6 +73,8 @@ pub struct Lifecycle {
     began: Tick,
     /// When the instance was first seen in service.
     in_service: Option<Tick>,
+    /// Whether it has been ready for jobs since this agent began.
+    has_served: bool,
     state: State,
     main_line: MainLine,
     side: SideRequests,
@@ -144,6 +146,7 @@ impl Lifecycle {
             salt,
             began: now,
             in_service,
+            has_served: false,
             main_line: MainLine::new(state.pace()),
             state,
             side: SideRequests::default(),

@@ -10,7 +10,7 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
-    cloud::{Ending, Membership, TargetState},
+    cloud::{Ending, Membership, StandingOrder, TargetState},
 };
 
 use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
@@ -171,4 +171,40 @@ fn a_deadline_comes_nearer_by_what_the_clock_did_not_see_and_one_that_passed_is_
     assert!(!rig.open().iter().any(|request| matches!(request, Request::Abort { .. })));
     rig.pass(secs(1));
     assert!(rig.open().iter().any(|request| matches!(request, Request::Abort { .. })), "85 s after the notice");
+}
+
+/// On a cloud that tells when it restarts a machine.
+#[test]
+fn maintenance_whose_time_passed_in_the_sleep_fails_no_job() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    let told = Event::Ending { by: Ending::Maintenance, at: Some(rig.now + secs(3_600)) };
+    rig.event(told.clone());
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Maintenance }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    let [_, mut rig] = asleep(&rig);
+    // It stands in the metadata for a while yet.
+    rig.event(told);
+    rig.pass(secs(60));
+    assert!(!rig.open().iter().any(|request| matches!(request, Request::Abort { .. })), "{:?}", rig.open());
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Maintenance }, "what it began goes on");
+}
+
+#[test]
+fn what_is_written_on_the_instance_ends_a_hold_as_before_the_sleep() {
+    let mut rig = Rig::idle(AgentPolicy { idle_timeout: Some(secs(600)), ..AgentPolicy::default() });
+    rig.event(Event::Standing(Some(StandingOrder::Hold { until: rig.now + secs(8 * 3600) })));
+    for mut rig in asleep(&rig) {
+        rig.event(Event::Standing(None));
+        assert!(!rig.lifecycle.status().held, "it was taken off");
+    }
+}
+
+#[test]
+fn a_runner_that_expires_in_the_sleep_is_left_all_the_same() {
+    let mut rig = Rig::idle(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    rig.event(Event::RunnerExpires { at: rig.now + secs(3_600) });
+    let [_, mut rig] = asleep(&rig);
+    rig.event(Event::Activity(Activity::Quiet));
+    rig.pass(secs(3_600));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired });
 }

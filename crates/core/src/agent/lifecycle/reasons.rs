@@ -102,7 +102,14 @@ impl Reasons {
             }
         }
         self.hold = self.hold.map(|until| until - unseen);
+        self.standing = self.standing.map(|order| order.map(|until| until - unseen));
         self.runner_expires = self.runner_expires.map(|at| at - unseen);
+        // Maintenance whose time passed in the sleep fails no job now: it was called off, or comes at a time that is told anew.
+        if let Some(announced) = self.announced.get_mut(&Ending::Maintenance)
+            && announced.budget.is_some_and(|budget| budget.deadline <= now)
+        {
+            (announced.told, announced.budget) = (None, None);
+        }
         let interruption = self.announced.get(&Ending::Interruption).and_then(|announced| announced.budget);
         interruption.is_some_and(|budget| budget.deadline <= now)
     }

@@ -60,8 +60,10 @@ impl Lifecycle {
             self.register(now);
             return;
         }
-        // What could not be told before it served, in a warm pool for days, is no doubt about its jobs.
-        self.observed.restart_doubt(now);
+        if !std::mem::replace(&mut self.has_served, true) {
+            // What could not be told before it served, in a warm pool for days, is no doubt about its jobs.
+            self.observed.restart_doubt(now);
+        }
         self.enter(State::Serving(if self.observed.quiet() {
             Serving::Idle { since: now, confirmed: false, asking_room: false, yielded: false }
         } else {

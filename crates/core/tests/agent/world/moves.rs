@@ -24,6 +24,8 @@ use crate::rig::secs;
 /// How long a right that an instance is given at its birth may take to reach it.
 const RIGHTS: Duration = Duration::from_secs(300);
 
+const ASLEEP: Duration = Duration::from_secs(3600);
+
 /// One thing that may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Move {
@@ -82,6 +84,8 @@ pub(crate) enum Move {
     Stop,
     /// The group stops a machine of its warm pool and starts it again.
     PowerCycle,
+    /// The machine hibernates for an hour that its clock does not see.
+    Sleep,
     Rebalance,
     Time,
 }
@@ -168,6 +172,9 @@ impl World {
         may(maintained.is_some_and(|at| at.since(self.now) > self.policy.abort_margin), Move::Lift);
         may(left.orders == 2 && self.agent.phase() != Phase::Gone, Move::Stop);
         may(left.moves > 0 && self.place == Place::Warmed && self.agent.phase() != Phase::Gone, Move::PowerCycle);
+        // What was begun for a deadline goes on then, too.
+        let begun = self.endings.values().any(|at| at.since(self.now) <= self.policy.abort_margin);
+        may(left.moves > 0 && !begun && self.agent.phase() != Phase::Gone, Move::Sleep);
         may(left.notices > 0, Move::Rebalance);
         may(left.orders > 0, Move::Drain);
         may(left.orders == 1 && self.agent.can_undrain(), Move::Undrain);
@@ -362,6 +369,16 @@ impl World {
                 }
                 self.prepared = None;
                 self.restart();
+            }
+            Move::Sleep => {
+                self.left.moves -= 1;
+                for at in self.endings.values_mut() {
+                    *at = *at - ASLEEP;
+                }
+                // What should have been by now was not: the cloud does it no more, or tells it anew.
+                let now = self.now;
+                self.endings.retain(|by, at| *by == Ending::Termination || *at > now);
+                self.tell(Event::Woke { unseen: ASLEEP });
             }
             Move::Write | Move::Wipe => {
                 self.left.orders -= 1;
