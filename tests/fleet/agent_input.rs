@@ -53,7 +53,7 @@ fn without_instance_metadata_it_says_so_and_fails_with_1() {
     let temp = tempfile::tempdir().expect("a directory");
     let output = agent(temp.path(), GOOD);
     assert_eq!(output.code, Some(1), "{output:?}");
-    assert!(output.err.contains("no metadata service said within 10s who this instance is"), "{}", output.err);
+    assert!(output.err.contains("the metadata service did not tell who this instance is within 10s"), "{}", output.err);
 }
 
 #[test]

@@ -194,8 +194,19 @@ fn jobs_that_nobody_takes_are_told_from_members_that_are_deaf_and_from_a_partial
         &json!({ "target": "gitlab", "action": "jobs/request", "effect": { "status": { "code": 503 } } }),
     );
     fleet.enqueue(1, 1.0);
+    // One that is ready and gets no job is not deaf. One whose agent never was ready is.
     let scaler = Scaler::watch(&fleet, "silent_after = '5s'", TOKEN);
-    until_named(&mut fleet, &scaler.pool(), "deaf-member", &["futile-demand", "partial-reading", "at-most"]);
+    let text = until_named(&mut fleet, &scaler.pool(), "futile-demand", &["deaf-member", "partial-reading", "at-most"]);
+    assert!(text.contains("1 instances of own have been ready"), "{text}");
+    drop(scaler);
+    fleet.post(
+        "faults",
+        &json!({ "target": "gitlab", "action": "runners/verify", "effect": { "status": { "code": 500 } } }),
+    );
+    aws(&fleet, "SetDesiredCapacity&AutoScalingGroupName=lightsout-demo&DesiredCapacity=2");
+    fleet.until("the other to be in service", |fleet| (fleet.groups[0].in_service == 2).then_some(()));
+    let scaler = Scaler::watch(&fleet, "silent_after = '5s'", TOKEN);
+    until_named(&mut fleet, &scaler.pool(), "deaf-member", &["partial-reading", "at-most"]);
     drop(scaler);
     let projects = "token = { ssm = '/lightsout/demo/read-token' }\nprojects = ['lightsout/demo', 'lightsout/gone']";
     let scaler = Scaler::watch(&fleet, "", projects);

@@ -132,7 +132,7 @@ fn a_hold_is_given_and_released_by_either_way_on_the_fleet_of_this_machine() {
     assert_eq!(member(&fleet)["order"], Value::Null, "what stood there would be followed after all");
 
     let told = fleet.ok(&format!("hold {id} --for 20m"));
-    assert!(told.contains("for 1200 s (by Run Command)"), "{told}");
+    assert!(told.contains("for 20m (by Run Command)"), "{told}");
     held(&mut fleet, true);
     fleet.until_job(job, JobState::Done);
     fleet.ok(&format!("release {id}"));

@@ -244,7 +244,7 @@ pub async fn find_cloud(program: &[String], within: Duration) -> Result<(usize, 
     } else {
         let remedy = "is this an instance of EC2 with IMDSv2 enabled, whose hop limit is reached, or a virtual machine of Azure? For any other cloud \
                       write agent.cloud";
-        ("the metadata services".to_owned(), remedy)
+        ("the metadata service".to_owned(), remedy)
     };
     let told = notices::until_told((&who, "who this instance is"), within, looking).await;
     let at = told.map_err(|error| CloudError::new(error.kind, format!("{error}; {remedy}")))?;
