@@ -601,3 +601,16 @@ fn what_was_not_known_before_it_served_is_no_doubt_about_its_jobs() {
     rig.pass(secs(1));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
 }
+
+/// A launcher that exits every quarter of an hour and a platform that never answers.
+#[test]
+fn no_new_runner_ends_the_doubt_about_what_runs_here() {
+    let mut rig = Rig::working(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    rig.event(Event::Activity(Activity::Unknown("HTTP 401".into())));
+    rig.pass(secs(800));
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Register, Outcome::Registered);
+    assert_eq!(rig.phase(), Phase::Busy);
+    rig.pass(secs(101));
+    assert!(rig.lifecycle.trouble().is_some(), "{:?}", rig.lifecycle.status());
+}

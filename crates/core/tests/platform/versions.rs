@@ -62,10 +62,16 @@ const SAY: [Says; 4] = [
 ];
 
 /// The others, by the runner's row in the documentation.
-const UNTOLD: [(&str, &str, &str); 4] = [
+const UNTOLD: [(&str, &str, &str); 5] = [
     (
         "github",
         "organization = 'acme'\ntoken = { env = 'T' }\nprogram = ['sudo', '/run.sh']\n",
+        "the GitHub Actions runner",
+    ),
+    // It may drop its argument and begin to work.
+    (
+        "github",
+        "organization = 'acme'\ntoken = { env = 'T' }\nprogram = ['/opt/start.sh']\n",
         "the GitHub Actions runner",
     ),
     ("spacelift", "token = { env = 'B' }\nprivate_key = { env = 'B' }\n", "spacelift-launcher"),

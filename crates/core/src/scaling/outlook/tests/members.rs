@@ -103,3 +103,23 @@ fn a_dead_member_is_left_out_also_while_others_work() {
         assert_eq!(experience.outlook(Duration::MAX).silent, expected, "{name}");
     }
 }
+
+/// While an image is rolled out, agents of two versions work side by side.
+#[test]
+fn where_most_bear_no_sign_it_is_their_version_that_lacks_it() {
+    for (ready, missing, silent) in [(8, 2, 1), (5, 5, 0), (2, 8, 0)] {
+        let (mut experience, mut now) = (Experience::default(), Duration::from_secs(86_400));
+        // Jobs come and are taken all the time, and two of ten have none.
+        for queued in [3, 2].into_iter().cycle().take(1_000) {
+            now += Duration::from_secs(10);
+            let demand = Demand { queued, running: Some(8), poll_after: None };
+            experience.see(sight(&ScalerPolicy::default(), &demand, 10), now);
+            if experience.doubts_members() {
+                break;
+            }
+        }
+        assert!(experience.doubts_members(), "jobs have waited for long enough");
+        experience.learn(Some(Muster { ready, missing }), now);
+        assert_eq!(experience.outlook(now).silent, silent, "{ready} ready, {missing} without the sign");
+    }
+}
