@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::rig::{Fleet, hits, instance, lightsout, living, phase};
+use crate::rig::{Fleet, hits, instance, lightsout, living, phase, used_up};
 
 #[test]
 fn stackguardian_loses_nothing() {
@@ -106,6 +106,8 @@ fn works(platform: &str, title: &str, more: &str) {
     for fault in ["rewrite-environment", "lose-claim"] {
         fleet.wait(fault, |fleet| (hits(fleet, &json!(fault)) > 0).then_some(()));
     }
+    // A runner that has started has not registered yet.
+    fleet.wait("a registration to be refused", |fleet| used_up(fleet, &refused["effect"]).then_some(()));
     fleet.request("DELETE", "faults", &Value::Null).expect("they end");
     fleet.post("faults", &json!({ "target": "runner", "effect": "leave-child" }));
     drains_with_a_job_on_its_way(&mut fleet, claims);

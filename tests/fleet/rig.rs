@@ -379,6 +379,12 @@ pub(crate) fn hits(fleet: &Fleet, effect: &Value) -> u64 {
     listed.filter(|fault| fault["effect"] == *effect).filter_map(|fault| fault["hits"].as_u64()).sum()
 }
 
+/// Whether a fault with this effect, which was to hit a number of times, has done so: it is in force no more.
+pub(crate) fn used_up(fleet: &Fleet, effect: &Value) -> bool {
+    let listed = fleet.request("GET", "faults", &Value::Null).expect("a list");
+    listed["faults"].as_array().expect("a list").iter().all(|fault| fault["effect"] != *effect)
+}
+
 /// One instance.
 pub(crate) fn instance<'a>(fleet: &'a Snapshot, id: &str) -> &'a InstanceView {
     fleet.instances.iter().find(|instance| instance.id == id).unwrap_or_else(|| panic!("{id} is unknown"))
