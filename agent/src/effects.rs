@@ -33,7 +33,7 @@ use crate::{
     platform_access::PlatformAccess,
     process::Process,
     records::Delivery,
-    runner_process::{RunnerProcess, unit_of},
+    runner_process::{NotStarted, RunnerProcess, unit_of},
     space::Space,
 };
 
@@ -127,7 +127,13 @@ impl Effects {
                             self.life_sign.runner_is_told(Told::No).await;
                             return (HostResult::Done(Ok(())), Some(process));
                         }
-                        Err(why) => HostResult::Done(Err(why)),
+                        Err(NotStarted { why, said }) => {
+                            if let Some(said) = said {
+                                tracing::info!(said, "the runner ended at once");
+                                let _ = self.inputs.send(Input::RunnerSaid(said)).await;
+                            }
+                            HostResult::Done(Err(why))
+                        }
                     },
                     None => HostResult::Done(Err("nothing was registered that could be started".into())),
                 }

@@ -73,6 +73,20 @@ pub(crate) enum Seen {
     Runner(Process),
 }
 
+/// Why a runner does not run that was to be started.
+#[derive(Debug)]
+pub(crate) struct NotStarted {
+    pub why: String,
+    /// The last that it said, if it ran and ended at once.
+    pub said: Option<String>,
+}
+
+impl From<String> for NotStarted {
+    fn from(why: String) -> Self {
+        Self { why, said: None }
+    }
+}
+
 impl RunnerProcess {
     /// The runner of the agent with this state folder; in a systemd unit of its own, if `unit`.
     pub(crate) fn new(state_dir: &Path, unit: bool) -> Self {
@@ -191,7 +205,7 @@ impl RunnerProcess {
     }
 
     /// Starts the runner. `stop_signal` is what its unit gets when the machine shuts down.
-    pub(crate) async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
+    pub(crate) async fn start(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, NotStarted> {
         self.user()?;
         self.write_files(&launch.files).map_err(|error| format!("cannot write the runner's files: {error}"))?;
         // The new runner may get the old one's number. The room of note and record on the disk is taken now, while there

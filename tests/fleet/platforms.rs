@@ -168,7 +168,9 @@ fn says_why_it_was_refused(fleet: &Fleet) {
         .expect("instances")
         .filter_map(|instance| std::fs::read_to_string(instance.expect("an instance").path().join("agent.log")).ok());
     let told = logs.flat_map(|log| log.lines().map(str::to_owned).collect::<Vec<_>>()).filter(|line| {
-        line.starts_with("LIGHTSOUT_RECORD") && line.contains("runner_exited") && line.contains("it said:")
+        // One that is quick ends before it counts as one that runs.
+        let failed = line.contains("runner_exited") || line.contains("registration_failed");
+        line.starts_with("LIGHTSOUT_RECORD") && failed && line.contains("it said:")
     });
     let told: Vec<String> = told.collect();
     assert!(told.iter().any(|line| line.contains("Unauthorized")), "{told:#?}");

@@ -5,7 +5,7 @@ use std::{fs, process::Stdio, time::Duration};
 use lightsout_core::{duration::format_about, platform::Launch};
 use tokio::io::AsyncWriteExt;
 
-use super::{RUNNER_ENV, RunnerProcess, START, record::Record};
+use super::{NotStarted, RUNNER_ENV, RunnerProcess, START, record::Record};
 use crate::process::{self, Process};
 
 /// Becomes the runner once the agent has written down which process it is, so that no runner ever runs that the agent
@@ -14,7 +14,7 @@ const STARTER: &str = r#"read -r go && exec "$@" </dev/null"#;
 
 impl RunnerProcess {
     /// Starts the runner in a process group of its own.
-    pub(super) async fn start_group(&self, launch: &Launch) -> Result<Process, String> {
+    pub(super) async fn start_group(&self, launch: &Launch) -> Result<Process, NotStarted> {
         let program = launch.argv.join(" ");
         let mut command = tokio::process::Command::new("/bin/sh");
         command
@@ -47,7 +47,7 @@ impl RunnerProcess {
             Err(why) => {
                 // Nobody told it to go, so it is no runner.
                 let _ = child.kill().await;
-                return Err(format!("cannot start {program}: {why}"));
+                return Err(format!("cannot start {program}: {why}").into());
             }
         };
         if let Some(mut input) = input {
@@ -57,8 +57,8 @@ impl RunnerProcess {
         let becoming = async {
             loop {
                 if let Ok(Some(status)) = child.try_wait() {
-                    // As with a unit its words go to the log alone, which has them already where it is a file.
-                    return Err(format!("{program} ended at once with {status}; the agent's log has what it said"));
+                    let why = format!("{program} ended at once with {status}; the agent's log has what it said");
+                    return Err(NotStarted { why, said: self.last_words(None).await });
                 }
                 match process::was_called_with(process.pid(), STARTER) {
                     Ok(false) => return Ok(()),
@@ -71,7 +71,7 @@ impl RunnerProcess {
             Ok(became) => became?,
             Err(_) if process::was_called_with(process.pid(), STARTER).unwrap_or(false) => {
                 let _ = child.kill().await;
-                return Err(format!("{program} did not start within {}", format_about(START)));
+                return Err(format!("{program} did not start within {}", format_about(START)).into());
             }
             // It was told to go, and nobody can see that it did not.
             Err(_) => {}

@@ -172,7 +172,7 @@ async fn a_program_that_is_not_there_is_an_error() {
     let missing =
         Launch { argv: vec!["/does/not/exist".into()], env: Vec::new(), files: Vec::new(), doubts: Vec::new() };
     let error = RunnerProcess::new(folder.path(), false).start(&missing, Signal::Term).await.unwrap_err();
-    assert!(error.contains("/does/not/exist"), "{error}");
+    assert!(error.why.contains("/does/not/exist"), "{error:?}");
 }
 
 /// What the script writes to its standard output.
@@ -247,7 +247,7 @@ async fn a_user_that_is_made_after_the_agent_began_is_found() {
     let argv = vec!["/bin/sleep".to_owned(), "30".to_owned()];
     let launch = Launch { argv, env: Vec::new(), files: Vec::new(), doubts: Vec::new() };
     let refused = runner.start(&launch, Signal::Term).await.unwrap_err();
-    assert!(refused.contains("no such user"), "never as the agent's own: {refused}");
+    assert!(refused.why.contains("no such user"), "never as the agent's own: {refused:?}");
     let own = geteuid().as_raw();
     fs::write(&passwd, format!("ci:x:{own}:{own}::/home/ci:/bin/sh\n")).unwrap();
     assert_eq!(runner.user(), Ok(None), "this test's own user");

@@ -6,7 +6,7 @@ use std::{fs, io, path::PathBuf, time::Duration};
 use lightsout_core::platform::{Launch, Signal};
 use lightsout_io::files::replace;
 
-use super::{RunnerProcess, START, record::Record};
+use super::{NotStarted, RunnerProcess, START, record::Record};
 use crate::{
     clock::unix_ms_now,
     last_words,
@@ -24,7 +24,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 impl RunnerProcess {
     /// Starts the runner in a unit of its own.
-    pub(super) async fn start_unit(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, String> {
+    pub(super) async fn start_unit(&self, launch: &Launch, stop_signal: Signal) -> Result<Process, NotStarted> {
         let name = fresh_name();
         let arguments = self.unit_arguments(&name, launch, stop_signal).map_err(|error| error.to_string())?;
         let started = start(arguments, START).await;
@@ -34,20 +34,19 @@ impl RunnerProcess {
         }
         let process = match main_pid(&self.mark()).await {
             Ok(pid) => pid.map(Process::open).transpose().map_err(|error| error.to_string())?.flatten(),
-            Err(why) if started.is_ok() => return Err(why),
+            Err(why) if started.is_ok() => return Err(why.into()),
             Err(_) => None,
         };
         let Some(process) = process else {
-            // Neither its arguments nor its words go where the reason is told: into tags and records, which many may read.
+            // Its arguments do not go where the reason is told: into tags and records, which many may read.
             let program = launch.argv.first().map_or("", String::as_str);
             let Err(why) = started else {
-                let said = last_words(&name).await;
-                tracing::info!(unit = name, said, "the runner ended at once");
-                return Err(format!("{program} ended at once; journalctl -u {name} has what it said"));
+                let why = format!("{program} ended at once; journalctl -u {name} has what it said");
+                return Err(NotStarted { why, said: self.last_words(Some(&name)).await });
             };
             // It must not start later, when nobody expects it.
             give_up(&name).await;
-            return Err(format!("{program} did not start: {why}"));
+            return Err(format!("{program} did not start: {why}").into());
         };
         if let Err(error) = Record::of(&process).write(&self.record_file()) {
             tracing::warn!(%error, "the runner cannot be written down; systemd knows it");

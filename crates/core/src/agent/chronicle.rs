@@ -10,6 +10,7 @@ mod requests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
     time::Duration,
 };
 
@@ -208,7 +209,7 @@ impl Chronicle {
         }
     }
 
-    /// The last words of a runner whose exit will be told next.
+    /// The last words of a runner whose exit, or whose start that came to nothing, will be told next.
     pub fn runner_said(&mut self, said: &str) {
         // Whole: why a runner ends is mostly the last that it says, and a secret is known by what stands before it.
         self.said = Some(tellable(said, usize::MAX / 4));
@@ -260,15 +261,20 @@ impl Chronicle {
             (Request::Register, Outcome::Registered) => {
                 self.registered = true;
                 self.counts.retain(|(kind, _), _| *kind != IncidentKind::RegistrationFailed);
+                self.said = None;
             }
             (Request::Room, _) => self.room_asked = true,
             (Request::FindHook | Request::Heartbeat, _) => self.hook.answered(outcome, now.tick),
             (Request::Describe, Outcome::Member(membership)) => self.described(*membership, now),
             _ => {}
         }
-        if let Some((kind, detail)) = requests::trouble(request, outcome) {
-            let because = (kind == IncidentKind::HeartbeatRefused && *outcome == Outcome::NoHook)
-                .then_some(IncidentCause::HookGone);
+        if let Some((kind, mut detail)) = requests::trouble(request, outcome) {
+            let because = match kind {
+                IncidentKind::HeartbeatRefused if *outcome == Outcome::NoHook => Some(IncidentCause::HookGone),
+                // A runner may have been started, and have ended before anyone could call it one that runs.
+                IncidentKind::RegistrationFailed if self.said.is_some() => self.last_words(&mut detail),
+                _ => None,
+            };
             self.counted(kind, requests::words(request), &detail, because, now);
         }
     }
@@ -402,17 +408,24 @@ impl Chronicle {
     }
 
     fn runner_exited(&mut self, now: Moment) {
-        let said = self.said.take();
-        let because = said.as_deref().is_some_and(platform::says_too_old).then_some(IncidentCause::RunnerTooOld);
-        let said = said.as_deref().map(end_of);
-        self.said_last.clone_from(&said);
+        let mut detail = "the runner exited by itself, and another is started".to_owned();
+        let because = self.last_words(&mut detail);
         if self.leaving.is_some() {
             self.runner_left(now);
         } else {
-            let said = said.map(|said| format!("; it said: {said}")).unwrap_or_default();
-            let detail = format!("the runner exited by itself, and another is started{said}");
             self.counted(IncidentKind::RunnerExited, "", &detail, because, now);
         }
+    }
+
+    /// Adds what the runner that has just ended said last, and what that tells.
+    fn last_words(&mut self, detail: &mut String) -> Option<IncidentCause> {
+        let said = self.said.take();
+        let because = said.as_deref().is_some_and(platform::says_too_old).then_some(IncidentCause::RunnerTooOld);
+        self.said_last = said.as_deref().map(end_of);
+        if let Some(said) = &self.said_last {
+            let _ = write!(detail, "; it said: {said}");
+        }
+        because
     }
 
     fn spend(&mut self, phase: PhaseName, span: Duration) {

@@ -15,7 +15,7 @@ use lightsout_core::{
     },
     cloud::{CloudErrorKind, Ending, Membership, StandingOrder, TargetState},
     platform::DrainBy,
-    record::{DecidedBy, IncidentCause, IncidentKind, NoticeKind, ProofBy, Record, Way},
+    record::{DecidedBy, Incident, IncidentCause, IncidentKind, NoticeKind, ProofBy, Record, Way},
 };
 
 use crate::rig::{busy, secs};
@@ -331,6 +331,26 @@ fn the_last_words_of_a_runner_are_in_the_record_of_its_exit() {
         assert!(exited.detail.ends_with(&end), "{exited:?}");
         assert_eq!(exited.because, because.then_some(IncidentCause::RunnerTooOld));
     }
+}
+
+/// It may end before anyone can call it one that runs: the same runner, a little quicker.
+#[test]
+fn the_last_words_of_a_runner_whose_start_came_to_nothing_are_in_the_record_of_that() {
+    let mut story = Story::begin(AgentPolicy::default(), BY_SIGNAL);
+    story.registers = false;
+    story.chronicle.runner_said("token=abc | Runner version v2.300.0 is deprecated and cannot receive messages.");
+    story.go();
+    let of_it = |incident: &&Incident| incident.what == IncidentKind::RegistrationFailed;
+    let failed = story.incidents.iter().find(of_it).unwrap();
+    assert_eq!(failed.because, Some(IncidentCause::RunnerTooOld));
+    assert!(failed.detail.ends_with("is deprecated and cannot receive messages.") && !failed.detail.contains("abc"));
+    // The next tries do not come as far as a runner.
+    story.pass(secs(700));
+    let last = story.incidents.iter().rfind(of_it).unwrap();
+    assert!(last.times > 1 && last.because.is_none() && !last.detail.contains("it said"), "{last:#?}");
+    let departure = story.departure();
+    assert_eq!(departure.broken_by, Some(BrokenBy::BootDeadline));
+    assert!(departure.runner_said.as_deref().is_some_and(|said| said.contains("deprecated")), "{departure:#?}");
 }
 
 /// A tag, which many may read, has none of them.

@@ -346,6 +346,15 @@ fn instances() -> Vec<Scenario> {
             &[Cause::RunnerTooOld],
         ),
         instance(
+            "a runner that is too old, and ends before it could be called one that runs",
+            vec![
+                because(incident(20, "i-1", IncidentKind::RegistrationFailed, too_old), IncidentCause::RunnerTooOld),
+                broken(600, "i-1", BrokenBy::BootDeadline, "not ready within 600s: it ended at once"),
+            ],
+            Cause::BootDeadline,
+            &[Cause::RunnerTooOld, Cause::NotRegistered],
+        ),
+        instance(
             "a runner that is too old, and is started again",
             vec![
                 because(incident(20, "i-1", IncidentKind::RunnerExited, too_old), IncidentCause::RunnerTooOld),

@@ -215,7 +215,11 @@ fn broken(
                 && incident.what == IncidentKind::RegistrationFailed
             {
                 let basis = Basis::on(failure).and(evidence);
-                registration(answer, basis, &format!("{id} never registered its runner"), &incident.detail);
+                if incident.because == Some(IncidentCause::RunnerTooOld) {
+                    too_old(answer, basis, &format!("the runner of {id} never ran"), &incident.detail);
+                } else {
+                    registration(answer, basis, &format!("{id} never registered its runner"), &incident.detail);
+                }
             }
         }
         Some(BrokenBy::RunnerExits) => {

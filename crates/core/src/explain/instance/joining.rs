@@ -92,7 +92,9 @@ pub(in crate::explain) fn outdated<'a>(
         Said::Incident(incident) => Some((it, &**incident)),
         Said::Decision(_) | Said::Departure(_) | Said::Status(_) | Said::Job(_) | Said::Activity(_) => None,
     });
-    let mut tells = incidents.filter(|(_, it)| matches!(it.what, IncidentKind::RunnerExited | IncidentKind::Busy));
+    let mut tells = incidents.filter(|(_, it)| {
+        matches!(it.what, IncidentKind::RunnerExited | IncidentKind::RegistrationFailed | IncidentKind::Busy)
+    });
     tells.next_back().filter(|(_, it)| it.because == Some(IncidentCause::RunnerTooOld))
 }
 
