@@ -87,6 +87,20 @@ def hold_table(file, mark, rows):
     hold(file, before + start + "\n" + "\n".join(rows) + "\n" + end + after, f"the table of {mark} is not what the .tf files say")
 
 
+def examples_table():
+    """Each example, by the first sentence of what it says of itself."""
+    rows = ["| Example | |", "|---|---|"]
+    for file in sorted((AWS / "examples").glob("*/main.tf")):
+        said = []
+        for line in file.read_text().splitlines():
+            if not re.match("# [^ ]", line):
+                break
+            said.append(line[2:])
+        sentence = re.match(r".*?[^.]\.(?= [A-Z]|$)|.*", " ".join(said))[0].rstrip(".:")
+        rows.append(f"| [{file.parent.name}](examples/{file.parent.name}/main.tf) | {sentence} |")
+    return rows
+
+
 def root_variables():
     """The root module's variables are the pool's, and the scaler's with a prefix; what they must be, the modules themselves say."""
     parts = ["# Written by tests/terraform/documents.py from the variables of modules/pool and modules/scaler, which also say what is refused.\n"]
@@ -192,6 +206,7 @@ def main():
     versions()
     webhooks()
     secrets()
+    hold_table(AWS / "README.md", "examples", examples_table())
     for folder in (AWS, POOL, SCALER):
         hold_table(folder / "README.md", "variables", variables_table(folder))
         hold_table(folder / "README.md", "outputs", outputs_table(folder))

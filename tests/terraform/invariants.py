@@ -119,8 +119,9 @@ def outlived(plan, said):
     plan.must(not missing, said["address"], f"destroyed while its members still need them: {', '.join(sorted(missing))}")
 
 
-def waits(plan, address, values, limit):
-    plan.must(seconds(one_or_self(values["timeouts"])["delete"]) >= limit, address, f"destroy gives up before the hook does, after {limit} s")
+def waits(plan, address, values, limit, until="the hook does"):
+    given = seconds((one_or_self(values.get("timeouts")) or {}).get("delete"))
+    plan.must(given >= limit, address, f"destroy gives up before {until}, after {limit} s")
 
 
 def group_configuration(plan):
@@ -161,19 +162,49 @@ def mentioned(said):
         yield from mentioned(part)
 
 
-def the_network_outlives_the_group(plan):
-    """A network that is made beside the pool goes after the group, since busy members need it: the module's call leads to each part of it."""
-    root = plan.whole["configuration"]["root_module"]
-    resources = {said["address"]: said for said in root.get("resources", []) if said["mode"] == "managed"}
-    reached, left = set(), [name for call in root.get("module_calls", {}).values() for name in [*mentioned(call["expressions"]), *call.get("depends_on", [])]]
+def followed(resources, names):
+    """The resources that these names lead to, each by its address."""
+    reached, left = set(), list(names)
     while left:
         address = ".".join(left.pop().split(".")[:2]).partition("[")[0]
         if address in resources and address not in reached:
             reached.add(address)
+            yield address, resources[address]
             left += [*mentioned(resources[address]), *resources[address].get("depends_on", [])]
+
+
+def the_network_outlives_the_group(plan):
+    """A network that is made beside the pool goes after the group, since busy members need it: the module's call leads to each part of it."""
+    root = plan.whole["configuration"]["root_module"]
+    resources = {said["address"]: said for said in root.get("resources", []) if said["mode"] == "managed"}
+    names = [name for call in root.get("module_calls", {}).values() for name in [*mentioned(call["expressions"]), *call.get("depends_on", [])]]
+    reached = dict(followed(resources, names))
     if any(found["type"] == "aws_autoscaling_group" for found in plan.resources):
         for address, said in resources.items():
             plan.must(address in reached or not NETWORK.match(said["type"]), address, "it may be destroyed before the group, whose busy members need it")
+
+
+def the_function_leaves_in_time(plan):
+    """Lambda's interfaces stay for up to an hour after a function in a VPC, and so long a subnet or a group that they have cannot go."""
+    for module in plan.calls:
+        resources = {said["address"]: said for said in module.get("resources", []) if said["mode"] == "managed"}
+        for call in module.get("module_calls", {}).values():
+            for _, said in followed(resources, mentioned([call["expressions"].get(name) for name in ("scaler_subnet_ids", "scaler_security_group_ids")])):
+                for address, values in plan.of(said["type"]):
+                    if said["type"] in ("aws_subnet", "aws_security_group") and address.partition("[")[0] == said["address"]:
+                        waits(plan, address, values, 3600, "Lambda's interfaces go")
+
+
+def required_tags(plan):
+    """Where an output is a policy that refuses launches without a tag, each launch has it."""
+    for name, output in plan.whole["planned_values"].get("outputs", {}).items():
+        statements = json.loads(output["value"])["Statement"] if "aws:RequestTag/" in str(output.get("value")) else []
+        for statement in statements:
+            key = one(list(statement["Condition"]["Null"])).removeprefix("aws:RequestTag/")
+            for address, values in plan.of("aws_launch_template"):
+                tagged = {tags["resource_type"] for tags in values["tag_specifications"] if key in tags["tags"]}
+                kinds = {re.search(r":([a-z-]+)/\*$", resource)[1] for resource in statement["Resource"]}
+                plan.must(kinds <= tagged, address, f"the policy {name} refuses its launches: {key} is missing on {sorted(kinds - tagged)}")
 
 
 def template(plan, address, values):
@@ -361,6 +392,8 @@ def main(path, folder=None):
         files[f"{len(files) - 1:02}.operator.policy"] = operators
     group_configuration(plan)
     the_network_outlives_the_group(plan)
+    the_function_leaves_in_time(plan)
+    required_tags(plan)
     function(plan)
     secrets(plan)
     like_up(plan)

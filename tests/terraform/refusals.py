@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A check that takes everything proves nothing: each of these changes to the modules must be refused, by Terraform or by what must hold of a plan.
-refusals.py WORK, where tests/terraform/run has copied the modules to WORK/repository, initialised the example gitlab and serves the provider.
+refusals.py WORK, where tests/terraform/run has copied the modules to WORK/repository, initialised the examples and serves the provider.
 """
 
 import os
@@ -15,6 +15,8 @@ ROLE = "modules/pool/role.tf"
 NETWORK = "modules/pool/network.tf"
 FUNCTION = "modules/scaler/main.tf"
 EXAMPLE = "examples/gitlab/main.tf"
+ENDPOINTS = "examples/vpc-endpoints/main.tf"
+TAGGED = "examples/required-tags/main.tf"
 
 # The file, what stands there, what stands there instead, and a part of what is then said. "" for what stands there: at the file's end.
 TERRAFORM = [
@@ -46,6 +48,12 @@ resource "aws_vpc_security_group_egress_rule" "more" {
   ip_protocol       = "-1"
   cidr_ipv4         = "0.0.0.0/0"
 }
+"""
+TIMEOUTS = """
+  # As the subnets: Lambda's interfaces have it for up to an hour after the function.
+  timeouts {
+    delete = "70m"
+  }
 """
 PLAN = [
     (POOL, "protect_from_scale_in = true", "protect_from_scale_in = false", "not protected from their birth"),
@@ -81,6 +89,8 @@ PLAN = [
     (FUNCTION, "  source_code_hash  = local.package_hash\n", "", "another package changes nothing"),
     (FUNCTION, "", '\nresource "aws_lambda_permission" "open" {\n  statement_id  = "x"\n  action        = "lambda:InvokeFunction"\n  function_name = "x"\n  principal     = "*"\n}\n', "everybody may invoke"),
     (POOL, "", HOOK, "goes before the group"),
+    (ENDPOINTS, TIMEOUTS, "", "gives up before Lambda's interfaces go"),
+    (TAGGED, "  tags = local.required\n", '  tags = { team = "platform" }\n', "refuses its launches: cost-centre is missing"),
     (POOL, "  timeouts {\n", '  provisioner "local-exec" {\n    command = "true"\n  }\n  timeouts {\n', "it has a provisioner"),
 ]
 
@@ -100,7 +110,7 @@ def changed(work, file, old, new):
     text = (folder / file).read_text()
     assert old in text, f"{file} has no {old!r}: this change must follow it"
     (folder / file).write_text(text.replace(old, new, 1) if old else text + new)
-    return folder / "examples/gitlab"
+    return (folder / file).parent if file.startswith("examples/") else folder / "examples/gitlab"
 
 
 def planned(work, example):

@@ -83,6 +83,11 @@ resource "aws_security_group" "scaler" {
   name_prefix = "ci-scaler-"
   description = "The scaler: out by 443"
   vpc_id      = aws_vpc.ci.id
+
+  # As the subnets: Lambda's interfaces have it for up to an hour after the function.
+  timeouts {
+    delete = "70m"
+  }
 }
 
 resource "aws_vpc_security_group_egress_rule" "scaler" {
