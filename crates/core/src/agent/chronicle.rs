@@ -3,9 +3,10 @@
 //! It only watches: what the agent is told, how its requests end, and where it stands after each step. Nothing is decided from it, so it is no part
 //! of the [`Agent`], whose states the model compares. It is bounded: whatever repeats is counted.
 
-mod announced;
 mod hook;
 mod leaving;
+mod moment;
+mod notices;
 mod requests;
 
 use std::{
@@ -14,21 +15,20 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
-
+pub use self::moment::Moment;
 use self::{hook::Hook, leaving::Leaving};
 use super::{
     Agent,
     action::{Request, Rung},
-    event::{Event, Order, Outcome},
+    event::Outcome,
     host::{CloudCall, HostEffect, JournalEntry},
     phase::{LeaveReason, Phase, PhaseName, Saved},
 };
 use crate::{
-    cloud::{Ending, HoldRules, Membership, StandingOrder, TargetState},
+    cloud::{HoldRules, Membership, StandingOrder},
     duration::format_duration,
     platform::{self, DrainRules},
-    record::{Departure, Incident, IncidentCause, IncidentKind, NoticeKind, NoticeSeen, Way},
+    record::{Departure, Incident, IncidentCause, IncidentKind, NoticeSeen, Way},
     tellable,
     time::Tick,
 };
@@ -43,37 +43,6 @@ const DETAIL: usize = 300;
 const SAID: usize = 200;
 /// How long an ending waits for its certificate to be handed in, at most.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// A moment on both clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// On the shell's.
-    pub tick: Tick,
-    /// On the wall's, in milliseconds since the Unix epoch.
-    pub unix_ms: i64,
-}
-
-impl Moment {
-    /// As it stands in records.
-    pub fn text(self) -> String {
-        text(self.unix_ms)
-    }
-
-    /// Another tick, as it stands in records.
-    fn at(self, tick: Tick) -> String {
-        text(self.unix_ms_of(tick))
-    }
-
-    /// The wall's time of another tick.
-    fn unix_ms_of(self, tick: Tick) -> i64 {
-        let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        self.unix_ms.saturating_add(ms(tick.since(self.tick))).saturating_sub(ms(self.tick.since(tick)))
-    }
-}
-
-fn text(unix_ms: i64) -> String {
-    format!("{:.3}", Timestamp::from_millisecond(unix_ms).unwrap_or_default())
-}
 
 /// Whose life it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,78 +147,10 @@ impl Chronicle {
         self.out.pop_front()
     }
 
-    /// The agent is about to be told this.
-    pub fn told(&mut self, event: &Event, now: Moment) {
-        match event {
-            Event::Ending { by, at } => self.announced(*by, at.map(|at| text(now.unix_ms_of(at))), now),
-            Event::Rebalance => {
-                let detail = "the cloud recommends to rebalance: an interruption is likely";
-                self.noticed(NoticeKind::Rebalance, IncidentKind::RebalanceNotice, None, detail, now);
-            }
-            Event::TargetState(TargetState::Terminated) => self.announced(Ending::Termination, None, now),
-            Event::Stop => {
-                if !self.retires() && self.notice(NoticeKind::Stop, None, now) {
-                    self.at_stop.clone_from(&self.jobs);
-                    let (because, detail) = self.hook.stopped(now.tick);
-                    self.write(IncidentKind::DrainOrdered, &detail, Some(because), 1, now);
-                }
-            }
-            Event::Order(order) => self.ordered(*order, now),
-            Event::Standing(standing) => self.stands_there(*standing, now),
-            Event::RunnerExited => self.runner_exited(now),
-            Event::Lifted(Ending::Termination) => self.hook.lifted(),
-            Event::Activity(_)
-            | Event::Lifted(_)
-            | Event::RebalanceLifted
-            | Event::Woke { .. }
-            | Event::Shortage(_)
-            | Event::RunnerExpires { .. }
-            | Event::TargetState(_)
-            | Event::Policy(_) => {}
-        }
-    }
-
     /// The last words of a runner whose exit, or whose start that came to nothing, will be told next.
     pub fn runner_said(&mut self, said: &str) {
         // Whole: why a runner ends is mostly the last that it says, and a secret is known by what stands before it.
         self.said = Some(tellable(said, usize::MAX / 4));
-    }
-
-    /// An operator is about to order this.
-    pub fn ordered(&mut self, order: Order, now: Moment) {
-        match order {
-            Order::Drain => {
-                let detail = "an operator's drain";
-                self.noticed(NoticeKind::Drain, IncidentKind::DrainOrdered, None, detail, now);
-            }
-            Order::Undrain => {
-                self.notice(NoticeKind::Undrain, None, now);
-            }
-            Order::Hold { until } if until <= now.tick => {
-                self.happened(IncidentKind::HoldEnded, "an operator ended the hold", now);
-            }
-            Order::Hold { until } => {
-                let at = text(now.unix_ms_of(until));
-                let span = format_duration(Duration::from_secs(until.since(now.tick).as_secs()));
-                let detail = format!("an operator holds the instance for {span}, until {at}");
-                self.notice(NoticeKind::Hold, Some(at), now);
-                self.happened(IncidentKind::Held, &detail, now);
-            }
-        }
-    }
-
-    /// What stands on the instance for the agent to follow is another than before.
-    fn stands_there(&mut self, standing: Option<StandingOrder<Tick>>, now: Moment) {
-        match std::mem::replace(&mut self.standing, standing) {
-            Some(StandingOrder::Drain) => _ = self.notice(NoticeKind::Undrain, None, now),
-            Some(StandingOrder::Hold { .. }) => self.ordered(Order::Hold { until: now.tick }, now),
-            None => {}
-        }
-        match standing {
-            Some(StandingOrder::Drain) => self.ordered(Order::Drain, now),
-            Some(StandingOrder::Hold { until }) => self.ordered(Order::Hold { until }, now),
-            None => {}
-        }
     }
 
     /// A request of the agent ended.
@@ -432,20 +333,6 @@ impl Chronicle {
         match self.spans.iter_mut().find(|(known, _)| *known == phase) {
             Some((_, total)) => *total += span,
             None => self.spans.push((phase, span)),
-        }
-    }
-
-    fn notice(&mut self, notice: NoticeKind, at: Option<String>, now: Moment) -> bool {
-        let new = self.notices.iter().all(|seen| seen.notice != notice);
-        if new {
-            self.notices.push(NoticeSeen { time: now.text(), notice, at });
-        }
-        new
-    }
-
-    fn noticed(&mut self, notice: NoticeKind, kind: IncidentKind, at: Option<String>, detail: &str, now: Moment) {
-        if self.notice(notice, at, now) {
-            self.happened(kind, detail, now);
         }
     }
 
