@@ -8,10 +8,8 @@ mod unit;
 
 use std::{
     collections::BTreeMap,
-    env,
-    fs::{self, File},
-    io,
-    os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt, chown},
+    env, fs, io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock},
     time::Duration,
@@ -28,10 +26,7 @@ use rustix::process::geteuid;
 use tokio::process::Command;
 
 pub(crate) use self::unit::{any_runner, unit_of};
-use self::{
-    note::{note, read_note},
-    record::Record,
-};
+use self::{note::note, record::Record};
 use crate::{
     last_words,
     process::{self, Process},
@@ -243,49 +238,6 @@ impl RunnerProcess {
     pub(crate) async fn quiesce(&self, quiesce: Quiesce) -> Result<(), String> {
         self.write_files(&quiesce.files).map_err(|error| format!("cannot write the runner's files: {error}"))?;
         self.signal(quiesce.signal).await
-    }
-
-    /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so
-    /// that it takes no room that a full disk would not have.
-    pub(crate) fn note_told(&self, told: Told) -> io::Result<()> {
-        let Seen::Runner(process) = self.seen() else { return Ok(()) };
-        if let Ok(mut held) = self.told.lock() {
-            *held = Some((process.pid(), told));
-        }
-        let text = note(process.pid(), told);
-        match File::options().write(true).open(self.told_file()) {
-            Ok(file) => {
-                file.write_all_at(text.as_bytes(), 0)?;
-                file.sync_data()
-            }
-            // The runner of an earlier version: it has no note here yet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                replace(&self.told_file(), text.as_bytes(), 0o600, true)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What this runner was told.
-    pub(crate) fn told(&self, process: &Process) -> Told {
-        let known = self.told.lock().ok().and_then(|told| *told).filter(|(pid, _)| *pid == process.pid());
-        if let Some((_, told)) = known {
-            return told;
-        }
-        // An earlier version kept it among the runner's files.
-        let read = match fs::read_to_string(self.told_file()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::read_to_string(self.folder.join("runner.told"))
-            }
-            read => read,
-        };
-        match read {
-            Ok(text) => read_note(&text, process.pid()),
-            Err(error) => {
-                tracing::warn!(%error, "what the runner was told cannot be read");
-                Told::Maybe
-            }
-        }
     }
 
     /// Whether the runner that was found or started is gone, at the latest after this time.

@@ -1,6 +1,61 @@
 //! What the runner was told, on the disk.
 
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+};
+
 use lightsout_core::agent::host::Told;
+use lightsout_io::files::replace;
+
+use super::{RunnerProcess, Seen};
+use crate::process::Process;
+
+impl RunnerProcess {
+    /// Notes on the disk what the present runner was told; no runner is no error. The note is overwritten in place, so
+    /// that it takes no room that a full disk would not have.
+    pub(crate) fn note_told(&self, told: Told) -> io::Result<()> {
+        let Seen::Runner(process) = self.seen() else { return Ok(()) };
+        if let Ok(mut held) = self.told.lock() {
+            *held = Some((process.pid(), told));
+        }
+        let text = note(process.pid(), told);
+        match File::options().write(true).open(self.told_file()) {
+            Ok(file) => {
+                file.write_all_at(text.as_bytes(), 0)?;
+                file.sync_data()
+            }
+            // The runner of an earlier version: it has no note here yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                replace(&self.told_file(), text.as_bytes(), 0o600, true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What this runner was told.
+    pub(crate) fn told(&self, process: &Process) -> Told {
+        let known = self.told.lock().ok().and_then(|told| *told).filter(|(pid, _)| *pid == process.pid());
+        if let Some((_, told)) = known {
+            return told;
+        }
+        // An earlier version kept it among the runner's files.
+        let read = match fs::read_to_string(self.told_file()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::read_to_string(self.folder.join("runner.told"))
+            }
+            read => read,
+        };
+        match read {
+            Ok(text) => read_note(&text, process.pid()),
+            Err(error) => {
+                tracing::warn!(%error, "what the runner was told cannot be read");
+                Told::Maybe
+            }
+        }
+    }
+}
 
 /// The note of what a runner was told. Always of one length, so that it can be overwritten in place.
 pub(super) fn note(pid: u32, told: Told) -> String {
@@ -13,7 +68,7 @@ pub(super) fn note(pid: u32, told: Told) -> String {
 }
 
 /// What a note says of this process. An earlier version wrote the process id alone, before it signalled.
-pub(super) fn read_note(text: &str, pid: u32) -> Told {
+fn read_note(text: &str, pid: u32) -> Told {
     let mut words = text.split_ascii_whitespace();
     match (words.next().map(str::parse::<u32>), words.next()) {
         // Of another runner: this one has not been told anything.
