@@ -41,7 +41,8 @@ packages() {
 no_automatic_package_runs() {
     mask apt-daily.service apt-daily.timer apt-daily-upgrade.service apt-daily-upgrade.timer unattended-upgrades.service \
         update-notifier-download.timer update-notifier-motd.timer motd-news.timer fwupd-refresh.timer ua-timer.timer apt-news.service esm-cache.service \
-        packagekit.service dnf-makecache.timer dnf-automatic.timer dnf-automatic-install.timer dnf-automatic-download.timer update-motd.timer
+        packagekit.service dnf-makecache.timer dnf-automatic.timer dnf-automatic-install.timer dnf-automatic-download.timer dnf5-automatic.timer \
+        yum-cron.service snapd.refresh.timer update-motd.timer
     if [[ $family == apt ]]; then
         printf 'APT::Periodic::%s "0";\n' Enable Update-Package-Lists Unattended-Upgrade Download-Upgradeable-Packages >/etc/apt/apt.conf.d/99lightsout
     fi

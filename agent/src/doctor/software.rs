@@ -219,7 +219,7 @@ fn excluded(root: &Root) -> Option<Fact<bool>> {
     }
     let excludes = |text: &str| {
         let lines: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
-        ["lightsout", "docker"].iter().all(|what| lines.iter().any(|line| line.contains(what)))
+        ["lightsout", "docker", "containerd"].iter().all(|what| lines.iter().any(|line| line.contains(what)))
     };
     for path in root.list(FOLDER).into_iter().filter(|path| has_extension(path, "conf")) {
         match root.text(&path) {

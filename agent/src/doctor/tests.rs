@@ -59,8 +59,13 @@ impl Image {
         image.enable("timers.target", "apt-daily.timer");
         image.mask("apt-daily.timer");
         image.write("etc/needrestart/needrestart.conf", "");
-        image.write("etc/needrestart/conf.d/lightsout.conf", "qr(^lightsout-agent) => 0, qr(^docker) => 0");
+        image.write(
+            "etc/needrestart/conf.d/lightsout.conf",
+            "qr(^lightsout-) => 0, qr(^docker) => 0, qr(^containerd) => 0",
+        );
         image.write("etc/machine-id", "uninitialized\n");
+        // What others may know.
+        image.write("root/.ssh/id_ecdsa.pub", "x");
         image.says("2099-01-01");
         image
     }
@@ -180,6 +185,11 @@ async fn what_is_wrong_in_an_image_is_found_and_nothing_else() {
         ),
         ("packages.automatic", Box::new(remove("etc/systemd/system/apt-daily.timer"))),
         ("packages.needrestart", Box::new(remove("etc/needrestart/conf.d/lightsout.conf"))),
+        // Whose restart stops the engine, and leaves it stopped.
+        (
+            "packages.needrestart",
+            Box::new(write("etc/needrestart/conf.d/lightsout.conf", "qr(^lightsout-) => 0, qr(^docker) => 0")),
+        ),
         ("image.says", Box::new(remove("usr/share/lightsout/image.json"))),
         ("image.says", Box::new(write("usr/share/lightsout/image.json", "{"))),
         ("image.host-keys", Box::new(write("etc/ssh/ssh_host_ed25519_key", "key"))),
@@ -187,7 +197,11 @@ async fn what_is_wrong_in_an_image_is_found_and_nothing_else() {
         ("image.agent-state", Box::new(write("var/lib/lightsout/journal.json", "{}"))),
         ("image.agent-state", Box::new(write("var/log/journal/0123/system.journal", "x"))),
         ("image.credentials", Box::new(write("home/admin/.aws/credentials", "x"))),
+        ("image.credentials", Box::new(write("root/.azure/msal_token_cache.json", "x"))),
+        ("image.credentials", Box::new(write("root/.config/gcloud/credentials.db", "x"))),
+        ("image.credentials", Box::new(write("root/.ssh/id_ecdsa", "x"))),
         ("image.history", Box::new(write("root/.bash_history", "make secrets"))),
+        ("image.history", Box::new(write("home/admin/.psql_history", "create user"))),
         ("image.first-boot", Box::new(write("var/lib/cloud/instances/i-1/boot-finished", "x"))),
     ];
     let mut covered = std::collections::BTreeSet::new();
