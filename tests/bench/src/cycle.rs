@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lightsout_localcloud::fleet::InstanceView;
+use serde_json::Value;
 
 use crate::{
     fleet::{Fleet, Programs, living, milliseconds, unix_ms},
@@ -15,6 +16,8 @@ use crate::{
 const IDLE: i64 = 3_000;
 /// The scaler's tick in this fleet.
 const TICK: &str = "2s";
+/// How long the agent may take itself from its start until its runner is registered, in milliseconds: the median of the samples.
+const OWN_SHARE: f64 = 300.0;
 
 pub(crate) fn measure(programs: &Programs, samples: usize, report: &mut Report) -> Result<()> {
     let mut fleet =
@@ -44,15 +47,52 @@ pub(crate) fn measure(programs: &Programs, samples: usize, report: &mut Report) 
         ends.push(milliseconds(ended - due));
     }
     report.add(format!("job waits -> capacity raised (tick {TICK})"), "ms", raises);
-    report.add("agent: begins -> the runner is registered, without the wait for the group", "ms", begins);
+    let begin = report.add("agent: begins -> the runner is registered, without the wait for the group", "ms", begins);
     report.add("idle timeout -> the cloud agreed to end it", "ms", asks);
     report.add("idle timeout -> terminated, at the embedded cloud's pace", "ms", ends);
+    within_its_share(begin)
+}
+
+/// An instance is billed while its agent begins.
+fn within_its_share(begin: Option<f64>) -> Result<()> {
+    let median = begin.context("no agent told how long its boot took")?;
+    ensure!(
+        median <= OWN_SHARE,
+        "the agent took {median:.0} ms from its start until its runner was registered, without the wait for the group: {OWN_SHARE} ms at most"
+    );
     Ok(())
 }
 
 /// How long the agent took itself until the runner was registered, in milliseconds.
 fn own_share(instance: &InstanceView) -> Option<f64> {
-    let parts = instance.agent.as_ref()?.0.get("boot")?.as_array()?;
+    share_of(instance.agent.as_ref()?.0.get("boot")?.as_array()?)
+}
+
+/// The same of the parts of its boot: neither the operator's program nor the wait for the group is the agent's own.
+fn share_of(parts: &[Value]) -> Option<f64> {
     let until = |part: &str| parts.iter().find(|it| it["part"] == part)?["until_ms"].as_i64();
     Some(milliseconds(until("registered")? - until("in_service")? + until("tags")? - until("system")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_agent_takes_itself_is_bounded_and_what_it_waits_for_is_not() {
+        let boot = |until: [i64; 7]| {
+            let names = ["system", "metadata", "tags", "before_register", "in_service", "secrets", "registered"];
+            let parts = names.into_iter().zip(until).map(|(part, until)| json!({ "part": part, "until_ms": until }));
+            share_of(&parts.collect::<Vec<_>>())
+        };
+        // 40 ms until its tags are there, minutes of others, and then 260 ms; or one more.
+        let share = boot([9_000, 9_030, 9_040, 69_000, 300_000, 300_010, 300_260]);
+        assert_eq!(share, Some(300.0));
+        assert!(within_its_share(share).is_ok());
+        let share = boot([9_000, 9_030, 9_041, 69_000, 300_000, 300_010, 300_260]);
+        assert!(within_its_share(share).unwrap_err().to_string().contains("took 301 ms"));
+        assert!(within_its_share(share_of(&[])).is_err(), "what nobody measured holds nothing");
+    }
 }

@@ -34,13 +34,14 @@ impl Report {
         Self { machine, figures: Vec::new() }
     }
 
-    /// Adds what was measured; nothing without a sample. Says it on standard error, because the whole takes minutes.
-    pub(crate) fn add(&mut self, name: impl Into<String>, unit: &'static str, mut samples: Vec<f64>) {
+    /// Adds what was measured, and returns the median; nothing without a sample. Says it on standard error, because the whole takes minutes.
+    pub(crate) fn add(&mut self, name: impl Into<String>, unit: &'static str, mut samples: Vec<f64>) -> Option<f64> {
         samples.sort_by(f64::total_cmp);
-        let (Some(median), Some(worst)) = (samples.get(samples.len() / 2), samples.last()) else { return };
-        let figure = Figure { name: name.into(), unit, median: *median, worst: *worst, samples: samples.len() };
+        let (Some(&median), Some(&worst)) = (samples.get(samples.len() / 2), samples.last()) else { return None };
+        let figure = Figure { name: name.into(), unit, median, worst, samples: samples.len() };
         eprintln!("{}: {} {unit}", figure.name, number(figure.median));
         self.figures.push(figure);
+        Some(median)
     }
 
     /// As one line of JSON.
@@ -81,8 +82,8 @@ mod tests {
     #[test]
     fn the_middle_and_the_worst_of_the_samples_are_told() {
         let mut report = Report::new(Machine::default());
-        report.add("delay", "ms", vec![30.0, 10.0, 20.0]);
-        report.add("nothing", "ms", Vec::new());
+        assert_eq!(report.add("delay", "ms", vec![30.0, 10.0, 20.0]), Some(20.0));
+        assert_eq!(report.add("nothing", "ms", Vec::new()), None);
         assert_eq!(report.figures.len(), 1);
         assert_eq!((report.figures[0].median, report.figures[0].worst), (20.0, 30.0));
         assert!(report.to_string().contains("|    20.0 ms |    30.0 ms |       3 |"), "{report}");
