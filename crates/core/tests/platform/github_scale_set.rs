@@ -39,7 +39,7 @@ fn ok(status: u16, body: &Value) -> Reply {
 }
 
 fn statistics(assigned: u32, running: u32) -> Value {
-    json!({"totalAvailableJobs": 9, "totalAcquiredJobs": 0, "totalAssignedJobs": assigned, "totalRunningJobs": running,
+    json!({"totalAvailableJobs": 0, "totalAcquiredJobs": 0, "totalAssignedJobs": assigned, "totalRunningJobs": running,
            "totalRegisteredRunners": 1, "totalBusyRunners": running, "totalIdleRunners": 0})
 }
 
@@ -293,6 +293,36 @@ fn jobs_that_are_offered_are_taken_before_the_message_is_deleted() {
     );
     assert_eq!((body(&requests[1]), header(&requests[1], "authorization")), ("[7,8]", Some("Bearer queue-token")));
     assert_eq!(read(&mut queue, [reply(202, &[], "")]).0, Ok(demand(2, 1)), "GitHub's own number, from then on");
+}
+
+/// As a run of a timer does, which opens a session and gives it back: it never comes to a message.
+#[test]
+fn jobs_that_were_offered_before_the_session_are_taken_by_the_reading_that_opens_it() {
+    let opening = || {
+        let mut session = session("queue-token", 3, 1);
+        session.body =
+            String::from_utf8(session.body).expect("text").replace("AvailableJobs\":0", "AvailableJobs\":2").into();
+        [opening(0, 0)[..3].to_vec(), vec![session]].concat()
+    };
+    let offered = || {
+        ok(200, &json!({"count": 2, "value": [{"runnerRequestId": 7, "acquireJobUrl": "x"}, {"runnerRequestId": 8}]}))
+    };
+    let mut queue = open(settings());
+    let taken = ok(200, &json!({"count": 2, "value": [7, 8]}));
+    let (result, requests) = read(&mut queue, [opening(), vec![offered(), taken]].concat());
+    assert_eq!(result, Ok(demand(4, 1)), "one more was assigned already");
+    let (list, take) = (&requests[4], &requests[5]);
+    let set = "https://pipelines.example/tenant/_apis/runtime/runnerscalesets/7";
+    assert_eq!(list.url, format!("{set}/acquirablejobs?api-version=6.0-preview"));
+    assert_eq!((list.method.as_str(), header(list, "authorization")), ("GET", Some("Bearer admin-token")));
+    assert_eq!((take.method.as_str(), body(take)), ("POST", "[7,8]"));
+    assert!(queue.release().is_some());
+    // Another was faster, or the service says nothing that can be used: what is assigned is known all the same.
+    assert_eq!(read(&mut open(settings()), [opening(), vec![reply(204, &[], "")]].concat()).0, Ok(demand(2, 1)));
+    for replies in [vec![reply(500, &[], "")], vec![reply(200, &[], "<html>")], vec![offered(), reply(403, &[], "")]] {
+        let reading = read(&mut open(settings()), [opening(), replies].concat()).0.expect("the statistics");
+        assert_eq!((reading.demand.queued, reading.missing.is_some()), (2, true));
+    }
 }
 
 #[test]

@@ -131,8 +131,10 @@ enum At {
     Renewed { fresh: bool },
     /// A message.
     Message,
-    /// The jobs that a message offered.
-    Acquired { number: u64, offered: u32 },
+    /// The jobs that were offered before the session was.
+    Acquirable,
+    /// The jobs that were offered, by a message of this number or before any.
+    Acquired { number: Option<u64>, offered: u32 },
     /// The acknowledgement of the message.
     Acknowledged,
 }
@@ -218,6 +220,7 @@ impl Listener {
             Some(At::Opened { service, scale_set }) => self.opened(result, service, scale_set),
             Some(At::Renewed { fresh }) => self.session_renewed(result, fresh),
             Some(At::Message) => self.message(result),
+            Some(At::Acquirable) => self.acquirable(result),
             Some(At::Acquired { number, offered }) => self.acquired(result, number, offered),
             Some(At::Acknowledged) => self.acknowledged(result),
         }
@@ -237,8 +240,34 @@ impl Listener {
             );
             return Err(ExchangeError::new(ErrorKind::Occupied(OWNED), message));
         }
-        self.session = Some(Session::read(&context, &reply, service, scale_set)?);
-        self.done(None)
+        let session = self.session.insert(Session::read(&context, &reply, service, scale_set)?);
+        if session.statistics.available == 0 {
+            return self.done(None);
+        }
+        // Whoever opens a session for one reading alone, a run of a timer, never comes to the messages that offer them.
+        let request = session.ask_acquirable();
+        Ok(self.ask(At::Acquirable, request))
+    }
+
+    fn acquirable(&mut self, result: EffectResult) -> Next {
+        let context = self.context("list the jobs that are offered to the runner scale set");
+        let offered = match context.reply(result) {
+            Ok(reply) if reply.status == 204 => Ok(Vec::new()),
+            Ok(reply) if reply.status == 200 => session::acquirable(&context, &reply),
+            Ok(reply) => Err(refusal(&context, &reply)),
+            Err(error) => Err(error),
+        };
+        match offered {
+            Ok(jobs) if jobs.is_empty() => self.done(None),
+            Ok(jobs) => self.acquire(&jobs, None),
+            Err(error) => self.done(Some(error)),
+        }
+    }
+
+    fn acquire(&mut self, jobs: &[u64], number: Option<u64>) -> Next {
+        let request = self.session()?.acquire(jobs);
+        let offered = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        Ok(self.ask(At::Acquired { number, offered }, request))
     }
 
     /// The queue's token has run out: the session is renewed, once in a reading; when it is gone a new one is opened.
@@ -300,18 +329,19 @@ impl Listener {
         if message.offered.is_empty() {
             return self.acknowledge(message.number);
         }
-        let request = session.acquire(&message.offered);
-        let offered = u32::try_from(message.offered.len()).unwrap_or(u32::MAX);
-        Ok(self.ask(At::Acquired { number: message.number, offered }, request))
+        self.acquire(&message.offered, Some(message.number))
     }
 
     /// The message is kept until its jobs are taken: it is told again, and they are offered again.
-    fn acquired(&mut self, result: EffectResult, number: u64, offered: u32) -> Next {
+    fn acquired(&mut self, result: EffectResult, number: Option<u64>, offered: u32) -> Next {
         let context = self.context(format!("take the {offered} jobs that are offered to the runner scale set"));
         match context.reply(result) {
             Ok(reply) if reply.status == 200 => {
                 self.acquired = self.acquired.saturating_add(offered);
-                self.acknowledge(number)
+                match number {
+                    Some(number) => self.acknowledge(number),
+                    None => self.done(None),
+                }
             }
             Ok(reply) if reply.status == 401 => self.renew(),
             Ok(reply) => self.done(Some(refusal(&context, &reply))),
@@ -338,7 +368,7 @@ impl Listener {
     }
 
     fn done(&mut self, missing: Option<ExchangeError>) -> Next {
-        let Statistics { assigned, running } = self.session()?.statistics;
+        let Statistics { assigned, running, .. } = self.session()?.statistics;
         let counted = assigned.saturating_sub(running).saturating_add(self.acquired);
         // A message was seen that counts nothing and assigns a job (actions/actions-runner-controller, issues 3204 and 3420).
         let queued = counted.max(self.assigned.fresh());

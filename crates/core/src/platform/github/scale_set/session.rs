@@ -32,6 +32,8 @@ pub(super) struct Session {
 /// What the scale set has to do.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Statistics {
+    /// Jobs that are offered, and wait until they are taken.
+    pub(super) available: u32,
     /// Jobs that wait for or run on its runners.
     pub(super) assigned: u32,
     /// Those that run.
@@ -95,6 +97,12 @@ impl Session {
         request.header("authorization", self.bearer()).json(&json!(jobs), false)
     }
 
+    /// Asks for the jobs that are offered already (actions/actions-runner-controller, github/actions/client.go).
+    pub(super) fn ask_acquirable(&self) -> Request {
+        let path = format!("runtime/runnerscalesets/{}/acquirablejobs", self.scale_set);
+        self.service.request(Method::Get, &path)
+    }
+
     /// Acknowledges the message of this number.
     pub(super) fn acknowledge(&self, number: u64) -> Request {
         let (path, query) = self.queue.split_once('?').unwrap_or((&self.queue, ""));
@@ -121,10 +129,17 @@ impl Statistics {
     pub(super) fn read(root: &Node<'_>) -> Result<Self, ExchangeError> {
         let statistics = root.key("statistics")?;
         Ok(Self {
+            available: statistics.optional("totalAvailableJobs")?.map_or(Ok(0), |node| node.count())?,
             assigned: statistics.key("totalAssignedJobs")?.count()?,
             running: statistics.key("totalRunningJobs")?.count()?,
         })
     }
+}
+
+/// The jobs that the answer to [`Session::ask_acquirable`] offers.
+pub(super) fn acquirable(context: &RequestContext, reply: &Reply) -> Result<Vec<u64>, ExchangeError> {
+    let document = context.json(reply)?;
+    document.root().key("value")?.list()?.map(|job| job.key("runnerRequestId")?.number()).collect()
 }
 
 /// A message of the scale set's queue.
