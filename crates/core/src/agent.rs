@@ -230,7 +230,7 @@ impl Agent {
         self.lifecycle.proven_empty()
     }
 
-    /// Whether its jobs were failed for a deadline of the cloud.
+    /// Whether its jobs are failed for a deadline of the cloud.
     pub fn aborted(&self) -> bool {
         self.lifecycle.aborted()
     }
@@ -272,6 +272,7 @@ impl Agent {
             served: self.lifecycle.served(),
             in_service: self.lifecycle.in_service(),
             proven: self.lifecycle.proven_empty(),
+            aborted: self.lifecycle.aborted(),
         }
     }
 

@@ -179,7 +179,7 @@ impl Lifecycle {
                 let (ahead, margin) = (self.cloud.longest_notice, self.policy.abort_margin);
                 self.correction = self.reasons.announce(by, at, ahead, margin, now);
             }
-            Event::Lifted(by) => self.reasons.lift(by),
+            Event::Lifted(by) => self.reasons.lift(by, now),
             Event::Rebalance => self.reasons.rebalance = true,
             Event::RebalanceLifted => self.reasons.rebalance = false,
             Event::RunnerExpires { at } => self.reasons.runner_expires = Some(at),

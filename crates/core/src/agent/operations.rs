@@ -61,7 +61,11 @@ enum Step {
     Register(register::Step),
     Drain(drain::Step),
     Undrain(undrain::Step),
-    Abort(abort::Step),
+    Abort {
+        step: abort::Step,
+        /// Whether it is for a deadline of the cloud, which may be called off.
+        deadline: bool,
+    },
     Deregister(deregister::Step),
     MakeRoom,
     Probe,
@@ -75,6 +79,8 @@ pub(super) struct LifecycleView {
     pub(super) served: u32,
     pub(super) in_service: Option<Tick>,
     pub(super) proven: bool,
+    /// Whether jobs are failed for a deadline of the cloud.
+    pub(super) aborted: bool,
 }
 
 /// What operations know beside their own step.
@@ -242,7 +248,10 @@ fn first(request: Request, cx: &mut Context<'_>) -> (HostEffect, Step) {
         Request::Register => (HostEffect::FindRunner, Step::Register(register::Step::Find)),
         Request::Drain => drain::first(),
         Request::Undrain => undrain::first(cx),
-        Request::Abort { within } => (HostEffect::FindRunner, Step::Abort(abort::Step::Find { within })),
+        Request::Abort { within } => {
+            let step = Step::Abort { step: abort::Step::Find { within }, deadline: cx.view.aborted };
+            (HostEffect::FindRunner, step)
+        }
         Request::Deregister => deregister::first(cx),
         Request::MakeRoom => (HostEffect::MakeRoom, Step::MakeRoom),
         Request::Probe => (HostEffect::Snapshot, Step::Probe),
@@ -280,7 +289,9 @@ fn next(step: Step, result: HostResult, cx: &mut Context<'_>) -> Next<Step> {
         Step::Register(step) => register::next(step, result, cx).map(Step::Register),
         Step::Drain(step) => drain::next(step, result, cx).map(Step::Drain),
         Step::Undrain(step) => undrain::next(step, result, cx).map(Step::Undrain),
-        Step::Abort(step) => abort::next(step, result, cx).map(Step::Abort),
+        Step::Abort { step, deadline } => {
+            abort::next(step, result, deadline && !cx.view.aborted, cx).map(|step| Step::Abort { step, deadline })
+        }
         Step::Deregister(step) => deregister::next(step, result, cx).map(Step::Deregister),
         Step::MakeRoom => Next::Done(match result {
             HostResult::Room(Ok(true)) => Outcome::Done,

@@ -73,6 +73,8 @@ pub(crate) struct World {
     program: bool,
     /// Whether it has seen that there is room for a job, or that this cannot be told, since it last started a runner.
     roomy: bool,
+    /// Whether the disk did not take the configuration by which the runner asks for no more jobs: a moment without a request must do then.
+    unquiesced: bool,
     queued: u8,
     journal: JournalEntry,
     pub place: Place,
@@ -162,6 +164,7 @@ impl World {
             checked: false,
             program: false,
             roomy: false,
+            unquiesced: false,
             queued: 0,
             journal: JournalEntry::FRESH,
             place,

@@ -20,7 +20,7 @@ pub(super) struct Reasons {
     target: TargetState,
     /// What the cloud has announced.
     announced: BTreeMap<Ending, Announced>,
-    /// Whether the jobs were failed for a deadline.
+    /// Whether jobs are failed for a deadline.
     pub(super) aborted: bool,
     pub(super) rebalance: bool,
     /// From when on the platform may refuse the image's runner.
@@ -109,14 +109,22 @@ impl Reasons {
             && announced.budget.is_some_and(|budget| budget.deadline <= now)
         {
             (announced.told, announced.budget) = (None, None);
+            self.settle_abort(now);
         }
         let interruption = self.announced.get(&Ending::Interruption).and_then(|announced| announced.budget);
         interruption.is_some_and(|budget| budget.deadline <= now)
     }
 
     /// It will not be.
-    pub(super) fn lift(&mut self, by: Ending) {
-        self.announced.remove(&by);
+    pub(super) fn lift(&mut self, by: Ending, now: Tick) {
+        if self.announced.remove(&by).is_some() {
+            self.settle_abort(now);
+        }
+    }
+
+    /// A deadline is gone: jobs are failed for another one that is as near, or no more.
+    fn settle_abort(&mut self, now: Tick) {
+        self.aborted &= self.budget().is_some_and(|budget| budget.abort_at <= now);
     }
 
     /// Whether the cloud takes the instance back.

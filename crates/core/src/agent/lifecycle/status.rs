@@ -105,7 +105,7 @@ impl Lifecycle {
         self.reasons.trouble()
     }
 
-    /// Whether its jobs were failed for a deadline of the cloud.
+    /// Whether its jobs are failed for a deadline of the cloud.
     pub fn aborted(&self) -> bool {
         self.reasons.aborted
     }

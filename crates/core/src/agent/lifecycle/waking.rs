@@ -50,7 +50,7 @@ impl Lifecycle {
     fn shift_times(&mut self, unseen: Duration, now: Tick) {
         let in_time = self.served_before_expiry();
         if self.reasons.shift(unseen, now) {
-            self.reasons.lift(Ending::Interruption);
+            self.reasons.lift(Ending::Interruption, now);
         }
         // The beginning of service stays, since age counts what was seen: who came in time is not too late by a sleep.
         if in_time && !self.served_before_expiry() {

@@ -2,6 +2,8 @@
 //!
 //! Only the runner can tell the platform how a job ended. So a job that does not heed it is ended before the runner is: what jobs run in is
 //! noted before the first signal, since it cannot be found once its parents are gone, and ended when most of the time is over.
+//!
+//! Where the deadline is called off meanwhile, nothing more is told or ended by force: a runner that was told ends by itself.
 
 use std::time::Duration;
 
@@ -31,9 +33,16 @@ pub(super) enum Step {
     Kill,
 }
 
-pub(super) fn next(step: Step, result: HostResult, cx: &Context<'_>) -> Next<Step> {
+pub(super) fn next(step: Step, result: HostResult, called_off: bool, cx: &Context<'_>) -> Next<Step> {
     let abort = cx.facts.rules.abort;
     match (step, result) {
+        // But for what was noted as told, so that nobody tells it.
+        (Step::NoteTold { .. }, HostResult::Done(_)) if called_off => {
+            Next::Do(HostEffect::SignalRunner(abort), Step::Signal { within: Duration::ZERO })
+        }
+        (_, HostResult::Runner(_) | HostResult::Done(_) | HostResult::Exited(_)) if called_off => {
+            Next::Done(Outcome::Unneeded)
+        }
         (Step::Find { within }, HostResult::Runner(found)) => {
             // To some runners the same signal means "finish" at first and "cancel" only when it comes again.
             let told = matches!(found, Ok(Some(RunnerSeen { told: Told::Yes })));

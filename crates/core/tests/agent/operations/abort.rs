@@ -65,3 +65,81 @@ fn an_abort_signals_twice_only_where_the_first_means_finish_and_kills_in_the_end
     let twice = [&[HostEffect::FindRunner, HostEffect::NoteJobs][..], &told, &end].concat();
     assert_eq!(abort(BY_SAME_SIGNAL, Told::No), twice);
 }
+
+/// What calls the deadline off: the machine slept it over, in either way, or the cloud takes it back.
+const CALLS_OFF: [fn(&mut Host); 3] = [
+    |host| host.event(Event::Woke { unseen: secs(3_600) }),
+    |host| {
+        host.now = host.now + secs(3_600);
+        host.event(Event::Woke { unseen: std::time::Duration::ZERO });
+    },
+    |host| host.event(Event::Lifted(Ending::Maintenance)),
+];
+
+#[test]
+fn an_abort_whose_deadline_is_called_off_forces_nothing_more() {
+    for (rules, call_off) in [BY_SIGNAL, BY_SAME_SIGNAL].into_iter().flat_map(|rules| CALLS_OFF.map(|how| (rules, how)))
+    {
+        for begun in 0.. {
+            let mut host = Host::draining(rules, LeaveReason::Maintenance);
+            host.open.clear();
+            let notice = |host: &mut Host| {
+                let at = host.now + secs(1_000);
+                host.event(Event::Ending { by: Ending::Maintenance, at: Some(at) });
+                host.now = host.agent.poll_timeout().expect("the abort").max(at - secs(20));
+                host.agent.handle_timeout(host.now);
+                host.collect();
+            };
+            // A job that heeds nothing: each effect is done, until so many are.
+            let step = |host: &mut Host| {
+                let about = |effect: &HostEffect| {
+                    matches!(
+                        effect,
+                        HostEffect::FindRunner
+                            | HostEffect::NoteJobs
+                            | HostEffect::NoteTold(_)
+                            | HostEffect::SignalRunner(_)
+                            | HostEffect::Pause(_)
+                            | HostEffect::AwaitExit { .. }
+                            | HostEffect::EndJobs
+                            | HostEffect::KillRunner
+                    )
+                };
+                let at = host.open.iter().position(|(_, effect)| about(effect))?;
+                let (id, effect) = host.open.remove(at);
+                let result = match effect {
+                    HostEffect::FindRunner => runner(Told::No),
+                    HostEffect::AwaitExit { .. } => HostResult::Exited(false),
+                    _ => DONE,
+                };
+                host.agent.resume(id, result, host.now);
+                host.collect();
+                Some(effect)
+            };
+            notice(&mut host);
+            let done = (0..begun).map_while(|_| step(&mut host)).count();
+            if host.aborted() {
+                assert!(begun > 6, "{begun}");
+                break;
+            }
+            assert_eq!(done, begun);
+            // What was asked of the host is done already, whatever becomes of the deadline.
+            let asked = host.open();
+            call_off(&mut host);
+            let mut next = Vec::new();
+            while let Some(effect) = step(&mut host) {
+                next.push(effect);
+            }
+            next.retain(|effect| !asked.contains(effect));
+            let noted = asked.iter().any(|effect| matches!(effect, HostEffect::NoteTold(_)));
+            let signals = next.iter().filter(|effect| matches!(effect, HostEffect::SignalRunner(_))).count();
+            let forced = next.iter().any(|effect| matches!(effect, HostEffect::EndJobs | HostEffect::KillRunner));
+            assert!(!forced && signals == usize::from(noted), "{asked:?}, then {next:?}");
+            assert!(host.aborted() && !host.agent.aborted(), "{:?}", host.agent);
+            // Another deadline is another matter.
+            host.finished.clear();
+            notice(&mut host);
+            assert!(host.agent.aborted(), "{:?}", host.agent);
+        }
+    }
+}

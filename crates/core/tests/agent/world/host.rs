@@ -170,6 +170,10 @@ impl World {
     /// A request that is on its way is cancelled: a job that was handed out is nobody's.
     fn cancel_request(&mut self) {
         if let Some(runner) = &mut self.runner {
+            if self.unquiesced {
+                (runner.asking, runner.handed_out) = (false, false);
+                return;
+            }
             runner.job |= std::mem::take(&mut runner.handed_out);
             if std::mem::take(&mut runner.asking) && runner.job {
                 self.cut();

@@ -84,8 +84,9 @@ pub(crate) enum Move {
     Stop,
     /// The group stops a machine of its warm pool and starts it again.
     PowerCycle,
-    /// The machine hibernates for an hour that its clock does not see.
+    /// The machine hibernates for an hour that its clock does not see; or its processes are frozen for one that it does.
     Sleep,
+    Freeze,
     Rebalance,
     Time,
 }
@@ -168,13 +169,18 @@ impl World {
         may(left.notices > 0 && !self.endings.contains_key(&Ending::Interruption), Move::Spot);
         let maintained = self.endings.get(&Ending::Maintenance).copied();
         may(left.notices > 0 && maintained.is_none(), Move::Maintain);
-        // Later what was begun for the deadline goes on.
-        may(maintained.is_some_and(|at| at.since(self.now) > self.policy.abort_margin), Move::Lift);
+        // What the host was told to do to the runner is done by then, and who retires under a job for a deadline has no way back.
+        let forced = |(_, effect): &(_, HostEffect)| {
+            matches!(effect, HostEffect::SignalRunner(_) | HostEffect::EndJobs | HostEffect::KillRunner)
+        };
+        let late = self.job_runs() && matches!(self.agent.phase(), Phase::Retiring { .. });
+        let settled = !late && !self.open.iter().any(forced);
+        may(settled && maintained.is_some(), Move::Lift);
         may(left.orders == 2 && self.agent.phase() != Phase::Gone, Move::Stop);
         may(left.moves > 0 && self.place == Place::Warmed && self.agent.phase() != Phase::Gone, Move::PowerCycle);
-        // What was begun for a deadline goes on then, too.
-        let begun = self.endings.values().any(|at| at.since(self.now) <= self.policy.abort_margin);
-        may(left.moves > 0 && !begun && self.agent.phase() != Phase::Gone, Move::Sleep);
+        let sleeps = left.moves > 0 && settled && self.agent.phase() != Phase::Gone;
+        may(sleeps, Move::Sleep);
+        may(sleeps, Move::Freeze);
         may(left.notices > 0, Move::Rebalance);
         may(left.orders > 0, Move::Drain);
         may(left.orders == 1 && self.agent.can_undrain(), Move::Undrain);
@@ -198,6 +204,7 @@ impl World {
                 self.left.faults -= 1;
                 let (id, effect) = self.open.remove(index);
                 self.roomy |= effect == HostEffect::LookForRoom;
+                self.unquiesced |= effect == HostEffect::QuiesceRunner;
                 if let (HostEffect::NoteTold(told), Some(runner)) = (effect, &mut self.runner) {
                     // The disk did not take it; the host remembers it until it crashes.
                     runner.remembered = told;
@@ -209,6 +216,7 @@ impl World {
                 let (id, effect) = self.open.remove(index);
                 self.perform(effect);
                 self.roomy |= effect == HostEffect::LookForRoom;
+                self.unquiesced |= effect == HostEffect::QuiesceRunner;
                 self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
             }
             Move::Reject(index) => {
@@ -375,10 +383,12 @@ impl World {
                 for at in self.endings.values_mut() {
                     *at = *at - ASLEEP;
                 }
-                // What should have been by now was not: the cloud does it no more, or tells it anew.
-                let now = self.now;
-                self.endings.retain(|by, at| *by == Ending::Termination || *at > now);
-                self.tell(Event::Woke { unseen: ASLEEP });
+                self.woke(ASLEEP);
+            }
+            Move::Freeze => {
+                self.left.moves -= 1;
+                self.now = self.now + ASLEEP;
+                self.woke(Duration::ZERO);
             }
             Move::Write | Move::Wipe => {
                 self.left.orders -= 1;
@@ -394,6 +404,13 @@ impl World {
                 self.wake(due);
             }
         }
+    }
+
+    /// What should have been by now was not: the cloud does it no more, or tells it anew.
+    fn woke(&mut self, unseen: Duration) {
+        let now = self.now;
+        self.endings.retain(|by, at| *by == Ending::Termination || *at > now);
+        self.tell(Event::Woke { unseen });
     }
 
     /// A job comes.
