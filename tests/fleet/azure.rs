@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     doctor::{found_of, ids},
-    rig::{Fleet, http, living},
+    rig::{Fleet, ProgramOutput, http, lightsout_command, living},
 };
 
 const GROUP: &str = "/subscriptions/6f1f2a3b-0c4d-4e5f-8a9b-0c1d2e3f4a5b/resourceGroups/lightsout/providers";
@@ -62,12 +62,33 @@ fn set_up(fleet: &Fleet, properties: &Value) {
     write(fleet, "PATCH", set, "2024-07-01", &json!({ "properties": properties }));
 }
 
+/// What is not well from a desk, as somebody with credentials of their own sees it.
+fn at_desk(fleet: &Fleet) -> Vec<Value> {
+    let settings = fleet.dir().join("scaler.toml");
+    let output: ProgramOutput =
+        lightsout_command(&fleet.dir(), &format!("doctor --config {} --json", settings.display()))
+            .envs(["AZURE_RESOURCE_MANAGER_ENDPOINT", "AZURE_AUTHORITY_HOST"].map(|name| (name, fleet.url())))
+            .envs(["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"].map(|name| (name, "desk")))
+            .output()
+            .expect("lightsout starts")
+            .into();
+    let findings: Vec<Value> =
+        output.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{output:?}"))).collect();
+    // That they are there at all.
+    for row in ["group", "scale-set.model", "scale-set.members", "scale-set.role", "platform.token"] {
+        let there = findings.iter().any(|finding| finding["id"] == row);
+        assert_eq!(there, row != "scale-set.model", "{row}: what only a machine can tell is not shown: {output:?}");
+    }
+    findings.into_iter().filter(|finding| finding["verdict"] != "ok").collect()
+}
+
 #[test]
 fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name() {
     let mut fleet = Fleet::up("--cloud azure --jobs 1 --keep --max 2 --idle-timeout 10m --no-docker");
     let id = fleet.until_phase("idle");
     let found = |fleet: &Fleet| found_of(fleet, &id, ROWS);
     assert_eq!(found(&fleet), Vec::<Value>::new(), "the fleet of `up`");
+    assert_eq!(at_desk(&fleet), Vec::<Value>::new(), "and from a desk");
     for (row, breaks, mends) in [
         (
             "scale-set.repairs",
@@ -98,6 +119,7 @@ fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name
     for (enabled, rows) in [(true, vec!["scale-set.autoscale"]), (false, vec![])] {
         write(&fleet, "PUT", "Microsoft.Insights/autoscaleSettings/by-cpu", "2022-10-01", &autoscale(enabled));
         assert_eq!(ids(&found(&fleet)), rows);
+        assert_eq!(ids(&at_desk(&fleet)), rows);
     }
     for (row, verdict, fault) in [
         (
@@ -130,4 +152,5 @@ fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name
         set_up(&fleet, &json!({"virtualMachineProfile": profile}));
         assert_eq!(ids(&found(&fleet)), ["scale-set.model", row], "after {profile}");
     }
+    assert_eq!(ids(&at_desk(&fleet)), ["scale-set.members", "scale-set.eviction"]);
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use futures_util::{StreamExt, stream};
 use lightsout_core::{
     doctor::{Facts, Finding, Verdict, examine, summary},
-    settings::{AgentSettings, PoolSettings, ScalerSettings},
+    settings::{AgentSettings, CloudName, PoolSettings, ScalerSettings},
 };
 use lightsout_io::{files, http::Driver};
 use serde::Serialize;
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 3;
 /// Look at all that must be right in the account for a scaler's pools
 #[derive(clap::Args)]
 #[command(after_help = "\
-It asks AWS and the platforms with your own credentials, and changes nothing. What they may not see is a warning that names the right:
+It asks AWS, Azure and the platforms with your own credentials, and changes nothing. What they may not see is a warning that names the right:
 `lightsout iam --desk --log-group /aws/lambda/NAME` prints the policy, docs/doctor.md says what is looked at. On an instance `lightsout-agent doctor` sees the rest.
 
 Examples:
@@ -75,8 +75,14 @@ pub(crate) async fn run(args: &Args) -> ExitCode {
         let pool = wanted[at];
         at += 1;
         addresses.extend(look::address(&facts).map(str::to_owned));
-        let place = facts.names.location.as_deref().unwrap_or("the region of the environment");
-        let title = format!("pool {}: group {} in {place}", pool.name, pool.group);
+        // Elsewhere the group's own name says it.
+        let place = match pool.cloud {
+            CloudName::Aws => {
+                format!(" in {}", facts.names.location.as_deref().unwrap_or("the region of the environment"))
+            }
+            CloudName::Azure | CloudName::Program => String::new(),
+        };
+        let title = format!("pool {}: group {}{place}", pool.name, pool.group);
         all.extend(show(args.json, &title, Some(&pool.name), &facts));
     }
     if let Some(name) = &args.function {

@@ -39,7 +39,7 @@ use tokio::sync::OnceCell;
 
 use crate::{CloudFuture, Provider};
 #[cfg(feature = "host")]
-use crate::{Diagnosis, InstanceProvider, Survey};
+use crate::{Diagnosis, GroupSurvey, InstanceProvider, Survey};
 #[cfg(feature = "host")]
 pub(crate) use archive::query::messages;
 #[cfg(feature = "host")]
@@ -86,10 +86,14 @@ pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
     instance: |identity, hook| Box::pin(async move { Box::pin(host::AwsHost::new(&identity, hook).look()).await }),
 };
 
-/// How an account is looked at from a desk.
+/// How a group is looked at from a desk.
+#[cfg(feature = "host")]
+pub(crate) const GROUP_SURVEY: GroupSurvey =
+    |region, name| Box::pin(async move { Box::pin(host::look_at_group(Aws::new(region), &name)).await });
+
+/// How the rest of an account is looked at from there.
 #[cfg(feature = "host")]
 pub(crate) const SURVEY: Survey = Survey {
-    group: |region, name| Box::pin(async move { Box::pin(host::look_at_group(Aws::new(region), &name)).await }),
     role: |region, role, needs| Box::pin(async move { Box::pin(desk::role(&Aws::new(region), &role, &needs)).await }),
     function: |region, name| Box::pin(async move { Box::pin(desk::function(&Aws::new(region), &name)).await }),
 };

@@ -5,6 +5,8 @@
 
 mod call;
 mod client;
+#[cfg(feature = "host")]
+mod desk;
 mod error;
 mod groups;
 #[cfg(feature = "host")]
@@ -26,7 +28,7 @@ use lightsout_core::{
 
 use crate::Provider;
 #[cfg(feature = "host")]
-use crate::{Diagnosis, InstanceProvider};
+use crate::{Diagnosis, GroupSurvey, InstanceProvider};
 
 /// How Azure is reached.
 pub(crate) const PROVIDER: Provider = Provider {
@@ -59,6 +61,17 @@ pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
     metadata: || Box::pin(host::metadata()),
     instance: |identity, _| Box::pin(async move { host::AzureHost::new(identity.group).diagnose().await }),
 };
+
+/// How a scale set is looked at from a desk.
+#[cfg(feature = "host")]
+pub(crate) const GROUP_SURVEY: GroupSurvey =
+    |_, name| Box::pin(async move { Box::pin(desk::look(&client::Azure::at_desk(desk::cli::AZ), &name)).await });
+
+/// The vaults that whoever sits at a desk may read.
+#[cfg(feature = "host")]
+pub(crate) fn secrets_at_desk() -> Box<dyn crate::Secrets> {
+    Box::new(secrets::AzureSecrets::at_desk())
+}
 
 /// What scale sets can do (Azure, "Instance protection for Azure Virtual Machine Scale Set instances"; "Terminate notification": 5 to 15
 /// minutes, which cannot be extended; "Scheduled Events": an eviction is announced 30 seconds before, a termination by that profile).

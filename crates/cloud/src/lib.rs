@@ -141,7 +141,22 @@ pub struct Diagnosis {
     pub instance: fn(identity: Identity, settings: HostSettings) -> Looked<'static, CloudFacts>,
 }
 
-/// How an account of AWS is looked at from a desk; no other cloud is looked at from there.
+/// How a group of this name, and what new instances start from, is looked at from a desk, with the credentials of whoever sits there: nothing of any one
+/// instance, and no right is tried. Without a location the environment decides.
+#[cfg(feature = "host")]
+pub type GroupSurvey = fn(location: Option<String>, name: String) -> Looked<'static, CloudFacts>;
+
+/// How groups of a cloud are looked at from a desk; `None`: they are not.
+#[cfg(feature = "host")]
+pub fn group_survey(cloud: CloudName) -> Option<GroupSurvey> {
+    match cloud {
+        CloudName::Aws => Some(aws::GROUP_SURVEY),
+        CloudName::Azure => Some(azure::GROUP_SURVEY),
+        CloudName::Program => None,
+    }
+}
+
+/// How roles and functions of an account of AWS are looked at from a desk; those of no other cloud are.
 #[cfg(feature = "host")]
 pub const SURVEY: &Survey = &aws::SURVEY;
 
@@ -149,9 +164,6 @@ pub const SURVEY: &Survey = &aws::SURVEY;
 #[cfg(feature = "host")]
 #[derive(Clone, Copy, Debug)]
 pub struct Survey {
-    /// What it says of a group of this name and of what new instances start from, to whoever asks: nothing of any instance, and no right is
-    /// tried. Without a location the environment decides.
-    pub group: fn(location: Option<String>, name: String) -> Looked<'static, CloudFacts>,
     /// How the rights of a role differ from these, and by what that was judged.
     pub role: fn(location: Option<String>, role: RoleName, needs: Vec<Need>) -> Looked<'static, RoleRights>,
     /// What it says of a function that is the scaler, but for what its settings say; and its role.
@@ -212,8 +224,25 @@ pub async fn operator_at(location: String, url: &str) -> Box<dyn Operator> {
 /// # Errors
 /// As [`Secrets::resolve`] says.
 pub async fn resolve(location: Option<String>, source: &SecretSource) -> Result<SecretString, SecretError> {
+    resolve_from((azure::PROVIDER.secrets)(None), location, source).await
+}
+
+/// The same for whoever sits at a desk, who may have signed in with a cloud's own command line.
+///
+/// # Errors
+/// As [`Secrets::resolve`] says.
+#[cfg(feature = "host")]
+pub async fn resolve_at_desk(location: Option<String>, source: &SecretSource) -> Result<SecretString, SecretError> {
+    resolve_from(azure::secrets_at_desk(), location, source).await
+}
+
+async fn resolve_from(
+    vaults: Box<dyn Secrets>,
+    location: Option<String>,
+    source: &SecretSource,
+) -> Result<SecretString, SecretError> {
     let secrets = match source {
-        SecretSource::KeyVault(_) => (azure::PROVIDER.secrets)(None),
+        SecretSource::KeyVault(_) => vaults,
         SecretSource::Ssm(_) | SecretSource::SecretsManager { .. } => (aws::PROVIDER.secrets)(location),
         SecretSource::Inline(_) | SecretSource::File(_) | SecretSource::Env(_) => return local(source).await,
     };

@@ -78,8 +78,8 @@ impl Scope {
 }
 
 /// What to do at a desk where something cannot be told.
-const LOOK_AGAIN: &str = "look with credentials that may (`lightsout iam --desk` prints the policy, with the log of a function by `--log-group /aws/lambda/NAME`), \
-     or look at it by hand";
+const LOOK_AGAIN: &str = "look with credentials that may (`lightsout iam --desk` prints the policy, with the log of a function by `--log-group /aws/lambda/NAME`; \
+     on Azure it is the role Reader of the subscription), or look at it by hand";
 
 /// One thing that must hold.
 #[derive(Debug)]

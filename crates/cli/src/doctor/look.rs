@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, env, time::Duration};
 
-use lightsout_cloud::{RoleName, SURVEY, resolve};
+use lightsout_cloud::{RoleName, SURVEY, group_survey, resolve_at_desk};
 use lightsout_core::{
     doctor::{
         Facts, Place,
@@ -10,7 +10,7 @@ use lightsout_core::{
     },
     duration::format_about,
     iam::{Account, Difference, Extras, Finding, Group, Need, of_agent, of_any_agent, of_scaler},
-    settings::{AgentSettings, CloudName, ObjectAddress, PoolSettings, ScalerSettings, SecretSource},
+    settings::{AgentSettings, ObjectAddress, PoolSettings, ScalerSettings, SecretSource},
 };
 use lightsout_io::http::Driver;
 use secrecy::SecretString;
@@ -32,22 +32,19 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
     };
     facts.settings.settings = agent.cloned();
     let untold = |why: String| CloudFacts { group: Some(Err(why)), ..CloudFacts::default() };
-    let cloud = match pool.cloud {
-        CloudName::Aws => timeout(LOOK, (SURVEY.group)(pool.region.clone(), pool.group.clone()))
+    let cloud = match group_survey(pool.cloud) {
+        Some(look) => timeout(LOOK, look(pool.region.clone(), pool.group.clone()))
             .await
             .unwrap_or_else(|_| untold(format!("no answer within {}", format_about(LOOK)))),
-        CloudName::Program => untold(
+        None => untold(
             "groups of your own program are not looked at from here: `lightsout-scaler check` reads their sizes".into(),
         ),
-        CloudName::Azure => {
-            untold("scale sets of Azure are not looked at from here: `lightsout-scaler check` reads their sizes".into())
-        }
     };
     facts.roles = roles_of_instances(pool, agent, &cloud).await;
     facts.cloud = Some(cloud);
     let mut token = None;
     if let Some(source) = pool.platform.secret() {
-        let fetched = match timeout(SECRET, resolve(pool.region.clone(), source)).await {
+        let fetched = match timeout(SECRET, resolve_at_desk(pool.region.clone(), source)).await {
             Ok(Ok(secret)) => {
                 token = Some(secret);
                 Ok(())

@@ -19,7 +19,7 @@ const TAGS: &str = "2021-04-01";
 /// The same of Autoscale settings ("Autoscale Settings - List By Resource Group").
 #[cfg(feature = "host")]
 const AUTOSCALE: &str = "2022-10-01";
-/// The same of what the caller may do ("Permissions - List For Resource").
+/// The same of roles, and of what the caller may do ("Permissions - List For Resource").
 #[cfg(feature = "host")]
 const PERMISSIONS: &str = "2022-04-01";
 
@@ -94,6 +94,38 @@ pub(super) fn autoscale(manager: &str, set: &ScaleSetId) -> Call {
          ?api-version={AUTOSCALE}"
     );
     one(set, "Microsoft.Insights/autoscaleSettings/read", Request::get(url), "autoscale")
+}
+
+/// Lists those of a whole subscription.
+#[cfg(feature = "host")]
+pub(super) fn all_autoscale(manager: &str, set: &ScaleSetId) -> Call {
+    let url = format!(
+        "{manager}/subscriptions/{}/providers/Microsoft.Insights/autoscaleSettings?api-version={AUTOSCALE}",
+        set.subscription
+    );
+    one(set, "Microsoft.Insights/autoscaleSettings/read", Request::get(url), "autoscale")
+}
+
+/// Lists the role assignments that a principal has, itself or by a group, on this scope, above it and below it ("Role Assignments - List For Scope").
+#[cfg(feature = "host")]
+pub(super) fn role_assignments(manager: &str, scope: &str, principal: &str) -> Call {
+    Call {
+        right: "Microsoft.Authorization/roleAssignments/read",
+        scope: format!("{scope}/roles"),
+        request: Request::get(format!(
+            "{manager}{scope}/providers/Microsoft.Authorization/roleAssignments?api-version={PERMISSIONS}&$filter=assignedTo('{principal}')"
+        )),
+    }
+}
+
+/// Reads a role by its id ("Role Definitions - Get By Id").
+#[cfg(feature = "host")]
+pub(super) fn role_definition(manager: &str, id: &str) -> Call {
+    Call {
+        right: "Microsoft.Authorization/roleDefinitions/read",
+        scope: format!("{id}/roles"),
+        request: Request::get(format!("{manager}{id}?api-version={PERMISSIONS}")),
+    }
 }
 
 /// Lists what the caller may do to a resource, by its id.

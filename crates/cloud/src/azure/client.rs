@@ -16,6 +16,12 @@ use lightsout_io::http::Driver;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{call::Call, error, token::Source};
+#[cfg(feature = "host")]
+use super::{desk::cli, reply};
+
+/// The most pages of a list that are read: a scale set has 1000 instances at most.
+#[cfg(feature = "host")]
+pub(super) const PAGES: usize = 50;
 
 /// Where the Resource Manager is, and the variable that names another place: another of Azure's clouds, or an embedded one.
 const MANAGER: &str = "https://management.azure.com";
@@ -30,6 +36,9 @@ pub(super) struct Azure {
     driver: Mutex<Option<std::sync::Arc<Driver>>>,
     tokens: tokio::sync::Mutex<BTreeMap<String, Token>>,
     resting: Mutex<BTreeMap<String, Instant>>,
+    /// The Azure CLI, where a person asks, who may have signed in with it.
+    #[cfg(feature = "host")]
+    cli: Option<String>,
     #[cfg(test)]
     pub(super) everything_at: Option<String>,
 }
@@ -42,6 +51,12 @@ struct Token {
 }
 
 impl Azure {
+    /// Asked by whoever sits at a desk: in the name that the environment says, else as they have signed in with the Azure CLI by this name.
+    #[cfg(feature = "host")]
+    pub(super) fn at_desk(cli: &str) -> Self {
+        Self { cli: Some(cli.to_owned()), ..Self::default() }
+    }
+
     /// The Resource Manager's address, without a slash at its end.
     pub(super) fn manager(&self) -> String {
         let named = self.variable(MANAGER_VARIABLE).filter(|value| !value.trim().is_empty());
@@ -68,6 +83,26 @@ impl Azure {
             self.resting.lock().unwrap_or_else(PoisonError::into_inner).insert(call.scope, Instant::now() + rest);
         }
         if (200..300).contains(&reply.status) { Ok(reply) } else { Err(error::of_reply(call.right, &reply)) }
+    }
+
+    /// All pages of a list.
+    #[cfg(feature = "host")]
+    pub(super) async fn list<T: serde::de::DeserializeOwned>(&self, mut call: Call) -> Result<Vec<T>, CloudError> {
+        let other = |why: String| CloudError::new(CloudErrorKind::Other, why);
+        let manager = self.manager();
+        let (right, scope) = (call.right, call.scope.clone());
+        let mut found = Vec::new();
+        for _ in 0..PAGES {
+            let page: reply::Page<T> = reply::parse(&self.call(call).await?).map_err(other)?;
+            found.extend(page.value);
+            let Some(next) = page.next_link.filter(|next| !next.is_empty()) else { return Ok(found) };
+            // Only the Resource Manager is shown a token.
+            if !next.starts_with(&format!("{manager}/")) {
+                return Err(other(format!("{right}: the list goes on elsewhere")));
+            }
+            call = Call { right, scope: scope.clone(), request: Request::get(next) };
+        }
+        Err(other(format!("{right}: the list does not end")))
     }
 
     /// Sends a request with a token for this audience; once more with a new one when that is refused.
@@ -121,6 +156,14 @@ impl Azure {
         }
         tokens.remove(audience);
         let source = Source::find(|name| self.variable(name))?;
+        #[cfg(feature = "host")]
+        if let (Source::Instance { .. }, Some(cli)) = (&source, &self.cli)
+            && let Some(text) = cli::token(cli, audience).await?
+        {
+            let renew_at = Instant::now() + cli::KEPT;
+            tokens.insert(audience.to_owned(), Token { text: text.clone(), renew_at });
+            return Ok(text);
+        }
         let reply = self.send(source.request(audience)).await.map_err(|why| {
             let CloudError { message, .. } = error::of_silence("no access token of Azure", &why);
             CloudError::new(CloudErrorKind::Credentials, message)

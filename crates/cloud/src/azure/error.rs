@@ -119,6 +119,10 @@ fn scope(right: &str) -> &'static str {
         "Microsoft.Compute/virtualMachines/delete" => "the machine's resource group",
         #[cfg(feature = "host")]
         "Microsoft.Insights/autoscaleSettings/read" => "the scale set's resource group",
+        #[cfg(feature = "host")]
+        "Microsoft.Authorization/roleAssignments/read" | "Microsoft.Authorization/roleDefinitions/read" => {
+            "the scale set's resource group"
+        }
         "Microsoft.Resources/tags/write" => "what is tagged: the scale set, or the machine's resource group",
         _ => "the scale set",
     }

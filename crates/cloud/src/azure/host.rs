@@ -13,16 +13,13 @@ use tokio::sync::OnceCell;
 
 use super::{
     CAPABILITIES, call,
-    client::Azure,
+    client::{Azure, PAGES},
     metadata::{Event, Events, Machine, Meaning, Metadata},
     reply::{self, Member, Members, ScaleSet},
 };
 use crate::{CloudFuture, Host};
 
-pub(super) use diagnosis::metadata;
-
-/// The most pages of a list that are read: a scale set has 1000 instances at most.
-const PAGES: usize = 50;
+pub(super) use diagnosis::{ON_MACHINE, ON_SCALE_SET, metadata};
 
 /// This machine, as a member of its scale set.
 #[derive(Debug)]

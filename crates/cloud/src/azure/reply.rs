@@ -172,6 +172,12 @@ impl ScaleSet {
         self.is_uniform() && self.properties.overprovision != Some(false)
     }
 
+    /// Whether its machines are resources of their own.
+    #[cfg(feature = "host")]
+    pub(super) fn is_flexible(&self) -> bool {
+        !self.is_uniform()
+    }
+
     fn is_uniform(&self) -> bool {
         self.properties.orchestration_mode.as_deref() != Some("Flexible")
     }
@@ -256,6 +262,16 @@ impl Member {
 
 #[cfg(feature = "host")]
 impl Member {
+    /// By what the scale set knows it.
+    pub(super) fn id(&self) -> &str {
+        self.instance_id.as_deref().or(self.name.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether it counts towards the capacity.
+    pub(super) fn stays(&self) -> bool {
+        self.properties.provisioning_state.as_deref() != Some("Deleting")
+    }
+
     /// Whether it is of its scale set's present model, where that is told.
     pub(super) fn has_latest_model(&self) -> Option<bool> {
         self.properties.latest_model_applied
@@ -345,8 +361,7 @@ impl Members {
 
     /// Those that count towards the capacity, by what the scale set knows them by.
     pub(super) fn counted(self) -> impl Iterator<Item = String> {
-        let stays = |member: &Member| member.properties.provisioning_state.as_deref() != Some("Deleting");
-        self.value.into_iter().filter(stays).filter_map(|member| member.instance_id.or(member.name))
+        self.value.into_iter().filter(Member::stays).filter_map(|member| member.instance_id.or(member.name))
     }
 }
 

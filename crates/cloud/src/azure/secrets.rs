@@ -37,6 +37,12 @@ impl AzureSecrets {
         Self::default()
     }
 
+    /// Those that whoever sits at a desk may read.
+    #[cfg(feature = "host")]
+    pub(super) fn at_desk() -> Self {
+        Self { azure: Azure::at_desk(super::desk::cli::AZ) }
+    }
+
     #[cfg(test)]
     pub(super) fn with(azure: Azure) -> Self {
         Self { azure }

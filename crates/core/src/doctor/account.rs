@@ -174,7 +174,7 @@ fn role(facts: &Facts, of_scaler: bool) -> Option<Judgement> {
     of_each(&roles, |role| judge_role(role))
 }
 
-fn judge_role(role: &RoleFacts) -> Option<Judgement> {
+pub(super) fn judge_role(role: &RoleFacts) -> Option<Judgement> {
     of(Some(&role.difference), |difference| {
         let named = |findings: &[crate::iam::Finding]| {
             let lines =

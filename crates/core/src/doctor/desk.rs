@@ -46,10 +46,14 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Desk,
         meaning: "the pool's group is in this account and region",
         remedy: "correct `pool.group` or `pool.region`, or look with the credentials of the account that has it",
-        judge: |facts| match facts.cloud.as_ref()?.group.as_ref() {
-            Some(Ok(group)) => Judgement::ok(group.address.clone()),
-            Some(Err(why)) => Judgement::unknown(why.clone()),
-            None => Judgement::wrong("there is no such group"),
+        judge: |facts| {
+            let cloud = facts.cloud.as_ref()?;
+            match (&cloud.group, &cloud.scale_set) {
+                (Some(Ok(group)), _) => Judgement::ok(group.address.clone()),
+                (Some(Err(why)), _) => Judgement::unknown(why.clone()),
+                (None, Some(_)) => Judgement::ok("it is a scale set"),
+                (None, None) => Judgement::wrong("there is no such group"),
+            }
         },
     },
     Row {

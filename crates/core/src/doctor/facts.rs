@@ -11,7 +11,7 @@ pub use super::{
     desk::{Subnet, TemplateFacts, secrets_in},
     program::{ProgramFacts, ProgramGroup},
     quota::QuotaFacts,
-    scale_set::{ScaleSetFacts, ScaleSetModel, SpotModel},
+    scale_set::{MemberModels, ScaleSetFacts, ScaleSetModel, SpotModel},
 };
 use crate::{
     cloud::Membership, platform::RunnerVersion, record::FailedLaunch, settings::AgentSettings, space::FileSystem,

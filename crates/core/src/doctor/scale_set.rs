@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use crate::{cloud::Membership, duration::format_duration};
 
-use super::{Fact, Facts, Judgement, Row, Scope, of, of_member};
+use super::{Fact, Facts, Judgement, Row, Scope, Verdict, account::judge_role, facts::RoleFacts, of, of_member};
 
-/// What is known of a machine and its scale set. What is `None` was not asked, because something before it failed or does not apply.
+/// How many machines a finding names.
+const NAMED: usize = 10;
+
+/// What is known of a scale set, and of a machine of it where it is looked at from one. What is `None` was not asked, because something before it failed or does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScaleSetFacts {
-    /// Whether the machine gets a token in the name of its identity.
+    /// Whether the machine gets a token in the name of its identity; at a desk, whether new machines have one.
     pub identity: Option<Fact<()>>,
     /// The machine's place in its scale set.
     pub membership: Option<Fact<Membership>>,
@@ -20,8 +23,23 @@ pub struct ScaleSetFacts {
     pub latest_model: Option<Fact<Option<bool>>>,
     /// How the scale set is set up.
     pub model: Option<Fact<ScaleSetModel>>,
-    /// The names of the Autoscale settings of its resource group that are enabled for the scale set.
+    /// The names of the Autoscale settings that are enabled for the scale set: of those of its resource group, at a desk of its subscription.
     pub autoscale: Option<Fact<Vec<String>>>,
+    /// Of which model its machines are.
+    pub members: Option<Fact<MemberModels>>,
+    /// What each of the identities of new machines may do, compared with what the agent needs.
+    pub roles: Vec<RoleFacts>,
+}
+
+/// Of which model the machines of a scale set are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberModels {
+    /// How many machines there are.
+    pub count: usize,
+    /// Those that are not of the present model, by name.
+    pub others: Vec<String>,
+    /// How many of which it is not told.
+    pub untold: usize,
 }
 
 /// How a scale set is set up, as far as its agents depend on it.
@@ -56,8 +74,8 @@ const LONGEST_NOTICE: Duration = Duration::from_secs(15 * 60);
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "scale-set.identity",
-        scope: Scope::Instance,
-        meaning: "on Azure, the machine gets a token of its managed identity: without one it can neither protect nor end itself",
+        scope: Scope::Group,
+        meaning: "on Azure, a machine has a managed identity, and gets its token: without one it can neither protect nor end itself",
         remedy: "give the scale set a managed identity (a Flexible one a user-assigned one) with the roles of docs/clouds.md; of several, name the one \
                  in AZURE_CLIENT_ID in the agent's unit and in that of the dead-man's switch",
         judge: |facts| match scale_set(facts)?.identity.as_ref()? {
@@ -114,8 +132,16 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
+        id: "scale-set.members",
+        scope: Scope::Desk,
+        meaning: "all machines are of the scale set's present model: what was mended in it holds for those alone that start from then on",
+        remedy: "nothing breaks by it: `lightsout-agent drain` on each replaces it between jobs, and `agent.max_age` does so in time. Not by `az vmss \
+                 update-instances`, which restarts machines under their jobs",
+        judge: |facts| of(scale_set(facts)?.members.as_ref(), judge_members),
+    },
+    Row {
         id: "scale-set.overprovisioning",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the scale set starts no more machines than it is asked for: one too many is deleted, although it may run a job by then",
         remedy: "az vmss update --ids {group} --set overprovision=false",
         judge: |facts| {
@@ -130,8 +156,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "scale-set.autoscale",
-        scope: Scope::Instance,
-        meaning: "no Autoscale setting of its resource group changes the scale set's capacity: it would lower what the scaler raises",
+        scope: Scope::Group,
+        meaning: "no Autoscale setting of its resource group, at a desk of its subscription, changes the scale set's capacity: it would lower what the scaler \
+                  raises",
         remedy: "az monitor autoscale update --resource-group RG --name NAME --enabled false, for each that is named",
         judge: |facts| {
             of(scale_set(facts)?.autoscale.as_ref(), |found| {
@@ -141,7 +168,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "scale-set.repairs",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the scale set repairs no machine by itself: it would delete, reimage or restart those that are not protected yet, and start others \
                   that nobody asked for",
         remedy: "az vmss update --ids {group} --enable-automatic-repairs false",
@@ -157,7 +184,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "scale-set.upgrades",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "the scale set gives no running machine another model or image by itself (upgrade policy `Manual`, no automatic OS upgrade): that \
                   restarts those that are not protected yet",
         remedy: "az vmss update --ids {group} --set upgradePolicy.mode=Manual \
@@ -172,7 +199,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "scale-set.eviction",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "an evicted Spot machine is deleted, and nothing but the scaler starts another: one that is kept counts as capacity, costs its disks, \
                   and nobody ends it",
         remedy: "make the scale set anew, with evictionPolicy Delete; az vmss update --ids {group} --set \
@@ -192,7 +219,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "scale-set.notification",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "a machine that somebody deletes is told 15 min before, the most that can be had: that is all that a running job gets (Spot machines \
                   cannot be told)",
         remedy: "az vmss update --ids {group} --enable-terminate-notification true --terminate-notification-time 15; it holds for \
@@ -206,7 +233,32 @@ pub(super) const ROWS: &[Row] = &[
             })
         },
     },
+    Row {
+        id: "scale-set.role",
+        scope: Scope::Desk,
+        meaning: "one of the identities of new machines has the rights that the agent needs, on the scale set, and on its resource group where it is a \
+                  Flexible one; rights on key vaults are not looked at",
+        remedy: "give the identity a role with these actions there (docs/azure.md has it; terraform/azure gives it): az role assignment create",
+        // Of several the agent takes the one that AZURE_CLIENT_ID names.
+        judge: |facts| {
+            let judged = scale_set(facts)?.roles.iter().filter_map(judge_role);
+            judged.min_by_key(|judgement| judgement.verdict.weight())
+        },
+    },
 ];
+
+fn judge_members(models: &MemberModels) -> Option<Judgement> {
+    let MemberModels { count, others, untold } = models;
+    if others.is_empty() {
+        let verdict = if *untold == 0 { Verdict::Ok } else { Verdict::Unknown };
+        let untold = if *untold == 0 { String::new() } else { format!("; of {untold} it is not told") };
+        return Some(Judgement::new(verdict, format!("{count} machines{untold}")));
+    }
+    let more = others.len().saturating_sub(NAMED);
+    let named = others.iter().take(NAMED).cloned().chain((more > 0).then(|| format!("and {more} more")));
+    let named = named.collect::<Vec<_>>().join(", ");
+    Judgement::warning(format!("{} of {count} are of an older one, or differ from it: {named}", others.len()))
+}
 
 fn scale_set(facts: &Facts) -> Option<&ScaleSetFacts> {
     facts.cloud.as_ref()?.scale_set.as_ref()

@@ -9,9 +9,9 @@ use lightsout_core::{
         Facts, Place, Verdict,
         facts::{
             AgentAnswer, Baked, BakedRunner, CloudFacts, EngineAccess, EngineSettings, FunctionFacts, GroupFacts,
-            GuardFacts, HoldFacts, Leftovers, Machine, MetadataFacts, Names, NextImage, PlatformFacts, ProgramFacts,
-            ProgramGroup, QuotaFacts, RefreshFacts, Refusal, RoleFacts, RunsAs, ScaleSetFacts, ScaleSetModel, Schedule,
-            SettingsFacts, Software, SpotModel, Subnet, TemplateFacts, Unit, WaysOut,
+            GuardFacts, HoldFacts, Leftovers, Machine, MemberModels, MetadataFacts, Names, NextImage, PlatformFacts,
+            ProgramFacts, ProgramGroup, QuotaFacts, RefreshFacts, Refusal, RoleFacts, RunsAs, ScaleSetFacts,
+            ScaleSetModel, Schedule, SettingsFacts, Software, SpotModel, Subnet, TemplateFacts, Unit, WaysOut,
         },
     },
     iam::{self, Difference},
@@ -286,6 +286,30 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("scale-set.notification", |facts| {
         scale_set_model(facts).terminate_notice = Some(Duration::from_secs(14 * 60));
     }),
+    wrong_at_desk("scale-set.identity", |facts| scale_set(facts).identity = Some(Err("it has none".into()))),
+    wrong_at_desk("scale-set.overprovisioning", |facts| scale_set_model(facts).overprovisions = true),
+    warning_at_desk("scale-set.autoscale", |facts| scale_set(facts).autoscale = Some(Ok(vec!["by-cpu".into()]))),
+    warning_at_desk("scale-set.repairs", |facts| scale_set_model(facts).repairs = true),
+    warning_at_desk("scale-set.upgrades", |facts| scale_set_model(facts).upgrade_mode = "Rolling".into()),
+    wrong_at_desk("scale-set.eviction", |facts| {
+        scale_set_model(facts).spot = Some(SpotModel { deletes: false, restores: false });
+    }),
+    wrong_at_desk("scale-set.notification", |facts| scale_set_model(facts).terminate_notice = None),
+    warning_at_desk("scale-set.members", |facts| {
+        scale_set(facts).members = Some(Ok(models(20, vec!["ci_1".into()])));
+    }),
+    warning_at_desk("scale-set.members", |facts| {
+        scale_set(facts).members = Some(Ok(MemberModels { count: 3, untold: 1, ..MemberModels::default() }));
+    }),
+    // One identity that has all is enough; of none, the one that lacks what can be told.
+    wrong_at_desk("scale-set.role", |facts| {
+        scale_set(facts).roles.iter_mut().for_each(|role| role.difference.as_mut().unwrap().missing.push(a_right()));
+    }),
+    warning_at_desk("scale-set.role", |facts| {
+        let roles = &mut scale_set(facts).roles;
+        roles[0].difference.as_mut().unwrap().missing.push(a_right());
+        roles[1].difference = Err("it is denied".into());
+    }),
     wrong("program.group", |facts| {
         program(facts).group = Some(Ok(ProgramGroup { versioned: true, ..ProgramGroup::default() }));
     }),
@@ -304,6 +328,11 @@ pub(crate) const BREAKS: &[Break] = &[
     }),
     in_image("image.first-boot", |facts| left(facts).first_boot = vec!["/var/lib/cloud/instance".into()]),
 ];
+
+/// So many machines, and those of another model.
+pub(crate) fn models(count: usize, others: Vec<String>) -> MemberModels {
+    MemberModels { count, others, untold: 0 }
+}
 
 fn program(facts: &mut Facts) -> &mut ProgramFacts {
     cloud(facts).program.as_mut().unwrap()
@@ -538,6 +567,13 @@ fn good_at_desk() -> Facts {
         templates: vec![template("ci, version 3"), template("ci-arm64, version 1")],
         quotas: Some(Ok(vec![quota("Standard"), quota("G and VT")])),
         subnets: Some(Ok(vec![subnet("subnet-1"), subnet("subnet-2")])),
+        scale_set: whole.scale_set.map(|set| ScaleSetFacts {
+            membership: None,
+            latest_model: None,
+            members: Some(Ok(MemberModels { count: 3, ..MemberModels::default() })),
+            roles: vec![role(false), role(false)],
+            ..set
+        }),
         ..CloudFacts::default()
     };
     Facts {
@@ -589,6 +625,7 @@ fn good_cloud() -> CloudFacts {
                 ..ScaleSetModel::default()
             })),
             autoscale: Some(Ok(Vec::new())),
+            ..ScaleSetFacts::default()
         }),
         program: Some(ProgramFacts {
             capabilities: Capabilities {

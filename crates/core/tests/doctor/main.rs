@@ -71,6 +71,27 @@ fn a_finding_about_one_of_several_templates_names_that_one_alone() {
     );
 }
 
+/// The agent takes the one identity that its environment names.
+#[test]
+fn of_several_identities_one_that_has_all_rights_is_enough() {
+    let mut facts = good(Place::Desk);
+    let roles = &mut facts.cloud.as_mut().unwrap().scale_set.as_mut().unwrap().roles;
+    roles[0].difference = Err("it is denied".into());
+    assert_eq!(not_ok(&facts), []);
+}
+
+/// A thousand names are no help.
+#[test]
+fn machines_of_another_model_are_counted_and_some_are_named() {
+    let mut facts = good(Place::Desk);
+    let others = (1..=12).map(|at| format!("ci_{at}")).collect();
+    let members = &mut facts.cloud.as_mut().unwrap().scale_set.as_mut().unwrap().members;
+    *members = Some(Ok(facts::models(20, others)));
+    let found = not_ok(&facts);
+    assert!(found[0].seen.starts_with("12 of 20 are of an older one"), "{found:?}");
+    assert!(found[0].seen.ends_with("ci_9, ci_10, and 2 more"), "{found:?}");
+}
+
 #[test]
 fn ids_are_unique_and_rows_say_what_must_hold_and_what_to_do() {
     let mut seen = BTreeSet::new();

@@ -3,6 +3,7 @@
 mod autoscale;
 mod limits;
 mod reply;
+mod roles;
 mod route;
 mod show;
 #[cfg(test)]
@@ -62,6 +63,9 @@ fn answer(azure: &mut Azure, request: &Request, headers: &mut Headers, now: Time
             let sets: Vec<Value> = sets.map(|set| show::set(azure, set)).collect();
             Ok(Response::json(200, &json!({"value": sets})))
         }
+        Place::AllAutoscale => autoscale::all(azure, request),
+        Place::RoleAssignments => roles::assigned(azure, request),
+        Place::RoleDefinition { name } => roles::defined(azure, request, name),
         Place::Autoscale { group, name } => autoscale::answer(azure, request, group, name.as_deref()),
         Place::Permissions { resource } => permissions(azure, request, resource, now),
         Place::Set { group, name, action } => set(azure, request, group, name, *action, now),

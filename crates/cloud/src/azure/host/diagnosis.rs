@@ -3,27 +3,26 @@
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind, Membership},
     doctor::facts::{CloudFacts, Fact, MetadataFacts, ScaleSetFacts},
-    exchange::Request,
     settings::ScaleSetId,
 };
-use serde::de::DeserializeOwned;
 
-use super::{AzureHost, PAGES};
+use super::AzureHost;
 use crate::azure::{
-    call::{self, Call},
+    call,
     metadata::{Machine, Metadata},
-    reply::{self, Autoscale, Member, Page, Permission, ScaleSet},
+    reply::{self, Autoscale, Member, Permission, ScaleSet},
 };
 
 /// What an agent does on a scale set (docs/clouds.md).
-const ON_SCALE_SET: [&str; 4] = [
+pub(in crate::azure) const ON_SCALE_SET: [&str; 4] = [
     "Microsoft.Compute/virtualMachineScaleSets/read",
     "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read",
     "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/write",
     "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete",
 ];
 /// And on its own machine, where that is a resource by itself.
-const ON_MACHINE: [&str; 2] = ["Microsoft.Compute/virtualMachines/delete", "Microsoft.Resources/tags/write"];
+pub(in crate::azure) const ON_MACHINE: [&str; 2] =
+    ["Microsoft.Compute/virtualMachines/delete", "Microsoft.Resources/tags/write"];
 
 /// What metadata say of themselves.
 pub(in crate::azure) async fn metadata() -> MetadataFacts {
@@ -62,6 +61,7 @@ impl AzureHost {
                 latest_model: Some(said(latest_model)),
                 model: Some(said(model)),
                 autoscale: Some(said(autoscale)),
+                ..ScaleSetFacts::default()
             }),
             rights,
             ..CloudFacts::default()
@@ -74,7 +74,7 @@ impl AzureHost {
     }
 
     async fn autoscale(&self, set: &ScaleSetId) -> Result<Vec<String>, CloudError> {
-        let settings: Vec<Autoscale> = self.list(call::autoscale(&self.azure.manager(), set)).await?;
+        let settings: Vec<Autoscale> = self.azure.list(call::autoscale(&self.azure.manager(), set)).await?;
         Ok(settings.into_iter().filter(|setting| setting.acts_on(set)).map(|setting| setting.name).collect())
     }
 
@@ -92,7 +92,8 @@ impl AzureHost {
     }
 
     async fn allowed(&self, resource: &str, actions: &[&'static str]) -> Vec<(&'static str, Fact<bool>)> {
-        let listed: Fact<Vec<Permission>> = said(self.list(call::permissions(&self.azure.manager(), resource)).await);
+        let listed: Fact<Vec<Permission>> =
+            said(self.azure.list(call::permissions(&self.azure.manager(), resource)).await);
         match listed {
             Ok(listed) => {
                 let allows = |action: &str| listed.iter().any(|permission| permission.allows(action));
@@ -101,25 +102,6 @@ impl AzureHost {
             // The reason is the same for each of them.
             Err(why) => actions.iter().take(1).map(|action| (*action, Err(why.clone()))).collect(),
         }
-    }
-
-    /// All pages of a list.
-    async fn list<T: DeserializeOwned>(&self, mut call: Call) -> Result<Vec<T>, CloudError> {
-        let manager = self.azure.manager();
-        let (right, scope) = (call.right, call.scope.clone());
-        let mut found = Vec::new();
-        for _ in 0..PAGES {
-            let reply = self.azure.call(call).await?;
-            let page: Page<T> = reply::parse(&reply).map_err(other)?;
-            found.extend(page.value);
-            let Some(next) = page.next_link.filter(|next| !next.is_empty()) else { return Ok(found) };
-            // Only the Resource Manager is shown a token.
-            if !next.starts_with(&format!("{manager}/")) {
-                return Err(other(format!("{right}: the list goes on elsewhere")));
-            }
-            call = Call { right, scope: scope.clone(), request: Request::get(next) };
-        }
-        Err(other(format!("{right}: the list does not end")))
     }
 }
 

@@ -8,6 +8,14 @@ use crate::{
     http::{Request, Response},
 };
 
+/// Every setting of the subscription.
+pub(super) fn all(azure: &Azure, request: &Request) -> Result<Response, Refused> {
+    if request.method != "GET" {
+        return Err(not_allowed(request));
+    }
+    Ok(Response::json(200, &json!({"value": azure.autoscale.values().collect::<Vec<_>>()})))
+}
+
 /// Answers a call about one setting of a resource group, or about all.
 pub(super) fn answer(
     azure: &mut Azure,

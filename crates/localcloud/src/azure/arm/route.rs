@@ -43,6 +43,14 @@ pub(super) enum Place {
         group: String,
         name: Option<String>,
     },
+    /// All Autoscale settings of the subscription.
+    AllAutoscale,
+    /// What roles somebody has on a scope.
+    RoleAssignments,
+    /// A role, by its name.
+    RoleDefinition {
+        name: String,
+    },
     /// What the caller may do to a resource, which has this path.
     Permissions {
         resource: String,
@@ -100,6 +108,11 @@ impl Route {
             ["subscriptions", _, "providers", "microsoft.compute", "virtualmachinescalesets"] => {
                 Place::Sets { group: None }
             }
+            ["subscriptions", .., "providers", "microsoft.authorization", "roleassignments"] => Place::RoleAssignments,
+            ["subscriptions", .., "providers", "microsoft.authorization", "roledefinitions", name] => {
+                Place::RoleDefinition { name: (*name).to_owned() }
+            }
+            ["subscriptions", _, "providers", "microsoft.insights", "autoscalesettings"] => Place::AllAutoscale,
             ["subscriptions", .., "providers", "microsoft.authorization", "permissions"] => {
                 Place::Permissions { resource: format!("/{}", parts[..parts.len() - 3].join("/")) }
             }
@@ -154,6 +167,9 @@ pub(crate) fn operation_id(request: &Request) -> &'static str {
         Place::Sets { group: Some(_) } => "VirtualMachineScaleSets_List",
         Place::Members { .. } => "VirtualMachineScaleSetVMs_List",
         Place::Permissions { .. } => "Permissions_ListForResource",
+        Place::RoleAssignments => "RoleAssignments_ListForScope",
+        Place::RoleDefinition { .. } => "RoleDefinitions_Get",
+        Place::AllAutoscale => "AutoscaleSettings_ListBySubscription",
         Place::Autoscale { name: None, .. } => "AutoscaleSettings_ListByResourceGroup",
         Place::Autoscale { name: Some(_), .. } => match method {
             "GET" => "AutoscaleSettings_Get",

@@ -88,6 +88,7 @@ async fn a_sound_machine_is_found_so() {
             latest_model: Some(Ok(Some(true))),
             model: Some(Ok(sound_model())),
             autoscale: Some(Ok(Vec::new())),
+            ..ScaleSetFacts::default()
         };
         assert_eq!(facts.scale_set, Some(expected));
         assert_eq!(facts.group_name.as_deref(), Some(SET));

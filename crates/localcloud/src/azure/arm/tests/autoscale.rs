@@ -21,6 +21,9 @@ fn autoscale_settings_are_kept_listed_by_their_group_and_taken_away() {
     }
     assert_eq!(bench.get(&folder.replace("/ci/", "/CI/"))["value"][0]["properties"]["targetResourceUri"], target);
     assert_eq!(bench.get(&folder.replace("/ci/", "/other/"))["value"], json!([]));
+    let subscription = folder.split("/resourceGroups").next().unwrap();
+    let all = format!("{subscription}/providers/Microsoft.Insights/autoscaleSettings");
+    assert_eq!(bench.get(&all)["value"][0]["name"], "by-cpu");
     assert_eq!(bench.capacity(), 0);
     for status in [200, 204] {
         assert_eq!(bench.call("DELETE", &path, &Value::Null, &[]).status, status);
@@ -38,4 +41,22 @@ fn who_is_let_in_may_do_everything_to_what_is_there() {
     }
     let absent = "virtualMachineScaleSets/no/providers/Microsoft.Authorization/permissions";
     assert_eq!(refusal(&bench.call("GET", absent, &Value::Null, &[]), 404), "ResourceNotFound");
+}
+
+#[test]
+fn each_identity_of_a_scale_set_is_told_to_be_an_owner_and_nobody_else_is() {
+    let own = json!({"identity": {"type": "SystemAssigned"}});
+    let mut bench = Bench::uniform(0, &own);
+    let set = bench.get("virtualMachineScaleSets/ci");
+    let roles = |principal: &str| {
+        format!(
+            "virtualMachineScaleSets/ci/providers/Microsoft.Authorization/roleAssignments?$filter=assignedTo('{principal}')"
+        )
+    };
+    let listed = bench.get(&roles(set["identity"]["principalId"].as_str().unwrap()));
+    let role = bench.get(listed["value"][0]["properties"]["roleDefinitionId"].as_str().unwrap());
+    assert_eq!(role["properties"]["permissions"][0]["actions"], json!(["*"]), "{listed}");
+    assert_eq!(bench.get(&roles("nobody"))["value"], json!([]));
+    let other = bench.call("GET", &roles("nobody").replace("assignedTo", "atScope"), &Value::Null, &[]);
+    assert_eq!(refusal(&other, 400), "UnsupportedQuery");
 }
