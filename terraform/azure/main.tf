@@ -1,7 +1,8 @@
 locals {
   resource_group = regex("[^/]+$", var.resource_group_id)
   # Known before anything is made, as settings and roles want it.
-  scale_set_id      = "${var.resource_group_id}/providers/Microsoft.Compute/virtualMachineScaleSets/${var.name}"
+  scale_set_id      = var.existing_scale_set_id == "" ? "${var.resource_group_id}/providers/Microsoft.Compute/virtualMachineScaleSets/${var.name}" : var.existing_scale_set_id
+  machines_group_id = regex("^/subscriptions/[^/]+/resourceGroups/[^/]+", local.scale_set_id)
   agent_identity_id = "${var.resource_group_id}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${var.name}-agent"
 
   # The text of a secret, by the name of its key or by how it begins; terraform/aws refuses the same.
@@ -15,6 +16,7 @@ locals {
 # Flexible: the provider rolls no machines of such a scale set when its model changes, and nothing is over-provisioned. There is no health probe, and so
 # nothing that repairs, and no rule that scales: whoever ends an instance is the instance.
 resource "azurerm_orchestrated_virtual_machine_scale_set" "pool" {
+  count                       = var.existing_scale_set_id == "" ? 1 : 0
   name                        = var.name
   resource_group_name         = local.resource_group
   location                    = var.location

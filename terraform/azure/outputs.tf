@@ -13,6 +13,21 @@ output "agent_principal_id" {
   description = "Who instances are, for more roles."
 }
 
+output "agent_identity_id" {
+  value       = azurerm_user_assigned_identity.agent.id
+  description = "The same by its id: what a scale set of your own gives its instances."
+}
+
+output "agent_client_id" {
+  value       = azurerm_user_assigned_identity.agent.client_id
+  description = "The same as AZURE_CLIENT_ID of the agent's unit and the dead-man's switch's, where a scale set of your own gives its instances several identities."
+}
+
+output "agent_custom_data" {
+  value       = base64encode(local.custom_data)
+  description = "Custom data, as a scale set takes them, by which cloud-init writes `agent_settings` on new instances of a scale set of your own."
+}
+
 output "deploy" {
   value       = "az functionapp deployment source config-zip --resource-group ${local.resource_group} --name ${azurerm_function_app_flex_consumption.scaler.name} --src dist/lightsout-scaler-functions.zip"
   description = "What deploys the scaler's package, which packer/build has made: after the first apply, and for each new version."

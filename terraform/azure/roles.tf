@@ -15,7 +15,7 @@ resource "azurerm_user_assigned_identity" "scaler" {
 # A machine of a Flexible scale set is not below it: what an instance may do to itself, it may in its resource group.
 resource "azurerm_role_definition" "agent" {
   name        = "${var.name}-agent-${local.role_suffix}"
-  scope       = var.resource_group_id
+  scope       = local.machines_group_id
   description = "lightsout: an instance protects and ends itself"
   permissions {
     actions = [
@@ -30,11 +30,11 @@ resource "azurerm_role_definition" "agent" {
       "Microsoft.Insights/autoscaleSettings/read",
     ]
   }
-  assignable_scopes = [var.resource_group_id]
+  assignable_scopes = [local.machines_group_id]
 }
 
 resource "azurerm_role_assignment" "agent" {
-  scope              = var.resource_group_id
+  scope              = local.machines_group_id
   role_definition_id = azurerm_role_definition.agent.role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.agent.principal_id
   principal_type     = "ServicePrincipal"
@@ -44,7 +44,7 @@ resource "azurerm_role_assignment" "agent" {
 # these rights it takes the new capacity and then makes none (Microsoft's "Orchestration modes", RBAC permissions required).
 resource "azurerm_role_definition" "scaler" {
   name        = "${var.name}-scaler-${local.role_suffix}"
-  scope       = var.resource_group_id
+  scope       = local.machines_group_id
   description = "lightsout: raises the capacity of a scale set"
   permissions {
     actions = [
@@ -59,11 +59,11 @@ resource "azurerm_role_definition" "scaler" {
       "Microsoft.Resources/tags/write",
     ]
   }
-  assignable_scopes = [var.resource_group_id]
+  assignable_scopes = [local.machines_group_id]
 }
 
 resource "azurerm_role_assignment" "scaler" {
-  scope              = var.resource_group_id
+  scope              = local.machines_group_id
   role_definition_id = azurerm_role_definition.scaler.role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.scaler.principal_id
   principal_type     = "ServicePrincipal"
@@ -75,7 +75,8 @@ locals {
 
   # What a new machine uses and the scaler does not make: whoever makes the machine must be allowed to use each, and that one alone. Subnet and image are
   # often in other resource groups, and a role of one's own can be given only in those that it names.
-  scaler_uses = {
+  scaler_uses = { for what, used in local.all_uses : what => used if used.scope != "" }
+  all_uses = {
     identity = {
       scope   = local.agent_identity_id
       group   = var.resource_group_id
@@ -84,12 +85,12 @@ locals {
     # Of a gallery's image all versions, so that a new one takes no right away.
     image = {
       scope   = replace(var.image_id, "//versions/[^/]+$/", "")
-      group   = regex("^/subscriptions/[^/]+/resourceGroups/[^/]+", var.image_id)
+      group   = try(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+", var.image_id), "")
       actions = ["Microsoft.Compute/galleries/images/read", "Microsoft.Compute/galleries/images/versions/read", "Microsoft.Compute/images/read"]
     }
     subnet = {
       scope   = var.subnet_id
-      group   = regex("^/subscriptions/[^/]+/resourceGroups/[^/]+", var.subnet_id)
+      group   = try(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+", var.subnet_id), "")
       actions = ["Microsoft.Network/virtualNetworks/subnets/join/action", "Microsoft.Network/virtualNetworks/subnets/read"]
     }
   }

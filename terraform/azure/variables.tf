@@ -9,7 +9,7 @@ variable "name" {
 
 variable "resource_group_id" {
   type        = string
-  description = "The resource group in which all of it is, by its id. One that has nothing else in it: an instance may delete the machines in it, which is how it ends itself. Another one makes another scale set: drain first (README.md, Changing and destroying)."
+  description = "The resource group in which all of it is that is made, by its id. One that has nothing else in it: an instance may delete the machines in it, which is how it ends itself. Another one makes another scale set: drain first (README.md, Changing and destroying)."
   validation {
     condition     = can(regex("^/subscriptions/[0-9a-f-]{36}/resourceGroups/[A-Za-z0-9_.()-]+$", var.resource_group_id))
     error_message = "resource_group_id: the id of a resource group, /subscriptions/ID/resourceGroups/NAME, as azurerm_resource_group has it."
@@ -21,20 +21,32 @@ variable "location" {
   description = "The region, such as westeurope. Another one makes another scale set: drain first (README.md, Changing and destroying)."
 }
 
+variable "existing_scale_set_id" {
+  type        = string
+  default     = ""
+  description = "A scale set that is there already, by its id, written out: none is made, and what a new instance needs (identity, settings, package) you put into this one (README.md, A scale set that is there). subnet_id and image_id are needed of a Flexible one alone."
+  validation {
+    condition     = var.existing_scale_set_id == "" || can(regex("^/subscriptions/[0-9a-f-]{36}/resourceGroups/[A-Za-z0-9_.()-]+/providers/Microsoft.Compute/virtualMachineScaleSets/[^/]+$", var.existing_scale_set_id))
+    error_message = "existing_scale_set_id: the id of a scale set, /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Compute/virtualMachineScaleSets/NAME: az vmss show --query id."
+  }
+}
+
 variable "subnet_id" {
   type        = string
+  default     = ""
   description = "The subnet in which instances start. They need a way out to the CI platform and to Azure; nobody calls them. The scaler is allowed to join it, in whichever resource group it is."
   validation {
-    condition     = can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/.+/subnets/[^/]+$", var.subnet_id))
+    condition     = var.subnet_id == "" ? var.existing_scale_set_id != "" : can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/.+/subnets/[^/]+$", var.subnet_id))
     error_message = "subnet_id: the id of a subnet, as azurerm_subnet has it."
   }
 }
 
 variable "image_id" {
   type        = string
+  default     = ""
   description = "The image of the instances, by its id: with lightsout-agent's package, cloud-init, Docker and the platform's runner in it. The scaler is allowed to read it."
   validation {
-    condition     = can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.Compute/(galleries/[^/]+/)?images/", var.image_id))
+    condition     = var.image_id == "" ? var.existing_scale_set_id != "" : can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.Compute/(galleries/[^/]+/)?images/", var.image_id))
     error_message = "image_id: the id of an image or of a gallery's, in a resource group of your own, as azurerm_image and azurerm_shared_image_version have it; one that others share is to be copied into a gallery first."
   }
 }
@@ -79,9 +91,10 @@ variable "max_size" {
 
 variable "admin_public_key" {
   type        = string
+  default     = ""
   description = "The public key of the instances' administrator, whom Azure wants; nothing lets anybody in."
   validation {
-    condition     = can(regex("^(ssh-ed25519|ssh-rsa) ", var.admin_public_key))
+    condition     = var.admin_public_key == "" ? var.existing_scale_set_id != "" : can(regex("^(ssh-ed25519|ssh-rsa) ", var.admin_public_key))
     error_message = "admin_public_key: a public key that begins with ssh-ed25519 or ssh-rsa."
   }
 }
@@ -99,7 +112,7 @@ variable "pool_settings" {
   type        = string
   description = "The pool's settings as TOML, group and max excepted, which the module writes: keys of [[pool]] first, then a table pool.platform.NAME."
   validation {
-    condition     = can(regex("(?m)^\\s*\\[?(pool\\.)?platform\\.", var.pool_settings)) && !can(regex(local.in_clear, var.pool_settings)) && !can(regex("(?m)^\\s*(group|max)\\s*=|\\[\\[pool\\]\\]", var.pool_settings))
+    condition     = can(regex("(?m)^\\s*\\[?(pool\\.)?platform\\.", var.pool_settings)) && !can(regex(local.in_clear, var.pool_settings)) && !can(regex("\\[\\[pool\\]\\]", var.pool_settings)) && !can(regex("(?m)^\\s*(group|max)\\s*=", regex("^(?s:.*?)(?:\\n\\s*\\[|$)", "\n${var.pool_settings}")))
     error_message = "pool_settings: write a table [pool.platform.NAME], neither group nor max nor [[pool]], and no secret in clear: { keyvault = \"https://VAULT.vault.azure.net/secrets/NAME\" } in its place."
   }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The module for Azure: its example is planned, its plan is what must hold, the settings in it go to WORK/settings, and each of a handful of changes to
+"""The module for Azure: its examples are planned, their plans are what must hold, the settings in them go to WORK/settings, and each of a handful of changes to
 the module is refused, by Terraform or by what must hold. azure.py WORK, where tests/terraform/run has copied the modules to WORK/repository.
 """
 
@@ -26,6 +26,7 @@ VARIABLES = {
     "application_insights_id": f"{SUBSCRIPTION}/resourceGroups/logs/providers/Microsoft.Insights/components/ci",
     "agents_workspace_id": f"{SUBSCRIPTION}/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/ci",
 }
+EXISTING = f"{SUBSCRIPTION}/resourceGroups/old/providers/Microsoft.Compute/virtualMachineScaleSets/runners"
 SCALE_SET = "azurerm_orchestrated_virtual_machine_scale_set"
 IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/ci-stackguardian-agent"
 # docs/clouds.md, "rights": by the role, where it is given, and what it allows there, or the name of a role of Azure's.
@@ -107,25 +108,71 @@ CHANGES = [
     ("roles.tf", "", '\nresource "azurerm_role_assignment" "more" {\n  scope                = var.resource_group_id\n  role_definition_name = "Contributor"\n  principal_id         = "x"\n}\n', "a role that is not its own"),
 ]
 
+# The same of other examples.
+OTHERS = [
+    ("existing-scale-set", "main.tf", 'var.existing_scale_set_id == "" ? 1 : 0', "1", "it makes a scale set beside the one that is there"),
+    ("existing-scale-set", "main.tf", "/resourceGroups/[^/]+\", local.scale_set_id)", "/resourceGroups/[^/]+\", var.resource_group_id)", "on something else than it needs"),
+    ("existing-scale-set", "roles.tf", 'used if used.scope != ""', "used", "a role that is not its own"),
+    ("nat", "examples/nat/main.tf", "azurerm_subnet_nat_gateway_association.out]", "]", "before they have a way out"),
+    ("nat", "examples/nat/main.tf", "default_outbound_access_enabled = false", "default_outbound_access_enabled = true", "Azure promises nobody"),
+    ("nat", "examples/nat/main.tf", '"Static"', '"Dynamic"', "takes no such address"),
+]
+
 
 def terraform(folder, *arguments):
-    environment = {**os.environ, **{f"TF_VAR_{name}": value for name, value in VARIABLES.items()}}
+    more = {"existing_scale_set_id": EXISTING, "network_resource_group": "network"}
+    environment = {**os.environ, **{f"TF_VAR_{name}": value for name, value in {**VARIABLES, **more}.items()}}
     done = subprocess.run(["terraform", f"-chdir={folder}", *arguments], env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, " ".join((done.stdout + done.stderr).replace("│", " ").split())
 
 
-def look(work, example):
-    """What Terraform refuses, or what does not hold of the plan; and the plan, where there is one."""
+def look(work, module, name):
+    """What Terraform refuses, or what does not hold of an example's plan; and the plan, where there is one."""
+    example = module / "examples" / name
     code, _, said = terraform(example, "plan", "-no-color", "-input=false", f"-out={work}/azure.plan")
     if code != 0:
         return None, [said]
     plan = Plan(json.loads(terraform(example, "show", "-json", f"{work}/azure.plan")[1]))
     scale_sets(plan)
-    roles(plan)
-    function(plan)
     storage(plan)
-    alerts(plan)
+    EXAMPLES[name](plan)
     return plan, plan.wrong
+
+
+def stackguardian(plan):
+    roles(plan, RIGHTS)
+    function(plan, "acmecistackguardian")
+    alerts(plan)
+
+
+def existing(plan):
+    """No scale set is made, and what is allowed is allowed on the one that is there."""
+    plan.must(not plan.of(SCALE_SET), "examples/existing-scale-set", "it makes a scale set beside the one that is there")
+    group = EXISTING.split("/providers/")[0]
+    identity = IDENTITY.replace("stackguardian", "existing")
+    account = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/acmeciexisting"
+    scopes = {"agent": group, "scaler": group, 'scaler_uses["identity"]': identity, "scaler_storage": account}
+    # Of a Uniform one the scaler needs neither subnet nor image.
+    unused = {'scaler_uses["subnet"]', 'scaler_uses["image"]'}
+    roles(plan, {name: (scopes.get(name, scope), allowed) for name, (scope, allowed) in RIGHTS.items() if name not in unused})
+    function(plan, "acmeciexisting")
+
+
+def nat(plan):
+    """Private, and with a way out that the machines wait for."""
+    [(address, subnet)] = plan.of("azurerm_subnet")
+    plan.must(subnet["default_outbound_access_enabled"] is False, address, "its way out is one that Azure promises nobody")
+    [(_, out)] = plan.of("azurerm_public_ip")
+    plan.must((out["sku"], out["allocation_method"]) == ("Standard", "Static"), "azurerm_public_ip", "a NAT gateway takes no such address")
+    needed = {"azurerm_nat_gateway_public_ip_association.out", "azurerm_subnet_nat_gateway_association.out"}
+    called = plan.whole["configuration"]["root_module"]["module_calls"]["ci"]
+    plan.must(needed <= set(called.get("depends_on", [])), "examples/nat", "instances start before they have a way out")
+    [scope] = [found["scope"] for address, found in plan.of("azurerm_role_assignment") if address.endswith('scaler_uses["subnet"]')]
+    wanted = f"{SUBSCRIPTION}/resourceGroups/network/providers/Microsoft.Network/virtualNetworks/{plan.of('azurerm_virtual_network')[0][1]['name']}/subnets/{subnet['name']}"
+    plan.must(scope == wanted, "examples/nat", "the scaler may join another subnet")
+
+
+EXAMPLES = {"stackguardian": stackguardian, "existing-scale-set": existing, "nat": nat}
 
 
 def scale_sets(plan):
@@ -148,12 +195,12 @@ def scale_sets(plan):
         plan.must({"azurerm_role_assignment.agent"} <= set(found.get("depends_on", [])), found["address"], "an instance is there before it may end itself")
 
 
-def roles(plan):
+def roles(plan, rights):
     given = {address.rsplit(".", 1)[1]: (address, found) for address, found in plan.of("azurerm_role_assignment")}
     for name, (address, found) in given.items():
-        _, allowed = RIGHTS.get(name, ("", set()))
-        plan.must(name in RIGHTS and found["role_definition_name"] == (allowed if isinstance(allowed, str) else None), address, "a role that is not its own")
-    for name, (scope, _) in RIGHTS.items():
+        _, allowed = rights.get(name, ("", set()))
+        plan.must(name in rights and found["role_definition_name"] == (allowed if isinstance(allowed, str) else None), address, "a role that is not its own")
+    for name, (scope, _) in rights.items():
         plan.must(name in given and given[name][1]["scope"] == scope, name, "on something else than it needs")
     for found in plan.said("azurerm_role_assignment"):
         owner = f"azurerm_user_assigned_identity.{found['name'].split('_')[0]}.principal_id"
@@ -161,14 +208,14 @@ def roles(plan):
     for address, found in plan.of("azurerm_role_definition"):
         name = address.rsplit(".", 1)[1]
         side = re.split(r"\W|_", name)[0]
-        scope, wanted = RIGHTS.get(name, ("", None))
+        scope, wanted = rights.get(name, ("", None))
         group = "/".join(scope.split("/")[:5])
-        [rights] = found["permissions"]
-        plan.must(set(rights["actions"]) == wanted and not rights["data_actions"], address, f"the {side} may other things than docs/clouds.md says")
+        [allows] = found["permissions"]
+        plan.must(set(allows["actions"]) == wanted and not allows["data_actions"], address, f"the {side} may other things than docs/clouds.md says")
         plan.must(found["scope"] == group and found["assignable_scopes"] == [group], address, "it is of more than one resource group")
 
 
-def function(plan):
+def function(plan, account):
     for address, found in plan.of("azurerm_function_app_flex_consumption"):
         settings = found["app_settings"]
         plan.must(found["runtime_name"] == "custom" and found["https_only"], address, "another runtime, or an open door")
@@ -177,13 +224,13 @@ def function(plan):
         plan.must(not SECRET.search(settings["LIGHTSOUT_SCALER_CONFIG_TOML"]), address, "a secret in clear")
         # The client's id is unknown before the apply, and is not in the plan's values for that reason.
         storage = {name: value for name, value in settings.items() if name.startswith("AzureWebJobsStorage")}
-        wanted = {"AzureWebJobsStorage": "", "AzureWebJobsStorage__accountName": "acmecistackguardian", "AzureWebJobsStorage__credential": "managedidentity"}
+        wanted = {"AzureWebJobsStorage": "", "AzureWebJobsStorage__accountName": account, "AzureWebJobsStorage__credential": "managedidentity"}
         plan.must(storage == wanted, address, "the host does not reach its storage by the identity")
         plan.must(found["storage_authentication_type"] == "UserAssignedIdentity" and not found.get("storage_access_key", "unknown"), address, "its package is reached with a key")
         plan.must(settings["AzureWebJobs.webhook.Disabled"] == "true", address, "anybody may call it though nobody asked for that")
         [at] = re.findall(r'^group = "(.*)"$', settings["LIGHTSOUT_SCALER_CONFIG_TOML"], re.M)
-        names = [values["name"] for _, values in plan.of(SCALE_SET)]
-        plan.must(at == f"{GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/{names[0]}", address, "its pool is another scale set")
+        made = [f"{GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/{values['name']}" for _, values in plan.of(SCALE_SET)]
+        plan.must(at == (made or [EXISTING])[0], address, "its pool is another scale set")
 
 
 def storage(plan):
@@ -225,41 +272,50 @@ def kept(module):
 
 def main(work):
     module = work / "repository/terraform/azure"
-    example = module / "examples/stackguardian"
-    code, _, said = terraform(example, "init", "-no-color", "-input=false")
-    assert code == 0, said
-    code, _, said = terraform(example, "validate", "-no-color")
-    assert code == 0, said
-    plan, wrong = look(work, example)
-    wrong = wrong + kept(module) + documented()
+    folder = work / "settings/azure"
+    folder.mkdir(parents=True, exist_ok=True)
+    wrong = kept(module) + documented()
+    plan = None
+    for name in EXAMPLES:
+        for command in ("init", "validate"):
+            code, _, said = terraform(module / "examples" / name, command, "-no-color", *(["-input=false"] if command == "init" else []))
+            assert code == 0, f"{name}: {said}"
+        plan, found = look(work, module, name)
+        wrong += [f"{name}: {line}" for line in found]
+        if plan:
+            settings(plan, folder / name)
     for line in wrong:
         print(f"WRONG: {line}")
     if wrong:
         return 1
-    folder = work / "settings/azure"
-    folder.mkdir(parents=True, exist_ok=True)
-    [(_, scale_set)] = plan.of(SCALE_SET)
-    [(_, app)] = plan.of("azurerm_function_app_flex_consumption")
-    user_data = json.loads(base64.b64decode(scale_set["os_profile"][0]["custom_data"]).decode().removeprefix("#cloud-config\n"))
-    (folder / "pool.agent").write_text(user_data["write_files"][0]["content"])
-    (folder / "pool.scaler.toml").write_text(app["app_settings"]["LIGHTSOUT_SCALER_CONFIG_TOML"])
     taken = 0
     # What the module reads beside itself.
     shutil.copytree(work / "repository/monitoring", work / "changed/monitoring")
-    for file, old, new, expected in CHANGES:
+    for name, file, old, new, expected in [("stackguardian", *change) for change in CHANGES] + OTHERS:
         changed = work / "changed/terraform/azure"
         shutil.rmtree(changed, ignore_errors=True)
         shutil.copytree(module, changed, symlinks=True)
         text = (changed / file).read_text()
         assert old in text, f"{file} has no {old!r}: this change must follow it"
         (changed / file).write_text(text.replace(old, new, 1) if old else text + new)
-        _, wrong = look(work, changed / "examples/stackguardian")
+        _, wrong = look(work, changed, name)
         said = " ".join(wrong + kept(changed))
         if expected not in said:
             taken += 1
             print(f"{file}: {old!r} -> {new!r}: not refused with {expected!r}: {said}")
-    print(f"{len(CHANGES) - taken} of {len(CHANGES)} changes are refused")
+    count = len(CHANGES) + len(OTHERS)
+    print(f"{count - taken} of {count} changes are refused")
     return 1 if taken else 0
+
+
+def settings(plan, path):
+    """What agents and scaler are told, for them to read. A scale set that is there gets the same as custom data by hand."""
+    [(_, app)] = plan.of("azurerm_function_app_flex_consumption")
+    Path(f"{path}.scaler.toml").write_text(app["app_settings"]["LIGHTSOUT_SCALER_CONFIG_TOML"])
+    made = [found["os_profile"][0]["custom_data"] for _, found in plan.of(SCALE_SET)]
+    custom_data = (made or [plan.whole["planned_values"]["outputs"]["agent_custom_data"]["value"]])[0]
+    written = json.loads(base64.b64decode(custom_data).decode().removeprefix("#cloud-config\n"))
+    Path(f"{path}.agent").write_text(written["write_files"][0]["content"])
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ USED = {
     ),
     "azurerm": (
         """
-            function_app_flex_consumption monitor_scheduled_query_rules_alert_v2 orchestrated_virtual_machine_scale_set role_assignment role_definition
-            service_plan storage_account storage_container user_assigned_identity
+            function_app_flex_consumption monitor_scheduled_query_rules_alert_v2 nat_gateway nat_gateway_public_ip_association
+            orchestrated_virtual_machine_scale_set public_ip role_assignment role_definition service_plan storage_account storage_container subnet
+            subnet_nat_gateway_association user_assigned_identity virtual_network
         """,
         "",
     ),
@@ -112,8 +113,8 @@ def members(body):
     for one in PLAIN.finditer(body):
         if one[3] not in said and f"set {one[1]}(value)" in body:
             optional = f"    reset{one[1][0].upper()}{one[1][1:]}()" in body
-            # The provider gives everything an id.
-            yield one[3], [one[3] == "id", optional, not optional], one[2]
+            # The provider gives everything an id, but for what a block names by one.
+            yield one[3], [one[3] == "id" and optional, optional, not optional], one[2]
 
 
 def block(body, classes, kinds):

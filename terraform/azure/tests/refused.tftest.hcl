@@ -17,7 +17,7 @@ variables {
 run "taken" {
   command = plan
   assert {
-    condition     = length(azurerm_orchestrated_virtual_machine_scale_set.pool.termination_notification) == 1
+    condition     = length(azurerm_orchestrated_virtual_machine_scale_set.pool[0].termination_notification) == 1
     error_message = "what somebody deletes has no notice"
   }
   assert {
@@ -45,11 +45,11 @@ run "spot" {
     spot = true
   }
   assert {
-    condition     = length(azurerm_orchestrated_virtual_machine_scale_set.pool.termination_notification) == 0
+    condition     = length(azurerm_orchestrated_virtual_machine_scale_set.pool[0].termination_notification) == 0
     error_message = "a terminate notification cannot be with Spot"
   }
   assert {
-    condition     = azurerm_orchestrated_virtual_machine_scale_set.pool.eviction_policy == "Delete" && azurerm_orchestrated_virtual_machine_scale_set.pool.priority == "Spot"
+    condition     = azurerm_orchestrated_virtual_machine_scale_set.pool[0].eviction_policy == "Delete" && azurerm_orchestrated_virtual_machine_scale_set.pool[0].priority == "Spot"
     error_message = "an evicted instance stays"
   }
 }
@@ -96,6 +96,25 @@ run "image_of_a_gallery" {
     condition     = azurerm_role_assignment.scaler_uses["image"].scope == "/subscriptions/x/resourceGroups/images/providers/Microsoft.Compute/galleries/acme/images/ci"
     error_message = "the scaler may read one version alone"
   }
+}
+
+run "existing_scale_set_id" {
+  command = plan
+  variables {
+    existing_scale_set_id = "runners"
+  }
+  expect_failures = [var.existing_scale_set_id]
+}
+
+# What a Uniform one has is asked for by nobody; who has none must say where a new one is.
+run "nothing_said_of_a_new_one" {
+  command = plan
+  variables {
+    subnet_id        = ""
+    image_id         = ""
+    admin_public_key = ""
+  }
+  expect_failures = [var.subnet_id, var.image_id, var.admin_public_key]
 }
 
 run "disk_size" {
@@ -152,6 +171,14 @@ run "pool_settings_with_what_the_module_writes" {
     pool_settings = "max = 3\n[pool.platform.stackguardian]"
   }
   expect_failures = [var.pool_settings]
+}
+
+# A platform's own keys are its own: GitLab has a group.
+run "pool_settings_with_a_platforms_group" {
+  command = plan
+  variables {
+    pool_settings = "slots = 2\n  [pool.platform.gitlab]\n  group = \"my-team\""
+  }
 }
 
 run "ticks" {
