@@ -6,14 +6,19 @@ import re
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
+
+
+# The driver and all that it starts, in a group of their own, which ends when the other end of this pipe does: however whoever holds it ends.
+BOUND = "chromedriver --port=0 & exec >/dev/null 2>&1; cat; kill -KILL 0"
 
 
 class Browser:
     """Chromium without a window; what it said and whom it asked is kept."""
 
     def __init__(self):
-        self.profile = tempfile.TemporaryDirectory()
+        self.profile = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
         port = self._start_driver()
         self.base = f"http://127.0.0.1:{port}/session"
         options = {
@@ -28,29 +33,37 @@ class Browser:
     def _start_driver(self):
         """Its port, which the driver takes for one family of addresses and then wants for the other, too, where somebody may have it."""
         for _ in range(5):
-            self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self.driver = subprocess.Popen(
+                ["sh", "-c", BOUND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+            )
             said = []
             for line in self.driver.stdout:
                 found = re.search(r"started successfully on port (\d+)", line)
                 if found:
                     return found.group(1)
                 said.append(line)
-            self.driver.wait()
+            self._end_driver()
         raise SystemExit("FAILED: chromedriver does not start: " + "".join(said[-5:]))
 
     def _ask(self, method, path, body=None):
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.base + path, data, {"content-type": "application/json"}, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as reply:
-            return json.load(reply)["value"]
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as reply:
+                return json.load(reply)["value"]
+        except urllib.error.HTTPError as refused:
+            raise SystemExit(f"FAILED: the browser refuses {path}: {refused.read().decode()[:500]}") from refused
+
+    def _end_driver(self):
+        self.driver.stdin.close()
+        self.driver.wait()
+        self.driver.stdout.close()
 
     def close(self):
         try:
             self._ask("DELETE", "")
         finally:
-            self.driver.terminate()
-            self.driver.wait()
-            self.driver.stdout.close()
+            self._end_driver()
             self.profile.cleanup()
 
     def go(self, url):
@@ -98,3 +111,11 @@ class Browser:
     def network(self):
         """What its network did since the last look, in the words of its own tools."""
         return [json.loads(entry["message"])["message"] for entry in self._ask("POST", "/se/log", {"type": "performance"})]
+
+
+if __name__ == "__main__":
+    # For `run`, which kills whoever has this one.
+    held = Browser()
+    print("open", flush=True)
+    while True:
+        time.sleep(60)

@@ -173,6 +173,45 @@ def shows_the_night(page, folder):
     page.picture(folder / "night.png")
 
 
+# More than anybody looks through: of so many pools the last five wait, and of the others the first twenty say least.
+POOLS, DRAWN, WAIT, QUIET, INSTANCES, MOST_LANES = 70, 60, 5, 20, 410, 400
+
+
+def many():
+    """A fleet of too many pools and instances."""
+    ms = {"demand": 1, "describe": 1, "raise": None, "total": 2}
+    for n in range(POOLS):
+        readings = [n] if n >= POOLS - WAIT else [0] if n < QUIET else [1, 0]
+        for second, queued in enumerate(readings):
+            why = {"queued": queued, "running": 0, "slots": 1, "utilisation": 100, "threshold": 1, "spare": 0, "need": queued, "min": 0, "max": 9,
+                   "desired": 1, "target": 1, "limit": "none"}
+            yield {"schema": 1, "kind": "decision", "time": f"2026-11-26T03:00:{10 * second:02}Z", "pool": f"p{n:02}", "group": f"g{n:02}",
+                   "platform": "gitlab", "result": "held", "reason": f"{queued} waiting", "why": why, "ms": ms}
+    for n in range(INSTANCES):
+        yield {"schema": 1, "kind": "incident", "time": f"2026-11-26T03:00:{20 + n // 20:02}Z", "instance": f"i-{n:03}", "group": f"g{n % POOLS:02}",
+               "platform": "gitlab", "what": "ready", "detail": "for jobs"}
+
+
+def shows_many(page, folder):
+    """It draws what is worth a look, and says what it leaves out."""
+    told = [record for record in many() if record["kind"] == "decision"]
+    waiting = {record["pool"] for record in told if record["why"]["queued"] > 1}
+    said = [record["pool"] for record in told]
+    pools = page.run("return [...document.querySelectorAll('#chart .pool')].map((pool) => pool.dataset.pool)")
+    equal("so many pools are drawn", DRAWN, len(pools))
+    true(f"those where jobs wait, and those where more happens: {pools}", waiting | {pool for pool in said if said.count(pool) > 1} <= set(pools))
+    equal("their waits stand beside", pools, page.run("return [...document.querySelectorAll('#waits table')].map((table) => table.dataset.pool)"))
+    texts = page.run("return [...document.querySelectorAll('#chart text')].map((text) => text.textContent)")
+    true("it says how many pools it leaves out", f"and {POOLS - DRAWN} more pools, where less happens" in texts)
+    equal("so many lanes are drawn", MOST_LANES, page.run("return document.querySelectorAll('.lane').length"))
+    true("it says how many instances it leaves out", f"and {INSTANCES - MOST_LANES} more; zoom in to see them" in texts)
+    newest = {record["pool"]: record["why"]["queued"] for record in told}
+    figures = dict(page.run("return [...document.querySelectorAll('#figures div')].map((it) => [it.children[0].textContent, it.children[1].textContent])"))
+    equal("the figures are of all", (str(sum(newest.values())), str(INSTANCES)), (figures["Jobs waiting"], figures["Not known to be gone"]))
+    equal("texts on one another", [], page.run(OVERLAPS))
+    page.picture(folder / "many.png")
+
+
 def money(page, path):
     cost = json.loads(pathlib.Path(path).read_text())
     for it in cost["rows"]:
@@ -200,7 +239,7 @@ def quiet(page, own):
     equal("nobody else is asked", [], foreign)
 
 
-def check(records, html, piped, dark_night, cost, folder):
+def check(records, html, piped, dark_night, crowd, cost, folder):
     told = read(records)
     page = driver.Browser()
     try:
@@ -222,6 +261,8 @@ def check(records, html, piped, dark_night, cost, folder):
         page.look(1280, 860, "light")
         page.go(pathlib.Path(dark_night).as_uri())
         shows_the_night(page, pathlib.Path(folder))
+        page.go(pathlib.Path(crowd).as_uri())
+        shows_many(page, pathlib.Path(folder))
     finally:
         page.close()
     kinds = {record.get("what") for record in told} | {record.get("reason") for record in told}
@@ -233,7 +274,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "busy":
         found = [it["instance"] for it in read(sys.argv[2]) if it.get("what") == "busy"]
         print("\n".join(dict.fromkeys(found)))
-    elif sys.argv[1] == "night":
-        print("\n".join(map(json.dumps, night())))
+    elif sys.argv[1] in ("night", "many"):
+        print("\n".join(map(json.dumps, {"night": night, "many": many}[sys.argv[1]]())))
     else:
         check(*sys.argv[2:])
