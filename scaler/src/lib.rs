@@ -56,7 +56,7 @@ use failure::{Failure, summarize};
 use listener::{Limits, Offer};
 use memory::Memory;
 use meter::Meter;
-use page::{Kept, Shown};
+use page::{Kept, Shown, look_on};
 use pool::{Pool, TickContext};
 use scheduler::Scheduler;
 use tokens::Tokens;
@@ -197,10 +197,10 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
             let mut webhooks = Arc::new(Webhooks::default());
             let (mut kept, mut shown) = (None, None);
             // It lives until the watching ends; so must the channel's sender where there is none.
+            let of_pools: Vec<_> = pools.iter().map(|pool| Rc::clone(&pool.settings)).collect();
             let _listener = match args.listen {
                 Some(address) => {
-                    let settings: Vec<_> = pools.iter().map(|pool| Rc::clone(&pool.settings)).collect();
-                    webhooks = Arc::new(Webhooks::resolve(&settings, &context.tokens).await.map_err(Failure::Failed)?);
+                    webhooks = Arc::new(Webhooks::resolve(&of_pools, &context.tokens).await.map_err(Failure::Failed)?);
                     let listener = listener::bind(address).await.map_err(Failure::Failed)?;
                     let address = listener.local_addr().unwrap_or(address);
                     if webhooks.is_empty() {
@@ -228,8 +228,15 @@ async fn execute(args: &Args, settings: ScalerSettings, context: Rc<TickContext>
             };
             tracing::info!(pools = count, tick = format_duration(settings.tick), dry_run = args.dry_run, "watching");
             let mut scheduler = Scheduler::new(Rc::clone(&context), pools);
+            let looking = async {
+                match shown.as_ref().and(kept.clone()) {
+                    Some(kept) => look_on(kept, &context.regions, of_pools, settings.tick).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = scheduler.watch(settings.tick, hinted, stop, done) => {}
+                never = looking => match never {},
                 never = webhooks.keep_fresh(&context.tokens, RENEW_EVERY) => match never {},
             }
             if let Some(shown) = shown {

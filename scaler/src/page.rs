@@ -1,40 +1,60 @@
-//! The page of `watch --listen`: what was read of the pools and decided, as far as it is in memory.
+//! The page of `watch --listen`: what was read of the pools, decided, and seen of their instances, as far as it is in memory.
+
+mod looks;
 
 use std::{
     collections::BTreeMap,
     convert::Infallible,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
 use jiff::Timestamp;
 use lightsout_core::{
-    chart::{Chart, Readings},
+    chart::{Chart, Listings, Readings},
     record::Decision,
 };
 use lightsout_page::{Gate, Page, Source};
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+pub(crate) use looks::look;
+pub(crate) use looks::look_on;
+
 /// So many readings of all pools together are kept, of some 250 bytes each: more than half a day of a busy pool.
 const MOST_READINGS: usize = 4096;
 /// So many may follow at once. Who reads through the proxy of the webhooks shares one address with it, which has 16 connections.
 const MOST_FOLLOWERS: u32 = 8;
-/// Where to look for what a scaler does not see.
-const UNSEEN: &str = "A scaler sees groups and their sizes, not their instances: what these do, which jobs they have, why they leave and what they cost stands in \
-    the records of their agents. lightsout timeline --web draws both together, and what is longer ago than this scaler's memory.";
 
-/// The readings of all pools, for the page.
+/// What is kept of all pools, for the page.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept(Arc<Mutex<BTreeMap<String, Readings>>>);
+pub(crate) struct Kept(Arc<Mutex<Memory>>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    pools: BTreeMap<String, Readings>,
+    listings: Listings,
+}
+
+impl Memory {
+    fn readings(pools: &BTreeMap<String, Readings>) -> impl Iterator<Item = (&str, &Readings)> {
+        pools.iter().map(|(name, readings)| (name.as_str(), readings))
+    }
+}
 
 impl Kept {
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes in the record of a tick. Where there are too many readings, a quarter of the pool's that has most goes, the oldest first: not one by one,
     /// since whoever follows is sent all of a pool anew that has lost some.
     pub(crate) fn keep(&self, decision: &Decision) {
         let Ok(time) = decision.time.parse() else { return };
-        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.lock();
+        let pools = &mut memory.pools;
         pools.entry(decision.pool.clone()).or_default().push(time, decision);
         while pools.values().map(Readings::len).sum::<usize>() > MOST_READINGS {
             let Some(most) = pools.values_mut().max_by_key(|readings| readings.len()).filter(|most| most.len() > 1)
@@ -44,14 +64,27 @@ impl Kept {
             most.forget(most.len().div_ceil(4));
         }
     }
+
+    /// The pools at whose instances to look now.
+    fn choose(&self) -> Vec<String> {
+        let mut memory = self.lock();
+        let Memory { pools, listings } = &mut *memory;
+        listings.choose(Memory::readings(pools))
+    }
+
+    /// Takes in what looks found.
+    fn take_in(&self, found: impl FnOnce(&mut Listings)) {
+        found(&mut self.lock().listings);
+    }
 }
 
 impl Source for Kept {
     type Error = Infallible;
 
     async fn look(&mut self) -> Result<Chart, Infallible> {
-        let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Chart::of_pools(pools.iter().map(|(name, readings)| (name.as_str(), readings)), Timestamp::now(), UNSEEN))
+        let memory = self.lock();
+        let Memory { pools, listings } = &*memory;
+        Ok(Chart::of_pools(Memory::readings(pools), listings, Timestamp::now()))
     }
 
     fn end(&self) -> &'static str {

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 import browser as driver
-from check import decisions, equal, keyboard, lanes, looks, quiet, read, true
+from check import CLICK, LANES, SENTENCES, decisions, equal, keyboard, lanes, looks, ms, of_kind, quiet, read, true
 
 STATE = "return document.querySelector('#live').dataset.state"
 GROWING = """return Object.fromEntries([...document.querySelectorAll('.lane:not([data-end])')].map((lane) => {
@@ -185,8 +185,50 @@ def live(link, bin_dir, told, records, ready, folder):
     print(f"ok: the page followed {len(read(records))} records, was cut off, and says the same")
 
 
+# What a group says of an instance.
+PLACES = {"launching", "in_service", "aside", "leaving"}
+
+
+def told_of(records):
+    """The instances that wrote a record, and the last words of those that have left."""
+    told = read(records)
+    last = {it["instance"]: it for it in of_kind(told, "departure")}
+    return {it["instance"] for it in of_kind(told, "incident")}, {name: ms(it["time"]) for name, it in last.items() if not it.get("withdrawn")}
+
+
+def listed(page, records):
+    """Each instance that wrote a record was in its group, in service and then out of it, and nothing is drawn that a list of a group does not tell."""
+    instances, left = told_of(records)
+    page.until("the look that finds those gone that have left", f"""return {json.dumps(sorted(left))}.every((it) => {{
+      const lane = document.querySelector(`.lane[data-instance='${{it}}']`); return lane && lane.dataset.end; }})""")
+    drawn = page.run(LANES)
+    # Some may have come or left meanwhile.
+    later, left_later = told_of(records)
+    names = {lane["instance"] for lane in drawn if [span["state"] for span in lane["spans"]] != ["launching"]}
+    true(f"the instances of the group: {instances} {names} {later}", instances <= names <= later)
+    gone = {lane["instance"] for lane in drawn if lane["end"]}
+    true(f"those that have gone: {left} {gone} {left_later}", set(left) <= gone <= set(left_later))
+    for lane in drawn:
+        name, states = lane["instance"], [span["state"] for span in lane["spans"]]
+        true(f"{name} has places in a group alone: {states}", set(states) <= PLACES)
+        true(f"{name} was in service: {states}", "in_service" in states or name not in instances)
+        true(f"no job and no mark of {name} is made up", not lane["marks"] and not any(span["jobs"] for span in lane["spans"]))
+        true(f"{name} has gone after its last word", lane["end"] is None or lane["end"] >= left_later[name])
+    page.run(CLICK, ".lane .name")
+    said = page.run(SENTENCES)
+    true(f"it says what looks found, and what they do not tell: {said}", "look" in said[0] and said[-1].startswith("Not known: whether it was busy"))
+    words = page.run("return document.querySelector('#unseen').checkVisibility() && document.querySelector('#unseen').textContent")
+    true(f"it says what it does not see, and where that is: {words}", "busy or idle" in words and "agents" in words and "are not" not in words)
+    legend = page.run("return [...document.querySelectorAll('#legend li')].map((it) => it.textContent)")
+    true(f"its legend has no busy instance: {legend}", "in service, busy or idle" in legend and not {"busy", "idle"} & set(legend))
+    figures, there = page.run("""return [[...document.querySelectorAll('#figures div')].map((it) => [it.children[0].textContent, it.children[1].textContent]),
+      document.querySelectorAll('.lane:not([data-end])').length]""")
+    equal("its figures", ["Pools", "Instances seen", "In service", "Jobs running", "Jobs waiting", "Desired"], [name for name, _ in figures])
+    equal("those that are there", str(there), dict(figures)["Instances seen"])
+
+
 def scaler(link, bin_dir, records, folder):
-    """The page of the scaler alone: what its records tell, and of instances that it sees none."""
+    """The page of the scaler alone: what its records tell, and of instances what their group lists, which is not whether they are busy."""
     refused(link)
     page = driver.Browser()
     try:
@@ -203,10 +245,7 @@ def scaler(link, bin_dir, records, folder):
         equal("what it read, as its records have it", written["readings"][: len(pool["readings"])], pool["readings"])
         true("there is something to see", len(pool["readings"]) >= 3)
         decisions(page, read(records))
-        equal("instances", 0, page.run("return document.querySelectorAll('.lane').length"))
-        true("it says where they are", "agents" in page.run("return document.querySelector('#empty').checkVisibility() && document.querySelector('#empty').textContent"))
-        figures = page.run("return [...document.querySelectorAll('#figures dt')].map((it) => it.textContent)")
-        equal("its figures", ["Pools", "Jobs running", "Jobs waiting", "Desired"], figures)
+        listed(page, records)
         keyboard(page)
         looks(page, pathlib.Path(folder), "scaler-")
         page.asked()

@@ -32,7 +32,7 @@ use aws_config::{
 };
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use lightsout_core::{
-    cloud::{Capabilities, HoldRules, ProtectionSupport},
+    cloud::{Capabilities, HoldRules, Membership, ProtectionSupport},
     settings::CloudName,
 };
 use tokio::sync::OnceCell;
@@ -117,6 +117,22 @@ const FLOOR_TAG: &str = "lightsout:floor";
 const ORDER_TAG: &str = "lightsout:order";
 /// The tag on an instance that says when its agent was first ready in this boot.
 const READY_TAG: &str = "lightsout:ready";
+
+/// What a group's word for an instance means.
+fn membership(state: Option<&str>, protected: bool) -> Membership {
+    match state {
+        None | Some("Detaching" | "Detached") => Membership::Outside,
+        Some("InService") => Membership::InService { protected },
+        Some("EnteringStandby" | "Standby") => Membership::Standby,
+        Some("Terminating:Wait" | "Warmed:Terminating:Wait") => Membership::Terminating { waiting: true },
+        Some(state) if state.trim_start_matches("Warmed:").starts_with("Terminat") => {
+            Membership::Terminating { waiting: false }
+        }
+        Some(state) if state.starts_with("Warmed:") => Membership::Warm { waiting: state == "Warmed:Pending:Wait" },
+        // Pending*, and words that are newer than this program: not in service, so not served.
+        Some(state) => Membership::Pending { waiting: state == "Pending:Wait" },
+    }
+}
 
 /// The variable that names a file of CAs to trust for calls to AWS, as the SDKs and the AWS CLI know it.
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";

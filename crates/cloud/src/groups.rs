@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use lightsout_core::{
-    cloud::{Capabilities, CapacityChange, CloudError, Floor, Member},
+    cloud::{Capabilities, CapacityChange, CloudError, Floor, Listed, Member},
     record::FailedLaunch,
 };
 
@@ -33,6 +33,12 @@ pub trait Groups: Send + Sync {
     /// knows no such sign. Asked a few times an hour at most, when members look as if their agents were dead.
     fn members<'a>(&'a self, _: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// The instances of these groups, as each lists them, where the cloud tells that in few calls: a group that is missing lists nobody. Asked for
+    /// whoever looks at a page, and for no decision.
+    fn listing<'a>(&'a self, _: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Vec<Listed>>> {
+        Box::pin(async { Ok(BTreeMap::new()) })
     }
 
     /// Sets the capacity of a group that was seen like this, to an absolute number above what was seen. Sent once:

@@ -3,6 +3,7 @@
 //! What instances did is folded by [`lanes`](crate::lanes), summed up by [`cost`] and put into words by [`explain`](crate::explain);
 //! here the three are brought to one scale of time, beside what the scaler read and decided.
 
+mod listing;
 mod pool;
 mod update;
 
@@ -12,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 pub use self::{
+    listing::Listings,
     pool::{Pool, Reading, Readings, Waits},
     update::{PoolUpdate, Update},
 };
@@ -36,9 +38,9 @@ pub struct Chart {
     pub pools: Vec<Pool>,
     /// What they cost, by pool; see [`cost`](crate::cost::cost).
     pub cost: Vec<Cost>,
-    /// Why nothing is told of instances, where whoever drew it could not see any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unseen: Option<&'static str>,
+    /// What whoever drew it could not see of instances, where that is so, and where it is to be found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
 }
 
 /// One instance.
@@ -54,7 +56,7 @@ pub struct Life {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<Ending>,
     /// When it was heard of last, where that is over an hour ago and nothing tells of an end: it works, it has gone without a word, or its records are
-    /// elsewhere.
+    /// elsewhere. Of a scaler's lanes: where its group was not looked at since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent: Option<i64>,
     /// What happened to it besides.
@@ -66,7 +68,7 @@ pub struct Life {
 /// A time in which an instance did the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stretch {
-    /// What, as in [`State`](crate::lanes::State).
+    /// What, as in [`State`](crate::lanes::State); of a scaler's lanes its place in the group: `launching`, `in_service`, `aside`, `leaving`.
     pub state: &'static str,
     /// From when.
     pub from: i64,
@@ -152,25 +154,26 @@ impl Chart {
             pools: pool::pools(evidence, to),
             lanes: lives.collect(),
             cost: cost.collect(),
-            unseen: None,
+            unseen: Vec::new(),
         }
     }
 
-    /// Of what a scaler decided on its pools, and of nothing else, as it was at `to`; `unseen` says where to look for instances.
+    /// Of what a scaler decided on its pools and saw of their instances, and of nothing else, as it was at `to`.
     pub fn of_pools<'a>(
         pools: impl IntoIterator<Item = (&'a str, &'a Readings)>,
+        listings: &Listings,
         to: Timestamp,
-        unseen: &'static str,
     ) -> Self {
         let pools: Vec<(&str, &Readings)> = pools.into_iter().filter(|(_, readings)| !readings.is_empty()).collect();
-        let end = to.as_millisecond();
+        let (lanes, end) = (listings.lives(to), to.as_millisecond());
+        let began = lanes.iter().map(|life| life.spans[0].from);
         Self {
-            from: pools.iter().filter_map(|(_, readings)| readings.from()).min().unwrap_or(end).min(end),
+            from: pools.iter().filter_map(|(_, readings)| readings.from()).chain(began).min().unwrap_or(end).min(end),
             to: end,
-            lanes: Vec::new(),
-            pools: pools.into_iter().map(|(name, readings)| readings.pool(name, to)).collect(),
+            lanes,
+            pools: pool::draw_most(pools.into_iter().map(|(name, readings)| readings.pool(name, to)).collect()),
             cost: Vec::new(),
-            unseen: Some(unseen),
+            unseen: listings.unseen(),
         }
     }
 }

@@ -148,6 +148,15 @@ pub enum TargetState {
     Warmed,
 }
 
+/// An instance, as its group lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The instance.
+    pub instance: String,
+    /// Its place.
+    pub membership: Membership,
+}
+
 /// An instance's place in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Membership {

@@ -160,7 +160,7 @@ fn event(name: &str, data: &impl serde::Serialize) -> Bytes {
 mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
-    use lightsout_core::chart::Readings;
+    use lightsout_core::chart::{Listings, Readings};
     use tokio::sync::Notify;
 
     use super::*;
@@ -174,7 +174,7 @@ mod tests {
 
         async fn look(&mut self) -> Result<Chart, Self::Error> {
             let answers = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let chart = Chart::of_pools([("linux", &Readings::default())], Timestamp::now(), "elsewhere");
+            let chart = Chart::of_pools([("linux", &Readings::default())], &Listings::default(), Timestamp::now());
             answers.then_some(chart).ok_or("the cloud is gone")
         }
 

@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use lightsout_core::{
+    cloud::{Listed, Membership},
     platform,
     record::{Outcome, Spent},
 };
+use lightsout_page::Source as _;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,7 +20,7 @@ use super::{
 };
 use crate::{
     listener::{Limits, Offer},
-    page::{Kept, Shown},
+    page::{Kept, Shown, look},
     webhooks::Webhooks,
 };
 
@@ -103,6 +105,39 @@ async fn who_follows_is_told_what_is_decided_for_as_long_as_that_goes_on() {
     assert!(foreign.starts_with("HTTP/1.1 403") && !foreign.contains("waits"), "another page's script asks: {foreign}");
     showing.shown.finish().await;
     assert!(until(&mut events, "0\r\n\r\n").await.contains("event: end"), "it is told the end");
+}
+
+/// What groups list is asked for apart from the ticks, in one call for all of a location, and whatever comes of it no tick hears of it.
+#[tokio::test]
+async fn instances_are_looked_at_apart_from_the_ticks_and_a_look_that_fails_loses_nobody() {
+    let (settings, groups) = (settings(&[("a", ""), ("b", ""), ("c", "")]), FakeGroups::of(&["a", "b", "c"]));
+    let one = |id: &str, membership| Listed { instance: id.to_owned(), membership };
+    groups.list("a", &[one("i-1", Membership::Pending { waiting: false })]);
+    groups.list("b", &[]);
+    let looking = context(&settings, &groups);
+    let pools: Vec<_> = settings.pools.iter().cloned().map(Rc::new).collect();
+    let mut kept = Kept::default();
+    look(&kept, &looking.regions, &pools).await;
+    assert_eq!(calls(&groups), [""; 0], "nothing was read of any pool: nobody knows how many a look would find");
+    for record in ticked(&mut scheduler(&settings, context(&settings, &groups), vec![waiting(0); 3])).await {
+        kept.keep(&record);
+    }
+    let ticks = calls(&groups).len();
+    look(&kept, &looking.regions, &pools).await;
+    groups.list("a", &[one("i-1", Membership::InService { protected: true })]);
+    look(&kept, &looking.regions, &pools).await;
+    assert_eq!(calls(&groups)[ticks..], ["listing a,b,c"; 2]);
+    let chart = kept.look().await.unwrap();
+    let [life] = &chart.lanes[..] else { panic!("{chart:?}") };
+    let states: Vec<_> = life.spans.iter().map(|span| span.state).collect();
+    assert_eq!((life.pool.as_str(), states, life.silent), ("a", vec!["launching", "in_service"], None));
+    assert!(chart.unseen.iter().any(|line| line.starts_with("The instances of 1 pool are not shown")), "of c");
+
+    groups.break_all(Some(CloudError::new(CloudErrorKind::Throttled, "too often")));
+    look(&kept, &looking.regions, &pools).await;
+    let chart = kept.look().await.unwrap();
+    assert!(chart.lanes[0].silent.is_some() && chart.lanes[0].end.is_none(), "{chart:?}");
+    assert!(chart.unseen.iter().any(|line| line.contains("of 3 pools could not be looked at last: too often")));
 }
 
 /// A proxy asks under whatever name it likes, loopback's as well.

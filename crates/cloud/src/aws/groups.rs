@@ -2,6 +2,7 @@
 
 mod history;
 mod launches;
+mod listing;
 mod members;
 pub(crate) mod told;
 
@@ -11,7 +12,7 @@ use std::{
 };
 
 use aws_sdk_autoscaling::{Client, config, types};
-use lightsout_core::cloud::{Capabilities, Floor, Member};
+use lightsout_core::cloud::{Capabilities, Floor, Listed, Member};
 
 #[cfg(feature = "host")]
 pub(super) use history::last_launch_failure;
@@ -67,6 +68,10 @@ impl Groups for AwsGroups {
 
     fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
         self.aws.call(async move { members::read(&self.aws, name).await.map(Some) })
+    }
+
+    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Vec<Listed>>> {
+        self.aws.call(async { listing::read(&self.client().await, names).await })
     }
 
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {

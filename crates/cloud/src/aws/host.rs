@@ -284,20 +284,8 @@ impl Host for AwsHost {
     }
 }
 
-/// What the group's word for this instance means.
 fn membership(view: &SelfView) -> Membership {
-    match view.state.as_deref() {
-        None | Some("Detaching" | "Detached") => Membership::Outside,
-        Some("InService") => Membership::InService { protected: view.protected },
-        Some("EnteringStandby" | "Standby") => Membership::Standby,
-        Some("Terminating:Wait" | "Warmed:Terminating:Wait") => Membership::Terminating { waiting: true },
-        Some(state) if state.trim_start_matches("Warmed:").starts_with("Terminat") => {
-            Membership::Terminating { waiting: false }
-        }
-        Some(state) if state.starts_with("Warmed:") => Membership::Warm { waiting: state == "Warmed:Pending:Wait" },
-        // Pending*, and words that are newer than this program: not in service, so not served.
-        Some(state) => Membership::Pending { waiting: state == "Pending:Wait" },
-    }
+    super::membership(view.state.as_deref(), view.protected)
 }
 
 fn no_group() -> AwsError {

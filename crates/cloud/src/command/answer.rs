@@ -1,8 +1,8 @@
 //! What the program prints: JSON, of which an unknown key is an error, since a misspelt one would be missed in silence.
 
-use lightsout_core::cloud::Floor;
 #[cfg(feature = "host")]
-use lightsout_core::cloud::{Capabilities, Membership, ProtectionSupport, Room};
+use lightsout_core::cloud::{Capabilities, ProtectionSupport, Room};
+use lightsout_core::cloud::{Floor, Listed, Membership};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::raises::Reading;
@@ -53,6 +53,12 @@ impl Description {
         Reading { desired: self.desired, members: self.members.as_ref().map(counted) }
     }
 
+    /// Who belongs to it; `None`: the program lists nobody.
+    pub(super) fn listed(&self) -> Option<Vec<Listed>> {
+        let listed = |it: &Member| Listed { instance: it.instance.clone(), membership: it.membership() };
+        Some(self.members.as_ref()?.iter().map(listed).collect())
+    }
+
     /// It is advice: one that cannot be read is none.
     fn floor(&self) -> Floor {
         self.floor.as_deref().and_then(|floor| floor.parse().ok()).unwrap_or_default()
@@ -65,13 +71,8 @@ impl Description {
 struct Member {
     instance: String,
     state: State,
-    #[cfg(feature = "host")]
     #[serde(default)]
     protected: bool,
-    // The scaler has no use for it.
-    #[cfg(not(feature = "host"))]
-    #[serde(default, rename = "protected")]
-    _protected: serde::de::IgnoredAny,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -91,6 +92,15 @@ impl Member {
             State::Standby | State::Terminating => false,
         }
     }
+
+    fn membership(&self) -> Membership {
+        match self.state {
+            State::Pending => Membership::Pending { waiting: false },
+            State::InService => Membership::InService { protected: self.protected },
+            State::Standby => Membership::Standby,
+            State::Terminating => Membership::Terminating { waiting: false },
+        }
+    }
 }
 
 #[cfg(feature = "host")]
@@ -104,12 +114,7 @@ impl Description {
         let Some(member) = self.members()?.iter().find(|member| member.instance == instance) else {
             return Ok(Membership::Outside);
         };
-        Ok(match member.state {
-            State::Pending => Membership::Pending { waiting: false },
-            State::InService => Membership::InService { protected: member.protected },
-            State::Standby => Membership::Standby,
-            State::Terminating => Membership::Terminating { waiting: false },
-        })
+        Ok(member.membership())
     }
 
     /// The room as this instance sees it; `None`: it is no member that counts.

@@ -3,14 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Instant,
 };
 
 use jiff::Timestamp;
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor, Listed};
 
 use super::{
     CAPABILITIES,
@@ -34,11 +34,13 @@ pub(super) struct CommandGroups {
     versions: AtomicBool,
     /// What came of the raises, by the group's name.
     raises: Mutex<BTreeMap<String, Raises>>,
+    /// Whom the last description of each group listed, once somebody has asked: no further call tells it then.
+    listed: Mutex<Option<BTreeMap<String, Option<Vec<Listed>>>>>,
 }
 
 impl CommandGroups {
     pub(super) fn new(program: CloudProgram) -> Self {
-        Self { program, versions: AtomicBool::new(false), raises: Mutex::default() }
+        Self { program, versions: AtomicBool::new(false), raises: Mutex::default(), listed: Mutex::default() }
     }
 
     /// One group; `None`: there is none.
@@ -54,6 +56,9 @@ impl CommandGroups {
     /// The group as it was described, held where its raises have lowered.
     fn learn(&self, name: &str, described: Description) -> GroupView {
         let (now, reading) = (Instant::now(), described.reading());
+        if let Some(known) = self.listed().as_mut() {
+            known.insert(name.to_owned(), described.listed());
+        }
         let mut view = described.view(name);
         self.versions.store(view.version.is_some(), Relaxed);
         let judged = self.with(name, |raises| {
@@ -65,6 +70,10 @@ impl CommandGroups {
             tracing::warn!(group = name, program = self.program.name(), before, desired = reading.desired, "{warning}");
         }
         view
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Option<BTreeMap<String, Option<Vec<Listed>>>>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, name: &str, what: impl FnOnce(&mut Raises) -> T) -> T {
@@ -106,6 +115,21 @@ impl Groups for CommandGroups {
     /// A program keeps none; it may not lower a capacity, so that nothing is lost by an old reading.
     fn history<'a>(&'a self, _: &'a str) -> CloudFuture<'a, History> {
         Box::pin(async { Ok(History::default()) })
+    }
+
+    /// What the last descriptions told; a group of which there was none is described.
+    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Vec<Listed>>> {
+        Box::pin(async move {
+            let unknown: BTreeSet<String> = {
+                let mut listed = self.listed();
+                let known = listed.get_or_insert_default();
+                names.iter().filter(|name| !known.contains_key(*name)).cloned().collect()
+            };
+            self.describe(&unknown).await?;
+            let listed = self.listed();
+            let of = |name: &String| Some((name.clone(), listed.as_ref()?.get(name)?.clone()?));
+            Ok(names.iter().filter_map(of).collect())
+        })
     }
 
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {

@@ -70,6 +70,19 @@ async fn a_group_is_described_raised_as_it_was_seen_and_given_a_floor() {
     groups.raise(&GroupView { version: None, ..view }, 6).await.unwrap();
     groups.leave_floor("ci", floor).await.unwrap();
     assert_eq!(asked(&folder)[2..], ["raise ci 5 v7", "raise ci 6", "floor ci 2"]);
+    let names = BTreeSet::from(["ci".to_owned()]);
+    for _ in 0..2 {
+        let listed = groups.listing(&names).await.unwrap();
+        let listed: Vec<_> = listed["ci"].iter().map(|it| (it.instance.as_str(), it.membership)).collect();
+        let expected = [
+            ("c", Membership::Pending { waiting: false }),
+            ("b", Membership::InService { protected: true }),
+            ("a", Membership::InService { protected: false }),
+            ("d", Membership::Terminating { waiting: false }),
+        ];
+        assert_eq!(listed, expected);
+    }
+    assert_eq!(asked(&folder)[5..], ["describe ci"], "once, to begin with; then each description tells");
 }
 
 #[tokio::test]

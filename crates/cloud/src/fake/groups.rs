@@ -6,7 +6,7 @@ use std::{
 };
 
 use lightsout_core::{
-    cloud::{Capabilities, CapacityChange, CloudError, CloudErrorKind, Floor, Member},
+    cloud::{Capabilities, CapacityChange, CloudError, CloudErrorKind, Floor, Listed, Member},
     record::FailedLaunch,
 };
 
@@ -22,6 +22,8 @@ pub enum GroupsCall {
     Describe(BTreeSet<String>),
     /// [`Groups::history`].
     History(String),
+    /// [`Groups::listing`].
+    Listing(BTreeSet<String>),
     /// [`Groups::members`].
     Members(String),
     /// [`Groups::raise`].
@@ -42,10 +44,10 @@ pub enum GroupsCall {
 
 impl fmt::Display for GroupsCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(",");
         match self {
-            Self::Describe(names) => {
-                write!(f, "describe {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(","))
-            }
+            Self::Describe(names) => write!(f, "describe {}", all(names)),
+            Self::Listing(names) => write!(f, "listing {}", all(names)),
             Self::History(group) => write!(f, "history {group}"),
             Self::Members(group) => write!(f, "members {group}"),
             Self::Raise { group, to } => write!(f, "raise {group} {to}"),
@@ -71,6 +73,7 @@ struct State {
     stale: BTreeMap<String, GroupView>,
     history: BTreeMap<String, History>,
     members: BTreeMap<String, Vec<Member>>,
+    listed: BTreeMap<String, Vec<Listed>>,
     after_describe: Option<Change>,
 }
 
@@ -140,6 +143,11 @@ impl FakeGroups {
         self.script.lock().state.members.insert(name.to_owned(), members.to_vec());
     }
 
+    /// Has this group list these instances from now on.
+    pub fn list(&self, name: &str, listed: &[Listed]) {
+        self.script.lock().state.listed.insert(name.to_owned(), listed.to_vec());
+    }
+
     /// Adds a launch that failed to it, the newest one so far.
     pub fn remember_failure(&self, name: &str, launch: FailedLaunch) {
         self.script.lock().state.history.entry(name.to_owned()).or_default().failed_launches.insert(0, launch);
@@ -202,6 +210,14 @@ impl Groups for FakeGroups {
     fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
         let call = GroupsCall::Members(name.to_owned());
         Box::pin(self.script.call(call, move |state| Ok(state.members.get(name).cloned())))
+    }
+
+    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Vec<Listed>>> {
+        let call = GroupsCall::Listing(names.clone());
+        Box::pin(self.script.call(call, move |state| {
+            let listed = state.listed.iter().filter(|(name, _)| names.contains(*name));
+            Ok(listed.map(|(name, listed)| (name.clone(), listed.clone())).collect())
+        }))
     }
 
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {

@@ -1,6 +1,6 @@
 //! What the scaler read of a pool and decided, over time.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,6 +19,31 @@ pub struct Pool {
     pub readings: Vec<Reading>,
     /// How jobs waited.
     pub waits: Waits,
+    /// Whether it is drawn: where there are too many pools to look at, those are where jobs wait, then those where most happens.
+    pub drawn: bool,
+}
+
+/// The most pools that are drawn one above the other.
+pub(super) const MOST_DRAWN: usize = 60;
+
+/// How much a pool is worth a look, by what was read of it: the jobs that wait, then how much happens.
+pub(super) fn interest(readings: &[Reading]) -> (u32, usize) {
+    (newest(readings, |it| it.queued).unwrap_or(0), readings.len())
+}
+
+/// The newest of its readings that tells this.
+fn newest<T>(readings: &[Reading], value: impl Fn(&Reading) -> Option<T>) -> Option<T> {
+    readings.iter().rev().find_map(value)
+}
+
+/// Says which of these are drawn.
+pub(super) fn draw_most(mut pools: Vec<Pool>) -> Vec<Pool> {
+    let mut order: Vec<usize> = (0..pools.len()).collect();
+    order.sort_by_key(|at| (Reverse(interest(&pools[*at].readings)), *at));
+    for at in order.into_iter().take(MOST_DRAWN) {
+        pools[at].drawn = true;
+    }
+    pools
 }
 
 /// What the scaler read in a tick, and what it made of it.
@@ -116,6 +141,16 @@ impl Readings {
         }
     }
 
+    /// The readings that are kept.
+    pub(super) fn list(&self) -> &[Reading] {
+        &self.list
+    }
+
+    /// The desired capacity that was read last.
+    pub(super) fn desired(&self) -> Option<u32> {
+        newest(&self.list, |it| it.desired)
+    }
+
     /// When the first was.
     pub(super) fn from(&self) -> Option<i64> {
         self.list.first().map(|reading| reading.at)
@@ -124,7 +159,7 @@ impl Readings {
     /// The pool of this name, of which these are, as it was at `to`.
     pub(super) fn pool(&self, pool: &str, to: Timestamp) -> Pool {
         let waits = waits(&self.list, to.as_millisecond());
-        Pool { pool: pool.to_owned(), readings: self.list.clone(), waits }
+        Pool { pool: pool.to_owned(), readings: self.list.clone(), waits, drawn: false }
     }
 }
 
@@ -144,7 +179,7 @@ pub(super) fn pools(evidence: &[Evidence], to: Timestamp) -> Vec<Pool> {
         }
         readings.pool(pool, to)
     };
-    ticks.into_iter().map(pool).collect()
+    draw_most(ticks.into_iter().map(pool).collect())
 }
 
 fn waits(readings: &[Reading], to: i64) -> Waits {

@@ -183,11 +183,17 @@ fn a_scaler_that_sees_no_instances_draws_the_same_pools() {
             readings.push(it.time, decision);
         }
     }
-    let drawn = |readings: &Readings| Chart::of_pools([("linux", readings)], at("00:55"), "elsewhere");
+    let drawn = |readings: &Readings| Chart::of_pools([("linux", readings)], &Listings::default(), at("00:55"));
     let chart = drawn(&readings);
     assert_eq!((&chart.pools, chart.from, chart.to), (&whole.pools, whole.from, whole.to));
-    assert_eq!((chart.lanes.len(), chart.cost.len(), chart.unseen), (0, 0, Some("elsewhere")));
-    assert_eq!(Chart::of_pools([("idle", &Readings::default())], at("00:55"), "").pools, [], "nothing is known of it");
+    assert_eq!((chart.lanes.len(), chart.cost.len(), chart.unseen.len()), (0, 0, 1));
+    assert!(chart.unseen[0].contains("lightsout timeline --web"), "{:?}", chart.unseen);
+    let idle = Readings::default();
+    assert_eq!(
+        Chart::of_pools([("idle", &idle)], &Listings::default(), at("00:55")).pools,
+        [],
+        "nothing is known of it"
+    );
 
     let (all, last) = (readings.len(), whole.pools[0].readings.last().cloned());
     readings.forget(all - 1);
@@ -199,4 +205,28 @@ fn a_scaler_that_sees_no_instances_draws_the_same_pools() {
     readings.push(held[0].time, decision);
     let known = Reading { at: held[0].time.as_millisecond(), news: false, ..last.expect("some") };
     assert_eq!(drawn(&readings).pools[0].readings, [known], "known again, and no news");
+}
+
+/// Of more pools than anybody looks through, those are drawn where jobs wait, then those where most happens; the others are told of all the same.
+#[test]
+fn of_many_pools_sixty_are_drawn_and_no_waiting_one_is_left_out() {
+    let pool = |pool: u32, second: u32, queued: u32| {
+        decision(&format!("00:{second:02}"), "held", queued, 2, ",\"reason\":\"enough\"")
+            .replace("linux", &format!("p{pool:02}"))
+    };
+    let told: String = (0..70)
+        .map(|n| match n {
+            // The last ones wait; of the others the first twenty say least.
+            65.. => pool(n, 0, n),
+            20.. => pool(n, 0, 1) + &pool(n, 10, 0),
+            _ => pool(n, 0, 0),
+        })
+        .collect();
+    let chart = Chart::new(&evidence(&told), at("01:00"), |_| None);
+    let of = |drawn: bool| -> Vec<&str> {
+        chart.pools.iter().filter(|pool| pool.drawn == drawn).map(|pool| pool.pool.as_str()).collect()
+    };
+    assert_eq!((of(true).len(), chart.pools.len()), (60, 70));
+    assert_eq!(of(false), ["p10", "p11", "p12", "p13", "p14", "p15", "p16", "p17", "p18", "p19"]);
+    assert!(Chart::new(&fleet(), at("01:00"), |_| None).pools[0].drawn, "of few each");
 }

@@ -19,6 +19,9 @@ pub struct Update<'a> {
     pub pools: Vec<PoolUpdate<'a>>,
     /// What all of it cost.
     pub cost: &'a [Cost],
+    /// What could not be seen of instances.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub unseen: &'a [String],
 }
 
 /// What has changed of a pool.
@@ -32,6 +35,8 @@ pub struct PoolUpdate<'a> {
     pub readings: &'a [Reading],
     /// How jobs waited.
     pub waits: Waits,
+    /// Whether it is drawn.
+    pub drawn: bool,
 }
 
 impl Chart {
@@ -48,7 +53,13 @@ impl Chart {
         let pools = self.pools.iter().map(|pool| {
             let was = was.1.get(pool.pool.as_str()).map_or(&[][..], |it| &it.readings);
             let kept = was.iter().zip(&pool.readings).take_while(|(was, is)| was == is).count();
-            PoolUpdate { pool: &pool.pool, kept, readings: &pool.readings[kept..], waits: pool.waits }
+            PoolUpdate {
+                pool: &pool.pool,
+                kept,
+                readings: &pool.readings[kept..],
+                waits: pool.waits,
+                drawn: pool.drawn,
+            }
         });
         Some(Update {
             from: self.from,
@@ -56,6 +67,7 @@ impl Chart {
             lanes: self.lanes.iter().filter(changed).collect(),
             pools: pools.collect(),
             cost: &self.cost,
+            unseen: &self.unseen,
         })
     }
 
@@ -100,10 +112,17 @@ mod tests {
         let pool = |it: &PoolUpdate<'_>| {
             let was = chart.pools.iter().find(|pool| pool.pool == it.pool);
             let kept = was.map_or(&[][..], |pool| &pool.readings[..it.kept]);
-            Pool { pool: it.pool.to_owned(), readings: [kept, it.readings].concat(), waits: it.waits }
+            Pool { pool: it.pool.to_owned(), readings: [kept, it.readings].concat(), waits: it.waits, drawn: it.drawn }
         };
         let pools = update.pools.iter().map(pool).collect();
-        Chart { from: update.from, to: update.to, pools, cost: update.cost.to_vec(), ..chart }
+        Chart {
+            from: update.from,
+            to: update.to,
+            pools,
+            cost: update.cost.to_vec(),
+            unseen: update.unseen.to_vec(),
+            ..chart
+        }
     }
 
     #[test]

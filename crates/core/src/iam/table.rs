@@ -189,7 +189,12 @@ pub const RIGHTS: &[Right] = {
             "does a refresh wait for protected instances?",
         ),
         right(Doctor, Everything, "autoscaling:DescribeScalingActivities", "did the last launch succeed?"),
-        right(Scaler, Everything, "autoscaling:DescribeAutoScalingGroups", "capacity and bounds, each tick"),
+        right(
+            Scaler,
+            Everything,
+            "autoscaling:DescribeAutoScalingGroups",
+            "capacity and bounds, each tick; where a page is served, the instances",
+        ),
         right(
             Scaler,
             Everything,

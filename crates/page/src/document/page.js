@@ -8,6 +8,7 @@ let current = null;   // the key of the mark that Tab comes to
 const $ = (id) => document.getElementById(id);
 const NS = "http://www.w3.org/2000/svg";
 const STATES = ["booting", "idle", "busy", "draining"];
+const PLACES = ["launching", "in_service", "aside", "leaving"];   // what a scaler sees of an instance, which is not whether it is busy
 
 function put(parent, name, attributes, text) {
   const node = document.createElementNS(parent.namespaceURI === NS || name === "svg" ? NS : "http://www.w3.org/1999/xhtml", name);
@@ -75,13 +76,14 @@ function draw() {
   const x = (t) => left + (Math.min(Math.max(t, from), to) - from) / (to - from) * (wide - left - right);
   const svg = document.createElementNS(NS, "svg");
   svg.setAttribute("role", "group");
-  svg.setAttribute("aria-label", chart.unseen ? "Queue and capacity of each pool" : "Queue and capacity above, one lane for each instance below");
+  svg.setAttribute("aria-label", chart.lanes.length === 0 ? "Queue and capacity of each pool" : "Queue and capacity above, one lane for each instance below");
   const [times, step] = ticks(from, to, Math.max(2, Math.floor((wide - left) / 90)));
   const back = put(svg, "g", { "aria-hidden": "true" });
   let y = 0;
   for (const pool of drawn()) y = drawPool(svg, pool, { x, y, left, right, wide, from, to, phone });
-  if (chart.pools.length > MOST_POOLS) {
-    put(svg, "text", { class: "soft", x: 0, y: y + 12 }, `and ${chart.pools.length - MOST_POOLS} more pools, where less happens`);
+  const more = chart.pools.length - drawn().length;
+  if (more > 0) {
+    put(svg, "text", { class: "soft", x: 0, y: y + 12 }, more === 1 ? "and 1 more pool, where less happens" : `and ${more} more pools, where less happens`);
     y += 24;
   }
   y = drawLanes(svg, { x, y, left, right, wide, from, to, phone });
@@ -94,10 +96,12 @@ function draw() {
   svg.setAttribute("height", y + 24);
   svg.setAttribute("viewBox", `0 0 ${wide} ${y + 24}`);
   box.replaceChildren(svg);
-  $("empty").hidden = chart.lanes.length > 0;
+  $("empty").hidden = chart.lanes.length > 0 || (chart.unseen && chart.pools.length > 0);
+  if (chart.unseen) $("empty").textContent = "Nothing has been decided yet. A pool appears with its first tick.";
   const hint = $("detail").querySelector(".hint");
-  if (chart.unseen && hint) hint.textContent = "Choose a mark to read what was decided and why.";
-  if (chart.unseen) $("empty").textContent = chart.pools.length > 0 ? chart.unseen : "Nothing has been decided yet. A pool appears with its first tick.";
+  if (chart.unseen && chart.lanes.length === 0 && hint) hint.textContent = "Choose a mark to read what was decided and why.";
+  $("unseen").replaceChildren();
+  for (const line of chart.unseen || []) put($("unseen"), "p", {}, line);
   const marks = [...svg.querySelectorAll(".mark")];
   const stop = marks.find((mark) => mark.dataset.key === current) || marks[0];
   if (stop) stop.setAttribute("tabindex", "0");
@@ -109,14 +113,7 @@ function draw() {
 // The newest of its readings that tells this; null where none does.
 const newest = (pool, value) => { for (let i = pool.readings.length; i--;) if (value(pool.readings[i]) != null) return value(pool.readings[i]); return null; };
 
-// Where there are too many pools to look at: those where jobs wait, then those where most happens.
-const MOST_POOLS = 60;
-function drawn() {
-  if (chart.pools.length <= MOST_POOLS) return chart.pools;
-  const waiting = (pool) => newest(pool, (it) => it.queued) || 0;
-  const first = [...chart.pools].sort((a, b) => waiting(b) - waiting(a) || b.readings.length - a.readings.length).slice(0, MOST_POOLS);
-  return chart.pools.filter((pool) => first.includes(pool));
-}
+const drawn = () => chart.pools.filter((pool) => pool.drawn);
 
 function drawPool(svg, pool, at) {
   const { x, left, right, wide, from, to, phone } = at;
@@ -203,14 +200,14 @@ function drawLanes(svg, at) {
       const rect = put(lane, "rect", { class: "span " + span.state, x: a, y: top + 0.5, width: Math.max(1, b - a), height: thick - 1, rx: Math.min(2, (b - a) / 2),
         "data-from": span.from, "data-to": span.to, "data-jobs": span.jobs.join(","), "data-state": span.state });
       const on = !life.end && span === life.spans[life.spans.length - 1], held = span.jobs.length ? jobs(span.jobs) : "";
-      const story = { title: `${life.instance}: ${span.state}`, when: span.from, until: on ? null : span.to,
+      const story = { title: `${life.instance}: ${words(span.state)}`, when: span.from, until: on ? null : span.to,
         lines: [on ? (held ? held + " so far" : "Not ended, as far as is known.") : length(span.to - span.from) + (held && " with " + held)] };
-      put(rect, "title", {}, `${span.state} ${length(span.to - span.from)} ${jobs(span.jobs)}`.trim());
+      put(rect, "title", {}, `${words(span.state)} ${length(span.to - span.from)} ${jobs(span.jobs)}`.trim());
       rect.addEventListener("click", () => open(`span ${life.instance} ${span.from}`, story));
       stories.set(`span ${life.instance} ${span.from}`, story);
-      // As many of its jobs as there is room for; a letter of the small size is about 6.4 wide.
+      // As many of its jobs as there is room for, and no number that could be the name of one; a letter of the small size is about 6.4 wide.
       const fits = (text) => b - a > text.length * 6.6 + 8;
-      const label = [span.jobs.join(", "), span.jobs.length > 1 ? `${span.jobs[0]} +${span.jobs.length - 1}` : "", String(span.jobs.length)].find((text) => text && fits(text));
+      const label = [span.jobs.join(", "), span.jobs.length > 1 ? `${span.jobs[0]} +${span.jobs.length - 1}` : "", span.jobs.length === 1 ? "1 job" : `${span.jobs.length} jobs`].find((text) => text && fits(text));
       const pale = life.silent && span.to > life.silent ? "" : span.state;
       if (label && span.jobs.length) labels.push([{ class: "job " + pale, x: (a + b) / 2, y: middle + 4, "text-anchor": "middle" }, label]);
     }
@@ -229,15 +226,18 @@ function drawLanes(svg, at) {
       const quiet = length(chart.to - life.silent), text = "no word for " + quiet;
       const mark = button(lane, `silent ${life.instance}`, "notice", `${life.instance}: no word since ${clock(life.silent)}, and no end`, {
         title: `${life.instance}: no word, and no end`, when: life.silent,
-        lines: [`Nothing was heard of it for ${quiet}, and nothing tells of its end: it may have a long job, it may have gone without a word, or its records are elsewhere.`, ...life.sentences] });
+        lines: [chart.unseen ? "Its group was not looked at since: whether it is there still is not known."
+          : `Nothing was heard of it for ${quiet}, and nothing tells of its end: it may have a long job, it may have gone without a word, or its records are elsewhere.`, ...life.sentences] });
       mark.classList.add("silent"); mark.dataset.at = life.silent;
       shape(mark, x(life.silent), middle, DIAMOND(x(life.silent), middle, 6), true);
       // Beside the name of a job in its middle.
       if (b - a > text.length * 13.2 + 160) put(lane, "text", { class: "soft", x: a + 14, y: middle + 4 }, text);
     }
     if (life.end && life.end.at >= from && life.end.at <= to) {
-      const mark = button(lane, "end " + life.instance, life.end.tone, `${life.instance} gone at ${clock(life.end.at)}: ${life.end.reason}`, {
-        title: `${life.instance}: gone, ${life.end.reason}`, when: life.end.at, lines: [life.end.trigger, ...life.sentences] });
+      // Of one that is only seen no more nothing tells why.
+      const why = (between) => life.end.reason === "gone" ? "" : between + life.end.reason;
+      const mark = button(lane, "end " + life.instance, life.end.tone, `${life.instance} gone at ${clock(life.end.at)}${why(": ")}`, {
+        title: `${life.instance}: gone${why(", ")}`, when: life.end.at, lines: [life.end.trigger, ...life.sentences.filter((line) => line !== life.end.trigger)] });
       mark.classList.add("end"); mark.dataset.at = life.end.at; mark.dataset.reason = life.end.reason;
       const e = x(life.end.at);
       shape(mark, e, middle, `M${e - 5} ${middle}A5 5 0 1 0 ${e + 5} ${middle}A5 5 0 1 0 ${e - 5} ${middle}Z`, true);
@@ -299,7 +299,8 @@ function drawWords() {
   const running = chart.pools.some((pool) => newest(pool, (it) => it.running) !== null) ? sum((it) => it.running) : "not known";
   const spent = chart.cost.reduce((all, it) => all + STATES.reduce((s, state) => s + it.spent[state + "_ms"], 0), 0);
   const seen = [["Jobs waiting", sum((it) => it.queued)], ["Desired", sum((it) => it.desired)]];
-  const figures = chart.unseen ? [["Pools", chart.pools.length], ["Jobs running", running], ...seen] : [[live ? "There now" : "Not known to be gone", there], ["Of these busy", busy], ["Gone", chart.lanes.length - there], ...seen, ["Instance time", length(spent)]];
+  const listed = chart.lanes.filter((life) => !life.end && !life.silent);
+  const figures = chart.unseen ? [["Pools", chart.pools.length], ...(chart.lanes.length ? [["Instances seen", listed.length], ["In service", listed.filter((life) => last(life).state === "in_service").length]] : []), ["Jobs running", running], ...seen] : [[live ? "There now" : "Not known to be gone", there], ["Of these busy", busy], ["Gone", chart.lanes.length - there], ...seen, ["Instance time", length(spent)]];
   const list = $("figures");
   list.replaceChildren();
   for (const [name, value] of figures) { const box = put(list, "div"); put(box, "dt", {}, name); put(box, "dd", {}, value); }
@@ -360,15 +361,16 @@ function drawLegend() {
     paint(put(li, "svg", { width: 18, height: 14, "aria-hidden": "true" }));
     li.append(name);
   };
-  if (!chart.unseen) for (const state of STATES) item(state, (svg) => put(svg, "rect", { class: "span " + state, x: 0.5, y: 1.5, width: 17, height: 11, rx: 2 }));
-  if (!chart.unseen) item("gone", (svg) => put(put(svg, "g", { class: "mark plain" }), "circle", { class: "hollow", cx: 9, cy: 7, r: 5 }));
+  const states = chart.unseen ? PLACES.filter((it) => chart.lanes.some((life) => life.spans.some((span) => span.state === it))) : STATES;
+  for (const state of states) item(state === "in_service" ? "in service, busy or idle" : words(state), (svg) => put(svg, "rect", { class: "span " + state, x: 0.5, y: 1.5, width: 17, height: 11, rx: 2 }));
+  if (!chart.unseen || chart.lanes.some((life) => life.end)) item("gone", (svg) => put(put(svg, "g", { class: "mark plain" }), "circle", { class: "hollow", cx: 9, cy: 7, r: 5 }));
   item("notice", (svg) => put(put(svg, "g", { class: "mark notice" }), "path", { class: "glyph", d: DIAMOND(9, 7, 6) }));
   item("trouble", (svg) => put(put(svg, "g", { class: "mark bad" }), "path", { class: "glyph", d: DIAMOND(9, 7, 6) }));
   if (chart.lanes.some((life) => life.silent)) item("no word since", (svg) => put(put(svg, "g", { class: "mark notice" }), "path", { class: "hollow", d: DIAMOND(9, 7, 6) }));
   item("raise", (svg) => put(put(svg, "g", { class: "mark raised" }), "path", { class: "glyph", d: UP(9, 7, 6) }));
   item("jobs waiting", (svg) => put(svg, "rect", { class: "queue", x: 1, y: 2, width: 16, height: 10 }));
   item("desired", (svg) => put(svg, "path", { class: "desired", d: "M0 7H18" }));
-  if (!chart.unseen) item("instances", (svg) => put(svg, "path", { class: "alive", d: "M0 7H18" }));
+  if (!chart.unseen || chart.lanes.length > 0) item("instances", (svg) => put(svg, "path", { class: "alive", d: "M0 7H18" }));
 }
 
 // ---- keys -----------------------------------------------------------------------------------------------------------------
@@ -424,10 +426,10 @@ function takeIn(update) {
   lanes.sort((a, b) => start(a) - start(b) || (a.instance < b.instance ? -1 : 1));
   const pools = update.pools.map((it) => {
     const was = chart.pools.find((pool) => pool.pool === it.pool);
-    return { pool: it.pool, readings: (was ? was.readings.slice(0, it.kept) : []).concat(it.readings), waits: it.waits };
+    return { pool: it.pool, readings: (was ? was.readings.slice(0, it.kept) : []).concat(it.readings), waits: it.waits, drawn: it.drawn };
   });
   if (view && view[1] >= chart.to) view = view.map((t) => t + update.to - chart.to);
-  chart = { ...chart, from: update.from, to: update.to, lanes, pools, cost: update.cost };
+  chart = { ...chart, from: update.from, to: update.to, lanes, pools, cost: update.cost, unseen: update.unseen };
 }
 
 // "live", "lost" with why, or "ended"; as long as nothing changes it says the same, so that it is read out once.
