@@ -52,10 +52,11 @@ async fn put_up(settings: &AgentSettings, user: Option<&RunnerUser>) {
     }
     let on = settings.metadata_guard != MetadataGuard::Off;
     let kept = kept(settings, user);
+    let wanted = control_groups::wanted(settings);
     if on {
-        control_groups::make().await;
+        control_groups::make(&wanted).await;
     }
-    let mut groups = control_groups::refused(settings.keeps_user_from_metadata());
+    let mut groups = control_groups::there(wanted);
     let mut loaded = load(&rules(on.then(|| targets(kept, &groups)).as_deref())).await;
     if on && loaded.is_err() && !groups.is_empty() {
         // An nft or a kernel that knows no control groups.
@@ -92,7 +93,7 @@ pub(crate) async fn in_force(settings: &AgentSettings, user: Option<&RunnerUser>
         return Some(Err("only root sees the rules of nftables: try again as root".into()));
     }
     let user = kept(settings, user);
-    let groups = control_groups::refused(settings.keeps_user_from_metadata());
+    let groups = control_groups::there(control_groups::wanted(settings));
     Some(list().await.map(|listing| match open(&listing, &targets(user, &groups)) {
         open if open.is_empty() => GuardFacts::Up {
             user: user.map(|user| user.name.clone()),

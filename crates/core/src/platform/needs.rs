@@ -13,6 +13,8 @@ pub struct RunnerNeeds {
     pub version: Option<Call<RunnerVersion>>,
     /// The unit with which the vendor's own package starts it, besides the agent.
     pub unit: Option<&'static str>,
+    /// Below which of systemd's slices its jobs' containers are, where their parent is not the one that the engine was told.
+    pub slice: Option<&'static str>,
     /// Why it needs IPv4.
     pub ipv4: Option<&'static str>,
     /// What of its secrets can do more than one instance needs, and the narrower way.

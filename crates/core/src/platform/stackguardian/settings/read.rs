@@ -16,6 +16,9 @@ use crate::{
     settings::{SecretSource, Section},
 };
 
+/// Where Amazon's ECS agent puts tasks with version 2 of control groups (aws/amazon-ecs-agent, agent/config, `DefaultTaskCgroupV2Prefix`).
+const TASKS: &str = "ecstasks.slice";
+
 impl QueueSettings for StackGuardianQueueSettings {
     const PLATFORM: &'static str = NAME;
 
@@ -43,6 +46,7 @@ impl RunnerSettings for StackGuardianRunnerSettings {
         RunnerNeeds {
             program: Some(self.program.clone()),
             address: Some(self.url.as_str().to_owned()),
+            slice: Some(TASKS),
             ..RunnerNeeds::default()
         }
     }
