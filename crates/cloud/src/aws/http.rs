@@ -1,7 +1,14 @@
 //! The SDK's HTTP client over our own, so that there is one TLS stack, one set of proxies and one place to tell
 //! "never sent" from "no answer".
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_smithy_runtime_api::{
     client::{
@@ -16,6 +23,27 @@ use lightsout_core::exchange::Unreachable;
 use lightsout_io::http::{Clients, Limits};
 
 use crate::aws::{ATTEMPT_TIMEOUT, CA_BUNDLE, CONNECT_TIMEOUT};
+
+/// The metadata service's addresses (EC2 user guide, "Access instance metadata").
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+const METADATA_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Whether it was found at the second. The SDK, which takes the role's credentials from it, would look at the first for ever.
+static OVER_IPV6: AtomicBool = AtomicBool::new(false);
+
+/// Where this instance's metadata service was found.
+#[cfg(feature = "host")]
+pub(super) fn metadata_is_over_ipv6(found: bool) {
+    OVER_IPV6.store(found, Ordering::Relaxed);
+}
+
+/// The same URL, at the metadata service's other address if that is where it is.
+fn where_it_is(mut url: reqwest::Url, over_ipv6: bool) -> reqwest::Url {
+    if over_ipv6 && url.host_str() == Some(METADATA.to_string().as_str()) {
+        // It fails for URLs without a host alone.
+        let _ = url.set_ip_host(METADATA_IPV6.into());
+    }
+    url
+}
 
 /// A client whose connections are shared by all SDK clients that use it.
 pub(super) fn client() -> SharedHttpClient {
@@ -44,6 +72,7 @@ impl HttpConnector for Bridge {
 async fn perform(clients: &Clients, request: HttpRequest, timeout: Duration) -> Result<HttpResponse, ConnectorError> {
     let malformed = |why: &str| ConnectorError::user(why.to_owned().into());
     let url = reqwest::Url::parse(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
+    let url = where_it_is(url, OVER_IPV6.load(Ordering::Relaxed));
     let method = request.method().parse().map_err(|_| malformed("not an HTTP method"))?;
     let client = clients.for_url(&url).map_err(refused)?;
     let mut sending = client.request(method, url).timeout(timeout);
@@ -72,5 +101,22 @@ fn refused(error: Unreachable) -> ConnectorError {
             ConnectorError::io(error.into())
         }
         Unreachable::TooLarge(_) => ConnectorError::other(error.into(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sdk_asks_for_credentials_where_the_metadata_service_was_found() {
+        let asked = |url: &str, over_ipv6| where_it_is(url.parse().unwrap(), over_ipv6).to_string();
+        let role = "http://169.254.169.254/latest/meta-data/iam/security-credentials/";
+        assert_eq!(asked(role, false), role);
+        assert_eq!(asked(role, true), role.replace("169.254.169.254", "[fd00:ec2::254]"));
+        // A container's credentials are a neighbour's.
+        for other in ["http://169.254.170.2/v2/credentials", "https://autoscaling.eu-central-1.amazonaws.com/"] {
+            assert_eq!(asked(other, true), other);
+        }
     }
 }

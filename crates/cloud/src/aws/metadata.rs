@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use lightsout_io::http::root;
+
+use super::http;
 
 /// Where the service answers on EC2.
 pub(super) const ENDPOINT: &str = "http://169.254.169.254";
@@ -73,13 +75,14 @@ pub(super) enum ImdsError {
     Mode(String),
 }
 
-/// Where the service answers, by what the variables say; the endpoint goes before the mode, as in the SDKs.
-fn endpoint(endpoint: Option<String>, mode: Option<String>) -> Result<String, ImdsError> {
+/// Where the service may answer, by what the variables say; the endpoint goes before the mode, as in the SDKs. Without either it is at both
+/// addresses, or at one: on a subnet of IPv6 alone nothing leads to the other.
+fn endpoints(endpoint: Option<String>, mode: Option<String>) -> Result<Vec<String>, ImdsError> {
     match (endpoint, mode) {
-        (Some(endpoint), _) => Ok(endpoint),
-        (None, None) => Ok(ENDPOINT.into()),
-        (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv4") => Ok(ENDPOINT.into()),
-        (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv6") => Ok(ENDPOINT_IPV6.into()),
+        (Some(endpoint), _) => Ok(vec![endpoint]),
+        (None, None) => Ok(vec![ENDPOINT.into(), ENDPOINT_IPV6.into()]),
+        (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv4") => Ok(vec![ENDPOINT.into()]),
+        (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv6") => Ok(vec![ENDPOINT_IPV6.into()]),
         (None, Some(mode)) => Err(ImdsError::Mode(mode)),
     }
 }
@@ -88,12 +91,18 @@ fn endpoint(endpoint: Option<String>, mode: Option<String>) -> Result<String, Im
 #[derive(Debug)]
 pub(super) struct Imds {
     client: Client<HttpConnector, Empty<Bytes>>,
-    endpoint: String,
+    /// Where it may answer.
+    endpoints: Vec<String>,
+    /// Which of them it is asked at.
+    asked: AtomicUsize,
     timeout: Duration,
     token: Mutex<Option<Token>>,
     /// By how many milliseconds this machine's clock was ahead of the service's, at the last answer.
     ahead_ms: AtomicI64,
 }
+
+/// The status, headers and text of an answer.
+type Answer = (StatusCode, HeaderMap, Result<String, ImdsError>);
 
 /// A session token. Its `Debug` form does not show it.
 #[derive(Clone)]
@@ -115,18 +124,29 @@ impl Imds {
     /// [`ImdsError::Endpoint`] or [`ImdsError::Mode`] when a variable holds something else than it may.
     pub(super) fn from_env() -> Result<Self, ImdsError> {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        Self::new(&endpoint(variable(ENDPOINT_VARIABLE), variable(MODE_VARIABLE))?)
+        Self::at(&endpoints(variable(ENDPOINT_VARIABLE), variable(MODE_VARIABLE))?)
     }
 
     /// The service at this URL.
     ///
     /// # Errors
     /// [`ImdsError::Endpoint`] when it is not a plain `http` URL.
+    #[cfg(test)]
     pub(super) fn new(endpoint: &str) -> Result<Self, ImdsError> {
-        let endpoint = endpoint.trim_end_matches('/');
-        let plain = endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
-        if !plain {
-            return Err(ImdsError::Endpoint(endpoint.to_owned()));
+        Self::at(&[endpoint.to_owned()])
+    }
+
+    /// The service at the first of these URLs that can be reached.
+    ///
+    /// # Errors
+    /// [`ImdsError::Endpoint`] when one is not a plain `http` URL.
+    fn at(endpoints: &[String]) -> Result<Self, ImdsError> {
+        let endpoints: Vec<_> = endpoints.iter().map(|endpoint| endpoint.trim_end_matches('/').to_owned()).collect();
+        let plain = |endpoint: &String| {
+            endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some())
+        };
+        if let Some(endpoint) = endpoints.iter().find(|endpoint| !plain(endpoint)) {
+            return Err(ImdsError::Endpoint(endpoint.clone()));
         }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(TIMEOUT));
@@ -139,7 +159,8 @@ impl Imds {
             .build(connector);
         Ok(Self {
             client,
-            endpoint: endpoint.to_owned(),
+            endpoints,
+            asked: AtomicUsize::new(0),
             timeout: TIMEOUT,
             token: Mutex::new(None),
             ahead_ms: AtomicI64::new(0),
@@ -198,13 +219,38 @@ impl Imds {
         }
         *held = None;
         let asked_at = Instant::now();
-        let (status, headers, text) = self.exchange(Method::PUT, TOKEN_PATH, (TTL_HEADER, &TTL.to_string())).await?;
+        let (status, headers, text) = self.session().await?;
         if status != StatusCode::OK {
             return Err(error(status));
         }
         let text = text?;
         let token = Token { renew_at: asked_at + renew_after(&headers), text };
         Ok(held.insert(token).text.clone())
+    }
+
+    /// Asks for a token where the service was last, and where that cannot be reached, elsewhere: where it answers then, it stays.
+    async fn session(&self) -> Result<Answer, ImdsError> {
+        let asked = self.asked.load(Ordering::Relaxed);
+        let ask = async |at: usize| {
+            self.exchange_at(&self.endpoints[at], Method::PUT, TOKEN_PATH, (TTL_HEADER, &TTL.to_string())).await
+        };
+        let failed = match ask(asked).await {
+            Err(error @ (ImdsError::Connect(_) | ImdsError::Timeout(_))) => error,
+            answer => return answer,
+        };
+        for other in (0..self.endpoints.len()).filter(|other| *other != asked) {
+            if let Ok(answer) = ask(other).await {
+                self.asked.store(other, Ordering::Relaxed);
+                tracing::info!(
+                    at = self.endpoints[other],
+                    "the metadata service answers here, and not at {}",
+                    self.endpoints[asked]
+                );
+                http::metadata_is_over_ipv6(self.endpoints[other] == ENDPOINT_IPV6);
+                return Ok(answer);
+            }
+        }
+        Err(failed)
     }
 
     async fn read(&self, path: &str, token: &str) -> Result<Option<String>, ImdsError> {
@@ -216,16 +262,21 @@ impl Imds {
         }
     }
 
-    /// One request, and its status, headers and text.
-    async fn exchange(
+    async fn exchange(&self, method: Method, path: &str, header: (&'static str, &str)) -> Result<Answer, ImdsError> {
+        self.exchange_at(&self.endpoints[self.asked.load(Ordering::Relaxed)], method, path, header).await
+    }
+
+    /// One request.
+    async fn exchange_at(
         &self,
+        endpoint: &str,
         method: Method,
         path: &str,
         header: (&'static str, &str),
-    ) -> Result<(StatusCode, HeaderMap, Result<String, ImdsError>), ImdsError> {
+    ) -> Result<Answer, ImdsError> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}/{}", self.endpoint, path.trim_start_matches('/')))
+            .uri(format!("{endpoint}/{}", path.trim_start_matches('/')))
             .header(header.0, header.1)
             .body(Empty::new())
             .map_err(|_| ImdsError::NotText)?;

@@ -18,6 +18,8 @@ resource "aws_launch_template" "pool" {
     http_tokens                 = "required"
     http_put_response_hop_limit = 1
     instance_metadata_tags      = "enabled"
+    # On a subnet of IPv6 alone nothing leads to its other address, and at this one it is silent unless asked to answer.
+    http_protocol_ipv6 = data.aws_subnet.first.ipv6_native == true ? "enabled" : null
   }
 
   monitoring {

@@ -206,14 +206,42 @@ async fn the_token_is_not_shown() {
 #[test]
 fn the_endpoint_and_its_mode_come_from_the_usual_variables() {
     let at = |url: Option<&str>, mode: Option<&str>| {
-        endpoint(url.map(str::to_owned), mode.map(str::to_owned)).map_err(|error| error.to_string())
+        endpoints(url.map(str::to_owned), mode.map(str::to_owned)).map_err(|error| error.to_string())
     };
-    assert_eq!(at(None, None), Ok("http://169.254.169.254".into()));
-    assert_eq!(at(None, Some("IPv4")), Ok("http://169.254.169.254".into()));
+    let (ipv4, ipv6) = ("http://169.254.169.254".to_owned(), "http://[fd00:ec2::254]".to_owned());
+    assert_eq!(at(None, None), Ok(vec![ipv4.clone(), ipv6.clone()]));
+    assert_eq!(at(None, Some("IPv4")), Ok(vec![ipv4]));
     for mode in ["IPv6", "ipv6"] {
-        assert_eq!(at(None, Some(mode)), Ok("http://[fd00:ec2::254]".into()));
+        assert_eq!(at(None, Some(mode)), Ok(vec![ipv6.clone()]));
     }
-    assert_eq!(at(Some("http://127.0.0.1:1"), Some("IPv6")), Ok("http://127.0.0.1:1".into()));
+    assert_eq!(at(Some("http://127.0.0.1:1"), Some("IPv6")), Ok(vec!["http://127.0.0.1:1".into()]));
     assert!(at(None, Some("both")).unwrap_err().contains("expected IPv4 or IPv6"));
     Imds::new(ENDPOINT_IPV6).unwrap();
+}
+
+/// As on a subnet of IPv6 alone, where nothing leads to the first address.
+#[tokio::test]
+async fn a_service_at_its_other_address_alone_is_found_there_and_asked_there_from_then_on() {
+    let server = service(|_, _| Answer::ok("i-0123")).await;
+    let imds = Imds::at(&[nowhere().await, server.url.clone()]).unwrap().with_timeout(SOON);
+    for _ in 0..2 {
+        assert_eq!(imds.get(ITEM).await, Ok(Some("i-0123".into())));
+    }
+    assert_eq!(server.count(), 3, "one token, two items");
+    assert_eq!(imds.requires_tokens().await, Ok(false));
+}
+
+#[tokio::test]
+async fn where_the_first_address_answers_or_neither_does_the_second_has_no_say() {
+    let (first, second) = (service(|_, _| Answer::ok("first")).await, service(|_, _| Answer::ok("second")).await);
+    let imds = Imds::at(&[first.url.clone(), second.url.clone()]).unwrap().with_timeout(SOON);
+    assert_eq!(imds.get(ITEM).await, Ok(Some("first".into())));
+    assert_eq!(second.count(), 0);
+    // A refusal is an answer.
+    let refusing = Server::start(|_, _| Answer::status(403, "")).await;
+    let imds = Imds::at(&[refusing.url.clone(), second.url.clone()]).unwrap().with_timeout(SOON);
+    assert_eq!(imds.get(ITEM).await, Err(ImdsError::Forbidden));
+    assert_eq!(second.count(), 0);
+    let imds = Imds::at(&[nowhere().await, nowhere().await]).unwrap().with_timeout(SOON);
+    assert!(matches!(imds.get(ITEM).await, Err(ImdsError::Connect(_))));
 }

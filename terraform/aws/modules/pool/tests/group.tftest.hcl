@@ -43,6 +43,18 @@ run "a_pool_can_go_dark_and_is_protected_at_birth" {
   }
 }
 
+run "on_ipv6_alone_the_metadata_service_answers_there" {
+  command = plan
+  override_data {
+    target = data.aws_subnet.first
+    values = { ipv6_native = true, vpc_id = "vpc-1" }
+  }
+  assert {
+    condition     = one(aws_launch_template.pool.metadata_options).http_protocol_ipv6 == "enabled"
+    error_message = "an agent there could not know who its instance is"
+  }
+}
+
 run "secrets_are_named_and_each_side_may_read_its_own_alone" {
   command = plan
   assert {
