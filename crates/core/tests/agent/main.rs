@@ -9,6 +9,7 @@ mod joining;
 mod leaving;
 mod model;
 mod operations;
+mod pauses;
 mod records;
 mod retiring;
 mod rig;

@@ -15,29 +15,53 @@ use crate::{
         event::{Outcome, RequestId},
         phase::{LeaveReason, Phase},
         policy::Protection,
+        salt::Salt,
     },
     cloud::ProtectionSupport,
     time::Tick,
 };
 
-/// The pause before protection that could not be set is tried again, and before a heartbeat that failed.
+/// The first pause before protection that could not be set is tried again, and before a heartbeat that failed.
 const RETRY: Duration = Duration::from_secs(5);
 /// The pause between two heartbeats while the hook's time-out is not known: a third of the shortest one that there is.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The pauses before that the instance is ready is written on it again.
 const READY_AGAIN: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(3600));
+/// The pauses before anything else is tried again that was refused. Instances to which that happens all at once, and for good, would else use up
+/// what their account may ask.
+const AGAIN: Backoff = Backoff::new(RETRY, Duration::from_secs(60));
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Repeated {
     /// The request in flight.
     asked: Option<RequestId>,
     /// When the next one is due.
     due: Option<Tick>,
+    /// The pauses before it is tried again.
+    pace: Backoff,
 }
 
 impl Repeated {
+    const fn at(pace: Backoff) -> Self {
+        Self { asked: None, due: None, pace }
+    }
+
     fn rests(self, now: Tick) -> bool {
         self.asked.is_some() || self.due.is_some_and(|due| due > now)
+    }
+
+    fn ask(&mut self, id: RequestId) {
+        (self.asked, self.due) = (Some(id), None);
+    }
+
+    /// It was done, and is due again then, if ever.
+    fn done(&mut self, due: Option<Tick>) {
+        (self.asked, self.due, self.pace.tries) = (None, due, 0);
+    }
+
+    /// It was not: later each time, but not later than this from now.
+    fn again(&mut self, now: Tick, salt: Salt, most: Duration) {
+        (self.asked, self.due) = (None, Some(now + self.pace.pause(salt).min(most)));
     }
 }
 
@@ -63,7 +87,6 @@ pub(super) struct SideRequests {
     no_hook: bool,
     /// The sign that this instance has been ready.
     ready: Repeated,
-    ready_pace: Backoff,
     /// Whether it stands on the instance, or cannot.
     ready_settled: bool,
     /// Whether the reason was recorded on the instance.
@@ -73,19 +96,18 @@ pub(super) struct SideRequests {
 impl Default for SideRequests {
     fn default() -> Self {
         Self {
-            launch_heartbeat: Repeated::default(),
+            launch_heartbeat: Repeated::at(AGAIN),
             launch_held: false,
             launch_pause: HEARTBEAT,
-            heartbeat: Repeated::default(),
+            heartbeat: Repeated::at(AGAIN),
             heartbeat_pause: HEARTBEAT,
-            protection: Repeated::default(),
+            protection: Repeated::at(AGAIN),
             wanted: false,
             protected: None,
             probe: None,
             hook_lookup: None,
             no_hook: false,
-            ready: Repeated::default(),
-            ready_pace: READY_AGAIN,
+            ready: Repeated::at(READY_AGAIN),
             ready_settled: false,
             recorded: false,
         }
@@ -158,14 +180,19 @@ impl Lifecycle {
             }
         };
         let Some(want) = want.filter(|want| self.side.protected != Some(*want) && !self.reasons.chosen()) else {
-            self.side.protection.due = None;
+            (self.side.protection.due, self.side.protection.pace) = (None, AGAIN);
             return;
         };
+        if self.side.wanted != want && self.side.protection.asked.is_none() {
+            // What is wanted now has not been refused yet.
+            self.side.protection.done(None);
+        }
         if self.side.protection.rests(now) {
             return;
         }
         self.side.wanted = want;
-        self.side.protection = Repeated { asked: Some(self.ask(Request::Protect(want))), due: None };
+        let id = self.ask(Request::Protect(want));
+        self.side.protection.ask(id);
     }
 
     /// Extends the launch hook until it is answered, the first time a moment after the start: most boots are over by then.
@@ -185,7 +212,8 @@ impl Lifecycle {
         } else if self.side.launch_heartbeat.asked.is_none() {
             let due = *self.side.launch_heartbeat.due.get_or_insert(now + RETRY);
             if due <= now {
-                self.side.launch_heartbeat = Repeated { asked: Some(self.ask(Request::LaunchHeartbeat)), due: None };
+                let id = self.ask(Request::LaunchHeartbeat);
+                self.side.launch_heartbeat.ask(id);
             }
         }
     }
@@ -205,7 +233,8 @@ impl Lifecycle {
         if self.side.heartbeat.asked.is_none()
             && (self.side.heartbeat.due.is_none() || self.elapsed(Timer::Heartbeat, now))
         {
-            self.side.heartbeat = Repeated { asked: Some(self.ask(Request::Heartbeat)), due: None };
+            let id = self.ask(Request::Heartbeat);
+            self.side.heartbeat.ask(id);
         }
     }
 
@@ -215,7 +244,8 @@ impl Lifecycle {
         if self.side.ready_settled || !matches!(self.state, State::Serving(_)) {
             self.side.ready.due = None;
         } else if !self.side.ready.rests(now) {
-            self.side.ready = Repeated { asked: Some(self.ask(Request::RecordReady)), due: None };
+            let id = self.ask(Request::RecordReady);
+            self.side.ready.ask(id);
         }
     }
 
@@ -242,28 +272,35 @@ impl Lifecycle {
     }
 
     pub(super) fn side_answer(&mut self, id: RequestId, outcome: Outcome, now: Tick) {
+        let salt = self.salt;
         if self.side.launch_heartbeat.asked == Some(id) {
-            let due = now
-                + if let Outcome::HookFound { heartbeat } = outcome {
-                    self.side.launch_pause = heartbeat;
-                    heartbeat
-                } else {
-                    self.side.launch_pause.min(RETRY)
-                };
-            self.side.launch_heartbeat = Repeated { asked: None, due: Some(due) };
+            if let Outcome::HookFound { heartbeat } = outcome {
+                self.side.launch_pause = heartbeat;
+                self.side.launch_heartbeat.done(Some(now + heartbeat));
+            } else {
+                self.side.launch_heartbeat.again(now, salt, self.side.launch_pause / 2);
+            }
         } else if let Outcome::HookFound { heartbeat } = outcome {
             self.side.heartbeat_pause = heartbeat;
         } else if self.side.hook_lookup == Some(id) {
             self.side.no_hook = outcome == Outcome::NoHook;
         } else if self.side.heartbeat.asked == Some(id) {
-            let pause =
-                if outcome == Outcome::Done { self.side.heartbeat_pause } else { self.side.heartbeat_pause.min(RETRY) };
-            self.side.heartbeat = Repeated { asked: None, due: Some(now + pause) };
+            let pause = self.side.heartbeat_pause;
+            if outcome == Outcome::Done {
+                self.side.heartbeat.done(Some(now + pause));
+            } else {
+                self.side.heartbeat.again(now, salt, pause / 2);
+            }
         } else if self.side.protection.asked == Some(id) {
-            let done = outcome == Outcome::Done;
-            self.side.protection = Repeated { asked: None, due: (!done).then(|| now + RETRY) };
-            if done {
+            if outcome == Outcome::Done {
                 self.side.protected = Some(self.side.wanted);
+                self.side.protection.done(None);
+            } else {
+                if !self.side.wanted && matches!(outcome, Outcome::Failed(_)) {
+                    // Given up perhaps: whoever gets a job now asks for it, whatever was known before.
+                    self.side.protected = None;
+                }
+                self.side.protection.again(now, salt, Duration::MAX);
             }
         } else if self.side.ready.asked == Some(id) {
             self.side.ready_settled = match outcome {
@@ -271,7 +308,7 @@ impl Lifecycle {
                 Outcome::Denied(_) => !self.rights_may_come(now),
                 _ => false,
             };
-            self.side.ready = Repeated { asked: None, due: Some(now + self.side.ready_pace.pause(self.salt)) };
+            self.side.ready.again(now, salt, Duration::MAX);
         } else if self.side.probe == Some(id) {
             self.side.probe = None;
             if let Outcome::Snapshot(activity) = outcome {

@@ -1,0 +1,95 @@
+//! What is asked beside the main line, and refused: ever more rarely, since others share what the account may ask, and early enough for what it is for.
+
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        action::Request,
+        event::{Event, Outcome},
+        phase::{LeaveReason, Phase, Saved},
+        policy::{AgentPolicy, Protection},
+    },
+    cloud::{Membership, TargetState},
+    time::Tick,
+};
+
+use crate::rig::{Rig, busy, secs};
+
+/// When this is asked within an hour in which it is always answered like this.
+fn asked(rig: &mut Rig, request: Request, outcome: &Outcome) -> Vec<Tick> {
+    let (start, mut asked) = (rig.now, Vec::new());
+    while rig.now.since(start) < secs(3600) {
+        if rig.open().contains(&request) {
+            asked.push(rig.now);
+            rig.answer(request, outcome.clone());
+        }
+        rig.pass(secs(1));
+    }
+    asked
+}
+
+fn while_busy() -> AgentPolicy {
+    AgentPolicy { protection: Protection::WhileBusy, idle_timeout: None, ..AgentPolicy::default() }
+}
+
+#[test]
+fn protection_that_is_refused_for_good_is_asked_for_ever_more_rarely() {
+    let denied = Outcome::Denied("not authorized".into());
+    let mut born_without = Rig::new(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    born_without.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
+    born_without.answer(Request::Register, Outcome::Registered);
+    born_without.event(Event::Activity(Activity::Quiet));
+    for (mut rig, request) in
+        [(born_without, Request::Protect(true)), (Rig::idle(while_busy()), Request::Protect(false))]
+    {
+        let asked = asked(&mut rig, request, &denied);
+        assert!(asked[1].since(asked[0]) <= secs(5), "soon at first: {asked:?}");
+        assert!((50..=90).contains(&asked.len()), "{request:?} {} times in an hour", asked.len());
+    }
+}
+
+#[test]
+fn a_heartbeat_that_is_refused_is_tried_in_time_and_no_more_often_than_that() {
+    for (heartbeat, most) in [(10, 730), (60, 150), (1200, 90)] {
+        let mut rig = Rig::working(AgentPolicy::default());
+        rig.answer(Request::FindHook, Outcome::HookFound { heartbeat: secs(heartbeat) });
+        rig.event(Event::TargetState(TargetState::Terminated));
+        rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::ScaleIn }), Outcome::Done);
+        assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
+        let asked = asked(&mut rig, Request::Heartbeat, &Outcome::Rejected("too many calls".into()));
+        assert!(asked.len() <= most, "{} times in an hour, of a hook that waits for {} s", asked.len(), 3 * heartbeat);
+        let longest = asked.windows(2).map(|pair| pair[1].since(pair[0])).max();
+        assert!(longest <= Some(secs(heartbeat)), "{longest:?}: two more tries before it runs out");
+    }
+}
+
+/// Else a job would run without protection, for as long as it takes, since the agent believed to have it.
+#[test]
+fn protection_that_may_have_been_given_up_is_taken_again_for_the_next_job() {
+    let mut rig = Rig::idle(while_busy());
+    rig.answer(Request::Protect(false), Outcome::Failed("no answer".into()));
+    rig.event(Event::Activity(busy("a")));
+    assert_eq!(rig.open(), [Request::Protect(true)]);
+    let mut rig = Rig::idle(while_busy());
+    let lost = rig.take(Request::Protect(false));
+    rig.event(Event::Activity(busy("a")));
+    rig.complete(lost, Outcome::Failed("no answer".into()));
+    assert_eq!(rig.open(), [Request::Protect(true)], "also where the job came first");
+}
+
+#[test]
+fn a_refusal_to_give_protection_up_delays_nothing_that_a_job_needs() {
+    let mut rig = Rig::idle(while_busy());
+    rig.answer(Request::Protect(false), Outcome::Done);
+    rig.event(Event::Activity(busy("a")));
+    for _ in 0..8 {
+        rig.answer(Request::Protect(true), Outcome::Rejected("too many calls".into()));
+        rig.pass(secs(60));
+    }
+    rig.event(Event::Activity(Activity::Quiet));
+    rig.event(Event::Activity(busy("b")));
+    let asked = rig.open().into_iter().filter(|request| matches!(request, Request::Protect(_))).collect::<Vec<_>>();
+    assert_eq!(asked, [Request::Protect(true)], "at once for each job");
+    rig.answer(Request::Protect(true), Outcome::Rejected("too many calls".into()));
+    rig.pass(secs(5));
+    assert!(rig.open().contains(&Request::Protect(true)), "and soon again");
+}
