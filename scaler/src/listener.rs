@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt, Either, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::{Bytes, Frame, Incoming, SizeHint},
@@ -27,7 +27,7 @@ use lightsout_io::metrics::{Metered, part};
 use lightsout_page::{Body, Page, Visit};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc},
     task::JoinHandle,
     time::timeout,
 };
@@ -41,7 +41,7 @@ const HOOKS: &str = "/hooks/";
 pub(crate) const MAX_HINTS: usize = 1024;
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;
-/// Lines about refused webhooks: at once, and a minute in the long run.
+/// Lines that strangers can cause, of any kind: at once, and a minute in the long run.
 const LINES: u32 = 6;
 
 /// How many may read the page of metrics at once, whoever they are.
@@ -57,6 +57,8 @@ pub(crate) struct Limits {
     pub(crate) timeout: Duration,
     /// The longest body, in bytes.
     pub(crate) body: usize,
+    /// All bodies that are being read at once, in bytes: of strangers, and as much again of known senders.
+    pub(crate) bodies: usize,
     /// Requests a second in the long run, and at once.
     pub(crate) rate: u32,
     pub(crate) burst: u32,
@@ -64,7 +66,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(10), body: 1 << 20, rate: 20, burst: 100 }
+        Self { timeout: Duration::from_secs(10), body: 1 << 20, bodies: 2 << 20, rate: 20, burst: 100 }
     }
 }
 
@@ -104,7 +106,9 @@ pub(crate) fn listen(listener: TcpListener, offer: Offer, limits: Limits) -> Lis
         pages: Mutex::new(TokenBucket::full(METRICS_BURST, now)),
     });
     let strangers = Mutex::new(TokenBucket::full(limits.burst, now));
-    let server = Arc::new(Server { webhooks, hints, metered, page, strangers, limits, refusals: Refusals::new(now) });
+    let rooms = [Semaphore::new(limits.bodies), Semaphore::new(limits.bodies)];
+    let refusals = Refusals::new(now);
+    let server = Arc::new(Server { webhooks, hints, metered, page, strangers, limits, rooms, refusals });
     let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, now));
     let task = tokio::spawn(async move {
         loop {
@@ -114,7 +118,9 @@ pub(crate) fn listen(listener: TcpListener, offer: Offer, limits: Limits) -> Lis
                     tokio::spawn(Arc::clone(&server).serve(stream, Arc::new(admitted)));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    server
+                        .refusals
+                        .line(|withheld| tracing::warn!(%error, withheld, "a connection could not be accepted"));
                     // Most likely too many open files: some end soon.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -133,6 +139,8 @@ struct Server {
     /// What all strangers together may ask of the page; behind a proxy they have an address in common with the senders of webhooks.
     strangers: Mutex<TokenBucket>,
     limits: Limits,
+    /// Room for bodies, of strangers and of known senders.
+    rooms: [Semaphore; 2],
     refusals: Refusals,
 }
 
@@ -143,7 +151,7 @@ struct Shown {
     pages: Mutex<TokenBucket>,
 }
 
-/// What is said about refused webhooks, in few lines.
+/// What strangers can cause to be said, in few lines.
 pub(crate) struct Refusals(Mutex<Lines>);
 
 struct Lines {
@@ -159,16 +167,21 @@ impl Refusals {
 
     /// Says why the webhook of this name was refused, if there is a line left, and gives what to answer.
     pub(crate) fn say(&self, path: &str, why: Refused) -> StatusCode {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.bucket.take(f64::from(LINES) / 60.0, LINES, Instant::now()) {
-            let withheld = std::mem::take(&mut lines.withheld);
-            tracing::info!(path, %why, withheld = (withheld > 0).then_some(withheld), "a webhook was refused");
-        } else {
-            lines.withheld += 1;
-        }
+        self.line(|withheld| tracing::info!(path, %why, withheld, "a webhook was refused"));
         match why {
             Refused::Malformed => StatusCode::BAD_REQUEST,
             Refused::Unsigned | Refused::Forged | Refused::Stale => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    /// A line, if there is one left. It gets how many were withheld before it.
+    pub(crate) fn line(&self, say: impl FnOnce(Option<u64>)) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.bucket.take(f64::from(LINES) / 60.0, LINES, Instant::now()) {
+            let withheld = std::mem::take(&mut lines.withheld);
+            say((withheld > 0).then_some(withheld));
+        } else {
+            lines.withheld += 1;
         }
     }
 }
@@ -240,10 +253,11 @@ impl Server {
         }
         // The pool's own name of it: what a stranger writes there is of any length and any number.
         let Some(path) = self.webhooks.known(path) else { return StatusCode::UNAUTHORIZED };
-        let body = match timeout(self.limits.timeout, Limited::new(body, self.limits.body).collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return StatusCode::PAYLOAD_TOO_LARGE,
-            Ok(Err(_)) => return StatusCode::BAD_REQUEST,
+        let room = &self.rooms[usize::from(!peer.is_stranger())];
+        // The room is taken until the end of it all.
+        let (body, _taken) = match timeout(self.limits.timeout, read(body, self.limits.body, room)).await {
+            Ok(Ok(whole)) => whole,
+            Ok(Err(status)) => return status,
             Err(_) => return StatusCode::REQUEST_TIMEOUT,
         };
         match self.webhooks.accept(path, &headers(&head.headers), &body, jiff::Timestamp::now()) {
@@ -259,6 +273,29 @@ impl Server {
             Err(why) => self.refusals.say(path, why),
         }
     }
+}
+
+/// Reads a body of at most so many bytes, for each of which there must be room while it is in memory.
+async fn read(
+    mut body: Incoming,
+    longest: usize,
+    room: &Semaphore,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), StatusCode> {
+    let (mut whole, mut taken) = (Vec::new(), None::<SemaphorePermit<'_>>);
+    while let Some(frame) = body.frame().await {
+        let Ok(part) = frame.map_err(|_| StatusCode::BAD_REQUEST)?.into_data() else { continue };
+        if whole.len() + part.len() > longest {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let bytes = u32::try_from(part.len()).map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+        let more = room.try_acquire_many(bytes).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+        match &mut taken {
+            Some(taken) => taken.merge(more),
+            none => *none = Some(more),
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok((whole, taken))
 }
 
 impl Shown {

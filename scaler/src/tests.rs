@@ -1,7 +1,7 @@
 //! The loop against fake groups and queues.
 
 mod checking;
-mod hinting;
+pub(crate) mod hinting;
 mod isolation;
 mod lately;
 mod metering;

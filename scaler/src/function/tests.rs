@@ -15,7 +15,7 @@ use lightsout_io::http::Driver;
 
 use self::fake::{Answer, Queues};
 use super::*;
-use crate::tokens::Tokens;
+use crate::{tests::hinting::Said, tokens::Tokens};
 
 const HOME: Home = Home { cloud: CloudName::Aws, package: "PACKAGE", remedy: "put some somewhere" };
 const HOUR: Duration = Duration::from_secs(3600);
@@ -217,6 +217,22 @@ async fn who_guesses_makes_us_fetch_no_secret_that_is_fresh() {
         assert_eq!(function.request(&webhook("a", "guessed", id), soon()).await, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(fetches.get(), 1);
+}
+
+/// Each would be a line, and a call of the store every few seconds.
+#[tokio::test]
+async fn while_the_store_is_out_of_order_senders_cause_few_lines_and_strangers_no_call() {
+    let said = Said::default();
+    let _guard = tracing::subscriber::set_default(said.clone());
+    let (mut function, stored, fetches) = with_store(HOUR, &FakeGroups::of(&["a"]));
+    stored.set(None);
+    assert_eq!(function.request(&webhook("none", "guessed", 1), soon()).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(fetches.get(), 0, "there is no such path");
+    for id in 0..50 {
+        assert_eq!(function.request(&webhook("a", "guessed", id), soon()).await, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    let lines = said.0.lock().unwrap().iter().filter(|line| line.contains("cannot be taken")).count();
+    assert!((1..=8).contains(&lines), "{lines}");
 }
 
 #[tokio::test]

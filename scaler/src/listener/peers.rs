@@ -14,6 +14,9 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_STRANGERS: usize = 48;
 /// Of these, at most so many for one peer.
 const MAX_OF_ONE: usize = 16;
+/// How many connections are answered for each request that may be made: those beyond the requests hear that they are too many, and whoever goes
+/// on all the same is heard no more.
+const ANSWERED: u32 = 2;
 /// How long an authentic webhook makes its sender known.
 const KNOWN: Duration = Duration::from_secs(3600);
 /// How many peers are told apart.
@@ -71,6 +74,8 @@ struct All {
 #[derive(Debug)]
 struct Peer {
     connections: usize,
+    /// Connections that may still come.
+    arrivals: TokenBucket,
     bucket: TokenBucket,
     known_since: Option<Instant>,
 }
@@ -117,12 +122,19 @@ impl Peers {
         if !all.peers.contains_key(&address) && all.peers.len() >= MAX_PEERS {
             return None;
         }
-        let fresh = || Peer { connections: 0, bucket: TokenBucket::full(self.rate.burst, now), known_since: None };
+        let Rate { rate, burst } = self.rate;
+        let fresh = || Peer {
+            connections: 0,
+            arrivals: TokenBucket::full(ANSWERED * burst, now),
+            bucket: TokenBucket::full(burst, now),
+            known_since: None,
+        };
         let peer = all.peers.entry(address).or_insert_with(fresh);
         let stranger = !peer.is_known(now);
         let room = all.connections < MAX_CONNECTIONS
             && peer.connections < MAX_OF_ONE
-            && (!stranger || all.strangers < MAX_STRANGERS);
+            && (!stranger || all.strangers < MAX_STRANGERS)
+            && peer.arrivals.take((ANSWERED * rate).into(), ANSWERED * burst, now);
         if !room {
             return None;
         }
@@ -147,6 +159,11 @@ impl Admitted {
         peer.bucket.take(rate.into(), burst, now) && (peer.is_known(now) || all.shared.take(rate.into(), burst, now))
     }
 
+    /// Whether it had sent no authentic webhook lately when it came.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.stranger
+    }
+
     /// It has sent an authentic webhook.
     pub(super) fn is_authentic(&self, now: Instant) {
         if let Some(peer) = self.peers.lock().peers.get_mut(&self.address) {
@@ -162,7 +179,8 @@ fn make_room(peers: &mut BTreeMap<IpAddr, Peer>, newcomer: IpAddr, now: Instant)
     }
     let minute = Duration::from_secs(60);
     peers.retain(|_, peer| {
-        peer.connections > 0 || peer.is_known(now) || now.saturating_duration_since(peer.bucket.at) < minute
+        let idle = now.saturating_duration_since(peer.arrivals.at.max(peer.bucket.at));
+        peer.connections > 0 || peer.is_known(now) || idle < minute
     });
     if peers.len() >= MAX_PEERS {
         let stranger = peers.iter().find(|(_, peer)| peer.connections == 0 && !peer.is_known(now));
@@ -236,6 +254,17 @@ mod tests {
         drop(of_one);
         assert!(peers.admit(address("2001:db8:0:1::1"), now).is_some());
         assert_eq!(peers.lock().connections, 0);
+    }
+
+    /// Each costs an answer, whatever it asks for.
+    #[test]
+    fn whoever_comes_over_and_over_is_heard_no_more() {
+        let now = Instant::now();
+        let peers = Arc::new(Peers::new(RATE, now));
+        let heard = |now| (0..1000).filter(|_| peers.admit(address("192.0.2.1"), now).is_some()).count();
+        assert_eq!(heard(now), 200);
+        assert_eq!(heard(now + Duration::from_secs(1)), 40);
+        assert!(peers.admit(address("192.0.2.2"), now).is_some(), "this one alone");
     }
 
     #[test]

@@ -204,7 +204,7 @@ async fn a_secret_that_was_changed_in_its_store_is_taken_up_and_the_old_one_refu
 
 /// Counts what is said, and how much of it.
 #[derive(Clone, Default)]
-struct Said(Arc<std::sync::Mutex<Vec<String>>>);
+pub(crate) struct Said(pub(crate) Arc<std::sync::Mutex<Vec<String>>>);
 
 impl tracing::field::Visit for Said {
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
@@ -264,6 +264,49 @@ async fn too_much_is_refused() {
     assert_eq!(status(&listening, &post("/hooks/a", "s3cret", "{}")).await, 202);
     assert_eq!(status(&listening, &post("/hooks/a", "s3cret", &queued(1))).await, 429);
     assert!(hinted.try_recv().is_err());
+}
+
+/// A stranger may send a megabyte, and as many strangers as there are connections would be more than the program itself.
+#[tokio::test]
+async fn all_that_strangers_send_at_once_takes_little_memory() {
+    let limits = Limits { body: 64, bodies: 128, rate: 10_000, burst: 10_000, ..Limits::default() };
+    let (listening, _hinted) = listening(limits).await;
+    let whole = post("/hooks/a", "wrong", &"x".repeat(60));
+    let slow = post("/hooks/a", "wrong", &"x".repeat(64));
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
+        stream.write_all(&slow.as_bytes()[..slow.len() - 4]).await.unwrap();
+        held.push(stream);
+    }
+    let until = async |expected| {
+        let mut seen = 0;
+        for _ in 0..1000 {
+            seen = status(&listening, &whole).await;
+            if seen == expected {
+                break;
+            }
+        }
+        assert_eq!(seen, expected);
+    };
+    until(503).await;
+    let known = TcpSocket::new_v4().unwrap();
+    known.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    // Its own first one finds the room of strangers: short enough.
+    let mut known = known.connect(listening.address).await.unwrap();
+    known.write_all(post("/hooks/a", "s3cret", "{}").as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    known.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.contains(" 202 "), "{reply}");
+    let known = TcpSocket::new_v4().unwrap();
+    known.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let mut known = known.connect(listening.address).await.unwrap();
+    known.write_all(post("/hooks/a", "s3cret", &format!("{{}}{}", " ".repeat(58))).as_bytes()).await.unwrap();
+    reply.clear();
+    known.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.contains(" 202 "), "known senders have room of their own: {reply}");
+    drop(held);
+    until(401).await;
 }
 
 #[tokio::test]
