@@ -78,7 +78,7 @@ pub fn doctor(args: Vec<OsString>) -> ExitCode {
     let args = iter::once("doctor".into()).chain(args).collect();
     conclude(args, |command| {
         let Command::Doctor(args) = command else {
-            return Err(Failure::Refused(format!("{command:?} is the agent's to do, not the doctor's")));
+            return Err(Failure::Refused("this is the agent's to do: call lightsout-agent".into()));
         };
         Ok(runtime()?.block_on(doctor::run(&args)))
     })

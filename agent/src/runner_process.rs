@@ -312,8 +312,9 @@ impl RunnerProcess {
             [runner] if process::ancestors(std::process::id()).contains(&runner.parent) => Ok(Some(runner.pid)),
             // One that another process started may be a job, which must never be taken for its runner.
             _ => Err(format!(
-                "{} is lost, and which of the processes that bear the runner's mark it is cannot be told: {found:?}",
-                self.record_file().display()
+                "{} is lost, and which of the processes that bear the runner's mark it is cannot be told: {}",
+                self.record_file().display(),
+                found.iter().map(|process| process.pid.to_string()).collect::<Vec<_>>().join(", ")
             )),
         }
     }

@@ -186,6 +186,24 @@ pub enum Membership {
     Outside,
 }
 
+impl Membership {
+    /// Where that is, as a sentence about the instance.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Warm { waiting: true } => "it is on its way into the warm pool, and a launch hook waits",
+            Self::Warm { waiting: false } => "it is in the warm pool",
+            Self::Pending { waiting: true } => "it is on its way into service, and a launch hook waits",
+            Self::Pending { waiting: false } => "it is on its way into service",
+            Self::InService { protected: true } => "it is in service",
+            Self::InService { protected: false } => "it is in service, without protection from scale-in",
+            Self::Standby => "it is in standby",
+            Self::Terminating { waiting: true } => "it is on its way out, and a termination hook waits",
+            Self::Terminating { waiting: false } => "it is on its way out",
+            Self::Outside => "it is in no group",
+        }
+    }
+}
+
 /// How much room the group has for one instance less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Room {

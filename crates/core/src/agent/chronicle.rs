@@ -251,7 +251,7 @@ impl Chronicle {
                 if !matches!(membership, Membership::InService { .. } | Membership::Warm { .. })
                     && now.tick.since(since) >= SLOW =>
             {
-                let detail = format!("the group says {membership:?}");
+                let detail = format!("the group says that {}", membership.in_words());
                 self.counted(IncidentKind::NotInService, "", &detail, None, now);
             }
             // It ends without a call of ours: what is known is written down now.

@@ -130,6 +130,10 @@ impl Outcome {
         match self {
             Self::NoHook => "no hook of the group waits for that".into(),
             Self::Failed(why) | Self::Rejected(why) | Self::Denied(why) | Self::Alone(why) | Self::Short(why) => why,
+            Self::Member(membership) => format!("the group says that {}", membership.in_words()),
+            Self::AtFloor => "the group is at its minimum, and does not shrink further".into(),
+            Self::NotInGroup => "the group, or this instance in it, is not there".into(),
+            Self::InProgress => "another change of the group is in progress".into(),
             Self::Done
             | Self::Unneeded
             | Self::Registered
@@ -139,11 +143,7 @@ impl Outcome {
             | Self::Relaunch
             | Self::Snapshot(_)
             | Self::Room(_)
-            | Self::Member(_)
-            | Self::HookFound { .. }
-            | Self::AtFloor
-            | Self::NotInGroup
-            | Self::InProgress => format!("unexpected answer {self:?}"),
+            | Self::HookFound { .. } => "an answer to something else than was asked".into(),
         }
     }
 }

@@ -310,3 +310,22 @@ fn a_launch_hook_that_the_group_has_not_keeps_nobody_from_leaving() {
     }
     assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
 }
+
+/// What an operator reads while an instance does not come into service, or does not leave.
+#[test]
+fn what_the_group_says_is_told_in_words() {
+    let places = [
+        Membership::Pending { waiting: true },
+        Membership::Pending { waiting: false },
+        Membership::Standby,
+        Membership::Terminating { waiting: true },
+        Membership::Terminating { waiting: false },
+    ];
+    let answers = places.map(Outcome::Member).into_iter();
+    for answer in answers.chain([Outcome::NotInGroup, Outcome::InProgress, Outcome::AtFloor]) {
+        let mut rig = Rig::new(AgentPolicy::default());
+        rig.answer(Request::Describe, answer.clone());
+        let note = rig.lifecycle.status().note.unwrap_or_else(|| panic!("nothing is said of {answer:?}"));
+        assert!(!note.contains([':', '{', '(']) && !note.contains("unexpected"), "{note}");
+    }
+}

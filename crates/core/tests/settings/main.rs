@@ -77,3 +77,80 @@ fn no_platform_opens_without_the_secrets_that_its_settings_name() {
         }
     }
 }
+
+/// Each of two such pools would be raised for every such job.
+#[test]
+fn on_each_platform_pools_that_count_the_same_jobs_are_told_from_those_that_do_not() {
+    let spacelift = "url = 'https://a.app.spacelift.io'\napi_key_id = 'K'\napi_key_secret = { env = 'S' }";
+    let gitlab = "token = { env = 'T' }\nurl = 'https://git.test'";
+    let every = Some("every job");
+    // What both have, what each has, and what stands in a third one that has nothing in common with the first.
+    for (table, common, [one, other, apart], shared) in [
+        ("buildkite", "token = { env = 'T' }", ["queue = 'q'", "queue = 'q'", "queue = 'r'"], every),
+        (
+            "circleci",
+            "token = { env = 'T' }",
+            ["resource_classes = ['a/b', 'a/c']", "resource_classes = ['a/c']", "resource_classes = ['a/d']"],
+            every,
+        ),
+        ("command", "", ["queue = ['depth', 'q']", "queue = ['depth', 'q']", "queue = ['depth', 'r']"], every),
+        (
+            "github",
+            "token = { env = 'T' }",
+            ["organization = 'Acme'\nlabels = ['gpu']", "repositories = ['acme/app']", "organization = 'else'"],
+            Some("a job that asks for self-hosted alone"),
+        ),
+        (
+            "github",
+            "token = { env = 'T' }\norganization = 'acme'",
+            ["scale_set = 'a'", "scale_set = 'a'", "scale_set = 'b'"],
+            every,
+        ),
+        (
+            "gitlab",
+            gitlab,
+            [
+                "projects = ['a/b']\ntags = ['x', 'y']",
+                "group = 'a'\ntags = ['y', 'z']",
+                "group = 'a'\ntags = ['z']\nrun_untagged = true",
+            ],
+            Some("a job that asks for y alone"),
+        ),
+        (
+            "gitlab",
+            gitlab,
+            [
+                "group = 'a'\nrun_untagged = true",
+                "projects = ['a/b']\nrun_untagged = true",
+                "group = 'b'\nrun_untagged = true",
+            ],
+            Some("a job without tags"),
+        ),
+        (
+            "spacelift",
+            spacelift,
+            [
+                "worker_pool = '01HXAMPLE0P001D00000000000'",
+                "worker_pool = '01HXAMPLE0P001D00000000000'",
+                "worker_pool = '01HXAMPLE0P001D00000000001'",
+            ],
+            every,
+        ),
+        (
+            "stackguardian",
+            "organization = 'o'\napi_key = { env = 'K' }",
+            ["runner_group = 'g'", "runner_group = 'g'", "runner_group = 'h'"],
+            every,
+        ),
+    ] {
+        let pool = |more: &str| format!("[[pool]]\ngroup = '{table}'\n[pool.platform.{table}]\n{common}\n{more}\n");
+        let takes = |more: &str| {
+            let settings =
+                ScalerSettings::parse(&crate::one(&pool(more))).unwrap_or_else(|problems| panic!("{problems}"));
+            settings.pools[0].platform.takes().unwrap_or_else(|| panic!("{table} does not say which jobs it counts"))
+        };
+        let (one, other, apart) = (takes(one), takes(other), takes(apart));
+        assert_eq!(one.shared(&other).as_deref(), shared, "{table}: {one:?} {other:?}");
+        assert_eq!(one.shared(&apart), None, "{table}: {one:?} {apart:?}");
+    }
+}

@@ -96,7 +96,7 @@ impl Lifecycle {
                 self.again(now);
             }
             Outcome::Member(membership) => {
-                self.note(format!("waiting to be in service; the group says {membership:?}"));
+                self.note(format!("waiting to be in service; the group says that {}", membership.in_words()));
                 if matches!(membership, Membership::Terminating { .. }) {
                     self.reasons.set_target(TargetState::Terminated);
                 }
