@@ -4,7 +4,7 @@ use std::{future::pending, io, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 
@@ -23,8 +23,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut launches: mpsc::UnboundedReceiv
         let due = shared.advance();
         tokio::select! {
             launch = launches.recv() => match launch {
-                Some(Launch { id, stop }) => {
-                    machines.spawn(machine(Arc::clone(&shared), id, stop));
+                Some(launch) => {
+                    machines.spawn(machine(Arc::clone(&shared), launch));
                 }
                 None => return,
             },
@@ -42,8 +42,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut launches: mpsc::UnboundedReceiv
         }
     }
     // What was launched before the end has its own signal to stop already.
-    while let Ok(Launch { id, stop }) = launches.try_recv() {
-        machines.spawn(machine(Arc::clone(&shared), id, stop));
+    while let Ok(launch) = launches.try_recv() {
+        machines.spawn(machine(Arc::clone(&shared), launch));
     }
     while machines.join_next().await.is_some() {}
     shared.record(Source::Machine, None, "every machine is off");
@@ -60,8 +60,8 @@ async fn timer(due: Option<Duration>) {
 }
 
 /// One machine from power-on to the end of the last thing that runs on it, with its metadata service.
-async fn machine(shared: Arc<Shared>, id: String, mut stop: watch::Receiver<bool>) {
-    let lived = if *stop.borrow() { Ok(()) } else { live(&shared, &id, &mut stop).await };
+async fn machine(shared: Arc<Shared>, Launch { id, mut stop, reboot }: Launch) {
+    let lived = if *stop.borrow() { Ok(()) } else { live(&shared, &id, &mut stop, &reboot).await };
     let ended = shared.update(|state, now| {
         state.machine_gone(&id, now);
         match lived {
@@ -78,33 +78,57 @@ async fn machine(shared: Arc<Shared>, id: String, mut stop: watch::Receiver<bool
     }
 }
 
-async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>) -> io::Result<()> {
+async fn live(shared: &Arc<Shared>, id: &str, stop: &mut watch::Receiver<bool>, reboot: &Notify) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let boot = boot(shared, id, format!("http://{}", listener.local_addr()?));
+    let metadata = format!("http://{}", listener.local_addr()?);
     let service = MetadataService { shared: Arc::clone(shared), instance: id.to_owned() };
     let life = async {
-        let machine: Arc<dyn Machine> = Arc::from(shared.machines.boot(boot).await?);
-        shared.update(|state, _| {
-            if let Some(host) = state.hosts.get_mut(id) {
-                host.machine = Some(Arc::clone(&machine));
-            }
-        });
-        tokio::select! {
-            () = machine.off() => shared.update(|state, now| {
-                state.machine_gone(id, now);
-                state.powered_off(id, now);
-            }),
-            _ = stop.wait_for(|stop| *stop) => {}
+        while run_once(shared, id, &metadata, stop, reboot).await? {
+            shared.record(Source::Machine, Some(id), "restarts");
         }
-        machine.power_off().await;
-        let last_report = machine.report();
-        shared.update(|state, _| state.machine_ended(id, last_report));
         Ok(())
     };
     tokio::select! {
         () = serve(listener, service) => Ok(()),
         ended = life => ended,
     }
+}
+
+/// From power-on to the end of the last thing that runs. True when it was a reboot that ended it.
+async fn run_once(
+    shared: &Arc<Shared>,
+    id: &str,
+    metadata: &str,
+    stop: &mut watch::Receiver<bool>,
+    reboot: &Notify,
+) -> io::Result<bool> {
+    let machine: Arc<dyn Machine> = Arc::from(shared.machines.boot(boot(shared, id, metadata.to_owned())).await?);
+    shared.update(|state, _| {
+        if let Some(host) = state.hosts.get_mut(id) {
+            host.machine = Some(Arc::clone(&machine));
+        }
+    });
+    let reboots = tokio::select! {
+        () = machine.off() => {
+            shared.update(|state, now| {
+                state.machine_gone(id, now);
+                state.powered_off(id, now);
+            });
+            false
+        }
+        _ = stop.wait_for(|stop| *stop) => false,
+        () = reboot.notified() => true,
+    };
+    machine.power_off().await;
+    let last_report = machine.report();
+    shared.update(|state, now| {
+        if reboots {
+            state.machine_gone(id, now);
+        }
+        state.machine_ended(id, last_report);
+    });
+    // It may have been told to end meanwhile.
+    Ok(reboots && !*stop.borrow())
 }
 
 fn boot(shared: &Shared, id: &str, imds: String) -> Boot {

@@ -20,6 +20,11 @@ pub enum Effect {
         /// Instance id.
         id: String,
     },
+    /// A clean shutdown, and the machine on again with what is on its disk. Neither is reported to the model.
+    Reboot {
+        /// Instance id.
+        id: String,
+    },
     /// The answers of this instance's metadata service travel this many hops from now on.
     HopLimit {
         /// Instance id.

@@ -74,6 +74,8 @@ pub(crate) enum RunState {
 pub(crate) struct Launch {
     pub id: String,
     pub stop: watch::Receiver<bool>,
+    /// Told once for each reboot.
+    pub reboot: Arc<Notify>,
 }
 
 /// Everything that changes.
@@ -110,6 +112,7 @@ pub(crate) struct Host {
     /// The last word of its agent, after its end.
     pub last_report: Option<AgentReport>,
     stop: watch::Sender<bool>,
+    reboot: Arc<Notify>,
 }
 
 impl Shared {
@@ -195,18 +198,32 @@ impl Shared {
             match effect {
                 Effect::Launch { id } => {
                     let (stop, stopped) = watch::channel(*self.run_state.borrow() != RunState::Running);
+                    let reboot = Arc::<Notify>::default();
                     let machine_id = state.ci.machine_id(&id);
                     let metadata = Metadata::new(&id);
-                    state
-                        .hosts
-                        .insert(id.clone(), Host { machine_id, metadata, machine: None, last_report: None, stop });
+                    state.hosts.insert(
+                        id.clone(),
+                        Host {
+                            machine_id,
+                            metadata,
+                            machine: None,
+                            last_report: None,
+                            stop,
+                            reboot: Arc::clone(&reboot),
+                        },
+                    );
                     // The driver is gone only after everything ended.
-                    let _ = self.launches.send(Launch { id, stop: stopped });
+                    let _ = self.launches.send(Launch { id, stop: stopped, reboot });
                 }
                 Effect::Discard { id } => self.machines.discard(&id),
                 Effect::PowerOff { id } => {
                     if let Some(host) = state.hosts.get(&id) {
                         host.stop();
+                    }
+                }
+                Effect::Reboot { id } => {
+                    if let Some(host) = state.hosts.get(&id) {
+                        host.reboot.notify_one();
                     }
                 }
                 Effect::HopLimit { id, limit } => {

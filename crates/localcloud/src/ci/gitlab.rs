@@ -8,6 +8,7 @@ mod jobs;
 mod options;
 mod page;
 mod payload;
+mod pipelines;
 mod project_api;
 mod route;
 mod runner_api;

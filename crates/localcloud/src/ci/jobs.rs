@@ -19,6 +19,8 @@ pub(crate) struct Job {
     pub id: u64,
     /// The first job of those that were queued together: one workflow run, pipeline or build.
     pub batch: u64,
+    /// The first job that this one repeats; its own number when it repeats none.
+    pub first: u64,
     pub tags: Vec<String>,
     pub image: Option<String>,
     /// The command; when empty the job sleeps.
@@ -117,6 +119,28 @@ impl Jobs {
         ids
     }
 
+    /// Queues a job again that has ended, beside it and of the same batch; the new one's number.
+    pub(crate) fn repeat(&mut self, id: u64, now: Timestamp) -> Option<u64> {
+        let old = self.all.get(&id).filter(|job| job.status.is_over())?;
+        let again = NewJobs {
+            count: 1,
+            tags: old.tags.clone(),
+            image: old.image.clone(),
+            argv: old.argv.clone(),
+            seconds: old.seconds,
+        };
+        let (batch, first) = (old.batch, old.first);
+        let next = self.all.last_key_value().map_or(FIRST_ID, |(last, _)| last + 1);
+        self.all.insert(next, Job { first, ..Job::new(next, batch, &again, now) });
+        self.emit(next, JobEventKind::Queued, now);
+        Some(next)
+    }
+
+    /// Whether a later job repeats this one.
+    pub(crate) fn is_repeated(&self, job: &Job) -> bool {
+        self.all.range(job.id + 1..).any(|(_, later)| later.first == job.first)
+    }
+
     pub(crate) fn get(&self, id: u64) -> Option<&Job> {
         self.all.get(&id)
     }
@@ -207,6 +231,7 @@ impl Job {
         Self {
             id,
             batch,
+            first: id,
             tags: new.tags.clone(),
             image: new.image.clone(),
             argv: new.argv.clone(),
@@ -226,7 +251,7 @@ impl Job {
     }
 
     pub(crate) fn name(&self) -> String {
-        format!("job-{}", self.id)
+        format!("job-{}", self.first)
     }
 
     /// The command as arguments.

@@ -207,6 +207,7 @@ impl Bench {
                 }
                 Effect::Discard { id } => self.discarded.push(id),
                 Effect::PowerOff { id } => self.cloud.powered_off(&id, self.now),
+                Effect::Reboot { .. } => {}
                 Effect::HopLimit { id, limit } => self.hop_limits.push((id, limit)),
                 Effect::Happened(happening) => self.timeline.push(happening.what),
             }

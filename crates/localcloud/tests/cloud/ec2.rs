@@ -1,6 +1,6 @@
 //! The part of EC2 around a group.
 
-use lightsout_localcloud::aws::model::Ec2State;
+use lightsout_localcloud::aws::model::{Ec2State, LifecycleState};
 
 use crate::bench::{Bench, all, one};
 
@@ -110,6 +110,19 @@ fn terminating_is_idempotent_and_says_what_it_did() {
     assert_eq!(bench.instance(&id).cause.as_deref(), Some("terminated through EC2"));
     let dead = [("InstanceId.1", id.as_str())];
     assert_eq!(bench.ec2_refused("StopInstances", &dead, 400).0, "IncorrectInstanceState");
+}
+
+#[test]
+fn an_instance_that_is_rebooted_runs_all_the_while() {
+    let mut bench = Bench::in_service(1, 1, &[]);
+    let id = bench.launched[0].clone();
+    assert_eq!(one(&bench.ec2("RebootInstances", &[("InstanceId.1", &id)]), "return"), "true");
+    bench.wait(600);
+    assert_eq!((bench.state(&id), bench.launched.len()), (LifecycleState::InService, 1), "nobody replaces it");
+    assert!(bench.told("rebooted through EC2"));
+    bench.ec2("TerminateInstances", &[("InstanceId.1", &id)]);
+    let dead = [("InstanceId.1", id.as_str())];
+    assert_eq!(bench.ec2_refused("RebootInstances", &dead, 400).0, "IncorrectInstanceState");
 }
 
 #[test]

@@ -293,6 +293,27 @@ async fn a_machine_that_does_not_boot_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_reboot_ends_what_runs_and_the_machine_comes_back() {
+    let bed = Bed::start(Options::default()).await;
+    bed.group("ci", 0, 3, 1).await;
+    let id = bed.in_service("ci", 1).await.remove(0);
+    bed.cloud.enqueue(NewJobs::default());
+    assert_eq!(bed.request_job(&id).await.status, 201);
+    let reboot = bed.aws(&[("Action", "RebootInstances"), ("Version", "2016-11-15"), ("InstanceId.1", &id)]).await;
+    assert_eq!(reboot.status, 200, "{}", reboot.text());
+    bed.until("its job is lost and it runs again", |fleet| {
+        fleet.jobs.iter().all(|job| job.state == JobState::Lost)
+            && bed.machines.boots(&id) == 2
+            && bed.machines.running(&id)
+    })
+    .await;
+    assert_eq!(bed.in_service("ci", 1).await, [id.clone()], "for its group nothing happened");
+    bed.machines.switch_off(&id);
+    bed.until("another one", |fleet| fleet.instances.iter().any(|instance| instance.id != id)).await;
+    bed.down().await;
+}
+
+#[tokio::test]
 async fn an_operator_scales_in_and_crashes_agents() {
     let bed = Bed::start(Options::default()).await;
     bed.group("ci", 1, 3, 2).await;

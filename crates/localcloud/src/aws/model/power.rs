@@ -46,6 +46,12 @@ impl Cloud {
         self.not_running(id, now);
     }
 
+    /// Restarts the machine's operating system. For EC2 and the group it runs all the while.
+    pub(crate) fn reboot_machine(&mut self, id: &str, now: Timestamp) {
+        self.happened(id, "rebooted through EC2", now);
+        self.effects.push_back(Effect::Reboot { id: id.to_owned() });
+    }
+
     /// The machine is off, by itself or because it was told to.
     pub(crate) fn machine_off(&mut self, id: &str, now: Timestamp) {
         let Some(instance) = self.inventory.instances.get_mut(id) else { return };

@@ -52,6 +52,7 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "DescribeSpotPriceHistory" => surroundings::none("spotPriceHistorySet", form, "-", "InvalidParameterValue"),
         "TerminateInstances" => instances::terminate(cloud, form, now),
         "StopInstances" => instances::stop(cloud, form, now),
+        "RebootInstances" => instances::reboot(cloud, form, now),
         "CreateTags" => tags::create(cloud, form),
         "DeleteTags" => tags::delete(cloud, form),
         "DescribeTags" => tags::describe(cloud, form),

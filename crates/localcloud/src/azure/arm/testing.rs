@@ -159,7 +159,7 @@ impl Bench {
                         self.azure.powered_off(&id, self.now);
                     }
                 }
-                Effect::Discard { .. } | Effect::HopLimit { .. } | Effect::Happened(_) => {}
+                Effect::Discard { .. } | Effect::Reboot { .. } | Effect::HopLimit { .. } | Effect::Happened(_) => {}
             }
         }
     }

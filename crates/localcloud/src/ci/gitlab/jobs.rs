@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{GitLab, PROJECT_ID, time};
+use super::{GitLab, PROJECT_ID, pipelines::Pipeline, time};
 use crate::ci::jobs::{Job, Status, seconds};
 use crate::time::Timestamp;
 
@@ -59,6 +59,7 @@ impl Job {
         let runner = self.runner.and_then(|id| gitlab.runners.get(&id));
         let manager = runner.zip(self.machine.as_ref()).and_then(|(runner, id)| runner.managers.get(id));
         let web = format!("{url}/{project}");
+        let pipeline = Pipeline { id: self.batch, jobs: vec![self] }.entity(gitlab, url);
         let mut entity = json!({
             "id": self.id,
             "status": self.status.as_str(),
@@ -76,11 +77,7 @@ impl Job {
             "queued_duration": queued,
             "user": {"id": 1, "username": "lightsout", "name": "lightsout", "state": "active", "locked": false},
             "commit": {"id": sha, "short_id": &sha[..sha.len().min(8)], "title": "lightsout", "parent_ids": []},
-            "pipeline": {
-                "id": self.id, "iid": self.id, "project_id": PROJECT_ID, "sha": sha, "ref": "main", "source": "api",
-                "status": self.status.as_str(), "created_at": time(self.queued_at), "updated_at": time(self.updated_at),
-                "web_url": format!("{web}/-/pipelines/{}", self.id),
-            },
+            "pipeline": pipeline,
             "web_url": format!("{web}/-/jobs/{}", self.id),
             "project": {"ci_job_token_scope_enabled": false},
             "artifacts": [],
@@ -120,7 +117,7 @@ impl Job {
             "build_allow_failure": false,
             "build_failure_reason": self.failure_reason.as_deref().unwrap_or("unknown_failure"),
             "retries_count": 0,
-            "pipeline_id": self.id,
+            "pipeline_id": self.batch,
             "project_id": PROJECT_ID,
             "project_name": path,
             "runner": runner.map(|runner| json!({

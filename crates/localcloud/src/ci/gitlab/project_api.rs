@@ -6,6 +6,7 @@ use super::{
     GitLab, PROJECT_ID, Project, Runner, flag, invalid,
     jobs::SCOPES,
     page::{Total, keyset, page},
+    pipelines::pipeline,
     refuse,
     route::UserRoute,
 };
@@ -71,6 +72,26 @@ impl GitLab {
                 Ok(Response::new(200, "text/plain", job(project, *id, &state.jobs)?.trace.clone()))
             }
             UserRoute::CancelJob(project, id) => self.cancel(project, *id, state, now),
+            UserRoute::RetryJob(project, id) => {
+                let project = self.project(project)?.id;
+                self.retry(project, *id, state, now)
+            }
+            UserRoute::Pipelines(project) => self.pipelines(self.project(project)?.id, request, state),
+            UserRoute::Pipeline(project, id) => {
+                let pipeline = pipeline(self.project(project)?.id, *id, &state.jobs)?;
+                Ok(Response::json(200, &pipeline.entity(self, &state.url)))
+            }
+            UserRoute::PipelineJobs(project, id) => {
+                self.pipeline_jobs(self.project(project)?.id, *id, request, state, now)
+            }
+            UserRoute::RetryPipeline(project, id) => {
+                let project = self.project(project)?.id;
+                self.retry_pipeline(project, *id, state, now)
+            }
+            UserRoute::CancelPipeline(project, id) => {
+                let project = self.project(project)?.id;
+                self.cancel_pipeline(project, *id, state, now)
+            }
             UserRoute::GroupProjects(group) => self.group_projects(group, request, &state.url),
             UserRoute::CreateRunner => self.create_runner(request),
             UserRoute::Runner(id) => Ok(Response::json(200, &self.runner(*id)?.details(now))),
@@ -100,10 +121,7 @@ impl GitLab {
         state: &CiState,
         now: Timestamp,
     ) -> Result<Response, Response> {
-        let scopes = super::list(request.params().get("scope").unwrap_or(&Value::Null));
-        if scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
-            return Err(invalid("scope does not have a valid value"));
-        }
+        let scopes = scopes(request)?;
         let jobs = state.jobs.iter().rev().filter(|_| project == PROJECT_ID);
         let jobs = jobs.filter(|job| scopes.is_empty() || scopes.iter().any(|scope| scope == job.status.as_str()));
         let jobs: Vec<&Job> = jobs.collect();
@@ -212,7 +230,17 @@ impl GitLab {
     }
 }
 
-fn job(project: u64, id: u64, jobs: &Jobs) -> Result<&Job, Response> {
+/// The states that are asked for; none: all.
+pub(super) fn scopes(request: &Request) -> Result<Vec<String>, Response> {
+    let scopes = super::list(request.params().get("scope").unwrap_or(&Value::Null));
+    if scopes.iter().all(|scope| SCOPES.contains(&scope.as_str())) {
+        Ok(scopes)
+    } else {
+        Err(invalid("scope does not have a valid value"))
+    }
+}
+
+pub(super) fn job(project: u64, id: u64, jobs: &Jobs) -> Result<&Job, Response> {
     let found = jobs.get(id).filter(|_| project == PROJECT_ID);
     found.ok_or_else(|| refuse(404, "404 Job Not Found"))
 }

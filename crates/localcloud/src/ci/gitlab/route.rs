@@ -21,6 +21,12 @@ pub(super) enum UserRoute {
     ProjectJob(String, u64),
     JobTrace(String, u64),
     CancelJob(String, u64),
+    RetryJob(String, u64),
+    Pipelines(String),
+    Pipeline(String, u64),
+    PipelineJobs(String, u64),
+    RetryPipeline(String, u64),
+    CancelPipeline(String, u64),
     GroupProjects(String),
     CreateRunner,
     Runner(u64),
@@ -75,6 +81,18 @@ impl UserRoute {
             ("POST", ["projects", project, "jobs", id, "cancel"]) => {
                 Self::CancelJob((*project).into(), id.parse().ok()?)
             }
+            ("POST", ["projects", project, "jobs", id, "retry"]) => Self::RetryJob((*project).into(), id.parse().ok()?),
+            ("GET", ["projects", project, "pipelines"]) => Self::Pipelines((*project).into()),
+            ("GET", ["projects", project, "pipelines", id]) => Self::Pipeline((*project).into(), id.parse().ok()?),
+            ("GET", ["projects", project, "pipelines", id, "jobs"]) => {
+                Self::PipelineJobs((*project).into(), id.parse().ok()?)
+            }
+            ("POST", ["projects", project, "pipelines", id, "retry"]) => {
+                Self::RetryPipeline((*project).into(), id.parse().ok()?)
+            }
+            ("POST", ["projects", project, "pipelines", id, "cancel"]) => {
+                Self::CancelPipeline((*project).into(), id.parse().ok()?)
+            }
             ("GET", ["groups", group, "projects"]) => Self::GroupProjects((*group).into()),
             ("POST", ["user", "runners"]) => Self::CreateRunner,
             ("GET", ["runners", id]) => Self::Runner(id.parse().ok()?),
@@ -97,6 +115,12 @@ impl UserRoute {
             Self::ProjectJob(..) => "GET /projects/:id/jobs/:job_id",
             Self::JobTrace(..) => "GET /projects/:id/jobs/:job_id/trace",
             Self::CancelJob(..) => "POST /projects/:id/jobs/:job_id/cancel",
+            Self::RetryJob(..) => "POST /projects/:id/jobs/:job_id/retry",
+            Self::Pipelines(_) => "GET /projects/:id/pipelines",
+            Self::Pipeline(..) => "GET /projects/:id/pipelines/:pipeline_id",
+            Self::PipelineJobs(..) => "GET /projects/:id/pipelines/:pipeline_id/jobs",
+            Self::RetryPipeline(..) => "POST /projects/:id/pipelines/:pipeline_id/retry",
+            Self::CancelPipeline(..) => "POST /projects/:id/pipelines/:pipeline_id/cancel",
             Self::GroupProjects(_) => "GET /groups/:id/projects",
             Self::CreateRunner => "POST /user/runners",
             Self::Runner(_) => "GET /runners/:id",
@@ -117,8 +141,11 @@ impl UserRoute {
             | Self::ProjectJobs(_)
             | Self::ProjectJob(..)
             | Self::JobTrace(..)
+            | Self::Pipelines(_)
+            | Self::Pipeline(..)
+            | Self::PipelineJobs(..)
             | Self::GroupProjects(_) => &["read_api"],
-            Self::CancelJob(..) => &[],
+            Self::CancelJob(..) | Self::RetryJob(..) | Self::RetryPipeline(..) | Self::CancelPipeline(..) => &[],
             Self::CreateRunner => &["create_runner"],
             Self::UpdateRunner(_) | Self::DeleteRunner(_) => &["manage_runner"],
             Self::Runners | Self::Runner(_) | Self::RunnerManagers(_) | Self::RunnerJobs(_) => {

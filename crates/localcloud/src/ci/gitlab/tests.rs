@@ -356,3 +356,47 @@ fn what_clients_ask_every_day_is_answered() {
     }
     assert_eq!(gitlab.handle(&request("GET", "/user", &[], ""), NOW).status, 401);
 }
+
+#[test]
+fn a_job_is_retried_once_and_its_pipeline_is_what_its_jobs_come_to() {
+    let mut gitlab = gitlab(GitLabOptions { scopes: vec!["api".into()], ..GitLabOptions::default() });
+    gitlab.enqueue(&NewJobs { count: 2, ..NewJobs::default() }, NOW);
+    gitlab.enqueue(&NewJobs::default(), NOW);
+    let pipelines = |gitlab: &mut Ci| body(&get(gitlab, "/projects/20/pipelines"));
+    let of = |gitlab: &mut Ci, what: &str| -> Vec<Value> {
+        pipelines(gitlab).as_array().expect("a list").iter().map(|pipeline| pipeline[what].clone()).collect()
+    };
+    let post = |gitlab: &mut Ci, path: &str| {
+        let token = [("private-token", "glpat-lightsout-local")];
+        gitlab.handle(&request("POST", &format!("/projects/lightsout%2Fdemo{path}"), &token, ""), NOW)
+    };
+    assert_eq!(of(&mut gitlab, "id"), [1003, 1001], "those that were queued together are one");
+    assert_eq!(of(&mut gitlab, "status"), ["pending", "pending"]);
+    assert_eq!(post(&mut gitlab, "/jobs/1001/retry").status, 403, "it waits");
+    let taken = body(&ask_for_job(&mut gitlab, NOW));
+    assert_eq!(taken["id"], 1001);
+    assert_eq!(of(&mut gitlab, "status"), ["pending", "running"]);
+    let failed = json!({"token": taken["token"], "state": "failed", "failure_reason": "script_failure"});
+    assert_eq!(runner(&mut gitlab, "PUT", "/jobs/1001", &failed, NOW).status, 200);
+    assert_eq!(post(&mut gitlab, "/jobs/1002/cancel").status, 201);
+    assert_eq!(of(&mut gitlab, "status"), ["pending", "failed"]);
+    assert_eq!(ids(&get(&mut gitlab, "/projects/20/pipelines?status=failed")), [1001]);
+
+    let again = post(&mut gitlab, "/jobs/1001/retry");
+    assert_eq!(
+        (again.status, body(&again)["id"].clone(), body(&again)["name"].clone()),
+        (201, json!(1004), json!("job-1001"))
+    );
+    assert_eq!(post(&mut gitlab, "/jobs/1001/retry").status, 403, "it was already");
+    assert_eq!(ids(&get(&mut gitlab, "/projects/20/pipelines/1001/jobs")), [1004, 1002]);
+    assert_eq!(ids(&get(&mut gitlab, "/projects/20/pipelines/1001/jobs?scope[]=pending")), [1004]);
+    let retried = post(&mut gitlab, "/pipelines/1001/retry");
+    assert_eq!((retried.status, body(&retried)["status"].clone()), (201, json!("pending")), "what was cancelled, too");
+    assert_eq!(ids(&get(&mut gitlab, "/projects/20/pipelines/1001/jobs")), [1005, 1004]);
+    let canceled = post(&mut gitlab, "/pipelines/1001/cancel");
+    assert_eq!((canceled.status, body(&canceled)["status"].clone()), (200, json!("canceled")));
+    assert_eq!(gitlab.jobs().filter(|job| job.state() == JobState::Waiting).count(), 1, "the other pipeline's");
+    for (target, status) in [("/projects/20/pipelines/7", 404), ("/projects/20/pipelines?status=odd", 400)] {
+        assert_eq!(get(&mut gitlab, target).status, status, "{target}");
+    }
+}

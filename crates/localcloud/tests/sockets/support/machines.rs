@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(crate) struct FakeMachines {
     all: Mutex<BTreeMap<String, Arc<Fake>>>,
+    boots: Mutex<BTreeMap<String, u32>>,
     fail_next: AtomicBool,
 }
 
@@ -32,6 +33,11 @@ impl FakeMachines {
     /// What a machine was booted with.
     pub(crate) fn boot(&self, id: &str) -> Boot {
         self.fake(id).expect("a machine").boot.clone()
+    }
+
+    /// How often it was booted.
+    pub(crate) fn boots(&self, id: &str) -> u32 {
+        self.boots.lock().expect("no panic").get(id).copied().unwrap_or(0)
     }
 
     pub(crate) fn running(&self, id: &str) -> bool {
@@ -72,6 +78,7 @@ impl Machines for FakeMachines {
         let id = boot.id.clone();
         let running = AtomicBool::new(true);
         let fake = Arc::new(Fake { boot, running, switched_off: Notify::new(), crashes: AtomicU32::new(0) });
+        *self.boots.lock().expect("no panic").entry(id.clone()).or_default() += 1;
         self.all.lock().expect("no panic").insert(id, Arc::clone(&fake));
         Box::pin(async move { Ok(Box::new(Handle(fake)) as Box<dyn Machine>) })
     }

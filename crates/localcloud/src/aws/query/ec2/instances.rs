@@ -80,6 +80,28 @@ pub(crate) fn stop(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallRe
     })
 }
 
+/// `RebootInstances`: the operating system is told to, and the instance is running all the while.
+pub(crate) fn reboot(cloud: &mut Cloud, form: &Form<'_>, now: Timestamp) -> CallResult {
+    let ids = form.list("InstanceId");
+    if ids.is_empty() {
+        return Err(form.missing("InstanceId"));
+    }
+    check(&ids, |id| cloud.instance(id).is_some())?;
+    let off = ids.iter().find(|id| cloud.instance(id).is_some_and(|instance| instance.ec2_state != Ec2State::Running));
+    if let Some(id) = off {
+        return Err(AwsError::new(
+            "IncorrectInstanceState",
+            format!("The instance '{id}' is not in a state from which it can be rebooted."),
+        ));
+    }
+    for id in ids {
+        cloud.reboot_machine(id, now);
+    }
+    let mut xml = Xml::default();
+    xml.text("return", true);
+    Ok(Some(xml))
+}
+
 fn change(cloud: &mut Cloud, form: &Form<'_>, act: impl Fn(&mut Cloud, &str)) -> CallResult {
     let ids = form.list("InstanceId");
     if ids.is_empty() {

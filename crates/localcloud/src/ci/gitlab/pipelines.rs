@@ -1,0 +1,137 @@
+//! Pipelines: the jobs that were queued together, and what people do with them and with one of their jobs.
+
+use serde_json::{Value, json};
+
+use super::{
+    GitLab, PROJECT_ID, invalid,
+    jobs::{SCOPES, sha},
+    page::{Total, page},
+    project_api::{job, scopes},
+    refuse, time,
+};
+use crate::{
+    ci::{
+        contract::CiState,
+        jobs::{Cause, Job, JobOutcome, Jobs, Status},
+    },
+    http::{Request, Response},
+    time::Timestamp,
+};
+
+/// Jobs that were queued together, without those that another one repeats.
+pub(super) struct Pipeline<'a> {
+    pub(super) id: u64,
+    /// One at least.
+    pub(super) jobs: Vec<&'a Job>,
+}
+
+impl Pipeline<'_> {
+    /// What its jobs come to together (GitLab documentation, "Pipeline status").
+    fn status(&self) -> &'static str {
+        let any = |status| self.jobs.iter().any(|job| job.status == status);
+        if any(Status::Running) || any(Status::Pending) && self.jobs.iter().any(|job| job.status.is_over()) {
+            return Status::Running.as_str();
+        }
+        let worst = [Status::Pending, Status::Failed, Status::Canceled].into_iter().find(|status| any(*status));
+        worst.unwrap_or(Status::Success).as_str()
+    }
+
+    /// The pipeline as the API shows it.
+    pub(super) fn entity(&self, gitlab: &GitLab, url: &str) -> Value {
+        let project = gitlab.projects.get(&PROJECT_ID).map_or("", |project| project.path.as_str());
+        let created = self.jobs.iter().map(|job| job.queued_at).min().unwrap_or(Timestamp(0));
+        let updated = self.jobs.iter().map(|job| job.updated_at).max().unwrap_or(created);
+        json!({
+            "id": self.id, "iid": self.id, "project_id": PROJECT_ID, "sha": sha(gitlab), "ref": "main", "source": "api",
+            "status": self.status(), "created_at": time(created), "updated_at": time(updated),
+            "web_url": format!("{url}/{project}/-/pipelines/{}", self.id),
+        })
+    }
+}
+
+/// The project's pipeline of this number.
+pub(super) fn pipeline(project: u64, id: u64, jobs: &Jobs) -> Result<Pipeline<'_>, Response> {
+    let of_it = jobs.iter().filter(|job| project == PROJECT_ID && job.batch == id && !jobs.is_repeated(job));
+    let pipeline = Pipeline { id, jobs: of_it.collect() };
+    if pipeline.jobs.is_empty() { Err(refuse(404, "404 Not found")) } else { Ok(pipeline) }
+}
+
+impl GitLab {
+    /// Newest first, and of one status where that is asked for.
+    pub(super) fn pipelines(&self, project: u64, request: &Request, state: &CiState) -> Result<Response, Response> {
+        let status = request.query("status");
+        if status.is_some_and(|status| !SCOPES.contains(&status)) {
+            return Err(invalid("status does not have a valid value"));
+        }
+        let mut ids: Vec<u64> = state.jobs.iter().map(|job| job.batch).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let all = ids.into_iter().rev().filter_map(|id| pipeline(project, id, &state.jobs).ok());
+        let shown: Vec<Pipeline<'_>> = all.filter(|it| status.is_none_or(|status| it.status() == status)).collect();
+        Ok(page(request, &state.url, &shown, Total::Told, |it| it.entity(self, &state.url)))
+    }
+
+    pub(super) fn pipeline_jobs(
+        &self,
+        project: u64,
+        id: u64,
+        request: &Request,
+        state: &CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
+        let scopes = scopes(request)?;
+        let jobs = pipeline(project, id, &state.jobs)?.jobs.into_iter().rev();
+        let jobs = jobs.filter(|job| scopes.is_empty() || scopes.iter().any(|scope| scope == job.status.as_str()));
+        let jobs: Vec<&Job> = jobs.collect();
+        Ok(page(request, &state.url, &jobs, Total::Told, |job| job.entity(self, &state.url, now)))
+    }
+
+    /// Queues a job again that has ended; one that was repeated already is not.
+    pub(super) fn retry(
+        &self,
+        project: u64,
+        id: u64,
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
+        if state.jobs.is_repeated(job(project, id, &state.jobs)?) {
+            return Err(refuse(403, "403 Forbidden - Job is not retryable"));
+        }
+        let again = state.jobs.repeat(id, now).ok_or_else(|| refuse(403, "403 Forbidden - Job is not retryable"))?;
+        Ok(Response::json(201, &job(project, again, &state.jobs)?.entity(self, &state.url, now)))
+    }
+
+    /// Queues those of its jobs again that failed or were cancelled.
+    pub(super) fn retry_pipeline(
+        &self,
+        project: u64,
+        id: u64,
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
+        for job in of_status(project, id, state, &[Status::Failed, Status::Canceled])? {
+            state.jobs.repeat(job, now);
+        }
+        Ok(Response::json(201, &pipeline(project, id, &state.jobs)?.entity(self, &state.url)))
+    }
+
+    /// Cancels those of its jobs that wait or run.
+    pub(super) fn cancel_pipeline(
+        &self,
+        project: u64,
+        id: u64,
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
+        for job in of_status(project, id, state, &[Status::Pending, Status::Running])? {
+            state.jobs.finish(job, JobOutcome::Canceled(Cause::Job), now);
+        }
+        Ok(Response::json(200, &pipeline(project, id, &state.jobs)?.entity(self, &state.url)))
+    }
+}
+
+/// The numbers of a pipeline's jobs with one of these states.
+fn of_status(project: u64, id: u64, state: &CiState, statuses: &[Status]) -> Result<Vec<u64>, Response> {
+    let jobs = pipeline(project, id, &state.jobs)?.jobs;
+    Ok(jobs.into_iter().filter(|job| statuses.contains(&job.status)).map(|job| job.id).collect())
+}
