@@ -13,7 +13,7 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Instance,
         meaning: "the instance's metadata say who it is",
         remedy: "aws ec2 modify-instance-metadata-options --region {region} --instance-id {instance} --http-endpoint enabled, and in the launch \
-                 template; on an IPv6-only subnet also --http-protocol-ipv6 enabled, and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv6 here",
+                 template; on an IPv6-only subnet also --http-protocol-ipv6 enabled",
         judge: |facts| match facts.cloud.as_ref()?.metadata.identity.as_ref()? {
             Ok(seen) => Judgement::ok(seen.clone()),
             Err(why) => Judgement::wrong(why.clone()),

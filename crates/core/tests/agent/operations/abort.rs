@@ -107,10 +107,12 @@ fn an_abort_whose_deadline_is_called_off_forces_nothing_more() {
                 };
                 let at = host.open.iter().position(|(_, effect)| about(effect))?;
                 let (id, effect) = host.open.remove(at);
-                let result = match effect {
-                    HostEffect::FindRunner => runner(Told::No),
-                    HostEffect::AwaitExit { .. } => HostResult::Exited(false),
-                    _ => DONE,
+                let result = if matches!(effect, HostEffect::FindRunner) {
+                    runner(Told::No)
+                } else if matches!(effect, HostEffect::AwaitExit { .. }) {
+                    HostResult::Exited(false)
+                } else {
+                    DONE
                 };
                 host.agent.resume(id, result, host.now);
                 host.collect();
