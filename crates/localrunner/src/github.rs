@@ -46,7 +46,7 @@ const WORKER: &str = "Runner.Worker";
 /// The listener's starter. Like the vendor's, and with `RUNNER_MANUALLY_TRAP_SIG`, it passes signals on as `SIGINT`.
 const RUN_SH: &str = r#"#!/bin/sh
 # Stands in for the run.sh of GitHub's runner.
-"$(dirname "$0")/Runner.Listener" run "$@" &
+"$(dirname "$0")/bin/Runner.Listener" run "$@" &
 listener=$!
 trap 'kill -INT "$listener" 2>/dev/null' INT TERM
 while :; do
@@ -77,9 +77,12 @@ struct Args {
 }
 
 fn install(program: &Path, bin: &Path) -> io::Result<PathBuf> {
-    link(program, bin, LISTENER)?;
+    // As in the vendor's archive: the agent asks the listener there for its version.
+    let below = bin.join("bin");
+    fs::create_dir_all(&below)?;
+    link(program, &below, LISTENER)?;
     // The agent knows it by the name of its file, which a symbolic link would not give it.
-    let worker = bin.join(WORKER);
+    let worker = below.join(WORKER);
     fs::hard_link(program, &worker).or_else(|_| fs::copy(program, &worker).map(drop))?;
     let run = bin.join(RUN);
     fs::write(&run, RUN_SH)?;

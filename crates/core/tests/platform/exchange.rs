@@ -35,7 +35,7 @@ pub(crate) fn complete<T>(
             {
                 let says = match &program.argv[0] {
                     gitlab if gitlab.contains("gitlab") => "Version:      18.5.0\n",
-                    github if github.ends_with("run.sh") => "2.335.1\n",
+                    github if github.ends_with("Runner.Listener") => "2.335.1\n",
                     _ => "version 3.137.0+1\n",
                 };
                 step = call.resume(id, EffectResult::Program(Ok(output(0, says, ""))));

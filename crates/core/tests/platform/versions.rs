@@ -39,10 +39,8 @@ const SAY: [Says; 4] = [
     Says {
         platform: "github",
         settings: "organization = 'acme'\ntoken = { env = 'T' }\nlabels = ['linux']\n",
-        program: "/opt/actions-runner/run.sh",
-        known: &[
-            "2.335.1\nRunner listener exit with 0 return code, stop the service, no retry needed.\nExiting runner...\n",
-        ],
+        program: "/opt/actions-runner/bin/Runner.Listener",
+        known: &["2.335.1\n"],
         unknown: ("3.0.0\n", "names of its processes"),
     },
     Says {
@@ -131,6 +129,18 @@ fn each_runner_that_has_a_version_is_asked_for_it_before_it_is_registered() {
     }
     let version = told(&settings("github", SAY[1].settings), "2.328.0\n");
     assert!(version.refused.is_some_and(|why| why.contains("2.329.0")), "GitHub gives it no jobs");
+}
+
+/// `run.sh` is what an operator may call a script of their own, which drops its arguments and begins to work.
+#[test]
+fn no_script_of_an_operators_is_run_to_find_a_version() {
+    for folder in ["/usr/local/bin", "/srv/ci"] {
+        let text = format!("organization = 'acme'\ntoken = {{ env = 'T' }}\nprogram = ['{folder}/run.sh']\n");
+        let Some(Effect::Program(Program { argv, .. })) = asks_first(&settings("github", &text)) else {
+            panic!("no program was asked")
+        };
+        assert_eq!(argv, [&format!("{folder}/bin/Runner.Listener"), "--version"]);
+    }
 }
 
 #[test]

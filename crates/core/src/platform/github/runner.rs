@@ -4,7 +4,10 @@ mod registration;
 mod removal;
 mod search;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use secrecy::ExposeSecret;
 
@@ -36,9 +39,11 @@ const VERSIONS: &KnownVersions = &KnownVersions {
 impl GitHubRunnerSettings {
     pub(super) fn versions(&self) -> Versions {
         match &self.program[..] {
-            // The vendor's own script is known to hand `--version` on. The runner needs no argument, so another program may drop it and begin to work.
+            // The runner needs no argument, so a script of this name that is not the vendor's may drop `--version` and begin to work. What the
+            // vendor's own starts lies below it, and below no other.
             [program] if program.ends_with("/run.sh") => {
-                Versions::Said { program: program.clone(), env: &[("RUNNER_ALLOW_RUNASROOT", "1")], known: VERSIONS }
+                let listener = Path::new(program).with_file_name("bin").join("Runner.Listener");
+                Versions::Said { program: listener.to_string_lossy().into_owned(), env: &[], known: VERSIONS }
             }
             _ => Versions::Untold(
                 "the runner is started by a program of your own, which may say anything of its version",
