@@ -1,8 +1,22 @@
 //! What an instance may do: read its own state, and act on itself.
 
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Leave, LifecycleHook, Membership, Room};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor, Leave, LifecycleHook, Membership, Room};
 
 use crate::CloudFuture;
+
+/// What holds of a group's floor at `now`. One that is not heeded is said, once: an idle instance asks over and over.
+pub(crate) fn advised(floor: Floor, now: Timestamp) -> u32 {
+    static SAID: Mutex<Option<Floor>> = Mutex::new(None);
+    if let Some(why) = floor.ignored(now)
+        && SAID.lock().unwrap_or_else(PoisonError::into_inner).replace(floor) != Some(floor)
+    {
+        tracing::warn!("{why}");
+    }
+    floor.advised(now)
+}
 
 /// What a cloud without hooks answers.
 fn nothing_held<T: Send + 'static>() -> CloudFuture<'static, T> {

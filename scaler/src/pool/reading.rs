@@ -7,7 +7,7 @@ use std::{
 };
 
 use lightsout_core::{
-    duration::format_duration,
+    duration::{format_about, format_duration},
     exchange::{ErrorKind, ExchangeError},
     metrics::platform_reason,
     platform::{Queue, Reading},
@@ -85,6 +85,9 @@ impl Pool {
                 Some(ErrorKind::Occupied(after)) => Some(after),
                 Some(_) | None => wish,
             };
+            if let Some(said) = poll_after.and_then(cut_short) {
+                tracing::warn!(pool = self.settings.name, "{said}");
+            }
             let until = poll_after.map(|after| Instant::now() + after.min(MAX_POLL_AFTER));
             let throttled = matches!(trouble, Some(ErrorKind::Throttled(_)));
             self.not_before = until;
@@ -141,4 +144,28 @@ impl Pool {
 /// How much of a tick's time a reading of many parts has: what it counted by then is still to be raised to.
 fn enough(deadline: Duration) -> Duration {
     deadline / 4 * 3
+}
+
+/// What is to be said of a wish to be left alone that is not honoured as a whole.
+fn cut_short(wish: Duration) -> Option<String> {
+    (wish > MAX_POLL_AFTER).then(|| {
+        format!(
+            "the platform wishes to be left alone for {}, and is asked again after {} all the same; a longer `tick`, or fewer pools with its token, ask \
+             it for less",
+            format_about(wish),
+            format_duration(MAX_POLL_AFTER)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_that_is_not_honoured_as_a_whole_is_said_with_both_times() {
+        assert_eq!(cut_short(MAX_POLL_AFTER), None);
+        let said = cut_short(Duration::from_secs(3600)).expect("six times as long");
+        assert!(said.contains("1h") && said.contains("10m") && said.contains("`tick`"), "{said}");
+    }
 }

@@ -17,7 +17,7 @@ use super::{
     metadata::{Event, Events, Machine, Meaning, Metadata},
     reply::{self, Member, Members, ScaleSet},
 };
-use crate::{CloudFuture, Host};
+use crate::{CloudFuture, Host, host::advised};
 
 pub(super) use diagnosis::{ON_MACHINE, ON_SCALE_SET, metadata};
 
@@ -101,7 +101,7 @@ impl AzureHost {
         Ok(Room {
             desired: view.desired,
             min: view.min,
-            floor: view.floor.advised(Timestamp::now()),
+            floor: advised(view.floor, Timestamp::now()),
             rank: count(before.count()),
             members: count(members.len()),
         })

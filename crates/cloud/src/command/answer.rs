@@ -7,6 +7,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::raises::Reading;
 use crate::GroupView;
+#[cfg(feature = "host")]
+use crate::host::advised;
 
 /// Reads one JSON object.
 pub(super) fn parse<T: DeserializeOwned>(printed: &[u8]) -> Result<T, String> {
@@ -125,7 +127,7 @@ impl Description {
         Ok(counted.contains(&instance).then(|| Room {
             desired: self.desired,
             min: self.min,
-            floor: self.floor().advised(now),
+            floor: advised(self.floor(), now),
             members: count(counted.len()),
             rank: count(counted.iter().filter(|member| **member < instance).count()),
         }))

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
 
+use crate::duration::format_duration;
+
 /// How old a floor may become before it is written anew.
 const RENEWAL: Duration = Duration::from_secs(15 * 60);
 /// How old a floor may be and still be heeded. A scaler that stopped keeps nothing awake for longer.
@@ -23,6 +25,21 @@ impl Floor {
     /// What holds of it at `now`: 0 when it is more than an hour old, or is said to come from as far in the future.
     pub fn advised(&self, now: Timestamp) -> u32 {
         if self.written.is_none_or(|written| age(written, now) <= EXPIRY) { self.instances } else { 0 }
+    }
+
+    /// Why it is not heeded at `now`, where it is a floor and is not.
+    pub fn ignored(&self, now: Timestamp) -> Option<String> {
+        let written = self.written.filter(|_| self.instances > 0 && self.advised(now) == 0)?;
+        let (side, remedy) = if written < now {
+            ("ago", "does a scaler still look after this group? Else is the clock of this machine synchronised?")
+        } else {
+            ("ahead", "is the clock of this machine synchronised, and that of the scaler?")
+        };
+        Some(format!(
+            "the floor of {} that a scaler wrote at {written:.0} is more than {} {side}, by this machine's clock, and is not heeded: {remedy}",
+            self.instances,
+            format_duration(EXPIRY)
+        ))
     }
 
     /// What to write at `now` so that `wanted` is advised from then on, given the floor that is seen on the group and the one
@@ -101,6 +118,20 @@ mod tests {
         for (minutes, advised) in [(0, 3), (59, 3), (60, 3), (61, 0), (6000, 0), (-59, 3), (-61, 0)] {
             assert_eq!(timed.advised(at(minutes)), advised, "{minutes} min later");
             assert_eq!(floor("3").advised(at(minutes)), 3, "one without a time stays");
+        }
+    }
+
+    #[test]
+    fn a_floor_that_is_not_heeded_is_told_from_one_that_is_and_from_none() {
+        let timed = floor("3 2026-11-26T12:00:00Z");
+        for heeded in [-60, 0, 60] {
+            assert_eq!(timed.ignored(at(heeded)), None, "{heeded} min later");
+        }
+        let why = |minutes| timed.ignored(at(minutes)).expect("it is not heeded");
+        assert!(why(61).contains("1h ago") && why(61).contains("a scaler still"), "{}", why(61));
+        assert!(why(-61).contains("1h ahead") && !why(-61).contains("still"), "{}", why(-61));
+        for none in ["3", "0", "0 2026-11-26T12:00:00Z"] {
+            assert_eq!(floor(none).ignored(at(6000)), None, "{none}");
         }
     }
 

@@ -7,7 +7,10 @@ use aws_sdk_ec2 as ec2;
 use jiff::Timestamp;
 use lightsout_core::cloud::Room;
 
-use crate::aws::{Aws, AwsError, AwsErrorKind, groups, once};
+use crate::{
+    aws::{Aws, AwsError, AwsErrorKind, groups, once},
+    host::advised,
+};
 
 /// This instance as its group sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +128,7 @@ impl Calls {
                     return Ok(Room {
                         desired: view.desired,
                         min: view.min,
-                        floor: view.floor.advised(Timestamp::now()),
+                        floor: advised(view.floor, Timestamp::now()),
                         members: number(counted().count()),
                         rank: number(before.count()),
                     });
