@@ -332,7 +332,7 @@ impl Pool {
         if !context.dry_run && whole {
             let wanted = floor(&self.policy, capacity(&view.group, 0));
             if let Some(floor) = Floor::renewed(view.group.floor, self.floor, wanted, Timestamp::now()) {
-                Box::pin(self.write_floor(context, floor)).await;
+                Box::pin(self.write_floor(context, floor, until)).await;
             }
         }
         Ok(())

@@ -15,18 +15,22 @@ impl Pool {
     /// How many of the members have been ready, and how many should have been. `None` where that is not to be had: the numbers count alone then.
     pub(super) async fn muster(&mut self, context: &TickContext) -> Option<Muster> {
         let region = context.regions.region(&self.settings.location());
+        let time = LOOK.min(context.deadline / 2);
         let looking = async {
-            let _slot = region.histories.acquire(0).await;
-            region.groups.members(&self.settings.group).await
+            let slot = timeout(time, region.histories.acquire(0)).await;
+            let slot = slot.map_err(|_| "looks of other pools took all of its time; it is looked at again later")?;
+            let members = timeout(time, region.groups.members(&self.settings.group)).await;
+            drop(slot);
+            members.map_err(|_| "it was not answered in time")
         };
-        let error = match timeout(LOOK.min(context.deadline / 2), looking).await {
+        let error = match looking.await {
             Ok(Ok(members)) => {
                 self.members_hidden = false;
                 let members = members?;
                 return Some(Muster::of(&members, self.policy.silent_after, Timestamp::now()));
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "it was not answered in time".into(),
+            Err(why) => why.into(),
         };
         if !std::mem::replace(&mut self.members_hidden, true) {
             tracing::warn!(

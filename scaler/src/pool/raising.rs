@@ -105,12 +105,8 @@ impl Pool {
     /// Waits until it is this pool's turn to be raised by so many instances. `None`: not until then, and so in the next
     /// tick, where there is one; each tick that it waited makes it more urgent.
     pub(super) async fn turn(&mut self, context: &TickContext, missing: u32, until: Instant) -> Option<Slot> {
-        let writes = &context.regions.region(&self.settings.location()).writes;
         let need = u64::from(missing) * (u64::from(self.waited) + 1);
-        if !context.carries {
-            return Some(writes.acquire(need).await);
-        }
-        let slot = timeout_at(until.into(), writes.acquire(need)).await.ok();
+        let slot = self.write_slot(context, need, until).await;
         if slot.is_none() {
             if self.waited == 0 {
                 tracing::info!(
@@ -121,6 +117,16 @@ impl Pool {
             self.waited = self.waited.saturating_add(1);
         }
         slot
+    }
+
+    /// The right to write, for whoever needs it so much. `None`: not until then, where a next tick follows.
+    async fn write_slot(&self, context: &TickContext, need: u64, until: Instant) -> Option<Slot> {
+        let writes = &context.regions.region(&self.settings.location()).writes;
+        if context.carries {
+            timeout_at(until.into(), writes.acquire(need)).await.ok()
+        } else {
+            Some(writes.acquire(need).await)
+        }
     }
 
     /// What the group is now, and how it changed of late: the history is read before every raise, and the group again when
@@ -231,14 +237,18 @@ impl Pool {
         self.experience.raised(to);
     }
 
-    /// Tells the agents what to keep. It is advice, so a failure is no failure of the tick.
-    pub(super) async fn write_floor(&mut self, context: &TickContext, floor: Floor) {
-        let region = context.regions.region(&self.settings.location());
-        let writing = async {
-            let _slot = region.writes.acquire(0).await;
-            region.groups.leave_floor(&self.settings.group, floor).await
+    /// Tells the agents what to keep, once all raises that wait have had their turn. It is advice, so a failure is no failure of the tick.
+    pub(super) async fn write_floor(&mut self, context: &TickContext, floor: Floor, until: Instant) {
+        let Some(_slot) = self.write_slot(context, 0, until).await else {
+            tracing::debug!(
+                pool = self.settings.name,
+                %floor,
+                "its floor waits for raises of other pools and is carried into the next tick"
+            );
+            return;
         };
-        let error = match timeout(context.deadline, writing).await {
+        let groups = &context.regions.region(&self.settings.location()).groups;
+        let error = match timeout(context.deadline, groups.leave_floor(&self.settings.group, floor)).await {
             Ok(Ok(())) => {
                 self.floor = floor;
                 tracing::debug!(pool = self.settings.name, %floor, "left a floor for the agents");

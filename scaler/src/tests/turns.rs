@@ -79,6 +79,32 @@ async fn a_raise_that_is_not_answered_fails_by_its_own_deadline() {
     );
 }
 
+/// Raises go first, however long they take.
+#[tokio::test]
+async fn a_floor_that_waits_for_raises_of_others_gets_its_turn() {
+    let (mut settings, groups) = (settings(&[("a", "spare = 2")]), FakeGroups::of(&["a"]));
+    settings.deadline = Duration::from_millis(40);
+    groups.change("a", |group| group.desired = 2);
+    let mut context = context(&settings, &groups);
+    context.carries = false;
+    let writes = context.regions.region(&lightsout_core::settings::Location::default()).writes.clone();
+    let mut held = Vec::new();
+    while let Some(slot) = writes.acquire(1).now_or_never() {
+        held.push(slot);
+    }
+    let deadline = settings.deadline;
+    let mut scheduler = scheduler(&settings, context, vec![waiting(0)]);
+    let freed = async {
+        tokio::time::sleep(3 * deadline).await;
+        assert!(!calls(&groups).iter().any(|call| call.contains("floor")), "{:?}", calls(&groups));
+        drop(held);
+    };
+    let (records, ()) = futures_util::future::join(ticked(&mut scheduler), freed).await;
+    assert_eq!(records[0].result, Outcome::Held);
+    let left = GroupsCall::LeaveFloor { group: "a".into(), floor: 2 };
+    assert!(groups.calls().contains(&left), "{:?}", groups.calls());
+}
+
 #[tokio::test]
 async fn a_history_is_read_beside_the_raises_and_holds_none_of_them_up() {
     let (mut settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
