@@ -59,6 +59,23 @@ fn a_drain_loses_no_job_that_is_on_its_way() {
     assert_eq!(fleet.ended().summary()["jobs"]["done"], 1);
 }
 
+/// GitLab counts a job as running whose answer its runner never heard. No instance is kept for it, and it is told as lost.
+#[test]
+fn a_job_whose_answer_nobody_heard_keeps_no_instance_and_is_told_as_lost() {
+    let mut fleet = Fleet::up("--jobs 0 --keep --max 1 --no-docker --fault lose-claim");
+    let job = fleet.enqueue(1, 0.5)[0];
+    let id = fleet.until_job(job, JobState::Running).instance.expect("an instance");
+    fleet.wait("the answer to be lost", |fleet| (hits(fleet, &json!("lose-claim")) == 1).then_some(()));
+    fleet.until_phase("idle");
+    fleet.ok(&format!("agent drain --socket {}", fleet.socket(&id).display()));
+    fleet.until_ended(&id);
+    fleet.until_job(job, JobState::Lost);
+    fleet.ok("down");
+    let ended = fleet.ended();
+    let jobs = &ended.summary()["jobs"];
+    assert_eq!((&jobs["done"], &jobs["lost"]), (&json!(0), &json!(1)));
+}
+
 /// A platform's built-in runner, and what becomes of a deaf job on it.
 struct DeafJob {
     platform: &'static str,
