@@ -70,6 +70,11 @@ impl Journal {
         (journal, entry, first)
     }
 
+    /// Whether one is in this folder, whatever it says.
+    pub(crate) fn is_in(state_dir: &Path) -> bool {
+        state_dir.join("journal.json").exists()
+    }
+
     /// Whether the journal in this folder says that a registration was begun on this instance; also where it cannot be read.
     pub(crate) fn may_have_registered(state_dir: &Path, instance: &str) -> bool {
         let journal =

@@ -173,6 +173,8 @@ pub(crate) async fn run_on(
     let socket = may_use_engine.then(|| settings.docker.socket.clone());
     let guard = Arc::new(Guard::new(Arc::clone(&settings)));
     let runner = Arc::new(runner.with_surroundings(surroundings.clone(), socket));
+    // Where it is may stand in the file that cannot be read. Looked at before this agent's own folder is noted.
+    let registered = settings.unusable.is_some() && state_dir::may_have_registered(&settings.state_dir, &instance);
     // Without them no runner starts, and the instance leaves at the boot deadline, which takes no disk. Before each start they are looked for again.
     let folders = runner.make_folders().map_err(|error| error.to_string());
     if settings.unusable.is_none() {
@@ -182,9 +184,6 @@ pub(crate) async fn run_on(
         }
     }
     if settings.unusable.is_some() {
-        // Where it is may stand in the file that cannot be read.
-        let registered = state_dir::all(&settings.state_dir)
-            .map_or(true, |all| all.iter().any(|folder| Journal::may_have_registered(folder, &instance)));
         none_was_started(looked, registered, containers(&settings).await)?;
     }
     let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);
