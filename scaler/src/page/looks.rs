@@ -8,7 +8,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lightsout_core::settings::{Location, PoolSettings};
+use lightsout_core::{
+    duration::format_about,
+    settings::{Location, PoolSettings},
+};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Kept;
@@ -43,7 +46,7 @@ pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSetting
         let listing = regions.region(&location).groups.listing(&groups);
         let listed = match timeout(LOOK, listing).await {
             Ok(listed) => listed.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("it was not answered within {} s", LOOK.as_secs())),
+            Err(_) => Err(format!("it was not answered within {}", format_about(LOOK))),
         };
         let now = Timestamp::now();
         kept.take_in(|listings| {
