@@ -126,6 +126,10 @@ def a_flexible_set(compute):
     one = compute.virtual_machines.get(GROUP, names[0], expand="instanceView", **PLAIN)
     equal("its states", ["ProvisioningState/succeeded", "PowerState/running"], [it.code for it in one.instance_view.statuses])
 
+    whole = sets.get(GROUP, "flexible", **PLAIN).id
+    listed = compute.virtual_machines.list(GROUP, filter=f"'virtualMachineScaleSet/id' eq '{whole}'", **PLAIN)
+    equal("the set's machines, of all in the resource group", sorted(names), sorted(it.name for it in listed))
+
     # Protection is the machine's own, and holds against a scale-in.
     for name in names:
         policy = {"properties": {"protectionPolicy": {"protectFromScaleIn": True}}}

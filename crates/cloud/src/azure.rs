@@ -85,6 +85,9 @@ const CAPABILITIES: Capabilities = Capabilities {
     longest_notice: Duration::from_secs(15 * 60),
 };
 
+/// The tag on a machine that says when its agent was first ready in this boot.
+const READY_TAG: &str = "lightsout:ready";
+
 /// The tag on a scale set that holds the scaler's floor: idle agents leave only while the capacity is above it.
 const FLOOR_TAG: &str = "lightsout:floor";
 

@@ -8,8 +8,6 @@ use lightsout_core::{
 use serde_json::{Value, json};
 
 use super::{FLOOR_TAG, reply::Sku};
-#[cfg(feature = "host")]
-use crate::REASON_TAG;
 
 /// The version of the Compute API that is spoken: the first in which reads tell the entity tag of a scale set (Azure REST API reference,
 /// "Virtual Machine Scale Sets - Get").
@@ -56,6 +54,20 @@ pub(super) fn raise(manager: &str, set: &ScaleSetId, etag: &str, sku: Option<&Sk
 /// Reads how an operation goes that was begun.
 pub(super) fn operation(set: &ScaleSetId, url: &str) -> Call {
     on(set, "Microsoft.Compute/locations/operations/read", Request::get(url))
+}
+
+/// Lists the machines of a Flexible scale set with all that is known of each ("Virtual Machines - List").
+pub(super) fn machines(manager: &str, set: &ScaleSetId) -> Call {
+    let ScaleSetId { subscription, resource_group, .. } = set;
+    let url = format!(
+        "{manager}/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.Compute/virtualMachines\
+         ?api-version={COMPUTE}&$filter='virtualMachineScaleSet/id'%20eq%20'{set}'"
+    );
+    Call {
+        right: "Microsoft.Compute/virtualMachines/read",
+        scope: format!("{set}/machines"),
+        request: Request::get(url),
+    }
 }
 
 /// Leaves the floor on a scale set, as a tag beside the others.
@@ -170,12 +182,12 @@ pub(super) fn force_delete(manager: &str, machine: &str, flexible: bool) -> Call
     Call { right, scope: machine.to_owned(), request: Request::new(Method::Delete, url) }
 }
 
-/// Writes on a machine why it ends.
+/// Writes a tag on a machine, beside the others.
 #[cfg(feature = "host")]
-pub(super) fn record_reason(manager: &str, machine: &str, reason: &str) -> Call {
+pub(super) fn tag(manager: &str, machine: &str, name: &str, value: &str) -> Call {
     // A tag's value has 256 characters at most (Azure, "Use tags to organize your Azure resources").
-    let reason: String = reason.chars().take(256).collect();
-    let body = json!({ "operation": "Merge", "properties": { "tags": { REASON_TAG: reason } } });
+    let value: String = value.chars().take(256).collect();
+    let body = json!({ "operation": "Merge", "properties": { "tags": { name: value } } });
     let url = format!("{manager}{machine}/providers/Microsoft.Resources/tags/default?api-version={TAGS}");
     Call {
         right: "Microsoft.Resources/tags/write",

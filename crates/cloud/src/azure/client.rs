@@ -20,7 +20,6 @@ use super::{call::Call, error, token::Source};
 use super::{desk::cli, reply};
 
 /// The most pages of a list that are read: a scale set has 1000 instances at most.
-#[cfg(feature = "host")]
 pub(super) const PAGES: usize = 50;
 
 /// Where the Resource Manager is, and the variable that names another place: another of Azure's clouds, or an embedded one.
@@ -86,7 +85,6 @@ impl Azure {
     }
 
     /// All pages of a list.
-    #[cfg(feature = "host")]
     pub(super) async fn list<T: serde::de::DeserializeOwned>(&self, mut call: Call) -> Result<Vec<T>, CloudError> {
         let other = |why: String| CloudError::new(CloudErrorKind::Other, why);
         let manager = self.manager();

@@ -117,6 +117,7 @@ fn remedy(kind: CloudErrorKind, right: &str) -> String {
 fn scope(right: &str) -> &'static str {
     match right {
         "Microsoft.Compute/virtualMachines/delete" => "the machine's resource group",
+        "Microsoft.Compute/virtualMachines/read" => "the scale set's resource group",
         #[cfg(feature = "host")]
         "Microsoft.Insights/autoscaleSettings/read" => "the scale set's resource group",
         #[cfg(feature = "host")]

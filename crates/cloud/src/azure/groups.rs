@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use lightsout_core::{
-    cloud::{Capabilities, CloudError, CloudErrorKind, Floor},
+    cloud::{Capabilities, CloudError, CloudErrorKind, Floor, Member},
     record::FailedLaunch,
     settings::ScaleSetId,
 };
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     CAPABILITIES, call,
     client::Azure,
-    reply::{self, Operation, Progress, ScaleSet, Sku},
+    reply::{self, Operation, OwnMachine, Progress, ScaleSet, Sku},
 };
 use crate::{
     CloudFuture, GroupView, Groups, History,
@@ -37,6 +37,7 @@ pub(super) struct AzureGroups {
 #[derive(Debug, Default)]
 struct Known {
     sku: Sku,
+    flexible: bool,
     raise: Option<Raise>,
 }
 
@@ -69,7 +70,8 @@ impl AzureGroups {
             let reply = self.azure.call(call::read(&self.azure.manager(), &set)).await?;
             let found: ScaleSet = reply::parse(&reply).map_err(other)?;
             let view = found.view(name, reply.header("etag")).map_err(other)?;
-            self.know(name, |known| known.sku = found.sku);
+            let flexible = found.is_flexible();
+            self.know(name, |known| (known.sku, known.flexible) = (found.sku, flexible));
             Ok(view)
         };
         match reading.await {
@@ -153,6 +155,18 @@ impl Groups for AzureGroups {
         Box::pin(async move {
             let failed_launches = self.last_raise(name).await?.into_iter().collect();
             Ok(History { changes: Vec::new(), failed_launches })
+        })
+    }
+
+    /// Of a Uniform scale set no machine has tags of its own.
+    fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
+        Box::pin(async move {
+            if !self.know(name, |known| known.flexible) {
+                return Ok(None);
+            }
+            let machines: Vec<OwnMachine> =
+                self.azure.list(call::machines(&self.azure.manager(), &find(name)?)).await?;
+            Ok(Some(machines.iter().filter_map(OwnMachine::member).collect()))
         })
     }
 

@@ -12,12 +12,12 @@ use lightsout_core::{
 use tokio::sync::OnceCell;
 
 use super::{
-    CAPABILITIES, call,
+    CAPABILITIES, READY_TAG, call,
     client::{Azure, PAGES},
     metadata::{Event, Events, Machine, Meaning, Metadata},
     reply::{self, Member, Members, ScaleSet},
 };
-use crate::{CloudFuture, Host, host::advised};
+use crate::{CloudFuture, Host, REASON_TAG, host::advised};
 
 pub(super) use diagnosis::{ON_MACHINE, ON_SCALE_SET, metadata};
 
@@ -122,6 +122,15 @@ impl AzureHost {
         deleted.map(drop)
     }
 
+    /// A member of a Uniform scale set has no tags of its own.
+    async fn tag(&self, name: &str, value: &str) -> Result<(), CloudError> {
+        let machine = self.machine().await?;
+        if machine.is_flexible() {
+            self.azure.call(call::tag(&self.azure.manager(), &machine.resource_id, name, value)).await?;
+        }
+        Ok(())
+    }
+
     async fn agree(&self) -> Result<(), CloudError> {
         let machine = self.machine().await?;
         let (announced, _) = self.metadata.events(false).await?;
@@ -198,15 +207,12 @@ impl Host for AzureHost {
         })
     }
 
-    /// A member of a Uniform scale set has no tags of its own.
+    fn record_ready(&self) -> CloudFuture<'_, ()> {
+        Box::pin(async { self.tag(READY_TAG, &format!("{:.0}", Timestamp::now())).await })
+    }
+
     fn record_reason<'a>(&'a self, reason: &'a str) -> CloudFuture<'a, ()> {
-        Box::pin(async move {
-            let machine = self.machine().await?;
-            if machine.is_flexible() {
-                self.azure.call(call::record_reason(&self.azure.manager(), &machine.resource_id, reason)).await?;
-            }
-            Ok(())
-        })
+        Box::pin(self.tag(REASON_TAG, reason))
     }
 
     fn forget(&self) {

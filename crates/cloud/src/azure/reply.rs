@@ -13,7 +13,7 @@ use lightsout_core::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::FLOOR_TAG;
+use super::{FLOOR_TAG, READY_TAG};
 use crate::{Doubt, DoubtKind, GroupView};
 
 /// The most instances of a scale set (Azure, "Virtual Machine Scale Sets FAQ"), and of one that is held in a single placement group.
@@ -173,7 +173,6 @@ impl ScaleSet {
     }
 
     /// Whether its machines are resources of their own.
-    #[cfg(feature = "host")]
     pub(super) fn is_flexible(&self) -> bool {
         !self.is_uniform()
     }
@@ -279,7 +278,6 @@ impl Member {
 }
 
 /// A page of a list.
-#[cfg(feature = "host")]
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Page<T> {
@@ -340,6 +338,34 @@ fn covers(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(text) = text.strip_prefix(start) else { return false };
     text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| covers(rest, &text[at..]))
+}
+
+/// A machine of a Flexible scale set, as a resource of its own.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct OwnMachine {
+    #[serde(default)]
+    tags: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    properties: OwnMachineProperties,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct OwnMachineProperties {
+    provisioning_state: Option<String>,
+    time_created: Option<String>,
+}
+
+impl OwnMachine {
+    /// As one that counts towards the capacity, with the sign of its agent; `None`: it is on its way out, or does not say since when it is there.
+    pub(super) fn member(&self) -> Option<lightsout_core::cloud::Member> {
+        let properties = &self.properties;
+        if properties.provisioning_state.as_deref() == Some("Deleting") {
+            return None;
+        }
+        let started = properties.time_created.as_deref()?.parse().ok()?;
+        Some(lightsout_core::cloud::Member { started, ready: self.tags.get(READY_TAG).and_then(|at| at.parse().ok()) })
+    }
 }
 
 /// A page of members.

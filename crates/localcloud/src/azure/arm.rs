@@ -6,6 +6,7 @@ mod reply;
 mod roles;
 mod route;
 mod show;
+mod tags;
 #[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]
@@ -63,6 +64,8 @@ fn answer(azure: &mut Azure, request: &Request, headers: &mut Headers, now: Time
             let sets: Vec<Value> = sets.map(|set| show::set(azure, set)).collect();
             Ok(Response::json(200, &json!({"value": sets})))
         }
+        Place::Machines { group } => machines(azure, request, group),
+        Place::Tags { resource } => tags::answer(azure, request, resource, now),
         Place::AllAutoscale => autoscale::all(azure, request),
         Place::RoleAssignments => roles::assigned(azure, request),
         Place::RoleDefinition { name } => roles::defined(azure, request, name),
@@ -271,6 +274,26 @@ impl Call<'_> {
         Ok(Response::json(200, &show::member(azure, machine, false))
             .header("etag", format!("\"{}\"", machine.generation)))
     }
+}
+
+/// The machines of a resource group, or those of the one set that a filter names.
+fn machines(azure: &Azure, request: &Request, group: &str) -> Result<Response, Refused> {
+    if request.method != "GET" {
+        return Err(not_allowed(request));
+    }
+    let filter = request.query("$filter").unwrap_or_default();
+    let wanted = filter.split_once(" eq ").filter(|(key, _)| key.trim_matches('\'') == "virtualMachineScaleSet/id");
+    let wanted = wanted.map(|(_, id)| id.trim_matches('\''));
+    if wanted.is_none() && !filter.is_empty() {
+        return Err(Refused::new(400, "BadRequest", format!("The filter '{filter}' is not supported.")));
+    }
+    let subscription = &azure.options().subscription;
+    let sets = azure.scale_sets.values().filter(|set| {
+        let asked = wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(&set.id(subscription)));
+        asked && set.orchestration() == Orchestration::Flexible && set.resource_group.eq_ignore_ascii_case(group)
+    });
+    let found = sets.flat_map(|set| azure.members(&set.name)).map(|machine| show::machine(azure, machine, false));
+    Ok(Response::json(200, &json!({"value": found.collect::<Vec<_>>()})))
 }
 
 /// What the caller may do to a resource that is there. No roles are kept here: whoever is let in may do everything.

@@ -234,3 +234,43 @@ async fn a_floor_is_a_tag_beside_the_others() {
         json!({ "operation": "Merge", "properties": { "tags": { "lightsout:floor": "4 2026-11-26T15:00:00Z" } } })
     );
 }
+
+#[tokio::test]
+async fn each_machine_that_counts_is_told_with_its_start_and_its_agents_sign() {
+    let machine = |state: &str, tags: Value| json!({ "tags": tags, "properties": { "provisioningState": state, "timeCreated": "2026-11-26T03:00:00.5+00:00" } });
+    let (server, groups) = answering(move |asked| {
+        if !asked.path.contains("/Microsoft.Compute/virtualMachines?") {
+            return Answer::ok(set(2).to_string());
+        }
+        let listed = [
+            machine("Succeeded", json!({ "lightsout:ready": "2026-11-26T03:01:00Z" })),
+            machine("Creating", json!({ "lightsout:ready": "soon" })),
+            machine("Deleting", json!({})),
+            json!({ "properties": { "provisioningState": "Succeeded" } }),
+        ];
+        Answer::ok(json!({ "value": listed }).to_string())
+    })
+    .await;
+    assert_eq!(groups.members(SET).await.unwrap(), None, "of what kind it is was not seen");
+    look(&groups).await;
+    let at = |text: &str| text.parse().unwrap();
+    let started = at("2026-11-26T03:00:00.5Z");
+    let expected = [Member { started, ready: Some(at("2026-11-26T03:01:00Z")) }, Member { started, ready: None }];
+    assert_eq!(groups.members(SET).await.unwrap().unwrap(), expected);
+    let asked = server.seen().last().unwrap().path.clone();
+    let decoded = asked.replace("%20", " ").replace("%27", "'");
+    assert!(decoded.ends_with(&format!("&$filter='virtualMachineScaleSet/id' eq '{SET}'")), "{asked}");
+}
+
+#[tokio::test]
+async fn machines_of_a_uniform_scale_set_bear_no_sign_and_are_not_asked() {
+    let (server, groups) = answering(|_| {
+        let mut set = set(2);
+        set["properties"]["orchestrationMode"] = "Uniform".into();
+        Answer::ok(set.to_string())
+    })
+    .await;
+    look(&groups).await;
+    let calls = server.count();
+    assert_eq!((groups.members(SET).await.unwrap(), server.count()), (None, calls));
+}

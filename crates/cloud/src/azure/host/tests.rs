@@ -219,6 +219,7 @@ async fn what_no_scale_set_has_is_held_by_nothing_and_asks_nobody() {
     }
     assert!(host.report_unhealthy().await.is_err());
     host.record_reason("idle").await.unwrap();
+    host.record_ready().await.unwrap();
     assert_eq!(sent(&server, "PATCH").len(), 0, "a member of a Uniform scale set has no tags");
 }
 
@@ -232,4 +233,8 @@ async fn a_member_of_a_flexible_scale_set_has_its_reason_as_a_tag_beside_its_oth
     let body: Value = serde_json::from_str(&patch.body).unwrap();
     let tags = json!({ "tags": { "lightsout:why": "idle: no job for 10m" } });
     assert_eq!(body, json!({ "operation": "Merge", "properties": tags }));
+    host.record_ready().await.unwrap();
+    let body: Value = serde_json::from_str(&sent(&server, "PATCH")[1].body).unwrap();
+    let at = body["properties"]["tags"]["lightsout:ready"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert!(Timestamp::now().duration_since(at).as_secs() < 60, "{body}");
 }

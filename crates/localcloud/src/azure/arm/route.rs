@@ -43,6 +43,14 @@ pub(super) enum Place {
         group: String,
         name: Option<String>,
     },
+    /// The machines of a resource group that are resources of their own.
+    Machines {
+        group: String,
+    },
+    /// The tags of a resource, which has this path.
+    Tags {
+        resource: String,
+    },
     /// All Autoscale settings of the subscription.
     AllAutoscale,
     /// What roles somebody has on a scope.
@@ -113,6 +121,9 @@ impl Route {
                 Place::RoleDefinition { name: (*name).to_owned() }
             }
             ["subscriptions", _, "providers", "microsoft.insights", "autoscalesettings"] => Place::AllAutoscale,
+            ["subscriptions", .., "providers", "microsoft.resources", "tags", "default"] => {
+                Place::Tags { resource: format!("/{}", parts[..parts.len() - 4].join("/")) }
+            }
             ["subscriptions", .., "providers", "microsoft.authorization", "permissions"] => {
                 Place::Permissions { resource: format!("/{}", parts[..parts.len() - 3].join("/")) }
             }
@@ -145,6 +156,7 @@ impl Route {
                     ("virtualmachinescalesets", [_] | [_, _]) => {
                         Place::Set { group: group(), name: parts[7].to_owned(), action: action(8)? }
                     }
+                    ("virtualmachines", []) => Place::Machines { group: group() },
                     ("virtualmachines", [_] | [_, _]) => {
                         Place::Machine { group: group(), name: parts[7].to_owned(), action: action(8)? }
                     }
@@ -167,6 +179,12 @@ pub(crate) fn operation_id(request: &Request) -> &'static str {
         Place::Sets { group: Some(_) } => "VirtualMachineScaleSets_List",
         Place::Members { .. } => "VirtualMachineScaleSetVMs_List",
         Place::Permissions { .. } => "Permissions_ListForResource",
+        Place::Machines { .. } => "VirtualMachines_List",
+        Place::Tags { .. } => match method {
+            "GET" => "Tags_GetAtScope",
+            "PATCH" => "Tags_UpdateAtScope",
+            _ => "Unknown",
+        },
         Place::RoleAssignments => "RoleAssignments_ListForScope",
         Place::RoleDefinition { .. } => "RoleDefinitions_Get",
         Place::AllAutoscale => "AutoscaleSettings_ListBySubscription",

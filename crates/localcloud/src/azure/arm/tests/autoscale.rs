@@ -60,3 +60,35 @@ fn each_identity_of_a_scale_set_is_told_to_be_an_owner_and_nobody_else_is() {
     let other = bench.call("GET", &roles("nobody").replace("assignedTo", "atScope"), &Value::Null, &[]);
     assert_eq!(refusal(&other, 400), "UnsupportedQuery");
 }
+
+#[test]
+fn tags_are_written_beside_the_others_and_a_machine_of_a_uniform_set_has_none_of_its_own() {
+    let mut bench = Bench::flexible(1, &json!({"tags": {"team": "ci"}}));
+    let machine = format!("virtualMachines/{}", bench.names()[0]);
+    let before = bench.get("virtualMachineScaleSets/ci")["etag"].clone();
+    for resource in ["virtualMachineScaleSets/ci", machine.as_str()] {
+        let tags = format!("{resource}/providers/Microsoft.Resources/tags/default");
+        let merge = json!({"operation": "Merge", "properties": {"tags": {"lightsout:ready": "now"}}});
+        assert_eq!(bench.call("PATCH", &tags, &merge, &[]).status, 200);
+        let both = json!({"team": "ci", "lightsout:ready": "now"});
+        assert_eq!((&bench.get(resource)["tags"], &bench.get(&tags)["properties"]["tags"]), (&both, &both));
+        let long = json!({"operation": "Merge", "properties": {"tags": {"a": "x".repeat(257)}}});
+        assert_eq!(refusal(&bench.call("PATCH", &tags, &long, &[]), 400), "InvalidTagValueLength");
+    }
+    assert_ne!(bench.get("virtualMachineScaleSets/ci")["etag"], before);
+    let listed = |bench: &mut Bench, set: &str| {
+        bench.get(&format!(
+            "virtualMachines?$filter='virtualMachineScaleSet/id' eq '{COMPUTE}/virtualMachineScaleSets/{set}'"
+        ))["value"]
+            .clone()
+    };
+    assert_eq!(listed(&mut bench, "ci")[0]["tags"]["lightsout:ready"], "now");
+    assert_eq!(listed(&mut bench, "other"), json!([]));
+    let absent = "virtualMachineScaleSets/no/providers/Microsoft.Resources/tags/default";
+    assert_eq!(refusal(&bench.call("GET", absent, &Value::Null, &[]), 404), "ResourceNotFound");
+    let mut bench = Bench::uniform(1, &json!({}));
+    let member = format!("virtualMachineScaleSets/ci/virtualMachines/{}", bench.names()[0].trim_start_matches("ci_"));
+    let tags = format!("{member}/providers/Microsoft.Resources/tags/default");
+    assert_eq!(refusal(&bench.call("GET", &tags, &Value::Null, &[]), 400), "ResourceNotTaggable");
+    assert_eq!(listed(&mut bench, "ci"), json!([]));
+}
