@@ -307,7 +307,7 @@ async fn a_reboot_ends_what_runs_and_the_machine_comes_back() {
             && bed.machines.running(&id)
     })
     .await;
-    assert_eq!(bed.in_service("ci", 1).await, [id.clone()], "for its group nothing happened");
+    assert_eq!(bed.in_service("ci", 1).await, [id.as_str()], "for its group nothing happened");
     bed.machines.switch_off(&id);
     bed.until("another one", |fleet| fleet.instances.iter().any(|instance| instance.id != id)).await;
     bed.down().await;
