@@ -197,6 +197,16 @@ fn a_job_that_is_assigned_waits_although_the_statistics_of_the_same_message_say_
     assert_eq!(read(&mut queue, [assigned(5, 9), done(), started, done()]).0, Ok(demand(0, 1)), "it has begun");
 }
 
+/// Where GitHub assigns jobs by itself it gives none a number.
+#[test]
+fn jobs_without_a_number_are_told_apart_by_their_ids() {
+    let mut queue = opened();
+    let event = |id: &str| json!({"messageType": "JobAssigned", "runnerRequestId": 0, "jobId": id, "queueTime": "2026-02-01T10:04:00Z"});
+    let body = Value::Array(["a-1", "b-2", "b-2"].iter().map(|id| event(id)).collect()).to_string();
+    let message = ok(200, &json!({"messageId": 4, "body": body, "statistics": statistics(0, 0)}));
+    assert_eq!(read(&mut queue, [message, reply(204, &[], "")]).0, Ok(demand(2, 0)));
+}
+
 #[test]
 fn a_session_that_has_run_out_is_renewed_or_opened_anew() {
     let mut queue = opened();

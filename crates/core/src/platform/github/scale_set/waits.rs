@@ -15,7 +15,7 @@ const TOLD: Timestamp = Timestamp::UNIX_EPOCH;
 /// What a message says of one job, with GitHub's own times (actions/scaleset, types.go).
 #[derive(Debug)]
 pub(super) struct JobEvent {
-    job: u64,
+    job: String,
     queued: Timestamp,
     turn: Turn,
 }
@@ -34,7 +34,13 @@ impl JobEvent {
     /// What this entry of a message says; `None` where it is something else, or a time is missing. Nothing depends on it but what is told of waits.
     pub(super) fn read(kind: &str, event: &Node<'_>) -> Option<Self> {
         let time = |key| event.optional(key).ok()??.text().ok()?.parse().ok().filter(|time: &Timestamp| *time > TOLD);
-        let (job, queued) = (event.key("runnerRequestId").ok()?.number().ok()?, time("queueTime")?);
+        // Where GitHub assigns jobs by itself their request has the number 0, and the job an id of its own.
+        let id = event.optional("jobId").ok()?.map(|id| id.text().map(str::to_owned)).transpose().ok()?;
+        let job = match id.filter(|id| !id.is_empty()) {
+            Some(id) => id,
+            None => event.key("runnerRequestId").ok()?.number().ok()?.to_string(),
+        };
+        let queued = time("queueTime")?;
         let turn = match (kind, time("runnerAssignTime")) {
             ("JobAssigned", _) => Turn::Assigned,
             ("JobStarted", Some(began)) => Turn::Left(began),
@@ -56,13 +62,13 @@ impl JobEvent {
 #[derive(Debug, Default)]
 pub(super) struct Assigned {
     /// When each was queued.
-    queued: BTreeMap<u64, Timestamp>,
+    queued: BTreeMap<String, Timestamp>,
     /// The waits that have ended.
     ended: Vec<Duration>,
     /// Whether others wait as well.
     unseen: bool,
     /// Those of them that were assigned in this reading.
-    fresh: BTreeSet<u64>,
+    fresh: BTreeSet<String>,
 }
 
 impl Assigned {
@@ -82,7 +88,7 @@ impl Assigned {
             self.fresh.remove(&job);
             match turn {
                 Turn::Assigned => {
-                    self.queued.insert(job, queued);
+                    self.queued.insert(job.clone(), queued);
                     self.fresh.insert(job);
                 }
                 Turn::Left(at) => {
@@ -101,7 +107,8 @@ impl Assigned {
     pub(super) fn settle(&mut self, waiting: u32) {
         let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
         while self.queued.len() > waiting
-            && let Some((job, _)) = self.queued.iter().map(|(job, queued)| (*job, *queued)).min_by_key(|(_, at)| *at)
+            && let Some((job, _)) =
+                self.queued.iter().map(|(job, queued)| (job.clone(), *queued)).min_by_key(|(_, at)| *at)
         {
             self.queued.remove(&job);
         }
