@@ -98,7 +98,9 @@ class Browser:
 
     def picture(self, path):
         shot = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
+        data = base64.b64decode(shot["data"])
+        path.write_bytes(data)
+        return data
 
     def said(self):
         """What stands in its console since the last look."""

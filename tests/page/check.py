@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 import browser as driver
+import png
 
 # Incidents that turn a lane into another colour instead of having a mark.
 TURNS = {"started", "ready", "busy", "idle", "leaving"}
@@ -110,6 +111,12 @@ def keyboard(page):
     label = page.run("return document.activeElement.getAttribute('aria-label')")
     heading = page.run("return document.querySelector('#detail h2').textContent")
     true(f"Enter opens what has the focus: {label}, {heading}", heading.split(":")[0] in label)
+    page.run("go(document.querySelector('.lane .name'))")
+    page.press(RIGHT)
+    page.press(ENTER)
+    state = page.run("return document.activeElement.dataset.state")
+    heading = page.run("return document.querySelector('#detail h2').textContent")
+    true(f"a stretch of a lane is reached by keys, and opened: {state}, {heading}", state is not None and state.replace("_", " ") in heading)
     before = page.run("return document.querySelectorAll('.lane').length")
     page.press("+")
     true("a zoom shows a part", page.run("return view !== null"))
@@ -221,15 +228,38 @@ def money(page, path):
         true("the price", abs(it["cost"] - page.run(cell, it["row"]["name"], "price")) < 1e-9)
 
 
+SHOTS = """return [...document.querySelectorAll('.lane .span')].map((span) => [span.parentNode.dataset.instance, span.dataset.state, getComputedStyle(span).fill.match(/[0-9]+/g).slice(0, 3).map(Number),
+  span.getBoundingClientRect().toJSON()]).filter(([,,, box]) => box.width >= 8)"""
+
+
+def shows_lanes(page, path):
+    """The picture itself has each stretch of each lane in its colour, where no mark and no word lies on it. Of a live page nothing may be drawn meanwhile."""
+    page.run("window.held = draw; draw = () => {}")
+    spans, wide = page.run(SHOTS), page.run("return document.documentElement.clientWidth")
+    shot = png.Picture(page.picture(path))
+    page.run("draw = window.held; draw()")
+    scale = shot.width / wide
+    true(f"there are lanes to look at in {path.name}", spans)
+    for instance, state, colour, box in spans:
+        points = [(box["x"] + box["width"] * part / 8, box["y"] + 3) for part in range(1, 8)]
+        seen = {shot.colour(x * scale, y * scale) for x, y in points}
+        true(f"{path.name} shows {instance} {state} in {colour}: {seen}", tuple(colour) in seen)
+
+
 def looks(page, folder, prefix=""):
     for name, width, height, scheme in [("light", 1280, 860, "light"), ("dark", 1280, 860, "dark"), ("phone", 390, 844, "light")]:
         page.look(width, height, scheme)
         page.until(f"the picture {name}", f"return Math.abs(document.documentElement.clientWidth - {width}) < 2 && document.querySelector('#chart svg').viewBox.baseVal.width <= {width}")
         page.run("window.scrollTo(0, 0)")
-        page.picture(folder / f"{prefix}{name}.png")
+        page.run("document.activeElement.blur()")
+        picture = folder / f"{prefix}{name}.png"
+        # To read a picture takes a while.
+        if name == "light" or not prefix:
+            shows_lanes(page, picture)
+        else:
+            page.picture(picture)
         equal(f"texts on one another, {name}", [], page.run(OVERLAPS))
         true(f"nothing is wider than the window, {name}", page.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
-        page.run("document.activeElement.blur()")
 
 
 def quiet(page, own):

@@ -197,14 +197,15 @@ function drawLanes(svg, at) {
     for (const span of life.spans) {
       if (span.to < from || span.from > to) continue;
       const a = x(span.from), b = x(span.to);
-      const rect = put(lane, "rect", { class: "span " + span.state, x: a, y: top + 0.5, width: Math.max(1, b - a), height: thick - 1, rx: Math.min(2, (b - a) / 2),
+      const rect = put(lane, "rect", { class: "mark span " + span.state, x: a, y: top + 0.5, width: Math.max(1, b - a), height: thick - 1, rx: Math.min(2, (b - a) / 2),
         "data-from": span.from, "data-to": span.to, "data-jobs": span.jobs.join(","), "data-state": span.state });
       const on = !life.end && span === life.spans[life.spans.length - 1], held = span.jobs.length ? jobs(span.jobs) : "";
       const story = { title: `${life.instance}: ${words(span.state)}`, when: span.from, until: on ? null : span.to,
         lines: [on ? (held ? held + " so far" : "Not ended, as far as is known.") : length(span.to - span.from) + (held && " with " + held)] };
+      const key = `span ${life.instance} ${span.from} ${span.state}`;
+      press(rect, key, `${life.instance} ${words(span.state)} from ${clock(span.from)}, ${length(span.to - span.from)} ${jobs(span.jobs)}`.trim(), story);
+      rect.dataset.at = span.from;
       put(rect, "title", {}, `${words(span.state)} ${length(span.to - span.from)} ${jobs(span.jobs)}`.trim());
-      rect.addEventListener("click", () => open(`span ${life.instance} ${span.from}`, story));
-      stories.set(`span ${life.instance} ${span.from}`, story);
       // As many of its jobs as there is room for, and no number that could be the name of one; a letter of the small size is about 6.4 wide.
       const fits = (text) => b - a > text.length * 6.6 + 8;
       const label = [span.jobs.join(", "), span.jobs.length > 1 ? `${span.jobs[0]} +${span.jobs.length - 1}` : "", span.jobs.length === 1 ? "1 job" : `${span.jobs.length} jobs`].find((text) => text && fits(text));
@@ -255,10 +256,15 @@ function drawLanes(svg, at) {
 }
 
 function button(parent, key, tone, label, story) {
-  stories.set(key, story);
-  const mark = put(parent, "g", { class: "mark " + tone, role: "button", tabindex: "-1", "aria-label": label, "data-key": key });
-  mark.addEventListener("click", () => { current = key; open(key, story); });
+  const mark = put(parent, "g", { class: "mark " + tone });
+  press(mark, key, label, story);
   return mark;
+}
+// Has this be chosen, by a click or by keys.
+function press(mark, key, label, story) {
+  stories.set(key, story);
+  for (const [name, value] of Object.entries({ role: "button", tabindex: "-1", "aria-label": label, "data-key": key })) mark.setAttribute(name, value);
+  mark.addEventListener("click", () => { current = key; open(key, story); });
 }
 function shape(mark, x, y, d, hollow) {
   put(mark, "circle", { class: "hit", cx: x, cy: y, r: 12 });
