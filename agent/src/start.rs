@@ -151,7 +151,7 @@ pub(crate) async fn run_on(
     let settings = Arc::new(settings);
     let Cloud { identity, host, notices, secrets, archives } = cloud;
     let archives = archives(&identity, &settings.records);
-    let Identity { instance, location, group, .. } = identity;
+    let Identity { instance, location, group, machine, .. } = identity;
     tracing::info!(instance, location, group, version = env!("CARGO_PKG_VERSION"), "lightsout-agent starts");
     let clock = Clock::start();
 
@@ -281,7 +281,7 @@ pub(crate) async fn run_on(
     space.watch(inputs.clone());
     sampler::spawn(&platform, engine, &inputs, interval);
     let (hold, platform) = (host.capabilities().hold, settings.platform.platform().into());
-    let life = Life { instance: instance.clone(), platform, rules, hold, first };
+    let life = Life { instance: instance.clone(), machine, platform, rules, hold, first };
     let records = Records::begin(life, (entry, runner_alive), Arc::clone(&host), clock, archives);
     let publisher = StatusPublisher::spawn(&settings.state_dir, instance, host, boot, clock, shown.address());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -97,6 +97,7 @@ fn every_record_of_a_fleet_is_kept_and_as_the_schema_says() {
             "{phases:?}"
         );
         assert_eq!(departure.boot.last().map(|part| part.part.as_str()), Some("ready"));
+        assert!(departure.machine.machine_type.is_some() && departure.machine.spot == Some(false), "{departure:#?}");
         assert!(departure.boot_id.is_some() && departure.not_known.is_empty(), "{departure:#?}");
     }
     validate(&dir);

@@ -11,7 +11,7 @@ use lightsout_cloud::{
     fake::{FakeHost, FakeNotices, FakeSecrets, Fault, HostCall},
 };
 use lightsout_core::{
-    cloud::{CloudError, CloudErrorKind, Ending, Leave, Membership, Notice, TargetState},
+    cloud::{CloudError, CloudErrorKind, Ending, Leave, Machine, Membership, Notice, TargetState},
     settings::{AgentSettings, Fragment},
 };
 use serde_json::Value;
@@ -161,8 +161,13 @@ impl Shell {
     }
 
     fn start_by(folder: TempDir, host: FakeHost, settings: AgentSettings, written: Option<&str>) -> Self {
-        let identity =
-            Identity { instance: "i-1".into(), location: "here".into(), group: Some("g".into()), capabilities: None };
+        let identity = Identity {
+            instance: "i-1".into(),
+            location: "here".into(),
+            group: Some("g".into()),
+            machine: Machine::default(),
+            capabilities: None,
+        };
         let notices = FakeNotices::new(identity.clone());
         let cloud = Cloud {
             identity,

@@ -6,7 +6,10 @@
 use std::{env, fs, time::Duration};
 
 use lightsout_cloud::{HostSettings, INSTANCE_PROVIDERS, Identity};
-use lightsout_core::exchange::{Effect, Request};
+use lightsout_core::{
+    cloud::Machine,
+    exchange::{Effect, Request},
+};
 use lightsout_io::http::Driver;
 
 #[tokio::main(flavor = "current_thread")]
@@ -17,6 +20,7 @@ async fn main() {
         instance: "i-0123456789abcdef0".into(),
         location: env::var("AWS_REGION").unwrap_or_else(|_| "eu-north-1".into()),
         group: None,
+        machine: Machine::default(),
         capabilities: None,
     };
     let host = (cloud.host)(&identity, HostSettings::default());

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use lightsout_core::cloud::{Capabilities, Notice};
+use lightsout_core::cloud::{Capabilities, Machine, Notice};
 #[cfg(feature = "host")]
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
@@ -76,6 +76,8 @@ pub struct Identity {
     pub location: String,
     /// The group's name, if it is told.
     pub group: Option<String>,
+    /// What kind of machine it is, as far as it is told at the first asking: nothing waits for it.
+    pub machine: Machine,
     /// What the cloud can do, where only the instance is told that.
     pub capabilities: Option<Capabilities>,
 }

@@ -2,6 +2,7 @@
 //! what a failed call means.
 
 mod floor;
+mod machine;
 mod member;
 mod standing;
 
@@ -10,6 +11,7 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 
 pub use floor::Floor;
+pub use machine::Machine;
 pub use member::{Member, Muster};
 pub use standing::{NoStandingOrder, NotFollowed, StandingOrder};
 

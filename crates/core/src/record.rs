@@ -25,6 +25,7 @@ pub const SCHEMA: u32 = 1;
 pub const MARK: &str = "LIGHTSOUT_RECORD";
 
 /// One record of any kind.
+#[expect(clippy::large_enum_variant, reason = "departures are few among them")]
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Record {
@@ -122,6 +123,7 @@ fn line<T: Serialize>(kind: &'static str, body: &T) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::Machine;
 
     #[test]
     fn a_record_is_found_in_whatever_log_it_stands() {
@@ -129,6 +131,7 @@ mod tests {
             time: "2026-11-26T03:00:00.250Z".into(),
             instance: "i-1".into(),
             group: Some("linux".into()),
+            machine: Machine::default(),
             platform: "gitlab".into(),
             what: IncidentKind::Ready,
             detail: "for jobs".into(),

@@ -8,7 +8,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use lightsout_core::{
-    cloud::{CloudError, CloudErrorKind, Ending, Notice, TargetState},
+    cloud::{CloudError, CloudErrorKind, Ending, Machine, Notice, TargetState},
     doctor::facts::MetadataFacts,
 };
 use tokio::sync::mpsc;
@@ -23,6 +23,8 @@ use crate::{CloudFuture, Identity, NoticeIntervals, Notices, notices::until_told
 const TAGS: &str = "/latest/meta-data/tags/instance/";
 /// The tag that an Auto Scaling group puts on its instances; metadata shows it where tags are enabled there.
 const GROUP_TAG: &str = "/latest/meta-data/tags/instance/aws:autoscaling:groupName";
+const TYPE: &str = "/latest/meta-data/instance-type";
+const LIFE_CYCLE: &str = "/latest/meta-data/instance-life-cycle";
 /// What it is called in messages.
 const METADATA: &str = "instance metadata";
 /// How far this machine's clock may be off before a deadline is put right: the cloud tells its own only to the second.
@@ -79,8 +81,10 @@ impl Notices for AwsNotices {
                 let remedy = "is this an EC2 instance with IMDSv2 enabled, and is its hop limit reached?";
                 CloudError::new(error.kind, format!("{error}; {remedy}"))
             })?;
-            let group = self.imds.get(GROUP_TAG).await.ok().flatten();
-            Ok(Identity { instance, location, group, capabilities: None })
+            let item = async |path| self.imds.get(path).await.ok().flatten();
+            let (group, machine_type, life_cycle) = tokio::join!(item(GROUP_TAG), item(TYPE), item(LIFE_CYCLE));
+            let machine = Machine { machine_type, spot: life_cycle.as_deref().and_then(parse::is_spot) };
+            Ok(Identity { instance, location, group, machine, capabilities: None })
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lightsout_core::{
-    cloud::{CloudError, CloudErrorKind, Ending},
+    cloud::{self, CloudError, CloudErrorKind, Ending},
     exchange::{Effect, EffectResult, Method, Reply, Request},
     settings::ScaleSetId,
 };
@@ -109,6 +109,10 @@ pub(super) struct Machine {
     #[serde(default)]
     vm_scale_set_name: String,
     #[serde(default)]
+    vm_size: String,
+    #[serde(default)]
+    priority: Option<String>,
+    #[serde(default)]
     pub(super) tags_list: Vec<Tag>,
 }
 
@@ -132,6 +136,16 @@ impl Machine {
     /// Whether it is a machine by itself, which its scale set has taken in (Flexible), and no part of it (Uniform).
     pub(super) fn is_flexible(&self) -> bool {
         !self.resource_id.to_ascii_lowercase().contains("/virtualmachinescalesets/")
+    }
+
+    /// What kind of machine it is. A machine without a priority is a regular one (Azure, "Virtual Machine Scale Sets": `priority`).
+    pub(super) fn kind(&self) -> cloud::Machine {
+        let spot = match self.priority.as_deref() {
+            Some("Spot" | "Low") => Some(true),
+            Some("Regular" | "") => Some(false),
+            Some(_) | None => None,
+        };
+        cloud::Machine { machine_type: Some(self.vm_size.clone()).filter(|size| !size.is_empty()), spot }
     }
 
     /// By what its scale set knows it.

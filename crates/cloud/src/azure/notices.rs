@@ -51,7 +51,8 @@ impl Notices for AzureNotices {
         Box::pin(async move {
             let machine = self.machine(deadline).await?;
             let group = machine.scale_set().map(|set| set.to_string());
-            Ok(Identity { instance: machine.id(), group, location: machine.location, capabilities: None })
+            let (instance, kind) = (machine.id(), machine.kind());
+            Ok(Identity { instance, group, machine: kind, location: machine.location, capabilities: None })
         })
     }
 

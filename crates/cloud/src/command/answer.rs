@@ -145,6 +145,10 @@ pub(super) struct Who {
     #[serde(default)]
     pub(super) location: String,
     #[serde(default)]
+    pub(super) machine_type: Option<String>,
+    #[serde(default)]
+    pub(super) spot: Option<bool>,
+    #[serde(default)]
     pub(super) tags: std::collections::BTreeMap<String, String>,
     #[serde(default)]
     pub(super) capabilities: Told,

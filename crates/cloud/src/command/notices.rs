@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lightsout_core::cloud::{CloudError, CloudErrorKind, Ending, Notice, TargetState};
+use lightsout_core::cloud::{CloudError, CloudErrorKind, Ending, Machine, Notice, TargetState};
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
@@ -52,8 +52,9 @@ impl Notices for CommandNotices {
 
     fn identity(&self, deadline: Duration) -> CloudFuture<'_, Identity> {
         Box::pin(async move {
-            let Who { instance, group, location, capabilities, .. } = self.who(deadline).await?;
-            Ok(Identity { instance, location, group, capabilities: Some(capabilities.into()) })
+            let Who { instance, group, location, machine_type, spot, capabilities, .. } = self.who(deadline).await?;
+            let machine = Machine { machine_type, spot };
+            Ok(Identity { instance, location, group, machine, capabilities: Some(capabilities.into()) })
         })
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use jiff::Timestamp;
-use lightsout_core::cloud::{Ending, Floor, Leave, Membership, Notice, Room, TargetState};
+use lightsout_core::cloud::{Ending, Floor, Leave, Machine, Membership, Notice, Room, TargetState};
 use tempfile::TempDir;
 
 use super::{
@@ -36,8 +36,13 @@ fn asked(folder: &TempDir) -> Vec<String> {
 }
 
 fn host(program: CloudProgram) -> CommandHost {
-    let identity =
-        Identity { instance: "b".into(), location: String::new(), group: Some("ci".into()), capabilities: None };
+    let identity = Identity {
+        instance: "b".into(),
+        location: String::new(),
+        group: Some("ci".into()),
+        machine: Machine::default(),
+        capabilities: None,
+    };
     CommandHost::new(program, identity)
 }
 
@@ -269,12 +274,16 @@ fn an_end_that_is_withdrawn_or_put_off_holds_no_more() {
 
 #[tokio::test]
 async fn the_settings_alone_choose_it() {
-    let (_folder, program) = program(r#"echo '{"instance":"a","tags":{"lightsout:slots":"2","other":"x"}}'"#);
+    let (_folder, program) = program(
+        r#"echo '{"instance":"a","tags":{"lightsout:slots":"2","other":"x"},"machine_type":"m4","spot":false}'"#,
+    );
     let argv = program.argv;
     let (place, notices) = crate::find_cloud(&argv, TIMEOUT).await.unwrap();
     assert_eq!(crate::INSTANCE_PROVIDERS[place].provider.cloud, CloudName::Program);
     let tags = notices.tags("lightsout:", TIMEOUT).await.unwrap();
     assert_eq!(tags, [("lightsout:slots".to_owned(), "2".to_owned())]);
+    let identity = notices.identity(TIMEOUT).await.unwrap();
+    assert_eq!(identity.machine, Machine { machine_type: Some("m4".into()), spot: Some(false) });
 }
 
 #[tokio::test]
@@ -285,6 +294,7 @@ async fn a_diagnosis_says_what_it_promises_and_what_is_seen_of_that() {
             instance: "b".into(),
             location: String::new(),
             group: group.map(str::to_owned),
+            machine: Machine::default(),
             capabilities: Some(CAPABILITIES),
         };
         let settings = crate::HostSettings { program: program.argv, ..crate::HostSettings::default() };

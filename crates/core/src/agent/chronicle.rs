@@ -25,7 +25,7 @@ use super::{
     phase::{LeaveReason, Phase, PhaseName, Saved},
 };
 use crate::{
-    cloud::{HoldRules, Membership, StandingOrder},
+    cloud::{HoldRules, Machine, Membership, StandingOrder},
     duration::format_duration,
     platform::{self, DrainRules},
     record::{Departure, Incident, IncidentCause, IncidentKind, NoticeSeen, Way},
@@ -49,6 +49,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Life {
     /// The instance.
     pub instance: String,
+    /// What kind of machine it is.
+    pub machine: Machine,
     /// Its CI platform.
     pub platform: String,
     /// How that platform drains.
@@ -362,6 +364,7 @@ impl Chronicle {
             time: now.text(),
             instance: self.life.instance.clone(),
             group: None,
+            machine: self.life.machine.clone(),
             platform: self.life.platform.clone(),
             what,
             detail: tellable(detail, DETAIL),

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::cloud::Machine;
 use crate::record::{BootPart, DecidedBy, JobsAtEnd, Proof, Versions};
 
 fn at(seconds: i64) -> Timestamp {
@@ -12,6 +13,7 @@ fn incident(seconds: i64, what: IncidentKind, detail: &str, jobs: &[&str]) -> Re
         time: at(seconds).to_string(),
         instance: "i-1".into(),
         group: Some("ci".into()),
+        machine: Machine::default(),
         platform: "any".into(),
         what,
         detail: detail.into(),
@@ -26,6 +28,7 @@ fn departure(seconds: i64, way: Way, ready_ms: Option<u64>) -> Record {
         time: at(seconds).to_string(),
         instance: "i-1".into(),
         group: Some("ci".into()),
+        machine: Machine::default(),
         platform: "any".into(),
         reason: LeaveReason::Idle,
         decided_by: DecidedBy::Agent,

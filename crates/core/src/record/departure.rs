@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::line;
-use crate::agent::{
-    action::Rung,
-    phase::{BrokenBy, LeaveReason},
+use crate::{
+    agent::{
+        action::Rung,
+        phase::{BrokenBy, LeaveReason},
+    },
+    cloud::Machine,
 };
 
 /// Why an instance ended, and what is known of its life. Written before the ending is asked for, and again before each blunter way: the last one
@@ -19,6 +22,9 @@ pub struct Departure {
     /// Its group, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// What kind of machine it is.
+    #[serde(flatten)]
+    pub machine: Machine,
     /// Its CI platform.
     pub platform: String,
     /// Why it leaves.

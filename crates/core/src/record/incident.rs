@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::line;
+use crate::cloud::Machine;
 
 /// Something that happened to an instance. The JSON form is one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,9 @@ pub struct Incident {
     /// Its group, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// What kind of machine it is.
+    #[serde(flatten)]
+    pub machine: Machine,
     /// Its CI platform.
     pub platform: String,
     /// What happened.

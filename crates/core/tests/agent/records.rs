@@ -19,7 +19,7 @@ use lightsout_core::{
 };
 
 use crate::rig::{busy, secs};
-use story::{BY_CALL, BY_SIGNAL, Story, left_for, steps};
+use story::{BY_CALL, BY_SIGNAL, Story, left_for, machine, steps};
 
 #[test]
 fn each_reason_has_its_certificate() {
@@ -70,6 +70,8 @@ fn each_reason_has_its_certificate() {
             assert_eq!(departure.jobs.cut, why == Why::Spot);
             assert_eq!(story.told().contains(&IncidentKind::JobsCut), why == Why::Spot);
             assert!(story.chronicle.tag(why).starts_with(&format!("{why}: ")), "{}", story.chronicle.tag(why));
+            assert_eq!(departure.machine, machine(), "{why}");
+            assert!(story.incidents.iter().all(|incident| incident.machine == machine()), "{why}");
             let record = Record::Departure(departure.clone());
             assert_eq!(Record::find(&record.json()), Some(record));
         }

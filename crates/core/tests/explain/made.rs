@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use lightsout_core::{
     agent::phase::{BrokenBy, LeaveReason},
+    cloud::Machine,
     explain::{Activity, ActivityKind, Evidence, Job, JobState, Said, Status},
     record::{
         Decision, Departure, FailedLaunch, Incident, IncidentCause, IncidentKind, JobsAtEnd, LaunchTrouble, Outcome,
@@ -106,6 +107,7 @@ pub(crate) fn incident(second: i64, instance: &str, what: IncidentKind, detail: 
         time: text(second),
         instance: instance.into(),
         group: Some("ci-linux".into()),
+        machine: Machine::default(),
         platform: "gitlab".into(),
         what,
         detail: detail.into(),
@@ -126,6 +128,7 @@ pub(crate) fn departed(second: i64, instance: &str, reason: LeaveReason, trigger
         time: text(second),
         instance: instance.into(),
         group: Some("ci-linux".into()),
+        machine: Machine::default(),
         platform: "gitlab".into(),
         reason,
         decided_by: reason.into(),

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use lightsout_core::{
     agent::phase::{BrokenBy, LeaveReason},
+    cloud::Machine,
     record::{
         BootPart, DecidedBy, Decision, Departure, FailedLaunch, Incident, IncidentCause, IncidentKind, JobsAtEnd,
         LaunchTrouble, NoticeKind, NoticeSeen, Outcome, PhaseSpan, Proof, ProofBy, ProofStep, Record, Severity, Spent,
@@ -71,6 +72,7 @@ fn departure() -> Departure {
         time: TIME.into(),
         instance: "i-1".into(),
         group: Some("linux".into()),
+        machine: Machine { machine_type: Some("m7i.large".into()), spot: Some(true) },
         platform: "gitlab".into(),
         reason: LeaveReason::Idle,
         decided_by: DecidedBy::Agent,
@@ -109,6 +111,7 @@ fn incident() -> Incident {
         time: TIME.into(),
         instance: "i-1".into(),
         group: Some("linux".into()),
+        machine: Machine { machine_type: Some("m7i.large".into()), spot: Some(true) },
         platform: "gitlab".into(),
         what: IncidentKind::Ready,
         detail: "for jobs".into(),
@@ -188,6 +191,7 @@ fn what_is_required_is_what_every_record_has() {
     };
     let departure = Departure {
         group: None,
+        machine: Machine::default(),
         broken_by: None,
         runner_said: None,
         withdrawn: None,
@@ -199,7 +203,8 @@ fn what_is_required_is_what_every_record_has() {
         not_known: Vec::new(),
         ..departure()
     };
-    let incident = Incident { group: None, because: None, jobs: Vec::new(), times: 1, ..incident() };
+    let incident =
+        Incident { group: None, machine: Machine::default(), because: None, jobs: Vec::new(), times: 1, ..incident() };
     for record in [Record::Decision(decision), Record::Departure(departure), Record::Incident(incident)] {
         let value = written(&record);
         let kind = value["kind"].as_str().unwrap();

@@ -1,4 +1,4 @@
-use lightsout_core::cloud::CloudErrorKind;
+use lightsout_core::cloud::{CloudErrorKind, Machine};
 use lightsout_io::testing::{Answer, Server, Sink};
 
 use super::*;
@@ -39,6 +39,7 @@ async fn host(server: &Server, group: Option<&str>, chosen_hook: Option<&str>) -
         instance: "i-0123".into(),
         location: "eu-north-1".into(),
         group: group.map(str::to_owned),
+        machine: Machine::default(),
         capabilities: None,
     };
     let named = HostSettings {
@@ -242,6 +243,7 @@ async fn only_the_launch_hook_that_is_named_is_extended_and_answered() {
         instance: "i-0123".into(),
         location: "eu-north-1".into(),
         group: Some("g".into()),
+        machine: Machine::default(),
         capabilities: None,
     };
     let unnamed = AwsHost::with(&identity, HostSettings::default(), towards(&server.url).await);

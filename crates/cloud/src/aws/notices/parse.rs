@@ -50,6 +50,16 @@ impl NoticeError {
     }
 }
 
+/// Whether this way of buying an instance is spot (EC2 User Guide, "Instance metadata categories": `instance-life-cycle`); `None` for one that is neither
+/// that nor on demand.
+pub(super) fn is_spot(life_cycle: &str) -> Option<bool> {
+    match life_cycle {
+        "spot" => Some(true),
+        "on-demand" => Some(false),
+        _ => None,
+    }
+}
+
 /// Reads the body of [`SPOT`].
 ///
 /// # Errors
@@ -132,6 +142,11 @@ mod tests {
         assert_eq!(vendor(REBALANCE), "http://169.254.169.254/latest/meta-data/events/recommendations/rebalance");
         assert_eq!(vendor(MAINTENANCE), "http://169.254.169.254/latest/meta-data/events/maintenance/scheduled");
         assert_eq!(vendor(TARGET), "http://169.254.169.254/latest/meta-data/autoscaling/target-lifecycle-state");
+    }
+
+    #[test]
+    fn a_way_of_buying_that_is_neither_has_no_price_of_either() {
+        assert_eq!(["spot", "on-demand", "capacity-block"].map(is_spot), [Some(true), Some(false), None]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ async fn who_it_is_is_asked_for_until_it_is_told() {
         "/latest/meta-data/instance-id" => Answer::ok("i-0123"),
         "/latest/meta-data/placement/region" => Answer::ok("eu-north-1"),
         GROUP_TAG => Answer::ok("g"),
+        "/latest/meta-data/instance-type" => Answer::ok("m7i.large"),
+        "/latest/meta-data/instance-life-cycle" => Answer::ok("spot"),
         _ => Answer::status(404, ""),
     })
     .await;
@@ -37,6 +39,7 @@ async fn who_it_is_is_asked_for_until_it_is_told() {
         instance: "i-0123".into(),
         location: "eu-north-1".into(),
         group: Some("g".into()),
+        machine: Machine { machine_type: Some("m7i.large".into()), spot: Some(true) },
         capabilities: None,
     };
     assert_eq!(identity, expected);

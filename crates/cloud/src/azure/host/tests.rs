@@ -16,7 +16,7 @@ pub(in crate::azure) fn compute(flexible: bool) -> String {
     };
     json!({
         "name": name, "vmId": "5c08b38e-4d57-4c23-ac45-aca61037f084", "resourceId": id, "location": "westeurope", "vmScaleSetName": "runners",
-        "subscriptionId": "0b1f6471-1bf0-4dda-aec3-111122223333", "resourceGroupName": "ci", "priority": "Spot", "evictionPolicy": "Delete",
+        "subscriptionId": "0b1f6471-1bf0-4dda-aec3-111122223333", "resourceGroupName": "ci", "vmSize": "Standard_D4s_v5", "priority": "Spot", "evictionPolicy": "Delete",
         "osProfile": { "computerName": "runners00000F" }, "platformFaultDomain": "0",
         "tagsList": [{ "name": "lightsout:slots", "value": "4" }, { "name": "team", "value": "ci" }]
     })

@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lightsout_core::cloud::Machine;
 use lightsout_io::testing::{Answer, Server};
 use serde_json::{Value, json};
 
@@ -169,6 +170,7 @@ async fn a_machine_is_known_by_a_name_that_no_other_will_have() {
         let identity = notices.identity(Duration::from_secs(20)).await.unwrap();
         assert_eq!((identity.instance.as_str(), identity.location.as_str()), (id, "westeurope"));
         assert_eq!(identity.group.as_deref(), Some(crate::azure::tests::SET));
+        assert_eq!(identity.machine, Machine { machine_type: Some("Standard_D4s_v5".into()), spot: Some(true) });
         let tags = notices.tags("lightsout:", Duration::from_secs(20)).await.unwrap();
         assert_eq!(tags, [("lightsout:slots".to_owned(), "4".to_owned())]);
     }

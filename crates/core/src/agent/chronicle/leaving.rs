@@ -174,6 +174,7 @@ impl Chronicle {
             time: now.text(),
             instance: self.life.instance.clone(),
             group: None,
+            machine: self.life.machine.clone(),
             platform: self.life.platform.clone(),
             reason,
             decided_by: reason.into(),

@@ -17,7 +17,7 @@ use lightsout_core::{
         policy::AgentPolicy,
         salt::Salt,
     },
-    cloud::{CloudError, CloudErrorKind, Ending, Membership, Room, TargetState},
+    cloud::{CloudError, CloudErrorKind, Ending, Machine, Membership, Room, TargetState},
     exchange::{ErrorKind, ExchangeError},
     platform::{DrainBy, DrainRules, Drained, Requests, Signal, UndrainBy},
     record::{Departure, Incident, IncidentKind, ProofBy},
@@ -37,6 +37,11 @@ pub(super) const BY_CALL: DrainRules =
 pub(super) const SERVED: Membership = Membership::InService { protected: true };
 /// The wall's clock at the beginning: 26 November 2026, 03:00.
 pub(super) const BEGAN_MS: i64 = 1_795_662_000_000;
+
+/// What kind of machine it is.
+pub(super) fn machine() -> Machine {
+    Machine { machine_type: Some("m7i.large".into()), spot: Some(false) }
+}
 
 /// A whole agent on a host that does what it is asked, and what is written down of it.
 pub(super) struct Story {
@@ -70,6 +75,7 @@ impl Story {
         let now = Tick(1_000_000);
         let life = Life {
             instance: "i-1".into(),
+            machine: machine(),
             platform: "gitlab".into(),
             rules,
             hold: CLOUD.hold,

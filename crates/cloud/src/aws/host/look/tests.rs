@@ -88,8 +88,13 @@ async fn what_the_role_may_not_see_is_not_known_and_nothing_else_is_lost_with_it
         Answer::ok(format!("<{action}Response {space}><{action}Result>{result}</{action}Result></{action}Response>"))
     })
     .await;
-    let identity =
-        crate::Identity { instance: "i-0123".into(), location: "eu-north-1".into(), group: None, capabilities: None };
+    let identity = crate::Identity {
+        instance: "i-0123".into(),
+        location: "eu-north-1".into(),
+        group: None,
+        machine: lightsout_core::cloud::Machine::default(),
+        capabilities: None,
+    };
     let facts = Box::pin(AwsHost::with(&identity, HostSettings::default(), towards(&server.url).await).look()).await;
     assert!(facts.membership.is_some_and(|membership| membership.is_ok()));
     assert!(facts.group.is_some_and(|group| group.is_ok_and(|group| group.max == 5)));
