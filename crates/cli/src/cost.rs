@@ -1,6 +1,8 @@
 //! `lightsout cost`: what a fleet did with its instances' time, and what that cost. The core folds records into lanes and sums them up; here they are
 //! gathered and the table is printed.
 
+mod pricing;
+
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
@@ -12,6 +14,7 @@ use lightsout_core::{
 };
 use serde_json::json;
 
+pub(crate) use self::pricing::{PriceArgs, Pricing, by_machine, number_per_hour};
 use crate::{
     columns::columns,
     duration,
@@ -31,6 +34,7 @@ An instance costs from the start of its kernel, where its records tell that, to 
 Examples:
   lightsout cost --since 7d --log-group /lightsout/records --price 0.0892
   lightsout cost --records agents.log scaler.log --price ci-linux=0.0892 --price ci-gpu=0.526
+  lightsout cost --records agents.log scaler.log --prices /etc/lightsout/scaler.toml
   lightsout cost --by job --json
 
 Exit status: 0 when anything is known of that time, 1 when nothing is, 2 for bad arguments.")]
@@ -46,9 +50,8 @@ pub(crate) struct Args {
     /// What the rows are of
     #[arg(long, value_enum, default_value = "pool")]
     by: Rows,
-    /// What an instance of a pool, or of every other, costs in an hour, in your currency
-    #[arg(long, value_name = "[POOL=]NUMBER", value_parser = price)]
-    price: Vec<Price>,
+    #[command(flatten)]
+    prices: PriceArgs,
     /// Print the table as one JSON object
     #[arg(long)]
     json: bool,
@@ -59,20 +62,6 @@ enum Rows {
     Pool,
     Instance,
     Job,
-}
-
-/// What an instance hour costs in a pool; `None`: in every other.
-#[derive(Clone)]
-pub(crate) struct Price {
-    pool: Option<String>,
-    per_hour: f64,
-}
-
-impl Price {
-    /// This, whatever the pool.
-    pub(crate) fn of_every_pool(per_hour: f64) -> Self {
-        Self { pool: None, per_hour }
-    }
 }
 
 const HEADERS: [&str; 7] = ["instances", "instance h", "booting", "idle", "busy", "draining", "without job"];
@@ -94,89 +83,105 @@ fn report(args: &Args, gathered: &Gathered, now: Timestamp) -> Result<String> {
         Rows::Instance => By::Instance,
         Rows::Job => By::Job,
     };
-    let rows = cost::cost(&lanes(&records, now), from, now, by, |group| pools.get(group).cloned());
+    let pricing = args.prices.read()?;
+    let (lanes, pool_of) = (lanes(&records, now), |group: &str| pools.get(group).cloned());
+    let rows = cost::cost(&lanes, from, now, by, pool_of, |lane, pool| pricing.per_hour(lane, pool));
     if rows.is_empty() {
         bail!(
             "no instance is told of between {from:.0} and {now:.0}, among {}; read the records of agents, or look further back with --since",
             plural(records.len() as u64, "record", "records")
         );
     }
-    check_prices(&args.price, &rows.iter().map(|row| row.pool.as_str()).collect::<Vec<_>>())?;
-    Ok(if args.json { as_json(args, &rows, from, now) } else { as_text(args, &rows, from, now) })
+    pricing.check(&rows.iter().map(|row| row.pool.as_str()).collect::<Vec<_>>())?;
+    let seen = lanes.iter().filter(|lane| lane.spans.iter().any(|span| span.within(from, now).is_some()));
+    let pooled = seen.map(|lane| (lane, cost::pool_of(lane, pool_of)));
+    let lacks = if pricing.is_empty() { Vec::new() } else { pricing.lacks(pooled) };
+    let table = Table { args, pricing: &pricing, rows: &rows, lacks: &lacks, from, now };
+    Ok(if args.json { table.as_json() } else { table.as_text() })
 }
 
-/// A price that is for none of these pools would silently price nothing.
-///
-/// # Errors
-///
-/// With the pools that there are.
-pub(crate) fn check_prices(prices: &[Price], pools: &[&str]) -> Result<()> {
-    for pool in prices.iter().filter_map(|price| price.pool.as_ref()) {
-        if !pools.contains(&pool.as_str()) {
-            let mut known = pools.to_vec();
-            known.sort_unstable();
-            known.dedup();
-            bail!("--price {pool}=...: no such pool is told of; there are {}", known.join(", "));
+/// What is printed, in whatever form.
+struct Table<'a> {
+    args: &'a Args,
+    pricing: &'a Pricing,
+    rows: &'a [Row],
+    /// Why some instances have no price, and how many.
+    lacks: &'a [(String, usize)],
+    from: Timestamp,
+    now: Timestamp,
+}
+
+impl Table<'_> {
+    fn as_text(&self) -> String {
+        let Self { args, pricing, rows, lacks, from, now } = *self;
+        let name = match args.by {
+            Rows::Pool => "pool",
+            Rows::Instance => "instance",
+            Rows::Job => "job",
+        };
+        let mut cells = vec![[&[name][..], &HEADERS].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()];
+        cells.extend(rows.iter().map(|row| line(row.name.clone(), row.instances.to_string(), &row.spent)));
+        if rows.len() > 1 {
+            // An instance may be in several rows, so that their number is no sum of theirs.
+            cells.push(line("all".to_owned(), String::new(), &sum(rows)));
         }
+        if !pricing.is_empty() {
+            let head = pricing.currency().map_or_else(|| "cost".to_owned(), |currency| format!("cost, {currency}"));
+            let costs = rows.iter().map(|row| row.cost).chain((rows.len() > 1).then(|| whole_cost(rows)));
+            let costs = costs.map(|cost| cost.map_or_else(|| "-".to_owned(), |cost| format!("{cost:.2}")));
+            for (line, cost) in cells.iter_mut().zip(std::iter::once(head).chain(costs)) {
+                line.push(cost);
+            }
+        }
+        let mut text = format!("{from:.0} to {now:.0}\n\n{}", columns(&cells));
+        if !lacks.is_empty() {
+            let unpriced = hours(rows.iter().map(|row| row.unpriced_ms).sum());
+            text += &format!("\nOf {unpriced:.2} h the price is not known, and nothing of them is in the cost:\n");
+        }
+        for (why, count) in lacks {
+            text += &format!("  {}: {why}\n", plural(*count as u64, "instance", "instances"));
+        }
+        let open: usize = rows.iter().map(|row| row.open).sum();
+        if open > 0 && !matches!(args.by, Rows::Job) {
+            let instances = plural(open as u64, "instance", "instances");
+            text += &format!(
+                "\nOf {instances} no record tells the end: there still, or ended without a word. They count until the end of that time.\n"
+            );
+        }
+        if args.places.reads_log_groups() {
+            text += &format!(
+                "\nOf the log groups nothing older than {from:.0} was read: an instance that was there by then counts from its first record after it only, \
+                 and one without a record since not at all. A longer --since finds them.\n"
+            );
+        }
+        text
     }
-    Ok(())
-}
 
-fn price_of(args: &Args, row: &Row) -> Option<f64> {
-    per_hour(&args.price, &row.pool).map(|price| row.spent.price(price))
-}
-
-/// What an instance hour costs in this pool: the last price that names it, else the last that names none.
-pub(crate) fn per_hour(prices: &[Price], pool: &str) -> Option<f64> {
-    let of = |pool: Option<&str>| prices.iter().rev().find(|price| price.pool.as_deref() == pool);
-    of(Some(pool)).or_else(|| of(None)).map(|price| price.per_hour)
+    fn as_json(&self) -> String {
+        let Self { pricing, rows, lacks, from, now, .. } = *self;
+        let rows_as: Vec<_> = rows.iter().map(|row| json!({ "row": row, "cost": row.cost })).collect();
+        let whole = json!({ "spent": sum(rows), "cost": whole_cost(rows) });
+        let lacks: Vec<_> = lacks.iter().map(|(why, count)| json!({ "why": why, "instances": count })).collect();
+        let report = json!({
+            "from": format!("{from:.3}"),
+            "to": format!("{now:.3}"),
+            "currency": pricing.currency(),
+            "rows": rows_as,
+            "all": whole,
+            "unpriced": lacks,
+        });
+        format!("{report}\n")
+    }
 }
 
 /// The sum of what has a price, if anything has.
-fn whole_price(args: &Args, rows: &[Row]) -> Option<f64> {
-    let prices: Vec<f64> = rows.iter().filter_map(|row| price_of(args, row)).collect();
-    (!prices.is_empty()).then(|| prices.iter().sum())
+fn whole_cost(rows: &[Row]) -> Option<f64> {
+    let costs: Vec<f64> = rows.iter().filter_map(|row| row.cost).collect();
+    (!costs.is_empty()).then(|| costs.iter().sum())
 }
 
 fn sum(rows: &[Row]) -> Spent {
     rows.iter().map(|row| row.spent).sum()
-}
-
-fn as_text(args: &Args, rows: &[Row], from: Timestamp, now: Timestamp) -> String {
-    let name = match args.by {
-        Rows::Pool => "pool",
-        Rows::Instance => "instance",
-        Rows::Job => "job",
-    };
-    let priced = !args.price.is_empty();
-    let mut cells = vec![[&[name][..], &HEADERS].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()];
-    cells.extend(rows.iter().map(|row| line(row.name.clone(), row.instances.to_string(), &row.spent)));
-    if rows.len() > 1 {
-        // An instance may be in several rows, so that their number is no sum of theirs.
-        cells.push(line("all".to_owned(), String::new(), &sum(rows)));
-    }
-    if priced {
-        let costs = rows.iter().map(|row| price_of(args, row)).chain((rows.len() > 1).then(|| whole_price(args, rows)));
-        let costs = costs.map(|cost| cost.map_or_else(|| "-".to_owned(), |cost| format!("{cost:.2}")));
-        for (line, cost) in cells.iter_mut().zip(std::iter::once("cost".to_owned()).chain(costs)) {
-            line.push(cost);
-        }
-    }
-    let mut text = format!("{from:.0} to {now:.0}\n\n{}", columns(&cells));
-    let open: usize = rows.iter().map(|row| row.open).sum();
-    if open > 0 && !matches!(args.by, Rows::Job) {
-        let instances = plural(open as u64, "instance", "instances");
-        text += &format!(
-            "\nOf {instances} no record tells the end: there still, or ended without a word. They count until the end of that time.\n"
-        );
-    }
-    if args.places.reads_log_groups() {
-        text += &format!(
-            "\nOf the log groups nothing older than {from:.0} was read: an instance that was there by then counts from its first record after it only, \
-             and one without a record since not at all. A longer --since finds them.\n"
-        );
-    }
-    text
 }
 
 fn line(name: String, instances: String, spent: &Spent) -> Vec<String> {
@@ -186,28 +191,6 @@ fn line(name: String, instances: String, spent: &Spent) -> Vec<String> {
     cells.extend(parts.map(|ms| format!("{:.2}", hours(ms))));
     cells.push(format!("{:.0} %", spent.without_job() * 100.0));
     cells
-}
-
-fn as_json(args: &Args, rows: &[Row], from: Timestamp, now: Timestamp) -> String {
-    let rows_as: Vec<_> = rows.iter().map(|row| json!({ "row": row, "cost": price_of(args, row) })).collect();
-    let whole = json!({ "spent": sum(rows), "cost": whole_price(args, rows) });
-    let report = json!({ "from": format!("{from:.3}"), "to": format!("{now:.3}"), "rows": rows_as, "all": whole });
-    format!("{report}\n")
-}
-
-pub(crate) fn price(text: &str) -> Result<Price, String> {
-    let (pool, number) = match text.split_once('=') {
-        Some((pool, number)) => (Some(pool.to_owned()), number),
-        None => (None, text),
-    };
-    let per_hour = number_per_hour(number).map_err(|error| format!("{error}, or POOL=0.0892"))?;
-    Ok(Price { pool, per_hour })
-}
-
-/// What an instance hour costs, whatever its pool.
-pub(crate) fn number_per_hour(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
-    number.ok_or_else(|| "write a number, such as 0.0892".to_owned())
 }
 
 #[cfg(test)]
@@ -225,7 +208,7 @@ mod tests {
 
     const RECORDS: &str = r#"
 {"schema":1,"kind":"decision","time":"2026-11-26T03:00:00Z","pool":"linux","group":"g","platform":"gitlab","result":"held","ms":{"demand":1,"describe":1,"raise":null,"total":1}}
-{"schema":1,"kind":"incident","time":"2026-11-26T03:00:00Z","instance":"i-1","group":"g","platform":"gitlab","what":"started","detail":""}
+{"schema":1,"kind":"incident","time":"2026-11-26T03:00:00Z","instance":"i-1","group":"g","machine_type":"m7i.large","spot":true,"platform":"gitlab","what":"started","detail":""}
 {"schema":1,"kind":"incident","time":"2026-11-26T04:00:00Z","instance":"i-1","group":"g","platform":"gitlab","what":"ready","detail":""}
 {"schema":1,"kind":"incident","time":"2026-11-26T05:00:00Z","instance":"i-1","group":"g","platform":"gitlab","what":"busy","detail":"","jobs":["7"]}
 {"schema":1,"kind":"incident","time":"2026-11-26T07:00:00Z","instance":"i-1","group":"g","platform":"gitlab","what":"idle","detail":""}
@@ -258,6 +241,38 @@ mod tests {
         );
         assert!(asked("cost --by job --since 2h").contains("(no job)"), "the last two hours have none with a name");
         assert!(asked("cost --by instance --json").contains("\"busy_ms\":7200000"));
+    }
+
+    #[test]
+    fn an_instance_has_the_price_of_its_machine_and_one_of_which_nobody_knows_it_has_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("prices.toml");
+        std::fs::write(&file, "[prices]\ncurrency = \"EUR\"\nmachines.\"m7i.large\" = { on_demand = 4, spot = 1.5 }\n")
+            .expect("a file");
+        let file = file.display();
+        let text = asked(&format!("cost --prices {file}"));
+        for part in [
+            "cost, EUR\nlinux",
+            "60 %       7.50\nh",
+            "100 %          -\nall",
+            "69 %       7.50\n\nOf 1.50 h the price is not known, and nothing of them is in the cost:\n  \
+             1 instance: no record tells the type of the machine\n\nOf 2 instances",
+        ] {
+            assert!(text.contains(part), "{part:?}: {text}");
+        }
+        let text = asked(&format!("cost --prices {file} --price h=2"));
+        assert!(text.contains("100 %       3.00\nall") && text.contains("69 %      10.50\n\nOf 2 instances"), "{text}");
+        let json: serde_json::Value =
+            serde_json::from_str(&asked(&format!("cost --json --prices {file}"))).expect("JSON");
+        assert_eq!(
+            (&json["currency"], &json["all"]["cost"], &json["rows"][0]["cost"]),
+            (&json!("EUR"), &json!(7.5), &json!(7.5))
+        );
+        assert_eq!(
+            (&json["rows"][1]["cost"], &json["rows"][1]["row"]["unpriced_ms"]),
+            (&json!(null), &json!(5_400_000))
+        );
+        assert!(asked("cost --prices /nowhere/prices.toml").contains("--prices"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod grid;
 mod present;
+mod rate;
 mod report;
 
 use std::{
@@ -42,6 +43,7 @@ Examples:
   lightsout simulate --jobs scaler.log --pool ci-linux --tick 60s,10s --webhook off,on --p95 30s
   lightsout simulate --jobs scaler.log --config scaler.toml --schedule \"mon-fri 07:30-18:00 spare 4\" --zone Europe/Berlin
   lightsout simulate --jobs history.csv --price 0.09 -o simulate.html
+  lightsout simulate --jobs scaler.log agents.log --config scaler.toml      (its [prices], for the machines that the agents tell of)
   lightsout simulate --made 5000 --peers
 
 Exit status: 0 for a report, 1 when there is none, 2 for bad arguments.")]
@@ -103,6 +105,9 @@ pub(crate) struct Args {
     /// What an instance costs in an hour, in your currency
     #[arg(long, value_name = "NUMBER", value_parser = cost::number_per_hour)]
     price: Option<f64>,
+    /// The same by the types of the instances in the records, as `[prices]` of these settings has them, files or folders [default: that of --config]
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "price")]
+    prices: Vec<PathBuf>,
     /// Advise the cheapest settings with which 95 % of the jobs wait no longer than this [default: than now]
     #[arg(long, value_name = "SPAN", value_parser = duration::parse_duration)]
     p95: Option<Duration>,
@@ -136,7 +141,8 @@ fn report(args: &Args) -> Result<String> {
     if args.min > args.max {
         bail!("--min {} is above --max {}; lower the one or raise the other", args.min, args.max);
     }
-    let history = history(args)?;
+    let (history, records) = history(args)?;
+    let rate = rate::rate(args, &records)?;
     let given = Boots::new(args.boot.clone());
     let setup = Setup {
         seed: args.seed,
@@ -158,7 +164,7 @@ fn report(args: &Args) -> Result<String> {
     }
     let lines = play(&history.trace, &setup, &fleets);
     let (ours, peers) = lines.split_at(ours);
-    let report = Report::new(args, &history, &setup, ours, peers, &schedules);
+    let report = Report::new(args, &history, &setup, rate.as_ref(), ours, peers, &schedules);
     if let Some(path) = &args.output {
         fs::write(path, report.as_page()).with_context(|| format!("-o {}: cannot be written", path.display()))?;
     }
@@ -189,11 +195,11 @@ fn play(trace: &Trace, setup: &Setup, fleets: &[(String, Fleet)]) -> Vec<Line> {
     fleets.iter().zip(outcomes).map(|((name, _), (_, outcome))| Line { name: name.clone(), outcome }).collect()
 }
 
-/// The jobs, of whatever the files are.
-fn history(args: &Args) -> Result<History> {
+/// The jobs, of whatever the files are, and the records among these.
+fn history(args: &Args) -> Result<(History, Vec<Record>)> {
     if let Some(jobs) = args.made {
         let trace = made(args.seed, usize::try_from(jobs)?, args.days);
-        return Ok(History { trace, ..History::default() });
+        return Ok((History { trace, ..History::default() }, Vec::new()));
     }
     let pool = args.pool.as_deref();
     let (mut tables, mut records): (Vec<History>, Vec<Record>) = (Vec::new(), Vec::new());
@@ -218,11 +224,11 @@ fn history(args: &Args) -> Result<History> {
         }
     }
     match tables.len() {
-        0 => Ok(from_records(&records, pool)?),
+        0 => Ok((from_records(&records, pool)?, records)),
         1 => {
             let mut table = tables.remove(0);
             table.boots = lightsout_simulate::boots(&records);
-            Ok(table)
+            Ok((table, records))
         }
         count => bail!("{count} of the files are tables of jobs; put them into one, under one first line"),
     }

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 
 use crate::{
-    cost::{self, Price},
+    cost::PriceArgs,
     duration,
     evidence::{Gathered, Places},
     fleet_dir::FleetDir,
@@ -43,9 +43,8 @@ pub(crate) struct Args {
     /// Until this time, such as 2026-11-26T03:00:00Z [default: the last record's]
     #[arg(long, value_name = "TIME", value_parser = crate::explain::time)]
     until: Option<Timestamp>,
-    /// What an instance of a pool, or of every other, costs in an hour, in your currency
-    #[arg(long, value_name = "[POOL=]NUMBER", value_parser = cost::price)]
-    price: Vec<Price>,
+    #[command(flatten)]
+    prices: PriceArgs,
     /// Write the page to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -79,7 +78,7 @@ async fn serve(args: &Args, at: SocketAddr, fleet_dir: &FleetDir) -> Result<Exit
     }
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     // What cannot be read at all, or priced, is said here, not to whoever looks.
-    let mut records = Records::of_places(args.places.clone(), fleet_dir.clone(), args.price.clone());
+    let mut records = Records::of_places(args.places.clone(), fleet_dir.clone(), args.prices.read()?);
     records.look().await?;
     let web = Web::start(at, records)?;
     crate::print(&format!("live page: {}\n", web.link()));
@@ -93,8 +92,9 @@ fn chart(args: &Args, gathered: Gathered) -> Result<Chart> {
     let mut evidence = gathered.evidence;
     evidence.retain(|it| args.until.is_none_or(|until| it.time <= until));
     let last = evidence.iter().map(|it| it.time).max().context("no record is as old as --until; leave it out")?;
-    let chart = Chart::new(&evidence, args.until.unwrap_or(last), |pool| cost::per_hour(&args.price, pool));
-    cost::check_prices(&args.price, &chart.cost.iter().map(|it| it.row.pool.as_str()).collect::<Vec<_>>())?;
+    let pricing = args.prices.read()?;
+    let chart = Chart::new(&evidence, args.until.unwrap_or(last), |lane, pool| pricing.per_hour(lane, pool));
+    pricing.check(&chart.cost.iter().map(|it| it.row.pool.as_str()).collect::<Vec<_>>())?;
     Ok(chart)
 }
 

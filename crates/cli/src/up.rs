@@ -47,7 +47,9 @@ use self::{
     timeline::Timeline,
 };
 use crate::{
-    containers, evidence,
+    containers,
+    cost::{self, Pricing},
+    evidence,
     fleet_dir::{FleetDir, LockedFleetDir},
     image,
     processes::{self, ProcessScope},
@@ -87,11 +89,18 @@ pub(crate) async fn run(args: Args, fleet_dir: FleetDir) -> Result<ExitCode> {
         eprintln!("error: {error}");
         return Ok(ExitCode::from(2));
     }
+    let pricing = match cost::by_machine(&args.prices) {
+        Ok(prices) => Pricing::of_every_pool(args.price, prices),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Ok(ExitCode::from(2));
+        }
+    };
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     let locked = fleet_dir.lock()?;
     let mut output = Output::new(args.json, jiff::Timestamp::now().as_millisecond());
     let config = prepare(&args, platform, &locked, &mut output).await?;
-    let web = args.web.map(|at| Web::start(at, Records::of_run(locked.dir.clone(), args.price))).transpose()?;
+    let web = args.web.map(|at| Web::start(at, Records::of_run(locked.dir.clone(), pricing.clone()))).transpose()?;
     let page = web.as_ref().map(Web::link);
     let collector = Collector::start(&locked.dir);
     let result = run_fleet(&args, &locked, &config, page, &mut signals, &mut output).await;
@@ -105,7 +114,7 @@ pub(crate) async fn run(args: Args, fleet_dir: FleetDir) -> Result<ExitCode> {
     let Ran { end, snapshot, scaler } = result?;
     // The agents' last words are there now.
     let records = evidence::fleet::written(&locked.dir).records();
-    let summary = Summary::of(&snapshot, &records, scaler, args.price);
+    let summary = Summary::of(&snapshot, &records, scaler, &pricing);
     output.summary(&summary);
     Ok(match (end, summary.is_success()) {
         (RunEnd::Interrupted, _) => ExitCode::from(130),

@@ -122,7 +122,7 @@ pub struct Cost {
     /// Its time.
     #[serde(flatten)]
     pub row: cost::Row,
-    /// At the price of the pool, if it has one.
+    /// What it cost, of all that has a price; `None` when nothing has.
     pub price: Option<f64>,
 }
 
@@ -130,8 +130,8 @@ pub struct Cost {
 const SILENT: SignedDuration = SignedDuration::from_hours(1);
 
 impl Chart {
-    /// Of this evidence, in whatever order, as it was at `to`; `price` is what an instance hour costs in a pool.
-    pub fn new(evidence: &[Evidence], to: Timestamp, price: impl Fn(&str) -> Option<f64>) -> Self {
+    /// Of this evidence, in whatever order, as it was at `to`; `per_hour` is as [`cost`](cost::cost) has it.
+    pub fn new(evidence: &[Evidence], to: Timestamp, per_hour: impl Fn(&Lane, &str) -> Option<f64>) -> Self {
         let records: Vec<Record> = evidence.iter().filter_map(|it| it.said.record()).collect();
         let mut lanes = lanes(&records, to);
         let by_instance = by_instance(evidence);
@@ -142,8 +142,8 @@ impl Chart {
         let pools = cost::pools(&records);
         let pool_of = |group: &str| pools.get(group).cloned();
         let from = lanes.iter().map(Lane::from).chain(evidence.iter().map(|it| it.time)).min().unwrap_or(to).min(to);
-        let rows = cost::cost(&lanes, from, to, By::Pool, pool_of);
-        let cost = rows.into_iter().map(|row| Cost { price: price(&row.pool).map(|hour| row.spent.price(hour)), row });
+        let rows = cost::cost(&lanes, from, to, By::Pool, pool_of, per_hour);
+        let cost = rows.into_iter().map(|row| Cost { price: row.cost, row });
         let lives = lanes.iter().zip(ended).map(|(lane, ended)| {
             let group = lane.group.as_deref().unwrap_or(cost::NO_GROUP);
             life(lane, pool_of(group).unwrap_or_else(|| group.to_owned()), ended, of(lane), to)

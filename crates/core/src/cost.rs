@@ -114,21 +114,34 @@ pub struct Row {
     pub open: usize,
     /// How long they did what.
     pub spent: Spent,
+    /// What that cost, of all that has a price; `None` when nothing has.
+    #[serde(skip)]
+    pub cost: Option<f64>,
+    /// Of all of it, the milliseconds that have no price.
+    pub unpriced_ms: u64,
 }
 
-/// What these lanes cost between two times, the most costly row first. `pool_of` names a group's pool.
+impl Row {
+    fn empty(name: &str, pool: &str) -> Self {
+        let (name, pool) = (name.to_owned(), pool.to_owned());
+        Self { name, pool, instances: 0, open: 0, spent: Spent::default(), cost: None, unpriced_ms: 0 }
+    }
+}
+
+/// What these lanes cost between two times, the longest row first. `pool_of` names a group's pool, `per_hour` tells the price of an instance, which is in
+/// that pool, for an hour.
 pub fn cost(
     lanes: &[Lane],
     from: Timestamp,
     to: Timestamp,
     by: By,
     pool_of: impl Fn(&str) -> Option<String>,
+    per_hour: impl Fn(&Lane, &str) -> Option<f64>,
 ) -> Vec<Row> {
     let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
     for lane in lanes {
-        let group = lane.group.as_deref();
-        let pool =
-            group.map_or_else(|| NO_GROUP.to_owned(), |group| pool_of(group).unwrap_or_else(|| group.to_owned()));
+        let pool = self::pool_of(lane, &pool_of);
+        let per_hour = per_hour(lane, &pool);
         let mut seen: BTreeMap<String, Spent> = BTreeMap::new();
         for span in lane.spans.iter().filter_map(|span| span.within(from, to)) {
             let ms = u64::try_from(span.length().as_millis()).unwrap_or(u64::MAX);
@@ -137,17 +150,25 @@ pub fn cost(
             }
         }
         for (name, spent) in seen {
-            let empty =
-                || Row { name: name.clone(), pool: pool.clone(), instances: 0, open: 0, spent: Spent::default() };
-            let row = rows.entry((pool.clone(), name.clone())).or_insert_with(empty);
+            let row = rows.entry((pool.clone(), name.clone())).or_insert_with(|| Row::empty(&name, &pool));
             row.instances += 1;
             row.open += usize::from(lane.end.is_none());
             row.spent += spent;
+            match per_hour {
+                Some(per_hour) => *row.cost.get_or_insert_default() += spent.price(per_hour),
+                None => row.unpriced_ms += spent.all_ms(),
+            }
         }
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
     rows.sort_by(|a, b| b.spent.all_ms().cmp(&a.spent.all_ms()).then_with(|| a.name.cmp(&b.name)));
     rows
+}
+
+/// The pool of an instance, as far as it has one: else its group, else [`NO_GROUP`].
+pub fn pool_of(lane: &Lane, pool_of: impl Fn(&str) -> Option<String>) -> String {
+    let group = lane.group.as_deref();
+    group.map_or_else(|| NO_GROUP.to_owned(), |group| pool_of(group).unwrap_or_else(|| group.to_owned()))
 }
 
 /// The pool of each group, where one pool is its only one.
@@ -180,9 +201,12 @@ fn names(by: By, pool: &str, lane: &Lane, span: &Span, ms: u64) -> Vec<(String, 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cloud::Machine;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_795_662_000 + seconds).expect("a time")
@@ -197,7 +221,8 @@ mod tests {
             Span { state: *state, from: at(from), to: at(to), jobs, why: None }
         });
         let spans = spans.collect();
-        Lane { instance: instance.into(), group: group.map(str::to_owned), spans, end: None }
+        let machine = Machine::default();
+        Lane { instance: instance.into(), group: group.map(str::to_owned), machine, spans, end: None }
     }
 
     fn ms_in(spent: &Spent, state: State) -> u64 {
@@ -224,7 +249,8 @@ mod tests {
     #[test]
     fn each_second_is_paid_for_once_by_whatever_it_is_told() {
         let all = |by| {
-            let rows = cost(&fleet(), at(0), at(10_000), by, |group| (group == "g").then(|| "linux".into()));
+            let rows =
+                cost(&fleet(), at(0), at(10_000), by, |group| (group == "g").then(|| "linux".into()), |_, _| None);
             rows.into_iter().map(|row| (row.name, row.instances, row.spent.all_ms() / 1000)).collect::<Vec<_>>()
         };
         let named = |rows: &[(&str, usize, u64)]| {
@@ -237,14 +263,14 @@ mod tests {
 
     #[test]
     fn a_window_takes_what_lies_in_it_and_the_last_jobs_of_one_that_drains_are_jobs() {
-        let rows = cost(&fleet()[..1], at(60), at(120), By::Pool, |_| None);
+        let rows = cost(&fleet()[..1], at(60), at(120), By::Pool, |_| None, |_, _| None);
         let spent = Spent { booting_ms: 30_000, busy_ms: 30_000, worked_ms: 30_000, ..Spent::default() };
         assert_eq!((rows[0].name.as_str(), rows[0].spent, rows[0].open), ("g", spent, 1));
         assert!((spent.without_job() - 0.5).abs() < 1e-9 && (spent.price(60.0) - 1.0).abs() < 1e-9);
-        let drains = cost(&fleet()[..1], at(390), at(400), By::Pool, |_| None)[0].spent;
+        let drains = cost(&fleet()[..1], at(390), at(400), By::Pool, |_| None, |_, _| None)[0].spent;
         assert_eq!(drains, Spent { draining_ms: 10_000, worked_ms: 10_000, ..Spent::default() });
         assert!(drains.without_job().abs() < 1e-9);
-        assert!(cost(&fleet(), at(5_000), at(6_000), By::Pool, |_| None).is_empty());
+        assert!(cost(&fleet(), at(5_000), at(6_000), By::Pool, |_| None, |_, _| None).is_empty());
     }
 
     proptest! {
@@ -277,12 +303,21 @@ mod tests {
                 }
             }
             let (from, to) = (at(from), at(from + length));
+            // One a second for every second instance; nobody knows the price of the others.
+            let per_hour = |lane: &Lane, _: &str| (lane.instance.ends_with(['0', '2', '4'])).then_some(3_600.0);
+            let priced = |of: bool| {
+                let lanes = lanes.iter().filter(move |lane| per_hour(lane, "").is_some() == of);
+                lanes.flat_map(|lane| &lane.spans).filter_map(|span| span.within(from, to)).map(|span| span.length().as_secs()).sum::<u64>()
+            };
             for by in [By::Pool, By::Instance, By::Job] {
-                let rows = cost(&lanes, from, to, by, |_| None);
+                let rows = cost(&lanes, from, to, by, |_| None, per_hour);
                 let of = |state| rows.iter().map(|row| ms_in(&row.spent, state)).sum::<u64>();
                 prop_assert_eq!(State::ALL.map(of), wall, "{:?}", by);
                 let all: Spent = rows.iter().map(|row| row.spent).sum();
                 prop_assert_eq!((all.all_ms(), all.worked_ms), (wall.iter().sum::<u64>(), worked));
+                let costs: f64 = rows.iter().filter_map(|row| row.cost).sum();
+                prop_assert!((costs - Duration::from_secs(priced(true)).as_secs_f64()).abs() < 1e-6, "{}", costs);
+                prop_assert_eq!(rows.iter().map(|row| row.unpriced_ms).sum::<u64>(), priced(false) * 1_000);
                 prop_assert!(all.worked_ms >= all.busy_ms && all.worked_ms <= all.busy_ms + all.draining_ms);
             }
         }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::{
     activity::JobId,
     agent::phase::LeaveReason,
+    cloud::Machine,
     record::{Departure, Incident, IncidentKind, Record, Way},
 };
 
@@ -108,6 +109,8 @@ pub struct Lane {
     pub instance: String,
     /// Its group, as far as known.
     pub group: Option<String>,
+    /// What kind of machine it is, as far as its records tell.
+    pub machine: Machine,
     /// What it did, the first span first; never empty.
     pub spans: Vec<Span>,
     /// How it ended. `None`: it is there still, or it ended without a word.
@@ -202,6 +205,13 @@ impl<'a> Told<'a> {
         }
     }
 
+    fn machine(self) -> &'a Machine {
+        match self {
+            Self::Incident(incident) => &incident.machine,
+            Self::Departure(departure) => &departure.machine,
+        }
+    }
+
     fn group(self) -> Option<&'a String> {
         match self {
             Self::Incident(incident) => incident.group.as_ref(),
@@ -214,6 +224,10 @@ fn lane(instance: &str, mut told: Vec<(Timestamp, Told<'_>)>, now: Timestamp, sh
     // What was written at the same moment stays in its order.
     told.sort_by_key(|(time, _)| *time);
     let group = told.iter().find_map(|(_, told)| told.group()).cloned();
+    let machine = Machine {
+        machine_type: told.iter().find_map(|(_, told)| told.machine().machine_type.clone()),
+        spot: told.iter().find_map(|(_, told)| told.machine().spot),
+    };
     let mut life = Life::begin(began(&told, shared));
     for (time, told) in &told {
         match told {
@@ -223,7 +237,7 @@ fn lane(instance: &str, mut told: Vec<(Timestamp, Told<'_>)>, now: Timestamp, sh
     }
     let until = life.end.as_ref().map_or(now, |(time, _)| *time);
     life.close(until);
-    Lane { instance: instance.to_owned(), group, spans: life.spans, end: life.end.map(|(_, end)| end) }
+    Lane { instance: instance.to_owned(), group, machine, spans: life.spans, end: life.end.map(|(_, end)| end) }
 }
 
 /// For so long at most an instance boots before its agent is heard of. A kernel that is older is a host's on which agents begin late, or one that

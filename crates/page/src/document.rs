@@ -70,7 +70,7 @@ mod tests {
         );
         let evidence = Evidence::record(Record::find(&line).unwrap(), "a").unwrap();
         assert!(matches!(evidence.said, Said::Incident(_)));
-        let text = page(&Chart::new(&[evidence], Timestamp::from_second(1_800_000_000).unwrap(), |_| None));
+        let text = page(&Chart::new(&[evidence], Timestamp::from_second(1_800_000_000).unwrap(), |_, _| None));
         assert_eq!(text.matches("</script>").count(), 2);
         assert!(!text.contains("<script src") && text.contains("\\u003cscript src"));
         for place in ["/*STYLE*/", "/*SCRIPT*/", "/*POLICY*/", "/*EVENTS*/"] {

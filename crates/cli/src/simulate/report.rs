@@ -10,7 +10,7 @@ use lightsout_simulate::{Advice, History, Setup, Tried, Waits, advise};
 use serde_json::json;
 
 use self::schedules::Scheduled;
-use super::{Args, Line};
+use super::{Args, Line, rate::Rate};
 use crate::{columns::columns, duration::short, plural::plural};
 
 /// What cannot be seen from here, so that nobody takes a simulation for a measurement.
@@ -24,6 +24,7 @@ pub(super) struct Report<'a> {
     args: &'a Args,
     history: &'a History,
     setup: &'a Setup,
+    rate: Option<&'a Rate>,
     /// The present settings first.
     ours: &'a [Line],
     peers: &'a [Line],
@@ -37,6 +38,7 @@ impl<'a> Report<'a> {
         args: &'a Args,
         history: &'a History,
         setup: &'a Setup,
+        rate: Option<&'a Rate>,
         ours: &'a [Line],
         peers: &'a [Line],
         schedules: &'a [Schedule],
@@ -44,7 +46,7 @@ impl<'a> Report<'a> {
         let tried: Vec<Tried> =
             ours.iter().map(|line| Tried { name: line.name.clone(), outcome: line.outcome.clone() }).collect();
         let advice = advise(&tried, args.p95.map(|span| span.as_secs_f64()));
-        Self { args, history, setup, ours, peers, schedules: Scheduled::of(schedules, ours), advice }
+        Self { args, history, setup, rate, ours, peers, schedules: Scheduled::of(schedules, ours), advice }
     }
 
     pub(super) fn as_text(&self) -> String {
@@ -55,7 +57,7 @@ impl<'a> Report<'a> {
         text += &columns(&rows);
         text += "\n";
         for schedule in &self.schedules {
-            text += &schedule.sentence(self.args.price);
+            text += &schedule.sentence(self.per_hour());
             text += "\n";
             text += &schedule.entries().iter().map(|entry| format!("  {entry}\n")).collect::<String>();
         }
@@ -68,7 +70,7 @@ impl<'a> Report<'a> {
 
     pub(super) fn as_json(&self) -> String {
         let line = |line: &Line| {
-            let cost = self.args.price.map(|price| line.outcome.seconds.cost(price));
+            let cost = self.per_hour().map(|price| line.outcome.seconds.cost(price));
             let broken = line.outcome.violation.map(|it| it.to_string());
             json!({ "name": line.name, "outcome": line.outcome, "cost": cost, "broken_promise": broken })
         };
@@ -77,6 +79,7 @@ impl<'a> Report<'a> {
         let boots: Vec<f64> = self.setup.boots.samples().iter().map(Duration::as_secs_f64).collect();
         let report = json!({
             "seed": self.setup.seed,
+            "price_per_hour": self.per_hour(),
             "jobs": self.history.trace.jobs().len(),
             "skipped": self.history.skipped,
             "span_seconds": self.history.trace.span().as_secs_f64(),
@@ -89,6 +92,11 @@ impl<'a> Report<'a> {
             "advice": advice,
         });
         format!("{report}\n")
+    }
+
+    /// What an instance hour costs, where that is known.
+    fn per_hour(&self) -> Option<f64> {
+        self.rate.and_then(|rate| rate.per_hour)
     }
 
     /// All that were played, with their names in tables.
@@ -149,11 +157,12 @@ impl<'a> Report<'a> {
         let range = if first == last { short(first) } else { format!("{} to {}", short(first), short(last)) };
         let launch = short(setup.launch);
         lines.push(format!("an instance starts {launch} after it was asked for and boots for {range} ({from})"));
+        lines.extend(self.rate.and_then(|rate| rate.from.clone()));
         lines
     }
 
     fn header(&self) -> Vec<String> {
-        let cost = self.args.price.map(|_| "cost");
+        let cost = self.per_hour().map(|_| "cost");
         ["settings"].into_iter().chain(HEADERS).chain(cost).map(str::to_owned).collect()
     }
 
@@ -164,7 +173,7 @@ impl<'a> Report<'a> {
         cells.extend([outcome.waits.p50, outcome.waits.p95, outcome.waits.p99].map(wait));
         cells.extend([seconds.all(), seconds.booting, seconds.idle, seconds.busy, seconds.draining].map(hours));
         cells.extend([outcome.launched, outcome.cut, outcome.spot].map(|number| number.to_string()));
-        cells.extend(self.args.price.map(|price| format!("{:.2}", seconds.cost(price))));
+        cells.extend(self.per_hour().map(|price| format!("{:.2}", seconds.cost(price))));
         if outcome.unserved > 0 {
             cells.push(format!("{} never ran", plural(outcome.unserved as u64, "job", "jobs")));
         }

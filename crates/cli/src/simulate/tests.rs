@@ -89,6 +89,42 @@ fn a_table_of_jobs_and_boots_of_agents_make_a_history() {
     }
 }
 
+#[test]
+fn a_simulated_hour_costs_what_an_hour_of_the_instances_in_the_records_did() {
+    let (_jobs, jobs) = file("jobs.csv", "queued,seconds\n0,60\n");
+    // One hour as spot, three on demand, and one of a machine of which nothing is told.
+    let told = |instance: &str, hour: u32, what: &str, machine: &str| {
+        format!(
+            "{{\"schema\":1,\"kind\":\"incident\",\"time\":\"2026-11-26T{hour:02}:00:00Z\",\"instance\":\"{instance}\",\"platform\":\"gitlab\",{machine}\
+             \"what\":\"{what}\",\"detail\":\"\"}}\n"
+        )
+    };
+    let kind = |spot: bool| format!("\"machine_type\":\"m7i.large\",\"spot\":{spot},");
+    let records = [
+        told("i-1", 7, "started", &kind(true)),
+        told("i-2", 5, "started", &kind(false)),
+        told("i-3", 7, "started", ""),
+        told("i-4", 8, "started", &kind(true)),
+    ];
+    let (_agents, agents) = file("agents.log", &records.concat());
+    let (_prices, prices) =
+        file("scaler.toml", "[prices]\ncurrency = \"USD\"\nmachines.\"m7i.large\" = { on_demand = 2, spot = 1 }\n");
+    let text = asked(&format!("simulate --jobs {jobs} {agents} --idle-timeout 2m --spare 0 --prices {prices}"));
+    let line = "an instance hour costs 1.7500 USD: the mean of the hours of 2 instances of which records tell; 1 more have no price\n";
+    assert!(text.contains(line) && text.contains("spot  cost\n"), "{text}");
+    let without = asked(&format!("simulate --jobs {jobs} --idle-timeout 2m --spare 0 --prices {prices}"));
+    assert!(
+        without.contains("there is no cost: no record tells of a machine") && !without.contains("spot  cost"),
+        "{without}"
+    );
+    let (_scaler, scaler) =
+        file("whole.toml", &format!("{BY_DAY}[prices.machines]\n\"m7i.large\" = {{ on_demand = 2, spot = 1 }}\n"));
+    let config = asked(&format!(
+        "simulate --jobs {jobs} {agents} --idle-timeout 2m --spare 0 --schedule none --config {scaler}"
+    ));
+    assert!(config.contains("an instance hour costs 1.7500: the mean"), "{config}");
+}
+
 /// The settings of a pool that works by day.
 const BY_DAY: &str = "tick = \"30s\"\n[[pool]]\nname = \"ci\"\ngroup = \"g\"\nspare = 1\nschedule = [\"mon-fri 08:00-18:00 spare 4\"]\n\
     zone = \"UTC\"\n[pool.platform.gitlab]\nurl = \"https://ci.example\"\ngroup = \"g\"\ntags = [\"t\"]\ntoken = \"x\"\n";

@@ -135,6 +135,10 @@ pub(crate) struct Args {
     /// What an instance costs in an hour, in your currency: the summary and the live page then say what the run cost
     #[arg(long, value_name = "NUMBER", value_parser = cost::number_per_hour, help_heading = "Run")]
     pub(crate) price: Option<f64>,
+    /// The same by each instance's type and by how it was bought: `[prices]` of these settings, files or folders; those of a scaler, or a file of
+    /// its own
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "price", help_heading = "Run")]
+    pub(crate) prices: Vec<PathBuf>,
     /// Print one JSON object a line; the last is the summary
     #[arg(long, help_heading = "Run")]
     pub(crate) json: bool,

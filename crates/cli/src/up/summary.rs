@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use jiff::Timestamp;
 use lightsout_core::{
+    cloud::Machine,
     cost::{self, By, Spent, hours},
     lanes::{Lane, Span, State, lanes},
     record::Record,
@@ -11,14 +12,14 @@ use lightsout_core::{
 use lightsout_localcloud::fleet::{InstanceView, Snapshot};
 use serde::Serialize;
 
-use crate::plural::plural;
+use crate::{cost::Pricing, plural::plural};
 
 /// The summary, in the form that `--json` ends with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Summary {
     pub jobs: Jobs,
     pub instances: Instances,
-    /// Where `--price` says what an instance costs.
+    /// Where `--price` or `--prices` say what instances cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
     pub scaler: Scaler,
@@ -56,12 +57,19 @@ pub(super) struct Instances {
 }
 
 /// What the instances cost, in the currency of the price.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Cost {
-    pub price_per_hour: f64,
+    /// Of each instance; absent where each has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<f64>,
+    /// What it is in, where that is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
     pub total: f64,
     /// Of it, the part of the seconds in which no job ran: with the last jobs of an instance that drains one did.
     pub without_job: f64,
+    /// Billed seconds that have no price; nothing of them is in the total.
+    pub unpriced_s: f64,
 }
 
 /// The scaler's work during the run.
@@ -73,12 +81,12 @@ pub(super) struct Scaler {
 
 impl Summary {
     /// Sums a fleet up as it was at that moment, by what its agents have written down until then.
-    pub(super) fn of(snapshot: &Snapshot, records: &[Record], scaler: Scaler, price: Option<f64>) -> Self {
+    pub(super) fn of(snapshot: &Snapshot, records: &[Record], scaler: Scaler, pricing: &Pricing) -> Self {
         let queue = &snapshot.queue;
         let mut waits: Vec<f64> =
             snapshot.jobs.iter().filter(|job| job.ran_s.is_some()).map(|job| job.waited_s).collect();
         waits.sort_by(f64::total_cmp);
-        let Spending { billed_ms, spent } = spending(snapshot, records);
+        let Spending { billed_ms, spent, cost } = spending(snapshot, records, pricing);
         Self {
             jobs: Jobs {
                 total: snapshot.jobs.len(),
@@ -99,11 +107,7 @@ impl Summary {
                 draining_s: seconds(spent.draining_ms),
                 unknown_s: seconds(billed_ms.saturating_sub(spent.all_ms())),
             },
-            cost: price.map(|per_hour| Cost {
-                price_per_hour: per_hour,
-                total: hours(billed_ms) * per_hour,
-                without_job: hours(billed_ms.saturating_sub(spent.worked_ms)) * per_hour,
-            }),
+            cost: (!pricing.is_empty()).then_some(cost),
             scaler,
         }
     }
@@ -130,9 +134,10 @@ pub(super) fn is_over(snapshot: &Snapshot, min: u32) -> bool {
 struct Spending {
     billed_ms: u64,
     spent: Spent,
+    cost: Cost,
 }
 
-fn spending(snapshot: &Snapshot, records: &[Record]) -> Spending {
+fn spending(snapshot: &Snapshot, records: &[Record], pricing: &Pricing) -> Spending {
     let now = time(snapshot.at_ms);
     let mut told: BTreeMap<String, Lane> =
         lanes(records, now).into_iter().map(|lane| (lane.instance.clone(), lane)).collect();
@@ -144,23 +149,65 @@ fn spending(snapshot: &Snapshot, records: &[Record]) -> Spending {
         (lane.billed(time(instance.launched_ms), until), gone)
     };
     let bills: Vec<(Lane, Timestamp)> = snapshot.instances.iter().map(bill).collect();
-    let billed_ms = bills.iter().map(|(lane, gone)| gone.duration_since(lane.from()).as_millis());
-    let billed_ms: u64 = billed_ms.map(|ms| u64::try_from(ms).unwrap_or_default()).sum();
-    let billed_ms = billed_ms + snapshot.forgotten.billed_ms;
-    let mut bills: Vec<Lane> = bills.into_iter().map(|(lane, _)| lane).collect();
+    let ms = |from: Timestamp, to: Timestamp| u64::try_from(to.duration_since(from).as_millis()).unwrap_or_default();
+    let mut bills: Vec<(u64, Lane)> = bills.into_iter().map(|(lane, gone)| (ms(lane.from(), gone), lane)).collect();
+    let billed_ms = bills.iter().map(|(billed_ms, _)| billed_ms).sum::<u64>() + snapshot.forgotten.billed_ms;
     if snapshot.forgotten.instances > 0 {
         // Of those only the records tell, and whole where they tell of the end.
-        bills.extend(told.into_values().filter(|lane| lane.end.is_some()));
+        let ended = told.into_values().filter(|lane| lane.end.is_some());
+        bills.extend(ended.map(|lane| (ms(lane.from(), lane.to()), lane)));
     }
-    let rows = cost::cost(&bills, Timestamp::MIN, Timestamp::MAX, By::Pool, |_| None);
-    Spending { billed_ms, spent: rows.iter().map(|row| row.spent).sum() }
+    let mut sums = Sums::default();
+    for (billed_ms, lane) in &bills {
+        sums.add(*billed_ms, spent(lane), pricing.per_hour(lane, ""));
+    }
+    // Of others that are forgotten nobody knows more than the bill.
+    sums.add(billed_ms.saturating_sub(sums.billed_ms), Spent::default(), pricing.flat());
+    let cost = Cost {
+        price_per_hour: pricing.flat(),
+        currency: pricing.currency().map(str::to_owned),
+        total: sums.cost,
+        without_job: sums.without_job,
+        unpriced_s: seconds(sums.unpriced_ms),
+    };
+    Spending { billed_ms, spent: sums.spent, cost }
+}
+
+/// Bills, summed up.
+#[derive(Default)]
+struct Sums {
+    billed_ms: u64,
+    spent: Spent,
+    cost: f64,
+    without_job: f64,
+    unpriced_ms: u64,
+}
+
+impl Sums {
+    fn add(&mut self, billed_ms: u64, spent: Spent, per_hour: Option<f64>) {
+        self.billed_ms += billed_ms;
+        self.spent += spent;
+        match per_hour {
+            Some(per_hour) => {
+                self.cost += hours(billed_ms) * per_hour;
+                self.without_job += hours(billed_ms.saturating_sub(spent.worked_ms)) * per_hour;
+            }
+            None => self.unpriced_ms += billed_ms,
+        }
+    }
+}
+
+fn spent(lane: &Lane) -> Spent {
+    let rows = cost::cost(std::slice::from_ref(lane), Timestamp::MIN, Timestamp::MAX, By::Pool, |_| None, |_, _| None);
+    rows.iter().map(|row| row.spent).sum()
 }
 
 /// An instance of which no record tells.
 fn silent(instance: &InstanceView) -> Lane {
     let launched = time(instance.launched_ms);
     let boots = Span { state: State::Booting, from: launched, to: launched, jobs: Vec::new(), why: None };
-    Lane { instance: instance.id.clone(), group: instance.group.clone(), spans: vec![boots], end: None }
+    let (id, group) = (instance.id.clone(), instance.group.clone());
+    Lane { instance: id, group, machine: Machine::default(), spans: vec![boots], end: None }
 }
 
 fn time(ms: i64) -> Timestamp {
@@ -204,11 +251,13 @@ impl fmt::Display for Summary {
         if *unknown_s > 0.0 {
             write!(f, ", {unknown_s:.1} s of which no record tells")?;
         }
-        if let Some(Cost { price_per_hour, total, without_job }) = self.cost {
-            write!(
-                f,
-                "\ncost       {total:.4} at {price_per_hour} an instance hour, {without_job:.4} of it without a job"
-            )?;
+        if let Some(Cost { price_per_hour, currency, total, without_job, unpriced_s }) = &self.cost {
+            let currency = currency.as_ref().map(|currency| format!(" {currency}")).unwrap_or_default();
+            let at = price_per_hour.map(|price| format!(" at {price} an instance hour")).unwrap_or_default();
+            write!(f, "\ncost       {total:.4}{currency}{at}, {without_job:.4} of it without a job")?;
+            if *unpriced_s > 0.0 {
+                write!(f, "; {unpriced_s:.1} s of machines whose price is not known are not in it")?;
+            }
         }
         write!(
             f,
@@ -221,6 +270,7 @@ impl fmt::Display for Summary {
 
 #[cfg(test)]
 mod tests {
+    use lightsout_core::settings::{Fragment, Prices};
     use lightsout_localcloud::fleet::{Forgotten, GroupView, JobState, JobView, QueueView};
 
     use super::*;
@@ -239,6 +289,10 @@ mod tests {
             tags: Vec::new(),
             failure: None,
         }
+    }
+
+    fn at(per_hour: f64) -> Pricing {
+        Pricing::of_every_pool(Some(per_hour), None)
     }
 
     /// What an agent wrote down, at these milliseconds.
@@ -283,7 +337,7 @@ mod tests {
             // Younger than the snapshot.
             told("i-1", "busy", 40_000),
         ];
-        let summary = Summary::of(&snapshot, &records, Scaler { ticks: 15, raises: 2 }, Some(36.0));
+        let summary = Summary::of(&snapshot, &records, Scaler { ticks: 15, raises: 2 }, &at(36.0));
         assert_eq!((summary.jobs.total, summary.jobs.done), (4, 3));
         assert_eq!((summary.jobs.wait_p50_s, summary.jobs.wait_p95_s), (Some(4.0), Some(9.0)));
         let expected = Instances {
@@ -297,20 +351,41 @@ mod tests {
             unknown_s: 25.0,
         };
         assert_eq!(summary.instances, expected);
-        let cost = summary.cost.unwrap();
+        let cost = summary.cost.as_ref().unwrap();
         assert!((cost.total - 0.65).abs() < 1e-9 && (cost.without_job - 0.475).abs() < 1e-9, "{cost:?}");
         let text = summary.to_string();
         assert!(text.contains("25.0 s of which no record tells"), "{text}");
         assert!(text.contains("\ncost       0.6500 at 36 an instance hour, 0.4750 of it without a job\n"), "{text}");
         let forgotten = Forgotten { instances: 7, billed_ms: 9_000 };
         let long =
-            Summary::of(&Snapshot { forgotten, ..snapshot.clone() }, &records, Scaler::default(), None).instances;
+            Summary::of(&Snapshot { forgotten, ..snapshot.clone() }, &records, Scaler::default(), &Pricing::default())
+                .instances;
         let (launched, billed_s, unknown_s) = (11, expected.billed_s + 9.0, expected.unknown_s + 9.0);
         assert_eq!(long, Instances { launched, billed_s, unknown_s, ..expected });
-        let unpriced = Summary::of(&snapshot, &records, Scaler::default(), None);
+        let unpriced = Summary::of(&snapshot, &records, Scaler::default(), &Pricing::default());
         assert!(
             !unpriced.to_string().contains("cost") && serde_json::to_value(&unpriced).unwrap().get("cost").is_none()
         );
+    }
+
+    #[test]
+    fn each_instance_has_the_price_of_its_machine_and_one_that_has_none_is_told() {
+        let snapshot = Snapshot {
+            at_ms: 31_000,
+            instances: vec![instance("i-1", Some(3_000), Some(21_000)), instance("i-2", Some(3_000), None)],
+            ..Snapshot::default()
+        };
+        let Record::Incident(mut started) = told("i-1", "started", 4_000) else { panic!("an incident") };
+        started.machine = Machine { machine_type: Some("m5.large".into()), spot: Some(true) };
+        let records = [Record::Incident(started), told("i-1", "ready", 5_000), told("i-1", "busy", 6_000)];
+        let table = "[prices]\ncurrency = 'USD'\nmachines.'m5.large' = { on_demand = 7200, spot = 3600 }\n";
+        let prices = Prices::parse(&[Fragment::new("prices.toml", table)]).unwrap().unwrap();
+        let summary = Summary::of(&snapshot, &records, Scaler::default(), &Pricing::of_every_pool(None, Some(prices)));
+        let cost = summary.cost.as_ref().unwrap();
+        assert_eq!((cost.price_per_hour, cost.currency.as_deref(), cost.unpriced_s), (None, Some("USD"), 30.0));
+        assert!((cost.total - 20.0).abs() < 1e-9 && (cost.without_job - 5.0).abs() < 1e-9, "{cost:?}");
+        let line = "\ncost       20.0000 USD, 5.0000 of it without a job; 30.0 s of machines whose price is not known are not in it\n";
+        assert!(summary.to_string().contains(line), "{summary}");
     }
 
     #[test]
@@ -335,7 +410,7 @@ mod tests {
             jobs("busy", 18_000, &["8"]),
             told("i-1", "idle", 26_000),
         ];
-        let Summary { instances, cost, .. } = Summary::of(&snapshot, &records, Scaler::default(), Some(3600.0));
+        let Summary { instances, cost, .. } = Summary::of(&snapshot, &records, Scaler::default(), &at(3600.0));
         assert_eq!((instances.billed_s, instances.busy_s, instances.draining_s), (30.0, 0.0, 25.0));
         let cost = cost.unwrap();
         assert!((cost.total - 30.0).abs() < 1e-9 && (cost.without_job - 10.0).abs() < 1e-9, "{cost:?}");
@@ -343,7 +418,9 @@ mod tests {
 
     #[test]
     fn only_a_lost_job_breaks_the_promise() {
-        let with = |queue| Summary::of(&Snapshot { queue, ..Snapshot::default() }, &[], Scaler::default(), None);
+        let with = |queue| {
+            Summary::of(&Snapshot { queue, ..Snapshot::default() }, &[], Scaler::default(), &Pricing::default())
+        };
         assert!(with(QueueView { failed: 1, interrupted: 1, ..QueueView::default() }).is_success());
         assert!(!with(QueueView { lost: 1, done: 19, ..QueueView::default() }).is_success());
     }
@@ -358,7 +435,7 @@ mod tests {
 
     #[test]
     fn the_json_has_the_documented_keys() {
-        let summary = Summary::of(&Snapshot::default(), &[], Scaler { ticks: 3, raises: 1 }, Some(1.0));
+        let summary = Summary::of(&Snapshot::default(), &[], Scaler { ticks: 3, raises: 1 }, &at(1.0));
         let json = serde_json::to_value(&summary).unwrap();
         for (part, keys) in [
             ("jobs", &["total", "done", "lost", "wait_p50_s", "wait_p95_s"][..]),

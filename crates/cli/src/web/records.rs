@@ -10,17 +10,13 @@ use lightsout_core::{
 };
 use lightsout_page::Source;
 
-use crate::{
-    cost::{self, Price},
-    evidence::Places,
-    fleet_dir::FleetDir,
-};
+use crate::{cost::Pricing, evidence::Places, fleet_dir::FleetDir};
 
 /// What `lightsout timeline` draws of these places.
 pub(crate) struct Records {
     places: Places,
     dir: FleetDir,
-    prices: Vec<Price>,
+    pricing: Pricing,
     /// Whether each is for a pool that was told of.
     checked: bool,
     end: &'static str,
@@ -39,20 +35,19 @@ enum Fleet {
 }
 
 impl Records {
-    /// Of the run in this directory, whose instances cost so much in an hour.
-    pub(crate) fn of_run(dir: FleetDir, price: Option<f64>) -> Self {
-        let prices = price.map(Price::of_every_pool).into_iter().collect();
-        Self::new(Places::default(), dir, prices, "The run has ended; lightsout timeline -o FILE keeps its picture")
+    /// Of the run in this directory.
+    pub(crate) fn of_run(dir: FleetDir, pricing: Pricing) -> Self {
+        Self::new(Places::default(), dir, pricing, "The run has ended; lightsout timeline -o FILE keeps its picture")
     }
 
     /// Of these places, or of the fleet in this directory where they name none.
-    pub(crate) fn of_places(places: Places, dir: FleetDir, prices: Vec<Price>) -> Self {
+    pub(crate) fn of_places(places: Places, dir: FleetDir, pricing: Pricing) -> Self {
         let fleet = places.are_the_fleet().then_some(Fleet::Unseen);
-        Self { fleet, ..Self::new(places, dir, prices, "No longer served: this is how it was last") }
+        Self { fleet, ..Self::new(places, dir, pricing, "No longer served: this is how it was last") }
     }
 
-    fn new(places: Places, dir: FleetDir, prices: Vec<Price>, end: &'static str) -> Self {
-        Self { places, dir, prices, checked: false, end, history: Vec::new(), fleet: None }
+    fn new(places: Places, dir: FleetDir, pricing: Pricing, end: &'static str) -> Self {
+        Self { places, dir, pricing, checked: false, end, history: Vec::new(), fleet: None }
     }
 }
 
@@ -74,12 +69,12 @@ impl Source for Records {
             self.history = history;
         }
         // After all was read: what a running fleet says is as young as that.
-        let chart = Chart::new(&evidence, Timestamp::now(), |pool| cost::per_hour(&self.prices, pool));
+        let chart = Chart::new(&evidence, Timestamp::now(), |lane, pool| self.pricing.per_hour(lane, pool));
         // A pool that only its scaler tells of may have instances yet; where nothing is told of, all may.
         let costs = chart.cost.iter().map(|it| it.row.pool.as_str());
         let pools: Vec<&str> = chart.pools.iter().map(|it| it.pool.as_str()).chain(costs).collect();
         if !self.checked && !pools.is_empty() {
-            cost::check_prices(&self.prices, &pools)?;
+            self.pricing.check(&pools)?;
             self.checked = true;
         }
         Ok(chart)
@@ -97,11 +92,14 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cost::PriceArgs;
 
     #[derive(Parser)]
     struct Command {
         #[command(flatten)]
         places: Places,
+        #[command(flatten)]
+        prices: PriceArgs,
     }
 
     const STARTED: &str = "{\"schema\":1,\"kind\":\"incident\",\"time\":\"2026-11-26T03:00:00Z\",\"instance\":\"i-1\",\"group\":\"g\",\"platform\":\"gitlab\",\"what\":\"started\",\"detail\":\"\"}\n";
@@ -112,10 +110,10 @@ mod tests {
         let file = temp.path().join("a.log");
         fs::write(&file, "").unwrap();
         let priced = |pool: &str| {
-            let line = ["timeline", "--from", &file.display().to_string()];
+            let line = ["timeline", "--from", &file.display().to_string(), "--price", &format!("{pool}=2")];
             let named = Command::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
             let dir = FleetDir::new(Some(temp.path().join("fleet"))).unwrap();
-            Records::of_places(named.places, dir, vec![cost::price(&format!("{pool}=2")).unwrap()])
+            Records::of_places(named.places, dir, named.prices.read().unwrap())
         };
         let (mut right, mut wrong) = (priced("g"), priced("linus"));
         assert!(right.look().await.is_ok() && wrong.look().await.is_ok(), "nothing is told of yet");
@@ -134,7 +132,7 @@ mod tests {
         let dir = FleetDir::new(Some(temp.path().join("fleet"))).unwrap();
         let locked = dir.lock().unwrap();
         fs::write(dir.records(), STARTED).unwrap();
-        let of_places = || Records::of_places(Places::default(), dir.clone(), Vec::new());
+        let of_places = || Records::of_places(Places::default(), dir.clone(), Pricing::default());
         let mut records = of_places();
         assert!(records.look().await.is_ok(), "what a fleet left is drawn");
         // It runs, and does not answer; then it is gone.
@@ -145,10 +143,13 @@ mod tests {
             let error = records.look().await.unwrap_err().to_string();
             assert!(error.contains("has ended"), "{error}");
         }
-        assert!(Records::of_run(dir.clone(), None).look().await.is_ok(), "a run's own page ends with all of it");
+        assert!(
+            Records::of_run(dir.clone(), Pricing::default()).look().await.is_ok(),
+            "a run's own page ends with all of it"
+        );
         let file = dir.records().display().to_string();
         let named = Command::try_parse_from(["timeline", "--from", &file]).unwrap_or_else(|error| panic!("{error}"));
-        let mut files = Records::of_places(named.places, dir.clone(), Vec::new());
+        let mut files = Records::of_places(named.places, dir.clone(), Pricing::default());
         locked.announce("http://127.0.0.1:1").unwrap();
         assert!(files.look().await.is_ok());
         locked.retract();

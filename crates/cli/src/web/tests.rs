@@ -34,7 +34,7 @@ impl Source for Told {
             );
             Evidence::record(Record::find(&line).unwrap(), "a").unwrap()
         });
-        Ok(Chart::new(&evidence.collect::<Vec<_>>(), Timestamp::now(), |_| None))
+        Ok(Chart::new(&evidence.collect::<Vec<_>>(), Timestamp::now(), |_, _| None))
     }
 
     fn end(&self) -> &'static str {

@@ -59,7 +59,7 @@ pub(super) fn fleet() -> Vec<Evidence> {
 
 #[test]
 fn lanes_marks_and_cost_share_one_scale_of_time() {
-    let chart = Chart::new(&fleet(), at("01:00"), |pool| (pool == "linux").then_some(36.0));
+    let chart = Chart::new(&fleet(), at("01:00"), |_, pool| (pool == "linux").then_some(36.0));
     assert_eq!((chart.from, chart.to), (at("00:00").as_millisecond(), at("01:00").as_millisecond()));
     let life = &chart.lanes[0];
     let spans: Vec<_> = life.spans.iter().map(|span| (span.state, (span.to - span.from) / 1_000)).collect();
@@ -75,7 +75,7 @@ fn lanes_marks_and_cost_share_one_scale_of_time() {
 
 #[test]
 fn a_pool_has_each_reading_once_and_its_news_are_raises_and_turns() {
-    let chart = Chart::new(&fleet(), at("01:00"), |_| None);
+    let chart = Chart::new(&fleet(), at("01:00"), |_, _| None);
     let readings: Vec<_> =
         chart.pools[0].readings.iter().map(|it| (it.result, it.queued, it.desired, it.news)).collect();
     assert_eq!(
@@ -109,7 +109,7 @@ fn a_scaler_that_stands_by_is_told_of_once() {
         standby("00:25"),
         held("00:30", 3),
     ];
-    let chart = Chart::new(&evidence(&told.concat()), at("00:40"), |_| None);
+    let chart = Chart::new(&evidence(&told.concat()), at("00:40"), |_, _| None);
     let readings: Vec<_> = chart.pools[0].readings.iter().map(|it| (it.result, it.queued, it.news)).collect();
     assert_eq!(readings, [("held", Some(0), true), ("standby", None, true), ("held", Some(3), false)]);
     assert_eq!(chart.pools[0].waits, Waits { jobs_ms: 60_000, longest_ms: 20_000, most: 3 });
@@ -125,17 +125,17 @@ fn what_the_group_ended_without_a_word_ends_where_its_history_says() {
         text: "taken out of service".into(),
     };
     evidence.push(Evidence { time: at("00:27"), source: "history".into(), said: Said::Activity(Box::new(activity)) });
-    let chart = Chart::new(&evidence, at("01:00"), |_| None);
+    let chart = Chart::new(&evidence, at("01:00"), |_, _| None);
     let end = chart.lanes[1].end.as_ref().expect("an end");
     assert_eq!((end.at, end.reason.as_str(), end.tone), (at("00:27").as_millisecond(), "group", Tone::Bad));
     assert_eq!(chart.lanes[1].spans.last().map(|span| span.to), Some(end.at));
     assert_eq!(chart.cost[0].row.spent.all_ms(), 55_000 + 20_000);
     // Also where that is the last that is known.
-    let chart = Chart::new(&evidence, at("00:27"), |_| None);
+    let chart = Chart::new(&evidence, at("00:27"), |_, _| None);
     assert_eq!(chart.lanes[1].end.as_ref().map(|end| end.at), Some(at("00:27").as_millisecond()));
     // Who still speaks is there.
     evidence.extend(self::evidence(&incident("00:40", "i-2", "ready", "")));
-    assert_eq!(Chart::new(&evidence, at("01:00"), |_| None).lanes[1].end, None);
+    assert_eq!(Chart::new(&evidence, at("01:00"), |_, _| None).lanes[1].end, None);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn an_instance_without_an_end_of_which_nothing_is_heard_for_an_hour_is_silent() 
     evidence.push(Evidence { time: at("00:40"), source: "history".into(), said: Said::Activity(Box::new(activity)) });
     let silent = |evidence: &[Evidence], hour: &str| -> Vec<(String, Option<i64>)> {
         let to = format!("2026-11-26T{hour}Z").parse().expect("a time");
-        Chart::new(evidence, to, |_| None).lanes.into_iter().map(|life| (life.instance, life.silent)).collect()
+        Chart::new(evidence, to, |_, _| None).lanes.into_iter().map(|life| (life.instance, life.silent)).collect()
     };
     assert!(silent(&evidence, "04:00:00").iter().all(|(_, silent)| silent.is_none()));
     // One that is asked and answers is there, however long ago it wrote something.
@@ -169,14 +169,14 @@ fn an_instance_without_an_end_of_which_nothing_is_heard_for_an_hour_is_silent() 
 
 #[test]
 fn of_nothing_there_is_an_empty_chart() {
-    let chart = Chart::new(&[], at("00:00"), |_| None);
+    let chart = Chart::new(&[], at("00:00"), |_, _| None);
     assert_eq!((chart.from, chart.lanes.len(), chart.pools.len(), chart.cost.len()), (chart.to, 0, 0, 0));
 }
 
 /// The same decisions, told one by one to somebody who sees no instances, are the same picture of the pools; what is forgotten is the oldest.
 #[test]
 fn a_scaler_that_sees_no_instances_draws_the_same_pools() {
-    let whole = Chart::new(&fleet(), at("00:55"), |_| None);
+    let whole = Chart::new(&fleet(), at("00:55"), |_, _| None);
     let mut readings = Readings::default();
     for it in &fleet() {
         if let Said::Decision(decision) = &it.said {
@@ -222,11 +222,11 @@ fn of_many_pools_sixty_are_drawn_and_no_waiting_one_is_left_out() {
             _ => pool(n, 0, 0),
         })
         .collect();
-    let chart = Chart::new(&evidence(&told), at("01:00"), |_| None);
+    let chart = Chart::new(&evidence(&told), at("01:00"), |_, _| None);
     let of = |drawn: bool| -> Vec<&str> {
         chart.pools.iter().filter(|pool| pool.drawn == drawn).map(|pool| pool.pool.as_str()).collect()
     };
     assert_eq!((of(true).len(), chart.pools.len()), (60, 70));
     assert_eq!(of(false), ["p10", "p11", "p12", "p13", "p14", "p15", "p16", "p17", "p18", "p19"]);
-    assert!(Chart::new(&fleet(), at("01:00"), |_| None).pools[0].drawn, "of few each");
+    assert!(Chart::new(&fleet(), at("01:00"), |_, _| None).pools[0].drawn, "of few each");
 }

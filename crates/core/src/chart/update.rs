@@ -129,9 +129,9 @@ mod tests {
     fn whoever_takes_in_each_update_has_the_chart_that_is_drawn_anew() {
         let evidence = fleet();
         let seconds = ["00:00", "00:05", "00:07", "00:10", "00:15", "00:16", "00:20", "00:31", "00:45", "00:52"];
-        let mut had = Chart::new(&evidence, at(seconds[0]), |_| Some(1.0));
+        let mut had = Chart::new(&evidence, at(seconds[0]), |_, _| Some(1.0));
         for second in seconds {
-            let anew = Chart::new(&evidence, at(second), |_| Some(1.0));
+            let anew = Chart::new(&evidence, at(second), |_, _| Some(1.0));
             had = taken_in(had.clone(), &anew.since(&had).expect("it goes on"));
             assert_eq!(had, anew, "at {second}");
         }
@@ -139,22 +139,22 @@ mod tests {
 
     #[test]
     fn an_instance_that_only_goes_on_is_not_sent_again() {
-        let at_once = Chart::new(&fleet(), at("00:45"), |_| None);
-        let later = Chart::new(&fleet(), at("00:46"), |_| None);
+        let at_once = Chart::new(&fleet(), at("00:45"), |_, _| None);
+        let later = Chart::new(&fleet(), at("00:46"), |_, _| None);
         let update = later.since(&at_once).expect("it goes on");
         assert_eq!((update.lanes.len(), update.pools[0].kept, update.pools[0].readings.len()), (0, 4, 0));
         // Nor does what is said of it grow older by the second.
-        let at_once = Chart::new(&fleet(), at("40:00"), |_| None);
-        assert_eq!(Chart::new(&fleet(), at("40:01"), |_| None).since(&at_once).map(|it| it.lanes.len()), Some(0));
+        let at_once = Chart::new(&fleet(), at("40:00"), |_, _| None);
+        assert_eq!(Chart::new(&fleet(), at("40:01"), |_, _| None).since(&at_once).map(|it| it.lanes.len()), Some(0));
     }
 
     #[test]
     fn what_is_forgotten_is_no_update() {
-        let before = Chart::new(&fleet(), at("00:45"), |_| None);
+        let before = Chart::new(&fleet(), at("00:45"), |_, _| None);
         let without = |forgotten: &str| {
             let mut evidence = fleet();
             evidence.retain(|it| it.said.of() != forgotten);
-            Chart::new(&evidence, at("00:46"), |_| None)
+            Chart::new(&evidence, at("00:46"), |_, _| None)
         };
         assert!(without("nobody").since(&before).is_some());
         assert_eq!(without("i-2").since(&before), None);

@@ -12,7 +12,7 @@ pub use self::keys::{POOL_KEYS, SCALER_KEYS, WEBHOOK_KEYS};
 
 use self::{pools::pools, shared::Shared};
 use super::{
-    CloudName, Fragment, Location, METRICS_KEYS, MetricsSettings, Problem, Problems, SecretSource, Side,
+    CloudName, Fragment, Location, METRICS_KEYS, MetricsSettings, Prices, Problem, Problems, SecretSource, Side,
     keys::names,
     reader::{Layer, Report, Section},
     tree::{Table, merged},
@@ -116,12 +116,14 @@ impl ScalerSettings {
 }
 
 pub(super) fn read(report: &Report, table: &Table, fragments: &[Fragment], zones: ZoneFiles<'_>) -> ScalerSettings {
-    let top = names(SCALER_KEYS, Side::Scaler).chain(["defaults", "metrics", "platforms", "pool"]);
+    let top = names(SCALER_KEYS, Side::Scaler).chain(["defaults", "metrics", "platforms", "pool", "prices"]);
     let root = Section::new(report, vec![Layer::root(table, fragments)], top);
     let second = Duration::from_secs(1);
     let tick = root.duration("tick", second..=3600 * second).unwrap_or(10 * second);
     let deadline = root.duration("deadline", second / 10..=300 * second).unwrap_or(8 * second);
     let metrics = MetricsSettings::read(root.child("metrics", names(METRICS_KEYS, Side::Scaler)));
+    // For those alone who sum up what the instances did; and yet a mistake is told to whoever made it.
+    Prices::read(report, root.children("prices").remove(0));
     let shared = Shared::new(report, &root, zones);
     let mut used = BTreeSet::new();
     let pools = pools(&root, &shared, &mut used);

@@ -28,7 +28,7 @@ pub(super) enum Value {
     Bool(bool),
     List(Vec<Node>),
     Table(Table),
-    /// A float or a date, which no setting is; as it was written.
+    /// A float or a date; as it was written.
     Other(String),
 }
 

@@ -3,8 +3,8 @@
 use lightsout_core::{
     platform::KINDS,
     settings::{
-        AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, METRICS_KEYS, POOL_KEYS, RECORDS_KEYS,
-        SCALER_KEYS, ScalerSettings, Side, WEBHOOK_KEYS,
+        AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, MACHINE_PRICE_KEYS, METRICS_KEYS, POOL_KEYS,
+        PRICES_KEYS, RECORDS_KEYS, SCALER_KEYS, ScalerSettings, Side, WEBHOOK_KEYS,
     },
 };
 
@@ -47,6 +47,8 @@ fn scaler_tables() -> Vec<(String, &'static [Key])> {
         ("[pool.webhook]".to_owned(), WEBHOOK_KEYS),
     ];
     tables.extend(KINDS.iter().map(|kind| (format!("[pool.platform.{}]", kind.name), kind.keys)));
+    tables.push(("[prices]".to_owned(), PRICES_KEYS));
+    tables.push(("[prices.machines.\"TYPE\"]".to_owned(), MACHINE_PRICE_KEYS));
     tables
 }
 

@@ -21,8 +21,8 @@ use std::{
 use lightsout_core::{
     platform::KINDS,
     settings::{
-        AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, METRICS_KEYS, POOL_KEYS, RECORDS_KEYS, SCALER_KEYS, WEBHOOK_KEYS,
-        platform_table, section_table, tag_table, variable_table,
+        AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS, MACHINE_PRICE_KEYS, METRICS_KEYS, POOL_KEYS, PRICES_KEYS, RECORDS_KEYS,
+        SCALER_KEYS, WEBHOOK_KEYS, platform_table, section_table, tag_table, variable_table,
     },
 };
 
@@ -80,6 +80,8 @@ fn the_tables_of_the_readme_list_their_keys() {
         ("metrics.", METRICS_KEYS),
         ("pool.", POOL_KEYS),
         ("pool.webhook.", WEBHOOK_KEYS),
+        ("prices.", PRICES_KEYS),
+        ("prices.machines.TYPE.", MACHINE_PRICE_KEYS),
     ]);
     check("README.md", &[("agent", agent), ("scaler", scaler), ("tags", tag_table())]);
 }

@@ -5,6 +5,7 @@ mod buildkite;
 mod circleci;
 mod github;
 mod merging;
+mod prices;
 mod scaler;
 mod spacelift;
 mod stackguardian;

@@ -342,6 +342,7 @@ function drawTables() {
     const silent = chart.lanes.filter((life) => life.pool === it.name && life.silent).length;
     if (silent > 0) row(table, "Of these, no word for over an hour", silent, silent, "silent").classList.add("warning");
     if (it.price !== null) row(table, "Cost", it.price.toFixed(it.price < 1 ? 4 : 2), it.price, "price");
+    if (it.price !== null && it.unpriced_ms > 0) row(table, "Not in it, without a price", length(it.unpriced_ms), it.unpriced_ms, "unpriced").classList.add("warning");
   }
   if (chart.cost.length === 0) put(cost, "p", { class: "hint" }, chart.unseen ? "Not seen from here." : "No instance has cost anything.");
   for (const pool of drawn()) {

@@ -94,7 +94,7 @@ impl Report<'_> {
             ("of them without a job", pair(&|line| format!("{:.0} %", line.outcome.seconds.waste() * 100.0))),
         ];
         figures.extend(
-            self.args.price.map(|price| ("cost", pair(&|line| format!("{:.2}", line.outcome.seconds.cost(price))))),
+            self.per_hour().map(|price| ("cost", pair(&|line| format!("{:.2}", line.outcome.seconds.cost(price))))),
         );
         let figures: String = figures
             .iter()
@@ -107,18 +107,18 @@ impl Report<'_> {
         let entries: String =
             schedule.entries().iter().map(|entry| format!("  <li>{}</li>\n", escaped(entry))).collect();
         let list = if entries.is_empty() { entries } else { format!("<ul>\n{entries}</ul>\n") };
-        format!("<p>{}</p>\n{list}", escaped(&schedule.sentence(self.args.price)))
+        format!("<p>{}</p>\n{list}", escaped(&schedule.sentence(self.per_hour())))
     }
 
     fn axes(&self) -> &'static str {
-        match self.args.price {
+        match self.per_hour() {
             Some(_) => "Cost, and how long 95 % of the jobs wait at most",
             None => "Instance hours, and how long 95 % of the jobs wait at most",
         }
     }
 
     fn table(&self) -> String {
-        let priced = self.args.price.is_some();
+        let priced = self.per_hour().is_some();
         let mut text = String::from("<table>\n");
         text += "<thead><tr><th>settings</th><th>p50</th><th>p95</th><th>p99</th><th>instance h</th><th class=\"bar\"></th>";
         for state in STATES {
@@ -183,7 +183,7 @@ impl Report<'_> {
         }
         let waste = seconds.waste();
         text += &cell("waste", waste, format!("{:.0} %", waste * 100.0));
-        if let Some(price) = self.args.price {
+        if let Some(price) = self.per_hour() {
             let cost = seconds.cost(price);
             text += &cell("cost", cost, format!("{cost:.2}"));
             text += &cell("wasted", cost * waste, format!("{:.2}", cost * waste));

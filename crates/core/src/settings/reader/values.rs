@@ -48,6 +48,33 @@ impl<'a> Section<'a> {
         number
     }
 
+    /// A number in a range, with or without a point.
+    pub(in crate::settings) fn number(&self, key: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        let (path, node) = self.find(key)?;
+        let read = |text: &str| text.replace('_', "").parse().ok().filter(|number| range.contains(number));
+        let number = match &node.value {
+            Value::Integer(number) => read(&number.to_string()),
+            Value::Other(text) => read(text),
+            Value::Text(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) => None,
+        };
+        if number.is_none() {
+            let remedy = match &node.value {
+                Value::Text(text) if read(text.trim()).is_some() => {
+                    format!("leave out the quotes: {key} = {}", text.trim())
+                }
+                Value::Text(_)
+                | Value::Integer(_)
+                | Value::Bool(_)
+                | Value::List(_)
+                | Value::Table(_)
+                | Value::Other(_) => format!("write for example {key} = 0.1008"),
+            };
+            let expected = format!("expected a number from {} to {}", range.start(), range.end());
+            self.report.problem(wrong(&path, node, expected, remedy));
+        }
+        number
+    }
+
     /// A duration in a range.
     pub(crate) fn duration(&self, key: &str, range: RangeInclusive<Duration>) -> Option<Duration> {
         self.duration_or(key, range, None).flatten()

@@ -42,7 +42,7 @@ impl Frame {
 impl Report<'_> {
     /// The picture.
     pub(super) fn scatter(&self) -> String {
-        let height = |line: &Line| match self.args.price {
+        let height = |line: &Line| match self.per_hour() {
             Some(price) => line.outcome.seconds.cost(price),
             None => line.outcome.seconds.all() / 3600.0,
         };

@@ -1,0 +1,67 @@
+//! What an hour of a simulated instance costs.
+
+use anyhow::{Result, anyhow};
+use jiff::Timestamp;
+use lightsout_core::{
+    cost::{self, By},
+    lanes::lanes,
+    record::Record,
+    settings::Prices,
+};
+use lightsout_io::files;
+
+use super::Args;
+use crate::{cost::by_machine, plural::plural};
+
+/// A price, and where it comes from.
+pub(super) struct Rate {
+    /// What an hour costs; `None`: that cannot be told.
+    pub(super) per_hour: Option<f64>,
+    /// A sentence on it, where nobody wrote the number itself.
+    pub(super) from: Option<String>,
+}
+
+/// As `--price` says, else as prices of machines and the records of those that there were.
+pub(super) fn rate(args: &Args, records: &[Record]) -> Result<Option<Rate>> {
+    if args.price.is_some() {
+        return Ok(Some(Rate { per_hour: args.price, from: None }));
+    }
+    let prices = match by_machine(&args.prices)? {
+        None if !args.config.is_empty() => {
+            Prices::parse(&files::read(&args.config, "scaler").map_err(|why| anyhow!(why))?)?
+        }
+        prices => prices,
+    };
+    Ok(prices.map(|prices| mean(&prices, records)))
+}
+
+/// The mean of the instances that there were, each by its hours.
+fn mean(prices: &Prices, records: &[Record]) -> Rate {
+    let last = records.iter().filter_map(|record| record.time().parse().ok()).max().unwrap_or(Timestamp::UNIX_EPOCH);
+    let lanes = lanes(records, last);
+    let rows = cost::cost(
+        &lanes,
+        Timestamp::MIN,
+        Timestamp::MAX,
+        By::Instance,
+        |_| None,
+        |lane, _| prices.per_hour(&lane.machine),
+    );
+    let known: Vec<(f64, f64)> =
+        rows.iter().filter_map(|row| Some((row.cost?, cost::hours(row.spent.all_ms())))).collect();
+    let (cost, hours) = known.iter().fold((0.0, 0.0), |(cost, hours), it| (cost + it.0, hours + it.1));
+    let per_hour = (hours > 0.0).then(|| cost / hours);
+    let from = per_hour.map_or_else(
+        || "there is no cost: no record tells of a machine that has a price; hand in the records of agents, or say --price".to_owned(),
+        |per_hour| {
+            let currency = prices.currency.as_ref().map(|currency| format!(" {currency}")).unwrap_or_default();
+            let told = plural(known.len() as u64, "instance", "instances");
+            let others = match rows.len() - known.len() {
+                0 => String::new(),
+                others => format!("; {others} more have no price"),
+            };
+            format!("an instance hour costs {per_hour:.4}{currency}: the mean of the hours of {told} of which records tell{others}")
+        },
+    );
+    Rate { per_hour, from: Some(from) }
+}
