@@ -54,6 +54,15 @@ fn rest(fleet: &Fleet, service: &str, method: &str, path: &str, body: &Value) {
     assert_eq!(status, 200, "{method} {path}: {answer}");
 }
 
+/// A call of KMS.
+fn kms(fleet: &Fleet, action: &str, body: &Value) -> Value {
+    let target = format!("TrentService.{action}");
+    let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
+    let (status, answer) = http::send_with("POST", fleet.url(), &headers, &body.to_string()).expect("it answers");
+    assert_eq!(status, 200, "{action}: {answer}");
+    serde_json::from_str(&answer).expect("JSON")
+}
+
 /// A call of CloudWatch Logs.
 fn logs(fleet: &Fleet, action: &str, body: &Value) {
     let target = format!("Logs_20140328.{action}");
@@ -177,7 +186,53 @@ fn the_group_of_up_is_all_ok_from_a_desk_and_each_drift_is_found_by_its_own_name
     let (output, findings) = look(&fleet, "");
     assert_eq!(not_ok(&findings), [("group.subnets", "warning"), ("group.quota", "warning")], "{output:?}");
     query(&fleet, AUTO_SCALING, &max(2));
+    keys_of_volumes_are_looked_at(&fleet);
     one_override_starts_from_a_template_of_its_own(&fleet);
+}
+
+/// A key of one's own that Auto Scaling's role may not use ends every instance at its start, and the instance's role looks right.
+fn keys_of_volumes_are_looked_at(fleet: &Fleet) {
+    let role = "arn:aws:iam::123456789012:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling";
+    let found = || {
+        let (output, findings) = look(fleet, "");
+        let key = findings.iter().find(|finding| finding["id"] == "template.key");
+        let seen = key.map(|finding| finding["seen"].as_str().unwrap_or_default().to_owned()).unwrap_or_default();
+        let bad: Vec<String> = not_ok(&findings).into_iter().map(|(id, verdict)| format!("{id} {verdict}")).collect();
+        assert!(bad.is_empty() || seen.contains(":key/"), "{output:?}");
+        bad.join(", ")
+    };
+    let made = kms(fleet, "CreateKey", &json!({}));
+    let key = made["KeyMetadata"]["Arn"].as_str().expect("the key has an ARN").to_owned();
+    let volume = "LaunchTemplateData.BlockDeviceMapping.1";
+    query(
+        fleet,
+        EC2,
+        &format!("{TEMPLATE}&{volume}.DeviceName=/dev/xvda&{volume}.Ebs.Encrypted=true&{volume}.Ebs.KmsKeyId={key}"),
+    );
+    assert_eq!(found(), "template.key wrong", "nobody has allowed it to the role");
+    let operations = [
+        "CreateGrant",
+        "Decrypt",
+        "DescribeKey",
+        "Encrypt",
+        "GenerateDataKeyWithoutPlaintext",
+        "ReEncryptFrom",
+        "ReEncryptTo",
+    ];
+    kms(fleet, "CreateGrant", &json!({"KeyId": key, "GranteePrincipal": role, "Operations": operations}));
+    assert_eq!(found(), "");
+    kms(fleet, "DisableKey", &json!({"KeyId": key}));
+    assert_eq!(found(), "template.key wrong", "nobody can use it");
+
+    // The account's own default counts where the template names none.
+    query(fleet, EC2, &format!("{TEMPLATE}&LaunchTemplateData.InstanceType=c7i.large"));
+    assert_eq!(found(), "");
+    query(fleet, EC2, "Action=EnableEbsEncryptionByDefault");
+    assert_eq!(found(), "", "AWS's own key needs nothing");
+    query(fleet, EC2, &format!("Action=ModifyEbsDefaultKmsKeyId&KmsKeyId={key}"));
+    assert_eq!(found(), "template.key wrong");
+    query(fleet, EC2, "Action=ResetEbsDefaultKmsKeyId");
+    query(fleet, EC2, "Action=DisableEbsEncryptionByDefault");
 }
 
 /// An instance of a mixed-instances group may start from an override's launch template alone: what that one says counts as much.
@@ -230,6 +285,7 @@ fn what_a_desk_may_not_see_is_a_warning_that_names_the_right() {
         ("group.subnets", "warning", "DescribeSubnets", "ec2:DescribeSubnets"),
         ("group.quota", "warning", "DescribeInstanceTypes", "ec2:DescribeInstanceTypes"),
         ("group.quota", "warning", "GetServiceQuota", "servicequotas:GetServiceQuota"),
+        ("template.key", "warning", "GetEbsEncryptionByDefault", "ec2:GetEbsEncryptionByDefault"),
         ("role.instance", "warning", "GetInstanceProfile", "iam:GetInstanceProfile"),
         ("platform.secret", "warning", "GetParameter", "ssm:GetParameter"),
     ] {

@@ -107,6 +107,25 @@ equal 'the schedule' $'rate(1 minute)\tENABLED' "$aws" scheduler get-schedule --
 equal 'a quota' 5120.0 "$aws" service-quotas get-service-quota --service-code ec2 --quota-code L-1216C47A --query Quota.Value --output text
 refused NoSuchResourceException 'The request failed because the specified service does not exist.' GetServiceQuota \
     "$aws" service-quotas get-service-quota --service-code ec2 --quota-code L-00000000
+key=$("$aws" kms create-key --query KeyMetadata.Arn --output text)
+equal 'a key' $'CUSTOMER\tEnabled' "$aws" kms describe-key --key-id "$key" --query 'KeyMetadata.[KeyManager,KeyState]' --output text
+equal "AWS's own key" AWS "$aws" kms describe-key --key-id alias/aws/ebs --query KeyMetadata.KeyManager --output text
+"$aws" kms create-grant --key-id "$key" --grantee-principal "arn:aws:iam::123456789012:role/$role" --operations Decrypt >/dev/null
+equal 'what is granted' Decrypt "$aws" kms list-grants --key-id "$key" --grantee-principal "arn:aws:iam::123456789012:role/$role" \
+    --query 'Grants[].Operations[]' --output text
+equal 'nothing to others' '' "$aws" kms list-grants --key-id "$key" --grantee-principal arn:aws:iam::123456789012:role/none --query 'Grants[]' --output text
+equal "a key's policy" default "$aws" kms get-key-policy --key-id "$key" --policy-name default --query PolicyName --output text
+refused NotFoundException "Key 'arn:aws:kms:eu-central-1:123456789012:key/none' does not exist" DescribeKey "$aws" kms describe-key --key-id none
+equal 'volumes are not encrypted by themselves' False ec2 get-ebs-encryption-by-default --query EbsEncryptionByDefault --output text
+equal 'with a key of the account' "$key" ec2 modify-ebs-default-kms-key-id --kms-key-id "$key" --query KmsKeyId --output text
+equal 'or with that of AWS' alias/aws/ebs ec2 reset-ebs-default-kms-key-id --query KmsKeyId --output text
+"$aws" secretsmanager create-secret --name "$group" --secret-string s3cret >/dev/null
+equal 'a secret' s3cret "$aws" secretsmanager get-secret-value --secret-id "$group" --query SecretString --output text
+refused ResourceExistsException "The operation failed because the secret $group already exists." CreateSecret \
+    "$aws" secretsmanager create-secret --name "$group" --secret-string s3cret
+"$aws" ssm put-parameter --type SecureString --name "/$group" --value s3cret >/dev/null
+equal 'a parameter' s3cret "$aws" ssm get-parameter --with-decryption --name "/$group" --query Parameter.Value --output text
+equal 'how many groups there may be' 500 asg describe-account-limits --query MaxNumberOfAutoScalingGroups --output text
 equal 'the sizes of types' $'c7i.large\t2' ec2 describe-instance-types --instance-types c7i.large --query 'InstanceTypes[].[InstanceType,VCpuInfo.DefaultVCpus]' --output text
 equal 'a default subnet' $'eu-central-1a\tTrue' ec2 describe-subnets --filters Name=default-for-az,Values=true Name=availability-zone,Values=eu-central-1a \
     --query 'Subnets[0].[AvailabilityZone,DefaultForAz]' --output text
@@ -118,6 +137,10 @@ ec2 create-launch-template --launch-template-name "$group" --launch-template-dat
     "UserData": "IyFoZWxsbw=="}' >/dev/null
 equal 'the template' m7i.large ec2 describe-launch-template-versions --launch-template-name "$group" \
     --query 'LaunchTemplateVersions[0].LaunchTemplateData.InstanceType' --output text
+ec2 create-launch-template --launch-template-name "$group-key" --launch-template-data \
+    '{"BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": true, "KmsKeyId": "'"$key"'"}}]}' >/dev/null
+equal "its volume's key" $'/dev/xvda\tTrue\t'"$key" ec2 describe-launch-template-versions --launch-template-name "$group-key" --output text \
+    --query 'LaunchTemplateVersions[0].LaunchTemplateData.BlockDeviceMappings[0].[DeviceName,Ebs.Encrypted,Ebs.KmsKeyId]'
 asg create-auto-scaling-group --auto-scaling-group-name "$group" --launch-template "LaunchTemplateName=$group,Version=\$Latest" \
     --min-size 0 --max-size 2 --desired-capacity 0 --availability-zones eu-central-1a --new-instances-protected-from-scale-in \
     --tags "Key=ci-fleet,Value=$group,PropagateAtLaunch=true"
@@ -147,6 +170,9 @@ equal 'born protected' 'True' asg describe-auto-scaling-instances --instance-ids
     --query 'AutoScalingInstances[0].ProtectedFromScaleIn' --output text
 equal 'running' 'running' ec2 describe-instances --instance-ids "$first" \
     --query 'Reservations[0].Instances[0].State.Name' --output text
+equal 'its state' running ec2 describe-instance-status --instance-ids "$first" --query 'InstanceStatuses[].InstanceState.Name' --output text
+equal 'what a power-off does' terminate ec2 describe-instance-attribute --instance-id "$first" --attribute instanceInitiatedShutdownBehavior \
+    --query InstanceInitiatedShutdownBehavior.Value --output text
 equal 'the tag of its group' "$group" ec2 describe-instances --instance-ids "$first" \
     --query "Reservations[0].Instances[0].Tags[?Key=='aws:autoscaling:groupName'].Value" --output text
 

@@ -11,6 +11,7 @@ mod desk;
 pub mod facts;
 mod group;
 mod image;
+mod key;
 mod machine;
 mod platform;
 mod program;
@@ -97,12 +98,13 @@ pub struct Row {
 }
 
 /// All rows, in the order in which they are shown.
-const TABLE: [&[Row]; 11] = [
+const TABLE: [&[Row]; 12] = [
     software::ROWS,
     machine::ROWS,
     image::ROWS,
     cloud::ROWS,
     desk::ROWS,
+    key::ROWS,
     quota::ROWS,
     group::ROWS,
     scale_set::ROWS,

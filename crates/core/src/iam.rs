@@ -6,6 +6,7 @@ mod difference;
 mod needs;
 mod pattern;
 mod policy;
+mod resource_policy;
 mod table;
 
 pub use attached::{Policy, PolicyError};
@@ -15,4 +16,5 @@ pub use needs::{
 };
 pub use pattern::Pattern;
 pub use policy::{MANAGED_POLICY_CHARACTERS, characters, policy};
+pub use resource_policy::about_role;
 pub use table::{Bound, Caller, RIGHTS, Right, full_table, short_table};

@@ -5,6 +5,7 @@
 
 pub(crate) mod commands;
 pub(crate) mod functions;
+pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod metadata;
 pub mod model;

@@ -11,7 +11,10 @@ use std::{
 use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 
 use crate::{
-    aws::{commands::Commands, functions::Functions, logs::Logs, model::Cloud, objects::Objects, secrets::Secrets},
+    aws::{
+        commands::Commands, functions::Functions, keys::Keys, logs::Logs, model::Cloud, objects::Objects,
+        secrets::Secrets,
+    },
     azure::{identity::Tokens, model::Azure, vault::Vault},
     ci::{Ci, webhook::Webhook},
     driver,
@@ -60,6 +63,7 @@ impl LocalCloud {
             commands: Commands::default(),
             logs: Logs::new(&region, &account),
             functions: Functions::new(&region, &account),
+            keys: Keys::new(&region, &account),
             objects: Objects::new(),
             cloud: Cloud::new(cloud),
             counters: Counters::default(),

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use crate::{
     aws::commands::Commands,
     aws::functions::Functions,
+    aws::keys::Keys,
     aws::logs::Logs,
     aws::metadata::Metadata,
     aws::model::Cloud,
@@ -89,6 +90,7 @@ pub(crate) struct FleetState {
     pub commands: Commands,
     pub logs: Logs,
     pub functions: Functions,
+    pub keys: Keys,
     pub objects: Objects,
     pub faults: Faults,
     pub counters: Counters,

@@ -85,20 +85,7 @@ impl LogGroup {
     }
 
     async fn logs(&self, action: &'static str, target: &str, body: &serde_json::Value) -> Result<(), AwsError> {
-        logs_call(action, target, body).send(&self.aws).await.map(drop)
-    }
-}
-
-/// A call of CloudWatch Logs.
-fn logs_call(action: &'static str, target: &str, body: &serde_json::Value) -> Call {
-    Call {
-        action,
-        service: Service::LOGS,
-        method: "POST",
-        path: "/".into(),
-        bucket: None,
-        headers: vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target.to_owned())],
-        body: body.to_string().into_bytes(),
+        Call::json(action, Service::LOGS, target, body).send(&self.aws).await.map(drop)
     }
 }
 

@@ -175,6 +175,8 @@ const CODES: &[(&str, AwsErrorKind)] = &[
     ("ParameterNotFound", AwsErrorKind::NotFound),
     ("ParameterVersionNotFound", AwsErrorKind::NotFound),
     ("ResourceNotFoundException", AwsErrorKind::NotFound),
+    // KMS's.
+    ("NotFoundException", AwsErrorKind::NotFound),
 ];
 
 /// What EC2 Auto Scaling says under the code `ValidationError`, which alone says nothing.

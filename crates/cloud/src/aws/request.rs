@@ -39,6 +39,8 @@ impl Service {
     #[cfg(feature = "host")]
     pub(super) const IAM: Self = Self { name: "iam", variable: "AWS_ENDPOINT_URL_IAM" };
     #[cfg(feature = "host")]
+    pub(super) const KMS: Self = Self { name: "kms", variable: "AWS_ENDPOINT_URL_KMS" };
+    #[cfg(feature = "host")]
     pub(super) const LAMBDA: Self = Self { name: "lambda", variable: "AWS_ENDPOINT_URL_LAMBDA" };
     #[cfg(feature = "host")]
     pub(super) const SCHEDULER: Self = Self { name: "scheduler", variable: "AWS_ENDPOINT_URL_SCHEDULER" };
@@ -81,6 +83,19 @@ impl Call {
             bucket: None,
             headers: vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".into())],
             body: body.into_bytes(),
+        }
+    }
+
+    /// A call of a service that speaks JSON 1.1, and is told by its target what to do.
+    pub(super) fn json(action: &'static str, service: Service, target: &str, body: &Value) -> Self {
+        Self {
+            action,
+            service,
+            method: "POST",
+            path: "/".into(),
+            bucket: None,
+            headers: vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target.to_owned())],
+            body: body.to_string().into_bytes(),
         }
     }
 

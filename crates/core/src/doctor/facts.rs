@@ -9,6 +9,7 @@ use super::Place;
 pub use super::{
     account::{FunctionFacts, RoleFacts, Schedule},
     desk::{Subnet, TemplateFacts, secrets_in},
+    key::KeyFacts,
     program::{ProgramFacts, ProgramGroup},
     quota::QuotaFacts,
     scale_set::{MemberModels, ScaleSetFacts, ScaleSetModel, SpotModel},
@@ -313,6 +314,8 @@ pub struct CloudFacts {
     pub templates: Vec<TemplateFacts>,
     /// From what new instances start that is no launch template, by name.
     pub starts_otherwise: Option<String>,
+    /// The keys with which volumes of new instances are encrypted.
+    pub keys: Option<Fact<Vec<KeyFacts>>>,
     /// What the account lets run at a time, of the kinds of instances that the group may have.
     pub quotas: Option<Fact<Vec<QuotaFacts>>>,
     /// The networks in which they start.

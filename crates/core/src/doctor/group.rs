@@ -7,6 +7,7 @@ use crate::{agent::policy::Protection, duration::format_duration, record::Launch
 use super::{
     Facts, Judgement, Place, Row, Scope, Verdict,
     facts::{GroupFacts, HoldFacts, NextImage, RefreshFacts},
+    key::USE_OF_KEY,
     of, of_each,
 };
 
@@ -15,12 +16,6 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The shortest time-out of a launch hook: nobody extends it until the machine is up and its agent has started.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What a key of one's own needs, in the launch template, in the image, or as the account's default, which counts even where the template names
-/// none (EC2 Auto Scaling User Guide, "Required AWS KMS key policy for use with encrypted volumes").
-const USE_OF_KEY: &str = "in the policy of the key with which new volumes are encrypted, allow the role AWSServiceRoleForAutoScaling (not the \
-    instance's) kms:Encrypt, Decrypt, ReEncrypt*, GenerateDataKey*, DescribeKey, and CreateGrant with kms:GrantIsForAWSResource; for another \
-    account's key aws kms create-grant from this one with that role as grantee";
 
 pub(super) const ROWS: &[Row] = &[
     Row {

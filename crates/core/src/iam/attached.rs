@@ -18,6 +18,12 @@ pub struct Policy {
 #[error("{0}")]
 pub struct PolicyError(String);
 
+impl PolicyError {
+    pub(super) fn new(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+}
+
 /// One of its statements.
 #[derive(Clone, Debug)]
 pub(super) struct Statement {

@@ -60,7 +60,7 @@ pub enum Bound {
     Order,
     /// To the document of Systems Manager that runs a script.
     Document,
-    /// To the roles of instances and scaler, their policies, and the function with its schedules.
+    /// To the roles of instances and scaler, their policies, the function with its schedules, and the keys of volumes.
     Roles,
 }
 
@@ -80,7 +80,9 @@ impl Bound {
             Self::Members => "members of the groups: condition `aws:ResourceTag/aws:autoscaling:groupName`",
             Self::Order => "the same, and the tag `lightsout:order` alone: condition `aws:TagKeys`",
             Self::Document => "the document `AWS-RunShellScript`",
-            Self::Roles => "`*`, or the roles, profiles, policies, function and schedules of your pools",
+            Self::Roles => {
+                "`*`, or the roles, profiles, policies, function and schedules of your pools, and the keys of their volumes"
+            }
         }
     }
 
@@ -256,6 +258,12 @@ pub const RIGHTS: &[Right] = {
         right(Desk, Everything, "ec2:DescribeSubnets", "are there addresses left?"),
         right(Desk, Everything, "ec2:DescribeInstanceTypes", "how many vCPUs may the group want?"),
         right(Desk, Everything, "servicequotas:GetServiceQuota", "and does the account's quota let them run?"),
+        right(Desk, Everything, "ec2:DescribeSnapshots", "with which key is the image encrypted?"),
+        right(Desk, Everything, "ec2:GetEbsEncryptionByDefault", "are volumes encrypted of which nothing says so?"),
+        right(Desk, Everything, "ec2:GetEbsDefaultKmsKeyId", "and with which key?"),
+        right(Desk, Roles, "kms:DescribeKey", "can these keys be used?"),
+        right(Desk, Roles, "kms:ListGrants", "and by Auto Scaling's own role?"),
+        right(Desk, Roles, "kms:GetKeyPolicy", "the same"),
         right(Desk, Roles, "iam:GetInstanceProfile", "which role new instances get"),
         right(Desk, Roles, "iam:SimulatePrincipalPolicy", "has the role the rights that it needs?"),
         right(Desk, Roles, "iam:ListRolePolicies", "the same by the policies, where a simulation is not allowed"),

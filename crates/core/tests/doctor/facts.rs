@@ -9,9 +9,10 @@ use lightsout_core::{
         Facts, Place, Verdict,
         facts::{
             AgentAnswer, Baked, BakedRunner, CloudFacts, EngineAccess, EngineSettings, FunctionFacts, GroupFacts,
-            GuardFacts, HoldFacts, Leftovers, Machine, MemberModels, MetadataFacts, Names, NextImage, PlatformFacts,
-            ProgramFacts, ProgramGroup, QuotaFacts, RefreshFacts, Refusal, RoleFacts, RunsAs, ScaleSetFacts,
-            ScaleSetModel, Schedule, SettingsFacts, Software, SpotModel, Subnet, TemplateFacts, Unit, WaysOut,
+            GuardFacts, HoldFacts, KeyFacts, Leftovers, Machine, MemberModels, MetadataFacts, Names, NextImage,
+            PlatformFacts, ProgramFacts, ProgramGroup, QuotaFacts, RefreshFacts, Refusal, RoleFacts, RunsAs,
+            ScaleSetFacts, ScaleSetModel, Schedule, SettingsFacts, Software, SpotModel, Subnet, TemplateFacts, Unit,
+            WaysOut,
         },
     },
     iam::{self, Difference},
@@ -20,6 +21,9 @@ use lightsout_core::{
     settings::{AgentSettings, Fragment},
     space::{FileSystem, Least, Stock},
 };
+
+const SERVICE_ROLE: &str =
+    "arn:aws:iam::123456789012:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling";
 
 /// A fact that goes wrong.
 pub(crate) struct Break {
@@ -218,6 +222,9 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_at_desk("template.metadata", |facts| template(facts).hop_limit = Some(2)),
     warning_at_desk("template.metadata", |facts| template(facts).hop_limit = None),
     warning_at_desk("template.metadata", |facts| template(facts).tags_told = false),
+    wrong_at_desk("template.key", |facts| keys(facts)[1].unusable = Some("its state is Disabled".into())),
+    wrong_at_desk("template.key", |facts| keys(facts)[0].policy = Ok("{\"Statement\": []}".into())),
+    warning_at_desk("template.key", |facts| keys(facts)[0].policy = Err("kms:GetKeyPolicy: denied".into())),
     wrong_at_desk("template.user-data", |facts| template(facts).secrets = Some(Ok(vec!["line 2: a token".into()]))),
     warning_at_desk("template.user-data", |facts| template(facts).secrets = Some(Err("it is compressed".into()))),
     warning_at_desk("template.image-age", |facts| image(facts).created = Some(days_ago(facts, 90))),
@@ -431,6 +438,10 @@ fn launch_failed(facts: &mut Facts, trouble: LaunchTrouble) {
     cloud(facts).failed_launch = Some(Ok(Some(failed)));
 }
 
+fn keys(facts: &mut Facts) -> &mut Vec<KeyFacts> {
+    facts.cloud.as_mut().unwrap().keys.as_mut().unwrap().as_mut().unwrap()
+}
+
 fn image(facts: &mut Facts) -> &mut NextImage {
     cloud(facts).next_images[0].as_mut().unwrap()
 }
@@ -544,6 +555,17 @@ fn good_at_desk() -> Facts {
         }])),
         ..FunctionFacts::default()
     };
+    let key = |by: &str| KeyFacts {
+        key: "arn:aws:kms:eu-north-1:123456789012:key/1".into(),
+        by: by.into(),
+        of_cloud: false,
+        unusable: None,
+        role: SERVICE_ROLE.into(),
+        granted: Ok(["Decrypt"].map(str::to_owned).into()),
+        policy: Ok(format!(
+            r#"{{"Statement": {{"Effect": "Allow", "Principal": {{"AWS": "{SERVICE_ROLE}"}}, "Action": "kms:*", "Resource": "*"}}}}"#
+        )),
+    };
     let whole = good_cloud();
     let dated = |image: Result<NextImage, String>| image.map(|image| NextImage { created: Some(image.now), ..image });
     let template = |name: &str| TemplateFacts {
@@ -565,6 +587,10 @@ fn good_at_desk() -> Facts {
         not_offered: whole.not_offered,
         next_images: whole.next_images.into_iter().map(dated).collect(),
         templates: vec![template("ci, version 3"), template("ci-arm64, version 1")],
+        keys: Some(Ok(vec![
+            key("the launch template ci"),
+            KeyFacts { of_cloud: true, ..key("the account's default") },
+        ])),
         quotas: Some(Ok(vec![quota("Standard"), quota("G and VT")])),
         subnets: Some(Ok(vec![subnet("subnet-1"), subnet("subnet-2")])),
         scale_set: whole.scale_set.map(|set| ScaleSetFacts {

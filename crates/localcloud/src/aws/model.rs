@@ -36,7 +36,7 @@ pub use self::{
     recurrence::Recurrence,
     refresh::{Blocked, Refresh, RefreshStatus},
     scheduled::ScheduledAction,
-    template::{LaunchTemplate, ShutdownBehavior, TemplateData, TemplateVersion},
+    template::{LaunchTemplate, ShutdownBehavior, TemplateData, TemplateVersion, TemplateVolume},
 };
 pub(crate) use self::{
     iam::{Iam, Role},

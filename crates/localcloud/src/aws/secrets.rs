@@ -35,6 +35,7 @@ impl Secrets {
             "AmazonSSM.GetParametersByPath" => self.parameters_below(&body),
             "AmazonSSM.PutParameter" => self.put(&body),
             "secretsmanager.GetSecretValue" => self.secret(&body),
+            "secretsmanager.CreateSecret" => self.create(&body),
             "secretsmanager.DescribeSecret" => self.describe(&body),
             _ => error("UnknownOperationException", ""),
         }
@@ -144,6 +145,22 @@ impl Secrets {
             ),
             None => error("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
         }
+    }
+
+    fn create(&mut self, body: &Value) -> Response {
+        let (Some(name), Some(value)) = (body["Name"].as_str(), body["SecretString"].as_str()) else {
+            return error("InvalidParameterException", "You must provide a value for Name and for SecretString.");
+        };
+        if self.values.contains_key(name) {
+            let message = format!("The operation failed because the secret {name} already exists.");
+            return error("ResourceExistsException", &message);
+        }
+        self.values.insert(name.to_owned(), value.to_owned());
+        respond(&json!({
+            "ARN": self.secret_arn(name),
+            "Name": name,
+            "VersionId": "00000000-0000-4000-8000-000000000001",
+        }))
     }
 
     /// Everything about a secret but its value.

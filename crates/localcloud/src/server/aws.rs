@@ -13,7 +13,9 @@ use super::{
 use crate::{
     aws::{
         commands::{Commands, Online, Run},
-        functions, objects, query, quotas, secrets,
+        functions,
+        keys::Keys,
+        objects, query, quotas, secrets,
     },
     faults::{Call, Target},
     http::{self, Request, Response},
@@ -161,6 +163,9 @@ impl Protocol {
             }
             Self::Json(target) if quotas::is_for(target) => {
                 quotas::handle(target, request).header("x-amzn-requestid", request_id(now))
+            }
+            Self::Json(target) if Keys::is_for(target) => {
+                state.keys.handle(target, request).header("x-amzn-requestid", request_id(now))
             }
             Self::Json(target) if Commands::is_for(target) => {
                 let online = online(state);

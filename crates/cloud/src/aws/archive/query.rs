@@ -3,7 +3,8 @@
 use lightsout_core::cloud::CloudError;
 use serde_json::{Value, json};
 
-use super::{Aws, AwsError, AwsErrorKind, logs_call};
+use super::{Aws, AwsError, AwsErrorKind};
+use crate::aws::request::{Call, Service};
 
 /// The longest page, in bytes: a megabyte of events, with room for what JSON adds (CloudWatch Logs API reference, `FilterLogEvents`).
 const PAGE: usize = 8 << 20;
@@ -45,7 +46,7 @@ pub(in crate::aws) async fn events(
     }
     let mut found = Vec::new();
     for _ in 0..MOST_PAGES {
-        let answer = logs_call(ACTION, "Logs_20140328.FilterLogEvents", &body).ask(aws, PAGE).await?;
+        let answer = Call::json(ACTION, Service::LOGS, "Logs_20140328.FilterLogEvents", &body).ask(aws, PAGE).await?;
         let mut answer: Value = serde_json::from_slice(&answer)
             .map_err(|error| AwsError::without_code(AwsErrorKind::Timeout, ACTION, error.to_string()))?;
         if let Value::Array(events) = answer["events"].take() {

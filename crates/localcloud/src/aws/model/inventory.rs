@@ -18,6 +18,10 @@ pub(crate) struct Inventory {
     pub(crate) gone_images: BTreeSet<String>,
     /// When images are deprecated, by id, as it was said.
     pub(crate) deprecated_images: BTreeMap<String, String>,
+    /// Whether the account has each new volume encrypted.
+    pub(crate) encrypts_volumes: bool,
+    /// The key for that, where it is not AWS's own.
+    pub(crate) key_of_volumes: Option<String>,
     /// Oldest first, the last of them: AWS keeps six weeks (EC2 Auto Scaling API reference, `DescribeScalingActivities`).
     pub(crate) activities: VecDeque<Activity>,
     /// How many there were before those.

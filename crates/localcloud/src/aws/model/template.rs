@@ -74,6 +74,8 @@ pub struct TemplateData {
     pub security_groups: Vec<String>,
     /// Whether `InstanceMarketOptions.MarketType` is `spot`.
     pub spot: bool,
+    /// The volumes.
+    pub volumes: Vec<TemplateVolume>,
     /// Tags for each resource type, such as `instance` and `volume`.
     pub tags: Vec<(String, BTreeMap<String, String>)>,
 }
@@ -97,6 +99,7 @@ impl TemplateData {
                 self.security_groups
             },
             spot: self.spot || source.spot,
+            volumes: if self.volumes.is_empty() { source.volumes } else { self.volumes },
             tags: if self.tags.is_empty() { source.tags } else { self.tags },
         }
     }
@@ -106,6 +109,17 @@ impl TemplateData {
         let from_arn = || self.profile_arn.as_deref().and_then(|arn| arn.rsplit('/').next());
         self.profile_name.as_deref().or_else(from_arn)
     }
+}
+
+/// A block device mapping of a volume, as far as it tells how that is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TemplateVolume {
+    /// Such as `/dev/xvda`.
+    pub device: String,
+    /// Whether it says that the volume is encrypted.
+    pub encrypted: Option<bool>,
+    /// The key.
+    pub key: Option<String>,
 }
 
 /// `InstanceInitiatedShutdownBehavior`.

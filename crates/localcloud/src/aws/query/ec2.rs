@@ -1,6 +1,7 @@
 //! The part of EC2 that lives around an Auto Scaling group.
 
 mod attributes;
+mod encryption;
 mod filter;
 mod images;
 mod instances;
@@ -48,6 +49,13 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>, now: Timest
         "DescribeInstanceTypes" => offerings::types(form),
         "DescribeInstanceTypeOfferings" => offerings::describe(cloud, form),
         "DescribeSecurityGroups" => surroundings::none("securityGroupInfo", form, "GroupId", "InvalidGroup.NotFound"),
+        "DescribeSnapshots" => surroundings::none("snapshotSet", form, "SnapshotId", "InvalidSnapshot.NotFound"),
+        "EnableEbsEncryptionByDefault" => Ok(Some(encryption::switch(cloud, true))),
+        "DisableEbsEncryptionByDefault" => Ok(Some(encryption::switch(cloud, false))),
+        "GetEbsEncryptionByDefault" => Ok(Some(encryption::by_default(cloud))),
+        "ModifyEbsDefaultKmsKeyId" => encryption::set_key(cloud, form),
+        "ResetEbsDefaultKmsKeyId" => Ok(Some(encryption::reset_key(cloud))),
+        "GetEbsDefaultKmsKeyId" => Ok(Some(encryption::key(cloud))),
         "DescribeVolumes" => surroundings::none("volumeSet", form, "VolumeId", "InvalidVolume.NotFound"),
         "DescribeSpotPriceHistory" => surroundings::none("spotPriceHistorySet", form, "-", "InvalidParameterValue"),
         "TerminateInstances" => instances::terminate(cloud, form, now),

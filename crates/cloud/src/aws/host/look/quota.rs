@@ -99,16 +99,8 @@ impl Calls {
     /// Its name, and the value that holds for this account (Service Quotas API Reference, `GetServiceQuota`).
     async fn quota(&self, code: &str) -> Result<(String, u32), AwsError> {
         const ACTION: &str = "servicequotas:GetServiceQuota";
-        let target = "ServiceQuotasV20190624.GetServiceQuota".to_owned();
-        let call = Call {
-            action: ACTION,
-            service: Service::QUOTAS,
-            method: "POST",
-            path: "/".into(),
-            bucket: None,
-            headers: vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target)],
-            body: json!({"ServiceCode": "ec2", "QuotaCode": code}).to_string().into_bytes(),
-        };
+        let body = json!({"ServiceCode": "ec2", "QuotaCode": code});
+        let call = Call::json(ACTION, Service::QUOTAS, "ServiceQuotasV20190624.GetServiceQuota", &body);
         let answer = call.send(self.aws()).await?;
         let unread = |why: String| AwsError::without_code(AwsErrorKind::Other, ACTION, why);
         let said: Value = serde_json::from_slice(&answer).map_err(|error| unread(error.to_string()))?;

@@ -1,17 +1,17 @@
 //! What new instances of the group start from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types::{
-    Filter, ImageState, LaunchTemplateHttpTokensState, LaunchTemplateInstanceMarketOptions,
+    BlockDeviceMapping, Filter, ImageState, LaunchTemplateHttpTokensState, LaunchTemplateInstanceMarketOptions,
     LaunchTemplateInstanceMetadataOptions, LaunchTemplateInstanceMetadataTagsState, LaunchTemplateVersion,
     LocationType, MarketType, ResponseLaunchTemplateData, ShutdownBehavior,
 };
 use jiff::Timestamp;
 use lightsout_core::doctor::facts::{CloudFacts, NextImage, TemplateFacts, secrets_in};
 
-use super::{super::Calls, quota::Markets, said};
+use super::{super::Calls, key, quota::Markets, said};
 use crate::aws::{AwsError, AwsErrorKind};
 
 impl Calls {
@@ -24,6 +24,8 @@ impl Calls {
             group.launch_configuration_name().map(|name| format!("the launch configuration {name}"));
         let mut types: BTreeSet<String> = overrides.iter().filter_map(|it| it.instance_type.clone()).collect();
         let mut spot = false;
+        let mut devices: BTreeMap<String, Vec<BlockDeviceMapping>> = BTreeMap::new();
+        let mut volumes = Vec::new();
         for (named, gives_type) in sources(own, overrides) {
             let (name, data) = match said(self.template(named).await) {
                 Ok(found) => found,
@@ -41,13 +43,19 @@ impl Calls {
             if facts.templates.iter().any(|template| template.name == name) {
                 continue;
             }
-            facts.templates.push(read(name, &data));
             // What is no id is an alias of a parameter that is looked up at each launch.
-            let image = data.image_id().filter(|id| id.starts_with("ami-"));
-            let is_seen = |id: &str| facts.next_images.iter().flatten().any(|image| image.id == id);
-            if let Some(id) = image.filter(|id| !is_seen(id)) {
-                facts.next_images.push(said(self.image(id).await));
+            let image = data.image_id().filter(|id| id.starts_with("ami-")).unwrap_or_default();
+            if !image.is_empty() && !devices.contains_key(image) {
+                let (seen, of_image) =
+                    self.image(image).await.map_or_else(|error| (Err(error), Vec::new()), |(seen, of)| (Ok(seen), of));
+                facts.next_images.push(said(seen));
+                devices.insert(image.to_owned(), of_image);
             }
+            let of_image = devices.get(image).map_or(&[][..], Vec::as_slice);
+            for volume in key::volumes(of_image, data.block_device_mappings()) {
+                volumes.push((name.clone(), image.to_owned(), volume));
+            }
+            facts.templates.push(read(name, &data));
         }
         let types: BTreeSet<&str> = types.iter().map(String::as_str).collect();
         let zones: BTreeSet<&str> = group.availability_zones().iter().map(String::as_str).collect();
@@ -56,8 +64,13 @@ impl Calls {
             // Chosen by their properties at each launch.
             (true, _) | (_, true) => None,
         };
-        if self.is_nobody() && !types.is_empty() {
-            facts.quotas = Some(said(self.quotas(&types, Markets::of(group, spot)).await));
+        // An instance has its address and its volumes, and runs.
+        if self.is_nobody() {
+            if !types.is_empty() {
+                facts.quotas = Some(said(self.quotas(&types, Markets::of(group, spot)).await));
+            }
+            let role = group.service_linked_role_arn().unwrap_or_default();
+            facts.keys = key::told(self.keys(&volumes, role).await);
         }
     }
 
@@ -88,8 +101,8 @@ impl Calls {
         })
     }
 
-    /// One that is gone or that is somebody else's is told alike (EC2 API reference, "Error codes").
-    async fn image(&self, id: &str) -> Result<NextImage, AwsError> {
+    /// It and its volumes. One that is gone or that is somebody else's is told alike (EC2 API reference, "Error codes").
+    async fn image(&self, id: &str) -> Result<(NextImage, Vec<BlockDeviceMapping>), AwsError> {
         const ACTION: &str = "ec2:DescribeImages";
         let now = Timestamp::now();
         let found = self.ec2().await.describe_images().image_ids(id).include_deprecated(true).send().await;
@@ -103,7 +116,8 @@ impl Calls {
         let time = |text: Option<&str>| text.and_then(|at| at.parse().ok());
         let created = time(image.as_ref().and_then(|image| image.creation_date()));
         let deprecated = time(image.as_ref().and_then(|image| image.deprecation_time()));
-        Ok(NextImage { id: id.to_owned(), usable, created, deprecated, now })
+        let volumes = image.and_then(|image| image.block_device_mappings).unwrap_or_default();
+        Ok((NextImage { id: id.to_owned(), usable, created, deprecated, now }, volumes))
     }
 
     async fn not_offered(&self, types: &BTreeSet<&str>, zones: &BTreeSet<&str>) -> Result<Vec<String>, AwsError> {

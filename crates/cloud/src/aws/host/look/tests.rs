@@ -111,3 +111,44 @@ async fn what_the_role_may_not_see_is_not_known_and_nothing_else_is_lost_with_it
         assert!(reads, "{}", request.body);
     }
 }
+
+/// The key of an image is that of its snapshots, which alone tell it.
+#[tokio::test]
+async fn the_key_of_an_encrypted_image_is_told_by_its_snapshot_and_what_may_be_done_with_it_by_the_key() {
+    let server = Server::start(|seen, _| {
+        let target = seen.headers.get("x-amz-target").map_or("", String::as_str);
+        match target {
+            "TrentService.DescribeKey" => {
+                let arn = "arn:aws:kms:eu-north-1:123456789012:key/1";
+                return Answer::ok(format!(
+                    r#"{{"KeyMetadata": {{"Arn": "{arn}", "KeyManager": "CUSTOMER", "KeyState": "PendingDeletion"}}}}"#
+                ));
+            }
+            "TrentService.GetKeyPolicy" => return Answer::ok(r#"{"Policy": "{}"}"#),
+            "TrentService.ListGrants" => {
+                let first = !seen.body.contains("Marker");
+                return Answer::ok(if first {
+                    r#"{"Grants": [{"Operations": ["Decrypt"]}, {"Operations": ["Encrypt"], "Constraints": {"EncryptionContextSubset": {"a": "b"}}}],
+                       "Truncated": true, "NextMarker": "m"}"#
+                } else {
+                    r#"{"Grants": [{"Operations": ["CreateGrant"]}], "Truncated": false}"#
+                });
+            }
+            _ => {}
+        }
+        assert!(seen.body.contains("Action=DescribeSnapshots") && seen.body.contains("SnapshotId.1=snap-1"), "{}", seen.body);
+        Answer::ok("<r><snapshotSet><item><encrypted>true</encrypted><kmsKeyId>of-image</kmsKeyId></item></snapshotSet></r>")
+    })
+    .await;
+    let ebs = ec2::EbsBlockDevice::builder().snapshot_id("snap-1").encrypted(true).build();
+    let device = ec2::BlockDeviceMapping::builder().device_name("/dev/xvda").ebs(ebs).build();
+    let volumes: Vec<_> =
+        key::volumes(&[device], &[]).into_iter().map(|volume| ("ci".to_owned(), "ami-1".to_owned(), volume)).collect();
+    let calls = Calls::of_nobody(towards(&server.url).await);
+    let keys = calls.keys(&volumes, "arn:aws:iam::123456789012:role/x").await.unwrap();
+    assert_eq!(keys.len(), 1);
+    assert_eq!((keys[0].by.as_str(), keys[0].of_cloud), ("the image ami-1", false));
+    assert_eq!(keys[0].unusable.as_deref(), Some("its state is PendingDeletion"));
+    let granted = keys[0].granted.as_ref().unwrap();
+    assert_eq!(granted.iter().map(String::as_str).collect::<Vec<_>>(), ["CreateGrant", "Decrypt"], "{granted:?}");
+}

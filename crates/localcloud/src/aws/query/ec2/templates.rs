@@ -6,7 +6,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::filter::filters;
 use crate::{
-    aws::model::{Cloud, LaunchTemplate, MetadataOptions, ShutdownBehavior, TemplateData, TemplateVersion},
+    aws::model::{
+        Cloud, LaunchTemplate, MetadataOptions, ShutdownBehavior, TemplateData, TemplateVersion, TemplateVolume,
+    },
     aws::query::{
         error::{AwsError, CallResult},
         form::Form,
@@ -201,7 +203,14 @@ fn read(form: &Form<'_>) -> Result<TemplateData, AwsError> {
         hop_limit: hop_limit.unwrap_or(1),
         tags: choice("InstanceMetadataTags", "enabled", "disabled", false)?,
     };
+    let volume = |device: &Form<'_>| {
+        let ebs = device.part("Ebs");
+        let name = device.owned("DeviceName").unwrap_or_default();
+        Ok(TemplateVolume { device: name, encrypted: ebs.flag("Encrypted")?, key: ebs.owned("KmsKeyId") })
+    };
+    let devices = form.structures("BlockDeviceMapping");
     Ok(TemplateData {
+        volumes: devices.iter().map(volume).collect::<Result<_, AwsError>>()?,
         image: form.owned("ImageId"),
         instance_type: form.owned("InstanceType"),
         user_data: form.owned("UserData"),
@@ -263,6 +272,15 @@ fn write_data(xml: &mut Xml, data: &TemplateData) {
     xml.optional("userData", data.user_data.as_deref());
     if !data.security_groups.is_empty() {
         xml.texts("securityGroupIdSet", "item", &data.security_groups);
+    }
+    if !data.volumes.is_empty() {
+        xml.list("blockDeviceMappingSet", "item", &data.volumes, |xml, volume| {
+            xml.text("deviceName", &volume.device);
+            xml.node("ebs", |xml| {
+                xml.optional("encrypted", volume.encrypted);
+                xml.optional("kmsKeyId", volume.key.as_deref());
+            });
+        });
     }
     if data.spot {
         xml.node("instanceMarketOptions", |xml| xml.text("marketType", "spot"));
