@@ -4,8 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Named as examples of how files are called.
-examples="foo.rs foo"
+# Named as examples of how files are called, or a vendor's.
+examples="foo.rs foo run.sh"
 mapfile -t documents < <(git ls-files -- '*.md')
 
 git ls-files | awk -v examples="$examples" '
