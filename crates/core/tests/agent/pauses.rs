@@ -76,6 +76,31 @@ fn protection_that_may_have_been_given_up_is_taken_again_for_the_next_job() {
     assert_eq!(rig.open(), [Request::Protect(true)], "also where the job came first");
 }
 
+/// The policy changes meanwhile: nobody but this agent can have lifted what it was born with.
+#[test]
+fn protection_that_may_have_been_given_up_is_taken_again_where_it_is_always_wanted_now() {
+    for lost_after in [false, true] {
+        let mut rig = Rig::idle(while_busy());
+        let lost = rig.take(Request::Protect(false));
+        let always = AgentPolicy { protection: Protection::Always, ..while_busy() };
+        let complete = |rig: &mut Rig| rig.complete(lost, Outcome::Failed("no answer".into()));
+        if !lost_after {
+            complete(&mut rig);
+        }
+        rig.event(Event::Policy(always));
+        if lost_after {
+            complete(&mut rig);
+        }
+        assert_eq!(rig.open(), [Request::Protect(true)], "while idle");
+        rig.answer(Request::Protect(true), Outcome::Failed("no answer".into()));
+        rig.event(Event::Activity(busy("a")));
+        rig.pass(secs(5));
+        rig.answer(Request::Protect(true), Outcome::Done);
+        assert_eq!(rig.lifecycle.status().protected, Some(true));
+        assert!(asked(&mut rig, Request::Protect(true), &Outcome::Done).is_empty(), "once it is there");
+    }
+}
+
 #[test]
 fn a_refusal_to_give_protection_up_delays_nothing_that_a_job_needs() {
     let mut rig = Rig::idle(while_busy());
