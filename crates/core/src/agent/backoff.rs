@@ -21,7 +21,12 @@ impl Backoff {
 
     /// The next pause: up to a quarter shorter than its measure, so that many instances that begin together do not go on together.
     pub fn pause(&mut self, salt: Salt) -> Duration {
-        let pause = self.first.saturating_mul(1 << self.tries.min(16)).min(self.most);
+        self.pause_within(self.most, salt)
+    }
+
+    /// The same where it must not exceed this either.
+    pub fn pause_within(&mut self, bound: Duration, salt: Salt) -> Duration {
+        let pause = self.first.saturating_mul(1 << self.tries.min(16)).min(self.most).min(bound);
         self.tries = self.tries.saturating_add(1);
         pause.saturating_sub(salt.share(pause / 4, u64::from(self.tries)))
     }

@@ -1,5 +1,7 @@
 //! What is asked beside the main line, and refused: ever more rarely, since others share what the account may ask, and early enough for what it is for.
 
+use std::collections::BTreeSet;
+
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -7,12 +9,13 @@ use lightsout_core::{
         event::{Event, Outcome},
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
+        salt::Salt,
     },
     cloud::{Membership, TargetState},
     time::Tick,
 };
 
-use crate::rig::{Rig, busy, secs};
+use crate::rig::{HELD_CLOUD, PROGRAM_CLOUD, Rig, busy, secs};
 
 /// When this is asked within an hour in which it is always answered like this.
 fn asked(rig: &mut Rig, request: Request, outcome: &Outcome) -> Vec<Tick> {
@@ -31,20 +34,55 @@ fn while_busy() -> AgentPolicy {
     AgentPolicy { protection: Protection::WhileBusy, idle_timeout: None, ..AgentPolicy::default() }
 }
 
+/// One that was not protected at its launch, and serves.
+fn born_without(salt: Salt) -> Rig {
+    let mut rig = Rig::salted(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() }, salt);
+    rig.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
+    rig.answer(Request::Register, Outcome::Registered);
+    rig.event(Event::Activity(Activity::Quiet));
+    rig
+}
+
 #[test]
 fn protection_that_is_refused_for_good_is_asked_for_ever_more_rarely() {
-    let denied = Outcome::Denied("not authorized".into());
-    let mut born_without = Rig::new(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
-    born_without.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
-    born_without.answer(Request::Register, Outcome::Registered);
-    born_without.event(Event::Activity(Activity::Quiet));
-    for (mut rig, request) in
-        [(born_without, Request::Protect(true)), (Rig::idle(while_busy()), Request::Protect(false))]
-    {
-        let asked = asked(&mut rig, request, &denied);
+    let denied = || Outcome::Denied("not authorized".into());
+    let throttled = || Outcome::Rejected("too many calls".into());
+    for (mut rig, request, outcome) in [
+        (born_without(Salt::NONE), Request::Protect(true), denied()),
+        (Rig::idle(while_busy()), Request::Protect(false), denied()),
+        (Rig::idle(while_busy()), Request::Protect(false), throttled()),
+    ] {
+        let asked = asked(&mut rig, request, &outcome);
         assert!(asked[1].since(asked[0]) <= secs(5), "soon at first: {asked:?}");
         assert!((50..=90).contains(&asked.len()), "{request:?} {} times in an hour", asked.len());
     }
+}
+
+/// Nothing is registered before it is there, and whatever runs without it can be chosen by the group.
+#[test]
+fn protection_that_is_wanted_and_may_come_is_asked_for_every_quarter_of_a_minute() {
+    let booting = |cloud| {
+        let mut rig = Rig::on(cloud, AgentPolicy { boot_deadline: secs(7200), ..AgentPolicy::default() });
+        rig.answer(Request::Describe, Outcome::Member(Membership::InService { protected: false }));
+        assert_eq!(rig.phase(), Phase::Booting);
+        rig
+    };
+    let mut works = Rig::idle(while_busy());
+    works.answer(Request::Protect(false), Outcome::Done);
+    works.event(Event::Activity(busy("a")));
+    for outcome in [Outcome::Rejected("the scale set is being changed".into()), Outcome::Failed("no answer".into())] {
+        for mut rig in [booting(HELD_CLOUD), booting(PROGRAM_CLOUD), born_without(Salt::NONE), works.clone()] {
+            let asked = asked(&mut rig, Request::Protect(true), &outcome);
+            let longest = asked.windows(2).map(|pair| pair[1].since(pair[0])).max();
+            assert!(longest <= Some(secs(15)), "{outcome:?}: {longest:?}");
+            assert!((235..=245).contains(&asked.len()), "{} times in an hour", asked.len());
+        }
+    }
+    let mut rig = born_without(Salt::of("i-1"));
+    let asked = asked(&mut rig, Request::Protect(true), &Outcome::Rejected("too many calls".into()));
+    let pauses: BTreeSet<_> = asked[10..].windows(2).map(|pair| pair[1].since(pair[0])).collect();
+    assert!(pauses.len() > 2, "the longest differs, too: {pauses:?}");
+    assert!((240..=330).contains(&asked.len()), "{} times in an hour", asked.len());
 }
 
 #[test]

@@ -30,6 +30,8 @@ const READY_AGAIN: Backoff = Backoff::new(Duration::from_secs(60), Duration::fro
 /// The pauses before anything else is tried again that was refused. Instances to which that happens all at once, and for good, would else use up
 /// what their account may ask.
 const AGAIN: Backoff = Backoff::new(RETRY, Duration::from_secs(60));
+/// The longest pause before protection that is wanted is tried again, unless a right is missing: a job may run without it meanwhile, or none begin.
+const UNPROTECTED: Duration = Duration::from_secs(15);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Repeated {
@@ -61,7 +63,7 @@ impl Repeated {
 
     /// It was not: later each time, but not later than this from now.
     fn again(&mut self, now: Tick, salt: Salt, most: Duration) {
-        (self.asked, self.due) = (None, Some(now + self.pace.pause(salt).min(most)));
+        (self.asked, self.due) = (None, Some(now + self.pace.pause_within(most, salt)));
     }
 }
 
@@ -305,7 +307,8 @@ impl Lifecycle {
                     // Given up perhaps: whoever gets a job now asks for it, whatever was known before.
                     self.side.protected = None;
                 }
-                self.side.protection.again(now, salt, Duration::MAX);
+                let presses = self.side.wanted && !matches!(outcome, Outcome::Denied(_));
+                self.side.protection.again(now, salt, if presses { UNPROTECTED } else { Duration::MAX });
             }
         } else if self.side.ready.asked == Some(id) {
             self.side.ready_settled = match outcome {
