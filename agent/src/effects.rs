@@ -210,7 +210,7 @@ impl Effects {
             return Err(why.as_ref().into());
         }
         let runner = Arc::clone(&self.runner);
-        on_disk(move || runner.make_folders()).await?;
+        on_disk(move || runner.make_folders().and_then(|()| runner.note_folder())).await?;
         self.runner.user().map(drop)
     }
 

@@ -127,20 +127,25 @@ impl RunnerProcess {
         Ok(())
     }
 
-    /// Makes the folders that a runner needs, as far as they are missing, and notes where they are.
+    /// Makes the folders that a runner needs, as far as they are missing.
     ///
     /// # Errors
-    /// When one cannot be made or noted.
+    /// When one cannot be made.
     pub(crate) fn make_folders(&self) -> io::Result<()> {
-        let said = |what: &str, path: &Path, error: &io::Error| {
-            io::Error::new(error.kind(), format!("cannot {what} {} (agent.state_dir): {error}", path.display()))
-        };
         // Operators may read the one, and not the other.
         for (path, mode) in [(&self.state_dir, 0o755), (&self.folder, 0o700)] {
             let made = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
-            made.map_err(|error| said("make", path, &error))?;
+            made.map_err(|error| without("make", path, &error))?;
         }
-        state_dir::note(&self.state_dir).map_err(|error| said("note", &self.state_dir, &error))
+        Ok(())
+    }
+
+    /// Notes where they are, before a runner is registered.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub(crate) fn note_folder(&self) -> io::Result<()> {
+        state_dir::note(&self.state_dir).map_err(|error| without("note", &self.state_dir, &error))
     }
 
     /// What this runner said last: by its unit's journal, or by the agent's own log where that is a file; `None`: nothing, or nobody kept it.
@@ -370,6 +375,10 @@ impl RunnerProcess {
     fn told_file(&self) -> PathBuf {
         self.state_dir.join("runner.told")
     }
+}
+
+fn without(what: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {what} {} (agent.state_dir): {error}", path.display()))
 }
 
 /// Whether systemd is this machine's first process (`sd_booted(3)`).

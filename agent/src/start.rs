@@ -173,17 +173,19 @@ pub(crate) async fn run_on(
     let socket = may_use_engine.then(|| settings.docker.socket.clone());
     let guard = Arc::new(Guard::new(Arc::clone(&settings)));
     let runner = Arc::new(runner.with_surroundings(surroundings.clone(), socket));
-    // Where it is may stand in the file that cannot be read. Looked at before this agent's own folder is noted.
-    let registered = settings.unusable.is_some() && state_dir::may_have_registered(&settings.state_dir, &instance);
     // Without them no runner starts, and the instance leaves at the boot deadline, which takes no disk. Before each start they are looked for again.
-    let folders = runner.make_folders().map_err(|error| error.to_string());
+    let folders = runner.make_folders();
     if settings.unusable.is_none() {
+        let folders = folders.and_then(|()| runner.note_folder()).map_err(|error| error.to_string());
         let user = runner.user().map(drop);
         for why in [folders, user, refused.clone().map_or(Ok(()), Err)].into_iter().filter_map(Result::err) {
             tracing::error!("no other runner can be started: {why}");
         }
     }
     if settings.unusable.is_some() {
+        // Where it is may stand in the file that cannot be read. This agent may register nothing, and so notes none: where it refuses, there will be no
+        // journal in it, which the next one would take for a lost one.
+        let registered = state_dir::may_have_registered(&settings.state_dir, &instance);
         none_was_started(looked, registered, containers(&settings).await)?;
     }
     let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);

@@ -14,6 +14,7 @@ use lightsout_core::{
     cloud::{CloudError, CloudErrorKind, Ending, Leave, Machine, Membership, Notice, TargetState},
     settings::{AgentSettings, Fragment},
 };
+use lightsout_io::testing::rerun;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -548,6 +549,32 @@ async fn settings_that_cannot_work_end_nothing_beside_a_container_or_an_engine_t
         shell.task = tokio::spawn(async { Ok(()) });
         engine.abort();
     }
+}
+
+/// The first agent refuses for a cause that passes, and writes no journal; the next one does not take that for a journal that is lost.
+#[tokio::test]
+async fn settings_that_cannot_work_end_an_instance_once_what_kept_it_has_passed() {
+    let own = tempfile::tempdir().unwrap();
+    let name = "start::tests::kept_by_an_engine_that_is_silent_and_then_gone";
+    rerun(name, &[("STATE_DIRECTORY", own.path().to_str().unwrap())]).await;
+}
+
+#[tokio::test]
+#[ignore = "settings_that_cannot_work_end_an_instance_once_what_kept_it_has_passed runs it with the service's own folder"]
+async fn kept_by_an_engine_that_is_silent_and_then_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let more = format!("[docker]\nenabled = true\nsocket = {socket:?}\n");
+    let mut shell = Shell::start_unusable_with(folder, FakeHost::default(), "1s", &more);
+    let refused = (&mut shell.task).await.unwrap().unwrap_err().to_string();
+    assert!(refused.contains("does not answer"), "{refused}");
+    shell.task = tokio::spawn(async { Ok(()) });
+    let (folder, host) = shell.crash().await;
+    fs::remove_file(socket).unwrap();
+    let shell = Shell::start_unusable_with(folder, host, "1s", &more);
+    shell.until("it leaves", |shell| shell.task.is_finished() || shell.leaves() > 0).await;
+    assert!(shell.leaves() > 0, "it refused again");
 }
 
 #[tokio::test]
