@@ -12,16 +12,17 @@ use std::{
 use lightsout_core::{
     agent::{
         action::Rung,
-        host::{CloudCall, HostEffect},
+        host::{CloudCall, HostEffect, PlatformCall},
         policy::Protection,
         salt::Salt,
     },
     cloud::Capabilities,
     invariants::Violation,
+    platform::Signal,
 };
 
 use crate::{
-    rig::{BARE_CLOUD, CLOUD, HELD_CLOUD, PROGRAM_CLOUD, TRUSTED_CLOUD},
+    rig::{BARE_CLOUD, CLOUD, HELD_CLOUD, PROGRAM_CLOUD, TRUSTED_CLOUD, secs},
     world::{Group, Kind, Move, Place, World},
 };
 
@@ -216,4 +217,46 @@ fn the_model_can_fail() {
         lowered.perform(HostEffect::Cloud(CloudCall::End(Rung::Shrink)));
     }
     assert_eq!(lowered.ledger.violation(), None, "the second is refused at the floor");
+}
+
+/// A disk that did not take the configuration excuses a cancelled request of that runner alone, until it does.
+#[test]
+fn a_request_is_cancelled_without_a_word_only_where_its_runner_could_not_be_quiesced() {
+    const REGISTER: HostEffect = HostEffect::Platform { call: PlatformCall::Register, within: secs(1) };
+    const START: HostEffect = HostEffect::StartRunner { stop_signal: Signal::Quit };
+    let cancelled = |begin: fn(&mut World, usize)| {
+        let mut world = World::idle(Kind::CancelsRequests, CLOUD, Protection::Always, Group::of(2), Salt::NONE);
+        world.step(Move::Enqueue);
+        world.step(Move::Drain);
+        let quiesce = loop {
+            match world.asked(HostEffect::QuiesceRunner) {
+                Some(index) => break index,
+                None => world.step(Move::Answer(0)),
+            }
+        };
+        begin(&mut world, quiesce);
+        world.step(Move::Request);
+        world.step(Move::HandOut);
+        world.perform(HostEffect::SignalRunner(Signal::Quit));
+        world.ledger.violation() == Some(Violation::JobKilled)
+    };
+    assert!(cancelled(|_, _| {}), "quiesced by nobody");
+    assert!(!cancelled(|world, index| world.step(Move::Lose(index))), "the disk did not take it");
+    assert!(cancelled(|world, index| world.step(Move::LoseAnswer(index))), "it did, without a word");
+    assert!(
+        cancelled(|world, index| {
+            world.step(Move::Lose(index));
+            world.perform(HostEffect::QuiesceRunner);
+        }),
+        "it did the next time"
+    );
+    assert!(
+        cancelled(|world, index| {
+            world.step(Move::Lose(index));
+            for effect in [HostEffect::KillRunner, HostEffect::LookForRoom, REGISTER, START] {
+                world.perform(effect);
+            }
+        }),
+        "another runner"
+    );
 }

@@ -73,8 +73,6 @@ pub(crate) struct World {
     program: bool,
     /// Whether it has seen that there is room for a job, or that this cannot be told, since it last started a runner.
     roomy: bool,
-    /// Whether the disk did not take the configuration by which the runner asks for no more jobs: a moment without a request must do then.
-    unquiesced: bool,
     queued: u8,
     journal: JournalEntry,
     pub place: Place,
@@ -164,7 +162,6 @@ impl World {
             checked: false,
             program: false,
             roomy: false,
-            unquiesced: false,
             queued: 0,
             journal: JournalEntry::FRESH,
             place,
@@ -240,6 +237,11 @@ impl World {
         }
         world.left = Budget { faults: 2, ..Budget::NONE };
         world
+    }
+
+    /// Where among what the agent asks for this is.
+    pub(crate) fn asked(&self, effect: HostEffect) -> Option<usize> {
+        self.open.iter().position(|(_, asked)| *asked == effect)
     }
 
     /// The same where local effects take their time, too.

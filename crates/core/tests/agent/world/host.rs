@@ -50,7 +50,7 @@ impl World {
             HostEffect::SignalRunner(signal) => self.signal(signal),
             HostEffect::QuiesceRunner => {
                 if let Some(runner) = &mut self.runner {
-                    runner.reload_due = true;
+                    (runner.reload_due, runner.unquiesced) = (true, false);
                 }
             }
             HostEffect::CountRequests => {
@@ -170,7 +170,7 @@ impl World {
     /// A request that is on its way is cancelled: a job that was handed out is nobody's.
     fn cancel_request(&mut self) {
         if let Some(runner) = &mut self.runner {
-            if self.unquiesced {
+            if runner.unquiesced {
                 (runner.asking, runner.handed_out) = (false, false);
                 return;
             }

@@ -204,10 +204,11 @@ impl World {
                 self.left.faults -= 1;
                 let (id, effect) = self.open.remove(index);
                 self.roomy |= effect == HostEffect::LookForRoom;
-                self.unquiesced |= effect == HostEffect::QuiesceRunner;
-                if let (HostEffect::NoteTold(told), Some(runner)) = (effect, &mut self.runner) {
-                    // The disk did not take it; the host remembers it until it crashes.
-                    runner.remembered = told;
+                // The disk did not take it; what was told the host remembers until it crashes.
+                match (effect, &mut self.runner) {
+                    (HostEffect::NoteTold(told), Some(runner)) => runner.remembered = told,
+                    (HostEffect::QuiesceRunner, Some(runner)) => runner.unquiesced = true,
+                    _ => {}
                 }
                 self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
             }
@@ -216,7 +217,6 @@ impl World {
                 let (id, effect) = self.open.remove(index);
                 self.perform(effect);
                 self.roomy |= effect == HostEffect::LookForRoom;
-                self.unquiesced |= effect == HostEffect::QuiesceRunner;
                 self.resume(id, failure(effect, CloudErrorKind::Timeout, ErrorKind::Unreachable));
             }
             Move::Reject(index) => {

@@ -51,6 +51,8 @@ pub(crate) struct Runner {
     /// It is to read a configuration by which it asks for no more jobs; it has; and how often it read one.
     pub(super) reload_due: bool,
     pub(super) quiesced: bool,
+    /// Whether the disk did not take that configuration: a moment without a request must do then.
+    pub(super) unquiesced: bool,
     pub(super) reloads: u8,
     /// Whether a request that was about to be made when it read its configuration is still to come: before the second look at it.
     pub(super) late: bool,
@@ -71,6 +73,7 @@ impl Runner {
         handed_out: false,
         reload_due: false,
         quiesced: false,
+        unquiesced: false,
         reloads: 1,
         late: false,
         looks: 0,
