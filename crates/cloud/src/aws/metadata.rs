@@ -3,7 +3,10 @@
 
 use std::{
     env,
-    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -93,8 +96,8 @@ pub(super) struct Imds {
     client: Client<HttpConnector, Empty<Bytes>>,
     /// Where it may answer.
     endpoints: Vec<String>,
-    /// Which of them it is asked at.
-    asked: AtomicUsize,
+    /// Which of them has given a token: from then on no other one is asked.
+    found: OnceLock<usize>,
     timeout: Duration,
     token: Mutex<Option<Token>>,
     /// By how many milliseconds this machine's clock was ahead of the service's, at the last answer.
@@ -136,7 +139,7 @@ impl Imds {
         Self::at(&[endpoint.to_owned()])
     }
 
-    /// The service at the first of these URLs that can be reached.
+    /// The service at the first of these URLs, unless that cannot be reached while another one gives a token.
     ///
     /// # Errors
     /// [`ImdsError::Endpoint`] when one is not a plain `http` URL.
@@ -160,7 +163,7 @@ impl Imds {
         Ok(Self {
             client,
             endpoints,
-            asked: AtomicUsize::new(0),
+            found: OnceLock::new(),
             timeout: TIMEOUT,
             token: Mutex::new(None),
             ahead_ms: AtomicI64::new(0),
@@ -228,29 +231,32 @@ impl Imds {
         Ok(held.insert(token).text.clone())
     }
 
-    /// Asks for a token where the service was last, and where that cannot be reached, elsewhere: where it answers then, it stays.
+    /// Asks for a token where the service is. Until one was given, it is asked for elsewhere, too, where the first address cannot be reached; where it is
+    /// given, the service stays. Any other answer from elsewhere may be of a service that is switched off there, or of somebody else, and says nothing.
     async fn session(&self) -> Result<Answer, ImdsError> {
-        let asked = self.asked.load(Ordering::Relaxed);
         let ask = async |at: usize| {
-            self.exchange_at(&self.endpoints[at], Method::PUT, TOKEN_PATH, (TTL_HEADER, &TTL.to_string())).await
+            let header = (TTL_HEADER, &*TTL.to_string());
+            let answer = self.exchange_at(&self.endpoints[at], Method::PUT, TOKEN_PATH, header).await;
+            if matches!(answer, Ok((StatusCode::OK, ..))) {
+                let _ = self.found.set(at);
+            }
+            answer
         };
-        let failed = match ask(asked).await {
-            Err(error @ (ImdsError::Connect(_) | ImdsError::Timeout(_))) => error,
-            answer => return answer,
-        };
-        for other in (0..self.endpoints.len()).filter(|other| *other != asked) {
-            if let Ok(answer) = ask(other).await {
-                self.asked.store(other, Ordering::Relaxed);
-                tracing::info!(
-                    at = self.endpoints[other],
-                    "the metadata service answers here, and not at {}",
-                    self.endpoints[asked]
-                );
-                http::metadata_is_over_ipv6(self.endpoints[other] == ENDPOINT_IPV6);
-                return Ok(answer);
+        let known = self.found.get().copied();
+        let first = ask(known.unwrap_or(0)).await;
+        if known.is_some() || !matches!(first, Err(ImdsError::Connect(_) | ImdsError::Timeout(_))) {
+            return first;
+        }
+        for other in 1..self.endpoints.len() {
+            let answer = ask(other).await;
+            if self.found.get().is_some() {
+                let (at, not_at) = (&self.endpoints[other], &self.endpoints[0]);
+                tracing::info!(at, "the metadata service answers here, and not at {not_at}");
+                http::metadata_is_over_ipv6(at == ENDPOINT_IPV6);
+                return answer;
             }
         }
-        Err(failed)
+        first
     }
 
     async fn read(&self, path: &str, token: &str) -> Result<Option<String>, ImdsError> {
@@ -263,7 +269,7 @@ impl Imds {
     }
 
     async fn exchange(&self, method: Method, path: &str, header: (&'static str, &str)) -> Result<Answer, ImdsError> {
-        self.exchange_at(&self.endpoints[self.asked.load(Ordering::Relaxed)], method, path, header).await
+        self.exchange_at(&self.endpoints[self.found.get().copied().unwrap_or(0)], method, path, header).await
     }
 
     /// One request.

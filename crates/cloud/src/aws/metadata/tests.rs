@@ -245,3 +245,35 @@ async fn where_the_first_address_answers_or_neither_does_the_second_has_no_say()
     let imds = Imds::at(&[nowhere().await, nowhere().await]).unwrap().with_timeout(SOON);
     assert!(matches!(imds.get(ITEM).await, Err(ImdsError::Connect(_))));
 }
+
+/// As where the first was late once: at the second it is switched off, or somebody else answers.
+#[tokio::test]
+async fn where_no_token_is_given_the_service_is_not() {
+    for status in [403, 404, 500, 503] {
+        let first = Server::start(|seen, before| match seen.method.as_str() {
+            _ if before == 0 => Answer::Reset,
+            "PUT" => Answer::ok("token"),
+            _ => Answer::ok("first"),
+        })
+        .await;
+        let second = Server::start(move |_, _| Answer::status(status, "")).await;
+        let imds = Imds::at(&[first.url.clone(), second.url.clone()]).unwrap().with_timeout(SOON);
+        assert!(matches!(imds.get(ITEM).await, Err(ImdsError::Connect(_))), "{status}");
+        assert_eq!((imds.get(ITEM).await, second.count()), (Ok(Some("first".into())), 1), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn where_a_token_was_given_once_the_service_stays() {
+    let first = Server::start(|seen, before| match seen.method.as_str() {
+        _ if before == 2 => Answer::Silence,
+        "PUT" => Answer::with(200, (TTL_HEADER, "0"), "token"),
+        _ => Answer::ok("first"),
+    })
+    .await;
+    let second = service(|_, _| Answer::ok("second")).await;
+    let imds = Imds::at(&[first.url.clone(), second.url.clone()]).unwrap().with_timeout(SOON);
+    assert_eq!(imds.get(ITEM).await, Ok(Some("first".into())));
+    assert_eq!(imds.get(ITEM).await, Err(ImdsError::Timeout(SOON)), "no token, and one wait");
+    assert_eq!((imds.get(ITEM).await, second.count()), (Ok(Some("first".into())), 0));
+}
