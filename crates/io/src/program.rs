@@ -25,6 +25,8 @@ const LINGER: Duration = Duration::from_millis(200);
 pub struct Unanswered {
     /// Whether it was started: then it may have had effects.
     pub started: bool,
+    /// Whether there is no such program.
+    pub missing: bool,
     /// The program and what went wrong, for an operator.
     pub why: String,
 }
@@ -51,7 +53,7 @@ pub async fn run_prepared(
     program: &Program,
     prepare: impl FnOnce(&mut Command) -> Result<(), String>,
 ) -> Result<Output, Unanswered> {
-    let not_started = |why| Unanswered { started: false, why };
+    let not_started = |why| Unanswered { started: false, missing: false, why };
     let Some((name, arguments)) = program.argv.split_first() else {
         return Err(not_started("the command is empty: name a program".into()));
     };
@@ -66,7 +68,10 @@ pub async fn run_prepared(
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| not_started(cannot_start(name, &error)))?;
+        .map_err(|error| Unanswered {
+            missing: error.kind() == io::ErrorKind::NotFound,
+            ..not_started(cannot_start(name, &error))
+        })?;
     let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
 
@@ -84,7 +89,7 @@ pub async fn run_prepared(
             }
         }
     };
-    let unanswered = |why| Unanswered { started: true, why };
+    let unanswered = |why| Unanswered { started: true, missing: false, why };
     let status = timeout(program.timeout, running)
         .await
         .map_err(|_| {

@@ -38,7 +38,7 @@ pub(in crate::azure) async fn token(cli: &str, audience: &str) -> Result<Option<
         CloudError::new(CloudErrorKind::Credentials, why)
     };
     let output = match program::run(&program).await {
-        Err(error) if !error.started => return Ok(None),
+        Err(error) if error.missing => return Ok(None),
         Err(error) => return Err(failed(&error.why)),
         Ok(output) => output,
     };

@@ -1,4 +1,4 @@
-use std::os::unix::fs::PermissionsExt;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use lightsout_core::doctor::facts::RoleFacts;
 use lightsout_io::testing::{Answer, Seen as Asked, Server};
@@ -202,8 +202,9 @@ async fn a_person_is_who_the_azure_cli_says_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let cli = |name: &str, text: &str| {
         let path = folder.path().join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: what was written here cannot be executed while another test forks with it still open (ETXTBSY).
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod 755 "$0""#;
+        assert!(Command::new("/bin/sh").args(["-c", write]).arg(&path).arg(text).status().unwrap().success());
         path.to_str().unwrap().to_owned()
     };
     let good = cli(
@@ -213,7 +214,7 @@ async fn a_person_is_who_the_azure_cli_says_they_are() {
     let out = cli("out", "echo 'ERROR: Please run az login' >&2; exit 1");
     let half = cli("half", r#"echo '{"accessToken": "hush'"#);
     let server = Server::start(|asked, _| granted(asked).unwrap_or_else(|| Answer::ok("{}"))).await;
-    std::fs::write(folder.path().join("good.url"), &server.url).unwrap();
+    fs::write(folder.path().join("good.url"), &server.url).unwrap();
     let bearer = async |cli: &str| {
         let mut azure = Azure::at_desk(cli);
         azure.everything_at = Some(server.url.clone());
@@ -224,6 +225,10 @@ async fn a_person_is_who_the_azure_cli_says_they_are() {
     let refused = bearer(&out).await.unwrap_err();
     assert!(refused.contains("Please run az login") && refused.contains("AZURE_CLIENT_ID"), "{refused}");
     assert!(!bearer(&half).await.unwrap_err().contains("hush"));
+    // It is there, and this user may not run it: they are not the machine for that.
+    fs::set_permissions(&half, fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = bearer(&half).await.unwrap_err();
+    assert!(refused.contains("not executable") && refused.contains("AZURE_CLIENT_ID"), "{refused}");
     assert_eq!(server.seen().iter().filter(|asked| asked.path.contains("/metadata/")).count(), 0);
     let none = folder.path().join("none").to_str().unwrap().to_owned();
     assert_eq!(bearer(&none).await.unwrap(), "Bearer token-1", "without it, the machine's own identity");
