@@ -329,7 +329,14 @@ fn jobs_that_were_offered_before_the_session_are_taken_by_the_reading_that_opens
     assert!(queue.release().is_some());
     // Another was faster, or the service says nothing that can be used: what is assigned is known all the same.
     assert_eq!(read(&mut open(settings()), [opening(), vec![reply(204, &[], "")]].concat()).0, Ok(demand(2, 1)));
-    for replies in [vec![reply(500, &[], "")], vec![reply(200, &[], "<html>")], vec![offered(), reply(403, &[], "")]] {
+    let trouble = [
+        vec![reply(500, &[], "")],
+        vec![reply(401, &[], "")],
+        vec![reply(200, &[], "<html>")],
+        vec![offered(), reply(403, &[], "")],
+        vec![offered(), reply(401, &[], "")],
+    ];
+    for replies in trouble {
         let reading = read(&mut open(settings()), [opening(), replies].concat()).0.expect("the statistics");
         assert_eq!((reading.demand.queued, reading.missing.is_some()), (2, true));
     }

@@ -343,7 +343,8 @@ impl Listener {
                     None => self.done(None),
                 }
             }
-            Ok(reply) if reply.status == 401 => self.renew(),
+            // Before any message the session is new, and its token too.
+            Ok(reply) if reply.status == 401 && number.is_some() => self.renew(),
             Ok(reply) => self.done(Some(refusal(&context, &reply))),
             Err(error) => self.done(Some(error)),
         }
