@@ -13,6 +13,7 @@ use std::{
 use lightsout_core::{
     agent::{
         Output, Status,
+        action::Request,
         host::{HostEffect, HostResult},
     },
     metrics::{AgentMeter, Registry, cloud_reason, emf, platform_reason},
@@ -143,9 +144,13 @@ impl Meter {
 
     /// What the agent wants may be the end of its jobs.
     pub(crate) fn says(&self, output: &Output, status: impl FnOnce() -> Status) {
-        // They are noted when they are about to be failed, and never otherwise.
-        if matches!(output, Output::Effect { effect: HostEffect::NoteJobs, .. }) {
-            self.count(|meter, _| meter.cuts(&status()));
+        match output {
+            // They are noted when they are about to be failed, and never otherwise.
+            Output::Effect { effect: HostEffect::NoteJobs, .. } => self.count(|meter, _| meter.cuts(&status())),
+            Output::Finished { request: Request::Abort { .. }, outcome } => {
+                self.count(|meter, _| meter.abort_ended(outcome));
+            }
+            Output::Effect { .. } | Output::Reply { .. } | Output::Corrected(_) | Output::Finished { .. } => {}
         }
     }
 

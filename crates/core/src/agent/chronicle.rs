@@ -3,6 +3,7 @@
 //! It only watches: what the agent is told, how its requests end, and where it stands after each step. Nothing is decided from it, so it is no part
 //! of the [`Agent`], whose states the model compares. It is bounded: whatever repeats is counted.
 
+mod cut;
 mod hook;
 mod leaving;
 mod moment;
@@ -16,7 +17,7 @@ use std::{
 };
 
 pub use self::moment::Moment;
-use self::{hook::Hook, leaving::Leaving};
+use self::{cut::Cut, hook::Hook, leaving::Leaving};
 use super::{
     Agent,
     action::{Request, Rung},
@@ -78,14 +79,12 @@ pub struct Chronicle {
     doubt: Option<(Tick, bool)>,
     ready: bool,
     room_asked: bool,
-    /// The jobs that were last seen; those that ran when jobs were cut, and when the service was told to stop.
+    /// The jobs that were last seen, and those that ran when the service was told to stop.
     jobs: Vec<String>,
-    cut_ids: Vec<String>,
     at_stop: Vec<String>,
     /// The jobs that were told last; `None` while none runs.
     told_jobs: Option<Vec<String>>,
-    /// Whether jobs were cut.
-    cut: bool,
+    cut: Cut,
     /// The last words of a runner whose exit is about to be told.
     said: Option<String>,
     /// The last that a runner said that ended right after its start.
@@ -115,11 +114,10 @@ impl Chronicle {
             ready: runner_alive,
             room_asked: false,
             jobs: Vec::new(),
-            cut_ids: Vec::new(),
             at_stop: Vec::new(),
             // What an earlier agent's runner does is busy until it is known.
             told_jobs: runner_alive.then(Vec::new),
-            cut: false,
+            cut: Cut::default(),
             said: None,
             said_last: None,
             withdrawn: None,
@@ -167,6 +165,7 @@ impl Chronicle {
                 self.said = None;
             }
             (Request::Room, _) => self.room_asked = true,
+            (Request::Abort { .. }, _) => self.abort_ended(outcome, now),
             (Request::FindHook | Request::Heartbeat, _) => self.hook.answered(outcome, now.tick),
             (Request::Describe, Outcome::Member(membership)) => self.described(*membership, now),
             _ => {}
@@ -209,16 +208,15 @@ impl Chronicle {
         if status.unknown.is_none() {
             let before = std::mem::take(&mut self.jobs);
             self.jobs = status.jobs.iter().take(leaving::JOBS).map(|job| tellable(&job.0, 100)).collect();
-            if self.jobs.is_empty() && agent.aborted() && !self.cut {
+            if self.jobs.is_empty() && self.cut.begins(agent.aborted()) {
                 self.jobs = before;
             }
         }
-        if agent.aborted() && !std::mem::replace(&mut self.cut, agent.aborted()) {
-            // What runs now may be over before its end is seen.
-            self.cut_ids.clone_from(&self.jobs);
+        if self.cut.begins(agent.aborted()) {
             let jobs = if self.jobs.is_empty() { "whatever still runs".to_owned() } else { self.jobs.join(" ") };
             self.happened(IncidentKind::JobsCut, &format!("the cloud is about to end them: {jobs}"), now);
         }
+        self.cut.stands(agent.aborted(), &self.jobs);
         self.follow(agent, now);
     }
 

@@ -7,6 +7,7 @@ use crate::{
     activity::JobId,
     agent::{
         Status,
+        event::Outcome,
         phase::{LeaveReason, PhaseName},
     },
     time::Tick,
@@ -39,7 +40,8 @@ pub struct AgentMeter {
     /// Why it leaves, while it does.
     why: Option<LeaveReason>,
     departed: bool,
-    cut: bool,
+    /// How many jobs are about to be failed, and why.
+    cutting: Option<(LeaveReason, u32)>,
 }
 
 /// What an instance is doing.
@@ -83,7 +85,7 @@ impl AgentMeter {
         let mut registry = Registry::new(Program::Agent, keeps);
         registry.meet(pool);
         let (jobs, pool) = (BTreeMap::new(), pool.to_owned());
-        Self { registry, pool, doing: None, since: now, jobs, names: false, why: None, departed: false, cut: false }
+        Self { registry, pool, doing: None, since: now, jobs, names: false, why: None, departed: false, cutting: None }
     }
 
     /// The pool.
@@ -99,6 +101,8 @@ impl AgentMeter {
         // Until it is agreed to, a group that is at its floor may refuse, and the instance serves again.
         if let (Some(why), true, false) = (self.why, ends, self.departed) {
             self.departed = true;
+            // The machine may be gone before they are.
+            self.cut();
             self.registry.add(Id::Departures, &self.pool, &[why.as_str()], 1.0);
         }
         // While it is not known what runs, nothing has ended.
@@ -123,10 +127,20 @@ impl AgentMeter {
 
     /// The jobs that run are about to be failed, for this reason.
     pub fn cuts(&mut self, status: &Status) {
-        let Some(why) = status.why.filter(|_| !std::mem::replace(&mut self.cut, true)) else { return };
         // As they are told apart for their times: a job that two probes see is one.
         let jobs = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
-        self.registry.add(Id::JobsCut, &self.pool, &[why.as_str()], f64::from(jobs));
+        self.cutting = status.why.map(|why| (why, jobs));
+    }
+
+    /// What was to fail them ended like this: unneeded, it was called off before any was.
+    pub fn abort_ended(&mut self, outcome: &Outcome) {
+        if *outcome == Outcome::Unneeded { self.cutting = None } else { self.cut() }
+    }
+
+    fn cut(&mut self) {
+        if let Some((why, jobs)) = self.cutting.take() {
+            self.registry.add(Id::JobsCut, &self.pool, &[why.as_str()], f64::from(jobs));
+        }
     }
 
     /// A part of the boot took so long.
@@ -282,12 +296,25 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_are_cut_count_once() {
+    fn jobs_that_are_cut_count_once_and_those_of_each_deadline() {
         let mut meter = AgentMeter::new("ci", false, at(0));
-        let spot = status(PhaseName::Draining, Some(LeaveReason::Spot), &["tasks=2", "1", "2"]);
-        meter.saw(&spot, false, at(0));
+        let maintenance = status(PhaseName::Draining, Some(LeaveReason::Maintenance), &["1"]);
+        meter.saw(&maintenance, false, at(0));
+        meter.cuts(&maintenance);
+        meter.abort_ended(&Outcome::Unneeded);
+        assert!(values(&mut meter, at(1), Id::JobsCut).is_empty(), "it was called off");
+        let spot = status(PhaseName::Draining, Some(LeaveReason::Spot), &["tasks=2", "2", "3"]);
+        meter.saw(&spot, false, at(1));
         meter.cuts(&spot);
         meter.cuts(&spot);
-        assert_eq!(values(&mut meter, at(1), Id::JobsCut), [("spot".to_owned(), 2.0)]);
+        for _ in 0..2 {
+            meter.abort_ended(&Outcome::Done);
+            assert_eq!(values(&mut meter, at(1), Id::JobsCut), [("spot".to_owned(), 2.0)]);
+        }
+        let last = status(PhaseName::Draining, Some(LeaveReason::Spot), &["4"]);
+        meter.saw(&last, false, at(2));
+        meter.cuts(&last);
+        meter.saw(&status(PhaseName::Retiring, Some(LeaveReason::Spot), &["4"]), true, at(3));
+        assert_eq!(values(&mut meter, at(3), Id::JobsCut), [("spot".to_owned(), 3.0)], "its end comes first");
     }
 }

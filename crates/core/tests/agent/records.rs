@@ -189,6 +189,43 @@ fn an_ending_of_the_group_with_a_deadline_is_a_scale_in() {
     assert_eq!(story.patience, [secs(2)], "there is time to hand the certificate in");
 }
 
+/// A deadline for which its jobs are about to be failed is called off before they are.
+#[test]
+fn jobs_that_were_not_failed_are_not_told_as_such_and_those_of_the_next_deadline_are() {
+    let cut = |story: &Story| story.told().iter().filter(|what| **what == IncidentKind::JobsCut).count();
+    let called_off = |rules| {
+        let mut story = Story::idle(AgentPolicy::default(), rules);
+        story.see(busy("a"));
+        let at = story.now + secs(1_000);
+        story.event(Event::Ending { by: Ending::Maintenance, at: Some(at) });
+        story.pass(secs(970));
+        story.now = story.agent.poll_timeout().unwrap().max(at - AgentPolicy::default().abort_margin);
+        story.agent.handle_timeout(story.now);
+        assert!(story.agent.aborted());
+        story.chronicle.stands(&story.agent, story.moment());
+        story.event(Event::Lifted(Ending::Maintenance));
+        assert!(!story.agent.aborted() && story.runner.is_some());
+        story
+    };
+    for rules in [BY_SIGNAL, BY_CALL] {
+        let mut story = called_off(rules);
+        story.see(Activity::Quiet);
+        story.pass(secs(60));
+        let jobs = &story.departure().jobs;
+        assert_eq!((jobs.cut, &jobs.cut_ids[..], cut(&story)), (false, &[][..], 1), "it ran to its end");
+        assert!(!story.told().contains(&IncidentKind::StuckRunner), "{:?}", story.told());
+
+        let mut story = called_off(rules);
+        story.see(busy("b"));
+        let at = story.now + secs(120);
+        story.event(Event::Ending { by: Ending::Interruption, at: Some(at) });
+        story.pass(secs(121));
+        let jobs = &story.departure().jobs;
+        assert_eq!((jobs.cut, &jobs.cut_ids[..], cut(&story)), (true, &["b".to_owned()][..], 2));
+        assert!(!story.told().contains(&IncidentKind::StuckRunner), "{:?}", story.told());
+    }
+}
+
 /// The journal has the reason and the proof, and nothing else: what is lost is said, and not guessed.
 #[test]
 fn an_agent_that_is_started_again_while_it_leaves_writes_a_certificate_that_says_what_is_missing() {

@@ -138,11 +138,15 @@ impl Chronicle {
                     self.step(ProofBy::Probes, "all probes were asked, and none saw a job", now);
                 }
             }
-            (Request::Abort { .. }, _) if !self.cut => {
-                let detail = "told to exit, it had no job and did not exit";
-                self.happened(IncidentKind::StuckRunner, detail, now);
-            }
             _ => {}
+        }
+    }
+
+    /// What failed jobs for a deadline is over, or what ended a stuck runner.
+    pub(super) fn abort_ended(&mut self, outcome: &Outcome, now: Moment) {
+        if !self.cut.ended(outcome) && self.leaving.is_some() {
+            let detail = "told to exit, it had no job and did not exit";
+            self.happened(IncidentKind::StuckRunner, detail, now);
         }
     }
 
@@ -188,8 +192,8 @@ impl Chronicle {
                 count: status.unknown.is_none().then(|| u32::try_from(status.jobs.len()).unwrap_or(u32::MAX)),
                 ids: status.jobs.iter().take(JOBS).map(|job| tellable(&job.0, 100)).collect(),
                 unknown: status.unknown.map(|why| tellable(&why, 300)),
-                cut: self.cut,
-                cut_ids: self.cut_ids.clone(),
+                cut: self.cut.any(),
+                cut_ids: self.cut.ids(),
                 at_stop: self.at_stop.clone(),
             },
             served: status.served,

@@ -36,13 +36,16 @@ pub(super) enum Step {
 pub(super) fn next(step: Step, result: HostResult, called_off: bool, cx: &Context<'_>) -> Next<Step> {
     let abort = cx.facts.rules.abort;
     match (step, result) {
-        // But for what was noted as told, so that nobody tells it.
-        (Step::NoteTold { .. }, HostResult::Done(_)) if called_off => {
-            Next::Do(HostEffect::SignalRunner(abort), Step::Signal { within: Duration::ZERO })
+        // Noted as told, it is told even where the deadline is called off: nobody else does. Its jobs go on after the first signal.
+        (Step::NoteTold { within }, HostResult::Done(_)) => {
+            Next::Do(HostEffect::SignalRunner(abort), Step::Drain { within })
         }
-        (_, HostResult::Runner(_) | HostResult::Done(_) | HostResult::Exited(_)) if called_off => {
-            Next::Done(Outcome::Unneeded)
-        }
+        (
+            Step::Find { .. } | Step::NoteJobs { .. } | Step::Drain { .. } | Step::Pause { .. },
+            HostResult::Runner(_) | HostResult::Done(_),
+        ) if called_off => Next::Done(Outcome::Unneeded),
+        // It was told to fail its jobs.
+        (_, HostResult::Done(_) | HostResult::Exited(_)) if called_off => Next::Done(Outcome::Done),
         (Step::Find { within }, HostResult::Runner(found)) => {
             // To some runners the same signal means "finish" at first and "cancel" only when it comes again.
             let told = matches!(found, Ok(Some(RunnerSeen { told: Told::Yes })));
@@ -51,9 +54,6 @@ pub(super) fn next(step: Step, result: HostResult, called_off: bool, cx: &Contex
         }
         (Step::NoteJobs { within, twice: true }, HostResult::Done(_)) => {
             Next::Do(HostEffect::NoteTold(Told::Maybe), Step::NoteTold { within })
-        }
-        (Step::NoteTold { within }, HostResult::Done(_)) => {
-            Next::Do(HostEffect::SignalRunner(abort), Step::Drain { within })
         }
         (Step::Drain { within }, HostResult::Done(_)) => Next::Do(HostEffect::Pause(BETWEEN), Step::Pause { within }),
         (Step::NoteJobs { within, twice: false } | Step::Pause { within }, HostResult::Done(_)) => {

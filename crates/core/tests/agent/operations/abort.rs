@@ -119,12 +119,12 @@ fn an_abort_whose_deadline_is_called_off_forces_nothing_more() {
                 Some(effect)
             };
             notice(&mut host);
-            let done = (0..begun).map_while(|_| step(&mut host)).count();
+            let mut done: Vec<_> = (0..begun).map_while(|_| step(&mut host)).collect();
             if host.aborted() {
                 assert!(begun > 6, "{begun}");
                 break;
             }
-            assert_eq!(done, begun);
+            assert_eq!(done.len(), begun);
             // What was asked of the host is done already, whatever becomes of the deadline.
             let asked = host.open();
             call_off(&mut host);
@@ -132,12 +132,19 @@ fn an_abort_whose_deadline_is_called_off_forces_nothing_more() {
             while let Some(effect) = step(&mut host) {
                 next.push(effect);
             }
+            done.extend(&next);
             next.retain(|effect| !asked.contains(effect));
             let noted = asked.iter().any(|effect| matches!(effect, HostEffect::NoteTold(_)));
             let signals = next.iter().filter(|effect| matches!(effect, HostEffect::SignalRunner(_))).count();
             let forced = next.iter().any(|effect| matches!(effect, HostEffect::EndJobs | HostEffect::KillRunner));
             assert!(!forced && signals == usize::from(noted), "{asked:?}, then {next:?}");
             assert!(host.aborted() && !host.agent.aborted(), "{:?}", host.agent);
+            // Its jobs were failed if that signal went out which is no drain.
+            let signals = done.iter().filter(|effect| matches!(effect, HostEffect::SignalRunner(_))).count();
+            let failed = signals > usize::from(rules.drain == DrainBy::Signal(rules.abort));
+            let outcome = host.finished.iter().find(|(request, _)| matches!(request, Request::Abort { .. }));
+            let expected = if failed { Outcome::Done } else { Outcome::Unneeded };
+            assert_eq!(outcome.map(|(_, outcome)| outcome), Some(&expected), "after {done:?}");
             // Another deadline is another matter.
             host.finished.clear();
             notice(&mut host);
