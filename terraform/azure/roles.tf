@@ -75,7 +75,8 @@ locals {
 
   # What a new machine uses and the scaler does not make: whoever makes the machine must be allowed to use each, and that one alone. Subnet and image are
   # often in other resource groups, and a role of one's own can be given only in those that it names.
-  scaler_uses = { for what, used in local.all_uses : what => used if used.scope != "" }
+  # With a scale set of your own each may be left out. Else none is, and what it is may be known only when it is made.
+  scaler_uses = { for what, used in local.all_uses : what => used if var.existing_scale_set_id == "" ? true : used.scope != "" }
   all_uses = {
     identity = {
       scope   = local.agent_identity_id

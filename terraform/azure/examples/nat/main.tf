@@ -91,8 +91,7 @@ module "ci" {
   name              = "ci-gitlab"
   resource_group_id = var.resource_group_id
   location          = local.location
-  # Written out: its parts are known before it is made, as a role's scope must be.
-  subnet_id        = "${regex("^/subscriptions/[^/]+", var.resource_group_id)}/resourceGroups/${var.network_resource_group}/providers/Microsoft.Network/virtualNetworks/ci/subnets/ci"
+  subnet_id         = azurerm_subnet.ci.id
   image_id         = var.image_id
   admin_public_key = var.admin_public_key
   key_vault_id     = var.key_vault_id
