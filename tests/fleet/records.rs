@@ -278,17 +278,18 @@ fn each_reason_that_comes_from_outside_stands_in_the_certificate() {
 #[test]
 fn an_instance_that_is_broken_says_what_with() {
     let more = "[agent]\nbefore_register = [\"/bin/sh\", \"-c\", \"echo no disk; exit 3\"]\n";
-    let mut fleet = up_with(more, "--jobs 1 --max 1");
-    let id = fleet.until("an instance", |fleet| fleet.instances.first().map(|it| it.id.clone()));
-    fleet.until_ended(&id);
+    let hangs = json!({ "target": "aws", "action": "DescribeAutoScalingInstances", "effect": "hang" });
+    let mut fleet = up_with(more, &format!("--jobs 2 --max 2 --fault {hangs}"));
     // An agent that is killed on its way out leaves the certificate to one that knows no more than that it is broken.
-    fleet.post("faults", &json!({ "target": "aws", "action": "DescribeAutoScalingInstances", "effect": "hang" }));
     let other = fleet.until_phase("retiring");
     fleet.crash(&other);
     fleet.request("DELETE", "faults", &Value::Null).expect("they end");
     fleet.until_ended(&other);
     let text = until_named(&mut fleet, &other, "broken", &["before-register", "boot-deadline", "operator"]);
     assert!(text.contains("left as broken: agent.before_register failed"), "by the earlier agent's word: {text}");
+    let id =
+        fleet.until("another instance", |fleet| Some(fleet.instances.iter().find(|it| it.id != other)?.id.clone()));
+    fleet.until_ended(&id);
     fleet.ok("down");
     let (_ended, home) = fleet.ended_in();
     let found = records(&home.dir());
