@@ -142,7 +142,7 @@ fn report(args: &Args) -> Result<String> {
         bail!("--min {} is above --max {}; lower the one or raise the other", args.min, args.max);
     }
     let (history, records) = history(args)?;
-    let rate = rate::rate(args, &records)?;
+    let rate = rate::rate(args, &records, history.group.as_deref())?;
     let given = Boots::new(args.boot.clone());
     let setup = Setup {
         seed: args.seed,

@@ -25,6 +25,8 @@ pub struct History {
     pub boots: Option<Boots>,
     /// Rows without a job that ran: cancelled ones, those that run still.
     pub skipped: usize,
+    /// The group whose instances ran them, as far as it is told.
+    pub group: Option<String>,
 }
 
 /// A history that cannot be used.
@@ -109,7 +111,7 @@ pub fn from_csv(text: &[u8], pool: Option<&str>) -> Result<History, BadHistory> 
     }
     let origin = Timestamp::from_millisecond(begins.unwrap_or(0).saturating_add(earliest)).unwrap_or_default();
     let waits = (waits.len() == jobs.len()).then(|| Waits::of(waits));
-    Ok(History { trace: Trace::since(origin, jobs), waits, boots: None, skipped })
+    Ok(History { trace: Trace::since(origin, jobs), waits, boots: None, skipped, group: None })
 }
 
 /// Where each column is.

@@ -21,8 +21,8 @@ pub(super) struct Rate {
     pub(super) from: Option<String>,
 }
 
-/// As `--price` says, else as prices of machines and the records of those that there were.
-pub(super) fn rate(args: &Args, records: &[Record]) -> Result<Option<Rate>> {
+/// As `--price` says, else as prices of machines and the records of those that there were in this group.
+pub(super) fn rate(args: &Args, records: &[Record], group: Option<&str>) -> Result<Option<Rate>> {
     if args.price.is_some() {
         return Ok(Some(Rate { per_hour: args.price, from: None }));
     }
@@ -32,13 +32,15 @@ pub(super) fn rate(args: &Args, records: &[Record]) -> Result<Option<Rate>> {
         }
         prices => prices,
     };
-    Ok(prices.map(|prices| mean(&prices, records)))
+    Ok(prices.map(|prices| mean(&prices, records, group)))
 }
 
 /// The mean of the instances that there were, each by its hours.
-fn mean(prices: &Prices, records: &[Record]) -> Rate {
+fn mean(prices: &Prices, records: &[Record], group: Option<&str>) -> Rate {
     let last = records.iter().filter_map(|record| record.time().parse().ok()).max().unwrap_or(Timestamp::UNIX_EPOCH);
-    let lanes = lanes(records, last);
+    let mut lanes = lanes(records, last);
+    // Of another pool's machines nothing follows.
+    lanes.retain(|lane| lane.group.is_none() || group.is_none() || lane.group.as_deref() == group);
     let rows = cost::cost(
         &lanes,
         Timestamp::MIN,

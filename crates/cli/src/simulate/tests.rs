@@ -125,6 +125,38 @@ fn a_simulated_hour_costs_what_an_hour_of_the_instances_in_the_records_did() {
     assert!(config.contains("an instance hour costs 1.7500: the mean"), "{config}");
 }
 
+/// One log may have the agents of all pools.
+#[test]
+fn a_simulated_hour_costs_what_the_instances_of_the_pool_did_and_those_of_no_other() {
+    let decision = |second: u32, queued: u32, running: u32| {
+        format!(
+            "{{\"schema\":1,\"kind\":\"decision\",\"time\":\"2026-11-26T05:00:{second:02}Z\",\"pool\":\"linux\",\"group\":\"ci-linux\",\
+             \"platform\":\"gitlab\",\"result\":\"held\",\"why\":{{\"queued\":{queued},\"running\":{running},\"slots\":1,\"utilisation\":100,\
+             \"threshold\":1,\"spare\":0,\"need\":0,\"min\":0,\"max\":9,\"desired\":1,\"target\":1,\"limit\":\"none\"}},\"reason\":\"\",\
+             \"ms\":{{\"demand\":1,\"describe\":1,\"raise\":null,\"total\":2}}}}\n"
+        )
+    };
+    let told = |hour: u32, group: &str, machine: &str| {
+        format!(
+            "{{\"schema\":1,\"kind\":\"incident\",\"time\":\"2026-11-26T{hour:02}:00:00Z\",\"instance\":\"i-{group}\",\"group\":\"{group}\",\
+             \"platform\":\"gitlab\",\"machine_type\":\"{machine}\",\"spot\":false,\"what\":\"started\",\"detail\":\"\"}}\n"
+        )
+    };
+    let records = [
+        decision(0, 1, 0),
+        decision(10, 0, 1),
+        decision(50, 0, 0),
+        told(5, "ci-linux", "m7i.large"),
+        told(5, "ci-gpu", "p5.48xlarge"),
+        told(8, "ci-linux", "m7i.large"),
+    ];
+    let (_records, log) = file("all.log", &records.concat());
+    let machines = "machines.\"m7i.large\" = { on_demand = 2 }\nmachines.\"p5.48xlarge\" = { on_demand = 98 }\n";
+    let (_prices, prices) = file("scaler.toml", &format!("[prices]\n{machines}"));
+    let text = asked(&format!("simulate --jobs {log} --pool linux --idle-timeout 2m --spare 0 --prices {prices}"));
+    assert!(text.contains("an instance hour costs 2.0000: the mean of the hours of 1 instance "), "{text}");
+}
+
 /// The settings of a pool that works by day.
 const BY_DAY: &str = "tick = \"30s\"\n[[pool]]\nname = \"ci\"\ngroup = \"g\"\nspare = 1\nschedule = [\"mon-fri 08:00-18:00 spare 4\"]\n\
     zone = \"UTC\"\n[pool.platform.gitlab]\nurl = \"https://ci.example\"\ngroup = \"g\"\ntags = [\"t\"]\ntoken = \"x\"\n";

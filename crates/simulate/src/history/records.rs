@@ -57,7 +57,8 @@ pub fn from_records<'a>(
     }
     let boots = boots_of(departures);
     let origin = sights.first().and_then(|sight| Timestamp::from_millisecond(sight.ms).ok()).unwrap_or_default();
-    Ok(History { trace: Trace::since(origin, jobs), waits: Some(Waits::of(waits)), boots, skipped: unfinished })
+    let trace = Trace::since(origin, jobs);
+    Ok(History { trace, waits: Some(Waits::of(waits)), boots, skipped: unfinished, group })
 }
 
 /// How long these records' instances took from their start until they were ready, as far as they tell: each instance once.
