@@ -72,10 +72,15 @@ impl Calls {
                 named.entry(key.clone()).or_insert_with(|| format!("the launch template {template}"));
             }
             if let Some(snapshot) = &volume.snapshot {
-                // It is read with its own key, also where the volume gets another.
-                if let Some(key) = self.key_of_snapshot(snapshot).await? {
+                // It is read with its own key, also where the volume gets another: from one that another account shares, this account's default (EBS User
+                // Guide, "Amazon EBS encryption").
+                if let Some((key, owner)) = self.key_of_snapshot(snapshot).await? {
                     named.entry(key).or_insert_with(|| format!("the image {image}"));
-                    continue;
+                    encrypted = true;
+                    let own = owner.is_none() || role.split(':').nth(4) == owner.as_deref();
+                    if own {
+                        continue;
+                    }
                 }
             }
             if volume.key.is_some() {
@@ -99,10 +104,12 @@ impl Calls {
     }
 
     /// `None`: it is not encrypted.
-    async fn key_of_snapshot(&self, id: &str) -> Result<Option<String>, AwsError> {
+    /// The key of an encrypted snapshot, and the account whose it is.
+    async fn key_of_snapshot(&self, id: &str) -> Result<Option<(String, Option<String>)>, AwsError> {
         let fields = [("SnapshotId.1".to_owned(), id)];
         let answer = self.ask_ec2("ec2:DescribeSnapshots", fields).await?;
-        Ok(element(&answer, "kmsKeyId").filter(|_| element(&answer, "encrypted").as_deref() == Some("true")))
+        let key = element(&answer, "kmsKeyId").filter(|_| element(&answer, "encrypted").as_deref() == Some("true"));
+        Ok(key.map(|key| (key, element(&answer, "ownerId"))))
     }
 
     async fn encrypts_by_default(&self) -> Result<bool, AwsError> {

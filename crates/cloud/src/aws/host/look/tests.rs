@@ -136,8 +136,11 @@ async fn the_key_of_an_encrypted_image_is_told_by_its_snapshot_and_what_may_be_d
             }
             _ => {}
         }
+        if seen.body.contains("Action=GetEbsDefaultKmsKeyId") {
+            return Answer::ok("<r><kmsKeyId>by-default</kmsKeyId></r>");
+        }
         assert!(seen.body.contains("Action=DescribeSnapshots") && seen.body.contains("SnapshotId.1=snap-1"), "{}", seen.body);
-        Answer::ok("<r><snapshotSet><item><encrypted>true</encrypted><kmsKeyId>of-image</kmsKeyId></item></snapshotSet></r>")
+        Answer::ok("<r><snapshotSet><item><encrypted>true</encrypted><ownerId>123456789012</ownerId><kmsKeyId>of-image</kmsKeyId></item></snapshotSet></r>")
     })
     .await;
     let ebs = ec2::EbsBlockDevice::builder().snapshot_id("snap-1").encrypted(true).build();
@@ -149,6 +152,9 @@ async fn the_key_of_an_encrypted_image_is_told_by_its_snapshot_and_what_may_be_d
     assert_eq!(keys.len(), 1);
     assert_eq!((keys[0].by.as_str(), keys[0].of_cloud), ("the image ami-1", false));
     assert_eq!(keys[0].unusable.as_deref(), Some("its state is PendingDeletion"));
+    let shared = calls.keys(&volumes, "arn:aws:iam::210987654321:role/x").await.unwrap();
+    let by: Vec<_> = shared.iter().map(|key| key.by.as_str()).collect();
+    assert_eq!(by, ["the account's default", "the image ami-1"], "what another account shares is encrypted anew");
     let granted = keys[0].granted.as_ref().unwrap();
     assert_eq!(granted.iter().map(String::as_str).collect::<Vec<_>>(), ["CreateGrant", "Decrypt"], "{granted:?}");
 }
