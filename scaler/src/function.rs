@@ -26,7 +26,7 @@ pub(crate) use self::open::{Home, Opened, run};
 use crate::{
     EARLY_LOOKS,
     failure::summarize,
-    listener::{Limits, Refusals},
+    listener::{Limits, Lines},
     meter::Meter,
     pool::{Cut, Pool, TickContext},
     say,
@@ -108,7 +108,9 @@ pub(crate) struct Function {
     settings: ScalerSettings,
     ticks: Ticks,
     webhooks: Option<Webhooks>,
-    refusals: Refusals,
+    refusals: Lines,
+    /// Apart from these, since an operator must see to them.
+    troubles: Lines,
     /// Whether it was said that the time-out is short.
     warned: bool,
 }
@@ -123,8 +125,8 @@ impl Function {
         }
         let context = Rc::new(context);
         let scheduler = Scheduler::new(Rc::clone(&context), Pool::all(settings.pools.clone()));
-        let refusals = Refusals::new(Instant::now());
-        Self { context, scheduler, settings, ticks, webhooks: None, refusals, warned: false }
+        let (refusals, troubles) = (Lines::new(Instant::now()), Lines::new(Instant::now()));
+        Self { context, scheduler, settings, ticks, webhooks: None, refusals, troubles, warned: false }
     }
 
     /// The same function, whose pools have other queues.
@@ -184,7 +186,7 @@ impl Function {
                 let pools: Vec<Rc<PoolSettings>> = self.settings.pools.iter().cloned().map(Rc::new).collect();
                 match Webhooks::resolve(&pools, &self.context.tokens).await {
                     Ok(webhooks) => none.insert(webhooks),
-                    Err(error) => return no_secret(&self.refusals, &error),
+                    Err(error) => return no_secret(&self.troubles, &error),
                 }
             }
         };
@@ -194,7 +196,7 @@ impl Function {
             match webhooks.renew(path, &self.context.tokens).await {
                 Ok(true) => accepted = accept(webhooks, path, request),
                 Ok(false) => {}
-                Err(error) => return no_secret(&self.refusals, &error),
+                Err(error) => return no_secret(&self.troubles, &error),
             }
         }
         let pools = match accepted {
@@ -240,7 +242,7 @@ fn accept(webhooks: &Webhooks, path: &str, request: &Request) -> Result<Vec<Stri
     Ok(pools.into_iter().map(str::to_owned).collect())
 }
 
-fn no_secret(lines: &Refusals, error: &str) -> StatusCode {
+fn no_secret(lines: &Lines, error: &str) -> StatusCode {
     // Whoever knows the path can make it come again and again.
     lines.line(|withheld| tracing::error!(error, withheld, "webhooks cannot be taken"));
     StatusCode::INTERNAL_SERVER_ERROR

@@ -107,8 +107,8 @@ pub(crate) fn listen(listener: TcpListener, offer: Offer, limits: Limits) -> Lis
     });
     let strangers = Mutex::new(TokenBucket::full(limits.burst, now));
     let rooms = [Semaphore::new(limits.bodies), Semaphore::new(limits.bodies)];
-    let refusals = Refusals::new(now);
-    let server = Arc::new(Server { webhooks, hints, metered, page, strangers, limits, rooms, refusals });
+    let (refusals, troubles) = (Lines::new(now), Lines::new(now));
+    let server = Arc::new(Server { webhooks, hints, metered, page, strangers, limits, rooms, refusals, troubles });
     let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, now));
     let task = tokio::spawn(async move {
         loop {
@@ -119,7 +119,7 @@ pub(crate) fn listen(listener: TcpListener, offer: Offer, limits: Limits) -> Lis
                 }
                 Err(error) => {
                     server
-                        .refusals
+                        .troubles
                         .line(|withheld| tracing::warn!(%error, withheld, "a connection could not be accepted"));
                     // Most likely too many open files: some end soon.
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -141,7 +141,9 @@ struct Server {
     limits: Limits,
     /// Room for bodies, of strangers and of known senders.
     rooms: [Semaphore; 2],
-    refusals: Refusals,
+    refusals: Lines,
+    /// Apart from these, since an operator must see to them.
+    troubles: Lines,
 }
 
 /// Metrics that anybody may read, and how much of that there may be.
@@ -152,17 +154,17 @@ struct Shown {
 }
 
 /// What strangers can cause to be said, in few lines.
-pub(crate) struct Refusals(Mutex<Lines>);
+pub(crate) struct Lines(Mutex<Left>);
 
-struct Lines {
+struct Left {
     bucket: TokenBucket,
     withheld: u64,
 }
 
-impl Refusals {
+impl Lines {
     /// All may be said that may be said at once.
     pub(crate) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Lines { bucket: TokenBucket::full(LINES, now), withheld: 0 }))
+        Self(Mutex::new(Left { bucket: TokenBucket::full(LINES, now), withheld: 0 }))
     }
 
     /// Says why the webhook of this name was refused, if there is a line left, and gives what to answer.
