@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lightsout_core::cloud::Muster;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Pool, TickContext};
 
-/// How long a look may take: a raise that needs none of it waits meanwhile.
+/// How long a look may take, its wait for a turn included: a raise that needs none of it waits meanwhile.
 const LOOK: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// How many of the members have been ready, and how many should have been. `None` where that is not to be had: the numbers count alone then.
     pub(super) async fn muster(&mut self, context: &TickContext) -> Option<Muster> {
         let region = context.regions.region(&self.settings.location());
-        let time = LOOK.min(context.deadline / 2);
+        let until = Instant::now() + LOOK.min(context.deadline / 2);
         let looking = async {
-            let slot = timeout(time, region.histories.acquire(0)).await;
+            let slot = timeout_at(until, region.histories.acquire(0)).await;
             let slot = slot.map_err(|_| "looks of other pools took all of its time; it is looked at again later")?;
-            let members = timeout(time, region.groups.members(&self.settings.group)).await;
+            let members = timeout_at(until, region.groups.members(&self.settings.group)).await;
             drop(slot);
             members.map_err(|_| "it was not answered in time")
         };
