@@ -9,6 +9,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -36,6 +37,8 @@ pub(crate) struct Kept(Arc<Mutex<Memory>>);
 struct Memory {
     pools: BTreeMap<String, Readings>,
     listings: Listings,
+    /// When the page was read last.
+    read: Option<Instant>,
 }
 
 impl Memory {
@@ -68,8 +71,13 @@ impl Kept {
     /// The pools at whose instances to look now.
     fn choose(&self) -> Vec<String> {
         let mut memory = self.lock();
-        let Memory { pools, listings } = &mut *memory;
+        let Memory { pools, listings, .. } = &mut *memory;
         listings.choose(Memory::readings(pools))
+    }
+
+    /// How long ago somebody read the page.
+    fn since_read(&self) -> Option<Duration> {
+        self.lock().read.map(|read| read.elapsed())
     }
 
     /// Takes in what looks found.
@@ -82,8 +90,9 @@ impl Source for Kept {
     type Error = Infallible;
 
     async fn look(&mut self) -> Result<Chart, Infallible> {
-        let memory = self.lock();
-        let Memory { pools, listings } = &*memory;
+        let mut memory = self.lock();
+        memory.read = Some(Instant::now());
+        let Memory { pools, listings, .. } = &*memory;
         Ok(Chart::of_pools(Memory::readings(pools), listings, Timestamp::now()))
     }
 

@@ -201,6 +201,8 @@ def listed(page, records):
     instances, left = told_of(records)
     page.until("the look that finds those gone that have left", f"""return {json.dumps(sorted(left))}.every((it) => {{
       const lane = document.querySelector(`.lane[data-instance='${{it}}']`); return lane && lane.dataset.end; }})""")
+    page.until("the look that finds those that have come", f"""return {json.dumps(sorted(instances))}.every((it) =>
+      document.querySelector(`.lane[data-instance='${{it}}'] [data-state='in_service']`))""")
     drawn = page.run(LANES)
     # Some may have come or left meanwhile.
     later, left_later = told_of(records)

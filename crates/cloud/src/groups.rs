@@ -14,6 +14,9 @@ use lightsout_core::{
 
 use crate::CloudFuture;
 
+/// The instances of each group, as it lists them, or why it does not. A group is missing where its cloud lists nobody of any.
+pub type Listing = BTreeMap<String, Result<Vec<Listed>, CloudError>>;
+
 /// The scaler's rights over the groups of one location.
 pub trait Groups: Send + Sync {
     /// What this cloud can do.
@@ -35,9 +38,9 @@ pub trait Groups: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
-    /// The instances of these groups, as each lists them, where the cloud tells that in few calls: a group that is missing lists nobody. Asked for
-    /// whoever looks at a page, and for no decision.
-    fn listing<'a>(&'a self, _: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Vec<Listed>>> {
+    /// The instances of these groups, where the cloud tells that in few calls; a group that does not exist has none. Asked for whoever looks at a
+    /// page, and for no decision.
+    fn listing<'a>(&'a self, _: &'a BTreeSet<String>) -> CloudFuture<'a, Listing> {
         Box::pin(async { Ok(BTreeMap::new()) })
     }
 

@@ -40,7 +40,7 @@ use secrecy::SecretString;
 
 #[cfg(feature = "host")]
 pub use archive::{Archive, Entry};
-pub use groups::{Doubt, DoubtKind, GroupView, Groups, History, Seen};
+pub use groups::{Doubt, DoubtKind, GroupView, Groups, History, Listing, Seen};
 pub use host::Host;
 pub use notices::{Identity, NoticeIntervals, Notices};
 #[cfg(feature = "operator")]

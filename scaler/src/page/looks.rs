@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -19,8 +19,10 @@ use crate::regions::Regions;
 
 /// How long a look at one location's groups may take.
 const LOOK: Duration = Duration::from_secs(10);
+/// How long after somebody has read the page somebody still may; and how often to look while nobody does.
+const UNREAD: Duration = Duration::from_secs(60);
 
-/// Looks again and again, as often as the pools tick, at those that are worth a look.
+/// Looks again and again at those that are worth a look: as often as the pools tick while somebody reads the page, else once a minute.
 pub(crate) async fn look_on(
     kept: Kept,
     regions: &Regions,
@@ -29,10 +31,19 @@ pub(crate) async fn look_on(
 ) -> Infallible {
     let mut clock = interval(every);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = None::<Instant>;
     loop {
         clock.tick().await;
-        look(&kept, regions, &pools).await;
+        if is_due(last.map(|last| last.elapsed()), kept.since_read()) {
+            last = Some(Instant::now());
+            look(&kept, regions, &pools).await;
+        }
     }
+}
+
+/// Whether to look now, so long after the last look and after somebody read the page.
+fn is_due(looked: Option<Duration>, read: Option<Duration>) -> bool {
+    looked.is_none_or(|looked| looked >= UNREAD) || read.is_some_and(|read| read < UNREAD)
 }
 
 pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSettings>]) {
@@ -51,11 +62,26 @@ pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSetting
         let now = Timestamp::now();
         kept.take_in(|listings| {
             for pool in pools {
-                match &listed {
-                    Ok(listed) => listings.read(&pool.name, now, listed.get(&pool.group).map(Vec::as_slice)),
+                match listed.as_ref().map(|listed| listed.get(&pool.group)) {
+                    Ok(None) => listings.read(&pool.name, now, None),
+                    Ok(Some(Ok(listed))) => listings.read(&pool.name, now, Some(listed)),
+                    Ok(Some(Err(error))) => listings.failed(&pool.name, &error.to_string()),
                     Err(why) => listings.failed(&pool.name, why),
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_asked_in_each_tick_while_somebody_reads_and_once_a_minute_else() {
+        let s = |seconds| Some(Duration::from_secs(seconds));
+        assert!(is_due(None, None), "the first look has somewhere to begin");
+        assert!(!is_due(s(10), None) && is_due(s(60), None));
+        assert!(is_due(s(10), s(3)) && !is_due(s(10), s(70)) && is_due(s(65), s(70)));
     }
 }

@@ -12,13 +12,13 @@ use std::{
 };
 
 use aws_sdk_autoscaling::{Client, config, types};
-use lightsout_core::cloud::{Capabilities, Floor, Listed, Member};
+use lightsout_core::cloud::{Capabilities, Floor, Member};
 
 #[cfg(feature = "host")]
 pub(super) use history::last_launch_failure;
 
 use super::{Aws, AwsError, AwsErrorKind, CAPABILITIES, FLOOR_TAG, count, once};
-use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups, History, Seen};
+use crate::{CloudFuture, Doubt, DoubtKind, GroupView, Groups, History, Listing, Seen};
 
 /// How many groups one describe may name (EC2 Auto Scaling API reference, `MaxRecords`).
 const GROUPS_PER_CALL: usize = 100;
@@ -70,8 +70,11 @@ impl Groups for AwsGroups {
         self.aws.call(async move { members::read(&self.aws, name).await.map(Some) })
     }
 
-    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Vec<Listed>>> {
-        self.aws.call(async { listing::read(&self.client().await, names).await })
+    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, Listing> {
+        self.aws.call(async {
+            let listed = listing::read(&self.client().await, names).await?;
+            Ok(listed.into_iter().map(|(name, listed)| (name, Ok(listed))).collect())
+        })
     }
 
     fn raise<'a>(&'a self, seen: &'a GroupView, to: u32) -> CloudFuture<'a, ()> {

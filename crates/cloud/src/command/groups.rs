@@ -19,12 +19,15 @@ use super::{
     raises::Raises,
 };
 use crate::{
-    CloudFuture, GroupView, Groups, History, Seen,
+    CloudFuture, GroupView, Groups, History, Listing, Seen,
     groups::{Reading, read_each},
 };
 
 /// How many groups are described at once: each is a program of its own.
 const READS_AT_ONCE: usize = 8;
+
+/// Whom each group listed; `None`: it lists nobody.
+type Heard = BTreeMap<String, Result<Option<Vec<Listed>>, CloudError>>;
 
 /// Every group that the program knows.
 #[derive(Debug)]
@@ -34,8 +37,8 @@ pub(super) struct CommandGroups {
     versions: AtomicBool,
     /// What came of the raises, by the group's name.
     raises: Mutex<BTreeMap<String, Raises>>,
-    /// Whom the last description of each group listed, once somebody has asked: no further call tells it then.
-    listed: Mutex<Option<BTreeMap<String, Option<Vec<Listed>>>>>,
+    /// Whom the last description of each group listed, or why it failed, once somebody has asked: no further call tells it then.
+    listed: Mutex<Option<Heard>>,
 }
 
 impl CommandGroups {
@@ -46,6 +49,13 @@ impl CommandGroups {
     /// One group; `None`: there is none.
     async fn read(&self, name: &str) -> Option<(String, Seen)> {
         let described = self.program.read(Verb::Describe, &[name], answer::parse::<Description>).await;
+        if let Some(known) = self.listed().as_mut() {
+            let listed = match &described {
+                Err(CloudError { kind: CloudErrorKind::NotFound, .. }) => Ok(Some(Vec::new())),
+                described => described.as_ref().map(Description::listed).map_err(Clone::clone),
+            };
+            known.insert(name.to_owned(), listed);
+        }
         let seen = match described {
             Err(CloudError { kind: CloudErrorKind::NotFound, .. }) => return None,
             described => described.map(|described| self.learn(name, described)),
@@ -56,9 +66,6 @@ impl CommandGroups {
     /// The group as it was described, held where its raises have lowered.
     fn learn(&self, name: &str, described: Description) -> GroupView {
         let (now, reading) = (Instant::now(), described.reading());
-        if let Some(known) = self.listed().as_mut() {
-            known.insert(name.to_owned(), described.listed());
-        }
         let mut view = described.view(name);
         self.versions.store(view.version.is_some(), Relaxed);
         let judged = self.with(name, |raises| {
@@ -72,7 +79,7 @@ impl CommandGroups {
         view
     }
 
-    fn listed(&self) -> MutexGuard<'_, Option<BTreeMap<String, Option<Vec<Listed>>>>> {
+    fn listed(&self) -> MutexGuard<'_, Option<Heard>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,7 +125,7 @@ impl Groups for CommandGroups {
     }
 
     /// What the last descriptions told; a group of which there was none is described.
-    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Vec<Listed>>> {
+    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, Listing> {
         Box::pin(async move {
             let unknown: BTreeSet<String> = {
                 let mut listed = self.listed();
@@ -127,7 +134,7 @@ impl Groups for CommandGroups {
             };
             self.describe(&unknown).await?;
             let listed = self.listed();
-            let of = |name: &String| Some((name.clone(), listed.as_ref()?.get(name)?.clone()?));
+            let of = |name: &String| Some((name.clone(), listed.as_ref()?.get(name)?.clone().transpose()?));
             Ok(names.iter().filter_map(of).collect())
         })
     }

@@ -78,7 +78,8 @@ async fn a_group_is_described_raised_as_it_was_seen_and_given_a_floor() {
     let names = BTreeSet::from(["ci".to_owned()]);
     for _ in 0..2 {
         let listed = groups.listing(&names).await.unwrap();
-        let listed: Vec<_> = listed["ci"].iter().map(|it| (it.instance.as_str(), it.membership)).collect();
+        let listed: Vec<_> =
+            listed["ci"].as_ref().unwrap().iter().map(|it| (it.instance.as_str(), it.membership)).collect();
         let expected = [
             ("c", Membership::Pending { waiting: false }),
             ("b", Membership::InService { protected: true }),
@@ -88,6 +89,22 @@ async fn a_group_is_described_raised_as_it_was_seen_and_given_a_floor() {
         assert_eq!(listed, expected);
     }
     assert_eq!(asked(&folder)[5..], ["describe ci"], "once, to begin with; then each description tells");
+}
+
+/// An hour in which the program fails is none in which all is well, and a group that is gone has nobody left.
+#[tokio::test]
+async fn what_a_group_listed_last_is_no_list_of_now() {
+    let answers = "$(dirname \"$0\")/answers";
+    let (folder, program) = program(&format!("[ -e \"{answers}\" ] && exit $(cat \"{answers}\"); echo '{GROUP}'"));
+    let groups = CommandGroups::new(program);
+    let names = BTreeSet::from(["ci".to_owned()]);
+    assert_eq!(groups.listing(&names).await.unwrap()["ci"].as_ref().map(Vec::len), Ok(4));
+    for (code, listed) in [("1", Err(CloudErrorKind::Other)), ("12", Ok(0))] {
+        fs::write(folder.path().join("answers"), code).unwrap();
+        let _ = groups.describe(&names).await;
+        let found = &groups.listing(&names).await.unwrap()["ci"];
+        assert_eq!(found.as_ref().map(Vec::len).map_err(|error| error.kind), listed, "{code}");
+    }
 }
 
 #[tokio::test]

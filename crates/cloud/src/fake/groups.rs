@@ -11,7 +11,7 @@ use lightsout_core::{
 };
 
 use crate::{
-    CloudFuture, GroupView, Groups, History, Seen,
+    CloudFuture, GroupView, Groups, History, Listing, Seen,
     fake::{CAPABILITIES, Fault, Script},
 };
 
@@ -212,11 +212,11 @@ impl Groups for FakeGroups {
         Box::pin(self.script.call(call, move |state| Ok(state.members.get(name).cloned())))
     }
 
-    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, BTreeMap<String, Vec<Listed>>> {
+    fn listing<'a>(&'a self, names: &'a BTreeSet<String>) -> CloudFuture<'a, Listing> {
         let call = GroupsCall::Listing(names.clone());
         Box::pin(self.script.call(call, move |state| {
             let listed = state.listed.iter().filter(|(name, _)| names.contains(*name));
-            Ok(listed.map(|(name, listed)| (name.clone(), listed.clone())).collect())
+            Ok(listed.map(|(name, listed)| (name.clone(), Ok(listed.clone()))).collect())
         }))
     }
 
