@@ -92,9 +92,9 @@ module "ci" {
   resource_group_id = var.resource_group_id
   location          = local.location
   subnet_id         = azurerm_subnet.ci.id
-  image_id         = var.image_id
-  admin_public_key = var.admin_public_key
-  key_vault_id     = var.key_vault_id
+  image_id          = var.image_id
+  admin_public_key  = var.admin_public_key
+  key_vault_id      = var.key_vault_id
 
   agent_settings = <<-TOML
     [platform.gitlab]
