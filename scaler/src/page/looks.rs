@@ -34,9 +34,9 @@ pub(crate) async fn look_on(
     let mut last = None::<Instant>;
     loop {
         clock.tick().await;
-        if is_due(last.map(|last| last.elapsed()), kept.since_read()) {
+        // Before the first tick there is nothing to look at: that is no look.
+        if is_due(last.map(|last| last.elapsed()), kept.since_read()) && look(&kept, regions, &pools).await {
             last = Some(Instant::now());
-            look(&kept, regions, &pools).await;
         }
     }
 }
@@ -46,12 +46,14 @@ fn is_due(looked: Option<Duration>, read: Option<Duration>) -> bool {
     looked.is_none_or(|looked| looked >= UNREAD) || read.is_some_and(|read| read < UNREAD)
 }
 
-pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSettings>]) {
+/// Whether there was anything to look at.
+pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSettings>]) -> bool {
     let chosen = kept.choose();
     let mut places: BTreeMap<Location, Vec<&PoolSettings>> = BTreeMap::new();
     for pool in pools.iter().filter(|pool| chosen.contains(&pool.name)) {
         places.entry(pool.location()).or_default().push(pool);
     }
+    let any = !places.is_empty();
     for (location, pools) in places {
         let groups: BTreeSet<String> = pools.iter().map(|pool| pool.group.clone()).collect();
         let listing = regions.region(&location).groups.listing(&groups);
@@ -71,6 +73,7 @@ pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSetting
             }
         });
     }
+    any
 }
 
 #[cfg(test)]
