@@ -75,28 +75,18 @@ impl Call {
         for (key, value) in fields {
             let _ = write!(body, "&{key}={}", encoded(value));
         }
-        Self {
-            action,
-            service,
-            method: "POST",
-            path: "/".into(),
-            bucket: None,
-            headers: vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".into())],
-            body: body.into_bytes(),
-        }
+        let headers = vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".into())];
+        Self::post(action, service, headers, body)
     }
 
     /// A call of a service that speaks JSON 1.1, and is told by its target what to do.
     pub(super) fn json(action: &'static str, service: Service, target: &str, body: &Value) -> Self {
-        Self {
-            action,
-            service,
-            method: "POST",
-            path: "/".into(),
-            bucket: None,
-            headers: vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target.to_owned())],
-            body: body.to_string().into_bytes(),
-        }
+        let headers = vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target.to_owned())];
+        Self::post(action, service, headers, body.to_string())
+    }
+
+    fn post(action: &'static str, service: Service, headers: Vec<(&'static str, String)>, body: String) -> Self {
+        Self { action, service, method: "POST", path: "/".into(), bucket: None, headers, body: body.into_bytes() }
     }
 
     /// Signs and sends it once, and gives the answer's body.
