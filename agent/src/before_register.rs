@@ -264,7 +264,8 @@ impl Claim {
     fn process(&self) -> io::Result<Option<Process>> {
         let Some(process) = Process::open(self.pid)? else { return Ok(None) };
         match process::was_called_with(self.pid, STARTER) {
-            Ok(ours) => Ok(ours.then_some(process)),
+            // One that ends writes nothing more.
+            Ok(called) => Ok((called == Some(true)).then_some(process)),
             Err(error) if process.alive() => Err(error),
             Err(_) => Ok(None),
         }

@@ -61,15 +61,15 @@ impl RunnerProcess {
                     return Err(NotStarted { why, said: self.last_words(None).await });
                 }
                 match process::was_called_with(process.pid(), STARTER) {
-                    Ok(false) => return Ok(()),
-                    // The starter is not the runner yet: what it is to become may not exist.
-                    Ok(true) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    Ok(Some(false)) => return Ok(()),
+                    // The starter is not the runner yet, and what it is to become may not exist; or it ends.
+                    Ok(Some(true) | None) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 }
             }
         };
         match tokio::time::timeout(START, becoming).await {
             Ok(became) => became?,
-            Err(_) if process::was_called_with(process.pid(), STARTER).unwrap_or(false) => {
+            Err(_) if process::was_called_with(process.pid(), STARTER).is_ok_and(|called| called == Some(true)) => {
                 let _ = child.kill().await;
                 return Err(format!("{program} did not start within {}", format_about(START)).into());
             }
