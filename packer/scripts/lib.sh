@@ -22,14 +22,26 @@ if [[ -n ${LIGHTSOUT_PROXY:-} ]]; then
     export http_proxy=$LIGHTSOUT_PROXY https_proxy=$LIGHTSOUT_PROXY no_proxy=localhost,127.0.0.1,169.254.169.254,${LIGHTSOUT_NO_PROXY:-}
 fi
 
-# With what else runs at a machine's first start (apt-daily, cloud-init) taking its time.
+# How long what else runs at a machine's first start (apt-daily, cloud-init) may hold a package manager's locks, in seconds.
+locks=600
+
+# For dpkg's lock apt waits by itself, for those of its lists and of its downloads it does not.
 apt_get() {
-    apt-get --option DPkg::Lock::Timeout=600 --option Acquire::Retries=3 --yes --no-install-recommends "$@"
+    local end=$((SECONDS + locks)) log
+    log=$(mktemp)
+    until LC_ALL=C apt-get --option DPkg::Lock::Timeout="$locks" --option Acquire::Retries=3 --yes --no-install-recommends "$@" 2>&1 | tee "$log"; do
+        grep -q '^E: Could not get lock' "$log" || fail "apt-get $*"
+        ((SECONDS < end)) || fail "apt-get $*: the lock was not free within $locks s"
+        echo "waiting for the lock"
+        sleep 2
+    done
+    rm "$log"
 }
 
-# At Amazon Linux's release that was asked for, else at the base image's.
+# At Amazon Linux's release that was asked for, else at the base image's. It waits for its lock by itself, whatever the base image's settings say;
+# somebody must end the wait.
 dnf_at_release() {
-    dnf --assumeyes --setopt=install_weak_deps=False ${LIGHTSOUT_RELEASEVER:+--releasever="$LIGHTSOUT_RELEASEVER"} "$@"
+    timeout 3600 dnf --assumeyes --setopt=exit_on_lock=False --setopt=install_weak_deps=False ${LIGHTSOUT_RELEASEVER:+--releasever="$LIGHTSOUT_RELEASEVER"} "$@"
 }
 
 # Names, or files with a path.
