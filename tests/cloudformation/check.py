@@ -162,9 +162,12 @@ def mixed_instances(main):
 
 def launch_template(main):
     data = main.properties("LaunchTemplate")["LaunchTemplateData"]
-    wanted = {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1, "InstanceMetadataTags": "enabled"}
+    wanted = {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1, "InstanceMetadataTags": "enabled", "HttpProtocolIpv6": {"Ref": "MetadataIpv6"}}
     if data.get("MetadataOptions") != wanted:
         yield f"the metadata options are {data.get('MetadataOptions')}"
+    # Without it the subnet's IPv6 assignment is ignored, and with it the groups must be inside.
+    if [card.get("DeviceIndex") for card in data.get("NetworkInterfaces", [])] != [0] or "SecurityGroupIds" in data:
+        yield "the instance has not one network interface, with its groups"
     if data.get("InstanceInitiatedShutdownBehavior") != "terminate":
         yield "an instance that powers off stays"
     for disk in data.get("BlockDeviceMappings", []):
@@ -374,6 +377,9 @@ BREAKS = [
     (mixed_instances, "Group.Properties.MixedInstancesPolicy.LaunchTemplate.LaunchTemplateSpecification.Version", "$Latest"),
     (launch_template, "LaunchTemplate.Properties.LaunchTemplateData.MetadataOptions.HttpTokens", "optional"),
     (launch_template, "LaunchTemplate.Properties.LaunchTemplateData.MetadataOptions.HttpPutResponseHopLimit", 2),
+    (launch_template, "LaunchTemplate.Properties.LaunchTemplateData.MetadataOptions.HttpProtocolIpv6", GONE),
+    (launch_template, "LaunchTemplate.Properties.LaunchTemplateData.NetworkInterfaces", GONE),
+    (launch_template, "LaunchTemplate.Properties.LaunchTemplateData.SecurityGroupIds", ["sg-0"]),
     (launch_template, "LaunchTemplate.Properties.LaunchTemplateData.InstanceInitiatedShutdownBehavior", GONE),
     (launch_template, "LaunchTemplate.Properties.LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted", False),
     (launch_template, "SecurityGroup.Properties.SecurityGroupIngress", [{"IpProtocol": "-1"}]),
@@ -389,7 +395,7 @@ BREAKS = [
     (as_many_secrets_as_there_are, "../Parameters.ScalerSecretArns.AllowedPattern", "^$|^arn:.+$"),
     (as_many_secrets_as_there_are, "../Parameters.AgentSecretArns.AllowedPattern", "^arn:[^,]+$"),
     (as_many_secrets_as_there_are, "ScalerRole.Properties.Policies.0.PolicyDocument.Statement.3.Fn::If.1.Resource", {"Ref": "ScalerSecretArns"}),
-    (members_outlive_nothing_they_need, "LaunchTemplate.Properties.LaunchTemplateData.SecurityGroupIds", ["sg-0"]),
+    (members_outlive_nothing_they_need, "LaunchTemplate.Properties.LaunchTemplateData.NetworkInterfaces.0.Groups", ["sg-0"]),
     (the_function, "Scaler.Properties.Environment.Variables.LIGHTSOUT_MODULE_VERSION", "0.0.9"),
     (the_function, "Scaler.Properties.ReservedConcurrentExecutions", 1),
     (the_function, "ScalerRetries.Properties.MaximumRetryAttempts", 2),
