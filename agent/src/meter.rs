@@ -5,7 +5,6 @@ mod load;
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -16,8 +15,9 @@ use lightsout_core::{
         action::Request,
         host::{HostEffect, HostResult},
     },
+    cloud::Machine,
     metrics::{AgentMeter, Registry, cloud_reason, emf, platform_reason},
-    settings::MetricsSettings,
+    settings::{AgentSettings, MetricsSettings, Prices},
 };
 use lightsout_io::metrics::{
     Metered, Server,
@@ -60,22 +60,23 @@ impl Shown {
     ///
     /// What cannot work is an error in the log, and the agent goes on without: no job depends on it.
     pub(crate) async fn begin(
-        settings: MetricsSettings,
-        (instance, group): (&str, Option<&str>),
-        state_dir: &Path,
+        settings: &AgentSettings,
+        (instance, group, machine): (&str, Option<&str>, &Machine),
         clock: Clock,
     ) -> Self {
+        let shown = settings.shown;
         let exporter = Exporter::new("lightsout-agent", instance, |name| std::env::var(name).ok());
         let exporter = exporter.inspect_err(|why| tracing::error!("metrics are not sent: {why}")).ok().flatten();
-        if settings == MetricsSettings::default() && exporter.is_none() {
+        if shown == MetricsSettings::default() && exporter.is_none() {
             return Self { meter: Meter::default(), server: None, exporting: None, writing: None };
         }
+        let per_hour = settings.prices.as_ref().and_then(|prices| price(prices, machine));
         let counting = Arc::new(Counting {
             clock,
-            meter: Mutex::new(AgentMeter::new(group.unwrap_or("unknown"), settings.emf, clock.now())),
-            load: Mutex::new(LoadWatch::new(state_dir)),
+            meter: Mutex::new(AgentMeter::new(group.unwrap_or("unknown"), per_hour, shown.emf, clock.now())),
+            load: Mutex::new(LoadWatch::new(&settings.state_dir)),
         });
-        let server = match settings.listen {
+        let server = match shown.listen {
             Some(address) => serve(address, Arc::clone(&counting) as Arc<dyn Metered>)
                 .await
                 .inspect_err(|why| tracing::error!("metrics are not shown: {why}"))
@@ -83,7 +84,7 @@ impl Shown {
             None => None,
         };
         let exporting = exporter.map(|exporter| exporter.spawn(Arc::clone(&counting) as Arc<dyn Metered>));
-        let writing = settings.emf.then(|| {
+        let writing = shown.emf.then(|| {
             let counting = Arc::clone(&counting);
             tokio::spawn(async move {
                 loop {
@@ -188,6 +189,15 @@ impl Counting {
         meter.loaded(load);
         at(meter.at(self.clock.now()));
     }
+}
+
+/// What an hour of this machine costs.
+fn price(prices: &Prices, machine: &Machine) -> Option<f64> {
+    let per_hour = prices.per_hour(machine);
+    if per_hour.is_none() {
+        tracing::warn!("no metric says what this instance costs: {}", prices.lacks(machine));
+    }
+    per_hour
 }
 
 /// A full disk behind standard output, or a reader that went away, costs these lines and nothing else: `println!` would panic, and a

@@ -193,8 +193,7 @@ pub(crate) async fn run_on(
         tracing::info!(pid = process.pid(), saved = ?entry.saved, "found the runner of an earlier agent");
     }
 
-    let who = (instance.as_str(), group.as_deref());
-    let shown = Shown::begin(settings.shown, who, &settings.state_dir, clock).await;
+    let shown = Shown::begin(&settings, (&instance, group.as_deref(), &machine), clock).await;
     // Where settings cannot work, whether there is an engine was not said.
     let watched = settings.docker.enabled && (settings.unusable.is_none() || settings.docker.socket.exists());
     let engine = watched.then(|| Arc::new(Engine::new(&settings.docker.socket)));

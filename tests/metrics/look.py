@@ -50,6 +50,8 @@ def prometheus():
     cost, counted, idle = asked("Cost"), most("lightsout_instance_time_seconds_total"), asked("Not busy")
     assert cost is not None and 0.5 * counted < cost <= 1.1 * counted, f"{cost} of {counted} s are paid for"
     assert idle is not None and 0 < idle < 1, f"{idle} of it is not busy"
+    money = most("lightsout_instance_cost_total")
+    assert money is not None and abs(money - counted) <= 0.001 * counted, f"{counted} s cost {money} at one a second"
     ran = most('cicd_pipeline_run_duration_seconds_count{state="executing",source="agent"}')
     assert ran is not None and 1 <= ran <= jobs, f"{ran} jobs ran"
     assert not ask('ALERTS{alertstate="firing"}'), "an alarm fires, and all is well"

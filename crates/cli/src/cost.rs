@@ -31,6 +31,9 @@ agents' records count, and the scaler's name the pools.
 
 An instance costs from the start of its kernel, where its records tell that, to its last one. One of whose end no record tells counts until now.
 
+--prices reads [prices.machines], a line for each type: \"m7i.large\" = { on_demand = 0.1008, spot = 0.0403 }. The commands with which AWS and Azure
+tell theirs are in docs/operations.md, under Cost.
+
 Examples:
   lightsout cost --since 7d --log-group /lightsout/records --price 0.0892
   lightsout cost --records agents.log scaler.log --price ci-linux=0.0892 --price ci-gpu=0.526
@@ -256,7 +259,7 @@ mod tests {
             "60 %       7.50\nh",
             "100 %          -\nall",
             "69 %       7.50\n\nOf 1.50 h the price is not known, and nothing of them is in the cost:\n  \
-             1 instance: no record tells the type of the machine\n\nOf 2 instances",
+             1 instance: nothing tells the type of the machine\n\nOf 2 instances",
         ] {
             assert!(text.contains(part), "{part:?}: {text}");
         }

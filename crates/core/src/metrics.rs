@@ -49,6 +49,7 @@ pub enum Id {
     Workers,
     BootDuration,
     InstanceTime,
+    InstanceCost,
     Departures,
     JobsCut,
     Cpu,
@@ -74,6 +75,8 @@ pub enum Unit {
     Seconds,
     /// From 0 for nothing to 1 for all.
     Ratio,
+    /// Money, in the currency of whoever wrote the prices.
+    Money,
     /// Things of this name, one of them, as UCUM's annotations have it.
     Of(&'static str),
 }
@@ -203,6 +206,7 @@ impl Metric {
         match self.unit {
             Unit::Seconds => "s".into(),
             Unit::Ratio => "1".into(),
+            Unit::Money => "{currency}".into(),
             Unit::Of(what) => format!("{{{what}}}"),
         }
     }

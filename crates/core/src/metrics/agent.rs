@@ -32,6 +32,8 @@ pub struct Load {
 pub struct AgentMeter {
     registry: Registry,
     pool: String,
+    /// What an hour of the instance costs, where that is known.
+    per_hour: Option<f64>,
     doing: Option<Doing>,
     since: Tick,
     jobs: BTreeMap<JobId, Tick>,
@@ -54,6 +56,8 @@ enum Doing {
 }
 
 impl Doing {
+    const ALL: [Self; 4] = [Self::Booting, Self::Idle, Self::Busy, Self::Draining];
+
     fn of(phase: PhaseName) -> Option<Self> {
         match phase {
             PhaseName::Preparing | PhaseName::Booting | PhaseName::Registering => Some(Self::Booting),
@@ -80,12 +84,27 @@ impl Doing {
 }
 
 impl AgentMeter {
-    /// Counts for an instance of this pool, from `now` on. `keeps`: what is new will be asked for by [`emf`](super::emf).
-    pub fn new(pool: &str, keeps: bool, now: Tick) -> Self {
+    /// Counts for an instance of this pool, from `now` on, of which an hour costs so much. `keeps`: what is new will be asked for by [`emf`](super::emf).
+    pub fn new(pool: &str, per_hour: Option<f64>, keeps: bool, now: Tick) -> Self {
         let mut registry = Registry::new(Program::Agent, keeps);
         registry.meet(pool);
-        let (jobs, pool) = (BTreeMap::new(), pool.to_owned());
-        Self { registry, pool, doing: None, since: now, jobs, names: false, why: None, departed: false, cutting: None }
+        if per_hour.is_some() {
+            for doing in Doing::ALL {
+                registry.add(Id::InstanceCost, pool, &[doing.spent()], 0.0);
+            }
+        }
+        Self {
+            registry,
+            pool: pool.to_owned(),
+            per_hour,
+            doing: None,
+            since: now,
+            jobs: BTreeMap::new(),
+            names: false,
+            why: None,
+            departed: false,
+            cutting: None,
+        }
     }
 
     /// The pool.
@@ -163,7 +182,7 @@ impl AgentMeter {
     /// All values as they are at `now`.
     pub fn at(&mut self, now: Tick) -> &mut Registry {
         self.spend(now);
-        for doing in [Doing::Booting, Doing::Idle, Doing::Busy, Doing::Draining] {
+        for doing in Doing::ALL {
             let is = f64::from(u8::from(self.doing == Some(doing)));
             self.registry.set(Id::Workers, &self.pool, &[doing.worker()], Some(is));
         }
@@ -175,6 +194,9 @@ impl AgentMeter {
         self.since = now;
         if let Some(doing) = self.doing {
             self.registry.add(Id::InstanceTime, &self.pool, &[doing.spent()], spent);
+            if let Some(per_hour) = self.per_hour {
+                self.registry.add(Id::InstanceCost, &self.pool, &[doing.spent()], spent / 3600.0 * per_hour);
+            }
         }
     }
 }
@@ -217,7 +239,7 @@ mod tests {
 
     #[test]
     fn time_is_spent_on_what_the_instance_does() {
-        let mut meter = AgentMeter::new("ci", false, at(0));
+        let mut meter = AgentMeter::new("ci", None, false, at(0));
         meter.saw(&status(PhaseName::Booting, None, &[]), false, at(0));
         meter.saw(&status(PhaseName::Registering, None, &[]), false, at(4));
         meter.saw(&status(PhaseName::Idle, None, &[]), false, at(5));
@@ -230,8 +252,24 @@ mod tests {
     }
 
     #[test]
+    fn time_costs_its_price_and_without_one_nobody_says_that_it_cost_nothing() {
+        let mut meter = AgentMeter::new("ci", Some(7.2), false, at(0));
+        meter.saw(&status(PhaseName::Idle, None, &[]), false, at(0));
+        meter.saw(&status(PhaseName::Busy, None, &["1"]), false, at(500));
+        let cost = values(&mut meter, at(3_500), Id::InstanceCost);
+        assert_eq!(cost, [("idle".to_owned(), 1.0), ("busy".to_owned(), 6.0)]);
+        let series = |meter: &mut AgentMeter| meter.at(at(3_600)).samples(metric(Id::InstanceCost), None).count();
+        assert_eq!(series(&mut meter), 4, "who has a price begins at 0, or the first step is seen by nobody");
+        let mut meter = AgentMeter::new("ci", None, true, at(0));
+        meter.saw(&status(PhaseName::Busy, None, &["1"]), false, at(0));
+        assert_eq!(series(&mut meter), 0);
+        let lines = crate::metrics::emf::lines(meter.at(at(3_600)), "ci", 0);
+        assert!(lines[0].contains("lightsout.instance.time.busy") && !lines[0].contains("cost"), "{lines:?}");
+    }
+
+    #[test]
     fn jobs_are_timed_and_named_nowhere() {
-        let mut meter = AgentMeter::new("ci", false, at(0));
+        let mut meter = AgentMeter::new("ci", None, false, at(0));
         meter.saw(&status(PhaseName::Busy, None, &["1", "2"]), false, at(10));
         meter.saw(&status(PhaseName::Busy, None, &["2"]), false, at(15));
         // Nobody knows what runs: the second may.
@@ -243,7 +281,7 @@ mod tests {
     /// A gitlab-runner says how many run, and its child process that one does.
     #[test]
     fn a_job_that_two_probes_see_counts_once() {
-        let mut meter = AgentMeter::new("ci", false, at(0));
+        let mut meter = AgentMeter::new("ci", None, false, at(0));
         for (second, jobs) in [
             (1, &["gitlab_runner_jobs=1"][..]),
             (2, &["gitlab_runner_jobs=1", "sh:7"]),
@@ -260,7 +298,7 @@ mod tests {
         }
         assert_eq!(values(&mut meter, at(40), Id::JobDuration), [("executing agent".to_owned(), 30.0)]);
         // Where nothing else is told, the number has to do.
-        let mut meter = AgentMeter::new("ci", false, at(0));
+        let mut meter = AgentMeter::new("ci", None, false, at(0));
         meter.saw(&status(PhaseName::Busy, None, &["gitlab_runner_jobs=1"]), false, at(1));
         meter.saw(&status(PhaseName::Idle, None, &[]), false, at(9));
         assert_eq!(values(&mut meter, at(9), Id::JobDuration), [("executing agent".to_owned(), 8.0)]);
@@ -268,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_departure_counts_once_and_a_drain_that_was_taken_back_never() {
-        let mut meter = AgentMeter::new("ci", false, at(0));
+        let mut meter = AgentMeter::new("ci", None, false, at(0));
         meter.saw(&status(PhaseName::Draining, Some(LeaveReason::Operator), &[]), false, at(1));
         meter.saw(&status(PhaseName::Idle, None, &[]), false, at(2));
         assert!(values(&mut meter, at(2), Id::Departures).is_empty());
@@ -285,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_departure_that_the_group_refuses_counts_never_and_the_later_one_by_its_own_reason() {
-        let mut meter = AgentMeter::new("ci", false, at(0));
+        let mut meter = AgentMeter::new("ci", None, false, at(0));
         meter.saw(&status(PhaseName::Retiring, Some(LeaveReason::Idle), &[]), false, at(1));
         meter.saw(&status(PhaseName::Idle, None, &[]), false, at(2));
         assert!(values(&mut meter, at(2), Id::Departures).is_empty());
@@ -297,7 +335,7 @@ mod tests {
 
     #[test]
     fn jobs_that_are_cut_count_once_and_those_of_each_deadline() {
-        let mut meter = AgentMeter::new("ci", false, at(0));
+        let mut meter = AgentMeter::new("ci", None, false, at(0));
         let maintenance = status(PhaseName::Draining, Some(LeaveReason::Maintenance), &["1"]);
         meter.saw(&maintenance, false, at(0));
         meter.cuts(&maintenance);

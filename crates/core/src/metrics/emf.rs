@@ -44,7 +44,7 @@ pub fn name(metric: &Metric, labels: &[&str]) -> String {
 pub fn unit(metric: &Metric) -> &'static str {
     match metric.unit {
         Unit::Seconds => "Seconds",
-        Unit::Ratio => "None",
+        Unit::Ratio | Unit::Money => "None",
         Unit::Of(_) => "Count",
     }
 }

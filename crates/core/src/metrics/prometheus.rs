@@ -17,7 +17,7 @@ pub fn name(metric: &Metric) -> String {
     match metric.unit {
         Unit::Seconds => name += "_seconds",
         Unit::Ratio => name += "_ratio",
-        Unit::Of(_) => {}
+        Unit::Money | Unit::Of(_) => {}
     }
     if metric.kind == Kind::Counter {
         name += "_total";

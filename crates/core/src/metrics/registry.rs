@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dimension, Histogram, Id, Kind, METRICS, Metric, Program, metric};
+use super::{Dimension, Histogram, Id, Kind, METRICS, Metric, Program, Unit, metric};
 
 /// The most pools that are told apart, as a bound of last resort: settings name no more than some thousand.
 const MOST_POOLS: usize = 10_000;
@@ -67,14 +67,18 @@ impl Registry {
         self.pools.keys().map(String::as_str)
     }
 
-    /// Makes a pool known, with its counters at 0: the first step of one that begins with 1 is seen by nobody.
+    /// Makes a pool known, with its counters at 0: the first step of one that begins with 1 is seen by nobody. Money begins when there is a price: what
+    /// has none has not cost nothing.
     pub fn meet(&mut self, pool: &str) {
         if self.pools.len() < MOST_POOLS && !self.pools.contains_key(pool) {
             let mut new = Pool { numbers: vec![f64::NAN; numbers()], ..Pool::default() };
             if self.keeps {
                 new.told = vec![0.0; numbers()];
             }
-            for metric in self.metrics().filter(|metric| metric.kind == Kind::Counter && metric.dimensions.len() < 2) {
+            let begins = |metric: &&Metric| {
+                metric.kind == Kind::Counter && metric.dimensions.len() < 2 && metric.unit != Unit::Money
+            };
+            for metric in self.metrics().filter(begins) {
                 let first = first(metric);
                 new.numbers[first..first + metric.series()].fill(0.0);
             }

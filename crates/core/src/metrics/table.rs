@@ -300,6 +300,17 @@ pub const METRICS: &[Metric] = &[
         )
     },
     Metric {
+        dimensions: &[state(&["booting", "idle", "busy", "draining"])],
+        ..agent(
+            Id::InstanceCost,
+            "lightsout.instance.cost",
+            Panel::Instances,
+            Kind::Counter,
+            Unit::Money,
+            "What that time cost, by the prices in the agent's settings",
+        )
+    },
+    Metric {
         dimensions: &[LEAVE_REASON],
         ..agent(
             Id::Departures,
@@ -366,6 +377,7 @@ pub fn table() -> String {
         let unit = match metric.unit {
             Unit::Seconds => "seconds",
             Unit::Ratio => "0 to 1",
+            Unit::Money => "currency",
             Unit::Of(what) => what,
         };
         let labels: Vec<_> = metric

@@ -9,7 +9,7 @@ pub use self::keys::{AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS};
 use self::salvage::no_platform;
 
 use super::{
-    Fragment, METRICS_KEYS, MetricsSettings, Problem, Problems, RecordsSettings, Side, Surroundings,
+    Fragment, METRICS_KEYS, MetricsSettings, Prices, Problem, Problems, RecordsSettings, Side, Surroundings,
     keys::names,
     platform,
     reader::{Layer, Report, Section},
@@ -129,6 +129,8 @@ pub struct AgentSettings {
     pub imds: ImdsSettings,
     /// Where the agent shows its own metrics.
     pub shown: MetricsSettings,
+    /// By what it counts what its instance costs; `None`: by nothing.
+    pub prices: Option<Prices>,
     /// Where records go beside the log.
     pub records: RecordsSettings,
     /// Which CI platform the runner works for.
@@ -180,7 +182,7 @@ impl AgentSettings {
 
 /// Each value that is right, and the default in place of one that has a problem, which is reported.
 fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings {
-    let tables = ["agent", "docker", "imds", "metrics", "records", "platform"];
+    let tables = ["agent", "docker", "imds", "metrics", "prices", "records", "platform"];
     let root = Section::new(report, vec![Layer::root(table, fragments)], tables);
     let agent = root.child("agent", names(AGENT_KEYS, Side::Agent));
     let cloud = agent.program("cloud").unwrap_or_default();
@@ -202,6 +204,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings
     let docker = docker(root.child("docker", names(DOCKER_KEYS, Side::Agent)));
     let imds = imds(root.child("imds", names(IMDS_KEYS, Side::Agent)));
     let shown = MetricsSettings::read(root.child("metrics", names(METRICS_KEYS, Side::Agent)));
+    let prices = Prices::below(report, &root);
     let records = RecordsSettings::read(root.child("records", RecordsSettings::keys()));
     let platform = platform::runner(report, root.children("platform"), policy.jobs_per_instance == Some(1));
     let secrets = platform.as_ref().map(|platform| platform.secrets()).unwrap_or_default();
@@ -231,6 +234,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings
         docker,
         imds,
         shown,
+        prices,
         records,
         platform: platform.unwrap_or_else(no_platform),
         unusable: None,

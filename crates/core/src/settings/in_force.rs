@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, METRICS_KEYS, Problem, Problems, RECORDS_KEYS,
-    Side,
+    AGENT_KEYS, AgentSettings, DOCKER_KEYS, Fragment, IMDS_KEYS, Key, MACHINE_PRICE_KEYS, METRICS_KEYS, PRICES_KEYS,
+    Problem, Problems, RECORDS_KEYS, Side,
     reader::Report,
     tags,
     tree::{Node, Table, Value, merged},
@@ -36,9 +36,16 @@ pub fn in_force(fragments: &[Fragment], tags: &[(String, String)]) -> Result<(Ve
         ("docker", DOCKER_KEYS),
         ("imds", IMDS_KEYS),
         ("metrics", METRICS_KEYS),
+        ("prices", PRICES_KEYS),
         ("records", RECORDS_KEYS),
     ] {
         list(section, keys, table(&whole, section), &mut all);
+    }
+    let machines = table(&whole, "prices").and_then(|prices| table(prices, "machines"));
+    for (name, machine) in
+        machines.into_iter().flat_map(|machines| machines.keys().map(move |it| (it, table(machines, it))))
+    {
+        list(&format!("prices.machines.{name:?}"), MACHINE_PRICE_KEYS, machine, &mut all);
     }
     let platforms = table(&whole, "platform");
     for kind in KINDS {

@@ -1,4 +1,5 @@
-//! `[prices]`: what an hour of each type of machine costs, on demand and as spot. The scaler decides nothing by it; what sums up its fleets reads it.
+//! `[prices]`: what an hour of each type of machine costs, on demand and as spot. Nothing is decided by it: an agent counts by it what its instance
+//! costs, and what sums up fleets reads it among the scaler's settings.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::cloud::Machine;
 /// The keys below `[prices]`.
 pub const PRICES_KEYS: &[Key] = &[Key::optional(
     "currency",
-    Side::Scaler,
+    Side::Both,
     "text",
     "none",
     "what the prices are in, such as `\"USD\"`; it is shown, and nothing is converted",
@@ -21,8 +22,8 @@ pub const PRICES_KEYS: &[Key] = &[Key::optional(
 
 /// The keys of each type of machine, below `[prices.machines."TYPE"]`.
 pub const MACHINE_PRICE_KEYS: &[Key] = &[
-    Key::optional("on_demand", Side::Scaler, "number", "none", "what an hour of such a machine costs"),
-    Key::optional("spot", Side::Scaler, "number", "none", "and of one that the cloud may take back"),
+    Key::optional("on_demand", Side::Both, "number", "none", "what an hour of such a machine costs"),
+    Key::optional("spot", Side::Both, "number", "none", "and of one that the cloud may take back"),
 ];
 
 /// The most that an hour of a machine may cost, in whatever currency.
@@ -53,9 +54,14 @@ impl Prices {
         let table = merged(fragments).map_err(Problems)?;
         let report = Report::default();
         let root = Section::new(&report, vec![Layer::root(&table, fragments)], []);
-        let prices = root.has("prices").then(|| Self::read(&report, root.children("prices").remove(0)));
+        let prices = Self::below(&report, &root);
         report.finish()?;
         Ok(prices)
+    }
+
+    /// Those below this section, if it has any.
+    pub(super) fn below(report: &Report, root: &Section<'_>) -> Option<Self> {
+        root.has("prices").then(|| Self::read(report, root.children("prices").remove(0)))
     }
 
     /// What an hour of such a machine costs, as far as is known what it is and what that costs.
@@ -66,9 +72,9 @@ impl Prices {
 
     /// Why such a machine has no price, in words; for one that has none.
     pub fn lacks(&self, machine: &Machine) -> String {
-        let Some(of) = &machine.machine_type else { return "no record tells the type of the machine".to_owned() };
+        let Some(of) = &machine.machine_type else { return "nothing tells the type of the machine".to_owned() };
         match machine.spot {
-            None => format!("no record tells whether {of} was bought on demand or as spot"),
+            None => format!("nothing tells whether {of} was bought on demand or as spot"),
             Some(spot) => {
                 let key = if spot { "spot" } else { "on_demand" };
                 format!("there is no prices.machines.{of:?}.{key}")
@@ -76,9 +82,9 @@ impl Prices {
         }
     }
 
-    pub(super) fn read(report: &Report, layer: Layer<'_>) -> Self {
+    fn read(report: &Report, layer: Layer<'_>) -> Self {
         let machines = layer.child(report, "machines");
-        let s = Section::new(report, vec![layer], names(PRICES_KEYS, Side::Scaler).chain(["machines"]));
+        let s = Section::new(report, vec![layer], names(PRICES_KEYS, Side::Both).chain(["machines"]));
         let currency = s.text("currency");
         s.finish();
         let of = |(name, node): (&String, &Node)| Some((name.clone(), machine(report, name, node)?));
@@ -99,7 +105,7 @@ fn machine(report: &Report, name: &str, node: &Node) -> Option<MachinePrice> {
         return None;
     }
     let layer = Layer { path, table: Some(table), place: Some(node.place.clone()) };
-    let s = Section::new(report, vec![layer], names(MACHINE_PRICE_KEYS, Side::Scaler));
+    let s = Section::new(report, vec![layer], names(MACHINE_PRICE_KEYS, Side::Both));
     let price = MachinePrice { on_demand: s.number("on_demand", 0.0..=MOST), spot: s.number("spot", 0.0..=MOST) };
     if table.is_empty() {
         s.missing("on_demand", "what an hour of it costs", example);

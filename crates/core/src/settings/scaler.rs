@@ -123,7 +123,7 @@ pub(super) fn read(report: &Report, table: &Table, fragments: &[Fragment], zones
     let deadline = root.duration("deadline", second / 10..=300 * second).unwrap_or(8 * second);
     let metrics = MetricsSettings::read(root.child("metrics", names(METRICS_KEYS, Side::Scaler)));
     // For those alone who sum up what the instances did; and yet a mistake is told to whoever made it.
-    Prices::read(report, root.children("prices").remove(0));
+    Prices::below(report, &root);
     let shared = Shared::new(report, &root, zones);
     let mut used = BTreeSet::new();
     let pools = pools(&root, &shared, &mut used);

@@ -36,6 +36,7 @@ fn agent_tables() -> Vec<(String, &'static [Key])> {
         ("[records]".to_owned(), RECORDS_KEYS),
     ];
     tables.extend(KINDS.iter().map(|kind| (format!("[platform.{}]", kind.name), kind.keys)));
+    tables.extend(prices());
     tables
 }
 
@@ -47,9 +48,12 @@ fn scaler_tables() -> Vec<(String, &'static [Key])> {
         ("[pool.webhook]".to_owned(), WEBHOOK_KEYS),
     ];
     tables.extend(KINDS.iter().map(|kind| (format!("[pool.platform.{}]", kind.name), kind.keys)));
-    tables.push(("[prices]".to_owned(), PRICES_KEYS));
-    tables.push(("[prices.machines.\"TYPE\"]".to_owned(), MACHINE_PRICE_KEYS));
+    tables.extend(prices());
     tables
+}
+
+fn prices() -> [(String, &'static [Key]); 2] {
+    [("[prices]".to_owned(), PRICES_KEYS), ("[prices.machines.\"TYPE\"]".to_owned(), MACHINE_PRICE_KEYS)]
 }
 
 /// The keys of one side.

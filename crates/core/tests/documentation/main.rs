@@ -74,6 +74,8 @@ fn the_tables_of_the_readme_list_their_keys() {
         ("imds.", IMDS_KEYS),
         ("metrics.", METRICS_KEYS),
         ("records.", RECORDS_KEYS),
+        ("prices.", PRICES_KEYS),
+        ("prices.machines.TYPE.", MACHINE_PRICE_KEYS),
     ]);
     let scaler = section_table(&[
         ("", SCALER_KEYS),

@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use lightsout_core::{
     explain::{Evidence, Question},
-    metrics::{METRICS, Metric, Panel, emf, prometheus},
+    metrics::{Id, METRICS, Metric, Panel, emf, prometheus},
     record::Record,
 };
 
@@ -29,12 +29,12 @@ fn panels() -> BTreeSet<Panel> {
     METRICS.iter().map(|metric| metric.panel).collect()
 }
 
-/// The series of a metric as CloudWatch names them.
+/// The series of a metric as CloudWatch names them, those that there can be: how long jobs ran is told by agents, how long they waited is not.
 fn series(metric: &'static Metric) -> impl Iterator<Item = String> {
-    (0..metric.series()).map(|place| {
-        let labels: Vec<_> = metric.labels(place).iter().map(|(_, value)| *value).collect();
-        emf::name(metric, &labels)
-    })
+    let all = (0..metric.series()).map(|place| metric.labels(place).iter().map(|(_, value)| *value).collect());
+    let told =
+        |labels: &Vec<&str>| metric.id != Id::JobDuration || (labels[0] == "executing") == (labels[1] == "agent");
+    all.filter(told).map(|labels| emf::name(metric, &labels))
 }
 
 fn read(file: &str) -> String {

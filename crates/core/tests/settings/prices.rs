@@ -23,7 +23,7 @@ fn a_machine_has_the_price_of_its_type_and_of_the_way_it_was_bought() {
             (machine("big", true), None, "no prices.machines.\"big\".spot"),
             (machine("m7i.xlarge", false), None, "no prices.machines.\"m7i.xlarge\".on_demand"),
             (machine("m7i.large", None), None, "whether m7i.large was bought on demand or as spot"),
-            (Machine { machine_type: None, spot: Some(true) }, None, "no record tells the type"),
+            (Machine { machine_type: None, spot: Some(true) }, None, "nothing tells the type"),
         ] {
             assert_eq!(prices.per_hour(&of), price, "{of:?}");
             assert!(price.is_some() || prices.lacks(&of).contains(lacks), "{}", prices.lacks(&of));
@@ -78,4 +78,31 @@ fn a_scaler_reads_them_and_says_what_is_wrong_with_them() {
 #[test]
 fn settings_without_prices_are_no_table_of_prices() {
     assert_eq!(Prices::parse(&one(POOL)), Ok(None));
+}
+
+#[test]
+fn an_agent_reads_the_same_table_and_shows_what_is_in_force() {
+    const RUNNER: &str = "[platform.command]\nrun = ['/bin/run']\nbusy = ['/bin/busy']\n";
+    let settings =
+        AgentSettings::parse(&one(&format!("{TABLE}{RUNNER}"))).unwrap_or_else(|problems| panic!("{problems}"));
+    let prices = settings.prices.expect("prices");
+    assert_eq!(prices.per_hour(&machine("m7i.large", true)), Some(0.04));
+    assert_eq!(AgentSettings::parse(&one(RUNNER)).map(|settings| settings.prices), Ok(None));
+    assert_eq!(
+        problems(AgentSettings::parse(&one(&format!("[prices]\nmachines.big.spto = 1\n{RUNNER}")))),
+        ["f.toml:2: prices.machines.\"big\".spto is not a setting; did you mean spot?"]
+    );
+    let (all, _) = in_force(&one(&format!("{TABLE}{RUNNER}")), &[]).expect("they can work");
+    let shown: Vec<_> =
+        all.iter().filter(|it| it.key.starts_with("prices")).map(|it| format!("{} = {}", it.key, it.value)).collect();
+    assert_eq!(
+        shown,
+        [
+            "prices.currency = \"USD\"",
+            "prices.machines.\"big\".on_demand = 2",
+            "prices.machines.\"big\".spot = none",
+            "prices.machines.\"m7i.large\".on_demand = 0.1008",
+            "prices.machines.\"m7i.large\".spot = 0.04"
+        ]
+    );
 }

@@ -46,7 +46,7 @@ fn departures() -> String {
                  \x20     LogGroupName: !Ref InstanceLogGroup\n\
                  \x20     FilterPattern: '{{ $.kind = \"departure\" && $.reason = \"{reason}\" }}'\n\
                  \x20     MetricTransformations:\n\
-                 \x20       - {{MetricNamespace: {NAMESPACE}, MetricName: {name}, MetricValue: \"1\", Unit: Count, Dimensions: [{{Key: {DIMENSION}, Value: $.group}}]}}\n",
+                 \x20     - {{MetricNamespace: {NAMESPACE}, MetricName: {name}, MetricValue: \"1\", Unit: Count, Dimensions: [{{Key: {DIMENSION}, Value: $.group}}]}}\n",
             )
         })
         .collect()
@@ -64,7 +64,7 @@ fn alarm(alarm: &Alarm) -> String {
         .iter()
         .map(|(id, name, stat)| {
             format!(
-                "        - {{Id: {id}, ReturnData: false, MetricStat: {{Metric: {{Namespace: {NAMESPACE}, MetricName: {name}, Dimensions: [{{Name: {DIMENSION}, Value: !Ref Group}}]}}, Period: {period}, Stat: {stat}}}}}\n",
+                "      - {{Id: {id}, ReturnData: false, MetricStat: {{Metric: {{Namespace: {NAMESPACE}, MetricName: {name}, Dimensions: [{{Name: {DIMENSION}, Value: !Ref Group}}]}}, Period: {period}, Stat: {stat}}}}}\n",
             )
         })
         .collect();
@@ -76,7 +76,7 @@ fn alarm(alarm: &Alarm) -> String {
          \x20     EvaluationPeriods: {times}\n      TreatMissingData: {silence}\n\
          \x20     AlarmActions: !If [HasAlarmTopic, [!Ref AlarmTopicArn], []]\n\
          \x20     OKActions: !If [HasAlarmTopic, [!Ref AlarmTopicArn], []]\n\
-         \x20     Metrics:\n        - Id: bad\n          Label: {name}\n          Expression: \"{math}\"\n{queries}",
+         \x20     Metrics:\n      - Id: bad\n        Label: {name}\n        Expression: \"{math}\"\n{queries}",
         name = alarm.name,
         says = STACK.description(alarm),
         silence = alarm.silence,

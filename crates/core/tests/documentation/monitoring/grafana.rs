@@ -105,7 +105,7 @@ fn graph(id: usize, metric: &Metric, at: &Value) -> Value {
         (Unit::Seconds, Kind::Gauge | Kind::Histogram(_)) => "s",
         (Unit::Ratio, _) => "percentunit",
         // Seconds a second are how many instances.
-        (Unit::Seconds | Unit::Of(_), _) => "short",
+        (Unit::Seconds | Unit::Money | Unit::Of(_), _) => "short",
     };
     drawn(id, "timeseries", metric.name, &format!("{}.", metric.help), unit, at, &json!(targets))
 }
