@@ -141,15 +141,11 @@ fn name(pid: u32) -> Option<String> {
         .or_else(|| Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned()))
 }
 
-/// Whether this is one of the arguments with which a process was called; `None` for one that is ending: its arguments go
-/// before it can be waited for.
+/// Whether this is one of the arguments with which a process was called; `None` while it has none: in the midst of becoming
+/// another program, and when it ends, for they go before it can be waited for.
 pub(crate) fn was_called_with(pid: u32, argument: &str) -> io::Result<Option<bool>> {
     let called = fs::read(format!("/proc/{pid}/cmdline"))?;
-    // One that lives may have wiped its arguments out, but it has a program.
-    if called.is_empty() && fs::read_link(format!("/proc/{pid}/exe")).is_err() {
-        return Ok(None);
-    }
-    Ok(Some(called.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())))
+    Ok((!called.is_empty()).then(|| called.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())))
 }
 
 /// When the process with this number started, in clock ticks after the boot; `None` when there is none for certain.
@@ -246,11 +242,14 @@ mod tests {
 
     use super::*;
 
-    /// Neither the shell still nor what it was to become.
     #[test]
     fn a_process_that_ends_was_called_with_nothing_that_can_be_told() {
         let mut child =
             Command::new("/bin/sh").args(["-c", "read -r go", "word"]).stdin(Stdio::piped()).spawn().unwrap();
+        // It is there a moment before its arguments are.
+        while was_called_with(child.id(), "word").unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert_eq!(was_called_with(child.id(), "word").unwrap(), Some(true));
         assert_eq!(was_called_with(child.id(), "another").unwrap(), Some(false));
         drop(child.stdin.take());

@@ -62,7 +62,7 @@ impl RunnerProcess {
                 }
                 match process::was_called_with(process.pid(), STARTER) {
                     Ok(Some(false)) => return Ok(()),
-                    // The starter is not the runner yet, and what it is to become may not exist; or it ends.
+                    // The starter is not the runner yet: what it is to become may not exist.
                     Ok(Some(true) | None) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 }
             }
