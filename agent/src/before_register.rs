@@ -113,6 +113,7 @@ impl BeforeRegister {
         loop {
             // The process first: one that is gone has written what it would.
             running = running.filter(Process::alive);
+            cut_output(&self.file("output")).map_err(|error| error.to_string())?;
             if let Some(end) = self.result()? {
                 return Ok(end);
             }
@@ -125,7 +126,6 @@ impl BeforeRegister {
                 return Ok(End::Late);
             }
             let _ = tokio::time::timeout(left.min(LOOK), process.exited()).await;
-            cut_output(&self.file("output")).map_err(|error| error.to_string())?;
         }
     }
 

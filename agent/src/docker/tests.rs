@@ -152,14 +152,13 @@ async fn a_storm_of_events_is_not_listened_to() {
     let engine = fake.engine();
     let following = tokio::spawn(async move { engine.follow(&EVERY, hints).await });
     let mut seen = 0;
-    let counting = async {
-        while hinted.recv().await.is_some() {
-            seen += 1;
-        }
-    };
-    let _ = timeout(Duration::from_secs(3), counting).await;
+    // Half of the pause that it takes.
+    while let Ok(Some(_)) = timeout(CALM / 2, hinted.recv()).await {
+        seen += 1;
+        assert!(seen <= STORM + 1, "{seen} hints without a pause");
+    }
     following.abort();
-    assert!((2..=60).contains(&seen), "{seen} hints in 3 s");
+    assert!(seen > 0);
     let sent = fake.events.load(Ordering::Relaxed);
-    assert!(sent < 50_000, "{sent} events were read in 3 s");
+    assert!(sent < 50_000, "{sent} events were read");
 }

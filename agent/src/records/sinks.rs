@@ -85,3 +85,54 @@ async fn hand_in(archive: &dyn Archive, entry: &Entry, failing: bool) -> bool {
     }
     result.is_err()
 }
+
+#[cfg(test)]
+mod tests {
+    use lightsout_cloud::CloudFuture;
+    use lightsout_core::cloud::{CloudError, CloudErrorKind};
+
+    use super::*;
+
+    /// Far more than a busy machine needs.
+    const LONG: Duration = Duration::from_secs(60);
+
+    enum Manner {
+        Refuses,
+        Hangs,
+    }
+
+    impl Archive for Manner {
+        fn place(&self) -> String {
+            "nowhere".into()
+        }
+
+        fn takes_all(&self) -> bool {
+            false
+        }
+
+        fn put<'a>(&'a self, _: &'a Entry) -> CloudFuture<'a, ()> {
+            match self {
+                Self::Refuses => Box::pin(async { Err(CloudError::new(CloudErrorKind::Denied, "no")) }),
+                Self::Hangs => Box::pin(std::future::pending()),
+            }
+        }
+    }
+
+    fn sinks(manners: Vec<Manner>) -> Sinks {
+        Sinks::spawn(manners.into_iter().map(|manner| Box::new(manner) as Box<dyn Archive>).collect())
+    }
+
+    #[tokio::test]
+    async fn a_departure_waits_for_every_answer_no_longer_than_it_may() {
+        let entry = Entry { instance: "i-1".into(), name: "left".into(), unix_ms: 0, json: "{}".into() };
+        let over = |manners, patience| sinks(manners).departure(&entry, patience);
+        assert!(over(vec![Manner::Hangs], Duration::ZERO).is_none(), "there is no time");
+        let refused = over(vec![Manner::Refuses], Duration::from_secs(3600)).expect("there is time");
+        timeout(LONG, refused).await.expect("a refusal is an answer");
+        let short = Duration::from_millis(20);
+        let hung = over(vec![Manner::Hangs, Manner::Refuses], short).expect("there is time");
+        let begun = tokio::time::Instant::now();
+        timeout(LONG, hung).await.expect("no answer ends it as well");
+        assert!(begun.elapsed() >= short, "one of them had not answered");
+    }
+}

@@ -33,11 +33,11 @@ fn space(folder: &TempDir, program: &str, limit: Duration) -> Arc<Space> {
 async fn room_is_made_by_the_program_and_measured_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();
-    let useless = space(&folder, "exit 3", Duration::from_secs(10));
+    let useless = space(&folder, "exit 3", Duration::from_secs(60));
     let why = useless.make_room().await.unwrap_err();
     assert!(why.contains("agent.disk_free") && why.contains("exit status: 3"), "{why}");
     // What is not there has no file system that could be full.
-    let useful = space(&folder, "echo ran >>ran; rmdir full", Duration::from_secs(10));
+    let useful = space(&folder, "echo ran >>ran; rmdir full", Duration::from_secs(60));
     assert_eq!(useful.make_room().await, Ok(true));
     assert_eq!(useful.make_room().await, Ok(false), "and not again, since there is room");
     assert_eq!(fs::read_to_string(folder.path().join("ran")).unwrap(), "ran\n");
@@ -61,7 +61,7 @@ fn the_engine_counts_and_is_cleaned_where_jobs_may_use_it() {
 async fn what_goes_on_after_its_agent_is_known_to_the_next() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();
-    let first = space(&folder, "sleep 30 & echo $! >pid; rmdir full", Duration::from_secs(10));
+    let first = space(&folder, "sleep 30 & echo $! >pid; rmdir full", Duration::from_secs(60));
     assert_eq!(first.is_over(), Ok(()), "nothing began");
     assert_eq!(first.make_room().await, Ok(true));
     let next = space(&folder, "true", Duration::from_millis(300));
@@ -77,7 +77,7 @@ async fn what_goes_on_after_its_agent_is_known_to_the_next() {
 #[tokio::test]
 async fn what_cannot_be_known_of_an_earlier_agents_cleaning_is_not_over() {
     let folder = tempfile::tempdir().unwrap();
-    let mut space = space(&folder, "true", Duration::from_secs(10));
+    let mut space = space(&folder, "true", Duration::from_secs(60));
     fs::write(folder.path().join("file"), "").unwrap();
     Arc::get_mut(&mut space).unwrap().lock = folder.path().join("file/clean.lock");
     assert!(space.is_over().unwrap_err().contains("not known"));
@@ -100,7 +100,7 @@ async fn the_program_has_nothing_of_the_agents_surroundings() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();
     let nosy =
-        space(&folder, "env >found; readlink /proc/$$/fd/2 >>found; echo hunter2; exit 3", Duration::from_secs(10));
+        space(&folder, "env >found; readlink /proc/$$/fd/2 >>found; echo hunter2; exit 3", Duration::from_secs(60));
     let why = nosy.make_room().await.unwrap_err();
     assert!(why.contains("exit status: 3") && !why.contains("hunter2"), "its words are for the log only: {why}");
     let found = fs::read_to_string(folder.path().join("found")).unwrap();
@@ -114,7 +114,7 @@ async fn the_program_has_nothing_of_the_agents_surroundings() {
 async fn what_cannot_be_told_after_room_was_made_is_no_shortage() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("full")).unwrap();
-    let mut dead = space(&folder, "true", Duration::from_secs(10));
+    let mut dead = space(&folder, "true", Duration::from_secs(60));
     Arc::get_mut(&mut dead).unwrap().looks = Looks::within(Duration::from_millis(10));
     let (server, answer) = std::sync::mpsc::channel::<()>();
     assert_eq!(dead.looks.take(move || _ = answer.recv()).await, None, "the file system does not answer");

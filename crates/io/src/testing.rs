@@ -188,7 +188,7 @@ async fn read(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<Se
 }
 
 /// Short enough for a test to wait for, long enough for a busy machine to answer on loopback.
-pub const SOON: Duration = Duration::from_millis(400);
+pub const SOON: Duration = Duration::from_secs(1);
 
 /// Runs one ignored test of the same program in a process of its own, with these variables and nearly no others.
 pub async fn rerun(name: &str, variables: &[(&str, &str)]) {

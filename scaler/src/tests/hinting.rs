@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
     sync::Arc,
+    time::Instant,
 };
 
 use lightsout_core::platform;
@@ -12,6 +13,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     sync::mpsc,
+    time::timeout,
 };
 
 use super::*;
@@ -311,7 +313,7 @@ async fn all_that_strangers_send_at_once_takes_little_memory() {
 
 #[tokio::test]
 async fn a_slow_client_is_cut_off_and_the_next_one_served() {
-    let (listening, mut hinted) = listening(Limits { timeout: Duration::from_millis(200), ..Limits::default() }).await;
+    let (listening, mut hinted) = listening(Limits { timeout: Duration::from_secs(1), ..Limits::default() }).await;
     let whole = post("/hooks/a", "s3cret", &queued(1));
     for cut in [10, whole.len() - 5] {
         let reply = send(&listening, &whole[..cut]).await;
@@ -348,18 +350,30 @@ async fn a_hint_makes_its_pool_tick_at_once_and_only_this_one() {
     assert_eq!(seen, ["a", "b"]);
 }
 
+/// How long it is from the first tick to the second, with hints from the first on; nothing where there is no second one.
+async fn second_tick(answers: Answers, hints: usize) -> Option<Duration> {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![answers]);
+    let (hint, hinted) = mpsc::channel(1000);
+    let (begun, ticks, second) = (Instant::now(), Cell::new(0), tokio::sync::Notify::new());
+    let done = |_: &Decision| {
+        ticks.set(ticks.get() + 1);
+        if ticks.get() == 1 {
+            (0..hints).for_each(|_| hint.try_send("a".into()).unwrap());
+        } else {
+            second.notify_one();
+        }
+    };
+    let stop = async { drop(timeout(Duration::from_millis(2500), second.notified()).await) };
+    scheduler.watch(LONG, hinted, stop, done).await;
+    assert!(ticks.get() <= 2, "{} ticks", ticks.get());
+    (ticks.get() == 2).then(|| begun.elapsed())
+}
+
 #[tokio::test]
 async fn many_hints_cost_one_more_reading_a_second() {
-    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
-    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(0)]);
-    let (hint, hinted) = mpsc::channel(1000);
-    for _ in 0..1000 {
-        hint.try_send("a".to_owned()).unwrap();
-    }
-    let ticks = Cell::new(0);
-    let stop = tokio::time::sleep(Duration::from_millis(500));
-    scheduler.watch(LONG, hinted, stop, |_| ticks.set(ticks.get() + 1)).await;
-    assert_eq!(ticks.get(), 1, "the first tick of all; the hints wait for their second");
+    let second = second_tick(waiting(0), 1000).await;
+    assert!(second.is_some_and(|after| after >= Duration::from_secs(1)), "they wait for their second: {second:?}");
 }
 
 #[tokio::test]
@@ -370,20 +384,8 @@ async fn a_hint_for_a_platform_that_wishes_patience_waits_for_it() {
     };
     let throttled =
         Answers(Err(ExchangeError::new(ErrorKind::Throttled(Some(Duration::from_millis(1500))), "slow down")), None);
-    // How many ticks there are in 2.5 s, with a hint at the end of the first one.
-    for (answers, expected) in [(wish(300), 1), (wish(9), 2), (throttled, 2)] {
-        let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
-        let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![answers]);
-        let (hint, hinted) = mpsc::channel(1000);
-        let ticks = Cell::new(0);
-        let stop = tokio::time::sleep(Duration::from_millis(2500));
-        let done = |_: &Decision| {
-            ticks.set(ticks.get() + 1);
-            if ticks.get() == 1 {
-                hint.try_send("a".into()).unwrap();
-            }
-        };
-        scheduler.watch(LONG, hinted, stop, done).await;
-        assert_eq!(ticks.get(), expected);
-    }
+    assert_eq!(second_tick(wish(300), 1).await, None);
+    assert!(second_tick(wish(9), 1).await.is_some(), "it does not wait for what only keeps an even pace");
+    let second = second_tick(throttled, 1).await;
+    assert!(second.is_some_and(|after| after >= Duration::from_millis(1500)), "{second:?}");
 }

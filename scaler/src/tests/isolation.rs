@@ -12,7 +12,7 @@ use crate::failure::{Failure, summarize};
 async fn a_broken_or_slow_pool_hinders_no_other() {
     let (mut settings, groups) =
         (settings(&[("slow", ""), ("broken", ""), ("a", "")]), FakeGroups::of(&["slow", "broken", "a"]));
-    settings.deadline = Duration::from_millis(300);
+    settings.deadline = Duration::from_secs(1);
     let slow = Answers(waiting(1).0, Some("20"));
     let mut scheduler =
         scheduler(&settings, context(&settings, &groups), vec![slow, failing("GitLab answers 502"), waiting(2)]);

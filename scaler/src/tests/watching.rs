@@ -69,7 +69,7 @@ async fn a_tick_that_has_begun_is_ended_before_it_stops() {
 #[tokio::test]
 async fn a_pool_that_still_ticks_sits_the_next_one_out() {
     let (settings, groups) = (settings(&[("slow", ""), ("eager", "")]), FakeGroups::of(&["slow", "eager"]));
-    let slow = Answers(waiting(1).0, Some("0.3"));
+    let slow = Answers(waiting(1).0, Some("1"));
     let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![slow, waiting(0)]);
     let (enough, order) = (Notify::new(), RefCell::new(Vec::new()));
     let done = |record: &Decision| {

@@ -40,16 +40,22 @@ async fn a_timeout_kills_the_whole_group() {
     let directory = tempfile::tempdir().unwrap();
     let pid = directory.path().join("pid");
     let script = format!("sleep 300 & echo $! > {}; wait", pid.display());
-    let error = run(&shell(&script, Duration::from_millis(500))).await.unwrap_err();
-    assert!(error.started, "it may have had effects");
-    let error = error.why;
-    assert!(error.contains("did not end within 500ms"), "{error}");
+    // On a busy machine a program may need long to begin.
+    for seconds in [1, 10, 50] {
+        let error = run(&shell(&script, Duration::from_secs(seconds))).await.unwrap_err();
+        assert!(error.started, "it may have had effects");
+        let error = error.why;
+        assert!(error.contains(&format!("did not end within {seconds}s")), "{error}");
+        if std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')) {
+            break;
+        }
+    }
     let grandchild: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
     let gone = || {
         std::fs::read_to_string(format!("/proc/{grandchild}/stat"))
             .map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
     };
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + LONG;
     while !gone() {
         assert!(Instant::now() < deadline, "the grandchild {grandchild} still runs");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -58,10 +64,11 @@ async fn a_timeout_kills_the_whole_group() {
 
 #[tokio::test]
 async fn what_stays_behind_does_not_hold_us_up() {
-    let started = Instant::now();
-    let output = run(&shell("sleep 20 & echo done", LONG)).await.unwrap();
-    assert_eq!((output.status, output.stdout.as_slice()), (Some(0), b"done\n".as_slice()));
-    assert!(started.elapsed() < Duration::from_secs(10));
+    let output = run(&shell("sleep 300 & echo $!", LONG)).await.unwrap();
+    assert_eq!(output.status, Some(0));
+    let behind = String::from_utf8(output.stdout).unwrap();
+    let behind = Pid::from_raw(behind.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(behind, Signal::KILL).expect("it still runs");
 }
 
 #[tokio::test]
