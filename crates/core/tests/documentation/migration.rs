@@ -1,5 +1,5 @@
 //! Moving from other systems: each name that their users know has a row in `docs/migrate.toml`, and what a row names of
-//! ours exists. The tables of `docs/migrate.md` come from there.
+//! ours exists. The tables of `docs/migrate.md` and of `packer/README.md` come from there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +20,9 @@ use crate::check;
 type Tables<T> = BTreeMap<String, BTreeMap<String, BTreeMap<String, T>>>;
 type Rows = BTreeMap<String, Row>;
 
+/// Those parts whose tables are where images are described.
+const IMAGES: [&str; 2] = ["packer", "image"];
+
 /// What becomes of one name of theirs.
 struct Row {
     to: Vec<String>,
@@ -30,16 +33,17 @@ struct Row {
 
 #[test]
 fn the_tables_of_the_migration_list_their_rows() {
-    let mut tables = Vec::new();
+    let (mut images, mut others) = (Vec::new(), Vec::new());
     for (system, parts) in rows() {
         for (part, kinds) in parts {
-            for (kind, rows) in kinds {
-                tables.push((format!("{system}.{part}.{kind}"), table(&kind, &rows)));
-            }
+            let tables = if IMAGES.contains(&part.as_str()) { &mut images } else { &mut others };
+            tables.extend(kinds.iter().map(|(kind, rows)| (format!("{system}.{part}.{kind}"), table(kind, rows))));
         }
     }
-    let tables: Vec<_> = tables.iter().map(|(name, table)| (name.as_str(), table.clone())).collect();
-    check("docs/migrate.md", &tables);
+    for (file, tables) in [("docs/migrate.md", others), ("packer/README.md", images)] {
+        let tables: Vec<_> = tables.iter().map(|(name, table)| (name.as_str(), table.clone())).collect();
+        check(file, &tables);
+    }
 }
 
 #[test]
