@@ -9,21 +9,20 @@ use lightsout_core::{
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
-    time::Tick,
+    cloud::{Membership, Room, TargetState},
 };
 
-use crate::rig::{BARE_CLOUD, CLOUD, EMPTY, HELD_CLOUD, IN_SERVICE, QUIET, Rig, secs};
-use lightsout_core::cloud::{Membership, Room, TargetState};
+use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
 
-const GOING: Outcome = Outcome::Member(Membership::Terminating { waiting: false });
-const WAITING: Outcome = Outcome::Member(Membership::Terminating { waiting: true });
+pub(crate) const GOING: Outcome = Outcome::Member(Membership::Terminating { waiting: false });
+pub(crate) const WAITING: Outcome = Outcome::Member(Membership::Terminating { waiting: true });
 
 /// An agent that is proven empty and has deregistered, for this reason.
-fn retiring(why: LeaveReason) -> Rig {
+pub(crate) fn retiring(why: LeaveReason) -> Rig {
     retire(Rig::idle(AgentPolicy::default()), why)
 }
 
-fn retire(mut rig: Rig, why: LeaveReason) -> Rig {
+pub(crate) fn retire(mut rig: Rig, why: LeaveReason) -> Rig {
     match why {
         LeaveReason::Idle => {
             rig.pass(secs(596));
@@ -54,7 +53,7 @@ fn retire(mut rig: Rig, why: LeaveReason) -> Rig {
 }
 
 /// The same, some time after the agent's start: rights that are missing now will not come by themselves.
-fn late(why: LeaveReason) -> Rig {
+pub(crate) fn late(why: LeaveReason) -> Rig {
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.pass(secs(301));
     retire(rig, why)
@@ -187,22 +186,6 @@ fn what_was_accepted_is_not_asked_for_again_at_once() {
 }
 
 #[test]
-fn outside_a_group_it_climbs_as_well() {
-    let mut rig = retiring(LeaveReason::Operator);
-    let start = rig.now;
-    while !rig.open().contains(&Request::End(Rung::PowerOff)) {
-        match rig.open().first() {
-            Some(Request::Describe) => rig.answer(Request::Describe, Outcome::Member(Membership::Outside)),
-            Some(Request::End(Rung::Terminate)) => {
-                rig.answer(Request::End(Rung::Terminate), Outcome::Failed("unreachable".into()));
-            }
-            _ => rig.pass(secs(1)),
-        }
-        assert!(rig.now.since(start) < secs(900), "{:?}", rig.lifecycle.status());
-    }
-}
-
-#[test]
 fn told_to_stop_it_exits_once_the_cloud_has_agreed_for_a_while() {
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.event(Event::Stop);
@@ -231,76 +214,6 @@ fn standby_does_not_count_so_it_does_not_shrink() {
 }
 
 #[test]
-fn without_any_right_it_climbs_to_power_off() {
-    let mut rig = late(LeaveReason::Operator);
-    rig.answer(Request::Describe, Outcome::Denied("no".into()));
-    for rung in [Rung::Shrink, Rung::Replace, Rung::Unhealthy, Rung::Terminate] {
-        rig.answer(Request::End(rung), Outcome::Denied("no".into()));
-    }
-    assert_eq!(rig.open(), [Request::End(Rung::PowerOff)]);
-}
-
-#[test]
-fn the_last_way_is_asked_for_with_pauses_while_it_is_refused() {
-    for look in [Outcome::Denied("no".into()), IN_SERVICE] {
-        let mut rig = Rig::on(HELD_CLOUD, AgentPolicy::default());
-        rig.answer(Request::Describe, IN_SERVICE);
-        rig.answer(Request::Register, Outcome::Registered);
-        rig.event(Event::Activity(Activity::Quiet));
-        rig.pass(secs(301));
-        let mut rig = retire(rig, LeaveReason::Operator);
-        let (start, mut asked) = (rig.now, 0);
-        while rig.now.since(start) < secs(3600) {
-            match rig.open().first() {
-                Some(Request::Describe) => rig.answer(Request::Describe, look.clone()),
-                Some(Request::End(rung)) => {
-                    let rung = *rung;
-                    asked += 1;
-                    assert!(asked < 200, "asked so often within {:?}", rig.now.since(start));
-                    rig.answer(Request::End(rung), Outcome::Denied("no".into()));
-                }
-                _ => rig.pass(secs(1)),
-            }
-        }
-        assert!(asked > 20, "asked {asked} times in an hour: a right that is given must be noticed");
-    }
-}
-
-#[test]
-fn with_a_dead_cloud_it_powers_off_at_last() {
-    let mut rig = retiring(LeaveReason::Operator);
-    let start = rig.now;
-    loop {
-        match rig.open().first() {
-            Some(Request::Describe) => rig.answer(Request::Describe, Outcome::Failed("unreachable".into())),
-            Some(Request::End(Rung::PowerOff)) => break,
-            Some(Request::End(rung)) => {
-                let rung = *rung;
-                rig.answer(Request::End(rung), Outcome::Failed("unreachable".into()));
-            }
-            _ => rig.pass(secs(1)),
-        }
-        assert!(rig.now.since(start) < secs(7200), "it must end: {:?}", rig.lifecycle.status());
-    }
-}
-
-#[test]
-fn an_accepted_end_that_never_comes_climbs() {
-    let mut rig = retiring(LeaveReason::Operator);
-    rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
-    let start = rig.now;
-    while !rig.open().contains(&Request::End(Rung::Replace)) {
-        match rig.open().first() {
-            Some(Request::Describe) => rig.answer(Request::Describe, GOING),
-            _ => rig.pass(secs(1)),
-        }
-        assert!(rig.now.since(start) < secs(900));
-    }
-    assert!(rig.now.since(start) >= secs(600));
-}
-
-#[test]
 fn a_registration_that_cannot_be_removed_does_not_keep_the_instance() {
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.event(Event::Order(Order::Drain));
@@ -324,22 +237,6 @@ fn a_second_stop_exits_at_once_and_a_first_one_drains() {
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Operator });
     rig.event(Event::Stop);
     assert_eq!(rig.phase(), Phase::Gone);
-}
-
-#[test]
-fn the_ladder_has_the_rungs_that_the_cloud_has() {
-    let rungs = |cloud| {
-        let mut rung = Rung::Shrink;
-        let mut rungs = vec![rung];
-        while rung.next(cloud) != rung {
-            rung = rung.next(cloud);
-            rungs.push(rung);
-        }
-        rungs
-    };
-    assert_eq!(rungs(CLOUD), [Rung::Shrink, Rung::Replace, Rung::Unhealthy, Rung::Terminate, Rung::PowerOff]);
-    assert_eq!(rungs(HELD_CLOUD), [Rung::Shrink, Rung::Terminate], "it replaces nobody who is unhealthy");
-    assert_eq!(rungs(BARE_CLOUD), [Rung::Shrink, Rung::Unhealthy, Rung::Terminate], "power-off would not end the bill");
 }
 
 #[test]
@@ -384,64 +281,6 @@ fn an_agent_that_comes_back_while_it_leaves_waits_for_a_description_that_cannot_
     rig.pass(secs(31));
     rig.answer(Request::Describe, IN_SERVICE);
     assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
-}
-
-#[test]
-fn credentials_that_fail_for_a_while_climb_nothing() {
-    let mut rig = late(LeaveReason::Idle);
-    let start = rig.now;
-    while rig.now.since(start) < secs(400) {
-        match rig.open().first() {
-            Some(Request::Describe) => rig.answer(Request::Describe, Outcome::Rejected("the token has expired".into())),
-            Some(Request::End(rung)) => panic!("it asked for {rung:?} on no description"),
-            _ => rig.pass(secs(1)),
-        }
-    }
-    rig.pass(secs(30));
-    rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Rejected("the token has expired".into()));
-    rig.pass(secs(30));
-    rig.answer(Request::Describe, IN_SERVICE);
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)], "the same again, at once: it was not applied");
-}
-
-#[test]
-fn rights_that_are_still_on_their_way_climb_nothing() {
-    let mut rig = retiring(LeaveReason::Operator);
-    rig.answer(Request::Describe, Outcome::Denied("not authorized".into()));
-    rig.pass(secs(1));
-    rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::End(Rung::Shrink), Outcome::Denied("not authorized".into()));
-    rig.pass(secs(5));
-    rig.answer(Request::Describe, IN_SERVICE);
-    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
-}
-
-/// Else an agent that ends again and again would wait for them for ever.
-#[test]
-fn a_restart_of_the_agent_is_no_birth_of_its_instance() {
-    for (age, expected) in [(10, Rung::Shrink), (400, Rung::Replace)] {
-        let why = LeaveReason::Operator;
-        let now = Tick(1_000_000);
-        let entry = JournalEntry {
-            saved: Saved::Leaving { why },
-            in_service: Some(Tick(now.0 - 1_000 * age)),
-            registered: true,
-            ..JournalEntry::FRESH
-        };
-        let mut rig = Rig::resumed_with(AgentPolicy::default(), entry, false);
-        rig.answer(Request::Drain, EMPTY);
-        rig.answer(Request::Probe, QUIET);
-        rig.answer(Request::Deregister, Outcome::Done);
-        rig.pass(secs(31));
-        rig.answer(Request::Describe, IN_SERVICE);
-        rig.answer(Request::End(Rung::Shrink), Outcome::Denied("not authorized".into()));
-        if expected == Rung::Shrink {
-            rig.pass(secs(5));
-            rig.answer(Request::Describe, IN_SERVICE);
-        }
-        assert_eq!(rig.open(), [Request::End(expected)], "in service for {age} s");
-    }
 }
 
 #[test]

@@ -5,52 +5,13 @@ use lightsout_core::{
     agent::{
         action::Request,
         event::{Event, Order, Outcome},
-        host::JournalEntry,
         phase::{LeaveReason, Phase, Saved},
         policy::{AgentPolicy, Protection},
     },
     cloud::{Capabilities, Membership, ProtectionSupport, Room, TargetState},
-    time::Tick,
 };
 
 use crate::rig::{BARE_CLOUD, HELD_CLOUD, IN_SERVICE, QUIET, Rig, busy, roomy, secs};
-
-/// The operator's own program, with five minutes.
-fn preparing() -> (AgentPolicy, Request) {
-    let policy = AgentPolicy { before_register: Some(secs(300)), ..AgentPolicy::default() };
-    (policy, Request::Prepare { within: secs(300) })
-}
-
-#[test]
-fn nothing_is_registered_before_the_operators_program_has_succeeded() {
-    let (policy, prepare) = preparing();
-    let mut rig = Rig::new(policy);
-    rig.event(Event::TargetState(TargetState::InService));
-    assert_eq!((rig.phase(), rig.open()), (Phase::Preparing, vec![prepare]));
-    rig.answer(prepare, Outcome::Failed("systemd does not answer".into()));
-    rig.pass(secs(299));
-    assert!(rig.lifecycle.status().note.unwrap().contains("systemd"));
-    rig.answer(prepare, Outcome::Done);
-    assert_eq!((rig.phase(), rig.open()), (Phase::Booting, vec![Request::Describe]));
-    rig.answer(Request::Describe, IN_SERVICE);
-    rig.pass(secs(500));
-    assert_eq!(rig.phase(), Phase::Registering, "the time that the program took is no delay of the boot");
-}
-
-#[test]
-fn a_program_that_fails_or_of_which_nothing_is_heard_is_broken() {
-    let (policy, prepare) = preparing();
-    let mut rig = Rig::new(policy.clone());
-    rig.answer(prepare, Outcome::Denied("/usr/local/bin/setup: exit status 1; the last that it said: no disk".into()));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
-    let note = rig.lifecycle.status().note.unwrap();
-    assert!(note.starts_with("agent.before_register failed: ") && note.ends_with("no disk"), "{note}");
-    let mut rig = Rig::new(policy);
-    rig.pass(secs(899));
-    assert_eq!(rig.phase(), Phase::Preparing);
-    rig.pass(secs(1));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
-}
 
 /// How often it was asked, and not answered, to write that it is ready.
 fn signs(rig: &Rig) -> usize {
@@ -92,33 +53,6 @@ fn what_could_not_be_written_of_that_is_tried_again_ever_more_rarely() {
     rig.event(Event::Order(Order::Drain));
     rig.pass(secs(3600));
     assert_eq!(signs(&rig), 0);
-}
-
-#[test]
-fn a_drain_that_is_taken_back_while_the_program_runs_leads_back_to_it() {
-    let (policy, prepare) = preparing();
-    let mut rig = Rig::new(policy);
-    rig.take(prepare);
-    rig.event(Event::Order(Order::Drain));
-    rig.event(Event::Policy(AgentPolicy::default()));
-    rig.event(Event::Order(Order::Undrain));
-    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
-    rig.answer(Request::Undrain, Outcome::Relaunch);
-    assert_eq!((rig.phase(), rig.open().last()), (Phase::Preparing, Some(&prepare)));
-}
-
-#[test]
-fn who_is_told_to_stop_while_the_program_runs_has_nothing_to_drain() {
-    let (policy, prepare) = preparing();
-    let mut rig = Rig::new(policy.clone());
-    rig.event(Event::Stop);
-    assert_eq!(rig.phase(), Phase::Gone);
-    // The next agent asks again: the host knows whether it has run.
-    assert_eq!(Rig::resumed(policy.clone(), Saved::Serving, false).open(), [prepare]);
-    // Where a runner runs, it has, and who leaves needs it no more.
-    assert_eq!(Rig::resumed(policy.clone(), Saved::Serving, true).open(), [Request::Undrain]);
-    let leaving = Rig::resumed(policy, Saved::Leaving { why: LeaveReason::Age }, false);
-    assert_eq!(leaving.open(), [Request::Drain]);
 }
 
 #[test]
@@ -304,20 +238,6 @@ fn a_hold_keeps_an_idle_instance() {
 }
 
 #[test]
-fn a_hold_postpones_age_and_no_stronger_reason() {
-    let mut rig = Rig::working(AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() });
-    rig.event(Event::Order(Order::Hold { until: rig.now + secs(7200) }));
-    rig.pass(secs(7199));
-    rig.event(Event::Activity(busy("job-2")));
-    assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![]), "held past its age, whatever happens");
-    let mut called = rig.clone();
-    called.event(Event::Rebalance);
-    assert_eq!(called.phase(), Phase::Draining { why: LeaveReason::Rebalance });
-    rig.pass(secs(1));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age }, "as soon as the hold ends");
-}
-
-#[test]
 fn it_does_not_leave_for_idleness_before_the_fresh_look_has_come_back() {
     let mut rig = Rig::idle(AgentPolicy::default());
     rig.pass(secs(596));
@@ -400,84 +320,6 @@ fn once_the_group_has_chosen_it_protection_is_left_alone() {
 }
 
 #[test]
-fn the_last_allowed_job_begins_the_drain() {
-    let mut rig = Rig::idle(AgentPolicy { jobs_per_instance: Some(2), ..AgentPolicy::default() });
-    for activity in [busy("job-1"), busy("job-1"), Activity::Quiet] {
-        rig.event(Event::Activity(activity));
-        assert_eq!(rig.phase().why(), None);
-    }
-    rig.event(Event::Activity(busy("job-2")));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Limit });
-}
-
-/// A sidecar that restarts, a hook at the runner's start, what a job left behind.
-#[test]
-fn what_may_be_no_job_keeps_the_instance_and_is_not_counted() {
-    let mut rig = Rig::idle(AgentPolicy { jobs_per_instance: Some(2), ..AgentPolicy::default() });
-    let occupied = || Activity::busy("sh:17").unsure();
-    for activity in [occupied(), Activity::Quiet, occupied(), Activity::Quiet, occupied(), busy("job-1"), occupied()] {
-        let busy = activity != Activity::Quiet;
-        rig.event(Event::Activity(activity));
-        assert_eq!(rig.phase() == Phase::Busy, busy);
-    }
-    assert_eq!(rig.phase(), Phase::Busy, "one job was served");
-    rig.event(Event::Activity(busy("job-2")));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Limit });
-}
-
-#[test]
-fn an_expired_runner_is_a_reason_only_for_whoever_was_there_before() {
-    let policy = AgentPolicy { idle_timeout: None, ..AgentPolicy::default() };
-    let expiring = |policy: &AgentPolicy, after: u64| {
-        let mut rig = Rig::working(policy.clone());
-        rig.event(Event::RunnerExpires { at: rig.now + secs(after) });
-        rig
-    };
-    let mut rig = expiring(&policy, 3600);
-    rig.pass(secs(3599));
-    assert_eq!(rig.phase(), Phase::Busy);
-    rig.pass(secs(1));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired });
-    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::RunnerExpired }), Outcome::Done);
-    rig.answer(Request::Drain, Outcome::Signalled);
-    rig.pass(secs(36_000));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired }, "however long the job takes");
-
-    // Its successor may come from the same image, and so may that one's.
-    let mut late = expiring(&policy, 0);
-    late.pass(secs(360_000));
-    assert_eq!((late.phase(), late.open()), (Phase::Busy, vec![]));
-    let mut switched_off = expiring(&AgentPolicy { leave_on_runner_expiry: false, ..policy.clone() }, 3600);
-    switched_off.pass(secs(360_000));
-    assert_eq!(switched_off.phase(), Phase::Busy);
-
-    let mut held = expiring(&policy, 3600);
-    held.event(Event::Order(Order::Hold { until: held.now + secs(7200) }));
-    held.pass(secs(7199));
-    assert_eq!(held.phase(), Phase::Busy);
-    held.pass(secs(1));
-    assert_eq!(held.phase(), Phase::Draining { why: LeaveReason::RunnerExpired }, "as soon as the hold ends");
-}
-
-#[test]
-fn old_age_waits_for_the_job_and_takes_no_new_one() {
-    let mut rig = Rig::working(AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() });
-    rig.pass(secs(3600));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age });
-    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Age }), Outcome::Done);
-    rig.answer(Request::Drain, Outcome::Signalled);
-    rig.pass(secs(36_000));
-    assert_eq!(
-        (rig.phase(), rig.open()),
-        (Phase::Draining { why: LeaveReason::Age }, vec![]),
-        "however long the job takes"
-    );
-    rig.event(Event::RunnerExited);
-    rig.answer(Request::Probe, QUIET);
-    assert_eq!(rig.open(), [Request::Deregister]);
-}
-
-#[test]
 fn an_operator_may_change_their_mind() {
     let mut rig = Rig::working(AgentPolicy::default());
     rig.event(Event::Order(Order::Drain));
@@ -542,75 +384,4 @@ fn what_a_cloud_does_not_know_is_not_asked_of_it() {
     let asks = |kind: fn(&Request) -> bool| asked.iter().any(kind);
     assert!(!asks(|request| matches!(request, Request::Protect(_))), "{asked:?}");
     assert!(!asks(|request| matches!(request, Request::FindHook | Request::Heartbeat)), "{asked:?}");
-}
-
-#[test]
-fn age_goes_on_over_a_restart() {
-    let policy = AgentPolicy { max_age: Some(secs(1500)), ..AgentPolicy::default() };
-    let since = Tick(1_000_000) - secs(900);
-    let mut rig = Rig::resumed_with(policy, JournalEntry { in_service: Some(since), ..JournalEntry::FRESH }, false);
-    rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::Register, Outcome::Registered);
-    rig.event(Event::Activity(busy("job")));
-    rig.pass(secs(600));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age });
-}
-
-#[test]
-fn a_risk_is_no_end_before_it_has_served() {
-    let mut rig = Rig::new(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
-    rig.event(Event::Rebalance);
-    rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::Register, Outcome::Registered);
-    rig.event(Event::Activity(Activity::Quiet));
-    rig.pass(secs(899));
-    assert!(matches!(rig.phase(), Phase::Idle { .. }), "recommended from birth, it serves all the same");
-    rig.pass(secs(1));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance });
-}
-
-#[test]
-fn a_recommendation_that_is_taken_back_in_time_calls_nobody_away() {
-    let policy = || AgentPolicy { idle_timeout: None, ..AgentPolicy::default() };
-    let mut rig = Rig::idle(policy());
-    rig.event(Event::Rebalance);
-    rig.pass(secs(600));
-    rig.event(Event::RebalanceLifted);
-    rig.pass(secs(86_000));
-    assert!(matches!(rig.phase(), Phase::Idle { .. }), "{:?}", rig.phase());
-    rig.event(Event::Rebalance);
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance }, "given again it counts again");
-    rig.event(Event::RebalanceLifted);
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance }, "what it began goes on");
-    assert!(!rig.lifecycle.can_undrain(), "and is nobody's to take back");
-}
-
-#[test]
-fn what_was_not_known_before_it_served_is_no_doubt_about_its_jobs() {
-    let mut rig = Rig::new(AgentPolicy::default());
-    rig.event(Event::Activity(Activity::Unknown("the engine is not up".into())));
-    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
-    rig.event(Event::TargetState(TargetState::Warmed));
-    rig.pass(secs(86_400));
-    rig.event(Event::TargetState(TargetState::InService));
-    rig.answer(Request::Describe, IN_SERVICE);
-    rig.answer(Request::Register, Outcome::Registered);
-    rig.event(Event::Activity(Activity::Unknown("the engine is not up".into())));
-    rig.pass(secs(899));
-    assert_eq!(rig.phase(), Phase::Busy, "it has its whole time");
-    rig.pass(secs(1));
-    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
-}
-
-/// A launcher that exits every quarter of an hour and a platform that never answers.
-#[test]
-fn no_new_runner_ends_the_doubt_about_what_runs_here() {
-    let mut rig = Rig::working(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
-    rig.event(Event::Activity(Activity::Unknown("HTTP 401".into())));
-    rig.pass(secs(800));
-    rig.event(Event::RunnerExited);
-    rig.answer(Request::Register, Outcome::Registered);
-    assert_eq!(rig.phase(), Phase::Busy);
-    rig.pass(secs(101));
-    assert!(rig.lifecycle.trouble().is_some(), "{:?}", rig.lifecycle.status());
 }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod facts;
+mod good;
 
 use std::collections::BTreeSet;
 
-use facts::{Break, good};
+use facts::Break;
+use good::good;
 use lightsout_core::doctor::{Facts, Finding, Place, Verdict, examine, rows, summary};
 
 fn not_ok(facts: &Facts) -> Vec<Finding> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Unreachable},
+    exchange::{EffectResult, ErrorKind, ExchangeError, Method, Reply, Request, Unreachable},
     platform::{
         Demand, Queue, Reading, Waits,
         github::{self, CLOUD, GitHubAuth, GitHubOwner, GitHubScaleSetSettings},
@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use crate::exchange::{body, complete, header, reply, script, url};
 
-const SERVICE: &str = "https://pipelines.example/tenant/";
+pub(crate) const SERVICE: &str = "https://pipelines.example/tenant/";
 
-fn settings() -> GitHubScaleSetSettings {
+pub(crate) fn settings() -> GitHubScaleSetSettings {
     GitHubScaleSetSettings {
         url: url(CLOUD),
         owner: GitHubOwner::Organization("acme".to_owned()),
@@ -26,24 +26,24 @@ fn settings() -> GitHubScaleSetSettings {
     }
 }
 
-fn token() -> GitHubAuth {
+pub(crate) fn token() -> GitHubAuth {
     GitHubAuth::Token("ghp_secret".into())
 }
 
-fn open(settings: GitHubScaleSetSettings) -> impl Queue {
+pub(crate) fn open(settings: GitHubScaleSetSettings) -> impl Queue {
     github::scale_set_queue(settings, token()).expect("settings that can work")
 }
 
-fn ok(status: u16, body: &Value) -> Reply {
+pub(crate) fn ok(status: u16, body: &Value) -> Reply {
     reply(status, &[], &body.to_string())
 }
 
-fn statistics(assigned: u32, running: u32) -> Value {
+pub(crate) fn statistics(assigned: u32, running: u32) -> Value {
     json!({"totalAvailableJobs": 0, "totalAcquiredJobs": 0, "totalAssignedJobs": assigned, "totalRunningJobs": running,
            "totalRegisteredRunners": 1, "totalBusyRunners": running, "totalIdleRunners": 0})
 }
 
-fn session(token: &str, assigned: u32, running: u32) -> Reply {
+pub(crate) fn session(token: &str, assigned: u32, running: u32) -> Reply {
     ok(
         200,
         &json!({"sessionId": "0190-ab", "ownerName": "x", "runnerScaleSet": {"id": 7}, "statistics": statistics(assigned, running),
@@ -51,7 +51,7 @@ fn session(token: &str, assigned: u32, running: u32) -> Reply {
     )
 }
 
-fn opening(assigned: u32, running: u32) -> Vec<Reply> {
+pub(crate) fn opening(assigned: u32, running: u32) -> Vec<Reply> {
     vec![
         ok(201, &json!({"token": "REG", "expires_at": "2026-02-01T11:00:00Z"})),
         ok(200, &json!({"url": SERVICE, "token": "admin-token"})),
@@ -60,19 +60,19 @@ fn opening(assigned: u32, running: u32) -> Vec<Reply> {
     ]
 }
 
-fn message(number: u64, assigned: u32, running: u32) -> Reply {
+pub(crate) fn message(number: u64, assigned: u32, running: u32) -> Reply {
     ok(
         200,
         &json!({"messageId": number, "messageType": "RunnerScaleSetJobMessages", "body": "[]", "statistics": statistics(assigned, running)}),
     )
 }
 
-fn demand(queued: u32, running: u32) -> Reading {
+pub(crate) fn demand(queued: u32, running: u32) -> Reading {
     Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
 /// A reading with these replies; then no further message waits. Also says what was asked, but for that.
-fn read(
+pub(crate) fn read(
     queue: &mut dyn Queue,
     replies: impl IntoIterator<Item = Reply>,
 ) -> (Result<Reading, ExchangeError>, Vec<Request>) {
@@ -89,7 +89,7 @@ fn read(
     (result, requests)
 }
 
-fn opened() -> impl Queue {
+pub(crate) fn opened() -> impl Queue {
     let mut queue = open(settings());
     assert_eq!(read(&mut queue, opening(5, 2)).0, Ok(demand(3, 2)));
     queue
@@ -205,76 +205,6 @@ fn jobs_without_a_number_are_told_apart_by_their_ids() {
     let body = Value::Array(["a-1", "b-2", "b-2"].iter().map(|id| event(id)).collect()).to_string();
     let message = ok(200, &json!({"messageId": 4, "body": body, "statistics": statistics(0, 0)}));
     assert_eq!(read(&mut queue, [message, reply(204, &[], "")]).0, Ok(demand(2, 0)));
-}
-
-#[test]
-fn a_session_that_has_run_out_is_renewed_or_opened_anew() {
-    let mut queue = opened();
-    let (result, requests) = read(&mut queue, [reply(401, &[], ""), session("queue-token-2", 1, 1)]);
-    assert_eq!(result, Ok(demand(0, 1)));
-    assert_eq!(requests[1].method.as_str(), "PATCH");
-    assert!(requests[1].url.ends_with("/runnerscalesets/7/sessions/0190-ab?api-version=6.0-preview"));
-    let (result, requests) = read(&mut queue, [message(4, 3, 1), reply(204, &[], "")]);
-    assert_eq!((result, header(&requests[0], "authorization")), (Ok(demand(2, 1)), Some("Bearer queue-token-2")));
-    let replies = [vec![reply(401, &[], ""), reply(404, &[], "")], opening(9, 9)].concat();
-    assert_eq!(read(&mut queue, replies).0, Ok(demand(0, 9)));
-    let replies = [vec![reply(404, &[], "")], opening(4, 4)].concat();
-    assert_eq!(read(&mut queue, replies).0, Ok(demand(0, 4)));
-}
-
-/// A registration token and the service with this token of its own: the way to a fresh one.
-fn fresh_service(token: &str) -> [Reply; 2] {
-    [
-        ok(201, &json!({"token": "REG", "expires_at": "2026-02-01T11:00:00Z"})),
-        ok(200, &json!({"url": SERVICE, "token": token})),
-    ]
-}
-
-#[test]
-fn a_session_is_renewed_with_a_fresh_token_of_the_service_and_not_opened_beside_itself() {
-    for refused in [401, 403] {
-        let mut queue = opened();
-        let [registration, service] = fresh_service("admin-token-2");
-        let replies =
-            [reply(401, &[], ""), reply(refused, &[], ""), registration, service, session("queue-token-2", 6, 4)];
-        let (result, requests) = read(&mut queue, replies);
-        assert_eq!(result, Ok(demand(2, 4)));
-        let last = &requests[4];
-        assert_eq!((last.method.as_str(), header(last, "authorization")), ("PATCH", Some("Bearer admin-token-2")));
-        assert!(requests.iter().all(|request| !request.url.contains("/sessions?")), "another session would be refused");
-        // Also that token may see no session any more.
-        let [registration, service] = fresh_service("admin-token-3");
-        let replies = [reply(401, &[], ""), reply(refused, &[], ""), registration, service, reply(403, &[], "")];
-        let replies = replies.into_iter().chain(opening(1, 0));
-        assert_eq!(read(&mut queue, replies).0, Ok(demand(1, 0)));
-    }
-}
-
-/// A failure at any of the renewal's calls, also one that is answered with nothing to be understood.
-#[test]
-fn a_renewal_that_fails_loses_no_session() {
-    let [registration, service] = fresh_service("admin-token-2");
-    let way = [reply(401, &[], ""), reply(401, &[], ""), registration, service, reply(403, &[], "")];
-    let mut conflict = opening(0, 0);
-    conflict[3] = ok(409, &json!({"message": "already has an active session"}));
-    let way = [way.to_vec(), conflict].concat();
-    for (at, failures) in
-        [(1, vec![500, 429]), (2, vec![500, 403, 404]), (3, vec![500, 403]), (4, vec![500]), (9, vec![])]
-    {
-        for failure in failures.into_iter().map(|status| reply(status, &[], "")).chain([reply(200, &[], "<html>")]) {
-            let mut queue = opened();
-            let replies = way.iter().take(at).cloned().chain((at < way.len()).then_some(failure));
-            read(&mut queue, replies).0.expect_err("the renewal failed");
-            // The next reading goes on with it: nothing is opened beside it, which it would keep out for as long as it lasts.
-            let [registration, service] = fresh_service("admin-token-3");
-            let replies =
-                [reply(401, &[], ""), reply(401, &[], ""), registration, service, session("queue-token-2", 6, 4)];
-            let (result, requests) = read(&mut queue, replies);
-            assert_eq!(result, Ok(demand(2, 4)), "after a failure at call {at}");
-            assert!(requests[4].url.contains("/sessions/0190-ab?") && requests[4].method.as_str() == "PATCH");
-            assert!(queue.release().is_some(), "and it is given back at the end");
-        }
-    }
 }
 
 /// A message that offers these jobs.
@@ -430,45 +360,6 @@ fn a_message_that_is_told_again_ends_no_wait_twice() {
     let taken = ok(200, &json!({"count": 1, "value": [7]}));
     read(&mut queue, [told(), taken, reply(204, &[], "")]).0.expect("the statistics");
     assert_eq!(queue.waits(at), waits(&[1], None, true));
-}
-
-#[test]
-fn the_session_is_given_back() {
-    let mut fresh = open(settings());
-    assert!(fresh.release().is_none(), "there is none");
-    let mut queue = opened();
-    let mut release = queue.release().expect("a session");
-    let (result, requests) = script(release.as_mut(), [reply(204, &[], "")]);
-    assert_eq!((result, requests[0].method.as_str()), (Ok(()), "DELETE"));
-    assert!(requests[0].url.ends_with("/runnerscalesets/7/sessions/0190-ab?api-version=6.0-preview"));
-    assert_eq!(header(&requests[0], "authorization"), Some("Bearer admin-token"));
-    assert!(queue.release().is_none(), "once");
-    assert_eq!(read(&mut queue, opening(1, 0)).0, Ok(demand(1, 0)), "a reading opens another");
-
-    // Also when the service's token has run out meanwhile, and when a reading was cut short.
-    let mut queue = opened();
-    let Step::Perform(..) = queue.start() else { panic!("no message is waited for") };
-    let mut release = queue.release().expect("the session of the reading that was cut");
-    let [registration, service] = fresh_service("admin-token-2");
-    let (result, requests) =
-        script(release.as_mut(), [reply(401, &[], ""), registration, service, reply(204, &[], "")]);
-    assert_eq!(result, Ok(()));
-    assert_eq!(header(&requests[1], "authorization"), Some("Bearer ghp_secret"));
-    assert_eq!(header(&requests[3], "authorization"), Some("Bearer admin-token-2"));
-    let mut release = opened().release().expect("a session");
-    assert_eq!(script(release.as_mut(), [reply(404, &[], "")]).0, Ok(()), "it is gone");
-    let mut release = opened().release().expect("a session");
-    script(release.as_mut(), [reply(500, &[], "")]).0.expect_err("not given back");
-}
-
-#[test]
-fn another_owner_of_the_session_is_named_as_the_reason() {
-    let mut replies = opening(0, 0);
-    replies[3] = ok(409, &json!({"message": "already has an active session"}));
-    let error = script(&mut open(settings()), replies).0.expect_err("conflict");
-    assert_eq!(error.kind, ErrorKind::Occupied(Duration::from_secs(30)), "it waits, and nothing failed");
-    let start = "waits for the session of the runner scale set linux large, which another owner holds (GitHub: already has an active session)";
-    assert!(error.message.starts_with(start) && error.message.contains("takes over"), "{error}");
 }
 
 #[test]

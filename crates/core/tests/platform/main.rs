@@ -16,6 +16,7 @@ mod github_queue;
 mod github_runner;
 mod github_scale_set;
 mod github_scale_set_runner;
+mod github_scale_set_session;
 mod gitlab_metrics;
 mod gitlab_queue;
 mod gitlab_queue_refusals;

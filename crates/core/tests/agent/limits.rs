@@ -1,0 +1,179 @@
+//! What ends its service beside idleness: age, the number of jobs, an expiring runner, a risk, lasting doubt.
+
+use lightsout_core::{
+    activity::Activity,
+    agent::{
+        action::Request,
+        event::{Event, Order, Outcome},
+        host::JournalEntry,
+        phase::{LeaveReason, Phase, Saved},
+        policy::AgentPolicy,
+    },
+    cloud::{Membership, TargetState},
+    time::Tick,
+};
+
+use crate::rig::{IN_SERVICE, QUIET, Rig, busy, secs};
+
+#[test]
+fn a_hold_postpones_age_and_no_stronger_reason() {
+    let mut rig = Rig::working(AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() });
+    rig.event(Event::Order(Order::Hold { until: rig.now + secs(7200) }));
+    rig.pass(secs(7199));
+    rig.event(Event::Activity(busy("job-2")));
+    assert_eq!((rig.phase(), rig.open()), (Phase::Busy, vec![]), "held past its age, whatever happens");
+    let mut called = rig.clone();
+    called.event(Event::Rebalance);
+    assert_eq!(called.phase(), Phase::Draining { why: LeaveReason::Rebalance });
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age }, "as soon as the hold ends");
+}
+
+#[test]
+fn the_last_allowed_job_begins_the_drain() {
+    let mut rig = Rig::idle(AgentPolicy { jobs_per_instance: Some(2), ..AgentPolicy::default() });
+    for activity in [busy("job-1"), busy("job-1"), Activity::Quiet] {
+        rig.event(Event::Activity(activity));
+        assert_eq!(rig.phase().why(), None);
+    }
+    rig.event(Event::Activity(busy("job-2")));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Limit });
+}
+
+/// A sidecar that restarts, a hook at the runner's start, what a job left behind.
+#[test]
+fn what_may_be_no_job_keeps_the_instance_and_is_not_counted() {
+    let mut rig = Rig::idle(AgentPolicy { jobs_per_instance: Some(2), ..AgentPolicy::default() });
+    let occupied = || Activity::busy("sh:17").unsure();
+    for activity in [occupied(), Activity::Quiet, occupied(), Activity::Quiet, occupied(), busy("job-1"), occupied()] {
+        let busy = activity != Activity::Quiet;
+        rig.event(Event::Activity(activity));
+        assert_eq!(rig.phase() == Phase::Busy, busy);
+    }
+    assert_eq!(rig.phase(), Phase::Busy, "one job was served");
+    rig.event(Event::Activity(busy("job-2")));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Limit });
+}
+
+#[test]
+fn an_expired_runner_is_a_reason_only_for_whoever_was_there_before() {
+    let policy = AgentPolicy { idle_timeout: None, ..AgentPolicy::default() };
+    let expiring = |policy: &AgentPolicy, after: u64| {
+        let mut rig = Rig::working(policy.clone());
+        rig.event(Event::RunnerExpires { at: rig.now + secs(after) });
+        rig
+    };
+    let mut rig = expiring(&policy, 3600);
+    rig.pass(secs(3599));
+    assert_eq!(rig.phase(), Phase::Busy);
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired });
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::RunnerExpired }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.pass(secs(36_000));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired }, "however long the job takes");
+
+    // Its successor may come from the same image, and so may that one's.
+    let mut late = expiring(&policy, 0);
+    late.pass(secs(360_000));
+    assert_eq!((late.phase(), late.open()), (Phase::Busy, vec![]));
+    let mut switched_off = expiring(&AgentPolicy { leave_on_runner_expiry: false, ..policy.clone() }, 3600);
+    switched_off.pass(secs(360_000));
+    assert_eq!(switched_off.phase(), Phase::Busy);
+
+    let mut held = expiring(&policy, 3600);
+    held.event(Event::Order(Order::Hold { until: held.now + secs(7200) }));
+    held.pass(secs(7199));
+    assert_eq!(held.phase(), Phase::Busy);
+    held.pass(secs(1));
+    assert_eq!(held.phase(), Phase::Draining { why: LeaveReason::RunnerExpired }, "as soon as the hold ends");
+}
+
+#[test]
+fn old_age_waits_for_the_job_and_takes_no_new_one() {
+    let mut rig = Rig::working(AgentPolicy { max_age: Some(secs(3600)), ..AgentPolicy::default() });
+    rig.pass(secs(3600));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age });
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Age }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Signalled);
+    rig.pass(secs(36_000));
+    assert_eq!(
+        (rig.phase(), rig.open()),
+        (Phase::Draining { why: LeaveReason::Age }, vec![]),
+        "however long the job takes"
+    );
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.open(), [Request::Deregister]);
+}
+
+#[test]
+fn age_goes_on_over_a_restart() {
+    let policy = AgentPolicy { max_age: Some(secs(1500)), ..AgentPolicy::default() };
+    let since = Tick(1_000_000) - secs(900);
+    let mut rig = Rig::resumed_with(policy, JournalEntry { in_service: Some(since), ..JournalEntry::FRESH }, false);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::Register, Outcome::Registered);
+    rig.event(Event::Activity(busy("job")));
+    rig.pass(secs(600));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age });
+}
+
+#[test]
+fn a_risk_is_no_end_before_it_has_served() {
+    let mut rig = Rig::new(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    rig.event(Event::Rebalance);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::Register, Outcome::Registered);
+    rig.event(Event::Activity(Activity::Quiet));
+    rig.pass(secs(899));
+    assert!(matches!(rig.phase(), Phase::Idle { .. }), "recommended from birth, it serves all the same");
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance });
+}
+
+#[test]
+fn a_recommendation_that_is_taken_back_in_time_calls_nobody_away() {
+    let policy = || AgentPolicy { idle_timeout: None, ..AgentPolicy::default() };
+    let mut rig = Rig::idle(policy());
+    rig.event(Event::Rebalance);
+    rig.pass(secs(600));
+    rig.event(Event::RebalanceLifted);
+    rig.pass(secs(86_000));
+    assert!(matches!(rig.phase(), Phase::Idle { .. }), "{:?}", rig.phase());
+    rig.event(Event::Rebalance);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance }, "given again it counts again");
+    rig.event(Event::RebalanceLifted);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Rebalance }, "what it began goes on");
+    assert!(!rig.lifecycle.can_undrain(), "and is nobody's to take back");
+}
+
+#[test]
+fn what_was_not_known_before_it_served_is_no_doubt_about_its_jobs() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.event(Event::Activity(Activity::Unknown("the engine is not up".into())));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
+    rig.event(Event::TargetState(TargetState::Warmed));
+    rig.pass(secs(86_400));
+    rig.event(Event::TargetState(TargetState::InService));
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::Register, Outcome::Registered);
+    rig.event(Event::Activity(Activity::Unknown("the engine is not up".into())));
+    rig.pass(secs(899));
+    assert_eq!(rig.phase(), Phase::Busy, "it has its whole time");
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
+}
+
+/// A launcher that exits every quarter of an hour and a platform that never answers.
+#[test]
+fn no_new_runner_ends_the_doubt_about_what_runs_here() {
+    let mut rig = Rig::working(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
+    rig.event(Event::Activity(Activity::Unknown("HTTP 401".into())));
+    rig.pass(secs(800));
+    rig.event(Event::RunnerExited);
+    rig.answer(Request::Register, Outcome::Registered);
+    assert_eq!(rig.phase(), Phase::Busy);
+    rig.pass(secs(101));
+    assert!(rig.lifecycle.trouble().is_some(), "{:?}", rig.lifecycle.status());
+}

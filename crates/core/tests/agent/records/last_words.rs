@@ -1,0 +1,81 @@
+//! What is written down of a runner's last words.
+
+use lightsout_core::{
+    agent::{
+        event::Event,
+        phase::{BrokenBy, LeaveReason},
+        policy::AgentPolicy,
+    },
+    record::{Incident, IncidentCause, IncidentKind},
+};
+
+use super::story::{BY_SIGNAL, Story, left_for};
+use crate::rig::secs;
+
+#[test]
+fn the_last_words_of_a_runner_are_in_the_record_of_its_exit() {
+    for (said, because) in [
+        ("An error occurred: Runner version v2.300.0 is deprecated and cannot receive messages.", true),
+        ("it fell over", false),
+        // The end of much is what tells why.
+        (
+            &format!(
+                "{}Runner version v2.300.0 is deprecated and cannot receive messages. | bye",
+                "a banner ".repeat(90)
+            ),
+            true,
+        ),
+    ] {
+        let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+        story.chronicle.runner_said(said);
+        story.runner = None;
+        story.event(Event::RunnerExited);
+        let exited = story.incidents.iter().find(|incident| incident.what == IncidentKind::RunnerExited).unwrap();
+        let end: String = said.chars().skip(said.chars().count().saturating_sub(200)).collect();
+        assert!(exited.detail.ends_with(&end), "{exited:?}");
+        assert_eq!(exited.because, because.then_some(IncidentCause::RunnerTooOld));
+    }
+}
+
+/// It may end before anyone can call it one that runs: the same runner, a little quicker.
+#[test]
+fn the_last_words_of_a_runner_whose_start_came_to_nothing_are_in_the_record_of_that() {
+    let mut story = Story::begin(AgentPolicy::default(), BY_SIGNAL);
+    story.registers = false;
+    story.chronicle.runner_said("token=abc | Runner version v2.300.0 is deprecated and cannot receive messages.");
+    story.go();
+    let of_it = |incident: &&Incident| incident.what == IncidentKind::RegistrationFailed;
+    let failed = story.incidents.iter().find(of_it).unwrap();
+    assert_eq!(failed.because, Some(IncidentCause::RunnerTooOld));
+    assert!(failed.detail.ends_with("is deprecated and cannot receive messages.") && !failed.detail.contains("abc"));
+    // The next tries do not come as far as a runner.
+    story.pass(secs(700));
+    let last = story.incidents.iter().rfind(of_it).unwrap();
+    assert!(last.times > 1 && last.because.is_none() && !last.detail.contains("it said"), "{last:#?}");
+    let departure = story.departure();
+    assert_eq!(departure.broken_by, Some(BrokenBy::BootDeadline));
+    assert!(departure.runner_said.as_deref().is_some_and(|said| said.contains("deprecated")), "{departure:#?}");
+}
+
+/// A tag, which many may read, has none of them.
+#[test]
+fn the_certificate_of_an_instance_whose_runner_never_registers_has_its_last_words() {
+    let mut story = Story::idle(AgentPolicy::default(), BY_SIGNAL);
+    for time in 1..=5 {
+        story.chronicle.runner_said(&format!("error: token=abc is refused, try {time}"));
+        story.runner = None;
+        story.event(Event::RunnerExited);
+        story.pass(secs(120));
+    }
+    let departure = story.departure();
+    assert_eq!((departure.reason, departure.broken_by), (LeaveReason::Broken, Some(BrokenBy::RunnerExits)));
+    let said = departure.runner_said.as_deref().expect("its words");
+    assert!(said.ends_with("is refused, try 5") && !said.contains("abc"), "{said}");
+    assert!(
+        !story.chronicle.tag(LeaveReason::Broken).contains("refused"),
+        "{}",
+        story.chronicle.tag(LeaveReason::Broken)
+    );
+    // Where something else is the reason they are of no interest.
+    assert_eq!(left_for(LeaveReason::Idle, BY_SIGNAL).departure().runner_said, None);
+}
