@@ -159,11 +159,12 @@ async fn an_answer_that_is_no_notice_is_none() {
     let mut watched = notices(&server.url).watch(EVERY);
     // What is written as an order is told as it is, whatever it is.
     assert_eq!(watched.recv().await, Some(Notice::Order(Some("<html/>".to_owned()))));
-    let told = tokio::time::timeout(Duration::from_millis(200), async {
-        while let Some(Notice::Order(_)) = watched.recv().await {}
-    });
-    assert!(told.await.is_err());
-    assert!(server.count() > 10, "it looks on");
+    // It looks on.
+    while server.count() <= 30 {
+        if let Ok(told) = tokio::time::timeout(OFTEN, watched.recv()).await {
+            assert!(matches!(told, Some(Notice::Order(_))), "{told:?}");
+        }
+    }
 }
 
 #[tokio::test]
