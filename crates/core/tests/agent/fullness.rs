@@ -309,3 +309,14 @@ fn a_stronger_reason_ends_the_wait_for_the_hold() {
     rig.answer(Request::Probe, QUIET);
     assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Operator });
 }
+
+#[test]
+fn room_is_made_only_upon_a_proof() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    short(&mut rig);
+    rig.answer(Request::Save(Saved::Leaving { why: FULL }), Outcome::Done);
+    rig.answer(Request::Drain, Outcome::Absent);
+    rig.answer(Request::Probe, QUIET);
+    assert!(!rig.open().contains(&Request::MakeRoom), "{:?}", rig.open());
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Broken });
+}

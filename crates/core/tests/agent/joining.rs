@@ -329,3 +329,43 @@ fn what_the_group_says_is_told_in_words() {
         assert!(!note.contains([':', '{', '(']) && !note.contains("unexpected"), "{note}");
     }
 }
+
+#[test]
+fn a_group_that_puts_it_in_service_is_asked_at_once() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.answer(Request::Describe, Outcome::Member(Membership::Pending { waiting: false }));
+    assert_eq!(rig.open(), []);
+    rig.event(Event::TargetState(TargetState::InService));
+    assert_eq!(rig.open(), [Request::Describe]);
+}
+
+#[test]
+fn a_group_that_ends_it_already_is_followed() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.answer(Request::Describe, Outcome::Member(Membership::Terminating { waiting: true }));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::ScaleIn });
+}
+
+#[test]
+fn the_wait_for_the_group_counts_to_the_boot() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    rig.pass(secs(500));
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::Register, Outcome::Failed("502".into()));
+    rig.pass(secs(99));
+    assert_eq!(rig.phase(), Phase::Registering);
+    rig.pass(secs(1));
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Broken });
+}
+
+/// A runner that an agent before it started.
+#[test]
+fn who_boots_beside_a_runner_drains_when_told_to_stop() {
+    let mut rig = Rig::new(AgentPolicy::default());
+    let mut alone = rig.clone();
+    alone.event(Event::Stop);
+    assert_eq!(alone.phase(), Phase::Gone, "nothing runs and nothing can come");
+    rig.lifecycle.runner_looked_for(true);
+    rig.event(Event::Stop);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Operator });
+}

@@ -9,7 +9,7 @@ use lightsout_core::{
         phase::{LeaveReason, Saved},
         policy::AgentPolicy,
     },
-    cloud::Membership,
+    cloud::{Ending, Membership},
     time::Tick,
 };
 
@@ -176,4 +176,29 @@ fn a_restart_of_the_agent_is_no_birth_of_its_instance() {
         }
         assert_eq!(rig.open(), [Request::End(expected)], "in service for {age} s");
     }
+}
+
+#[test]
+fn another_way_has_its_whole_time() {
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.pass(secs(500));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Outside));
+    rig.answer(Request::End(Rung::Terminate), Outcome::Done);
+    rig.pass(secs(150));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Outside));
+    assert_eq!(rig.open(), [], "it is waited for");
+}
+
+#[test]
+fn before_a_spot_deadline_no_right_is_waited_for() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Ending { by: Ending::Interruption, at: Some(rig.now + secs(120)) });
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Spot }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    rig.answer(Request::Describe, Outcome::Denied("not authorized".into()));
+    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
 }

@@ -4,7 +4,7 @@ use lightsout_core::{
     activity::Activity,
     agent::{
         action::Request,
-        event::{Event, Outcome},
+        event::{Event, Order, Outcome},
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
@@ -299,5 +299,61 @@ fn neither_here_nor_at_the_platform_is_a_proof_that_a_job_which_is_seen_outweigh
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Operator });
     rig.pass(secs(30));
     rig.answer(Request::Probe, QUIET);
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Operator });
+}
+
+#[test]
+fn without_a_journal_no_idle_leave_begins() {
+    let mut rig = idling_out();
+    rig.answer(LEAVING_IDLE, Outcome::Failed("no space left on device".into()));
+    assert!(matches!(rig.phase(), Phase::Idle { .. }), "{:?}", rig.phase());
+    assert_eq!(rig.open(), [], "nothing was asked of the platform");
+    assert!(rig.lifecycle.status().note.unwrap().contains("no space left"));
+}
+
+#[test]
+fn a_job_that_is_seen_is_waited_for_while_the_platform_is_silent() {
+    let mut rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: LeaveReason::Operator }, false);
+    let silent = |rig: &mut Rig, span| {
+        let start = rig.now;
+        while rig.now.since(start) < secs(span) {
+            rig.answer(Request::Drain, Outcome::Alone("the platform is gone".into()));
+            rig.pass(secs(15));
+            assert_eq!(rig.open(), [Request::Drain]);
+        }
+    };
+    rig.event(Event::Activity(busy("run")));
+    silent(&mut rig, 1800);
+    rig.event(Event::Activity(Activity::Quiet));
+    silent(&mut rig, 870);
+    rig.answer(Request::Drain, Outcome::Alone("the platform is gone".into()));
+    rig.pass(secs(15));
+    rig.answer(Request::Drain, Outcome::Alone("the platform is gone".into()));
+    assert_eq!(rig.open(), [Request::Probe], "as long after the job as without one");
+}
+
+#[test]
+fn only_the_platforms_word_or_the_runners_is_a_proof() {
+    let mut rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: LeaveReason::Operator }, false);
+    let mut proven = rig.clone();
+    rig.answer(Request::Drain, Outcome::Absent);
+    proven.answer(Request::Drain, EMPTY);
+    for (mut rig, is) in [(rig, false), (proven, true)] {
+        assert_eq!(rig.lifecycle.proven_empty(), is);
+        rig.answer(Request::Probe, QUIET);
+        assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Operator });
+        assert_eq!(rig.lifecycle.proven_empty(), is, "as its certificate tells");
+    }
+}
+
+#[test]
+fn a_hold_keeps_no_remnant_of_an_instance_that_an_operator_drains() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Order(Order::Hold { until: rig.now + secs(7200) }));
+    rig.event(Event::Order(Order::Drain));
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Operator }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, Outcome::Snapshot(busy("remnant")));
+    rig.pass(secs(900));
     assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Operator });
 }

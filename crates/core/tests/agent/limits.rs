@@ -171,9 +171,21 @@ fn no_new_runner_ends_the_doubt_about_what_runs_here() {
     let mut rig = Rig::working(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() });
     rig.event(Event::Activity(Activity::Unknown("HTTP 401".into())));
     rig.pass(secs(800));
+    rig.event(Event::Activity(Activity::Unknown("HTTP 401".into())));
     rig.event(Event::RunnerExited);
     rig.answer(Request::Register, Outcome::Registered);
     assert_eq!(rig.phase(), Phase::Busy);
     rig.pass(secs(101));
     assert!(rig.lifecycle.trouble().is_some(), "{:?}", rig.lifecycle.status());
+}
+
+#[test]
+fn of_several_ends_at_once_the_strongest_is_told() {
+    let policy = AgentPolicy { max_age: Some(secs(600)), jobs_per_instance: Some(1), ..AgentPolicy::default() };
+    let since = Tick(1_000_000) - secs(900);
+    let both = JournalEntry { served: 1, in_service: Some(since), ..JournalEntry::FRESH };
+    let mut rig = Rig::resumed_with(policy, both, true);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Age });
+    rig.event(Event::RunnerExpires { at: since + secs(1) });
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired });
 }

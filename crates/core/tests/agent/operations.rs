@@ -339,3 +339,35 @@ fn a_result_of_another_kind_concludes_nothing() {
     host.answer(HostEffect::FindRunner, HostResult::Exited(true));
     assert!(matches!(host.outcome_of(Request::Drain), Some(Outcome::Failed(_))));
 }
+
+#[test]
+fn a_hook_that_is_gone_keeps_the_protection() {
+    let policy = AgentPolicy { protection: Protection::WhileBusy, ..AgentPolicy::default() };
+    let mut host = Host::registering(BY_SIGNAL, policy);
+    host.answer(HostEffect::FindRunner, runner(Told::No));
+    host.event(Event::Activity(Activity::Quiet));
+    while host.open().contains(&HostEffect::Cloud(CloudCall::FindHook)) {
+        host.answer(HostEffect::Cloud(CloudCall::FindHook), HostResult::Cloud(Ok(CloudAnswer::Hook(None))));
+    }
+    assert!(
+        matches!(host.outcome_of(Request::Protect(false)), Some(Outcome::Denied(why)) if why.contains("while-busy"))
+    );
+    assert!(!host.open().contains(&HostEffect::Cloud(CloudCall::Protect(false))), "{:?}", host.open());
+}
+
+#[test]
+fn what_the_journal_did_not_take_is_written_before_the_platform_hears_of_it() {
+    let mut host = Host::registering(BY_SIGNAL, AgentPolicy::default());
+    let entry = JournalEntry { in_service: Some(host.now), ..REGISTERED };
+    for written in [Err("no space left on device".to_owned()), Ok(())] {
+        host.answer(HostEffect::FindRunner, NO_RUNNER);
+        host.answer(HostEffect::LookForRoom, HostResult::Shortage(None));
+        host.answer(HostEffect::OpenPlatform, platform(PlatformAnswer::Done));
+        assert_eq!(host.open(), [HostEffect::WriteJournal(entry)]);
+        host.answer(HostEffect::WriteJournal(entry), HostResult::Done(written));
+        host.now = host.now + secs(1);
+        host.agent.handle_timeout(host.now);
+        host.collect();
+    }
+    assert_eq!(host.open(), [REGISTER]);
+}

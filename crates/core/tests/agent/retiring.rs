@@ -12,7 +12,7 @@ use lightsout_core::{
     cloud::{Membership, Room, TargetState},
 };
 
-use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
+use crate::rig::{BARE_CLOUD, EMPTY, IN_SERVICE, QUIET, Rig, secs};
 
 pub(crate) const GOING: Outcome = Outcome::Member(Membership::Terminating { waiting: false });
 pub(crate) const WAITING: Outcome = Outcome::Member(Membership::Terminating { waiting: true });
@@ -108,7 +108,7 @@ fn a_stale_description_does_not_end_it_twice() {
     }
     rig.pass(secs(10));
     assert_eq!(rig.open(), [Request::Describe], "it waits for the description to catch up");
-    rig.pass(secs(20));
+    rig.pass(secs(12));
     rig.answer(Request::Describe, IN_SERVICE);
     assert_eq!(rig.open(), [Request::End(Rung::Shrink)], "and then believes it");
 }
@@ -149,7 +149,7 @@ fn a_group_larger_than_desired_is_not_shrunk_further() {
 }
 
 #[test]
-fn outside_a_group_it_ends_itself_through_ec2() {
+fn outside_a_group_it_ends_itself() {
     let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, Outcome::Member(Membership::Outside));
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
@@ -378,4 +378,66 @@ fn in_a_warm_pool_it_never_lowers_the_capacity() {
     let mut rig = retiring(LeaveReason::Operator);
     rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
     assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
+}
+
+#[test]
+fn a_deregistration_that_failed_is_not_hurried_by_the_groups_choice() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.event(Event::Order(Order::Drain));
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Operator }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Failed("502".into()));
+    rig.event(Event::TargetState(TargetState::Terminated));
+    assert_eq!(rig.open(), []);
+    rig.pass(secs(1));
+    assert_eq!(rig.open(), [Request::Deregister]);
+}
+
+/// Whoever was in service has answered its launch hook, and in a warm pool another one waits for the next launch.
+#[test]
+fn who_was_in_service_fails_no_launch() {
+    let mut rig = Rig::idle(AgentPolicy { launch_hook: true, ..AgentPolicy::default() });
+    rig.event(Event::Activity(Activity::Unknown("the engine is down".into())));
+    rig.pass(secs(900));
+    let why = LeaveReason::Broken;
+    rig.answer(Request::Save(Saved::Leaving { why }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: true }));
+    assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
+}
+
+#[test]
+fn taken_out_of_the_group_after_it_agreed_it_ends_itself() {
+    let mut rig = retiring(LeaveReason::Operator);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.pass(secs(30));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Outside));
+    assert_eq!(rig.open(), [Request::End(Rung::Terminate)]);
+}
+
+#[test]
+fn at_the_floor_it_does_not_come_back_after_it_was_agreed_that_it_ends() {
+    let mut rig = retiring(LeaveReason::Idle);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    while !rig.open().contains(&Request::End(Rung::Replace)) {
+        if rig.open() == [Request::Describe] {
+            rig.answer(Request::Describe, GOING);
+        }
+        rig.pass(secs(1));
+    }
+    rig.answer(Request::End(Rung::Replace), Outcome::AtFloor);
+    assert_eq!(rig.phase(), Phase::Retiring { why: LeaveReason::Idle });
+    assert!(!rig.open().contains(&Request::Save(Saved::Returning)), "{:?}", rig.open());
+}
+
+#[test]
+fn where_every_leave_lowers_the_capacity_there_is_no_way_beside_it() {
+    let mut rig = retire(Rig::idle_on(BARE_CLOUD, AgentPolicy::default()), LeaveReason::Operator);
+    rig.answer(Request::Describe, Outcome::Member(Membership::Standby));
+    assert_eq!(rig.open(), [Request::End(Rung::Shrink)]);
 }

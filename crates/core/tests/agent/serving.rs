@@ -1,5 +1,7 @@
 //! Serving: idle, busy, and the runner's own exits.
 
+use std::time::Duration;
+
 use lightsout_core::{
     activity::Activity,
     agent::{
@@ -195,6 +197,10 @@ fn where_leaving_lowers_the_capacity_members_that_still_end_make_no_room() {
         rig
     };
     let room = |desired, rank| Outcome::Room(Room { desired, min: 0, floor: 3, members: 10, rank });
+    // One is launched still, and no member yet.
+    let mut rig = idle();
+    rig.answer(Request::Room, Outcome::Room(Room { desired: 4, min: 0, floor: 3, members: 3, rank: 0 }));
+    assert!(matches!(rig.phase(), Phase::Idle { .. }), "{:?}", rig.phase());
     // Seven of ten have left; their names are still listed.
     for rank in [0, 9] {
         let mut rig = idle();
@@ -384,4 +390,57 @@ fn what_a_cloud_does_not_know_is_not_asked_of_it() {
     let asks = |kind: fn(&Request) -> bool| asked.iter().any(kind);
     assert!(!asks(|request| matches!(request, Request::Protect(_))), "{asked:?}");
     assert!(!asks(|request| matches!(request, Request::FindHook | Request::Heartbeat)), "{asked:?}");
+}
+
+#[test]
+fn a_runner_that_exits_without_a_job_is_started_again_later_each_time() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    for pause in [1, 2, 4] {
+        rig.event(Event::RunnerExited);
+        rig.pass(secs(pause) - Duration::from_millis(1));
+        assert_eq!(rig.open(), [], "not within {pause} s");
+        rig.pass(Duration::from_millis(1));
+        rig.answer(Request::Register, Outcome::Registered);
+        rig.event(Event::Activity(Activity::Quiet));
+    }
+}
+
+/// The rooms that it is told, one after another, and what it does about each: leaves, or asks again after so many seconds.
+#[test]
+fn who_lets_others_go_first_asks_again_in_turn() {
+    let room = |desired, members, rank| Room { desired, min: 2, floor: 0, members, rank };
+    for (rooms, wanted) in [
+        (&[room(3, 3, 1), room(3, 3, 1)][..], &[Some(3), None][..]),
+        (&[room(3, 3, 2)], &[Some(6)]),
+        (&[room(3, 200, 198), room(3, 3, 2)], &[Some(3), None]),
+        (&[room(3, 3, 100)], &[Some(60)]),
+        // At the floor meanwhile: it has to let others go first anew.
+        (&[room(3, 3, 1), room(2, 2, 1), room(3, 3, 1)], &[Some(3), Some(60), Some(3)]),
+    ] {
+        let mut rig = Rig::idle(AgentPolicy::default());
+        rig.pass(secs(596));
+        rig.answer(Request::Probe, QUIET);
+        rig.pass(secs(4));
+        for (room, again) in rooms.iter().zip(wanted) {
+            rig.answer(Request::Room, Outcome::Room(*room));
+            let Some(again) = again else {
+                assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Idle }, "{rooms:?}");
+                break;
+            };
+            rig.pass(secs(again - 1));
+            assert_eq!(rig.open(), [], "{rooms:?}: {again} s");
+            rig.pass(secs(1));
+            assert_eq!(rig.open(), [Request::Room], "{rooms:?}: {again} s");
+        }
+    }
+}
+
+#[test]
+fn told_to_stop_and_called_back_it_drains_for_the_next_stop_as_well() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Stop);
+    rig.event(Event::Order(Order::Undrain));
+    assert_eq!(rig.phase(), Phase::Busy);
+    rig.event(Event::Stop);
+    assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Operator });
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use lightsout_core::{
     activity::Activity,
     agent::{
-        action::Request,
-        event::{Event, Outcome},
+        action::{Request, Rung},
+        event::{Event, Order, Outcome},
         phase::{LeaveReason, Phase, Saved},
         policy::AgentPolicy,
     },
@@ -123,7 +123,7 @@ fn a_job_that_ran_is_waited_for() {
 fn a_drain_goes_on_and_takes_nothing_for_a_proof_that_is_from_before() {
     let why = LeaveReason::Operator;
     let mut rig = Rig::working(AgentPolicy::default());
-    rig.event(Event::Order(lightsout_core::agent::event::Order::Drain));
+    rig.event(Event::Order(Order::Drain));
     rig.answer(Request::Save(Saved::Leaving { why }), Outcome::Done);
     let mut told = rig.clone();
     told.answer(Request::Drain, Outcome::Signalled);
@@ -207,4 +207,45 @@ fn a_runner_that_expires_in_the_sleep_is_left_all_the_same() {
     rig.event(Event::Activity(Activity::Quiet));
     rig.pass(secs(3_600));
     assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::RunnerExpired });
+}
+
+#[test]
+fn a_warm_pool_in_which_it_waited_before_is_looked_at_again() {
+    let mut rig = Rig::new(AgentPolicy { launch_hook: true, ..AgentPolicy::default() });
+    rig.event(Event::TargetState(TargetState::Warmed));
+    rig.answer(Request::Describe, Outcome::Member(Membership::Warm { waiting: false }));
+    assert!(!rig.all_open().any(|request| request == Request::Describe));
+    for rig in asleep(&rig) {
+        assert!(rig.all_open().any(|request| request == Request::Describe), "{:?}", rig.open());
+    }
+}
+
+#[test]
+fn the_end_that_was_agreed_on_has_its_whole_time_again() {
+    let mut rig = Rig::working(AgentPolicy::default());
+    rig.event(Event::Order(Order::Drain));
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Operator }), Outcome::Done);
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Probe, QUIET);
+    rig.answer(Request::Deregister, Outcome::Done);
+    rig.answer(Request::Describe, IN_SERVICE);
+    rig.answer(Request::End(Rung::Shrink), Outcome::Done);
+    rig.pass(secs(500));
+    for mut rig in asleep(&rig) {
+        rig.pass(secs(300));
+        rig.answer(Request::Describe, Outcome::Member(Membership::Terminating { waiting: false }));
+        assert!(!rig.all_open().any(|request| matches!(request, Request::End(_))), "{:?}", rig.open());
+    }
+}
+
+#[test]
+fn what_was_no_proof_before_is_none_after() {
+    let mut rig = Rig::resumed(AgentPolicy::default(), Saved::Leaving { why: LeaveReason::Operator }, false);
+    rig.answer(Request::Drain, Outcome::Absent);
+    for mut rig in asleep(&rig) {
+        assert!(!rig.lifecycle.proven_empty());
+        rig.event(Event::Activity(busy("run")));
+        rig.pass(secs(3600));
+        assert_eq!(rig.phase(), Phase::Draining { why: LeaveReason::Operator }, "a job that is seen is a job");
+    }
 }

@@ -46,3 +46,12 @@ fn a_runner_that_was_let_go_is_not_ended_while_a_job_is_seen_or_feared() {
         assert_eq!((host.outcome_of(Request::Undrain), host.open()), (Some(&Outcome::Relaunch), vec![]));
     }
 }
+
+#[test]
+fn a_refusal_that_the_disk_does_not_take_is_asked_for_again() {
+    let mut host = returning(BY_REMOVAL);
+    host.answer(HostEffect::FindRunner, runner(Told::Maybe));
+    host.answer(DRAIN, platform(PlatformAnswer::Drained(Drained::Refused)));
+    host.answer(HostEffect::NoteTold(Told::No), HostResult::Done(Err("no space left on device".into())));
+    assert!(matches!(host.outcome_of(Request::Undrain), Some(Outcome::Failed(why)) if why.contains("no space left")));
+}
