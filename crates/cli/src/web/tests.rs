@@ -119,7 +119,6 @@ async fn who_looks_is_told_what_happens_what_is_lost_and_that_it_ends() {
     web.finish().await;
     let rest = events.whole().await;
     assert!(rest.contains("event: end\ndata: {\"why\":\"that was all\"}") && rest.ends_with("0\r\n\r\n"), "{rest}");
-    assert!(TcpStream::connect(at).await.is_err());
 }
 
 #[tokio::test]

@@ -279,7 +279,10 @@ async fn secrets_answer_over_the_json_protocol() {
 
 #[tokio::test]
 async fn a_machine_that_does_not_boot_is_replaced() {
-    let bed = Bed::start(Options::default()).await;
+    // Time enough that the machine fails before it counts as booted, however busy this one is.
+    let options = Options::default();
+    let cloud = CloudOptions { boot: Duration::from_secs(1), ..options.cloud };
+    let bed = Bed::start(Options { cloud, ..options }).await;
     bed.machines.fail_next_boot();
     bed.group("ci", 0, 3, 1).await;
     let ids = bed.in_service("ci", 1).await;
