@@ -238,12 +238,7 @@ fn jobs_that_are_offered_are_taken_before_the_message_is_deleted() {
 /// As a run of a timer does, which opens a session and gives it back: it never comes to a message.
 #[test]
 fn jobs_that_were_offered_before_the_session_are_taken_by_the_reading_that_opens_it() {
-    let opening = || {
-        let mut session = session("queue-token", 3, 1);
-        session.body =
-            String::from_utf8(session.body).expect("text").replace("AvailableJobs\":0", "AvailableJobs\":2").into();
-        [opening(0, 0)[..3].to_vec(), vec![session]].concat()
-    };
+    let opening = || [opening(0, 0)[..3].to_vec(), vec![with_available(session("queue-token", 3, 1), 2)]].concat();
     let offered = || {
         ok(200, &json!({"count": 2, "value": [{"runnerRequestId": 7, "acquireJobUrl": "x"}, {"runnerRequestId": 8}]}))
     };
@@ -275,7 +270,7 @@ fn jobs_that_were_offered_before_the_session_are_taken_by_the_reading_that_opens
 #[test]
 fn a_message_whose_jobs_could_not_be_taken_is_kept() {
     let mut queue = opened();
-    for trouble in [500, 403, 404] {
+    for trouble in [500, 429] {
         let (result, requests) = read(&mut queue, [offer(4, &[7], 3, 1), reply(trouble, &[], "")]);
         let reading = result.expect("the statistics are known");
         assert_eq!(reading.demand.queued, 2, "{trouble}");
@@ -292,6 +287,65 @@ fn a_message_whose_jobs_could_not_be_taken_is_kept() {
     for body in ["{", "{}", "[1]", r#"[{"messageType":"JobAvailable"}]"#] {
         let message = json!({"messageId": 5, "body": body, "statistics": statistics(1, 1)});
         read(&mut queue, [ok(200, &message)]).0.expect_err(body);
+    }
+}
+
+/// The same, of which so many are still offered.
+fn with_available(mut message: Reply, available: u32) -> Reply {
+    let text = String::from_utf8(message.body).expect("text");
+    message.body = text.replace("AvailableJobs\":0", &format!("AvailableJobs\":{available}")).into();
+    message
+}
+
+#[test]
+fn an_offer_that_is_refused_for_good_is_said_once_and_blocks_no_later_message() {
+    let done = || reply(204, &[], "");
+    for refused in [400, 403, 404, 409] {
+        let mut queue = opened();
+        let refused = || reply(refused, &[], "");
+        let news =
+            [with_available(offer(4, &[7], 3, 1), 1), refused(), done(), with_available(message(5, 6, 2), 1), done()];
+        let (result, requests) = read(&mut queue, news);
+        let reading = result.expect("the statistics");
+        assert_eq!(reading.demand, demand(4, 2).demand, "what is assigned counts, also of the message behind it");
+        assert!(reading.missing.expect("the offer").message.contains("take the 1 jobs"));
+        assert_eq!(requests[2].url, "https://queue.example/messages/4?x=1", "it is not told again");
+        // What is still offered is asked for again, without another word, and taken once that is granted.
+        let offered = || ok(200, &json!({"count": 1, "value": [{"runnerRequestId": 7}]}));
+        let (result, requests) = read(&mut queue, [reply(202, &[], ""), offered(), refused()]);
+        assert_eq!((result, body(&requests[2])), (Ok(demand(4, 2)), "[7]"));
+        let taken = ok(200, &json!({"count": 1, "value": [7]}));
+        assert_eq!(read(&mut queue, [reply(202, &[], ""), offered(), taken]).0, Ok(demand(5, 2)));
+        assert_eq!(read(&mut queue, [reply(202, &[], "")]).0, Ok(demand(4, 2)), "once");
+    }
+}
+
+/// Another was faster with the second.
+#[test]
+fn of_the_jobs_that_are_offered_those_count_that_were_taken() {
+    let taken = ok(200, &json!({"count": 1, "value": [7]}));
+    assert_eq!(read(&mut opened(), [offer(4, &[7, 8], 3, 1), taken, reply(204, &[], "")]).0, Ok(demand(3, 1)));
+}
+
+/// Whatever fails after a message: its renewed token, the session, what is said next.
+#[test]
+fn what_was_counted_before_a_failure_is_a_lower_bound() {
+    let [registration, service] = fresh_service("admin-token-2");
+    let done = || reply(204, &[], "");
+    let mut conflict = opening(0, 0);
+    conflict[3] = ok(409, &json!({"message": "already has an active session"}));
+    for failure in [
+        vec![reply(401, &[], ""), reply(500, &[], "")],
+        vec![reply(401, &[], ""), reply(401, &[], ""), reply(500, &[], "")],
+        vec![reply(401, &[], ""), reply(401, &[], ""), registration, service, reply(500, &[], "")],
+        vec![reply(401, &[], ""), reply(404, &[], ""), reply(403, &[], "")],
+        [vec![reply(404, &[], "")], conflict].concat(),
+        vec![reply(200, &[], "<html>")],
+    ] {
+        let mut queue = opened();
+        let replies = [vec![message(4, 9, 2), done()], failure].concat();
+        let reading = read(&mut queue, replies).0.expect("the counts of the first message");
+        assert_eq!((reading.demand.queued, reading.missing.is_some()), (7, true));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The queue by the session of a runner scale set.
 
 mod closing;
+mod offers;
 pub(super) mod service;
 mod session;
 mod waits;
@@ -12,6 +13,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use self::{
+    offers::Offers,
     service::Service,
     session::{Message, Session, Statistics},
     waits::{Assigned, JobEvent},
@@ -71,7 +73,8 @@ pub fn scale_set_queue(settings: GitHubScaleSetSettings, auth: GitHubAuth) -> Re
         session: None,
         at: None,
         renewed: false,
-        acquired: 0,
+        told: false,
+        offers: Offers::default(),
         messages: 0,
         events: Vec::new(),
         assigned: Assigned::default(),
@@ -106,8 +109,9 @@ struct Listener {
     at: Option<At>,
     /// Whether the session was renewed or made in this very reading.
     renewed: bool,
-    /// How many jobs were taken in this reading; what GitHub assigned does not count them yet.
-    acquired: u32,
+    /// Whether GitHub said in this reading what the scale set has to do: what was counted then is a lower bound, whatever fails later.
+    told: bool,
+    offers: Offers,
     /// How many messages were read in this reading.
     messages: u32,
     /// What the message at hand says of jobs; it counts once the message is done with.
@@ -151,7 +155,8 @@ type Next = Result<Step<Reading>, ExchangeError>;
 
 impl Listener {
     fn begin(&mut self) -> Step<Reading> {
-        (self.renewed, self.acquired, self.messages) = (false, 0, 0);
+        (self.renewed, self.told, self.messages) = (false, false, 0);
+        self.offers.begin();
         self.assigned.begin();
         match &self.session {
             Some(session) => {
@@ -240,34 +245,11 @@ impl Listener {
             );
             return Err(ExchangeError::new(ErrorKind::Occupied(OWNED), message));
         }
-        let session = self.session.insert(Session::read(&context, &reply, service, scale_set)?);
-        if session.statistics.available == 0 {
-            return self.done(None);
-        }
+        self.session = Some(Session::read(&context, &reply, service, scale_set)?);
         // Whoever opens a session for one reading alone, a run of a timer, never comes to the messages that offer them.
-        let request = session.ask_acquirable();
-        Ok(self.ask(At::Acquirable, request))
-    }
-
-    fn acquirable(&mut self, result: EffectResult) -> Next {
-        let context = self.context("list the jobs that are offered to the runner scale set");
-        let offered = match context.reply(result) {
-            Ok(reply) if reply.status == 204 => Ok(Vec::new()),
-            Ok(reply) if reply.status == 200 => session::acquirable(&context, &reply),
-            Ok(reply) => Err(refusal(&context, &reply)),
-            Err(error) => Err(error),
-        };
-        match offered {
-            Ok(jobs) if jobs.is_empty() => self.done(None),
-            Ok(jobs) => self.acquire(&jobs, None),
-            Err(error) => self.done(Some(error)),
-        }
-    }
-
-    fn acquire(&mut self, jobs: &[u64], number: Option<u64>) -> Next {
-        let request = self.session()?.acquire(jobs);
-        let offered = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
-        Ok(self.ask(At::Acquired { number, offered }, request))
+        self.told = true;
+        self.offers.owed = true;
+        self.no_message()
     }
 
     /// The queue's token has run out: the session is renewed, once in a reading; when it is gone a new one is opened.
@@ -288,17 +270,14 @@ impl Listener {
         match reply.status {
             // The service's token, too, lasts an hour. A new session would find this one in its way.
             401 | 403 if !fresh => Ok(self.log_in(Goal::Renew)),
-            // Whether it is gone is not said: it is kept until another one is open.
-            401 | 403 => Ok(self.log_in(Goal::Open)),
-            404 => {
-                self.session = None;
-                Ok(self.log_in(Goal::Open))
-            }
+            // Gone or not, it is kept until another one is open, and with it what was counted.
+            401 | 403 | 404 => Ok(self.log_in(Goal::Open)),
             _ => {
                 let session = self.session()?;
                 let renewed = Session::read(&context, &reply, session.service.clone(), session.scale_set)?;
                 let last = std::mem::replace(session, renewed).last;
                 session.last = last;
+                self.told = true;
                 self.done(None)
             }
         }
@@ -307,21 +286,21 @@ impl Listener {
     fn message(&mut self, result: EffectResult) -> Next {
         let context = self.context("read the messages of the runner scale set");
         if let EffectResult::Http(Err(Unreachable::Timeout(_))) = result {
-            return self.done(None);
+            return self.no_message();
         }
         let reply = context.reply(result)?;
         let message = match reply.status {
             200 => Message::read(&context, &reply)?,
-            202 => return self.done(None),
+            202 => return self.no_message(),
             401 => return self.renew(),
             404 => return Ok(self.log_in(Goal::Open)),
-            _ if self.messages > 0 => return self.done(Some(refusal(&context, &reply))),
             _ => return Err(refusal(&context, &reply)),
         };
         self.messages += 1;
+        self.told = true;
         if message.events.iter().any(JobEvent::is_assigned) {
             // By now GitHub counts what was taken before.
-            self.acquired = 0;
+            self.offers.acquired = 0;
         }
         self.events = message.events;
         let session = self.session()?;
@@ -330,24 +309,6 @@ impl Listener {
             return self.acknowledge(message.number);
         }
         self.acquire(&message.offered, Some(message.number))
-    }
-
-    /// The message is kept until its jobs are taken: it is told again, and they are offered again.
-    fn acquired(&mut self, result: EffectResult, number: Option<u64>, offered: u32) -> Next {
-        let context = self.context(format!("take the {offered} jobs that are offered to the runner scale set"));
-        match context.reply(result) {
-            Ok(reply) if reply.status == 200 => {
-                self.acquired = self.acquired.saturating_add(offered);
-                match number {
-                    Some(number) => self.acknowledge(number),
-                    None => self.done(None),
-                }
-            }
-            // Before any message the session is new, and its token too.
-            Ok(reply) if reply.status == 401 && number.is_some() => self.renew(),
-            Ok(reply) => self.done(Some(refusal(&context, &reply))),
-            Err(error) => self.done(Some(error)),
-        }
     }
 
     fn acknowledge(&mut self, number: u64) -> Next {
@@ -370,10 +331,11 @@ impl Listener {
 
     fn done(&mut self, missing: Option<ExchangeError>) -> Next {
         let Statistics { assigned, running, .. } = self.session()?.statistics;
-        let counted = assigned.saturating_sub(running).saturating_add(self.acquired);
+        let counted = assigned.saturating_sub(running).saturating_add(self.offers.acquired);
         // A message was seen that counts nothing and assigns a job (actions/actions-runner-controller, issues 3204 and 3420).
         let queued = counted.max(self.assigned.fresh());
         self.assigned.settle(queued);
+        let missing = self.offers.missing.take().or(missing);
         Ok(Step::Done(Ok(Reading { demand: Demand { queued, running: Some(running), poll_after: None }, missing })))
     }
 
@@ -390,6 +352,8 @@ impl Exchange for Listener {
     }
 
     fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
-        self.go_on(result).unwrap_or_else(|error| Step::Done(Err(error)))
+        let next = self.go_on(result);
+        let lower_bound = |error| if self.told { self.done(Some(error)) } else { Err(error) };
+        next.or_else(lower_bound).unwrap_or_else(|error| Step::Done(Err(error)))
     }
 }

@@ -142,6 +142,12 @@ pub(super) fn acquirable(context: &RequestContext, reply: &Reply) -> Result<Vec<
     document.root().key("value")?.list()?.map(|job| job.key("runnerRequestId")?.number()).collect()
 }
 
+/// How many jobs the answer to [`Session::acquire`] names: those that were taken. `None`: it does not say.
+pub(super) fn taken(context: &RequestContext, reply: &Reply) -> Option<u32> {
+    let document = context.json(reply).ok()?;
+    u32::try_from(document.root().key("value").ok()?.list().ok()?.len()).ok()
+}
+
 /// A message of the scale set's queue.
 pub(super) struct Message {
     pub(super) number: u64,

@@ -1,0 +1,89 @@
+//! The jobs that GitHub offers to a scale set, and that wait until they are taken.
+
+use super::{At, Listener, Next, refusal, session};
+use crate::exchange::{EffectResult, ErrorKind, ExchangeError};
+
+/// What is known of them.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    /// Whether some are not known to be taken.
+    pub(super) owed: bool,
+    /// How many were taken in this reading; what GitHub assigned does not count them yet.
+    pub(super) acquired: u32,
+    /// Whether some were asked for in this reading.
+    asked: bool,
+    /// How GitHub refused them for good, which is said once.
+    refused: Option<ErrorKind>,
+    /// That refusal, where this reading is to say it.
+    pub(super) missing: Option<ExchangeError>,
+}
+
+impl Offers {
+    /// A reading begins.
+    pub(super) fn begin(&mut self) {
+        (self.acquired, self.asked, self.missing) = (0, false, None);
+    }
+}
+
+impl Listener {
+    /// No message tells of the jobs that were offered before, and could not be taken then.
+    pub(super) fn no_message(&mut self) -> Next {
+        let session = self.session()?;
+        let (available, request) = (session.statistics.available, session.ask_acquirable());
+        if self.offers.asked || !self.offers.owed || available == 0 {
+            return self.done(None);
+        }
+        Ok(self.ask(At::Acquirable, request))
+    }
+
+    pub(super) fn acquirable(&mut self, result: EffectResult) -> Next {
+        let context = self.context("list the jobs that are offered to the runner scale set");
+        let reply = context.reply(result)?;
+        let jobs = match reply.status {
+            204 => Vec::new(),
+            200 => session::acquirable(&context, &reply)?,
+            401 => return self.renew(),
+            _ => return Err(refusal(&context, &reply)),
+        };
+        if jobs.is_empty() {
+            self.offers.owed = false;
+            return self.done(None);
+        }
+        self.acquire(&jobs, None)
+    }
+
+    pub(super) fn acquire(&mut self, jobs: &[u64], number: Option<u64>) -> Next {
+        (self.offers.asked, self.offers.owed) = (true, true);
+        let request = self.session()?.acquire(jobs);
+        let offered = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        Ok(self.ask(At::Acquired { number, offered }, request))
+    }
+
+    /// The message is kept until its jobs are taken: it is told again, and they are offered again. Where they are refused for good it would be so for
+    /// ever, and keep all that comes after it: they stay offered without it.
+    pub(super) fn acquired(&mut self, result: EffectResult, number: Option<u64>, offered: u32) -> Next {
+        let context = self.context(format!("take the {offered} jobs that are offered to the runner scale set"));
+        let reply = context.reply(result)?;
+        match reply.status {
+            200 => {
+                (self.offers.owed, self.offers.refused) = (false, None);
+                self.offers.acquired =
+                    self.offers.acquired.saturating_add(session::taken(&context, &reply).unwrap_or(offered));
+            }
+            401 => return self.renew(),
+            _ => {
+                let error = refusal(&context, &reply);
+                if error.is_transient() {
+                    return Err(error);
+                }
+                if self.offers.refused.replace(error.kind) != Some(error.kind) {
+                    self.offers.missing = Some(error);
+                }
+            }
+        }
+        match number {
+            Some(number) => self.acknowledge(number),
+            None => self.done(None),
+        }
+    }
+}
