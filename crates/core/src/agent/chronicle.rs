@@ -212,10 +212,6 @@ impl Chronicle {
                 self.jobs = before;
             }
         }
-        if self.cut.begins(agent.aborted()) {
-            let jobs = if self.jobs.is_empty() { "whatever still runs".to_owned() } else { self.jobs.join(" ") };
-            self.happened(IncidentKind::JobsCut, &format!("the cloud is about to end them: {jobs}"), now);
-        }
         self.cut.stands(agent.aborted(), &self.jobs);
         self.follow(agent, now);
     }

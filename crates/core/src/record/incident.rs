@@ -133,7 +133,7 @@ kinds! {
     DrainTakenBack = "drain_taken_back",
     /// The platform or the runner did not take the word that no more jobs are wanted.
     DrainFailed = "drain_failed",
-    /// Jobs that still ran were about to be failed, visibly, because a deadline of the cloud was near.
+    /// Jobs that still ran were failed, visibly, because a deadline of the cloud was near.
     JobsCut = "jobs_cut",
     /// A runner that was told to exit, had no job and did not exit was ended.
     StuckRunner = "stuck_runner",

@@ -7,11 +7,30 @@ use crate::agent::event::Outcome;
 pub(super) struct Cut {
     /// Whether the agent fails jobs for a deadline, as it stood last.
     stands: bool,
-    /// What ran when each abort that is under way began: it may be over before its end is seen, and the machine before the abort's.
-    under_way: Vec<Vec<String>>,
+    /// The aborts that are under way: one may be over before its end is seen, and the machine before the abort's.
+    under_way: Vec<UnderWay>,
     /// Whether any told a runner to fail its jobs, and which ran then.
     happened: bool,
     ids: Vec<String>,
+}
+
+/// An abort, from its beginning to its end.
+#[derive(Clone, Debug)]
+struct UnderWay {
+    /// What ran when it began.
+    jobs: Vec<String>,
+    /// Whether that they are failed was told already.
+    told: bool,
+}
+
+/// What an abort that ended was.
+pub(super) enum Ended {
+    /// It failed these jobs, which was not told yet.
+    Untold(Vec<String>),
+    /// It failed none, or that is told.
+    Told,
+    /// None for a deadline.
+    Other,
 }
 
 impl Cut {
@@ -23,22 +42,29 @@ impl Cut {
     /// The same, noted, with the jobs that run.
     pub(super) fn stands(&mut self, aborted: bool, jobs: &[String]) {
         if self.begins(aborted) {
-            self.under_way.push(jobs.to_vec());
+            self.under_way.push(UnderWay { jobs: jobs.to_vec(), told: false });
         }
         self.stands = aborted;
     }
 
-    /// An abort ended like this; whether it was one for a deadline.
-    pub(super) fn ended(&mut self, outcome: &Outcome) -> bool {
+    /// An abort ended like this. One that was called off before it told a runner anything failed no job.
+    pub(super) fn ended(&mut self, outcome: &Outcome) -> Ended {
         if self.under_way.is_empty() {
-            return false;
+            return Ended::Other;
         }
-        let jobs = self.under_way.remove(0);
-        if *outcome != Outcome::Unneeded {
-            self.happened = true;
-            self.ids = joined(self.ids.iter().chain(&jobs));
+        let UnderWay { jobs, told } = self.under_way.remove(0);
+        if *outcome == Outcome::Unneeded {
+            return Ended::Told;
         }
-        true
+        self.happened = true;
+        self.ids = joined(self.ids.iter().chain(&jobs));
+        if told { Ended::Told } else { Ended::Untold(jobs) }
+    }
+
+    /// The instance ends before the end of these was seen: the jobs of each that was not told.
+    pub(super) fn end_unseen(&mut self) -> Vec<Vec<String>> {
+        let untold = |abort: &mut UnderWay| (!std::mem::replace(&mut abort.told, true)).then(|| abort.jobs.clone());
+        self.under_way.iter_mut().filter_map(untold).collect()
     }
 
     /// Whether jobs were failed, or are about to be.
@@ -47,7 +73,7 @@ impl Cut {
     }
 
     pub(super) fn ids(&self) -> Vec<String> {
-        joined(self.ids.iter().chain(self.under_way.iter().flatten()))
+        joined(self.ids.iter().chain(self.under_way.iter().flat_map(|abort| &abort.jobs)))
     }
 }
 

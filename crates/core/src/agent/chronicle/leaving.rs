@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Chronicle, Moment};
+use super::{Chronicle, Moment, cut::Ended};
 use crate::{
     activity::Activity,
     agent::{
@@ -144,10 +144,20 @@ impl Chronicle {
 
     /// What failed jobs for a deadline is over, or what ended a stuck runner.
     pub(super) fn abort_ended(&mut self, outcome: &Outcome, now: Moment) {
-        if !self.cut.ended(outcome) && self.leaving.is_some() {
-            let detail = "told to exit, it had no job and did not exit";
-            self.happened(IncidentKind::StuckRunner, detail, now);
+        match self.cut.ended(outcome) {
+            Ended::Untold(jobs) => self.jobs_cut(&jobs, now),
+            Ended::Told => {}
+            Ended::Other if self.leaving.is_some() => {
+                let detail = "told to exit, it had no job and did not exit";
+                self.happened(IncidentKind::StuckRunner, detail, now);
+            }
+            Ended::Other => {}
         }
+    }
+
+    fn jobs_cut(&mut self, jobs: &[String], now: Moment) {
+        let jobs = if jobs.is_empty() { "whatever still ran".to_owned() } else { jobs.join(" ") };
+        self.happened(IncidentKind::JobsCut, &format!("the cloud was about to end them: {jobs}"), now);
     }
 
     /// The runner has exited while the instance leaves. Once it retires the runner is ended, which says nothing.
@@ -171,6 +181,10 @@ impl Chronicle {
             return None;
         }
         leaving.written = Some(way);
+        for jobs in self.cut.end_unseen() {
+            self.jobs_cut(&jobs, now);
+        }
+        let leaving = self.leaving.as_ref()?;
         let status = agent.status();
         let proof = leaving.proof(agent.proven_empty());
         let (reason, trigger, at) = (leaving.why, leaving.trigger.clone(), leaving.at);
