@@ -24,20 +24,9 @@ impl<'a> Section<'a> {
             Value::Text(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
         };
         if number.is_none() {
-            let remedy = match &node.value {
-                Value::Text(text) if text.trim().parse::<i64>().is_ok() => {
-                    format!("leave out the quotes: {key} = {}", text.trim())
-                }
-                Value::Text(_)
-                | Value::Integer(_)
-                | Value::Bool(_)
-                | Value::List(_)
-                | Value::Table(_)
-                | Value::Other(_) => {
-                    let above = matches!(&node.value, Value::Integer(number) if *number > 0);
-                    format!("write for example {key} = {}", if above { range.end() } else { range.start() })
-                }
-            };
+            let above = matches!(&node.value, Value::Integer(number) if *number > 0);
+            let example = if above { range.end() } else { range.start() };
+            let remedy = numeral(key, node, |text| text.parse::<i64>().is_ok(), example);
             self.report.problem(wrong(
                 &path,
                 node,
@@ -58,17 +47,7 @@ impl<'a> Section<'a> {
             Value::Text(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) => None,
         };
         if number.is_none() {
-            let remedy = match &node.value {
-                Value::Text(text) if read(text.trim()).is_some() => {
-                    format!("leave out the quotes: {key} = {}", text.trim())
-                }
-                Value::Text(_)
-                | Value::Integer(_)
-                | Value::Bool(_)
-                | Value::List(_)
-                | Value::Table(_)
-                | Value::Other(_) => format!("write for example {key} = 0.1008"),
-            };
+            let remedy = numeral(key, node, |text| read(text).is_some(), &"0.1008");
             let expected = format!("expected a number from {} to {}", range.start(), range.end());
             self.report.problem(wrong(&path, node, expected, remedy));
         }
@@ -275,6 +254,16 @@ impl<'a> Section<'a> {
                       { secretsmanager = \"name\", key = \"name in it\" }, { keyvault = \"https://VAULT.vault.azure.net/secrets/NAME\" }";
         self.report.problem(Problem { value: None, ..wrong(path, node, what, remedy) });
         None
+    }
+}
+
+/// What to write where a number is expected: what stands there, where it lacks nothing but is text.
+fn numeral(key: &str, node: &Node, reads: impl Fn(&str) -> bool, example: &dyn Display) -> String {
+    match &node.value {
+        Value::Text(text) if reads(text.trim()) => format!("leave out the quotes: {key} = {}", text.trim()),
+        Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => {
+            format!("write for example {key} = {example}")
+        }
     }
 }
 
