@@ -217,6 +217,8 @@ def template(plan, address, values):
     must(metadata.get("instance_metadata_tags") == "enabled", "the agent cannot see the tags")
     must(values["instance_initiated_shutdown_behavior"] == "terminate", "a machine that switches itself off stays")
     must(not values.get("instance_market_options"), "market options exclude a mixed instances policy")
+    # Without one the subnet's IPv6 assignment is ignored, and nobody can ask for an address.
+    must([card["device_index"] for card in values["network_interfaces"]] == [0], "not one network interface")
     must(not values.get("security_group_names") and not values.get("vpc_security_group_ids"), "groups beside the network interface")
     for device in values["block_device_mappings"]:
         must(one(device["ebs"])["encrypted"] == "true", "a volume that is not encrypted")

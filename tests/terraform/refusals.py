@@ -76,6 +76,7 @@ PLAN = [
     (TEMPLATE, "http_put_response_hop_limit = 1", "http_put_response_hop_limit = 2", "containers reach the metadata service"),
     (TEMPLATE, 'http_tokens                 = "required"', 'http_tokens                 = "optional"', "metadata without a token"),
     (TEMPLATE, 'instance_metadata_tags      = "enabled"', 'instance_metadata_tags      = "disabled"', "cannot see the tags"),
+    (TEMPLATE, "device_index                = 0", "device_index                = 1", "not one network interface"),
     (TEMPLATE, '= "terminate"', '= "stop"', "switches itself off stays"),
     (TEMPLATE, "encrypted             = true", "encrypted             = false", "a volume that is not encrypted"),
     (TEMPLATE, "  monitoring {\n", '  instance_market_options {\n    market_type = "spot"\n  }\n  monitoring {\n', "market options"),
