@@ -159,7 +159,7 @@ pub const RIGHTS: &[Right] = {
             Agent,
             Group,
             "autoscaling:SetInstanceProtection",
-            "where protection is lost, or is for busy instances only",
+            "where protection is lost or not known, or is for busy instances only",
         ),
         right(Agent, Group, "autoscaling:SetInstanceHealth", "a way to be replaced, where ending was refused"),
         right(

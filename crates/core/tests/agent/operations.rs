@@ -72,6 +72,10 @@ impl Host {
         let agent = Agent::begin(policy, rules, CLOUD, entry, alive, Salt::NONE, now);
         let mut host = Self { agent, now, open: Vec::new(), replies: Vec::new(), finished: Vec::new() };
         host.collect();
+        let protect = HostEffect::Cloud(CloudCall::Protect(true));
+        if host.open().contains(&protect) {
+            host.answer(protect, HostResult::Cloud(Ok(CloudAnswer::Done)));
+        }
         host
     }
 

@@ -114,7 +114,7 @@ fn protection_that_may_have_been_given_up_is_taken_again_for_the_next_job() {
     assert_eq!(rig.open(), [Request::Protect(true)], "also where the job came first");
 }
 
-/// The policy changes meanwhile: nobody but this agent can have lifted what it was born with.
+/// The policy changes meanwhile.
 #[test]
 fn protection_that_may_have_been_given_up_is_taken_again_where_it_is_always_wanted_now() {
     for lost_after in [false, true] {
@@ -136,6 +136,16 @@ fn protection_that_may_have_been_given_up_is_taken_again_where_it_is_always_want
         rig.answer(Request::Protect(true), Outcome::Done);
         assert_eq!(rig.lifecycle.status().protected, Some(true));
         assert!(asked(&mut rig, Request::Protect(true), &Outcome::Done).is_empty(), "once it is there");
+    }
+}
+
+/// Between the two the settings may have changed from `while-busy`, and the job that begins next is the first of many without.
+#[test]
+fn protection_that_the_agent_before_may_have_given_up_is_taken_again() {
+    for saved in [Saved::Serving, Saved::Returning, Saved::Leaving { why: LeaveReason::Age }] {
+        let mut rig = Rig::resumed(AgentPolicy { idle_timeout: None, ..AgentPolicy::default() }, saved, true);
+        assert_eq!(rig.lifecycle.status().protected, Some(true), "{saved:?}");
+        assert!(asked(&mut rig, Request::Protect(true), &Outcome::Done).is_empty(), "{saved:?}: once it is there");
     }
 }
 

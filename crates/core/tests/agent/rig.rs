@@ -11,7 +11,7 @@ use lightsout_core::{
         event::{Event, Outcome, RequestId},
         host::JournalEntry,
         phase::{Phase, Saved},
-        policy::AgentPolicy,
+        policy::{AgentPolicy, Protection},
         salt::Salt,
     },
     platform::Drained,
@@ -94,8 +94,14 @@ impl Rig {
         Self::resumed_with(policy, JournalEntry { saved, ..JournalEntry::FRESH }, runner_alive)
     }
 
+    /// The same; where it is always protected, the cloud does that at once.
     pub(crate) fn resumed_with(policy: AgentPolicy, entry: JournalEntry, runner_alive: bool) -> Self {
-        Self::with(|now| Lifecycle::resume(policy, CLOUD, entry, runner_alive, Salt::NONE, now))
+        let always = policy.protection == Protection::Always;
+        let mut rig = Self::with(|now| Lifecycle::resume(policy, CLOUD, entry, runner_alive, Salt::NONE, now));
+        if always && rig.open().contains(&Request::Protect(true)) {
+            rig.answer(Request::Protect(true), Outcome::Done);
+        }
+        rig
     }
 
     /// A fresh instance that is not alone.

@@ -82,8 +82,6 @@ pub(super) struct SideRequests {
     wanted: bool,
     /// What protection is known to be.
     protected: Option<bool>,
-    /// Whether this agent ever asked for it to be given up.
-    lifted: bool,
     probe: Option<RequestId>,
     /// The request that looks the termination hook up, once.
     hook_lookup: Option<RequestId>,
@@ -108,7 +106,6 @@ impl Default for SideRequests {
             protection: Repeated::at(AGAIN),
             wanted: false,
             protected: None,
-            lifted: false,
             probe: None,
             hook_lookup: None,
             no_hook: false,
@@ -176,9 +173,8 @@ impl Lifecycle {
                 | State::Gone,
             ) => None,
             (Protection::Always, State::Serving(_) | State::Returning { .. } | State::Draining(_)) => {
-                // Never known since a restart: it was born protected, and only this agent could have lifted it. Where it did, perhaps, the policy
-                // was another one then.
-                self.side.protected.map_or(self.side.lifted, |protected| !protected).then_some(true)
+                // Not known since a restart beside a runner: the agent before may have given it up, by another policy.
+                (self.side.protected.is_some() || self.runner.alive()).then_some(true)
             }
             (Protection::WhileBusy, State::Serving(Serving::Idle { .. })) => Some(false),
             (Protection::WhileBusy, State::Serving(Serving::Busy) | State::Returning { .. } | State::Draining(_)) => {
@@ -197,7 +193,6 @@ impl Lifecycle {
             return;
         }
         self.side.wanted = want;
-        self.side.lifted |= !want;
         let id = self.ask(Request::Protect(want));
         self.side.protection.ask(id);
     }
