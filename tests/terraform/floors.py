@@ -24,6 +24,20 @@ FUNCTIONS = set(
 TYPES = set("list map set object tuple optional".split())
 BLOCKS = set("check data import locals module moved output provider resource terraform variable".split())
 TEST_BLOCKS = set("provider run variables".split())
+# What stands right within a block of the language itself. What stands within those of a provider its schema says (provider.py).
+REQUIREMENT = set("condition error_message".split())
+WITHIN = {
+    "assert": REQUIREMENT,
+    "import": set("id provider to".split()),
+    "lifecycle": set("create_before_destroy ignore_changes postcondition precondition prevent_destroy replace_triggered_by".split()),
+    "moved": set("from to".split()),
+    "output": set("depends_on description precondition sensitive value".split()),
+    "postcondition": REQUIREMENT,
+    "precondition": REQUIREMENT,
+    "terraform": set("backend cloud provider_meta required_providers required_version".split()),
+    "validation": REQUIREMENT,
+    "variable": set("default description nullable sensitive type validation".split()),
+}
 # What came later: since which Terraform, since which OpenTofu; None: not at all.
 NEWER = {
     "function base64gunzip": (None, (1, 7)),
@@ -39,7 +53,12 @@ NEWER = {
     "block override_data": ((1, 7), (1, 8)),
     "block override_module": ((1, 7), (1, 8)),
     "block override_resource": ((1, 7), (1, 8)),
-    "argument ephemeral": ((1, 10), (1, 11)),
+    "deprecated within output": (None, (1, 10)),
+    "deprecated within variable": (None, (1, 10)),
+    "enabled within lifecycle": (None, (1, 11)),
+    "ephemeral within output": ((1, 10), (1, 11)),
+    "ephemeral within variable": ((1, 10), (1, 11)),
+    "for_each within import": ((1, 7), (1, 7)),
     "argument that is written only": ((1, 11), (1, 11)),
     "validation by other things than the variable itself": ((1, 9), (1, 9)),
 }
@@ -90,6 +109,21 @@ def code(text):
     return "".join(kept)
 
 
+def held(said):
+    """What stands right within each block of the language itself, as (block, name)."""
+    within = []  # Of each open bracket the block that it begins; None: it begins none.
+    for line in re.sub(r"\{[ \t]*(?=\S)", "{\n", said).splitlines():
+        name = re.match(r"\s*([a-z_]\w*)", line)
+        if name and within and within[-1] in WITHIN:
+            yield within[-1], name[1]
+        header = re.match(r'\s*([a-z_]\w*)(?:\s+"")*\s*\{$', line)
+        for letter in line:
+            if letter in "{[(":
+                within.append(header[1] if header and letter == "{" else None)
+            elif letter in "}])" and within:
+                within.pop()
+
+
 def used(text, blocks):
     """All that somebody may lack, by the names of the tables."""
     said = code(text)
@@ -101,8 +135,9 @@ def used(text, blocks):
     for name in re.findall(r"^([a-z_]+)\b[^\n=]*\{", said, re.M):
         if name not in blocks:
             yield f"block {name}"
-    if re.search(r"^\s*ephemeral\s*=", said, re.M):
-        yield "argument ephemeral"
+    for block, name in held(said):
+        if name not in WITHIN[block]:
+            yield f"{name} within {block}"
     if re.search(r"^\s*\w+_wo(_version)?\s*=", said, re.M):
         yield "argument that is written only"
     for name, variable in re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', text, re.M | re.S):
@@ -138,7 +173,11 @@ def says_no():
         ("locals {\n  a = provider::aws::arn_parse(var.a)\n}\n", "function of a provider"),
         ('ephemeral "random_password" "a" {\n}\n', "block ephemeral"),
         ('removed {\n  from = aws_instance.a\n}\n', "block removed"),
-        ('variable "a" {\n  ephemeral = true\n}\n', "argument ephemeral"),
+        ('variable "a" {\n  type      = string\n  ephemeral = true\n}\n', "ephemeral within variable"),
+        ('output "a" {\n  value      = { b = [1] }\n  deprecated = "no"\n}\n', "deprecated within output"),
+        ('resource "a" "b" {\n  c {\n    d = 1\n  }\n  lifecycle {\n    enabled = var.a\n  }\n}\n', "enabled within lifecycle"),
+        ('resource "a" "b" {\n  lifecycle { action_trigger = 1 }\n}\n', "nobody has looked"),
+        ('import {\n  for_each = var.a\n  to       = a.b[each.key]\n  id       = each.value\n}\n', "for_each within import"),
         ('resource "a" "b" {\n  secret_wo = "x"\n}\n', "written only"),
         ('variable "a" {\n  validation {\n    condition     = var.a < var.b\n    error_message = "no"\n  }\n}\n', "validation by other"),
     ]:
