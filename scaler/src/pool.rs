@@ -22,7 +22,7 @@ use lightsout_core::{
     duration::format_about,
     platform::{Demand, Queue, Reading},
     record::{Decision, Outcome, TickTrouble},
-    scaling::{Capacity, Experience, Lately, Past, Plan, ScalerPolicy, floor, plan},
+    scaling::{Capacity, Change, Experience, Lately, Past, Plan, ScalerPolicy, floor, plan},
     settings::{Location, PoolSettings, ScalerSettings},
 };
 use lightsout_io::http::Driver;
@@ -318,10 +318,10 @@ impl Pool {
                 }
                 decided = self.decide(&demand, &view.group, self.highest(&changes));
                 explain(record, &decided);
-                if self.carry_out(context, &view.group, &decided, until, record).await? == Carried::Outrun {
-                    return self.carry_out_again(context, &demand, until, record).await;
+                match self.carry_out(context, &view.group, &decided, until, record).await? {
+                    Carried::Done => Ok(view),
+                    refused => self.carry_out_again(context, &demand, &changes, refused, until, record).await,
                 }
-                Ok::<_, Trouble>(view)
             };
             view = Box::pin(raise).await?;
             drop(slot);
@@ -338,11 +338,13 @@ impl Pool {
         Ok(())
     }
 
-    /// Somebody else changed the group between the look and the raise: looks and decides anew, once.
+    /// Somebody else changed the group, or its maximum, between the look and the raise: looks and decides anew, once.
     async fn carry_out_again(
         &mut self,
         context: &TickContext,
         demand: &Demand,
+        changes: &[Change],
+        refused: Carried,
         until: Instant,
         record: &mut Decision,
     ) -> Result<View, Trouble> {
@@ -350,10 +352,19 @@ impl Pool {
         let group = BTreeSet::from([settings.group.clone()]);
         let view = view(context, &settings, context.regions.describe_one(settings.location(), group), until).await?;
         self.look(&view);
-        let decided = self.decide(demand, &view.group, 0);
+        if let Carried::Above(max, why) = refused
+            && view.group.max >= max
+        {
+            // Another bound than the maximum, such as a quota, which a second try would meet as well.
+            return Err(why);
+        }
+        // What a conditional raise is written over is as it was seen.
+        let lately = if raising::is_guarded(context, &settings) { self.highest(changes) } else { 0 };
+        let decided = self.decide(demand, &view.group, lately);
         explain(record, &decided);
         match self.carry_out(context, &view.group, &decided, until, record).await? {
             Carried::Done => Ok(view),
+            Carried::Above(_, why) => Err(why),
             Carried::Outrun => Err(Trouble::other(format!(
                 "the group {} was changed twice while it was to be raised; the next tick looks again",
                 settings.group

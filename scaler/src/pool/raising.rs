@@ -38,16 +38,18 @@ pub(super) struct SecondLook {
 }
 
 /// What became of a raise that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Carried {
     /// It is done, or there was nothing to do.
     Done,
     /// The cloud refused it, because the group was changed since it was seen.
     Outrun,
+    /// The cloud refused it as above a bound, and this maximum was seen.
+    Above(u32, Trouble),
 }
 
 /// Whether a raise has to be guarded against a stale reading.
-fn is_guarded(context: &TickContext, settings: &PoolSettings) -> bool {
+pub(super) fn is_guarded(context: &TickContext, settings: &PoolSettings) -> bool {
     !context.regions.region(&settings.location()).groups.capabilities().conditional_raise
 }
 
@@ -180,7 +182,7 @@ impl Pool {
     /// Raises, if that is still the plan and may be done.
     ///
     /// # Errors
-    /// When it was refused or not answered, but for a group that was changed since it was seen.
+    /// When it was refused or not answered, but for a group, or a maximum, that may have been changed since it was seen.
     pub(super) async fn carry_out(
         &mut self,
         context: &TickContext,
@@ -213,15 +215,20 @@ impl Pool {
             self.wrote(to, matches!(raised, Ok(Ok(()))));
         }
         let conditional = seen.version.is_some() && !is_guarded(context, &self.settings);
-        if conditional && matches!(&raised, Ok(Err(error)) if error.kind == CloudErrorKind::InProgress) {
-            return Ok(Carried::Outrun);
+        match raised {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if conditional && error.kind == CloudErrorKind::InProgress => return Ok(Carried::Outrun),
+            Ok(Err(error)) if error.kind == CloudErrorKind::OutOfBounds => {
+                return Ok(Carried::Above(seen.max, error.into()));
+            }
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => {
+                return Err(Trouble::late(format!(
+                    "the raise to {to} was not answered within {}; the next tick sees whether it took effect",
+                    format_duration(context.deadline)
+                )));
+            }
         }
-        raised.map_err(|_| {
-            Trouble::late(format!(
-                "the raise to {to} was not answered within {}; the next tick sees whether it took effect",
-                format_duration(context.deadline)
-            ))
-        })??;
         record.result = Outcome::Raised;
         self.raised = Some(Instant::now());
         for doubt in seen.doubts.iter().filter(|doubt| doubt.kind == DoubtKind::LaunchesSuspended) {

@@ -152,6 +152,40 @@ async fn a_raise_that_came_too_late_is_sent_again_only_if_it_is_still_needed() {
     assert_eq!(calls(&groups), ["describe a", "raise a 3", "describe a", "raise a 3"]);
 }
 
+/// Somebody lowers the maximum to this number right before a raise to nine.
+async fn lowered(max: u32) -> (Decision, FakeGroups) {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(1)]);
+    ticked(&mut scheduler).await;
+    scheduler.replace_queues(|_| Box::new(waiting(9)));
+    groups.after_describe(move |groups| {
+        let view = groups.get_mut("a").unwrap();
+        (view.max, view.desired) = (max, view.desired.min(max));
+    });
+    (ticked(&mut scheduler).await.remove(0), groups)
+}
+
+#[tokio::test]
+async fn a_raise_above_a_maximum_that_was_lowered_meanwhile_is_one_to_the_new_maximum() {
+    let (record, groups) = lowered(4).await;
+    assert_eq!((record.result, record.to, groups.desired("a")), (Outcome::Raised, Some(4), 4), "{record}");
+    assert_eq!(calls(&groups)[4..], ["describe a", "history a", "raise a 9", "describe a", "raise a 4"]);
+    // As somebody does who removes the group: that is no failure.
+    let (record, groups) = lowered(0).await;
+    assert_eq!((record.result, record.failure(), groups.desired("a")), (Outcome::Held, None, 0), "{record}");
+}
+
+#[tokio::test]
+async fn a_raise_that_a_quota_refuses_fails_with_the_clouds_words_and_is_not_tried_twice() {
+    let (settings, groups) = (settings(&[("a", "")]), FakeGroups::of(&["a"]));
+    let quota = CloudError::new(CloudErrorKind::OutOfBounds, "the quota of cores is used up");
+    groups.inject(GroupsCall::Raise { group: "a".into(), to: 3 }, Fault::Refused(quota));
+    let mut scheduler = scheduler(&settings, context(&settings, &groups), vec![waiting(3)]);
+    let record = ticked(&mut scheduler).await.remove(0);
+    assert_eq!(record.failure(), Some("the quota of cores is used up"), "{record}");
+    assert_eq!(calls(&groups)[3..], ["raise a 3", "describe a"]);
+}
+
 #[tokio::test]
 async fn an_early_look_needs_no_other_one_before_the_raise() {
     let (settings, groups) = (settings(&[("a", ""), ("b", "")]), FakeGroups::of(&["a", "b"]));
