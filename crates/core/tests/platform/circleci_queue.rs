@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Step, Unreachable},
+    exchange::{EffectId, EffectResult, ErrorKind, Exchange, ExchangeError, Method, Reply, Request, Step, Unreachable},
     platform::{
         Demand, Queue, Reading,
         circleci::{CLOUD, CircleCiQueue, CircleCiQueueSettings, base_url},
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{complete, header, reply, script, url},
+    exchange::{at_once, complete, header, reply, script, url},
     wild::any_json,
 };
 
@@ -51,7 +51,7 @@ fn counts(queued: u32, running: u32) -> Reading {
     Demand { queued, running: Some(running), poll_after: None }.into()
 }
 
-fn paths(requests: &[lightsout_core::exchange::Request]) -> Vec<&str> {
+fn paths(requests: &[Request]) -> Vec<&str> {
     requests.iter().map(|request| request.url.strip_prefix(CLOUD).expect("at CircleCI")).collect()
 }
 
@@ -227,6 +227,26 @@ fn one_class_that_is_refused_costs_only_itself() {
         script(&mut queue, [refused(), refused(), refused()]).0.expect_err("nothing").kind,
         ErrorKind::Forbidden
     );
+}
+
+/// Classes are asked about at the same time, so that one which hangs keeps nobody waiting, and the end of the time drops nothing that was counted.
+#[test]
+fn one_class_that_does_not_answer_costs_only_itself() {
+    let classes = ["acme/a", "acme/b", "acme/c"].map(str::to_owned).into();
+    let mut queue = open(CircleCiQueueSettings { resource_classes: classes, ..settings() });
+    let counts = |request: &Request| if request.url.contains("/running") { running(2) } else { waiting(3) };
+    let reading = at_once(&mut queue, 3, |open| {
+        let answered = open.iter().position(|request| !request.url.ends_with("acme%2Fa"))?;
+        Some((answered, EffectResult::Http(Ok(counts(&open[answered])))))
+    });
+    let reading = reading.expect("something is known").expect("read in part");
+    assert_eq!((reading.demand.queued, reading.demand.running), (6, Some(4)));
+    let missing = reading.missing.expect("acme/a");
+    assert_eq!(missing.kind, ErrorKind::TimeOver);
+    assert!(missing.message.contains("acme/a") && missing.message.contains("`deadline`"), "{missing}");
+    assert!(at_once(&mut queue, 3, |_| None).is_none(), "what came before is no part of this reading");
+    let whole = at_once(&mut queue, 3, |open| Some((0, EffectResult::Http(Ok(counts(&open[0]))))));
+    assert_eq!(whole.expect("over").expect("whole").missing, None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How many tasks of the resource classes wait and run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
 
@@ -31,7 +31,9 @@ pub struct CircleCiQueue {
     token: SecretString,
     /// The version that answered last.
     version: Version,
-    reading: Option<UnderWay>,
+    reading: UnderWay,
+    /// The number of the next request; no two are the same, also of two readings.
+    next_id: u64,
 }
 
 /// The versions of the runner API; their answers are the same.
@@ -90,19 +92,27 @@ impl Count {
 }
 
 /// A reading under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct UnderWay {
-    /// The classes that are not yet read through; the last is at hand.
+    /// The classes that are still to be asked about; the last comes first.
     classes: Vec<String>,
-    count: Count,
-    /// Whether the other version has answered this very question with 404.
-    turned: bool,
+    open: BTreeMap<EffectId, Open>,
     waiting: u32,
     running: u32,
     /// Whether any count came.
     counted: bool,
     /// The first failure.
     missing: Option<ExchangeError>,
+}
+
+/// A count that was asked for.
+#[derive(Debug)]
+struct Open {
+    class: String,
+    count: Count,
+    version: Version,
+    /// Whether the other version has answered this very question with 404.
+    turned: bool,
 }
 
 impl CircleCiQueue {
@@ -113,72 +123,55 @@ impl CircleCiQueue {
     pub fn new(settings: CircleCiQueueSettings, token: SecretString) -> Result<Self, ExchangeError> {
         check_personal_token(&token)?;
         settings.check()?;
-        Ok(Self { settings, token, version: Version::V3, reading: None })
+        Ok(Self { settings, token, version: Version::V3, reading: UnderWay::default(), next_id: 0 })
     }
 
-    fn begin(&mut self) -> Step<Reading> {
-        // Each class once, in order from the last.
-        let classes: BTreeSet<_> = self.settings.resource_classes.iter().cloned().collect();
-        let classes = classes.into_iter().rev().collect();
-        self.ask(UnderWay {
-            classes,
-            count: Count::Waiting,
-            turned: false,
-            waiting: 0,
-            running: 0,
-            counted: false,
-            missing: None,
-        })
-    }
-
-    fn ask(&mut self, reading: UnderWay) -> Step<Reading> {
-        let Some(class) = reading.classes.last() else { return Step::Done(self.finish(reading)) };
+    fn ask(&mut self, open: Open) -> Step<Reading> {
         let url = format!(
             "{}{}{}?resource-class={}",
             self.settings.url,
-            self.version.tasks(),
-            reading.count.path(),
-            percent_encode(class)
+            open.version.tasks(),
+            open.count.path(),
+            percent_encode(&open.class)
         );
-        self.reading = Some(reading);
         let request = Request::get(url)
             .header("circle-token", Text::Secret(self.token.clone()))
             .header("accept", "application/json");
-        Step::perform(Effect::Http(request))
+        let id = EffectId(self.next_id);
+        self.next_id += 1;
+        self.reading.open.insert(id, open);
+        Step::Perform(id, Effect::Http(request))
     }
 
     /// The count that was asked for; `None` when the other version of the API is to be asked.
-    fn count(&mut self, reading: &mut UnderWay, result: EffectResult) -> Result<Option<u32>, ExchangeError> {
-        let class = reading.classes.last().map_or("", String::as_str);
-        let context = self.context(format!("count the {} tasks of resource class {class}", reading.count.what()));
+    fn count(&mut self, open: &Open, result: EffectResult) -> Result<Option<u32>, ExchangeError> {
+        let context = self.context(format!("count the {} tasks of resource class {}", open.count.what(), open.class));
         let reply = context.reply(result)?;
         if reply.status == 404 {
-            self.version = self.version.other();
-            if !std::mem::replace(&mut reading.turned, true) {
+            self.version = open.version.other();
+            if !open.turned {
                 return Ok(None);
             }
         }
         if reply.status != 200 {
             return Err(context.refusal(&reply));
         }
-        context.json(&reply)?.root().key(reading.count.key())?.count().map(Some)
+        context.json(&reply)?.root().key(open.count.key())?.count().map(Some)
     }
 
-    fn go_on(&mut self, mut reading: UnderWay, result: EffectResult) -> Step<Reading> {
-        match self.count(&mut reading, result) {
-            Ok(None) => return self.ask(reading),
+    fn go_on(&mut self, open: Open, result: EffectResult) -> Step<Reading> {
+        let counted = self.count(&open, result);
+        let (reading, version) = (&mut self.reading, self.version);
+        match counted {
+            Ok(None) => return self.ask(Open { version, turned: true, ..open }),
             Ok(Some(tasks)) => {
                 reading.counted = true;
-                match reading.count {
+                match open.count {
                     Count::Waiting => {
                         reading.waiting = reading.waiting.saturating_add(tasks);
-                        reading.count = Count::Running;
+                        return self.ask(Open { count: Count::Running, version, turned: false, ..open });
                     }
-                    Count::Running => {
-                        reading.running = reading.running.saturating_add(tasks);
-                        reading.count = Count::Waiting;
-                        reading.classes.pop();
-                    }
+                    Count::Running => reading.running = reading.running.saturating_add(tasks),
                 }
             }
             // The class costs what is counted of it and nothing else, unless the same would befall the others.
@@ -189,25 +182,21 @@ impl CircleCiQueue {
                     | ErrorKind::NoRunner
                     | ErrorKind::Occupied(_)
                     | ErrorKind::Refused
-                    | ErrorKind::Malformed => {
-                        drop(reading.classes.pop());
-                    }
+                    | ErrorKind::Malformed => {}
                     ErrorKind::Unauthorized
                     | ErrorKind::Throttled(_)
                     | ErrorKind::Server
                     | ErrorKind::Unreachable
                     | ErrorKind::TimeOver => reading.classes.clear(),
                 }
-                reading.count = Count::Waiting;
                 reading.missing.get_or_insert(error);
             }
         }
-        reading.turned = false;
-        self.ask(reading)
+        self.more()
     }
 
-    fn finish(&self, reading: UnderWay) -> Result<Reading, ExchangeError> {
-        let UnderWay { waiting, running, counted, missing, .. } = reading;
+    fn finish(&mut self) -> Result<Reading, ExchangeError> {
+        let UnderWay { waiting, running, counted, missing, .. } = std::mem::take(&mut self.reading);
         if let Some(error) = missing.as_ref().filter(|_| !counted) {
             return Err(error.clone());
         }
@@ -229,14 +218,40 @@ impl Exchange for CircleCiQueue {
     type Output = Reading;
 
     fn start(&mut self) -> Step<Reading> {
-        self.begin()
+        // Each class once, in order from the last.
+        let classes: BTreeSet<_> = self.settings.resource_classes.iter().cloned().collect();
+        self.reading = UnderWay { classes: classes.into_iter().rev().collect(), ..UnderWay::default() };
+        self.more()
     }
 
-    fn resume(&mut self, _: EffectId, result: EffectResult) -> Step<Reading> {
-        match self.reading.take() {
-            Some(reading) => self.go_on(reading, result),
+    fn resume(&mut self, id: EffectId, result: EffectResult) -> Step<Reading> {
+        match self.reading.open.remove(&id) {
+            Some(open) => self.go_on(open, result),
             None => Step::Done(Err(unasked())),
         }
+    }
+
+    fn more(&mut self) -> Step<Reading> {
+        let version = self.version;
+        match self.reading.classes.pop() {
+            Some(class) => self.ask(Open { class, count: Count::Waiting, version, turned: false }),
+            None if self.reading.open.is_empty() => Step::Done(self.finish()),
+            None => Step::Wait,
+        }
+    }
+
+    fn cut(&mut self) -> Option<Reading> {
+        if !self.reading.counted {
+            return None;
+        }
+        let unread: Vec<_> = self.reading.open.values().map(|open| &open.class).chain(&self.reading.classes).collect();
+        let message = format!(
+            "CircleCI at {}: its time was over before the tasks of {} were counted. Raise `deadline`, or split the pool",
+            self.settings.url,
+            unread.first().map_or("a class", |class| class.as_str())
+        );
+        self.reading.missing.get_or_insert(ExchangeError::new(ErrorKind::TimeOver, message));
+        self.finish().ok()
     }
 }
 
