@@ -18,7 +18,6 @@ use tokio::time::Instant;
 
 use crate::{
     clock::{unix_ms_now, uptime},
-    last_words,
     process::{self, Process},
     systemd::{ask, environment_file, unexpanded},
 };
@@ -76,8 +75,8 @@ impl BeforeRegister {
             Ok(ended) => ended,
             Err(why) => return Prepared::Unknown(format!("agent.before_register: {why}")),
         };
-        // What it says and is called with may hold secrets. Its output stays where it is, and the local log has the end of it; what goes into
-        // tags and records is the program and how it ended.
+        // What it says and is called with may hold secrets. Its output stays where it is, and log and certificate have the end of it without what
+        // looks like one; a tag has the program and how it ended.
         let program = self.program();
         let how = match ended {
             End::Exit(0) => {
@@ -231,8 +230,14 @@ impl BeforeRegister {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(self.boot_folder())
     }
 
-    fn last_words(&self) -> String {
-        last_words::of(&tail(&self.file("output"), KEPT_OUTPUT).unwrap_or_default())
+    /// The last that it said, without what looks like a secret.
+    pub(crate) fn last_words(&self) -> String {
+        let kept = tail(&self.file("output"), KEPT_OUTPUT).unwrap_or_default();
+        let text = String::from_utf8_lossy(&kept);
+        // What has lost its beginning may be a secret whose name is gone.
+        let cut = u64::try_from(kept.len()).is_ok_and(|length| length >= KEPT_OUTPUT);
+        let whole = if cut { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &*text };
+        lightsout_core::last_words(whole, self.environment.iter().map(|(name, value)| (name.as_str(), value.expose())))
     }
 
     fn boot_folder(&self) -> PathBuf {

@@ -102,7 +102,13 @@ impl Effects {
         let result = match effect {
             HostEffect::WriteJournal(_) => HostResult::Done(Err("the journal has a writer of its own".into())),
             HostEffect::Prepare { within } => HostResult::Prepared(match &self.before_register {
-                Some(program) => program.run(within).await,
+                Some(program) => {
+                    let prepared = program.run(within).await;
+                    if matches!(prepared, Prepared::Failed(_)) {
+                        let _ = self.inputs.send(Input::BeforeRegisterSaid(program.last_words())).await;
+                    }
+                    prepared
+                }
                 None => Prepared::Unknown("agent.before_register is new in the settings: start the agent again".into()),
             }),
             HostEffect::FindRunner => match self.runner.find().await {

@@ -124,6 +124,7 @@ impl EventLoop {
                 self.agent.handle(event, now);
             }
             Input::RunnerSaid(said) => self.records.runner_said(&said),
+            Input::BeforeRegisterSaid(said) => self.records.before_register_said(said),
             Input::Sampled(activity, token_refused) => self.agent.sampled(activity, token_refused, now),
             Input::Result(id, result) => self.agent.resume(id, result, now),
             Input::Request(request, answer) => self.handle_request(&request, answer, now),

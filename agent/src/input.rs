@@ -24,6 +24,8 @@ pub(crate) enum Input {
     Event(Event),
     /// The last words of a runner whose exit is told next.
     RunnerSaid(String),
+    /// The last words of the operator's own program for each boot, whose failure is told next.
+    BeforeRegisterSaid(String),
     /// A snapshot of all probes that nobody asked for, and whether the platform refused the token of one.
     Sampled(Activity, bool),
     /// What came of an effect.

@@ -132,6 +132,7 @@ impl Meter {
             Input::Result(..)
             | Input::Event(_)
             | Input::RunnerSaid(_)
+            | Input::BeforeRegisterSaid(_)
             | Input::Sampled(..)
             | Input::Request(..)
             | Input::Reloaded(_) => {

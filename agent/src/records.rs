@@ -75,6 +75,11 @@ impl Records {
         self.chronicle.runner_said(said);
     }
 
+    /// The last words of the operator's own program for each boot, whose failure will be told next.
+    pub(crate) fn before_register_said(&mut self, said: String) {
+        self.chronicle.before_register_said(said);
+    }
+
     /// An operator is about to order this.
     pub(crate) fn ordered(&mut self, order: Order) {
         self.chronicle.ordered(order, now(self.clock));

@@ -59,7 +59,10 @@ fn an_instance_whose_program_fails_leaves_as_broken_and_keeps_its_words() {
     fleet.until_ended(&id);
     assert_ne!(fleet.until_job(job, JobState::Done).instance, Some(id), "another one serves");
     fleet.ok("down");
-    fleet.ended().all_done();
+    let (ended, home) = fleet.ended_in();
+    ended.all_done();
+    let records = fs::read_to_string(home.dir().join("records.jsonl")).expect("records");
+    assert!(records.contains("\"before_register_said\":\"this disk is missing\""), "{records}");
 }
 
 /// An instance of a fleet whose agents have these files of settings besides is launched for a job, ends, and is no longer counted.

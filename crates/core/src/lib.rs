@@ -32,4 +32,4 @@ pub mod space;
 mod tellable;
 pub mod time;
 
-pub use tellable::tellable;
+pub use tellable::{last_words, tellable};

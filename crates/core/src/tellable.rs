@@ -24,6 +24,11 @@ const NAMES: [&str; 12] = [
 const JSON_WEB_TOKEN: &str = "eyJ";
 /// The shortest text that can be a credential, in bytes.
 const CREDENTIAL: usize = 8;
+/// The shortest that is hidden where it is said again, in bytes.
+const REPEATED: usize = 4;
+/// How many of a program's last lines are told, and of them at most so many characters.
+const LINES: usize = 10;
+const WORDS: usize = 600;
 
 /// How tokens begin that tell themselves apart, as each platform has it.
 pub(crate) fn token_beginnings() -> impl Iterator<Item = &'static str> {
@@ -41,6 +46,11 @@ pub fn tellable(text: &str, most: usize) -> String {
         if !told.is_empty() {
             told.push(' ');
         }
+        // Between two lines that somebody put on one: what is on the second may be the secret that the first one names.
+        if word == "|" {
+            told.push_str(word);
+            continue;
+        }
         let (shown, then) = shown(word, next);
         told.push_str(&shown);
         next = then;
@@ -53,6 +63,74 @@ pub fn tellable(text: &str, most: usize) -> String {
         Some((end, _)) => format!("{}…", &told[..end]),
         None => told,
     }
+}
+
+/// The last lines that an operator's program said, as one line for a record: the end of them, where they are long. `env` is what it found in its
+/// environment. Whatever looks like a secret is hidden, as [`tellable`] does, wherever else it is said as well; and where a shell shows
+/// what it does (`set -x`), which is every argument, nothing of that is told.
+pub fn last_words<'a>(output: &str, env: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut secrets = secrets(output);
+    let named = env.into_iter().filter(|(name, _)| named(&format!("{name}=")).is_some());
+    secrets.extend(named.map(|(_, value)| value.to_owned()));
+    // What is shorter would take away half of what is told. The longest first: one may be the beginning of another.
+    secrets.retain(|secret| secret.len() >= REPEATED);
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let told = untraced(output);
+    let told = tellable(&told[told.len().saturating_sub(LINES)..].join(" | "), usize::MAX / 4);
+    end_of(&secrets.iter().fold(told, |told, secret| told.replace(secret, HIDDEN)), WORDS)
+}
+
+/// At most so many characters, of the end, with a mark where there was more.
+pub(crate) fn end_of(text: &str, most: usize) -> String {
+    match text.char_indices().rev().nth(most - 1) {
+        Some((from, _)) if from > 0 => format!("…{}", &text[from..]),
+        Some(_) | None => text.to_owned(),
+    }
+}
+
+/// The lines in which no shell shows what it does. Such a line begins with one sign or more, for how deep it is (`PS4` as it is unless somebody
+/// set it), and goes on for as long as a quote is open.
+fn untraced(output: &str) -> Vec<&str> {
+    let mut quote = None;
+    let mut told = Vec::new();
+    for line in output.lines().map(str::trim) {
+        let rest = line.trim_start_matches('+');
+        if quote.is_some() || (rest.len() < line.len() && rest.starts_with(' ')) {
+            quote = open_quote(line, quote);
+        } else if !line.is_empty() {
+            told.push(line);
+        }
+    }
+    told
+}
+
+/// The quote that is open at the end of a line, given the one that is open where it begins.
+fn open_quote(line: &str, mut quote: Option<char>) -> Option<char> {
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (None | Some('"'), '\\') => _ = chars.next(),
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            (None | Some(_), _) => {}
+        }
+    }
+    quote
+}
+
+/// The words of this text that are known for secrets by what stands before them.
+fn secrets(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut next = Next::Anything;
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        let (told, then) = shown(word, next);
+        if told.contains(HIDDEN) {
+            let value = named(word).map_or(word, |(_, value)| value);
+            found.push(value.trim_matches(|c: char| c.is_ascii_punctuation()).to_owned());
+        }
+        next = if then == Next::Key { Next::Anything } else { then };
+    }
+    found
 }
 
 /// What the next word may be.
@@ -212,8 +290,42 @@ mod tests {
             ("is CCIPAT_a1b2c3d4e5f6 it? or sgu_a1b2c3d4e5f6", "is *** it? or ***"),
             ("bkaj_a1b2c3d4e5f6", "***"),
             ("key -----BEGIN PRIVATE KEY----- MIIE", "key ***"),
+            ("the token: | s3cretvalue | is refused", "the token: | *** | is refused"),
         ] {
             assert_eq!(tellable(text, 300), told, "{text}");
+        }
+    }
+
+    fn words(output: &str) -> String {
+        last_words(output, [("PATH", "/usr/bin"), ("CI_TOKEN", "hunter2")])
+    }
+
+    #[test]
+    fn the_last_words_are_the_end_of_what_was_said() {
+        assert_eq!(words("one\ntwo\n\n three \nfour\n"), "one | two | three | four");
+        let many: String = (0..100).map(|line| format!("{line}\n")).collect();
+        assert!(words(&many).starts_with("90 | ") && words(&many).ends_with(" | 99"));
+        assert_eq!(words(""), "");
+        let much = words(&"word ".repeat(1_000));
+        assert!(much.starts_with('…') && much.ends_with("word") && much.chars().count() == WORDS + 1, "{much}");
+    }
+
+    /// As `set -eux` in a script of people's own shows what they do.
+    #[test]
+    fn what_a_shell_shows_of_itself_is_not_told_and_what_is_known_for_a_secret_nowhere() {
+        for (output, told) in [
+            ("+ mount /dev/x /mnt\nmount: no such device\n++ id -u\n+ exit 3\n", "mount: no such device"),
+            ("+ api_token=s3cret\n+ echo s3cret\ns3cret is refused\n", "*** is refused"),
+            ("+ curl -H 'Authorization: Bearer abcd' host\ncurl: abcd?\n", "curl: ***?"),
+            ("TOKEN=s3cret\nis s3cret it?\n", "TOKEN=*** | is *** it?"),
+            ("hunter2 is in /usr/bin\n", "*** is in /usr/bin"),
+            ("+ key='-----BEGIN KEY-----\nMIIEabcd\n-----END KEY-----'\n+ false\nno such key\n", "no such key"),
+            ("+ printf '%s\\n' 'it'\\''s'\nit's\n", "it's"),
+            ("+ echo \"\ninside\n\"\nbehind\n", "behind"),
+            ("+ echo 'open\nnever closed\n", ""),
+            ("+1 is a number\n", "+1 is a number"),
+        ] {
+            assert_eq!(words(output), told, "{output}");
         }
     }
 
@@ -238,6 +350,8 @@ mod tests {
             };
             let told = tellable(&around, most);
             prop_assert!(!told.contains(&secret), "{around:?}: {told:?}");
+            let last = last_words(&format!("{around}\n{secret}\n"), []);
+            prop_assert!(matches!(shape, 3..7) || !last.contains(&secret), "{around:?}: {last:?}");
             prop_assert!(told.chars().count() <= most + 1);
             prop_assert!(!told.contains(char::is_control), "{told:?}");
         }

@@ -30,7 +30,7 @@ use crate::{
     duration::format_duration,
     platform::{self, DrainRules},
     record::{Departure, Incident, IncidentCause, IncidentKind, NoticeSeen, Way},
-    tellable,
+    tellable::{end_of, tellable},
     time::Tick,
 };
 
@@ -89,6 +89,8 @@ pub struct Chronicle {
     said: Option<String>,
     /// The last that a runner said that ended right after its start.
     said_last: Option<String>,
+    /// The last that the operator's own program said, which failed.
+    before_register_said: Option<String>,
     /// A certificate that no longer counts, and is to be written once more.
     withdrawn: Option<Departure>,
     leaving: Option<Leaving>,
@@ -120,6 +122,7 @@ impl Chronicle {
             cut: Cut::default(),
             said: None,
             said_last: None,
+            before_register_said: None,
             withdrawn: None,
             leaving: None,
             standing: None,
@@ -151,6 +154,11 @@ impl Chronicle {
     pub fn runner_said(&mut self, said: &str) {
         // Whole: why a runner ends is mostly the last that it says, and a secret is known by what stands before it.
         self.said = Some(tellable(said, usize::MAX / 4));
+    }
+
+    /// The last words of the operator's own program for each boot, whose failure will be told next ([`last_words`](crate::last_words)).
+    pub fn before_register_said(&mut self, said: String) {
+        self.before_register_said = Some(said).filter(|said| !said.is_empty());
     }
 
     /// A request of the agent ended.
@@ -318,7 +326,7 @@ impl Chronicle {
     fn last_words(&mut self, detail: &mut String) -> Option<IncidentCause> {
         let said = self.said.take();
         let because = said.as_deref().is_some_and(platform::says_too_old).then_some(IncidentCause::RunnerTooOld);
-        self.said_last = said.as_deref().map(end_of);
+        self.said_last = said.as_deref().map(|said| end_of(said, SAID));
         if let Some(said) = &self.said_last {
             let _ = write!(detail, "; it said: {said}");
         }
@@ -366,13 +374,5 @@ impl Chronicle {
             jobs: Vec::new(),
             times,
         });
-    }
-}
-
-/// The end of what a runner said.
-fn end_of(said: &str) -> String {
-    match said.char_indices().rev().nth(SAID - 1) {
-        Some((from, _)) if from > 0 => format!("…{}", &said[from..]),
-        Some(_) | None => said.to_owned(),
     }
 }

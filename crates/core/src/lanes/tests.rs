@@ -35,6 +35,7 @@ fn departure(seconds: i64, way: Way, ready_ms: Option<u64>) -> Record {
         trigger: "no job for 10m".into(),
         broken_by: None,
         runner_said: None,
+        before_register_said: None,
         decided_at: Some(at(seconds - 5).to_string()),
         way,
         jobs: JobsAtEnd::default(),

@@ -39,6 +39,10 @@ pub struct Departure {
     /// The last that its runner said, where that ended right after a start, if the instance is broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner_said: Option<String>,
+    /// The last that `agent.before_register` said, where that failed: what a shell shows of itself (`set -x`) and what looks like a secret is left
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_register_said: Option<String>,
     /// Why this certificate no longer counts: the instance stays after all. It is the last one again, otherwise as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<String>,

@@ -135,6 +135,7 @@ pub(crate) fn departed(second: i64, instance: &str, reason: LeaveReason, trigger
         trigger: trigger.into(),
         broken_by: None,
         runner_said: None,
+        before_register_said: None,
         withdrawn: None,
         decided_at: Some(text(second - 1)),
         way: Way::Decrement,

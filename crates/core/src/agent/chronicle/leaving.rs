@@ -199,6 +199,7 @@ impl Chronicle {
             trigger,
             broken_by: agent.trouble().map(|(by, _)| by).filter(|_| reason == LeaveReason::Broken),
             runner_said: self.said_last.clone().filter(|_| reason == LeaveReason::Broken),
+            before_register_said: self.before_register_said.clone().filter(|_| reason == LeaveReason::Broken),
             withdrawn: None,
             decided_at: at.map(Moment::text),
             way,

@@ -196,12 +196,16 @@ fn broken(
 ) {
     let id = life.id;
     match departure.broken_by {
-        Some(BrokenBy::BeforeRegister) => answer.find(
-            Cause::BeforeRegister,
-            with(basis, life.last_of(&[IncidentKind::BeforeRegisterFailed])),
-            format!("{id} left as broken because your own program for each boot failed: {trigger}"),
-            "mend the program that agent.before_register names; its output was in /run/lightsout/before-register/BOOT/output",
-        ),
+        Some(BrokenBy::BeforeRegister) => {
+            let said = departure.before_register_said.as_ref();
+            let said = said.map(|said| format!("; the last that it said: {said}")).unwrap_or_default();
+            answer.find(
+                Cause::BeforeRegister,
+                with(basis, life.last_of(&[IncidentKind::BeforeRegisterFailed])),
+                format!("{id} left as broken because your own program for each boot failed: {trigger}{said}"),
+                "mend the program that agent.before_register names; its output was in /run/lightsout/before-register/BOOT/output",
+            );
+        }
         Some(BrokenBy::BootDeadline) => {
             answer.find(
                 Cause::BootDeadline,

@@ -1,8 +1,9 @@
-//! What is written down of a runner's last words.
+//! What is written down of the last words of a runner, and of the operator's own program.
 
 use lightsout_core::{
     agent::{
         event::Event,
+        host::Prepared,
         phase::{BrokenBy, LeaveReason},
         policy::AgentPolicy,
     },
@@ -78,4 +79,30 @@ fn the_certificate_of_an_instance_whose_runner_never_registers_has_its_last_word
     );
     // Where something else is the reason they are of no interest.
     assert_eq!(left_for(LeaveReason::Idle, BY_SIGNAL).departure().runner_said, None);
+}
+
+/// Words of the operator's own program are in the certificate, and nowhere where more people read.
+#[test]
+fn the_certificate_of_an_instance_whose_program_failed_has_its_last_words() {
+    let failed = |said: &str| {
+        let mut story =
+            Story::begin(AgentPolicy { before_register: Some(secs(60)), ..AgentPolicy::default() }, BY_SIGNAL);
+        story.prepared = Prepared::Failed("exit status 3".into());
+        story.chronicle.before_register_said(said.into());
+        story.go();
+        story
+    };
+    let story = failed("mount: no such device");
+    let departure = story.departure();
+    assert_eq!(departure.broken_by, Some(BrokenBy::BeforeRegister));
+    assert_eq!(departure.before_register_said.as_deref(), Some("mount: no such device"));
+    assert!(
+        !departure.trigger.contains("no such device") && !story.chronicle.tag(LeaveReason::Broken).contains("device")
+    );
+    assert!(
+        story.incidents.iter().all(|incident| !incident.detail.contains("no such device")),
+        "{:#?}",
+        story.incidents
+    );
+    assert_eq!(failed("").departure().before_register_said, None, "it said nothing");
 }
