@@ -155,6 +155,22 @@ fn a_group_is_protected_and_its_hooks_are_looked_at_before_an_instance_of_ours_c
     }
 }
 
+/// Jobs in containers that used the instance's role stop working at hop limit 1, which is ours everywhere.
+#[test]
+fn what_jobs_lose_with_the_hop_limit_is_said_before_anything_is_applied() {
+    for (page, first) in [
+        ("docs/migrate.md", "## The move, with jobs running"),
+        ("terraform/aws/README.md", "## Examples"),
+        ("cloudformation/README.md", "aws cloudformation create-stack"),
+    ] {
+        let text = read(page);
+        let (before, _) = text.split_once(first).expect(first);
+        for what in ["hop limit 1", "role"] {
+            assert!(before.contains(what), "{page} says nothing of {what} before {first}");
+        }
+    }
+}
+
 /// Everything that a row may name: settings, and the variables, outputs and examples of what deploys them.
 fn ours() -> BTreeSet<String> {
     let mut ours = BTreeSet::new();
