@@ -254,6 +254,8 @@ impl Pool {
             );
             return;
         };
+        // It holds for an hour from the moment at which it is written, however long the others took.
+        let floor = Floor { written: Some(Timestamp::now()), ..floor };
         let groups = &context.regions.region(&self.settings.location()).groups;
         let error = match timeout(context.deadline, groups.leave_floor(&self.settings.group, floor)).await {
             Ok(Ok(())) => {

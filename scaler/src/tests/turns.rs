@@ -100,11 +100,13 @@ async fn a_floor_that_waits_for_raises_of_others_gets_its_turn() {
         tokio::time::sleep(3 * deadline).await;
         assert!(!calls(&groups).iter().any(|call| call.contains("floor")), "{:?}", calls(&groups));
         drop(held);
+        jiff::Timestamp::now()
     };
-    let (records, ()) = futures_util::future::join(ticked(&mut scheduler), freed).await;
+    let (records, freed) = futures_util::future::join(ticked(&mut scheduler), freed).await;
     assert_eq!(records[0].result, Outcome::Held);
     let left = GroupsCall::LeaveFloor { group: "a".into(), floor: 2 };
     assert!(groups.calls().contains(&left), "{:?}", groups.calls());
+    groups.change("a", |group| assert!(group.floor.written >= Some(freed), "its hour begins when it is written"));
 }
 
 #[tokio::test]
