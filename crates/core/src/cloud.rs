@@ -224,7 +224,7 @@ pub struct Room {
 /// One change of a group's desired capacity, as the cloud's history of the group tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CapacityChange {
-    /// When, by the cloud's clock.
+    /// When, by this machine's clock.
     pub at: Timestamp,
     /// What.
     pub kind: ChangeKind,

@@ -287,7 +287,7 @@ impl Pool {
         Vec::new()
     }
 
-    /// The changes that matter, in this pool's time. The cloud's clock is taken for as good as this machine's.
+    /// The changes that matter, in this pool's time.
     fn times(&self, changes: &[CapacityChange]) -> Vec<Change> {
         let (now, time) = (Timestamp::now(), self.time(Instant::now()));
         let times = changes.iter().map(|change| {

@@ -114,16 +114,19 @@ impl AwsGroups {
     /// The newest page is enough: what counts is half a minute old at most.
     async fn read_history(&self, name: &str) -> Result<History, AwsError> {
         const ACTION: &str = "autoscaling:DescribeScalingActivities";
+        let sent = history::Sent::default();
         let answer = self
             .client()
             .await
             .describe_scaling_activities()
             .auto_scaling_group_name(name)
             .max_records(ACTIVITIES_PER_CALL)
+            .customize()
+            .interceptor(sent.clone())
             .send()
             .await
             .map_err(|error| AwsError::from_sdk(ACTION, &error))?;
-        Ok(history::told(answer.activities()))
+        Ok(history::told(answer.activities(), &sent))
     }
 
     async fn write_capacity(&self, name: &str, to: u32) -> Result<(), AwsError> {

@@ -1,7 +1,20 @@
 //! What a group's activities tell of its desired capacity, and of launches that failed.
 
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
 use aws_sdk_autoscaling::types::{Activity, ScalingActivityStatusCode};
-use jiff::Timestamp;
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{Intercept, context::BeforeDeserializationInterceptorContextRef},
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::config_bag::ConfigBag;
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use lightsout_core::{
     cloud::{CapacityChange, ChangeKind},
     record::FailedLaunch,
@@ -16,11 +29,48 @@ const SET: &str = "changing the desired capacity from ";
 /// Where an instance left and the desired capacity fell with it.
 const LEFT: &str = "in response to a user request, shrinking the capacity from ";
 
-/// What these activities tell, which are the newest first.
-pub(super) fn told(activities: &[Activity]) -> History {
+/// How long an answer may be on its way: so far a clock that is ahead of its `Date` may be right.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
+
+/// Notes when an answer was sent, by the sender's clock (RFC 9110, "Date").
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sent(Arc<Mutex<Option<Timestamp>>>);
+
+impl Sent {
+    /// How far this machine's clock, which says `now`, is ahead of the sender's; zero where it may be right.
+    fn ahead(&self, now: Timestamp) -> SignedDuration {
+        let sent = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.map_or(SignedDuration::ZERO, |sent| now.duration_since(now.clamp(sent, sent + ON_ITS_WAY)))
+    }
+}
+
+impl Intercept for Sent {
+    fn name(&self) -> &'static str {
+        "Sent"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").and_then(|date| rfc2822::parse(date).ok());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date.map(|date| date.timestamp());
+        Ok(())
+    }
+}
+
+/// What these activities tell, which are the newest first, and which came with an answer of this time.
+pub(super) fn told(activities: &[Activity], sent: &Sent) -> History {
+    let ahead = sent.ahead(Timestamp::now());
+    let here = |change: CapacityChange| CapacityChange { at: change.at + ahead, ..change };
     // What failed before a launch that succeeded says no longer why nothing comes.
     let since_success = activities.iter().take_while(|activity| !succeeded(activity));
-    History { changes: changes(activities), failed_launches: since_success.filter_map(failed_launch).collect() }
+    History {
+        changes: changes(activities).into_iter().map(here).collect(),
+        failed_launches: since_success.filter_map(failed_launch).collect(),
+    }
 }
 
 fn succeeded(activity: &Activity) -> bool {

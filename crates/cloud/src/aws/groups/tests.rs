@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use lightsout_core::{
     cloud::{CapacityChange, ChangeKind, CloudErrorKind},
     record::{FailedLaunch, LaunchTrouble},
@@ -208,6 +209,27 @@ async fn the_history_tells_who_set_what_and_who_left() {
         "{}",
         seen[0].body
     );
+}
+
+/// A machine's clock may be off by minutes before AWS refuses its signatures. What the history tells of the last half minute must not look old by
+/// that, nor what is old look new.
+#[tokio::test]
+async fn a_history_is_told_by_this_machines_clock() {
+    for ahead in [-240, 0, 240] {
+        let clouds = Timestamp::now() - SignedDuration::from_secs(ahead);
+        let set = clouds - SignedDuration::from_secs(10);
+        let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&clouds).unwrap();
+        let body = format!(
+            "<DescribeScalingActivitiesResponse><DescribeScalingActivitiesResult><Activities><member><ActivityId>1</ActivityId>\
+             <AutoScalingGroupName>g</AutoScalingGroupName><Cause>At {set:.0} a user request update of AutoScalingGroup constraints to min: 0, max: 9, \
+             desired: 5 changing the desired capacity from 0 to 5.</Cause><StatusCode>Successful</StatusCode></member></Activities>\
+             </DescribeScalingActivitiesResult></DescribeScalingActivitiesResponse>"
+        );
+        let server = Server::start(move |_, _| Answer::with(200, ("date", &date), &body)).await;
+        let history = AwsGroups::with(towards(&server.url).await).history("g").await.unwrap();
+        let ago = Timestamp::now().duration_since(history.changes[0].at).as_secs();
+        assert!((5..=20).contains(&ago), "{ago} s ago by a clock that is {ahead} s ahead");
+    }
 }
 
 #[tokio::test]
