@@ -15,7 +15,7 @@ use lightsout_core::{
     time::Tick,
 };
 
-use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, secs};
+use crate::rig::{EMPTY, IN_SERVICE, QUIET, Rig, busy, secs};
 
 #[test]
 fn what_a_herd_sees_at_once_it_does_not_do_at_once() {
@@ -57,7 +57,11 @@ fn what_a_herd_sees_at_once_it_does_not_do_at_once() {
 
 /// What an idle instance does about this room: leaves by a rung, or looks again after so long.
 fn use_room(room: Room) -> Result<Rung, Duration> {
-    let mut rig = Rig::idle(AgentPolicy::default());
+    idle_out(&mut Rig::idle(AgentPolicy::default()), room)
+}
+
+/// The same at the end of this one's idle time.
+fn idle_out(rig: &mut Rig, room: Room) -> Result<Rung, Duration> {
     rig.pass(secs(596));
     rig.answer(Request::Probe, QUIET);
     rig.pass(secs(4));
@@ -96,6 +100,25 @@ fn of_a_herd_that_sees_the_same_room_as_many_leave_as_there_is_room_for() {
             assert_eq!(shrunk + replaced, free.min(members), "room is left unused: {what}");
         }
     }
+}
+
+#[test]
+fn a_leave_that_is_taken_back_chooses_no_way_for_the_next_one() {
+    let mut rig = Rig::idle(AgentPolicy::default());
+    rig.pass(secs(596));
+    rig.answer(Request::Probe, QUIET);
+    rig.pass(secs(4));
+    rig.answer(Request::Room, Outcome::Room(Room { desired: 5, min: 0, floor: 0, members: 6, rank: 0 }));
+    rig.answer(Request::Save(Saved::Leaving { why: LeaveReason::Idle }), Outcome::Done);
+    rig.event(Event::Activity(busy("a")));
+    // Too late.
+    rig.answer(Request::Drain, EMPTY);
+    rig.answer(Request::Save(Saved::Returning), Outcome::Done);
+    rig.answer(Request::Undrain, Outcome::Done);
+    rig.answer(Request::Save(Saved::Serving), Outcome::Done);
+    rig.event(Event::Activity(Activity::Quiet));
+    let full = Room { desired: 5, min: 0, floor: 0, members: 5, rank: 0 };
+    assert_eq!(idle_out(&mut rig, full), Ok(Rung::Shrink), "the group has none too many now");
 }
 
 #[test]
