@@ -38,6 +38,14 @@ pub(crate) fn ok(status: u16, body: &Value) -> Reply {
     reply(status, &[], &body.to_string())
 }
 
+/// A registration token and the service with this token of its own: the way to a fresh one.
+pub(crate) fn fresh_service(token: &str) -> [Reply; 2] {
+    [
+        ok(201, &json!({"token": "REG", "expires_at": "2026-02-01T11:00:00Z"})),
+        ok(200, &json!({"url": SERVICE, "token": token})),
+    ]
+}
+
 pub(crate) fn statistics(assigned: u32, running: u32) -> Value {
     json!({"totalAvailableJobs": 0, "totalAcquiredJobs": 0, "totalAssignedJobs": assigned, "totalRunningJobs": running,
            "totalRegisteredRunners": 1, "totalBusyRunners": running, "totalIdleRunners": 0})

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use lightsout_core::{
-    exchange::{ErrorKind, Exchange, Reply, Step},
+    exchange::{ErrorKind, Exchange, Step},
     platform::Queue,
 };
 use serde_json::json;
 
 use crate::{
     exchange::{header, reply, script},
-    github_scale_set::{SERVICE, demand, message, ok, open, opened, opening, read, session, settings},
+    github_scale_set::{demand, fresh_service, message, ok, open, opened, opening, read, session, settings},
 };
 
 #[test]
@@ -26,14 +26,6 @@ fn a_session_that_has_run_out_is_renewed_or_opened_anew() {
     assert_eq!(read(&mut queue, replies).0, Ok(demand(0, 9)));
     let replies = [vec![reply(404, &[], "")], opening(4, 4)].concat();
     assert_eq!(read(&mut queue, replies).0, Ok(demand(0, 4)));
-}
-
-/// A registration token and the service with this token of its own: the way to a fresh one.
-fn fresh_service(token: &str) -> [Reply; 2] {
-    [
-        ok(201, &json!({"token": "REG", "expires_at": "2026-02-01T11:00:00Z"})),
-        ok(200, &json!({"url": SERVICE, "token": token})),
-    ]
 }
 
 #[test]
