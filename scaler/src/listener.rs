@@ -27,12 +27,12 @@ use lightsout_io::metrics::{Metered, part};
 use lightsout_page::{Body, Page, Visit};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
     time::timeout,
 };
 
-use self::peers::{Admitted, Peers, Rate, TokenBucket};
+use self::peers::{Admitted, Peers, Rate, Room, TokenBucket};
 use crate::webhooks::Webhooks;
 
 /// What the paths of webhooks begin with.
@@ -57,7 +57,7 @@ pub(crate) struct Limits {
     pub(crate) timeout: Duration,
     /// The longest body, in bytes.
     pub(crate) body: usize,
-    /// All bodies that are being read at once, in bytes: of strangers, and as much again of known senders.
+    /// All bodies that are being read at once, in bytes: of strangers, and as much again of known senders. One peer has half of it at most.
     pub(crate) bodies: usize,
     /// Requests a second in the long run, and at once.
     pub(crate) rate: u32,
@@ -106,10 +106,9 @@ pub(crate) fn listen(listener: TcpListener, offer: Offer, limits: Limits) -> Lis
         pages: Mutex::new(TokenBucket::full(METRICS_BURST, now)),
     });
     let strangers = Mutex::new(TokenBucket::full(limits.burst, now));
-    let rooms = [Semaphore::new(limits.bodies), Semaphore::new(limits.bodies)];
     let (refusals, troubles) = (Lines::new(now), Lines::new(now));
-    let server = Arc::new(Server { webhooks, hints, metered, page, strangers, limits, rooms, refusals, troubles });
-    let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, now));
+    let server = Arc::new(Server { webhooks, hints, metered, page, strangers, limits, refusals, troubles });
+    let peers = Arc::new(Peers::new(Rate { rate: limits.rate, burst: limits.burst }, limits.bodies, now));
     let task = tokio::spawn(async move {
         loop {
             match listener.accept().await {
@@ -139,8 +138,6 @@ struct Server {
     /// What all strangers together may ask of the page; behind a proxy they have an address in common with the senders of webhooks.
     strangers: Mutex<TokenBucket>,
     limits: Limits,
-    /// Room for bodies, of strangers and of known senders.
-    rooms: [Semaphore; 2],
     refusals: Lines,
     /// Apart from these, since an operator must see to them.
     troubles: Lines,
@@ -255,9 +252,9 @@ impl Server {
         }
         // The pool's own name of it: what a stranger writes there is of any length and any number.
         let Some(path) = self.webhooks.known(path) else { return StatusCode::UNAUTHORIZED };
-        let room = &self.rooms[usize::from(!peer.is_stranger())];
-        // The room is taken until the end of it all.
-        let (body, _taken) = match timeout(self.limits.timeout, read(body, self.limits.body, room)).await {
+        // Taken until the end of it all.
+        let mut room = peer.room();
+        let body = match timeout(self.limits.timeout, read(body, self.limits.body, &mut room)).await {
             Ok(Ok(whole)) => whole,
             Ok(Err(status)) => return status,
             Err(_) => return StatusCode::REQUEST_TIMEOUT,
@@ -278,26 +275,19 @@ impl Server {
 }
 
 /// Reads a body of at most so many bytes, for each of which there must be room while it is in memory.
-async fn read(
-    mut body: Incoming,
-    longest: usize,
-    room: &Semaphore,
-) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), StatusCode> {
-    let (mut whole, mut taken) = (Vec::new(), None::<SemaphorePermit<'_>>);
+async fn read(mut body: Incoming, longest: usize, room: &mut Room<'_>) -> Result<Vec<u8>, StatusCode> {
+    let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(part) = frame.map_err(|_| StatusCode::BAD_REQUEST)?.into_data() else { continue };
         if whole.len() + part.len() > longest {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        let bytes = u32::try_from(part.len()).map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
-        let more = room.try_acquire_many(bytes).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-        match &mut taken {
-            Some(taken) => taken.merge(more),
-            none => *none = Some(more),
+        if !room.take(part.len()) {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
         whole.extend_from_slice(&part);
     }
-    Ok((whole, taken))
+    Ok(whole)
 }
 
 impl Shown {

@@ -69,6 +69,8 @@ struct All {
     strangers: usize,
     /// What those who are not known have together.
     shared: TokenBucket,
+    /// Bytes that bodies may still take while they are in memory: of strangers, and of known senders.
+    room: [usize; 2],
 }
 
 #[derive(Debug)]
@@ -78,6 +80,8 @@ struct Peer {
     arrivals: TokenBucket,
     bucket: TokenBucket,
     known_since: Option<Instant>,
+    /// Bytes that its bodies take.
+    held: usize,
 }
 
 impl Peer {
@@ -107,10 +111,46 @@ impl Drop for Admitted {
     }
 }
 
+/// Room that a body takes; its end gives it back.
+#[derive(Debug)]
+pub(super) struct Room<'a> {
+    of: &'a Admitted,
+    bytes: usize,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let mut all = self.of.peers.lock();
+        all.room[self.of.kind()] += self.bytes;
+        if let Some(peer) = all.peers.get_mut(&self.of.address) {
+            peer.held = peer.held.saturating_sub(self.bytes);
+        }
+    }
+}
+
+impl Room<'_> {
+    /// Takes room for so many more bytes. A peer may hold as much as it leaves to others: half of all when it is alone, half of the rest when
+    /// another holds its own half. So a few who hold what they can leave room for what is short, as genuine webhooks are.
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let mut guard = self.of.peers.lock();
+        let All { peers, room, .. } = &mut *guard;
+        let (Some(peer), room) = (peers.get_mut(&self.of.address), &mut room[self.of.kind()]) else { return false };
+        let fits = room.checked_sub(bytes).is_some_and(|left| peer.held + bytes <= left);
+        if fits {
+            *room -= bytes;
+            peer.held += bytes;
+            self.bytes += bytes;
+        }
+        fits
+    }
+}
+
 impl Peers {
-    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+    /// With so many bytes for bodies: of strangers, and as many of known senders.
+    pub(super) fn new(rate: Rate, bodies: usize, now: Instant) -> Self {
         let shared = TokenBucket::full(rate.burst, now);
-        Self { rate, all: Mutex::new(All { peers: BTreeMap::new(), connections: 0, strangers: 0, shared }) }
+        let all = All { peers: BTreeMap::new(), connections: 0, strangers: 0, shared, room: [bodies; 2] };
+        Self { rate, all: Mutex::new(all) }
     }
 
     /// Lets a connection in, if there is room for one of this peer's.
@@ -128,6 +168,7 @@ impl Peers {
             arrivals: TokenBucket::full(ANSWERED * burst, now),
             bucket: TokenBucket::full(burst, now),
             known_since: None,
+            held: 0,
         };
         let peer = all.peers.entry(address).or_insert_with(fresh);
         let stranger = !peer.is_known(now);
@@ -159,9 +200,14 @@ impl Admitted {
         peer.bucket.take(rate.into(), burst, now) && (peer.is_known(now) || all.shared.take(rate.into(), burst, now))
     }
 
-    /// Whether it had sent no authentic webhook lately when it came.
-    pub(super) fn is_stranger(&self) -> bool {
-        self.stranger
+    /// No room yet, for a body.
+    pub(super) fn room(&self) -> Room<'_> {
+        Room { of: self, bytes: 0 }
+    }
+
+    /// Which room is its own: it is a stranger's when it had sent no authentic webhook lately as it came.
+    fn kind(&self) -> usize {
+        usize::from(!self.stranger)
     }
 
     /// It has sent an authentic webhook.
@@ -218,7 +264,7 @@ mod tests {
     #[test]
     fn junk_does_not_use_up_what_genuine_senders_have() {
         let now = Instant::now();
-        let peers = Arc::new(Peers::new(RATE, now));
+        let peers = Arc::new(Peers::new(RATE, 0, now));
         let genuine = peers.admit(address("192.0.2.1"), now).unwrap();
         assert!(genuine.take_token(now));
         genuine.is_authentic(now);
@@ -243,7 +289,7 @@ mod tests {
     #[test]
     fn one_peer_takes_no_more_than_its_share() {
         let now = Instant::now();
-        let peers = Arc::new(Peers::new(RATE, now));
+        let peers = Arc::new(Peers::new(RATE, 0, now));
         let of_one: Vec<_> =
             (0..64).filter_map(|n| peers.admit(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]), now)).collect();
         assert_eq!(of_one.len(), MAX_OF_ONE, "a network of 64 bits is one");
@@ -260,7 +306,7 @@ mod tests {
     #[test]
     fn whoever_comes_over_and_over_is_heard_no_more() {
         let now = Instant::now();
-        let peers = Arc::new(Peers::new(RATE, now));
+        let peers = Arc::new(Peers::new(RATE, 0, now));
         let heard = |now| (0..1000).filter(|_| peers.admit(address("192.0.2.1"), now).is_some()).count();
         assert_eq!(heard(now), 200);
         assert_eq!(heard(now + Duration::from_secs(1)), 40);
@@ -270,7 +316,7 @@ mod tests {
     #[test]
     fn peers_are_forgotten_before_they_are_too_many() {
         let now = Instant::now();
-        let peers = Arc::new(Peers::new(RATE, now));
+        let peers = Arc::new(Peers::new(RATE, 0, now));
         let known = peers.admit(address("192.0.2.1"), now).unwrap();
         known.is_authentic(now);
         drop(known);
