@@ -110,6 +110,7 @@ async fn check_pool(
         Ok(Reading { demand: Demand { queued, running, .. }, missing }) => {
             let running = running.map_or("running not known".into(), |running| format!("{running} running"));
             finding.seen.push(format!("{}: {queued} waiting, {running}", settings.platform.platform()));
+            finding.seen.extend(pool.left_out.map(str::to_owned));
             finding.errors.extend(missing.map(|missing| format!("the queue was read in part: {missing}")));
         }
         Err(Unread::Elsewhere(why)) => finding.warnings.push(format!("the queue was not tried: this scaler {why}")),

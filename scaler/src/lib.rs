@@ -151,7 +151,7 @@ fn run(args: &Args, settings: ScalerSettings) -> Result<(), Failure> {
         if args.verb != Verb::Check && (emf || exporter.is_some() || (listen.is_some() && args.verb == Verb::Watch)) {
             context.meter = Meter::new(&settings.pools, emf);
         }
-        context.dry_run = args.dry_run;
+        context.dry_run = args.dry_run || args.verb == Verb::Check;
         context.carries = args.verb == Verb::Watch;
         context.looks_early = args.verb == Verb::Once && settings.pools.len() <= EARLY_LOOKS;
         let exporting = exporter.zip(context.meter.metered()).map(|(exporter, metered)| exporter.spawn(metered));

@@ -56,7 +56,7 @@ pub(crate) struct TickContext {
     pub(crate) meter: Meter,
     /// How long the reading of one pool may take, and how long its raise, once it has its turn.
     pub(crate) deadline: Duration,
-    /// Whether nothing may be changed.
+    /// Whether nothing may be changed, at the platform neither.
     pub(crate) dry_run: bool,
     /// Whether there is a next tick, for a raise that has to wait for others.
     pub(crate) carries: bool,
@@ -103,6 +103,8 @@ pub(crate) struct Pool {
     room: Rc<Semaphore>,
     /// How the queue is read, and when its token was fetched.
     queue: Option<(Box<dyn Queue>, Option<Instant>)>,
+    /// What reading it leaves out where nothing may be changed.
+    pub(crate) left_out: Option<&'static str>,
     /// What an earlier run's queue remembered, until there is one.
     recalled: Option<String>,
     /// Until when the platform wishes to be left alone.
@@ -149,6 +151,7 @@ impl Pool {
                 settings: Rc::new(settings),
                 room,
                 queue: None,
+                left_out: None,
                 recalled: None,
                 not_before: None,
                 failed: None,

@@ -122,6 +122,12 @@ pub trait Queue: Exchange<Output = Reading> + fmt::Debug {
         None
     }
 
+    /// From now on a reading changes nothing at the platform that outlasts it. What it leaves out for that, in a few words; `None`: nothing, it only
+    /// looks in any case.
+    fn only_look(&mut self) -> Option<&'static str> {
+        None
+    }
+
     /// What gives back that which no other scaler can have meanwhile, when no reading follows for now. Unless that is
     /// done it runs out by itself.
     fn release(&mut self) -> Option<Call<()>> {

@@ -53,6 +53,9 @@ impl Pool {
             // It stays the pool's while it is read: a tick may be cut off meanwhile, and what the platform holds is still to be given back.
             let (queue, token_at) = self.queue.insert(queue);
             let token_at = *token_at;
+            if context.dry_run {
+                self.left_out = queue.only_look();
+            }
             if let Some(memory) = self.recalled.take() {
                 queue.recall(&memory);
             }

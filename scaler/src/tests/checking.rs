@@ -1,4 +1,10 @@
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use lightsout_cloud::{Doubt, DoubtKind};
 
@@ -46,6 +52,55 @@ async fn tells_errors_doubts_and_what_it_saw_and_writes_nothing() {
         format!("1 of 3 pools failed:\n  none: {none}; and GitLab answers 403")
     );
     assert_eq!(calls(&groups), ["describe bare,good,none"]);
+}
+
+/// A queue whose reading takes something, unless it only looks.
+#[derive(Debug)]
+struct Takes {
+    looks: bool,
+    taken: Arc<AtomicBool>,
+}
+
+impl Exchange for Takes {
+    type Output = Reading;
+
+    fn start(&mut self) -> Step<Reading> {
+        self.taken.fetch_or(!self.looks, Relaxed);
+        waiting(2).start()
+    }
+
+    fn resume(&mut self, _: EffectId, _: EffectResult) -> Step<Reading> {
+        self.start()
+    }
+}
+
+impl Queue for Takes {
+    fn platform(&self) -> &'static str {
+        "fake"
+    }
+
+    fn only_look(&mut self) -> Option<&'static str> {
+        self.looks = true;
+        Some("nothing is taken")
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_may_be_changed_the_queue_is_only_looked_at() {
+    let (settings, groups) = (settings(&[("a", "region = 'eu-west-1'")]), FakeGroups::of(&["a"]));
+    let mut context = context(&settings, &groups);
+    context.dry_run = true;
+    let context = Rc::new(context);
+    let taken = Arc::new(AtomicBool::new(false));
+    let pools = || {
+        let queue = || Box::new(Takes { looks: false, taken: Arc::clone(&taken) });
+        Pool::all(settings.pools.clone()).into_iter().map(|pool| pool.with_queue(queue())).collect()
+    };
+    let texts = RefCell::new(Vec::new());
+    check(&context, pools(), |finding| texts.borrow_mut().push(finding.to_string())).await.unwrap();
+    assert!(texts.borrow()[0].contains("2 waiting, 0 running; nothing is taken)"), "{:?}", texts.borrow());
+    ticked(&mut Scheduler::new(Rc::clone(&context), pools())).await;
+    assert!(!taken.load(Relaxed), "a dry run neither");
 }
 
 #[tokio::test]

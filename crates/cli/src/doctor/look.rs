@@ -186,6 +186,7 @@ async fn judged(of_scaler: bool, region: Option<String>, role: RoleName, needs: 
 async fn ask(pool: &PoolSettings, token: Option<SecretString>, driver: &Driver) -> Result<String, Refusal> {
     let read = async {
         let mut queue = pool.platform.open(token)?;
+        queue.only_look();
         let reading = driver.complete(queue.as_mut(), QUESTION).await;
         if let Some(mut release) = queue.release() {
             // What it could not give back runs out by itself; the queue was told all the same.

@@ -357,6 +357,22 @@ fn what_was_counted_before_a_failure_is_a_lower_bound() {
     }
 }
 
+#[test]
+fn who_only_looks_takes_no_job_that_is_offered() {
+    let looking = |available| {
+        let mut queue = open(settings());
+        assert!(queue.only_look().expect("a sentence").contains("not taken"));
+        let mut replies = opening(3, 1);
+        replies[3] = with_available(replies[3].clone(), available);
+        (read(&mut queue, replies).0, queue)
+    };
+    let (result, mut queue) = looking(2);
+    assert_eq!(result, Ok(demand(4, 1)), "what waits to be taken waits");
+    let message = with_available(offer(4, &[7], 3, 1), 1);
+    assert_eq!(read(&mut queue, [message, reply(204, &[], "")]).0, Ok(demand(3, 1)));
+    assert_eq!(looking(0).0, Ok(demand(2, 1)));
+}
+
 /// A message that says this of jobs: what, the job, and the minutes after ten at which it was queued, taken by a runner and done.
 fn telling(number: u64, jobs: &[(&str, u64, Option<u32>, Option<u32>)], assigned: u32, running: u32) -> Reply {
     let minute =

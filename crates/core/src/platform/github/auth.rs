@@ -266,6 +266,10 @@ impl<Q: Queue> Queue for Authorised<Q> {
         self.inner.waits(now)
     }
 
+    fn only_look(&mut self) -> Option<&'static str> {
+        self.inner.only_look()
+    }
+
     fn release(&mut self) -> Option<Call<()>> {
         let call = self.inner.release()?;
         Some(Box::new(self.beside(call)))

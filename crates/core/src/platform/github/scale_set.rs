@@ -92,6 +92,11 @@ impl Queue for Listener {
         Some(self.assigned.told(now))
     }
 
+    fn only_look(&mut self) -> Option<&'static str> {
+        self.offers.looks = true;
+        Some("jobs that are offered are counted, and not taken")
+    }
+
     fn release(&mut self) -> Option<Call<()>> {
         let session = self.session.take()?;
         Some(closing::close(self.settings.clone(), self.secret.clone(), session))
@@ -305,7 +310,7 @@ impl Listener {
         self.events = message.events;
         let session = self.session()?;
         session.statistics = message.statistics;
-        if message.offered.is_empty() {
+        if message.offered.is_empty() || self.offers.looks {
             return self.acknowledge(message.number);
         }
         self.acquire(&message.offered, Some(message.number))
@@ -330,8 +335,9 @@ impl Listener {
     }
 
     fn done(&mut self, missing: Option<ExchangeError>) -> Next {
-        let Statistics { assigned, running, .. } = self.session()?.statistics;
-        let counted = assigned.saturating_sub(running).saturating_add(self.offers.acquired);
+        let Statistics { available, assigned, running } = self.session()?.statistics;
+        let offered = if self.offers.looks { available } else { self.offers.acquired };
+        let counted = assigned.saturating_sub(running).saturating_add(offered);
         // A message was seen that counts nothing and assigns a job (actions/actions-runner-controller, issues 3204 and 3420).
         let queued = counted.max(self.assigned.fresh());
         self.assigned.settle(queued);

@@ -6,6 +6,8 @@ use crate::exchange::{EffectResult, ErrorKind, ExchangeError};
 /// What is known of them.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
+    /// Whether nothing may be changed: none is taken.
+    pub(super) looks: bool,
     /// Whether some are not known to be taken.
     pub(super) owed: bool,
     /// How many were taken in this reading; what GitHub assigned does not count them yet.
@@ -30,7 +32,7 @@ impl Listener {
     pub(super) fn no_message(&mut self) -> Next {
         let session = self.session()?;
         let (available, request) = (session.statistics.available, session.ask_acquirable());
-        if self.offers.asked || !self.offers.owed || available == 0 {
+        if self.offers.looks || self.offers.asked || !self.offers.owed || available == 0 {
             return self.done(None);
         }
         Ok(self.ask(At::Acquirable, request))
