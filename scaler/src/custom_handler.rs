@@ -78,7 +78,9 @@ pub(crate) fn main(port: &str) -> ExitCode {
             // Who waits no longer hears nothing; the ticks were as good.
             match invocation {
                 Invocation::Timer(waiting) => drop(waiting.send(invoke(&mut opened).await)),
-                Invocation::Webhook(request, waiting) => drop(waiting.send(take(&mut opened, &request).await)),
+                Invocation::Webhook(request, waiting) => {
+                    let _ = waiting.send(opened.request(&request, Instant::now() + TIME).await);
+                }
             }
         }
         Ok::<_, String>(())
@@ -94,18 +96,6 @@ async fn invoke(opened: &mut Opened) -> Answer {
     };
     // The host keeps what a handler writes, and nothing of the answer of one that failed.
     answer.inspect_err(|error| tracing::error!(error = error.message, "the invocation failed"))
-}
-
-/// Takes a webhook, with the ticks that it asks for.
-async fn take(opened: &mut Opened, request: &Request) -> StatusCode {
-    match opened.ready().await {
-        Ok(function) => function.request(request, Instant::now() + TIME).await,
-        Err(error) => {
-            // Each invocation of the timer says it; senders can be strangers.
-            tracing::debug!(error = error.message, "webhooks cannot be taken");
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
-    }
 }
 
 /// Serves every connection, for ever.

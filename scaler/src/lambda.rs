@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use self::event::Event;
-use crate::function::{self, Function, FunctionError, Home, Opened};
+use crate::function::{self, FunctionError, Home, Opened};
 
 /// The variable that holds the address of Lambda's runtime API, and is there in a function alone.
 pub(crate) const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
@@ -49,13 +49,8 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
         async move {
             panics::during(Some(&event.context.request_id));
             // They come one by one.
-            let answer = match opened.lock().await.ready().await {
-                Ok(function) => answer(function, event).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = &answer {
-                tracing::error!(error = error.message, "the invocation failed");
-            }
+            let mut opened = opened.lock().await;
+            let answer = answer(&mut opened, event).await;
             panics::during(None);
             answer
         }
@@ -63,16 +58,25 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     Runtime::new(service_fn(answer)).run().await
 }
 
-async fn answer(function: &mut Function, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
+async fn answer(opened: &mut Opened, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
     #[cfg(debug_assertions)]
     if let Some(text) = event.payload.get("panic") {
         panic!("asked for by an event, which only a build for tests heeds: {text}");
     }
     let until = Instant::now() + left(event.context.deadline);
     match event::read(event.payload) {
-        Ok(Event::Scheduled) => function.scheduled(until).await,
-        Ok(Event::Request(request)) => Ok(event::reply(function.request(&request, until).await)),
-        Err(why) => Err(FunctionError::new("Event", why)),
+        Ok(Event::Scheduled) => {
+            let answer = match opened.ready().await {
+                Ok(function) => function.scheduled(until).await,
+                Err(error) => Err(error),
+            };
+            answer.inspect_err(|error| tracing::error!(error = error.message, "the invocation failed"))
+        }
+        Ok(Event::Request(request)) => Ok(event::reply(opened.request(&request, until).await)),
+        Err(why) => {
+            opened.unreadable(&why);
+            Err(FunctionError::new("Event", why))
+        }
     }
 }
 

@@ -1,12 +1,22 @@
 //! How the process of a function begins, and where it gets its pools.
 
-use std::{env, fmt::Display, process::ExitCode, rc::Rc};
+use std::{
+    env,
+    fmt::Display,
+    process::ExitCode,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
+use hyper::StatusCode;
 use lightsout_core::settings::CloudName;
 use lightsout_io::{http::Driver, log};
 
-use super::{Function, FunctionError, Ticks, Variables, settings};
-use crate::{groups, pool::TickContext, tokens};
+use super::{Function, FunctionError, Request, Ticks, Variables, settings};
+use crate::{groups, listener::Lines, pool::TickContext, tokens};
+
+/// How often those who send webhooks make it look for its settings again: a schedule does so each time, and is nobody's but the operator's.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What differs from cloud to cloud in where settings are.
 #[derive(Debug)]
@@ -24,6 +34,10 @@ pub(crate) struct Opened {
     home: &'static Home,
     variables: Rc<Variables>,
     function: Result<Function, String>,
+    /// When it was tried last.
+    tried: Instant,
+    /// What a stranger can cause to be said while there is none.
+    troubles: Lines,
 }
 
 impl Opened {
@@ -32,10 +46,16 @@ impl Opened {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        let variables: Rc<Variables> = Rc::new(env::vars_os().filter_map(text).collect());
+        let variables: Variables = env::vars_os().filter_map(text).collect();
         settings::compare_versions(&variables);
+        Self::with(variables, home).await
+    }
+
+    /// The same, in this environment.
+    pub(super) async fn with(variables: Variables, home: &'static Home) -> Self {
+        let tried = Instant::now();
         let function = open(&variables, home).await;
-        Self { home, variables, function }
+        Self { home, variables: Rc::new(variables), function, tried, troubles: Lines::new(tried) }
     }
 
     /// The function. Each call tries anew as long as there is none.
@@ -44,9 +64,29 @@ impl Opened {
     /// While the settings cannot be had.
     pub(crate) async fn ready(&mut self) -> Result<&mut Function, FunctionError> {
         if self.function.is_err() {
+            self.tried = Instant::now();
             self.function = open(&self.variables, self.home).await;
         }
         self.function.as_mut().map_err(|error| FunctionError::new("Settings", error))
+    }
+
+    /// Takes a webhook, with the ticks that it asks for. While there is no function whoever sends one, a stranger too, costs little.
+    pub(crate) async fn request(&mut self, request: &Request, until: Instant) -> StatusCode {
+        if self.function.is_err() && self.tried.elapsed() >= LOOK_AGAIN {
+            let _ = self.ready().await;
+        }
+        match &mut self.function {
+            Ok(function) => function.request(request, until).await,
+            Err(error) => {
+                self.troubles.line(|withheld| tracing::error!(error, withheld, "webhooks cannot be taken"));
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+
+    /// Says, in few lines, why an invocation that anybody may cause is none.
+    pub(crate) fn unreadable(&self, why: &str) {
+        self.troubles.line(|withheld| tracing::error!(error = why, withheld, "the invocation failed"));
     }
 }
 

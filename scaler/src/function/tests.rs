@@ -235,6 +235,31 @@ async fn while_the_store_is_out_of_order_senders_cause_few_lines_and_strangers_n
     assert!((1..=8).contains(&lines), "{lines}");
 }
 
+/// Each would be a line, and a call of the store that holds the settings.
+#[tokio::test]
+async fn while_there_are_no_settings_senders_cause_few_lines_and_no_call() {
+    let said = Said::default();
+    let _guard = tracing::subscriber::set_default(said.clone());
+    let home = tempfile::tempdir().unwrap();
+    let write = |text: &str| std::fs::write(home.path().join("scaler.toml"), text).unwrap();
+    write("tick = 7");
+    let variables = BTreeMap::from([(HOME.package.to_owned(), home.path().display().to_string())]);
+    let mut opened = Opened::with(variables, &HOME).await;
+    let refused = async |opened: &mut Opened| {
+        for id in 0..50 {
+            let status = opened.request(&webhook("none", "guessed", id), soon()).await;
+            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        }
+    };
+    refused(&mut opened).await;
+    let lines = said.0.lock().unwrap().iter().filter(|line| line.contains("scaler.toml:1: tick = 7")).count();
+    assert!((1..=8).contains(&lines), "{lines}");
+    write("[[pool]]\ngroup = 'ci'\nplatform.command.queue = ['true']\n");
+    refused(&mut opened).await;
+    assert!(opened.ready().await.is_ok(), "the schedule looks each time");
+    assert_eq!(opened.request(&webhook("none", "guessed", 1), soon()).await, StatusCode::NOT_FOUND);
+}
+
 #[tokio::test]
 async fn an_authentic_webhook_is_accepted_whatever_its_tick_did() {
     let groups = FakeGroups::of(&["bad", "slow"]);
