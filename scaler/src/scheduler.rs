@@ -201,6 +201,10 @@ impl Scheduler {
 
     /// When the next of the idle pools may tick for a hint.
     fn next_hinted(&self) -> Option<Instant> {
+        // Asked after each of a thousand ticks, and mostly there is none.
+        if self.hinted.is_empty() {
+            return None;
+        }
         let hinted = self.idle.iter().filter(|pool| self.hinted.contains(&pool.settings.name));
         hinted.map(|pool| pool.hint_due(HINT_INTERVAL)).min()
     }
