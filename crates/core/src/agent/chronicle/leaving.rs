@@ -146,12 +146,11 @@ impl Chronicle {
     pub(super) fn abort_ended(&mut self, outcome: &Outcome, now: Moment) {
         match self.cut.ended(outcome) {
             Ended::Untold(jobs) => self.jobs_cut(&jobs, now),
-            Ended::Told => {}
             Ended::Other if self.leaving.is_some() => {
                 let detail = "told to exit, it had no job and did not exit";
                 self.happened(IncidentKind::StuckRunner, detail, now);
             }
-            Ended::Other => {}
+            Ended::Told | Ended::Other => {}
         }
     }
 
