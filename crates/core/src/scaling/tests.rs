@@ -34,6 +34,9 @@ fn raises_to_what_is_needed() {
     let few = ScalerPolicy { threshold: 3, ..plain.clone() };
     let own_bounds = ScalerPolicy { min: Some(2), max: Some(4), ..plain.clone() };
     let shared = ScalerPolicy { count_running: false, ..plain.clone() };
+    let no_slot = ScalerPolicy { slots: 0, ..plain.clone() };
+    let (empty, overfull) =
+        (ScalerPolicy { utilisation: 0, ..plain.clone() }, ScalerPolicy { utilisation: 500, ..plain.clone() });
     for (name, policy, demand, capacity, expected) in [
         ("nothing to do", &plain, demand(0, 0), at(0), None),
         ("one job, no instance", &plain, demand(1, 0), at(0), Some(1)),
@@ -57,6 +60,9 @@ fn raises_to_what_is_needed() {
         ("running unknown: the queue alone", &plain, unknown(4), at(1), Some(4)),
         ("running unknown, instances boot: no more of them", &plain, unknown(4), at(4), None),
         ("running not ours", &shared, demand(2, 500), at(0), Some(2)),
+        ("no slot counts as one", &no_slot, demand(2, 0), at(0), Some(2)),
+        ("no part of the slots counts as one in a hundred", &empty, demand(1, 0), at(0), Some(10)),
+        ("more than all of them counts as all", &overfull, demand(5, 0), at(0), Some(5)),
     ] {
         assert_eq!(to(policy, &demand, capacity), expected, "{name}");
     }
@@ -76,6 +82,8 @@ fn a_step_caps_one_tick_and_the_next_goes_on() {
     assert_eq!(to(&policy, &demand(8, 0), at(3)), Some(6));
     assert_eq!(to(&policy, &demand(8, 0), at(6)), Some(8));
     assert_eq!(to(&policy, &demand(8, 0), at(8)), None);
+    let least = ScalerPolicy { max_step: Some(0), ..policy };
+    assert_eq!(to(&least, &demand(8, 0), at(0)), Some(1), "a step is one at least");
 }
 
 #[test]
@@ -95,6 +103,16 @@ fn a_bound_that_is_met_and_not_passed_limits_nothing() {
         };
         assert_eq!(why.limit, limit, "{name}");
     }
+}
+
+#[test]
+fn what_may_be_lost_is_written_again_until_it_is_seen() {
+    let policy = ScalerPolicy::default();
+    let past = Past { unanswered: Some(3), ..Past::default() };
+    let plan = |capacity| plan(&policy, &demand(3, 0), capacity, past);
+    assert!(matches!(plan(Capacity { lately: 3, ..at(2) }), Plan::Raise { to: 3, .. }));
+    assert!(matches!(plan(at(3)), Plan::Hold(_)), "seen");
+    assert!(matches!(plan(Capacity { lately: 4, ..at(2) }), Plan::Hold(_)), "another one is the highest");
 }
 
 #[test]

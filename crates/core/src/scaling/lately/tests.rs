@@ -48,6 +48,7 @@ fn what_the_history_tells_of_a_fall_is_believed_at_once() {
         ("somebody set it higher", vec![set(104, 8)], 8),
         ("twice: the later one holds", vec![set(106, 2), set(104, 8)], 2),
         ("before it was known", vec![set(99, 2)], 5),
+        ("at the same moment: either may be the later", vec![set(100, 2)], 5),
     ] {
         let mut lately = lately.clone();
         lately.learn_changes(&changes);
