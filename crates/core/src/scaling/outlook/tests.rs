@@ -246,6 +246,30 @@ fn a_backlog_whose_instances_leave_after_each_job_is_no_doubt() {
 }
 
 #[test]
+fn a_raise_for_which_no_job_waited_or_past_which_others_went_was_not_in_vain() {
+    for (name, queued, grows, seen) in
+        [("spare ones", 0, 0, [1, 0]), ("others raised further, and one left", 1, 3, [4, 3])]
+    {
+        let mut experience = Experience::default();
+        let mut now = Duration::from_secs(1000);
+        let mut see = |experience: &mut Experience, desired| {
+            now += Duration::from_secs(10);
+            let demand = Demand { queued, running: Some(0), poll_after: None };
+            experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
+            now
+        };
+        for round in 0..5 {
+            let before = 1 + grows * round;
+            see(&mut experience, before);
+            experience.raised(before + 1);
+            see(&mut experience, before + seen[0]);
+            let now = see(&mut experience, before + seen[1]);
+            assert_eq!(experience.outlook(now), Outlook::default(), "{name}, round {round}");
+        }
+    }
+}
+
+#[test]
 fn an_instance_whose_agent_never_began_hides_no_job() {
     let mut world = World::new(GOOD);
     world.instances = vec![Kind::Dead; 2];
