@@ -123,3 +123,28 @@ fn where_most_bear_no_sign_it_is_their_version_that_lacks_it() {
         assert_eq!(experience.outlook(now).silent, silent, "{ready} ready, {missing} without the sign");
     }
 }
+
+#[test]
+fn no_more_are_left_out_than_are_there() {
+    let (mut experience, mut now) = (Experience::default(), Duration::from_secs(86_400));
+    let demand = Demand { queued: 1, running: Some(0), poll_after: None };
+    let mut look = |experience: &mut Experience, desired| {
+        now += Duration::from_secs(10);
+        experience.see(sight(&ScalerPolicy::default(), &demand, desired), now);
+        experience.outlook(now).silent
+    };
+    let silent = (0..200).map(|_| look(&mut experience, 1)).last();
+    assert_eq!(silent, Some(1), "nothing has happened for half an hour");
+    assert_eq!(look(&mut experience, 0), 0, "it is gone");
+}
+
+#[test]
+fn where_it_is_not_known_how_many_work_no_member_is_suspected_beside_others() {
+    let (mut experience, mut now) = (Experience::default(), Duration::from_secs(86_400));
+    for queued in [3, 2].into_iter().cycle().take(1_000) {
+        now += Duration::from_secs(10);
+        let demand = Demand { queued, running: None, poll_after: None };
+        experience.see(sight(&ScalerPolicy::default(), &demand, 10), now);
+        assert!(!experience.doubts_members());
+    }
+}
