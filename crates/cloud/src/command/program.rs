@@ -146,7 +146,10 @@ fn failure(verb: Verb, asked: &str, output: &Output) -> CloudError {
         Some(ABSENT) => {
             (CloudErrorKind::NotFound, "there is no such group or instance: see that the program knows the name")
         }
-        Some(DENIED) => (CloudErrorKind::Denied, "give the program the right or the credentials that it lacks"),
+        Some(DENIED) => (
+            CloudErrorKind::Denied,
+            "give the program the right that it lacks; for credentials that are missing or have expired it is to exit with 14",
+        ),
         Some(LATER) => (CloudErrorKind::Unreachable, "nothing was done; it is asked again later"),
         Some(UNKNOWN) => (CloudErrorKind::Denied, "the program does not do this; docs/clouds.md says who needs it"),
         Some(_) | None => (
