@@ -75,7 +75,17 @@ fn at_desk(fleet: &Fleet) -> Vec<Value> {
     let findings: Vec<Value> =
         output.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{output:?}"))).collect();
     // That they are there at all.
-    for row in ["group", "scale-set.model", "scale-set.members", "scale-set.role", "platform.token"] {
+    for row in [
+        "group",
+        "group.subnets",
+        "group.quota",
+        "template.image",
+        "template.types",
+        "scale-set.model",
+        "scale-set.members",
+        "scale-set.role",
+        "platform.token",
+    ] {
         let there = findings.iter().any(|finding| finding["id"] == row);
         assert_eq!(there, row != "scale-set.model", "{row}: what only a machine can tell is not shown: {output:?}");
     }
@@ -152,5 +162,12 @@ fn a_scale_set_of_up_is_all_ok_to_doctor_and_each_drift_is_found_by_its_own_name
         set_up(&fleet, &json!({"virtualMachineProfile": profile}));
         assert_eq!(ids(&found(&fleet)), ["scale-set.model", row], "after {profile}");
     }
-    assert_eq!(ids(&at_desk(&fleet)), ["scale-set.members", "scale-set.eviction"]);
+    for resource in [
+        "Microsoft.Network/virtualNetworks/lightsout",
+        "Microsoft.Compute/galleries/lightsout/images/runner/versions/1.0.0",
+    ] {
+        write(&fleet, "DELETE", resource, "2023-07-03", &Value::Null);
+    }
+    let rows = ["group.subnets", "template.image", "scale-set.members", "scale-set.eviction"];
+    assert_eq!(ids(&at_desk(&fleet)), rows);
 }

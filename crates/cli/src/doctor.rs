@@ -38,8 +38,8 @@ pub(crate) struct Args {
     /// Look at the pools of these groups only
     #[arg(long = "group", value_name = "NAME")]
     groups: Vec<String>,
-    /// The scaler's function, where it is one: looks at its state, time-out, schedule, errors and role, too
-    #[arg(long, value_name = "NAME|ARN")]
+    /// The scaler's function, where it is one: looks at its state, time-out, schedule, errors and role, too. On Azure the function app's resource id
+    #[arg(long, value_name = "NAME|ARN|ID")]
     function: Option<String>,
     /// Print one JSON object a line
     #[arg(long)]

@@ -88,8 +88,9 @@ pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
 
 /// How a group is looked at from a desk.
 #[cfg(feature = "host")]
-pub(crate) const GROUP_SURVEY: GroupSurvey =
-    |region, name| Box::pin(async move { Box::pin(host::look_at_group(Aws::new(region), &name)).await });
+pub(crate) const GROUP_SURVEY: GroupSurvey = |wanted| {
+    Box::pin(async move { Box::pin(host::look_at_group(Aws::new(wanted.location.region), &wanted.name)).await })
+};
 
 /// How the rest of an account is looked at from there.
 #[cfg(feature = "host")]

@@ -28,7 +28,7 @@ use lightsout_core::{
 
 use crate::Provider;
 #[cfg(feature = "host")]
-use crate::{Diagnosis, GroupSurvey, InstanceProvider};
+use crate::{Diagnosis, FunctionSurvey, GroupSurvey, InstanceProvider};
 
 /// How Azure is reached.
 pub(crate) const PROVIDER: Provider = Provider {
@@ -64,8 +64,16 @@ pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
 
 /// How a scale set is looked at from a desk.
 #[cfg(feature = "host")]
-pub(crate) const GROUP_SURVEY: GroupSurvey =
-    |_, name| Box::pin(async move { Box::pin(desk::look(&client::Azure::at_desk(desk::cli::AZ), &name)).await });
+pub(crate) const GROUP_SURVEY: GroupSurvey = |wanted| {
+    Box::pin(async move {
+        Box::pin(desk::look(&client::Azure::at_desk(desk::cli::AZ), &wanted.name, wanted.most, &wanted.secrets)).await
+    })
+};
+
+/// How a function app that is the scaler is looked at from there.
+#[cfg(feature = "host")]
+pub(crate) const FUNCTION_SURVEY: FunctionSurvey =
+    |wanted| Box::pin(async move { Box::pin(desk::app::look(&client::Azure::at_desk(desk::cli::AZ), &wanted)).await });
 
 /// The vaults that whoever sits at a desk may read.
 #[cfg(feature = "host")]

@@ -26,7 +26,7 @@ use secrecy::SecretString;
 
 use crate::{CloudFuture, Provider, SecretError, Secrets, local};
 #[cfg(feature = "host")]
-use crate::{Diagnosis, InstanceProvider};
+use crate::{Diagnosis, GroupSurvey, InstanceProvider};
 use program::CloudProgram;
 
 /// How a program's cloud is reached.
@@ -57,6 +57,12 @@ pub(crate) const INSTANCE: InstanceProvider = InstanceProvider {
 pub(crate) const DIAGNOSIS: Diagnosis = Diagnosis {
     metadata: || Box::pin(std::future::ready(lightsout_core::doctor::facts::MetadataFacts::default())),
     instance: |identity, settings| Box::pin(diagnosis::instance(identity, settings)),
+};
+
+/// How a group is looked at from a desk, by the program as the pool names it, run as whoever sits there.
+#[cfg(feature = "host")]
+pub(crate) const GROUP_SURVEY: GroupSurvey = |wanted| {
+    Box::pin(async move { diagnosis::group(&CloudProgram::new(&wanted.location.program), &wanted.name).await })
 };
 
 /// What a program's cloud can do of which it says nothing: as little as possible. An ending that somebody else begins is not held off, it is told

@@ -26,11 +26,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 #[cfg(feature = "host")]
-use lightsout_core::doctor::facts::{CloudFacts, Fact, FunctionFacts, MetadataFacts};
+use lightsout_core::doctor::facts::{CloudFacts, Fact, FunctionFacts, MetadataFacts, RoleFacts};
 #[cfg(feature = "host")]
 use lightsout_core::iam::{Difference, Need};
 #[cfg(feature = "host")]
-use lightsout_core::settings::RecordsSettings;
+use lightsout_core::settings::{RecordsSettings, ScaleSetId};
 use lightsout_core::{
     cloud::CloudError,
     explain::Activity,
@@ -142,18 +142,58 @@ pub struct Diagnosis {
 }
 
 /// How a group of this name, and what new instances start from, is looked at from a desk, with the credentials of whoever sits there: nothing of any one
-/// instance, and no right is tried. Without a location the environment decides.
+/// instance, and no right is tried. Without a region the environment decides.
 #[cfg(feature = "host")]
-pub type GroupSurvey = fn(location: Option<String>, name: String) -> Looked<'static, CloudFacts>;
+pub type GroupSurvey = fn(wanted: WantedGroup) -> Looked<'static, CloudFacts>;
 
-/// How groups of a cloud are looked at from a desk; `None`: they are not.
+/// A group as a pool's settings have it.
 #[cfg(feature = "host")]
-pub fn group_survey(cloud: CloudName) -> Option<GroupSurvey> {
+#[derive(Clone, Debug)]
+pub struct WantedGroup {
+    /// Where it is.
+    pub location: Location,
+    /// Its name.
+    pub name: String,
+    /// How many instances the pool may have at most, where its settings say so.
+    pub most: Option<u32>,
+    /// The secrets that its agents read, as far as their settings are known.
+    pub secrets: Vec<SecretSource>,
+}
+
+/// How groups of a cloud are looked at from a desk.
+#[cfg(feature = "host")]
+pub fn group_survey(cloud: CloudName) -> GroupSurvey {
     match cloud {
-        CloudName::Aws => Some(aws::GROUP_SURVEY),
-        CloudName::Azure => Some(azure::GROUP_SURVEY),
-        CloudName::Program => None,
+        CloudName::Aws => aws::GROUP_SURVEY,
+        CloudName::Azure => azure::GROUP_SURVEY,
+        CloudName::Program => command::GROUP_SURVEY,
     }
+}
+
+/// How a function that is the scaler, and the role of it, are looked at from a desk, where the name of the function says whose it is; `None`: by [`SURVEY`].
+#[cfg(feature = "host")]
+pub fn function_survey(name: &str) -> Option<FunctionSurvey> {
+    ScaleSetId::is_meant(name).then_some(azure::FUNCTION_SURVEY)
+}
+
+/// As [`GroupSurvey`], of a function.
+#[cfg(feature = "host")]
+pub type FunctionSurvey = fn(wanted: WantedFunction) -> Looked<'static, FunctionSeen>;
+
+/// What is told of a function, but for what its settings say, `None` where there is none of the name; and of its roles.
+#[cfg(feature = "host")]
+pub type FunctionSeen = (Fact<Option<FunctionFacts>>, Vec<RoleFacts>);
+
+/// A function as somebody named it, and what it works for.
+#[cfg(feature = "host")]
+#[derive(Clone, Debug)]
+pub struct WantedFunction {
+    /// Its name.
+    pub name: String,
+    /// The groups of its pools that are of the same cloud.
+    pub groups: Vec<String>,
+    /// The secrets that it reads.
+    pub secrets: Vec<SecretSource>,
 }
 
 /// How roles and functions of an account of AWS are looked at from a desk; those of no other cloud are.

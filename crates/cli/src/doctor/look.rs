@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, env, time::Duration};
 
-use lightsout_cloud::{RoleName, SURVEY, group_survey, resolve_at_desk};
+use lightsout_cloud::{
+    FunctionSurvey, RoleName, SURVEY, WantedFunction, WantedGroup, function_survey, group_survey, resolve_at_desk,
+};
 use lightsout_core::{
     doctor::{
         Facts, Place,
@@ -10,7 +12,7 @@ use lightsout_core::{
     },
     duration::format_about,
     iam::{Account, Difference, Extras, Finding, Group, Need, of_agent, of_any_agent, of_scaler},
-    settings::{AgentSettings, ObjectAddress, PoolSettings, ScalerSettings, SecretSource},
+    settings::{AgentSettings, ObjectAddress, PoolSettings, ScaleSetId, ScalerSettings, SecretSource},
 };
 use lightsout_io::http::Driver;
 use secrecy::SecretString;
@@ -32,14 +34,10 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
     };
     facts.settings.settings = agent.cloned();
     let untold = |why: String| CloudFacts { group: Some(Err(why)), ..CloudFacts::default() };
-    let cloud = match group_survey(pool.cloud) {
-        Some(look) => timeout(LOOK, look(pool.region.clone(), pool.group.clone()))
-            .await
-            .unwrap_or_else(|_| untold(format!("no answer within {}", format_about(LOOK)))),
-        None => untold(
-            "groups of your own program are not looked at from here: `lightsout-scaler check` reads their sizes".into(),
-        ),
-    };
+    let secrets = agent.map(|agent| agent.platform.secrets().into_iter().cloned().collect()).unwrap_or_default();
+    let wanted = WantedGroup { location: pool.location(), name: pool.group.clone(), most: pool.policy.max, secrets };
+    let looked = timeout(LOOK, group_survey(pool.cloud)(wanted)).await;
+    let cloud = looked.unwrap_or_else(|_| untold(format!("no answer within {}", format_about(LOOK))));
     facts.roles = roles_of_instances(pool, agent, &cloud).await;
     facts.cloud = Some(cloud);
     let mut token = None;
@@ -74,6 +72,9 @@ pub(super) fn address(facts: &Facts) -> Option<&str> {
 
 /// Everything about the function that is the scaler of pools whose groups have these addresses.
 pub(super) async fn at_function(name: &str, settings: &ScalerSettings, addresses: &[String]) -> Facts {
+    if let Some(look) = function_survey(name) {
+        return at_function_app(look, name, settings).await;
+    }
     // An ARN tells where it is: arn:aws:lambda:REGION:ACCOUNT:function:NAME.
     let own = name.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2)).map(str::to_owned);
     let looked = timeout(LOOK, (SURVEY.function)(own.clone(), name.to_owned())).await;
@@ -93,6 +94,23 @@ pub(super) async fn at_function(name: &str, settings: &ScalerSettings, addresses
         facts.roles.push(judged(true, own, role, needs).await);
     }
     facts
+}
+
+/// The same of one that tells its roles with the rest.
+async fn at_function_app(look: FunctionSurvey, name: &str, settings: &ScalerSettings) -> Facts {
+    let groups = settings.pools.iter().map(|pool| pool.group.as_str()).filter(|group| ScaleSetId::is_meant(group));
+    let hooks = settings.pools.iter().filter_map(|pool| pool.webhook.as_ref()).map(|webhook| &webhook.secret);
+    let secrets = settings.pools.iter().filter_map(|pool| pool.platform.secret()).chain(hooks);
+    let wanted = WantedFunction {
+        name: name.to_owned(),
+        groups: groups.map(str::to_owned).collect(),
+        secrets: secrets.cloned().collect(),
+    };
+    let late = || (Err(format!("no answer within {}", format_about(LOOK))), Vec::new());
+    let (function, roles) = timeout(LOOK, look(wanted)).await.unwrap_or_else(|_| late());
+    let of_settings = |found| FunctionFacts { deadline: settings.deadline, ..found };
+    let function = Some(function.map(|found| found.map(of_settings)));
+    Facts { place: Place::Desk, function, roles, ..Facts::default() }
 }
 
 fn needs_of_scaler(

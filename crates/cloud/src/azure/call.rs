@@ -11,7 +11,7 @@ use super::{FLOOR_TAG, reply::Sku};
 
 /// The version of the Compute API that is spoken: the first in which reads tell the entity tag of a scale set (Azure REST API reference,
 /// "Virtual Machine Scale Sets - Get").
-const COMPUTE: &str = "2024-07-01";
+pub(super) const COMPUTE: &str = "2024-07-01";
 /// The same of tags on any resource ("Tags - Update At Scope").
 const TAGS: &str = "2021-04-01";
 /// The same of Autoscale settings ("Autoscale Settings - List By Resource Group").
@@ -138,6 +138,14 @@ pub(super) fn role_definition(manager: &str, id: &str) -> Call {
         scope: format!("{id}/roles"),
         request: Request::get(format!("{manager}{id}?api-version={PERMISSIONS}")),
     }
+}
+
+/// Reads whatever has this path, which may have a query.
+#[cfg(feature = "host")]
+pub(super) fn look(manager: &str, right: &'static str, path: &str, version: &str) -> Call {
+    let mark = if path.contains('?') { '&' } else { '?' };
+    let request = Request::get(format!("{manager}{path}{mark}api-version={version}"));
+    Call { right, scope: path.to_owned(), request }
 }
 
 /// Lists what the caller may do to a resource, by its id.

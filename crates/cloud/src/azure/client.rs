@@ -26,6 +26,12 @@ pub(super) const PAGES: usize = 50;
 const MANAGER: &str = "https://management.azure.com";
 const MANAGER_VARIABLE: &str = "AZURE_RESOURCE_MANAGER_ENDPOINT";
 
+/// The same of the logs of applications.
+#[cfg(feature = "host")]
+const LOGS: &str = "https://api.applicationinsights.io";
+#[cfg(feature = "host")]
+const LOGS_VARIABLE: &str = "AZURE_APPLICATION_INSIGHTS_ENDPOINT";
+
 /// Azure, asked by one identity.
 ///
 /// It costs nothing until it is used, and [`Azure::forget`] gives back what it then took.
@@ -60,6 +66,13 @@ impl Azure {
     pub(super) fn manager(&self) -> String {
         let named = self.variable(MANAGER_VARIABLE).filter(|value| !value.trim().is_empty());
         named.unwrap_or_else(|| MANAGER.into()).trim_end_matches('/').to_owned()
+    }
+
+    /// The address of the queries of Application Insights.
+    #[cfg(feature = "host")]
+    pub(super) fn logs(&self) -> String {
+        let named = self.variable(LOGS_VARIABLE).filter(|value| !value.trim().is_empty());
+        named.unwrap_or_else(|| LOGS.into()).trim_end_matches('/').to_owned()
     }
 
     /// Makes a call, and answers what came of it: a success.
@@ -182,6 +195,8 @@ impl Azure {
     #[cfg(test)]
     fn variable(&self, name: &str) -> Option<String> {
         match (&self.everything_at, name) {
+            #[cfg(feature = "host")]
+            (Some(url), LOGS_VARIABLE) => Some(url.clone()),
             (Some(url), MANAGER_VARIABLE | super::token::METADATA_VARIABLE) => Some(url.clone()),
             (Some(_), _) => None,
             (None, _) => env::var(name).ok(),

@@ -1,17 +1,20 @@
 //! A scale set as it is seen from a desk. It reads, and changes nothing.
 
+pub(super) mod app;
 pub(super) mod cli;
 mod roles;
+mod starting;
 
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
-    doctor::facts::{CloudFacts, MemberModels, ScaleSetFacts},
-    settings::ScaleSetId,
+    doctor::facts::{CloudFacts, MemberModels, RoleFacts, ScaleSetFacts},
+    settings::{ScaleSetId, SecretSource},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     call,
@@ -57,38 +60,61 @@ impl Identities {
     }
 }
 
-/// Everything of a scale set that its agents depend on.
-pub(super) async fn look(azure: &Azure, name: &str) -> CloudFacts {
+/// Everything of a scale set that its agents depend on, and what a pool depends on that may have so many machines; `None`: as many as Azure lets it.
+/// The secrets are those that the pool's agents must read, as far as that is known.
+pub(super) async fn look(azure: &Azure, name: &str, most: Option<u32>, secrets: &[SecretSource]) -> CloudFacts {
     match read(azure, name).await {
-        Ok((set, found, identities)) => CloudFacts {
-            group_name: Some(set.to_string()),
-            scale_set: Some(of_set(azure, &set, &found, identities.each()).await),
-            ..CloudFacts::default()
-        },
+        Ok(Read { set, found, identities, whole }) => {
+            let bound = found.view(name, None).ok();
+            let most = most.or(bound.as_ref().map(|view| view.max)).unwrap_or_default();
+            let room = bound.map(|view| most.saturating_sub(view.desired));
+            let (facts, starting) = tokio::join!(
+                Box::pin(of_set(azure, &set, &found, (identities.each(), secrets))),
+                Box::pin(starting::look(azure, &set.subscription, &whole, most))
+            );
+            CloudFacts {
+                group_name: Some(set.to_string()),
+                scale_set: Some(ScaleSetFacts { room, ..facts }),
+                next_images: starting.image.into_iter().collect(),
+                subnets: starting.subnets,
+                quotas: starting.quotas,
+                not_offered: starting.not_offered,
+                ..CloudFacts::default()
+            }
+        }
         Err(error) if error.kind == CloudErrorKind::NotFound => CloudFacts::default(),
         Err(error) => CloudFacts { group: Some(Err(error.to_string())), ..CloudFacts::default() },
     }
 }
 
-async fn read(azure: &Azure, name: &str) -> Result<(ScaleSetId, ScaleSet, Identities), CloudError> {
+/// A scale set as it was read.
+struct Read {
+    set: ScaleSetId,
+    found: ScaleSet,
+    identities: Identities,
+    whole: Value,
+}
+
+async fn read(azure: &Azure, name: &str) -> Result<Read, CloudError> {
     let set = reply::scale_set(name).map_err(other)?;
     let reply = azure.call(call::read(&azure.manager(), &set)).await?;
-    let Identified { identity } = reply::parse(&reply).map_err(other)?;
-    Ok((set, reply::parse(&reply).map_err(other)?, identity))
+    let Identified { identity: identities } = reply::parse(&reply).map_err(other)?;
+    let (found, whole) = (reply::parse(&reply).map_err(other)?, reply::parse(&reply).map_err(other)?);
+    Ok(Read { set, found, identities, whole })
 }
 
 async fn of_set(
     azure: &Azure,
     set: &ScaleSetId,
     found: &ScaleSet,
-    identities: Vec<(String, Option<String>)>,
+    (identities, secrets): (Vec<(String, Option<String>)>, &[SecretSource]),
 ) -> ScaleSetFacts {
     let none = "it gives its machines none".to_owned();
     let identity = if identities.is_empty() { Err(none) } else { Ok(()) };
     let (autoscale, members, roles) = tokio::join!(
         autoscale(azure, set),
         members(azure, set),
-        roles::of_each(azure, set, found.is_flexible(), identities)
+        roles_of_agents(azure, set, found.is_flexible(), (identities, secrets))
     );
     ScaleSetFacts {
         identity: Some(identity),
@@ -97,6 +123,26 @@ async fn of_set(
         members: Some(members.map_err(|error| error.to_string())),
         roles,
         ..ScaleSetFacts::default()
+    }
+}
+
+async fn roles_of_agents(
+    azure: &Azure,
+    set: &ScaleSetId,
+    flexible: bool,
+    (identities, secrets): (Vec<(String, Option<String>)>, &[SecretSource]),
+) -> Vec<RoleFacts> {
+    let mut needs = roles::of_agent(set, flexible);
+    match roles::of_vaults(azure, &[set.subscription.clone()].into(), secrets).await {
+        Ok(more) => {
+            needs.extend(more);
+            roles::of_each(azure, &needs, identities, false).await
+        }
+        Err(error) => {
+            let unknown =
+                |(name, _)| RoleFacts { of_scaler: false, name, by: roles::BY, difference: Err(error.to_string()) };
+            identities.into_iter().map(unknown).collect()
+        }
     }
 }
 

@@ -124,6 +124,21 @@ fn scope(right: &str) -> &'static str {
         "Microsoft.Authorization/roleAssignments/read" | "Microsoft.Authorization/roleDefinitions/read" => {
             "the scale set's resource group"
         }
+        #[cfg(feature = "host")]
+        "Microsoft.Compute/skus/read" | "Microsoft.Compute/locations/usages/read" => "the subscription",
+        #[cfg(feature = "host")]
+        "Microsoft.Compute/images/read" | "Microsoft.Compute/galleries/images/versions/read" => "the image",
+        #[cfg(feature = "host")]
+        "Microsoft.Network/virtualNetworks/usages/read" => "the network",
+        #[cfg(feature = "host")]
+        "Microsoft.Web/sites/read"
+        | "Microsoft.Web/sites/functions/read"
+        | "Microsoft.Web/sites/config/list/action" => "the function app",
+        #[cfg(feature = "host")]
+        "Microsoft.Insights/components/query/read" => "the resource of Application Insights",
+        #[cfg(feature = "host")]
+        "Microsoft.KeyVault/vaults/read" => "the subscription",
+        "Microsoft.KeyVault/vaults/secrets/getSecret/action" => "the vault",
         "Microsoft.Resources/tags/write" => "what is tagged: the scale set, or the machine's resource group",
         _ => "the scale set",
     }

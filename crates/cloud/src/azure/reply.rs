@@ -320,16 +320,27 @@ impl Autoscale {
 pub(super) struct Permission {
     actions: Vec<String>,
     not_actions: Vec<String>,
+    data_actions: Vec<String>,
+    not_data_actions: Vec<String>,
 }
 
 #[cfg(feature = "host")]
 impl Permission {
     /// Whether it allows an action. What one assignment leaves out another may allow (Azure, "Understand Azure role definitions", "NotActions").
     pub(super) fn allows(&self, action: &str) -> bool {
-        let action = action.to_ascii_lowercase();
-        let named = |patterns: &[String]| patterns.iter().any(|pattern| covers(&pattern.to_ascii_lowercase(), &action));
-        named(&self.actions) && !named(&self.not_actions)
+        names(&self.actions, action) && !names(&self.not_actions, action)
     }
+
+    /// The same of an action on data, such as to read a secret.
+    pub(super) fn allows_on_data(&self, action: &str) -> bool {
+        names(&self.data_actions, action) && !names(&self.not_data_actions, action)
+    }
+}
+
+#[cfg(feature = "host")]
+fn names(patterns: &[String], action: &str) -> bool {
+    let action = action.to_ascii_lowercase();
+    patterns.iter().any(|pattern| covers(&pattern.to_ascii_lowercase(), &action))
 }
 
 /// Whether a text is one that a pattern stands for: `*` stands for any characters.

@@ -3,7 +3,11 @@
 use std::{collections::BTreeSet, fs};
 
 use jiff::Timestamp;
-use lightsout_core::cloud::{Ending, Floor, Leave, Machine, Membership, Notice, Room, TargetState};
+use lightsout_core::{
+    cloud::{Ending, Floor, Leave, Machine, Membership, Notice, Room, TargetState},
+    doctor::facts::{ProgramFacts, ProgramGroup},
+    settings::Location,
+};
 use tempfile::TempDir;
 
 use super::{
@@ -317,7 +321,7 @@ async fn a_diagnosis_says_what_it_promises_and_what_is_seen_of_that() {
         let settings = crate::HostSettings { program: program.argv, ..crate::HostSettings::default() };
         let facts = diagnosis::instance(identity, settings).await.program.unwrap();
         assert!(asked(&folder).iter().all(|asked| asked == "describe ci"), "it changes nothing");
-        (facts.membership, facts.group)
+        (facts.membership.unwrap(), facts.group)
     };
     let (membership, group) = look(&format!("echo '{GROUP}'"), Some("ci")).await;
     assert_eq!(membership, Ok(Membership::InService { protected: true }));
@@ -327,4 +331,28 @@ async fn a_diagnosis_says_what_it_promises_and_what_is_seen_of_that() {
     assert_eq!(look("", None).await, (Ok(Membership::Outside), None));
     let (membership, group) = look("exit 14", Some("ci")).await;
     assert!(membership.unwrap_err().contains("exited with 14") && group.unwrap().is_err());
+}
+
+/// At a desk there is no instance, and the settings of the pool name the program.
+#[tokio::test]
+async fn a_group_is_looked_at_from_a_desk_by_the_pools_own_program() {
+    let look = async |does: &str| {
+        let (folder, program) = program(does);
+        let location = Location { cloud: CloudName::Program, region: None, program: program.argv };
+        let facts =
+            GROUP_SURVEY(crate::WantedGroup { location, name: "ci".into(), most: None, secrets: Vec::new() }).await;
+        assert_eq!(asked(&folder), ["describe ci"], "it changes nothing");
+        facts
+    };
+    let facts = look(&format!("echo '{GROUP}'")).await;
+    let ProgramFacts { membership, group, .. } = facts.program.unwrap();
+    assert_eq!((membership, facts.group.is_none()), (None, true));
+    assert_eq!(group, Some(Ok(ProgramGroup { min: 1, max: 9, desired: 3, versioned: true })));
+    let absent = look("exit 12").await;
+    assert!(absent.group.is_none() && absent.program.is_none(), "there is no such group");
+    for (does, why) in [("exit 14", "exited with 14"), ("echo '{\"max\":1}'", "desired"), ("kill -9 $$", "signal")] {
+        let facts = look(does).await;
+        let said = facts.group.unwrap().unwrap_err();
+        assert!(said.contains(why) && facts.program.is_none(), "{said}");
+    }
 }

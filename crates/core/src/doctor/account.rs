@@ -76,14 +76,15 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Desk,
         meaning: "the role of the scaler's function has the rights that these pools need",
         remedy: "allow these actions in the role's policy (`lightsout iam --config scaler.toml --log-group /aws/lambda/NAME` prints the least one; with \
-                 --settings PLACE where they are stored)",
+                 --settings PLACE where they are stored); on Azure give the app's identity a role with them there (docs/azure.md has it; terraform/azure gives it)",
         judge: |facts| role(facts, true),
     },
     Row {
         id: "function",
         scope: Scope::Desk,
         meaning: "the scaler's function is there and can be invoked",
-        remedy: "see what the cloud says of it: aws lambda get-function-configuration --function-name NAME; docs/lambda.md",
+        remedy: "see what the cloud says of it: aws lambda get-function-configuration --function-name NAME; docs/lambda.md; on Azure \
+                 az functionapp show --ids ID; docs/azure.md",
         judge: |facts| {
             of(facts.function.as_ref(), |function| match function {
                 None => Judgement::wrong("there is no such function"),
@@ -115,7 +116,7 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Desk,
         meaning: "something invokes the scaler's function, every five minutes or oftener",
         remedy: "make a schedule of EventBridge Scheduler with rate(1 minute) and the function as its target, or enable the one that is named \
-                 (docs/lambda.md)",
+                 (docs/lambda.md); on Azure the package has its timer: take AzureWebJobs.scale.Disabled out of the app's settings",
         judge: |facts| {
             function(facts, |function| {
                 of(function.schedules.as_ref(), |schedules| {
@@ -127,7 +128,7 @@ pub(super) const ROWS: &[Row] = &[
                     let seen = enabled.iter().map(said).collect::<Vec<_>>().join(", ");
                     match enabled.iter().filter_map(|schedule| schedule.every).min() {
                         None if enabled.is_empty() => Judgement::warning(
-                            "no schedule of EventBridge Scheduler does; whether a rule of EventBridge or something else does was not looked at",
+                            "no schedule of its cloud does that is looked for; whether something else does was not looked at",
                         ),
                         Some(every) if every > SELDOM => Judgement::warning(seen),
                         Some(_) | None => Judgement::ok(seen),
@@ -141,7 +142,7 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Desk,
         meaning: "an invocation has time for a tick (`deadline` and 3 s), and ends before the next two begin",
         remedy: "set the function's time-out to 60 s for a schedule of one minute: aws lambda update-function-configuration --function-name NAME \
-                 --timeout 60; or lower `deadline`",
+                 --timeout 60; on Azure take AzureFunctionsJobHost__functionTimeout out of the app's settings; or lower `deadline`",
         judge: |facts| {
             function(facts, |function| {
                 let (timeout, least) = (function.timeout, function.deadline + END);

@@ -4,7 +4,7 @@ use std::{ops::Not, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Facts, Judgement, Row, Scope, Verdict, of, of_each};
+use super::{Facts, Judgement, Row, Scope, Verdict, facts::CloudFacts, of, of_each};
 use crate::tellable::token_beginnings;
 
 /// From this age on an image is called old: its packages and its runner are as old, and nothing on an instance upgrades them.
@@ -34,7 +34,7 @@ pub struct TemplateFacts {
 pub struct Subnet {
     /// Its id.
     pub id: String,
-    /// Its zone.
+    /// Its zone, or its network where that has none.
     pub zone: String,
     /// How many addresses are left in it; `None`: there is no such network.
     pub free: Option<u32>,
@@ -48,11 +48,12 @@ pub(super) const ROWS: &[Row] = &[
         remedy: "correct `pool.group` or `pool.region`, or look with the credentials of the account that has it",
         judge: |facts| {
             let cloud = facts.cloud.as_ref()?;
-            match (&cloud.group, &cloud.scale_set) {
-                (Some(Ok(group)), _) => Judgement::ok(group.address.clone()),
-                (Some(Err(why)), _) => Judgement::unknown(why.clone()),
-                (None, Some(_)) => Judgement::ok("it is a scale set"),
-                (None, None) => Judgement::wrong("there is no such group"),
+            match (&cloud.group, &cloud.scale_set, &cloud.program) {
+                (Some(Ok(group)), ..) => Judgement::ok(group.address.clone()),
+                (Some(Err(why)), ..) => Judgement::unknown(why.clone()),
+                (None, Some(_), _) => Judgement::ok("it is a scale set"),
+                (None, None, Some(_)) => Judgement::ok("the program knows it"),
+                (None, None, None) => Judgement::wrong("there is no such group"),
             }
         },
     },
@@ -142,7 +143,8 @@ pub(super) const ROWS: &[Row] = &[
         id: "template.image-age",
         scope: Scope::Desk,
         meaning: "the image that new instances start from is younger than 90 days: its packages and its runner are as old, and nothing upgrades them",
-        remedy: "build an image (packer/README.md), name it in a new version of the launch template, and have the group use that version",
+        remedy: "build an image (packer/README.md), name it in a new version of the launch template, and have the group use that version; \
+                 on Azure az vmss update --ids {group} --set virtualMachineProfile.storageProfile.imageReference.id=ID",
         judge: |facts| {
             of_each(&facts.cloud.as_ref()?.next_images, |image| {
                 let image = image.as_ref().ok()?;
@@ -157,7 +159,7 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Desk,
         meaning: "the group's subnets are there, and have addresses left for all that it may have",
         remedy: "add a subnet with more addresses: aws autoscaling update-auto-scaling-group --region {region} --auto-scaling-group-name {group} \
-                 --vpc-zone-identifier IDS; or lower the group's maximum",
+                 --vpc-zone-identifier IDS; on Azure name a larger one in the network profile of the scale set; or lower the group's maximum",
         judge: |facts| of(facts.cloud.as_ref()?.subnets.as_ref(), |subnets| judge_subnets(facts, subnets)),
     },
 ];
@@ -172,14 +174,21 @@ fn templates(facts: &Facts, judge: impl Fn(&TemplateFacts) -> Option<Judgement>)
     })
 }
 
+/// How many instances more the group may have.
+fn room(cloud: &CloudFacts) -> Option<u32> {
+    match &cloud.group {
+        Some(group) => group.as_ref().ok().map(|group| group.max.saturating_sub(group.members)),
+        None => cloud.scale_set.as_ref()?.room,
+    }
+}
+
 fn judge_subnets(facts: &Facts, subnets: &[Subnet]) -> Option<Judgement> {
     let gone: Vec<_> = subnets.iter().filter(|subnet| subnet.free.is_none()).map(|subnet| subnet.id.as_str()).collect();
     if !gone.is_empty() {
         return Judgement::wrong(format!("there is no {}: launches there fail", gone.join(", ")));
     }
     let free: u64 = subnets.iter().filter_map(|subnet| subnet.free).map(u64::from).sum();
-    let group = facts.cloud.as_ref()?.group.as_ref()?.as_ref().ok()?;
-    let wanted = u64::from(group.max.saturating_sub(group.members));
+    let wanted = u64::from(room(facts.cloud.as_ref()?)?);
     let each: Vec<_> = subnets
         .iter()
         .map(|subnet| format!("{} in {}: {} free", subnet.id, subnet.zone, subnet.free.unwrap_or_default()))

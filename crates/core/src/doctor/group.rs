@@ -341,7 +341,8 @@ pub(super) const ROWS: &[Row] = &[
         id: "template.image",
         scope: Scope::Group,
         meaning: "the image that new instances start from is there, may be used, and is not deprecated",
-        remedy: "build an image, name it in a new version of the launch template, and have the group use that version",
+        remedy: "build an image, name it in a new version of the launch template, and have the group use that version; \
+                 on Azure az vmss update --ids {group} --set virtualMachineProfile.storageProfile.imageReference.id=ID",
         judge: |facts| of_each(&facts.cloud.as_ref()?.next_images, |image| of(Some(image), judge_image)),
     },
     Row {

@@ -9,8 +9,8 @@ use super::{Fact, Facts, Judgement, Row, Scope, of, of_member};
 pub struct ProgramFacts {
     /// What it can do, as `whoami` told; what was left out is as little as possible.
     pub capabilities: Capabilities,
-    /// The instance's place in its group, as `describe` shows it.
-    pub membership: Fact<Membership>,
+    /// The instance's place in its group, as `describe` shows it; `None` at a desk.
+    pub membership: Option<Fact<Membership>>,
     /// Its group; `None`: it is in none.
     pub group: Option<Fact<ProgramGroup>>,
 }
@@ -31,9 +31,9 @@ pub struct ProgramGroup {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "program.group",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "`describe` is understood, and the group can grow, and can shrink to nothing",
-        remedy: "run `describe GROUP` of the program in agent.cloud by hand, and correct it, or the group's bounds (docs/clouds.md)",
+        remedy: "run `describe GROUP` of the program in agent.cloud, or `cloud` of the pool, by hand, and correct it, or the group's bounds (docs/clouds.md)",
         judge: |facts| {
             of(program(facts)?.group.as_ref(), |group| {
                 let seen = format!("{} desired, from {} to {}", group.desired, group.min, group.max);
@@ -50,7 +50,9 @@ pub(super) const ROWS: &[Row] = &[
         scope: Scope::Instance,
         meaning: "`describe` lists the instance among the group's members, and nothing is about to end it",
         remedy: "have `whoami` name its group, and `describe` list it from when it is asked for: one that is not listed leaves",
-        judge: |facts| of(Some(&program(facts)?.membership), |membership| of_member(*membership, "it is in no group")),
+        judge: |facts| {
+            of(program(facts)?.membership.as_ref(), |membership| of_member(*membership, "it is in no group"))
+        },
     },
     Row {
         id: "program.protected",
@@ -61,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
                  can do that",
         judge: |facts| {
             let ProgramFacts { capabilities, membership, .. } = program(facts)?;
-            let Ok(Membership::InService { protected }) = membership else { return None };
+            let Some(Ok(Membership::InService { protected })) = membership else { return None };
             match (protected, capabilities.protection) {
                 (true, _) => Judgement::ok("it is"),
                 (false, ProtectionSupport::Never) => {
@@ -75,7 +77,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "program.raise",
-        scope: Scope::Instance,
+        scope: Scope::Group,
         meaning: "`describe` tells the group's states apart (`version`), so that a raise is refused when the group has changed: else it is only as good as \
                   the reading is fresh",
         remedy: "print a `version` that changes with whatever changes the group, and have `raise` exit with 10 for another one than it is given",

@@ -13,11 +13,19 @@ pub struct QuotaFacts {
     pub smallest: u32,
     /// The processors of all instances that the group may have, were each of the largest kind.
     pub most: u64,
+    /// The processors that others use of it now; `None`: that is not looked at.
+    pub others: Option<u32>,
 }
 
 impl QuotaFacts {
     fn told(&self) -> String {
-        format!("{}: {} vCPUs, and the group may want {}", self.name, self.limit, self.most)
+        let others = self.others.map_or_else(String::new, |others| format!(", {others} of which others use"));
+        format!("{}: {} vCPUs{others}, and the group may want {}", self.name, self.limit, self.most)
+    }
+
+    /// The processors that are left for the group.
+    fn left(&self) -> u32 {
+        self.limit.saturating_sub(self.others.unwrap_or_default())
     }
 }
 
@@ -25,18 +33,18 @@ pub(super) const ROWS: &[Row] = &[Row {
     id: "group.quota",
     scope: Scope::Desk,
     meaning: "the account's quotas of vCPUs let all instances run that the group may have; what else runs in the account counts towards them, too, and is \
-              not looked at",
+              looked at on Azure alone",
     remedy: "ask for a higher quota, which may take days: aws service-quotas request-service-quota-increase --region {region} --service-code ec2 \
-             --quota-code CODE --desired-value N; or lower the group's maximum",
+             --quota-code CODE --desired-value N; on Azure az quota update, or the page Quotas of the portal; or lower the group's maximum",
     judge: |facts| {
         of(facts.cloud.as_ref()?.quotas.as_ref(), |quotas| {
-            let short: Vec<_> = quotas.iter().filter(|quota| u64::from(quota.limit) < quota.most).collect();
+            let short: Vec<_> = quotas.iter().filter(|quota| u64::from(quota.left()) < quota.most).collect();
             let told = |quotas: &[&QuotaFacts]| quotas.iter().map(|quota| quota.told()).collect::<Vec<_>>().join("\n");
             if quotas.is_empty() {
                 None
             } else if short.is_empty() {
                 Judgement::ok(told(&quotas.iter().collect::<Vec<_>>()))
-            } else if quotas.iter().all(|quota| quota.limit < quota.smallest) {
+            } else if quotas.iter().all(|quota| quota.left() < quota.smallest) {
                 Judgement::wrong(format!("{}: nothing can start", told(&short)))
             } else {
                 Judgement::warning(told(&short))

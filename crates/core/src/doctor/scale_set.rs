@@ -29,6 +29,8 @@ pub struct ScaleSetFacts {
     pub members: Option<Fact<MemberModels>>,
     /// What each of the identities of new machines may do, compared with what the agent needs.
     pub roles: Vec<RoleFacts>,
+    /// How many machines more it may be asked for, at a desk.
+    pub room: Option<u32>,
 }
 
 /// Of which model the machines of a scale set are.
@@ -237,7 +239,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "scale-set.role",
         scope: Scope::Desk,
         meaning: "one of the identities of new machines has the rights that the agent needs, on the scale set, and on its resource group where it is a \
-                  Flexible one; rights on key vaults are not looked at",
+                  Flexible one, and on the vaults of the secrets in the agents' settings where those are given",
         remedy: "give the identity a role with these actions there (docs/azure.md has it; terraform/azure gives it): az role assignment create",
         // Of several the agent takes the one that AZURE_CLIENT_ID names.
         judge: |facts| {

@@ -228,6 +228,12 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_at_desk("template.user-data", |facts| template(facts).secrets = Some(Err("it is compressed".into()))),
     warning_at_desk("template.image-age", |facts| image(facts).created = Some(days_ago(facts, 90))),
     wrong_at_desk("group.subnets", |facts| subnets(facts)[0].free = None),
+    warning_at_desk("group.subnets", |facts| {
+        // Of a scale set: it has no group.
+        let cloud = cloud(facts);
+        cloud.group = None;
+        cloud.scale_set.as_mut().unwrap().room = Some(401);
+    }),
     wrong_at_desk("group.subnets", |facts| subnets(facts).clear()),
     wrong_at_desk("group.subnets", |facts| subnets(facts).iter_mut().for_each(|subnet| subnet.free = Some(0))),
     warning_at_desk("group.subnets", |facts| subnets(facts)[0].free = Some(0)),
@@ -235,6 +241,8 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_at_desk("group.quota", |facts| quotas(facts)[0].limit = 9),
     warning_at_desk("group.quota", |facts| quotas(facts)[1].limit = 0),
     wrong_at_desk("group.quota", |facts| quotas(facts).iter_mut().for_each(|quota| quota.limit = 1)),
+    warning_at_desk("group.quota", |facts| quotas(facts)[0].others = Some(1)),
+    wrong_at_desk("group.quota", |facts| quotas(facts).iter_mut().for_each(|quota| quota.others = Some(9))),
     warning_at_desk("group.quota", |facts| cloud(facts).quotas = Some(Err("it is denied".into()))),
     wrong_at_desk("role.instance", |facts| lacking(facts, 0).missing.push(a_right())),
     warning_at_desk("role.instance", |facts| lacking(facts, 0).conditional.push(a_right())),
@@ -325,11 +333,22 @@ pub(crate) const BREAKS: &[Break] = &[
     warning("program.raise", |facts| {
         program(facts).group = Some(Ok(ProgramGroup { min: 0, max: 5, desired: 1, versioned: false }));
     }),
+    wrong_at_desk("program.group", |facts| {
+        program(facts).group = Some(Ok(ProgramGroup { versioned: true, ..ProgramGroup::default() }));
+    }),
+    warning_at_desk("program.group", |facts| {
+        program(facts).group = Some(Ok(ProgramGroup { min: 1, max: 2, desired: 1, versioned: true }));
+    }),
+    warning_at_desk("program.raise", |facts| {
+        program(facts).group = Some(Ok(ProgramGroup { min: 0, max: 5, desired: 1, versioned: false }));
+    }),
     warning("program.power-off", |facts| program(facts).capabilities.power_off_ends_billing = false),
-    warning("program.member", |facts| program(facts).membership = Ok(Membership::Outside)),
-    warning("program.protected", |facts| program(facts).membership = Ok(Membership::InService { protected: false })),
+    warning("program.member", |facts| program(facts).membership = Some(Ok(Membership::Outside))),
     warning("program.protected", |facts| {
-        program(facts).membership = Ok(Membership::InService { protected: false });
+        program(facts).membership = Some(Ok(Membership::InService { protected: false }));
+    }),
+    warning("program.protected", |facts| {
+        program(facts).membership = Some(Ok(Membership::InService { protected: false }));
         program(facts).capabilities.protection = ProtectionSupport::Never;
     }),
     in_image("image.first-boot", |facts| left(facts).first_boot = vec!["/var/lib/cloud/instance".into()]),

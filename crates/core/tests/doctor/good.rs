@@ -108,7 +108,7 @@ fn good_at_desk() -> Facts {
         difference: Ok(Difference::default()),
     };
     let subnet = |id: &str| Subnet { id: id.into(), zone: "eu-north-1a".into(), free: Some(200) };
-    let quota = |name: &str| QuotaFacts { name: name.into(), limit: 10, smallest: 2, most: 10 };
+    let quota = |name: &str| QuotaFacts { name: name.into(), limit: 10, smallest: 2, most: 10, others: None };
     let function = FunctionFacts {
         name: "ci-scaler".into(),
         inactive: None,
@@ -166,8 +166,10 @@ fn good_at_desk() -> Facts {
             latest_model: None,
             members: Some(Ok(MemberModels { count: 3, ..MemberModels::default() })),
             roles: vec![role(false), role(false)],
+            room: Some(5),
             ..set
         }),
+        program: whole.program.map(|program| ProgramFacts { membership: None, ..program }),
         ..CloudFacts::default()
     };
     Facts {
@@ -231,7 +233,7 @@ fn good_cloud() -> CloudFacts {
                 conditional_raise: false,
                 longest_notice: Duration::from_secs(86_400),
             },
-            membership: Ok(Membership::InService { protected: true }),
+            membership: Some(Ok(Membership::InService { protected: true })),
             group: Some(Ok(ProgramGroup { min: 0, max: 5, desired: 1, versioned: true })),
         }),
         holds: Some(Ok(vec![hold])),

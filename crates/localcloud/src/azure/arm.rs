@@ -3,6 +3,7 @@
 mod autoscale;
 mod limits;
 mod reply;
+mod resources;
 mod roles;
 mod route;
 mod show;
@@ -67,6 +68,10 @@ fn answer(azure: &mut Azure, request: &Request, headers: &mut Headers, now: Time
         Place::Machines { group } => machines(azure, request, group),
         Place::Tags { resource } => tags::answer(azure, request, resource, now),
         Place::AllAutoscale => autoscale::all(azure, request),
+        Place::Kept { path } => resources::answer(azure, request, path, now),
+        Place::Addresses { network } => resources::addresses(azure, request, network),
+        Place::Sizes => resources::offered(azure, request),
+        Place::Processors { location } => resources::processors(azure, request, location),
         Place::RoleAssignments => roles::assigned(azure, request),
         Place::RoleDefinition { name } => roles::defined(azure, request, name),
         Place::Autoscale { group, name } => autoscale::answer(azure, request, group, name.as_deref()),

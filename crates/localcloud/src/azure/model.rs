@@ -87,6 +87,8 @@ pub(crate) struct Azure {
     pub(crate) events: Vec<ScheduledEvent>,
     /// Autoscale settings as they were written, by their ids in lower case.
     pub(crate) autoscale: BTreeMap<String, Value>,
+    /// Other resources, likewise.
+    pub(crate) resources: BTreeMap<String, Value>,
     pub(crate) limits: Limits,
     effects: VecDeque<Effect>,
     pub(crate) ids: Random,
@@ -111,6 +113,7 @@ impl Azure {
             operations: BTreeMap::new(),
             events: Vec::new(),
             autoscale: BTreeMap::new(),
+            resources: BTreeMap::new(),
             effects: VecDeque::new(),
             serial: 0,
             create_failure: None,

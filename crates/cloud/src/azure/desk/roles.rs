@@ -1,14 +1,15 @@
 //! What an identity may do: the roles that are assigned to it, or to a group that it is in, on a scope or above it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lightsout_core::{
     cloud::CloudError,
     doctor::facts::RoleFacts,
     iam::{Difference, Finding},
-    settings::ScaleSetId,
+    settings::{ScaleSetId, SecretSource},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::other;
 use crate::azure::{
@@ -19,7 +20,44 @@ use crate::azure::{
 };
 
 /// By what rights are judged. Denials, which only Azure's own services assign, are not counted.
-const BY: &str = "the roles that are assigned to it";
+pub(super) const BY: &str = "the roles that are assigned to it";
+
+/// The version of the API of vaults that is spoken ("Vaults - List By Subscription").
+const VAULTS: &str = "2023-07-01";
+
+/// Something that an identity must be allowed.
+#[derive(Clone, Debug)]
+pub(super) struct Need {
+    pub(super) action: &'static str,
+    /// On what.
+    pub(super) scope: String,
+    pub(super) why: &'static str,
+    pub(super) by: By,
+}
+
+/// What allows it.
+#[derive(Clone, Debug)]
+pub(super) enum By {
+    /// A role's actions.
+    Actions,
+    /// A role's actions on data.
+    Data,
+    /// The vault's own access policies, which it has instead of roles.
+    Policies(Vec<Value>),
+    /// It is not to be seen from here.
+    Unseen,
+}
+
+impl Need {
+    fn finding(&self) -> Finding {
+        Finding { action: self.action.to_owned(), resource: self.scope.clone(), why: self.why.to_owned() }
+    }
+}
+
+/// Everything of it, as missing.
+pub(super) fn nothing_of(needs: &[Need]) -> Difference {
+    Difference { missing: needs.iter().map(Need::finding).collect(), ..Difference::default() }
+}
 
 /// A role that somebody has on a scope (Azure REST API reference, "Role Assignments").
 #[derive(Clone, Debug, Deserialize)]
@@ -56,64 +94,137 @@ impl Assigned {
     }
 }
 
-/// What each identity may do on this scale set, compared with what an agent needs. A machine of a Flexible one is a resource beside it, so that rights on
-/// machines are needed on the resource group.
+/// The resource group of a scale set, by its id.
+pub(super) fn resource_group(set: &ScaleSetId) -> String {
+    format!("/subscriptions/{}/resourceGroups/{}", set.subscription, set.resource_group)
+}
+
+/// What an agent needs on this scale set. A machine of a Flexible one is a resource beside it, so that rights on machines are needed on the resource group.
+pub(super) fn of_agent(set: &ScaleSetId, flexible: bool) -> Vec<Need> {
+    let need =
+        |action, scope: String| Need { action, scope, why: "an instance protects and ends itself", by: By::Actions };
+    let mut needs: Vec<Need> = ON_SCALE_SET.iter().map(|action| need(action, set.to_string())).collect();
+    if flexible {
+        needs.extend(ON_MACHINE.iter().map(|action| need(action, resource_group(set))));
+    }
+    needs
+}
+
+/// What it takes to read these secrets, of which those in vaults count. A vault that is in none of the subscriptions is not looked for elsewhere.
+pub(super) async fn of_vaults(
+    azure: &Azure,
+    subscriptions: &BTreeSet<String>,
+    secrets: &[SecretSource],
+) -> Result<Vec<Need>, CloudError> {
+    let named = secrets.iter().filter_map(|secret| match secret {
+        SecretSource::KeyVault(url) => Some(url.trim_start_matches("https://").split(['.', '/']).next()?.to_owned()),
+        SecretSource::Inline(_)
+        | SecretSource::File(_)
+        | SecretSource::Env(_)
+        | SecretSource::Ssm(_)
+        | SecretSource::SecretsManager { .. } => None,
+    });
+    let named: BTreeSet<String> = named.collect();
+    let mut vaults: Vec<Value> = Vec::new();
+    for subscription in subscriptions.iter().filter(|_| !named.is_empty()) {
+        let path = format!("/subscriptions/{subscription}/providers/Microsoft.KeyVault/vaults");
+        vaults.extend(
+            azure.list::<Value>(call::look(&azure.manager(), "Microsoft.KeyVault/vaults/read", &path, VAULTS)).await?,
+        );
+    }
+    let need = |name: String| {
+        let is_it = |vault: &&Value| vault["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(&name));
+        let (scope, by) = match vaults.iter().find(is_it) {
+            None => (format!("the vault {name}, which is in no subscription of the scale sets"), By::Unseen),
+            Some(vault) => {
+                let by_roles = vault["properties"]["enableRbacAuthorization"] == true;
+                let policies = vault["properties"]["accessPolicies"].as_array().cloned().unwrap_or_default();
+                let id = vault["id"].as_str().unwrap_or(&name).to_owned();
+                (id, if by_roles { By::Data } else { By::Policies(policies) })
+            }
+        };
+        Need {
+            action: "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+            scope,
+            why: "its secret is in the vault",
+            by,
+        }
+    };
+    Ok(named.into_iter().map(need).collect())
+}
+
+/// What each identity may do, compared with what is needed.
 pub(super) async fn of_each(
     azure: &Azure,
-    set: &ScaleSetId,
-    flexible: bool,
+    needs: &[Need],
     identities: Vec<(String, Option<String>)>,
+    of_scaler: bool,
 ) -> Vec<RoleFacts> {
-    let ScaleSetId { subscription, resource_group, .. } = set;
-    let group = format!("/subscriptions/{subscription}/resourceGroups/{resource_group}");
-    let mut needs: Vec<(&str, String)> = ON_SCALE_SET.iter().map(|action| (*action, set.to_string())).collect();
-    if flexible {
-        needs.extend(ON_MACHINE.iter().map(|action| (*action, group.clone())));
-    }
     let mut found = Vec::new();
     for (name, principal) in identities {
         let difference = match principal {
-            Some(principal) => of_one(azure, &needs, &principal).await.map_err(|error| error.to_string()),
+            Some(principal) => of_one(azure, needs, &principal).await.map_err(|error| error.to_string()),
             None => Err(format!("Azure does not tell the principal of {name}")),
         };
-        found.push(RoleFacts { of_scaler: false, name, by: BY, difference });
+        found.push(RoleFacts { of_scaler, name, by: BY, difference });
     }
     found
 }
 
-async fn of_one(azure: &Azure, needs: &[(&str, String)], principal: &str) -> Result<Difference, CloudError> {
+async fn of_one(azure: &Azure, needs: &[Need], principal: &str) -> Result<Difference, CloudError> {
     let manager = azure.manager();
     let mut definitions: BTreeMap<String, Vec<Permission>> = BTreeMap::new();
     let mut assigned: BTreeMap<&str, Vec<Assigned>> = BTreeMap::new();
-    for (_, scope) in needs {
-        if assigned.contains_key(scope.as_str()) {
-            continue;
-        }
-        let listed: Vec<Assignment> = azure.list(call::role_assignments(&manager, scope, principal)).await?;
-        let holding: Vec<Assigned> =
-            listed.into_iter().map(|assignment| assignment.properties).filter(|it| it.holds_for(scope)).collect();
-        for Assigned { role_definition_id, .. } in &holding {
-            if !definitions.contains_key(role_definition_id) {
-                let reply = azure.call(call::role_definition(&manager, role_definition_id)).await?;
-                let Definition { properties } = reply::parse(&reply).map_err(other)?;
-                definitions.insert(role_definition_id.clone(), properties.permissions);
-            }
-        }
-        assigned.insert(scope, holding);
-    }
     let mut difference = Difference::default();
-    for (action, scope) in needs {
-        let mut allowing = assigned[scope.as_str()]
-            .iter()
-            .filter(|it| definitions[&it.role_definition_id].iter().any(|permission| permission.allows(action)))
-            .peekable();
-        let why = "an instance protects and ends itself".to_owned();
-        let finding = Finding { action: (*action).to_owned(), resource: scope.clone(), why };
-        if allowing.peek().is_none() {
-            difference.missing.push(finding);
-        } else if allowing.all(|it| it.condition.is_some()) {
-            difference.conditional.push(finding);
+    for need in needs {
+        let Need { action, scope, by, .. } = need;
+        match by {
+            By::Unseen => difference.conditional.push(need.finding()),
+            By::Policies(policies) => {
+                if !policies.iter().any(|policy| lets_read(policy, principal)) {
+                    difference.missing.push(need.finding());
+                }
+            }
+            By::Actions | By::Data => {
+                if !assigned.contains_key(scope.as_str()) {
+                    let holding = holding(azure, &manager, scope, principal).await?;
+                    for Assigned { role_definition_id, .. } in &holding {
+                        if !definitions.contains_key(role_definition_id) {
+                            let reply = azure.call(call::role_definition(&manager, role_definition_id)).await?;
+                            let Definition { properties } = reply::parse(&reply).map_err(other)?;
+                            definitions.insert(role_definition_id.clone(), properties.permissions);
+                        }
+                    }
+                    assigned.insert(scope, holding);
+                }
+                let allows = |permission: &Permission| match by {
+                    By::Data => permission.allows_on_data(action),
+                    By::Actions | By::Policies(_) | By::Unseen => permission.allows(action),
+                };
+                let mut allowing = assigned[scope.as_str()]
+                    .iter()
+                    .filter(|it| definitions[&it.role_definition_id].iter().any(allows))
+                    .peekable();
+                if allowing.peek().is_none() {
+                    difference.missing.push(need.finding());
+                } else if allowing.all(|it| it.condition.is_some()) {
+                    difference.conditional.push(need.finding());
+                }
+            }
         }
     }
     Ok(difference)
+}
+
+/// The roles that hold for this scope.
+async fn holding(azure: &Azure, manager: &str, scope: &str, principal: &str) -> Result<Vec<Assigned>, CloudError> {
+    let listed: Vec<Assignment> = azure.list(call::role_assignments(manager, scope, principal)).await?;
+    Ok(listed.into_iter().map(|assignment| assignment.properties).filter(|it| it.holds_for(scope)).collect())
+}
+
+/// Whether an access policy of a vault lets somebody read secrets (Key Vault, "Assign a Key Vault access policy").
+fn lets_read(policy: &Value, principal: &str) -> bool {
+    let secrets = policy["permissions"]["secrets"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    policy["objectId"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(principal))
+        && secrets.into_iter().any(|what| ["get", "all"].iter().any(|word| what.eq_ignore_ascii_case(word)))
 }

@@ -1,12 +1,16 @@
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
-use lightsout_core::doctor::facts::RoleFacts;
 use lightsout_io::testing::{Answer, Seen as Asked, Server};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::azure::tests::{SET, at, granted, refused};
 
+mod app;
+mod starting;
+
+const IMAGE: &str = "/subscriptions/0b1f6471-1bf0-4dda-aec3-111122223333/resourceGroups/images/providers/Microsoft.Compute/galleries/ci/images/runner";
+const SUBNET: &str = "/subscriptions/0b1f6471-1bf0-4dda-aec3-111122223333/resourceGroups/ci/providers/Microsoft.Network/virtualNetworks/ci/subnets/runners";
 const SUBSCRIPTION: &str = "/subscriptions/0b1f6471-1bf0-4dda-aec3-111122223333";
 
 fn set(kind: &str) -> Value {
@@ -19,9 +23,33 @@ fn set(kind: &str) -> Value {
     let identities: serde_json::Map<_, _> =
         [identity("agent", "p-agent"), identity("other", "p-other")].into_iter().collect();
     json!({
-        "sku": { "capacity": 2 },
+        "location": "westeurope",
+        "zones": ["1"],
+        "sku": { "name": "Standard_D4s_v5", "capacity": 2 },
         "identity": { "type": "UserAssigned", "userAssignedIdentities": identities },
-        "properties": { "orchestrationMode": kind, "overprovision": false }
+        "properties": {
+            "orchestrationMode": kind,
+            "overprovision": false,
+            "virtualMachineProfile": {
+                "priority": "Regular",
+                "storageProfile": { "imageReference": { "id": IMAGE } },
+                "networkProfile": { "networkInterfaceConfigurations": [{ "properties": {
+                    "ipConfigurations": [{ "properties": { "subnet": { "id": SUBNET } } }],
+                } }] },
+            },
+        },
+    })
+}
+
+/// The size of its machines, as it is offered to the subscription.
+fn size(restrictions: &Value) -> Value {
+    json!({
+        "resourceType": "virtualMachines",
+        "name": "Standard_D4s_v5",
+        "family": "standardDSv5Family",
+        "locationInfo": [{ "location": "westeurope", "zones": ["1", "2"] }],
+        "capabilities": [{ "name": "vCPUs", "value": "4" }],
+        "restrictions": restrictions,
     })
 }
 
@@ -52,6 +80,18 @@ async fn found(
                 json!({ "properties": { "permissions": [{ "actions": ["*"], "notActions": [] }] } })
             } else if path.starts_with(&format!("{SUBSCRIPTION}/providers/Microsoft.Insights/autoscaleSettings?")) {
                 json!({ "value": [] })
+            } else if path.contains("/skus?") {
+                json!({ "value": [size(&json!([]))] })
+            } else if path.contains("/locations/westeurope/usages?") {
+                let usage = |name: &str, said: &str, limit: u32, used: u32| {
+                    json!({ "name": { "value": name, "localizedValue": said }, "limit": limit, "currentValue": used })
+                };
+                let spot = usage("lowPriorityCores", "Spot", 3, 0);
+                json!({ "value": [usage("cores", "All of them", 100, 12), usage("standardDSv5Family", "Dsv5", 40, 8), spot] })
+            } else if path.contains("/virtualNetworks/ci/usages?") {
+                json!({ "value": [{ "id": SUBNET, "currentValue": 2.0, "limit": 251.0 }] })
+            } else if path.starts_with(&format!("{IMAGE}/versions?")) {
+                json!({ "value": [starting::version("1.9.0", &json!({})), starting::version("1.10.0", &json!({}))] })
             } else if path.contains("/virtualMachines?") {
                 json!({ "value": [{ "name": "a" }, { "name": "b" }] })
             } else if path.contains("/virtualMachines/") {
@@ -60,14 +100,14 @@ async fn found(
                 set(kind)
             }
         });
-        if answer["status"].is_u64() {
-            refused(403, "AuthorizationFailed", "no")
+        if let Some(status) = answer["status"].as_u64() {
+            refused(u16::try_from(status).unwrap(), if status == 404 { "NotFound" } else { "AuthorizationFailed" }, "no")
         } else {
             Answer::ok(answer.to_string())
         }
     })
     .await;
-    let facts = look(&at(&server.url), SET).await;
+    let facts = look(&at(&server.url), SET, Some(20), &[]).await;
     (server, facts)
 }
 
@@ -98,12 +138,12 @@ async fn a_sound_scale_set_is_found_so() {
 async fn a_scale_set_that_is_not_there_and_one_that_may_not_be_seen_are_told_apart() {
     let absent =
         Server::start(|asked, _| granted(asked).unwrap_or_else(|| refused(404, "ResourceNotFound", "no"))).await;
-    let facts = look(&at(&absent.url), SET).await;
+    let facts = look(&at(&absent.url), SET, None, &[]).await;
     assert!(facts.group.is_none() && facts.scale_set.is_none());
     let (_, facts) = found("Flexible", |_| Some(denied())).await;
     let why = facts.group.unwrap().unwrap_err();
     assert!(why.contains("Microsoft.Compute/virtualMachineScaleSets/read") && facts.scale_set.is_none(), "{why}");
-    assert!(look(&at(&absent.url), "runners").await.group.unwrap().is_err(), "it is no id");
+    assert!(look(&at(&absent.url), "runners", None, &[]).await.group.unwrap().is_err(), "it is no id");
 }
 
 #[tokio::test]

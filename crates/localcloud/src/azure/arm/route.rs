@@ -1,5 +1,6 @@
 //! What a path and a method mean.
 
+use super::resources;
 use crate::http::Request;
 
 /// Where a call goes.
@@ -59,6 +60,20 @@ pub(super) enum Place {
     RoleDefinition {
         name: String,
     },
+    /// A resource that is kept as it was written, or all of a kind, by their path.
+    Kept {
+        path: String,
+    },
+    /// The addresses of the network that has this path.
+    Addresses {
+        network: String,
+    },
+    /// The sizes of machines that are offered.
+    Sizes,
+    /// The processors that run in a location, and may.
+    Processors {
+        location: String,
+    },
     /// What the caller may do to a resource, which has this path.
     Permissions {
         resource: String,
@@ -115,6 +130,24 @@ impl Route {
             }
             ["subscriptions", _, "providers", "microsoft.compute", "virtualmachinescalesets"] => {
                 Place::Sets { group: None }
+            }
+            ["subscriptions", _, "providers", "microsoft.compute", "skus"] => Place::Sizes,
+            ["subscriptions", _, "providers", "microsoft.compute", "locations", location, "usages"] => {
+                Place::Processors { location: (*location).to_owned() }
+            }
+            [
+                "subscriptions",
+                _,
+                "resourcegroups",
+                _,
+                "providers",
+                "microsoft.network",
+                "virtualnetworks",
+                _,
+                "usages",
+            ] => Place::Addresses { network: format!("/{}", parts[..8].join("/")) },
+            ["subscriptions", _, "resourcegroups", _, "providers", below @ ..] if resources::is_kept(below) => {
+                Place::Kept { path: format!("/{}", parts.join("/")) }
             }
             ["subscriptions", .., "providers", "microsoft.authorization", "roleassignments"] => Place::RoleAssignments,
             ["subscriptions", .., "providers", "microsoft.authorization", "roledefinitions", name] => {
@@ -185,6 +218,11 @@ pub(crate) fn operation_id(request: &Request) -> &'static str {
             "PATCH" => "Tags_UpdateAtScope",
             _ => "Unknown",
         },
+        Place::Kept { path } if method == "GET" => resources::operation_id(&path),
+        Place::Kept { .. } => "Unknown",
+        Place::Addresses { .. } => "VirtualNetworks_ListUsage",
+        Place::Sizes => "ResourceSkus_List",
+        Place::Processors { .. } => "Usage_List",
         Place::RoleAssignments => "RoleAssignments_ListForScope",
         Place::RoleDefinition { .. } => "RoleDefinitions_Get",
         Place::AllAutoscale => "AutoscaleSettings_ListBySubscription",

@@ -5,3 +5,4 @@ mod capacity;
 mod errors;
 mod leaving;
 mod machines;
+mod resources;

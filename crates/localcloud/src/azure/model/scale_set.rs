@@ -112,6 +112,15 @@ impl ScaleSet {
         self.orchestration() == Orchestration::Uniform && self.properties["overprovision"] != false
     }
 
+    /// The subnets of its machines' interfaces, by their ids.
+    pub(crate) fn subnets(&self) -> impl Iterator<Item = &str> {
+        let profile = &self.properties["virtualMachineProfile"]["networkProfile"];
+        let interfaces = profile["networkInterfaceConfigurations"].as_array().into_iter().flatten();
+        let addresses = interfaces
+            .flat_map(|interface| interface["properties"]["ipConfigurations"].as_array().into_iter().flatten());
+        addresses.filter_map(|address| address["properties"]["subnet"]["id"].as_str())
+    }
+
     /// Whether its machines are Spot.
     pub(crate) fn is_spot(&self) -> bool {
         self.properties["virtualMachineProfile"]["priority"] == "Spot"

@@ -76,7 +76,8 @@ impl Calls {
                 if instances > 0 {
                     let (name, limit) = self.quota(code).await?;
                     let most = u64::from(instances) * u64::from(*largest);
-                    quotas.push(QuotaFacts { name: format!("{name} ({code})"), limit, smallest: *smallest, most });
+                    let name = format!("{name} ({code})");
+                    quotas.push(QuotaFacts { name, limit, smallest: *smallest, most, others: None });
                 }
             }
         }
