@@ -50,6 +50,7 @@ resource "azurerm_role_definition" "scaler" {
     actions = [
       "Microsoft.Compute/locations/operations/read",
       "Microsoft.Compute/virtualMachineScaleSets/read",
+      "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read",
       "Microsoft.Compute/virtualMachineScaleSets/write",
       "Microsoft.Compute/virtualMachines/read",
       "Microsoft.Compute/virtualMachines/write",

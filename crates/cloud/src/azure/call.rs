@@ -85,13 +85,11 @@ pub(super) fn member(manager: &str, set: &ScaleSetId, member: &str) -> Call {
 }
 
 /// Lists the members: those of a Flexible scale set by their names alone.
-#[cfg(feature = "host")]
 pub(super) fn members(manager: &str, set: &ScaleSetId) -> Call {
     more_members(set, url(manager, set, "/virtualMachines", COMPUTE))
 }
 
 /// The next page of the same.
-#[cfg(feature = "host")]
 pub(super) fn more_members(set: &ScaleSetId, url: String) -> Call {
     let right = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read";
     one(set, right, Request::get(url), "list")
@@ -205,7 +203,6 @@ pub(super) fn tag(manager: &str, machine: &str, name: &str, value: &str) -> Call
 }
 
 /// Azure counts the calls about each member apart from those about its scale set.
-#[cfg(feature = "host")]
 fn one(set: &ScaleSetId, right: &'static str, request: Request, member: &str) -> Call {
     Call { right, scope: format!("{set}/{member}"), request }
 }

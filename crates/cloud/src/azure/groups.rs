@@ -37,7 +37,8 @@ pub(super) struct AzureGroups {
 #[derive(Debug, Default)]
 struct Known {
     sku: Sku,
-    flexible: bool,
+    /// Whether its machines are resources of their own; `None`: that was not seen yet.
+    flexible: Option<bool>,
     raise: Option<Raise>,
 }
 
@@ -71,7 +72,7 @@ impl AzureGroups {
             let found: ScaleSet = reply::parse(&reply).map_err(other)?;
             let view = found.view(name, reply.header("etag")).map_err(other)?;
             let flexible = found.is_flexible();
-            self.know(name, |known| (known.sku, known.flexible) = (found.sku, flexible));
+            self.know(name, |known| (known.sku, known.flexible) = (found.sku, Some(flexible)));
             Ok(view)
         };
         match reading.await {
@@ -161,12 +162,12 @@ impl Groups for AzureGroups {
     /// Of a Uniform scale set no machine has tags of its own.
     fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
         Box::pin(async move {
-            if !self.know(name, |known| known.flexible) {
-                return Ok(None);
-            }
-            let machines: Vec<OwnMachine> =
-                self.azure.list(call::machines(&self.azure.manager(), &find(name)?)).await?;
-            Ok(Some(machines.iter().filter_map(OwnMachine::member).collect()))
+            let (manager, set) = (self.azure.manager(), find(name)?);
+            let Some(flexible) = self.know(name, |known| known.flexible) else { return Ok(None) };
+            let list = if flexible { call::machines(&manager, &set) } else { call::members(&manager, &set) };
+            let machines: Vec<OwnMachine> = self.azure.list(list).await?;
+            let signed = |machine: &OwnMachine| machine.member(flexible);
+            Ok(Some(machines.iter().filter_map(signed).collect()))
         })
     }
 

@@ -351,7 +351,7 @@ fn covers(pattern: &str, text: &str) -> bool {
     text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| covers(rest, &text[at..]))
 }
 
-/// A machine of a Flexible scale set, as a resource of its own.
+/// A machine with what is known of its agent: of a Flexible scale set as a resource of its own, of a Uniform one as it is listed.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct OwnMachine {
     #[serde(default)]
@@ -365,17 +365,29 @@ pub(super) struct OwnMachine {
 struct OwnMachineProperties {
     provisioning_state: Option<String>,
     time_created: Option<String>,
+    protection_policy: Option<ProtectedByAgent>,
+}
+
+/// What its agent asks for before its runner registers, and nobody else for it: the scale set's model cannot have it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ProtectedByAgent {
+    protect_from_scale_in: bool,
 }
 
 impl OwnMachine {
     /// As one that counts towards the capacity, with the sign of its agent; `None`: it is on its way out, or does not say since when it is there.
-    pub(super) fn member(&self) -> Option<lightsout_core::cloud::Member> {
+    /// A machine of a Uniform scale set has no tags of its own. Its protection says as much of it: an agent has lived there, and went on to register.
+    pub(super) fn member(&self, tagged: bool) -> Option<lightsout_core::cloud::Member> {
         let properties = &self.properties;
         if properties.provisioning_state.as_deref() == Some("Deleting") {
             return None;
         }
         let started = properties.time_created.as_deref()?.parse().ok()?;
-        Some(lightsout_core::cloud::Member { started, ready: self.tags.get(READY_TAG).and_then(|at| at.parse().ok()) })
+        let protected = properties.protection_policy.as_ref().is_some_and(|policy| policy.protect_from_scale_in);
+        let ready =
+            if tagged { self.tags.get(READY_TAG).and_then(|at| at.parse().ok()) } else { protected.then_some(started) };
+        Some(lightsout_core::cloud::Member { started, ready })
     }
 }
 

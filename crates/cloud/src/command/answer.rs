@@ -2,7 +2,7 @@
 
 #[cfg(feature = "host")]
 use lightsout_core::cloud::{Capabilities, ProtectionSupport, Room};
-use lightsout_core::cloud::{Floor, Listed, Membership};
+use lightsout_core::cloud::{Floor, Listed, Member as Signed, Membership};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::raises::Reading;
@@ -61,6 +61,12 @@ impl Description {
         Some(self.members.as_ref()?.iter().map(listed).collect())
     }
 
+    /// The members that count, each with the sign of its agent; `None`: the program does not tell of each when it was started, and whether it was ready.
+    pub(super) fn signed(&self) -> Option<Vec<Signed>> {
+        let counted = self.members.as_ref()?.iter().filter(|member| member.counts());
+        counted.map(|member| Some(Signed { started: member.started?, ready: member.ready? })).collect()
+    }
+
     /// It is advice: one that cannot be read is none.
     fn floor(&self) -> Floor {
         self.floor.as_deref().and_then(|floor| floor.parse().ok()).unwrap_or_default()
@@ -75,6 +81,18 @@ struct Member {
     state: State,
     #[serde(default)]
     protected: bool,
+    /// When its machine was started last.
+    #[serde(default)]
+    started: Option<jiff::Timestamp>,
+    /// When its agent said that it is ready; null before. A program that keeps no such sign leaves the key out.
+    #[serde(default, deserialize_with = "present")]
+    #[expect(clippy::option_option, reason = "null is another word than none")]
+    ready: Option<Option<jiff::Timestamp>>,
+}
+
+/// Tells null from a key that is not there.
+fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(key: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(key).map(Some)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -110,6 +128,11 @@ impl Description {
     /// Without a list nobody is known to be outside.
     fn members(&self) -> Result<&[Member], String> {
         self.members.as_deref().ok_or_else(|| "it has no `members`, which agents need: print [] for none".into())
+    }
+
+    /// Whether the program keeps when this instance was ready.
+    pub(super) fn keeps_ready(&self, instance: &str) -> Result<bool, String> {
+        Ok(self.members()?.iter().any(|member| member.instance == instance && member.ready.is_some()))
     }
 
     pub(super) fn membership(&self, instance: &str) -> Result<Membership, String> {

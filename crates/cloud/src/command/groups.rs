@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor, Listed};
+use lightsout_core::cloud::{Capabilities, CloudError, CloudErrorKind, Floor, Listed, Member};
 
 use super::{
     CAPABILITIES,
@@ -136,6 +136,13 @@ impl Groups for CommandGroups {
             let listed = self.listed();
             let of = |name: &String| Some((name.clone(), listed.as_ref()?.get(name)?.clone().transpose()?));
             Ok(names.iter().filter_map(of).collect())
+        })
+    }
+
+    fn members<'a>(&'a self, name: &'a str) -> CloudFuture<'a, Option<Vec<Member>>> {
+        Box::pin(async move {
+            let described = self.program.read(Verb::Describe, &[name], answer::parse::<Description>).await?;
+            Ok(described.signed())
         })
     }
 

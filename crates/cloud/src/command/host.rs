@@ -46,9 +46,14 @@ impl CommandHost {
         let group = match verb {
             // Past its group, whether or not it has one.
             Verb::Terminate => self.identity.group.as_deref().unwrap_or_default(),
-            Verb::Describe | Verb::Raise | Verb::Floor | Verb::Whoami | Verb::Protect | Verb::Leave | Verb::Notice => {
-                self.group_name()?
-            }
+            Verb::Describe
+            | Verb::Raise
+            | Verb::Floor
+            | Verb::Whoami
+            | Verb::Protect
+            | Verb::Ready
+            | Verb::Leave
+            | Verb::Notice => self.group_name()?,
         };
         let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let env = reason.map(|reason| (REASON.to_owned(), reason.into())).into_iter().collect();
@@ -108,6 +113,16 @@ impl Host for CommandHost {
     /// Whoever asks is alive: one whom the program does not know has not ended, and asks again.
     fn terminate(&self) -> CloudFuture<'_, ()> {
         Box::pin(self.end(Verb::Terminate, &[]))
+    }
+
+    /// A program that keeps no sign of it prints none, and is not asked.
+    fn record_ready(&self) -> CloudFuture<'_, ()> {
+        Box::pin(async {
+            if !self.described(|group| group.keeps_ready(&self.identity.instance)).await? {
+                return Ok(());
+            }
+            self.program.ask(Verb::Ready, &[self.group_name()?, &self.identity.instance]).await.map(drop)
+        })
     }
 
     /// It is handed to whatever ends the instance.

@@ -32,6 +32,8 @@ pub(super) enum Verb {
     #[cfg(feature = "host")]
     Protect,
     #[cfg(feature = "host")]
+    Ready,
+    #[cfg(feature = "host")]
     Leave,
     #[cfg(feature = "host")]
     Terminate,
@@ -51,6 +53,8 @@ impl Verb {
             #[cfg(feature = "host")]
             Self::Protect => "protect",
             #[cfg(feature = "host")]
+            Self::Ready => "ready",
+            #[cfg(feature = "host")]
             Self::Leave => "leave",
             #[cfg(feature = "host")]
             Self::Terminate => "terminate",
@@ -67,7 +71,7 @@ impl Verb {
             Self::Leave => CloudErrorKind::AtFloor,
             Self::Describe | Self::Floor => CloudErrorKind::Other,
             #[cfg(feature = "host")]
-            Self::Whoami | Self::Protect | Self::Terminate | Self::Notice => CloudErrorKind::Other,
+            Self::Whoami | Self::Protect | Self::Ready | Self::Terminate | Self::Notice => CloudErrorKind::Other,
         }
     }
 }

@@ -356,3 +356,32 @@ async fn a_group_is_looked_at_from_a_desk_by_the_pools_own_program() {
         assert!(said.contains(why) && facts.program.is_none(), "{said}");
     }
 }
+
+/// The sign is asked for where the program keeps one, and is worth something only where each member has it.
+#[tokio::test]
+async fn who_was_never_ready_is_told_by_programs_that_keep_it() {
+    let members = |list: &str| format!("[ $1 != describe ] || echo '{{\"max\":9,\"desired\":2,\"members\":[{list}]}}'");
+    let one = |name: &str, more: &str| format!("{{\"instance\":\"{name}\",\"state\":\"in-service\"{more}}}");
+    let started = "\"started\":\"2026-11-27T06:00:00Z\"";
+    let signed = |name: &str, ready: &str| one(name, &format!(",{started},\"ready\":{ready}"));
+    let gone = "{\"instance\":\"d\",\"state\":\"terminating\"}";
+    for (list, wanted, asked_for) in [
+        (
+            format!("{},{},{gone}", signed("a", "\"2026-11-27T06:02:00Z\""), signed("b", "null")),
+            Some(vec![Some("2026-11-27T06:02:00Z"), None]),
+            true,
+        ),
+        (format!("{},{}", one("a", ""), signed("b", "null")), None, true),
+        (format!("{},{}", one("a", ""), one("b", &format!(",{started}"))), None, false),
+        (format!("{},{}", one("a", ""), one("b", ",\"ready\":null")), None, true),
+        (String::new(), Some(Vec::new()), false),
+    ] {
+        let (folder, program) = program(&members(&list));
+        let groups = CommandGroups::new(program.clone());
+        let found = groups.members("ci").await.unwrap();
+        let ready = found.map(|found| found.iter().map(|it| it.ready.map(|at| at.to_string())).collect::<Vec<_>>());
+        assert_eq!(ready, wanted.map(|all| all.into_iter().map(|it| it.map(str::to_owned)).collect()), "{list}");
+        host(program).record_ready().await.unwrap();
+        assert_eq!(asked(&folder).contains(&"ready ci b".to_owned()), asked_for, "{list}");
+    }
+}

@@ -262,15 +262,33 @@ async fn each_machine_that_counts_is_told_with_its_start_and_its_agents_sign() {
     assert!(decoded.ends_with(&format!("&$filter='virtualMachineScaleSet/id' eq '{SET}'")), "{asked}");
 }
 
+/// They have no tags of their own.
 #[tokio::test]
-async fn machines_of_a_uniform_scale_set_bear_no_sign_and_are_not_asked() {
-    let (server, groups) = answering(|_| {
-        let mut set = set(2);
-        set["properties"]["orchestrationMode"] = "Uniform".into();
-        Answer::ok(set.to_string())
+async fn of_a_uniform_scale_set_whoever_is_protected_has_had_an_agent() {
+    let machine = |id: &str, state: &str, more: &Value| {
+        let mut properties = json!({ "provisioningState": state, "timeCreated": "2026-11-26T03:00:00.5+00:00" });
+        properties.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "instanceId": id, "name": format!("runners_{id}"), "properties": properties })
+    };
+    let protected = json!({ "protectionPolicy": { "protectFromScaleIn": true, "protectFromScaleSetActions": true } });
+    let (server, groups) = answering(move |seen| {
+        if !seen.path.contains("/virtualMachines?") {
+            let mut set = set(2);
+            set["properties"]["orchestrationMode"] = "Uniform".into();
+            return Answer::ok(set.to_string());
+        }
+        let listed = [
+            machine("1", "Succeeded", &protected),
+            machine("2", "Updating", &json!({})),
+            machine("3", "Deleting", &protected),
+        ];
+        Answer::ok(json!({ "value": listed }).to_string())
     })
     .await;
+    assert_eq!(groups.members(SET).await.unwrap(), None, "of what kind it is was not seen");
     look(&groups).await;
-    let calls = server.count();
-    assert_eq!((groups.members(SET).await.unwrap(), server.count()), (None, calls));
+    let started = "2026-11-26T03:00:00.5Z".parse().unwrap();
+    let expected = [Member { started, ready: Some(started) }, Member { started, ready: None }];
+    assert_eq!(groups.members(SET).await.unwrap().unwrap(), expected);
+    assert!(server.seen().last().unwrap().path.contains("/virtualMachineScaleSets/runners/virtualMachines?"));
 }
