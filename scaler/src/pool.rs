@@ -323,7 +323,9 @@ impl Pool {
                 explain(record, &decided);
                 match self.carry_out(context, &view.group, &decided, until, record).await? {
                     Carried::Done => Ok(view),
-                    refused => self.carry_out_again(context, &demand, &changes, refused, until, record).await,
+                    refused @ (Carried::Outrun | Carried::Above(..)) => {
+                        self.carry_out_again(context, &demand, &changes, refused, until, record).await
+                    }
                 }
             };
             view = Box::pin(raise).await?;

@@ -397,7 +397,7 @@ fn a_runner_that_exits_without_a_job_is_started_again_later_each_time() {
     let mut rig = Rig::idle(AgentPolicy::default());
     for pause in [1, 2, 4] {
         rig.event(Event::RunnerExited);
-        rig.pass(secs(pause) - Duration::from_millis(1));
+        rig.pass(secs(pause).saturating_sub(Duration::from_millis(1)));
         assert_eq!(rig.open(), [], "not within {pause} s");
         rig.pass(Duration::from_millis(1));
         rig.answer(Request::Register, Outcome::Registered);
