@@ -95,7 +95,7 @@ mod tests {
         let mut runner = std::process::Command::new("sleep").arg("30").spawn().unwrap();
         drop(first);
         // Another test may be between fork and exec, and has a copy until then.
-        let second = (0..500).find_map(|_| {
+        let second = (0..2_500).find_map(|_| {
             std::thread::sleep(Duration::from_millis(10));
             Lock::take(folder.path()).ok()
         });

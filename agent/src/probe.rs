@@ -241,7 +241,7 @@ mod tests {
         let argv = ["/bin/sh", "-c", "sleep 30; :"].map(str::to_owned).to_vec();
         let launch = lightsout_core::platform::Launch { argv, env: Vec::new(), files: Vec::new(), doubts: Vec::new() };
         let process = runner.start(&launch, lightsout_core::platform::Signal::Term).await.unwrap();
-        for _ in 0..500 {
+        for _ in 0..2_500 {
             if !process::children(process.pid()).unwrap().is_empty() {
                 break;
             }

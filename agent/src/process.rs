@@ -269,7 +269,7 @@ mod tests {
         let pid = child.id();
         // What a shell has forked bears the shell's name until it has become the program.
         let sleeps = |child: &Child| matches!(child.name.as_deref(), Some("sleep" | "coreutils" | "busybox"));
-        let deep = (0..500).find_map(|_| {
+        let deep = (0..2_500).find_map(|_| {
             std::thread::sleep(Duration::from_millis(10));
             let found = descendants(pid).unwrap();
             (found.len() == 2 && found.iter().any(sleeps)).then_some(found)
@@ -301,7 +301,7 @@ mod tests {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
             stat.rsplit_once(") ").unwrap().1.starts_with('Z')
         };
-        let zombie = (0..500).any(|_| {
+        let zombie = (0..2_500).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
             state(child.id())
         });

@@ -41,7 +41,7 @@ async fn a_runner_that_rewrites_its_environment_is_found() {
     let runner = RunnerProcess::new(folder.path(), false);
     let process = runner.start(&launch("exec env -i sleep 30"), Signal::Term).await.unwrap();
     let environment = || fs::read(format!("/proc/{}/environ", process.pid())).unwrap();
-    for _ in 0..500 {
+    for _ in 0..2_500 {
         if environment().is_empty() {
             break;
         }
