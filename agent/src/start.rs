@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::fs::{DirBuilderExt, MetadataExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -54,6 +54,9 @@ use crate::{
 
 /// How long the tags are waited for at least.
 const TAGS: Duration = Duration::from_secs(10);
+
+/// Where the kernel lists this machine's processes.
+const PROCESSES: &str = "/proc";
 
 /// What governs how long the cloud is asked who this instance is.
 const LATE: &str = "this agent cannot begin, and asks for as long as agent.boot_deadline says";
@@ -111,7 +114,7 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     let mut settings = settings::with_the_tags(settings, config, &tags).map_err(Failure::Refused)?;
     if settings.unusable.is_some() {
         tracing::error!(
-            "no runner starts with these settings; unless they are put right within {} (agent.boot_deadline), the instance leaves as broken",
+            "no runner starts with these settings; unless they are put right in {} (agent.boot_deadline), the instance leaves as broken",
             format_duration(settings.policy.boot_deadline)
         );
     }
@@ -128,7 +131,7 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     signals::listen(inputs.clone(), config.to_owned(), Arc::clone(&cloud.notices))
         .context("cannot listen for signals")?;
     let unusable = settings.unusable.is_some();
-    let running = run_on(settings, cloud, orders::among(&tags), boot, inputs, incoming);
+    let running = run_on(settings, cloud, orders::among(&tags), boot, PROCESSES, inputs, incoming);
     tokio::select! {
         done = running => done,
         // The next agent begins with them. It finds in the journal whether this one was leaving.
@@ -136,7 +139,8 @@ pub(crate) async fn run(settings: AgentSettings, config: &[PathBuf], shown: Metr
     }
 }
 
-/// The same on this cloud, with these sources beside its own, where this is written on the instance as an order.
+/// The same on this cloud, with these sources beside its own, where this is written on the instance as an order and the machine's processes are
+/// listed there.
 ///
 /// # Errors
 /// When the agent cannot begin.
@@ -145,6 +149,7 @@ pub(crate) async fn run_on(
     cloud: Cloud,
     written: Option<String>,
     mut boot: Boot,
+    processes: impl AsRef<Path>,
     inputs: Inputs,
     incoming: mpsc::Receiver<Input>,
 ) -> anyhow::Result<()> {
@@ -186,7 +191,7 @@ pub(crate) async fn run_on(
         // Where it is may stand in the file that cannot be read. This agent may register nothing, and so notes none: where it refuses, there will be no
         // journal in it, which the next one would take for a lost one.
         let registered = state_dir::may_have_registered(&settings.state_dir, &instance);
-        none_was_started(looked, registered, containers(&settings).await)?;
+        none_was_started(looked, processes.as_ref(), registered, containers(&settings).await)?;
     }
     let (journal, entry, first) = Journal::open(&settings.state_dir, &instance, clock);
     if let Some(process) = &found {
@@ -368,12 +373,13 @@ fn cleaner(settings: &AgentSettings, context: &HostContext, unit: bool) -> Optio
 /// When one was, or that cannot be told.
 fn none_was_started(
     looked: Result<Option<Process>, String>,
+    processes: &Path,
     registered: bool,
     containers: Result<Vec<String>, String>,
 ) -> Result<(), Failure> {
     let may_run = looked.and_then(|found| match found {
         Some(process) => Ok(Some(process.pid())),
-        None => any_runner().map_err(|error| format!("/proc cannot be read: {error}")),
+        None => any_runner(processes).map_err(|error| format!("{} cannot be read: {error}", processes.display())),
     });
     let sign = match (may_run, containers) {
         (Ok(Some(pid)), _) => format!("process {pid} may be a runner"),

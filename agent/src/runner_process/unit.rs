@@ -1,7 +1,11 @@
 //! The runner in a systemd unit. Each start has a unit of its own: one whose main process is gone stays loaded for as
 //! long as anything lives that a job left behind, and would block the next start.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use lightsout_core::platform::{Launch, Signal};
 use lightsout_io::files::replace;
@@ -109,16 +113,17 @@ fn is_of_a_runner(groups: &str, is_agent: bool) -> bool {
     units().any(|part| part.starts_with(PREFIX)) || !is_agent && units().any(|part| part == AGENT)
 }
 
-/// The number of a process of a runner, as the kernel knows it.
+/// The number of a process of a runner among those that are listed there.
 ///
 /// # Errors
-/// When `/proc` cannot be read.
-pub(crate) fn any_runner() -> io::Result<Option<u32>> {
+/// When the list cannot be read.
+pub(crate) fn any_runner(processes: &Path) -> io::Result<Option<u32>> {
     let own = std::process::id();
-    for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+    for entry in fs::read_dir(processes)? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         // One that has gone meanwhile has none.
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
         if is_of_a_runner(&groups, pid == own) {
             return Ok(Some(pid));
         }

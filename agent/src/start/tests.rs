@@ -192,8 +192,9 @@ impl Shell {
             archives,
         };
         let (inputs, incoming) = mpsc::channel(64);
-        let task =
-            tokio::spawn(run_on(settings, cloud, written.map(str::to_owned), Boot::begin(), inputs.clone(), incoming));
+        let (written, processes) = (written.map(str::to_owned), folder.path().join("processes"));
+        fs::create_dir_all(&processes).unwrap();
+        let task = tokio::spawn(run_on(settings, cloud, written, Boot::begin(), processes, inputs.clone(), incoming));
         Self { folder, host, notices, inputs, task }
     }
 
@@ -487,6 +488,20 @@ async fn settings_that_cannot_work_end_nothing_beside_a_runner_or_behind_one() {
         assert_eq!(shell.log() == "start\n", job, "and nothing of the runner: {}", shell.log());
         shell.task = tokio::spawn(async { Ok(()) });
     }
+}
+
+/// Which state folder it has cannot be read, but the kernel knows what runs.
+#[tokio::test]
+async fn settings_that_cannot_work_end_nothing_beside_a_process_of_a_runners_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = folder.path().join("processes/4711");
+    fs::create_dir_all(&process).unwrap();
+    fs::write(process.join("cgroup"), "0::/system.slice/lightsout-runner-1764236000000.service\n").unwrap();
+    let mut shell = Shell::start_unusable(folder, FakeHost::default(), "1s");
+    let refused = (&mut shell.task).await.unwrap().unwrap_err().to_string();
+    assert!(refused.contains("process 4711 may be a runner"), "{refused}");
+    assert_eq!(shell.host.calls(), [], "nothing was asked of the cloud");
+    shell.task = tokio::spawn(async { Ok(()) });
 }
 
 #[tokio::test]
