@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::{agent::host::Prepared, duration::format_about, duration::format_duration, exchange::Text};
+use lightsout_core::{agent::host::Prepared, duration::format_about, duration::not_within, exchange::Text};
 use lightsout_io::files::replace;
 use tokio::time::Instant;
 
@@ -86,7 +86,9 @@ impl BeforeRegister {
             // What a shell says of a signal.
             End::Exit(status @ 129..=192) => format!("exit status {status} (signal {})", status - 128),
             End::Exit(status) => format!("exit status {status}"),
-            End::Late => format!("it did not end within {} and was killed", format_duration(within)),
+            End::Late => {
+                not_within("it did not end", within, "it was killed; agent.before_register_timeout gives it longer")
+            }
             End::Killed => "it was killed".to_owned(),
         };
         let said = self.last_words();
@@ -142,7 +144,7 @@ impl BeforeRegister {
                 return Ok(claim);
             }
             if Instant::now() >= deadline {
-                return Err(format!("it did not start within {}", format_about(START)));
+                return Err(not_within("it did not start", START, "is the machine overloaded, or its disk slow?"));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -18,7 +18,7 @@ use bollard::{
 use futures_util::{StreamExt, future::join_all};
 use lightsout_core::{
     activity::{Activity, JobId},
-    duration::format_about,
+    duration::not_within,
     space::format_size,
 };
 use tokio::{
@@ -204,7 +204,10 @@ impl Engine {
         match timeout(limit, pruning).await {
             Ok(Ok(bytes)) => format!("Docker has removed {}", format_size(bytes)),
             Ok(Err(why)) => format!("the Docker engine at {} removes nothing: {why}", self.socket),
-            Err(_) => format!("the Docker engine at {} was not done within agent.clean_timeout", self.socket),
+            Err(_) => {
+                let what = format!("the Docker engine at {} did not remove what is not used", self.socket);
+                not_within(what, limit, "agent.clean_timeout gives it longer")
+            }
         }
     }
 
@@ -278,10 +281,7 @@ impl Engine {
 async fn within<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
     match timeout(TIMEOUT, asking).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!(
-            "no whole answer within {}: is the engine overloaded, or its disk full?",
-            format_about(TIMEOUT)
-        )),
+        Err(_) => Err(not_within("no whole answer", TIMEOUT, "is the engine overloaded, or its disk full?")),
     }
 }
 

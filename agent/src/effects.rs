@@ -17,7 +17,7 @@ use lightsout_core::{
         },
     },
     cloud::{CloudError, CloudErrorKind, Leave},
-    duration::format_about,
+    duration::not_within,
     exchange::{ErrorKind, ExchangeError},
     platform::Launch,
 };
@@ -197,7 +197,8 @@ impl Effects {
                 HostResult::Snapshot { activity, token_refused }
             }
             HostEffect::Cloud(call) => {
-                let silent = format!("the cloud gave no answer within {}", format_about(CLOUD_TIMEOUT));
+                let what = format!("the cloud was asked for {} and gave no answer", call.words());
+                let silent = not_within(what, CLOUD_TIMEOUT, "check the network");
                 let asked = tokio::time::timeout(CLOUD_TIMEOUT, self.cloud(call)).await;
                 HostResult::Cloud(asked.unwrap_or_else(|_| Err(CloudError::new(CloudErrorKind::Timeout, silent))))
             }
@@ -262,9 +263,10 @@ impl Effects {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => failed(format!("{program}: {status}")),
             Ok(Err(error)) => failed(format!("{program}: {error}")),
-            Err(_) => failed(format!(
-                "{program} (agent.power_off) did not end within {}: is it there, and does it ask nobody?",
-                format_about(POWER_OFF_TIMEOUT)
+            Err(_) => failed(not_within(
+                format!("{program} (agent.power_off) did not end"),
+                POWER_OFF_TIMEOUT,
+                "does it ask somebody, or wait for the machine?",
             )),
         }
     }
@@ -316,7 +318,7 @@ async fn disk_answer(working: &mut JoinHandle<io::Result<()>>) -> Result<(), Str
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(error))) => Err(error.to_string()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("the disk did not take it within {}", format_about(DISK_TIMEOUT))),
+        Err(_) => Err(not_within("the disk did not take it", DISK_TIMEOUT, "it is slow or does not answer: see dmesg")),
     }
 }
 

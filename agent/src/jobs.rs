@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use lightsout_core::duration::not_within;
 use tokio::time::timeout;
 
 use crate::{
@@ -85,7 +86,8 @@ impl Jobs {
             let now = if noted.is_none() { list(engine, selection).await } else { None };
             let found = noted.as_ref().or(now.as_ref()).map_or(&[][..], Vec::as_slice);
             if timeout(LIMIT, engine.kill(found)).await.is_err() {
-                tracing::error!(?found, "the Docker engine does not end the jobs' containers in time");
+                let why = not_within("not ended", LIMIT, "is the engine overloaded, or its disk full?");
+                tracing::error!(?found, why, "the Docker engine does not end the jobs' containers");
             }
         }
     }
@@ -107,7 +109,8 @@ async fn list(engine: &Engine, selection: &Selection) -> Option<Vec<String>> {
             None
         }
         Err(_) => {
-            tracing::warn!("the Docker engine does not say in time in which containers jobs run");
+            let error = not_within("no answer", LIMIT, "is the engine overloaded, or its disk full?");
+            tracing::warn!(error, "the Docker engine does not say in which containers jobs run");
             None
         }
     }

@@ -11,6 +11,7 @@ use std::{env, io, process::Stdio, sync::Arc, time::Duration};
 
 use lightsout_core::{
     doctor::facts::{Fact, GuardFacts},
+    duration::not_within,
     settings::{AgentSettings, MetadataGuard},
 };
 use rustix::process::geteuid;
@@ -212,7 +213,7 @@ enum Failed {
     Missing,
     #[error("cannot run nft: {0}")]
     NotRun(io::Error),
-    #[error("nft does not answer")]
+    #[error("{}", not_within("nft did not end", PATIENCE, "is the machine overloaded?"))]
     Silent,
     #[error("nft refuses: {0}")]
     Refused(String),

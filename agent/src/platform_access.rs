@@ -10,7 +10,7 @@ use lightsout_cloud::Secrets;
 use lightsout_core::{
     activity::Activity,
     agent::host::{PlatformAnswer, PlatformCall},
-    duration::format_about,
+    duration::not_within,
     exchange::{Effect, EffectResult, ErrorKind, ExchangeError, Request},
     platform::{DrainBy, HostContext, Launch, Probe, Quiesce, Requests, RunnerPlatform, UndrainBy},
     settings::AgentSettings,
@@ -229,5 +229,6 @@ impl PlatformAccess {
 }
 
 fn silent(who: &str, within: Duration) -> ExchangeError {
-    ExchangeError::new(ErrorKind::Unreachable, format!("{who} did not answer within {}", format_about(within)))
+    let remedy = "check that the network and the instance's role lead there";
+    ExchangeError::new(ErrorKind::Unreachable, not_within(format!("{who} did not answer"), within, remedy))
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 use lightsout_core::{
     activity::Activity,
-    duration::format_about,
+    duration::not_within,
     exchange::{Call, ErrorKind},
     platform::Probe,
 };
@@ -132,7 +132,7 @@ impl Prober {
         let name = source.kind.name();
         let seen = match timeout(LIMIT, self.ask(&mut source.kind)).await {
             Ok(seen) => seen,
-            Err(_) => Activity::Unknown(format!("{name} did not answer within {}", format_about(LIMIT))),
+            Err(_) => Activity::Unknown(not_within(format!("{name} did not answer"), LIMIT, source.kind.remedy())),
         };
         if source.sure { seen } else { seen.unsure() }
     }
@@ -197,6 +197,15 @@ impl Kind {
             Self::Files(_) => "the folder of the jobs' process id files",
             Self::Runner(_) => "the runner",
             Self::Call(_) => "the probe",
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Containers(_) => "is the engine overloaded, or its disk full?",
+            Self::Children(_) | Self::Files(_) => "is the machine overloaded, or its disk slow?",
+            Self::Runner(_) => "does it take requests for its metrics?",
+            Self::Call(_) => "is whatever it asks overloaded, or out of reach?",
         }
     }
 }

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use lightsout_cloud::Notices;
 use lightsout_core::{
     agent::event::{Event, Order},
-    duration::format_about,
+    duration::not_within,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_tokio::Signals;
@@ -58,9 +58,10 @@ async fn reload(config: Vec<PathBuf>, notices: &dyn Notices) -> Input {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     Input::Reloaded(match loaded {
         Ok(loaded) => loaded.map(|settings| settings.policy),
-        Err(_) => Err(format!(
-            "the files and the tags could not be read within {}; the ones before stay in force",
-            format_about(2 * LOADING)
+        Err(_) => Err(not_within(
+            "the files and the tags could not be read",
+            2 * LOADING,
+            "the ones before stay in force; see why the disk or the metadata service is slow, and reload again",
         )),
     })
 }

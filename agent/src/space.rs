@@ -13,6 +13,7 @@ use std::{
 
 use lightsout_core::{
     agent::event::Event,
+    duration::not_within,
     settings::AgentSettings,
     space::{FileSystem, SpaceNeeds, Stock},
 };
@@ -167,9 +168,10 @@ impl Space {
 
     /// Makes room, unless there is enough; whether it had to. An error says of what there is too little then.
     pub(crate) async fn make_room(self: &Arc<Self>) -> Result<bool, String> {
-        let file = timeout(self.limit, self.take_lock())
-            .await
-            .map_err(|_| "what an earlier agent began to make room does not end".to_owned())??;
+        let file = timeout(self.limit, self.take_lock()).await.map_err(|_| {
+            let what = "what an earlier agent began to make room did not end";
+            not_within(what, self.limit, "see what it waits for; agent.clean_timeout gives it longer")
+        })??;
         if self.shortage().await == Some(None) {
             return Ok(false);
         }

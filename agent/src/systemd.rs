@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 
-use lightsout_core::{duration::format_about, exchange::Text};
+use lightsout_core::{duration::not_within, exchange::Text};
 
 /// Runs one of systemd's programs; what it prints.
 ///
 /// # Errors
 /// When it cannot be run, does not answer in time, or says no.
 pub(crate) async fn ask(program: &str, arguments: Vec<String>, within: Duration) -> Result<String, String> {
+    let asked = [program].into_iter().chain(arguments.first().map(String::as_str)).collect::<Vec<_>>().join(" ");
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     // What it says to systemd about itself must not be taken for our word.
@@ -18,7 +19,13 @@ pub(crate) async fn ask(program: &str, arguments: Vec<String>, within: Duration)
     let output = match tokio::time::timeout(within, command.output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(format!("{program} cannot be run: {error}")),
-        Err(_) => return Err(format!("{program} did not answer within {}", format_about(within))),
+        Err(_) => {
+            return Err(not_within(
+                format!("{asked} did not answer"),
+                within,
+                "systemctl list-jobs shows what systemd is busy with",
+            ));
+        }
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

@@ -6,6 +6,9 @@ use lightsout_core::{
     record::TickTrouble,
 };
 
+/// What to do where something was not answered by the pool's deadline.
+pub(crate) const LONGER: &str = "`deadline` gives it longer, and `--log debug` tells which requests are slow";
+
 /// What kind of failure it was, and what happened, in words that say what to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {

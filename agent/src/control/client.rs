@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lightsout_core::duration::format_about;
+use lightsout_core::duration::not_within;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -58,7 +58,7 @@ pub(crate) async fn status(socket: &Path, json: bool) -> Result<String, String> 
 /// Makes a request; what the agent answers.
 pub(crate) async fn round_trip(socket: &Path, request: &Request) -> Result<Value, String> {
     let text = timeout(TIMEOUT, exchange(socket, request)).await.map_err(|_| {
-        format!("the agent did not answer within {}: journalctl -u lightsout-agent", format_about(TIMEOUT))
+        not_within("the agent did not answer", TIMEOUT, "journalctl -u lightsout-agent has what it does")
     })??;
     let answer: Value =
         serde_json::from_str(&text).map_err(|error| format!("the agent's answer cannot be read: {error}"))?;

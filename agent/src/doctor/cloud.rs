@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use lightsout_cloud::{DIAGNOSES, HostSettings, INSTANCE_PROVIDERS, Identity, Secrets, find_cloud};
-use lightsout_core::doctor::{
-    Facts,
-    facts::{CloudFacts, MetadataFacts, Names},
+use lightsout_core::{
+    doctor::{
+        Facts,
+        facts::{CloudFacts, MetadataFacts, Names},
+    },
+    duration::not_within,
 };
 
 use crate::settings::{self, Tags};
@@ -49,7 +52,7 @@ pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secret
         Err(why) => lost(why),
         Ok((metadata, identity)) => {
             let looking = (diagnosis.instance)(identity.clone(), settings);
-            let seen = tokio::time::timeout(LOOK, looking).await.unwrap_or_default();
+            let seen = within(LOOK, looking).await;
             facts.names = Names {
                 instance: Some(identity.instance.clone()),
                 group: seen.group_name.clone().or_else(|| identity.group.clone()),
@@ -63,4 +66,23 @@ pub(crate) async fn look(facts: &mut Facts) -> (Option<Identity>, Box<dyn Secret
     facts.cloud = cloud;
     let secrets = (provider.provider.secrets)(identity.as_ref().map(|identity| identity.location.clone()));
     (identity, secrets)
+}
+
+/// What the cloud tells in this time. Silence is a finding, or an instance of which nothing is known would pass.
+async fn within(limit: Duration, looking: impl Future<Output = CloudFacts>) -> CloudFacts {
+    tokio::time::timeout(limit, looking).await.unwrap_or_else(|_| {
+        let why = not_within("the cloud did not answer all that was asked", limit, "check the network, and ask again");
+        CloudFacts { group: Some(Err(why)), ..CloudFacts::default() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cloud_that_is_silent_is_a_finding() {
+        let seen = within(Duration::from_millis(10), std::future::pending()).await;
+        assert!(seen.group.unwrap().unwrap_err().contains("did not answer all that was asked within 10ms; check"));
+    }
 }

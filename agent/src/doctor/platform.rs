@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use lightsout_cloud::{Identity, Secrets};
 use lightsout_core::{
     doctor::facts::{Fact, PlatformFacts, Refusal},
-    duration::format_about,
+    duration::not_within,
     exchange::{Effect, EffectResult, Request},
     platform::HostContext,
     settings::AgentSettings,
@@ -42,7 +42,10 @@ pub(crate) async fn look(
                 Ok(())
             }
             Ok(Err(error)) => Err(lasting(error.to_string())),
-            Err(_) => Err(lasting(format!("no secret from {source}: no answer within {}", format_about(SECRET)))),
+            Err(_) => {
+                let remedy = "check that the network and the instance's role lead there";
+                Err(lasting(not_within(format!("no secret from {source}"), SECRET, remedy)))
+            }
         };
         facts.secrets.push((source.to_string(), fetched));
     }

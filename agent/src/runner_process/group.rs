@@ -2,7 +2,7 @@
 
 use std::{fs, process::Stdio, time::Duration};
 
-use lightsout_core::{duration::format_about, platform::Launch};
+use lightsout_core::{duration::not_within, platform::Launch};
 use tokio::io::AsyncWriteExt;
 
 use super::{NotStarted, RUNNER_ENV, RunnerProcess, START, record::Record};
@@ -71,7 +71,8 @@ impl RunnerProcess {
             Ok(became) => became?,
             Err(_) if process::was_called_with(process.pid(), STARTER).is_ok_and(|called| called == Some(true)) => {
                 let _ = child.kill().await;
-                return Err(format!("{program} did not start within {}", format_about(START)).into());
+                let remedy = "is the machine overloaded, or the disk with the program slow?";
+                return Err(not_within(format!("{program} did not start"), START, remedy).into());
             }
             // It was told to go, and nobody can see that it did not.
             Err(_) => {}

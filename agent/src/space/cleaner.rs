@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::{duration::format_duration, exchange::Text};
+use lightsout_core::{duration::not_within, exchange::Text};
 use rustix::{
     io::{FdFlags, fcntl_setfd},
     process::{Pid, Signal, kill_process_group},
@@ -55,7 +55,7 @@ impl Cleaner {
         let how = match self.end(lock, limit).await {
             Ok(Some(status)) if status.success() => return "agent.clean has done its work".into(),
             Ok(Some(status)) => status.to_string(),
-            Ok(None) => format!("it did not end within agent.clean_timeout ({})", format_duration(limit)),
+            Ok(None) => not_within("it did not end", limit, "it was killed; agent.clean_timeout gives it longer"),
             Err(error) => error.to_string(),
         };
         // What it said is for this machine's log only: it may hold secrets.

@@ -66,7 +66,7 @@ async fn what_goes_on_after_its_agent_is_known_to_the_next() {
     assert_eq!(first.make_room().await, Ok(true));
     let next = space(&folder, "true", Duration::from_millis(300));
     assert!(next.is_over().unwrap_err().contains("still being made"), "something of it goes on");
-    assert!(next.make_room().await.unwrap_err().contains("does not end"));
+    assert!(next.make_room().await.unwrap_err().contains("did not end"));
     let pid: i32 = fs::read_to_string(folder.path().join("pid")).unwrap().trim().parse().unwrap();
     rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
     while next.is_over().is_err() {

@@ -8,15 +8,19 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bollard::{Docker, body_full, query_parameters::CreateImageOptions};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use lightsout_core::duration::not_within;
 use sha2::{Digest, Sha256};
 
 /// What a demo job calls, when there is no busybox that has it all.
 const PROGRAMS: [&str; 12] =
     ["sh", "sleep", "echo", "cat", "ls", "true", "false", "env", "date", "mkdir", "rm", "uname"];
+
+/// How long the engine may take to answer.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// A Docker engine that answers.
 #[derive(Clone, Debug)]
@@ -37,9 +41,11 @@ pub(crate) async fn engine() -> Result<Engine> {
         let version = docker.version().await?.version.unwrap_or_else(|| "of an unknown version".to_owned());
         Ok::<_, bollard::errors::Error>(Engine { docker, version })
     };
-    tokio::time::timeout(Duration::from_secs(3), find)
+    tokio::time::timeout(ANSWER, find)
         .await
-        .context("the Docker engine does not answer within 3 s")?
+        .map_err(|_| {
+            anyhow!(not_within("the Docker engine did not answer", ANSWER, "docker info tells whether it works"))
+        })?
         .context("no Docker engine answers")
 }
 

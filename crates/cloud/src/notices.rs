@@ -8,7 +8,7 @@ use lightsout_core::cloud::{Capabilities, Machine, Notice};
 #[cfg(feature = "host")]
 use lightsout_core::{
     cloud::{CloudError, CloudErrorKind},
-    duration::format_about,
+    duration::not_within,
 };
 use tokio::sync::mpsc;
 
@@ -45,7 +45,7 @@ pub(crate) async fn until_told<T, E: Display, A: Future<Output = Result<T, E>>>(
     };
     tokio::time::timeout(within, asking).await.map_err(|_| {
         let last = last.as_deref().unwrap_or("no answer at all");
-        let why = format!("{who} did not tell {what} within {}: {last}", format_about(within));
+        let why = not_within(format!("{who} did not tell {what}"), within, format_args!("the last that came: {last}"));
         CloudError::new(CloudErrorKind::Unreachable, why)
     })
 }
@@ -106,8 +106,11 @@ mod tests {
         let who = ("metadata", "who this is");
         let refused =
             until_told::<(), _, _>(who, Duration::from_micros(20_417), || std::future::ready(Err("HTTP 500")));
-        assert_eq!(refused.await.unwrap_err().message, "metadata did not tell who this is within 20ms: HTTP 500");
+        assert_eq!(
+            refused.await.unwrap_err().message,
+            "metadata did not tell who this is within 20ms; the last that came: HTTP 500"
+        );
         let silent = until_told::<(), String, _>(who, Duration::from_millis(20), std::future::pending);
-        assert!(silent.await.unwrap_err().message.ends_with("within 20ms: no answer at all"));
+        assert!(silent.await.unwrap_err().message.ends_with("within 20ms; the last that came: no answer at all"));
     }
 }

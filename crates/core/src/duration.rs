@@ -1,6 +1,9 @@
 //! Spans of time as text: the one grammar of settings, flags and messages.
 
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::{Display, Write},
+    time::Duration,
+};
 
 /// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,15 +57,20 @@ pub fn format_duration(duration: Duration) -> String {
     text
 }
 
-/// Writes a duration for people: to the tenth of a second below ten seconds, to the second above.
+/// Writes a duration for people: to the tenth of a second below ten seconds (`7.6s`), to the second above.
 pub fn format_about(duration: Duration) -> String {
-    let unit = match duration.as_millis() {
-        0..1_000 => 1,
-        1_000..10_000 => 100,
-        _ => 1_000,
-    };
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    format_duration(Duration::from_millis(millis.saturating_add(unit / 2) / unit * unit))
+    let tenths = millis.saturating_add(50) / 100;
+    match millis {
+        1_000..10_000 if !tenths.is_multiple_of(10) => format!("{}.{}s", tenths / 10, tenths % 10),
+        0..1_000 => format_duration(duration),
+        _ => format_duration(Duration::from_secs(millis.saturating_add(500) / 1_000)),
+    }
+}
+
+/// That a time is over, for people: what has not happened in it, and the setting that governs it or what else to do.
+pub fn not_within(what: impl Display, time: Duration, remedy: impl Display) -> String {
+    format!("{what} within {}; {remedy}", format_about(time))
 }
 
 #[cfg(test)]
@@ -90,9 +98,14 @@ mod tests {
 
     #[test]
     fn is_rounded_for_people() {
-        for (micros, text) in
-            [(5_998_418, "6s"), (7_640_000, "7s600ms"), (224_900, "224ms"), (95_400_000, "1m35s"), (0, "0s")]
-        {
+        for (micros, text) in [
+            (5_998_418, "6s"),
+            (7_640_000, "7.6s"),
+            (9_960_000, "10s"),
+            (224_900, "224ms"),
+            (95_400_000, "1m35s"),
+            (0, "0s"),
+        ] {
             assert_eq!(format_about(Duration::from_micros(micros)), text);
         }
     }

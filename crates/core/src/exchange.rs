@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{duration::format_duration, tellable};
+use crate::{duration::format_about, tellable};
 
 /// How long the message of an error may be, in characters.
 const MESSAGE: usize = 1_000;
@@ -158,7 +158,7 @@ impl Reply {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
     /// Nothing came in time. Whether the other side acted is not known.
-    #[error("no answer within {}", format_duration(*.0))]
+    #[error("no answer within {}", format_about(*.0))]
     Timeout(Duration),
     /// No connection: the other side did not act.
     #[error("cannot connect: {0}")]

@@ -12,7 +12,7 @@ use std::{
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use lightsout_core::{
-    duration::format_about,
+    duration::not_within,
     exchange::{Effect, EffectResult, ErrorKind, Exchange, ExchangeError, Reply, Request, RunAs, Step, Unreachable},
 };
 use reqwest::{Url, header::HeaderMap};
@@ -220,7 +220,7 @@ fn what(effect: &Effect) -> String {
 
 /// The time was over before anything was asked.
 fn no_room(time: Duration) -> ExchangeError {
-    let message = format!("the requests of others left no room for its first one within {}", format_about(time));
+    let message = not_within("the requests of others left no room for its first one", time, "nothing was asked");
     ExchangeError::new(ErrorKind::TimeOver, message)
 }
 
@@ -232,12 +232,11 @@ fn time_over<'a>(time: Duration, answered: u32, mut open: impl Iterator<Item = &
         others => format!(" and {others} more were"),
     };
     let before = match answered {
-        0 => String::new(),
-        1 => "; one request before it was".into(),
-        answered => format!("; {answered} requests before it were"),
+        0 => "nothing before it was".to_owned(),
+        1 => "one request before it was".into(),
+        answered => format!("{answered} requests before it were"),
     };
-    let message = format!("{what}{others} not answered within {}{before}", format_about(time));
-    ExchangeError::new(ErrorKind::TimeOver, message)
+    ExchangeError::new(ErrorKind::TimeOver, not_within(format!("{what}{others} not answered"), time, before))
 }
 
 /// The URL as it may be logged: without a user, and without the values of parameters that look like secrets.

@@ -3,7 +3,7 @@
 use std::{fmt, io, process::Stdio, time::Duration};
 
 use lightsout_core::{
-    duration::format_duration,
+    duration::not_within,
     exchange::{Output, Program},
 };
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -93,7 +93,11 @@ pub async fn run_prepared(
     let status = timeout(program.timeout, running)
         .await
         .map_err(|_| {
-            unanswered(format!("{name} did not end within {} and was killed", format_duration(program.timeout)))
+            unanswered(not_within(
+                format!("{name} did not end"),
+                program.timeout,
+                "it was killed: see what it waits for",
+            ))
         })?
         .map_err(|error| unanswered(format!("cannot wait for {name}: {error}")))?;
     group.0 = None;

@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use lightsout_core::{
-    duration::format_about,
+    duration::not_within,
     settings::{Location, PoolSettings},
 };
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -59,7 +59,7 @@ pub(crate) async fn look(kept: &Kept, regions: &Regions, pools: &[Rc<PoolSetting
         let listing = regions.region(&location).groups.listing(&groups);
         let listed = match timeout(LOOK, listing).await {
             Ok(listed) => listed.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("it was not answered within {}", format_about(LOOK))),
+            Err(_) => Err(not_within("the instances were not listed", LOOK, "the page shows those of the last look")),
         };
         let now = Timestamp::now();
         kept.take_in(|listings| {

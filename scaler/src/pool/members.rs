@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lightsout_core::cloud::Muster;
+use lightsout_core::{cloud::Muster, duration::not_within};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Pool, TickContext};
+use crate::trouble::LONGER;
 
 /// How long a look may take, its wait for a turn included: a raise that needs none of it waits meanwhile.
 const LOOK: Duration = Duration::from_secs(5);
@@ -15,13 +16,15 @@ impl Pool {
     /// How many of the members have been ready, and how many should have been. `None` where that is not to be had: the numbers count alone then.
     pub(super) async fn muster(&mut self, context: &TickContext) -> Option<Muster> {
         let region = context.regions.region(&self.settings.location());
-        let until = Instant::now() + LOOK.min(context.deadline / 2);
+        let time = LOOK.min(context.deadline / 2);
+        let until = Instant::now() + time;
         let looking = async {
             let slot = timeout_at(until, region.histories.acquire(0)).await;
-            let slot = slot.map_err(|_| "looks of other pools took all of its time; it is looked at again later")?;
+            let slot =
+                slot.map_err(|_| "looks of other pools took all of its time; it is looked at again later".to_owned())?;
             let members = timeout_at(until, region.groups.members(&self.settings.group)).await;
             drop(slot);
-            members.map_err(|_| "it was not answered in time")
+            members.map_err(|_| not_within("it was not answered", time, LONGER))
         };
         let error = match looking.await {
             Ok(Ok(members)) => {
@@ -30,7 +33,7 @@ impl Pool {
                 return Some(Muster::of(&members, self.policy.silent_after, Timestamp::now()));
             }
             Ok(Err(error)) => error.to_string(),
-            Err(why) => why.into(),
+            Err(why) => why,
         };
         if !std::mem::replace(&mut self.members_hidden, true) {
             tracing::warn!(

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use lightsout_cloud::{DoubtKind, GroupView, History};
 use lightsout_core::{
     cloud::{CapacityChange, CloudErrorKind, Floor},
-    duration::format_duration,
+    duration::not_within,
     metrics::cloud_reason,
     platform::Demand,
     record::{Decision, Outcome},
@@ -20,7 +20,11 @@ use lightsout_core::{
 use tokio::time::{timeout, timeout_at};
 
 use super::{Pool, TickContext, View, millis, view};
-use crate::{regions::Describing, slots::Slot, trouble::Trouble};
+use crate::{
+    regions::Describing,
+    slots::Slot,
+    trouble::{LONGER, Trouble},
+};
 
 /// How old a describe may be when its capacity is raised. An absolute write over an older one could undo what somebody
 /// else raised.
@@ -72,7 +76,7 @@ async fn second_look(context: &TickContext, settings: &PoolSettings, describe: b
         let reading = context.regions.region(&settings.location()).groups.history(&settings.group);
         Some(match timeout(left, reading).await {
             Ok(history) => history.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("it was not answered within {}", format_duration(left))),
+            Err(_) => Err(not_within("it was not answered", left, LONGER)),
         })
     };
     let (view, history) = join(looking, reading).await;
@@ -223,10 +227,9 @@ impl Pool {
             }
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
-                return Err(Trouble::late(format!(
-                    "the raise to {to} was not answered within {}; the next tick sees whether it took effect",
-                    format_duration(context.deadline)
-                )));
+                let remedy = format!("the next tick sees whether it took effect; {LONGER}");
+                let what = format!("the raise to {to} was not answered");
+                return Err(Trouble::late(not_within(what, context.deadline, remedy)));
             }
         }
         record.result = Outcome::Raised;
@@ -264,7 +267,7 @@ impl Pool {
                 return;
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("it was not answered within {} (deadline)", format_duration(context.deadline)),
+            Err(_) => not_within("it was not answered", context.deadline, LONGER),
         };
         tracing::warn!(
             pool = self.settings.name,

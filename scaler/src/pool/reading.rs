@@ -7,7 +7,7 @@ use std::{
 };
 
 use lightsout_core::{
-    duration::{format_about, format_duration},
+    duration::{format_about, format_duration, not_within},
     exchange::{ErrorKind, ExchangeError},
     metrics::platform_reason,
     platform::{Queue, Reading},
@@ -15,7 +15,7 @@ use lightsout_core::{
 use tokio::time::timeout_at;
 
 use super::{Pool, TickContext};
-use crate::trouble::Trouble;
+use crate::trouble::{LONGER, Trouble};
 
 /// How many requests the pools with the same address may have open at once, all together: a platform counts who asks,
 /// not for which pool. It bounds memory and connections, too; a platform that is slow delays its own pools only.
@@ -136,9 +136,7 @@ impl Pool {
         let Some(source) = platform.secret() else { return open(platform.open(None), None) };
         let token = timeout_at(until.into(), context.tokens.get(self.settings.region.as_ref(), source))
             .await
-            .map_err(|_| {
-                Trouble::late(format!("no secret from {source} within {}", format_duration(context.deadline)))
-            })?
+            .map_err(|_| Trouble::late(not_within(format!("no secret from {source}"), context.deadline, LONGER)))?
             .map_err(|error| Trouble::other(error.to_string()))?;
         open(platform.open(Some(token.secret)), Some(token.at))
     }

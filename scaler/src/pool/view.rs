@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use lightsout_cloud::GroupView;
-use lightsout_core::{duration::format_duration, metrics::cloud_reason, record::TickTrouble, settings::PoolSettings};
+use lightsout_core::{duration::not_within, metrics::cloud_reason, record::TickTrouble, settings::PoolSettings};
 use tokio::time::timeout_at;
 
 use super::TickContext;
-use crate::{regions::Describing, trouble::Trouble};
+use crate::{
+    regions::Describing,
+    trouble::{LONGER, Trouble},
+};
 
 /// One group out of a describe.
 pub(crate) struct View {
@@ -26,8 +29,8 @@ pub(crate) async fn view(
     let location = || context.regions.region(&settings.location()).groups.location();
     let views = timeout_at(until.into(), describing).await.map_err(|_| {
         context.meter.failed(&settings.name, "group", Some("timeout"));
-        let span = format_duration(context.deadline);
-        Trouble::late(format!("the groups of {} were not described within {span}", location()))
+        let what = format!("the groups of {} were not described", location());
+        Trouble::late(not_within(what, context.deadline, LONGER))
     })?;
     let views = views.inspect_err(|error| context.meter.failed(&settings.name, "group", cloud_reason(error.kind)))?;
     match views.groups.get(&settings.group) {

@@ -77,7 +77,10 @@ async fn a_raise_that_is_not_answered_fails_by_its_own_deadline() {
     assert_eq!(record.result, Outcome::Failed);
     assert_eq!(
         record.error.as_deref(),
-        Some("the raise to 3 was not answered within 1s; the next tick sees whether it took effect")
+        Some(
+            "the raise to 3 was not answered within 1s; the next tick sees whether it took effect; `deadline` gives it longer, and `--log debug` tells \
+             which requests are slow"
+        )
     );
 }
 

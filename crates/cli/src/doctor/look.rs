@@ -10,7 +10,7 @@ use lightsout_core::{
         Facts, Place,
         facts::{CloudFacts, Fact, FunctionFacts, Names, Refusal, RoleFacts, TemplateFacts},
     },
-    duration::format_about,
+    duration::not_within,
     iam::{Account, Difference, Extras, Finding, Group, Need, of_agent, of_any_agent, of_scaler},
     settings::{AgentSettings, ObjectAddress, PoolSettings, ScaleSetId, ScalerSettings, SecretSource},
 };
@@ -20,6 +20,8 @@ use tokio::time::timeout;
 
 /// How long the cloud may take to tell all of a group, or of a function.
 const LOOK: Duration = Duration::from_secs(60);
+/// What to do about silence.
+const NETWORK: &str = "check the network from here, proxies (https_proxy) included";
 /// How long one secret may take.
 const SECRET: Duration = Duration::from_secs(20);
 /// How long the platform may take to tell its queue, or to take back what it held for that.
@@ -37,7 +39,7 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
     let secrets = agent.map(|agent| agent.platform.secrets().into_iter().cloned().collect()).unwrap_or_default();
     let wanted = WantedGroup { location: pool.location(), name: pool.group.clone(), most: pool.policy.max, secrets };
     let looked = timeout(LOOK, group_survey(pool.cloud)(wanted)).await;
-    let cloud = looked.unwrap_or_else(|_| untold(format!("no answer within {}", format_about(LOOK))));
+    let cloud = looked.unwrap_or_else(|_| untold(late()));
     facts.roles = roles_of_instances(pool, agent, &cloud).await;
     facts.cloud = Some(cloud);
     let mut token = None;
@@ -52,7 +54,7 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
                 why: error.to_string(),
             }),
             Err(_) => {
-                let why = format!("no secret from {source}: no answer within {}", format_about(SECRET));
+                let why = not_within(format!("no secret from {source}"), SECRET, NETWORK);
                 Err(Refusal { transient: true, why })
             }
         };
@@ -62,6 +64,10 @@ pub(super) async fn at_pool(pool: &PoolSettings, agent: Option<&AgentSettings>, 
         facts.platform.token = Some(ask(pool, token, driver).await);
     }
     facts
+}
+
+fn late() -> String {
+    not_within("no answer to all that was asked", LOOK, NETWORK)
 }
 
 /// The group's address, where it was told.
@@ -78,8 +84,7 @@ pub(super) async fn at_function(name: &str, settings: &ScalerSettings, addresses
     // An ARN tells where it is: arn:aws:lambda:REGION:ACCOUNT:function:NAME.
     let own = name.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2)).map(str::to_owned);
     let looked = timeout(LOOK, (SURVEY.function)(own.clone(), name.to_owned())).await;
-    let late = || (Err(format!("no answer within {}", format_about(LOOK))), None);
-    let (function, role) = looked.unwrap_or_else(|_| late());
+    let (function, role) = looked.unwrap_or_else(|_| (Err(late()), None));
     let of_settings = |found| FunctionFacts { deadline: settings.deadline, ..found };
     let function = function.map(|found| found.map(of_settings));
     let mut facts = Facts {
@@ -106,8 +111,7 @@ async fn at_function_app(look: FunctionSurvey, name: &str, settings: &ScalerSett
         groups: groups.map(str::to_owned).collect(),
         secrets: secrets.cloned().collect(),
     };
-    let late = || (Err(format!("no answer within {}", format_about(LOOK))), Vec::new());
-    let (function, roles) = timeout(LOOK, look(wanted)).await.unwrap_or_else(|_| late());
+    let (function, roles) = timeout(LOOK, look(wanted)).await.unwrap_or_else(|_| (Err(late()), Vec::new()));
     let of_settings = |found| FunctionFacts { deadline: settings.deadline, ..found };
     let function = Some(function.map(|found| found.map(of_settings)));
     Facts { place: Place::Desk, function, roles, ..Facts::default() }
@@ -196,7 +200,7 @@ async fn judged(of_scaler: bool, region: Option<String>, role: RoleName, needs: 
     };
     match timeout(LOOK, (SURVEY.role)(region, role, needs)).await {
         Ok(rights) => RoleFacts { of_scaler, name: rights.name, by: rights.by, difference: rights.difference },
-        Err(_) => unknown(name, format!("no answer within {}", format_about(LOOK))),
+        Err(_) => unknown(name, late()),
     }
 }
 

@@ -6,7 +6,7 @@ use lightsout_cloud::{
     Operator,
     operator::{MOST_AT_ONCE, Run},
 };
-use lightsout_core::{cloud::CloudErrorKind, duration::format_about};
+use lightsout_core::{cloud::CloudErrorKind, duration::not_within};
 
 /// How long an answer is usually waited for: for the delivery, for what is run, and some for the way.
 pub(super) const PATIENCE: Duration = Duration::from_secs(100);
@@ -69,7 +69,11 @@ pub(super) async fn run(
         }
         open = left;
         if begun.elapsed() >= patience {
-            let why = format!("no answer within {}, so that it may still be run", format_about(patience));
+            let why = not_within(
+                "no answer",
+                patience,
+                "it may still be run: see the instance's own log before it is sent again",
+            );
             came.extend(open.drain(..).map(|(_, id)| (id, Err(why.clone()))));
         }
     }

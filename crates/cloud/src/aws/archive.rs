@@ -7,7 +7,7 @@ mod tests;
 use std::time::Duration;
 
 use lightsout_core::{
-    duration::format_about,
+    duration::not_within,
     settings::{ObjectStore, RecordsSettings},
 };
 use serde_json::json;
@@ -131,7 +131,12 @@ impl Bucket {
 }
 
 async fn within(action: &'static str, call: impl Future<Output = Result<(), AwsError>>) -> Result<(), AwsError> {
-    let over =
-        || AwsError::without_code(AwsErrorKind::Timeout, action, format!("no answer within {}", format_about(TIMEOUT)));
+    let over = || {
+        AwsError::without_code(
+            AwsErrorKind::Timeout,
+            action,
+            not_within("no answer", TIMEOUT, "check the way there: a proxy, or an endpoint of the VPC"),
+        )
+    };
     tokio::time::timeout(TIMEOUT, call).await.unwrap_or_else(|_| Err(over()))
 }

@@ -137,7 +137,7 @@ impl AwsError {
             AwsErrorKind::Credentials => {
                 "there are no credentials: give the instance or function a role, or set AWS_ACCESS_KEY_ID".into()
             }
-            AwsErrorKind::Timeout => "no clear answer, so whether it was applied is not known".into(),
+            AwsErrorKind::Timeout => "no clear answer, so that it may have been applied, which is looked at; if it stays so, check the network".into(),
             AwsErrorKind::Unreachable => "AWS cannot be reached: check the region, the endpoint and the network".into(),
             AwsErrorKind::Other => "AWS refused it".into(),
         }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lightsout_core::duration::format_about;
+use lightsout_core::duration::not_within;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -56,7 +56,7 @@ pub(super) enum ImdsError {
     #[error("the metadata service throttles the instance's requests; it passes by itself")]
     Throttled,
     /// Nothing came in time.
-    #[error("the metadata service did not answer within {}: in a container it needs a hop limit of 2", format_about(*.0))]
+    #[error("{}", not_within("the metadata service did not answer", *.0, "in a container it needs a hop limit of 2"))]
     Timeout(Duration),
     /// No connection, or it broke.
     #[error("the metadata service cannot be reached: {0}")]

@@ -143,6 +143,25 @@ pub enum CloudCall {
     RecordReason(LeaveReason),
 }
 
+impl CloudCall {
+    /// What the cloud is asked, for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Membership => "this instance's place in its group",
+            Self::Room => "the group's size",
+            Self::Protect(true) => "protection from scale-in",
+            Self::Protect(false) => "an end of the protection from scale-in",
+            Self::ExtendLaunch => "more time for the launch hook",
+            Self::LetIn => "to be let into service",
+            Self::FindHook => "the group's termination hooks",
+            Self::ExtendHook => "more time for the termination hooks",
+            Self::CompleteHook => "an end of the termination hook's wait",
+            Self::End(_) => "the end of this instance",
+            Self::RecordReady | Self::RecordReason(_) => "a tag on this instance",
+        }
+    }
+}
+
 /// The runner's process, found alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunnerSeen {

@@ -63,7 +63,7 @@ fn output(program: &str, result: EffectResult) -> Result<Output, ExchangeError> 
         EffectResult::Program(Ok(output)) => Ok(output),
         EffectResult::Program(Err(why)) => {
             let message = format!(
-                "the {program} program gave no answer: {}; check that it exists and ends in time",
+                "the {program} program gave no answer: {}; check that it exists, and that it ends in its `timeout`",
                 excerpt(&why)
             );
             Err(ExchangeError::new(ErrorKind::Unreachable, message))

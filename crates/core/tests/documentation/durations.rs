@@ -1,5 +1,5 @@
-//! No message shows a span of time as the compiler's debug form does (`7.998418572s`), or cut to whole seconds (`0 s`): each goes through the
-//! printers of `lightsout_core::duration`. Read from the sources, since the type system lets nobody forbid it.
+//! No message shows a span of time as the compiler's debug form does (`7.998418572s`), or cut to whole seconds (`0 s`), and none that a time is over
+//! leaves out what to do: each goes through the printers of `lightsout_core::duration`. Read from the sources, since the type system lets nobody forbid it.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -22,6 +22,40 @@ fn no_message_shows_a_raw_span_of_time() {
         .flat_map(|(path, text)| raw_spans(text, &fields).into_iter().map(move |found| format!("{path}:{found}")))
         .collect();
     assert!(raw.is_empty(), "write format_about(SPAN), or format_duration(SPAN) for a setting:\n{}", raw.join("\n"));
+}
+
+/// What was asked, for how long, and the setting or what else to do are arguments of one function, so that none is left out.
+#[test]
+fn a_time_that_is_over_is_told_with_what_to_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut sources = Vec::new();
+    for part in ["agent/src", "scaler/src", "crates/cli/src", "crates/cloud/src", "crates/io/src"] {
+        collect(&root.join(part), &mut sources);
+    }
+    let told = sources.iter().filter(|(_, text)| product(text).contains("not_within(")).count();
+    assert!(told > 25, "they are told by the function: {told} files");
+    let without: Vec<String> = sources
+        .iter()
+        .flat_map(|(path, text)| without_remedy(text).into_iter().map(move |found| format!("{path}:{found}")))
+        .collect();
+    assert!(without.is_empty(), "write not_within(WHAT, TIME, REMEDY):\n{}", without.join("\n"));
+    let old = "Err(_) => Err(format!(\"no answer within {}\", format_about(LOOK))),\nmembers.map_err(|_| \"it was not answered in time\")";
+    assert_eq!(without_remedy(old).len(), 2);
+    let new = "// so many within {}\nmatch within {\nnot_within(\"no answer\", LOOK, \"why?\")";
+    assert_eq!(without_remedy(new).len(), 0);
+}
+
+/// The lines that tell that a time is over by a text of their own.
+fn without_remedy(text: &str) -> Vec<String> {
+    let lines = product(text).lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    let span = |line: &str| line.split(" within {").skip(1).any(|rest| rest.starts_with(|c| c == '}' || is_part(c)));
+    let own = lines.filter(|(_, line)| span(line) || line.contains(" in time\""));
+    own.map(|(at, line)| format!("{}: {}", at + 1, line.trim())).collect()
+}
+
+/// A file's text without its tests.
+fn product(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
 }
 
 #[test]
@@ -104,7 +138,7 @@ fn is_made(value: &str) -> bool {
 
 /// The lines in which a span of time is shown raw.
 fn raw_spans(text: &str, fields: &BTreeSet<String>) -> Vec<String> {
-    let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let product = product(text);
     let own: BTreeSet<String> = typed(product).chain(made(product, fields)).collect();
     // A name by itself is this file's; one behind a dot may be declared anywhere.
     let is_span = |shown: &str| match shown.rsplit_once('.') {

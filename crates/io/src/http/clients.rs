@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use lightsout_core::{duration::format_duration, exchange::Unreachable};
+use lightsout_core::{duration::not_within, exchange::Unreachable};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
 
 /// Where EC2's metadata service answers over IPv6 (EC2 user guide, "Access instance metadata").
@@ -155,7 +155,7 @@ impl Clients {
         let error = error.without_url();
         if error.is_connect() {
             let why = if error.is_timeout() {
-                format!("no connection within {}", format_duration(self.limits.connect))
+                not_within("no connection", self.limits.connect, "does a firewall drop what is sent?")
             } else {
                 root(&error)
             };

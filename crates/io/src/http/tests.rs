@@ -193,7 +193,7 @@ async fn a_conversation_has_a_deadline() {
     let mut pages = Pages { url: server.url.clone(), ..Pages::default() };
     let error = Driver::new("test").complete(&mut pages, SOON).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::TimeOver);
-    assert_eq!(error.message, format!("GET {}/1 was not answered within 1s", server.url));
+    assert_eq!(error.message, format!("GET {}/1 was not answered within 1s; nothing before it was", server.url));
     assert!(pages.result.lock().unwrap().is_empty());
 }
 
@@ -290,7 +290,7 @@ async fn nothing_is_begun_before_there_is_room_for_it() {
     let mut waits = Many::of(&server, 9);
     let error = driver.complete_sharing(&mut waits, time, &room).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::TimeOver);
-    assert_eq!(error.message, "the requests of others left no room for its first one within 1s");
+    assert_eq!(error.message, "the requests of others left no room for its first one within 1s; nothing was asked");
     assert_eq!((waits.asked, server.count()), (0, 0), "it did not even start");
     drop(others);
     let time = (Duration::from_secs(30), Duration::from_secs(30));
@@ -313,7 +313,10 @@ async fn what_is_known_when_the_time_is_over_is_the_result() {
     assert_eq!(patient, Ok(()), "nothing was known by then");
     let silent = Server::start(|_, _| Answer::Silence).await;
     let error = Driver::new("test").complete(&mut Many::of(&silent, 9), SOON).await.unwrap_err();
-    assert_eq!(error.message, format!("GET {}/0 and 8 more were not answered within 1s", silent.url));
+    assert_eq!(
+        error.message,
+        format!("GET {}/0 and 8 more were not answered within 1s; nothing before it was", silent.url)
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use lightsout_core::{
-    duration::format_duration,
+    duration::{format_duration, not_within},
     metrics::{Kind, METRICS, Metric, Registry, Sample, Value},
 };
 use opentelemetry_proto::tonic::{
@@ -232,7 +232,10 @@ impl Exporting {
         match tokio::time::timeout(LAST, self.exporter.export(&*self.metered)).await {
             Ok(Ok(())) => tracing::debug!("the last metrics were exported by OTLP"),
             Ok(Err(error)) => tracing::warn!(error, "the last metrics could not be exported by OTLP"),
-            Err(_) => tracing::warn!("the last metrics were not exported by OTLP in time"),
+            Err(_) => {
+                let error = not_within("no answer", LAST, "the collector is slow or far: name one on this machine");
+                tracing::warn!(error, "the last metrics could not be exported by OTLP");
+            }
         }
     }
 }
