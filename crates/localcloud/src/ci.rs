@@ -15,6 +15,7 @@ pub(crate) mod contract;
 pub mod demo;
 mod etag;
 pub(crate) mod jobs;
+mod page;
 pub mod protocol;
 mod runner_api;
 pub(crate) mod webhook;

@@ -1,8 +1,9 @@
-//! The part of Buildkite that agents and scalers use: the agent API with its metrics, and the agents of the REST API.
+//! The part of Buildkite that agents and scalers use: the agent API with its metrics, and agents and builds of the REST API.
 //!
-//! Source: Buildkite documentation (agent metrics, REST API "Agents", webhooks, agent lifecycle).
+//! Source: Buildkite documentation (agent metrics, REST API "Agents", "Pipelines", "Builds" and "Jobs", webhooks, agent lifecycle).
 
 mod agent_api;
+mod builds;
 pub mod demo;
 mod options;
 mod rest;
@@ -64,9 +65,7 @@ impl Route {
             ("GET", ["v3", "metrics"]) => Some(Self::Metrics),
             ("GET", ["v3", "metrics", "queue"]) => Some(Self::QueueMetrics),
             (method, ["v3", rest @ ..]) => agent_api::Route::of(method, rest).map(Self::Agent),
-            (method, ["v2", "organizations", organization, "agents", rest @ ..]) => {
-                rest::Route::of(method, organization, rest).map(Self::Rest)
-            }
+            (method, ["v2", rest @ ..]) => rest::Route::of(method, rest).map(Self::Rest),
             _ => None,
         }
     }
@@ -156,9 +155,7 @@ impl Platform for Buildkite {
             Some(Route::Agent(route)) => {
                 self.answer_agent(route, request, state, now).unwrap_or_else(|refusal| refusal)
             }
-            Some(Route::Rest(route)) => {
-                rest::respond(&self.options, &route, request, state, now).unwrap_or_else(|refusal| refusal)
-            }
+            Some(Route::Rest(route)) => self.answer_rest(&route, request, state, now).unwrap_or_else(|refusal| refusal),
             None => refuse(404, "Not Found"),
         }
     }
@@ -235,8 +232,15 @@ impl Platform for Buildkite {
     }
 }
 
+const JOB: &str = "01900000-0000-4000-8000-";
+
 fn job_uuid(id: u64) -> String {
-    format!("01900000-0000-4000-8000-{id:012x}")
+    format!("{JOB}{id:012x}")
+}
+
+/// The number in an id that begins so; none that exists when it is not one of ours.
+fn number(id: &str, prefix: &str) -> u64 {
+    id.strip_prefix(prefix).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }
 
 fn refuse(status: u16, message: &str) -> Response {

@@ -6,7 +6,6 @@
 mod auth;
 pub mod demo;
 mod options;
-mod page;
 mod route;
 mod runners;
 mod runs;

@@ -1,6 +1,6 @@
 //! Jobs, the same for every CI platform: what waits, what runs where, and what became of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
     fleet::{JobState, JobView, NewJobs},
@@ -110,7 +110,7 @@ const FIRST_ID: u64 = 1001;
 impl Jobs {
     /// Puts jobs into the queue.
     pub(crate) fn enqueue(&mut self, new: &NewJobs, now: Timestamp) -> Vec<u64> {
-        let batch = self.all.last_key_value().map_or(FIRST_ID, |(last, _)| last + 1);
+        let batch = self.next_id();
         let ids: Vec<u64> = (batch..batch + u64::from(new.count)).collect();
         for id in &ids {
             self.all.insert(*id, Job::new(*id, batch, new, now));
@@ -122,18 +122,38 @@ impl Jobs {
     /// Queues a job again that has ended, beside it and of the same batch; the new one's number.
     pub(crate) fn repeat(&mut self, id: u64, now: Timestamp) -> Option<u64> {
         let old = self.all.get(&id).filter(|job| job.status.is_over())?;
-        let again = NewJobs {
-            count: 1,
-            tags: old.tags.clone(),
-            image: old.image.clone(),
-            argv: old.argv.clone(),
-            seconds: old.seconds,
-        };
-        let (batch, first) = (old.batch, old.first);
-        let next = self.all.last_key_value().map_or(FIRST_ID, |(last, _)| last + 1);
+        let (batch, first, again) = (old.batch, old.first, old.again());
+        let next = self.next_id();
         self.all.insert(next, Job { first, ..Job::new(next, batch, &again, now) });
         self.emit(next, JobEventKind::Queued, now);
         Some(next)
+    }
+
+    /// Queues the jobs of a batch again, as one of their own; its number.
+    pub(crate) fn repeat_batch(&mut self, batch: u64, now: Timestamp) -> Option<u64> {
+        let of_it = self.all.values().filter(|job| job.batch == batch && job.first == job.id);
+        let again: Vec<NewJobs> = of_it.map(Job::again).collect();
+        let next = self.next_id();
+        for (id, job) in (next..).zip(&again) {
+            self.all.insert(id, Job::new(id, next, job, now));
+            self.emit(id, JobEventKind::Queued, now);
+        }
+        (!again.is_empty()).then_some(next)
+    }
+
+    fn next_id(&self) -> u64 {
+        self.all.last_key_value().map_or(FIRST_ID, |(last, _)| last + 1)
+    }
+
+    /// The jobs of a batch without those that another one repeats, oldest first.
+    pub(crate) fn batch(&self, batch: u64) -> Vec<&Job> {
+        self.iter().filter(|job| job.batch == batch && !self.is_repeated(job)).collect()
+    }
+
+    /// The numbers of all batches, the newest first.
+    pub(crate) fn batches(&self) -> Vec<u64> {
+        let all: BTreeSet<u64> = self.iter().map(|job| job.batch).collect();
+        all.into_iter().rev().collect()
     }
 
     /// Whether a later job repeats this one.
@@ -248,6 +268,12 @@ impl Job {
             trace: Vec::new(),
             loss: None,
         }
+    }
+
+    /// The same once more.
+    fn again(&self) -> NewJobs {
+        let Self { tags, image, argv, seconds, .. } = self;
+        NewJobs { count: 1, tags: tags.clone(), image: image.clone(), argv: argv.clone(), seconds: *seconds }
     }
 
     pub(crate) fn name(&self) -> String {

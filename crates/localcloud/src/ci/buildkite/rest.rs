@@ -1,8 +1,8 @@
-//! The agents in the REST API: list, get, stop, pause, resume.
+//! The REST API: whose token opens it, and the agents: list, get, stop, pause, resume.
 
 use serde_json::{Value, json};
 
-use super::{BuildkiteOptions, job_uuid, refuse};
+use super::{Buildkite, builds, job_uuid, number, refuse};
 use crate::ci::contract::CiState;
 use crate::ci::workers::{DrainState, Worker};
 use crate::{
@@ -12,11 +12,17 @@ use crate::{
 };
 
 pub(super) struct Route {
-    organization: String,
-    what: JobEventKind,
+    /// None: of whatever the token sees.
+    organization: Option<String>,
+    what: What,
 }
 
-enum JobEventKind {
+enum What {
+    Agents(Agents),
+    Builds(builds::Route),
+}
+
+enum Agents {
     List,
     Get(u64),
     Stop(u64),
@@ -25,53 +31,88 @@ enum JobEventKind {
 }
 
 impl Route {
-    /// `rest` is what follows `/agents`.
-    pub(super) fn of(method: &str, organization: &str, rest: &[&str]) -> Option<Self> {
-        let what = match (method, rest) {
-            ("GET", []) => JobEventKind::List,
-            ("GET", [id]) => JobEventKind::Get(number(id)),
-            ("PUT", [id, "stop"]) => JobEventKind::Stop(number(id)),
-            ("PUT", [id, "pause"]) => JobEventKind::Pause(number(id)),
-            ("PUT", [id, "resume"]) => JobEventKind::Resume(number(id)),
-            _ => return None,
+    /// `path` is what follows `/v2`.
+    pub(super) fn of(method: &str, path: &[&str]) -> Option<Self> {
+        let (organization, what) = match path {
+            ["organizations", organization, "agents", rest @ ..] => {
+                (Some((*organization).to_owned()), What::Agents(Agents::of(method, rest)?))
+            }
+            ["organizations", organization, rest @ ..] => {
+                (Some((*organization).to_owned()), What::Builds(builds::Route::of(method, rest)?))
+            }
+            rest => (None, What::Builds(builds::Route::of(method, rest).filter(builds::Route::is_list)?)),
         };
-        Some(Self { organization: organization.to_owned(), what })
+        Some(Self { organization, what })
     }
 
     pub(super) fn name(&self) -> &'static str {
-        match self.what {
-            JobEventKind::List => "GET /v2/organizations/:org/agents",
-            JobEventKind::Get(_) => "GET /v2/organizations/:org/agents/:id",
-            JobEventKind::Stop(_) => "PUT /v2/organizations/:org/agents/:id/stop",
-            JobEventKind::Pause(_) => "PUT /v2/organizations/:org/agents/:id/pause",
-            JobEventKind::Resume(_) => "PUT /v2/organizations/:org/agents/:id/resume",
+        match &self.what {
+            What::Agents(agents) => agents.name(),
+            What::Builds(builds) => builds.name(),
         }
     }
 }
 
-/// Answers a request; an `Err` is an answer too: the refusal.
-pub(super) fn respond(
-    options: &BuildkiteOptions,
-    route: &Route,
+impl Agents {
+    fn of(method: &str, rest: &[&str]) -> Option<Self> {
+        Some(match (method, rest) {
+            ("GET", []) => Self::List,
+            ("GET", [id]) => Self::Get(number(id, AGENT)),
+            ("PUT", [id, "stop"]) => Self::Stop(number(id, AGENT)),
+            ("PUT", [id, "pause"]) => Self::Pause(number(id, AGENT)),
+            ("PUT", [id, "resume"]) => Self::Resume(number(id, AGENT)),
+            _ => return None,
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::List => "GET /v2/organizations/:org/agents",
+            Self::Get(_) => "GET /v2/organizations/:org/agents/:id",
+            Self::Stop(_) => "PUT /v2/organizations/:org/agents/:id/stop",
+            Self::Pause(_) => "PUT /v2/organizations/:org/agents/:id/pause",
+            Self::Resume(_) => "PUT /v2/organizations/:org/agents/:id/resume",
+        }
+    }
+}
+
+impl Buildkite {
+    /// Answers a request; an `Err` is an answer too: the refusal.
+    pub(super) fn answer_rest(
+        &self,
+        route: &Route,
+        request: &Request,
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
+        let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        if bearer != Some(&self.options.api_token) {
+            return Err(refuse(401, "Authentication required. Please supply a valid API Access Token."));
+        }
+        if route.organization.as_ref().is_some_and(|organization| *organization != self.options.organization) {
+            return Err(refuse(404, "No organization found"));
+        }
+        match &route.what {
+            What::Agents(agents) => answer_agents(agents, request, state, now),
+            What::Builds(builds) => self.answer_builds(builds, request, state, now),
+        }
+    }
+}
+
+fn answer_agents(
+    agents: &Agents,
     request: &Request,
     state: &mut CiState,
     now: Timestamp,
 ) -> Result<Response, Response> {
-    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    if bearer != Some(&options.api_token) {
-        return Err(refuse(401, "Authentication required. Please supply a valid API Access Token."));
-    }
-    if route.organization != options.organization {
-        return Err(refuse(404, "No organization found"));
-    }
-    match route.what {
-        JobEventKind::List => {
+    match *agents {
+        Agents::List => {
             let named = |worker: &&Worker| request.query("name").is_none_or(|name| worker.name == name);
             let agents = state.workers.iter().rev().filter(named).map(|worker| show(state, worker));
             Ok(Response::json(200, &agents.collect()))
         }
-        JobEventKind::Get(id) => Ok(Response::json(200, &show(state, agent(state, id)?))),
-        JobEventKind::Stop(id) => {
+        Agents::Get(id) => Ok(Response::json(200, &show(state, agent(state, id)?))),
+        Agents::Stop(id) => {
             agent(state, id)?;
             if request.params().get("force") == Some(&json!(true)) {
                 let held: Vec<u64> = state.jobs.held_by(id).map(|job| job.id).collect();
@@ -82,14 +123,14 @@ pub(super) fn respond(
             stand(state, id, DrainState::Stopped);
             Ok(Response::empty(204))
         }
-        JobEventKind::Pause(id) => {
+        Agents::Pause(id) => {
             if agent(state, id)?.drain != DrainState::Serving {
                 return Err(refuse(422, "Agent is already paused or stopping"));
             }
             stand(state, id, DrainState::Drained);
             Ok(Response::empty(204))
         }
-        JobEventKind::Resume(id) => {
+        Agents::Resume(id) => {
             if agent(state, id)?.drain != DrainState::Drained {
                 return Err(refuse(422, "Agent is not paused"));
             }
@@ -123,12 +164,8 @@ fn show(state: &CiState, worker: &Worker) -> Value {
     })
 }
 
-pub(super) fn uuid(id: u64) -> String {
-    format!("01910000-0000-4000-8000-{id:012x}")
-}
+const AGENT: &str = "01910000-0000-4000-8000-";
 
-/// The number in an agent's id; none that exists when it is not one of ours.
-fn number(id: &str) -> u64 {
-    let digits = id.strip_prefix("01910000-0000-4000-8000-");
-    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+pub(super) fn uuid(id: u64) -> String {
+    format!("{AGENT}{id:012x}")
 }

@@ -95,6 +95,60 @@ fn a_paused_agent_waits_and_a_stopped_one_ends() {
 }
 
 #[test]
+fn builds_are_made_cancelled_and_rebuilt_and_a_job_is_retried_once() {
+    let mut bench = bench(BuildkiteOptions::default());
+    bench.enqueue(2, &["os=linux"]);
+    let call = |bench: &mut Bench, method: &str, path: &str, what: &str| {
+        let path = format!("/v2/organizations/lightsout{path}");
+        let response = bench.json(method, &path, &[USER], &serde_json::from_str(what).expect("JSON"));
+        (response.status, body(&response))
+    };
+    assert_eq!(call(&mut bench, "GET", "/pipelines", "{}").1[0]["slug"], "demo");
+    assert_eq!(call(&mut bench, "GET", "/pipelines/demo", "{}").1["scheduled_jobs_count"], 2);
+    assert_eq!(call(&mut bench, "POST", "/pipelines/demo/builds", r#"{"branch": "main"}"#).0, 422, "without a commit");
+    let (status, build) = call(&mut bench, "POST", "/pipelines/demo/builds", r#"{"branch": "main", "commit": "HEAD"}"#);
+    assert_eq!((status, &build["number"], &build["state"]), (201, &json!(1003), &json!("scheduled")));
+    let list = call(&mut bench, "GET", "/builds?per_page=1", "{}").1;
+    assert_eq!(
+        list.as_array().map(|builds| (builds.len(), &builds[0]["number"])),
+        Some((1, &json!(1003))),
+        "newest first"
+    );
+
+    let runner = bench.connect(TOKEN, &json!({"metadata": {"queue": "default", "os": "linux"}}));
+    let job = bench.take(&runner);
+    bench.report(&runner, job, "failed");
+    let build =
+        |bench: &mut Bench, number: u64| call(bench, "GET", &format!("/pipelines/demo/builds/{number}"), "{}").1;
+    assert_eq!(build(&mut bench, 1001)["state"], "failing", "the other one waits");
+    let of = |bench: &mut Bench, number: u64, at: usize| {
+        build(bench, number)["jobs"][at]["id"].as_str().expect("an id").to_owned()
+    };
+    let failed = format!("/pipelines/demo/builds/1001/jobs/{}/retry", of(&mut bench, 1001, 0));
+    let waits = format!("/pipelines/demo/builds/1001/jobs/{}/retry", of(&mut bench, 1001, 1));
+    let (status, again) = call(&mut bench, "PUT", &failed, "{}");
+    assert_eq!((status, &again["name"], &again["state"]), (200, &json!("job-1001"), &json!("scheduled")));
+    assert_eq!(call(&mut bench, "PUT", &failed, "{}").0, 400, "it was already");
+    assert_eq!(call(&mut bench, "PUT", &waits, "{}").0, 400, "it has not failed");
+    assert_eq!(build(&mut bench, 1001)["state"], "scheduled", "what was repeated is left out");
+
+    assert_eq!(call(&mut bench, "PUT", "/pipelines/demo/builds/1001/cancel", "{}").1["state"], "canceled");
+    assert_eq!(call(&mut bench, "PUT", "/pipelines/demo/builds/1001/cancel", "{}").0, 422);
+    let (status, rebuilt) = call(&mut bench, "PUT", "/pipelines/demo/builds/1001/rebuild", "{}");
+    assert_eq!((status, &rebuilt["number"], &rebuilt["state"]), (200, &json!(1005), &json!("scheduled")));
+    assert_eq!(rebuilt["jobs"].as_array().map(Vec::len), Some(2), "as many as there were at first");
+    assert_eq!(rebuilt["jobs"][0]["agent_query_rules"], json!(["queue=default", "os=linux"]));
+    assert_eq!(
+        bench.call("GET", "/v2/builds?state=canceled", &[USER], "").text().matches("\"number\":1001").count(),
+        1
+    );
+    for path in ["/pipelines/none/builds", "/pipelines/demo/builds/7"] {
+        assert_eq!(call(&mut bench, "GET", path, "{}").0, 404, "{path}");
+    }
+    assert_eq!(bench.call("GET", "/v2/builds", &[AGENT], "").status, 401);
+}
+
+#[test]
 fn a_single_use_agent_takes_one_job() {
     let mut bench = bench(BuildkiteOptions::default());
     bench.enqueue(2, &[]);

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{GitHub, ONLINE_FOR, not_found, number, page, refuse};
+use super::{GitHub, ONLINE_FOR, not_found, number, refuse};
 use crate::{
     ci::contract::CiState,
+    ci::page,
     ci::workers::{JobFilter, Worker},
     http::{Request, Response},
     time::Timestamp,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{GitHub, not_found, page};
+use super::{GitHub, not_found};
 use crate::{
     ci::contract::CiState,
     ci::jobs::{Job, Status},
+    ci::page,
     ci::workers::Worker,
     http::{Request, Response},
 };

@@ -14,9 +14,13 @@ use crate::{
         contract::CiState,
         jobs::{Cause, Job, JobOutcome, Jobs, Status},
     },
+    fleet::NewJobs,
     http::{Request, Response},
     time::Timestamp,
 };
+
+/// The only branch.
+const BRANCH: &str = "main";
 
 /// Jobs that were queued together, without those that another one repeats.
 pub(super) struct Pipeline<'a> {
@@ -42,7 +46,7 @@ impl Pipeline<'_> {
         let created = self.jobs.iter().map(|job| job.queued_at).min().unwrap_or(Timestamp(0));
         let updated = self.jobs.iter().map(|job| job.updated_at).max().unwrap_or(created);
         json!({
-            "id": self.id, "iid": self.id, "project_id": PROJECT_ID, "sha": sha(gitlab), "ref": "main", "source": "api",
+            "id": self.id, "iid": self.id, "project_id": PROJECT_ID, "sha": sha(gitlab), "ref": BRANCH, "source": "api",
             "status": self.status(), "created_at": time(created), "updated_at": time(updated),
             "web_url": format!("{url}/{project}/-/pipelines/{}", self.id),
         })
@@ -51,8 +55,8 @@ impl Pipeline<'_> {
 
 /// The project's pipeline of this number.
 pub(super) fn pipeline(project: u64, id: u64, jobs: &Jobs) -> Result<Pipeline<'_>, Response> {
-    let of_it = jobs.iter().filter(|job| project == PROJECT_ID && job.batch == id && !jobs.is_repeated(job));
-    let pipeline = Pipeline { id, jobs: of_it.collect() };
+    let of_it = if project == PROJECT_ID { jobs.batch(id) } else { Vec::new() };
+    let pipeline = Pipeline { id, jobs: of_it };
     if pipeline.jobs.is_empty() { Err(refuse(404, "404 Not found")) } else { Ok(pipeline) }
 }
 
@@ -63,10 +67,7 @@ impl GitLab {
         if status.is_some_and(|status| !SCOPES.contains(&status)) {
             return Err(invalid("status does not have a valid value"));
         }
-        let mut ids: Vec<u64> = state.jobs.iter().map(|job| job.batch).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let all = ids.into_iter().rev().filter_map(|id| pipeline(project, id, &state.jobs).ok());
+        let all = state.jobs.batches().into_iter().filter_map(|id| pipeline(project, id, &state.jobs).ok());
         let shown: Vec<Pipeline<'_>> = all.filter(|it| status.is_none_or(|status| it.status() == status)).collect();
         Ok(page(request, &state.url, &shown, Total::Told, |it| it.entity(self, &state.url)))
     }
@@ -84,6 +85,23 @@ impl GitLab {
         let jobs = jobs.filter(|job| scopes.is_empty() || scopes.iter().any(|scope| scope == job.status.as_str()));
         let jobs: Vec<&Job> = jobs.collect();
         Ok(page(request, &state.url, &jobs, Total::Told, |job| job.entity(self, &state.url, now)))
+    }
+
+    /// Starts one of a single job that sleeps a little: there is no repository with a `.gitlab-ci.yml` that says more.
+    pub(super) fn create_pipeline(
+        &self,
+        project: u64,
+        request: &Request,
+        state: &mut CiState,
+        now: Timestamp,
+    ) -> Result<Response, Response> {
+        match request.params().get("ref").and_then(Value::as_str) {
+            None => return Err(invalid("ref is missing")),
+            Some(BRANCH) => {}
+            Some(_) => return Err(Response::json(400, &json!({"message": {"base": ["Reference not found"]}}))),
+        }
+        let id = state.jobs.enqueue(&NewJobs::default(), now)[0];
+        Ok(Response::json(201, &pipeline(project, id, &state.jobs)?.entity(self, &state.url)))
     }
 
     /// Queues a job again that has ended; one that was repeated already is not.

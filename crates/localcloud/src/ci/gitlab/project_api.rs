@@ -77,6 +77,10 @@ impl GitLab {
                 self.retry(project, *id, state, now)
             }
             UserRoute::Pipelines(project) => self.pipelines(self.project(project)?.id, request, state),
+            UserRoute::CreatePipeline(project) => {
+                let project = self.project(project)?.id;
+                self.create_pipeline(project, request, state, now)
+            }
             UserRoute::Pipeline(project, id) => {
                 let pipeline = pipeline(self.project(project)?.id, *id, &state.jobs)?;
                 Ok(Response::json(200, &pipeline.entity(self, &state.url)))

@@ -23,6 +23,7 @@ pub(super) enum UserRoute {
     CancelJob(String, u64),
     RetryJob(String, u64),
     Pipelines(String),
+    CreatePipeline(String),
     Pipeline(String, u64),
     PipelineJobs(String, u64),
     RetryPipeline(String, u64),
@@ -83,6 +84,7 @@ impl UserRoute {
             }
             ("POST", ["projects", project, "jobs", id, "retry"]) => Self::RetryJob((*project).into(), id.parse().ok()?),
             ("GET", ["projects", project, "pipelines"]) => Self::Pipelines((*project).into()),
+            ("POST", ["projects", project, "pipeline"]) => Self::CreatePipeline((*project).into()),
             ("GET", ["projects", project, "pipelines", id]) => Self::Pipeline((*project).into(), id.parse().ok()?),
             ("GET", ["projects", project, "pipelines", id, "jobs"]) => {
                 Self::PipelineJobs((*project).into(), id.parse().ok()?)
@@ -117,6 +119,7 @@ impl UserRoute {
             Self::CancelJob(..) => "POST /projects/:id/jobs/:job_id/cancel",
             Self::RetryJob(..) => "POST /projects/:id/jobs/:job_id/retry",
             Self::Pipelines(_) => "GET /projects/:id/pipelines",
+            Self::CreatePipeline(_) => "POST /projects/:id/pipeline",
             Self::Pipeline(..) => "GET /projects/:id/pipelines/:pipeline_id",
             Self::PipelineJobs(..) => "GET /projects/:id/pipelines/:pipeline_id/jobs",
             Self::RetryPipeline(..) => "POST /projects/:id/pipelines/:pipeline_id/retry",
@@ -145,7 +148,11 @@ impl UserRoute {
             | Self::Pipeline(..)
             | Self::PipelineJobs(..)
             | Self::GroupProjects(_) => &["read_api"],
-            Self::CancelJob(..) | Self::RetryJob(..) | Self::RetryPipeline(..) | Self::CancelPipeline(..) => &[],
+            Self::CancelJob(..)
+            | Self::RetryJob(..)
+            | Self::CreatePipeline(_)
+            | Self::RetryPipeline(..)
+            | Self::CancelPipeline(..) => &[],
             Self::CreateRunner => &["create_runner"],
             Self::UpdateRunner(_) | Self::DeleteRunner(_) => &["manage_runner"],
             Self::Runners | Self::Runner(_) | Self::RunnerManagers(_) | Self::RunnerJobs(_) => {

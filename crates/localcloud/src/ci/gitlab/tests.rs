@@ -399,4 +399,13 @@ fn a_job_is_retried_once_and_its_pipeline_is_what_its_jobs_come_to() {
     for (target, status) in [("/projects/20/pipelines/7", 404), ("/projects/20/pipelines?status=odd", 400)] {
         assert_eq!(get(&mut gitlab, target).status, status, "{target}");
     }
+
+    let begun = post(&mut gitlab, "/pipeline?ref=main");
+    assert_eq!((begun.status, body(&begun)["status"].clone()), (201, json!("pending")));
+    let id = body(&begun)["id"].clone();
+    assert_eq!(of(&mut gitlab, "id")[0], id);
+    assert_eq!(ids(&get(&mut gitlab, &format!("/projects/20/pipelines/{id}/jobs"))), [1006]);
+    for (query, status) in [("", 400), ("?ref=none", 400)] {
+        assert_eq!(post(&mut gitlab, &format!("/pipeline{query}")).status, status, "{query}");
+    }
 }

@@ -1,23 +1,23 @@
-//! Pages of lists, with their `Link` header.
+//! Pages of lists with their `Link` header, as most platforms have them.
 
 use serde_json::{Value, json};
 
 use crate::http::{Request, Response};
 
 /// One page of these items below `key`, with the total.
-pub(super) fn page<T>(request: &Request, base: &str, key: &str, items: &[T], show: impl Fn(&T) -> Value) -> Response {
+pub(crate) fn page<T>(request: &Request, base: &str, key: &str, items: &[T], show: impl Fn(&T) -> Value) -> Response {
     let (from, to, links) = cut(request, base, items.len());
     let shown: Vec<Value> = items[from..to].iter().map(show).collect();
     linked(Response::json(200, &json!({"total_count": items.len(), key: shown})), &links)
 }
 
 /// One page of these items, as a bare list.
-pub(super) fn bare<T>(request: &Request, base: &str, items: &[T], show: impl Fn(&T) -> Value) -> Response {
+pub(crate) fn bare<T>(request: &Request, base: &str, items: &[T], show: impl Fn(&T) -> Value) -> Response {
     let (from, to, links) = cut(request, base, items.len());
     linked(Response::json(200, &items[from..to].iter().map(show).collect()), &links)
 }
 
-/// What a page holds, and the links to the others. What makes no sense counts as left out, as GitHub has it.
+/// What a page holds, and the links to the others. What makes no sense counts as left out.
 fn cut(request: &Request, base: &str, total: usize) -> (usize, usize, Vec<String>) {
     let number = |name: &str| request.query(name).and_then(|text| text.parse().ok()).filter(|number| *number > 0);
     let size: usize = number("per_page").unwrap_or(30).min(100);
