@@ -105,6 +105,11 @@ impl Tokens {
         own.for_each(|token| token.expires = Timestamp::default());
     }
 
+    /// This machine is gone, and its tokens with it.
+    pub(crate) fn forget(&mut self, machine: &str) {
+        self.issued.retain(|_, token| token.machine.as_deref() != Some(machine));
+    }
+
     /// `/metadata/identity/oauth2/token`: a token of one of the identities that the machine's set gave it.
     pub(crate) fn managed(&mut self, azure: &Azure, machine: &str, request: &Request, now: Timestamp) -> Response {
         let Some(resource) = request.query("resource").filter(|resource| !resource.is_empty()) else {
@@ -232,4 +237,23 @@ fn uuid_of(what: &str, identity: &str) -> String {
 
 fn refused(status: u16, error: &str, why: &str) -> Response {
     Response::json(status, &json!({"error": error, "error_description": why}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_is_forgotten_leaves_no_token() {
+        let mut tokens = Tokens::new(1);
+        let of = |machine: &str| Token {
+            machine: Some(machine.to_owned()),
+            identity: "id".into(),
+            audience: MANAGEMENT[0].into(),
+            expires: Timestamp(1),
+        };
+        let _ = (tokens.issue(of("a")), tokens.issue(of("a")), tokens.issue(of("b")));
+        tokens.forget("a");
+        assert_eq!(tokens.issued.values().map(|it| it.machine.as_deref()).collect::<Vec<_>>(), [Some("b")]);
+    }
 }

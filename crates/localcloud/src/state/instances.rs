@@ -62,6 +62,7 @@ impl FleetState {
         self.reported.retain(|id| *id != it.id);
         self.cloud.forget(&it.id);
         self.azure.machines.remove(&it.id);
+        self.tokens.forget(&it.id);
     }
 
     /// The machine of an instance is off.

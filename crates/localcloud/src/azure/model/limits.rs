@@ -27,6 +27,7 @@ struct Bucket {
     /// In a sixty-thousandth of a call: one call a minute is one such part in a millisecond.
     parts: u64,
     at: Timestamp,
+    limit: Limit,
 }
 
 const CALL: u64 = 60_000;
@@ -41,14 +42,16 @@ impl Limits {
     /// # Errors
     /// In how many seconds there is one again.
     pub(crate) fn take(&mut self, limit: Limit, resource: &str, now: Timestamp) -> Result<u32, u64> {
-        let full = u64::from(limit.burst) * CALL;
         if !self.enforced {
             return Ok(limit.burst);
         }
         let key = (limit.name, resource.to_lowercase());
-        let bucket = self.buckets.entry(key).or_insert(Bucket { parts: full, at: now });
-        let passed = u64::try_from(now.since(bucket.at).as_millis()).unwrap_or(u64::MAX);
-        bucket.parts = bucket.parts.saturating_add(passed.saturating_mul(limit.refill.into())).min(full);
+        if !self.buckets.contains_key(&key) {
+            // One that is full says nothing: its resource may be gone.
+            self.buckets.retain(|_, bucket| bucket.parts_at(now) < bucket.limit.full());
+        }
+        let bucket = self.buckets.entry(key).or_insert(Bucket { parts: limit.full(), at: now, limit });
+        bucket.parts = bucket.parts_at(now);
         bucket.at = bucket.at.max(now);
         match bucket.parts.checked_sub(CALL) {
             Some(left) => {
@@ -60,9 +63,31 @@ impl Limits {
     }
 }
 
+impl Limit {
+    fn full(self) -> u64 {
+        u64::from(self.burst) * CALL
+    }
+}
+
+impl Bucket {
+    fn parts_at(&self, now: Timestamp) -> u64 {
+        let passed = u64::try_from(now.since(self.at).as_millis()).unwrap_or(u64::MAX);
+        self.parts.saturating_add(passed.saturating_mul(self.limit.refill.into())).min(self.limit.full())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resource_that_is_left_alone_is_forgotten() {
+        let mut limits = Limits::new(true);
+        for n in 0..1_000 {
+            limits.take(FOUR, &format!("machine-{n}"), Timestamp(n * 5_000)).unwrap();
+        }
+        assert!(limits.buckets.len() < 10, "a call is made good after 15 s: {}", limits.buckets.len());
+    }
 
     const FOUR: Limit = Limit { name: "PatchVMScaleSet", refill: 4, burst: 12 };
 

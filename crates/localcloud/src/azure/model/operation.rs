@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::{Azure, Power, Provisioning, VirtualMachine};
 use crate::time::Timestamp;
 
+/// How many are remembered that have ended: whoever began one asks about it at once.
+const ENDED_KEPT: usize = 200;
+
 /// An operation, whose status is asked for at `Azure-AsyncOperation` or `Location`.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
@@ -85,7 +88,18 @@ impl Azure {
             waits,
         };
         self.operations.insert(id.clone(), operation);
+        self.forget_ended_operations();
         id
+    }
+
+    /// Forgets those that ended first, where more are remembered than are kept.
+    fn forget_ended_operations(&mut self) {
+        let ended = self.operations.values().filter_map(|it| Some((it.ended?, it.id.clone())));
+        let mut ended: Vec<_> = ended.collect();
+        ended.sort();
+        for (_, id) in &ended[..ended.len().saturating_sub(ENDED_KEPT)] {
+            self.operations.remove(id);
+        }
     }
 
     /// The operation that deletes this machine.

@@ -142,3 +142,21 @@ fn a_set_is_upgraded_machine_by_machine_but_for_those_that_are_protected_from_it
 fn begun_value(bench: &mut Bench) -> crate::http::Response {
     bench.call("GET", "virtualMachineScaleSets/ci", &Value::Null, &[])
 }
+
+#[test]
+fn operations_that_have_ended_are_kept_for_those_who_ask_and_do_not_add_up() {
+    let mut bench = Bench::flexible(0, &json!({}));
+    let first = bench.raise(1, &[]);
+    for _ in 0..120 {
+        bench.raise(1, &[]);
+        bench.wait(30_000);
+        let name = bench.names().remove(0);
+        let begun = bench.delete(&name);
+        bench.wait(1_000);
+        assert_eq!(bench.outcome(&begun)["status"], "Succeeded");
+    }
+    assert!(bench.azure.operations.len() <= 202, "{}", bench.azure.operations.len());
+    let url = first.get("azure-asyncoperation").expect("an operation was begun");
+    let path = url.split_once("127.0.0.1").expect("an address").1.to_owned();
+    assert_eq!(bench.call("GET", &path, &Value::Null, &[]).status, 404);
+}
