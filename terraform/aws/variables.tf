@@ -534,7 +534,7 @@ variable "scaler_package_s3" {
     sha256  = string
   })
   default     = null
-  description = "Or where it is in S3: bucket, key, the object's version, and its SHA-256 in hex as SHA256SUMS has it. Without version and hash another object under the same key would change nothing."
+  description = "Or where it is in S3: bucket, key, the object's version, and its SHA-256 in hex as SHA256SUMS has it. Without version and hash another object under the same key would change nothing. A key that does not name the module's version is warned of."
 }
 
 variable "scaler_architecture" {

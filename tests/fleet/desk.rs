@@ -391,10 +391,26 @@ fn the_function_that_is_the_scaler_is_looked_at_by_its_name() {
         &json!({"Environment": {"Variables": {}}}),
     );
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let now = u64::try_from(now).expect("a time");
+    let say = |message: &str| {
+        let mut event = log.clone();
+        event["logEvents"] = json!([{"timestamp": now, "message": message}]);
+        logs(&fleet, "PutLogEvents", &event);
+    };
+    let of_module = |version: &str| {
+        let variables = json!({"Environment": {"Variables": {"LIGHTSOUT_MODULE_VERSION": version}}});
+        rest(&fleet, "lambda", "PUT", &format!("{function}/ci-scaler/configuration"), &variables);
+    };
+    of_module("0.1.0");
+    assert_eq!(found().0, "function.version warning", "it has not said its own");
+    say(r#"{"level":"INFO","message":"started as a function","version":"0.0.9"}"#);
+    let (other, out) = found();
+    assert_eq!(other, "function.version warning");
+    assert!(out.contains("it is 0.0.9, and what made it expects 0.1.0"), "{out}");
+    of_module("0.0.9");
+    assert_eq!(found().0, "");
     let timed_out = "2026-11-27T02:00:00.000Z 1-2 Task timed out after 60.00 seconds";
-    let mut event = log.clone();
-    event["logEvents"] = json!([{"timestamp": u64::try_from(now).expect("a time"), "message": timed_out}]);
-    logs(&fleet, "PutLogEvents", &event);
+    say(timed_out);
     let (timed, out) = found();
     assert_eq!(timed, "function.errors warning");
     assert!(out.contains(timed_out), "{out}");

@@ -39,8 +39,8 @@ pub(crate) use reader::{PLACES, Section};
 pub use records::{RECORDS_KEYS, RecordsSettings};
 pub use scale_set::{SCALE_SET_EXAMPLE, ScaleSetId};
 pub use scaler::{
-    OBJECT_VARIABLE, PARAMETER_VARIABLE, POOL_KEYS, PoolSettings, SCALER_KEYS, ScalerSettings, WEBHOOK_KEYS,
-    WebhookSettings, ZoneFiles,
+    OBJECT_VARIABLE, PARAMETER_VARIABLE, POOL_KEYS, PoolSettings, SCALER_KEYS, STARTED, ScalerSettings,
+    VERSION_VARIABLE, WEBHOOK_KEYS, WebhookSettings, ZoneFiles,
 };
 pub use secret::SecretSource;
 pub use surroundings::{DEFAULT_RUNNER_USER, RunnerVariable, Surroundings};

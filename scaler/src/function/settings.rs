@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path};
 
 use lightsout_cloud::{Provider, provider};
 use lightsout_core::settings::{
-    Fragment, OBJECT_VARIABLE as OBJECT, PARAMETER_VARIABLE as PARAMETER, ScalerSettings, SecretSource, from_variables,
-    stored,
+    Fragment, OBJECT_VARIABLE as OBJECT, PARAMETER_VARIABLE as PARAMETER, STARTED, ScalerSettings, SecretSource,
+    VERSION_VARIABLE as EXPECTED, from_variables, stored,
 };
 use lightsout_io::files;
 use secrecy::ExposeSecret;
@@ -16,13 +16,11 @@ use super::{Home, Variables};
 const PATH: &str = "LIGHTSOUT_SCALER_CONFIG";
 /// The text itself.
 const TEXT: &str = "LIGHTSOUT_SCALER_CONFIG_TOML";
-/// What the module or template that made the function expects.
-const EXPECTED: &str = "LIGHTSOUT_MODULE_VERSION";
 
 /// Warns when the function was made for another version of this program.
 pub(super) fn compare_versions(variables: &Variables) {
     let own = env!("CARGO_PKG_VERSION");
-    tracing::info!(version = own, "started as a function");
+    tracing::info!(version = own, "{STARTED}");
     if let Some(expected) = given(variables, EXPECTED).filter(|expected| *expected != own) {
         tracing::warn!(
             version = own,

@@ -43,6 +43,10 @@ pub struct FunctionFacts {
     pub settings_object: Option<String>,
     /// The name of the parameter in which its settings are, where they are in one.
     pub settings_parameter: Option<String>,
+    /// The version that it said at its last start; `Ok(None)`: it has not started of late.
+    pub version: Option<Fact<Option<String>>>,
+    /// The version that what made it expects, where that says one.
+    pub expected: Option<String>,
 }
 
 /// Something that invokes a function again and again.
@@ -90,6 +94,24 @@ pub(super) const ROWS: &[Row] = &[
                 None => Judgement::wrong("there is no such function"),
                 Some(FunctionFacts { name, inactive: None, .. }) => Judgement::ok(name.clone()),
                 Some(FunctionFacts { name, inactive: Some(why), .. }) => Judgement::wrong(format!("{name}: {why}")),
+            })
+        },
+    },
+    Row {
+        id: "function.version",
+        scope: Scope::Desk,
+        meaning: "the function's program is of the version for which its Terraform module or template was made",
+        remedy: "give the module the package of its own version, whose key should hold the version (with package_s3 a new object under the same key needs its \
+                 version or hash, too), or pin the module to the function's version",
+        judge: |facts| {
+            function(facts, |function| {
+                // Who made it by hand expects nothing.
+                let expected = function.expected.as_ref()?;
+                of(function.version.as_ref(), |said| match said {
+                    None => Judgement::unknown("its log of the last day holds no start, which says the version"),
+                    Some(said) if said == expected => Judgement::ok(said.clone()),
+                    Some(said) => Judgement::warning(format!("it is {said}, and what made it expects {expected}")),
+                })
             })
         },
     },

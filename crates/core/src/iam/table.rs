@@ -274,7 +274,12 @@ pub const RIGHTS: &[Right] = {
         right(Desk, Roles, "lambda:GetFunctionConfiguration", "`--function`: its state, time-out and role"),
         right(Desk, Roles, "scheduler:ListSchedules", "`--function`: what invokes it"),
         right(Desk, Roles, "scheduler:GetSchedule", "`--function`: how often"),
-        right(Desk, LogGroup, "logs:FilterLogEvents", "`--function`: what failed in the last hour"),
+        right(
+            Desk,
+            LogGroup,
+            "logs:FilterLogEvents",
+            "`--function`: what failed in the last hour, and of which version it is",
+        ),
         right(Desk, Parameter, "ssm:GetParameter", "is the pool's secret there, and does the platform take it?"),
         right(Desk, Secret, "secretsmanager:GetSecretValue", "the same"),
         right(Desk, Key, "kms:Decrypt", "secrets with a key of your own"),

@@ -26,6 +26,10 @@ use crate::{
 pub const OBJECT_VARIABLE: &str = "LIGHTSOUT_SCALER_CONFIG_S3";
 /// The variable with the name of the parameter in which a function's settings are.
 pub const PARAMETER_VARIABLE: &str = "LIGHTSOUT_SCALER_CONFIG_SSM";
+/// The variable with the version of the program for which the module or template that made a function was written.
+pub const VERSION_VARIABLE: &str = "LIGHTSOUT_MODULE_VERSION";
+/// What a function logs when it starts, with its own version as `version`: by it others find that.
+pub const STARTED: &str = "started as a function";
 
 /// Gives the TZif file of a zone's name, where the system has one.
 pub type ZoneFiles<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;

@@ -258,6 +258,9 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_at_desk("function", |facts| {
         facts.function = Some(Err("it is denied".into()));
     }),
+    warning_at_desk("function.version", |facts| function(facts).expected = Some("0.2.0".into())),
+    warning_at_desk("function.version", |facts| function(facts).version = Some(Ok(None))),
+    warning_at_desk("function.version", |facts| function(facts).version = Some(Err("it is denied".into()))),
     warning_at_desk("function.errors", |facts| function(facts).errors = Some(Ok(vec!["PoolsFailed: ci".into()]))),
     warning_at_desk("function.schedule", |facts| function(facts).schedules = Some(Ok(Vec::new()))),
     wrong_at_desk("function.schedule", |facts| schedule(facts).enabled = false),

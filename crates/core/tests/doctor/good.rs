@@ -121,6 +121,8 @@ fn good_at_desk() -> Facts {
             enabled: true,
             every: Some(Duration::from_secs(60)),
         }])),
+        version: Some(Ok(Some("0.1.0".into()))),
+        expected: Some("0.1.0".into()),
         ..FunctionFacts::default()
     };
     let key = |by: &str| KeyFacts {

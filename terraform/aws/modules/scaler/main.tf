@@ -36,6 +36,14 @@ locals {
   ]
 }
 
+# A warning and no refusal: who moves on may take the two one after the other. What really runs the function says itself, and `lightsout doctor`.
+check "version" {
+  assert {
+    condition     = var.package_s3 == null ? true : strcontains(var.package_s3.key, local.version)
+    error_message = "The module is of version ${local.version}, and the key of package_s3 does not name it: it may be the package of another one. Put the package of ${local.version} there, under a key with its version, such as lightsout/${local.version}/lightsout-scaler-lambda-${var.architecture}.zip."
+  }
+}
+
 resource "aws_lambda_function" "scaler" {
   function_name = var.name
   description   = "lightsout: raises Auto Scaling groups when CI jobs wait, and never lowers them"

@@ -101,7 +101,7 @@ variable "package_s3" {
     sha256  = string
   })
   default     = null
-  description = "Or where it is in S3: bucket, key, the object's version, and its SHA-256 in hex as SHA256SUMS has it. Without version and hash another object under the same key would change nothing."
+  description = "Or where it is in S3: bucket, key, the object's version, and its SHA-256 in hex as SHA256SUMS has it. Without version and hash another object under the same key would change nothing. A key that does not name the module's version is warned of."
   validation {
     condition     = var.package_s3 == null ? true : can(regex("^[0-9a-f]{64}$", var.package_s3.sha256)) && var.package_s3.version != ""
     error_message = "package_s3 has the object's version, and its SHA-256 as 64 hexadecimal digits, as dist/SHA256SUMS has it."

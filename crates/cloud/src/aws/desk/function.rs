@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lightsout_core::{
     doctor::facts::{Fact, FunctionFacts, Schedule},
-    settings::{OBJECT_VARIABLE, PARAMETER_VARIABLE},
+    settings::{OBJECT_VARIABLE, PARAMETER_VARIABLE, STARTED, VERSION_VARIABLE},
 };
 use serde_json::Value;
 
@@ -19,6 +19,9 @@ use crate::{
 
 /// How far back failures are looked for.
 const LATELY: Duration = Duration::from_secs(3600);
+/// How far back its last start is looked for: an environment is ended after some hours, however busy (Lambda Developer Guide, "Understanding the
+/// Lambda execution environment lifecycle").
+const STARTS: Duration = Duration::from_secs(86_400);
 /// An account has a million schedules at most; a hundred to a page, and so many pages are read.
 const MOST_PAGES: usize = 50;
 
@@ -35,16 +38,19 @@ pub(in crate::aws) async fn function(aws: &Aws, name: &str) -> LookedFunction {
     let group = group.unwrap_or_else(|| format!("/aws/lambda/{}", text("FunctionName")));
     // Who may not decrypt them is not told them ("GetFunctionConfiguration", Lambda API Reference).
     let variable = |name: &str| found["Environment"]["Variables"][name].as_str().map(str::to_owned);
+    let (errors, version) = tokio::join!(errors(aws, &group), version(aws, &group));
     let facts = FunctionFacts {
         name: text("FunctionName"),
         inactive: inactive(&found),
         timeout: Duration::from_secs(found["Timeout"].as_u64().unwrap_or_default()),
         deadline: Duration::ZERO,
-        errors: Some(errors(aws, &group).await),
+        errors: Some(errors),
         schedules: Some(schedules(aws, &text("FunctionArn")).await.map_err(|error| error.to_string())),
         log_group: Some(group),
         settings_object: variable(OBJECT_VARIABLE),
         settings_parameter: variable(PARAMETER_VARIABLE),
+        version: Some(version),
+        expected: variable(VERSION_VARIABLE),
     };
     (Ok(Some(facts)), found["Role"].as_str().map(|role| RoleName::Address(role.to_owned())))
 }
@@ -60,16 +66,34 @@ fn inactive(found: &Value) -> Option<String> {
 
 /// Each line of the function's log that says that something failed, oldest first.
 async fn errors(aws: &Aws, group: &str) -> Fact<Vec<String>> {
+    let lines = log(aws, group, LATELY, MARKS).await?;
+    Ok(lines.iter().filter_map(|line| failure(line)).collect())
+}
+
+/// The version that the function said at its last start; `None`: it has not started of late.
+async fn version(aws: &Aws, group: &str) -> Fact<Option<String>> {
+    let lines = log(aws, group, STARTS, &format!("\"{STARTED}\"")).await?;
+    Ok(lines.iter().rev().find_map(|line| started(line)))
+}
+
+/// The version in a line of a start. With JSON's log format Lambda leaves a line alone that is JSON already.
+fn started(line: &str) -> Option<String> {
+    let said: Value = serde_json::from_str(line).ok()?;
+    let text = |key: &str| said["fields"][key].as_str().or_else(|| said[key].as_str());
+    text("version").filter(|_| text("message") == Some(STARTED)).map(str::to_owned)
+}
+
+/// What matches of what the function logged so far back, oldest first.
+async fn log(aws: &Aws, group: &str, back: Duration, pattern: &str) -> Fact<Vec<String>> {
     let now = Timestamp::now().as_millisecond();
-    let from = now - i64::try_from(LATELY.as_millis()).unwrap_or_default();
-    match read_logs(aws, group, (from, now), Some(MARKS)).await {
-        Ok(lines) => Ok(lines.iter().filter_map(|line| failure(line)).collect()),
+    let from = now - i64::try_from(back.as_millis()).unwrap_or_default();
+    read_logs(aws, group, (from, now), Some(pattern)).await.map_err(|error| match error.kind {
         // Lambda makes it with the function's first line, if the function's role may.
-        Err(error) if error.kind == AwsErrorKind::NotFound => Err(format!(
-            "there is no log group {group}: the function was never invoked, or its role may not write its log"
-        )),
-        Err(error) => Err(error.to_string()),
-    }
+        AwsErrorKind::NotFound => {
+            format!("there is no log group {group}: the function was never invoked, or its role may not write its log")
+        }
+        _ => error.to_string(),
+    })
 }
 
 /// Words of which a line of a failure has one (CloudWatch Logs User Guide, "Filter pattern syntax": a question mark makes a term one of several).
@@ -194,6 +218,18 @@ mod tests {
             ),
         ] {
             assert_eq!(failure(line).as_deref(), Some(wanted), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_start_says_the_version_and_a_line_that_only_speaks_of_it_none() {
+        for (line, wanted) in [
+            (r#"{"level":"INFO","message":"started as a function","version":"0.1.0"}"#, Some("0.1.0")),
+            (r#"{"level":"INFO","fields":{"message":"started as a function","version":"0.1.0"}}"#, Some("0.1.0")),
+            (r#"{"level":"INFO","message":"it was started as a function","version":"0.1.0"}"#, None),
+            ("started as a function version=0.1.0", None),
+        ] {
+            assert_eq!(started(line).as_deref(), wanted, "{line}");
         }
     }
 

@@ -99,7 +99,7 @@ run "no_package" {
 run "two_packages" {
   command = plan
   variables {
-    package_s3 = { bucket = "b", key = "k", version = "v", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    package_s3 = { bucket = "b", key = "0.1.0.zip", version = "v", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
   }
   expect_failures = [aws_lambda_function.scaler]
 }
@@ -108,16 +108,25 @@ run "a_package_without_its_version" {
   command = plan
   variables {
     package_path = ""
-    package_s3   = { bucket = "b", key = "k", version = "", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    package_s3   = { bucket = "b", key = "0.1.0.zip", version = "", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
   }
   expect_failures = [var.package_s3]
+}
+
+run "a_package_of_another_version" {
+  command = plan
+  variables {
+    package_path = ""
+    package_s3   = { bucket = "b", key = "0.0.9/scaler.zip", version = "v", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+  }
+  expect_failures = [check.version]
 }
 
 run "a_hash_in_base64" {
   command = plan
   variables {
     package_path = ""
-    package_s3   = { bucket = "b", key = "k", version = "v", sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+    package_s3   = { bucket = "b", key = "0.1.0.zip", version = "v", sha256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
   }
   expect_failures = [var.package_s3]
 }
