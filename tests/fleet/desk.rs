@@ -103,6 +103,13 @@ fn drifts() -> Vec<(&'static str, &'static str, Call, Call)> {
             back.clone(),
         ),
         ("template.user-data", "wrong", template(user_data), back.clone()),
+        // Whoever makes the role has mended it for good.
+        (
+            "role.spot",
+            "warning",
+            template("InstanceMarketOptions.MarketType=spot"),
+            (IAM, "Action=CreateServiceLinkedRole&AWSServiceName=spot.amazonaws.com".into()),
+        ),
         ("role.instance", "warning", template("IamInstanceProfile.Name=nobody-made-it"), back.clone()),
         // 5,122 vCPUs, and the quota is 5,120.
         (

@@ -184,7 +184,7 @@ async fn role_of_instances(
         let missing =
             needs.map(|needs| Difference { missing: needs.into_iter().map(all).collect(), ..Difference::default() });
         let name = format!("{} names no instance profile: a role that is none", template.name);
-        return RoleFacts { of_scaler: false, name, by: "the launch template", difference: missing };
+        return RoleFacts { of_scaler: false, name, by: "what instances start from", difference: missing };
     };
     judged(false, pool.region.clone(), RoleName::Profile(profile.clone()), needs).await
 }

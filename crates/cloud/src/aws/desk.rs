@@ -4,4 +4,4 @@ mod function;
 mod role;
 
 pub(super) use function::function;
-pub(super) use role::role;
+pub(super) use role::{has_role, role};

@@ -84,6 +84,25 @@ pub(super) const ROWS: &[Row] = &[
         judge: |facts| role(facts, true),
     },
     Row {
+        id: "role.spot",
+        scope: Scope::Desk,
+        meaning: "where a group may have Spot instances, the account has the service-linked role with which they start",
+        remedy: "make it once for the account, in no module or template, since a second one is refused: aws iam create-service-linked-role \
+                 --aws-service-name spot.amazonaws.com",
+        judge: |facts| {
+            of(facts.cloud.as_ref()?.spot_role.as_ref(), |there| {
+                if *there {
+                    Judgement::ok("AWSServiceRoleForEC2Spot is there")
+                } else {
+                    Judgement::warning(
+                        "there is no AWSServiceRoleForEC2Spot: Auto Scaling makes it with the first Spot launch, which fails where a policy of the \
+                         organisation forbids that",
+                    )
+                }
+            })
+        },
+    },
+    Row {
         id: "function",
         scope: Scope::Desk,
         meaning: "the scaler's function is there and can be invoked",

@@ -10,19 +10,19 @@ use crate::tellable::token_beginnings;
 /// From this age on an image is called old: its packages and its runner are as old, and nothing on an instance upgrades them.
 const OLD: Duration = Duration::from_secs(90 * 86_400);
 
-/// What the launch template says of each new instance.
+/// What a launch template, or a launch configuration, says of each new instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TemplateFacts {
     /// Its name and version.
     pub name: String,
-    /// Whether a power-off ends an instance for good.
-    pub power_off_ends: bool,
+    /// Whether a power-off ends an instance for good; `None`: it has no word for that.
+    pub power_off_ends: Option<bool>,
     /// Whether metadata are to be had with a session's token only.
     pub tokens_required: bool,
     /// How many hops an answer of theirs with a token travels; `None`: the template does not say, and the account or the image does.
     pub hop_limit: Option<u32>,
-    /// Whether they tell the instance's tags.
-    pub tags_told: bool,
+    /// Whether they tell the instance's tags; `None`: it has no word for that.
+    pub tags_told: Option<bool>,
     /// What in the user data looks like a secret, and where; never the secret itself.
     pub secrets: Option<Result<Vec<String>, String>>,
     /// The instance profile's name, through which instances get their role.
@@ -66,8 +66,8 @@ pub(super) const ROWS: &[Row] = &[
             let cloud = facts.cloud.as_ref()?;
             if let Some(other) = &cloud.starts_otherwise {
                 return Judgement::warning(format!(
-                    "from {other}: it cannot say that a power-off ends an instance, nor that metadata tell its tags, and its image, user data and \
-                     role were not looked at"
+                    "from {other}: it cannot say that a power-off ends an instance, so one that switches itself off is only stopped until the group \
+                     finds it unhealthy, ends it and starts another in its place; nor that metadata tell its tags, so the agent reads none"
                 ));
             }
             let names: Vec<_> = cloud.templates.iter().map(|template| template.name.as_str()).collect();
@@ -81,7 +81,7 @@ pub(super) const ROWS: &[Row] = &[
         remedy: "in a new version of the launch template, set InstanceInitiatedShutdownBehavior to terminate, and have the group use that version",
         judge: |facts| {
             templates(facts, |template| {
-                if template.power_off_ends {
+                if template.power_off_ends? {
                     Judgement::ok("terminate")
                 } else {
                     Judgement::wrong("stop: it would be kept, with its disks, for ever")
@@ -107,7 +107,7 @@ pub(super) const ROWS: &[Row] = &[
                         "HttpPutResponseHopLimit is not set: image or account decide, and new images say 2".into(),
                     ),
                 }
-                if !template.tags_told {
+                if template.tags_told == Some(false) {
                     doubts.push("InstanceMetadataTags is not enabled: the agent reads no tags".into());
                 }
                 if !template.tokens_required {
@@ -118,7 +118,8 @@ pub(super) const ROWS: &[Row] = &[
                     return Judgement::wrong(doubts.join("\n"));
                 }
                 if doubts.is_empty() {
-                    Judgement::ok("tokens required, one hop, tags told")
+                    let tags = if template.tags_told.is_some() { ", tags told" } else { "" };
+                    Judgement::ok(format!("tokens required, one hop{tags}"))
                 } else {
                     Judgement::warning(doubts.join("\n"))
                 }

@@ -309,13 +309,15 @@ pub struct CloudFacts {
     pub scale_set: Option<ScaleSetFacts>,
     /// Of a cloud that a program of the user's stands for, what that says.
     pub program: Option<ProgramFacts>,
-    /// What each launch template says that new instances may start from, the group's own first; one that could not be read is an error among
+    /// What each launch template or configuration says that new instances may start from, the group's own first; one that could not be read is an error among
     /// [`Self::next_images`].
     pub templates: Vec<TemplateFacts>,
     /// From what new instances start that is no launch template, by name.
     pub starts_otherwise: Option<String>,
     /// The keys with which volumes of new instances are encrypted.
     pub keys: Option<Fact<Vec<KeyFacts>>>,
+    /// Whether the account has the role with which Spot instances start; `None`: the group may have none of these.
+    pub spot_role: Option<Fact<bool>>,
     /// What the account lets run at a time, of the kinds of instances that the group may have.
     pub quotas: Option<Fact<Vec<QuotaFacts>>>,
     /// The networks in which they start.

@@ -214,13 +214,15 @@ pub(crate) const BREAKS: &[Break] = &[
     warning_at_desk("group.other-scalers", |facts| cloud(facts).other_scalers = Some(Err("it is denied".into()))),
     warning_at_desk("template", |facts| {
         cloud(facts).starts_otherwise = Some("the launch configuration ci".into());
+        let it = template(facts);
+        (it.power_off_ends, it.tags_told) = (None, None);
     }),
-    wrong_at_desk("template.power-off", |facts| template(facts).power_off_ends = false),
-    wrong_at_desk("template.power-off", |facts| cloud(facts).templates[1].power_off_ends = false),
+    wrong_at_desk("template.power-off", |facts| template(facts).power_off_ends = Some(false)),
+    wrong_at_desk("template.power-off", |facts| cloud(facts).templates[1].power_off_ends = Some(false)),
     wrong_at_desk("template.metadata", |facts| template(facts).tokens_required = false),
     warning_at_desk("template.metadata", |facts| template(facts).hop_limit = Some(2)),
     warning_at_desk("template.metadata", |facts| template(facts).hop_limit = None),
-    warning_at_desk("template.metadata", |facts| template(facts).tags_told = false),
+    warning_at_desk("template.metadata", |facts| template(facts).tags_told = Some(false)),
     wrong_at_desk("template.key", |facts| keys(facts)[1].unusable = Some("its state is Disabled".into())),
     wrong_at_desk("template.key", |facts| keys(facts)[0].policy = Ok("{\"Statement\": []}".into())),
     warning_at_desk("template.key", |facts| keys(facts)[0].policy = Err("kms:GetKeyPolicy: denied".into())),
@@ -247,6 +249,8 @@ pub(crate) const BREAKS: &[Break] = &[
     wrong_at_desk("role.instance", |facts| lacking(facts, 0).missing.push(a_right())),
     warning_at_desk("role.instance", |facts| lacking(facts, 0).conditional.push(a_right())),
     warning_at_desk("role.instance", |facts| facts.roles[0].difference = Err("it is denied".into())),
+    warning_at_desk("role.spot", |facts| cloud(facts).spot_role = Some(Ok(false))),
+    warning_at_desk("role.spot", |facts| cloud(facts).spot_role = Some(Err("it is denied".into()))),
     wrong_at_desk("role.scaler", |facts| lacking(facts, 1).missing.push(a_right())),
     Break {
         id: "function",

@@ -140,10 +140,10 @@ fn good_at_desk() -> Facts {
     let dated = |image: Result<NextImage, String>| image.map(|image| NextImage { created: Some(image.now), ..image });
     let template = |name: &str| TemplateFacts {
         name: name.into(),
-        power_off_ends: true,
+        power_off_ends: Some(true),
         tokens_required: true,
         hop_limit: Some(1),
-        tags_told: true,
+        tags_told: Some(true),
         secrets: Some(Ok(Vec::new())),
         profile: Some("ci".into()),
     };
@@ -161,6 +161,7 @@ fn good_at_desk() -> Facts {
             key("the launch template ci"),
             KeyFacts { of_cloud: true, ..key("the account's default") },
         ])),
+        spot_role: Some(Ok(true)),
         quotas: Some(Ok(vec![quota("Standard"), quota("G and VT")])),
         subnets: Some(Ok(vec![subnet("subnet-1"), subnet("subnet-2")])),
         scale_set: whole.scale_set.map(|set| ScaleSetFacts {

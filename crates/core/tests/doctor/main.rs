@@ -64,7 +64,7 @@ fn what_is_denied_at_a_desk_is_a_warning_for_whoever_asks() {
 #[test]
 fn a_finding_about_one_of_several_templates_names_that_one_alone() {
     let mut facts = good(Place::Desk);
-    facts.cloud.as_mut().unwrap().templates[1].power_off_ends = false;
+    facts.cloud.as_mut().unwrap().templates[1].power_off_ends = Some(false);
     let found = not_ok(&facts);
     assert_eq!(found.iter().map(|finding| finding.id).collect::<Vec<_>>(), ["template.power-off"]);
     assert!(

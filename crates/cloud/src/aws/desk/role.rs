@@ -46,6 +46,15 @@ pub(in crate::aws) async fn role(aws: &Aws, role: &RoleName, needs: &[Need]) -> 
     }
 }
 
+/// Whether the account has a role of this name.
+pub(in crate::aws) async fn has_role(aws: &Aws, name: &str) -> Result<bool, AwsError> {
+    match ask(aws, "iam:GetRole", &[("RoleName", name)]).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind == AwsErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 async fn of_profile(aws: &Aws, name: &str) -> Result<String, AwsError> {
     const ACTION: &str = "iam:GetInstanceProfile";
     let answer = ask(aws, ACTION, &[("InstanceProfileName", name)]).await?;

@@ -34,6 +34,7 @@ const WORDS: &[(&str, LaunchTrouble)] = &[
     ("does not exist", LaunchTrouble::Settings),
     ("not supported", LaunchTrouble::Settings),
     ("not authorized", LaunchTrouble::Settings),
+    ("service-linked role", LaunchTrouble::Settings),
     ("unauthorizedoperation", LaunchTrouble::Settings),
     ("invalid", LaunchTrouble::Settings),
 ];
@@ -107,6 +108,11 @@ mod tests {
             ("The image id '[ami-0a1]' does not exist. Launching EC2 instance failed.", LaunchTrouble::Settings),
             (
                 "Your requested instance type (g5.xlarge) is not supported in your requested Availability Zone (eu-central-1c).",
+                LaunchTrouble::Settings,
+            ),
+            (
+                "The provided credentials do not have permission to create the service-linked role for EC2 Spot Instances. Launching EC2 instance \
+                 failed.",
                 LaunchTrouble::Settings,
             ),
             ("Something new. Launching EC2 instance failed.", LaunchTrouble::Other),

@@ -1,5 +1,6 @@
 //! A look at what this instance depends on, for a diagnosis.
 
+mod configuration;
 mod key;
 mod quota;
 mod template;

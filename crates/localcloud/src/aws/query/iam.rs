@@ -30,6 +30,7 @@ pub(crate) fn call(cloud: &mut Cloud, action: &str, form: &Form<'_>) -> CallResu
             iam.roles.remove(&name);
             Ok(None)
         }
+        "CreateServiceLinkedRole" => create_service_linked_role(iam, form, &account),
         "CreateInstanceProfile" => {
             let name = form.need("InstanceProfileName")?;
             if iam.profiles.insert(name.to_owned(), None).is_some() {
@@ -122,6 +123,28 @@ fn create_role(iam: &mut Iam, form: &Form<'_>, account: &Account<'_>) -> CallRes
     if iam.roles.contains_key(name) {
         return Err(exists(&format!("Role with name {name}")));
     }
+    let shown = single("Role", |xml| account.write_role(xml, name, &role));
+    iam.roles.insert(name.to_owned(), role);
+    Ok(Some(shown))
+}
+
+/// One of a service has its name from there, and there is one of each.
+fn create_service_linked_role(iam: &mut Iam, form: &Form<'_>, account: &Account<'_>) -> CallResult {
+    let service = form.need("AWSServiceName")?;
+    let name = match service {
+        "autoscaling.amazonaws.com" => "AWSServiceRoleForAutoScaling",
+        "spot.amazonaws.com" => "AWSServiceRoleForEC2Spot",
+        _ => return Err(AwsError::new("InvalidInput", "There is no such service here.")),
+    };
+    if iam.roles.contains_key(name) {
+        let message =
+            format!("Service role name {name} has been taken in this account, please try a different suffix.");
+        return Err(AwsError::new("InvalidInput", &message));
+    }
+    let trust = format!(
+        r#"{{"Statement": {{"Effect": "Allow", "Principal": {{"Service": "{service}"}}, "Action": "sts:AssumeRole"}}}}"#
+    );
+    let role = Role { trust, ..Role::default() };
     let shown = single("Role", |xml| account.write_role(xml, name, &role));
     iam.roles.insert(name.to_owned(), role);
     Ok(Some(shown))

@@ -58,6 +58,11 @@ impl Markets {
         let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         Self { on_demand: base + narrow(share.div_ceil(100)), spot: max - base - narrow(share / 100) }
     }
+
+    /// Whether any instance may be a Spot one.
+    pub(super) fn has_spot(self) -> bool {
+        self.spot > 0
+    }
 }
 
 impl Calls {

@@ -4,15 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_ec2::types::{
-    BlockDeviceMapping, Filter, ImageState, LaunchTemplateHttpTokensState, LaunchTemplateInstanceMarketOptions,
-    LaunchTemplateInstanceMetadataOptions, LaunchTemplateInstanceMetadataTagsState, LaunchTemplateVersion,
-    LocationType, MarketType, ResponseLaunchTemplateData, ShutdownBehavior,
+    BlockDeviceMapping, Filter, ImageState, LaunchTemplateBlockDeviceMapping, LaunchTemplateHttpTokensState,
+    LaunchTemplateInstanceMarketOptions, LaunchTemplateInstanceMetadataOptions,
+    LaunchTemplateInstanceMetadataTagsState, LaunchTemplateVersion, LocationType, MarketType,
+    ResponseLaunchTemplateData, ShutdownBehavior,
 };
 use jiff::Timestamp;
 use lightsout_core::doctor::facts::{CloudFacts, NextImage, TemplateFacts, secrets_in};
 
 use super::{super::Calls, key, quota::Markets, said};
-use crate::aws::{AwsError, AwsErrorKind};
+use crate::aws::{AwsError, AwsErrorKind, desk};
+
+/// The service-linked role with which EC2 starts Spot instances (EC2 User Guide, "Service-linked role for Spot Instance requests").
+const SPOT_ROLE: &str = "AWSServiceRoleForEC2Spot";
+
+/// What new instances start from: a launch template or a launch configuration.
+pub(super) struct Start {
+    pub(super) facts: TemplateFacts,
+    pub(super) image: Option<String>,
+    /// The type of instances.
+    pub(super) kind: Option<String>,
+    pub(super) spot: bool,
+    pub(super) devices: Vec<LaunchTemplateBlockDeviceMapping>,
+}
 
 impl Calls {
     /// What each of them says, their images, and the types that a zone does not have.
@@ -20,14 +34,23 @@ impl Calls {
         let mixed = group.mixed_instances_policy().and_then(|policy| policy.launch_template());
         let own = mixed.and_then(|of| of.launch_template_specification()).or(group.launch_template());
         let overrides = mixed.map_or(&[][..], scaling::LaunchTemplate::overrides);
-        facts.starts_otherwise =
-            group.launch_configuration_name().map(|name| format!("the launch configuration {name}"));
+        let mut starts = Vec::new();
+        for (named, gives_type) in sources(own, overrides) {
+            starts.push((self.template(named).await, gives_type));
+        }
+        if let Some(name) = group.launch_configuration_name() {
+            facts.starts_otherwise = Some(format!("the launch configuration {name}"));
+            // An instance is told no more of it than that: its role has no right to look.
+            if self.is_nobody() {
+                starts.push((self.configuration(name).await, true));
+            }
+        }
         let mut types: BTreeSet<String> = overrides.iter().filter_map(|it| it.instance_type.clone()).collect();
         let mut spot = false;
         let mut devices: BTreeMap<String, Vec<BlockDeviceMapping>> = BTreeMap::new();
         let mut volumes = Vec::new();
-        for (named, gives_type) in sources(own, overrides) {
-            let (name, data) = match said(self.template(named).await) {
+        for (start, gives_type) in starts {
+            let start = match said(start) {
                 Ok(found) => found,
                 // Once is enough, though nothing else of it can be told either.
                 Err(why) => {
@@ -35,27 +58,27 @@ impl Calls {
                     continue;
                 }
             };
-            let market = data.instance_market_options().and_then(LaunchTemplateInstanceMarketOptions::market_type);
-            spot |= market == Some(&MarketType::Spot);
+            spot |= start.spot;
             if gives_type {
-                types.extend(data.instance_type().map(|kind| kind.as_str().to_owned()));
+                types.extend(start.kind);
             }
+            let name = start.facts.name.clone();
             if facts.templates.iter().any(|template| template.name == name) {
                 continue;
             }
             // What is no id is an alias of a parameter that is looked up at each launch.
-            let image = data.image_id().filter(|id| id.starts_with("ami-")).unwrap_or_default();
-            if !image.is_empty() && !devices.contains_key(image) {
+            let image = start.image.filter(|id| id.starts_with("ami-")).unwrap_or_default();
+            if !image.is_empty() && !devices.contains_key(&image) {
                 let (seen, of_image) =
-                    self.image(image).await.map_or_else(|error| (Err(error), Vec::new()), |(seen, of)| (Ok(seen), of));
+                    self.image(&image).await.map_or_else(|error| (Err(error), Vec::new()), |(seen, of)| (Ok(seen), of));
                 facts.next_images.push(said(seen));
-                devices.insert(image.to_owned(), of_image);
+                devices.insert(image.clone(), of_image);
             }
-            let of_image = devices.get(image).map_or(&[][..], Vec::as_slice);
-            for volume in key::volumes(of_image, data.block_device_mappings()) {
-                volumes.push((name.clone(), image.to_owned(), volume));
+            let of_image = devices.get(&image).map_or(&[][..], Vec::as_slice);
+            for volume in key::volumes(of_image, &start.devices) {
+                volumes.push((name.clone(), image.clone(), volume));
             }
-            facts.templates.push(read(name, &data));
+            facts.templates.push(start.facts);
         }
         let types: BTreeSet<&str> = types.iter().map(String::as_str).collect();
         let zones: BTreeSet<&str> = group.availability_zones().iter().map(String::as_str).collect();
@@ -66,19 +89,20 @@ impl Calls {
         };
         // An instance has its address and its volumes, and runs.
         if self.is_nobody() {
+            let markets = Markets::of(group, spot);
+            if markets.has_spot() {
+                facts.spot_role = Some(said(desk::has_role(self.aws(), SPOT_ROLE).await));
+            }
             if !types.is_empty() {
-                facts.quotas = Some(said(self.quotas(&types, Markets::of(group, spot)).await));
+                facts.quotas = Some(said(self.quotas(&types, markets).await));
             }
             let role = group.service_linked_role_arn().unwrap_or_default();
             facts.keys = key::told(self.keys(&volumes, role).await);
         }
     }
 
-    /// Its name with its version, and what it says.
-    async fn template(
-        &self,
-        named: &scaling::LaunchTemplateSpecification,
-    ) -> Result<(String, ResponseLaunchTemplateData), AwsError> {
+    /// What this version of it says.
+    async fn template(&self, named: &scaling::LaunchTemplateSpecification) -> Result<Start, AwsError> {
         const ACTION: &str = "ec2:DescribeLaunchTemplateVersions";
         let call = self.ec2().await.describe_launch_template_versions();
         let call = match named.launch_template_id() {
@@ -92,7 +116,7 @@ impl Calls {
             let number = version.version_number().unwrap_or_default();
             format!("{}, version {number}", version.launch_template_name().unwrap_or_default())
         };
-        version.and_then(|version| Some((named(&version), version.launch_template_data?))).ok_or_else(|| {
+        version.and_then(|version| Some(read(named(&version), version.launch_template_data?))).ok_or_else(|| {
             AwsError::without_code(
                 AwsErrorKind::NotFound,
                 ACTION,
@@ -162,26 +186,41 @@ fn sources<'a>(
 }
 
 /// What is not said is EC2's default: `stop`, and what image or account say of metadata (EC2 API reference, `RequestLaunchTemplateData`).
-fn read(name: String, data: &ResponseLaunchTemplateData) -> TemplateFacts {
+fn read(name: String, data: ResponseLaunchTemplateData) -> Start {
     let metadata = data.metadata_options();
-    let user_data = data.user_data().map(|text| {
-        let bytes = aws_smithy_types::base64::decode(text.trim()).map_err(|error| format!("the user data: {error}"))?;
-        secrets_in(&bytes)
-    });
-    let profile = data.iam_instance_profile().and_then(|profile| {
-        let of_arn = || profile.arn().and_then(|arn| arn.rsplit('/').next());
-        profile.name().or_else(of_arn).map(str::to_owned)
-    });
-    TemplateFacts {
+    let market = data.instance_market_options().and_then(LaunchTemplateInstanceMarketOptions::market_type);
+    let role = data.iam_instance_profile().and_then(|profile| profile.name().or_else(|| profile.arn()));
+    let facts = TemplateFacts {
         name,
-        power_off_ends: data.instance_initiated_shutdown_behavior() == Some(&ShutdownBehavior::Terminate),
+        power_off_ends: Some(data.instance_initiated_shutdown_behavior() == Some(&ShutdownBehavior::Terminate)),
         tokens_required: metadata.and_then(|it| it.http_tokens()) == Some(&LaunchTemplateHttpTokensState::Required),
         hop_limit: metadata
             .and_then(LaunchTemplateInstanceMetadataOptions::http_put_response_hop_limit)
             .and_then(|limit| u32::try_from(limit).ok()),
-        tags_told: metadata.and_then(|it| it.instance_metadata_tags())
-            == Some(&LaunchTemplateInstanceMetadataTagsState::Enabled),
-        secrets: Some(user_data.unwrap_or(Ok(Vec::new()))),
-        profile,
+        tags_told: Some(
+            metadata.and_then(|it| it.instance_metadata_tags())
+                == Some(&LaunchTemplateInstanceMetadataTagsState::Enabled),
+        ),
+        secrets: Some(secrets(data.user_data())),
+        profile: role.map(profile),
+    };
+    Start {
+        facts,
+        spot: market == Some(&MarketType::Spot),
+        kind: data.instance_type().map(|kind| kind.as_str().to_owned()),
+        image: data.image_id,
+        devices: data.block_device_mappings.unwrap_or_default(),
     }
+}
+
+/// The name of an instance profile that is named by it or by its ARN.
+pub(super) fn profile(named: &str) -> String {
+    named.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// What in user data looks like a secret.
+pub(super) fn secrets(user_data: Option<&str>) -> Result<Vec<String>, String> {
+    let Some(text) = user_data else { return Ok(Vec::new()) };
+    let bytes = aws_smithy_types::base64::decode(text.trim()).map_err(|error| format!("the user data: {error}"))?;
+    secrets_in(&bytes)
 }

@@ -112,6 +112,52 @@ async fn what_the_role_may_not_see_is_not_known_and_nothing_else_is_lost_with_it
     }
 }
 
+/// In the words of the API reference. What a launch configuration has no word for is not called wrong.
+#[tokio::test]
+async fn what_a_launch_configuration_says_is_looked_at_as_what_a_template_says() {
+    let server = Server::start(|seen, _| {
+        let action = seen.body.split('&').find_map(|field| field.strip_prefix("Action="));
+        let Some(action) = action else { return refusal(403, "AccessDenied", "not authorized") };
+        let result = match action {
+            "DescribeAutoScalingGroups" => {
+                "<AutoScalingGroups><member><AutoScalingGroupName>g</AutoScalingGroupName><MinSize>0</MinSize><MaxSize>5</MaxSize>\
+                 <LaunchConfigurationName>old</LaunchConfigurationName></member></AutoScalingGroups>"
+            }
+            // export TOKEN=glrt-0123456789abcdef
+            "DescribeLaunchConfigurations" => {
+                assert!(seen.body.contains("LaunchConfigurationNames.member.1=old"), "{}", seen.body);
+                "<LaunchConfigurations><member><LaunchConfigurationName>old</LaunchConfigurationName><ImageId>ami-1</ImageId>\
+                 <InstanceType>c7i.large</InstanceType><SpotPrice>0.1</SpotPrice>\
+                 <IamInstanceProfile>arn:aws:iam::1:instance-profile/team/ci</IamInstanceProfile>\
+                 <UserData>ZXhwb3J0IFRPS0VOPWdscnQtMDEyMzQ1Njc4OWFiY2RlZg==</UserData>\
+                 <MetadataOptions><HttpTokens>required</HttpTokens><HttpPutResponseHopLimit>1</HttpPutResponseHopLimit></MetadataOptions>\
+                 </member></LaunchConfigurations>"
+            }
+            "DescribeImages" => {
+                return Answer::ok(
+                    "<DescribeImagesResponse><imagesSet><item><imageId>ami-1</imageId><imageState>available</imageState>\
+                     <creationDate>2025-01-01T00:00:00.000Z</creationDate></item></imagesSet></DescribeImagesResponse>",
+                );
+            }
+            "GetRole" => return refusal(404, "NoSuchEntity", "The role cannot be found."),
+            _ => return refusal(403, "AccessDenied", "not authorized"),
+        };
+        let space = "xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\"";
+        Answer::ok(format!("<{action}Response {space}><{action}Result>{result}</{action}Result></{action}Response>"))
+    })
+    .await;
+    let facts = Box::pin(look_at_group(towards(&server.url).await, "g")).await;
+    assert_eq!(facts.starts_otherwise.as_deref(), Some("the launch configuration old"));
+    let [said] = &facts.templates[..] else { panic!("{facts:?}") };
+    assert_eq!((said.name.as_str(), said.profile.as_deref()), ("launch configuration old", Some("ci")));
+    assert_eq!((said.tokens_required, said.hop_limit), (true, Some(1)));
+    assert_eq!((said.power_off_ends, said.tags_told), (None, None));
+    assert!(said.secrets.as_ref().unwrap().as_ref().is_ok_and(|found| found[0].contains("glrt-")), "{said:?}");
+    let image = facts.next_images[0].as_ref().unwrap();
+    assert!(image.usable && image.created.is_some(), "{image:?}");
+    assert_eq!(facts.spot_role, Some(Ok(false)), "it bids for Spot, and there is no role for that");
+}
+
 /// The key of an image is that of its snapshots, which alone tell it.
 #[tokio::test]
 async fn the_key_of_an_encrypted_image_is_told_by_its_snapshot_and_what_may_be_done_with_it_by_the_key() {
