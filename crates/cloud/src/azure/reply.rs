@@ -1,11 +1,8 @@
 //! What Azure answered, as far as it matters here. What is missing or of another kind is absent, never zero.
 
-use lightsout_core::{
-    cloud::Floor,
-    exchange::Reply,
-    record::{FailedLaunch, LaunchTrouble},
-    settings::ScaleSetId,
-};
+mod operation;
+
+use lightsout_core::{cloud::Floor, exchange::Reply, settings::ScaleSetId};
 #[cfg(feature = "host")]
 use lightsout_core::{
     cloud::Membership,
@@ -13,14 +10,13 @@ use lightsout_core::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
+pub(super) use self::operation::{Operation, Progress};
 use super::{FLOOR_TAG, READY_TAG};
 use crate::{Doubt, DoubtKind, GroupView};
 
 /// The most instances of a scale set (Azure, "Virtual Machine Scale Sets FAQ"), and of one that is held in a single placement group.
 const MOST: u32 = 1000;
 const MOST_IN_ONE_PLACEMENT_GROUP: u32 = 100;
-/// The most of a cloud's words that a record holds, in characters.
-const WORDS: usize = 300;
 
 /// A reply's body.
 ///
@@ -411,64 +407,6 @@ impl Members {
     /// Those that count towards the capacity, by what the scale set knows them by.
     pub(super) fn counted(self) -> impl Iterator<Item = String> {
         self.value.into_iter().filter(Member::stays).filter_map(|member| member.instance_id.or(member.name))
-    }
-}
-
-/// How an operation went that was begun (Azure Resource Manager, "Track asynchronous Azure operations").
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Operation {
-    status: String,
-    start_time: Option<String>,
-    error: Option<super::error::Detail>,
-}
-
-/// What is known of an operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    Running,
-    Succeeded,
-    Failed(FailedLaunch),
-}
-
-impl Operation {
-    /// What it says; `began` is when it was asked for, if it does not tell.
-    pub(super) fn progress(self, began: &str) -> Progress {
-        match self.status.as_str() {
-            "Succeeded" => Progress::Succeeded,
-            "Failed" | "Canceled" => {
-                let error = self.error.unwrap_or_default().innermost();
-                let code = error.code.unwrap_or(self.status);
-                let message = format!("{code}: {}", error.message.unwrap_or_default());
-                Progress::Failed(FailedLaunch {
-                    time: self.start_time.unwrap_or_else(|| began.to_owned()),
-                    trouble: trouble(&code),
-                    message: message.chars().take(WORDS).collect(),
-                })
-            }
-            // Words that are newer than this program say nothing yet.
-            _ => Progress::Running,
-        }
-    }
-}
-
-/// Why a raise brought nothing (Azure, "Troubleshoot allocation failures", "Resolve errors for SKU not available", "Resolve errors for resource quotas").
-fn trouble(code: &str) -> LaunchTrouble {
-    match code {
-        "AllocationFailed"
-        | "ZonalAllocationFailed"
-        | "OverconstrainedAllocationRequest"
-        | "OverconstrainedZonalAllocationRequest"
-        | "SpotAllocationFailed"
-        | "SkuNotAvailable" => LaunchTrouble::Capacity,
-        "QuotaExceeded" => LaunchTrouble::Quota,
-        "KeyVaultAccessForbidden" | "DiskEncryptionSetNotFound" => LaunchTrouble::Key,
-        "ImageNotFound"
-        | "GalleryImageNotFound"
-        | "InvalidParameter"
-        | "LinkedAuthorizationFailed"
-        | "AuthorizationFailed" => LaunchTrouble::Settings,
-        _ => LaunchTrouble::Other,
     }
 }
 

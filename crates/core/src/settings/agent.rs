@@ -1,12 +1,16 @@
 //! The agent's settings.
 
+mod imds;
 mod keys;
 mod salvage;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-pub use self::keys::{AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS};
 use self::salvage::no_platform;
+pub use self::{
+    imds::ImdsSettings,
+    keys::{AGENT_KEYS, DOCKER_KEYS, IMDS_KEYS},
+};
 
 use super::{
     Fragment, METRICS_KEYS, MetricsSettings, Prices, Problem, Problems, RecordsSettings, Side, Surroundings,
@@ -61,30 +65,6 @@ pub struct DockerSettings {
 impl Default for DockerSettings {
     fn default() -> Self {
         Self { enabled: true, socket: "/var/run/docker.sock".into() }
-    }
-}
-
-/// The pauses between two looks at the instance's metadata.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImdsSettings {
-    /// For a spot notice. Default 1 s.
-    pub spot: Duration,
-    /// For the target lifecycle state. Default 2 s.
-    pub target: Duration,
-    /// For a rebalance recommendation. Default 5 s.
-    pub rebalance: Duration,
-    /// For scheduled maintenance. Default 60 s.
-    pub maintenance: Duration,
-}
-
-impl Default for ImdsSettings {
-    fn default() -> Self {
-        Self {
-            spot: Duration::from_secs(1),
-            target: Duration::from_secs(2),
-            rebalance: Duration::from_secs(5),
-            maintenance: Duration::from_secs(60),
-        }
     }
 }
 
@@ -202,7 +182,7 @@ fn read(report: &Report, table: &Table, fragments: &[Fragment]) -> AgentSettings
     let surroundings = Surroundings::read(&agent);
     let metadata_guard = metadata_guard(&agent);
     let docker = docker(root.child("docker", names(DOCKER_KEYS, Side::Agent)));
-    let imds = imds(root.child("imds", names(IMDS_KEYS, Side::Agent)));
+    let imds = imds::read(root.child("imds", names(IMDS_KEYS, Side::Agent)));
     let shown = MetricsSettings::read(root.child("metrics", names(METRICS_KEYS, Side::Agent)));
     let prices = Prices::below(report, &root);
     let records = RecordsSettings::read(root.child("records", RecordsSettings::keys()));
@@ -387,20 +367,6 @@ fn docker(s: Section<'_>) -> DockerSettings {
     let settings = DockerSettings {
         enabled: s.flag("enabled").unwrap_or(d.enabled),
         socket: s.absolute("socket").unwrap_or(d.socket),
-    };
-    s.finish();
-    settings
-}
-
-fn imds(s: Section<'_>) -> ImdsSettings {
-    let d = ImdsSettings::default();
-    let (least, most) = (Duration::from_millis(100), Duration::from_secs(600));
-    // A spot notice comes two minutes ahead; looking more rarely than every 30 s gives most of that away.
-    let settings = ImdsSettings {
-        spot: s.duration("spot", least..=Duration::from_secs(30)).unwrap_or(d.spot),
-        target: s.duration("target", least..=Duration::from_secs(60)).unwrap_or(d.target),
-        rebalance: s.duration("rebalance", least..=most).unwrap_or(d.rebalance),
-        maintenance: s.duration("maintenance", least..=6 * most).unwrap_or(d.maintenance),
     };
     s.finish();
     settings
