@@ -10,6 +10,7 @@ use crate::{
         event::Outcome,
         phase::{LeaveReason, PhaseName},
     },
+    lanes::State,
     time::Tick,
 };
 
@@ -34,7 +35,7 @@ pub struct AgentMeter {
     pool: String,
     /// What an hour of the instance costs, where that is known.
     per_hour: Option<f64>,
-    doing: Option<Doing>,
+    doing: Option<State>,
     since: Tick,
     jobs: BTreeMap<JobId, Tick>,
     /// Whether a probe names jobs here: then what others say of the same jobs is left out, or each would count twice.
@@ -46,41 +47,20 @@ pub struct AgentMeter {
     cutting: Option<(LeaveReason, u32)>,
 }
 
-/// What an instance is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
-    Booting,
-    Idle,
-    Busy,
-    Draining,
+/// What an instance in this phase does; `None` once it is gone.
+fn doing(phase: PhaseName) -> Option<State> {
+    match phase {
+        PhaseName::Preparing | PhaseName::Booting | PhaseName::Registering => Some(State::Booting),
+        PhaseName::Idle => Some(State::Idle),
+        PhaseName::Busy => Some(State::Busy),
+        PhaseName::Draining | PhaseName::Retiring => Some(State::Draining),
+        PhaseName::Gone => None,
+    }
 }
 
-impl Doing {
-    const ALL: [Self; 4] = [Self::Booting, Self::Idle, Self::Busy, Self::Draining];
-
-    fn of(phase: PhaseName) -> Option<Self> {
-        match phase {
-            PhaseName::Preparing | PhaseName::Booting | PhaseName::Registering => Some(Self::Booting),
-            PhaseName::Idle => Some(Self::Idle),
-            PhaseName::Busy => Some(Self::Busy),
-            PhaseName::Draining | PhaseName::Retiring => Some(Self::Draining),
-            PhaseName::Gone => None,
-        }
-    }
-
-    fn spent(self) -> &'static str {
-        match self {
-            Self::Booting => "booting",
-            Self::Idle => "idle",
-            Self::Busy => "busy",
-            Self::Draining => "draining",
-        }
-    }
-
-    /// OpenTelemetry's word.
-    fn worker(self) -> &'static str {
-        if self == Self::Idle { "available" } else { self.spent() }
-    }
+/// OpenTelemetry's word.
+fn worker(state: State) -> &'static str {
+    if state == State::Idle { "available" } else { state.as_str() }
 }
 
 impl AgentMeter {
@@ -89,8 +69,8 @@ impl AgentMeter {
         let mut registry = Registry::new(Program::Agent, keeps);
         registry.meet(pool);
         if per_hour.is_some() {
-            for doing in Doing::ALL {
-                registry.add(Id::InstanceCost, pool, &[doing.spent()], 0.0);
+            for doing in State::ALL {
+                registry.add(Id::InstanceCost, pool, &[doing.as_str()], 0.0);
             }
         }
         Self {
@@ -115,7 +95,7 @@ impl AgentMeter {
     /// The agent's status is this. `ends`: the cloud has agreed to end the instance.
     pub fn saw(&mut self, status: &Status, ends: bool, now: Tick) {
         self.spend(now);
-        self.doing = Doing::of(status.phase);
+        self.doing = doing(status.phase);
         self.why = status.why.or(self.why.filter(|_| ends));
         // Until it is agreed to, a group that is at its floor may refuse, and the instance serves again.
         if let (Some(why), true, false) = (self.why, ends, self.departed) {
@@ -182,9 +162,9 @@ impl AgentMeter {
     /// All values as they are at `now`.
     pub fn at(&mut self, now: Tick) -> &mut Registry {
         self.spend(now);
-        for doing in Doing::ALL {
+        for doing in State::ALL {
             let is = f64::from(u8::from(self.doing == Some(doing)));
-            self.registry.set(Id::Workers, &self.pool, &[doing.worker()], Some(is));
+            self.registry.set(Id::Workers, &self.pool, &[worker(doing)], Some(is));
         }
         &mut self.registry
     }
@@ -193,9 +173,9 @@ impl AgentMeter {
         let spent = now.since(self.since).as_secs_f64();
         self.since = now;
         if let Some(doing) = self.doing {
-            self.registry.add(Id::InstanceTime, &self.pool, &[doing.spent()], spent);
+            self.registry.add(Id::InstanceTime, &self.pool, &[doing.as_str()], spent);
             if let Some(per_hour) = self.per_hour {
-                self.registry.add(Id::InstanceCost, &self.pool, &[doing.spent()], spent / 3600.0 * per_hour);
+                self.registry.add(Id::InstanceCost, &self.pool, &[doing.as_str()], spent / 3600.0 * per_hour);
             }
         }
     }
